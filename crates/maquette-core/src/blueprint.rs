@@ -1,0 +1,212 @@
+//! Everything made concrete: each domain, volume, interface, address, host name.
+//!
+//! A blueprint leaves nothing to decide. It is a pure function of the topology, the environment's
+//! name and what the hypervisor already has: a node that exists keeps its MAC and IP addresses.
+
+mod addresses;
+mod allocation;
+mod conflicts;
+mod expand;
+mod macs;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use uuid::Uuid;
+
+pub use allocation::choose;
+pub use conflicts::conflicts;
+pub use expand::{Context, HostKeys, ImageMap, expand, image_sources};
+
+use crate::names::EnvName;
+use crate::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType};
+use crate::units::{ByteSize, MacAddr};
+
+/// One environment, complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blueprint {
+    /// Its name.
+    pub environment: EnvName,
+    /// Third octets of its subnets.
+    pub allocation: Allocation,
+    /// The storage pool that all volumes live in.
+    pub pool: Pool,
+    /// Base images, each once, sorted by volume.
+    pub images: Vec<Image>,
+    /// Networks, in file order.
+    pub networks: Vec<Network>,
+    /// Nodes, role by role and index by index.
+    pub nodes: Vec<Node>,
+}
+
+impl Blueprint {
+    /// The node of a (libvirt) name.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.name == name)
+    }
+}
+
+/// A directory pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// libvirt name.
+    pub name: String,
+    /// Directory.
+    pub path: String,
+}
+
+/// A base image in the pool's cache.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Image {
+    /// What the user wrote: URL, path or catalogue name.
+    pub source: String,
+    /// Volume it is cached as.
+    pub volume: String,
+}
+
+/// A libvirt network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// libvirt name, and the bridge's.
+    pub name: String,
+    /// Stable identifier.
+    pub uuid: Uuid,
+    /// How it reaches the outside.
+    pub forward: Forward,
+    /// The hypervisor's IPv4 address on it.
+    pub ipv4: Option<Ipv4Net>,
+    /// Addresses given out to whoever asks.
+    pub dhcp4: Option<Dhcp<Ipv4Addr>>,
+    /// The hypervisor's IPv6 address on it.
+    pub ipv6: Option<Ipv6Net>,
+    /// Addresses given out to whoever asks.
+    pub dhcp6: Option<Dhcp<Ipv6Addr>>,
+    /// DNS domain.
+    pub domain: Option<String>,
+    /// DNS service records.
+    pub srvs: Vec<Srv>,
+    /// MTU in bytes.
+    pub mtu: Option<u32>,
+    /// Whether it starts with the hypervisor.
+    pub autostart: bool,
+    /// Addresses reserved for nodes, sorted by name.
+    pub reservations: Vec<Reservation>,
+}
+
+/// An address that DHCP keeps for one interface.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reservation {
+    /// Node.
+    pub name: String,
+    /// Interface.
+    pub mac: MacAddr,
+    /// Address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// Address.
+    pub ipv6: Option<Ipv6Addr>,
+}
+
+/// A domain with everything that belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// libvirt name and host name: `[PREFIX-]role-INDEX`.
+    pub name: String,
+    /// Role's name.
+    pub role: String,
+    /// Number within the role, from 0.
+    pub index: u32,
+    /// Stable identifier.
+    pub uuid: Uuid,
+    /// How it is run.
+    pub virt: VirtType,
+    /// vCPUs.
+    pub vcpus: u32,
+    /// libvirt CPU mode or a named model.
+    pub cpu_model: String,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Machine type.
+    pub machine: String,
+    /// Firmware.
+    pub firmware: BootMode,
+    /// Whether an operating system is deployed (else it boots from the network).
+    pub deploy_os: bool,
+    /// Disks in order.
+    pub disks: Vec<Disk>,
+    /// Interfaces in order.
+    pub interfaces: Vec<Interface>,
+    /// Ansible groups.
+    pub groups: Vec<String>,
+    /// First-boot set-up; none for appliances and nodes without an operating system.
+    pub guest: Option<Guest>,
+    /// How Ansible and SSH reach it.
+    pub access: Access,
+}
+
+/// How a node is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Its address, if one is known beforehand.
+    pub address: Option<IpAddr>,
+    /// Login.
+    pub user: String,
+    /// Ansible's connection plug-in.
+    pub connection: String,
+}
+
+/// A volume attached to a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Volume name: `NODE-diskN.qcow2`.
+    pub volume: String,
+    /// Target device: `vda`.
+    pub device: String,
+    /// Bus.
+    pub bus: Bus,
+    /// libvirt cache mode.
+    pub cache: String,
+    /// Virtual size; none keeps the image's.
+    pub size: Option<ByteSize>,
+    /// Base image that it overlays.
+    pub backing: Option<Image>,
+    /// qcow2 preallocation; overlays have none.
+    pub preallocation: Preallocation,
+}
+
+/// A network interface of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Name in the guest: `eth0`.
+    pub name: String,
+    /// Address.
+    pub mac: MacAddr,
+    /// libvirt network.
+    pub network: String,
+    /// Model.
+    pub model: String,
+    /// Reserved address, with the subnet's length.
+    pub ipv4: Option<Ipv4Net>,
+    /// Reserved address, with the subnet's length.
+    pub ipv6: Option<Ipv6Net>,
+    /// Whether the default route goes through it.
+    pub default_route: bool,
+}
+
+/// What the first boot sets up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// Volume with the NoCloud data: `NODE-seed.img`.
+    pub seed: String,
+    /// User with passwordless sudo.
+    pub user: String,
+    /// Public key that opens user and root.
+    pub authorized_key: String,
+    /// Public part of the SSH host key made for it.
+    pub host_key: String,
+    /// Time zone.
+    pub timezone: Option<String>,
+    /// Swap file in MiB; 0 for none.
+    pub swap_mib: u64,
+    /// MTU of its interfaces, in bytes.
+    pub mtu: Option<u32>,
+}

@@ -1,0 +1,66 @@
+//! Addresses out of a network's DHCP ranges.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::observed::Observed;
+use crate::topology::{Dhcp, Network};
+
+/// The free addresses of one network, lowest first.
+pub struct Addresses {
+    v4: Option<Range<u32>>,
+    v6: Option<Range<u128>>,
+}
+
+struct Range<N> {
+    next: N,
+    end: N,
+    taken: BTreeSet<N>,
+}
+
+impl Addresses {
+    /// What is free on a network, given what existing nodes hold. `name` is its libvirt name.
+    pub fn new(network: &Network, name: &str, observed: &Observed) -> Self {
+        let v4 = network.ipv4.as_ref().and_then(|i| {
+            let Dhcp { start, end } = i.dhcp?;
+            let mut taken: BTreeSet<u32> =
+                observed.taken_v4(name).into_iter().map(u32::from).collect();
+            taken.insert(u32::from(i.net.addr()));
+            Some(Range { next: u32::from(start), end: u32::from(end), taken })
+        });
+        let v6 = network.ipv6.as_ref().and_then(|i| {
+            let Dhcp { start, end } = i.dhcp?;
+            let mut taken: BTreeSet<u128> =
+                observed.taken_v6(name).into_iter().map(u128::from).collect();
+            taken.insert(u128::from(i.net.addr()));
+            Some(Range { next: u128::from(start), end: u128::from(end), taken })
+        });
+        Self { v4, v6 }
+    }
+
+    /// The lowest free IPv4 address; none where there is no range, or nothing left in it.
+    pub fn next_v4(&mut self) -> Option<Ipv4Addr> {
+        let range = self.v4.as_mut()?;
+        while range.next <= range.end {
+            let candidate = range.next;
+            range.next = range.next.checked_add(1)?;
+            if !range.taken.contains(&candidate) {
+                return Some(Ipv4Addr::from(candidate));
+            }
+        }
+        None
+    }
+
+    /// The lowest free IPv6 address.
+    pub fn next_v6(&mut self) -> Option<Ipv6Addr> {
+        let range = self.v6.as_mut()?;
+        while range.next <= range.end {
+            let candidate = range.next;
+            range.next = range.next.checked_add(1)?;
+            if !range.taken.contains(&candidate) {
+                return Some(Ipv6Addr::from(candidate));
+            }
+        }
+        None
+    }
+}

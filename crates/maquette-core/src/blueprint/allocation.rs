@@ -1,0 +1,75 @@
+//! Which third octets an environment gets.
+
+use ipnet::IpNet;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::observed::Observed;
+use crate::syntax::Span;
+use crate::topology::{Allocation, Request, Topology, compile};
+
+/// Chooses the allocation and compiles with it: the one the environment already has, else what the
+/// user fixed, else (with a prefix) the first whose subnets nobody else has.
+pub fn choose(request: &Request, observed: &Observed, diags: &mut Diagnostics) -> Option<Topology> {
+    let settings = &request.settings;
+    let fixed = |a: Allocation| Allocation {
+        net: settings.net_subnet.unwrap_or(a.net),
+        data_net: settings.data_subnet.unwrap_or(a.data_net),
+    };
+    if let Some(existing) = observed.allocation() {
+        return compile(request, fixed(existing), diags);
+    }
+    if settings.environment.prefix().is_none() {
+        return compile(request, fixed(Allocation::UNPREFIXED), diags);
+    }
+    let mut first = None;
+    for candidate in Allocation::candidates().map(fixed) {
+        let mut own = Diagnostics::default();
+        let topology = compile(request, candidate, &mut own);
+        let free = topology.as_ref().is_some_and(|t| taken(t, observed).is_none());
+        if free || own.has_errors() {
+            diags.extend(own);
+            return topology;
+        }
+        first = first.or(topology.map(|t| (t, own)));
+    }
+    // No candidate is free: the file's addresses are fixed, or the host is full. The conflict is
+    // reported where all are.
+    first.map(|(topology, own)| {
+        diags.extend(own);
+        topology
+    })
+}
+
+/// The first subnet of `topology` that somebody else on the hypervisor has.
+pub(super) fn taken<'a>(
+    topology: &Topology,
+    observed: &'a Observed,
+) -> Option<(IpNet, Span, &'a str)> {
+    topology.networks.iter().find_map(|network| {
+        let v4 = network.ipv4.iter().map(|i| (IpNet::V4(i.net), i.span));
+        let v6 = network.ipv6.iter().map(|i| (IpNet::V6(i.net), i.span));
+        v4.chain(v6).find_map(|(net, span)| {
+            observed
+                .claims
+                .subnets
+                .iter()
+                .find(|(other, _)| crate::topology::overlap(&net, other))
+                .map(|(_, owner)| (net, span, owner.as_str()))
+        })
+    })
+}
+
+/// The error for a subnet that is taken.
+pub(super) fn taken_error(net: IpNet, span: Span, owner: &str, prefixed: bool) -> Diagnostic {
+    let help = if prefixed {
+        "the file's addresses are fixed; write `{{ net }}` into them, or choose other ones"
+    } else {
+        "choose other addresses with `--net_subnet` and `--data_subnet`, or a `--prefix`"
+    };
+    Diagnostic::error(
+        "hypervisor::subnet-taken",
+        format!("{} is already in use on the hypervisor, by {owner}", net.trunc()),
+    )
+    .at(span, "")
+    .help(help)
+}

@@ -1,0 +1,140 @@
+//! NoCloud: `meta-data`, `user-data` and `network-config` version 2.
+//!
+//! <https://cloudinit.readthedocs.io/en/latest/reference/datasources/nocloud.html>
+
+use std::fmt::Write;
+
+use super::{Secret, SeedFile};
+use crate::blueprint::{Guest, Interface, Node};
+
+/// Name of the virtio-serial port on which a guest reports its first boot.
+pub const READY_PORT: &str = "org.maquette.ready";
+
+/// Modules of the first stage that a node needs. Everything else that distributions list there or
+/// in the two later stages starts Python for nothing; under emulation that is most of a first boot.
+const MODULES: [&str; 6] =
+    ["bootcmd", "growpart", "resizefs", "set-hostname", "users-groups", "ssh"];
+
+/// The files of a node's seed. `host_key` is the private key, in OpenSSH's format.
+pub fn seed_files(node: &Node, guest: &Guest, host_key: &Secret) -> Vec<SeedFile> {
+    let file = |name, content: String| SeedFile { name, content: Secret::new(content) };
+    vec![
+        file("meta-data", meta_data(node)),
+        file("user-data", user_data(node, guest, host_key)),
+        file("network-config", network_config(&node.interfaces, guest)),
+    ]
+}
+
+fn meta_data(node: &Node) -> String {
+    format!("instance-id: {}\nlocal-hostname: {}\n", node.uuid, node.name)
+}
+
+fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
+    let mut modules: Vec<&str> = MODULES.to_vec();
+    let mut out = String::from("#cloud-config\n");
+    let mut line = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
+    };
+    line(format!("hostname: {}", node.name));
+    line("disable_root: false".into());
+    line("ssh_pwauth: false".into());
+    line("users:".into());
+    line("  - name: root".into());
+    line("    lock_passwd: true".into());
+    line(format!("    ssh_authorized_keys: [{}]", quoted(&guest.authorized_key)));
+    if guest.user != "root" {
+        line(format!("  - name: {}", quoted(&guest.user)));
+        line("    lock_passwd: true".into());
+        line("    shell: /bin/bash".into());
+        line("    sudo: \"ALL=(ALL) NOPASSWD:ALL\"".into());
+        line(format!("    ssh_authorized_keys: [{}]", quoted(&guest.authorized_key)));
+    }
+    line("ssh_keys:".into());
+    line("  ed25519_private: |".into());
+    for key_line in host_key.reveal().lines() {
+        line(format!("    {key_line}"));
+    }
+    line(format!("  ed25519_public: {}", quoted(&guest.host_key)));
+    if let Some(zone) = &guest.timezone {
+        modules.push("timezone");
+        line(format!("timezone: {}", quoted(zone)));
+    }
+    if guest.swap_mib > 0 {
+        modules.push("mounts");
+        line("swap:".into());
+        line("  filename: /swapfile".into());
+        line(format!("  size: {}", guest.swap_mib << 20));
+        line(format!("  maxsize: {}", guest.swap_mib << 20));
+    }
+    line("bootcmd:".into());
+    line(format!("  - [sh, -c, {}]", quoted(&report())));
+    line(format!("cloud_init_modules: [{}]", modules.join(", ")));
+    line("cloud_config_modules: []".into());
+    line("cloud_final_modules: []".into());
+    out
+}
+
+/// Reports, on the first boot only, that cloud-init has begun and when it is done. Units of their
+/// own do the writing, so that no boot ever waits for a reader.
+fn report() -> String {
+    let write = |word: &str| format!("sh -c 'echo {word} > /dev/virtio-ports/{READY_PORT}'");
+    format!(
+        "m=/var/lib/cloud/instance/maquette-reported; \
+         [ -e /dev/virtio-ports/{READY_PORT} ] && [ ! -e $m ] || exit 0; touch $m; \
+         systemd-run --no-block -q -p TimeoutSec=600 {}; \
+         systemd-run --no-block -q -p After=cloud-final.service -p TimeoutSec=600 {}; exit 0",
+        write("cloud-init"),
+        write("done"),
+    )
+}
+
+/// Interfaces by MAC. The external one asks DHCP, as its lease carries route and name servers; the
+/// others get their reserved address as it is, so that no second default route can appear.
+fn network_config(interfaces: &[Interface], guest: &Guest) -> String {
+    let mut out = String::from("version: 2\nethernets:\n");
+    for interface in interfaces {
+        let mut line = |indent: usize, text: &str| {
+            let _ = writeln!(out, "{:indent$}{text}", "", indent = indent);
+        };
+        line(2, &format!("{}:", interface.name));
+        line(4, &format!("match: {{macaddress: \"{}\"}}", interface.mac));
+        line(4, &format!("set-name: {}", interface.name));
+        let external = interface.default_route && interface.ipv4.is_some();
+        line(4, &format!("dhcp4: {external}"));
+        line(4, "dhcp6: false");
+        let v4 = interface.ipv4.filter(|_| !external).map(|a| a.to_string());
+        let v6 = interface.ipv6.map(|a| a.to_string());
+        let addresses: Vec<String> = v4.into_iter().chain(v6).map(|a| quoted(&a)).collect();
+        if !addresses.is_empty() {
+            line(4, &format!("addresses: [{}]", addresses.join(", ")));
+        }
+        if !interface.default_route {
+            line(4, "accept-ra: false");
+            line(4, "optional: true");
+        }
+        if let Some(mtu) = guest.mtu {
+            line(4, &format!("mtu: {mtu}"));
+        }
+    }
+    out
+}
+
+/// A YAML scalar in double quotes.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if (c as u32) < 0x20 => {
+                let _ = write!(out, "\\x{:02x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

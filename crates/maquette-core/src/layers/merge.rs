@@ -1,0 +1,133 @@
+//! How two trees become one.
+
+use crate::syntax::{Node, Value};
+
+/// Lays `over` on `base`: mappings merge deeply, everything else is replaced
+/// (the older tool's rule for `override.*` and roles).
+pub fn merge(base: &mut Node, over: &Node) {
+    merge_with(base, over, false);
+}
+
+/// Like [`merge`], but two lists become their union, in order (the older tool's rule for
+/// `-e @file`).
+pub fn merge_union(base: &mut Node, over: &Node) {
+    merge_with(base, over, true);
+}
+
+fn merge_with(base: &mut Node, over: &Node, union: bool) {
+    match (&mut base.value, &over.value) {
+        (Value::Map(into), Value::Map(from)) => {
+            for entry in from {
+                match into.iter_mut().find(|e| e.key == entry.key) {
+                    Some(existing) => {
+                        merge_with(&mut existing.value, &entry.value, union);
+                        existing.key_span = entry.key_span;
+                    }
+                    None => into.push(entry.clone()),
+                }
+            }
+        }
+        (Value::List(into), Value::List(from)) if union => {
+            for item in from {
+                if !into.iter().any(|n| same(n, item)) {
+                    into.push(item.clone());
+                }
+            }
+        }
+        _ => *base = over.clone(),
+    }
+}
+
+/// Equal but for their places.
+fn same(a: &Node, b: &Node) -> bool {
+    match (&a.value, &b.value) {
+        (Value::Null, Value::Null) => true,
+        (Value::Scalar(a), Value::Scalar(b)) => a == b,
+        (Value::List(a), Value::List(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Value::Map(a), Value::Map(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|e| b.iter().any(|f| e.key == f.key && same(&e.value, &f.value)))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Diagnostics;
+    use crate::syntax::{Sources, parse};
+    use proptest::prelude::*;
+
+    fn tree(text: &str) -> Node {
+        let mut sources = Sources::default();
+        let id = sources.add("t", text);
+        parse(&sources, id, &mut Diagnostics::default()).unwrap()
+    }
+
+    #[test]
+    fn mappings_merge_and_lists_are_replaced() {
+        let mut base = tree("a: {b: 1, c: [1, 2]}\nd: 4");
+        merge(&mut base, &tree("a: {c: [3], e: 5}"));
+        assert!(same(&base, &tree("a: {b: 1, c: [3], e: 5}\nd: 4")));
+    }
+
+    #[test]
+    fn lists_of_extra_files_become_their_union() {
+        let mut base = tree("a: [1, 2]");
+        merge_union(&mut base, &tree("a: [2, 3]"));
+        assert!(same(&base, &tree("a: [1, 2, 3]")));
+    }
+
+    fn any_tree() -> impl Strategy<Value = Node> {
+        let span = tree("a: 1").span;
+        let leaf = "[a-c]{1,2}".prop_map(move |s| Node::scalar(s, span));
+        leaf.prop_recursive(3, 12, 4, move |inner| {
+            prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(move |map| Node {
+                value: Value::Map(
+                    map.into_iter()
+                        .map(|(key, value)| crate::syntax::Entry { key, key_span: span, value })
+                        .collect(),
+                ),
+                span,
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn merging_twice_is_merging_once(a in any_tree(), b in any_tree()) {
+            let mut once = a.clone();
+            merge(&mut once, &b);
+            let mut twice = once.clone();
+            merge(&mut twice, &b);
+            prop_assert!(same(&once, &twice));
+        }
+
+        #[test]
+        fn merging_with_oneself_changes_nothing(a in any_tree()) {
+            let mut b = a.clone();
+            merge(&mut b, &a);
+            prop_assert!(same(&a, &b));
+        }
+
+        #[test]
+        fn every_leaf_of_the_upper_layer_wins(a in any_tree(), b in any_tree()) {
+            let mut merged = a;
+            merge(&mut merged, &b);
+            fn check(over: &Node, merged: &Node) -> bool {
+                match &over.value {
+                    Value::Map(entries) if !entries.is_empty() => entries
+                        .iter()
+                        .all(|e| merged.get(&e.key).is_some_and(|m| check(&e.value, m))),
+                    Value::Map(_) => true,
+                    _ => same(over, merged),
+                }
+            }
+            prop_assert!(check(&b, &merged));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What Maquette knows without touching the world.
+//!
+//! ```text
+//!  Sources ─► syntax ─► layers ─► topology ─┐
+//!  (text)     located   merged    typed     ├─► blueprint ─┐
+//!                                 observed ─┴──────────────┴─► plan
+//! ```
+//!
+//! Every arrow is a function from values to values. Nothing in this crate reads a file, starts a
+//! process, asks for the time or draws a random number.
+
+pub mod blueprint;
+pub mod decode;
+pub mod defaults;
+pub mod diagnostic;
+pub mod expr;
+pub mod guest;
+pub mod layers;
+pub mod names;
+pub mod observed;
+pub mod plan;
+pub mod syntax;
+pub mod topology;
+pub mod units;

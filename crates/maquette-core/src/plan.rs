@@ -1,0 +1,101 @@
+//! The difference between what is wanted and what is there, as steps.
+//!
+//! [`create`] compares a blueprint with what was observed, [`destroy`] plans the removal of an
+//! environment, [`prepare`] the preparation of a hypervisor. A [`Plan`] has two sides: *changes*,
+//! one for each object and for people, and *steps*, the graph that the executor runs.
+
+mod action;
+mod diff;
+mod prepare;
+mod remove;
+mod steps;
+
+pub use action::{Action, Lane, Readiness};
+pub use diff::create;
+pub use prepare::{HostFacts, LibvirtState, Needs, PoolState, prepare};
+pub use remove::destroy;
+pub use steps::{Builder, Step};
+
+/// What happens to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Op {
+    /// It is made.
+    Create,
+    /// It is changed in place.
+    Update,
+    /// It is removed and made again; what was in it is lost.
+    Replace,
+    /// It is removed.
+    Delete,
+    /// It stays as it is.
+    Keep,
+}
+
+impl Op {
+    /// The sign it is printed with.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Create => "+",
+            Self::Update => "~",
+            Self::Replace => "-/+",
+            Self::Delete => "-",
+            Self::Keep => "",
+        }
+    }
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Delete => "delete",
+            Self::Keep => "keep",
+        }
+    }
+}
+
+/// One object and what happens to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What happens.
+    pub op: Op,
+    /// libvirt's word for the kind of object: `domain`, `network`, `volume`, or `image`, `host`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What it is, in a few words.
+    pub detail: String,
+    /// Why this happens; empty only for [`Op::Keep`].
+    pub reason: String,
+}
+
+/// What a run does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// For people, one for each object.
+    pub changes: Vec<Change>,
+    /// For the executor; a step comes after all that it waits for.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// How many objects an operation is planned for.
+    pub fn count(&self, op: Op) -> usize {
+        self.changes.iter().filter(|c| c.op == op).count()
+    }
+
+    /// Names of the domains whose disks are lost, and which therefore want a confirmation.
+    pub fn losses(&self) -> Vec<&str> {
+        self.changes
+            .iter()
+            .filter(|c| c.kind == "domain" && matches!(c.op, Op::Replace | Op::Delete))
+            .map(|c| c.name.as_str())
+            .collect()
+    }
+}

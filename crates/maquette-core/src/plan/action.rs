@@ -1,0 +1,255 @@
+//! Everything that a step can do. A new effect is a new row here, and the compiler then lists the
+//! places that must handle it.
+
+use std::net::IpAddr;
+
+use crate::blueprint::{Disk, Image, Network, Node, Pool, Reservation};
+use crate::guest::SeedFile;
+use crate::names::EnvName;
+use crate::topology::Allocation;
+
+/// Steps of one lane share a limit on how many run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Commands and files on the hypervisor, one after the other.
+    Host,
+    /// Downloads.
+    Fetch,
+    /// Quick calls to libvirt.
+    Control,
+    /// Calls that take long: creating, filling and deleting volumes.
+    Bulk,
+    /// Guests that boot: as many as the CPUs can carry.
+    Boot,
+}
+
+impl Lane {
+    /// All lanes.
+    pub const ALL: [Self; 5] = [Self::Host, Self::Fetch, Self::Control, Self::Bulk, Self::Boot];
+
+    /// Its name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Fetch => "fetch",
+            Self::Control => "control",
+            Self::Bulk => "bulk",
+            Self::Boot => "boot",
+        }
+    }
+}
+
+/// How to know that a deployed node is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// Where it answers SSH.
+    pub address: IpAddr,
+    /// Login.
+    pub user: String,
+    /// Its pinned host key.
+    pub host_key: String,
+}
+
+/// One effect, with all the data it needs. Doing it twice changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Install packages with the hypervisor's package manager.
+    InstallPackages {
+        /// Package names of its family.
+        packages: Vec<String>,
+    },
+    /// Start libvirt's daemons.
+    StartDaemons,
+    /// Define, build and start the storage pool.
+    EnsurePool(Pool),
+    /// Bring a base image into the pool's cache.
+    FetchImage {
+        /// The image.
+        image: Image,
+        /// Directory of the pool.
+        pool: Pool,
+        /// Smallest disk that overlays it, in bytes; a larger image is refused.
+        smallest: Option<u64>,
+    },
+    /// Define a network; its metadata records the environment.
+    DefineNetwork {
+        /// The network.
+        network: Box<Network>,
+        /// Environment it belongs to.
+        environment: EnvName,
+        /// The environment's allocation, recorded with it.
+        allocation: Allocation,
+    },
+    /// Change the reservations of a running network and record them.
+    UpdateReservations {
+        /// The network as it shall be.
+        network: Box<Network>,
+        /// Environment it belongs to.
+        environment: EnvName,
+        /// The environment's allocation.
+        allocation: Allocation,
+        /// Reservations that go.
+        remove: Vec<Reservation>,
+        /// Reservations that come.
+        add: Vec<Reservation>,
+    },
+    /// Start a network.
+    StartNetwork {
+        /// Name.
+        name: String,
+        /// Whether it starts with the hypervisor.
+        autostart: bool,
+    },
+    /// Stop a network.
+    StopNetwork {
+        /// Name.
+        name: String,
+    },
+    /// Remove a network's definition.
+    UndefineNetwork {
+        /// Name.
+        name: String,
+    },
+    /// Define a domain; its metadata names its volumes, so that none is ever forgotten.
+    DefineDomain {
+        /// The domain.
+        node: Box<Node>,
+        /// Environment it belongs to.
+        environment: EnvName,
+        /// Pool of its volumes.
+        pool: Pool,
+    },
+    /// Create a disk's volume.
+    CreateVolume {
+        /// The disk.
+        disk: Box<Disk>,
+        /// Pool to create it in.
+        pool: Pool,
+    },
+    /// Create and fill a seed volume.
+    CreateSeed {
+        /// Volume name.
+        volume: String,
+        /// Pool to create it in.
+        pool: Pool,
+        /// Content.
+        files: Vec<SeedFile>,
+    },
+    /// Enlarge a disk's volume.
+    ResizeVolume {
+        /// Volume name.
+        volume: String,
+        /// Pool it is in.
+        pool: Pool,
+        /// New virtual size in bytes.
+        bytes: u64,
+    },
+    /// Delete a volume.
+    DeleteVolume {
+        /// Volume name.
+        volume: String,
+        /// Pool it is in.
+        pool: Pool,
+    },
+    /// Start a domain and, if it has an operating system, wait until it is ready.
+    StartDomain {
+        /// Name.
+        name: String,
+        /// What to wait for.
+        ready: Option<Readiness>,
+    },
+    /// Wait for a running domain whose first boot was never seen to end.
+    AwaitDomain {
+        /// Name.
+        name: String,
+        /// What to wait for.
+        ready: Readiness,
+    },
+    /// Stop a domain: a clean shutdown, and after a time limit the plug.
+    StopDomain {
+        /// Name.
+        name: String,
+        /// Whether to ask the guest first.
+        clean: bool,
+    },
+    /// Remove a domain's definition and what libvirt keeps with it.
+    UndefineDomain {
+        /// Name.
+        name: String,
+    },
+}
+
+impl Action {
+    /// Verb and object, for people: `create volume controller-0-disk1.qcow2`.
+    pub fn title(&self) -> String {
+        match self {
+            Self::InstallPackages { packages } => format!("install {}", packages.join(", ")),
+            Self::StartDaemons => "start libvirt".into(),
+            Self::EnsurePool(pool) => format!("start pool {}", pool.name),
+            Self::FetchImage { image, .. } => format!("fetch image {}", image.source),
+            Self::DefineNetwork { network, .. } => format!("define network {}", network.name),
+            Self::UpdateReservations { network, .. } => {
+                format!("update network {}", network.name)
+            }
+            Self::StartNetwork { name, .. } => format!("start network {name}"),
+            Self::StopNetwork { name } => format!("stop network {name}"),
+            Self::UndefineNetwork { name } => format!("undefine network {name}"),
+            Self::DefineDomain { node, .. } => format!("define domain {}", node.name),
+            Self::CreateVolume { disk, .. } => format!("create volume {}", disk.volume),
+            Self::CreateSeed { volume, .. } => format!("create volume {volume}"),
+            Self::ResizeVolume { volume, .. } => format!("resize volume {volume}"),
+            Self::DeleteVolume { volume, .. } => format!("delete volume {volume}"),
+            Self::StartDomain { name, ready: None } => format!("start domain {name}"),
+            Self::StartDomain { name, ready: Some(_) } => format!("boot domain {name}"),
+            Self::AwaitDomain { name, .. } => format!("wait for domain {name}"),
+            Self::StopDomain { name, .. } => format!("stop domain {name}"),
+            Self::UndefineDomain { name } => format!("undefine domain {name}"),
+        }
+    }
+
+    /// Stable word in JSON.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::InstallPackages { .. } => "install-packages",
+            Self::StartDaemons => "start-daemons",
+            Self::EnsurePool(_) => "ensure-pool",
+            Self::FetchImage { .. } => "fetch-image",
+            Self::DefineNetwork { .. } => "define-network",
+            Self::UpdateReservations { .. } => "update-network",
+            Self::StartNetwork { .. } => "start-network",
+            Self::StopNetwork { .. } => "stop-network",
+            Self::UndefineNetwork { .. } => "undefine-network",
+            Self::DefineDomain { .. } => "define-domain",
+            Self::CreateVolume { .. } => "create-volume",
+            Self::CreateSeed { .. } => "create-seed",
+            Self::ResizeVolume { .. } => "resize-volume",
+            Self::DeleteVolume { .. } => "delete-volume",
+            Self::StartDomain { .. } => "start-domain",
+            Self::AwaitDomain { .. } => "await-domain",
+            Self::StopDomain { .. } => "stop-domain",
+            Self::UndefineDomain { .. } => "undefine-domain",
+        }
+    }
+
+    /// The lane it runs in.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::InstallPackages { .. } | Self::StartDaemons | Self::EnsurePool(_) => Lane::Host,
+            Self::FetchImage { .. } => Lane::Fetch,
+            Self::CreateVolume { .. }
+            | Self::CreateSeed { .. }
+            | Self::ResizeVolume { .. }
+            | Self::DeleteVolume { .. } => Lane::Bulk,
+            Self::StartDomain { ready: Some(_), .. } | Self::AwaitDomain { .. } => Lane::Boot,
+            Self::StartDomain { ready: None, .. }
+            | Self::DefineNetwork { .. }
+            | Self::UpdateReservations { .. }
+            | Self::StartNetwork { .. }
+            | Self::StopNetwork { .. }
+            | Self::UndefineNetwork { .. }
+            | Self::DefineDomain { .. }
+            | Self::StopDomain { .. }
+            | Self::UndefineDomain { .. } => Lane::Control,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Text to a located tree: what the user wrote, with the place of every key and value.
+
+mod span;
+mod tree;
+mod yaml;
+
+pub use span::{Source, SourceId, Sources, Span, Spanned};
+pub use tree::{Entry, Node, Value};
+pub use yaml::parse;

@@ -1,0 +1,86 @@
+//! The located tree. Scalars stay text: the key they belong to decides their type.
+
+use super::Span;
+
+/// A value and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// What was written.
+    pub value: Value,
+    /// Where.
+    pub span: Span,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing, `null` or `~`.
+    Null,
+    /// Any scalar, as text.
+    Scalar(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping, in the order written.
+    Map(Vec<Entry>),
+}
+
+/// One pair of a mapping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key's text.
+    pub key: String,
+    /// The key's place.
+    pub key_span: Span,
+    /// The value.
+    pub value: Node,
+}
+
+impl Node {
+    /// A scalar.
+    pub fn scalar(text: impl Into<String>, span: Span) -> Self {
+        Self { value: Value::Scalar(text.into()), span }
+    }
+
+    /// A mapping without entries.
+    pub fn empty_map(span: Span) -> Self {
+        Self { value: Value::Map(Vec::new()), span }
+    }
+
+    /// Whether there is nothing: null, or an empty collection.
+    pub fn is_empty(&self) -> bool {
+        match &self.value {
+            Value::Null => true,
+            Value::Scalar(_) => false,
+            Value::List(list) => list.is_empty(),
+            Value::Map(map) => map.is_empty(),
+        }
+    }
+
+    /// The entries of a mapping; none for anything else.
+    pub fn entries(&self) -> &[Entry] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The value of a key, if this is a mapping that has it.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entries().iter().find(|e| e.key == key).map(|e| &e.value)
+    }
+
+    /// The value at a path of keys.
+    pub fn at(&self, path: &[&str]) -> Option<&Node> {
+        path.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    /// What a reader would call it.
+    pub fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Scalar(_) => "a single value",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+}

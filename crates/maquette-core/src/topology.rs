@@ -1,0 +1,42 @@
+//! What the user asked for: roles with a count, networks and settings, all names resolved.
+//!
+//! Nothing here is concrete yet: no MAC address, no volume, no index. [`compile`] merges, evaluates
+//! and decodes; [`lint`] then checks what only shows when everything is known.
+
+mod compile;
+mod disk;
+mod interface;
+mod lint;
+mod network;
+mod role;
+mod settings;
+
+pub use compile::{Allocation, NodeRequest, Request, compile};
+pub use disk::{Disk, Preallocation};
+pub use interface::Interface;
+pub use lint::{ADDRESS_RULE, lint, overlap};
+pub use network::{Dhcp, Forward, Ipv4, Ipv6, Network, Srv};
+pub use role::{ExternalNetwork, Role};
+pub use settings::{BootMode, Bus, Settings, VirtType};
+
+/// Everything that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    /// Kinds of nodes, in the order of their files' paths (the older tool's order).
+    pub roles: Vec<Role>,
+    /// Networks, in file order.
+    pub networks: Vec<Network>,
+    /// Whether every network could be read; if not, a reference to an unknown one may be right.
+    pub networks_complete: bool,
+    /// What holds for the whole environment.
+    pub settings: Settings,
+    /// The third octets that templates were evaluated with.
+    pub allocation: Allocation,
+}
+
+impl Topology {
+    /// The network of a (not prefixed) name.
+    pub fn network(&self, name: &str) -> Option<&Network> {
+        self.networks.iter().find(|n| n.name.value == name)
+    }
+}

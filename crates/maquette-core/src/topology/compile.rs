@@ -1,0 +1,234 @@
+//! Merging, evaluating and decoding: from trees to a [`Topology`].
+
+use super::{Role, Settings, Topology, network, role};
+use crate::decode::{Fields, quoted_list};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::expr::{self, Variables};
+use crate::layers::merge;
+use crate::syntax::{Node, Span, Value};
+
+/// Third octets that a prefixed environment was given, so that two can live on one hypervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Allocation {
+    /// `{{ net }}`.
+    pub net: u8,
+    /// `{{ data_net }}`.
+    pub data_net: u8,
+}
+
+impl Allocation {
+    /// What an environment without a prefix uses.
+    pub const UNPREFIXED: Self = Self { net: 0, data_net: 24 };
+
+    /// Candidates for a prefixed environment, best first: (10, 24), (20, 34), …
+    pub fn candidates() -> impl Iterator<Item = Self> {
+        (1u8..=23).map(|k| Self { net: 10 * k, data_net: 14 + 10 * k })
+    }
+}
+
+/// One part of `--topology-nodes`.
+#[derive(Debug, Clone)]
+pub struct NodeRequest {
+    /// Base name of the file, without `.yml`.
+    pub file: String,
+    /// The file's path; roles are kept in its order.
+    pub path: String,
+    /// The file's content.
+    pub tree: Node,
+    /// How many nodes.
+    pub count: u32,
+    /// Where the count was asked for.
+    pub span: Span,
+}
+
+/// All that a topology is made from, already read.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Node types.
+    pub nodes: Vec<NodeRequest>,
+    /// The network file.
+    pub network: Node,
+    /// Its name, for messages.
+    pub network_name: String,
+    /// Extra variables; `override` counts.
+    pub extra: Node,
+    /// Settings.
+    pub settings: Settings,
+}
+
+/// Makes a topology out of all that can be understood, so that [`super::lint`] can look for further
+/// mistakes; it is good for more than that only if `diags` holds no error. `None` means that there
+/// is not even a list of networks.
+pub fn compile(
+    request: &Request,
+    allocation: Allocation,
+    diags: &mut Diagnostics,
+) -> Option<Topology> {
+    let variables = Variables {
+        net: allocation.net,
+        data_net: allocation.data_net,
+        vswitch_type: vswitch_type(request),
+        mirror_url: request.settings.mirror_url.clone(),
+    };
+    let overrides = request.extra.get("override");
+    warn_about_extras(request, overrides, diags);
+
+    let mut file = request.network.clone();
+    if let Some(over) = overrides.and_then(|o| o.get("networks"))
+        && let Some(networks) = child(&mut file, "networks")
+    {
+        merge(networks, over);
+    }
+    expr::resolve(&mut file, &variables, diags);
+
+    let (networks, roles_node) = networks(&file, request, diags)?;
+    let mut nodes: Vec<&NodeRequest> = request.nodes.iter().collect();
+    nodes.sort_by(|a, b| a.path.cmp(&b.path));
+    let roles: Vec<Role> = nodes
+        .into_iter()
+        .filter_map(|node| role_of(node, overrides, roles_node, request, &variables, diags))
+        .collect();
+    same_names(&roles, diags);
+    let declared = file.get("networks").map_or(0, |n| n.entries().len());
+    Some(Topology {
+        roles,
+        networks_complete: networks.len() == declared,
+        networks,
+        settings: request.settings.clone(),
+        allocation,
+    })
+}
+
+/// The switch appliance in the run; the last of the three words found in a path wins.
+fn vswitch_type(request: &Request) -> String {
+    ["vqfx", "veos", "ovsvswitch"]
+        .into_iter()
+        .rfind(|word| request.nodes.iter().any(|n| n.path.contains(word)))
+        .unwrap_or("None")
+        .into()
+}
+
+fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Diagnostics) {
+    for entry in request.extra.entries() {
+        if entry.key != "override" && entry.key != "provision" {
+            diags.push(
+                Diagnostic::warning(
+                    "extra::unused",
+                    format!("`{}` has no effect", entry.key),
+                )
+                .at(entry.key_span, "")
+                .suggest(&entry.key, ["override"]),
+            );
+        }
+    }
+    let known: Vec<&str> = request
+        .nodes
+        .iter()
+        .map(|n| n.file.as_str())
+        .chain(std::iter::once("networks"))
+        .collect();
+    for entry in overrides.map_or(&[][..], Node::entries) {
+        if !known.contains(&entry.key.as_str()) {
+            diags.push(
+                Diagnostic::warning(
+                    "extra::unused",
+                    format!("nothing in this run is called `{}`", entry.key),
+                )
+                .at(entry.key_span, "this override has no effect")
+                .suggest(&entry.key, known.iter().copied()),
+            );
+        }
+    }
+}
+
+fn child<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Node> {
+    match &mut node.value {
+        Value::Map(entries) => entries.iter_mut().find(|e| e.key == key).map(|e| &mut e.value),
+        _ => None,
+    }
+}
+
+fn networks<'a>(
+    file: &'a Node,
+    request: &Request,
+    diags: &mut Diagnostics,
+) -> Option<(Vec<super::Network>, Option<&'a Node>)> {
+    let mut fields = Fields::new(file, format!("network file `{}`", request.network_name), diags)?;
+    let list = fields.need("networks", diags);
+    let roles = fields.take("nodes");
+    fields.ignore(&["l3appliance_config", "cidrs"]);
+    fields.finish(diags);
+    let list = list?;
+    Fields::new(list, "`networks`", diags)?;
+    let networks = list
+        .entries()
+        .iter()
+        .filter_map(|e| network::decode(e, request.settings.mtu, diags))
+        .collect();
+    Some((networks, roles))
+}
+
+fn role_of(
+    request: &NodeRequest,
+    overrides: Option<&Node>,
+    network_roles: Option<&Node>,
+    whole: &Request,
+    variables: &Variables,
+    diags: &mut Diagnostics,
+) -> Option<Role> {
+    let mut tree = request.tree.clone();
+    if let Some(over) = overrides.and_then(|o| o.get(&request.file)) {
+        merge(&mut tree, over);
+    }
+    expr::resolve(&mut tree, variables, diags);
+    if tree.get("interfaces").is_none_or(Node::is_empty) {
+        let name = match tree.get("name").map(|n| &n.value) {
+            Some(Value::Scalar(name)) => name.clone(),
+            _ => request.file.clone(),
+        };
+        match network_roles.and_then(|r| r.get(&name).or_else(|| r.get("default"))) {
+            Some(role) => merge(&mut tree, role),
+            None => diags.push(no_role(request, &name, network_roles, whole)),
+        }
+    }
+    role::decode(&request.file, request.count, &tree, diags)
+}
+
+fn no_role(
+    request: &NodeRequest,
+    name: &str,
+    network_roles: Option<&Node>,
+    whole: &Request,
+) -> Diagnostic {
+    let roles: Vec<&str> =
+        network_roles.map_or(&[][..], Node::entries).iter().map(|e| e.key.as_str()).collect();
+    Diagnostic::error(
+        "topology::no-role",
+        format!(
+            "network file `{}` says nothing about `{name}` and has no `default`",
+            whole.network_name
+        ),
+    )
+    .at(request.span, "asked for here")
+    .help(format!("its roles are {}; add one, or give the node type `interfaces`", quoted_list(&roles)))
+}
+
+/// Two types of one name would overwrite each other's nodes.
+fn same_names(roles: &[Role], diags: &mut Diagnostics) {
+    for (i, role) in roles.iter().enumerate() {
+        if let Some(first) = roles[..i].iter().find(|r| r.name.value == role.name.value) {
+            diags.push(
+                Diagnostic::error(
+                    "topology::duplicate-name",
+                    format!(
+                        "node types `{}` and `{}` are both called `{}`",
+                        first.file, role.file, role.name.value
+                    ),
+                )
+                .at(role.name.span, "")
+                .at(first.name.span, "also here")
+                .help(format!("rename one: `-e override.{}.name=…`", role.file)),
+            );
+        }
+    }
+}

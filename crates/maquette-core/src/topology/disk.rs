@@ -1,0 +1,115 @@
+//! One disk of a role.
+
+use super::settings::Bus;
+use crate::decode::{self, Fields};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::syntax::{Node, Span, Spanned};
+use crate::units::ByteSize;
+
+/// qcow2 preallocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Preallocation {
+    /// Nothing is allocated.
+    Off,
+    /// Metadata only; the older tool's choice everywhere.
+    #[default]
+    Metadata,
+    /// The whole size (`falloc` and `full`).
+    Full,
+}
+
+/// One disk of a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Key in the file: `disk1`.
+    pub key: String,
+    /// Virtual size; absent for an imported disk, which keeps its image's.
+    pub size: Option<Spanned<ByteSize>>,
+    /// Preallocation of a disk that is not backed by an image.
+    pub preallocation: Preallocation,
+    /// libvirt cache mode.
+    pub cache: String,
+    /// Image that the disk is made from as it is.
+    pub import_url: Option<String>,
+    /// Directory other than the pool's.
+    pub path: Option<Spanned<String>>,
+    /// Bus other than the environment's.
+    pub bus: Option<Bus>,
+    /// Where the disk is defined.
+    pub span: Span,
+}
+
+/// Cache modes of libvirt: <https://libvirt.org/formatdomain.html#hard-drives-floppy-disks-cdroms>.
+const CACHE_MODES: [&str; 6] =
+    ["default", "none", "writethrough", "writeback", "directsync", "unsafe"];
+
+/// Reads `disks`: a mapping of `diskN`, in the order written.
+pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Disk> {
+    if Fields::new(node, format!("`disks` of node type `{role}`"), diags).is_none() {
+        return Vec::new();
+    }
+    node.entries().iter().filter_map(|e| disk(&e.key, &e.value, role, diags)).collect()
+}
+
+fn disk(key: &str, node: &Node, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
+    let mut fields = Fields::new(node, format!("disk `{key}` of node type `{role}`"), diags)?;
+    let import = fields.text("import_url", diags).or_else(|| fields.text("image_url", diags));
+    let size = match (&import, fields.take("size")) {
+        (_, Some(node)) => decode::size(node, "size", diags),
+        (Some(_), None) => None,
+        (None, None) => {
+            fields.need("size", diags);
+            None
+        }
+    };
+    let preallocation = match fields.text("preallocation", diags) {
+        None => Preallocation::default(),
+        Some(text) => match text.value.as_str() {
+            "off" => Preallocation::Off,
+            "metadata" => Preallocation::Metadata,
+            "falloc" | "full" => Preallocation::Full,
+            other => {
+                diags.push(
+                    Diagnostic::error(
+                        "topology::preallocation",
+                        format!("`{other}` is no preallocation mode"),
+                    )
+                    .at(text.span, "")
+                    .help("modes are `off`, `metadata`, `falloc` and `full`"),
+                );
+                Preallocation::default()
+            }
+        },
+    };
+    let cache = match fields.text("cache", diags) {
+        None => "unsafe".into(),
+        Some(text) => {
+            if !CACHE_MODES.contains(&text.value.as_str()) {
+                diags.push(
+                    Diagnostic::error(
+                        "topology::cache",
+                        format!("`{}` is no cache mode", text.value),
+                    )
+                    .at(text.span, "")
+                    .help(format!("libvirt knows {}", decode::quoted_list(&CACHE_MODES))),
+                );
+            }
+            text.value
+        }
+    };
+    let path = fields.text("path", diags);
+    let bus = fields.parsed::<Bus>("bus", "a disk bus", diags).map(|b| b.value);
+    fields.ignore(&["dev", "force_image_download"]);
+    let span = fields.span();
+    fields.finish(diags);
+    Some(Disk {
+        key: key.into(),
+        size,
+        preallocation,
+        cache,
+        import_url: import.map(|i| i.value),
+        path,
+        bus,
+        span,
+    })
+}

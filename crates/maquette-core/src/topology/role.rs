@@ -1,0 +1,169 @@
+//! A kind of node and how many of it.
+
+use super::disk::{self, Disk};
+use super::interface::{self, Interface};
+use crate::decode::{self, Fields};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::names::check_name;
+use crate::syntax::{Node, Span, Spanned, Value};
+
+/// The network a node is reached on, which carries its default route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalNetwork {
+    /// Its name, without prefix.
+    pub network: Spanned<String>,
+}
+
+/// A kind of node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Base name of the file: what `override.<type>` and `--topology-nodes` call it.
+    pub file: String,
+    /// `name` in the file: what nodes are called and network files look up.
+    pub name: Spanned<String>,
+    /// How many nodes.
+    pub count: u32,
+    /// vCPUs.
+    pub vcpus: u32,
+    /// `host-passthrough`, `host-model`, or a named model.
+    pub cpu_model: String,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Swap file in MiB; 0 for none.
+    pub swap_mib: u64,
+    /// Whether the first disk gets the base image.
+    pub deploy_os: bool,
+    /// Whether the image may be adapted (false: an appliance, used as it is).
+    pub adapt_image: bool,
+    /// Disks, the system disk first.
+    pub disks: Vec<Disk>,
+    /// Base image of this type instead of the environment's.
+    pub import_url: Option<String>,
+    /// Interfaces in NIC order.
+    pub interfaces: Vec<Interface>,
+    /// The network it is reached on.
+    pub external_network: Option<ExternalNetwork>,
+    /// The network its address is taken from instead, if named.
+    pub provision_network: Option<Spanned<String>>,
+    /// Ansible groups.
+    pub groups: Vec<String>,
+    /// Machine type other than libvirt's default `pc`.
+    pub machine_type: Option<String>,
+    /// Inventory user instead of the environment's.
+    pub ssh_user: Option<String>,
+    /// Ansible connection plug-in.
+    pub ansible_connection: String,
+    /// The mapping it was read from.
+    pub span: Span,
+}
+
+/// Reads a node type whose layers are already merged. `name` is the unprefixed name, if known.
+pub fn decode(file: &str, count: u32, node: &Node, diags: &mut Diagnostics) -> Option<Role> {
+    let mut fields = Fields::new(node, format!("node type `{file}`"), diags)?;
+    let name = fields.need("name", diags).and_then(|n| decode::text(n, "name", diags));
+    if let Some(name) = &name
+        && let Err(error) = check_name(&name.value)
+    {
+        diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
+    }
+    let vcpus =
+        fields.need("cpu", diags).and_then(|n| decode::number(n, "cpu", 1, "vCPUs", diags));
+    let memory =
+        fields.need("memory", diags).and_then(|n| decode::number(n, "memory", 1, "MiB", diags));
+    let swap_mib = fields.number("swap", 0, "MiB", diags).unwrap_or(0);
+    let cpu_model =
+        fields.text("cpumodel", diags).map_or("host-passthrough".into(), |m| m.value);
+    let deploy_os = fields.bool("deploy_os", diags).unwrap_or(true);
+    let adapt_image = fields.bool("supports_libguestfs", diags).unwrap_or(true);
+    os(&mut fields, file, diags);
+    let disks = fields.need("disks", diags).map_or(Vec::new(), |n| disk::decode(n, file, diags));
+    let import_url = fields.text("import_url", diags).map(|u| u.value);
+    let interfaces =
+        fields.take("interfaces").map_or(Vec::new(), |n| interface::decode(n, file, diags));
+    let external_network =
+        fields.take("external_network").and_then(|n| external(n, file, diags));
+    let provision_network = fields.text("provision_network", diags);
+    let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
+    let machine_type = fields.text("machine_type", diags).map(|m| m.value);
+    let image = fields.take("image");
+    let (ssh_user, connection) = image.map_or((None, None), |n| access(n, file, diags));
+    fields.ignore(&["prefix", "flavor", "flavor_id", "ansible_user", "ansible_connection"]);
+    fields.ignore(&["ips", "introspection_macs", "introspection_nets"]);
+    let span = fields.span();
+    fields.finish(diags);
+    Some(Role {
+        file: file.into(),
+        name: name?,
+        count,
+        vcpus: u32::try_from(vcpus?).unwrap_or(u32::MAX),
+        cpu_model,
+        memory_mib: memory?,
+        swap_mib,
+        deploy_os,
+        adapt_image,
+        disks,
+        import_url,
+        interfaces,
+        external_network,
+        provision_network,
+        groups,
+        machine_type,
+        ssh_user,
+        ansible_connection: connection.unwrap_or("ssh".into()),
+        span,
+    })
+}
+
+/// `os` chose virt-install's defaults; Maquette writes the domain itself and checks only the form.
+fn os(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) {
+    if let Some(node) = fields.take("os")
+        && let Some(mut os) = Fields::new(node, format!("`os` of node type `{file}`"), diags)
+    {
+        os.text("variant", diags);
+        os.ignore(&["type"]);
+        os.finish(diags);
+    }
+}
+
+/// A mapping with `network`, or the manual's plain name.
+fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<ExternalNetwork> {
+    if let Value::Scalar(_) = node.value {
+        return decode::text(node, "external_network", diags)
+            .map(|network| ExternalNetwork { network });
+    }
+    let mut fields =
+        Fields::new(node, format!("`external_network` of node type `{file}`"), diags)?;
+    let network = fields.need("network", diags).and_then(|n| decode::text(n, "network", diags));
+    if let Some(bridged) = fields.take("bridged")
+        && decode::boolean(bridged, "bridged", diags) == Some(true)
+    {
+        diags.push(
+            interface::unsupported("an external network on a host bridge").at(bridged.span, ""),
+        );
+    }
+    fields.finish(diags);
+    Some(ExternalNetwork { network: network? })
+}
+
+fn groups(node: &Node, diags: &mut Diagnostics) -> Vec<String> {
+    decode::list(node, "groups", diags)
+        .iter()
+        .filter_map(|item| decode::text(item, "groups", diags))
+        .map(|group| group.value)
+        .collect()
+}
+
+fn access(
+    node: &Node,
+    file: &str,
+    diags: &mut Diagnostics,
+) -> (Option<String>, Option<String>) {
+    let Some(mut fields) = Fields::new(node, format!("`image` of node type `{file}`"), diags)
+    else {
+        return (None, None);
+    };
+    let user = fields.text("ssh_user", diags).map(|u| u.value);
+    let connection = fields.text("ansible_connection", diags).map(|c| c.value);
+    fields.finish(diags);
+    (user, connection)
+}

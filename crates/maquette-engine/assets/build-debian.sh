@@ -1,0 +1,83 @@
+# Builds a bootable Debian cloud image from distribution packages, without loop devices and without
+# mounting anything: the file system is filled as it is made, GRUB is put in place byte by byte.
+#
+# $1 suite (bookworm)   $2 work directory   $3 output (qcow2)   $4 apt sources file, or empty
+#
+# Lines that start with "::" on standard error are for the user.
+suite=$1 work=$2 output=$3 sources=$4
+root=$work/root
+say() { echo ":: $*" >&2; }
+
+mkdir -p "$work"
+trap 'rm -rf "$work"' EXIT
+
+# What the official "genericcloud" images have and a node needs; documentation is left out.
+packages=linux-image-cloud-amd64,systemd-sysv,systemd-resolved,dbus,udev,openssh-server,cloud-init
+packages=$packages,netplan.io,iproute2,iputils-ping,python3,sudo,cloud-guest-utils,e2fsprogs,fdisk
+packages=$packages,ca-certificates,procps,less,tzdata,zstd
+
+# The initial RAM disk holds the drivers that virtual machines have, and no others.
+mkdir -p "$work/initramfs"
+cat > "$work/initramfs/maquette.conf" <<'CONF'
+MODULES=list
+COMPRESS=zstd
+CONF
+printf '%s\n' virtio_pci virtio_blk virtio_scsi virtio_net virtio_rng sd_mod ata_piix ahci ext4 \
+    > "$work/initramfs/modules"
+
+say "installing packages"
+mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" \
+    --aptopt='Acquire::Languages "none"' \
+    --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"' \
+    --essential-hook="copy-in '$work/initramfs/maquette.conf' /etc/initramfs-tools/conf.d" \
+    --essential-hook="copy-in '$work/initramfs/modules' /etc/initramfs-tools" \
+    "$suite" "$root" ${sources:+"$sources"}
+
+say "adapting the system"
+cat > "$root/etc/fstab" <<'FSTAB'
+LABEL=root / ext4 rw,discard,errors=remount-ro,x-systemd.growfs 0 1
+FSTAB
+echo debian > "$root/etc/hostname"
+printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' > "$root/etc/hosts"
+: > "$root/etc/machine-id"
+rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root/etc/resolv.conf"
+ln -s ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
+cat > "$root/etc/cloud/cloud.cfg.d/90_maquette.cfg" <<'CFG'
+# The only data source that a virtual machine of Maquette has.
+datasource_list: [NoCloud, None]
+CFG
+# Nothing that only pays off on a machine that lives for weeks may slow a first boot down.
+for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer \
+    e2scrub_all.timer e2scrub_reap.service systemd-pstore.service cloud-init-hotplugd.socket; do
+    ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done
+systemctl --root="$root" --quiet enable systemd-networkd.service ssh.service || true
+# A boot menu that shows nothing and waits for nobody.
+kernel=$(basename "$(ls "$root"/boot/vmlinuz-* | tail -n 1)")
+mkdir -p "$root/boot/grub"
+cat > "$root/boot/grub/grub.cfg" <<GRUB
+set timeout=0
+linux /boot/$kernel root=LABEL=root ro console=tty0 console=ttyS0,115200 net.ifnames=0 quiet
+initrd /boot/initrd.img-${kernel#vmlinuz-}
+boot
+GRUB
+
+say "making the disk"
+disk=$work/disk.raw
+used=$(du -sm "$root" | cut -f1)
+size=$((used * 13 / 10 + 256))
+truncate -s "$((size + 2))M" "$disk"
+printf 'label: dos\nstart=2048, type=83, bootable\n' | sfdisk --quiet "$disk"
+mke2fs -q -t ext4 -L root -d "$root" -E offset=1048576 "$disk" "${size}M"
+grub-mkimage -O i386-pc -p '(hd0,msdos1)/boot/grub' -o "$work/core.img" \
+    biosdisk part_msdos ext2 linux normal configfile
+dd if=/usr/lib/grub/i386-pc/boot.img of="$disk" bs=440 count=1 conv=notrunc status=none
+dd if="$work/core.img" of="$disk" bs=512 seek=1 conv=notrunc status=none
+
+say "writing the image"
+qemu-img convert -f raw -O qcow2 "$disk" "$output.part"
+mv "$output.part" "$output"

@@ -1,0 +1,103 @@
+//! The only seam between a plan and the world.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use maquette_core::plan::{Action, Lane};
+
+/// How many steps of each lane may run at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lanes(BTreeMap<Lane, usize>);
+
+impl Lanes {
+    /// Widths that suit one libvirt connection for quick calls and one for long ones. The server
+    /// answers 5 calls of a connection at a time, so the long ones stay below that. `boots` is how
+    /// many guests may boot at once.
+    pub fn new(boots: usize) -> Self {
+        Self(BTreeMap::from([
+            (Lane::Host, 1),
+            (Lane::Fetch, 2),
+            (Lane::Control, 8),
+            (Lane::Bulk, 4),
+            (Lane::Boot, boots.max(1)),
+        ]))
+    }
+
+    /// Width of a lane.
+    pub fn width(&self, lane: Lane) -> usize {
+        self.0.get(&lane).copied().unwrap_or(1)
+    }
+
+    /// Width of all lanes together.
+    pub fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+}
+
+/// Why a step failed, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepError {
+    /// What failed, on which object.
+    pub message: String,
+    /// Why, from the outside in.
+    pub causes: Vec<String>,
+    /// What to do next.
+    pub hints: Vec<String>,
+    /// Lines to look at, such as the end of a serial console.
+    pub excerpt: Vec<String>,
+}
+
+impl StepError {
+    /// An error from a message and the error behind it.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            excerpt: Vec::new(),
+        }
+    }
+
+    /// Adds the error behind it, and those behind that.
+    #[must_use]
+    pub fn because(mut self, error: &dyn std::error::Error) -> Self {
+        self.causes.push(error.to_string());
+        let mut source = error.source();
+        while let Some(inner) = source {
+            self.causes.push(inner.to_string());
+            source = inner.source();
+        }
+        self
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, text: impl Into<String>) -> Self {
+        self.hints.push(text.into());
+        self
+    }
+}
+
+/// What a running step can do besides its action.
+pub struct StepContext<'a> {
+    /// Tells how far it is.
+    pub progress: &'a dyn Fn(String),
+    /// Set when the user wants to stop; long waits look at it.
+    pub cancelled: &'a AtomicBool,
+}
+
+impl StepContext<'_> {
+    /// Whether the user wants to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+/// Where actions are carried out.
+pub trait Backend: Sync {
+    /// Carries out one action; doing it twice changes nothing.
+    fn perform(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError>;
+
+    /// How many steps of each lane may run at once.
+    fn lanes(&self) -> Lanes;
+}

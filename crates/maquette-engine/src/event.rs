@@ -1,0 +1,144 @@
+//! What happens while a plan runs: one linear stream that every reporter reads.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::StepError;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A run begins.
+    RunStarted {
+        /// Number of steps.
+        steps: usize,
+    },
+    /// A step begins.
+    StepStarted {
+        /// Its number.
+        id: usize,
+        /// Verb and object.
+        title: String,
+    },
+    /// A step tells how far it is.
+    StepProgress {
+        /// Its number.
+        id: usize,
+        /// In a few words.
+        text: String,
+    },
+    /// A step is done.
+    StepFinished {
+        /// Its number.
+        id: usize,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A step failed.
+    StepFailed {
+        /// Its number.
+        id: usize,
+        /// Verb and object.
+        title: String,
+        /// Why.
+        error: StepError,
+    },
+    /// A step was not begun.
+    StepSkipped {
+        /// Its number.
+        id: usize,
+        /// Verb and object.
+        title: String,
+        /// The failed step that it waits for; none where the run was interrupted.
+        because: Option<usize>,
+    },
+    /// The run is over.
+    RunFinished {
+        /// Steps done.
+        done: usize,
+        /// Steps that failed.
+        failed: usize,
+        /// Steps not begun.
+        skipped: usize,
+        /// How long it took.
+        took: Duration,
+    },
+}
+
+/// Where a step is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepState {
+    /// Under way.
+    Running,
+    /// Done.
+    Done(Duration),
+    /// Failed.
+    Failed(StepError),
+    /// Not begun, and it will not be.
+    Skipped,
+}
+
+/// A step as a reader of events sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepView {
+    /// Verb and object.
+    pub title: String,
+    /// Where it is.
+    pub state: StepState,
+    /// Its last words.
+    pub progress: String,
+}
+
+/// All events so far, folded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunState {
+    /// Number of steps.
+    pub total: usize,
+    /// Steps that have begun or were skipped.
+    pub steps: BTreeMap<usize, StepView>,
+    /// How long the run took, once it is over.
+    pub took: Option<Duration>,
+}
+
+impl RunState {
+    /// Takes in one event.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { steps } => self.total = *steps,
+            Event::StepStarted { id, title } => self.put(*id, title, StepState::Running),
+            Event::StepProgress { id, text } => {
+                if let Some(step) = self.steps.get_mut(id) {
+                    step.progress = text.clone();
+                }
+            }
+            Event::StepFinished { id, took } => {
+                if let Some(step) = self.steps.get_mut(id) {
+                    step.state = StepState::Done(*took);
+                }
+            }
+            Event::StepFailed { id, title, error } => {
+                self.put(*id, title, StepState::Failed(error.clone()));
+            }
+            Event::StepSkipped { id, title, .. } => self.put(*id, title, StepState::Skipped),
+            Event::RunFinished { took, .. } => self.took = Some(*took),
+        }
+    }
+
+    fn put(&mut self, id: usize, title: &str, state: StepState) {
+        let view = StepView { title: title.into(), state, progress: String::new() };
+        self.steps.insert(id, view);
+    }
+
+    /// Steps in one state.
+    pub fn count(&self, matches: impl Fn(&StepState) -> bool) -> usize {
+        self.steps.values().filter(|s| matches(&s.state)).count()
+    }
+
+    /// Steps that failed, in order.
+    pub fn failures(&self) -> impl Iterator<Item = (&StepView, &StepError)> {
+        self.steps.values().filter_map(|s| match &s.state {
+            StepState::Failed(error) => Some((s, error)),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! Commands and files on the hypervisor: what libvirt's API cannot do.
+//!
+//! A command is a program with its arguments; no text ever passes through a shell. Where several
+//! steps need one shell, the script is a constant of ours and everything else a positional
+//! argument.
+
+mod command;
+pub mod daemons;
+pub mod facts;
+pub mod family;
+mod local;
+mod packages;
+
+use std::path::Path;
+
+pub use command::{Command, HostError, Output};
+pub use local::Local;
+pub use packages::{install, missing};
+
+/// The hypervisor's own side.
+pub trait Host: Send + Sync {
+    /// Runs a command to its end. `on_line` hears each line (or progress update) that it prints on
+    /// standard error, as it comes.
+    fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError>;
+
+    /// A file's content, at most its last `limit` bytes; none if there is no such file.
+    fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError>;
+
+    /// Whether a file or directory exists.
+    fn exists(&self, path: &str) -> bool;
+
+    /// Copies a file from here to the hypervisor; `progress` hears the bytes done.
+    fn upload(
+        &self,
+        from: &Path,
+        to: &str,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), HostError>;
+
+    /// Renames a file.
+    fn rename(&self, from: &str, to: &str) -> Result<(), HostError>;
+
+    /// Removes a file; it is fine if there is none.
+    fn remove(&self, path: &str) -> Result<(), HostError>;
+}
+
+/// Runs a command and wants it to succeed; returns what it printed.
+pub fn check(host: &dyn Host, command: &Command) -> Result<String, HostError> {
+    let output = host.run(command, &mut |_| {})?;
+    output.success(command)
+}
+
+/// The whole of a small text file; empty if there is none.
+pub fn read_text(host: &dyn Host, path: &str) -> Result<String, HostError> {
+    const LIMIT: u64 = 1 << 20;
+    let bytes = host.read_tail(path, LIMIT)?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

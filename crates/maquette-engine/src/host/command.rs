@@ -1,0 +1,155 @@
+//! A command and how it ended.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// A program with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Program, found through `PATH`.
+    pub program: String,
+    /// Arguments, as they are.
+    pub args: Vec<String>,
+    /// Environment variables besides the inherited ones.
+    pub env: Vec<(String, String)>,
+}
+
+impl Command {
+    /// A command without arguments.
+    pub fn new(program: impl Into<String>) -> Self {
+        Self { program: program.into(), args: Vec::new(), env: Vec::new() }
+    }
+
+    /// A constant script for `sh`, with its positional arguments (`$1`, …).
+    pub fn script<I, S>(script: &'static str, args: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        Self::new("sh").args(["-euc", script, "sh"]).args(args)
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I, S>(mut self, args: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+}
+
+impl fmt::Display for Command {
+    /// As one would type it, each argument quoted where a shell would change it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&quote(&self.program))?;
+        self.args.iter().try_for_each(|arg| write!(f, " {}", quote(arg)))
+    }
+}
+
+/// Quotes one word for a POSIX shell.
+pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status; none if a signal ended it.
+    pub status: Option<i32>,
+    /// What it printed on standard output.
+    pub stdout: String,
+    /// What it printed on standard error, at most the last 64 KiB.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Its standard output if it succeeded.
+    pub fn success(self, command: &Command) -> Result<String, HostError> {
+        if self.status == Some(0) {
+            return Ok(self.stdout);
+        }
+        let last: Vec<&str> =
+            self.stderr.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+        let from = last.len().saturating_sub(8);
+        Err(HostError::Failed {
+            command: command.to_string(),
+            status: self.status,
+            stderr: last[from..].join("\n"),
+        })
+    }
+}
+
+/// Why something on the hypervisor failed.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// The program is not there, or cannot be started.
+    #[error("cannot run `{program}`")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It ran and failed.
+    #[error("`{command}` failed{}{}", status.map_or(" by a signal".into(), |s| format!(" with status {s}")), said(stderr))]
+    Failed {
+        /// The command.
+        command: String,
+        /// Its status.
+        status: Option<i32>,
+        /// Its last words.
+        stderr: String,
+    },
+    /// A file could not be used.
+    #[error("cannot {verb} {path}")]
+    File {
+        /// What was tried.
+        verb: &'static str,
+        /// On which file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+fn said(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!(": {stderr}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_real_shell() {
+        for word in ["plain", "two words", "it's", "$(touch /tmp/x)", "a\nb", "", "`id`", "*"] {
+            let line = format!("printf %s {}", quote(word));
+            let output = std::process::Command::new("sh").arg("-c").arg(line).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
+        }
+    }
+}

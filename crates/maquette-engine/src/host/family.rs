@@ -1,0 +1,199 @@
+//! Families of operating systems: what their packages are called. Data only.
+
+/// Package manager of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manager {
+    /// Debian, Ubuntu.
+    Apt,
+    /// Fedora, RHEL and its rebuilds.
+    Dnf,
+    /// SUSE.
+    Zypper,
+    /// Arch.
+    Pacman,
+}
+
+/// A family of operating systems.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Its name, for people.
+    pub name: &'static str,
+    /// Values of `ID` in os-release, and of `ID_LIKE` as a second choice.
+    pub ids: &'static [&'static str],
+    /// Its package manager.
+    pub manager: Manager,
+    /// What Maquette needs: a program or file that tells that it is there, and the packages that
+    /// bring it.
+    pub parts: &'static [Part],
+}
+
+/// Something Maquette needs on a hypervisor.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Any of these paths tells that it is installed.
+    pub paths: &'static [&'static str],
+    /// Packages that bring it.
+    pub packages: &'static [&'static str],
+}
+
+const EMULATOR: &[&str] = &["/usr/bin/qemu-system-x86_64", "/usr/libexec/qemu-kvm"];
+const LIBVIRTD: &[&str] = &["/usr/sbin/libvirtd", "/usr/bin/libvirtd", "/usr/sbin/virtqemud"];
+const DNSMASQ: &[&str] = &["/usr/sbin/dnsmasq", "/usr/bin/dnsmasq"];
+const QEMU_IMG: &[&str] = &["/usr/bin/qemu-img"];
+const CURL: &[&str] = &["/usr/bin/curl"];
+const IPTABLES: &[&str] = &["/usr/sbin/iptables", "/usr/bin/iptables"];
+const SSH: &[&str] = &["/usr/bin/ssh"];
+const PXE: &[&str] = &[
+    "/usr/lib/ipxe/qemu/efi-virtio.rom",
+    "/usr/lib/ipxe/qemu/pxe-virtio.rom",
+    "/usr/share/ipxe/efi-virtio.rom",
+    "/usr/share/qemu/efi-virtio.rom",
+    "/usr/share/ipxe.efi/efi-virtio.rom",
+    "/usr/share/qemu-kvm/efi-virtio.rom",
+];
+
+macro_rules! parts {
+    ($($paths:expr => [$($package:literal),* $(,)?]),* $(,)?) => {
+        &[$(Part { paths: $paths, packages: &[$($package),*] }),*]
+    };
+}
+
+/// All families, most particular first.
+pub const FAMILIES: [Family; 4] = [
+    Family {
+        name: "Debian",
+        ids: &["debian", "ubuntu"],
+        manager: Manager::Apt,
+        parts: parts! {
+            EMULATOR => ["qemu-system-x86"],
+            LIBVIRTD => ["libvirt-daemon-system"],
+            DNSMASQ => ["dnsmasq-base"],
+            QEMU_IMG => ["qemu-utils"],
+            CURL => ["curl", "ca-certificates"],
+            IPTABLES => ["iptables"],
+            SSH => ["openssh-client"],
+            PXE => ["ipxe-qemu"],
+        },
+    },
+    Family {
+        name: "Red Hat",
+        ids: &["fedora", "rhel", "centos", "rocky", "almalinux"],
+        manager: Manager::Dnf,
+        parts: parts! {
+            EMULATOR => ["qemu-kvm"],
+            LIBVIRTD => ["libvirt"],
+            DNSMASQ => ["dnsmasq"],
+            QEMU_IMG => ["qemu-img"],
+            CURL => ["curl", "ca-certificates"],
+            IPTABLES => ["iptables-nft"],
+            SSH => ["openssh-clients"],
+            PXE => ["ipxe-roms-qemu"],
+        },
+    },
+    Family {
+        name: "SUSE",
+        ids: &["opensuse-leap", "opensuse-tumbleweed", "sles", "suse", "opensuse"],
+        manager: Manager::Zypper,
+        parts: parts! {
+            EMULATOR => ["qemu-x86"],
+            LIBVIRTD => ["libvirt-daemon-qemu", "libvirt-daemon"],
+            DNSMASQ => ["dnsmasq"],
+            QEMU_IMG => ["qemu-tools"],
+            CURL => ["curl", "ca-certificates-mozilla"],
+            IPTABLES => ["iptables"],
+            SSH => ["openssh-clients"],
+            PXE => ["qemu-ipxe"],
+        },
+    },
+    Family {
+        name: "Arch",
+        ids: &["arch"],
+        manager: Manager::Pacman,
+        parts: parts! {
+            EMULATOR => ["qemu-system-x86"],
+            LIBVIRTD => ["libvirt"],
+            DNSMASQ => ["dnsmasq"],
+            QEMU_IMG => ["qemu-img"],
+            CURL => ["curl", "ca-certificates"],
+            IPTABLES => ["iptables-nft"],
+            SSH => ["openssh"],
+            PXE => ["qemu-system-x86-firmware"],
+        },
+    },
+];
+
+/// What `/etc/os-release` says.
+/// <https://www.freedesktop.org/software/systemd/man/os-release.html>
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OsRelease {
+    /// `ID`.
+    pub id: String,
+    /// `ID_LIKE`, in order.
+    pub like: Vec<String>,
+    /// `VERSION_ID`.
+    pub version: String,
+    /// `VERSION_CODENAME`.
+    pub codename: String,
+    /// `PRETTY_NAME`.
+    pub name: String,
+}
+
+impl OsRelease {
+    /// Reads the file's text.
+    pub fn parse(text: &str) -> Self {
+        let value = |key: &str| {
+            text.lines()
+                .filter_map(|line| line.split_once('='))
+                .find(|(k, _)| k.trim() == key)
+                .map(|(_, v)| v.trim().trim_matches(['"', '\'']).to_string())
+                .unwrap_or_default()
+        };
+        Self {
+            id: value("ID"),
+            like: value("ID_LIKE").split_whitespace().map(String::from).collect(),
+            version: value("VERSION_ID"),
+            codename: value("VERSION_CODENAME"),
+            name: value("PRETTY_NAME"),
+        }
+    }
+
+    /// The family it belongs to.
+    pub fn family(&self) -> Option<&'static Family> {
+        let by = |id: &str| FAMILIES.iter().find(|f| f.ids.contains(&id));
+        by(&self.id).or_else(|| self.like.iter().find_map(|id| by(id)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn family(text: &str) -> Option<&'static str> {
+        OsRelease::parse(text).family().map(|f| f.name)
+    }
+
+    #[test]
+    fn families_are_known_by_id_then_by_likeness() {
+        for (text, name) in [
+            ("ID=debian\nVERSION_ID=\"12\"", "Debian"),
+            ("ID=ubuntu\nID_LIKE=debian", "Debian"),
+            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"", "Debian"),
+            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"", "Red Hat"),
+            ("ID=\"centos\"\nVERSION_ID=\"10\"", "Red Hat"),
+            ("ID=\"ol\"\nID_LIKE=\"fedora\"", "Red Hat"),
+            ("ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"", "SUSE"),
+            ("ID=arch", "Arch"),
+            ("ID=manjaro\nID_LIKE=arch", "Arch"),
+        ] {
+            assert_eq!(family(text), Some(name), "{text}");
+        }
+        assert_eq!(family("ID=plan9"), None);
+    }
+
+    #[test]
+    fn every_family_covers_the_same_parts() {
+        for family in &FAMILIES {
+            assert_eq!(family.parts.len(), FAMILIES[0].parts.len(), "{}", family.name);
+        }
+    }
+}

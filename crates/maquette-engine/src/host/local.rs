@@ -1,0 +1,164 @@
+//! The machine Maquette runs on.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::{self, Stdio};
+
+use super::{Command, Host, HostError, Output};
+
+/// The machine Maquette runs on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Local;
+
+impl Host for Local {
+    fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
+        let failed = |source| HostError::Start { program: command.program.clone(), source };
+        let mut child = process::Command::new(&command.program)
+            .args(&command.args)
+            .envs(command.env.iter().map(|(k, v)| (k, v)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let stdout = child.stdout.take();
+        let stderr = child.stderr.take();
+        let reader = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(mut pipe) = stdout {
+                // A broken pipe ends the output; the exit status tells the rest.
+                let _ = pipe.read_to_end(&mut bytes);
+            }
+            bytes
+        });
+        let stderr = stderr.map_or(String::new(), |pipe| lines(pipe, on_line));
+        let status = child.wait().map_err(failed)?;
+        let stdout = reader.join().unwrap_or_default();
+        Ok(Output {
+            status: status.code(),
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            stderr,
+        })
+    }
+
+    fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {
+        let failed = |source| HostError::File { verb: "read", path: path.into(), source };
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let length = file.metadata().map_err(failed)?.len();
+        if length > limit {
+            file.seek(SeekFrom::Start(length - limit)).map_err(failed)?;
+        }
+        let mut bytes = Vec::new();
+        file.take(limit).read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Some(bytes))
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        Path::new(path).exists()
+    }
+
+    fn upload(
+        &self,
+        from: &Path,
+        to: &str,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), HostError> {
+        let failed = |verb, path: &Path| {
+            let path = path.display().to_string();
+            move |source| HostError::File { verb, path, source }
+        };
+        let mut source = File::open(from).map_err(failed("read", from))?;
+        let mut target = File::create(to).map_err(failed("write", Path::new(to)))?;
+        let mut buffer = vec![0u8; 1 << 20];
+        let mut done = 0;
+        loop {
+            let count = source.read(&mut buffer).map_err(failed("read", from))?;
+            if count == 0 {
+                break;
+            }
+            target.write_all(&buffer[..count]).map_err(failed("write", Path::new(to)))?;
+            done += count as u64;
+            progress(done);
+        }
+        target.sync_all().map_err(failed("write", Path::new(to)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
+        fs::rename(from, to)
+            .map_err(|source| HostError::File { verb: "rename", path: from.into(), source })
+    }
+
+    fn remove(&self, path: &str) -> Result<(), HostError> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(HostError::File { verb: "remove", path: path.into(), source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads to the end, telling of each line; a carriage return ends a line too, as progress meters
+/// use it.
+fn lines(pipe: impl Read, on_line: &mut dyn FnMut(&str)) -> String {
+    const KEEP: usize = 64 * 1024;
+    let mut all = String::new();
+    let mut line = Vec::new();
+    for byte in BufReader::new(pipe).bytes() {
+        let Ok(byte) = byte else { break };
+        if byte == b'\n' || byte == b'\r' {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            on_line(&text);
+            all.push_str(&text);
+            all.push('\n');
+            line.clear();
+        } else {
+            line.push(byte);
+        }
+    }
+    all.push_str(&String::from_utf8_lossy(&line));
+    if all.len() > KEEP {
+        let mut from = all.len() - KEEP;
+        while !all.is_char_boundary(from) {
+            from += 1;
+        }
+        all.drain(..from);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_report_status_and_lines() {
+        let mut seen = Vec::new();
+        let command = Command::script("echo out; echo one >&2; printf 'two\\r' >&2; exit 3", [""]);
+        let output = Local.run(&command, &mut |l| seen.push(l.to_string())).unwrap();
+        assert_eq!(output.status, Some(3));
+        assert_eq!(output.stdout, "out\n");
+        assert_eq!(seen, ["one", "two"]);
+        assert!(output.success(&command).unwrap_err().to_string().contains("status 3"));
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = Local.run(&Command::new("no-such-program"), &mut |_| {}).unwrap_err();
+        assert_eq!(error.to_string(), "cannot run `no-such-program`");
+    }
+
+    #[test]
+    fn only_the_tail_of_a_file_is_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "0123456789").unwrap();
+        let path = file.path().to_str().unwrap();
+        assert_eq!(Local.read_tail(path, 4).unwrap().unwrap(), b"6789");
+        assert_eq!(Local.read_tail("/no/such/file", 4).unwrap(), None);
+    }
+}

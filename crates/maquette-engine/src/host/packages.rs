@@ -1,0 +1,117 @@
+//! Installing what is missing.
+
+use super::family::{Family, Manager};
+use super::{Command, Host, HostError, check};
+
+/// Packages of `family` that are missing.
+pub fn missing(host: &dyn Host, family: &Family) -> Vec<String> {
+    family
+        .parts
+        .iter()
+        .filter(|part| !part.paths.iter().any(|p| host.exists(p)))
+        .flat_map(|part| part.packages.iter().map(|p| (*p).to_string()))
+        .collect()
+}
+
+/// Installs packages.
+pub fn install(
+    host: &dyn Host,
+    family: &Family,
+    packages: &[String],
+    on_line: &mut dyn FnMut(&str),
+) -> Result<(), HostError> {
+    for command in commands(family.manager, packages) {
+        host.run(&command, on_line)?.success(&command)?;
+    }
+    if family.manager == Manager::Apt {
+        return apt_install(host, packages, on_line);
+    }
+    Ok(())
+}
+
+/// Commands that install packages. For apt, only the list of packages is brought up to date here.
+fn commands(manager: Manager, packages: &[String]) -> Vec<Command> {
+    let names = || packages.iter().cloned();
+    match manager {
+        Manager::Apt => vec![Command::new("apt-get").args(["update", "-q"])],
+        Manager::Dnf => {
+            vec![Command::new("dnf").args(["install", "-y", "--setopt=install_weak_deps=False"]).args(names())]
+        }
+        Manager::Zypper => vec![
+            Command::new("zypper")
+                .args(["--non-interactive", "install", "--no-recommends"])
+                .args(names()),
+        ],
+        Manager::Pacman => {
+            vec![Command::new("pacman").args(["-Sy", "--noconfirm", "--needed"]).args(names())]
+        }
+    }
+}
+
+/// apt refuses to install QEMU beside a newer `qemu-utils` from a suite that is not enabled. Then
+/// all parts of QEMU are asked for in the enabled suite's version, in one call.
+fn apt_install(
+    host: &dyn Host,
+    packages: &[String],
+    on_line: &mut dyn FnMut(&str),
+) -> Result<(), HostError> {
+    let install = |names: &[String]| {
+        Command::new("apt-get")
+            .args(["install", "-y", "-q", "--no-install-recommends"])
+            .args(names.iter().cloned())
+            .env("DEBIAN_FRONTEND", "noninteractive")
+    };
+    let plain = install(packages);
+    let first = host.run(&plain, on_line)?;
+    if first.status == Some(0) {
+        return Ok(());
+    }
+    if !packages.iter().any(|p| p.starts_with("qemu")) {
+        return first.success(&plain).map(|_| ());
+    }
+    let mut names: Vec<String> =
+        packages.iter().filter(|p| !p.starts_with("qemu")).cloned().collect();
+    names.insert(0, "--allow-downgrades".into());
+    for part in ["qemu-system-x86", "qemu-system-common", "qemu-utils", "qemu-system-data"] {
+        let list = check(host, &Command::new("apt-cache").args(["madison", part]))?;
+        if let Some(version) = newest(&list) {
+            names.push(format!("{part}={version}"));
+        }
+    }
+    let pinned = install(&names);
+    host.run(&pinned, on_line)?.success(&pinned).map(|_| ())
+}
+
+/// The first version that `apt-cache madison` lists.
+fn newest(madison: &str) -> Option<&str> {
+    madison.lines().next()?.split('|').nth(1).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::family::FAMILIES;
+
+    #[test]
+    fn every_manager_has_its_own_words() {
+        let packages = ["a".to_string(), "b".to_string()];
+        let lines: Vec<String> = FAMILIES
+            .iter()
+            .flat_map(|f| commands(f.manager, &packages))
+            .map(|c| c.to_string())
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        apt-get update -q
+        dnf install -y --setopt=install_weak_deps=False a b
+        zypper --non-interactive install --no-recommends a b
+        pacman -Sy --noconfirm --needed a b
+        ");
+    }
+
+    #[test]
+    fn the_newest_version_is_the_first_listed() {
+        let list = "qemu-utils | 1:7.2+dfsg-7+deb12u18 | http://x main\nqemu-utils | 1:7.1 | y\n";
+        assert_eq!(newest(list), Some("1:7.2+dfsg-7+deb12u18"));
+        assert_eq!(newest(""), None);
+    }
+}

@@ -1,0 +1,98 @@
+//! Building an image from distribution packages, for those who cannot download one.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::host::family::{Manager, OsRelease};
+use crate::host::{Command, Host, HostError, install, read_text};
+
+/// The whole recipe; everything that varies is a positional argument.
+const SCRIPT: &str = include_str!("../../assets/build-debian.sh");
+
+/// Images that can be built, with their suites.
+pub const BUILDABLE: [(&str, &str); 1] = [("debian-12", "bookworm")];
+
+/// Files that the recipe needs, with the packages that bring them.
+const TOOLS: [(&str, &str); 7] = [
+    ("/usr/bin/mmdebstrap", "mmdebstrap"),
+    ("/usr/sbin/mke2fs", "e2fsprogs"),
+    ("/usr/sbin/sfdisk", "fdisk"),
+    ("/usr/bin/grub-mkimage", "grub-common"),
+    ("/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin"),
+    ("/usr/bin/qemu-img", "qemu-utils"),
+    ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
+];
+
+/// Why no image was built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// There is no recipe of that name.
+    #[error("there is no recipe for `{0}`")]
+    Unknown(String),
+    /// The recipe needs tools that this system does not package.
+    #[error("images are built with Debian's tools, and this is {0}")]
+    System(String),
+    /// A directory could not be made.
+    #[error("cannot create {path}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A command failed.
+    #[error("cannot build the image")]
+    Command(#[source] HostError),
+}
+
+/// Builds `name` into the file `output`; `on_stage` hears what is being done.
+pub fn build(
+    host: &dyn Host,
+    name: &str,
+    output: &Path,
+    on_stage: &mut dyn FnMut(&str),
+) -> Result<(), BuildError> {
+    let suite = BUILDABLE
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, suite)| *suite)
+        .ok_or_else(|| BuildError::Unknown(name.into()))?;
+    let os = OsRelease::parse(&read_text(host, "/etc/os-release").map_err(BuildError::Command)?);
+    let missing: Vec<String> = TOOLS
+        .iter()
+        .filter(|(path, _)| !host.exists(path))
+        .map(|(_, package)| (*package).to_string())
+        .collect();
+    if !missing.is_empty() {
+        let family = os
+            .family()
+            .filter(|f| f.manager == Manager::Apt)
+            .ok_or_else(|| BuildError::System(os.name.clone()))?;
+        on_stage(&format!("installing {}", missing.join(", ")));
+        install(host, family, &missing, &mut |_| {}).map_err(BuildError::Command)?;
+    }
+    let parent = output.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent)
+        .map_err(|source| BuildError::Directory { path: parent.into(), source })?;
+    let work = format!("{}.work-{}", output.display(), std::process::id());
+    let sources = if os.codename == suite { own_sources(host) } else { String::new() };
+    let command = Command::script(
+        SCRIPT,
+        [suite.to_string(), work, output.display().to_string(), sources],
+    );
+    host.run(&command, &mut |line| {
+        if let Some(stage) = line.strip_prefix(":: ") {
+            on_stage(stage);
+        }
+    })
+    .and_then(|result| result.success(&command).map(|_| ()))
+    .map_err(BuildError::Command)
+}
+
+/// The system's own list of Debian mirrors, if it has the modern form: who changed it had a reason.
+fn own_sources(host: &dyn Host) -> String {
+    let path = "/etc/apt/sources.list.d/debian.sources";
+    if host.exists(path) { path.into() } else { String::new() }
+}

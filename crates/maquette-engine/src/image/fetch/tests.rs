@@ -1,0 +1,84 @@
+use std::fs;
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::host::Local;
+
+fn image(path: &Path, size: &str) {
+    let format = ["create", "-q", "-f", "qcow2", path.to_str().unwrap(), size];
+    check(&Local, &Command::new("qemu-img").args(format)).unwrap();
+}
+
+fn bring(source: &Source, pool: &Path, smallest: Option<u64>) -> Result<(), StepError> {
+    let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    fetch(&Local, source, pool.to_str().unwrap(), "v.qcow2", smallest, &context)
+}
+
+#[test]
+fn a_file_arrives_whole_and_leaves_nothing_beside() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.qcow2");
+    image(&path, "1G");
+    bring(&Source::File(path.clone()), pool.path(), Some(1 << 30)).unwrap();
+    let names: Vec<_> =
+        fs::read_dir(pool.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["v.qcow2"]);
+    assert_eq!(fs::read(path).unwrap(), fs::read(pool.path().join("v.qcow2")).unwrap());
+}
+
+#[test]
+fn a_url_is_downloaded_and_resumed() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.qcow2");
+    image(&path, "1G");
+    // The first half is there already, as after an interrupted download.
+    let content = fs::read(&path).unwrap();
+    fs::write(pool.path().join(".v.qcow2.part"), &content[..content.len() / 2]).unwrap();
+    let url = format!("file://{}", path.display());
+    bring(&Source::Url(url), pool.path(), None).unwrap();
+    assert_eq!(content, fs::read(pool.path().join("v.qcow2")).unwrap());
+}
+
+#[test]
+fn a_raw_image_is_converted() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.img");
+    fs::write(&path, vec![0x5a; 1 << 20]).unwrap();
+    bring(&Source::File(path), pool.path(), None).unwrap();
+    assert!(fs::read(pool.path().join("v.qcow2")).unwrap().starts_with(b"QFI\xfb"));
+}
+
+#[test]
+fn images_that_refer_to_other_files_are_refused() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (base, top) = (here.path().join("base.qcow2"), here.path().join("top.qcow2"));
+    image(&base, "1G");
+    let args = ["create", "-q", "-f", "qcow2", "-b", base.to_str().unwrap(), "-F", "qcow2"];
+    check(&Local, &Command::new("qemu-img").args(args).arg(top.to_str().unwrap())).unwrap();
+    let error = bring(&Source::File(top), pool.path(), None).unwrap_err();
+    assert!(error.message.contains("refers to another file"), "{error:?}");
+    assert_eq!(fs::read_dir(pool.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_image_larger_than_its_disk_is_refused() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.qcow2");
+    image(&path, "10G");
+    let error = bring(&Source::File(path), pool.path(), Some(8 << 30)).unwrap_err();
+    assert!(error.message.contains("10 GiB, larger than the 8 GiB"), "{error:?}");
+}
+
+#[test]
+fn a_missing_url_says_what_to_do() {
+    let pool = tempfile::tempdir().unwrap();
+    let error = bring(&Source::Url("file:///no/such/file".into()), pool.path(), None).unwrap_err();
+    assert!(error.hints.iter().any(|h| h.contains("image build")), "{error:?}");
+}
+
+#[test]
+fn curls_meter_is_understood() {
+    let line = " 42  350M   42  147M    0     0  24.5M      0  0:00:14  0:00:06  0:00:08 25.1M";
+    assert_eq!(meter(line).unwrap(), "42 % of 350M, 25.1M/s");
+    assert_eq!(meter("  % Total    % Received"), None);
+}

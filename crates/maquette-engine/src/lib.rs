@@ -1,0 +1,19 @@
+//! Carries plans out.
+//!
+//! The [`executor`] runs a plan's steps on a [`Backend`] and tells what happens as [`Event`]s. The
+//! rest is what backends need besides their own API: commands and files on the hypervisor
+//! ([`host`]), base images ([`image`]), keys, seed volumes and the wait for a guest.
+//!
+//! This crate knows neither libvirt nor the terminal.
+
+mod backend;
+mod event;
+pub mod executor;
+pub mod host;
+pub mod image;
+pub mod keys;
+pub mod ready;
+pub mod seed;
+
+pub use backend::{Backend, Lanes, StepContext, StepError};
+pub use event::{Event, RunState, StepState, StepView};

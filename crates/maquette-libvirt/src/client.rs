@@ -1,0 +1,364 @@
+//! The calls of libvirt's API that we use: blocking, with typed errors. The only file that knows the
+//! binding.
+
+use std::fmt;
+
+use thiserror::Error;
+use virt::connect::Connect;
+pub use virt::domain::Domain;
+use virt::error::{ErrorNumber, ErrorNumberEnum};
+pub use virt::network::Network;
+pub use virt::storage_pool::StoragePool;
+use virt::storage_vol::StorageVol;
+pub use virt::stream::Stream;
+use virt::sys;
+
+/// What libvirt answered to a call.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct LibvirtError {
+    message: String,
+    kind: Kind,
+}
+
+/// Errors that are handled rather than reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// No object of that name.
+    Missing,
+    /// The object is already in the wanted state.
+    AlreadyDone,
+    /// Any other.
+    Other,
+}
+
+impl From<virt::error::Error> for LibvirtError {
+    fn from(error: virt::error::Error) -> Self {
+        let is = |number: ErrorNumber| error.code() == ErrorNumberEnum::from(number);
+        let kind = if is(ErrorNumber::NoDomain)
+            || is(ErrorNumber::NoNetwork)
+            || is(ErrorNumber::NoStoragePool)
+            || is(ErrorNumber::NoStorageVolume)
+        {
+            Kind::Missing
+        } else if is(ErrorNumber::OperationInvalid) {
+            Kind::AlreadyDone
+        } else {
+            Kind::Other
+        };
+        Self { message: error.message().to_string(), kind }
+    }
+}
+
+type Result<T> = std::result::Result<T, LibvirtError>;
+
+/// Turns "there is no such thing" into none.
+fn optional<T>(result: std::result::Result<T, virt::error::Error>) -> Result<Option<T>> {
+    match result.map_err(LibvirtError::from) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind == Kind::Missing => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Accepts that something is already in the wanted state, if `reached` confirms it.
+fn settled(
+    result: std::result::Result<(), virt::error::Error>,
+    reached: impl FnOnce() -> bool,
+) -> Result<()> {
+    match result.map_err(LibvirtError::from) {
+        Err(error) if error.kind != Kind::Other && reached() => Ok(()),
+        other => other,
+    }
+}
+
+/// A change of a running network's reservations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostChange {
+    /// The entry comes.
+    Add,
+    /// The entry goes.
+    Remove,
+}
+
+/// Two connections: the server works on five calls of a connection at a time, so long ones would
+/// hold up quick ones.
+pub struct Client {
+    control: Connect,
+    bulk: Connect,
+    uri: String,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.uri)
+    }
+}
+
+impl Client {
+    /// Opens both connections.
+    pub fn open(uri: &str) -> Result<Self> {
+        // Errors are returned; libvirt's own handler would print them too.
+        virt::error::clear_error_callback();
+        let control = Connect::open(Some(uri))?;
+        let bulk = Connect::open(Some(uri))?;
+        Ok(Self { control, bulk, uri: uri.into() })
+    }
+
+    /// The address that was opened.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// All domains, each with whether it runs.
+    pub fn domains(&self) -> Result<Vec<(Domain, bool)>> {
+        let mut all = Vec::new();
+        for (flag, active) in [
+            (sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE, true),
+            (sys::VIR_CONNECT_LIST_DOMAINS_INACTIVE, false),
+        ] {
+            all.extend(self.control.list_all_domains(flag)?.into_iter().map(|d| (d, active)));
+        }
+        Ok(all)
+    }
+
+    /// All networks, each with whether it runs.
+    pub fn networks(&self) -> Result<Vec<(Network, bool)>> {
+        let mut all = Vec::new();
+        for (flag, active) in [
+            (sys::VIR_CONNECT_LIST_NETWORKS_ACTIVE, true),
+            (sys::VIR_CONNECT_LIST_NETWORKS_INACTIVE, false),
+        ] {
+            all.extend(self.control.list_all_networks(flag)?.into_iter().map(|n| (n, active)));
+        }
+        Ok(all)
+    }
+
+    /// A domain by name.
+    pub fn domain(&self, name: &str) -> Result<Option<Domain>> {
+        optional(self.control.lookup_domain_by_name(name))
+    }
+
+    /// A network by name.
+    pub fn network(&self, name: &str) -> Result<Option<Network>> {
+        optional(self.control.lookup_network_by_name(name))
+    }
+
+    /// A pool by name.
+    pub fn pool(&self, name: &str) -> Result<Option<StoragePool>> {
+        optional(self.bulk.lookup_storage_pool_by_name(name))
+    }
+
+    /// Defines a domain, or changes its definition.
+    pub fn define_domain(&self, xml: &str) -> Result<Domain> {
+        Ok(self.control.define_domain_xml_flags(xml, sys::VIR_DOMAIN_DEFINE_VALIDATE)?)
+    }
+
+    /// Defines a network, or changes its definition.
+    pub fn define_network(&self, xml: &str) -> Result<Network> {
+        Ok(self.control.define_network_xml(xml)?)
+    }
+
+    /// Defines a pool.
+    pub fn define_pool(&self, xml: &str) -> Result<StoragePool> {
+        Ok(self.bulk.define_storage_pool_xml(xml, 0)?)
+    }
+
+    /// A stream on the connection for long calls.
+    pub fn stream(&self) -> Result<Stream> {
+        Ok(Stream::new(&self.bulk, 0)?)
+    }
+}
+
+/// Name of a domain.
+pub fn domain_name(domain: &Domain) -> Result<String> {
+    Ok(domain.name()?)
+}
+
+/// Persistent definition of a domain.
+pub fn domain_xml(domain: &Domain) -> Result<String> {
+    Ok(domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?)
+}
+
+/// Whether a domain runs.
+pub fn is_active(domain: &Domain) -> Result<bool> {
+    Ok(domain.is_active()?)
+}
+
+/// Starts a domain with the hypervisor from now on, and now. One that runs is left alone.
+pub fn start_domain(domain: &Domain) -> Result<()> {
+    domain.set_autostart(true)?;
+    settled(domain.create(), || domain.is_active().unwrap_or(false))
+}
+
+/// Asks a guest to shut down.
+pub fn shut_down(domain: &Domain) -> Result<()> {
+    settled(domain.shutdown(), || !domain.is_active().unwrap_or(true))
+}
+
+/// Stops a domain at once. One that is off is left alone.
+pub fn pull_plug(domain: &Domain) -> Result<()> {
+    settled(domain.destroy(), || !domain.is_active().unwrap_or(true))
+}
+
+/// Removes a domain's definition with all that libvirt keeps of it.
+pub fn undefine_domain(domain: &Domain) -> Result<()> {
+    let all = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        | sys::VIR_DOMAIN_UNDEFINE_NVRAM
+        | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
+    // Drivers that lack one of these know nothing that it would remove.
+    if domain.undefine_flags(all).is_ok() {
+        return Ok(());
+    }
+    Ok(domain.undefine()?)
+}
+
+/// Puts an element of our own into a domain's metadata.
+pub fn set_domain_metadata(
+    domain: &Domain,
+    xml: &str,
+    prefix: &str,
+    namespace: &str,
+) -> Result<()> {
+    let kind = sys::VIR_DOMAIN_METADATA_ELEMENT as i32;
+    let mut flags = sys::VIR_DOMAIN_AFFECT_CONFIG;
+    if domain.is_active()? {
+        flags |= sys::VIR_DOMAIN_AFFECT_LIVE;
+    }
+    domain.set_metadata(kind, Some(xml), Some(prefix), Some(namespace), flags)?;
+    Ok(())
+}
+
+/// Opens one of a running domain's virtio-serial ports.
+pub fn open_channel(domain: &Domain, port: &str, stream: &Stream) -> Result<()> {
+    Ok(domain.open_channel(Some(port), stream, sys::VIR_DOMAIN_CHANNEL_FORCE)?)
+}
+
+/// Reads from a stream; 0 bytes at its end.
+pub fn receive(stream: &Stream, buffer: &mut [u8]) -> Result<usize> {
+    Ok(usize::try_from(stream.recv(buffer)?).unwrap_or(0))
+}
+
+/// Name of a network.
+pub fn network_name(network: &Network) -> Result<String> {
+    Ok(network.name()?)
+}
+
+/// Persistent definition of a network.
+pub fn network_xml(network: &Network) -> Result<String> {
+    Ok(network.xml_desc(sys::VIR_NETWORK_XML_INACTIVE)?)
+}
+
+/// Starts a network. One that runs is left alone.
+pub fn start_network(network: &Network, autostart: bool) -> Result<()> {
+    network.set_autostart(autostart)?;
+    settled(network.create(), || network.is_active().unwrap_or(false))
+}
+
+/// Stops a network. One that is off is left alone.
+pub fn stop_network(network: &Network) -> Result<()> {
+    settled(network.destroy(), || !network.is_active().unwrap_or(true))
+}
+
+/// Removes a network's definition.
+pub fn undefine_network(network: &Network) -> Result<()> {
+    Ok(network.undefine()?)
+}
+
+/// Whether a network runs.
+pub fn network_active(network: &Network) -> Result<bool> {
+    Ok(network.is_active()?)
+}
+
+/// Changes one reservation of a running network. `element` is the position of the `ip` element.
+pub fn change_host(
+    network: &Network,
+    change: HostChange,
+    element: i32,
+    xml: &str,
+) -> Result<()> {
+    let command = match change {
+        HostChange::Add => sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
+        HostChange::Remove => sys::VIR_NETWORK_UPDATE_COMMAND_DELETE,
+    };
+    let live = sys::VIR_NETWORK_UPDATE_AFFECT_LIVE;
+    let result =
+        network.update(command, sys::VIR_NETWORK_SECTION_IP_DHCP_HOST, element, xml, live);
+    // An interrupted run may have done it already.
+    settled(result, || true)
+}
+
+/// Directory of a pool, whether it runs, as XML and flag.
+pub fn pool_xml(pool: &StoragePool) -> Result<(String, bool)> {
+    Ok((pool.xml_desc(0)?, pool.is_active()?))
+}
+
+/// Builds a pool's directory if need be, and starts it now and with the hypervisor.
+pub fn start_pool(pool: &StoragePool) -> Result<()> {
+    if pool.is_active()? {
+        return Ok(());
+    }
+    pool.build(0)?;
+    pool.create(0)?;
+    // The test driver and session pools know no autostart; it is a convenience.
+    let _ = pool.set_autostart(true);
+    Ok(())
+}
+
+/// Lets a pool notice files that came without libvirt. Another run that works in the pool refuses
+/// it; then that run's own view is good enough.
+pub fn refresh_pool(pool: &StoragePool) {
+    let _ = pool.refresh(0);
+}
+
+/// Names of all volumes of a pool.
+pub fn volume_names(pool: &StoragePool) -> Result<Vec<String>> {
+    pool.list_all_volumes(0)?.iter().map(|v| Ok(v.name()?)).collect()
+}
+
+/// A volume by name.
+pub fn volume(pool: &StoragePool, name: &str) -> Result<Option<StorageVol>> {
+    optional(pool.lookup_storage_vol_by_name(name))
+}
+
+/// Creates a volume; `metadata` preallocates qcow2's own tables.
+pub fn create_volume(pool: &StoragePool, xml: &str, metadata: bool) -> Result<StorageVol> {
+    let flags = if metadata { sys::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA } else { 0 };
+    Ok(StorageVol::create_xml(pool, xml, flags)?)
+}
+
+/// Fills a volume.
+pub fn upload(volume: &StorageVol, stream: Stream, content: &[u8]) -> Result<()> {
+    const CHUNK: usize = 64 * 1024;
+    volume.upload(&stream, 0, content.len() as u64, 0)?;
+    for chunk in content.chunks(CHUNK) {
+        let mut sent = 0;
+        while sent < chunk.len() {
+            let count = stream.send(&chunk[sent..])?;
+            sent += usize::try_from(count).unwrap_or(0);
+        }
+    }
+    Ok(stream.finish()?)
+}
+
+/// Virtual size of a volume in bytes.
+pub fn capacity(volume: &StorageVol) -> Result<u64> {
+    Ok(volume.info()?.capacity)
+}
+
+/// Enlarges a volume.
+pub fn resize(volume: &StorageVol, bytes: u64) -> Result<()> {
+    Ok(volume.resize(bytes, 0)?)
+}
+
+/// Deletes a volume; it is fine if there is none.
+pub fn delete_volume(pool: &StoragePool, name: &str) -> Result<()> {
+    match volume(pool, name)? {
+        Some(volume) => settled(volume.delete(0), || {
+            pool.lookup_storage_vol_by_name(name).is_err()
+        }),
+        None => Ok(()),
+    }
+}
+

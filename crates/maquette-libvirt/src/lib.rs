@@ -1,0 +1,20 @@
+//! Carries plans out on libvirt, and reads what is there.
+//!
+//! [`Libvirt`] is a backend of the engine. Everything about XML is in [`xml`] and pure; the only
+//! file that knows libvirt's binding is `client.rs`. This crate knows neither the command line nor
+//! YAML.
+
+mod client;
+mod domain;
+mod network;
+mod observe;
+mod perform;
+mod prune;
+mod signals;
+mod volume;
+pub mod xml;
+
+pub use client::{Client, LibvirtError};
+pub use observe::{ObserveError, observe, pool_state};
+pub use perform::{Guests, Libvirt};
+pub use prune::prune;

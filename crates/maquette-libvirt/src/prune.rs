@@ -1,0 +1,33 @@
+//! Removing cached base images that nothing uses.
+
+use std::collections::BTreeSet;
+
+use crate::client::{self, Client, LibvirtError};
+use crate::xml::read;
+
+/// Names of our cached images begin so.
+const PREFIX: &str = "maquette-";
+
+/// Deletes every cached image of a pool that no domain of ours names; returns their volumes. Domains
+/// of all environments count.
+pub fn prune(client: &Client, pool: &str) -> Result<Vec<String>, LibvirtError> {
+    let mut used = BTreeSet::new();
+    for (domain, _) in client.domains()? {
+        let xml = client::domain_xml(&domain)?;
+        if let Ok(read::DomainXml { record: Some(record), .. }) = read::domain(&xml) {
+            let images = record.node.disks.into_iter().filter_map(|d| d.backing);
+            used.extend(images.map(|i| i.volume));
+        }
+    }
+    let Some(pool) = client.pool(pool)? else { return Ok(Vec::new()) };
+    client::refresh_pool(&pool);
+    let mut removed = Vec::new();
+    for volume in client::volume_names(&pool)? {
+        if volume.starts_with(PREFIX) && volume.ends_with(".qcow2") && !used.contains(&volume) {
+            client::delete_volume(&pool, &volume)?;
+            removed.push(volume);
+        }
+    }
+    removed.sort();
+    Ok(removed)
+}

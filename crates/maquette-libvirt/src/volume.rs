@@ -1,0 +1,105 @@
+//! Pools and volumes.
+
+use maquette_core::blueprint::{Disk, Pool};
+use maquette_core::guest::SeedFile;
+use maquette_core::topology::Preallocation;
+use maquette_engine::{StepError, seed};
+
+use crate::client::{self, Client, LibvirtError, StoragePool};
+use crate::xml;
+
+/// Defines and starts a pool.
+pub fn ensure_pool(client: &Client, pool: &Pool) -> Result<(), LibvirtError> {
+    let existing = match client.pool(&pool.name)? {
+        Some(existing) => existing,
+        None => client.define_pool(&xml::pool(pool))?,
+    };
+    client::start_pool(&existing)
+}
+
+fn find_pool(client: &Client, pool: &Pool) -> Result<StoragePool, StepError> {
+    match client.pool(&pool.name) {
+        Ok(Some(found)) => Ok(found),
+        Ok(None) => Err(StepError::new(format!("there is no storage pool `{}`", pool.name))),
+        Err(e) => {
+            Err(StepError::new(format!("cannot find storage pool `{}`", pool.name)).because(&e))
+        }
+    }
+}
+
+/// Creates a disk's volume unless it is there.
+pub fn create(client: &Client, disk: &Disk, pool: &Pool) -> Result<(), StepError> {
+    let failed = |e: LibvirtError| {
+        StepError::new(format!("cannot create volume `{}`", disk.volume)).because(&e)
+    };
+    let storage = find_pool(client, pool)?;
+    if client::volume(&storage, &disk.volume).map_err(failed)?.is_some() {
+        return Ok(());
+    }
+    let bytes = match (disk.size, &disk.backing) {
+        (Some(size), _) => size.0,
+        // A pool may not have noticed an image that came without libvirt.
+        (None, Some(image)) => {
+            let found = client::volume(&storage, &image.volume).map_err(failed)?;
+            let found = match found {
+                Some(found) => Some(found),
+                None => {
+                    client::refresh_pool(&storage);
+                    client::volume(&storage, &image.volume).map_err(failed)?
+                }
+            };
+            match found {
+                Some(image) => client::capacity(&image).map_err(failed)?,
+                None => {
+                    return Err(StepError::new(format!(
+                        "cannot create volume `{}`: its image is not in the pool",
+                        disk.volume
+                    )));
+                }
+            }
+        }
+        (None, None) => 0,
+    };
+    let metadata = disk.preallocation == Preallocation::Metadata && disk.backing.is_none();
+    client::create_volume(&storage, &xml::volume(disk, pool, bytes), metadata)
+        .map(|_| ())
+        .map_err(failed)
+}
+
+/// Creates and fills a seed volume. One that is there may be half filled, so it is made again.
+pub fn create_seed(
+    client: &Client,
+    name: &str,
+    pool: &Pool,
+    files: &[SeedFile],
+) -> Result<(), StepError> {
+    let message = format!("cannot create volume `{name}`");
+    let failed = |e: LibvirtError| StepError::new(message.clone()).because(&e);
+    let image = seed::image(files).map_err(|e| StepError::new(message.clone()).because(&e))?;
+    let storage = find_pool(client, pool)?;
+    client::delete_volume(&storage, name).map_err(failed)?;
+    let xml = xml::seed_volume(name, image.len() as u64);
+    let volume = client::create_volume(&storage, &xml, false).map_err(failed)?;
+    let stream = client.stream().map_err(failed)?;
+    client::upload(&volume, stream, &image).map_err(failed)
+}
+
+/// Enlarges a volume; one that is large enough is left alone.
+pub fn resize(client: &Client, name: &str, pool: &Pool, bytes: u64) -> Result<(), StepError> {
+    let failed =
+        |e: LibvirtError| StepError::new(format!("cannot resize volume `{name}`")).because(&e);
+    let storage = find_pool(client, pool)?;
+    match client::volume(&storage, name).map_err(failed)? {
+        Some(volume) if client::capacity(&volume).map_err(failed)? < bytes => {
+            client::resize(&volume, bytes).map_err(failed)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Deletes a volume.
+pub fn delete(client: &Client, name: &str, pool: &Pool) -> Result<(), StepError> {
+    let storage = find_pool(client, pool)?;
+    client::delete_volume(&storage, name)
+        .map_err(|e| StepError::new(format!("cannot delete volume `{name}`")).because(&e))
+}

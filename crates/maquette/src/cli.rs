@@ -1,0 +1,244 @@
+//! The command line's definition. Help, environment variables and completions all come from here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Builds scale models of production: whole environments of virtual machines and networks, with
+/// libvirt and QEMU/KVM, on one machine.
+#[derive(Debug, Parser)]
+#[command(name = "maquette", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what `up` would do, and touch nothing
+    Plan(Plan),
+    /// Build the environment, or bring it to what is asked for now
+    Up(Up),
+    /// Show the nodes of the environment
+    Status(Status),
+    /// Log in to a node, or run a command on it
+    Ssh(Ssh),
+    /// Remove the environment with all its disks
+    Down(Down),
+    /// Base images: list, build, remove
+    #[command(subcommand)]
+    Image(Image),
+    /// The node and network files that come with Maquette
+    #[command(subcommand)]
+    Topology(Topology),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which environment, and where.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Project file [default: maquette.yaml, if there is one]
+    #[arg(long, value_name = "FILE", env = "MAQUETTE_PROJECT", help_heading = "Environment")]
+    pub project: Option<PathBuf>,
+    /// Prefix of all names, so that several environments share a hypervisor; at most 4 characters
+    #[arg(long, value_name = "NAME", env = "MAQUETTE_PREFIX", help_heading = "Environment")]
+    pub prefix: Option<String>,
+    /// Directory for inventory, ssh config and key
+    /// [default: ~/.local/share/maquette/workspaces/ENVIRONMENT]
+    #[arg(long, value_name = "DIR", env = "MAQUETTE_WORKSPACE", help_heading = "Environment")]
+    pub workspace: Option<PathBuf>,
+    /// libvirt storage pool of all volumes [default: images]
+    #[arg(long, value_name = "NAME", env = "MAQUETTE_POOL_NAME", help_heading = "Hypervisor")]
+    pub pool_name: Option<String>,
+    /// Directory of that pool [default: /var/lib/libvirt/images]
+    #[arg(long, value_name = "DIR", env = "MAQUETTE_DISK_POOL", help_heading = "Hypervisor")]
+    pub disk_pool: Option<String>,
+}
+
+/// What to build.
+#[derive(Debug, Args)]
+pub struct Wanted {
+    /// Where it is built, and under what name.
+    #[command(flatten)]
+    pub place: Place,
+    /// Node types with counts; types are built-in names, names in your topology directory, or paths
+    #[arg(long, value_name = "TYPE:COUNT,…", env = "MAQUETTE_TOPOLOGY_NODES", help_heading = "Topology")]
+    pub topology_nodes: Option<String>,
+    /// Network file: a built-in name, a name in your topology directory, or a path [default: 3_nets]
+    #[arg(long, value_name = "NAME", env = "MAQUETTE_TOPOLOGY_NETWORK", help_heading = "Topology")]
+    pub topology_network: Option<String>,
+    /// Change a value (`override.controller.memory=1024`), or merge a file (`@FILE`); repeatable
+    #[arg(short = 'e', long = "extra-vars", value_name = "KEY=VALUE", help_heading = "Topology")]
+    pub extra_vars: Vec<String>,
+    /// Third octet for `{{ net }}` in the network file
+    #[arg(long = "net_subnet", alias = "net-subnet", value_name = "N", env = "MAQUETTE_NET_SUBNET", help_heading = "Topology")]
+    pub net_subnet: Option<u8>,
+    /// Third octet for `{{ data_net }}` in the network file
+    #[arg(long = "data_subnet", alias = "data-subnet", value_name = "N", env = "MAQUETTE_DATA_SUBNET", help_heading = "Topology")]
+    pub data_subnet: Option<u8>,
+    /// MTU of all networks and of the nodes' interfaces, in bytes
+    #[arg(long, value_name = "BYTES", env = "MAQUETTE_HOST_NETWORK_MTU_SIZE", help_heading = "Topology")]
+    pub host_network_mtu_size: Option<u32>,
+    /// Base image: a URL, a file, or a name from `maquette image list`
+    #[arg(long, value_name = "URL|PATH|NAME", env = "MAQUETTE_IMAGE_URL", help_heading = "Guests")]
+    pub image_url: Option<String>,
+    /// Where appliance images come from
+    #[arg(long, value_name = "URL", env = "MAQUETTE_IMAGE_MIRROR_URL", help_heading = "Guests")]
+    pub image_mirror_url: Option<String>,
+    /// User with passwordless sudo on every node [default: cloud-user]
+    #[arg(long, value_name = "NAME", env = "MAQUETTE_TOPOLOGY_USERNAME", help_heading = "Guests")]
+    pub topology_username: Option<String>,
+    /// Time zone of the nodes, such as Europe/Prague [default: the image's]
+    #[arg(long, value_name = "ZONE", env = "MAQUETTE_TOPOLOGY_TIMEZONE", help_heading = "Guests")]
+    pub topology_timezone: Option<String>,
+    /// Bus of all disks that do not name one [default: virtio]
+    #[arg(long, value_name = "BUS", env = "MAQUETTE_DISK_BUS", help_heading = "Guests")]
+    pub disk_bus: Option<DiskBus>,
+    /// Firmware of nodes without an operating system [default: bios]
+    #[arg(long, value_name = "MODE", env = "MAQUETTE_BOOTMODE", help_heading = "Guests")]
+    pub bootmode: Option<BootMode>,
+    /// Hardware virtualisation or QEMU's emulation [default: auto]
+    #[arg(long, value_name = "TYPE", env = "MAQUETTE_VIRT_TYPE", help_heading = "Hypervisor")]
+    pub virt_type: Option<VirtType>,
+}
+
+/// Buses that `--disk-bus` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiskBus {
+    /// `vda`, `vdb`, …
+    Virtio,
+    /// `sda`, `sdb`, …
+    Scsi,
+}
+
+/// Firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BootMode {
+    /// SeaBIOS
+    Bios,
+    /// UEFI
+    Uefi,
+}
+
+/// How guests are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VirtType {
+    /// KVM where it works, else emulation
+    Auto,
+    /// Hardware virtualisation
+    Kvm,
+    /// QEMU's emulation
+    Qemu,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// What to build.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// Print the plan as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 3 if there is something to do
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// What to build.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// Print what happens as JSON, one event a line
+    #[arg(long)]
+    pub json: bool,
+    /// Do not ask before nodes lose their disks
+    #[arg(short, long)]
+    pub yes: bool,
+    /// How long the first boot of a node may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, env = "MAQUETTE_TIMEOUT")]
+    pub timeout: u64,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `ssh`.
+#[derive(Debug, Args)]
+pub struct Ssh {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// The node
+    pub node: String,
+    /// A command to run there instead of a shell
+    #[arg(last = true)]
+    pub command: Vec<String>,
+}
+
+/// Arguments of `down`.
+#[derive(Debug, Args)]
+pub struct Down {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// Print what happens as JSON, one event a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with images.
+#[derive(Debug, Subcommand)]
+pub enum Image {
+    /// List the images that can be named
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build an image from distribution packages, without downloading a cloud image
+    Build {
+        /// Which one
+        name: String,
+        /// File to write [default: where `--image-url NAME` finds it]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Build it even if it is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Remove cached base images that no domain uses
+    Prune {
+        /// libvirt storage pool
+        #[arg(long, value_name = "NAME", default_value = "images", env = "MAQUETTE_POOL_NAME")]
+        pool_name: String,
+    },
+}
+
+/// What to do with built-in files.
+#[derive(Debug, Subcommand)]
+pub enum Topology {
+    /// List node types and network files
+    List,
+    /// Print one file
+    Show {
+        /// Its name
+        name: String,
+    },
+}

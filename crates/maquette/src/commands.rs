@@ -1,0 +1,35 @@
+//! One file for each verb.
+
+mod down;
+mod image;
+mod plan;
+mod run;
+mod ssh;
+mod status;
+mod topology;
+mod up;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+use crate::print;
+
+/// Runs a command; the exit code if it did not fail.
+pub fn run(cli: Cli) -> Result<u8, Failure> {
+    match cli.command {
+        Command::Plan(args) => plan::run(&args),
+        Command::Up(args) => up::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Ssh(args) => ssh::run(&args),
+        Command::Down(args) => down::run(&args),
+        Command::Image(args) => image::run(&args),
+        Command::Topology(args) => topology::run(&args),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "maquette", &mut text);
+            print::result(&String::from_utf8_lossy(&text));
+            Ok(0)
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `maquette image`.
+
+use std::path::Path;
+
+use maquette_engine::StepError;
+use maquette_engine::image::build::{self, BUILDABLE, BuildError};
+use maquette_engine::image::catalogue;
+use maquette_libvirt::prune;
+use serde_json::json;
+
+use super::status;
+use crate::cli::Image;
+use crate::failure::Failure;
+use crate::{pipeline, print, render};
+
+/// Lists, builds or removes base images.
+pub fn run(args: &Image) -> Result<u8, Failure> {
+    match args {
+        Image::List { json } => list(*json),
+        Image::Build { name, output, force } => build(name, output.as_deref(), *force),
+        Image::Prune { pool_name } => {
+            let hypervisor = status::connect()?;
+            let Some(client) = &hypervisor.client else { return Ok(0) };
+            let removed = prune(client, pool_name)
+                .map_err(|e| Failure::because("cannot remove cached images", &e))?;
+            for volume in &removed {
+                print::result(&format!("removed {volume}"));
+            }
+            if removed.is_empty() {
+                print::talk("no cached image is unused");
+            }
+            Ok(0)
+        }
+    }
+}
+
+fn built(name: &str) -> bool {
+    pipeline::built_images().join(format!("{name}.qcow2")).is_file()
+}
+
+fn list(as_json: bool) -> Result<u8, Failure> {
+    if as_json {
+        let images: Vec<_> = catalogue::ENTRIES
+            .iter()
+            .map(|e| json!({"name": e.name, "url": e.url, "built": built(e.name)}))
+            .collect();
+        print::result(&format!("{:#}", json!({"schema": 1, "images": images})));
+    } else {
+        print::result(&render::images(built));
+    }
+    Ok(0)
+}
+
+fn build(name: &str, output: Option<&Path>, force: bool) -> Result<u8, Failure> {
+    let named = pipeline::built_images().join(format!("{name}.qcow2"));
+    let target = output.unwrap_or(&named);
+    if target.is_file() && !force {
+        print::talk(&format!("{} is there already; `--force` builds it again", target.display()));
+        return Ok(0);
+    }
+    let begun = std::time::Instant::now();
+    build::build(pipeline::host(), name, target, &mut |stage| print::talk(&format!("  {stage}")))
+        .map_err(|error| {
+            let mut failure = StepError::new(format!("cannot build image `{name}`")).because(&error);
+            if matches!(error, BuildError::Unknown(_)) {
+                let known: Vec<&str> = BUILDABLE.iter().map(|(name, _)| *name).collect();
+                failure = failure.hint(format!("these can be built: {}", known.join(", ")));
+            }
+            Failure::Failed(failure)
+        })?;
+    print::talk(&format!("built in {:.0} s", begun.elapsed().as_secs_f64()));
+    print::result(&target.display().to_string());
+    Ok(0)
+}

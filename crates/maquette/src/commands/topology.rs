@@ -1,0 +1,42 @@
+//! `maquette topology`.
+
+use maquette_core::defaults::{self, Kind};
+use maquette_core::diagnostic::closest;
+use maquette_engine::StepError;
+
+use crate::cli::Topology;
+use crate::failure::Failure;
+use crate::print;
+
+/// Lists built-in files, or prints one.
+pub fn run(args: &Topology) -> Result<u8, Failure> {
+    match args {
+        Topology::List => {
+            let list = |kind| defaults::names(kind).join("\n  ");
+            print::result(&format!(
+                "node types (--topology-nodes):\n  {}\n\nnetwork files (--topology-network):\n  {}\n",
+                list(Kind::Nodes),
+                list(Kind::Network)
+            ));
+            Ok(0)
+        }
+        Topology::Show { name } => {
+            let found = defaults::get(Kind::Nodes, name).or(defaults::get(Kind::Network, name));
+            match found {
+                Some(text) => {
+                    print::result(text);
+                    Ok(0)
+                }
+                None => {
+                    let mut names = defaults::names(Kind::Nodes);
+                    names.extend(defaults::names(Kind::Network));
+                    let mut error = StepError::new(format!("there is no built-in file `{name}`"));
+                    if let Some(like) = closest(name, names) {
+                        error = error.hint(format!("did you mean `{like}`?"));
+                    }
+                    Err(Failure::Failed(error))
+                }
+            }
+        }
+    }
+}

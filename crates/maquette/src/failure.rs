@@ -1,0 +1,58 @@
+//! How a command fails, and what is printed then.
+
+use std::error::Error;
+
+use maquette_core::diagnostic::Diagnostics;
+use maquette_core::syntax::Sources;
+use maquette_engine::StepError;
+
+use crate::{print, render};
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The input is wrong; nothing was touched. Exit code 2.
+    Input(Diagnostics, Sources),
+    /// Something could not be done. Exit code 1.
+    Failed(StepError),
+    /// The failures were shown already. Exit code 1.
+    Shown,
+    /// The user wanted to stop. Exit code 130.
+    Interrupted,
+}
+
+impl Failure {
+    /// A failure with the errors behind it.
+    pub fn because(message: impl Into<String>, error: &dyn Error) -> Self {
+        Self::Failed(StepError::new(message).because(error))
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Input(..) => 2,
+            Self::Failed(_) | Self::Shown => 1,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// Says what went wrong.
+    pub fn print(&self) {
+        match self {
+            Self::Input(diagnostics, sources) => {
+                print::talk(&render::diagnostics(diagnostics, sources));
+            }
+            Self::Failed(error) => print::talk(&render::step_error(error)),
+            Self::Shown => {}
+            Self::Interrupted => {
+                print::talk("interrupted; run `maquette up` again to go on from here");
+            }
+        }
+    }
+}
+
+impl From<StepError> for Failure {
+    fn from(error: StepError) -> Self {
+        Self::Failed(error)
+    }
+}

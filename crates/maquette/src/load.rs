@@ -1,0 +1,224 @@
+//! Reading what the user wrote: flags, project file, node and network files.
+
+mod extra;
+mod lookup;
+mod nodes;
+mod project;
+
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::layers;
+use maquette_core::names::EnvName;
+use maquette_core::syntax::{Node, Sources, parse};
+use maquette_core::topology::{BootMode, Bus, Request, Settings};
+
+use crate::cli::{self, Place, Wanted};
+use crate::failure::Failure;
+use project::Project;
+
+/// Everything that was read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// All texts, for diagnostics.
+    pub sources: Sources,
+    /// What a topology is made from.
+    pub request: Request,
+    /// How guests shall be run; none: whatever works.
+    pub virt: cli::VirtType,
+    /// Mistakes and warnings so far; `pipeline::check` adds to them and stops at errors.
+    pub diags: Diagnostics,
+}
+
+/// Which environment, for commands that build nothing.
+#[derive(Debug)]
+pub struct Located {
+    /// The environment.
+    pub environment: EnvName,
+    /// Pool of its volumes.
+    pub pool_name: String,
+}
+
+/// Reads what is needed to build.
+pub fn wanted(args: &Wanted) -> Result<Loaded, Failure> {
+    let mut reader = Reader::default();
+    let loaded = reader.wanted(args);
+    match loaded {
+        // Mistakes so far are no reason not to look for more.
+        Some((request, virt)) => {
+            Ok(Loaded { sources: reader.sources, request, virt, diags: reader.diags })
+        }
+        _ => Err(Failure::Input(reader.diags, reader.sources)),
+    }
+}
+
+/// Reads what is needed to find an environment.
+pub fn located(place: &Place) -> Result<Located, Failure> {
+    let mut reader = Reader::default();
+    let project = reader.project(place);
+    let mut settings = Settings::default();
+    reader.place(place, &project, &mut settings);
+    if reader.diags.has_errors() {
+        return Err(Failure::Input(reader.diags, reader.sources));
+    }
+    Ok(Located { environment: settings.environment, pool_name: settings.pool_name })
+}
+
+/// Collects sources and diagnostics.
+#[derive(Debug, Default)]
+struct Reader {
+    sources: Sources,
+    diags: Diagnostics,
+}
+
+impl Reader {
+    fn project(&mut self, place: &Place) -> Project {
+        let path = match &place.project {
+            Some(path) => path.clone(),
+            None => {
+                let default = std::path::PathBuf::from("maquette.yaml");
+                if !default.is_file() {
+                    return Project::default();
+                }
+                default
+            }
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let id = self.sources.add(path.display().to_string(), text);
+                match parse(&self.sources, id, &mut self.diags) {
+                    Some(node) => project::decode(&node, &mut self.diags),
+                    None => Project::default(),
+                }
+            }
+            Err(error) => {
+                self.diags.push(Diagnostic::error(
+                    "project::unreadable",
+                    format!("cannot read project file {}: {error}", path.display()),
+                ));
+                Project::default()
+            }
+        }
+    }
+
+    /// Adds a flag as a source and reads its text as one scalar.
+    fn flag(&mut self, name: &str, text: &str) -> Node {
+        let id = self.sources.add(name, text);
+        Node::scalar(text, self.sources.whole(id))
+    }
+
+    fn place(&mut self, args: &Place, project: &Project, settings: &mut Settings) {
+        let prefix = match &args.prefix {
+            Some(text) => Some(self.flag("--prefix", text)),
+            None => project.prefix.clone(),
+        };
+        if let Some(node) = prefix
+            && let Some(text) =
+                maquette_core::decode::text(&node, "prefix", &mut self.diags)
+        {
+            match EnvName::from_prefix(&text.value) {
+                Ok(name) => settings.environment = name,
+                Err(error) => self.diags.push(
+                    Diagnostic::error("project::prefix", error.to_string())
+                        .at(text.span, "")
+                        .help("a prefix has 1 to 4 letters, digits or dashes"),
+                ),
+            }
+        }
+        if let Some(name) = args.pool_name.as_ref().or(project.pool_name.as_ref()) {
+            settings.pool_name = name.clone();
+        }
+        if let Some(path) = args.disk_pool.as_ref().or(project.pool_path.as_ref()) {
+            settings.pool_path = path.trim_end_matches('/').to_string();
+            if !settings.pool_path.starts_with('/') {
+                self.diags.push(Diagnostic::error(
+                    "project::pool",
+                    format!("the pool's directory `{path}` must be an absolute path"),
+                ));
+            }
+        }
+    }
+
+    fn wanted(&mut self, args: &Wanted) -> Option<(Request, cli::VirtType)> {
+        let project = self.project(&args.place);
+        let mut settings = Settings::default();
+        self.place(&args.place, &project, &mut settings);
+        settings.image = args.image_url.clone().or(project.image.clone());
+        settings.mirror_url = args.image_mirror_url.clone().unwrap_or_default();
+        settings.net_subnet = args.net_subnet.or(project.net_subnet);
+        settings.data_subnet = args.data_subnet.or(project.data_subnet);
+        settings.mtu = args.host_network_mtu_size.or(project.mtu);
+        settings.timezone = args.topology_timezone.clone().or(project.timezone.clone());
+        if let Some(name) = args.topology_username.as_ref().or(project.username.as_ref()) {
+            settings.username = name.clone();
+        }
+        self.check_words(&settings);
+        settings.disk_bus = match args.disk_bus.or(project.disk_bus) {
+            Some(cli::DiskBus::Scsi) => Bus::Scsi,
+            Some(cli::DiskBus::Virtio) | None => Bus::Virtio,
+        };
+        settings.boot_mode = match args.bootmode.or(project.bootmode) {
+            Some(cli::BootMode::Uefi) => BootMode::Uefi,
+            Some(cli::BootMode::Bios) | None => BootMode::Bios,
+        };
+        let nodes = match &args.topology_nodes {
+            Some(text) => {
+                let node = self.flag("--topology-nodes", text);
+                nodes::read(self, &node)
+            }
+            None => match &project.nodes {
+                Some(node) => nodes::read(self, node),
+                None => Vec::new(),
+            },
+        };
+        let network = match (&args.topology_network, &project.network) {
+            (Some(name), _) => self.flag("--topology-network", name),
+            (None, Some(node)) => node.clone(),
+            (None, None) => self.flag("--topology-network", "3_nets"),
+        };
+        let network_file = lookup::network(self, &network);
+        let extra = self.extra(args, &project);
+        let (network_name, network) = network_file?;
+        let request = Request { nodes, network, network_name, extra, settings };
+        let virt = args.virt_type.or(project.virt_type).unwrap_or(cli::VirtType::Auto);
+        Some((request, virt))
+    }
+
+    /// User and time zone end up in files of the guests; they are single words.
+    fn check_words(&mut self, settings: &Settings) {
+        let word = |text: &str, more: &str| {
+            !text.is_empty()
+                && !text.starts_with('-')
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        if !word(&settings.username, "-_.") {
+            self.diags.push(Diagnostic::error(
+                "project::username",
+                format!("`{}` is no user name", settings.username),
+            ));
+        }
+        if let Some(zone) = settings.timezone.as_ref().filter(|z| !word(z, "-_/+")) {
+            self.diags.push(
+                Diagnostic::error("project::timezone", format!("`{zone}` is no time zone"))
+                    .help("time zones are written like `Europe/Prague` or `UTC`"),
+            );
+        }
+    }
+
+    /// The project's overrides first, then each `-e` from left to right.
+    fn extra(&mut self, args: &Wanted, project: &Project) -> Node {
+        let mut list = Vec::new();
+        if let Some(overrides) = &project.overrides {
+            list.push(layers::ExtraVar {
+                path: vec!["override".into()],
+                value: overrides.clone(),
+                from_file: true,
+                span: overrides.span,
+            });
+        }
+        for text in &args.extra_vars {
+            list.extend(extra::read(self, text));
+        }
+        let id = self.sources.add("-e", "");
+        let root = self.sources.whole(id);
+        layers::extra_vars(&list, root, &mut self.diags)
+    }
+}

@@ -1,0 +1,57 @@
+//! `-e KEY=VALUE`, `-e @FILE`, `-e KEY=@FILE`.
+
+use maquette_core::diagnostic::Diagnostic;
+use maquette_core::layers::ExtraVar;
+use maquette_core::syntax::{Node, Span, parse};
+
+use super::Reader;
+
+/// Understands one `-e`.
+pub fn read(reader: &mut Reader, text: &str) -> Option<ExtraVar> {
+    let id = reader.sources.add("-e", text);
+    let span = reader.sources.whole(id);
+    if let Some(path) = text.strip_prefix('@') {
+        let value = file(reader, path, span)?;
+        return Some(ExtraVar { path: Vec::new(), value, from_file: true, span });
+    }
+    let Some((key, value)) = text.split_once('=') else {
+        reader.diags.push(
+            Diagnostic::error("extra::form", "this extra variable has no `=`")
+                .at(span, "")
+                .help("write `-e key=value` or `-e @file`"),
+        );
+        return None;
+    };
+    if key.is_empty() || key.split('.').any(str::is_empty) {
+        reader.diags.push(
+            Diagnostic::error("extra::key", "a part of the key is empty")
+                .at(Span { end: key.len() as u32, ..span }, "")
+                .help("write it like `override.controller.memory`"),
+        );
+        return None;
+    }
+    let path = key.split('.').map(String::from).collect();
+    if let Some(name) = value.strip_prefix('@') {
+        let value = file(reader, name, span)?;
+        return Some(ExtraVar { path, value, from_file: true, span });
+    }
+    let start = span.start + key.len() as u32 + 1;
+    let value = Node::scalar(value, Span { start, ..span });
+    Some(ExtraVar { path, value, from_file: false, span })
+}
+
+fn file(reader: &mut Reader, path: &str, span: Span) -> Option<Node> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let id = reader.sources.add(path, text);
+            parse(&reader.sources, id, &mut reader.diags)
+        }
+        Err(error) => {
+            reader.diags.push(
+                Diagnostic::error("extra::unreadable", format!("cannot read {path}: {error}"))
+                    .at(span, ""),
+            );
+            None
+        }
+    }
+}

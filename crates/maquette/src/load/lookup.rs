@@ -1,0 +1,101 @@
+//! Where node and network files are found: as a path, below `topology/` here, in the user's
+//! directory, built in; each first as written, then with `.yml`.
+
+use std::path::{Path, PathBuf};
+
+use maquette_core::defaults::{self, Kind};
+use maquette_core::diagnostic::Diagnostic;
+use maquette_core::syntax::{Node, Span, parse};
+
+use super::Reader;
+use crate::workspace;
+
+/// A file that was found.
+pub struct Found {
+    /// Base name without ending.
+    pub name: String,
+    /// Absolute path, or the built-in's name; types are ordered by it.
+    pub path: String,
+    /// Content.
+    pub tree: Node,
+}
+
+/// Finds and reads a network file; `node` holds its name.
+pub fn network(reader: &mut Reader, node: &Node) -> Option<(String, Node)> {
+    let name = maquette_core::decode::text(node, "network", &mut reader.diags)?;
+    let found = find(reader, Kind::Network, &name.value, name.span)?;
+    Some((found.name, found.tree))
+}
+
+/// Finds and reads a file.
+pub fn find(reader: &mut Reader, kind: Kind, name: &str, span: Span) -> Option<Found> {
+    let folder = Path::new("topology").join(kind.folder());
+    let user = workspace::config_directory().map(|d| d.join(&folder));
+    let mut tried = Vec::new();
+    let endings: &[&str] = if name.ends_with(".yml") { &[""] } else { &["", ".yml"] };
+    for ending in endings {
+        let file = format!("{name}{ending}");
+        let places = [Some(PathBuf::from(&file)), Some(folder.join(&file))]
+            .into_iter()
+            .chain([user.as_ref().map(|d| d.join(&file))])
+            .flatten();
+        for place in places {
+            if place.is_file() {
+                return read(reader, &place, span);
+            }
+            tried.push(place.display().to_string());
+        }
+        if let Some(text) = defaults::get(kind, &file).filter(|_| !ending.is_empty() || name.ends_with(".yml")) {
+            return built_in(reader, kind, name, text);
+        }
+    }
+    let known = defaults::names(kind);
+    let what = match kind {
+        Kind::Nodes => "node type",
+        Kind::Network => "network file",
+    };
+    let diagnostic = Diagnostic::error(
+        match kind {
+            Kind::Nodes => "topology::unknown-node-type",
+            Kind::Network => "topology::unknown-network-file",
+        },
+        format!("there is no {what} `{name}`"),
+    )
+    .at(span, "")
+    .suggest(name, known)
+    .help("`maquette topology list` shows the built-in ones")
+    .help(format!("looked for {}", tried.join(", ")));
+    reader.diags.push(diagnostic);
+    None
+}
+
+fn read(reader: &mut Reader, path: &Path, span: Span) -> Option<Found> {
+    let shown = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let id = reader.sources.add(&shown, text);
+            let tree = parse(&reader.sources, id, &mut reader.diags)?;
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+            Some(Found { name: stem(&shown), path: absolute.display().to_string(), tree })
+        }
+        Err(error) => {
+            reader.diags.push(
+                Diagnostic::error("topology::unreadable", format!("cannot read {shown}: {error}"))
+                    .at(span, ""),
+            );
+            None
+        }
+    }
+}
+
+fn built_in(reader: &mut Reader, kind: Kind, name: &str, text: &str) -> Option<Found> {
+    let stem = stem(name);
+    let shown = format!("<built-in>/{}/{stem}.yml", kind.folder());
+    let id = reader.sources.add(&shown, text);
+    let tree = parse(&reader.sources, id, &mut reader.diags)?;
+    Some(Found { name: stem, path: shown, tree })
+}
+
+fn stem(path: &str) -> String {
+    Path::new(path).file_stem().map_or(path.into(), |s| s.to_string_lossy().into_owned())
+}

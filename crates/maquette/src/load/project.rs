@@ -1,0 +1,117 @@
+//! The project file, `maquette.yaml`.
+
+use maquette_core::decode::{self, Fields};
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::syntax::{Node, Spanned, Value};
+
+use clap::ValueEnum;
+
+use crate::cli::{BootMode, DiskBus, VirtType};
+
+/// What the file says; everything is optional, and flags win.
+#[derive(Debug, Default)]
+pub struct Project {
+    /// `prefix`.
+    pub prefix: Option<Node>,
+    /// `nodes`.
+    pub nodes: Option<Node>,
+    /// `network`.
+    pub network: Option<Node>,
+    /// `image`.
+    pub image: Option<String>,
+    /// `overrides`.
+    pub overrides: Option<Node>,
+    /// `username`.
+    pub username: Option<String>,
+    /// `timezone`.
+    pub timezone: Option<String>,
+    /// `mtu`.
+    pub mtu: Option<u32>,
+    /// `net_subnet`.
+    pub net_subnet: Option<u8>,
+    /// `data_subnet`.
+    pub data_subnet: Option<u8>,
+    /// `disk_bus`.
+    pub disk_bus: Option<DiskBus>,
+    /// `bootmode`.
+    pub bootmode: Option<BootMode>,
+    /// `hypervisor.virt_type`.
+    pub virt_type: Option<VirtType>,
+    /// `hypervisor.pool_name`.
+    pub pool_name: Option<String>,
+    /// `hypervisor.disk_pool`.
+    pub pool_path: Option<String>,
+}
+
+/// Reads the file's content.
+pub fn decode(node: &Node, diags: &mut Diagnostics) -> Project {
+    let Some(mut fields) = Fields::new(node, "the project file", diags) else {
+        return Project::default();
+    };
+    let value = |text: Option<Spanned<String>>| text.map(|t| t.value);
+    let overrides = fields.take("overrides");
+    if let Some(node) = overrides
+        && !matches!(node.value, Value::Map(_))
+    {
+        diags.push(decode::wrong_type(node, "`overrides`", "a mapping of node types"));
+    }
+    let mut project = Project {
+        prefix: fields.take("prefix").cloned(),
+        nodes: fields.take("nodes").cloned(),
+        network: fields.take("network").cloned(),
+        image: value(fields.text("image", diags)),
+        overrides: overrides.cloned(),
+        username: value(fields.text("username", diags)),
+        timezone: value(fields.text("timezone", diags)),
+        mtu: fields.number("mtu", 68, "bytes", diags).and_then(|m| u32::try_from(m).ok()),
+        net_subnet: fields.parsed("net_subnet", "a number from 0 to 255", diags).map(|n| n.value),
+        data_subnet: fields
+            .parsed("data_subnet", "a number from 0 to 255", diags)
+            .map(|n| n.value),
+        disk_bus: choice(fields.text("disk_bus", diags), "disk_bus", diags),
+        bootmode: choice(fields.text("bootmode", diags), "bootmode", diags),
+        ..Project::default()
+    };
+    if let Some(node) = fields.take("hypervisor")
+        && let Some(mut fields) = Fields::new(node, "`hypervisor`", diags)
+    {
+        project.virt_type = choice(fields.text("virt_type", diags), "virt_type", diags);
+        project.pool_name = value(fields.text("pool_name", diags));
+        project.pool_path = value(fields.text("disk_pool", diags));
+        if let Some(address) = fields.text("address", diags)
+            && !matches!(address.value.as_str(), "localhost" | "127.0.0.1" | "::1")
+        {
+            diags.push(
+                Diagnostic::error("project::remote", "only this machine can be the hypervisor yet")
+                    .at(address.span, "")
+                    .help("leave `address` out"),
+            );
+        }
+        fields.finish(diags);
+    }
+    fields.finish(diags);
+    project
+}
+
+/// One of a few words, the same as the flag of that name takes.
+fn choice<T: ValueEnum>(
+    text: Option<Spanned<String>>,
+    key: &str,
+    diags: &mut Diagnostics,
+) -> Option<T> {
+    let text = text?;
+    let found = T::from_str(&text.value, false).ok();
+    if found.is_none() {
+        let words: Vec<String> = T::value_variants()
+            .iter()
+            .filter_map(|v| v.to_possible_value())
+            .map(|v| v.get_name().to_string())
+            .collect();
+        diags.push(
+            Diagnostic::error("project::choice", format!("`{key}` cannot be `{}`", text.value))
+                .at(text.span, "")
+                .help(format!("it is one of {}", decode::quoted_list(&words))),
+        );
+    }
+    found
+}

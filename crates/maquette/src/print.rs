@@ -1,0 +1,19 @@
+//! The only place that writes to the terminal: results to standard output, talk to standard error.
+//! Colour goes only where a terminal takes it, and never where `NO_COLOR` is set.
+
+#![expect(clippy::print_stderr, reason = "this is the place that prints")]
+
+/// Prints a result. A reader that has gone away (`| head`) is not an error.
+pub fn result(text: &str) {
+    use std::io::Write;
+    let mut out = anstream::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    if !text.ends_with('\n') {
+        let _ = out.write_all(b"\n");
+    }
+}
+
+/// Prints a remark.
+pub fn talk(text: &str) {
+    anstream::eprintln!("{text}");
+}

@@ -1,0 +1,83 @@
+//! Diagnostics, drawn over the text they are about. The only file that knows the drawing library.
+
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use maquette_core::diagnostic::{Diagnostic, Diagnostics, Severity};
+use maquette_core::syntax::{SourceId, Sources, Span};
+use maquette_engine::StepError;
+
+/// All diagnostics, with a count at the end.
+pub fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) -> String {
+    let mut parts: Vec<String> = diagnostics.iter().map(|d| one(d, sources)).collect();
+    let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+    if errors > 0 {
+        let noun = if errors == 1 { "error" } else { "errors" };
+        parts.push(format!("{errors} {noun}; nothing was touched"));
+    }
+    parts.join("\n\n")
+}
+
+fn one(diagnostic: &Diagnostic, sources: &Sources) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut files: Vec<SourceId> = Vec::new();
+    for label in &diagnostic.labels {
+        if !files.contains(&label.span.source) {
+            files.push(label.span.source);
+        }
+    }
+    let mut group: Group<'_> =
+        Group::with_title(level.primary_title(diagnostic.message.as_str()).id(diagnostic.code));
+    for (i, file) in files.iter().enumerate() {
+        let source = sources.get(*file);
+        let labels = diagnostic.labels.iter().filter(|l| l.span.source == *file);
+        let annotations = labels.enumerate().map(|(j, label)| {
+            let kind =
+                if i == 0 && j == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let annotation = kind.span(range(label.span, &source.text));
+            if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
+        });
+        let snippet: Snippet<'_, Annotation<'_>> =
+            Snippet::source(source.text.as_str()).path(source.name.as_str());
+        group = group.element(snippet.annotations(annotations));
+    }
+    for help in &diagnostic.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    Renderer::styled().render(&[group])
+}
+
+/// The bytes to underline: the first line of what is meant, without blanks at its end.
+fn range(span: Span, text: &str) -> std::ops::Range<usize> {
+    let start = (span.start as usize).min(text.len());
+    let end = (span.end as usize).clamp(start, text.len());
+    let part = text.get(start..end).unwrap_or("");
+    let line = part.lines().next().unwrap_or("").trim_end();
+    start..start + line.len()
+}
+
+/// A failed step or command: what, why, what to do.
+pub fn step_error(error: &StepError) -> String {
+    let bold = anstyle::Style::new().bold();
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    let mut out = format!("{red}error{red:#}{bold}: {}{bold:#}", error.message);
+    for cause in &error.causes {
+        for (i, line) in cause.lines().enumerate() {
+            out.push_str(if i == 0 { "\n  cause: " } else { "\n         " });
+            out.push_str(line);
+        }
+    }
+    if !error.excerpt.is_empty() {
+        out.push_str("\n  last lines of its serial console:");
+        for line in &error.excerpt {
+            out.push_str("\n  | ");
+            out.push_str(line);
+        }
+    }
+    for hint in &error.hints {
+        out.push_str("\n  help: ");
+        out.push_str(hint);
+    }
+    out
+}

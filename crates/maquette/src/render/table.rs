@@ -1,0 +1,112 @@
+//! Tables.
+
+use comfy_table::{Table, presets};
+use maquette_core::observed::{Domain, Observed};
+use maquette_engine::image::build::BUILDABLE;
+use maquette_engine::image::catalogue;
+use serde_json::{Value, json};
+
+/// A node as `status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Name.
+    pub name: String,
+    /// Role.
+    pub role: String,
+    /// What it does now.
+    pub state: &'static str,
+    /// Address, or `-`.
+    pub address: String,
+    /// Login, or `-`.
+    pub user: String,
+    /// vCPUs.
+    pub vcpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Whether it is as it should be after `up`.
+    pub good: bool,
+}
+
+impl Row {
+    /// Every node of an environment, in the order of names and numbers.
+    pub fn all(observed: &Observed) -> Vec<Self> {
+        let mut domains: Vec<&Domain> = observed.domains.values().collect();
+        domains.sort_by(|a, b| {
+            (&a.recorded.role, a.recorded.index).cmp(&(&b.recorded.role, b.recorded.index))
+        });
+        domains.into_iter().map(Self::new).collect()
+    }
+
+    fn new(domain: &Domain) -> Self {
+        let node = &domain.recorded;
+        let (state, good) = match (domain.active, node.guest.is_some(), domain.ready) {
+            (false, _, _) => ("shut off", false),
+            (true, true, false) => ("booting", false),
+            (true, true, true) => ("ready", true),
+            (true, false, _) => ("running", true),
+        };
+        Self {
+            name: domain.name.clone(),
+            role: node.role.clone(),
+            state,
+            address: node.access.address.map_or("-".into(), |a| a.to_string()),
+            user: if node.deploy_os { node.access.user.clone() } else { "-".into() },
+            vcpus: domain.vcpus,
+            memory_mib: domain.memory_mib,
+            good,
+        }
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "role": self.role,
+            "state": self.state,
+            "address": (self.address != "-").then_some(&self.address),
+            "user": (self.user != "-").then_some(&self.user),
+            "vcpus": self.vcpus,
+            "memory_mib": self.memory_mib,
+        })
+    }
+}
+
+fn plain(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
+    table
+}
+
+fn finish(table: &Table) -> String {
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// The nodes of an environment.
+pub fn nodes(rows: &[Row]) -> String {
+    let mut table = plain(&["NODE", "STATE", "ADDRESS", "USER", "VCPUS", "MEMORY"]);
+    for row in rows {
+        table.add_row([
+            row.name.clone(),
+            row.state.into(),
+            row.address.clone(),
+            row.user.clone(),
+            row.vcpus.to_string(),
+            format!("{} MiB", row.memory_mib),
+        ]);
+    }
+    finish(&table)
+}
+
+/// Images that can be named; `built` tells which are here already.
+pub fn images(built: impl Fn(&str) -> bool) -> String {
+    let mut table = plain(&["IMAGE", "HERE", "SOURCE"]);
+    for entry in catalogue::ENTRIES {
+        let here = match (built(entry.name), BUILDABLE.iter().any(|(n, _)| *n == entry.name)) {
+            (true, _) => "built",
+            (false, true) => "can be built",
+            (false, false) => "",
+        };
+        table.add_row([entry.name, here, entry.url]);
+    }
+    finish(&table)
+}

@@ -1,0 +1,44 @@
+//! Readers of the event stream: plain lines, a live view, JSON lines.
+
+mod json;
+mod live;
+mod plain;
+
+use std::io::IsTerminal;
+
+use maquette_engine::Event;
+
+/// Shows events.
+pub trait Reporter {
+    /// One thing happened.
+    fn event(&mut self, event: &Event);
+}
+
+/// The reader that suits: JSON if asked for, a live view on a terminal, plain lines elsewhere.
+pub fn choose(json: bool) -> Box<dyn Reporter> {
+    if json {
+        Box::new(json::Json::default())
+    } else if std::io::stderr().is_terminal() && std::env::var_os("CI").is_none() {
+        Box::new(live::Live::default())
+    } else {
+        Box::new(plain::Plain::default())
+    }
+}
+
+/// A duration in tenths of seconds.
+fn seconds(took: std::time::Duration) -> String {
+    format!("{:.1} s", took.as_secs_f64())
+}
+
+/// The last line of a run.
+fn summary(done: usize, failed: usize, skipped: usize, took: std::time::Duration) -> String {
+    let noun = if done == 1 { "step" } else { "steps" };
+    let mut text = format!("{done} {noun} done");
+    if failed > 0 {
+        text.push_str(&format!(", {failed} failed"));
+    }
+    if skipped > 0 {
+        text.push_str(&format!(", {skipped} not begun"));
+    }
+    format!("{text}, in {}", seconds(took))
+}

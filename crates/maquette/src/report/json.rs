@@ -1,0 +1,54 @@
+//! Events as JSON, one a line, on standard output. The form is a contract, versioned by `schema`.
+
+use maquette_engine::Event;
+use serde_json::{Value, json};
+
+use super::Reporter;
+use crate::print;
+
+/// Writes JSON lines.
+#[derive(Debug, Default)]
+pub struct Json;
+
+impl Reporter for Json {
+    fn event(&mut self, event: &Event) {
+        let mut value = describe(event);
+        value["schema"] = json!(1);
+        print::result(&value.to_string());
+    }
+}
+
+fn describe(event: &Event) -> Value {
+    let millis = |d: &std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    match event {
+        Event::RunStarted { steps } => json!({"event": "run-started", "steps": steps}),
+        Event::StepStarted { id, title } => {
+            json!({"event": "step-started", "id": id, "title": title})
+        }
+        Event::StepProgress { id, text } => {
+            json!({"event": "step-progress", "id": id, "text": text})
+        }
+        Event::StepFinished { id, took } => {
+            json!({"event": "step-finished", "id": id, "milliseconds": millis(took)})
+        }
+        Event::StepFailed { id, title, error } => json!({
+            "event": "step-failed",
+            "id": id,
+            "title": title,
+            "message": error.message,
+            "causes": error.causes,
+            "hints": error.hints,
+            "excerpt": error.excerpt,
+        }),
+        Event::StepSkipped { id, title, because } => {
+            json!({"event": "step-skipped", "id": id, "title": title, "because": because})
+        }
+        Event::RunFinished { done, failed, skipped, took } => json!({
+            "event": "run-finished",
+            "done": done,
+            "failed": failed,
+            "skipped": skipped,
+            "milliseconds": millis(took),
+        }),
+    }
+}

@@ -1,0 +1,88 @@
+//! A live view: a bar for the run and a line for each step under way. The only file that knows the
+//! progress library.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use maquette_engine::Event;
+
+use super::{Reporter, seconds, summary};
+use crate::{print, render};
+
+/// Steps that take less are not worth a line of their own.
+const SHORT: Duration = Duration::from_millis(250);
+
+/// Shows progress on a terminal.
+pub struct Live {
+    all: MultiProgress,
+    total: Option<ProgressBar>,
+    steps: BTreeMap<usize, (String, ProgressBar)>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self { all: MultiProgress::new(), total: None, steps: BTreeMap::new() }
+    }
+}
+
+impl Live {
+    fn style(template: &str) -> ProgressStyle {
+        // The templates are constants; a broken one shows the library's default.
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    }
+
+    fn say(&self, text: &str) {
+        self.all.suspend(|| print::talk(text));
+    }
+}
+
+impl Reporter for Live {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { steps } => {
+                let bar = self.all.add(ProgressBar::new(*steps as u64));
+                bar.set_style(Self::style("{bar:30} {pos}/{len} steps, {elapsed}"));
+                bar.enable_steady_tick(Duration::from_millis(200));
+                self.total = Some(bar);
+            }
+            Event::StepStarted { id, title } => {
+                let bar = ProgressBar::new_spinner();
+                bar.set_style(Self::style("  {spinner} {prefix} {msg:.dim} {elapsed:.dim}"));
+                let bar = self.all.add(bar);
+                bar.set_prefix(title.clone());
+                bar.enable_steady_tick(Duration::from_millis(120));
+                self.steps.insert(*id, (title.clone(), bar));
+            }
+            Event::StepProgress { id, text } => {
+                if let Some((_, bar)) = self.steps.get(id) {
+                    bar.set_message(text.clone());
+                }
+            }
+            Event::StepFinished { id, took } => {
+                if let Some((title, bar)) = self.steps.remove(id) {
+                    bar.finish_and_clear();
+                    if *took >= SHORT {
+                        self.say(&format!("  {title} ({})", seconds(*took)));
+                    }
+                }
+                if let Some(total) = &self.total {
+                    total.inc(1);
+                }
+            }
+            Event::StepFailed { id, error, .. } => {
+                if let Some((_, bar)) = self.steps.remove(id) {
+                    bar.finish_and_clear();
+                }
+                self.say(&render::step_error(error));
+            }
+            Event::StepSkipped { title, .. } => self.say(&format!("  not done: {title}")),
+            Event::RunFinished { done, failed, skipped, took } => {
+                if let Some(total) = self.total.take() {
+                    total.finish_and_clear();
+                }
+                self.say(&summary(*done, *failed, *skipped, *took));
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Plain lines, for logs: one for each step that is done, failed or changes its stage.
+
+use std::collections::BTreeMap;
+
+use maquette_engine::{Event, RunState};
+
+use super::{Reporter, seconds};
+use crate::{print, render};
+
+/// Writes plain lines.
+#[derive(Debug, Default)]
+pub struct Plain {
+    state: RunState,
+    /// First word of the last progress that was printed, by step.
+    told: BTreeMap<usize, String>,
+}
+
+impl Reporter for Plain {
+    fn event(&mut self, event: &Event) {
+        self.state.apply(event);
+        for line in self.lines(event) {
+            print::talk(&line);
+        }
+    }
+}
+
+impl Plain {
+    fn lines(&mut self, event: &Event) -> Vec<String> {
+        let finished = self.state.count(|s| matches!(s, maquette_engine::StepState::Done(_)));
+        let total = self.state.total;
+        match event {
+            Event::RunStarted { .. } | Event::StepStarted { .. } => Vec::new(),
+            Event::StepProgress { id, text } => {
+                // Numbers change all the time and would fill a log.
+                let gist: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+                if text.contains('%') || self.told.get(id) == Some(&gist) {
+                    return Vec::new();
+                }
+                self.told.insert(*id, gist);
+                let title = self.state.steps.get(id).map_or("", |s| s.title.as_str());
+                vec![format!("        {title}: {text}")]
+            }
+            Event::StepFinished { id, took } => {
+                let title = self.state.steps.get(id).map_or("", |s| s.title.as_str());
+                vec![format!("[{finished:>3}/{total}] {title} ({})", seconds(*took))]
+            }
+            Event::StepFailed { error, .. } => vec![render::step_error(error)],
+            Event::StepSkipped { title, .. } => vec![format!("not done: {title}")],
+            Event::RunFinished { done, failed, skipped, took } => {
+                vec![super::summary(*done, *failed, *skipped, *took)]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maquette_engine::StepError;
+    use std::time::Duration;
+
+    #[test]
+    fn a_run_reads_like_a_log() {
+        let events = [
+            Event::RunStarted { steps: 3 },
+            Event::StepStarted { id: 0, title: "define network data".into() },
+            Event::StepStarted { id: 1, title: "boot domain a-0".into() },
+            Event::StepFinished { id: 0, took: Duration::from_millis(40) },
+            Event::StepProgress { id: 1, text: "booting".into() },
+            Event::StepProgress { id: 1, text: "booting".into() },
+            Event::StepFailed {
+                id: 1,
+                title: "boot domain a-0".into(),
+                error: StepError::new("`a-0` stopped while it booted").hint("look at it"),
+            },
+            Event::StepSkipped { id: 2, title: "boot domain b-0".into(), because: Some(1) },
+            Event::RunFinished { done: 1, failed: 1, skipped: 1, took: Duration::from_secs(2) },
+        ];
+        let mut plain = Plain::default();
+        let mut lines = Vec::new();
+        for event in &events {
+            plain.state.apply(event);
+            lines.extend(plain.lines(event));
+        }
+        let text = anstream::adapter::strip_str(&lines.join("\n")).to_string();
+        insta::assert_snapshot!(text, @r"
+        [  1/3] define network data (0.0 s)
+                boot domain a-0: booting
+        error: `a-0` stopped while it booted
+          help: look at it
+        not done: boot domain b-0
+        1 step done, 1 failed, 1 not begun, in 2.0 s
+        ");
+    }
+}

@@ -17,7 +17,7 @@ impl Lanes {
         Self(BTreeMap::from([
             (Lane::Host, 1),
             (Lane::Fetch, 2),
-            (Lane::Control, 8),
+            (Lane::Control, 5),
             (Lane::Bulk, 4),
             (Lane::Boot, boots.max(1)),
         ]))

@@ -89,7 +89,8 @@ pub fn wait(
                 };
                 word == "done"
             }
-            None => answers(login.address),
+            // A guest that has reported will report again; others are found by their SSH port.
+            None => stage == "booting" && answers(login.address),
         };
         if done {
             if stage == "booting" {

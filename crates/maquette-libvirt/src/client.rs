@@ -164,6 +164,15 @@ impl Client {
         Ok(self.bulk.define_storage_pool_xml(xml, 0)?)
     }
 
+    /// Opens one of a running domain's virtio-serial ports. Domain and stream must belong to one
+    /// connection, and reading blocks: it is the one for long calls.
+    pub fn channel(&self, domain: &str, port: &str) -> Result<(Domain, Stream)> {
+        let domain = self.bulk.lookup_domain_by_name(domain)?;
+        let stream = self.stream()?;
+        domain.open_channel(Some(port), &stream, sys::VIR_DOMAIN_CHANNEL_FORCE)?;
+        Ok((domain, stream))
+    }
+
     /// A stream on the connection for long calls.
     pub fn stream(&self) -> Result<Stream> {
         Ok(Stream::new(&self.bulk, 0)?)
@@ -228,11 +237,6 @@ pub fn set_domain_metadata(
     }
     domain.set_metadata(kind, Some(xml), Some(prefix), Some(namespace), flags)?;
     Ok(())
-}
-
-/// Opens one of a running domain's virtio-serial ports.
-pub fn open_channel(domain: &Domain, port: &str, stream: &Stream) -> Result<()> {
-    Ok(domain.open_channel(Some(port), stream, sys::VIR_DOMAIN_CHANNEL_FORCE)?)
 }
 
 /// Reads from a stream; 0 bytes at its end.

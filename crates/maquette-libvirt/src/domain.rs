@@ -36,16 +36,16 @@ pub fn stop(client: &Client, name: &str, clean: bool) -> Result<(), LibvirtError
     if !client::is_active(&domain)? {
         return Ok(());
     }
-    if clean && shut_down(client, &domain).is_ok_and(|stopped| stopped) {
+    if clean && shut_down(client, name, &domain).is_ok_and(|stopped| stopped) {
         return Ok(());
     }
     client::pull_plug(&domain)
 }
 
 /// Asks the guest and waits until its port closes, which QEMU's end does.
-fn shut_down(client: &Client, domain: &Domain) -> Result<bool, LibvirtError> {
+fn shut_down(client: &Client, name: &str, domain: &Domain) -> Result<bool, LibvirtError> {
     let (sender, receiver) = mpsc::channel();
-    let listener = signals::listen(client, domain, sender)?;
+    let listener = signals::listen(client, name, sender)?;
     client::shut_down(domain)?;
     let deadline = std::time::Instant::now() + SHUTDOWN;
     let stopped = loop {

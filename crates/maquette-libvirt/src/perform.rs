@@ -132,7 +132,7 @@ impl<'a> Libvirt<'a> {
         })?;
         let (sender, receiver) = mpsc::channel();
         // Without the port there still is SSH.
-        let listener = signals::listen(client, &domain, sender).ok();
+        let listener = signals::listen(client, name, sender).ok();
         let login =
             Login { config: &self.guests.ssh_config, host: name, address: ready.address };
         let result = ready::wait(&login, &receiver, self.guests.limit, context);
@@ -219,6 +219,8 @@ impl Backend for Libvirt<'_> {
     fn perform(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
         match action {
             Action::InstallPackages { packages } => self.install(packages, context),
+            Action::OpenKvm => host::facts::open_kvm(self.host)
+                .map_err(|e| StepError::new("cannot open /dev/kvm to group kvm").because(&e)),
             Action::StartDaemons => self.start_daemons(),
             Action::EnsurePool(pool) => self
                 .call("start", &format!("storage pool `{}`", pool.name), |c| {

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use maquette_core::guest::READY_PORT;
 use maquette_engine::ready::Signal;
 
-use crate::client::{self, Client, Domain, LibvirtError, Stream};
+use crate::client::{self, Client, LibvirtError, Stream};
 
 /// Listens until it is closed, or the domain stops.
 pub struct Listener {
@@ -26,13 +26,11 @@ impl Listener {
 /// Begins to listen to a running domain.
 pub fn listen(
     client: &Client,
-    domain: &Domain,
+    domain: &str,
     signals: Sender<Signal>,
 ) -> Result<Listener, LibvirtError> {
-    let stream = client.stream()?;
-    client::open_channel(domain, READY_PORT, &stream)?;
+    let (domain, stream) = client.channel(domain, READY_PORT)?;
     let reading = stream.clone();
-    let domain = domain.clone();
     std::thread::spawn(move || {
         let mut text = Vec::new();
         let mut buffer = [0u8; 256];

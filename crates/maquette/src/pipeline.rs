@@ -130,7 +130,12 @@ pub fn hypervisor(pool: &Pool) -> Result<Hypervisor, Failure> {
         diags.push(diagnostic);
         return Err(Failure::Input(diags, Sources::default()));
     }
-    let host_facts = HostFacts { system: facts.os.name.clone(), libvirt, pool: pool_state };
+    let host_facts = HostFacts {
+        system: facts.os.name.clone(),
+        kvm_closed: facts.kvm_closed,
+        libvirt,
+        pool: pool_state,
+    };
     let needs = Needs { pool: pool.clone(), missing_packages: missing };
     let preparation = plan::prepare(&host_facts, &needs);
     Ok(Hypervisor { facts, preparation, client })

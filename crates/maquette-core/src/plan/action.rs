@@ -58,6 +58,8 @@ pub enum Action {
         /// Package names of its family.
         packages: Vec<String>,
     },
+    /// Give group `kvm` access to `/dev/kvm`, as udev does where it runs.
+    OpenKvm,
     /// Start libvirt's daemons.
     StartDaemons,
     /// Define, build and start the storage pool.
@@ -184,6 +186,7 @@ impl Action {
     pub fn title(&self) -> String {
         match self {
             Self::InstallPackages { packages } => format!("install {}", packages.join(", ")),
+            Self::OpenKvm => "open /dev/kvm to group kvm".into(),
             Self::StartDaemons => "start libvirt".into(),
             Self::EnsurePool(pool) => format!("start pool {}", pool.name),
             Self::FetchImage { image, .. } => format!("fetch image {}", image.source),
@@ -211,6 +214,7 @@ impl Action {
     pub fn word(&self) -> &'static str {
         match self {
             Self::InstallPackages { .. } => "install-packages",
+            Self::OpenKvm => "open-kvm",
             Self::StartDaemons => "start-daemons",
             Self::EnsurePool(_) => "ensure-pool",
             Self::FetchImage { .. } => "fetch-image",
@@ -234,7 +238,10 @@ impl Action {
     /// The lane it runs in.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::InstallPackages { .. } | Self::StartDaemons | Self::EnsurePool(_) => Lane::Host,
+            Self::InstallPackages { .. }
+            | Self::OpenKvm
+            | Self::StartDaemons
+            | Self::EnsurePool(_) => Lane::Host,
             Self::FetchImage { .. } => Lane::Fetch,
             Self::CreateVolume { .. }
             | Self::CreateSeed { .. }

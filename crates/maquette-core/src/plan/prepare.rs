@@ -8,6 +8,8 @@ use crate::blueprint::Pool;
 pub struct HostFacts {
     /// Name of the operating system, for people: `Debian GNU/Linux 12 (bookworm)`.
     pub system: String,
+    /// Whether `/dev/kvm` is there and QEMU's user may not open it.
+    pub kvm_closed: bool,
     /// libvirt's daemons.
     pub libvirt: LibvirtState,
     /// The storage pool; unknown as long as libvirt cannot be asked.
@@ -60,6 +62,13 @@ pub fn prepare(facts: &HostFacts, needs: &Needs) -> Plan {
         change(Op::Create, "packages", needs.missing_packages.join(", "), reason);
         let install = Action::InstallPackages { packages: needs.missing_packages.clone() };
         last = vec![builder.add(install, last, reason)];
+    }
+    if facts.kvm_closed {
+        // As long as root can use KVM and QEMU's user cannot, libvirt takes what it knows of QEMU
+        // for outdated and probes it again, for seconds, on nearly every call.
+        let reason = "QEMU's user cannot open it, which makes libvirt slow";
+        change(Op::Update, "/dev/kvm", "open it to group kvm".into(), reason);
+        last = vec![builder.add(Action::OpenKvm, last, reason)];
     }
     if facts.libvirt != LibvirtState::Running {
         let reason = "libvirt does not answer";

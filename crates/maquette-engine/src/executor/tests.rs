@@ -133,5 +133,5 @@ fn a_lane_is_never_overfull() {
     let notes = Notes::default();
     let (summary, _) = events(&builder.finish(), &notes);
     assert_eq!(summary.done, 64);
-    assert!(notes.most.load(Ordering::SeqCst) <= 8);
+    assert!(notes.most.load(Ordering::SeqCst) <= 5);
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::family::OsRelease;
-use super::{Host, HostError, read_text};
+use super::{Command, Host, HostError, check, read_text};
 
 /// What kind of machine the hypervisor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Facts {
     pub cpus: usize,
     /// Whether ordinary guests can use hardware virtualisation, and if not, why.
     pub kvm: Result<(), String>,
+    /// Whether `/dev/kvm` is there and only root may open it.
+    pub kvm_closed: bool,
     /// Subnets the host has routes to, with their interfaces.
     pub routes: Vec<(IpNet, String)>,
     /// Network interfaces of the host.
@@ -28,10 +30,33 @@ pub fn gather(host: &dyn Host) -> Result<Facts, HostError> {
     Ok(Facts {
         os: OsRelease::parse(&read_text(host, "/etc/os-release")?),
         cpus: cpuinfo.lines().filter(|l| l.starts_with("processor")).count().max(1),
-        kvm: kvm(host.exists("/dev/kvm"), &cpuinfo),
+        kvm: kvm(host.exists(KVM), &cpuinfo),
+        kvm_closed: host.exists(KVM) && kvm_closed(host)?,
         routes: routes(&read_text(host, "/proc/net/route")?),
         interfaces: interfaces(&read_text(host, "/proc/net/dev")?),
     })
+}
+
+const KVM: &str = "/dev/kvm";
+
+/// QEMU runs as a member of group `kvm`.
+fn kvm_closed(host: &dyn Host) -> Result<bool, HostError> {
+    let text = check(host, &Command::new("stat").args(["-c", "%a %G", KVM]))?;
+    Ok(closed(&text))
+}
+
+/// From `MODE GROUP`, the mode in octal.
+fn closed(stat: &str) -> bool {
+    let (mode, group) = stat.trim().split_once(' ').unwrap_or_default();
+    let mode = u32::from_str_radix(mode, 8).unwrap_or(0);
+    let all = mode & 0o006 == 0o006;
+    let by_group = mode & 0o060 == 0o060 && group == "kvm";
+    !all && !by_group
+}
+
+/// Gives group `kvm` access.
+pub fn open_kvm(host: &dyn Host) -> Result<(), HostError> {
+    check(host, &Command::script("chgrp kvm \"$1\"; chmod 0660 \"$1\"", [KVM])).map(|_| ())
 }
 
 /// A `/dev/kvm` alone says little: some machines offer one that only special guests can use. A CPU
@@ -83,6 +108,14 @@ mod tests {
         assert!(kvm(true, "flags\t\t: fpu svm").is_ok());
         assert!(kvm(false, "flags\t\t: fpu vmx").unwrap_err().contains("no /dev/kvm"));
         assert!(kvm(true, "flags\t\t: fpu hypervisor").unwrap_err().contains("neither"));
+    }
+
+    #[test]
+    fn a_device_is_open_to_its_group_or_to_all() {
+        assert!(closed("600 root\n"));
+        assert!(closed("660 root\n"));
+        assert!(!closed("660 kvm\n"));
+        assert!(!closed("666 root\n"));
     }
 
     #[test]

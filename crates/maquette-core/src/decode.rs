@@ -41,11 +41,8 @@ impl<'a> Fields<'a> {
         let node = self.take(key);
         if node.is_none() {
             diags.push(
-                Diagnostic::error(
-                    "topology::missing-key",
-                    format!("{} has no `{key}`", self.what),
-                )
-                .at(self.node.span, format!("`{key}` is needed here")),
+                Diagnostic::error("topology::missing-key", format!("{} has no `{key}`", self.what))
+                    .at(self.node.span, format!("`{key}` is needed here")),
             );
         }
         node
@@ -210,9 +207,7 @@ where
     match text.trim().parse::<T>() {
         Ok(value) => Some(Spanned::new(value, node.span)),
         Err(error) => {
-            diags.push(
-                wrong_type(node, &format!("`{what}`"), expected).help(error.to_string()),
-            );
+            diags.push(wrong_type(node, &format!("`{what}`"), expected).help(error.to_string()));
             None
         }
     }

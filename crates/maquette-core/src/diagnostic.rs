@@ -72,11 +72,7 @@ impl Diagnostic {
 
     /// Adds "did you mean" when one of `candidates` is close to `word`, else nothing.
     #[must_use]
-    pub fn suggest<'a>(
-        self,
-        word: &str,
-        candidates: impl IntoIterator<Item = &'a str>,
-    ) -> Self {
+    pub fn suggest<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
         match closest(word, candidates) {
             Some(name) => self.help(format!("did you mean `{name}`?")),
             None => self,

@@ -15,7 +15,9 @@ pub enum NameError {
     #[error("`{0}` is longer than {1} characters")]
     TooLong(String, usize),
     /// Characters that host names or libvirt do not take.
-    #[error("`{0}` may hold letters, digits, `-`, `_` and `.` only, and starts with a letter or digit")]
+    #[error(
+        "`{0}` may hold letters, digits, `-`, `_` and `.` only, and starts with a letter or digit"
+    )]
     Characters(String),
 }
 

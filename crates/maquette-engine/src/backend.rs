@@ -50,12 +50,7 @@ pub struct StepError {
 impl StepError {
     /// An error from a message and the error behind it.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            causes: Vec::new(),
-            hints: Vec::new(),
-            excerpt: Vec::new(),
-        }
+        Self { message: message.into(), causes: Vec::new(), hints: Vec::new(), excerpt: Vec::new() }
     }
 
     /// Adds the error behind it, and those behind that.

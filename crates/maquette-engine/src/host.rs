@@ -30,12 +30,8 @@ pub trait Host: Send + Sync {
     fn exists(&self, path: &str) -> bool;
 
     /// Copies a file from here to the hypervisor; `progress` hears the bytes done.
-    fn upload(
-        &self,
-        from: &Path,
-        to: &str,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<(), HostError>;
+    fn upload(&self, from: &Path, to: &str, progress: &mut dyn FnMut(u64))
+    -> Result<(), HostError>;
 
     /// Renames a file.
     fn rename(&self, from: &str, to: &str) -> Result<(), HostError>;

@@ -60,8 +60,8 @@ impl EnvironmentKey {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(KeyError::File { path, source }),
         };
-        let key = PrivateKey::from_openssh(&text)
-            .map_err(|_| KeyError::Form { path: path.clone() })?;
+        let key =
+            PrivateKey::from_openssh(&text).map_err(|_| KeyError::Form { path: path.clone() })?;
         let pair = key.key_data().ed25519().ok_or(KeyError::Form { path })?;
         Self::from_secret(pair.private.to_bytes()).map(Some)
     }
@@ -81,7 +81,8 @@ impl EnvironmentKey {
     /// Writes both halves into a workspace, the private one readable by its owner only.
     pub fn write(&self, directory: &Path) -> Result<(), KeyError> {
         let path = directory.join(KEY_FILE);
-        let key = PrivateKey::new(pair(self.secret).into(), "maquette").map_err(KeyError::Encode)?;
+        let key =
+            PrivateKey::new(pair(self.secret).into(), "maquette").map_err(KeyError::Encode)?;
         let text = key.to_openssh(LineEnding::LF).map_err(KeyError::Encode)?;
         write_private(&path, text.as_bytes())
             .and_then(|()| fs::write(path.with_extension("pub"), format!("{}\n", self.public)))
@@ -126,11 +127,8 @@ fn public_text(pair: &Ed25519Keypair, comment: &str) -> Result<String, KeyError>
 pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let temporary = path.with_extension("new");
     let _ = fs::remove_file(&temporary);
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&temporary, path)

@@ -184,9 +184,9 @@ pub fn domain_name(domain: &Domain) -> Result<String> {
     Ok(domain.name()?)
 }
 
-/// Persistent definition of a domain.
-pub fn domain_xml(domain: &Domain) -> Result<String> {
-    Ok(domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?)
+/// Persistent definition of a domain; none if it has gone since it was listed.
+pub fn domain_xml(domain: &Domain) -> Result<Option<String>> {
+    optional(domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE))
 }
 
 /// Whether a domain runs.
@@ -249,9 +249,11 @@ pub fn network_name(network: &Network) -> Result<String> {
     Ok(network.name()?)
 }
 
-/// Persistent definition of a network.
-pub fn network_xml(network: &Network) -> Result<String> {
-    Ok(network.xml_desc(sys::VIR_NETWORK_XML_INACTIVE)?)
+/// Persistent definition of a network; none if it has gone since it was listed. Drivers that keep
+/// only one definition refuse to be asked for the persistent one.
+pub fn network_xml(network: &Network) -> Result<Option<String>> {
+    optional(network.xml_desc(sys::VIR_NETWORK_XML_INACTIVE))
+        .or_else(|_| optional(network.xml_desc(0)))
 }
 
 /// Starts a network. One that runs is left alone.
@@ -276,19 +278,13 @@ pub fn network_active(network: &Network) -> Result<bool> {
 }
 
 /// Changes one reservation of a running network. `element` is the position of the `ip` element.
-pub fn change_host(
-    network: &Network,
-    change: HostChange,
-    element: i32,
-    xml: &str,
-) -> Result<()> {
+pub fn change_host(network: &Network, change: HostChange, element: i32, xml: &str) -> Result<()> {
     let command = match change {
         HostChange::Add => sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
         HostChange::Remove => sys::VIR_NETWORK_UPDATE_COMMAND_DELETE,
     };
     let live = sys::VIR_NETWORK_UPDATE_AFFECT_LIVE;
-    let result =
-        network.update(command, sys::VIR_NETWORK_SECTION_IP_DHCP_HOST, element, xml, live);
+    let result = network.update(command, sys::VIR_NETWORK_SECTION_IP_DHCP_HOST, element, xml, live);
     // An interrupted run may have done it already.
     settled(result, || true)
 }
@@ -359,10 +355,9 @@ pub fn resize(volume: &StorageVol, bytes: u64) -> Result<()> {
 /// Deletes a volume; it is fine if there is none.
 pub fn delete_volume(pool: &StoragePool, name: &str) -> Result<()> {
     match volume(pool, name)? {
-        Some(volume) => settled(volume.delete(0), || {
-            pool.lookup_storage_vol_by_name(name).is_err()
-        }),
+        Some(volume) => {
+            settled(volume.delete(0), || pool.lookup_storage_vol_by_name(name).is_err())
+        }
         None => Ok(()),
     }
 }
-

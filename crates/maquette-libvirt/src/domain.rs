@@ -21,10 +21,8 @@ pub fn define(
     pool: &Pool,
 ) -> Result<(), LibvirtError> {
     let ready = match client.domain(&node.name)? {
-        Some(domain) => {
-            let old = client::domain_xml(&domain)?;
-            xml::read::domain(&old).is_ok_and(|d| d.ready)
-        }
+        Some(domain) => client::domain_xml(&domain)?
+            .is_some_and(|old| xml::read::domain(&old).is_ok_and(|d| d.ready)),
         None => false,
     };
     client.define_domain(&xml::domain(node, environment, pool, ready)).map(|_| ())

@@ -57,8 +57,7 @@ fn domains(
 ) -> Result<(), ObserveError> {
     for (domain, active) in client.domains()? {
         let name = client::domain_name(&domain)?;
-        // It may have gone since it was listed.
-        let Ok(xml) = client::domain_xml(&domain) else { continue };
+        let Some(xml) = client::domain_xml(&domain)? else { continue };
         let parsed = read::domain(&xml).map_err(|source| ObserveError::Read {
             kind: "domain",
             name: name.clone(),
@@ -94,7 +93,7 @@ fn networks(
 ) -> Result<(), ObserveError> {
     for (network, active) in client.networks()? {
         let name = client::network_name(&network)?;
-        let Ok(xml) = client::network_xml(&network) else { continue };
+        let Some(xml) = client::network_xml(&network)? else { continue };
         let parsed = read::network(&xml).map_err(|source| ObserveError::Read {
             kind: "network",
             name: name.clone(),

@@ -70,8 +70,7 @@ impl<'a> Libvirt<'a> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let _one_at_a_time =
-            self.opening.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _one_at_a_time = self.opening.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -104,9 +103,8 @@ impl<'a> Libvirt<'a> {
         ready: Option<&Readiness>,
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
-        let failed = |e: LibvirtError| {
-            StepError::new(format!("cannot start domain `{name}`")).because(&e)
-        };
+        let failed =
+            |e: LibvirtError| StepError::new(format!("cannot start domain `{name}`")).because(&e);
         let client = self.client()?;
         let domain = client.domain(name).map_err(failed)?.ok_or_else(|| {
             StepError::new(format!("cannot start domain `{name}`: it is not defined"))
@@ -133,8 +131,7 @@ impl<'a> Libvirt<'a> {
         let (sender, receiver) = mpsc::channel();
         // Without the port there still is SSH.
         let listener = signals::listen(client, name, sender).ok();
-        let login =
-            Login { config: &self.guests.ssh_config, host: name, address: ready.address };
+        let login = Login { config: &self.guests.ssh_config, host: name, address: ready.address };
         let result = ready::wait(&login, &receiver, self.guests.limit, context);
         if let Some(listener) = listener {
             listener.close();
@@ -222,20 +219,22 @@ impl Backend for Libvirt<'_> {
             Action::OpenKvm => host::facts::open_kvm(self.host)
                 .map_err(|e| StepError::new("cannot open /dev/kvm to group kvm").because(&e)),
             Action::StartDaemons => self.start_daemons(),
-            Action::EnsurePool(pool) => self
-                .call("start", &format!("storage pool `{}`", pool.name), |c| {
+            Action::EnsurePool(pool) => {
+                self.call("start", &format!("storage pool `{}`", pool.name), |c| {
                     volume::ensure_pool(c, pool)
-                }),
+                })
+            }
             Action::FetchImage { image, pool, smallest } => {
                 let source = Source::parse(&image.source, &self.built_images).map_err(|e| {
                     StepError::new(format!("cannot fetch image {}", image.source)).because(&e)
                 })?;
                 image::fetch(self.host, &source, &pool.path, &image.volume, *smallest, context)
             }
-            Action::DefineNetwork { network, environment, allocation } => self
-                .call("define", &format!("network `{}`", network.name), |c| {
+            Action::DefineNetwork { network, environment, allocation } => {
+                self.call("define", &format!("network `{}`", network.name), |c| {
                     network::define(c, network, environment, *allocation)
-                }),
+                })
+            }
             Action::UpdateReservations { network, environment, allocation, remove, add } => self
                 .call("update", &format!("network `{}`", network.name), |c| {
                     network::update(c, network, environment, *allocation, remove, add)
@@ -251,10 +250,11 @@ impl Backend for Libvirt<'_> {
             Action::UndefineNetwork { name } => {
                 self.call("undefine", &format!("network `{name}`"), |c| network::undefine(c, name))
             }
-            Action::DefineDomain { node, environment, pool } => self
-                .call("define", &format!("domain `{}`", node.name), |c| {
+            Action::DefineDomain { node, environment, pool } => {
+                self.call("define", &format!("domain `{}`", node.name), |c| {
                     domain::define(c, node, environment, pool)
-                }),
+                })
+            }
             Action::CreateVolume { disk, pool } => volume::create(self.client()?, disk, pool),
             Action::CreateSeed { volume: name, pool, files } => {
                 volume::create_seed(self.client()?, name, pool, files)
@@ -265,9 +265,7 @@ impl Backend for Libvirt<'_> {
             Action::DeleteVolume { volume: name, pool } => {
                 volume::delete(self.client()?, name, pool)
             }
-            Action::StartDomain { name, ready } => {
-                self.start_domain(name, ready.as_ref(), context)
-            }
+            Action::StartDomain { name, ready } => self.start_domain(name, ready.as_ref(), context),
             Action::AwaitDomain { name, ready } => self.await_domain(name, ready, context),
             Action::StopDomain { name, clean } => {
                 self.call("stop", &format!("domain `{name}`"), |c| domain::stop(c, name, *clean))
@@ -275,8 +273,7 @@ impl Backend for Libvirt<'_> {
             Action::UndefineDomain { name } => {
                 self.call("undefine", &format!("domain `{name}`"), |c| domain::undefine(c, name))?;
                 self.host.remove(&xml::serial_log(name)).map_err(|e| {
-                    StepError::new(format!("cannot remove the console log of `{name}`"))
-                        .because(&e)
+                    StepError::new(format!("cannot remove the console log of `{name}`")).because(&e)
                 })
             }
         }

@@ -13,7 +13,7 @@ const PREFIX: &str = "maquette-";
 pub fn prune(client: &Client, pool: &str) -> Result<Vec<String>, LibvirtError> {
     let mut used = BTreeSet::new();
     for (domain, _) in client.domains()? {
-        let xml = client::domain_xml(&domain)?;
+        let Some(xml) = client::domain_xml(&domain)? else { continue };
         if let Ok(read::DomainXml { record: Some(record), .. }) = read::domain(&xml) {
             let images = record.node.disks.into_iter().filter_map(|d| d.backing);
             used.extend(images.map(|i| i.volume));

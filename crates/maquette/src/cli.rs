@@ -68,7 +68,12 @@ pub struct Wanted {
     #[command(flatten)]
     pub place: Place,
     /// Node types with counts; types are built-in names, names in your topology directory, or paths
-    #[arg(long, value_name = "TYPE:COUNT,…", env = "MAQUETTE_TOPOLOGY_NODES", help_heading = "Topology")]
+    #[arg(
+        long,
+        value_name = "TYPE:COUNT,…",
+        env = "MAQUETTE_TOPOLOGY_NODES",
+        help_heading = "Topology"
+    )]
     pub topology_nodes: Option<String>,
     /// Network file: a built-in name, a name in your topology directory, or a path [default: 3_nets]
     #[arg(long, value_name = "NAME", env = "MAQUETTE_TOPOLOGY_NETWORK", help_heading = "Topology")]
@@ -77,13 +82,30 @@ pub struct Wanted {
     #[arg(short = 'e', long = "extra-vars", value_name = "KEY=VALUE", help_heading = "Topology")]
     pub extra_vars: Vec<String>,
     /// Third octet for `{{ net }}` in the network file
-    #[arg(long = "net_subnet", alias = "net-subnet", value_name = "N", env = "MAQUETTE_NET_SUBNET", help_heading = "Topology")]
+    #[arg(
+        long = "net_subnet",
+        alias = "net-subnet",
+        value_name = "N",
+        env = "MAQUETTE_NET_SUBNET",
+        help_heading = "Topology"
+    )]
     pub net_subnet: Option<u8>,
     /// Third octet for `{{ data_net }}` in the network file
-    #[arg(long = "data_subnet", alias = "data-subnet", value_name = "N", env = "MAQUETTE_DATA_SUBNET", help_heading = "Topology")]
+    #[arg(
+        long = "data_subnet",
+        alias = "data-subnet",
+        value_name = "N",
+        env = "MAQUETTE_DATA_SUBNET",
+        help_heading = "Topology"
+    )]
     pub data_subnet: Option<u8>,
     /// MTU of all networks and of the nodes' interfaces, in bytes
-    #[arg(long, value_name = "BYTES", env = "MAQUETTE_HOST_NETWORK_MTU_SIZE", help_heading = "Topology")]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "MAQUETTE_HOST_NETWORK_MTU_SIZE",
+        help_heading = "Topology"
+    )]
     pub host_network_mtu_size: Option<u32>,
     /// Base image: a URL, a file, or a name from `maquette image list`
     #[arg(long, value_name = "URL|PATH|NAME", env = "MAQUETTE_IMAGE_URL", help_heading = "Guests")]

@@ -111,8 +111,7 @@ impl Reader {
             None => project.prefix.clone(),
         };
         if let Some(node) = prefix
-            && let Some(text) =
-                maquette_core::decode::text(&node, "prefix", &mut self.diags)
+            && let Some(text) = maquette_core::decode::text(&node, "prefix", &mut self.diags)
         {
             match EnvName::from_prefix(&text.value) {
                 Ok(name) => settings.environment = name,

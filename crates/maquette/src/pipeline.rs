@@ -78,8 +78,9 @@ fn image_error(error: &image::SourceError) -> Diagnostic {
         image::SourceError::Unknown { suggestion: Some(name), .. } => {
             diagnostic.help(format!("did you mean `{name}`?"))
         }
-        image::SourceError::Unknown { .. } => diagnostic
-            .help("name a URL, a file, or an image from `maquette image list`"),
+        image::SourceError::Unknown { .. } => {
+            diagnostic.help("name a URL, a file, or an image from `maquette image list`")
+        }
         _ => diagnostic,
     }
 }
@@ -89,8 +90,11 @@ fn check_images(topology: &Topology, diags: &mut Diagnostics) {
     for word in blueprint::image_sources(topology) {
         match Source::parse(&word, &built) {
             Ok(Source::File(path)) if !path.is_file() => diags.push(
-                Diagnostic::error("image::unusable", format!("there is no image {}", path.display()))
-                    .help("a word with a `/` is a path; names are listed by `maquette image list`"),
+                Diagnostic::error(
+                    "image::unusable",
+                    format!("there is no image {}", path.display()),
+                )
+                .help("a word with a `/` is a path; names are listed by `maquette image list`"),
             ),
             Ok(_) => {}
             Err(error) => diags.push(image_error(&error)),
@@ -101,8 +105,8 @@ fn check_images(topology: &Topology, diags: &mut Diagnostics) {
 /// Looks at the hypervisor and plans its preparation.
 pub fn hypervisor(pool: &Pool) -> Result<Hypervisor, Failure> {
     let host = Local;
-    let facts = facts::gather(&host)
-        .map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
+    let facts =
+        facts::gather(&host).map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
     let missing = match facts.os.family() {
         Some(family) => host::missing(&host, family),
         None => Vec::new(),

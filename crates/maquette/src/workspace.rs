@@ -27,7 +27,9 @@ pub fn config_directory() -> Option<PathBuf> {
 
 /// Where images are kept that were built here.
 pub fn built_images() -> PathBuf {
-    xdg("XDG_CACHE_HOME", ".cache").unwrap_or_else(|| PathBuf::from("/var/cache")).join("maquette/images")
+    xdg("XDG_CACHE_HOME", ".cache")
+        .unwrap_or_else(|| PathBuf::from("/var/cache"))
+        .join("maquette/images")
 }
 
 impl Workspace {

@@ -7,9 +7,7 @@ use uuid::Uuid;
 
 use super::addresses::Addresses;
 use super::macs::Macs;
-use super::{
-    Access, Blueprint, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation,
-};
+use super::{Access, Blueprint, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::EnvName;
 use crate::observed::Observed;
@@ -45,11 +43,8 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
             nodes.push(expander.node(role, index, diags));
         }
     }
-    let networks = topology
-        .networks
-        .iter()
-        .map(|network| network_of(network, &environment, &nodes))
-        .collect();
+    let networks =
+        topology.networks.iter().map(|network| network_of(network, &environment, &nodes)).collect();
     let images: BTreeSet<Image> =
         nodes.iter().flat_map(|n| &n.disks).filter_map(|d| d.backing.clone()).collect();
     Blueprint {
@@ -80,11 +75,7 @@ struct Expander<'a> {
 }
 
 impl<'a> Expander<'a> {
-    fn new(
-        topology: &'a Topology,
-        context: &'a Context<'a>,
-        environment: &'a EnvName,
-    ) -> Self {
+    fn new(topology: &'a Topology, context: &'a Context<'a>, environment: &'a EnvName) -> Self {
         let observed = context.observed;
         let mut macs = Macs::new(observed.claims.macs.clone());
         for interface in observed.domains.values().flat_map(|d| &d.recorded.interfaces) {
@@ -161,11 +152,8 @@ impl<'a> Expander<'a> {
         for (index, wanted) in role.interfaces.iter().enumerate() {
             let name = &wanted.network.value;
             let network = self.environment.qualify(name);
-            let kept = self
-                .context
-                .observed
-                .interface(node, index)
-                .filter(|i| i.network == network);
+            let kept =
+                self.context.observed.interface(node, index).filter(|i| i.network == network);
             let definition = self.topology.network(name);
             let v4 = definition.and_then(|n| n.ipv4.as_ref()).map(|i| i.net);
             let v6 = definition.and_then(|n| n.ipv6.as_ref()).map(|i| i.net);
@@ -221,10 +209,11 @@ impl<'a> Expander<'a> {
                 let device = format!("{}{}", bus.device_prefix(), letters(*letter));
                 *letter += 1;
                 let backing = source.map(|s| {
-                    self.context.images.get(s).cloned().unwrap_or(Image {
-                        source: s.clone(),
-                        volume: String::new(),
-                    })
+                    self.context
+                        .images
+                        .get(s)
+                        .cloned()
+                        .unwrap_or(Image { source: s.clone(), volume: String::new() })
                 });
                 Disk {
                     volume: format!("{node}-{}.qcow2", disk.key),

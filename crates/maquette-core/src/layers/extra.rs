@@ -88,10 +88,7 @@ mod tests {
         let mut diags = Diagnostics::default();
         let root = extra_vars(&list, list[0].span, &mut diags);
         assert!(diags.is_empty());
-        assert_eq!(
-            root.at(&["override", "a", "memory"]).unwrap().value,
-            Value::Scalar("3".into())
-        );
+        assert_eq!(root.at(&["override", "a", "memory"]).unwrap().value, Value::Scalar("3".into()));
         assert_eq!(root.at(&["override", "a", "cpu"]).unwrap().value, Value::Scalar("2".into()));
     }
 

@@ -48,8 +48,7 @@ fn same(a: &Node, b: &Node) -> bool {
         }
         (Value::Map(a), Value::Map(b)) => {
             a.len() == b.len()
-                && a.iter()
-                    .all(|e| b.iter().any(|f| e.key == f.key && same(&e.value, &f.value)))
+                && a.iter().all(|e| b.iter().any(|f| e.key == f.key && same(&e.value, &f.value)))
         }
         _ => false,
     }

@@ -84,9 +84,7 @@ fn fate_of(domain: &Domain, node: &Node, replaced: &BTreeMap<String, String>) ->
         return Fate::Restart(why);
     }
     match node.interfaces.iter().find(|i| replaced.contains_key(&i.network)) {
-        Some(interface) => {
-            Fate::Restart(format!("network {} is made again", interface.network))
-        }
+        Some(interface) => Fate::Restart(format!("network {} is made again", interface.network)),
         None if domain.recorded.groups != node.groups => Fate::Record("its groups change".into()),
         None => Fate::Keep,
     }
@@ -138,15 +136,10 @@ fn first_boot_difference(old: &Node, new: &Node) -> Option<String> {
 }
 
 fn interface_difference(old: &Node, new: &Node) -> String {
-    let networks = |n: &Node| {
-        n.interfaces.iter().map(|i| i.network.as_str()).collect::<Vec<_>>().join(", ")
-    };
+    let networks =
+        |n: &Node| n.interfaces.iter().map(|i| i.network.as_str()).collect::<Vec<_>>().join(", ");
     let (from, to) = (networks(old), networks(new));
-    if from == to {
-        "its addresses change".into()
-    } else {
-        format!("interfaces: {from} → {to}")
-    }
+    if from == to { "its addresses change".into() } else { format!("interfaces: {from} → {to}") }
 }
 
 /// What a restart can change.
@@ -156,10 +149,7 @@ fn definition_difference(domain: &Domain, new: &Node) -> Option<String> {
         return Some(format!("memory: {} MiB → {} MiB", old.memory_mib, new.memory_mib));
     }
     if domain.memory_mib != new.memory_mib {
-        return Some(format!(
-            "memory was changed to {} MiB outside Maquette",
-            domain.memory_mib
-        ));
+        return Some(format!("memory was changed to {} MiB outside Maquette", domain.memory_mib));
     }
     if old.vcpus != new.vcpus {
         return Some(format!("vCPUs: {} → {}", old.vcpus, new.vcpus));
@@ -247,8 +237,7 @@ impl Planner<'_> {
                 None => {
                     let reason = "the topology does not ask for it any more";
                     self.change(Op::Delete, "domain", &domain.name, size(&domain.recorded), reason);
-                    let last =
-                        remove_domain(domain, self.observed, reason, &mut self.builder);
+                    let last = remove_domain(domain, self.observed, reason, &mut self.builder);
                     self.stopped.insert(domain.name.clone(), last);
                 }
                 Some(Fate::Replace(why)) => {
@@ -364,8 +353,7 @@ impl Planner<'_> {
             self.change(op, "network", &network.name, detail, reason);
             return;
         }
-        let reason =
-            format!("reservations: {} to add, {} to remove", add.len(), remove.len());
+        let reason = format!("reservations: {} to add, {} to remove", add.len(), remove.len());
         self.change(Op::Update, "network", &network.name, detail, &reason);
         let update = Action::UpdateReservations {
             network: Box::new(network.clone()),
@@ -391,7 +379,13 @@ impl Planner<'_> {
                 self.build(node, gone, why);
             }
             Some(Fate::Restart(why)) => {
-                self.change(Op::Update, "domain", &node.name, size(node), &format!("{why} (restarts)"));
+                self.change(
+                    Op::Update,
+                    "domain",
+                    &node.name,
+                    size(node),
+                    &format!("{why} (restarts)"),
+                );
                 self.rebuild(node, why);
             }
             Some(Fate::Record(why)) => {
@@ -543,11 +537,8 @@ fn readiness(node: &Node) -> Option<Readiness> {
 }
 
 fn size(node: &Node) -> String {
-    let disks: Vec<String> = node
-        .disks
-        .iter()
-        .map(|d| d.size.map_or("image".into(), |s| s.to_string()))
-        .collect();
+    let disks: Vec<String> =
+        node.disks.iter().map(|d| d.size.map_or("image".into(), |s| s.to_string())).collect();
     let disks = if disks.is_empty() { "no disk".into() } else { disks.join(" + ") };
     let memory = crate::units::ByteSize(node.memory_mib * MIB);
     let cpus = if node.vcpus == 1 { "1 vCPU".into() } else { format!("{} vCPUs", node.vcpus) };

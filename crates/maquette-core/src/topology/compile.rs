@@ -112,21 +112,14 @@ fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Di
     for entry in request.extra.entries() {
         if entry.key != "override" && entry.key != "provision" {
             diags.push(
-                Diagnostic::warning(
-                    "extra::unused",
-                    format!("`{}` has no effect", entry.key),
-                )
-                .at(entry.key_span, "")
-                .suggest(&entry.key, ["override"]),
+                Diagnostic::warning("extra::unused", format!("`{}` has no effect", entry.key))
+                    .at(entry.key_span, "")
+                    .suggest(&entry.key, ["override"]),
             );
         }
     }
-    let known: Vec<&str> = request
-        .nodes
-        .iter()
-        .map(|n| n.file.as_str())
-        .chain(std::iter::once("networks"))
-        .collect();
+    let known: Vec<&str> =
+        request.nodes.iter().map(|n| n.file.as_str()).chain(std::iter::once("networks")).collect();
     for entry in overrides.map_or(&[][..], Node::entries) {
         if !known.contains(&entry.key.as_str()) {
             diags.push(
@@ -210,7 +203,10 @@ fn no_role(
         ),
     )
     .at(request.span, "asked for here")
-    .help(format!("its roles are {}; add one, or give the node type `interfaces`", quoted_list(&roles)))
+    .help(format!(
+        "its roles are {}; add one, or give the node type `interfaces`",
+        quoted_list(&roles)
+    ))
 }
 
 /// Two types of one name would overwrite each other's nodes.

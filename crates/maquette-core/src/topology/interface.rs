@@ -55,12 +55,7 @@ pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Interface
     }
 }
 
-fn interface(
-    node: &Node,
-    index: usize,
-    role: &str,
-    diags: &mut Diagnostics,
-) -> Option<Interface> {
+fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> Option<Interface> {
     let what = format!("interface {} of node type `{role}`", index + 1);
     let mut fields = Fields::new(node, what, diags)?;
     if let Some(wire) = fields.take("connect_to") {

@@ -115,7 +115,8 @@ fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     if !role.deploy_os {
         return;
     }
-    let Some(external) = role.provision_network.as_ref().or(role.external_network.as_ref().map(|e| &e.network))
+    let Some(external) =
+        role.provision_network.as_ref().or(role.external_network.as_ref().map(|e| &e.network))
     else {
         diags.push(
             Diagnostic::error(
@@ -217,7 +218,9 @@ fn image(topology: &Topology, diags: &mut Diagnostics) {
                 format!("node type `{}` needs a base image and none is named", role.file),
             )
             .at(role.span, "it has an operating system")
-            .help("name one with `--image-url`: a URL, a file, or a name from `maquette image list`")
+            .help(
+                "name one with `--image-url`: a URL, a file, or a name from `maquette image list`",
+            )
             .help("without internet access, `maquette image build debian-12` makes one"),
         );
     }

@@ -168,9 +168,7 @@ fn forward(node: &Node, report: bool, diags: &mut Diagnostics) -> Option<Forward
         "none" => Some(Forward::Isolated),
         "bridge" => {
             if report {
-                diags.push(
-                    unsupported("a bridged network (`forward: bridge`)").at(mode.span, ""),
-                );
+                diags.push(unsupported("a bridged network (`forward: bridge`)").at(mode.span, ""));
             }
             None
         }
@@ -269,8 +267,7 @@ fn ipv6(node: &Node, key: &str, diags: &mut Diagnostics) -> Option<Ipv6> {
         None => Some(64),
         Some(node) => decode::number(node, "prefix", 1, "bits", diags),
     };
-    let range =
-        fields.take("dhcp").and_then(|n| range::<Ipv6Addr>(n, ADDRESS, diags));
+    let range = fields.take("dhcp").and_then(|n| range::<Ipv6Addr>(n, ADDRESS, diags));
     let span = fields.span();
     fields.finish(diags);
     let length = u8::try_from(length?).ok().filter(|l| *l <= 128);
@@ -289,11 +286,7 @@ fn ipv6(node: &Node, key: &str, diags: &mut Diagnostics) -> Option<Ipv6> {
     Some(Ipv6 { net, dhcp: range.map(Spanned::into_value), span: address.span })
 }
 
-fn range<A>(
-    node: &Node,
-    expected: &str,
-    diags: &mut Diagnostics,
-) -> Option<Spanned<Dhcp<A>>>
+fn range<A>(node: &Node, expected: &str, diags: &mut Diagnostics) -> Option<Spanned<Dhcp<A>>>
 where
     A: std::str::FromStr,
     A::Err: std::fmt::Display,
@@ -304,9 +297,8 @@ where
     fields.finish(diags);
     let range = range?;
     let mut fields = Fields::new(range, "`range`", diags)?;
-    let start = fields
-        .need("start", diags)
-        .and_then(|n| decode::parsed::<A>(n, "start", expected, diags));
+    let start =
+        fields.need("start", diags).and_then(|n| decode::parsed::<A>(n, "start", expected, diags));
     let end =
         fields.need("end", diags).and_then(|n| decode::parsed::<A>(n, "end", expected, diags));
     fields.finish(diags);

@@ -66,13 +66,11 @@ pub fn decode(file: &str, count: u32, node: &Node, diags: &mut Diagnostics) -> O
     {
         diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
     }
-    let vcpus =
-        fields.need("cpu", diags).and_then(|n| decode::number(n, "cpu", 1, "vCPUs", diags));
+    let vcpus = fields.need("cpu", diags).and_then(|n| decode::number(n, "cpu", 1, "vCPUs", diags));
     let memory =
         fields.need("memory", diags).and_then(|n| decode::number(n, "memory", 1, "MiB", diags));
     let swap_mib = fields.number("swap", 0, "MiB", diags).unwrap_or(0);
-    let cpu_model =
-        fields.text("cpumodel", diags).map_or("host-passthrough".into(), |m| m.value);
+    let cpu_model = fields.text("cpumodel", diags).map_or("host-passthrough".into(), |m| m.value);
     let deploy_os = fields.bool("deploy_os", diags).unwrap_or(true);
     let adapt_image = fields.bool("supports_libguestfs", diags).unwrap_or(true);
     os(&mut fields, file, diags);
@@ -80,8 +78,7 @@ pub fn decode(file: &str, count: u32, node: &Node, diags: &mut Diagnostics) -> O
     let import_url = fields.text("import_url", diags).map(|u| u.value);
     let interfaces =
         fields.take("interfaces").map_or(Vec::new(), |n| interface::decode(n, file, diags));
-    let external_network =
-        fields.take("external_network").and_then(|n| external(n, file, diags));
+    let external_network = fields.take("external_network").and_then(|n| external(n, file, diags));
     let provision_network = fields.text("provision_network", diags);
     let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
     let machine_type = fields.text("machine_type", diags).map(|m| m.value);
@@ -131,8 +128,7 @@ fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<External
         return decode::text(node, "external_network", diags)
             .map(|network| ExternalNetwork { network });
     }
-    let mut fields =
-        Fields::new(node, format!("`external_network` of node type `{file}`"), diags)?;
+    let mut fields = Fields::new(node, format!("`external_network` of node type `{file}`"), diags)?;
     let network = fields.need("network", diags).and_then(|n| decode::text(n, "network", diags));
     if let Some(bridged) = fields.take("bridged")
         && decode::boolean(bridged, "bridged", diags) == Some(true)
@@ -153,11 +149,7 @@ fn groups(node: &Node, diags: &mut Diagnostics) -> Vec<String> {
         .collect()
 }
 
-fn access(
-    node: &Node,
-    file: &str,
-    diags: &mut Diagnostics,
-) -> (Option<String>, Option<String>) {
+fn access(node: &Node, file: &str, diags: &mut Diagnostics) -> (Option<String>, Option<String>) {
     let Some(mut fields) = Fields::new(node, format!("`image` of node type `{file}`"), diags)
     else {
         return (None, None);

@@ -28,12 +28,9 @@ pub fn detect(host: &dyn Host) -> Daemons {
         (true, true, _) => Daemons::Systemd(MONOLITHIC),
         (true, false, true) => Daemons::Systemd(MODULAR),
         (false, true, _) => Daemons::Direct(vec!["virtlogd", "libvirtd"]),
-        (false, false, true) => Daemons::Direct(vec![
-            "virtlogd",
-            "virtnetworkd",
-            "virtstoraged",
-            "virtqemud",
-        ]),
+        (false, false, true) => {
+            Daemons::Direct(vec!["virtlogd", "virtnetworkd", "virtstoraged", "virtqemud"])
+        }
     }
 }
 

@@ -75,16 +75,16 @@ fn kvm(device: bool, cpuinfo: &str) -> Result<(), String> {
 
 /// Reads the kernel's IPv4 routing table; default routes claim nothing.
 fn routes(table: &str) -> Vec<(IpNet, String)> {
-    let address = |hex: &str| {
-        u32::from_str_radix(hex, 16).ok().map(|n| Ipv4Addr::from(n.swap_bytes()))
-    };
+    let address =
+        |hex: &str| u32::from_str_radix(hex, 16).ok().map(|n| Ipv4Addr::from(n.swap_bytes()));
     table
         .lines()
         .skip(1)
         .filter_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let [name, destination, .., ] = fields.as_slice() else { return None };
-            let net = Ipv4Net::with_netmask(address(destination)?, address(fields.get(7)?)?).ok()?;
+            let [name, destination, ..] = fields.as_slice() else { return None };
+            let net =
+                Ipv4Net::with_netmask(address(destination)?, address(fields.get(7)?)?).ok()?;
             (net.prefix_len() > 0).then(|| (IpNet::V4(net), format!("interface {name}")))
         })
         .collect()

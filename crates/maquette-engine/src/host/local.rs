@@ -89,8 +89,11 @@ impl Host for Local {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
-        fs::rename(from, to)
-            .map_err(|source| HostError::File { verb: "rename", path: from.into(), source })
+        fs::rename(from, to).map_err(|source| HostError::File {
+            verb: "rename",
+            path: from.into(),
+            source,
+        })
     }
 
     fn remove(&self, path: &str) -> Result<(), HostError> {

@@ -35,7 +35,11 @@ fn commands(manager: Manager, packages: &[String]) -> Vec<Command> {
     match manager {
         Manager::Apt => vec![Command::new("apt-get").args(["update", "-q"])],
         Manager::Dnf => {
-            vec![Command::new("dnf").args(["install", "-y", "--setopt=install_weak_deps=False"]).args(names())]
+            vec![
+                Command::new("dnf")
+                    .args(["install", "-y", "--setopt=install_weak_deps=False"])
+                    .args(names()),
+            ]
         }
         Manager::Zypper => vec![
             Command::new("zypper")

@@ -78,10 +78,8 @@ pub fn build(
         .map_err(|source| BuildError::Directory { path: parent.into(), source })?;
     let work = format!("{}.work-{}", output.display(), std::process::id());
     let sources = if os.codename == suite { own_sources(host) } else { String::new() };
-    let command = Command::script(
-        SCRIPT,
-        [suite.to_string(), work, output.display().to_string(), sources],
-    );
+    let command =
+        Command::script(SCRIPT, [suite.to_string(), work, output.display().to_string(), sources]);
     host.run(&command, &mut |line| {
         if let Some(stage) = line.strip_prefix(":: ") {
             on_stage(stage);

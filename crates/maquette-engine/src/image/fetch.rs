@@ -96,7 +96,8 @@ fn download(
     let why = output.stderr.lines().rev().find_map(|l| l.trim().strip_prefix("curl: "));
     let mut error = StepError::new(format!("cannot download {url}"));
     error.causes.extend(why.map(|w| format!("curl: {w}")));
-    Err(error.hint("what was downloaded is kept; run `maquette up` again to go on from there")
+    Err(error
+        .hint("what was downloaded is kept; run `maquette up` again to go on from there")
         .hint("without internet access, `maquette image build debian-12` makes an image here"))
 }
 

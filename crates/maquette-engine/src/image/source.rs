@@ -96,9 +96,7 @@ pub struct Resolved {
 pub fn resolve(word: &str, built: &Path) -> Result<Resolved, SourceError> {
     let (stem, key, size) = match Source::parse(word, built)? {
         Source::Url(url) => (stem(&url), digest(url.as_bytes()), None),
-        Source::Catalogue(entry) => {
-            (entry.name.to_string(), digest(entry.url.as_bytes()), None)
-        }
+        Source::Catalogue(entry) => (entry.name.to_string(), digest(entry.url.as_bytes()), None),
         Source::File(path) => {
             let failed = |source| SourceError::File { path: path.clone(), source };
             let size = match header::read(&path).map_err(failed)? {

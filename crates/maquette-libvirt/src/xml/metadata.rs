@@ -9,9 +9,7 @@ use maquette_core::blueprint::{
     Access, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation,
 };
 use maquette_core::names::EnvName;
-use maquette_core::topology::{
-    Allocation, BootMode, Dhcp, Forward, Preallocation, Srv, VirtType,
-};
+use maquette_core::topology::{Allocation, BootMode, Dhcp, Forward, Preallocation, Srv, VirtType};
 use maquette_core::units::ByteSize;
 use roxmltree::Node as Element;
 use thiserror::Error;
@@ -321,9 +319,8 @@ pub fn read_network(
     uuid: Uuid,
 ) -> Result<NetworkRecord, MetadataError> {
     schema(element)?;
-    let dhcp = |start: Option<_>, end: Option<_>| {
-        start.zip(end).map(|(start, end)| Dhcp { start, end })
-    };
+    let dhcp =
+        |start: Option<_>, end: Option<_>| start.zip(end).map(|(start, end)| Dhcp { start, end });
     let network = Network {
         name: name.into(),
         uuid,
@@ -366,10 +363,7 @@ pub fn read_network(
     };
     Ok(NetworkRecord {
         environment: need(element, "environment")?,
-        allocation: Allocation {
-            net: need(element, "net")?,
-            data_net: need(element, "data-net")?,
-        },
+        allocation: Allocation { net: need(element, "net")?, data_net: need(element, "data-net")? },
         network,
     })
 }

@@ -8,9 +8,7 @@ use roxmltree::{Document, Node as Element};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::metadata::{
-    self, MetadataError, NAMESPACE, NetworkRecord, NodeRecord, STATE_NAMESPACE,
-};
+use super::metadata::{self, MetadataError, NAMESPACE, NetworkRecord, NodeRecord, STATE_NAMESPACE};
 
 /// Why an object's XML cannot be used.
 #[derive(Debug, Error)]
@@ -77,16 +75,12 @@ pub fn domain(xml: &str) -> Result<DomainXml, ReadError> {
     let document = Document::parse(xml)?;
     let root = document.root_element();
     let (name, uuid) = identity(root)?;
-    let record =
-        ours(root, "node").map(|e| metadata::read_node(e, &name, uuid)).transpose()?;
-    let ready = child(root, "metadata").is_some_and(|m| {
-        m.children().any(|c| c.has_tag_name((STATE_NAMESPACE, "ready")))
-    });
+    let record = ours(root, "node").map(|e| metadata::read_node(e, &name, uuid)).transpose()?;
+    let ready = child(root, "metadata")
+        .is_some_and(|m| m.children().any(|c| c.has_tag_name((STATE_NAMESPACE, "ready"))));
     let memory = child(root, "memory").ok_or(ReadError::Missing("memory"))?;
-    let amount: u64 = memory
-        .text()
-        .and_then(|t| t.trim().parse().ok())
-        .ok_or(ReadError::Missing("memory"))?;
+    let amount: u64 =
+        memory.text().and_then(|t| t.trim().parse().ok()).ok_or(ReadError::Missing("memory"))?;
     let unit = match memory.attribute("unit") {
         Some("b" | "bytes") => 1,
         Some("KB") => 1000,
@@ -113,10 +107,8 @@ pub fn network(xml: &str) -> Result<NetworkXml, ReadError> {
     let (name, uuid) = identity(root)?;
     let record =
         ours(root, "network").map(|e| metadata::read_network(e, &name, uuid)).transpose()?;
-    let bridge =
-        child(root, "bridge").and_then(|b| b.attribute("name")).map(str::to_string);
-    let subnets =
-        root.children().filter(|c| c.has_tag_name("ip")).filter_map(subnet).collect();
+    let bridge = child(root, "bridge").and_then(|b| b.attribute("name")).map(str::to_string);
+    let subnets = root.children().filter(|c| c.has_tag_name("ip")).filter_map(subnet).collect();
     Ok(NetworkXml { record, bridge, subnets })
 }
 

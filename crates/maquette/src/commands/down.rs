@@ -32,7 +32,6 @@ pub fn run(args: &Down) -> Result<u8, Failure> {
         let client = hypervisor.client.take();
         runner.run(&plan, &hypervisor.facts, client)?;
     }
-    outputs::remove(&workspace)
-        .map_err(|e| Failure::because("cannot remove the workspace", &e))?;
+    outputs::remove(&workspace).map_err(|e| Failure::because("cannot remove the workspace", &e))?;
     Ok(0)
 }

@@ -61,13 +61,13 @@ fn build(name: &str, output: Option<&Path>, force: bool) -> Result<u8, Failure> 
     let begun = std::time::Instant::now();
     build::build(pipeline::host(), name, target, &mut |stage| print::talk(&format!("  {stage}")))
         .map_err(|error| {
-            let mut failure = StepError::new(format!("cannot build image `{name}`")).because(&error);
-            if matches!(error, BuildError::Unknown(_)) {
-                let known: Vec<&str> = BUILDABLE.iter().map(|(name, _)| *name).collect();
-                failure = failure.hint(format!("these can be built: {}", known.join(", ")));
-            }
-            Failure::Failed(failure)
-        })?;
+        let mut failure = StepError::new(format!("cannot build image `{name}`")).because(&error);
+        if matches!(error, BuildError::Unknown(_)) {
+            let known: Vec<&str> = BUILDABLE.iter().map(|(name, _)| *name).collect();
+            failure = failure.hint(format!("these can be built: {}", known.join(", ")));
+        }
+        Failure::Failed(failure)
+    })?;
     print::talk(&format!("built in {:.0} s", begun.elapsed().as_secs_f64()));
     print::result(&target.display().to_string());
     Ok(0)

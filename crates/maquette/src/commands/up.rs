@@ -43,8 +43,7 @@ pub fn run(args: &Up) -> Result<u8, Failure> {
             return Err(unprepared(&hypervisor.preparation));
         }
     }
-    let Planned { blueprint, plan, key } =
-        pipeline::plan(&mut loaded, &hypervisor, &workspace)?;
+    let Planned { blueprint, plan, key } = pipeline::plan(&mut loaded, &hypervisor, &workspace)?;
     show(&render::plan(&plan, &format!("environment `{environment}` on {}", pipeline::URI)));
     confirm(&plan, args)?;
 
@@ -57,7 +56,8 @@ pub fn run(args: &Up) -> Result<u8, Failure> {
     let nodes: Vec<_> = blueprint.nodes.iter().collect();
     outputs::write(&workspace, &nodes).map_err(|e| failed(&e))?;
     if !plan.is_empty() {
-        let virt = blueprint.nodes.first().map_or(maquette_core::topology::VirtType::Qemu, |n| n.virt);
+        let virt =
+            blueprint.nodes.first().map_or(maquette_core::topology::VirtType::Qemu, |n| n.virt);
         let client = hypervisor.client.take();
         runner(&hypervisor, virt)?.run(&plan, &hypervisor.facts, client)?;
     }

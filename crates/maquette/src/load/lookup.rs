@@ -45,7 +45,9 @@ pub fn find(reader: &mut Reader, kind: Kind, name: &str, span: Span) -> Option<F
             }
             tried.push(place.display().to_string());
         }
-        if let Some(text) = defaults::get(kind, &file).filter(|_| !ending.is_empty() || name.ends_with(".yml")) {
+        if let Some(text) =
+            defaults::get(kind, &file).filter(|_| !ending.is_empty() || name.ends_with(".yml"))
+        {
             return built_in(reader, kind, name, text);
         }
     }

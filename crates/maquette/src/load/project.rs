@@ -65,9 +65,7 @@ pub fn decode(node: &Node, diags: &mut Diagnostics) -> Project {
         timezone: value(fields.text("timezone", diags)),
         mtu: fields.number("mtu", 68, "bytes", diags).and_then(|m| u32::try_from(m).ok()),
         net_subnet: fields.parsed("net_subnet", "a number from 0 to 255", diags).map(|n| n.value),
-        data_subnet: fields
-            .parsed("data_subnet", "a number from 0 to 255", diags)
-            .map(|n| n.value),
+        data_subnet: fields.parsed("data_subnet", "a number from 0 to 255", diags).map(|n| n.value),
         disk_bus: choice(fields.text("disk_bus", diags), "disk_bus", diags),
         bootmode: choice(fields.text("bootmode", diags), "bootmode", diags),
         ..Project::default()

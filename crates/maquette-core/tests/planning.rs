@@ -1,0 +1,291 @@
+//! Blueprint and plan, carried out on a model of a hypervisor.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{apply, blueprint_of, input, node_volumes, plan_of};
+use maquette_core::blueprint::Blueprint;
+use maquette_core::guest::{Secret, seed_files};
+use maquette_core::names::EnvName;
+use maquette_core::observed::Observed;
+use maquette_core::plan::{self, Op, Plan};
+use proptest::prelude::*;
+
+const SMALL: [&str; 2] =
+    ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
+
+fn lines(plan: &Plan) -> String {
+    plan.changes
+        .iter()
+        .map(|c| format!("{} {} {}: {}", c.op.as_str(), c.kind, c.name, c.reason))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// A hypervisor on which an input is built.
+fn built(nodes: &[(&str, u32)], extra: &[&str]) -> Observed {
+    let mut seen = Observed::default();
+    let plan = plan_of(&input(nodes, "3_nets", extra), &seen);
+    apply(&mut seen, &plan.steps);
+    seen
+}
+
+#[test]
+fn a_new_environment() {
+    let plan = plan_of(
+        &input(&[("controller", 1), ("ironic", 1)], "3_nets", &SMALL),
+        &Observed::default(),
+    );
+    let steps: Vec<String> = plan
+        .steps
+        .iter()
+        .map(|s| {
+            format!(
+                "{} {} after {:?} in {}",
+                s.id,
+                s.action.title(),
+                s.after,
+                s.action.lane().as_str()
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(format!("{}\n\n{}", lines(&plan), steps.join("\n")));
+}
+
+#[test]
+fn a_second_run_has_nothing_to_do() {
+    let nodes = [("controller", 2), ("ironic", 1), ("undercloud", 1)];
+    let seen = built(&nodes, &SMALL);
+    let plan = plan_of(&input(&nodes, "3_nets", &SMALL), &seen);
+    assert!(plan.is_empty(), "{}", lines(&plan));
+    assert!(plan.changes.iter().all(|c| c.op == Op::Keep));
+}
+
+#[test]
+fn growing_touches_only_what_is_new() {
+    let seen = built(&[("controller", 1)], &SMALL);
+    let plan = plan_of(&input(&[("controller", 2)], "3_nets", &SMALL), &seen);
+    insta::assert_snapshot!(lines(&plan), @"
+    keep image maquette-debian-12.qcow2: 
+    keep network data: 
+    update network management: reservations: 1 to add, 0 to remove
+    update network external: reservations: 1 to add, 0 to remove
+    keep domain controller-0: 
+    create domain controller-1: it does not exist
+    ");
+}
+
+#[test]
+fn memory_restarts_and_keeps_the_disks() {
+    let mut seen = built(&[("controller", 1)], &SMALL);
+    let extra = [SMALL[0], SMALL[1], "override.controller.memory=4096"];
+    let plan = plan_of(&input(&[("controller", 1)], "3_nets", &extra), &seen);
+    assert!(
+        lines(&plan)
+            .contains("update domain controller-0: memory: 32768 MiB → 4096 MiB (restarts)")
+    );
+    assert!(plan.losses().is_empty());
+    let titles: Vec<String> = plan.steps.iter().map(|s| s.action.title()).collect();
+    assert_eq!(
+        titles,
+        ["stop domain controller-0", "define domain controller-0", "boot domain controller-0"]
+    );
+    apply(&mut seen, &plan.steps);
+    assert!(plan_of(&input(&[("controller", 1)], "3_nets", &extra), &seen).is_empty());
+}
+
+#[test]
+fn what_only_a_first_boot_sets_up_replaces_the_node() {
+    let seen = built(&[("controller", 1)], &SMALL);
+    let mut changed = input(&[("controller", 1)], "3_nets", &SMALL);
+    changed.request.settings.timezone = Some("UTC".into());
+    let plan = plan_of(&changed, &seen);
+    assert_eq!(plan.losses(), ["controller-0"]);
+    assert!(lines(&plan).contains("replace domain controller-0: time zone: the image's → UTC"));
+}
+
+#[test]
+fn a_changed_subnet_makes_the_network_again() {
+    let mut seen = built(&[("ironic", 1)], &[]);
+    let extra = ["override.networks.net1.ip_address=192.168.99.254"];
+    let wanted = input(&[("ironic", 1)], "3_nets", &extra);
+    let plan = plan_of(&wanted, &seen);
+    assert!(
+        lines(&plan)
+            .contains("replace network data: address: 192.168.24.254/24 → 192.168.99.254/24")
+    );
+    assert!(lines(&plan).contains("update domain ironic-0: network data is made again (restarts)"));
+    apply(&mut seen, &plan.steps);
+    assert!(plan_of(&wanted, &seen).is_empty());
+}
+
+#[test]
+fn changes_made_by_hand_are_noticed() {
+    let mut seen = built(&[("ironic", 1)], &[]);
+    seen.domains.get_mut("ironic-0").unwrap().memory_mib = 99;
+    let plan = plan_of(&input(&[("ironic", 1)], "3_nets", &[]), &seen);
+    assert!(lines(&plan).contains("memory was changed to 99 MiB outside Maquette"));
+}
+
+#[test]
+fn prefixed_environments_get_free_subnets_and_keep_them() {
+    let mut wanted = input(&[("ironic", 1)], "3_nets_ipv4", &[]);
+    wanted.request.settings.environment = EnvName::from_prefix("lab").unwrap();
+    let subnet = |b: &Blueprint| b.networks[0].ipv4.unwrap().to_string();
+    assert_eq!(subnet(&blueprint_of(&wanted, &Observed::default())), "192.168.24.254/24");
+    // 192.168.24.0/24 belongs to somebody else now.
+    let mut seen = Observed::default();
+    seen.claims.subnets.push(("192.168.24.0/24".parse().unwrap(), "network `data`".into()));
+    let blueprint = blueprint_of(&wanted, &seen);
+    assert_eq!(subnet(&blueprint), "192.168.34.254/24");
+    assert_eq!(blueprint.networks[1].ipv4.unwrap().to_string(), "172.16.20.1/24");
+    let plan = plan_of(&wanted, &seen);
+    apply(&mut seen, &plan.steps);
+    seen.claims.subnets.clear();
+    assert_eq!(subnet(&blueprint_of(&wanted, &seen)), "192.168.34.254/24");
+    assert!(plan_of(&wanted, &seen).is_empty());
+}
+
+#[test]
+fn addresses_run_out_with_an_error() {
+    let wanted = input(&[("undercloud", 100)], "3_nets", &[]);
+    let topology = common::topology(&wanted, &Observed::default());
+    let (_, diags) = common::expand(&topology, &Observed::default());
+    let first = diags.iter().next().unwrap();
+    assert_eq!(
+        first.message,
+        "the DHCP range of network `management` has no address left for `undercloud-99`"
+    );
+}
+
+#[test]
+fn the_seed_of_a_node() {
+    let extra = [SMALL[0], SMALL[1], "override.controller.swap=1024"];
+    let mut wanted = input(&[("controller", 1)], "3_nets", &extra);
+    wanted.request.settings.timezone = Some("Europe/Prague".into());
+    let blueprint = blueprint_of(&wanted, &Observed::default());
+    let node = &blueprint.nodes[0];
+    let guest = node.guest.as_ref().unwrap();
+    let key = Secret::new(
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n",
+    );
+    let text: String = seed_files(node, guest, &key)
+        .iter()
+        .map(|f| format!("--- {}\n{}", f.name, f.content.reveal()))
+        .collect();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn expanding_is_deterministic() {
+    let wanted = input(&[("controller", 3), ("ceph", 2)], "3_nets", &SMALL);
+    let seen = Observed::default();
+    assert_eq!(blueprint_of(&wanted, &seen), blueprint_of(&wanted, &seen));
+}
+
+/// For every step: stop before it, plan again, and get to the same end. `same` says what must be
+/// the same: addresses that a removed node leaves may be given out in another order.
+fn interrupt_everywhere(from: &[(&str, u32)], to: &[(&str, u32)], same: fn(&Observed, &Observed)) {
+    let before = built(from, &SMALL);
+    let extra = [SMALL[0], SMALL[1], "override.controller.memory=4096"];
+    let wanted = input(to, "3_nets", &extra);
+    let plan = plan_of(&wanted, &before);
+    let mut end = before.clone();
+    apply(&mut end, &plan.steps);
+    for stop in 0..plan.steps.len() {
+        let mut seen = before.clone();
+        apply(&mut seen, &plan.steps[..stop]);
+        let rest = plan_of(&wanted, &seen);
+        apply(&mut seen, &rest.steps);
+        same(&seen, &end);
+        assert!(plan_of(&wanted, &seen).is_empty(), "stopped before step {stop}");
+    }
+}
+
+#[test]
+fn an_interrupted_growth_is_continued_wherever_it_stopped() {
+    let same = |a: &Observed, b: &Observed| assert!(a == b);
+    interrupt_everywhere(&[("controller", 1)], &[("controller", 2), ("ironic", 1)], same);
+}
+
+#[test]
+fn an_interrupted_change_is_continued_wherever_it_stopped() {
+    let same = |a: &Observed, b: &Observed| {
+        let domains = |o: &Observed| {
+            o.domains.values().map(|d| (d.name.clone(), d.active, d.ready)).collect::<Vec<_>>()
+        };
+        assert_eq!(domains(a), domains(b));
+        assert_eq!(a.volumes, b.volumes);
+    };
+    let to = [("controller", 2), ("undercloud", 1)];
+    interrupt_everywhere(&[("controller", 1), ("ironic", 1)], &to, same);
+}
+
+#[test]
+fn steps_can_be_repeated() {
+    let wanted = input(&[("controller", 1), ("ironic", 1)], "3_nets", &SMALL);
+    let plan = plan_of(&wanted, &Observed::default());
+    let mut once = Observed::default();
+    apply(&mut once, &plan.steps);
+    let mut twice = Observed::default();
+    for step in &plan.steps {
+        apply(&mut twice, std::slice::from_ref(step));
+        apply(&mut twice, std::slice::from_ref(step));
+    }
+    assert_eq!(once, twice);
+}
+
+fn counts() -> impl Strategy<Value = Vec<(&'static str, u32)>> {
+    (0u32..4, 0u32..3, 0u32..3)
+        .prop_map(|(a, b, c)| vec![("controller", a), ("ironic", b), ("undercloud", c)])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_change_ends_where_a_fresh_build_ends(from in counts(), to in counts()) {
+        let mut seen = built(&from, &SMALL);
+        let wanted = input(&to, "3_nets", &SMALL);
+        let plan = plan_of(&wanted, &seen);
+        for step in &plan.steps {
+            prop_assert!(step.after.iter().all(|a| *a < step.id));
+            prop_assert!(!step.reason.is_empty());
+        }
+        apply(&mut seen, &plan.steps);
+        prop_assert!(plan_of(&wanted, &seen).is_empty());
+        let fresh = built(&to, &SMALL);
+        let names = |o: &Observed| o.domains.keys().cloned().collect::<Vec<_>>();
+        prop_assert_eq!(names(&seen), names(&fresh));
+        prop_assert_eq!(node_volumes(&seen), node_volumes(&fresh));
+    }
+
+    #[test]
+    fn addresses_are_unique_and_kept(from in counts(), to in counts()) {
+        let seen = built(&from, &SMALL);
+        let blueprint = blueprint_of(&input(&to, "3_nets", &SMALL), &seen);
+        let mut macs = BTreeSet::new();
+        let mut addresses = BTreeSet::new();
+        for node in &blueprint.nodes {
+            for interface in &node.interfaces {
+                prop_assert!(macs.insert(interface.mac));
+                if let Some(ip) = interface.ipv4 {
+                    prop_assert!(addresses.insert((interface.network.clone(), ip.addr())));
+                }
+            }
+            if let Some(old) = seen.domains.get(&node.name) {
+                prop_assert_eq!(&old.recorded.interfaces, &node.interfaces);
+            }
+        }
+    }
+
+    #[test]
+    fn destroying_leaves_nothing(nodes in counts()) {
+        let mut seen = built(&nodes, &SMALL);
+        let plan = plan::destroy(&seen);
+        apply(&mut seen, &plan.steps);
+        prop_assert!(seen.domains.is_empty() && seen.networks.is_empty());
+        prop_assert!(node_volumes(&seen).is_empty());
+    }
+}

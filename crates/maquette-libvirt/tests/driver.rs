@@ -1,0 +1,291 @@
+//! The API layer against libvirt's own test driver. Each test has a hypervisor of its own: the
+//! driver's default one is shared inside a process.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use maquette_core::blueprint::{Access, Disk, Interface, Network, Node, Pool, Reservation};
+use maquette_core::names::EnvName;
+use maquette_core::observed::Observed;
+use maquette_core::plan::{self, Action, PoolState, Step};
+use maquette_core::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, VirtType};
+use maquette_core::units::{ByteSize, MacAddr};
+use maquette_engine::executor;
+use maquette_engine::host::Local;
+use maquette_engine::{Backend, Event, StepContext};
+use maquette_libvirt::{Client, Guests, Libvirt, observe, pool_state};
+use uuid::Uuid;
+
+/// A hypervisor with one foreign domain and network, and one pool.
+const HYPERVISOR: &str = "<node>
+  <domain type='test'>
+    <name>foreign</name><memory>65536</memory><vcpu>1</vcpu><os><type>hvm</type></os>
+    <devices><interface type='network'><mac address='52:54:00:00:00:99'/><source network='theirs'/></interface></devices>
+  </domain>
+  <network><name>theirs</name><bridge name='theirs0'/><ip address='192.168.122.1' netmask='255.255.255.0'/></network>
+  <pool type='dir'><name>images</name><target><path>/default-pool</path></target></pool>
+</node>";
+
+struct Lab {
+    directory: tempfile::TempDir,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("node.xml"), HYPERVISOR).unwrap();
+        Self { directory }
+    }
+
+    /// A backend on this hypervisor.
+    fn backend(&self) -> Libvirt<'static> {
+        let uri = format!("test://{}/node.xml", self.directory.path().display());
+        let guests =
+            Guests { ssh_config: "/nonexistent".into(), limit: Duration::from_secs(1), boots: 1 };
+        Libvirt::new(&uri, &Local, None, Path::new("/nonexistent"), guests)
+    }
+}
+
+fn pool() -> Pool {
+    Pool { name: "images".into(), path: "/default-pool".into() }
+}
+
+fn network(reservations: Vec<Reservation>) -> Network {
+    Network {
+        name: "lab-data".into(),
+        uuid: Uuid::from_u128(7),
+        forward: Forward::Nat,
+        ipv4: Some("172.16.10.1/24".parse().unwrap()),
+        dhcp4: Some(Dhcp {
+            start: "172.16.10.2".parse().unwrap(),
+            end: "172.16.10.100".parse().unwrap(),
+        }),
+        ipv6: Some("2620:52:0:13b8::fe/64".parse().unwrap()),
+        dhcp6: None,
+        domain: Some("lab.example".into()),
+        srvs: Vec::new(),
+        mtu: Some(9000),
+        autostart: true,
+        reservations,
+    }
+}
+
+fn reservation(name: &str, last: u8) -> Reservation {
+    Reservation {
+        name: name.into(),
+        mac: MacAddr([0x52, 0x54, 0, 0, 0, last]),
+        ipv4: Some([172, 16, 10, last].into()),
+        ipv6: None,
+    }
+}
+
+/// The test driver knows machines of its own only, so the domain is made for it.
+fn node() -> Node {
+    Node {
+        name: "lab-web-0".into(),
+        role: "web & <more>".into(),
+        index: 0,
+        uuid: Uuid::from_u128(9),
+        virt: VirtType::Qemu,
+        vcpus: 2,
+        cpu_model: "host-passthrough".into(),
+        memory_mib: 256,
+        machine: "pc".into(),
+        firmware: BootMode::Bios,
+        deploy_os: false,
+        disks: vec![Disk {
+            volume: "lab-web-0-disk1.qcow2".into(),
+            device: "vda".into(),
+            bus: Bus::Virtio,
+            cache: "unsafe".into(),
+            size: Some(ByteSize(8 << 30)),
+            backing: None,
+            preallocation: Preallocation::Metadata,
+        }],
+        interfaces: vec![Interface {
+            name: "eth0".into(),
+            mac: MacAddr([0x52, 0x54, 0, 0, 0, 2]),
+            network: "lab-data".into(),
+            model: "virtio".into(),
+            ipv4: Some("172.16.10.2/24".parse().unwrap()),
+            ipv6: None,
+            default_route: true,
+        }],
+        groups: vec!["web".into()],
+        guest: None,
+        access: Access {
+            address: Some([172, 16, 10, 2].into()),
+            user: "root".into(),
+            connection: "ssh".into(),
+        },
+    }
+}
+
+fn environment() -> EnvName {
+    EnvName::from_prefix("lab").unwrap()
+}
+
+fn perform(backend: &Libvirt<'_>, action: &Action) {
+    let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    backend.perform(action, &context).unwrap_or_else(|e| panic!("{}: {e:?}", action.title()));
+}
+
+fn look(backend: &Libvirt<'_>) -> Observed {
+    observe(backend.client().unwrap(), &environment(), "images", &[], &[]).unwrap()
+}
+
+fn define_network(network: Network) -> Action {
+    Action::DefineNetwork {
+        network: Box::new(network),
+        environment: environment(),
+        allocation: Allocation { net: 10, data_net: 24 },
+    }
+}
+
+#[test]
+fn a_network_lives_and_dies_and_every_step_can_be_repeated() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    let name = "lab-data".to_string();
+    let wanted = network(vec![reservation("lab-web-0", 2)]);
+    let start = Action::StartNetwork { name: name.clone(), autostart: true };
+    for action in [define_network(wanted.clone()), start] {
+        perform(&backend, &action);
+        perform(&backend, &action);
+    }
+    let seen = look(&backend);
+    assert_eq!(seen.networks[&name].recorded, wanted);
+    assert!(seen.networks[&name].active);
+    assert_eq!(seen.allocation(), Some(Allocation { net: 10, data_net: 24 }));
+
+    let grown = network(vec![reservation("lab-web-1", 3)]);
+    let update = Action::UpdateReservations {
+        network: Box::new(grown.clone()),
+        environment: environment(),
+        allocation: Allocation { net: 10, data_net: 24 },
+        remove: vec![reservation("lab-web-0", 2)],
+        add: vec![reservation("lab-web-1", 3)],
+    };
+    // While it runs the driver changes it, but shows no other definition than the running one.
+    perform(&backend, &update);
+    perform(&backend, &Action::StopNetwork { name: name.clone() });
+    perform(&backend, &update);
+    assert_eq!(look(&backend).networks[&name].recorded, grown);
+
+    for action in
+        [Action::StopNetwork { name: name.clone() }, Action::UndefineNetwork { name: name.clone() }]
+    {
+        perform(&backend, &action);
+        perform(&backend, &action);
+    }
+    assert!(look(&backend).networks.is_empty());
+}
+
+#[test]
+fn what_others_have_is_claimed_and_never_ours() {
+    let lab = Lab::new();
+    let seen = look(&lab.backend());
+    assert!(seen.domains.is_empty() && seen.networks.is_empty());
+    assert!(seen.claims.domains.contains("foreign"));
+    assert!(seen.claims.networks.contains("theirs"));
+    assert!(seen.claims.bridges.contains("theirs0"));
+    assert_eq!(seen.claims.subnets[0].0.trunc().to_string(), "192.168.122.0/24");
+    assert!(seen.claims.macs.contains(&MacAddr([0x52, 0x54, 0, 0, 0, 0x99])));
+    // Taking an environment down that does not exist does nothing, least of all to others.
+    assert!(plan::destroy(&seen).is_empty());
+}
+
+#[test]
+fn another_environment_is_somebody_else() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    perform(&backend, &define_network(network(Vec::new())));
+    let other = EnvName::from_prefix("qa").unwrap();
+    let seen = observe(backend.client().unwrap(), &other, "images", &[], &[]).unwrap();
+    assert!(seen.networks.is_empty());
+    assert!(seen.claims.networks.contains("lab-data"));
+    assert!(seen.claims.subnets.iter().any(|(_, owner)| owner == "network `lab-data`"));
+}
+
+#[test]
+fn volumes_are_created_once_resized_and_deleted() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    // The driver refuses to preallocate.
+    let disk = Disk { preallocation: Preallocation::Off, ..node().disks[0].clone() };
+    let volume = disk.volume.clone();
+    let create = Action::CreateVolume { disk: Box::new(disk), pool: pool() };
+    perform(&backend, &create);
+    perform(&backend, &create);
+    assert!(look(&backend).has_volume(&pool(), &volume));
+    let delete = Action::DeleteVolume { volume: volume.clone(), pool: pool() };
+    perform(&backend, &delete);
+    perform(&backend, &delete);
+    assert!(!look(&backend).has_volume(&pool(), &volume));
+}
+
+#[test]
+fn pools_are_found() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    let client = backend.client().unwrap();
+    assert_eq!(pool_state(client, "images").unwrap(), PoolState::Active("/default-pool".into()));
+    assert_eq!(pool_state(client, "nothing").unwrap(), PoolState::Missing);
+}
+
+#[test]
+fn failures_name_the_object_and_the_cause() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    let action = Action::StartDomain { name: "nobody".into(), ready: None };
+    let steps = [Step { id: 0, action, after: Vec::new(), reason: String::new() }];
+    let mut failed = None;
+    executor::run(&steps, &backend, &AtomicBool::new(false), &mut |event| {
+        if let Event::StepFailed { error, .. } = event {
+            failed = Some(error);
+        }
+    });
+    assert_eq!(failed.unwrap().message, "cannot start domain `nobody`: it is not defined");
+    let gone = Client::open("test:///no/such/file.xml").unwrap_err().to_string();
+    assert!(gone.contains("/no/such/file.xml"), "{gone}");
+}
+
+#[test]
+fn the_xml_of_a_domain_and_its_record() {
+    let xml = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), true);
+    insta::assert_snapshot!(xml);
+    let read = maquette_libvirt::xml::read::domain(&xml).unwrap();
+    let record = read.record.unwrap();
+    assert_eq!((record.node, record.pool, record.environment), (node(), pool(), environment()));
+    assert!(read.ready);
+    assert_eq!((read.memory_mib, read.vcpus), (256, 2));
+}
+
+#[test]
+fn the_xml_of_a_network_and_its_record() {
+    let wanted = network(vec![reservation("lab-web-0", 2)]);
+    let allocation = Allocation { net: 10, data_net: 24 };
+    let xml = maquette_libvirt::xml::network(&wanted, &environment(), allocation);
+    insta::assert_snapshot!(xml);
+    let record = maquette_libvirt::xml::read::network(&xml).unwrap().record.unwrap();
+    assert_eq!((record.network, record.allocation), (wanted, allocation));
+}
+
+#[test]
+fn the_xml_of_volumes() {
+    let mut disk = node().disks[0].clone();
+    disk.backing = Some(maquette_core::blueprint::Image {
+        source: "debian-12".into(),
+        volume: "maquette-debian-12-0123456789ab.qcow2".into(),
+    });
+    insta::assert_snapshot!(maquette_libvirt::xml::volume(&disk, &pool(), 8 << 30));
+}
+
+#[test]
+fn a_record_of_a_later_version_is_refused() {
+    let xml = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), false)
+        .replace("schema='1'", "schema='2'");
+    let error = maquette_libvirt::xml::read::domain(&xml).unwrap_err().to_string();
+    assert!(error.contains("newer Maquette"), "{error}");
+}

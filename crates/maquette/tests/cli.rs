@@ -1,0 +1,122 @@
+//! The program as a user runs it, as far as no hypervisor is needed: help, bad input, exit codes.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn maquette(directory: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_maquette"))
+        .args(args)
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", directory)
+        .output()
+        .unwrap()
+}
+
+/// Standard error of a command that must fail with code 2, with the directory's name left out.
+fn refused(directory: &Path, args: &[&str]) -> String {
+    let output = maquette(directory, args);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(output.stdout.is_empty());
+    text.replace(&directory.display().to_string(), "HOME")
+}
+
+#[test]
+fn help_of_every_command() {
+    let here = tempfile::tempdir().unwrap();
+    for command in ["", "plan", "up", "status", "ssh", "down", "image", "topology"] {
+        let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
+        let output = maquette(here.path(), &args);
+        assert_eq!(output.status.code(), Some(0));
+        let name = if command.is_empty() { "maquette" } else { command };
+        insta::assert_snapshot!(format!("help-{name}"), String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn mistakes_of_flags_and_files_come_in_one_report() {
+    let here = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(here.path().join("topology/nodes")).unwrap();
+    std::fs::write(
+        here.path().join("topology/nodes/web.yml"),
+        "name: web\ncpu: 2\nmemroy: 1024\ndisks: {disk1: {size: 20G}}\ngroups: [web]\n",
+    )
+    .unwrap();
+    let args = ["plan", "--topology-nodes", "web:1,controler:2", "-e", "override.web.cpu=none"];
+    insta::assert_snapshot!(refused(here.path(), &args));
+}
+
+#[test]
+fn mistakes_of_the_project_file() {
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(
+        here.path().join("maquette.yaml"),
+        "nodes: {undercloud: many}\nnetwrok: 3_nets\nimage: debain-12\nhypervisor: {virt_type: xen}\n",
+    )
+    .unwrap();
+    insta::assert_snapshot!(refused(here.path(), &["up"]));
+}
+
+#[test]
+fn images_that_do_not_exist_are_refused() {
+    let here = tempfile::tempdir().unwrap();
+    let plan = |image: &str| {
+        refused(here.path(), &["plan", "--topology-nodes", "undercloud:1", "--image-url", image])
+    };
+    assert!(plan("debain-12").contains("did you mean `debian-12`?"));
+    assert!(plan("./nothing.qcow2").contains("there is no image ./nothing.qcow2"));
+}
+
+#[test]
+fn other_bad_input_is_refused_too() {
+    let here = tempfile::tempdir().unwrap();
+    let h = here.path();
+    for (args, says) in [
+        (vec!["plan", "--prefix", "toolong"], "longer than 4 characters"),
+        (vec!["plan", "--topology-nodes", "undercloud"], "how many nodes of type `undercloud`?"),
+        (vec!["plan", "--topology-nodes", "undercloud:-1"], "a whole number belongs here"),
+        (vec!["plan", "--topology-nodes", "odl:1,odl:2"], "asked for twice"),
+        (vec!["plan", "--topology-network", "3_net"], "did you mean"),
+        (vec!["plan", "--topology-network", "3_nets_1_bridge"], "cannot be built yet"),
+        (vec!["plan", "-e", "nonsense"], "has no `=`"),
+        (vec!["plan", "-e", "@/no/such/file"], "cannot read /no/such/file"),
+        (vec!["plan", "--net_subnet", "300"], "300"),
+        (vec!["plan", "--project", "/no/such/file"], "cannot read project file"),
+        (vec!["plan", "--topology-username", "a b"], "is no user name"),
+        (vec!["plan", "--bogus"], "unexpected argument"),
+        (vec!["fly"], "unrecognized subcommand"),
+    ] {
+        let said = refused(h, &args);
+        assert!(said.contains(says), "{args:?} said:\n{said}");
+    }
+}
+
+#[test]
+fn built_in_files_are_listed_and_shown() {
+    let here = tempfile::tempdir().unwrap();
+    let list = maquette(here.path(), &["topology", "list"]);
+    let text = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert!(text.contains("undercloud") && text.contains("3_nets_ipv4"));
+    let show = maquette(here.path(), &["topology", "show", "undercloud"]);
+    assert!(String::from_utf8_lossy(&show.stdout).starts_with("name: undercloud"));
+    let wrong = maquette(here.path(), &["topology", "show", "undercluod"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("did you mean `undercloud`?"));
+}
+
+#[test]
+fn an_unknown_workspace_says_what_makes_one() {
+    let here = tempfile::tempdir().unwrap();
+    let output = maquette(here.path(), &["ssh", "controller-0"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("`maquette up` writes it"));
+}
+
+#[test]
+fn completions_exist() {
+    let here = tempfile::tempdir().unwrap();
+    let output = maquette(here.path(), &["completions", "bash"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("_maquette"));
+}

@@ -1,7 +1,7 @@
 //! The difference between what is wanted and what is there, as steps.
 //!
 //! [`create`] compares a blueprint with what was observed, [`destroy`] plans the removal of an
-//! environment, [`prepare`] the preparation of a hypervisor. A [`Plan`] has two sides: *changes*,
+//! environment, [`prepare()`] the preparation of a hypervisor. A [`Plan`] has two sides: *changes*,
 //! one for each object and for people, and *steps*, the graph that the executor runs.
 
 mod action;

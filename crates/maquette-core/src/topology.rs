@@ -1,7 +1,7 @@
 //! What the user asked for: roles with a count, networks and settings, all names resolved.
 //!
-//! Nothing here is concrete yet: no MAC address, no volume, no index. [`compile`] merges, evaluates
-//! and decodes; [`lint`] then checks what only shows when everything is known.
+//! Nothing here is concrete yet: no MAC address, no volume, no index. [`compile()`] merges, evaluates
+//! and decodes; [`lint()`] then checks what only shows when everything is known.
 
 mod compile;
 mod disk;

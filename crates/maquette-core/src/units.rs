@@ -65,7 +65,7 @@ impl fmt::Display for ByteSize {
             unit += 1;
         }
         let divisor = 1u64 << (10 * unit);
-        if self.0 % divisor == 0 {
+        if self.0.is_multiple_of(divisor) {
             write!(f, "{} {}", self.0 / divisor, UNITS[unit])
         } else {
             write!(f, "{:.1} {}", self.0 as f64 / divisor as f64, UNITS[unit])

@@ -1,5 +1,7 @@
 //! The built-in files: complete, readable, and as users of the older tool know them.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
+
 mod common;
 
 use common::{input, mistakes};

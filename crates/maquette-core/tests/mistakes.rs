@@ -1,5 +1,7 @@
 //! Mistakes: each found at its place, all in one run, each with something to do about it.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
+
 mod common;
 
 use common::{input, mistakes};

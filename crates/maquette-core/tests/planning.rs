@@ -1,5 +1,7 @@
 //! Blueprint and plan, carried out on a model of a hypervisor.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -26,7 +26,7 @@ pub fn image(files: &[SeedFile]) -> Result<Vec<u8>, SeedError> {
         .fat_type(FatType::Fat12)
         .volume_label(*b"cidata     ")
         .volume_id(0x6d61_7175);
-    fatfs::format_volume(&mut Cursor::new(&mut bytes), options)?;
+    fatfs::format_volume(Cursor::new(&mut bytes), options)?;
     {
         let mut cursor = Cursor::new(&mut bytes);
         let volume = FileSystem::new(&mut cursor, FsOptions::new().update_accessed_date(false))?;

@@ -1,6 +1,8 @@
 //! The API layer against libvirt's own test driver. Each test has a hypervisor of its own: the
 //! driver's default one is shared inside a process.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
+
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;

@@ -29,7 +29,7 @@ pub fn write(workspace: &Workspace, nodes: &[&Node]) -> io::Result<()> {
     write_private(&workspace.file(INVENTORY), ansible::inventory(nodes, &files).as_bytes())
 }
 
-/// Removes what [`write`] wrote, and the key; the directory goes if nothing else is in it.
+/// Removes what [`write()`] wrote, and the key; the directory goes if nothing else is in it.
 pub fn remove(workspace: &Workspace) -> io::Result<()> {
     let public = format!("{KEY_FILE}.pub");
     for name in [INVENTORY, SSH_CONFIG, KNOWN_HOSTS, KEY_FILE, &public] {

@@ -1,8 +1,6 @@
 //! The only place that writes to the terminal: results to standard output, talk to standard error.
 //! Colour goes only where a terminal takes it, and never where `NO_COLOR` is set.
 
-#![expect(clippy::print_stderr, reason = "this is the place that prints")]
-
 /// Prints a result. A reader that has gone away (`| head`) is not an error.
 pub fn result(text: &str) {
     use std::io::Write;

@@ -17,7 +17,7 @@ pub trait Reporter {
 /// The reader that suits: JSON if asked for, a live view on a terminal, plain lines elsewhere.
 pub fn choose(json: bool) -> Box<dyn Reporter> {
     if json {
-        Box::new(json::Json::default())
+        Box::new(json::Json)
     } else if std::io::stderr().is_terminal() && std::env::var_os("CI").is_none() {
         Box::new(live::Live::default())
     } else {

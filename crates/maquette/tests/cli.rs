@@ -1,5 +1,7 @@
 //! The program as a user runs it, as far as no hypervisor is needed: help, bad input, exit codes.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

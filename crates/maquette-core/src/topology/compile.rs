@@ -56,7 +56,7 @@ pub struct Request {
     pub settings: Settings,
 }
 
-/// Makes a topology out of all that can be understood, so that [`super::lint`] can look for further
+/// Makes a topology out of all that can be understood, so that [`super::lint()`] can look for further
 /// mistakes; it is good for more than that only if `diags` holds no error. `None` means that there
 /// is not even a list of networks.
 pub fn compile(

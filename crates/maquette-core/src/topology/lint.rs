@@ -1,7 +1,5 @@
 //! Checks that need the whole topology: references, overlaps, sizes.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
 use super::{Network, Role, Topology};
@@ -89,7 +87,7 @@ fn subnets(network: &Network) -> Vec<(IpNet, Span)> {
 
 /// Whether two subnets share an address.
 pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
-    a.contains(&IpAddr::from(b.network())) || b.contains(&IpAddr::from(a.network()))
+    a.contains(&b.network()) || b.contains(&a.network())
 }
 
 fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {

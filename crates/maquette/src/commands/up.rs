@@ -24,7 +24,12 @@ pub fn run(args: &Up) -> Result<u8, Failure> {
     let environment = settings.environment.clone();
     let pool = Pool { name: settings.pool_name.clone(), path: settings.pool_path.clone() };
     let workspace = Workspace::locate(args.wanted.place.workspace.as_deref(), &environment);
-    let show = |text: &str| if args.json { () } else { print::talk(text.trim_end()) };
+    let show = |text: &str| {
+        if args.json {
+        } else {
+            print::talk(text.trim_end())
+        }
+    };
 
     let mut hypervisor = pipeline::hypervisor(&pool)?;
     let runner = |hypervisor: &pipeline::Hypervisor, virt| {

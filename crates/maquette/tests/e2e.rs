@@ -1,0 +1,282 @@
+//! End to end, on real libvirt and QEMU, with a guest that boots in seconds under emulation.
+//!
+//! `tests/e2e/run` makes the guest's image and runs these one after the other.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// An environment of a test, removed at its end whatever happens.
+struct Lab {
+    prefix: &'static str,
+    home: tempfile::TempDir,
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn image() -> String {
+    std::env::var("MAQUETTE_TEST_IMAGE").expect("tests/e2e/run sets MAQUETTE_TEST_IMAGE")
+}
+
+impl Lab {
+    fn new(prefix: &'static str) -> Self {
+        let lab = Self { prefix, home: tempfile::tempdir().unwrap() };
+        lab.nothing_left();
+        lab
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+        command
+            .args(args)
+            .args(["--prefix", self.prefix])
+            .current_dir(repository().join("tests/e2e"))
+            .env("XDG_DATA_HOME", self.home.path());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a command that must end with `code`; its standard error.
+    fn says(&self, args: &[&str], code: i32) -> String {
+        let output = self.run(args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}:\n{text}");
+        text
+    }
+
+    fn up(&self, nodes: &str, more: &[&str]) -> Vec<String> {
+        let image = image();
+        let mut args = vec!["up", "--topology-nodes", nodes, "--image-url", &image];
+        args.extend(more);
+        args.into_iter().map(String::from).collect()
+    }
+
+    fn up_says(&self, nodes: &str, more: &[&str], code: i32) -> String {
+        let args = self.up(nodes, more);
+        self.says(&args.iter().map(String::as_str).collect::<Vec<_>>(), code)
+    }
+
+    /// Standard output of a command on a node.
+    fn on(&self, node: &str, command: &str) -> String {
+        let output = self.command(&["ssh", node]).args(["--", command]).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{node}: {command}: {stderr}");
+        String::from_utf8_lossy(&output.stdout).trim().to_string()
+    }
+
+    fn status(&self) -> Value {
+        let output = self.run(&["status", "--json"]);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join("maquette/workspaces").join(self.prefix).join(name)
+    }
+
+    fn nothing_left(&self) {
+        let left = leftovers(self.prefix);
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.run(&["down"]);
+        }
+    }
+}
+
+fn virsh(args: &[&str]) -> String {
+    let output = Command::new("virsh").args(["-q", "-c", "qemu:///system"]).args(args).output();
+    String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
+}
+
+/// Everything of an environment that is on this machine.
+fn leftovers(prefix: &str) -> BTreeSet<String> {
+    let begin = format!("{prefix}-");
+    let mut found = BTreeSet::new();
+    for list in [
+        vec!["list", "--all", "--name"],
+        vec!["net-list", "--all", "--name"],
+        vec!["vol-list", "images"],
+    ] {
+        let text = virsh(&list);
+        let names = text.lines().filter_map(|l| l.split_whitespace().next());
+        found.extend(names.filter(|n| n.starts_with(&begin)).map(String::from));
+    }
+    let interfaces = std::fs::read_dir("/sys/class/net").unwrap();
+    let names = interfaces.map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
+    found.extend(names.filter(|n| n.starts_with(&begin)));
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let ours = line.contains(&format!("/{begin}")) || line.contains(&format!("guest={begin}"));
+        if ours && (line.contains("dnsmasq") || line.contains("qemu-system")) {
+            found.insert(line);
+        }
+    }
+    found
+}
+
+fn taps() -> usize {
+    let interfaces = std::fs::read_dir("/sys/class/net").unwrap();
+    interfaces.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("vnet")).count()
+}
+
+#[test]
+fn an_environment_lives_grows_changes_and_goes() {
+    let lab = Lab::new("life");
+    let before = taps();
+    lab.up_says("tiny.yml:2,blank.yml:1", &[], 0);
+
+    // Every node is what and where the plan said.
+    let status = lab.status();
+    let nodes = status["nodes"].as_array().unwrap();
+    let states: Vec<_> = nodes.iter().map(|n| (n["name"].as_str(), n["state"].as_str())).collect();
+    assert_eq!(
+        states,
+        [
+            (Some("life-blank-0"), Some("running")),
+            (Some("life-tiny-0"), Some("ready")),
+            (Some("life-tiny-1"), Some("ready")),
+        ]
+    );
+    let address = nodes[1]["address"].as_str().unwrap();
+    assert_eq!(lab.on("tiny-0", "hostname"), "life-tiny-0");
+    assert_eq!(lab.on("life-tiny-1", "whoami"), "cloud-user");
+    assert!(lab.on("tiny-0", "ip -4 -o addr show eth1").contains(address));
+
+    // The outputs work by themselves, and the host key is really checked.
+    let config = lab.file("ansible.ssh.config");
+    let ssh = |config: &Path| {
+        Command::new("ssh").arg("-F").arg(config).args(["life-tiny-0", "true"]).output().unwrap()
+    };
+    assert!(ssh(&config).status.success());
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains("StrictHostKeyChecking yes"));
+    let other = lab.file("other_hosts");
+    let known = std::fs::read_to_string(lab.file("known_hosts")).unwrap();
+    let key_of_1 = known.lines().find(|l| l.starts_with("life-tiny-1")).unwrap();
+    std::fs::write(&other, key_of_1.replace("life-tiny-1", "life-tiny-0")).unwrap();
+    let wrong = lab.file("wrong.config");
+    let pinned = lab.file("known_hosts").display().to_string();
+    std::fs::write(&wrong, text.replace(&pinned, &other.display().to_string())).unwrap();
+    let refused = ssh(&wrong);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("HOST IDENTIFICATION HAS CHANGED"));
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(lab.file("id_ed25519")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let inventory = std::fs::read_to_string(lab.file("hosts")).unwrap();
+    assert!(inventory.contains(&format!("life-tiny-0  ansible_host={address}")));
+    assert!(inventory.contains("[openstack_nodes]\nlife-tiny-0\nlife-tiny-1\n"));
+
+    // A disk is an overlay of the size that was asked for, readable by nobody else.
+    let volume = virsh(&["vol-dumpxml", "life-tiny-0-disk1.qcow2", "images"]);
+    assert!(volume.contains("<capacity unit='bytes'>8589934592</capacity>"));
+    assert!(volume.contains("<backingStore>") && volume.contains("<mode>0600</mode>"), "{volume}");
+
+    // Again: nothing to do.
+    assert!(lab.up_says("tiny.yml:2,blank.yml:1", &[], 0).contains("nothing to do (7 unchanged)"));
+
+    // Grow and shrink at once; what stays is not touched.
+    let boot = lab.on("tiny-0", "cat /proc/sys/kernel/random/boot_id");
+    let said = lab.up_says("tiny.yml:3", &[], 2);
+    assert!(said.contains("this would remove the disks of life-blank-0"), "{said}");
+    lab.up_says("tiny.yml:3", &["--yes"], 0);
+    assert_eq!(lab.on("tiny-2", "hostname"), "life-tiny-2");
+    assert_eq!(lab.on("tiny-0", "cat /proc/sys/kernel/random/boot_id"), boot);
+    assert!(lab.up_says("tiny.yml:3", &[], 0).contains("nothing to do"));
+
+    // More memory: the node restarts with the disks it has.
+    let more = ["-e", "override.tiny.memory=160", "--topology-nodes"];
+    let disk = virsh(&["vol-dumpxml", "life-tiny-0-disk1.qcow2", "images"]);
+    let inode = |xml: &str| xml.lines().find(|l| l.contains("<key>")).map(String::from);
+    let said =
+        lab.says(&["up", more[0], more[1], more[2], "tiny.yml:3", "--image-url", &image()], 0);
+    assert!(said.contains("memory: 128 MiB → 160 MiB (restarts)"), "{said}");
+    assert_eq!(inode(&virsh(&["vol-dumpxml", "life-tiny-0-disk1.qcow2", "images"])), inode(&disk));
+    assert_ne!(lab.on("tiny-0", "cat /proc/sys/kernel/random/boot_id"), boot);
+
+    lab.says(&["down"], 0);
+    lab.nothing_left();
+    assert_eq!(taps(), before);
+    assert!(!lab.file("id_ed25519").exists());
+    assert!(lab.says(&["down"], 0).contains("nothing to do"));
+}
+
+#[test]
+fn a_run_that_is_killed_is_continued() {
+    let lab = Lab::new("kill");
+    for after in ["define domain kill-tiny-1", "boot domain kill-tiny-0"] {
+        let mut child = lab
+            .command(
+                &lab.up("tiny.yml:2", &["--json"]).iter().map(String::as_str).collect::<Vec<_>>(),
+            )
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let events = BufReader::new(child.stdout.take().unwrap());
+        let reached = events.lines().any(|line| {
+            let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            event["event"] == "step-started" && event["title"] == after
+        });
+        assert!(reached, "{after} never began");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    lab.up_says("tiny.yml:2", &[], 0);
+    assert_eq!(lab.on("tiny-1", "hostname"), "kill-tiny-1");
+    assert!(lab.up_says("tiny.yml:2", &[], 0).contains("nothing to do"));
+    lab.says(&["down"], 0);
+    lab.nothing_left();
+}
+
+#[test]
+fn a_node_that_never_gets_ready_is_reported_and_left_for_a_look() {
+    let lab = Lab::new("dead");
+    let said =
+        lab.up_says("tiny.yml:1", &["--topology-timezone", "Never/Ready", "--timeout", "40"], 1);
+    assert!(said.contains("`dead-tiny-0` was not ready after 40 s"), "{said}");
+    assert!(said.contains("it came as far as: cloud-init runs"), "{said}");
+    assert!(said.contains("| tiny guest: told never to be ready"), "{said}");
+    assert!(said.contains("run `maquette up` again"), "{said}");
+    assert_eq!(lab.status()["nodes"][0]["state"], "booting");
+    lab.says(&["down"], 0);
+    lab.nothing_left();
+}
+
+#[test]
+fn what_stands_in_the_way_is_found_before_anything_is_touched() {
+    let lab = Lab::new("busy");
+    let xml = lab.home.path().join("net.xml");
+    std::fs::write(
+        &xml,
+        "<network><name>busy-management</name><bridge name='busyx0'/>\
+         <ip address='10.99.0.1' netmask='255.255.255.0'/></network>",
+    )
+    .unwrap();
+    virsh(&["net-define", xml.to_str().unwrap()]);
+    let said = lab.up_says("tiny.yml:1", &[], 2);
+    virsh(&["net-undefine", "busy-management"]);
+    assert!(
+        said.contains(
+            "the network `busy-management` exists and does not belong to this environment"
+        ),
+        "{said}"
+    );
+    lab.nothing_left();
+}

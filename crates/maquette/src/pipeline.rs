@@ -146,10 +146,12 @@ pub fn hypervisor(pool: &Pool) -> Result<Hypervisor, Failure> {
 }
 
 /// How guests are run, with one warning where that is slower than one would expect.
-pub fn virt_type(asked: cli::VirtType, facts: &facts::Facts) -> VirtType {
+/// No warning where there is no node to be slow.
+pub fn virt_type(asked: cli::VirtType, facts: &facts::Facts, any_nodes: bool) -> VirtType {
     match (asked, &facts.kvm) {
         (cli::VirtType::Kvm, _) | (cli::VirtType::Auto, Ok(())) => VirtType::Kvm,
         (cli::VirtType::Qemu, _) => VirtType::Qemu,
+        (cli::VirtType::Auto, Err(_)) if !any_nodes => VirtType::Qemu,
         (cli::VirtType::Auto, Err(why)) => {
             print::talk(&format!(
                 "warning: guests run under QEMU's emulation, several times slower than KVM: {why}"
@@ -205,7 +207,7 @@ pub fn plan(
     let host_keys = |name: &str, uuid| key.host_public(name, uuid).unwrap_or_default();
     let context = Context {
         observed: &observed,
-        virt: virt_type(loaded.virt, &hypervisor.facts),
+        virt: virt_type(loaded.virt, &hypervisor.facts, topology.roles.iter().any(|r| r.count > 0)),
         images: &images,
         authorized_key: key.public(),
         host_keys: &host_keys,

@@ -62,8 +62,10 @@ pub fn connect() -> Result<Hypervisor, Failure> {
 /// The table of nodes, and how to reach them.
 pub fn text(observed: &Observed, workspace: &Workspace) -> String {
     let rows = Row::all(observed);
-    if rows.is_empty() {
-        return format!("no nodes; networks: {}\n", names(observed));
+    match (rows.is_empty(), observed.networks.is_empty()) {
+        (true, true) => return "no nodes and no networks\n".into(),
+        (true, false) => return format!("no nodes; networks: {}\n", names(observed)),
+        (false, _) => {}
     }
     let mut out = render::nodes(&rows);
     let reachable = rows.iter().find(|r| r.user != "-" && r.address != "-");

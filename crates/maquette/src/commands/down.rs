@@ -31,6 +31,9 @@ pub fn run(args: &Down) -> Result<u8, Failure> {
             Runner::new(args.json, facts, VirtType::Qemu, config, Duration::from_secs(60))?;
         let client = hypervisor.client.take();
         runner.run(&plan, &hypervisor.facts, client)?;
+        if !args.json {
+            print::talk("base images stay in the pool; `maquette image prune` removes unused ones");
+        }
     }
     outputs::remove(&workspace).map_err(|e| Failure::because("cannot remove the workspace", &e))?;
     Ok(0)

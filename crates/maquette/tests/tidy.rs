@@ -1,0 +1,62 @@
+//! The rules of ARCHITECTURE.md that a machine can check.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn crates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_crate_knows_what_it_must_not() {
+    for (name, forbidden) in [
+        ("maquette-core", &["maquette-engine", "virt", "clap", "roxmltree", "indicatif"][..]),
+        ("maquette-engine", &["maquette-libvirt", "virt", "clap", "roxmltree", "indicatif"]),
+        ("maquette-libvirt", &["clap", "indicatif", "saphyr", "minijinja"]),
+        ("maquette", &["virt", "roxmltree", "saphyr"]),
+    ] {
+        let manifest = fs::read_to_string(crates().join(name).join("Cargo.toml")).unwrap();
+        let normal = manifest.split("[dev-dependencies]").next().unwrap();
+        for dependency in forbidden {
+            let line = format!("\n{dependency}.workspace");
+            assert!(!normal.contains(&line), "{name} must not depend on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn the_core_touches_nothing() {
+    let mut files = Vec::new();
+    sources(&crates().join("maquette-core/src"), &mut files);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for word in
+            ["std::fs", "std::process", "std::env", "std::thread", "std::time", "SystemTime"]
+        {
+            assert!(!text.contains(word), "{}: {word}", file.display());
+        }
+    }
+}
+
+#[test]
+fn files_can_be_read_in_one_sitting() {
+    let mut files = Vec::new();
+    sources(&crates(), &mut files);
+    for file in files {
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        assert!(lines <= 600, "{} has {lines} lines; split it", file.display());
+    }
+}

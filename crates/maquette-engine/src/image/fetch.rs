@@ -10,10 +10,16 @@ use crate::host::{Command, Host, check};
 use crate::{StepContext, StepError};
 
 /// Downloads under a lock, resuming what an interrupted run left; two runs that want the same image
-/// wait for each other, and the second finds it done.
+/// wait for each other, and the second finds it done. A server that cannot resume (curl's status 33)
+/// is asked for the whole again.
 const DOWNLOAD: &str = r#"exec 9> "$2.lock"; flock 9
 [ ! -e "$3" ] || exit 0
-curl --fail --location --retry 3 --connect-timeout 30 --continue-at - --output "$2" -- "$1""#;
+get() { curl --fail --location --retry 3 --connect-timeout 30 --output "$2" "$3" "$4" -- "$1"; }
+get "$1" "$2" --continue-at - || {
+    status=$?
+    [ $status = 33 ] || exit $status
+    get "$1" "$2" --continue-at 0
+}"#;
 
 /// Brings the image `source` into `directory` as `volume`. `smallest` is the smallest disk that
 /// shall overlay it, in bytes.

@@ -82,3 +82,42 @@ fn curls_meter_is_understood() {
     assert_eq!(meter(line).unwrap(), "42 % of 350M, 25.1M/s");
     assert_eq!(meter("  % Total    % Received"), None);
 }
+
+#[test]
+fn a_server_that_cannot_resume_is_asked_for_the_whole() {
+    use std::io::{BufRead, BufReader};
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    image(&here.path().join("a.qcow2"), "1G");
+    // Python's server knows no ranges.
+    let mut server = std::process::Command::new("python3")
+        .args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "0"])
+        .current_dir(here.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let port = line.split("port ").nth(1).unwrap().split(' ').next().unwrap();
+    fs::write(pool.path().join(".v.qcow2.part"), "half of something").unwrap();
+    let result = bring(&Source::Url(format!("http://127.0.0.1:{port}/a.qcow2")), pool.path(), None);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    result.unwrap();
+    let (a, b) = (fs::read(here.path().join("a.qcow2")), fs::read(pool.path().join("v.qcow2")));
+    assert_eq!(a.unwrap(), b.unwrap());
+}
+
+#[test]
+fn a_broken_download_is_removed() {
+    let pool = tempfile::tempdir().unwrap();
+    let part = pool.path().join("part");
+    fs::write(&part, "hello\n").unwrap();
+    let path = part.to_str().unwrap();
+    let right = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+    verify(&Local, path, &Checksum::new(right).unwrap(), "x").unwrap();
+    let wrong = Checksum::new(&right.replace('5', "6")).unwrap();
+    let error = verify(&Local, path, &wrong, "x").unwrap_err();
+    assert!(error.message.contains("does not have its published checksum"));
+    assert!(!part.exists());
+}

@@ -26,7 +26,7 @@ pub fn plan(plan: &Plan, title: &str) -> String {
     let width = |f: fn(&Change) -> usize| plan.changes.iter().map(f).max().unwrap_or(0);
     let kinds = width(|c| c.kind.len());
     let names = width(|c| c.name.chars().count()).min(40);
-    let details = width(|c| c.detail.chars().count()).min(48);
+    let details = width(|c| c.detail.chars().count()).min(60);
     for change in &plan.changes {
         let style = style(change.op);
         let line = format!(

@@ -63,13 +63,33 @@ pub fn start(host: &dyn Host) -> Result<(), HostError> {
     }
 }
 
-/// Whether a daemon's process, named in its pid file, is alive and is that daemon.
+/// Whether a daemon's process, named in its pid file, is alive and is that daemon. One that has
+/// died and was never waited for still has an entry in `/proc`.
 fn is_running(host: &dyn Host, program: &str) -> bool {
     let pid = super::read_text(host, &format!("/run/{program}.pid")).unwrap_or_default();
     let pid = pid.trim();
     if pid.is_empty() || !pid.chars().all(|c| c.is_ascii_digit()) {
         return false;
     }
-    let name = super::read_text(host, &format!("/proc/{pid}/comm")).unwrap_or_default();
-    name.trim() == program
+    is_alive(&super::read_text(host, &format!("/proc/{pid}/status")).unwrap_or_default(), program)
+}
+
+fn is_alive(status: &str, program: &str) -> bool {
+    let field = |name: &str| {
+        status.lines().find_map(|l| l.strip_prefix(name)).map(str::trim).unwrap_or_default()
+    };
+    field("Name:") == program && !field("State:").starts_with(['Z', 'X'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dead_do_not_run() {
+        assert!(is_alive("Name:\tlibvirtd\nState:\tS (sleeping)\n", "libvirtd"));
+        assert!(!is_alive("Name:\tlibvirtd\nState:\tZ (zombie)\n", "libvirtd"));
+        assert!(!is_alive("Name:\tbash\nState:\tS (sleeping)\n", "libvirtd"));
+        assert!(!is_alive("", "libvirtd"));
+    }
 }

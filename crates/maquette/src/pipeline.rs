@@ -1,7 +1,5 @@
 //! From arguments to a plan: the stages in order, each once.
 
-use std::path::PathBuf;
-
 use maquette_core::blueprint::{self, Blueprint, Context, ImageMap, Pool};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::observed::Observed;
@@ -134,12 +132,7 @@ pub fn hypervisor(pool: &Pool) -> Result<Hypervisor, Failure> {
         diags.push(diagnostic);
         return Err(Failure::Input(diags, Sources::default()));
     }
-    let host_facts = HostFacts {
-        system: facts.os.name.clone(),
-        kvm_closed: facts.kvm_closed,
-        libvirt,
-        pool: pool_state,
-    };
+    let host_facts = HostFacts { kvm_closed: facts.kvm_closed, libvirt, pool: pool_state };
     let needs = Needs { pool: pool.clone(), missing_packages: missing };
     let preparation = plan::prepare(&host_facts, &needs);
     Ok(Hypervisor { facts, preparation, client })
@@ -284,9 +277,4 @@ fn check_size(topology: &Topology, word: &str, size: Option<u64>, diags: &mut Di
 /// The machine that everything is built on.
 pub fn host() -> &'static dyn Host {
     &Local
-}
-
-/// Where images are kept that were built here.
-pub fn built_images() -> PathBuf {
-    workspace::built_images()
 }

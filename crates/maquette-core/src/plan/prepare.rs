@@ -6,8 +6,6 @@ use crate::blueprint::Pool;
 /// What is known of the hypervisor before libvirt is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostFacts {
-    /// Name of the operating system, for people: `Debian GNU/Linux 12 (bookworm)`.
-    pub system: String,
     /// Whether `/dev/kvm` is there and QEMU's user may not open it.
     pub kvm_closed: bool,
     /// libvirt's daemons.

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::status;
 use crate::cli::Image;
 use crate::failure::Failure;
-use crate::{pipeline, print, render};
+use crate::{pipeline, print, render, workspace};
 
 /// Lists, builds or removes base images.
 pub fn run(args: &Image) -> Result<u8, Failure> {
@@ -35,7 +35,7 @@ pub fn run(args: &Image) -> Result<u8, Failure> {
 }
 
 fn built(name: &str) -> bool {
-    pipeline::built_images().join(format!("{name}.qcow2")).is_file()
+    workspace::built_images().join(format!("{name}.qcow2")).is_file()
 }
 
 fn list(as_json: bool) -> Result<u8, Failure> {
@@ -52,7 +52,7 @@ fn list(as_json: bool) -> Result<u8, Failure> {
 }
 
 fn build(name: &str, output: Option<&Path>, force: bool) -> Result<u8, Failure> {
-    let named = pipeline::built_images().join(format!("{name}.qcow2"));
+    let named = workspace::built_images().join(format!("{name}.qcow2"));
     let target = output.unwrap_or(&named);
     if target.is_file() && !force {
         print::talk(&format!("{} is there already; `--force` builds it again", target.display()));

@@ -13,7 +13,7 @@ use maquette_libvirt::{Client, Guests, Libvirt};
 
 use crate::failure::Failure;
 use crate::report::{self, Reporter};
-use crate::{pipeline, print};
+use crate::{pipeline, print, workspace};
 
 /// What all runs of one command share.
 pub struct Runner {
@@ -53,7 +53,7 @@ impl Runner {
             pipeline::URI,
             pipeline::host(),
             facts.os.family(),
-            &pipeline::built_images(),
+            &workspace::built_images(),
             self.guests.clone(),
         );
         if let Some(client) = client {

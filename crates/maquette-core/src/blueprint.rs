@@ -33,6 +33,8 @@ pub struct Blueprint {
     pub pool: Pool,
     /// Base images, each once, sorted by volume.
     pub images: Vec<Image>,
+    /// Whether images that are there are downloaded again for new nodes.
+    pub refresh_images: bool,
     /// Networks, in file order.
     pub networks: Vec<Network>,
     /// Nodes, role by role and index by index.
@@ -40,6 +42,19 @@ pub struct Blueprint {
 }
 
 impl Blueprint {
+    /// An environment in which nothing is.
+    pub fn nothing() -> Self {
+        Self {
+            environment: EnvName::default(),
+            allocation: Allocation::UNPREFIXED,
+            pool: Pool { name: String::new(), path: String::new() },
+            images: Vec::new(),
+            refresh_images: false,
+            networks: Vec::new(),
+            nodes: Vec::new(),
+        }
+    }
+
     /// The node of a (libvirt) name.
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|n| n.name == name)

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, UNKNOWN_KEY};
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::units::ByteSize;
 
@@ -99,7 +99,7 @@ impl<'a> Fields<'a> {
                 let mut known = self.known.clone();
                 known.sort_unstable();
                 let diagnostic = Diagnostic::error(
-                    "topology::unknown-key",
+                    UNKNOWN_KEY,
                     format!("{} has no key `{}`", self.what, entry.key),
                 )
                 .at(entry.key_span, "")

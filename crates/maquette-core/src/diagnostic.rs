@@ -84,12 +84,30 @@ impl Diagnostic {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    lenient: bool,
 }
 
+/// Code of a key that nobody knows.
+pub const UNKNOWN_KEY: &str = "topology::unknown-key";
+
 impl Diagnostics {
+    /// Takes unknown keys for warnings, as users of the older tool expect, which ignored them.
+    pub fn lenient() -> Self {
+        Self { list: Vec::new(), lenient: true }
+    }
+
+    /// An empty list that is as strict.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self { list: Vec::new(), lenient: self.lenient }
+    }
+
     /// Records one, unless the very same has been recorded already (two roles may be decoded from
     /// the same text).
-    pub fn push(&mut self, diagnostic: Diagnostic) {
+    pub fn push(&mut self, mut diagnostic: Diagnostic) {
+        if self.lenient && diagnostic.code == UNKNOWN_KEY {
+            diagnostic.severity = Severity::Warning;
+        }
         if !self.list.contains(&diagnostic) {
             self.list.push(diagnostic);
         }

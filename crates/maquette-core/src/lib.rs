@@ -10,6 +10,7 @@
 //! process, asks for the time or draws a random number.
 
 pub mod blueprint;
+pub mod capacity;
 pub mod decode;
 pub mod defaults;
 pub mod diagnostic;

@@ -41,11 +41,26 @@ pub struct Network {
     pub active: bool,
 }
 
+/// What a domain of somebody else may use at any time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promise {
+    /// libvirt name.
+    pub name: String,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// vCPUs.
+    pub vcpus: u32,
+    /// Whether it runs.
+    pub active: bool,
+}
+
 /// What is on the hypervisor and not ours; nothing of it is ever changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
     /// Domain names.
     pub domains: BTreeSet<String>,
+    /// Memory and vCPUs of other domains.
+    pub promises: Vec<Promise>,
     /// Network names.
     pub networks: BTreeSet<String>,
     /// Bridge names and other interfaces of the host.
@@ -65,6 +80,8 @@ pub struct Observed {
     pub networks: BTreeMap<String, Network>,
     /// Names of all volumes, by pool.
     pub volumes: BTreeMap<String, BTreeSet<String>>,
+    /// Space that is free in the environment's pool, in bytes, if the pool is there.
+    pub pool_free: Option<u64>,
     /// What others have.
     pub claims: Claims,
 }

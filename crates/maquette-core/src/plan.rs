@@ -10,9 +10,9 @@ mod prepare;
 mod remove;
 mod steps;
 
-pub use action::{Action, Lane, Readiness};
+pub use action::{Action, Lane, Readiness, Setting, Undo};
 pub use diff::create;
-pub use prepare::{HostFacts, LibvirtState, Needs, PoolState, prepare};
+pub use prepare::{HostFacts, LibvirtState, Needs, PoolState, prepare, restore};
 pub use remove::destroy;
 pub use steps::{Builder, Step};
 
@@ -88,6 +88,25 @@ impl Plan {
     /// How many objects an operation is planned for.
     pub fn count(&self, op: Op) -> usize {
         self.changes.iter().filter(|c| c.op == op).count()
+    }
+
+    /// The part of a plan that `keep` wants; what waited for a dropped step waits for what that
+    /// waited for. `kinds` are the kinds of objects that are still of interest.
+    #[must_use]
+    pub fn only(self, keep: impl Fn(&Action) -> bool, kinds: impl Fn(&str) -> bool) -> Self {
+        let mut builder = Builder::default();
+        // What a step of the whole plan became: itself, or what it waited for.
+        let mut became: Vec<Vec<usize>> = Vec::with_capacity(self.steps.len());
+        for step in self.steps {
+            let after = step.after.iter().flat_map(|a| became[*a].clone()).collect::<Vec<_>>();
+            became.push(if keep(&step.action) {
+                vec![builder.add(step.action, after, step.reason)]
+            } else {
+                after
+            });
+        }
+        let changes = self.changes.into_iter().filter(|c| kinds(c.kind)).collect();
+        Self { changes, steps: builder.finish() }
     }
 
     /// Names of the domains whose disks are lost, and which therefore want a confirmation.

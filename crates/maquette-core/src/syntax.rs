@@ -1,9 +1,12 @@
-//! Text to a located tree: what the user wrote, with the place of every key and value.
+//! Text to a located tree: what the user wrote, with the place of every key and value. The only
+//! folder that knows the YAML library.
 
+mod plain;
 mod span;
 mod tree;
 mod yaml;
 
+pub use plain::Plain;
 pub use span::{Source, SourceId, Sources, Span, Spanned};
 pub use tree::{Entry, Node, Value};
 pub use yaml::parse;

@@ -7,11 +7,11 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{apply, blueprint_of, input, node_volumes, plan_of};
-use maquette_core::blueprint::Blueprint;
+use maquette_core::blueprint::{Blueprint, Pool};
 use maquette_core::guest::{Secret, seed_files};
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{self, Op, Plan};
+use maquette_core::plan::{self, Action, HostFacts, LibvirtState, Needs, Op, Plan, PoolState};
 use proptest::prelude::*;
 
 const SMALL: [&str; 2] =
@@ -290,4 +290,63 @@ proptest! {
         prop_assert!(seen.domains.is_empty() && seen.networks.is_empty());
         prop_assert!(node_volumes(&seen).is_empty());
     }
+}
+
+#[test]
+fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
+    let pool = Pool { name: "images".into(), path: "/var/lib/libvirt/images".into() };
+    let bare = HostFacts {
+        kvm_closed: true,
+        libvirt: LibvirtState::Missing,
+        pool: PoolState::Unknown,
+        ssh_limits_low: true,
+        nested_off: Some("kvm_intel".into()),
+        router_interfaces: vec!["eno1".into()],
+        timezone: Some("UTC".into()),
+    };
+    let needs = Needs {
+        pool: pool.clone(),
+        missing_packages: vec!["libvirt".into()],
+        ipv6: true,
+        timezone: Some("Europe/Prague".into()),
+    };
+    let plan = plan::prepare(&bare, &needs);
+    let shown: Vec<String> = plan
+        .changes
+        .iter()
+        .map(|c| format!("{} {}: {}; {}", c.op.sign(), c.name, c.detail, c.reason))
+        .collect();
+    insta::assert_snapshot!(shown.join("\n"));
+    let ready = HostFacts {
+        kvm_closed: false,
+        libvirt: LibvirtState::Running,
+        pool: PoolState::Active(pool.path.clone()),
+        ssh_limits_low: false,
+        nested_off: None,
+        router_interfaces: Vec::new(),
+        timezone: Some("Europe/Prague".into()),
+    };
+    let met = Needs { missing_packages: Vec::new(), ..needs };
+    assert!(plan::prepare(&ready, &met).is_empty());
+}
+
+#[test]
+fn a_part_of_a_plan_keeps_its_order() {
+    let input = input(&[("compute", 1)], "3_nets", &["override.compute.deploy_os=true"]);
+    let whole = plan_of(&input, &Observed::default());
+    let networks =
+        |a: &Action| matches!(a, Action::DefineNetwork { .. } | Action::StartNetwork { .. });
+    let part = whole.clone().only(networks, |kind| kind == "network");
+    assert_eq!(part.steps.len(), 6);
+    assert!(part.changes.iter().all(|c| c.kind == "network"));
+    let rest = whole.clone().only(|a| !networks(a), |kind| kind != "network");
+    assert_eq!(part.steps.len() + rest.steps.len(), whole.steps.len());
+    for step in part.steps.iter().chain(&rest.steps) {
+        assert!(step.after.iter().all(|a| *a < step.id));
+    }
+    // What waited for a network waits for what is left of its own chain.
+    let mut seen = Observed::default();
+    apply(&mut seen, &part.steps);
+    apply(&mut seen, &rest.steps);
+    assert!(plan_of(&input, &seen).is_empty());
 }

@@ -11,14 +11,16 @@ pub struct Lanes(BTreeMap<Lane, usize>);
 
 impl Lanes {
     /// Widths that suit one libvirt connection for quick calls and one for long ones. The server
-    /// answers 5 calls of a connection at a time, so the long ones stay below that. `boots` is how
-    /// many guests may boot at once.
-    pub fn new(boots: usize) -> Self {
+    /// answers 5 calls of a connection at a time, so the long ones stay below that. To a `remote`
+    /// hypervisor more are under way, since most of a call's time is the way there and back; the
+    /// server queues what it does not work on. `boots` is how many guests may boot at once.
+    pub fn new(boots: usize, remote: bool) -> Self {
+        let (control, bulk) = if remote { (24, 8) } else { (5, 4) };
         Self(BTreeMap::from([
             (Lane::Host, 1),
             (Lane::Fetch, 2),
-            (Lane::Control, 5),
-            (Lane::Bulk, 4),
+            (Lane::Control, control),
+            (Lane::Bulk, bulk),
             (Lane::Boot, boots.max(1)),
         ]))
     }
@@ -95,4 +97,9 @@ pub trait Backend: Sync {
 
     /// How many steps of each lane may run at once.
     fn lanes(&self) -> Lanes;
+
+    /// Whether the connection to the hypervisor is gone, so that nothing more can be done.
+    fn is_lost(&self) -> bool {
+        false
+    }
 }

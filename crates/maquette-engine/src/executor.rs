@@ -50,6 +50,7 @@ pub fn run(
         steps,
         backend,
         cancelled,
+        lost: AtomicBool::new(false),
     };
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
@@ -75,6 +76,8 @@ struct Shared<'a> {
     steps: &'a [Step],
     backend: &'a dyn Backend,
     cancelled: &'a AtomicBool,
+    /// The hypervisor is out of reach; no step has a chance.
+    lost: AtomicBool,
 }
 
 impl<'a> Shared<'a> {
@@ -91,7 +94,7 @@ impl<'a> Shared<'a> {
         loop {
             let mut schedule = self.lock();
             let id = loop {
-                if self.cancelled.load(Ordering::Relaxed) {
+                if self.cancelled.load(Ordering::Relaxed) || self.lost.load(Ordering::Relaxed) {
                     for id in schedule.cancel() {
                         let title = self.steps[id].action.title();
                         send(Event::StepSkipped { id, title, because: None });
@@ -119,6 +122,9 @@ impl<'a> Shared<'a> {
             let progress = |text| send(Event::StepProgress { id, text });
             let context = StepContext { progress: &progress, cancelled: self.cancelled };
             let result = self.perform(step, &context);
+            if result.is_err() && self.backend.is_lost() {
+                self.lost.store(true, Ordering::Relaxed);
+            }
             let mut schedule = self.lock();
             match result {
                 Ok(()) => {

@@ -10,12 +10,19 @@ pub mod facts;
 pub mod family;
 mod local;
 mod packages;
+pub mod prepare;
+mod probe;
+pub mod record;
+pub mod settings;
+pub mod ssh;
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 pub use command::{Command, HostError, Output};
 pub use local::Local;
-pub use packages::{install, missing};
+pub use packages::{install, installed, missing, uninstall};
+pub use ssh::Ssh;
 
 /// The hypervisor's own side.
 pub trait Host: Send + Sync {
@@ -32,6 +39,17 @@ pub trait Host: Send + Sync {
     /// Copies a file from here to the hypervisor; `progress` hears the bytes done.
     fn upload(&self, from: &Path, to: &str, progress: &mut dyn FnMut(u64))
     -> Result<(), HostError>;
+
+    /// Writes a small file, whole or not at all, with these permissions; its directory is made.
+    fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError>;
+
+    /// Whether something answers at an address that the hypervisor can reach.
+    fn answers(&self, address: SocketAddr) -> bool;
+
+    /// Whether the connection to the hypervisor is gone.
+    fn is_lost(&self) -> bool {
+        false
+    }
 
     /// Renames a file.
     fn rename(&self, from: &str, to: &str) -> Result<(), HostError>;

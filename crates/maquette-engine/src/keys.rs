@@ -50,6 +50,8 @@ pub struct EnvironmentKey {
 
 /// File name of the private key in a workspace.
 pub const KEY_FILE: &str = "id_ed25519";
+/// What the older tool called it; a link, for the programs that look for it.
+pub const KEY_LINK: &str = "id_rsa";
 
 impl EnvironmentKey {
     /// Reads the key of a workspace, if it has one.
@@ -78,14 +80,20 @@ impl EnvironmentKey {
         Ok(Self { secret, public })
     }
 
-    /// Writes both halves into a workspace, the private one readable by its owner only.
+    /// Writes both halves, unless the private one is there already, into a workspace, the private one readable by its owner only.
     pub fn write(&self, directory: &Path) -> Result<(), KeyError> {
         let path = directory.join(KEY_FILE);
         let key =
             PrivateKey::new(pair(self.secret).into(), "maquette").map_err(KeyError::Encode)?;
         let text = key.to_openssh(LineEnding::LF).map_err(KeyError::Encode)?;
-        write_private(&path, text.as_bytes())
-            .and_then(|()| fs::write(path.with_extension("pub"), format!("{}\n", self.public)))
+        let link = directory.join(KEY_LINK);
+        if !path.exists() {
+            write_private(&path, text.as_bytes())
+                .map_err(|source| KeyError::File { path: path.clone(), source })?;
+        }
+        fs::write(path.with_extension("pub"), format!("{}\n", self.public))
+            .and_then(|()| relink(KEY_FILE, &link))
+            .and_then(|()| relink(&format!("{KEY_FILE}.pub"), &link.with_extension("pub")))
             .map_err(|source| KeyError::File { path, source })
     }
 
@@ -121,6 +129,17 @@ fn pair(secret: [u8; 32]) -> Ed25519Keypair {
 
 fn public_text(pair: &Ed25519Keypair, comment: &str) -> Result<String, KeyError> {
     ssh_key::PublicKey::new(pair.public.into(), comment).to_openssh().map_err(KeyError::Encode)
+}
+
+/// Makes a symbolic link, in place of whatever is there.
+pub fn relink(target: &str, link: &Path) -> std::io::Result<()> {
+    if fs::read_link(link).is_ok_and(|old| old == Path::new(target)) {
+        return Ok(());
+    }
+    let temporary = link.with_extension("link");
+    let _ = fs::remove_file(&temporary);
+    std::os::unix::fs::symlink(target, &temporary)?;
+    fs::rename(&temporary, link)
 }
 
 /// Writes a file that only its owner can read, whole or not at all.

@@ -5,13 +5,14 @@
 //! intervals. Either way one SSH login, with the pinned host key, ends the wait: it returns when
 //! cloud-init has written its result.
 
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::StepContext;
+use crate::host::Host;
 
 /// What comes from the guest's port, or happens to its domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,17 +39,23 @@ pub enum NotReady {
     Failed(Vec<String>),
     /// The user wants to stop.
     Cancelled,
+    /// The hypervisor is out of reach.
+    Lost,
 }
 
 /// How to log in to a guest.
-#[derive(Debug, Clone)]
+#[derive(Clone, Copy)]
 pub struct Login<'a> {
     /// The workspace's SSH configuration, which pins the host key.
     pub config: &'a Path,
     /// Host name in it.
-    pub host: &'a str,
+    pub name: &'a str,
     /// Address, for trying the port.
     pub address: IpAddr,
+    /// Options of `ssh` that lead through the connection to the hypervisor.
+    pub jump: &'a [String],
+    /// The hypervisor, which can reach the guest.
+    pub host: &'a dyn Host,
 }
 
 /// How long between two tries of the SSH port of a guest that reports nothing.
@@ -90,7 +97,12 @@ pub fn wait(
                 word == "done"
             }
             // A guest that has reported will report again; others are found by their SSH port.
-            None => stage == "booting" && answers(login.address),
+            None => {
+                if login.host.is_lost() {
+                    return Err(NotReady::Lost);
+                }
+                stage == "booting" && login.host.answers(SocketAddr::new(login.address, 22))
+            }
         };
         if done {
             if stage == "booting" {
@@ -121,19 +133,15 @@ fn receive(signals: &Receiver<Signal>, reports: &mut bool, limit: Duration) -> O
     }
 }
 
-/// Whether something listens on the SSH port.
-fn answers(address: IpAddr) -> bool {
-    TcpStream::connect_timeout(&SocketAddr::new(address, 22), Duration::from_secs(1)).is_ok()
-}
-
 /// Logs in once and reads cloud-init's result: its errors, or why the login failed.
 fn result(login: &Login<'_>, deadline: Instant) -> Result<Vec<String>, String> {
     let seconds = deadline.saturating_duration_since(Instant::now()).as_secs().clamp(1, 30);
     let output = Command::new("ssh")
         .arg("-F")
         .arg(login.config)
+        .args(login.jump)
         .args(["-o", "BatchMode=yes", "-o", "ControlPath=none"])
-        .args(["-o", &format!("ConnectTimeout={seconds}"), "--", login.host, AWAIT_RESULT])
+        .args(["-o", &format!("ConnectTimeout={seconds}"), "--", login.name, AWAIT_RESULT])
         .stdin(Stdio::null())
         .output()
         .map_err(|e| format!("cannot run ssh: {e}"))?;
@@ -164,7 +172,8 @@ mod tests {
     fn login() -> Login<'static> {
         // An address from a range that is never routed (RFC 5737).
         let address = IpAddr::from([192, 0, 2, 1]);
-        Login { config: Path::new("/nonexistent"), host: "n", address }
+        let host = &crate::host::Local;
+        Login { config: Path::new("/nonexistent"), name: "n", address, jump: &[], host }
     }
 
     fn run(signals: &Receiver<Signal>, cancelled: bool) -> NotReady {

@@ -100,9 +100,14 @@ impl Client {
     pub fn open(uri: &str) -> Result<Self> {
         // Errors are returned; libvirt's own handler would print them too.
         virt::error::clear_error_callback();
-        let control = Connect::open(Some(uri))?;
-        let bulk = Connect::open(Some(uri))?;
-        Ok(Self { control, bulk, uri: uri.into() })
+        // Opening takes several round trips.
+        let (control, bulk) = std::thread::scope(|scope| {
+            let bulk = scope.spawn(|| Connect::open(Some(uri)));
+            let control = Connect::open(Some(uri));
+            (control, bulk.join())
+        });
+        let bulk = bulk.unwrap_or_else(|_| Connect::open(Some(uri)))?;
+        Ok(Self { control: control?, bulk, uri: uri.into() })
     }
 
     /// The address that was opened.
@@ -112,26 +117,26 @@ impl Client {
 
     /// All domains, each with whether it runs.
     pub fn domains(&self) -> Result<Vec<(Domain, bool)>> {
-        let mut all = Vec::new();
-        for (flag, active) in [
-            (sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE, true),
-            (sys::VIR_CONNECT_LIST_DOMAINS_INACTIVE, false),
-        ] {
-            all.extend(self.control.list_all_domains(flag)?.into_iter().map(|d| (d, active)));
-        }
-        Ok(all)
+        both(|active| {
+            let flag = if active {
+                sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE
+            } else {
+                sys::VIR_CONNECT_LIST_DOMAINS_INACTIVE
+            };
+            Ok(self.control.list_all_domains(flag)?)
+        })
     }
 
     /// All networks, each with whether it runs.
     pub fn networks(&self) -> Result<Vec<(Network, bool)>> {
-        let mut all = Vec::new();
-        for (flag, active) in [
-            (sys::VIR_CONNECT_LIST_NETWORKS_ACTIVE, true),
-            (sys::VIR_CONNECT_LIST_NETWORKS_INACTIVE, false),
-        ] {
-            all.extend(self.control.list_all_networks(flag)?.into_iter().map(|n| (n, active)));
-        }
-        Ok(all)
+        both(|active| {
+            let flag = if active {
+                sys::VIR_CONNECT_LIST_NETWORKS_ACTIVE
+            } else {
+                sys::VIR_CONNECT_LIST_NETWORKS_INACTIVE
+            };
+            Ok(self.control.list_all_networks(flag)?)
+        })
     }
 
     /// A domain by name.
@@ -177,6 +182,49 @@ impl Client {
     pub fn stream(&self) -> Result<Stream> {
         Ok(Stream::new(&self.bulk, 0)?)
     }
+}
+
+/// Asks for what runs and for what does not, at the same time.
+fn both<T: Send>(list: impl Fn(bool) -> Result<Vec<T>> + Sync) -> Result<Vec<(T, bool)>> {
+    let (active, inactive) = join(|| list(true), || list(false));
+    let inactive = inactive?.into_iter().map(|item| (item, false));
+    Ok(active?.into_iter().map(|item| (item, true)).chain(inactive).collect())
+}
+
+/// Makes two calls at the same time: a call is a round trip.
+pub fn join<A, B: Send>(a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, B) {
+    std::thread::scope(|scope| {
+        let b = scope.spawn(b);
+        let a = a();
+        match b.join() {
+            Ok(b) => (a, b),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// Asks the same of many objects, several at a time, and keeps their order.
+pub fn map<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    const AT_ONCE: usize = 24;
+    if items.len() < 2 {
+        return items.iter().map(ask).collect();
+    }
+    let size = items.len().div_ceil(AT_ONCE);
+    std::thread::scope(|scope| {
+        let ask = &ask;
+        let threads: Vec<_> = items
+            .chunks(size)
+            .map(|chunk| scope.spawn(move || chunk.iter().map(ask).collect::<Vec<R>>()))
+            .collect();
+        let mut all = Vec::with_capacity(items.len());
+        for thread in threads {
+            match thread.join() {
+                Ok(part) => all.extend(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    })
 }
 
 /// Name of a domain.
@@ -289,9 +337,21 @@ pub fn change_host(network: &Network, change: HostChange, element: i32, xml: &st
     settled(result, || true)
 }
 
-/// Directory of a pool, whether it runs, as XML and flag.
-pub fn pool_xml(pool: &StoragePool) -> Result<(String, bool)> {
-    Ok((pool.xml_desc(0)?, pool.is_active()?))
+/// Definition of a pool.
+pub fn pool_xml(pool: &StoragePool) -> Result<String> {
+    Ok(pool.xml_desc(0)?)
+}
+
+/// Whether a pool runs, and the space that is free in it, in bytes.
+pub fn pool_info(pool: &StoragePool) -> Result<(bool, u64)> {
+    let info = pool.info()?;
+    Ok((info.state == sys::VIR_STORAGE_POOL_RUNNING, info.available))
+}
+
+/// Stops a pool and forgets its definition; its files stay.
+pub fn remove_pool(pool: &StoragePool) -> Result<()> {
+    settled(pool.destroy(), || !pool.is_active().unwrap_or(true))?;
+    Ok(pool.undefine()?)
 }
 
 /// Builds a pool's directory if need be, and starts it now and with the hypervisor.

@@ -15,6 +15,6 @@ mod volume;
 pub mod xml;
 
 pub use client::{Client, LibvirtError};
-pub use observe::{ObserveError, observe, pool_state};
-pub use perform::{Guests, Libvirt};
+pub use observe::{ObserveError, Seen, observe};
+pub use perform::{Access, Guests, Libvirt};
 pub use prune::prune;

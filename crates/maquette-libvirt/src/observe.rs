@@ -1,6 +1,6 @@
 //! What is there: libvirt's lists and XML to an [`Observed`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use maquette_core::names::EnvName;
@@ -30,34 +30,79 @@ pub enum ObserveError {
     },
 }
 
+/// What libvirt knows of one environment, before the host's own claims are added.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The environment's objects, and what other objects of libvirt claim.
+    pub observed: Observed,
+    /// State of the pool that the environment is built in.
+    pub pool: PoolState,
+    own_bridges: BTreeSet<String>,
+}
+
+impl Seen {
+    /// Adds what the host itself claims: routes and interfaces.
+    pub fn on_host(mut self, routes: &[(IpNet, String)], interfaces: &[String]) -> Observed {
+        claims_of_host(&mut self.observed.claims, routes, interfaces, &self.own_bridges);
+        self.observed
+    }
+}
+
 /// Reads all that concerns an environment. `pool` is the one it is built in; pools that its domains
 /// name are read too.
-pub fn observe(
-    client: &Client,
-    environment: &EnvName,
-    pool: &str,
-    routes: &[(IpNet, String)],
-    interfaces: &[String],
-) -> Result<Observed, ObserveError> {
-    let mut seen = Observed::default();
-    let mut own_bridges = BTreeSet::new();
-    domains(client, environment, &mut seen)?;
-    networks(client, environment, &mut seen, &mut own_bridges)?;
-    claims_of_host(&mut seen.claims, routes, interfaces, &own_bridges);
-    let mut pools = BTreeSet::from([pool.to_string()]);
-    pools.extend(seen.domains.values().map(|d| d.pool.name.clone()));
-    seen.volumes = volumes(client, &pools)?;
-    Ok(seen)
+pub fn observe(client: &Client, environment: &EnvName, pool: &str) -> Result<Seen, ObserveError> {
+    let (objects, first) = client::join(
+        || -> Result<_, ObserveError> {
+            let mut seen = Observed::default();
+            let mut own_bridges = BTreeSet::new();
+            let (found, listed) = client::join(|| domain_xmls(client), || network_xmls(client));
+            domains(found?, environment, &mut seen)?;
+            networks(listed?, environment, &mut seen, &mut own_bridges)?;
+            Ok((seen, own_bridges))
+        },
+        || pool_content(client, pool),
+    );
+    let (mut seen, own_bridges) = objects?;
+    let first = first?;
+    let mut others: BTreeSet<String> = seen.domains.values().map(|d| d.pool.name.clone()).collect();
+    others.remove(pool);
+    for name in others {
+        if let Some(volumes) = pool_content(client, &name)?.volumes {
+            seen.volumes.insert(name, volumes);
+        }
+    }
+    seen.pool_free = first.free;
+    if let Some(volumes) = first.volumes {
+        seen.volumes.insert(pool.to_string(), volumes);
+    }
+    Ok(Seen { observed: seen, pool: first.state, own_bridges })
+}
+
+type Xml<T> = (T, bool, Option<String>);
+
+fn domain_xmls(client: &Client) -> Result<Vec<Xml<String>>, LibvirtError> {
+    let all = client.domains()?;
+    let read = |(domain, active): &(client::Domain, bool)| -> Result<_, LibvirtError> {
+        Ok((client::domain_name(domain)?, *active, client::domain_xml(domain)?))
+    };
+    client::map(&all, read).into_iter().collect()
+}
+
+fn network_xmls(client: &Client) -> Result<Vec<Xml<String>>, LibvirtError> {
+    let all = client.networks()?;
+    let read = |(network, active): &(client::Network, bool)| -> Result<_, LibvirtError> {
+        Ok((client::network_name(network)?, *active, client::network_xml(network)?))
+    };
+    client::map(&all, read).into_iter().collect()
 }
 
 fn domains(
-    client: &Client,
+    found: Vec<Xml<String>>,
     environment: &EnvName,
     seen: &mut Observed,
 ) -> Result<(), ObserveError> {
-    for (domain, active) in client.domains()? {
-        let name = client::domain_name(&domain)?;
-        let Some(xml) = client::domain_xml(&domain)? else { continue };
+    for (name, active, xml) in found {
+        let Some(xml) = xml else { continue };
         let parsed = read::domain(&xml).map_err(|source| ObserveError::Read {
             kind: "domain",
             name: name.clone(),
@@ -77,6 +122,12 @@ fn domains(
                 seen.domains.insert(name, domain);
             }
             _ => {
+                seen.claims.promises.push(observed::Promise {
+                    name: name.clone(),
+                    memory_mib: parsed.memory_mib,
+                    vcpus: parsed.vcpus,
+                    active,
+                });
                 seen.claims.domains.insert(name);
                 seen.claims.macs.extend(parsed.macs);
             }
@@ -86,14 +137,13 @@ fn domains(
 }
 
 fn networks(
-    client: &Client,
+    listed: Vec<Xml<String>>,
     environment: &EnvName,
     seen: &mut Observed,
     own_bridges: &mut BTreeSet<String>,
 ) -> Result<(), ObserveError> {
-    for (network, active) in client.networks()? {
-        let name = client::network_name(&network)?;
-        let Some(xml) = client::network_xml(&network)? else { continue };
+    for (name, active, xml) in listed {
+        let Some(xml) = xml else { continue };
         let parsed = read::network(&xml).map_err(|source| ObserveError::Read {
             kind: "network",
             name: name.clone(),
@@ -142,30 +192,30 @@ fn claims_of_host(
     }
 }
 
-fn volumes(
-    client: &Client,
-    pools: &BTreeSet<String>,
-) -> Result<BTreeMap<String, BTreeSet<String>>, ObserveError> {
-    let mut all = BTreeMap::new();
-    for name in pools {
-        let Some(pool) = client.pool(name)? else { continue };
-        let (_, active) = client::pool_xml(&pool)?;
-        if active {
-            client::refresh_pool(&pool);
-            all.insert(name.clone(), client::volume_names(&pool)?.into_iter().collect());
-        }
-    }
-    Ok(all)
+/// A pool's state, and what is in it if it runs.
+struct PoolContent {
+    state: PoolState,
+    volumes: Option<BTreeSet<String>>,
+    free: Option<u64>,
 }
 
-/// State of a storage pool.
-pub fn pool_state(client: &Client, name: &str) -> Result<PoolState, ObserveError> {
-    let Some(pool) = client.pool(name)? else { return Ok(PoolState::Missing) };
-    let (xml, active) = client::pool_xml(&pool)?;
+fn pool_content(client: &Client, name: &str) -> Result<PoolContent, ObserveError> {
+    let Some(pool) = client.pool(name)? else {
+        return Ok(PoolContent { state: PoolState::Missing, volumes: None, free: None });
+    };
+    let ((xml, info), ()) = client::join(
+        || client::join(|| client::pool_xml(&pool), || client::pool_info(&pool)),
+        || client::refresh_pool(&pool),
+    );
+    let (xml, (active, free)) = (xml?, info?);
     let path = read::pool_path(&xml).map_err(|source| ObserveError::Read {
         kind: "pool",
         name: name.into(),
         source,
     })?;
-    Ok(if active { PoolState::Active(path) } else { PoolState::Inactive(path) })
+    if !active {
+        return Ok(PoolContent { state: PoolState::Inactive(path), volumes: None, free: None });
+    }
+    let volumes = Some(client::volume_names(&pool)?.into_iter().collect());
+    Ok(PoolContent { state: PoolState::Active(path), volumes, free: Some(free) })
 }

@@ -1,13 +1,14 @@
 //! The backend: one action, one place that carries it out.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
-use maquette_core::plan::{Action, Readiness};
+use maquette_core::plan::{Action, Readiness, Undo};
+use maquette_engine::host::facts::{self, Reach};
 use maquette_engine::host::family::Family;
-use maquette_engine::host::{self, Host};
-use maquette_engine::image::{self, Source};
+use maquette_engine::host::{self, Host, HostError, prepare, record};
+use maquette_engine::image::{self, Transfer};
 use maquette_engine::ready::{self, Login, NotReady};
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 
@@ -23,14 +24,29 @@ pub struct Guests {
     pub limit: Duration,
     /// How many may boot at once.
     pub boots: usize,
+    /// Options of `ssh` that lead to guests through the hypervisor's connection; empty if it is here.
+    pub jump: Vec<String>,
+}
+
+/// How the hypervisor is reached, and what else a plan needs to know of this machine.
+#[derive(Clone, Copy)]
+pub struct Access<'a> {
+    /// Its own side.
+    pub host: &'a dyn Host,
+    /// libvirt's address.
+    pub uri: &'a str,
+    /// Whether it is this machine.
+    pub reach: Reach,
+    /// What libvirt is called for people.
+    pub label: &'a str,
+    /// How images are brought there.
+    pub transfer: &'a Transfer,
 }
 
 /// libvirt on a hypervisor.
 pub struct Libvirt<'a> {
-    uri: String,
-    host: &'a dyn Host,
+    access: Access<'a>,
     family: Option<&'static Family>,
-    built_images: PathBuf,
     guests: Guests,
     client: OnceLock<Client>,
     opening: Mutex<()>,
@@ -39,22 +55,9 @@ pub struct Libvirt<'a> {
 impl<'a> Libvirt<'a> {
     /// A backend that opens `uri` when it is first needed: before that, a plan may have to install
     /// libvirt.
-    pub fn new(
-        uri: &str,
-        host: &'a dyn Host,
-        family: Option<&'static Family>,
-        built_images: &Path,
-        guests: Guests,
-    ) -> Self {
-        Self {
-            uri: uri.into(),
-            host,
-            family,
-            built_images: built_images.into(),
-            guests,
-            client: OnceLock::new(),
-            opening: Mutex::new(()),
-        }
+    pub fn new(access: Access<'a>, family: Option<&'static Family>, guests: Guests) -> Self {
+        let opening = Mutex::new(());
+        Self { access, family, guests, client: OnceLock::new(), opening }
     }
 
     /// Uses a connection that is open already.
@@ -63,6 +66,11 @@ impl<'a> Libvirt<'a> {
         // There is no other yet.
         let _ = self.client.set(client);
         self
+    }
+
+    /// Gives the connection back, if one was opened.
+    pub fn into_client(self) -> Option<Client> {
+        self.client.into_inner()
     }
 
     /// The connection.
@@ -74,8 +82,9 @@ impl<'a> Libvirt<'a> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = Client::open(&self.uri).map_err(|e| {
-            StepError::new(format!("cannot connect to libvirt at {}", self.uri)).because(&e)
+        let client = Client::open(self.access.uri).map_err(|e| {
+            let message = format!("cannot connect to libvirt at {}", self.access.label);
+            StepError::new(message).because(&e)
         })?;
         Ok(self.client.get_or_init(|| client))
     }
@@ -85,14 +94,29 @@ impl<'a> Libvirt<'a> {
             StepError::new("cannot install packages: this system's package manager is not known")
                 .hint(format!("install these by hand: {}", packages.join(", ")))
         })?;
+        let host = self.access.host;
+        let failed = |e: HostError| StepError::new("cannot install packages").because(&e);
+        let before = host::installed(host, family).map_err(failed)?;
+        // Should this be interrupted, then what was asked for is what is known to have come.
+        record::update(host, |r| r.packages.extend(packages.iter().cloned())).map_err(failed)?;
         let mut on_line = |line: &str| (context.progress)(line.to_string());
-        host::install(self.host, family, packages, &mut on_line)
-            .map_err(|e| StepError::new("cannot install packages").because(&e))
+        host::install(host, family, packages, &mut on_line).map_err(failed)?;
+        let after = host::installed(host, family).map_err(failed)?;
+        record::update(host, |r| {
+            r.packages.extend(after.difference(&before).cloned());
+            r.packages.sort();
+            r.packages.dedup();
+        })
+        .map_err(failed)
     }
 
     fn start_daemons(&self) -> Result<(), StepError> {
-        host::daemons::start(self.host)
-            .map_err(|e| StepError::new("cannot start libvirt").because(&e))?;
+        let host = self.access.host;
+        let failed = |e: HostError| StepError::new("cannot start libvirt").because(&e);
+        // They may have been installed a moment ago.
+        let facts = facts::gather(host, self.access.reach).map_err(failed)?;
+        record::update(host, |r| r.daemons = true).map_err(failed)?;
+        host::daemons::start(host, &facts.daemons).map_err(failed)?;
         // A daemon goes into the background once its socket answers.
         self.client().map(|_| ())
     }
@@ -131,7 +155,13 @@ impl<'a> Libvirt<'a> {
         let (sender, receiver) = mpsc::channel();
         // Without the port there still is SSH.
         let listener = signals::listen(client, name, sender).ok();
-        let login = Login { config: &self.guests.ssh_config, host: name, address: ready.address };
+        let login = Login {
+            config: &self.guests.ssh_config,
+            name,
+            address: ready.address,
+            jump: &self.guests.jump,
+            host: self.access.host,
+        };
         let result = ready::wait(&login, &receiver, self.guests.limit, context);
         if let Some(listener) = listener {
             listener.close();
@@ -148,6 +178,7 @@ impl<'a> Libvirt<'a> {
                 return StepError::new(format!("stopped waiting for `{name}`"))
                     .hint("it goes on booting; `maquette up` waits for it again");
             }
+            NotReady::Lost => return self.lost(),
             NotReady::TimedOut { stage, last } => {
                 let seconds = self.guests.limit.as_secs();
                 let mut error = StepError::new(format!(
@@ -171,16 +202,33 @@ impl<'a> Libvirt<'a> {
             .hint("run `maquette up` again to go on waiting, or `maquette down` to remove it")
     }
 
+    fn lost(&self) -> StepError {
+        StepError::new(format!("the connection to {} was lost", self.access.label))
+            .hint("nothing was removed; run the same command again to go on from here")
+    }
+
     /// The last lines of a serial console.
     fn console(&self, name: &str) -> Vec<String> {
         const LINES: usize = 20;
-        let tail = self.host.read_tail(&xml::serial_log(name), 16 * 1024);
+        let tail = self.access.host.read_tail(&xml::serial_log(name), 16 * 1024);
         let text = tail.ok().flatten().unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<String> =
             text.lines().map(printable).filter(|l| !l.trim().is_empty()).collect();
         let from = lines.len().saturating_sub(LINES);
         lines[from..].to_vec()
+    }
+
+    fn undo(&self, undo: &Undo, context: &StepContext<'_>) -> Result<(), StepError> {
+        match undo {
+            Undo::Pool { name } => {
+                self.call("undefine", &format!("storage pool `{name}`"), |c| {
+                    volume::remove_pool(c, name)
+                })?;
+                prepare::forget(self.access.host, undo)
+            }
+            _ => prepare::undo(self.access.host, self.family, undo, context),
+        }
     }
 
     fn call(
@@ -214,21 +262,49 @@ fn printable(line: &str) -> String {
 
 impl Backend for Libvirt<'_> {
     fn perform(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
+        // Whatever it looked like: without a connection there is one reason only.
+        self.act(action, context).map_err(|e| if self.is_lost() { self.lost() } else { e })
+    }
+
+    fn lanes(&self) -> Lanes {
+        Lanes::new(self.guests.boots, self.access.reach == Reach::Remote)
+    }
+
+    fn is_lost(&self) -> bool {
+        self.access.host.is_lost()
+    }
+}
+
+impl Libvirt<'_> {
+    fn act(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
         match action {
             Action::InstallPackages { packages } => self.install(packages, context),
-            Action::OpenKvm => host::facts::open_kvm(self.host)
-                .map_err(|e| StepError::new("cannot open /dev/kvm to group kvm").because(&e)),
+            Action::OpenKvm => prepare::open_kvm(self.access.host),
             Action::StartDaemons => self.start_daemons(),
+            Action::Apply(setting) => prepare::apply(self.access.host, setting, context),
+            Action::Undo(undo) => self.undo(undo, context),
             Action::EnsurePool(pool) => {
-                self.call("start", &format!("storage pool `{}`", pool.name), |c| {
+                let name = &pool.name;
+                let message = format!("cannot record storage pool `{name}`");
+                if matches!(self.client()?.pool(name), Ok(None)) {
+                    record::update(self.access.host, |r| r.pools.push(name.clone()))
+                        .map_err(|e| StepError::new(message).because(&e))?;
+                }
+                self.call("start", &format!("storage pool `{name}`"), |c| {
                     volume::ensure_pool(c, pool)
                 })
             }
             Action::FetchImage { image, pool, smallest } => {
-                let source = Source::parse(&image.source, &self.built_images).map_err(|e| {
-                    StepError::new(format!("cannot fetch image {}", image.source)).because(&e)
-                })?;
-                image::fetch(self.host, &source, &pool.path, &image.volume, *smallest, context)
+                let used = || self.client().map(|c| volume::is_used(c, &image.volume));
+                image::fetch(
+                    self.access.host,
+                    self.access.transfer,
+                    image,
+                    pool,
+                    *smallest,
+                    &used,
+                    context,
+                )
             }
             Action::DefineNetwork { network, environment, allocation } => {
                 self.call("define", &format!("network `{}`", network.name), |c| {
@@ -272,15 +348,11 @@ impl Backend for Libvirt<'_> {
             }
             Action::UndefineDomain { name } => {
                 self.call("undefine", &format!("domain `{name}`"), |c| domain::undefine(c, name))?;
-                self.host.remove(&xml::serial_log(name)).map_err(|e| {
+                self.access.host.remove(&xml::serial_log(name)).map_err(|e| {
                     StepError::new(format!("cannot remove the console log of `{name}`")).because(&e)
                 })
             }
         }
-    }
-
-    fn lanes(&self) -> Lanes {
-        Lanes::new(self.guests.boots)
     }
 }
 

@@ -8,9 +8,8 @@ use crate::xml::read;
 /// Names of our cached images begin so.
 const PREFIX: &str = "maquette-";
 
-/// Deletes every cached image of a pool that no domain of ours names; returns their volumes. Domains
-/// of all environments count.
-pub fn prune(client: &Client, pool: &str) -> Result<Vec<String>, LibvirtError> {
+/// Volumes of the images that domains of all environments were made from.
+pub fn used(client: &Client) -> Result<BTreeSet<String>, LibvirtError> {
     let mut used = BTreeSet::new();
     for (domain, _) in client.domains()? {
         let Some(xml) = client::domain_xml(&domain)? else { continue };
@@ -19,6 +18,13 @@ pub fn prune(client: &Client, pool: &str) -> Result<Vec<String>, LibvirtError> {
             used.extend(images.map(|i| i.volume));
         }
     }
+    Ok(used)
+}
+
+/// Deletes every cached image of a pool that no domain of ours names; returns their volumes. Domains
+/// of all environments count.
+pub fn prune(client: &Client, pool: &str) -> Result<Vec<String>, LibvirtError> {
+    let used = used(client)?;
     let Some(pool) = client.pool(pool)? else { return Ok(Vec::new()) };
     client::refresh_pool(&pool);
     let mut removed = Vec::new();

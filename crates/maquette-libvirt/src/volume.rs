@@ -17,6 +17,19 @@ pub fn ensure_pool(client: &Client, pool: &Pool) -> Result<(), LibvirtError> {
     client::start_pool(&existing)
 }
 
+/// Undefines a pool; it is fine if there is none.
+pub fn remove_pool(client: &Client, name: &str) -> Result<(), LibvirtError> {
+    match client.pool(name)? {
+        Some(pool) => client::remove_pool(&pool),
+        None => Ok(()),
+    }
+}
+
+/// Whether a domain of any environment was made from an image.
+pub fn is_used(client: &Client, volume: &str) -> bool {
+    crate::prune::used(client).is_ok_and(|used| used.contains(volume))
+}
+
 fn find_pool(client: &Client, pool: &Pool) -> Result<StoragePool, StepError> {
     match client.pool(&pool.name) {
         Ok(Some(found)) => Ok(found),

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -15,8 +14,10 @@ use maquette_core::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Prealloc
 use maquette_core::units::{ByteSize, MacAddr};
 use maquette_engine::executor;
 use maquette_engine::host::Local;
+use maquette_engine::host::facts::Reach;
+use maquette_engine::image::Transfer;
 use maquette_engine::{Backend, Event, StepContext};
-use maquette_libvirt::{Client, Guests, Libvirt, observe, pool_state};
+use maquette_libvirt::{Access as Way, Client, Guests, Libvirt, observe};
 use uuid::Uuid;
 
 /// A hypervisor with one foreign domain and network, and one pool.
@@ -30,22 +31,35 @@ const HYPERVISOR: &str = "<node>
 </node>";
 
 struct Lab {
-    directory: tempfile::TempDir,
+    _directory: tempfile::TempDir,
+    uri: String,
+    transfer: Transfer,
 }
 
 impl Lab {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("node.xml"), HYPERVISOR).unwrap();
-        Self { directory }
+        let uri = format!("test://{}/node.xml", directory.path().display());
+        Self { _directory: directory, uri, transfer: Transfer::default() }
     }
 
     /// A backend on this hypervisor.
-    fn backend(&self) -> Libvirt<'static> {
-        let uri = format!("test://{}/node.xml", self.directory.path().display());
-        let guests =
-            Guests { ssh_config: "/nonexistent".into(), limit: Duration::from_secs(1), boots: 1 };
-        Libvirt::new(&uri, &Local, None, Path::new("/nonexistent"), guests)
+    fn backend(&self) -> Libvirt<'_> {
+        let guests = Guests {
+            ssh_config: "/nonexistent".into(),
+            limit: Duration::from_secs(1),
+            boots: 1,
+            jump: Vec::new(),
+        };
+        let access = Way {
+            host: &Local,
+            uri: &self.uri,
+            reach: Reach::Local,
+            label: "test",
+            transfer: &self.transfer,
+        };
+        Libvirt::new(access, None, guests)
     }
 }
 
@@ -134,7 +148,7 @@ fn perform(backend: &Libvirt<'_>, action: &Action) {
 }
 
 fn look(backend: &Libvirt<'_>) -> Observed {
-    observe(backend.client().unwrap(), &environment(), "images", &[], &[]).unwrap()
+    observe(backend.client().unwrap(), &environment(), "images").unwrap().on_host(&[], &[])
 }
 
 fn define_network(network: Network) -> Action {
@@ -204,7 +218,7 @@ fn another_environment_is_somebody_else() {
     let backend = lab.backend();
     perform(&backend, &define_network(network(Vec::new())));
     let other = EnvName::from_prefix("qa").unwrap();
-    let seen = observe(backend.client().unwrap(), &other, "images", &[], &[]).unwrap();
+    let seen = observe(backend.client().unwrap(), &other, "images").unwrap().on_host(&[], &[]);
     assert!(seen.networks.is_empty());
     assert!(seen.claims.networks.contains("lab-data"));
     assert!(seen.claims.subnets.iter().any(|(_, owner)| owner == "network `lab-data`"));
@@ -232,8 +246,9 @@ fn pools_are_found() {
     let lab = Lab::new();
     let backend = lab.backend();
     let client = backend.client().unwrap();
-    assert_eq!(pool_state(client, "images").unwrap(), PoolState::Active("/default-pool".into()));
-    assert_eq!(pool_state(client, "nothing").unwrap(), PoolState::Missing);
+    let state = |name: &str| observe(client, &environment(), name).unwrap().pool;
+    assert_eq!(state("images"), PoolState::Active("/default-pool".into()));
+    assert_eq!(state("nothing"), PoolState::Missing);
 }
 
 #[test]

@@ -9,6 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "maquette", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
+    /// Of the older tool: do not append this command to its log
+    #[arg(long, hide = true)]
+    pub no_log_commands: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -27,6 +30,31 @@ pub enum Command {
     Ssh(Ssh),
     /// Remove the environment with all its disks
     Down(Down),
+    /// The hypervisor: check it, put it back as it was
+    #[command(subcommand)]
+    Host(HostCommand),
+    /// Print the environment as Ansible's dynamic inventory
+    Inventory(Inventory),
+    /// The older tool's provisioner: `infrared virsh …` with one word replaced
+    ///
+    /// Takes that tool's options, answers files and IR_… variables; `maquette virsh --help` lists
+    /// them.
+    #[command(disable_help_flag = true)]
+    Virsh {
+        /// The older tool's arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+        args: Vec<String>,
+    },
+    /// Workspaces: an environment's inventory, keys and outputs under a name
+    #[command(subcommand)]
+    Workspace(WorkspaceCommand),
+    /// Accepted for scripts of the older tool; the provisioner is built in
+    #[command(hide = true)]
+    Plugin {
+        /// The older tool's arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Base images: list, build, remove
     #[command(subcommand)]
     Image(Image),
@@ -53,6 +81,29 @@ pub struct Place {
     /// [default: ~/.local/share/maquette/workspaces/ENVIRONMENT]
     #[arg(long, value_name = "DIR", env = "MAQUETTE_WORKSPACE", help_heading = "Environment")]
     pub workspace: Option<PathBuf>,
+    /// Hypervisor, as `ssh` knows it [default: this machine]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "MAQUETTE_HOST_ADDRESS",
+        help_heading = "Hypervisor"
+    )]
+    pub host_address: Option<String>,
+    /// SSH user on it, root or one who may use sudo without a password
+    /// [default: as your ssh configuration says, else root]
+    #[arg(long, value_name = "USER", env = "MAQUETTE_HOST_USER", help_heading = "Hypervisor")]
+    pub host_user: Option<String>,
+    /// Private key for it [default: as your ssh configuration or agent says]
+    #[arg(long, value_name = "FILE", env = "MAQUETTE_HOST_KEY", help_heading = "Hypervisor")]
+    pub host_key: Option<PathBuf>,
+    /// Accept its host key if it has this fingerprint; for when nobody is there to confirm it
+    #[arg(
+        long,
+        value_name = "SHA256:…",
+        env = "MAQUETTE_HOST_KEY_FINGERPRINT",
+        help_heading = "Hypervisor"
+    )]
+    pub host_key_fingerprint: Option<String>,
     /// libvirt storage pool of all volumes [default: images]
     #[arg(long, value_name = "NAME", env = "MAQUETTE_POOL_NAME", help_heading = "Hypervisor")]
     pub pool_name: Option<String>,
@@ -110,6 +161,20 @@ pub struct Wanted {
     /// Base image: a URL, a file, or a name from `maquette image list`
     #[arg(long, value_name = "URL|PATH|NAME", env = "MAQUETTE_IMAGE_URL", help_heading = "Guests")]
     pub image_url: Option<String>,
+    /// Download the image again even if it is in the pool
+    #[arg(
+        long,
+        value_name = "YES|NO",
+        env = "MAQUETTE_FORCE_IMAGE_DOWNLOAD",
+        help_heading = "Guests",
+        value_parser = boolean,
+        num_args = 0..=1,
+        default_missing_value = "yes"
+    )]
+    pub force_image_download: Option<bool>,
+    /// Further certificate authorities for downloads: PEM files or URLs, separated by commas
+    #[arg(long, value_name = "FILE|URL,…", env = "MAQUETTE_TLS_CA", help_heading = "Guests")]
+    pub tls_ca: Option<String>,
     /// Where appliance images come from
     #[arg(long, value_name = "URL", env = "MAQUETTE_IMAGE_MIRROR_URL", help_heading = "Guests")]
     pub image_mirror_url: Option<String>,
@@ -125,9 +190,34 @@ pub struct Wanted {
     /// Firmware of nodes without an operating system [default: bios]
     #[arg(long, value_name = "MODE", env = "MAQUETTE_BOOTMODE", help_heading = "Guests")]
     pub bootmode: Option<BootMode>,
+    /// Build even if the hypervisor's memory does not suffice
+    #[arg(
+        long,
+        value_name = "YES|NO",
+        env = "MAQUETTE_HOST_MEMORY_OVERCOMMIT",
+        help_heading = "Hypervisor",
+        value_parser = boolean,
+        num_args = 0..=1,
+        default_missing_value = "yes"
+    )]
+    pub host_memory_overcommit: Option<bool>,
+    /// Look whether the hypervisor can virtualise, and warn if it cannot [default: yes]
+    #[arg(
+        long,
+        value_name = "YES|NO",
+        env = "MAQUETTE_HOST_VALIDATE",
+        help_heading = "Hypervisor",
+        value_parser = boolean
+    )]
+    pub host_validate: Option<bool>,
     /// Hardware virtualisation or QEMU's emulation [default: auto]
     #[arg(long, value_name = "TYPE", env = "MAQUETTE_VIRT_TYPE", help_heading = "Hypervisor")]
     pub virt_type: Option<VirtType>,
+}
+
+/// A truth value, in any of YAML's words.
+pub fn boolean(text: &str) -> Result<bool, String> {
+    maquette_core::decode::parse_bool(text).ok_or_else(|| "expected yes or no".into())
 }
 
 /// Buses that `--disk-bus` takes.
@@ -210,7 +300,7 @@ pub struct Ssh {
     /// The node
     pub node: String,
     /// A command to run there instead of a shell
-    #[arg(last = true)]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<String>,
 }
 
@@ -247,9 +337,9 @@ pub enum Image {
     },
     /// Remove cached base images that no domain uses
     Prune {
-        /// libvirt storage pool
-        #[arg(long, value_name = "NAME", default_value = "images", env = "MAQUETTE_POOL_NAME")]
-        pool_name: String,
+        /// Which hypervisor and pool.
+        #[command(flatten)]
+        place: Place,
     },
 }
 
@@ -263,4 +353,131 @@ pub enum Topology {
         /// Its name
         name: String,
     },
+}
+
+/// What to do with a hypervisor.
+#[derive(Debug, Subcommand)]
+pub enum HostCommand {
+    /// Report what it has and lacks, and change nothing
+    Check {
+        /// Which one.
+        #[command(flatten)]
+        place: Place,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Undo what preparation has changed; refused while domains exist
+    Restore {
+        /// Which one.
+        #[command(flatten)]
+        place: Place,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+        /// Print what happens as JSON, one event a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Arguments of `inventory`.
+#[derive(Debug, Args)]
+pub struct Inventory {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// All groups and hosts (what Ansible asks for)
+    #[arg(long, conflicts_with = "host")]
+    pub list: bool,
+    /// Variables of one host
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// What to do with workspaces.
+#[derive(Debug, Subcommand)]
+pub enum WorkspaceCommand {
+    /// Make a workspace
+    Create {
+        /// Its name [default: from the time]
+        name: Option<String>,
+    },
+    /// Make a workspace the active one
+    Checkout {
+        /// Its name
+        name: String,
+        /// Make it first
+        #[arg(short, long)]
+        create: bool,
+    },
+    /// List workspaces
+    List {
+        /// Only the name of the active one
+        #[arg(long)]
+        active: bool,
+    },
+    /// Remove workspaces (not the environments)
+    Delete {
+        /// Their names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Empty a workspace
+    Cleanup {
+        /// Its name
+        name: String,
+    },
+    /// Write a workspace into an archive
+    Export {
+        /// Its name [default: the active one]
+        #[arg(short, long, value_name = "NAME")]
+        name: Option<String>,
+        /// Archive, without its ending [default: the name]
+        #[arg(short, long, value_name = "FILE")]
+        filename: Option<PathBuf>,
+        /// Put keys from elsewhere into the archive too
+        #[arg(short = 'K', long)]
+        copy_keys: bool,
+    },
+    /// Make a workspace from an archive, and activate it
+    Import {
+        /// The archive: a file or a URL
+        filename: String,
+        /// Its name [default: the archive's]
+        #[arg(short, long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Print the path of a workspace's inventory
+    Inventory {
+        /// Its name [default: the active one]
+        name: Option<String>,
+    },
+    /// List nodes
+    NodeList {
+        /// Workspace [default: the active one]
+        #[arg(short, long, value_name = "NAME")]
+        name: Option<String>,
+        /// Only this group
+        #[arg(short, long, value_name = "GROUP")]
+        group: Option<String>,
+        /// Form
+        #[arg(short, long, value_enum, default_value_t = TableFormat::Fancy)]
+        format: TableFormat,
+    },
+    /// List groups
+    GroupList {
+        /// Workspace [default: the active one]
+        #[arg(short, long, value_name = "NAME")]
+        name: Option<String>,
+    },
+}
+
+/// Forms of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// Boxes
+    Fancy,
+    /// JSON
+    Json,
 }

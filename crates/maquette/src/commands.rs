@@ -1,13 +1,16 @@
 //! One file for each verb.
 
 mod down;
+mod host;
 mod image;
+mod inventory;
 mod plan;
 mod run;
 mod ssh;
 mod status;
 mod topology;
 mod up;
+mod workspace;
 
 use clap::CommandFactory;
 
@@ -23,6 +26,13 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Status(args) => status::run(&args),
         Command::Ssh(args) => ssh::run(&args),
         Command::Down(args) => down::run(&args),
+        Command::Host(args) => host::run(&args),
+        Command::Inventory(args) => inventory::run(&args),
+        Command::Workspace(args) => workspace::run(&args),
+        Command::Virsh { args } | Command::Plugin { args } => {
+            let _ = args;
+            Ok(0)
+        }
         Command::Image(args) => image::run(&args),
         Command::Topology(args) => topology::run(&args),
         Command::Completions { shell } => {

@@ -15,6 +15,8 @@ pub enum Failure {
     Input(Diagnostics, Sources),
     /// Something could not be done. Exit code 1.
     Failed(StepError),
+    /// A program of the user's failed with this exit code, which is handed on.
+    Status(u8, StepError),
     /// The failures were shown already. Exit code 1.
     Shown,
     /// The user wanted to stop. Exit code 130.
@@ -31,6 +33,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::Input(..) => 2,
+            Self::Status(code, _) => *code,
             Self::Failed(_) | Self::Shown => 1,
             Self::Interrupted => 130,
         }
@@ -42,7 +45,7 @@ impl Failure {
             Self::Input(diagnostics, sources) => {
                 print::talk(&render::diagnostics(diagnostics, sources));
             }
-            Self::Failed(error) => print::talk(&render::step_error(error)),
+            Self::Failed(error) | Self::Status(_, error) => print::talk(&render::step_error(error)),
             Self::Shown => {}
             Self::Interrupted => {
                 print::talk("interrupted; run `maquette up` again to go on from here");

@@ -5,6 +5,7 @@ mod lookup;
 mod nodes;
 mod project;
 
+use maquette_core::blueprint::Pool;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::layers;
 use maquette_core::names::EnvName;
@@ -12,7 +13,10 @@ use maquette_core::syntax::{Node, Sources, parse};
 use maquette_core::topology::{BootMode, Bus, Request, Settings};
 
 use crate::cli::{self, Place, Wanted};
+use crate::connection::HostArgs;
 use crate::failure::Failure;
+use crate::workspace::Workspace;
+use crate::workspaces;
 use project::Project;
 
 /// Everything that was read.
@@ -22,10 +26,27 @@ pub struct Loaded {
     pub sources: Sources,
     /// What a topology is made from.
     pub request: Request,
-    /// How guests shall be run; none: whatever works.
-    pub virt: cli::VirtType,
+    /// How and where it is built.
+    pub options: Options,
+    /// The hypervisor.
+    pub host: HostArgs,
+    /// The local directory.
+    pub workspace: Workspace,
     /// Mistakes and warnings so far; `pipeline::check` adds to them and stops at errors.
     pub diags: Diagnostics,
+}
+
+/// What concerns the building, not the environment.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How guests shall be run.
+    pub virt: cli::VirtType,
+    /// Whether nodes may be built that memory does not suffice for.
+    pub overcommit: bool,
+    /// Whether to warn of a hypervisor that cannot virtualise.
+    pub validate: bool,
+    /// Further certificate authorities: files or URLs.
+    pub tls_ca: Vec<String>,
 }
 
 /// Which environment, for commands that build nothing.
@@ -34,20 +55,43 @@ pub struct Located {
     /// The environment.
     pub environment: EnvName,
     /// Pool of its volumes.
-    pub pool_name: String,
+    pub pool: Pool,
+    /// The hypervisor.
+    pub host: HostArgs,
+    /// The local directory.
+    pub workspace: Workspace,
 }
 
 /// Reads what is needed to build.
 pub fn wanted(args: &Wanted) -> Result<Loaded, Failure> {
     let mut reader = Reader::default();
-    let loaded = reader.wanted(args);
-    match loaded {
-        // Mistakes so far are no reason not to look for more.
-        Some((request, virt)) => {
-            Ok(Loaded { sources: reader.sources, request, virt, diags: reader.diags })
-        }
-        _ => Err(Failure::Input(reader.diags, reader.sources)),
+    let project = reader.project(&args.place);
+    let mut settings = Settings::default();
+    let (host, workspace) = reader.place(&args.place, &project, &mut settings);
+    let options = Options {
+        virt: args.virt_type.or(project.virt_type).unwrap_or(cli::VirtType::Auto),
+        overcommit: args.host_memory_overcommit.or(project.memory_overcommit).unwrap_or(false),
+        validate: args.host_validate.or(project.validate).unwrap_or(true),
+        tls_ca: list(args.tls_ca.as_ref().or(project.tls_ca.as_ref())),
+    };
+    // Mistakes so far are no reason not to look for more.
+    match reader.wanted(args, &project, settings) {
+        Some(request) => Ok(Loaded {
+            sources: reader.sources,
+            request,
+            options,
+            host,
+            workspace,
+            diags: reader.diags,
+        }),
+        None => Err(Failure::Input(reader.diags, reader.sources)),
     }
+}
+
+/// Parts between commas.
+fn list(text: Option<&String>) -> Vec<String> {
+    let parts = text.map_or("", |t| t.as_str()).split(',').map(str::trim);
+    parts.filter(|p| !p.is_empty()).map(String::from).collect()
 }
 
 /// Reads what is needed to find an environment.
@@ -55,11 +99,12 @@ pub fn located(place: &Place) -> Result<Located, Failure> {
     let mut reader = Reader::default();
     let project = reader.project(place);
     let mut settings = Settings::default();
-    reader.place(place, &project, &mut settings);
+    let (host, workspace) = reader.place(place, &project, &mut settings);
     if reader.diags.has_errors() {
         return Err(Failure::Input(reader.diags, reader.sources));
     }
-    Ok(Located { environment: settings.environment, pool_name: settings.pool_name })
+    let pool = Pool { name: settings.pool_name, path: settings.pool_path };
+    Ok(Located { environment: settings.environment, pool, host, workspace })
 }
 
 /// Collects sources and diagnostics.
@@ -84,10 +129,12 @@ impl Reader {
         match std::fs::read_to_string(&path) {
             Ok(text) => {
                 let id = self.sources.add(path.display().to_string(), text);
-                match parse(&self.sources, id, &mut self.diags) {
+                let mut project = match parse(&self.sources, id, &mut self.diags) {
                     Some(node) => project::decode(&node, &mut self.diags),
                     None => Project::default(),
-                }
+                };
+                project.given = true;
+                project
             }
             Err(error) => {
                 self.diags.push(Diagnostic::error(
@@ -105,10 +152,23 @@ impl Reader {
         Node::scalar(text, self.sources.whole(id))
     }
 
-    fn place(&mut self, args: &Place, project: &Project, settings: &mut Settings) {
-        let prefix = match &args.prefix {
-            Some(text) => Some(self.flag("--prefix", text)),
-            None => project.prefix.clone(),
+    /// Environment, pool, hypervisor and local directory. Flags win over the project file; where
+    /// neither says which environment is meant, the active workspace does.
+    fn place(
+        &mut self,
+        args: &Place,
+        project: &Project,
+        settings: &mut Settings,
+    ) -> (HostArgs, Workspace) {
+        let unsaid = !project.given && args.prefix.is_none() && args.host_address.is_none();
+        let active = workspaces::active().filter(|_| unsaid && args.workspace.is_none());
+        let named = args.workspace.as_deref().map(Workspace::at).or(active);
+        let told = named.as_ref().filter(|_| unsaid).and_then(Workspace::saved);
+        let told = told.unwrap_or_default();
+        let prefix = match (&args.prefix, &told.prefix) {
+            (Some(text), _) => Some(self.flag("--prefix", text)),
+            (None, Some(text)) => Some(self.flag("the workspace", text)),
+            (None, None) => project.prefix.clone(),
         };
         if let Some(node) = prefix
             && let Some(text) = maquette_core::decode::text(&node, "prefix", &mut self.diags)
@@ -122,10 +182,17 @@ impl Reader {
                 ),
             }
         }
-        if let Some(name) = args.pool_name.as_ref().or(project.pool_name.as_ref()) {
+        let workspace = named.unwrap_or_else(|| Workspace::of(&settings.environment));
+        // An environment that was built stays where it is, unless somebody says otherwise.
+        let elsewhere = project.given || args.host_address.is_some();
+        let saved = Some(&workspace).filter(|_| !elsewhere).and_then(Workspace::saved);
+        let saved = saved.unwrap_or_default();
+        let pool = args.pool_name.as_ref().or(project.pool_name.as_ref());
+        if let Some(name) = pool.or(saved.pool_name.as_ref()) {
             settings.pool_name = name.clone();
         }
-        if let Some(path) = args.disk_pool.as_ref().or(project.pool_path.as_ref()) {
+        let path = args.disk_pool.as_ref().or(project.pool_path.as_ref());
+        if let Some(path) = path.or(saved.pool_path.as_ref()) {
             settings.pool_path = path.trim_end_matches('/').to_string();
             if !settings.pool_path.starts_with('/') {
                 self.diags.push(Diagnostic::error(
@@ -134,14 +201,29 @@ impl Reader {
                 ));
             }
         }
+        let first = |a: &Option<String>, b: &Option<String>, c: &Option<String>| {
+            a.clone().or(b.clone()).or(c.clone())
+        };
+        let (wanted, then) = (&project.host, &saved.host);
+        let host = HostArgs {
+            address: first(&args.host_address, &wanted.address, &then.address),
+            user: first(&args.host_user, &wanted.user, &then.user),
+            key: args.host_key.clone().or(wanted.key.clone()).or(then.key.clone()),
+            fingerprint: args.host_key_fingerprint.clone().or(wanted.fingerprint.clone()),
+        };
+        (host, workspace)
     }
 
-    fn wanted(&mut self, args: &Wanted) -> Option<(Request, cli::VirtType)> {
-        let project = self.project(&args.place);
-        let mut settings = Settings::default();
-        self.place(&args.place, &project, &mut settings);
+    fn wanted(
+        &mut self,
+        args: &Wanted,
+        project: &Project,
+        mut settings: Settings,
+    ) -> Option<Request> {
         settings.image = args.image_url.clone().or(project.image.clone());
-        settings.mirror_url = args.image_mirror_url.clone().unwrap_or_default();
+        settings.force_image_download = args.force_image_download.unwrap_or(false);
+        let mirror = args.image_mirror_url.clone().or(project.mirror_url.clone());
+        settings.mirror_url = mirror.unwrap_or_default();
         settings.net_subnet = args.net_subnet.or(project.net_subnet);
         settings.data_subnet = args.data_subnet.or(project.data_subnet);
         settings.mtu = args.host_network_mtu_size.or(project.mtu);
@@ -174,11 +256,9 @@ impl Reader {
             (None, None) => self.flag("--topology-network", "3_nets"),
         };
         let network_file = lookup::network(self, &network);
-        let extra = self.extra(args, &project);
+        let extra = self.extra(args, project);
         let (network_name, network) = network_file?;
-        let request = Request { nodes, network, network_name, extra, settings };
-        let virt = args.virt_type.or(project.virt_type).unwrap_or(cli::VirtType::Auto);
-        Some((request, virt))
+        Some(Request { nodes, network, network_name, extra, settings })
     }
 
     /// User and time zone end up in files of the guests; they are single words.

@@ -2,14 +2,19 @@
 
 mod cli;
 mod commands;
+mod connection;
 mod failure;
 mod load;
 mod outputs;
 mod pipeline;
+mod playbooks;
 mod print;
 mod render;
 mod report;
+mod settings_tree;
+mod stages;
 mod workspace;
+mod workspaces;
 
 use std::process::ExitCode;
 

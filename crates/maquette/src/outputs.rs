@@ -4,39 +4,75 @@ mod ansible;
 mod ssh;
 
 use std::io;
+use std::path::Path;
 
 use maquette_core::blueprint::Node;
-use maquette_engine::keys::{KEY_FILE, write_private};
+use maquette_engine::host::ssh::Target;
+use maquette_engine::keys::{KEY_FILE, KEY_LINK, relink, write_private};
 
-use crate::workspace::Workspace;
+use crate::connection::Remote;
+use crate::workspace::{SAVED, Workspace};
 
-/// Ansible inventory, in Ansible's INI form.
+pub use ansible::dynamic;
+
+/// The inventory's path for other programs: a link, as the older tool's plug-ins expect.
 pub const INVENTORY: &str = "hosts";
+/// The inventory of what was built, in Ansible's INI form.
+const BUILT: &str = "hosts-prov";
+/// The inventory of a workspace without an environment.
+pub const LOCAL: &str = "local_hosts";
 /// SSH configuration, for `ssh -F`.
 pub const SSH_CONFIG: &str = "ansible.ssh.config";
 /// Pinned host keys.
 pub const KNOWN_HOSTS: &str = "known_hosts";
 
 /// Writes all outputs. Everything in them is known before anything is built.
-pub fn write(workspace: &Workspace, nodes: &[&Node]) -> io::Result<()> {
+pub fn write(workspace: &Workspace, nodes: &[&Node], remote: Option<&Remote>) -> io::Result<()> {
     workspace.create()?;
-    let files = Files {
-        key: workspace.file(KEY_FILE).display().to_string(),
-        known_hosts: workspace.file(KNOWN_HOSTS).display().to_string(),
-    };
-    write_private(&workspace.file(KNOWN_HOSTS), ssh::known_hosts(nodes).as_bytes())?;
+    let files = Files::new(workspace, remote);
+    let known_hosts = ssh::known_hosts(nodes, remote);
+    write_private(&workspace.file(KNOWN_HOSTS), known_hosts.as_bytes())?;
     write_private(&workspace.file(SSH_CONFIG), ssh::config(nodes, &files).as_bytes())?;
-    write_private(&workspace.file(INVENTORY), ansible::inventory(nodes, &files).as_bytes())
+    write_private(&workspace.file(BUILT), ansible::inventory(nodes, &files).as_bytes())?;
+    relink(BUILT, &workspace.file(INVENTORY))
 }
 
-/// Removes what [`write()`] wrote, and the key; the directory goes if nothing else is in it.
+/// Points a workspace at an inventory with nothing but this machine, unless it has one.
+pub fn write_local(workspace: &Workspace, again: bool) -> io::Result<()> {
+    workspace.create()?;
+    if !workspace.file(LOCAL).exists() {
+        write_private(&workspace.file(LOCAL), ansible::local().as_bytes())?;
+    }
+    if again || !workspace.file(INVENTORY).exists() {
+        relink(LOCAL, &workspace.file(INVENTORY))?;
+    }
+    Ok(())
+}
+
+/// Has the workspace's inventory be a copy of the user's own.
+pub fn adopt(workspace: &Workspace, file: &Path) -> io::Result<()> {
+    let name = file.file_name().and_then(|n| n.to_str()).unwrap_or("hosts-own");
+    let name = if name == INVENTORY { "hosts-own" } else { name };
+    workspace.create()?;
+    write_private(&workspace.file(name), &std::fs::read(file)?)?;
+    relink(name, &workspace.file(INVENTORY))
+}
+
+/// Removes what [`write()`] wrote, and the key. The directory goes if nothing else is in it; one that
+/// has a name of its own stays, with an inventory of this machine alone.
 pub fn remove(workspace: &Workspace) -> io::Result<()> {
-    let public = format!("{KEY_FILE}.pub");
-    for name in [INVENTORY, SSH_CONFIG, KNOWN_HOSTS, KEY_FILE, &public] {
+    let public = |name: &str| format!("{name}.pub");
+    let keys = [KEY_FILE.into(), KEY_LINK.into(), public(KEY_FILE), public(KEY_LINK)];
+    let named = workspace.file(LOCAL).exists();
+    let files = [INVENTORY, BUILT, SSH_CONFIG, KNOWN_HOSTS, SAVED].map(String::from);
+    for name in files.iter().chain(&keys) {
         match std::fs::remove_file(workspace.file(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+    }
+    if named {
+        return write_local(workspace, true);
     }
     match std::fs::remove_dir(&workspace.path) {
         Err(error)
@@ -51,8 +87,25 @@ pub fn remove(workspace: &Workspace) -> io::Result<()> {
     }
 }
 
-/// Paths that outputs refer to.
-struct Files {
+/// Paths that outputs refer to, and the way to the nodes.
+pub struct Files<'a> {
     key: String,
     known_hosts: String,
+    remote: Option<&'a Remote>,
+}
+
+impl<'a> Files<'a> {
+    /// The files of a workspace.
+    pub fn new(workspace: &Workspace, remote: Option<&'a Remote>) -> Self {
+        Self {
+            key: workspace.file(KEY_LINK).display().to_string(),
+            known_hosts: workspace.file(KNOWN_HOSTS).display().to_string(),
+            remote,
+        }
+    }
+
+    /// The hypervisor's SSH login, if nodes are reached through it.
+    fn jump(&self) -> Option<&'a Target> {
+        self.remote.map(|r| &r.target)
+    }
 }

@@ -1,25 +1,26 @@
 //! From arguments to a plan: the stages in order, each once.
 
 use maquette_core::blueprint::{self, Blueprint, Context, ImageMap, Pool};
+use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, HostFacts, LibvirtState, Needs, Plan, PoolState};
 use maquette_core::syntax::Sources;
-use maquette_core::topology::{self, Allocation, Request, Topology, VirtType};
+use maquette_core::topology::{self, Allocation, Topology, VirtType};
 use maquette_core::units::ByteSize;
-use maquette_engine::host::{self, Host, Local, daemons, facts};
+use maquette_engine::StepError;
+use maquette_engine::host::daemons::Daemons;
+use maquette_engine::host::{self, Command, Local, facts, settings};
 use maquette_engine::image::{self, Source};
 use maquette_engine::keys::EnvironmentKey;
-use maquette_libvirt::{Client, observe, pool_state};
+use maquette_libvirt::{Client, Seen, observe};
 
 use crate::cli;
+use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::load::Loaded;
-use crate::workspace::{self, Workspace};
-use crate::{print, render};
-
-/// libvirt's address on this machine.
-pub const URI: &str = "qemu:///system";
+use crate::{print, render, workspace};
 
 /// The hypervisor as it was found.
 pub struct Hypervisor {
@@ -27,32 +28,61 @@ pub struct Hypervisor {
     pub facts: facts::Facts,
     /// What it lacks.
     pub preparation: Plan,
-    /// The connection, if libvirt answers.
+    /// The connection to libvirt, if that answers.
     pub client: Option<Client>,
+    /// What libvirt knows, if it answers.
+    pub seen: Option<Seen>,
+}
+
+impl Hypervisor {
+    /// What is there, as far as the environment is concerned.
+    pub fn observed(&self) -> Observed {
+        let facts = &self.facts;
+        let seen = self.seen.clone();
+        seen.map_or_else(Observed::default, |s| s.on_host(&facts.routes, &facts.interfaces))
+    }
 }
 
 /// An environment that is planned.
 pub struct Planned {
     /// What it shall be.
     pub blueprint: Blueprint,
+    /// What is there.
+    pub observed: Observed,
     /// How it gets there.
     pub plan: Plan,
     /// Its key, new or kept.
     pub key: EnvironmentKey,
 }
 
+/// What an environment wants of the hypervisor's own settings.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// Whether any of its networks has IPv6.
+    pub ipv6: bool,
+    /// Time zone for the hypervisor.
+    pub timezone: Option<String>,
+}
+
 /// Checks all that can be checked without touching anything: the input as such.
-pub fn check(loaded: &mut Loaded) -> Result<(), Failure> {
+pub fn check(loaded: &mut Loaded) -> Result<Wishes, Failure> {
+    let settings = &loaded.request.settings;
+    let remote = loaded.host.is_remote();
     let allocation = Allocation {
-        net: loaded.request.settings.net_subnet.unwrap_or(Allocation::UNPREFIXED.net),
-        data_net: loaded.request.settings.data_subnet.unwrap_or(Allocation::UNPREFIXED.data_net),
+        net: settings.net_subnet.unwrap_or(Allocation::UNPREFIXED.net),
+        data_net: settings.data_subnet.unwrap_or(Allocation::UNPREFIXED.data_net),
     };
-    let mut diags = std::mem::take(&mut loaded.diags);
+    // The machine somebody sits at keeps its time zone.
+    let mut wishes = Wishes { ipv6: false, timezone: settings.timezone.clone().filter(|_| remote) };
+    let fresh = loaded.diags.fresh();
+    let mut diags = std::mem::replace(&mut loaded.diags, fresh);
     if let Some(topology) = topology::compile(&loaded.request, allocation, &mut diags) {
         topology::lint(&topology, &mut diags);
-        check_images(&topology, &mut diags);
+        check_images(&topology, remote, &mut diags);
+        wishes.ipv6 = topology.networks.iter().any(|n| n.ipv6.is_some());
     }
-    finish(diags, &loaded.sources)
+    finish(diags, &loaded.sources)?;
+    Ok(wishes)
 }
 
 /// Stops at errors; shows warnings.
@@ -83,7 +113,7 @@ fn image_error(error: &image::SourceError) -> Diagnostic {
     }
 }
 
-fn check_images(topology: &Topology, diags: &mut Diagnostics) {
+fn check_images(topology: &Topology, remote: bool, diags: &mut Diagnostics) {
     let built = workspace::built_images();
     for word in blueprint::image_sources(topology) {
         match Source::parse(&word, &built) {
@@ -94,32 +124,32 @@ fn check_images(topology: &Topology, diags: &mut Diagnostics) {
                 )
                 .help("a word with a `/` is a path; names are listed by `maquette image list`"),
             ),
+            Ok(Source::Url(url)) if !remote && url.starts_with("file:///") => {
+                let message = format!("there is no image {}", &url["file://".len()..]);
+                diags.push(Diagnostic::error("image::unusable", message));
+            }
             Ok(_) => {}
             Err(error) => diags.push(image_error(&error)),
         }
     }
 }
 
-/// Looks at the hypervisor and plans its preparation.
-pub fn hypervisor(pool: &Pool) -> Result<Hypervisor, Failure> {
-    let host = Local;
-    let facts =
-        facts::gather(&host).map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
-    let missing = match facts.os.family() {
-        Some(family) => host::missing(&host, family),
-        None => Vec::new(),
-    };
-    let client = Client::open(URI).ok();
-    let libvirt = match (&client, daemons::detect(&host)) {
+/// Looks at the hypervisor and plans its preparation. Its own side and libvirt are asked at the same
+/// time, since either takes several round trips.
+pub fn hypervisor(
+    connection: &Connection,
+    environment: &EnvName,
+    pool: &Pool,
+    wishes: &Wishes,
+) -> Result<Hypervisor, Failure> {
+    let hypervisor = find(connection, environment, pool)?;
+    let facts = &hypervisor.facts;
+    let libvirt = match (&hypervisor.client, &facts.daemons) {
         (Some(_), _) => LibvirtState::Running,
-        (None, daemons::Daemons::Missing) => LibvirtState::Missing,
+        (None, Daemons::Missing) => LibvirtState::Missing,
         (None, _) => LibvirtState::Stopped,
     };
-    let pool_state = match &client {
-        Some(client) => pool_state(client, &pool.name)
-            .map_err(|e| Failure::because("cannot look at the storage pool", &e))?,
-        None => PoolState::Unknown,
-    };
+    let pool_state = hypervisor.seen.as_ref().map_or(PoolState::Unknown, |s| s.pool.clone());
     if let PoolState::Active(path) | PoolState::Inactive(path) = &pool_state
         && path.trim_end_matches('/') != pool.path
     {
@@ -132,19 +162,85 @@ pub fn hypervisor(pool: &Pool) -> Result<Hypervisor, Failure> {
         diags.push(diagnostic);
         return Err(Failure::Input(diags, Sources::default()));
     }
-    let host_facts = HostFacts { kvm_closed: facts.kvm_closed, libvirt, pool: pool_state };
-    let needs = Needs { pool: pool.clone(), missing_packages: missing };
+    let low = |limits: &facts::SshLimits| {
+        limits.drop_ins && limits.sessions.min(limits.startups) < settings::SESSIONS
+    };
+    let nested = facts.nested.as_ref().filter(|(_, on)| !on && facts.record.nested.is_none());
+    let listening = facts.router_interfaces.iter().filter(|(_, value)| value == "1");
+    let host_facts = HostFacts {
+        kvm_closed: facts.kvm_closed(),
+        libvirt,
+        pool: pool_state,
+        ssh_limits_low: facts.sshd.as_ref().is_some_and(low),
+        nested_off: nested.map(|(module, _)| module.clone()).filter(|_| facts.kvm.is_ok()),
+        router_interfaces: listening.map(|(name, _)| name.clone()).collect(),
+        timezone: facts.timezone.clone(),
+    };
+    let needs = Needs {
+        pool: pool.clone(),
+        missing_packages: facts.missing.clone(),
+        ipv6: wishes.ipv6,
+        timezone: wishes.timezone.clone(),
+    };
     let preparation = plan::prepare(&host_facts, &needs);
-    Ok(Hypervisor { facts, preparation, client })
+    Ok(Hypervisor { preparation, ..hypervisor })
+}
+
+/// What a hypervisor is called above its plan.
+pub fn title(facts: &facts::Facts) -> String {
+    format!("hypervisor {}, {}", facts.name, facts.os.name)
+}
+
+/// Looks at the hypervisor, and plans nothing.
+pub fn find(
+    connection: &Connection,
+    environment: &EnvName,
+    pool: &Pool,
+) -> Result<Hypervisor, Failure> {
+    let host = connection.host.as_ref();
+    let (facts, libvirt) = std::thread::scope(|scope| {
+        let libvirt = scope.spawn(|| {
+            let client = Client::open(&connection.uri).ok()?;
+            let seen = observe(&client, environment, &pool.name);
+            Some((client, seen))
+        });
+        let facts = facts::gather(host, connection.reach());
+        (facts, libvirt.join().ok().flatten())
+    });
+    let failed = |e: &dyn std::error::Error| Failure::because("cannot look at the hypervisor", e);
+    let facts = facts.map_err(|e| failed(&e))?;
+    let (client, seen) = match libvirt {
+        Some((client, seen)) => (Some(client), Some(seen.map_err(|e| failed(&e))?)),
+        None => (None, None),
+    };
+    Ok(Hypervisor { facts, preparation: Plan::default(), client, seen })
+}
+
+/// Finds a hypervisor that must have libvirt running.
+pub fn running(
+    connection: &Connection,
+    environment: &EnvName,
+    pool: &Pool,
+) -> Result<Hypervisor, Failure> {
+    let hypervisor = find(connection, environment, pool)?;
+    if hypervisor.client.is_some() {
+        return Ok(hypervisor);
+    }
+    // The reason was not kept, since it is none where libvirt is still to be installed.
+    let mut error = StepError::new(format!("cannot connect to libvirt at {}", connection.label));
+    if let Err(why) = Client::open(&connection.uri) {
+        error = error.because(&why);
+    }
+    Err(Failure::Failed(error.hint("`maquette up` installs and starts it")))
 }
 
 /// How guests are run, with one warning where that is slower than one would expect.
 /// No warning where there is no node to be slow.
-pub fn virt_type(asked: cli::VirtType, facts: &facts::Facts, any_nodes: bool) -> VirtType {
+pub fn virt_type(asked: cli::VirtType, facts: &facts::Facts, quiet: bool) -> VirtType {
     match (asked, &facts.kvm) {
         (cli::VirtType::Kvm, _) | (cli::VirtType::Auto, Ok(())) => VirtType::Kvm,
         (cli::VirtType::Qemu, _) => VirtType::Qemu,
-        (cli::VirtType::Auto, Err(_)) if !any_nodes => VirtType::Qemu,
+        (cli::VirtType::Auto, Err(_)) if quiet => VirtType::Qemu,
         (cli::VirtType::Auto, Err(why)) => {
             print::talk(&format!(
                 "warning: guests run under QEMU's emulation, several times slower than KVM: {why}"
@@ -163,29 +259,26 @@ pub fn boots(facts: &facts::Facts, virt: VirtType) -> usize {
     }
 }
 
-/// What is on the hypervisor.
+/// What is on the hypervisor now.
 pub fn look(
     hypervisor: &Hypervisor,
-    environment: &maquette_core::names::EnvName,
+    environment: &EnvName,
     pool: &str,
 ) -> Result<Observed, Failure> {
     let facts = &hypervisor.facts;
     match &hypervisor.client {
-        Some(client) => observe(client, environment, pool, &facts.routes, &facts.interfaces)
+        Some(client) => observe(client, environment, pool)
+            .map(|seen| seen.on_host(&facts.routes, &facts.interfaces))
             .map_err(|e| Failure::because("cannot look at the hypervisor", &e)),
         None => Ok(Observed::default()),
     }
 }
 
 /// Makes the plan.
-pub fn plan(
-    loaded: &mut Loaded,
-    hypervisor: &Hypervisor,
-    workspace: &Workspace,
-) -> Result<Planned, Failure> {
-    let Request { settings, .. } = &loaded.request;
-    let observed = look(hypervisor, &settings.environment, &settings.pool_name)?;
-    let mut diags = Diagnostics::default();
+pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor) -> Result<Planned, Failure> {
+    let workspace = &loaded.workspace;
+    let observed = hypervisor.observed();
+    let mut diags = loaded.diags.fresh();
     let Some(topology) = blueprint::choose(&loaded.request, &observed, &mut diags) else {
         return Err(Failure::Input(diags, loaded.sources.clone()));
     };
@@ -198,9 +291,10 @@ pub fn plan(
         .map_err(|e| Failure::because("cannot use the environment's key", &e))?;
     // The key is whole, so deriving from it cannot fail; should it, the host key is never matched.
     let host_keys = |name: &str, uuid| key.host_public(name, uuid).unwrap_or_default();
+    let quiet = !loaded.options.validate || topology.roles.iter().all(|r| r.count == 0);
     let context = Context {
         observed: &observed,
-        virt: virt_type(loaded.virt, &hypervisor.facts, topology.roles.iter().any(|r| r.count > 0)),
+        virt: virt_type(loaded.options.virt, &hypervisor.facts, quiet),
         images: &images,
         authorized_key: key.public(),
         host_keys: &host_keys,
@@ -211,12 +305,21 @@ pub fn plan(
     if diags.has_errors() {
         return Err(Failure::Input(diags, loaded.sources.clone()));
     }
+    let facts = &hypervisor.facts;
+    let capacity = Capacity {
+        cpus: facts.cpus,
+        available_mib: facts.available_mib,
+        resident_mib: &facts.resident_mib,
+    };
+    let mut diags = Diagnostics::default();
+    capacity::check(&blueprint, &observed, &capacity, loaded.options.overcommit, &mut diags);
+    finish(diags, &Sources::default())?;
     let private = |node: &blueprint::Node| {
         key.host_private(&node.name, node.uuid)
             .unwrap_or_else(|_| maquette_core::guest::Secret::new(""))
     };
     let plan = plan::create(&blueprint, &observed, &private);
-    Ok(Planned { blueprint, plan, key })
+    Ok(Planned { blueprint, observed, plan, key })
 }
 
 /// Volume names of all base images. An image that nodes of this environment were made from keeps
@@ -274,7 +377,31 @@ fn check_size(topology: &Topology, word: &str, size: Option<u64>, diags: &mut Di
     }
 }
 
-/// The machine that everything is built on.
-pub fn host() -> &'static dyn Host {
-    &Local
+/// Reads further certificate authorities: files here, and addresses.
+pub fn authorities(words: &[String]) -> Result<Option<String>, Failure> {
+    let mut all = String::new();
+    for word in words {
+        let text = if word.contains("://") {
+            let command = Command::new("curl").args([
+                "--fail",
+                "--silent",
+                "--show-error",
+                "--location",
+                "--",
+                word,
+            ]);
+            host::check(&Local, &command)
+                .map_err(|e| Failure::because(format!("cannot download `{word}`"), &e))?
+        } else {
+            std::fs::read_to_string(word)
+                .map_err(|e| Failure::because(format!("cannot read `{word}`"), &e))?
+        };
+        if !text.contains("-----BEGIN CERTIFICATE-----") {
+            let message = format!("`{word}`, given with --tls-ca, holds no certificate in PEM");
+            return Err(Failure::Failed(StepError::new(message)));
+        }
+        all.push_str(text.trim_end());
+        all.push('\n');
+    }
+    Ok((!all.is_empty()).then_some(all))
 }

@@ -1,6 +1,8 @@
 //! The only place that writes to the terminal: results to standard output, talk to standard error.
 //! Colour goes only where a terminal takes it, and never where `NO_COLOR` is set.
 
+use crate::failure::Failure;
+
 /// Prints a result. A reader that has gone away (`| head`) is not an error.
 pub fn result(text: &str) {
     use std::io::Write;
@@ -14,4 +16,14 @@ pub fn result(text: &str) {
 /// Prints a remark.
 pub fn talk(text: &str) {
     anstream::eprintln!("{text}");
+}
+
+/// Asks a question at the terminal; anything but a yes is a no.
+pub fn ask(question: &str) -> Result<bool, Failure> {
+    talk(&format!("{question} [y/N]"));
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|e| Failure::because("cannot read the answer", &e))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

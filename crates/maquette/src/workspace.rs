@@ -4,6 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use maquette_core::names::EnvName;
+use maquette_engine::keys::write_private;
+use serde_json::{Value, json};
+
+use crate::connection::HostArgs;
 
 /// The directory with an environment's outputs.
 #[derive(Debug, Clone)]
@@ -32,16 +36,41 @@ pub fn built_images() -> PathBuf {
         .join("maquette/images")
 }
 
+/// Where downloads are kept that a hypervisor could not make itself.
+pub fn downloads() -> PathBuf {
+    xdg("XDG_CACHE_HOME", ".cache")
+        .unwrap_or_else(|| PathBuf::from("/var/cache"))
+        .join("maquette/downloads")
+}
+
+/// What a workspace remembers of its environment, so that commands need not be told again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// The environment's prefix, if it has one.
+    pub prefix: Option<String>,
+    /// The hypervisor.
+    pub host: HostArgs,
+    /// Storage pool.
+    pub pool_name: Option<String>,
+    /// Its directory.
+    pub pool_path: Option<String>,
+}
+
+/// File in a workspace with what is [`Saved`].
+pub const SAVED: &str = "maquette.json";
+
 impl Workspace {
-    /// The workspace of an environment, or the one that the user named.
-    pub fn locate(named: Option<&Path>, environment: &EnvName) -> Self {
-        let path = match named {
-            Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.into()),
-            None => xdg("XDG_DATA_HOME", ".local/share")
-                .unwrap_or_else(|| PathBuf::from("."))
-                .join("maquette/workspaces")
-                .join(environment.to_string()),
-        };
+    /// The directory that the user named.
+    pub fn at(path: &Path) -> Self {
+        Self { path: std::path::absolute(path).unwrap_or_else(|_| path.into()) }
+    }
+
+    /// The directory of an environment.
+    pub fn of(environment: &EnvName) -> Self {
+        let path = xdg("XDG_DATA_HOME", ".local/share")
+            .unwrap_or_else(|| PathBuf::from("."))
+            .join("maquette/workspaces")
+            .join(environment.to_string());
         Self { path }
     }
 
@@ -55,5 +84,40 @@ impl Workspace {
         use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
         std::fs::set_permissions(&self.path, std::fs::Permissions::from_mode(0o700))
+    }
+
+    /// What it remembers; none if it never held an environment.
+    pub fn saved(&self) -> Option<Saved> {
+        let text = std::fs::read_to_string(self.file(SAVED)).ok()?;
+        let value: Value = serde_json::from_str(&text).ok()?;
+        let text = |value: &Value| value.as_str().map(String::from);
+        let host = &value["hypervisor"];
+        Some(Saved {
+            prefix: text(&value["prefix"]),
+            host: HostArgs {
+                address: text(&host["address"]),
+                user: text(&host["user"]),
+                key: text(&host["key"]).map(PathBuf::from),
+                fingerprint: None,
+            },
+            pool_name: text(&value["pool_name"]),
+            pool_path: text(&value["disk_pool"]),
+        })
+    }
+
+    /// Remembers the environment.
+    pub fn save(&self, saved: &Saved) -> io::Result<()> {
+        let value = json!({
+            "schema": 1,
+            "prefix": saved.prefix,
+            "hypervisor": {
+                "address": saved.host.address,
+                "user": saved.host.user,
+                "key": saved.host.key.as_ref().map(|k| k.display().to_string()),
+            },
+            "pool_name": saved.pool_name,
+            "disk_pool": saved.pool_path,
+        });
+        write_private(&self.file(SAVED), format!("{value:#}\n").as_bytes())
     }
 }

@@ -23,7 +23,7 @@ pub fn choose(request: &Request, observed: &Observed, diags: &mut Diagnostics) -
     }
     let mut first = None;
     for candidate in Allocation::candidates().map(fixed) {
-        let mut own = Diagnostics::default();
+        let mut own = diags.fresh();
         let topology = compile(request, candidate, &mut own);
         let free = topology.as_ref().is_some_and(|t| taken(t, observed).is_none());
         if free || own.has_errors() {

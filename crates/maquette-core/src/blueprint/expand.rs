@@ -55,6 +55,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
             path: topology.settings.pool_path.clone(),
         },
         images: images.into_iter().collect(),
+        refresh_images: topology.settings.force_image_download,
         networks,
         nodes,
     }

@@ -50,6 +50,99 @@ pub struct Readiness {
     pub host_key: String,
 }
 
+/// A setting of the hypervisor itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// Higher limits of the SSH server.
+    SshLimits,
+    /// Nested virtualisation.
+    Nested {
+        /// `kvm_intel` or `kvm_amd`.
+        module: String,
+    },
+    /// Listening to router advertisements although it forwards.
+    RouterAdverts {
+        /// Interfaces with a default route.
+        interfaces: Vec<String>,
+    },
+    /// Time zone.
+    Timezone {
+        /// Its name.
+        zone: String,
+    },
+}
+
+impl Setting {
+    /// What it is called.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::SshLimits => "the SSH server's limits",
+            Self::Nested { .. } => "nested virtualisation",
+            Self::RouterAdverts { .. } => "IPv6 router advertisements",
+            Self::Timezone { .. } => "the time zone",
+        }
+    }
+}
+
+/// Something that preparation has changed, with what it was before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undo {
+    /// Undefine a storage pool; its files stay.
+    Pool {
+        /// Its name.
+        name: String,
+    },
+    /// Stop libvirt's daemons.
+    Daemons,
+    /// Remove packages.
+    Packages {
+        /// Their names.
+        packages: Vec<String>,
+    },
+    /// Mode and group of `/dev/kvm`.
+    Kvm {
+        /// Mode, octal.
+        mode: String,
+        /// Group.
+        group: String,
+    },
+    /// Remove the SSH server's drop-in.
+    SshLimits,
+    /// Remove the module's option.
+    Nested,
+    /// Put `accept_ra` back.
+    RouterAdverts {
+        /// Interface and value.
+        interfaces: Vec<(String, String)>,
+    },
+    /// Put the time zone back.
+    Timezone {
+        /// Its name.
+        zone: String,
+    },
+}
+
+impl Undo {
+    /// Name and detail, for people.
+    pub fn describe(&self) -> (String, String) {
+        let (name, detail) = match self {
+            Self::Pool { name } => (format!("pool {name}"), "undefine it; files stay".into()),
+            Self::Daemons => ("libvirt".into(), "stop its daemons".into()),
+            Self::Packages { packages } => ("packages".into(), packages.join(", ")),
+            Self::Kvm { mode, group } => ("/dev/kvm".into(), format!("mode {mode}, group {group}")),
+            Self::SshLimits => ("sshd".into(), "remove the drop-in".into()),
+            Self::Nested => ("nested".into(), "remove the module's option".into()),
+            Self::RouterAdverts { interfaces } => {
+                let all: Vec<String> =
+                    interfaces.iter().map(|(i, v)| format!("{v} on {i}")).collect();
+                ("ipv6".into(), format!("accept_ra {}", all.join(", ")))
+            }
+            Self::Timezone { zone } => ("timezone".into(), zone.clone()),
+        };
+        (name, detail)
+    }
+}
+
 /// One effect, with all the data it needs. Doing it twice changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -62,6 +155,10 @@ pub enum Action {
     OpenKvm,
     /// Start libvirt's daemons.
     StartDaemons,
+    /// Change a setting of the hypervisor.
+    Apply(Setting),
+    /// Put something back as it was before preparation.
+    Undo(Undo),
     /// Define, build and start the storage pool.
     EnsurePool(Pool),
     /// Bring a base image into the pool's cache.
@@ -188,6 +285,8 @@ impl Action {
             Self::InstallPackages { packages } => format!("install {}", packages.join(", ")),
             Self::OpenKvm => "open /dev/kvm to group kvm".into(),
             Self::StartDaemons => "start libvirt".into(),
+            Self::Apply(setting) => format!("set {}", setting.name()),
+            Self::Undo(undo) => format!("restore {}", undo.describe().0),
             Self::EnsurePool(pool) => format!("start pool {}", pool.name),
             Self::FetchImage { image, .. } => format!("fetch image {}", image.source),
             Self::DefineNetwork { network, .. } => format!("define network {}", network.name),
@@ -216,6 +315,8 @@ impl Action {
             Self::InstallPackages { .. } => "install-packages",
             Self::OpenKvm => "open-kvm",
             Self::StartDaemons => "start-daemons",
+            Self::Apply(_) => "apply-setting",
+            Self::Undo(_) => "restore",
             Self::EnsurePool(_) => "ensure-pool",
             Self::FetchImage { .. } => "fetch-image",
             Self::DefineNetwork { .. } => "define-network",
@@ -241,6 +342,8 @@ impl Action {
             Self::InstallPackages { .. }
             | Self::OpenKvm
             | Self::StartDaemons
+            | Self::Apply(_)
+            | Self::Undo(_)
             | Self::EnsurePool(_) => Lane::Host,
             Self::FetchImage { .. } => Lane::Fetch,
             Self::CreateVolume { .. }

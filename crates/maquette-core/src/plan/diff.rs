@@ -256,7 +256,8 @@ impl Planner<'_> {
 
     fn images(&mut self, fates: &Fates) {
         for image in &self.blueprint.images {
-            if self.observed.has_volume(&self.blueprint.pool, &image.volume) {
+            let there = self.observed.has_volume(&self.blueprint.pool, &image.volume);
+            if there && !self.blueprint.refresh_images {
                 self.change(Op::Keep, "image", &image.volume, image.source.clone(), "");
                 continue;
             }
@@ -274,8 +275,12 @@ impl Planner<'_> {
             if disks.count() == 0 {
                 continue;
             }
-            let reason = "it is not in the pool yet";
-            self.change(Op::Create, "image", &image.volume, image.source.clone(), reason);
+            let (op, reason) = if there {
+                (Op::Update, "--force-image-download asks for it again")
+            } else {
+                (Op::Create, "it is not in the pool yet")
+            };
+            self.change(op, "image", &image.volume, image.source.clone(), reason);
             let fetch = Action::FetchImage {
                 image: image.clone(),
                 pool: self.blueprint.pool.clone(),

@@ -1,6 +1,6 @@
 //! What a hypervisor lacks before anything can be built on it.
 
-use super::{Action, Builder, Change, Op, Plan};
+use super::{Action, Builder, Change, Op, Plan, Setting, Undo};
 use crate::blueprint::Pool;
 
 /// What is known of the hypervisor before libvirt is asked.
@@ -12,6 +12,14 @@ pub struct HostFacts {
     pub libvirt: LibvirtState,
     /// The storage pool; unknown as long as libvirt cannot be asked.
     pub pool: PoolState,
+    /// Whether the SSH server would refuse some of the connections that Ansible opens.
+    pub ssh_limits_low: bool,
+    /// The KVM module that could do nested virtualisation and does not.
+    pub nested_off: Option<String>,
+    /// Interfaces with an IPv6 default route that is lost once the hypervisor forwards.
+    pub router_interfaces: Vec<String>,
+    /// Time zone.
+    pub timezone: Option<String>,
 }
 
 /// State of libvirt's daemons.
@@ -45,6 +53,39 @@ pub struct Needs {
     pub pool: Pool,
     /// Packages that are missing, in the family's names.
     pub missing_packages: Vec<String>,
+    /// Whether any network has IPv6.
+    pub ipv6: bool,
+    /// Time zone that the hypervisor shall have.
+    pub timezone: Option<String>,
+}
+
+type Wanted = (&'static str, String, &'static str, Setting);
+
+/// Settings of the hypervisor's own that differ from what is needed.
+fn settings(facts: &HostFacts, needs: &Needs) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    if facts.ssh_limits_low {
+        let detail = "MaxSessions 100, MaxStartups 100:30:100, in a drop-in".to_string();
+        let reason = "Ansible opens a connection through the hypervisor for each node";
+        all.push(("sshd", detail, reason, Setting::SshLimits));
+    }
+    if let Some(module) = &facts.nested_off {
+        let detail = format!("{module} nested=1");
+        let setting = Setting::Nested { module: module.clone() };
+        all.push(("nested", detail, "nodes cannot use KVM themselves", setting));
+    }
+    if needs.ipv6 && !facts.router_interfaces.is_empty() {
+        let detail = format!("accept_ra 2 on {}", facts.router_interfaces.join(", "));
+        let setting = Setting::RouterAdverts { interfaces: facts.router_interfaces.clone() };
+        all.push(("ipv6", detail, "forwarding would cost it its own default route", setting));
+    }
+    if let Some(zone) = needs.timezone.as_ref().filter(|z| facts.timezone.as_ref() != Some(*z)) {
+        let before = facts.timezone.as_deref().unwrap_or("unknown");
+        let detail = format!("{before} → {zone}");
+        let setting = Setting::Timezone { zone: zone.clone() };
+        all.push(("timezone", detail, "as asked for with --topology-timezone", setting));
+    }
+    all
 }
 
 /// Plans the preparation; empty where there is nothing to prepare.
@@ -82,6 +123,25 @@ pub fn prepare(facts: &HostFacts, needs: &Needs) -> Plan {
     if let Some(reason) = reason {
         change(Op::Create, &format!("pool {}", needs.pool.name), needs.pool.path.clone(), reason);
         builder.add(Action::EnsurePool(needs.pool.clone()), last, reason);
+    }
+    for (name, detail, reason, setting) in settings(facts, needs) {
+        change(Op::Update, name, detail, reason);
+        builder.add(Action::Apply(setting), [], reason);
+    }
+    Plan { changes, steps: builder.finish() }
+}
+
+/// Plans to undo what preparation has changed; `undo` is in the order in which it can be done.
+pub fn restore(undo: Vec<Undo>) -> Plan {
+    let mut builder = Builder::default();
+    let mut changes = Vec::new();
+    let mut last = Vec::new();
+    let reason = "preparation has changed it";
+    for part in undo {
+        let (name, detail) = part.describe();
+        let (kind, reason) = ("host", reason.to_string());
+        changes.push(Change { op: Op::Delete, kind, name, detail, reason: reason.clone() });
+        last = vec![builder.add(Action::Undo(part), last, reason)];
     }
     Plan { changes, steps: builder.finish() }
 }

@@ -1,9 +1,9 @@
-//! The only file that knows the YAML library.
+//! Reading YAML: the library's nodes become ours.
 
 use saphyr::{MarkedYaml, YamlData, YamlLoader};
 use saphyr_parser::{Parser, ScalarStyle, ScanError};
 
-use super::{Entry, Node, SourceId, Sources, Span, Value};
+use super::{Entry, Node, Plain, SourceId, Sources, Span, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// Deepest nesting that is read; topology files use five.
@@ -47,6 +47,58 @@ fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, ScanError> {
         Some(error) => Err(error.clone()),
         None => Ok(loader.into_documents()),
     }
+}
+
+/// Reads one YAML document into values without places.
+pub(super) fn plain(text: &str) -> Result<Plain, String> {
+    let documents = load(text).map_err(|e| {
+        let line = e.marker().line();
+        format!("line {line}: this is not YAML: {}", e.info())
+    })?;
+    match documents.as_slice() {
+        [] => Ok(Plain::Null),
+        [one] => plain_node(one, 0),
+        _ => Err("the file holds more than one document".into()),
+    }
+}
+
+fn plain_node(yaml: &MarkedYaml<'_>, depth: usize) -> Result<Plain, String> {
+    if depth > MAX_DEPTH {
+        return Err("the file is nested too deeply".into());
+    }
+    Ok(match &yaml.data {
+        YamlData::Representation(text, ScalarStyle::Plain, _) => Plain::scalar(text),
+        YamlData::Representation(text, _, _) => Plain::text(text.as_ref()),
+        YamlData::Value(_) | YamlData::Alias(_) | YamlData::BadValue => Plain::Null,
+        YamlData::Tagged(_, inner) => plain_node(inner, depth + 1)?,
+        YamlData::Sequence(list) => {
+            Plain::List(list.iter().map(|n| plain_node(n, depth + 1)).collect::<Result<_, _>>()?)
+        }
+        YamlData::Mapping(map) => {
+            let mut written = Plain::map();
+            let mut merged = Plain::map();
+            for (key, value) in map {
+                let YamlData::Representation(name, _, _) = &key.data else {
+                    return Err(format!(
+                        "line {}: a key must be a single word",
+                        key.span.start.line()
+                    ));
+                };
+                let value = plain_node(value, depth + 1)?;
+                match (name.as_ref(), value) {
+                    ("<<", Plain::List(all)) => all.into_iter().for_each(|one| merged.merge(one)),
+                    ("<<", one) => merged.merge(one),
+                    (name, value) => *written.place(&[name])? = value,
+                }
+            }
+            // What is written out replaces what is merged in, key by key.
+            match (&mut merged, written) {
+                (Plain::Map(into), Plain::Map(from)) => into.extend(from),
+                (into, from) => *into = from,
+            }
+            merged
+        }
+    })
 }
 
 fn syntax_error(reader: &Reader<'_>, text: &str, error: &ScanError) -> Diagnostic {

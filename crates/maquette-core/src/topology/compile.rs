@@ -108,9 +108,36 @@ fn vswitch_type(request: &Request) -> String {
         .into()
 }
 
+/// Variables that put a playbook of the user's in the place of a stage.
+const INJECTION: [&str; 10] = [
+    "provision_cleanup",
+    "provision_playbook",
+    "provision_pre",
+    "validate_hypervisor",
+    "prepare_hypervisor",
+    "provision_networks",
+    "provision_vms",
+    "provision_user",
+    "provision_vms_timezone",
+    "provision_post",
+];
+
+/// Variables that are read here or later.
+const SETTINGS: [&str; 6] = [
+    "override",
+    "provision",
+    "vm_shutdown_timeout",
+    "vm_startup_timeout",
+    "install",
+    "provison_virsh_network_name",
+];
+
 fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Diagnostics) {
+    // Playbooks of the user's own read whatever they like.
+    let playbooks = request.extra.entries().iter().any(|e| INJECTION.contains(&e.key.as_str()));
     for entry in request.extra.entries() {
-        if entry.key != "override" && entry.key != "provision" {
+        let known = SETTINGS.contains(&entry.key.as_str());
+        if !known && !playbooks {
             diags.push(
                 Diagnostic::warning("extra::unused", format!("`{}` has no effect", entry.key))
                     .at(entry.key_span, "")

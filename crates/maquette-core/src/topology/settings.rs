@@ -101,6 +101,8 @@ pub struct Settings {
     pub environment: EnvName,
     /// Base image of nodes with an operating system, as given: URL, path or catalogue name.
     pub image: Option<String>,
+    /// Whether images that are there are downloaded again.
+    pub force_image_download: bool,
     /// Where appliance images come from (`--image-mirror-url`).
     pub mirror_url: String,
     /// User made on every deployed node.
@@ -129,6 +131,7 @@ impl Default for Settings {
         Self {
             environment: EnvName::default(),
             image: None,
+            force_image_download: false,
             mirror_url: String::new(),
             username: "cloud-user".into(),
             timezone: None,

@@ -129,6 +129,8 @@ fn perform(seen: &mut Observed, action: &Action) {
         Action::InstallPackages { .. }
         | Action::OpenKvm
         | Action::StartDaemons
+        | Action::Apply(_)
+        | Action::Undo(_)
         | Action::EnsurePool(_) => {}
         Action::FetchImage { image, pool, .. } => {
             seen.volumes.entry(pool.name.clone()).or_default().insert(image.volume.clone());

@@ -30,7 +30,7 @@ impl Backend for Notes {
     }
 
     fn lanes(&self) -> Lanes {
-        Lanes::new(2)
+        Lanes::new(2, false)
     }
 }
 
@@ -90,7 +90,7 @@ fn a_cancelled_run_begins_nothing_more() {
             self.1.perform(action, context)
         }
         fn lanes(&self) -> Lanes {
-            Lanes::new(1)
+            Lanes::new(1, false)
         }
     }
     let cancelled = AtomicBool::new(false);
@@ -113,7 +113,7 @@ fn independent_steps_run_at_the_same_time() {
             Ok(())
         }
         fn lanes(&self) -> Lanes {
-            Lanes::new(1)
+            Lanes::new(1, false)
         }
     }
     let mut builder = Builder::default();

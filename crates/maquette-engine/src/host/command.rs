@@ -123,6 +123,12 @@ pub enum HostError {
         /// Its last words.
         stderr: String,
     },
+    /// The connection to the hypervisor is gone.
+    #[error("the connection to {address} was lost")]
+    Lost {
+        /// Its address.
+        address: String,
+    },
     /// A file could not be used.
     #[error("cannot {verb} {path}")]
     File {

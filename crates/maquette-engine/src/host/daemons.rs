@@ -16,15 +16,22 @@ pub enum Daemons {
 const MODULAR: &[&str] = &["virtqemud.socket", "virtnetworkd.socket", "virtstoraged.socket"];
 const MONOLITHIC: &[&str] = &["libvirtd.socket"];
 
-/// Finds out how daemons are started here.
-pub fn detect(host: &dyn Host) -> Daemons {
-    let monolithic = host.exists("/usr/sbin/libvirtd") || host.exists("/usr/bin/libvirtd");
-    let modular = host.exists("/usr/sbin/virtqemud") || host.exists("/usr/bin/virtqemud");
-    // <https://www.freedesktop.org/software/systemd/man/sd_booted.html>
-    let systemd = host.exists("/run/systemd/system");
+/// Paths that tell which daemons are installed.
+pub(super) const PATHS: &[&str] =
+    &["/usr/sbin/libvirtd", "/usr/bin/libvirtd", "/usr/sbin/virtqemud", "/usr/bin/virtqemud"];
+
+/// Tells how daemons are started, from the paths that exist and whether systemd runs
+/// (<https://www.freedesktop.org/software/systemd/man/sd_booted.html>) and has libvirtd enabled.
+pub(super) fn detect(
+    there: &dyn Fn(&str) -> bool,
+    systemd: bool,
+    libvirtd_enabled: bool,
+) -> Daemons {
+    let monolithic = there("/usr/sbin/libvirtd") || there("/usr/bin/libvirtd");
+    let modular = there("/usr/sbin/virtqemud") || there("/usr/bin/virtqemud");
     match (systemd, monolithic, modular) {
         (_, false, false) => Daemons::Missing,
-        (true, _, true) if !libvirtd_enabled(host) => Daemons::Systemd(MODULAR),
+        (true, _, true) if !libvirtd_enabled => Daemons::Systemd(MODULAR),
         (true, true, _) => Daemons::Systemd(MONOLITHIC),
         (true, false, true) => Daemons::Systemd(MODULAR),
         (false, true, _) => Daemons::Direct(vec!["virtlogd", "libvirtd"]),
@@ -34,14 +41,9 @@ pub fn detect(host: &dyn Host) -> Daemons {
     }
 }
 
-fn libvirtd_enabled(host: &dyn Host) -> bool {
-    let ask = Command::new("systemctl").args(["is-enabled", "--quiet", "libvirtd.socket"]);
-    host.run(&ask, &mut |_| {}).is_ok_and(|o| o.status == Some(0))
-}
-
 /// Starts them. A daemon that already runs is left alone.
-pub fn start(host: &dyn Host) -> Result<(), HostError> {
-    match detect(host) {
+pub fn start(host: &dyn Host, daemons: &Daemons) -> Result<(), HostError> {
+    match daemons {
         Daemons::Missing => Err(HostError::Failed {
             command: "libvirtd".into(),
             status: None,
@@ -55,7 +57,31 @@ pub fn start(host: &dyn Host) -> Result<(), HostError> {
         Daemons::Direct(programs) => {
             for program in programs {
                 if !is_running(host, program) {
-                    check(host, &Command::new(program).arg("--daemon"))?;
+                    check(host, &Command::new(*program).arg("--daemon"))?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Stops them; guests go on running.
+pub fn stop(host: &dyn Host, daemons: &Daemons) -> Result<(), HostError> {
+    match daemons {
+        Daemons::Missing => Ok(()),
+        Daemons::Systemd(units) => {
+            let services = units.iter().map(|u| u.replace(".socket", ".service"));
+            let command = Command::new("systemctl")
+                .args(["disable", "--now", "--quiet"])
+                .args(units.to_vec())
+                .args(services);
+            check(host, &command).map(|_| ())
+        }
+        Daemons::Direct(programs) => {
+            for program in programs.iter().rev() {
+                if let Some(pid) = pid(host, program) {
+                    let script = "kill \"$1\"; tail -f --pid \"$1\" /dev/null";
+                    check(host, &Command::script(script, [pid]))?;
                 }
             }
             Ok(())
@@ -66,12 +92,17 @@ pub fn start(host: &dyn Host) -> Result<(), HostError> {
 /// Whether a daemon's process, named in its pid file, is alive and is that daemon. One that has
 /// died and was never waited for still has an entry in `/proc`.
 fn is_running(host: &dyn Host, program: &str) -> bool {
+    pid(host, program).is_some()
+}
+
+fn pid(host: &dyn Host, program: &str) -> Option<String> {
     let pid = super::read_text(host, &format!("/run/{program}.pid")).unwrap_or_default();
     let pid = pid.trim();
     if pid.is_empty() || !pid.chars().all(|c| c.is_ascii_digit()) {
-        return false;
+        return None;
     }
-    is_alive(&super::read_text(host, &format!("/proc/{pid}/status")).unwrap_or_default(), program)
+    let status = super::read_text(host, &format!("/proc/{pid}/status")).unwrap_or_default();
+    is_alive(&status, program).then(|| pid.to_string())
 }
 
 fn is_alive(status: &str, program: &str) -> bool {

@@ -1,71 +1,179 @@
-//! What kind of machine the hypervisor is.
+//! What kind of machine the hypervisor is: one script, one round trip.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::family::OsRelease;
-use super::{Command, Host, HostError, check, read_text};
+use super::daemons::{self, Daemons};
+use super::family::{FAMILIES, Family, OsRelease};
+use super::probe::Sections;
+use super::record::Record;
+use super::{Command, Host, HostError, check};
 
 /// What kind of machine the hypervisor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
+    /// Host name.
+    pub name: String,
     /// Operating system.
     pub os: OsRelease,
     /// CPUs that are online.
     pub cpus: usize,
     /// Whether ordinary guests can use hardware virtualisation, and if not, why.
     pub kvm: Result<(), String>,
-    /// Whether `/dev/kvm` is there and only root may open it.
-    pub kvm_closed: bool,
+    /// Mode (octal) and group of `/dev/kvm`, if there is one.
+    pub kvm_device: Option<(String, String)>,
+    /// Nested virtualisation: the module and whether it is on; none without such a module.
+    pub nested: Option<(String, bool)>,
+    /// All memory in MiB.
+    pub memory_mib: u64,
+    /// Memory that could be used now without swapping, in MiB.
+    pub available_mib: u64,
+    /// What each running domain has really touched, in MiB.
+    pub resident_mib: BTreeMap<String, u64>,
     /// Subnets the host has routes to, with their interfaces.
     pub routes: Vec<(IpNet, String)>,
     /// Network interfaces of the host.
     pub interfaces: Vec<String>,
+    /// Packages of its family that are missing.
+    pub missing: Vec<String>,
+    /// How libvirt's daemons are started.
+    pub daemons: Daemons,
+    /// Interfaces with an IPv6 default route, each with its `accept_ra`.
+    pub router_interfaces: Vec<(String, String)>,
+    /// Time zone.
+    pub timezone: Option<String>,
+    /// Whether the firewall drops what is forwarded unless a rule says otherwise, as Docker sets it.
+    pub forward_drop: bool,
+    /// Limits of the SSH server; none if it was not asked.
+    pub sshd: Option<SshLimits>,
+    /// What earlier preparations have changed.
+    pub record: Record,
 }
 
+/// Limits of the SSH server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshLimits {
+    /// `MaxSessions`: sessions in one connection.
+    pub sessions: u32,
+    /// The first number of `MaxStartups`: unauthenticated connections before some are refused.
+    pub startups: u32,
+    /// Whether it reads drop-ins.
+    pub drop_ins: bool,
+}
+
+impl Facts {
+    /// Whether `/dev/kvm` is there and QEMU's user may not open it.
+    pub fn kvm_closed(&self) -> bool {
+        self.kvm_device.as_ref().is_some_and(|(mode, group)| closed(mode, group))
+    }
+
+    /// The family of its operating system.
+    pub fn family(&self) -> Option<&'static Family> {
+        self.os.family()
+    }
+}
+
+/// Whether the SSH server is part of what is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The hypervisor is this machine.
+    Local,
+    /// It is reached over SSH.
+    Remote,
+}
+
+const PROBE: &str = include_str!("../../assets/probe.sh");
+
 /// Finds out.
-pub fn gather(host: &dyn Host) -> Result<Facts, HostError> {
-    let cpuinfo = read_text(host, "/proc/cpuinfo")?;
-    Ok(Facts {
-        os: OsRelease::parse(&read_text(host, "/etc/os-release")?),
-        cpus: cpuinfo.lines().filter(|l| l.starts_with("processor")).count().max(1),
-        kvm: kvm(host.exists(KVM), &cpuinfo),
-        kvm_closed: host.exists(KVM) && kvm_closed(host)?,
-        routes: routes(&read_text(host, "/proc/net/route")?),
-        interfaces: interfaces(&read_text(host, "/proc/net/dev")?),
+pub fn gather(host: &dyn Host, reach: Reach) -> Result<Facts, HostError> {
+    let mut args = vec![if reach == Reach::Remote { "remote" } else { "local" }];
+    let mut paths: BTreeSet<&str> = daemons::PATHS.iter().copied().collect();
+    paths.extend(FAMILIES.iter().flat_map(|f| f.parts).flat_map(|p| p.paths));
+    args.extend(paths);
+    let text = check(host, &Command::script(PROBE, args))?;
+    Ok(read(&text))
+}
+
+/// Understands what the probe printed.
+pub fn read(text: &str) -> Facts {
+    let seen = Sections::parse(text);
+    let paths: BTreeSet<&str> = seen.lines("paths").collect();
+    let there = |path: &str| paths.contains(path);
+    let os = OsRelease::parse(seen.text("os"));
+    let missing = os.family().map_or(Vec::new(), |family| super::missing(family, &there));
+    let kvm_device = words(seen.text("kvm"));
+    let memory = |key: &str| {
+        let line = seen.lines("memory").find_map(|l| l.strip_prefix(key));
+        let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap_or(0) / 1024
+    };
+    let guests = seen.lines("guests").filter_map(|line| {
+        let (kib, name) = line.split_once(' ')?;
+        Some((name.to_string(), kib.parse::<u64>().ok()? / 1024))
+    });
+    let zone = seen.text("zone");
+    Facts {
+        name: seen.text("name").to_string(),
+        missing,
+        cpus: seen.text("cpus").parse().unwrap_or(1).max(1),
+        kvm: kvm(kvm_device.is_some(), seen.text("flags")),
+        kvm_device,
+        nested: seen
+            .lines("nested")
+            .find_map(words)
+            .map(|(module, value)| (module, value.starts_with(['Y', 'y', '1']))),
+        memory_mib: memory("MemTotal:"),
+        available_mib: memory("MemAvailable:"),
+        resident_mib: guests.collect(),
+        routes: routes(seen.text("routes")),
+        interfaces: interfaces(seen.text("devices")),
+        daemons: daemons::detect(&there, seen.yes("systemd"), seen.yes("monolithic")),
+        router_interfaces: seen.lines("router").filter_map(words).collect(),
+        timezone: (!zone.is_empty()).then(|| zone.to_string()),
+        forward_drop: seen.text("forward") == "-P FORWARD DROP",
+        sshd: limits(&seen),
+        record: Record::parse(seen.text("record")),
+        os,
+    }
+}
+
+/// Two words of a line.
+fn words(line: &str) -> Option<(String, String)> {
+    let mut words = line.split_whitespace();
+    Some((words.next()?.to_string(), words.next()?.to_string()))
+}
+
+fn limits(seen: &Sections) -> Option<SshLimits> {
+    let value = |key: &str| {
+        let line = seen.lines("sshd").find_map(|l| l.strip_prefix(key)?.strip_prefix(' '))?;
+        line.split(':').next()?.trim().parse().ok()
+    };
+    Some(SshLimits {
+        sessions: value("maxsessions")?,
+        startups: value("maxstartups")?,
+        drop_ins: !seen.text("include").is_empty(),
     })
 }
 
-const KVM: &str = "/dev/kvm";
+/// The device file of KVM.
+pub const KVM: &str = "/dev/kvm";
 
 /// QEMU runs as a member of group `kvm`.
-fn kvm_closed(host: &dyn Host) -> Result<bool, HostError> {
-    let text = check(host, &Command::new("stat").args(["-c", "%a %G", KVM]))?;
-    Ok(closed(&text))
-}
-
-/// From `MODE GROUP`, the mode in octal.
-fn closed(stat: &str) -> bool {
-    let (mode, group) = stat.trim().split_once(' ').unwrap_or_default();
+fn closed(mode: &str, group: &str) -> bool {
     let mode = u32::from_str_radix(mode, 8).unwrap_or(0);
     let all = mode & 0o006 == 0o006;
     let by_group = mode & 0o060 == 0o060 && group == "kvm";
     !all && !by_group
 }
 
-/// Gives group `kvm` access.
-pub fn open_kvm(host: &dyn Host) -> Result<(), HostError> {
-    check(host, &Command::script("chgrp kvm \"$1\"; chmod 0660 \"$1\"", [KVM])).map(|_| ())
-}
-
 /// A `/dev/kvm` alone says little: some machines offer one that only special guests can use. A CPU
 /// that shows neither `vmx` nor `svm` runs no ordinary guest.
-fn kvm(device: bool, cpuinfo: &str) -> Result<(), String> {
+fn kvm(device: bool, flags: &str) -> Result<(), String> {
     if !device {
         return Err("there is no /dev/kvm".into());
     }
-    let flags = cpuinfo.lines().find(|l| l.starts_with("flags")).unwrap_or_default();
     if flags.split_whitespace().any(|f| f == "vmx" || f == "svm") {
         Ok(())
     } else {
@@ -100,7 +208,17 @@ fn interfaces(table: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Local;
     use super::*;
+
+    #[test]
+    fn this_machine_can_be_asked() {
+        let facts = gather(&Local, Reach::Local).unwrap();
+        assert!(facts.memory_mib > 0 && facts.available_mib > 0);
+        assert!(facts.interfaces.iter().any(|i| i == "lo"));
+        assert!(!facts.name.is_empty());
+        assert!(facts.sshd.is_none());
+    }
 
     #[test]
     fn kvm_needs_a_device_and_a_cpu_that_can() {
@@ -112,10 +230,10 @@ mod tests {
 
     #[test]
     fn a_device_is_open_to_its_group_or_to_all() {
-        assert!(closed("600 root\n"));
-        assert!(closed("660 root\n"));
-        assert!(!closed("660 kvm\n"));
-        assert!(!closed("666 root\n"));
+        assert!(closed("600", "root"));
+        assert!(closed("660", "root"));
+        assert!(!closed("660", "kvm"));
+        assert!(!closed("666", "root"));
     }
 
     #[test]
@@ -127,5 +245,14 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].0.to_string(), "192.168.0.0/16");
         assert_eq!(found[0].1, "interface eth0");
+    }
+
+    /// Recorded on the systems that Maquette knows; what differs between them is what counts here.
+    #[test]
+    fn recorded_machines_are_understood() {
+        insta::glob!("probes/*.txt", |path| {
+            let facts = read(&std::fs::read_to_string(path).unwrap());
+            insta::assert_debug_snapshot!(facts);
+        });
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{self, Stdio};
+use std::time::Duration;
 
 use super::{Command, Host, HostError, Output};
 
@@ -13,33 +15,13 @@ pub struct Local;
 
 impl Host for Local {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
-        let failed = |source| HostError::Start { program: command.program.clone(), source };
-        let mut child = process::Command::new(&command.program)
+        let mut process = process::Command::new(&command.program);
+        process
             .args(&command.args)
             .envs(command.env.iter().map(|(k, v)| (k, v)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        let stdout = child.stdout.take();
-        let stderr = child.stderr.take();
-        let reader = std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            if let Some(mut pipe) = stdout {
-                // A broken pipe ends the output; the exit status tells the rest.
-                let _ = pipe.read_to_end(&mut bytes);
-            }
-            bytes
-        });
-        let stderr = stderr.map_or(String::new(), |pipe| lines(pipe, on_line));
-        let status = child.wait().map_err(failed)?;
-        let stdout = reader.join().unwrap_or_default();
-        Ok(Output {
-            status: status.code(),
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr,
-        })
+            .stdin(Stdio::null());
+        collect(&mut process, on_line)
+            .map_err(|source| HostError::Start { program: command.program.clone(), source })
     }
 
     fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {
@@ -74,18 +56,23 @@ impl Host for Local {
         };
         let mut source = File::open(from).map_err(failed("read", from))?;
         let mut target = File::create(to).map_err(failed("write", Path::new(to)))?;
-        let mut buffer = vec![0u8; 1 << 20];
-        let mut done = 0;
-        loop {
-            let count = source.read(&mut buffer).map_err(failed("read", from))?;
-            if count == 0 {
-                break;
-            }
-            target.write_all(&buffer[..count]).map_err(failed("write", Path::new(to)))?;
-            done += count as u64;
-            progress(done);
-        }
+        copy(&mut source, &mut target, progress).map_err(failed("write", Path::new(to)))?;
         target.sync_all().map_err(failed("write", Path::new(to)))
+    }
+
+    fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let failed = |source| HostError::File { verb: "write", path: path.into(), source };
+        if let Some(directory) = Path::new(path).parent() {
+            fs::create_dir_all(directory).map_err(failed)?;
+        }
+        let temporary = format!("{path}.new");
+        self.remove(&temporary)?;
+        let mut options = fs::OpenOptions::new();
+        let mut file =
+            options.write(true).create_new(true).mode(mode).open(&temporary).map_err(failed)?;
+        file.write_all(content).map_err(failed)?;
+        fs::rename(&temporary, path).map_err(failed)
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
@@ -96,6 +83,10 @@ impl Host for Local {
         })
     }
 
+    fn answers(&self, address: SocketAddr) -> bool {
+        TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+    }
+
     fn remove(&self, path: &str) -> Result<(), HostError> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -103,6 +94,51 @@ impl Host for Local {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Runs a process to its end.
+pub(super) fn collect(
+    process: &mut process::Command,
+    on_line: &mut dyn FnMut(&str),
+) -> std::io::Result<Output> {
+    let mut child = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let stdout = child.stdout.take();
+    let stderr = child.stderr.take();
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = stdout {
+            // A broken pipe ends the output; the exit status tells the rest.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    });
+    let stderr = stderr.map_or(String::new(), |pipe| lines(pipe, on_line));
+    let status = child.wait()?;
+    let stdout = reader.join().unwrap_or_default();
+    Ok(Output {
+        status: status.code(),
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr,
+    })
+}
+
+/// Copies to the end; `progress` hears the bytes done.
+pub(super) fn copy(
+    from: &mut dyn Read,
+    to: &mut dyn Write,
+    progress: &mut dyn FnMut(u64),
+) -> std::io::Result<()> {
+    let mut buffer = vec![0u8; 1 << 20];
+    let mut done = 0;
+    loop {
+        let count = from.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        to.write_all(&buffer[..count])?;
+        done += count as u64;
+        progress(done);
     }
 }
 

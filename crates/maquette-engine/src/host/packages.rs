@@ -1,16 +1,61 @@
 //! Installing what is missing.
 
+use std::collections::BTreeSet;
+
 use super::family::{Family, Manager};
 use super::{Command, Host, HostError, check};
 
-/// Packages of `family` that are missing.
-pub fn missing(host: &dyn Host, family: &Family) -> Vec<String> {
+/// Packages of `family` that are missing, by the paths that exist.
+pub fn missing(family: &Family, there: &dyn Fn(&str) -> bool) -> Vec<String> {
     family
         .parts
         .iter()
-        .filter(|part| !part.paths.iter().any(|p| host.exists(p)))
+        .filter(|part| !part.paths.iter().any(|p| there(p)))
         .flat_map(|part| part.packages.iter().map(|p| (*p).to_string()))
         .collect()
+}
+
+/// Names of all installed packages, to tell later what an installation has brought.
+pub fn installed(host: &dyn Host, family: &Family) -> Result<BTreeSet<String>, HostError> {
+    let list = match family.manager {
+        Manager::Apt => {
+            Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Abbrev}${Package}\n"])
+        }
+        Manager::Dnf | Manager::Zypper => Command::new("rpm").args(["-qa", "--qf", "ii %{NAME}\n"]),
+        Manager::Pacman => Command::new("pacman").arg("-Qq"),
+    };
+    let text = check(host, &list)?;
+    let names = text.lines().filter_map(|line| match family.manager {
+        Manager::Pacman => Some(line.trim()),
+        _ => line.strip_prefix("ii ").map(str::trim),
+    });
+    Ok(names.filter(|n| !n.is_empty()).map(String::from).collect())
+}
+
+/// Removes packages that an earlier preparation installed.
+pub fn uninstall(
+    host: &dyn Host,
+    family: &Family,
+    packages: &[String],
+    on_line: &mut dyn FnMut(&str),
+) -> Result<(), HostError> {
+    let command = removal(family.manager, packages);
+    host.run(&command, on_line)?.success(&command).map(|_| ())
+}
+
+fn removal(manager: Manager, packages: &[String]) -> Command {
+    let names = || packages.iter().cloned();
+    match manager {
+        Manager::Apt => Command::new("apt-get")
+            .args(["purge", "-y", "-q"])
+            .args(names())
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+        Manager::Dnf => Command::new("dnf").args(["remove", "-y", "--noautoremove"]).args(names()),
+        Manager::Zypper => {
+            Command::new("zypper").args(["--non-interactive", "remove"]).args(names())
+        }
+        Manager::Pacman => Command::new("pacman").args(["-R", "--noconfirm"]).args(names()),
+    }
 }
 
 /// Installs packages.
@@ -110,6 +155,14 @@ mod tests {
         zypper --non-interactive install --no-recommends a b
         pacman -Sy --noconfirm --needed a b
         ");
+    }
+
+    #[test]
+    fn every_manager_removes_what_was_installed() {
+        let packages = ["a".to_string(), "b".to_string()];
+        let lines: Vec<String> =
+            FAMILIES.iter().map(|f| removal(f.manager, &packages).to_string()).collect();
+        insta::assert_snapshot!(lines.join("\n"));
     }
 
     #[test]

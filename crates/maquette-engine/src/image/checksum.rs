@@ -1,4 +1,10 @@
-//! Published checksums.
+//! Checksums: published ones, and those of files here.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
 
 /// A checksum and the program that computes its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +29,13 @@ impl Checksum {
         };
         Some(Self { program, digits: digits.to_ascii_lowercase() })
     }
+}
+
+/// The SHA-256 of a file of this machine, in hexadecimal digits.
+pub fn sha256(path: &Path) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut hash)?;
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// Finds a file's checksum in a published list: `HASH  FILE`, `HASH *FILE` or

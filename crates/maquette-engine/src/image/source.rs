@@ -61,7 +61,10 @@ pub enum SourceError {
 impl Source {
     /// Understands a word. Images built here (in `built`) win over published ones of that name.
     pub fn parse(word: &str, built: &Path) -> Result<Self, SourceError> {
-        if let Some(path) = word.strip_prefix("file://") {
+        // A `file://` that is not here is a file of the hypervisor; curl reads it there.
+        if let Some(path) = word.strip_prefix("file://").map(Path::new)
+            && path.is_file()
+        {
             return Ok(Self::File(path.into()));
         }
         if word.contains("://") {

@@ -3,25 +3,27 @@
 use std::path::Path;
 
 use maquette_engine::StepError;
+use maquette_engine::host::Local;
 use maquette_engine::image::build::{self, BUILDABLE, BuildError};
 use maquette_engine::image::catalogue;
 use maquette_libvirt::prune;
 use serde_json::json;
 
-use super::status;
 use crate::cli::Image;
 use crate::failure::Failure;
-use crate::{pipeline, print, render, workspace};
+use crate::{connection, load, pipeline, print, render, workspace};
 
 /// Lists, builds or removes base images.
 pub fn run(args: &Image) -> Result<u8, Failure> {
     match args {
         Image::List { json } => list(*json),
         Image::Build { name, output, force } => build(name, output.as_deref(), *force),
-        Image::Prune { pool_name } => {
-            let hypervisor = status::connect()?;
+        Image::Prune { place } => {
+            let located = load::located(place)?;
+            let connection = connection::open(&located.host)?;
+            let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
             let Some(client) = &hypervisor.client else { return Ok(0) };
-            let removed = prune(client, pool_name)
+            let removed = prune(client, &located.pool.name)
                 .map_err(|e| Failure::because("cannot remove cached images", &e))?;
             for volume in &removed {
                 print::result(&format!("removed {volume}"));
@@ -59,15 +61,17 @@ fn build(name: &str, output: Option<&Path>, force: bool) -> Result<u8, Failure> 
         return Ok(0);
     }
     let begun = std::time::Instant::now();
-    build::build(pipeline::host(), name, target, &mut |stage| print::talk(&format!("  {stage}")))
-        .map_err(|error| {
-        let mut failure = StepError::new(format!("cannot build image `{name}`")).because(&error);
-        if matches!(error, BuildError::Unknown(_)) {
-            let known: Vec<&str> = BUILDABLE.iter().map(|(name, _)| *name).collect();
-            failure = failure.hint(format!("these can be built: {}", known.join(", ")));
-        }
-        Failure::Failed(failure)
-    })?;
+    build::build(&Local, name, target, &mut |stage| print::talk(&format!("  {stage}"))).map_err(
+        |error| {
+            let mut failure =
+                StepError::new(format!("cannot build image `{name}`")).because(&error);
+            if matches!(error, BuildError::Unknown(_)) {
+                let known: Vec<&str> = BUILDABLE.iter().map(|(name, _)| *name).collect();
+                failure = failure.hint(format!("these can be built: {}", known.join(", ")));
+            }
+            Failure::Failed(failure)
+        },
+    )?;
     print::talk(&format!("built in {:.0} s", begun.elapsed().as_secs_f64()));
     print::result(&target.display().to_string());
     Ok(0)

@@ -4,8 +4,7 @@ use maquette_core::blueprint::Pool;
 
 use crate::cli::Plan;
 use crate::failure::Failure;
-use crate::workspace::Workspace;
-use crate::{load, pipeline, print, render};
+use crate::{connection, load, pipeline, print, render};
 
 /// Exit code of `--exit-code` when there is something to do.
 const CHANGES: u8 = 3;
@@ -13,20 +12,20 @@ const CHANGES: u8 = 3;
 /// Shows what `up` would do.
 pub fn run(args: &Plan) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&args.wanted)?;
-    pipeline::check(&mut loaded)?;
+    let wishes = pipeline::check(&mut loaded)?;
     let settings = &loaded.request.settings;
     let environment = settings.environment.clone();
     let pool = Pool { name: settings.pool_name.clone(), path: settings.pool_path.clone() };
-    let workspace = Workspace::locate(args.wanted.place.workspace.as_deref(), &environment);
-    let hypervisor = pipeline::hypervisor(&pool)?;
-    let planned = pipeline::plan(&mut loaded, &hypervisor, &workspace)?;
+    let connection = connection::open(&loaded.host)?;
+    let hypervisor = pipeline::hypervisor(&connection, &environment, &pool, &wishes)?;
+    let planned = pipeline::plan(&loaded, &hypervisor)?;
     let preparation = &hypervisor.preparation;
     if args.json {
         let value = render::plan_json(&planned.plan, &environment.to_string(), preparation);
         print::result(&format!("{value:#}"));
     } else {
         if !preparation.is_empty() {
-            let title = format!("hypervisor, {}", hypervisor.facts.os.name);
+            let title = pipeline::title(&hypervisor.facts);
             print::result(&render::plan(preparation, &title));
             if hypervisor.client.is_none() {
                 print::talk(
@@ -34,7 +33,7 @@ pub fn run(args: &Plan) -> Result<u8, Failure> {
                 );
             }
         }
-        let title = format!("environment `{environment}` on {}", pipeline::URI);
+        let title = format!("environment `{environment}` on {}", connection.label);
         print::result(&render::plan(&planned.plan, &title));
     }
     let changes = !preparation.is_empty() || !planned.plan.is_empty();

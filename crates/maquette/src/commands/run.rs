@@ -1,6 +1,5 @@
 //! Carrying a plan out, for every verb that does.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,27 +8,31 @@ use maquette_core::plan::Plan;
 use maquette_core::topology::VirtType;
 use maquette_engine::executor;
 use maquette_engine::host::facts::Facts;
-use maquette_libvirt::{Client, Guests, Libvirt};
+use maquette_engine::image::Transfer;
+use maquette_libvirt::{Access, Client, Guests, Libvirt};
 
+use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::report::{self, Reporter};
-use crate::{pipeline, print, workspace};
+use crate::workspace::Workspace;
+use crate::{outputs, pipeline, print, workspace};
 
 /// What all runs of one command share.
-pub struct Runner {
+pub struct Runner<'a> {
+    connection: &'a Connection,
     reporter: Box<dyn Reporter>,
     cancelled: Arc<AtomicBool>,
     guests: Guests,
+    transfer: Transfer,
 }
 
-impl Runner {
+impl<'a> Runner<'a> {
     /// Prepares for runs: how to report, and what Ctrl-C does. The first lets running steps end, the
     /// second ends the program at once; either way the next `up` goes on from there.
     pub fn new(
         json: bool,
-        facts: &Facts,
-        virt: VirtType,
-        ssh_config: PathBuf,
+        connection: &'a Connection,
+        workspace: &Workspace,
         limit: Duration,
     ) -> Result<Self, Failure> {
         let cancelled = Arc::new(AtomicBool::new(false));
@@ -38,24 +41,45 @@ impl Runner {
                 .and_then(|_| signal_hook::flag::register(signal, cancelled.clone()))
                 .map_err(|e| Failure::because("cannot catch signals", &e))?;
         }
-        let guests = Guests { ssh_config, limit, boots: pipeline::boots(facts, virt) };
-        Ok(Self { reporter: report::choose(json), cancelled, guests })
+        let guests = Guests {
+            ssh_config: workspace.file(outputs::SSH_CONFIG),
+            limit,
+            boots: 1,
+            jump: connection.jump.clone(),
+        };
+        let transfer = Transfer {
+            built: workspace::built_images(),
+            downloads: workspace::downloads(),
+            remote: connection.remote.is_some(),
+            force: false,
+            authorities: None,
+        };
+        Ok(Self { connection, reporter: report::choose(json), cancelled, guests, transfer })
     }
 
-    /// Carries a plan out.
+    /// Says how images are fetched.
+    pub fn images(&mut self, force: bool, authorities: Option<String>) {
+        self.transfer.force = force;
+        self.transfer.authorities = authorities;
+    }
+
+    /// Carries a plan out, and gives the connection to libvirt back.
     pub fn run(
         &mut self,
         plan: &Plan,
         facts: &Facts,
+        virt: VirtType,
         client: Option<Client>,
-    ) -> Result<(), Failure> {
-        let mut backend = Libvirt::new(
-            pipeline::URI,
-            pipeline::host(),
-            facts.os.family(),
-            &workspace::built_images(),
-            self.guests.clone(),
-        );
+    ) -> Result<Option<Client>, Failure> {
+        self.guests.boots = pipeline::boots(facts, virt);
+        let access = Access {
+            host: self.connection.host.as_ref(),
+            uri: &self.connection.uri,
+            reach: self.connection.reach(),
+            label: &self.connection.label,
+            transfer: &self.transfer,
+        };
+        let mut backend = Libvirt::new(access, facts.family(), self.guests.clone());
         if let Some(client) = client {
             backend = backend.with_client(client);
         }
@@ -63,7 +87,7 @@ impl Runner {
         let summary =
             executor::run(&plan.steps, &backend, &self.cancelled, &mut |e| reporter.event(&e));
         if summary.is_success() {
-            return Ok(());
+            return Ok(backend.into_client());
         }
         if summary.failed == 0 && self.cancelled.load(Ordering::Relaxed) {
             return Err(Failure::Interrupted);

@@ -8,14 +8,12 @@ use maquette_engine::StepError;
 
 use crate::cli::Ssh;
 use crate::failure::Failure;
-use crate::workspace::Workspace;
 use crate::{load, outputs};
 
 /// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's.
 pub fn run(args: &Ssh) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let workspace = Workspace::locate(args.place.workspace.as_deref(), &located.environment);
-    let config = workspace.file(outputs::SSH_CONFIG);
+    let config = located.workspace.file(outputs::SSH_CONFIG);
     let text = std::fs::read_to_string(&config).map_err(|e| {
         Failure::Failed(
             StepError::new(format!("environment `{}` has no ssh config here", located.environment))

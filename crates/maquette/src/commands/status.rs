@@ -1,24 +1,21 @@
 //! `maquette status`.
 
 use maquette_core::observed::Observed;
-use maquette_engine::StepError;
-use maquette_engine::host::facts;
-use maquette_libvirt::Client;
 use serde_json::json;
 
 use crate::cli::Status;
 use crate::failure::Failure;
-use crate::pipeline::Hypervisor;
 use crate::render::Row;
 use crate::workspace::Workspace;
-use crate::{load, outputs, pipeline, print, render};
+use crate::{connection, load, outputs, pipeline, print, render};
 
 /// Shows an environment. Exit code 1 if a node is not as `up` leaves it.
 pub fn run(args: &Status) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let workspace = Workspace::locate(args.place.workspace.as_deref(), &located.environment);
-    let hypervisor = connect()?;
-    let observed = pipeline::look(&hypervisor, &located.environment, &located.pool_name)?;
+    let workspace = &located.workspace;
+    let connection = connection::open(&located.host)?;
+    let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let observed = hypervisor.observed();
     let rows = Row::all(&observed);
     if args.json {
         let networks: Vec<_> = observed
@@ -40,23 +37,9 @@ pub fn run(args: &Status) -> Result<u8, Failure> {
             located.environment
         ));
     } else {
-        print::result(&text(&observed, &workspace));
+        print::result(&text(&observed, workspace));
     }
     Ok(u8::from(!rows.iter().all(|r| r.good)))
-}
-
-/// A connection for commands that need one and prepare nothing.
-pub fn connect() -> Result<Hypervisor, Failure> {
-    let facts = facts::gather(pipeline::host())
-        .map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
-    let client = Client::open(pipeline::URI).map_err(|e| {
-        Failure::Failed(
-            StepError::new(format!("cannot connect to libvirt at {}", pipeline::URI))
-                .because(&e)
-                .hint("`maquette up` installs and starts it"),
-        )
-    })?;
-    Ok(Hypervisor { facts, preparation: Default::default(), client: Some(client) })
 }
 
 /// The table of nodes, and how to reach them.

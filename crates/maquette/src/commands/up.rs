@@ -1,98 +1,211 @@
-//! `maquette up`.
+//! `maquette up`, and the building part of `maquette virsh`.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use maquette_core::blueprint::Pool;
-use maquette_core::plan::Plan;
+use maquette_core::blueprint::{Blueprint, Pool};
+use maquette_core::observed::Observed;
+use maquette_core::plan::{Action, Plan};
+use maquette_core::syntax::Plain;
+use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
-use maquette_engine::keys::KEY_FILE;
+use maquette_engine::keys::EnvironmentKey;
 
 use super::run::Runner;
 use super::status;
 use crate::cli::Up;
+use crate::connection::{self, Connection};
 use crate::failure::Failure;
-use crate::pipeline::Planned;
-use crate::workspace::Workspace;
-use crate::{load, outputs, pipeline, print, render};
+use crate::load::{self, Loaded};
+use crate::pipeline::{Hypervisor, Planned, Wishes};
+use crate::stages::{Stage, Stages};
+use crate::workspace::{Saved, Workspace};
+use crate::{outputs, pipeline, playbooks, print, render, settings_tree};
+
+/// How to build.
+pub struct How {
+    /// Events as JSON lines.
+    pub json: bool,
+    /// Do not ask before disks are lost.
+    pub yes: bool,
+    /// How long a first boot may take.
+    pub limit: Duration,
+    /// What is done at all.
+    pub stages: Stages,
+}
 
 /// Brings an environment to what is asked for.
 pub fn run(args: &Up) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&args.wanted)?;
-    pipeline::check(&mut loaded)?;
-    let settings = &loaded.request.settings;
-    let environment = settings.environment.clone();
-    let pool = Pool { name: settings.pool_name.clone(), path: settings.pool_path.clone() };
-    let workspace = Workspace::locate(args.wanted.place.workspace.as_deref(), &environment);
-    let show = |text: &str| {
-        if args.json {
-        } else {
-            print::talk(text.trim_end())
-        }
-    };
-
-    let mut hypervisor = pipeline::hypervisor(&pool)?;
-    let runner = |hypervisor: &pipeline::Hypervisor, virt| {
-        let limit = Duration::from_secs(args.timeout);
-        let config = workspace.file(outputs::SSH_CONFIG);
-        Runner::new(args.json, &hypervisor.facts, virt, config, limit)
-    };
-    if !hypervisor.preparation.is_empty() {
-        let title = format!("hypervisor, {}", hypervisor.facts.os.name);
-        show(&render::plan(&hypervisor.preparation, &title));
-        let virt = maquette_core::topology::VirtType::Qemu;
-        let client = hypervisor.client.take();
-        runner(&hypervisor, virt)?.run(&hypervisor.preparation, &hypervisor.facts, client)?;
-        hypervisor = pipeline::hypervisor(&pool)?;
-        if !hypervisor.preparation.is_empty() {
-            return Err(unprepared(&hypervisor.preparation));
-        }
-    }
-    let Planned { blueprint, plan, key } = pipeline::plan(&mut loaded, &hypervisor, &workspace)?;
-    show(&render::plan(&plan, &format!("environment `{environment}` on {}", pipeline::URI)));
-    confirm(&plan, args)?;
-
-    let failed = |e: &dyn std::error::Error| Failure::because("cannot write the workspace", e);
-    workspace.create().map_err(|e| failed(&e))?;
-    if !workspace.file(KEY_FILE).exists() {
-        key.write(&workspace.path).map_err(|e| failed(&e))?;
-    }
-    // All is known beforehand; and readiness is checked with this very configuration.
-    let nodes: Vec<_> = blueprint.nodes.iter().collect();
-    outputs::write(&workspace, &nodes).map_err(|e| failed(&e))?;
-    if !plan.is_empty() {
-        let virt =
-            blueprint.nodes.first().map_or(maquette_core::topology::VirtType::Qemu, |n| n.virt);
-        let client = hypervisor.client.take();
-        runner(&hypervisor, virt)?.run(&plan, &hypervisor.facts, client)?;
-    }
-    if !args.json {
-        if !plan.is_empty() {
-            hypervisor = pipeline::hypervisor(&pool)?;
-        }
-        let observed = pipeline::look(&hypervisor, &environment, &pool.name)?;
-        print::result(&status::text(&observed, &workspace));
-    }
+    let wishes = pipeline::check(&mut loaded)?;
+    let mut vars = Plain::map();
+    // Mistakes in it were found when it was read as a topology.
+    let _ = settings_tree::extra(&mut vars, &args.wanted.extra_vars);
+    let hooks = playbooks::Hooks::read(&loaded.request.extra, &vars, &[])?;
+    let stages = Stages::all().without(hooks.replaced());
+    let limit = Duration::from_secs(args.timeout);
+    let how = How { json: args.json, yes: args.yes, limit, stages };
+    let connection = connection::open(&loaded.host)?;
+    build(&loaded, &wishes, &connection, &hooks, &how)?;
     Ok(0)
 }
 
-/// A preparation that changes nothing would otherwise be tried for ever.
-fn unprepared(left: &Plan) -> Failure {
-    let what: Vec<&str> = left.changes.iter().map(|c| c.name.as_str()).collect();
-    Failure::Failed(
+/// Prepares the hypervisor, builds, and says what there is now.
+pub fn build(
+    loaded: &Loaded,
+    wishes: &Wishes,
+    connection: &Connection,
+    hooks: &playbooks::Hooks,
+    how: &How,
+) -> Result<(), Failure> {
+    let environment = &loaded.request.settings.environment;
+    let pool = pool(loaded);
+    let workspace = &loaded.workspace;
+    let authorities = pipeline::authorities(&loaded.options.tls_ca)?;
+    let mut runner = Runner::new(how.json, connection, workspace, how.limit)?;
+    runner.images(loaded.request.settings.force_image_download, authorities);
+
+    save(loaded, connection)?;
+    if hooks.any() && !workspace.file(outputs::INVENTORY).exists() {
+        outputs::write(workspace, &[], connection.remote.as_ref()).map_err(unwritten)?;
+    }
+    hooks.run(Stage::Pre, workspace)?;
+    hooks.run(Stage::Validate, workspace)?;
+    let mut hypervisor = prepare(connection, environment, &pool, wishes, &mut runner, how)?;
+    hooks.run(Stage::Prepare, workspace)?;
+    let Planned { blueprint, observed, plan, key } = pipeline::plan(loaded, &hypervisor)?;
+    let plan = how.stages.part(plan);
+    if !how.json {
+        let title = format!("environment `{environment}` on {}", connection.label);
+        print::talk(render::plan(&plan, &title).trim_end());
+    }
+    confirm(&plan, how)?;
+    write(workspace, &blueprint, &key, connection)?;
+
+    let virt = blueprint.nodes.first().map_or(VirtType::Qemu, |n| n.virt);
+    let mut client = hypervisor.client.take();
+    if hooks.replaces(Stage::Networks) || hooks.replaces(Stage::Vms) {
+        // The user's playbooks stand between our own steps.
+        let (networks, rest) = split(plan.clone());
+        client = runner.run(&networks, &hypervisor.facts, virt, client)?;
+        hooks.run(Stage::Networks, workspace)?;
+        client = runner.run(&rest, &hypervisor.facts, virt, client)?;
+        hooks.run(Stage::Vms, workspace)?;
+    } else if !plan.is_empty() {
+        client = runner.run(&plan, &hypervisor.facts, virt, client)?;
+    }
+    for stage in [Stage::User, Stage::Timezone, Stage::Post] {
+        hooks.run(stage, workspace)?;
+    }
+    if !how.json {
+        let now = now(plan, observed, client, &mut hypervisor, loaded)?;
+        print::result(&status::text(&now, workspace));
+    }
+    Ok(())
+}
+
+fn pool(loaded: &Loaded) -> Pool {
+    let settings = &loaded.request.settings;
+    Pool { name: settings.pool_name.clone(), path: settings.pool_path.clone() }
+}
+
+fn unwritten(error: std::io::Error) -> Failure {
+    Failure::because("cannot write the workspace", &error)
+}
+
+/// Has the workspace remember where its environment is, before anything is built.
+fn save(loaded: &Loaded, connection: &Connection) -> Result<(), Failure> {
+    let settings = &loaded.request.settings;
+    let mut host = loaded.host.clone();
+    if let Some(remote) = &connection.remote {
+        host.user = Some(remote.target.user.clone());
+        host.key = remote.target.key.clone();
+    }
+    let saved = Saved {
+        prefix: settings.environment.prefix().map(String::from),
+        host,
+        pool_name: Some(settings.pool_name.clone()),
+        pool_path: Some(settings.pool_path.clone()),
+    };
+    let workspace = &loaded.workspace;
+    workspace.create().and_then(|()| workspace.save(&saved)).map_err(unwritten)
+}
+
+/// Shows what the hypervisor lacks and does it; looks again afterwards.
+fn prepare(
+    connection: &Connection,
+    environment: &maquette_core::names::EnvName,
+    pool: &Pool,
+    wishes: &Wishes,
+    runner: &mut Runner<'_>,
+    how: &How,
+) -> Result<Hypervisor, Failure> {
+    let mut hypervisor = pipeline::hypervisor(connection, environment, pool, wishes)?;
+    if !how.stages.has(Stage::Prepare) || hypervisor.preparation.is_empty() {
+        return Ok(hypervisor);
+    }
+    if !how.json {
+        let title = pipeline::title(&hypervisor.facts);
+        print::talk(render::plan(&hypervisor.preparation, &title).trim_end());
+    }
+    let client = hypervisor.client.take();
+    runner.run(&hypervisor.preparation, &hypervisor.facts, VirtType::Qemu, client)?;
+    let prepared = pipeline::hypervisor(connection, environment, pool, wishes)?;
+    if prepared.preparation.is_empty() {
+        return Ok(prepared);
+    }
+    // A preparation that changes nothing would otherwise be tried for ever.
+    let what: Vec<&str> = prepared.preparation.changes.iter().map(|c| c.name.as_str()).collect();
+    Err(Failure::Failed(
         StepError::new(format!("the hypervisor is still not ready: {}", what.join(", ")))
             .hint("`journalctl -u libvirtd`, or libvirt's log, may say why"),
-    )
+    ))
+}
+
+/// All is known beforehand; and readiness is checked with this very configuration.
+fn write(
+    workspace: &Workspace,
+    blueprint: &Blueprint,
+    key: &EnvironmentKey,
+    connection: &Connection,
+) -> Result<(), Failure> {
+    workspace.create().map_err(unwritten)?;
+    key.write(&workspace.path).map_err(|e| Failure::because("cannot write the workspace", &e))?;
+    let nodes: Vec<_> = blueprint.nodes.iter().collect();
+    outputs::write(workspace, &nodes, connection.remote.as_ref()).map_err(unwritten)
+}
+
+/// The steps that concern networks, and the others.
+fn split(plan: Plan) -> (Plan, Plan) {
+    let network = |a: &Action| Stage::of(a) == Stage::Networks;
+    let networks = plan.clone().only(network, |kind| kind == "network");
+    (networks, plan.only(|a| !network(a), |kind| kind != "network"))
+}
+
+/// What there is after the run; if there was nothing to do, what there was before it.
+fn now(
+    plan: Plan,
+    observed: Observed,
+    client: Option<maquette_libvirt::Client>,
+    hypervisor: &mut Hypervisor,
+    loaded: &Loaded,
+) -> Result<Observed, Failure> {
+    if plan.is_empty() {
+        return Ok(observed);
+    }
+    hypervisor.client = client;
+    let settings = &loaded.request.settings;
+    pipeline::look(hypervisor, &settings.environment, &settings.pool_name)
 }
 
 /// Asks before nodes lose their disks. Without a terminal, `--yes` has to be given.
-fn confirm(plan: &Plan, args: &Up) -> Result<(), Failure> {
+fn confirm(plan: &Plan, how: &How) -> Result<(), Failure> {
     let losses = plan.losses();
-    if losses.is_empty() || args.yes {
+    if losses.is_empty() || how.yes {
         return Ok(());
     }
     let list = losses.join(", ");
-    if args.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if how.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         let mut diags = maquette_core::diagnostic::Diagnostics::default();
         diags.push(
             maquette_core::diagnostic::Diagnostic::error(
@@ -103,12 +216,7 @@ fn confirm(plan: &Plan, args: &Up) -> Result<(), Failure> {
         );
         return Err(Failure::Input(diags, maquette_core::syntax::Sources::default()));
     }
-    print::talk(&format!("This removes the disks of {list}. Continue? [y/N]"));
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|e| Failure::because("cannot read the answer", &e))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
+    if print::ask(&format!("This removes the disks of {list}. Continue?"))? {
         Ok(())
     } else {
         Err(Failure::Failed(StepError::new("nothing was done")))

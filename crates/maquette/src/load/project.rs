@@ -1,5 +1,7 @@
 //! The project file, `maquette.yaml`.
 
+use std::path::PathBuf;
+
 use maquette_core::decode::{self, Fields};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::{Node, Spanned, Value};
@@ -7,10 +9,13 @@ use maquette_core::syntax::{Node, Spanned, Value};
 use clap::ValueEnum;
 
 use crate::cli::{BootMode, DiskBus, VirtType};
+use crate::connection::HostArgs;
 
 /// What the file says; everything is optional, and flags win.
 #[derive(Debug, Default)]
 pub struct Project {
+    /// Whether there is such a file at all.
+    pub given: bool,
     /// `prefix`.
     pub prefix: Option<Node>,
     /// `nodes`.
@@ -35,6 +40,16 @@ pub struct Project {
     pub disk_bus: Option<DiskBus>,
     /// `bootmode`.
     pub bootmode: Option<BootMode>,
+    /// `hypervisor.address`, `.user`, `.key` and `.key_fingerprint`.
+    pub host: HostArgs,
+    /// `hypervisor.memory_overcommit`.
+    pub memory_overcommit: Option<bool>,
+    /// `hypervisor.validate`.
+    pub validate: Option<bool>,
+    /// `tls_ca`.
+    pub tls_ca: Option<String>,
+    /// `image_mirror_url`.
+    pub mirror_url: Option<String>,
     /// `hypervisor.virt_type`.
     pub virt_type: Option<VirtType>,
     /// `hypervisor.pool_name`.
@@ -63,6 +78,8 @@ pub fn decode(node: &Node, diags: &mut Diagnostics) -> Project {
         overrides: overrides.cloned(),
         username: value(fields.text("username", diags)),
         timezone: value(fields.text("timezone", diags)),
+        tls_ca: value(fields.text("tls_ca", diags)),
+        mirror_url: value(fields.text("image_mirror_url", diags)),
         mtu: fields.number("mtu", 68, "bytes", diags).and_then(|m| u32::try_from(m).ok()),
         net_subnet: fields.parsed("net_subnet", "a number from 0 to 255", diags).map(|n| n.value),
         data_subnet: fields.parsed("data_subnet", "a number from 0 to 255", diags).map(|n| n.value),
@@ -76,15 +93,14 @@ pub fn decode(node: &Node, diags: &mut Diagnostics) -> Project {
         project.virt_type = choice(fields.text("virt_type", diags), "virt_type", diags);
         project.pool_name = value(fields.text("pool_name", diags));
         project.pool_path = value(fields.text("disk_pool", diags));
-        if let Some(address) = fields.text("address", diags)
-            && !matches!(address.value.as_str(), "localhost" | "127.0.0.1" | "::1")
-        {
-            diags.push(
-                Diagnostic::error("project::remote", "only this machine can be the hypervisor yet")
-                    .at(address.span, "")
-                    .help("leave `address` out"),
-            );
-        }
+        project.host = HostArgs {
+            address: value(fields.text("address", diags)),
+            user: value(fields.text("user", diags)),
+            key: value(fields.text("key", diags)).map(PathBuf::from),
+            fingerprint: value(fields.text("key_fingerprint", diags)),
+        };
+        project.memory_overcommit = fields.bool("memory_overcommit", diags);
+        project.validate = fields.bool("validate", diags);
         fields.finish(diags);
     }
     fields.finish(diags);

@@ -6,10 +6,15 @@ use std::fmt::Write;
 use maquette_core::blueprint::Node;
 
 use super::Files;
+use crate::connection::Remote;
 
-/// `ssh -F`: a block for each node that can be logged in to.
-pub fn config(nodes: &[&Node], files: &Files) -> String {
+/// `ssh -F`: a block for each node that can be logged in to, and one for the hypervisor that leads
+/// there.
+pub fn config(nodes: &[&Node], files: &Files<'_>) -> String {
     let mut out = String::new();
+    if let Some(remote) = files.remote {
+        hypervisor(&mut out, remote, files);
+    }
     for node in nodes.iter().filter(|n| n.deploy_os) {
         let Some(address) = node.access.address else { continue };
         let _ = write!(
@@ -29,14 +34,52 @@ pub fn config(nodes: &[&Node], files: &Files) -> String {
                 known = files.known_hosts,
             );
         }
+        if files.remote.is_some() {
+            out.push_str("  ProxyJump hypervisor\n");
+        }
         out.push('\n');
+    }
+    if files.remote.is_some() {
+        // `-F` leaves the user's own configuration out, and the hypervisor may be known only there.
+        out.push_str("Match all\n  Include ~/.ssh/config\n");
     }
     out
 }
 
-/// Host keys, by name and by address.
-pub fn known_hosts(nodes: &[&Node]) -> String {
+/// The hypervisor as the user's configuration describes it, written out.
+fn hypervisor(out: &mut String, remote: &Remote, files: &Files<'_>) {
+    let (target, effective) = (&remote.target, &remote.effective);
+    let _ =
+        write!(out, "Host hypervisor\n  HostName {}\n  User {}\n", effective.hostname, target.user);
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(out, "  {key} {value}");
+    };
+    if !matches!(effective.port.as_str(), "" | "22") {
+        line("Port", &effective.port);
+    }
+    if let Some(alias) = &effective.host_key_alias {
+        line("HostKeyAlias", alias);
+    }
+    if let Some(jump) = &effective.proxy_jump {
+        line("ProxyJump", jump);
+    } else if let Some(command) = &effective.proxy_command {
+        line("ProxyCommand", command);
+    }
+    if let Some(key) = &target.key {
+        line("IdentityFile", &format!("\"{}\"", key.display()));
+        line("IdentitiesOnly", "yes");
+    }
+    line("GlobalKnownHostsFile", &format!("\"{}\"", files.known_hosts));
+    line("StrictHostKeyChecking", "yes");
+    out.push('\n');
+}
+
+/// Host keys: of nodes by name and by address, and of the hypervisor as it is known here.
+pub fn known_hosts(nodes: &[&Node], remote: Option<&Remote>) -> String {
     let mut out = String::new();
+    for line in remote.map_or(&[][..], |r| &r.host_keys) {
+        let _ = writeln!(out, "{line}");
+    }
     for node in nodes {
         let Some(guest) = &node.guest else { continue };
         // The key's comment is the node's name again.

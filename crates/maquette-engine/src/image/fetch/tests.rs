@@ -9,9 +9,20 @@ fn image(path: &Path, size: &str) {
     check(&Local, &Command::new("qemu-img").args(format)).unwrap();
 }
 
-fn bring(source: &Source, pool: &Path, smallest: Option<u64>) -> Result<(), StepError> {
+fn bring(source: &str, pool: &Path, smallest: Option<u64>) -> Result<(), StepError> {
+    bring_with(&Transfer::default(), source, pool, smallest)
+}
+
+fn bring_with(
+    transfer: &Transfer,
+    source: &str,
+    pool: &Path,
+    smallest: Option<u64>,
+) -> Result<(), StepError> {
     let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
-    fetch(&Local, source, pool.to_str().unwrap(), "v.qcow2", smallest, &context)
+    let image = Image { source: source.into(), volume: "v.qcow2".into() };
+    let pool = Pool { name: "p".into(), path: pool.display().to_string() };
+    fetch(&Local, transfer, &image, &pool, smallest, &|| Ok(true), &context)
 }
 
 #[test]
@@ -19,7 +30,7 @@ fn a_file_arrives_whole_and_leaves_nothing_beside() {
     let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = here.path().join("a.qcow2");
     image(&path, "1G");
-    bring(&Source::File(path.clone()), pool.path(), Some(1 << 30)).unwrap();
+    bring(path.to_str().unwrap(), pool.path(), Some(1 << 30)).unwrap();
     let names: Vec<_> =
         fs::read_dir(pool.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["v.qcow2"]);
@@ -34,8 +45,8 @@ fn a_url_is_downloaded_and_resumed() {
     // The first half is there already, as after an interrupted download.
     let content = fs::read(&path).unwrap();
     fs::write(pool.path().join(".v.qcow2.part"), &content[..content.len() / 2]).unwrap();
-    let url = format!("file://{}", path.display());
-    bring(&Source::Url(url), pool.path(), None).unwrap();
+    let url = format!("file://localhost{}", path.display());
+    bring(&url, pool.path(), None).unwrap();
     assert_eq!(content, fs::read(pool.path().join("v.qcow2")).unwrap());
 }
 
@@ -44,7 +55,7 @@ fn a_raw_image_is_converted() {
     let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = here.path().join("a.img");
     fs::write(&path, vec![0x5a; 1 << 20]).unwrap();
-    bring(&Source::File(path), pool.path(), None).unwrap();
+    bring(path.to_str().unwrap(), pool.path(), None).unwrap();
     assert!(fs::read(pool.path().join("v.qcow2")).unwrap().starts_with(b"QFI\xfb"));
 }
 
@@ -55,7 +66,7 @@ fn images_that_refer_to_other_files_are_refused() {
     image(&base, "1G");
     let args = ["create", "-q", "-f", "qcow2", "-b", base.to_str().unwrap(), "-F", "qcow2"];
     check(&Local, &Command::new("qemu-img").args(args).arg(top.to_str().unwrap())).unwrap();
-    let error = bring(&Source::File(top), pool.path(), None).unwrap_err();
+    let error = bring(top.to_str().unwrap(), pool.path(), None).unwrap_err();
     assert!(error.message.contains("refers to another file"), "{error:?}");
     assert_eq!(fs::read_dir(pool.path()).unwrap().count(), 0);
 }
@@ -65,14 +76,14 @@ fn an_image_larger_than_its_disk_is_refused() {
     let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = here.path().join("a.qcow2");
     image(&path, "10G");
-    let error = bring(&Source::File(path), pool.path(), Some(8 << 30)).unwrap_err();
+    let error = bring(path.to_str().unwrap(), pool.path(), Some(8 << 30)).unwrap_err();
     assert!(error.message.contains("10 GiB, larger than the 8 GiB"), "{error:?}");
 }
 
 #[test]
 fn a_missing_url_says_what_to_do() {
     let pool = tempfile::tempdir().unwrap();
-    let error = bring(&Source::Url("file:///no/such/file".into()), pool.path(), None).unwrap_err();
+    let error = bring("file:///no/such/file", pool.path(), None).unwrap_err();
     assert!(error.hints.iter().any(|h| h.contains("image build")), "{error:?}");
 }
 
@@ -100,7 +111,7 @@ fn a_server_that_cannot_resume_is_asked_for_the_whole() {
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let port = line.split("port ").nth(1).unwrap().split(' ').next().unwrap();
     fs::write(pool.path().join(".v.qcow2.part"), "half of something").unwrap();
-    let result = bring(&Source::Url(format!("http://127.0.0.1:{port}/a.qcow2")), pool.path(), None);
+    let result = bring(&format!("http://127.0.0.1:{port}/a.qcow2"), pool.path(), None);
     server.kill().unwrap();
     server.wait().unwrap();
     result.unwrap();
@@ -109,15 +120,43 @@ fn a_server_that_cannot_resume_is_asked_for_the_whole() {
 }
 
 #[test]
-fn a_broken_download_is_removed() {
+fn a_broken_copy_is_removed() {
     let pool = tempfile::tempdir().unwrap();
     let part = pool.path().join("part");
     fs::write(&part, "hello\n").unwrap();
-    let path = part.to_str().unwrap();
+    let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let job = Job {
+        host: &Local,
+        transfer: &Transfer::default(),
+        target: pool.path().join("v").display().to_string(),
+        part: part.display().to_string(),
+        name: "x".into(),
+        context: &context,
+    };
     let right = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
-    verify(&Local, path, &Checksum::new(right).unwrap(), "x").unwrap();
+    job.verify(&Checksum::new(right).unwrap()).unwrap();
     let wrong = Checksum::new(&right.replace('5', "6")).unwrap();
-    let error = verify(&Local, path, &wrong, "x").unwrap_err();
-    assert!(error.message.contains("does not have its published checksum"));
+    let error = job.verify(&wrong).unwrap_err();
+    assert!(error.message.contains("another checksum"));
     assert!(!part.exists());
+}
+
+#[test]
+fn a_forced_download_replaces_only_what_nobody_uses() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.qcow2");
+    // With a host name it is an address for curl, not a path for us.
+    let url = format!("file://localhost{}", path.display());
+    image(&path, "1G");
+    let forced = Transfer { force: true, ..Transfer::default() };
+    bring(&url, pool.path(), None).unwrap();
+    // The same again is dropped, used or not.
+    bring_with(&forced, &url, pool.path(), None).unwrap();
+    image(&path, "2G");
+    let error = bring_with(&forced, &url, pool.path(), None).unwrap_err();
+    assert!(error.message.contains("has changed"), "{error:?}");
+    let names: Vec<_> =
+        fs::read_dir(pool.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(names.iter().any(|n| n == "v.qcow2"), "{names:?}");
+    assert!(!names.iter().any(|n| n == ".v.qcow2.part"), "{names:?}");
 }

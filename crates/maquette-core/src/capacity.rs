@@ -1,0 +1,158 @@
+//! Whether the hypervisor can carry what is planned.
+//!
+//! Memory is what kills: guests that do not fit are ended by the kernel, long after they were made.
+//! So it is refused, unless the user says otherwise; space and vCPUs are warned of, since both are
+//! commonly promised more than once.
+
+use std::collections::BTreeMap;
+
+use crate::blueprint::Blueprint;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::observed::Observed;
+use crate::units::ByteSize;
+
+/// What the hypervisor has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity<'a> {
+    /// CPUs that are online.
+    pub cpus: usize,
+    /// Memory that could be used now without swapping, in MiB.
+    pub available_mib: u64,
+    /// What each running domain has really touched, in MiB.
+    pub resident_mib: &'a BTreeMap<String, u64>,
+}
+
+/// Memory accounts, in MiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// What would be started.
+    pub needed: u64,
+    /// What is free now.
+    pub available: u64,
+    /// What domains that exist may still take of that.
+    pub promised: u64,
+}
+
+impl Memory {
+    /// What is left for new nodes.
+    pub fn free(&self) -> u64 {
+        self.available.saturating_sub(self.promised)
+    }
+}
+
+/// Adds up memory: of nodes that run already, only growth is needed.
+pub fn memory(blueprint: &Blueprint, observed: &Observed, capacity: &Capacity<'_>) -> Memory {
+    let mut needed = 0;
+    for node in &blueprint.nodes {
+        needed += match observed.domains.get(&node.name).filter(|d| d.active) {
+            Some(running) => node.memory_mib.saturating_sub(running.memory_mib),
+            None => node.memory_mib,
+        };
+    }
+    let untouched = |name: &str, mib: u64| {
+        mib.saturating_sub(capacity.resident_mib.get(name).copied().unwrap_or(0))
+    };
+    let others = observed.claims.promises.iter().map(|p| {
+        // A domain that is off may be started at any time, and then wants all of it.
+        if p.active { untouched(&p.name, p.memory_mib) } else { p.memory_mib }
+    });
+    // Those of our own that are off are counted as needed, or about to be removed.
+    let own = observed.domains.values().filter(|d| d.active);
+    let own = own.map(|d| untouched(&d.name, d.memory_mib));
+    Memory { needed, available: capacity.available_mib, promised: others.chain(own).sum() }
+}
+
+/// How much more than the free memory is let through with a warning, in percent: guests rarely
+/// touch all they have (the older tool's rule).
+const BAND: u64 = 20;
+
+/// Checks everything. `overcommit` turns the refusal into a warning.
+pub fn check(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    capacity: &Capacity<'_>,
+    overcommit: bool,
+    diags: &mut Diagnostics,
+) {
+    check_memory(&memory(blueprint, observed, capacity), overcommit, diags);
+    check_space(blueprint, observed, diags);
+    check_cpus(blueprint, observed, capacity.cpus, diags);
+}
+
+fn check_memory(memory: &Memory, overcommit: bool, diags: &mut Diagnostics) {
+    let free = memory.free();
+    if memory.needed <= free {
+        return;
+    }
+    let sizes = format!(
+        "new nodes need {}, and {} are free ({} available, {} promised to existing domains)",
+        mib(memory.needed),
+        mib(free),
+        mib(memory.available),
+        mib(memory.promised),
+    );
+    let refused = memory.needed * 100 > free * (100 + BAND);
+    diags.push(if refused && !overcommit {
+        Diagnostic::error(
+            "capacity::memory",
+            format!("not enough memory on the hypervisor: {sizes}"),
+        )
+        .help("ask for fewer or smaller nodes, such as `-e override.controller.memory=4096`")
+        .help("`--host-memory-overcommit yes` builds them nevertheless")
+    } else {
+        let message = format!("memory of the hypervisor is short: {sizes}");
+        Diagnostic::warning("capacity::memory", message)
+    });
+}
+
+fn check_space(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
+    let Some(free) = observed.pool_free else { return };
+    let new = blueprint.nodes.iter().filter(|n| !observed.domains.contains_key(&n.name));
+    let wanted: u64 = new.flat_map(|n| &n.disks).filter_map(|d| d.size).map(|size| size.0).sum();
+    if wanted > free {
+        let message = format!(
+            "disks of new nodes may grow to {}, and pool `{}` has {} free",
+            ByteSize(wanted),
+            blueprint.pool.name,
+            ByteSize(free),
+        );
+        diags.push(
+            Diagnostic::warning("capacity::space", message)
+                .help("they take only what is written to them; watch it with `df`"),
+        );
+    }
+}
+
+/// vCPUs for each CPU from which guests wait for each other so long that clusters notice.
+const VCPUS_PER_CPU: usize = 4;
+
+fn check_cpus(blueprint: &Blueprint, observed: &Observed, cpus: usize, diags: &mut Diagnostics) {
+    let is_new = |name: &str| !observed.domains.get(name).is_some_and(|d| d.active);
+    let new: u32 = blueprint.nodes.iter().filter(|n| is_new(&n.name)).map(|n| n.vcpus).sum();
+    if new == 0 {
+        return;
+    }
+    let running: u32 = observed
+        .claims
+        .promises
+        .iter()
+        .filter(|p| p.active)
+        .map(|p| p.vcpus)
+        .chain(observed.domains.values().filter(|d| d.active).map(|d| d.vcpus))
+        .sum();
+    let all = u64::from(new) + u64::from(running);
+    if all > (cpus * VCPUS_PER_CPU) as u64 {
+        diags.push(Diagnostic::warning(
+            "capacity::cpus",
+            format!(
+                "{all} vCPUs would share {cpus} CPUs ({new} of new nodes, {running} of running \
+                 domains); expect them to be slow"
+            ),
+        ));
+    }
+}
+
+/// Memory for people.
+fn mib(mib: u64) -> String {
+    ByteSize(mib << 20).to_string()
+}

@@ -1,0 +1,91 @@
+//! What fits on a hypervisor and what does not.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+
+use std::collections::BTreeMap;
+
+use maquette_core::blueprint::Blueprint;
+use maquette_core::capacity::{self, Capacity};
+use maquette_core::diagnostic::{Diagnostics, Severity};
+use maquette_core::observed::{Observed, Promise};
+
+mod common;
+
+/// Messages for an environment of two nodes with 1 GiB and 2 vCPUs each.
+fn says(blueprint: &Blueprint, observed: &Observed, available: u64, overcommit: bool) -> String {
+    let resident = BTreeMap::from([("other".to_string(), 512)]);
+    let capacity = Capacity { cpus: 2, available_mib: available, resident_mib: &resident };
+    let mut diags = Diagnostics::default();
+    capacity::check(blueprint, observed, &capacity, overcommit, &mut diags);
+    let lines: Vec<String> = diags
+        .iter()
+        .map(|d| {
+            let word = if d.severity == Severity::Error { "error" } else { "warning" };
+            format!("{word}: {}", d.message)
+        })
+        .collect();
+    lines.join("\n")
+}
+
+const NODE: &str = "n=name: n\ncpu: 2\nmemory: 1024\ndisks: {disk1: {size: 1G}}\n";
+
+fn nodes(count: u32) -> Blueprint {
+    built(count, &Observed::default()).0
+}
+
+/// A blueprint, and the hypervisor once it is built there.
+fn built(count: u32, observed: &Observed) -> (Blueprint, Observed) {
+    let input = common::input(&[(NODE, count)], "3_nets", &[]);
+    let mut after = observed.clone();
+    common::apply(&mut after, &common::plan_of(&input, observed).steps);
+    (common::blueprint_of(&input, observed), after)
+}
+
+fn promise(memory_mib: u64, active: bool) -> Promise {
+    Promise { name: "other".into(), memory_mib, vcpus: 2, active }
+}
+
+#[test]
+fn what_fits_is_let_through_and_what_does_not_is_refused() {
+    let (two, nothing) = (nodes(2), Observed::default());
+    assert_eq!(says(&two, &nothing, 2048, false), "");
+    let tight = [
+        says(&two, &nothing, 1800, false),
+        says(&two, &nothing, 1000, false),
+        says(&two, &nothing, 1000, true),
+    ];
+    insta::assert_snapshot!(tight.join("\n"));
+}
+
+#[test]
+fn promises_to_others_count() {
+    let two = nodes(2);
+    let mut seen = Observed::default();
+    // It runs and has touched 512 MiB of its 2 GiB.
+    seen.claims.promises = vec![promise(2048, true)];
+    assert_eq!(says(&two, &seen, 2048 + 1536, false), "");
+    assert!(says(&two, &seen, 2048, false).contains("1.5 GiB promised"));
+    // It is off, and may want all of it.
+    seen.claims.promises = vec![promise(2048, false)];
+    assert!(says(&two, &seen, 2048, false).contains("2 GiB promised"));
+}
+
+#[test]
+fn growth_counts_only_what_is_added() {
+    let (_, seen) = built(2, &Observed::default());
+    let (two, _) = built(2, &seen);
+    assert_eq!(says(&two, &seen, 0, false), "");
+    let (three, _) = built(3, &seen);
+    let said = says(&three, &seen, 0, false);
+    assert!(said.contains("new nodes need 1 GiB"), "{said}");
+}
+
+#[test]
+fn space_and_cpus_are_warned_of() {
+    let mut seen = Observed { pool_free: Some(1 << 30), ..Observed::default() };
+    let said = says(&nodes(6), &seen, 1 << 20, false);
+    assert!(said.contains("warning: disks of new nodes may grow to"), "{said}");
+    assert!(said.contains("12 vCPUs would share 2 CPUs"), "{said}");
+    seen.pool_free = Some(1 << 50);
+    assert_eq!(says(&nodes(2), &seen, 1 << 20, false), "");
+}

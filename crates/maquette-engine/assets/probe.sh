@@ -1,0 +1,42 @@
+# All that is asked of a hypervisor's own side, in one round trip. Every part may be missing.
+# $1: `remote` if the SSH server is of interest. The rest: paths that are looked for.
+say() { printf '\n@@ %s\n' "$1"; }
+show() { say "$1"; cat -- "$2" 2>/dev/null || :; }
+where=$1
+shift
+say name; uname -n
+show os /etc/os-release
+say cpus; grep -c ^processor /proc/cpuinfo || :
+say flags; grep -m 1 ^flags /proc/cpuinfo || :
+say kvm; stat -c '%a %G' /dev/kvm 2>/dev/null || :
+show routes /proc/net/route
+show devices /proc/net/dev
+show memory /proc/meminfo
+say paths; for path; do [ ! -e "$path" ] || echo "$path"; done
+say systemd; [ ! -d /run/systemd/system ] || echo yes
+say monolithic; systemctl is-enabled --quiet libvirtd.socket 2>/dev/null && echo yes || :
+say nested
+for module in kvm_intel kvm_amd; do
+    file=/sys/module/$module/parameters/nested
+    [ ! -r $file ] || echo "$module $(cat $file)"
+done
+say guests
+for file in /run/libvirt/qemu/*.pid; do
+    [ -r "$file" ] || continue
+    name=${file##*/}
+    rss=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$(cat "$file")/status" 2>/dev/null || :)
+    echo "${rss:-0} ${name%.pid}"
+done
+say router
+for device in $(ip -6 route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p'); do
+    echo "$device $(cat "/proc/sys/net/ipv6/conf/$device/accept_ra" 2>/dev/null || :)"
+done
+say zone; readlink -f /etc/localtime 2>/dev/null | sed -n 's|.*/zoneinfo/||p' || :
+say forward; iptables -S FORWARD 2>/dev/null | head -n 1 || :
+show record /var/lib/maquette/preparation.json
+if [ "$where" = remote ]; then
+    say sshd; sshd -T 2>/dev/null | grep -iE '^(maxsessions|maxstartups) ' || :
+    say include
+    grep -iE '^[[:space:]]*Include[[:space:]]+"?/etc/ssh/sshd_config\.d/' /etc/ssh/sshd_config \
+        2>/dev/null || :
+fi

@@ -1,0 +1,137 @@
+//! Preparing a hypervisor and putting it back: each change is recorded there before it is made.
+
+use maquette_core::plan::{Setting, Undo};
+
+use super::facts::{self, Reach};
+use super::family::Family;
+use super::{Host, HostError, daemons, record, settings, uninstall};
+use crate::{StepContext, StepError};
+
+fn failed(message: String) -> impl Fn(HostError) -> StepError {
+    move |error| StepError::new(message.clone()).because(&error)
+}
+
+/// Gives group `kvm` access to `/dev/kvm`.
+pub fn open_kvm(host: &dyn Host) -> Result<(), StepError> {
+    let failed = failed("cannot open /dev/kvm to group kvm".into());
+    let facts = facts::gather(host, Reach::Local).map_err(&failed)?;
+    record::update(host, |r| r.kvm = r.kvm.take().or(facts.kvm_device)).map_err(&failed)?;
+    settings::open_kvm(host).map_err(failed)
+}
+
+/// Changes a setting.
+pub fn apply(
+    host: &dyn Host,
+    setting: &Setting,
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
+    match setting {
+        Setting::SshLimits => {
+            let failed = failed("cannot raise the SSH server's limits".into());
+            record::update(host, |r| r.ssh_limits = true).map_err(&failed)?;
+            settings::raise_ssh_limits(host).map_err(failed)
+        }
+        Setting::Nested { module } => {
+            let failed = failed("cannot switch nested virtualisation on".into());
+            record::update(host, |r| r.nested = Some(module.clone())).map_err(&failed)?;
+            if !settings::enable_nested(host, module).map_err(failed)? {
+                (context.progress)("it takes effect when the hypervisor starts again".into());
+            }
+            Ok(())
+        }
+        Setting::RouterAdverts { interfaces } => {
+            let failed = failed("cannot keep the hypervisor's IPv6 default route".into());
+            let before = facts::gather(host, Reach::Local).map_err(&failed)?.router_interfaces;
+            record::update(host, |r| {
+                let known = |name: &str| r.router_interfaces.iter().any(|(n, _)| n == name);
+                let new: Vec<_> = before.into_iter().filter(|(n, _)| !known(n)).collect();
+                r.router_interfaces.extend(new);
+            })
+            .map_err(&failed)?;
+            settings::accept_router_adverts(host, interfaces).map_err(failed)
+        }
+        Setting::Timezone { zone } => {
+            let failed = failed(format!("cannot set the time zone to {zone}"));
+            let before = facts::gather(host, Reach::Local).map_err(&failed)?.timezone;
+            record::update(host, |r| {
+                r.timezone = r.timezone.take().or(before).or(Some("Etc/UTC".into()));
+            })
+            .map_err(&failed)?;
+            settings::set_timezone(host, zone).map_err(failed)
+        }
+    }
+}
+
+/// What a record says can be undone, in the order in which it can be.
+pub fn undoable(record: &record::Record) -> Vec<Undo> {
+    let mut all: Vec<Undo> =
+        record.pools.iter().map(|name| Undo::Pool { name: name.clone() }).collect();
+    if record.daemons {
+        all.push(Undo::Daemons);
+    }
+    if !record.packages.is_empty() {
+        all.push(Undo::Packages { packages: record.packages.clone() });
+    }
+    if let Some((mode, group)) = record.kvm.clone() {
+        all.push(Undo::Kvm { mode, group });
+    }
+    if record.nested.is_some() {
+        all.push(Undo::Nested);
+    }
+    if !record.router_interfaces.is_empty() {
+        all.push(Undo::RouterAdverts { interfaces: record.router_interfaces.clone() });
+    }
+    if let Some(zone) = record.timezone.clone() {
+        all.push(Undo::Timezone { zone });
+    }
+    if record.ssh_limits {
+        all.push(Undo::SshLimits);
+    }
+    all
+}
+
+/// Puts something back, and forgets that it was changed.
+pub fn undo(
+    host: &dyn Host,
+    family: Option<&'static Family>,
+    undo: &Undo,
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
+    let failed = failed(format!("cannot restore {}", undo.describe().0));
+    match undo {
+        // Its definition is libvirt's.
+        Undo::Pool { .. } => Ok(()),
+        Undo::Daemons => {
+            facts::gather(host, Reach::Local).and_then(|facts| daemons::stop(host, &facts.daemons))
+        }
+        Undo::Packages { packages } => match family {
+            Some(family) => {
+                let mut on_line = |line: &str| (context.progress)(line.to_string());
+                uninstall(host, family, packages, &mut on_line)
+            }
+            None => Ok(()),
+        },
+        Undo::Kvm { mode, group } => settings::set_kvm(host, mode, group),
+        Undo::SshLimits => settings::restore_ssh_limits(host),
+        Undo::Nested => settings::restore_nested(host),
+        Undo::RouterAdverts { interfaces } => settings::restore_router_adverts(host, interfaces),
+        Undo::Timezone { zone } => settings::set_timezone(host, zone),
+    }
+    .map_err(failed)?;
+    forget(host, undo)
+}
+
+/// Notes that something is as it was.
+pub fn forget(host: &dyn Host, undo: &Undo) -> Result<(), StepError> {
+    record::update(host, |r| match undo {
+        Undo::Pool { name } => r.pools.retain(|n| n != name),
+        Undo::Daemons => r.daemons = false,
+        Undo::Packages { .. } => r.packages.clear(),
+        Undo::Kvm { .. } => r.kvm = None,
+        Undo::SshLimits => r.ssh_limits = false,
+        Undo::Nested => r.nested = None,
+        Undo::RouterAdverts { .. } => r.router_interfaces.clear(),
+        Undo::Timezone { .. } => r.timezone = None,
+    })
+    .map_err(failed("cannot note what was restored".into()))
+}

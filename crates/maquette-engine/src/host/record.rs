@@ -1,0 +1,117 @@
+//! What preparation has changed on a hypervisor, kept there, so that it can be undone.
+//!
+//! Each preparing step writes its line before it changes anything: an interrupted one is undone too.
+
+use serde_json::{Value, json};
+
+use super::{Host, HostError, read_text};
+
+/// Where the record is, on the hypervisor.
+pub const PATH: &str = "/var/lib/maquette/preparation.json";
+
+/// What preparation has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Packages that were not there before.
+    pub packages: Vec<String>,
+    /// Mode and group that `/dev/kvm` had.
+    pub kvm: Option<(String, String)>,
+    /// Whether libvirt's daemons were started.
+    pub daemons: bool,
+    /// Storage pools that were defined.
+    pub pools: Vec<String>,
+    /// Whether the SSH server's limits were raised.
+    pub ssh_limits: bool,
+    /// The module for which nested virtualisation was switched on.
+    pub nested: Option<String>,
+    /// Interfaces with the `accept_ra` they had.
+    pub router_interfaces: Vec<(String, String)>,
+    /// The time zone that was set before.
+    pub timezone: Option<String>,
+}
+
+impl Record {
+    /// Reads the record's text; nothing is known from one that cannot be read.
+    pub fn parse(text: &str) -> Self {
+        let value: Value = serde_json::from_str(text).unwrap_or_default();
+        let texts = |value: &Value| -> Vec<String> {
+            let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
+            list.iter().filter_map(|v| v.as_str().map(String::from)).collect()
+        };
+        let pair = |value: &Value| match texts(value).as_slice() {
+            [a, b] => Some((a.clone(), b.clone())),
+            _ => None,
+        };
+        let text = |key: &str| value[key].as_str().map(String::from);
+        Self {
+            packages: texts(&value["packages"]),
+            kvm: pair(&value["kvm"]),
+            daemons: value["daemons"].as_bool().unwrap_or(false),
+            pools: texts(&value["pools"]),
+            ssh_limits: value["ssh_limits"].as_bool().unwrap_or(false),
+            nested: text("nested"),
+            router_interfaces: value["router_interfaces"]
+                .as_array()
+                .map(|list| list.iter().filter_map(pair).collect())
+                .unwrap_or_default(),
+            timezone: text("timezone"),
+        }
+    }
+
+    /// The record's text.
+    pub fn text(&self) -> String {
+        let value = json!({
+            "schema": 1,
+            "packages": self.packages,
+            "kvm": self.kvm.as_ref().map(|(mode, group)| [mode, group]),
+            "daemons": self.daemons,
+            "pools": self.pools,
+            "ssh_limits": self.ssh_limits,
+            "nested": self.nested,
+            "router_interfaces":
+                self.router_interfaces.iter().map(|(a, b)| [a, b]).collect::<Vec<_>>(),
+            "timezone": self.timezone,
+        });
+        format!("{value:#}\n")
+    }
+
+    /// Whether nothing was changed, or all is undone.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Changes the record on the hypervisor; an empty one is removed.
+pub fn update(host: &dyn Host, change: impl FnOnce(&mut Record)) -> Result<(), HostError> {
+    let before = Record::parse(&read_text(host, PATH)?);
+    let mut record = before.clone();
+    change(&mut record);
+    if record == before {
+        return Ok(());
+    }
+    if record.is_empty() {
+        return host.remove(PATH);
+    }
+    host.write(PATH, record.text().as_bytes(), 0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_its_text() {
+        let record = Record {
+            packages: vec!["qemu".into()],
+            kvm: Some(("600".into(), "root".into())),
+            daemons: true,
+            pools: vec!["images".into()],
+            ssh_limits: true,
+            nested: Some("kvm_intel".into()),
+            router_interfaces: vec![("eth0".into(), "1".into())],
+            timezone: Some("Etc/UTC".into()),
+        };
+        assert_eq!(Record::parse(&record.text()), record);
+        assert!(Record::parse("").is_empty());
+    }
+}

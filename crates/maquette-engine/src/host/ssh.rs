@@ -1,0 +1,271 @@
+//! A hypervisor reached over SSH: one connection for everything.
+//!
+//! The system's `ssh` is used, so the user's configuration, agent, jump hosts and known_hosts count.
+//! One master connection is opened for a run; commands, files, libvirt and the way to the guests
+//! are channels in it. Nothing is left running when the program ends, however it ends: the master's
+//! own session reads from a pipe of ours, and closes with it.
+
+mod error;
+mod hostkey;
+mod master;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{self, Stdio};
+use std::sync::mpsc;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use error::ConnectError;
+pub use hostkey::{HostKey, fetch as fetch_host_keys, known, remember};
+pub use master::{Effective, Target, effective};
+
+use super::Host;
+use super::command::{Command, HostError, Output, quote};
+use super::local::{collect, copy};
+use master::Master;
+
+/// How many sessions may run in the connection at once besides libvirt's two and the master's own.
+/// sshd's default `MaxSessions` is 10; what is beyond it would be refused, not queued.
+const SESSIONS: usize = 6;
+
+/// A hypervisor reached over SSH.
+pub struct Ssh {
+    master: Master,
+    sudo: bool,
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// A session slot, given back when dropped.
+struct Slot<'a>(&'a Ssh);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        *self.0.slots() += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+/// Exit status by which our scripts say that there is no such file.
+const NO_FILE: i32 = 44;
+
+impl Ssh {
+    /// Opens the connection and finds out whether commands need `sudo`.
+    pub fn connect(target: &Target) -> Result<Self, ConnectError> {
+        let (master, login) = Master::open(target)?;
+        let sudo = !login.root;
+        if sudo && !login.sudo {
+            return Err(ConnectError::Sudo { user: login.user, said: login.said });
+        }
+        Ok(Self { master, sudo, free: Mutex::new(SESSIONS), freed: Condvar::new() })
+    }
+
+    /// Whether commands run through `sudo`.
+    pub fn is_sudo(&self) -> bool {
+        self.sudo
+    }
+
+    /// A program that libvirt can use in place of `ssh`: it rides this connection and runs libvirt's
+    /// own helper on the other side, with root's rights.
+    pub fn libvirt_transport(&self) -> std::io::Result<PathBuf> {
+        let helper = Command::script(LIBVIRT_HELPER, ["qemu:///system"]);
+        self.master.wrapper("libvirt", &self.remote_line(&helper))
+    }
+
+    /// Options for a further `ssh` that shall reach hosts behind this one through this connection.
+    pub fn jump_options(&self) -> Vec<String> {
+        let words: Vec<String> =
+            self.master.client_words().into_iter().map(|w| quote(&w).replace('%', "%%")).collect();
+        let proxy =
+            format!("ProxyCommand=ssh {} -W %h:%p -- {}", words.join(" "), self.host_word());
+        // Being the first, it wins over a ProxyJump of the configuration.
+        vec!["-o".into(), proxy]
+    }
+
+    fn host_word(&self) -> String {
+        quote(self.master.address()).replace('%', "%%")
+    }
+
+    fn slots(&self) -> MutexGuard<'_, usize> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        let mut free = self.slots();
+        while *free == 0 {
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Slot(self)
+    }
+
+    /// The line that the login shell on the other side is given.
+    fn remote_line(&self, command: &Command) -> String {
+        let mut words: Vec<String> = Vec::new();
+        if self.sudo {
+            words.extend(["sudo".into(), "-n".into(), "--".into()]);
+        }
+        // Programs of the administrator are not on everybody's path.
+        words.extend(["env".into(), format!("PATH={PATH}")]);
+        words.extend(command.env.iter().map(|(name, value)| format!("{name}={value}")));
+        words.push(command.program.clone());
+        words.extend(command.args.iter().cloned());
+        let quoted: Vec<String> = words.iter().map(|w| quote(w)).collect();
+        quoted.join(" ")
+    }
+
+    fn session(&self, command: &Command) -> process::Command {
+        let mut ssh = self.master.client();
+        ssh.arg("--").arg(self.master.address()).arg(self.remote_line(command));
+        ssh
+    }
+
+    /// Reports a connection that is gone as such, whatever it looked like.
+    fn judge(&self, command: &Command, output: Output) -> Result<Output, HostError> {
+        // ssh's own failures have status 255; commands of ours have not.
+        if output.status == Some(255) {
+            if self.master.is_lost() {
+                return Err(HostError::Lost { address: self.master.address().into() });
+            }
+            return output.success(command).map(|_| Output::default());
+        }
+        if output.status == Some(127) && output.stderr.contains(&command.program) {
+            let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no such program there");
+            return Err(HostError::Start { program: command.program.clone(), source });
+        }
+        Ok(output)
+    }
+
+    fn script(&self, script: &'static str, args: &[&str]) -> Result<Output, HostError> {
+        self.run(&Command::script(script, args.iter().copied()), &mut |_| {})
+    }
+
+    /// Runs a script that reads `input` on its standard input.
+    fn feed(
+        &self,
+        command: &Command,
+        input: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<(), HostError> {
+        let _slot = self.slot();
+        let failed = |source| HostError::Start { program: "ssh".into(), source };
+        let mut child = self
+            .session(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let mut pipe = child.stdin.take();
+        let sent = pipe.as_mut().map_or(Ok(()), |pipe| input(pipe));
+        drop(pipe);
+        let done = child.wait_with_output().map_err(failed)?;
+        let output = Output {
+            status: done.status.code(),
+            stdout: String::new(),
+            stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
+        };
+        self.judge(command, output)?.success(command)?;
+        sent.map_err(|source| HostError::File { verb: "send", path: command.to_string(), source })
+    }
+}
+
+/// What the remote side's `PATH` is set to: users' shells often lack the administrator's programs.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// libvirt 6.8 and later bring a helper that finds the right daemon's socket; with older ones it is
+/// always the same.
+const LIBVIRT_HELPER: &str = r#"if command -v virt-ssh-helper >/dev/null; then
+    exec virt-ssh-helper "$1"
+fi
+exec nc -U /var/run/libvirt/libvirt-sock"#;
+
+impl Host for Ssh {
+    fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
+        let _slot = self.slot();
+        let output = collect(&mut self.session(command), on_line)
+            .map_err(|source| HostError::Start { program: "ssh".into(), source })?;
+        self.judge(command, output)
+    }
+
+    fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {
+        let limit = limit.to_string();
+        let script = "[ -e \"$1\" ] || exit 44; exec tail -c \"$2\" -- \"$1\"";
+        let output = self.script(script, &[path, &limit])?;
+        if output.status == Some(NO_FILE) {
+            return Ok(None);
+        }
+        let command = Command::new("read").arg(path);
+        Ok(Some(output.success(&command)?.into_bytes()))
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.script("test -e \"$1\"", &[path]).is_ok_and(|o| o.status == Some(0))
+    }
+
+    fn upload(
+        &self,
+        from: &Path,
+        to: &str,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), HostError> {
+        let unreadable =
+            |source| HostError::File { verb: "read", path: from.display().to_string(), source };
+        let mut source = File::open(from).map_err(unreadable)?;
+        let command = Command::script("cat > \"$1\"; sync -- \"$1\"", [to]);
+        self.feed(&command, &mut |pipe| copy(&mut source, pipe, progress))
+    }
+
+    fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
+        let script = "umask 077; mkdir -p -m 755 -- \"$(dirname -- \"$1\")\"; cat > \"$1.new\"; \
+                      chmod \"$2\" -- \"$1.new\"; mv -f -- \"$1.new\" \"$1\"";
+        let command = Command::script(script, [path, &format!("{mode:o}")]);
+        self.feed(&command, &mut |pipe| pipe.write_all(content))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
+        let command = Command::new("mv").args(["-f", "--", from, to]);
+        super::check(self, &command).map(|_| ())
+    }
+
+    fn remove(&self, path: &str) -> Result<(), HostError> {
+        let command = Command::new("rm").args(["-f", "--", path]);
+        super::check(self, &command).map(|_| ())
+    }
+
+    fn answers(&self, address: SocketAddr) -> bool {
+        let Ok(mut child) = self
+            .master
+            .client()
+            .args(["-W", &address.to_string(), "--", self.master.address()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+        else {
+            return false;
+        };
+        let (sender, receiver) = mpsc::channel();
+        if let Some(mut stdout) = child.stdout.take() {
+            std::thread::spawn(move || {
+                let mut byte = [0u8];
+                // The other side may have stopped waiting.
+                let _ = sender.send(stdout.read(&mut byte).unwrap_or(0) == 1);
+            });
+        }
+        let greeted = receiver.recv_timeout(ANSWER).unwrap_or(false);
+        // It may have ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
+        greeted
+    }
+
+    fn is_lost(&self) -> bool {
+        self.master.is_lost()
+    }
+}
+
+/// How long an SSH server behind the hypervisor may take to greet.
+const ANSWER: Duration = Duration::from_secs(3);

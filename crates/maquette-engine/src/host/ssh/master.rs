@@ -1,0 +1,328 @@
+//! The master connection.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::super::command::quote;
+use super::error::{ConnectError, classify};
+
+/// A hypervisor's SSH server and how to log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Name or address, as the user's ssh configuration may know it.
+    pub address: String,
+    /// Login.
+    pub user: String,
+    /// Private key; none leaves the choice to the user's configuration and agent.
+    pub key: Option<PathBuf>,
+}
+
+/// What the user's ssh configuration makes of a target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effective {
+    /// Login that `ssh` would use by itself.
+    pub user: String,
+    /// Where it connects to.
+    pub hostname: String,
+    /// Port.
+    pub port: String,
+    /// Name that its host key is known by, if another.
+    pub host_key_alias: Option<String>,
+    /// Hosts it jumps through, if any.
+    pub proxy_jump: Option<String>,
+    /// Program it connects through, if any.
+    pub proxy_command: Option<String>,
+    /// Files with known host keys; new ones are added to the first.
+    pub known_hosts: Vec<PathBuf>,
+}
+
+/// Asks `ssh` what it makes of a target; touches no network.
+pub fn effective(address: &str) -> Result<Effective, ConnectError> {
+    let output = Command::new("ssh")
+        .args(["-G", "--", address])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(ConnectError::Local)?;
+    Ok(read_effective(&String::from_utf8_lossy(&output.stdout), std::env::home_dir()))
+}
+
+fn read_effective(text: &str, home: Option<PathBuf>) -> Effective {
+    let some = |key: &str| {
+        let line = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(' '))?.trim();
+        (line != "none").then(|| line.to_string())
+    };
+    let value = |key: &str| some(key).unwrap_or_default();
+    let files = format!("{} {}", value("userknownhostsfile"), value("globalknownhostsfile"));
+    let path = |file: &str| match (file.strip_prefix("~/"), &home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(file),
+    };
+    Effective {
+        user: value("user"),
+        hostname: value("hostname"),
+        port: value("port"),
+        host_key_alias: some("hostkeyalias"),
+        proxy_jump: some("proxyjump"),
+        proxy_command: some("proxycommand"),
+        known_hosts: files.split_whitespace().map(path).collect(),
+    }
+}
+
+/// Who we are on the other side.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Login {
+    pub root: bool,
+    pub user: String,
+    pub sudo: bool,
+    pub said: String,
+}
+
+pub(super) struct Master {
+    /// Holds the socket and the wrappers; only its owner can enter it.
+    directory: TempDir,
+    address: String,
+    child: Mutex<Child>,
+    /// Its end ends the connection.
+    _leash: ChildStdin,
+}
+
+/// The whole of connecting and logging in may take this long.
+const LIMIT: Duration = Duration::from_secs(9);
+
+/// The master's own session: says who we are, then lives as long as its input.
+const GREETING: &str = "id -un; id -u; if [ \"$(id -u)\" = 0 ]; then echo root; \
+    else sudo -n true 2>&1 && echo sudo; fi; echo maquette-ready; exec cat >/dev/null";
+
+impl Master {
+    pub(super) fn open(target: &Target) -> Result<(Self, Login), ConnectError> {
+        if let Some(key) = &target.key {
+            check_key(key)?;
+        }
+        // Sockets have short paths; XDG's runtime directory is short and private.
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let runtime = runtime.filter(|d| d.is_dir()).unwrap_or_else(std::env::temp_dir);
+        let directory = tempfile::Builder::new()
+            .prefix("maquette-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir_in(runtime)
+            .map_err(ConnectError::Local)?;
+        let mut ssh = Command::new("ssh");
+        ssh.args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=8", "-o", "ControlMaster=yes"])
+            .args(["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3"])
+            .args(["-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no"])
+            .args(["-o", "ControlPersist=no", "-o", "ForwardAgent=no", "-o", "ForwardX11=no"])
+            .args(["-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none", "-T"])
+            .arg("-S")
+            .arg(directory.path().join("ssh"))
+            .args(["-l", &target.user]);
+        if let Some(key) = &target.key {
+            ssh.arg("-i").arg(key).args(["-o", "IdentitiesOnly=yes"]);
+        }
+        ssh.args(["--", &target.address, &format!("exec sh -c {}", quote(GREETING))])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C is for us; the connection must outlive it to end in order.
+            .process_group(0);
+        let mut child = ssh.spawn().map_err(ConnectError::Local)?;
+        let (Some(leash), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(ConnectError::Local(std::io::Error::other("ssh has no pipes")));
+        };
+        let greeting = read_greeting(stdout);
+        let complaints = read_all(stderr);
+        match greeting.recv_timeout(LIMIT) {
+            Ok(Some(login)) => {
+                let address = target.address.clone();
+                let child = Mutex::new(child);
+                Ok((Self { directory, address, child, _leash: leash }, login))
+            }
+            ended => {
+                // It may have ended by itself.
+                let _ = child.kill();
+                let _ = child.wait();
+                let mut said = complaints.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+                if ended.is_err() && said.trim().is_empty() {
+                    said = format!("no login within {} s: it timed out", LIMIT.as_secs());
+                }
+                Err(classify(&target.user, &target.address, &said))
+            }
+        }
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Words for a client of this connection. Without the master it fails rather than connect anew.
+    pub(super) fn client_words(&self) -> Vec<String> {
+        let socket = self.directory.path().join("ssh").display().to_string();
+        ["-S", &socket, "-o", "ControlMaster=no", "-o", "ProxyCommand=false"]
+            .into_iter()
+            .chain(["-o", "BatchMode=yes", "-o", "LogLevel=ERROR"])
+            .chain(["-o", "RemoteCommand=none", "-T"])
+            .map(String::from)
+            .collect()
+    }
+
+    pub(super) fn client(&self) -> Command {
+        let mut ssh = Command::new("ssh");
+        ssh.args(self.client_words()).stdin(Stdio::null()).process_group(0);
+        ssh
+    }
+
+    /// A program that runs one remote line in this connection, whatever its arguments.
+    pub(super) fn wrapper(&self, name: &str, line: &str) -> std::io::Result<PathBuf> {
+        let path = self.directory.path().join(name);
+        let words: Vec<String> = self.client_words().iter().map(|w| quote(w)).collect();
+        let script = format!(
+            "#!/bin/sh\n# Its own session: Ctrl-C must not cut libvirt off.\n\
+             exec setsid ssh {} -- {} {}\n",
+            words.join(" "),
+            quote(&self.address),
+            quote(line)
+        );
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o700)
+            .open(&path)?;
+        file.write_all(script.as_bytes())?;
+        Ok(path)
+    }
+
+    /// Whether the connection is gone. A client notices before the master's process has ended; then
+    /// the socket answers no more.
+    pub(super) fn is_lost(&self) -> bool {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(child.try_wait(), Ok(None)) {
+            return true;
+        }
+        let check = self.client().args(["-O", "check", "--", &self.address]).output();
+        !check.is_ok_and(|o| o.status.success())
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// Finds the mistakes that `ssh` would only hint at.
+fn check_key(path: &Path) -> Result<(), ConnectError> {
+    let wrong = |why: &str| ConnectError::KeyFile { path: path.into(), why: why.into() };
+    let text = match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => return Err(wrong(&error.to_string())),
+    };
+    if text.contains("PRIVATE KEY") || text.starts_with("PuTTY-User-Key-File") {
+        return Ok(());
+    }
+    if text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-") {
+        return Err(wrong("it is a public key; the private one has no `.pub` in its name"));
+    }
+    Err(wrong("it holds no private key"))
+}
+
+/// Reads the greeting's lines in the background; login shells may say something before.
+fn read_greeting(stdout: impl Read + Send + 'static) -> mpsc::Receiver<Option<Login>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut lines = Vec::new();
+        let mut reader = BufReader::new(stdout);
+        let mut line = String::new();
+        let mut ready = false;
+        while !ready && reader.read_line(&mut line).is_ok_and(|n| n > 0) {
+            ready = line.trim() == "maquette-ready";
+            lines.push(std::mem::take(&mut line).trim().to_string());
+        }
+        // Nobody may be waiting any more.
+        let _ = sender.send(ready.then(|| greeting(&lines)));
+    });
+    receiver
+}
+
+/// `[noise…] USER UID (root | sudo | complaint) maquette-ready`.
+fn greeting(lines: &[String]) -> Login {
+    let id = lines.iter().rposition(|l| !l.is_empty() && l.chars().all(|c| c.is_ascii_digit()));
+    let Some(id) = id else { return Login::default() };
+    let after = &lines[id + 1..lines.len() - 1];
+    Login {
+        root: lines[id] == "0",
+        user: id.checked_sub(1).map_or(String::new(), |i| lines[i].clone()),
+        sudo: after.iter().any(|l| l == "sudo"),
+        said: after.iter().filter(|l| !l.is_empty()).cloned().collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn read_all(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What was said until a failure is what there is.
+        let _ = pipe.read_to_end(&mut bytes);
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(text: &str) -> Login {
+        greeting(&text.lines().map(String::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_greeting_tells_who_we_are() {
+        let root = login("welcome\nroot\n0\nroot\nmaquette-ready");
+        assert!(root.root && root.user == "root");
+        let sudoer = login("stack\n1000\nsudo\nmaquette-ready");
+        assert!(!sudoer.root && sudoer.sudo);
+        let nobody = login("stack\n1000\nsudo: a password is required\nmaquette-ready");
+        assert!(!nobody.root && !nobody.sudo);
+        assert_eq!(nobody.said, "sudo: a password is required");
+    }
+
+    #[test]
+    fn the_users_configuration_is_understood() {
+        let text = "user stack\nhostname 192.0.2.1\nport 2222\nproxyjump bastion\n\
+                    userknownhostsfile ~/.ssh/known_hosts ~/.ssh/known_hosts2\n\
+                    globalknownhostsfile /etc/ssh/ssh_known_hosts\nproxycommand none\n";
+        let seen = read_effective(text, Some("/home/me".into()));
+        assert_eq!((seen.user.as_str(), seen.port.as_str()), ("stack", "2222"));
+        assert_eq!(seen.proxy_jump.as_deref(), Some("bastion"));
+        assert_eq!(seen.proxy_command, None);
+        assert_eq!(seen.known_hosts[0], Path::new("/home/me/.ssh/known_hosts"));
+        assert_eq!(seen.known_hosts.len(), 3);
+    }
+
+    #[test]
+    fn key_files_are_looked_at_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("k");
+        let said = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            check_key(&path).map_err(|e| e.to_string())
+        };
+        assert!(said("-----BEGIN OPENSSH PRIVATE KEY-----\n").is_ok());
+        assert!(said("ssh-ed25519 AAAA me").unwrap_err().contains("public key"));
+        assert!(said("").unwrap_err().contains("no private key"));
+        assert!(check_key(Path::new("/nonexistent")).is_err());
+    }
+}

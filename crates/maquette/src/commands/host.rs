@@ -1,0 +1,304 @@
+//! `maquette host`: a report, and the way back.
+
+use std::time::Duration;
+
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::plan::{self, PoolState};
+use maquette_core::syntax::Sources;
+use maquette_core::topology::VirtType;
+use maquette_core::units::ByteSize;
+use maquette_engine::StepError;
+use maquette_engine::host::facts::{Facts, SshLimits};
+use maquette_engine::host::{prepare, settings};
+use maquette_libvirt::prune;
+use serde_json::json;
+use std::io::IsTerminal;
+
+use super::run::Runner;
+use crate::cli::HostCommand;
+use crate::failure::Failure;
+use crate::load::Located;
+use crate::pipeline::Hypervisor;
+use crate::{connection, load, pipeline, print, render};
+
+/// Checks a hypervisor, or puts it back.
+pub fn run(args: &HostCommand) -> Result<u8, Failure> {
+    match args {
+        HostCommand::Check { place, json } => check(&load::located(place)?, *json),
+        HostCommand::Restore { place, yes, json } => restore(&load::located(place)?, *yes, *json),
+    }
+}
+
+/// How one thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// As it should be.
+    Good,
+    /// `up` takes care of it.
+    Prepared,
+    /// Works, and not well.
+    Poor,
+    /// Nothing can be built.
+    Bad,
+}
+
+impl Verdict {
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Prepared => "up will",
+            Self::Poor => "warning",
+            Self::Bad => "missing",
+        }
+    }
+}
+
+/// One line of the report.
+struct Item {
+    name: &'static str,
+    verdict: Verdict,
+    text: String,
+    remedy: Option<String>,
+}
+
+/// Collects lines.
+#[derive(Default)]
+struct Report(Vec<Item>);
+
+impl Report {
+    fn add(&mut self, name: &'static str, verdict: Verdict, text: impl Into<String>) {
+        self.0.push(Item { name, verdict, text: text.into(), remedy: None });
+    }
+
+    fn advise(&mut self, remedy: impl Into<String>) {
+        if let Some(last) = self.0.last_mut() {
+            last.remedy = Some(remedy.into());
+        }
+    }
+}
+
+/// Exit code 1 if nothing could be built.
+fn check(located: &Located, as_json: bool) -> Result<u8, Failure> {
+    let connection = connection::open(&located.host)?;
+    let hypervisor = pipeline::find(&connection, &located.environment, &located.pool)?;
+    let facts = &hypervisor.facts;
+    let mut report = Report::default();
+    system(facts, &mut report);
+    virtualisation(facts, &mut report);
+    libvirt(&hypervisor, located, &mut report);
+    memory(&hypervisor, &mut report);
+    network(facts, &mut report);
+    if let Some(limits) = &facts.sshd {
+        ssh(limits, &mut report);
+    }
+    let bad = report.0.iter().any(|i| i.verdict == Verdict::Bad);
+    if as_json {
+        let items: Vec<_> = report
+            .0
+            .iter()
+            .map(|i| {
+                json!({"name": i.name, "verdict": i.verdict.sign(), "text": i.text, "remedy": i.remedy})
+            })
+            .collect();
+        let value = json!({
+            "schema": 1, "hypervisor": connection.label, "name": facts.name, "checks": items,
+        });
+        print::result(&format!("{value:#}"));
+    } else {
+        print::result(&format!("hypervisor {} at {}\n", facts.name, connection.label));
+        let rows: Vec<_> = report
+            .0
+            .iter()
+            .map(|i| (i.name, i.verdict.sign(), i.text.as_str(), i.remedy.as_deref()))
+            .collect();
+        print::result(&render::checklist(&rows));
+    }
+    Ok(u8::from(bad))
+}
+
+fn system(facts: &Facts, report: &mut Report) {
+    match facts.family() {
+        Some(family) => {
+            report.add("system", Verdict::Good, format!("{} ({})", facts.os.name, family.name));
+        }
+        None => {
+            report.add("system", Verdict::Poor, format!("{}, not a known family", facts.os.name));
+            report.advise("install libvirt, QEMU, qemu-utils, dnsmasq and curl by hand");
+        }
+    }
+    if facts.missing.is_empty() {
+        report.add("packages", Verdict::Good, "all there");
+    } else {
+        report.add("packages", Verdict::Prepared, format!("install {}", facts.missing.join(", ")));
+    }
+}
+
+fn virtualisation(facts: &Facts, report: &mut Report) {
+    match &facts.kvm {
+        Ok(()) => report.add("KVM", Verdict::Good, "usable"),
+        Err(why) => {
+            report.add("KVM", Verdict::Poor, format!("{why}; guests are emulated, and slow"));
+            report.advise("switch virtualisation on in the firmware, or in the outer hypervisor");
+        }
+    }
+    if let Some((mode, group)) = facts.kvm_device.as_ref().filter(|_| facts.kvm_closed()) {
+        let text = format!("open /dev/kvm (mode {mode}, group {group}) to group kvm");
+        report.add("/dev/kvm", Verdict::Prepared, text);
+    }
+    match &facts.nested {
+        Some((module, true)) => report.add("nested", Verdict::Good, format!("on in {module}")),
+        Some((module, false)) if facts.record.nested.is_some() => {
+            report.add(
+                "nested",
+                Verdict::Poor,
+                format!("{module} takes it up when it is reloaded"),
+            );
+            report.advise("restart the hypervisor");
+        }
+        Some((module, false)) if facts.kvm.is_ok() => {
+            report.add("nested", Verdict::Prepared, format!("switch it on in {module}"));
+        }
+        _ => {}
+    }
+}
+
+fn libvirt(hypervisor: &Hypervisor, located: &Located, report: &mut Report) {
+    use maquette_engine::host::daemons::Daemons;
+    match (&hypervisor.client, &hypervisor.facts.daemons) {
+        (Some(_), _) => report.add("libvirt", Verdict::Good, "answers"),
+        (None, Daemons::Missing) if hypervisor.facts.family().is_none() => {
+            report.add("libvirt", Verdict::Bad, "not installed");
+        }
+        (None, Daemons::Missing) => {
+            report.add("libvirt", Verdict::Prepared, "install and start it")
+        }
+        (None, _) => report.add("libvirt", Verdict::Prepared, "start it"),
+    }
+    let (name, wanted) = (&located.pool.name, &located.pool.path);
+    match hypervisor.seen.as_ref().map(|s| (&s.pool, s.observed.pool_free)) {
+        Some((PoolState::Active(path), free)) if path.trim_end_matches('/') == wanted => {
+            let free = free.map_or(String::new(), |f| format!(", {} free", ByteSize(f)));
+            report.add("pool", Verdict::Good, format!("{name} at {path}{free}"));
+        }
+        Some((PoolState::Active(path) | PoolState::Inactive(path), _))
+            if path.trim_end_matches('/') != wanted =>
+        {
+            report.add("pool", Verdict::Bad, format!("{name} is at {path}, not at {wanted}"));
+            report.advise(format!("use it with `--disk-pool {path}`, or another `--pool-name`"));
+        }
+        Some((PoolState::Inactive(_), _)) => {
+            report.add("pool", Verdict::Prepared, format!("start {name}"));
+        }
+        _ => report.add("pool", Verdict::Prepared, format!("define {name} at {wanted}")),
+    }
+}
+
+fn memory(hypervisor: &Hypervisor, report: &mut Report) {
+    let facts = &hypervisor.facts;
+    let mib = |mib: u64| ByteSize(mib << 20);
+    let observed = hypervisor.observed();
+    let nothing = maquette_core::blueprint::Blueprint::nothing();
+    let capacity = maquette_core::capacity::Capacity {
+        cpus: facts.cpus,
+        available_mib: facts.available_mib,
+        resident_mib: &facts.resident_mib,
+    };
+    let memory = maquette_core::capacity::memory(&nothing, &observed, &capacity);
+    let text = format!(
+        "{} for new nodes ({} of {} available, {} promised to existing domains), {} CPUs",
+        mib(memory.free()),
+        mib(memory.available),
+        mib(facts.memory_mib),
+        mib(memory.promised),
+        facts.cpus,
+    );
+    let verdict = if memory.free() < 1024 { Verdict::Poor } else { Verdict::Good };
+    report.add("memory", verdict, text);
+}
+
+fn network(facts: &Facts, report: &mut Report) {
+    if facts.forward_drop {
+        report.add("firewall", Verdict::Poor, "drops what is forwarded; Docker sets it so");
+        report.advise("nodes on NAT networks may lack the way out: `iptables -P FORWARD ACCEPT`");
+    }
+    let at_risk: Vec<&str> = facts
+        .router_interfaces
+        .iter()
+        .filter(|(_, value)| value == "1")
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !at_risk.is_empty() {
+        let text = format!("for IPv6 networks, set accept_ra to 2 on {}", at_risk.join(", "));
+        report.add("IPv6", Verdict::Prepared, text);
+    }
+    if let Some(zone) = &facts.timezone {
+        report.add("time zone", Verdict::Good, zone.clone());
+    }
+}
+
+fn ssh(limits: &SshLimits, report: &mut Report) {
+    let text = format!("MaxSessions {}, MaxStartups {}", limits.sessions, limits.startups);
+    match (limits.sessions.min(limits.startups) >= settings::SESSIONS, limits.drop_ins) {
+        (true, _) => report.add("sshd", Verdict::Good, text),
+        (false, true) => report.add("sshd", Verdict::Prepared, format!("raise {text} to 100")),
+        (false, false) => {
+            report.add("sshd", Verdict::Poor, format!("{text}, and it reads no drop-ins"));
+            report.advise("put `MaxSessions 100` and `MaxStartups 100:30:100` into sshd_config");
+        }
+    }
+}
+
+/// Undoes preparation. Domains, whosever they are, must be gone first.
+fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
+    let connection = connection::open(&located.host)?;
+    let mut hypervisor = pipeline::find(&connection, &located.environment, &located.pool)?;
+    let plan = plan::restore(prepare::undoable(&hypervisor.facts.record));
+    if plan.is_empty() {
+        print::talk("preparation has changed nothing here that is not as it was");
+        return Ok(0);
+    }
+    let observed = hypervisor.observed();
+    let others = observed.claims.domains.iter().chain(observed.domains.keys());
+    let domains: Vec<&str> = others.map(String::as_str).collect();
+    if !domains.is_empty() {
+        let mut diags = Diagnostics::default();
+        diags.push(
+            Diagnostic::error(
+                "host::in-use",
+                format!("domains still exist on the hypervisor: {}", domains.join(", ")),
+            )
+            .help(
+                "`maquette down` removes an environment; others' domains are for others to remove",
+            ),
+        );
+        return Err(Failure::Input(diags, Sources::default()));
+    }
+    if !as_json {
+        print::talk(render::plan(&plan, &pipeline::title(&hypervisor.facts)).trim_end());
+    }
+    if !yes {
+        if as_json || !std::io::stdin().is_terminal() {
+            let mut diags = Diagnostics::default();
+            let error = Diagnostic::error("plan::unconfirmed", "this changes the hypervisor");
+            diags.push(error.help("say `--yes` if that is what you want"));
+            return Err(Failure::Input(diags, Sources::default()));
+        }
+        if !print::ask("Undo this?")? {
+            return Err(Failure::Failed(StepError::new("nothing was done")));
+        }
+    }
+    if let Some(client) = &hypervisor.client {
+        for pool in &hypervisor.facts.record.pools {
+            prune(client, pool).map_err(|e| Failure::because("cannot remove cached images", &e))?;
+        }
+    }
+    let client = hypervisor.client.take();
+    let limit = Duration::from_secs(60);
+    Runner::new(as_json, &connection, &located.workspace, limit)?.run(
+        &plan,
+        &hypervisor.facts,
+        VirtType::Qemu,
+        client,
+    )?;
+    Ok(0)
+}

@@ -1,0 +1,29 @@
+//! `maquette inventory`: Ansible's dynamic inventory, from what is on the hypervisor.
+
+use maquette_core::blueprint::Node;
+use serde_json::json;
+
+use crate::cli::Inventory;
+use crate::failure::Failure;
+use crate::{connection, load, outputs, pipeline, print};
+
+/// Answers `--list` and `--host NAME`.
+pub fn run(args: &Inventory) -> Result<u8, Failure> {
+    let located = load::located(&args.place)?;
+    let connection = connection::open(&located.host)?;
+    let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let observed = hypervisor.observed();
+    let mut nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
+    nodes.sort_by(|a, b| (&a.role, a.index).cmp(&(&b.role, b.index)));
+    let files = outputs::Files::new(&located.workspace, connection.remote.as_ref());
+    let all = outputs::dynamic(&nodes, &files);
+    let answer = match &args.host {
+        None => all,
+        Some(name) => {
+            let vars = &all["_meta"]["hostvars"][name];
+            if vars.is_null() { json!({}) } else { vars.clone() }
+        }
+    };
+    print::result(&format!("{answer:#}"));
+    Ok(0)
+}

@@ -1,0 +1,225 @@
+//! The way to the hypervisor: this machine, or one over SSH.
+
+use std::io::IsTerminal;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::syntax::Sources;
+use maquette_engine::StepError;
+use maquette_engine::host::facts::Reach;
+use maquette_engine::host::ssh::{self, ConnectError, HostKey, Ssh, Target};
+use maquette_engine::host::{Host, Local};
+
+use crate::failure::Failure;
+use crate::print;
+
+/// libvirt's address on this machine.
+const LOCAL_URI: &str = "qemu:///system";
+
+/// Which hypervisor, as the user named it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostArgs {
+    /// Name or address; none is this machine.
+    pub address: Option<String>,
+    /// SSH user.
+    pub user: Option<String>,
+    /// Private key file.
+    pub key: Option<PathBuf>,
+    /// `SHA256:…` of a host key that is not known yet.
+    pub fingerprint: Option<String>,
+}
+
+impl HostArgs {
+    /// Whether it is another machine, or this one by way of SSH.
+    pub fn is_remote(&self) -> bool {
+        match self.address.as_deref() {
+            None => false,
+            Some("localhost" | "127.0.0.1" | "::1") => self.user.is_some() || self.key.is_some(),
+            Some(_) => true,
+        }
+    }
+}
+
+/// How guests' SSH connections and Ansible get to the hypervisor.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// Login.
+    pub target: Target,
+    /// What the user's ssh configuration makes of it.
+    pub effective: ssh::Effective,
+    /// Its host keys, as lines of known_hosts.
+    pub host_keys: Vec<String>,
+}
+
+/// A hypervisor that is reached.
+pub struct Connection {
+    /// Its own side.
+    pub host: Box<dyn Host>,
+    /// libvirt's address.
+    pub uri: String,
+    /// libvirt's address, as people know it.
+    pub label: String,
+    /// How it is reached, if over SSH.
+    pub remote: Option<Remote>,
+    /// Options of `ssh` that lead to guests through the open connection.
+    pub jump: Vec<String>,
+}
+
+impl Connection {
+    /// Whether it is this machine.
+    pub fn reach(&self) -> Reach {
+        if self.remote.is_some() { Reach::Remote } else { Reach::Local }
+    }
+
+    /// This machine.
+    pub fn local() -> Self {
+        Self {
+            host: Box::new(Local),
+            uri: LOCAL_URI.into(),
+            label: LOCAL_URI.into(),
+            remote: None,
+            jump: Vec::new(),
+        }
+    }
+}
+
+/// Checks what can be checked of a hypervisor's name without touching anything, and completes it.
+pub fn resolve(args: &HostArgs) -> Result<Option<Target>, Failure> {
+    let Some(address) = args.address.clone().filter(|_| args.is_remote()) else {
+        return Ok(None);
+    };
+    if address.is_empty() || address.starts_with('-') || address.contains(char::is_whitespace) {
+        return Err(input("hypervisor::address", format!("`{address}` is no address"), None));
+    }
+    let user = match &args.user {
+        Some(user) => user.clone(),
+        None => {
+            // A user that the ssh configuration names; by itself ssh takes the local one.
+            let configured = ssh::effective(&address).map_err(refused)?.user;
+            let own = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+            if own.is_ok_and(|own| own == configured) { "root".into() } else { configured }
+        }
+    };
+    let key = args.key.as_deref().map(expand);
+    if let Some(key) = &key {
+        close_to_others(key)?;
+    }
+    Ok(Some(Target { address, user, key }))
+}
+
+/// Connects.
+pub fn open(args: &HostArgs) -> Result<Connection, Failure> {
+    let Some(target) = resolve(args)? else { return Ok(Connection::local()) };
+    let ssh = match Ssh::connect(&target) {
+        Err(ConnectError::UnknownHostKey { .. }) => {
+            trust(&target, args.fingerprint.as_deref())?;
+            Ssh::connect(&target)
+        }
+        other => other,
+    }
+    .map_err(refused)?;
+    let label = format!("qemu+ssh://{}@{}/system", target.user, bracketed(&target.address));
+    let transport = ssh
+        .libvirt_transport()
+        .map_err(|e| Failure::because("cannot prepare the connection to libvirt", &e))?;
+    // The transport knows where to go; the name here is only for libvirt's own messages.
+    let uri = format!("qemu+ssh://hypervisor/system?command={}", transport.display());
+    let effective = ssh::effective(&target.address).map_err(refused)?;
+    let host_keys = ssh::known(&target).map_err(refused)?;
+    let jump = ssh.jump_options();
+    let remote = Some(Remote { target, effective, host_keys });
+    Ok(Connection { host: Box::new(ssh), uri, label, remote, jump })
+}
+
+fn bracketed(address: &str) -> String {
+    if address.contains(':') { format!("[{address}]") } else { address.into() }
+}
+
+/// `~/` is the user's home, in files as in the shell.
+fn expand(path: &Path) -> PathBuf {
+    let expanded = match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_path_buf(),
+    };
+    std::path::absolute(&expanded).unwrap_or(expanded)
+}
+
+/// `ssh` refuses keys that others can read; the older tool made them private, so this does, too.
+fn close_to_others(key: &Path) -> Result<(), Failure> {
+    let Ok(metadata) = key.metadata() else { return Ok(()) };
+    let private = || std::fs::read(key).is_ok_and(|b| b.windows(11).any(|w| w == b"PRIVATE KEY"));
+    if metadata.permissions().mode() & 0o077 == 0 || !metadata.is_file() || !private() {
+        return Ok(());
+    }
+    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).map_err(|e| {
+        Failure::because(format!("cannot make {} private, as ssh wants it", key.display()), &e)
+    })?;
+    print::talk(&format!("note: {} could be read by others; its mode is 0600 now", key.display()));
+    Ok(())
+}
+
+fn input(code: &'static str, message: String, hint: Option<String>) -> Failure {
+    let mut diags = Diagnostics::default();
+    let diagnostic = Diagnostic::error(code, message);
+    diags.push(match hint {
+        Some(hint) => diagnostic.help(hint),
+        None => diagnostic,
+    });
+    Failure::Input(diags, Sources::default())
+}
+
+fn refused(error: ConnectError) -> Failure {
+    let hint = error.hint();
+    match error {
+        ConnectError::KeyFile { .. } => input("hypervisor::key", error.to_string(), hint),
+        _ => {
+            let mut failure = StepError::new(error.to_string());
+            if let Some(source) = std::error::Error::source(&error) {
+                failure = failure.because(source);
+            }
+            failure.hints.extend(hint);
+            Failure::Failed(failure)
+        }
+    }
+}
+
+/// Has a host key confirmed that nobody knows yet: by its fingerprint, or at the terminal.
+fn trust(target: &Target, fingerprint: Option<&str>) -> Result<(), Failure> {
+    let keys = ssh::fetch_host_keys(target).map_err(refused)?;
+    let shown: Vec<String> =
+        keys.iter().map(|k| format!("{} key {}", k.algorithm, k.fingerprint)).collect();
+    let shown = shown.join(", ");
+    let address = &target.address;
+    if let Some(wanted) = fingerprint {
+        let agreed: Vec<HostKey> =
+            keys.into_iter().filter(|k| k.fingerprint == wanted.trim_end_matches('=')).collect();
+        if agreed.is_empty() {
+            return Err(Failure::Failed(
+                StepError::new(format!("{address} shows another host key than expected: {shown}"))
+                    .hint(
+                        "somebody may be in between; compare with `ssh-keygen -lf` on that machine",
+                    ),
+            ));
+        }
+        return remember(target, &agreed);
+    }
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(Failure::Failed(
+            StepError::new(format!("the host key of {address} is not known: {shown}"))
+                .hint("if that is its key, say so with `--host-key-fingerprint SHA256:…`"),
+        ));
+    }
+    print::talk(&format!("The host key of {address} is not known yet: {shown}"));
+    print::talk("Compare it with `ssh-keygen -lf` on that machine.");
+    if !print::ask("Is it the right one?")? {
+        return Err(Failure::Failed(StepError::new("the host key was not accepted")));
+    }
+    remember(target, &keys)
+}
+
+fn remember(target: &Target, keys: &[HostKey]) -> Result<(), Failure> {
+    let file = ssh::remember(target, keys).map_err(refused)?;
+    print::talk(&format!("added the host key of {} to {file}", target.address));
+    Ok(())
+}

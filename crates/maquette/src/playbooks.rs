@@ -1,0 +1,154 @@
+//! The user's own playbooks: at the older tool's injection points, with the environment's inventory.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::syntax::{Node, Plain, Sources, Value};
+use maquette_engine::StepError;
+use maquette_engine::keys::write_private;
+
+use crate::failure::Failure;
+use crate::settings_tree;
+use crate::stages::Stage;
+use crate::workspace::Workspace;
+use crate::{outputs, print};
+
+/// Where a playbook can stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// In place of a stage.
+    Stage(Stage),
+    /// In place of the whole provisioning.
+    Whole,
+    /// In place of the removal.
+    Cleanup,
+}
+
+/// Injection points: variable, what it replaces, and the older tool's own playbook for it.
+const POINTS: [(&str, Point, &str); 10] = [
+    ("provision_cleanup", Point::Cleanup, "cleanup.yml"),
+    ("provision_playbook", Point::Whole, "provision.yml"),
+    ("provision_pre", Point::Stage(Stage::Pre), "pre.yml"),
+    ("validate_hypervisor", Point::Stage(Stage::Validate), "validate_hypervisor.yml"),
+    ("prepare_hypervisor", Point::Stage(Stage::Prepare), "prepare_hypervisor.yml"),
+    ("provision_networks", Point::Stage(Stage::Networks), "provision_networks.yml"),
+    ("provision_vms", Point::Stage(Stage::Vms), "provision_vms.yml"),
+    ("provision_user", Point::Stage(Stage::User), "provision_user.yml"),
+    ("provision_vms_timezone", Point::Stage(Stage::Timezone), "provision_vms_timezone.yml"),
+    ("provision_post", Point::Stage(Stage::Post), "post.yml"),
+];
+
+/// Playbooks of the older tool that stand for features of their own, which come later.
+const SPECIAL: [&str; 6] = [
+    "provision_networks_bgp.yml",
+    "provision_vms_bgp.yml",
+    "provision_post_l3appliance.yml",
+    "provision_post_ovsvswitch.yml",
+    "provision_post_veos.yml",
+    "provision_post_vqfx.yml",
+];
+
+/// The playbooks of one run.
+#[derive(Debug, Clone)]
+pub struct Hooks {
+    playbooks: Vec<(Point, PathBuf)>,
+    replaced: Vec<Stage>,
+    /// Extra variables, as the playbooks see them.
+    vars: serde_json::Value,
+    /// Further arguments of `ansible-playbook`.
+    args: Vec<String>,
+}
+
+impl Hooks {
+    /// Finds the playbooks that extra variables name. `vars` is what the playbooks see, `args` are
+    /// further arguments of `ansible-playbook`.
+    pub fn read(extra: &Node, vars: &Plain, args: &[String]) -> Result<Self, Failure> {
+        let mut playbooks = Vec::new();
+        let mut diags = Diagnostics::default();
+        for (variable, point, own) in POINTS {
+            let Some(Value::Scalar(path)) = extra.get(variable).map(|n| &n.value) else { continue };
+            if path == own || path.is_empty() {
+                continue;
+            }
+            let name = path.rsplit('/').next().unwrap_or(path);
+            if SPECIAL.contains(&name) && !Path::new(path).is_file() {
+                let message = format!("`{variable}={path}` is not supported yet");
+                diags.push(Diagnostic::error("feature::later", message));
+            } else if Path::new(path).is_file() {
+                playbooks.push((point, absolute(path)));
+            } else {
+                let message = format!("there is no playbook {path}, which `{variable}` names");
+                diags.push(
+                    Diagnostic::error("playbook::missing", message)
+                        .help("a relative path starts in the current directory"),
+                );
+            }
+        }
+        if diags.has_errors() {
+            return Err(Failure::Input(diags, Sources::default()));
+        }
+        let replaced = playbooks
+            .iter()
+            .filter_map(|(point, _)| match point {
+                Point::Stage(stage) => Some(*stage),
+                _ => None,
+            })
+            .collect();
+        Ok(Self { playbooks, replaced, vars: settings_tree::json(vars), args: args.to_vec() })
+    }
+
+    /// Whether there is any.
+    pub fn any(&self) -> bool {
+        !self.playbooks.is_empty()
+    }
+
+    /// Stages that are replaced.
+    pub fn replaced(&self) -> &[Stage] {
+        &self.replaced
+    }
+
+    /// Whether a stage is replaced.
+    pub fn replaces(&self, stage: Stage) -> bool {
+        self.replaced.contains(&stage)
+    }
+
+    /// Runs the playbook that replaces a stage, if there is one.
+    pub fn run(&self, stage: Stage, workspace: &Workspace) -> Result<(), Failure> {
+        self.at(Point::Stage(stage), workspace).map(|_| ())
+    }
+
+    /// Runs the playbook at a point; false if there is none.
+    pub fn at(&self, point: Point, workspace: &Workspace) -> Result<bool, Failure> {
+        let Some((_, playbook)) = self.playbooks.iter().find(|(p, _)| *p == point) else {
+            return Ok(false);
+        };
+        let failed = |e: &dyn std::error::Error| {
+            Failure::because(format!("cannot run playbook {}", playbook.display()), e)
+        };
+        let vars = workspace.file("extra_vars.json");
+        write_private(&vars, self.vars.to_string().as_bytes()).map_err(|e| failed(&e))?;
+        print::talk(&format!("playbook {}", playbook.display()));
+        let status = Command::new("ansible-playbook")
+            .arg("-i")
+            .arg(workspace.file(outputs::INVENTORY))
+            .arg("-e")
+            .arg(format!("@{}", vars.display()))
+            .args(&self.args)
+            .arg(playbook)
+            .status();
+        // It may hold secrets, and nothing needs it any more.
+        let _ = std::fs::remove_file(&vars);
+        let status = status.map_err(|e| failed(&e))?;
+        if status.success() {
+            return Ok(true);
+        }
+        let code = status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1);
+        let error = StepError::new(format!("playbook {} failed: {status}", playbook.display()));
+        Err(Failure::Status(code, error))
+    }
+}
+
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}

@@ -1,0 +1,124 @@
+//! The stages of the older tool, which its users select by tag and replace by playbooks.
+
+use maquette_core::plan::{Action, Plan};
+
+/// A stage of the older tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Before anything.
+    Pre,
+    /// The hypervisor's capacity.
+    Validate,
+    /// The hypervisor's preparation.
+    Prepare,
+    /// Networks.
+    Networks,
+    /// Images, volumes and domains.
+    Vms,
+    /// The user in the guests, which their first boot sets up.
+    User,
+    /// Their time zone, likewise.
+    Timezone,
+    /// After everything.
+    Post,
+    /// Ansible facts of controller and hypervisor.
+    Facts,
+}
+
+impl Stage {
+    /// All stages, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Pre,
+        Self::Validate,
+        Self::Prepare,
+        Self::Networks,
+        Self::Vms,
+        Self::User,
+        Self::Timezone,
+        Self::Post,
+        Self::Facts,
+    ];
+
+    /// The tag that selects it.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::Pre => "pre",
+            Self::Validate => "validations",
+            Self::Prepare => "hypervisor",
+            Self::Networks => "networks",
+            Self::Vms => "vms",
+            Self::User => "user",
+            Self::Timezone => "timezone",
+            Self::Post => "post",
+            Self::Facts => "collect-ansible-facts",
+        }
+    }
+
+    /// The stage that an action belongs to.
+    pub fn of(action: &Action) -> Self {
+        match action {
+            Action::InstallPackages { .. }
+            | Action::OpenKvm
+            | Action::StartDaemons
+            | Action::Apply(_)
+            | Action::Undo(_)
+            | Action::EnsurePool(_) => Self::Prepare,
+            Action::DefineNetwork { .. }
+            | Action::UpdateReservations { .. }
+            | Action::StartNetwork { .. }
+            | Action::StopNetwork { .. }
+            | Action::UndefineNetwork { .. } => Self::Networks,
+            Action::FetchImage { .. }
+            | Action::DefineDomain { .. }
+            | Action::CreateVolume { .. }
+            | Action::CreateSeed { .. }
+            | Action::ResizeVolume { .. }
+            | Action::DeleteVolume { .. }
+            | Action::StartDomain { .. }
+            | Action::AwaitDomain { .. }
+            | Action::StopDomain { .. }
+            | Action::UndefineDomain { .. } => Self::Vms,
+        }
+    }
+}
+
+/// Which stages run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stages(Vec<Stage>);
+
+impl Stages {
+    /// All of them.
+    pub fn all() -> Self {
+        Self(Stage::ALL.to_vec())
+    }
+
+    /// These only.
+    pub fn only(stages: Vec<Stage>) -> Self {
+        Self(stages)
+    }
+
+    /// All but these.
+    #[must_use]
+    pub fn without(mut self, stages: &[Stage]) -> Self {
+        self.0.retain(|s| !stages.contains(s));
+        self
+    }
+
+    /// Whether a stage runs.
+    pub fn has(&self, stage: Stage) -> bool {
+        self.0.contains(&stage)
+    }
+
+    /// The part of a plan that belongs to these stages.
+    pub fn part(&self, plan: Plan) -> Plan {
+        if *self == Self::all() {
+            return plan;
+        }
+        let kind = |kind: &str| match kind {
+            "network" => self.has(Stage::Networks),
+            "host" => self.has(Stage::Prepare),
+            _ => self.has(Stage::Vms),
+        };
+        plan.only(|action| self.has(Stage::of(action)), kind)
+    }
+}

@@ -1,0 +1,193 @@
+//! The older tool's workspaces: directories below `$IR_HOME/.workspaces`, one of them active.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use maquette_engine::StepError;
+
+use crate::failure::Failure;
+use crate::outputs;
+use crate::workspace::Workspace;
+
+/// Name of the link to the active workspace.
+const ACTIVE: &str = "active";
+
+/// The base directory: `MAQUETTE_HOME`, `IR_HOME`, or the older tool's own.
+pub fn home() -> PathBuf {
+    let named = ["MAQUETTE_HOME", "IR_HOME"].iter().find_map(std::env::var_os);
+    let home = named.filter(|v| !v.is_empty()).map(PathBuf::from);
+    home.or_else(|| std::env::home_dir().map(|h| h.join(".infrared")))
+        .map(|h| std::path::absolute(&h).unwrap_or(h))
+        .unwrap_or_else(|| PathBuf::from(".infrared"))
+}
+
+fn directory() -> PathBuf {
+    home().join(".workspaces")
+}
+
+fn error(message: impl Into<String>) -> Failure {
+    Failure::Failed(StepError::new(message))
+}
+
+fn failed(message: String) -> impl FnOnce(io::Error) -> Failure {
+    move |e| Failure::because(message, &e)
+}
+
+/// A name that can be a directory's.
+fn check(name: &str) -> Result<(), Failure> {
+    let bad = name.is_empty()
+        || name == ACTIVE
+        || name.starts_with(['.', '-'])
+        || name.contains(['/', '\0', '\n']);
+    if bad { Err(error(format!("`{name}` is not a valid workspace name"))) } else { Ok(()) }
+}
+
+/// The workspace of the process alone, if the environment names one; empty means none.
+fn forced() -> Option<String> {
+    ["MAQUETTE_ACTIVE_WORKSPACE", "IR_WORKSPACE"].iter().find_map(|v| std::env::var(v).ok())
+}
+
+/// Name of the active workspace.
+pub fn active_name() -> Option<String> {
+    if let Some(name) = forced() {
+        return Some(name).filter(|n| !n.is_empty() && exists(n));
+    }
+    let target = fs::read_link(directory().join(ACTIVE)).ok()?;
+    let name = target.file_name()?.to_str()?.to_string();
+    exists(&name).then_some(name)
+}
+
+/// The active workspace.
+pub fn active() -> Option<Workspace> {
+    active_name().map(|name| at(&name))
+}
+
+/// The workspace of a name, or the active one.
+pub fn find(name: Option<&str>) -> Result<Workspace, Failure> {
+    match name {
+        Some(name) if exists(name) => Ok(at(name)),
+        Some(name) => Err(unknown(name)),
+        None => active().ok_or_else(none_active),
+    }
+}
+
+fn unknown(name: &str) -> Failure {
+    let mut error = StepError::new(format!("there is no workspace `{name}`"));
+    let names = names();
+    if let Some(like) = maquette_core::diagnostic::closest(name, names.iter().map(String::as_str)) {
+        error = error.hint(format!("did you mean `{like}`?"));
+    }
+    Failure::Failed(error)
+}
+
+/// The error for a command that needs an active workspace.
+pub fn none_active() -> Failure {
+    Failure::Failed(
+        StepError::new("there is no active workspace")
+            .hint("make one with `maquette workspace checkout --create NAME`"),
+    )
+}
+
+fn at(name: &str) -> Workspace {
+    Workspace::at(&directory().join(name))
+}
+
+/// Whether there is a workspace of that name.
+pub fn exists(name: &str) -> bool {
+    check(name).is_ok() && directory().join(name).is_dir()
+}
+
+/// All names, sorted.
+pub fn names() -> Vec<String> {
+    let entries = fs::read_dir(directory()).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+        .filter_map(|e| e.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Makes a workspace.
+pub fn create(name: &str) -> Result<Workspace, Failure> {
+    check(name)?;
+    if exists(name) {
+        return Err(error(format!("workspace `{name}` exists already")));
+    }
+    let workspace = at(name);
+    workspace
+        .create()
+        .and_then(|()| fs::write(workspace.file(".registry"), ""))
+        .map_err(failed(format!("cannot make workspace `{name}`")))?;
+    Ok(workspace)
+}
+
+/// Makes a workspace the active one.
+pub fn activate(name: &str) -> Result<(), Failure> {
+    if forced().is_some() {
+        return Err(error(
+            "IR_WORKSPACE names the workspace; it cannot be changed while it is set",
+        ));
+    }
+    if !exists(name) {
+        return Err(unknown(name));
+    }
+    let link = directory().join(ACTIVE);
+    let target = directory().join(name).display().to_string();
+    maquette_engine::keys::relink(&target, &link)
+        .map_err(failed(format!("cannot activate workspace `{name}`")))
+}
+
+/// Removes a workspace.
+pub fn delete(name: &str) -> Result<(), Failure> {
+    if !exists(name) {
+        return Err(unknown(name));
+    }
+    let link = directory().join(ACTIVE);
+    let was_active = fs::read_link(&link).is_ok_and(|t| t.file_name() == Some(name.as_ref()));
+    let removed = fs::remove_dir_all(directory().join(name));
+    removed.map_err(failed(format!("cannot remove workspace `{name}`")))?;
+    if was_active {
+        fs::remove_file(&link).map_err(failed("cannot remove the link to it".into()))?;
+    }
+    Ok(())
+}
+
+/// Empties a workspace.
+pub fn cleanup(name: &str) -> Result<(), Failure> {
+    if !exists(name) {
+        return Err(unknown(name));
+    }
+    let path = directory().join(name);
+    fs::remove_dir_all(&path)
+        .and_then(|()| at(name).create())
+        .and_then(|()| fs::write(path.join(".registry"), ""))
+        .map_err(failed(format!("cannot empty workspace `{name}`")))
+}
+
+/// The active workspace; if there is none, a new one named after the time, activated.
+pub fn ensure(now: &str) -> Result<(Workspace, Option<String>), Failure> {
+    if let Some(workspace) = active() {
+        return Ok((workspace, None));
+    }
+    if let Some(name) = forced().filter(|n| !n.is_empty()) {
+        return Err(unknown(&name));
+    }
+    let name = format!("workspace_{now}");
+    let workspace = create(&name)?;
+    activate(&name)?;
+    Ok((workspace, Some(name)))
+}
+
+/// The path of a workspace's inventory, which is made if there is none.
+pub fn inventory(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    outputs::write_local(workspace, false).map_err(failed("cannot write the workspace".into()))?;
+    Ok(workspace.file(outputs::INVENTORY))
+}
+
+/// Name of a workspace's directory.
+pub fn name_of(workspace: &Workspace) -> &str {
+    let name = Path::file_name(&workspace.path);
+    name.and_then(|n| n.to_str()).unwrap_or_default()
+}

@@ -1,22 +1,24 @@
 //! One file for each verb.
 
-mod down;
+pub mod down;
+pub mod facts;
 mod host;
 mod image;
 mod inventory;
 mod plan;
+mod plugin;
 mod run;
 mod ssh;
 mod status;
 mod topology;
-mod up;
+pub mod up;
 mod workspace;
 
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
-use crate::print;
+use crate::{print, virsh};
 
 /// Runs a command; the exit code if it did not fail.
 pub fn run(cli: Cli) -> Result<u8, Failure> {
@@ -29,10 +31,8 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Host(args) => host::run(&args),
         Command::Inventory(args) => inventory::run(&args),
         Command::Workspace(args) => workspace::run(&args),
-        Command::Virsh { args } | Command::Plugin { args } => {
-            let _ = args;
-            Ok(0)
-        }
+        Command::Virsh { args } => virsh::run(&args, !cli.no_log_commands),
+        Command::Plugin { args } => plugin::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Topology(args) => topology::run(&args),
         Command::Completions { shell } => {

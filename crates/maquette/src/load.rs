@@ -6,6 +6,7 @@ mod nodes;
 mod project;
 
 use maquette_core::blueprint::Pool;
+use maquette_core::defaults::Kind;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::layers;
 use maquette_core::names::EnvName;
@@ -64,7 +65,36 @@ pub struct Located {
 
 /// Reads what is needed to build.
 pub fn wanted(args: &Wanted) -> Result<Loaded, Failure> {
+    read(args, Diagnostics::default())
+}
+
+/// The same, with unknown keys as warnings and no project file: as the older tool reads.
+pub fn wanted_leniently(args: &Wanted) -> Result<Loaded, Failure> {
+    read(args, Diagnostics::lenient())
+}
+
+/// Absolute path of a network file, or the name of a built-in one.
+pub fn path_of_network(name: &str) -> Result<String, String> {
     let mut reader = Reader::default();
+    let node = reader.flag("--topology-network", name);
+    let found = lookup::find(&mut reader, Kind::Network, name, node.span);
+    found.map(|f| f.path).ok_or_else(|| reader.first_mistake())
+}
+
+/// Absolute paths of node types with their counts.
+pub fn paths_of_nodes(text: &str) -> Result<Vec<(String, i64)>, String> {
+    let mut reader = Reader::default();
+    let node = reader.flag("--topology-nodes", text);
+    let found = nodes::read(&mut reader, &node);
+    if reader.diags.has_errors() {
+        return Err(reader.first_mistake());
+    }
+    Ok(found.into_iter().map(|n| (n.path, i64::from(n.count))).collect())
+}
+
+fn read(args: &Wanted, diags: Diagnostics) -> Result<Loaded, Failure> {
+    let lenient = diags != Diagnostics::default();
+    let mut reader = Reader { lenient, diags, ..Reader::default() };
     let project = reader.project(&args.place);
     let mut settings = Settings::default();
     let (host, workspace) = reader.place(&args.place, &project, &mut settings);
@@ -112,10 +142,21 @@ pub fn located(place: &Place) -> Result<Located, Failure> {
 struct Reader {
     sources: Sources,
     diags: Diagnostics,
+    /// Whether to read as the older tool did.
+    lenient: bool,
 }
 
 impl Reader {
+    fn first_mistake(&self) -> String {
+        let first = self.diags.iter().next();
+        let help = first.and_then(|d| d.help.first()).map_or(String::new(), |h| format!(" ({h})"));
+        first.map_or(String::new(), |d| format!("{}{help}", d.message))
+    }
+
     fn project(&mut self, place: &Place) -> Project {
+        if self.lenient {
+            return Project::default();
+        }
         let path = match &place.project {
             Some(path) => path.clone(),
             None => {

@@ -1,9 +1,11 @@
 //! The command line: reads arguments, calls the stages, prints.
 
+mod archive;
 mod cli;
 mod commands;
 mod connection;
 mod failure;
+mod inventory;
 mod load;
 mod outputs;
 mod pipeline;
@@ -13,6 +15,7 @@ mod render;
 mod report;
 mod settings_tree;
 mod stages;
+mod virsh;
 mod workspace;
 mod workspaces;
 

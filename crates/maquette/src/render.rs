@@ -6,4 +6,4 @@ mod table;
 
 pub use diagnostic::{diagnostics, step_error};
 pub use plan::{plan, plan_json};
-pub use table::{Row, checklist, images, nodes};
+pub use table::{Row, boxes, checklist, images, nodes};

@@ -1,6 +1,7 @@
 //! `maquette ssh`.
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use maquette_core::diagnostic::closest;
@@ -8,30 +9,73 @@ use maquette_engine::StepError;
 
 use crate::cli::Ssh;
 use crate::failure::Failure;
+use crate::inventory::{Host, Inventory};
 use crate::{load, outputs};
 
 /// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's.
 pub fn run(args: &Ssh) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let config = located.workspace.file(outputs::SSH_CONFIG);
-    let text = std::fs::read_to_string(&config).map_err(|e| {
-        Failure::Failed(
-            StepError::new(format!("environment `{}` has no ssh config here", located.environment))
-                .because(&e)
-                .hint("`maquette up` writes it; `--prefix` and `--workspace` choose another one"),
-        )
-    })?;
+    let text = std::fs::read_to_string(&config).unwrap_or_default();
     let known: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("Host ")).collect();
-    let node = located.environment.qualify(&args.node);
-    let node = if known.contains(&args.node.as_str()) { &args.node } else { &node };
-    if !known.contains(&node.as_str()) {
-        let mut error = StepError::new(format!("no node `{node}` can be logged in to"));
-        if let Some(name) = closest(node, known.iter().copied()) {
-            error = error.hint(format!("did you mean `{name}`?"));
+    let qualified = located.environment.qualify(&args.node);
+    let path = located.workspace.file(outputs::INVENTORY);
+    let inventory = Inventory::read(&path).unwrap_or_default();
+    for name in [&args.node, &qualified] {
+        if known.contains(&name.as_str()) {
+            let mut ssh = Command::new("ssh");
+            ssh.arg("-F").arg(&config).arg("--").arg(name).args(&args.command);
+            return Err(Failure::because("cannot run ssh", &ssh.exec()));
         }
-        return Err(Failure::Failed(error.hint(format!("there are: {}", known.join(", ")))));
+        // An inventory of the user's own has no ssh config beside it.
+        if let Some(host) = inventory.find(name) {
+            let mut ssh = by_inventory(host, &path)?;
+            return Err(Failure::because("cannot run ssh", &ssh.args(&args.command).exec()));
+        }
     }
-    let error =
-        Command::new("ssh").arg("-F").arg(&config).arg("--").arg(node).args(&args.command).exec();
-    Err(Failure::because("cannot run ssh", &error))
+    if known.is_empty() && inventory.hosts.is_empty() {
+        let error =
+            StepError::new(format!("environment `{}` has no ssh config here", located.environment));
+        return Err(Failure::Failed(
+            error.hint("`maquette up` writes it; `--prefix` and `--workspace` choose another one"),
+        ));
+    }
+    let mut names: Vec<&str> = known;
+    names.extend(inventory.hosts.iter().filter(|h| !h.is_local()).map(|h| h.name.as_str()));
+    names.sort_unstable();
+    names.dedup();
+    let mut error = StepError::new(format!("no node `{qualified}` can be logged in to"));
+    if let Some(name) = closest(&qualified, names.iter().copied()) {
+        error = error.hint(format!("did you mean `{name}`?"));
+    }
+    Err(Failure::Failed(error.hint(format!("there are: {}", names.join(", ")))))
+}
+
+/// As the inventory says: key, arguments, port, user, address.
+fn by_inventory(host: &Host, inventory: &Path) -> Result<Command, Failure> {
+    let bad = |why: String| Failure::Failed(StepError::new(format!("`{}`: {why}", host.name)));
+    if host.is_local() {
+        return Err(bad("it is this machine, or not deployed; there is no way to log in".into()));
+    }
+    let address = host.var("ansible_host").unwrap_or(&host.name);
+    if address == "NA" {
+        return Err(bad("it has no operating system to log in to".into()));
+    }
+    let mut ssh = Command::new("ssh");
+    if let Some(key) = host.var("ansible_ssh_private_key_file") {
+        // Relative to the inventory's directory.
+        let key = inventory.parent().unwrap_or(Path::new("")).join(key);
+        std::fs::File::open(&key)
+            .map_err(|e| bad(format!("cannot read its key {}: {e}", key.display())))?;
+        ssh.arg("-i").arg(key);
+    }
+    for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args"] {
+        if let Some(words) = host.var(name).and_then(shlex::split) {
+            ssh.args(words);
+        }
+    }
+    ssh.args(["-p", host.var("ansible_port").unwrap_or("22"), "-t"]);
+    let user = host.var("ansible_user").unwrap_or("root");
+    ssh.arg(format!("{user}@{}", address.trim_matches(['[', ']'])));
+    Ok(ssh)
 }

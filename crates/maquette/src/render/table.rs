@@ -124,3 +124,34 @@ pub fn checklist(rows: &[(&str, &str, &str, Option<&str>)]) -> String {
     }
     out
 }
+
+/// A table in boxes, with a rule between rows, as the older tool's users' scripts read it.
+pub fn boxes(header: &[&str], rows: &[Vec<String>]) -> String {
+    let header: Vec<String> = header.iter().map(|h| (*h).to_string()).collect();
+    let all: Vec<&Vec<String>> = std::iter::once(&header).chain(rows).collect();
+    let width = |column: usize| {
+        let cells = all.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let dashes: Vec<String> = widths.iter().map(|w| "-".repeat(w + 2)).collect();
+    let rule = format!("+{}+\n", dashes.join("+"));
+    let mut out = rule.clone();
+    for row in all {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} ")).collect();
+        out.push_str(&format!("|{}|\n{rule}", cells.join("|")));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_have_a_rule_between_rows() {
+        let rows = [vec!["a".into(), "*".into()], vec!["long-name".into(), String::new()]];
+        insta::assert_snapshot!(boxes(&["Name", "Active"], &rows));
+    }
+}

@@ -1,0 +1,44 @@
+//! `--collect-ansible-facts`: the facts of this machine and the hypervisor, as JSON.
+
+use std::process::{Command, Stdio};
+
+use maquette_engine::StepError;
+use maquette_engine::keys::write_private;
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+use crate::{outputs, print};
+
+/// Saves them in the workspace, below `ansible-facts`.
+pub fn collect(workspace: &Workspace) -> Result<(), Failure> {
+    let directory = workspace.file("ansible-facts");
+    let failed = |e: &dyn std::error::Error| Failure::because("cannot collect Ansible's facts", e);
+    std::fs::create_dir_all(&directory).map_err(|e| failed(&e))?;
+    for host in ["localhost", "hypervisor"] {
+        let output = Command::new("ansible")
+            .arg("-i")
+            .arg(workspace.file(outputs::INVENTORY))
+            .args(["-m", "setup", "--one-line", host])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| failed(&e))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let facts = text
+            .split_once("=> ")
+            .and_then(|(_, json)| serde_json::from_str::<Value>(json.trim()).ok())
+            .filter(|_| output.status.success());
+        let Some(facts) = facts else {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let mut error = StepError::new(format!("cannot collect Ansible's facts of {host}"));
+            error.excerpt = said.lines().chain(text.lines()).take(10).map(String::from).collect();
+            return Err(Failure::Failed(error));
+        };
+        // The older tool's name for it.
+        let file = directory.join(format!("infrared_virsh-provision_{host}.json"));
+        write_private(&file, format!("{:#}\n", facts["ansible_facts"]).as_bytes())
+            .map_err(|e| failed(&e))?;
+        print::talk(&format!("wrote {}", file.display()));
+    }
+    Ok(())
+}

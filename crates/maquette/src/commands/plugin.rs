@@ -1,0 +1,38 @@
+//! `maquette plugin`: scripts of the older tool add its provisioner before they use it.
+
+use maquette_engine::StepError;
+
+use crate::failure::Failure;
+use crate::print;
+
+/// Accepts the built-in provisioner, and nothing else.
+pub fn run(args: &[String]) -> Result<u8, Failure> {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let built_in = |word: &&str| {
+        matches!(word.trim_end_matches('/').rsplit('/').next(), Some("virsh")) || *word == "all"
+    };
+    match words.as_slice() {
+        ["add", sources @ ..] => {
+            let mut names = sources.iter().filter(|w| !w.starts_with('-')).peekable();
+            if names.peek().is_none() || !names.all(|n| built_in(n)) {
+                return Err(other("only `virsh` is built in; other plugins cannot be added"));
+            }
+            print::talk("plugin virsh is built in");
+            Ok(0)
+        }
+        ["list", ..] => {
+            print::result(&crate::render::boxes(
+                &["Type", "Name"],
+                &[vec!["provision".into(), "virsh".into()]],
+            ));
+            Ok(0)
+        }
+        ["remove" | "update", names @ ..] if names.iter().all(built_in) => Ok(0),
+        ["freeze" | "search", ..] | [] => Ok(0),
+        [verb, ..] => Err(other(&format!("`plugin {verb}` has no meaning here"))),
+    }
+}
+
+fn other(message: &str) -> Failure {
+    Failure::Failed(StepError::new(message).hint("run the older tool's other plugins with that tool; the workspace's inventory is theirs to read"))
+}

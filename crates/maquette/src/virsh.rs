@@ -1,0 +1,267 @@
+//! `maquette virsh`: the older tool's provisioner, option by option. Options become a settings tree,
+//! the tree a request, and from there on everything is as with `maquette up`.
+
+mod answers;
+mod given;
+mod log;
+mod options;
+mod tags;
+
+use std::time::Duration;
+
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::syntax::{Plain, Sources};
+use maquette_engine::StepError;
+
+use crate::cli;
+use crate::commands::{down, facts, up};
+use crate::failure::Failure;
+use crate::load::{self, Located};
+use crate::playbooks::{Hooks, Point};
+use crate::stages::Stage;
+use crate::workspace::Workspace;
+use crate::{connection, outputs, pipeline, print, settings_tree, workspaces};
+use given::Given;
+pub use log::now;
+use options::{OPTIONS, Support};
+
+/// How long a first boot may take, in seconds: the older tool waited 300 for the lease and 300 more
+/// for SSH.
+const BOOT: Duration = Duration::from_secs(600);
+
+/// Runs the provisioner.
+pub fn run(args: &[String], logged: bool) -> Result<u8, Failure> {
+    let given = Given::read(args)?;
+    if let Some(file) = &given.generate {
+        let text = answers::write(&|name| given.texts(name));
+        std::fs::write(file, text)
+            .map_err(|e| Failure::because(format!("cannot write {}", file.display()), &e))?;
+        print::talk(&format!("wrote {}", file.display()));
+        return Ok(0);
+    }
+    given.check().map_err(refuse)?;
+    let mut tree = given.tree().map_err(refuse)?;
+    settings_tree::extra(&mut tree, &given.extra).map_err(|why| refuse(vec![why]))?;
+
+    match &given.output {
+        Some(file) => maquette_engine::keys::write_private(file, tree.yaml().as_bytes())
+            .map_err(|e| Failure::because(format!("cannot write {}", file.display()), &e))?,
+        None => print::result(&masked(&tree).yaml()),
+    }
+    later(&given)?;
+    let (workspace, made) = workspaces::ensure(&now())?;
+    if let Some(name) = made {
+        print::talk(&format!("warning: there was no active workspace; made `{name}`"));
+    }
+    log::arguments(&workspace, &given)?;
+    if logged {
+        log::command(args, &given)?;
+    }
+    if let Some(file) = &given.inventory {
+        outputs::adopt(&workspace, file).map_err(|e| {
+            let message = format!("cannot use inventory {}: {e}", file.display());
+            Failure::Failed(StepError::new(message))
+        })?;
+    }
+    if given.dry_run {
+        return Ok(0);
+    }
+    for option in OPTIONS {
+        if let Support::Ignored(why) = option.support
+            && given.by_user(option.name)
+        {
+            print::talk(&format!("warning: --{} has no effect: {why}", option.name));
+        }
+    }
+    build(&given, tree, workspace)
+}
+
+/// Mistakes of the older tool's own checks have its exit code.
+fn refuse(mistakes: Vec<String>) -> Failure {
+    let mut mistakes = mistakes.into_iter();
+    let mut error = StepError::new(mistakes.next().unwrap_or_default());
+    error.causes.extend(mistakes);
+    Failure::Failed(error.hint("nothing was touched; `maquette virsh --help` lists all options"))
+}
+
+/// The tree as it may be shown.
+fn masked(tree: &Plain) -> Plain {
+    match tree {
+        Plain::Map(map) => Plain::Map(
+            map.iter()
+                .map(|(key, value)| match value {
+                    Plain::Map(_) => (key.clone(), masked(value)),
+                    _ if key.contains("password") => (key.clone(), Plain::text("******")),
+                    _ => (key.clone(), value.clone()),
+                })
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+/// Refuses, by name, what is not there yet.
+fn later(given: &Given) -> Result<(), Failure> {
+    let mut diags = Diagnostics::default();
+    for option in OPTIONS {
+        let Support::Later { harmless } = option.support else { continue };
+        let asked = given.texts(option.name).into_iter().any(|text| {
+            let no = maquette_core::decode::parse_bool(&text) == Some(false);
+            text != harmless && !(harmless == "no" && no)
+        });
+        if asked {
+            let message = format!("--{} is not supported yet", option.name);
+            diags.push(Diagnostic::error("feature::later", message));
+        }
+    }
+    if given.texts("host-address").len() > 1 {
+        let message = "several hypervisors (--host-address more than once) are not supported yet";
+        diags.push(Diagnostic::error("feature::later", message));
+    }
+    if diags.has_errors() { Err(Failure::Input(diags, Sources::default())) } else { Ok(()) }
+}
+
+/// Text at a path below `provision`.
+fn text(tree: &Plain, path: &str) -> Option<String> {
+    let keys: Vec<&str> = std::iter::once("provision").chain(path.split('.')).collect();
+    match tree.at(&keys)? {
+        Plain::Text(text) if text.is_empty() => None,
+        Plain::Text(text) => Some(text.clone()),
+        Plain::Int(number) => Some(number.to_string()),
+        Plain::Bool(true) => Some("yes".into()),
+        Plain::Bool(false) => Some("no".into()),
+        _ => None,
+    }
+}
+
+fn truth(tree: &Plain, path: &str) -> Option<bool> {
+    text(tree, path).and_then(|t| maquette_core::decode::parse_bool(&t))
+}
+
+fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure> {
+    let wanted = wanted(given, &tree, &workspace)?;
+    if truth(&tree, "kill") == Some(true) {
+        return kill(&wanted, &tree, &given.extra, given.playbook_args());
+    }
+    let mut loaded = load::wanted_leniently(&wanted)?;
+    let selected = tags::select(&given.ansible_args, given.by_user("topology-nodes"))?;
+    let hooks = Hooks::read(&loaded.request.extra, &tree, &given.playbook_args())?;
+    if hooks.at(Point::Whole, &workspace)? {
+        return Ok(0);
+    }
+    let stages = selected.stages.without(hooks.replaced());
+    // As with the older tool, whoever leaves the validation out wants no refusal.
+    loaded.options.overcommit |= !stages.has(Stage::Validate);
+    let wishes = pipeline::check(&mut loaded)?;
+    if loaded.request.nodes.is_empty() {
+        print::talk("no --topology-nodes: only the hypervisor and its networks are prepared");
+    }
+    let connection = connection::open(&loaded.host)?;
+    outputs::write_local(&workspace, false)
+        .map_err(|e| Failure::because("cannot write the workspace", &e))?;
+    let how = up::How { json: false, yes: false, limit: BOOT, stages: stages.clone() };
+    up::build(&loaded, &wishes, &connection, &hooks, &how)?;
+    if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
+        facts::collect(&workspace)?;
+    }
+    Ok(0)
+}
+
+/// Removes the environment, and leaves the workspace with this machine alone.
+fn kill(
+    wanted: &cli::Wanted,
+    tree: &Plain,
+    _extra: &[String],
+    args: Vec<String>,
+) -> Result<u8, Failure> {
+    let loaded = load::wanted_leniently(wanted)?;
+    let hooks = Hooks::read(&loaded.request.extra, tree, &args)?;
+    let settings = &loaded.request.settings;
+    let located = Located {
+        environment: settings.environment.clone(),
+        pool: maquette_core::blueprint::Pool {
+            name: settings.pool_name.clone(),
+            path: settings.pool_path.clone(),
+        },
+        host: loaded.host.clone(),
+        workspace: loaded.workspace.clone(),
+    };
+    if !hooks.at(Point::Cleanup, &located.workspace)? {
+        down::remove(&located, false)?;
+    }
+    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
+    outputs::write_local(&located.workspace, false).map_err(unwritten)?;
+    outputs::remove(&located.workspace).map_err(unwritten)?;
+    Ok(0)
+}
+
+/// The same as arguments of `maquette up`. Values come from the tree, since extra variables may have
+/// changed it.
+fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wanted, Failure> {
+    let number = |path: &str, most: u32| -> Result<Option<u32>, Failure> {
+        let Some(text) = text(tree, path).filter(|t| t != "no") else { return Ok(None) };
+        match text.parse::<u32>() {
+            Ok(number) if number <= most => Ok(Some(number)),
+            _ => Err(refuse(vec![format!(
+                "--{} takes a number up to {most}, not `{text}`",
+                path.replace('.', "-")
+            )])),
+        }
+    };
+    let octet = |path: &str| number(path, 255).map(|n| n.and_then(|n| u8::try_from(n).ok()));
+    let address = given.texts("host-address").into_iter().next();
+    let place = cli::Place {
+        project: None,
+        prefix: text(tree, "prefix"),
+        workspace: Some(workspace.path.clone()),
+        host_address: address,
+        host_user: text(tree, "host.user"),
+        host_key: text(tree, "host.key").map(Into::into),
+        host_key_fingerprint: std::env::var("MAQUETTE_HOST_KEY_FINGERPRINT").ok(),
+        pool_name: text(tree, "pool.name"),
+        disk_pool: text(tree, "disk.pool"),
+    };
+    let network = match text(tree, "topology.net.url") {
+        Some(url) => download(&url, workspace)?,
+        None => given.texts("topology-network").pop().unwrap_or_else(|| "3_nets".into()),
+    };
+    Ok(cli::Wanted {
+        place,
+        topology_nodes: given.texts("topology-nodes").pop(),
+        topology_network: Some(network),
+        extra_vars: given.extra.clone(),
+        net_subnet: octet("net_subnet")?,
+        data_subnet: octet("data_subnet")?,
+        host_network_mtu_size: number("host.network.mtu.size", 65_535)?,
+        image_url: text(tree, "image.url"),
+        force_image_download: truth(tree, "force.image.download"),
+        tls_ca: text(tree, "tls.ca"),
+        image_mirror_url: text(tree, "image.mirror.url"),
+        topology_username: text(tree, "topology.username"),
+        topology_timezone: text(tree, "topology.timezone"),
+        disk_bus: choice(text(tree, "disk.bus")),
+        bootmode: choice(text(tree, "bootmode")),
+        host_memory_overcommit: truth(tree, "host.memory.overcommit"),
+        host_validate: truth(tree, "host.validate"),
+        virt_type: std::env::var("MAQUETTE_VIRT_TYPE").ok().and_then(|t| choice(Some(t))),
+    })
+}
+
+fn choice<T: clap::ValueEnum>(text: Option<String>) -> Option<T> {
+    T::from_str(&text?, true).ok()
+}
+
+/// Fetches a network file into the workspace, where the older tool meant to.
+fn download(url: &str, workspace: &Workspace) -> Result<String, Failure> {
+    use maquette_engine::host::{Command, Local, check};
+    let failed = |e: &dyn std::error::Error| {
+        Failure::because(format!("cannot download network file {url}"), e)
+    };
+    let command = Command::new("curl").args(["-fsSL", "--connect-timeout", "10", "--", url]);
+    let content = check(&Local, &command).map_err(|e| failed(&e))?;
+    let name = url.split(['?', '#']).next().unwrap_or_default().rsplit('/').next();
+    let name = name.filter(|n| !n.is_empty() && !n.starts_with('.')).unwrap_or("network");
+    let file = workspace.file(&format!("topology_{}.yml", name.trim_end_matches(".yml")));
+    maquette_engine::keys::write_private(&file, content.as_bytes()).map_err(|e| failed(&e))?;
+    Ok(file.display().to_string())
+}

@@ -1,0 +1,220 @@
+//! Answers files: INI, of which one section counts.
+
+use std::fmt::Write;
+
+use maquette_core::syntax::Plain;
+
+use super::options::OPTIONS;
+
+/// A value from an answers file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Option name, in lower case.
+    pub name: String,
+    /// Its values; one, unless it was written as a list.
+    pub values: Vec<String>,
+    /// Line it is on.
+    pub line: usize,
+}
+
+/// The section that counts, besides `[DEFAULT]`.
+const SECTION: &str = "virsh";
+
+/// Reads a file's text; `variable` looks an environment variable up.
+pub fn read(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Answer>, String> {
+    let mut raw: Vec<(String, String, usize)> = Vec::new();
+    let mut counts = false;
+    let mut seen = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        let trimmed = line.trim();
+        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some(name) = trimmed.strip_prefix('[').and_then(|t| t.strip_suffix(']'))
+            && !line.starts_with([' ', '\t'])
+        {
+            counts = name == SECTION || name == "DEFAULT";
+            seen |= name == SECTION;
+            continue;
+        }
+        if line.starts_with([' ', '\t']) {
+            match raw.last_mut().filter(|_| counts) {
+                Some((_, value, _)) => {
+                    value.push('\n');
+                    value.push_str(trimmed);
+                }
+                None if counts => {
+                    return Err(format!("line {number}: this continues no value"));
+                }
+                None => {}
+            }
+            continue;
+        }
+        if !counts {
+            continue;
+        }
+        let Some(at) = trimmed.find(['=', ':']) else {
+            return Err(format!("line {number}: `{trimmed}` is not of the form `name = value`"));
+        };
+        let (name, value) = (trimmed[..at].trim().to_lowercase(), trimmed[at + 1..].trim());
+        raw.retain(|(known, _, _)| *known != name);
+        raw.push((name, value.to_string(), number));
+    }
+    if !seen {
+        return Err(format!("there is no section [{SECTION}]"));
+    }
+    raw.into_iter()
+        .map(|(name, value, line)| {
+            let values = values(&value, variable).map_err(|why| format!("line {line}: {why}"))?;
+            Ok(Answer { name, values, line })
+        })
+        .collect()
+}
+
+/// Variables replaced, `%%` a single `%`, and a list taken apart.
+fn values(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<String>, String> {
+    let text = expand(&text.replace("%%", "%"), variable)?;
+    if !(text.starts_with('[') && text.ends_with(']')) {
+        return Ok(vec![text]);
+    }
+    // Python's lists of strings are YAML's, too.
+    match Plain::read(&text) {
+        Ok(Plain::List(items)) => items
+            .into_iter()
+            .map(|item| match item {
+                Plain::Text(text) => Ok(text),
+                Plain::Int(number) => Ok(number.to_string()),
+                Plain::Float(number) => Ok(number.to_string()),
+                other => Err(format!("a list holds texts, not {}", other.yaml().trim())),
+            })
+            .collect(),
+        _ => Err(format!("`{text}` is no list; write it like ['a', 'b']")),
+    }
+}
+
+/// Replaces `$NAME` and `${NAME}`; `$$` is a `$`.
+fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let (name, after) = match rest.strip_prefix('{').and_then(|r| r.split_once('}')) {
+            Some(parts) => parts,
+            None => rest.split_at(rest.find(|c| !word(c)).unwrap_or(rest.len())),
+        };
+        if name.is_empty() || !name.chars().all(word) {
+            return Err("a `$` stands before no variable's name; write `$$` for one".into());
+        }
+        out.push_str(&variable(name).ok_or(format!("environment variable {name} is not set"))?);
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// The text of an answers file: every option with its help, and those of `given` with their values.
+pub fn write(given: &dyn Fn(&str) -> Vec<String>) -> String {
+    let mut out = format!("[{SECTION}]\n");
+    for option in OPTIONS {
+        let _ = writeln!(out, "# {}", option.help);
+        let values = given(option.name);
+        match values.as_slice() {
+            [] if option.required => {
+                let _ = writeln!(out, "# {} = Required argument. Edit with one", option.name);
+            }
+            [] => {}
+            [one] if option.kind != super::options::Kind::Addresses => {
+                let _ = writeln!(out, "{} = {}", option.name, escape(one));
+            }
+            all => {
+                let _ = writeln!(out, "{} = {}", option.name, list(all));
+            }
+        }
+        out.push('\n');
+    }
+    let extra = given("extra-vars");
+    if !extra.is_empty() {
+        let _ = writeln!(out, "# Extra variables\nextra-vars = {}\n", list(&extra));
+    }
+    out
+}
+
+fn escape(value: &str) -> String {
+    value.replace('%', "%%").replace('$', "$$").replace('\n', "\n    ")
+}
+
+fn list(values: &[String]) -> String {
+    let quoted: Vec<String> =
+        values.iter().map(|v| format!("'{}'", escape(v).replace('\'', "''"))).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
+        let variable = |name: &str| (name == "HOME_LAB").then(|| "lab".to_string());
+        Ok(read(text, &variable)?.into_iter().map(|a| (a.name, a.values)).collect())
+    }
+
+    fn one(name: &str, value: &str) -> (String, Vec<String>) {
+        (name.into(), vec![value.into()])
+    }
+
+    #[test]
+    fn only_one_section_counts() {
+        let text = "[other]\nprefix = x\n[DEFAULT]\nhost-user = me\n[virsh]\nPrefix: ab\n";
+        assert_eq!(of(text).unwrap(), [one("host-user", "me"), one("prefix", "ab")]);
+        assert!(of("[other]\na = b\n").unwrap_err().contains("[virsh]"));
+    }
+
+    #[test]
+    fn values_are_literal_but_for_variables_and_lists() {
+        let text = "[virsh]\na = \"quoted\"\nb = $HOME_LAB-${HOME_LAB}x$$\nc = 50%% %d\n\
+                    d = ['10.0.0.1', \"b\"]\n# no\n; no\ne = first,\n    second # stays\n";
+        let read = of(text).unwrap();
+        assert_eq!(read[0], one("a", "\"quoted\""));
+        assert_eq!(read[1], one("b", "lab-labx$"));
+        assert_eq!(read[2], one("c", "50% %d"));
+        assert_eq!(read[3].1, ["10.0.0.1", "b"]);
+        assert_eq!(read[4], one("e", "first,\nsecond # stays"));
+    }
+
+    #[test]
+    fn mistakes_name_the_line() {
+        assert!(
+            of("[virsh]\na = $NOPE\n").unwrap_err().contains("line 2: environment variable NOPE")
+        );
+        assert!(of("[virsh]\nnonsense\n").unwrap_err().contains("line 2"));
+        assert!(of("[virsh]\na = [1, {b: c}]\n").unwrap_err().contains("a list holds texts"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let given = |name: &str| -> Vec<String> {
+            match name {
+                "host-address" => vec!["10.0.0.1".into()],
+                "prefix" => vec!["50%$x".into()],
+                "extra-vars" => vec!["a.b=it's".into(), "@f".into()],
+                _ => Vec::new(),
+            }
+        };
+        let read = of(&write(&given)).unwrap();
+        assert_eq!(
+            read,
+            [
+                one("host-address", "10.0.0.1"),
+                one("prefix", "50%$x"),
+                ("extra-vars".into(), vec!["a.b=it's".into(), "@f".into()]),
+            ]
+        );
+    }
+}

@@ -1,0 +1,397 @@
+//! What was given: on the command line, in an answers file, in the environment; and what follows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, Command};
+use maquette_core::decode::parse_bool;
+use maquette_core::names::EnvName;
+use maquette_core::syntax::Plain;
+use maquette_engine::StepError;
+
+use super::answers;
+use super::options::{self, Kind, OPTIONS, Opt, REQUIRED_WHEN};
+use crate::failure::Failure;
+use crate::load;
+
+/// Values of all options, the strongest source of each.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Values by option; from any source.
+    values: BTreeMap<String, Vec<String>>,
+    /// Options that somebody gave, on the command line or elsewhere.
+    user: Vec<String>,
+    /// Options of the command line alone.
+    line: Vec<(String, Vec<String>)>,
+    /// Unknown keys of the answers file: they become settings.
+    settings: Vec<(String, String)>,
+    /// `-e`.
+    pub extra: Vec<String>,
+    /// `-o`.
+    pub output: Option<PathBuf>,
+    /// `--dry-run`.
+    pub dry_run: bool,
+    /// `--generate-answers-file`.
+    pub generate: Option<PathBuf>,
+    /// `--from-file`.
+    pub from_file: Option<PathBuf>,
+    /// `--inventory`.
+    pub inventory: Option<PathBuf>,
+    /// `--ansible-args`, taken apart.
+    pub ansible_args: Vec<(String, Option<String>)>,
+    /// `-v`.
+    pub verbose: u8,
+}
+
+fn command() -> Command {
+    let mut command = Command::new("maquette virsh")
+        .about("The older tool's provisioner: the same options, answers files and variables")
+        .infer_long_args(true)
+        .max_term_width(100)
+        .next_help_heading("Common");
+    let common = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help).action(ArgAction::Append)
+    };
+    command = command
+        .arg(Arg::new("verbose").short('v').long("verbose").action(ArgAction::Count).help(
+            "More of what ansible-playbook says; several for more yet",
+        ))
+        .arg(
+            Arg::new("extra-vars")
+                .short('e')
+                .long("extra-vars")
+                .value_name("KEY=VALUE|@FILE")
+                .action(ArgAction::Append)
+                .allow_hyphen_values(true)
+                .help("Change a setting, or merge a file; repeatable"),
+        )
+        .arg(common("output", "FILE", "Write the settings there instead of printing them").short('o'))
+        .arg(common("from-file", "FILE", "Read options from an answers file"))
+        .arg(common("generate-answers-file", "FILE", "Write an answers file, and stop"))
+        .arg(common("inventory", "FILE", "Have the workspace use a copy of this inventory"))
+        .arg(
+            common(
+                "ansible-args",
+                "ARGS",
+                "Stages (`tags=…`, `skip-tags=…`) and arguments of the user's playbooks, between `;`",
+            )
+            .allow_hyphen_values(true),
+        )
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .help("Print the settings, and stop"),
+        );
+    for option in OPTIONS {
+        let mut help = option.help.to_string();
+        if option.required {
+            help.push_str(" [required]");
+        }
+        if let Some(default) = option.default.filter(|d| !d.is_empty()) {
+            help.push_str(&format!(" [default: {default}]"));
+        }
+        let mut arg = Arg::new(option.name)
+            .long(option.name)
+            .help(help)
+            .help_heading(option.group)
+            .value_name(match option.kind {
+                Kind::Bool => "YES|NO",
+                Kind::Nodes => "TYPE:COUNT,…",
+                Kind::List => "A,B,…",
+                Kind::Addresses => "ADDRESS",
+                _ => "VALUE",
+            })
+            .action(ArgAction::Append)
+            .allow_hyphen_values(true);
+        if let Kind::Choice(words) = option.kind {
+            arg = arg.value_parser(words.to_vec());
+        }
+        command = command.arg(arg);
+    }
+    command
+}
+
+impl Given {
+    /// Reads all sources: defaults, then environment, then answers file, then command line.
+    pub fn read(args: &[String]) -> Result<Self, Failure> {
+        let line = std::iter::once("maquette virsh".to_string()).chain(args.iter().cloned());
+        // Usage errors end here with code 2, help with 0.
+        let matches = command().get_matches_from(line);
+        let all = |name: &str| -> Vec<String> {
+            matches.get_many::<String>(name).map(|v| v.cloned().collect()).unwrap_or_default()
+        };
+        let last = |name: &str| all(name).pop();
+        let mut given = Self::default();
+        for option in OPTIONS {
+            if let Some(default) = option.default {
+                given.values.insert(option.name.into(), vec![default.into()]);
+            }
+            if let Some(text) = variable(&option.variable()) {
+                given.set(option.name, split(option, &text));
+            }
+        }
+        let mut common: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for name in ["extra-vars", "output", "inventory", "ansible-args", "dry-run", "verbose"] {
+            let upper = name.to_uppercase().replace('-', "_");
+            if let Some(text) = variable(&upper) {
+                common.insert(name, vec![text]);
+            }
+        }
+        given.from_file = last("from-file").map(PathBuf::from);
+        if let Some(path) = &given.from_file.clone() {
+            given.answers(path, &mut common)?;
+        }
+        for option in OPTIONS {
+            let values = all(option.name);
+            if !values.is_empty() {
+                given.line.push((option.name.into(), values.clone()));
+                let values = match option.kind {
+                    Kind::Addresses => values.iter().flat_map(|v| split(option, v)).collect(),
+                    _ => values.last().cloned().into_iter().collect(),
+                };
+                given.set(option.name, values);
+            }
+        }
+        for name in ["extra-vars", "output", "inventory", "ansible-args"] {
+            let values = all(name);
+            if !values.is_empty() {
+                common.insert(name, values);
+            }
+        }
+        let common = |name: &str| common.get(name).cloned().unwrap_or_default();
+        given.extra = common("extra-vars");
+        given.output = common("output").pop().map(PathBuf::from);
+        given.inventory = common("inventory").pop().map(PathBuf::from);
+        given.generate = last("generate-answers-file").map(PathBuf::from);
+        given.dry_run = matches.get_flag("dry-run")
+            || common("dry-run").iter().any(|t| parse_bool(t) != Some(false));
+        given.verbose = match matches.get_count("verbose") {
+            0 => common("verbose")
+                .pop()
+                .or_else(|| std::env::var("ANSIBLE_VERBOSITY").ok())
+                .and_then(|t| t.trim().parse().ok())
+                .unwrap_or(0),
+            count => count,
+        };
+        let ansible = common("ansible-args").pop().unwrap_or_default();
+        given.ansible_args = ansible
+            .split(';')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(|part| match part.split_once('=') {
+                Some((name, value)) => (name.trim().into(), Some(value.trim().into())),
+                None => (part.into(), None),
+            })
+            .collect();
+        Ok(given)
+    }
+
+    fn set(&mut self, name: &str, values: Vec<String>) {
+        self.values.insert(name.into(), values);
+        self.user.push(name.into());
+    }
+
+    fn answers(
+        &mut self,
+        path: &std::path::Path,
+        common: &mut BTreeMap<&str, Vec<String>>,
+    ) -> Result<(), Failure> {
+        let failed = |why: String| {
+            Failure::Failed(StepError::new(format!("answers file {}: {why}", path.display())))
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
+        let read = answers::read(&text, &|name| std::env::var(name).ok()).map_err(failed)?;
+        for answer in read {
+            let name = answer.name.as_str();
+            let one = answer.values.last().cloned().unwrap_or_default();
+            match options::find(name) {
+                Some(option) if option.kind == Kind::Addresses => {
+                    let all = answer.values.iter().flat_map(|v| split(option, v)).collect();
+                    self.set(name, all);
+                }
+                Some(_) => self.set(name, vec![one]),
+                None => match name {
+                    "extra-vars" => {
+                        common.insert("extra-vars", answer.values);
+                    }
+                    "output" => {
+                        common.insert("output", vec![one]);
+                    }
+                    "inventory" => {
+                        common.insert("inventory", vec![one]);
+                    }
+                    "ansible-args" => {
+                        common.insert("ansible-args", vec![one]);
+                    }
+                    "dry-run" => {
+                        common.insert("dry-run", vec![one]);
+                    }
+                    "verbose" => {
+                        common.insert("verbose", vec![one]);
+                    }
+                    "from-file" | "generate-answers-file" => {}
+                    _ => self.settings.push((name.into(), one)),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Values of an option, from whatever source.
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        if name == "extra-vars" {
+            return self.extra.clone();
+        }
+        self.values.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Whether somebody gave it.
+    pub fn by_user(&self, name: &str) -> bool {
+        self.user.iter().any(|n| n == name)
+    }
+
+    /// Options of the command line, as given.
+    pub fn line(&self) -> &[(String, Vec<String>)] {
+        &self.line
+    }
+
+    fn one(&self, name: &str) -> Option<String> {
+        self.texts(name).pop()
+    }
+
+    /// The older tool's checks: each names every offender.
+    pub fn check(&self) -> Result<(), Vec<String>> {
+        let missing: Vec<String> = OPTIONS
+            .iter()
+            .filter(|o| o.required && self.one(o.name).is_none_or(|v| v.is_empty()))
+            .map(|o| format!("required option --{} is missing", o.name))
+            .collect();
+        stop(missing)?;
+        let yes = |name: &str| self.one(name).is_some_and(|t| parse_bool(&t) == Some(true));
+        let needed: Vec<String> = REQUIRED_WHEN
+            .iter()
+            .filter(|(name, when)| self.one(name).is_none() && when.iter().any(|other| yes(other)))
+            .map(|(name, when)| format!("--{name} is needed with --{}", when.join(", --")))
+            .collect();
+        stop(needed)?;
+        if let Some(prefix) = self.one("prefix")
+            && prefix.chars().count() > EnvName::LONGEST_PREFIX
+        {
+            stop(vec![format!("--prefix `{prefix}` is longer than 4 characters")])?;
+        }
+        let mut wrong = Vec::new();
+        for option in OPTIONS {
+            let Kind::Choice(words) = option.kind else { continue };
+            if let Some(value) = self.one(option.name)
+                && !words.contains(&value.as_str())
+            {
+                let words = words.join(", ");
+                wrong.push(format!("--{} cannot be `{value}`; it is one of {words}", option.name));
+            }
+        }
+        stop(wrong)
+    }
+
+    /// The settings tree, without extra variables.
+    pub fn tree(&self) -> Result<Plain, Vec<String>> {
+        let mut tree = Plain::map();
+        let mut wrong = Vec::new();
+        let mut put = |path: Vec<&str>, value: Plain| {
+            let path: Vec<&str> = std::iter::once("provision").chain(path).collect();
+            match tree.place(&path) {
+                Ok(place) => *place = value,
+                Err(why) => wrong.push(why),
+            }
+        };
+        let mut bad = Vec::new();
+        for (name, text) in &self.settings {
+            put(name.split('-').collect(), typed(text));
+        }
+        for option in OPTIONS {
+            let values = self.texts(option.name);
+            if values.is_empty() {
+                continue;
+            }
+            match self.convert(option, values) {
+                Ok(value) => put(option.path(), value),
+                Err(why) => bad.push(why),
+            }
+        }
+        wrong.extend(bad);
+        stop(wrong)?;
+        Ok(tree)
+    }
+
+    fn convert(&self, option: &Opt, values: Vec<String>) -> Result<Plain, String> {
+        let list = |all: Vec<String>| Plain::List(all.into_iter().map(Plain::Text).collect());
+        let one = values.last().cloned().unwrap_or_default();
+        Ok(match option.kind {
+            Kind::Addresses => list(values),
+            Kind::List => list(one.split(',').map(String::from).collect()),
+            Kind::Bool => match parse_bool(&one) {
+                Some(truth) => Plain::Bool(truth),
+                None => {
+                    return Err(format!("--{} expects yes or no, not `{one}`", option.name));
+                }
+            },
+            Kind::Value | Kind::Choice(_) if !self.by_user(option.name) && one == "no" => {
+                Plain::Bool(false)
+            }
+            Kind::Value | Kind::Choice(_) => Plain::Text(one),
+            Kind::Network => Plain::Text(load::path_of_network(&one)?),
+            Kind::Nodes => {
+                let mut map = BTreeMap::new();
+                for (path, count) in load::paths_of_nodes(&one)? {
+                    map.insert(path, Plain::Int(count));
+                }
+                Plain::Map(map)
+            }
+        })
+    }
+
+    /// Arguments of the user's playbooks: verbosity, and what is not for us.
+    pub fn playbook_args(&self) -> Vec<String> {
+        let mut args = Vec::new();
+        if self.verbose > 0 {
+            args.push(format!("-{}", "v".repeat(self.verbose.min(6).into())));
+        }
+        for (name, value) in &self.ansible_args {
+            if matches!(name.as_str(), "tags" | "skip-tags") {
+                continue;
+            }
+            args.push(format!("--{name}"));
+            args.extend(value.clone());
+        }
+        args
+    }
+}
+
+/// Nothing wrong, or everything that is.
+fn stop(wrong: Vec<String>) -> Result<(), Vec<String>> {
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// An unknown key's value: only the two words that the older tool took for booleans become some.
+fn typed(text: &str) -> Plain {
+    match text {
+        "True" => Plain::Bool(true),
+        "False" => Plain::Bool(false),
+        other => Plain::text(other),
+    }
+}
+
+/// Addresses may be given in one text, too.
+fn split(option: &Opt, text: &str) -> Vec<String> {
+    match option.kind {
+        Kind::Addresses => {
+            text.split(',').map(str::trim).filter(|p| !p.is_empty()).map(String::from).collect()
+        }
+        _ => vec![text.to_string()],
+    }
+}
+
+/// A variable of the older tool's, or of our own.
+fn variable(name: &str) -> Option<String> {
+    ["MAQUETTE_", "IR_"].iter().find_map(|p| std::env::var(format!("{p}{name}")).ok())
+}

@@ -224,6 +224,51 @@ fn an_interrupted_change_is_continued_wherever_it_stopped() {
     interrupt_everywhere(&[("controller", 1), ("ironic", 1)], &to, same);
 }
 
+/// A part of a plan's steps as a run with many hands may have done it: in any order that the waits
+/// allow, and not to the end.
+fn some_order(plan: &Plan, mut seed: u64, stop: usize) -> Vec<plan::Step> {
+    let mut done: BTreeSet<usize> = BTreeSet::new();
+    let mut order = Vec::new();
+    while order.len() < stop {
+        let ready: Vec<&plan::Step> = plan
+            .steps
+            .iter()
+            .filter(|s| !done.contains(&s.id) && s.after.iter().all(|a| done.contains(a)))
+            .collect();
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let step = ready[(seed >> 33) as usize % ready.len()];
+        done.insert(step.id);
+        order.push(step.clone());
+    }
+    order
+}
+
+#[test]
+fn a_run_with_many_hands_is_continued_wherever_it_stopped() {
+    let wanted = input(&[("controller", 2), ("ironic", 1)], "3_nets", &SMALL);
+    let plan = plan_of(&wanted, &Observed::default());
+    let mut end = Observed::default();
+    apply(&mut end, &plan.steps);
+    let changed = [SMALL[0], SMALL[1], "override.controller.memory=4096"];
+    let changed = input(&[("controller", 2), ("ironic", 1)], "3_nets", &changed);
+    for stop in 0..plan.steps.len() {
+        for seed in 0..40 {
+            let mut seen = Observed::default();
+            apply(&mut seen, &some_order(&plan, seed, stop));
+            let interrupted = seen.clone();
+            let rest = plan_of(&wanted, &seen);
+            apply(&mut seen, &rest.steps);
+            assert!(seen == end, "stopped after {stop} steps in order {seed}");
+            // Somebody may have changed his mind meanwhile.
+            let mut seen = interrupted;
+            let rest = plan_of(&changed, &seen);
+            apply(&mut seen, &rest.steps);
+            assert!(plan_of(&changed, &seen).is_empty(), "{stop} steps in order {seed}, changed");
+            assert_eq!(seen.volumes, end.volumes);
+        }
+    }
+}
+
 #[test]
 fn steps_can_be_repeated() {
     let wanted = input(&[("controller", 1), ("ironic", 1)], "3_nets", &SMALL);

@@ -199,7 +199,8 @@ fn kill(
 /// changed it.
 fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wanted, Failure> {
     let number = |path: &str, most: u32| -> Result<Option<u32>, Failure> {
-        let Some(text) = text(tree, path).filter(|t| t != "no") else { return Ok(None) };
+        let no = |t: &String| maquette_core::decode::parse_bool(t) == Some(false);
+        let Some(text) = text(tree, path).filter(|t| !no(t)) else { return Ok(None) };
         match text.parse::<u32>() {
             Ok(number) if number <= most => Ok(Some(number)),
             _ => Err(refuse(vec![format!(

@@ -261,15 +261,21 @@ impl Planner<'_> {
                 self.change(Op::Keep, "image", &image.volume, image.source.clone(), "");
                 continue;
             }
-            let overlays = |node: &&Node| {
-                matches!(fates.nodes.get(&node.name), Some(Fate::Create | Fate::Replace(_)))
+            // Disks that are to be made: of new nodes, and those that an interrupted run left unmade.
+            let unmade = |node: &Node, disk: &Disk| match fates.nodes.get(&node.name) {
+                Some(Fate::Create | Fate::Replace(_)) => true,
+                _ => {
+                    let off = !self.observed.domains.get(&node.name).is_some_and(|d| d.active);
+                    off && !self.observed.has_volume(&self.blueprint.pool, &disk.volume)
+                }
             };
             let disks = self
                 .blueprint
                 .nodes
                 .iter()
-                .filter(overlays)
-                .flat_map(|n| &n.disks)
+                .flat_map(|n| n.disks.iter().map(move |d| (n, d)))
+                .filter(|(node, disk)| unmade(node, disk))
+                .map(|(_, disk)| disk)
                 .filter(|d| d.backing.as_ref() == Some(image));
             let smallest = disks.clone().filter_map(|d| d.size).map(|s| s.0).min();
             if disks.count() == 0 {
@@ -451,7 +457,8 @@ impl Planner<'_> {
         let recorded = self.observed.domains.get(&node.name).map(|d| &d.recorded);
         for disk in &node.disks {
             let old = recorded.and_then(|r| r.disks.iter().find(|d| d.volume == disk.volume));
-            match (old, disk.size) {
+            let there = self.observed.has_volume(&self.blueprint.pool, &disk.volume);
+            match (old.filter(|_| there), disk.size) {
                 (None, _) => before.push(self.volume(disk, defined, reason)),
                 (Some(old), Some(size)) if old.size != Some(size) => {
                     let resize = Action::ResizeVolume {
@@ -463,6 +470,12 @@ impl Planner<'_> {
                 }
                 _ => {}
             }
+        }
+        // An interrupted run may have come no further than the definition.
+        if let Some(guest) = &node.guest
+            && !self.observed.has_volume(&self.blueprint.pool, &guest.seed)
+        {
+            before.push(self.seed(node, defined, reason));
         }
         let kept: BTreeSet<&str> = node.disks.iter().map(|d| d.volume.as_str()).collect();
         for old in recorded.iter().flat_map(|r| &r.disks) {

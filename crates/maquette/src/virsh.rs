@@ -141,7 +141,7 @@ fn truth(tree: &Plain, path: &str) -> Option<bool> {
 fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure> {
     let wanted = wanted(given, &tree, &workspace)?;
     if truth(&tree, "kill") == Some(true) {
-        return kill(&wanted, &tree, &given.extra, given.playbook_args());
+        return kill(&wanted, &tree, &given.playbook_args());
     }
     let mut loaded = load::wanted_leniently(&wanted)?;
     let selected = tags::select(&given.ansible_args, given.by_user("topology-nodes"))?;
@@ -159,7 +159,9 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     let connection = connection::open(&loaded.host)?;
     outputs::write_local(&workspace, false)
         .map_err(|e| Failure::because("cannot write the workspace", &e))?;
-    let how = up::How { json: false, yes: false, limit: BOOT, stages: stages.clone() };
+    let consent = "remove the environment first with `--kill yes`, or say so in a terminal";
+    let stages_run = stages.clone();
+    let how = up::How { json: false, yes: false, limit: BOOT, consent, stages: stages_run };
     up::build(&loaded, &wishes, &connection, &hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(&workspace)?;
@@ -168,14 +170,9 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
 }
 
 /// Removes the environment, and leaves the workspace with this machine alone.
-fn kill(
-    wanted: &cli::Wanted,
-    tree: &Plain,
-    _extra: &[String],
-    args: Vec<String>,
-) -> Result<u8, Failure> {
+fn kill(wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failure> {
     let loaded = load::wanted_leniently(wanted)?;
-    let hooks = Hooks::read(&loaded.request.extra, tree, &args)?;
+    let hooks = Hooks::read(&loaded.request.extra, tree, args)?;
     let settings = &loaded.request.settings;
     let located = Located {
         environment: settings.environment.clone(),

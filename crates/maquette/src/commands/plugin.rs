@@ -14,7 +14,7 @@ pub fn run(args: &[String]) -> Result<u8, Failure> {
     match words.as_slice() {
         ["add", sources @ ..] => {
             let mut names = sources.iter().filter(|w| !w.starts_with('-')).peekable();
-            if names.peek().is_none() || !names.all(|n| built_in(n)) {
+            if names.peek().is_none() || !names.all(built_in) {
                 return Err(other("only `virsh` is built in; other plugins cannot be added"));
             }
             print::talk("plugin virsh is built in");

@@ -30,9 +30,13 @@ pub struct How {
     pub yes: bool,
     /// How long a first boot may take.
     pub limit: Duration,
+    /// How one says that they may be lost.
+    pub consent: &'static str,
     /// What is done at all.
     pub stages: Stages,
 }
+
+const CONSENT: &str = "say `--yes` if that is what you want";
 
 /// Brings an environment to what is asked for.
 pub fn run(args: &Up) -> Result<u8, Failure> {
@@ -44,7 +48,7 @@ pub fn run(args: &Up) -> Result<u8, Failure> {
     let hooks = playbooks::Hooks::read(&loaded.request.extra, &vars, &[])?;
     let stages = Stages::all().without(hooks.replaced());
     let limit = Duration::from_secs(args.timeout);
-    let how = How { json: args.json, yes: args.yes, limit, stages };
+    let how = How { json: args.json, yes: args.yes, limit, consent: CONSENT, stages };
     let connection = connection::open(&loaded.host)?;
     build(&loaded, &wishes, &connection, &hooks, &how)?;
     Ok(0)
@@ -212,7 +216,7 @@ fn confirm(plan: &Plan, how: &How) -> Result<(), Failure> {
                 "plan::unconfirmed",
                 format!("this would remove the disks of {list}"),
             )
-            .help("say `--yes` if that is what you want"),
+            .help(how.consent),
         );
         return Err(Failure::Input(diags, maquette_core::syntax::Sources::default()));
     }

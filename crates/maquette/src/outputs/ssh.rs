@@ -68,6 +68,13 @@ fn hypervisor(out: &mut String, remote: &Remote, files: &Files<'_>) {
     if let Some(key) = &target.key {
         line("IdentityFile", &format!("\"{}\"", key.display()));
         line("IdentitiesOnly", "yes");
+    } else {
+        for key in &effective.identity_files {
+            line("IdentityFile", &format!("\"{key}\""));
+        }
+        if effective.identities_only {
+            line("IdentitiesOnly", "yes");
+        }
     }
     line("GlobalKnownHostsFile", &format!("\"{}\"", files.known_hosts));
     line("StrictHostKeyChecking", "yes");

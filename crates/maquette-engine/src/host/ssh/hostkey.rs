@@ -27,7 +27,14 @@ pub fn fetch(target: &Target) -> Result<Vec<HostKey>, ConnectError> {
     let directory = tempfile::tempdir().map_err(ConnectError::Local)?;
     let file = directory.path().join("known_hosts");
     let output = process::Command::new("ssh")
-        .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=8", "-o", "StrictHostKeyChecking=no"])
+        .args([
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "ConnectTimeout=8",
+            "-o",
+            "StrictHostKeyChecking=accept-new",
+        ])
         .arg("-o")
         .arg(format!("UserKnownHostsFile={}", file.display()))
         .args(["-o", "GlobalKnownHostsFile=none", "-o", "PreferredAuthentications=none"])

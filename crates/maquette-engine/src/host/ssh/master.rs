@@ -40,6 +40,10 @@ pub struct Effective {
     pub proxy_jump: Option<String>,
     /// Program it connects through, if any.
     pub proxy_command: Option<String>,
+    /// Private keys that it offers.
+    pub identity_files: Vec<String>,
+    /// Whether it offers no others.
+    pub identities_only: bool,
     /// Files with known host keys; new ones are added to the first.
     pub known_hosts: Vec<PathBuf>,
 }
@@ -72,6 +76,12 @@ fn read_effective(text: &str, home: Option<PathBuf>) -> Effective {
         host_key_alias: some("hostkeyalias"),
         proxy_jump: some("proxyjump"),
         proxy_command: some("proxycommand"),
+        identity_files: text
+            .lines()
+            .filter_map(|l| l.strip_prefix("identityfile "))
+            .map(|file| path(file.trim()).display().to_string())
+            .collect(),
+        identities_only: value("identitiesonly") == "yes",
         known_hosts: files.split_whitespace().map(path).collect(),
     }
 }
@@ -302,6 +312,7 @@ mod tests {
     #[test]
     fn the_users_configuration_is_understood() {
         let text = "user stack\nhostname 192.0.2.1\nport 2222\nproxyjump bastion\n\
+                    identityfile ~/.ssh/lab\nidentitiesonly yes\n\
                     userknownhostsfile ~/.ssh/known_hosts ~/.ssh/known_hosts2\n\
                     globalknownhostsfile /etc/ssh/ssh_known_hosts\nproxycommand none\n";
         let seen = read_effective(text, Some("/home/me".into()));
@@ -310,6 +321,8 @@ mod tests {
         assert_eq!(seen.proxy_command, None);
         assert_eq!(seen.known_hosts[0], Path::new("/home/me/.ssh/known_hosts"));
         assert_eq!(seen.known_hosts.len(), 3);
+        assert_eq!(seen.identity_files, ["/home/me/.ssh/lab"]);
+        assert!(seen.identities_only);
     }
 
     #[test]

@@ -37,6 +37,11 @@ pub fn write(workspace: &Workspace, nodes: &[&Node], remote: Option<&Remote>) ->
     relink(BUILT, &workspace.file(INVENTORY))
 }
 
+/// Whether a workspace has an inventory of something built.
+pub fn is_built(workspace: &Workspace) -> bool {
+    workspace.file(BUILT).exists()
+}
+
 /// Points a workspace at an inventory with nothing but this machine, unless it has one.
 pub fn write_local(workspace: &Workspace, again: bool) -> io::Result<()> {
     workspace.create()?;

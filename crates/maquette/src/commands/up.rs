@@ -70,7 +70,7 @@ pub fn build(
     runner.images(loaded.request.settings.force_image_download, authorities);
 
     save(loaded, connection)?;
-    if hooks.any() && !workspace.file(outputs::INVENTORY).exists() {
+    if hooks.any() && !outputs::is_built(workspace) {
         outputs::write(workspace, &[], connection.remote.as_ref()).map_err(unwritten)?;
     }
     hooks.run(Stage::Pre, workspace)?;

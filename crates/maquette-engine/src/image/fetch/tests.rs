@@ -160,3 +160,46 @@ fn a_forced_download_replaces_only_what_nobody_uses() {
     assert!(names.iter().any(|n| n == "v.qcow2"), "{names:?}");
     assert!(!names.iter().any(|n| n == ".v.qcow2.part"), "{names:?}");
 }
+
+#[test]
+fn a_server_with_an_authority_of_its_own_needs_to_be_told_of_it() {
+    use std::io::{BufRead, BufReader};
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    image(&here.path().join("a.qcow2"), "1G");
+    let (key, certificate) = (here.path().join("key.pem"), here.path().join("cert.pem"));
+    let args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let command = Command::new("openssl")
+        .args(args)
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"])
+        .args(["-keyout", key.to_str().unwrap(), "-out", certificate.to_str().unwrap()]);
+    check(&Local, &command).unwrap();
+    const SERVER: &str = "import http.server, ssl, sys
+server = http.server.HTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('cert.pem', 'key.pem')
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()";
+    let mut server = std::process::Command::new("python3")
+        .args(["-c", SERVER])
+        .current_dir(here.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut port = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    let url = format!("https://localhost:{}/a.qcow2", port.trim());
+    let refused = bring(&url, pool.path(), None);
+    let authorities = Some(fs::read_to_string(&certificate).unwrap());
+    let told = Transfer { authorities, ..Transfer::default() };
+    let result = bring_with(&told, &url, pool.path(), None);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let error = refused.unwrap_err();
+    assert!(error.hints.iter().any(|h| h.contains("--tls-ca")), "{error:?}");
+    result.unwrap();
+    let left: Vec<_> =
+        fs::read_dir(pool.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["v.qcow2"]);
+}

@@ -124,12 +124,21 @@ pub fn open(args: &HostArgs) -> Result<Connection, Failure> {
         .libvirt_transport()
         .map_err(|e| Failure::because("cannot prepare the connection to libvirt", &e))?;
     // The transport knows where to go; the name here is only for libvirt's own messages.
-    let uri = format!("qemu+ssh://hypervisor/system?command={}", transport.display());
+    let command = percent_encoded(&transport.display().to_string());
+    let uri = format!("qemu+ssh://hypervisor/system?command={command}");
     let effective = ssh::effective(&target.address).map_err(refused)?;
     let host_keys = ssh::known(&target).map_err(refused)?;
     let jump = ssh.jump_options();
     let remote = Some(Remote { target, effective, host_keys });
     Ok(Connection { host: Box::new(ssh), uri, label, remote, jump })
+}
+
+/// A value in a URI's query (RFC 3986, section 2.1).
+fn percent_encoded(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-~".contains(&b);
+    text.bytes()
+        .map(|b| if plain(b) { (b as char).to_string() } else { format!("%{b:02X}") })
+        .collect()
 }
 
 fn bracketed(address: &str) -> String {

@@ -10,7 +10,7 @@ use maquette_engine::keys::write_private;
 
 use crate::failure::Failure;
 use crate::settings_tree;
-use crate::stages::Stage;
+use crate::stages::{Stage, Stages};
 use crate::workspace::Workspace;
 use crate::{outputs, print};
 
@@ -96,6 +96,17 @@ impl Hooks {
             })
             .collect();
         Ok(Self { playbooks, replaced, vars: settings_tree::json(vars), args: args.to_vec() })
+    }
+
+    /// Leaves out the playbooks of stages that are not selected.
+    #[must_use]
+    pub fn only(mut self, selected: &Stages) -> Self {
+        self.playbooks.retain(|(point, _)| match point {
+            Point::Stage(stage) => selected.has(*stage),
+            _ => true,
+        });
+        self.replaced.retain(|stage| selected.has(*stage));
+        self
     }
 
     /// Whether there is any.

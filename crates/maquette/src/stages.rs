@@ -119,6 +119,9 @@ impl Stages {
             "host" => self.has(Stage::Prepare),
             _ => self.has(Stage::Vms),
         };
-        plan.only(|action| self.has(Stage::of(action)), kind)
+        // Addresses are reserved for nodes; without their stage the ones that are there keep theirs.
+        let reserves = |a: &Action| matches!(a, Action::UpdateReservations { .. });
+        let nodes = self.has(Stage::Vms);
+        plan.only(|action| self.has(Stage::of(action)) && (nodes || !reserves(action)), kind)
     }
 }

@@ -146,6 +146,7 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     let mut loaded = load::wanted_leniently(&wanted)?;
     let selected = tags::select(&given.ansible_args, given.by_user("topology-nodes"))?;
     let hooks = Hooks::read(&loaded.request.extra, &tree, &given.playbook_args())?;
+    let hooks = hooks.only(&selected.stages);
     if hooks.at(Point::Whole, &workspace)? {
         return Ok(0);
     }

@@ -278,6 +278,38 @@ fn what_comes_later_is_refused_by_name_and_touches_nothing() {
 }
 
 #[test]
+fn files_of_the_older_tool_may_hold_keys_that_nobody_reads() {
+    let home = Home::new();
+    fs::create_dir_all(home.path("topology/nodes")).unwrap();
+    let node = "name: web\ncpu: 1\nmemory: 64\nflavour: old\ndisks: {disk1: {size: huge}}\n";
+    fs::write(home.path("topology/nodes/web.yml"), node).unwrap();
+    let text = home.fails(
+        2,
+        &["virsh", "--host-address", "10.0.0.1", "--host-key", "key", "--topology-nodes", "web:1"],
+    );
+    assert!(text.contains("warning[topology::unknown-key]"), "{text}");
+    assert!(text.contains("has no key `flavour`") && text.contains("1 error;"), "{text}");
+}
+
+#[test]
+fn a_network_file_comes_from_an_address() {
+    let home = Home::new();
+    fs::write(home.path("net.yml"), "networks: {net1: {name: x, forward: magic}}\n").unwrap();
+    let url = format!("file://{}", home.path("net.yml").display());
+    let text = home.fails(
+        2,
+        &["virsh", "--host-address", "10.0.0.1", "--host-key", "key", "--topology-net-url", &url],
+    );
+    assert!(text.contains("topology_net.yml:1:"), "{text}");
+    let url = format!("file://{}", home.path("nowhere.yml").display());
+    let text = home.fails(
+        1,
+        &["virsh", "--host-address", "10.0.0.1", "--host-key", "key", "--topology-net-url", &url],
+    );
+    assert!(text.contains("cannot download network file"), "{text}");
+}
+
+#[test]
 fn secrets_are_masked_and_files_private() {
     let home = Home::new();
     let args = [

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use maquette_core::blueprint::{Blueprint, Pool};
+use maquette_core::blueprint::{Node, Pool};
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Plan};
 use maquette_core::syntax::Plain;
@@ -84,7 +84,12 @@ pub fn build(
         print::talk(render::plan(&plan, &title).trim_end());
     }
     confirm(&plan, how)?;
-    write(workspace, &blueprint, &key, connection)?;
+    // Without the stage that makes nodes, those that are there are the environment's.
+    let nodes: Vec<&Node> = match how.stages.has(Stage::Vms) || hooks.replaces(Stage::Vms) {
+        true => blueprint.nodes.iter().collect(),
+        false => observed.domains.values().map(|d| &d.recorded).collect(),
+    };
+    write(workspace, &nodes, &key, connection)?;
 
     let virt = blueprint.nodes.first().map_or(VirtType::Qemu, |n| n.virt);
     let mut client = hypervisor.client.take();
@@ -169,14 +174,13 @@ fn prepare(
 /// All is known beforehand; and readiness is checked with this very configuration.
 fn write(
     workspace: &Workspace,
-    blueprint: &Blueprint,
+    nodes: &[&Node],
     key: &EnvironmentKey,
     connection: &Connection,
 ) -> Result<(), Failure> {
     workspace.create().map_err(unwritten)?;
     key.write(&workspace.path).map_err(|e| Failure::because("cannot write the workspace", &e))?;
-    let nodes: Vec<_> = blueprint.nodes.iter().collect();
-    outputs::write(workspace, &nodes, connection.remote.as_ref()).map_err(unwritten)
+    outputs::write(workspace, nodes, connection.remote.as_ref()).map_err(unwritten)
 }
 
 /// The steps that concern networks, and the others.

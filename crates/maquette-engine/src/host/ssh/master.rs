@@ -116,9 +116,7 @@ impl Master {
         if let Some(key) = &target.key {
             check_key(key)?;
         }
-        // Sockets have short paths; XDG's runtime directory is short and private.
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let runtime = runtime.filter(|d| d.is_dir()).unwrap_or_else(std::env::temp_dir);
+        let runtime = runtime_directory(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from));
         let directory = tempfile::Builder::new()
             .prefix("maquette-")
             .permissions(std::fs::Permissions::from_mode(0o700))
@@ -232,6 +230,15 @@ impl Drop for Master {
     }
 }
 
+/// A private place for the socket: XDG's runtime directory, or that for temporary files. Sockets have
+/// short paths (104 bytes on some systems), and `ssh` adds to them while it makes one.
+fn runtime_directory(xdg: Option<PathBuf>) -> PathBuf {
+    const LONGEST: usize = 60;
+    let fits = |path: &PathBuf| path.is_dir() && path.as_os_str().len() <= LONGEST;
+    let places = [xdg, Some(std::env::temp_dir())];
+    places.into_iter().flatten().find(fits).unwrap_or_else(|| PathBuf::from("/tmp"))
+}
+
 /// Finds the mistakes that `ssh` would only hint at.
 fn check_key(path: &Path) -> Result<(), ConnectError> {
     let wrong = |why: &str| ConnectError::KeyFile { path: path.into(), why: why.into() };
@@ -323,6 +330,13 @@ mod tests {
         assert_eq!(seen.known_hosts.len(), 3);
         assert_eq!(seen.identity_files, ["/home/me/.ssh/lab"]);
         assert!(seen.identities_only);
+    }
+
+    #[test]
+    fn sockets_get_a_short_path() {
+        let long = tempfile::Builder::new().prefix(&"x".repeat(80)).tempdir().unwrap();
+        assert!(runtime_directory(Some(long.path().into())).as_os_str().len() <= 60);
+        assert_eq!(runtime_directory(Some("/".into())), Path::new("/"));
     }
 
     #[test]

@@ -199,7 +199,6 @@ server.serve_forever()";
     let error = refused.unwrap_err();
     assert!(error.hints.iter().any(|h| h.contains("--tls-ca")), "{error:?}");
     result.unwrap();
-    let left: Vec<_> =
-        fs::read_dir(pool.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> = fs::read_dir(pool.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["v.qcow2"]);
 }

@@ -28,7 +28,19 @@ fn refused(directory: &Path, args: &[&str]) -> String {
 #[test]
 fn help_of_every_command() {
     let here = tempfile::tempdir().unwrap();
-    for command in ["", "plan", "up", "status", "ssh", "down", "image", "topology"] {
+    for command in [
+        "",
+        "plan",
+        "up",
+        "status",
+        "ssh",
+        "down",
+        "image",
+        "topology",
+        "host",
+        "workspace",
+        "inventory",
+    ] {
         let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         let output = maquette(here.path(), &args);
         assert_eq!(output.status.code(), Some(0));

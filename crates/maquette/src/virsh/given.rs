@@ -91,6 +91,9 @@ fn command() -> Command {
         if let Some(default) = option.default.filter(|d| !d.is_empty()) {
             help.push_str(&format!(" [default: {default}]"));
         }
+        if let options::Support::Later { .. } = option.support {
+            help.push_str(" [not supported yet]");
+        }
         let mut arg = Arg::new(option.name)
             .long(option.name)
             .help(help)

@@ -270,6 +270,46 @@ fn a_run_with_many_hands_is_continued_wherever_it_stopped() {
 }
 
 #[test]
+fn a_disk_can_have_an_image_of_its_own() {
+    let more =
+        [SMALL[0], SMALL[1], "override.controller.disks.disk2.import_url=http://x/data.qcow2"];
+    let input = input(&[("controller", 1)], "3_nets", &more);
+    let nothing = Observed::default();
+    let blueprint = blueprint_of(&input, &nothing);
+    let disks = &blueprint.nodes[0].disks;
+    assert_eq!(disks[0].backing.as_ref().unwrap().source, "debian-12");
+    let data = &disks[1];
+    assert_eq!(data.backing.as_ref().unwrap().source, "http://x/data.qcow2");
+    // It is as large as its image.
+    assert_eq!(data.size, None);
+    let fetched: Vec<String> = plan_of(&input, &nothing)
+        .steps
+        .iter()
+        .filter_map(|s| match &s.action {
+            Action::FetchImage { image, .. } => Some(image.source.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(fetched, ["debian-12", "http://x/data.qcow2"]);
+}
+
+#[test]
+fn a_forced_download_concerns_new_nodes_only() {
+    let one = input(&[("controller", 1)], "3_nets", &SMALL);
+    let mut seen = Observed::default();
+    let plan = plan_of(&one, &seen);
+    apply(&mut seen, &plan.steps);
+    let fetches = |count: u32| {
+        let mut wanted = input(&[("controller", count)], "3_nets", &SMALL);
+        wanted.request.settings.force_image_download = true;
+        let plan = plan_of(&wanted, &seen);
+        plan.steps.iter().filter(|s| matches!(s.action, Action::FetchImage { .. })).count()
+    };
+    assert_eq!(fetches(1), 0);
+    assert_eq!(fetches(2), 1);
+}
+
+#[test]
 fn steps_can_be_repeated() {
     let wanted = input(&[("controller", 1), ("ironic", 1)], "3_nets", &SMALL);
     let plan = plan_of(&wanted, &Observed::default());

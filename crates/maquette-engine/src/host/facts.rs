@@ -247,9 +247,10 @@ mod tests {
         assert_eq!(found[0].1, "interface eth0");
     }
 
-    /// Recorded on the systems that Maquette knows; what differs between them is what counts here.
+    /// What the probe prints on the systems that Maquette knows: os-release is the distribution's own
+    /// text; the rest is put together so that each differs in what counts.
     #[test]
-    fn recorded_machines_are_understood() {
+    fn machines_of_every_family_are_understood() {
         insta::glob!("probes/*.txt", |path| {
             let facts = read(&std::fs::read_to_string(path).unwrap());
             insta::assert_debug_snapshot!(facts);

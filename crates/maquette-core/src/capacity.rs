@@ -16,6 +16,8 @@ use crate::units::ByteSize;
 pub struct Capacity<'a> {
     /// CPUs that are online.
     pub cpus: usize,
+    /// All memory, in MiB.
+    pub total_mib: u64,
     /// Memory that could be used now without swapping, in MiB.
     pub available_mib: u64,
     /// What each running domain has really touched, in MiB.
@@ -75,6 +77,7 @@ pub fn check(
     diags: &mut Diagnostics,
 ) {
     check_memory(&memory(blueprint, observed, capacity), overcommit, diags);
+    check_largest(blueprint, observed, capacity.total_mib, overcommit, diags);
     check_space(blueprint, observed, diags);
     check_cpus(blueprint, observed, capacity.cpus, diags);
 }
@@ -102,6 +105,34 @@ fn check_memory(memory: &Memory, overcommit: bool, diags: &mut Diagnostics) {
     } else {
         let message = format!("memory of the hypervisor is short: {sizes}");
         Diagnostic::warning("capacity::memory", message)
+    });
+}
+
+/// A node that wants more than there is at all does not even start.
+fn check_largest(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    total_mib: u64,
+    overcommit: bool,
+    diags: &mut Diagnostics,
+) {
+    let off = |name: &str| !observed.domains.get(name).is_some_and(|d| d.active);
+    let new = blueprint.nodes.iter().filter(|n| off(&n.name));
+    let Some(node) = new.max_by_key(|n| n.memory_mib).filter(|n| n.memory_mib > total_mib) else {
+        return;
+    };
+    let message = format!(
+        "node `{}` alone wants {}, and the hypervisor has {}",
+        node.name,
+        mib(node.memory_mib),
+        mib(total_mib)
+    );
+    diags.push(if overcommit {
+        Diagnostic::warning("capacity::memory", message)
+    } else {
+        let key = format!("-e override.{}.memory=4096", node.role);
+        Diagnostic::error("capacity::memory", message)
+            .help(format!("make it smaller, such as `{key}`"))
     });
 }
 

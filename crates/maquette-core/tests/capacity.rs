@@ -14,7 +14,9 @@ mod common;
 /// Messages for an environment of two nodes with 1 GiB and 2 vCPUs each.
 fn says(blueprint: &Blueprint, observed: &Observed, available: u64, overcommit: bool) -> String {
     let resident = BTreeMap::from([("other".to_string(), 512)]);
-    let capacity = Capacity { cpus: 2, available_mib: available, resident_mib: &resident };
+    let total_mib = 1 << 20;
+    let capacity =
+        Capacity { cpus: 2, total_mib, available_mib: available, resident_mib: &resident };
     let mut diags = Diagnostics::default();
     capacity::check(blueprint, observed, &capacity, overcommit, &mut diags);
     let lines: Vec<String> = diags
@@ -88,4 +90,21 @@ fn space_and_cpus_are_warned_of() {
     assert!(said.contains("12 vCPUs would share 2 CPUs"), "{said}");
     seen.pool_free = Some(1 << 50);
     assert_eq!(says(&nodes(2), &seen, 1 << 20, false), "");
+}
+
+#[test]
+fn a_node_larger_than_the_hypervisor_is_refused() {
+    let seen = Observed::default();
+    let resident = BTreeMap::new();
+    let capacity =
+        Capacity { cpus: 2, total_mib: 1000, available_mib: 1000, resident_mib: &resident };
+    let mut diags = Diagnostics::default();
+    capacity::check(&nodes(1), &seen, &capacity, false, &mut diags);
+    let said: Vec<String> = diags.iter().map(|d| d.message.clone()).collect();
+    // 24 MiB more than is free would have been let through.
+    assert!(said.iter().any(|m| m.contains("`n-0` alone wants 1 GiB")), "{said:?}");
+    assert!(diags.has_errors());
+    let mut diags = Diagnostics::default();
+    capacity::check(&nodes(1), &seen, &capacity, true, &mut diags);
+    assert!(!diags.has_errors());
 }

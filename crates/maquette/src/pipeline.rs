@@ -308,6 +308,7 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor) -> Result<Planned, Failure
     let facts = &hypervisor.facts;
     let capacity = Capacity {
         cpus: facts.cpus,
+        total_mib: facts.memory_mib,
         available_mib: facts.available_mib,
         resident_mib: &facts.resident_mib,
     };

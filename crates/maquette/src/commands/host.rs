@@ -200,6 +200,7 @@ fn memory(hypervisor: &Hypervisor, report: &mut Report) {
     let nothing = maquette_core::blueprint::Blueprint::nothing();
     let capacity = maquette_core::capacity::Capacity {
         cpus: facts.cpus,
+        total_mib: facts.memory_mib,
         available_mib: facts.available_mib,
         resident_mib: &facts.resident_mib,
     };

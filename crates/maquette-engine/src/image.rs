@@ -7,5 +7,5 @@ mod fetch;
 mod header;
 mod source;
 
-pub use fetch::{Transfer, Used, fetch};
+pub use fetch::{Transfer, Used, fetch, virtual_size};
 pub use source::{Resolved, Source, SourceError, resolve};

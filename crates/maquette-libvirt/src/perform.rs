@@ -331,7 +331,10 @@ impl Libvirt<'_> {
                     domain::define(c, node, environment, pool)
                 })
             }
-            Action::CreateVolume { disk, pool } => volume::create(self.client()?, disk, pool),
+            Action::CreateVolume { disk, pool } => {
+                let size_of = |path: &str| image::virtual_size(self.access.host, path);
+                volume::create(self.client()?, disk, pool, &size_of)
+            }
             Action::CreateSeed { volume: name, pool, files } => {
                 volume::create_seed(self.client()?, name, pool, files)
             }

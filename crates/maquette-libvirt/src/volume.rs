@@ -40,8 +40,14 @@ fn find_pool(client: &Client, pool: &Pool) -> Result<StoragePool, StepError> {
     }
 }
 
-/// Creates a disk's volume unless it is there.
-pub fn create(client: &Client, disk: &Disk, pool: &Pool) -> Result<(), StepError> {
+/// Creates a disk's volume unless it is there. `size_of` tells the virtual size of an image file that
+/// the pool does not know of, in bytes.
+pub fn create(
+    client: &Client,
+    disk: &Disk,
+    pool: &Pool,
+    size_of: &dyn Fn(&str) -> Result<u64, StepError>,
+) -> Result<(), StepError> {
     let failed = |e: LibvirtError| {
         StepError::new(format!("cannot create volume `{}`", disk.volume)).because(&e)
     };
@@ -51,24 +57,12 @@ pub fn create(client: &Client, disk: &Disk, pool: &Pool) -> Result<(), StepError
     }
     let bytes = match (disk.size, &disk.backing) {
         (Some(size), _) => size.0,
-        // A pool may not have noticed an image that came without libvirt.
         (None, Some(image)) => {
-            let found = client::volume(&storage, &image.volume).map_err(failed)?;
-            let found = match found {
-                Some(found) => Some(found),
-                None => {
-                    client::refresh_pool(&storage);
-                    client::volume(&storage, &image.volume).map_err(failed)?
-                }
-            };
-            match found {
+            match client::volume(&storage, &image.volume).map_err(failed)? {
                 Some(image) => client::capacity(&image).map_err(failed)?,
-                None => {
-                    return Err(StepError::new(format!(
-                        "cannot create volume `{}`: its image is not in the pool",
-                        disk.volume
-                    )));
-                }
+                // A pool does not notice what came without libvirt, and cannot be refreshed while
+                // other volumes are being made.
+                None => size_of(&format!("{}/{}", pool.path, image.volume))?,
             }
         }
         (None, None) => 0,

@@ -346,6 +346,20 @@ impl Job<'_> {
     }
 }
 
+/// Virtual size of an image file on the hypervisor, in bytes.
+pub fn virtual_size(host: &dyn Host, path: &str) -> Result<u64, StepError> {
+    // Running guests may hold a lock on it; reading its size harms nobody.
+    let command = Command::new("qemu-img").args(["info", "--force-share", "--output=json", path]);
+    let failed = |e: &dyn std::error::Error| {
+        StepError::new(format!("cannot find out the size of image {path}")).because(e)
+    };
+    let text = check(host, &command).map_err(|e| failed(&e))?;
+    let info: serde_json::Value = serde_json::from_str(&text).map_err(|e| failed(&e))?;
+    info["virtual-size"]
+        .as_u64()
+        .ok_or_else(|| StepError::new(format!("image {path} does not tell its size")))
+}
+
 /// curl's words for a server that cannot be reached: no proxy, no address, no connection, no answer
 /// in time.
 const NO_WAY_OUT: [i32; 4] = [5, 6, 7, 28];

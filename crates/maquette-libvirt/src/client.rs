@@ -101,13 +101,8 @@ impl Client {
         // Errors are returned; libvirt's own handler would print them too.
         virt::error::clear_error_callback();
         // Opening takes several round trips.
-        let (control, bulk) = std::thread::scope(|scope| {
-            let bulk = scope.spawn(|| Connect::open(Some(uri)));
-            let control = Connect::open(Some(uri));
-            (control, bulk.join())
-        });
-        let bulk = bulk.unwrap_or_else(|_| Connect::open(Some(uri)))?;
-        Ok(Self { control: control?, bulk, uri: uri.into() })
+        let (control, bulk) = join(|| Connect::open(Some(uri)), || Connect::open(Some(uri)));
+        Ok(Self { control: control?, bulk: bulk?, uri: uri.into() })
     }
 
     /// The address that was opened.

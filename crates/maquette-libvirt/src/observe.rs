@@ -78,9 +78,11 @@ pub fn observe(client: &Client, environment: &EnvName, pool: &str) -> Result<See
     Ok(Seen { observed: seen, pool: first.state, own_bridges })
 }
 
-type Xml<T> = (T, bool, Option<String>);
+/// An object's name, whether it runs, and its definition unless it has gone since it was listed.
+type Xml = (String, bool, Option<String>);
 
-fn domain_xmls(client: &Client) -> Result<Vec<Xml<String>>, LibvirtError> {
+/// All domains, read several at a time.
+pub(crate) fn domain_xmls(client: &Client) -> Result<Vec<Xml>, LibvirtError> {
     let all = client.domains()?;
     let read = |(domain, active): &(client::Domain, bool)| -> Result<_, LibvirtError> {
         Ok((client::domain_name(domain)?, *active, client::domain_xml(domain)?))
@@ -88,7 +90,7 @@ fn domain_xmls(client: &Client) -> Result<Vec<Xml<String>>, LibvirtError> {
     client::map(&all, read).into_iter().collect()
 }
 
-fn network_xmls(client: &Client) -> Result<Vec<Xml<String>>, LibvirtError> {
+fn network_xmls(client: &Client) -> Result<Vec<Xml>, LibvirtError> {
     let all = client.networks()?;
     let read = |(network, active): &(client::Network, bool)| -> Result<_, LibvirtError> {
         Ok((client::network_name(network)?, *active, client::network_xml(network)?))
@@ -97,7 +99,7 @@ fn network_xmls(client: &Client) -> Result<Vec<Xml<String>>, LibvirtError> {
 }
 
 fn domains(
-    found: Vec<Xml<String>>,
+    found: Vec<Xml>,
     environment: &EnvName,
     seen: &mut Observed,
 ) -> Result<(), ObserveError> {
@@ -137,7 +139,7 @@ fn domains(
 }
 
 fn networks(
-    listed: Vec<Xml<String>>,
+    listed: Vec<Xml>,
     environment: &EnvName,
     seen: &mut Observed,
     own_bridges: &mut BTreeSet<String>,

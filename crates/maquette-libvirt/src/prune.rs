@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::client::{self, Client, LibvirtError};
+use crate::observe::domain_xmls;
 use crate::xml::read;
 
 /// Names of our cached images begin so.
@@ -11,8 +12,8 @@ const PREFIX: &str = "maquette-";
 /// Volumes of the images that domains of all environments were made from.
 pub fn used(client: &Client) -> Result<BTreeSet<String>, LibvirtError> {
     let mut used = BTreeSet::new();
-    for (domain, _) in client.domains()? {
-        let Some(xml) = client::domain_xml(&domain)? else { continue };
+    for (_, _, xml) in domain_xmls(client)? {
+        let Some(xml) = xml else { continue };
         if let Ok(read::DomainXml { record: Some(record), .. }) = read::domain(&xml) {
             let images = record.node.disks.into_iter().filter_map(|d| d.backing);
             used.extend(images.map(|i| i.volume));

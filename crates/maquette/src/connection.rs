@@ -4,8 +4,7 @@ use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use maquette_core::diagnostic::{Diagnostic, Diagnostics};
-use maquette_core::syntax::Sources;
+use maquette_core::diagnostic::Diagnostic;
 use maquette_engine::StepError;
 use maquette_engine::host::facts::Reach;
 use maquette_engine::host::ssh::{self, ConnectError, HostKey, Ssh, Target};
@@ -169,13 +168,11 @@ fn close_to_others(key: &Path) -> Result<(), Failure> {
 }
 
 fn input(code: &'static str, message: String, hint: Option<String>) -> Failure {
-    let mut diags = Diagnostics::default();
     let diagnostic = Diagnostic::error(code, message);
-    diags.push(match hint {
+    Failure::input(match hint {
         Some(hint) => diagnostic.help(hint),
         None => diagnostic,
-    });
-    Failure::Input(diags, Sources::default())
+    })
 }
 
 fn refused(error: ConnectError) -> Failure {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use maquette_core::diagnostic::Diagnostics;
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::Sources;
 use maquette_engine::StepError;
 
@@ -24,6 +24,13 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// One thing wrong with the input, which no text can be shown for.
+    pub fn input(diagnostic: Diagnostic) -> Self {
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.push(diagnostic);
+        Self::Input(diagnostics, Sources::default())
+    }
+
     /// A failure with the errors behind it.
     pub fn because(message: impl Into<String>, error: &dyn Error) -> Self {
         Self::Failed(StepError::new(message).because(error))

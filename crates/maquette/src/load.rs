@@ -37,6 +37,14 @@ pub struct Loaded {
     pub diags: Diagnostics,
 }
 
+impl Loaded {
+    /// The storage pool that everything is built in.
+    pub fn pool(&self) -> Pool {
+        let settings = &self.request.settings;
+        Pool { name: settings.pool_name.clone(), path: settings.pool_path.clone() }
+    }
+}
+
 /// What concerns the building, not the environment.
 #[derive(Debug, Clone)]
 pub struct Options {

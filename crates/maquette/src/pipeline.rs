@@ -158,9 +158,7 @@ pub fn hypervisor(
             format!("storage pool `{}` is at {path}, not at {}", pool.name, pool.path),
         )
         .help(format!("use it with `--disk-pool {path}`, or choose another `--pool-name`"));
-        let mut diags = Diagnostics::default();
-        diags.push(diagnostic);
-        return Err(Failure::Input(diags, Sources::default()));
+        return Err(Failure::input(diagnostic));
     }
     let low = |limits: &facts::SshLimits| {
         limits.drop_ins && limits.sessions.min(limits.startups) < settings::SESSIONS

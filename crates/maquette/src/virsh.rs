@@ -144,13 +144,13 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
         return kill(&wanted, &tree, &given.playbook_args());
     }
     let mut loaded = load::wanted_leniently(&wanted)?;
-    let selected = tags::select(&given.ansible_args, given.by_user("topology-nodes"))?;
+    let selected = tags::select(&given.ansible_args, given.by_user("topology-nodes"));
     let hooks = Hooks::read(&loaded.request.extra, &tree, &given.playbook_args())?;
-    let hooks = hooks.only(&selected.stages);
+    let hooks = hooks.only(&selected);
     if hooks.at(Point::Whole, &workspace)? {
         return Ok(0);
     }
-    let stages = selected.stages.without(hooks.replaced());
+    let stages = selected.without(hooks.replaced());
     // As with the older tool, whoever leaves the validation out wants no refusal.
     loaded.options.overcommit |= !stages.has(Stage::Validate);
     let wishes = pipeline::check(&mut loaded)?;
@@ -174,13 +174,9 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
 fn kill(wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failure> {
     let loaded = load::wanted_leniently(wanted)?;
     let hooks = Hooks::read(&loaded.request.extra, tree, args)?;
-    let settings = &loaded.request.settings;
     let located = Located {
-        environment: settings.environment.clone(),
-        pool: maquette_core::blueprint::Pool {
-            name: settings.pool_name.clone(),
-            path: settings.pool_path.clone(),
-        },
+        environment: loaded.request.settings.environment.clone(),
+        pool: loaded.pool(),
         host: loaded.host.clone(),
         workspace: loaded.workspace.clone(),
     };

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::diagnostic::Diagnostic;
 use maquette_core::plan::{self, PoolState};
-use maquette_core::syntax::Sources;
 use maquette_core::topology::VirtType;
 use maquette_core::units::ByteSize;
 use maquette_engine::StepError;
@@ -262,8 +261,7 @@ fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
     let others = observed.claims.domains.iter().chain(observed.domains.keys());
     let domains: Vec<&str> = others.map(String::as_str).collect();
     if !domains.is_empty() {
-        let mut diags = Diagnostics::default();
-        diags.push(
+        return Err(Failure::input(
             Diagnostic::error(
                 "host::in-use",
                 format!("domains still exist on the hypervisor: {}", domains.join(", ")),
@@ -271,18 +269,15 @@ fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
             .help(
                 "`maquette down` removes an environment; others' domains are for others to remove",
             ),
-        );
-        return Err(Failure::Input(diags, Sources::default()));
+        ));
     }
     if !as_json {
         print::talk(render::plan(&plan, &pipeline::title(&hypervisor.facts)).trim_end());
     }
     if !yes {
         if as_json || !std::io::stdin().is_terminal() {
-            let mut diags = Diagnostics::default();
             let error = Diagnostic::error("plan::unconfirmed", "this changes the hypervisor");
-            diags.push(error.help("say `--yes` if that is what you want"));
-            return Err(Failure::Input(diags, Sources::default()));
+            return Err(Failure::input(error.help("say `--yes` if that is what you want")));
         }
         if !print::ask("Undo this?")? {
             return Err(Failure::Failed(StepError::new("nothing was done")));

@@ -1,7 +1,5 @@
 //! `maquette plan`.
 
-use maquette_core::blueprint::Pool;
-
 use crate::cli::Plan;
 use crate::failure::Failure;
 use crate::{connection, load, pipeline, print, render};
@@ -13,11 +11,10 @@ const CHANGES: u8 = 3;
 pub fn run(args: &Plan) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&args.wanted)?;
     let wishes = pipeline::check(&mut loaded)?;
-    let settings = &loaded.request.settings;
-    let environment = settings.environment.clone();
-    let pool = Pool { name: settings.pool_name.clone(), path: settings.pool_path.clone() };
+    let environment = &loaded.request.settings.environment;
+    let pool = loaded.pool();
     let connection = connection::open(&loaded.host)?;
-    let hypervisor = pipeline::hypervisor(&connection, &environment, &pool, &wishes)?;
+    let hypervisor = pipeline::hypervisor(&connection, environment, &pool, &wishes)?;
     let planned = pipeline::plan(&loaded, &hypervisor)?;
     let preparation = &hypervisor.preparation;
     if args.json {

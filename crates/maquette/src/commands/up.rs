@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use maquette_core::blueprint::{Node, Pool};
+use maquette_core::diagnostic::Diagnostic;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Plan};
 use maquette_core::syntax::Plain;
@@ -63,7 +64,7 @@ pub fn build(
     how: &How,
 ) -> Result<(), Failure> {
     let environment = &loaded.request.settings.environment;
-    let pool = pool(loaded);
+    let pool = loaded.pool();
     let workspace = &loaded.workspace;
     let authorities = pipeline::authorities(&loaded.options.tls_ca)?;
     let mut runner = Runner::new(how.json, connection, workspace, how.limit)?;
@@ -111,11 +112,6 @@ pub fn build(
         print::result(&status::text(&now, workspace));
     }
     Ok(())
-}
-
-fn pool(loaded: &Loaded) -> Pool {
-    let settings = &loaded.request.settings;
-    Pool { name: settings.pool_name.clone(), path: settings.pool_path.clone() }
 }
 
 fn unwritten(error: std::io::Error) -> Failure {
@@ -214,15 +210,13 @@ fn confirm(plan: &Plan, how: &How) -> Result<(), Failure> {
     }
     let list = losses.join(", ");
     if how.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        let mut diags = maquette_core::diagnostic::Diagnostics::default();
-        diags.push(
-            maquette_core::diagnostic::Diagnostic::error(
+        return Err(Failure::input(
+            Diagnostic::error(
                 "plan::unconfirmed",
                 format!("this would remove the disks of {list}"),
             )
             .help(how.consent),
-        );
-        return Err(Failure::Input(diags, maquette_core::syntax::Sources::default()));
+        ));
     }
     if print::ask(&format!("This removes the disks of {list}. Continue?"))? {
         Ok(())

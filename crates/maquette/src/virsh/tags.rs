@@ -1,14 +1,7 @@
 //! `--ansible-args tags=…`: stages by name.
 
-use crate::failure::Failure;
 use crate::print;
 use crate::stages::{Stage, Stages};
-
-/// What `--ansible-args` selects.
-pub struct Selected {
-    /// Stages that run.
-    pub stages: Stages,
-}
 
 /// Tags inside the stage of domains, which is one here.
 const INSIDE_VMS: [&str; 4] = ["images", "disks", "install", "ips"];
@@ -17,7 +10,7 @@ const INSIDE_VMS: [&str; 4] = ["images", "disks", "install", "ips"];
 const EVERYTHING: [&str; 3] = ["all", "tagged", "always"];
 
 /// Reads `tags` and `skip-tags`; says what else is there that only playbooks of the user's own get.
-pub fn select(args: &[(String, Option<String>)], nodes: bool) -> Result<Selected, Failure> {
+pub fn select(args: &[(String, Option<String>)], nodes: bool) -> Stages {
     let list = |name: &str| -> Vec<String> {
         args.iter()
             .filter(|(n, _)| n == name)
@@ -50,7 +43,7 @@ pub fn select(args: &[(String, Option<String>)], nodes: bool) -> Result<Selected
     chosen.retain(|s| !skipped.contains(s) && (nodes || *s != Stage::Vms));
     chosen.sort();
     chosen.dedup();
-    Ok(Selected { stages: Stages::only(chosen) })
+    Stages::only(chosen)
 }
 
 /// The stages of a tag; none if nothing has it.
@@ -80,7 +73,7 @@ mod tests {
                 (name.to_string(), Some(value.to_string()))
             })
             .collect();
-        select(&args, true).map(|s| s.stages).unwrap_or(Stages::only(Vec::new()))
+        select(&args, true)
     }
 
     #[test]

@@ -97,8 +97,9 @@ fn commands(manager: Manager, packages: &[String]) -> Vec<Command> {
     }
 }
 
-/// apt refuses to install QEMU beside a newer `qemu-utils` from a suite that is not enabled. Then
-/// all parts of QEMU are asked for in the enabled suite's version, in one call.
+/// Where a newer `qemu-utils` from a suite that is not enabled is in the way, apt either refuses or
+/// silently removes it, which no hypervisor's owner has asked for: `--no-remove` makes it refuse.
+/// Then all parts of QEMU are asked for in the enabled suite's version, in one call.
 fn apt_install(
     host: &dyn Host,
     packages: &[String],
@@ -106,7 +107,7 @@ fn apt_install(
 ) -> Result<(), HostError> {
     let install = |names: &[String]| {
         Command::new("apt-get")
-            .args(["install", "-y", "-q", "--no-install-recommends"])
+            .args(["install", "-y", "-q", "--no-install-recommends", "--no-remove"])
             .args(names.iter().cloned())
             .env("DEBIAN_FRONTEND", "noninteractive")
     };

@@ -9,6 +9,7 @@ mod conflicts;
 mod expand;
 mod macs;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -35,6 +36,8 @@ pub struct Blueprint {
     pub images: Vec<Image>,
     /// Whether images that are there are downloaded again for new nodes.
     pub refresh_images: bool,
+    /// Whether it is what was there and some nodes more.
+    pub extend: bool,
     /// Networks, in file order.
     pub networks: Vec<Network>,
     /// Nodes, role by role and index by index.
@@ -50,6 +53,7 @@ impl Blueprint {
             pool: Pool { name: String::new(), path: String::new() },
             images: Vec::new(),
             refresh_images: false,
+            extend: false,
             networks: Vec::new(),
             nodes: Vec::new(),
         }
@@ -61,8 +65,11 @@ impl Blueprint {
     }
 }
 
+/// Where the seed is attached.
+pub const SEED_DEVICE: &str = "vdz";
+
 /// A directory pool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pool {
     /// libvirt name.
     pub name: String,
@@ -82,8 +89,10 @@ pub struct Image {
 /// A libvirt network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// libvirt name, and the bridge's.
+    /// libvirt name.
     pub name: String,
+    /// Name of its bridge.
+    pub bridge: String,
     /// Stable identifier.
     pub uuid: Uuid,
     /// How it reaches the outside.
@@ -106,6 +115,46 @@ pub struct Network {
     pub autostart: bool,
     /// Addresses reserved for nodes, sorted by name.
     pub reservations: Vec<Reservation>,
+    /// Nodes on it with their volumes, sorted by name: should somebody undefine a domain, it is still
+    /// known whose these are.
+    pub tenants: Vec<Tenant>,
+}
+
+impl Network {
+    /// Its reservations as DHCP's entries, of the families that it serves.
+    pub fn hosts(&self) -> BTreeSet<Host> {
+        let serves4 = self.ipv4.is_some() && self.dhcp4.is_some();
+        let serves6 = self.ipv6.is_some() && self.dhcp6.is_some();
+        let entry = |r: &Reservation, mac, ip| Host { name: r.name.clone(), mac, ip };
+        let v4 = self.reservations.iter().filter(|_| serves4);
+        let v4 = v4.filter_map(|r| Some(entry(r, Some(r.mac), r.ipv4?.into())));
+        let v6 = self.reservations.iter().filter(|_| serves6);
+        // libvirt takes no MAC address here: DHCPv6 knows clients by other means.
+        let v6 = v6.filter_map(|r| Some(entry(r, None, r.ipv6?.into())));
+        v4.chain(v6).collect()
+    }
+}
+
+/// A node on a network, and what it has in a pool.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tenant {
+    /// Node.
+    pub node: String,
+    /// Pool of its volumes.
+    pub pool: Pool,
+    /// Names of its volumes.
+    pub volumes: Vec<String>,
+}
+
+/// One entry of a network's DHCP server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Host {
+    /// Node.
+    pub name: String,
+    /// Interface; none for IPv6.
+    pub mac: Option<MacAddr>,
+    /// Address.
+    pub ip: IpAddr,
 }
 
 /// An address that DHCP keeps for one interface.
@@ -156,6 +205,14 @@ pub struct Node {
     pub guest: Option<Guest>,
     /// How Ansible and SSH reach it.
     pub access: Access,
+}
+
+impl Node {
+    /// Names of its volumes: disks and seed.
+    pub fn volumes(&self) -> impl Iterator<Item = &str> {
+        let seed = self.guest.iter().map(|g| g.seed.as_str());
+        self.disks.iter().map(|d| d.volume.as_str()).chain(seed)
+    }
 }
 
 /// How a node is reached.

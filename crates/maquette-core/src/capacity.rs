@@ -47,7 +47,7 @@ pub fn memory(blueprint: &Blueprint, observed: &Observed, capacity: &Capacity<'_
     let mut needed = 0;
     for node in &blueprint.nodes {
         needed += match observed.domains.get(&node.name).filter(|d| d.active) {
-            Some(running) => node.memory_mib.saturating_sub(running.memory_mib),
+            Some(running) => node.memory_mib.saturating_sub(running.defined.memory_mib),
             None => node.memory_mib,
         };
     }
@@ -60,7 +60,7 @@ pub fn memory(blueprint: &Blueprint, observed: &Observed, capacity: &Capacity<'_
     });
     // Those of our own that are off are counted as needed, or about to be removed.
     let own = observed.domains.values().filter(|d| d.active);
-    let own = own.map(|d| untouched(&d.name, d.memory_mib));
+    let own = own.map(|d| untouched(&d.name, d.defined.memory_mib));
     Memory { needed, available: capacity.available_mib, promised: others.chain(own).sum() }
 }
 
@@ -169,7 +169,7 @@ fn check_cpus(blueprint: &Blueprint, observed: &Observed, cpus: usize, diags: &m
         .iter()
         .filter(|p| p.active)
         .map(|p| p.vcpus)
-        .chain(observed.domains.values().filter(|d| d.active).map(|d| d.vcpus))
+        .chain(observed.domains.values().filter(|d| d.active).map(|d| d.defined.vcpus))
         .sum();
     let all = u64::from(new) + u64::from(running);
     if all > (cpus * VCPUS_PER_CPU) as u64 {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 /// Why a name is refused.
@@ -19,6 +20,9 @@ pub enum NameError {
         "`{0}` may hold letters, digits, `-`, `_` and `.` only, and starts with a letter or digit"
     )]
     Characters(String),
+    /// The word for having no prefix.
+    #[error("`{0}` means the environment without a prefix")]
+    Reserved(String),
 }
 
 fn check(text: &str, longest: usize) -> Result<(), NameError> {
@@ -37,19 +41,22 @@ fn check(text: &str, longest: usize) -> Result<(), NameError> {
 
 /// An environment: the prefix of everything in it, or none.
 ///
-/// At most 4 characters, because bridges are named `PREFIX-network` and Linux allows 15.
+/// Names of bridges are shortened where they would be longer than Linux allows, so it can be long.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EnvName(Option<String>);
 
 impl EnvName {
     /// The environment without a prefix is called this where a name is needed.
     pub const DEFAULT: &'static str = "default";
-    /// Longest prefix, in characters.
-    pub const LONGEST_PREFIX: usize = 4;
+    /// Longest prefix, in characters: host names have 63, and roles and numbers are in them too.
+    pub const LONGEST_PREFIX: usize = 40;
 
     /// The environment of a prefix.
     pub fn from_prefix(prefix: &str) -> Result<Self, NameError> {
         check(prefix, Self::LONGEST_PREFIX)?;
+        if prefix == Self::DEFAULT {
+            return Err(NameError::Reserved(prefix.into()));
+        }
         Ok(Self(Some(prefix.into())))
     }
 
@@ -90,6 +97,20 @@ pub fn check_name(text: &str) -> Result<(), NameError> {
 /// Longest name of a Linux network interface (`IFNAMSIZ` less its terminator).
 pub const LONGEST_INTERFACE: usize = 15;
 
+/// The network interface that goes with a name: the name itself, or its beginning with a hash of all
+/// of it, so that names that differ only at their end stay apart.
+pub fn interface_name(name: &str) -> String {
+    if name.len() <= LONGEST_INTERFACE {
+        return name.into();
+    }
+    const KEPT: usize = LONGEST_INTERFACE - 7;
+    let digest = Sha256::digest(name.as_bytes());
+    let hash: String = digest[..3].iter().map(|b| format!("{b:02x}")).collect();
+    // Names are ASCII: they were checked.
+    let kept: String = name.chars().take(KEPT).collect();
+    format!("{kept}-{hash}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +122,17 @@ mod tests {
         }
         assert_eq!("lab".parse::<EnvName>().unwrap().qualify("x"), "lab-x");
         assert_eq!(EnvName::default().qualify("x"), "x");
-        assert!("toolong".parse::<EnvName>().is_err());
+        assert!("x".repeat(41).parse::<EnvName>().is_err());
         assert!("a/b".parse::<EnvName>().is_err());
+        assert!(EnvName::from_prefix("default").is_err());
+    }
+
+    #[test]
+    fn interfaces_keep_short_names_and_long_ones_stay_apart() {
+        assert_eq!(interface_name("abcd-management"), "abcd-management");
+        let long = interface_name("environment-management");
+        assert_eq!(long.len(), LONGEST_INTERFACE);
+        assert!(long.starts_with("environm-"), "{long}");
+        assert_ne!(long, interface_name("environment-management2"));
     }
 }

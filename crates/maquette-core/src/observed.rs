@@ -1,13 +1,120 @@
 //! What the hypervisor has: objects of this environment, and what others claim.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::blueprint;
-use crate::topology::Allocation;
+use crate::blueprint::{self, Host};
+use crate::topology::{Allocation, Forward};
 use crate::units::MacAddr;
+
+/// A disk of a domain, as libvirt has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DiskDevice {
+    /// Its file.
+    pub file: String,
+    /// Target device: `vda`.
+    pub device: String,
+    /// Bus.
+    pub bus: String,
+    /// Cache mode; empty for libvirt's default.
+    pub cache: String,
+}
+
+/// An interface of a domain, as libvirt has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Nic {
+    /// Address.
+    pub mac: MacAddr,
+    /// libvirt network; empty if it is attached to something else.
+    pub network: String,
+    /// Model.
+    pub model: String,
+}
+
+/// What a domain is made of: as defined, as running, or as it should be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hardware {
+    /// Most memory that it can have without a restart, in MiB.
+    pub maximum_mib: u64,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// vCPUs.
+    pub vcpus: u32,
+    /// Disks, sorted by device.
+    pub disks: Vec<DiskDevice>,
+    /// Interfaces in order.
+    pub nics: Vec<Nic>,
+}
+
+impl Hardware {
+    /// What a node is made of right after its definition.
+    pub fn of(node: &blueprint::Node, pool: &blueprint::Pool) -> Self {
+        let file = |volume: &str| format!("{}/{volume}", pool.path);
+        let disks = node.disks.iter().map(|d| DiskDevice {
+            file: file(&d.volume),
+            device: d.device.clone(),
+            bus: d.bus.as_str().into(),
+            cache: d.cache.clone(),
+        });
+        let seed = node.guest.iter().map(|g| DiskDevice {
+            file: file(&g.seed),
+            device: blueprint::SEED_DEVICE.into(),
+            bus: "virtio".into(),
+            cache: String::new(),
+        });
+        let nic = |i: &blueprint::Interface| Nic {
+            mac: i.mac,
+            network: i.network.clone(),
+            model: i.model.clone(),
+        };
+        let mut disks: Vec<DiskDevice> = disks.chain(seed).collect();
+        disks.sort_by(|a, b| a.device.cmp(&b.device));
+        Self {
+            maximum_mib: node.memory_mib,
+            memory_mib: node.memory_mib,
+            vcpus: node.vcpus,
+            disks,
+            nics: node.interfaces.iter().map(nic).collect(),
+        }
+    }
+}
+
+/// What a network is made of, as libvirt has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wiring {
+    /// Its bridge.
+    pub bridge: String,
+    /// Forward mode; none is isolated.
+    pub forward: Option<String>,
+    /// The hypervisor's addresses.
+    pub addresses: Vec<IpNet>,
+    /// DHCP ranges.
+    pub ranges: Vec<(IpAddr, IpAddr)>,
+    /// Reservations.
+    pub hosts: BTreeSet<Host>,
+    /// MTU in bytes.
+    pub mtu: Option<u32>,
+}
+
+impl Wiring {
+    /// What a network is made of right after its definition.
+    pub fn of(network: &blueprint::Network) -> Self {
+        let v4 = network.ipv4.map(IpNet::V4);
+        let v6 = network.ipv6.map(IpNet::V6);
+        let range4 = network.ipv4.and(network.dhcp4).map(|d| (d.start.into(), d.end.into()));
+        let range6 = network.ipv6.and(network.dhcp6).map(|d| (d.start.into(), d.end.into()));
+        Self {
+            bridge: network.bridge.clone(),
+            forward: Forward::mode(network.forward).map(String::from),
+            addresses: v4.into_iter().chain(v6).collect(),
+            ranges: range4.into_iter().chain(range6).collect(),
+            hosts: network.hosts(),
+            mtu: network.mtu,
+        }
+    }
+}
 
 /// A domain that carries our mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,14 +125,18 @@ pub struct Domain {
     pub recorded: blueprint::Node,
     /// Pool of its volumes, as recorded.
     pub pool: blueprint::Pool,
-    /// Whether it runs.
+    /// Whether it runs; a paused one does.
     pub active: bool,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Whether it has a definition; one without goes when it stops.
+    pub persistent: bool,
     /// Whether its first boot was seen to end.
     pub ready: bool,
-    /// Memory in MiB, as defined now.
-    pub memory_mib: u64,
-    /// vCPUs, as defined now.
-    pub vcpus: u32,
+    /// What it is made of when it starts next.
+    pub defined: Hardware,
+    /// What it is made of now, if it runs.
+    pub live: Option<Hardware>,
 }
 
 /// A network that carries our mark.
@@ -39,6 +150,20 @@ pub struct Network {
     pub allocation: Allocation,
     /// Whether it runs.
     pub active: bool,
+    /// What it is made of.
+    pub defined: Wiring,
+}
+
+/// Volumes of a node whose domain somebody undefined; that they are ours is recorded with the
+/// networks that the node was on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// The node.
+    pub node: String,
+    /// Pool of its volumes.
+    pub pool: blueprint::Pool,
+    /// Those that exist.
+    pub volumes: BTreeSet<String>,
 }
 
 /// What a domain of somebody else may use at any time.
@@ -102,14 +227,64 @@ impl Observed {
         self.domains.get(domain)?.recorded.interfaces.get(index)
     }
 
+    /// What a network keeps for a node that has no domain any more, or none yet.
+    pub fn reservation(
+        &self,
+        node: &str,
+        network: &str,
+        mac: MacAddr,
+    ) -> Option<&blueprint::Reservation> {
+        let network = self.networks.get(network)?;
+        let absent = !self.domains.contains_key(node);
+        network.recorded.reservations.iter().find(|r| absent && r.name == node && r.mac == mac)
+    }
+
+    fn reserved<'a>(
+        &'a self,
+        network: &'a str,
+    ) -> impl Iterator<Item = &'a blueprint::Reservation> {
+        let network = self.networks.get(network).into_iter();
+        network
+            .flat_map(|n| &n.recorded.reservations)
+            .filter(|r| !self.domains.contains_key(&r.name))
+    }
+
     /// IPv4 addresses that nodes of this environment hold on a network.
     pub fn taken_v4(&self, network: &str) -> BTreeSet<Ipv4Addr> {
-        self.held(network).filter_map(|i| i.ipv4.map(|n| n.addr())).collect()
+        let held = self.held(network).filter_map(|i| i.ipv4.map(|n| n.addr()));
+        held.chain(self.reserved(network).filter_map(|r| r.ipv4)).collect()
     }
 
     /// IPv6 addresses that nodes of this environment hold on a network.
     pub fn taken_v6(&self, network: &str) -> BTreeSet<Ipv6Addr> {
-        self.held(network).filter_map(|i| i.ipv6.map(|n| n.addr())).collect()
+        let held = self.held(network).filter_map(|i| i.ipv6.map(|n| n.addr()));
+        held.chain(self.reserved(network).filter_map(|r| r.ipv6)).collect()
+    }
+
+    /// Volumes of ours that no domain names any more, by node.
+    pub fn orphans(&self) -> BTreeMap<String, Orphan> {
+        let mut found = BTreeMap::new();
+        for tenant in self.networks.values().flat_map(|n| &n.recorded.tenants) {
+            let taken = self.domains.contains_key(&tenant.node)
+                || self.claims.domains.contains(&tenant.node);
+            let there = |v: &&String| self.has_volume(&tenant.pool, v);
+            let volumes: BTreeSet<String> = tenant.volumes.iter().filter(there).cloned().collect();
+            if !taken && !volumes.is_empty() {
+                let orphan =
+                    Orphan { node: tenant.node.clone(), pool: tenant.pool.clone(), volumes };
+                found.insert(tenant.node.clone(), orphan);
+            }
+        }
+        found
+    }
+
+    /// Volumes of a node that should be there and are not.
+    pub fn missing_volumes<'a>(
+        &self,
+        node: &'a blueprint::Node,
+        pool: &blueprint::Pool,
+    ) -> Vec<&'a str> {
+        node.volumes().filter(|v| !self.has_volume(pool, v)).collect()
     }
 
     fn held<'a>(&'a self, network: &'a str) -> impl Iterator<Item = &'a blueprint::Interface> {

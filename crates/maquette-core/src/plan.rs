@@ -5,15 +5,20 @@
 //! one for each object and for people, and *steps*, the graph that the executor runs.
 
 mod action;
+mod describe;
 mod diff;
+mod difference;
+mod hardware;
+mod node;
 mod prepare;
 mod remove;
 mod steps;
 
-pub use action::{Action, Lane, Readiness, Setting, Undo};
+pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Setting, Undo};
 pub use diff::create;
+pub use hardware::drift;
 pub use prepare::{HostFacts, LibvirtState, Needs, PoolState, prepare, restore};
-pub use remove::destroy;
+pub use remove::{destroy, remove_nodes};
 pub use steps::{Builder, Step};
 
 /// What happens to an object.
@@ -109,12 +114,14 @@ impl Plan {
         Self { changes, steps: builder.finish() }
     }
 
-    /// Names of the domains whose disks are lost, and which therefore want a confirmation.
-    pub fn losses(&self) -> Vec<&str> {
-        self.changes
-            .iter()
-            .filter(|c| c.kind == "domain" && matches!(c.op, Op::Replace | Op::Delete))
-            .map(|c| c.name.as_str())
-            .collect()
+    /// What is lost for ever, and therefore wants a confirmation: disks of domains, and single volumes.
+    pub fn losses(&self) -> Vec<String> {
+        let lost = |c: &&Change| matches!(c.op, Op::Replace | Op::Delete);
+        let name = |c: &Change| match c.kind {
+            "domain" => Some(c.name.clone()),
+            "volume" => Some(format!("volume {}", c.name)),
+            _ => None,
+        };
+        self.changes.iter().filter(lost).filter_map(name).collect()
     }
 }

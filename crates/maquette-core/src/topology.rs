@@ -11,12 +11,14 @@ mod network;
 mod role;
 mod settings;
 
+use crate::observed::Observed;
 pub use compile::{Allocation, NodeRequest, Request, compile};
 pub use disk::{Disk, Preallocation};
 pub use interface::Interface;
 pub use lint::{ADDRESS_RULE, lint, overlap};
 pub use network::{Dhcp, Forward, Ipv4, Ipv6, Network, Srv};
 pub use role::{ExternalNetwork, Role};
+
 pub use settings::{BootMode, Bus, Settings, VirtType};
 
 /// Everything that was asked for.
@@ -38,5 +40,11 @@ impl Topology {
     /// The network of a (not prefixed) name.
     pub fn network(&self, name: &str) -> Option<&Network> {
         self.networks.iter().find(|n| n.name.value == name)
+    }
+
+    /// Whether nodes are added to what is there. The first time there is nothing, and an extension is
+    /// like any other build.
+    pub fn extends(&self, observed: &Observed) -> bool {
+        self.settings.extend && !observed.networks.is_empty()
     }
 }

@@ -103,16 +103,6 @@ fn a_type_without_a_role_is_named_with_the_roles_there_are() {
 }
 
 #[test]
-fn names_too_long_for_a_bridge_are_found_beforehand() {
-    let mut input = input(&[("controller", 1)], "6_nets_3_bridges", &[]);
-    input.request.settings.environment =
-        maquette_core::names::EnvName::from_prefix("abcd").unwrap();
-    let found = mistakes(&mut input);
-    assert!(found.iter().all(|m| m.starts_with("topology::bridge-name")), "{found:#?}");
-    assert!(found.iter().any(|m| m.contains("abcd-br-ctlplane") && m.contains("16 characters")));
-}
-
-#[test]
 fn swap_must_leave_room() {
     let extra = ["override.undercloud.disks.disk1.size=10G", "override.undercloud.swap=4096"];
     let found = mistakes(&mut input(&[("undercloud", 1)], "3_nets", &extra));

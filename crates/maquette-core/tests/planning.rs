@@ -70,22 +70,22 @@ fn growing_touches_only_what_is_new() {
     let plan = plan_of(&input(&[("controller", 2)], "3_nets", &SMALL), &seen);
     insta::assert_snapshot!(lines(&plan), @"
     keep image maquette-debian-12.qcow2: 
-    keep network data: 
+    update network data: the record of its nodes changes
     update network management: reservations: 1 to add, 0 to remove
-    update network external: reservations: 1 to add, 0 to remove
+    update network external: reservations: 2 to add, 0 to remove
     keep domain controller-0: 
     create domain controller-1: it does not exist
     ");
 }
 
 #[test]
-fn memory_restarts_and_keeps_the_disks() {
+fn more_memory_than_the_maximum_restarts_and_keeps_the_disks() {
     let mut seen = built(&[("controller", 1)], &SMALL);
-    let extra = [SMALL[0], SMALL[1], "override.controller.memory=4096"];
+    let extra = [SMALL[0], SMALL[1], "override.controller.memory=40960"];
     let plan = plan_of(&input(&[("controller", 1)], "3_nets", &extra), &seen);
     assert!(
         lines(&plan)
-            .contains("update domain controller-0: memory: 32768 MiB → 4096 MiB (restarts)")
+            .contains("update domain controller-0: memory: 32768 MiB → 40960 MiB (restarts)")
     );
     assert!(plan.losses().is_empty());
     let titles: Vec<String> = plan.steps.iter().map(|s| s.action.title()).collect();
@@ -125,7 +125,9 @@ fn a_changed_subnet_makes_the_network_again() {
 #[test]
 fn changes_made_by_hand_are_noticed() {
     let mut seen = built(&[("ironic", 1)], &[]);
-    seen.domains.get_mut("ironic-0").unwrap().memory_mib = 99;
+    let domain = seen.domains.get_mut("ironic-0").unwrap();
+    domain.defined.memory_mib = 99;
+    domain.defined.maximum_mib = 99;
     let plan = plan_of(&input(&[("ironic", 1)], "3_nets", &[]), &seen);
     assert!(lines(&plan).contains("memory was changed to 99 MiB outside Maquette"));
 }

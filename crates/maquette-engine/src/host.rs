@@ -9,6 +9,7 @@ pub mod daemons;
 pub mod facts;
 pub mod family;
 mod local;
+pub mod lock;
 mod packages;
 pub mod prepare;
 mod probe;
@@ -18,6 +19,7 @@ pub mod ssh;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Child;
 
 pub use command::{Command, HostError, Output};
 pub use local::Local;
@@ -29,6 +31,9 @@ pub trait Host: Send + Sync {
     /// Runs a command to its end. `on_line` hears each line (or progress update) that it prints on
     /// standard error, as it comes.
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError>;
+
+    /// Starts a command that runs beside us, with pipes to all that it reads and prints.
+    fn spawn(&self, command: &Command) -> Result<Child, HostError>;
 
     /// A file's content, at most its last `limit` bytes; none if there is no such file.
     fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError>;

@@ -1,11 +1,16 @@
 //! The calls of libvirt's API that we use: blocking, with typed errors. The only file that knows the
 //! binding.
 
+mod events;
+
+use std::collections::BTreeSet;
 use std::fmt;
 
+pub use events::{DomainEvent, Events};
 use thiserror::Error;
 use virt::connect::Connect;
 pub use virt::domain::Domain;
+use virt::domain::DomainState;
 use virt::error::{ErrorNumber, ErrorNumberEnum};
 pub use virt::network::Network;
 pub use virt::storage_pool::StoragePool;
@@ -72,13 +77,42 @@ fn settled(
     }
 }
 
-/// A change of a running network's reservations.
+/// What is changed in a running network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostChange {
+pub enum Entry<'a> {
+    /// A reservation.
+    Host {
+        /// Position of its `ip` element.
+        element: i32,
+        /// The entry.
+        xml: &'a str,
+    },
+    /// A DNS service record.
+    Srv {
+        /// The entry.
+        xml: &'a str,
+    },
+}
+
+/// Whether an entry of a running network comes or goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryChange {
     /// The entry comes.
     Add,
     /// The entry goes.
     Remove,
+}
+
+/// A domain and its state when it was listed.
+pub struct Listed {
+    /// The domain.
+    pub domain: Domain,
+    /// Whether it runs; a paused one does.
+    pub active: bool,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Whether it has a definition.
+    pub persistent: bool,
 }
 
 /// Two connections: the server works on five calls of a connection at a time, so long ones would
@@ -110,16 +144,37 @@ impl Client {
         &self.uri
     }
 
-    /// All domains, each with whether it runs.
-    pub fn domains(&self) -> Result<Vec<(Domain, bool)>> {
-        both(|active| {
-            let flag = if active {
-                sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE
-            } else {
-                sys::VIR_CONNECT_LIST_DOMAINS_INACTIVE
-            };
-            Ok(self.control.list_all_domains(flag)?)
-        })
+    /// All domains, each with its state.
+    pub fn domains(&self) -> Result<Vec<Listed>> {
+        let list = |flag: u32| self.control.list_all_domains(flag);
+        let names = |flag: u32| -> Result<BTreeSet<String>> {
+            list(flag)?.iter().map(domain_name).collect()
+        };
+        let (running, (paused, transient)) = join(
+            || {
+                both(|active| {
+                    let flag = if active {
+                        sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE
+                    } else {
+                        sys::VIR_CONNECT_LIST_DOMAINS_INACTIVE
+                    };
+                    Ok(list(flag)?)
+                })
+            },
+            || {
+                join(
+                    || names(sys::VIR_CONNECT_LIST_DOMAINS_PAUSED),
+                    || names(sys::VIR_CONNECT_LIST_DOMAINS_TRANSIENT),
+                )
+            },
+        );
+        let (paused, transient) = (paused?, transient?);
+        let all = running?.into_iter().map(|(domain, active)| {
+            let name = domain_name(&domain)?;
+            let (paused, persistent) = (paused.contains(&name), !transient.contains(&name));
+            Ok(Listed { domain, active, paused, persistent })
+        });
+        all.collect()
     }
 
     /// All networks, each with whether it runs.
@@ -232,6 +287,52 @@ pub fn domain_xml(domain: &Domain) -> Result<Option<String>> {
     optional(domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE))
 }
 
+/// What a running domain is made of; none if it has stopped since it was listed.
+pub fn live_xml(domain: &Domain) -> Result<Option<String>> {
+    optional(domain.xml_desc(0))
+}
+
+/// Asks a running guest to use this much memory.
+pub fn set_memory(domain: &Domain, mib: u64) -> Result<()> {
+    domain.set_memory_flags(mib * 1024, sys::VIR_DOMAIN_AFFECT_LIVE)?;
+    Ok(())
+}
+
+/// Tells a running guest of more room on a disk.
+pub fn resize_disk(domain: &Domain, device: &str, bytes: u64) -> Result<()> {
+    domain.block_resize(device, bytes, sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES)?;
+    Ok(())
+}
+
+/// Plugs a device into a running domain.
+pub fn attach(domain: &Domain, xml: &str) -> Result<()> {
+    Ok(domain.attach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)?)
+}
+
+/// Asks a running guest to let go of a device; it may take its time.
+pub fn detach(domain: &Domain, xml: &str) -> Result<()> {
+    Ok(domain.detach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)?)
+}
+
+/// Lets a paused domain go on. One that runs is left alone.
+pub fn resume(domain: &Domain) -> Result<()> {
+    settled(domain.resume().map(|_| ()), || !is_paused(domain))
+}
+
+/// Pauses a domain. One that is paused is left alone.
+pub fn pause(domain: &Domain) -> Result<()> {
+    settled(domain.suspend().map(|_| ()), || is_paused(domain))
+}
+
+fn is_paused(domain: &Domain) -> bool {
+    domain.state().is_ok_and(|(state, _)| state.is_known_and(|s| s == DomainState::Paused))
+}
+
+/// Resets a running domain, as its button would.
+pub fn reset(domain: &Domain) -> Result<()> {
+    Ok(domain.reset()?)
+}
+
 /// Whether a domain runs.
 pub fn is_active(domain: &Domain) -> Result<bool> {
     Ok(domain.is_active()?)
@@ -299,6 +400,12 @@ pub fn network_xml(network: &Network) -> Result<Option<String>> {
         .or_else(|_| optional(network.xml_desc(0)))
 }
 
+/// Says whether a network starts with the hypervisor.
+pub fn autostart_network(network: &Network, autostart: bool) -> Result<()> {
+    network.set_autostart(autostart)?;
+    Ok(())
+}
+
 /// Starts a network. One that runs is left alone.
 pub fn start_network(network: &Network, autostart: bool) -> Result<()> {
     network.set_autostart(autostart)?;
@@ -320,14 +427,18 @@ pub fn network_active(network: &Network) -> Result<bool> {
     Ok(network.is_active()?)
 }
 
-/// Changes one reservation of a running network. `element` is the position of the `ip` element.
-pub fn change_host(network: &Network, change: HostChange, element: i32, xml: &str) -> Result<()> {
+/// Changes one entry of a running network.
+pub fn change_network(network: &Network, change: EntryChange, entry: Entry<'_>) -> Result<()> {
     let command = match change {
-        HostChange::Add => sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
-        HostChange::Remove => sys::VIR_NETWORK_UPDATE_COMMAND_DELETE,
+        EntryChange::Add => sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
+        EntryChange::Remove => sys::VIR_NETWORK_UPDATE_COMMAND_DELETE,
+    };
+    let (section, element, xml) = match entry {
+        Entry::Host { element, xml } => (sys::VIR_NETWORK_SECTION_IP_DHCP_HOST, element, xml),
+        Entry::Srv { xml } => (sys::VIR_NETWORK_SECTION_DNS_SRV, -1, xml),
     };
     let live = sys::VIR_NETWORK_UPDATE_AFFECT_LIVE;
-    let result = network.update(command, sys::VIR_NETWORK_SECTION_IP_DHCP_HOST, element, xml, live);
+    let result = network.update(command, section, element, xml, live);
     // An interrupted run may have done it already.
     settled(result, || true)
 }

@@ -1,12 +1,15 @@
 //! Domains: define, start, stop, undefine. Each does nothing where nothing is to be done.
 
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use maquette_core::blueprint::{Node, Pool};
 use maquette_core::names::EnvName;
+use maquette_core::observed::Hardware;
+use maquette_core::plan::LiveChange;
+use maquette_engine::StepError;
 
-use crate::client::{self, Client, Domain, LibvirtError};
+use crate::client::{self, Client, Domain, Events, LibvirtError};
 use crate::signals;
 use crate::xml;
 
@@ -45,9 +48,9 @@ fn shut_down(client: &Client, name: &str, domain: &Domain) -> Result<bool, Libvi
     let (sender, receiver) = mpsc::channel();
     let listener = signals::listen(client, name, sender)?;
     client::shut_down(domain)?;
-    let deadline = std::time::Instant::now() + SHUTDOWN;
+    let deadline = Instant::now() + SHUTDOWN;
     let stopped = loop {
-        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
         match receiver.recv_timeout(left) {
             Ok(maquette_engine::ready::Signal::Stopped) => break true,
             Ok(_) => {}
@@ -65,6 +68,102 @@ pub fn undefine(client: &Client, name: &str) -> Result<(), LibvirtError> {
         Some(domain) => client::undefine_domain(&domain),
         None => Ok(()),
     }
+}
+
+/// How long a guest may take to let go of a device.
+const UNPLUG: Duration = Duration::from_secs(60);
+
+/// Changes a running domain; what is so already stays so.
+pub fn change(client: &Client, name: &str, change: &LiveChange) -> Result<(), StepError> {
+    let failed =
+        |e: LibvirtError| StepError::new(format!("cannot change domain `{name}`")).because(&e);
+    let Some(domain) = client.domain(name).map_err(failed)? else {
+        return Err(StepError::new(format!("cannot change domain `{name}`: it is not defined")));
+    };
+    let live = || -> Result<Hardware, StepError> {
+        let xml = client::live_xml(&domain).map_err(failed)?.unwrap_or_default();
+        let read = xml::read::domain(&xml).map(|d| d.hardware);
+        read.map_err(|e| StepError::new(format!("cannot change domain `{name}`")).because(&e))
+    };
+    match change {
+        LiveChange::Memory { mib } => client::set_memory(&domain, *mib).map_err(failed),
+        LiveChange::ResizeDisk { device, bytes } => {
+            client::resize_disk(&domain, device, *bytes).map_err(failed)
+        }
+        LiveChange::AttachDisk { disk, pool } => {
+            let file = format!("{}/{}", pool.path, disk.volume);
+            if live()?.disks.iter().any(|d| d.file == file) {
+                return Ok(());
+            }
+            client::attach(&domain, &xml::disk(disk, pool)).map_err(failed)
+        }
+        LiveChange::AttachInterface { interface } => {
+            if live()?.nics.iter().any(|n| n.mac == interface.mac) {
+                return Ok(());
+            }
+            // The guest runs: whatever its card's ROM would do is long past.
+            client::attach(&domain, &xml::interface(interface, true)).map_err(failed)
+        }
+        LiveChange::DetachDisk { file, device } => {
+            let there = || Ok(live()?.disks.iter().any(|d| d.file == *file));
+            let found = live()?.disks.into_iter().find(|d| d.file == *file);
+            let Some(found) = found else { return Ok(()) };
+            let xml = xml::found_disk(&found);
+            unplug(client, &domain, name, &xml, &format!("disk {device}"), &there)
+        }
+        LiveChange::DetachInterface { mac } => {
+            let there = || Ok(live()?.nics.iter().any(|n| n.mac == *mac));
+            let found = live()?.nics.into_iter().find(|n| n.mac == *mac);
+            let Some(found) = found else { return Ok(()) };
+            let xml = xml::found_nic(&found);
+            unplug(client, &domain, name, &xml, &format!("interface {mac}"), &there)
+        }
+    }
+}
+
+/// Asks the guest to let go of a device and waits until it has.
+fn unplug(
+    client: &Client,
+    domain: &Domain,
+    name: &str,
+    xml: &str,
+    what: &str,
+    there: &dyn Fn() -> Result<bool, StepError>,
+) -> Result<(), StepError> {
+    let message = format!("cannot take {what} from domain `{name}`");
+    let failed = |e: LibvirtError| StepError::new(message.clone()).because(&e);
+    let (sender, events) = mpsc::channel();
+    let _listening = Events::listen(client.uri(), &sender).map_err(failed)?;
+    client::detach(domain, xml).map_err(failed)?;
+    let deadline = Instant::now() + UNPLUG;
+    while there()? {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let seconds = UNPLUG.as_secs();
+            let why = format!("{message}: its guest did not let go of it within {seconds} s");
+            let stop = format!("stop it with `maquette stop {name}`, and run `maquette up` again");
+            return Err(StepError::new(why).hint(stop));
+        }
+        // Whatever happened, the next look shows it.
+        let _ = events.recv_timeout(left);
+    }
+    Ok(())
+}
+
+/// Lets a paused domain go on.
+pub fn resume(client: &Client, name: &str) -> Result<(), LibvirtError> {
+    match client.domain(name)? {
+        Some(domain) => client::resume(&domain),
+        None => Ok(()),
+    }
+}
+
+/// Taps of a running domain on a network.
+pub fn taps(client: &Client, name: &str, network: &str) -> Result<Vec<String>, LibvirtError> {
+    let Some(domain) = client.domain(name)? else { return Ok(Vec::new()) };
+    let Some(xml) = client::live_xml(&domain)? else { return Ok(Vec::new()) };
+    let taps = xml::read::domain(&xml).map(|d| d.taps).unwrap_or_default();
+    Ok(taps.into_iter().filter(|(_, on)| on == network).map(|(tap, _)| tap).collect())
 }
 
 /// Notes that the first boot was seen to end.

@@ -14,7 +14,7 @@ mod signals;
 mod volume;
 pub mod xml;
 
-pub use client::{Client, LibvirtError};
+pub use client::{Client, DomainEvent, Events, LibvirtError};
 pub use observe::{ObserveError, Seen, observe};
 pub use perform::{Access, Guests, Libvirt};
 pub use prune::prune;

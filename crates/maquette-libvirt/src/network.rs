@@ -1,10 +1,11 @@
 //! Networks: define, start, change reservations, stop, undefine.
 
-use maquette_core::blueprint::{Network, Reservation};
+use maquette_core::blueprint::Network;
 use maquette_core::names::EnvName;
+use maquette_core::plan::NetworkChange;
 use maquette_core::topology::Allocation;
 
-use crate::client::{self, Client, HostChange, LibvirtError};
+use crate::client::{self, Client, Entry, EntryChange, LibvirtError};
 use crate::xml;
 
 /// Defines a network.
@@ -41,37 +42,37 @@ pub fn undefine(client: &Client, name: &str) -> Result<(), LibvirtError> {
     }
 }
 
-/// Changes reservations: in the running network first, then in the definition with its record, so
-/// that an interrupted change is seen and made again.
+/// Changes a network: the running one first, then the definition with its record, so that an
+/// interrupted change is seen and made again.
 pub fn update(
     client: &Client,
     wanted: &Network,
     environment: &EnvName,
     allocation: Allocation,
-    remove: &[Reservation],
-    add: &[Reservation],
+    change: &NetworkChange,
 ) -> Result<(), LibvirtError> {
     if let Some(network) = client.network(&wanted.name)?
         && client::network_active(&network)?
     {
-        let second = i32::from(wanted.ipv4.is_some());
-        let entries = remove
-            .iter()
-            .map(|r| (HostChange::Remove, r))
-            .chain(add.iter().map(|r| (HostChange::Add, r)));
-        for (change, reservation) in entries {
-            if wanted.dhcp4.is_some()
-                && let Some(xml) = xml::reservation_v4(reservation)
-            {
-                client::change_host(&network, change, 0, &xml)?;
+        let hosts = [(EntryChange::Remove, &change.remove), (EntryChange::Add, &change.add)];
+        for (what, hosts) in hosts {
+            for host in hosts {
+                let second = host.ip.is_ipv6() && wanted.ipv4.is_some();
+                let (element, xml) = (i32::from(second), xml::host(host));
+                client::change_network(&network, what, Entry::Host { element, xml: &xml })?;
             }
-            if wanted.dhcp6.is_some()
-                && let Some(xml) = xml::reservation_v6(reservation)
-            {
-                client::change_host(&network, change, second, &xml)?;
+        }
+        let srvs =
+            [(EntryChange::Remove, &change.remove_srvs), (EntryChange::Add, &change.add_srvs)];
+        for (what, srvs) in srvs {
+            for srv in srvs {
+                client::change_network(&network, what, Entry::Srv { xml: &xml::srv(srv) })?;
             }
         }
     }
     define(client, wanted, environment, allocation)?;
-    start(client, &wanted.name, wanted.autostart)
+    match client.network(&wanted.name)? {
+        Some(network) => client::autostart_network(&network, wanted.autostart),
+        None => Ok(()),
+    }
 }

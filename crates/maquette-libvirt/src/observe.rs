@@ -9,7 +9,8 @@ use maquette_core::plan::PoolState;
 use thiserror::Error;
 
 use crate::client::{self, Client, LibvirtError};
-use crate::xml::read;
+use crate::xml::metadata::{MetadataError, NetworkRecord, NodeRecord};
+use crate::xml::read::{self, Record};
 
 /// Why the hypervisor's state cannot be read.
 #[derive(Debug, Error)]
@@ -28,6 +29,35 @@ pub enum ObserveError {
         #[source]
         source: read::ReadError,
     },
+    /// An object of this environment has a record that cannot be used.
+    #[error("cannot tell what belongs to {kind} `{name}`")]
+    Record {
+        /// Kind of object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: MetadataError,
+    },
+}
+
+impl ObserveError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let Self::Record { kind, name, source } = self else { return None };
+        let (dump, undefine) = match *kind {
+            "domain" => ("dumpxml --inactive", "undefine"),
+            _ => ("net-dumpxml --inactive", "net-undefine"),
+        };
+        match source {
+            MetadataError::Newer(_) => None,
+            _ => Some(format!(
+                "nothing was touched; see `virsh {dump} {name}`, put its metadata back, or remove it \
+                 with `virsh {undefine} {name}` and delete its volumes yourself"
+            )),
+        }
+    }
 }
 
 /// What libvirt knows of one environment, before the host's own claims are added.
@@ -78,19 +108,41 @@ pub fn observe(client: &Client, environment: &EnvName, pool: &str) -> Result<See
     Ok(Seen { observed: seen, pool: first.state, own_bridges })
 }
 
-/// An object's name, whether it runs, and its definition unless it has gone since it was listed.
-type Xml = (String, bool, Option<String>);
-
-/// All domains, read several at a time.
-pub(crate) fn domain_xmls(client: &Client) -> Result<Vec<Xml>, LibvirtError> {
-    let all = client.domains()?;
-    let read = |(domain, active): &(client::Domain, bool)| -> Result<_, LibvirtError> {
-        Ok((client::domain_name(domain)?, *active, client::domain_xml(domain)?))
-    };
-    client::map(&all, read).into_iter().collect()
+/// A domain's name, state and definitions, unless it has gone since it was listed.
+pub(crate) struct Found {
+    name: String,
+    listed: client::Listed,
+    pub(crate) defined: Option<String>,
+    live: Option<String>,
 }
 
-fn network_xmls(client: &Client) -> Result<Vec<Xml>, LibvirtError> {
+/// All domains, read several at a time.
+pub(crate) fn domain_xmls(client: &Client) -> Result<Vec<Found>, LibvirtError> {
+    let all = client.domains()?;
+    // Each definition is a round trip, and so is what runs.
+    let calls: Vec<(&client::Listed, bool)> = all
+        .iter()
+        .flat_map(|l| std::iter::once((l, false)).chain(l.active.then_some((l, true))))
+        .collect();
+    let read = |(listed, live): &(&client::Listed, bool)| match live {
+        true => client::live_xml(&listed.domain),
+        false => client::domain_xml(&listed.domain),
+    };
+    let mut texts = client::map(&calls, read).into_iter();
+    let mut next = || texts.next().unwrap_or(Ok(None));
+    let mut found = Vec::new();
+    for listed in all {
+        let defined = next()?;
+        let live = if listed.active { next()? } else { None };
+        found.push(Found { name: client::domain_name(&listed.domain)?, listed, defined, live });
+    }
+    Ok(found)
+}
+
+/// A network's name, whether it runs, and its definition unless it has gone since it was listed.
+type NetworkFound = (String, bool, Option<String>);
+
+fn network_xmls(client: &Client) -> Result<Vec<NetworkFound>, LibvirtError> {
     let all = client.networks()?;
     let read = |(network, active): &(client::Network, bool)| -> Result<_, LibvirtError> {
         Ok((client::network_name(network)?, *active, client::network_xml(network)?))
@@ -98,40 +150,59 @@ fn network_xmls(client: &Client) -> Result<Vec<Xml>, LibvirtError> {
     client::map(&all, read).into_iter().collect()
 }
 
+/// The record of an object of this environment. What others have need not be understood; what is ours
+/// and cannot be is an error, since nobody could say what belongs to it.
+fn own<R>(
+    record: Record<R>,
+    environment: &EnvName,
+    is_own: impl Fn(&R) -> bool,
+    object: (&'static str, &str),
+) -> Result<Option<R>, ObserveError> {
+    match record {
+        Record::Good(record) if is_own(&record) => Ok(Some(record)),
+        Record::Bad(Some(name), source) if name == *environment => {
+            let (kind, name) = (object.0, object.1.to_string());
+            Err(ObserveError::Record { kind, name, source })
+        }
+        _ => Ok(None),
+    }
+}
+
 fn domains(
-    found: Vec<Xml>,
+    all: Vec<Found>,
     environment: &EnvName,
     seen: &mut Observed,
 ) -> Result<(), ObserveError> {
-    for (name, active, xml) in found {
-        let Some(xml) = xml else { continue };
-        let parsed = read::domain(&xml).map_err(|source| ObserveError::Read {
-            kind: "domain",
-            name: name.clone(),
-            source,
-        })?;
-        match parsed.record {
-            Some(record) if record.environment == *environment => {
+    for Found { name, listed, defined, live } in all {
+        let Some(xml) = defined else { continue };
+        let unreadable = |source| ObserveError::Read { kind: "domain", name: name.clone(), source };
+        let parsed = read::domain(&xml).map_err(unreadable)?;
+        let is_own = |r: &NodeRecord| r.environment == *environment;
+        match own(parsed.record, environment, is_own, ("domain", &name))? {
+            Some(record) => {
+                let live = live.map(|xml| read::domain(&xml)).transpose().map_err(unreadable)?;
                 let domain = observed::Domain {
                     name: name.clone(),
                     recorded: record.node,
                     pool: record.pool,
-                    active,
+                    active: listed.active,
+                    paused: listed.paused,
+                    persistent: listed.persistent,
                     ready: parsed.ready,
-                    memory_mib: parsed.memory_mib,
-                    vcpus: parsed.vcpus,
+                    defined: parsed.hardware,
+                    live: live.map(|l| l.hardware),
                 };
                 seen.domains.insert(name, domain);
             }
-            _ => {
+            None => {
                 seen.claims.promises.push(observed::Promise {
                     name: name.clone(),
-                    memory_mib: parsed.memory_mib,
-                    vcpus: parsed.vcpus,
-                    active,
+                    memory_mib: parsed.hardware.maximum_mib,
+                    vcpus: parsed.hardware.vcpus,
+                    active: listed.active,
                 });
                 seen.claims.domains.insert(name);
-                seen.claims.macs.extend(parsed.macs);
+                seen.claims.macs.extend(parsed.hardware.nics.iter().map(|n| n.mac));
             }
         }
     }
@@ -139,33 +210,35 @@ fn domains(
 }
 
 fn networks(
-    listed: Vec<Xml>,
+    listed: Vec<NetworkFound>,
     environment: &EnvName,
     seen: &mut Observed,
     own_bridges: &mut BTreeSet<String>,
 ) -> Result<(), ObserveError> {
     for (name, active, xml) in listed {
         let Some(xml) = xml else { continue };
-        let parsed = read::network(&xml).map_err(|source| ObserveError::Read {
-            kind: "network",
-            name: name.clone(),
-            source,
-        })?;
-        match parsed.record {
-            Some(record) if record.environment == *environment => {
-                own_bridges.extend(parsed.bridge);
+        let unreadable =
+            |source| ObserveError::Read { kind: "network", name: name.clone(), source };
+        let parsed = read::network(&xml).map_err(unreadable)?;
+        let bridge = Some(parsed.wiring.bridge.clone()).filter(|b| !b.is_empty());
+        let is_own = |r: &NetworkRecord| r.environment == *environment;
+        match own(parsed.record, environment, is_own, ("network", &name))? {
+            Some(record) => {
+                own_bridges.extend(bridge);
                 let network = observed::Network {
                     name: name.clone(),
                     recorded: record.network,
                     allocation: record.allocation,
                     active,
+                    defined: parsed.wiring,
                 };
                 seen.networks.insert(name, network);
             }
-            _ => {
-                seen.claims.bridges.extend(parsed.bridge);
+            None => {
+                seen.claims.bridges.extend(bridge);
                 let owner = format!("network `{name}`");
-                seen.claims.subnets.extend(parsed.subnets.into_iter().map(|n| (n, owner.clone())));
+                let subnets = parsed.wiring.addresses.into_iter();
+                seen.claims.subnets.extend(subnets.map(|n| (n, owner.clone())));
                 seen.claims.networks.insert(name);
             }
         }

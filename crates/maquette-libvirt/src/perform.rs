@@ -219,6 +219,21 @@ impl<'a> Libvirt<'a> {
         lines[from..].to_vec()
     }
 
+    /// libvirt puts taps onto a bridge when a domain starts, and never again.
+    fn reconnect(&self, network: &str, bridge: &str, domains: &[String]) -> Result<(), StepError> {
+        let message = format!("cannot reconnect nodes to network `{network}`");
+        for name in domains {
+            let taps = domain::taps(self.client()?, name, network)
+                .map_err(|e| StepError::new(message.clone()).because(&e))?;
+            for tap in taps {
+                let set = ["link", "set", "dev", &tap, "master", bridge, "up"];
+                host::check(self.access.host, &host::Command::new("ip").args(set))
+                    .map_err(|e| StepError::new(message.clone()).because(&e))?;
+            }
+        }
+        Ok(())
+    }
+
     fn undo(&self, undo: &Undo, context: &StepContext<'_>) -> Result<(), StepError> {
         match undo {
             Undo::Pool { name } => {
@@ -311,10 +326,14 @@ impl Libvirt<'_> {
                     network::define(c, network, environment, *allocation)
                 })
             }
-            Action::UpdateReservations { network, environment, allocation, remove, add } => self
-                .call("update", &format!("network `{}`", network.name), |c| {
-                    network::update(c, network, environment, *allocation, remove, add)
-                }),
+            Action::UpdateNetwork { network, environment, allocation, change } => {
+                self.call("update", &format!("network `{}`", network.name), |c| {
+                    network::update(c, network, environment, *allocation, change)
+                })
+            }
+            Action::Reconnect { network, bridge, domains } => {
+                self.reconnect(network, bridge, domains)
+            }
             Action::StartNetwork { name, autostart } => {
                 self.call("start", &format!("network `{name}`"), |c| {
                     network::start(c, name, *autostart)
@@ -346,13 +365,18 @@ impl Libvirt<'_> {
             }
             Action::StartDomain { name, ready } => self.start_domain(name, ready.as_ref(), context),
             Action::AwaitDomain { name, ready } => self.await_domain(name, ready, context),
+            Action::ChangeDomain { name, change } => domain::change(self.client()?, name, change),
+            Action::ResumeDomain { name } => {
+                self.call("resume", &format!("domain `{name}`"), |c| domain::resume(c, name))
+            }
             Action::StopDomain { name, clean } => {
                 self.call("stop", &format!("domain `{name}`"), |c| domain::stop(c, name, *clean))
             }
             Action::UndefineDomain { name } => {
                 self.call("undefine", &format!("domain `{name}`"), |c| domain::undefine(c, name))?;
-                self.access.host.remove(&xml::serial_log(name)).map_err(|e| {
-                    StepError::new(format!("cannot remove the console log of `{name}`")).because(&e)
+                let command = host::Command::new("rm").args(["-f", "--"]).args(xml::logs(name));
+                host::check(self.access.host, &command).map(|_| ()).map_err(|e| {
+                    StepError::new(format!("cannot remove the logs of `{name}`")).because(&e)
                 })
             }
         }

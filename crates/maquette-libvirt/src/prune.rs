@@ -12,12 +12,9 @@ const PREFIX: &str = "maquette-";
 /// Volumes of the images that domains of all environments were made from.
 pub fn used(client: &Client) -> Result<BTreeSet<String>, LibvirtError> {
     let mut used = BTreeSet::new();
-    for (_, _, xml) in domain_xmls(client)? {
-        let Some(xml) = xml else { continue };
-        if let Ok(read::DomainXml { record: Some(record), .. }) = read::domain(&xml) {
-            let images = record.node.disks.into_iter().filter_map(|d| d.backing);
-            used.extend(images.map(|i| i.volume));
-        }
+    for found in domain_xmls(client)? {
+        let Some(xml) = found.defined else { continue };
+        used.extend(read::domain(&xml).into_iter().flat_map(|d| d.images));
     }
     Ok(used)
 }

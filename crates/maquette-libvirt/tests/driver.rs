@@ -6,10 +6,10 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use maquette_core::blueprint::{Access, Disk, Interface, Network, Node, Pool, Reservation};
+use maquette_core::blueprint::{Access, Disk, Interface, Network, Node, Pool, Reservation, Tenant};
 use maquette_core::names::EnvName;
-use maquette_core::observed::Observed;
-use maquette_core::plan::{self, Action, PoolState, Step};
+use maquette_core::observed::{Hardware, Observed, Wiring};
+use maquette_core::plan::{self, Action, NetworkChange, PoolState, Step};
 use maquette_core::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, VirtType};
 use maquette_core::units::{ByteSize, MacAddr};
 use maquette_engine::executor;
@@ -17,6 +17,7 @@ use maquette_engine::host::Local;
 use maquette_engine::host::facts::Reach;
 use maquette_engine::image::Transfer;
 use maquette_engine::{Backend, Event, StepContext};
+use maquette_libvirt::xml::read::Record;
 use maquette_libvirt::{Access as Way, Client, Guests, Libvirt, observe};
 use uuid::Uuid;
 
@@ -70,6 +71,7 @@ fn pool() -> Pool {
 fn network(reservations: Vec<Reservation>) -> Network {
     Network {
         name: "lab-data".into(),
+        bridge: "lab-data".into(),
         uuid: Uuid::from_u128(7),
         forward: Forward::Nat,
         ipv4: Some("172.16.10.1/24".parse().unwrap()),
@@ -84,6 +86,11 @@ fn network(reservations: Vec<Reservation>) -> Network {
         mtu: Some(9000),
         autostart: true,
         reservations,
+        tenants: vec![Tenant {
+            node: "lab-web-0".into(),
+            pool: pool(),
+            volumes: vec!["lab-web-0-disk1.qcow2".into()],
+        }],
     }
 }
 
@@ -176,12 +183,16 @@ fn a_network_lives_and_dies_and_every_step_can_be_repeated() {
     assert_eq!(seen.allocation(), Some(Allocation { net: 10, data_net: 24 }));
 
     let grown = network(vec![reservation("lab-web-1", 3)]);
-    let update = Action::UpdateReservations {
+    let change = NetworkChange {
+        remove: wanted.hosts().into_iter().collect(),
+        add: grown.hosts().into_iter().collect(),
+        ..NetworkChange::default()
+    };
+    let update = Action::UpdateNetwork {
         network: Box::new(grown.clone()),
         environment: environment(),
         allocation: Allocation { net: 10, data_net: 24 },
-        remove: vec![reservation("lab-web-0", 2)],
-        add: vec![reservation("lab-web-1", 3)],
+        change,
     };
     // While it runs the driver changes it, but shows no other definition than the running one.
     perform(&backend, &update);
@@ -273,10 +284,10 @@ fn the_xml_of_a_domain_and_its_record() {
     let xml = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), true);
     insta::assert_snapshot!(xml);
     let read = maquette_libvirt::xml::read::domain(&xml).unwrap();
-    let record = read.record.unwrap();
+    let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
     assert_eq!((record.node, record.pool, record.environment), (node(), pool(), environment()));
     assert!(read.ready);
-    assert_eq!((read.memory_mib, read.vcpus), (256, 2));
+    assert_eq!(read.hardware, Hardware::of(&node(), &pool()));
 }
 
 #[test]
@@ -285,7 +296,9 @@ fn the_xml_of_a_network_and_its_record() {
     let allocation = Allocation { net: 10, data_net: 24 };
     let xml = maquette_libvirt::xml::network(&wanted, &environment(), allocation);
     insta::assert_snapshot!(xml);
-    let record = maquette_libvirt::xml::read::network(&xml).unwrap().record.unwrap();
+    let read = maquette_libvirt::xml::read::network(&xml).unwrap();
+    assert_eq!(read.wiring, Wiring::of(&wanted));
+    let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
     assert_eq!((record.network, record.allocation), (wanted, allocation));
 }
 
@@ -300,9 +313,46 @@ fn the_xml_of_volumes() {
 }
 
 #[test]
-fn a_record_of_a_later_version_is_refused() {
-    let xml = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), false)
-        .replace("schema='1'", "schema='2'");
-    let error = maquette_libvirt::xml::read::domain(&xml).unwrap_err().to_string();
-    assert!(error.contains("newer Maquette"), "{error}");
+fn a_record_that_cannot_be_trusted_is_refused() {
+    let whole = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), false);
+    let bad = |from: &str, to: &str| {
+        assert!(whole.contains(from), "{from}");
+        match maquette_libvirt::xml::read::domain(&whole.replace(from, to)).unwrap().record {
+            Record::Bad(of, error) => (of.map(|e| e.to_string()), error.to_string()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (of, why) = bad("schema='1'", "schema='2'");
+    assert_eq!(of.as_deref(), Some("lab"));
+    assert!(why.contains("newer Maquette"), "{why}");
+    // Somebody points it at a volume of somebody else.
+    let (of, why) = bad("volume='lab-web-0-disk1.qcow2'", "volume='precious.qcow2'");
+    assert_eq!((of.as_deref(), why.as_str()), (Some("lab"), "its metadata was changed by hand"));
+    assert!(bad("vcpus='2'", "vcpus='many'").1.contains("changed by hand"));
+    // The order of attributes is libvirt's business.
+    let (one, other) =
+        ("role='web &amp; &lt;more&gt;' index='0'", "index='0' role='web &amp; &lt;more&gt;'");
+    assert!(whole.contains(one));
+    let turned = maquette_libvirt::xml::read::domain(&whole.replace(one, other)).unwrap();
+    assert!(matches!(turned.record, Record::Good(_)));
+}
+
+#[test]
+fn a_broken_record_stops_its_own_environment_and_no_other() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    perform(&backend, &define_network(network(Vec::new())));
+    let client = backend.client().unwrap();
+    let text = maquette_libvirt::xml::network(
+        &network(Vec::new()),
+        &environment(),
+        Allocation { net: 10, data_net: 24 },
+    );
+    client.define_network(&text.replace("autostart='true'", "autostart='maybe'")).unwrap();
+    let error = observe(client, &environment(), "images").unwrap_err();
+    assert_eq!(error.to_string(), "cannot tell what belongs to network `lab-data`");
+    assert!(error.hint().unwrap().contains("virsh net-undefine lab-data"));
+    let other = EnvName::from_prefix("qa").unwrap();
+    let seen = observe(client, &other, "images").unwrap().on_host(&[], &[]);
+    assert!(seen.claims.networks.contains("lab-data"));
 }

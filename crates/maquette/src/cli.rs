@@ -28,7 +28,7 @@ pub enum Command {
     Status(Status),
     /// Log in to a node, or run a command on it
     Ssh(Ssh),
-    /// Remove the environment with all its disks
+    /// Remove the environment with all its disks, or some of its nodes
     Down(Down),
     /// The hypervisor: check it, put it back as it was
     #[command(subcommand)]
@@ -74,7 +74,7 @@ pub struct Place {
     /// Project file [default: maquette.yaml, if there is one]
     #[arg(long, value_name = "FILE", env = "MAQUETTE_PROJECT", help_heading = "Environment")]
     pub project: Option<PathBuf>,
-    /// Prefix of all names, so that several environments share a hypervisor; at most 4 characters
+    /// Prefix of all names, so that several environments share a hypervisor
     #[arg(long, value_name = "NAME", env = "MAQUETTE_PREFIX", help_heading = "Environment")]
     pub prefix: Option<String>,
     /// Directory for inventory, ssh config and key
@@ -129,6 +129,17 @@ pub struct Wanted {
     /// Network file: a built-in name, a name in your topology directory, or a path [default: 3_nets]
     #[arg(long, value_name = "NAME", env = "MAQUETTE_TOPOLOGY_NETWORK", help_heading = "Topology")]
     pub topology_network: Option<String>,
+    /// Add these nodes to those that are there, which stay as they are
+    #[arg(
+        long,
+        value_name = "YES|NO",
+        env = "MAQUETTE_TOPOLOGY_EXTEND",
+        help_heading = "Topology",
+        value_parser = boolean,
+        num_args = 0..=1,
+        default_missing_value = "yes"
+    )]
+    pub topology_extend: Option<bool>,
     /// Change a value (`override.controller.memory=1024`), or merge a file (`@FILE`); repeatable
     #[arg(short = 'e', long = "extra-vars", value_name = "KEY=VALUE", help_heading = "Topology")]
     pub extra_vars: Vec<String>,
@@ -215,6 +226,32 @@ pub struct Wanted {
     pub virt_type: Option<VirtType>,
 }
 
+/// What to do if somebody else is changing the environment.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Locking {
+    /// How long to wait for somebody else who is changing the environment, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        hide_default_value = true,
+        env = "MAQUETTE_LOCK_WAIT",
+        help_heading = "Environment"
+    )]
+    pub lock_wait: u64,
+    /// End whoever is changing the environment, and go on from there
+    #[arg(long, help_heading = "Environment")]
+    pub take_over: bool,
+}
+
+impl Locking {
+    /// As the environment variable says, for commands without flags of ours.
+    pub fn from_environment() -> Self {
+        let wait = std::env::var("MAQUETTE_LOCK_WAIT").ok().and_then(|t| t.parse().ok());
+        Self { lock_wait: wait.unwrap_or(0), take_over: false }
+    }
+}
+
 /// A truth value, in any of YAML's words.
 pub fn boolean(text: &str) -> Result<bool, String> {
     maquette_core::decode::parse_bool(text).ok_or_else(|| "expected yes or no".into())
@@ -269,6 +306,9 @@ pub struct Up {
     /// What to build.
     #[command(flatten)]
     pub wanted: Wanted,
+    /// What to do if somebody else is changing it.
+    #[command(flatten)]
+    pub locking: Locking,
     /// Print what happens as JSON, one event a line
     #[arg(long)]
     pub json: bool,
@@ -310,6 +350,12 @@ pub struct Down {
     /// Which environment.
     #[command(flatten)]
     pub place: Place,
+    /// What to do if somebody else is changing it.
+    #[command(flatten)]
+    pub locking: Locking,
+    /// Nodes to remove [default: everything]
+    #[arg(value_name = "NODE")]
+    pub nodes: Vec<String>,
     /// Print what happens as JSON, one event a line
     #[arg(long)]
     pub json: bool,

@@ -227,7 +227,7 @@ impl Reader {
                 Err(error) => self.diags.push(
                     Diagnostic::error("project::prefix", error.to_string())
                         .at(text.span, "")
-                        .help("a prefix has 1 to 4 letters, digits or dashes"),
+                        .help("a prefix has 1 to 40 letters, digits, dashes, dots or underscores"),
                 ),
             }
         }
@@ -270,6 +270,7 @@ impl Reader {
         mut settings: Settings,
     ) -> Option<Request> {
         settings.image = args.image_url.clone().or(project.image.clone());
+        settings.extend = args.topology_extend.unwrap_or(false);
         settings.force_image_download = args.force_image_download.unwrap_or(false);
         let mirror = args.image_mirror_url.clone().or(project.mirror_url.clone());
         settings.mirror_url = mirror.unwrap_or_default();

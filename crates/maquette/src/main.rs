@@ -7,6 +7,7 @@ mod connection;
 mod failure;
 mod inventory;
 mod load;
+mod locking;
 mod outputs;
 mod pipeline;
 mod playbooks;

@@ -14,7 +14,7 @@ use maquette_engine::host::daemons::Daemons;
 use maquette_engine::host::{self, Command, Local, facts, settings};
 use maquette_engine::image::{self, Source};
 use maquette_engine::keys::EnvironmentKey;
-use maquette_libvirt::{Client, Seen, observe};
+use maquette_libvirt::{Client, ObserveError, Seen, observe};
 
 use crate::cli;
 use crate::connection::Connection;
@@ -76,7 +76,9 @@ pub fn check(loaded: &mut Loaded) -> Result<Wishes, Failure> {
     let mut wishes = Wishes { ipv6: false, timezone: settings.timezone.clone().filter(|_| remote) };
     let fresh = loaded.diags.fresh();
     let mut diags = std::mem::replace(&mut loaded.diags, fresh);
-    if let Some(topology) = topology::compile(&loaded.request, allocation, &mut diags) {
+    if let Some(mut topology) = topology::compile(&loaded.request, allocation, &mut diags) {
+        // An extension is put on networks that are there, whatever the file says.
+        topology.networks_complete &= !loaded.request.settings.extend;
         topology::lint(&topology, &mut diags);
         check_images(&topology, remote, &mut diags);
         wishes.ipv6 = topology.networks.iter().any(|n| n.ipv6.is_some());
@@ -208,10 +210,18 @@ pub fn find(
     let failed = |e: &dyn std::error::Error| Failure::because("cannot look at the hypervisor", e);
     let facts = facts.map_err(|e| failed(&e))?;
     let (client, seen) = match libvirt {
-        Some((client, seen)) => (Some(client), Some(seen.map_err(|e| failed(&e))?)),
+        Some((client, seen)) => (Some(client), Some(seen.map_err(unobserved)?)),
         None => (None, None),
     };
     Ok(Hypervisor { facts, preparation: Plan::default(), client, seen })
+}
+
+fn unobserved(error: ObserveError) -> Failure {
+    let said = StepError::new("cannot look at the hypervisor").because(&error);
+    Failure::Failed(match error.hint() {
+        Some(hint) => said.hint(hint),
+        None => said,
+    })
 }
 
 /// Finds a hypervisor that must have libvirt running.
@@ -267,7 +277,7 @@ pub fn look(
     match &hypervisor.client {
         Some(client) => observe(client, environment, pool)
             .map(|seen| seen.on_host(&facts.routes, &facts.interfaces))
-            .map_err(|e| Failure::because("cannot look at the hypervisor", &e)),
+            .map_err(unobserved),
         None => Ok(Observed::default()),
     }
 }

@@ -64,7 +64,8 @@ impl Stage {
             | Action::Undo(_)
             | Action::EnsurePool(_) => Self::Prepare,
             Action::DefineNetwork { .. }
-            | Action::UpdateReservations { .. }
+            | Action::UpdateNetwork { .. }
+            | Action::Reconnect { .. }
             | Action::StartNetwork { .. }
             | Action::StopNetwork { .. }
             | Action::UndefineNetwork { .. } => Self::Networks,
@@ -76,6 +77,8 @@ impl Stage {
             | Action::DeleteVolume { .. }
             | Action::StartDomain { .. }
             | Action::AwaitDomain { .. }
+            | Action::ChangeDomain { .. }
+            | Action::ResumeDomain { .. }
             | Action::StopDomain { .. }
             | Action::UndefineDomain { .. } => Self::Vms,
         }
@@ -120,7 +123,7 @@ impl Stages {
             _ => self.has(Stage::Vms),
         };
         // Addresses are reserved for nodes; without their stage the ones that are there keep theirs.
-        let reserves = |a: &Action| matches!(a, Action::UpdateReservations { .. });
+        let reserves = |a: &Action| matches!(a, Action::UpdateNetwork { .. });
         let nodes = self.has(Stage::Vms);
         plan.only(|action| self.has(Stage::of(action)) && (nodes || !reserves(action)), kind)
     }

@@ -143,6 +143,10 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     if truth(&tree, "kill") == Some(true) {
         return kill(&wanted, &tree, &given.playbook_args());
     }
+    let leaving = names(&tree, "remove.nodes");
+    if !leaving.is_empty() {
+        return remove_nodes(&wanted, &leaving);
+    }
     let mut loaded = load::wanted_leniently(&wanted)?;
     let selected = tags::select(&given.ansible_args, given.by_user("topology-nodes"));
     let hooks = Hooks::read(&loaded.request.extra, &tree, &given.playbook_args())?;
@@ -162,7 +166,9 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
         .map_err(|e| Failure::because("cannot write the workspace", &e))?;
     let consent = "remove the environment first with `--kill yes`, or say so in a terminal";
     let stages_run = stages.clone();
-    let how = up::How { json: false, yes: false, limit: BOOT, consent, stages: stages_run };
+    let locking = cli::Locking::from_environment();
+    let how =
+        up::How { json: false, yes: false, limit: BOOT, consent, stages: stages_run, locking };
     up::build(&loaded, &wishes, &connection, &hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(&workspace)?;
@@ -170,18 +176,48 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     Ok(0)
 }
 
-/// Removes the environment, and leaves the workspace with this machine alone.
-fn kill(wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failure> {
+/// Words of a list.
+fn names(tree: &Plain, path: &str) -> Vec<String> {
+    let keys: Vec<&str> = std::iter::once("provision").chain(path.split('.')).collect();
+    match tree.at(&keys) {
+        Some(Plain::List(list)) => list
+            .iter()
+            .filter_map(|item| match item {
+                Plain::Text(text) if !text.trim().is_empty() => Some(text.trim().to_string()),
+                _ => None,
+            })
+            .collect(),
+        Some(Plain::Text(text)) => {
+            text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(String::from).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Removes nodes by their names in the inventory.
+fn remove_nodes(wanted: &cli::Wanted, names: &[String]) -> Result<u8, Failure> {
     let loaded = load::wanted_leniently(wanted)?;
-    let hooks = Hooks::read(&loaded.request.extra, tree, args)?;
-    let located = Located {
+    let locking = cli::Locking::from_environment();
+    down::remove_nodes(&located(&loaded), names, false, locking)?;
+    Ok(0)
+}
+
+fn located(loaded: &load::Loaded) -> Located {
+    Located {
         environment: loaded.request.settings.environment.clone(),
         pool: loaded.pool(),
         host: loaded.host.clone(),
         workspace: loaded.workspace.clone(),
-    };
+    }
+}
+
+/// Removes the environment, and leaves the workspace with this machine alone.
+fn kill(wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failure> {
+    let loaded = load::wanted_leniently(wanted)?;
+    let hooks = Hooks::read(&loaded.request.extra, tree, args)?;
+    let located = located(&loaded);
     if !hooks.at(Point::Cleanup, &located.workspace)? {
-        down::remove(&located, false)?;
+        down::remove(&located, false, cli::Locking::from_environment())?;
     }
     let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
     outputs::write_local(&located.workspace, false).map_err(unwritten)?;
@@ -224,6 +260,7 @@ fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wan
         place,
         topology_nodes: given.texts("topology-nodes").pop(),
         topology_network: Some(network),
+        topology_extend: truth(tree, "topology.extend"),
         extra_vars: given.extra.clone(),
         net_subnet: octet("net_subnet")?,
         data_subnet: octet("data_subnet")?,

@@ -88,7 +88,11 @@ fn other_bad_input_is_refused_too() {
     let here = tempfile::tempdir().unwrap();
     let h = here.path();
     for (args, says) in [
-        (vec!["plan", "--prefix", "toolong"], "longer than 4 characters"),
+        (
+            vec!["plan", "--prefix", "a-prefix-that-is-longer-than-any-host-name"],
+            "longer than 40 characters",
+        ),
+        (vec!["plan", "--prefix", "default"], "means the environment without a prefix"),
         (vec!["plan", "--topology-nodes", "undercloud"], "how many nodes of type `undercloud`?"),
         (vec!["plan", "--topology-nodes", "undercloud:-1"], "a whole number belongs here"),
         (vec!["plan", "--topology-nodes", "odl:1,odl:2"], "asked for twice"),

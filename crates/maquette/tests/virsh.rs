@@ -65,7 +65,8 @@ impl Home {
     }
 
     fn settings_with(&self, env: &[(&str, &str)], args: &[&str]) -> String {
-        let mut all = vec!["virsh", "--dry-run", "--host-address", "10.0.0.1", "--host-key", "key"];
+        let mut all =
+            vec!["virsh", "--dry-run", "--host-address", "hv.invalid", "--host-key", "key"];
         all.extend(args);
         let output = self.run_with(env, &all);
         assert_eq!(output.status.code(), Some(0), "{}", self.clean(&output.stderr));
@@ -107,10 +108,17 @@ fn options_may_be_shortened_and_repeated() {
     let settings = home.settings(&["--prefix", "a", "--prefix", "b", "-e", "x=1", "-e", "y=2"]);
     assert!(settings.contains("prefix: b"));
     assert!(settings.contains("x: \"1\"\ny: \"2\""), "{settings}");
-    let two =
-        ["virsh", "--host-address", "10.0.0.1", "--host-address", "10.0.0.2", "--host-key", "key"];
+    let two = [
+        "virsh",
+        "--host-address",
+        "hv.invalid",
+        "--host-address",
+        "hv2.invalid",
+        "--host-key",
+        "key",
+    ];
     let shown = home.clean(&home.run(&two).stdout);
-    assert!(shown.contains("- 10.0.0.1\n      - 10.0.0.2"), "{shown}");
+    assert!(shown.contains("- hv.invalid\n      - hv2.invalid"), "{shown}");
     // Ambiguous, unknown and leftover words are usage errors.
     for args in [&["--host", "x"][..], &["--nope", "x"], &["leftover"], &["-d"]] {
         let all: Vec<&str> = std::iter::once("virsh").chain(args.iter().copied()).collect();
@@ -134,17 +142,17 @@ fn answers_win_over_the_environment_and_flags_over_both() {
 fn an_answers_file_says_everything() {
     let home = Home::new();
     fs::write(home.path("more.yml"), "override: {controller: {groups: [a]}}\n").unwrap();
-    let text = "[virsh]\n# a comment\nhost-address = ['10.0.0.1']\nhost-key = ${HOME}/key\n\
+    let text = "[virsh]\n# a comment\nhost-address = ['hv.invalid']\nhost-key = ${HOME}/key\n\
                 topology-nodes = undercloud:1,\n    controller:1\ntopology-password = secret\n\
                 extra-vars = [\"override.controller.memory=4096\", \"@more.yml\"]\ndry-run = True\n";
     fs::write(home.path("answers.ini"), text).unwrap();
     let settings = home.says(&["virsh", "--from-file", "answers.ini"]);
     insta::assert_snapshot!(settings);
     // Plain text does for a list, too.
-    let text = "[virsh]\nhost-address = 10.0.0.1\nhost-key = key\nextra-vars = a.b=1\n";
+    let text = "[virsh]\nhost-address = hv.invalid\nhost-key = key\nextra-vars = a.b=1\n";
     fs::write(home.path("plain.ini"), text).unwrap();
     let settings = home.says(&["virsh", "--from-file", "plain.ini", "--dry-run"]);
-    assert!(settings.contains("- 10.0.0.1\n"), "{settings}");
+    assert!(settings.contains("- hv.invalid\n"), "{settings}");
     assert!(settings.starts_with("a:\n  b: \"1\"\n"), "{settings}");
     let missing = home.fails(1, &["virsh", "--from-file", "nowhere.ini"]);
     assert!(missing.contains("answers file nowhere.ini"));
@@ -161,7 +169,7 @@ fn a_generated_answers_file_can_be_used() {
         "--generate-answers-file",
         "new.ini",
         "--host-address",
-        "10.0.0.1",
+        "hv.invalid",
         "--prefix",
         "ab",
         "--dry-run",
@@ -180,7 +188,7 @@ fn a_generated_answers_file_can_be_used() {
 fn environment_lists_and_flags_are_read_as_such() {
     let home = Home::new();
     let env = [
-        ("IR_HOST_ADDRESS", "10.0.0.1"),
+        ("IR_HOST_ADDRESS", "hv.invalid"),
         ("IR_HOST_KEY", "key"),
         ("IR_EXTRA_VARS", "a.b=1"),
         ("IR_DRY_RUN", "yes"),
@@ -188,7 +196,7 @@ fn environment_lists_and_flags_are_read_as_such() {
     let output = home.run_with(&env, &["virsh"]);
     assert_eq!(output.status.code(), Some(0), "{}", home.clean(&output.stderr));
     let settings = home.clean(&output.stdout);
-    assert!(settings.contains("address:\n      - 10.0.0.1"), "{settings}");
+    assert!(settings.contains("address:\n      - hv.invalid"), "{settings}");
     assert!(settings.starts_with("a:\n  b: \"1\""));
 }
 
@@ -198,14 +206,14 @@ fn every_check_names_every_offender() {
     let text = home.fails(1, &["virsh"]);
     assert!(text.contains("--host-address") && text.contains("--host-key"), "{text}");
     let with = |args: &[&'static str]| {
-        let mut all = vec!["virsh", "--host-address", "10.0.0.1", "--host-key", "key"];
+        let mut all = vec!["virsh", "--host-address", "hv.invalid", "--host-key", "key"];
         all.extend(args);
         all
     };
     for (args, code, said) in [
         (&["--vnc-external", "on"][..], 1, "--vnc-password is needed"),
         (&["--virsh-snapshot-create", "True"], 1, "--virsh-snapshot-name is needed"),
-        (&["--prefix", "toolong"], 1, "longer than 4"),
+        (&["--prefix", "a-prefix-that-is-longer-than-any-host-name"], 1, "longer than 40"),
         (&["--bootmode", "coreboot"], 2, "coreboot"),
         (&["--host-validate", "1"], 1, "expects yes or no"),
         (&["--force-image-download", ""], 1, "expects yes or no"),
@@ -234,9 +242,7 @@ fn every_check_names_every_offender() {
 fn what_comes_later_is_refused_by_name_and_touches_nothing() {
     let home = Home::new();
     for (args, name) in [
-        (&["--topology-extend", "yes"][..], "--topology-extend"),
-        (&["--cleanup", "yes"], "--cleanup"),
-        (&["--remove-nodes", "compute-1"], "--remove-nodes"),
+        (&["--cleanup", "yes"][..], "--cleanup"),
         (&["--serial-files", "yes"], "--serial-files"),
         (&["--virtopts", "--foo"], "--virtopts"),
         (&["--vnc-password", "x"], "--vnc-password"),
@@ -253,9 +259,9 @@ fn what_comes_later_is_refused_by_name_and_touches_nothing() {
             ],
             "--virsh-snapshot-upload",
         ),
-        (&["--host-address", "10.0.0.2"], "several hypervisors"),
+        (&["--host-address", "hv2.invalid"], "several hypervisors"),
     ] {
-        let mut all = vec!["virsh", "--host-address", "10.0.0.1", "--host-key", "key"];
+        let mut all = vec!["virsh", "--host-address", "hv.invalid", "--host-key", "key"];
         all.extend(args);
         let text = home.fails(2, &all);
         assert!(text.contains(name), "{name}: {text}");
@@ -267,7 +273,7 @@ fn what_comes_later_is_refused_by_name_and_touches_nothing() {
         &[
             "virsh",
             "--host-address",
-            "10.0.0.1",
+            "hv.invalid",
             "--host-key",
             "key",
             "-e",
@@ -285,7 +291,15 @@ fn files_of_the_older_tool_may_hold_keys_that_nobody_reads() {
     fs::write(home.path("topology/nodes/web.yml"), node).unwrap();
     let text = home.fails(
         2,
-        &["virsh", "--host-address", "10.0.0.1", "--host-key", "key", "--topology-nodes", "web:1"],
+        &[
+            "virsh",
+            "--host-address",
+            "hv.invalid",
+            "--host-key",
+            "key",
+            "--topology-nodes",
+            "web:1",
+        ],
     );
     assert!(text.contains("warning[topology::unknown-key]"), "{text}");
     assert!(text.contains("has no key `flavour`") && text.contains("1 error;"), "{text}");
@@ -298,13 +312,13 @@ fn a_network_file_comes_from_an_address() {
     let url = format!("file://{}", home.path("net.yml").display());
     let text = home.fails(
         2,
-        &["virsh", "--host-address", "10.0.0.1", "--host-key", "key", "--topology-net-url", &url],
+        &["virsh", "--host-address", "hv.invalid", "--host-key", "key", "--topology-net-url", &url],
     );
     assert!(text.contains("topology_net.yml:1:"), "{text}");
     let url = format!("file://{}", home.path("nowhere.yml").display());
     let text = home.fails(
         1,
-        &["virsh", "--host-address", "10.0.0.1", "--host-key", "key", "--topology-net-url", &url],
+        &["virsh", "--host-address", "hv.invalid", "--host-key", "key", "--topology-net-url", &url],
     );
     assert!(text.contains("cannot download network file"), "{text}");
 }
@@ -315,7 +329,7 @@ fn secrets_are_masked_and_files_private() {
     let args = [
         "virsh",
         "--host-address",
-        "10.0.0.1",
+        "hv.invalid",
         "--host-key",
         "key",
         "--vnc-password",
@@ -346,7 +360,7 @@ fn secrets_are_masked_and_files_private() {
     assert!(fs::read_to_string(home.path("tree.yml")).unwrap().contains("geheim"));
     assert_eq!(
         fs::read_to_string(active.join("virsh_all_argument_file.txt")).unwrap(),
-        "plugin: virsh\nhost-address: ['10.0.0.1']\nhost-key: key\n"
+        "plugin: virsh\nhost-address: ['hv.invalid']\nhost-key: key\n"
     );
 }
 
@@ -357,7 +371,7 @@ fn commands_need_not_be_logged() {
         "--no-log-commands",
         "virsh",
         "--host-address",
-        "10.0.0.1",
+        "hv.invalid",
         "--host-key",
         "key",
         "--dry-run",
@@ -402,7 +416,7 @@ fn workspaces_come_and_go() {
 /// An inventory as the older tool leaves it.
 const INVENTORY: &str = "
 localhost ansible_connection=local
-hypervisor  ansible_host=10.0.0.1 ansible_connection=ssh ansible_user=root ansible_ssh_private_key_file=/k
+hypervisor  ansible_host=hv.invalid ansible_connection=ssh ansible_user=root ansible_ssh_private_key_file=/k
 undercloud-0  ansible_host=172.16.0.10 ansible_connection=ssh ansible_user=stack ansible_ssh_private_key_file=id_rsa
 controller-0  ansible_host=NA ansible_connection=ssh
 

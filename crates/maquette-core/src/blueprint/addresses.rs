@@ -3,11 +3,18 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use super::Network;
 use crate::observed::Observed;
-use crate::topology::{Dhcp, Network};
+use crate::topology::Dhcp;
 
 /// The free addresses of one network, lowest first.
 pub struct Addresses {
+    /// Its subnet.
+    pub net4: Option<Ipv4Net>,
+    /// Its subnet.
+    pub net6: Option<Ipv6Net>,
     v4: Option<Range<u32>>,
     v6: Option<Range<u128>>,
 }
@@ -19,23 +26,21 @@ struct Range<N> {
 }
 
 impl Addresses {
-    /// What is free on a network, given what existing nodes hold. `name` is its libvirt name.
-    pub fn new(network: &Network, name: &str, observed: &Observed) -> Self {
-        let v4 = network.ipv4.as_ref().and_then(|i| {
-            let Dhcp { start, end } = i.dhcp?;
+    /// What is free on a network, given what existing nodes hold.
+    pub fn new(network: &Network, observed: &Observed) -> Self {
+        let v4 = network.ipv4.zip(network.dhcp4).map(|(net, Dhcp { start, end })| {
             let mut taken: BTreeSet<u32> =
-                observed.taken_v4(name).into_iter().map(u32::from).collect();
-            taken.insert(u32::from(i.net.addr()));
-            Some(Range { next: u32::from(start), end: u32::from(end), taken })
+                observed.taken_v4(&network.name).into_iter().map(u32::from).collect();
+            taken.insert(u32::from(net.addr()));
+            Range { next: u32::from(start), end: u32::from(end), taken }
         });
-        let v6 = network.ipv6.as_ref().and_then(|i| {
-            let Dhcp { start, end } = i.dhcp?;
+        let v6 = network.ipv6.zip(network.dhcp6).map(|(net, Dhcp { start, end })| {
             let mut taken: BTreeSet<u128> =
-                observed.taken_v6(name).into_iter().map(u128::from).collect();
-            taken.insert(u128::from(i.net.addr()));
-            Some(Range { next: u128::from(start), end: u128::from(end), taken })
+                observed.taken_v6(&network.name).into_iter().map(u128::from).collect();
+            taken.insert(u128::from(net.addr()));
+            Range { next: u128::from(start), end: u128::from(end), taken }
         });
-        Self { v4, v6 }
+        Self { net4: network.ipv4, net6: network.ipv6, v4, v6 }
     }
 
     /// The lowest free IPv4 address; none where there is no range, or nothing left in it.

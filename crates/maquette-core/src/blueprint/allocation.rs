@@ -16,7 +16,13 @@ pub fn choose(request: &Request, observed: &Observed, diags: &mut Diagnostics) -
         data_net: settings.data_subnet.unwrap_or(a.data_net),
     };
     if let Some(existing) = observed.allocation() {
-        return compile(request, fixed(existing), diags);
+        let mut topology = compile(request, fixed(existing), diags)?;
+        if topology.extends(observed) {
+            // Networks stay as they are: those of the file are not even looked at.
+            topology.networks.clear();
+            known_networks(&topology, observed, diags);
+        }
+        return Some(topology);
     }
     if settings.environment.prefix().is_none() {
         return compile(request, fixed(Allocation::UNPREFIXED), diags);
@@ -40,6 +46,26 @@ pub fn choose(request: &Request, observed: &Observed, diags: &mut Diagnostics) -
     })
 }
 
+/// In an extension, nodes are put on networks that are there.
+fn known_networks(topology: &Topology, observed: &Observed, diags: &mut Diagnostics) {
+    let environment = &topology.settings.environment;
+    let names: Vec<&str> = observed.networks.keys().map(String::as_str).collect();
+    for role in &topology.roles {
+        for interface in &role.interfaces {
+            let name = environment.qualify(&interface.network.value);
+            if !observed.networks.contains_key(&name) {
+                let message = format!("the environment has no network `{name}`");
+                let help = format!("an extension adds none; there are {}", names.join(", "));
+                diags.push(
+                    Diagnostic::error("topology::unknown-network", message)
+                        .at(interface.network.span, "")
+                        .help(help),
+                );
+            }
+        }
+    }
+}
+
 /// The first subnet of `topology` that somebody else on the hypervisor has.
 pub(super) fn taken<'a>(
     topology: &Topology,
@@ -61,6 +87,7 @@ pub(super) fn taken<'a>(
 
 /// The error for a subnet that is taken.
 pub(super) fn taken_error(net: IpNet, span: Span, owner: &str, prefixed: bool) -> Diagnostic {
+    // The place in the file names our side, the message the other.
     let help = if prefixed {
         "the file's addresses are fixed; write `{{ net }}` into them, or choose other ones"
     } else {

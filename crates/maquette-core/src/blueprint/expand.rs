@@ -7,9 +7,11 @@ use uuid::Uuid;
 
 use super::addresses::Addresses;
 use super::macs::Macs;
-use super::{Access, Blueprint, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation};
+use super::{
+    Access, Blueprint, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation, Tenant,
+};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::names::EnvName;
+use crate::names::{EnvName, interface_name};
 use crate::observed::Observed;
 use crate::topology::{self, Preallocation, Role, Topology, VirtType};
 
@@ -36,29 +38,76 @@ pub struct Context<'a> {
 /// Makes everything concrete. Only addresses can run out; that is reported.
 pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostics) -> Blueprint {
     let environment = topology.settings.environment.clone();
-    let mut expander = Expander::new(topology, context, &environment);
-    let mut nodes = Vec::new();
+    let observed = context.observed;
+    let pool = Pool {
+        name: topology.settings.pool_name.clone(),
+        path: topology.settings.pool_path.clone(),
+    };
+    // An extension takes everything that is there as it is.
+    let kept = observed.domains.values().filter(|_| topology.settings.extend);
+    let mut nodes: Vec<Node> = kept.map(|d| d.recorded.clone()).collect();
+    let mut networks: Vec<Network> = match topology.extends(observed) {
+        true => observed.networks.values().map(|n| n.recorded.clone()).collect(),
+        false => topology.networks.iter().map(|n| network_of(n, &environment)).collect(),
+    };
+    let mut expander = Expander::new(topology, context, &environment, &networks);
     for role in &topology.roles {
-        for index in 0..role.count {
+        for index in indexes(role, observed, &environment, topology.settings.extend) {
             nodes.push(expander.node(role, index, diags));
         }
     }
-    let networks =
-        topology.networks.iter().map(|network| network_of(network, &environment, &nodes)).collect();
+    nodes.sort_by_key(|n| {
+        let place = topology.roles.iter().position(|r| r.name.value == n.role);
+        (place.unwrap_or(usize::MAX), n.role.clone(), n.index)
+    });
+    for network in &mut networks {
+        settle(network, &nodes, observed, &pool);
+    }
     let images: BTreeSet<Image> =
         nodes.iter().flat_map(|n| &n.disks).filter_map(|d| d.backing.clone()).collect();
     Blueprint {
+        extend: topology.settings.extend,
         environment,
         allocation: topology.allocation,
-        pool: Pool {
-            name: topology.settings.pool_name.clone(),
-            path: topology.settings.pool_path.clone(),
-        },
+        pool,
         images: images.into_iter().collect(),
         refresh_images: topology.settings.force_image_download,
         networks,
         nodes,
     }
+}
+
+/// Numbers of a role's nodes. Nodes that are there keep theirs, whatever gaps removed ones have left;
+/// new ones get the lowest that are free, or with an extension those above the highest in use.
+fn indexes(role: &Role, observed: &Observed, environment: &EnvName, extend: bool) -> Vec<u32> {
+    let own = observed.domains.values().filter(|d| d.recorded.role == role.name.value);
+    let used: BTreeSet<u32> = own.clone().map(|d| d.recorded.index).collect();
+    let count = role.count as usize;
+    if !extend {
+        let kept = used.iter().copied().take(count);
+        let free = (0..).filter(|index| !used.contains(index));
+        let mut all: Vec<u32> = kept.chain(free.take(count.saturating_sub(used.len()))).collect();
+        all.sort_unstable();
+        return all;
+    }
+    // Repeating an interrupted extension finishes it: its networks know all of its nodes before any
+    // of them is made.
+    let noted = observed.networks.values().flat_map(|n| &n.recorded.tenants);
+    let begun: BTreeSet<u32> = noted
+        .filter(|t| !observed.domains.contains_key(&t.node))
+        .filter_map(|t| t.node.strip_prefix(&environment.qualify(&role.name.value)))
+        .filter_map(|rest| rest.strip_prefix('-')?.parse().ok())
+        .collect();
+    let unfinished = own.clone().any(|d| {
+        let node = &d.recorded;
+        let waiting = node.guest.is_some() && !d.ready;
+        waiting || !observed.missing_volumes(node, &d.pool).is_empty()
+    });
+    if unfinished || !begun.is_empty() {
+        return begun.into_iter().collect();
+    }
+    let first = used.last().map_or(0, |highest| highest + 1);
+    (first..).take(count).collect()
 }
 
 /// A namespace of our own, so that identifiers depend on nothing but names.
@@ -72,24 +121,24 @@ struct Expander<'a> {
     context: &'a Context<'a>,
     environment: &'a EnvName,
     macs: Macs,
-    addresses: BTreeMap<&'a str, Addresses>,
+    /// By libvirt name.
+    addresses: BTreeMap<String, Addresses>,
 }
 
 impl<'a> Expander<'a> {
-    fn new(topology: &'a Topology, context: &'a Context<'a>, environment: &'a EnvName) -> Self {
+    fn new(
+        topology: &'a Topology,
+        context: &'a Context<'a>,
+        environment: &'a EnvName,
+        networks: &[Network],
+    ) -> Self {
         let observed = context.observed;
         let mut macs = Macs::new(observed.claims.macs.clone());
         for interface in observed.domains.values().flat_map(|d| &d.recorded.interfaces) {
             macs.keep(interface.mac);
         }
-        let addresses = topology
-            .networks
-            .iter()
-            .map(|n| {
-                let name = n.name.value.as_str();
-                (name, Addresses::new(n, &environment.qualify(name), observed))
-            })
-            .collect();
+        let addresses =
+            networks.iter().map(|n| (n.name.clone(), Addresses::new(n, observed))).collect();
         Self { topology, context, environment, macs, addresses }
     }
 
@@ -155,33 +204,30 @@ impl<'a> Expander<'a> {
             let network = self.environment.qualify(name);
             let kept =
                 self.context.observed.interface(node, index).filter(|i| i.network == network);
-            let definition = self.topology.network(name);
-            let v4 = definition.and_then(|n| n.ipv4.as_ref()).map(|i| i.net);
-            let v6 = definition.and_then(|n| n.ipv6.as_ref()).map(|i| i.net);
-            let free = self.addresses.get_mut(name.as_str());
-            let (ipv4, ipv6) = match (kept, free) {
+            let mac = match kept {
+                Some(kept) => kept.mac,
+                None => self.macs.derive(self.environment, node, index),
+            };
+            let reserved = self.context.observed.reservation(node, &network, mac);
+            let kept4 = kept.and_then(|k| k.ipv4).map(|n| n.addr());
+            let kept4 = kept4.or(reserved.and_then(|r| r.ipv4));
+            let kept6 = kept.and_then(|k| k.ipv6).map(|n| n.addr());
+            let kept6 = kept6.or(reserved.and_then(|r| r.ipv6));
+            let free = self.addresses.get_mut(&network);
+            let (v4, v6) = free.as_ref().map_or((None, None), |f| (f.net4, f.net6));
+            let (ipv4, ipv6) = match free {
                 // An address outside the subnet is one of a subnet that has changed since.
-                (Some(kept), Some(free)) => (
-                    kept.ipv4
-                        .filter(|k| v4.is_some_and(|n| n.contains(&k.addr())))
-                        .map(|k| k.addr())
-                        .or_else(|| free.next_v4()),
-                    kept.ipv6
-                        .filter(|k| v6.is_some_and(|n| n.contains(&k.addr())))
-                        .map(|k| k.addr())
-                        .or_else(|| free.next_v6()),
+                Some(free) => (
+                    kept4.filter(|k| v4.is_some_and(|n| n.contains(k))).or_else(|| free.next_v4()),
+                    kept6.filter(|k| v6.is_some_and(|n| n.contains(k))).or_else(|| free.next_v6()),
                 ),
-                (None, Some(free)) => (free.next_v4(), free.next_v6()),
-                (_, None) => (None, None),
+                None => (None, None),
             };
             let default_route = !routed && external == Some(name.as_str());
             routed |= default_route;
             list.push(Interface {
                 name: format!("eth{index}"),
-                mac: match kept {
-                    Some(kept) => kept.mac,
-                    None => self.macs.derive(self.environment, node, index),
-                },
+                mac,
                 network,
                 model: wanted.model.clone().unwrap_or("virtio".into()),
                 ipv4: ipv4.zip(v4).and_then(|(a, n)| Ipv4Net::new(a, n.prefix_len()).ok()),
@@ -246,22 +292,11 @@ fn letters(index: u8) -> String {
     }
 }
 
-fn network_of(network: &topology::Network, environment: &EnvName, nodes: &[Node]) -> Network {
+fn network_of(network: &topology::Network, environment: &EnvName) -> Network {
     let name = environment.qualify(&network.name.value);
-    let mut reservations: Vec<Reservation> = nodes
-        .iter()
-        .flat_map(|node| node.interfaces.iter().map(move |i| (node, i)))
-        .filter(|(_, i)| i.network == name && (i.ipv4.is_some() || i.ipv6.is_some()))
-        .map(|(node, i)| Reservation {
-            name: node.name.clone(),
-            mac: i.mac,
-            ipv4: i.ipv4.map(|n| n.addr()),
-            ipv6: i.ipv6.map(|n| n.addr()),
-        })
-        .collect();
-    reservations.sort();
     Network {
         uuid: identifier("network", environment, &name),
+        bridge: interface_name(&name),
         name,
         forward: network.forward,
         ipv4: network.ipv4.as_ref().map(|i| i.net),
@@ -272,8 +307,40 @@ fn network_of(network: &topology::Network, environment: &EnvName, nodes: &[Node]
         srvs: network.srvs.clone(),
         mtu: network.mtu,
         autostart: network.autostart,
-        reservations,
+        reservations: Vec::new(),
+        tenants: Vec::new(),
     }
+}
+
+/// Enters the nodes that are on a network.
+fn settle(network: &mut Network, nodes: &[Node], observed: &Observed, pool: &Pool) {
+    let orphans = observed.orphans();
+    let on_it = |i: &&Interface| i.network == network.name;
+    let reservations = nodes.iter().flat_map(|node| {
+        let held = node.interfaces.iter().filter(on_it);
+        let held = held.filter(|i| i.ipv4.is_some() || i.ipv6.is_some());
+        held.map(|i| Reservation {
+            name: node.name.clone(),
+            mac: i.mac,
+            ipv4: i.ipv4.map(|n| n.addr()),
+            ipv6: i.ipv6.map(|n| n.addr()),
+        })
+    });
+    let mut reservations: Vec<Reservation> = reservations.collect();
+    reservations.sort();
+    let residents = nodes.iter().filter(|node| node.interfaces.iter().any(|i| on_it(&i)));
+    let tenants = residents.map(|node| Tenant {
+        node: node.name.clone(),
+        pool: match (observed.domains.get(&node.name), orphans.get(&node.name)) {
+            (Some(domain), _) => domain.pool.clone(),
+            (None, Some(orphan)) => orphan.pool.clone(),
+            (None, None) => pool.clone(),
+        },
+        volumes: node.volumes().map(String::from).collect(),
+    });
+    let mut tenants: Vec<Tenant> = tenants.collect();
+    tenants.sort();
+    (network.reservations, network.tenants) = (reservations, tenants);
 }
 
 fn out_of_addresses(topology: &Topology, network: &str, node: &str) -> Diagnostic {

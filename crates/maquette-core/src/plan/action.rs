@@ -3,10 +3,11 @@
 
 use std::net::IpAddr;
 
-use crate::blueprint::{Disk, Image, Network, Node, Pool, Reservation};
+use crate::blueprint::{Disk, Host, Image, Interface, Network, Node, Pool};
 use crate::guest::SeedFile;
 use crate::names::EnvName;
-use crate::topology::Allocation;
+use crate::topology::{Allocation, Srv};
+use crate::units::{ByteSize, MIB, MacAddr};
 
 /// Steps of one lane share a limit on how many run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +49,77 @@ pub struct Readiness {
     pub user: String,
     /// Its pinned host key.
     pub host_key: String,
+}
+
+/// A change of a running domain that its guest lives through. What the domain starts with next time
+/// is another matter: [`Action::DefineDomain`] says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LiveChange {
+    /// Ask the guest to use this much memory.
+    Memory {
+        /// In MiB.
+        mib: u64,
+    },
+    /// Plug a disk in.
+    AttachDisk {
+        /// The disk; its volume is there.
+        disk: Box<Disk>,
+        /// Pool of its volume.
+        pool: Pool,
+    },
+    /// Unplug a disk; the guest has to let go of it.
+    DetachDisk {
+        /// Its file.
+        file: String,
+        /// Target device.
+        device: String,
+    },
+    /// Tell the guest of more room on a disk.
+    ResizeDisk {
+        /// Target device.
+        device: String,
+        /// In bytes.
+        bytes: u64,
+    },
+    /// Plug an interface in.
+    AttachInterface {
+        /// The interface.
+        interface: Interface,
+    },
+    /// Unplug an interface; the guest has to let go of it.
+    DetachInterface {
+        /// Its address.
+        mac: MacAddr,
+    },
+}
+
+impl LiveChange {
+    /// What changes, for people: after `change NODE: `.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Memory { mib } => format!("memory {}", ByteSize(mib * MIB)),
+            Self::AttachDisk { disk, .. } => format!("plug in disk {}", disk.device),
+            Self::DetachDisk { device, .. } => format!("unplug disk {device}"),
+            Self::ResizeDisk { device, bytes } => format!("{device} {}", ByteSize(*bytes)),
+            Self::AttachInterface { interface } => {
+                format!("plug in {} ({})", interface.name, interface.network)
+            }
+            Self::DetachInterface { mac } => format!("unplug interface {mac}"),
+        }
+    }
+}
+
+/// What changes in a network while it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkChange {
+    /// Reservations that go.
+    pub remove: Vec<Host>,
+    /// Reservations that come.
+    pub add: Vec<Host>,
+    /// DNS service records that go.
+    pub remove_srvs: Vec<Srv>,
+    /// DNS service records that come.
+    pub add_srvs: Vec<Srv>,
 }
 
 /// A setting of the hypervisor itself.
@@ -179,18 +251,25 @@ pub enum Action {
         /// The environment's allocation, recorded with it.
         allocation: Allocation,
     },
-    /// Change the reservations of a running network and record them.
-    UpdateReservations {
+    /// Change a network while it runs, and record what it is now.
+    UpdateNetwork {
         /// The network as it shall be.
         network: Box<Network>,
         /// Environment it belongs to.
         environment: EnvName,
         /// The environment's allocation.
         allocation: Allocation,
-        /// Reservations that go.
-        remove: Vec<Reservation>,
-        /// Reservations that come.
-        add: Vec<Reservation>,
+        /// What changes in the running one.
+        change: NetworkChange,
+    },
+    /// Put the interfaces of running domains back onto a network's bridge, which is a new one.
+    Reconnect {
+        /// Network.
+        network: String,
+        /// Its bridge.
+        bridge: String,
+        /// Domains.
+        domains: Vec<String>,
     },
     /// Start a network.
     StartNetwork {
@@ -264,6 +343,18 @@ pub enum Action {
         /// What to wait for.
         ready: Readiness,
     },
+    /// Change a running domain.
+    ChangeDomain {
+        /// Name.
+        name: String,
+        /// What changes.
+        change: LiveChange,
+    },
+    /// Let a paused domain go on.
+    ResumeDomain {
+        /// Name.
+        name: String,
+    },
     /// Stop a domain: a clean shutdown, and after a time limit the plug.
     StopDomain {
         /// Name.
@@ -290,9 +381,8 @@ impl Action {
             Self::EnsurePool(pool) => format!("start pool {}", pool.name),
             Self::FetchImage { image, .. } => format!("fetch image {}", image.source),
             Self::DefineNetwork { network, .. } => format!("define network {}", network.name),
-            Self::UpdateReservations { network, .. } => {
-                format!("update network {}", network.name)
-            }
+            Self::UpdateNetwork { network, .. } => format!("update network {}", network.name),
+            Self::Reconnect { network, .. } => format!("reconnect nodes to network {network}"),
             Self::StartNetwork { name, .. } => format!("start network {name}"),
             Self::StopNetwork { name } => format!("stop network {name}"),
             Self::UndefineNetwork { name } => format!("undefine network {name}"),
@@ -304,6 +394,8 @@ impl Action {
             Self::StartDomain { name, ready: None } => format!("start domain {name}"),
             Self::StartDomain { name, ready: Some(_) } => format!("boot domain {name}"),
             Self::AwaitDomain { name, .. } => format!("wait for domain {name}"),
+            Self::ChangeDomain { name, change } => format!("change {name}: {}", change.describe()),
+            Self::ResumeDomain { name } => format!("resume domain {name}"),
             Self::StopDomain { name, .. } => format!("stop domain {name}"),
             Self::UndefineDomain { name } => format!("undefine domain {name}"),
         }
@@ -320,7 +412,8 @@ impl Action {
             Self::EnsurePool(_) => "ensure-pool",
             Self::FetchImage { .. } => "fetch-image",
             Self::DefineNetwork { .. } => "define-network",
-            Self::UpdateReservations { .. } => "update-network",
+            Self::UpdateNetwork { .. } => "update-network",
+            Self::Reconnect { .. } => "reconnect-network",
             Self::StartNetwork { .. } => "start-network",
             Self::StopNetwork { .. } => "stop-network",
             Self::UndefineNetwork { .. } => "undefine-network",
@@ -331,6 +424,8 @@ impl Action {
             Self::DeleteVolume { .. } => "delete-volume",
             Self::StartDomain { .. } => "start-domain",
             Self::AwaitDomain { .. } => "await-domain",
+            Self::ChangeDomain { .. } => "change-domain",
+            Self::ResumeDomain { .. } => "resume-domain",
             Self::StopDomain { .. } => "stop-domain",
             Self::UndefineDomain { .. } => "undefine-domain",
         }
@@ -353,7 +448,10 @@ impl Action {
             Self::StartDomain { ready: Some(_), .. } | Self::AwaitDomain { .. } => Lane::Boot,
             Self::StartDomain { ready: None, .. }
             | Self::DefineNetwork { .. }
-            | Self::UpdateReservations { .. }
+            | Self::UpdateNetwork { .. }
+            | Self::Reconnect { .. }
+            | Self::ChangeDomain { .. }
+            | Self::ResumeDomain { .. }
             | Self::StartNetwork { .. }
             | Self::StopNetwork { .. }
             | Self::UndefineNetwork { .. }

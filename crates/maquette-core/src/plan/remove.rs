@@ -1,7 +1,10 @@
-//! Taking an environment away.
+//! Taking an environment away, or some of its nodes.
 
-use super::{Action, Builder, Change, Op, Plan};
-use crate::observed::{Domain, Observed};
+use std::collections::BTreeSet;
+
+use super::{Action, Builder, Change, NetworkChange, Op, Plan, describe};
+use crate::names::EnvName;
+use crate::observed::{Domain, Observed, Orphan};
 
 /// Removes everything of this environment and nothing else. Volumes are the ones that the domains'
 /// metadata names; base images stay in the cache.
@@ -15,11 +18,16 @@ pub fn destroy(observed: &Observed) -> Plan {
             op: Op::Delete,
             kind: "domain",
             name: domain.name.clone(),
-            detail: format!("{} vCPUs, {} MiB", domain.recorded.vcpus, domain.recorded.memory_mib),
+            detail: describe::size(&domain.recorded),
             reason: reason.into(),
         });
         gone.push(remove_domain(domain, observed, reason, &mut builder));
     }
+    for orphan in observed.orphans().values() {
+        changes.extend(remove_orphan(orphan, reason, &mut builder));
+    }
+    // Volumes without a domain are known by the networks that their node was on.
+    gone.extend(0..builder.len());
     for network in observed.networks.values() {
         changes.push(Change {
             op: Op::Delete,
@@ -38,6 +46,71 @@ pub fn destroy(observed: &Observed) -> Plan {
     Plan { changes, steps: builder.finish() }
 }
 
+/// Removes some nodes and nothing else. Their networks forget them last: until then it is known whose
+/// their volumes are.
+pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet<String>) -> Plan {
+    let mut builder = Builder::default();
+    let mut changes = Vec::new();
+    let reason = "it shall be removed";
+    for domain in observed.domains.values().filter(|d| names.contains(&d.name)) {
+        changes.push(Change {
+            op: Op::Delete,
+            kind: "domain",
+            name: domain.name.clone(),
+            detail: describe::size(&domain.recorded),
+            reason: reason.into(),
+        });
+        remove_domain(domain, observed, reason, &mut builder);
+    }
+    for orphan in observed.orphans().values().filter(|o| names.contains(&o.node)) {
+        changes.extend(remove_orphan(orphan, reason, &mut builder));
+    }
+    let last: Vec<usize> = (0..builder.len()).collect();
+    for network in observed.networks.values() {
+        let mut wanted = network.recorded.clone();
+        wanted.reservations.retain(|r| !names.contains(&r.name));
+        wanted.tenants.retain(|t| !names.contains(&t.node));
+        let kept = wanted.hosts();
+        let remove = network.defined.hosts.difference(&kept);
+        let remove: Vec<_> = remove.filter(|h| names.contains(&h.name)).cloned().collect();
+        if wanted == network.recorded && remove.is_empty() {
+            continue;
+        }
+        let reason = format!("reservations: {} to remove", remove.len());
+        changes.push(Change {
+            op: Op::Update,
+            kind: "network",
+            name: network.name.clone(),
+            detail: describe::network(&wanted),
+            reason: reason.clone(),
+        });
+        let update = Action::UpdateNetwork {
+            network: Box::new(wanted),
+            environment: environment.clone(),
+            allocation: network.allocation,
+            change: NetworkChange { remove, ..NetworkChange::default() },
+        };
+        builder.add(update, last.iter().copied(), reason);
+    }
+    Plan { changes, steps: builder.finish() }
+}
+
+/// Deletes volumes whose domain somebody undefined.
+pub(super) fn remove_orphan(orphan: &Orphan, reason: &str, builder: &mut Builder) -> Vec<Change> {
+    let remove = |volume: &String| {
+        let (volume, pool) = (volume.clone(), orphan.pool.clone());
+        builder.add(Action::DeleteVolume { volume: volume.clone(), pool }, [], reason);
+        Change {
+            op: Op::Delete,
+            kind: "volume",
+            name: volume,
+            detail: format!("of {}, which was undefined outside Maquette", orphan.node),
+            reason: reason.into(),
+        }
+    };
+    orphan.volumes.iter().map(remove).collect()
+}
+
 /// Stops a domain, deletes its volumes, and only then its definition: as long as a volume is left,
 /// the metadata that names it is there too. Returns the last step.
 pub(super) fn remove_domain(
@@ -52,15 +125,11 @@ pub(super) fn remove_domain(
         let stop = Action::StopDomain { name: domain.name.clone(), clean: false };
         after.push(builder.add(stop, [], reason));
     }
-    let seed = node.guest.iter().map(|g| &g.seed);
     let deletions: Vec<usize> = node
-        .disks
-        .iter()
-        .map(|d| &d.volume)
-        .chain(seed)
+        .volumes()
         .filter(|v| observed.has_volume(pool, v))
         .map(|volume| {
-            let delete = Action::DeleteVolume { volume: volume.clone(), pool: pool.clone() };
+            let delete = Action::DeleteVolume { volume: volume.into(), pool: pool.clone() };
             builder.add(delete, after.clone(), reason)
         })
         .collect();

@@ -38,6 +38,16 @@ impl Builder {
         id
     }
 
+    /// How many steps there are.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
     /// The steps.
     pub fn finish(self) -> Vec<Step> {
         self.steps

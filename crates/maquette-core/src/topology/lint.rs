@@ -4,7 +4,6 @@ use ipnet::IpNet;
 
 use super::{Network, Role, Topology};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::names::LONGEST_INTERFACE;
 use crate::syntax::Span;
 use crate::units::{ByteSize, MIB};
 
@@ -38,20 +37,6 @@ fn networks(topology: &Topology, diags: &mut Diagnostics) {
                 )
                 .at(network.name.span, "")
                 .at(first.name.span, "the first is here"),
-            );
-        }
-        let bridge = topology.settings.environment.qualify(&network.name.value);
-        if bridge.len() > LONGEST_INTERFACE {
-            diags.push(
-                Diagnostic::error(
-                    "topology::bridge-name",
-                    format!(
-                        "the bridge `{bridge}` would have a name of {} characters",
-                        bridge.len()
-                    ),
-                )
-                .at(network.name.span, "")
-                .help(format!("Linux allows {LONGEST_INTERFACE}; shorten the name or the prefix")),
             );
         }
         for (net, span) in subnets(network) {

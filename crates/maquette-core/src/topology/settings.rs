@@ -99,6 +99,8 @@ impl FromStr for VirtType {
 pub struct Settings {
     /// The environment, and with it the prefix of all names.
     pub environment: EnvName,
+    /// Whether the nodes come in addition to those that are there (`--topology-extend`).
+    pub extend: bool,
     /// Base image of nodes with an operating system, as given: URL, path or catalogue name.
     pub image: Option<String>,
     /// Whether images that are there are downloaded again.
@@ -130,6 +132,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             environment: EnvName::default(),
+            extend: false,
             image: None,
             force_image_download: false,
             mirror_url: String::new(),

@@ -8,7 +8,7 @@ use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::guest::Secret;
 use maquette_core::layers::{ExtraVar, extra_vars};
-use maquette_core::observed::{self, Observed};
+use maquette_core::observed::{self, DiskDevice, Hardware, Nic, Observed, Wiring};
 use maquette_core::plan::{self, Action, Plan, Step};
 use maquette_core::syntax::{Node, Sources, parse};
 use maquette_core::topology::{self, NodeRequest, Request, Settings, Topology, VirtType};
@@ -142,13 +142,17 @@ fn perform(seen: &mut Observed, action: &Action) {
                 recorded: (**network).clone(),
                 allocation: *allocation,
                 active,
+                defined: Wiring::of(network),
             };
             seen.networks.insert(network.name.clone(), network);
         }
-        Action::UpdateReservations { network, .. } => {
+        Action::UpdateNetwork { network, .. } => {
             let existing = seen.networks.get_mut(&network.name).expect("it exists");
             existing.recorded = (**network).clone();
-            existing.active = true;
+            existing.defined = Wiring::of(network);
+        }
+        Action::Reconnect { network, .. } => {
+            assert!(seen.networks.get(network).is_some_and(|n| n.active), "{title}: it is off");
         }
         Action::StartNetwork { name, .. } => {
             seen.networks.get_mut(name).expect("a network is defined before it starts").active =
@@ -158,7 +162,7 @@ fn perform(seen: &mut Observed, action: &Action) {
             let users = seen
                 .domains
                 .values()
-                .filter(|d| d.active && d.recorded.interfaces.iter().any(|i| i.network == *name))
+                .filter(|d| d.live.iter().flat_map(|l| &l.nics).any(|i| i.network == *name))
                 .count();
             assert_eq!(users, 0, "{title}: domains still use it");
             if let Some(network) = seen.networks.get_mut(name) {
@@ -175,9 +179,11 @@ fn perform(seen: &mut Observed, action: &Action) {
                 recorded: (**node).clone(),
                 pool: pool.clone(),
                 active: old.is_some_and(|d| d.active),
+                paused: old.is_some_and(|d| d.paused),
+                persistent: true,
                 ready: old.is_some_and(|d| d.ready),
-                memory_mib: node.memory_mib,
-                vcpus: node.vcpus,
+                defined: Hardware::of(node, pool),
+                live: old.and_then(|d| d.live.clone()),
             };
             seen.domains.insert(node.name.clone(), domain);
         }
@@ -200,11 +206,17 @@ fn perform(seen: &mut Observed, action: &Action) {
             assert!(seen.has_volume(pool, volume), "{title}: it does not exist");
         }
         Action::DeleteVolume { volume, pool } => {
+            let file = format!("{}/{volume}", pool.path);
             let used = seen
                 .domains
                 .values()
-                .any(|d| d.active && d.recorded.disks.iter().any(|own| own.volume == *volume));
+                .any(|d| d.live.iter().flat_map(|l| &l.disks).any(|own| own.file == file));
             assert!(!used, "{title}: a running domain uses it");
+            // Whose it is must be known until it is gone.
+            let named = seen.domains.values().any(|d| d.recorded.volumes().any(|v| v == volume));
+            let mut tenants = seen.networks.values().flat_map(|n| &n.recorded.tenants);
+            let known = named || tenants.any(|t| t.volumes.contains(volume));
+            assert!(known || !seen.has_volume(pool, volume), "{title}: nobody names it any more");
             seen.volumes.entry(pool.name.clone()).or_default().remove(volume);
         }
         Action::StartDomain { name, ready } => {
@@ -214,26 +226,84 @@ fn perform(seen: &mut Observed, action: &Action) {
             for volume in node.disks.iter().map(|d| &d.volume).chain(seed) {
                 assert!(seen.has_volume(&domain.pool, volume), "{title}: {volume} is missing");
             }
+            let defined = domain.defined.clone();
             for interface in &node.interfaces {
                 let network = seen.networks.get(&interface.network);
                 assert!(network.is_some_and(|n| n.active), "{title}: its network is off");
             }
             let domain = seen.domains.get_mut(name).expect("just seen");
             domain.active = true;
+            if domain.live.is_none() {
+                domain.live = Some(defined);
+            }
             domain.ready |= ready.is_some();
         }
         Action::AwaitDomain { name, .. } => {
             seen.domains.get_mut(name).expect("it exists").ready = true;
         }
+        Action::ChangeDomain { name, change } => {
+            let pool_has = |disk: &blueprint::Disk, pool| seen.has_volume(pool, &disk.volume);
+            if let plan::LiveChange::AttachDisk { disk, pool } = change {
+                assert!(pool_has(disk, pool), "{title}: its volume is missing");
+            }
+            if let plan::LiveChange::AttachInterface { interface } = change {
+                let network = seen.networks.get(&interface.network);
+                assert!(network.is_some_and(|n| n.active), "{title}: its network is off");
+            }
+            let domain = seen.domains.get_mut(name).expect("it exists");
+            change_live(domain, change);
+        }
+        Action::ResumeDomain { name } => {
+            seen.domains.get_mut(name).expect("it exists").paused = false;
+        }
         Action::StopDomain { name, .. } => {
             if let Some(domain) = seen.domains.get_mut(name) {
-                domain.active = false;
+                (domain.active, domain.paused, domain.live) = (false, false, None);
+                if !domain.persistent {
+                    seen.domains.remove(name);
+                }
             }
         }
         Action::UndefineDomain { name } => {
             assert!(seen.domains.get(name).is_none_or(|d| !d.active), "{title}: it runs");
             seen.domains.remove(name);
         }
+    }
+}
+
+fn change_live(domain: &mut observed::Domain, change: &plan::LiveChange) {
+    use plan::LiveChange;
+    let live = domain.live.as_mut().expect("it runs");
+    match change {
+        LiveChange::Memory { mib } => {
+            assert!(*mib <= live.maximum_mib);
+            live.memory_mib = *mib;
+        }
+        LiveChange::AttachDisk { disk, pool } => {
+            let file = format!("{}/{}", pool.path, disk.volume);
+            if !live.disks.iter().any(|d| d.file == file) {
+                assert!(live.disks.iter().all(|d| d.device != disk.device), "it is taken");
+                live.disks.push(DiskDevice {
+                    file,
+                    device: disk.device.clone(),
+                    bus: disk.bus.as_str().into(),
+                    cache: disk.cache.clone(),
+                });
+                live.disks.sort_by(|a, b| a.device.cmp(&b.device));
+            }
+        }
+        LiveChange::DetachDisk { file, .. } => live.disks.retain(|d| d.file != *file),
+        LiveChange::ResizeDisk { .. } => {}
+        LiveChange::AttachInterface { interface } => {
+            if !live.nics.iter().any(|n| n.mac == interface.mac) {
+                live.nics.push(Nic {
+                    mac: interface.mac,
+                    network: interface.network.clone(),
+                    model: interface.model.clone(),
+                });
+            }
+        }
+        LiveChange::DetachInterface { mac } => live.nics.retain(|n| n.mac != *mac),
     }
 }
 

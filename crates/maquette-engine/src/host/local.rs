@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{self, Stdio};
+use std::process::{self, Child, Stdio};
 use std::time::Duration;
 
 use super::{Command, Host, HostError, Output};
@@ -21,6 +21,17 @@ impl Host for Local {
             .envs(command.env.iter().map(|(k, v)| (k, v)))
             .stdin(Stdio::null());
         collect(&mut process, on_line)
+            .map_err(|source| HostError::Start { program: command.program.clone(), source })
+    }
+
+    fn spawn(&self, command: &Command) -> Result<Child, HostError> {
+        process::Command::new(&command.program)
+            .args(&command.args)
+            .envs(command.env.iter().map(|(k, v)| (k, v)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .map_err(|source| HostError::Start { program: command.program.clone(), source })
     }
 

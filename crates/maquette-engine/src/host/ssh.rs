@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{self, Stdio};
+use std::process::{self, Child, Stdio};
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,9 +27,10 @@ use super::command::{Command, HostError, Output, quote};
 use super::local::{collect, copy};
 use master::Master;
 
-/// How many sessions may run in the connection at once besides libvirt's two and the master's own.
-/// sshd's default `MaxSessions` is 10; what is beyond it would be refused, not queued.
-const SESSIONS: usize = 6;
+/// How many sessions may run in the connection at once besides libvirt's two (three with events), the
+/// master's own and two locks. sshd's default `MaxSessions` is 10; what is beyond it would be refused,
+/// not queued.
+const SESSIONS: usize = 4;
 
 /// A hypervisor reached over SSH.
 pub struct Ssh {
@@ -188,6 +189,16 @@ impl Host for Ssh {
         let output = collect(&mut self.session(command), on_line)
             .map_err(|source| HostError::Start { program: "ssh".into(), source })?;
         self.judge(command, output)
+    }
+
+    /// It takes a session for as long as it lives; there is one for a lock.
+    fn spawn(&self, command: &Command) -> Result<Child, HostError> {
+        self.session(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|source| HostError::Start { program: "ssh".into(), source })
     }
 
     fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {

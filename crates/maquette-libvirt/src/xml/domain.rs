@@ -1,8 +1,9 @@
 //! A domain: <https://libvirt.org/formatdomain.html>.
 
-use maquette_core::blueprint::{Disk, Interface, Node, Pool};
+use maquette_core::blueprint::{Disk, Interface, Node, Pool, SEED_DEVICE};
 use maquette_core::guest::READY_PORT;
 use maquette_core::names::EnvName;
+use maquette_core::observed::{DiskDevice, Nic};
 use maquette_core::topology::{BootMode, Bus, VirtType};
 
 use super::Writer;
@@ -11,6 +12,15 @@ use super::metadata::{self, NodeRecord, STATE_NAMESPACE};
 /// Where a domain's serial console is logged on the hypervisor.
 pub fn serial_log(domain: &str) -> String {
     format!("/var/log/libvirt/qemu/{domain}-serial.log")
+}
+
+/// Everything that libvirt logs of a domain on the hypervisor: its console and QEMU's own messages, and
+/// what virtlogd has rotated of them.
+pub fn logs(domain: &str) -> Vec<String> {
+    let emulator = format!("/var/log/libvirt/qemu/{domain}.log");
+    let rotated = |file: String| (0..3).map(move |n| format!("{file}.{n}"));
+    let all = [serial_log(domain), emulator].into_iter();
+    all.flat_map(|file| std::iter::once(file.clone()).chain(rotated(file))).collect()
 }
 
 /// Writes a domain. `ready` keeps the mark of a first boot that was seen to end.
@@ -93,7 +103,7 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
         w.element("disk", &[("type", "file"), ("device", "disk")], |w| {
             w.empty("driver", &[("name", "qemu"), ("type", "raw")]);
             w.empty("source", &[("file", &file)]);
-            w.empty("target", &[("dev", "vdz"), ("bus", "virtio")]);
+            w.empty("target", &[("dev", SEED_DEVICE), ("bus", "virtio")]);
             w.empty("readonly", &[]);
         });
     }
@@ -106,7 +116,7 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
         write_interface(w, interface, node.deploy_os);
     }
     w.element("serial", &[("type", "pty")], |w| {
-        w.empty("log", &[("file", &serial_log(&node.name)), ("append", "off")]);
+        w.empty("log", &[("file", &serial_log(&node.name)), ("append", "on")]);
         w.empty("target", &[("port", "0")]);
     });
     w.element("console", &[("type", "pty")], |w| {
@@ -122,6 +132,41 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
     w.element("rng", &[("model", "virtio")], |w| {
         w.text("backend", &[("model", "random")], "/dev/urandom");
     });
+}
+
+/// One disk, for plugging it in.
+pub fn disk(disk: &Disk, pool: &Pool) -> String {
+    let mut w = Writer::default();
+    write_disk(&mut w, disk, pool);
+    w.finish()
+}
+
+/// One interface, for plugging it in.
+pub fn interface(interface: &Interface, deploy_os: bool) -> String {
+    let mut w = Writer::default();
+    write_interface(&mut w, interface, deploy_os);
+    w.finish()
+}
+
+/// A disk as libvirt has it, for unplugging it.
+pub fn found_disk(disk: &DiskDevice) -> String {
+    let mut w = Writer::default();
+    w.element("disk", &[("type", "file"), ("device", "disk")], |w| {
+        w.empty("source", &[("file", &disk.file)]);
+        w.empty("target", &[("dev", &disk.device), ("bus", &disk.bus)]);
+    });
+    w.finish()
+}
+
+/// An interface as libvirt has it, for unplugging it.
+pub fn found_nic(nic: &Nic) -> String {
+    let mut w = Writer::default();
+    w.element("interface", &[("type", "network")], |w| {
+        w.empty("mac", &[("address", &nic.mac.to_string())]);
+        w.empty("source", &[("network", &nic.network)]);
+        w.empty("model", &[("type", &nic.model)]);
+    });
+    w.finish()
 }
 
 /// Disks are given by file: AppArmor's helper denies `type='volume'`.

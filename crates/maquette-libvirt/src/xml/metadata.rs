@@ -6,12 +6,13 @@
 use std::str::FromStr;
 
 use maquette_core::blueprint::{
-    Access, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation,
+    Access, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation, Tenant,
 };
 use maquette_core::names::EnvName;
 use maquette_core::topology::{Allocation, BootMode, Dhcp, Forward, Preallocation, Srv, VirtType};
 use maquette_core::units::ByteSize;
 use roxmltree::Node as Element;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ pub const STATE_NAMESPACE: &str = "https://maquette.dev/xmlns/state/1";
 pub const SCHEMA: u32 = 1;
 
 /// Why metadata cannot be read.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum MetadataError {
     /// Written by a later version.
     #[error("it was made by a newer Maquette (schema {0}); use that one")]
@@ -33,6 +34,9 @@ pub enum MetadataError {
     /// An attribute is missing or makes no sense.
     #[error("attribute `{0}` of its metadata is missing or broken")]
     Attribute(String),
+    /// It is not what was written.
+    #[error("its metadata was changed by hand")]
+    Edited,
 }
 
 /// A domain's record.
@@ -82,12 +86,54 @@ impl Attributes {
     }
 }
 
+/// Attribute with the digest of all others: what a record names is deleted one day, so a record that
+/// somebody has changed must not be trusted.
+const DIGEST: &str = "digest";
+
+/// Writes an element with its digest: once to see what it is, and once for good.
+fn sealed(w: &mut Writer, write: impl Fn(&mut Writer, Option<String>)) {
+    let mut alone = Writer::default();
+    write(&mut alone, None);
+    let text = alone.finish();
+    let digest = roxmltree::Document::parse(&text).map(|d| fingerprint(d.root_element()));
+    write(w, digest.ok());
+}
+
+/// Digest of an element of ours, whatever order its attributes are in.
+fn fingerprint(element: Element<'_, '_>) -> String {
+    fn feed(element: Element<'_, '_>, hash: &mut Sha256) {
+        hash.update(element.tag_name().name());
+        let mut attributes: Vec<(&str, &str)> = element
+            .attributes()
+            .filter(|a| a.name() != DIGEST)
+            .map(|a| (a.name(), a.value()))
+            .collect();
+        attributes.sort_unstable();
+        for (name, value) in attributes {
+            hash.update(format!("\0{name}\0{value}"));
+        }
+        for child in element.children().filter(|c| c.tag_name().namespace() == Some(NAMESPACE)) {
+            hash.update("\x01");
+            feed(child, hash);
+            hash.update("\x02");
+        }
+    }
+    let mut hash = Sha256::new();
+    feed(element, &mut hash);
+    hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// Writes a domain's record.
 pub fn write_node(w: &mut Writer, record: &NodeRecord) {
+    sealed(w, |w, digest| node_element(w, record, digest));
+}
+
+fn node_element(w: &mut Writer, record: &NodeRecord, digest: Option<String>) {
     let NodeRecord { environment, pool, node } = record;
     let attributes = Attributes::new()
         .put("xmlns:maquette", NAMESPACE)
         .put("schema", SCHEMA)
+        .maybe(DIGEST, digest)
         .put("environment", environment)
         .put("pool", &pool.name)
         .put("pool-path", &pool.path)
@@ -147,10 +193,16 @@ pub fn write_node(w: &mut Writer, record: &NodeRecord) {
 /// Writes a network's record. Reservations and addresses are read back from here too, so that no
 /// form of libvirt's own needs understanding.
 pub fn write_network(w: &mut Writer, record: &NetworkRecord) {
+    sealed(w, |w, digest| network_element(w, record, digest));
+}
+
+fn network_element(w: &mut Writer, record: &NetworkRecord, digest: Option<String>) {
     let NetworkRecord { environment, allocation, network } = record;
     let attributes = Attributes::new()
         .put("xmlns:maquette", NAMESPACE)
         .put("schema", SCHEMA)
+        .maybe(DIGEST, digest)
+        .put("bridge", &network.bridge)
         .put("environment", environment)
         .put("net", allocation.net)
         .put("data-net", allocation.data_net)
@@ -181,6 +233,17 @@ pub fn write_network(w: &mut Writer, record: &NetworkRecord) {
                 .maybe("ipv4", reservation.ipv4)
                 .maybe("ipv6", reservation.ipv6);
             w.empty("maquette:reservation", &attributes.refs());
+        }
+        for tenant in &network.tenants {
+            let attributes = Attributes::new()
+                .put("node", &tenant.node)
+                .put("pool", &tenant.pool.name)
+                .put("pool-path", &tenant.pool.path);
+            w.element("maquette:tenant", &attributes.refs(), |w| {
+                for volume in &tenant.volumes {
+                    w.empty("maquette:volume", &[("name", volume)]);
+                }
+            });
         }
     });
 }
@@ -223,7 +286,18 @@ fn children<'a, 'i>(
 
 fn schema(element: Element<'_, '_>) -> Result<(), MetadataError> {
     let schema: u32 = need(element, "schema")?;
-    if schema > SCHEMA { Err(MetadataError::Newer(schema)) } else { Ok(()) }
+    if schema > SCHEMA {
+        return Err(MetadataError::Newer(schema));
+    }
+    match element.attribute(DIGEST) {
+        Some(digest) if digest != fingerprint(element) => Err(MetadataError::Edited),
+        _ => Ok(()),
+    }
+}
+
+/// The environment that an element of ours says it belongs to; it may say more that cannot be read.
+pub fn environment(element: Element<'_, '_>) -> Option<EnvName> {
+    element.attribute("environment")?.parse().ok()
 }
 
 /// Reads a domain's record; the domain's own name and identifier come from libvirt.
@@ -312,6 +386,14 @@ fn read_guest(element: Element<'_, '_>) -> Result<Guest, MetadataError> {
     })
 }
 
+fn read_tenant(element: Element<'_, '_>) -> Result<Tenant, MetadataError> {
+    Ok(Tenant {
+        node: need(element, "node")?,
+        pool: Pool { name: need(element, "pool")?, path: need(element, "pool-path")? },
+        volumes: children(element, "volume").map(|v| need(v, "name")).collect::<Result<_, _>>()?,
+    })
+}
+
 /// Reads a network's record; the network's own name and identifier come from libvirt.
 pub fn read_network(
     element: Element<'_, '_>,
@@ -323,6 +405,7 @@ pub fn read_network(
         |start: Option<_>, end: Option<_>| start.zip(end).map(|(start, end)| Dhcp { start, end });
     let network = Network {
         name: name.into(),
+        bridge: maybe(element, "bridge")?.unwrap_or_else(|| name.into()),
         uuid,
         forward: match need::<String>(element, "forward")?.as_str() {
             "isolated" => Forward::Isolated,
@@ -360,6 +443,7 @@ pub fn read_network(
                 })
             })
             .collect::<Result<_, MetadataError>>()?,
+        tenants: children(element, "tenant").map(read_tenant).collect::<Result<_, _>>()?,
     };
     Ok(NetworkRecord {
         environment: need(element, "environment")?,

@@ -1,8 +1,8 @@
 //! A network: <https://libvirt.org/formatnetwork.html>.
 
-use maquette_core::blueprint::{Network, Reservation};
+use maquette_core::blueprint::{Host, Network};
 use maquette_core::names::EnvName;
-use maquette_core::topology::Allocation;
+use maquette_core::topology::{Allocation, Srv};
 
 use super::Writer;
 use super::metadata::{self, NetworkRecord};
@@ -24,7 +24,7 @@ pub fn network(network: &Network, environment: &EnvName, allocation: Allocation)
         if let Some(mode) = network.forward.mode() {
             w.empty("forward", &[("mode", mode)]);
         }
-        w.empty("bridge", &[("name", &network.name), ("stp", "off"), ("delay", "0")]);
+        w.empty("bridge", &[("name", &network.bridge), ("stp", "off"), ("delay", "0")]);
         if let Some(mtu) = network.mtu {
             w.empty("mtu", &[("size", &mtu.to_string())]);
         }
@@ -42,16 +42,23 @@ fn dns(w: &mut Writer, network: &Network) {
     if network.srvs.is_empty() {
         return;
     }
-    w.element("dns", &[], |w| {
-        for srv in &network.srvs {
-            let port = srv.port.map(|p| p.to_string());
-            let mut attributes = vec![("service", srv.name.as_str()), ("protocol", &srv.protocol)];
-            attributes.extend(srv.domain.as_deref().map(|d| ("domain", d)));
-            attributes.extend(srv.target.as_deref().map(|t| ("target", t)));
-            attributes.extend(port.as_deref().map(|p| ("port", p)));
-            w.empty("srv", &attributes);
-        }
-    });
+    w.element("dns", &[], |w| network.srvs.iter().for_each(|srv| write_srv(w, srv)));
+}
+
+fn write_srv(w: &mut Writer, srv: &Srv) {
+    let port = srv.port.map(|p| p.to_string());
+    let mut attributes = vec![("service", srv.name.as_str()), ("protocol", &srv.protocol)];
+    attributes.extend(srv.domain.as_deref().map(|d| ("domain", d)));
+    attributes.extend(srv.target.as_deref().map(|t| ("target", t)));
+    attributes.extend(port.as_deref().map(|p| ("port", p)));
+    w.empty("srv", &attributes);
+}
+
+/// One DNS service record, for changing a network while it runs.
+pub fn srv(srv: &Srv) -> String {
+    let mut w = Writer::default();
+    write_srv(&mut w, srv);
+    w.finish()
 }
 
 fn ipv4(w: &mut Writer, network: &Network) {
@@ -66,7 +73,7 @@ fn ipv4(w: &mut Writer, network: &Network) {
         w.element("dhcp", &[], |w| {
             let (start, end) = (range.start.to_string(), range.end.to_string());
             w.empty("range", &[("start", &start), ("end", &end)]);
-            network.reservations.iter().for_each(|r| write_v4(w, r));
+            network.hosts().iter().filter(|h| h.ip.is_ipv4()).for_each(|h| write_host(w, h));
         });
     });
 }
@@ -84,37 +91,22 @@ fn ipv6(w: &mut Writer, network: &Network) {
         w.element("dhcp", &[], |w| {
             let (start, end) = (range.start.to_string(), range.end.to_string());
             w.empty("range", &[("start", &start), ("end", &end)]);
-            network.reservations.iter().for_each(|r| write_v6(w, r));
+            network.hosts().iter().filter(|h| h.ip.is_ipv6()).for_each(|h| write_host(w, h));
         });
     });
 }
 
-fn write_v4(w: &mut Writer, reservation: &Reservation) {
-    if let Some(ip) = reservation.ipv4 {
-        let (mac, ip) = (reservation.mac.to_string(), ip.to_string());
-        w.empty("host", &[("mac", &mac), ("name", &reservation.name), ("ip", &ip)]);
-    }
+fn write_host(w: &mut Writer, host: &Host) {
+    let ip = host.ip.to_string();
+    let mac = host.mac.map(|m| m.to_string());
+    let mut attributes: Vec<(&str, &str)> = mac.iter().map(|m| ("mac", m.as_str())).collect();
+    attributes.extend([("name", host.name.as_str()), ("ip", &ip)]);
+    w.empty("host", &attributes);
 }
 
-/// libvirt takes no MAC address here: DHCPv6 knows clients by other means.
-fn write_v6(w: &mut Writer, reservation: &Reservation) {
-    if let Some(ip) = reservation.ipv6 {
-        w.empty("host", &[("name", &reservation.name), ("ip", &ip.to_string())]);
-    }
-}
-
-/// One IPv4 reservation, for changing a network while it runs.
-pub fn reservation_v4(reservation: &Reservation) -> Option<String> {
-    one(reservation, write_v4)
-}
-
-/// One IPv6 reservation.
-pub fn reservation_v6(reservation: &Reservation) -> Option<String> {
-    one(reservation, write_v6)
-}
-
-fn one(reservation: &Reservation, write: fn(&mut Writer, &Reservation)) -> Option<String> {
+/// One reservation, for changing a network while it runs.
+pub fn host(host: &Host) -> String {
     let mut w = Writer::default();
-    write(&mut w, reservation);
-    Some(w.finish()).filter(|xml| !xml.is_empty())
+    write_host(&mut w, host);
+    w.finish()
 }

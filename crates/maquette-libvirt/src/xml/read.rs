@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use maquette_core::units::MacAddr;
+use maquette_core::blueprint::Host;
+use maquette_core::names::EnvName;
+use maquette_core::observed::{DiskDevice, Hardware, Nic, Wiring};
 use roxmltree::{Document, Node as Element};
 use thiserror::Error;
 use uuid::Uuid;
@@ -16,38 +18,57 @@ pub enum ReadError {
     /// It is not XML.
     #[error("libvirt's XML cannot be parsed")]
     Xml(#[from] roxmltree::Error),
-    /// Our metadata in it cannot be read.
-    #[error(transparent)]
-    Metadata(#[from] MetadataError),
     /// Something that libvirt always writes is missing.
     #[error("libvirt's XML has no usable `{0}`")]
     Missing(&'static str),
 }
 
+/// Our record on an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record<R> {
+    /// It is not ours.
+    None,
+    /// It is ours.
+    Good(R),
+    /// It says that it belongs to an environment, and the rest cannot be used.
+    Bad(Option<EnvName>, MetadataError),
+}
+
+impl<R> Record<R> {
+    fn read(
+        element: Option<Element<'_, '_>>,
+        read: impl Fn(Element<'_, '_>) -> Result<R, MetadataError>,
+    ) -> Self {
+        match element.map(|e| (e, read(e))) {
+            None => Self::None,
+            Some((_, Ok(record))) => Self::Good(record),
+            Some((element, Err(error))) => Self::Bad(metadata::environment(element), error),
+        }
+    }
+}
+
 /// A domain, as far as it matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainXml {
-    /// Our record; none on a domain that is not ours.
-    pub record: Option<NodeRecord>,
+    /// Our record.
+    pub record: Record<NodeRecord>,
+    /// Base images that our record names, even one that cannot be used.
+    pub images: Vec<String>,
     /// Whether it carries the mark of a first boot that was seen to end.
     pub ready: bool,
-    /// Memory in MiB.
-    pub memory_mib: u64,
-    /// vCPUs.
-    pub vcpus: u32,
-    /// MAC addresses.
-    pub macs: Vec<MacAddr>,
+    /// What it is made of.
+    pub hardware: Hardware,
+    /// Its taps on the host, each with its network; only a running one has any.
+    pub taps: Vec<(String, String)>,
 }
 
 /// A network, as far as it matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkXml {
-    /// Our record; none on a network that is not ours.
-    pub record: Option<NetworkRecord>,
-    /// Its bridge.
-    pub bridge: Option<String>,
-    /// Its subnets.
-    pub subnets: Vec<IpNet>,
+    /// Our record.
+    pub record: Record<NetworkRecord>,
+    /// What it is made of.
+    pub wiring: Wiring,
 }
 
 fn child<'a, 'i>(element: Element<'a, 'i>, name: &str) -> Option<Element<'a, 'i>> {
@@ -75,13 +96,35 @@ pub fn domain(xml: &str) -> Result<DomainXml, ReadError> {
     let document = Document::parse(xml)?;
     let root = document.root_element();
     let (name, uuid) = identity(root)?;
-    let record = ours(root, "node").map(|e| metadata::read_node(e, &name, uuid)).transpose()?;
+    let record = Record::read(ours(root, "node"), |e| metadata::read_node(e, &name, uuid));
+    let images = ours(root, "node").into_iter().flat_map(|e| e.descendants());
+    let images = images.filter_map(|e| e.attribute("image-volume")).map(String::from).collect();
     let ready = child(root, "metadata")
         .is_some_and(|m| m.children().any(|c| c.has_tag_name((STATE_NAMESPACE, "ready"))));
-    let memory = child(root, "memory").ok_or(ReadError::Missing("memory"))?;
+    let maximum_mib = memory(child(root, "memory").ok_or(ReadError::Missing("memory"))?)?;
+    let memory_mib = child(root, "currentMemory").map_or(Ok(maximum_mib), memory)?;
+    let vcpus = text(root, "vcpu")?.parse().map_err(|_| ReadError::Missing("vcpu"))?;
+    let devices = || child(root, "devices").into_iter().flat_map(|d| d.children());
+    let mut disks: Vec<DiskDevice> =
+        devices().filter(|c| c.has_tag_name("disk")).filter_map(disk).collect();
+    disks.sort_by(|a, b| a.device.cmp(&b.device));
+    let interfaces = || devices().filter(|c| c.has_tag_name("interface"));
+    let nics = interfaces().filter_map(nic).collect();
+    let taps = interfaces()
+        .filter_map(|i| {
+            let tap = child(i, "target")?.attribute("dev")?;
+            Some((tap.to_string(), child(i, "source")?.attribute("network")?.to_string()))
+        })
+        .collect();
+    let hardware = Hardware { maximum_mib, memory_mib, vcpus, disks, nics };
+    Ok(DomainXml { record, images, ready, hardware, taps })
+}
+
+/// An amount of memory, in MiB.
+fn memory(element: Element<'_, '_>) -> Result<u64, ReadError> {
     let amount: u64 =
-        memory.text().and_then(|t| t.trim().parse().ok()).ok_or(ReadError::Missing("memory"))?;
-    let unit = match memory.attribute("unit") {
+        element.text().and_then(|t| t.trim().parse().ok()).ok_or(ReadError::Missing("memory"))?;
+    let unit = match element.attribute("unit") {
         Some("b" | "bytes") => 1,
         Some("KB") => 1000,
         Some("MB") => 1_000_000,
@@ -90,14 +133,35 @@ pub fn domain(xml: &str) -> Result<DomainXml, ReadError> {
         Some("G" | "GiB") => 1 << 30,
         _ => 1024,
     };
-    let vcpus = text(root, "vcpu")?.parse().map_err(|_| ReadError::Missing("vcpu"))?;
-    let macs = child(root, "devices")
-        .into_iter()
-        .flat_map(|d| d.children())
-        .filter(|c| c.has_tag_name("interface"))
-        .filter_map(|i| child(i, "mac")?.attribute("address")?.parse().ok())
-        .collect();
-    Ok(DomainXml { record, ready, memory_mib: (amount * unit) >> 20, vcpus, macs })
+    Ok((amount * unit) >> 20)
+}
+
+/// A hard disk; drives for removable media are the user's own business.
+fn disk(element: Element<'_, '_>) -> Option<DiskDevice> {
+    if element.attribute("device").is_some_and(|kind| kind != "disk") {
+        return None;
+    }
+    let source = child(element, "source");
+    let place = |key| source.and_then(|s| s.attribute(key));
+    let file = place("file").or(place("dev")).or(place("volume")).or(place("name"));
+    let target = child(element, "target")?;
+    let cache = child(element, "driver").and_then(|d| d.attribute("cache"));
+    Some(DiskDevice {
+        file: file.unwrap_or_default().into(),
+        device: target.attribute("dev")?.into(),
+        bus: target.attribute("bus").unwrap_or_default().into(),
+        cache: cache.unwrap_or_default().into(),
+    })
+}
+
+fn nic(element: Element<'_, '_>) -> Option<Nic> {
+    let network = child(element, "source").and_then(|s| s.attribute("network"));
+    let model = child(element, "model").and_then(|m| m.attribute("type"));
+    Some(Nic {
+        mac: child(element, "mac")?.attribute("address")?.parse().ok()?,
+        network: network.unwrap_or_default().into(),
+        model: model.unwrap_or_default().into(),
+    })
 }
 
 /// Reads a network's XML.
@@ -105,11 +169,34 @@ pub fn network(xml: &str) -> Result<NetworkXml, ReadError> {
     let document = Document::parse(xml)?;
     let root = document.root_element();
     let (name, uuid) = identity(root)?;
-    let record =
-        ours(root, "network").map(|e| metadata::read_network(e, &name, uuid)).transpose()?;
-    let bridge = child(root, "bridge").and_then(|b| b.attribute("name")).map(str::to_string);
-    let subnets = root.children().filter(|c| c.has_tag_name("ip")).filter_map(subnet).collect();
-    Ok(NetworkXml { record, bridge, subnets })
+    let record = Record::read(ours(root, "network"), |e| metadata::read_network(e, &name, uuid));
+    let bridge = child(root, "bridge").and_then(|b| b.attribute("name")).unwrap_or_default();
+    let forward = child(root, "forward").map(|f| f.attribute("mode").unwrap_or("nat").to_string());
+    let ips = || root.children().filter(|c| c.has_tag_name("ip"));
+    let served = || ips().filter_map(|ip| child(ip, "dhcp")).flat_map(|d| d.children());
+    let mtu = child(root, "mtu").and_then(|m| m.attribute("size")?.parse().ok());
+    let wiring = Wiring {
+        bridge: bridge.into(),
+        forward,
+        addresses: ips().filter_map(subnet).collect(),
+        ranges: served().filter(|c| c.has_tag_name("range")).filter_map(range).collect(),
+        hosts: served().filter(|c| c.has_tag_name("host")).filter_map(host).collect(),
+        mtu,
+    };
+    Ok(NetworkXml { record, wiring })
+}
+
+fn range(element: Element<'_, '_>) -> Option<(IpAddr, IpAddr)> {
+    let address = |key| element.attribute(key)?.parse().ok();
+    Some((address("start")?, address("end")?))
+}
+
+fn host(element: Element<'_, '_>) -> Option<Host> {
+    Some(Host {
+        name: element.attribute("name").unwrap_or_default().into(),
+        mac: element.attribute("mac").and_then(|m| m.parse().ok()),
+        ip: element.attribute("ip")?.parse().ok()?,
+    })
 }
 
 fn subnet(ip: Element<'_, '_>) -> Option<IpNet> {

@@ -1,21 +1,25 @@
 //! Carrying a plan out, for every verb that does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use maquette_core::plan::Plan;
+use maquette_core::names::EnvName;
+use maquette_core::plan::{Action, Plan, Step};
 use maquette_core::topology::VirtType;
-use maquette_engine::executor;
 use maquette_engine::host::facts::Facts;
+use maquette_engine::host::lock::Lock;
 use maquette_engine::image::Transfer;
+use maquette_engine::{Event, StepError, executor};
 use maquette_libvirt::{Access, Client, Guests, Libvirt};
 
+use crate::cli::Locking;
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::report::{self, Reporter};
 use crate::workspace::Workspace;
-use crate::{outputs, pipeline, print, workspace};
+use crate::{locking, outputs, pipeline, print, workspace};
 
 /// What all runs of one command share.
 pub struct Runner<'a> {
@@ -24,6 +28,9 @@ pub struct Runner<'a> {
     cancelled: Arc<AtomicBool>,
     guests: Guests,
     transfer: Transfer,
+    lock: Option<Lock>,
+    /// Held until all networks of a plan are defined.
+    shared: Option<Lock>,
 }
 
 impl<'a> Runner<'a> {
@@ -54,7 +61,24 @@ impl<'a> Runner<'a> {
             force: false,
             authorities: None,
         };
-        Ok(Self { connection, reporter: report::choose(json), cancelled, guests, transfer })
+        let reporter = report::choose(json);
+        let (lock, shared) = (None, None);
+        Ok(Self { connection, reporter, cancelled, guests, transfer, lock, shared })
+    }
+
+    /// Keeps everybody else from changing the environment until the command ends.
+    pub fn lock(&mut self, environment: &EnvName, verb: &str, how: Locking) -> Result<(), Failure> {
+        let cancelled = &self.cancelled;
+        self.lock = Some(locking::environment(self.connection, environment, verb, how, cancelled)?);
+        Ok(())
+    }
+
+    /// Keeps everybody else from changing what environments share, until the next plan has defined its
+    /// networks. Says whether somebody else did so meanwhile.
+    pub fn lock_hypervisor(&mut self, verb: &str) -> Result<bool, Failure> {
+        let (lock, waited) = locking::hypervisor(self.connection, verb, &self.cancelled)?;
+        self.shared = Some(lock);
+        Ok(waited)
     }
 
     /// Says how images are fetched.
@@ -84,10 +108,28 @@ impl<'a> Runner<'a> {
             backend = backend.with_client(client);
         }
         let reporter = &mut self.reporter;
-        let summary =
-            executor::run(&plan.steps, &backend, &self.cancelled, &mut |e| reporter.event(&e));
+        let defines = |s: &&Step| matches!(s.action, Action::DefineNetwork { .. });
+        let mut defining: BTreeSet<usize> =
+            plan.steps.iter().filter(defines).map(|s| s.id).collect();
+        // A preparation defines none, and is itself what is shared.
+        let mut shared = self.shared.take_if(|_| !defining.is_empty());
+        let summary = executor::run(&plan.steps, &backend, &self.cancelled, &mut |e| {
+            if let Event::StepFinished { id, .. } = &e
+                && defining.remove(id)
+                && defining.is_empty()
+            {
+                shared = None;
+            }
+            reporter.event(&e);
+        });
         if summary.is_success() {
             return Ok(backend.into_client());
+        }
+        if self.lock.as_mut().is_some_and(Lock::is_lost) {
+            let error = StepError::new("another run has taken the environment over");
+            return Err(Failure::Failed(
+                error.hint("what was done stays; that run goes on with it"),
+            ));
         }
         if summary.failed == 0 && self.cancelled.load(Ordering::Relaxed) {
             return Err(Failure::Interrupted);

@@ -14,7 +14,7 @@ use maquette_engine::keys::EnvironmentKey;
 
 use super::run::Runner;
 use super::status;
-use crate::cli::Up;
+use crate::cli::{Locking, Up};
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::load::{self, Loaded};
@@ -35,6 +35,8 @@ pub struct How {
     pub consent: &'static str,
     /// What is done at all.
     pub stages: Stages,
+    /// What to do if somebody else is changing the environment.
+    pub locking: Locking,
 }
 
 const CONSENT: &str = "say `--yes` if that is what you want";
@@ -49,7 +51,14 @@ pub fn run(args: &Up) -> Result<u8, Failure> {
     let hooks = playbooks::Hooks::read(&loaded.request.extra, &vars, &[])?;
     let stages = Stages::all().without(hooks.replaced());
     let limit = Duration::from_secs(args.timeout);
-    let how = How { json: args.json, yes: args.yes, limit, consent: CONSENT, stages };
+    let how = How {
+        json: args.json,
+        yes: args.yes,
+        limit,
+        consent: CONSENT,
+        stages,
+        locking: args.locking,
+    };
     let connection = connection::open(&loaded.host)?;
     build(&loaded, &wishes, &connection, &hooks, &how)?;
     Ok(0)
@@ -70,6 +79,7 @@ pub fn build(
     let mut runner = Runner::new(how.json, connection, workspace, how.limit)?;
     runner.images(loaded.request.settings.force_image_download, authorities);
 
+    runner.lock(environment, "up", how.locking)?;
     save(loaded, connection)?;
     if hooks.any() && !outputs::is_built(workspace) {
         outputs::write(workspace, &[], connection.remote.as_ref()).map_err(unwritten)?;
@@ -146,6 +156,10 @@ fn prepare(
     how: &How,
 ) -> Result<Hypervisor, Failure> {
     let mut hypervisor = pipeline::hypervisor(connection, environment, pool, wishes)?;
+    let fresh = hypervisor.seen.as_ref().is_none_or(|s| s.observed.networks.is_empty());
+    if (fresh || !hypervisor.preparation.is_empty()) && runner.lock_hypervisor("up")? {
+        hypervisor = pipeline::hypervisor(connection, environment, pool, wishes)?;
+    }
     if !how.stages.has(Stage::Prepare) || hypervisor.preparation.is_empty() {
         return Ok(hypervisor);
     }
@@ -208,19 +222,25 @@ fn confirm(plan: &Plan, how: &How) -> Result<(), Failure> {
     if losses.is_empty() || how.yes {
         return Ok(());
     }
-    let list = losses.join(", ");
+    let list = lost(&losses);
     if how.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(Failure::input(
-            Diagnostic::error(
-                "plan::unconfirmed",
-                format!("this would remove the disks of {list}"),
-            )
-            .help(how.consent),
+            Diagnostic::error("plan::unconfirmed", format!("this would remove {list}"))
+                .help(how.consent),
         ));
     }
-    if print::ask(&format!("This removes the disks of {list}. Continue?"))? {
+    if print::ask(&format!("This removes {list}. Continue?"))? {
         Ok(())
     } else {
         Err(Failure::Failed(StepError::new("nothing was done")))
     }
+}
+
+/// Nodes lose all of their disks; others lose one.
+fn lost(losses: &[String]) -> String {
+    let (volumes, nodes): (Vec<&str>, Vec<&str>) =
+        losses.iter().map(String::as_str).partition(|l| l.starts_with("volume "));
+    let nodes = (!nodes.is_empty()).then(|| format!("the disks of {}", nodes.join(", ")));
+    let volumes = (!volumes.is_empty()).then(|| volumes.join(", "));
+    nodes.into_iter().chain(volumes).collect::<Vec<_>>().join(" and ")
 }

@@ -51,8 +51,8 @@ impl Row {
             state,
             address: node.access.address.map_or("-".into(), |a| a.to_string()),
             user: if node.deploy_os { node.access.user.clone() } else { "-".into() },
-            vcpus: domain.vcpus,
-            memory_mib: domain.memory_mib,
+            vcpus: domain.defined.vcpus,
+            memory_mib: domain.defined.memory_mib,
             good,
         }
     }

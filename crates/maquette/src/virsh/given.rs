@@ -281,7 +281,10 @@ impl Given {
         if let Some(prefix) = self.one("prefix")
             && prefix.chars().count() > EnvName::LONGEST_PREFIX
         {
-            stop(vec![format!("--prefix `{prefix}` is longer than 4 characters")])?;
+            stop(vec![format!(
+                "--prefix `{prefix}` is longer than {} characters",
+                EnvName::LONGEST_PREFIX
+            )])?;
         }
         let mut wrong = Vec::new();
         for option in OPTIONS {

@@ -129,7 +129,7 @@ pub const OPTIONS: &[Opt] = options! {
     }
     "Topology" {
         "prefix" Value, None, Full,
-            "Prefix of all names, so that several environments share a hypervisor; at most 4 characters";
+            "Prefix of all names, so that several environments share a hypervisor";
         "net_subnet" Value, None, Full,
             "Third octet for `{{ net }}` in the network file";
         "data_subnet" Value, None, Full,
@@ -142,7 +142,7 @@ pub const OPTIONS: &[Opt] = options! {
             "Node types with counts: undercloud:1,controller:3";
         "topology-username" Value, Some("cloud-user"), Full,
             "User with passwordless sudo on every node";
-        "topology-extend" Bool, Some("no"), NO,
+        "topology-extend" Bool, Some("no"), Full,
             "Add the nodes to the environment that is there";
         "topology-timezone" Value, None, Full,
             "Time zone of hypervisor and nodes";
@@ -154,7 +154,7 @@ pub const OPTIONS: &[Opt] = options! {
             "Remove all domains and networks of the hypervisor";
         "kill" Bool, None, Full,
             "Remove this environment";
-        "remove-nodes" List, None, NONE,
+        "remove-nodes" List, None, Full,
             "Remove these nodes";
         "bootmode" Choice(&["bios", "uefi"]), Some("bios"), Full,
             "Firmware of nodes without an operating system";

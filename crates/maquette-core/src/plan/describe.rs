@@ -1,0 +1,40 @@
+//! Objects in a few words.
+
+use super::difference;
+use crate::blueprint::{Network, Node};
+use crate::units::{ByteSize, MIB};
+
+/// A node's size and address.
+pub(super) fn size(node: &Node) -> String {
+    let disks: Vec<String> =
+        node.disks.iter().map(|d| d.size.map_or("image".into(), |s| s.to_string())).collect();
+    let disks = if disks.is_empty() { "no disk".into() } else { disks.join(" + ") };
+    let memory = ByteSize(node.memory_mib * MIB);
+    let cpus = if node.vcpus == 1 { "1 vCPU".into() } else { format!("{} vCPUs", node.vcpus) };
+    let address = match (node.deploy_os, node.access.address) {
+        (true, Some(address)) => address.to_string(),
+        (false, _) => "boots from network".into(),
+        (true, None) => "no address".into(),
+    };
+    format!("{cpus}, {memory}, {disks}, {address}")
+}
+
+/// A network's addresses and mode.
+pub(super) fn network(network: &Network) -> String {
+    let mut parts = Vec::new();
+    if let Some(net) = network.ipv4 {
+        parts.push(net.trunc().to_string());
+    }
+    parts.push(difference::mode(network.forward).to_string());
+    if let Some(range) = network.dhcp4 {
+        let last = |a: std::net::Ipv4Addr| a.octets()[3];
+        parts.push(format!("dhcp .{}-.{}", last(range.start), last(range.end)));
+    }
+    if let Some(net) = network.ipv6 {
+        parts.push(net.trunc().to_string());
+    }
+    if let Some(mtu) = network.mtu {
+        parts.push(format!("mtu {mtu}"));
+    }
+    parts.join(", ")
+}

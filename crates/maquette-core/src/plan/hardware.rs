@@ -1,0 +1,198 @@
+//! What a domain is made of against what it should be made of.
+
+use std::collections::BTreeSet;
+
+use super::LiveChange;
+use crate::blueprint::{Disk, Node, Pool};
+use crate::observed::{DiskDevice, Domain, Hardware, Nic};
+
+/// What somebody changed in a domain, in words. `found` is its definition or what runs.
+pub fn drift(expected: &Hardware, found: &Hardware) -> Option<String> {
+    if found.maximum_mib != expected.maximum_mib || found.memory_mib != expected.memory_mib {
+        return Some(format!("memory was changed to {} MiB outside Maquette", found.memory_mib));
+    }
+    if found.vcpus != expected.vcpus {
+        return Some(format!("vCPUs were changed to {} outside Maquette", found.vcpus));
+    }
+    devices(expected, found)
+}
+
+/// The same for disks and interfaces.
+pub(super) fn devices(expected: &Hardware, found: &Hardware) -> Option<String> {
+    let file = |d: &DiskDevice| d.file.rsplit('/').next().unwrap_or_default().to_string();
+    for disk in &expected.disks {
+        match found.disks.iter().find(|d| d.file == disk.file) {
+            None => return Some(format!("disk {} was taken out outside Maquette", disk.device)),
+            Some(other) if other != disk => {
+                return Some(format!("disk {} was changed outside Maquette", disk.device));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(more) =
+        found.disks.iter().find(|d| !expected.disks.iter().any(|e| e.file == d.file))
+    {
+        return Some(format!("disk {} was put in outside Maquette", file(more)));
+    }
+    for nic in &expected.nics {
+        match found.nics.iter().find(|n| n.mac == nic.mac) {
+            None => return Some(format!("interface {} was taken out outside Maquette", nic.mac)),
+            Some(other) if other != nic => {
+                return Some(format!("interface {} was changed outside Maquette", nic.mac));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(more) = found.nics.iter().find(|n| !expected.nics.iter().any(|e| e.mac == n.mac)) {
+        return Some(format!("interface {} was put in outside Maquette", more.mac));
+    }
+    (found.nics != expected.nics || found.disks != expected.disks)
+        .then(|| "the order of its devices was changed outside Maquette".into())
+}
+
+/// How a running domain gets the hardware it shall have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Gap {
+    /// It has it.
+    None,
+    /// By changes that the guest lives through, and why.
+    Live(Vec<LiveChange>, String),
+    /// By a restart, and why.
+    Restart(String),
+}
+
+/// Looks for the least that has to be done to a running domain.
+pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) -> Gap {
+    let (old, wanted) = (&domain.recorded, Hardware::of(node, pool));
+    let expected = Hardware::of(old, &domain.pool);
+    if live.vcpus != wanted.vcpus {
+        return Gap::Restart(match old.vcpus == wanted.vcpus {
+            true => format!("vCPUs were changed to {} outside Maquette", live.vcpus),
+            false => format!("vCPUs: {} → {}", old.vcpus, wanted.vcpus),
+        });
+    }
+    let mut changes = Vec::new();
+    let mut reasons = Vec::new();
+    if old.memory_mib != wanted.memory_mib || live.maximum_mib < wanted.memory_mib {
+        let why = format!("memory: {} MiB → {} MiB", old.memory_mib, wanted.memory_mib);
+        // A guest without an operating system of ours may not know how to give memory back.
+        if live.maximum_mib < wanted.memory_mib || !node.deploy_os {
+            return Gap::Restart(why);
+        }
+        changes.push(LiveChange::Memory { mib: wanted.memory_mib });
+        reasons.push(why);
+    }
+    // What the user changed explains the difference; what he did not, somebody else did.
+    let by_hand = devices(&expected, live);
+    match disks(live, &wanted, node, pool) {
+        Err(why) => return Gap::Restart(by_hand.unwrap_or(why)),
+        Ok(found) => changes.extend(found),
+    }
+    match nics(live, &wanted, node) {
+        Err(why) => return Gap::Restart(by_hand.unwrap_or(why)),
+        Ok(found) => changes.extend(found),
+    }
+    for (disk, bytes) in grown(old, node) {
+        let change = LiveChange::ResizeDisk { device: disk.device.clone(), bytes };
+        changes.push(change);
+    }
+    if changes.is_empty() {
+        return Gap::None;
+    }
+    let plugged = changes.iter().filter(|c| !matches!(c, LiveChange::Memory { .. }));
+    match by_hand {
+        Some(why) => reasons.push(why),
+        None => reasons.extend(plugged.map(LiveChange::describe)),
+    }
+    Gap::Live(changes, reasons.join(", "))
+}
+
+/// Disks that shall be larger than they are recorded, in bytes.
+fn grown<'a>(old: &'a Node, new: &'a Node) -> impl Iterator<Item = (&'a Disk, u64)> {
+    new.disks.iter().filter_map(|disk| {
+        let before = old.disks.iter().find(|d| d.volume == disk.volume)?;
+        let size = disk.size?;
+        (before.size != Some(size)).then_some((disk, size.0))
+    })
+}
+
+/// Whether something can be plugged into a machine type while it runs. Each port of a PCI Express
+/// machine takes one device, and libvirt makes no more of them than are used.
+fn pluggable(machine: &str) -> bool {
+    !machine.contains("q35")
+}
+
+/// Whether a bus takes disks while the guest runs.
+fn hot_bus(bus: &str, live: &Hardware) -> bool {
+    match bus {
+        "virtio" => true,
+        // Its controller is there only if a disk was on it from the start.
+        "scsi" => live.disks.iter().any(|d| d.bus == "scsi"),
+        _ => false,
+    }
+}
+
+fn disks(
+    live: &Hardware,
+    wanted: &Hardware,
+    node: &Node,
+    pool: &Pool,
+) -> Result<Vec<LiveChange>, String> {
+    let mut changes = Vec::new();
+    for disk in &live.disks {
+        match wanted.disks.iter().find(|d| d.file == disk.file) {
+            Some(other) if other == disk => {}
+            Some(_) => return Err(format!("disk {} is attached differently", disk.device)),
+            // Only an operating system lets go of a device.
+            None if node.deploy_os && hot_bus(&disk.bus, live) && pluggable(&node.machine) => {
+                let (file, device) = (disk.file.clone(), disk.device.clone());
+                changes.push(LiveChange::DetachDisk { file, device });
+            }
+            None => return Err(format!("disk {} goes", disk.device)),
+        }
+    }
+    let there: BTreeSet<&str> = live.disks.iter().map(|d| d.file.as_str()).collect();
+    for disk in wanted.disks.iter().filter(|d| !there.contains(d.file.as_str())) {
+        let own = node.disks.iter().find(|d| d.device == disk.device);
+        let hot = hot_bus(&disk.bus, live) && pluggable(&node.machine);
+        match own.filter(|_| hot) {
+            Some(own) => changes
+                .push(LiveChange::AttachDisk { disk: Box::new(own.clone()), pool: pool.clone() }),
+            None => return Err(format!("disk {} comes", disk.device)),
+        }
+    }
+    Ok(changes)
+}
+
+fn nics(live: &Hardware, wanted: &Hardware, node: &Node) -> Result<Vec<LiveChange>, String> {
+    let mut changes = Vec::new();
+    let mut result: Vec<&Nic> = Vec::new();
+    let hot = pluggable(&node.machine);
+    for nic in &live.nics {
+        match wanted.nics.iter().find(|n| n.mac == nic.mac) {
+            Some(other) if other == nic => result.push(nic),
+            Some(_) => return Err(format!("interface {} is attached differently", nic.mac)),
+            None if node.deploy_os && hot => {
+                changes.push(LiveChange::DetachInterface { mac: nic.mac });
+            }
+            None => return Err(format!("interface {} goes", nic.mac)),
+        }
+    }
+    for nic in &wanted.nics {
+        if result.iter().any(|n| n.mac == nic.mac) {
+            continue;
+        }
+        let own = node.interfaces.iter().find(|i| i.mac == nic.mac);
+        match own.filter(|_| hot) {
+            Some(own) => changes.push(LiveChange::AttachInterface { interface: own.clone() }),
+            None => return Err(format!("interface {} comes", nic.mac)),
+        }
+        result.push(nic);
+    }
+    // What is plugged in comes last; a guest counts its interfaces.
+    let order = |list: &[&Nic]| list.iter().map(|n| n.mac).collect::<Vec<_>>();
+    if order(&result) != wanted.nics.iter().map(|n| n.mac).collect::<Vec<_>>() {
+        return Err("the order of its interfaces changes".into());
+    }
+    Ok(changes)
+}

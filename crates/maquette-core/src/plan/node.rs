@@ -1,0 +1,255 @@
+//! Steps of one node.
+
+use std::collections::BTreeSet;
+
+use super::diff::{Fate, Planner};
+use super::{Action, LiveChange, Op, Readiness, describe};
+use crate::blueprint::{Disk, Node, Pool};
+use crate::guest::seed_files;
+
+const UNWANTED: &str = "the topology does not ask for it any more";
+
+impl Planner<'_> {
+    /// What is done about a node.
+    pub(super) fn node(&mut self, node: &Node, fate: &Fate) {
+        let (op, reason) = match fate {
+            Fate::Create if self.orphans.contains_key(&node.name) => {
+                (Op::Create, "it was undefined outside Maquette; its disks are kept".into())
+            }
+            Fate::Create => (Op::Create, "it does not exist".into()),
+            Fate::Replace(why) => (Op::Replace, why.clone()),
+            Fate::Restart(why) => (Op::Update, format!("{why} (restarts)")),
+            Fate::Live(_, why) => (Op::Update, format!("{why} (while it runs)")),
+            Fate::Record(why) => (Op::Update, why.clone()),
+            Fate::Keep => return self.keep(node),
+        };
+        self.change(op, "domain", &node.name, describe::size(node), &reason);
+        match fate {
+            Fate::Create => self.build(node, [], &reason),
+            Fate::Replace(why) => {
+                let gone = self.stopped.get(&node.name).copied();
+                self.build(node, gone, why);
+            }
+            Fate::Restart(why) => self.rebuild(node, why),
+            Fate::Live(changes, why) => self.live(node, changes, why),
+            Fate::Record(why) => {
+                self.builder.add(self.define(node), [], why.clone());
+                self.go_on(node, why);
+            }
+            Fate::Keep => {}
+        }
+    }
+
+    /// Where a node's volumes are: those of one that exists stay where they are.
+    pub(super) fn pool(&self, node: &str) -> Pool {
+        let existing = self.observed.domains.get(node).map(|d| &d.pool);
+        let existing = existing.or(self.orphans.get(node).map(|o| &o.pool));
+        existing.unwrap_or(&self.blueprint.pool).clone()
+    }
+
+    fn define(&self, node: &Node) -> Action {
+        Action::DefineDomain {
+            node: Box::new(node.clone()),
+            environment: self.blueprint.environment.clone(),
+            pool: self.pool(&node.name),
+        }
+    }
+
+    /// A node from nothing: definition, volumes, start.
+    fn build(&mut self, node: &Node, after: impl IntoIterator<Item = usize>, reason: &str) {
+        let mut after: Vec<usize> = after.into_iter().collect();
+        if self.blueprint.extend {
+            // Should this be interrupted, its networks tell which nodes belong to it.
+            after.extend(self.started.values());
+        }
+        let defined = self.builder.add(self.define(node), after, reason);
+        let volumes: Vec<usize> =
+            node.disks.iter().map(|d| self.volume(node, d, defined, reason)).collect();
+        let seed = node.guest.as_ref().map(|_| self.seed(node, defined, reason));
+        let before: Vec<usize> = std::iter::once(defined).chain(volumes).chain(seed).collect();
+        self.start(node, before, reason);
+    }
+
+    fn volume(&mut self, node: &Node, disk: &Disk, defined: usize, reason: &str) -> usize {
+        let fetched = disk.backing.as_ref().and_then(|i| self.fetched.get(&i.volume)).copied();
+        let create =
+            Action::CreateVolume { disk: Box::new(disk.clone()), pool: self.pool(&node.name) };
+        self.builder.add(create, std::iter::once(defined).chain(fetched), reason)
+    }
+
+    fn seed(&mut self, node: &Node, defined: usize, reason: &str) -> usize {
+        let (volume, files) = match &node.guest {
+            Some(guest) => (guest.seed.clone(), seed_files(node, guest, &(self.keys)(node))),
+            None => (String::new(), Vec::new()),
+        };
+        let create = Action::CreateSeed { volume, pool: self.pool(&node.name), files };
+        self.builder.add(create, [defined], reason)
+    }
+
+    /// Everything of a node that is not in its pool.
+    fn missing(&mut self, node: &Node, defined: usize, reason: &str) -> Vec<usize> {
+        let pool = self.pool(&node.name);
+        let missing = self.observed.missing_volumes(node, &pool);
+        let mut made = Vec::new();
+        for disk in node.disks.iter().filter(|d| missing.contains(&d.volume.as_str())) {
+            made.push(self.volume(node, disk, defined, reason));
+        }
+        if node.guest.as_ref().is_some_and(|g| missing.contains(&g.seed.as_str())) {
+            made.push(self.seed(node, defined, reason));
+        }
+        made
+    }
+
+    fn start(&mut self, node: &Node, mut after: Vec<usize>, reason: &str) {
+        after.extend(node.interfaces.iter().filter_map(|i| self.started.get(&i.network)));
+        let start = Action::StartDomain { name: node.name.clone(), ready: readiness(node) };
+        self.builder.add(start, after, reason);
+    }
+
+    /// Deletes volumes that a node does not want any more, as long as its record still names them.
+    fn discard(&mut self, node: &Node, after: &[usize]) -> Vec<usize> {
+        let Some(domain) = self.observed.domains.get(&node.name) else { return Vec::new() };
+        let kept: BTreeSet<&str> = node.volumes().collect();
+        let pool = &domain.pool;
+        let dropped = domain.recorded.volumes().filter(|v| !kept.contains(v));
+        let dropped: Vec<String> = dropped.map(String::from).collect();
+        let mut gone = Vec::new();
+        for volume in dropped {
+            if !self.observed.has_volume(pool, &volume) {
+                continue;
+            }
+            self.change(Op::Delete, "volume", &volume, String::new(), UNWANTED);
+            let delete = Action::DeleteVolume { volume, pool: pool.clone() };
+            gone.push(self.builder.add(delete, after.iter().copied(), UNWANTED));
+        }
+        gone
+    }
+
+    /// A node that keeps its disks: new definition, larger or further volumes, start.
+    fn rebuild(&mut self, node: &Node, reason: &str) {
+        let stopped: Vec<usize> = self.stopped.get(&node.name).copied().into_iter().collect();
+        let mut before = self.discard(node, &stopped);
+        before.extend(stopped);
+        for (volume, bytes) in self.grown(node) {
+            let resize = Action::ResizeVolume { volume, pool: self.pool(&node.name), bytes };
+            before.push(self.builder.add(resize, before.clone(), reason));
+        }
+        if let Some(domain) = self.observed.domains.get(&node.name).filter(|d| d.active) {
+            // As long as the guest runs, it still has what nobody else can find any more.
+            for volume in self.observed.missing_volumes(node, &domain.pool) {
+                let why = "it was deleted outside Maquette, and a new one is made";
+                if domain.recorded.volumes().any(|v| v == volume) {
+                    self.change(Op::Replace, "volume", volume, String::new(), why);
+                }
+            }
+        }
+        let defined = self.builder.add(self.define(node), before, reason);
+        let mut ready = vec![defined];
+        ready.extend(self.missing(node, defined, reason));
+        self.start(node, ready, reason);
+    }
+
+    /// Volumes that are there and shall be larger, with their new sizes in bytes.
+    fn grown(&self, node: &Node) -> Vec<(String, u64)> {
+        let Some(domain) = self.observed.domains.get(&node.name) else { return Vec::new() };
+        let old = |disk: &Disk| {
+            domain.recorded.disks.iter().find(|d| d.volume == disk.volume).and_then(|d| d.size)
+        };
+        let there = |disk: &&Disk| self.observed.has_volume(&domain.pool, &disk.volume);
+        let disks = node.disks.iter().filter(there);
+        let larger = disks.filter_map(|d| {
+            let size = d.size.filter(|size| Some(*size) != old(d))?;
+            Some((d.volume.clone(), size.0))
+        });
+        larger.collect()
+    }
+
+    /// A node that changes while it runs. What goes is gone before the definition forgets it; what
+    /// comes is made after the definition names it.
+    fn live(&mut self, node: &Node, changes: &[LiveChange], reason: &str) {
+        let comes = |c: &LiveChange| {
+            matches!(c, LiveChange::AttachDisk { .. } | LiveChange::AttachInterface { .. })
+        };
+        let action = |change: &LiveChange| Action::ChangeDomain {
+            name: node.name.clone(),
+            change: change.clone(),
+        };
+        let mut before = Vec::new();
+        for change in changes.iter().filter(|c| !comes(c)) {
+            before.push(self.builder.add(action(change), [], reason));
+        }
+        before.extend(self.discard(node, &before));
+        let defined = self.builder.add(self.define(node), before, reason);
+        let mut made = vec![defined];
+        made.extend(self.missing(node, defined, reason));
+        // One after the other: a guest counts what is plugged in.
+        let mut last = None;
+        for change in changes.iter().filter(|c| comes(c)) {
+            let mut after: Vec<usize> = made.iter().copied().chain(last).collect();
+            if let LiveChange::AttachInterface { interface } = change {
+                after.extend(self.started.get(&interface.network));
+            }
+            last = Some(self.builder.add(action(change), after, reason));
+        }
+        self.go_on(node, reason);
+    }
+
+    /// Resumes a node that is paused, and waits for one whose first boot was not seen to end.
+    fn go_on(&mut self, node: &Node, reason: &str) {
+        let Some(domain) = self.observed.domains.get(&node.name).filter(|d| d.active) else {
+            return;
+        };
+        let (paused, booting) = (domain.paused, !domain.ready);
+        let resumed = paused.then(|| {
+            let resume = Action::ResumeDomain { name: node.name.clone() };
+            self.builder.add(resume, [], reason)
+        });
+        if booting && let Some(ready) = readiness(node) {
+            let wait = Action::AwaitDomain { name: node.name.clone(), ready };
+            self.builder.add(wait, resumed, reason);
+        }
+    }
+
+    /// A node as it is wanted: only what an interrupted run or a user left undone.
+    fn keep(&mut self, node: &Node) {
+        let Some(domain) = self.observed.domains.get(&node.name) else { return };
+        let size = describe::size(node);
+        if !domain.active {
+            let missing = self.observed.missing_volumes(node, &domain.pool);
+            let reason = match missing.is_empty() {
+                true => "it is not running".to_string(),
+                false => format!("it is not finished: {} missing", missing.join(", ")),
+            };
+            self.change(Op::Update, "domain", &node.name, size, &reason);
+            let mut before = Vec::new();
+            if !missing.is_empty() {
+                // Defining it again costs nothing and gives the volumes something to wait for.
+                let defined = self.builder.add(self.define(node), [], &reason);
+                before.push(defined);
+                before.extend(self.missing(node, defined, &reason));
+            }
+            self.start(node, before, &reason);
+            return;
+        }
+        let reason = match (domain.paused, domain.ready || readiness(node).is_none()) {
+            (true, _) => "it is paused",
+            (false, false) => "its first boot was not seen to end",
+            (false, true) => {
+                self.change(Op::Keep, "domain", &node.name, size, "");
+                return;
+            }
+        };
+        self.change(Op::Update, "domain", &node.name, size, reason);
+        self.go_on(node, reason);
+    }
+}
+
+/// How to know that a node is up; appliances and empty nodes cannot tell.
+pub(super) fn readiness(node: &Node) -> Option<Readiness> {
+    let guest = node.guest.as_ref()?;
+    Some(Readiness {
+        address: node.access.address?,
+        user: node.access.user.clone(),
+        host_key: guest.host_key.clone(),
+    })
+}

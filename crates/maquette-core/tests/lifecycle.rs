@@ -1,0 +1,421 @@
+//! Changing, growing, shrinking and mending an environment, on a model of a hypervisor.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{Input, apply, blueprint_of, expand, input, node_volumes, plan_of, topology};
+use maquette_core::blueprint;
+use maquette_core::diagnostic::Diagnostics;
+use maquette_core::names::EnvName;
+use maquette_core::observed::Observed;
+use maquette_core::plan::{self, Op, Plan};
+use proptest::prelude::*;
+
+const SMALL: [&str; 2] =
+    ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
+
+fn asked(nodes: &[(&str, u32)], more: &[&str]) -> Input {
+    let extra: Vec<&str> = SMALL.iter().chain(more).copied().collect();
+    input(nodes, "3_nets", &extra)
+}
+
+fn built(nodes: &[(&str, u32)], more: &[&str]) -> Observed {
+    let mut seen = Observed::default();
+    up(&mut seen, &asked(nodes, more));
+    seen
+}
+
+/// Plans and applies; the plan after it must be empty.
+fn up(seen: &mut Observed, wanted: &Input) -> Plan {
+    let plan = plan_of(wanted, seen);
+    apply(seen, &plan.steps);
+    let rest = plan_of(wanted, seen);
+    assert!(rest.is_empty(), "{}", changes(&rest));
+    plan
+}
+
+fn extended(nodes: &[(&str, u32)], more: &[&str]) -> Input {
+    let mut wanted = asked(nodes, more);
+    wanted.request.settings.extend = true;
+    wanted
+}
+
+fn changes(plan: &Plan) -> String {
+    let done = plan.changes.iter().filter(|c| c.op != Op::Keep);
+    done.map(|c| format!("{} {} {}: {}", c.op.as_str(), c.kind, c.name, c.reason))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn titles(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(|s| s.action.title()).collect()
+}
+
+fn remove(seen: &mut Observed, names: &[&str]) -> Plan {
+    let names: BTreeSet<String> = names.iter().map(|n| (*n).to_string()).collect();
+    let plan = plan::remove_nodes(seen, &EnvName::default(), &names);
+    apply(seen, &plan.steps);
+    let again = plan::remove_nodes(seen, &EnvName::default(), &names);
+    assert!(again.is_empty(), "{}", changes(&again));
+    plan
+}
+
+fn names(seen: &Observed) -> Vec<&str> {
+    seen.domains.keys().map(String::as_str).collect()
+}
+
+const TWO_DISKS: &str = "override.controller.disks.disk2.size=5G";
+
+#[test]
+fn less_memory_and_more_room_come_while_it_runs() {
+    let mut seen = built(&[("controller", 1)], &[]);
+    let more = ["override.controller.memory=4096", "override.controller.disks.disk1.size=20G"];
+    let plan = up(&mut seen, &asked(&[("controller", 1)], &more));
+    assert!(plan.losses().is_empty());
+    assert_eq!(
+        changes(&plan),
+        "update domain controller-0: memory: 32768 MiB → 4096 MiB, vda 20 GiB (while it runs)"
+    );
+    assert_eq!(
+        titles(&plan),
+        [
+            "change controller-0: memory 4 GiB",
+            "change controller-0: vda 20 GiB",
+            "define domain controller-0",
+        ]
+    );
+    // Within the maximum it started with, it can have it back.
+    let plan = up(&mut seen, &asked(&[("controller", 1)], &more[1..]));
+    assert!(changes(&plan).contains("4096 MiB → 32768 MiB (while it runs)"), "{}", changes(&plan));
+}
+
+#[test]
+fn a_disk_comes_and_goes_while_it_runs() {
+    let mut seen = built(&[("controller", 1)], &[]);
+    let two = asked(&[("controller", 1)], &[TWO_DISKS]);
+    let plan = up(&mut seen, &two);
+    // Networks note the volume, too.
+    let order = |plan: &Plan| -> Vec<String> {
+        titles(plan).into_iter().filter(|t| !t.starts_with("update")).collect()
+    };
+    assert_eq!(
+        order(&plan),
+        [
+            "define domain controller-0",
+            "create volume controller-0-disk2.qcow2",
+            "change controller-0: plug in disk vdb",
+        ]
+    );
+    let plan = up(&mut seen, &asked(&[("controller", 1)], &[]));
+    assert_eq!(plan.losses(), ["volume controller-0-disk2.qcow2"]);
+    assert_eq!(
+        order(&plan),
+        [
+            "change controller-0: unplug disk vdb",
+            "delete volume controller-0-disk2.qcow2",
+            "define domain controller-0",
+        ]
+    );
+    assert!(!node_volumes(&seen).contains("controller-0-disk2.qcow2"));
+}
+
+/// Node types are lists of interfaces; an override replaces the list.
+fn with_interfaces(networks: &[&str]) -> Input {
+    let list: String = networks.iter().map(|n| format!("  - {{network: {n}}}\n")).collect();
+    let file = format!(
+        "web=name: web\nprefix:\ncpu: 1\nmemory: 512\nswap: 0\ndeploy_os: yes\ndisks:\n  disk1: \
+         {{path: /x, dev: /dev/vda, size: 12G, cache: unsafe, preallocation: metadata}}\ninterfaces:\n{list}\
+         external_network: {{network: management}}\ngroups: [web]\n"
+    );
+    input(&[(file.as_str(), 1)], "3_nets", &[])
+}
+
+#[test]
+fn an_interface_comes_and_goes_while_it_runs() {
+    let mut seen = Observed::default();
+    up(&mut seen, &with_interfaces(&["data", "management"]));
+    let plan = up(&mut seen, &with_interfaces(&["data", "management", "external"]));
+    assert!(plan.losses().is_empty(), "{}", changes(&plan));
+    assert!(
+        changes(&plan).contains("plug in eth2 (external) (while it runs)"),
+        "{}",
+        changes(&plan)
+    );
+    let plan = up(&mut seen, &with_interfaces(&["data", "management"]));
+    assert!(titles(&plan).iter().any(|t| t.contains("unplug interface")), "{:?}", titles(&plan));
+    // The guest was set up for the one in the middle.
+    let plan = plan_of(&with_interfaces(&["management"]), &seen);
+    assert_eq!(plan.losses(), ["web-0"]);
+}
+
+#[test]
+fn everything_that_somebody_did_is_named_and_mended() {
+    let wanted = asked(&[("controller", 2), ("ironic", 1)], &[]);
+    let whole = built(&[("controller", 2), ("ironic", 1)], &[]);
+    let drift = |damage: &dyn Fn(&mut Observed)| {
+        let mut seen = whole.clone();
+        damage(&mut seen);
+        let plan = plan_of(&wanted, &seen);
+        apply(&mut seen, &plan.steps);
+        assert!(plan_of(&wanted, &seen).is_empty());
+        assert_eq!(seen.volumes, whole.volumes);
+        assert_eq!(names(&seen), names(&whole));
+        let lost = if plan.losses().is_empty() { "" } else { " LOSS" };
+        format!("{}{lost}", changes(&plan))
+    };
+    let stop = |seen: &mut Observed| {
+        let domain = seen.domains.get_mut("controller-0").unwrap();
+        (domain.active, domain.live) = (false, None);
+    };
+    insta::assert_snapshot!(
+        [
+            drift(&stop),
+            drift(&|seen| seen.domains.get_mut("controller-0").unwrap().paused = true),
+            drift(&|seen| seen.domains.get_mut("ironic-0").unwrap().persistent = false),
+            drift(&|seen| {
+                seen.domains.remove("controller-1");
+            }),
+            drift(&|seen| seen.domains.get_mut("controller-0").unwrap().defined.vcpus = 7),
+            drift(&|seen| {
+                seen.domains.get_mut("controller-0").unwrap().live.as_mut().unwrap().nics.pop();
+            }),
+            drift(&|seen| {
+                seen.domains.get_mut("controller-0").unwrap().live.as_mut().unwrap().nics.remove(0);
+            }),
+            drift(&|seen| {
+                seen.volumes.values_mut().for_each(|v| {
+                    v.remove("controller-0-disk1.qcow2");
+                });
+            }),
+            drift(&|seen| {
+                stop(seen);
+                seen.volumes.values_mut().for_each(|v| {
+                    v.remove("controller-0-disk1.qcow2");
+                });
+            }),
+            drift(&|seen| seen.networks.get_mut("data").unwrap().active = false),
+            drift(&|seen| {
+                seen.networks.get_mut("external").unwrap().defined.hosts.pop_first();
+            }),
+        ]
+        .join("\n\n")
+    );
+}
+
+#[test]
+fn an_undefined_network_is_made_again_under_its_nodes() {
+    let wanted = asked(&[("controller", 1)], &[]);
+    let mut seen = built(&[("controller", 1)], &[]);
+    seen.networks.remove("data");
+    let plan = up(&mut seen, &wanted);
+    assert!(titles(&plan).contains(&"reconnect nodes to network data".to_string()));
+}
+
+#[test]
+fn volumes_of_an_undefined_node_go_with_the_environment() {
+    let mut seen = built(&[("controller", 2)], &[]);
+    seen.domains.remove("controller-1");
+    let plan = plan::destroy(&seen);
+    apply(&mut seen, &plan.steps);
+    assert!(node_volumes(&seen).is_empty(), "{:?}", node_volumes(&seen));
+    assert!(seen.networks.is_empty());
+}
+
+#[test]
+fn what_has_the_name_of_an_undefined_node_and_is_not_ours_is_in_the_way() {
+    let wanted = asked(&[("controller", 1)], &[]);
+    let mut seen = Observed::default();
+    seen.volumes.entry("images".into()).or_default().insert("controller-0-disk1.qcow2".into());
+    let topology = topology(&wanted, &seen);
+    let (blueprint, mut diags) = expand(&topology, &seen);
+    blueprint::conflicts(&topology, &blueprint, &seen, &mut diags);
+    assert!(diags.iter().any(|d| d.message.contains("volume `controller-0-disk1.qcow2` exists")));
+}
+
+#[test]
+fn names_of_bridges_fit_whatever_the_prefix() {
+    let mut wanted = asked(&[("controller", 1)], &[]);
+    wanted.request.settings.environment = EnvName::from_prefix("a-rather-long-prefix").unwrap();
+    let blueprint = blueprint_of(&wanted, &Observed::default());
+    let bridges: BTreeSet<&str> = blueprint.networks.iter().map(|n| n.bridge.as_str()).collect();
+    assert_eq!(bridges.len(), 3);
+    assert!(bridges.iter().all(|b| b.len() <= 15), "{bridges:?}");
+    assert_eq!(blueprint.networks[0].name, "a-rather-long-prefix-data");
+}
+
+#[test]
+fn a_hole_stays_a_hole_and_nothing_else_is_touched() {
+    let mut seen = built(&[("controller", 4)], &[]);
+    let before = seen.clone();
+    let plan = remove(&mut seen, &["controller-1"]);
+    assert!(titles(&plan).iter().all(|t| !t.contains("controller-0") && !t.contains("-10")));
+    assert_eq!(names(&seen), ["controller-0", "controller-2", "controller-3"]);
+    assert!(plan_of(&asked(&[("controller", 3)], &[]), &seen).is_empty());
+    for (name, domain) in &seen.domains {
+        assert_eq!(*domain, before.domains[name]);
+    }
+    // An extension goes on above; asking for more nodes fills the hole.
+    let mut more = seen.clone();
+    let wanted = extended(&[("controller", 2)], &[]);
+    let plan = plan_of(&wanted, &more);
+    apply(&mut more, &plan.steps);
+    assert_eq!(names(&more)[3..], ["controller-4", "controller-5"]);
+    up(&mut seen, &asked(&[("controller", 4)], &[]));
+    assert_eq!(names(&seen), names(&before));
+}
+
+#[test]
+fn an_extension_leaves_what_is_there_whatever_the_files_say_now() {
+    let mut seen = built(&[("controller", 1), ("ironic", 1)], &[]);
+    let before = seen.clone();
+    let mut wanted = extended(&[("controller", 1)], &["override.controller.memory=2048"]);
+    // Not even the networks are looked at.
+    wanted.request.network = input(&[], "1_net", &[]).request.network;
+    let plan = plan_of(&wanted, &seen);
+    insta::assert_snapshot!(changes(&plan), @"
+    update network management: reservations: 1 to add, 0 to remove
+    create domain controller-1: it does not exist
+    ");
+    apply(&mut seen, &plan.steps);
+    assert_eq!(seen.domains["controller-1"].recorded.memory_mib, 2048);
+    for (name, domain) in &before.domains {
+        assert_eq!(*domain, seen.domains[name]);
+    }
+}
+
+#[test]
+fn an_interrupted_extension_is_finished_by_the_same_command() {
+    let whole = built(&[("controller", 2)], &[]);
+    let wanted = extended(&[("controller", 2)], &[]);
+    let plan = plan_of(&wanted, &whole);
+    for stop in 0..plan.steps.len() {
+        let mut seen = whole.clone();
+        apply(&mut seen, &plan.steps[..stop]);
+        let rest = plan_of(&wanted, &seen);
+        apply(&mut seen, &rest.steps);
+        assert_eq!(names(&seen).len(), 4, "stopped before step {stop}");
+    }
+}
+
+#[test]
+fn an_extension_needs_networks_that_are_there() {
+    let seen = built(&[("controller", 1)], &[]);
+    let file = "web=name: web\nprefix:\ncpu: 1\nmemory: 512\nswap: 0\ndeploy_os: no\ndisks:\n  disk1: \
+         {path: /x, dev: /dev/vda, size: 12G, cache: unsafe, preallocation: metadata}\ninterfaces:\n  \
+         - {network: storage}\ngroups: [web]\n";
+    let wanted = extended(&[(file, 1)], &[]);
+    let mut diags = Diagnostics::default();
+    blueprint::choose(&wanted.request, &seen, &mut diags);
+    let messages: Vec<&str> = diags.iter().map(|d| d.message.as_str()).collect();
+    assert!(messages.contains(&"the environment has no network `storage`"), "{messages:?}");
+}
+
+/// One thing a user may do to an environment.
+#[derive(Debug, Clone)]
+enum Deed {
+    Count(u32, u32),
+    Extend(u32),
+    Remove(usize),
+    Memory(u64),
+    SecondDisk(bool),
+    /// Somebody undefines a domain that is off.
+    Undefine(usize),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let deed = prop_oneof![
+        (0u32..4, 0u32..3).prop_map(|(a, b)| Deed::Count(a, b)),
+        (1u32..3).prop_map(Deed::Extend),
+        (0usize..6).prop_map(Deed::Remove),
+        prop_oneof![Just(4096u64), Just(8192), Just(40960)].prop_map(Deed::Memory),
+        any::<bool>().prop_map(Deed::SecondDisk),
+        (0usize..6).prop_map(Deed::Undefine),
+    ];
+    proptest::collection::vec(deed, 10)
+}
+
+/// What is compared with a fresh build: everything but addresses, which removed nodes may have freed in
+/// another order.
+fn shape(seen: &Observed) -> Vec<String> {
+    let domains = seen.domains.values().map(|d| {
+        let devices = d.defined.disks.iter().map(|x| format!("{}={}", x.device, x.file));
+        let nics = d.defined.nics.iter().map(|n| n.network.clone());
+        let all: Vec<String> = devices.chain(nics).collect();
+        format!("{} {} MiB {} {}", d.name, d.defined.memory_mib, d.defined.vcpus, all.join(" "))
+    });
+    let networks = seen.networks.values().map(|n| {
+        let tenants: Vec<&str> = n.recorded.tenants.iter().map(|t| t.node.as_str()).collect();
+        let reserved = n.recorded.reservations.len();
+        format!("{} {reserved} {} {tenants:?}", n.name, n.defined.hosts.len())
+    });
+    domains.chain(networks).chain(node_volumes(seen)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn ten_rounds_of_anything_end_where_a_fresh_build_ends(deeds in deeds()) {
+        let (mut counts, mut memory, mut second) = ((2u32, 1u32), 32768u64, false);
+        let wanted = |counts: (u32, u32), memory: u64, second: bool, extend: bool| {
+            let memory = format!("override.controller.memory={memory}");
+            let mut more = vec![memory.as_str()];
+            if second {
+                more.push(TWO_DISKS);
+            }
+            let mut wanted = asked(&[("controller", counts.0), ("ironic", counts.1)], &more);
+            wanted.request.settings.extend = extend;
+            wanted
+        };
+        let mut seen = Observed::default();
+        up(&mut seen, &wanted(counts, memory, second, false));
+        for deed in deeds {
+            let size = |seen: &Observed, role: &str| {
+                seen.domains.values().filter(|d| d.recorded.role == role).count() as u32
+            };
+            match deed {
+                Deed::Count(a, b) => counts = (a, b),
+                Deed::Extend(n) => {
+                    let plan = plan_of(&wanted((n, 0), memory, second, true), &seen);
+                    apply(&mut seen, &plan.steps);
+                }
+                Deed::Remove(n) => {
+                    let name = seen.domains.keys().nth(n).cloned();
+                    if let Some(name) = name {
+                        remove(&mut seen, &[&name]);
+                    }
+                }
+                Deed::Memory(mib) => memory = mib,
+                Deed::SecondDisk(yes) => second = yes,
+                Deed::Undefine(n) => {
+                    let name = seen.domains.keys().nth(n).cloned();
+                    if let Some(name) = name {
+                        seen.domains.remove(&name);
+                    }
+                }
+            }
+            if matches!(deed, Deed::Extend(_) | Deed::Remove(_)) {
+                counts = (size(&seen, "controller"), size(&seen, "ironic"));
+            }
+            if seen.domains.is_empty() && counts == (0, 0) {
+                continue;
+            }
+            up(&mut seen, &wanted(counts, memory, second, false));
+        }
+        // The same nodes from nothing: as many as the highest number says, less the gaps.
+        let mut fresh = Observed::default();
+        let highest = |role: &str| {
+            let own = seen.domains.values().filter(|d| d.recorded.role == role);
+            own.map(|d| d.recorded.index + 1).max().unwrap_or(0)
+        };
+        let all = (highest("controller"), highest("ironic"));
+        up(&mut fresh, &wanted(all, memory, second, false));
+        let gaps: Vec<String> =
+            fresh.domains.keys().filter(|n| !seen.domains.contains_key(*n)).cloned().collect();
+        remove(&mut fresh, &gaps.iter().map(String::as_str).collect::<Vec<_>>());
+        prop_assert_eq!(shape(&seen), shape(&fresh));
+    }
+}

@@ -1,0 +1,224 @@
+//! One run at a time: a lock on the hypervisor, held by a process there that lives by our heartbeat.
+//!
+//! Whatever ends us ends the process: its standard input closes with us, and where the connection was
+//! cut without a word it misses the heartbeat. So there is no lock that nobody holds.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{Command, Host, HostError};
+
+const SCRIPT: &str = include_str!("../../assets/lock.sh");
+/// Gone after a reboot, like everything that could hold it.
+const DIRECTORY: &str = "/run/maquette";
+/// A quarter of what the script waits for.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// Exit status of the script if somebody else keeps the lock.
+const HELD: i32 = 75;
+
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Who and with which command.
+    pub who: String,
+    /// For how long, in seconds.
+    pub seconds: u64,
+}
+
+/// How much a lock is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// How long to wait for it, in seconds.
+    pub wait: u64,
+    /// Whether to end its holder.
+    pub take_over: bool,
+}
+
+/// Why a lock could not be had.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Somebody has it.
+    #[error("{} has held it for {}", .0.who, duration(.0.seconds))]
+    Held(Holder),
+    /// It cannot be asked for.
+    #[error("the lock cannot be asked for")]
+    Host(#[from] HostError),
+    /// The script failed.
+    #[error("the lock cannot be asked for: {0}")]
+    Failed(String),
+}
+
+/// A span of time for people.
+pub fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// A lock that is held until it is dropped.
+pub struct Lock {
+    child: Child,
+    stop: Option<mpsc::Sender<()>>,
+    released: Arc<AtomicBool>,
+}
+
+impl Lock {
+    /// Takes the lock of a name. `on_holder` hears who has it before we wait; `lost` is set once it is
+    /// not ours any more: somebody took it, or its process ended.
+    pub fn acquire(
+        host: &dyn Host,
+        name: &str,
+        who: &str,
+        patience: Patience,
+        lost: &Arc<AtomicBool>,
+        on_holder: &mut dyn FnMut(&Holder),
+    ) -> Result<Self, LockError> {
+        let take = if patience.take_over { "take" } else { "" };
+        // One line, whatever a host is called.
+        let who: String = who.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let args = [DIRECTORY, name, &who, &patience.wait.to_string(), take];
+        let mut child = host.spawn(&Command::script(SCRIPT, args))?;
+        let unusable = || LockError::Failed("no pipe".into());
+        let mut beats = child.stdin.take().ok_or_else(unusable)?;
+        let mut answers = BufReader::new(child.stdout.take().ok_or_else(unusable)?);
+        let mut holder = None;
+        loop {
+            let mut line = String::new();
+            if answers.read_line(&mut line).unwrap_or(0) == 0 {
+                drop(beats);
+                let output = child.wait_with_output();
+                let (status, said) = output.map_or((None, String::new()), |o| {
+                    (o.status.code(), String::from_utf8_lossy(&o.stderr).trim().to_string())
+                });
+                return Err(match holder {
+                    Some(holder) if status == Some(HELD) => LockError::Held(holder),
+                    _ => LockError::Failed(said),
+                });
+            }
+            match line.trim().split_once(' ') {
+                Some(("held", rest)) => {
+                    let (seconds, who) = rest.split_once(' ').unwrap_or((rest, "somebody"));
+                    let seconds = seconds.parse().unwrap_or(0);
+                    let found = Holder { who: who.into(), seconds };
+                    if patience != Patience::default() {
+                        on_holder(&found);
+                    }
+                    holder = Some(found);
+                }
+                _ if line.trim() == "got" => break,
+                _ => {}
+            }
+        }
+        let (stop, stopped) = mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            // Ends when the lock is dropped, or when nobody listens to the beats any more.
+            while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(BEAT) {
+                if beats.write_all(b".").and_then(|()| beats.flush()).is_err() {
+                    break;
+                }
+            }
+        });
+        let released = Arc::new(AtomicBool::new(false));
+        let (lost, ours) = (lost.clone(), released.clone());
+        std::thread::spawn(move || {
+            // It says nothing more; it only ends.
+            let _ = answers.read_line(&mut String::new());
+            if !ours.load(Ordering::SeqCst) {
+                lost.store(true, Ordering::SeqCst);
+            }
+        });
+        Ok(Self { child, stop: Some(stop), released })
+    }
+
+    /// Whether its process has ended although we did not give the lock back.
+    pub fn is_lost(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.released.store(true, Ordering::SeqCst);
+        // Closes the process's standard input, by which it ends and removes its file.
+        drop(self.stop.take());
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Local;
+    use super::*;
+
+    fn take(name: &str, patience: Patience) -> Result<Lock, LockError> {
+        let lost = Arc::new(AtomicBool::new(false));
+        Lock::acquire(&Local, name, "ann@desk, maquette up", patience, &lost, &mut |_| {})
+    }
+
+    #[test]
+    fn one_at_a_time_and_it_is_known_who() {
+        let name = format!("test-{}", std::process::id());
+        let first = take(&name, Patience::default()).unwrap();
+        let Err(LockError::Held(holder)) = take(&name, Patience::default()) else { panic!() };
+        assert_eq!(holder.who, "ann@desk, maquette up");
+        assert!(holder.seconds < 5);
+        drop(first);
+        drop(take(&name, Patience::default()).unwrap());
+        assert!(!std::path::Path::new(DIRECTORY).join(&name).exists());
+    }
+
+    #[test]
+    fn one_can_wait_for_it() {
+        let name = format!("wait-{}", std::process::id());
+        let first = take(&name, Patience::default()).unwrap();
+        let (heard, hears) = mpsc::channel();
+        let waiting = std::thread::spawn({
+            let name = name.clone();
+            move || {
+                let patience = Patience { wait: 30, take_over: false };
+                let lost = Arc::new(AtomicBool::new(false));
+                Lock::acquire(&Local, &name, "bob", patience, &lost, &mut |h| {
+                    heard.send(h.who.clone()).unwrap();
+                })
+                .map(drop)
+            }
+        });
+        assert_eq!(hears.recv().unwrap(), "ann@desk, maquette up");
+        drop(first);
+        waiting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn one_can_take_it_and_its_holder_notices() {
+        let name = format!("take-{}", std::process::id());
+        let lost = Arc::new(AtomicBool::new(false));
+        let who = "ann@desk, maquette up";
+        let mut first =
+            Lock::acquire(&Local, &name, who, Patience::default(), &lost, &mut |_| {}).unwrap();
+        let mut second = take(&name, Patience { wait: 0, take_over: true }).unwrap();
+        while !lost.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        assert!(first.is_lost());
+        drop(first);
+        assert!(!second.is_lost());
+        assert!(matches!(take(&name, Patience::default()), Err(LockError::Held(_))));
+    }
+
+    #[test]
+    fn a_holder_that_is_killed_holds_nothing() {
+        let name = format!("dead-{}", std::process::id());
+        let mut first = take(&name, Patience::default()).unwrap();
+        first.child.kill().unwrap();
+        drop(take(&name, Patience { wait: 10, take_over: false }).unwrap());
+    }
+}

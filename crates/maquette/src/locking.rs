@@ -1,0 +1,81 @@
+//! One run at a time on an environment, whoever starts it and from where.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use maquette_core::names::EnvName;
+use maquette_engine::StepError;
+use maquette_engine::host::lock::{Lock, LockError, Patience, duration};
+
+use crate::cli::Locking;
+use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::print;
+
+/// Who we are, for others who find the lock taken: `ann@desk, maquette up`.
+fn who(verb: &str) -> String {
+    let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+    let user = variable("SUDO_USER").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let user = user.unwrap_or_else(|| "somebody".into());
+    format!("{user}@{}, maquette {verb}", host.trim())
+}
+
+/// Takes an environment's lock; `cancelled` is set when it is lost.
+pub fn environment(
+    connection: &Connection,
+    environment: &EnvName,
+    verb: &str,
+    locking: Locking,
+    cancelled: &Arc<AtomicBool>,
+) -> Result<Lock, Failure> {
+    let patience = Patience { wait: locking.lock_wait, take_over: locking.take_over };
+    let host = connection.host.as_ref();
+    let name = format!("environment.{environment}");
+    let lock = Lock::acquire(host, &name, &who(verb), patience, cancelled, &mut |holder| {
+        let verb = if patience.take_over { "ending" } else { "waiting for" };
+        let since = duration(holder.seconds);
+        print::talk(&format!(
+            "{verb} {}, who has held environment `{environment}` for {since}",
+            holder.who
+        ));
+    });
+    lock.map_err(|error| {
+        let said = match &error {
+            LockError::Held(holder) => StepError::new(format!(
+                "environment `{environment}` is being changed by {}, for {} now",
+                holder.who,
+                duration(holder.seconds)
+            )),
+            other => {
+                StepError::new(format!("cannot lock environment `{environment}`")).because(other)
+            }
+        };
+        Failure::Failed(match error {
+            LockError::Held(_) => said
+                .hint("`--lock-wait SECONDS` waits until that has ended")
+                .hint("`--take-over` ends it, should nobody be there any more"),
+            _ => said,
+        })
+    })
+}
+
+/// Takes the lock of a hypervisor for what all its environments share: its preparation, and the choice
+/// of subnets. Says whether it had to wait, after which everything may look different.
+pub fn hypervisor(
+    connection: &Connection,
+    verb: &str,
+    cancelled: &Arc<AtomicBool>,
+) -> Result<(Lock, bool), Failure> {
+    /// Packages may have to be downloaded; more than that nobody needs.
+    const LONGEST: u64 = 900;
+    let patience = Patience { wait: LONGEST, take_over: false };
+    let host = connection.host.as_ref();
+    let mut waited = false;
+    let lock = Lock::acquire(host, "hypervisor", &who(verb), patience, cancelled, &mut |holder| {
+        waited = true;
+        print::talk(&format!("waiting for {}, who prepares the same hypervisor", holder.who));
+    });
+    let failed = |e: LockError| Failure::because("cannot lock the hypervisor", &e);
+    Ok((lock.map_err(failed)?, waited))
+}

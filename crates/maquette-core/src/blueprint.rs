@@ -19,6 +19,7 @@ pub use allocation::choose;
 pub use conflicts::conflicts;
 pub use expand::{Context, HostKeys, ImageMap, expand, image_sources};
 
+use crate::guest::Secret;
 use crate::names::EnvName;
 use crate::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType};
 use crate::units::{ByteSize, MacAddr};
@@ -193,6 +194,12 @@ pub struct Node {
     pub machine: String,
     /// Firmware.
     pub firmware: BootMode,
+    /// Its VNC server.
+    pub vnc: Vnc,
+    /// Whether its serial console is logged where the older tool's users look for it.
+    pub serial_file: bool,
+    /// Options of virt-install; [`crate::topology::virtopts`] understands them.
+    pub virtopts: String,
     /// Whether an operating system is deployed (else it boots from the network).
     pub deploy_os: bool,
     /// Disks in order.
@@ -206,6 +213,26 @@ pub struct Node {
     /// How Ansible and SSH reach it.
     pub access: Access,
 }
+
+/// A VNC server.
+#[derive(Debug, Clone, Default)]
+pub struct Vnc {
+    /// Whether it listens on all addresses, not just the hypervisor's own.
+    pub external: bool,
+    /// Its password; what was read from a hypervisor knows none.
+    pub password: Option<Secret>,
+    /// Tells passwords apart without telling them; none where there is no password.
+    pub tag: Option<String>,
+}
+
+impl PartialEq for Vnc {
+    /// A password is known by its tag.
+    fn eq(&self, other: &Self) -> bool {
+        (self.external, &self.tag) == (other.external, &other.tag)
+    }
+}
+
+impl Eq for Vnc {}
 
 impl Node {
     /// Names of its volumes: disks and seed.

@@ -8,15 +8,18 @@ mod action;
 mod describe;
 mod diff;
 mod difference;
+mod drift;
 mod hardware;
 mod node;
+mod power;
 mod prepare;
 mod remove;
 mod steps;
 
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Setting, Undo};
 pub use diff::create;
-pub use hardware::drift;
+pub use drift::{Drift, drifts};
+pub use power::{Power, power};
 pub use prepare::{HostFacts, LibvirtState, Needs, PoolState, prepare, restore};
 pub use remove::{destroy, remove_nodes};
 pub use steps::{Builder, Step};
@@ -85,6 +88,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Several plans as one.
+    pub fn all(plans: impl IntoIterator<Item = Self>) -> Self {
+        let mut whole = Self::default();
+        for plan in plans {
+            let offset = whole.steps.len();
+            whole.changes.extend(plan.changes);
+            whole.steps.extend(plan.steps.into_iter().map(|step| Step {
+                id: step.id + offset,
+                after: step.after.iter().map(|a| a + offset).collect(),
+                ..step
+            }));
+        }
+        whole
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()

@@ -10,6 +10,7 @@ mod lint;
 mod network;
 mod role;
 mod settings;
+pub mod virtopts;
 
 use crate::observed::Observed;
 pub use compile::{Allocation, NodeRequest, Request, compile};

@@ -25,7 +25,7 @@ for file in /run/libvirt/qemu/*.pid; do
     [ -r "$file" ] || continue
     name=${file##*/}
     rss=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$(cat "$file")/status" 2>/dev/null || :)
-    echo "${rss:-0} ${name%.pid}"
+    echo "${rss:-0} ${name%.pid} $(($(date +%s) - $(stat -c %Y "$file")))"
 done
 say router
 for device in $(ip -6 route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p'); do

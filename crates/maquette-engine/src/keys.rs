@@ -114,12 +114,30 @@ impl EnvironmentKey {
         public_text(&self.host_pair(uuid), node)
     }
 
-    fn host_pair(&self, uuid: Uuid) -> Ed25519Keypair {
+    /// A VNC password that is the same in every run; VNC uses no more than 8 characters.
+    pub fn vnc_password(&self) -> Secret {
+        const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+        let bytes = self.derive("vnc password", b"");
+        let letters = bytes.iter().take(8).map(|b| char::from(LETTERS[usize::from(b % 32)]));
+        Secret::new(letters.collect::<String>())
+    }
+
+    /// Tells secrets apart; only who has the key can try guesses against it.
+    pub fn tag(&self, secret: &Secret) -> String {
+        let bytes = self.derive("tag", secret.reveal().as_bytes());
+        bytes.iter().take(8).map(|b| format!("{b:02x}")).collect()
+    }
+
+    fn derive(&self, purpose: &str, more: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
-        hash.update(b"maquette ssh host key 1\0");
+        hash.update(format!("maquette {purpose} 1\0"));
         hash.update(self.secret);
-        hash.update(uuid.as_bytes());
-        pair(hash.finalize().into())
+        hash.update(more);
+        hash.finalize().into()
+    }
+
+    fn host_pair(&self, uuid: Uuid) -> Ed25519Keypair {
+        pair(self.derive("ssh host key", uuid.as_bytes()))
     }
 }
 
@@ -182,6 +200,18 @@ mod tests {
         let parsed = PrivateKey::from_openssh(private.reveal()).unwrap();
         assert_eq!(parsed.public_key().to_openssh().unwrap(), a);
         assert!(!format!("{private:?}").contains("OPENSSH"));
+    }
+
+    #[test]
+    fn passwords_are_the_same_in_every_run_and_their_tags_tell_nothing() {
+        let (key, other) =
+            (EnvironmentKey::generate().unwrap(), EnvironmentKey::generate().unwrap());
+        let password = key.vnc_password();
+        assert_eq!(password, key.vnc_password());
+        assert_eq!(password.reveal().len(), 8);
+        assert_ne!(password, other.vnc_password());
+        assert_ne!(key.tag(&password), other.tag(&password));
+        assert_ne!(key.tag(&password), key.tag(&Secret::new("x")));
     }
 
     #[test]

@@ -228,6 +228,16 @@ impl Client {
         Ok((domain, stream))
     }
 
+    /// Opens a running domain's serial console. `force` ends whoever is connected to it.
+    pub fn console(&self, domain: &str, force: bool) -> Result<(Domain, Stream)> {
+        let domain = self.bulk.lookup_domain_by_name(domain)?;
+        let stream = self.stream()?;
+        let flags =
+            if force { sys::VIR_DOMAIN_CONSOLE_FORCE } else { sys::VIR_DOMAIN_CONSOLE_SAFE };
+        domain.open_console(None, &stream, flags)?;
+        Ok((domain, stream))
+    }
+
     /// A stream on the connection for long calls.
     pub fn stream(&self) -> Result<Stream> {
         Ok(Stream::new(&self.bulk, 0)?)
@@ -309,6 +319,11 @@ pub fn attach(domain: &Domain, xml: &str) -> Result<()> {
     Ok(domain.attach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)?)
 }
 
+/// Changes a device of a running domain.
+pub fn update(domain: &Domain, xml: &str) -> Result<()> {
+    Ok(domain.update_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)?)
+}
+
 /// Asks a running guest to let go of a device; it may take its time.
 pub fn detach(domain: &Domain, xml: &str) -> Result<()> {
     Ok(domain.detach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)?)
@@ -386,6 +401,15 @@ pub fn set_domain_metadata(
 /// Reads from a stream; 0 bytes at its end.
 pub fn receive(stream: &Stream, buffer: &mut [u8]) -> Result<usize> {
     Ok(usize::try_from(stream.recv(buffer)?).unwrap_or(0))
+}
+
+/// Writes all of `bytes` to a stream.
+pub fn send(stream: &Stream, bytes: &[u8]) -> Result<()> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        sent += usize::try_from(stream.send(&bytes[sent..])?).unwrap_or(0);
+    }
+    Ok(())
 }
 
 /// Name of a network.
@@ -499,11 +523,7 @@ pub fn upload(volume: &StorageVol, stream: Stream, content: &[u8]) -> Result<()>
     const CHUNK: usize = 64 * 1024;
     volume.upload(&stream, 0, content.len() as u64, 0)?;
     for chunk in content.chunks(CHUNK) {
-        let mut sent = 0;
-        while sent < chunk.len() {
-            let count = stream.send(&chunk[sent..])?;
-            sent += usize::try_from(count).unwrap_or(0);
-        }
+        send(&stream, chunk)?;
     }
     Ok(stream.finish()?)
 }

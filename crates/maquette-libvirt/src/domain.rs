@@ -13,9 +13,6 @@ use crate::client::{self, Client, Domain, Events, LibvirtError};
 use crate::signals;
 use crate::xml;
 
-/// How long a guest may take to shut down before the plug is pulled.
-const SHUTDOWN: Duration = Duration::from_secs(60);
-
 /// Defines a domain; one that exists keeps the mark of its first boot.
 pub fn define(
     client: &Client,
@@ -31,24 +28,37 @@ pub fn define(
     client.define_domain(&xml::domain(node, environment, pool, ready)).map(|_| ())
 }
 
-/// Stops a domain: asks the guest first if `clean`, and pulls the plug after a while.
-pub fn stop(client: &Client, name: &str, clean: bool) -> Result<(), LibvirtError> {
+/// Stops a domain: asks the guest first if there is patience, and pulls the plug when it ends.
+pub fn stop(
+    client: &Client,
+    name: &str,
+    patience: Option<Duration>,
+    forced: &dyn Fn(&str),
+) -> Result<(), LibvirtError> {
     let Some(domain) = client.domain(name)? else { return Ok(()) };
     if !client::is_active(&domain)? {
         return Ok(());
     }
-    if clean && shut_down(client, name, &domain).is_ok_and(|stopped| stopped) {
-        return Ok(());
+    if let Some(patience) = patience {
+        if shut_down(client, name, &domain, patience).is_ok_and(|stopped| stopped) {
+            return Ok(());
+        }
+        forced(&format!("did not shut down within {} s; pulling the plug", patience.as_secs()));
     }
     client::pull_plug(&domain)
 }
 
 /// Asks the guest and waits until its port closes, which QEMU's end does.
-fn shut_down(client: &Client, name: &str, domain: &Domain) -> Result<bool, LibvirtError> {
+fn shut_down(
+    client: &Client,
+    name: &str,
+    domain: &Domain,
+    patience: Duration,
+) -> Result<bool, LibvirtError> {
     let (sender, receiver) = mpsc::channel();
     let listener = signals::listen(client, name, sender)?;
     client::shut_down(domain)?;
-    let deadline = Instant::now() + SHUTDOWN;
+    let deadline = Instant::now() + patience;
     let stopped = loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match receiver.recv_timeout(left) {
@@ -104,6 +114,7 @@ pub fn change(client: &Client, name: &str, change: &LiveChange) -> Result<(), St
             // The guest runs: whatever its card's ROM would do is long past.
             client::attach(&domain, &xml::interface(interface, true)).map_err(failed)
         }
+        LiveChange::Vnc { vnc } => client::update(&domain, &xml::vnc(vnc)).map_err(failed),
         LiveChange::DetachDisk { file, device } => {
             let there = || Ok(live()?.disks.iter().any(|d| d.file == *file));
             let found = live()?.disks.into_iter().find(|d| d.file == *file);
@@ -154,6 +165,22 @@ fn unplug(
 pub fn resume(client: &Client, name: &str) -> Result<(), LibvirtError> {
     match client.domain(name)? {
         Some(domain) => client::resume(&domain),
+        None => Ok(()),
+    }
+}
+
+/// Stops a domain's vCPUs.
+pub fn pause(client: &Client, name: &str) -> Result<(), LibvirtError> {
+    match client.domain(name)? {
+        Some(domain) => client::pause(&domain),
+        None => Ok(()),
+    }
+}
+
+/// Presses a domain's reset button.
+pub fn reset(client: &Client, name: &str) -> Result<(), LibvirtError> {
+    match client.domain(name)? {
+        Some(domain) => client::reset(&domain),
         None => Ok(()),
     }
 }

@@ -5,16 +5,20 @@
 //! YAML.
 
 mod client;
+mod console;
 mod domain;
 mod network;
 mod observe;
 mod perform;
 mod prune;
 mod signals;
+mod survey;
 mod volume;
 pub mod xml;
 
 pub use client::{Client, DomainEvent, Events, LibvirtError};
+pub use console::{ESCAPE, Ended, console};
 pub use observe::{ObserveError, Seen, observe};
 pub use perform::{Access, Guests, Libvirt};
 pub use prune::prune;
+pub use survey::{Survey, survey};

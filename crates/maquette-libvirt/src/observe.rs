@@ -110,8 +110,8 @@ pub fn observe(client: &Client, environment: &EnvName, pool: &str) -> Result<See
 
 /// A domain's name, state and definitions, unless it has gone since it was listed.
 pub(crate) struct Found {
-    name: String,
-    listed: client::Listed,
+    pub(crate) name: String,
+    pub(crate) listed: client::Listed,
     pub(crate) defined: Option<String>,
     live: Option<String>,
 }
@@ -140,9 +140,9 @@ pub(crate) fn domain_xmls(client: &Client) -> Result<Vec<Found>, LibvirtError> {
 }
 
 /// A network's name, whether it runs, and its definition unless it has gone since it was listed.
-type NetworkFound = (String, bool, Option<String>);
+pub(crate) type NetworkFound = (String, bool, Option<String>);
 
-fn network_xmls(client: &Client) -> Result<Vec<NetworkFound>, LibvirtError> {
+pub(crate) fn network_xmls(client: &Client) -> Result<Vec<NetworkFound>, LibvirtError> {
     let all = client.networks()?;
     let read = |(network, active): &(client::Network, bool)| -> Result<_, LibvirtError> {
         Ok((client::network_name(network)?, *active, client::network_xml(network)?))

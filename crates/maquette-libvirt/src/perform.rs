@@ -210,8 +210,10 @@ impl<'a> Libvirt<'a> {
     /// The last lines of a serial console.
     fn console(&self, name: &str) -> Vec<String> {
         const LINES: usize = 20;
-        let tail = self.access.host.read_tail(&xml::serial_log(name), 16 * 1024);
-        let text = tail.ok().flatten().unwrap_or_default();
+        let tail = |file| {
+            self.access.host.read_tail(&xml::serial_log(name, file), 16 * 1024).ok().flatten()
+        };
+        let text = tail(false).or_else(|| tail(true)).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<String> =
             text.lines().map(printable).filter(|l| !l.trim().is_empty()).collect();
@@ -369,8 +371,18 @@ impl Libvirt<'_> {
             Action::ResumeDomain { name } => {
                 self.call("resume", &format!("domain `{name}`"), |c| domain::resume(c, name))
             }
-            Action::StopDomain { name, clean } => {
-                self.call("stop", &format!("domain `{name}`"), |c| domain::stop(c, name, *clean))
+            Action::PauseDomain { name } => {
+                self.call("pause", &format!("domain `{name}`"), |c| domain::pause(c, name))
+            }
+            Action::ResetDomain { name } => {
+                self.call("reset", &format!("domain `{name}`"), |c| domain::reset(c, name))
+            }
+            Action::StopDomain { name, patience } => {
+                let patience = patience.map(Duration::from_secs);
+                let forced = |text: &str| (context.progress)(text.to_string());
+                self.call("stop", &format!("domain `{name}`"), |c| {
+                    domain::stop(c, name, patience, &forced)
+                })
             }
             Action::UndefineDomain { name } => {
                 self.call("undefine", &format!("domain `{name}`"), |c| domain::undefine(c, name))?;

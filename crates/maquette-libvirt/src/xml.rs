@@ -7,7 +7,7 @@ pub mod read;
 mod storage;
 mod writer;
 
-pub use domain::{disk, domain, found_disk, found_nic, interface, logs, serial_log};
+pub use domain::{disk, domain, found_disk, found_nic, interface, logs, serial_log, vnc};
 pub use network::{host, network, srv};
 pub use storage::{pool, seed_volume, volume};
 pub use writer::Writer;

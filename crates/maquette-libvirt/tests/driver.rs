@@ -6,7 +6,9 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use maquette_core::blueprint::{Access, Disk, Interface, Network, Node, Pool, Reservation, Tenant};
+use maquette_core::blueprint::{
+    Access, Disk, Interface, Network, Node, Pool, Reservation, Tenant, Vnc,
+};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Hardware, Observed, Wiring};
 use maquette_core::plan::{self, Action, NetworkChange, PoolState, Step};
@@ -116,6 +118,9 @@ fn node() -> Node {
         memory_mib: 256,
         machine: "pc".into(),
         firmware: BootMode::Bios,
+        vnc: Vnc::default(),
+        serial_file: false,
+        virtopts: String::new(),
         deploy_os: false,
         disks: vec![Disk {
             volume: "lab-web-0-disk1.qcow2".into(),

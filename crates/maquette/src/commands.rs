@@ -1,12 +1,17 @@
 //! One file for each verb.
 
+pub mod cleanup;
+mod console;
 pub mod down;
 pub mod facts;
 mod host;
 mod image;
 mod inventory;
+mod logs;
+mod nodes;
 mod plan;
 mod plugin;
+mod power;
 mod run;
 mod ssh;
 mod status;
@@ -15,6 +20,7 @@ pub mod up;
 mod workspace;
 
 use clap::CommandFactory;
+use maquette_core::plan::Power;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
@@ -27,6 +33,20 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Up(args) => up::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Ssh(args) => ssh::run(&args),
+        Command::Console(args) => console::run(&args),
+        Command::Logs(args) => logs::run(&args),
+        Command::Start(args) => power::run(&args, "start", Power::Start),
+        Command::Stop(args) => {
+            let seconds = if args.force { 0 } else { args.power.timeout.unwrap_or(60) };
+            power::run(&args.power, "stop", Power::Stop(seconds))
+        }
+        Command::Restart(args) => {
+            let seconds = if args.force { 0 } else { args.power.timeout.unwrap_or(60) };
+            power::run(&args.power, "restart", Power::Restart(seconds))
+        }
+        Command::Reset(args) => power::run(&args, "reset", Power::Reset),
+        Command::Pause(args) => power::run(&args, "pause", Power::Pause),
+        Command::Resume(args) => power::run(&args, "resume", Power::Resume),
         Command::Down(args) => down::run(&args),
         Command::Host(args) => host::run(&args),
         Command::Inventory(args) => inventory::run(&args),

@@ -8,10 +8,11 @@ mod project;
 use maquette_core::blueprint::Pool;
 use maquette_core::defaults::Kind;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::guest::Secret;
 use maquette_core::layers;
 use maquette_core::names::EnvName;
 use maquette_core::syntax::{Node, Sources, parse};
-use maquette_core::topology::{BootMode, Bus, Request, Settings};
+use maquette_core::topology::{BootMode, Bus, Request, Settings, virtopts};
 
 use crate::cli::{self, Place, Wanted};
 use crate::connection::HostArgs;
@@ -290,6 +291,14 @@ impl Reader {
             Some(cli::BootMode::Uefi) => BootMode::Uefi,
             Some(cli::BootMode::Bios) | None => BootMode::Bios,
         };
+        settings.serial_files = args.serial_files.unwrap_or(false);
+        settings.vnc_external = args.vnc_external.unwrap_or(false);
+        settings.vnc_password = args.vnc_password.as_ref().map(Secret::new);
+        settings.virtopts = args.virtopts.clone().unwrap_or_default();
+        if let Err(why) = virtopts::parse(&settings.virtopts) {
+            let node = self.flag("--virtopts", &settings.virtopts.clone());
+            self.diags.push(Diagnostic::error("project::virtopts", why).at(node.span, ""));
+        }
         let nodes = match &args.topology_nodes {
             Some(text) => {
                 let node = self.flag("--topology-nodes", text);

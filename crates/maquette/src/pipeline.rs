@@ -7,7 +7,8 @@ use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, HostFacts, LibvirtState, Needs, Plan, PoolState};
 use maquette_core::syntax::Sources;
-use maquette_core::topology::{self, Allocation, Topology, VirtType};
+use maquette_core::topology::virtopts::{self, VirtOpt};
+use maquette_core::topology::{self, Allocation, BootMode, Topology, VirtType};
 use maquette_core::units::ByteSize;
 use maquette_engine::StepError;
 use maquette_engine::host::daemons::Daemons;
@@ -62,6 +63,10 @@ pub struct Wishes {
     pub ipv6: bool,
     /// Time zone for the hypervisor.
     pub timezone: Option<String>,
+    /// Whether any of its nodes has UEFI firmware.
+    pub uefi: bool,
+    /// Whether its nodes have an emulated TPM.
+    pub tpm: bool,
 }
 
 /// Checks all that can be checked without touching anything: the input as such.
@@ -73,7 +78,8 @@ pub fn check(loaded: &mut Loaded) -> Result<Wishes, Failure> {
         data_net: settings.data_subnet.unwrap_or(Allocation::UNPREFIXED.data_net),
     };
     // The machine somebody sits at keeps its time zone.
-    let mut wishes = Wishes { ipv6: false, timezone: settings.timezone.clone().filter(|_| remote) };
+    let timezone = settings.timezone.clone().filter(|_| remote);
+    let mut wishes = Wishes { timezone, ..Wishes::default() };
     let fresh = loaded.diags.fresh();
     let mut diags = std::mem::replace(&mut loaded.diags, fresh);
     if let Some(mut topology) = topology::compile(&loaded.request, allocation, &mut diags) {
@@ -82,6 +88,10 @@ pub fn check(loaded: &mut Loaded) -> Result<Wishes, Failure> {
         topology::lint(&topology, &mut diags);
         check_images(&topology, remote, &mut diags);
         wishes.ipv6 = topology.networks.iter().any(|n| n.ipv6.is_some());
+        let bare = topology.roles.iter().any(|r| !r.deploy_os && r.count > 0);
+        wishes.uefi = bare && topology.settings.boot_mode == BootMode::Uefi;
+        let options = virtopts::parse(&topology.settings.virtopts).unwrap_or_default();
+        wishes.tpm = options.iter().any(|o| matches!(o, VirtOpt::Tpm(..)));
     }
     finish(diags, &loaded.sources)?;
     Ok(wishes)
@@ -176,9 +186,12 @@ pub fn hypervisor(
         router_interfaces: listening.map(|(name, _)| name.clone()).collect(),
         timezone: facts.timezone.clone(),
     };
+    let mut missing_packages = facts.missing.clone();
+    missing_packages.extend(facts.missing_uefi.iter().filter(|_| wishes.uefi).cloned());
+    missing_packages.extend(facts.missing_tpm.iter().filter(|_| wishes.tpm).cloned());
     let needs = Needs {
         pool: pool.clone(),
-        missing_packages: facts.missing.clone(),
+        missing_packages,
         ipv6: wishes.ipv6,
         timezone: wishes.timezone.clone(),
     };
@@ -216,7 +229,8 @@ pub fn find(
     Ok(Hypervisor { facts, preparation: Plan::default(), client, seen })
 }
 
-fn unobserved(error: ObserveError) -> Failure {
+/// Why a hypervisor could not be looked at, and what to do about it.
+pub fn unobserved(error: ObserveError) -> Failure {
     let said = StepError::new("cannot look at the hypervisor").because(&error);
     Failure::Failed(match error.hint() {
         Some(hint) => said.hint(hint),
@@ -299,6 +313,15 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor) -> Result<Planned, Failure
         .map_err(|e| Failure::because("cannot use the environment's key", &e))?;
     // The key is whole, so deriving from it cannot fail; should it, the host key is never matched.
     let host_keys = |name: &str, uuid| key.host_public(name, uuid).unwrap_or_default();
+    let settings = &topology.settings;
+    // Everybody on the network could use a server without one.
+    let given = settings.vnc_password.clone();
+    let password = given.or_else(|| settings.vnc_external.then(|| key.vnc_password()));
+    let vnc = blueprint::Vnc {
+        external: settings.vnc_external,
+        tag: password.as_ref().map(|p| key.tag(p)),
+        password,
+    };
     let quiet = !loaded.options.validate || topology.roles.iter().all(|r| r.count == 0);
     let context = Context {
         observed: &observed,
@@ -306,6 +329,7 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor) -> Result<Planned, Failure
         images: &images,
         authorized_key: key.public(),
         host_keys: &host_keys,
+        vnc: &vnc,
     };
     let blueprint = blueprint::expand(&topology, &context, &mut diags);
     blueprint::conflicts(&topology, &blueprint, &observed, &mut diags);

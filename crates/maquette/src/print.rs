@@ -13,6 +13,13 @@ pub fn result(text: &str) {
     }
 }
 
+/// Prints bytes as they are; whether somebody still reads them.
+pub fn bytes(bytes: &[u8]) -> bool {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).is_ok()
+}
+
 /// Prints a remark.
 pub fn talk(text: &str) {
     anstream::eprintln!("{text}");

@@ -78,6 +78,8 @@ impl Stage {
             | Action::StartDomain { .. }
             | Action::AwaitDomain { .. }
             | Action::ChangeDomain { .. }
+            | Action::PauseDomain { .. }
+            | Action::ResetDomain { .. }
             | Action::ResumeDomain { .. }
             | Action::StopDomain { .. }
             | Action::UndefineDomain { .. } => Self::Vms,

@@ -14,7 +14,7 @@ use maquette_core::syntax::{Plain, Sources};
 use maquette_engine::StepError;
 
 use crate::cli;
-use crate::commands::{down, facts, up};
+use crate::commands::{cleanup, down, facts, up};
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::playbooks::{Hooks, Point};
@@ -143,6 +143,9 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     if truth(&tree, "kill") == Some(true) {
         return kill(&wanted, &tree, &given.playbook_args());
     }
+    if truth(&tree, "cleanup") == Some(true) {
+        return cleanup(given, &wanted, &tree);
+    }
     let leaving = names(&tree, "remove.nodes");
     if !leaving.is_empty() {
         return remove_nodes(&wanted, &leaving);
@@ -164,11 +167,12 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     let connection = connection::open(&loaded.host)?;
     outputs::write_local(&workspace, false)
         .map_err(|e| Failure::because("cannot write the workspace", &e))?;
-    let consent = "remove the environment first with `--kill yes`, or say so in a terminal";
+    let consent =
+        "say `--yes` (or MAQUETTE_YES=1), or remove the environment first with `--kill yes`";
     let stages_run = stages.clone();
     let locking = cli::Locking::from_environment();
     let how =
-        up::How { json: false, yes: false, limit: BOOT, consent, stages: stages_run, locking };
+        up::How { json: false, yes: given.yes, limit: BOOT, consent, stages: stages_run, locking };
     up::build(&loaded, &wishes, &connection, &hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(&workspace)?;
@@ -202,6 +206,28 @@ fn remove_nodes(wanted: &cli::Wanted, names: &[String]) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// With a prefix one environment, else everything.
+fn cleanup(given: &Given, wanted: &cli::Wanted, tree: &Plain) -> Result<u8, Failure> {
+    if wanted.place.prefix.is_some() {
+        return kill(wanted, tree, &given.playbook_args());
+    }
+    let loaded = load::wanted_leniently(wanted)?;
+    let hooks = Hooks::read(&loaded.request.extra, tree, &given.playbook_args())?;
+    let located = located(&loaded);
+    if !hooks.at(Point::Cleanup, &located.workspace)? {
+        cleanup::run(&located, given.yes, cli::Locking::from_environment())?;
+    }
+    empty(&located)
+}
+
+/// Leaves the workspace with this machine alone.
+fn empty(located: &Located) -> Result<u8, Failure> {
+    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
+    outputs::write_local(&located.workspace, false).map_err(unwritten)?;
+    outputs::remove(&located.workspace).map_err(unwritten)?;
+    Ok(0)
+}
+
 fn located(loaded: &load::Loaded) -> Located {
     Located {
         environment: loaded.request.settings.environment.clone(),
@@ -219,10 +245,7 @@ fn kill(wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failu
     if !hooks.at(Point::Cleanup, &located.workspace)? {
         down::remove(&located, false, cli::Locking::from_environment())?;
     }
-    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
-    outputs::write_local(&located.workspace, false).map_err(unwritten)?;
-    outputs::remove(&located.workspace).map_err(unwritten)?;
-    Ok(0)
+    empty(&located)
 }
 
 /// The same as arguments of `maquette up`. Values come from the tree, since extra variables may have
@@ -273,6 +296,10 @@ fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wan
         topology_timezone: text(tree, "topology.timezone"),
         disk_bus: choice(text(tree, "disk.bus")),
         bootmode: choice(text(tree, "bootmode")),
+        serial_files: truth(tree, "serial.files"),
+        vnc_external: truth(tree, "vnc.external"),
+        vnc_password: text(tree, "vnc.password"),
+        virtopts: text(tree, "virtopts"),
         host_memory_overcommit: truth(tree, "host.memory.overcommit"),
         host_validate: truth(tree, "host.validate"),
         virt_type: std::env::var("MAQUETTE_VIRT_TYPE").ok().and_then(|t| choice(Some(t))),

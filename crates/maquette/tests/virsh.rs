@@ -211,8 +211,7 @@ fn every_check_names_every_offender() {
         all
     };
     for (args, code, said) in [
-        (&["--vnc-external", "on"][..], 1, "--vnc-password is needed"),
-        (&["--virsh-snapshot-create", "True"], 1, "--virsh-snapshot-name is needed"),
+        (&["--virsh-snapshot-create", "True"][..], 1, "--virsh-snapshot-name is needed"),
         (&["--prefix", "a-prefix-that-is-longer-than-any-host-name"], 1, "longer than 40"),
         (&["--bootmode", "coreboot"], 2, "coreboot"),
         (&["--host-validate", "1"], 1, "expects yes or no"),
@@ -242,11 +241,7 @@ fn every_check_names_every_offender() {
 fn what_comes_later_is_refused_by_name_and_touches_nothing() {
     let home = Home::new();
     for (args, name) in [
-        (&["--cleanup", "yes"][..], "--cleanup"),
-        (&["--serial-files", "yes"], "--serial-files"),
-        (&["--virtopts", "--foo"], "--virtopts"),
-        (&["--vnc-password", "x"], "--vnc-password"),
-        (&["--bgp-topology-mode", "basic"], "--bgp-topology-mode"),
+        (&["--bgp-topology-mode", "basic"][..], "--bgp-topology-mode"),
         (&["--host-mtu-size", "9000"], "--host-mtu-size"),
         (
             &[
@@ -341,7 +336,7 @@ fn secrets_are_masked_and_files_private() {
         "--dry-run",
     ];
     let output = home.run(&args);
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(0));
     let shown = [output.stdout, output.stderr].concat();
     assert!(!String::from_utf8_lossy(&shown).contains("geheim"));
     home.settings(&["-e", "provision.topology.password=geheim"]);

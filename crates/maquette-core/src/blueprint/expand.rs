@@ -8,11 +8,12 @@ use uuid::Uuid;
 use super::addresses::Addresses;
 use super::macs::Macs;
 use super::{
-    Access, Blueprint, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation, Tenant,
+    Access, Blueprint, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation, Tenant, Vnc,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, interface_name};
 use crate::observed::Observed;
+use crate::topology::virtopts::{self, VirtOpt};
 use crate::topology::{self, Preallocation, Role, Topology, VirtType};
 
 /// Volume names of base images, by source.
@@ -33,6 +34,8 @@ pub struct Context<'a> {
     pub authorized_key: &'a str,
     /// Host keys of new nodes.
     pub host_keys: HostKeys<'a>,
+    /// VNC servers of all nodes.
+    pub vnc: &'a Vnc,
 }
 
 /// Makes everything concrete. Only addresses can run out; that is reported.
@@ -46,6 +49,9 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
     // An extension takes everything that is there as it is.
     let kept = observed.domains.values().filter(|_| topology.settings.extend);
     let mut nodes: Vec<Node> = kept.map(|d| d.recorded.clone()).collect();
+    for node in nodes.iter_mut().filter(|n| n.vnc == *context.vnc) {
+        node.vnc = context.vnc.clone();
+    }
     let mut networks: Vec<Network> = match topology.extends(observed) {
         true => observed.networks.values().map(|n| n.recorded.clone()).collect(),
         false => topology.networks.iter().map(|n| network_of(n, &environment)).collect(),
@@ -171,6 +177,9 @@ impl<'a> Expander<'a> {
             swap_mib: role.swap_mib,
             mtu: settings.mtu,
         });
+        let options = virtopts::parse(&settings.virtopts).unwrap_or_default();
+        let option =
+            |pick: fn(VirtOpt) -> Option<String>| options.clone().into_iter().find_map(pick);
         let user = match &guest {
             Some(guest) => guest.user.clone(),
             None => role.ssh_user.clone().unwrap_or("root".into()),
@@ -182,9 +191,21 @@ impl<'a> Expander<'a> {
             uuid,
             virt,
             vcpus: role.vcpus,
-            cpu_model: role.cpu_model.clone(),
+            cpu_model: option(|o| match o {
+                VirtOpt::Cpu(model) => Some(model),
+                _ => None,
+            })
+            .unwrap_or_else(|| role.cpu_model.clone()),
             memory_mib: role.memory_mib,
-            machine: role.machine_type.clone().unwrap_or("pc".into()),
+            machine: option(|o| match o {
+                VirtOpt::Machine(machine) => Some(machine),
+                _ => None,
+            })
+            .or(role.machine_type.clone())
+            .unwrap_or("pc".into()),
+            vnc: self.context.vnc.clone(),
+            serial_file: settings.serial_files,
+            virtopts: settings.virtopts.clone(),
             firmware: if role.deploy_os { Default::default() } else { settings.boot_mode },
             deploy_os: role.deploy_os,
             interfaces,

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::blueprint::{Disk, Host, Image, Interface, Network, Node, Pool};
+use crate::blueprint::{Disk, Host, Image, Interface, Network, Node, Pool, Vnc};
 use crate::guest::SeedFile;
 use crate::names::EnvName;
 use crate::topology::{Allocation, Srv};
@@ -86,6 +86,11 @@ pub enum LiveChange {
         /// The interface.
         interface: Interface,
     },
+    /// Give the VNC server another password, or none.
+    Vnc {
+        /// The server.
+        vnc: Vnc,
+    },
     /// Unplug an interface; the guest has to let go of it.
     DetachInterface {
         /// Its address.
@@ -104,6 +109,7 @@ impl LiveChange {
             Self::AttachInterface { interface } => {
                 format!("plug in {} ({})", interface.name, interface.network)
             }
+            Self::Vnc { .. } => "VNC password".into(),
             Self::DetachInterface { mac } => format!("unplug interface {mac}"),
         }
     }
@@ -350,6 +356,16 @@ pub enum Action {
         /// What changes.
         change: LiveChange,
     },
+    /// Stop a domain's vCPUs.
+    PauseDomain {
+        /// Name.
+        name: String,
+    },
+    /// Press a domain's reset button.
+    ResetDomain {
+        /// Name.
+        name: String,
+    },
     /// Let a paused domain go on.
     ResumeDomain {
         /// Name.
@@ -359,8 +375,8 @@ pub enum Action {
     StopDomain {
         /// Name.
         name: String,
-        /// Whether to ask the guest first.
-        clean: bool,
+        /// For how many seconds the guest may shut down by itself; none pulls the plug at once.
+        patience: Option<u64>,
     },
     /// Remove a domain's definition and what libvirt keeps with it.
     UndefineDomain {
@@ -395,6 +411,8 @@ impl Action {
             Self::StartDomain { name, ready: Some(_) } => format!("boot domain {name}"),
             Self::AwaitDomain { name, .. } => format!("wait for domain {name}"),
             Self::ChangeDomain { name, change } => format!("change {name}: {}", change.describe()),
+            Self::PauseDomain { name } => format!("pause domain {name}"),
+            Self::ResetDomain { name } => format!("reset domain {name}"),
             Self::ResumeDomain { name } => format!("resume domain {name}"),
             Self::StopDomain { name, .. } => format!("stop domain {name}"),
             Self::UndefineDomain { name } => format!("undefine domain {name}"),
@@ -425,6 +443,8 @@ impl Action {
             Self::StartDomain { .. } => "start-domain",
             Self::AwaitDomain { .. } => "await-domain",
             Self::ChangeDomain { .. } => "change-domain",
+            Self::PauseDomain { .. } => "pause-domain",
+            Self::ResetDomain { .. } => "reset-domain",
             Self::ResumeDomain { .. } => "resume-domain",
             Self::StopDomain { .. } => "stop-domain",
             Self::UndefineDomain { .. } => "undefine-domain",
@@ -451,6 +471,8 @@ impl Action {
             | Self::UpdateNetwork { .. }
             | Self::Reconnect { .. }
             | Self::ChangeDomain { .. }
+            | Self::PauseDomain { .. }
+            | Self::ResetDomain { .. }
             | Self::ResumeDomain { .. }
             | Self::StartNetwork { .. }
             | Self::StopNetwork { .. }

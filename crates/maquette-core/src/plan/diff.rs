@@ -113,6 +113,9 @@ fn fate_of(
         }
         None => {}
     }
+    if old.vnc != node.vnc {
+        return Fate::Record("the VNC password changes".into());
+    }
     if let Some(why) = difference::record(old, node).or(edited) {
         return Fate::Record(why);
     }
@@ -170,6 +173,9 @@ pub(super) struct Planner<'a> {
     pub(super) stopped: BTreeMap<String, usize>,
 }
 
+/// How long a guest may take to shut down before the plug is pulled, in seconds.
+const SHUTDOWN: u64 = 60;
+
 const UNWANTED: &str = "the topology does not ask for it any more";
 
 impl Planner<'_> {
@@ -202,8 +208,8 @@ impl Planner<'_> {
                     // A guest that is paused or that lost a disk cannot shut down by itself.
                     let lost =
                         !self.observed.missing_volumes(&domain.recorded, &domain.pool).is_empty();
-                    let clean = !domain.paused && !lost;
-                    let stop = Action::StopDomain { name: domain.name.clone(), clean };
+                    let patience = (!domain.paused && !lost).then_some(SHUTDOWN);
+                    let stop = Action::StopDomain { name: domain.name.clone(), patience };
                     let last = self.builder.add(stop, [], why.clone());
                     self.stopped.insert(domain.name.clone(), last);
                 }

@@ -69,6 +69,16 @@ pub(super) fn machine(old: &Node, new: &Node) -> Option<String> {
     if old.firmware != new.firmware {
         return Some("its firmware changes".into());
     }
+    if old.virtopts != new.virtopts {
+        return Some(format!("virtopts: `{}` → `{}`", old.virtopts, new.virtopts));
+    }
+    if old.vnc.external != new.vnc.external {
+        let which = if new.vnc.external { "all addresses" } else { "this host only" };
+        return Some(format!("VNC: listens on {which}"));
+    }
+    if old.serial_file != new.serial_file {
+        return Some("its serial log moves".into());
+    }
     None
 }
 

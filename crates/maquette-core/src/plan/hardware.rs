@@ -7,7 +7,7 @@ use crate::blueprint::{Disk, Node, Pool};
 use crate::observed::{DiskDevice, Domain, Hardware, Nic};
 
 /// What somebody changed in a domain, in words. `found` is its definition or what runs.
-pub fn drift(expected: &Hardware, found: &Hardware) -> Option<String> {
+pub(super) fn drift(expected: &Hardware, found: &Hardware) -> Option<String> {
     if found.maximum_mib != expected.maximum_mib || found.memory_mib != expected.memory_mib {
         return Some(format!("memory was changed to {} MiB outside Maquette", found.memory_mib));
     }
@@ -82,6 +82,14 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
         changes.push(LiveChange::Memory { mib: wanted.memory_mib });
         reasons.push(why);
     }
+    if old.vnc.tag.is_some() != node.vnc.tag.is_some() {
+        // QEMU has to be told at its start that there is one.
+        return Gap::Restart("VNC: with or without a password".into());
+    }
+    if old.vnc.tag != node.vnc.tag {
+        changes.push(LiveChange::Vnc { vnc: node.vnc.clone() });
+        reasons.push("the VNC password changes".into());
+    }
     // What the user changed explains the difference; what he did not, somebody else did.
     let by_hand = devices(&expected, live);
     match disks(live, &wanted, node, pool) {
@@ -99,7 +107,8 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
     if changes.is_empty() {
         return Gap::None;
     }
-    let plugged = changes.iter().filter(|c| !matches!(c, LiveChange::Memory { .. }));
+    let plugged =
+        changes.iter().filter(|c| !matches!(c, LiveChange::Memory { .. } | LiveChange::Vnc { .. }));
     match by_hand {
         Some(why) => reasons.push(why),
         None => reasons.extend(plugged.map(LiveChange::describe)),

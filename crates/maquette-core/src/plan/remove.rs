@@ -122,7 +122,7 @@ pub(super) fn remove_domain(
     let (node, pool) = (&domain.recorded, &domain.pool);
     let mut after = Vec::new();
     if domain.active {
-        let stop = Action::StopDomain { name: domain.name.clone(), clean: false };
+        let stop = Action::StopDomain { name: domain.name.clone(), patience: None };
         after.push(builder.add(stop, [], reason));
     }
     let deletions: Vec<usize> = node

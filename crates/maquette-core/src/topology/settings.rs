@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::guest::Secret;
 use crate::names::EnvName;
 
 /// The bus that disks are attached to.
@@ -117,6 +118,14 @@ pub struct Settings {
     pub disk_bus: Bus,
     /// Firmware of nodes without an operating system.
     pub boot_mode: BootMode,
+    /// Whether serial consoles are logged where the older tool's users look for them.
+    pub serial_files: bool,
+    /// Whether VNC servers listen on all addresses.
+    pub vnc_external: bool,
+    /// Password of VNC servers, as given.
+    pub vnc_password: Option<Secret>,
+    /// Options of virt-install, as given; they were checked.
+    pub virtopts: String,
     /// libvirt storage pool.
     pub pool_name: String,
     /// Its directory.
@@ -141,6 +150,10 @@ impl Default for Settings {
             mtu: None,
             disk_bus: Bus::Virtio,
             boot_mode: BootMode::Bios,
+            serial_files: false,
+            vnc_external: false,
+            vnc_password: None,
+            virtopts: String::new(),
             pool_name: "images".into(),
             pool_path: "/var/lib/libvirt/images".into(),
             net_subnet: None,

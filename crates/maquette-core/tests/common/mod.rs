@@ -100,6 +100,7 @@ pub fn expand(topology: &Topology, observed: &Observed) -> (Blueprint, Diagnosti
         images: &images,
         authorized_key: "ssh-ed25519 AAAA maquette",
         host_keys: &|name, _| format!("ssh-ed25519 HOST{name} {name}"),
+        vnc: &blueprint::Vnc::default(),
     };
     (blueprint::expand(topology, &context, &mut diags), diags)
 }
@@ -253,6 +254,10 @@ fn perform(seen: &mut Observed, action: &Action) {
             let domain = seen.domains.get_mut(name).expect("it exists");
             change_live(domain, change);
         }
+        Action::PauseDomain { name } => {
+            seen.domains.get_mut(name).expect("it exists").paused = true;
+        }
+        Action::ResetDomain { name } => assert!(seen.domains[name].active, "{title}: it is off"),
         Action::ResumeDomain { name } => {
             seen.domains.get_mut(name).expect("it exists").paused = false;
         }
@@ -293,7 +298,7 @@ fn change_live(domain: &mut observed::Domain, change: &plan::LiveChange) {
             }
         }
         LiveChange::DetachDisk { file, .. } => live.disks.retain(|d| d.file != *file),
-        LiveChange::ResizeDisk { .. } => {}
+        LiveChange::ResizeDisk { .. } | LiveChange::Vnc { .. } => {}
         LiveChange::AttachInterface { interface } => {
             if !live.nics.iter().any(|n| n.mac == interface.mac) {
                 live.nics.push(Nic {

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::daemons::{self, Daemons};
-use super::family::{FAMILIES, Family, OsRelease};
+use super::family::{FAMILIES, Family, OsRelease, Part};
 use super::probe::Sections;
 use super::record::Record;
 use super::{Command, Host, HostError, check};
@@ -32,12 +32,18 @@ pub struct Facts {
     pub available_mib: u64,
     /// What each running domain has really touched, in MiB.
     pub resident_mib: BTreeMap<String, u64>,
+    /// How long each running domain's emulator has run, in seconds.
+    pub uptime_s: BTreeMap<String, u64>,
     /// Subnets the host has routes to, with their interfaces.
     pub routes: Vec<(IpNet, String)>,
     /// Network interfaces of the host.
     pub interfaces: Vec<String>,
     /// Packages of its family that are missing.
     pub missing: Vec<String>,
+    /// Packages that UEFI guests need and that are missing.
+    pub missing_uefi: Vec<String>,
+    /// Packages that guests with an emulated TPM need and that are missing.
+    pub missing_tpm: Vec<String>,
     /// How libvirt's daemons are started.
     pub daemons: Daemons,
     /// Interfaces with an IPv6 default route, each with its `accept_ra`.
@@ -90,7 +96,7 @@ const PROBE: &str = include_str!("../../assets/probe.sh");
 pub fn gather(host: &dyn Host, reach: Reach) -> Result<Facts, HostError> {
     let mut args = vec![if reach == Reach::Remote { "remote" } else { "local" }];
     let mut paths: BTreeSet<&str> = daemons::PATHS.iter().copied().collect();
-    paths.extend(FAMILIES.iter().flat_map(|f| f.parts).flat_map(|p| p.paths));
+    paths.extend(FAMILIES.iter().flat_map(Family::all_parts).flat_map(|p| p.paths));
     args.extend(paths);
     let text = check(host, &Command::script(PROBE, args))?;
     Ok(read(&text))
@@ -102,21 +108,33 @@ pub fn read(text: &str) -> Facts {
     let paths: BTreeSet<&str> = seen.lines("paths").collect();
     let there = |path: &str| paths.contains(path);
     let os = OsRelease::parse(seen.text("os"));
-    let missing = os.family().map_or(Vec::new(), |family| super::missing(family, &there));
+    let family = os.family();
+    let lacks = |parts: fn(&'static Family) -> &'static [Part]| {
+        family.map_or(Vec::new(), |family| super::missing(parts(family), &there))
+    };
+    let missing = lacks(|f| f.parts);
+    let (missing_uefi, missing_tpm) = (lacks(|f| f.uefi), lacks(|f| f.tpm));
     let kvm_device = words(seen.text("kvm"));
     let memory = |key: &str| {
         let line = seen.lines("memory").find_map(|l| l.strip_prefix(key));
         let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
         kib.unwrap_or(0) / 1024
     };
-    let guests = seen.lines("guests").filter_map(|line| {
-        let (kib, name) = line.split_once(' ')?;
-        Some((name.to_string(), kib.parse::<u64>().ok()? / 1024))
+    let guests = || seen.lines("guests").map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let resident = guests().filter_map(|words| match words.as_slice() {
+        [kib, name, ..] => Some(((*name).to_string(), kib.parse::<u64>().ok()? / 1024)),
+        _ => None,
+    });
+    let uptime = guests().filter_map(|words| match words.as_slice() {
+        [_, name, seconds] => Some(((*name).to_string(), seconds.parse().ok()?)),
+        _ => None,
     });
     let zone = seen.text("zone");
     Facts {
         name: seen.text("name").to_string(),
         missing,
+        missing_uefi,
+        missing_tpm,
         cpus: seen.text("cpus").parse().unwrap_or(1).max(1),
         kvm: kvm(kvm_device.is_some(), seen.text("flags")),
         kvm_device,
@@ -126,7 +144,8 @@ pub fn read(text: &str) -> Facts {
             .map(|(module, value)| (module, value.starts_with(['Y', 'y', '1']))),
         memory_mib: memory("MemTotal:"),
         available_mib: memory("MemAvailable:"),
-        resident_mib: guests.collect(),
+        resident_mib: resident.collect(),
+        uptime_s: uptime.collect(),
         routes: routes(seen.text("routes")),
         interfaces: interfaces(seen.text("devices")),
         daemons: daemons::detect(&there, seen.yes("systemd"), seen.yes("monolithic")),

@@ -25,6 +25,17 @@ pub struct Family {
     /// What Maquette needs: a program or file that tells that it is there, and the packages that
     /// bring it.
     pub parts: &'static [Part],
+    /// What UEFI guests need.
+    pub uefi: &'static [Part],
+    /// What guests with an emulated TPM need.
+    pub tpm: &'static [Part],
+}
+
+impl Family {
+    /// Everything that may be looked for.
+    pub fn all_parts(&self) -> impl Iterator<Item = &'static Part> {
+        [self.parts, self.uefi, self.tpm].into_iter().flatten()
+    }
 }
 
 /// Something Maquette needs on a hypervisor.
@@ -52,6 +63,16 @@ const PXE: &[&str] = &[
     "/usr/share/qemu-kvm/efi-virtio.rom",
 ];
 
+const UEFI: &[&str] = &[
+    "/usr/share/OVMF/OVMF_CODE.fd",
+    "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    "/usr/share/edk2/ovmf/OVMF_CODE.fd",
+    "/usr/share/qemu/ovmf-x86_64-code.bin",
+    "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
+    "/usr/share/edk2/x64/OVMF_CODE.fd",
+];
+const TPM: &[&str] = &["/usr/bin/swtpm_setup"];
+
 macro_rules! parts {
     ($($paths:expr => [$($package:literal),* $(,)?]),* $(,)?) => {
         &[$(Part { paths: $paths, packages: &[$($package),*] }),*]
@@ -74,6 +95,8 @@ pub const FAMILIES: [Family; 4] = [
             SSH => ["openssh-client"],
             PXE => ["ipxe-qemu"],
         },
+        uefi: parts! { UEFI => ["ovmf"] },
+        tpm: parts! { TPM => ["swtpm-tools"] },
     },
     Family {
         name: "Red Hat",
@@ -89,6 +112,8 @@ pub const FAMILIES: [Family; 4] = [
             SSH => ["openssh-clients"],
             PXE => ["ipxe-roms-qemu"],
         },
+        uefi: parts! { UEFI => ["edk2-ovmf"] },
+        tpm: parts! { TPM => ["swtpm-tools"] },
     },
     Family {
         name: "SUSE",
@@ -104,6 +129,8 @@ pub const FAMILIES: [Family; 4] = [
             SSH => ["openssh-clients"],
             PXE => ["qemu-ipxe"],
         },
+        uefi: parts! { UEFI => ["qemu-ovmf-x86_64"] },
+        tpm: parts! { TPM => ["swtpm"] },
     },
     Family {
         name: "Arch",
@@ -119,6 +146,8 @@ pub const FAMILIES: [Family; 4] = [
             SSH => ["openssh"],
             PXE => ["qemu-system-x86-firmware"],
         },
+        uefi: parts! { UEFI => ["edk2-ovmf"] },
+        tpm: parts! { TPM => ["swtpm"] },
     },
 ];
 

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::family::{Family, Manager};
+use super::family::{Family, Manager, Part};
 use super::{Command, Host, HostError, check};
 
-/// Packages of `family` that are missing, by the paths that exist.
-pub fn missing(family: &Family, there: &dyn Fn(&str) -> bool) -> Vec<String> {
-    family
-        .parts
+/// Packages of some parts that are missing, by the paths that exist.
+pub fn missing(parts: &[Part], there: &dyn Fn(&str) -> bool) -> Vec<String> {
+    parts
         .iter()
         .filter(|part| !part.paths.iter().any(|p| there(p)))
         .flat_map(|part| part.packages.iter().map(|p| (*p).to_string()))

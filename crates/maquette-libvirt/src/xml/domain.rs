@@ -1,17 +1,20 @@
 //! A domain: <https://libvirt.org/formatdomain.html>.
 
-use maquette_core::blueprint::{Disk, Interface, Node, Pool, SEED_DEVICE};
+use maquette_core::blueprint::{Disk, Interface, Node, Pool, SEED_DEVICE, Vnc};
 use maquette_core::guest::READY_PORT;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Nic};
+use maquette_core::topology::virtopts::{self, VirtOpt};
 use maquette_core::topology::{BootMode, Bus, VirtType};
 
 use super::Writer;
 use super::metadata::{self, NodeRecord, STATE_NAMESPACE};
 
-/// Where a domain's serial console is logged on the hypervisor.
-pub fn serial_log(domain: &str) -> String {
-    format!("/var/log/libvirt/qemu/{domain}-serial.log")
+/// Where a domain's serial console is logged on the hypervisor: beside QEMU's own log, or where
+/// `--serial-files` of the older tool put it.
+pub fn serial_log(domain: &str, file: bool) -> String {
+    let directory = if file { "/var/lib/libvirt/qemu" } else { "/var/log/libvirt/qemu" };
+    format!("{directory}/{domain}-serial.log")
 }
 
 /// Everything that libvirt logs of a domain on the hypervisor: its console and QEMU's own messages, and
@@ -19,14 +22,20 @@ pub fn serial_log(domain: &str) -> String {
 pub fn logs(domain: &str) -> Vec<String> {
     let emulator = format!("/var/log/libvirt/qemu/{domain}.log");
     let rotated = |file: String| (0..3).map(move |n| format!("{file}.{n}"));
-    let all = [serial_log(domain), emulator].into_iter();
+    let all = [serial_log(domain, false), serial_log(domain, true), emulator].into_iter();
     all.flat_map(|file| std::iter::once(file.clone()).chain(rotated(file))).collect()
 }
 
 /// Writes a domain. `ready` keeps the mark of a first boot that was seen to end.
 pub fn domain(node: &Node, environment: &EnvName, pool: &Pool, ready: bool) -> String {
+    // They were understood when they were given.
+    let options = virtopts::parse(&node.virtopts).unwrap_or_default();
+    let mut root = vec![("type", node.virt.as_str())];
+    if options.iter().any(|o| matches!(o, VirtOpt::Qemu(_))) {
+        root.push(("xmlns:qemu", "http://libvirt.org/schemas/domain/qemu/1.0"));
+    }
     let mut w = Writer::default();
-    w.element("domain", &[("type", node.virt.as_str())], |w| {
+    w.element("domain", &root, |w| {
         w.text("name", &[], &node.name);
         w.text("uuid", &[], &node.uuid.to_string());
         w.element("metadata", &[], |w| {
@@ -41,12 +50,14 @@ pub fn domain(node: &Node, environment: &EnvName, pool: &Pool, ready: bool) -> S
             }
         });
         w.text("memory", &[("unit", "MiB")], &node.memory_mib.to_string());
-        w.text("vcpu", &[], &node.vcpus.to_string());
-        os(w, node);
-        w.element("features", &[], |w| {
-            w.empty("acpi", &[]);
-            w.empty("apic", &[]);
+        options.iter().for_each(|o| {
+            if let VirtOpt::Memory(names) = o {
+                w.element("memoryBacking", &[], |w| names.iter().for_each(|n| w.empty(n, &[])));
+            }
         });
+        w.text("vcpu", &[], &node.vcpus.to_string());
+        os(w, node, &options);
+        features(w, &options);
         cpu(w, node);
         w.element("clock", &[("offset", "utc")], |w| {
             w.empty("timer", &[("name", "rtc"), ("tickpolicy", "catchup")]);
@@ -57,12 +68,40 @@ pub fn domain(node: &Node, environment: &EnvName, pool: &Pool, ready: bool) -> S
             w.empty("suspend-to-mem", &[("enabled", "no")]);
             w.empty("suspend-to-disk", &[("enabled", "no")]);
         });
-        w.element("devices", &[], |w| devices(w, node, pool));
+        w.element("devices", &[], |w| devices(w, node, pool, &options));
+        for option in &options {
+            let VirtOpt::Qemu(words) = option else { continue };
+            w.element("qemu:commandline", &[], |w| {
+                words.iter().for_each(|word| w.empty("qemu:arg", &[("value", word)]));
+            });
+        }
     });
     w.finish()
 }
 
-fn os(w: &mut Writer, node: &Node) {
+fn features(w: &mut Writer, options: &[VirtOpt]) {
+    let wanted = |name: &str| {
+        options.iter().find_map(|o| match o {
+            VirtOpt::Feature(n, on) if n == name => Some(*on),
+            _ => None,
+        })
+    };
+    w.element("features", &[], |w| {
+        // These two are there or not; the others have a state.
+        for name in ["acpi", "apic", "pae"] {
+            if wanted(name).unwrap_or(name != "pae") {
+                w.empty(name, &[]);
+            }
+        }
+        for name in ["smm", "pmu", "vmport"] {
+            if let Some(on) = wanted(name) {
+                w.empty(name, &[("state", if on { "on" } else { "off" })]);
+            }
+        }
+    });
+}
+
+fn os(w: &mut Writer, node: &Node, options: &[VirtOpt]) {
     // `firmware` lets libvirt choose the files; paths differ on every distribution.
     let firmware: &[(&str, &str)] = match node.firmware {
         BootMode::Bios => &[],
@@ -70,10 +109,18 @@ fn os(w: &mut Writer, node: &Node) {
     };
     w.element("os", firmware, |w| {
         w.text("type", &[("arch", "x86_64"), ("machine", &node.machine)], "hvm");
-        if !node.deploy_os {
-            w.empty("boot", &[("dev", "network")]);
+        let boot = options.iter().find_map(|o| match o {
+            VirtOpt::Boot { order, menu } => Some((order, menu)),
+            _ => None,
+        });
+        match boot.filter(|(order, _)| !order.is_empty()) {
+            Some((order, _)) => order.iter().for_each(|dev| w.empty("boot", &[("dev", dev)])),
+            None if node.deploy_os => w.empty("boot", &[("dev", "hd")]),
+            None => ["network", "hd"].iter().for_each(|dev| w.empty("boot", &[("dev", dev)])),
         }
-        w.empty("boot", &[("dev", "hd")]);
+        if let Some((_, Some(menu))) = boot {
+            w.empty("bootmenu", &[("enable", if *menu { "yes" } else { "no" })]);
+        }
     });
 }
 
@@ -94,7 +141,23 @@ fn cpu(w: &mut Writer, node: &Node) {
     }
 }
 
-fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
+/// A VNC server, as part of a domain or for changing its password.
+fn write_vnc(w: &mut Writer, vnc: &Vnc) {
+    let listen = if vnc.external { "0.0.0.0" } else { "127.0.0.1" };
+    let mut attributes =
+        vec![("type", "vnc"), ("port", "-1"), ("autoport", "yes"), ("listen", listen)];
+    attributes.extend(vnc.password.as_ref().map(|p| ("passwd", p.reveal())));
+    w.empty("graphics", &attributes);
+}
+
+/// A VNC server, for changing its password.
+pub fn vnc(vnc: &Vnc) -> String {
+    let mut w = Writer::default();
+    write_vnc(&mut w, vnc);
+    w.finish()
+}
+
+fn devices(w: &mut Writer, node: &Node, pool: &Pool, options: &[VirtOpt]) {
     for disk in &node.disks {
         write_disk(w, disk, pool);
     }
@@ -116,7 +179,8 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
         write_interface(w, interface, node.deploy_os);
     }
     w.element("serial", &[("type", "pty")], |w| {
-        w.empty("log", &[("file", &serial_log(&node.name)), ("append", "on")]);
+        let file = serial_log(&node.name, node.serial_file);
+        w.empty("log", &[("file", &file), ("append", "on")]);
         w.empty("target", &[("port", "0")]);
     });
     w.element("console", &[("type", "pty")], |w| {
@@ -127,8 +191,27 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
             w.empty("target", &[("type", "virtio"), ("name", port)]);
         });
     }
-    w.empty("graphics", &[("type", "vnc"), ("autoport", "yes"), ("listen", "127.0.0.1")]);
-    w.element("video", &[], |w| w.empty("model", &[("type", "vga")]));
+    for option in options {
+        if let VirtOpt::Tpm(model, version) = option {
+            w.element("tpm", &[("model", model)], |w| {
+                w.empty("backend", &[("type", "emulator"), ("version", version)]);
+            });
+        }
+    }
+    write_vnc(w, &node.vnc);
+    let mut video = "vga";
+    for option in options {
+        match option {
+            VirtOpt::Sound(model) => w.empty("sound", &[("model", model)]),
+            VirtOpt::Video(model) => video = model,
+            VirtOpt::Watchdog(model, action) => {
+                w.empty("watchdog", &[("model", model), ("action", action)]);
+            }
+            VirtOpt::Balloon(model) => w.empty("memballoon", &[("model", model)]),
+            _ => {}
+        }
+    }
+    w.element("video", &[], |w| w.empty("model", &[("type", video)]));
     w.element("rng", &[("model", "virtio")], |w| {
         w.text("backend", &[("model", "random")], "/dev/urandom");
     });

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use maquette_core::blueprint::{
-    Access, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation, Tenant,
+    Access, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation, Tenant, Vnc,
 };
 use maquette_core::names::EnvName;
 use maquette_core::topology::{Allocation, BootMode, Dhcp, Forward, Preallocation, Srv, VirtType};
@@ -146,6 +146,10 @@ fn node_element(w: &mut Writer, record: &NodeRecord, digest: Option<String>) {
         .put("machine", &node.machine)
         .put("firmware", firmware_word(node.firmware))
         .put("deploy-os", node.deploy_os)
+        .put("vnc-external", node.vnc.external)
+        .maybe("vnc-tag", node.vnc.tag.as_ref())
+        .put("serial-file", node.serial_file)
+        .maybe("virtopts", Some(&node.virtopts).filter(|v| !v.is_empty()))
         .maybe("address", node.access.address)
         .put("user", &node.access.user)
         .put("connection", &node.access.connection);
@@ -329,6 +333,14 @@ pub fn read_node(
             _ => return Err(broken("firmware")),
         },
         deploy_os: need(element, "deploy-os")?,
+        // Records of the first version have none of these.
+        vnc: Vnc {
+            external: maybe(element, "vnc-external")?.unwrap_or(false),
+            password: None,
+            tag: maybe(element, "vnc-tag")?,
+        },
+        serial_file: maybe(element, "serial-file")?.unwrap_or(false),
+        virtopts: maybe(element, "virtopts")?.unwrap_or_default(),
         disks,
         interfaces,
         groups,

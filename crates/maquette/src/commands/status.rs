@@ -1,56 +1,174 @@
 //! `maquette status`.
 
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::sync::mpsc;
+
 use maquette_core::observed::Observed;
-use serde_json::json;
+use maquette_core::plan;
+use maquette_engine::StepError;
+use maquette_libvirt::{DomainEvent, Events};
+use serde_json::{Value, json};
 
 use crate::cli::Status;
+use crate::connection::{self, Connection};
 use crate::failure::Failure;
+use crate::load::Located;
 use crate::render::Row;
 use crate::workspace::Workspace;
-use crate::{connection, load, outputs, pipeline, print, render};
+use crate::{load, outputs, pipeline, print, render};
 
 /// Shows an environment. Exit code 1 if a node is not as `up` leaves it.
 pub fn run(args: &Status) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let workspace = &located.workspace;
     let connection = connection::open(&located.host)?;
-    let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
-    let observed = hypervisor.observed();
-    let rows = Row::all(&observed);
-    if args.json {
-        let networks: Vec<_> = observed
-            .networks
-            .values()
-            .map(|n| json!({"name": n.name, "active": n.active}))
-            .collect();
-        let value = json!({
-            "schema": 1,
-            "environment": located.environment.to_string(),
-            "nodes": rows.iter().map(Row::json).collect::<Vec<_>>(),
-            "networks": networks,
-            "workspace": workspace.path.display().to_string(),
-        });
-        print::result(&format!("{value:#}"));
-    } else if rows.is_empty() && observed.networks.is_empty() {
-        print::talk(&format!(
-            "environment `{}` does not exist; `maquette up` builds it",
-            located.environment
-        ));
-    } else {
-        print::result(&text(&observed, workspace));
+    if args.watch {
+        return watch(&located, &connection, args.json);
     }
-    Ok(u8::from(!rows.iter().all(|r| r.good)))
+    let now = Now::look(&located, &connection)?;
+    if args.json {
+        print::result(&format!("{:#}", now.json(&located)));
+    } else {
+        now.show(&located);
+    }
+    Ok(u8::from(!now.good()))
 }
 
-/// The table of nodes, and how to reach them.
-pub fn text(observed: &Observed, workspace: &Workspace) -> String {
-    let rows = Row::all(observed);
-    match (rows.is_empty(), observed.networks.is_empty()) {
-        (true, true) => return "no nodes and no networks\n".into(),
-        (true, false) => return format!("no nodes; networks: {}\n", names(observed)),
-        (false, _) => {}
+/// An environment at one moment.
+struct Now {
+    observed: Observed,
+    uptime_s: BTreeMap<String, u64>,
+}
+
+impl Now {
+    fn look(located: &Located, connection: &Connection) -> Result<Self, Failure> {
+        let hypervisor = pipeline::running(connection, &located.environment, &located.pool)?;
+        let observed = hypervisor.observed();
+        Ok(Self { observed, uptime_s: hypervisor.facts.uptime_s })
     }
-    let mut out = render::nodes(&rows);
+
+    fn rows(&self) -> Vec<Row> {
+        Row::all(&self.observed, &self.uptime_s)
+    }
+
+    fn good(&self) -> bool {
+        self.rows().iter().all(|r| r.good) && plan::drifts(&self.observed).is_empty()
+    }
+
+    fn json(&self, located: &Located) -> Value {
+        let drifts = plan::drifts(&self.observed);
+        let networks: Vec<Value> = self
+            .observed
+            .networks
+            .values()
+            .map(|n| {
+                let own = drifts.iter().filter(|d| d.kind == "network" && d.name == n.name);
+                let drift: Vec<&str> = own.map(|d| d.what.as_str()).collect();
+                json!({"name": n.name, "active": n.active, "bridge": n.recorded.bridge, "drift": drift})
+            })
+            .collect();
+        let all = drifts.iter().map(|d| json!({"kind": d.kind, "name": d.name, "what": d.what}));
+        json!({
+            "schema": 1,
+            "environment": located.environment.to_string(),
+            "nodes": self.rows().iter().map(Row::json).collect::<Vec<_>>(),
+            "networks": networks,
+            "drift": all.collect::<Vec<_>>(),
+            "workspace": located.workspace.path.display().to_string(),
+        })
+    }
+
+    fn show(&self, located: &Located) {
+        if self.observed.domains.is_empty() && self.observed.networks.is_empty() {
+            print::talk(&format!(
+                "environment `{}` does not exist; `maquette up` builds it",
+                located.environment
+            ));
+        } else {
+            print::result(&text(&self.observed, &self.uptime_s, &located.workspace));
+        }
+    }
+}
+
+/// Shows it again whenever libvirt tells of a change, until Ctrl-C.
+fn watch(located: &Located, connection: &Connection, json: bool) -> Result<u8, Failure> {
+    let (sender, events) = mpsc::channel();
+    let failed = |e: &dyn std::error::Error| Failure::because("cannot listen to libvirt", e);
+    // Listening begins before looking, so that nothing is missed between the two.
+    let _listening = Events::listen(&connection.uri, &sender).map_err(|e| failed(&e))?;
+    let prefix = located.environment.qualify("");
+    let terminal = std::io::stdout().is_terminal();
+    let mut shown = None;
+    loop {
+        let now = Now::look(located, connection)?;
+        if json {
+            let mut value = now.json(located);
+            // Time passes without an event.
+            let line = value.to_string();
+            for node in value["nodes"].as_array_mut().into_iter().flatten() {
+                node["uptime_s"] = Value::Null;
+            }
+            let what = value.to_string();
+            if shown.as_ref() != Some(&what) && !print::bytes(format!("{line}\n").as_bytes()) {
+                return Ok(0);
+            }
+            shown = Some(what);
+        } else {
+            if terminal {
+                // The top of an empty screen.
+                print::bytes(b"\x1b[H\x1b[2J");
+            }
+            now.show(located);
+        }
+        if !next_change(&events, &now, &prefix) {
+            let error = StepError::new(format!("{} ended the connection", connection.label));
+            return Err(Failure::Failed(error));
+        }
+    }
+}
+
+/// Waits for something to happen to this environment; false if nothing can any more.
+fn next_change(events: &mpsc::Receiver<DomainEvent>, now: &Now, prefix: &str) -> bool {
+    loop {
+        let Ok(event) = events.recv() else { return false };
+        // What comes at once is shown at once.
+        let mut all = vec![event];
+        all.extend(events.try_iter());
+        if all.contains(&DomainEvent::Closed) {
+            return false;
+        }
+        let ours = |event: &DomainEvent| match event {
+            DomainEvent::Changed(name) | DomainEvent::DeviceRemoved(name) => {
+                // A new node is not known yet; looking once too often does no harm.
+                name.starts_with(prefix) || now.observed.domains.contains_key(name)
+            }
+            DomainEvent::Closed => false,
+        };
+        if all.iter().any(ours) {
+            return true;
+        }
+    }
+}
+
+/// The table of nodes, what is not as it should be, and how to reach them.
+pub fn text(
+    observed: &Observed,
+    uptime_s: &BTreeMap<String, u64>,
+    workspace: &Workspace,
+) -> String {
+    let rows = Row::all(observed, uptime_s);
+    let drifts = plan::drifts(observed);
+    let mut out = match (rows.is_empty(), observed.networks.is_empty()) {
+        (true, true) => "no nodes and no networks\n".into(),
+        (true, false) => format!("no nodes; networks: {}\n", names(observed)),
+        (false, _) => render::nodes(&rows),
+    };
+    if !drifts.is_empty() {
+        out.push_str("\nnot as Maquette left it (`maquette up` mends it):\n");
+        for drift in &drifts {
+            out.push_str(&format!("  {} {}: {}\n", drift.kind, drift.name, drift.what));
+        }
+    }
     let reachable = rows.iter().find(|r| r.user != "-" && r.address != "-");
     if let Some(row) = reachable {
         let config = workspace.file(outputs::SSH_CONFIG);

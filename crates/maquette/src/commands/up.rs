@@ -1,5 +1,6 @@
 //! `maquette up`, and the building part of `maquette virsh`.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -118,8 +119,14 @@ pub fn build(
         hooks.run(stage, workspace)?;
     }
     if !how.json {
+        let uptime = if plan.is_empty() {
+            hypervisor.facts.uptime_s.clone()
+        } else {
+            // It was asked before nodes were started.
+            BTreeMap::new()
+        };
         let now = now(plan, observed, client, &mut hypervisor, loaded)?;
-        print::result(&status::text(&now, workspace));
+        print::result(&status::text(&now, &uptime, workspace));
     }
     Ok(())
 }

@@ -1,7 +1,11 @@
 //! Tables.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{Table, presets};
 use maquette_core::observed::{Domain, Observed};
+use maquette_core::plan;
+use maquette_engine::host::lock::duration;
 use maquette_engine::image::build::BUILDABLE;
 use maquette_engine::image::catalogue;
 use serde_json::{Value, json};
@@ -23,24 +27,38 @@ pub struct Row {
     pub vcpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
+    /// How long it has run, in seconds.
+    pub uptime_s: Option<u64>,
+    /// What is not as Maquette left it.
+    pub drift: Vec<String>,
     /// Whether it is as it should be after `up`.
     pub good: bool,
 }
 
 impl Row {
     /// Every node of an environment, in the order of names and numbers.
-    pub fn all(observed: &Observed) -> Vec<Self> {
+    pub fn all(observed: &Observed, uptime_s: &BTreeMap<String, u64>) -> Vec<Self> {
         let mut domains: Vec<&Domain> = observed.domains.values().collect();
         domains.sort_by(|a, b| {
             (&a.recorded.role, a.recorded.index).cmp(&(&b.recorded.role, b.recorded.index))
         });
-        domains.into_iter().map(Self::new).collect()
+        let drifts = plan::drifts(observed);
+        let of = |domain: &Domain| {
+            let own = drifts.iter().filter(|d| d.kind == "domain" && d.name == domain.name);
+            own.map(|d| d.what.clone()).collect::<Vec<_>>()
+        };
+        let row = |domain: &Domain| {
+            let uptime = uptime_s.get(&domain.name).copied().filter(|_| domain.active);
+            Self::new(domain, uptime, of(domain))
+        };
+        domains.into_iter().map(row).collect()
     }
 
-    fn new(domain: &Domain) -> Self {
+    fn new(domain: &Domain, uptime_s: Option<u64>, drift: Vec<String>) -> Self {
         let node = &domain.recorded;
         let (state, good) = match (domain.active, node.guest.is_some(), domain.ready) {
             (false, _, _) => ("shut off", false),
+            (true, _, _) if domain.paused => ("paused", false),
             (true, true, false) => ("booting", false),
             (true, true, true) => ("ready", true),
             (true, false, _) => ("running", true),
@@ -53,7 +71,9 @@ impl Row {
             user: if node.deploy_os { node.access.user.clone() } else { "-".into() },
             vcpus: domain.defined.vcpus,
             memory_mib: domain.defined.memory_mib,
-            good,
+            good: good && drift.is_empty(),
+            uptime_s,
+            drift,
         }
     }
 
@@ -67,6 +87,8 @@ impl Row {
             "user": (self.user != "-").then_some(&self.user),
             "vcpus": self.vcpus,
             "memory_mib": self.memory_mib,
+            "uptime_s": self.uptime_s,
+            "drift": self.drift,
         })
     }
 }
@@ -83,7 +105,7 @@ fn finish(table: &Table) -> String {
 
 /// The nodes of an environment.
 pub fn nodes(rows: &[Row]) -> String {
-    let mut table = plain(&["NODE", "STATE", "ADDRESS", "USER", "VCPUS", "MEMORY"]);
+    let mut table = plain(&["NODE", "STATE", "ADDRESS", "USER", "VCPUS", "MEMORY", "UPTIME"]);
     for row in rows {
         table.add_row([
             row.name.clone(),
@@ -92,6 +114,7 @@ pub fn nodes(rows: &[Row]) -> String {
             row.user.clone(),
             row.vcpus.to_string(),
             format!("{} MiB", row.memory_mib),
+            row.uptime_s.map_or("-".into(), duration),
         ]);
     }
     finish(&table)

@@ -31,6 +31,8 @@ pub struct Given {
     pub output: Option<PathBuf>,
     /// `--dry-run`.
     pub dry_run: bool,
+    /// `--yes`.
+    pub yes: bool,
     /// `--generate-answers-file`.
     pub generate: Option<PathBuf>,
     /// `--from-file`.
@@ -76,6 +78,12 @@ fn command() -> Command {
                 "Stages (`tags=…`, `skip-tags=…`) and arguments of the user's playbooks, between `;`",
             )
             .allow_hyphen_values(true),
+        )
+        .arg(
+            Arg::new("yes")
+                .long("yes")
+                .action(ArgAction::SetTrue)
+                .help("Do not ask before --cleanup removes everything, or nodes lose their disks"),
         )
         .arg(
             Arg::new("dry-run")
@@ -167,6 +175,9 @@ impl Given {
         given.output = common("output").pop().map(PathBuf::from);
         given.inventory = common("inventory").pop().map(PathBuf::from);
         given.generate = last("generate-answers-file").map(PathBuf::from);
+        let agreed =
+            std::env::var("MAQUETTE_YES").is_ok_and(|t| parse_bool(&t) == Some(true) || t == "1");
+        given.yes = matches.get_flag("yes") || agreed;
         given.dry_run = matches.get_flag("dry-run")
             || common("dry-run").iter().any(|t| parse_bool(t) != Some(false));
         given.verbose = match matches.get_count("verbose") {

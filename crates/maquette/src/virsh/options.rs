@@ -148,9 +148,9 @@ pub const OPTIONS: &[Opt] = options! {
             "Time zone of hypervisor and nodes";
     }
     "Serial console, clean-up, boot, disks" {
-        "serial-files" Bool, Some("no"), NO,
-            "Have each node's serial console written to a file";
-        "cleanup" Bool, None, NO,
+        "serial-files" Bool, Some("no"), Full,
+            "Have each node's serial console written to /var/lib/libvirt/qemu/NODE-serial.log";
+        "cleanup" Bool, None, Full,
             "Remove all domains and networks of the hypervisor";
         "kill" Bool, None, Full,
             "Remove this environment";
@@ -160,15 +160,15 @@ pub const OPTIONS: &[Opt] = options! {
             "Firmware of nodes without an operating system";
         "disk-bus" Choice(&["virtio", "scsi"]), Some("virtio"), Full,
             "Bus of all disks that do not name one";
-        "virtopts" Value, Some(""), NONE,
+        "virtopts" Value, Some(""), Full,
             "Further arguments of virt-install";
         "tls-ca" Value, Some(""), Full,
             "Further certificate authorities for downloads: PEM files or URLs, separated by commas";
     }
     "VNC, facts, BGP" {
-        "vnc-external" Bool, Some("no"), NO,
-            "Have VNC listen on all addresses; needs --vnc-password";
-        "vnc-password" Value, None, NONE,
+        "vnc-external" Bool, Some("no"), Full,
+            "Have VNC listen on all addresses, with a random password unless there is --vnc-password";
+        "vnc-password" Value, None, Full,
             "VNC password";
         "collect-ansible-facts" Bool, Some("no"), Full,
             "Save the facts of this machine and the hypervisor as JSON";
@@ -205,7 +205,6 @@ pub const OPTIONS: &[Opt] = options! {
 
 /// Options that must have a value when one of others is true.
 pub const REQUIRED_WHEN: &[(&str, &[&str])] = &[
-    ("vnc-password", &["vnc-external"]),
     ("virsh-snapshot-name", &["virsh-snapshot-create", "virsh-snapshot-restore"]),
     (
         "virsh-snapshot-path",

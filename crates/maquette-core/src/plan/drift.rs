@@ -1,0 +1,50 @@
+//! What is not as Maquette left it, whatever the topology says now.
+
+use super::hardware;
+use crate::observed::{Domain, Hardware, Observed};
+
+/// Something that somebody changed, stopped or removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// `domain`, `network` or `volume`.
+    pub kind: &'static str,
+    /// The object.
+    pub name: String,
+    /// What is the matter with it.
+    pub what: String,
+}
+
+/// Everything that drifted; `up` mends it.
+pub fn drifts(observed: &Observed) -> Vec<Drift> {
+    let mut all = Vec::new();
+    for domain in observed.domains.values() {
+        let found = of_domain(domain, observed);
+        all.extend(found.map(|what| Drift { kind: "domain", name: domain.name.clone(), what }));
+    }
+    for orphan in observed.orphans().into_values() {
+        let what = "it was undefined outside Maquette; its disks are there".into();
+        all.push(Drift { kind: "domain", name: orphan.node, what });
+    }
+    for network in observed.networks.values() {
+        let name = network.name.clone();
+        if !network.active {
+            all.push(Drift { kind: "network", name, what: "it is not running".into() });
+        } else if network.defined != crate::observed::Wiring::of(&network.recorded) {
+            let what = "its definition was changed outside Maquette".into();
+            all.push(Drift { kind: "network", name, what });
+        }
+    }
+    all
+}
+
+fn of_domain(domain: &Domain, observed: &Observed) -> impl Iterator<Item = String> {
+    let expected = Hardware::of(&domain.recorded, &domain.pool);
+    let edited = hardware::drift(&expected, &domain.defined);
+    // Memory is the guest's own business as long as it runs.
+    let live = domain.live.as_ref().and_then(|live| hardware::devices(&expected, live));
+    let transient = (!domain.persistent).then(|| "it was undefined outside Maquette".to_string());
+    let missing = observed.missing_volumes(&domain.recorded, &domain.pool);
+    let missing = (!missing.is_empty()).then(|| format!("{} missing", missing.join(", ")));
+    let live = live.filter(|l| Some(l) != edited.as_ref());
+    [edited, live, transient, missing].into_iter().flatten()
+}

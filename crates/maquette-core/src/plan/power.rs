@@ -1,0 +1,130 @@
+//! Starting, stopping and pausing nodes.
+
+use std::collections::BTreeSet;
+
+use super::node::readiness;
+use super::{Action, Builder, Change, Op, Plan, describe};
+use crate::observed::{Domain, Observed};
+
+/// What is done to nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// Switch on, and let paused ones go on.
+    Start,
+    /// Shut down; after so many seconds, pull the plug. 0 pulls it at once.
+    Stop(u64),
+    /// Shut down the same way, and switch on.
+    Restart(u64),
+    /// Press the reset button.
+    Reset,
+    /// Stop all vCPUs.
+    Pause,
+    /// Let them go on.
+    Resume,
+}
+
+/// Plans it for some nodes, by their libvirt names.
+pub fn power(observed: &Observed, names: &BTreeSet<String>, what: Power) -> Plan {
+    let mut builder = Builder::default();
+    let mut changes = Vec::new();
+    let nodes: Vec<&Domain> =
+        observed.domains.values().filter(|d| names.contains(&d.name)).collect();
+    // A node does not start while one of its networks is off.
+    let starts = |d: &&&Domain| match what {
+        Power::Start => !d.active,
+        Power::Restart(_) => true,
+        _ => false,
+    };
+    let used: BTreeSet<&str> = nodes
+        .iter()
+        .filter(starts)
+        .flat_map(|d| d.defined.nics.iter().map(|n| n.network.as_str()))
+        .collect();
+    let mut networks = Vec::new();
+    for network in observed.networks.values() {
+        if network.active || !used.contains(network.name.as_str()) {
+            continue;
+        }
+        let reason = "its nodes need it";
+        let (name, autostart) = (network.name.clone(), network.recorded.autostart);
+        networks.push(builder.add(Action::StartNetwork { name, autostart }, [], reason));
+        changes.push(Change {
+            op: Op::Update,
+            kind: "network",
+            name: network.name.clone(),
+            detail: describe::network(&network.recorded),
+            reason: reason.into(),
+        });
+    }
+    for domain in nodes {
+        let reason = one(domain, what, &networks, &mut builder);
+        changes.push(Change {
+            op: if reason.is_some() { Op::Update } else { Op::Keep },
+            kind: "domain",
+            name: domain.name.clone(),
+            detail: state(domain).into(),
+            reason: reason.unwrap_or_default().into(),
+        });
+    }
+    Plan { changes, steps: builder.finish() }
+}
+
+/// What a domain does now, in libvirt's words.
+fn state(domain: &Domain) -> &'static str {
+    match (domain.active, domain.paused) {
+        (false, _) => "shut off",
+        (true, true) => "paused",
+        (true, false) => "running",
+    }
+}
+
+/// Steps of one node, and why; none if there is nothing to do.
+fn one(
+    domain: &Domain,
+    what: Power,
+    networks: &[usize],
+    builder: &mut Builder,
+) -> Option<&'static str> {
+    let name = domain.name.clone();
+    let start = |builder: &mut Builder, after: Vec<usize>| {
+        let ready = readiness(&domain.recorded);
+        builder.add(Action::StartDomain { name: domain.name.clone(), ready }, after, "start");
+    };
+    // A guest that is paused hears no request.
+    let stop = |seconds: u64| Action::StopDomain {
+        name: domain.name.clone(),
+        patience: (seconds > 0 && !domain.paused).then_some(seconds),
+    };
+    match (what, domain.active, domain.paused) {
+        (Power::Start, false, _) => {
+            start(builder, networks.to_vec());
+            Some("start")
+        }
+        (Power::Start | Power::Resume, true, true) => {
+            builder.add(Action::ResumeDomain { name }, [], "resume");
+            Some("resume")
+        }
+        (Power::Stop(seconds), true, _) => {
+            builder.add(stop(seconds), [], "stop");
+            Some("stop")
+        }
+        (Power::Restart(seconds), true, _) => {
+            let stopped = builder.add(stop(seconds), [], "restart");
+            start(builder, networks.iter().copied().chain([stopped]).collect());
+            Some("restart")
+        }
+        (Power::Restart(_), false, _) => {
+            start(builder, networks.to_vec());
+            Some("start")
+        }
+        (Power::Reset, true, _) => {
+            builder.add(Action::ResetDomain { name }, [], "reset");
+            Some("reset")
+        }
+        (Power::Pause, true, false) => {
+            builder.add(Action::PauseDomain { name }, [], "pause");
+            Some("pause")
+        }
+        _ => None,
+    }
+}

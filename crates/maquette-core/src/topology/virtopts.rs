@@ -1,0 +1,225 @@
+//! `--virtopts`: the part of virt-install's options that changes a domain's definition in ways that no
+//! key of a node file does. They are understood rather than passed on: what is not understood is refused.
+//!
+//! Source: virt-install(1). Each option takes `key=value` pairs between commas; the first may be a bare
+//! value, which stands for the option's main key.
+
+/// One option, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VirtOpt {
+    /// `--cpu`: mode or model.
+    Cpu(String),
+    /// `--machine`: machine type.
+    Machine(String),
+    /// `--boot`: devices in order, and whether there is a menu.
+    Boot {
+        /// `hd`, `network`, `cdrom`; empty leaves the order as it is.
+        order: Vec<String>,
+        /// Whether the firmware offers a menu.
+        menu: Option<bool>,
+    },
+    /// `--watchdog`: model and action.
+    Watchdog(String, String),
+    /// `--tpm`: model and version of an emulated TPM.
+    Tpm(String, String),
+    /// `--memballoon`: model, or `none`.
+    Balloon(String),
+    /// `--memorybacking`: elements below `memoryBacking`.
+    Memory(Vec<String>),
+    /// `--sound`: model.
+    Sound(String),
+    /// `--video`: model.
+    Video(String),
+    /// `--features`: name and state.
+    Feature(String, bool),
+    /// `--qemu-commandline`: arguments for QEMU itself.
+    Qemu(Vec<String>),
+}
+
+const KNOWN: &str = "--boot, --cpu, --features, --machine, --memballoon, --memorybacking, \
+                     --qemu-commandline, --sound, --tpm, --video, --watchdog";
+
+/// Takes the text apart.
+pub fn parse(text: &str) -> Result<Vec<VirtOpt>, String> {
+    let words = shlex::split(text).ok_or("a quotation mark has no partner")?;
+    let mut words = words.into_iter();
+    let mut all = Vec::new();
+    while let Some(word) = words.next() {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name.to_string(), value.to_string()),
+            _ => {
+                let value = words.next().ok_or_else(|| format!("`{word}` lacks a value"))?;
+                (word, value)
+            }
+        };
+        all.push(option(&name, &value)?);
+    }
+    Ok(all)
+}
+
+/// `main` is the key that a bare first value stands for.
+fn pairs<'a>(value: &'a str, main: &'a str) -> Vec<(&'a str, &'a str)> {
+    let parts = value.split(',').filter(|p| !p.is_empty()).enumerate();
+    parts
+        .map(|(i, part)| match part.split_once('=') {
+            Some(pair) => pair,
+            None if i == 0 => (main, part),
+            None => (part, "yes"),
+        })
+        .collect()
+}
+
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        "on" | "yes" | "1" | "true" => Some(true),
+        "off" | "no" | "0" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// Words that end up as names in XML or as libvirt's models.
+fn word(name: &str, text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match !text.is_empty() && text.chars().all(fits) {
+        true => Ok(text.to_string()),
+        false => Err(format!("`{text}` is nothing that {name} takes")),
+    }
+}
+
+fn option(name: &str, value: &str) -> Result<VirtOpt, String> {
+    if name == "--qemu-commandline" {
+        let words = shlex::split(value).ok_or("a quotation mark has no partner")?;
+        return Ok(VirtOpt::Qemu(words));
+    }
+    let main = match name {
+        "--boot" => "order",
+        "--memorybacking" | "--features" => "",
+        _ => "model",
+    };
+    let list = pairs(value, main);
+    let unknown = |key: &str| format!("`{key}` of {name} is not understood");
+    let single = |default: &str| -> Result<(String, String), String> {
+        let (mut model, mut extra) = (default.to_string(), String::new());
+        for (key, value) in &list {
+            match *key {
+                "model" | "mode" | "type" => model = word(name, value)?,
+                "action" | "backend.version" | "version" => extra = word(name, value)?,
+                "backend.type" if *value == "emulator" => {}
+                other => return Err(unknown(other)),
+            }
+        }
+        Ok((model, extra))
+    };
+    let alone = || -> Result<String, String> {
+        let (model, extra) = single("")?;
+        match model.is_empty() || !extra.is_empty() {
+            true => Err(format!("{name} takes a single word")),
+            false => Ok(model),
+        }
+    };
+    match name {
+        "--cpu" => Ok(VirtOpt::Cpu(match alone()?.as_str() {
+            "host" => "host-passthrough".into(),
+            other => other.into(),
+        })),
+        "--machine" => Ok(VirtOpt::Machine(alone()?)),
+        "--sound" => Ok(VirtOpt::Sound(alone()?)),
+        "--video" => Ok(VirtOpt::Video(alone()?)),
+        "--memballoon" => Ok(VirtOpt::Balloon(alone()?)),
+        "--watchdog" => {
+            let (model, action) = single("i6300esb")?;
+            let model = if model == "default" { "i6300esb".into() } else { model };
+            let action = if action.is_empty() { "reset".into() } else { action };
+            Ok(VirtOpt::Watchdog(model, action))
+        }
+        "--tpm" => {
+            let (model, version) = single("tpm-crb")?;
+            let usual = matches!(model.as_str(), "default" | "emulator");
+            let model = if usual { "tpm-crb".into() } else { model };
+            Ok(VirtOpt::Tpm(model, if version.is_empty() { "2.0".into() } else { version }))
+        }
+        "--boot" => {
+            let (mut order, mut menu) = (Vec::new(), None);
+            for (key, value) in &list {
+                match *key {
+                    "order" => order.push((*value).to_string()),
+                    "menu" => menu = truth(value),
+                    device @ ("hd" | "network" | "cdrom") => order.push(device.into()),
+                    other => return Err(unknown(other)),
+                }
+            }
+            match order.iter().find(|d| !matches!(d.as_str(), "hd" | "network" | "cdrom")) {
+                Some(other) => Err(format!("`{other}` of --boot is not understood")),
+                None => Ok(VirtOpt::Boot { order, menu }),
+            }
+        }
+        "--memorybacking" => {
+            let on = list.iter().filter(|(_, value)| truth(value) == Some(true));
+            let names = on.map(|(key, _)| match *key {
+                "hugepages" | "locked" | "nosharepages" => Ok((*key).to_string()),
+                other => Err(format!("`{other}` of --memorybacking is not understood")),
+            });
+            Ok(VirtOpt::Memory(names.collect::<Result<_, _>>()?))
+        }
+        "--features" => {
+            let feature = list.first().map(|(key, value)| {
+                let key = key.strip_suffix(".state").unwrap_or(key);
+                (key, truth(value))
+            });
+            match (feature, list.len()) {
+                (
+                    Some((key @ ("smm" | "pmu" | "vmport" | "pae" | "apic" | "acpi"), Some(on))),
+                    1,
+                ) => Ok(VirtOpt::Feature(key.into(), on)),
+                _ => Err(format!("`{value}` of --features is not understood")),
+            }
+        }
+        other => {
+            Err(format!("virt-install's option `{other}` is not understood; these are: {KNOWN}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_understood_in_both_spellings() {
+        let text = "--cpu host --machine=q35 --watchdog i6300esb,action=poweroff --tpm emulator \
+                    --boot hd,network,menu=on --memorybacking hugepages=on,locked=off \
+                    --features smm.state=on --memballoon model=none --sound ich9 --video virtio \
+                    --qemu-commandline='-device edu'";
+        let expected = vec![
+            VirtOpt::Cpu("host-passthrough".into()),
+            VirtOpt::Machine("q35".into()),
+            VirtOpt::Watchdog("i6300esb".into(), "poweroff".into()),
+            VirtOpt::Tpm("tpm-crb".into(), "2.0".into()),
+            VirtOpt::Boot { order: vec!["hd".into(), "network".into()], menu: Some(true) },
+            VirtOpt::Memory(vec!["hugepages".into()]),
+            VirtOpt::Feature("smm".into(), true),
+            VirtOpt::Balloon("none".into()),
+            VirtOpt::Sound("ich9".into()),
+            VirtOpt::Video("virtio".into()),
+            VirtOpt::Qemu(vec!["-device".into(), "edu".into()]),
+        ];
+        assert_eq!(parse(text).unwrap(), expected);
+        assert_eq!(parse(""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_by_name() {
+        for (text, said) in [
+            ("--hostdev 1:2", "`--hostdev` is not understood; these are"),
+            ("--cpu", "`--cpu` lacks a value"),
+            ("--watchdog model=x,colour=red", "`colour` of --watchdog"),
+            ("--boot tape", "`tape` of --boot"),
+            ("--cpu 'a", "no partner"),
+            ("--video '<x/>'", "nothing that --video takes"),
+            ("--features magic=on", "of --features"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Everything on a hypervisor, whoever it belongs to.
+
+use std::collections::BTreeSet;
+
+use maquette_core::names::EnvName;
+
+use crate::client::Client;
+use crate::observe::{ObserveError, domain_xmls, network_xmls};
+use crate::xml::read::{self, Record};
+
+/// Environments, and what belongs to none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Environments that have a domain or network.
+    pub environments: BTreeSet<EnvName>,
+    /// Domains that are not ours, each with whether it runs.
+    pub domains: Vec<(String, bool)>,
+    /// Networks that are not ours, each with whether it runs.
+    pub networks: Vec<(String, bool)>,
+}
+
+/// Looks at all domains and networks.
+pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
+    let mut survey = Survey::default();
+    for found in domain_xmls(client)? {
+        let Some(xml) = &found.defined else { continue };
+        let name = found.name.clone();
+        let parsed = read::domain(xml).map_err(|source| ObserveError::Read {
+            kind: "domain",
+            name,
+            source,
+        })?;
+        match owner(parsed.record, |r| r.environment) {
+            Some(environment) => {
+                survey.environments.insert(environment);
+            }
+            None => survey.domains.push((found.name, found.listed.active)),
+        }
+    }
+    for (name, active, xml) in network_xmls(client)? {
+        let Some(xml) = xml else { continue };
+        let parsed = read::network(&xml).map_err(|source| ObserveError::Read {
+            kind: "network",
+            name: name.clone(),
+            source,
+        })?;
+        match owner(parsed.record, |r| r.environment) {
+            Some(environment) => {
+                survey.environments.insert(environment);
+            }
+            None => survey.networks.push((name, active)),
+        }
+    }
+    Ok(survey)
+}
+
+fn owner<R>(record: Record<R>, environment: impl Fn(R) -> EnvName) -> Option<EnvName> {
+    match record {
+        Record::None => None,
+        Record::Good(record) => Some(environment(record)),
+        Record::Bad(environment, _) => environment,
+    }
+}

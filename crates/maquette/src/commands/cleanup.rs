@@ -1,0 +1,128 @@
+//! `--cleanup` of the older tool: everything on the hypervisor, or one environment of it.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use maquette_core::diagnostic::Diagnostic;
+use maquette_core::names::EnvName;
+use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
+use maquette_core::topology::VirtType;
+use maquette_engine::StepError;
+use maquette_libvirt::{Client, Survey, survey};
+
+use super::run::Runner;
+use crate::cli::Locking;
+use crate::connection::{self, Connection};
+use crate::failure::Failure;
+use crate::load::Located;
+use crate::{pipeline, print, render};
+
+/// The network that libvirt brings.
+const DEFAULT: &str = "default";
+
+/// Removes all domains and all networks but `default`: first of all environments with what belongs to
+/// them, then those that are not ours, whose disks stay.
+pub fn run(located: &Located, yes: bool, locking: Locking) -> Result<(), Failure> {
+    let connection = connection::open(&located.host)?;
+    let mut runner = Runner::new(false, &connection, &located.workspace, Duration::from_secs(60))?;
+    let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let Some(client) = hypervisor.client.take() else { return Ok(()) };
+    let found = survey(&client).map_err(pipeline::unobserved)?;
+    let mut plans = Vec::new();
+    for environment in &found.environments {
+        plans.push((Some(environment), removal(&connection, located, environment)?));
+    }
+    plans.push((None, strangers(&found)));
+    let whole = Plan::all(plans.iter().map(|(_, plan)| plan.clone()));
+    let title = format!("everything on {}", connection.label);
+    print::talk(render::plan(&whole, &title).trim_end());
+    if whole.is_empty() {
+        return Ok(());
+    }
+    confirm(&found, &whole, yes)?;
+    let mut client: Option<Client> = Some(client);
+    for (environment, plan) in plans {
+        let plan = match environment {
+            // Nobody may be at work in it; and since it was looked at, somebody may have been.
+            Some(environment) => {
+                runner.lock(environment, "virsh --cleanup", locking)?;
+                removal(&connection, located, environment)?
+            }
+            None => plan,
+        };
+        if !plan.is_empty() {
+            client = runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
+        }
+    }
+    print::talk("base images, pools and disks of domains that are not Maquette's stay");
+    Ok(())
+}
+
+fn removal(
+    connection: &Connection,
+    located: &Located,
+    environment: &EnvName,
+) -> Result<Plan, Failure> {
+    let found = pipeline::running(connection, environment, &located.pool)?;
+    let mut plan = plan::destroy(&found.observed());
+    for change in &mut plan.changes {
+        change.reason = format!("environment `{environment}`");
+    }
+    Ok(plan)
+}
+
+/// What belongs to no environment: its definition goes, its disks stay.
+fn strangers(found: &Survey) -> Plan {
+    let mut builder = Builder::default();
+    let mut changes = Vec::new();
+    let reason = "NOT Maquette's";
+    let mut gone = Vec::new();
+    let mut change = |kind, name: &str, active: bool, detail: &str| {
+        let state = if active { "running" } else { "shut off" };
+        let (op, name) = (Op::Delete, name.to_string());
+        let detail = format!("{state}{detail}");
+        changes.push(Change { op, kind, name, detail, reason: reason.into() });
+    };
+    for (name, active) in &found.domains {
+        change("domain", name, *active, "; its disks stay");
+        let mut after = Vec::new();
+        if *active {
+            let stop = Action::StopDomain { name: name.clone(), patience: None };
+            after.push(builder.add(stop, [], reason));
+        }
+        gone.push(builder.add(Action::UndefineDomain { name: name.clone() }, after, reason));
+    }
+    for (name, active) in found.networks.iter().filter(|(name, _)| name != DEFAULT) {
+        change("network", name, *active, "");
+        let mut after = gone.clone();
+        if *active {
+            let stop = Action::StopNetwork { name: name.clone() };
+            after = vec![builder.add(stop, after, reason)];
+        }
+        builder.add(Action::UndefineNetwork { name: name.clone() }, after, reason);
+    }
+    Plan { changes, steps: builder.finish() }
+}
+
+/// Asks; without a terminal, `--yes` has to be given.
+fn confirm(found: &Survey, plan: &Plan, yes: bool) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    let strangers = plan.changes.iter().filter(|c| c.reason.starts_with("NOT")).count();
+    let what = format!(
+        "{} environment(s), and {strangers} object(s) that are not Maquette's",
+        found.environments.len()
+    );
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(Failure::input(
+            Diagnostic::error("cleanup::unconfirmed", format!("this would remove {what}"))
+                .help("say `--yes` (or MAQUETTE_YES=1) if that is what you want")
+                .help("`--cleanup yes --prefix NAME` and `--kill yes` remove one environment"),
+        ));
+    }
+    match print::ask(&format!("This removes {what}. Continue?"))? {
+        true => Ok(()),
+        false => Err(Failure::Failed(StepError::new("nothing was done"))),
+    }
+}

@@ -1,0 +1,80 @@
+//! `maquette console`.
+
+use std::io::IsTerminal;
+
+use maquette_engine::StepError;
+use maquette_libvirt::Ended;
+use rustix::termios::{self, OptionalActions, Termios};
+
+use super::nodes;
+use crate::cli::Console;
+use crate::failure::Failure;
+use crate::{connection, load, pipeline, print};
+
+/// A terminal that hands over every key, until this is dropped.
+struct Raw(Termios);
+
+impl Raw {
+    fn new() -> Option<Self> {
+        let stdin = std::io::stdin();
+        if !stdin.is_terminal() {
+            return None;
+        }
+        let before = termios::tcgetattr(&stdin).ok()?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        termios::tcsetattr(&stdin, OptionalActions::Now, &raw).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that has gone needs no restoring.
+        let _ = termios::tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+/// Connects the terminal with a node's serial console.
+pub fn run(args: &Console) -> Result<u8, Failure> {
+    let located = load::located(&args.place)?;
+    let connection = connection::open(&located.host)?;
+    let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let observed = hypervisor.observed();
+    let names = nodes::resolve(std::slice::from_ref(&args.node), &located, &observed, false)?;
+    let (Some(name), Some(client)) = (names.first(), &hypervisor.client) else { return Ok(1) };
+    if observed.domains.get(name).is_none_or(|d| !d.active) {
+        let error = StepError::new(format!("`{name}` is not running"));
+        return Err(Failure::Failed(error.hint(format!("`maquette start {name}` starts it"))));
+    }
+    let mut raw = None;
+    let ended = maquette_libvirt::console(
+        client,
+        name,
+        args.force,
+        std::io::stdin(),
+        &mut std::io::stdout(),
+        &mut || {
+            print::talk(&format!("connected to the console of {name}; Ctrl-] leaves it"));
+            raw = Raw::new();
+        },
+    );
+    drop(raw);
+    match ended {
+        Ok(Ended::Escaped) => {
+            print::talk("");
+            Ok(0)
+        }
+        Ok(Ended::Closed) => {
+            print::talk(&format!(
+                "\nthe console of {name} was closed: it stopped, or somebody took it"
+            ));
+            Ok(0)
+        }
+        Err(error) => {
+            let said = StepError::new(format!("cannot open the console of `{name}`"));
+            let said = said.because(&error);
+            Err(Failure::Failed(said.hint("`--force` takes it from whoever is connected")))
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Finding nodes by what the user calls them.
+
+use std::collections::BTreeSet;
+
+use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
+use maquette_core::observed::Observed;
+use maquette_core::syntax::Sources;
+
+use crate::failure::Failure;
+use crate::inventory::Inventory;
+use crate::load::Located;
+use crate::{outputs, print};
+
+/// libvirt's names of nodes, which are given with or without the prefix, or by their names in the
+/// user's own inventory. With `gone`, a node that has gone already is fine; a name that no node can
+/// have never is.
+pub fn resolve(
+    words: &[String],
+    located: &Located,
+    observed: &Observed,
+    gone: bool,
+) -> Result<BTreeSet<String>, Failure> {
+    let environment = &located.environment;
+    let noted = observed.networks.values().flat_map(|n| &n.recorded.tenants).map(|t| &t.node);
+    let noted = noted.filter(|_| gone);
+    let known: BTreeSet<&str> = observed.domains.keys().chain(noted).map(String::as_str).collect();
+    let inventory =
+        Inventory::read(&located.workspace.file(outputs::INVENTORY)).unwrap_or_default();
+    let original = |word: &str| Some(inventory.find(word)?.var("original_name")?.to_string());
+    let roles: BTreeSet<String> =
+        observed.domains.values().map(|d| environment.qualify(&d.recorded.role)).collect();
+    let mut names = BTreeSet::new();
+    let mut diags = Diagnostics::default();
+    for word in words {
+        let candidates = [Some(word.clone()), Some(environment.qualify(word)), original(word)];
+        let found = candidates.iter().flatten().find(|name| known.contains(name.as_str()));
+        if let Some(name) = found {
+            names.insert(name.clone());
+            continue;
+        }
+        let numbered = |name: &String| {
+            let role = name.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok());
+            role.is_some_and(|(role, _)| roles.contains(role))
+        };
+        if gone && candidates.iter().flatten().any(numbered) {
+            print::talk(&format!("`{word}` is not there; it may have been removed before"));
+            continue;
+        }
+        let message = format!("environment `{environment}` has no node `{word}`");
+        let mut error = Diagnostic::error("node::unknown", message);
+        if let Some(name) = closest(&environment.qualify(word), known.iter().copied()) {
+            error = error.help(format!("did you mean `{name}`?"));
+        }
+        let list = known.iter().copied().collect::<Vec<_>>().join(", ");
+        let list =
+            if list.is_empty() { "there is none".into() } else { format!("there are: {list}") };
+        diags.push(error.help(list));
+    }
+    match diags.has_errors() {
+        true => Err(Failure::Input(diags, Sources::default())),
+        false => Ok(names),
+    }
+}

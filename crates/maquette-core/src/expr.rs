@@ -18,6 +18,10 @@ pub struct Variables {
     pub mirror_url: String,
 }
 
+/// Fourth part of the external IPv6 subnet of an environment without a prefix (spec 03, section 3); it
+/// moves on with `net`, so that prefixed environments can live side by side: `{{ net6 }}`.
+const NET6: u16 = 0x13b8;
+
 /// Steps that one expression may take; real ones take a dozen.
 const FUEL: u64 = 10_000;
 
@@ -30,6 +34,7 @@ pub fn resolve(node: &mut Node, variables: &Variables, diags: &mut Diagnostics) 
     let context = context! {
         net => variables.net.to_string(),
         data_net => variables.data_net.to_string(),
+        net6 => format!("{:x}", NET6 + u16::from(variables.net)),
         vswitch_type => variables.vswitch_type.clone(),
         provision => context! {
             image => context! { mirror => context! { url => variables.mirror_url.clone() } }
@@ -64,7 +69,7 @@ fn describe(error: &minijinja::Error, text: &str, span: Span) -> Diagnostic {
         .and_then(|range| text.get(range))
         .map_or(String::new(), |part| format!("at `{part}`"));
     let diagnostic = Diagnostic::error("expression::failed", message).at(span, place);
-    let known = ["net", "data_net", "vswitch_type", "provision"];
+    let known = ["net", "net6", "data_net", "vswitch_type", "provision"];
     match error.range().and_then(|range| text.get(range)).and_then(|word| closest(word, known)) {
         Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
         None => diagnostic.help(

@@ -7,7 +7,8 @@ open() { exec 9>>"$file"; }
 # Its last holder removes the file; a lock on a file that nobody else can open any more is none.
 same() { [ "$(stat -c %i -- "$file" 2>/dev/null)" = "$(stat -L -c %i /proc/self/fd/9)" ]; }
 open || exit 77
-if ! flock -n 9; then
+# One that was killed a moment ago has not noticed yet.
+if ! flock -w 0.5 9; then
     read -r since pid who <"$file" || :
     echo "held $(($(date +%s) - ${since:-0})) ${who:-somebody}"
     if [ "$5" = take ] && grep -qF -- "$2" "/proc/$pid/cmdline" 2>/dev/null; then

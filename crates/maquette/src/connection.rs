@@ -13,8 +13,11 @@ use maquette_engine::host::{Host, Local};
 use crate::failure::Failure;
 use crate::print;
 
-/// libvirt's address on this machine.
-const LOCAL_URI: &str = "qemu:///system";
+/// libvirt's address on this machine; another driver, such as libvirt's test driver, for trying things
+/// out without guests.
+fn local_uri() -> String {
+    std::env::var("MAQUETTE_LIBVIRT_URI").unwrap_or_else(|_| "qemu:///system".into())
+}
 
 /// Which hypervisor, as the user named it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,8 +78,8 @@ impl Connection {
     pub fn local() -> Self {
         Self {
             host: Box::new(Local),
-            uri: LOCAL_URI.into(),
-            label: LOCAL_URI.into(),
+            label: local_uri(),
+            uri: local_uri(),
             remote: None,
             jump: Vec::new(),
         }

@@ -262,6 +262,7 @@ pub fn virt_type(asked: cli::VirtType, facts: &facts::Facts, quiet: bool) -> Vir
     match (asked, &facts.kvm) {
         (cli::VirtType::Kvm, _) | (cli::VirtType::Auto, Ok(())) => VirtType::Kvm,
         (cli::VirtType::Qemu, _) => VirtType::Qemu,
+        (cli::VirtType::Test, _) => VirtType::Test,
         (cli::VirtType::Auto, Err(_)) if quiet => VirtType::Qemu,
         (cli::VirtType::Auto, Err(why)) => {
             print::talk(&format!(
@@ -277,7 +278,7 @@ pub fn virt_type(asked: cli::VirtType, facts: &facts::Facts, quiet: bool) -> Vir
 pub fn boots(facts: &facts::Facts, virt: VirtType) -> usize {
     match virt {
         VirtType::Qemu => facts.cpus * 2,
-        VirtType::Kvm => facts.cpus * 4,
+        VirtType::Kvm | VirtType::Test => facts.cpus * 4,
     }
 }
 

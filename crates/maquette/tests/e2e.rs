@@ -4,135 +4,14 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-use std::collections::BTreeSet;
+mod lab;
+
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
+use lab::{Lab, image, taps, virsh};
 use serde_json::Value;
-
-/// An environment of a test, removed at its end whatever happens.
-struct Lab {
-    prefix: &'static str,
-    home: tempfile::TempDir,
-}
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn image() -> String {
-    std::env::var("MAQUETTE_TEST_IMAGE").expect("tests/e2e/run sets MAQUETTE_TEST_IMAGE")
-}
-
-impl Lab {
-    fn new(prefix: &'static str) -> Self {
-        let lab = Self { prefix, home: tempfile::tempdir().unwrap() };
-        lab.nothing_left();
-        lab
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
-        command
-            .args(args)
-            .args(["--prefix", self.prefix])
-            .current_dir(repository().join("tests/e2e"))
-            .env("XDG_DATA_HOME", self.home.path());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// Runs a command that must end with `code`; its standard error.
-    fn says(&self, args: &[&str], code: i32) -> String {
-        let output = self.run(args);
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{args:?}:\n{text}");
-        text
-    }
-
-    fn up(&self, nodes: &str, more: &[&str]) -> Vec<String> {
-        let image = image();
-        let mut args = vec!["up", "--topology-nodes", nodes, "--image-url", &image];
-        args.extend(more);
-        args.into_iter().map(String::from).collect()
-    }
-
-    fn up_says(&self, nodes: &str, more: &[&str], code: i32) -> String {
-        let args = self.up(nodes, more);
-        self.says(&args.iter().map(String::as_str).collect::<Vec<_>>(), code)
-    }
-
-    /// Standard output of a command on a node.
-    fn on(&self, node: &str, command: &str) -> String {
-        let output = self.command(&["ssh", node]).args(["--", command]).output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{node}: {command}: {stderr}");
-        String::from_utf8_lossy(&output.stdout).trim().to_string()
-    }
-
-    fn status(&self) -> Value {
-        let output = self.run(&["status", "--json"]);
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.home.path().join("maquette/workspaces").join(self.prefix).join(name)
-    }
-
-    fn nothing_left(&self) {
-        let left = leftovers(self.prefix);
-        assert!(left.is_empty(), "left behind: {left:?}");
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let _ = self.run(&["down"]);
-        }
-    }
-}
-
-fn virsh(args: &[&str]) -> String {
-    let output = Command::new("virsh").args(["-q", "-c", "qemu:///system"]).args(args).output();
-    String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
-}
-
-/// Everything of an environment that is on this machine.
-fn leftovers(prefix: &str) -> BTreeSet<String> {
-    let begin = format!("{prefix}-");
-    let mut found = BTreeSet::new();
-    for list in [
-        vec!["list", "--all", "--name"],
-        vec!["net-list", "--all", "--name"],
-        vec!["vol-list", "images"],
-    ] {
-        let text = virsh(&list);
-        let names = text.lines().filter_map(|l| l.split_whitespace().next());
-        found.extend(names.filter(|n| n.starts_with(&begin)).map(String::from));
-    }
-    let interfaces = std::fs::read_dir("/sys/class/net").unwrap();
-    let names = interfaces.map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
-    found.extend(names.filter(|n| n.starts_with(&begin)));
-    for process in std::fs::read_dir("/proc").unwrap().flatten() {
-        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        let ours = line.contains(&format!("/{begin}")) || line.contains(&format!("guest={begin}"));
-        if ours && (line.contains("dnsmasq") || line.contains("qemu-system")) {
-            found.insert(line);
-        }
-    }
-    found
-}
-
-fn taps() -> usize {
-    let interfaces = std::fs::read_dir("/sys/class/net").unwrap();
-    interfaces.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("vnet")).count()
-}
 
 #[test]
 fn an_environment_lives_grows_changes_and_goes() {

@@ -71,6 +71,8 @@ pub enum VirtType {
     Kvm,
     /// QEMU's emulation (TCG).
     Qemu,
+    /// Not at all: libvirt's test driver, which has everything but guests.
+    Test,
 }
 
 impl VirtType {
@@ -79,6 +81,7 @@ impl VirtType {
         match self {
             Self::Kvm => "kvm",
             Self::Qemu => "qemu",
+            Self::Test => "test",
         }
     }
 }
@@ -90,6 +93,7 @@ impl FromStr for VirtType {
         match text {
             "kvm" => Ok(Self::Kvm),
             "qemu" => Ok(Self::Qemu),
+            "test" => Ok(Self::Test),
             _ => Err(format!("`{text}` is neither `kvm` nor `qemu`")),
         }
     }

@@ -108,7 +108,11 @@ fn os(w: &mut Writer, node: &Node, options: &[VirtOpt]) {
         BootMode::Uefi => &[("firmware", "efi")],
     };
     w.element("os", firmware, |w| {
-        w.text("type", &[("arch", "x86_64"), ("machine", &node.machine)], "hvm");
+        match node.virt {
+            // All machines of libvirt's test driver are alike.
+            VirtType::Test => w.text("type", &[("arch", "i686")], "hvm"),
+            _ => w.text("type", &[("arch", "x86_64"), ("machine", &node.machine)], "hvm"),
+        }
         let boot = options.iter().find_map(|o| match o {
             VirtOpt::Boot { order, menu } => Some((order, menu)),
             _ => None,

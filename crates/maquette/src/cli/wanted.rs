@@ -190,4 +190,7 @@ pub enum VirtType {
     Kvm,
     /// QEMU's emulation
     Qemu,
+    /// libvirt's test driver
+    #[value(hide = true)]
+    Test,
 }

@@ -1,0 +1,131 @@
+//! Environments of tests on real libvirt, and what they must not leave behind.
+#![allow(dead_code, reason = "every test file uses a part of it")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// An environment of a test, removed at its end whatever happens.
+pub struct Lab {
+    pub prefix: &'static str,
+    pub home: tempfile::TempDir,
+}
+
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+pub fn image() -> String {
+    std::env::var("MAQUETTE_TEST_IMAGE").expect("tests/e2e/run sets MAQUETTE_TEST_IMAGE")
+}
+
+impl Lab {
+    pub fn new(prefix: &'static str) -> Self {
+        let lab = Self { prefix, home: tempfile::tempdir().unwrap() };
+        lab.nothing_left();
+        lab
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+        command
+            .args(args)
+            .args(["--prefix", self.prefix])
+            .current_dir(repository().join("tests/e2e"))
+            .env("XDG_DATA_HOME", self.home.path());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a command that must end with `code`; its standard error.
+    pub fn says(&self, args: &[&str], code: i32) -> String {
+        let output = self.run(args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}:\n{text}");
+        text
+    }
+
+    pub fn up(&self, nodes: &str, more: &[&str]) -> Vec<String> {
+        let image = image();
+        let mut args = vec!["up", "--topology-nodes", nodes, "--image-url", &image];
+        args.extend(more);
+        args.into_iter().map(String::from).collect()
+    }
+
+    pub fn up_says(&self, nodes: &str, more: &[&str], code: i32) -> String {
+        let args = self.up(nodes, more);
+        self.says(&args.iter().map(String::as_str).collect::<Vec<_>>(), code)
+    }
+
+    /// Standard output of a command on a node.
+    pub fn on(&self, node: &str, command: &str) -> String {
+        let output = self.command(&["ssh", node]).args(["--", command]).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{node}: {command}: {stderr}");
+        String::from_utf8_lossy(&output.stdout).trim().to_string()
+    }
+
+    pub fn status(&self) -> Value {
+        let output = self.run(&["status", "--json"]);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join("maquette/workspaces").join(self.prefix).join(name)
+    }
+
+    pub fn nothing_left(&self) {
+        let left = leftovers(self.prefix);
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.run(&["down"]);
+        }
+    }
+}
+
+pub fn virsh(args: &[&str]) -> String {
+    let output = Command::new("virsh").args(["-q", "-c", "qemu:///system"]).args(args).output();
+    String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
+}
+
+/// Everything of an environment that is on this machine.
+pub fn leftovers(prefix: &str) -> BTreeSet<String> {
+    let begin = format!("{prefix}-");
+    let mut found = BTreeSet::new();
+    for list in [
+        vec!["list", "--all", "--name"],
+        vec!["net-list", "--all", "--name"],
+        vec!["vol-list", "images"],
+    ] {
+        let text = virsh(&list);
+        let names = text.lines().filter_map(|l| l.split_whitespace().next());
+        found.extend(names.filter(|n| n.starts_with(&begin)).map(String::from));
+    }
+    let interfaces = std::fs::read_dir("/sys/class/net").unwrap();
+    let names = interfaces.map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
+    found.extend(names.filter(|n| n.starts_with(&begin)));
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let ours = line.contains(&format!("/{begin}")) || line.contains(&format!("guest={begin}"));
+        if ours && (line.contains("dnsmasq") || line.contains("qemu-system")) {
+            found.insert(line);
+        }
+    }
+    found
+}
+
+pub fn taps() -> usize {
+    let interfaces = std::fs::read_dir("/sys/class/net").unwrap();
+    interfaces.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("vnet")).count()
+}

@@ -37,6 +37,8 @@ pub struct Blueprint {
     pub images: Vec<Image>,
     /// Whether images that are there are downloaded again for new nodes.
     pub refresh_images: bool,
+    /// How long a guest may take to shut down before the plug is pulled, in seconds.
+    pub shutdown_s: u64,
     /// Whether it is what was there and some nodes more.
     pub extend: bool,
     /// Networks, in file order.
@@ -54,6 +56,7 @@ impl Blueprint {
             pool: Pool { name: String::new(), path: String::new() },
             images: Vec::new(),
             refresh_images: false,
+            shutdown_s: 60,
             extend: false,
             networks: Vec::new(),
             nodes: Vec::new(),

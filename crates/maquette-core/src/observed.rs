@@ -137,6 +137,8 @@ pub struct Domain {
     pub defined: Hardware,
     /// What it is made of now, if it runs.
     pub live: Option<Hardware>,
+    /// TCP port of its VNC server, if it runs.
+    pub vnc_port: Option<u16>,
 }
 
 /// A network that carries our mark.

@@ -10,6 +10,8 @@ say cpus; grep -c ^processor /proc/cpuinfo || :
 say flags; grep -m 1 ^flags /proc/cpuinfo || :
 say kvm; stat -c '%a %G' /dev/kvm 2>/dev/null || :
 show routes /proc/net/route
+say routes6; ip -6 route show 2>/dev/null || :
+say addresses; ip -o address show 2>/dev/null || :
 show devices /proc/net/dev
 show memory /proc/meminfo
 say paths; for path; do [ ! -e "$path" ] || echo "$path"; done

@@ -139,6 +139,12 @@ impl Client {
         Ok(Self { control: control?, bulk: bulk?, uri: uri.into() })
     }
 
+    /// Whether both connections are still there.
+    pub fn is_alive(&self) -> bool {
+        let alive = |connection: &Connect| connection.is_alive().unwrap_or(false);
+        alive(&self.control) && alive(&self.bulk)
+    }
+
     /// The address that was opened.
     pub fn uri(&self) -> &str {
         &self.uri
@@ -512,9 +518,10 @@ pub fn volume(pool: &StoragePool, name: &str) -> Result<Option<StorageVol>> {
     optional(pool.lookup_storage_vol_by_name(name))
 }
 
-/// Creates a volume; `metadata` preallocates qcow2's own tables.
-pub fn create_volume(pool: &StoragePool, xml: &str, metadata: bool) -> Result<StorageVol> {
-    let flags = if metadata { sys::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA } else { 0 };
+/// Creates a volume; `allocate` preallocates qcow2's own tables, and the content where the definition
+/// asks for as much.
+pub fn create_volume(pool: &StoragePool, xml: &str, allocate: bool) -> Result<StorageVol> {
+    let flags = if allocate { sys::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA } else { 0 };
     Ok(StorageVol::create_xml(pool, xml, flags)?)
 }
 

@@ -190,6 +190,7 @@ fn domains(
                     persistent: listed.persistent,
                     ready: parsed.ready,
                     defined: parsed.hardware,
+                    vnc_port: live.as_ref().and_then(|l| l.vnc_port),
                     live: live.map(|l| l.hardware),
                 };
                 seen.domains.insert(name, domain);

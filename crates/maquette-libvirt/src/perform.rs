@@ -15,6 +15,8 @@ use maquette_engine::{Backend, Lanes, StepContext, StepError};
 use crate::client::{self, Client, LibvirtError};
 use crate::{domain, network, signals, volume, xml};
 
+const FORGET: &str = include_str!("../assets/forget.sh");
+
 /// How guests are reached and how long they may take.
 #[derive(Debug, Clone)]
 pub struct Guests {
@@ -198,12 +200,18 @@ impl<'a> Libvirt<'a> {
         };
         error.excerpt = self.console(name);
         error
-            .hint(format!("nothing was removed; look at it with `virsh console {name}`"))
+            .hint(format!("nothing was removed; look at it with `maquette console {name}`"))
             .hint("run `maquette up` again to go on waiting, or `maquette down` to remove it")
     }
 
     fn lost(&self) -> StepError {
         StepError::new(format!("the connection to {} was lost", self.access.label))
+            .hint("nothing was removed; run the same command again to go on from here")
+    }
+
+    fn ended(&self) -> StepError {
+        StepError::new(format!("libvirt ended the connection to {}", self.access.label))
+            .hint("its daemon stopped or was restarted; domains go on running without it")
             .hint("nothing was removed; run the same command again to go on from here")
     }
 
@@ -280,7 +288,11 @@ fn printable(line: &str) -> String {
 impl Backend for Libvirt<'_> {
     fn perform(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
         // Whatever it looked like: without a connection there is one reason only.
-        self.act(action, context).map_err(|e| if self.is_lost() { self.lost() } else { e })
+        self.act(action, context).map_err(|e| match self.is_lost() {
+            true if self.access.host.is_lost() => self.lost(),
+            true => self.ended(),
+            false => e,
+        })
     }
 
     fn lanes(&self) -> Lanes {
@@ -288,7 +300,7 @@ impl Backend for Libvirt<'_> {
     }
 
     fn is_lost(&self) -> bool {
-        self.access.host.is_lost()
+        self.access.host.is_lost() || self.client.get().is_some_and(|c| !c.is_alive())
     }
 }
 
@@ -386,7 +398,8 @@ impl Libvirt<'_> {
             }
             Action::UndefineDomain { name } => {
                 self.call("undefine", &format!("domain `{name}`"), |c| domain::undefine(c, name))?;
-                let command = host::Command::new("rm").args(["-f", "--"]).args(xml::logs(name));
+                let left = std::iter::once(name.clone()).chain(xml::logs(name));
+                let command = host::Command::script(FORGET, left);
                 host::check(self.access.host, &command).map(|_| ()).map_err(|e| {
                     StepError::new(format!("cannot remove the logs of `{name}`")).because(&e)
                 })

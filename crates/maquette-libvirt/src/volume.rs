@@ -67,8 +67,9 @@ pub fn create(
         }
         (None, None) => 0,
     };
-    let metadata = disk.preallocation == Preallocation::Metadata && disk.backing.is_none();
-    client::create_volume(&storage, &xml::volume(disk, pool, bytes), metadata)
+    // Without the flag libvirt allocates nothing; with it, as much as the definition says.
+    let allocate = disk.preallocation != Preallocation::Off && disk.backing.is_none();
+    client::create_volume(&storage, &xml::volume(disk, pool, bytes), allocate)
         .map(|_| ())
         .map_err(failed)
 }

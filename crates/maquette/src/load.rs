@@ -316,6 +316,17 @@ impl Reader {
         };
         let network_file = lookup::network(self, &network);
         let extra = self.extra(args, project);
+        if let Some(node) = extra.get("vm_shutdown_timeout") {
+            let text = maquette_core::decode::text(node, "vm_shutdown_timeout", &mut self.diags);
+            match text.map(|t| (t.span, t.value.parse())) {
+                Some((_, Ok(seconds))) => settings.shutdown_s = seconds,
+                Some((span, Err(_))) => self.diags.push(
+                    Diagnostic::error("project::timeout", "this takes a number of seconds")
+                        .at(span, ""),
+                ),
+                None => {}
+            }
+        }
         let (network_name, network) = network_file?;
         Some(Request { nodes, network, network_name, extra, settings })
     }

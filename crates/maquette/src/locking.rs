@@ -61,21 +61,19 @@ pub fn environment(
 }
 
 /// Takes the lock of a hypervisor for what all its environments share: its preparation, and the choice
-/// of subnets. Says whether it had to wait, after which everything may look different.
+/// of subnets. What was seen before may look different once it is ours.
 pub fn hypervisor(
     connection: &Connection,
     verb: &str,
     cancelled: &Arc<AtomicBool>,
-) -> Result<(Lock, bool), Failure> {
+) -> Result<Lock, Failure> {
     /// Packages may have to be downloaded; more than that nobody needs.
     const LONGEST: u64 = 900;
     let patience = Patience { wait: LONGEST, take_over: false };
     let host = connection.host.as_ref();
-    let mut waited = false;
     let lock = Lock::acquire(host, "hypervisor", &who(verb), patience, cancelled, &mut |holder| {
-        waited = true;
         print::talk(&format!("waiting for {}, who prepares the same hypervisor", holder.who));
     });
     let failed = |e: LockError| Failure::because("cannot lock the hypervisor", &e);
-    Ok((lock.map_err(failed)?, waited))
+    lock.map_err(failed)
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use maquette_core::blueprint::Node;
+use maquette_core::guest::Secret;
 use maquette_engine::host::ssh::Target;
 use maquette_engine::keys::{KEY_FILE, KEY_LINK, relink, write_private};
 
@@ -23,6 +24,8 @@ const BUILT: &str = "hosts-prov";
 pub const LOCAL: &str = "local_hosts";
 /// SSH configuration, for `ssh -F`.
 pub const SSH_CONFIG: &str = "ansible.ssh.config";
+/// Password of the VNC servers.
+pub const VNC_PASSWORD: &str = "vnc-password";
 /// Pinned host keys.
 pub const KNOWN_HOSTS: &str = "known_hosts";
 
@@ -35,6 +38,18 @@ pub fn write(workspace: &Workspace, nodes: &[&Node], remote: Option<&Remote>) ->
     write_private(&workspace.file(SSH_CONFIG), ssh::config(nodes, &files).as_bytes())?;
     write_private(&workspace.file(BUILT), ansible::inventory(nodes, &files).as_bytes())?;
     relink(BUILT, &workspace.file(INVENTORY))
+}
+
+/// Writes the VNC password, or removes it where there is none.
+pub fn write_vnc_password(workspace: &Workspace, password: Option<&Secret>) -> io::Result<()> {
+    let file = workspace.file(VNC_PASSWORD);
+    match password {
+        Some(password) => write_private(&file, format!("{}\n", password.reveal()).as_bytes()),
+        None => match std::fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+    }
 }
 
 /// Whether a workspace has an inventory of something built.
@@ -69,7 +84,7 @@ pub fn remove(workspace: &Workspace) -> io::Result<()> {
     let public = |name: &str| format!("{name}.pub");
     let keys = [KEY_FILE.into(), KEY_LINK.into(), public(KEY_FILE), public(KEY_LINK)];
     let named = workspace.file(LOCAL).exists();
-    let files = [INVENTORY, BUILT, SSH_CONFIG, KNOWN_HOSTS, SAVED].map(String::from);
+    let files = [INVENTORY, BUILT, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD, SAVED].map(String::from);
     for name in files.iter().chain(&keys) {
         match std::fs::remove_file(workspace.file(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

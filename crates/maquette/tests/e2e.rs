@@ -159,3 +159,171 @@ fn what_stands_in_the_way_is_found_before_anything_is_touched() {
     );
     lab.nothing_left();
 }
+
+#[test]
+fn nodes_are_switched_watched_and_listened_to() {
+    let lab = Lab::new("sicht");
+    let nodes = "tiny.yml:1,bare.yml:1";
+    lab.up_says(
+        nodes,
+        &["--vnc-external", "--serial-files", "--virtopts", "--watchdog default"],
+        0,
+    );
+    let state = |node: usize| lab.status()["nodes"][node]["state"].as_str().unwrap().to_string();
+
+    // A password of its own, told to nobody but its owner.
+    let password = std::fs::read_to_string(lab.file("vnc-password")).unwrap().trim().to_string();
+    assert_eq!(password.len(), 8);
+    let secure = virsh(&["dumpxml", "--security-info", "sicht-tiny-0"]);
+    assert!(secure.contains(&format!("listen='0.0.0.0' passwd='{password}'")), "{secure}");
+    let open = virsh(&["dumpxml", "sicht-tiny-0"]);
+    assert!(!open.contains(&password) && open.contains("<watchdog model='i6300esb'"), "{open}");
+    assert!(lab.status()["nodes"][1]["vnc_port"].as_u64().unwrap() >= 5900);
+
+    // Events drive the watch: each state is a line.
+    let mut watch = lab
+        .command(&["status", "--watch", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut until = |state: &str| {
+        lines.any(|line| {
+            let now: Value = serde_json::from_str(&line).unwrap();
+            now["nodes"][1]["state"] == state
+        })
+    };
+    assert!(until("ready"));
+    lab.says(&["pause", "tiny-0"], 0);
+    assert!(until("paused"));
+    // Exit code 1: it is not as `up` leaves it.
+    assert_eq!(lab.run(&["status"]).status.code(), Some(1));
+    lab.says(&["resume", "tiny-0"], 0);
+    assert!(until("ready"));
+    // The guest shuts down when asked; nobody pulls the plug.
+    let said = lab.says(&["stop", "tiny-0"], 0);
+    assert!(!said.contains("pulling the plug"), "{said}");
+    assert!(until("shut off"));
+    lab.says(&["start", "--all"], 0);
+    assert!(until("ready"));
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+
+    let boot = || lab.on("tiny-0", "cat /proc/sys/kernel/random/boot_id");
+    let before = boot();
+    lab.says(&["restart", "sicht-tiny-0"], 0);
+    let between = boot();
+    assert_ne!(before, between);
+    lab.says(&["reset", "tiny-0"], 0);
+    assert_ne!(lab.on_when_up("tiny-0", "cat /proc/sys/kernel/random/boot_id"), between);
+    lab.says(&["stop", "--force", "bare-0"], 0);
+    assert_eq!(state(0), "shut off");
+    let said = lab.up_says(
+        nodes,
+        &["--vnc-external", "--serial-files", "--virtopts", "--watchdog default"],
+        0,
+    );
+    assert!(said.contains("it is not running"), "{said}");
+    assert_eq!(state(0), "running");
+    assert!(lab.says(&["stop", "tony-0"], 2).contains("did you mean `sicht-tiny-0`?"));
+
+    // The serial log holds all boots, and is followed.
+    let log = lab.run(&["logs", "tiny-0"]);
+    let text = String::from_utf8_lossy(&log.stdout).into_owned();
+    assert!(text.matches("tiny guest: ready as sicht-tiny-0").count() >= 3, "{text}");
+    assert!(Path::new("/var/lib/libvirt/qemu/sicht-tiny-0-serial.log").exists());
+    let last = lab.run(&["logs", "-n", "1", "tiny-0"]);
+    assert_eq!(String::from_utf8_lossy(&last.stdout).lines().count(), 1);
+    let mut follow =
+        lab.command(&["logs", "-f", "-n", "0", "tiny-0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut followed = BufReader::new(follow.stdout.take().unwrap()).lines().map_while(Result::ok);
+
+    // What is typed on the console is echoed by the guest's terminal, and in the log.
+    let mut console = lab
+        .command(&["console", "tiny-0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(console.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|l| l.contains("Ctrl-] leaves it")));
+    let mut keys = console.stdin.take().unwrap();
+    std::io::Write::write_all(&mut keys, b"anybody there\r").unwrap();
+    let mut shown = BufReader::new(console.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("anybody there") {
+        line.clear();
+        assert!(shown.read_line(&mut line).unwrap() > 0, "the console ended");
+    }
+    assert!(followed.any(|l| l.contains("anybody there")));
+    std::io::Write::write_all(&mut keys, &[0x1d]).unwrap();
+    assert!(console.wait().unwrap().success());
+    follow.kill().unwrap();
+    follow.wait().unwrap();
+
+    lab.says(&["down"], 0);
+    lab.nothing_left();
+    assert!(!lab.file("vnc-password").exists());
+}
+
+#[test]
+fn what_libvirt_can_change_while_it_runs_is_changed_so() {
+    let lab = Lab::new("heiss");
+    lab.up_says("tiny.yml:1", &[], 0);
+    let boot = lab.on("tiny-0", "cat /proc/sys/kernel/random/boot_id");
+    let more = [
+        "-e",
+        "override.tiny.memory=96",
+        "-e",
+        "override.tiny.disks.disk1.size=9G",
+        "-e",
+        "override.tiny.disks.disk2.size=1G",
+    ];
+    let said = lab.up_says("tiny.yml:1", &more, 0);
+    assert!(said.contains("(while it runs)") && !said.contains("(restarts)"), "{said}");
+    let sees = |what: &str| {
+        let begun = std::time::Instant::now();
+        while lab.on("tiny-0", &format!("{what} && echo yes || echo no")) != "yes" {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(20), "the guest: {what}");
+        }
+    };
+    sees("[ $(cat /sys/block/vda/size) = 18874368 ]");
+    sees("grep -q 1048576 /proc/partitions");
+    sees("[ $(sed -n 's/MemTotal: *\\([0-9]*\\).*/\\1/p' /proc/meminfo) -lt 70000 ]");
+    assert!(lab.up_says("tiny.yml:1", &more, 0).contains("nothing to do"));
+    // What holds data asks before it goes.
+    let less = &more[..4];
+    let said = lab.up_says("tiny.yml:1", less, 2);
+    assert!(said.contains("this would remove volume heiss-tiny-0-disk2.qcow2"), "{said}");
+    let mut args = less.to_vec();
+    args.push("--yes");
+    lab.up_says("tiny.yml:1", &args, 0);
+    sees("! grep -q 1048576 /proc/partitions");
+    // An interface, too.
+    let file = lab.home.path().join("nets.yml");
+    let text = std::fs::read_to_string(
+        lab::repository().join("crates/maquette-core/defaults/network/3_nets.yml"),
+    );
+    let text = text.unwrap().replace(
+        "      - network: external\n",
+        "      - network: external\n      - network: data\n",
+    );
+    std::fs::write(&file, text).unwrap();
+    args.extend(["--topology-network", file.to_str().unwrap()]);
+    let said = lab.up_says("tiny.yml:1", &args, 0);
+    assert!(said.contains("plug in eth3 (heiss-data) (while it runs)"), "{said}");
+    sees("[ -e /sys/class/net/eth3 ]");
+    assert!(lab.up_says("tiny.yml:1", &args, 0).contains("nothing to do"));
+    lab.up_says("tiny.yml:1", less, 0);
+    sees("[ ! -e /sys/class/net/eth3 ]");
+    assert_eq!(lab.on("tiny-0", "cat /proc/sys/kernel/random/boot_id"), boot);
+    // A CPU more needs a restart; the disks stay.
+    let mut args = less.to_vec();
+    args.extend(["-e", "override.tiny.cpu=2"]);
+    assert!(lab.up_says("tiny.yml:1", &args, 0).contains("vCPUs: 1 → 2 (restarts)"));
+    assert_ne!(lab.on("tiny-0", "cat /proc/sys/kernel/random/boot_id"), boot);
+    lab.says(&["down"], 0);
+    lab.nothing_left();
+}

@@ -72,6 +72,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
     let images: BTreeSet<Image> =
         nodes.iter().flat_map(|n| &n.disks).filter_map(|d| d.backing.clone()).collect();
     Blueprint {
+        shutdown_s: topology.settings.shutdown_s,
         extend: topology.settings.extend,
         environment,
         allocation: topology.allocation,

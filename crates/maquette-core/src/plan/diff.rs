@@ -173,9 +173,6 @@ pub(super) struct Planner<'a> {
     pub(super) stopped: BTreeMap<String, usize>,
 }
 
-/// How long a guest may take to shut down before the plug is pulled, in seconds.
-const SHUTDOWN: u64 = 60;
-
 const UNWANTED: &str = "the topology does not ask for it any more";
 
 impl Planner<'_> {
@@ -208,7 +205,7 @@ impl Planner<'_> {
                     // A guest that is paused or that lost a disk cannot shut down by itself.
                     let lost =
                         !self.observed.missing_volumes(&domain.recorded, &domain.pool).is_empty();
-                    let patience = (!domain.paused && !lost).then_some(SHUTDOWN);
+                    let patience = (!domain.paused && !lost).then_some(self.blueprint.shutdown_s);
                     let stop = Action::StopDomain { name: domain.name.clone(), patience };
                     let last = self.builder.add(stop, [], why.clone());
                     self.stopped.insert(domain.name.clone(), last);

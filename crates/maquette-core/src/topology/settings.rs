@@ -130,6 +130,9 @@ pub struct Settings {
     pub vnc_password: Option<Secret>,
     /// Options of virt-install, as given; they were checked.
     pub virtopts: String,
+    /// How long a guest may take to shut down before the plug is pulled, in seconds
+    /// (`-e vm_shutdown_timeout=…`, as with the older tool).
+    pub shutdown_s: u64,
     /// libvirt storage pool.
     pub pool_name: String,
     /// Its directory.
@@ -158,6 +161,7 @@ impl Default for Settings {
             vnc_external: false,
             vnc_password: None,
             virtopts: String::new(),
+            shutdown_s: 60,
             pool_name: "images".into(),
             pool_path: "/var/lib/libvirt/images".into(),
             net_subnet: None,

@@ -185,6 +185,7 @@ fn perform(seen: &mut Observed, action: &Action) {
                 ready: old.is_some_and(|d| d.ready),
                 defined: Hardware::of(node, pool),
                 live: old.and_then(|d| d.live.clone()),
+                vnc_port: None,
             };
             seen.domains.insert(node.name.clone(), domain);
         }

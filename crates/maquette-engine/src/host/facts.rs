@@ -1,9 +1,9 @@
 //! What kind of machine the hypervisor is: one script, one round trip.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::daemons::{self, Daemons};
 use super::family::{FAMILIES, Family, OsRelease, Part};
@@ -146,7 +146,12 @@ pub fn read(text: &str) -> Facts {
         available_mib: memory("MemAvailable:"),
         resident_mib: resident.collect(),
         uptime_s: uptime.collect(),
-        routes: routes(seen.text("routes")),
+        routes: {
+            let mut all = routes(seen.text("routes"));
+            all.extend(seen.lines("routes6").filter_map(route6));
+            all.extend(seen.lines("addresses").filter_map(address));
+            all
+        },
         interfaces: interfaces(seen.text("devices")),
         daemons: daemons::detect(&there, seen.yes("systemd"), seen.yes("monolithic")),
         router_interfaces: seen.lines("router").filter_map(words).collect(),
@@ -217,6 +222,28 @@ fn routes(table: &str) -> Vec<(IpNet, String)> {
         .collect()
 }
 
+/// A line of `ip -6 route show`; default and link-local routes claim nothing.
+fn route6(line: &str) -> Option<(IpNet, String)> {
+    let mut words = line.split_whitespace();
+    let net = words.next()?;
+    let net: Ipv6Net = net.parse().or_else(|_| format!("{net}/128").parse()).ok()?;
+    let device = words.skip_while(|w| *w != "dev").nth(1).unwrap_or("lo");
+    let claims = net.prefix_len() > 0 && !net.addr().is_unicast_link_local() && device != "lo";
+    claims.then(|| (IpNet::V6(net), format!("interface {device}")))
+}
+
+/// A line of `ip -o address show`: an address may have no route of its own.
+fn address(line: &str) -> Option<(IpNet, String)> {
+    let mut words = line.split_whitespace().skip(1);
+    let device = words.next()?;
+    let net: IpNet = words.skip_while(|w| !w.starts_with("inet")).nth(1)?.parse().ok()?;
+    let local = match net.addr() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local(),
+    };
+    (!local).then(|| (net, format!("interface {device}")))
+}
+
 fn interfaces(table: &str) -> Vec<String> {
     table
         .lines()
@@ -253,6 +280,32 @@ mod tests {
         assert!(closed("660", "root"));
         assert!(!closed("660", "kvm"));
         assert!(!closed("666", "root"));
+    }
+
+    #[test]
+    fn addresses_without_a_route_and_ipv6_routes_claim_too() {
+        let found: Vec<String> = [
+            "1: lo    inet 127.0.0.1/8 scope host lo\\ valid_lft forever",
+            "2: eth0    inet 10.1.2.3/32 scope global eth0\\ valid_lft forever",
+            "2: eth0    inet6 fe80::1/64 scope link",
+            "3: br0    inet6 2001:db8::1/64 scope global",
+        ]
+        .iter()
+        .filter_map(|line| address(line))
+        .map(|(net, owner)| format!("{net} {owner}"))
+        .collect();
+        assert_eq!(found, ["10.1.2.3/32 interface eth0", "2001:db8::1/64 interface br0"]);
+        let found: Vec<String> = [
+            "2001:db8:1::/64 dev br0 proto kernel metric 256",
+            "2001:db8:2::7 via fe80::1 dev eth0",
+            "fe80::/64 dev eth0",
+            "default via fe80::1 dev eth0",
+        ]
+        .iter()
+        .filter_map(|line| route6(line))
+        .map(|(net, owner)| format!("{net} {owner}"))
+        .collect();
+        assert_eq!(found, ["2001:db8:1::/64 interface br0", "2001:db8:2::7/128 interface eth0"]);
     }
 
     #[test]

@@ -30,6 +30,9 @@ get "$1" "$2" "$3" "$4" - || {
     get "$1" "$2" "$3" "$4" 0
 }"#;
 
+/// No disk that boots is smaller, in bytes: a mebibyte is where partitions begin.
+const SMALLEST_RAW: u64 = 1 << 20;
+
 /// How images are brought to a hypervisor.
 #[derive(Debug, Clone, Default)]
 pub struct Transfer {
@@ -316,7 +319,22 @@ impl Job<'_> {
             return Err(broken("refers to another file")
                 .hint("flatten it with `qemu-img convert -O qcow2` first"));
         }
+        if format == "qcow2" {
+            // Its tables must hold; what was cut off shows here and nowhere else.
+            let command = Command::new("qemu-img").args(["check", "-f", "qcow2", part]);
+            if let Err(error) = check(host, &command) {
+                return Err(broken("is damaged")
+                    .because(&error)
+                    .hint("fetch it again, or make it anew"));
+            }
+        }
         let size = info["virtual-size"].as_u64().unwrap_or(0);
+        if format == "raw" && size < SMALLEST_RAW {
+            // Anything at all is a raw image to qemu-img; a disk has at least a boot sector.
+            return Err(
+                broken("is not a disk image").hint("was it an error page that was downloaded?")
+            );
+        }
         match smallest {
             Some(smallest) if smallest < size => Err(StepError::new(format!(
                 "{name} holds a disk of {}, larger than the {} that a node asks for",

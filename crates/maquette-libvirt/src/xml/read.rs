@@ -58,6 +58,8 @@ pub struct DomainXml {
     pub ready: bool,
     /// What it is made of.
     pub hardware: Hardware,
+    /// TCP port of its VNC server; only a running one has any.
+    pub vnc_port: Option<u16>,
     /// Its taps on the host, each with its network; only a running one has any.
     pub taps: Vec<(String, String)>,
 }
@@ -116,8 +118,10 @@ pub fn domain(xml: &str) -> Result<DomainXml, ReadError> {
             Some((tap.to_string(), child(i, "source")?.attribute("network")?.to_string()))
         })
         .collect();
+    let mut graphics = devices().filter(|c| c.has_tag_name("graphics"));
+    let vnc_port = graphics.find_map(|g| g.attribute("port")?.parse().ok());
     let hardware = Hardware { maximum_mib, memory_mib, vcpus, disks, nics };
-    Ok(DomainXml { record, images, ready, hardware, taps })
+    Ok(DomainXml { record, images, ready, hardware, vnc_port, taps })
 }
 
 /// An amount of memory, in MiB.

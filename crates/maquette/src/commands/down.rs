@@ -6,6 +6,7 @@ use maquette_core::blueprint::Node;
 use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_core::topology::VirtType;
+use maquette_engine::host::record::Record;
 
 use super::nodes;
 use super::run::Runner;
@@ -42,9 +43,18 @@ pub fn remove(located: &Located, json: bool, locking: Locking) -> Result<(), Fai
         return Ok(());
     }
     let client = hypervisor.client.take();
-    runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
+    let client = runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
     if !json {
         print::talk("base images stay in the pool; `maquette image prune` removes unused ones");
+        // What preparation changed is every environment's, and the next one's.
+        let left = client.and_then(|c| maquette_libvirt::survey(&c).ok());
+        if left.is_some_and(|l| l.environments.is_empty())
+            && hypervisor.facts.record != Record::default()
+        {
+            print::talk(
+                "it was the last environment here; `maquette host restore` undoes the preparation",
+            );
+        }
     }
     Ok(())
 }

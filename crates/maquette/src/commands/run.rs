@@ -74,11 +74,10 @@ impl<'a> Runner<'a> {
     }
 
     /// Keeps everybody else from changing what environments share, until the next plan has defined its
-    /// networks. Says whether somebody else did so meanwhile.
-    pub fn lock_hypervisor(&mut self, verb: &str) -> Result<bool, Failure> {
-        let (lock, waited) = locking::hypervisor(self.connection, verb, &self.cancelled)?;
-        self.shared = Some(lock);
-        Ok(waited)
+    /// networks.
+    pub fn lock_hypervisor(&mut self, verb: &str) -> Result<(), Failure> {
+        self.shared = Some(locking::hypervisor(self.connection, verb, &self.cancelled)?);
+        Ok(())
     }
 
     /// Says how images are fetched.

@@ -102,6 +102,8 @@ pub fn build(
         false => observed.domains.values().map(|d| &d.recorded).collect(),
     };
     write(workspace, &nodes, &key, connection)?;
+    let vnc = blueprint.nodes.first().map(|n| n.vnc.clone()).unwrap_or_default();
+    outputs::write_vnc_password(workspace, vnc.password.as_ref()).map_err(unwritten)?;
 
     let virt = blueprint.nodes.first().map_or(VirtType::Qemu, |n| n.virt);
     let mut client = hypervisor.client.take();
@@ -127,6 +129,13 @@ pub fn build(
         };
         let now = now(plan, observed, client, &mut hypervisor, loaded)?;
         print::result(&status::text(&now, &uptime, workspace));
+        if vnc.external {
+            let file = workspace.file(outputs::VNC_PASSWORD);
+            let file = file.display();
+            print::talk(&format!(
+                "VNC listens on all addresses; `maquette status --json` has the ports, {file} the password"
+            ));
+        }
     }
     Ok(())
 }
@@ -164,7 +173,9 @@ fn prepare(
 ) -> Result<Hypervisor, Failure> {
     let mut hypervisor = pipeline::hypervisor(connection, environment, pool, wishes)?;
     let fresh = hypervisor.seen.as_ref().is_none_or(|s| s.observed.networks.is_empty());
-    if (fresh || !hypervisor.preparation.is_empty()) && runner.lock_hypervisor("up")? {
+    if fresh || !hypervisor.preparation.is_empty() {
+        runner.lock_hypervisor("up")?;
+        // Somebody else may have prepared it, or have chosen subnets, a moment ago.
         hypervisor = pipeline::hypervisor(connection, environment, pool, wishes)?;
     }
     if !how.stages.has(Stage::Prepare) || hypervisor.preparation.is_empty() {

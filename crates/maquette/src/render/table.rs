@@ -27,6 +27,8 @@ pub struct Row {
     pub vcpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
+    /// TCP port of its VNC server.
+    pub vnc_port: Option<u16>,
     /// How long it has run, in seconds.
     pub uptime_s: Option<u64>,
     /// What is not as Maquette left it.
@@ -72,6 +74,7 @@ impl Row {
             vcpus: domain.defined.vcpus,
             memory_mib: domain.defined.memory_mib,
             good: good && drift.is_empty(),
+            vnc_port: domain.vnc_port,
             uptime_s,
             drift,
         }
@@ -87,6 +90,7 @@ impl Row {
             "user": (self.user != "-").then_some(&self.user),
             "vcpus": self.vcpus,
             "memory_mib": self.memory_mib,
+            "vnc_port": self.vnc_port,
             "uptime_s": self.uptime_s,
             "drift": self.drift,
         })

@@ -79,6 +79,41 @@ impl Lab {
         self.home.path().join("maquette/workspaces").join(self.prefix).join(name)
     }
 
+    /// Runs a command on a node as root.
+    pub fn as_root(&self, node: &str, command: &str) {
+        let config = self.file("ansible.ssh.config");
+        let name = format!("{}-{node}", self.prefix);
+        let output = Command::new("ssh")
+            .arg("-F")
+            .arg(config)
+            .args(["-l", "root", &name, "--", command])
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{node}: {command}: {stderr}");
+    }
+
+    /// The bridge of a network, by its name without prefix.
+    pub fn bridge(&self, network: &str) -> String {
+        let name = format!("{}-{network}", self.prefix);
+        let status = self.status();
+        let networks = status["networks"].as_array().unwrap();
+        let own = networks.iter().find(|n| n["name"] == name.as_str()).unwrap();
+        own["bridge"].as_str().unwrap().to_string()
+    }
+
+    /// The same as `on`, once the node answers.
+    pub fn on_when_up(&self, node: &str, command: &str) -> String {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let output = self.command(&["ssh", node]).args(["--", command]).output().unwrap();
+            if output.status.success() {
+                return String::from_utf8_lossy(&output.stdout).trim().to_string();
+            }
+            assert!(std::time::Instant::now() < deadline, "{node} does not answer");
+        }
+    }
+
     pub fn nothing_left(&self) {
         let left = leftovers(self.prefix);
         assert!(left.is_empty(), "left behind: {left:?}");
@@ -110,6 +145,25 @@ pub fn leftovers(prefix: &str) -> BTreeSet<String> {
         let text = virsh(&list);
         let names = text.lines().filter_map(|l| l.split_whitespace().next());
         found.extend(names.filter(|n| n.starts_with(&begin)).map(String::from));
+    }
+    for directory in [
+        "/var/lib/libvirt/qemu",
+        "/var/lib/libvirt/qemu/nvram",
+        "/var/lib/libvirt/qemu/channel/target",
+        "/var/lib/libvirt/dnsmasq",
+        "/var/log/libvirt/qemu",
+        "/var/lib/libvirt/images",
+        "/run/maquette",
+        "/run/libvirt/qemu",
+    ] {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let names = entries.map(|e| e.file_name().to_string_lossy().into_owned());
+        let ours = |n: &String| {
+            n.starts_with(&begin)
+                || n.contains(&format!("-{begin}"))
+                || n.ends_with(&format!(".{prefix}"))
+        };
+        found.extend(names.filter(ours).map(|n| format!("{directory}/{n}")));
     }
     let interfaces = std::fs::read_dir("/sys/class/net").unwrap();
     let names = interfaces.map(|e| e.unwrap().file_name().to_string_lossy().into_owned());

@@ -1,0 +1,12 @@
+# Removes what is left of a domain that has been undefined. $1: its name  The rest: its logs
+name=$1
+shift
+rm -f -- "$@"
+# libvirt's directories for a running domain, `domain-ID-NAME`: a power cut leaves them behind.
+for directory in /var/lib/libvirt/qemu/domain-* /var/lib/libvirt/qemu/channel/target/domain-*; do
+    rest=${directory##*/domain-}
+    id=${rest%%-*}
+    [ "$rest" = "$id-$name" ] || continue
+    case $id in '' | *[!0-9]*) continue ;; esac
+    rm -rf -- "$directory"
+done

@@ -291,6 +291,7 @@ impl Reader {
             Some(cli::BootMode::Uefi) => BootMode::Uefi,
             Some(cli::BootMode::Bios) | None => BootMode::Bios,
         };
+        settings.shutdown_s = args.shutdown_timeout.unwrap_or(settings.shutdown_s);
         settings.serial_files = args.serial_files.unwrap_or(false);
         settings.vnc_external = args.vnc_external.unwrap_or(false);
         settings.vnc_password = args.vnc_password.as_ref().map(Secret::new);
@@ -316,17 +317,6 @@ impl Reader {
         };
         let network_file = lookup::network(self, &network);
         let extra = self.extra(args, project);
-        if let Some(node) = extra.get("vm_shutdown_timeout") {
-            let text = maquette_core::decode::text(node, "vm_shutdown_timeout", &mut self.diags);
-            match text.map(|t| (t.span, t.value.parse())) {
-                Some((_, Ok(seconds))) => settings.shutdown_s = seconds,
-                Some((span, Err(_))) => self.diags.push(
-                    Diagnostic::error("project::timeout", "this takes a number of seconds")
-                        .at(span, ""),
-                ),
-                None => {}
-            }
-        }
         let (network_name, network) = network_file?;
         Some(Request { nodes, network, network_name, extra, settings })
     }

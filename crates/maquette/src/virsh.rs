@@ -296,6 +296,9 @@ fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wan
         topology_timezone: text(tree, "topology.timezone"),
         disk_bus: choice(text(tree, "disk.bus")),
         bootmode: choice(text(tree, "bootmode")),
+        shutdown_timeout: std::env::var("MAQUETTE_SHUTDOWN_TIMEOUT")
+            .ok()
+            .and_then(|t| t.parse().ok()),
         serial_files: truth(tree, "serial.files"),
         vnc_external: truth(tree, "vnc.external"),
         vnc_password: text(tree, "vnc.password"),

@@ -143,7 +143,7 @@ fn ten_rounds_of_changes_end_where_a_fresh_build_ends() {
     let up = |nodes: &str, memory: u64, second: bool, more: &[&str]| {
         let memory = format!("override.bare.memory={memory}");
         // Nothing on these nodes could shut down by itself.
-        let mut args = vec!["--yes", "-e", "vm_shutdown_timeout=1", "-e", &memory];
+        let mut args = vec!["--yes", "--shutdown-timeout", "1", "-e", &memory];
         if second {
             args.extend(["-e", "override.bare.disks.disk2.size=1G"]);
         }

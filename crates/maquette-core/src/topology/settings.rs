@@ -130,8 +130,7 @@ pub struct Settings {
     pub vnc_password: Option<Secret>,
     /// Options of virt-install, as given; they were checked.
     pub virtopts: String,
-    /// How long a guest may take to shut down before the plug is pulled, in seconds
-    /// (`-e vm_shutdown_timeout=…`, as with the older tool).
+    /// How long a guest may take to shut down before the plug is pulled, in seconds.
     pub shutdown_s: u64,
     /// libvirt storage pool.
     pub pool_name: String,

@@ -153,6 +153,15 @@ pub struct Wanted {
         value_parser = boolean
     )]
     pub host_validate: Option<bool>,
+    /// How long a node that restarts may take to shut down before the plug is pulled, in seconds
+    /// [default: 60]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "MAQUETTE_SHUTDOWN_TIMEOUT",
+        help_heading = "Guests"
+    )]
+    pub shutdown_timeout: Option<u64>,
     /// Hardware virtualisation or QEMU's emulation [default: auto]
     #[arg(long, value_name = "TYPE", env = "MAQUETTE_VIRT_TYPE", help_heading = "Hypervisor")]
     pub virt_type: Option<VirtType>,

@@ -5,6 +5,8 @@ mod events;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use events::{DomainEvent, Events};
 use thiserror::Error;
@@ -121,6 +123,14 @@ pub struct Client {
     control: Connect,
     bulk: Connect,
     uri: String,
+    /// Made when events are first asked for.
+    hub: Mutex<Option<Hub>>,
+}
+
+/// One connection with events for all who want to hear of them.
+struct Hub {
+    _events: Events,
+    listeners: Arc<Mutex<Vec<Sender<DomainEvent>>>>,
 }
 
 impl fmt::Debug for Client {
@@ -136,13 +146,38 @@ impl Client {
         virt::error::clear_error_callback();
         // Opening takes several round trips.
         let (control, bulk) = join(|| Connect::open(Some(uri)), || Connect::open(Some(uri)));
-        Ok(Self { control: control?, bulk: bulk?, uri: uri.into() })
+        Ok(Self { control: control?, bulk: bulk?, uri: uri.into(), hub: Mutex::new(None) })
     }
 
     /// Whether both connections are still there.
     pub fn is_alive(&self) -> bool {
         let alive = |connection: &Connect| connection.is_alive().unwrap_or(false);
         alive(&self.control) && alive(&self.bulk)
+    }
+
+    /// What happens to domains from now on. All listeners share one connection of its own.
+    pub fn events(&self) -> Result<Receiver<DomainEvent>> {
+        let lock = |m: &Mutex<Vec<Sender<DomainEvent>>>, sender| {
+            m.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        };
+        let (sender, receiver) = mpsc::channel();
+        let mut hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hub) = hub.as_ref() {
+            lock(&hub.listeners, sender);
+            return Ok(receiver);
+        }
+        let (all, heard) = mpsc::channel();
+        let events = Events::listen(&self.uri, &all)?;
+        let listeners = Arc::new(Mutex::new(vec![sender]));
+        let telling = listeners.clone();
+        std::thread::spawn(move || {
+            for event in heard {
+                let mut listeners = telling.lock().unwrap_or_else(PoisonError::into_inner);
+                listeners.retain(|l: &Sender<DomainEvent>| l.send(event.clone()).is_ok());
+            }
+        });
+        *hub = Some(Hub { _events: events, listeners });
+        Ok(receiver)
     }
 
     /// The address that was opened.

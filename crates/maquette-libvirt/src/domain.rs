@@ -1,6 +1,5 @@
 //! Domains: define, start, stop, undefine. Each does nothing where nothing is to be done.
 
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use maquette_core::blueprint::{Node, Pool};
@@ -9,8 +8,7 @@ use maquette_core::observed::Hardware;
 use maquette_core::plan::LiveChange;
 use maquette_engine::StepError;
 
-use crate::client::{self, Client, Domain, Events, LibvirtError};
-use crate::signals;
+use crate::client::{self, Client, Domain, DomainEvent, LibvirtError};
 use crate::xml;
 
 /// Defines a domain; one that exists keeps the mark of its first boot.
@@ -39,37 +37,27 @@ pub fn stop(
     if !client::is_active(&domain)? {
         return Ok(());
     }
-    if let Some(patience) = patience {
-        if shut_down(client, name, &domain, patience).is_ok_and(|stopped| stopped) {
-            return Ok(());
-        }
+    if let Some(patience) = patience
+        && !shut_down(client, &domain, patience)?
+    {
         forced(&format!("did not shut down within {} s; pulling the plug", patience.as_secs()));
     }
     client::pull_plug(&domain)
 }
 
-/// Asks the guest and waits until its port closes, which QEMU's end does.
-fn shut_down(
-    client: &Client,
-    name: &str,
-    domain: &Domain,
-    patience: Duration,
-) -> Result<bool, LibvirtError> {
-    let (sender, receiver) = mpsc::channel();
-    let listener = signals::listen(client, name, sender)?;
+/// Asks the guest and waits until libvirt tells of its end; false if that takes too long.
+fn shut_down(client: &Client, domain: &Domain, patience: Duration) -> Result<bool, LibvirtError> {
+    let events = client.events()?;
     client::shut_down(domain)?;
     let deadline = Instant::now() + patience;
-    let stopped = loop {
+    // A domain without a definition is gone with its end.
+    while client::is_active(domain).unwrap_or(false) {
         let left = deadline.saturating_duration_since(Instant::now());
-        match receiver.recv_timeout(left) {
-            Ok(maquette_engine::ready::Signal::Stopped) => break true,
-            Ok(_) => {}
-            Err(_) => break false,
+        if left.is_zero() || events.recv_timeout(left) == Ok(DomainEvent::Closed) {
+            return Ok(false);
         }
-    };
-    listener.close();
-    // The port closes a moment before libvirt has noted the end.
-    Ok(stopped && !client::is_active(domain)?)
+    }
+    Ok(true)
 }
 
 /// Removes a domain's definition.
@@ -143,8 +131,7 @@ fn unplug(
 ) -> Result<(), StepError> {
     let message = format!("cannot take {what} from domain `{name}`");
     let failed = |e: LibvirtError| StepError::new(message.clone()).because(&e);
-    let (sender, events) = mpsc::channel();
-    let _listening = Events::listen(client.uri(), &sender).map_err(failed)?;
+    let events = client.events().map_err(failed)?;
     client::detach(domain, xml).map_err(failed)?;
     let deadline = Instant::now() + UNPLUG;
     while there()? {

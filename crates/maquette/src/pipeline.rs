@@ -297,8 +297,8 @@ pub fn look(
     }
 }
 
-/// Makes the plan.
-pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor) -> Result<Planned, Failure> {
+/// Makes the plan; `networks` says whether we make those.
+pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<Planned, Failure> {
     let workspace = &loaded.workspace;
     let observed = hypervisor.observed();
     let mut diags = loaded.diags.fresh();
@@ -333,7 +333,7 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor) -> Result<Planned, Failure
         vnc: &vnc,
     };
     let blueprint = blueprint::expand(&topology, &context, &mut diags);
-    blueprint::conflicts(&topology, &blueprint, &observed, &mut diags);
+    blueprint::conflicts(&topology, &blueprint, &observed, networks, &mut diags);
     // Warnings were shown when the input was checked.
     if diags.has_errors() {
         return Err(Failure::Input(diags, loaded.sources.clone()));

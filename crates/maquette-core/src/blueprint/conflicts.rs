@@ -10,11 +10,13 @@ use crate::topology::Topology;
 const LONGEST_HOST_NAME: usize = 63;
 
 /// Reports every object that cannot be made because something of the same name or address exists
-/// and is not ours.
+/// and is not ours. Without `networks` those are somebody else's business, a playbook's for instance, and
+/// may well be there.
 pub fn conflicts(
     topology: &Topology,
     blueprint: &Blueprint,
     observed: &Observed,
+    networks: bool,
     diags: &mut Diagnostics,
 ) {
     let foreign = |kind: &str, name: &str| {
@@ -24,11 +26,12 @@ pub fn conflicts(
         )
         .help("remove or rename it, or build this environment under a `--prefix`")
     };
-    if let Some((net, span, owner)) = taken(topology, observed) {
+    if networks && let Some((net, span, owner)) = taken(topology, observed) {
         let prefixed = topology.settings.environment.prefix().is_some();
         diags.push(taken_error(net, span, owner, prefixed));
     }
-    for (i, network) in blueprint.networks.iter().enumerate() {
+    let own = blueprint.networks.iter().filter(|_| networks);
+    for (i, network) in own.enumerate() {
         let bridge = &network.bridge;
         if observed.claims.networks.contains(&network.name) {
             diags.push(foreign("network", &network.name));

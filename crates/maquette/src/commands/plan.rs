@@ -15,7 +15,7 @@ pub fn run(args: &Plan) -> Result<u8, Failure> {
     let pool = loaded.pool();
     let connection = connection::open(&loaded.host)?;
     let hypervisor = pipeline::hypervisor(&connection, environment, &pool, &wishes)?;
-    let planned = pipeline::plan(&loaded, &hypervisor)?;
+    let planned = pipeline::plan(&loaded, &hypervisor, true)?;
     let preparation = &hypervisor.preparation;
     if args.json {
         let value = render::plan_json(&planned.plan, &environment.to_string(), preparation);

@@ -89,7 +89,8 @@ pub fn build(
     hooks.run(Stage::Validate, workspace)?;
     let mut hypervisor = prepare(connection, environment, &pool, wishes, &mut runner, how)?;
     hooks.run(Stage::Prepare, workspace)?;
-    let Planned { blueprint, observed, plan, key } = pipeline::plan(loaded, &hypervisor)?;
+    let own = how.stages.has(Stage::Networks);
+    let Planned { blueprint, observed, plan, key } = pipeline::plan(loaded, &hypervisor, own)?;
     let plan = how.stages.part(plan);
     if !how.json {
         let title = format!("environment `{environment}` on {}", connection.label);

@@ -15,10 +15,10 @@ fn pings(from: Option<(&Lab, &str)>, address: &str) -> bool {
     match from {
         Some((lab, node)) => {
             let command = format!("ping -c 2 -W 1 {address} >/dev/null && echo yes || echo no");
-            lab.on(node, &command) == "yes"
+            lab.as_root(node, &command) == "yes"
         }
-        None => Command::new("ping")
-            .args(["-c", "2", "-W", "1", "-q", address])
+        None => Command::new("busybox")
+            .args(["ping", "-c", "2", "-W", "1", "-q", address])
             .stdout(Stdio::null())
             .status()
             .is_ok_and(|s| s.success()),

@@ -79,8 +79,8 @@ impl Lab {
         self.home.path().join("maquette/workspaces").join(self.prefix).join(name)
     }
 
-    /// Runs a command on a node as root.
-    pub fn as_root(&self, node: &str, command: &str) {
+    /// Standard output of a command that root runs on a node.
+    pub fn as_root(&self, node: &str, command: &str) -> String {
         let config = self.file("ansible.ssh.config");
         let name = format!("{}-{node}", self.prefix);
         let output = Command::new("ssh")
@@ -91,6 +91,7 @@ impl Lab {
             .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{node}: {command}: {stderr}");
+        String::from_utf8_lossy(&output.stdout).trim().to_string()
     }
 
     /// The bridge of a network, by its name without prefix.

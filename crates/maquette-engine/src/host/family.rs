@@ -211,6 +211,12 @@ mod tests {
             ("ID=\"centos\"\nVERSION_ID=\"10\"", "Red Hat"),
             ("ID=\"ol\"\nID_LIKE=\"fedora\"", "Red Hat"),
             ("ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"", "SUSE"),
+            (
+                "# VERSION=\"20240823\"\nID=\"opensuse-tumbleweed\"\nID_LIKE=\"opensuse suse\"",
+                "SUSE",
+            ),
+            ("VERSION=\"15-SP7\"\nID=\"sles\"\nID_LIKE=\"suse\"", "SUSE"),
+            ("ID=\"almalinux\"\nID_LIKE=\"rhel centos fedora\"", "Red Hat"),
             ("ID=arch", "Arch"),
             ("ID=manjaro\nID_LIKE=arch", "Arch"),
         ] {

@@ -80,6 +80,11 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
+    /// Gives back what environments share, once nothing of it is going to change.
+    pub fn unlock_hypervisor(&mut self) {
+        self.shared = None;
+    }
+
     /// Says how images are fetched.
     pub fn images(&mut self, force: bool, authorities: Option<String>) {
         self.transfer.force = force;

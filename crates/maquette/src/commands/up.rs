@@ -92,6 +92,9 @@ pub fn build(
     let own = how.stages.has(Stage::Networks);
     let Planned { blueprint, observed, plan, key } = pipeline::plan(loaded, &hypervisor, own)?;
     let plan = how.stages.part(plan);
+    if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
+        runner.unlock_hypervisor();
+    }
     if !how.json {
         let title = format!("environment `{environment}` on {}", connection.label);
         print::talk(render::plan(&plan, &title).trim_end());

@@ -15,8 +15,12 @@ if ! flock -w 0.5 9; then
         kill "$pid"
         flock -w 10 9 || exit 75
     else
-        [ "$4" -gt 0 ] || exit 75
-        flock -w "$4" 9 || exit 75
+        wait=$4
+        # A holder that was cut off gives it back soon; who is there beats every two seconds.
+        quiet=$(($(date +%s) - $(stat -c %Y -- "$file" 2>/dev/null || echo 0)))
+        [ "$quiet" -le 5 ] || [ "$wait" -ge 20 ] || wait=20
+        [ "$wait" -gt 0 ] || exit 75
+        flock -w "$wait" 9 || exit 75
     fi
 fi
 until same; do
@@ -27,5 +31,5 @@ done
 echo "$(date +%s) $$ $3" >"$file"
 echo got
 # A holder that is cut off has no time to say so.
-while beat=$(exec 9>&-; exec timeout 20 head -c 1) && [ -n "$beat" ]; do :; done
+while beat=$(exec 9>&-; exec timeout 15 head -c 1) && [ -n "$beat" ]; do touch -- "$file"; done
 rm -f -- "$file"

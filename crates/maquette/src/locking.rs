@@ -41,6 +41,9 @@ pub fn environment(
         ));
     });
     lock.map_err(|error| {
+        if host.is_lost() {
+            return lost(connection);
+        }
         let said = match &error {
             LockError::Held(holder) => StepError::new(format!(
                 "environment `{environment}` is being changed by {}, for {} now",
@@ -60,6 +63,11 @@ pub fn environment(
     })
 }
 
+fn lost(connection: &Connection) -> Failure {
+    let error = StepError::new(format!("the connection to {} was lost", connection.label));
+    Failure::Failed(error.hint("run the same command again to go on from here"))
+}
+
 /// Takes the lock of a hypervisor for what all its environments share: its preparation, and the choice
 /// of subnets. What was seen before may look different once it is ours.
 pub fn hypervisor(
@@ -74,6 +82,9 @@ pub fn hypervisor(
     let lock = Lock::acquire(host, "hypervisor", &who(verb), patience, cancelled, &mut |holder| {
         print::talk(&format!("waiting for {}, who prepares the same hypervisor", holder.who));
     });
-    let failed = |e: LockError| Failure::because("cannot lock the hypervisor", &e);
+    let failed = |e: LockError| match host.is_lost() {
+        true => lost(connection),
+        false => Failure::because("cannot lock the hypervisor", &e),
+    };
     lock.map_err(failed)
 }

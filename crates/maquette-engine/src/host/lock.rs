@@ -16,8 +16,8 @@ use super::{Command, Host, HostError};
 const SCRIPT: &str = include_str!("../../assets/lock.sh");
 /// Gone after a reboot, like everything that could hold it.
 const DIRECTORY: &str = "/run/maquette";
-/// A quarter of what the script waits for.
-const BEAT: Duration = Duration::from_secs(5);
+/// A fraction of what the script waits for.
+const BEAT: Duration = Duration::from_secs(2);
 
 /// Exit status of the script if somebody else keeps the lock.
 const HELD: i32 = 75;
@@ -212,6 +212,23 @@ mod tests {
         drop(first);
         assert!(!second.is_lost());
         assert!(matches!(take(&name, Patience::default()), Err(LockError::Held(_))));
+    }
+
+    #[test]
+    fn a_holder_that_was_cut_off_is_waited_for() {
+        let name = format!("cut-{}", std::process::id());
+        let host = Local.spawn(&Command::script(SCRIPT, [DIRECTORY, &name, "eve", "0", ""]));
+        // It never beats, and its pipe stays open.
+        let mut silent = host.unwrap();
+        let mut line = String::new();
+        BufReader::new(silent.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "got\n");
+        assert!(matches!(take(&name, Patience::default()), Err(LockError::Held(_))));
+        let file = std::fs::File::open(std::path::Path::new(DIRECTORY).join(&name)).unwrap();
+        let before = std::time::SystemTime::now() - Duration::from_secs(10);
+        file.set_modified(before).unwrap();
+        drop(take(&name, Patience::default()).unwrap());
+        silent.wait().unwrap();
     }
 
     #[test]

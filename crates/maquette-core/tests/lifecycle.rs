@@ -206,6 +206,28 @@ fn everything_that_somebody_did_is_named_and_mended() {
 }
 
 #[test]
+fn a_node_on_an_external_snapshot_is_left_alone() {
+    let mut seen = built(&[("controller", 1)], &[]);
+    let domain = seen.domains.get_mut("controller-0").unwrap();
+    let overlay = "/var/lib/libvirt/images/controller-0-disk1.snap1";
+    for hardware in std::iter::once(&mut domain.defined).chain(&mut domain.live) {
+        hardware.disks[0].file = overlay.into();
+    }
+    // Not even what could be changed while it runs is.
+    let more = ["override.controller.memory=4096", TWO_DISKS];
+    let plan = plan_of(&asked(&[("controller", 1)], &more), &seen);
+    let about = |plan: &Plan| titles(plan).into_iter().any(|t| t.contains("controller-0"));
+    assert!(!about(&plan), "{:?}", titles(&plan));
+    let change = plan.changes.iter().find(|c| c.name == "controller-0").unwrap();
+    assert_eq!(change.op, Op::Keep);
+    assert_eq!(change.reason, format!("left alone: vda is on {overlay}, which is not Maquette's"));
+    let domain = seen.domains.get_mut("controller-0").unwrap();
+    (domain.active, domain.live) = (false, None);
+    let plan = plan_of(&asked(&[("controller", 1)], &[]), &seen);
+    assert_eq!(titles(&plan), ["boot domain controller-0"]);
+}
+
+#[test]
 fn an_undefined_network_is_made_again_under_its_nodes() {
     let wanted = asked(&[("controller", 1)], &[]);
     let mut seen = built(&[("controller", 1)], &[]);

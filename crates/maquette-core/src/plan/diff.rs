@@ -48,6 +48,8 @@ pub(super) enum Fate {
     Create,
     /// Everything is as wanted; start it if it is off.
     Keep,
+    /// Nothing is changed, since that would lose data that is not ours; start it if it is off.
+    Leave(String),
     /// Defined anew; a running guest notices nothing.
     Record(String),
     /// Changed while it runs.
@@ -87,6 +89,9 @@ fn fate_of(
     let (old, pool) = (&domain.recorded, &domain.pool);
     if let Some(why) = difference::first_boot(old, node) {
         return Fate::Replace(why);
+    }
+    if let Some(why) = hardware::elsewhere(domain) {
+        return Fate::Leave(why);
     }
     if let Some(why) = difference::machine(old, node) {
         return Fate::Restart(why);

@@ -50,6 +50,21 @@ pub(super) fn devices(expected: &Hardware, found: &Hardware) -> Option<String> {
         .then(|| "the order of its devices was changed outside Maquette".into())
 }
 
+/// A disk that runs on a file that is not ours in the place of one that is, as after an external
+/// snapshot. Going back to ours would lose what was written since.
+pub(super) fn elsewhere(domain: &Domain) -> Option<String> {
+    let expected = Hardware::of(&domain.recorded, &domain.pool);
+    let found = std::iter::once(&domain.defined).chain(&domain.live).flat_map(|h| &h.disks);
+    for disk in found {
+        let own = expected.disks.iter().find(|e| e.device == disk.device);
+        if own.is_some_and(|own| own.file != disk.file) {
+            let (device, file) = (&disk.device, &disk.file);
+            return Some(format!("left alone: {device} is on {file}, which is not Maquette's"));
+        }
+    }
+    None
+}
+
 /// How a running domain gets the hardware it shall have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Gap {

@@ -22,6 +22,7 @@ impl Planner<'_> {
             Fate::Live(_, why) => (Op::Update, format!("{why} (while it runs)")),
             Fate::Record(why) => (Op::Update, why.clone()),
             Fate::Keep => return self.keep(node),
+            Fate::Leave(why) => (Op::Keep, why.clone()),
         };
         self.change(op, "domain", &node.name, describe::size(node), &reason);
         match fate {
@@ -36,7 +37,10 @@ impl Planner<'_> {
                 self.builder.add(self.define(node), [], why.clone());
                 self.go_on(node, why);
             }
-            Fate::Keep => {}
+            Fate::Leave(_) if self.observed.domains.get(&node.name).is_some_and(|d| !d.active) => {
+                self.start(node, Vec::new(), "it is not running");
+            }
+            Fate::Keep | Fate::Leave(_) => {}
         }
     }
 

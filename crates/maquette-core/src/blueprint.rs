@@ -8,6 +8,9 @@ mod allocation;
 mod conflicts;
 mod expand;
 mod macs;
+mod networks;
+mod switching;
+mod wiring;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,6 +21,7 @@ use uuid::Uuid;
 pub use allocation::choose;
 pub use conflicts::conflicts;
 pub use expand::{Context, HostKeys, ImageMap, expand, image_sources};
+pub use switching::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
 
 use crate::guest::Secret;
 use crate::names::EnvName;
@@ -117,6 +121,16 @@ pub struct Network {
     pub mtu: Option<u32>,
     /// Whether it starts with the hypervisor.
     pub autostart: bool,
+    /// Spanning tree protocol of its bridge, where libvirt makes that.
+    pub stp: bool,
+    /// What its bridge does that libvirt knows nothing of.
+    pub tuning: Tuning,
+    /// The NIC that is in its bridge.
+    pub uplink: Option<Uplink>,
+    /// What it is on Open vSwitch.
+    pub vswitch: Option<Vswitch>,
+    /// Addresses that nodes set up by themselves.
+    pub fixed: Option<Fixed>,
     /// Addresses reserved for nodes, sorted by name.
     pub reservations: Vec<Reservation>,
     /// Nodes on it with their volumes, sorted by name: should somebody undefine a domain, it is still
@@ -125,9 +139,16 @@ pub struct Network {
 }
 
 impl Network {
+    /// Whether its bridge wants more than libvirt does, so that a hook has to do it.
+    pub fn needs_hook(&self) -> bool {
+        !self.tuning.is_plain()
+            || self.uplink.as_ref().is_some_and(|u| u.guard)
+            || self.vswitch.is_some()
+    }
+
     /// Its reservations as DHCP's entries, of the families that it serves.
     pub fn hosts(&self) -> BTreeSet<Host> {
-        let serves4 = self.ipv4.is_some() && self.dhcp4.is_some();
+        let serves4 = self.ipv4.is_some() && self.dhcp4.is_some() && self.fixed.is_none();
         let serves6 = self.ipv6.is_some() && self.dhcp6.is_some();
         let entry = |r: &Reservation, mac, ip| Host { name: r.name.clone(), mac, ip };
         let v4 = self.reservations.iter().filter(|_| serves4);
@@ -254,6 +275,8 @@ pub struct Access {
     pub user: String,
     /// Ansible's connection plug-in.
     pub connection: String,
+    /// Whether it is on a LAN, and reached without going through the hypervisor.
+    pub direct: bool,
 }
 
 /// A volume attached to a domain.
@@ -284,14 +307,40 @@ pub struct Interface {
     pub mac: MacAddr,
     /// libvirt network.
     pub network: String,
+    /// Portgroup of the network.
+    pub portgroup: Option<String>,
+    /// Whether `network` is a bridge of the hypervisor's own instead.
+    pub host_bridge: bool,
     /// Model.
     pub model: String,
-    /// Reserved address, with the subnet's length.
+    /// Address that is reserved for it or that it sets up, with the subnet's length.
     pub ipv4: Option<Ipv4Net>,
-    /// Reserved address, with the subnet's length.
+    /// Address that is reserved for it, with the subnet's length.
     pub ipv6: Option<Ipv6Net>,
     /// Whether the default route goes through it.
     pub default_route: bool,
+    /// Whether it asks DHCP for its IPv4 address.
+    pub dhcp: bool,
+    /// Router, where it sets that up by itself.
+    pub gateway: Option<Ipv4Addr>,
+    /// Name server, where it sets that up by itself.
+    pub nameserver: Option<Ipv4Addr>,
+    /// MTU in bytes.
+    pub mtu: Option<u32>,
+    /// Whether libvirt has to be told the MTU, since it did not make the bridge.
+    pub foreign_bridge: bool,
+    /// Whether checksums are left to the guest: Open vSwitch without help of the kernel computes none.
+    pub plain_frames: bool,
+}
+
+impl Interface {
+    /// What it is attached to: a libvirt network, or `bridge/NAME`.
+    pub fn source(&self) -> String {
+        match self.host_bridge {
+            true => format!("bridge/{}", self.network),
+            false => self.network.clone(),
+        }
+    }
 }
 
 /// What the first boot sets up.
@@ -309,6 +358,4 @@ pub struct Guest {
     pub timezone: Option<String>,
     /// Swap file in MiB; 0 for none.
     pub swap_mib: u64,
-    /// MTU of its interfaces, in bytes.
-    pub mtu: Option<u32>,
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use crate::blueprint::{self, Host};
-use crate::topology::{Allocation, Forward};
+use crate::topology::{self, Allocation, Forward};
 use crate::units::MacAddr;
 
 /// A disk of a domain, as libvirt has it.
@@ -27,8 +27,10 @@ pub struct DiskDevice {
 pub struct Nic {
     /// Address.
     pub mac: MacAddr,
-    /// libvirt network; empty if it is attached to something else.
+    /// libvirt network, or `bridge/NAME`; empty if it is attached to something else.
     pub network: String,
+    /// Portgroup of the network; empty for none.
+    pub portgroup: String,
     /// Model.
     pub model: String,
 }
@@ -66,7 +68,8 @@ impl Hardware {
         });
         let nic = |i: &blueprint::Interface| Nic {
             mac: i.mac,
-            network: i.network.clone(),
+            network: i.source(),
+            portgroup: i.portgroup.clone().unwrap_or_default(),
             model: i.model.clone(),
         };
         let mut disks: Vec<DiskDevice> = disks.chain(seed).collect();
@@ -96,11 +99,16 @@ pub struct Wiring {
     pub hosts: BTreeSet<Host>,
     /// MTU in bytes.
     pub mtu: Option<u32>,
+    /// Whether it is on Open vSwitch.
+    pub vswitch: bool,
+    /// Portgroups.
+    pub portgroups: BTreeSet<blueprint::Portgroup>,
 }
 
 impl Wiring {
     /// What a network is made of right after its definition.
     pub fn of(network: &blueprint::Network) -> Self {
+        let portgroups = network.vswitch.iter().flat_map(|v| v.portgroups.clone()).collect();
         let v4 = network.ipv4.map(IpNet::V4);
         let v6 = network.ipv6.map(IpNet::V6);
         let range4 = network.ipv4.and(network.dhcp4).map(|d| (d.start.into(), d.end.into()));
@@ -111,7 +119,10 @@ impl Wiring {
             addresses: v4.into_iter().chain(v6).collect(),
             ranges: range4.into_iter().chain(range6).collect(),
             hosts: network.hosts(),
-            mtu: network.mtu,
+            // libvirt sets that of its own bridges only.
+            mtu: network.mtu.filter(|_| network.forward.is_served()),
+            vswitch: network.vswitch.is_some(),
+            portgroups,
         }
     }
 }
@@ -198,6 +209,57 @@ pub struct Claims {
     pub macs: BTreeSet<MacAddr>,
 }
 
+/// What an interface of the hypervisor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LinkKind {
+    /// A bridge.
+    Bridge,
+    /// A wireless NIC, which no bridge takes.
+    Wireless,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
+/// A network interface of the hypervisor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostLink {
+    /// What it is.
+    pub kind: LinkKind,
+    /// The bridge or bond that it is a port of.
+    pub master: Option<String>,
+    /// Whether the root file system is reached through it.
+    pub carries_root: bool,
+}
+
+/// The hypervisor's own side of networks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostNetwork {
+    /// All its interfaces, by name.
+    pub links: BTreeMap<String, HostLink>,
+    /// The interface of its IPv4 default route.
+    pub default_nic: Option<String>,
+    /// Whether its kernel has Open vSwitch's datapath.
+    pub kernel_vswitch: bool,
+}
+
+impl HostNetwork {
+    /// The NIC that a bridged network means.
+    pub fn nic<'a>(&'a self, uplink: &'a topology::Uplink) -> Option<&'a str> {
+        uplink.nic.as_ref().map(|n| n.value.as_str()).or(self.default_nic.as_deref())
+    }
+
+    /// Whether an interface is a port of a bridge.
+    pub fn is_port(&self, nic: &str, bridge: &str) -> bool {
+        self.links.get(nic).is_some_and(|l| l.master.as_deref() == Some(bridge))
+    }
+
+    /// Whether there is a bridge of a name.
+    pub fn has_bridge(&self, name: &str) -> bool {
+        self.links.get(name).is_some_and(|l| l.kind == LinkKind::Bridge)
+    }
+}
+
 /// The hypervisor's state, as far as one environment is concerned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
@@ -211,6 +273,8 @@ pub struct Observed {
     pub pool_free: Option<u64>,
     /// What others have.
     pub claims: Claims,
+    /// Its own network interfaces.
+    pub host: HostNetwork,
 }
 
 impl Observed {

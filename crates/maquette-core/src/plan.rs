@@ -15,6 +15,7 @@ mod power;
 mod prepare;
 mod remove;
 mod steps;
+mod switching;
 
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Setting, Undo};
 pub use diff::create;
@@ -130,6 +131,16 @@ impl Plan {
         }
         let changes = self.changes.into_iter().filter(|c| kinds(c.kind)).collect();
         Self { changes, steps: builder.finish() }
+    }
+
+    /// NICs that nobody named and that are to be put into a bridge: whoever asked for a network may not
+    /// know that it is the hypervisor's only way out.
+    pub fn chosen_nics(&self) -> Vec<&str> {
+        let chosen = self.steps.iter().filter_map(|s| match &s.action {
+            Action::BridgeNic { uplink, .. } if uplink.chosen => Some(uplink.nic.as_str()),
+            _ => None,
+        });
+        chosen.collect()
     }
 
     /// What is lost for ever, and therefore wants a confirmation: disks of domains, and single volumes.

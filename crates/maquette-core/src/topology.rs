@@ -3,6 +3,7 @@
 //! Nothing here is concrete yet: no MAC address, no volume, no index. [`compile()`] merges, evaluates
 //! and decodes; [`lint()`] then checks what only shows when everything is known.
 
+mod bgp;
 mod compile;
 mod disk;
 mod interface;
@@ -10,17 +11,23 @@ mod lint;
 mod network;
 mod role;
 mod settings;
+mod subnet;
+mod uplink;
 pub mod virtopts;
+mod vswitch;
 
 use crate::observed::Observed;
+pub use bgp::Cidr;
 pub use compile::{Allocation, NodeRequest, Request, compile};
 pub use disk::{Disk, Preallocation};
-pub use interface::Interface;
+pub use interface::{Interface, Interfaces, Wire};
 pub use lint::{ADDRESS_RULE, lint, overlap};
-pub use network::{Dhcp, Forward, Ipv4, Ipv6, Network, Srv};
+pub use network::{Forward, Network, Srv};
 pub use role::{ExternalNetwork, Role};
-
 pub use settings::{BootMode, Bus, Settings, VirtType};
+pub use subnet::{Dhcp, Fixed, Ipv4, Ipv6};
+pub use uplink::Uplink;
+pub use vswitch::{Portgroup, Vlan, Vswitch};
 
 /// Everything that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +36,8 @@ pub struct Topology {
     pub roles: Vec<Role>,
     /// Networks, in file order.
     pub networks: Vec<Network>,
+    /// What the hypervisor forwards for the nodes besides (BGP).
+    pub cidrs: Vec<Cidr>,
     /// Whether every network could be read; if not, a reference to an unknown one may be right.
     pub networks_complete: bool,
     /// What holds for the whole environment.

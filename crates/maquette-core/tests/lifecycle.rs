@@ -240,7 +240,7 @@ fn an_undefined_network_is_made_again_under_its_nodes() {
 fn volumes_of_an_undefined_node_go_with_the_environment() {
     let mut seen = built(&[("controller", 2)], &[]);
     seen.domains.remove("controller-1");
-    let plan = plan::destroy(&seen);
+    let plan = plan::destroy(&seen, &EnvName::default());
     apply(&mut seen, &plan.steps);
     assert!(node_volumes(&seen).is_empty(), "{:?}", node_volumes(&seen));
     assert!(seen.networks.is_empty());

@@ -372,7 +372,7 @@ proptest! {
     #[test]
     fn destroying_leaves_nothing(nodes in counts()) {
         let mut seen = built(&nodes, &SMALL);
-        let plan = plan::destroy(&seen);
+        let plan = plan::destroy(&seen, &EnvName::default());
         apply(&mut seen, &plan.steps);
         prop_assert!(seen.domains.is_empty() && seen.networks.is_empty());
         prop_assert!(node_volumes(&seen).is_empty());
@@ -390,12 +390,16 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         nested_off: Some("kvm_intel".into()),
         router_interfaces: vec!["eno1".into()],
         timezone: Some("UTC".into()),
+        hook: false,
+        vswitch: false,
     };
     let needs = Needs {
         pool: pool.clone(),
         missing_packages: vec!["libvirt".into()],
         ipv6: true,
         timezone: Some("Europe/Prague".into()),
+        hook: true,
+        vswitch: true,
     };
     let plan = plan::prepare(&bare, &needs);
     let shown: Vec<String> = plan
@@ -412,6 +416,8 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         nested_off: None,
         router_interfaces: Vec::new(),
         timezone: Some("Europe/Prague".into()),
+        hook: true,
+        vswitch: true,
     };
     let met = Needs { missing_packages: Vec::new(), ..needs };
     assert!(plan::prepare(&ready, &met).is_empty());

@@ -14,6 +14,23 @@ say routes6; ip -6 route show 2>/dev/null || :
 say addresses; ip -o address show 2>/dev/null || :
 show devices /proc/net/dev
 show memory /proc/meminfo
+say links
+ip -o link show 2>/dev/null | sed -n 's/^[0-9]*: \([^:@]*\)[:@].* master \([^ ]*\) .*/port \1 \2/p'
+for device in /sys/class/net/*; do
+    [ ! -d "$device/bridge" ] || echo "bridge ${device##*/}"
+    if [ -d "$device/wireless" ] || [ -e "$device/phy80211" ]; then echo "wireless ${device##*/}"; fi
+done
+say storage
+for server in $(sed -n 's/^[^ ]* \/ \(nfs4\{0,1\}\|cifs\|ceph\|9p\) .*addr=\([^,]*\).*/\2/p' /proc/mounts) \
+    $(cat /sys/class/iscsi_connection/*/persistent_address 2>/dev/null || :); do
+    ip -o route get "$server" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' || :
+done
+say vswitch
+if [ -e /sys/module/openvswitch ] || modprobe -n -q openvswitch 2>/dev/null; then echo kernel; fi
+if [ -S /var/run/openvswitch/db.sock ] && ovs-vsctl --timeout=2 --no-wait show >/dev/null 2>&1; then
+    echo runs
+fi
+say hook; sha256sum /etc/libvirt/hooks/network.d/maquette 2>/dev/null || :
 say paths; for path; do [ ! -e "$path" ] || echo "$path"; done
 say systemd; [ ! -d /run/systemd/system ] || echo yes
 say monolithic; systemctl is-enabled --quiet libvirtd.socket 2>/dev/null && echo yes || :

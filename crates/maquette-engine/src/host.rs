@@ -4,6 +4,7 @@
 //! steps need one shell, the script is a constant of ours and everything else a positional
 //! argument.
 
+pub mod bridge;
 mod command;
 pub mod daemons;
 pub mod facts;
@@ -16,6 +17,7 @@ mod probe;
 pub mod record;
 pub mod settings;
 pub mod ssh;
+pub mod vswitch;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -31,6 +33,12 @@ pub trait Host: Send + Sync {
     /// Runs a command to its end. `on_line` hears each line (or progress update) that it prints on
     /// standard error, as it comes.
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError>;
+
+    /// Runs a command over a connection of its own: what it proves is that the hypervisor can still be
+    /// reached by whoever comes anew. A machine that is this one always can.
+    fn run_anew(&self, command: &Command) -> Result<Output, HostError> {
+        self.run(command, &mut |_| {})
+    }
 
     /// Starts a command that runs beside us, with pipes to all that it reads and prints.
     fn spawn(&self, command: &Command) -> Result<Child, HostError>;

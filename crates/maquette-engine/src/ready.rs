@@ -50,13 +50,16 @@ pub struct Login<'a> {
     pub config: &'a Path,
     /// Host name in it.
     pub name: &'a str,
-    /// Address, for trying the port.
-    pub address: IpAddr,
+    /// Address, for trying the port; none if the guest has to report it.
+    pub address: Option<IpAddr>,
     /// Options of `ssh` that lead through the connection to the hypervisor.
     pub jump: &'a [String],
     /// The hypervisor, which can reach the guest.
     pub host: &'a dyn Host,
 }
+
+/// What a guest reports its address with.
+const ADDRESS: &str = "address ";
 
 /// How long between two tries of the SSH port of a guest that reports nothing.
 const PROBE: Duration = Duration::from_secs(3);
@@ -66,13 +69,14 @@ const PROBE: Duration = Duration::from_secs(3);
 const AWAIT_RESULT: &str = "i=0; f=/run/cloud-init/result.json; \
     while [ ! -e $f ] && [ $i -lt 3000 ]; do sleep 0.1; i=$((i+1)); done; cat $f";
 
-/// Waits until `login` works and cloud-init is done, at most `limit`.
+/// Waits until `login` works and cloud-init is done, at most `limit`. Says where it was reached.
 pub fn wait(
     login: &Login<'_>,
     signals: &Receiver<Signal>,
     limit: Duration,
     context: &StepContext<'_>,
-) -> Result<(), NotReady> {
+) -> Result<Option<IpAddr>, NotReady> {
+    let mut login = *login;
     let deadline = Instant::now() + limit;
     let mut stage = "booting".to_string();
     let mut last = None;
@@ -88,6 +92,12 @@ pub fn wait(
         }
         let done = match receive(signals, &mut reports, left.min(PROBE)) {
             Some(Signal::Stopped) => return Err(NotReady::Stopped),
+            Some(Signal::Reported(word)) if word.starts_with(ADDRESS) => {
+                // With the subnet's length, as `ip` prints it.
+                let said = word[ADDRESS.len()..].split('/').next().unwrap_or_default();
+                login.address = said.trim().parse().ok().or(login.address);
+                false
+            }
             Some(Signal::Reported(word)) => {
                 stage = match word.as_str() {
                     "cloud-init" => "cloud-init runs".into(),
@@ -101,15 +111,16 @@ pub fn wait(
                 if login.host.is_lost() {
                     return Err(NotReady::Lost);
                 }
-                stage == "booting" && login.host.answers(SocketAddr::new(login.address, 22))
+                let answers = |ip| login.host.answers(SocketAddr::new(ip, 22));
+                stage == "booting" && login.address.is_some_and(answers)
             }
         };
         if done {
             if stage == "booting" {
                 stage = "SSH answers".into();
             }
-            match result(login, deadline) {
-                Ok(errors) if errors.is_empty() => return Ok(()),
+            match result(&login, deadline) {
+                Ok(errors) if errors.is_empty() => return Ok(login.address),
                 Ok(errors) => return Err(NotReady::Failed(errors)),
                 Err(said) => last = Some(said),
             }
@@ -136,12 +147,19 @@ fn receive(signals: &Receiver<Signal>, reports: &mut bool, limit: Duration) -> O
 /// Logs in once and reads cloud-init's result: its errors, or why the login failed.
 fn result(login: &Login<'_>, deadline: Instant) -> Result<Vec<String>, String> {
     let seconds = deadline.saturating_duration_since(Instant::now()).as_secs().clamp(1, 30);
+    // The configuration does not know it yet; the host key goes by the name.
+    let at: Vec<String> = match login.address {
+        Some(ip) => vec!["-o".into(), format!("HostName={ip}")],
+        None => return Err("the guest did not say which address it got".into()),
+    };
     let output = Command::new("ssh")
         .arg("-F")
         .arg(login.config)
         .args(login.jump)
         .args(["-o", "BatchMode=yes", "-o", "ControlPath=none"])
-        .args(["-o", &format!("ConnectTimeout={seconds}"), "--", login.name, AWAIT_RESULT])
+        .args(["-o", &format!("ConnectTimeout={seconds}")])
+        .args(at)
+        .args(["--", login.name, AWAIT_RESULT])
         .stdin(Stdio::null())
         .output()
         .map_err(|e| format!("cannot run ssh: {e}"))?;
@@ -173,7 +191,13 @@ mod tests {
         // An address from a range that is never routed (RFC 5737).
         let address = IpAddr::from([192, 0, 2, 1]);
         let host = &crate::host::Local;
-        Login { config: Path::new("/nonexistent"), name: "n", address, jump: &[], host }
+        Login {
+            config: Path::new("/nonexistent"),
+            name: "n",
+            address: Some(address),
+            jump: &[],
+            host,
+        }
     }
 
     fn run(signals: &Receiver<Signal>, cancelled: bool) -> NotReady {

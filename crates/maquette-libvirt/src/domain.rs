@@ -1,5 +1,6 @@
 //! Domains: define, start, stop, undefine. Each does nothing where nothing is to be done.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use maquette_core::blueprint::{Node, Pool};
@@ -18,12 +19,13 @@ pub fn define(
     environment: &EnvName,
     pool: &Pool,
 ) -> Result<(), LibvirtError> {
-    let ready = match client.domain(&node.name)? {
-        Some(domain) => client::domain_xml(&domain)?
-            .is_some_and(|old| xml::read::domain(&old).is_ok_and(|d| d.ready)),
-        None => false,
+    let old = match client.domain(&node.name)? {
+        Some(domain) => client::domain_xml(&domain)?,
+        None => None,
     };
-    client.define_domain(&xml::domain(node, environment, pool, ready)).map(|_| ())
+    let old = old.and_then(|old| xml::read::domain(&old).ok());
+    let (ready, reported) = old.map_or((false, None), |d| (d.ready, d.reported));
+    client.define_domain(&xml::domain(node, environment, pool, ready, reported)).map(|_| ())
 }
 
 /// Stops a domain: asks the guest first if there is patience, and pulls the plug when it ends.
@@ -180,8 +182,12 @@ pub fn taps(client: &Client, name: &str, network: &str) -> Result<Vec<String>, L
     Ok(taps.into_iter().filter(|(_, on)| on == network).map(|(tap, _)| tap).collect())
 }
 
-/// Notes that the first boot was seen to end.
-pub fn mark_ready(domain: &Domain) -> Result<(), LibvirtError> {
+/// Notes that the first boot was seen to end, and the address that the guest reported, if it did.
+pub fn mark_ready(domain: &Domain, address: Option<IpAddr>) -> Result<(), LibvirtError> {
     let namespace = xml::metadata::STATE_NAMESPACE;
-    client::set_domain_metadata(domain, xml::metadata::READY, "state", namespace)
+    let mark = match address {
+        Some(address) => format!("<ready address='{address}'/>"),
+        None => "<ready/>".into(),
+    };
+    client::set_domain_metadata(domain, &mark, "state", namespace)
 }

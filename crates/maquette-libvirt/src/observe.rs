@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use maquette_core::names::EnvName;
-use maquette_core::observed::{self, Claims, Observed};
+use maquette_core::observed::{self, Claims, HostNetwork, Observed};
 use maquette_core::plan::PoolState;
 use thiserror::Error;
 
@@ -71,9 +71,10 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Adds what the host itself claims: routes and interfaces.
-    pub fn on_host(mut self, routes: &[(IpNet, String)], interfaces: &[String]) -> Observed {
-        claims_of_host(&mut self.observed.claims, routes, interfaces, &self.own_bridges);
+    /// Adds the host's own side: what its routes and interfaces claim, and what they are.
+    pub fn on_host(mut self, routes: &[(IpNet, String)], host: HostNetwork) -> Observed {
+        claims_of_host(&mut self.observed.claims, routes, &host, &self.own_bridges);
+        self.observed.host = host;
         self.observed
     }
 }
@@ -179,7 +180,9 @@ fn domains(
         let parsed = read::domain(&xml).map_err(unreadable)?;
         let is_own = |r: &NodeRecord| r.environment == *environment;
         match own(parsed.record, environment, is_own, ("domain", &name))? {
-            Some(record) => {
+            Some(mut record) => {
+                let access = &mut record.node.access;
+                access.address = access.address.or(parsed.reported);
                 let live = live.map(|xml| read::domain(&xml)).transpose().map_err(unreadable)?;
                 let domain = observed::Domain {
                     name: name.clone(),
@@ -226,6 +229,9 @@ fn networks(
         match own(parsed.record, environment, is_own, ("network", &name))? {
             Some(record) => {
                 own_bridges.extend(bridge);
+                let vswitch = record.network.vswitch.as_ref();
+                own_bridges
+                    .extend(vswitch.into_iter().flat_map(|v| &v.ports).map(|p| p.name.clone()));
                 let network = observed::Network {
                     name: name.clone(),
                     recorded: record.network,
@@ -251,11 +257,11 @@ fn networks(
 fn claims_of_host(
     claims: &mut Claims,
     routes: &[(IpNet, String)],
-    interfaces: &[String],
+    host: &HostNetwork,
     own_bridges: &BTreeSet<String>,
 ) {
     let own = |name: &str| own_bridges.contains(name);
-    claims.bridges.extend(interfaces.iter().filter(|i| !own(i)).cloned());
+    claims.bridges.extend(host.links.keys().filter(|i| !own(i)).cloned());
     let foreign = routes.iter().filter(|(_, owner)| {
         let name = owner.strip_prefix("interface ").unwrap_or(owner);
         !own(name)

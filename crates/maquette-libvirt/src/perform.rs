@@ -161,7 +161,7 @@ impl<'a> Libvirt<'a> {
             config: &self.guests.ssh_config,
             name,
             address: ready.address,
-            jump: &self.guests.jump,
+            jump: if ready.direct { &[] } else { &self.guests.jump },
             host: self.access.host,
         };
         let result = ready::wait(&login, &receiver, self.guests.limit, context);
@@ -169,7 +169,10 @@ impl<'a> Libvirt<'a> {
             listener.close();
         }
         match result {
-            Ok(()) => domain::mark_ready(&domain).map_err(failed),
+            Ok(address) => {
+                let reported = address.filter(|_| ready.address.is_none());
+                domain::mark_ready(&domain, reported).map_err(failed)
+            }
             Err(reason) => Err(self.not_ready(name, reason)),
         }
     }
@@ -343,6 +346,26 @@ impl Libvirt<'_> {
             Action::UpdateNetwork { network, environment, allocation, change } => {
                 self.call("update", &format!("network `{}`", network.name), |c| {
                     network::update(c, network, environment, *allocation, change)
+                })
+            }
+            Action::BridgeNic { bridge, uplink } => {
+                host::bridge::join(self.access.host, bridge, uplink, context)
+            }
+            Action::ReleaseNic { bridge, nic } => {
+                host::bridge::leave(self.access.host, bridge, nic)
+            }
+            Action::MakeVswitch { bridge, vswitch, environment, mtu } => {
+                host::vswitch::make(self.access.host, bridge, vswitch, environment, *mtu).map_err(
+                    |e| {
+                        StepError::new(format!("cannot make Open vSwitch bridge {bridge}"))
+                            .because(&e)
+                    },
+                )
+            }
+            Action::RemoveVswitch { bridge, environment } => {
+                host::vswitch::remove(self.access.host, bridge, environment).map_err(|e| {
+                    StepError::new(format!("cannot remove Open vSwitch bridge {bridge}"))
+                        .because(&e)
                 })
             }
             Action::Reconnect { network, bridge, domains } => {

@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use maquette_core::blueprint::{
-    Access, Disk, Interface, Network, Node, Pool, Reservation, Tenant, Vnc,
+    Access, Disk, Interface, Network, Node, Pool, Reservation, Tenant, Tuning, Vnc,
 };
 use maquette_core::names::EnvName;
-use maquette_core::observed::{Hardware, Observed, Wiring};
+use maquette_core::observed::{Hardware, HostNetwork, Observed, Wiring};
 use maquette_core::plan::{self, Action, NetworkChange, PoolState, Step};
 use maquette_core::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, VirtType};
 use maquette_core::units::{ByteSize, MacAddr};
@@ -87,6 +87,11 @@ fn network(reservations: Vec<Reservation>) -> Network {
         srvs: Vec::new(),
         mtu: Some(9000),
         autostart: true,
+        stp: false,
+        tuning: Tuning::default(),
+        uplink: None,
+        vswitch: None,
+        fixed: None,
         reservations,
         tenants: vec![Tenant {
             node: "lab-web-0".into(),
@@ -135,10 +140,18 @@ fn node() -> Node {
             name: "eth0".into(),
             mac: MacAddr([0x52, 0x54, 0, 0, 0, 2]),
             network: "lab-data".into(),
+            portgroup: None,
+            host_bridge: false,
             model: "virtio".into(),
             ipv4: Some("172.16.10.2/24".parse().unwrap()),
             ipv6: None,
             default_route: true,
+            dhcp: true,
+            gateway: None,
+            nameserver: None,
+            mtu: Some(9000),
+            foreign_bridge: false,
+            plain_frames: false,
         }],
         groups: vec!["web".into()],
         guest: None,
@@ -146,6 +159,7 @@ fn node() -> Node {
             address: Some([172, 16, 10, 2].into()),
             user: "root".into(),
             connection: "ssh".into(),
+            direct: false,
         },
     }
 }
@@ -160,7 +174,9 @@ fn perform(backend: &Libvirt<'_>, action: &Action) {
 }
 
 fn look(backend: &Libvirt<'_>) -> Observed {
-    observe(backend.client().unwrap(), &environment(), "images").unwrap().on_host(&[], &[])
+    observe(backend.client().unwrap(), &environment(), "images")
+        .unwrap()
+        .on_host(&[], HostNetwork::default())
 }
 
 fn define_network(network: Network) -> Action {
@@ -225,7 +241,7 @@ fn what_others_have_is_claimed_and_never_ours() {
     assert_eq!(seen.claims.subnets[0].0.trunc().to_string(), "192.168.122.0/24");
     assert!(seen.claims.macs.contains(&MacAddr([0x52, 0x54, 0, 0, 0, 0x99])));
     // Taking an environment down that does not exist does nothing, least of all to others.
-    assert!(plan::destroy(&seen).is_empty());
+    assert!(plan::destroy(&seen, &environment()).is_empty());
 }
 
 #[test]
@@ -234,7 +250,9 @@ fn another_environment_is_somebody_else() {
     let backend = lab.backend();
     perform(&backend, &define_network(network(Vec::new())));
     let other = EnvName::from_prefix("qa").unwrap();
-    let seen = observe(backend.client().unwrap(), &other, "images").unwrap().on_host(&[], &[]);
+    let seen = observe(backend.client().unwrap(), &other, "images")
+        .unwrap()
+        .on_host(&[], HostNetwork::default());
     assert!(seen.networks.is_empty());
     assert!(seen.claims.networks.contains("lab-data"));
     assert!(seen.claims.subnets.iter().any(|(_, owner)| owner == "network `lab-data`"));
@@ -286,7 +304,7 @@ fn failures_name_the_object_and_the_cause() {
 
 #[test]
 fn the_xml_of_a_domain_and_its_record() {
-    let xml = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), true);
+    let xml = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), true, None);
     insta::assert_snapshot!(xml);
     let read = maquette_libvirt::xml::read::domain(&xml).unwrap();
     let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
@@ -319,7 +337,7 @@ fn the_xml_of_volumes() {
 
 #[test]
 fn a_record_that_cannot_be_trusted_is_refused() {
-    let whole = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), false);
+    let whole = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), false, None);
     let bad = |from: &str, to: &str| {
         assert!(whole.contains(from), "{from}");
         match maquette_libvirt::xml::read::domain(&whole.replace(from, to)).unwrap().record {
@@ -358,6 +376,6 @@ fn a_broken_record_stops_its_own_environment_and_no_other() {
     assert_eq!(error.to_string(), "cannot tell what belongs to network `lab-data`");
     assert!(error.hint().unwrap().contains("virsh net-undefine lab-data"));
     let other = EnvName::from_prefix("qa").unwrap();
-    let seen = observe(client, &other, "images").unwrap().on_host(&[], &[]);
+    let seen = observe(client, &other, "images").unwrap().on_host(&[], HostNetwork::default());
     assert!(seen.claims.networks.contains("lab-data"));
 }

@@ -278,6 +278,9 @@ impl Reader {
         settings.net_subnet = args.net_subnet.or(project.net_subnet);
         settings.data_subnet = args.data_subnet.or(project.data_subnet);
         settings.mtu = args.host_network_mtu_size.or(project.mtu);
+        settings.nic_mtu = args.host_mtu_size.or(project.nic_mtu);
+        settings.querier = args.host_network_multicast_querier.unwrap_or(false);
+        settings.bgp = args.bgp_topology_mode.is_some();
         settings.timezone = args.topology_timezone.clone().or(project.timezone.clone());
         if let Some(name) = args.topology_username.as_ref().or(project.username.as_ref()) {
             settings.username = name.clone();

@@ -40,7 +40,7 @@ impl Hypervisor {
     pub fn observed(&self) -> Observed {
         let facts = &self.facts;
         let seen = self.seen.clone();
-        seen.map_or_else(Observed::default, |s| s.on_host(&facts.routes, &facts.interfaces))
+        seen.map_or_else(Observed::default, |s| s.on_host(&facts.routes, facts.network.clone()))
     }
 }
 
@@ -67,6 +67,12 @@ pub struct Wishes {
     pub uefi: bool,
     /// Whether its nodes have an emulated TPM.
     pub tpm: bool,
+    /// Whether any network is bridged with a guard against rogue DHCP.
+    pub guard: bool,
+    /// Whether any network is on Open vSwitch.
+    pub vswitch: bool,
+    /// Whether libvirt's hook has something to do.
+    pub hook: bool,
 }
 
 /// Checks all that can be checked without touching anything: the input as such.
@@ -88,6 +94,17 @@ pub fn check(loaded: &mut Loaded) -> Result<Wishes, Failure> {
         topology::lint(&topology, &mut diags);
         check_images(&topology, remote, &mut diags);
         wishes.ipv6 = topology.networks.iter().any(|n| n.ipv6.is_some());
+        wishes.guard =
+            topology.networks.iter().any(|n| n.uplink.as_ref().is_some_and(|u| u.dhcp_guard));
+        wishes.vswitch = topology.networks.iter().any(|n| n.vswitch.is_some());
+        let extra = |i: &topology::Interface| {
+            i.wire.is_some() || (i.bridged && topology.network(&i.network.value).is_none())
+        };
+        wishes.hook = wishes.guard
+            || wishes.vswitch
+            || topology.settings.querier
+            || !topology.cidrs.is_empty()
+            || topology.roles.iter().any(|r| r.count > 0 && r.every_interface().any(extra));
         let bare = topology.roles.iter().any(|r| !r.deploy_os && r.count > 0);
         wishes.uefi = bare && topology.settings.boot_mode == BootMode::Uefi;
         let options = virtopts::parse(&topology.settings.virtopts).unwrap_or_default();
@@ -185,15 +202,22 @@ pub fn hypervisor(
         nested_off: nested.map(|(module, _)| module.clone()).filter(|_| facts.kvm.is_ok()),
         router_interfaces: listening.map(|(name, _)| name.clone()).collect(),
         timezone: facts.timezone.clone(),
+        hook: facts.hook,
+        vswitch: facts.vswitch_runs,
     };
     let mut missing_packages = facts.missing.clone();
     missing_packages.extend(facts.missing_uefi.iter().filter(|_| wishes.uefi).cloned());
     missing_packages.extend(facts.missing_tpm.iter().filter(|_| wishes.tpm).cloned());
+    missing_packages.extend(facts.missing_guard.iter().filter(|_| wishes.guard).cloned());
+    missing_packages.extend(facts.missing_vswitch.iter().filter(|_| wishes.vswitch).cloned());
     let needs = Needs {
         pool: pool.clone(),
         missing_packages,
         ipv6: wishes.ipv6,
         timezone: wishes.timezone.clone(),
+        // Libvirt's test driver calls no hooks.
+        hook: wishes.hook && !connection.uri.starts_with("test"),
+        vswitch: wishes.vswitch,
     };
     let preparation = plan::prepare(&host_facts, &needs);
     Ok(Hypervisor { preparation, ..hypervisor })
@@ -291,7 +315,7 @@ pub fn look(
     let facts = &hypervisor.facts;
     match &hypervisor.client {
         Some(client) => observe(client, environment, pool)
-            .map(|seen| seen.on_host(&facts.routes, &facts.interfaces))
+            .map(|seen| seen.on_host(&facts.routes, facts.network.clone()))
             .map_err(unobserved),
         None => Ok(Observed::default()),
     }

@@ -39,10 +39,12 @@ const POINTS: [(&str, Point, &str); 10] = [
     ("provision_post", Point::Stage(Stage::Post), "post.yml"),
 ];
 
+/// Playbooks of the older tool that are parts of Maquette itself: BGP networks and nodes are built like
+/// others.
+const BUILT_IN: [&str; 2] = ["provision_networks_bgp.yml", "provision_vms_bgp.yml"];
+
 /// Playbooks of the older tool that stand for features of their own, which come later.
-const SPECIAL: [&str; 6] = [
-    "provision_networks_bgp.yml",
-    "provision_vms_bgp.yml",
+const SPECIAL: [&str; 4] = [
     "provision_post_l3appliance.yml",
     "provision_post_ovsvswitch.yml",
     "provision_post_veos.yml",
@@ -72,6 +74,9 @@ impl Hooks {
                 continue;
             }
             let name = path.rsplit('/').next().unwrap_or(path);
+            if BUILT_IN.contains(&name) && !Path::new(path).is_file() {
+                continue;
+            }
             if SPECIAL.contains(&name) && !Path::new(path).is_file() {
                 let message = format!("`{variable}={path}` is not supported yet");
                 diags.push(Diagnostic::error("feature::later", message));

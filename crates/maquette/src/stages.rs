@@ -65,6 +65,10 @@ impl Stage {
             | Action::EnsurePool(_) => Self::Prepare,
             Action::DefineNetwork { .. }
             | Action::UpdateNetwork { .. }
+            | Action::BridgeNic { .. }
+            | Action::ReleaseNic { .. }
+            | Action::MakeVswitch { .. }
+            | Action::RemoveVswitch { .. }
             | Action::Reconnect { .. }
             | Action::StartNetwork { .. }
             | Action::StopNetwork { .. }

@@ -97,7 +97,11 @@ fn other_bad_input_is_refused_too() {
         (vec!["plan", "--topology-nodes", "undercloud:-1"], "a whole number belongs here"),
         (vec!["plan", "--topology-nodes", "odl:1,odl:2"], "asked for twice"),
         (vec!["plan", "--topology-network", "3_net"], "did you mean"),
-        (vec!["plan", "--topology-network", "3_nets_1_bridge"], "cannot be built yet"),
+        (
+            vec!["plan", "--topology-nodes", "odl:1", "--topology-network", "2_nets_1_bridge"],
+            "says nothing about `odl` and has no `default`",
+        ),
+        (vec!["plan", "--topology-nodes", "leaf:1"], "--bgp-topology-mode basic"),
         (vec!["plan", "-e", "nonsense"], "has no `=`"),
         (vec!["plan", "-e", "@/no/such/file"], "cannot read /no/such/file"),
         (vec!["plan", "--net_subnet", "300"], "300"),

@@ -241,8 +241,6 @@ fn every_check_names_every_offender() {
 fn what_comes_later_is_refused_by_name_and_touches_nothing() {
     let home = Home::new();
     for (args, name) in [
-        (&["--bgp-topology-mode", "basic"][..], "--bgp-topology-mode"),
-        (&["--host-mtu-size", "9000"], "--host-mtu-size"),
         (
             &[
                 "--virsh-snapshot-upload",
@@ -251,7 +249,7 @@ fn what_comes_later_is_refused_by_name_and_touches_nothing() {
                 "/x",
                 "--virsh-snapshot-container",
                 "s3://b",
-            ],
+            ][..],
             "--virsh-snapshot-upload",
         ),
         (&["--host-address", "hv2.invalid"], "several hypervisors"),
@@ -272,10 +270,10 @@ fn what_comes_later_is_refused_by_name_and_touches_nothing() {
             "--host-key",
             "key",
             "-e",
-            "provision_vms=provision_vms_bgp.yml",
+            "provision_post=provision_post_ovsvswitch.yml",
         ],
     );
-    assert!(text.contains("provision_vms_bgp.yml"), "{text}");
+    assert!(text.contains("provision_post_ovsvswitch.yml"), "{text}");
 }
 
 #[test]

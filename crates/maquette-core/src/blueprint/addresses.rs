@@ -15,6 +15,8 @@ pub struct Addresses {
     pub net4: Option<Ipv4Net>,
     /// Its subnet.
     pub net6: Option<Ipv6Net>,
+    /// Subnet in which a node's own number is its address.
+    pub numbered: Option<Ipv4Net>,
     v4: Option<Range<u32>>,
     v6: Option<Range<u128>>,
 }
@@ -28,10 +30,14 @@ struct Range<N> {
 impl Addresses {
     /// What is free on a network, given what existing nodes hold.
     pub fn new(network: &Network, observed: &Observed) -> Self {
-        let v4 = network.ipv4.zip(network.dhcp4).map(|(net, Dhcp { start, end })| {
+        let fixed = network.fixed.as_ref();
+        let own = fixed.and_then(|f| Some((f.net, f.range?)));
+        let v4 = network.ipv4.zip(network.dhcp4).or(own).map(|(net, Dhcp { start, end })| {
             let mut taken: BTreeSet<u32> =
                 observed.taken_v4(&network.name).into_iter().map(u32::from).collect();
             taken.insert(u32::from(net.addr()));
+            let others = network.uplink.iter().filter_map(|u| u.address.map(|a| a.addr()));
+            taken.extend(others.chain(fixed.and_then(|f| f.gateway)).map(u32::from));
             Range { next: u32::from(start), end: u32::from(end), taken }
         });
         let v6 = network.ipv6.zip(network.dhcp6).map(|(net, Dhcp { start, end })| {
@@ -40,7 +46,14 @@ impl Addresses {
             taken.insert(u128::from(net.addr()));
             Range { next: u128::from(start), end: u128::from(end), taken }
         });
-        Self { net4: network.ipv4, net6: network.ipv6, v4, v6 }
+        let numbered = fixed.filter(|f| f.range.is_none()).map(|f| f.net);
+        let net4 = network.ipv4.or(fixed.map(|f| f.net));
+        Self { net4, net6: network.ipv6, numbered, v4, v6 }
+    }
+
+    /// Whether it gives out addresses at all.
+    pub fn gives_any(&self) -> bool {
+        self.v4.is_some() || self.v6.is_some() || self.numbered.is_some()
     }
 
     /// The lowest free IPv4 address; none where there is no range, or nothing left in it.

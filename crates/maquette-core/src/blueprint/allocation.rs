@@ -51,7 +51,16 @@ fn known_networks(topology: &Topology, observed: &Observed, diags: &mut Diagnost
     let environment = &topology.settings.environment;
     let names: Vec<&str> = observed.networks.keys().map(String::as_str).collect();
     for role in &topology.roles {
-        for interface in &role.interfaces {
+        for interface in role.every_interface() {
+            if let Some(wire) = &interface.wire {
+                let message = format!("links to `{}` are not made in an extension", wire.to.value);
+                diags.push(
+                    Diagnostic::error("topology::extended-link", message)
+                        .at(wire.to.span, "")
+                        .help("ask for all nodes without --topology-extend"),
+                );
+                continue;
+            }
             let name = environment.qualify(&interface.network.value);
             if !observed.networks.contains_key(&name) {
                 let message = format!("the environment has no network `{name}`");
@@ -72,13 +81,15 @@ pub(super) fn taken<'a>(
     observed: &'a Observed,
 ) -> Option<(IpNet, Span, &'a str)> {
     topology.networks.iter().find_map(|network| {
-        let v4 = network.ipv4.iter().map(|i| (IpNet::V4(i.net), i.span));
-        let v6 = network.ipv6.iter().map(|i| (IpNet::V6(i.net), i.span));
-        v4.chain(v6).find_map(|(net, span)| {
+        // A bridge takes over what its NIC has.
+        let nic = network.uplink.as_ref().and_then(|u| observed.host.nic(u));
+        let nic = nic.map(|nic| format!("interface {nic}"));
+        network.subnets().into_iter().find_map(|(net, span)| {
             observed
                 .claims
                 .subnets
                 .iter()
+                .filter(|(_, owner)| Some(owner) != nic.as_ref())
                 .find(|(other, _)| crate::topology::overlap(&net, other))
                 .map(|(_, owner)| (net, span, owner.as_str()))
         })

@@ -1,10 +1,10 @@
 //! What stands in the way on the hypervisor: names and subnets that others have.
 
-use super::Blueprint;
 use super::allocation::{taken, taken_error};
+use super::{Blueprint, Network, Uplink};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::observed::Observed;
-use crate::topology::Topology;
+use crate::observed::{LinkKind, Observed};
+use crate::topology::{self, Topology};
 
 /// Longest label of a host name (RFC 1123).
 const LONGEST_HOST_NAME: usize = 63;
@@ -40,6 +40,25 @@ pub fn conflicts(
         {
             diags.push(foreign("network interface", bridge));
         }
+        if let Some(uplink) = &network.uplink {
+            nic(topology, network, uplink, observed, diags);
+            let twin = blueprint.networks[..i]
+                .iter()
+                .find(|n| n.uplink.as_ref().is_some_and(|u| u.nic == uplink.nic));
+            if let Some(twin) = twin {
+                let names = format!("`{}` and `{}`", twin.name, network.name);
+                let message = format!("networks {names} would share the NIC {}", uplink.nic);
+                diags.push(
+                    Diagnostic::error("topology::nic", message).help("a NIC is in one bridge"),
+                );
+            }
+        }
+        for port in network.vswitch.iter().flat_map(|v| v.ports.iter().skip(1)) {
+            let own = observed.networks.contains_key(&network.name);
+            if observed.claims.bridges.contains(&port.name) && !own {
+                diags.push(foreign("network interface", &port.name));
+            }
+        }
         if let Some(first) = blueprint.networks[..i].iter().find(|n| n.bridge == *bridge) {
             let names = format!("`{}` and `{}`", first.name, network.name);
             let message = format!("networks {names} would share the bridge name `{bridge}`");
@@ -68,5 +87,78 @@ pub fn conflicts(
                 diags.push(foreign("volume", volume));
             }
         }
+    }
+}
+
+/// A NIC that must not be put into a bridge.
+fn nic(
+    topology: &Topology,
+    network: &Network,
+    uplink: &Uplink,
+    observed: &Observed,
+    diags: &mut Diagnostics,
+) {
+    let nic = &uplink.nic;
+    // One whose name is missing was reported.
+    if nic.is_empty() || observed.host.is_port(nic, &network.bridge) {
+        return;
+    }
+    let environment = &topology.settings.environment;
+    let is = |n: &&topology::Network| environment.qualify(&n.name.value) == network.name;
+    let declared = topology.networks.iter().find(is);
+    let span = declared
+        .map(|n| n.uplink.as_ref().and_then(|u| u.nic.as_ref()).map_or(n.name.span, |s| s.span));
+    let mut report = |message: String, help: String| {
+        let diagnostic = Diagnostic::error("hypervisor::nic", message).help(help);
+        diags.push(match span {
+            Some(span) => diagnostic.at(span, ""),
+            None => diagnostic,
+        });
+    };
+    let Some(link) = observed.host.links.get(nic) else {
+        let known = observed.host.links.iter();
+        let free = known.filter(|(name, l)| {
+            l.master.is_none() && l.kind == LinkKind::Other && name.as_str() != "lo"
+        });
+        let free: Vec<&str> = free.map(|(name, _)| name.as_str()).collect();
+        let key = declared.map_or("KEY", |n| n.key.as_str());
+        return report(
+            format!("the hypervisor has no NIC `{nic}`"),
+            format!(
+                "it has {}; say which with `-e override.networks.{key}.nic=…`",
+                crate::decode::quoted_list(&free)
+            ),
+        );
+    };
+    if let Some(master) = &link.master {
+        let name = environment.prefix().map_or(network.name.as_str(), |p| {
+            network
+                .name
+                .strip_prefix(p)
+                .map_or(network.name.as_str(), |n| n.trim_start_matches('-'))
+        });
+        report(
+            format!("the NIC `{nic}` is in `{master}` already"),
+            format!(
+                "to use that bridge as it is, leave network `{name}` out and write \
+                 `{{network: {master}, bridged: yes}}` where nodes are on it"
+            ),
+        );
+    } else if link.kind == LinkKind::Wireless {
+        report(
+            format!("the NIC `{nic}` is wireless"),
+            "an access point takes frames from its own station only; use a wired NIC, or `nat`"
+                .into(),
+        );
+    } else if link.kind == LinkKind::Bridge {
+        report(
+            format!("`{nic}` is a bridge, not a NIC"),
+            "name the NIC that is in it, or use it as it is with `bridged: yes`".into(),
+        );
+    } else if link.carries_root {
+        report(
+            format!("the hypervisor's root file system is reached through `{nic}`"),
+            "were it away for a moment, the hypervisor would stop; use another NIC".into(),
+        );
     }
 }

@@ -1,20 +1,21 @@
 //! Topology to blueprint.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use uuid::Uuid;
 
 use super::addresses::Addresses;
 use super::macs::Macs;
-use super::{
-    Access, Blueprint, Disk, Guest, Image, Interface, Network, Node, Pool, Reservation, Tenant, Vnc,
-};
+use super::wiring::{Indexes, Port, Wiring};
+use super::{Access, Blueprint, Disk, Guest, Image, Interface, Network, Node, Pool, Vnc, networks};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::names::{EnvName, interface_name};
+use crate::names::EnvName;
 use crate::observed::Observed;
 use crate::topology::virtopts::{self, VirtOpt};
 use crate::topology::{self, Preallocation, Role, Topology, VirtType};
+use crate::units::MacAddr;
 
 /// Volume names of base images, by source.
 pub type ImageMap = BTreeMap<String, Image>;
@@ -54,12 +55,28 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
     }
     let mut networks: Vec<Network> = match topology.extends(observed) {
         true => observed.networks.values().map(|n| n.recorded.clone()).collect(),
-        false => topology.networks.iter().map(|n| network_of(n, &environment)).collect(),
+        false => networks::of_file(topology, &environment, observed, diags),
     };
+    let numbers: Indexes = topology
+        .roles
+        .iter()
+        .map(|role| {
+            let numbers = indexes(role, observed, &environment, topology.settings.extend);
+            (role.name.value.clone(), numbers)
+        })
+        .collect();
+    let there = |name: &str| {
+        let own = environment.qualify(name);
+        networks.iter().any(|n| n.name == own) || host_bridge(observed, name)
+    };
+    let wiring = Wiring::of(topology, &numbers, there);
+    let mtu = topology.settings.mtu;
+    networks.extend(wiring.links.iter().map(|(n, hub)| networks::link(n, *hub, mtu, &environment)));
     let mut expander = Expander::new(topology, context, &environment, &networks);
     for role in &topology.roles {
-        for index in indexes(role, observed, &environment, topology.settings.extend) {
-            nodes.push(expander.node(role, index, diags));
+        for index in numbers.get(&role.name.value).into_iter().flatten() {
+            let ports = wiring.ports(role, *index, &numbers);
+            nodes.push(expander.node(role, *index, &ports, diags));
         }
     }
     nodes.sort_by_key(|n| {
@@ -67,7 +84,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         (place.unwrap_or(usize::MAX), n.role.clone(), n.index)
     });
     for network in &mut networks {
-        settle(network, &nodes, observed, &pool);
+        networks::settle(network, &nodes, observed, &pool);
     }
     let images: BTreeSet<Image> =
         nodes.iter().flat_map(|n| &n.disks).filter_map(|d| d.backing.clone()).collect();
@@ -117,8 +134,14 @@ fn indexes(role: &Role, observed: &Observed, environment: &EnvName, extend: bool
     (first..).take(count).collect()
 }
 
+/// Whether the hypervisor has a bridge of a name that is not this environment's.
+fn host_bridge(observed: &Observed, name: &str) -> bool {
+    let own = observed.networks.values().any(|n| n.recorded.bridge == name);
+    observed.host.has_bridge(name) && !own
+}
+
 /// A namespace of our own, so that identifiers depend on nothing but names.
-fn identifier(kind: &str, environment: &EnvName, name: &str) -> Uuid {
+pub(super) fn identifier(kind: &str, environment: &EnvName, name: &str) -> Uuid {
     let space = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"https://maquette.dev/");
     Uuid::new_v5(&space, format!("{kind}\0{environment}\0{name}").as_bytes())
 }
@@ -129,6 +152,8 @@ struct Expander<'a> {
     environment: &'a EnvName,
     macs: Macs,
     /// By libvirt name.
+    networks: BTreeMap<&'a str, &'a Network>,
+    /// By libvirt name.
     addresses: BTreeMap<String, Addresses>,
 }
 
@@ -137,7 +162,7 @@ impl<'a> Expander<'a> {
         topology: &'a Topology,
         context: &'a Context<'a>,
         environment: &'a EnvName,
-        networks: &[Network],
+        networks: &'a [Network],
     ) -> Self {
         let observed = context.observed;
         let mut macs = Macs::new(observed.claims.macs.clone());
@@ -146,24 +171,42 @@ impl<'a> Expander<'a> {
         }
         let addresses =
             networks.iter().map(|n| (n.name.clone(), Addresses::new(n, observed))).collect();
-        Self { topology, context, environment, macs, addresses }
+        let networks = networks.iter().map(|n| (n.name.as_str(), n)).collect();
+        Self { topology, context, environment, macs, networks, addresses }
     }
 
-    fn node(&mut self, role: &Role, index: u32, diags: &mut Diagnostics) -> Node {
+    fn node(&mut self, role: &Role, index: u32, ports: &[Port], diags: &mut Diagnostics) -> Node {
         let settings = &self.topology.settings;
         let name = self.environment.qualify(&format!("{}-{index}", role.name.value));
         let existing = self.context.observed.domains.get(&name).map(|d| &d.recorded);
         let uuid = identifier("domain", self.environment, &name);
-        let interfaces = self.interfaces(role, &name);
+        let octet = role.octets.get(index as usize).copied();
+        let interfaces = self.interfaces(role, &name, ports, octet);
         let reached_on =
             role.provision_network.as_ref().or(role.external_network.as_ref().map(|e| &e.network));
-        let address = reached_on.and_then(|n| {
+        let reached = reached_on.and_then(|n| {
             let network = self.environment.qualify(&n.value);
-            let own = interfaces.iter().find(|i| i.network == network)?;
+            let on_it = |i: &&Interface| {
+                if i.host_bridge { i.network == n.value } else { i.network == network }
+            };
+            interfaces.iter().find(on_it)
+        });
+        let on_lan = |i: &Interface| {
+            let network = self.networks.get(i.network.as_str());
+            i.host_bridge || network.is_some_and(|n| n.uplink.is_some())
+        };
+        let direct = reached.is_some_and(on_lan);
+        let address = reached.and_then(|own| {
             own.ipv4.map(|n| n.addr().into()).or(own.ipv6.map(|n| n.addr().into()))
         });
+        // What somebody on the LAN gave it is known since it said so.
+        let known = existing.and_then(|n| n.access.address);
+        let address = address.or(known.filter(|_| reached.is_some_and(|i| i.dhcp)));
         if let (true, None, Some(network)) = (role.deploy_os, address, reached_on) {
-            diags.push(out_of_addresses(self.topology, &network.value, &name));
+            let network = self.environment.qualify(&network.value);
+            if self.addresses.get(&network).is_some_and(Addresses::gives_any) {
+                diags.push(out_of_addresses(self.topology, &network, &name, self.environment));
+            }
         }
         let virt = existing.map_or(self.context.virt, |n| n.virt);
         let guest = (role.deploy_os && role.adapt_image).then(|| Guest {
@@ -176,7 +219,6 @@ impl<'a> Expander<'a> {
             },
             timezone: settings.timezone.clone(),
             swap_mib: role.swap_mib,
-            mtu: settings.mtu,
         });
         let options = virtopts::parse(&settings.virtopts).unwrap_or_default();
         let option =
@@ -212,52 +254,91 @@ impl<'a> Expander<'a> {
             interfaces,
             groups: role.groups.clone(),
             guest,
-            access: Access { address, user, connection: role.ansible_connection.clone() },
+            access: Access { address, user, connection: role.ansible_connection.clone(), direct },
             name,
         }
     }
 
-    fn interfaces(&mut self, role: &Role, node: &str) -> Vec<Interface> {
+    fn interfaces(
+        &mut self,
+        role: &Role,
+        node: &str,
+        ports: &[Port],
+        octet: Option<u8>,
+    ) -> Vec<Interface> {
         let external = role.external_network.as_ref().map(|e| e.network.value.as_str());
+        let observed = self.context.observed;
         let mut routed = false;
         let mut list = Vec::new();
-        for (index, wanted) in role.interfaces.iter().enumerate() {
-            let name = &wanted.network.value;
-            let network = self.environment.qualify(name);
-            let kept =
-                self.context.observed.interface(node, index).filter(|i| i.network == network);
-            let mac = match kept {
-                Some(kept) => kept.mac,
-                None => self.macs.derive(self.environment, node, index),
+        for (index, port) in ports.iter().enumerate() {
+            let qualified = self.environment.qualify(&port.network);
+            let network = self.networks.get(qualified.as_str()).copied();
+            let foreign = port.bridged && network.is_none();
+            let name = if foreign { port.network.clone() } else { qualified };
+            let kept = observed.interface(node, index);
+            let kept = kept.filter(|i| i.network == name && i.host_bridge == foreign);
+            let mac = match (port.mac, kept) {
+                (Some(mac), _) => mac,
+                (None, Some(kept)) => kept.mac,
+                (None, None) => self.macs.derive(self.environment, node, index),
             };
-            let reserved = self.context.observed.reservation(node, &network, mac);
-            let kept4 = kept.and_then(|k| k.ipv4).map(|n| n.addr());
-            let kept4 = kept4.or(reserved.and_then(|r| r.ipv4));
-            let kept6 = kept.and_then(|k| k.ipv6).map(|n| n.addr());
-            let kept6 = kept6.or(reserved.and_then(|r| r.ipv6));
-            let free = self.addresses.get_mut(&network);
-            let (v4, v6) = free.as_ref().map_or((None, None), |f| (f.net4, f.net6));
-            let (ipv4, ipv6) = match free {
-                // An address outside the subnet is one of a subnet that has changed since.
-                Some(free) => (
-                    kept4.filter(|k| v4.is_some_and(|n| n.contains(k))).or_else(|| free.next_v4()),
-                    kept6.filter(|k| v6.is_some_and(|n| n.contains(k))).or_else(|| free.next_v6()),
-                ),
-                None => (None, None),
-            };
-            let default_route = !routed && external == Some(name.as_str());
+            self.macs.keep(mac);
+            let (ipv4, ipv6) = self.addresses_of(node, &name, mac, kept, octet);
+            let default_route = !routed && external == Some(port.network.as_str());
             routed |= default_route;
+            let fixed = network.and_then(|n| n.fixed.as_ref());
+            let served = network.is_some_and(|n| n.dhcp4.is_some());
+            // On the LAN somebody else gives addresses out.
+            let on_lan = foreign || network.is_some_and(|n| !n.forward.is_served());
             list.push(Interface {
                 name: format!("eth{index}"),
                 mac,
-                network,
-                model: wanted.model.clone().unwrap_or("virtio".into()),
-                ipv4: ipv4.zip(v4).and_then(|(a, n)| Ipv4Net::new(a, n.prefix_len()).ok()),
-                ipv6: ipv6.zip(v6).and_then(|(a, n)| Ipv6Net::new(a, n.prefix_len()).ok()),
+                model: port.model.clone().unwrap_or("virtio".into()),
+                portgroup: port.portgroup.clone(),
+                host_bridge: foreign,
+                ipv4,
+                ipv6,
                 default_route,
+                dhcp: default_route && ((served && ipv4.is_some()) || (on_lan && fixed.is_none())),
+                gateway: fixed.and_then(|f| f.gateway),
+                nameserver: fixed.and_then(|f| f.nameserver),
+                mtu: network.map_or(self.topology.settings.mtu, |n| n.mtu),
+                foreign_bridge: network.is_none_or(|n| !n.forward.is_served()),
+                plain_frames: network.and_then(|n| n.vswitch.as_ref()).is_some_and(|v| v.userspace),
+                network: name,
             });
         }
         list
+    }
+
+    /// Addresses of one interface: those it has, else those that are next.
+    fn addresses_of(
+        &mut self,
+        node: &str,
+        network: &str,
+        mac: MacAddr,
+        kept: Option<&Interface>,
+        octet: Option<u8>,
+    ) -> (Option<Ipv4Net>, Option<Ipv6Net>) {
+        let Some(free) = self.addresses.get_mut(network) else { return (None, None) };
+        let (v4, v6) = (free.net4, free.net6);
+        if let Some(numbered) = free.numbered {
+            let [a, b, c, _] = numbered.network().octets();
+            let own = octet.map(|o| Ipv4Addr::new(a, b, c, o));
+            return (own.and_then(|a| Ipv4Net::new(a, numbered.prefix_len()).ok()), None);
+        }
+        let reserved = self.context.observed.reservation(node, network, mac);
+        let kept4 = kept.and_then(|k| k.ipv4).map(|n| n.addr());
+        let kept4 = kept4.or(reserved.and_then(|r| r.ipv4));
+        let kept6 = kept.and_then(|k| k.ipv6).map(|n| n.addr());
+        let kept6 = kept6.or(reserved.and_then(|r| r.ipv6));
+        // An address outside the subnet is one of a subnet that has changed since.
+        let ipv4 = kept4.filter(|k| v4.is_some_and(|n| n.contains(k))).or_else(|| free.next_v4());
+        let ipv6 = kept6.filter(|k| v6.is_some_and(|n| n.contains(k))).or_else(|| free.next_v6());
+        (
+            ipv4.zip(v4).and_then(|(a, n)| Ipv4Net::new(a, n.prefix_len()).ok()),
+            ipv6.zip(v6).and_then(|(a, n)| Ipv6Net::new(a, n.prefix_len()).ok()),
+        )
     }
 
     fn disks(&self, role: &Role, node: &str) -> Vec<Disk> {
@@ -314,65 +395,27 @@ fn letters(index: u8) -> String {
     }
 }
 
-fn network_of(network: &topology::Network, environment: &EnvName) -> Network {
-    let name = environment.qualify(&network.name.value);
-    Network {
-        uuid: identifier("network", environment, &name),
-        bridge: interface_name(&name),
-        name,
-        forward: network.forward,
-        ipv4: network.ipv4.as_ref().map(|i| i.net),
-        dhcp4: network.ipv4.as_ref().and_then(|i| i.dhcp),
-        ipv6: network.ipv6.as_ref().map(|i| i.net),
-        dhcp6: network.ipv6.as_ref().and_then(|i| i.dhcp),
-        domain: network.domain.clone(),
-        srvs: network.srvs.clone(),
-        mtu: network.mtu,
-        autostart: network.autostart,
-        reservations: Vec::new(),
-        tenants: Vec::new(),
-    }
-}
-
-/// Enters the nodes that are on a network.
-fn settle(network: &mut Network, nodes: &[Node], observed: &Observed, pool: &Pool) {
-    let orphans = observed.orphans();
-    let on_it = |i: &&Interface| i.network == network.name;
-    let reservations = nodes.iter().flat_map(|node| {
-        let held = node.interfaces.iter().filter(on_it);
-        let held = held.filter(|i| i.ipv4.is_some() || i.ipv6.is_some());
-        held.map(|i| Reservation {
-            name: node.name.clone(),
-            mac: i.mac,
-            ipv4: i.ipv4.map(|n| n.addr()),
-            ipv6: i.ipv6.map(|n| n.addr()),
-        })
-    });
-    let mut reservations: Vec<Reservation> = reservations.collect();
-    reservations.sort();
-    let residents = nodes.iter().filter(|node| node.interfaces.iter().any(|i| on_it(&i)));
-    let tenants = residents.map(|node| Tenant {
-        node: node.name.clone(),
-        pool: match (observed.domains.get(&node.name), orphans.get(&node.name)) {
-            (Some(domain), _) => domain.pool.clone(),
-            (None, Some(orphan)) => orphan.pool.clone(),
-            (None, None) => pool.clone(),
-        },
-        volumes: node.volumes().map(String::from).collect(),
-    });
-    let mut tenants: Vec<Tenant> = tenants.collect();
-    tenants.sort();
-    (network.reservations, network.tenants) = (reservations, tenants);
-}
-
-fn out_of_addresses(topology: &Topology, network: &str, node: &str) -> Diagnostic {
-    let diagnostic = Diagnostic::error(
-        "blueprint::no-address",
-        format!("the DHCP range of network `{network}` has no address left for `{node}`"),
-    )
-    .help("widen `dhcp.range`, or ask for fewer nodes");
-    match topology.network(network).and_then(|n| n.ipv4.as_ref()) {
-        Some(ipv4) => diagnostic.at(ipv4.span, ""),
+fn out_of_addresses(
+    topology: &Topology,
+    network: &str,
+    node: &str,
+    environment: &EnvName,
+) -> Diagnostic {
+    let is = |n: &&topology::Network| environment.qualify(&n.name.value) == network;
+    let declared = topology.networks.iter().find(is);
+    let (range, key, span) = match declared {
+        Some(n) if n.fixed.is_some() => {
+            ("static", "static.range", n.fixed.as_ref().map(|f| f.span))
+        }
+        other => ("DHCP", "dhcp.range", other.and_then(|n| n.ipv4.as_ref()).map(|i| i.span)),
+    };
+    let shown = declared.map_or(network, |n| &n.name.value);
+    let message =
+        format!("the {range} range of network `{shown}` has no address left for `{node}`");
+    let diagnostic = Diagnostic::error("blueprint::no-address", message)
+        .help(format!("widen `{key}`, or ask for fewer nodes"));
+    match span {
+        Some(span) => diagnostic.at(span, ""),
         None => diagnostic,
     }
 }

@@ -21,7 +21,7 @@ pub fn seed_files(node: &Node, guest: &Guest, host_key: &Secret) -> Vec<SeedFile
     vec![
         file("meta-data", meta_data(node)),
         file("user-data", user_data(node, guest, host_key)),
-        file("network-config", network_config(&node.interfaces, guest)),
+        file("network-config", network_config(&node.interfaces)),
     ]
 }
 
@@ -68,7 +68,7 @@ fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
         line(format!("  maxsize: {}", guest.swap_mib << 20));
     }
     line("bootcmd:".into());
-    line(format!("  - [sh, -c, {}]", quoted(&report())));
+    line(format!("  - [sh, -c, {}]", quoted(&report(node))));
     line(format!("cloud_init_modules: [{}]", modules.join(", ")));
     line("cloud_config_modules: []".into());
     line("cloud_final_modules: []".into());
@@ -77,21 +77,34 @@ fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
 
 /// Reports, on the first boot only, that cloud-init has begun and when it is done. Units of their
 /// own do the writing, so that no boot ever waits for a reader.
-fn report() -> String {
-    let write = |word: &str| format!("sh -c 'echo {word} > /dev/virtio-ports/{READY_PORT}'");
+///
+/// A node that somebody on the LAN gives its address reports that, too: nobody else knows it.
+fn report(node: &Node) -> String {
+    let port = format!("/dev/virtio-ports/{READY_PORT}");
+    let write = |word: &str| format!("sh -c 'echo {word} > {port}'");
+    let asks = node.interfaces.iter().find(|i| i.dhcp && node.access.address.is_none());
+    let done = match asks {
+        // A doubled `$` is one once systemd has read it.
+        Some(interface) => format!(
+            "sh -c 'set -- $$(ip -4 -o address show dev {} scope global); \
+             echo address $$4 > {port}; echo done > {port}'",
+            interface.name
+        ),
+        None => write("done"),
+    };
     format!(
         "m=/var/lib/cloud/instance/maquette-reported; \
          [ -e /dev/virtio-ports/{READY_PORT} ] && [ ! -e $m ] || exit 0; touch $m; \
          systemd-run --no-block -q -p TimeoutSec=600 {}; \
          systemd-run --no-block -q -p After=cloud-final.service -p TimeoutSec=600 {}; exit 0",
         write("cloud-init"),
-        write("done"),
+        done,
     )
 }
 
 /// Interfaces by MAC. The external one asks DHCP, as its lease carries route and name servers; the
 /// others get their reserved address as it is, so that no second default route can appear.
-fn network_config(interfaces: &[Interface], guest: &Guest) -> String {
+fn network_config(interfaces: &[Interface]) -> String {
     let mut out = String::from("version: 2\nethernets:\n");
     for interface in interfaces {
         let mut line = |indent: usize, text: &str| {
@@ -100,20 +113,25 @@ fn network_config(interfaces: &[Interface], guest: &Guest) -> String {
         line(2, &format!("{}:", interface.name));
         line(4, &format!("match: {{macaddress: \"{}\"}}", interface.mac));
         line(4, &format!("set-name: {}", interface.name));
-        let external = interface.default_route && interface.ipv4.is_some();
-        line(4, &format!("dhcp4: {external}"));
+        line(4, &format!("dhcp4: {}", interface.dhcp));
         line(4, "dhcp6: false");
-        let v4 = interface.ipv4.filter(|_| !external).map(|a| a.to_string());
+        let v4 = interface.ipv4.filter(|_| !interface.dhcp).map(|a| a.to_string());
         let v6 = interface.ipv6.map(|a| a.to_string());
         let addresses: Vec<String> = v4.into_iter().chain(v6).map(|a| quoted(&a)).collect();
         if !addresses.is_empty() {
             line(4, &format!("addresses: [{}]", addresses.join(", ")));
         }
+        if let Some(gateway) = interface.gateway {
+            line(4, &format!("routes: [{{to: 0.0.0.0/0, via: {gateway}}}]"));
+        }
+        if let Some(server) = interface.nameserver {
+            line(4, &format!("nameservers: {{addresses: [{server}]}}"));
+        }
         if !interface.default_route {
             line(4, "accept-ra: false");
             line(4, "optional: true");
         }
-        if let Some(mtu) = guest.mtu {
+        if let Some(mtu) = interface.mtu {
             line(4, &format!("mtu: {mtu}"));
         }
     }

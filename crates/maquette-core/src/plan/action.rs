@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::blueprint::{Disk, Host, Image, Interface, Network, Node, Pool, Vnc};
+use crate::blueprint::{Disk, Host, Image, Interface, Network, Node, Pool, Uplink, Vnc, Vswitch};
 use crate::guest::SeedFile;
 use crate::names::EnvName;
 use crate::topology::{Allocation, Srv};
@@ -43,8 +43,10 @@ impl Lane {
 /// How to know that a deployed node is up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
-    /// Where it answers SSH.
-    pub address: IpAddr,
+    /// Where it answers SSH; none if somebody on the LAN gives it its address, which it reports then.
+    pub address: Option<IpAddr>,
+    /// Whether it is reached without going through the hypervisor.
+    pub direct: bool,
     /// Login.
     pub user: String,
     /// Its pinned host key.
@@ -148,6 +150,10 @@ pub enum Setting {
         /// Its name.
         zone: String,
     },
+    /// A hook of libvirt's that sets what libvirt knows nothing of whenever it starts a network.
+    NetworkHook,
+    /// Open vSwitch's daemons.
+    Vswitch,
 }
 
 impl Setting {
@@ -158,6 +164,8 @@ impl Setting {
             Self::Nested { .. } => "nested virtualisation",
             Self::RouterAdverts { .. } => "IPv6 router advertisements",
             Self::Timezone { .. } => "the time zone",
+            Self::NetworkHook => "libvirt's network hook",
+            Self::Vswitch => "Open vSwitch",
         }
     }
 }
@@ -198,6 +206,10 @@ pub enum Undo {
         /// Its name.
         zone: String,
     },
+    /// Remove libvirt's hook.
+    NetworkHook,
+    /// Stop Open vSwitch's daemons.
+    Vswitch,
 }
 
 impl Undo {
@@ -216,6 +228,8 @@ impl Undo {
                 ("ipv6".into(), format!("accept_ra {}", all.join(", ")))
             }
             Self::Timezone { zone } => ("timezone".into(), zone.clone()),
+            Self::NetworkHook => ("network hook".into(), "remove it".into()),
+            Self::Vswitch => ("Open vSwitch".into(), "stop its daemons".into()),
         };
         (name, detail)
     }
@@ -267,6 +281,39 @@ pub enum Action {
         allocation: Allocation,
         /// What changes in the running one.
         change: NetworkChange,
+    },
+    /// Put a NIC of the hypervisor into a network's bridge, which takes over what the NIC has. Unless we
+    /// reach the hypervisor anew afterwards, it puts everything back by itself.
+    BridgeNic {
+        /// The bridge.
+        bridge: String,
+        /// The NIC and how it joins.
+        uplink: Uplink,
+    },
+    /// Give the NIC back what it had, and remove the bridge.
+    ReleaseNic {
+        /// The bridge.
+        bridge: String,
+        /// The NIC.
+        nic: String,
+    },
+    /// Make a bridge of Open vSwitch with the hypervisor's interfaces on it.
+    MakeVswitch {
+        /// The bridge.
+        bridge: String,
+        /// What is on it.
+        vswitch: Vswitch,
+        /// Environment it belongs to.
+        environment: EnvName,
+        /// MTU in bytes.
+        mtu: Option<u32>,
+    },
+    /// Remove a bridge of Open vSwitch.
+    RemoveVswitch {
+        /// The bridge.
+        bridge: String,
+        /// Environment it belongs to.
+        environment: EnvName,
     },
     /// Put the interfaces of running domains back onto a network's bridge, which is a new one.
     Reconnect {
@@ -398,6 +445,12 @@ impl Action {
             Self::FetchImage { image, .. } => format!("fetch image {}", image.source),
             Self::DefineNetwork { network, .. } => format!("define network {}", network.name),
             Self::UpdateNetwork { network, .. } => format!("update network {}", network.name),
+            Self::BridgeNic { bridge, uplink } => {
+                format!("put {} into bridge {bridge}", uplink.nic)
+            }
+            Self::ReleaseNic { bridge, nic } => format!("take {nic} out of bridge {bridge}"),
+            Self::MakeVswitch { bridge, .. } => format!("make Open vSwitch bridge {bridge}"),
+            Self::RemoveVswitch { bridge, .. } => format!("remove Open vSwitch bridge {bridge}"),
             Self::Reconnect { network, .. } => format!("reconnect nodes to network {network}"),
             Self::StartNetwork { name, .. } => format!("start network {name}"),
             Self::StopNetwork { name } => format!("stop network {name}"),
@@ -431,6 +484,10 @@ impl Action {
             Self::FetchImage { .. } => "fetch-image",
             Self::DefineNetwork { .. } => "define-network",
             Self::UpdateNetwork { .. } => "update-network",
+            Self::BridgeNic { .. } => "bridge-nic",
+            Self::ReleaseNic { .. } => "release-nic",
+            Self::MakeVswitch { .. } => "make-vswitch",
+            Self::RemoveVswitch { .. } => "remove-vswitch",
             Self::Reconnect { .. } => "reconnect-network",
             Self::StartNetwork { .. } => "start-network",
             Self::StopNetwork { .. } => "stop-network",
@@ -459,6 +516,10 @@ impl Action {
             | Self::StartDaemons
             | Self::Apply(_)
             | Self::Undo(_)
+            | Self::BridgeNic { .. }
+            | Self::ReleaseNic { .. }
+            | Self::MakeVswitch { .. }
+            | Self::RemoveVswitch { .. }
             | Self::EnsurePool(_) => Lane::Host,
             Self::FetchImage { .. } => Lane::Fetch,
             Self::CreateVolume { .. }

@@ -14,6 +14,7 @@ pub(super) fn size(node: &Node) -> String {
     let address = match (node.deploy_os, node.access.address) {
         (true, Some(address)) => address.to_string(),
         (false, _) => "boots from network".into(),
+        (true, None) if node.interfaces.iter().any(|i| i.dhcp) => "address from the LAN".into(),
         (true, None) => "no address".into(),
     };
     format!("{cpus}, {memory}, {disks}, {address}")
@@ -25,7 +26,23 @@ pub(super) fn network(network: &Network) -> String {
     if let Some(net) = network.ipv4 {
         parts.push(net.trunc().to_string());
     }
-    parts.push(difference::mode(network.forward).to_string());
+    parts.push(match (&network.uplink, &network.vswitch) {
+        (Some(uplink), _) => {
+            let chosen = if uplink.chosen { ", the NIC of the default route" } else { "" };
+            let guard = if uplink.guard { "" } else { ", no DHCP guard" };
+            format!("bridge {} with {}{chosen}{guard}", network.bridge, uplink.nic)
+        }
+        (None, Some(vswitch)) => {
+            let own = vswitch.ports.iter().skip(1).map(|p| p.name.as_str());
+            let own: Vec<&str> = std::iter::once(network.bridge.as_str()).chain(own).collect();
+            format!("Open vSwitch, {}", own.join(", "))
+        }
+        (None, None) if network.tuning.link_local => "link".into(),
+        (None, None) => difference::mode(network.forward).to_string(),
+    });
+    if network.tuning.hub {
+        parts.push("hub".into());
+    }
     if let Some(range) = network.dhcp4 {
         let last = |a: std::net::Ipv4Addr| a.octets()[3];
         parts.push(format!("dhcp .{}-.{}", last(range.start), last(range.end)));

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::hardware::{self, Gap};
-use super::remove::{remove_domain, remove_orphan};
-use super::{Action, Builder, Change, LiveChange, NetworkChange, Op, Plan, describe, difference};
+use super::remove::{remove_domain, remove_network, remove_orphan};
+use super::{
+    Action, Builder, Change, LiveChange, NetworkChange, Op, Plan, describe, difference, switching,
+};
 use crate::blueprint::{Blueprint, Disk, Network, Node};
 use crate::guest::Secret;
 use crate::observed::{self, Domain, Hardware, Observed, Orphan};
@@ -271,7 +273,7 @@ impl Planner<'_> {
         for network in self.observed.networks.values() {
             if !wanted.contains(network.name.as_str()) {
                 self.change(Op::Delete, "network", &network.name, String::new(), UNWANTED);
-                self.remove_network(&network.name, network.active, UNWANTED);
+                self.remove_network(network, UNWANTED);
             }
         }
         for network in &self.blueprint.networks {
@@ -279,13 +281,10 @@ impl Planner<'_> {
         }
     }
 
-    fn remove_network(&mut self, name: &str, active: bool, reason: &str) -> usize {
-        let mut after: Vec<usize> = self.stopped.values().copied().collect();
-        if active {
-            let stop = Action::StopNetwork { name: name.into() };
-            after = vec![self.builder.add(stop, after, reason)];
-        }
-        self.builder.add(Action::UndefineNetwork { name: name.into() }, after, reason)
+    fn remove_network(&mut self, network: &observed::Network, reason: &str) -> usize {
+        let after: Vec<usize> = self.stopped.values().copied().collect();
+        let environment = &self.blueprint.environment;
+        remove_network(network, environment, after, reason, &mut self.builder)
     }
 
     fn network(&mut self, network: &Network, fates: &Fates) {
@@ -300,7 +299,7 @@ impl Planner<'_> {
         let (define_after, reason, op) = match (existing, fates.replaced.get(name)) {
             (None, _) => (Vec::new(), "it does not exist".to_string(), Op::Create),
             (Some(old), Some(why)) => {
-                let gone = self.remove_network(name, old.active, why);
+                let gone = self.remove_network(old, why);
                 (vec![gone], why.clone(), Op::Replace)
             }
             (Some(old), None) => {
@@ -309,8 +308,11 @@ impl Planner<'_> {
             }
         };
         self.change(op, "network", name, describe::network(network), &reason);
-        let defined = self.builder.add(define, define_after, reason.clone());
-        let id = self.builder.add(start, [defined], reason.clone());
+        let mut ready = self.builder.add(define, define_after, reason.clone());
+        if let Some(make) = switching::make(network, &self.blueprint.environment) {
+            ready = self.builder.add(make, [ready], reason.clone());
+        }
+        let id = self.builder.add(start, [ready], reason.clone());
         self.started.insert(name.clone(), id);
         if existing.is_none() {
             // Somebody may have undefined it under running nodes.
@@ -334,6 +336,8 @@ impl Planner<'_> {
         if !old.active {
             reasons.push("it is not running".to_string());
         }
+        let missing = switching::missing(network, self.observed);
+        reasons.extend(missing.clone());
         let (add, remove) = (change.add.len(), change.remove.len());
         if add + remove > 0 {
             reasons.push(format!("reservations: {add} to add, {remove} to remove"));
@@ -365,6 +369,14 @@ impl Planner<'_> {
                 change,
             };
             last = Some(self.builder.add(update, [], reason.clone()));
+        }
+        if let Some(make) = switching::make(network, &self.blueprint.environment)
+            && missing.is_some()
+        {
+            last = Some(self.builder.add(make, last, reason.clone()));
+            if old.active {
+                self.reconnect(network, last.unwrap_or_default(), &reason);
+            }
         }
         if !old.active {
             let name = network.name.clone();

@@ -40,8 +40,6 @@ pub(super) fn first_boot(old: &Node, new: &Node) -> Option<String> {
                 Some(format!("time zone: {} → {}", text(&a.timezone), text(&b.timezone)))
             } else if a.swap_mib != b.swap_mib {
                 Some(format!("swap: {} MiB → {} MiB", a.swap_mib, b.swap_mib))
-            } else if a.mtu != b.mtu {
-                Some("the MTU of its interfaces changes".into())
             } else {
                 None
             }
@@ -55,7 +53,14 @@ pub(super) fn interfaces(old: &Node, new: &Node) -> String {
     let networks =
         |n: &Node| n.interfaces.iter().map(|i| i.network.as_str()).collect::<Vec<_>>().join(", ");
     let (from, to) = (networks(old), networks(new));
-    if from == to { "its addresses change".into() } else { format!("interfaces: {from} → {to}") }
+    if from != to {
+        return format!("interfaces: {from} → {to}");
+    }
+    let mtu = |n: &Node| n.interfaces.iter().map(|i| i.mtu).collect::<Vec<_>>();
+    if mtu(old) != mtu(new) {
+        return "the MTU of its interfaces changes".into();
+    }
+    "its addresses change".into()
 }
 
 /// What only a restart changes, apart from memory, vCPUs and devices.
@@ -123,6 +128,19 @@ pub(super) fn network(existing: &observed::Network, new: &Network) -> Option<Str
         "its IPv6 address changes".into()
     } else if a.bridge != b.bridge {
         format!("bridge: {} → {}", a.bridge, b.bridge)
+    } else if let (Some(from), Some(to)) = (&a.uplink, &b.uplink)
+        && from != to
+    {
+        match from.nic == to.nic {
+            true => "how its NIC is bridged changes".into(),
+            false => format!("NIC: {} → {}", from.nic, to.nic),
+        }
+    } else if a.vswitch != b.vswitch {
+        "its portgroups change".into()
+    } else if a.tuning != b.tuning || a.stp != b.stp {
+        "how its bridge behaves changes".into()
+    } else if a.fixed != b.fixed {
+        "addresses of its nodes change".into()
     } else {
         "its DNS domain changes".into()
     })
@@ -140,6 +158,8 @@ fn edited(defined: &Wiring, expected: &Wiring) -> Option<&'static str> {
         Some("DHCP range")
     } else if defined.mtu != expected.mtu {
         Some("MTU")
+    } else if defined.portgroups != expected.portgroups || defined.vswitch != expected.vswitch {
+        Some("portgroups")
     } else {
         None
     }

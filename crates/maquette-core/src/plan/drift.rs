@@ -1,6 +1,6 @@
 //! What is not as Maquette left it, whatever the topology says now.
 
-use super::hardware;
+use super::{hardware, switching};
 use crate::observed::{Domain, Hardware, Observed};
 
 /// Something that somebody changed, stopped or removed.
@@ -31,6 +31,8 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
             all.push(Drift { kind: "network", name, what: "it is not running".into() });
         } else if network.defined != crate::observed::Wiring::of(&network.recorded) {
             let what = "its definition was changed outside Maquette".into();
+            all.push(Drift { kind: "network", name, what });
+        } else if let Some(what) = switching::missing(&network.recorded, observed) {
             all.push(Drift { kind: "network", name, what });
         }
     }

@@ -20,6 +20,10 @@ pub struct HostFacts {
     pub router_interfaces: Vec<String>,
     /// Time zone.
     pub timezone: Option<String>,
+    /// Whether libvirt's network hook is there, in this version of it.
+    pub hook: bool,
+    /// Whether Open vSwitch runs.
+    pub vswitch: bool,
 }
 
 /// State of libvirt's daemons.
@@ -57,6 +61,10 @@ pub struct Needs {
     pub ipv6: bool,
     /// Time zone that the hypervisor shall have.
     pub timezone: Option<String>,
+    /// Whether bridges need what libvirt does not do.
+    pub hook: bool,
+    /// Whether any network is on Open vSwitch.
+    pub vswitch: bool,
 }
 
 type Wanted = (&'static str, String, &'static str, Setting);
@@ -122,7 +130,18 @@ pub fn prepare(facts: &HostFacts, needs: &Needs) -> Plan {
     };
     if let Some(reason) = reason {
         change(Op::Create, &format!("pool {}", needs.pool.name), needs.pool.path.clone(), reason);
-        builder.add(Action::EnsurePool(needs.pool.clone()), last, reason);
+        builder.add(Action::EnsurePool(needs.pool.clone()), last.clone(), reason);
+    }
+    if needs.vswitch && !facts.vswitch {
+        let reason = "networks are on it";
+        change(Op::Create, "Open vSwitch", "start its daemons".into(), reason);
+        builder.add(Action::Apply(Setting::Vswitch), last.clone(), reason);
+    }
+    if needs.hook && !facts.hook {
+        let reason = "bridges need what libvirt does not do by itself";
+        let detail = "/etc/libvirt/hooks/network.d/maquette".to_string();
+        change(Op::Create, "network hook", detail, reason);
+        builder.add(Action::Apply(Setting::NetworkHook), last.clone(), reason);
     }
     for (name, detail, reason, setting) in settings(facts, needs) {
         change(Op::Update, name, detail, reason);

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Builder, Change, NetworkChange, Op, Plan, describe};
+use super::{Action, Builder, Change, NetworkChange, Op, Plan, describe, switching};
 use crate::names::EnvName;
-use crate::observed::{Domain, Observed, Orphan};
+use crate::observed::{self, Domain, Observed, Orphan};
 
 /// Removes everything of this environment and nothing else. Volumes are the ones that the domains'
 /// metadata names; base images stay in the cache.
-pub fn destroy(observed: &Observed) -> Plan {
+pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     let mut builder = Builder::default();
     let mut changes = Vec::new();
     let reason = "the environment is taken down";
@@ -36,12 +36,7 @@ pub fn destroy(observed: &Observed) -> Plan {
             detail: String::new(),
             reason: reason.into(),
         });
-        let mut last = gone.clone();
-        if network.active {
-            let stop = Action::StopNetwork { name: network.name.clone() };
-            last = vec![builder.add(stop, last, reason)];
-        }
-        builder.add(Action::UndefineNetwork { name: network.name.clone() }, last, reason);
+        remove_network(network, environment, gone.clone(), reason, &mut builder);
     }
     Plan { changes, steps: builder.finish() }
 }
@@ -109,6 +104,25 @@ pub(super) fn remove_orphan(orphan: &Orphan, reason: &str, builder: &mut Builder
         }
     };
     orphan.volumes.iter().map(remove).collect()
+}
+
+/// Stops a network, takes away what was made for it on the hypervisor, and only then its definition,
+/// which tells of it. Returns the last step.
+pub(super) fn remove_network(
+    network: &observed::Network,
+    environment: &EnvName,
+    mut after: Vec<usize>,
+    reason: &str,
+    builder: &mut Builder,
+) -> usize {
+    let name = &network.name;
+    if network.active {
+        after = vec![builder.add(Action::StopNetwork { name: name.clone() }, after, reason)];
+    }
+    if let Some(unmake) = switching::unmake(&network.recorded, environment) {
+        after = vec![builder.add(unmake, after, reason)];
+    }
+    builder.add(Action::UndefineNetwork { name: name.clone() }, after, reason)
 }
 
 /// Stops a domain, deletes its volumes, and only then its definition: as long as a volume is left,

@@ -81,7 +81,7 @@ pub fn compile(
     }
     expr::resolve(&mut file, &variables, diags);
 
-    let (networks, roles_node) = networks(&file, request, diags)?;
+    let (networks, roles_node, cidrs) = networks(&file, request, diags)?;
     let mut nodes: Vec<&NodeRequest> = request.nodes.iter().collect();
     nodes.sort_by(|a, b| a.path.cmp(&b.path));
     let roles: Vec<Role> = nodes
@@ -94,6 +94,7 @@ pub fn compile(
         roles,
         networks_complete: networks.len() == declared,
         networks,
+        cidrs,
         settings: request.settings.clone(),
         allocation,
     })
@@ -168,24 +169,23 @@ fn child<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Node> {
     }
 }
 
-fn networks<'a>(
-    file: &'a Node,
-    request: &Request,
-    diags: &mut Diagnostics,
-) -> Option<(Vec<super::Network>, Option<&'a Node>)> {
+type Read<'a> = (Vec<super::Network>, Option<&'a Node>, Vec<super::Cidr>);
+
+fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> Option<Read<'a>> {
     let mut fields = Fields::new(file, format!("network file `{}`", request.network_name), diags)?;
     let list = fields.need("networks", diags);
     let roles = fields.take("nodes");
-    fields.ignore(&["l3appliance_config", "cidrs"]);
+    let cidrs = fields.take("cidrs").map_or(Vec::new(), |n| super::bgp::cidrs(n, diags));
+    fields.ignore(&["l3appliance_config"]);
     fields.finish(diags);
     let list = list?;
     Fields::new(list, "`networks`", diags)?;
     let networks = list
         .entries()
         .iter()
-        .filter_map(|e| network::decode(e, request.settings.mtu, diags))
+        .filter_map(|e| network::decode(e, &request.settings, diags))
         .collect();
-    Some((networks, roles))
+    Some((networks, roles, cidrs))
 }
 
 fn role_of(
@@ -201,17 +201,20 @@ fn role_of(
         merge(&mut tree, over);
     }
     expr::resolve(&mut tree, variables, diags);
-    if tree.get("interfaces").is_none_or(Node::is_empty) {
+    let bgp = whole.settings.bgp;
+    if bgp || tree.get("interfaces").is_none_or(Node::is_empty) {
         let name = match tree.get("name").map(|n| &n.value) {
             Some(Value::Scalar(name)) => name.clone(),
             _ => request.file.clone(),
         };
         match network_roles.and_then(|r| r.get(&name).or_else(|| r.get("default"))) {
             Some(role) => merge(&mut tree, role),
+            // With lists for each index, all may be said already.
+            None if bgp => {}
             None => diags.push(no_role(request, &name, network_roles, whole)),
         }
     }
-    role::decode(&request.file, request.count, &tree, diags)
+    role::decode(&request.file, request.count, &tree, bgp, diags)
 }
 
 fn no_role(

@@ -7,24 +7,49 @@ use crate::syntax::{Node, Spanned, Value};
 /// One network interface; its position is its number in the guest (`eth0`, `eth1`, …).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// Network, without prefix.
+    /// Network, without prefix; or with `bridged` a bridge of the hypervisor.
     pub network: Spanned<String>,
     /// Model, where the file names one.
     pub model: Option<String>,
+    /// Portgroup of its network.
+    pub portgroup: Option<Spanned<String>>,
+    /// Whether the network may be a bridge of the hypervisor's own.
+    pub bridged: bool,
+    /// Whether the bridge floods everything, as a hub does.
+    pub hub: bool,
+    /// The node type that it is wired to, instead of a network.
+    pub wire: Option<Wire>,
 }
 
-/// Reads `interfaces`: a list, or the manual's mapping of `nicN`.
-pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Interface> {
+/// A link to each node of another type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wire {
+    /// Name of the other type.
+    pub to: Spanned<String>,
+    /// Model on this side.
+    pub model: Option<String>,
+}
+
+/// Interfaces of a node type: the same for all nodes, or a list for each index (BGP).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interfaces {
+    /// Those of every node.
+    pub all: Vec<Interface>,
+    /// Those of each index instead.
+    pub rows: Option<Vec<Vec<Interface>>>,
+}
+
+/// Reads `interfaces`: a list, the manual's mapping of `nicN`, or a list for each index.
+pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Interfaces {
+    let same = |all: Vec<Interface>| Interfaces { all, rows: None };
     match &node.value {
-        Value::Null => Vec::new(),
-        Value::List(items) => items
-            .iter()
-            .enumerate()
-            .filter_map(|(i, item)| interface(item, i, role, diags))
-            .collect(),
+        Value::Null => Interfaces::default(),
+        Value::List(items) => same(several(items, role, diags)),
         Value::Map(entries) if entries.iter().any(|e| e.key == "basic") => {
-            diags.push(unsupported("a BGP topology").at(node.span, "interfaces listed per index"));
-            Vec::new()
+            let items = node.get("basic").map_or(&[][..], |n| decode::list(n, "basic", diags));
+            let rows =
+                items.iter().map(|row| several(decode::list(row, "basic", diags), role, diags));
+            Interfaces { all: Vec::new(), rows: Some(rows.collect()) }
         }
         Value::Map(entries) => {
             let mut numbered = Vec::new();
@@ -42,41 +67,41 @@ pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Interface
                 }
             }
             numbered.sort_by_key(|(number, _)| *number);
-            numbered
-                .iter()
-                .enumerate()
-                .filter_map(|(i, (_, item))| interface(item, i, role, diags))
-                .collect()
+            let items = numbered.iter().enumerate();
+            same(items.filter_map(|(i, (_, item))| interface(item, i, role, diags)).collect())
         }
         Value::Scalar(_) => {
             diags.push(wrong_type(node, "`interfaces`", "a list"));
-            Vec::new()
+            Interfaces::default()
         }
     }
+}
+
+fn several(items: &[Node], role: &str, diags: &mut Diagnostics) -> Vec<Interface> {
+    let items = items.iter().enumerate();
+    items.filter_map(|(i, item)| interface(item, i, role, diags)).collect()
 }
 
 fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> Option<Interface> {
     let what = format!("interface {} of node type `{role}`", index + 1);
     let mut fields = Fields::new(node, what, diags)?;
-    if let Some(wire) = fields.take("connect_to") {
-        diags.push(unsupported("a wired link (`connect_to`)").at(wire.span, ""));
-    } else if let Some(bridged) = fields.take("bridged")
-        && decode::boolean(bridged, "bridged", diags) == Some(true)
-    {
-        diags.push(unsupported("an interface on a host bridge").at(bridged.span, ""));
-    }
-    if let Some(portgroup) = fields.take("portgroup") {
-        diags.push(unsupported("a portgroup (Open vSwitch)").at(portgroup.span, ""));
-    }
-    fields.ignore(&["bridged", "src_model", "hub", "needs_formatting"]);
-    let network = fields.need("network", diags).and_then(|n| decode::text(n, "network", diags));
+    let to = fields.text("connect_to", diags);
+    let bridged = fields.bool("bridged", diags).unwrap_or(false);
+    let hub = fields.bool("hub", diags).unwrap_or(false);
+    let portgroup = fields.text("portgroup", diags);
+    let src_model = fields.text("src_model", diags).map(|m| m.value);
     let model = fields.text("model", diags).map(|m| m.value);
+    // What the older tool's own wiring wrote.
+    fields.ignore(&["needs_formatting"]);
+    let network = match &to {
+        // A wire needs no network; it makes its own.
+        Some(to) => {
+            let given = fields.take("network").and_then(|n| decode::text(n, "network", diags));
+            Some(given.unwrap_or_else(|| to.clone()))
+        }
+        None => fields.need("network", diags).and_then(|n| decode::text(n, "network", diags)),
+    };
     fields.finish(diags);
-    Some(Interface { network: network?, model })
-}
-
-/// What this version does not build yet.
-pub fn unsupported(what: &str) -> Diagnostic {
-    Diagnostic::error("topology::unsupported", format!("{what} cannot be built yet"))
-        .help("isolated, `nat` and `route` networks work")
+    let wire = to.map(|to| Wire { to, model: src_model });
+    Some(Interface { network: network?, model, portgroup, bridged, hub, wire })
 }

@@ -2,9 +2,8 @@
 
 use ipnet::IpNet;
 
-use super::{Network, Role, Topology};
+use super::{Interface, Network, Role, Topology, Wire};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::syntax::Span;
 use crate::units::{ByteSize, MIB};
 
 /// Shown wherever a node has no address to be reached at.
@@ -24,6 +23,10 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
         disks(role, diags);
     }
     image(topology, diags);
+    twins(topology, diags);
+    if topology.networks_complete {
+        querier(topology, diags);
+    }
 }
 
 fn networks(topology: &Topology, diags: &mut Diagnostics) {
@@ -39,9 +42,9 @@ fn networks(topology: &Topology, diags: &mut Diagnostics) {
                 .at(first.name.span, "the first is here"),
             );
         }
-        for (net, span) in subnets(network) {
+        for (net, span) in network.subnets() {
             for earlier in &list[..i] {
-                for (other, other_span) in subnets(earlier) {
+                for (other, other_span) in earlier.subnets() {
                     if overlap(&net, &other) {
                         diags.push(
                             Diagnostic::error(
@@ -64,12 +67,6 @@ fn networks(topology: &Topology, diags: &mut Diagnostics) {
     }
 }
 
-fn subnets(network: &Network) -> Vec<(IpNet, Span)> {
-    let v4 = network.ipv4.iter().map(|i| (IpNet::V4(i.net), i.span));
-    let v6 = network.ipv6.iter().map(|i| (IpNet::V6(i.net), i.span));
-    v4.chain(v6).collect()
-}
-
 /// Whether two subnets share an address.
 pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())
@@ -77,10 +74,17 @@ pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
 
 fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     let names: Vec<&str> = topology.networks.iter().map(|n| n.name.value.as_str()).collect();
-    for (i, interface) in role.interfaces.iter().enumerate() {
+    for (i, interface) in role.every_interface().enumerate() {
+        if let Some(wire) = &interface.wire {
+            wired(topology, role, wire, diags);
+            continue;
+        }
         let name = &interface.network.value;
-        if !names.contains(&name.as_str()) {
-            diags.push(
+        match topology.network(name) {
+            Some(network) => portgroup(network, interface, diags),
+            // It may be a bridge of the hypervisor's, or one that is made for these nodes.
+            None if interface.bridged => {}
+            None => diags.push(
                 Diagnostic::error(
                     "topology::unknown-network",
                     format!(
@@ -92,12 +96,16 @@ fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
                 .at(interface.network.span, format!("there is no network `{name}`"))
                 .suggest(name, names.iter().copied())
                 .help(format!("the networks are {}", crate::decode::quoted_list(&names))),
-            );
+            ),
         }
     }
-    if !role.deploy_os {
-        return;
+    if role.deploy_os {
+        reached(topology, role, diags);
     }
+}
+
+/// A node with an operating system has to be reached somehow.
+fn reached(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     let Some(external) =
         role.provision_network.as_ref().or(role.external_network.as_ref().map(|e| &e.network))
     else {
@@ -111,8 +119,9 @@ fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
         );
         return;
     };
-    if !role.interfaces.iter().any(|i| i.network.value == external.value) {
-        let own: Vec<&str> = role.interfaces.iter().map(|i| i.network.value.as_str()).collect();
+    let on_it = |i: &&Interface| i.wire.is_none() && i.network.value == external.value;
+    if !role.every_interface().any(|i| on_it(&i)) {
+        let own: Vec<&str> = role.every_interface().map(|i| i.network.value.as_str()).collect();
         diags.push(
             Diagnostic::error(
                 "topology::external-network",
@@ -126,6 +135,8 @@ fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
             .help(ADDRESS_RULE),
         );
     } else if let Some(network) = topology.network(&external.value)
+        && network.forward.is_served()
+        && network.fixed.is_none()
         && network.ipv4.as_ref().is_none_or(|i| i.dhcp.is_none())
     {
         diags.push(
@@ -139,6 +150,83 @@ fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
             .at(network.name.span, "")
             .help(ADDRESS_RULE),
         );
+    }
+}
+
+/// A wire leads to another type of the run.
+fn wired(topology: &Topology, role: &Role, wire: &Wire, diags: &mut Diagnostics) {
+    let to = &wire.to;
+    let others = topology.roles.iter().filter(|r| r.name.value != role.name.value);
+    let names: Vec<&str> = others.map(|r| r.name.value.as_str()).collect();
+    let message = if to.value == role.name.value {
+        format!("node type `{}` is wired to itself", role.file)
+    } else if !names.contains(&to.value.as_str()) {
+        format!("node type `{}` is wired to `{}`, which is not in this run", role.file, to.value)
+    } else {
+        return;
+    };
+    let diagnostic = Diagnostic::error("topology::connect-to", message).at(to.span, "");
+    // What `{{ vswitch_type }}` stands for where there is no switch.
+    diags.push(match to.value.as_str() {
+        "None" => {
+            diagnostic.help("add a switch to --topology-nodes: `ovsvswitch`, `veos` or `vqfx`")
+        }
+        _ => diagnostic
+            .suggest(&to.value, names.iter().copied())
+            .help(format!("add `{}:1` to --topology-nodes", to.value)),
+    });
+}
+
+fn portgroup(network: &Network, interface: &Interface, diags: &mut Diagnostics) {
+    let Some(wanted) = &interface.portgroup else { return };
+    let groups = network.vswitch.iter().flat_map(|v| &v.portgroups);
+    let names: Vec<&str> = groups.map(|g| g.name.value.as_str()).collect();
+    if !names.contains(&wanted.value.as_str()) {
+        let message =
+            format!("network `{}` has no portgroup `{}`", network.name.value, wanted.value);
+        let known = match names.is_empty() {
+            true => "it has none at all".to_string(),
+            false => format!("it has {}", crate::decode::quoted_list(&names)),
+        };
+        diags.push(
+            Diagnostic::error("topology::unknown-portgroup", message)
+                .at(wanted.span, "")
+                .suggest(&wanted.value, names.iter().copied())
+                .help(known),
+        );
+    }
+}
+
+/// Two nodes of fixed addresses (BGP) must not have the same ones.
+fn twins(topology: &Topology, diags: &mut Diagnostics) {
+    let mut octets: Vec<(u8, &Role)> = Vec::new();
+    for role in topology.roles.iter().filter(|r| r.count > 0) {
+        for octet in role.octets.iter().take(role.count as usize) {
+            match octets.iter().find(|(o, _)| o == octet) {
+                Some((_, first)) => {
+                    let message = format!(
+                        "node types `{}` and `{}` both have a node number {octet}",
+                        first.file, role.file
+                    );
+                    diags.push(
+                        Diagnostic::error("topology::same-address", message)
+                            .at(role.span, "")
+                            .help("they exclude each other, or need other `ips`"),
+                    );
+                    break;
+                }
+                None => octets.push((*octet, role)),
+            }
+        }
+    }
+}
+
+/// The querier goes where the older tool put it.
+fn querier(topology: &Topology, diags: &mut Diagnostics) {
+    if topology.settings.querier && topology.network("external").is_none() {
+        let message =
+            "--host-network-multicast-querier has no effect: no network is called `external`";
+        diags.push(Diagnostic::warning("topology::querier", message));
     }
 }
 
@@ -178,9 +266,12 @@ fn disks(role: &Role, diags: &mut Diagnostics) {
     for disk in role.disks.iter().filter(|d| d.path.is_some()) {
         let span = disk.path.as_ref().map_or(disk.span, |p| p.span);
         diags.push(
-            super::interface::unsupported("a disk outside the storage pool (`path`)")
-                .at(span, "")
-                .help("choose the pool's directory with `--disk-pool`"),
+            Diagnostic::error(
+                "topology::unsupported",
+                "a disk outside the storage pool (`path`) cannot be built yet",
+            )
+            .at(span, "")
+            .help("choose the pool's directory with `--disk-pool`"),
         );
     }
 }

@@ -1,10 +1,11 @@
 //! One network: addresses, DHCP, DNS.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use ipnet::IpNet;
 
-use ipnet::{Ipv4Net, Ipv6Net};
-
-use super::interface::unsupported;
+use super::subnet::{self, Fixed, Ipv4, Ipv6};
+use super::uplink::{self, Uplink};
+use super::vswitch::{self, Vswitch};
+use super::{bgp, settings::Settings};
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::check_name;
@@ -19,6 +20,10 @@ pub enum Forward {
     Nat,
     /// By routing.
     Route,
+    /// A NIC of the hypervisor is in the same bridge.
+    Bridge,
+    /// It is a bridge of Open vSwitch.
+    OpenVswitch,
 }
 
 impl Forward {
@@ -28,39 +33,14 @@ impl Forward {
             Self::Isolated => None,
             Self::Nat => Some("nat"),
             Self::Route => Some("route"),
+            Self::Bridge | Self::OpenVswitch => Some("bridge"),
         }
     }
-}
 
-/// First and last address given out by DHCP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dhcp<A> {
-    /// First.
-    pub start: A,
-    /// Last, itself included.
-    pub end: A,
-}
-
-/// The hypervisor's IPv4 address on a network, with the subnet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ipv4 {
-    /// Address and prefix length; the address is the bridge's own.
-    pub net: Ipv4Net,
-    /// Range given out, if any.
-    pub dhcp: Option<Dhcp<Ipv4Addr>>,
-    /// Where it was written.
-    pub span: Span,
-}
-
-/// The same for IPv6.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ipv6 {
-    /// Address and prefix length; the address is the bridge's own.
-    pub net: Ipv6Net,
-    /// Range given out, if any.
-    pub dhcp: Option<Dhcp<Ipv6Addr>>,
-    /// Where it was written.
-    pub span: Span,
+    /// Whether libvirt makes the bridge and serves on it.
+    pub fn is_served(self) -> bool {
+        matches!(self, Self::Isolated | Self::Nat | Self::Route)
+    }
 }
 
 /// A DNS service record.
@@ -99,14 +79,50 @@ pub struct Network {
     pub mtu: Option<u32>,
     /// Whether libvirt starts it with the hypervisor.
     pub autostart: bool,
+    /// Spanning tree protocol of a bridge that libvirt makes.
+    pub stp: bool,
+    /// The LAN that it is bridged to.
+    pub uplink: Option<Uplink>,
+    /// What it is on Open vSwitch.
+    pub vswitch: Option<Vswitch>,
+    /// Addresses that nodes set up by themselves.
+    pub fixed: Option<Fixed>,
+}
+
+impl Network {
+    /// A network with nothing but a name.
+    pub fn bare(key: &str, name: Spanned<String>, forward: Forward) -> Self {
+        Self {
+            key: key.into(),
+            name,
+            forward,
+            ipv4: None,
+            ipv6: None,
+            domain: None,
+            srvs: Vec::new(),
+            mtu: None,
+            autostart: true,
+            stp: false,
+            uplink: None,
+            vswitch: None,
+            fixed: None,
+        }
+    }
+
+    /// Every subnet that the hypervisor has an address in through it.
+    pub fn subnets(&self) -> Vec<(IpNet, Span)> {
+        let v4 = self.ipv4.iter().map(|i| (IpNet::V4(i.net), i.span));
+        let v6 = self.ipv6.iter().map(|i| (IpNet::V6(i.net), i.span));
+        let vswitch = self.vswitch.iter().flat_map(Vswitch::addresses);
+        v4.chain(v6).chain(vswitch.map(|a| (a.value, a.span))).collect()
+    }
 }
 
 /// Reads one entry of `networks`.
-pub fn decode(entry: &Entry, default_mtu: Option<u32>, diags: &mut Diagnostics) -> Option<Network> {
+pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Option<Network> {
     let key = &entry.key;
-    if is_bgp(&entry.value) {
-        diags.push(unsupported("a BGP network").at(entry.key_span, ""));
-        return None;
+    if bgp::is_bgp(&entry.value) {
+        return bgp::decode(entry, settings.mtu, diags);
     }
     let mut fields = Fields::new(&entry.value, format!("network `{key}`"), diags)?;
     let name = fields.need("name", diags).and_then(|n| decode::text(n, "name", diags));
@@ -115,43 +131,97 @@ pub fn decode(entry: &Entry, default_mtu: Option<u32>, diags: &mut Diagnostics) 
     {
         diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
     }
+    let label = name.as_ref().map_or(key.as_str(), |n| &n.value);
     let virtualport = fields.text("virtualport_type", diags);
-    if let Some(port) = &virtualport {
-        diags.push(unsupported("an Open vSwitch network").at(port.span, ""));
+    let forward_node = fields.take("forward");
+    let forward = forward_node.map_or(Some(Forward::Isolated), |n| forward(n, diags));
+    let forward = forward.and_then(|f| on_vswitch(f, virtualport.as_ref(), label, diags));
+    let served = forward.is_none_or(Forward::is_served);
+    let uplink = uplink::decode(&mut fields, forward == Some(Forward::Bridge), diags);
+    let used = forward == Some(Forward::OpenVswitch) || forward.is_none();
+    let vswitch = vswitch::decode(&mut fields, used, label, diags);
+    let vswitch = vswitch.filter(|_| forward == Some(Forward::OpenVswitch));
+    let mut ipv4 = subnet::ipv4(&mut fields, diags);
+    let ipv6 = fields.take("ipv6").and_then(|node| subnet::ipv6(node, key, diags));
+    let fixed = fields.take("static");
+    if let Some(node) = fixed.filter(|_| served) {
+        let message = format!("libvirt gives out the addresses of network `{label}` itself");
+        diags.push(
+            Diagnostic::error("topology::static", message)
+                .at(node.span, "")
+                .help("`static` is for bridged and Open vSwitch networks; write `dhcp`"),
+        );
     }
-    let forward = fields
-        .take("forward")
-        .map_or(Some(Forward::Isolated), |n| forward(n, virtualport.is_none(), diags));
-    let ipv4 = ipv4(&mut fields, diags);
-    let ipv6 = fields.take("ipv6").and_then(|node| ipv6(node, key, diags));
+    let fixed = fixed.filter(|_| !served).and_then(|n| subnet::fixed(n, label, diags));
+    if !served && let Some(bad) = unserved(ipv4.as_ref(), ipv6.as_ref(), label) {
+        diags.push(bad);
+    }
+    if let Some(node) = fields.take("floating_ip") {
+        subnet::keep_free(node, ipv4.as_mut(), label, diags);
+    }
     let domain = fields.text("domain", diags).map(|d| d.value);
     let srvs = fields.take("dns").map_or(Vec::new(), |node| srvs(node, key, diags));
-    let mtu = fields.number("mtu", 68, "bytes", diags).map(|m| m as u32).or(default_mtu);
+    let mtu = fields.number("mtu", 68, "bytes", diags).map(|m| m as u32).or(settings.mtu);
     let autostart = fields.bool("autostart", diags).unwrap_or(true);
-    fields.ignore(&["external_connectivity", "floating_ip", "nic", "stp", "portgroups"]);
-    fields.ignore(&["ipv4_address", "ipv6_address"]);
+    fields.ignore(&["external_connectivity"]);
     fields.finish(diags);
     Some(Network {
-        key: key.clone(),
-        name: name?,
-        forward: forward?,
         ipv4,
         ipv6,
         domain,
         srvs,
         mtu,
         autostart,
+        uplink,
+        vswitch,
+        fixed,
+        ..Network::bare(key, name?, forward?)
     })
 }
 
-/// The BGP files name networks by key and give them no `name`.
-fn is_bgp(node: &Node) -> bool {
-    node.value == Value::Null || (node.get("net").is_some() && node.get("name").is_none())
+/// `virtualport_type: openvswitch` goes with `forward: bridge`.
+fn on_vswitch(
+    forward: Forward,
+    virtualport: Option<&Spanned<String>>,
+    name: &str,
+    diags: &mut Diagnostics,
+) -> Option<Forward> {
+    let Some(port) = virtualport else { return Some(forward) };
+    if port.value != "openvswitch" {
+        diags.push(
+            Diagnostic::error(
+                "topology::virtualport",
+                format!("`{}` is no virtual port", port.value),
+            )
+            .at(port.span, "")
+            .suggest(&port.value, ["openvswitch"]),
+        );
+        return None;
+    }
+    if forward != Forward::Bridge {
+        let message = format!("network `{name}` is on Open vSwitch and not `forward: bridge`");
+        diags.push(
+            Diagnostic::error("topology::virtualport", message).at(port.span, "").help(
+                "libvirt attaches nodes to a bridge of Open vSwitch, and to nothing else of it",
+            ),
+        );
+        return None;
+    }
+    Some(Forward::OpenVswitch)
 }
 
-/// Plain text, or the manual's `{type: nat}`. `report` is off where another error already covers
-/// the network.
-fn forward(node: &Node, report: bool, diags: &mut Diagnostics) -> Option<Forward> {
+/// libvirt serves nothing on a bridge that is not its own.
+fn unserved(ipv4: Option<&Ipv4>, ipv6: Option<&Ipv6>, name: &str) -> Option<Diagnostic> {
+    let dhcp4 = ipv4.filter(|i| i.dhcp.is_some()).map(|i| i.span);
+    let span = dhcp4.or(ipv6.map(|i| i.span))?;
+    let message = format!("libvirt serves neither DHCP nor IPv6 on the bridged network `{name}`");
+    let help = "leave it to the LAN, or give nodes addresses with \
+                `static: {subnet: …, range: {start: …, end: …}, gateway: …}`";
+    Some(Diagnostic::error("topology::bridged-dhcp", message).at(span, "").help(help))
+}
+
+/// Plain text, or the manual's `{type: nat}`.
+fn forward(node: &Node, diags: &mut Diagnostics) -> Option<Forward> {
     let node = match &node.value {
         Value::Map(_) => {
             let mut fields = Fields::new(node, "`forward`", diags)?;
@@ -166,170 +236,19 @@ fn forward(node: &Node, report: bool, diags: &mut Diagnostics) -> Option<Forward
         "nat" => Some(Forward::Nat),
         "route" => Some(Forward::Route),
         "none" => Some(Forward::Isolated),
-        "bridge" => {
-            if report {
-                diags.push(unsupported("a bridged network (`forward: bridge`)").at(mode.span, ""));
-            }
-            None
-        }
+        "bridge" => Some(Forward::Bridge),
         other => {
             diags.push(
                 Diagnostic::error("topology::forward", format!("`{other}` is no forward mode"))
                     .at(mode.span, "")
                     .suggest(other, ["nat", "route", "bridge"])
-                    .help("modes are `nat` and `route`; leave the key out for an isolated network"),
+                    .help(
+                        "modes are `nat`, `route` and `bridge`; leave the key out for an isolated \
+                         network",
+                    ),
             );
             None
         }
-    }
-}
-
-fn ipv4(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Ipv4> {
-    const ADDRESS: &str = "an IPv4 address";
-    let raw = fields.text("ip_address", diags);
-    let mask = fields.parsed::<Ipv4Addr>("netmask", "a netmask such as 255.255.255.0", diags);
-    let dhcp = fields.take("dhcp");
-    let range = dhcp.and_then(|n| range::<Ipv4Addr>(n, ADDRESS, diags));
-    let Some(raw) = raw else {
-        if let Some(dhcp) = dhcp {
-            diags.push(
-                Diagnostic::error("topology::dhcp-without-address", "DHCP needs an `ip_address`")
-                    .at(dhcp.span, "")
-                    .help("give the network the address that the hypervisor has on it"),
-            );
-        }
-        return None;
-    };
-    let net = subnet(&raw, mask.as_ref(), diags)?;
-    if let Some(range) = &range {
-        check_range(range, |a| net.contains(a), &net.trunc().to_string(), diags);
-    }
-    Some(Ipv4 { net, dhcp: range.map(Spanned::into_value), span: raw.span })
-}
-
-/// `a.b.c.d` with a netmask (255.255.255.0 where there is none), or `a.b.c.d/length`.
-fn subnet(
-    raw: &Spanned<String>,
-    mask: Option<&Spanned<Ipv4Addr>>,
-    diags: &mut Diagnostics,
-) -> Option<Ipv4Net> {
-    let text = raw.value.trim();
-    let bad = |diags: &mut Diagnostics, why: String| {
-        diags.push(
-            Diagnostic::error("topology::address", format!("`{text}` is no IPv4 address"))
-                .at(raw.span, "")
-                .help(why),
-        );
-    };
-    if text.contains('/') {
-        return match text.parse::<Ipv4Net>() {
-            Ok(net) => Some(net),
-            Err(_) => {
-                bad(diags, "write four numbers and a length, such as 192.168.24.254/24".into());
-                None
-            }
-        };
-    }
-    let Ok(address) = lenient_ipv4(text) else {
-        bad(diags, "write four numbers from 0 to 255, such as 192.168.24.254".into());
-        return None;
-    };
-    let mask_value = mask.map_or(Ipv4Addr::new(255, 255, 255, 0), |m| m.value);
-    match Ipv4Net::with_netmask(address, mask_value) {
-        Ok(net) => Some(net),
-        Err(_) => {
-            let span = mask.map_or(raw.span, |m| m.span);
-            diags.push(
-                Diagnostic::error("topology::netmask", format!("`{mask_value}` is no netmask"))
-                    .at(span, "")
-                    .help("its ones must come first, as in 255.255.255.0"),
-            );
-            None
-        }
-    }
-}
-
-/// Octets with leading zeros are decimal, as libvirt reads them (the older tool produced `01`).
-fn lenient_ipv4(text: &str) -> Result<Ipv4Addr, ()> {
-    let octets: Result<Vec<u8>, ()> =
-        text.split('.').map(|o| o.parse::<u8>().map_err(|_| ())).collect();
-    <[u8; 4]>::try_from(octets?).map(Ipv4Addr::from).map_err(|_| ())
-}
-
-fn ipv6(node: &Node, key: &str, diags: &mut Diagnostics) -> Option<Ipv6> {
-    const ADDRESS: &str = "an IPv6 address";
-    let mut fields = Fields::new(node, format!("`ipv6` of network `{key}`"), diags)?;
-    let address = fields
-        .need("ip_address", diags)
-        .and_then(|n| decode::parsed::<Ipv6Addr>(n, "ip_address", ADDRESS, diags));
-    let prefix = fields.take("prefix");
-    let length = match prefix {
-        None => Some(64),
-        Some(node) => decode::number(node, "prefix", 1, "bits", diags),
-    };
-    let range = fields.take("dhcp").and_then(|n| range::<Ipv6Addr>(n, ADDRESS, diags));
-    let span = fields.span();
-    fields.finish(diags);
-    let length = u8::try_from(length?).ok().filter(|l| *l <= 128);
-    let Some(length) = length else {
-        diags.push(
-            Diagnostic::error("topology::prefix", "an IPv6 prefix has at most 128 bits")
-                .at(prefix.map_or(span, |p| p.span), ""),
-        );
-        return None;
-    };
-    let address = address?;
-    let net = Ipv6Net::new(address.value, length).ok()?;
-    if let Some(range) = &range {
-        check_range(range, |a| net.contains(a), &net.trunc().to_string(), diags);
-    }
-    Some(Ipv6 { net, dhcp: range.map(Spanned::into_value), span: address.span })
-}
-
-fn range<A>(node: &Node, expected: &str, diags: &mut Diagnostics) -> Option<Spanned<Dhcp<A>>>
-where
-    A: std::str::FromStr,
-    A::Err: std::fmt::Display,
-{
-    let mut fields = Fields::new(node, "`dhcp`", diags)?;
-    fields.ignore(&["subnet_cidr", "subnet_gateway"]);
-    let range = fields.need("range", diags);
-    fields.finish(diags);
-    let range = range?;
-    let mut fields = Fields::new(range, "`range`", diags)?;
-    let start =
-        fields.need("start", diags).and_then(|n| decode::parsed::<A>(n, "start", expected, diags));
-    let end =
-        fields.need("end", diags).and_then(|n| decode::parsed::<A>(n, "end", expected, diags));
-    fields.finish(diags);
-    let (start, end) = (start?, end?);
-    let span = Span { end: end.span.end.max(start.span.end), ..start.span };
-    let span = if start.span.source == end.span.source { span } else { end.span };
-    Some(Spanned::new(Dhcp { start: start.value, end: end.value }, span))
-}
-
-fn check_range<A: Ord + std::fmt::Display + Copy>(
-    range: &Spanned<Dhcp<A>>,
-    contains: impl Fn(&A) -> bool,
-    subnet: &str,
-    diags: &mut Diagnostics,
-) {
-    let Dhcp { start, end } = range.value;
-    if !contains(&start) || !contains(&end) {
-        diags.push(
-            Diagnostic::error(
-                "topology::dhcp-range",
-                format!("the DHCP range {start} to {end} is not inside {subnet}"),
-            )
-            .at(range.span, "")
-            .help("the range and the network's own address share one subnet"),
-        );
-    } else if end < start {
-        diags.push(
-            Diagnostic::error("topology::dhcp-range", "the DHCP range ends before it starts")
-                .at(range.span, "")
-                .help("swap `start` and `end`"),
-        );
     }
 }
 

@@ -1,11 +1,12 @@
 //! A kind of node and how many of it.
 
 use super::disk::{self, Disk};
-use super::interface::{self, Interface};
+use super::interface::{self, Interface, Interfaces};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::check_name;
 use crate::syntax::{Node, Span, Spanned, Value};
+use crate::units::MacAddr;
 
 /// The network a node is reached on, which carries its default route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,11 @@ pub struct Role {
     /// Base image of this type instead of the environment's.
     pub import_url: Option<String>,
     /// Interfaces in NIC order.
-    pub interfaces: Vec<Interface>,
+    pub interfaces: Interfaces,
+    /// Last octet of each node's addresses, by index (BGP).
+    pub octets: Vec<u8>,
+    /// MAC addresses of single interfaces, by index: address and network (BGP).
+    pub macs: Vec<(MacAddr, String)>,
     /// The network it is reached on.
     pub external_network: Option<ExternalNetwork>,
     /// The network its address is taken from instead, if named.
@@ -57,8 +62,21 @@ pub struct Role {
     pub span: Span,
 }
 
+impl Role {
+    /// Interfaces of every node, or of any.
+    pub fn every_interface(&self) -> impl Iterator<Item = &Interface> {
+        self.interfaces.all.iter().chain(self.interfaces.rows.iter().flatten().flatten())
+    }
+}
+
 /// Reads a node type whose layers are already merged. `name` is the unprefixed name, if known.
-pub fn decode(file: &str, count: u32, node: &Node, diags: &mut Diagnostics) -> Option<Role> {
+pub fn decode(
+    file: &str,
+    count: u32,
+    node: &Node,
+    bgp: bool,
+    diags: &mut Diagnostics,
+) -> Option<Role> {
     let mut fields = Fields::new(node, format!("node type `{file}`"), diags)?;
     let name = fields.need("name", diags).and_then(|n| decode::text(n, "name", diags));
     if let Some(name) = &name
@@ -76,8 +94,31 @@ pub fn decode(file: &str, count: u32, node: &Node, diags: &mut Diagnostics) -> O
     os(&mut fields, file, diags);
     let disks = fields.need("disks", diags).map_or(Vec::new(), |n| disk::decode(n, file, diags));
     let import_url = fields.text("import_url", diags).map(|u| u.value);
-    let interfaces =
-        fields.take("interfaces").map_or(Vec::new(), |n| interface::decode(n, file, diags));
+    let interfaces = fields
+        .take("interfaces")
+        .map_or(Interfaces::default(), |n| interface::decode(n, file, diags));
+    let octets = fields.take("ips").map_or(Vec::new(), |n| {
+        rows(n, "ips", diags).iter().filter_map(|n| octet(n, diags)).collect()
+    });
+    let macs = fields.take("introspection_macs");
+    let macs: Vec<MacAddr> = macs.map_or(Vec::new(), |n| {
+        const MACS: &str = "introspection_macs";
+        let items = rows(n, MACS, diags).iter();
+        let parsed = items.filter_map(|n| decode::parsed(n, MACS, "a MAC address", diags));
+        parsed.map(|mac| mac.value).collect()
+    });
+    let nets = fields.take("introspection_nets");
+    let nets: Vec<String> = nets.map_or(Vec::new(), |n| {
+        let items = rows(n, "introspection_nets", diags).iter();
+        items
+            .filter_map(|n| decode::text(n, "introspection_nets", diags))
+            .map(|t| t.value)
+            .collect()
+    });
+    let macs = macs.into_iter().zip(nets).collect();
+    if let Some(listed) = &interfaces.rows {
+        per_index(file, count, listed.len(), &octets, bgp, fields.span(), diags);
+    }
     let external_network = fields.take("external_network").and_then(|n| external(n, file, diags));
     let provision_network = fields.text("provision_network", diags);
     let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
@@ -85,7 +126,6 @@ pub fn decode(file: &str, count: u32, node: &Node, diags: &mut Diagnostics) -> O
     let image = fields.take("image");
     let (ssh_user, connection) = image.map_or((None, None), |n| access(n, file, diags));
     fields.ignore(&["prefix", "flavor", "flavor_id", "ansible_user", "ansible_connection"]);
-    fields.ignore(&["ips", "introspection_macs", "introspection_nets"]);
     let span = fields.span();
     fields.finish(diags);
     Some(Role {
@@ -101,6 +141,8 @@ pub fn decode(file: &str, count: u32, node: &Node, diags: &mut Diagnostics) -> O
         disks,
         import_url,
         interfaces,
+        octets,
+        macs,
         external_network,
         provision_network,
         groups,
@@ -130,15 +172,47 @@ fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<External
     }
     let mut fields = Fields::new(node, format!("`external_network` of node type `{file}`"), diags)?;
     let network = fields.need("network", diags).and_then(|n| decode::text(n, "network", diags));
-    if let Some(bridged) = fields.take("bridged")
-        && decode::boolean(bridged, "bridged", diags) == Some(true)
-    {
-        diags.push(
-            interface::unsupported("an external network on a host bridge").at(bridged.span, ""),
-        );
-    }
+    // That follows from the network itself.
+    fields.bool("bridged", diags);
     fields.finish(diags);
     Some(ExternalNetwork { network: network? })
+}
+
+/// The rows of a BGP key: `{basic: [...]}`.
+fn rows<'a>(node: &'a Node, what: &'static str, diags: &mut Diagnostics) -> &'a [Node] {
+    let Some(mut fields) = Fields::new(node, format!("`{what}`"), diags) else { return &[] };
+    let basic = fields.take("basic");
+    fields.finish(diags);
+    basic.map_or(&[], |n| decode::list(n, what, diags))
+}
+
+fn octet(node: &Node, diags: &mut Diagnostics) -> Option<u8> {
+    decode::parsed::<u8>(node, "ips", "a number from 0 to 255", diags).map(|o| o.value)
+}
+
+/// A node type with lists for each index has no more nodes than lists.
+fn per_index(
+    file: &str,
+    count: u32,
+    listed: usize,
+    octets: &[u8],
+    bgp: bool,
+    span: Span,
+    diags: &mut Diagnostics,
+) {
+    if !bgp && count > 0 {
+        let message = format!("node type `{file}` lists its interfaces for a BGP topology");
+        diags.push(
+            Diagnostic::error("topology::bgp-mode", message)
+                .at(span, "")
+                .help("add `--bgp-topology-mode basic` and `--topology-network bgp_networks`"),
+        );
+    } else if count as usize > listed || count as usize > octets.len() {
+        let most = listed.min(octets.len());
+        let message =
+            format!("node type `{file}` describes {most} nodes, and {count} are asked for");
+        diags.push(Diagnostic::error("topology::too-many-nodes", message).at(span, ""));
+    }
 }
 
 fn groups(node: &Node, diags: &mut Diagnostics) -> Vec<String> {

@@ -118,6 +118,12 @@ pub struct Settings {
     pub timezone: Option<String>,
     /// MTU of every network, in bytes.
     pub mtu: Option<u32>,
+    /// MTU of the NICs of bridged networks, in bytes.
+    pub nic_mtu: Option<u32>,
+    /// Whether network `external` asks who listens to multicast.
+    pub querier: bool,
+    /// Whether node types list what they have for each index (`--bgp-topology-mode basic`).
+    pub bgp: bool,
     /// Bus of disks that do not name one.
     pub disk_bus: Bus,
     /// Firmware of nodes without an operating system.
@@ -154,6 +160,9 @@ impl Default for Settings {
             username: "cloud-user".into(),
             timezone: None,
             mtu: None,
+            nic_mtu: None,
+            querier: false,
+            bgp: false,
             disk_bus: Bus::Virtio,
             boot_mode: BootMode::Bios,
             serial_files: false,

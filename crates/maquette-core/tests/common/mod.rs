@@ -8,7 +8,9 @@ use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::guest::Secret;
 use maquette_core::layers::{ExtraVar, extra_vars};
-use maquette_core::observed::{self, DiskDevice, Hardware, Nic, Observed, Wiring};
+use maquette_core::observed::{
+    self, DiskDevice, Hardware, HostLink, LinkKind, Nic, Observed, Wiring,
+};
 use maquette_core::plan::{self, Action, Plan, Step};
 use maquette_core::syntax::{Node, Sources, parse};
 use maquette_core::topology::{self, NodeRequest, Request, Settings, Topology, VirtType};
@@ -58,6 +60,55 @@ pub fn input(nodes: &[(&str, u32)], network: &str, extra: &[&str]) -> Input {
     let request =
         Request { nodes: requests, network, network_name: "network.yml".into(), extra, settings };
     Input { sources, request, diags }
+}
+
+/// Sets of node types that go with a built-in network file, each with whether it is a BGP one: those that
+/// the file names, and one that it does not where it has a default.
+pub fn types_for(network: &str) -> Vec<(Vec<String>, bool)> {
+    let text = |names: &[&str]| names.iter().map(|n| (*n).to_string()).collect::<Vec<_>>();
+    if network.starts_with("bgp") {
+        let all =
+            ["leaf", "spine", "routerbgp", "extvmbgp", "computebgp", "controllerbgp", "cephbgp"];
+        return vec![
+            (text(&all), true),
+            (text(&["undercloudbgp", "freeipabgp", "networkerbgp"]), true),
+        ];
+    }
+    if network == "3_nets_vswitch" {
+        let with = |switch: &str| text(&["controller", "undercloud", "ironic", switch]);
+        return vec![
+            (with("ovsvswitch"), false),
+            (with("veos"), false),
+            (text(&["controller", "vqfx", "vqfx-pfe"]), false),
+        ];
+    }
+    let mut sources = Sources::default();
+    let id = sources.add(network, defaults::get(Kind::Network, network).expect("a built-in file"));
+    let tree = parse(&sources, id, &mut Diagnostics::default()).expect("it is YAML");
+    let roles = tree.get("nodes").expect("it has roles").entries();
+    let mut types: Vec<String> =
+        roles.iter().map(|r| r.key.clone()).filter(|r| r != "default").collect();
+    // Nodes with an operating system on a network that nobody gives addresses on are the user's own affair.
+    let open = network.contains("openvswitch");
+    if roles.len() > types.len() {
+        types.push(
+            if open || types.iter().any(|t| t == "compute") { "diskless" } else { "compute" }
+                .into(),
+        );
+    }
+    // Its external network has one address.
+    types.retain(|t| !(network == "3_nets_tiny_ext_pool" && t == "cfme_tester"));
+    vec![(types, false)]
+}
+
+/// A hypervisor with these NICs; the first has the default route.
+pub fn machine(nics: &[&str]) -> Observed {
+    let mut seen = Observed::default();
+    seen.host.default_nic = nics.first().map(|n| (*n).to_string());
+    for nic in nics {
+        seen.host.links.insert((*nic).to_string(), HostLink::default());
+    }
+    seen
 }
 
 /// Everything wrong with an input: `code line:column message`, sorted as found.
@@ -155,9 +206,40 @@ fn perform(seen: &mut Observed, action: &Action) {
         Action::Reconnect { network, .. } => {
             assert!(seen.networks.get(network).is_some_and(|n| n.active), "{title}: it is off");
         }
+        Action::BridgeNic { bridge, uplink } => {
+            let recorded = seen.networks.values().any(|n| n.recorded.bridge == *bridge);
+            assert!(recorded, "{title}: nobody would know how to undo it");
+            seen.host.links.entry(bridge.clone()).or_default().kind = LinkKind::Bridge;
+            let nic = seen.host.links.get_mut(&uplink.nic).expect("the NIC is there");
+            nic.master = Some(bridge.clone());
+        }
+        Action::ReleaseNic { bridge, nic } => {
+            seen.host.links.remove(bridge);
+            seen.host.links.get_mut(nic).expect("the NIC is there").master = None;
+        }
+        Action::MakeVswitch { bridge, vswitch, .. } => {
+            let recorded = seen.networks.values().any(|n| n.recorded.bridge == *bridge);
+            assert!(recorded, "{title}: nobody would know how to undo it");
+            for port in &vswitch.ports {
+                seen.host.links.entry(port.name.clone()).or_default();
+            }
+        }
+        Action::RemoveVswitch { bridge, .. } => {
+            let network = seen.networks.values().find(|n| n.recorded.bridge == *bridge);
+            let ports =
+                network.and_then(|n| n.recorded.vswitch.clone()).expect("it is recorded").ports;
+            seen.host.links.retain(|name, _| !ports.iter().any(|p| p.name == *name));
+        }
         Action::StartNetwork { name, .. } => {
-            seen.networks.get_mut(name).expect("a network is defined before it starts").active =
-                true;
+            let network =
+                seen.networks.get_mut(name).expect("a network is defined before it starts");
+            if let Some(uplink) = &network.recorded.uplink {
+                assert!(
+                    seen.host.is_port(&uplink.nic, &network.recorded.bridge),
+                    "{title}: no NIC"
+                );
+            }
+            network.active = true;
         }
         Action::StopNetwork { name } => {
             let users = seen
@@ -171,7 +253,10 @@ fn perform(seen: &mut Observed, action: &Action) {
             }
         }
         Action::UndefineNetwork { name } => {
-            seen.networks.remove(name);
+            let Some(network) = seen.networks.remove(name) else { return };
+            let left = network.recorded.uplink.is_some() || network.recorded.vswitch.is_some();
+            let there = seen.host.links.contains_key(&network.recorded.bridge);
+            assert!(!(left && there), "{title}: its bridge would be nobody's");
         }
         Action::DefineDomain { node, pool, .. } => {
             let old = seen.domains.get(&node.name);
@@ -230,6 +315,10 @@ fn perform(seen: &mut Observed, action: &Action) {
             }
             let defined = domain.defined.clone();
             for interface in &node.interfaces {
+                if interface.host_bridge {
+                    assert!(seen.host.has_bridge(&interface.network), "{title}: no such bridge");
+                    continue;
+                }
                 let network = seen.networks.get(&interface.network);
                 assert!(network.is_some_and(|n| n.active), "{title}: its network is off");
             }
@@ -304,7 +393,8 @@ fn change_live(domain: &mut observed::Domain, change: &plan::LiveChange) {
             if !live.nics.iter().any(|n| n.mac == interface.mac) {
                 live.nics.push(Nic {
                     mac: interface.mac,
-                    network: interface.network.clone(),
+                    network: interface.source(),
+                    portgroup: interface.portgroup.clone().unwrap_or_default(),
                     model: interface.model.clone(),
                 });
             }

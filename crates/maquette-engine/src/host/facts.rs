@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use maquette_core::observed::{HostLink, HostNetwork, LinkKind};
 
 use super::daemons::{self, Daemons};
 use super::family::{FAMILIES, Family, OsRelease, Part};
 use super::probe::Sections;
 use super::record::Record;
-use super::{Command, Host, HostError, check};
+use super::{Command, Host, HostError, check, settings};
 
 /// What kind of machine the hypervisor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +38,21 @@ pub struct Facts {
     /// Subnets the host has routes to, with their interfaces.
     pub routes: Vec<(IpNet, String)>,
     /// Network interfaces of the host.
-    pub interfaces: Vec<String>,
+    pub network: HostNetwork,
     /// Packages of its family that are missing.
     pub missing: Vec<String>,
     /// Packages that UEFI guests need and that are missing.
     pub missing_uefi: Vec<String>,
     /// Packages that guests with an emulated TPM need and that are missing.
     pub missing_tpm: Vec<String>,
+    /// Packages that keep nodes from serving DHCP on the LAN, and that are missing.
+    pub missing_guard: Vec<String>,
+    /// Packages that networks on Open vSwitch need and that are missing.
+    pub missing_vswitch: Vec<String>,
+    /// Whether Open vSwitch's database answers.
+    pub vswitch_runs: bool,
+    /// Whether libvirt's network hook is there as this version has it.
+    pub hook: bool,
     /// How libvirt's daemons are started.
     pub daemons: Daemons,
     /// Interfaces with an IPv6 default route, each with its `accept_ra`.
@@ -114,6 +123,7 @@ pub fn read(text: &str) -> Facts {
     };
     let missing = lacks(|f| f.parts);
     let (missing_uefi, missing_tpm) = (lacks(|f| f.uefi), lacks(|f| f.tpm));
+    let (missing_guard, missing_vswitch) = (lacks(|f| f.guard), lacks(|f| f.vswitch));
     let kvm_device = words(seen.text("kvm"));
     let memory = |key: &str| {
         let line = seen.lines("memory").find_map(|l| l.strip_prefix(key));
@@ -135,6 +145,10 @@ pub fn read(text: &str) -> Facts {
         missing,
         missing_uefi,
         missing_tpm,
+        missing_guard,
+        missing_vswitch,
+        vswitch_runs: seen.lines("vswitch").any(|l| l == "runs"),
+        hook: seen.text("hook").split_whitespace().next() == Some(&settings::hook_digest()),
         cpus: seen.text("cpus").parse().unwrap_or(1).max(1),
         kvm: kvm(kvm_device.is_some(), seen.text("flags")),
         kvm_device,
@@ -152,7 +166,7 @@ pub fn read(text: &str) -> Facts {
             all.extend(seen.lines("addresses").filter_map(address));
             all
         },
-        interfaces: interfaces(seen.text("devices")),
+        network: network(&seen),
         daemons: daemons::detect(&there, seen.yes("systemd"), seen.yes("monolithic")),
         router_interfaces: seen.lines("router").filter_map(words).collect(),
         timezone: (!zone.is_empty()).then(|| zone.to_string()),
@@ -244,12 +258,43 @@ fn address(line: &str) -> Option<(IpNet, String)> {
     (!local).then(|| (net, format!("interface {device}")))
 }
 
-fn interfaces(table: &str) -> Vec<String> {
-    table
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, _)| name.trim().to_string())
-        .collect()
+/// The host's own network interfaces.
+fn network(seen: &Sections) -> HostNetwork {
+    let names = seen.text("devices").lines().filter_map(|line| line.split_once(':'));
+    let mut links: BTreeMap<String, HostLink> =
+        names.map(|(name, _)| (name.trim().to_string(), HostLink::default())).collect();
+    for line in seen.lines("links") {
+        let mut words = line.split_whitespace();
+        let (what, name) = (words.next(), words.next());
+        let Some(link) = name.and_then(|name| links.get_mut(name)) else { continue };
+        match what {
+            Some("port") => link.master = words.next().map(String::from),
+            Some("bridge") => link.kind = LinkKind::Bridge,
+            Some("wireless") => link.kind = LinkKind::Wireless,
+            _ => {}
+        }
+    }
+    for name in seen.lines("storage") {
+        if let Some(link) = links.get_mut(name) {
+            link.carries_root = true;
+        }
+    }
+    HostNetwork {
+        links,
+        default_nic: default_nic(seen.text("routes")),
+        kernel_vswitch: seen.lines("vswitch").any(|l| l == "kernel"),
+    }
+}
+
+/// The interface of the IPv4 default route with the lowest metric.
+fn default_nic(table: &str) -> Option<String> {
+    let all = table.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [name, "00000000", ..] = fields.as_slice() else { return None };
+        let metric: u32 = fields.get(6)?.parse().ok()?;
+        (fields.get(7) == Some(&"00000000")).then(|| (metric, (*name).to_string()))
+    });
+    all.min().map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -261,7 +306,7 @@ mod tests {
     fn this_machine_can_be_asked() {
         let facts = gather(&Local, Reach::Local).unwrap();
         assert!(facts.memory_mib > 0 && facts.available_mib > 0);
-        assert!(facts.interfaces.iter().any(|i| i == "lo"));
+        assert!(facts.network.links.contains_key("lo"));
         assert!(!facts.name.is_empty());
         assert!(facts.sshd.is_none());
     }

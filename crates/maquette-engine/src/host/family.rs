@@ -29,12 +29,16 @@ pub struct Family {
     pub uefi: &'static [Part],
     /// What guests with an emulated TPM need.
     pub tpm: &'static [Part],
+    /// What keeps nodes from serving DHCP on the LAN.
+    pub guard: &'static [Part],
+    /// What networks on Open vSwitch need.
+    pub vswitch: &'static [Part],
 }
 
 impl Family {
     /// Everything that may be looked for.
     pub fn all_parts(&self) -> impl Iterator<Item = &'static Part> {
-        [self.parts, self.uefi, self.tpm].into_iter().flatten()
+        [self.parts, self.uefi, self.tpm, self.guard, self.vswitch].into_iter().flatten()
     }
 }
 
@@ -72,6 +76,8 @@ const UEFI: &[&str] = &[
     "/usr/share/edk2/x64/OVMF_CODE.fd",
 ];
 const TPM: &[&str] = &["/usr/bin/swtpm_setup"];
+const NFT: &[&str] = &["/usr/sbin/nft", "/usr/bin/nft", "/sbin/nft"];
+const OVS: &[&str] = &["/usr/sbin/ovs-vswitchd", "/usr/bin/ovs-vswitchd"];
 
 macro_rules! parts {
     ($($paths:expr => [$($package:literal),* $(,)?]),* $(,)?) => {
@@ -97,6 +103,8 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["ovmf"] },
         tpm: parts! { TPM => ["swtpm-tools"] },
+        guard: parts! { NFT => ["nftables"] },
+        vswitch: parts! { OVS => ["openvswitch-switch"] },
     },
     Family {
         name: "Red Hat",
@@ -114,6 +122,8 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["edk2-ovmf"] },
         tpm: parts! { TPM => ["swtpm-tools"] },
+        guard: parts! { NFT => ["nftables"] },
+        vswitch: parts! { OVS => ["openvswitch"] },
     },
     Family {
         name: "SUSE",
@@ -131,6 +141,8 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["qemu-ovmf-x86_64"] },
         tpm: parts! { TPM => ["swtpm"] },
+        guard: parts! { NFT => ["nftables"] },
+        vswitch: parts! { OVS => ["openvswitch"] },
     },
     Family {
         name: "Arch",
@@ -148,6 +160,8 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["edk2-ovmf"] },
         tpm: parts! { TPM => ["swtpm"] },
+        guard: parts! { NFT => ["nftables"] },
+        vswitch: parts! { OVS => ["openvswitch"] },
     },
 ];
 

@@ -4,7 +4,7 @@ use maquette_core::plan::{Setting, Undo};
 
 use super::facts::{self, Reach};
 use super::family::Family;
-use super::{Host, HostError, daemons, record, settings, uninstall};
+use super::{Host, HostError, daemons, record, settings, uninstall, vswitch};
 use crate::{StepContext, StepError};
 
 fn failed(message: String) -> impl Fn(HostError) -> StepError {
@@ -50,6 +50,16 @@ pub fn apply(
             .map_err(&failed)?;
             settings::accept_router_adverts(host, interfaces).map_err(failed)
         }
+        Setting::NetworkHook => {
+            let failed = failed("cannot install libvirt's network hook".into());
+            record::update(host, |r| r.network_hook = true).map_err(&failed)?;
+            settings::install_network_hook(host).map_err(failed)
+        }
+        Setting::Vswitch => {
+            let failed = failed("cannot start Open vSwitch".into());
+            record::update(host, |r| r.vswitch = true).map_err(&failed)?;
+            vswitch::start(host).map_err(failed)
+        }
         Setting::Timezone { zone } => {
             let failed = failed(format!("cannot set the time zone to {zone}"));
             let before = facts::gather(host, Reach::Local).map_err(&failed)?.timezone;
@@ -68,6 +78,12 @@ pub fn undoable(record: &record::Record) -> Vec<Undo> {
         record.pools.iter().map(|name| Undo::Pool { name: name.clone() }).collect();
     if record.daemons {
         all.push(Undo::Daemons);
+    }
+    if record.vswitch {
+        all.push(Undo::Vswitch);
+    }
+    if record.network_hook {
+        all.push(Undo::NetworkHook);
     }
     if !record.packages.is_empty() {
         all.push(Undo::Packages { packages: record.packages.clone() });
@@ -116,6 +132,8 @@ pub fn undo(
         Undo::Nested => settings::restore_nested(host),
         Undo::RouterAdverts { interfaces } => settings::restore_router_adverts(host, interfaces),
         Undo::Timezone { zone } => settings::set_timezone(host, zone),
+        Undo::NetworkHook => settings::remove_network_hook(host),
+        Undo::Vswitch => vswitch::stop(host),
     }
     .map_err(failed)?;
     forget(host, undo)
@@ -132,6 +150,8 @@ pub fn forget(host: &dyn Host, undo: &Undo) -> Result<(), StepError> {
         Undo::Nested => r.nested = None,
         Undo::RouterAdverts { .. } => r.router_interfaces.clear(),
         Undo::Timezone { .. } => r.timezone = None,
+        Undo::NetworkHook => r.network_hook = false,
+        Undo::Vswitch => r.vswitch = false,
     })
     .map_err(failed("cannot note what was restored".into()))
 }

@@ -28,6 +28,10 @@ pub struct Record {
     pub router_interfaces: Vec<(String, String)>,
     /// The time zone that was set before.
     pub timezone: Option<String>,
+    /// Whether libvirt's network hook was installed.
+    pub network_hook: bool,
+    /// Whether Open vSwitch's daemons were started.
+    pub vswitch: bool,
 }
 
 impl Record {
@@ -55,6 +59,8 @@ impl Record {
                 .map(|list| list.iter().filter_map(pair).collect())
                 .unwrap_or_default(),
             timezone: text("timezone"),
+            network_hook: value["network_hook"].as_bool().unwrap_or(false),
+            vswitch: value["vswitch"].as_bool().unwrap_or(false),
         }
     }
 
@@ -71,6 +77,8 @@ impl Record {
             "router_interfaces":
                 self.router_interfaces.iter().map(|(a, b)| [a, b]).collect::<Vec<_>>(),
             "timezone": self.timezone,
+            "network_hook": self.network_hook,
+            "vswitch": self.vswitch,
         });
         format!("{value:#}\n")
     }
@@ -110,6 +118,8 @@ mod tests {
             nested: Some("kvm_intel".into()),
             router_interfaces: vec![("eth0".into(), "1".into())],
             timezone: Some("Etc/UTC".into()),
+            network_hook: true,
+            vswitch: true,
         };
         assert_eq!(Record::parse(&record.text()), record);
         assert!(Record::parse("").is_empty());

@@ -1,6 +1,8 @@
 //! Settings of a hypervisor that preparation changes and restoring puts back. Each is one script
 //! that can be run twice.
 
+use sha2::{Digest, Sha256};
+
 use super::{Command, Host, HostError, check};
 
 /// Drop-in with the SSH server's limits.
@@ -9,6 +11,11 @@ pub const SSH_LIMITS: &str = "/etc/ssh/sshd_config.d/10-maquette.conf";
 pub const NESTED: &str = "/etc/modprobe.d/maquette-kvm.conf";
 /// Router advertisements.
 pub const ROUTER_ADVERTS: &str = "/etc/sysctl.d/90-maquette-ipv6.conf";
+
+/// libvirt's hook for networks.
+pub const NETWORK_HOOK: &str = "/etc/libvirt/hooks/network.d/maquette";
+/// Its text.
+pub const NETWORK_HOOK_TEXT: &str = include_str!("../../assets/network-hook.sh");
 
 /// Sessions in one connection, and connections that have not logged in yet, of a prepared
 /// hypervisor. Ansible opens one connection for each node it works on at once.
@@ -95,6 +102,45 @@ if [ -d /run/systemd/system ]; then exec timedatectl set-timezone "$1"; fi
 ln -snf "$file" /etc/localtime
 [ ! -e /etc/timezone ] || echo "$1" > /etc/timezone"#;
     check(host, &Command::script(SCRIPT, [zone])).map(|_| ())
+}
+
+/// SHA-256 of the hook's text, in hexadecimal.
+pub fn hook_digest() -> String {
+    Sha256::digest(NETWORK_HOOK_TEXT).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Installs the hook, and has libvirt look for it: it knows of hooks that were there when it started, and
+/// of those that are there when it is told to read its configuration again. That takes a moment, after
+/// which it calls another hook, which tells us.
+pub fn install_network_hook(host: &dyn Host) -> Result<(), HostError> {
+    const SCRIPT: &str = r#"hooks=/etc/libvirt/hooks heard=/run/maquette-hooks-read mine=$hooks/daemon.d/maquette
+mkdir -p "$hooks/daemon.d"
+printf '#!/bin/sh
+[ "$2" != reload ] || : > %s
+' "$heard" > "$mine"
+chmod 755 "$mine"
+rm -f "$heard"
+told=
+for daemon in libvirtd virtnetworkd; do
+    pid=$(cat "/run/$daemon.pid" 2>/dev/null) || continue
+    if kill -HUP "$pid" 2>/dev/null; then told=yes; fi
+done
+tries=0
+while [ -n "$told" ] && [ ! -e "$heard" ] && [ $tries -lt 100 ]; do
+    sleep 0.05
+    tries=$((tries + 1))
+done
+rm -f "$mine" "$heard"
+rmdir "$hooks/daemon.d" 2>/dev/null || :
+if [ $tries = 100 ]; then echo "libvirt does not look for its hooks" >&2; exit 1; fi"#;
+    host.write(NETWORK_HOOK, NETWORK_HOOK_TEXT.as_bytes(), 0o755)?;
+    check(host, &Command::script(SCRIPT, Vec::<String>::new())).map(|_| ())
+}
+
+/// Removes the hook.
+pub fn remove_network_hook(host: &dyn Host) -> Result<(), HostError> {
+    const SCRIPT: &str = r#"rm -f -- "$1"; rmdir "$(dirname -- "$1")" 2>/dev/null || :"#;
+    check(host, &Command::script(SCRIPT, [NETWORK_HOOK])).map(|_| ())
 }
 
 /// Gives group `kvm` access to `/dev/kvm`.

@@ -191,6 +191,14 @@ impl Host for Ssh {
         self.judge(command, output)
     }
 
+    fn run_anew(&self, command: &Command) -> Result<Output, HostError> {
+        let mut ssh = self.master.newcomer();
+        ssh.arg("--").arg(self.master.address()).arg(self.remote_line(command));
+        let output = collect(&mut ssh, &mut |_| {})
+            .map_err(|source| HostError::Start { program: "ssh".into(), source })?;
+        Ok(output)
+    }
+
     /// It takes a session for as long as it lives; there is one for a lock.
     fn spawn(&self, command: &Command) -> Result<Child, HostError> {
         self.session(command)

@@ -1,5 +1,7 @@
 //! A domain: <https://libvirt.org/formatdomain.html>.
 
+use std::net::IpAddr;
+
 use maquette_core::blueprint::{Disk, Interface, Node, Pool, SEED_DEVICE, Vnc};
 use maquette_core::guest::READY_PORT;
 use maquette_core::names::EnvName;
@@ -26,8 +28,15 @@ pub fn logs(domain: &str) -> Vec<String> {
     all.flat_map(|file| std::iter::once(file.clone()).chain(rotated(file))).collect()
 }
 
-/// Writes a domain. `ready` keeps the mark of a first boot that was seen to end.
-pub fn domain(node: &Node, environment: &EnvName, pool: &Pool, ready: bool) -> String {
+/// Writes a domain. `ready` keeps the mark of a first boot that was seen to end, `reported` the address
+/// that the guest got from somebody on the LAN.
+pub fn domain(
+    node: &Node,
+    environment: &EnvName,
+    pool: &Pool,
+    ready: bool,
+    reported: Option<IpAddr>,
+) -> String {
     // They were understood when they were given.
     let options = virtopts::parse(&node.virtopts).unwrap_or_default();
     let mut root = vec![("type", node.virt.as_str())];
@@ -46,7 +55,10 @@ pub fn domain(node: &Node, environment: &EnvName, pool: &Pool, ready: bool) -> S
             };
             metadata::write_node(w, &record);
             if ready {
-                w.empty("state:ready", &[("xmlns:state", STATE_NAMESPACE)]);
+                let address = reported.map(|a| a.to_string());
+                let mut attributes = vec![("xmlns:state", STATE_NAMESPACE)];
+                attributes.extend(address.as_deref().map(|a| ("address", a)));
+                w.empty("state:ready", &attributes);
             }
         });
         w.text("memory", &[("unit", "MiB")], &node.memory_mib.to_string());
@@ -248,9 +260,13 @@ pub fn found_disk(disk: &DiskDevice) -> String {
 /// An interface as libvirt has it, for unplugging it.
 pub fn found_nic(nic: &Nic) -> String {
     let mut w = Writer::default();
-    w.element("interface", &[("type", "network")], |w| {
+    let (kind, name) = match nic.network.strip_prefix("bridge/") {
+        Some(bridge) => ("bridge", bridge),
+        None => ("network", nic.network.as_str()),
+    };
+    w.element("interface", &[("type", kind)], |w| {
         w.empty("mac", &[("address", &nic.mac.to_string())]);
-        w.empty("source", &[("network", &nic.network)]);
+        w.empty("source", &[(kind, name)]);
         w.empty("model", &[("type", &nic.model)]);
     });
     w.finish()
@@ -267,10 +283,24 @@ fn write_disk(w: &mut Writer, disk: &Disk, pool: &Pool) {
 }
 
 fn write_interface(w: &mut Writer, interface: &Interface, deploy_os: bool) {
-    w.element("interface", &[("type", "network")], |w| {
+    let kind = if interface.host_bridge { "bridge" } else { "network" };
+    w.element("interface", &[("type", kind)], |w| {
         w.empty("mac", &[("address", &interface.mac.to_string())]);
-        w.empty("source", &[("network", &interface.network)]);
+        let mut source = vec![(kind, interface.network.as_str())];
+        source.extend(interface.portgroup.as_deref().map(|p| ("portgroup", p)));
+        w.empty("source", &source);
         w.empty("model", &[("type", &interface.model)]);
+        if interface.plain_frames && interface.model == "virtio" {
+            let host = ["csum", "gso", "tso4", "tso6", "ecn", "ufo"].map(|f| (f, "off"));
+            let guest = ["csum", "tso4", "tso6", "ecn", "ufo"].map(|f| (f, "off"));
+            w.element("driver", &[("name", "qemu")], |w| {
+                w.empty("host", &host);
+                w.empty("guest", &guest);
+            });
+        }
+        if let Some(mtu) = interface.mtu.filter(|_| interface.foreign_bridge) {
+            w.empty("mtu", &[("size", &mtu.to_string())]);
+        }
         if deploy_os {
             // It boots from its disk: the card's boot ROM would only cost time.
             w.empty("rom", &[("enabled", "no")]);

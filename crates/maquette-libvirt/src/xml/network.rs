@@ -1,6 +1,6 @@
 //! A network: <https://libvirt.org/formatnetwork.html>.
 
-use maquette_core::blueprint::{Host, Network};
+use maquette_core::blueprint::{Host, Network, Portgroup};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{Allocation, Srv};
 
@@ -24,7 +24,17 @@ pub fn network(network: &Network, environment: &EnvName, allocation: Allocation)
         if let Some(mode) = network.forward.mode() {
             w.empty("forward", &[("mode", mode)]);
         }
-        w.empty("bridge", &[("name", &network.bridge), ("stp", "off"), ("delay", "0")]);
+        if !network.forward.is_served() {
+            // The bridge is not libvirt's.
+            w.empty("bridge", &[("name", &network.bridge)]);
+            if let Some(vswitch) = &network.vswitch {
+                w.empty("virtualport", &[("type", "openvswitch")]);
+                vswitch.portgroups.iter().for_each(|p| portgroup(w, p));
+            }
+            return;
+        }
+        let stp = if network.stp { "on" } else { "off" };
+        w.empty("bridge", &[("name", &network.bridge), ("stp", stp), ("delay", "0")]);
         if let Some(mtu) = network.mtu {
             w.empty("mtu", &[("size", &mtu.to_string())]);
         }
@@ -36,6 +46,31 @@ pub fn network(network: &Network, environment: &EnvName, allocation: Allocation)
         ipv6(w, network);
     });
     w.finish()
+}
+
+fn portgroup(w: &mut Writer, group: &Portgroup) {
+    let mut attributes = vec![("name", group.name.as_str())];
+    if group.default {
+        attributes.push(("default", "yes"));
+    }
+    // The schema knows no other value; the older tool wrote `no`, which means the same as nothing.
+    let trunk: &[(&str, &str)] = if group.trunk { &[("trunk", "yes")] } else { &[] };
+    w.element("portgroup", &attributes, |w| {
+        if group.tags.is_empty() {
+            // A trunk that names no VLAN carries them all.
+            return;
+        }
+        w.element("vlan", trunk, |w| {
+            for tag in &group.tags {
+                let id = tag.id.to_string();
+                let mut attributes = vec![("id", id.as_str())];
+                if tag.native {
+                    attributes.push(("nativeMode", "untagged"));
+                }
+                w.empty("tag", &attributes);
+            }
+        });
+    });
 }
 
 fn dns(w: &mut Writer, network: &Network) {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use maquette_core::blueprint::Host;
+use maquette_core::blueprint::{Host, Portgroup, Tag};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Hardware, Nic, Wiring};
 use roxmltree::{Document, Node as Element};
@@ -56,6 +56,8 @@ pub struct DomainXml {
     pub images: Vec<String>,
     /// Whether it carries the mark of a first boot that was seen to end.
     pub ready: bool,
+    /// The address that the guest reported with it.
+    pub reported: Option<IpAddr>,
     /// What it is made of.
     pub hardware: Hardware,
     /// TCP port of its VNC server; only a running one has any.
@@ -101,8 +103,10 @@ pub fn domain(xml: &str) -> Result<DomainXml, ReadError> {
     let record = Record::read(ours(root, "node"), |e| metadata::read_node(e, &name, uuid));
     let images = ours(root, "node").into_iter().flat_map(|e| e.descendants());
     let images = images.filter_map(|e| e.attribute("image-volume")).map(String::from).collect();
-    let ready = child(root, "metadata")
-        .is_some_and(|m| m.children().any(|c| c.has_tag_name((STATE_NAMESPACE, "ready"))));
+    let mut marks = child(root, "metadata").into_iter().flat_map(|m| m.children());
+    let mark = marks.find(|c| c.has_tag_name((STATE_NAMESPACE, "ready")));
+    let ready = mark.is_some();
+    let reported = mark.and_then(|m| m.attribute("address")?.parse().ok());
     let maximum_mib = memory(child(root, "memory").ok_or(ReadError::Missing("memory"))?)?;
     let memory_mib = child(root, "currentMemory").map_or(Ok(maximum_mib), memory)?;
     let vcpus = text(root, "vcpu")?.parse().map_err(|_| ReadError::Missing("vcpu"))?;
@@ -121,7 +125,7 @@ pub fn domain(xml: &str) -> Result<DomainXml, ReadError> {
     let mut graphics = devices().filter(|c| c.has_tag_name("graphics"));
     let vnc_port = graphics.find_map(|g| g.attribute("port")?.parse().ok());
     let hardware = Hardware { maximum_mib, memory_mib, vcpus, disks, nics };
-    Ok(DomainXml { record, images, ready, hardware, vnc_port, taps })
+    Ok(DomainXml { record, images, ready, reported, hardware, vnc_port, taps })
 }
 
 /// An amount of memory, in MiB.
@@ -159,11 +163,14 @@ fn disk(element: Element<'_, '_>) -> Option<DiskDevice> {
 }
 
 fn nic(element: Element<'_, '_>) -> Option<Nic> {
-    let network = child(element, "source").and_then(|s| s.attribute("network"));
+    let source = |key| child(element, "source").and_then(|s| s.attribute(key));
+    let bridge = || source("bridge").map(|b| format!("bridge/{b}"));
+    let network = source("network").map(String::from).or_else(bridge);
     let model = child(element, "model").and_then(|m| m.attribute("type"));
     Some(Nic {
         mac: child(element, "mac")?.attribute("address")?.parse().ok()?,
-        network: network.unwrap_or_default().into(),
+        network: network.unwrap_or_default(),
+        portgroup: source("portgroup").unwrap_or_default().into(),
         model: model.unwrap_or_default().into(),
     })
 }
@@ -186,8 +193,30 @@ pub fn network(xml: &str) -> Result<NetworkXml, ReadError> {
         ranges: served().filter(|c| c.has_tag_name("range")).filter_map(range).collect(),
         hosts: served().filter(|c| c.has_tag_name("host")).filter_map(host).collect(),
         mtu,
+        vswitch: child(root, "virtualport").is_some(),
+        portgroups: root
+            .children()
+            .filter(|c| c.has_tag_name("portgroup"))
+            .map(portgroup)
+            .collect(),
     };
     Ok(NetworkXml { record, wiring })
+}
+
+fn portgroup(element: Element<'_, '_>) -> Portgroup {
+    let yes = |e: Element<'_, '_>, key: &str| e.attribute(key) == Some("yes");
+    let vlan = child(element, "vlan");
+    let tags = vlan.into_iter().flat_map(|v| v.children()).filter(|c| c.has_tag_name("tag"));
+    let tag = |tag: Element<'_, '_>| {
+        let native = tag.attribute("nativeMode") == Some("untagged");
+        Some(Tag { id: tag.attribute("id")?.parse().ok()?, native })
+    };
+    Portgroup {
+        name: element.attribute("name").unwrap_or_default().into(),
+        default: yes(element, "default"),
+        trunk: vlan.is_none_or(|v| yes(v, "trunk")),
+        tags: tags.filter_map(tag).collect(),
+    }
 }
 
 fn range(element: Element<'_, '_>) -> Option<(IpAddr, IpAddr)> {

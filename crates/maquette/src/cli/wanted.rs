@@ -61,6 +61,29 @@ pub struct Wanted {
         help_heading = "Topology"
     )]
     pub host_network_mtu_size: Option<u32>,
+    /// MTU of the hypervisor's NICs below bridged networks, in bytes
+    #[arg(long, value_name = "BYTES", env = "MAQUETTE_HOST_MTU_SIZE", help_heading = "Topology")]
+    pub host_mtu_size: Option<u32>,
+    /// Have the bridge of network `external` send multicast queries
+    #[arg(
+        long,
+        value_name = "YES|NO",
+        env = "MAQUETTE_HOST_NETWORK_MULTICAST_QUERIER",
+        help_heading = "Topology",
+        value_parser = boolean,
+        num_args = 0..=1,
+        default_missing_value = "yes"
+    )]
+    pub host_network_multicast_querier: Option<bool>,
+    /// Which interfaces of BGP node files to use
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "MAQUETTE_BGP_TOPOLOGY_MODE",
+        help_heading = "Topology",
+        value_parser = ["basic"]
+    )]
+    pub bgp_topology_mode: Option<String>,
     /// Base image: a URL, a file, or a name from `maquette image list`
     #[arg(long, value_name = "URL|PATH|NAME", env = "MAQUETTE_IMAGE_URL", help_heading = "Guests")]
     pub image_url: Option<String>,

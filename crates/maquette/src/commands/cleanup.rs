@@ -64,7 +64,7 @@ fn removal(
     environment: &EnvName,
 ) -> Result<Plan, Failure> {
     let found = pipeline::running(connection, environment, &located.pool)?;
-    let mut plan = plan::destroy(&found.observed());
+    let mut plan = plan::destroy(&found.observed(), environment);
     for change in &mut plan.changes {
         change.reason = format!("environment `{environment}`");
     }

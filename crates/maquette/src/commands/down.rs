@@ -34,7 +34,7 @@ pub fn remove(located: &Located, json: bool, locking: Locking) -> Result<(), Fai
     let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
     runner.lock(&located.environment, "down", locking)?;
     let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
-    let plan = plan::destroy(&hypervisor.observed());
+    let plan = plan::destroy(&hypervisor.observed(), &located.environment);
     if !json {
         let title = format!("environment `{}` on {}", located.environment, connection.label);
         print::talk(render::plan(&plan, &title).trim_end());

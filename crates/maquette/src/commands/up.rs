@@ -7,10 +7,11 @@ use std::time::Duration;
 use maquette_core::blueprint::{Node, Pool};
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{Action, Plan};
+use maquette_core::plan::{Action, Plan, Step};
 use maquette_core::syntax::Plain;
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
+use maquette_engine::host::facts;
 use maquette_engine::keys::EnvironmentKey;
 
 use super::run::Runner;
@@ -121,6 +122,15 @@ pub fn build(
     } else if !plan.is_empty() {
         client = runner.run(&plan, &hypervisor.facts, virt, client)?;
     }
+    // What a node got from somebody on the LAN is known only now.
+    let mut after = None;
+    let unknown = |n: &&Node| n.guest.is_some() && n.access.address.is_none();
+    if !plan.is_empty() && nodes.iter().any(unknown) {
+        let found = now(&plan, &observed, client.take(), &mut hypervisor, loaded, connection)?;
+        let known: Vec<&Node> = found.domains.values().map(|d| &d.recorded).collect();
+        write(workspace, &known, &key, connection)?;
+        after = Some(found);
+    }
     for stage in [Stage::User, Stage::Timezone, Stage::Post] {
         hooks.run(stage, workspace)?;
     }
@@ -131,7 +141,10 @@ pub fn build(
             // It was asked before nodes were started.
             BTreeMap::new()
         };
-        let now = now(plan, observed, client, &mut hypervisor, loaded)?;
+        let now = match after {
+            Some(found) => found,
+            None => now(&plan, &observed, client, &mut hypervisor, loaded, connection)?,
+        };
         print::result(&status::text(&now, &uptime, workspace));
         if vnc.external {
             let file = workspace.file(outputs::VNC_PASSWORD);
@@ -224,37 +237,53 @@ fn split(plan: Plan) -> (Plan, Plan) {
 
 /// What there is after the run; if there was nothing to do, what there was before it.
 fn now(
-    plan: Plan,
-    observed: Observed,
+    plan: &Plan,
+    observed: &Observed,
     client: Option<maquette_libvirt::Client>,
     hypervisor: &mut Hypervisor,
     loaded: &Loaded,
+    connection: &Connection,
 ) -> Result<Observed, Failure> {
     if plan.is_empty() {
-        return Ok(observed);
+        return Ok(observed.clone());
     }
     hypervisor.client = client;
+    // Interfaces of the hypervisor's are others now.
+    let bridges =
+        |s: &Step| matches!(s.action, Action::BridgeNic { .. } | Action::MakeVswitch { .. });
+    if plan.steps.iter().any(bridges) {
+        hypervisor.facts = facts::gather(connection.host.as_ref(), connection.reach())
+            .map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
+    }
     let settings = &loaded.request.settings;
     pipeline::look(hypervisor, &settings.environment, &settings.pool_name)
 }
 
-/// Asks before nodes lose their disks. Without a terminal, `--yes` has to be given.
+/// Asks before nodes lose their disks, and before a NIC that nobody named is put into a bridge. Without
+/// a terminal, `--yes` has to be given.
 fn confirm(plan: &Plan, how: &How) -> Result<(), Failure> {
-    let losses = plan.losses();
-    if losses.is_empty() || how.yes {
+    if how.yes {
         return Ok(());
     }
-    let list = lost(&losses);
+    let losses = plan.losses();
+    if !losses.is_empty() {
+        ask(&format!("remove {}", lost(&losses)), how)?;
+    }
+    for nic in plan.chosen_nics() {
+        ask(&format!("put {nic}, the hypervisor's way out, into a bridge"), how)?;
+    }
+    Ok(())
+}
+
+fn ask(what: &str, how: &How) -> Result<(), Failure> {
     if how.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(Failure::input(
-            Diagnostic::error("plan::unconfirmed", format!("this would remove {list}"))
-                .help(how.consent),
+            Diagnostic::error("plan::unconfirmed", format!("this would {what}")).help(how.consent),
         ));
     }
-    if print::ask(&format!("This removes {list}. Continue?"))? {
-        Ok(())
-    } else {
-        Err(Failure::Failed(StepError::new("nothing was done")))
+    match print::ask(&format!("This would {what}. Continue?"))? {
+        true => Ok(()),
+        false => Err(Failure::Failed(StepError::new("nothing was done"))),
     }
 }
 

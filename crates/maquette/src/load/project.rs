@@ -32,6 +32,8 @@ pub struct Project {
     pub timezone: Option<String>,
     /// `mtu`.
     pub mtu: Option<u32>,
+    /// `hypervisor.mtu`.
+    pub nic_mtu: Option<u32>,
     /// `net_subnet`.
     pub net_subnet: Option<u8>,
     /// `data_subnet`.
@@ -99,6 +101,8 @@ pub fn decode(node: &Node, diags: &mut Diagnostics) -> Project {
             key: value(fields.text("key", diags)).map(PathBuf::from),
             fingerprint: value(fields.text("key_fingerprint", diags)),
         };
+        let mtu = fields.number("mtu", 68, "bytes", diags);
+        project.nic_mtu = mtu.and_then(|m| u32::try_from(m).ok());
         project.memory_overcommit = fields.bool("memory_overcommit", diags);
         project.validate = fields.bool("validate", diags);
         fields.finish(diags);

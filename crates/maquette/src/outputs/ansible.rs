@@ -126,7 +126,7 @@ fn common_args(node: &Node, files: &Files<'_>) -> String {
         name = node.name,
         known = files.known_hosts,
     );
-    if let Some(target) = files.jump() {
+    if let Some(target) = files.jump().filter(|_| !node.access.direct) {
         let key = target.key.as_ref().map_or(String::new(), |k| format!("-i {} ", k.display()));
         let _ = write!(
             args,

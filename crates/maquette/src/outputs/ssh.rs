@@ -34,7 +34,7 @@ pub fn config(nodes: &[&Node], files: &Files<'_>) -> String {
                 known = files.known_hosts,
             );
         }
-        if files.remote.is_some() {
+        if files.remote.is_some() && !node.access.direct {
             out.push_str("  ProxyJump hypervisor\n");
         }
         out.push('\n');

@@ -103,11 +103,11 @@ pub const OPTIONS: &[Opt] = options! {
             "Look whether the hypervisor can virtualise, and warn if it cannot";
         "host-memory-overcommit" Bool, Some("no"), Full,
             "Build even if the hypervisor's memory does not suffice";
-        "host-mtu-size" Value, Some("no"), NO,
+        "host-mtu-size" Value, Some("no"), Full,
             "MTU of the hypervisor's NICs below bridged networks, in bytes";
         "host-network-mtu-size" Value, Some("no"), Full,
             "MTU of all networks and of the nodes' interfaces, in bytes";
-        "host-network-multicast-querier" Bool, Some("no"), NO,
+        "host-network-multicast-querier" Bool, Some("no"), Full,
             "Have the bridge of network `external` send multicast queries";
     }
     "Image" {
@@ -172,7 +172,7 @@ pub const OPTIONS: &[Opt] = options! {
             "VNC password";
         "collect-ansible-facts" Bool, Some("no"), Full,
             "Save the facts of this machine and the hypervisor as JSON";
-        "bgp-topology-mode" Choice(&["basic"]), None, NONE,
+        "bgp-topology-mode" Choice(&["basic"]), None, Full,
             "Which interfaces of BGP node files to use";
     }
     "Snapshots" {

@@ -100,6 +100,8 @@ pub(super) struct Master {
     directory: TempDir,
     address: String,
     child: Mutex<Child>,
+    /// Words that say who logs in, for a connection of its own.
+    login: Vec<String>,
     /// Its end ends the connection.
     _leash: ChildStdin,
 }
@@ -110,6 +112,26 @@ const LIMIT: Duration = Duration::from_secs(9);
 /// The master's own session: says who we are, then lives as long as its input.
 const GREETING: &str = "id -un; id -u; if [ \"$(id -u)\" = 0 ]; then echo root; \
     else sudo -n true 2>&1 && echo sudo; fi; echo maquette-ready; exec cat >/dev/null";
+
+/// How a connection is opened that nobody watches, whatever the user's configuration says.
+fn login_words(target: &Target) -> Vec<String> {
+    let mut words: Vec<String> = [
+        ["-o", "BatchMode=yes", "-o", "ConnectTimeout=8", "-o", "LogLevel=ERROR"],
+        ["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3", "-o", "ForwardX11=no"],
+        ["-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no", "-o", "ForwardAgent=no"],
+        ["-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none", "-l", &target.user],
+    ]
+    .concat()
+    .into_iter()
+    .map(String::from)
+    .collect();
+    words.push("-T".into());
+    if let Some(key) = &target.key {
+        words.extend(["-i".into(), key.display().to_string()]);
+        words.extend(["-o".into(), "IdentitiesOnly=yes".into()]);
+    }
+    words
+}
 
 impl Master {
     pub(super) fn open(target: &Target) -> Result<(Self, Login), ConnectError> {
@@ -122,18 +144,10 @@ impl Master {
             .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir_in(runtime)
             .map_err(ConnectError::Local)?;
+        let login = login_words(target);
         let mut ssh = Command::new("ssh");
-        ssh.args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=8", "-o", "ControlMaster=yes"])
-            .args(["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3"])
-            .args(["-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no"])
-            .args(["-o", "ControlPersist=no", "-o", "ForwardAgent=no", "-o", "ForwardX11=no"])
-            .args(["-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none", "-T"])
-            .arg("-S")
-            .arg(directory.path().join("ssh"))
-            .args(["-l", &target.user]);
-        if let Some(key) = &target.key {
-            ssh.arg("-i").arg(key).args(["-o", "IdentitiesOnly=yes"]);
-        }
+        ssh.args(&login).args(["-o", "ControlMaster=yes", "-o", "ControlPersist=no"]);
+        ssh.arg("-S").arg(directory.path().join("ssh"));
         ssh.args(["--", &target.address, &format!("exec sh -c {}", quote(GREETING))])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -149,10 +163,10 @@ impl Master {
         let greeting = read_greeting(stdout);
         let complaints = read_all(stderr);
         match greeting.recv_timeout(LIMIT) {
-            Ok(Some(login)) => {
+            Ok(Some(who)) => {
                 let address = target.address.clone();
                 let child = Mutex::new(child);
-                Ok((Self { directory, address, child, _leash: leash }, login))
+                Ok((Self { directory, address, child, login, _leash: leash }, who))
             }
             ended => {
                 // It may have ended by itself.
@@ -185,6 +199,14 @@ impl Master {
     pub(super) fn client(&self) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.args(self.client_words()).stdin(Stdio::null()).process_group(0);
+        ssh
+    }
+
+    /// A client that connects and logs in by itself.
+    pub(super) fn newcomer(&self) -> Command {
+        let mut ssh = Command::new("ssh");
+        ssh.args(&self.login).args(["-o", "ControlMaster=no", "-o", "ControlPath=none"]);
+        ssh.stdin(Stdio::null()).process_group(0);
         ssh
     }
 

@@ -1,0 +1,190 @@
+//! Networks made concrete.
+
+use super::expand::identifier;
+use super::switching::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
+use super::{Interface, Network, Node, Pool, Reservation, Tenant};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::names::{EnvName, interface_name};
+use crate::observed::Observed;
+use crate::topology::{self, Forward, Topology};
+
+/// Every network of the file.
+pub(super) fn of_file(
+    topology: &Topology,
+    environment: &EnvName,
+    observed: &Observed,
+    diags: &mut Diagnostics,
+) -> Vec<Network> {
+    let networks = topology.networks.iter();
+    let mut all: Vec<Network> =
+        networks.map(|n| network(n, topology, environment, observed, diags)).collect();
+    // What the hypervisor forwards goes through the network that its routers are on.
+    let routers: Vec<_> = topology.cidrs.iter().filter_map(|c| c.via).collect();
+    let holds = |n: &&mut Network| {
+        let subnet = n.ipv4;
+        subnet.is_some_and(|s| routers.is_empty() || routers.iter().any(|r| s.contains(r)))
+    };
+    if let Some(network) = all.iter_mut().find(holds) {
+        let routes = topology.cidrs.iter().map(|c| Route { net: c.net, via: c.via });
+        network.tuning.routes = routes.collect();
+    }
+    all
+}
+
+fn network(
+    network: &topology::Network,
+    topology: &Topology,
+    environment: &EnvName,
+    observed: &Observed,
+    diags: &mut Diagnostics,
+) -> Network {
+    let bare = bare(&network.name.value, environment);
+    let querier = topology.settings.querier && network.name.value == "external";
+    let recorded = observed.networks.get(&bare.name).map(|n| &n.recorded);
+    let uplink = network.uplink.as_ref().map(|uplink| {
+        let chosen = uplink.nic.is_none();
+        // The default route is the bridge's own by now.
+        let kept = recorded.and_then(|r| r.uplink.as_ref()).filter(|u| chosen && u.chosen);
+        let nic = kept.map(|u| u.nic.clone()).or(observed.host.nic(uplink).map(String::from));
+        if nic.is_none() {
+            let message = format!("network `{}` names no `nic`", network.name.value);
+            diags.push(
+                Diagnostic::error("hypervisor::nic", message)
+                    .at(network.name.span, "")
+                    .help("the hypervisor has no IPv4 default route whose NIC could be taken"),
+            );
+        }
+        Uplink {
+            nic: nic.unwrap_or_default(),
+            chosen,
+            address: network.ipv4.as_ref().map(|i| i.net),
+            stp: uplink.stp,
+            guard: uplink.dhcp_guard,
+            mtu: topology.settings.nic_mtu,
+        }
+    });
+    let userspace = match recorded.and_then(|r| r.vswitch.as_ref()) {
+        Some(existing) => existing.userspace,
+        None => !observed.host.kernel_vswitch,
+    };
+    Network {
+        forward: network.forward,
+        ipv4: network.ipv4.as_ref().map(|i| i.net).filter(|_| network.forward.is_served()),
+        dhcp4: network.ipv4.as_ref().and_then(|i| i.dhcp),
+        ipv6: network.ipv6.as_ref().map(|i| i.net),
+        dhcp6: network.ipv6.as_ref().and_then(|i| i.dhcp),
+        domain: network.domain.clone(),
+        srvs: network.srvs.clone(),
+        mtu: network.mtu,
+        autostart: network.autostart,
+        stp: network.stp,
+        tuning: Tuning { querier, ..Tuning::default() },
+        uplink,
+        vswitch: network.vswitch.as_ref().map(|v| vswitch(v, &bare.bridge, userspace, environment)),
+        fixed: network.fixed.as_ref().map(|f| Fixed {
+            net: f.net,
+            range: f.range,
+            gateway: f.gateway,
+            nameserver: f.nameserver,
+        }),
+        ..bare
+    }
+}
+
+/// A network with nothing but a name.
+fn bare(name: &str, environment: &EnvName) -> Network {
+    let name = environment.qualify(name);
+    Network {
+        uuid: identifier("network", environment, &name),
+        bridge: interface_name(&name),
+        name,
+        forward: Forward::Isolated,
+        ipv4: None,
+        dhcp4: None,
+        ipv6: None,
+        dhcp6: None,
+        domain: None,
+        srvs: Vec::new(),
+        mtu: None,
+        autostart: true,
+        stp: false,
+        tuning: Tuning::default(),
+        uplink: None,
+        vswitch: None,
+        fixed: None,
+        reservations: Vec::new(),
+        tenants: Vec::new(),
+    }
+}
+
+/// A bridge that stands for a cable between nodes.
+pub(super) fn link(name: &str, hub: bool, mtu: Option<u32>, environment: &EnvName) -> Network {
+    let tuning = Tuning { link_local: true, hub, ..Tuning::default() };
+    Network { tuning, mtu, ..bare(name, environment) }
+}
+
+fn vswitch(
+    vswitch: &topology::Vswitch,
+    bridge: &str,
+    userspace: bool,
+    environment: &EnvName,
+) -> Vswitch {
+    let own = vswitch.addresses.iter().map(|a| a.value).collect();
+    let mut ports = vec![HostPort { name: bridge.into(), tag: None, addresses: own }];
+    for group in &vswitch.portgroups {
+        for vlan in group.vlans.iter().filter(|v| !v.addresses.is_empty()) {
+            let id = vlan.id.value;
+            // As the older tool calls them: the portgroup, for a trunk with the VLAN's number.
+            let name = match group.trunk {
+                true => format!("{}{id}", group.name.value),
+                false => group.name.value.clone(),
+            };
+            ports.push(HostPort {
+                name: interface_name(&environment.qualify(&name)),
+                tag: Some(id),
+                addresses: vlan.addresses.iter().map(|a| a.value).collect(),
+            });
+        }
+    }
+    let tags = |group: &topology::Portgroup| {
+        group.vlans.iter().map(|v| Tag { id: v.id.value, native: v.native }).collect()
+    };
+    let portgroups = vswitch.portgroups.iter().map(|group| Portgroup {
+        name: group.name.value.clone(),
+        default: group.default,
+        trunk: group.trunk,
+        tags: tags(group),
+    });
+    Vswitch { userspace, ports, portgroups: portgroups.collect() }
+}
+
+/// Enters the nodes that are on a network.
+pub(super) fn settle(network: &mut Network, nodes: &[Node], observed: &Observed, pool: &Pool) {
+    let orphans = observed.orphans();
+    let on_it = |i: &&Interface| i.network == network.name;
+    let reservations = nodes.iter().flat_map(|node| {
+        let held = node.interfaces.iter().filter(on_it);
+        let held = held.filter(|i| i.ipv4.is_some() || i.ipv6.is_some());
+        held.map(|i| Reservation {
+            name: node.name.clone(),
+            mac: i.mac,
+            ipv4: i.ipv4.map(|n| n.addr()),
+            ipv6: i.ipv6.map(|n| n.addr()),
+        })
+    });
+    let mut reservations: Vec<Reservation> = reservations.collect();
+    reservations.sort();
+    let residents = nodes.iter().filter(|node| node.interfaces.iter().any(|i| on_it(&i)));
+    let tenants = residents.map(|node| Tenant {
+        node: node.name.clone(),
+        pool: match (observed.domains.get(&node.name), orphans.get(&node.name)) {
+            (Some(domain), _) => domain.pool.clone(),
+            (None, Some(orphan)) => orphan.pool.clone(),
+            (None, None) => pool.clone(),
+        },
+        volumes: node.volumes().map(String::from).collect(),
+    });
+    let mut tenants: Vec<Tenant> = tenants.collect();
+    tenants.sort();
+    (network.reservations, network.tenants) = (reservations, tenants);
+}

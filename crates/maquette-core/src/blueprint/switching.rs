@@ -1,0 +1,112 @@
+//! What a network is besides libvirt's own: a NIC in its bridge, VLANs of Open vSwitch, a bridge that
+//! behaves like a cable.
+
+use std::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::topology::Dhcp;
+
+/// A NIC of the hypervisor in a network's bridge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uplink {
+    /// The NIC.
+    pub nic: String,
+    /// Whether nobody named it: it is the NIC of the default route.
+    pub chosen: bool,
+    /// An address of the bridge besides those that the NIC had.
+    pub address: Option<Ipv4Net>,
+    /// Spanning tree protocol.
+    pub stp: bool,
+    /// Whether nodes are kept from serving DHCP and routes on the LAN.
+    pub guard: bool,
+    /// MTU of the NIC in bytes, if it is to be changed.
+    pub mtu: Option<u32>,
+}
+
+/// A VLAN of a portgroup.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tag {
+    /// Its number.
+    pub id: u16,
+    /// Whether its frames have no tag.
+    pub native: bool,
+}
+
+/// Which VLANs interfaces are in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Portgroup {
+    /// Name.
+    pub name: String,
+    /// Whether interfaces that name none are in it.
+    pub default: bool,
+    /// Whether frames keep their tags.
+    pub trunk: bool,
+    /// Its VLANs, in file order.
+    pub tags: Vec<Tag>,
+}
+
+/// An interface of the hypervisor on a bridge of Open vSwitch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// Its name.
+    pub name: String,
+    /// VLAN; none for the bridge's own.
+    pub tag: Option<u16>,
+    /// Addresses.
+    pub addresses: Vec<IpNet>,
+}
+
+/// A bridge of Open vSwitch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vswitch {
+    /// Whether it forwards in a process, since the kernel has no datapath.
+    pub userspace: bool,
+    /// The hypervisor's interfaces on it; the bridge's own comes first.
+    pub ports: Vec<HostPort>,
+    /// Portgroups.
+    pub portgroups: Vec<Portgroup>,
+}
+
+/// Addresses of the nodes' own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fixed {
+    /// Subnet, and in it any address.
+    pub net: Ipv4Net,
+    /// What nodes get of it, in turn.
+    pub range: Option<Dhcp<Ipv4Addr>>,
+    /// Router.
+    pub gateway: Option<Ipv4Addr>,
+    /// Name server.
+    pub nameserver: Option<Ipv4Addr>,
+}
+
+/// Addresses that the hypervisor forwards to and masquerades.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The addresses.
+    pub net: Ipv4Net,
+    /// Router that they are behind.
+    pub via: Option<Ipv4Addr>,
+}
+
+/// What a bridge does that libvirt knows nothing of. It is set whenever libvirt starts the network, also
+/// after the hypervisor did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// Frames of link-local protocols such as LLDP pass.
+    pub link_local: bool,
+    /// Every frame goes to every port.
+    pub hub: bool,
+    /// It asks who listens to multicast.
+    pub querier: bool,
+    /// What is forwarded through it.
+    pub routes: Vec<Route>,
+}
+
+impl Tuning {
+    /// Whether there is nothing to be done.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}

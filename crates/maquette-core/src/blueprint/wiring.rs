@@ -1,0 +1,156 @@
+//! Links between nodes: a bridge of its own for each pair (spec 04, section 9).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::topology::{Interface, Role, Topology};
+use crate::units::MacAddr;
+
+/// An interface as a node shall have it, before it has any address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Port {
+    /// Network, without prefix.
+    pub network: String,
+    /// Model.
+    pub model: Option<String>,
+    /// Portgroup.
+    pub portgroup: Option<String>,
+    /// Whether the network may be a bridge of the hypervisor's own.
+    pub bridged: bool,
+    /// Its MAC address, if the file says one.
+    pub mac: Option<MacAddr>,
+}
+
+/// Numbers of the nodes of each role, by name.
+pub(super) type Indexes = BTreeMap<String, Vec<u32>>;
+
+/// All that is wired, or attached to a bridge of the nodes' own.
+#[derive(Debug, Default)]
+pub(super) struct Wiring {
+    /// Networks that no file describes, without prefix, and whether they are hubs; in the order in which
+    /// they were needed.
+    pub links: Vec<(String, bool)>,
+    /// Wired roles whose names begin alike.
+    alike: BTreeSet<String>,
+    /// Interfaces at the far ends, by node.
+    ends: BTreeMap<(String, u32), Vec<Port>>,
+}
+
+impl Wiring {
+    /// Finds every pair. `is_there` says whether a name needs no bridge made for it.
+    pub fn of(topology: &Topology, indexes: &Indexes, is_there: impl Fn(&str) -> bool) -> Self {
+        let mut wiring = Self { alike: alike(topology), ..Self::default() };
+        for role in &topology.roles {
+            for interface in role.every_interface().filter(|_| !of(indexes, role).is_empty()) {
+                let name = &interface.network.value;
+                if interface.wire.is_none() && interface.bridged && !is_there(name) {
+                    wiring.link(name.clone(), interface.hub);
+                }
+            }
+            for index in of(indexes, role) {
+                for (interface, name, far) in pairs(role, *index, indexes, &wiring.alike) {
+                    wiring.link(name.clone(), interface.hub);
+                    wiring.ends.entry(far).or_default().push(Port {
+                        network: name,
+                        model: interface.model.clone(),
+                        portgroup: None,
+                        bridged: false,
+                        mac: None,
+                    });
+                }
+            }
+        }
+        wiring
+    }
+
+    fn link(&mut self, name: String, hub: bool) {
+        match self.links.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known |= hub,
+            None => self.links.push((name, hub)),
+        }
+    }
+
+    /// Interfaces of a node in NIC order: its own, with a link to each node that it is wired to, then
+    /// those that others are wired to.
+    pub fn ports(&self, role: &Role, index: u32, indexes: &Indexes) -> Vec<Port> {
+        let mut wires = pairs(role, index, indexes, &self.alike).into_iter().peekable();
+        let row = role.interfaces.rows.as_ref().and_then(|rows| rows.get(index as usize));
+        let mut ports = Vec::new();
+        for interface in row.unwrap_or(&role.interfaces.all) {
+            let Some(wire) = &interface.wire else {
+                ports.push(own(role, interface, index));
+                continue;
+            };
+            while let Some((_, name, _)) = wires.next_if(|(i, _, _)| std::ptr::eq(*i, interface)) {
+                let mut port = own(role, interface, index);
+                (port.network, port.model, port.bridged) = (name, wire.model.clone(), false);
+                ports.push(port);
+            }
+        }
+        let far = self.ends.get(&(role.name.value.clone(), index));
+        ports.extend(far.into_iter().flatten().cloned());
+        ports
+    }
+}
+
+fn of<'a>(indexes: &'a Indexes, role: &Role) -> &'a [u32] {
+    indexes.get(&role.name.value).map_or(&[], Vec::as_slice)
+}
+
+fn own(role: &Role, interface: &Interface, index: u32) -> Port {
+    let network = interface.network.value.clone();
+    let mac = role.macs.get(index as usize).filter(|(_, on)| *on == network).map(|(mac, _)| *mac);
+    Port {
+        model: interface.model.clone(),
+        portgroup: interface.portgroup.as_ref().map(|p| p.value.clone()),
+        bridged: interface.bridged,
+        network,
+        mac,
+    }
+}
+
+/// A node at the far end of a link.
+type Far = (String, u32);
+
+/// The links of one node: its interface, the link's name, and who is at the other end.
+fn pairs<'a>(
+    role: &'a Role,
+    index: u32,
+    indexes: &Indexes,
+    alike: &BTreeSet<String>,
+) -> Vec<(&'a Interface, String, Far)> {
+    let mut all = Vec::new();
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for interface in &role.interfaces.all {
+        let Some(wire) = &interface.wire else { continue };
+        let to = &wire.to.value;
+        for far in indexes.get(to).map_or(&[][..], Vec::as_slice) {
+            let name =
+                format!("{}{index}{}{far}", short(&role.name.value, alike), short(to, alike));
+            // A second link between the same two is another one.
+            let times = seen.entry(name.clone()).or_default();
+            *times += 1;
+            let name = if *times == 1 { name } else { format!("{name}x{times}") };
+            all.push((interface, name, (to.clone(), *far)));
+        }
+    }
+    all
+}
+
+/// The first four letters, as the older tool calls it and port discovery expects; all of them where
+/// two roles would be called alike.
+fn short(role: &str, alike: &BTreeSet<String>) -> String {
+    if alike.contains(role) { role.to_string() } else { role.chars().take(4).collect() }
+}
+
+/// Wired roles whose names begin alike.
+fn alike(topology: &Topology) -> BTreeSet<String> {
+    let mut wired: BTreeSet<&str> = BTreeSet::new();
+    for role in &topology.roles {
+        for wire in role.interfaces.all.iter().filter_map(|i| i.wire.as_ref()) {
+            wired.extend([role.name.value.as_str(), wire.to.value.as_str()]);
+        }
+    }
+    let begins = |role: &str| role.chars().take(4).collect::<String>();
+    let twin = |role: &&&str| wired.iter().any(|o| o != *role && begins(o) == begins(role));
+    wired.iter().filter(twin).map(|r| (*r).to_string()).collect()
+}

@@ -1,0 +1,95 @@
+//! Networks of the BGP files: named by their key, with addresses that nodes set up by themselves.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use super::network::{Forward, Network};
+use super::subnet::{Fixed, Ipv4};
+use crate::decode::{self, Fields};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::names::check_name;
+use crate::syntax::{Entry, Node, Spanned, Value};
+
+/// Networks that the hypervisor has an address on, if the file gives one (spec 03, section 7).
+const ADDRESSED: [&str; 4] = ["uc-external", "external", "ctlplane", "management"];
+
+/// What the hypervisor forwards for the nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cidr {
+    /// Addresses that are let through and masqueraded.
+    pub net: Ipv4Net,
+    /// Router that they are behind.
+    pub via: Option<Ipv4Addr>,
+}
+
+/// Whether an entry of `networks` is of this kind.
+pub(super) fn is_bgp(node: &Node) -> bool {
+    node.value == Value::Null || (node.get("net").is_some() && node.get("name").is_none())
+}
+
+/// Reads one entry of `networks`.
+pub(super) fn decode(entry: &Entry, mtu: Option<u32>, diags: &mut Diagnostics) -> Option<Network> {
+    let key = &entry.key;
+    if let Err(error) = check_name(key) {
+        diags.push(Diagnostic::error("topology::name", error.to_string()).at(entry.key_span, ""));
+    }
+    let mut network = Network {
+        stp: true,
+        mtu,
+        ..Network::bare(key, Spanned::new(key.clone(), entry.key_span), Forward::Isolated)
+    };
+    if entry.value.value == Value::Null {
+        return Some(network);
+    }
+    let mut fields = Fields::new(&entry.value, format!("network `{key}`"), diags)?;
+    let raw = fields.text("net", diags);
+    let length = fields.number("prefix", 1, "bits", diags).unwrap_or(24);
+    let hypervisor = fields.parsed::<Ipv4Addr>("hypervisor", "an IPv4 address", diags);
+    let gateway = fields.parsed::<Ipv4Addr>("gw", "an IPv4 address", diags);
+    fields.ignore(&["net_v6", "prefix_v6", "hypervisor_v6", "gw_v6"]);
+    fields.finish(diags);
+    let raw = raw?;
+    let length = u8::try_from(length).ok().filter(|l| *l <= 32);
+    let net = raw.value.parse::<Ipv4Addr>().ok().zip(length);
+    let Some(net) = net.and_then(|(address, length)| Ipv4Net::new(address, length).ok()) else {
+        diags.push(
+            Diagnostic::error("topology::address", format!("`{}` is no network", raw.value))
+                .at(raw.span, "")
+                .help(
+                    "write its address without a length, such as 10.0.0.0, and `prefix` beside it",
+                ),
+        );
+        return None;
+    };
+    let own = hypervisor.filter(|_| ADDRESSED.contains(&key.as_str()));
+    network.ipv4 = own.and_then(|own| {
+        let net = Ipv4Net::new(own.value, net.prefix_len()).ok()?;
+        Some(Ipv4 { net, dhcp: None, span: own.span })
+    });
+    network.fixed = Some(Fixed {
+        net,
+        range: None,
+        gateway: gateway.map(|g| g.value),
+        nameserver: network.ipv4.as_ref().map(|i| i.net.addr()),
+        span: raw.span,
+    });
+    Some(network)
+}
+
+/// Reads `cidrs`.
+pub(super) fn cidrs(node: &Node, diags: &mut Diagnostics) -> Vec<Cidr> {
+    let items = decode::list(node, "cidrs", diags);
+    items.iter().filter_map(|item| cidr(item, diags)).collect()
+}
+
+fn cidr(node: &Node, diags: &mut Diagnostics) -> Option<Cidr> {
+    let mut fields = Fields::new(node, "an entry of `cidrs`", diags)?;
+    let net = fields
+        .need("cidr", diags)
+        .and_then(|n| decode::parsed::<Ipv4Net>(n, "cidr", "a subnet such as 10.0.0.0/8", diags));
+    let via = fields.parsed::<Ipv4Addr>("hv_route", "an IPv4 address", diags);
+    fields.ignore(&["cidr_v6", "hv_route_v6"]);
+    fields.finish(diags);
+    Some(Cidr { net: net?.value, via: via.map(|v| v.value) })
+}

@@ -1,0 +1,281 @@
+//! Addresses of a network: the hypervisor's own, and those that are given out.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use crate::decode::{self, Fields};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::syntax::{Node, Span, Spanned};
+
+/// First and last address given out by DHCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dhcp<A> {
+    /// First.
+    pub start: A,
+    /// Last, itself included.
+    pub end: A,
+}
+
+/// The hypervisor's IPv4 address on a network, with the subnet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ipv4 {
+    /// Address and prefix length; the address is the bridge's own.
+    pub net: Ipv4Net,
+    /// Range given out, if any.
+    pub dhcp: Option<Dhcp<Ipv4Addr>>,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// The same for IPv6.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ipv6 {
+    /// Address and prefix length; the address is the bridge's own.
+    pub net: Ipv6Net,
+    /// Range given out, if any.
+    pub dhcp: Option<Dhcp<Ipv6Addr>>,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// `ip_address`, `netmask` and `dhcp` of a network.
+pub(super) fn ipv4(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Ipv4> {
+    const ADDRESS: &str = "an IPv4 address";
+    let raw = fields.text("ip_address", diags);
+    let mask = fields.parsed::<Ipv4Addr>("netmask", "a netmask such as 255.255.255.0", diags);
+    let dhcp = fields.take("dhcp");
+    let range = dhcp.and_then(|n| range::<Ipv4Addr>(n, ADDRESS, diags));
+    let Some(raw) = raw else {
+        if let Some(dhcp) = dhcp {
+            diags.push(
+                Diagnostic::error("topology::dhcp-without-address", "DHCP needs an `ip_address`")
+                    .at(dhcp.span, "")
+                    .help("give the network the address that the hypervisor has on it"),
+            );
+        }
+        return None;
+    };
+    let net = subnet(&raw, mask.as_ref(), diags)?;
+    if let Some(range) = &range {
+        check_range(range, |a| net.contains(a), &net.trunc().to_string(), diags);
+    }
+    Some(Ipv4 { net, dhcp: range.map(Spanned::into_value), span: raw.span })
+}
+
+/// `a.b.c.d` with a netmask (255.255.255.0 where there is none), or `a.b.c.d/length`.
+fn subnet(
+    raw: &Spanned<String>,
+    mask: Option<&Spanned<Ipv4Addr>>,
+    diags: &mut Diagnostics,
+) -> Option<Ipv4Net> {
+    let text = raw.value.trim();
+    let bad = |diags: &mut Diagnostics, why: String| {
+        diags.push(
+            Diagnostic::error("topology::address", format!("`{text}` is no IPv4 address"))
+                .at(raw.span, "")
+                .help(why),
+        );
+    };
+    if text.contains('/') {
+        return match text.parse::<Ipv4Net>() {
+            Ok(net) => Some(net),
+            Err(_) => {
+                bad(diags, "write four numbers and a length, such as 192.168.24.254/24".into());
+                None
+            }
+        };
+    }
+    let Ok(address) = lenient_ipv4(text) else {
+        bad(diags, "write four numbers from 0 to 255, such as 192.168.24.254".into());
+        return None;
+    };
+    let mask_value = mask.map_or(Ipv4Addr::new(255, 255, 255, 0), |m| m.value);
+    match Ipv4Net::with_netmask(address, mask_value) {
+        Ok(net) => Some(net),
+        Err(_) => {
+            let span = mask.map_or(raw.span, |m| m.span);
+            diags.push(
+                Diagnostic::error("topology::netmask", format!("`{mask_value}` is no netmask"))
+                    .at(span, "")
+                    .help("its ones must come first, as in 255.255.255.0"),
+            );
+            None
+        }
+    }
+}
+
+/// Octets with leading zeros are decimal, as libvirt reads them (the older tool produced `01`).
+pub(super) fn lenient_ipv4(text: &str) -> Result<Ipv4Addr, ()> {
+    let octets: Result<Vec<u8>, ()> =
+        text.split('.').map(|o| o.parse::<u8>().map_err(|_| ())).collect();
+    <[u8; 4]>::try_from(octets?).map(Ipv4Addr::from).map_err(|_| ())
+}
+
+/// `ipv6` of a network.
+pub(super) fn ipv6(node: &Node, key: &str, diags: &mut Diagnostics) -> Option<Ipv6> {
+    const ADDRESS: &str = "an IPv6 address";
+    let mut fields = Fields::new(node, format!("`ipv6` of network `{key}`"), diags)?;
+    let address = fields
+        .need("ip_address", diags)
+        .and_then(|n| decode::parsed::<Ipv6Addr>(n, "ip_address", ADDRESS, diags));
+    let prefix = fields.take("prefix");
+    let length = match prefix {
+        None => Some(64),
+        Some(node) => decode::number(node, "prefix", 1, "bits", diags),
+    };
+    let range = fields.take("dhcp").and_then(|n| range::<Ipv6Addr>(n, ADDRESS, diags));
+    let span = fields.span();
+    fields.finish(diags);
+    let length = u8::try_from(length?).ok().filter(|l| *l <= 128);
+    let Some(length) = length else {
+        diags.push(
+            Diagnostic::error("topology::prefix", "an IPv6 prefix has at most 128 bits")
+                .at(prefix.map_or(span, |p| p.span), ""),
+        );
+        return None;
+    };
+    let address = address?;
+    let net = Ipv6Net::new(address.value, length).ok()?;
+    if let Some(range) = &range {
+        check_range(range, |a| net.contains(a), &net.trunc().to_string(), diags);
+    }
+    Some(Ipv6 { net, dhcp: range.map(Spanned::into_value), span: address.span })
+}
+
+/// `range` below `dhcp`.
+fn range<A>(node: &Node, expected: &str, diags: &mut Diagnostics) -> Option<Spanned<Dhcp<A>>>
+where
+    A: std::str::FromStr,
+    A::Err: std::fmt::Display,
+{
+    let mut fields = Fields::new(node, "`dhcp`", diags)?;
+    fields.ignore(&["subnet_cidr", "subnet_gateway"]);
+    let range = fields.need("range", diags);
+    fields.finish(diags);
+    ends(range?, "range", expected, diags)
+}
+
+/// A mapping of `start` and `end`.
+fn ends<A>(
+    node: &Node,
+    what: &str,
+    expected: &str,
+    diags: &mut Diagnostics,
+) -> Option<Spanned<Dhcp<A>>>
+where
+    A: std::str::FromStr,
+    A::Err: std::fmt::Display,
+{
+    let mut fields = Fields::new(node, format!("`{what}`"), diags)?;
+    let start =
+        fields.need("start", diags).and_then(|n| decode::parsed::<A>(n, "start", expected, diags));
+    let end =
+        fields.need("end", diags).and_then(|n| decode::parsed::<A>(n, "end", expected, diags));
+    fields.finish(diags);
+    let (start, end) = (start?, end?);
+    let span = Span { end: end.span.end.max(start.span.end), ..start.span };
+    let span = if start.span.source == end.span.source { span } else { end.span };
+    Some(Spanned::new(Dhcp { start: start.value, end: end.value }, span))
+}
+
+/// Reports a range that is not inside its subnet, or ends before it starts.
+pub(super) fn check_range<A: Ord + std::fmt::Display + Copy>(
+    range: &Spanned<Dhcp<A>>,
+    contains: impl Fn(&A) -> bool,
+    subnet: &str,
+    diags: &mut Diagnostics,
+) {
+    let Dhcp { start, end } = range.value;
+    if !contains(&start) || !contains(&end) {
+        diags.push(
+            Diagnostic::error(
+                "topology::dhcp-range",
+                format!("the DHCP range {start} to {end} is not inside {subnet}"),
+            )
+            .at(range.span, "")
+            .help("the range and the network's own address share one subnet"),
+        );
+    } else if end < start {
+        diags.push(
+            Diagnostic::error("topology::dhcp-range", "the DHCP range ends before it starts")
+                .at(range.span, "")
+                .help("swap `start` and `end`"),
+        );
+    }
+}
+
+/// Keeps addresses that are promised to others (`floating_ip`) out of what DHCP gives: what is left of
+/// the range is its longer part.
+pub(super) fn keep_free(node: &Node, ipv4: Option<&mut Ipv4>, name: &str, diags: &mut Diagnostics) {
+    let Some(free) = ends::<Ipv4Addr>(node, "floating_ip", "an IPv4 address", diags) else {
+        return;
+    };
+    let Some(ipv4) = ipv4 else { return };
+    let net = ipv4.net;
+    // A range that is wrong was reported.
+    let inside = |r: &&mut Dhcp<Ipv4Addr>| net.contains(&r.start) && net.contains(&r.end);
+    let Some(range) = ipv4.dhcp.as_mut().filter(inside) else { return };
+    let (start, end) = (u32::from(range.start), u32::from(range.end));
+    let (first, last) = (u32::from(free.value.start), u32::from(free.value.end));
+    if last < start || end < first {
+        return;
+    }
+    let (before, after) = (first.saturating_sub(start), end.saturating_sub(last));
+    if before == 0 && after == 0 {
+        let message = format!("`floating_ip` leaves network `{name}` nothing for DHCP");
+        diags.push(Diagnostic::error("topology::floating-ip", message).at(free.span, ""));
+        return;
+    }
+    if before >= after {
+        range.end = Ipv4Addr::from(first - 1);
+    } else {
+        range.start = Ipv4Addr::from(last + 1);
+    }
+    let kept = format!("DHCP gives out {} to {} only", range.start, range.end);
+    let message = format!("`floating_ip` of network `{name}` overlaps its DHCP range");
+    diags.push(Diagnostic::warning("topology::floating-ip", message).at(free.span, kept));
+}
+
+/// Addresses that nodes set up by themselves, since nobody gives them any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fixed {
+    /// Subnet, and in it any address.
+    pub net: Ipv4Net,
+    /// What nodes get of it; without a range, a node's own number decides (BGP).
+    pub range: Option<Dhcp<Ipv4Addr>>,
+    /// Router.
+    pub gateway: Option<Ipv4Addr>,
+    /// Name server.
+    pub nameserver: Option<Ipv4Addr>,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// `static` of a bridged network: addresses of the LAN that are the nodes' own.
+pub(super) fn fixed(node: &Node, name: &str, diags: &mut Diagnostics) -> Option<Fixed> {
+    const ADDRESS: &str = "an IPv4 address";
+    let mut fields = Fields::new(node, format!("`static` of network `{name}`"), diags)?;
+    let net = fields.need("subnet", diags).and_then(|n| {
+        decode::parsed::<Ipv4Net>(n, "subnet", "a subnet such as 10.1.2.0/24", diags)
+    });
+    let range = fields.need("range", diags);
+    let range = range.and_then(|n| ends::<Ipv4Addr>(n, "range", ADDRESS, diags));
+    let gateway = fields.parsed::<Ipv4Addr>("gateway", ADDRESS, diags);
+    let nameserver = fields.parsed::<Ipv4Addr>("nameserver", ADDRESS, diags);
+    let span = fields.span();
+    fields.finish(diags);
+    let (net, range) = (net?.value, range?);
+    check_range(&range, |a| net.contains(a), &net.trunc().to_string(), diags);
+    if let Some(gateway) = gateway.as_ref().filter(|g| !net.contains(&g.value)) {
+        let message = format!("the gateway {} is not inside {}", gateway.value, net.trunc());
+        diags.push(Diagnostic::error("topology::gateway", message).at(gateway.span, ""));
+    }
+    Some(Fixed {
+        net,
+        range: Some(range.value),
+        gateway: gateway.map(|g| g.value),
+        nameserver: nameserver.map(|n| n.value),
+        span,
+    })
+}

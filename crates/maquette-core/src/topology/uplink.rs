@@ -1,0 +1,46 @@
+//! Host bridges: a network that a NIC of the hypervisor joins.
+
+use crate::decode::Fields;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::syntax::Spanned;
+
+/// How a network is connected to a LAN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uplink {
+    /// NIC of the hypervisor; none is the one of its IPv4 default route.
+    pub nic: Option<Spanned<String>>,
+    /// Spanning tree protocol.
+    pub stp: bool,
+    /// Whether nodes are kept from answering DHCP and from advertising themselves as routers on the LAN.
+    pub dhcp_guard: bool,
+}
+
+/// Reads the keys of a `forward: bridge` network; `used` says whether it is one.
+pub(super) fn decode(
+    fields: &mut Fields<'_>,
+    used: bool,
+    diags: &mut Diagnostics,
+) -> Option<Uplink> {
+    let nic = fields.text("nic", diags).filter(|n| !n.value.trim().is_empty());
+    let stp = fields.bool("stp", diags);
+    let guard = fields.bool("dhcp_guard", diags);
+    if !used {
+        return None;
+    }
+    if let Some(nic) = nic.as_ref().filter(|n| !is_interface(&n.value)) {
+        diags.push(
+            Diagnostic::error("topology::nic", format!("`{}` is no network interface", nic.value))
+                .at(nic.span, "")
+                .help("names of interfaces have at most 15 characters and neither `/` nor blanks"),
+        );
+    }
+    Some(Uplink { nic, stp: stp.unwrap_or(false), dhcp_guard: guard.unwrap_or(true) })
+}
+
+/// What Linux takes as an interface's name (`dev_valid_name` in the kernel).
+fn is_interface(name: &str) -> bool {
+    let bad = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control() || c == '"';
+    (1..=crate::names::LONGEST_INTERFACE).contains(&name.len())
+        && !matches!(name, "." | "..")
+        && !name.contains(bad)
+}

@@ -1,0 +1,172 @@
+//! Open vSwitch networks: portgroups with their VLANs, and the hypervisor's own interfaces in them.
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::decode::{self, Fields};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::names::check_name;
+use crate::syntax::{Node, Spanned};
+
+/// A VLAN of a portgroup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vlan {
+    /// Its number.
+    pub id: Spanned<u16>,
+    /// Whether it is the one without a tag.
+    pub native: bool,
+    /// Addresses of the hypervisor in it.
+    pub addresses: Vec<Spanned<IpNet>>,
+}
+
+/// Which VLANs an interface is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portgroup {
+    /// Name.
+    pub name: Spanned<String>,
+    /// Whether interfaces that name none are in it.
+    pub default: bool,
+    /// Whether frames keep their tags.
+    pub trunk: bool,
+    /// Its VLANs, in file order.
+    pub vlans: Vec<Vlan>,
+}
+
+/// An Open vSwitch network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vswitch {
+    /// Addresses of the bridge itself.
+    pub addresses: Vec<Spanned<IpNet>>,
+    /// Portgroups.
+    pub portgroups: Vec<Portgroup>,
+}
+
+impl Vswitch {
+    /// All addresses that the hypervisor has on it.
+    pub fn addresses(&self) -> impl Iterator<Item = &Spanned<IpNet>> {
+        let vlans = self.portgroups.iter().flat_map(|p| &p.vlans);
+        self.addresses.iter().chain(vlans.flat_map(|v| &v.addresses))
+    }
+}
+
+/// Reads what a network has of Open vSwitch; `used` says whether it is on one.
+pub(super) fn decode(
+    fields: &mut Fields<'_>,
+    used: bool,
+    network: &str,
+    diags: &mut Diagnostics,
+) -> Option<Vswitch> {
+    let addresses = addresses(fields, diags);
+    let groups = fields.take("portgroups");
+    if !used {
+        if let Some(groups) = groups {
+            let message = format!("network `{network}` has portgroups and is not on Open vSwitch");
+            diags.push(
+                Diagnostic::error("topology::portgroups", message)
+                    .at(groups.span, "")
+                    .help("say `virtualport_type: openvswitch` and `forward: bridge`"),
+            );
+        }
+        return None;
+    }
+    let items = groups.map_or(&[][..], |n| decode::list(n, "portgroups", diags));
+    let portgroups: Vec<Portgroup> =
+        items.iter().filter_map(|item| portgroup(item, network, diags)).collect();
+    for (i, group) in portgroups.iter().enumerate() {
+        let twin = portgroups[..i]
+            .iter()
+            .find(|g| g.name.value == group.name.value || (g.default && group.default));
+        if let Some(twin) = twin {
+            let message = match twin.name.value == group.name.value {
+                true => format!("two portgroups are called `{}`", group.name.value),
+                false => format!("network `{network}` has two default portgroups"),
+            };
+            diags.push(
+                Diagnostic::error("topology::portgroups", message)
+                    .at(group.name.span, "")
+                    .at(twin.name.span, "the first is here"),
+            );
+        }
+    }
+    Some(Vswitch { addresses, portgroups })
+}
+
+fn addresses(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<Spanned<IpNet>> {
+    let v4 = fields.parsed::<Ipv4Net>("ipv4_address", "an address such as 10.0.0.1/24", diags);
+    let v6 = fields.parsed::<Ipv6Net>("ipv6_address", "an address such as 2001:db8::1/64", diags);
+    let v4 = v4.map(|a| Spanned::new(IpNet::V4(a.value), a.span));
+    let v6 = v6.map(|a| Spanned::new(IpNet::V6(a.value), a.span));
+    v4.into_iter().chain(v6).collect()
+}
+
+fn portgroup(node: &Node, network: &str, diags: &mut Diagnostics) -> Option<Portgroup> {
+    let mut fields = Fields::new(node, format!("a portgroup of network `{network}`"), diags)?;
+    let name = fields.need("name", diags).and_then(|n| decode::text(n, "name", diags));
+    if let Some(name) = &name
+        && let Err(error) = check_name(&name.value)
+    {
+        diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
+    }
+    let default = fields.bool("default", diags).unwrap_or(false);
+    let trunk = fields.bool("trunk", diags).unwrap_or(false);
+    let own = addresses(&mut fields, diags);
+    let list = fields.take("vlans");
+    let single = fields.take("vlan_id").and_then(|n| tag(n, "vlan_id", diags));
+    fields.finish(diags);
+    let mut vlans: Vec<Vlan> = match (list, single) {
+        (Some(list), _) => {
+            let items = decode::list(list, "vlans", diags);
+            items.iter().filter_map(|item| vlan(item, diags)).collect()
+        }
+        (None, Some(id)) => vec![Vlan { id, native: false, addresses: Vec::new() }],
+        (None, None) => Vec::new(),
+    };
+    let name = name?;
+    if !trunk && vlans.len() != 1 {
+        let message =
+            format!("portgroup `{}` is in {} VLANs and no trunk", name.value, vlans.len());
+        diags.push(
+            Diagnostic::error("topology::portgroups", message)
+                .at(name.span, "")
+                .help("give it one `vlan_id`, or say `trunk: yes`"),
+        );
+    }
+    match (vlans.first_mut(), own.first()) {
+        (Some(vlan), _) if !trunk => vlan.addresses.extend(own),
+        (_, Some(address)) => diags.push(
+            Diagnostic::error(
+                "topology::portgroups",
+                format!("portgroup `{}` is a trunk: an address needs a VLAN", name.value),
+            )
+            .at(address.span, "")
+            .help("move it to one of its `vlans`"),
+        ),
+        _ => {}
+    }
+    if vlans.iter().filter(|v| v.native).count() > 1 {
+        let message = format!("portgroup `{}` has two native VLANs", name.value);
+        diags.push(Diagnostic::error("topology::portgroups", message).at(name.span, ""));
+    }
+    Some(Portgroup { name, default, trunk, vlans })
+}
+
+fn vlan(node: &Node, diags: &mut Diagnostics) -> Option<Vlan> {
+    let mut fields = Fields::new(node, "a VLAN", diags)?;
+    let id = fields.need("id", diags).and_then(|n| tag(n, "id", diags));
+    let native = fields.bool("native", diags).unwrap_or(false);
+    let addresses = addresses(&mut fields, diags);
+    fields.finish(diags);
+    Some(Vlan { id: id?, native, addresses })
+}
+
+/// A VLAN's number (IEEE 802.1Q: 1 to 4094).
+fn tag(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Spanned<u16>> {
+    let id = decode::parsed::<u16>(node, what, "a VLAN's number", diags)?;
+    if !(1..=4094).contains(&id.value) {
+        let message = format!("`{}` is no VLAN", id.value);
+        diags.push(
+            Diagnostic::error("topology::vlan", message).at(id.span, "").help("1 to 4094 are"),
+        );
+        return None;
+    }
+    Some(id)
+}

@@ -239,6 +239,8 @@ pub struct HostNetwork {
     pub links: BTreeMap<String, HostLink>,
     /// The interface of its IPv4 default route.
     pub default_nic: Option<String>,
+    /// Bridges that are kept from passing on what DHCP servers of nodes say.
+    pub guarded: BTreeSet<String>,
     /// Whether its kernel has Open vSwitch's datapath.
     pub kernel_vswitch: bool,
 }

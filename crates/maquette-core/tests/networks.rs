@@ -101,6 +101,12 @@ fn the_plan_says_what_happens_to_which_nic() {
     assert!(place("put eno2 into bridge br-ctlplane") < place("start network br-ctlplane"));
     assert!(plan.chosen_nics().is_empty(), "the file names it");
     apply(&mut seen, &plan.steps);
+    // Somebody flushes all firewall rules.
+    seen.host.guarded.clear();
+    assert_eq!(plan::drifts(&seen)[0].what, "its DHCP guard is gone");
+    let mend = plan_of(&wanted, &seen);
+    assert_eq!(titles(&mend), ["stop network br-ctlplane", "start network br-ctlplane"]);
+    apply(&mut seen, &mend.steps);
     // Somebody takes it out.
     seen.host.links.get_mut("eno2").unwrap().master = None;
     let drifts = plan::drifts(&seen);

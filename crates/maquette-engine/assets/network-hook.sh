@@ -56,20 +56,23 @@ if [ -n "$guard" ]; then
             echo "$1 $inside icmpv6 type { nd-router-advert, nd-redirect } drop"
         done
     }
-    nft -f - <<NFT || fail "cannot keep DHCP of nodes away from $guard; is nftables there?"
-table bridge $table
-delete table bridge $table
-table bridge $table {
-    chain to-lan {
-        type filter hook forward priority -200;
-        $(rules "oifname \"$guard\"")
+    chains() {
+        echo "table bridge $table"
+        echo "delete table bridge $table"
+        echo "table bridge $table {"
+        echo "chain to-lan { type filter hook forward priority -200;"
+        rules "oifname \"$guard\""
+        echo "}"
+        if [ "$1" = all ]; then
+            echo "chain to-host { type filter hook input priority -200;"
+            rules "meta ibrname \"$bridge\" iifname != \"$guard\""
+            echo "}"
+        fi
+        echo "}"
     }
-    chain to-host {
-        type filter hook input priority -200;
-        $(rules "meta ibrname \"$bridge\" iifname != \"$guard\"")
-    }
-}
-NFT
+    # Few kernels cannot tell a frame's bridge; there the hypervisor itself has to take care of whom it asks.
+    chains all | nft -f - 2>/dev/null || chains lan | nft -f - ||
+        fail "cannot keep DHCP of nodes away from $guard; is nftables there?"
 fi
 
 settings=/sys/class/net/$bridge/bridge

@@ -20,6 +20,7 @@ for device in /sys/class/net/*; do
     [ ! -d "$device/bridge" ] || echo "bridge ${device##*/}"
     if [ -d "$device/wireless" ] || [ -e "$device/phy80211" ]; then echo "wireless ${device##*/}"; fi
 done
+say guards; nft list tables bridge 2>/dev/null | sed -n 's/^table bridge maquette-//p' || :
 say storage
 for server in $(sed -n 's/^[^ ]* \/ \(nfs4\{0,1\}\|cifs\|ceph\|9p\) .*addr=\([^,]*\).*/\2/p' /proc/mounts) \
     $(cat /sys/class/iscsi_connection/*/persistent_address 2>/dev/null || :); do

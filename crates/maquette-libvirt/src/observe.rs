@@ -71,6 +71,12 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What there is where libvirt does not answer yet.
+    pub fn nothing() -> Self {
+        let (observed, own_bridges) = (Observed::default(), BTreeSet::new());
+        Self { observed, pool: PoolState::Unknown, own_bridges }
+    }
+
     /// Adds the host's own side: what its routes and interfaces claim, and what they are.
     pub fn on_host(mut self, routes: &[(IpNet, String)], host: HostNetwork) -> Observed {
         claims_of_host(&mut self.observed.claims, routes, &host, &self.own_bridges);

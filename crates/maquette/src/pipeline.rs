@@ -39,8 +39,8 @@ impl Hypervisor {
     /// What is there, as far as the environment is concerned.
     pub fn observed(&self) -> Observed {
         let facts = &self.facts;
-        let seen = self.seen.clone();
-        seen.map_or_else(Observed::default, |s| s.on_host(&facts.routes, facts.network.clone()))
+        let seen = self.seen.clone().unwrap_or_else(Seen::nothing);
+        seen.on_host(&facts.routes, facts.network.clone())
     }
 }
 

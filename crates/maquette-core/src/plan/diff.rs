@@ -338,6 +338,10 @@ impl Planner<'_> {
         }
         let missing = switching::missing(network, self.observed);
         reasons.extend(missing.clone());
+        let unguarded = old.active && switching::unguarded(network, self.observed);
+        if unguarded {
+            reasons.push("its DHCP guard is gone".into());
+        }
         let (add, remove) = (change.add.len(), change.remove.len());
         if add + remove > 0 {
             reasons.push(format!("reservations: {add} to add, {remove} to remove"));
@@ -378,11 +382,17 @@ impl Planner<'_> {
                 self.reconnect(network, last.unwrap_or_default(), &reason);
             }
         }
-        if !old.active {
+        if unguarded {
+            let stop = Action::StopNetwork { name: network.name.clone() };
+            last = Some(self.builder.add(stop, last, reason.clone()));
+        }
+        if !old.active || unguarded {
             let name = network.name.clone();
             let start = Action::StartNetwork { name, autostart: network.autostart };
             let id = self.builder.add(start, last, reason.clone());
-            self.reconnect(network, id, &reason);
+            if !unguarded {
+                self.reconnect(network, id, &reason);
+            }
             last = Some(id);
         }
         self.started.extend(last.map(|id| (network.name.clone(), id)));

@@ -34,6 +34,8 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
             all.push(Drift { kind: "network", name, what });
         } else if let Some(what) = switching::missing(&network.recorded, observed) {
             all.push(Drift { kind: "network", name, what });
+        } else if switching::unguarded(&network.recorded, observed) {
+            all.push(Drift { kind: "network", name, what: "its DHCP guard is gone".into() });
         }
     }
     all

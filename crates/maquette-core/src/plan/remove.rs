@@ -33,7 +33,7 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
             op: Op::Delete,
             kind: "network",
             name: network.name.clone(),
-            detail: String::new(),
+            detail: describe::network(&network.recorded),
             reason: reason.into(),
         });
         remove_network(network, environment, gone.clone(), reason, &mut builder);

@@ -37,6 +37,13 @@ pub(super) fn missing(network: &Network, observed: &Observed) -> Option<String> 
     lost_port(network.vswitch.as_ref()?, host).map(|name| format!("interface {name} is gone"))
 }
 
+/// Whether somebody has removed what keeps nodes from serving DHCP on the LAN, as flushing all firewall
+/// rules does. It is there again when the network has started again, which its nodes do not notice.
+pub(super) fn unguarded(network: &Network, observed: &Observed) -> bool {
+    let wanted = network.uplink.as_ref().is_some_and(|u| u.guard);
+    wanted && !observed.host.guarded.contains(&network.bridge)
+}
+
 fn lost_port<'a>(vswitch: &'a Vswitch, host: &HostNetwork) -> Option<&'a str> {
     let names = vswitch.ports.iter().map(|p| p.name.as_str());
     names.into_iter().find(|name| !host.links.contains_key(*name))

@@ -238,6 +238,9 @@ fn perform(seen: &mut Observed, action: &Action) {
                     seen.host.is_port(&uplink.nic, &network.recorded.bridge),
                     "{title}: no NIC"
                 );
+                if uplink.guard {
+                    seen.host.guarded.insert(network.recorded.bridge.clone());
+                }
             }
             network.active = true;
         }
@@ -247,9 +250,12 @@ fn perform(seen: &mut Observed, action: &Action) {
                 .values()
                 .filter(|d| d.live.iter().flat_map(|l| &l.nics).any(|i| i.network == *name))
                 .count();
-            assert_eq!(users, 0, "{title}: domains still use it");
+            // A bridge that is not libvirt's stays, and so does who is on it.
+            let served = seen.networks.get(name).is_none_or(|n| n.recorded.forward.is_served());
+            assert!(users == 0 || !served, "{title}: domains still use it");
             if let Some(network) = seen.networks.get_mut(name) {
                 network.active = false;
+                seen.host.guarded.remove(&network.recorded.bridge);
             }
         }
         Action::UndefineNetwork { name } => {

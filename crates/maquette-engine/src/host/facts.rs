@@ -281,6 +281,7 @@ fn network(seen: &Sections) -> HostNetwork {
     }
     HostNetwork {
         links,
+        guarded: seen.lines("guards").map(String::from).collect(),
         default_nic: default_nic(seen.text("routes")),
         kernel_vswitch: seen.lines("vswitch").any(|l| l == "kernel"),
     }

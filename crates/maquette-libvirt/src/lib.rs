@@ -4,6 +4,7 @@
 //! file that knows libvirt's binding is `client.rs`. This crate knows neither the command line nor
 //! YAML.
 
+mod cable;
 mod client;
 mod console;
 mod domain;
@@ -16,9 +17,11 @@ mod survey;
 mod volume;
 pub mod xml;
 
+pub use cable::{cables, set_bandwidth, set_link};
 pub use client::{Client, DomainEvent, Events, LibvirtError};
 pub use console::{ESCAPE, Ended, console};
 pub use observe::{ObserveError, Seen, observe};
 pub use perform::{Access, Guests, Libvirt};
 pub use prune::prune;
 pub use survey::{Survey, survey};
+pub use xml::cable::{Bandwidth, Cable};

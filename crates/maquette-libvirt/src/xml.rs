@@ -1,5 +1,6 @@
 //! libvirt's XML: written from blueprints, read into observations. Pure.
 
+pub mod cable;
 mod domain;
 pub mod metadata;
 mod network;

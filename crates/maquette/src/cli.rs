@@ -40,6 +40,13 @@ pub enum Command {
     Console(Console),
     /// Print what a node wrote to its serial console
     Logs(Logs),
+    /// Interfaces of nodes as cables: pull, plug, limit
+    #[command(subcommand)]
+    Link(Link),
+    /// Record what goes through an interface, as a pcap stream
+    Capture(Capture),
+    /// Draw the environment: nodes, interfaces, networks, addresses
+    Graph(Graph),
     /// Start nodes, and wait until they answer
     Start(Power),
     /// Shut nodes down, and pull the plug if that takes too long
@@ -194,6 +201,33 @@ pub struct Up {
     /// How long the first boot of a node may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600, env = "MAQUETTE_TIMEOUT")]
     pub timeout: u64,
+}
+
+/// How a picture is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Picture {
+    /// Text for a terminal.
+    Text,
+    /// A drawing.
+    Svg,
+    /// Mermaid, for Markdown.
+    Mermaid,
+    /// Graphviz.
+    Dot,
+}
+
+/// Arguments of `graph`.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// What to draw; what is there already is drawn with its state.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// How [default: as the file's name ends, else text]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Picture>,
+    /// File to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// Arguments of `status`.

@@ -1,12 +1,15 @@
 //! One file for each verb.
 
+mod capture;
 pub mod cleanup;
 mod console;
 pub mod down;
 pub mod facts;
+mod graph;
 mod host;
 mod image;
 mod inventory;
+mod link;
 mod logs;
 mod nodes;
 mod plan;
@@ -35,6 +38,9 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Ssh(args) => ssh::run(&args),
         Command::Console(args) => console::run(&args),
         Command::Logs(args) => logs::run(&args),
+        Command::Link(args) => link::run(&args),
+        Command::Capture(args) => capture::run(&args),
+        Command::Graph(args) => graph::run(&args),
         Command::Start(args) => power::run(&args, "start", Power::Start),
         Command::Stop(args) => {
             let seconds = if args.force { 0 } else { args.power.timeout.unwrap_or(60) };

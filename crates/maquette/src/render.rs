@@ -1,9 +1,12 @@
 //! Values to text.
 
 mod diagnostic;
+pub mod graph;
+mod links;
 mod plan;
 mod table;
 
 pub use diagnostic::{diagnostics, step_error};
+pub use links::{LinkRow, links, links_json};
 pub use plan::{plan, plan_json};
 pub use table::{Row, boxes, checklist, images, nodes};

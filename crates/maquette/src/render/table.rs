@@ -107,6 +107,13 @@ fn finish(table: &Table) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
+/// A table of plain columns.
+pub fn columns(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = plain(header);
+    table.add_rows(rows);
+    finish(&table)
+}
+
 /// The nodes of an environment.
 pub fn nodes(rows: &[Row]) -> String {
     let mut table = plain(&["NODE", "STATE", "ADDRESS", "USER", "VCPUS", "MEMORY", "UPTIME"]);

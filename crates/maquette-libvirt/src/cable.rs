@@ -1,0 +1,51 @@
+//! Interfaces of running domains as cables: plugged or pulled, and how much they carry.
+
+use maquette_core::units::MacAddr;
+use maquette_engine::StepError;
+
+use crate::client::{self, Client, LibvirtError};
+use crate::xml::cable::{self, Bandwidth, Cable};
+
+/// The interfaces of a running domain, in order.
+pub fn cables(client: &Client, domain: &str) -> Result<Vec<Cable>, StepError> {
+    let failed = failed(domain);
+    let text = match client.domain(domain).map_err(&failed)? {
+        Some(domain) => client::live_xml(&domain).map_err(&failed)?,
+        None => None,
+    };
+    Ok(text.map(|xml| cable::cables(&xml)).unwrap_or_default())
+}
+
+/// Plugs a cable in, or pulls it out. It stays so until the domain stops.
+pub fn set_link(client: &Client, domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError> {
+    change(client, domain, &|xml| cable::with_link(xml, mac, up))
+}
+
+/// Limits what goes through a cable in either direction, or lifts the limit. It stays so until the
+/// domain stops.
+pub fn set_bandwidth(
+    client: &Client,
+    domain: &str,
+    mac: MacAddr,
+    limit: Option<Bandwidth>,
+) -> Result<(), StepError> {
+    change(client, domain, &|xml| cable::with_bandwidth(xml, mac, limit))
+}
+
+fn failed(domain: &str) -> impl Fn(LibvirtError) -> StepError {
+    let message = format!("cannot change interfaces of domain `{domain}`");
+    move |error| StepError::new(message.clone()).because(&error)
+}
+
+fn change(
+    client: &Client,
+    name: &str,
+    edit: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), StepError> {
+    let failed = failed(name);
+    let gone = || StepError::new(format!("domain `{name}` does not run, or lacks that interface"));
+    let domain = client.domain(name).map_err(&failed)?.ok_or_else(gone)?;
+    let xml = client::live_xml(&domain).map_err(&failed)?.ok_or_else(gone)?;
+    let edited = edit(&xml).ok_or_else(gone)?;
+    client::update(&domain, &edited).map_err(failed)
+}

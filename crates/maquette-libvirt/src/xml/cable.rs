@@ -1,0 +1,116 @@
+//! The interfaces of a running domain, edited as libvirt wants them back: whole, with one thing changed.
+
+use std::ops::Range;
+
+use maquette_core::units::MacAddr;
+use roxmltree::{Document, Node as Element};
+
+/// Most that goes through an interface, in KiB a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bandwidth(pub u64);
+
+/// An interface of a running domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cable {
+    /// Its address.
+    pub mac: MacAddr,
+    /// Its tap on the hypervisor.
+    pub tap: Option<String>,
+    /// Whether the cable is plugged in.
+    pub up: bool,
+    /// Its limit, if it has one.
+    pub limit: Option<Bandwidth>,
+}
+
+fn children<'a, 'i>(
+    element: Element<'a, 'i>,
+    name: &'static str,
+) -> impl Iterator<Item = Element<'a, 'i>> {
+    element.children().filter(move |c| c.has_tag_name(name))
+}
+
+fn interfaces<'a, 'i>(document: &'a Document<'i>) -> Vec<Element<'a, 'i>> {
+    let devices = children(document.root_element(), "devices");
+    devices.flat_map(|d| children(d, "interface")).collect()
+}
+
+fn mac(element: Element<'_, '_>) -> Option<MacAddr> {
+    children(element, "mac").next()?.attribute("address")?.parse().ok()
+}
+
+/// Every interface, in order.
+pub fn cables(xml: &str) -> Vec<Cable> {
+    let Ok(document) = Document::parse(xml) else { return Vec::new() };
+    let read = |element: Element<'_, '_>| {
+        let link = children(element, "link").next().and_then(|l| l.attribute("state"));
+        let bandwidth = children(element, "bandwidth").next();
+        let average = bandwidth.and_then(|b| children(b, "inbound").next()?.attribute("average"));
+        Some(Cable {
+            mac: mac(element)?,
+            tap: children(element, "target").find_map(|t| t.attribute("dev")).map(String::from),
+            up: link != Some("down"),
+            limit: average.and_then(|a| a.parse().ok()).map(Bandwidth),
+        })
+    };
+    interfaces(&document).into_iter().filter_map(read).collect()
+}
+
+/// An interface with its cable plugged or pulled.
+pub fn with_link(xml: &str, wanted: MacAddr, up: bool) -> Option<String> {
+    let state = if up { "up" } else { "down" };
+    replaced(xml, wanted, "link", &format!("<link state='{state}'/>"))
+}
+
+/// An interface with a limit in both directions, or none.
+pub fn with_bandwidth(xml: &str, wanted: MacAddr, limit: Option<Bandwidth>) -> Option<String> {
+    // No limit is one of 0; leaving the element out keeps what was.
+    let Bandwidth(average) = limit.unwrap_or(Bandwidth(0));
+    let element = format!(
+        "<bandwidth><inbound average='{average}'/><outbound average='{average}'/></bandwidth>"
+    );
+    replaced(xml, wanted, "bandwidth", &element)
+}
+
+/// One interface of a domain's XML, with one of its elements put in the place of what was there.
+fn replaced(xml: &str, wanted: MacAddr, name: &'static str, new: &str) -> Option<String> {
+    let document = Document::parse(xml).ok()?;
+    let element = interfaces(&document).into_iter().find(|e| mac(*e) == Some(wanted))?;
+    let whole: Range<usize> = element.range();
+    let old = children(element, name).map(|c| c.range()).next();
+    let end = whole.start + xml.get(whole.clone())?.rfind("</interface>")?;
+    let cut = old.unwrap_or(end..end);
+    let (before, after) = (xml.get(whole.start..cut.start)?, xml.get(cut.end..whole.end)?);
+    Some(format!("{before}{new}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOMAIN: &str = "<domain><devices>
+<interface type='network'><mac address='52:54:00:00:00:01'/><target dev='vnet0'/></interface>
+<interface type='bridge'><mac address='52:54:00:00:00:02'/><target dev='vnet1'/>
+  <bandwidth><inbound average='128'/></bandwidth><link state='down'/><model type='virtio'/></interface>
+</devices></domain>";
+
+    #[test]
+    fn interfaces_are_read_and_edited_whole() {
+        let first: MacAddr = "52:54:00:00:00:01".parse().unwrap();
+        let second: MacAddr = "52:54:00:00:00:02".parse().unwrap();
+        let all = cables(DOMAIN);
+        assert_eq!((all[0].up, all[0].limit), (true, None));
+        assert_eq!((all[1].up, all[1].limit), (false, Some(Bandwidth(128))));
+        assert_eq!(all[1].tap.as_deref(), Some("vnet1"));
+        let pulled = with_link(DOMAIN, first, false).unwrap();
+        assert!(
+            pulled.ends_with("<target dev='vnet0'/><link state='down'/></interface>"),
+            "{pulled}"
+        );
+        let plugged = with_link(DOMAIN, second, true).unwrap();
+        assert_eq!(plugged.matches("<link state='up'/>").count(), 1);
+        assert!(!plugged.contains("down") && plugged.contains("average='128'"));
+        let limited = with_bandwidth(DOMAIN, second, Some(Bandwidth(5))).unwrap();
+        assert!(limited.contains("<outbound average='5'/>") && !limited.contains("128"));
+        assert!(with_link(DOMAIN, "52:54:00:00:00:03".parse().unwrap(), true).is_none());
+    }
+}

@@ -1,0 +1,96 @@
+//! `maquette graph`.
+
+use maquette_core::blueprint::{self, Context, ImageMap, Network, Node, Vnc};
+use maquette_core::observed::Observed;
+use maquette_core::topology::{self, VirtType};
+
+use crate::cli::{Graph, Picture};
+use crate::failure::Failure;
+use crate::load::Loaded;
+use crate::render::graph::{self, State};
+use crate::{connection, load, pipeline, print};
+
+/// Draws what is wanted, with the state of what is there. A hypervisor that cannot be reached is no
+/// reason not to draw.
+pub fn run(args: &Graph) -> Result<u8, Failure> {
+    let mut loaded = load::wanted(&args.wanted)?;
+    pipeline::check(&mut loaded)?;
+    let environment = loaded.request.settings.environment.clone();
+    let found = connection::open(&loaded.host)
+        .and_then(|c| pipeline::find(&c, &environment, &loaded.pool()));
+    let observed = match found {
+        Ok(hypervisor) => hypervisor.observed(),
+        Err(_) => Observed::default(),
+    };
+    let asked = args.wanted.topology_nodes.is_some() || !loaded.request.nodes.is_empty();
+    let (networks, nodes) = match asked || observed.domains.is_empty() {
+        true => wanted(&loaded, &observed)?,
+        // Nothing is asked for: it is about what there is.
+        false => (
+            observed.networks.values().map(|n| n.recorded.clone()).collect(),
+            observed.domains.values().map(|d| d.recorded.clone()).collect(),
+        ),
+    };
+    let picture = graph::picture(&networks, &nodes, &|kind, name| state(&observed, kind, name));
+    let ending = args.output.as_ref().and_then(|p| p.extension()?.to_str());
+    let format = args.format.unwrap_or(match ending {
+        Some("svg") => Picture::Svg,
+        Some("dot" | "gv") => Picture::Dot,
+        Some("mmd" | "mermaid" | "md") => Picture::Mermaid,
+        _ => Picture::Text,
+    });
+    let text = match format {
+        Picture::Text => graph::text(&picture),
+        Picture::Svg => graph::svg(&picture),
+        Picture::Mermaid => graph::mermaid(&picture),
+        Picture::Dot => graph::dot(&picture),
+    };
+    match &args.output {
+        Some(path) => std::fs::write(path, text)
+            .map_err(|e| Failure::because(format!("cannot write {}", path.display()), &e))?,
+        None => print::result(&text),
+    }
+    Ok(0)
+}
+
+/// What is there of an object.
+fn state(observed: &Observed, kind: graph::Kind, name: &str) -> State {
+    match kind {
+        graph::Kind::Network => match observed.networks.get(name) {
+            None => State::Planned,
+            Some(network) if network.active => State::Active,
+            Some(_) => State::Off,
+        },
+        graph::Kind::Node => match observed.domains.get(name) {
+            None => State::Planned,
+            Some(domain) if domain.active && !domain.paused => State::Active,
+            Some(_) => State::Off,
+        },
+    }
+}
+
+/// What the files describe. Images and keys are no part of the picture.
+fn wanted(loaded: &Loaded, observed: &Observed) -> Result<(Vec<Network>, Vec<Node>), Failure> {
+    let mut diags = loaded.diags.fresh();
+    let mut seen = observed.clone();
+    // Without a hypervisor, the NIC of its default route has no name.
+    seen.host.default_nic.get_or_insert_with(|| "NIC".into());
+    let topology: Option<topology::Topology> =
+        blueprint::choose(&loaded.request, &seen, &mut diags);
+    let Some(topology) = topology.filter(|_| !diags.has_errors()) else {
+        return Err(Failure::Input(diags, loaded.sources.clone()));
+    };
+    let context = Context {
+        observed: &seen,
+        virt: VirtType::Qemu,
+        images: &ImageMap::new(),
+        authorized_key: "",
+        host_keys: &|_, _| String::new(),
+        vnc: &Vnc::default(),
+    };
+    let blueprint = blueprint::expand(&topology, &context, &mut diags);
+    if diags.has_errors() {
+        return Err(Failure::Input(diags, loaded.sources.clone()));
+    }
+    Ok((blueprint.networks, blueprint.nodes))
+}

@@ -1,0 +1,209 @@
+//! `maquette link`: interfaces of running nodes as cables.
+
+use maquette_core::blueprint::{Interface, Node};
+use maquette_core::diagnostic::{Diagnostic, closest};
+use maquette_core::observed::Observed;
+use maquette_core::units::MacAddr;
+use maquette_engine::StepError;
+use maquette_engine::host::{self, Host};
+use maquette_libvirt::{Bandwidth, Client};
+
+use super::nodes;
+use crate::cli::{self, Link};
+use crate::connection::{self, Connection};
+use crate::failure::Failure;
+use crate::load::Located;
+use crate::{load, pipeline, print, render};
+
+/// Runs the command.
+pub fn run(args: &Link) -> Result<u8, Failure> {
+    match args {
+        Link::Show { place, nodes, json } => show(place, nodes, *json),
+        Link::Down(cable) => plug(cable, false),
+        Link::Up(cable) => plug(cable, true),
+        Link::Limit(limit) => restrict(limit),
+    }
+}
+
+/// A node's interface, found.
+pub(super) struct Found {
+    /// How the hypervisor is reached.
+    pub connection: Connection,
+    client: Client,
+    observed: Observed,
+    node: Node,
+    interface: Interface,
+    /// Its tap on the hypervisor.
+    pub tap: String,
+}
+
+impl Found {
+    /// `controller-0 eth1`, for people.
+    pub(super) fn label(&self) -> String {
+        format!("{} {}", self.node.name, self.interface.name)
+    }
+}
+
+/// Finds a running node's interface by what the user calls it.
+pub(super) fn find(args: &cli::Cable) -> Result<Found, Failure> {
+    let located = load::located(&args.place)?;
+    let connection = connection::open(&located.host)?;
+    let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let observed = hypervisor.observed();
+    let names = nodes::resolve(std::slice::from_ref(&args.node), &located, &observed, false)?;
+    let domain = names.first().and_then(|n| observed.domains.get(n));
+    let (Some(domain), Some(client)) = (domain, hypervisor.client.take()) else {
+        return Err(Failure::Failed(StepError::new("libvirt does not answer")));
+    };
+    let node = domain.recorded.clone();
+    let interface = interface(&node, &args.interface, &located)?;
+    if !domain.active {
+        let error = StepError::new(format!("`{}` is not running", node.name));
+        return Err(Failure::Failed(
+            error.hint(format!("`maquette start {}` starts it", node.name)),
+        ));
+    }
+    let cables = maquette_libvirt::cables(&client, &node.name).map_err(Failure::Failed)?;
+    let tap = cables.into_iter().find(|c| c.mac == interface.mac).and_then(|c| c.tap);
+    let Some(tap) = tap else {
+        let message = format!("{} of `{}` has no tap on the hypervisor", interface.name, node.name);
+        return Err(Failure::Failed(StepError::new(message).hint("`maquette up` puts it back")));
+    };
+    Ok(Found { connection, client, observed, node, interface, tap })
+}
+
+/// `eth1`, a MAC address, or a network that the node has one interface on.
+fn interface(node: &Node, word: &str, located: &Located) -> Result<Interface, Failure> {
+    let qualified = located.environment.qualify(word);
+    let mac = word.parse::<MacAddr>().ok();
+    let by = |i: &&Interface| i.name == word || Some(i.mac) == mac;
+    let on = |i: &&Interface| i.network == qualified || i.network == word;
+    let several: Vec<&Interface> = node.interfaces.iter().filter(on).collect();
+    let found = node.interfaces.iter().find(by).or(match several.as_slice() {
+        [one] => Some(*one),
+        _ => None,
+    });
+    if let Some(found) = found {
+        return Ok(found.clone());
+    }
+    let message = match several.len() {
+        0 => format!("`{}` has no interface `{word}`", node.name),
+        n => format!("`{}` has {n} interfaces on `{word}`", node.name),
+    };
+    let known = node.interfaces.iter().flat_map(|i| [i.name.as_str(), i.network.as_str()]);
+    let mut error = Diagnostic::error("node::interface", message);
+    if several.is_empty()
+        && let Some(name) = closest(word, known)
+    {
+        error = error.help(format!("did you mean `{name}`?"));
+    }
+    let all = node.interfaces.iter().map(|i| format!("{} ({})", i.name, i.network));
+    Err(Failure::input(error.help(format!("it has {}", all.collect::<Vec<_>>().join(", ")))))
+}
+
+/// Pulls or plugs, at both ends of what is a cable between two nodes.
+fn plug(args: &cli::Cable, up: bool) -> Result<u8, Failure> {
+    let found = find(args)?;
+    let network = &found.interface.network;
+    let cable = found.observed.networks.get(network).filter(|n| n.recorded.tuning.link_local);
+    let mut ends = vec![(found.node.name.clone(), found.interface.clone())];
+    if cable.is_some() {
+        let others = found.observed.domains.values().filter(|d| d.active);
+        let others: Vec<(String, Interface)> = others
+            .flat_map(|d| d.recorded.interfaces.iter().map(|i| (d.name.clone(), i.clone())))
+            .filter(|(_, i)| i.network == *network && i.mac != found.interface.mac)
+            .collect();
+        // With more ends it is a switch, and whoever is left goes on talking.
+        if let [other] = others.as_slice() {
+            ends.push(other.clone());
+        }
+    }
+    for (node, interface) in &ends {
+        maquette_libvirt::set_link(&found.client, node, interface.mac, up)
+            .map_err(Failure::Failed)?;
+    }
+    let said: Vec<String> = ends.iter().map(|(n, i)| format!("{n} {}", i.name)).collect();
+    let state = if up { "up" } else { "down" };
+    print::talk(&format!("{}: link {state}", said.join(" and ")));
+    Ok(0)
+}
+
+/// Delay and loss are the kernel's business: `tc` with netem, on the way to the node.
+const NETEM: &str = r#"tap=$1; shift
+if [ $# = 0 ]; then tc qdisc del dev "$tap" root netem 2>/dev/null || :; exit 0; fi
+tc qdisc replace dev "$tap" root netem "$@""#;
+
+fn restrict(args: &cli::Limit) -> Result<u8, Failure> {
+    let found = find(&args.cable)?;
+    let host = found.connection.host.as_ref();
+    let mut netem = Vec::new();
+    netem.extend(args.delay.iter().flat_map(|d| ["delay".to_string(), d.clone()]));
+    netem.extend(args.loss.iter().flat_map(|l| ["loss".to_string(), l.clone()]));
+    if args.rate.is_some() && !netem.is_empty() {
+        let error = Diagnostic::error("link::limit", "a rate goes with neither delay nor loss")
+            .help("both are queues of the same tap, and there is one; give them one at a time");
+        return Err(Failure::input(error));
+    }
+    if args.none || !netem.is_empty() {
+        disturb(host, &found, &netem)?;
+    }
+    if args.none || args.rate.is_some() {
+        let limit = args.rate.map(Bandwidth);
+        let (node, mac) = (&found.node.name, found.interface.mac);
+        maquette_libvirt::set_bandwidth(&found.client, node, mac, limit)
+            .map_err(Failure::Failed)?;
+    }
+    let what = match (args.rate, netem.is_empty()) {
+        (Some(kib), _) => format!("at most {kib} KiB/s"),
+        (None, false) => netem.join(" "),
+        (None, true) => "no limit".into(),
+    };
+    print::talk(&format!("{}: {what}", found.label()));
+    Ok(0)
+}
+
+fn disturb(host: &dyn Host, found: &Found, netem: &[String]) -> Result<(), Failure> {
+    let words = std::iter::once(found.tap.clone()).chain(netem.iter().cloned());
+    let command = host::Command::script(NETEM, words);
+    host::check(host, &command).map(|_| ()).map_err(|e| {
+        let error = StepError::new(format!("cannot disturb {}", found.label())).because(&e);
+        let unknown = e.to_string().contains("qdisc kind is unknown");
+        Failure::Failed(match unknown {
+            true => error.hint("the hypervisor's kernel has no netem (module sch_netem)"),
+            false => error,
+        })
+    })
+}
+
+fn show(place: &cli::Place, words: &[String], json: bool) -> Result<u8, Failure> {
+    let located = load::located(place)?;
+    let connection = connection::open(&located.host)?;
+    let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let observed = hypervisor.observed();
+    let names = nodes::resolve(words, &located, &observed, false)?;
+    let Some(client) = &hypervisor.client else { return Ok(1) };
+    let mut rows = Vec::new();
+    let wanted = |name: &str| names.is_empty() || names.contains(name);
+    for domain in observed.domains.values().filter(|d| wanted(&d.name)) {
+        let cables = match domain.active {
+            true => maquette_libvirt::cables(client, &domain.name).map_err(Failure::Failed)?,
+            false => Vec::new(),
+        };
+        for interface in &domain.recorded.interfaces {
+            let cable = cables.iter().find(|c| c.mac == interface.mac);
+            rows.push(render::LinkRow {
+                node: domain.name.clone(),
+                interface: interface.name.clone(),
+                mac: interface.mac.to_string(),
+                network: interface.source(),
+                portgroup: interface.portgroup.clone(),
+                address: interface.ipv4.map(|n| n.addr().to_string()),
+                tap: cable.and_then(|c| c.tap.clone()),
+                up: cable.map(|c| c.up),
+                limit_kib_s: cable.and_then(|c| c.limit).map(|l| l.0).filter(|l| *l > 0),
+            });
+        }
+    }
+    print::result(&if json { render::links_json(&rows) } else { render::links(&rows) });
+    Ok(0)
+}

@@ -1,0 +1,162 @@
+//! A drawing: nodes in rows, below each row the networks as bars that its nodes hang on.
+
+use std::fmt::Write;
+
+use super::{Item, Scene, State};
+
+/// Most nodes in a row.
+const ROW: usize = 8;
+/// Width of a node's box, in pixels.
+const BOX: usize = 224;
+/// Room between boxes.
+const GAP: usize = 20;
+/// Height of a line of text.
+const LINE: usize = 16;
+/// Room between bars.
+const BAR: usize = 34;
+/// Room on the left, where bars have their names.
+const LEFT: usize = 250;
+/// Room around everything.
+const EDGE: usize = 16;
+
+/// One colour for each network, then from the start again.
+const COLOURS: [&str; 8] =
+    ["#1f6fb2", "#c2571a", "#2f8f4e", "#8a4fb5", "#b23a48", "#0f8b8d", "#7a6a00", "#5a6470"];
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// What fits, with an ellipsis where it does not.
+fn fitted(text: &str, most: usize) -> String {
+    match text.chars().count() > most {
+        true => text.chars().take(most - 1).chain(['…']).collect(),
+        false => text.into(),
+    }
+}
+
+/// Draws a scene.
+pub fn svg(scene: &Scene) -> String {
+    let mut body = String::new();
+    let columns = scene.items.len().clamp(1, ROW);
+    let width = LEFT + columns * (BOX + GAP) + EDGE;
+    let mut top = EDGE;
+    let rows: Vec<&[Item]> = scene.items.chunks(ROW).collect();
+    let mut drawn = vec![false; scene.nets.len()];
+    for row in &rows {
+        top = draw_row(&mut body, scene, row, top, width, &mut drawn);
+    }
+    // Networks that nobody is on.
+    for (n, net) in scene.nets.iter().enumerate().filter(|(n, _)| !drawn[*n]) {
+        bar(&mut body, scene, n, top + BAR / 2, width);
+        let _ = net;
+        top += BAR;
+    }
+    let height = top + EDGE;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{body}</svg>\n"
+    )
+}
+
+fn colour(net: usize) -> &'static str {
+    COLOURS[net % COLOURS.len()]
+}
+
+/// Draws some nodes and the bars that they hang on; returns where the next row begins.
+fn draw_row(
+    body: &mut String,
+    scene: &Scene,
+    row: &[Item],
+    top: usize,
+    width: usize,
+    drawn: &mut [bool],
+) -> usize {
+    let ports = row.iter().map(|i| i.ports.len()).max().unwrap_or(0);
+    let height = 2 * LINE + ports * LINE + 14;
+    let used: Vec<usize> = (0..scene.nets.len())
+        .filter(|n| row.iter().any(|i| i.ports.iter().any(|p| p.net == Some(*n))))
+        .collect();
+    let bars = top + height + BAR;
+    for (k, net) in used.iter().enumerate() {
+        bar(body, scene, *net, bars + k * BAR, width);
+        drawn[*net] = true;
+    }
+    for (column, item) in row.iter().enumerate() {
+        let left = LEFT + column * (BOX + GAP);
+        // Lines first, so that boxes and text lie above them.
+        for (p, port) in item.ports.iter().enumerate() {
+            let Some(net) = port.net else { continue };
+            let Some(k) = used.iter().position(|u| *u == net) else { continue };
+            let step = (BOX - 30) / item.ports.len().max(1);
+            let x = left + 15 + step / 2 + p * step;
+            let (from, to, colour) = (top + height, bars + k * BAR, colour(net));
+            let _ = writeln!(
+                body,
+                "<line x1=\"{x}\" y1=\"{from}\" x2=\"{x}\" y2=\"{to}\" stroke=\"{colour}\" \
+                 stroke-width=\"2\"/><circle cx=\"{x}\" cy=\"{to}\" r=\"4\" fill=\"{colour}\"/>\
+                 <text x=\"{}\" y=\"{}\" font-size=\"10\" fill=\"{colour}\">{}</text>",
+                x + 4,
+                from + 14,
+                escape(port.name.trim_start_matches("eth")),
+            );
+        }
+        node(body, item, left, top, height);
+    }
+    bars + used.len() * BAR + GAP
+}
+
+fn bar(body: &mut String, scene: &Scene, net: usize, y: usize, width: usize) {
+    let (item, colour) = (&scene.nets[net], colour(net));
+    let dash = if item.state == State::Off { " stroke-dasharray=\"8 5\"" } else { "" };
+    let _ = writeln!(
+        body,
+        "<line x1=\"{LEFT}\" y1=\"{y}\" x2=\"{}\" y2=\"{y}\" stroke=\"{colour}\" \
+         stroke-width=\"5\" stroke-linecap=\"round\"{dash}/>\
+         <text x=\"{EDGE}\" y=\"{}\" fill=\"{colour}\" font-weight=\"bold\">{}</text>\
+         <text x=\"{EDGE}\" y=\"{}\" fill=\"#555555\" font-size=\"11\">{}</text>",
+        width - EDGE,
+        y - 2,
+        escape(&fitted(&item.name, 30)),
+        y + 12,
+        escape(&fitted(&item.detail, 38)),
+    );
+}
+
+fn node(body: &mut String, item: &Item, left: usize, top: usize, height: usize) {
+    let (fill, stroke, dash) = match item.state {
+        State::Active => ("#eef7ee", "#2f8f4e", ""),
+        State::Off => ("#f3f3f3", "#888888", " stroke-dasharray=\"5 4\""),
+        State::Planned => ("#f4f7fb", "#4a5a6a", ""),
+    };
+    let _ = writeln!(
+        body,
+        "<rect x=\"{left}\" y=\"{top}\" width=\"{BOX}\" height=\"{height}\" rx=\"6\" \
+         fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"1.5\"{dash}/>\
+         <text x=\"{}\" y=\"{}\" font-weight=\"bold\" font-size=\"13\">{}</text>\
+         <text x=\"{}\" y=\"{}\" fill=\"#555555\" font-size=\"11\">{}</text>",
+        left + 10,
+        top + 18,
+        escape(&fitted(&item.name, 27)),
+        left + 10,
+        top + 33,
+        escape(&item.detail),
+    );
+    for (p, port) in item.ports.iter().enumerate() {
+        let colour = port.net.map_or("#333333", colour);
+        let to = match (port.net, port.detail.is_empty()) {
+            (None, _) => format!("⇄ {}", port.to),
+            (Some(_), true) => port.to.clone(),
+            (Some(_), false) => port.detail.clone(),
+        };
+        let _ = writeln!(
+            body,
+            "<text x=\"{}\" y=\"{}\" fill=\"{colour}\" font-size=\"11\">{}  {}</text>",
+            left + 10,
+            top + 2 * LINE + 18 + p * LINE,
+            escape(&port.name),
+            escape(&fitted(&to, 28)),
+        );
+    }
+}

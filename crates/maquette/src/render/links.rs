@@ -1,0 +1,79 @@
+//! Interfaces of nodes as a table.
+
+use serde_json::json;
+
+use super::table;
+
+/// An interface as `link show` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkRow {
+    /// Node.
+    pub node: String,
+    /// Name in the guest.
+    pub interface: String,
+    /// Address.
+    pub mac: String,
+    /// Network, or `bridge/NAME`.
+    pub network: String,
+    /// Portgroup.
+    pub portgroup: Option<String>,
+    /// IPv4 address.
+    pub address: Option<String>,
+    /// Tap on the hypervisor.
+    pub tap: Option<String>,
+    /// Whether the cable is plugged in; unknown of a node that is off.
+    pub up: Option<bool>,
+    /// Limit in KiB a second.
+    pub limit_kib_s: Option<u64>,
+}
+
+impl LinkRow {
+    fn state(&self) -> &'static str {
+        match self.up {
+            Some(true) => "up",
+            Some(false) => "down",
+            None => "-",
+        }
+    }
+}
+
+/// For people.
+pub fn links(rows: &[LinkRow]) -> String {
+    let dash = |text: &Option<String>| text.clone().unwrap_or("-".into());
+    let header = ["NODE", "INTERFACE", "NETWORK", "ADDRESS", "MAC", "TAP", "LINK", "LIMIT"];
+    let lines = rows.iter().map(|row| {
+        let group = row.portgroup.as_ref().map(|p| format!(" ({p})")).unwrap_or_default();
+        vec![
+            row.node.clone(),
+            row.interface.clone(),
+            format!("{}{group}", row.network),
+            dash(&row.address),
+            row.mac.clone(),
+            dash(&row.tap),
+            row.state().into(),
+            row.limit_kib_s.map_or("-".into(), |l| format!("{l} KiB/s")),
+        ]
+    });
+    table::columns(&header, lines)
+}
+
+/// For programs.
+pub fn links_json(rows: &[LinkRow]) -> String {
+    let list: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "node": row.node,
+                "interface": row.interface,
+                "mac": row.mac,
+                "network": row.network,
+                "portgroup": row.portgroup,
+                "address": row.address,
+                "tap": row.tap,
+                "link": row.up.map(|up| if up { "up" } else { "down" }),
+                "limit_kib_s": row.limit_kib_s,
+            })
+        })
+        .collect();
+    format!("{:#}", json!({"schema": 1, "interfaces": list}))
+}

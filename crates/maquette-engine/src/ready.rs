@@ -69,14 +69,14 @@ const PROBE: Duration = Duration::from_secs(3);
 const AWAIT_RESULT: &str = "i=0; f=/run/cloud-init/result.json; \
     while [ ! -e $f ] && [ $i -lt 3000 ]; do sleep 0.1; i=$((i+1)); done; cat $f";
 
-/// Waits until `login` works and cloud-init is done, at most `limit`. Says where it was reached.
+/// Waits until `login` works and cloud-init is done, at most `limit`. What the guest reports of its
+/// address is in `login` afterwards, however the wait ended: it is said only once.
 pub fn wait(
-    login: &Login<'_>,
+    login: &mut Login<'_>,
     signals: &Receiver<Signal>,
     limit: Duration,
     context: &StepContext<'_>,
-) -> Result<Option<IpAddr>, NotReady> {
-    let mut login = *login;
+) -> Result<(), NotReady> {
     let deadline = Instant::now() + limit;
     let mut stage = "booting".to_string();
     let mut last = None;
@@ -119,8 +119,8 @@ pub fn wait(
             if stage == "booting" {
                 stage = "SSH answers".into();
             }
-            match result(&login, deadline) {
-                Ok(errors) if errors.is_empty() => return Ok(login.address),
+            match result(login, deadline) {
+                Ok(errors) if errors.is_empty() => return Ok(()),
                 Ok(errors) => return Err(NotReady::Failed(errors)),
                 Err(said) => last = Some(said),
             }
@@ -203,7 +203,7 @@ mod tests {
     fn run(signals: &Receiver<Signal>, cancelled: bool) -> NotReady {
         let cancelled = AtomicBool::new(cancelled);
         let context = StepContext { progress: &|_| {}, cancelled: &cancelled };
-        wait(&login(), signals, Duration::from_millis(1500), &context).unwrap_err()
+        wait(&mut login(), signals, Duration::from_millis(1500), &context).unwrap_err()
     }
 
     #[test]

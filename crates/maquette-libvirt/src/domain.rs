@@ -182,12 +182,13 @@ pub fn taps(client: &Client, name: &str, network: &str) -> Result<Vec<String>, L
     Ok(taps.into_iter().filter(|(_, on)| on == network).map(|(tap, _)| tap).collect())
 }
 
-/// Notes that the first boot was seen to end, and the address that the guest reported, if it did.
-pub fn mark_ready(domain: &Domain, address: Option<IpAddr>) -> Result<(), LibvirtError> {
+/// Notes whether the first boot was seen to end, and the address that the guest reported, if it did.
+pub fn mark(domain: &Domain, ready: bool, address: Option<IpAddr>) -> Result<(), LibvirtError> {
     let namespace = xml::metadata::STATE_NAMESPACE;
+    let name = xml::metadata::state_name(ready);
     let mark = match address {
-        Some(address) => format!("<ready address='{address}'/>"),
-        None => "<ready/>".into(),
+        Some(address) => format!("<{name} address='{address}'/>"),
+        None => format!("<{name}/>"),
     };
     client::set_domain_metadata(domain, &mark, "state", namespace)
 }

@@ -157,22 +157,24 @@ impl<'a> Libvirt<'a> {
         let (sender, receiver) = mpsc::channel();
         // Without the port there still is SSH.
         let listener = signals::listen(client, name, sender).ok();
-        let login = Login {
+        let mut login = Login {
             config: &self.guests.ssh_config,
             name,
             address: ready.address,
             jump: if ready.direct { &[] } else { &self.guests.jump },
             host: self.access.host,
         };
-        let result = ready::wait(&login, &receiver, self.guests.limit, context);
+        let result = ready::wait(&mut login, &receiver, self.guests.limit, context);
         if let Some(listener) = listener {
             listener.close();
         }
+        let reported = login.address.filter(|_| ready.address.is_none());
+        if result.is_err() && reported.is_some() {
+            // The reason why it is not ready is worth more than this.
+            let _ = domain::mark(&domain, false, reported);
+        }
         match result {
-            Ok(address) => {
-                let reported = address.filter(|_| ready.address.is_none());
-                domain::mark_ready(&domain, reported).map_err(failed)
-            }
+            Ok(()) => domain::mark(&domain, true, reported).map_err(failed),
             Err(reason) => Err(self.not_ready(name, reason)),
         }
     }
@@ -372,8 +374,16 @@ impl Libvirt<'_> {
                 self.reconnect(network, bridge, domains)
             }
             Action::StartNetwork { name, autostart } => {
-                self.call("start", &format!("network `{name}`"), |c| {
-                    network::start(c, name, *autostart)
+                let start = |c: &Client| network::start(c, name, *autostart);
+                self.call("start", &format!("network `{name}`"), start).map_err(|error| {
+                    // libvirt's own chains are made when it starts, and when it is told to look again.
+                    match error.causes.iter().any(|c| c.contains("No chain/target/match")) {
+                        true => error.hint(
+                            "somebody flushed the hypervisor's firewall; `systemctl reload libvirtd` \
+                             (or virtnetworkd) puts libvirt's rules back",
+                        ),
+                        false => error,
+                    }
                 })
             }
             Action::StopNetwork { name } => {

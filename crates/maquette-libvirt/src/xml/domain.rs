@@ -54,11 +54,12 @@ pub fn domain(
                 node: node.clone(),
             };
             metadata::write_node(w, &record);
-            if ready {
+            if ready || reported.is_some() {
+                let name = format!("state:{}", metadata::state_name(ready));
                 let address = reported.map(|a| a.to_string());
                 let mut attributes = vec![("xmlns:state", STATE_NAMESPACE)];
                 attributes.extend(address.as_deref().map(|a| ("address", a)));
-                w.empty("state:ready", &attributes);
+                w.empty(&name, &attributes);
             }
         });
         w.text("memory", &[("unit", "MiB")], &node.memory_mib.to_string());

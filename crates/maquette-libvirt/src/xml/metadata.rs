@@ -23,6 +23,10 @@ use super::Writer;
 pub const NAMESPACE: &str = "https://maquette.dev/xmlns/libvirt/1";
 /// Namespace of what became of it.
 pub const STATE_NAMESPACE: &str = "https://maquette.dev/xmlns/state/1";
+/// What became of a node: whether its first boot was seen to end.
+pub fn state_name(ready: bool) -> &'static str {
+    if ready { "ready" } else { "booting" }
+}
 /// Version of the form.
 pub const SCHEMA: u32 = 1;
 

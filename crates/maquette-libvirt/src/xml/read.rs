@@ -103,10 +103,10 @@ pub fn domain(xml: &str) -> Result<DomainXml, ReadError> {
     let record = Record::read(ours(root, "node"), |e| metadata::read_node(e, &name, uuid));
     let images = ours(root, "node").into_iter().flat_map(|e| e.descendants());
     let images = images.filter_map(|e| e.attribute("image-volume")).map(String::from).collect();
-    let mut marks = child(root, "metadata").into_iter().flat_map(|m| m.children());
-    let mark = marks.find(|c| c.has_tag_name((STATE_NAMESPACE, "ready")));
-    let ready = mark.is_some();
-    let reported = mark.and_then(|m| m.attribute("address")?.parse().ok());
+    let marks = || child(root, "metadata").into_iter().flat_map(|m| m.children());
+    let marks = || marks().filter(|c| c.tag_name().namespace() == Some(STATE_NAMESPACE));
+    let ready = marks().any(|c| c.tag_name().name() == metadata::state_name(true));
+    let reported = marks().find_map(|m| m.attribute("address")?.parse().ok());
     let maximum_mib = memory(child(root, "memory").ok_or(ReadError::Missing("memory"))?)?;
     let memory_mib = child(root, "currentMemory").map_or(Ok(maximum_mib), memory)?;
     let vcpus = text(root, "vcpu")?.parse().map_err(|_| ReadError::Missing("vcpu"))?;

@@ -133,6 +133,9 @@ const NETEM: &str = r#"tap=$1; shift
 if [ $# = 0 ]; then tc qdisc del dev "$tap" root netem 2>/dev/null || :; exit 0; fi
 tc qdisc replace dev "$tap" root netem "$@""#;
 
+/// What `tc` says of a queue that the kernel has not.
+const UNKNOWN: &str = "qdisc kind is unknown";
+
 fn restrict(args: &cli::Limit) -> Result<u8, Failure> {
     let found = find(&args.cable)?;
     let host = found.connection.host.as_ref();
@@ -150,8 +153,13 @@ fn restrict(args: &cli::Limit) -> Result<u8, Failure> {
     if args.none || args.rate.is_some() {
         let limit = args.rate.map(Bandwidth);
         let (node, mac) = (&found.node.name, found.interface.mac);
-        maquette_libvirt::set_bandwidth(&found.client, node, mac, limit)
-            .map_err(Failure::Failed)?;
+        maquette_libvirt::set_bandwidth(&found.client, node, mac, limit).map_err(|error| {
+            let unknown = error.causes.iter().any(|c| c.contains(UNKNOWN));
+            Failure::Failed(match unknown {
+                true => error.hint("the hypervisor's kernel lacks queues that libvirt uses (modules sch_htb, sch_sfq)"),
+                false => error,
+            })
+        })?;
     }
     let what = match (args.rate, netem.is_empty()) {
         (Some(kib), _) => format!("at most {kib} KiB/s"),
@@ -167,7 +175,7 @@ fn disturb(host: &dyn Host, found: &Found, netem: &[String]) -> Result<(), Failu
     let command = host::Command::script(NETEM, words);
     host::check(host, &command).map(|_| ()).map_err(|e| {
         let error = StepError::new(format!("cannot disturb {}", found.label())).because(&e);
-        let unknown = e.to_string().contains("qdisc kind is unknown");
+        let unknown = e.to_string().contains(UNKNOWN);
         Failure::Failed(match unknown {
             true => error.hint("the hypervisor's kernel has no netem (module sch_netem)"),
             false => error,

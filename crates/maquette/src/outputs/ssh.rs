@@ -16,13 +16,15 @@ pub fn config(nodes: &[&Node], files: &Files<'_>) -> String {
         hypervisor(&mut out, remote, files);
     }
     for node in nodes.iter().filter(|n| n.deploy_os) {
-        let Some(address) = node.access.address else { continue };
-        let _ = write!(
-            out,
-            "Host {name}\n  HostName {address}\n  User {user}\n",
-            name = node.name,
-            user = node.access.user
-        );
+        // One that is yet to report its address has its key here already.
+        if node.access.address.is_none() && node.guest.is_none() {
+            continue;
+        }
+        let _ = writeln!(out, "Host {}", node.name);
+        if let Some(address) = node.access.address {
+            let _ = writeln!(out, "  HostName {address}");
+        }
+        let _ = writeln!(out, "  User {}", node.access.user);
         if node.guest.is_some() {
             let _ = write!(
                 out,

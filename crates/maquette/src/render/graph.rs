@@ -4,6 +4,9 @@ mod markup;
 mod svg;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use maquette_core::blueprint::{Network, Node};

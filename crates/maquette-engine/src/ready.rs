@@ -81,6 +81,7 @@ pub fn wait(
     let mut stage = "booting".to_string();
     let mut last = None;
     let mut reports = true;
+    let mut over = false;
     loop {
         (context.progress)(stage.clone());
         if context.is_cancelled() {
@@ -96,7 +97,7 @@ pub fn wait(
                 // With the subnet's length, as `ip` prints it.
                 let said = word[ADDRESS.len()..].split('/').next().unwrap_or_default();
                 login.address = said.trim().parse().ok().or(login.address);
-                false
+                over
             }
             Some(Signal::Reported(word)) => {
                 stage = match word.as_str() {
@@ -104,7 +105,8 @@ pub fn wait(
                     "done" => "cloud-init is done".into(),
                     other => other.into(),
                 };
-                word == "done"
+                over |= word == "done";
+                over
             }
             // A guest that has reported will report again; others are found by their SSH port.
             None => {
@@ -112,7 +114,8 @@ pub fn wait(
                     return Err(NotReady::Lost);
                 }
                 let answers = |ip| login.host.answers(SocketAddr::new(ip, 22));
-                stage == "booting" && login.address.is_some_and(answers)
+                // A login that failed once may do so because everybody logs in at once.
+                over || (stage == "booting" && login.address.is_some_and(answers))
             }
         };
         if done {

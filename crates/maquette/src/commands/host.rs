@@ -271,6 +271,19 @@ fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
             ),
         ));
     }
+    // An environment may be networks alone, with a NIC of the hypervisor in one.
+    if let Some(client) = &hypervisor.client {
+        let found = maquette_libvirt::survey(client).map_err(pipeline::unobserved)?;
+        let names: Vec<String> = found.environments.iter().map(ToString::to_string).collect();
+        if !names.is_empty() {
+            let message =
+                format!("environments still exist on the hypervisor: {}", names.join(", "));
+            return Err(Failure::input(
+                Diagnostic::error("host::in-use", message)
+                    .help("`maquette down --prefix NAME` removes each"),
+            ));
+        }
+    }
     if !as_json {
         print::talk(render::plan(&plan, &pipeline::title(&hypervisor.facts)).trim_end());
     }

@@ -108,7 +108,7 @@ pub const FAMILIES: [Family; 4] = [
     },
     Family {
         name: "Red Hat",
-        ids: &["fedora", "rhel", "centos", "rocky", "almalinux"],
+        ids: &["fedora", "rhel", "centos", "rocky", "almalinux", "ol"],
         manager: Manager::Dnf,
         parts: parts! {
             EMULATOR => ["qemu-kvm"],
@@ -146,7 +146,7 @@ pub const FAMILIES: [Family; 4] = [
     },
     Family {
         name: "Arch",
-        ids: &["arch"],
+        ids: &["arch", "manjaro"],
         manager: Manager::Pacman,
         parts: parts! {
             EMULATOR => ["qemu-system-x86"],
@@ -237,6 +237,19 @@ mod tests {
             assert_eq!(family(text), Some(name), "{text}");
         }
         assert_eq!(family("ID=plan9"), None);
+    }
+
+    /// The files are the distributions' own, as they were installed.
+    #[test]
+    fn recorded_files_are_understood() {
+        let mut lines = Vec::new();
+        insta::glob!("os-release/*.txt", |path| {
+            let os = OsRelease::parse(&std::fs::read_to_string(path).unwrap());
+            let family = os.family().map_or("none", |f| f.name);
+            let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            lines.push(format!("{file}: {family}; {} {}; {}", os.id, os.version, os.name));
+        });
+        insta::assert_snapshot!(lines.join("\n"));
     }
 
     #[test]

@@ -350,3 +350,35 @@ fn two_hundred_networks_and_nodes_are_planned_at_once() {
         plan.steps.iter().filter(|s| matches!(s.action, Action::StartDomain { .. })).count();
     assert_eq!(starts, 200);
 }
+
+/// Links come and go with the nodes at their ends; who stays is changed and not made again.
+#[test]
+fn links_follow_their_nodes() {
+    let asked = |count| {
+        let nodes = [("controller", count), ("ovsvswitch", 1), ("undercloud", 1)];
+        input(&nodes, "3_nets_vswitch", &[])
+    };
+    let mut seen = machine(&NICS);
+    let mut before = 0;
+    for count in [1, 2, 1, 3, 0, 2] {
+        let wanted = asked(count);
+        let plan = plan_of(&wanted, &seen);
+        let replaced = plan.changes.iter().filter(|c| c.op == plan::Op::Replace);
+        let replaced: Vec<&str> = replaced.map(|c| c.name.as_str()).collect();
+        // A switch numbers its ports: taking one out of the middle moves the others.
+        let moved = replaced.iter().all(|n| *n == "ovsvswitch-0") && count < before;
+        assert!(replaced.is_empty() || moved, "{count}: {replaced:?}");
+        before = count;
+        apply(&mut seen, &plan.steps);
+        assert!(
+            plan_of(&wanted, &seen).is_empty(),
+            "{count}: {:#?}",
+            titles(&plan_of(&wanted, &seen))
+        );
+        let fresh = plan_of(&wanted, &machine(&NICS));
+        let mut other = machine(&NICS);
+        apply(&mut other, &fresh.steps);
+        let names = |s: &Observed| s.networks.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&seen), names(&other), "{count}");
+    }
+}

@@ -75,7 +75,8 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
     let mut expander = Expander::new(topology, context, &environment, &networks);
     for role in &topology.roles {
         for index in numbers.get(&role.name.value).into_iter().flatten() {
-            let ports = wiring.ports(role, *index, &numbers);
+            let mut ports = wiring.ports(role, *index, &numbers);
+            keep_order(&mut ports, observed, &environment, &role.name.value, *index);
             nodes.push(expander.node(role, *index, &ports, diags));
         }
     }
@@ -132,6 +133,27 @@ fn indexes(role: &Role, observed: &Observed, environment: &EnvName, extend: bool
     }
     let first = used.last().map_or(0, |highest| highest + 1);
     (first..).take(count).collect()
+}
+
+/// A node that is there keeps the order of what others have plugged into it; what comes is plugged in at
+/// the end, so that nothing else of it moves.
+fn keep_order(
+    ports: &mut [Port],
+    observed: &Observed,
+    environment: &EnvName,
+    role: &str,
+    index: u32,
+) {
+    let name = environment.qualify(&format!("{role}-{index}"));
+    let Some(domain) = observed.domains.get(&name) else { return };
+    let place = |port: &Port| {
+        let network = environment.qualify(&port.network);
+        domain.recorded.interfaces.iter().position(|i| i.network == network)
+    };
+    ports.sort_by_key(|port| match port.far {
+        false => (false, 0),
+        true => (true, place(port).unwrap_or(usize::MAX)),
+    });
 }
 
 /// Whether the hypervisor has a bridge of a name that is not this environment's.

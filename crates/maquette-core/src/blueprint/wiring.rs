@@ -18,6 +18,8 @@ pub(super) struct Port {
     pub bridged: bool,
     /// Its MAC address, if the file says one.
     pub mac: Option<MacAddr>,
+    /// Whether it is there because another node is wired to this one.
+    pub far: bool,
 }
 
 /// Numbers of the nodes of each role, by name.
@@ -55,6 +57,7 @@ impl Wiring {
                         portgroup: None,
                         bridged: false,
                         mac: None,
+                        far: true,
                     });
                 }
             }
@@ -105,6 +108,7 @@ fn own(role: &Role, interface: &Interface, index: u32) -> Port {
         bridged: interface.bridged,
         network,
         mac,
+        far: false,
     }
 }
 

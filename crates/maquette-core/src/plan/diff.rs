@@ -27,6 +27,7 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         started: BTreeMap::new(),
         fetched: BTreeMap::new(),
         stopped: BTreeMap::new(),
+        unplugged: Vec::new(),
     };
     planner.leave(&fates);
     planner.images(&fates);
@@ -34,6 +35,7 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
     for node in &blueprint.nodes {
         planner.node(node, fates.nodes.get(&node.name).unwrap_or(&Fate::Create));
     }
+    planner.unwanted_networks();
     planner.sort();
     Plan { changes: planner.changes, steps: planner.builder.finish() }
 }
@@ -178,6 +180,8 @@ pub(super) struct Planner<'a> {
     pub(super) fetched: BTreeMap<String, usize>,
     /// Last step that takes a domain out of the way, by name.
     pub(super) stopped: BTreeMap<String, usize>,
+    /// Steps that unplug interfaces of running domains.
+    pub(super) unplugged: Vec<usize>,
 }
 
 const UNWANTED: &str = "the topology does not ask for it any more";
@@ -268,6 +272,13 @@ impl Planner<'_> {
     }
 
     fn networks(&mut self, fates: &Fates) {
+        for network in &self.blueprint.networks {
+            self.network(network, fates);
+        }
+    }
+
+    /// Takes away networks once nobody is on them any more, nodes that go on running included.
+    fn unwanted_networks(&mut self) {
         let wanted: BTreeSet<&str> =
             self.blueprint.networks.iter().map(|n| n.name.as_str()).collect();
         for network in self.observed.networks.values() {
@@ -276,13 +287,11 @@ impl Planner<'_> {
                 self.remove_network(network, UNWANTED);
             }
         }
-        for network in &self.blueprint.networks {
-            self.network(network, fates);
-        }
     }
 
     fn remove_network(&mut self, network: &observed::Network, reason: &str) -> usize {
-        let after: Vec<usize> = self.stopped.values().copied().collect();
+        let stopped = self.stopped.values();
+        let after: Vec<usize> = stopped.chain(&self.unplugged).copied().collect();
         let environment = &self.blueprint.environment;
         remove_network(network, environment, after, reason, &mut self.builder)
     }

@@ -180,7 +180,11 @@ impl Planner<'_> {
         };
         let mut before = Vec::new();
         for change in changes.iter().filter(|c| !comes(c)) {
-            before.push(self.builder.add(action(change), [], reason));
+            let id = self.builder.add(action(change), [], reason);
+            before.push(id);
+            if matches!(change, LiveChange::DetachInterface { .. }) {
+                self.unplugged.push(id);
+            }
         }
         before.extend(self.discard(node, &before));
         let defined = self.builder.add(self.define(node), before, reason);

@@ -83,7 +83,8 @@ pub enum Link {
         #[arg(long)]
         json: bool,
     },
-    /// Pull a cable out: the node sees its link go down, and so does the other end of a wired link
+    /// Pull a cable out, until it is plugged in again or the node stops: the node sees its link go down,
+    /// and so does the other end of a wired link
     Down(Cable),
     /// Plug it in again
     Up(Cable),

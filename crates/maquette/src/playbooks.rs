@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
-use maquette_core::syntax::{Node, Plain, Sources, Value};
+use maquette_core::syntax::{Plain, Sources, Value};
+use maquette_core::topology::Request;
 use maquette_engine::StepError;
 use maquette_engine::keys::write_private;
 
@@ -43,18 +44,30 @@ const POINTS: [(&str, Point, &str); 10] = [
 /// others.
 const BUILT_IN: [&str; 2] = ["provision_networks_bgp.yml", "provision_vms_bgp.yml"];
 
+/// The playbook that sets up an L3 appliance, by the older tool's name and as it is here.
+const L3_APPLIANCE: (&str, &str) =
+    ("provision_post_l3appliance.yml", include_str!("../assets/l3appliance.yml"));
+
 /// Playbooks of the older tool that stand for features of their own, which come later.
-const SPECIAL: [&str; 4] = [
-    "provision_post_l3appliance.yml",
-    "provision_post_ovsvswitch.yml",
-    "provision_post_veos.yml",
-    "provision_post_vqfx.yml",
-];
+const SPECIAL: [&str; 3] =
+    ["provision_post_ovsvswitch.yml", "provision_post_veos.yml", "provision_post_vqfx.yml"];
+
+/// The network file's key for an L3 appliance.
+const L3_CONFIG: &str = "l3appliance_config";
+
+/// Where a playbook is.
+#[derive(Debug, Clone)]
+enum Playbook {
+    /// The user's own.
+    File(PathBuf),
+    /// One that comes with Maquette: its name and text.
+    Own(&'static str, &'static str),
+}
 
 /// The playbooks of one run.
 #[derive(Debug, Clone)]
 pub struct Hooks {
-    playbooks: Vec<(Point, PathBuf)>,
+    playbooks: Vec<(Point, Playbook)>,
     replaced: Vec<Stage>,
     /// Extra variables, as the playbooks see them.
     vars: serde_json::Value,
@@ -63,9 +76,10 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Finds the playbooks that extra variables name. `vars` is what the playbooks see, `args` are
-    /// further arguments of `ansible-playbook`.
-    pub fn read(extra: &Node, vars: &Plain, args: &[String]) -> Result<Self, Failure> {
+    /// Finds the playbooks that extra variables name. `vars` is what the playbooks see besides the network
+    /// file's configuration of an L3 appliance, `args` are further arguments of `ansible-playbook`.
+    pub fn read(request: &Request, vars: &Plain, args: &[String]) -> Result<Self, Failure> {
+        let extra = &request.extra;
         let mut playbooks = Vec::new();
         let mut diags = Diagnostics::default();
         for (variable, point, own) in POINTS {
@@ -77,11 +91,13 @@ impl Hooks {
             if BUILT_IN.contains(&name) && !Path::new(path).is_file() {
                 continue;
             }
-            if SPECIAL.contains(&name) && !Path::new(path).is_file() {
+            if name == L3_APPLIANCE.0 && !Path::new(path).is_file() {
+                playbooks.push((point, Playbook::Own(L3_APPLIANCE.0, L3_APPLIANCE.1)));
+            } else if SPECIAL.contains(&name) && !Path::new(path).is_file() {
                 let message = format!("`{variable}={path}` is not supported yet");
                 diags.push(Diagnostic::error("feature::later", message));
             } else if Path::new(path).is_file() {
-                playbooks.push((point, absolute(path)));
+                playbooks.push((point, Playbook::File(absolute(path))));
             } else {
                 let message = format!("there is no playbook {path}, which `{variable}` names");
                 diags.push(
@@ -100,7 +116,11 @@ impl Hooks {
                 _ => None,
             })
             .collect();
-        Ok(Self { playbooks, replaced, vars: settings_tree::json(vars), args: args.to_vec() })
+        let mut vars = settings_tree::json(vars);
+        if let (Some(vars), Some(node)) = (vars.as_object_mut(), request.network.get(L3_CONFIG)) {
+            vars.insert(L3_CONFIG.into(), settings_tree::json(&Plain::of(node)));
+        }
+        Ok(Self { playbooks, replaced, vars, args: args.to_vec() })
     }
 
     /// Leaves out the playbooks of stages that are not selected.
@@ -139,6 +159,16 @@ impl Hooks {
         let Some((_, playbook)) = self.playbooks.iter().find(|(p, _)| *p == point) else {
             return Ok(false);
         };
+        let playbook = match playbook {
+            Playbook::File(path) => path.clone(),
+            Playbook::Own(name, text) => {
+                let path = workspace.file(name);
+                write_private(&path, text.as_bytes()).map_err(|e| {
+                    Failure::because(format!("cannot write {}", path.display()), &e)
+                })?;
+                path
+            }
+        };
         let failed = |e: &dyn std::error::Error| {
             Failure::because(format!("cannot run playbook {}", playbook.display()), e)
         };
@@ -151,7 +181,7 @@ impl Hooks {
             .arg("-e")
             .arg(format!("@{}", vars.display()))
             .args(&self.args)
-            .arg(playbook)
+            .arg(&playbook)
             .status();
         // It may hold secrets, and nothing needs it any more.
         let _ = std::fs::remove_file(&vars);

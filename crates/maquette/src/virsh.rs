@@ -152,7 +152,7 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     }
     let mut loaded = load::wanted_leniently(&wanted)?;
     let selected = tags::select(&given.ansible_args, given.by_user("topology-nodes"));
-    let hooks = Hooks::read(&loaded.request.extra, &tree, &given.playbook_args())?;
+    let hooks = Hooks::read(&loaded.request, &tree, &given.playbook_args())?;
     let hooks = hooks.only(&selected);
     if hooks.at(Point::Whole, &workspace)? {
         return Ok(0);
@@ -212,7 +212,7 @@ fn cleanup(given: &Given, wanted: &cli::Wanted, tree: &Plain) -> Result<u8, Fail
         return kill(wanted, tree, &given.playbook_args());
     }
     let loaded = load::wanted_leniently(wanted)?;
-    let hooks = Hooks::read(&loaded.request.extra, tree, &given.playbook_args())?;
+    let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
     let located = located(&loaded);
     if !hooks.at(Point::Cleanup, &located.workspace)? {
         cleanup::run(&located, given.yes, cli::Locking::from_environment())?;
@@ -240,7 +240,7 @@ fn located(loaded: &load::Loaded) -> Located {
 /// Removes the environment, and leaves the workspace with this machine alone.
 fn kill(wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failure> {
     let loaded = load::wanted_leniently(wanted)?;
-    let hooks = Hooks::read(&loaded.request.extra, tree, args)?;
+    let hooks = Hooks::read(&loaded.request, tree, args)?;
     let located = located(&loaded);
     if !hooks.at(Point::Cleanup, &located.workspace)? {
         down::remove(&located, false, cli::Locking::from_environment())?;

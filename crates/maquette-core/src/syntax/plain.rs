@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 
-use super::yaml;
+use super::{Node, Value, yaml};
 
 /// A value with YAML's types; keys are sorted.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +41,18 @@ impl Plain {
         match yaml::plain(text)? {
             Self::Null => Ok(Self::map()),
             other => Ok(other),
+        }
+    }
+
+    /// A located tree without its places; scalars have the types that they would have unquoted.
+    pub fn of(node: &Node) -> Self {
+        match &node.value {
+            Value::Null => Self::Null,
+            Value::Scalar(text) => Self::scalar(text),
+            Value::List(items) => Self::List(items.iter().map(Self::of).collect()),
+            Value::Map(entries) => {
+                Self::Map(entries.iter().map(|e| (e.key.clone(), Self::of(&e.value))).collect())
+            }
         }
     }
 

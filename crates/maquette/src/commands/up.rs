@@ -50,7 +50,7 @@ pub fn run(args: &Up) -> Result<u8, Failure> {
     let mut vars = Plain::map();
     // Mistakes in it were found when it was read as a topology.
     let _ = settings_tree::extra(&mut vars, &args.wanted.extra_vars);
-    let hooks = playbooks::Hooks::read(&loaded.request.extra, &vars, &[])?;
+    let hooks = playbooks::Hooks::read(&loaded.request, &vars, &[])?;
     let stages = Stages::all().without(hooks.replaced());
     let limit = Duration::from_secs(args.timeout);
     let how = How {

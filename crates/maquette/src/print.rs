@@ -20,9 +20,10 @@ pub fn bytes(bytes: &[u8]) -> bool {
     out.write_all(bytes).and_then(|()| out.flush()).is_ok()
 }
 
-/// Prints a remark.
+/// Prints a remark. Should nobody read it any more, the work goes on all the same.
 pub fn talk(text: &str) {
-    anstream::eprintln!("{text}");
+    use std::io::Write;
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 /// Asks a question at the terminal; anything but a yes is a no.

@@ -148,7 +148,7 @@ impl Network {
 
     /// Its reservations as DHCP's entries, of the families that it serves.
     pub fn hosts(&self) -> BTreeSet<Host> {
-        let serves4 = self.ipv4.is_some() && self.dhcp4.is_some() && self.fixed.is_none();
+        let serves4 = self.ipv4.is_some() && self.dhcp4.is_some();
         let serves6 = self.ipv6.is_some() && self.dhcp6.is_some();
         let entry = |r: &Reservation, mac, ip| Host { name: r.name.clone(), mac, ip };
         let v4 = self.reservations.iter().filter(|_| serves4);

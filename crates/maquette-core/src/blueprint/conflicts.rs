@@ -131,12 +131,7 @@ fn nic(
         );
     };
     if let Some(master) = &link.master {
-        let name = environment.prefix().map_or(network.name.as_str(), |p| {
-            network
-                .name
-                .strip_prefix(p)
-                .map_or(network.name.as_str(), |n| n.trim_start_matches('-'))
-        });
+        let name = declared.map_or(&network.name, |n| &n.name.value);
         report(
             format!("the NIC `{nic}` is in `{master}` already"),
             format!(

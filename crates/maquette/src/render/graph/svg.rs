@@ -47,9 +47,8 @@ pub fn svg(scene: &Scene) -> String {
         top = draw_row(&mut body, scene, row, top, width, &mut drawn);
     }
     // Networks that nobody is on.
-    for (n, net) in scene.nets.iter().enumerate().filter(|(n, _)| !drawn[*n]) {
+    for n in (0..scene.nets.len()).filter(|n| !drawn[*n]) {
         bar(&mut body, scene, n, top + BAR / 2, width);
-        let _ = net;
         top += BAR;
     }
     let height = top + EDGE;

@@ -191,17 +191,10 @@ impl Client {
         let names = |flag: u32| -> Result<BTreeSet<String>> {
             list(flag)?.iter().map(domain_name).collect()
         };
-        let (running, (paused, transient)) = join(
-            || {
-                both(|active| {
-                    let flag = if active {
-                        sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE
-                    } else {
-                        sys::VIR_CONNECT_LIST_DOMAINS_INACTIVE
-                    };
-                    Ok(list(flag)?)
-                })
-            },
+        // What there is comes from one list: between two that exclude each other, a domain that
+        // changes sides would be on neither.
+        let ((all, active), (paused, transient)) = join(
+            || join(|| list(0), || names(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)),
             || {
                 join(
                     || names(sys::VIR_CONNECT_LIST_DOMAINS_PAUSED),
@@ -209,25 +202,34 @@ impl Client {
                 )
             },
         );
-        let (paused, transient) = (paused?, transient?);
-        let all = running?.into_iter().map(|(domain, active)| {
+        let (active, paused, transient) = (active?, paused?, transient?);
+        let all = all?.into_iter().map(|domain| {
             let name = domain_name(&domain)?;
-            let (paused, persistent) = (paused.contains(&name), !transient.contains(&name));
-            Ok(Listed { domain, active, paused, persistent })
+            Ok(Listed {
+                domain,
+                active: active.contains(&name),
+                paused: paused.contains(&name),
+                persistent: !transient.contains(&name),
+            })
         });
         all.collect()
     }
 
     /// All networks, each with whether it runs.
     pub fn networks(&self) -> Result<Vec<(Network, bool)>> {
-        both(|active| {
-            let flag = if active {
-                sys::VIR_CONNECT_LIST_NETWORKS_ACTIVE
-            } else {
-                sys::VIR_CONNECT_LIST_NETWORKS_INACTIVE
-            };
-            Ok(self.control.list_all_networks(flag)?)
-        })
+        let list = |flag: u32| self.control.list_all_networks(flag);
+        let (all, active) = join(
+            || list(0),
+            || -> Result<BTreeSet<String>> {
+                list(sys::VIR_CONNECT_LIST_NETWORKS_ACTIVE)?.iter().map(network_name).collect()
+            },
+        );
+        let active = active?;
+        let all = all?.into_iter().map(|network| {
+            let runs = active.contains(&network_name(&network)?);
+            Ok((network, runs))
+        });
+        all.collect()
     }
 
     /// A domain by name.
@@ -283,13 +285,6 @@ impl Client {
     pub fn stream(&self) -> Result<Stream> {
         Ok(Stream::new(&self.bulk, 0)?)
     }
-}
-
-/// Asks for what runs and for what does not, at the same time.
-fn both<T: Send>(list: impl Fn(bool) -> Result<Vec<T>> + Sync) -> Result<Vec<(T, bool)>> {
-    let (active, inactive) = join(|| list(true), || list(false));
-    let inactive = inactive?.into_iter().map(|item| (item, false));
-    Ok(active?.into_iter().map(|item| (item, true)).chain(inactive).collect())
 }
 
 /// Makes two calls at the same time: a call is a round trip.
@@ -410,17 +405,21 @@ pub fn pull_plug(domain: &Domain) -> Result<()> {
     settled(domain.destroy(), || !domain.is_active().unwrap_or(true))
 }
 
-/// Removes a domain's definition with all that libvirt keeps of it.
+/// Removes a domain's definition with all that libvirt keeps of it. As with networks, one that was
+/// being started is stopped.
 pub fn undefine_domain(domain: &Domain) -> Result<()> {
     let all = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
         | sys::VIR_DOMAIN_UNDEFINE_NVRAM
         | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
     // Drivers that lack one of these know nothing that it would remove.
-    if domain.undefine_flags(all).is_ok() {
-        return Ok(());
+    if domain.undefine_flags(all).is_err() {
+        optional(domain.undefine())?;
     }
-    Ok(domain.undefine()?)
+    match domain.is_active() {
+        Ok(true) => pull_plug(domain),
+        _ => Ok(()),
+    }
 }
 
 /// Puts an element of our own into a domain's metadata.
@@ -482,9 +481,14 @@ pub fn stop_network(network: &Network) -> Result<()> {
     settled(network.destroy(), || !network.is_active().unwrap_or(true))
 }
 
-/// Removes a network's definition.
+/// Removes a network's definition; it is fine if somebody else just did. One that was being started
+/// when it was looked at would live on without a definition, so it is stopped.
 pub fn undefine_network(network: &Network) -> Result<()> {
-    Ok(network.undefine()?)
+    optional(network.undefine())?;
+    match network.is_active() {
+        Ok(true) => stop_network(network),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a network runs.

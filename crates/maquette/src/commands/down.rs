@@ -6,6 +6,7 @@ use maquette_core::blueprint::Node;
 use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_core::topology::VirtType;
+use maquette_engine::StepError;
 use maquette_engine::host::record::Record;
 
 use super::nodes;
@@ -28,29 +29,45 @@ pub fn run(args: &Down) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// How often a removal looks again for what an earlier, killed run still had libvirt do.
+const LOOKS: usize = 3;
+
 /// Removes what is on the hypervisor.
 pub fn remove(located: &Located, json: bool, locking: Locking) -> Result<(), Failure> {
     let connection = connection::open(&located.host)?;
     let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
     runner.lock(&located.environment, "down", locking)?;
     let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
-    let plan = plan::destroy(&hypervisor.observed(), &located.environment);
-    if !json {
-        let title = format!("environment `{}` on {}", located.environment, connection.label);
-        print::talk(render::plan(&plan, &title).trim_end());
+    let mut plan = plan::destroy(&hypervisor.observed(), &located.environment);
+    let mut left = None;
+    for look in 1..=LOOKS {
+        if !json {
+            let title = format!("environment `{}` on {}", located.environment, connection.label);
+            print::talk(render::plan(&plan, &title).trim_end());
+        }
+        if plan.is_empty() {
+            break;
+        }
+        let client = hypervisor.client.take();
+        let client = runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
+        left = client.as_ref().and_then(|c| maquette_libvirt::survey(c).ok());
+        if look == LOOKS || !left.as_ref().is_some_and(|l| l.has(&located.environment)) {
+            break;
+        }
+        hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+        plan = plan::destroy(&hypervisor.observed(), &located.environment);
     }
-    if plan.is_empty() {
-        return Ok(());
+    let Some(left) = left else { return Ok(()) };
+    if left.has(&located.environment) {
+        let error = StepError::new(format!("environment `{}` is not empty", located.environment));
+        return Err(Failure::Failed(
+            error.hint("somebody goes on building it; run the same command again"),
+        ));
     }
-    let client = hypervisor.client.take();
-    let client = runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
     if !json {
         print::talk("base images stay in the pool; `maquette image prune` removes unused ones");
         // What preparation changed is every environment's, and the next one's.
-        let left = client.and_then(|c| maquette_libvirt::survey(&c).ok());
-        if left.is_some_and(|l| l.environments.is_empty())
-            && hypervisor.facts.record != Record::default()
-        {
+        if left.environments.is_empty() && hypervisor.facts.record != Record::default() {
             print::talk(
                 "it was the last environment here; `maquette host restore` undoes the preparation",
             );

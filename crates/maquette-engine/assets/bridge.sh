@@ -233,33 +233,34 @@ nm_join() {
     bridge=$(get bridge) nic=$(get nic)
     profile=$(nmcli -g GENERAL.CON-UUID device show "$nic" 2>/dev/null)
     put profile "$profile"
-    [ -z "$profile" ] || put autoconnect "$(nmcli -g connection.autoconnect connection show "$profile")"
     stp=no
     [ "$(get stp)" = 0 ] || stp=yes
-    nm connection add save no type bridge con-name "maquette-$bridge" ifname "$bridge" \
-        bridge.stp $stp bridge.forward-delay 2 bridge.mac-address "$(get mac)" >/dev/null
+    # All at once: an address without its method is refused, and so is the method without an address.
+    set --
     if [ -n "$profile" ]; then
         for key in ipv4.method ipv4.addresses ipv4.gateway ipv4.dns ipv4.dns-search ipv4.routes \
             ipv4.route-metric ipv4.never-default ipv4.ignore-auto-dns ipv4.dhcp-client-id \
             ipv6.method ipv6.addresses ipv6.gateway ipv6.dns ipv6.dns-search ipv6.routes \
             ipv6.route-metric ipv6.never-default ipv6.addr-gen-mode connection.zone; do
             value=$(nmcli -e no -g "$key" connection show "$profile" 2>/dev/null) || continue
-            [ -z "$value" ] || nm connection modify --temporary "maquette-$bridge" "$key" "$value"
+            [ -z "$value" ] || set -- "$@" "$key" "$value"
         done
     else
-        nm connection modify --temporary "maquette-$bridge" ipv4.method disabled ipv6.method ignore
+        set -- ipv4.method disabled ipv6.method ignore
     fi
     if [ -n "$(get address)" ]; then
-        nm connection modify --temporary "maquette-$bridge" +ipv4.addresses "$(get address)"
-        case $(nmcli -g ipv4.method connection show "maquette-$bridge") in
-        disabled) nm connection modify --temporary "maquette-$bridge" ipv4.method manual ipv4.never-default yes ;;
+        case " $* " in
+        *" ipv4.method disabled "*) set -- "$@" ipv4.method manual ipv4.never-default yes ;;
         esac
+        set -- "$@" +ipv4.addresses "$(get address)"
     fi
+    nm connection add save no type bridge con-name "maquette-$bridge" ifname "$bridge" \
+        bridge.stp $stp bridge.forward-delay 2 bridge.mac-address "$(get mac)" "$@" >/dev/null
+    # The NIC's own profile is left as it is, and comes second: netplan would find it changed.
     nm connection add save no type ethernet con-name "maquette-$nic" ifname "$nic" \
-        master "$bridge" slave-type bridge >/dev/null
+        connection.autoconnect-priority 999 master "$bridge" slave-type bridge >/dev/null
     [ "$(get mtu)" = "$(get wanted-mtu)" ] ||
         nm connection modify --temporary "maquette-$nic" 802-3-ethernet.mtu "$(get wanted-mtu)"
-    [ -z "$profile" ] || nm connection modify --temporary "$profile" connection.autoconnect no
     nm connection up "maquette-$nic" >/dev/null
     nm connection up "maquette-$bridge" >/dev/null
 }
@@ -268,11 +269,9 @@ nm_keep() {
     for name in "maquette-$(get bridge)" "maquette-$(get nic)"; do
         nm connection modify "$name" connection.autoconnect yes
     done
-    [ -z "$(get profile)" ] || nm connection modify "$(get profile)" connection.autoconnect no
 }
 nm_forget() {
     profile=$(get profile)
-    [ -z "$profile" ] || nm connection modify "$profile" connection.autoconnect "$(get autoconnect)" || :
     for name in "maquette-$(get nic)" "maquette-$(get bridge)"; do
         nm connection delete "$name" >/dev/null 2>&1 || :
     done
@@ -348,7 +347,6 @@ join)
     put mtu "$(cat "/sys/class/net/$nic/mtu")"
     put wanted-mtu "${mtu:-$(get mtu)}"
     put manager "$(manager "$nic")"
-    put autoconnect yes
     addresses4 "$nic" @ > "$state/before.addresses4"
     addresses6 "$nic" @ > "$state/before.addresses6"
     routes -4 "$nic" @ > "$state/before.routes4"

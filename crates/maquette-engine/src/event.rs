@@ -104,7 +104,8 @@ impl RunState {
     /// Takes in one event.
     pub fn apply(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { steps } => self.total = *steps,
+            // The preparation and what it is for are a run each, and count their own steps.
+            Event::RunStarted { steps } => *self = Self { total: *steps, ..Self::default() },
             Event::StepStarted { id, title } => self.put(*id, title, StepState::Running),
             Event::StepProgress { id, text } => {
                 if let Some(step) = self.steps.get_mut(id) {

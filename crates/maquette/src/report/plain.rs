@@ -29,7 +29,11 @@ impl Plain {
         let finished = self.state.count(|s| matches!(s, maquette_engine::StepState::Done(_)));
         let total = self.state.total;
         match event {
-            Event::RunStarted { .. } | Event::StepStarted { .. } => Vec::new(),
+            Event::RunStarted { .. } => {
+                self.told.clear();
+                Vec::new()
+            }
+            Event::StepStarted { .. } => Vec::new(),
             Event::StepProgress { id, text } => {
                 // Numbers change all the time and would fill a log.
                 let gist: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();

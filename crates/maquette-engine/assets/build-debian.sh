@@ -11,8 +11,9 @@ say() { echo ":: $*" >&2; }
 mkdir -p "$work"
 trap 'rm -rf "$work"' EXIT
 
-# What the official "genericcloud" images have and a node needs; documentation is left out.
-packages=linux-image-cloud-amd64,systemd-sysv,systemd-resolved,dbus,udev,openssh-server,cloud-init
+# What the official "generic" images have and a node needs; documentation is left out. The kernel for
+# clouds has no driver for the e1000 that links to switches are made of.
+packages=linux-image-amd64,systemd-sysv,systemd-resolved,dbus,udev,openssh-server,cloud-init
 packages=$packages,netplan.io,iproute2,iputils-ping,python3,sudo,cloud-guest-utils,e2fsprogs,fdisk
 packages=$packages,ca-certificates,procps,less,tzdata,zstd
 

@@ -61,6 +61,9 @@ pub struct Login<'a> {
 /// What a guest reports its address with.
 const ADDRESS: &str = "address ";
 
+/// What a guest reports cloud-init's result with.
+const RESULT: &str = "result ";
+
 /// How long between two tries of the SSH port of a guest that reports nothing.
 const PROBE: Duration = Duration::from_secs(3);
 
@@ -97,6 +100,14 @@ pub fn wait(
                 // With the subnet's length, as `ip` prints it.
                 let said = word[ADDRESS.len()..].split('/').next().unwrap_or_default();
                 login.address = said.trim().parse().ok().or(login.address);
+                over
+            }
+            Some(Signal::Reported(word)) if word.starts_with(RESULT) => {
+                // Should its network have failed, nobody can log in and read it.
+                let errors = errors(&word[RESULT.len()..]);
+                if !errors.is_empty() {
+                    return Err(NotReady::Failed(errors));
+                }
                 over
             }
             Some(Signal::Reported(word)) => {
@@ -207,6 +218,16 @@ mod tests {
         let cancelled = AtomicBool::new(cancelled);
         let context = StepContext { progress: &|_| {}, cancelled: &cancelled };
         wait(&mut login(), signals, Duration::from_millis(1500), &context).unwrap_err()
+    }
+
+    #[test]
+    fn a_guest_without_network_says_what_failed() {
+        let (sender, receiver) = mpsc::channel();
+        let result =
+            r#"result { "v1": { "errors": [ "('init-local', RuntimeError('no NIC'))" ] } }"#;
+        sender.send(Signal::Reported(result.into())).unwrap();
+        let NotReady::Failed(errors) = run(&receiver, false) else { panic!() };
+        assert_eq!(errors, ["('init-local', RuntimeError('no NIC'))"]);
     }
 
     #[test]

@@ -199,8 +199,16 @@ impl<'a> Libvirt<'a> {
             }
             NotReady::Failed(errors) => {
                 let mut error = StepError::new(format!("cloud-init failed on `{name}`"));
+                // cloud-init counts the NICs that it shall set up, and sets none up if one is missing.
+                let driver = errors.iter().any(|e| e.contains("physical devices present"));
                 error.causes = errors;
-                error
+                match driver {
+                    true => error.hint(
+                        "its kernel has no driver for one of its NICs, as kernels for clouds have none \
+                         for e1000; take another image, or another `model` in the network file",
+                    ),
+                    false => error,
+                }
             }
         };
         error.excerpt = self.console(name);

@@ -2,6 +2,7 @@
 
 mod ansible;
 mod ssh;
+mod switches;
 
 use std::io;
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::connection::Remote;
 use crate::workspace::{SAVED, Workspace};
 
 pub use ansible::dynamic;
+pub use switches::ports as switch_ports;
 
 /// The inventory's path for other programs: a link, as the older tool's plug-ins expect.
 pub const INVENTORY: &str = "hosts";

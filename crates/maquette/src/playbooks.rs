@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use maquette_core::blueprint::Node;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::{Plain, Sources, Value};
 use maquette_core::topology::Request;
@@ -44,13 +45,20 @@ const POINTS: [(&str, Point, &str); 10] = [
 /// others.
 const BUILT_IN: [&str; 2] = ["provision_networks_bgp.yml", "provision_vms_bgp.yml"];
 
-/// The playbook that sets up an L3 appliance, by the older tool's name and as it is here.
-const L3_APPLIANCE: (&str, &str) =
-    ("provision_post_l3appliance.yml", include_str!("../assets/l3appliance.yml"));
+/// Playbooks that set up appliances, by the older tool's names and as they are here.
+const APPLIANCES: [(&str, &str); 2] = [
+    ("provision_post_l3appliance.yml", include_str!("../assets/l3appliance.yml")),
+    ("provision_post_ovsvswitch.yml", include_str!("../assets/vswitch.yml")),
+];
 
-/// Playbooks of the older tool that stand for features of their own, which come later.
-const SPECIAL: [&str; 3] =
-    ["provision_post_ovsvswitch.yml", "provision_post_veos.yml", "provision_post_vqfx.yml"];
+/// Playbooks of the older tool for appliances whose makers alone have their images.
+const PROPRIETARY: [&str; 2] = ["provision_post_veos.yml", "provision_post_vqfx.yml"];
+
+/// What runs playbooks.
+const ANSIBLE: &str = "ansible-playbook";
+
+/// The variable with the ports of switches.
+const PORTS: &str = "switch_ports";
 
 /// The network file's key for an L3 appliance.
 const L3_CONFIG: &str = "l3appliance_config";
@@ -71,6 +79,8 @@ pub struct Hooks {
     replaced: Vec<Stage>,
     /// Extra variables, as the playbooks see them.
     vars: serde_json::Value,
+    /// Ports of switches, once the nodes are known.
+    ports: Option<serde_json::Value>,
     /// Further arguments of `ansible-playbook`.
     args: Vec<String>,
 }
@@ -91,13 +101,16 @@ impl Hooks {
             if BUILT_IN.contains(&name) && !Path::new(path).is_file() {
                 continue;
             }
-            if name == L3_APPLIANCE.0 && !Path::new(path).is_file() {
-                playbooks.push((point, Playbook::Own(L3_APPLIANCE.0, L3_APPLIANCE.1)));
-            } else if SPECIAL.contains(&name) && !Path::new(path).is_file() {
-                let message = format!("`{variable}={path}` is not supported yet");
-                diags.push(Diagnostic::error("feature::later", message));
-            } else if Path::new(path).is_file() {
+            if Path::new(path).is_file() {
                 playbooks.push((point, Playbook::File(absolute(path))));
+            } else if let Some((name, text)) = APPLIANCES.iter().find(|(own, _)| *own == name) {
+                playbooks.push((point, Playbook::Own(name, text)));
+            } else if PROPRIETARY.contains(&name) {
+                let message = format!("`{variable}={path}` does not come with Maquette");
+                diags.push(Diagnostic::error("playbook::proprietary", message).help(
+                    "name a playbook of your own; its variable `switch_ports` says which port of \
+                     each switch leads to which node",
+                ));
             } else {
                 let message = format!("there is no playbook {path}, which `{variable}` names");
                 diags.push(
@@ -105,6 +118,13 @@ impl Hooks {
                         .help("a relative path starts in the current directory"),
                 );
             }
+        }
+        if !playbooks.is_empty() && !is_here(ANSIBLE) {
+            let message = format!("`{ANSIBLE}` is not installed, and playbooks shall be run");
+            diags.push(
+                Diagnostic::error("playbook::ansible", message)
+                    .help("`pip install ansible-core`, or your distribution's package"),
+            );
         }
         if diags.has_errors() {
             return Err(Failure::Input(diags, Sources::default()));
@@ -120,7 +140,7 @@ impl Hooks {
         if let (Some(vars), Some(node)) = (vars.as_object_mut(), request.network.get(L3_CONFIG)) {
             vars.insert(L3_CONFIG.into(), settings_tree::json(&Plain::of(node)));
         }
-        Ok(Self { playbooks, replaced, vars, args: args.to_vec() })
+        Ok(Self { playbooks, replaced, vars, ports: None, args: args.to_vec() })
     }
 
     /// Leaves out the playbooks of stages that are not selected.
@@ -132,6 +152,11 @@ impl Hooks {
         });
         self.replaced.retain(|stage| selected.has(*stage));
         self
+    }
+
+    /// Lets the playbooks from now on know the nodes' wiring, as `switch_ports`.
+    pub fn know(&mut self, nodes: &[&Node]) {
+        self.ports = Some(outputs::switch_ports(nodes));
     }
 
     /// Whether there is any.
@@ -173,9 +198,15 @@ impl Hooks {
             Failure::because(format!("cannot run playbook {}", playbook.display()), e)
         };
         let vars = workspace.file("extra_vars.json");
-        write_private(&vars, self.vars.to_string().as_bytes()).map_err(|e| failed(&e))?;
+        let mut all = self.vars.clone();
+        if let (Some(all), Some(ports)) = (all.as_object_mut(), &self.ports)
+            && !all.contains_key(PORTS)
+        {
+            all.insert(PORTS.into(), ports.clone());
+        }
+        write_private(&vars, all.to_string().as_bytes()).map_err(|e| failed(&e))?;
         print::talk(&format!("playbook {}", playbook.display()));
-        let status = Command::new("ansible-playbook")
+        let status = Command::new(ANSIBLE)
             .arg("-i")
             .arg(workspace.file(outputs::INVENTORY))
             .arg("-e")
@@ -193,6 +224,11 @@ impl Hooks {
         let error = StepError::new(format!("playbook {} failed: {status}", playbook.display()));
         Err(Failure::Status(code, error))
     }
+}
+
+fn is_here(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
 fn absolute(path: &str) -> PathBuf {

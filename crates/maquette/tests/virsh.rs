@@ -270,10 +270,11 @@ fn what_comes_later_is_refused_by_name_and_touches_nothing() {
             "--host-key",
             "key",
             "-e",
-            "provision_post=provision_post_ovsvswitch.yml",
+            "provision_post=provision_post_veos.yml",
         ],
     );
-    assert!(text.contains("provision_post_ovsvswitch.yml"), "{text}");
+    assert!(text.contains("provision_post_veos.yml"), "{text}");
+    assert!(text.contains("switch_ports"), "{text}");
 }
 
 #[test]

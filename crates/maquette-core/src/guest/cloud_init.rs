@@ -75,22 +75,26 @@ fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
     out
 }
 
-/// Reports, on the first boot only, that cloud-init has begun and when it is done. Units of their
-/// own do the writing, so that no boot ever waits for a reader.
+/// Reports, on the first boot only, that cloud-init has begun, and when it is done with which result:
+/// a node whose network could not be set up has no other way to say so. Units of their own do the
+/// writing, so that no boot ever waits for a reader.
 ///
 /// A node that somebody on the LAN gives its address reports that, too: nobody else knows it.
 fn report(node: &Node) -> String {
     let port = format!("/dev/virtio-ports/{READY_PORT}");
     let write = |word: &str| format!("sh -c 'echo {word} > {port}'");
     let asks = node.interfaces.iter().find(|i| i.dhcp && node.access.address.is_none());
+    // A doubled `$` is one once systemd has read it. The result is several lines, and becomes one.
+    let result = format!(
+        "set -f; echo result $$(cat /run/cloud-init/result.json) > {port}; echo done > {port}"
+    );
     let done = match asks {
-        // A doubled `$` is one once systemd has read it.
         Some(interface) => format!(
             "sh -c 'set -- $$(ip -4 -o address show dev {} scope global); \
-             echo address $$4 > {port}; echo done > {port}'",
+             echo address $$4 > {port}; {result}'",
             interface.name
         ),
-        None => write("done"),
+        None => format!("sh -c '{result}'"),
     };
     format!(
         "m=/var/lib/cloud/instance/maquette-reported; \

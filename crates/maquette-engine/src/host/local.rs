@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{self, Child, Stdio};
 use std::time::Duration;
@@ -31,6 +32,8 @@ impl Host for Local {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // Ctrl-C is for us: what holds our lock goes on until we are done.
+            .process_group(0)
             .spawn()
             .map_err(|source| HostError::Start { program: command.program.clone(), source })
     }

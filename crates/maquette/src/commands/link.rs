@@ -35,6 +35,8 @@ pub(super) struct Found {
     interface: Interface,
     /// Its tap on the hypervisor.
     pub tap: String,
+    /// Whether libvirt limits what goes through it.
+    limited: bool,
 }
 
 impl Found {
@@ -64,12 +66,13 @@ pub(super) fn find(args: &cli::Cable) -> Result<Found, Failure> {
         ));
     }
     let cables = maquette_libvirt::cables(&client, &node.name).map_err(Failure::Failed)?;
-    let tap = cables.into_iter().find(|c| c.mac == interface.mac).and_then(|c| c.tap);
-    let Some(tap) = tap else {
+    let cable = cables.into_iter().find(|c| c.mac == interface.mac);
+    let limited = cable.as_ref().is_some_and(|c| c.limit.is_some());
+    let Some(tap) = cable.and_then(|c| c.tap) else {
         let message = format!("{} of `{}` has no tap on the hypervisor", interface.name, node.name);
         return Err(Failure::Failed(StepError::new(message).hint("`maquette up` puts it back")));
     };
-    Ok(Found { connection, client, observed, node, interface, tap })
+    Ok(Found { connection, client, observed, node, interface, tap, limited })
 }
 
 /// `eth1`, a MAC address, or a network that the node has one interface on.
@@ -147,10 +150,9 @@ fn restrict(args: &cli::Limit) -> Result<u8, Failure> {
             .help("both are queues of the same tap, and there is one; give them one at a time");
         return Err(Failure::input(error));
     }
-    if args.none || !netem.is_empty() {
-        disturb(host, &found, &netem)?;
-    }
-    if args.none || args.rate.is_some() {
+    // There is one queue: a rate ends a delay, and the other way round.
+    disturb(host, &found, &[])?;
+    if found.limited || args.rate.is_some() {
         let limit = args.rate.map(Bandwidth);
         let (node, mac) = (&found.node.name, found.interface.mac);
         maquette_libvirt::set_bandwidth(&found.client, node, mac, limit).map_err(|error| {
@@ -160,6 +162,9 @@ fn restrict(args: &cli::Limit) -> Result<u8, Failure> {
                 false => error,
             })
         })?;
+    }
+    if !netem.is_empty() {
+        disturb(host, &found, &netem)?;
     }
     let what = match (args.rate, netem.is_empty()) {
         (Some(kib), _) => format!("at most {kib} KiB/s"),
@@ -183,6 +188,24 @@ fn disturb(host: &dyn Host, found: &Found, netem: &[String]) -> Result<(), Failu
     })
 }
 
+/// All queues, for programs.
+const QUEUES: [&str; 3] = ["-json", "qdisc", "show"];
+
+/// Delay in milliseconds and loss in percent of a tap, in what `tc` says.
+fn disturbance(queues: &serde_json::Value, tap: &str) -> (Option<f64>, Option<f64>) {
+    let own = |q: &&serde_json::Value| q["dev"] == tap && q["kind"] == "netem";
+    let Some(netem) = queues.as_array().and_then(|all| all.iter().find(own)) else {
+        return (None, None);
+    };
+    let options = &netem["options"];
+    // Fractions of a second and of all; as numbers for people they have no more than three digits.
+    let scaled = |value: &serde_json::Value, factor: f64| {
+        let number = value.as_f64().filter(|v| *v > 0.0)?;
+        Some((number * factor * 1000.0).round() / 1000.0)
+    };
+    (scaled(&options["delay"]["delay"], 1000.0), scaled(&options["loss-random"]["loss"], 100.0))
+}
+
 fn show(place: &cli::Place, words: &[String], json: bool) -> Result<u8, Failure> {
     let located = load::located(place)?;
     let connection = connection::open(&located.host)?;
@@ -190,6 +213,9 @@ fn show(place: &cli::Place, words: &[String], json: bool) -> Result<u8, Failure>
     let observed = hypervisor.observed();
     let names = nodes::resolve(words, &located, &observed, false)?;
     let Some(client) = &hypervisor.client else { return Ok(1) };
+    // Without `tc` there is no netem.
+    let queues = host::check(connection.host.as_ref(), &host::Command::new("tc").args(QUEUES));
+    let queues = queues.ok().and_then(|o| serde_json::from_str(&o).ok()).unwrap_or_default();
     let mut rows = Vec::new();
     let wanted = |name: &str| names.is_empty() || names.contains(name);
     for domain in observed.domains.values().filter(|d| wanted(&d.name)) {
@@ -199,6 +225,9 @@ fn show(place: &cli::Place, words: &[String], json: bool) -> Result<u8, Failure>
         };
         for interface in &domain.recorded.interfaces {
             let cable = cables.iter().find(|c| c.mac == interface.mac);
+            let tap = cable.and_then(|c| c.tap.clone());
+            let (delay_ms, loss_percent) =
+                tap.as_ref().map_or((None, None), |tap| disturbance(&queues, tap));
             rows.push(render::LinkRow {
                 node: domain.name.clone(),
                 interface: interface.name.clone(),
@@ -206,12 +235,35 @@ fn show(place: &cli::Place, words: &[String], json: bool) -> Result<u8, Failure>
                 network: interface.source(),
                 portgroup: interface.portgroup.clone(),
                 address: interface.ipv4.map(|n| n.addr().to_string()),
-                tap: cable.and_then(|c| c.tap.clone()),
+                tap,
                 up: cable.map(|c| c.up),
                 limit_kib_s: cable.and_then(|c| c.limit).map(|l| l.0).filter(|l| *l > 0),
+                delay_ms,
+                loss_percent,
             });
         }
     }
     print::result(&if json { render::links_json(&rows) } else { render::links(&rows) });
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disturbance_is_read_from_tc() {
+        // As iproute2 6.1 says it.
+        let queues = serde_json::json!([
+            {"kind": "noqueue", "dev": "vnet1", "root": true, "options": {}},
+            {"kind": "netem", "dev": "vnet0", "root": true, "options": {
+                "limit": 1000,
+                "delay": {"delay": 0.03, "jitter": 0, "correlation": 0},
+                "loss-random": {"loss": 0.05, "correlation": 0},
+                "ecn": false, "gap": 0}},
+        ]);
+        assert_eq!(disturbance(&queues, "vnet0"), (Some(30.0), Some(5.0)));
+        assert_eq!(disturbance(&queues, "vnet1"), (None, None));
+        assert_eq!(disturbance(&serde_json::Value::Null, "vnet0"), (None, None));
+    }
 }

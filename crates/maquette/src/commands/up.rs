@@ -107,6 +107,8 @@ pub fn build(
         false => observed.domains.values().map(|d| &d.recorded).collect(),
     };
     write(workspace, &nodes, &key, connection)?;
+    let mut hooks = hooks.clone();
+    hooks.know(&nodes);
     let vnc = blueprint.nodes.first().map(|n| n.vnc.clone()).unwrap_or_default();
     outputs::write_vnc_password(workspace, vnc.password.as_ref()).map_err(unwritten)?;
 

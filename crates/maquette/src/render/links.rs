@@ -5,7 +5,7 @@ use serde_json::json;
 use super::table;
 
 /// An interface as `link show` shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LinkRow {
     /// Node.
     pub node: String,
@@ -25,6 +25,10 @@ pub struct LinkRow {
     pub up: Option<bool>,
     /// Limit in KiB a second.
     pub limit_kib_s: Option<u64>,
+    /// How long frames to the node are held up, in milliseconds.
+    pub delay_ms: Option<f64>,
+    /// How many of the frames to the node are lost, in percent.
+    pub loss_percent: Option<f64>,
 }
 
 impl LinkRow {
@@ -34,6 +38,16 @@ impl LinkRow {
             Some(false) => "down",
             None => "-",
         }
+    }
+
+    fn limit(&self) -> String {
+        let parts = [
+            self.limit_kib_s.map(|l| format!("{l} KiB/s")),
+            self.delay_ms.map(|d| format!("delay {d} ms")),
+            self.loss_percent.map(|l| format!("loss {l}%")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { "-".into() } else { parts.join(", ") }
     }
 }
 
@@ -51,7 +65,7 @@ pub fn links(rows: &[LinkRow]) -> String {
             row.mac.clone(),
             dash(&row.tap),
             row.state().into(),
-            row.limit_kib_s.map_or("-".into(), |l| format!("{l} KiB/s")),
+            row.limit(),
         ]
     });
     table::columns(&header, lines)
@@ -72,6 +86,8 @@ pub fn links_json(rows: &[LinkRow]) -> String {
                 "tap": row.tap,
                 "link": row.up.map(|up| if up { "up" } else { "down" }),
                 "limit_kib_s": row.limit_kib_s,
+                "delay_ms": row.delay_ms,
+                "loss_percent": row.loss_percent,
             })
         })
         .collect();

@@ -34,9 +34,9 @@ pub const ENTRIES: &[Entry] = entries! {
         "CentOS-Stream-GenericCloud-10-latest.x86_64.qcow2",
         "CentOS-Stream-GenericCloud-10-latest.x86_64.qcow2.SHA256SUM";
     "debian-12": "https://cloud.debian.org/images/cloud/bookworm/latest/",
-        "debian-12-genericcloud-amd64.qcow2", "SHA512SUMS";
+        "debian-12-generic-amd64.qcow2", "SHA512SUMS";
     "debian-13": "https://cloud.debian.org/images/cloud/trixie/latest/",
-        "debian-13-genericcloud-amd64.qcow2", "SHA512SUMS";
+        "debian-13-generic-amd64.qcow2", "SHA512SUMS";
     "fedora-42": "https://download.fedoraproject.org/pub/fedora/linux/releases/42/Cloud/x86_64/images/",
         "Fedora-Cloud-Base-Generic-42-1.1.x86_64.qcow2", "Fedora-Cloud-42-1.1-x86_64-CHECKSUM";
     "fedora-43": "https://download.fedoraproject.org/pub/fedora/linux/releases/43/Cloud/x86_64/images/",

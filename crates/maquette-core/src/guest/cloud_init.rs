@@ -80,29 +80,34 @@ fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
 /// writing, so that no boot ever waits for a reader.
 ///
 /// A node that somebody on the LAN gives its address reports that, too: nobody else knows it.
+///
+/// What they run is in a file: systemd 252 spoils `$` and `;` of a transient unit when it is reloaded, as
+/// it is for a swap file.
 fn report(node: &Node) -> String {
-    let port = format!("/dev/virtio-ports/{READY_PORT}");
-    let write = |word: &str| format!("sh -c 'echo {word} > {port}'");
     let asks = node.interfaces.iter().find(|i| i.dhcp && node.access.address.is_none());
-    // A doubled `$` is one once systemd has read it. The result is several lines, and becomes one.
-    let result = format!(
-        "set -f; echo result $$(cat /run/cloud-init/result.json) > {port}; echo done > {port}"
-    );
-    let done = match asks {
-        Some(interface) => format!(
-            "sh -c 'set -- $$(ip -4 -o address show dev {} scope global); \
-             echo address $$4 > {port}; {result}'",
+    let address = asks.map_or(String::new(), |interface| {
+        format!(
+            "set -- $(ip -4 -o address show dev {} scope global)\necho address $4 > $p\n",
             interface.name
-        ),
-        None => format!("sh -c '{result}'"),
-    };
+        )
+    });
+    // The result is several lines, and becomes one.
     format!(
-        "m=/var/lib/cloud/instance/maquette-reported; \
-         [ -e /dev/virtio-ports/{READY_PORT} ] && [ ! -e $m ] || exit 0; touch $m; \
-         systemd-run --no-block -q -p TimeoutSec=600 {}; \
-         systemd-run --no-block -q -p After=cloud-final.service -p TimeoutSec=600 {}; exit 0",
-        write("cloud-init"),
-        done,
+        "m=/var/lib/cloud/instance/maquette-reported\n\
+         [ -e /dev/virtio-ports/{READY_PORT} ] && [ ! -e $m ] || exit 0\n\
+         touch $m\n\
+         cat > /run/maquette-report <<'END'\n\
+         p=/dev/virtio-ports/{READY_PORT}\n\
+         set -f\n\
+         if [ $1 = begun ]; then echo cloud-init > $p; exit; fi\n\
+         {address}\
+         echo result $(cat /run/cloud-init/result.json) > $p\n\
+         echo done > $p\n\
+         END\n\
+         run=\"systemd-run --no-block -q -p TimeoutSec=600\"\n\
+         $run sh /run/maquette-report begun\n\
+         $run -p After=cloud-final.service sh /run/maquette-report done\n\
+         exit 0"
     )
 }
 

@@ -312,7 +312,7 @@ nodes:
     assert!(node.access.address.is_none() && node.interfaces[0].dhcp);
     let seed = seed_files(node, node.guest.as_ref().unwrap(), &Secret::new("k"));
     let data = seed.iter().find(|f| f.name == "user-data").unwrap().content.reveal().to_string();
-    assert!(data.contains("echo address $4"), "{data}");
+    assert!(data.contains("say address $4"), "{data}");
 }
 
 #[test]

@@ -67,6 +67,10 @@ const RESULT: &str = "result ";
 /// How long between two tries of the SSH port of a guest that reports nothing.
 const PROBE: Duration = Duration::from_secs(3);
 
+/// After how long without a word a guest that has reported is asked, too: a report is lost if somebody
+/// else was connected to the port, or another report held it.
+const QUIET: Duration = Duration::from_secs(30);
+
 /// Waits in the guest, inside one SSH session, until cloud-init has written its result. The file is
 /// moved into place by cloud-init, so it is whole once it is there.
 const AWAIT_RESULT: &str = "i=0; f=/run/cloud-init/result.json; \
@@ -85,6 +89,7 @@ pub fn wait(
     let mut last = None;
     let mut reports = true;
     let mut over = false;
+    let mut heard = Instant::now();
     loop {
         (context.progress)(stage.clone());
         if context.is_cancelled() {
@@ -94,7 +99,11 @@ pub fn wait(
         if left.is_zero() {
             return Err(NotReady::TimedOut { stage, last });
         }
-        let done = match receive(signals, &mut reports, left.min(PROBE)) {
+        let signal = receive(signals, &mut reports, left.min(PROBE));
+        if signal.is_some() {
+            heard = Instant::now();
+        }
+        let done = match signal {
             Some(Signal::Stopped) => return Err(NotReady::Stopped),
             Some(Signal::Reported(word)) if word.starts_with(ADDRESS) => {
                 // With the subnet's length, as `ip` prints it.
@@ -119,14 +128,15 @@ pub fn wait(
                 over |= word == "done";
                 over
             }
-            // A guest that has reported will report again; others are found by their SSH port.
+            // A guest that has reported will report again, most likely; others are found by their SSH port.
             None => {
                 if login.host.is_lost() {
                     return Err(NotReady::Lost);
                 }
                 let answers = |ip| login.host.answers(SocketAddr::new(ip, 22));
                 // A login that failed once may do so because everybody logs in at once.
-                over || (stage == "booting" && login.address.is_some_and(answers))
+                let silent = stage == "booting" || heard.elapsed() >= QUIET;
+                over || (silent && login.address.is_some_and(answers))
             }
         };
         if done {

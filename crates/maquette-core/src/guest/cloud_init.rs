@@ -81,13 +81,14 @@ fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
 ///
 /// A node that somebody on the LAN gives its address reports that, too: nobody else knows it.
 ///
-/// What they run is in a file: systemd 252 spoils `$` and `;` of a transient unit when it is reloaded, as
+/// One process at a time may have the port, so that a report may have to wait for the one before. What
+/// the units run is in a file: systemd 252 spoils `$` and `;` of a transient unit when it is reloaded, as
 /// it is for a swap file.
 fn report(node: &Node) -> String {
     let asks = node.interfaces.iter().find(|i| i.dhcp && node.access.address.is_none());
     let address = asks.map_or(String::new(), |interface| {
         format!(
-            "set -- $(ip -4 -o address show dev {} scope global)\necho address $4 > $p\n",
+            "set -- $(ip -4 -o address show dev {} scope global)\nsay address $4\n",
             interface.name
         )
     });
@@ -99,10 +100,11 @@ fn report(node: &Node) -> String {
          cat > /run/maquette-report <<'END'\n\
          p=/dev/virtio-ports/{READY_PORT}\n\
          set -f\n\
-         if [ $1 = begun ]; then echo cloud-init > $p; exit; fi\n\
+         say() {{ until echo $* > $p; do sleep 1; done; }}\n\
+         if [ $1 = begun ]; then say cloud-init; exit; fi\n\
          {address}\
-         echo result $(cat /run/cloud-init/result.json) > $p\n\
-         echo done > $p\n\
+         say result $(cat /run/cloud-init/result.json)\n\
+         say done\n\
          END\n\
          run=\"systemd-run --no-block -q -p TimeoutSec=600\"\n\
          $run sh /run/maquette-report begun\n\

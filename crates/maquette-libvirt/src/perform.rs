@@ -384,14 +384,23 @@ impl Libvirt<'_> {
             Action::StartNetwork { name, autostart } => {
                 let start = |c: &Client| network::start(c, name, *autostart);
                 self.call("start", &format!("network `{name}`"), start).map_err(|error| {
+                    let says = |what| error.causes.iter().any(|c| c.contains(what));
                     // libvirt's own chains are made when it starts, and when it is told to look again.
-                    match error.causes.iter().any(|c| c.contains("No chain/target/match")) {
-                        true => error.hint(
+                    if says("No chain/target/match") {
+                        return error.hint(
                             "somebody flushed the hypervisor's firewall; `systemctl reload libvirtd` \
                              (or virtnetworkd) puts libvirt's rules back",
-                        ),
-                        false => error,
+                        );
                     }
+                    // Each network has a dnsmasq, and each of those one of 128 that a user may have.
+                    if says("inotify") {
+                        return error.hint(
+                            "the hypervisor allows no more dnsmasq processes: \
+                             `sysctl fs.inotify.max_user_instances=1024` does, and a file in /etc/sysctl.d \
+                             keeps it",
+                        );
+                    }
+                    error
                 })
             }
             Action::StopNetwork { name } => {

@@ -19,13 +19,6 @@ pub struct Survey {
     pub networks: Vec<(String, bool)>,
 }
 
-impl Survey {
-    /// Whether anything of an environment is there.
-    pub fn has(&self, environment: &EnvName) -> bool {
-        self.environments.contains(environment)
-    }
-}
-
 /// Looks at all domains and networks.
 pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
     let mut survey = Survey::default();

@@ -79,8 +79,6 @@ pub struct Hooks {
     replaced: Vec<Stage>,
     /// Extra variables, as the playbooks see them.
     vars: serde_json::Value,
-    /// Ports of switches, once the nodes are known.
-    ports: Option<serde_json::Value>,
     /// Further arguments of `ansible-playbook`.
     args: Vec<String>,
 }
@@ -140,7 +138,7 @@ impl Hooks {
         if let (Some(vars), Some(node)) = (vars.as_object_mut(), request.network.get(L3_CONFIG)) {
             vars.insert(L3_CONFIG.into(), settings_tree::json(&Plain::of(node)));
         }
-        Ok(Self { playbooks, replaced, vars, ports: None, args: args.to_vec() })
+        Ok(Self { playbooks, replaced, vars, args: args.to_vec() })
     }
 
     /// Leaves out the playbooks of stages that are not selected.
@@ -154,9 +152,12 @@ impl Hooks {
         self
     }
 
-    /// Lets the playbooks from now on know the nodes' wiring, as `switch_ports`.
+    /// Lets the playbooks from now on know the nodes' wiring, as `switch_ports`, unless the user has
+    /// said it.
     pub fn know(&mut self, nodes: &[&Node]) {
-        self.ports = Some(outputs::switch_ports(nodes));
+        if let Some(vars) = self.vars.as_object_mut() {
+            vars.entry(PORTS).or_insert_with(|| outputs::switch_ports(nodes));
+        }
     }
 
     /// Whether there is any.
@@ -198,13 +199,7 @@ impl Hooks {
             Failure::because(format!("cannot run playbook {}", playbook.display()), e)
         };
         let vars = workspace.file("extra_vars.json");
-        let mut all = self.vars.clone();
-        if let (Some(all), Some(ports)) = (all.as_object_mut(), &self.ports)
-            && !all.contains_key(PORTS)
-        {
-            all.insert(PORTS.into(), ports.clone());
-        }
-        write_private(&vars, all.to_string().as_bytes()).map_err(|e| failed(&e))?;
+        write_private(&vars, self.vars.to_string().as_bytes()).map_err(|e| failed(&e))?;
         print::talk(&format!("playbook {}", playbook.display()));
         let status = Command::new(ANSIBLE)
             .arg("-i")

@@ -173,7 +173,7 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     let locking = cli::Locking::from_environment();
     let how =
         up::How { json: false, yes: given.yes, limit: BOOT, consent, stages: stages_run, locking };
-    up::build(&loaded, &wishes, &connection, &hooks, &how)?;
+    up::build(&loaded, &wishes, &connection, hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(&workspace)?;
     }

@@ -7,7 +7,9 @@ use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
+use maquette_engine::host::facts::Facts;
 use maquette_engine::host::record::Record;
+use maquette_libvirt::Survey;
 
 use super::nodes;
 use super::run::Runner;
@@ -37,43 +39,41 @@ pub fn remove(located: &Located, json: bool, locking: Locking) -> Result<(), Fai
     let connection = connection::open(&located.host)?;
     let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
     runner.lock(&located.environment, "down", locking)?;
-    let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
-    let mut plan = plan::destroy(&hypervisor.observed(), &located.environment);
-    let mut left = None;
     for look in 1..=LOOKS {
-        if !json {
+        let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+        let plan = plan::destroy(&hypervisor.observed(), &located.environment);
+        // What was still going when it was looked at before may be gone by itself.
+        if !json && (look == 1 || !plan.is_empty()) {
             let title = format!("environment `{}` on {}", located.environment, connection.label);
             print::talk(render::plan(&plan, &title).trim_end());
         }
         if plan.is_empty() {
-            break;
+            return Ok(());
         }
         let client = hypervisor.client.take();
         let client = runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
-        left = client.as_ref().and_then(|c| maquette_libvirt::survey(c).ok());
-        if look == LOOKS || !left.as_ref().is_some_and(|l| l.has(&located.environment)) {
-            break;
-        }
-        hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
-        plan = plan::destroy(&hypervisor.observed(), &located.environment);
-    }
-    let Some(left) = left else { return Ok(()) };
-    if left.has(&located.environment) {
-        let error = StepError::new(format!("environment `{}` is not empty", located.environment));
-        return Err(Failure::Failed(
-            error.hint("somebody goes on building it; run the same command again"),
-        ));
-    }
-    if !json {
-        print::talk("base images stay in the pool; `maquette image prune` removes unused ones");
-        // What preparation changed is every environment's, and the next one's.
-        if left.environments.is_empty() && hypervisor.facts.record != Record::default() {
-            print::talk(
-                "it was the last environment here; `maquette host restore` undoes the preparation",
-            );
+        let left = client.and_then(|c| maquette_libvirt::survey(&c).ok());
+        let Some(left) = left else { return Ok(()) };
+        if !left.environments.contains(&located.environment) {
+            if !json {
+                farewell(&left, &hypervisor.facts);
+            }
+            return Ok(());
         }
     }
-    Ok(())
+    let error = StepError::new(format!("environment `{}` is not empty", located.environment));
+    Err(Failure::Failed(error.hint("somebody goes on building it; run the same command again")))
+}
+
+/// Says what stays on the hypervisor.
+fn farewell(left: &Survey, facts: &Facts) {
+    print::talk("base images stay in the pool; `maquette image prune` removes unused ones");
+    // What preparation changed is every environment's, and the next one's.
+    if left.environments.is_empty() && facts.record != Record::default() {
+        print::talk(
+            "it was the last environment here; `maquette host restore` undoes the preparation",
+        );
+    }
 }
 
 /// Removes some nodes with their disks and reservations, and writes the outputs without them.

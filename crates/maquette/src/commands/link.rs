@@ -151,7 +151,9 @@ fn restrict(args: &cli::Limit) -> Result<u8, Failure> {
         return Err(Failure::input(error));
     }
     // There is one queue: a rate ends a delay, and the other way round.
-    disturb(host, &found, &[])?;
+    if netem.is_empty() {
+        disturb(host, &found, &[])?;
+    }
     if found.limited || args.rate.is_some() {
         let limit = args.rate.map(Bandwidth);
         let (node, mac) = (&found.node.name, found.interface.mac);

@@ -62,7 +62,7 @@ pub fn run(args: &Up) -> Result<u8, Failure> {
         locking: args.locking,
     };
     let connection = connection::open(&loaded.host)?;
-    build(&loaded, &wishes, &connection, &hooks, &how)?;
+    build(&loaded, &wishes, &connection, hooks, &how)?;
     Ok(0)
 }
 
@@ -71,7 +71,7 @@ pub fn build(
     loaded: &Loaded,
     wishes: &Wishes,
     connection: &Connection,
-    hooks: &playbooks::Hooks,
+    mut hooks: playbooks::Hooks,
     how: &How,
 ) -> Result<(), Failure> {
     let environment = &loaded.request.settings.environment;
@@ -107,7 +107,6 @@ pub fn build(
         false => observed.domains.values().map(|d| &d.recorded).collect(),
     };
     write(workspace, &nodes, &key, connection)?;
-    let mut hooks = hooks.clone();
     hooks.know(&nodes);
     let vnc = blueprint.nodes.first().map(|n| n.vnc.clone()).unwrap_or_default();
     outputs::write_vnc_password(workspace, vnc.password.as_ref()).map_err(unwritten)?;

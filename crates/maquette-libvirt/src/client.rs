@@ -1,22 +1,26 @@
 //! The calls of libvirt's API that we use: blocking, with typed errors. The only file that knows the
 //! binding.
 
+mod domain;
 mod events;
+mod network;
+mod storage;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use domain::*;
 pub use events::{DomainEvent, Events};
+pub use network::*;
+pub use storage::*;
 use thiserror::Error;
 use virt::connect::Connect;
 pub use virt::domain::Domain;
-use virt::domain::DomainState;
 use virt::error::{ErrorNumber, ErrorNumberEnum};
 pub use virt::network::Network;
 pub use virt::storage_pool::StoragePool;
-use virt::storage_vol::StorageVol;
 pub use virt::stream::Stream;
 use virt::sys;
 
@@ -35,6 +39,8 @@ enum Kind {
     Missing,
     /// The object is already in the wanted state.
     AlreadyDone,
+    /// The server could not load a schema to validate with.
+    Schema,
     /// Any other.
     Other,
 }
@@ -50,6 +56,8 @@ impl From<virt::error::Error> for LibvirtError {
             Kind::Missing
         } else if is(ErrorNumber::OperationInvalid) {
             Kind::AlreadyDone
+        } else if is(ErrorNumber::InternalError) && error.message().contains(".rng") {
+            Kind::Schema
         } else {
             Kind::Other
         };
@@ -77,32 +85,6 @@ fn settled(
         Err(error) if error.kind != Kind::Other && reached() => Ok(()),
         other => other,
     }
-}
-
-/// What is changed in a running network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry<'a> {
-    /// A reservation.
-    Host {
-        /// Position of its `ip` element.
-        element: i32,
-        /// The entry.
-        xml: &'a str,
-    },
-    /// A DNS service record.
-    Srv {
-        /// The entry.
-        xml: &'a str,
-    },
-}
-
-/// Whether an entry of a running network comes or goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryChange {
-    /// The entry comes.
-    Add,
-    /// The entry goes.
-    Remove,
 }
 
 /// A domain and its state when it was listed.
@@ -249,7 +231,15 @@ impl Client {
 
     /// Defines a domain, or changes its definition.
     pub fn define_domain(&self, xml: &str) -> Result<Domain> {
-        Ok(self.control.define_domain_xml_flags(xml, sys::VIR_DOMAIN_DEFINE_VALIDATE)?)
+        let define = || -> Result<Domain> {
+            Ok(self.control.define_domain_xml_flags(xml, sys::VIR_DOMAIN_DEFINE_VALIDATE)?)
+        };
+        match define() {
+            // libxml2 sets its types up when they are first needed, and without a lock: of the first
+            // two validations of a daemon, at the same moment, one can find them half there.
+            Err(error) if error.kind == Kind::Schema => define(),
+            result => result,
+        }
     }
 
     /// Defines a network, or changes its definition.
@@ -323,121 +313,6 @@ pub fn map<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R
     })
 }
 
-/// Name of a domain.
-pub fn domain_name(domain: &Domain) -> Result<String> {
-    Ok(domain.name()?)
-}
-
-/// Persistent definition of a domain; none if it has gone since it was listed.
-pub fn domain_xml(domain: &Domain) -> Result<Option<String>> {
-    optional(domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE))
-}
-
-/// What a running domain is made of; none if it has stopped since it was listed.
-pub fn live_xml(domain: &Domain) -> Result<Option<String>> {
-    optional(domain.xml_desc(0))
-}
-
-/// Asks a running guest to use this much memory.
-pub fn set_memory(domain: &Domain, mib: u64) -> Result<()> {
-    domain.set_memory_flags(mib * 1024, sys::VIR_DOMAIN_AFFECT_LIVE)?;
-    Ok(())
-}
-
-/// Tells a running guest of more room on a disk.
-pub fn resize_disk(domain: &Domain, device: &str, bytes: u64) -> Result<()> {
-    domain.block_resize(device, bytes, sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES)?;
-    Ok(())
-}
-
-/// Plugs a device into a running domain.
-pub fn attach(domain: &Domain, xml: &str) -> Result<()> {
-    Ok(domain.attach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)?)
-}
-
-/// Changes a device of a running domain.
-pub fn update(domain: &Domain, xml: &str) -> Result<()> {
-    Ok(domain.update_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)?)
-}
-
-/// Asks a running guest to let go of a device; it may take its time.
-pub fn detach(domain: &Domain, xml: &str) -> Result<()> {
-    Ok(domain.detach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)?)
-}
-
-/// Lets a paused domain go on. One that runs is left alone.
-pub fn resume(domain: &Domain) -> Result<()> {
-    settled(domain.resume().map(|_| ()), || !is_paused(domain))
-}
-
-/// Pauses a domain. One that is paused is left alone.
-pub fn pause(domain: &Domain) -> Result<()> {
-    settled(domain.suspend().map(|_| ()), || is_paused(domain))
-}
-
-fn is_paused(domain: &Domain) -> bool {
-    domain.state().is_ok_and(|(state, _)| state.is_known_and(|s| s == DomainState::Paused))
-}
-
-/// Resets a running domain, as its button would.
-pub fn reset(domain: &Domain) -> Result<()> {
-    Ok(domain.reset()?)
-}
-
-/// Whether a domain runs.
-pub fn is_active(domain: &Domain) -> Result<bool> {
-    Ok(domain.is_active()?)
-}
-
-/// Starts a domain with the hypervisor from now on, and now. One that runs is left alone.
-pub fn start_domain(domain: &Domain) -> Result<()> {
-    domain.set_autostart(true)?;
-    settled(domain.create(), || domain.is_active().unwrap_or(false))
-}
-
-/// Asks a guest to shut down.
-pub fn shut_down(domain: &Domain) -> Result<()> {
-    settled(domain.shutdown(), || !domain.is_active().unwrap_or(true))
-}
-
-/// Stops a domain at once. One that is off is left alone.
-pub fn pull_plug(domain: &Domain) -> Result<()> {
-    settled(domain.destroy(), || !domain.is_active().unwrap_or(true))
-}
-
-/// Removes a domain's definition with all that libvirt keeps of it. As with networks, one that was
-/// being started is stopped.
-pub fn undefine_domain(domain: &Domain) -> Result<()> {
-    let all = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-        | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | sys::VIR_DOMAIN_UNDEFINE_NVRAM
-        | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
-    // Drivers that lack one of these know nothing that it would remove.
-    if domain.undefine_flags(all).is_err() {
-        optional(domain.undefine())?;
-    }
-    match domain.is_active() {
-        Ok(true) => pull_plug(domain),
-        _ => Ok(()),
-    }
-}
-
-/// Puts an element of our own into a domain's metadata.
-pub fn set_domain_metadata(
-    domain: &Domain,
-    xml: &str,
-    prefix: &str,
-    namespace: &str,
-) -> Result<()> {
-    let kind = sys::VIR_DOMAIN_METADATA_ELEMENT as i32;
-    let mut flags = sys::VIR_DOMAIN_AFFECT_CONFIG;
-    if domain.is_active()? {
-        flags |= sys::VIR_DOMAIN_AFFECT_LIVE;
-    }
-    domain.set_metadata(kind, Some(xml), Some(prefix), Some(namespace), flags)?;
-    Ok(())
-}
-
 /// Reads from a stream; 0 bytes at its end.
 pub fn receive(stream: &Stream, buffer: &mut [u8]) -> Result<usize> {
     Ok(usize::try_from(stream.recv(buffer)?).unwrap_or(0))
@@ -450,146 +325,4 @@ pub fn send(stream: &Stream, bytes: &[u8]) -> Result<()> {
         sent += usize::try_from(stream.send(&bytes[sent..])?).unwrap_or(0);
     }
     Ok(())
-}
-
-/// Name of a network.
-pub fn network_name(network: &Network) -> Result<String> {
-    Ok(network.name()?)
-}
-
-/// Persistent definition of a network; none if it has gone since it was listed. Drivers that keep
-/// only one definition refuse to be asked for the persistent one.
-pub fn network_xml(network: &Network) -> Result<Option<String>> {
-    optional(network.xml_desc(sys::VIR_NETWORK_XML_INACTIVE))
-        .or_else(|_| optional(network.xml_desc(0)))
-}
-
-/// Says whether a network starts with the hypervisor.
-pub fn autostart_network(network: &Network, autostart: bool) -> Result<()> {
-    network.set_autostart(autostart)?;
-    Ok(())
-}
-
-/// Starts a network. One that runs is left alone.
-pub fn start_network(network: &Network, autostart: bool) -> Result<()> {
-    network.set_autostart(autostart)?;
-    settled(network.create(), || network.is_active().unwrap_or(false))
-}
-
-/// Stops a network. One that is off is left alone.
-pub fn stop_network(network: &Network) -> Result<()> {
-    settled(network.destroy(), || !network.is_active().unwrap_or(true))
-}
-
-/// Removes a network's definition; it is fine if somebody else just did. One that was being started
-/// when it was looked at would live on without a definition, so it is stopped.
-pub fn undefine_network(network: &Network) -> Result<()> {
-    optional(network.undefine())?;
-    match network.is_active() {
-        Ok(true) => stop_network(network),
-        _ => Ok(()),
-    }
-}
-
-/// Whether a network runs.
-pub fn network_active(network: &Network) -> Result<bool> {
-    Ok(network.is_active()?)
-}
-
-/// Changes one entry of a running network.
-pub fn change_network(network: &Network, change: EntryChange, entry: Entry<'_>) -> Result<()> {
-    let command = match change {
-        EntryChange::Add => sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
-        EntryChange::Remove => sys::VIR_NETWORK_UPDATE_COMMAND_DELETE,
-    };
-    let (section, element, xml) = match entry {
-        Entry::Host { element, xml } => (sys::VIR_NETWORK_SECTION_IP_DHCP_HOST, element, xml),
-        Entry::Srv { xml } => (sys::VIR_NETWORK_SECTION_DNS_SRV, -1, xml),
-    };
-    let live = sys::VIR_NETWORK_UPDATE_AFFECT_LIVE;
-    let result = network.update(command, section, element, xml, live);
-    // An interrupted run may have done it already.
-    settled(result, || true)
-}
-
-/// Definition of a pool.
-pub fn pool_xml(pool: &StoragePool) -> Result<String> {
-    Ok(pool.xml_desc(0)?)
-}
-
-/// Whether a pool runs, and the space that is free in it, in bytes.
-pub fn pool_info(pool: &StoragePool) -> Result<(bool, u64)> {
-    let info = pool.info()?;
-    Ok((info.state == sys::VIR_STORAGE_POOL_RUNNING, info.available))
-}
-
-/// Stops a pool and forgets its definition; its files stay.
-pub fn remove_pool(pool: &StoragePool) -> Result<()> {
-    settled(pool.destroy(), || !pool.is_active().unwrap_or(true))?;
-    Ok(pool.undefine()?)
-}
-
-/// Builds a pool's directory if need be, and starts it now and with the hypervisor.
-pub fn start_pool(pool: &StoragePool) -> Result<()> {
-    if pool.is_active()? {
-        return Ok(());
-    }
-    pool.build(0)?;
-    pool.create(0)?;
-    // The test driver and session pools know no autostart; it is a convenience.
-    let _ = pool.set_autostart(true);
-    Ok(())
-}
-
-/// Lets a pool notice files that came without libvirt. Another run that works in the pool refuses
-/// it; then that run's own view is good enough.
-pub fn refresh_pool(pool: &StoragePool) {
-    let _ = pool.refresh(0);
-}
-
-/// Names of all volumes of a pool.
-pub fn volume_names(pool: &StoragePool) -> Result<Vec<String>> {
-    pool.list_all_volumes(0)?.iter().map(|v| Ok(v.name()?)).collect()
-}
-
-/// A volume by name.
-pub fn volume(pool: &StoragePool, name: &str) -> Result<Option<StorageVol>> {
-    optional(pool.lookup_storage_vol_by_name(name))
-}
-
-/// Creates a volume; `allocate` preallocates qcow2's own tables, and the content where the definition
-/// asks for as much.
-pub fn create_volume(pool: &StoragePool, xml: &str, allocate: bool) -> Result<StorageVol> {
-    let flags = if allocate { sys::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA } else { 0 };
-    Ok(StorageVol::create_xml(pool, xml, flags)?)
-}
-
-/// Fills a volume.
-pub fn upload(volume: &StorageVol, stream: Stream, content: &[u8]) -> Result<()> {
-    const CHUNK: usize = 64 * 1024;
-    volume.upload(&stream, 0, content.len() as u64, 0)?;
-    for chunk in content.chunks(CHUNK) {
-        send(&stream, chunk)?;
-    }
-    Ok(stream.finish()?)
-}
-
-/// Virtual size of a volume in bytes.
-pub fn capacity(volume: &StorageVol) -> Result<u64> {
-    Ok(volume.info()?.capacity)
-}
-
-/// Enlarges a volume.
-pub fn resize(volume: &StorageVol, bytes: u64) -> Result<()> {
-    Ok(volume.resize(bytes, 0)?)
-}
-
-/// Deletes a volume; it is fine if there is none.
-pub fn delete_volume(pool: &StoragePool, name: &str) -> Result<()> {
-    match volume(pool, name)? {
-        Some(volume) => {
-            settled(volume.delete(0), || pool.lookup_storage_vol_by_name(name).is_err())
-        }
-        None => Ok(()),
-    }
 }

@@ -1,7 +1,7 @@
 //! Carries plans out on libvirt, and reads what is there.
 //!
 //! [`Libvirt`] is a backend of the engine. Everything about XML is in [`xml`] and pure; the only
-//! file that knows libvirt's binding is `client.rs`. This crate knows neither the command line nor
+//! module that knows libvirt's binding is `client`. This crate knows neither the command line nor
 //! YAML.
 
 mod cable;

@@ -1,0 +1,90 @@
+//! What is done with pools and volumes.
+
+use virt::storage_pool::StoragePool;
+use virt::storage_vol::StorageVol;
+use virt::stream::Stream;
+use virt::sys;
+
+use super::{Result, optional, send, settled};
+
+/// Definition of a pool.
+pub fn pool_xml(pool: &StoragePool) -> Result<String> {
+    Ok(pool.xml_desc(0)?)
+}
+
+/// Whether a pool runs, and the space that is free in it, in bytes.
+pub fn pool_info(pool: &StoragePool) -> Result<(bool, u64)> {
+    let info = pool.info()?;
+    Ok((info.state == sys::VIR_STORAGE_POOL_RUNNING, info.available))
+}
+
+/// Stops a pool and forgets its definition; its files stay.
+pub fn remove_pool(pool: &StoragePool) -> Result<()> {
+    settled(pool.destroy(), || !pool.is_active().unwrap_or(true))?;
+    Ok(pool.undefine()?)
+}
+
+/// Builds a pool's directory if need be, and starts it now and with the hypervisor.
+pub fn start_pool(pool: &StoragePool) -> Result<()> {
+    if pool.is_active()? {
+        return Ok(());
+    }
+    pool.build(0)?;
+    pool.create(0)?;
+    // The test driver and session pools know no autostart; it is a convenience.
+    let _ = pool.set_autostart(true);
+    Ok(())
+}
+
+/// Lets a pool notice files that came without libvirt. Another run that works in the pool refuses
+/// it; then that run's own view is good enough.
+pub fn refresh_pool(pool: &StoragePool) {
+    let _ = pool.refresh(0);
+}
+
+/// Names of all volumes of a pool.
+pub fn volume_names(pool: &StoragePool) -> Result<Vec<String>> {
+    pool.list_all_volumes(0)?.iter().map(|v| Ok(v.name()?)).collect()
+}
+
+/// A volume by name.
+pub fn volume(pool: &StoragePool, name: &str) -> Result<Option<StorageVol>> {
+    optional(pool.lookup_storage_vol_by_name(name))
+}
+
+/// Creates a volume; `allocate` preallocates qcow2's own tables, and the content where the definition
+/// asks for as much.
+pub fn create_volume(pool: &StoragePool, xml: &str, allocate: bool) -> Result<StorageVol> {
+    let flags = if allocate { sys::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA } else { 0 };
+    Ok(StorageVol::create_xml(pool, xml, flags)?)
+}
+
+/// Fills a volume.
+pub fn upload(volume: &StorageVol, stream: Stream, content: &[u8]) -> Result<()> {
+    const CHUNK: usize = 64 * 1024;
+    volume.upload(&stream, 0, content.len() as u64, 0)?;
+    for chunk in content.chunks(CHUNK) {
+        send(&stream, chunk)?;
+    }
+    Ok(stream.finish()?)
+}
+
+/// Virtual size of a volume in bytes.
+pub fn capacity(volume: &StorageVol) -> Result<u64> {
+    Ok(volume.info()?.capacity)
+}
+
+/// Enlarges a volume.
+pub fn resize(volume: &StorageVol, bytes: u64) -> Result<()> {
+    Ok(volume.resize(bytes, 0)?)
+}
+
+/// Deletes a volume; it is fine if there is none.
+pub fn delete_volume(pool: &StoragePool, name: &str) -> Result<()> {
+    match volume(pool, name)? {
+        Some(volume) => {
+            settled(volume.delete(0), || pool.lookup_storage_vol_by_name(name).is_err())
+        }
+        None => Ok(()),
+    }
+}

@@ -6,7 +6,9 @@ mod plain;
 
 use std::io::IsTerminal;
 
-use maquette_engine::Event;
+use maquette_engine::{Event, StepError};
+
+use crate::render;
 
 /// Shows events.
 pub trait Reporter {
@@ -22,6 +24,31 @@ pub fn choose(json: bool) -> Box<dyn Reporter> {
         Box::new(live::Live::default())
     } else {
         Box::new(plain::Plain::default())
+    }
+}
+
+/// The errors of a run, to be read at its end: what goes on beside a failed step may go on for long.
+#[derive(Debug, Default)]
+struct Errors {
+    all: Vec<StepError>,
+    buried: bool,
+}
+
+impl Errors {
+    /// One came, and was shown.
+    fn came(&mut self, error: &StepError) {
+        self.all.push(error.clone());
+    }
+
+    /// Something else was shown.
+    fn talked(&mut self) {
+        self.buried |= !self.all.is_empty();
+    }
+
+    /// What is to be said of them again at the end.
+    fn again(&mut self) -> Vec<String> {
+        let Self { all, buried } = std::mem::take(self);
+        if buried { all.iter().map(render::step_error).collect() } else { Vec::new() }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use maquette_engine::Event;
 
-use super::{Reporter, seconds, summary};
+use super::{Errors, Reporter, seconds, summary};
 use crate::{print, render};
 
 /// Steps that take less are not worth a line of their own.
@@ -18,11 +18,13 @@ pub struct Live {
     all: MultiProgress,
     total: Option<ProgressBar>,
     steps: BTreeMap<usize, (String, ProgressBar)>,
+    errors: Errors,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { all: MultiProgress::new(), total: None, steps: BTreeMap::new() }
+        let (all, errors) = (MultiProgress::new(), Errors::default());
+        Self { all, total: None, steps: BTreeMap::new(), errors }
     }
 }
 
@@ -63,6 +65,7 @@ impl Reporter for Live {
                 if let Some((title, bar)) = self.steps.remove(id) {
                     bar.finish_and_clear();
                     if *took >= SHORT {
+                        self.errors.talked();
                         self.say(&format!("  {title} ({})", seconds(*took)));
                     }
                 }
@@ -74,12 +77,16 @@ impl Reporter for Live {
                 if let Some((_, bar)) = self.steps.remove(id) {
                     bar.finish_and_clear();
                 }
+                self.errors.came(error);
                 self.say(&render::step_error(error));
             }
             Event::StepSkipped { title, .. } => self.say(&format!("  not done: {title}")),
             Event::RunFinished { done, failed, skipped, took } => {
                 if let Some(total) = self.total.take() {
                     total.finish_and_clear();
+                }
+                for error in self.errors.again() {
+                    self.say(&error);
                 }
                 self.say(&summary(*done, *failed, *skipped, *took));
             }

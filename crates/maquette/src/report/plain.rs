@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maquette_engine::{Event, RunState};
 
-use super::{Reporter, seconds};
+use super::{Errors, Reporter, seconds};
 use crate::{print, render};
 
 /// Writes plain lines.
@@ -13,6 +13,7 @@ pub struct Plain {
     state: RunState,
     /// First word of the last progress that was printed, by step.
     told: BTreeMap<usize, String>,
+    errors: Errors,
 }
 
 impl Reporter for Plain {
@@ -41,17 +42,24 @@ impl Plain {
                     return Vec::new();
                 }
                 self.told.insert(*id, gist);
+                self.errors.talked();
                 let title = self.state.steps.get(id).map_or("", |s| s.title.as_str());
                 vec![format!("        {title}: {text}")]
             }
             Event::StepFinished { id, took } => {
+                self.errors.talked();
                 let title = self.state.steps.get(id).map_or("", |s| s.title.as_str());
                 vec![format!("[{finished:>3}/{total}] {title} ({})", seconds(*took))]
             }
-            Event::StepFailed { error, .. } => vec![render::step_error(error)],
+            Event::StepFailed { error, .. } => {
+                self.errors.came(error);
+                vec![render::step_error(error)]
+            }
             Event::StepSkipped { title, .. } => vec![format!("not done: {title}")],
             Event::RunFinished { done, failed, skipped, took } => {
-                vec![super::summary(*done, *failed, *skipped, *took)]
+                let mut lines = self.errors.again();
+                lines.push(super::summary(*done, *failed, *skipped, *took));
+                lines
             }
         }
     }
@@ -62,6 +70,16 @@ mod tests {
     use super::*;
     use maquette_engine::StepError;
     use std::time::Duration;
+
+    fn said(events: &[Event]) -> String {
+        let mut plain = Plain::default();
+        let mut lines = Vec::new();
+        for event in events {
+            plain.state.apply(event);
+            lines.extend(plain.lines(event));
+        }
+        anstream::adapter::strip_str(&lines.join("\n")).to_string()
+    }
 
     #[test]
     fn a_run_reads_like_a_log() {
@@ -80,20 +98,37 @@ mod tests {
             Event::StepSkipped { id: 2, title: "boot domain b-0".into(), because: Some(1) },
             Event::RunFinished { done: 1, failed: 1, skipped: 1, took: Duration::from_secs(2) },
         ];
-        let mut plain = Plain::default();
-        let mut lines = Vec::new();
-        for event in &events {
-            plain.state.apply(event);
-            lines.extend(plain.lines(event));
-        }
-        let text = anstream::adapter::strip_str(&lines.join("\n")).to_string();
-        insta::assert_snapshot!(text, @r"
+        insta::assert_snapshot!(said(&events), @r"
         [  1/3] define network data (0.0 s)
                 boot domain a-0: booting
         error: `a-0` stopped while it booted
           help: look at it
         not done: boot domain b-0
         1 step done, 1 failed, 1 not begun, in 2.0 s
+        ");
+    }
+
+    #[test]
+    fn an_error_that_others_went_on_after_is_there_at_the_end() {
+        let events = [
+            Event::RunStarted { steps: 3 },
+            Event::StepStarted { id: 0, title: "boot domain a-0".into() },
+            Event::StepStarted { id: 1, title: "boot domain b-0".into() },
+            Event::StepFailed {
+                id: 1,
+                title: "boot domain b-0".into(),
+                error: StepError::new("cannot start domain `b-0`").hint("look at it"),
+            },
+            Event::StepFinished { id: 0, took: Duration::from_secs(40) },
+            Event::RunFinished { done: 1, failed: 1, skipped: 0, took: Duration::from_secs(40) },
+        ];
+        insta::assert_snapshot!(said(&events), @r"
+        error: cannot start domain `b-0`
+          help: look at it
+        [  1/3] boot domain a-0 (40.0 s)
+        error: cannot start domain `b-0`
+          help: look at it
+        1 step done, 1 failed, in 40.0 s
         ");
     }
 }

@@ -7,6 +7,7 @@ mod addresses;
 mod allocation;
 mod conflicts;
 mod expand;
+mod links;
 mod macs;
 mod networks;
 mod switching;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 pub use allocation::choose;
 pub use conflicts::conflicts;
 pub use expand::{Context, HostKeys, ImageMap, expand, image_sources};
+pub use links::far_end;
 pub use switching::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
 
 use crate::guest::Secret;

@@ -7,7 +7,7 @@
 #   join STATE BRIDGE NIC STP ADDRESS MTU LIMIT   arms the timer and makes the change
 #   confirm STATE                                 keeps it
 #   outcome STATE                                 waits for what becomes of it
-#   leave STATE BRIDGE NIC                        puts back what was before
+#   leave STATE                                   puts back what was before
 #   watch, apply, keep, restore STATE             the process of its own, and its parts
 #
 # STATE is a directory of this bridge; what it holds is as much as is known of what was before.

@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use maquette_core::plan::{Action, Readiness, Undo};
+use maquette_engine::host::daemons::Daemons;
 use maquette_engine::host::facts::{self, Reach};
 use maquette_engine::host::family::Family;
 use maquette_engine::host::{self, Host, HostError, prepare, record};
@@ -260,10 +261,15 @@ impl<'a> Libvirt<'a> {
     fn undo(&self, undo: &Undo, context: &StepContext<'_>) -> Result<(), StepError> {
         match undo {
             Undo::Pool { name } => {
-                self.call("undefine", &format!("storage pool `{name}`"), |c| {
-                    volume::remove_pool(c, name)
-                })?;
-                prepare::forget(self.access.host, undo)
+                let object = format!("storage pool `{name}`");
+                let host = self.access.host;
+                let facts = facts::gather(host, self.access.reach)
+                    .map_err(|e| StepError::new(format!("cannot undefine {object}")).because(&e))?;
+                // Without libvirt nobody knows of it any more.
+                if facts.daemons != Daemons::Missing {
+                    self.call("undefine", &object, |c| volume::remove_pool(c, name))?;
+                }
+                prepare::forget(host, undo)
             }
             _ => prepare::undo(self.access.host, self.family, undo, context),
         }

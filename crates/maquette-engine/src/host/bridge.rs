@@ -73,6 +73,5 @@ pub fn leave(host: &dyn Host, bridge: &str, nic: &str) -> Result<(), StepError> 
         return Ok(());
     }
     host.write(PATH, SCRIPT.as_bytes(), 0o700).map_err(failed)?;
-    let leave = command("leave", bridge).args([bridge, nic]);
-    check(host, &leave).map(|_| ()).map_err(failed)
+    check(host, &command("leave", bridge)).map(|_| ()).map_err(failed)
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
-use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
@@ -61,8 +60,13 @@ pub fn remove(located: &Located, json: bool, locking: Locking) -> Result<(), Fai
             return Ok(());
         }
     }
-    let error = StepError::new(format!("environment `{}` is not empty", located.environment));
-    Err(Failure::Failed(error.hint("somebody goes on building it; run the same command again")))
+    Err(unfinished(format!("environment `{}` is not empty", located.environment)))
+}
+
+/// After as many looks as are worth it.
+fn unfinished(message: String) -> Failure {
+    let hint = "somebody goes on building it; run the same command again";
+    Failure::Failed(StepError::new(message).hint(hint))
 }
 
 /// Says what stays on the hypervisor.
@@ -86,23 +90,26 @@ pub fn remove_nodes(
     let connection = connection::open(&located.host)?;
     let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
     runner.lock(&located.environment, "down", locking)?;
-    let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
-    let observed = hypervisor.observed();
-    let names = nodes::resolve(words, located, &observed, true)?;
-    let plan = plan::remove_nodes(&observed, &located.environment, &names);
-    if !json {
-        let title = format!("environment `{}` on {}", located.environment, connection.label);
-        print::talk(render::plan(&plan, &title).trim_end());
+    let look = || pipeline::running(&connection, &located.environment, &located.pool);
+    let mut hypervisor = look()?;
+    let names = nodes::resolve(words, located, &hypervisor.observed(), true)?;
+    for again in 0..=LOOKS {
+        let observed = hypervisor.observed();
+        let plan = plan::remove_nodes(&observed, &located.environment, &names);
+        if !json && (again == 0 || !plan.is_empty()) {
+            let title = format!("environment `{}` on {}", located.environment, connection.label);
+            print::talk(render::plan(&plan, &title).trim_end());
+        }
+        if plan.is_empty() {
+            let nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
+            return outputs::write(&located.workspace, &nodes, connection.remote.as_ref())
+                .map_err(|e| Failure::because("cannot write the workspace", &e));
+        }
+        if again < LOOKS {
+            let client = hypervisor.client.take();
+            runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
+            hypervisor = look()?;
+        }
     }
-    let written = |observed: &Observed| {
-        let kept = observed.domains.values().filter(|d| !names.contains(&d.name));
-        let nodes: Vec<&Node> = kept.map(|d| &d.recorded).collect();
-        outputs::write(&located.workspace, &nodes, connection.remote.as_ref())
-            .map_err(|e| Failure::because("cannot write the workspace", &e))
-    };
-    if !plan.is_empty() {
-        let client = hypervisor.client.take();
-        runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
-    }
-    written(&observed)
+    Err(unfinished(format!("there is still something of {}", words.join(", "))))
 }

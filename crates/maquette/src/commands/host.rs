@@ -7,6 +7,7 @@ use maquette_core::plan::{self, PoolState};
 use maquette_core::topology::VirtType;
 use maquette_core::units::ByteSize;
 use maquette_engine::StepError;
+use maquette_engine::host::daemons::{self, Daemons};
 use maquette_engine::host::facts::{Facts, SshLimits};
 use maquette_engine::host::{prepare, settings};
 use maquette_libvirt::prune;
@@ -15,6 +16,7 @@ use std::io::IsTerminal;
 
 use super::run::Runner;
 use crate::cli::HostCommand;
+use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::pipeline::Hypervisor;
@@ -162,7 +164,6 @@ fn virtualisation(facts: &Facts, report: &mut Report) {
 }
 
 fn libvirt(hypervisor: &Hypervisor, located: &Located, report: &mut Report) {
-    use maquette_engine::host::daemons::Daemons;
     match (&hypervisor.client, &hypervisor.facts.daemons) {
         (Some(_), _) => report.add("libvirt", Verdict::Good, "answers"),
         (None, Daemons::Missing) if hypervisor.facts.family().is_none() => {
@@ -248,10 +249,27 @@ fn ssh(limits: &SshLimits, report: &mut Report) {
     }
 }
 
+/// Finds a hypervisor with libvirt running if it is installed: what still exists there is seen only then.
+fn with_libvirt(connection: &Connection, located: &Located) -> Result<Hypervisor, Failure> {
+    let find = || pipeline::find(connection, &located.environment, &located.pool);
+    let hypervisor = find()?;
+    let daemons = &hypervisor.facts.daemons;
+    if hypervisor.client.is_some() || *daemons == Daemons::Missing {
+        return Ok(hypervisor);
+    }
+    // Whoever else stopped them had a reason.
+    if hypervisor.facts.record.daemons {
+        print::talk("libvirt does not answer; starting its daemons, to see what still exists");
+        daemons::start(connection.host.as_ref(), daemons)
+            .map_err(|e| Failure::because("cannot start libvirt", &e))?;
+    }
+    pipeline::running(connection, &located.environment, &located.pool)
+}
+
 /// Undoes preparation. Domains, whosever they are, must be gone first.
 fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
     let connection = connection::open(&located.host)?;
-    let mut hypervisor = pipeline::find(&connection, &located.environment, &located.pool)?;
+    let mut hypervisor = with_libvirt(&connection, located)?;
     let plan = plan::restore(prepare::undoable(&hypervisor.facts.record));
     if plan.is_empty() {
         print::talk("preparation has changed nothing here that is not as it was");

@@ -1,6 +1,6 @@
 //! `maquette link`: interfaces of running nodes as cables.
 
-use maquette_core::blueprint::{Interface, Node};
+use maquette_core::blueprint::{Interface, Node, far_end};
 use maquette_core::diagnostic::{Diagnostic, closest};
 use maquette_core::observed::Observed;
 use maquette_core::units::MacAddr;
@@ -111,15 +111,10 @@ fn plug(args: &cli::Cable, up: bool) -> Result<u8, Failure> {
     let cable = found.observed.networks.get(network).filter(|n| n.recorded.tuning.link_local);
     let mut ends = vec![(found.node.name.clone(), found.interface.clone())];
     if cable.is_some() {
-        let others = found.observed.domains.values().filter(|d| d.active);
-        let others: Vec<(String, Interface)> = others
-            .flat_map(|d| d.recorded.interfaces.iter().map(|i| (d.name.clone(), i.clone())))
-            .filter(|(_, i)| i.network == *network && i.mac != found.interface.mac)
-            .collect();
+        let running = found.observed.domains.values().filter(|d| d.active).map(|d| &d.recorded);
         // With more ends it is a switch, and whoever is left goes on talking.
-        if let [other] = others.as_slice() {
-            ends.push(other.clone());
-        }
+        let far = far_end(running, &found.interface);
+        ends.extend(far.map(|(node, interface)| (node.name.clone(), interface.clone())));
     }
     for (node, interface) in &ends {
         maquette_libvirt::set_link(&found.client, node, interface.mac, up)

@@ -1,6 +1,6 @@
 //! Which port of a switch leads to which node: what playbooks need that set the switch up.
 
-use maquette_core::blueprint::{Interface, Node};
+use maquette_core::blueprint::{Interface, Node, far_end};
 use serde_json::{Value, json};
 
 /// Ansible's group of switches.
@@ -15,8 +15,9 @@ pub fn ports(nodes: &[&Node]) -> Value {
     let switches = nodes.iter().filter(|n| is_switch(n));
     let map = switches.map(|switch| {
         let peers = switch.interfaces.iter().enumerate().filter_map(|(nic, interface)| {
-            let peer = peer(nodes, switch, interface).filter(|p| !is_switch(p))?;
-            Some((nic, peer))
+            let all = nodes.iter().copied();
+            let (peer, _) = is_bare(interface).then(|| far_end(all, interface))??;
+            (!is_switch(peer)).then_some((nic, peer))
         });
         let ports: Vec<Value> = peers
             .enumerate()
@@ -29,13 +30,87 @@ pub fn ports(nodes: &[&Node]) -> Value {
     Value::Object(map.collect())
 }
 
-/// Who is at the other end of a link: the only other node on a network without addresses.
-fn peer<'a>(nodes: &[&'a Node], node: &Node, interface: &Interface) -> Option<&'a Node> {
-    if interface.ipv4.is_some() || interface.ipv6.is_some() || interface.dhcp {
-        return None;
+/// Whether an interface may be an end of a link: those have no addresses.
+fn is_bare(interface: &Interface) -> bool {
+    interface.ipv4.is_none() && interface.ipv6.is_none() && !interface.dhcp
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maquette_core::blueprint::{Access, Vnc};
+    use maquette_core::topology::{BootMode, VirtType};
+    use maquette_core::units::MacAddr;
+    use uuid::Uuid;
+
+    /// A node on some networks; on `management` it has an address.
+    fn node(number: u8, name: &str, group: &str, networks: &[&str]) -> Node {
+        let interface = |(nic, network): (usize, &&str)| Interface {
+            name: format!("eth{nic}"),
+            mac: MacAddr([0x52, 0x54, 0, 0, number, nic as u8]),
+            network: (*network).into(),
+            portgroup: None,
+            host_bridge: false,
+            model: "virtio".into(),
+            ipv4: (*network == "management").then(|| "172.16.0.2/24".parse().unwrap()),
+            ipv6: None,
+            default_route: false,
+            dhcp: false,
+            gateway: None,
+            nameserver: None,
+            mtu: None,
+            foreign_bridge: false,
+            plain_frames: false,
+        };
+        Node {
+            name: name.into(),
+            role: name.trim_end_matches(|c: char| c == '-' || c.is_ascii_digit()).into(),
+            index: 0,
+            uuid: Uuid::from_u128(u128::from(number)),
+            virt: VirtType::Qemu,
+            vcpus: 1,
+            cpu_model: "maximum".into(),
+            memory_mib: 64,
+            machine: "q35".into(),
+            firmware: BootMode::Bios,
+            vnc: Vnc::default(),
+            serial_file: false,
+            virtopts: String::new(),
+            deploy_os: false,
+            disks: Vec::new(),
+            interfaces: networks.iter().enumerate().map(interface).collect(),
+            groups: vec![group.into()],
+            guest: None,
+            access: Access {
+                address: None,
+                user: "root".into(),
+                connection: "ssh".into(),
+                direct: false,
+            },
+        }
     }
-    let on_it = |n: &&&Node| n.interfaces.iter().any(|i| i.source() == interface.source());
-    let mut others = nodes.iter().filter(|n| n.name != node.name).filter(on_it);
-    let first = others.next()?;
-    others.next().is_none().then_some(*first)
+
+    #[test]
+    fn ports_are_links_to_nodes_and_neither_management_nor_hubs_nor_other_switches() {
+        let nodes = [
+            node(1, "controller-0", "controllers", &["management", "cont0vswi0", "hub"]),
+            node(2, "compute-0", "computes", &["management", "vswi0comp0", "hub"]),
+            node(
+                3,
+                "vswitch-0",
+                GROUP,
+                &["management", "vswi0vswi1", "cont0vswi0", "hub", "nobody", "vswi0comp0"],
+            ),
+            node(4, "vswitch-1", GROUP, &["management", "vswi0vswi1"]),
+        ];
+        let nodes: Vec<&Node> = nodes.iter().collect();
+        let wanted = json!({
+            "vswitch-0": [
+                {"nic": 2, "port": 0, "node": "controller-0", "role": "controller"},
+                {"nic": 5, "port": 1, "node": "compute-0", "role": "compute"},
+            ],
+            "vswitch-1": [],
+        });
+        assert_eq!(ports(&nodes), wanted);
+    }
 }

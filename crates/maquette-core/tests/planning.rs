@@ -392,6 +392,8 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         timezone: Some("UTC".into()),
         hook: false,
         vswitch: false,
+        inotify_instances: Some(128),
+        networks: 60,
     };
     let needs = Needs {
         pool: pool.clone(),
@@ -400,6 +402,7 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         timezone: Some("Europe/Prague".into()),
         hook: true,
         vswitch: true,
+        networks: 5,
     };
     let plan = plan::prepare(&bare, &needs);
     let shown: Vec<String> = plan
@@ -418,6 +421,8 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         timezone: Some("Europe/Prague".into()),
         hook: true,
         vswitch: true,
+        inotify_instances: Some(129),
+        networks: 60,
     };
     let met = Needs { missing_packages: Vec::new(), ..needs };
     assert!(plan::prepare(&ready, &met).is_empty());

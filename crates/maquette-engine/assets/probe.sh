@@ -51,6 +51,7 @@ say router
 for device in $(ip -6 route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p'); do
     echo "$device $(cat "/proc/sys/net/ipv6/conf/$device/accept_ra" 2>/dev/null || :)"
 done
+show inotify /proc/sys/fs/inotify/max_user_instances
 say zone; readlink -f /etc/localtime 2>/dev/null | sed -n 's|.*/zoneinfo/||p' || :
 say forward; iptables -S FORWARD 2>/dev/null | head -n 1 || :
 show record /var/lib/maquette/preparation.json

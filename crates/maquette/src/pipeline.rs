@@ -73,6 +73,8 @@ pub struct Wishes {
     pub vswitch: bool,
     /// Whether libvirt's hook has something to do.
     pub hook: bool,
+    /// How many networks have a dnsmasq.
+    pub networks: usize,
 }
 
 /// Checks all that can be checked without touching anything: the input as such.
@@ -97,6 +99,8 @@ pub fn check(loaded: &mut Loaded) -> Result<Wishes, Failure> {
         wishes.guard =
             topology.networks.iter().any(|n| n.uplink.as_ref().is_some_and(|u| u.dhcp_guard));
         wishes.vswitch = topology.networks.iter().any(|n| n.vswitch.is_some());
+        // libvirt starts one where it has an address to give or a name to answer for.
+        wishes.networks = topology.networks.iter().filter(|n| n.has_dnsmasq()).count();
         let extra = |i: &topology::Interface| {
             i.wire.is_some() || (i.bridged && topology.network(&i.network.value).is_none())
         };
@@ -204,6 +208,8 @@ pub fn hypervisor(
         timezone: facts.timezone.clone(),
         hook: facts.hook,
         vswitch: facts.vswitch_runs,
+        inotify_instances: facts.inotify_instances,
+        networks: hypervisor.seen.as_ref().map_or(0, |s| s.observed.claims.networks.len()),
     };
     let mut missing_packages = facts.missing.clone();
     missing_packages.extend(facts.missing_uefi.iter().filter(|_| wishes.uefi).cloned());
@@ -218,6 +224,7 @@ pub fn hypervisor(
         // Libvirt's test driver calls no hooks.
         hook: wishes.hook && !connection.uri.starts_with("test"),
         vswitch: wishes.vswitch,
+        networks: wishes.networks,
     };
     let preparation = plan::prepare(&host_facts, &needs);
     Ok(Hypervisor { preparation, ..hypervisor })

@@ -154,6 +154,11 @@ pub enum Setting {
     NetworkHook,
     /// Open vSwitch's daemons.
     Vswitch,
+    /// More inotify instances for a user.
+    Inotify {
+        /// How many.
+        instances: u32,
+    },
 }
 
 impl Setting {
@@ -166,6 +171,7 @@ impl Setting {
             Self::Timezone { .. } => "the time zone",
             Self::NetworkHook => "libvirt's network hook",
             Self::Vswitch => "Open vSwitch",
+            Self::Inotify { .. } => "the limit of inotify instances",
         }
     }
 }
@@ -210,6 +216,11 @@ pub enum Undo {
     NetworkHook,
     /// Stop Open vSwitch's daemons.
     Vswitch,
+    /// Put the limit of inotify instances back.
+    Inotify {
+        /// How many.
+        instances: u32,
+    },
 }
 
 impl Undo {
@@ -230,6 +241,9 @@ impl Undo {
             Self::Timezone { zone } => ("timezone".into(), zone.clone()),
             Self::NetworkHook => ("network hook".into(), "remove it".into()),
             Self::Vswitch => ("Open vSwitch".into(), "stop its daemons".into()),
+            Self::Inotify { instances } => {
+                ("inotify".into(), format!("max_user_instances {instances}"))
+            }
         };
         (name, detail)
     }

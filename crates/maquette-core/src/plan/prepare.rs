@@ -24,6 +24,10 @@ pub struct HostFacts {
     pub hook: bool,
     /// Whether Open vSwitch runs.
     pub vswitch: bool,
+    /// How many inotify instances the kernel allows a user, if it says.
+    pub inotify_instances: Option<u32>,
+    /// Networks that are there besides the environment's.
+    pub networks: usize,
 }
 
 /// State of libvirt's daemons.
@@ -65,7 +69,12 @@ pub struct Needs {
     pub hook: bool,
     /// Whether any network is on Open vSwitch.
     pub vswitch: bool,
+    /// Networks with a dnsmasq.
+    pub networks: usize,
 }
+
+/// Inotify instances that are left to everything but dnsmasq.
+const SPARE: usize = 64;
 
 type Wanted = (&'static str, String, &'static str, Setting);
 
@@ -92,6 +101,17 @@ fn settings(facts: &HostFacts, needs: &Needs) -> Vec<Wanted> {
         let detail = format!("{before} → {zone}");
         let setting = Setting::Timezone { zone: zone.clone() };
         all.push(("timezone", detail, "as asked for with --topology-timezone", setting));
+    }
+    // Each network has a dnsmasq, and each of those an instance.
+    let taken = facts.networks + needs.networks + SPARE;
+    if let Some(now) = facts.inotify_instances
+        && needs.networks > 0
+        && usize::try_from(now).is_ok_and(|now| now < taken)
+        && let Ok(instances) = u32::try_from((2 * taken).next_power_of_two())
+    {
+        let detail = format!("max_user_instances {now} → {instances}");
+        let reason = "each network has a dnsmasq, and each of those takes one";
+        all.push(("inotify", detail, reason, Setting::Inotify { instances }));
     }
     all
 }

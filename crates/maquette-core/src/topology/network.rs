@@ -109,6 +109,13 @@ impl Network {
         }
     }
 
+    /// Whether libvirt runs a dnsmasq for it: where the hypervisor has an address on a bridge of its
+    /// making.
+    pub fn has_dnsmasq(&self) -> bool {
+        let addressed = self.ipv4.is_some() || self.ipv6.is_some();
+        addressed && self.uplink.is_none() && self.vswitch.is_none()
+    }
+
     /// Every subnet that the hypervisor has an address in through it.
     pub fn subnets(&self) -> Vec<(IpNet, Span)> {
         let v4 = self.ipv4.iter().map(|i| (IpNet::V4(i.net), i.span));

@@ -61,6 +61,8 @@ pub struct Facts {
     pub timezone: Option<String>,
     /// Whether the firewall drops what is forwarded unless a rule says otherwise, as Docker sets it.
     pub forward_drop: bool,
+    /// How many inotify instances the kernel allows a user, if it says.
+    pub inotify_instances: Option<u32>,
     /// Limits of the SSH server; none if it was not asked.
     pub sshd: Option<SshLimits>,
     /// What earlier preparations have changed.
@@ -171,6 +173,7 @@ pub fn read(text: &str) -> Facts {
         router_interfaces: seen.lines("router").filter_map(words).collect(),
         timezone: (!zone.is_empty()).then(|| zone.to_string()),
         forward_drop: seen.text("forward") == "-P FORWARD DROP",
+        inotify_instances: seen.text("inotify").parse().ok(),
         sshd: limits(&seen),
         record: Record::parse(seen.text("record")),
         os,

@@ -60,6 +60,12 @@ pub fn apply(
             record::update(host, |r| r.vswitch = true).map_err(&failed)?;
             vswitch::start(host).map_err(failed)
         }
+        Setting::Inotify { instances } => {
+            let failed = failed("cannot raise the limit of inotify instances".into());
+            let before = facts::gather(host, Reach::Local).map_err(&failed)?.inotify_instances;
+            record::update(host, |r| r.inotify = r.inotify.or(before)).map_err(&failed)?;
+            settings::raise_inotify(host, *instances).map_err(failed)
+        }
         Setting::Timezone { zone } => {
             let failed = failed(format!("cannot set the time zone to {zone}"));
             let before = facts::gather(host, Reach::Local).map_err(&failed)?.timezone;
@@ -100,6 +106,9 @@ pub fn undoable(record: &record::Record) -> Vec<Undo> {
     if let Some(zone) = record.timezone.clone() {
         all.push(Undo::Timezone { zone });
     }
+    if let Some(instances) = record.inotify {
+        all.push(Undo::Inotify { instances });
+    }
     if record.ssh_limits {
         all.push(Undo::SshLimits);
     }
@@ -134,6 +143,7 @@ pub fn undo(
         Undo::Timezone { zone } => settings::set_timezone(host, zone),
         Undo::NetworkHook => settings::remove_network_hook(host),
         Undo::Vswitch => vswitch::stop(host),
+        Undo::Inotify { instances } => settings::restore_inotify(host, *instances),
     }
     .map_err(failed)?;
     forget(host, undo)
@@ -152,6 +162,7 @@ pub fn forget(host: &dyn Host, undo: &Undo) -> Result<(), StepError> {
         Undo::Timezone { .. } => r.timezone = None,
         Undo::NetworkHook => r.network_hook = false,
         Undo::Vswitch => r.vswitch = false,
+        Undo::Inotify { .. } => r.inotify = None,
     })
     .map_err(failed("cannot note what was restored".into()))
 }

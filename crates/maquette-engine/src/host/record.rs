@@ -32,6 +32,8 @@ pub struct Record {
     pub network_hook: bool,
     /// Whether Open vSwitch's daemons were started.
     pub vswitch: bool,
+    /// How many inotify instances a user was allowed.
+    pub inotify: Option<u32>,
 }
 
 impl Record {
@@ -61,6 +63,7 @@ impl Record {
             timezone: text("timezone"),
             network_hook: value["network_hook"].as_bool().unwrap_or(false),
             vswitch: value["vswitch"].as_bool().unwrap_or(false),
+            inotify: value["inotify"].as_u64().and_then(|n| u32::try_from(n).ok()),
         }
     }
 
@@ -79,6 +82,7 @@ impl Record {
             "timezone": self.timezone,
             "network_hook": self.network_hook,
             "vswitch": self.vswitch,
+            "inotify": self.inotify,
         });
         format!("{value:#}\n")
     }
@@ -120,6 +124,7 @@ mod tests {
             timezone: Some("Etc/UTC".into()),
             network_hook: true,
             vswitch: true,
+            inotify: Some(128),
         };
         assert_eq!(Record::parse(&record.text()), record);
         assert!(Record::parse("").is_empty());

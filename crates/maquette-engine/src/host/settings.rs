@@ -12,6 +12,9 @@ pub const NESTED: &str = "/etc/modprobe.d/maquette-kvm.conf";
 /// Router advertisements.
 pub const ROUTER_ADVERTS: &str = "/etc/sysctl.d/90-maquette-ipv6.conf";
 
+/// Inotify instances.
+pub const INOTIFY: &str = "/etc/sysctl.d/90-maquette-inotify.conf";
+
 /// libvirt's hook for networks.
 pub const NETWORK_HOOK: &str = "/etc/libvirt/hooks/network.d/maquette";
 /// Its text.
@@ -92,6 +95,20 @@ done"#;
     let pairs = interfaces.iter().flat_map(|(name, value)| [name.clone(), value.clone()]);
     let args = std::iter::once(ROUTER_ADVERTS.to_string()).chain(pairs);
     check(host, &Command::script(SCRIPT, args)).map(|_| ())
+}
+
+/// Allows each user as many inotify instances, now and after a restart.
+pub fn raise_inotify(host: &dyn Host, instances: u32) -> Result<(), HostError> {
+    const SCRIPT: &str = r#"umask 022
+printf '# Written by Maquette; removed by `maquette host restore`.\nfs.inotify.max_user_instances = %s\n' "$2" > "$1"
+echo "$2" > /proc/sys/fs/inotify/max_user_instances"#;
+    check(host, &Command::script(SCRIPT, [INOTIFY, &instances.to_string()])).map(|_| ())
+}
+
+/// Puts the limit of inotify instances back.
+pub fn restore_inotify(host: &dyn Host, instances: u32) -> Result<(), HostError> {
+    const SCRIPT: &str = r#"rm -f -- "$1"; echo "$2" > /proc/sys/fs/inotify/max_user_instances"#;
+    check(host, &Command::script(SCRIPT, [INOTIFY, &instances.to_string()])).map(|_| ())
 }
 
 /// Sets the time zone.

@@ -44,8 +44,10 @@ say guests
 for file in /run/libvirt/qemu/*.pid; do
     [ -r "$file" ] || continue
     name=${file##*/}
-    rss=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$(cat "$file")/status" 2>/dev/null || :)
-    echo "${rss:-0} ${name%.pid} $(($(date +%s) - $(stat -c %Y "$file")))"
+    # It may end while it is looked at.
+    since=$(stat -c %Y "$file" 2>/dev/null) && pid=$(cat "$file" 2>/dev/null) || continue
+    rss=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status" 2>/dev/null || :)
+    echo "${rss:-0} ${name%.pid} $(($(date +%s) - since))"
 done
 say router
 for device in $(ip -6 route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p'); do

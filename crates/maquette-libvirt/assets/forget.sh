@@ -1,4 +1,4 @@
-# Removes what is left of a domain that has been undefined. $1: its name  The rest: its logs
+# Removes what a domain that is off leaves besides its definition. $1: its name  The rest: its logs
 name=$1
 shift
 rm -f -- "$@"

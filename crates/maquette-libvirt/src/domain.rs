@@ -62,11 +62,11 @@ fn shut_down(client: &Client, domain: &Domain, patience: Duration) -> Result<boo
     Ok(true)
 }
 
-/// Removes a domain's definition.
-pub fn undefine(client: &Client, name: &str) -> Result<(), LibvirtError> {
+/// Removes a domain's definition; says whether it ran, and had to be stopped.
+pub fn undefine(client: &Client, name: &str) -> Result<bool, LibvirtError> {
     match client.domain(name)? {
         Some(domain) => client::undefine_domain(&domain),
-        None => Ok(()),
+        None => Ok(false),
     }
 }
 

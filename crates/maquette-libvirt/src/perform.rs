@@ -275,6 +275,15 @@ impl<'a> Libvirt<'a> {
         }
     }
 
+    /// Removes a domain's logs and directories.
+    fn forget(&self, name: &str) -> Result<(), StepError> {
+        let left = std::iter::once(name.to_string()).chain(xml::logs(name));
+        let command = host::Command::script(FORGET, left);
+        host::check(self.access.host, &command)
+            .map(|_| ())
+            .map_err(|e| StepError::new(format!("cannot remove the logs of `{name}`")).because(&e))
+    }
+
     fn call(
         &self,
         verb: &str,
@@ -453,12 +462,13 @@ impl Libvirt<'_> {
                 })
             }
             Action::UndefineDomain { name } => {
-                self.call("undefine", &format!("domain `{name}`"), |c| domain::undefine(c, name))?;
-                let left = std::iter::once(name.clone()).chain(xml::logs(name));
-                let command = host::Command::script(FORGET, left);
-                host::check(self.access.host, &command).map(|_| ()).map_err(|e| {
-                    StepError::new(format!("cannot remove the logs of `{name}`")).because(&e)
-                })
+                // Before its definition: nothing else tells that there are any.
+                self.forget(name)?;
+                let undefined = domain::undefine(self.client()?, name);
+                let was_running = undefined.map_err(|e| {
+                    StepError::new(format!("cannot undefine domain `{name}`")).because(&e)
+                })?;
+                if was_running { self.forget(name) } else { Ok(()) }
             }
         }
     }

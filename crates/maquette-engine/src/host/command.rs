@@ -54,6 +54,21 @@ impl Command {
         self.env.push((name.into(), value.into()));
         self
     }
+
+    /// What it is called in errors: a line of it, since a script and its arguments may be long.
+    pub fn title(&self) -> String {
+        const LONG: usize = 120;
+        let shortened = |arg: &String| match arg.trim().split_once('\n') {
+            Some((first, _)) => quote(&format!("{first} …")),
+            None => quote(arg),
+        };
+        let words = std::iter::once(quote(&self.program)).chain(self.args.iter().map(shortened));
+        let line = words.collect::<Vec<_>>().join(" ");
+        match line.char_indices().nth(LONG) {
+            Some((end, _)) => format!("{} …", &line[..end]),
+            None => line,
+        }
+    }
 }
 
 impl fmt::Display for Command {
@@ -94,7 +109,7 @@ impl Output {
             self.stderr.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
         let from = last.len().saturating_sub(8);
         Err(HostError::Failed {
-            command: command.to_string(),
+            command: command.title(),
             status: self.status,
             stderr: last[from..].join("\n"),
         })
@@ -157,5 +172,15 @@ mod tests {
             let output = std::process::Command::new("sh").arg("-c").arg(line).output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
         }
+    }
+
+    #[test]
+    fn an_error_names_a_script_by_its_beginning() {
+        let script = Command::script("# Looks at it\ncat -- \"$1\"", ["/etc/hosts"]);
+        let failed = Output { status: Some(1), stderr: "no\n".into(), ..Output::default() };
+        let error = failed.success(&script).unwrap_err().to_string();
+        assert_eq!(error, "`sh -euc '# Looks at it …' sh /etc/hosts` failed with status 1: no");
+        let many = Command::new("apt-get").args((0..99).map(|n| format!("package-{n}")));
+        assert!(many.title().len() < 130 && many.title().ends_with(" …"));
     }
 }

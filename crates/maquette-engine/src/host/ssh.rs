@@ -169,7 +169,7 @@ impl Ssh {
             stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
         };
         self.judge(command, output)?.success(command)?;
-        sent.map_err(|source| HostError::File { verb: "send", path: command.to_string(), source })
+        sent.map_err(|source| HostError::File { verb: "send", path: command.title(), source })
     }
 }
 

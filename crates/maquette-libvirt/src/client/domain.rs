@@ -88,8 +88,8 @@ pub fn pull_plug(domain: &Domain) -> Result<()> {
 }
 
 /// Removes a domain's definition with all that libvirt keeps of it. As with networks, one that was
-/// being started is stopped.
-pub fn undefine_domain(domain: &Domain) -> Result<()> {
+/// being started is stopped; says whether that was so.
+pub fn undefine_domain(domain: &Domain) -> Result<bool> {
     let all = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
         | sys::VIR_DOMAIN_UNDEFINE_NVRAM
@@ -99,8 +99,8 @@ pub fn undefine_domain(domain: &Domain) -> Result<()> {
         optional(domain.undefine())?;
     }
     match domain.is_active() {
-        Ok(true) => pull_plug(domain),
-        _ => Ok(()),
+        Ok(true) => pull_plug(domain).map(|()| true),
+        _ => Ok(false),
     }
 }
 

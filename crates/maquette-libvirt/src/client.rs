@@ -1,5 +1,5 @@
-//! The calls of libvirt's API that we use: blocking, with typed errors. The only file that knows the
-//! binding.
+//! The calls of libvirt's API that we use: blocking, with typed errors. The only module that knows
+//! the binding.
 
 mod domain;
 mod events;

@@ -263,10 +263,12 @@ impl<'a> Libvirt<'a> {
             Undo::Pool { name } => {
                 let object = format!("storage pool `{name}`");
                 let host = self.access.host;
-                let facts = facts::gather(host, self.access.reach)
-                    .map_err(|e| StepError::new(format!("cannot undefine {object}")).because(&e))?;
+                let missing = || {
+                    let facts = facts::gather(host, self.access.reach);
+                    facts.is_ok_and(|f| f.daemons == Daemons::Missing)
+                };
                 // Without libvirt nobody knows of it any more.
-                if facts.daemons != Daemons::Missing {
+                if self.client().is_ok() || !missing() {
                     self.call("undefine", &object, |c| volume::remove_pool(c, name))?;
                 }
                 prepare::forget(host, undo)
@@ -284,12 +286,12 @@ impl<'a> Libvirt<'a> {
             .map_err(|e| StepError::new(format!("cannot remove the logs of `{name}`")).because(&e))
     }
 
-    fn call(
+    fn call<T>(
         &self,
         verb: &str,
         object: &str,
-        call: impl FnOnce(&Client) -> Result<(), LibvirtError>,
-    ) -> Result<(), StepError> {
+        call: impl FnOnce(&Client) -> Result<T, LibvirtError>,
+    ) -> Result<T, StepError> {
         call(self.client()?)
             .map_err(|e| StepError::new(format!("cannot {verb} {object}")).because(&e))
     }
@@ -464,10 +466,8 @@ impl Libvirt<'_> {
             Action::UndefineDomain { name } => {
                 // Before its definition: nothing else tells that there are any.
                 self.forget(name)?;
-                let undefined = domain::undefine(self.client()?, name);
-                let was_running = undefined.map_err(|e| {
-                    StepError::new(format!("cannot undefine domain `{name}`")).because(&e)
-                })?;
+                let object = format!("domain `{name}`");
+                let was_running = self.call("undefine", &object, |c| domain::undefine(c, name))?;
                 if was_running { self.forget(name) } else { Ok(()) }
             }
         }

@@ -251,8 +251,7 @@ fn ssh(limits: &SshLimits, report: &mut Report) {
 
 /// Finds a hypervisor with libvirt running if it is installed: what still exists there is seen only then.
 fn with_libvirt(connection: &Connection, located: &Located) -> Result<Hypervisor, Failure> {
-    let find = || pipeline::find(connection, &located.environment, &located.pool);
-    let hypervisor = find()?;
+    let hypervisor = pipeline::find(connection, &located.environment, &located.pool)?;
     let daemons = &hypervisor.facts.daemons;
     if hypervisor.client.is_some() || *daemons == Daemons::Missing {
         return Ok(hypervisor);

@@ -23,3 +23,4 @@ pub mod plan;
 pub mod syntax;
 pub mod topology;
 pub mod units;
+pub mod values;

@@ -1,0 +1,104 @@
+//! What a machine is made of, and what its files are called.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Form, ValueError, checked, shortened, word};
+
+checked!(
+    /// A key below `disks`: it becomes part of a volume's name.
+    DiskKey,
+    |text| Form {
+        what: "a valid disk key",
+        longest: 32,
+        first: |c| c.is_ascii_alphanumeric(),
+        rest: |c| word(c) || c == '-',
+        rule: "letters, digits, `-` and `_` only",
+    }
+    .check(text)
+);
+
+checked!(
+    /// A model of a NIC, as libvirt's schema takes them.
+    /// <https://libvirt.org/formatdomain.html#setting-the-nic-model>
+    DeviceModel,
+    |text| Form {
+        what: "a valid device model",
+        longest: 64,
+        first: |c| c.is_ascii_alphanumeric(),
+        rest: |c| word(c) || c == '-',
+        rule: "models have letters, digits, `-` and `_` only",
+    }
+    .check(text)
+);
+
+checked!(
+    /// A machine type or CPU model, such as `pc-q35-7.2` or `Skylake-Client-IBRS`.
+    MachineName,
+    |text| Form {
+        what: "a valid machine type or CPU model",
+        longest: 64,
+        first: |c| c.is_ascii_alphanumeric(),
+        rest: |c| word(c) || matches!(c, '-' | '.' | '+'),
+        rule: "they have letters, digits, `-`, `_`, `.` and `+` only",
+    }
+    .check(text)
+);
+
+checked!(
+    /// A name of a file in a directory, or of a volume in a pool: nothing that leads elsewhere.
+    FileName,
+    |text| {
+        Form {
+            what: "a valid file name",
+            longest: 255,
+            first: |c| word(c),
+            rest: |c| word(c) || matches!(c, '-' | '.' | '+' | '@' | ':' | '~'),
+            rule: "letters, digits and `-_.+@:~` only, and it begins with a letter, digit or `_`",
+        }
+        .check(text)
+    }
+);
+
+/// The largest packet of a network, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mtu(u32);
+
+impl Mtu {
+    /// The smallest that carries IPv4 (RFC 791).
+    pub const LEAST: u32 = 68;
+    /// The largest that Linux gives a bridge (`ETH_MAX_MTU`).
+    pub const MOST: u32 = 65_535;
+
+    /// Checks a number of bytes.
+    pub fn new(bytes: u64) -> Result<Self, ValueError> {
+        match u32::try_from(bytes) {
+            Ok(bytes) if (Self::LEAST..=Self::MOST).contains(&bytes) => Ok(Self(bytes)),
+            _ => Err(ValueError::new(format!(
+                "{bytes} is not a valid MTU: it is {} to {} bytes",
+                Self::LEAST,
+                Self::MOST
+            ))),
+        }
+    }
+
+    /// Bytes.
+    pub fn bytes(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for Mtu {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let wrong = || ValueError::new(format!("`{}` is not a valid MTU", shortened(text)));
+        Self::new(text.parse().map_err(|_| wrong())?)
+    }
+}
+
+impl fmt::Display for Mtu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}

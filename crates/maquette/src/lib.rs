@@ -1,0 +1,41 @@
+//! The command line: reads arguments, calls the stages, prints.
+//!
+//! A library so that tests and fuzz targets reach what the program is made of; `main.rs` only calls [`main`].
+
+mod archive;
+mod cli;
+mod commands;
+mod connection;
+mod failure;
+mod inventory;
+mod load;
+mod locking;
+mod outputs;
+mod pipeline;
+mod playbooks;
+mod print;
+mod render;
+mod report;
+mod settings_tree;
+mod stages;
+mod virsh;
+mod workspace;
+mod workspaces;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs the program with the process's arguments. Says what went wrong, and returns the exit code: 0 for
+/// done, 1 for failed while doing, 2 for bad input.
+pub fn main() -> ExitCode {
+    // Usage errors end here, with code 2.
+    let cli = cli::Cli::parse();
+    match commands::run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -16,6 +16,7 @@ pub mod defaults;
 pub mod diagnostic;
 pub mod expr;
 pub mod guest;
+pub mod image;
 pub mod layers;
 pub mod names;
 pub mod observed;

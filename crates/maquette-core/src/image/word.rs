@@ -1,0 +1,246 @@
+//! A user's word for an image: an address, a path or a name, and perhaps its checksum.
+
+use thiserror::Error;
+
+use super::sum::{Sum, SumError};
+
+/// Where an image is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// An address of `http` or `https`, with whatever credentials it has.
+    Url(String),
+    /// A path, or the name of an image: which of them, the file system tells.
+    Local(String),
+}
+
+/// A word for an image, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Where it is.
+    pub place: Place,
+    /// What it has to be, where somebody said so after `#`.
+    pub sum: Option<Sum>,
+}
+
+/// Why a word for an image is not taken. What it shows of an address is without credentials.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum WordError {
+    /// An address that is not of the web.
+    #[error("image `{word}`: `{scheme}:` is not taken, only `https:`, `http:` and paths")]
+    Scheme {
+        /// The word.
+        word: String,
+        /// Its scheme.
+        scheme: String,
+    },
+    /// An address without host, or with characters that addresses do not have.
+    #[error("image `{word}` is not an address that can be fetched: {why}")]
+    Url {
+        /// The word.
+        word: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// `file:` names a file of this machine.
+    #[error("image `{word}`: `file:` takes the path of a file of this machine, without a host")]
+    FileHost {
+        /// The word.
+        word: String,
+    },
+    /// What follows `#` is not a checksum.
+    #[error("image `{word}`: {error}")]
+    Sum {
+        /// The word.
+        word: String,
+        /// Why not.
+        error: SumError,
+    },
+    /// No word at all, or one that would not stay on its line.
+    #[error("the name of an image must not be empty or hold control characters")]
+    Characters,
+}
+
+impl Word {
+    /// Takes a word apart.
+    pub fn parse(word: &str) -> Result<Self, WordError> {
+        if word.trim().is_empty() || word.chars().any(char::is_control) {
+            return Err(WordError::Characters);
+        }
+        let shown = || redact(word);
+        let (whole, fragment) = match scheme(word) {
+            // In an address, whatever follows `#` is its fragment, which no server ever sees.
+            Some(_) => word.split_once('#').map_or((word, None), |(a, b)| (a, Some(b))),
+            None => local_fragment(word),
+        };
+        let sum = fragment
+            .map(str::parse)
+            .transpose()
+            .map_err(|error| WordError::Sum { word: shown(), error })?;
+        let place = match scheme(whole) {
+            None => Place::Local(whole.into()),
+            Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
+                "http" | "https" => {
+                    check_url(rest).map_err(|why| WordError::Url { word: shown(), why })?;
+                    Place::Url(whole.into())
+                }
+                "file" => {
+                    let path = rest.strip_prefix("localhost").unwrap_or(rest);
+                    if !path.starts_with('/') {
+                        return Err(WordError::FileHost { word: shown() });
+                    }
+                    Place::Local(path.into())
+                }
+                other => return Err(WordError::Scheme { word: shown(), scheme: other.into() }),
+            },
+        };
+        Ok(Self { place, sum })
+    }
+}
+
+/// The scheme of an address, and what follows `://`.
+fn scheme(word: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = word.split_once("://")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    (!scheme.is_empty() && scheme.chars().all(plain)).then_some((scheme, rest))
+}
+
+/// File names may have a `#`: only what looks like a checksum is taken for one.
+fn local_fragment(word: &str) -> (&str, Option<&str>) {
+    let Some((path, fragment)) = word.rsplit_once('#') else { return (word, None) };
+    let kind = fragment.split([':', '=']).next().unwrap_or_default().to_ascii_lowercase();
+    let marked = fragment.contains([':', '=']);
+    if marked && (kind.starts_with("sha") || kind.starts_with("md")) {
+        (path, Some(fragment))
+    } else {
+        (word, None)
+    }
+}
+
+fn check_url(rest: &str) -> Result<(), &'static str> {
+    let host = authority(rest).rsplit('@').next().unwrap_or_default();
+    if host.is_empty() || host.starts_with(':') {
+        return Err("it names no host");
+    }
+    if host.starts_with('-') {
+        return Err("no host begins with `-`");
+    }
+    if rest.chars().any(|c| c.is_whitespace() || "\"\\<>^`".contains(c)) {
+        return Err("it holds blanks or other characters that have to be written as `%..`");
+    }
+    Ok(())
+}
+
+/// User, password, host and port of what follows `://`.
+fn authority(rest: &str) -> &str {
+    rest.split(['/', '?', '#', '\\']).next().unwrap_or_default()
+}
+
+/// An address without what may be secret in it: user and password, and whatever follows `?`. A
+/// checksum after `#` stays. Words that are not addresses stay as they are.
+pub fn redact(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else { return word.into() };
+    let authority = authority(rest);
+    let after = &rest[authority.len()..];
+    // A password with an unescaped `/` or `?` would end early; `@` after it gives it away.
+    let (authority, after) = match (authority.contains('@'), after.split_once('@')) {
+        (false, Some((_, host))) if authority.contains(':') && !port(authority) => {
+            let split = self::authority(host).len();
+            (format!("***@{}", &host[..split]), &host[split..])
+        }
+        _ => match authority.rsplit_once('@') {
+            Some((_, host)) => (format!("***@{host}"), after),
+            None => (authority.to_string(), after),
+        },
+    };
+    let (path, fragment) = after.split_once('#').map_or((after, None), |(a, b)| (a, Some(b)));
+    let path = match path.split_once('?') {
+        Some((path, _)) => format!("{path}?***"),
+        None => path.to_string(),
+    };
+    // A fragment that is not a checksum is nobody's, so it may be anything.
+    let fragment = fragment.map_or(String::new(), |f| match f.parse::<Sum>() {
+        Ok(_) => format!("#{f}"),
+        Err(_) => "#***".into(),
+    });
+    format!("{scheme}://{authority}{path}{fragment}")
+}
+
+/// Whether what follows the last `:` of a host is its port.
+fn port(authority: &str) -> bool {
+    authority.rsplit_once(':').is_some_and(|(_, p)| p.chars().all(|c| c.is_ascii_digit()))
+        || authority.ends_with(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUM: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    #[test]
+    fn words_are_taken_apart() {
+        let url = "https://user:pw@h:1/a%20b.qcow2?token=x";
+        let word = Word::parse(&format!("{url}#{SUM}")).unwrap();
+        assert_eq!(word.place, Place::Url(url.into()));
+        assert_eq!(word.sum.unwrap().to_string(), SUM);
+        for local in ["debian-12", "./a#b.qcow2", "/x/y", "file:/etc/passwd"] {
+            let word = Word::parse(local).unwrap();
+            assert_eq!((word.place, word.sum), (Place::Local(local.into()), None));
+        }
+        let word = Word::parse(&format!("file:///x/y.qcow2#{}", SUM.replace(':', "="))).unwrap();
+        assert_eq!(word.place, Place::Local("/x/y.qcow2".into()));
+        assert!(word.sum.is_some());
+        assert!(Word::parse(&format!("debian-12#{SUM}")).unwrap().sum.is_some());
+    }
+
+    #[test]
+    fn what_curl_would_do_besides_the_web_is_refused() {
+        for word in ["ftp://x/y", "scp://x/y", "dict://x/y", "gopher://x/_", "FTP://x/y"] {
+            assert!(matches!(Word::parse(word), Err(WordError::Scheme { .. })), "{word}");
+        }
+        assert!(matches!(Word::parse("file://host/x"), Err(WordError::FileHost { .. })));
+        for word in ["https://", "https:///x", "http://a b/", "http://x/\"", "http://-x/"] {
+            assert!(matches!(Word::parse(word), Err(WordError::Url { .. })), "{word}");
+        }
+        for word in ["", " ", "a\nb", "http://x/\u{1b}[2J"] {
+            assert_eq!(Word::parse(word), Err(WordError::Characters), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_checksum_that_is_none_is_an_error_and_not_ignored() {
+        for word in [
+            "https://x/y#sha256=0000",
+            "https://x/y#md5:d41d8cd98f00b204e9800998ecf8427e",
+            "https://x/y#top",
+            "https://x/y#",
+            "./y.qcow2#sha256:00",
+            "debian-12#sha1=00",
+        ] {
+            assert!(matches!(Word::parse(word), Err(WordError::Sum { .. })), "{word}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_an_address_are_not_shown() {
+        let cases = [
+            ("https://user:secret@host:8/x.qcow2?token=secret", "https://***@host:8/x.qcow2?***"),
+            ("https://secret@host?secret", "https://***@host?***"),
+            ("https://u:sec/ret@host/x", "https://***@host/x"),
+            ("https://u:p@secret@host/x", "https://***@host/x"),
+            ("https://host/x?a@secret#secret", "https://host/x?***#***"),
+            ("https://host:80/x@y", "https://host:80/x@y"),
+            ("https://[::1]:80/x", "https://[::1]:80/x"),
+            ("debian-12", "debian-12"),
+            ("/a/b?c", "/a/b?c"),
+        ];
+        for (word, shown) in cases {
+            assert_eq!(redact(word), shown, "{word}");
+            assert_eq!(redact(shown), shown, "twice");
+        }
+        let with = format!("https://h/x?secret#{SUM}");
+        assert_eq!(redact(&with), format!("https://h/x?***#{SUM}"));
+        let error = Word::parse("https://u:secret@h/x?secret#sha1:00").unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+}

@@ -91,7 +91,8 @@ impl EnvironmentKey {
             write_private(&path, text.as_bytes())
                 .map_err(|source| KeyError::File { path: path.clone(), source })?;
         }
-        fs::write(path.with_extension("pub"), format!("{}\n", self.public))
+        // By rename: a link of that name must not lead elsewhere.
+        write_private(&path.with_extension("pub"), format!("{}\n", self.public).as_bytes())
             .and_then(|()| relink(KEY_FILE, &link))
             .and_then(|()| relink(&format!("{KEY_FILE}.pub"), &link.with_extension("pub")))
             .map_err(|source| KeyError::File { path, source })

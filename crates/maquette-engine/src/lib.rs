@@ -12,6 +12,7 @@ pub mod executor;
 pub mod host;
 pub mod image;
 pub mod keys;
+pub mod public;
 pub mod ready;
 pub mod seed;
 

@@ -56,6 +56,42 @@ pub struct Saved {
     pub pool_path: Option<String>,
 }
 
+impl Saved {
+    /// Reads what was saved.
+    pub fn parse(text: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(text).ok()?;
+        let text = |value: &Value| value.as_str().map(String::from);
+        let host = &value["hypervisor"];
+        Some(Self {
+            prefix: text(&value["prefix"]),
+            host: HostArgs {
+                address: text(&host["address"]),
+                user: text(&host["user"]),
+                key: text(&host["key"]).map(PathBuf::from),
+                fingerprint: None,
+            },
+            pool_name: text(&value["pool_name"]),
+            pool_path: text(&value["disk_pool"]),
+        })
+    }
+
+    /// As it is saved.
+    pub fn text(&self) -> String {
+        let value = json!({
+            "schema": 1,
+            "prefix": self.prefix,
+            "hypervisor": {
+                "address": self.host.address,
+                "user": self.host.user,
+                "key": self.host.key.as_ref().map(|k| k.display().to_string()),
+            },
+            "pool_name": self.pool_name,
+            "disk_pool": self.pool_path,
+        });
+        format!("{value:#}\n")
+    }
+}
+
 /// File in a workspace with what is [`Saved`].
 pub const SAVED: &str = "maquette.json";
 
@@ -88,36 +124,11 @@ impl Workspace {
 
     /// What it remembers; none if it never held an environment.
     pub fn saved(&self) -> Option<Saved> {
-        let text = std::fs::read_to_string(self.file(SAVED)).ok()?;
-        let value: Value = serde_json::from_str(&text).ok()?;
-        let text = |value: &Value| value.as_str().map(String::from);
-        let host = &value["hypervisor"];
-        Some(Saved {
-            prefix: text(&value["prefix"]),
-            host: HostArgs {
-                address: text(&host["address"]),
-                user: text(&host["user"]),
-                key: text(&host["key"]).map(PathBuf::from),
-                fingerprint: None,
-            },
-            pool_name: text(&value["pool_name"]),
-            pool_path: text(&value["disk_pool"]),
-        })
+        Saved::parse(&std::fs::read_to_string(self.file(SAVED)).ok()?)
     }
 
     /// Remembers the environment.
     pub fn save(&self, saved: &Saved) -> io::Result<()> {
-        let value = json!({
-            "schema": 1,
-            "prefix": saved.prefix,
-            "hypervisor": {
-                "address": saved.host.address,
-                "user": saved.host.user,
-                "key": saved.host.key.as_ref().map(|k| k.display().to_string()),
-            },
-            "pool_name": saved.pool_name,
-            "disk_pool": saved.pool_path,
-        });
-        write_private(&self.file(SAVED), format!("{value:#}\n").as_bytes())
+        write_private(&self.file(SAVED), saved.text().as_bytes())
     }
 }

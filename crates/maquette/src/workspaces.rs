@@ -104,9 +104,24 @@ pub fn names() -> Vec<String> {
     let mut names: Vec<String> = entries
         .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
         .filter_map(|e| e.file_name().into_string().ok())
+        // What is being imported is none yet.
+        .filter(|name| !name.starts_with('.'))
         .collect();
     names.sort();
     names
+}
+
+/// A workspace that is yet to be made, under a name that nothing has, not even a link that leads nowhere.
+pub fn vacant(name: &str) -> Result<Workspace, Failure> {
+    check(name)?;
+    let workspace = at(name);
+    if workspace.path.symlink_metadata().is_ok() {
+        return Err(Failure::Failed(
+            StepError::new(format!("workspace `{name}` exists already"))
+                .hint("`--name` gives it another one"),
+        ));
+    }
+    Ok(workspace)
 }
 
 /// Makes a workspace.

@@ -14,6 +14,9 @@ use crate::{archive, print, render, virsh, workspaces};
 /// Groups that say nothing of a node.
 const UNSPOKEN: [&str; 3] = ["all", "local", "ungrouped"];
 
+/// Most bytes of an archive that are downloaded.
+const LARGEST_DOWNLOAD: &str = "268435456";
+
 /// Does what is asked with workspaces.
 pub fn run(args: &WorkspaceCommand) -> Result<u8, Failure> {
     match args {
@@ -91,34 +94,28 @@ fn import(from: &str, name: Option<&str>) -> Result<(), Failure> {
     let last = last.unwrap_or_default();
     let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
     let name = name.unwrap_or(stem);
-    if workspaces::exists(name) {
-        return Err(Failure::Failed(
-            StepError::new(format!("workspace `{name}` exists already"))
-                .hint("`--name` gives it another one"),
-        ));
-    }
+    let workspace = workspaces::vacant(name)?;
     // Nothing is made before the archive is there.
     let downloads =
         tempfile::tempdir().map_err(|e| Failure::because("cannot keep a download", &e))?;
-    let archive =
-        if from.starts_with("http://") || from.starts_with("https://") {
-            let target = downloads.path().join("archive.tgz");
-            let command = Command::new("curl")
-                .args(["-fsSL", "--connect-timeout", "10", "-o"])
-                .args([target.display().to_string(), "--".into(), from.into()]);
-            check(&Local, &command)
-                .map_err(|e| Failure::because(format!("cannot download {from}"), &e))?;
-            target
-        } else {
-            PathBuf::from(from)
-        };
+    let archive = if from.starts_with("http://") || from.starts_with("https://") {
+        let target = downloads.path().join("archive.tgz");
+        let command = Command::new("curl")
+            .args(["-fsSL", "--proto", "=http,https", "--proto-redir", "=http,https"])
+            .args(["--connect-timeout", "10", "--speed-limit", "1", "--speed-time", "30"])
+            .args(["--max-filesize", LARGEST_DOWNLOAD, "-o"])
+            .args([target.display().to_string(), "--".into(), from.into()]);
+        check(&Local, &command)
+            .map_err(|e| Failure::because(format!("cannot download {from}"), &e))?;
+        target
+    } else {
+        PathBuf::from(from)
+    };
     if !archive.is_file() {
         return Err(Failure::Failed(StepError::new(format!("there is no archive {from}"))));
     }
-    let workspace = workspaces::create(name)?;
-    if let Err(failure) = archive::import(&archive, &workspace) {
-        workspaces::delete(name)?;
-        return Err(failure);
+    for left_out in archive::import(&archive, &workspace)? {
+        print::talk(&format!("left out: {}", left_out.escape_debug()));
     }
     workspaces::activate(name)
 }

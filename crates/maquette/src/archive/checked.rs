@@ -1,0 +1,190 @@
+//! What Maquette, `ssh` and Ansible interpret of a workspace is written anew from checked values.
+
+use std::fmt::Write;
+
+use maquette_core::names::EnvName;
+use maquette_engine::keys::KEY_FILE;
+use maquette_engine::public;
+
+use super::contents::{Node, Tree};
+use super::{arguments, hosts, words};
+use crate::outputs;
+use crate::workspace::{SAVED, Saved};
+
+/// What of the content is not taken, in words.
+pub type LeftOut = Vec<String>;
+
+/// Names that Ansible or Git would run or evaluate if they lay beside an inventory.
+const RUN: [&str; 6] =
+    ["ansible.cfg", "group_vars", "host_vars", "library", "module_utils", "collections"];
+
+/// The content with all that is interpreted written anew, for a workspace at `path`.
+pub fn check(tree: Tree, path: &str) -> (Tree, LeftOut) {
+    let mut left_out = Vec::new();
+    let mut checked = directory(&tree, "", path, &mut left_out);
+    if let Some(text) = config(&tree) {
+        checked.set(outputs::SSH_CONFIG, file(text.replace(words::PLACEHOLDER, path)));
+    }
+    (checked, left_out)
+}
+
+fn file(text: String) -> Node {
+    Node::File(text.into_bytes())
+}
+
+fn directory(tree: &Tree, at: &str, path: &str, left_out: &mut LeftOut) -> Tree {
+    let mut checked = Tree::default();
+    for (name, node) in tree.iter() {
+        let shown = format!("{at}{name}");
+        let lower = name.to_lowercase();
+        let run = RUN.contains(&lower.as_str()) || lower.ends_with("_plugins");
+        if run || (name.starts_with('.') && name != ".registry") {
+            left_out.push(shown);
+            continue;
+        }
+        match node {
+            Node::Link(target) => checked.set(name, Node::Link(target.clone())),
+            Node::Directory(_) if is_special(&lower) => left_out.push(shown),
+            Node::Directory(inner) => {
+                let inner = directory(inner, &format!("{shown}/"), path, left_out);
+                checked.set(name, Node::Directory(inner));
+            }
+            Node::File(bytes) => match content(tree, &lower, bytes, left_out, &shown) {
+                Some(Content::Same) => checked.set(name, Node::File(bytes.clone())),
+                Some(Content::Anew(text)) => {
+                    checked.set(name, file(text.replace(words::PLACEHOLDER, path)));
+                }
+                None => left_out.push(shown),
+            },
+        }
+    }
+    checked
+}
+
+enum Content {
+    Same,
+    Anew(String),
+}
+
+/// Inventories, and what a link named `hosts` may lead to.
+fn is_inventory(lower: &str) -> bool {
+    lower.starts_with(outputs::INVENTORY) || lower == outputs::LOCAL
+}
+
+fn is_special(lower: &str) -> bool {
+    is_inventory(lower)
+        || [outputs::SSH_CONFIG, outputs::KNOWN_HOSTS, SAVED].contains(&lower)
+        || lower.ends_with(".pub")
+}
+
+fn content(
+    tree: &Tree,
+    lower: &str,
+    bytes: &[u8],
+    left_out: &mut LeftOut,
+    shown: &str,
+) -> Option<Content> {
+    let linked =
+        matches!(tree.get(outputs::INVENTORY), Some(Node::Link(to)) if to.to_lowercase() == lower);
+    if !is_special(lower) && !linked {
+        return Some(Content::Same);
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut rest = Vec::new();
+    let anew = match lower {
+        // From the inventory, afterwards.
+        outputs::SSH_CONFIG => String::new(),
+        outputs::KNOWN_HOSTS => known_hosts(text, &mut rest),
+        SAVED => saved(text)?,
+        _ => match lower.strip_suffix(".pub") {
+            Some(private) => public_key(tree, private, text)?,
+            None => hosts::rewrite(text, &mut rest).0,
+        },
+    };
+    left_out.extend(rest.into_iter().map(|what| format!("{shown}: {what}")));
+    Some(Content::Anew(anew))
+}
+
+fn public_key(tree: &Tree, private: &str, text: &str) -> Option<String> {
+    let derived = match tree.get(private) {
+        Some(Node::File(bytes)) => public::of_private(bytes),
+        _ => None,
+    };
+    // An encrypted private key keeps its public half to itself.
+    let line = match derived {
+        Some(line) => line,
+        None if private == KEY_FILE => return None,
+        None => public::line(text)?,
+    };
+    Some(format!("{line}\n"))
+}
+
+fn known_hosts(text: &str, left_out: &mut LeftOut) -> String {
+    let mut out = String::new();
+    for line in text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
+        match public::known_host(line) {
+            Some(line) => {
+                let _ = writeln!(out, "{line}");
+            }
+            None => left_out.push(line.into()),
+        }
+    }
+    out
+}
+
+/// What the workspace remembers of its environment.
+fn saved(text: &str) -> Option<String> {
+    let saved = Saved::parse(text)?;
+    let fits = |value: Option<&str>, check: fn(&str) -> bool| value.is_none_or(check);
+    let key = saved.host.key.as_ref().map(|k| k.display().to_string());
+    let taken = fits(saved.prefix.as_deref(), |p| EnvName::from_prefix(p).is_ok())
+        && fits(saved.host.address.as_deref(), words::is_host)
+        && fits(saved.host.user.as_deref(), words::is_user)
+        && fits(key.as_deref(), words::is_path)
+        && fits(saved.pool_name.as_deref(), words::is_word)
+        && fits(saved.pool_path.as_deref(), words::is_path);
+    taken.then(|| saved.text())
+}
+
+/// The ssh config of the hosts of an archive that has one: what its inventory says of them.
+fn config(tree: &Tree) -> Option<String> {
+    tree.get(outputs::SSH_CONFIG)?;
+    let mut name = outputs::INVENTORY.to_string();
+    if let Some(Node::Link(target)) = tree.get(&name) {
+        name.clone_from(target);
+    }
+    let Some(Node::File(bytes)) = tree.get(&name) else { return Some(String::new()) };
+    let text = String::from_utf8_lossy(bytes);
+    // What is left out of the inventory has been named.
+    let (_, hosts) = hosts::rewrite(&text, &mut Vec::new());
+    Some(hosts.iter().map(block).collect())
+}
+
+/// A host's block; none for this machine and for what cannot be logged in to.
+fn block(host: &hosts::Host) -> String {
+    let address = host.var("ansible_host").or(host.var("ansible_ssh_host"));
+    let connection = host.var("ansible_connection").unwrap_or("ssh");
+    let Some(address) = address.filter(|a| *a != "NA" && connection == "ssh") else {
+        return String::new();
+    };
+    let mut out = format!("Host {}\n  HostName {}\n", host.name, address.trim_matches(['[', ']']));
+    for (keyword, names) in [
+        ("User", ["ansible_user", "ansible_ssh_user"]),
+        ("Port", ["ansible_port", "ansible_ssh_port"]),
+        ("IdentityFile", ["ansible_ssh_private_key_file", "ansible_private_key_file"]),
+    ] {
+        if let Some(value) = names.iter().find_map(|n| host.var(n)) {
+            let quote = if keyword == "IdentityFile" { "\"" } else { "" };
+            let _ = writeln!(out, "  {keyword} {quote}{value}{quote}");
+        }
+    }
+    for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args"] {
+        let text = host.var(name).unwrap_or_default();
+        for (keyword, value) in arguments::read(text, &mut Vec::new()).options {
+            let quote = if keyword.ends_with("File") { "\"" } else { "" };
+            let _ = writeln!(out, "  {keyword} {quote}{value}{quote}");
+        }
+    }
+    out.push('\n');
+    out
+}

@@ -1,0 +1,293 @@
+//! An inventory that a stranger may have written, written anew from what is taken of it.
+//!
+//! Ansible evaluates templates in it, runs what its connection variables name, and runs tasks on this
+//! machine for hosts with a local connection. So: only `localhost` and `hypervisor` may be this machine,
+//! and they are in no other groups than `local` and `hypervisor`; of Ansible's own variables only
+//! those are taken that InfraRed and Maquette write; nothing is a template.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::{arguments, words};
+
+/// What is taken of a host, besides its line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// Variables that are taken, in order.
+    pub vars: Vec<(String, String)>,
+}
+
+impl Host {
+    /// A variable's value.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.vars.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+/// Hosts that may be this machine.
+const OWN: [&str; 2] = ["localhost", "hypervisor"];
+/// Groups that they may be in.
+const OWN_GROUPS: [&str; 3] = ["local", "hypervisor", "ungrouped"];
+/// The one template that is taken: Maquette writes it for this machine.
+const OWN_PYTHON: &str = "{{ ansible_playbook_python }}";
+
+/// Reads the INI form and writes it anew; what is left out is added to `left_out`.
+pub fn rewrite(text: &str, left_out: &mut Vec<String>) -> (String, Vec<Host>) {
+    let mut reading = Reading {
+        section: Section::Hosts(None),
+        out: String::new(),
+        hosts: Vec::new(),
+        own: own(text),
+        left_out,
+    };
+    for line in text.lines() {
+        reading.line(line);
+    }
+    (reading.out, reading.hosts)
+}
+
+/// Which of the hosts that may be this machine are it, wherever the inventory says so.
+fn own(text: &str) -> BTreeSet<String> {
+    let says = |line: &str, name: &str| {
+        shlex::split(line).is_some_and(|words| {
+            words.first().is_some_and(|w| w == name)
+                && words.iter().any(|w| w == "ansible_connection=local")
+        })
+    };
+    let named = |name: &&str| *name == "localhost" || text.lines().any(|l| says(l, name));
+    OWN.into_iter().filter(named).map(String::from).collect()
+}
+
+enum Section {
+    Hosts(Option<String>),
+    Vars,
+    Children,
+    Other,
+}
+
+struct Reading<'a> {
+    section: Section,
+    out: String,
+    hosts: Vec<Host>,
+    own: BTreeSet<String>,
+    left_out: &'a mut Vec<String>,
+}
+
+impl Reading<'_> {
+    fn line(&mut self, line: &str) {
+        let trimmed = line.trim();
+        if trimmed.is_empty() {
+            self.out.push('\n');
+            return;
+        }
+        if trimmed.starts_with(['#', ';']) {
+            return;
+        }
+        if let Some(head) = trimmed.strip_prefix('[') {
+            return self.head(head, trimmed);
+        }
+        match &self.section {
+            Section::Hosts(group) => {
+                let group = group.clone();
+                self.host(line, group.as_deref());
+            }
+            Section::Vars => match variable("", trimmed, self.left_out) {
+                Some((name, value)) => {
+                    let _ = writeln!(self.out, "{name}={}", quoted(&value));
+                }
+                None => self.leave(trimmed),
+            },
+            Section::Children if words::is_word(trimmed) && !is_own_group(trimmed) => {
+                let _ = writeln!(self.out, "{trimmed}");
+            }
+            Section::Children | Section::Other => self.leave(trimmed),
+        }
+    }
+
+    fn head(&mut self, head: &str, line: &str) {
+        let (name, kind) = match head.strip_suffix(']') {
+            Some(head) => head.split_once(':').unwrap_or((head, "")),
+            None => ("", ""),
+        };
+        self.section = match kind {
+            _ if !words::is_word(name) => Section::Other,
+            "" => Section::Hosts(Some(name.into())),
+            "vars" => Section::Vars,
+            "children" => Section::Children,
+            _ => Section::Other,
+        };
+        match self.section {
+            Section::Other => self.leave(line),
+            _ => {
+                let _ = writeln!(self.out, "{line}");
+            }
+        }
+    }
+
+    fn host(&mut self, line: &str, group: Option<&str>) {
+        let line = line.trim();
+        let Some((name, vars)) = shlex::split(line).and_then(|words| {
+            let (name, vars) = words.split_first()?;
+            words::is_host(name).then(|| (name.clone(), vars.to_vec()))
+        }) else {
+            return self.leave(line);
+        };
+        let mut host = Host { name, vars: Vec::new() };
+        for word in vars {
+            match variable(&host.name, &word, self.left_out) {
+                Some(var) => host.vars.push(var),
+                None => self.leave(&format!("{} {word}", host.name)),
+            }
+        }
+        let local = host.var("ansible_connection") == Some("local");
+        if local && !OWN.contains(&host.name.as_str()) {
+            // It would be this machine to every playbook. It was one to nobody but the exporter.
+            self.leave(&format!("{} ansible_connection=local", host.name));
+            host.vars = [("ansible_host", "NA"), ("ansible_connection", "ssh")]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into();
+        }
+        if self.own.contains(&host.name) && group.is_some_and(|g| !is_own_group(g)) {
+            return self.leave(&format!("{} in group {}", host.name, group.unwrap_or_default()));
+        }
+        self.out.push_str(&host.name);
+        // Two blanks, where they are, since readers look for them.
+        let blanks = line[host.name.len().min(line.len())..].starts_with("  ");
+        self.out.push_str(if blanks && !host.vars.is_empty() { " " } else { "" });
+        for (name, value) in &host.vars {
+            let _ = write!(self.out, " {name}={}", quoted(value));
+        }
+        self.out.push('\n');
+        if !host.vars.is_empty() {
+            self.hosts.push(host);
+        }
+    }
+
+    fn leave(&mut self, what: &str) {
+        self.left_out.push(what.into());
+    }
+}
+
+fn is_own_group(name: &str) -> bool {
+    OWN_GROUPS.contains(&name) || name == "all"
+}
+
+/// `NAME=VALUE`, if it is taken.
+fn variable(host: &str, text: &str, left_out: &mut Vec<String>) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=')?;
+    let (name, value) = (name.trim(), value.trim_matches([' ', '\t']));
+    let mut value = value.to_string();
+    // What belongs to a section is not read by words.
+    if host.is_empty() {
+        value = shlex::split(&value).filter(|words| words.len() == 1)?.remove(0);
+    }
+    if !words::is_word(name) || name.contains(['.', '-']) {
+        return None;
+    }
+    if OWN.contains(&host) && name == "ansible_python_interpreter" && value == OWN_PYTHON {
+        return Some((name.into(), value));
+    }
+    if !words::is_text(&value) || value.contains('\'') {
+        return None;
+    }
+    let taken = match name {
+        "ansible_host" | "ansible_ssh_host" => words::is_host(&value),
+        "ansible_user" | "ansible_ssh_user" | "ansible_become_user" => words::is_user(&value),
+        "ansible_port" | "ansible_ssh_port" => words::is_port(&value),
+        "ansible_connection" if host.is_empty() => ["ssh", "paramiko"].contains(&value.as_str()),
+        "ansible_connection" => ["ssh", "paramiko", "local"].contains(&value.as_str()),
+        "ansible_ssh_private_key_file" | "ansible_private_key_file" => words::is_path(&value),
+        "ansible_python_interpreter" => is_python(&value),
+        "ansible_become" => {
+            ["yes", "no", "true", "false", "True", "False"].contains(&value.as_str())
+        }
+        "ansible_become_method" => value == "sudo",
+        "ansible_ssh_common_args" | "ansible_ssh_extra_args" => {
+            let mut rest = Vec::new();
+            value = arguments::read(&value, &mut rest).text();
+            left_out.extend(rest.into_iter().map(|r| format!("{host} {name}: {r}")));
+            !value.is_empty()
+        }
+        _ => !name.to_ascii_lowercase().starts_with("ansible"),
+    };
+    taken.then(|| (name.into(), value))
+}
+
+/// A Python of the system, or Ansible's choice of one.
+fn is_python(value: &str) -> bool {
+    if ["auto", "auto_silent", "auto_legacy", "auto_legacy_silent"].contains(&value) {
+        return true;
+    }
+    let directories = ["/usr/bin/", "/usr/local/bin/", "/usr/libexec/", "/bin/"];
+    let program = directories.iter().find_map(|d| value.strip_prefix(d)).unwrap_or(value);
+    let version = program.strip_prefix("platform-").unwrap_or(program).strip_prefix("python");
+    version.is_some_and(|v| v.chars().all(|c| c.is_ascii_digit() || c == '.'))
+}
+
+/// A value with blanks or quotes is put in single quotes.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:[]@+%".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.into();
+    }
+    format!("'{value}'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(text: &str) -> (String, Vec<String>) {
+        let mut left_out = Vec::new();
+        let (text, _) = rewrite(text, &mut left_out);
+        (text, left_out)
+    }
+
+    #[test]
+    fn what_infrared_and_maquette_write_survives_letter_by_letter() {
+        let text = "\nlocalhost  ansible_connection=local ansible_python_interpreter='{{ ansible_playbook_python }}'\n\
+            hypervisor  ansible_host=hv.example.com ansible_user=root ansible_ssh_private_key_file=/root/.ssh/id_rsa ansible_python_interpreter='/usr/libexec/platform-python'\n\
+            node-0  ansible_host=192.0.2.7 ansible_connection=ssh ansible_user=stack ansible_ssh_private_key_file=%%workspace_dir%%/id_rsa \
+            ansible_ssh_common_args=' -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=\"/dev/null\" -o ProxyCommand=\"ssh -o StrictHostKeyChecking=no -i /root/.ssh/id_rsa -W %h:%p root@hv.example.com\"'\n\
+            old-1 original_name=node-1  ansible_host=NA\n\
+            \n[local]\nlocalhost\n\n[hypervisor]\nhypervisor\n\n[undercloud]\nnode-0\n";
+        let text = text.replace("'/usr/libexec/platform-python'", "/usr/libexec/platform-python");
+        let text = text.replace("node-1  ansible", "node-1 ansible");
+        assert_eq!(taken(&text), (text.clone(), Vec::new()));
+    }
+
+    #[test]
+    fn nothing_of_a_stranger_runs_here() {
+        for line in [
+            "a ansible_connection=local",
+            "a ansible_python_interpreter=/tmp/x",
+            "localhost ansible_python_interpreter='sh /tmp/x'",
+            "a ansible_host='{{ lookup(\"pipe\", \"touch /tmp/x\") }}'",
+            "a x='{% raw %}'",
+            "a ansible_ssh_executable=/tmp/x",
+            "a ansible_ssh_common_args='-o ProxyCommand=\"touch /tmp/x\"'",
+            "a ansible_user='root -o ProxyCommand=x'",
+            "a ansible_ssh_private_key_file=../../x",
+            "$(x) y=z",
+            "[tester]\nlocalhost",
+            "[a:vars]\nansible_connection=local",
+            "[a:vars]\nx='{{ y }}'",
+            "[a:children]\nlocal",
+            "[x y]\nz",
+            "hypervisor ansible_connection=local\n[tester]\nhypervisor",
+            "[tester]\nhypervisor\n[hypervisor]\nhypervisor ansible_connection=local",
+        ] {
+            let (text, left_out) = taken(line);
+            assert!(!left_out.is_empty(), "{line}");
+            for bad in ["/tmp/x", "{{", "{%", "$(", "..", "ProxyCommand"] {
+                assert!(!text.contains(bad), "{line}: {text}");
+            }
+            let own = line.contains("hypervisor ");
+            assert!(own || !text.contains("=local"), "{line}: {text}");
+            assert!(!text.contains("[tester]\nlocalhost\n"));
+            assert!(!text.contains("[tester]\nhypervisor\n"));
+        }
+    }
+}

@@ -142,6 +142,12 @@ impl EnvironmentKey {
     }
 }
 
+/// The fingerprint of a public key, as `ssh-keygen -l` shows it; none for what is not a key.
+pub fn fingerprint(public: &str) -> Option<String> {
+    let key = ssh_key::PublicKey::from_openssh(public).ok()?;
+    Some(key.fingerprint(ssh_key::HashAlg::Sha256).to_string())
+}
+
 fn pair(secret: [u8; 32]) -> Ed25519Keypair {
     Ed25519Keypair::from(Ed25519PrivateKey::from_bytes(&secret))
 }

@@ -215,7 +215,9 @@ impl<'a> Libvirt<'a> {
         error.excerpt = self.console(name);
         error
             .hint(format!("nothing was removed; look at it with `maquette console {name}`"))
-            .hint("run `maquette up` again to go on waiting, or `maquette down` to remove it")
+            .hint(format!(
+                "run `maquette up` again to go on waiting, or `maquette down {name}` to remove this node"
+            ))
     }
 
     fn lost(&self) -> StepError {

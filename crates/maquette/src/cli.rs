@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::consent::Kind;
 pub use manage::*;
 pub use nodes::*;
 pub use wanted::*;
@@ -198,6 +199,9 @@ pub struct Up {
     /// Do not ask before nodes lose their disks
     #[arg(short, long)]
     pub yes: bool,
+    /// Do not ask before just that; may be given several times
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', env = "MAQUETTE_ACCEPT")]
+    pub accept: Vec<Kind>,
     /// How long the first boot of a node may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600, env = "MAQUETTE_TIMEOUT")]
     pub timeout: u64,
@@ -266,6 +270,9 @@ pub struct Down {
     /// What to do if somebody else is changing it.
     #[command(flatten)]
     pub locking: Locking,
+    /// Do not ask (or MAQUETTE_YES=1)
+    #[arg(short, long)]
+    pub yes: bool,
     /// Nodes to remove [default: everything]
     #[arg(value_name = "NODE")]
     pub nodes: Vec<String>,

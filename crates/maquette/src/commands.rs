@@ -10,6 +10,7 @@ mod host;
 mod image;
 mod inventory;
 mod link;
+mod lockout;
 mod logs;
 mod nodes;
 mod plan;

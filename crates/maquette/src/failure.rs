@@ -19,6 +19,11 @@ pub enum Failure {
     Status(u8, StepError),
     /// The failures were shown already. Exit code 1.
     Shown,
+    /// The input is wrong, or nobody agreed; but what the text says was done before that was found.
+    /// Exit code 1.
+    After(Box<Failure>, &'static str),
+    /// The user said no to a question. Exit code 1.
+    Declined,
     /// The user wanted to stop. Exit code 130.
     Interrupted,
 }
@@ -31,6 +36,14 @@ impl Failure {
         Self::Input(diagnostics, Sources::default())
     }
 
+    /// The same, where "nothing was touched" would not be true any more.
+    pub fn after(self, done: &'static str) -> Self {
+        match self {
+            Self::Input(..) | Self::Declined => Self::After(Box::new(self), done),
+            other => other,
+        }
+    }
+
     /// A failure with the errors behind it.
     pub fn because(message: impl Into<String>, error: &dyn Error) -> Self {
         Self::Failed(StepError::new(message).because(error))
@@ -41,7 +54,7 @@ impl Failure {
         match self {
             Self::Input(..) => 2,
             Self::Status(code, _) => *code,
-            Self::Failed(_) | Self::Shown => 1,
+            Self::Failed(_) | Self::After(..) | Self::Shown | Self::Declined => 1,
             Self::Interrupted => 130,
         }
     }
@@ -53,7 +66,15 @@ impl Failure {
                 print::talk(&render::diagnostics(diagnostics, sources));
             }
             Self::Failed(error) | Self::Status(_, error) => print::talk(&render::step_error(error)),
+            Self::After(failure, done) => {
+                if let Self::Input(diagnostics, sources) = failure.as_ref() {
+                    print::talk(&render::diagnostics_after(diagnostics, sources, done));
+                } else {
+                    print::talk(done);
+                }
+            }
             Self::Shown => {}
+            Self::Declined => print::talk("nothing was changed"),
             Self::Interrupted => {
                 print::talk("interrupted; run `maquette up` again to go on from here");
             }

@@ -74,12 +74,36 @@ pub struct Located {
 
 /// Reads what is needed to build.
 pub fn wanted(args: &Wanted) -> Result<Loaded, Failure> {
-    read(args, Diagnostics::default())
+    let project = args.place.project.is_some() || std::path::Path::new(PROJECT).is_file();
+    let mut diags = Diagnostics::default();
+    if !project && args.topology_nodes.is_none() && args.topology_network.is_none() {
+        diags.push(nothing_asked());
+    }
+    read(args, diags, false)
+}
+
+/// The same for a picture: where nothing is asked for, it is of what there is.
+pub fn described(args: &Wanted) -> Result<Loaded, Failure> {
+    read(args, Diagnostics::default(), false)
+}
+
+/// The project file of a directory.
+const PROJECT: &str = "maquette.yaml";
+
+/// The wrong directory must not look like a wish for an empty environment.
+fn nothing_asked() -> Diagnostic {
+    Diagnostic::error(
+        "project::nothing-asked",
+        format!("there is no {PROJECT} here and no --topology-nodes; nothing is asked for"),
+    )
+    .help("run it in the directory of your project file, or name that with `--project FILE`")
+    .help("`--topology-nodes TYPE:COUNT,…` says what to build, `--topology-network FILE` on which networks")
+    .help("`maquette status` shows what is there, and `maquette down` removes it")
 }
 
 /// The same, with unknown keys as warnings and no project file: as the older tool reads.
 pub fn wanted_leniently(args: &Wanted) -> Result<Loaded, Failure> {
-    read(args, Diagnostics::lenient())
+    read(args, Diagnostics::lenient(), true)
 }
 
 /// Absolute path of a network file, or the name of a built-in one.
@@ -101,8 +125,7 @@ pub fn paths_of_nodes(text: &str) -> Result<Vec<(String, i64)>, String> {
     Ok(found.into_iter().map(|n| (n.path, i64::from(n.count))).collect())
 }
 
-fn read(args: &Wanted, diags: Diagnostics) -> Result<Loaded, Failure> {
-    let lenient = diags != Diagnostics::default();
+fn read(args: &Wanted, diags: Diagnostics, lenient: bool) -> Result<Loaded, Failure> {
     let mut reader = Reader { lenient, diags, ..Reader::default() };
     let project = reader.project(&args.place);
     let mut settings = Settings::default();
@@ -169,7 +192,7 @@ impl Reader {
         let path = match &place.project {
             Some(path) => path.clone(),
             None => {
-                let default = std::path::PathBuf::from("maquette.yaml");
+                let default = std::path::PathBuf::from(PROJECT);
                 if !default.is_file() {
                     return Project::default();
                 }

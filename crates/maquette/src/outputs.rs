@@ -13,7 +13,7 @@ use maquette_engine::host::ssh::Target;
 use maquette_engine::keys::{KEY_FILE, KEY_LINK, relink, write_private};
 
 use crate::connection::Remote;
-use crate::workspace::{SAVED, Workspace};
+use crate::workspace::{Owner, SAVED, Workspace};
 
 pub use ansible::dynamic;
 pub use switches::ports as switch_ports;
@@ -80,22 +80,42 @@ pub fn adopt(workspace: &Workspace, file: &Path) -> io::Result<()> {
     relink(name, &workspace.file(INVENTORY))
 }
 
-/// Removes what [`write()`] wrote, and the key. The directory goes if nothing else is in it; one that
-/// has a name of its own stays, with an inventory of this machine alone.
-pub fn remove(workspace: &Workspace) -> io::Result<()> {
-    let public = |name: &str| format!("{name}.pub");
-    let keys = [KEY_FILE.into(), KEY_LINK.into(), public(KEY_FILE), public(KEY_LINK)];
-    let named = workspace.file(LOCAL).exists();
-    let files = [INVENTORY, BUILT, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD, SAVED].map(String::from);
-    for name in files.iter().chain(&keys) {
-        match std::fs::remove_file(workspace.file(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+/// Whether the inventory of a workspace is an environment's; one that was never anybody's may become it.
+pub fn belongs(workspace: &Workspace, owner: &Owner) -> bool {
+    workspace.saved().and_then(|s| s.owner).is_none_or(|o| o == *owner)
+}
+
+/// Removes what [`write()`] wrote for an environment that is gone, and the key once it opens no other
+/// environment's nodes. What is another environment's stays; false if that is all there is. The
+/// directory goes if nothing else is in it; one that has a name of its own stays, with an inventory of
+/// this machine alone.
+pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
+    let Some(mut saved) = workspace.saved() else {
+        // Without a record, whose files they are is not known.
+        return Ok(!is_built(workspace));
+    };
+    let written = saved.owner.as_ref().is_none_or(|o| o == owner);
+    let held = saved.opens.iter().any(|o| o == owner);
+    if !written && !held {
+        return Ok(false);
+    }
+    saved.opens.retain(|o| o != owner);
+    if saved.owner.as_ref() == Some(owner) {
+        delete(workspace, &[INVENTORY, BUILT, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD])?;
+        saved.owner = None;
+        if workspace.file(LOCAL).exists() {
+            write_local(workspace, true)?;
         }
     }
-    if named {
-        return write_local(workspace, true);
+    if !saved.opens.is_empty() {
+        return workspace.save(&saved).map(|()| true);
     }
+    if held {
+        let public = |name: &str| format!("{name}.pub");
+        let (file, link) = (public(KEY_FILE), public(KEY_LINK));
+        delete(workspace, &[KEY_FILE, KEY_LINK, &file, &link])?;
+    }
+    delete(workspace, &[SAVED])?;
     match std::fs::remove_dir(&workspace.path) {
         Err(error)
             if !matches!(
@@ -105,8 +125,18 @@ pub fn remove(workspace: &Workspace) -> io::Result<()> {
         {
             Err(error)
         }
-        _ => Ok(()),
+        _ => Ok(true),
     }
+}
+
+fn delete(workspace: &Workspace, names: &[&str]) -> io::Result<()> {
+    for name in names {
+        match std::fs::remove_file(workspace.file(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Paths that outputs refer to, and the way to the nodes.
@@ -129,5 +159,74 @@ impl<'a> Files<'a> {
     /// The hypervisor's SSH login, if nodes are reached through it.
     fn jump(&self) -> Option<&'a Target> {
         self.remote.map(|r| &r.target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::HostArgs;
+    use crate::workspace::Saved;
+    use maquette_core::names::EnvName;
+
+    fn owner(prefix: &str, address: &str) -> Owner {
+        let host = HostArgs { address: Some(address.into()), ..HostArgs::default() };
+        Owner::new(&EnvName::from_prefix(prefix).unwrap(), &host)
+    }
+
+    fn workspace(owners: &[&Owner]) -> (tempfile::TempDir, Workspace) {
+        let home = tempfile::tempdir().unwrap();
+        let workspace = Workspace::at(&home.path().join("ws"));
+        workspace.create().unwrap();
+        workspace.save(&Saved::default()).unwrap();
+        for owner in owners {
+            workspace.claim(owner).unwrap();
+        }
+        for name in [BUILT, SSH_CONFIG, KNOWN_HOSTS, KEY_FILE] {
+            std::fs::write(workspace.file(name), "x").unwrap();
+        }
+        (home, workspace)
+    }
+
+    #[test]
+    fn removing_one_environment_leaves_anothers_key_and_inventory() {
+        let (mine, other) = (owner("job", "h"), owner("zz", "h"));
+        let (_home, workspace) = workspace(&[&mine]);
+        assert!(!remove(&workspace, &other).unwrap());
+        // The same name on another hypervisor is another environment.
+        assert!(!remove(&workspace, &owner("job", "elsewhere")).unwrap());
+        for name in [BUILT, SSH_CONFIG, KNOWN_HOSTS, KEY_FILE, SAVED] {
+            assert!(workspace.file(name).exists(), "{name}");
+        }
+        assert!(remove(&workspace, &mine).unwrap());
+        assert!(!workspace.path.exists());
+    }
+
+    #[test]
+    fn a_key_stays_until_no_environment_is_left_that_it_opens() {
+        let (first, second) = (owner("a", "h"), owner("b", "h"));
+        let (_home, workspace) = workspace(&[&first, &second]);
+        assert!(remove(&workspace, &second).unwrap());
+        assert!(workspace.file(KEY_FILE).exists() && !workspace.file(BUILT).exists());
+        assert!(remove(&workspace, &first).unwrap());
+        assert!(!workspace.path.exists());
+    }
+
+    #[test]
+    fn without_a_record_nothing_is_taken_for_ours() {
+        let (_home, workspace) = workspace(&[]);
+        std::fs::remove_file(workspace.file(SAVED)).unwrap();
+        assert!(!remove(&workspace, &owner("a", "h")).unwrap());
+        assert!(workspace.file(KEY_FILE).exists());
+    }
+
+    #[test]
+    fn a_workspace_of_the_first_release_holds_the_environment_that_it_remembers() {
+        let (_home, workspace) = workspace(&[]);
+        let text = r#"{"schema": 1, "prefix": "a", "hypervisor": {"address": "h"}}"#;
+        std::fs::write(workspace.file(SAVED), text).unwrap();
+        assert!(!remove(&workspace, &owner("zz", "h")).unwrap());
+        assert!(remove(&workspace, &owner("a", "h")).unwrap());
+        assert!(!workspace.path.exists());
     }
 }

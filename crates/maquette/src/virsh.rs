@@ -15,11 +15,13 @@ use maquette_engine::StepError;
 
 use crate::cli;
 use crate::commands::{cleanup, down, facts, up};
+use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::playbooks::{Hooks, Point};
 use crate::stages::Stage;
-use crate::workspace::Workspace;
+use crate::userfile::{self, Content};
+use crate::workspace::{Owner, Workspace};
 use crate::{connection, outputs, pipeline, print, settings_tree, workspaces};
 use given::Given;
 pub use log::now;
@@ -34,8 +36,9 @@ pub fn run(args: &[String], logged: bool) -> Result<u8, Failure> {
     let given = Given::read(args)?;
     if let Some(file) = &given.generate {
         let text = answers::write(&|name| given.texts(name));
-        std::fs::write(file, text)
-            .map_err(|e| Failure::because(format!("cannot write {}", file.display()), &e))?;
+        let secret = OPTIONS.iter().any(|o| o.is_secret() && !given.texts(o.name).is_empty());
+        let content = if secret { Content::Secret } else { Content::Plain };
+        userfile::write(file, text.as_bytes(), content)?;
         print::talk(&format!("wrote {}", file.display()));
         return Ok(0);
     }
@@ -44,8 +47,11 @@ pub fn run(args: &[String], logged: bool) -> Result<u8, Failure> {
     settings_tree::extra(&mut tree, &given.extra).map_err(|why| refuse(vec![why]))?;
 
     match &given.output {
-        Some(file) => maquette_engine::keys::write_private(file, tree.yaml().as_bytes())
-            .map_err(|e| Failure::because(format!("cannot write {}", file.display()), &e))?,
+        Some(file) => {
+            let secret = masked(&tree) != tree;
+            let content = if secret { Content::Secret } else { Content::Private };
+            userfile::write(file, tree.yaml().as_bytes(), content)?;
+        }
         None => print::result(&masked(&tree).yaml()),
     }
     later(&given)?;
@@ -167,12 +173,12 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     let connection = connection::open(&loaded.host)?;
     outputs::write_local(&workspace, false)
         .map_err(|e| Failure::because("cannot write the workspace", &e))?;
-    let consent =
-        "say `--yes` (or MAQUETTE_YES=1), or remove the environment first with `--kill yes`";
+    // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.
+    let consent = Consent::new(given.yes_on_line, &given.accepted()?, false)
+        .hint("or `--yes`, or remove the environment first with `--kill yes`");
     let stages_run = stages.clone();
     let locking = cli::Locking::from_environment();
-    let how =
-        up::How { json: false, yes: given.yes, limit: BOOT, consent, stages: stages_run, locking };
+    let how = up::How { json: false, consent, limit: BOOT, stages: stages_run, locking };
     up::build(&loaded, &wishes, &connection, hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(&workspace)?;
@@ -202,7 +208,7 @@ fn names(tree: &Plain, path: &str) -> Vec<String> {
 fn remove_nodes(wanted: &cli::Wanted, names: &[String]) -> Result<u8, Failure> {
     let loaded = load::wanted_leniently(wanted)?;
     let locking = cli::Locking::from_environment();
-    down::remove_nodes(&located(&loaded), names, false, locking)?;
+    down::remove_nodes(&located(&loaded), names, false, locking, down::Asking::Agreed)?;
     Ok(0)
 }
 
@@ -217,14 +223,27 @@ fn cleanup(given: &Given, wanted: &cli::Wanted, tree: &Plain) -> Result<u8, Fail
     if !hooks.at(Point::Cleanup, &located.workspace)? {
         cleanup::run(&located, given.yes, cli::Locking::from_environment())?;
     }
-    empty(&located)
+    empty_of_all(&located)
 }
 
-/// Leaves the workspace with this machine alone.
+/// Leaves the workspace with this machine alone, as far as it is that environment's.
 fn empty(located: &Located) -> Result<u8, Failure> {
     let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
     outputs::write_local(&located.workspace, false).map_err(unwritten)?;
-    outputs::remove(&located.workspace).map_err(unwritten)?;
+    down::forget(located)?;
+    Ok(0)
+}
+
+/// The same after all environments of a hypervisor have gone.
+fn empty_of_all(located: &Located) -> Result<u8, Failure> {
+    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
+    let saved = located.workspace.saved().unwrap_or_default();
+    let there = |o: &&Owner| o.is_on(&located.host);
+    let gone: Vec<Owner> = saved.opens.iter().chain(&saved.owner).filter(there).cloned().collect();
+    outputs::write_local(&located.workspace, false).map_err(unwritten)?;
+    for owner in gone {
+        outputs::remove(&located.workspace, &owner).map_err(unwritten)?;
+    }
     Ok(0)
 }
 
@@ -243,7 +262,8 @@ fn kill(wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failu
     let hooks = Hooks::read(&loaded.request, tree, args)?;
     let located = located(&loaded);
     if !hooks.at(Point::Cleanup, &located.workspace)? {
-        down::remove(&located, false, cli::Locking::from_environment())?;
+        let locking = cli::Locking::from_environment();
+        down::remove(&located, false, locking, down::Asking::Agreed)?;
     }
     empty(&located)
 }

@@ -54,6 +54,48 @@ pub struct Saved {
     pub pool_name: Option<String>,
     /// Its directory.
     pub pool_path: Option<String>,
+    /// Whose inventory, ssh config and known hosts are in it.
+    pub owner: Option<Owner>,
+    /// The environments whose nodes its key opens.
+    pub opens: Vec<Owner>,
+}
+
+/// An environment, as a workspace tells it from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    prefix: Option<String>,
+    address: Option<String>,
+}
+
+impl Owner {
+    /// An environment on a hypervisor.
+    pub fn new(environment: &EnvName, host: &HostArgs) -> Self {
+        Self { prefix: environment.prefix().map(String::from), address: host.address.clone() }
+    }
+
+    /// Whether it is on this hypervisor.
+    pub fn is_on(&self, host: &HostArgs) -> bool {
+        self.address == host.address
+    }
+
+    /// `web on 10.0.0.1`, for people.
+    pub fn label(&self) -> String {
+        let name = self.prefix.as_deref().unwrap_or("default");
+        format!("`{name}` on {}", self.address.as_deref().unwrap_or("this machine"))
+    }
+
+    fn json(&self) -> Value {
+        json!({"prefix": self.prefix, "address": self.address})
+    }
+
+    fn parse(value: &Value) -> Option<Self> {
+        let text = |key: &str| value[key].as_str().map(String::from);
+        let owner = Self { prefix: text("prefix"), address: text("address") };
+        // The file may have come with an archive, and both are shown.
+        let named = owner.prefix.as_ref().is_none_or(|p| EnvName::from_prefix(p).is_ok());
+        let clean = owner.address.as_ref().is_none_or(|a| !a.contains(char::is_control));
+        (value.is_object() && named && clean).then_some(owner)
+    }
 }
 
 impl Saved {
@@ -62,6 +104,15 @@ impl Saved {
         let value: Value = serde_json::from_str(text).ok()?;
         let text = |value: &Value| value.as_str().map(String::from);
         let host = &value["hypervisor"];
+        // A workspace of the first release holds just the environment that it remembers.
+        let only = Owner { prefix: text(&value["prefix"]), address: text(&host["address"]) };
+        let (owner, opens) = match value.get("owner") {
+            None => (Some(only.clone()), vec![only]),
+            Some(owner) => {
+                let opens = value["opens"].as_array().map(Vec::as_slice).unwrap_or_default();
+                (Owner::parse(owner), opens.iter().filter_map(Owner::parse).collect())
+            }
+        };
         Some(Self {
             prefix: text(&value["prefix"]),
             host: HostArgs {
@@ -72,6 +123,8 @@ impl Saved {
             },
             pool_name: text(&value["pool_name"]),
             pool_path: text(&value["disk_pool"]),
+            owner,
+            opens,
         })
     }
 
@@ -87,6 +140,8 @@ impl Saved {
             },
             "pool_name": self.pool_name,
             "disk_pool": self.pool_path,
+            "owner": self.owner.as_ref().map(Owner::json),
+            "opens": self.opens.iter().map(Owner::json).collect::<Vec<_>>(),
         });
         format!("{value:#}\n")
     }
@@ -125,6 +180,19 @@ impl Workspace {
     /// What it remembers; none if it never held an environment.
     pub fn saved(&self) -> Option<Saved> {
         Saved::parse(&std::fs::read_to_string(self.file(SAVED)).ok()?)
+    }
+
+    /// Remembers whose outputs are about to be written, and that its key opens that environment's nodes.
+    pub fn claim(&self, owner: &Owner) -> io::Result<()> {
+        let mut saved = self.saved().unwrap_or_default();
+        if saved.owner.as_ref() == Some(owner) && saved.opens.contains(owner) {
+            return Ok(());
+        }
+        saved.owner = Some(owner.clone());
+        if !saved.opens.contains(owner) {
+            saved.opens.push(owner.clone());
+        }
+        self.save(&saved)
     }
 
     /// Remembers the environment.

@@ -43,6 +43,9 @@ impl Ground {
     fn new(uri: &'static str, nodes: &str, prefix: &str, more: &[&str]) -> Self {
         let common = |verb: &str| {
             let mut all = vec![verb.to_string(), "--prefix".into(), prefix.into()];
+            if verb == "down" {
+                all.push("--yes".into());
+            }
             if uri == TEST_DRIVER {
                 let pool = ["--pool-name", "default-pool", "--disk-pool", "/default-pool"];
                 all.extend(pool.map(String::from));

@@ -217,6 +217,9 @@ fn a_hundred_nodes_without_a_change() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
         command.args([verb, "--prefix", "cent", "--pool-name", "default-pool"]);
         command.args(["--disk-pool", "/default-pool"]);
+        if verb == "down" {
+            command.arg("--yes");
+        }
         if verb == "up" {
             command.args(["--topology-nodes", "bare.yml:100", "--virt-type", "test"]);
             command.args(["-e", "override.networks.net2.dhcp.range.end=172.16.{{ net }}.250"]);

@@ -481,3 +481,28 @@ fn a_workspace_is_exported_and_imported() {
     assert!(!home.path("ir/.workspaces/broken").exists());
     assert!(Path::new(&home.path("out.tgz")).exists());
 }
+
+#[test]
+fn files_that_the_user_names_are_written_through_and_never_replaced() {
+    let home = Home::new();
+    let all = ["virsh", "--dry-run", "--host-address", "hv.invalid", "--host-key", "key", "-o"];
+    let settings = |name: &str| {
+        let mut args = all.to_vec();
+        args.push(name);
+        home.says(&args)
+    };
+    // A link, and a file that others may read.
+    fs::write(home.path("target"), "").unwrap();
+    fs::set_permissions(home.path("target"), fs::Permissions::from_mode(0o644)).unwrap();
+    std::os::unix::fs::symlink("target", home.path("link")).unwrap();
+    settings("link");
+    assert!(fs::symlink_metadata(home.path("link")).unwrap().is_symlink());
+    assert!(fs::read_to_string(home.path("target")).unwrap().starts_with("provision:"));
+    let mode = fs::metadata(home.path("target")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+    assert!(settings("/dev/stdout").starts_with("provision:"));
+    // An answers file with a password is its owner's.
+    home.says(&["virsh", "--vnc-password", "secret", "--generate-answers-file", "answers"]);
+    let mode = fs::metadata(home.path("answers")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

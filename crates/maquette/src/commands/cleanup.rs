@@ -1,13 +1,10 @@
 //! `--cleanup` of the older tool: everything on the hypervisor, or one environment of it.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
-use maquette_core::diagnostic::Diagnostic;
 use maquette_core::names::EnvName;
 use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
 use maquette_core::topology::VirtType;
-use maquette_engine::StepError;
 use maquette_libvirt::{Client, Survey, survey};
 
 use super::run::Runner;
@@ -15,7 +12,7 @@ use crate::cli::Locking;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::{pipeline, print, render};
+use crate::{consent, pipeline, print, render};
 
 /// The network that libvirt brings.
 const DEFAULT: &str = "default";
@@ -114,15 +111,9 @@ fn confirm(found: &Survey, plan: &Plan, yes: bool) -> Result<(), Failure> {
         "{} environment(s), and {strangers} object(s) that are not Maquette's",
         found.environments.len()
     );
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Failure::input(
-            Diagnostic::error("cleanup::unconfirmed", format!("this would remove {what}"))
-                .help("say `--yes` (or MAQUETTE_YES=1) if that is what you want")
-                .help("`--cleanup yes --prefix NAME` and `--kill yes` remove one environment"),
-        ));
-    }
-    match print::ask(&format!("This removes {what}. Continue?"))? {
-        true => Ok(()),
-        false => Err(Failure::Failed(StepError::new("nothing was done"))),
-    }
+    let hints = [
+        "say `--yes` (or MAQUETTE_YES=1) if that is what you want".into(),
+        "`--cleanup yes --prefix NAME` and `--kill yes` remove one environment".into(),
+    ];
+    consent::question("cleanup::unconfirmed", &format!("remove {what}"), false, &hints)
 }

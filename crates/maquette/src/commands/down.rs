@@ -1,9 +1,10 @@
 //! `maquette down`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
-use maquette_core::plan;
+use maquette_core::plan::{self, Op, Plan};
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
 use maquette_engine::host::facts::Facts;
@@ -15,40 +16,130 @@ use super::run::Runner;
 use crate::cli::{Down, Locking};
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::{connection, load, outputs, pipeline, print, render};
+use crate::workspace::Owner;
+use crate::{connection, consent, load, outputs, pipeline, print, render};
+
+/// How a removal is agreed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// It has been: by a flag, or by a command that never asks.
+    Agreed,
+    /// What goes is shown, and asked for.
+    First,
+}
 
 /// Removes an environment: its domains, volumes and networks, then its workspace; or some nodes.
 pub fn run(args: &Down) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
+    let agreed = args.yes || consent::yes_of_environment();
+    let asking = if agreed { Asking::Agreed } else { Asking::First };
     if !args.nodes.is_empty() {
-        remove_nodes(&located, &args.nodes, args.json, args.locking)?;
+        remove_nodes(&located, &args.nodes, args.json, args.locking, asking)?;
         return Ok(0);
     }
-    remove(&located, args.json, args.locking)?;
-    outputs::remove(&located.workspace)
-        .map_err(|e| Failure::because("cannot remove the workspace", &e))?;
+    remove(&located, args.json, args.locking, asking)?;
+    forget(&located)?;
     Ok(0)
+}
+
+/// Removes what the workspace has of an environment that is gone.
+pub fn forget(located: &Located) -> Result<bool, Failure> {
+    let owner = Owner::new(&located.environment, &located.host);
+    let ours = outputs::remove(&located.workspace, &owner)
+        .map_err(|e| Failure::because("cannot remove the workspace", &e))?;
+    if !ours {
+        let whose = located.workspace.saved().and_then(|s| s.owner);
+        let whose =
+            whose.map_or("of nobody that it knows of".into(), |o| format!("of {}", o.label()));
+        print::talk(&format!(
+            "workspace {} stays as it is: its inventory and key are {whose}",
+            located.workspace.path.display()
+        ));
+    }
+    Ok(ours)
 }
 
 /// How often a removal looks again for what an earlier, killed run still had libvirt do.
 const LOOKS: usize = 3;
 
+/// What somebody was shown and has agreed to: kinds and names.
+type Shown = BTreeSet<(&'static str, String)>;
+
+fn objects(plan: &Plan) -> Shown {
+    plan.changes.iter().map(|c| (c.kind, c.name.clone())).collect()
+}
+
+/// Shows what goes and asks, unless that is settled; nothing is locked meanwhile.
+fn settle(
+    plan: &Plan,
+    title: &str,
+    json: bool,
+    asking: Asking,
+    shown: &mut Shown,
+) -> Result<(), Failure> {
+    let goes = objects(plan);
+    if asking == Asking::Agreed || goes.is_subset(shown) {
+        return Ok(());
+    }
+    if !json {
+        print::talk(render::plan(plan, title).trim_end());
+    }
+    let removed =
+        |kind: &str| plan.changes.iter().filter(|c| c.op == Op::Delete && c.kind == kind).count();
+    let parts: Vec<String> = [
+        ("domain", "node with all data on its disks", "nodes with all data on their disks"),
+        ("volume", "disk", "disks"),
+        ("network", "network", "networks"),
+    ]
+    .into_iter()
+    .filter_map(|(kind, one, many)| match removed(kind) {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {many}")),
+    })
+    .collect();
+    let what = match parts.is_empty() {
+        true => "remove what is left of it".into(),
+        false => format!("remove {}", parts.join(" and ")),
+    };
+    let hints = ["say `--yes` (or MAQUETTE_YES=1) if that is what you want".into()];
+    consent::question("plan::unconfirmed", &what, json, &hints)?;
+    shown.extend(goes);
+    Ok(())
+}
+
 /// Removes what is on the hypervisor.
-pub fn remove(located: &Located, json: bool, locking: Locking) -> Result<(), Failure> {
+pub fn remove(
+    located: &Located,
+    json: bool,
+    locking: Locking,
+    asking: Asking,
+) -> Result<(), Failure> {
     let connection = connection::open(&located.host)?;
     let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
+    let title = format!("environment `{}` on {}", located.environment, connection.label);
+    let look = || pipeline::running(&connection, &located.environment, &located.pool);
+    let mut shown = Shown::new();
+    if asking == Asking::First {
+        // Nobody has to wait for the answer.
+        let plan = plan::destroy(&look()?.observed(), &located.environment);
+        // Where there is nothing to remove there is nothing to agree to.
+        if !plan.is_empty() {
+            settle(&plan, &title, json, asking, &mut shown)?;
+        }
+    }
     runner.lock(&located.environment, "down", locking)?;
-    for look in 1..=LOOKS {
-        let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    for again in 1..=LOOKS {
+        let mut hypervisor = look()?;
         let plan = plan::destroy(&hypervisor.observed(), &located.environment);
         // What was still going when it was looked at before may be gone by itself.
-        if !json && (look == 1 || !plan.is_empty()) {
-            let title = format!("environment `{}` on {}", located.environment, connection.label);
+        if !json && shown.is_empty() && (again == 1 || !plan.is_empty()) {
             print::talk(render::plan(&plan, &title).trim_end());
         }
         if plan.is_empty() {
             return Ok(());
         }
+        settle(&plan, &title, json, asking, &mut shown)?;
         let client = hypervisor.client.take();
         let client = runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
         let left = client.and_then(|c| maquette_libvirt::survey(&c).ok());
@@ -86,26 +177,44 @@ pub fn remove_nodes(
     words: &[String],
     json: bool,
     locking: Locking,
+    asking: Asking,
 ) -> Result<(), Failure> {
     let connection = connection::open(&located.host)?;
     let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
-    runner.lock(&located.environment, "down", locking)?;
+    let title = format!("environment `{}` on {}", located.environment, connection.label);
     let look = || pipeline::running(&connection, &located.environment, &located.pool);
+    let mut shown = Shown::new();
+    if asking == Asking::First {
+        let observed = look()?.observed();
+        let names = nodes::resolve(words, located, &observed, true)?;
+        let plan = plan::remove_nodes(&observed, &located.environment, &names);
+        if !plan.is_empty() {
+            settle(&plan, &title, json, asking, &mut shown)?;
+        }
+    }
+    runner.lock(&located.environment, "down", locking)?;
     let mut hypervisor = look()?;
     let names = nodes::resolve(words, located, &hypervisor.observed(), true)?;
     for again in 0..=LOOKS {
         let observed = hypervisor.observed();
         let plan = plan::remove_nodes(&observed, &located.environment, &names);
-        if !json && (again == 0 || !plan.is_empty()) {
-            let title = format!("environment `{}` on {}", located.environment, connection.label);
+        if !json && shown.is_empty() && (again == 0 || !plan.is_empty()) {
             print::talk(render::plan(&plan, &title).trim_end());
         }
         if plan.is_empty() {
+            // The workspace may be another environment's.
+            if !outputs::belongs(
+                &located.workspace,
+                &Owner::new(&located.environment, &located.host),
+            ) {
+                return Ok(());
+            }
             let nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
             return outputs::write(&located.workspace, &nodes, connection.remote.as_ref())
                 .map_err(|e| Failure::because("cannot write the workspace", &e));
         }
         if again < LOOKS {
+            settle(&plan, &title, json, asking, &mut shown)?;
             let client = hypervisor.client.take();
             runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
             hypervisor = look()?;

@@ -8,12 +8,13 @@ use crate::cli::{Graph, Picture};
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::render::graph::{self, State};
+use crate::userfile::{self, Content};
 use crate::{connection, load, pipeline, print};
 
 /// Draws what is wanted, with the state of what is there. A hypervisor that cannot be reached is no
 /// reason not to draw.
 pub fn run(args: &Graph) -> Result<u8, Failure> {
-    let mut loaded = load::wanted(&args.wanted)?;
+    let mut loaded = load::described(&args.wanted)?;
     pipeline::check(&mut loaded)?;
     let environment = loaded.request.settings.environment.clone();
     let found = connection::open(&loaded.host)
@@ -46,8 +47,7 @@ pub fn run(args: &Graph) -> Result<u8, Failure> {
         Picture::Dot => graph::dot(&picture),
     };
     match &args.output {
-        Some(path) => std::fs::write(path, text)
-            .map_err(|e| Failure::because(format!("cannot write {}", path.display()), &e))?,
+        Some(path) => userfile::write(path, text.as_bytes(), Content::Plain)?,
         None => print::result(&text),
     }
     Ok(0)

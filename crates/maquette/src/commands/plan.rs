@@ -1,5 +1,6 @@
 //! `maquette plan`.
 
+use super::lockout;
 use crate::cli::Plan;
 use crate::failure::Failure;
 use crate::{connection, load, pipeline, print, render};
@@ -29,6 +30,10 @@ pub fn run(args: &Plan) -> Result<u8, Failure> {
                     "libvirt does not answer yet; what follows takes the hypervisor for empty",
                 );
             }
+        }
+        let lockout = lockout::find(&planned.observed, &planned.key);
+        if let Some(lockout) = lockout.filter(|_| !planned.plan.losses().is_empty()) {
+            print::talk(&lockout.text(environment, &loaded.workspace));
         }
         let title = format!("environment `{environment}` on {}", connection.label);
         print::result(&render::plan(&planned.plan, &title));

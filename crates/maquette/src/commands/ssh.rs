@@ -37,7 +37,10 @@ pub fn run(args: &Ssh) -> Result<u8, Failure> {
         let error =
             StepError::new(format!("environment `{}` has no ssh config here", located.environment));
         return Err(Failure::Failed(
-            error.hint("`maquette up` writes it; `--prefix` and `--workspace` choose another one"),
+            error
+                .hint("`--prefix` and `--workspace` choose another environment, or a copy of its workspace")
+                .hint("its key is in the workspace of whoever built it; `maquette status` says whether it is there, and which key opens it")
+                .hint("if nothing was built yet, `maquette up` writes it"),
         ));
     }
     let mut names: Vec<&str> = known;

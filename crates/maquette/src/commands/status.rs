@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::mpsc;
 
+use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_engine::StepError;
 use maquette_libvirt::{DomainEvent, Events};
 use serde_json::{Value, json};
 
+use super::lockout;
 use crate::cli::Status;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
@@ -85,7 +87,8 @@ impl Now {
                 located.environment
             ));
         } else {
-            print::result(&text(&self.observed, &self.uptime_s, &located.workspace));
+            let (seen, up) = (&self.observed, &self.uptime_s);
+            print::result(&text(&located.environment, seen, up, &located.workspace));
         }
     }
 }
@@ -152,6 +155,7 @@ fn next_change(events: &mpsc::Receiver<DomainEvent>, now: &Now, prefix: &str) ->
 
 /// The table of nodes, what is not as it should be, and how to reach them.
 pub fn text(
+    environment: &EnvName,
     observed: &Observed,
     uptime_s: &BTreeMap<String, u64>,
     workspace: &Workspace,
@@ -168,6 +172,11 @@ pub fn text(
         for drift in &drifts {
             out.push_str(&format!("  {} {}: {}\n", drift.kind, drift.name, drift.what));
         }
+    }
+    // A way in that this workspace does not have is none.
+    if let Some(lockout) = lockout::of(observed, workspace) {
+        out.push_str(&format!("\n{}\n", lockout.text(environment, workspace)));
+        return out;
     }
     let reachable = rows.iter().find(|r| r.user != "-" && r.address != "-");
     if let Some(row) = reachable {

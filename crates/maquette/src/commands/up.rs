@@ -1,11 +1,9 @@
 //! `maquette up`, and the building part of `maquette virsh`.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use maquette_core::blueprint::{Node, Pool};
-use maquette_core::diagnostic::Diagnostic;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Plan, Step};
 use maquette_core::syntax::Plain;
@@ -15,33 +13,30 @@ use maquette_engine::host::facts;
 use maquette_engine::keys::EnvironmentKey;
 
 use super::run::Runner;
-use super::status;
+use super::{lockout, status};
 use crate::cli::{Locking, Up};
 use crate::connection::{self, Connection};
+use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
 use crate::load::{self, Loaded};
 use crate::pipeline::{Hypervisor, Planned, Wishes};
 use crate::stages::{Stage, Stages};
-use crate::workspace::{Saved, Workspace};
+use crate::workspace::{Owner, Saved, Workspace};
 use crate::{outputs, pipeline, playbooks, print, render, settings_tree};
 
 /// How to build.
 pub struct How {
     /// Events as JSON lines.
     pub json: bool,
-    /// Do not ask before disks are lost.
-    pub yes: bool,
+    /// What was agreed to beforehand.
+    pub consent: Consent,
     /// How long a first boot may take.
     pub limit: Duration,
-    /// How one says that they may be lost.
-    pub consent: &'static str,
     /// What is done at all.
     pub stages: Stages,
     /// What to do if somebody else is changing the environment.
     pub locking: Locking,
 }
-
-const CONSENT: &str = "say `--yes` if that is what you want";
 
 /// Brings an environment to what is asked for.
 pub fn run(args: &Up) -> Result<u8, Failure> {
@@ -55,9 +50,8 @@ pub fn run(args: &Up) -> Result<u8, Failure> {
     let limit = Duration::from_secs(args.timeout);
     let how = How {
         json: args.json,
-        yes: args.yes,
+        consent: Consent::new(args.yes, &args.accept, args.json).hint("or `--yes`"),
         limit,
-        consent: CONSENT,
         stages,
         locking: args.locking,
     };
@@ -88,10 +82,19 @@ pub fn build(
     }
     hooks.run(Stage::Pre, workspace)?;
     hooks.run(Stage::Validate, workspace)?;
-    let mut hypervisor = prepare(connection, environment, &pool, wishes, &mut runner, how)?;
+    let (mut hypervisor, prepared) =
+        prepare(connection, environment, &pool, wishes, &mut runner, how)?;
     hooks.run(Stage::Prepare, workspace)?;
+    // From here on it would not be true that nothing was touched.
+    let honest = |failure: Failure| match (prepared, hooks.any()) {
+        (true, _) => failure
+            .after("the hypervisor was prepared as shown above, and nothing else was changed"),
+        (false, true) => failure.after("your playbooks have run, and nothing else was changed"),
+        (false, false) => failure,
+    };
     let own = how.stages.has(Stage::Networks);
-    let Planned { blueprint, observed, plan, key } = pipeline::plan(loaded, &hypervisor, own)?;
+    let Planned { blueprint, observed, plan, key } =
+        pipeline::plan(loaded, &hypervisor, own).map_err(honest)?;
     let plan = how.stages.part(plan);
     if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
         runner.unlock_hypervisor();
@@ -100,7 +103,12 @@ pub fn build(
         let title = format!("environment `{environment}` on {}", connection.label);
         print::talk(render::plan(&plan, &title).trim_end());
     }
-    confirm(&plan, how)?;
+    let lockout = lockout::find(&observed, &key).filter(|_| !plan.losses().is_empty());
+    if let Some(lockout) = &lockout {
+        print::talk(&lockout.text(environment, workspace));
+    }
+    confirm(&plan, &how.consent, lockout.is_some()).map_err(honest)?;
+    remember(workspace, loaded)?;
     // Without the stage that makes nodes, those that are there are the environment's.
     let nodes: Vec<&Node> = match how.stages.has(Stage::Vms) || hooks.replaces(Stage::Vms) {
         true => blueprint.nodes.iter().collect(),
@@ -146,7 +154,7 @@ pub fn build(
             Some(found) => found,
             None => now(&plan, &observed, client, &mut hypervisor, loaded, connection)?,
         };
-        print::result(&status::text(&now, &uptime, workspace));
+        print::result(&status::text(environment, &now, &uptime, workspace));
         if vnc.external {
             let file = workspace.file(outputs::VNC_PASSWORD);
             let file = file.display();
@@ -170,17 +178,26 @@ fn save(loaded: &Loaded, connection: &Connection) -> Result<(), Failure> {
         host.user = Some(remote.target.user.clone());
         host.key = remote.target.key.clone();
     }
+    let workspace = &loaded.workspace;
+    let before = workspace.saved().unwrap_or_default();
     let saved = Saved {
         prefix: settings.environment.prefix().map(String::from),
         host,
         pool_name: Some(settings.pool_name.clone()),
         pool_path: Some(settings.pool_path.clone()),
+        owner: before.owner,
+        opens: before.opens,
     };
-    let workspace = &loaded.workspace;
     workspace.create().and_then(|()| workspace.save(&saved)).map_err(unwritten)
 }
 
-/// Shows what the hypervisor lacks and does it; looks again afterwards.
+/// Has the workspace remember which environment its outputs and its key belong to.
+fn remember(workspace: &Workspace, loaded: &Loaded) -> Result<(), Failure> {
+    let owner = Owner::new(&loaded.request.settings.environment, &loaded.host);
+    workspace.claim(&owner).map_err(unwritten)
+}
+
+/// Shows what the hypervisor lacks and does it, and says whether it did; looks again afterwards.
 fn prepare(
     connection: &Connection,
     environment: &maquette_core::names::EnvName,
@@ -188,7 +205,7 @@ fn prepare(
     wishes: &Wishes,
     runner: &mut Runner<'_>,
     how: &How,
-) -> Result<Hypervisor, Failure> {
+) -> Result<(Hypervisor, bool), Failure> {
     let mut hypervisor = pipeline::hypervisor(connection, environment, pool, wishes)?;
     let fresh = hypervisor.seen.as_ref().is_none_or(|s| s.observed.networks.is_empty());
     if fresh || !hypervisor.preparation.is_empty() {
@@ -197,7 +214,7 @@ fn prepare(
         hypervisor = pipeline::hypervisor(connection, environment, pool, wishes)?;
     }
     if !how.stages.has(Stage::Prepare) || hypervisor.preparation.is_empty() {
-        return Ok(hypervisor);
+        return Ok((hypervisor, false));
     }
     if !how.json {
         let title = pipeline::title(&hypervisor.facts);
@@ -207,7 +224,7 @@ fn prepare(
     runner.run(&hypervisor.preparation, &hypervisor.facts, VirtType::Qemu, client)?;
     let prepared = pipeline::hypervisor(connection, environment, pool, wishes)?;
     if prepared.preparation.is_empty() {
-        return Ok(prepared);
+        return Ok((prepared, true));
     }
     // A preparation that changes nothing would otherwise be tried for ever.
     let what: Vec<&str> = prepared.preparation.changes.iter().map(|c| c.name.as_str()).collect();
@@ -260,32 +277,20 @@ fn now(
     pipeline::look(hypervisor, &settings.environment, &settings.pool_name)
 }
 
-/// Asks before nodes lose their disks, and before a NIC that nobody named is put into a bridge. Without
-/// a terminal, `--yes` has to be given.
-fn confirm(plan: &Plan, how: &How) -> Result<(), Failure> {
-    if how.yes {
-        return Ok(());
-    }
+/// Asks before nodes lose their disks, and before a NIC that nobody named is put into a bridge: two
+/// questions, since they are two things.
+fn confirm(plan: &Plan, consent: &Consent, lockout: bool) -> Result<(), Failure> {
     let losses = plan.losses();
     if !losses.is_empty() {
-        ask(&format!("remove {}", lost(&losses)), how)?;
+        let why = if lockout { ", since this workspace has no key to them" } else { "" };
+        let what = format!("remove {}{why}", lost(&losses));
+        consent.ask(Kind::LoseDisks, &what)?;
     }
     for nic in plan.chosen_nics() {
-        ask(&format!("put {nic}, the hypervisor's way out, into a bridge"), how)?;
+        let what = format!("put {nic}, the hypervisor's way out, into a bridge");
+        consent.ask(Kind::BridgeDefaultNic, &what)?;
     }
     Ok(())
-}
-
-fn ask(what: &str, how: &How) -> Result<(), Failure> {
-    if how.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Failure::input(
-            Diagnostic::error("plan::unconfirmed", format!("this would {what}")).help(how.consent),
-        ));
-    }
-    match print::ask(&format!("This would {what}. Continue?"))? {
-        true => Ok(()),
-        false => Err(Failure::Failed(StepError::new("nothing was done"))),
-    }
 }
 
 /// Nodes lose all of their disks; others lose one.

@@ -57,6 +57,12 @@ pub fn dynamic(nodes: &[&Node], files: &Files<'_>) -> Value {
     for (name, members) in groups(nodes) {
         out.insert(name.into(), json!({"hosts": members}));
     }
+    // Ansible knows no host that is in no group; in the INI form it puts them here by itself.
+    let alone: Vec<&str> =
+        nodes.iter().filter(|n| n.groups.is_empty()).map(|n| n.name.as_str()).collect();
+    if !alone.is_empty() {
+        out.insert("ungrouped".into(), json!({"hosts": alone}));
+    }
     Value::Object(out)
 }
 

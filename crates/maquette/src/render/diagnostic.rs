@@ -7,11 +7,16 @@ use maquette_engine::StepError;
 
 /// All diagnostics, with a count at the end.
 pub fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) -> String {
+    diagnostics_after(diagnostics, sources, "nothing was touched")
+}
+
+/// The same with what was done before they were found.
+pub fn diagnostics_after(diagnostics: &Diagnostics, sources: &Sources, done: &str) -> String {
     let mut parts: Vec<String> = diagnostics.iter().map(|d| one(d, sources)).collect();
     let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     if errors > 0 {
         let noun = if errors == 1 { "error" } else { "errors" };
-        parts.push(format!("{errors} {noun}; nothing was touched"));
+        parts.push(format!("{errors} {noun}; {done}"));
     }
     parts.join("\n\n")
 }

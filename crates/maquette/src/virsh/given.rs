@@ -11,6 +11,7 @@ use maquette_engine::StepError;
 
 use super::answers;
 use super::options::{self, Kind, OPTIONS, Opt, REQUIRED_WHEN};
+use crate::consent;
 use crate::failure::Failure;
 use crate::load;
 
@@ -31,8 +32,12 @@ pub struct Given {
     pub output: Option<PathBuf>,
     /// `--dry-run`.
     pub dry_run: bool,
-    /// `--yes`.
+    /// `--yes`, or `MAQUETTE_YES`: agrees to a clean-up.
     pub yes: bool,
+    /// `--yes` alone: agrees to what this very command line loses.
+    pub yes_on_line: bool,
+    /// Words of `--accept`, or of `MAQUETTE_ACCEPT`.
+    accept: Vec<String>,
     /// `--generate-answers-file`.
     pub generate: Option<PathBuf>,
     /// `--from-file`.
@@ -84,6 +89,13 @@ fn command() -> Command {
                 .long("yes")
                 .action(ArgAction::SetTrue)
                 .help("Do not ask before --cleanup removes everything, or nodes lose their disks"),
+        )
+        .arg(
+            Arg::new("accept")
+                .long("accept")
+                .value_name("lose-disks|bridge-default-nic")
+                .action(ArgAction::Append)
+                .help("Do not ask before just that (or MAQUETTE_ACCEPT); may be given several times"),
         )
         .arg(
             Arg::new("dry-run")
@@ -175,9 +187,12 @@ impl Given {
         given.output = common("output").pop().map(PathBuf::from);
         given.inventory = common("inventory").pop().map(PathBuf::from);
         given.generate = last("generate-answers-file").map(PathBuf::from);
-        let agreed =
-            std::env::var("MAQUETTE_YES").is_ok_and(|t| parse_bool(&t) == Some(true) || t == "1");
-        given.yes = matches.get_flag("yes") || agreed;
+        given.yes_on_line = matches.get_flag("yes");
+        given.yes = given.yes_on_line || consent::yes_of_environment();
+        given.accept = match all("accept") {
+            words if words.is_empty() => std::env::var("MAQUETTE_ACCEPT").into_iter().collect(),
+            words => words,
+        };
         given.dry_run = matches.get_flag("dry-run")
             || common("dry-run").iter().any(|t| parse_bool(t) != Some(false));
         given.verbose = match matches.get_count("verbose") {
@@ -250,6 +265,11 @@ impl Given {
             }
         }
         Ok(())
+    }
+
+    /// What was agreed to by name.
+    pub fn accepted(&self) -> Result<Vec<consent::Kind>, Failure> {
+        consent::accepted(&self.accept)
     }
 
     /// Values of an option, from whatever source.

@@ -30,8 +30,11 @@ impl Lab {
 
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+        command.args(args);
+        if args.first() == Some(&"down") {
+            command.arg("--yes");
+        }
         command
-            .args(args)
             .args(["--prefix", self.prefix])
             .current_dir(repository().join("tests/e2e"))
             .env("XDG_DATA_HOME", self.home.path());

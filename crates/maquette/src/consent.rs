@@ -1,0 +1,111 @@
+//! What the user agrees to, one thing at a time: `--yes` answers the question of the command that it
+//! is given to, `--accept` names further ones. Whoever agrees to a clean-up has agreed to nothing else.
+
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+use maquette_core::diagnostic::Diagnostic;
+
+use crate::failure::Failure;
+use crate::print;
+
+/// What is never done without somebody's having agreed to just that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Nodes or volumes that are there lose their data
+    LoseDisks,
+    /// The NIC with the hypervisor's default route is put into a bridge, although no file names it
+    BridgeDefaultNic,
+}
+
+impl Kind {
+    /// The word of `--accept`.
+    fn word(self) -> &'static str {
+        match self {
+            Self::LoseDisks => "lose-disks",
+            Self::BridgeDefaultNic => "bridge-default-nic",
+        }
+    }
+}
+
+/// How consent is got.
+#[derive(Debug, Clone, Default)]
+pub struct Consent {
+    accepted: Vec<Kind>,
+    /// Standard output is for programs, so nobody reads a question.
+    json: bool,
+    /// Ways out besides `--accept`.
+    hints: Vec<String>,
+}
+
+impl Consent {
+    /// What flags say. `yes` agrees to lost disks: it is what `up` asks for.
+    pub fn new(yes: bool, accepted: &[Kind], json: bool) -> Self {
+        let mut accepted = accepted.to_vec();
+        if yes {
+            accepted.push(Kind::LoseDisks);
+        }
+        Self { accepted, json, hints: Vec::new() }
+    }
+
+    /// Adds a way out, for whoever cannot be asked.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Asks whether to do `what`, unless its kind has been agreed to.
+    pub fn ask(&self, kind: Kind, what: &str) -> Result<(), Failure> {
+        if self.accepted.contains(&kind) {
+            return Ok(());
+        }
+        let mut hints = vec![format!("say `--accept {}` if that is what you want", kind.word())];
+        if kind == Kind::LoseDisks {
+            hints.extend(self.hints.iter().cloned());
+        }
+        question("plan::unconfirmed", what, self.json, &hints)
+    }
+}
+
+/// Asks at the terminal. Where there is none, it is an error with ways out, and nothing is done.
+pub fn question(
+    code: &'static str,
+    what: &str,
+    json: bool,
+    hints: &[String],
+) -> Result<(), Failure> {
+    if json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        let error = Diagnostic::error(code, format!("this would {what}"));
+        return Err(Failure::input(hints.iter().fold(error, |e, hint| e.help(hint.clone()))));
+    }
+    match print::ask(&format!("This would {what}. Continue?"))? {
+        true => Ok(()),
+        false => Err(Failure::Declined),
+    }
+}
+
+/// What `MAQUETTE_YES` says: 1, or one of YAML's words.
+pub fn yes_of_environment() -> bool {
+    std::env::var("MAQUETTE_YES")
+        .is_ok_and(|t| maquette_core::decode::parse_bool(&t) == Some(true) || t == "1")
+}
+
+/// What `MAQUETTE_ACCEPT` says, for command lines without a flag of ours; words it does not know are
+/// the error.
+pub fn accepted(words: &[String]) -> Result<Vec<Kind>, Failure> {
+    let mut kinds = Vec::new();
+    for word in words.iter().flat_map(|w| w.split(',')).map(str::trim).filter(|w| !w.is_empty()) {
+        match Kind::from_str(word, true) {
+            Ok(kind) => kinds.push(kind),
+            Err(_) => {
+                let error = Diagnostic::error(
+                    "consent::unknown",
+                    format!("nothing called `{word}` can be accepted"),
+                );
+                let known: Vec<&str> = Kind::value_variants().iter().map(|k| k.word()).collect();
+                return Err(Failure::input(error.help(format!("there are: {}", known.join(", ")))));
+            }
+        }
+    }
+    Ok(kinds)
+}

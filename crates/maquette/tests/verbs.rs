@@ -1,0 +1,185 @@
+//! What verbs ask before they take something away, and what they leave alone: the program on libvirt's
+//! own test driver, which has domains and networks and no guests.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// The test driver inside the daemon: it keeps what is made while somebody is connected.
+const URI: &str = "test+unix:///default?socket=/var/run/libvirt/libvirt-sock";
+
+/// An environment, gone with the test.
+struct Ground {
+    prefix: &'static str,
+    home: tempfile::TempDir,
+    holder: Child,
+}
+
+impl Ground {
+    fn new(prefix: &'static str) -> Self {
+        // It reads commands from a pipe that nothing is written to.
+        let holder = Command::new("virsh")
+            .args(["-c", URI])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { prefix, home: tempfile::tempdir().unwrap(), holder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let nodes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+        command
+            .args(args)
+            .args(["--pool-name", "default-pool", "--disk-pool", "/default-pool"])
+            .current_dir(nodes)
+            .stdin(Stdio::null())
+            .env("HOME", self.home.path())
+            .env("XDG_DATA_HOME", self.path("data"))
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("MAQUETTE_LIBVIRT_URI", URI)
+            .env_remove("MAQUETTE_YES")
+            .env_remove("MAQUETTE_ACCEPT");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).args(["--prefix", self.prefix]).output().unwrap()
+    }
+
+    /// Runs a command that must end with `code`; all that it says.
+    fn says(&self, code: i32, args: &[&str]) -> String {
+        let output = self.run(args);
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(output.status.code(), Some(code), "{args:?}:\n{text}");
+        text
+    }
+
+    fn up(&self, nodes: &str, more: &[&str]) -> String {
+        let mut args = vec!["up", "--virt-type", "test", "--topology-nodes", nodes];
+        args.extend(more);
+        self.says(0, &args)
+    }
+
+    /// Names of its domains.
+    fn nodes(&self) -> Vec<String> {
+        let list = ["-q", "-c", URI, "list", "--all", "--name"];
+        let output = Command::new("virsh").args(list).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mine = |n: &&str| n.starts_with(&format!("{}-", self.prefix));
+        let mut names: Vec<String> = text.lines().filter(mine).map(String::from).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        let _ = self.run(&["down", "--yes"]);
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+#[test]
+fn down_shows_what_goes_and_asks() {
+    let ground = Ground::new("vdown");
+    ground.up("bare.yml:2", &[]);
+    for args in [&["down"][..], &["down", "--json"], &["down", "bare-1"]] {
+        let said = ground.says(2, args);
+        assert!(said.contains("nothing was touched") && said.contains("`--yes`"), "{said}");
+    }
+    let said = ground.says(2, &["down"]);
+    assert!(said.contains("- domain   vdown-bare-1"), "{said}");
+    assert!(said.contains("remove 2 nodes with all data on their disks and 3 networks"), "{said}");
+    assert_eq!(ground.nodes(), ["vdown-bare-0", "vdown-bare-1"]);
+    let agreed = ground.command(&["down", "--prefix", "vdown"]).env("MAQUETTE_YES", "1").output();
+    assert!(agreed.unwrap().status.success());
+    assert!(ground.nodes().is_empty());
+    // Nothing there is nothing to ask for.
+    ground.says(0, &["down"]);
+}
+
+#[test]
+fn the_wrong_directory_asks_for_nothing() {
+    let ground = Ground::new("vdir");
+    ground.up("bare.yml:1", &[]);
+    for args in [&["plan"][..], &["up"], &["up", "--yes"]] {
+        let run = ground
+            .command(args)
+            .args(["--prefix", "vdir"])
+            .current_dir(ground.home.path())
+            .output();
+        let output = run.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("there is no maquette.yaml here"), "{said}");
+    }
+    assert_eq!(ground.nodes(), ["vdir-bare-0"]);
+}
+
+#[test]
+fn removing_an_environment_leaves_the_workspace_of_another_alone() {
+    let ground = Ground::new("vmine");
+    let place = ground.path("ws").display().to_string();
+    ground.up("bare.yml:1", &["--workspace", &place]);
+    let files = ["id_ed25519", "id_rsa", "hosts-prov", "known_hosts", "ansible.ssh.config"];
+    let there = || files.iter().all(|name| ground.path("ws").join(name).exists());
+    assert!(there());
+    let other = ["down", "--yes", "--prefix", "vother", "--workspace", &place];
+    let output = ground.command(&other).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("stays as it is"), "{said}");
+    assert!(there());
+    ground.says(0, &["down", "--yes", "--workspace", &place]);
+    assert!(!ground.path("ws").exists());
+}
+
+#[test]
+fn agreeing_to_a_clean_up_is_not_agreeing_to_lose_disks() {
+    let ground = Ground::new("vagree");
+    ground.up("bare.yml:2", &[]);
+    let fewer = ["up", "--virt-type", "test", "--topology-nodes", "bare.yml:1"];
+    let run = |args: &[&str], name: &str, value: &str| {
+        let mut command = ground.command(args);
+        command.args(["--prefix", "vagree"]).env(name, value).output().unwrap().status.code()
+    };
+    assert_eq!(run(&fewer, "MAQUETTE_YES", "1"), Some(2));
+    assert_eq!(run(&fewer, "MAQUETTE_ACCEPT", "bridge-default-nic"), Some(2));
+    assert_eq!(ground.nodes().len(), 2);
+    assert_eq!(run(&fewer, "MAQUETTE_ACCEPT", "lose-disks"), Some(0));
+    assert_eq!(ground.nodes(), ["vagree-bare-0"]);
+}
+
+#[test]
+fn the_dynamic_inventory_has_every_node() {
+    let ground = Ground::new("vinv");
+    let file = ground.path("bare.yml");
+    let bare = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e/bare.yml");
+    let text = std::fs::read_to_string(bare).unwrap();
+    let without: Vec<&str> = text.lines().filter(|l| !l.starts_with("groups:")).collect();
+    std::fs::write(&file, without.join("\n")).unwrap();
+    ground.up(&format!("{}:1", file.display()), &[]);
+    let output = ground.run(&["inventory", "--list"]);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let everybody: Vec<&str> = value
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|group| group["hosts"].as_array().into_iter().flatten())
+        .filter_map(|host| host.as_str())
+        .collect();
+    for host in value["_meta"]["hostvars"].as_object().unwrap().keys() {
+        assert!(everybody.contains(&host.as_str()), "{host} is in no group: {value:#}");
+    }
+}

@@ -8,6 +8,8 @@ mod commands;
 mod connection;
 mod consent;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod inventory;
 mod load;
 mod locking;

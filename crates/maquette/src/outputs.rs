@@ -31,14 +31,20 @@ pub const VNC_PASSWORD: &str = "vnc-password";
 /// Pinned host keys.
 pub const KNOWN_HOSTS: &str = "known_hosts";
 
+/// The texts of ssh config, known_hosts and inventory.
+pub fn texts(nodes: &[&Node], files: &Files<'_>) -> (String, String, String) {
+    let known_hosts = ssh::known_hosts(nodes, files.remote);
+    (ssh::config(nodes, files), known_hosts, ansible::inventory(nodes, files))
+}
+
 /// Writes all outputs. Everything in them is known before anything is built.
 pub fn write(workspace: &Workspace, nodes: &[&Node], remote: Option<&Remote>) -> io::Result<()> {
     workspace.create()?;
     let files = Files::new(workspace, remote);
-    let known_hosts = ssh::known_hosts(nodes, remote);
+    let (ssh_config, known_hosts, inventory) = texts(nodes, &files);
     write_private(&workspace.file(KNOWN_HOSTS), known_hosts.as_bytes())?;
-    write_private(&workspace.file(SSH_CONFIG), ssh::config(nodes, &files).as_bytes())?;
-    write_private(&workspace.file(BUILT), ansible::inventory(nodes, &files).as_bytes())?;
+    write_private(&workspace.file(SSH_CONFIG), ssh_config.as_bytes())?;
+    write_private(&workspace.file(BUILT), inventory.as_bytes())?;
     relink(BUILT, &workspace.file(INVENTORY))
 }
 

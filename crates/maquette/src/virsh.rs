@@ -1,7 +1,7 @@
 //! `maquette virsh`: the older tool's provisioner, option by option. Options become a settings tree,
 //! the tree a request, and from there on everything is as with `maquette up`.
 
-mod answers;
+pub mod answers;
 mod given;
 mod log;
 mod options;

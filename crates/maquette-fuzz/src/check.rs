@@ -1,0 +1,193 @@
+//! What must hold of everything that other programs read.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use maquette::fuzzing::{self, Outputs};
+use maquette_core::blueprint::Node;
+use maquette_core::guest::{Secret, seed_files};
+use maquette_core::syntax::Plain;
+
+/// Keywords of an ssh config that Maquette writes.
+const SSH_WORDS: [&str; 8] = [
+    "Host",
+    "HostName",
+    "User",
+    "IdentityFile",
+    "IdentitiesOnly",
+    "HostKeyAlias",
+    "UserKnownHostsFile",
+    "StrictHostKeyChecking",
+];
+
+/// Variables of an inventory that Maquette writes.
+const VARIABLES: [&str; 6] = [
+    "ansible_host",
+    "ansible_connection",
+    "ansible_user",
+    "ansible_ssh_private_key_file",
+    "ansible_ssh_common_args",
+    "ansible_python_interpreter",
+];
+
+/// The one template in an inventory.
+const LOCAL_PYTHON: &str = "{{ ansible_playbook_python }}";
+
+/// The nodes' workspace, which is never made.
+const WORKSPACE: &str = "/w/maquette";
+
+/// Nothing that a terminal, a parser of lines, or a person would read as something else.
+pub fn no_controls(what: &str, text: &str) {
+    let bad = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    assert!(!text.contains(bad), "{what}: {text:?}");
+}
+
+/// No text that is a template for Ansible.
+fn no_templates(what: &str, text: &str) {
+    for mark in ["{{", "{%", "{#"] {
+        assert!(!text.contains(mark), "{what}: {text:?}");
+    }
+}
+
+/// A word that means itself to ssh, Ansible and every shell.
+fn plain_word(what: &str, text: &str) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:+/[]".contains(c);
+    let fine = !text.is_empty() && !text.starts_with('-') && text.chars().all(plain);
+    assert!(fine, "{what}: {text:?}");
+}
+
+/// All outputs about nodes that are there for other programs on the operator's machine.
+pub fn operators_files(nodes: &[&Node]) {
+    let Ok(texts) = fuzzing::outputs(nodes, Path::new(WORKSPACE)) else { return };
+    let Outputs { ssh_config, known_hosts, inventory, dynamic } = texts;
+    ssh(&ssh_config, nodes);
+    known(&known_hosts, nodes);
+    ansible(&inventory, nodes);
+    let hosts = dynamic["_meta"]["hostvars"].as_object().expect("hosts have variables");
+    let wanted: BTreeSet<&str> =
+        nodes.iter().map(|n| n.name.as_str()).chain(["localhost", "hypervisor"]).collect();
+    assert_eq!(hosts.keys().map(String::as_str).collect::<BTreeSet<_>>(), wanted);
+    for (host, vars) in hosts {
+        for (name, value) in vars.as_object().expect("variables are a mapping") {
+            assert!(VARIABLES.contains(&name.as_str()), "{host}: {name}");
+            let value = value.as_str().expect("values are texts");
+            no_controls(name, value);
+            if value != LOCAL_PYTHON {
+                no_templates(name, value);
+            }
+        }
+    }
+}
+
+fn ssh(config: &str, nodes: &[&Node]) {
+    no_controls("ssh config", config);
+    let mut hosts = Vec::new();
+    for line in config.lines().filter(|l| !l.is_empty()) {
+        let mut words = line.split_whitespace();
+        let (Some(key), Some(value), None) = (words.next(), words.next(), words.next()) else {
+            panic!("ssh config: {line:?} is not a keyword with one value");
+        };
+        assert!(SSH_WORDS.contains(&key) || line == "  UpdateHostKeys no", "ssh config: {line:?}");
+        assert_eq!(key == "Host", !line.starts_with(' '), "ssh config: {line:?}");
+        plain_word("ssh config", value.trim_matches('"'));
+        if key == "Host" {
+            hosts.push(value);
+        }
+        if key == "IdentityFile" || key == "UserKnownHostsFile" {
+            assert!(value.starts_with(&format!("\"{WORKSPACE}/")), "ssh config: {line:?}");
+        }
+    }
+    let mut once = hosts.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), hosts.len(), "a host twice: {hosts:?}");
+    for host in hosts {
+        assert!(nodes.iter().any(|n| n.name == host), "a host that nobody asked for: {host:?}");
+    }
+}
+
+fn known(known_hosts: &str, nodes: &[&Node]) {
+    no_controls("known_hosts", known_hosts);
+    for line in known_hosts.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [names, kind, key] = words.as_slice() else { panic!("known_hosts: {line:?}") };
+        let name = names.split(',').next().unwrap_or_default();
+        assert!(nodes.iter().any(|n| n.name == name), "known_hosts: {line:?}");
+        plain_word("known_hosts", kind);
+        assert!(!kind.starts_with('@'), "known_hosts: {line:?}");
+        let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+        assert!(key.chars().all(base64), "known_hosts: {line:?}");
+    }
+}
+
+fn ansible(inventory: &str, nodes: &[&Node]) {
+    no_controls("inventory", inventory);
+    no_templates("inventory", &inventory.replace(LOCAL_PYTHON, ""));
+    let hosts = fuzzing::inventory(inventory);
+    let mut wanted: BTreeSet<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+    wanted.extend(["localhost", "hypervisor"]);
+    assert_eq!(hosts.iter().map(|h| h.0.as_str()).collect::<BTreeSet<_>>(), wanted);
+    for (name, vars, groups) in &hosts {
+        for (key, value) in vars {
+            assert!(VARIABLES.contains(&key.as_str()), "inventory: {name} {key}={value}");
+        }
+        for key in ["ansible_host", "ansible_connection", "ansible_user"] {
+            if let Some(value) = vars.get(key) {
+                plain_word(key, value);
+            }
+        }
+        let Some(node) = nodes.iter().find(|n| n.name == *name) else { continue };
+        let mut own: Vec<String> = node.groups.iter().map(ToString::to_string).collect();
+        own.push("ungrouped".into());
+        let read: BTreeSet<&str> = groups.iter().map(String::as_str).collect();
+        assert_eq!(read, own.iter().map(String::as_str).collect(), "groups of {name}");
+    }
+    for line in inventory.lines().filter(|l| l.starts_with('[')) {
+        let group = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')).unwrap_or_default();
+        plain_word("group", group);
+        assert!(!group.contains(':'), "a section that is not a group: {line:?}");
+    }
+}
+
+/// What a guest's first boot is told.
+pub fn seed(node: &Node) {
+    let Some(guest) = &node.guest else { return };
+    let files = seed_files(node, guest, &Secret::new("-----BEGIN X-----\nAAAA\n-----END X-----\n"));
+    for file in &files {
+        let text = file.content.reveal();
+        no_controls(file.name, text);
+        let Ok(Plain::Map(map)) = Plain::read(text) else {
+            panic!("{}: not a mapping: {text}", file.name);
+        };
+        let keys: Vec<&str> = map.keys().map(String::as_str).collect();
+        let known: &[&str] = match file.name {
+            "meta-data" => &["instance-id", "local-hostname"],
+            "network-config" => &["version", "ethernets"],
+            _ => &[
+                "hostname",
+                "disable_root",
+                "ssh_pwauth",
+                "users",
+                "ssh_keys",
+                "timezone",
+                "swap",
+                "bootcmd",
+                "cloud_init_modules",
+                "cloud_config_modules",
+                "cloud_final_modules",
+            ],
+        };
+        assert!(keys.iter().all(|k| known.contains(k)), "{}: {keys:?}", file.name);
+        if let Some(Plain::Map(ethernets)) = map.get("ethernets") {
+            let wanted: BTreeSet<&str> = node.interfaces.iter().map(|i| i.name.as_str()).collect();
+            let read = ethernets.keys().map(String::as_str).collect::<BTreeSet<_>>();
+            assert_eq!(read, wanted);
+        }
+        if let Some(Plain::List(users)) = map.get("users") {
+            assert!(users.len() <= 2, "{users:?}");
+        }
+    }
+}

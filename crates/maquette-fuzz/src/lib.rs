@@ -1,0 +1,34 @@
+//! The enemy: what fuzz targets do with their input, and what must hold whatever it is.
+//!
+//! Each target is a function from bytes to nothing that panics if something is not as it must be. libFuzzer
+//! drives them from `fuzz/`; `tests/replay.rs` feeds them the corpus, and mutations of it, on every test
+//! run. This crate is never part of the program, and panicking is its purpose.
+
+mod archive;
+mod check;
+pub mod dnsmasq;
+mod parts;
+mod texts;
+mod topology;
+mod xml;
+
+pub use archive::archive;
+pub use parts::Parts;
+pub use texts::{image, inventory, probe, record, report};
+pub use topology::{blueprint, topology};
+pub use xml::xml;
+
+/// A target's name, which is its corpus's, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 8] = [
+    ("archive", archive),
+    ("image", image),
+    ("inventory", inventory),
+    ("probe", probe),
+    ("record", record),
+    ("report", report),
+    ("topology", topology),
+    ("xml", xml),
+];

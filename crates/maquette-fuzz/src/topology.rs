@@ -1,0 +1,135 @@
+//! A stranger's project, node and network files, and extra variables, to every output.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use maquette::fuzzing::{self, Ground};
+use maquette_core::blueprint::{self, Blueprint, Context, ImageMap, Vnc};
+use maquette_core::guest::Secret;
+use maquette_core::observed::Observed;
+use maquette_core::plan;
+use maquette_core::topology::{self as core, VirtType};
+use maquette_libvirt::xml::{self, read};
+use tempfile::TempDir;
+
+use crate::{Parts, check, dnsmasq};
+
+/// More nodes say nothing new, and take long.
+const MOST_NODES: u32 = 12;
+
+thread_local! {
+    static GROUND: RefCell<Option<(TempDir, Ground)>> = const { RefCell::new(None) };
+}
+
+/// The input has the parts `project`, `node`, `network` and `extra` (a line for each variable).
+pub fn topology(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some((blueprint, observed)) = blueprint(text) {
+        outputs(&blueprint, &observed);
+    }
+}
+
+/// The blueprint of an input, unless it is refused.
+pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
+    let parts = Parts::of(text);
+    let extra: Vec<&str> = parts.get("extra").lines().filter(|l| !l.is_empty()).collect();
+    let read = GROUND.with_borrow_mut(|ground| {
+        let (_, ground) = ground.get_or_insert_with(|| {
+            let directory = tempfile::tempdir().expect("there is room");
+            let ground = Ground::new(directory.path()).expect("the flags are as they were");
+            (directory, ground)
+        });
+        ground.read(parts.get("project"), parts.get("node"), parts.get("network"), &extra)
+    });
+    let (request, mut diags, sources) = match read {
+        Ok(read) => read,
+        Err(drawn) => {
+            told(&drawn);
+            return None;
+        }
+    };
+    // What an address or a file holds is another target's.
+    if request.nodes.iter().any(|n| n.count > MOST_NODES) {
+        return None;
+    }
+    let observed = Observed::default();
+    let topology = blueprint::choose(&request, &observed, &mut diags);
+    if let Some(topology) = &topology {
+        core::lint(topology, &mut diags);
+    }
+    told(&fuzzing::drawn(&diags, &sources));
+    let topology = topology.filter(|_| !diags.has_errors())?;
+    let mut images = ImageMap::new();
+    for word in blueprint::image_sources(&topology) {
+        if word.contains('/') && !word.contains("://") {
+            return None;
+        }
+        let resolved = maquette_engine::image::resolve(&word, Path::new("/nonexistent")).ok()?;
+        images.insert(word, resolved.image);
+    }
+    let context = Context {
+        observed: &observed,
+        virt: VirtType::Qemu,
+        images: &images,
+        authorized_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA maquette",
+        host_keys: &|name, _| format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBB {name}"),
+        vnc: &Vnc::default(),
+    };
+    let mut diags = diags.fresh();
+    let blueprint = blueprint::expand(&topology, &context, &mut diags);
+    (!diags.has_errors()).then_some((blueprint, observed))
+}
+
+/// What a user is told may have colours, which are ours, and nothing else for the terminal.
+fn told(drawn: &str) {
+    let mut rest = drawn;
+    while let Some(at) = rest.find("\u{1b}[") {
+        check::no_controls("diagnostics", &rest[..at]);
+        rest = rest[at + 2..].trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        rest = rest.strip_prefix('m').unwrap_or_else(|| panic!("diagnostics: {drawn:?}"));
+    }
+    check::no_controls("diagnostics", rest);
+}
+
+/// Everything that is made of a blueprint.
+fn outputs(blueprint: &Blueprint, observed: &Observed) {
+    let nodes: Vec<_> = blueprint.nodes.iter().collect();
+    check::operators_files(&nodes);
+    for node in &nodes {
+        check::seed(node);
+        let written =
+            xml::domain(node, &blueprint.environment, &blueprint.pool, true, node.access.address);
+        written_xml(&written);
+        let read = read::domain(&written).expect("what is written can be read");
+        let read::Record::Good(record) = read.record else { panic!("{:?}", read.record) };
+        assert_eq!(record.node, **node);
+        assert_eq!(record.environment, blueprint.environment);
+        for disk in &node.disks {
+            written_xml(&xml::volume(disk, &blueprint.pool, 1 << 20));
+            assert!(!disk.volume.contains('/') && !disk.volume.starts_with('.'), "{}", disk.volume);
+        }
+    }
+    for network in &blueprint.networks {
+        let written = xml::network(network, &blueprint.environment, blueprint.allocation);
+        written_xml(&written);
+        let read = read::network(&written).expect("what is written can be read");
+        let read::Record::Good(record) = read.record else { panic!("{:?}", read.record) };
+        assert_eq!(record.network, *network);
+        dnsmasq::configuration(&written);
+    }
+    let plan = plan::create(blueprint, observed, &|_| Secret::new("key"));
+    for step in &plan.steps {
+        check::no_controls("a step", &step.action.title());
+    }
+}
+
+/// Well-formed, and without anything that had to be escaped because it would be another line.
+fn written_xml(text: &str) {
+    if let Err(error) = roxmltree::Document::parse(text) {
+        panic!("{error}: {text}");
+    }
+    check::no_controls("XML", text);
+    for bad in ["&#10;", "&#13;", "&#9;", "\u{fffd}"] {
+        assert!(!text.contains(bad), "XML: {text}");
+    }
+}

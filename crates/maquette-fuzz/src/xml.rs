@@ -1,0 +1,41 @@
+//! Somebody else's domains and networks on a shared hypervisor: libvirt's XML with our metadata.
+
+use maquette_libvirt::xml::read::{self, Record};
+use maquette_libvirt::xml::{self as own, cable};
+
+use crate::check;
+
+/// Reads the input as everything that libvirt may hand us. What carries a record that is believed must be
+/// fit for every output, and the same when it is written and read again.
+pub fn xml(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    seen(text);
+}
+
+fn seen(text: &str) {
+    let _ = read::pool_path(text);
+    let _ = cable::cables(text);
+    if let Ok(domain) = read::domain(text)
+        && let Record::Good(record) = domain.record
+    {
+        check::operators_files(&[&record.node]);
+        check::seed(&record.node);
+        let again = own::domain(
+            &record.node,
+            &record.environment,
+            &record.pool,
+            domain.ready,
+            domain.reported,
+        );
+        let again = read::domain(&again).expect("what is written can be read");
+        assert_eq!(again.record, Record::Good(record));
+    }
+    if let Ok(network) = read::network(text)
+        && let Record::Good(record) = network.record
+    {
+        let again = own::network(&record.network, &record.environment, record.allocation);
+        crate::dnsmasq::configuration(&again);
+        let again = read::network(&again).expect("what is written can be read");
+        assert_eq!(again.record, Record::Good(record));
+    }
+}

@@ -1,0 +1,148 @@
+//! What fuzz targets and their corpus reach of the program. Not an interface for anybody else.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use maquette_core::blueprint::Node;
+use maquette_core::diagnostic::Diagnostics;
+use maquette_core::syntax::Sources;
+use maquette_core::topology::Request;
+
+use crate::cli::{Cli, Command, Wanted};
+use crate::failure::Failure;
+use crate::inventory::Inventory;
+use crate::outputs::{self, Files};
+use crate::virsh::answers;
+use crate::workspace::Workspace;
+use crate::{archive, load, render};
+
+/// A directory in which topologies are read as the command line reads them.
+#[derive(Debug)]
+pub struct Ground {
+    directory: PathBuf,
+    wanted: Wanted,
+}
+
+/// What was read: a request, with what is to be said about it so far.
+pub type Read = (Request, Diagnostics, Sources);
+
+impl Ground {
+    /// Takes an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// The flags that this is made of have changed.
+    pub fn new(directory: &Path) -> io::Result<Self> {
+        let file = |name: &str| directory.join(name).display().to_string();
+        let flags = [
+            "maquette",
+            "plan",
+            "--project",
+            &file("maquette.yaml"),
+            "--topology-nodes",
+            &format!("{}:2", file("node.yml")),
+            "--topology-network",
+            &file("network.yml"),
+        ];
+        match Cli::try_parse_from(flags).map(|cli| cli.command) {
+            Ok(Command::Plan(plan)) => {
+                Ok(Self { directory: directory.into(), wanted: plan.wanted })
+            }
+            Ok(_) => Err(io::Error::other("this is no plan")),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        }
+    }
+
+    /// Reads a project file, a node file, a network file, and extra variables. What is wrong with them is
+    /// the error, as it is printed.
+    ///
+    /// # Errors
+    ///
+    /// What a user would be told.
+    pub fn read(
+        &mut self,
+        project: &str,
+        node: &str,
+        network: &str,
+        extra: &[&str],
+    ) -> Result<Read, String> {
+        for (name, text) in
+            [("maquette.yaml", project), ("node.yml", node), ("network.yml", network)]
+        {
+            std::fs::write(self.directory.join(name), text).map_err(|e| e.to_string())?;
+        }
+        // Files are what other texts here are for.
+        let values = extra.iter().filter(|text| !text.contains('@'));
+        self.wanted.extra_vars = values.map(|text| (*text).to_string()).collect();
+        match load::wanted(&self.wanted) {
+            Ok(loaded) => Ok((loaded.request, loaded.diags, loaded.sources)),
+            Err(Failure::Input(diags, sources)) => Err(render::diagnostics(&diags, &sources)),
+            Err(_) => Err(String::new()),
+        }
+    }
+}
+
+/// Diagnostics as they are printed, with colours.
+pub fn drawn(diags: &Diagnostics, sources: &Sources) -> String {
+    render::diagnostics(diags, sources)
+}
+
+/// What other programs get to read.
+#[derive(Debug)]
+pub struct Outputs {
+    /// For `ssh -F`.
+    pub ssh_config: String,
+    /// For `UserKnownHostsFile`.
+    pub known_hosts: String,
+    /// Ansible's INI form.
+    pub inventory: String,
+    /// What the dynamic inventory answers.
+    pub dynamic: serde_json::Value,
+}
+
+/// Writes everything about nodes for other programs, as it is in a workspace.
+///
+/// # Errors
+///
+/// Why the writers refuse it.
+pub fn outputs(nodes: &[&Node], workspace: &Path) -> Result<Outputs, String> {
+    let files = Files::new(&Workspace::at(workspace), None);
+    let (ssh_config, known_hosts, inventory) = outputs::texts(nodes, &files);
+    let dynamic = outputs::dynamic(nodes, &files);
+    Ok(Outputs { ssh_config, known_hosts, inventory, dynamic })
+}
+
+/// A host of an inventory: its name, its variables, its groups.
+pub type Host = (String, BTreeMap<String, String>, Vec<String>);
+
+/// Reads an inventory.
+pub fn inventory(text: &str) -> Vec<Host> {
+    let hosts = Inventory::parse(text).hosts.into_iter();
+    hosts.map(|host| (host.name, host.vars, host.groups)).collect()
+}
+
+/// Unpacks an archive of a workspace.
+///
+/// # Errors
+///
+/// Why it is refused.
+pub fn unpack(archive: impl io::Read, directory: &Path) -> Result<(), String> {
+    archive::unpack(archive, directory).map(drop)
+}
+
+/// Reads an answers file; every environment variable is `x`.
+///
+/// # Errors
+///
+/// The mistake in it.
+pub fn answers(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
+    let read = answers::read(text, &|_| Some("x".into()))?;
+    Ok(read.into_iter().map(|answer| (answer.name, answer.values)).collect())
+}
+
+/// Reads what a workspace remembers.
+pub fn saved(directory: &Path) -> String {
+    format!("{:?}", Workspace::at(directory).saved())
+}

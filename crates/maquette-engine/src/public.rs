@@ -46,7 +46,7 @@ mod tests {
         assert_eq!(line(&format!("command=\"x\" {KEY}")), None);
         assert_eq!(line("ssh-ed25519 nonsense"), None);
         assert_eq!(known_host(&format!("a,[b]:22 {KEY} c")).unwrap(), format!("a,[b]:22 {KEY}"));
-        for line in ["@cert-authority a", "@revoked a", "* ", "!a,*", "", "a"] {
+        for line in ["@cert-authority a", "@revoked a", "*", "!a,*", "", "-a", "a b"] {
             assert_eq!(known_host(&format!("{line} {KEY}")), None, "{line}");
         }
         let key = crate::keys::EnvironmentKey::generate().unwrap();

@@ -14,6 +14,7 @@ pub mod lock;
 mod packages;
 pub mod prepare;
 mod probe;
+pub(crate) mod process;
 pub mod record;
 pub mod settings;
 pub mod ssh;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Child;
 
+pub(crate) use command::login_line;
 pub use command::{Command, HostError, Output};
 pub use local::Local;
 pub use packages::{install, installed, missing, uninstall};

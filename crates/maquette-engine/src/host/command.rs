@@ -88,6 +88,24 @@ pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
+/// A script for `sh` as one line that every login shell takes alike: Bourne's kin, csh and tcsh, which
+/// have no newline in quotes, and fish, which knows other escapes. Besides plain characters it has only
+/// octal escapes, which `printf` there resolves.
+pub(crate) fn login_line(script: &str) -> String {
+    use fmt::Write;
+    let mut line = String::from("exec sh -c 'eval \"$(printf %b \"$1\")\"' sh '");
+    for c in script.chars() {
+        if c.is_ascii_control() || ['\'', '\\', '!'].contains(&c) {
+            // Writing to a String cannot fail.
+            let _ = write!(line, "\\0{:03o}", u32::from(c));
+        } else {
+            line.push(c);
+        }
+    }
+    line.push('\'');
+    line
+}
+
 /// How a command ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Output {
@@ -138,6 +156,22 @@ pub enum HostError {
         /// Its last words.
         stderr: String,
     },
+    /// It printed more than anybody reads.
+    #[error("`{command}` printed more than {limit} MiB")]
+    TooMuch {
+        /// The command.
+        command: String,
+        /// How much is read.
+        limit: usize,
+    },
+    /// What logs in on the other side does not run commands, or not as they are.
+    #[error("the login shell of {who} {what}")]
+    Shell {
+        /// Who logs in where.
+        who: String,
+        /// What it does instead.
+        what: String,
+    },
     /// The connection to the hypervisor is gone.
     #[error("the connection to {address} was lost")]
     Lost {
@@ -171,6 +205,33 @@ mod tests {
             let line = format!("printf %s {}", quote(word));
             let output = std::process::Command::new("sh").arg("-c").arg(line).output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
+        }
+    }
+
+    /// A csh knows no newline in quotes, fish other escapes; a word is the same to all of them.
+    #[test]
+    fn a_line_means_the_same_to_every_login_shell() {
+        let words = [
+            "two words",
+            "it's",
+            "$(echo x) $HOME `id` *",
+            "a\nb\n\tc",
+            "x\\'y\\\\z\\n",
+            "!x!!",
+            "ü",
+            "%s %% {a,b} ~ [z]",
+            "",
+        ];
+        let quoted: Vec<String> = words.iter().map(|w| quote(w)).collect();
+        let line = login_line(&format!("printf '%s|' {}", quoted.join(" ")));
+        assert!(!line.contains('\n'));
+        let wanted = words.iter().map(|w| format!("{w}|")).collect::<String>();
+        for shell in ["sh", "bash", "tcsh", "fish"] {
+            let output = std::process::Command::new(shell).arg("-c").arg(&line).output();
+            let output =
+                output.unwrap_or_else(|e| panic!("{shell}: {e}; scripts/deps installs it"));
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(String::from_utf8_lossy(&output.stdout), wanted, "{shell}: {stderr}");
         }
     }
 

@@ -1,13 +1,14 @@
 //! The machine Maquette runs on.
 
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{self, Child, Stdio};
 use std::time::Duration;
 
+use super::process::collect;
 use super::{Command, Host, HostError, Output};
 
 /// The machine Maquette runs on.
@@ -21,8 +22,7 @@ impl Host for Local {
             .args(&command.args)
             .envs(command.env.iter().map(|(k, v)| (k, v)))
             .stdin(Stdio::null());
-        collect(&mut process, on_line)
-            .map_err(|source| HostError::Start { program: command.program.clone(), source })
+        collect(&mut process, &command.title(), None, on_line)
     }
 
     fn spawn(&self, command: &Command) -> Result<Child, HostError> {
@@ -111,32 +111,6 @@ impl Host for Local {
     }
 }
 
-/// Runs a process to its end.
-pub(super) fn collect(
-    process: &mut process::Command,
-    on_line: &mut dyn FnMut(&str),
-) -> std::io::Result<Output> {
-    let mut child = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let stdout = child.stdout.take();
-    let stderr = child.stderr.take();
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = stdout {
-            // A broken pipe ends the output; the exit status tells the rest.
-            let _ = pipe.read_to_end(&mut bytes);
-        }
-        bytes
-    });
-    let stderr = stderr.map_or(String::new(), |pipe| lines(pipe, on_line));
-    let status = child.wait()?;
-    let stdout = reader.join().unwrap_or_default();
-    Ok(Output {
-        status: status.code(),
-        stdout: String::from_utf8_lossy(&stdout).into_owned(),
-        stderr,
-    })
-}
-
 /// Copies to the end; `progress` hears the bytes done.
 pub(super) fn copy(
     from: &mut dyn Read,
@@ -154,35 +128,6 @@ pub(super) fn copy(
         done += count as u64;
         progress(done);
     }
-}
-
-/// Reads to the end, telling of each line; a carriage return ends a line too, as progress meters
-/// use it.
-fn lines(pipe: impl Read, on_line: &mut dyn FnMut(&str)) -> String {
-    const KEEP: usize = 64 * 1024;
-    let mut all = String::new();
-    let mut line = Vec::new();
-    for byte in BufReader::new(pipe).bytes() {
-        let Ok(byte) = byte else { break };
-        if byte == b'\n' || byte == b'\r' {
-            let text = String::from_utf8_lossy(&line).into_owned();
-            on_line(&text);
-            all.push_str(&text);
-            all.push('\n');
-            line.clear();
-        } else {
-            line.push(byte);
-        }
-    }
-    all.push_str(&String::from_utf8_lossy(&line));
-    if all.len() > KEEP {
-        let mut from = all.len() - KEEP;
-        while !all.is_char_boundary(from) {
-            from += 1;
-        }
-        all.drain(..from);
-    }
-    all
 }
 
 #[cfg(test)]

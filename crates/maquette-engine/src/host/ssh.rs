@@ -8,6 +8,7 @@
 mod error;
 mod hostkey;
 mod master;
+mod sockets;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -23,9 +24,12 @@ pub use hostkey::{HostKey, fetch as fetch_host_keys, known, remember};
 pub use master::{Effective, Target, effective};
 
 use super::Host;
-use super::command::{Command, HostError, Output, quote};
-use super::local::{collect, copy};
+use super::command::{Command, HostError, Output, login_line, quote};
+use super::local::copy;
+use super::process::{Frame, await_begin, collect, lines};
 use master::Master;
+
+pub use sockets::remove as remove_sockets;
 
 /// How many sessions may run in the connection at once besides libvirt's two (three with events), the
 /// master's own and two locks. sshd's default `MaxSessions` is 10; what is beyond it would be refused,
@@ -35,7 +39,10 @@ const SESSIONS: usize = 4;
 /// A hypervisor reached over SSH.
 pub struct Ssh {
     master: Master,
+    frame: Frame,
     sudo: bool,
+    /// Whether the login shell prints something before each command.
+    noisy: bool,
     free: Mutex<usize>,
     freed: Condvar,
 }
@@ -56,12 +63,16 @@ const NO_FILE: i32 = 44;
 impl Ssh {
     /// Opens the connection and finds out whether commands need `sudo`.
     pub fn connect(target: &Target) -> Result<Self, ConnectError> {
-        let (master, login) = Master::open(target)?;
+        let frame = Frame::new(format!("{}@{}", target.user, target.address)).map_err(|e| {
+            ConnectError::Local(std::io::Error::other(format!("no random numbers: {e}")))
+        })?;
+        let (master, login) = Master::open(target, &frame)?;
         let sudo = !login.root;
         if sudo && !login.sudo {
             return Err(ConnectError::Sudo { user: login.user, said: login.said });
         }
-        Ok(Self { master, sudo, free: Mutex::new(SESSIONS), freed: Condvar::new() })
+        let (free, freed) = (Mutex::new(SESSIONS), Condvar::new());
+        Ok(Self { master, frame, sudo, noisy: login.noisy, free, freed })
     }
 
     /// Whether commands run through `sudo`.
@@ -73,7 +84,13 @@ impl Ssh {
     /// own helper on the other side, with root's rights.
     pub fn libvirt_transport(&self) -> std::io::Result<PathBuf> {
         let helper = Command::script(LIBVIRT_HELPER, ["qemu:///system"]);
-        self.master.wrapper("libvirt", &self.remote_line(&helper))
+        let command = self.remote_command(&helper);
+        // A filter costs a copy of all that libvirt says; it is only for who needs it.
+        if self.noisy {
+            let line = login_line(&self.frame.before(&command).replacen("%s", "'%s\\n'", 1));
+            return self.master.filtered("libvirt", &line, &self.frame.begin);
+        }
+        self.master.wrapper("libvirt", &login_line(&format!("exec {command}")))
     }
 
     /// Options for a further `ssh` that shall reach hosts behind this one through this connection.
@@ -103,8 +120,8 @@ impl Ssh {
         Slot(self)
     }
 
-    /// The line that the login shell on the other side is given.
-    fn remote_line(&self, command: &Command) -> String {
+    /// The command for a shell on the other side.
+    fn remote_command(&self, command: &Command) -> String {
         let mut words: Vec<String> = Vec::new();
         if self.sudo {
             words.extend(["sudo".into(), "-n".into(), "--".into()]);
@@ -118,10 +135,21 @@ impl Ssh {
         quoted.join(" ")
     }
 
-    fn session(&self, command: &Command) -> process::Command {
-        let mut ssh = self.master.client();
-        ssh.arg("--").arg(self.master.address()).arg(self.remote_line(command));
+    /// A session that runs a script for `sh`.
+    fn session(&self, mut ssh: process::Command, script: &str) -> process::Command {
+        ssh.arg("--").arg(self.master.address()).arg(login_line(script));
         ssh
+    }
+
+    /// Runs a command whose answer is told from what the login shell prints.
+    fn ask(
+        &self,
+        ssh: process::Command,
+        command: &Command,
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<Output, HostError> {
+        let script = self.frame.around(&self.remote_command(command));
+        collect(&mut self.session(ssh, &script), &command.title(), Some(&self.frame), on_line)
     }
 
     /// Reports a connection that is gone as such, whatever it looked like.
@@ -152,21 +180,25 @@ impl Ssh {
     ) -> Result<(), HostError> {
         let _slot = self.slot();
         let failed = |source| HostError::Start { program: "ssh".into(), source };
+        let script = format!("exec {}", self.remote_command(command));
         let mut child = self
-            .session(command)
+            .session(self.master.client(), &script)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(failed)?;
-        let mut pipe = child.stdin.take();
+        let (mut pipe, complaints) = (child.stdin.take(), child.stderr.take());
+        let complaints = std::thread::spawn(move || {
+            complaints.map_or(String::new(), |pipe| lines(pipe, &mut |_| {}))
+        });
         let sent = pipe.as_mut().map_or(Ok(()), |pipe| input(pipe));
         drop(pipe);
-        let done = child.wait_with_output().map_err(failed)?;
+        let status = child.wait().map_err(failed)?;
         let output = Output {
-            status: done.status.code(),
+            status: status.code(),
             stdout: String::new(),
-            stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
+            stderr: complaints.join().unwrap_or_default(),
         };
         self.judge(command, output)?.success(command)?;
         sent.map_err(|source| HostError::File { verb: "send", path: command.title(), source })
@@ -186,27 +218,43 @@ exec nc -U /var/run/libvirt/libvirt-sock"#;
 impl Host for Ssh {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
         let _slot = self.slot();
-        let output = collect(&mut self.session(command), on_line)
-            .map_err(|source| HostError::Start { program: "ssh".into(), source })?;
+        let output = self.ask(self.master.client(), command, on_line)?;
         self.judge(command, output)
     }
 
     fn run_anew(&self, command: &Command) -> Result<Output, HostError> {
-        let mut ssh = self.master.newcomer();
-        ssh.arg("--").arg(self.master.address()).arg(self.remote_line(command));
-        let output = collect(&mut ssh, &mut |_| {})
-            .map_err(|source| HostError::Start { program: "ssh".into(), source })?;
-        Ok(output)
+        self.ask(self.master.newcomer(), command, &mut |_| {})
     }
 
     /// It takes a session for as long as it lives; there is one for a lock.
     fn spawn(&self, command: &Command) -> Result<Child, HostError> {
-        self.session(command)
+        let failed = |source| HostError::Start { program: "ssh".into(), source };
+        let script = self.frame.before(&self.remote_command(command));
+        let mut child = self
+            .session(self.master.client(), &script)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|source| HostError::Start { program: "ssh".into(), source })
+            .map_err(failed)?;
+        let Some(stdout) = child.stdout.take() else {
+            return Err(failed(std::io::Error::other("no pipe")));
+        };
+        match await_begin(stdout, &self.frame) {
+            Ok(stdout) => {
+                child.stdout = Some(stdout);
+                Ok(child)
+            }
+            Err(wrong) => {
+                // It may have ended by itself.
+                let _ = child.kill();
+                let status = child.wait().map_err(failed)?;
+                if status.code() == Some(255) && self.master.is_lost() {
+                    return Err(HostError::Lost { address: self.master.address().into() });
+                }
+                Err(wrong.error(&self.frame))
+            }
+        }
     }
 
     fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {

@@ -47,6 +47,16 @@ pub enum ConnectError {
         /// `ssh`'s words.
         said: String,
     },
+    /// The login works, and what it starts does not run commands.
+    #[error("the login shell of {user}@{address} {what}")]
+    Shell {
+        /// The user.
+        user: String,
+        /// The address.
+        address: String,
+        /// What it does instead.
+        what: String,
+    },
     /// The login works, and the user may not use sudo without a password.
     #[error("{user} may not run commands as root on the hypervisor: {said}")]
     Sudo {
@@ -80,6 +90,15 @@ impl ConnectError {
             Self::Refused { user, .. } => format!(
                 "add the public key to the authorized_keys of {user} there, or choose another with \
                  `--host-key` or `--host-user`; a key with a passphrase has to be in an agent"
+            ),
+            Self::Shell { user, address, .. } => format!(
+                "`ssh {user}@{address} true` has to end by itself, without a word: look for a forced \
+                 command (ForceCommand, authorized_keys), and for start-up files of the shell that \
+                 print, wait or `exec`"
+            ),
+            Self::Sudo { user, said } if said.contains("tty") => format!(
+                "sudo wants a terminal: add `Defaults:{user} !requiretty` to a file below \
+                 /etc/sudoers.d, or log in as root"
             ),
             Self::Sudo { user, .. } => format!(
                 "log in as root, or allow it: `{user} ALL=(ALL) NOPASSWD: ALL` in a file below \

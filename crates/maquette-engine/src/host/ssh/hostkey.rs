@@ -7,8 +7,9 @@ use std::process::{self, Stdio};
 
 use ssh_key::HashAlg;
 
+use super::super::process::brief;
 use super::error::{ConnectError, classify};
-use super::master::{Target, effective};
+use super::master::{LIMIT, Target, effective};
 
 /// A host key as a line of known_hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,28 +27,28 @@ pub struct HostKey {
 pub fn fetch(target: &Target) -> Result<Vec<HostKey>, ConnectError> {
     let directory = tempfile::tempdir().map_err(ConnectError::Local)?;
     let file = directory.path().join("known_hosts");
-    let output = process::Command::new("ssh")
-        .args([
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            "ConnectTimeout=8",
-            "-o",
-            "StrictHostKeyChecking=accept-new",
-        ])
-        .arg("-o")
-        .arg(format!("UserKnownHostsFile={}", file.display()))
-        .args(["-o", "GlobalKnownHostsFile=none", "-o", "PreferredAuthentications=none"])
-        .args(["-o", "ControlPath=none", "-l", &target.user, "--", &target.address, "true"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output()
-        .map_err(ConnectError::Local)?;
+    let mut ssh = process::Command::new("ssh");
+    ssh.args([
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=8",
+        "-o",
+        "StrictHostKeyChecking=accept-new",
+    ])
+    .arg("-o")
+    .arg(format!("UserKnownHostsFile={}", file.display()))
+    .args(["-o", "GlobalKnownHostsFile=none", "-o", "PreferredAuthentications=none"])
+    .args(["-o", "ControlPath=none", "-l", &target.user, "--", &target.address, "true"])
+    .stdin(Stdio::null());
+    let output = brief(&mut ssh, LIMIT).map_err(ConnectError::Local)?;
     let lines = fs::read_to_string(&file).unwrap_or_default();
     let keys: Vec<HostKey> = lines.lines().filter_map(parse).collect();
     if keys.is_empty() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
+        let stderr = output.map_or_else(
+            || format!("no answer within {} s: it timed out", LIMIT.as_secs()),
+            |output| String::from_utf8_lossy(&output.stderr).into_owned(),
+        );
         return Err(classify(&target.user, &target.address, &stderr));
     }
     Ok(keys)

@@ -1,7 +1,7 @@
 //! The master connection.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -9,10 +9,10 @@ use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
-use super::super::command::quote;
+use super::super::command::{login_line, quote};
+use super::super::process::{Frame, brief, first_words, lines};
 use super::error::{ConnectError, classify};
+use super::sockets::Directory;
 
 /// A hypervisor's SSH server and how to log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,11 +50,12 @@ pub struct Effective {
 
 /// Asks `ssh` what it makes of a target; touches no network.
 pub fn effective(address: &str) -> Result<Effective, ConnectError> {
-    let output = Command::new("ssh")
-        .args(["-G", "--", address])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(ConnectError::Local)?;
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-G", "--", address]).stdin(Stdio::null());
+    let output = brief(&mut ssh, LIMIT).map_err(ConnectError::Local)?.ok_or_else(|| {
+        let why = "`ssh -G` did not end; look at `Match exec` in the ssh configuration";
+        ConnectError::Local(std::io::Error::other(why))
+    })?;
     Ok(read_effective(&String::from_utf8_lossy(&output.stdout), std::env::home_dir()))
 }
 
@@ -93,11 +94,13 @@ pub(super) struct Login {
     pub user: String,
     pub sudo: bool,
     pub said: String,
+    /// Whether the login shell printed something before.
+    pub noisy: bool,
 }
 
 pub(super) struct Master {
     /// Holds the socket and the wrappers; only its owner can enter it.
-    directory: TempDir,
+    directory: Directory,
     address: String,
     child: Mutex<Child>,
     /// Words that say who logs in, for a connection of its own.
@@ -107,11 +110,14 @@ pub(super) struct Master {
 }
 
 /// The whole of connecting and logging in may take this long.
-const LIMIT: Duration = Duration::from_secs(9);
+pub(super) const LIMIT: Duration = Duration::from_secs(9);
+
+/// The connection's own process is asked whether it is there, and should know at once.
+const CHECK: Duration = Duration::from_secs(5);
 
 /// The master's own session: says who we are, then lives as long as its input.
 const GREETING: &str = "id -un; id -u; if [ \"$(id -u)\" = 0 ]; then echo root; \
-    else sudo -n true 2>&1 && echo sudo; fi; echo maquette-ready; exec cat >/dev/null";
+    else sudo -n true 2>&1 && echo sudo; fi; echo maquette-ready";
 
 /// How a connection is opened that nobody watches, whatever the user's configuration says.
 fn login_words(target: &Target) -> Vec<String> {
@@ -134,21 +140,17 @@ fn login_words(target: &Target) -> Vec<String> {
 }
 
 impl Master {
-    pub(super) fn open(target: &Target) -> Result<(Self, Login), ConnectError> {
+    pub(super) fn open(target: &Target, frame: &Frame) -> Result<(Self, Login), ConnectError> {
         if let Some(key) = &target.key {
             check_key(key)?;
         }
-        let runtime = runtime_directory(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from));
-        let directory = tempfile::Builder::new()
-            .prefix("maquette-")
-            .permissions(std::fs::Permissions::from_mode(0o700))
-            .tempdir_in(runtime)
-            .map_err(ConnectError::Local)?;
+        let directory = Directory::new().map_err(ConnectError::Local)?;
         let login = login_words(target);
         let mut ssh = Command::new("ssh");
         ssh.args(&login).args(["-o", "ControlMaster=yes", "-o", "ControlPersist=no"]);
         ssh.arg("-S").arg(directory.path().join("ssh"));
-        ssh.args(["--", &target.address, &format!("exec sh -c {}", quote(GREETING))])
+        let greeting = format!("printf %s {}; {GREETING}; exec cat >/dev/null", frame.begin);
+        ssh.args(["--", &target.address, &login_line(&greeting)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -160,25 +162,24 @@ impl Master {
         else {
             return Err(ConnectError::Local(std::io::Error::other("ssh has no pipes")));
         };
-        let greeting = read_greeting(stdout);
+        let greeting = read_greeting(stdout, frame.begin.clone());
         let complaints = read_all(stderr);
-        match greeting.recv_timeout(LIMIT) {
-            Ok(Some(who)) => {
+        let said = match greeting.recv_timeout(LIMIT) {
+            Ok(Greeting::Ready(who)) => {
                 let address = target.address.clone();
                 let child = Mutex::new(child);
-                Ok((Self { directory, address, child, login, _leash: leash }, who))
+                return Ok((Self { directory, address, child, login, _leash: leash }, who));
             }
-            ended => {
-                // It may have ended by itself.
-                let _ = child.kill();
-                let _ = child.wait();
-                let mut said = complaints.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
-                if ended.is_err() && said.trim().is_empty() {
-                    said = format!("no login within {} s: it timed out", LIMIT.as_secs());
-                }
-                Err(classify(&target.user, &target.address, &said))
-            }
+            Ok(Greeting::Ended(said)) => Some(said),
+            Err(_) => None,
+        };
+        // Whether it has ended by itself is seen from what it says.
+        if said.is_none() {
+            let _ = child.kill();
         }
+        let status = child.wait().ok().and_then(|s| s.code());
+        let complained = complaints.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+        Err(not_ready(target, said, status, &complained))
     }
 
     pub(super) fn address(&self) -> &str {
@@ -212,15 +213,30 @@ impl Master {
 
     /// A program that runs one remote line in this connection, whatever its arguments.
     pub(super) fn wrapper(&self, name: &str, line: &str) -> std::io::Result<PathBuf> {
-        let path = self.directory.path().join(name);
-        let words: Vec<String> = self.client_words().iter().map(|w| quote(w)).collect();
-        let script = format!(
-            "#!/bin/sh\n# Its own session: Ctrl-C must not cut libvirt off.\n\
-             exec setsid ssh {} -- {} {}\n",
-            words.join(" "),
-            quote(&self.address),
-            quote(line)
+        self.program(name, &format!("exec setsid {}", self.client_line(line)))
+    }
+
+    /// The same for a login shell that prints something before: what comes until a line with `begin` is
+    /// not passed on.
+    pub(super) fn filtered(&self, name: &str, line: &str, begin: &str) -> std::io::Result<PathBuf> {
+        let client = self.client_line(line);
+        // The last line of noise may have no end.
+        let filter = format!(
+            "{client} | while IFS= read -r line; do \
+             case $line in *{begin}) exec cat;; esac; done"
         );
+        self.program(name, &format!("exec setsid sh -c {}", quote(&filter)))
+    }
+
+    fn client_line(&self, line: &str) -> String {
+        let words: Vec<String> = self.client_words().iter().map(|w| quote(w)).collect();
+        format!("ssh {} -- {} {}", words.join(" "), quote(&self.address), quote(line))
+    }
+
+    fn program(&self, name: &str, command: &str) -> std::io::Result<PathBuf> {
+        let path = self.directory.path().join(name);
+        let script =
+            format!("#!/bin/sh\n# Its own session: Ctrl-C must not cut libvirt off.\n{command}\n");
         let mut file = std::fs::OpenOptions::new()
             .write(true)
             .create(true)
@@ -238,8 +254,9 @@ impl Master {
         if !matches!(child.try_wait(), Ok(None)) {
             return true;
         }
-        let check = self.client().args(["-O", "check", "--", &self.address]).output();
-        !check.is_ok_and(|o| o.status.success())
+        let mut check = self.client();
+        check.args(["-O", "check", "--", &self.address]);
+        !brief(&mut check, CHECK).is_ok_and(|o| o.is_some_and(|o| o.status.success()))
     }
 }
 
@@ -250,15 +267,6 @@ impl Drop for Master {
         let _ = child.kill();
         let _ = child.wait();
     }
-}
-
-/// A private place for the socket: XDG's runtime directory, or that for temporary files. Sockets have
-/// short paths (104 bytes on some systems), and `ssh` adds to them while it makes one.
-fn runtime_directory(xdg: Option<PathBuf>) -> PathBuf {
-    const LONGEST: usize = 60;
-    let fits = |path: &PathBuf| path.is_dir() && path.as_os_str().len() <= LONGEST;
-    let places = [xdg, Some(std::env::temp_dir())];
-    places.into_iter().flatten().find(fits).unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
 /// Finds the mistakes that `ssh` would only hint at.
@@ -277,44 +285,92 @@ fn check_key(path: &Path) -> Result<(), ConnectError> {
     Err(wrong("it holds no private key"))
 }
 
-/// Reads the greeting's lines in the background; login shells may say something before.
-fn read_greeting(stdout: impl Read + Send + 'static) -> mpsc::Receiver<Option<Login>> {
+/// Why there is no greeting. `ssh` ends with 255 if it is its own fault.
+fn not_ready(
+    target: &Target,
+    said: Option<String>,
+    status: Option<i32>,
+    complained: &str,
+) -> ConnectError {
+    let shell = |what: String| {
+        let (user, address) = (target.user.clone(), target.address.clone());
+        ConnectError::Shell { user, address, what }
+    };
+    match said {
+        Some(said) if !said.is_empty() => {
+            shell(format!("does not run the commands it is given; it says: {said}"))
+        }
+        Some(_) if status != Some(255) => {
+            let said = first_words(complained.as_bytes());
+            let said = if said.is_empty() { said } else { format!("; it says: {said}") };
+            shell(format!("does not run the commands it is given{said}"))
+        }
+        None if complained.trim().is_empty() => {
+            let said = format!("no login within {} s: it timed out", LIMIT.as_secs());
+            classify(&target.user, &target.address, &said)
+        }
+        _ => classify(&target.user, &target.address, complained),
+    }
+}
+
+/// What the master's session says.
+enum Greeting {
+    /// Who we are.
+    Ready(Login),
+    /// It ended, or printed more than a login shell may: its first words.
+    Ended(String),
+}
+
+/// Most bytes of a greeting, noise included.
+const LONGEST: usize = 64 * 1024;
+
+/// Reads the greeting in the background; login shells may say something before.
+fn read_greeting(
+    mut stdout: impl Read + Send + 'static,
+    begin: String,
+) -> mpsc::Receiver<Greeting> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        let mut lines = Vec::new();
-        let mut reader = BufReader::new(stdout);
-        let mut line = String::new();
-        let mut ready = false;
-        while !ready && reader.read_line(&mut line).is_ok_and(|n| n > 0) {
-            ready = line.trim() == "maquette-ready";
-            lines.push(std::mem::take(&mut line).trim().to_string());
-        }
+        let mut seen = Vec::new();
+        let mut buffer = [0u8; 4096];
+        let heard = loop {
+            match stdout.read(&mut buffer) {
+                Ok(count @ 1..) => seen.extend_from_slice(&buffer[..count]),
+                _ => break Greeting::Ended(first_words(&seen)),
+            }
+            if let Some(login) = greeting(&String::from_utf8_lossy(&seen), &begin) {
+                break Greeting::Ready(login);
+            }
+            if seen.len() > LONGEST {
+                break Greeting::Ended(first_words(&seen));
+            }
+        };
         // Nobody may be waiting any more.
-        let _ = sender.send(ready.then(|| greeting(&lines)));
+        let _ = sender.send(heard);
     });
     receiver
 }
 
-/// `[noise…] USER UID (root | sudo | complaint) maquette-ready`.
-fn greeting(lines: &[String]) -> Login {
-    let id = lines.iter().rposition(|l| !l.is_empty() && l.chars().all(|c| c.is_ascii_digit()));
-    let Some(id) = id else { return Login::default() };
-    let after = &lines[id + 1..lines.len() - 1];
-    Login {
-        root: lines[id] == "0",
-        user: id.checked_sub(1).map_or(String::new(), |i| lines[i].clone()),
-        sudo: after.iter().any(|l| l == "sudo"),
-        said: after.iter().filter(|l| !l.is_empty()).cloned().collect::<Vec<_>>().join(" "),
-    }
+/// `[noise] BEGIN USER UID (root | sudo | complaint) maquette-ready`, if it is whole.
+fn greeting(text: &str, begin: &str) -> Option<Login> {
+    let (noise, said) = text.split_once(begin)?;
+    let lines: Vec<&str> = said.split_once("maquette-ready\n")?.0.lines().map(str::trim).collect();
+    let (user, rest) = lines.split_first()?;
+    let (id, rest) = rest.split_first()?;
+    Some(Login {
+        root: *id == "0",
+        user: user.to_string(),
+        sudo: rest.contains(&"sudo"),
+        said: rest.iter().filter(|l| !l.is_empty()).copied().collect::<Vec<_>>().join(" "),
+        noisy: !noise.is_empty(),
+    })
 }
 
-fn read_all(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+fn read_all(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What was said until a failure is what there is.
-        let _ = pipe.read_to_end(&mut bytes);
-        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+        // Nobody may be waiting any more.
+        let _ = sender.send(lines(pipe, &mut |_| {}));
     });
     receiver
 }
@@ -324,18 +380,21 @@ mod tests {
     use super::*;
 
     fn login(text: &str) -> Login {
-        greeting(&text.lines().map(String::from).collect::<Vec<_>>())
+        greeting(text, "@@begin@@").unwrap()
     }
 
     #[test]
     fn the_greeting_tells_who_we_are() {
-        let root = login("welcome\nroot\n0\nroot\nmaquette-ready");
-        assert!(root.root && root.user == "root");
-        let sudoer = login("stack\n1000\nsudo\nmaquette-ready");
-        assert!(!sudoer.root && sudoer.sudo);
-        let nobody = login("stack\n1000\nsudo: a password is required\nmaquette-ready");
+        let root = login("welcome\n@@begin@@root\n0\nroot\nmaquette-ready\n");
+        assert!(root.root && root.user == "root" && root.noisy);
+        let sudoer = login("@@begin@@stack\n1000\nsudo\nmaquette-ready\n");
+        assert!(!sudoer.root && sudoer.sudo && !sudoer.noisy);
+        let nobody = login("@@begin@@stack\n1000\nsudo: a password is required\nmaquette-ready\n");
         assert!(!nobody.root && !nobody.sudo);
         assert_eq!(nobody.said, "sudo: a password is required");
+        for part in ["", "noise", "@@begin@@root\n0\n", "root\n0\nmaquette-ready\n"] {
+            assert!(greeting(part, "@@begin@@").is_none());
+        }
     }
 
     #[test]
@@ -352,13 +411,6 @@ mod tests {
         assert_eq!(seen.known_hosts.len(), 3);
         assert_eq!(seen.identity_files, ["/home/me/.ssh/lab"]);
         assert!(seen.identities_only);
-    }
-
-    #[test]
-    fn sockets_get_a_short_path() {
-        let long = tempfile::Builder::new().prefix(&"x".repeat(80)).tempdir().unwrap();
-        assert!(runtime_directory(Some(long.path().into())).as_os_str().len() <= 60);
-        assert_eq!(runtime_directory(Some("/".into())), Path::new("/"));
     }
 
     #[test]

@@ -1,0 +1,193 @@
+//! Login shells on the hypervisor: of other kinds, that talk, that hang, that run something else. A real
+//! SSH server on this machine has a port for each; it needs root, as everything that `scripts/test` runs.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A shell's name, and what takes the place of the login shell.
+const SHELLS: [(&str, &str); 9] = [
+    ("plain", r#"sh -c "$SSH_ORIGINAL_COMMAND""#),
+    ("tcsh", r#"exec tcsh -c "$SSH_ORIGINAL_COMMAND""#),
+    ("fish", r#"exec fish -c "$SSH_ORIGINAL_COMMAND""#),
+    (
+        "noisy",
+        r#"echo "got held 1 {} 0"; printf "no end"; sh -c "$SSH_ORIGINAL_COMMAND"; s=$?; echo bye; exit $s"#,
+    ),
+    ("forced", "date"),
+    ("silly", "exit 0"),
+    ("endless", "yes"),
+    ("silent", "exec sleep 60"),
+    ("nologin", "echo 'This account is currently not available.'; exit 1"),
+];
+
+struct Server {
+    directory: tempfile::TempDir,
+    sshd: Child,
+}
+
+impl Server {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for key in ["host", "key"] {
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(at(key))
+                .status();
+            assert!(made.unwrap().success());
+        }
+        fs::copy(at("key.pub"), at("authorized")).unwrap();
+        // All at once, so that no two get the same.
+        let free: Vec<TcpListener> =
+            SHELLS.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> = free.iter().map(|l| l.local_addr().unwrap().port()).collect();
+        drop(free);
+        let host = fs::read_to_string(at("host.pub")).unwrap();
+        let mut server = format!(
+            "ListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\n\
+             PidFile none\nUsePAM yes\nPermitRootLogin yes\nMaxStartups 100\n",
+            at("host").display(),
+            at("authorized").display()
+        );
+        let mut client = String::new();
+        let mut known = String::new();
+        for port in &ports {
+            server.push_str(&format!("Port {port}\n"));
+        }
+        for ((name, command), port) in SHELLS.iter().zip(&ports) {
+            server.push_str(&format!("Match LocalPort {port}\n  ForceCommand {command}\n"));
+            client.push_str(&format!("Host {name}\n  HostName 127.0.0.1\n  Port {port}\n"));
+            known.push_str(&format!("[127.0.0.1]:{port} {host}"));
+        }
+        client.push_str(&format!("Host *\n  UserKnownHostsFile {}\n", at("known").display()));
+        fs::write(at("known"), known).unwrap();
+        fs::write(at("client"), client).unwrap();
+        fs::write(at("server"), server).unwrap();
+        // The user's configuration is found by the password database, not by HOME.
+        let ssh = format!("#!/bin/sh\nexec /usr/bin/ssh -F '{}' \"$@\"\n", at("client").display());
+        fs::create_dir(at("bin")).unwrap();
+        fs::write(at("bin/ssh"), ssh).unwrap();
+        fs::set_permissions(at("bin/ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir_all("/run/sshd").unwrap();
+        let mut sshd = Command::new("/usr/sbin/sshd")
+            .args(["-D", "-e", "-f"])
+            .arg(at("server"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(sshd.stderr.take().unwrap());
+        let mut listening = 0;
+        let mut line = String::new();
+        while listening < SHELLS.len() {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "sshd ended");
+            listening += usize::from(line.contains("Server listening"));
+        }
+        std::thread::spawn(move || said.lines().for_each(drop));
+        Self { directory, sshd }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn command(&self, shell: &str) -> Command {
+        let mut maquette = Command::new(env!("CARGO_BIN_EXE_maquette"));
+        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.path("bin").display());
+        maquette
+            .args(["host", "check", "--json", "--host-user", "root", "--host-address", shell])
+            .arg("--host-key")
+            .arg(self.path("key"))
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.directory.path());
+        maquette
+    }
+
+    fn check(&self, shell: &str) -> Output {
+        self.command(shell).output().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.sshd.kill();
+        let _ = self.sshd.wait();
+    }
+}
+
+/// The lines of a check that do not change from one moment to the next.
+fn lasting(output: &Output) -> Vec<String> {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("\"checks\""), "{stderr}");
+    let changes = |l: &&str| !["GiB", "MiB", "qemu+ssh://"].iter().any(|w| l.contains(w));
+    stdout.lines().filter(changes).map(String::from).collect()
+}
+
+/// Commands mean the same, and answers are read the same, whatever logs in: the probe's long script, and
+/// libvirt's own stream, if libvirt is there.
+#[test]
+fn every_kind_of_login_shell_gives_the_same_answers() {
+    let server = Server::start();
+    let plain = lasting(&server.check("plain"));
+    assert!(plain.len() > 10, "{plain:?}");
+    for shell in ["tcsh", "fish", "noisy"] {
+        assert_eq!(lasting(&server.check(shell)), plain, "{shell}");
+    }
+    // Nothing can be run from where temporary files are.
+    let place = server.path("noexec");
+    fs::create_dir(&place).unwrap();
+    let maquette = server.command("noisy");
+    let mut apart = Command::new("unshare");
+    let script = "mount -t tmpfs -o noexec none \"$TMPDIR\" && exec \"$@\"";
+    apart.args(["-m", "sh", "-c", script, "sh"]).arg(maquette.get_program());
+    apart.args(maquette.get_args()).current_dir(server.directory.path());
+    apart.envs(maquette.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = apart.env("TMPDIR", place).env_remove("XDG_RUNTIME_DIR").output().unwrap();
+    assert_eq!(lasting(&output), plain);
+}
+
+#[test]
+fn a_login_that_runs_no_commands_is_told_of_in_time() {
+    let server = Server::start();
+    for (shell, said) in [
+        ("forced", "does not run the commands it is given; it says: "),
+        ("silly", "does not run the commands it is given"),
+        ("endless", "it says: y"),
+        ("silent", "no login within 9 s"),
+        ("nologin", "it says: This account is currently not available."),
+    ] {
+        let begun = Instant::now();
+        let output = server.check(shell);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{shell}: {stderr}");
+        assert!(stderr.contains(said), "{shell}: {stderr}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{shell}");
+    }
+}
+
+/// Something that takes every connection and never speaks.
+#[test]
+fn a_server_that_never_speaks_is_given_up() {
+    let server = Server::start();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let mut client = fs::read_to_string(server.path("client")).unwrap();
+    client.insert_str(0, &format!("Host mute\n  HostName 127.0.0.1\n  Port {port}\n"));
+    fs::write(server.path("client"), client).unwrap();
+    let begun = Instant::now();
+    let output = server.check("mute");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot reach mute") && stderr.contains("timed out"), "{stderr}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}

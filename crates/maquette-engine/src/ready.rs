@@ -5,14 +5,16 @@
 //! intervals. Either way one SSH login, with the pinned host key, ends the wait: it returns when
 //! cloud-init has written its result.
 
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::StepContext;
-use crate::host::Host;
+use crate::host::process::{bounded, first_words};
+use crate::host::{Host, login_line};
 
 /// What comes from the guest's port, or happens to its domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +74,9 @@ const PROBE: Duration = Duration::from_secs(3);
 const QUIET: Duration = Duration::from_secs(30);
 
 /// Waits in the guest, inside one SSH session, until cloud-init has written its result. The file is
-/// moved into place by cloud-init, so it is whole once it is there.
-const AWAIT_RESULT: &str = "i=0; f=/run/cloud-init/result.json; \
+/// moved into place by cloud-init, so it is whole once it is there. What a login shell prints comes before
+/// the mark.
+const AWAIT_RESULT: &str = "printf %s @@result@@; i=0; f=/run/cloud-init/result.json; \
     while [ ! -e $f ] && [ $i -lt 3000 ]; do sleep 0.1; i=$((i+1)); done; cat $f";
 
 /// Waits until `login` works and cloud-init is done, at most `limit`. What the guest reports of its
@@ -90,8 +93,13 @@ pub fn wait(
     let mut reports = true;
     let mut over = false;
     let mut heard = Instant::now();
+    let mut told = String::new();
     loop {
-        (context.progress)(stage.clone());
+        // A guest may say the same a thousand times.
+        if stage != told {
+            (context.progress)(stage.clone());
+            told.clone_from(&stage);
+        }
         if context.is_cancelled() {
             return Err(NotReady::Cancelled);
         }
@@ -123,7 +131,7 @@ pub fn wait(
                 stage = match word.as_str() {
                     "cloud-init" => "cloud-init runs".into(),
                     "done" => "cloud-init is done".into(),
-                    other => other.into(),
+                    other => other.chars().take(80).collect(),
                 };
                 over |= word == "done";
                 over
@@ -143,10 +151,11 @@ pub fn wait(
             if stage == "booting" {
                 stage = "SSH answers".into();
             }
-            match result(login, deadline) {
-                Ok(errors) if errors.is_empty() => return Ok(()),
-                Ok(errors) => return Err(NotReady::Failed(errors)),
-                Err(said) => last = Some(said),
+            match result(login, deadline, context) {
+                Ended::Result(errors) if errors.is_empty() => return Ok(()),
+                Ended::Result(errors) => return Err(NotReady::Failed(errors)),
+                Ended::Failed(said) => last = Some(said),
+                Ended::Cancelled => return Err(NotReady::Cancelled),
             }
         }
     }
@@ -168,40 +177,129 @@ fn receive(signals: &Receiver<Signal>, reports: &mut bool, limit: Duration) -> O
     }
 }
 
-/// Logs in once and reads cloud-init's result: its errors, or why the login failed.
-fn result(login: &Login<'_>, deadline: Instant) -> Result<Vec<String>, String> {
-    let seconds = deadline.saturating_duration_since(Instant::now()).as_secs().clamp(1, 30);
+/// Marks what follows as cloud-init's result.
+const MARK: &str = "@@result@@";
+
+/// How long one login may wait for the result: longer than the guest's own wait.
+const LOGIN: Duration = Duration::from_secs(330);
+
+/// Most bytes that are read of what a login prints.
+const LONGEST: usize = 64 * 1024;
+
+/// How often a login that is under way looks whether anybody still waits for it.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How a login ended.
+enum Ended {
+    /// cloud-init is done, with these errors.
+    Result(Vec<String>),
+    /// The login failed; why.
+    Failed(String),
+    /// Nobody waits for it any more.
+    Cancelled,
+}
+
+/// Logs in once and reads cloud-init's result. A guest that hangs, prints without end or goes away holds
+/// nobody up for longer than `deadline`.
+fn result(login: &Login<'_>, deadline: Instant, context: &StepContext<'_>) -> Ended {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let seconds = left.as_secs().clamp(1, 30);
     // The configuration does not know it yet; the host key goes by the name.
-    let at: Vec<String> = match login.address {
-        Some(ip) => vec!["-o".into(), format!("HostName={ip}")],
-        None => return Err("the guest did not say which address it got".into()),
+    let Some(ip) = login.address else {
+        return Ended::Failed("the guest did not say which address it got".into());
     };
-    let output = Command::new("ssh")
-        .arg("-F")
+    let mut ssh = Command::new("ssh");
+    ssh.arg("-F")
         .arg(login.config)
         .args(login.jump)
         .args(["-o", "BatchMode=yes", "-o", "ControlPath=none"])
-        .args(["-o", &format!("ConnectTimeout={seconds}")])
-        .args(at)
-        .args(["--", login.name, AWAIT_RESULT])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| format!("cannot run ssh: {e}"))?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr).trim().to_string();
-        return Err(if text.is_empty() { format!("ssh: {}", output.status) } else { text });
+        .args(["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"])
+        .args(["-o", &format!("ConnectTimeout={seconds}"), "-o", &format!("HostName={ip}")])
+        .args(["--", login.name, &login_line(AWAIT_RESULT)])
+        .stdin(Stdio::null());
+    read_result(ssh, left.min(LOGIN), context)
+}
+
+/// Runs a login to its end, or ends it.
+fn read_result(mut ssh: Command, limit: Duration, context: &StepContext<'_>) -> Ended {
+    let until = Instant::now() + limit;
+    let mut child = match ssh.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(error) => return Ended::Failed(format!("cannot run ssh: {error}")),
+    };
+    let (sender, receiver) = mpsc::channel();
+    read_beside(child.stdout.take(), &sender, 0);
+    read_beside(child.stderr.take(), &sender, 1);
+    let mut read: [Option<Vec<u8>>; 2] = [None, None];
+    let why = loop {
+        if read.iter().all(Option::is_some) {
+            break None;
+        }
+        match receiver.recv_timeout(LOOK) {
+            Ok((at, Some(bytes))) => read[at] = Some(bytes),
+            Ok((_, None)) => {
+                break Some(Ended::Failed("the guest's login prints more than 64 KiB".into()));
+            }
+            Err(_) if context.is_cancelled() => break Some(Ended::Cancelled),
+            Err(_) if Instant::now() >= until => {
+                let seconds = limit.as_secs();
+                break Some(Ended::Failed(format!(
+                    "the guest's login did not answer within {seconds} s"
+                )));
+            }
+            Err(_) => {}
+        }
+    };
+    if let Some(why) = why {
+        // It may have ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
+        return why;
     }
-    Ok(errors(&String::from_utf8_lossy(&output.stdout)))
+    let [stdout, stderr] =
+        read.map(|r| String::from_utf8_lossy(&r.unwrap_or_default()).into_owned());
+    match child.wait() {
+        Err(error) => Ended::Failed(format!("cannot run ssh: {error}")),
+        Ok(status) if !status.success() && stderr.trim().is_empty() => {
+            Ended::Failed(format!("ssh: {status}"))
+        }
+        Ok(status) if !status.success() => Ended::Failed(stderr.trim().into()),
+        Ok(_) => match stdout.split_once(MARK) {
+            Some((_, result)) => Ended::Result(errors(result)),
+            None => {
+                let said = first_words(stdout.as_bytes());
+                Ended::Failed(format!("the guest's login shell runs no commands; it says: {said}"))
+            }
+        },
+    }
+}
+
+/// Reads a pipe in the background; none if there is too much in it.
+fn read_beside(
+    pipe: Option<impl Read + Send + 'static>,
+    sender: &mpsc::Sender<(usize, Option<Vec<u8>>)>,
+    at: usize,
+) {
+    let sender = sender.clone();
+    std::thread::spawn(move || {
+        let bytes = pipe.map_or(Some(Vec::new()), |pipe| bounded(pipe, LONGEST));
+        // Nobody may be waiting any more.
+        let _ = sender.send((at, bytes));
+    });
 }
 
 /// Errors in `result.json`: `{"v1": {"datasource": …, "errors": […]}}`.
 fn errors(json: &str) -> Vec<String> {
-    match serde_json::from_str::<serde_json::Value>(json) {
-        Ok(value) => value["v1"]["errors"]
+    // A shell may print something when it ends, too.
+    let mut values = serde_json::Deserializer::from_str(json).into_iter::<serde_json::Value>();
+    let short = |e: &serde_json::Value| e.as_str().unwrap_or("?").chars().take(500).collect();
+    match values.next() {
+        Some(Ok(value)) => value["v1"]["errors"]
             .as_array()
-            .map(|list| list.iter().map(|e| e.as_str().unwrap_or("?").to_string()).collect())
+            .map(|list| list.iter().take(20).map(short).collect())
             .unwrap_or_default(),
-        Err(error) => vec![format!("cloud-init's result cannot be read: {error}")],
+        Some(Err(error)) => vec![format!("cloud-init's result cannot be read: {error}")],
+        None => vec!["cloud-init's result cannot be read: it is empty".into()],
     }
 }
 
@@ -209,7 +307,6 @@ fn errors(json: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;
-    use std::sync::mpsc;
 
     fn login() -> Login<'static> {
         // An address from a range that is never routed (RFC 5737).
@@ -261,6 +358,39 @@ mod tests {
     fn the_user_can_stop_it() {
         let (_sender, receiver) = mpsc::channel();
         assert_eq!(run(&receiver, true), NotReady::Cancelled);
+    }
+
+    /// What a guest's login makes of it: the guest is played by a shell.
+    fn played(script: &str, limit: u64, cancelled: bool) -> String {
+        let cancelled = AtomicBool::new(cancelled);
+        let context = StepContext { progress: &|_| {}, cancelled: &cancelled };
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        match read_result(shell, Duration::from_millis(limit), &context) {
+            Ended::Result(errors) => format!("result {errors:?}"),
+            Ended::Failed(why) => why,
+            Ended::Cancelled => "cancelled".into(),
+        }
+    }
+
+    #[test]
+    fn a_guest_that_hangs_or_floods_holds_nobody_up() {
+        let begun = Instant::now();
+        assert!(played("exec sleep 100", 300, false).contains("did not answer"));
+        assert!(played("printf @@result@@; exec sleep 100", 300, false).contains("did not answer"));
+        assert_eq!(played("exec sleep 100", 60_000, true), "cancelled");
+        assert!(played("exec yes", 60_000, false).contains("64 KiB"));
+        assert!(played("exec yes >&2", 60_000, false).contains("64 KiB"));
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_guests_login_shell_may_talk() {
+        let json = r#"{"v1": {"errors": ["a"]}}"#;
+        let script = format!("echo hi; printf @@result@@; echo '{json}'; echo bye");
+        assert_eq!(played(&script, 9000, false), r#"result ["a"]"#);
+        assert!(played("echo 'no login'", 9000, false).contains("it says: no login"));
+        assert_eq!(played("echo why >&2; exit 255", 9000, false), "why");
     }
 
     #[test]

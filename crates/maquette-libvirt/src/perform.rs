@@ -1,7 +1,7 @@
 //! The backend: one action, one place that carries it out.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, mpsc};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use maquette_core::plan::{Action, Readiness, Undo};
@@ -155,7 +155,7 @@ impl<'a> Libvirt<'a> {
         let domain = client.domain(name).map_err(failed)?.ok_or_else(|| {
             StepError::new(format!("cannot wait for domain `{name}`: it is not defined"))
         })?;
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = signals::channel();
         // Without the port there still is SSH.
         let listener = signals::listen(client, name, sender).ok();
         let mut login = Login {

@@ -67,6 +67,8 @@ pub struct Facts {
     pub sshd: Option<SshLimits>,
     /// What earlier preparations have changed.
     pub record: Record,
+    /// Why the record of that cannot be read, if it is there and cannot.
+    pub record_fault: Option<String>,
 }
 
 /// Limits of the SSH server.
@@ -142,6 +144,7 @@ pub fn read(text: &str) -> Facts {
         _ => None,
     });
     let zone = seen.text("zone");
+    let record = Record::parse(seen.text("record"));
     Facts {
         name: seen.text("name").to_string(),
         missing,
@@ -175,7 +178,8 @@ pub fn read(text: &str) -> Facts {
         forward_drop: seen.text("forward") == "-P FORWARD DROP",
         inotify_instances: seen.text("inotify").parse().ok(),
         sshd: limits(&seen),
-        record: Record::parse(seen.text("record")),
+        record: record.as_ref().map_or_else(|_| Record::default(), Clone::clone),
+        record_fault: record.err(),
         os,
     }
 }

@@ -37,9 +37,16 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads the record's text; nothing is known from one that cannot be read.
-    pub fn parse(text: &str) -> Self {
-        let value: Value = serde_json::from_str(text).unwrap_or_default();
+    /// Reads the record's text; none at all is an empty one. The error says why it cannot be read: it
+    /// must then not be written anew, since what it said would be lost.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        if !value.is_object() {
+            return Err("it is not a JSON object".into());
+        }
         let texts = |value: &Value| -> Vec<String> {
             let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
             list.iter().filter_map(|v| v.as_str().map(String::from)).collect()
@@ -49,7 +56,7 @@ impl Record {
             _ => None,
         };
         let text = |key: &str| value[key].as_str().map(String::from);
-        Self {
+        Ok(Self {
             packages: texts(&value["packages"]),
             kvm: pair(&value["kvm"]),
             daemons: value["daemons"].as_bool().unwrap_or(false),
@@ -64,7 +71,7 @@ impl Record {
             network_hook: value["network_hook"].as_bool().unwrap_or(false),
             vswitch: value["vswitch"].as_bool().unwrap_or(false),
             inotify: value["inotify"].as_u64().and_then(|n| u32::try_from(n).ok()),
-        }
+        })
     }
 
     /// The record's text.
@@ -95,7 +102,11 @@ impl Record {
 
 /// Changes the record on the hypervisor; an empty one is removed.
 pub fn update(host: &dyn Host, change: impl FnOnce(&mut Record)) -> Result<(), HostError> {
-    let before = Record::parse(&read_text(host, PATH)?);
+    let before = Record::parse(&read_text(host, PATH)?).map_err(|why| HostError::File {
+        verb: "use the record of what preparation has changed,",
+        path: PATH.into(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidData, why),
+    })?;
     let mut record = before.clone();
     change(&mut record);
     if record == before {
@@ -126,7 +137,10 @@ mod tests {
             vswitch: true,
             inotify: Some(128),
         };
-        assert_eq!(Record::parse(&record.text()), record);
-        assert!(Record::parse("").is_empty());
+        assert_eq!(Record::parse(&record.text()).unwrap(), record);
+        assert!(Record::parse("").unwrap().is_empty());
+        for text in ["hello\n{}", "{", "[]", "null", "\0"] {
+            assert!(Record::parse(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use maquette_core::units::ByteSize;
 use maquette_engine::StepError;
 use maquette_engine::host::daemons::{self, Daemons};
 use maquette_engine::host::facts::{Facts, SshLimits};
-use maquette_engine::host::{prepare, settings};
+use maquette_engine::host::{prepare, record, settings};
 use maquette_libvirt::prune;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -269,6 +269,15 @@ fn with_libvirt(connection: &Connection, located: &Located) -> Result<Hypervisor
 fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
     let connection = connection::open(&located.host)?;
     let mut hypervisor = with_libvirt(&connection, located)?;
+    if let Some(why) = &hypervisor.facts.record_fault {
+        return Err(Failure::Failed(
+            StepError::new(format!(
+                "the record of what preparation has changed, {}, cannot be read: {why}",
+                record::PATH
+            ))
+            .hint("mend it by hand: without it nobody knows what to put back"),
+        ));
+    }
     let plan = plan::restore(prepare::undoable(&hypervisor.facts.record));
     if plan.is_empty() {
         print::talk("preparation has changed nothing here that is not as it was");

@@ -126,9 +126,19 @@ impl Client {
     pub fn open(uri: &str) -> Result<Self> {
         // Errors are returned; libvirt's own handler would print them too.
         virt::error::clear_error_callback();
+        // The connection to another machine looks after itself, and this would cost a round trip there.
+        let is_local = !uri.contains("+ssh:");
+        if is_local {
+            events::start_loop();
+        }
         // Opening takes several round trips.
         let (control, bulk) = join(|| Connect::open(Some(uri)), || Connect::open(Some(uri)));
-        Ok(Self { control: control?, bulk: bulk?, uri: uri.into(), hub: Mutex::new(None) })
+        let (control, bulk) = (control?, bulk?);
+        for connection in [&control, &bulk].into_iter().filter(|_| is_local) {
+            // A daemon that hangs ends calls in a minute. Drivers without a daemon cannot be asked.
+            let _ = connection.set_keep_alive(10, 5);
+        }
+        Ok(Self { control, bulk, uri: uri.into(), hub: Mutex::new(None) })
     }
 
     /// Whether both connections are still there.

@@ -11,6 +11,7 @@ mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inventory;
+mod limits;
 mod load;
 mod locking;
 mod outputs;
@@ -28,11 +29,14 @@ mod workspaces;
 
 use std::process::ExitCode;
 
+pub use archive::unpack;
+
 use clap::Parser;
 
 /// Runs the program with the process's arguments. Says what went wrong, and returns the exit code: 0 for
 /// done, 1 for failed while doing, 2 for bad input.
 pub fn main() -> ExitCode {
+    limits::raise();
     // Usage errors end here, with code 2.
     let cli = cli::Cli::parse();
     match commands::run(cli) {

@@ -31,8 +31,9 @@ pub struct Events {
 
 type Listener = Sender<DomainEvent>;
 
-/// libvirt's event loop must be there before a connection is opened that wants events.
-fn start_loop() {
+/// libvirt's event loop must be there before a connection is opened that wants events, or to be asked
+/// whether it still lives.
+pub(super) fn start_loop() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: called once, before any connection with events is opened.

@@ -10,6 +10,7 @@ use maquette_core::plan::{Action, Plan, Step};
 use maquette_core::topology::VirtType;
 use maquette_engine::host::facts::Facts;
 use maquette_engine::host::lock::Lock;
+use maquette_engine::host::ssh;
 use maquette_engine::image::Transfer;
 use maquette_engine::{Event, StepError, executor};
 use maquette_libvirt::{Access, Client, Guests, Libvirt};
@@ -19,7 +20,7 @@ use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::report::{self, Reporter};
 use crate::workspace::Workspace;
-use crate::{locking, outputs, pipeline, print, workspace};
+use crate::{limits, locking, outputs, pipeline, print, workspace};
 
 /// What all runs of one command share.
 pub struct Runner<'a> {
@@ -33,6 +34,32 @@ pub struct Runner<'a> {
     shared: Option<Lock>,
 }
 
+/// Has Ctrl-C, a closed terminal and `kill` stop the run: the first lets running steps end, the second ends
+/// the program at once, and its sockets with it.
+fn heed(cancelled: &Arc<AtomicBool>) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let hangup = (!ignores_hangup()).then_some(SIGHUP);
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
+    let cancelled = cancelled.clone();
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if cancelled.swap(true, Ordering::SeqCst) {
+                ssh::remove_sockets();
+                signal_hook::low_level::exit(130);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Whether whoever started us wants us to outlive the terminal (`nohup`).
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).is_some_and(|m| m & 1 == 1)
+}
+
 impl<'a> Runner<'a> {
     /// Prepares for runs: how to report, and what Ctrl-C does. The first lets running steps end, the
     /// second ends the program at once; either way the next `up` goes on from there.
@@ -43,11 +70,7 @@ impl<'a> Runner<'a> {
         limit: Duration,
     ) -> Result<Self, Failure> {
         let cancelled = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(signal, 130, cancelled.clone())
-                .and_then(|_| signal_hook::flag::register(signal, cancelled.clone()))
-                .map_err(|e| Failure::because("cannot catch signals", &e))?;
-        }
+        heed(&cancelled).map_err(|e| Failure::because("cannot catch signals", &e))?;
         let guests = Guests {
             ssh_config: workspace.file(outputs::SSH_CONFIG),
             limit,
@@ -99,7 +122,7 @@ impl<'a> Runner<'a> {
         virt: VirtType,
         client: Option<Client>,
     ) -> Result<Option<Client>, Failure> {
-        self.guests.boots = pipeline::boots(facts, virt);
+        self.guests.boots = limits::boots(pipeline::boots(facts, virt));
         let access = Access {
             host: self.connection.host.as_ref(),
             uri: &self.connection.uri,

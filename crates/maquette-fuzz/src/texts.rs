@@ -14,8 +14,9 @@ pub fn probe(data: &[u8]) {
 /// The record of preparation, what a workspace remembers, answers files.
 pub fn record(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let record = Record::parse(&text);
-    assert_eq!(Record::parse(&record.text()), record);
+    if let Ok(record) = Record::parse(&text) {
+        assert_eq!(Record::parse(&record.text()).as_ref(), Ok(&record));
+    }
     if let Ok(answers) = fuzzing::answers(&text) {
         assert!(answers.iter().all(|(name, _)| !name.contains('\n')));
     }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use maquette_core::values::printable;
 use maquette_engine::StepError;
 use maquette_engine::keys::write_private;
 use tar::{Builder, EntryType, Header};
@@ -153,7 +154,8 @@ pub fn import(archive: &Path, workspace: &Workspace) -> Result<Vec<String>, Fail
 /// Makes `directory`, which must not exist, from an archive. What Maquette, `ssh` or Ansible would
 /// interpret is written anew from checked values; what is not taken is returned, in words.
 pub fn unpack(archive: impl Read, directory: &Path) -> Result<Vec<String>, String> {
-    let tree = contents::read(archive)?;
+    // Libraries' errors quote what they have read.
+    let tree = contents::read(archive).map_err(|why| printable(&why).replace('\n', " "))?;
     let (mut tree, left_out) = checked::check(tree, &directory.display().to_string());
     if tree.get(REGISTRY).is_none() {
         tree.set(REGISTRY, contents::Node::File(Vec::new()));

@@ -29,8 +29,6 @@ mod workspaces;
 
 use std::process::ExitCode;
 
-pub use archive::unpack;
-
 use clap::Parser;
 
 /// Runs the program with the process's arguments. Says what went wrong, and returns the exit code: 0 for

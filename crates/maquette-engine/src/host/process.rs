@@ -110,6 +110,18 @@ pub(super) fn await_begin(mut pipe: ChildStdout, frame: &Frame) -> Result<ChildS
     receiver.recv_timeout(frame.patience).unwrap_or(Err(NoBegin::Silent))
 }
 
+/// Waits for the begin mark, and passes over what comes after it; what is wrong if there is none.
+pub(super) fn drain(pipe: ChildStdout, frame: &Frame) -> Option<NoBegin> {
+    match await_begin(pipe, frame) {
+        Ok(mut pipe) => {
+            // What breaks the pipe ends the command, which tells of it.
+            let _ = std::io::copy(&mut pipe, &mut std::io::sink());
+            None
+        }
+        Err(wrong) => Some(wrong),
+    }
+}
+
 /// The first line of some text, for an error.
 pub(crate) fn first_words(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]).into_owned();
@@ -118,7 +130,7 @@ pub(crate) fn first_words(bytes: &[u8]) -> String {
 }
 
 /// Ends a process that is still a child of ours.
-fn end(id: u32) {
+pub(super) fn end(id: u32) {
     let pid = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         // It may have ended by itself.

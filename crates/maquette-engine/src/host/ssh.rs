@@ -26,7 +26,7 @@ pub use master::{Effective, Target, effective};
 use super::Host;
 use super::command::{Command, HostError, Output, login_line, quote};
 use super::local::copy;
-use super::process::{Frame, await_begin, collect, lines};
+use super::process::{Frame, await_begin, collect, drain, end, lines};
 use master::Master;
 
 pub use sockets::remove as remove_sockets;
@@ -180,26 +180,36 @@ impl Ssh {
     ) -> Result<(), HostError> {
         let _slot = self.slot();
         let failed = |source| HostError::Start { program: "ssh".into(), source };
-        let script = format!("exec {}", self.remote_command(command));
+        let script = self.frame.before(&self.remote_command(command));
         let mut child = self
             .session(self.master.client(), &script)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(failed)?;
-        let (mut pipe, complaints) = (child.stdin.take(), child.stderr.take());
-        let complaints = std::thread::spawn(move || {
-            complaints.map_or(String::new(), |pipe| lines(pipe, &mut |_| {}))
+        let (mut pipe, id) = (child.stdin.take(), child.id());
+        let (answers, complaints) = (child.stdout.take(), child.stderr.take());
+        let (sent, wrong, stderr) = std::thread::scope(|scope| {
+            // The input goes out meanwhile: waiting for the shell first would cost a round trip.
+            let beginning = scope.spawn(move || {
+                let wrong = answers.and_then(|pipe| drain(pipe, &self.frame));
+                if wrong.is_some() {
+                    end(id);
+                }
+                wrong
+            });
+            let complaints = scope
+                .spawn(move || complaints.map_or(String::new(), |pipe| lines(pipe, &mut |_| {})));
+            let sent = pipe.as_mut().map_or(Ok(()), |pipe| input(pipe));
+            drop(pipe);
+            (sent, beginning.join().ok().flatten(), complaints.join().unwrap_or_default())
         });
-        let sent = pipe.as_mut().map_or(Ok(()), |pipe| input(pipe));
-        drop(pipe);
         let status = child.wait().map_err(failed)?;
-        let output = Output {
-            status: status.code(),
-            stdout: String::new(),
-            stderr: complaints.join().unwrap_or_default(),
-        };
+        if let Some(wrong) = wrong.filter(|_| status.code() != Some(255)) {
+            return Err(wrong.error(&self.frame));
+        }
+        let output = Output { status: status.code(), stdout: String::new(), stderr };
         self.judge(command, output)?.success(command)?;
         sent.map_err(|source| HostError::File { verb: "send", path: command.title(), source })
     }

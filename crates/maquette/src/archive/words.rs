@@ -1,5 +1,7 @@
 //! Values in an archive that are taken: what each kind may look like.
 
+use maquette_core::values::Line;
+
 /// Stands for the workspace's path in an archive.
 pub const PLACEHOLDER: &str = "%%workspace_dir%%";
 
@@ -39,6 +41,5 @@ pub fn is_path(text: &str) -> bool {
 
 /// Whether a value is plain text: no line or other control character, no mark of a template.
 pub fn is_text(text: &str) -> bool {
-    !text.chars().any(char::is_control)
-        && !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
+    text.parse::<Line>().is_ok()
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use maquette_core::values::printable;
 use maquette_engine::StepError;
 use maquette_engine::host::{Command, Local, check};
 use serde_json::json;
@@ -115,7 +116,7 @@ fn import(from: &str, name: Option<&str>) -> Result<(), Failure> {
         return Err(Failure::Failed(StepError::new(format!("there is no archive {from}"))));
     }
     for left_out in archive::import(&archive, &workspace)? {
-        print::talk(&format!("left out: {}", left_out.escape_debug()));
+        print::talk(&format!("left out: {}", printable(&left_out)));
     }
     workspaces::activate(name)
 }

@@ -165,4 +165,12 @@ mod tests {
         let lines: Vec<String> = said.iter().map(|s| of(s)).collect();
         insta::assert_snapshot!(lines.join("\n"));
     }
+
+    /// Old releases of Red Hat's family have it in /etc/sudoers.
+    #[test]
+    fn a_sudo_that_wants_a_terminal_is_told_how_to_do_without() {
+        let said = "sudo: sorry, you must have a tty to run sudo".to_string();
+        let hint = ConnectError::Sudo { user: "stack".into(), said }.hint().unwrap();
+        assert!(hint.contains("Defaults:stack !requiretty"), "{hint}");
+    }
 }

@@ -37,9 +37,14 @@ pub trait Host: Send + Sync {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError>;
 
     /// Runs a command over a connection of its own: what it proves is that the hypervisor can still be
-    /// reached by whoever comes anew. A machine that is this one always can.
+    /// reached by whoever comes anew. For a machine that is this one it proves nothing: see `is_here`.
     fn run_anew(&self, command: &Command) -> Result<Output, HostError> {
         self.run(command, &mut |_| {})
+    }
+
+    /// Whether it is the machine we run on: whoever asks himself always has an answer.
+    fn is_here(&self) -> bool {
+        false
     }
 
     /// Starts a command that runs beside us, with pipes to all that it reads and prints.

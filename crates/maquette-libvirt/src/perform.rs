@@ -381,7 +381,7 @@ impl Libvirt<'_> {
                 host::bridge::join(self.access.host, bridge, uplink, context)
             }
             Action::ReleaseNic { bridge, nic } => {
-                host::bridge::leave(self.access.host, bridge, nic)
+                host::bridge::leave(self.access.host, bridge, nic, context)
             }
             Action::MakeVswitch { bridge, vswitch, environment, mtu } => {
                 host::vswitch::make(self.access.host, bridge, vswitch, environment, *mtu).map_err(

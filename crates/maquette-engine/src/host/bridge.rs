@@ -1,6 +1,6 @@
 //! NICs of the hypervisor in bridges: commit or revert.
 //!
-//! The work is done by a process on the hypervisor (`assets/bridge.sh`), which puts everything back unless
+//! The work is done by a process on the hypervisor (`assets/bridge`), which puts everything back unless
 //! we come back over a connection of its own and confirm. What was there before is kept beside it until
 //! the bridge is removed.
 
@@ -9,7 +9,14 @@ use maquette_core::blueprint::Uplink;
 use super::{Command, Host, HostError, check};
 use crate::{StepContext, StepError};
 
-const SCRIPT: &str = include_str!("../../assets/bridge.sh");
+const SCRIPT: &str = concat!(
+    include_str!("../../assets/bridge/base.sh"),
+    include_str!("../../assets/bridge/kernel.sh"),
+    include_str!("../../assets/bridge/networkd.sh"),
+    include_str!("../../assets/bridge/ifupdown.sh"),
+    include_str!("../../assets/bridge/networkmanager.sh"),
+    include_str!("../../assets/bridge/main.sh"),
+);
 /// The script, on the hypervisor.
 const PATH: &str = "/var/lib/maquette/bridge.sh";
 /// What is known of each bridge, on the hypervisor.
@@ -39,39 +46,80 @@ pub fn join(
         uplink.address.map(|a| a.to_string()).unwrap_or_default(),
         uplink.mtu.map(|m| m.to_string()).unwrap_or_default(),
         LIMIT.to_string(),
+        here(host).into(),
     ]);
     check(host, &join).map_err(failed)?;
-    // Nothing to confirm where it was there already.
-    let confirm = Command::script(CONFIRM, [PATH.to_string(), format!("{STATES}/{bridge}")]);
-    (context.progress)("reaching the hypervisor anew".into());
+    confirm(host, bridge, context).map_err(|failure| {
+        let failure = StepError { message: message.clone(), ..failure };
+        failure.hint(format!(
+            "is {nic} the right NIC, and does its switch port take more than one MAC address?"
+        ))
+    })
+}
+
+/// Comes back to the hypervisor over a connection of its own, and keeps the change.
+fn confirm(host: &dyn Host, bridge: &str, context: &StepContext<'_>) -> Result<(), StepError> {
+    let (verb, doing, why) = if host.is_here() {
+        let why = "after it was done, this machine could not reach its gateway";
+        ("confirm-here", "reaching the gateway", why)
+    } else {
+        let why = "after it was done, the hypervisor could not be reached with a new connection";
+        ("confirm", "reaching the hypervisor anew", why)
+    };
+    let confirm = command(verb, bridge);
+    (context.progress)(doing.into());
+    // Nothing to confirm where all was as it should be already.
     let confirmed = host.run_anew(&confirm).and_then(|output| output.success(&confirm));
     let Err(error) = confirmed else { return Ok(()) };
     (context.progress)("waiting until everything is put back".into());
     let outcome = check(host, &command("outcome", bridge)).unwrap_or_default();
-    let back = match outcome.trim() {
-        "reverted" => "everything is as it was before".to_string(),
-        _ => format!("the hypervisor puts everything back by itself within {LIMIT} s"),
-    };
-    let why = "after it was done, the hypervisor could not be reached with a new connection";
-    let mut failure = StepError::new(message.clone()).because(&error);
-    failure.causes.insert(0, why.into());
-    Err(failure.hint(back).hint(format!(
-        "is {nic} the right NIC, and does its switch port take more than one MAC address?"
-    )))
+    let mut failure = StepError::new(String::new()).because(&error);
+    // It may be that only a file of the host's could not be given back: that is said by the script.
+    match outcome.trim() {
+        "reverted" => {
+            failure.causes.insert(0, why.into());
+            Err(failure.hint("everything is as it was before"))
+        }
+        "left" => Err(failure),
+        _ => {
+            failure.causes.insert(0, why.into());
+            Err(failure.hint(format!(
+                "the hypervisor puts everything back by itself within {LIMIT} s, and tries again \
+                 until that works; {}",
+                saved(bridge)
+            )))
+        }
+    }
 }
 
-const CONFIRM: &str = r#"[ ! -e "$2/confirmed" ] || exit 0; exec sh "$1" confirm "$2""#;
+fn here(host: &dyn Host) -> &'static str {
+    if host.is_here() { "here" } else { "" }
+}
 
-/// Gives the NIC back what it had, and removes the bridge.
-pub fn leave(host: &dyn Host, bridge: &str, nic: &str) -> Result<(), StepError> {
-    let failed = |e: HostError| {
-        StepError::new(format!("cannot take {nic} out of bridge {bridge}"))
-            .because(&e)
-            .hint(format!("what was before is noted in {STATES}/{bridge} on the hypervisor"))
-    };
+/// Where what was before is kept, and what to run by hand.
+fn saved(bridge: &str) -> String {
+    format!(
+        "what was before is noted in {STATES}/{bridge} there, and `sh {PATH} undo {STATES}/{bridge}` \
+         tries at once"
+    )
+}
+
+/// Gives the NIC back what it had, and removes the bridge; with the same way back as joining it.
+pub fn leave(
+    host: &dyn Host,
+    bridge: &str,
+    nic: &str,
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
+    let message = format!("cannot take {nic} out of bridge {bridge}");
+    let noted = format!("what was before is noted in {STATES}/{bridge} on the hypervisor");
+    let failed = |e: HostError| StepError::new(message.clone()).because(&e).hint(noted.clone());
     if !host.exists(&format!("{STATES}/{bridge}")) {
         return Ok(());
     }
     host.write(PATH, SCRIPT.as_bytes(), 0o700).map_err(failed)?;
-    check(host, &command("leave", bridge)).map(|_| ()).map_err(failed)
+    let leave = command("leave", bridge).args([LIMIT.to_string(), here(host).into()]);
+    check(host, &leave).map_err(failed)?;
+    confirm(host, bridge, context)
+        .map_err(|failure| StepError { message: message.clone(), ..failure })
 }

@@ -16,6 +16,10 @@ use super::{Command, Host, HostError, Output};
 pub struct Local;
 
 impl Host for Local {
+    fn is_here(&self) -> bool {
+        true
+    }
+
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
         let mut process = process::Command::new(&command.program);
         process

@@ -1,0 +1,87 @@
+# Puts a NIC of the hypervisor into a bridge that takes over all it has, and takes it out again, without
+# cutting whoever is connected through it. Commit or revert: two processes of their own on the hypervisor
+# (on systemd, services) put everything back unless the change is confirmed in time, whatever happens to
+# the connection, to whoever asked for it, or to one of the two. What is put back is compared with what
+# was noted before, and what was noted is kept until both agree.
+#
+#   join STATE BRIDGE NIC STP ADDRESS MTU LIMIT [here]   arms the way back and makes the change
+#   leave STATE [LIMIT [here]]                    the same, for taking the NIC out again
+#   confirm STATE                                 keeps either; `confirm-here` is for whoever asks on this very
+#                                                 machine, as `here` says: it has to reach its gateway
+#   outcome STATE                                 waits for what becomes of it
+#   undo STATE                                    puts back, by hand, what could not be put back
+#   watch, guard, apply STATE …                   the processes of their own, and what they run
+#
+# STATE is a directory of this bridge; what it holds is as much as is known of what was before. Its
+# `phase` is joining, joined, leaving or left (out of the bridge, but a file needs somebody's hand).
+# The parts are put together in the order base, kernel, networkd, ifupdown, networkmanager, main.
+# shellcheck shell=sh
+set -eu
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+umask 077
+verb=$1
+state=$2
+note="# Written by Maquette; it is taken away with the network."
+# Seconds that the change may take; with a manager that has to hear of it, and without.
+managed_limit=120
+kernel_limit=30
+
+get() { cat "$state/$1" 2>/dev/null || :; }
+put() { printf '%s\n' "$2" > "$state/$1.new" && mv -f "$state/$1.new" "$state/$1"; }
+# What is said to the other side of a pipe, should there be one.
+say() {
+    [ -p "$state/result" ] || return 0
+    timeout "${2:-10}" sh -c 'printf "%s\n" "$2" > "$1"' sh "$state/result" "$1" 2>/dev/null 8>&- || :
+}
+log() {
+    printf '%s %s\n' "$(date '+%F %T')" "$*" >> "$state/log" 2>/dev/null || :
+    if command -v logger >/dev/null; then logger -t maquette-bridge -p daemon.err -- "$*" 2>/dev/null || :; fi
+}
+# A file as a whole or not at all, also through a power cut; what is read comes from standard input.
+write_file() {
+    target=$(readlink -f "$1" 2>/dev/null || echo "$1")
+    temporary=$(dirname "$target")/.$(basename "$target").maquette
+    rm -f "$temporary"
+    if [ -e "$target" ]; then cp -p "$target" "$temporary"; else (umask 022 && : > "$temporary"); fi
+    cat > "$temporary" && { sync "$temporary" 2>/dev/null || sync; } && mv -f "$temporary" "$target"
+}
+
+# Processes are known by number and start time: a number alone may be somebody else's by now.
+started() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+i_am() { put "$1" "$$ $(started $$)"; }
+alive() {
+    pid='' since=''
+    read -r pid since 2>/dev/null < "$state/$1" || return 1
+    [ -n "$since" ] && [ "$(started "$pid")" = "$since" ] &&
+        tr '\0' '\n' < "/proc/$pid/cmdline" | grep -qxF -- "$state"
+}
+end() { if [ -e "$state/$1" ] && alive "$1"; then kill -KILL "$pid" 2>/dev/null || :; fi; }
+
+# Runs this script as a process that nobody's leaving ends; systemd starts a guard again that is killed.
+alone() {
+    role=$1
+    shift
+    if [ -d /run/systemd/system ]; then
+        restart=no
+        [ "$role" != guard ] || restart=on-failure
+        ! systemd-run --quiet --collect --unit="maquette-bridge-$(get bridge)-$role-$$" \
+            --property=Restart=$restart --property=RestartSec=1 -- sh "$state/script" "$@" 8>&- 9>&- || return 0
+    fi
+    setsid sh "$state/script" "$@" </dev/null >>"$state/log" 2>&1 8>&- 9>&- &
+}
+
+# Who keeps the NIC's configuration.
+manager() {
+    if command -v nmcli >/dev/null && nmcli -t -f RUNNING general 2>/dev/null | grep -qx running &&
+        [ "$(nmcli -g GENERAL.NM-MANAGED device show "$1" 2>/dev/null)" = yes ]; then
+        echo networkmanager
+    elif networkd_file "$1" >/dev/null; then
+        echo networkd
+    elif [ -n "$(ifupdown_file "$1")" ]; then
+        echo ifupdown
+    else
+        echo none
+    fi
+}

@@ -1,0 +1,442 @@
+# shellcheck shell=sh
+# --- The change, its way back, and what becomes of either.
+
+is_managed() { case $(get manager) in networkmanager | networkd) return 0 ;; *) return 1 ;; esac; }
+limit_of_change() { if is_managed; then echo $managed_limit; else echo $kernel_limit; fi; }
+
+apply_join() {
+    case $(get manager) in
+    networkmanager) nm_join ;;
+    networkd) networkd_join ;;
+    *) kernel_join ;;
+    esac
+}
+# What there was before; but where addresses are leased, what the bridge has by now.
+target_of_leaving() {
+    bridge=$(get bridge) nic=$(get nic)
+    rm -rf "${state:?}/target"
+    cp -a "$state/before" "$state/target"
+    if ! grep -q ' valid_lft ' "$state/before/addresses4"; then return 0; fi
+    exchanged with target.now "$bridge" "$nic" ''
+    for file in addresses4 routes4; do
+        own=$(get address)
+        grep -v -F -e "${own:-no address of our own} " "$state/target.now/$file" > "$state/target/$file" || :
+    done
+}
+apply_leave() {
+    case $(get manager) in
+    networkmanager) nm_leave ;;
+    networkd)
+        networkd_forget
+        target_of_leaving
+        kernel_leave target strict
+        networkctl reconfigure "$(get nic)"
+        ;;
+    *)
+        target_of_leaving
+        kernel_leave target strict
+        ! differences target "$(get nic)" || { echo "not as before:" >&2; cat "$state/differences" >&2; return 1; }
+        ;;
+    esac
+}
+# Managers take a moment, and choose some numbers themselves: what they have done counts, once the addresses
+# are there.
+settles() {
+    for again in 1 2 3 4 5 6 7 8 9 10; do
+        differences "$1" "$2" || return 0
+        sleep 1 8>&-
+    done
+    addresses -4 "$2" > "$state/now"
+    only "$state/$1/addresses4" "$state/now" | grep -q -v ' valid_lft ' || return 0
+    [ "$again" = 0 ]
+}
+undo_join() {
+    nic=$(get nic)
+    [ -e "/sys/class/net/$nic" ] || { ip link delete dev "$(get bridge)" 2>/dev/null || :; return 0; }
+    case $(get manager) in
+    networkmanager) nm_forget ;;
+    networkd)
+        networkd_forget
+        kernel_leave before
+        networkctl reconfigure "$nic" || :
+        ;;
+    ifupdown)
+        ifupdown_forget
+        kernel_leave before
+        ;;
+    *) kernel_leave before ;;
+    esac
+    if is_managed; then
+        settles before "$nic" || { cat "$state/differences" >&2; return 1; }
+    elif differences before "$nic"; then
+        cat "$state/differences" >&2
+        return 1
+    fi
+}
+# Into the bridge again, as it was before somebody wanted to leave.
+undo_leave() {
+    bridge=$(get bridge) nic=$(get nic)
+    [ -e "/sys/class/net/$nic" ] || return 0
+    case $(get manager) in
+    networkmanager)
+        nm_up
+        settles with "$bridge" || { cat "$state/differences" >&2; return 1; }
+        return 0
+        ;;
+    networkd) networkd_files /etc/systemd/network ;;
+    esac
+    {
+        [ -e "/sys/class/net/$bridge" ] ||
+            echo "link add $bridge address $(get mac) mtu $(get wanted-mtu) type bridge stp_state $(get stp) forward_delay 0"
+        echo "link set $bridge up"
+        echo "link set $nic $(cat "$state/with/link") master $bridge"
+        ! [ -s "$state/with/uppers" ] || sed 's/^/link set /' "$state/with/uppers"
+        echo "address flush dev $nic scope global"
+    } > "$state/batch.undo"
+    try_batch -d "$state/batch.undo"
+    ip -4 address flush dev "$nic" 2>/dev/null || :
+    give with "$bridge" all
+    [ -e "/sys/class/net/$bridge/brif/$nic" ] || { echo "$nic is not in $bridge" >&2; return 1; }
+    if is_managed; then
+        networkctl reload || :
+        networkctl reconfigure "$nic" "$bridge" || :
+        settles with "$bridge" || { cat "$state/differences" >&2; return 1; }
+    elif differences with "$bridge"; then
+        cat "$state/differences" >&2
+        return 1
+    fi
+    move_dns "$nic" "$bridge"
+    move_dhclient "$nic" "$bridge"
+}
+# What is kept only once it is confirmed.
+finish_join() {
+    case $(get manager) in
+    networkmanager) nm_keep ;;
+    networkd) networkd_keep ;;
+    ifupdown) ifupdown_keep ;;
+    esac
+}
+finish_leave() {
+    case $(get manager) in
+    networkmanager) nm_delete ;;
+    ifupdown) ifupdown_forget ;;
+    esac
+    ip link delete dev "$(get bridge)" 2>/dev/null || :
+}
+
+# One attempt, by a process of its own, since it may fail or hang.
+back_once() {
+    code=0
+    timeout -k 5 180 sh "$state/script" undo "$state" > "$state/trouble.new" 2>&1 || code=$?
+    mv -f "$state/trouble.new" "$state/trouble"
+    return $code
+}
+put_back() {
+    pause=1
+    until back_once; do
+        log "$(get nic) and $(get bridge) are not as before yet; the next try is in $pause s. What was before is in $state; \`sh $state/script undo $state\` tries at once. $(get trouble)"
+        # Nobody holds anything while he sleeps: should he be killed, another goes on at once.
+        sleep "$pause" 8>&-
+        pause=$((pause * 2))
+        [ "$pause" -le 300 ] || pause=300
+    done
+    settled
+}
+# Everything is as before: of joining nothing is left, of leaving the bridge.
+settled() {
+    if [ "$(get phase)" = leaving ]; then
+        put phase joined
+        say reverted
+        tidy
+    else
+        say reverted
+        rm -rf "$state"
+    fi
+}
+tidy() { rm -rf "$state/run" "$state/decided" "$state/watcher" "$state/guard" "$state/decision" "$state/result" "$state/armed" "$state/trouble" "$state/with" "$state/target" "$state/target.now" "$state"/batch*; }
+# Confirmed: it stays.
+conclude() {
+    said=kept code=0
+    was=$(get phase)
+    out=$(timeout -k 5 60 sh "$state/script" finish "$state" 2>&1) || code=$?
+    case $was in
+    joining)
+        put phase joined
+        : > "$state/confirmed"
+        [ $code = 0 ] || said="it works, but is not saved: $out"
+        say "$said"
+        tidy
+        ;;
+    leaving)
+        if [ $code = 0 ]; then
+            say "$said"
+            rm -rf "$state"
+            # The last one takes the script along.
+            ! rmdir "$(dirname "$state")" 2>/dev/null || rm -f "$(dirname "$(dirname "$state")")/bridge.sh"
+        else
+            put phase left
+            say "$out"
+            tidy
+        fi
+        ;;
+    esac
+}
+
+# Makes the change, and keeps it or puts it back.
+watch() {
+    exec 8>> "$state/maker"
+    flock -n 8 || exit 1
+    i_am watcher
+    put run "$$ $(started $$)"
+    alone guard guard "$state" "$(get run)"
+    timeout 15 cat "$state/armed" 8>&- | grep -q armed || {
+        say "the way back could not be armed, so that nothing was changed"
+        [ "$1" = leaving ] || rm -rf "$state"
+        exit 1
+    }
+    put phase "$1"
+    # What it runs holds the lock, too: nobody puts back while something still changes.
+    code=0
+    said=$(timeout -k 5 "$(limit_of_change)" sh "$state/script" apply "$state" 2>&1) || code=$?
+    if [ $code != 0 ]; then
+        [ $code -lt 124 ] || said="it took longer than $(limit_of_change) s. $said"
+        if back_once; then
+            say "$said
+everything is as it was before"
+            rm -f "$state/result"
+            settled
+        else
+            say "$said
+It could not be put back yet, and is tried again and again ($(get trouble)). What was before is in $state on the hypervisor; \`sh $state/script undo $state\` there tries at once"
+            put_back
+        fi
+        exit 1
+    fi
+    say applied
+    if timeout "$(get limit)" cat "$state/decision" 8>&- | grep -q keep; then
+        : > "$state/decided"
+        conclude
+    else
+        rm -f "$state/decision"
+        put_back
+    fi
+}
+# Waits for whoever makes the change to end, or for far too long, and puts back what he has left.
+guard() {
+    i_am guard
+    [ ! -p "$state/armed" ] || timeout 15 sh -c 'echo armed > "$1"' sh "$state/armed" || exit 0
+    rm -f "$state/armed"
+    exec 8>> "$state/maker"
+    if ! flock -w $(($(limit_of_change) + $(get limit) + 60)) 8; then
+        [ "$(get run)" = "$1" ] || exit 0
+        end watcher
+        flock -w 200 8 || :
+    fi
+    # Another run may have begun in the meantime, or all may be well.
+    [ "$(get run)" = "$1" ] || exit 0
+    case $(get phase) in joining | leaving) ;; *) exit 0 ;; esac
+    if [ -e "$state/decided" ]; then conclude; else put_back; fi
+}
+# What a run that was interrupted has begun is ended by us.
+take_over() {
+    case $(get phase) in joining | leaving) ;; *) return 0 ;; esac
+    end watcher
+    end guard
+    exec 8>> "$state/maker"
+    flock -w 200 8 || { echo "another run is changing $(get nic)" >&2; return 1; }
+    if [ -e "$state/decided" ]; then conclude; return 0; fi
+    if ! back_once; then
+        alone guard guard "$state" "$(get run)"
+        echo "$(get nic) could not be put back from an earlier run: $(get trouble). What was before is in $state; \`sh $state/script undo $state\` tries again" >&2
+        return 1
+    fi
+    settled
+    exec 8>&-
+}
+# What the first release noted, in today's form.
+adopt() {
+    [ -e "$state/before.addresses4" ] && [ ! -e "$state/before" ] || return 0
+    nic=$(get nic)
+    mkdir -p "$state/before.new"
+    for family in 4 6; do
+        sed -e 's/^address replace //' -e 's/ dev @//' -e 's/ nodad//' "$state/before.addresses$family" > "$state/before.new/addresses$family"
+        sed -e 's/^route replace //' -e "s/ dev @/ dev $nic/" "$state/before.routes$family" > "$state/before.new/routes$family"
+        : > "$state/before.new/rules$family"
+    done
+    : > "$state/before.new/neighbours"
+    : > "$state/before.new/nexthops"
+    : > "$state/before.new/uppers"
+    echo "mtu $(get mtu) up" > "$state/before.new/link"
+    mv "$state/before.new" "$state/before"
+    [ ! -e "$state/confirmed" ] || put phase joined
+}
+pipes() {
+    rm -f "$state/decision" "$state/result" "$state/armed" "$state/decided"
+    mkfifo "$state/decision" "$state/result" "$state/armed"
+}
+script_here() { cp "$0" "$state/script.new" && mv -f "$state/script.new" "$state/script"; }
+ask() {
+    exec 9>&-
+    alone watcher watch "$state" "$1"
+    said=$(timeout $(($(limit_of_change) + 200)) cat "$state/result") || said="it did not answer"
+    [ "$said" = applied ] || { echo "$said" >&2; exit 1; }
+}
+
+# Whether a connection comes from one of this machine's own addresses, which is no other than asking itself.
+itself() {
+    # shellcheck disable=SC2086
+    set -- ${SSH_CONNECTION:-}
+    [ $# = 4 ] && [ "$1" = "$3" ]
+}
+# Whether a gateway answers on an interface: as a neighbour, since many answer nothing else.
+answers() {
+    for again in 1 2 3 4 5; do
+        ip neigh del "$1" dev "$2" 2>/dev/null || :
+        ip neigh replace "$1" dev "$2" nud none use 2>/dev/null || :
+        if command -v ping >/dev/null; then ping -c 1 -W 1 -I "$2" "$1" >/dev/null 2>&1 || :; else sleep 1; fi
+        if ip neigh show "$1" dev "$2" | grep -q -E 'lladdr .*(REACHABLE|DELAY|PROBE|PERMANENT)'; then return 0; fi
+    done
+    [ "$again" = 0 ]
+}
+gateways() {
+    for family in 4 6; do
+        sed -n '/^default /s/\\/ /gp' "$state/before/routes$family" | awk -v nic="$(get nic)" '
+            { for (i = 2; i < NF; i++) { if ($i == "via") gate = $(i + 1); if ($i == "dev" && $(i + 1) == nic && gate ~ /[.:]/) { print gate; gate = "" } } }'
+    done | sort -u
+}
+# This machine cannot ask itself whether it is reached. Its gateway can tell, if it told before; else there
+# are link and addresses.
+reaches() {
+    dev=$(get bridge)
+    [ "$(get phase)" = joining ] || dev=$(get nic)
+    [ -s "$state/gateways" ] || {
+        [ "$(cat "/sys/class/net/$dev/carrier" 2>/dev/null || echo 0)" = 1 ] || [ "$(get carrier)" != 1 ] ||
+            { echo "$dev has no link" >&2; return 1; }
+        return 0
+    }
+    while read -r gateway; do
+        if answers "$gateway" "$dev" </dev/null; then return 0; fi
+    done < "$state/gateways"
+    echo "no gateway answers on $dev ($(tr '\n' ' ' < "$state/gateways" | sed 's/ $//'))" >&2
+    return 1
+}
+note_gateways() {
+    gateways > "$state/gateways.all"
+    : > "$state/gateways"
+    [ "$2" = here ] || itself || return 0
+    while read -r gateway; do
+        if answers_now "$gateway" "$1" </dev/null; then echo "$gateway" >> "$state/gateways"; fi
+    done < "$state/gateways.all"
+}
+# Nothing is taken away from what works for a question that comes before the change.
+answers_now() {
+    if command -v ping >/dev/null; then timeout 3 ping -c 1 -W 1 -I "$2" "$1" >/dev/null 2>&1 || :; else ip neigh replace "$1" dev "$2" nud none use 2>/dev/null || :; fi
+    ip neigh show "$1" dev "$2" | grep -q -E 'lladdr .*(REACHABLE|DELAY|PROBE|STALE|PERMANENT)'
+}
+
+case $verb in
+join)
+    bridge=$3 nic=$4 stp=$5 address=$6 mtu=$7 limit=$8
+    if [ -e "$state/confirmed" ] && [ -e "/sys/class/net/$bridge/brif/$nic" ]; then exit 0; fi
+    mkdir -p "$state"
+    exec 9> "$state/lock"
+    flock -w 60 9 || { echo "another run is changing $nic" >&2; exit 1; }
+    script_here
+    adopt
+    # What a run that was interrupted has begun, or a restart of the hypervisor has left of it.
+    take_over
+    if [ -e "$state/before" ]; then
+        if [ -e "/sys/class/net/$(get bridge)" ] || [ "$(get manager)" != none ]; then
+            put phase joining
+            back_once || { echo "$nic could not be put back: $(get trouble)" >&2; exit 1; }
+        fi
+    fi
+    mkdir -p "$state"
+    find "$state" -mindepth 1 ! -name lock -delete
+    exec 9> "$state/lock"
+    flock -w 60 9 || exit 1
+    script_here
+    [ -e "/sys/class/net/$nic" ] || { echo "there is no NIC $nic" >&2; exit 1; }
+    [ ! -e "/sys/class/net/$bridge" ] || { echo "$bridge exists already" >&2; exit 1; }
+    [ ! -e "/sys/class/net/$nic/master" ] ||
+        { echo "$nic is part of $(basename "$(readlink "/sys/class/net/$nic/master")") already" >&2; exit 1; }
+    put bridge "$bridge"
+    put nic "$nic"
+    put stp "$stp"
+    put address "$address"
+    put limit "$limit"
+    put mac "$(cat "/sys/class/net/$nic/address")"
+    put mtu "$(cat "/sys/class/net/$nic/mtu")"
+    put wanted-mtu "${mtu:-$(get mtu)}"
+    put carrier "$(cat "/sys/class/net/$nic/carrier" 2>/dev/null || echo 0)"
+    put manager "$(manager "$nic")"
+    take before "$nic"
+    note_gateways "$nic" "${9:-}"
+    pipes
+    ask joining
+    ;;
+leave)
+    [ -e "$state/nic" ] || exit 0
+    exec 9> "$state/lock"
+    flock -w 60 9 || { echo "another run is changing $(get nic)" >&2; exit 1; }
+    script_here
+    adopt
+    take_over
+    [ -e "$state/nic" ] || exit 0
+    bridge=$(get bridge) nic=$(get nic)
+    put limit "${3:-$(get limit)}"
+    # The NIC is gone, or nothing is in the bridge by now: a file may be all that is left.
+    if [ "$(get phase)" = left ] || [ ! -e "/sys/class/net/$nic" ] || [ ! -e "/sys/class/net/$bridge" ]; then
+        put phase leaving
+        if [ ! -e "/sys/class/net/$bridge" ] && [ "$(get manager)" = networkd ]; then networkd_forget; fi
+        rm -f "$state/result"
+        if ! out=$(sh "$state/script" finish "$state" 2>&1); then
+            put phase left
+            echo "$out" >&2
+            exit 1
+        fi
+        conclude
+        exit 0
+    fi
+    take with "$bridge"
+    note_gateways "$bridge" "${4:-}"
+    pipes
+    ask leaving
+    ;;
+confirm | confirm-here)
+    case $(get phase) in '' | joined) exit 0 ;; esac
+    if itself; then verb=confirm-here; fi
+    [ "$verb" = confirm ] || reaches
+    late="it was not confirmed in time, and is put back"
+    [ -p "$state/decision" ] || { echo "$late" >&2; exit 1; }
+    timeout 5 sh -c 'echo keep > "$1"' sh "$state/decision" || { echo "$late" >&2; exit 1; }
+    said=$(timeout 60 cat "$state/result")
+    [ "$said" = kept ] || { echo "$said" >&2; exit 1; }
+    ;;
+outcome)
+    # Out of the bridge, but for a file: nothing is put back.
+    if [ "$(get phase)" = left ]; then echo left; exit 0; fi
+    [ ! -p "$state/result" ] || timeout 60 cat "$state/result" || :
+    [ ! -s "$state/trouble" ] || get trouble
+    ;;
+watch) watch "$3" ;;
+guard) guard "$3" ;;
+apply)
+    case $(get phase) in
+    joining) apply_join ;;
+    leaving) apply_leave ;;
+    esac
+    ;;
+finish)
+    case $(get phase) in
+    joining) finish_join ;;
+    leaving) finish_leave ;;
+    esac
+    ;;
+undo)
+    case $(get phase) in
+    leaving) undo_leave ;;
+    *) undo_join ;;
+    esac
+    ;;
+esac

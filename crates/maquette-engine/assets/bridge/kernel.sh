@@ -283,12 +283,12 @@ kernel_leave() {
         [ ! -e "/sys/class/net/$bridge/brif/$nic" ] || echo "link set $nic nomaster"
         echo "link set $nic $(cat "$state/$1/link")"
         ! [ -s "$state/$1/uppers" ] || sed 's/^/link set /' "$state/$1/uppers"
-        if [ -e "/sys/class/net/$bridge" ]; then echo "address flush dev $bridge"; fi
+        if [ -e "/sys/class/net/$bridge" ]; then echo "address flush dev $bridge scope global"; fi
     } > "$state/batch.leave"
     if [ "${2:-}" = strict ]; then batch -d "$state/batch.leave"; else try_batch -d "$state/batch.leave"; fi
     if [ -e "/sys/class/net/$bridge" ]; then
-        ip -4 route flush dev "$bridge" 2>/dev/null || :
-        ip -6 route flush dev "$bridge" 2>/dev/null || :
+        # The link's own stay: the bridge may be needed again.
+        ip -4 address flush dev "$bridge" 2>/dev/null || :
         move_dns "$bridge" "$nic"
         move_dhclient "$bridge" "$nic"
         [ "${2:-}" = strict ] || ip link delete dev "$bridge" 2>/dev/null || :

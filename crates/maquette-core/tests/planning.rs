@@ -271,6 +271,30 @@ fn a_run_with_many_hands_is_continued_wherever_it_stopped() {
     }
 }
 
+/// A run that is killed while it uploads a seed leaves a volume of the right name and half its content.
+#[test]
+fn a_seed_is_made_again_until_a_first_boot_was_seen_to_end() {
+    let nodes = [("controller", 1)];
+    let mut seen = built(&nodes, &SMALL);
+    let name = seen.domains.keys().next().unwrap().clone();
+    let seeds = |seen: &Observed| {
+        let plan = plan_of(&input(&nodes, "3_nets", &SMALL), seen);
+        let is_seed = |s: &&plan::Step| matches!(s.action, Action::CreateSeed { .. });
+        let seed = plan.steps.iter().find(is_seed).map(|s| s.id);
+        let is_start = |s: &&plan::Step| matches!(s.action, Action::StartDomain { .. });
+        let starts = plan.steps.iter().find(is_start).map(|s| s.after.clone());
+        (seed, starts)
+    };
+    // A node that runs was started from a whole one.
+    assert_eq!(seeds(&seen).0, None);
+    let domain = seen.domains.get_mut(&name).unwrap();
+    (domain.active, domain.live) = (false, None);
+    assert_eq!(seeds(&seen).0, None);
+    seen.domains.get_mut(&name).unwrap().ready = false;
+    let (seed, starts) = seeds(&seen);
+    assert!(starts.unwrap().contains(&seed.unwrap()), "it starts from the new seed");
+}
+
 #[test]
 fn a_disk_can_have_an_image_of_its_own() {
     let more =

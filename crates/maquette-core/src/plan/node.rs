@@ -33,11 +33,13 @@ impl Planner<'_> {
             }
             Fate::Restart(why) => self.rebuild(node, why),
             Fate::Live(changes, why) => self.live(node, changes, why),
+            // It is off: whatever else it lacks is made before it starts.
+            Fate::Record(why) if self.is_off(node) => self.rebuild(node, why),
             Fate::Record(why) => {
                 self.builder.add(self.define(node), [], why.clone());
                 self.go_on(node, why);
             }
-            Fate::Leave(_) if self.observed.domains.get(&node.name).is_some_and(|d| !d.active) => {
+            Fate::Leave(_) if self.is_off(node) => {
                 self.start(node, Vec::new(), "it is not running");
             }
             Fate::Keep | Fate::Leave(_) => {}
@@ -90,7 +92,18 @@ impl Planner<'_> {
         self.builder.add(create, [defined], reason)
     }
 
-    /// Everything of a node that is not in its pool.
+    fn is_off(&self, node: &Node) -> bool {
+        self.observed.domains.get(&node.name).is_some_and(|d| !d.active)
+    }
+
+    /// Whether a node's seed may be half filled: the volume is there from the beginning of its upload,
+    /// and only a guest that was seen to end its first boot tells that it was whole.
+    fn is_unproven(&self, node: &Node) -> bool {
+        let domain = self.observed.domains.get(&node.name);
+        node.guest.is_some() && domain.is_some_and(|d| !d.active && !d.ready)
+    }
+
+    /// Everything of a node that is not in its pool, or may not be whole there.
     fn missing(&mut self, node: &Node, defined: usize, reason: &str) -> Vec<usize> {
         let pool = self.pool(&node.name);
         let missing = self.observed.missing_volumes(node, &pool);
@@ -98,7 +111,8 @@ impl Planner<'_> {
         for disk in node.disks.iter().filter(|d| missing.contains(&d.volume.as_str())) {
             made.push(self.volume(node, disk, defined, reason));
         }
-        if node.guest.as_ref().is_some_and(|g| missing.contains(&g.seed.as_str())) {
+        let no_seed = node.guest.as_ref().is_some_and(|g| missing.contains(&g.seed.as_str()));
+        if no_seed || self.is_unproven(node) {
             made.push(self.seed(node, defined, reason));
         }
         made
@@ -230,7 +244,7 @@ impl Planner<'_> {
             };
             self.change(Op::Update, "domain", &node.name, size, &reason);
             let mut before = Vec::new();
-            if !missing.is_empty() {
+            if !missing.is_empty() || self.is_unproven(node) {
                 // Defining it again costs nothing and gives the volumes something to wait for.
                 let defined = self.builder.add(self.define(node), [], &reason);
                 before.push(defined);

@@ -90,11 +90,12 @@ impl Host for Local {
         let mut file =
             options.write(true).create_new(true).mode(mode).open(&temporary).map_err(failed)?;
         file.write_all(content).map_err(failed)?;
-        fs::rename(&temporary, path).map_err(failed)
+        drop(file);
+        rename(&temporary, path).map_err(failed)
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
-        fs::rename(from, to).map_err(|source| HostError::File {
+        rename(from, to).map_err(|source| HostError::File {
             verb: "rename",
             path: from.into(),
             source,
@@ -113,6 +114,15 @@ impl Host for Local {
             _ => Ok(()),
         }
     }
+}
+
+/// Renames a file so that after a power cut there is the old file or the whole new one: a name may
+/// reach the disk before the content does.
+fn rename(from: &str, to: &str) -> std::io::Result<()> {
+    File::open(from)?.sync_all()?;
+    fs::rename(from, to)?;
+    let directory = Path::new(to).parent().filter(|p| !p.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Copies to the end; `progress` hears the bytes done.

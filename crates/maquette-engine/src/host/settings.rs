@@ -39,7 +39,9 @@ pub fn raise_ssh_limits(host: &dyn Host) -> Result<(), HostError> {
     const SCRIPT: &str = r#"umask 022
 printf '# Written by Maquette; removed by `maquette host restore`.\nMaxSessions %s\nMaxStartups %s:30:%s\n' \
     "$2" "$2" "$2" > "$1.new"
+sync -- "$1.new"
 mv -f -- "$1.new" "$1"
+sync -- "$(dirname -- "$1")"
 if ! sshd -t; then rm -f -- "$1"; exit 1; fi
 eval "$3"; reload"#;
     let sessions = SESSIONS.to_string();

@@ -225,6 +225,22 @@ const LIBVIRT_HELPER: &str = r#"if command -v virt-ssh-helper >/dev/null; then
 fi
 exec nc -U /var/run/libvirt/libvirt-sock"#;
 
+/// Writes standard input to a file, whole or not at all, also when the power fails: a name may reach the
+/// disk before the content does. $1: the file  $2: its mode
+const WRITE: &str = r#"umask 077
+directory=$(dirname -- "$1")
+mkdir -p -m 755 -- "$directory"
+cat > "$1.new"
+chmod "$2" -- "$1.new"
+sync -- "$1.new"
+mv -f -- "$1.new" "$1"
+sync -- "$directory""#;
+
+/// Renames a file in the same way. $1: the file  $2: its new name
+const RENAME: &str = r#"sync -- "$1"
+mv -f -- "$1" "$2"
+sync -- "$(dirname -- "$2")""#;
+
 impl Host for Ssh {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
         let _slot = self.slot();
@@ -296,14 +312,12 @@ impl Host for Ssh {
     }
 
     fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
-        let script = "umask 077; mkdir -p -m 755 -- \"$(dirname -- \"$1\")\"; cat > \"$1.new\"; \
-                      chmod \"$2\" -- \"$1.new\"; mv -f -- \"$1.new\" \"$1\"";
-        let command = Command::script(script, [path, &format!("{mode:o}")]);
+        let command = Command::script(WRITE, [path, &format!("{mode:o}")]);
         self.feed(&command, &mut |pipe| pipe.write_all(content))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
-        let command = Command::new("mv").args(["-f", "--", from, to]);
+        let command = Command::script(RENAME, [from, to]);
         super::check(self, &command).map(|_| ())
     }
 
@@ -346,3 +360,48 @@ impl Host for Ssh {
 
 /// How long an SSH server behind the hypervisor may take to greet.
 const ANSWER: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a script calls, in order: programs that only tell come first on the path.
+    fn calls(script: &str, args: &[&str]) -> Vec<String> {
+        use std::os::unix::fs::PermissionsExt;
+        let shims = tempfile::tempdir().unwrap();
+        let log = shims.path().join("log");
+        for program in ["sync", "mv"] {
+            let file = shims.path().join(program);
+            let text = format!("#!/bin/sh\necho {program} \"$@\" >>{}\n", log.display());
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = format!("{}:/usr/bin:/bin", shims.path().display());
+        let status = process::Command::new("sh")
+            .args(["-euc", script, "sh"])
+            .args(args)
+            .env("PATH", path)
+            .stdin(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        std::fs::read_to_string(log).unwrap().lines().map(String::from).collect()
+    }
+
+    #[test]
+    fn what_is_renamed_is_on_the_disk_before_and_its_name_after() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().to_str().unwrap();
+        let (file, new) = (format!("{directory}/a"), format!("{directory}/a.new"));
+        let around = |from: &str, to: &str| {
+            [
+                format!("sync -- {from}"),
+                format!("mv -f -- {from} {to}"),
+                format!("sync -- {directory}"),
+            ]
+        };
+        assert_eq!(calls(WRITE, &[&file, "600"]), around(&new, &file));
+        let other = format!("{directory}/b");
+        assert_eq!(calls(RENAME, &[&file, &other]), around(&file, &other));
+    }
+}

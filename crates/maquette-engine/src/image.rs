@@ -1,11 +1,13 @@
 //! Base images: what a name means, bringing one into the pool, building one.
 
+mod agent;
 pub mod build;
 pub mod catalogue;
 mod checksum;
 mod fetch;
-mod header;
+mod leftovers;
 mod source;
 
-pub use fetch::{Transfer, Used, fetch, virtual_size};
-pub use source::{Resolved, Source, SourceError, resolve};
+pub use fetch::{Limits, RECORDS, Transfer, Used, fetch, virtual_size};
+pub use leftovers::{forget, recorded, sweep};
+pub use source::{Origin, Resolved, Source, SourceError, resolve};

@@ -22,6 +22,6 @@ pub use client::{Client, DomainEvent, Events, LibvirtError};
 pub use console::{ESCAPE, Ended, console};
 pub use observe::{ObserveError, Seen, observe};
 pub use perform::{Access, Guests, Libvirt};
-pub use prune::prune;
+pub use prune::{Pruned, prune};
 pub use survey::{Survey, survey};
 pub use xml::cable::{Bandwidth, Cable};

@@ -120,7 +120,7 @@ pub(crate) struct Found {
     pub(crate) name: String,
     pub(crate) listed: client::Listed,
     pub(crate) defined: Option<String>,
-    live: Option<String>,
+    pub(crate) live: Option<String>,
 }
 
 /// All domains, read several at a time.

@@ -356,7 +356,7 @@ impl Libvirt<'_> {
                 })
             }
             Action::FetchImage { image, pool, smallest } => {
-                let used = || self.client().map(|c| volume::is_used(c, &image.volume));
+                let used = || volume::is_used(self.client()?, &image.volume);
                 image::fetch(
                     self.access.host,
                     self.access.transfer,

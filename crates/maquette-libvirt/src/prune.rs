@@ -1,37 +1,114 @@
 //! Removing cached base images that nothing uses.
+//!
+//! What is an image is told by the record that was written when it was brought, and never by its name:
+//! a node's disk may be called like one.
 
 use std::collections::BTreeSet;
 
+use maquette_engine::StepError;
+use maquette_engine::host::Host;
+use maquette_engine::image;
+
 use crate::client::{self, Client, LibvirtError};
-use crate::observe::domain_xmls;
+use crate::observe::{domain_xmls, network_xmls};
 use crate::xml::read;
 
-/// Names of our cached images begin so.
-const PREFIX: &str = "maquette-";
-
-/// Volumes of the images that domains of all environments were made from.
-pub fn used(client: &Client) -> Result<BTreeSet<String>, LibvirtError> {
-    let mut used = BTreeSet::new();
-    for found in domain_xmls(client)? {
-        let Some(xml) = found.defined else { continue };
-        used.extend(read::domain(&xml).into_iter().flat_map(|d| d.images));
-    }
-    Ok(used)
+/// What was done about the images of a pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Volumes that were deleted.
+    pub removed: Vec<String>,
+    /// Files that interrupted downloads had left, and that were deleted.
+    pub swept: Vec<String>,
+    /// Volumes that look like images and are not recorded, such as those of the first version: left alone.
+    pub unrecorded: Vec<String>,
 }
 
-/// Deletes every cached image of a pool that no domain of ours names; returns their volumes. Domains
-/// of all environments count.
-pub fn prune(client: &Client, pool: &str) -> Result<Vec<String>, LibvirtError> {
-    let used = used(client)?;
-    let Some(pool) = client.pool(pool)? else { return Ok(Vec::new()) };
+/// Everything that libvirt knows of domains and networks, whoever's they are: what a text names is
+/// in use.
+fn texts(client: &Client) -> Result<Vec<String>, LibvirtError> {
+    let domains = domain_xmls(client)?.into_iter().flat_map(|d| [d.defined, d.live]);
+    let networks = network_xmls(client)?.into_iter().map(|(_, _, xml)| xml);
+    Ok(domains.chain(networks).flatten().collect())
+}
+
+/// Whether a domain or network of anybody names a volume.
+pub fn is_used(client: &Client, volume: &str) -> Result<bool, LibvirtError> {
+    Ok(texts(client)?.iter().any(|xml| xml.contains(volume)))
+}
+
+/// Deletes every recorded image of a pool that neither a domain, nor a network, nor another volume
+/// names, and what interrupted downloads left. Those of all environments count, and everybody else's.
+/// `records` is where images are recorded on the hypervisor.
+pub fn prune(
+    client: &Client,
+    host: &dyn Host,
+    records: &str,
+    pool: &str,
+) -> Result<Pruned, StepError> {
+    let failed =
+        |e: &dyn std::error::Error| StepError::new("cannot remove cached images").because(e);
+    let recorded = image::recorded(host, records).map_err(|e| failed(&e))?;
+    let Some(pool) = client.pool(pool).map_err(|e| failed(&e))? else {
+        return Ok(Pruned::default());
+    };
     client::refresh_pool(&pool);
-    let mut removed = Vec::new();
-    for volume in client::volume_names(&pool)? {
-        if volume.starts_with(PREFIX) && volume.ends_with(".qcow2") && !used.contains(&volume) {
-            client::delete_volume(&pool, &volume)?;
-            removed.push(volume);
+    let volumes = client::volumes(&pool).map_err(|e| failed(&e))?;
+    let texts = texts(client).map_err(|e| failed(&e))?;
+    let used = |name: &str| {
+        texts.iter().any(|xml| xml.contains(name))
+            || volumes.iter().any(|v| v.name != name && v.xml.contains(name))
+    };
+    let mut pruned = Pruned::default();
+    for volume in &volumes {
+        let ours = recorded.contains(&volume.path);
+        match (ours, used(&volume.name)) {
+            (_, true) => {}
+            (true, false) => {
+                client::delete_volume(&pool, &volume.name).map_err(|e| failed(&e))?;
+                image::forget(host, records, &volume.path).map_err(|e| failed(&e))?;
+                pruned.removed.push(volume.name.clone());
+            }
+            (false, false) if looks_like(&volume.name) => {
+                pruned.unrecorded.push(volume.name.clone());
+            }
+            (false, false) => {}
         }
     }
-    removed.sort();
-    Ok(removed)
+    let xml = client::pool_xml(&pool).map_err(|e| failed(&e))?;
+    // Pools that are not directories have no path of that kind, and nothing of ours.
+    if let Ok(path) = read::pool_path(&xml) {
+        let directory = path.trim_end_matches('/').to_string();
+        let there: BTreeSet<&str> = volumes.iter().map(|v| v.path.as_str()).collect();
+        // Records of what somebody else has deleted.
+        let of_pool = |path: &&String| path.rsplit_once('/').is_some_and(|(d, _)| d == directory);
+        for path in recorded.iter().filter(of_pool).filter(|p| !there.contains(p.as_str())) {
+            if !host.exists(path) {
+                image::forget(host, records, path).map_err(|e| failed(&e))?;
+            }
+        }
+        pruned.swept = image::sweep(host, &directory).map_err(|e| failed(&e))?;
+    }
+    pruned.removed.sort();
+    pruned.unrecorded.sort();
+    Ok(pruned)
+}
+
+/// Whether a volume is called as images are: that is a reason to tell of it, and nothing else.
+fn looks_like(volume: &str) -> bool {
+    let stem = volume.strip_prefix("maquette-").and_then(|v| v.strip_suffix(".qcow2"));
+    let key = stem.and_then(|s| s.rsplit_once('-')).map(|(_, key)| key);
+    key.is_some_and(|k| k.len() == 12 && k.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_does_not_look_like_an_image() {
+        assert!(looks_like("maquette-debian-12-0123456789ab.qcow2"));
+        assert!(!looks_like("maquette-bare-0-disk1.qcow2"));
+        assert!(!looks_like("other-debian-12-0123456789ab.qcow2"));
+    }
 }

@@ -26,8 +26,10 @@ pub fn remove_pool(client: &Client, name: &str) -> Result<(), LibvirtError> {
 }
 
 /// Whether a domain of any environment was made from an image.
-pub fn is_used(client: &Client, volume: &str) -> bool {
-    crate::prune::used(client).is_ok_and(|used| used.contains(volume))
+pub fn is_used(client: &Client, volume: &str) -> Result<bool, StepError> {
+    crate::prune::is_used(client, volume).map_err(|e| {
+        StepError::new(format!("cannot find out whether image `{volume}` is in use")).because(&e)
+    })
 }
 
 fn find_pool(client: &Client, pool: &Pool) -> Result<StoragePool, StepError> {

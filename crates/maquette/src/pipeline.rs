@@ -3,6 +3,7 @@
 use maquette_core::blueprint::{self, Blueprint, Context, ImageMap, Pool};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::image::WordError;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, HostFacts, LibvirtState, Needs, Plan, PoolState};
@@ -13,7 +14,7 @@ use maquette_core::units::ByteSize;
 use maquette_engine::StepError;
 use maquette_engine::host::daemons::Daemons;
 use maquette_engine::host::{self, Command, Local, facts, settings};
-use maquette_engine::image::{self, Source};
+use maquette_engine::image::{self, Origin, Source};
 use maquette_engine::keys::EnvironmentKey;
 use maquette_libvirt::{Client, ObserveError, Seen, observe};
 
@@ -94,7 +95,7 @@ pub fn check(loaded: &mut Loaded) -> Result<Wishes, Failure> {
         // An extension is put on networks that are there, whatever the file says.
         topology.networks_complete &= !loaded.request.settings.extend;
         topology::lint(&topology, &mut diags);
-        check_images(&topology, remote, &mut diags);
+        check_images(&topology, &mut diags);
         wishes.ipv6 = topology.networks.iter().any(|n| n.ipv6.is_some());
         wishes.guard =
             topology.networks.iter().any(|n| n.uplink.as_ref().is_some_and(|u| u.dhcp_guard));
@@ -139,6 +140,10 @@ fn image_error(error: &image::SourceError) -> Diagnostic {
         image::SourceError::Unknown { suggestion: Some(name), .. } => {
             diagnostic.help(format!("did you mean `{name}`?"))
         }
+        image::SourceError::NotAnImage { source, .. } => diagnostic.help(source.hint()),
+        image::SourceError::Word(WordError::Scheme { .. }) => {
+            diagnostic.help("serve it over https, or fetch it here and give the path of the file")
+        }
         image::SourceError::Unknown { .. } => {
             diagnostic.help("name a URL, a file, or an image from `maquette image list`")
         }
@@ -146,21 +151,17 @@ fn image_error(error: &image::SourceError) -> Diagnostic {
     }
 }
 
-fn check_images(topology: &Topology, remote: bool, diags: &mut Diagnostics) {
+fn check_images(topology: &Topology, diags: &mut Diagnostics) {
     let built = workspace::built_images();
     for word in blueprint::image_sources(topology) {
         match Source::parse(&word, &built) {
-            Ok(Source::File(path)) if !path.is_file() => diags.push(
+            Ok(Source { origin: Origin::File(path), .. }) if !path.is_file() => diags.push(
                 Diagnostic::error(
                     "image::unusable",
                     format!("there is no image {}", path.display()),
                 )
                 .help("a word with a `/` is a path; names are listed by `maquette image list`"),
             ),
-            Ok(Source::Url(url)) if !remote && url.starts_with("file:///") => {
-                let message = format!("there is no image {}", &url["file://".len()..]);
-                diags.push(Diagnostic::error("image::unusable", message));
-            }
             Ok(_) => {}
             Err(error) => diags.push(image_error(&error)),
         }

@@ -77,6 +77,38 @@ fn mistakes_of_the_project_file() {
 }
 
 #[test]
+fn images_that_cannot_be_are_refused_before_anything_is_touched() {
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("page.qcow2"), "<html>404</html>").unwrap();
+    let plan = |image: &str| {
+        refused(here.path(), &["plan", "--topology-nodes", "undercloud:1", "--image-url", image])
+    };
+    // Whatever else the downloading program can do is not for images.
+    for scheme in ["scp", "ftp", "dict", "gopher"] {
+        let said = plan(&format!("{scheme}://user:secret@example.invalid/x.qcow2"));
+        assert!(said.contains(&format!("`{scheme}:` is not taken")), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+    let said = plan("https://example.invalid/x.qcow2#sha256=0000");
+    assert!(said.contains("64 hexadecimal digits; `0000`"), "{said}");
+    assert!(plan("./debian.qcow2#md5:00").contains("`md5`"));
+    let project = |text: &str| {
+        std::fs::write(here.path().join("maquette.yaml"), text).unwrap();
+        refused(here.path(), &["plan"])
+    };
+    let nodes = "nodes: {undercloud: 1}\n";
+    let said = project(&format!("{nodes}image: debian-12\nchecksum: sha256:12\n"));
+    assert!(said.contains("maquette.yaml:3") && said.contains("64 hexadecimal digits"), "{said}");
+    let said = project(&format!("{nodes}checksum: sha256:{}\n", "a".repeat(64)));
+    assert!(said.contains("no `image` that it is of"), "{said}");
+    let (a, b) = ("a".repeat(64), "b".repeat(64));
+    let said = project(&format!(
+        "{nodes}image: https://example.invalid/x.qcow2#sha256:{a}\nchecksum: sha256:{b}\n"
+    ));
+    assert!(said.contains("`checksum` is another"), "{said}");
+}
+
+#[test]
 fn images_that_do_not_exist_are_refused() {
     let here = tempfile::tempdir().unwrap();
     let plan = |image: &str| {

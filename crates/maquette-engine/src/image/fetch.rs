@@ -3,35 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::{Image, Pool};
+use maquette_core::image::{Compression, Format, HEAD, Sum, inspect, redact};
 use maquette_core::units::ByteSize;
+use sha2::{Digest, Sha256};
 
-use super::checksum::{self, Checksum};
-use super::source::Source;
-use crate::host::{Command, Host, HostError, Local, Output, check};
+use super::agent::{self, Agent, Answer};
+use super::checksum;
+use super::source::{Origin, Source};
+use crate::host::{Command, Host, Local, check};
 use crate::{StepContext, StepError};
 
-/// Downloads under a lock, resuming what an interrupted run left; two runs that want the same image
-/// wait for each other, and the second finds it done. A server that cannot resume (curl's status 33)
-/// is asked for the whole again. `$4` is a file of further certificate authorities, or empty.
-const DOWNLOAD: &str = r#"exec 9> "$2.lock"; flock 9
-[ -z "$3" ] || [ ! -e "$3" ] || exit 0
-if [ -n "$4" ]; then
-    cat /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem \
-        "$4" 2>/dev/null > "$4.all" || :
-    trap 'rm -f -- "$4.all"' EXIT
-fi
-get() {
-    curl --fail --location --retry 2 --connect-timeout 10 ${4:+--cacert "$4.all"} \
-        --output "$2" --continue-at "$5" -- "$1"
-}
-get "$1" "$2" "$3" "$4" - || {
-    status=$?
-    [ $status = 33 ] || exit $status
-    get "$1" "$2" "$3" "$4" 0
-}"#;
+/// Where it is recorded which files of a hypervisor's pools are images that Maquette brought: one file
+/// for each, with its path in it.
+pub const RECORDS: &str = "/var/lib/maquette/images";
 
-/// No disk that boots is smaller, in bytes: a mebibyte is where partitions begin.
-const SMALLEST_RAW: u64 = 1 << 20;
+/// How large a file may become that is unpacked for disks of no certain size, in bytes.
+const LARGEST: u64 = 256 << 30;
+
+/// What a qcow2 file may have besides the content of its disk, in bytes: tables of all sizes.
+const OVERHEAD: u64 = 64 << 20;
 
 /// How images are brought to a hypervisor.
 #[derive(Debug, Clone, Default)]
@@ -40,12 +30,31 @@ pub struct Transfer {
     pub built: PathBuf,
     /// Where downloads are kept that a hypervisor could not make itself.
     pub downloads: PathBuf,
+    /// Where images are recorded on the hypervisor ([`RECORDS`]); empty for nowhere.
+    pub records: String,
     /// Whether the hypervisor is another machine.
     pub remote: bool,
     /// Whether to download what is there already.
     pub force: bool,
     /// Certificate authorities besides the system's, in PEM.
     pub authorities: Option<String>,
+    /// How long others may keep us waiting.
+    pub limits: Limits,
+}
+
+/// How long others may keep us waiting, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A server that sends next to nothing.
+    pub stall: u64,
+    /// Another run that has an image's lock and does not get on.
+    pub patience: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { stall: 60, patience: 900 }
+    }
 }
 
 /// Whether the image may not be replaced, because domains were made from it.
@@ -61,30 +70,50 @@ pub fn fetch(
     used: Used<'_>,
     context: &StepContext<'_>,
 ) -> Result<(), StepError> {
-    let source = Source::parse(&image.source, &transfer.built)
-        .map_err(|e| StepError::new(format!("cannot fetch image {}", image.source)).because(&e))?;
-    let volume = &image.volume;
-    let job = Job {
-        host,
-        transfer,
-        target: format!("{}/{volume}", pool.path),
-        part: format!("{}/.{volume}.part", pool.path),
-        name: match &source {
-            Source::File(path) => path.display().to_string(),
-            Source::Url(url) => url.clone(),
-            Source::Catalogue(entry) => entry.url.into(),
-        },
-        context,
+    let source = Source::parse(&image.source, &transfer.built).map_err(|e| {
+        StepError::new(format!("cannot fetch image {}", redact(&image.source))).because(&e)
+    })?;
+    let place = place(&pool.path, &image.volume, transfer);
+    let part = place.part.clone();
+    let (agent, there) = Agent::start(host, &place, context)?;
+    let name = match &source.origin {
+        Origin::File(path) => path.display().to_string(),
+        Origin::Url(url) => redact(url),
+        Origin::Catalogue(entry) => entry.url.into(),
     };
-    job.fetch(&source, smallest, used)
+    let mut job = Job { host, transfer, agent, volume: image.volume.clone(), part, name, context };
+    let again = there && transfer.force && !matches!(source.origin, Origin::File(_));
+    if there && !again {
+        return job.leave();
+    }
+    let result = job.bring(&source, smallest).and_then(|()| job.place(again, used));
+    if result.is_err() {
+        // Whatever may be left is there for the next run; the first error is the one to tell.
+        let _ = job.leave();
+    }
+    result
+}
+
+fn place(directory: &str, volume: &str, transfer: &Transfer) -> agent::Place {
+    let target = format!("{directory}/{volume}");
+    let record = match transfer.records.as_str() {
+        "" => String::new(),
+        records => {
+            let digest = Sha256::digest(target.as_bytes());
+            let key: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
+            format!("{records}/{key}")
+        }
+    };
+    let part = format!("{directory}/.{volume}.part");
+    agent::Place { target, part, patience: transfer.limits.patience, record }
 }
 
 /// One image on its way.
 struct Job<'a> {
     host: &'a dyn Host,
     transfer: &'a Transfer,
-    /// Where it shall be.
-    target: String,
+    agent: Agent<'a>,
+    volume: String,
     /// Where it grows.
     part: String,
     /// What it is called for people.
@@ -93,176 +122,150 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn fetch(
-        &self,
-        source: &Source,
-        smallest: Option<u64>,
-        used: Used<'_>,
-    ) -> Result<(), StepError> {
-        let there = self.host.exists(&self.target);
-        let again = there && self.transfer.force && !matches!(source, Source::File(_));
-        if there && !again {
-            return Ok(());
-        }
-        // What a download finds there, it need not bring; unless it shall be brought anew.
-        let finished = if again { "" } else { &self.target };
-        let sum = match source {
-            Source::File(path) => {
+    /// Brings it, whatever state a run before has left, until it is a verified qcow2 file beside its place.
+    fn bring(&mut self, source: &Source, smallest: Option<u64>) -> Result<(), StepError> {
+        let (url, sum) = match &source.origin {
+            Origin::File(path) => {
                 self.push(path)?;
-                None
+                if let Some(sum) = &source.sum {
+                    self.verify(sum)?;
+                }
+                return self.judge(smallest);
             }
-            Source::Url(url) => {
-                self.bring(url, finished)?;
-                None
-            }
-            Source::Catalogue(entry) => {
-                let sum = self.published(entry.url, entry.checksums)?;
-                self.bring(entry.url, finished)?;
-                Some(sum)
+            Origin::Url(url) => (url.as_str(), source.sum.clone()),
+            Origin::Catalogue(entry) => {
+                let sum = match &source.sum {
+                    Some(sum) => sum.clone(),
+                    None => self.published(entry.url, entry.checksums)?,
+                };
+                (entry.url, Some(sum))
             }
         };
-        let arrived = self.host.exists(&self.part);
-        if arrived {
-            if let Some(sum) = &sum {
-                self.progress("verifying");
-                self.verify(sum)?;
-            }
-            let format = self.inspect(smallest)?;
-            if !again || self.differs(used)? {
-                self.finish(&format)?;
+        let resumed = self.download(url)?;
+        if let Some(sum) = sum {
+            let verified = self.verify(&sum);
+            // What an earlier run left may have been of another file; that is no reason to fail.
+            if resumed && verified.is_err() {
+                self.progress("what was resumed is wrong; downloading it anew");
+                self.download(url)?;
+                self.verify(&sum)?;
+            } else {
+                verified?;
             }
         }
-        self.host
-            .remove(&format!("{}.lock", self.part))
-            .map_err(|e| StepError::new("cannot remove the download's lock").because(&e))
+        self.judge(smallest)
     }
 
     fn progress(&self, text: &str) {
         (self.context.progress)(text.into());
     }
 
-    /// Downloads on the hypervisor; where that has no way out, downloads here and pushes.
-    fn bring(&self, url: &str, finished: &str) -> Result<(), StepError> {
-        let output = self.download(self.host, url, &self.part, finished)?;
-        let no_way_out = output.status.is_some_and(|s| NO_WAY_OUT.contains(&s));
+    fn order(&mut self, order: &str) -> Result<Answer, StepError> {
+        self.agent.order(order, &mut |_| {})
+    }
+
+    /// An order whose failure is one of ours and not of the image.
+    fn must(&mut self, order: &str, what: &str) -> Result<Answer, StepError> {
+        let answer = self.order(order)?;
+        if answer.is_done() {
+            return Ok(answer);
+        }
+        let mut error = StepError::new(format!("cannot {what} image {}", self.name));
+        error.causes.extend(answer.said.last().cloned());
+        Err(error)
+    }
+
+    fn leave(&mut self) -> Result<(), StepError> {
+        self.must("leave", "leave").map(|_| ())
+    }
+
+    /// An image that cannot be used; what came is removed, so that the next run begins anew.
+    fn broken(&mut self, error: StepError) -> StepError {
+        match self.must("forget", "remove what came of") {
+            Ok(_) => error,
+            Err(more) => StepError { causes: [error.causes, vec![more.message]].concat(), ..error },
+        }
+    }
+
+    /// Downloads on the hypervisor; where that has no way out, downloads here and pushes. Returns
+    /// whether it went on from what an earlier run left.
+    fn download(&mut self, url: &str) -> Result<bool, StepError> {
+        let answer = order_download(&mut self.agent, url, self.transfer, self.context)?;
+        let no_way_out = NO_WAY_OUT.contains(&answer.status());
         if no_way_out && self.transfer.remote {
             self.progress("the hypervisor cannot reach it; downloading here");
-            return self.relay(url);
+            return self.relay(url).map(|()| false);
         }
-        self.downloaded(url, &output)
+        downloaded(url, &answer)?;
+        Ok(answer.word(2) == "resumed")
     }
 
-    fn relay(&self, url: &str) -> Result<(), StepError> {
+    fn relay(&mut self, url: &str) -> Result<(), StepError> {
         let directory = &self.transfer.downloads;
-        let failed = |e: &dyn std::error::Error| {
-            StepError::new(format!("cannot keep a download in {}", directory.display())).because(e)
-        };
-        std::fs::create_dir_all(directory).map_err(|e| failed(&e))?;
-        let file = self.target.rsplit('/').next().unwrap_or_default();
-        let kept = directory.join(file);
-        let (whole, part) = (kept.display().to_string(), format!("{}.part", kept.display()));
-        if !kept.exists() || self.transfer.force {
-            let output = self.download(&Local, url, &part, "")?;
-            self.downloaded(url, &output)?;
-            Local.rename(&part, &whole).map_err(|e| failed(&e))?;
-            Local.remove(&format!("{part}.lock")).map_err(|e| failed(&e))?;
-        }
-        self.push(&kept)
-    }
-
-    fn download(
-        &self,
-        host: &dyn Host,
-        url: &str,
-        part: &str,
-        finished: &str,
-    ) -> Result<Output, StepError> {
-        let failed = |e: HostError| StepError::new(format!("cannot download {url}")).because(&e);
-        let mut authorities = String::new();
-        if let Some(text) = &self.transfer.authorities {
-            authorities = format!("{part}.ca");
-            host.write(&authorities, text.as_bytes(), 0o644).map_err(failed)?;
-        }
-        let command = Command::script(DOWNLOAD, [url, part, finished, &authorities]);
-        let output = host.run(&command, &mut |line| {
-            if let Some(text) = meter(line) {
-                self.progress(&text);
+        std::fs::create_dir_all(directory).map_err(|e| {
+            let message = format!("cannot keep a download in {}", directory.display());
+            StepError::new(message).because(&e)
+        })?;
+        let here = Transfer { records: String::new(), ..self.transfer.clone() };
+        let place = place(&directory.display().to_string(), &self.volume, &here);
+        let kept = PathBuf::from(&place.target);
+        let (mut agent, there) = Agent::start(&Local, &place, self.context)?;
+        if there && !self.transfer.force {
+            agent.order("leave", &mut |_| {})?;
+        } else {
+            let answer = order_download(&mut agent, url, self.transfer, self.context)?;
+            downloaded(url, &answer)?;
+            if !agent.order("place", &mut |_| {})?.is_done() {
+                return Err(StepError::new(format!(
+                    "cannot keep a download in {}",
+                    kept.display()
+                )));
             }
-        });
-        if !authorities.is_empty() {
-            host.remove(&authorities).map_err(failed)?;
         }
-        output.map_err(failed)
+        let pushed = self.push(&kept);
+        // The next download shall not begin with a copy that was not good enough for this one.
+        if pushed.is_ok() {
+            let _ = std::fs::remove_file(&kept);
+        }
+        pushed
     }
 
-    fn downloaded(&self, url: &str, output: &Output) -> Result<(), StepError> {
-        if output.status == Some(0) {
-            return Ok(());
-        }
-        let why = output.stderr.lines().rev().find_map(|l| l.trim().strip_prefix("curl: "));
-        let mut error = StepError::new(format!("cannot download {url}"));
-        error.causes.extend(why.map(|w| format!("curl: {w}")));
-        // curl's words for a certificate that nobody known has signed.
-        if output.status == Some(60) {
-            error = error.hint("`--tls-ca` names further certificate authorities");
-        }
-        Err(error
-            .hint("what was downloaded is kept; run `maquette up` again to go on from there")
-            .hint("without internet access, `maquette image build debian-12` makes an image here"))
-    }
-
-    /// Copies a file of this machine, and to another machine with a checksum.
-    fn push(&self, from: &Path) -> Result<(), StepError> {
+    /// Copies a file of this machine under a name of this run's own, and to another machine with a
+    /// checksum.
+    fn push(&mut self, from: &Path) -> Result<(), StepError> {
         let failed = |e: &dyn std::error::Error| {
             StepError::new(format!("cannot copy image {}", from.display())).because(e)
         };
+        let mut random = [0u8; 8];
+        getrandom::getrandom(&mut random)
+            .map_err(|e| failed(&std::io::Error::other(e.to_string())))?;
+        let run: String = random.iter().map(|b| format!("{b:02x}")).collect();
         let total = from.metadata().map_or(0, |m| m.len());
         let mut last = None;
         self.host
-            .upload(from, &self.part, &mut |done| {
+            .upload(from, &format!("{}-{run}", self.part), &mut |done| {
                 let percent = (done * 100).checked_div(total).unwrap_or(100);
                 if last.replace(percent) != Some(percent) {
                     self.progress(&format!("{percent} % of {}", ByteSize(total)));
                 }
             })
             .map_err(|e| failed(&e))?;
+        self.must(&format!("take {run}"), "take over")?;
         if self.transfer.remote {
-            self.progress("verifying");
             let digits = checksum::sha256(from).map_err(|e| failed(&e))?;
-            self.verify(&Checksum { program: "sha256sum", digits })?;
+            if let Some(sum) = Sum::from_digits(&digits) {
+                self.verify(&sum)?;
+            }
         }
         Ok(())
     }
 
-    /// Whether a forced download brought something new, which must not pull the rug from under
-    /// domains; an equal one is dropped.
-    fn differs(&self, used: Used<'_>) -> Result<bool, StepError> {
-        let failed = |e: HostError| {
-            StepError::new(format!("cannot compare image {}", self.name)).because(&e)
-        };
-        let compare = Command::new("cmp").args(["-s", "--", &self.part, &self.target]);
-        let same = self.host.run(&compare, &mut |_| {}).map_err(failed)?.status == Some(0);
-        if same {
-            self.progress("it has not changed");
-            self.host.remove(&self.part).map_err(failed)?;
-            return Ok(false);
-        }
-        if used()? {
-            self.host.remove(&self.part).map_err(failed)?;
-            return Err(StepError::new(format!(
-                "{} has changed, and nodes exist whose disks overlay the old one",
-                self.name
-            ))
-            .hint("remove those nodes first, or leave `--force-image-download` out"));
-        }
-        Ok(true)
-    }
-
-    /// The checksum that the distributor publishes.
-    fn published(&self, url: &str, list: &str) -> Result<Checksum, StepError> {
+    /// The checksum that the distributor publishes, over an encrypted connection all the way.
+    fn published(&self, url: &str, list: &str) -> Result<Sum, StepError> {
         let command = Command::new("curl")
             .args(["--fail", "--silent", "--show-error", "--location", "--retry", "2"])
-            .args(["--connect-timeout", "10", "--", list]);
+            .args(["--proto", "=https", "--proto-redir", "=https", "--max-filesize", "4194304"])
+            .args(["--connect-timeout", "10", "--max-time", "60", "--", list]);
         let there = check(self.host, &command);
         let text =
             if there.is_err() && self.transfer.remote { check(&Local, &command) } else { there };
@@ -279,108 +282,211 @@ impl Job<'_> {
         })
     }
 
-    fn verify(&self, sum: &Checksum) -> Result<(), StepError> {
-        let command = Command::new(sum.program).args(["--", &self.part]);
-        let printed = check(self.host, &command)
-            .map_err(|e| StepError::new(format!("cannot verify {}", self.name)).because(&e))?;
-        let actual = printed.split_whitespace().next().unwrap_or_default();
-        if actual == sum.digits {
+    fn verify(&mut self, sum: &Sum) -> Result<(), StepError> {
+        self.progress("verifying");
+        let answer = self.must(&format!("sum {}", sum.kind().program()), "verify")?;
+        let actual = answer.word(2);
+        if actual == sum.digits() {
             return Ok(());
         }
-        // Going on from a broken download would never end well.
-        self.host
-            .remove(&self.part)
-            .map_err(|e| StepError::new("cannot remove a broken image").because(&e))?;
-        Err(StepError::new(format!("{} arrived with another checksum than it has", self.name))
-            .hint("the broken copy was removed; run `maquette up` again"))
+        let kind = sum.kind().word();
+        let error = StepError::new(format!(
+            "image {} arrived with another checksum than it has",
+            self.name
+        ));
+        let mut error = error.hint(
+            "the copy was removed; if the checksum is the right one, the file that is offered there \
+             is not the one that you want",
+        );
+        error.causes.push(format!("wanted {sum}, and it has {kind}:{actual}"));
+        Err(self.broken(error))
     }
 
-    /// Checks that the file is an image that can be overlaid; returns its format.
-    fn inspect(&self, smallest: Option<u64>) -> Result<String, StepError> {
-        let (host, part, name) = (self.host, self.part.as_str(), self.name.as_str());
-        let command = Command::new("qemu-img").args(["info", "--output=json", part]);
-        let text = check(host, &command)
-            .map_err(|e| StepError::new(format!("{name} is not a disk image")).because(&e))?;
-        let info: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|e| StepError::new("cannot read what qemu-img says").because(&e))?;
-        let broken = |why: &str| {
-            let removed = host.remove(part);
-            let error = StepError::new(format!("{name} {why}"));
-            match removed {
-                Ok(()) => error,
-                Err(e) => error.because(&e),
+    /// Finds out from its first bytes what it is, and makes a qcow2 file of it.
+    fn judge(&mut self, smallest: Option<u64>) -> Result<(), StepError> {
+        let mut unpacked = None;
+        loop {
+            let answer = self.must(&format!("head {HEAD}"), "read")?;
+            let len: u64 = answer.word(2).parse().unwrap_or(0);
+            let head = bytes(answer.word(3));
+            match inspect(&head, len) {
+                Ok(Format::Compressed(compression)) if unpacked.is_none() => {
+                    self.unpack(compression, smallest)?;
+                    unpacked = Some(compression);
+                }
+                Ok(Format::Compressed(_)) => {
+                    let error = StepError::new(format!("image {} is packed twice", self.name));
+                    return Err(self.broken(error.hint("unpack it first")));
+                }
+                Ok(Format::Qcow2 { size }) => {
+                    self.fits(size, smallest)?;
+                    return self.check();
+                }
+                Ok(Format::Raw) => {
+                    self.fits(len, smallest)?;
+                    self.progress("converting from raw");
+                    let limit = len + len / 16 + OVERHEAD;
+                    return self.must(&format!("convert {limit}"), "convert").map(|_| ());
+                }
+                Err(why) => {
+                    let packed = unpacked
+                        .map_or(String::new(), |c| format!(", unpacked with {},", c.program()));
+                    let message =
+                        format!("{}{packed} is not a disk image that can be used", self.name);
+                    let error = StepError::new(message).because(&why).hint(why.hint());
+                    return Err(self.broken(error));
+                }
             }
+        }
+    }
+
+    fn unpack(&mut self, packed: Compression, smallest: Option<u64>) -> Result<(), StepError> {
+        let program = packed.program();
+        self.progress(&format!("unpacking with {program}"));
+        // More than its disk can hold is of no use to anybody.
+        let limit = smallest.map_or(LARGEST, |s| s.saturating_add(s / 16 + OVERHEAD));
+        let answer = self.order(&format!("unpack {program} {limit}"))?;
+        let name = &self.name;
+        let mut error = match answer.status() {
+            "0" => return Ok(()),
+            "large" => {
+                let allowed = answer.word(2).parse().map_or(limit, |l: u64| l);
+                StepError::new(format!("image {name} unpacks to more than {}", ByteSize(allowed)))
+                    .hint("that is more than its disk, or than the pool has room for")
+            }
+            "127" => StepError::new(format!(
+                "image {name} is packed, and the hypervisor has no `{program}`"
+            ))
+            .hint(format!("install it there, or unpack the image with `{program} -d` first")),
+            _ => StepError::new(format!("image {name} is packed with {program} and damaged"))
+                .hint("fetch it again, or make it anew"),
         };
-        // An image from elsewhere must not pull in files of the hypervisor.
-        let format = info["format"].as_str().unwrap_or("raw").to_string();
-        if info.get("backing-filename").is_some()
-            || info["format-specific"]["data"].get("data-file").is_some()
-        {
-            return Err(broken("refers to another file")
-                .hint("flatten it with `qemu-img convert -O qcow2` first"));
+        if !matches!(answer.status(), "large") {
+            error.causes.extend(answer.said.last().cloned());
         }
-        if format == "qcow2" {
-            // Its tables must hold; what was cut off shows here and nowhere else.
-            let command = Command::new("qemu-img").args(["check", "-f", "qcow2", part]);
-            if let Err(error) = check(host, &command) {
-                return Err(broken("is damaged")
-                    .because(&error)
-                    .hint("fetch it again, or make it anew"));
-            }
-        }
-        let size = info["virtual-size"].as_u64().unwrap_or(0);
-        if format == "raw" && size < SMALLEST_RAW {
-            // Anything at all is a raw image to qemu-img; a disk has at least a boot sector.
-            return Err(
-                broken("is not a disk image").hint("was it an error page that was downloaded?")
-            );
-        }
+        Err(self.broken(error))
+    }
+
+    fn fits(&mut self, size: u64, smallest: Option<u64>) -> Result<(), StepError> {
         match smallest {
             Some(smallest) if smallest < size => Err(StepError::new(format!(
-                "{name} holds a disk of {}, larger than the {} that a node asks for",
+                "{} holds a disk of {}, larger than the {} that a node asks for",
+                self.name,
                 ByteSize(size),
                 ByteSize(smallest)
             ))
             .hint("enlarge the node's disk1")),
-            _ => Ok(format),
+            _ => Ok(()),
         }
     }
 
-    fn finish(&self, format: &str) -> Result<(), StepError> {
-        let (host, part, target) = (self.host, self.part.as_str(), self.target.as_str());
-        let failed = |e: &dyn std::error::Error| {
-            StepError::new(format!("cannot put image {target} in place")).because(e)
-        };
-        if format == "qcow2" {
-            return host.rename(part, target).map_err(|e| failed(&e));
+    /// Its tables must hold; what was cut off shows here and nowhere else.
+    fn check(&mut self) -> Result<(), StepError> {
+        let answer = self.order("check")?;
+        // 3: clusters that nobody uses, which harm nobody.
+        if matches!(answer.status(), "0" | "3") {
+            return Ok(());
         }
-        self.progress(&format!("converting from {format}"));
-        let converted = format!("{part}.qcow2");
-        let command = Command::new("qemu-img")
-            .args(["convert", "-f", format, "-O", "qcow2", part, &converted]);
-        check(host, &command).map_err(|e| failed(&e))?;
-        host.rename(&converted, target).map_err(|e| failed(&e))?;
-        host.remove(part).map_err(|e| failed(&e))
+        let mut error = StepError::new(format!("{} is damaged", self.name));
+        error.causes.extend(answer.said.last().cloned());
+        if answer.status() == "127" {
+            error = StepError { message: format!("cannot check image {}", self.name), ..error };
+        }
+        Err(self.broken(error.hint("fetch it again, or make it anew")))
+    }
+
+    /// Puts it in place. A forced download must not pull the rug from under domains; one that brought
+    /// nothing new is dropped.
+    fn place(&mut self, again: bool, used: Used<'_>) -> Result<(), StepError> {
+        if again {
+            if self.order("same")?.is_done() {
+                self.progress("it has not changed");
+                return self.must("drop", "drop").map(|_| ());
+            }
+            if used()? {
+                let message = format!(
+                    "{} has changed, and nodes exist whose disks overlay the old one",
+                    self.name
+                );
+                let error = StepError::new(message)
+                    .hint("remove those nodes first, or leave `--force-image-download` out");
+                return Err(self.broken(error));
+            }
+        }
+        self.must("place", "put in place").map(|_| ())
     }
 }
 
-/// Virtual size of an image file on the hypervisor, in bytes.
-pub fn virtual_size(host: &dyn Host, path: &str) -> Result<u64, StepError> {
-    // Running guests may hold a lock on it; reading its size harms nobody.
-    let command = Command::new("qemu-img").args(["info", "--force-share", "--output=json", path]);
-    let failed = |e: &dyn std::error::Error| {
-        StepError::new(format!("cannot find out the size of image {path}")).because(e)
+/// Lets a shell download an address, which only its standard input ever holds.
+fn order_download(
+    agent: &mut Agent<'_>,
+    url: &str,
+    transfer: &Transfer,
+    context: &StepContext<'_>,
+) -> Result<Answer, StepError> {
+    // What was begun with encryption goes on so.
+    let encrypted = url.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://"));
+    let redirects = if encrypted { "=https" } else { "=http,https" };
+    // It was checked to have neither quotes nor backslashes nor line ends.
+    let from = format!("from {redirects} {}\nurl = \"{url}\"\n", transfer.limits.stall);
+    agent.order(&from, &mut |_| {})?;
+    if let Some(text) = &transfer.authorities {
+        let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+        agent.order(&format!("authorities\n{}\n", lines.join("\n")), &mut |_| {})?;
+    }
+    agent.order("download", &mut |line| {
+        if let Some(text) = meter(line) {
+            (context.progress)(text);
+        }
+    })
+}
+
+fn downloaded(url: &str, answer: &Answer) -> Result<(), StepError> {
+    if answer.is_done() {
+        return Ok(());
+    }
+    let shown = redact(url);
+    let why = answer.said.iter().rev().find_map(|l| l.trim().strip_prefix("curl: "));
+    let mut error = StepError::new(format!("cannot download {shown}"));
+    error.causes.extend(why.map(|w| format!("curl: {}", w.replace(url, &shown))));
+    let error = match answer.status() {
+        // curl's words for a protocol that it must not use, which a redirection can only lead to.
+        "1" => error
+            .hint("the server redirects to an address that is not encrypted; that is not followed"),
+        "28" => error.hint("the server does not answer, or sends next to nothing"),
+        // A certificate that nobody known has signed.
+        "60" => error.hint("`--tls-ca` names further certificate authorities"),
+        "127" => error.hint("the hypervisor has no `curl`"),
+        _ => error,
     };
-    let text = check(host, &command).map_err(|e| failed(&e))?;
-    let info: serde_json::Value = serde_json::from_str(&text).map_err(|e| failed(&e))?;
-    info["virtual-size"]
-        .as_u64()
-        .ok_or_else(|| StepError::new(format!("image {path} does not tell its size")))
+    Err(error
+        .hint("what was downloaded is kept; run `maquette up` again to go on from there")
+        .hint("without internet access, `maquette image build debian-12` makes an image here"))
+}
+
+/// Bytes from their hexadecimal digits.
+fn bytes(digits: &str) -> Vec<u8> {
+    let pair = |p: &[u8]| u8::from_str_radix(std::str::from_utf8(p).ok()?, 16).ok();
+    digits.as_bytes().chunks_exact(2).map_while(pair).collect()
+}
+
+/// Virtual size of an image in a pool, in bytes: what its own header says.
+pub fn virtual_size(host: &dyn Host, path: &str) -> Result<u64, StepError> {
+    let failed = || StepError::new(format!("cannot find out the size of image {path}"));
+    let command = Command::new("od").args(["-An", "-v", "-tx1", "-N", "512", "--", path]);
+    let text = check(host, &command).map_err(|e| failed().because(&e))?;
+    let digits: String = text.split_whitespace().collect();
+    // Where its tables end was looked at when it came.
+    match inspect(&bytes(&digits), u64::MAX) {
+        Ok(Format::Qcow2 { size }) => Ok(size),
+        Ok(_) => Err(failed().hint("it is not the qcow2 image that Maquette brought")),
+        Err(why) => Err(failed().because(&why)),
+    }
 }
 
 /// curl's words for a server that cannot be reached: no proxy, no address, no connection, no answer
 /// in time.
-const NO_WAY_OUT: [i32; 4] = [5, 6, 7, 28];
+const NO_WAY_OUT: [&str; 4] = ["5", "6", "7", "28"];
 
 /// A line of curl's progress meter: `% Total % Received …`, percent first.
 fn meter(line: &str) -> Option<String> {

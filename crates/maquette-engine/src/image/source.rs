@@ -1,20 +1,22 @@
 //! What the user's word for an image means.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::Image;
 use maquette_core::diagnostic::closest;
+use maquette_core::image::{Format, HEAD, NotAnImage, Place, Sum, Word, WordError, inspect};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::catalogue::{self, Entry};
-use super::header::{self, Header};
+use super::checksum;
 
 /// Where an image comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// An address that curl understands.
+pub enum Origin {
+    /// An address of `http` or `https`.
     Url(String),
     /// A file on this machine: given by path, or built here under a name.
     File(PathBuf),
@@ -22,9 +24,21 @@ pub enum Source {
     Catalogue(&'static Entry),
 }
 
+/// An image that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What it has to be, where the user said so.
+    pub sum: Option<Sum>,
+}
+
 /// Why a word names no image.
 #[derive(Debug, Error)]
 pub enum SourceError {
+    /// It is not a word for an image at all.
+    #[error(transparent)]
+    Word(#[from] WordError),
     /// Neither a URL, nor a file, nor a known name.
     #[error("there is no image `{name}`")]
     Unknown {
@@ -42,46 +56,56 @@ pub enum SourceError {
         #[source]
         source: std::io::Error,
     },
-    /// The file needs unpacking.
-    #[error("image {path} is compressed with {compression}; unpack it first")]
-    Compressed {
+    /// The file is something else.
+    #[error("{path} is not a disk image that can be used")]
+    NotAnImage {
         /// The file.
         path: PathBuf,
-        /// How it is compressed.
-        compression: &'static str,
+        /// What it is.
+        #[source]
+        source: NotAnImage,
     },
-    /// The file refers to another file.
-    #[error("image {path} has a backing file; flatten it with `qemu-img convert` first")]
-    Backed {
+    /// The file is not the one that was asked for.
+    #[error(
+        "image {path} has another checksum than was asked for: wanted {wanted}, and it has {actual}"
+    )]
+    Sum {
         /// The file.
         path: PathBuf,
+        /// What it should have.
+        wanted: Sum,
+        /// What it has, with its kind.
+        actual: String,
     },
 }
 
 impl Source {
     /// Understands a word. Images built here (in `built`) win over published ones of that name.
     pub fn parse(word: &str, built: &Path) -> Result<Self, SourceError> {
-        // A `file://` that is not here is a file of the hypervisor; curl reads it there.
-        if let Some(path) = word.strip_prefix("file://").map(Path::new)
-            && path.is_file()
-        {
-            return Ok(Self::File(path.into()));
+        // A file may be called what looks like an image with a checksum.
+        if Path::new(word).is_file() {
+            return Ok(Self { origin: Origin::File(word.into()), sum: None });
         }
-        if word.contains("://") {
-            return Ok(Self::Url(word.into()));
+        let Word { place, sum } = Word::parse(word)?;
+        let name = match place {
+            Place::Url(url) => return Ok(Self { origin: Origin::Url(url), sum }),
+            Place::Local(name) => name,
+        };
+        let path = Path::new(&name);
+        if name.contains('/') || path.is_file() {
+            return Ok(Self { origin: Origin::File(path.to_path_buf()), sum });
         }
-        let path = Path::new(word);
-        if word.contains('/') || path.is_file() {
-            return Ok(Self::File(path.to_path_buf()));
-        }
-        let own = built.join(format!("{word}.qcow2"));
+        let own = built.join(format!("{name}.qcow2"));
         if own.is_file() {
-            return Ok(Self::File(own));
+            return Ok(Self { origin: Origin::File(own), sum });
         }
-        catalogue::find(word).map(Self::Catalogue).ok_or_else(|| SourceError::Unknown {
-            name: word.into(),
-            suggestion: closest(word, catalogue::ENTRIES.iter().map(|e| e.name)),
-        })
+        match catalogue::find(&name) {
+            Some(entry) => Ok(Self { origin: Origin::Catalogue(entry), sum }),
+            None => {
+                let suggestion = closest(&name, catalogue::ENTRIES.iter().map(|e| e.name));
+                Err(SourceError::Unknown { name, suggestion })
+            }
+        }
     }
 }
 
@@ -94,30 +118,60 @@ pub struct Resolved {
     pub size: Option<u64>,
 }
 
-/// Finds out what volume an image is cached as: by content for files, by address for what is
-/// elsewhere.
+/// Finds out what volume an image is cached as: by content for files, by address and checksum for what
+/// is elsewhere. A file is looked at and verified.
 pub fn resolve(word: &str, built: &Path) -> Result<Resolved, SourceError> {
-    let (stem, key, size) = match Source::parse(word, built)? {
-        Source::Url(url) => (stem(&url), digest(url.as_bytes()), None),
-        Source::Catalogue(entry) => (entry.name.to_string(), digest(entry.url.as_bytes()), None),
-        Source::File(path) => {
+    let Source { origin, sum } = Source::parse(word, built)?;
+    let (stem, key, size) = match origin {
+        Origin::Url(url) => (stem(&url), identity(&url, sum.as_ref()), None),
+        Origin::Catalogue(entry) => {
+            (entry.name.to_string(), identity(entry.url, sum.as_ref()), None)
+        }
+        Origin::File(path) => {
+            let size = looked_at(&path)?;
             let failed = |source| SourceError::File { path: path.clone(), source };
-            let size = match header::read(&path).map_err(failed)? {
-                Header::Qcow2 { backed: true, .. } => return Err(SourceError::Backed { path }),
-                Header::Compressed(compression) => {
-                    return Err(SourceError::Compressed { path, compression });
+            if let Some(wanted) = sum {
+                let actual = checksum::of(&path, wanted.kind()).map_err(failed)?;
+                if actual != wanted.digits() {
+                    let actual = format!("{}:{actual}", wanted.kind().word());
+                    return Err(SourceError::Sum { path, wanted, actual });
                 }
-                Header::Qcow2 { size, .. } => size,
-                Header::Raw => path.metadata().map_err(failed)?.len(),
-            };
-            let mut hash = Sha256::new();
-            let mut file = File::open(&path).map_err(failed)?;
-            std::io::copy(&mut file, &mut hash).map_err(failed)?;
-            (stem(&path.to_string_lossy()), hex(&hash.finalize()), Some(size))
+            }
+            let key = checksum::sha256(&path).map_err(failed)?;
+            (stem(&path.to_string_lossy()), key, size)
         }
     };
     let volume = format!("maquette-{stem}-{}.qcow2", &key[..12]);
     Ok(Resolved { image: Image { source: word.into(), volume }, size })
+}
+
+/// Looks at a file's first bytes; returns the size of its disk, which a packed one does not tell.
+fn looked_at(path: &Path) -> Result<Option<u64>, SourceError> {
+    let failed = |source| SourceError::File { path: path.into(), source };
+    let file = File::open(path).map_err(failed)?;
+    let len = file.metadata().map_err(failed)?.len();
+    let mut head = Vec::new();
+    file.take(HEAD as u64).read_to_end(&mut head).map_err(failed)?;
+    match inspect(&head, len) {
+        Ok(Format::Qcow2 { size }) => Ok(Some(size)),
+        Ok(Format::Raw) => Ok(Some(len)),
+        Ok(Format::Compressed(_)) => Ok(None),
+        Err(source) => Err(SourceError::NotAnImage { path: path.into(), source }),
+    }
+}
+
+/// What an image from elsewhere is known by: its address without whoever asks for it, and its checksum.
+fn identity(url: &str, sum: Option<&Sum>) -> String {
+    let mut known = url.to_string();
+    if let Some((scheme, rest)) = url.split_once("://") {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        known = format!("{scheme}://{host}{}", &rest[authority.len()..]);
+    }
+    if let Some(sum) = sum {
+        known = format!("{known}#{sum}");
+    }
+    digest(known.as_bytes())
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -148,11 +202,14 @@ mod tests {
     fn words_are_understood() {
         let built = tempfile::tempdir().unwrap();
         let parse = |w: &str| Source::parse(w, built.path());
-        assert!(matches!(parse("https://x/y.qcow2"), Ok(Source::Url(_))));
-        assert!(matches!(parse("./y.qcow2"), Ok(Source::File(_))));
-        assert!(matches!(parse("debian-12"), Ok(Source::Catalogue(_))));
+        let origin = |w: &str| parse(w).unwrap().origin;
+        assert!(matches!(origin("https://x/y.qcow2"), Origin::Url(_)));
+        assert!(matches!(origin("./y.qcow2"), Origin::File(_)));
+        assert!(matches!(origin("file:///y.qcow2"), Origin::File(_)));
+        assert!(matches!(origin("debian-12"), Origin::Catalogue(_)));
         std::fs::write(built.path().join("debian-12.qcow2"), "x").unwrap();
-        assert!(matches!(parse("debian-12"), Ok(Source::File(_))));
+        assert!(matches!(origin("debian-12"), Origin::File(_)));
+        assert!(matches!(parse("scp://x/y.qcow2"), Err(SourceError::Word(_))));
         match parse("debain-12") {
             Err(SourceError::Unknown { suggestion, .. }) => {
                 assert_eq!(suggestion, Some("debian-12"));
@@ -161,18 +218,58 @@ mod tests {
         }
     }
 
+    /// A disk with a boot sector, and something behind it.
+    fn disk(content: &str) -> Vec<u8> {
+        let mut bytes = vec![0u8; 1 << 20];
+        bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+        bytes[1024..1024 + content.len()].copy_from_slice(content.as_bytes());
+        bytes
+    }
+
     #[test]
     fn files_are_cached_by_content() {
         let directory = tempfile::tempdir().unwrap();
         let volume = |name: &str, content: &str| {
             let path = directory.path().join(name);
-            std::fs::write(&path, content).unwrap();
+            std::fs::write(&path, disk(content)).unwrap();
             resolve(path.to_str().unwrap(), directory.path()).unwrap().image.volume
         };
         let first = volume("a.img", "one");
         assert_eq!(volume("a.img", "one"), first);
         assert_ne!(volume("a.img", "two"), first);
         assert!(first.starts_with("maquette-a-") && first.ends_with(".qcow2"));
+    }
+
+    #[test]
+    fn a_checksum_is_part_of_what_an_image_is_and_a_password_is_not() {
+        let volume = |word: &str| resolve(word, Path::new("/nowhere")).unwrap().image.volume;
+        let plain = volume("https://h/x.qcow2");
+        assert_eq!(volume("https://user:secret@h/x.qcow2"), plain);
+        let sum = |digit: &str| format!("#sha256:{}", digit.repeat(64));
+        let first = volume(&format!("https://h/x.qcow2{}", sum("a")));
+        assert_ne!(first, plain);
+        assert_ne!(first, volume(&format!("https://h/x.qcow2{}", sum("b"))));
+        assert_eq!(first, volume(&format!("https://h/x.qcow2{}", sum("A").replace(':', "="))));
+        assert_ne!(volume("debian-12"), volume(&format!("debian-12{}", sum("a"))));
+    }
+
+    #[test]
+    fn a_file_is_looked_at_and_verified_before_anything_is_planned() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.img");
+        let resolve = |word: &str| resolve(word, directory.path());
+        let word = path.to_str().unwrap();
+        std::fs::write(&path, "image: debian-12\n").unwrap();
+        let error = resolve(word).unwrap_err();
+        assert!(matches!(error, SourceError::NotAnImage { .. }), "{error}");
+        std::fs::write(&path, disk("x")).unwrap();
+        assert_eq!(resolve(word).unwrap().size, Some(1 << 20));
+        let right = checksum::of(&path, maquette_core::image::Kind::Sha512).unwrap();
+        resolve(&format!("{word}#sha512={right}")).unwrap();
+        let wrong = "0".repeat(64);
+        let error = resolve(&format!("{word}#sha256:{wrong}")).unwrap_err().to_string();
+        let actual = checksum::sha256(&path).unwrap();
+        assert!(error.contains(&wrong) && error.contains(&actual), "{error}");
     }
 
     #[test]

@@ -47,6 +47,25 @@ pub fn volume_names(pool: &StoragePool) -> Result<Vec<String>> {
     pool.list_all_volumes(0)?.iter().map(|v| Ok(v.name()?)).collect()
 }
 
+/// A volume with what libvirt says of it.
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub path: String,
+    /// Its definition; empty if it has gone since.
+    pub xml: String,
+}
+
+/// All volumes of a pool; one that goes meanwhile is not there.
+pub fn volumes(pool: &StoragePool) -> Result<Vec<Volume>> {
+    let all = pool.list_all_volumes(0)?;
+    let read = |v: &StorageVol| -> Result<Volume> {
+        Ok(Volume { name: v.name()?, path: v.path()?, xml: v.xml_desc(0)? })
+    };
+    Ok(all.iter().filter_map(|v| read(v).ok()).collect())
+}
+
 /// A volume by name.
 pub fn volume(pool: &StoragePool, name: &str) -> Result<Option<StorageVol>> {
     optional(pool.lookup_storage_vol_by_name(name))

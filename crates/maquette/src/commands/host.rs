@@ -10,6 +10,7 @@ use maquette_engine::StepError;
 use maquette_engine::host::daemons::{self, Daemons};
 use maquette_engine::host::facts::{Facts, SshLimits};
 use maquette_engine::host::{prepare, record, settings};
+use maquette_engine::image::RECORDS;
 use maquette_libvirt::prune;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -324,7 +325,7 @@ fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
     }
     if let Some(client) = &hypervisor.client {
         for pool in &hypervisor.facts.record.pools {
-            prune(client, pool).map_err(|e| Failure::because("cannot remove cached images", &e))?;
+            prune(client, connection.host.as_ref(), RECORDS, pool)?;
         }
     }
     let client = hypervisor.client.take();

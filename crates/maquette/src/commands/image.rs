@@ -5,7 +5,7 @@ use std::path::Path;
 use maquette_engine::StepError;
 use maquette_engine::host::Local;
 use maquette_engine::image::build::{self, BUILDABLE, BuildError};
-use maquette_engine::image::catalogue;
+use maquette_engine::image::{RECORDS, catalogue};
 use maquette_libvirt::prune;
 use serde_json::json;
 
@@ -23,12 +23,18 @@ pub fn run(args: &Image) -> Result<u8, Failure> {
             let connection = connection::open(&located.host)?;
             let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
             let Some(client) = &hypervisor.client else { return Ok(0) };
-            let removed = prune(client, &located.pool.name)
-                .map_err(|e| Failure::because("cannot remove cached images", &e))?;
-            for volume in &removed {
-                print::result(&format!("removed {volume}"));
+            let pruned = prune(client, connection.host.as_ref(), RECORDS, &located.pool.name)?;
+            for file in pruned.removed.iter().chain(&pruned.swept) {
+                print::result(&format!("removed {file}"));
             }
-            if removed.is_empty() {
+            for volume in &pruned.unrecorded {
+                print::talk(&format!(
+                    "{volume} looks like an image and is not recorded as one of ours, so it stays; \
+                     `virsh vol-delete {volume} {}` removes it",
+                    located.pool.name
+                ));
+            }
+            if pruned.removed.is_empty() && pruned.swept.is_empty() {
                 print::talk("no cached image is unused");
             }
             Ok(0)

@@ -11,7 +11,7 @@ use maquette_core::topology::VirtType;
 use maquette_engine::host::facts::Facts;
 use maquette_engine::host::lock::Lock;
 use maquette_engine::host::ssh;
-use maquette_engine::image::Transfer;
+use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::{Event, StepError, executor};
 use maquette_libvirt::{Access, Client, Guests, Libvirt};
 
@@ -80,9 +80,11 @@ impl<'a> Runner<'a> {
         let transfer = Transfer {
             built: workspace::built_images(),
             downloads: workspace::downloads(),
+            records: RECORDS.into(),
             remote: connection.remote.is_some(),
             force: false,
             authorities: None,
+            limits: Limits::default(),
         };
         let reporter = report::choose(json);
         let (lock, shared) = (None, None);

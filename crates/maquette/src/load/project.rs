@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use maquette_core::decode::{self, Fields};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::image::{Sum, Word};
 use maquette_core::syntax::{Node, Spanned, Value};
 
 use clap::ValueEnum;
@@ -22,7 +23,7 @@ pub struct Project {
     pub nodes: Option<Node>,
     /// `network`.
     pub network: Option<Node>,
-    /// `image`.
+    /// `image`, with its `checksum` after `#`.
     pub image: Option<String>,
     /// `overrides`.
     pub overrides: Option<Node>,
@@ -107,8 +108,46 @@ pub fn decode(node: &Node, diags: &mut Diagnostics) -> Project {
         project.validate = fields.bool("validate", diags);
         fields.finish(diags);
     }
+    let checksum = fields.text("checksum", diags);
+    project.image = with_checksum(project.image, checksum, diags);
     fields.finish(diags);
     project
+}
+
+/// An image with its checksum, as `--image-url` would take it.
+fn with_checksum(
+    image: Option<String>,
+    checksum: Option<Spanned<String>>,
+    diags: &mut Diagnostics,
+) -> Option<String> {
+    let Some(text) = checksum else { return image };
+    let mut wrong = |message: String, help: &str| {
+        diags.push(Diagnostic::error("project::checksum", message).at(text.span, "").help(help));
+        None
+    };
+    let sum = match text.value.parse::<Sum>() {
+        Ok(sum) => sum,
+        Err(error) => {
+            return wrong(
+                error.to_string(),
+                "such as `checksum: sha256:0123…`, with all its digits",
+            );
+        }
+    };
+    let Some(image) = image else {
+        return wrong(
+            "there is a `checksum` here and no `image` that it is of".into(),
+            "write `image: URL`; an image that a node type imports has it after `#`",
+        );
+    };
+    match Word::parse(&image).ok().and_then(|w| w.sum) {
+        Some(other) if other != sum => wrong(
+            format!("`image` has the checksum {other}, and `checksum` is another"),
+            "leave one of them out",
+        ),
+        Some(_) => Some(image),
+        None => Some(format!("{image}#{sum}")),
+    }
 }
 
 /// One of a few words, the same as the flag of that name takes.

@@ -1,0 +1,232 @@
+# Brings one image into a pool, under a lock that this shell and all that it starts hold until it is in place.
+# $1: the image  $2: where it grows  $3: seconds that another run may go without getting on
+# $4: the record that the image is ours, or empty
+# Orders come as lines on standard input; answers go to standard output as lines that begin with `:: `.
+# When the input ends, whoever gives the orders is gone, and everything here ends with it.
+target=$1 part=$2 patience=$3 record=$4
+umask 022
+LC_ALL=C
+export LC_ALL
+answer() {
+    # What was said belongs to this answer.
+    printf '\n::\n' >&2
+    printf ':: %s\n' "$*"
+}
+
+work=$(mktemp -d)
+mkfifo -m 600 "$work/orders"
+exec 7<>"$work/orders" 3<&0
+rm -r "$work"
+(while IFS= read -r order; do printf '%s\n' "$order"; done >&7; kill -TERM 0) <&3 >/dev/null 2>&1 3<&- &
+watcher=$!
+trap 'kill "$watcher" 2>/dev/null || :' EXIT
+exec 3<&-
+
+lock=$part.lock
+open() { exec 9>>"$lock"; }
+# Its last holder removes the file; a lock on a file that nobody else can open any more is none.
+same() { [ "$(stat -c %i -- "$lock" 2>/dev/null)" = "$(stat -L -c %i /proc/self/fd/9)" ]; }
+seen() { stat -c '%n %s %Y' -- "$part"* 2>/dev/null || :; }
+take() {
+    flock -n 9 && return
+    answer waiting
+    while was=$(seen) && ! flock -w "$patience" 9; do
+        [ "$(seen)" != "$was" ] || { answer busy; exit 75; }
+    done
+}
+open
+take
+until same; do
+    open
+    take
+done
+# What runs left that are gone: none is at work, or it would have the lock.
+rm -f -- "$part"-* "$part.new" "$part.again" "$part.ca"
+
+# Runs a program that reads a stranger's bytes: as nobody, without a way back, and with limits.
+# $1: how large a file it may write, in bytes
+confined() {
+    limit=$1
+    shift
+    if [ "$(id -u)" = 0 ]; then
+        set -- setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --no-new-privs -- "$@"
+    fi
+    env -i "PATH=$PATH" LC_ALL=C prlimit --core=0 --nofile=64 --as=4294967296 --cpu=3600 \
+        "--fsize=$limit" -- "$@" 7>&- 9>&-
+}
+# An empty file that a confined program can write.
+made() {
+    rm -f -- "$1"
+    : >"$1"
+    [ "$(id -u)" != 0 ] || chown 65534:65534 -- "$1"
+}
+size() { stat -c %s -- "$1" 2>/dev/null || echo 0; }
+# A header of the last answer in a file of headers: before it come those of redirections.
+header() {
+    tr -d '\r' <"$2" 2>/dev/null | awk -v name="$1" '
+        /^HTTP\// { value = "" }
+        index(tolower($0), name ":") == 1 { value = substr($0, length(name) + 2); sub(/^[ \t]+/, "", value) }
+        END { print value }'
+}
+# What tells that the server still has what a part is of: a strong tag, or the time of its last change.
+validator() {
+    tag=$(header etag "$part.from")
+    case $tag in '"'*) echo "$tag" ;; *) header last-modified "$part.from" ;; esac
+}
+# $1: file for headers  $2: where to begin, or empty  $3: what has to hold for that
+curl_it() {
+    # The address may hold a password: it comes on standard input, and is in nobody's list of processes.
+    printf '%s\n' "$config" | curl --config - --fail --location --globoff --retry 2 --max-redirs 10 \
+        --proto '=http,https' --proto-redir "$redirects" --connect-timeout 10 \
+        --speed-limit 1000 --speed-time "$stall" ${2:+--continue-at "$2"} ${3:+--header "If-Range: $3"} \
+        ${authorities:+--cacert "$part.ca"} --dump-header "$1" --output "$part" >/dev/null
+}
+whole() {
+    rm -f -- "$part" "$part.from"
+    curl_it "$part.from" "" ""
+}
+download() {
+    how=whole
+    valid=$(validator)
+    if [ ! -s "$part" ] || [ -z "$valid" ]; then
+        whole
+        return
+    fi
+    at=$(size "$part")
+    ended=0
+    curl_it "$part.again" "$at" "$valid" || ended=$?
+    range=$(header content-range "$part.again")
+    case $ended in
+        0)
+            # A server that does not know If-Range may have gone on from the middle of something else.
+            [ "$(header etag "$part.again")" = "$(header etag "$part.from")" ] &&
+                [ "$(header last-modified "$part.again")" = "$(header last-modified "$part.from")" ] &&
+                how=resumed && return
+            whole
+            ;;
+        # Refused: it was complete already, if it has the length that the server tells.
+        22) if [ "$range" = "bytes */$at" ]; then how=resumed; else whole; fi ;;
+        # No way there, or it broke off again: another run goes on from here.
+        5 | 6 | 7 | 18 | 28 | 35 | 52 | 55 | 56 | 60) return "$ended" ;;
+        *) whole ;;
+    esac
+}
+
+if [ -e "$target" ]; then answer ready there; else answer ready; fi
+config= redirects= stall=60 authorities= how=
+while IFS= read -r order <&7; do
+    # Orders are words and numbers of ours.
+    # shellcheck disable=SC2086
+    set -- $order
+    verb=$1
+    shift
+    status=0
+    case $verb in
+        # $1: protocols of redirections  $2: seconds without progress; then lines for curl, and an empty one
+        from)
+            redirects=$1 stall=$2 config=
+            while IFS= read -r line <&7 && [ -n "$line" ]; do config="$config$line
+"; done
+            answer "done 0"
+            ;;
+        # Certificate authorities besides the system's, and an empty line.
+        authorities)
+            authorities=yes
+            cat /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt \
+                /etc/ssl/ca-bundle.pem 2>/dev/null >"$part.ca" || :
+            while IFS= read -r line <&7 && [ -n "$line" ]; do printf '%s\n' "$line"; done >>"$part.ca"
+            answer "done 0"
+            ;;
+        download)
+            download || status=$?
+            rm -f -- "$part.again" "$part.ca"
+            [ -s "$part" ] || rm -f -- "$part.from"
+            answer "done $status $how"
+            ;;
+        # What is there is wrong.
+        forget)
+            rm -f -- "$part" "$part.from" || status=$?
+            answer "done $status"
+            ;;
+        # $1: what a file that came from elsewhere is called besides
+        take)
+            rm -f -- "$part.from"
+            mv -f -- "$part-$1" "$part" || status=$?
+            answer "done $status"
+            ;;
+        # $1: how many bytes
+        head)
+            bytes=$(head -c "$1" -- "$part" | od -An -v -tx1 | tr -d ' \n') || status=$?
+            answer "done $status $(size "$part") $bytes"
+            ;;
+        # $1: program
+        sum)
+            sum=$("$1" <"$part") || status=$?
+            answer "done $status ${sum%% *}"
+            ;;
+        # $1: program  $2: how many bytes may come of it
+        unpack)
+            made "$part.new"
+            room=$(($(stat -f -c '%a * %S' -- "$part") * 9 / 10))
+            limit=$2
+            [ "$limit" -le "$room" ] || limit=$room
+            confined "$limit" "$1" -dc <"$part" 1<>"$part.new" || status=$?
+            came=$(size "$part.new")
+            if [ "$status" = 0 ]; then
+                [ "$(id -u)" != 0 ] || chown 0:0 -- "$part.new"
+                rm -f -- "$part.from"
+                mv -f -- "$part.new" "$part"
+            else
+                rm -f -- "$part.new"
+                [ "$came" -lt "$limit" ] || status=large
+            fi
+            answer "done $status $limit"
+            ;;
+        check)
+            confined 0 qemu-img check -q -f qcow2 /proc/self/fd/0 <"$part" >/dev/null || status=$?
+            answer "done $status"
+            ;;
+        # $1: how large it may become
+        convert)
+            made "$part.new"
+            confined "$1" qemu-img convert -f raw -O qcow2 /proc/self/fd/0 /proc/self/fd/1 \
+                <"$part" 1<>"$part.new" || status=$?
+            if [ "$status" = 0 ]; then
+                [ "$(id -u)" != 0 ] || chown 0:0 -- "$part.new"
+                rm -f -- "$part.from"
+                mv -f -- "$part.new" "$part"
+            else
+                rm -f -- "$part.new"
+            fi
+            answer "done $status"
+            ;;
+        same)
+            cmp -s -- "$part" "$target" || status=$?
+            answer "done $status"
+            ;;
+        drop)
+            rm -f -- "$part" "$part".* || status=$?
+            answer "done $status"
+            exit 0
+            ;;
+        # The record comes first, so that no image is without one; a power cut finds the whole or nothing.
+        place)
+            if [ -n "$record" ]; then
+                mkdir -p -m 755 -- "${record%/*}" && printf '%s\n' "$target" >"$record.new" &&
+                    sync -- "$record.new" && mv -f -- "$record.new" "$record" || :
+            fi
+            { chmod 644 -- "$part" && sync -- "$part" && mv -f -T -- "$part" "$target" &&
+                sync -- "${target%/*}"; } || status=$?
+            [ "$status" != 0 ] || rm -f -- "$part".*
+            answer "done $status"
+            exit 0
+            ;;
+        # Nothing to be done; a part stays for the next run.
+        leave)
+            [ -e "$part" ] || rm -f -- "$part".*
+            rm -f -- "$lock"
+            answer "done 0"
+            exit 0
+            ;;
+    esac
+done

@@ -1,0 +1,235 @@
+//! The shell on the hypervisor that holds an image's lock and does what it is told.
+
+use std::io::{BufReader, Read, Write};
+use std::process::{Child, ChildStdin};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use crate::host::{Command, Host};
+use crate::{StepContext, StepError};
+
+/// Its whole program; what varies are positional arguments and orders.
+const SCRIPT: &str = include_str!("../../assets/image.sh");
+
+/// How often a long order looks whether the user wants to stop.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Longest line that is kept, in bytes; what a head of a file takes as digits is less.
+const LONGEST: usize = 1 << 18;
+/// How many lines of what was said are kept.
+const KEPT: usize = 64;
+
+enum Line {
+    Answer(String),
+    Said(String),
+    Closed,
+}
+
+/// What it answered to an order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The words of the answer.
+    pub words: Vec<String>,
+    /// What programs said meanwhile, line by line.
+    pub said: Vec<String>,
+}
+
+impl Answer {
+    /// Whether what was ordered was done.
+    pub fn is_done(&self) -> bool {
+        self.status() == "0"
+    }
+
+    /// The exit status of what was ordered, or a word for why it was not done.
+    pub fn status(&self) -> &str {
+        self.word(1)
+    }
+
+    /// One of its words, or nothing.
+    pub fn word(&self, index: usize) -> &str {
+        self.words.get(index).map_or("", String::as_str)
+    }
+}
+
+/// A shell with an image's lock. It lets go of everything when this is dropped.
+pub struct Agent<'a> {
+    child: Child,
+    orders: Option<ChildStdin>,
+    lines: Receiver<Line>,
+    context: &'a StepContext<'a>,
+}
+
+/// Where it works: its positional arguments.
+pub struct Place {
+    /// Where the image shall be.
+    pub target: String,
+    /// Where it grows.
+    pub part: String,
+    /// How long another run that has the lock may go without getting on, in seconds.
+    pub patience: u64,
+    /// Where it is recorded that the image is ours; empty for nowhere.
+    pub record: String,
+}
+
+impl<'a> Agent<'a> {
+    /// Starts it and waits until it has the lock. Returns whether the image is there.
+    pub fn start(
+        host: &dyn Host,
+        place: &Place,
+        context: &'a StepContext<'a>,
+    ) -> Result<(Self, bool), StepError> {
+        let Place { target, part, patience, record } = place;
+        let failed = || StepError::new(format!("cannot work on image {target}"));
+        let arguments = [target.clone(), part.clone(), patience.to_string(), record.clone()];
+        let mut child =
+            host.spawn(&Command::script(SCRIPT, arguments)).map_err(|e| failed().because(&e))?;
+        let (sender, lines) = channel();
+        if let Some(pipe) = child.stdout.take() {
+            listen(pipe, sender.clone(), |line| {
+                line.strip_prefix(":: ").map(|l| Line::Answer(l.into()))
+            });
+        }
+        if let Some(pipe) = child.stderr.take() {
+            listen(pipe, sender, |line| Some(Line::Said(line)));
+        }
+        let orders = child.stdin.take();
+        let mut agent = Self { child, orders, lines, context };
+        loop {
+            let answer = agent.answer(&mut |_| {}).map_err(|why| why.unless(failed))?;
+            match answer.word(0) {
+                "ready" => {
+                    let there = answer.word(1) == "there";
+                    return Ok((agent, there));
+                }
+                "waiting" => {
+                    (context.progress)("another run is fetching it; waiting for that".into())
+                }
+                "busy" => {
+                    return Err(StepError::new(format!(
+                        "another run holds image {target}, and has not got on for {patience} s"
+                    ))
+                    .hint(format!(
+                        "see what `fuser {part}.lock` on the hypervisor names; once that has ended, \
+                         run this again"
+                    )));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives an order and waits until it is carried out; `on_line` hears what programs say.
+    pub fn order(
+        &mut self,
+        order: &str,
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<Answer, StepError> {
+        let verb = order.split_whitespace().next().unwrap_or_default().to_string();
+        let failed = || StepError::new(format!("the hypervisor stopped at `{verb}` of an image"));
+        // One that is gone does not read; its last words tell why.
+        let _ = self.orders.as_mut().map(|pipe| pipe.write_all(format!("{order}\n").as_bytes()));
+        self.answer(on_line).map_err(|why| why.unless(failed))
+    }
+
+    fn answer(&mut self, on_line: &mut dyn FnMut(&str)) -> Result<Answer, Ended> {
+        let mut said: Vec<String> = Vec::new();
+        let mut words: Option<Vec<String>> = None;
+        let (mut marked, mut open) = (false, 2);
+        loop {
+            if let Some(words) = words.take_if(|_| marked || open == 0) {
+                return Ok(Answer { words, said });
+            }
+            match self.lines.recv_timeout(LOOK) {
+                Ok(Line::Answer(line)) => {
+                    words = Some(line.split_whitespace().map(String::from).collect());
+                }
+                Ok(Line::Said(line)) if line == "::" => marked = true,
+                Ok(Line::Said(line)) => {
+                    on_line(&line);
+                    if !line.trim().is_empty() {
+                        said.push(line);
+                    }
+                    if said.len() > KEPT {
+                        said.remove(0);
+                    }
+                }
+                Ok(Line::Closed) => open -= 1,
+                Err(RecvTimeoutError::Timeout) if !self.context.is_cancelled() => {}
+                Err(RecvTimeoutError::Timeout) => return Err(Ended::Stopped),
+                Err(RecvTimeoutError::Disconnected) => open = 0,
+            }
+            if open == 0 && words.is_none() {
+                return Err(Ended::Gone(said));
+            }
+        }
+    }
+}
+
+impl Drop for Agent<'_> {
+    fn drop(&mut self) {
+        // The end of its orders ends everything it has started, also on another machine.
+        drop(self.orders.take());
+        let done = |child: &mut Child| matches!(child.try_wait(), Ok(Some(_)));
+        let ended = done(&mut self.child)
+            || loop {
+                match self.lines.recv_timeout(Duration::from_secs(2)) {
+                    Ok(_) => {}
+                    Err(RecvTimeoutError::Disconnected) => break true,
+                    Err(RecvTimeoutError::Timeout) => break false,
+                }
+            };
+        if !ended {
+            // It may have ended by itself.
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// Why there is no answer.
+enum Ended {
+    /// It ended, with these last words.
+    Gone(Vec<String>),
+    /// The user wants to stop.
+    Stopped,
+}
+
+impl Ended {
+    fn unless(self, failed: impl Fn() -> StepError) -> StepError {
+        match self {
+            Self::Stopped => StepError::new("stopped bringing an image")
+                .hint("what was downloaded is kept; run this again to go on from there"),
+            Self::Gone(said) => {
+                let mut error = failed();
+                error.causes.extend(said.last().cloned());
+                error
+            }
+        }
+    }
+}
+
+/// Sends on what comes from a pipe, line by line; a carriage return ends a line too.
+fn listen(
+    pipe: impl Read + Send + 'static,
+    sender: Sender<Line>,
+    meaning: impl Fn(String) -> Option<Line> + Send + 'static,
+) {
+    std::thread::spawn(move || {
+        let mut line = Vec::new();
+        for byte in BufReader::new(pipe).bytes() {
+            match byte {
+                Ok(b'\n' | b'\r') => {
+                    let text = String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned();
+                    // Nobody may be listening any more.
+                    if meaning(text).is_some_and(|l| sender.send(l).is_err()) {
+                        return;
+                    }
+                }
+                Ok(byte) if line.len() < LONGEST => line.push(byte),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        let _ = sender.send(Line::Closed);
+    });
+}

@@ -1,0 +1,418 @@
+//! Servers as they are: with and without ranges, refusing, changing, stalling, breaking off, slow; and
+//! runs that are killed at any moment, or that want the same at once.
+
+use std::io::{BufRead, BufReader, Write as _};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// `/MODE/FILE` of the directory it runs in; prints its port and then a line for each request.
+const SERVER: &str = r#"
+import hashlib, http.server, os, sys, time
+class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def log_message(self, *a): pass
+    def do_GET(self):
+        _, mode, name = self.path.split('?')[0].split('/')
+        if mode == 'hop':
+            self.answer(302, [('Location', '/etag/' + name), ('ETag', '"hop"')], b''); return
+        data = open(name, 'rb').read()
+        tag = '"' + hashlib.sha256(data).hexdigest()[:8] + '"'
+        asked, start, headers, code = self.headers.get('Range'), 0, [], 200
+        if mode in ('etag', 'deaf', 'stall', 'cut', 'slow', 'endless'): headers.append(('ETag', tag))
+        if asked and mode != 'plain':
+            fresh = mode == 'deaf' or self.headers.get('If-Range') in (None, tag)
+            if mode == 'naive' or fresh:
+                start = int(asked.split('=')[1].split('-')[0])
+                code = 206
+                headers.append(('Content-Range', f'bytes {start}-{len(data) - 1}/{len(data)}'))
+                if start >= len(data):
+                    self.answer(416, headers[:-1] + [('Content-Range', f'bytes */{len(data)}')], b'')
+                    return
+        body = data[start:]
+        if mode == 'stall' and not asked: self.answer(code, headers, body[:len(body) // 2], len(body)); time.sleep(60)
+        elif mode == 'cut' and not asked:
+            self.answer(code, headers, body[:len(body) // 2], len(body)); self.close_connection = True
+        elif mode == 'slow': self.answer(code, headers, body, pause=0.05)
+        else: self.answer(code, headers, body)
+    def answer(self, code, headers, body, length=None, pause=0):
+        print(self.path, code, self.headers.get('Authorization'), flush=True)
+        self.send_response(code)
+        for k, v in headers: self.send_header(k, v)
+        self.send_header('Content-Length', str(len(body) if length is None else length))
+        self.end_headers()
+        try:
+            for i in range(0, len(body), 1 << 14):
+                self.wfile.write(body[i:i + (1 << 14)]); self.wfile.flush(); time.sleep(pause)
+        except OSError: pass
+class S(http.server.ThreadingHTTPServer): daemon_threads = True
+server = S(('127.0.0.1', 0), H)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+struct Server {
+    child: Child,
+    port: String,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Server {
+    fn start(directory: &Path) -> Self {
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", SERVER])
+            .current_dir(directory)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = mpsc::channel();
+        let pipe = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in pipe.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let port = lines.recv_timeout(Duration::from_secs(30)).unwrap();
+        Self { child, port, lines }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// The statuses that were answered since this was asked last.
+    fn codes(&self) -> Vec<String> {
+        self.lines.try_iter().map(|l| l.split(' ').nth(1).unwrap().to_string()).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+struct Place {
+    here: tempfile::TempDir,
+    pool: tempfile::TempDir,
+    server: Server,
+    content: Vec<u8>,
+}
+
+impl Place {
+    /// A server with `a.qcow2`, half a mebibyte that cannot be compressed.
+    fn new() -> Self {
+        let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = here.path().join("a.qcow2");
+        image(&path, "1G");
+        let write = Command::new("qemu-io").args(["-f", "qcow2", "-c", "write -P 7 0 512k"]);
+        check(&Local, &write.arg(path.to_str().unwrap())).unwrap();
+        let content = fs::read(&path).unwrap();
+        let server = Server::start(here.path());
+        Self { here, pool, server, content }
+    }
+
+    fn bring(&self, path: &str) -> Result<(), StepError> {
+        let limits = Limits { stall: 1, patience: 30 };
+        let transfer = Transfer { limits, ..Transfer::default() };
+        bring_with(&transfer, &self.server.url(path), self.pool.path(), None)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        fs::write(self.pool.path().join(name), content).unwrap();
+    }
+
+    /// What an interrupted download of `content` leaves, from a server with that tag.
+    fn half(&self, content: &[u8], tag: &str) {
+        self.write(".v.qcow2.part", content);
+        let from = format!("HTTP/1.1 200 OK\r\nETag: {tag}\r\n\r\n");
+        self.write(".v.qcow2.part.from", from.as_bytes());
+    }
+
+    fn tag(&self) -> String {
+        let digest = Sha256::digest(&self.content);
+        let hex: String = digest[..4].iter().map(|b| format!("{b:02x}")).collect();
+        format!("\"{hex}\"")
+    }
+
+    fn is_whole(&self) {
+        assert_eq!(left(self.pool.path()), ["v.qcow2"]);
+        assert!(fs::read(self.pool.path().join("v.qcow2")).unwrap() == self.content);
+    }
+
+    fn clear(&self) {
+        let _ = fs::remove_file(self.pool.path().join("v.qcow2"));
+        self.server.codes();
+    }
+}
+
+#[test]
+fn what_an_interrupted_run_left_is_gone_on_from_and_never_mixed() {
+    let place = Place::new();
+    let (content, tag) = (place.content.clone(), place.tag());
+    let half = &content[..content.len() / 2];
+    let wrong = vec![1u8; content.len() / 2];
+    type Case<'a> = (&'a str, &'a [u8], &'a str, &'a [&'a str]);
+    let cases: [Case<'_>; 9] = [
+        // It goes on from the middle of the same, also behind a redirection.
+        ("etag/a.qcow2", half, &tag, &["206"]),
+        ("hop/a.qcow2", half, &tag, &["302", "206"]),
+        // Killed after the end of the download: the server refuses to go on from the end.
+        ("etag/a.qcow2", &content, &tag, &["416"]),
+        // It was something else, or longer than what there is now.
+        ("etag/a.qcow2", &wrong, "\"old\"", &["200", "200"]),
+        ("etag/a.qcow2", &[0; 2 << 20], &tag, &["416", "200"]),
+        // A server that goes on from the middle of something else all the same.
+        ("deaf/a.qcow2", &wrong, "\"old\"", &["206", "200"]),
+        // Nothing tells whether it is still the same: never mixed.
+        ("naive/a.qcow2", &wrong, "W/\"weak\"", &["200"]),
+        ("naive/a.qcow2", &content, "", &["200"]),
+        ("plain/a.qcow2", half, "\"old\"", &["200", "200"]),
+    ];
+    for (path, part, tag, codes) in cases {
+        place.half(part, tag);
+        place.bring(path).unwrap_or_else(|e| panic!("{path} {tag}: {e:?}"));
+        place.is_whole();
+        assert_eq!(place.server.codes(), codes, "{path} {tag}");
+        place.clear();
+    }
+    // Nothing is known of where a part is from.
+    place.write(".v.qcow2.part", &content);
+    place.bring("etag/a.qcow2").unwrap();
+    place.is_whole();
+}
+
+#[test]
+fn a_server_that_stalls_or_breaks_off_fails_in_time_and_the_next_run_goes_on() {
+    let place = Place::new();
+    for mode in ["stall", "cut"] {
+        let begun = Instant::now();
+        let error = place.bring(&format!("{mode}/a.qcow2")).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+        assert!(error.hints.iter().any(|h| h.contains("is kept")), "{error:?}");
+        place.server.codes();
+        place.bring(&format!("{mode}/a.qcow2")).unwrap();
+        assert_eq!(place.server.codes(), ["206"], "{mode}");
+        place.is_whole();
+        place.clear();
+    }
+    let error = place.bring("etag/missing.qcow2").unwrap_err();
+    assert!(error.hints.iter().any(|h| h.contains("image build")), "{error:?}");
+    assert!(left(place.pool.path()).is_empty(), "{:?}", left(place.pool.path()));
+}
+
+#[test]
+fn runs_that_want_the_same_at_once_all_get_it() {
+    let place = Place::new();
+    let file = place.here.path().join("a.qcow2");
+    for source in [
+        place.server.url("slow/a.qcow2"),
+        place.server.url("plain/a.qcow2"),
+        file.display().to_string(),
+    ] {
+        std::thread::scope(|scope| {
+            let run = || bring(&source, place.pool.path(), None);
+            let runs: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+            for run in runs {
+                run.join().unwrap().unwrap_or_else(|e| panic!("{source}: {e:?}"));
+            }
+        });
+        // Whoever waited found it there.
+        assert!(place.server.codes().len() <= 1);
+        place.is_whole();
+        place.clear();
+    }
+}
+
+#[test]
+fn another_run_that_hangs_is_not_waited_for_for_ever() {
+    let place = Place::new();
+    let lock = place.pool.path().join(".v.qcow2.part.lock");
+    let mut holder = std::process::Command::new("flock")
+        .args([lock.to_str().unwrap(), "-c", "echo got; read x"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let limits = Limits { stall: 2, patience: 1 };
+    let transfer = Transfer { limits, ..Transfer::default() };
+    let url = place.server.url("etag/a.qcow2");
+    let error = bring_with(&transfer, &url, place.pool.path(), None).unwrap_err();
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    assert!(error.message.contains("another run holds image"), "{error:?}");
+    place.bring("etag/a.qcow2").unwrap();
+    place.is_whole();
+}
+
+#[test]
+fn a_checksum_decides_whatever_the_server_says() {
+    let place = Place::new();
+    let right = checksum::sha256(&place.here.path().join("a.qcow2")).unwrap();
+    let wrong = "0".repeat(64);
+    let error = place.bring(&format!("etag/a.qcow2#sha256={wrong}")).unwrap_err();
+    let causes = error.causes.join("\n");
+    assert!(causes.contains(&wrong) && causes.contains(&right), "{error:?}");
+    assert!(left(place.pool.path()).is_empty(), "the next run begins anew");
+    // A part of something else with the right tag: the sum finds it out, and the run does not fail of it.
+    let mut spliced = place.content.clone();
+    spliced[100_000] ^= 1;
+    place.half(&spliced, &place.tag());
+    place.server.codes();
+    place.bring(&format!("etag/a.qcow2#sha256:{right}")).unwrap();
+    assert_eq!(place.server.codes(), ["416", "200"]);
+    place.is_whole();
+}
+
+#[test]
+fn a_packed_image_is_unpacked_and_judged_again() {
+    let place = Place::new();
+    let path = |name: &str| place.here.path().join(name);
+    let pack = |program: &str, from: &str, to: &str| {
+        let packed =
+            std::process::Command::new(program).arg("-c").arg(path(from)).output().unwrap();
+        assert!(packed.status.success());
+        fs::write(path(to), packed.stdout).unwrap();
+    };
+    pack("gzip", "a.qcow2", "a.gz");
+    pack("xz", "a.qcow2", "a.xz");
+    for name in ["a.gz", "a.xz"] {
+        place.bring(&format!("plain/{name}")).unwrap();
+        place.is_whole();
+        place.clear();
+    }
+    let refused = |name: &str| {
+        let error = place.bring(&format!("plain/{name}")).unwrap_err();
+        assert!(left(place.pool.path()).is_empty(), "{name}: {:?}", left(place.pool.path()));
+        format!("{}: {}", error.message, error.causes.join(": "))
+    };
+    fs::write(path("page"), "<html>404</html>").unwrap();
+    pack("gzip", "page", "page.gz");
+    let said = refused("page.gz");
+    assert!(said.contains("unpacked with gzip") && said.contains("web page"), "{said}");
+    pack("gzip", "a.gz", "twice.gz");
+    assert!(refused("twice.gz").contains("packed twice"));
+    let whole = fs::read(path("a.xz")).unwrap();
+    fs::write(path("cut.xz"), &whole[..whole.len() / 2]).unwrap();
+    assert!(refused("cut.xz").contains("packed with xz and damaged"));
+    // A hundred megabytes of zeros, for a disk of one.
+    let bomb = "head -c 100000000 /dev/zero | gzip -1 > \"$1\"";
+    check(&Local, &Command::script(bomb, [path("bomb.gz").to_str().unwrap()])).unwrap();
+    let url = place.server.url("plain/bomb.gz");
+    let error = bring(&url, place.pool.path(), Some(1 << 20)).unwrap_err();
+    assert!(error.message.contains("unpacks to more than"), "{error:?}");
+    assert!(left(place.pool.path()).is_empty());
+}
+
+#[test]
+fn a_description_that_names_files_of_the_hypervisor_is_refused() {
+    let place = Place::new();
+    let secret = place.pool.path().join("secret");
+    fs::write(&secret, "root:$y$secret\n".repeat(100_000)).unwrap();
+    let vmdk = format!(
+        "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\n\
+         createType=\"monolithicFlat\"\nRW 2048 FLAT \"{}\" 0\n",
+        secret.display()
+    );
+    fs::write(place.here.path().join("evil"), &vmdk).unwrap();
+    let data = place.here.path().join("data.qcow2");
+    image(&data, "1G");
+    let mut bytes = fs::read(&data).unwrap();
+    // The feature bit of an external data file.
+    bytes[79] |= 4;
+    fs::write(&data, &bytes).unwrap();
+    for (name, says) in [("evil", "description of a VMDK"), ("data.qcow2", "external data file")] {
+        let error = place.bring(&format!("plain/{name}")).unwrap_err();
+        assert!(error.causes[0].contains(says), "{error:?}");
+        assert_eq!(left(place.pool.path()), ["secret"]);
+    }
+}
+
+#[test]
+fn credentials_reach_the_server_and_nobody_else() {
+    let place = Place::new();
+    let url = place.server.url("slow/a.qcow2?token=tellnobody");
+    let url = url.replace("http://", "http://user:verysecret@");
+    let error = {
+        let missing = url.replace("a.qcow2", "missing.qcow2");
+        bring(&missing, place.pool.path(), None).unwrap_err()
+    };
+    let said = format!("{error:?}");
+    assert!(!said.contains("tellnobody") && !said.contains("verysecret"), "{said}");
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| bring(&url, place.pool.path(), None));
+        // The request is under way once the server tells of it.
+        let line = loop {
+            let line = place.server.lines.recv_timeout(Duration::from_secs(30)).unwrap();
+            if line.contains("/slow/a.qcow2") {
+                break line;
+            }
+        };
+        assert!(line.contains("Basic "), "{line}");
+        let mut seen = 0;
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(bytes) = fs::read(entry.path().join("cmdline")) else { continue };
+            let line = String::from_utf8_lossy(&bytes).into_owned();
+            seen += usize::from(line.starts_with("curl"));
+            assert!(!line.contains("tellnobody") && !line.contains("verysecret"), "{line}");
+        }
+        assert!(seen > 0, "no curl was looked at");
+        run.join().unwrap().unwrap();
+    });
+}
+
+/// Not a test of its own: what [`killed_at_any_moment_the_next_run_ends_well`] starts and kills.
+#[test]
+#[ignore = "started by another test"]
+fn one_run() {
+    let (Ok(source), Ok(pool)) = (std::env::var("RUN_SOURCE"), std::env::var("RUN_POOL")) else {
+        return;
+    };
+    let context = StepContext {
+        progress: &|text| {
+            let _ = writeln!(std::io::stderr(), "stage {text}");
+        },
+        cancelled: &AtomicBool::new(false),
+    };
+    let image = Image { source, volume: "v.qcow2".into() };
+    let pool = Pool { name: "p".into(), path: pool };
+    fetch(&Local, &Transfer::default(), &image, &pool, None, &|| Ok(true), &context).unwrap();
+}
+
+#[test]
+fn killed_at_any_moment_the_next_run_ends_well() {
+    let place = Place::new();
+    let packed = std::process::Command::new("gzip")
+        .arg("-c")
+        .arg(place.here.path().join("a.qcow2"))
+        .output()
+        .unwrap();
+    fs::write(place.here.path().join("a.gz"), packed.stdout).unwrap();
+    let file = place.here.path().join("a.qcow2").display().to_string();
+    for source in [place.server.url("slow/a.gz"), place.server.url("slow/a.qcow2"), file] {
+        for after in [0u64, 40, 80, 120, 160, 200, 250, 300, 400, 500, 700, 900] {
+            let mut run = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "image::fetch::tests::servers::one_run", "--ignored"])
+                .env("RUN_SOURCE", &source)
+                .env("RUN_POOL", place.pool.path())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .process_group(0)
+                .spawn()
+                .unwrap();
+            std::thread::sleep(Duration::from_millis(after));
+            run.kill().unwrap();
+            run.wait().unwrap();
+            bring(&source, place.pool.path(), None)
+                .unwrap_or_else(|e| panic!("{source} killed after {after} ms: {e:?}"));
+            place.is_whole();
+            place.clear();
+        }
+    }
+}

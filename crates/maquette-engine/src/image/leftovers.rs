@@ -1,0 +1,120 @@
+//! Which files of a hypervisor's pools are images that Maquette brought, and what interrupted runs left.
+
+use std::collections::BTreeSet;
+
+use crate::host::{Command, Host, HostError, check};
+
+/// Prints the paths that are recorded.
+const RECORDED: &str = r#"for record in "$1"/*; do
+    case $record in *.new) continue ;; esac
+    [ ! -f "$record" ] || head -n 1 -- "$record"
+done"#;
+
+/// Forgets what is recorded of one path.
+const FORGET: &str = r#"for record in "$1"/*; do
+    if [ -f "$record" ] && [ "$(head -n 1 -- "$record")" = "$2" ]; then rm -f -- "$record"; fi
+done
+rmdir -- "$1" 2>/dev/null || :"#;
+
+/// Removes what downloads left in a directory, unless a run is at work on it, and prints what it was.
+/// `.VOLUME.part` and what begins so are names that no volume of an environment can have.
+const SWEEP: &str = r#"for file in "$1"/.maquette-*.qcow2.part*; do
+    [ -f "$file" ] || continue
+    part=${file%.qcow2.part*}.qcow2.part
+    (
+        exec 9>>"$part.lock"
+        flock -n 9 || exit 0
+        for left in "$part" "$part"[.-]*; do
+            [ ! -f "$left" ] || [ "$left" = "$part.lock" ] || printf '%s\n' "$left"
+            rm -f -- "$left"
+        done
+    )
+done"#;
+
+/// Paths of all images that were brought, in whatever pool they are or were.
+pub fn recorded(host: &dyn Host, records: &str) -> Result<BTreeSet<String>, HostError> {
+    let text = check(host, &Command::script(RECORDED, [records]))?;
+    Ok(text.lines().filter(|l| l.starts_with('/')).map(String::from).collect())
+}
+
+/// Forgets an image that is gone.
+pub fn forget(host: &dyn Host, records: &str, path: &str) -> Result<(), HostError> {
+    check(host, &Command::script(FORGET, [records, path])).map(|_| ())
+}
+
+/// Removes what interrupted downloads left in a pool's directory; returns their paths.
+pub fn sweep(host: &dyn Host, directory: &str) -> Result<Vec<String>, HostError> {
+    let text = check(host, &Command::script(SWEEP, [directory]))?;
+    Ok(text.lines().map(String::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::host::Local;
+
+    #[test]
+    fn what_interrupted_runs_left_goes_unless_one_is_at_work() {
+        let pool = tempfile::tempdir().unwrap();
+        let write = |name: &str| fs::write(pool.path().join(name), "x").unwrap();
+        for name in [
+            ".maquette-a.qcow2.part",
+            ".maquette-a.qcow2.part.from",
+            ".maquette-a.qcow2.part.lock",
+            ".maquette-a.qcow2.part-0123",
+            ".maquette-b.qcow2.part",
+            ".maquette-b.qcow2.part.lock",
+            ".maquette-c.qcow2.part-77",
+            "maquette-a.qcow2",
+            "maquette-0-disk1.qcow2",
+            ".other.part",
+        ] {
+            write(name);
+        }
+        let busy = pool.path().join(".maquette-b.qcow2.part.lock");
+        let mut holder = std::process::Command::new("flock")
+            .args([busy.to_str().unwrap(), "-c", "echo got; read x"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        use std::io::{BufRead, BufReader};
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        let swept = sweep(&Local, pool.path().to_str().unwrap()).unwrap();
+        drop(holder.stdin.take());
+        holder.wait().unwrap();
+        assert_eq!(swept.len(), 4, "{swept:?}");
+        let mut left: Vec<_> = fs::read_dir(pool.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [
+                ".maquette-b.qcow2.part",
+                ".maquette-b.qcow2.part.lock",
+                ".other.part",
+                "maquette-0-disk1.qcow2",
+                "maquette-a.qcow2"
+            ]
+        );
+    }
+
+    #[test]
+    fn records_are_read_and_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = directory.path().join("images");
+        let records = records.to_str().unwrap();
+        assert!(recorded(&Local, records).unwrap().is_empty());
+        fs::create_dir(records).unwrap();
+        fs::write(format!("{records}/a"), "/pool/x\n").unwrap();
+        fs::write(format!("{records}/b.new"), "/pool/y\n").unwrap();
+        let all: Vec<String> = recorded(&Local, records).unwrap().into_iter().collect();
+        assert_eq!(all, ["/pool/x"]);
+        forget(&Local, records, "/pool/x").unwrap();
+        assert!(recorded(&Local, records).unwrap().is_empty());
+    }
+}

@@ -84,7 +84,7 @@ pub struct Wanted {
         value_parser = ["basic"]
     )]
     pub bgp_topology_mode: Option<String>,
-    /// Base image: a URL, a file, or a name from `maquette image list`; `#sha256:…` after it is its checksum
+    /// Base image: URL[#sha256:…], file, or name from `maquette image list`
     #[arg(long, value_name = "URL|PATH|NAME", env = "MAQUETTE_IMAGE_URL", help_heading = "Guests")]
     pub image_url: Option<String>,
     /// Download the image again even if it is in the pool

@@ -75,6 +75,8 @@ validator() {
 }
 # $1: file for headers  $2: where to begin, or empty  $3: what has to hold for that
 curl_it() {
+    # Where a redirection leads may be secret, too.
+    (umask 077 && rm -f -- "$1" && : >"$1")
     # The address may hold a password: it comes on standard input, and is in nobody's list of processes.
     printf '%s\n' "$config" | curl --config - --fail --location --globoff --retry 2 --max-redirs 10 \
         --proto '=http,https' --proto-redir "$redirects" --connect-timeout 10 \
@@ -151,7 +153,8 @@ while IFS= read -r order <&7; do
         # $1: what a file that came from elsewhere is called besides
         take)
             rm -f -- "$part.from"
-            mv -f -- "$part-$1" "$part" || status=$?
+            # Whoever reads it as nobody has to be able to.
+            { chmod 644 -- "$part-$1" && mv -f -- "$part-$1" "$part"; } || status=$?
             answer "done $status"
             ;;
         # $1: how many bytes

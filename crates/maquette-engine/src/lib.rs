@@ -7,6 +7,7 @@
 //! This crate knows neither libvirt nor the terminal.
 
 mod backend;
+mod download;
 mod event;
 pub mod executor;
 pub mod host;
@@ -17,4 +18,5 @@ pub mod ready;
 pub mod seed;
 
 pub use backend::{Backend, Lanes, StepContext, StepError};
+pub use download::download;
 pub use event::{Event, RunState, StepState, StepView};

@@ -13,7 +13,7 @@ use maquette_core::topology::{self, Allocation, BootMode, Topology, VirtType};
 use maquette_core::units::ByteSize;
 use maquette_engine::StepError;
 use maquette_engine::host::daemons::Daemons;
-use maquette_engine::host::{self, Command, Local, facts, settings};
+use maquette_engine::host::{facts, settings};
 use maquette_engine::image::{self, Origin, Source};
 use maquette_engine::keys::EnvironmentKey;
 use maquette_libvirt::{Client, ObserveError, Seen, observe};
@@ -448,16 +448,9 @@ pub fn authorities(words: &[String]) -> Result<Option<String>, Failure> {
     let mut all = String::new();
     for word in words {
         let text = if word.contains("://") {
-            let command = Command::new("curl").args([
-                "--fail",
-                "--silent",
-                "--show-error",
-                "--location",
-                "--",
-                word,
-            ]);
-            host::check(&Local, &command)
-                .map_err(|e| Failure::because(format!("cannot download `{word}`"), &e))?
+            let most = 16 << 20;
+            let content = maquette_engine::download(word, &["https", "http"], most)?;
+            String::from_utf8_lossy(&content).into_owned()
         } else {
             std::fs::read_to_string(word)
                 .map_err(|e| Failure::because(format!("cannot read `{word}`"), &e))?

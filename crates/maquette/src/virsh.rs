@@ -10,6 +10,7 @@ mod tags;
 use std::time::Duration;
 
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::image::redact;
 use maquette_core::syntax::{Plain, Sources};
 use maquette_engine::StepError;
 
@@ -338,15 +339,13 @@ fn choice<T: clap::ValueEnum>(text: Option<String>) -> Option<T> {
 
 /// Fetches a network file into the workspace, where the older tool meant to.
 fn download(url: &str, workspace: &Workspace) -> Result<String, Failure> {
-    use maquette_engine::host::{Command, Local, check};
     let failed = |e: &dyn std::error::Error| {
-        Failure::because(format!("cannot download network file {url}"), e)
+        Failure::because(format!("cannot keep network file {}", redact(url)), e)
     };
-    let command = Command::new("curl").args(["-fsSL", "--connect-timeout", "10", "--", url]);
-    let content = check(&Local, &command).map_err(|e| failed(&e))?;
+    let content = maquette_engine::download(url, &["https", "http", "file"], 16 << 20)?;
     let name = url.split(['?', '#']).next().unwrap_or_default().rsplit('/').next();
     let name = name.filter(|n| !n.is_empty() && !n.starts_with('.')).unwrap_or("network");
     let file = workspace.file(&format!("topology_{}.yml", name.trim_end_matches(".yml")));
-    maquette_engine::keys::write_private(&file, content.as_bytes()).map_err(|e| failed(&e))?;
+    maquette_engine::keys::write_private(&file, &content).map_err(|e| failed(&e))?;
     Ok(file.display().to_string())
 }

@@ -126,7 +126,8 @@ pub fn inspect(head: &[u8], len: u64) -> Result<Format, NotAnImage> {
         return Err(other);
     }
     if is_text(head) {
-        return Err(NotAnImage::Other(text(head), None));
+        let what = text(head);
+        return Err(NotAnImage::Other(what, (what == DESCRIPTION).then_some("vmdk")));
     }
     if head.iter().all(|b| *b == 0) {
         return Err(NotAnImage::Other("blank: it begins with nothing but zeros", Some("raw")));
@@ -177,6 +178,9 @@ fn named(head: &[u8]) -> Option<NotAnImage> {
     known.into_iter().find(|(offset, magic, _)| at(*offset, magic)).map(|(_, _, what)| what)
 }
 
+/// A text that QEMU takes for an image, and reads the files that it names.
+const DESCRIPTION: &str = "the description of a VMDK image, which names other files";
+
 /// Text has no bytes that a disk is full of.
 fn is_text(head: &[u8]) -> bool {
     let start = &head[..head.len().min(4096)];
@@ -189,7 +193,7 @@ fn text(head: &[u8]) -> &'static str {
     let start = String::from_utf8_lossy(&head[..head.len().min(1024)]).to_ascii_lowercase();
     let start = start.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
     if start.contains("disk descriptorfile") || start.contains("createtype=") {
-        "the description of a VMDK image, which names other files"
+        DESCRIPTION
     } else if start.starts_with("<!doctype html") || start.contains("<html") {
         "a web page (HTML)"
     } else if start.starts_with('<') {

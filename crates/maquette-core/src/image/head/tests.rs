@@ -99,7 +99,7 @@ fn everything_else_is_called_what_it_is() {
     let mut tar = vec![b'a'; 512];
     tar[257..262].copy_from_slice(b"ustar");
     let cases: [(&[u8], &str, &str); 20] = [
-        (VMDK.as_bytes(), "description of a VMDK", "qcow2"),
+        (VMDK.as_bytes(), "description of a VMDK", "-f vmdk -O qcow2"),
         (b"KDMV\x01", "VMDK", "convert -f vmdk -O qcow2"),
         (b"vhdxfile", "VHDX", "-f vhdx"),
         (b"conectix", "VHD", "-f vpc"),

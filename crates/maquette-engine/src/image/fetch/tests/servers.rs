@@ -395,8 +395,8 @@ fn killed_at_any_moment_the_next_run_ends_well() {
         .unwrap();
     fs::write(place.here.path().join("a.gz"), packed.stdout).unwrap();
     let file = place.here.path().join("a.qcow2").display().to_string();
-    for source in [place.server.url("slow/a.gz"), place.server.url("slow/a.qcow2"), file] {
-        for after in [0u64, 40, 80, 120, 160, 200, 250, 300, 400, 500, 700, 900] {
+    for source in [place.server.url("slow/a.gz"), file] {
+        for after in [0u64, 60, 120, 200, 300, 450, 700] {
             let mut run = std::process::Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "image::fetch::tests::servers::one_run", "--ignored"])
                 .env("RUN_SOURCE", &source)

@@ -29,6 +29,9 @@ use crate::guest::Secret;
 use crate::names::EnvName;
 use crate::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType};
 use crate::units::{ByteSize, MacAddr};
+use crate::values::{
+    ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey, TimeZone,
+};
 
 /// One environment, complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +119,7 @@ pub struct Network {
     /// Addresses given out to whoever asks.
     pub dhcp6: Option<Dhcp<Ipv6Addr>>,
     /// DNS domain.
-    pub domain: Option<String>,
+    pub domain: Option<DnsName>,
     /// DNS service records.
     pub srvs: Vec<Srv>,
     /// MTU in bytes.
@@ -213,11 +216,11 @@ pub struct Node {
     /// vCPUs.
     pub vcpus: u32,
     /// libvirt CPU mode or a named model.
-    pub cpu_model: String,
+    pub cpu_model: MachineName,
     /// Memory in MiB.
     pub memory_mib: u64,
     /// Machine type.
-    pub machine: String,
+    pub machine: MachineName,
     /// Firmware.
     pub firmware: BootMode,
     /// Its VNC server.
@@ -233,7 +236,7 @@ pub struct Node {
     /// Interfaces in order.
     pub interfaces: Vec<Interface>,
     /// Ansible groups.
-    pub groups: Vec<String>,
+    pub groups: Vec<Group>,
     /// First-boot set-up; none for appliances and nodes without an operating system.
     pub guest: Option<Guest>,
     /// How Ansible and SSH reach it.
@@ -274,9 +277,9 @@ pub struct Access {
     /// Its address, if one is known beforehand.
     pub address: Option<IpAddr>,
     /// Login.
-    pub user: String,
+    pub user: Login,
     /// Ansible's connection plug-in.
-    pub connection: String,
+    pub connection: ConnectionPlugin,
     /// Whether it is on a LAN, and reached without going through the hypervisor.
     pub direct: bool,
 }
@@ -314,7 +317,7 @@ pub struct Interface {
     /// Whether `network` is a bridge of the hypervisor's own instead.
     pub host_bridge: bool,
     /// Model.
-    pub model: String,
+    pub model: DeviceModel,
     /// Address that is reserved for it or that it sets up, with the subnet's length.
     pub ipv4: Option<Ipv4Net>,
     /// Address that is reserved for it, with the subnet's length.
@@ -351,13 +354,13 @@ pub struct Guest {
     /// Volume with the NoCloud data: `NODE-seed.img`.
     pub seed: String,
     /// User with passwordless sudo.
-    pub user: String,
+    pub user: Login,
     /// Public key that opens user and root.
-    pub authorized_key: String,
+    pub authorized_key: PublicKey,
     /// Public part of the SSH host key made for it.
-    pub host_key: String,
+    pub host_key: PublicKey,
     /// Time zone.
-    pub timezone: Option<String>,
+    pub timezone: Option<TimeZone>,
     /// Swap file in MiB; 0 for none.
     pub swap_mib: u64,
 }

@@ -70,7 +70,7 @@ impl Hardware {
             mac: i.mac,
             network: i.source(),
             portgroup: i.portgroup.clone().unwrap_or_default(),
-            model: i.model.clone(),
+            model: i.model.to_string(),
         };
         let mut disks: Vec<DiskDevice> = disks.chain(seed).collect();
         disks.sort_by(|a, b| a.device.cmp(&b.device));

@@ -14,8 +14,8 @@ mod line;
 use thiserror::Error;
 
 pub use access::{ConnectionPlugin, Group, Login, PublicKey, TimeZone};
-pub use dns::{DnsName, HostAddress, ServiceLabel};
-pub use hardware::{DeviceModel, DiskKey, FileName, MachineName, Mtu};
+pub use dns::{DnsName, HostAddress, Name, ServiceLabel};
+pub use hardware::{DeviceModel, Directory, DiskKey, FileName, MachineName, Mtu, PlainPath};
 pub use line::{Line, has_template_marks, is_unprintable, printable};
 
 /// Why a text is not a valid value.
@@ -83,6 +83,11 @@ macro_rules! checked {
         pub struct $name(String);
 
         impl $name {
+            /// A value that is a word of this program.
+            pub fn known(text: &'static str) -> Self {
+                Self(text.into())
+            }
+
             /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0

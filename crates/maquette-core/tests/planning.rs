@@ -12,6 +12,7 @@ use maquette_core::guest::{Secret, seed_files};
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, HostFacts, LibvirtState, Needs, Op, Plan, PoolState};
+use maquette_core::values::TimeZone;
 use proptest::prelude::*;
 
 const SMALL: [&str; 2] =
@@ -101,7 +102,7 @@ fn more_memory_than_the_maximum_restarts_and_keeps_the_disks() {
 fn what_only_a_first_boot_sets_up_replaces_the_node() {
     let seen = built(&[("controller", 1)], &SMALL);
     let mut changed = input(&[("controller", 1)], "3_nets", &SMALL);
-    changed.request.settings.timezone = Some("UTC".into());
+    changed.request.settings.timezone = Some(TimeZone::known("UTC"));
     let plan = plan_of(&changed, &seen);
     assert_eq!(plan.losses(), ["controller-0"]);
     assert!(lines(&plan).contains("replace domain controller-0: time zone: the image's → UTC"));
@@ -167,7 +168,7 @@ fn addresses_run_out_with_an_error() {
 fn the_seed_of_a_node() {
     let extra = [SMALL[0], SMALL[1], "override.controller.swap=1024"];
     let mut wanted = input(&[("controller", 1)], "3_nets", &extra);
-    wanted.request.settings.timezone = Some("Europe/Prague".into());
+    wanted.request.settings.timezone = Some(TimeZone::known("Europe/Prague"));
     let blueprint = blueprint_of(&wanted, &Observed::default());
     let node = &blueprint.nodes[0];
     let guest = node.guest.as_ref().unwrap();

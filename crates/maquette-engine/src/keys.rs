@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use maquette_core::guest::Secret;
+use maquette_core::values::{PublicKey, ValueError};
 use sha2::{Digest, Sha256};
 use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey};
 use ssh_key::{LineEnding, PrivateKey};
@@ -37,6 +38,9 @@ pub enum KeyError {
     /// The key could not be written in OpenSSH's format.
     #[error("cannot encode a key")]
     Encode(#[source] ssh_key::Error),
+    /// The comment of a key is more than words.
+    #[error("cannot name a key: {0}")]
+    Comment(ValueError),
     /// The system has no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
@@ -45,7 +49,7 @@ pub enum KeyError {
 /// The key pair of an environment.
 pub struct EnvironmentKey {
     secret: [u8; 32],
-    public: String,
+    public: PublicKey,
 }
 
 /// File name of the private key in a workspace.
@@ -99,7 +103,7 @@ impl EnvironmentKey {
     }
 
     /// The public half, as a line of `authorized_keys`.
-    pub fn public(&self) -> &str {
+    pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
@@ -111,7 +115,7 @@ impl EnvironmentKey {
     }
 
     /// The host key of a guest: public half, as in `known_hosts`.
-    pub fn host_public(&self, node: &str, uuid: Uuid) -> Result<String, KeyError> {
+    pub fn host_public(&self, node: &str, uuid: Uuid) -> Result<PublicKey, KeyError> {
         public_text(&self.host_pair(uuid), node)
     }
 
@@ -152,8 +156,10 @@ fn pair(secret: [u8; 32]) -> Ed25519Keypair {
     Ed25519Keypair::from(Ed25519PrivateKey::from_bytes(&secret))
 }
 
-fn public_text(pair: &Ed25519Keypair, comment: &str) -> Result<String, KeyError> {
-    ssh_key::PublicKey::new(pair.public.into(), comment).to_openssh().map_err(KeyError::Encode)
+fn public_text(pair: &Ed25519Keypair, comment: &str) -> Result<PublicKey, KeyError> {
+    let key = ssh_key::PublicKey::new(pair.public.into(), comment);
+    let text = key.to_openssh().map_err(KeyError::Encode)?;
+    text.parse().map_err(KeyError::Comment)
 }
 
 /// Makes a symbolic link, in place of whatever is there.
@@ -205,7 +211,7 @@ mod tests {
         assert_ne!(a, b);
         let private = key.host_private("n", Uuid::from_u128(1)).unwrap();
         let parsed = PrivateKey::from_openssh(private.reveal()).unwrap();
-        assert_eq!(parsed.public_key().to_openssh().unwrap(), a);
+        assert_eq!(parsed.public_key().to_openssh().unwrap(), a.as_str());
         assert!(!format!("{private:?}").contains("OPENSSH"));
     }
 

@@ -53,6 +53,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         key.write(directory.path()).unwrap();
         let private = std::fs::read(directory.path().join("id_ed25519")).unwrap();
-        assert_eq!(of_private(&private).unwrap(), key.public());
+        assert_eq!(of_private(&private).unwrap(), key.public().as_str());
     }
 }

@@ -9,6 +9,7 @@ use maquette_core::guest::Secret;
 use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_core::topology::{self as core, VirtType};
+use maquette_core::values::PublicKey;
 use maquette_libvirt::xml::{self, read};
 use tempfile::TempDir;
 
@@ -71,8 +72,8 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
         observed: &observed,
         virt: VirtType::Qemu,
         images: &images,
-        authorized_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA maquette",
-        host_keys: &|name, _| format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBB {name}"),
+        authorized_key: &PublicKey::known("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA maquette"),
+        host_keys: &|_, _| PublicKey::known("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBB host"),
         vnc: &Vnc::default(),
     };
     let mut diags = diags.fresh();

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use maquette_core::diagnostic::Diagnostic;
+use maquette_core::values::{HostAddress, Login, PlainPath, ValueError};
 use maquette_engine::StepError;
 use maquette_engine::host::facts::Reach;
 use maquette_engine::host::ssh::{self, ConnectError, HostKey, Ssh, Target};
@@ -23,9 +24,9 @@ fn local_uri() -> String {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostArgs {
     /// Name or address; none is this machine.
-    pub address: Option<String>,
+    pub address: Option<HostAddress>,
     /// SSH user.
-    pub user: Option<String>,
+    pub user: Option<Login>,
     /// Private key file.
     pub key: Option<PathBuf>,
     /// `SHA256:…` of a host key that is not known yet.
@@ -91,20 +92,28 @@ pub fn resolve(args: &HostArgs) -> Result<Option<Target>, Failure> {
     let Some(address) = args.address.clone().filter(|_| args.is_remote()) else {
         return Ok(None);
     };
-    if address.is_empty() || address.starts_with('-') || address.contains(char::is_whitespace) {
-        return Err(input("hypervisor::address", format!("`{address}` is no address"), None));
-    }
     let user = match &args.user {
         Some(user) => user.clone(),
         None => {
             // A user that the ssh configuration names; by itself ssh takes the local one.
             let configured = ssh::effective(&address).map_err(refused)?.user;
             let own = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-            if own.is_ok_and(|own| own == configured) { "root".into() } else { configured }
+            if own.is_ok_and(|own| own == configured) {
+                Login::known("root")
+            } else {
+                configured.parse().map_err(|e: ValueError| {
+                    input("hypervisor::user", format!("the ssh configuration's user: {e}"), None)
+                })?
+            }
         }
     };
     let key = args.key.as_deref().map(expand);
     if let Some(key) = &key {
+        // It is named in ProxyCommands, which shells take apart.
+        key.display().to_string().parse::<PlainPath>().map_err(|e| {
+            let hint = Some("a link to it with a plainer name will do".into());
+            input("hypervisor::key", format!("key file {e}"), hint)
+        })?;
         close_to_others(key)?;
     }
     Ok(Some(Target { address, user, key }))

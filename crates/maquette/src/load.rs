@@ -5,6 +5,8 @@ mod lookup;
 mod nodes;
 mod project;
 
+use std::str::FromStr;
+
 use maquette_core::blueprint::Pool;
 use maquette_core::defaults::Kind;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
@@ -13,6 +15,7 @@ use maquette_core::layers;
 use maquette_core::names::EnvName;
 use maquette_core::syntax::{Node, Sources, parse};
 use maquette_core::topology::{BootMode, Bus, Request, Settings, virtopts};
+use maquette_core::values::{Directory, Line, Mtu, Name, ValueError};
 
 use crate::cli::{self, Place, Wanted};
 use crate::connection::HostArgs;
@@ -260,27 +263,24 @@ impl Reader {
         let elsewhere = project.given || args.host_address.is_some();
         let saved = Some(&workspace).filter(|_| !elsewhere).and_then(Workspace::saved);
         let saved = saved.unwrap_or_default();
-        let pool = args.pool_name.as_ref().or(project.pool_name.as_ref());
-        if let Some(name) = pool.or(saved.pool_name.as_ref()) {
-            settings.pool_name = name.clone();
+        let given = self.value::<Name>("--pool-name", args.pool_name.as_deref());
+        let pool = given.map(|n| n.to_string()).or(project.pool_name.clone());
+        if let Some(name) = pool.or(saved.pool_name.clone()) {
+            settings.pool_name = name;
         }
         let path = args.disk_pool.as_ref().or(project.pool_path.as_ref());
         if let Some(path) = path.or(saved.pool_path.as_ref()) {
-            settings.pool_path = path.trim_end_matches('/').to_string();
-            if !settings.pool_path.starts_with('/') {
-                self.diags.push(Diagnostic::error(
-                    "project::pool",
-                    format!("the pool's directory `{path}` must be an absolute path"),
-                ));
+            let path = path.trim_end_matches('/');
+            if let Some(path) = self.value::<Directory>("--disk-pool", Some(path)) {
+                settings.pool_path = path.to_string();
             }
         }
-        let first = |a: &Option<String>, b: &Option<String>, c: &Option<String>| {
-            a.clone().or(b.clone()).or(c.clone())
-        };
         let (wanted, then) = (&project.host, &saved.host);
+        let address = self.value("--host-address", args.host_address.as_deref());
+        let user = self.value("--host-user", args.host_user.as_deref());
         let host = HostArgs {
-            address: first(&args.host_address, &wanted.address, &then.address),
-            user: first(&args.host_user, &wanted.user, &then.user),
+            address: address.or(wanted.address.clone()).or(then.address.clone()),
+            user: user.or(wanted.user.clone()).or(then.user.clone()),
             key: args.host_key.clone().or(wanted.key.clone()).or(then.key.clone()),
             fingerprint: args.host_key_fingerprint.clone().or(wanted.fingerprint.clone()),
         };
@@ -293,22 +293,26 @@ impl Reader {
         project: &Project,
         mut settings: Settings,
     ) -> Option<Request> {
-        settings.image = args.image_url.clone().or(project.image.clone());
+        let image = self.value::<Line>("--image-url", args.image_url.as_deref());
+        settings.image = image.map(|i| i.to_string()).or(project.image.clone());
         settings.extend = args.topology_extend.unwrap_or(false);
         settings.force_image_download = args.force_image_download.unwrap_or(false);
-        let mirror = args.image_mirror_url.clone().or(project.mirror_url.clone());
+        let mirror = self.value::<Line>("--image-mirror-url", args.image_mirror_url.as_deref());
+        let mirror = mirror.map(|m| m.to_string()).or(project.mirror_url.clone());
         settings.mirror_url = mirror.unwrap_or_default();
         settings.net_subnet = args.net_subnet.or(project.net_subnet);
         settings.data_subnet = args.data_subnet.or(project.data_subnet);
-        settings.mtu = args.host_network_mtu_size.or(project.mtu);
-        settings.nic_mtu = args.host_mtu_size.or(project.nic_mtu);
+        let mtu = self.mtu("--host-network-mtu-size", args.host_network_mtu_size);
+        settings.mtu = mtu.or(project.mtu);
+        settings.nic_mtu = self.mtu("--host-mtu-size", args.host_mtu_size).or(project.nic_mtu);
         settings.querier = args.host_network_multicast_querier.unwrap_or(false);
         settings.bgp = args.bgp_topology_mode.is_some();
-        settings.timezone = args.topology_timezone.clone().or(project.timezone.clone());
-        if let Some(name) = args.topology_username.as_ref().or(project.username.as_ref()) {
-            settings.username = name.clone();
+        let zone = self.value("--topology-timezone", args.topology_timezone.as_deref());
+        settings.timezone = zone.or(project.timezone.clone());
+        let user = self.value("--topology-username", args.topology_username.as_deref());
+        if let Some(name) = user.or(project.username.clone()) {
+            settings.username = name;
         }
-        self.check_words(&settings);
         settings.disk_bus = match args.disk_bus.or(project.disk_bus) {
             Some(cli::DiskBus::Scsi) => Bus::Scsi,
             Some(cli::DiskBus::Virtio) | None => Bus::Virtio,
@@ -347,25 +351,27 @@ impl Reader {
         Some(Request { nodes, network, network_name, extra, settings })
     }
 
-    /// User and time zone end up in files of the guests; they are single words.
-    fn check_words(&mut self, settings: &Settings) {
-        let word = |text: &str, more: &str| {
-            !text.is_empty()
-                && !text.starts_with('-')
-                && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
-        };
-        if !word(&settings.username, "-_.") {
-            self.diags.push(Diagnostic::error(
-                "project::username",
-                format!("`{}` is no user name", settings.username),
-            ));
+    /// The value of a flag; one that is not valid is a mistake with its place.
+    fn value<T>(&mut self, flag: &str, text: Option<&str>) -> Option<T>
+    where
+        T: FromStr<Err = ValueError>,
+    {
+        let text = text?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let span = self.flag(flag, text).span;
+                self.diags.push(
+                    Diagnostic::error("project::value", format!("{flag}: {error}")).at(span, ""),
+                );
+                None
+            }
         }
-        if let Some(zone) = settings.timezone.as_ref().filter(|z| !word(z, "-_/+")) {
-            self.diags.push(
-                Diagnostic::error("project::timezone", format!("`{zone}` is no time zone"))
-                    .help("time zones are written like `Europe/Prague` or `UTC`"),
-            );
-        }
+    }
+
+    fn mtu(&mut self, flag: &str, bytes: Option<u32>) -> Option<u32> {
+        let text = bytes?.to_string();
+        self.value::<Mtu>(flag, Some(&text)).map(Mtu::bytes)
     }
 
     /// The project's overrides first, then each `-e` from left to right.

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use maquette_core::blueprint::Node;
 use maquette_core::guest::Secret;
+use maquette_core::values::PlainPath;
 use maquette_engine::host::ssh::Target;
 use maquette_engine::keys::{KEY_FILE, KEY_LINK, relink, write_private};
 
@@ -40,7 +41,7 @@ pub fn texts(nodes: &[&Node], files: &Files<'_>) -> (String, String, String) {
 /// Writes all outputs. Everything in them is known before anything is built.
 pub fn write(workspace: &Workspace, nodes: &[&Node], remote: Option<&Remote>) -> io::Result<()> {
     workspace.create()?;
-    let files = Files::new(workspace, remote);
+    let files = Files::new(workspace, remote)?;
     let (ssh_config, known_hosts, inventory) = texts(nodes, &files);
     write_private(&workspace.file(KNOWN_HOSTS), known_hosts.as_bytes())?;
     write_private(&workspace.file(SSH_CONFIG), ssh_config.as_bytes())?;
@@ -147,19 +148,22 @@ fn delete(workspace: &Workspace, names: &[&str]) -> io::Result<()> {
 
 /// Paths that outputs refer to, and the way to the nodes.
 pub struct Files<'a> {
-    key: String,
-    known_hosts: String,
+    key: PlainPath,
+    known_hosts: PlainPath,
     remote: Option<&'a Remote>,
 }
 
 impl<'a> Files<'a> {
-    /// The files of a workspace.
-    pub fn new(workspace: &Workspace, remote: Option<&'a Remote>) -> Self {
-        Self {
-            key: workspace.file(KEY_LINK).display().to_string(),
-            known_hosts: workspace.file(KNOWN_HOSTS).display().to_string(),
-            remote,
-        }
+    /// The files of a workspace. A path that ssh, Ansible or a shell would take apart is an error.
+    pub fn new(workspace: &Workspace, remote: Option<&'a Remote>) -> io::Result<Self> {
+        let path = |name: &str| {
+            let path: Result<PlainPath, _> = workspace.file(name).display().to_string().parse();
+            path.map_err(|e| {
+                let message = format!("{e}; choose another directory with `--workspace`");
+                io::Error::new(io::ErrorKind::InvalidInput, message)
+            })
+        };
+        Ok(Self { key: path(KEY_LINK)?, known_hosts: path(KNOWN_HOSTS)?, remote })
     }
 
     /// The hypervisor's SSH login, if nodes are reached through it.
@@ -176,7 +180,7 @@ mod tests {
     use maquette_core::names::EnvName;
 
     fn owner(prefix: &str, address: &str) -> Owner {
-        let host = HostArgs { address: Some(address.into()), ..HostArgs::default() };
+        let host = HostArgs { address: Some(address.parse().unwrap()), ..HostArgs::default() };
         Owner::new(&EnvName::from_prefix(prefix).unwrap(), &host)
     }
 

@@ -11,6 +11,7 @@ use maquette_core::syntax::Sources;
 use maquette_core::topology::virtopts::{self, VirtOpt};
 use maquette_core::topology::{self, Allocation, BootMode, Topology, VirtType};
 use maquette_core::units::ByteSize;
+use maquette_core::values::{PublicKey, TimeZone};
 use maquette_engine::StepError;
 use maquette_engine::host::daemons::Daemons;
 use maquette_engine::host::{facts, settings};
@@ -63,7 +64,7 @@ pub struct Wishes {
     /// Whether any of its networks has IPv6.
     pub ipv6: bool,
     /// Time zone for the hypervisor.
-    pub timezone: Option<String>,
+    pub timezone: Option<TimeZone>,
     /// Whether any of its nodes has UEFI firmware.
     pub uefi: bool,
     /// Whether its nodes have an emulated TPM.
@@ -221,7 +222,7 @@ pub fn hypervisor(
         pool: pool.clone(),
         missing_packages,
         ipv6: wishes.ipv6,
-        timezone: wishes.timezone.clone(),
+        timezone: wishes.timezone.as_ref().map(ToString::to_string),
         // Libvirt's test driver calls no hooks.
         hook: wishes.hook && !connection.uri.starts_with("test"),
         vswitch: wishes.vswitch,
@@ -345,7 +346,9 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<
         .and_then(|key| key.map_or_else(EnvironmentKey::generate, Ok))
         .map_err(|e| Failure::because("cannot use the environment's key", &e))?;
     // The key is whole, so deriving from it cannot fail; should it, the host key is never matched.
-    let host_keys = |name: &str, uuid| key.host_public(name, uuid).unwrap_or_default();
+    let host_keys = |name: &str, uuid| {
+        key.host_public(name, uuid).unwrap_or_else(|_| PublicKey::known("ssh-ed25519 none"))
+    };
     let settings = &topology.settings;
     // Everybody on the network could use a server without one.
     let given = settings.vnc_password.clone();

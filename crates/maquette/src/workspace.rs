@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use maquette_core::names::EnvName;
+use maquette_core::values::HostAddress;
 use maquette_engine::keys::write_private;
 use serde_json::{Value, json};
 
@@ -64,7 +65,7 @@ pub struct Saved {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     prefix: Option<String>,
-    address: Option<String>,
+    address: Option<HostAddress>,
 }
 
 impl Owner {
@@ -85,16 +86,15 @@ impl Owner {
     }
 
     fn json(&self) -> Value {
-        json!({"prefix": self.prefix, "address": self.address})
+        json!({"prefix": self.prefix, "address": self.address.as_deref()})
     }
 
     fn parse(value: &Value) -> Option<Self> {
-        let text = |key: &str| value[key].as_str().map(String::from);
-        let owner = Self { prefix: text("prefix"), address: text("address") };
         // The file may have come with an archive, and both are shown.
-        let named = owner.prefix.as_ref().is_none_or(|p| EnvName::from_prefix(p).is_ok());
-        let clean = owner.address.as_ref().is_none_or(|a| !a.contains(char::is_control));
-        (value.is_object() && named && clean).then_some(owner)
+        let prefix = value["prefix"].as_str().map(String::from);
+        let named = prefix.as_ref().is_none_or(|p| EnvName::from_prefix(p).is_ok());
+        let address = value["address"].as_str().map(str::parse).transpose().ok()?;
+        (value.is_object() && named).then_some(Self { prefix, address })
     }
 }
 
@@ -105,7 +105,10 @@ impl Saved {
         let text = |value: &Value| value.as_str().map(String::from);
         let host = &value["hypervisor"];
         // A workspace of the first release holds just the environment that it remembers.
-        let only = Owner { prefix: text(&value["prefix"]), address: text(&host["address"]) };
+        let only = Owner {
+            prefix: text(&value["prefix"]),
+            address: text(&host["address"]).and_then(|a| a.parse().ok()),
+        };
         let (owner, opens) = match value.get("owner") {
             None => (Some(only.clone()), vec![only]),
             Some(owner) => {
@@ -116,8 +119,8 @@ impl Saved {
         Some(Self {
             prefix: text(&value["prefix"]),
             host: HostArgs {
-                address: text(&host["address"]),
-                user: text(&host["user"]),
+                address: text(&host["address"]).and_then(|a| a.parse().ok()),
+                user: text(&host["user"]).and_then(|u| u.parse().ok()),
                 key: text(&host["key"]).map(PathBuf::from),
                 fingerprint: None,
             },
@@ -134,8 +137,8 @@ impl Saved {
             "schema": 1,
             "prefix": self.prefix,
             "hypervisor": {
-                "address": self.host.address,
-                "user": self.host.user,
+                "address": self.host.address.as_deref(),
+                "user": self.host.user.as_deref(),
                 "key": self.host.key.as_ref().map(|k| k.display().to_string()),
             },
             "pool_name": self.pool_name,

@@ -141,7 +141,7 @@ fn other_bad_input_is_refused_too() {
         (vec!["plan", "-e", "@/no/such/file"], "cannot read /no/such/file"),
         (vec!["plan", "--net_subnet", "300"], "300"),
         (vec!["plan", "--project", "/no/such/file"], "cannot read project file"),
-        (vec!["plan", "--topology-username", "a b"], "is no user name"),
+        (vec!["plan", "--topology-username", "a b"], "not a valid login name"),
         (vec!["plan", "--bogus"], "unexpected argument"),
         (vec!["fly"], "unrecognized subcommand"),
     ] {

@@ -16,12 +16,13 @@ use crate::observed::Observed;
 use crate::topology::virtopts::{self, VirtOpt};
 use crate::topology::{self, Preallocation, Role, Topology, VirtType};
 use crate::units::MacAddr;
+use crate::values::{DeviceModel, Login, MachineName, PublicKey};
 
 /// Volume names of base images, by source.
 pub type ImageMap = BTreeMap<String, Image>;
 
 /// Gives the public host key of a new node, by its name and identifier.
-pub type HostKeys<'a> = &'a dyn Fn(&str, Uuid) -> String;
+pub type HostKeys<'a> = &'a dyn Fn(&str, Uuid) -> PublicKey;
 
 /// What expansion needs besides the topology.
 pub struct Context<'a> {
@@ -32,7 +33,7 @@ pub struct Context<'a> {
     /// Base images that were resolved.
     pub images: &'a ImageMap,
     /// Public key of this environment.
-    pub authorized_key: &'a str,
+    pub authorized_key: &'a PublicKey,
     /// Host keys of new nodes.
     pub host_keys: HostKeys<'a>,
     /// VNC servers of all nodes.
@@ -234,7 +235,7 @@ impl<'a> Expander<'a> {
         let guest = (role.deploy_os && role.adapt_image).then(|| Guest {
             seed: format!("{name}-seed.img"),
             user: settings.username.clone(),
-            authorized_key: self.context.authorized_key.to_string(),
+            authorized_key: self.context.authorized_key.clone(),
             host_key: match existing.and_then(|n| n.guest.as_ref()) {
                 Some(guest) => guest.host_key.clone(),
                 None => (self.context.host_keys)(&name, uuid),
@@ -244,10 +245,10 @@ impl<'a> Expander<'a> {
         });
         let options = virtopts::parse(&settings.virtopts).unwrap_or_default();
         let option =
-            |pick: fn(VirtOpt) -> Option<String>| options.clone().into_iter().find_map(pick);
+            |pick: fn(VirtOpt) -> Option<MachineName>| options.clone().into_iter().find_map(pick);
         let user = match &guest {
             Some(guest) => guest.user.clone(),
-            None => role.ssh_user.clone().unwrap_or("root".into()),
+            None => role.ssh_user.clone().unwrap_or_else(|| Login::known("root")),
         };
         Node {
             disks: self.disks(role, &name),
@@ -267,7 +268,7 @@ impl<'a> Expander<'a> {
                 _ => None,
             })
             .or(role.machine_type.clone())
-            .unwrap_or("pc".into()),
+            .unwrap_or_else(|| MachineName::known("pc")),
             vnc: self.context.vnc.clone(),
             serial_file: settings.serial_files,
             virtopts: settings.virtopts.clone(),
@@ -315,7 +316,7 @@ impl<'a> Expander<'a> {
             list.push(Interface {
                 name: format!("eth{index}"),
                 mac,
-                model: port.model.clone().unwrap_or("virtio".into()),
+                model: port.model.clone().unwrap_or_else(|| DeviceModel::known("virtio")),
                 portgroup: port.portgroup.clone(),
                 host_bridge: foreign,
                 ipv4,

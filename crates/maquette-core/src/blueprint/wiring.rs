@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::topology::{Interface, Role, Topology};
 use crate::units::MacAddr;
+use crate::values::DeviceModel;
 
 /// An interface as a node shall have it, before it has any address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub(super) struct Port {
     /// Network, without prefix.
     pub network: String,
     /// Model.
-    pub model: Option<String>,
+    pub model: Option<DeviceModel>,
     /// Portgroup.
     pub portgroup: Option<String>,
     /// Whether the network may be a bridge of the hypervisor's own.

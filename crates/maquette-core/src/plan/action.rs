@@ -8,6 +8,7 @@ use crate::guest::SeedFile;
 use crate::names::EnvName;
 use crate::topology::{Allocation, Srv};
 use crate::units::{ByteSize, MIB, MacAddr};
+use crate::values::{Login, PublicKey};
 
 /// Steps of one lane share a limit on how many run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,9 +49,9 @@ pub struct Readiness {
     /// Whether it is reached without going through the hypervisor.
     pub direct: bool,
     /// Login.
-    pub user: String,
+    pub user: Login,
     /// Its pinned host key.
-    pub host_key: String,
+    pub host_key: PublicKey,
 }
 
 /// A change of a running domain that its guest lives through. What the domain starts with next time

@@ -3,6 +3,7 @@
 use crate::blueprint::{Disk, Network, Node};
 use crate::observed::{self, Wiring};
 use crate::topology::Forward;
+use crate::values::TimeZone;
 
 /// What cannot change after the first boot.
 pub(super) fn first_boot(old: &Node, new: &Node) -> Option<String> {
@@ -31,7 +32,9 @@ pub(super) fn first_boot(old: &Node, new: &Node) -> Option<String> {
     }
     match (&old.guest, &new.guest) {
         (Some(a), Some(b)) => {
-            let text = |v: &Option<String>| v.clone().unwrap_or("the image's".into());
+            let text = |v: &Option<TimeZone>| {
+                v.as_ref().map_or("the image's".to_string(), ToString::to_string)
+            };
             if a.user != b.user {
                 Some(format!("user: {} → {}", a.user, b.user))
             } else if a.authorized_key != b.authorized_key {

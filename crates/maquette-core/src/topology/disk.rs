@@ -3,8 +3,9 @@
 use super::settings::Bus;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::syntax::{Node, Span, Spanned};
+use crate::syntax::{Entry, Node, Span, Spanned};
 use crate::units::ByteSize;
+use crate::values::{DiskKey, Line};
 
 /// qcow2 preallocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,7 +23,7 @@ pub enum Preallocation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
     /// Key in the file: `disk1`.
-    pub key: String,
+    pub key: DiskKey,
     /// Virtual size; absent for an imported disk, which keeps its image's.
     pub size: Option<Spanned<ByteSize>>,
     /// Preallocation of a disk that is not backed by an image.
@@ -48,12 +49,23 @@ pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Disk> {
     if Fields::new(node, format!("`disks` of node type `{role}`"), diags).is_none() {
         return Vec::new();
     }
-    node.entries().iter().filter_map(|e| disk(&e.key, &e.value, role, diags)).collect()
+    node.entries().iter().filter_map(|e| disk(e, role, diags)).collect()
 }
 
-fn disk(key: &str, node: &Node, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
+fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
+    let (key, node) = (&entry.key, &entry.value);
+    let key: DiskKey = match key.parse() {
+        Ok(key) => key,
+        Err(error) => {
+            diags.push(
+                Diagnostic::error("topology::disk-key", error.to_string()).at(entry.key_span, ""),
+            );
+            return None;
+        }
+    };
     let mut fields = Fields::new(node, format!("disk `{key}` of node type `{role}`"), diags)?;
-    let import = fields.text("import_url", diags).or_else(|| fields.text("image_url", diags));
+    let import = fields.parsed::<Line>("import_url", "an image", diags);
+    let import = import.or_else(|| fields.parsed::<Line>("image_url", "an image", diags));
     let size = match (&import, fields.take("size")) {
         (_, Some(node)) => decode::size(node, "size", diags),
         (Some(_), None) => None,
@@ -103,11 +115,11 @@ fn disk(key: &str, node: &Node, role: &str, diags: &mut Diagnostics) -> Option<D
     let span = fields.span();
     fields.finish(diags);
     Some(Disk {
-        key: key.into(),
+        key,
         size,
         preallocation,
         cache,
-        import_url: import.map(|i| i.value),
+        import_url: import.map(|i| i.value.to_string()),
         path,
         bus,
         span,

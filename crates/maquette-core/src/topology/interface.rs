@@ -3,6 +3,7 @@
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::syntax::{Node, Spanned, Value};
+use crate::values::DeviceModel;
 
 /// One network interface; its position is its number in the guest (`eth0`, `eth1`, …).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +11,7 @@ pub struct Interface {
     /// Network, without prefix; or with `bridged` a bridge of the hypervisor.
     pub network: Spanned<String>,
     /// Model, where the file names one.
-    pub model: Option<String>,
+    pub model: Option<DeviceModel>,
     /// Portgroup of its network.
     pub portgroup: Option<Spanned<String>>,
     /// Whether the network may be a bridge of the hypervisor's own.
@@ -27,7 +28,7 @@ pub struct Wire {
     /// Name of the other type.
     pub to: Spanned<String>,
     /// Model on this side.
-    pub model: Option<String>,
+    pub model: Option<DeviceModel>,
 }
 
 /// Interfaces of a node type: the same for all nodes, or a list for each index (BGP).
@@ -89,8 +90,8 @@ fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> 
     let bridged = fields.bool("bridged", diags).unwrap_or(false);
     let hub = fields.bool("hub", diags).unwrap_or(false);
     let portgroup = fields.text("portgroup", diags);
-    let src_model = fields.text("src_model", diags).map(|m| m.value);
-    let model = fields.text("model", diags).map(|m| m.value);
+    let src_model = fields.parsed("src_model", "a model of a NIC", diags).map(|m| m.value);
+    let model = fields.parsed("model", "a model of a NIC", diags).map(|m| m.value);
     // What the older tool's own wiring wrote.
     fields.ignore(&["needs_formatting"]);
     let network = match &to {

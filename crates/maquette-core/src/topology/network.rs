@@ -10,6 +10,7 @@ use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::check_name;
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
+use crate::values::{DnsName, Mtu, ServiceLabel};
 
 /// How a network reaches the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,15 +48,15 @@ impl Forward {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Srv {
     /// Service, such as `ldap`.
-    pub name: String,
+    pub name: ServiceLabel,
     /// `tcp` or `udp`.
-    pub protocol: String,
+    pub protocol: ServiceLabel,
     /// Domain it is found in.
-    pub domain: Option<String>,
+    pub domain: Option<DnsName>,
     /// Port.
     pub port: Option<u16>,
     /// Host that offers it.
-    pub target: Option<String>,
+    pub target: Option<DnsName>,
 }
 
 /// One network.
@@ -72,7 +73,7 @@ pub struct Network {
     /// IPv6, if it has any.
     pub ipv6: Option<Ipv6>,
     /// DNS domain.
-    pub domain: Option<String>,
+    pub domain: Option<DnsName>,
     /// DNS service records.
     pub srvs: Vec<Srv>,
     /// MTU in bytes.
@@ -166,9 +167,10 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     if let Some(node) = fields.take("floating_ip") {
         subnet::keep_free(node, ipv4.as_mut(), label, diags);
     }
-    let domain = fields.text("domain", diags).map(|d| d.value);
+    let domain = fields.parsed("domain", "a domain name", diags).map(|d| d.value);
     let srvs = fields.take("dns").map_or(Vec::new(), |node| srvs(node, key, diags));
-    let mtu = fields.number("mtu", 68, "bytes", diags).map(|m| m as u32).or(settings.mtu);
+    let mtu = fields.parsed::<Mtu>("mtu", "an MTU in bytes", diags).map(|m| m.value.bytes());
+    let mtu = mtu.or(settings.mtu);
     let autostart = fields.bool("autostart", diags).unwrap_or(true);
     fields.ignore(&["external_connectivity"]);
     fields.finish(diags);
@@ -270,16 +272,19 @@ fn srvs(node: &Node, key: &str, diags: &mut Diagnostics) -> Vec<Srv> {
 
 fn srv(node: &Node, diags: &mut Diagnostics) -> Option<Srv> {
     let mut fields = Fields::new(node, "an SRV record", diags)?;
-    let name = fields.need("name", diags).and_then(|n| decode::text(n, "name", diags));
-    let protocol = fields.need("protocol", diags).and_then(|n| decode::text(n, "protocol", diags));
+    let name = fields.need("name", diags);
+    let name = name.and_then(|n| decode::parsed(n, "name", "a service", diags));
+    let protocol = fields.need("protocol", diags);
+    let protocol: Option<Spanned<ServiceLabel>> =
+        protocol.and_then(|n| decode::parsed(n, "protocol", "`tcp` or `udp`", diags));
     if let Some(protocol) = &protocol
         && !matches!(protocol.value.as_str(), "tcp" | "udp")
     {
         diags.push(wrong_type(node.get("protocol")?, "`protocol`", "`tcp` or `udp`"));
     }
-    let domain = fields.text("domain", diags).map(|d| d.value);
+    let domain = fields.parsed("domain", "a domain name", diags).map(|d| d.value);
     let port = fields.parsed::<u16>("port", "a port number", diags).map(|p| p.value);
-    let target = fields.text("target", diags).map(|t| t.value);
+    let target = fields.parsed("target", "a host name", diags).map(|t| t.value);
     fields.finish(diags);
     Some(Srv { name: name?.value, protocol: protocol?.value, domain, port, target })
 }

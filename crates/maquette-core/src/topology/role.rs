@@ -7,6 +7,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::check_name;
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::units::MacAddr;
+use crate::values::{ConnectionPlugin, Group, Line, Login, MachineName};
 
 /// The network a node is reached on, which carries its default route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct Role {
     /// vCPUs.
     pub vcpus: u32,
     /// `host-passthrough`, `host-model`, or a named model.
-    pub cpu_model: String,
+    pub cpu_model: MachineName,
     /// Memory in MiB.
     pub memory_mib: u64,
     /// Swap file in MiB; 0 for none.
@@ -51,13 +52,13 @@ pub struct Role {
     /// The network its address is taken from instead, if named.
     pub provision_network: Option<Spanned<String>>,
     /// Ansible groups.
-    pub groups: Vec<String>,
+    pub groups: Vec<Group>,
     /// Machine type other than libvirt's default `pc`.
-    pub machine_type: Option<String>,
+    pub machine_type: Option<MachineName>,
     /// Inventory user instead of the environment's.
-    pub ssh_user: Option<String>,
+    pub ssh_user: Option<Login>,
     /// Ansible connection plug-in.
-    pub ansible_connection: String,
+    pub ansible_connection: ConnectionPlugin,
     /// The mapping it was read from.
     pub span: Span,
 }
@@ -88,12 +89,14 @@ pub fn decode(
     let memory =
         fields.need("memory", diags).and_then(|n| decode::number(n, "memory", 1, "MiB", diags));
     let swap_mib = fields.number("swap", 0, "MiB", diags).unwrap_or(0);
-    let cpu_model = fields.text("cpumodel", diags).map_or("host-passthrough".into(), |m| m.value);
+    let cpu_model = fields.parsed("cpumodel", "a CPU model", diags);
+    let cpu_model = cpu_model.map_or_else(|| MachineName::known("host-passthrough"), |m| m.value);
     let deploy_os = fields.bool("deploy_os", diags).unwrap_or(true);
     let adapt_image = fields.bool("supports_libguestfs", diags).unwrap_or(true);
     os(&mut fields, file, diags);
     let disks = fields.need("disks", diags).map_or(Vec::new(), |n| disk::decode(n, file, diags));
-    let import_url = fields.text("import_url", diags).map(|u| u.value);
+    let import_url = fields.parsed::<Line>("import_url", "an image", diags);
+    let import_url = import_url.map(|u| u.value.to_string());
     let interfaces = fields
         .take("interfaces")
         .map_or(Interfaces::default(), |n| interface::decode(n, file, diags));
@@ -122,7 +125,7 @@ pub fn decode(
     let external_network = fields.take("external_network").and_then(|n| external(n, file, diags));
     let provision_network = fields.text("provision_network", diags);
     let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
-    let machine_type = fields.text("machine_type", diags).map(|m| m.value);
+    let machine_type = fields.parsed("machine_type", "a machine type", diags).map(|m| m.value);
     let image = fields.take("image");
     let (ssh_user, connection) = image.map_or((None, None), |n| access(n, file, diags));
     fields.ignore(&["prefix", "flavor", "flavor_id", "ansible_user", "ansible_connection"]);
@@ -148,7 +151,7 @@ pub fn decode(
         groups,
         machine_type,
         ssh_user,
-        ansible_connection: connection.unwrap_or("ssh".into()),
+        ansible_connection: connection.unwrap_or_else(|| ConnectionPlugin::known("ssh")),
         span,
     })
 }
@@ -215,21 +218,26 @@ fn per_index(
     }
 }
 
-fn groups(node: &Node, diags: &mut Diagnostics) -> Vec<String> {
+fn groups(node: &Node, diags: &mut Diagnostics) -> Vec<Group> {
     decode::list(node, "groups", diags)
         .iter()
-        .filter_map(|item| decode::text(item, "groups", diags))
+        .filter_map(|item| decode::parsed(item, "groups", "a list of Ansible groups", diags))
         .map(|group| group.value)
         .collect()
 }
 
-fn access(node: &Node, file: &str, diags: &mut Diagnostics) -> (Option<String>, Option<String>) {
+fn access(
+    node: &Node,
+    file: &str,
+    diags: &mut Diagnostics,
+) -> (Option<Login>, Option<ConnectionPlugin>) {
     let Some(mut fields) = Fields::new(node, format!("`image` of node type `{file}`"), diags)
     else {
         return (None, None);
     };
-    let user = fields.text("ssh_user", diags).map(|u| u.value);
-    let connection = fields.text("ansible_connection", diags).map(|c| c.value);
+    let user = fields.parsed("ssh_user", "a login name", diags).map(|u| u.value);
+    let connection =
+        fields.parsed("ansible_connection", "a connection plug-in", diags).map(|c| c.value);
     fields.finish(diags);
     (user, connection)
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::guest::Secret;
 use crate::names::EnvName;
+use crate::values::{Login, TimeZone};
 
 /// The bus that disks are attached to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -113,9 +114,9 @@ pub struct Settings {
     /// Where appliance images come from (`--image-mirror-url`).
     pub mirror_url: String,
     /// User made on every deployed node.
-    pub username: String,
+    pub username: Login,
     /// Time zone of deployed nodes, such as `Europe/Prague`; absent: the image's.
-    pub timezone: Option<String>,
+    pub timezone: Option<TimeZone>,
     /// MTU of every network, in bytes.
     pub mtu: Option<u32>,
     /// MTU of the NICs of bridged networks, in bytes.
@@ -157,7 +158,7 @@ impl Default for Settings {
             image: None,
             force_image_download: false,
             mirror_url: String::new(),
-            username: "cloud-user".into(),
+            username: Login::known("cloud-user"),
             timezone: None,
             mtu: None,
             nic_mtu: None,

@@ -2,6 +2,7 @@
 
 use crate::decode::Fields;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::names::check_name;
 use crate::syntax::Spanned;
 
 /// How a network is connected to a LAN.
@@ -29,18 +30,18 @@ pub(super) fn decode(
     }
     if let Some(nic) = nic.as_ref().filter(|n| !is_interface(&n.value)) {
         diags.push(
-            Diagnostic::error("topology::nic", format!("`{}` is no network interface", nic.value))
-                .at(nic.span, "")
-                .help("names of interfaces have at most 15 characters and neither `/` nor blanks"),
+            Diagnostic::error(
+                "topology::nic",
+                format!("`{}` is not a valid network interface", nic.value),
+            )
+            .at(nic.span, "")
+            .help("names of interfaces have at most 15 letters, digits, `-`, `_` and `.`"),
         );
     }
     Some(Uplink { nic, stp: stp.unwrap_or(false), dhcp_guard: guard.unwrap_or(true) })
 }
 
-/// What Linux takes as an interface's name (`dev_valid_name` in the kernel).
+/// A name as Linux takes them for interfaces (`dev_valid_name` in the kernel), and as ours are written.
 fn is_interface(name: &str) -> bool {
-    let bad = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control() || c == '"';
-    (1..=crate::names::LONGEST_INTERFACE).contains(&name.len())
-        && !matches!(name, "." | "..")
-        && !name.contains(bad)
+    name.len() <= crate::names::LONGEST_INTERFACE && check_name(name).is_ok()
 }

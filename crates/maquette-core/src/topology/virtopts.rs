@@ -4,13 +4,15 @@
 //! Source: virt-install(1). Each option takes `key=value` pairs between commas; the first may be a bare
 //! value, which stands for the option's main key.
 
+use crate::values::MachineName;
+
 /// One option, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VirtOpt {
     /// `--cpu`: mode or model.
-    Cpu(String),
+    Cpu(MachineName),
     /// `--machine`: machine type.
-    Machine(String),
+    Machine(MachineName),
     /// `--boot`: devices in order, and whether there is a menu.
     Boot {
         /// `hd`, `network`, `cdrom`; empty leaves the order as it is.
@@ -118,11 +120,11 @@ fn option(name: &str, value: &str) -> Result<VirtOpt, String> {
         }
     };
     match name {
-        "--cpu" => Ok(VirtOpt::Cpu(match alone()?.as_str() {
-            "host" => "host-passthrough".into(),
-            other => other.into(),
-        })),
-        "--machine" => Ok(VirtOpt::Machine(alone()?)),
+        "--cpu" => match alone()?.as_str() {
+            "host" => Ok(VirtOpt::Cpu(MachineName::known("host-passthrough"))),
+            other => Ok(VirtOpt::Cpu(other.parse().map_err(|e| format!("{name}: {e}"))?)),
+        },
+        "--machine" => Ok(VirtOpt::Machine(alone()?.parse().map_err(|e| format!("{name}: {e}"))?)),
         "--sound" => Ok(VirtOpt::Sound(alone()?)),
         "--video" => Ok(VirtOpt::Video(alone()?)),
         "--memballoon" => Ok(VirtOpt::Balloon(alone()?)),
@@ -191,8 +193,8 @@ mod tests {
                     --features smm.state=on --memballoon model=none --sound ich9 --video virtio \
                     --qemu-commandline='-device edu'";
         let expected = vec![
-            VirtOpt::Cpu("host-passthrough".into()),
-            VirtOpt::Machine("q35".into()),
+            VirtOpt::Cpu(MachineName::known("host-passthrough")),
+            VirtOpt::Machine(MachineName::known("q35")),
             VirtOpt::Watchdog("i6300esb".into(), "poweroff".into()),
             VirtOpt::Tpm("tpm-crb".into(), "2.0".into()),
             VirtOpt::Boot { order: vec!["hd".into(), "network".into()], menu: Some(true) },

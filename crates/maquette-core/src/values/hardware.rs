@@ -60,6 +60,38 @@ checked!(
     }
 );
 
+checked!(
+    /// A path of a file that an ssh config, an inventory and a ProxyCommand name: without blanks, quotes
+    /// and signs that ssh or a shell would expand. Letters of any script are fine.
+    PlainPath,
+    |text| Form {
+        what: "a path that ssh and Ansible can be given",
+        longest: 4096,
+        first: |c| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '~'),
+        rest: |c| c.is_alphanumeric() || "/._-+@:,=~".contains(c),
+        rule: "it has blanks, quotes or other signs that they would take apart",
+    }
+    .check(text)
+);
+
+checked!(
+    /// A directory of the hypervisor, as an absolute path without `..` and without what XML, a shell or
+    /// libvirt would understand otherwise.
+    Directory,
+    |text| {
+        let plain = |c: char| c.is_alphanumeric() || "/._-+@:,=~ ".contains(c);
+        if !text.starts_with('/') {
+            let message = format!("`{}` must be an absolute path", shortened(text));
+            return Err(ValueError::new(message));
+        }
+        if text.len() > 4096 || !text.chars().all(plain) || text.split('/').any(|p| p == "..") {
+            let message = format!("`{}` is not a valid directory", shortened(text));
+            return Err(ValueError::new(message));
+        }
+        Ok(())
+    }
+);
+
 /// The largest packet of a network, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mtu(u32);

@@ -14,6 +14,7 @@ use maquette_core::observed::{
 use maquette_core::plan::{self, Action, Plan, Step};
 use maquette_core::syntax::{Node, Sources, parse};
 use maquette_core::topology::{self, NodeRequest, Request, Settings, Topology, VirtType};
+use maquette_core::values::PublicKey;
 
 /// Input of a test.
 pub struct Input {
@@ -149,8 +150,11 @@ pub fn expand(topology: &Topology, observed: &Observed) -> (Blueprint, Diagnosti
         observed,
         virt: VirtType::Qemu,
         images: &images,
-        authorized_key: "ssh-ed25519 AAAA maquette",
-        host_keys: &|name, _| format!("ssh-ed25519 HOST{name} {name}"),
+        authorized_key: &PublicKey::known("ssh-ed25519 AAAA maquette"),
+        host_keys: &|name, _| {
+            let key = format!("ssh-ed25519 HOST{} {name}", name.replace(['-', '_'], "/"));
+            key.parse().expect("it is a public key")
+        },
         vnc: &blueprint::Vnc::default(),
     };
     (blueprint::expand(topology, &context, &mut diags), diags)
@@ -401,7 +405,7 @@ fn change_live(domain: &mut observed::Domain, change: &plan::LiveChange) {
                     mac: interface.mac,
                     network: interface.source(),
                     portgroup: interface.portgroup.clone().unwrap_or_default(),
-                    model: interface.model.clone(),
+                    model: interface.model.to_string(),
                 });
             }
         }

@@ -9,7 +9,9 @@ mod switching;
 
 use std::str::FromStr;
 
+use maquette_core::blueprint::Pool;
 use maquette_core::names::EnvName;
+use maquette_core::values::{Directory, Name};
 use roxmltree::Node as Element;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -108,6 +110,36 @@ fn fingerprint(element: Element<'_, '_>) -> String {
 
 fn need<T: FromStr>(element: Element<'_, '_>, key: &str) -> Result<T, MetadataError> {
     maybe(element, key)?.ok_or_else(|| MetadataError::Attribute(key.into()))
+}
+
+/// An attribute that has the form of a `T`, as text.
+fn text<T: FromStr + ToString>(
+    element: Element<'_, '_>,
+    key: &str,
+) -> Result<String, MetadataError> {
+    need::<T>(element, key).map(|value| value.to_string())
+}
+
+/// The same of an attribute that may be absent.
+fn some_text<T: FromStr + ToString>(
+    element: Element<'_, '_>,
+    key: &str,
+) -> Result<Option<String>, MetadataError> {
+    Ok(maybe::<T>(element, key)?.map(|value| value.to_string()))
+}
+
+/// What libvirt calls an object of ours: we gave it its name, and write it into files of others.
+fn own_name(name: &str) -> Result<String, MetadataError> {
+    let name: Name = name.parse().map_err(|_| MetadataError::Attribute("name".into()))?;
+    Ok(name.to_string())
+}
+
+/// A pool as a record names it.
+fn pool(element: Element<'_, '_>) -> Result<Pool, MetadataError> {
+    Ok(Pool {
+        name: text::<Name>(element, "pool")?,
+        path: text::<Directory>(element, "pool-path")?,
+    })
 }
 
 fn maybe<T: FromStr>(element: Element<'_, '_>, key: &str) -> Result<Option<T>, MetadataError> {

@@ -3,6 +3,7 @@
 use maquette_core::blueprint::{self, Context, ImageMap, Network, Node, Vnc};
 use maquette_core::observed::Observed;
 use maquette_core::topology::{self, VirtType};
+use maquette_core::values::PublicKey;
 
 use crate::cli::{Graph, Picture};
 use crate::failure::Failure;
@@ -69,6 +70,9 @@ fn state(observed: &Observed, kind: graph::Kind, name: &str) -> State {
     }
 }
 
+/// Stands where a picture needs no key.
+const NO_KEY: &str = "ssh-ed25519 none";
+
 /// What the files describe. Images and keys are no part of the picture.
 fn wanted(loaded: &Loaded, observed: &Observed) -> Result<(Vec<Network>, Vec<Node>), Failure> {
     let mut diags = loaded.diags.fresh();
@@ -84,8 +88,8 @@ fn wanted(loaded: &Loaded, observed: &Observed) -> Result<(Vec<Network>, Vec<Nod
         observed: &seen,
         virt: VirtType::Qemu,
         images: &ImageMap::new(),
-        authorized_key: "",
-        host_keys: &|_, _| String::new(),
+        authorized_key: &PublicKey::known(NO_KEY),
+        host_keys: &|_, _| PublicKey::known(NO_KEY),
         vnc: &Vnc::default(),
     };
     let blueprint = blueprint::expand(&topology, &context, &mut diags);

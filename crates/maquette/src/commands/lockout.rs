@@ -24,7 +24,7 @@ pub fn find(observed: &Observed, key: &EnvironmentKey) -> Option<Lockout> {
 pub fn of(observed: &Observed, workspace: &Workspace) -> Option<Lockout> {
     // One that cannot be read opens nothing.
     let key = EnvironmentKey::read(&workspace.path).ok().flatten();
-    with(observed, key.as_ref().map(EnvironmentKey::public))
+    with(observed, key.as_ref().map(|key| key.public().as_str()))
 }
 
 fn with(observed: &Observed, key: Option<&str>) -> Option<Lockout> {
@@ -34,7 +34,7 @@ fn with(observed: &Observed, key: Option<&str>) -> Option<Lockout> {
     }
     let guests = observed.domains.values().filter_map(|d| Some((d, d.recorded.guest.as_ref()?)));
     let made: Vec<(String, String)> =
-        guests.map(|(d, guest)| (d.name.clone(), guest.authorized_key.clone())).collect();
+        guests.map(|(d, guest)| (d.name.clone(), guest.authorized_key.to_string())).collect();
     let opens = |made: &str| key.is_some_and(|key| body(key) == body(made));
     if made.is_empty() || made.iter().any(|(_, made)| opens(made)) {
         return None;

@@ -6,6 +6,7 @@ use maquette_core::decode::{self, Fields};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::image::{Sum, Word};
 use maquette_core::syntax::{Node, Spanned, Value};
+use maquette_core::values::{Line, Login, Mtu, Name, TimeZone};
 
 use clap::ValueEnum;
 
@@ -28,9 +29,9 @@ pub struct Project {
     /// `overrides`.
     pub overrides: Option<Node>,
     /// `username`.
-    pub username: Option<String>,
+    pub username: Option<Login>,
     /// `timezone`.
-    pub timezone: Option<String>,
+    pub timezone: Option<TimeZone>,
     /// `mtu`.
     pub mtu: Option<u32>,
     /// `hypervisor.mtu`.
@@ -67,6 +68,7 @@ pub fn decode(node: &Node, diags: &mut Diagnostics) -> Project {
         return Project::default();
     };
     let value = |text: Option<Spanned<String>>| text.map(|t| t.value);
+    let line = |text: Option<Spanned<Line>>| text.map(|t| t.value.to_string());
     let overrides = fields.take("overrides");
     if let Some(node) = overrides
         && !matches!(node.value, Value::Map(_))
@@ -77,13 +79,13 @@ pub fn decode(node: &Node, diags: &mut Diagnostics) -> Project {
         prefix: fields.take("prefix").cloned(),
         nodes: fields.take("nodes").cloned(),
         network: fields.take("network").cloned(),
-        image: value(fields.text("image", diags)),
+        image: line(fields.parsed("image", "an image", diags)),
         overrides: overrides.cloned(),
-        username: value(fields.text("username", diags)),
-        timezone: value(fields.text("timezone", diags)),
-        tls_ca: value(fields.text("tls_ca", diags)),
-        mirror_url: value(fields.text("image_mirror_url", diags)),
-        mtu: fields.number("mtu", 68, "bytes", diags).and_then(|m| u32::try_from(m).ok()),
+        username: fields.parsed("username", "a login name", diags).map(|u| u.value),
+        timezone: fields.parsed("timezone", "a time zone", diags).map(|t| t.value),
+        tls_ca: line(fields.parsed("tls_ca", "files or addresses", diags)),
+        mirror_url: line(fields.parsed("image_mirror_url", "an address", diags)),
+        mtu: fields.parsed::<Mtu>("mtu", "an MTU in bytes", diags).map(|m| m.value.bytes()),
         net_subnet: fields.parsed("net_subnet", "a number from 0 to 255", diags).map(|n| n.value),
         data_subnet: fields.parsed("data_subnet", "a number from 0 to 255", diags).map(|n| n.value),
         disk_bus: choice(fields.text("disk_bus", diags), "disk_bus", diags),
@@ -94,16 +96,17 @@ pub fn decode(node: &Node, diags: &mut Diagnostics) -> Project {
         && let Some(mut fields) = Fields::new(node, "`hypervisor`", diags)
     {
         project.virt_type = choice(fields.text("virt_type", diags), "virt_type", diags);
-        project.pool_name = value(fields.text("pool_name", diags));
+        let name = fields.parsed::<Name>("pool_name", "a name of a pool", diags);
+        project.pool_name = name.map(|n| n.value.to_string());
         project.pool_path = value(fields.text("disk_pool", diags));
         project.host = HostArgs {
-            address: value(fields.text("address", diags)),
-            user: value(fields.text("user", diags)),
+            address: fields.parsed("address", "a host name or address", diags).map(|a| a.value),
+            user: fields.parsed("user", "a login name", diags).map(|u| u.value),
             key: value(fields.text("key", diags)).map(PathBuf::from),
             fingerprint: value(fields.text("key_fingerprint", diags)),
         };
-        let mtu = fields.number("mtu", 68, "bytes", diags);
-        project.nic_mtu = mtu.and_then(|m| u32::try_from(m).ok());
+        let mtu = fields.parsed::<Mtu>("mtu", "an MTU in bytes", diags);
+        project.nic_mtu = mtu.map(|m| m.value.bytes());
         project.memory_overcommit = fields.bool("memory_overcommit", diags);
         project.validate = fields.bool("validate", diags);
         fields.finish(diags);

@@ -66,13 +66,14 @@ pub fn dynamic(nodes: &[&Node], files: &Files<'_>) -> Value {
     Value::Object(out)
 }
 
-/// A value with blanks or quotes is put in single quotes.
+/// A value with blanks is put in single quotes. None has such a quote in it: they are made of checked
+/// values.
 fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:[]@+".contains(c);
     if !value.is_empty() && value.chars().all(plain) {
         return value.into();
     }
-    format!("'{}'", value.replace('\'', "\\'"))
+    format!("'{value}'")
 }
 
 fn hosts(nodes: &[&Node], files: &Files<'_>) -> Vec<Host> {
@@ -88,9 +89,9 @@ fn hosts(nodes: &[&Node], files: &Files<'_>) -> Vec<Host> {
         None => local("hypervisor"),
         Some(target) => {
             let mut vars = vec![
-                ("ansible_host", target.address.clone()),
+                ("ansible_host", target.address.to_string()),
                 ("ansible_connection", "ssh".into()),
-                ("ansible_user", target.user.clone()),
+                ("ansible_user", target.user.to_string()),
             ];
             if let Some(key) = &target.key {
                 vars.push(("ansible_ssh_private_key_file", key.display().to_string()));
@@ -111,11 +112,11 @@ fn host(node: &Node, files: &Files<'_>) -> Host {
     };
     let mut vars = vec![
         ("ansible_host", address),
-        ("ansible_connection", node.access.connection.clone()),
-        ("ansible_user", node.access.user.clone()),
+        ("ansible_connection", node.access.connection.to_string()),
+        ("ansible_user", node.access.user.to_string()),
     ];
     if node.guest.is_some() {
-        vars.push(("ansible_ssh_private_key_file", files.key.clone()));
+        vars.push(("ansible_ssh_private_key_file", files.key.to_string()));
         vars.push(("ansible_ssh_common_args", common_args(node, files)));
         vars.push(("ansible_python_interpreter", "auto_silent".into()));
     }

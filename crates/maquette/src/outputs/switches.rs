@@ -41,6 +41,7 @@ mod tests {
     use maquette_core::blueprint::{Access, Vnc};
     use maquette_core::topology::{BootMode, VirtType};
     use maquette_core::units::MacAddr;
+    use maquette_core::values::{ConnectionPlugin, DeviceModel, Login, MachineName};
     use uuid::Uuid;
 
     /// A node on some networks; on `management` it has an address.
@@ -51,7 +52,7 @@ mod tests {
             network: (*network).into(),
             portgroup: None,
             host_bridge: false,
-            model: "virtio".into(),
+            model: DeviceModel::known("virtio"),
             ipv4: (*network == "management").then(|| "172.16.0.2/24".parse().unwrap()),
             ipv6: None,
             default_route: false,
@@ -69,9 +70,9 @@ mod tests {
             uuid: Uuid::from_u128(u128::from(number)),
             virt: VirtType::Qemu,
             vcpus: 1,
-            cpu_model: "maximum".into(),
+            cpu_model: MachineName::known("maximum"),
             memory_mib: 64,
-            machine: "q35".into(),
+            machine: MachineName::known("q35"),
             firmware: BootMode::Bios,
             vnc: Vnc::default(),
             serial_file: false,
@@ -79,12 +80,12 @@ mod tests {
             deploy_os: false,
             disks: Vec::new(),
             interfaces: networks.iter().enumerate().map(interface).collect(),
-            groups: vec![group.into()],
+            groups: vec![group.parse().unwrap()],
             guest: None,
             access: Access {
                 address: None,
-                user: "root".into(),
-                connection: "ssh".into(),
+                user: Login::known("root"),
+                connection: ConnectionPlugin::known("ssh"),
                 direct: false,
             },
         }

@@ -70,7 +70,7 @@ impl Row {
             role: node.role.clone(),
             state,
             address: node.access.address.map_or("-".into(), |a| a.to_string()),
-            user: if node.deploy_os { node.access.user.clone() } else { "-".into() },
+            user: if node.deploy_os { node.access.user.to_string() } else { "-".into() },
             vcpus: domain.defined.vcpus,
             memory_mib: domain.defined.memory_mib,
             good: good && drift.is_empty(),

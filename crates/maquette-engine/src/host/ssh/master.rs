@@ -9,6 +9,8 @@ use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use maquette_core::values::{HostAddress, Login as User};
+
 use super::super::command::{login_line, quote};
 use super::super::process::{Frame, brief, first_words, lines};
 use super::error::{ConnectError, classify};
@@ -18,9 +20,9 @@ use super::sockets::Directory;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Name or address, as the user's ssh configuration may know it.
-    pub address: String,
+    pub address: HostAddress,
     /// Login.
-    pub user: String,
+    pub user: User,
     /// Private key; none leaves the choice to the user's configuration and agent.
     pub key: Option<PathBuf>,
 }
@@ -101,7 +103,7 @@ pub(super) struct Login {
 pub(super) struct Master {
     /// Holds the socket and the wrappers; only its owner can enter it.
     directory: Directory,
-    address: String,
+    address: HostAddress,
     child: Mutex<Child>,
     /// Words that say who logs in, for a connection of its own.
     login: Vec<String>,
@@ -294,7 +296,7 @@ fn not_ready(
 ) -> ConnectError {
     let shell = |what: String| {
         let (user, address) = (target.user.clone(), target.address.clone());
-        ConnectError::Shell { user, address, what }
+        ConnectError::Shell { user: user.to_string(), address: address.to_string(), what }
     };
     match said {
         Some(said) if !said.is_empty() => {

@@ -1,15 +1,17 @@
 //! A network's record.
 
-use maquette_core::blueprint::{Network, Pool, Reservation, Tenant};
+use maquette_core::blueprint::{Network, Reservation, Tenant};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{Allocation, Dhcp, Forward, Srv};
+use maquette_core::values::{FileName, Name};
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
 use super::super::Writer;
 use super::switching::{read_fixed, read_tuning, read_uplink, read_vswitch, switching};
 use super::{
-    Attributes, DIGEST, MetadataError, NAMESPACE, SCHEMA, children, maybe, need, schema, sealed,
+    Attributes, DIGEST, MetadataError, NAMESPACE, SCHEMA, children, maybe, need, own_name, pool,
+    schema, sealed, some_text, text,
 };
 
 /// A network's record.
@@ -84,9 +86,11 @@ fn network_element(w: &mut Writer, record: &NetworkRecord, digest: Option<String
 
 fn read_tenant(element: Element<'_, '_>) -> Result<Tenant, MetadataError> {
     Ok(Tenant {
-        node: need(element, "node")?,
-        pool: Pool { name: need(element, "pool")?, path: need(element, "pool-path")? },
-        volumes: children(element, "volume").map(|v| need(v, "name")).collect::<Result<_, _>>()?,
+        node: text::<Name>(element, "node")?,
+        pool: pool(element)?,
+        volumes: children(element, "volume")
+            .map(|v| text::<FileName>(v, "name"))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -100,8 +104,8 @@ pub fn read_network(
     let dhcp =
         |start: Option<_>, end: Option<_>| start.zip(end).map(|(start, end)| Dhcp { start, end });
     let network = Network {
-        name: name.into(),
-        bridge: maybe(element, "bridge")?.unwrap_or_else(|| name.into()),
+        name: own_name(name)?,
+        bridge: some_text::<Name>(element, "bridge")?.unwrap_or_else(|| name.into()),
         uuid,
         forward: match need::<String>(element, "forward")?.as_str() {
             "isolated" => Forward::Isolated,
@@ -142,7 +146,7 @@ pub fn read_network(
         reservations: children(element, "reservation")
             .map(|r| {
                 Ok(Reservation {
-                    name: need(r, "name")?,
+                    name: text::<Name>(r, "name")?,
                     mac: need(r, "mac")?,
                     ipv4: maybe(r, "ipv4")?,
                     ipv6: maybe(r, "ipv6")?,

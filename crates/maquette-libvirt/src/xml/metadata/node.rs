@@ -4,12 +4,14 @@ use maquette_core::blueprint::{Access, Disk, Guest, Image, Interface, Node, Pool
 use maquette_core::names::EnvName;
 use maquette_core::topology::{BootMode, Preallocation, VirtType};
 use maquette_core::units::ByteSize;
+use maquette_core::values::{DiskKey, FileName, Group, Line, Name};
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
 use super::super::Writer;
 use super::{
-    Attributes, DIGEST, MetadataError, NAMESPACE, SCHEMA, children, maybe, need, schema, sealed,
+    Attributes, DIGEST, MetadataError, NAMESPACE, SCHEMA, children, maybe, need, own_name, pool,
+    schema, sealed, some_text, text,
 };
 
 /// A domain's record.
@@ -128,11 +130,12 @@ pub fn read_node(
     let mtu = children(element, "guest").next().map(|g| maybe(g, "mtu")).transpose()?.flatten();
     let interfaces = children(element, "interface");
     let interfaces = interfaces.map(|i| read_interface(i, mtu)).collect::<Result<_, _>>()?;
-    let groups = children(element, "group").map(|g| need(g, "name")).collect::<Result<_, _>>()?;
+    let groups =
+        children(element, "group").map(|g| need::<Group>(g, "name")).collect::<Result<_, _>>()?;
     let guest = children(element, "guest").next().map(read_guest).transpose()?;
     let node = Node {
-        name: name.into(),
-        role: need(element, "role")?,
+        name: own_name(name)?,
+        role: text::<Name>(element, "role")?,
         index: need(element, "index")?,
         uuid,
         virt: need::<VirtType>(element, "virt")?,
@@ -150,10 +153,10 @@ pub fn read_node(
         vnc: Vnc {
             external: maybe(element, "vnc-external")?.unwrap_or(false),
             password: None,
-            tag: maybe(element, "vnc-tag")?,
+            tag: some_text::<FileName>(element, "vnc-tag")?,
         },
         serial_file: maybe(element, "serial-file")?.unwrap_or(false),
-        virtopts: maybe(element, "virtopts")?.unwrap_or_default(),
+        virtopts: some_text::<Line>(element, "virtopts")?.unwrap_or_default(),
         disks,
         interfaces,
         groups,
@@ -165,18 +168,17 @@ pub fn read_node(
             direct: maybe(element, "direct")?.unwrap_or(false),
         },
     };
-    let pool = Pool { name: need(element, "pool")?, path: need(element, "pool-path")? };
-    Ok(NodeRecord { environment: need(element, "environment")?, pool, node })
+    Ok(NodeRecord { environment: need(element, "environment")?, pool: pool(element)?, node })
 }
 
 fn read_disk(element: Element<'_, '_>) -> Result<Disk, MetadataError> {
-    let source: Option<String> = maybe(element, "image")?;
-    let volume: Option<String> = maybe(element, "image-volume")?;
+    let source = some_text::<Line>(element, "image")?;
+    let volume = some_text::<FileName>(element, "image-volume")?;
     Ok(Disk {
-        volume: need(element, "volume")?,
-        device: need(element, "device")?,
+        volume: text::<FileName>(element, "volume")?,
+        device: text::<DiskKey>(element, "device")?,
         bus: need(element, "bus")?,
-        cache: need(element, "cache")?,
+        cache: text::<DiskKey>(element, "cache")?,
         size: maybe(element, "bytes")?.map(ByteSize),
         backing: source.zip(volume).map(|(source, volume)| Image { source, volume }),
         preallocation: match need::<String>(element, "preallocation")?.as_str() {
@@ -196,10 +198,10 @@ fn read_interface(
     let (ipv4, default_route) = (maybe(element, "ipv4")?, need(element, "default-route")?);
     let flag = |key| maybe(element, key).map(|v| v.unwrap_or(false));
     Ok(Interface {
-        name: need(element, "name")?,
+        name: text::<FileName>(element, "name")?,
         mac: need(element, "mac")?,
-        network: need(element, "network")?,
-        portgroup: maybe(element, "portgroup")?,
+        network: text::<Name>(element, "network")?,
+        portgroup: some_text::<Line>(element, "portgroup")?,
         host_bridge: flag("host-bridge")?,
         model: need(element, "model")?,
         ipv4,
@@ -216,7 +218,7 @@ fn read_interface(
 
 fn read_guest(element: Element<'_, '_>) -> Result<Guest, MetadataError> {
     Ok(Guest {
-        seed: need(element, "seed")?,
+        seed: text::<FileName>(element, "seed")?,
         user: need(element, "user")?,
         authorized_key: need(element, "authorized-key")?,
         host_key: need(element, "host-key")?,

@@ -6,10 +6,11 @@ use maquette_core::blueprint::{
     Fixed, HostPort, Network, Portgroup, Route, Tag, Tuning, Uplink, Vswitch,
 };
 use maquette_core::topology::Dhcp;
+use maquette_core::values::{Line, Name};
 use roxmltree::Node as Element;
 
 use super::super::Writer;
-use super::{Attributes, MetadataError, children, maybe, need};
+use super::{Attributes, MetadataError, children, maybe, need, text};
 
 /// What a network has on the hypervisor besides libvirt's own. The hook on the hypervisor reads
 /// `tuning`, `port` and `route`: `assets/network-hook.sh` of the engine.
@@ -91,7 +92,7 @@ pub(super) fn read_uplink(
 ) -> Result<Uplink, MetadataError> {
     let guard = children(network, "tuning").any(|t| t.has_attribute("guard"));
     Ok(Uplink {
-        nic: need(element, "nic")?,
+        nic: text::<Name>(element, "nic")?,
         chosen: need(element, "chosen")?,
         address: maybe(element, "address")?,
         stp: need(element, "stp")?,
@@ -111,7 +112,7 @@ pub(super) fn read_vswitch(
     }
     let port = |p| {
         Ok(HostPort {
-            name: need(p, "name")?,
+            name: text::<Name>(p, "name")?,
             tag: maybe(p, "tag")?,
             addresses: words(p, "addresses")?,
         })
@@ -123,7 +124,7 @@ pub(super) fn read_vswitch(
     };
     let portgroup = |p| {
         Ok(Portgroup {
-            name: need(p, "name")?,
+            name: text::<Line>(p, "name")?,
             default: need(p, "default")?,
             trunk: need(p, "trunk")?,
             tags: words::<String>(p, "tags")?

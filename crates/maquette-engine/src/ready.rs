@@ -381,16 +381,16 @@ mod tests {
         assert_eq!(played("exec sleep 100", 60_000, true), "cancelled");
         assert!(played("exec yes", 60_000, false).contains("64 KiB"));
         assert!(played("exec yes >&2", 60_000, false).contains("64 KiB"));
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(50));
     }
 
     #[test]
     fn a_guests_login_shell_may_talk() {
         let json = r#"{"v1": {"errors": ["a"]}}"#;
         let script = format!("echo hi; printf @@result@@; echo '{json}'; echo bye");
-        assert_eq!(played(&script, 9000, false), r#"result ["a"]"#);
-        assert!(played("echo 'no login'", 9000, false).contains("it says: no login"));
-        assert_eq!(played("echo why >&2; exit 255", 9000, false), "why");
+        assert_eq!(played(&script, 60_000, false), r#"result ["a"]"#);
+        assert!(played("echo 'no login'", 60_000, false).contains("it says: no login"));
+        assert_eq!(played("echo why >&2; exit 255", 60_000, false), "why");
     }
 
     #[test]

@@ -39,7 +39,8 @@ fn check(name: &str) -> Result<(), Failure> {
     let bad = name.is_empty()
         || name == ACTIVE
         || name.starts_with(['.', '-'])
-        || name.contains(['/', '\0', '\n']);
+        || name.contains('/')
+        || name.chars().any(maquette_core::values::is_unprintable);
     if bad { Err(error(format!("`{name}` is not a valid workspace name"))) } else { Ok(()) }
 }
 

@@ -156,6 +156,27 @@ fn every_kind_of_login_shell_gives_the_same_answers() {
     assert_eq!(lasting(&output), plain);
 }
 
+/// Whatever is out of files says so, and nothing hangs or panics.
+#[test]
+fn too_few_open_files_are_told_of() {
+    let server = Server::start();
+    for files in ["5", "8", "10", "13"] {
+        let maquette = server.command("plain");
+        let mut limited = Command::new("prlimit");
+        limited.arg(format!("--nofile={files}:{files}")).arg(maquette.get_program());
+        limited.args(maquette.get_args()).current_dir(server.directory.path());
+        limited.envs(maquette.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = limited.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{files}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{files}: {stderr}");
+        if files == "5" {
+            assert!(stderr.contains("Too many open files"), "{files}: {stderr}");
+            assert!(stderr.contains("ulimit -n"), "{files}: {stderr}");
+        }
+    }
+}
+
 #[test]
 fn a_login_that_runs_no_commands_is_told_of_in_time() {
     let server = Server::start();

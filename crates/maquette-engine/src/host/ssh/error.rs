@@ -66,7 +66,7 @@ pub enum ConnectError {
         said: String,
     },
     /// The program is missing, or something else is wrong here.
-    #[error("cannot run ssh")]
+    #[error("cannot run ssh on this machine")]
     Local(#[source] std::io::Error),
 }
 
@@ -104,7 +104,14 @@ impl ConnectError {
                 "log in as root, or allow it: `{user} ALL=(ALL) NOPASSWD: ALL` in a file below \
                  /etc/sudoers.d"
             ),
-            Self::Local(_) => "the OpenSSH client is needed here".into(),
+            // Of this process (EMFILE) or of all (ENFILE).
+            Self::Local(source) if matches!(source.raw_os_error(), Some(23 | 24)) => {
+                "raise the limit of open files (`ulimit -n`), or end programs that hold many".into()
+            }
+            Self::Local(source) if source.kind() == std::io::ErrorKind::NotFound => {
+                "the OpenSSH client is needed here".into()
+            }
+            Self::Local(_) => return None,
         })
     }
 }

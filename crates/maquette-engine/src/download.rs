@@ -11,6 +11,18 @@ use crate::StepError;
 /// that are taken. What begins with encryption goes on with it when it is redirected. curl reads the
 /// address on its standard input, so that a password in it is in nobody's list of processes.
 pub fn download(url: &str, protocols: &[&str], most: u64) -> Result<Vec<u8>, StepError> {
+    let mut content = Vec::new();
+    download_to(url, protocols, most, &mut content)?;
+    Ok(content)
+}
+
+/// As [`download`], into a file or whatever else can be written to.
+pub fn download_to(
+    url: &str,
+    protocols: &[&str],
+    most: u64,
+    target: &mut dyn Write,
+) -> Result<(), StepError> {
     let shown = redact(url);
     let failed = || StepError::new(format!("cannot download {shown}"));
     let scheme = url.split("://").next().unwrap_or_default().to_ascii_lowercase();
@@ -34,23 +46,22 @@ pub fn download(url: &str, protocols: &[&str], most: u64) -> Result<Vec<u8>, Ste
     // A curl that is gone does not read; its status tells.
     let asked = format!("url = \"{url}\"\n");
     let _ = child.stdin.take().map(|mut pipe| pipe.write_all(asked.as_bytes()));
-    let mut content = Vec::new();
-    if let Some(pipe) = child.stdout.take() {
-        pipe.take(most.saturating_add(1))
-            .read_to_end(&mut content)
-            .map_err(|e| failed().because(&e))?;
-    }
-    let large = u64::try_from(content.len()).is_ok_and(|len| len > most);
-    if large {
+    let copied = child
+        .stdout
+        .take()
+        .map_or(Ok(0), |pipe| std::io::copy(&mut pipe.take(most.saturating_add(1)), target));
+    let large = copied.as_ref().is_ok_and(|len| *len > most);
+    if large || copied.is_err() {
         // It may have ended by itself.
         let _ = child.kill();
     }
     let output = child.wait_with_output().map_err(|e| failed().because(&e))?;
+    copied.map_err(|e| failed().because(&e))?;
     if large {
         return Err(failed().hint(format!("it has more than {most} bytes")));
     }
     if output.status.success() {
-        return Ok(content);
+        return Ok(());
     }
     let mut error = failed();
     let said = String::from_utf8_lossy(&output.stderr).replace(url, &shown);

@@ -18,5 +18,5 @@ pub mod ready;
 pub mod seed;
 
 pub use backend::{Backend, Lanes, StepContext, StepError};
-pub use download::download;
+pub use download::{download, download_to};
 pub use event::{Event, RunState, StepState, StepView};

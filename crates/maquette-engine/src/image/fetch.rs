@@ -262,6 +262,7 @@ impl Job<'_> {
 
     /// The checksum that the distributor publishes, over an encrypted connection all the way.
     fn published(&self, url: &str, list: &str) -> Result<Sum, StepError> {
+        self.progress(&format!("reading its checksum from {list}"));
         let command = Command::new("curl")
             .args(["--fail", "--silent", "--show-error", "--location", "--retry", "2"])
             .args(["--proto", "=https", "--proto-redir", "=https", "--max-filesize", "4194304"])

@@ -148,6 +148,10 @@ pub fn resolve(word: &str, built: &Path) -> Result<Resolved, SourceError> {
 /// Looks at a file's first bytes; returns the size of its disk, which a packed one does not tell.
 fn looked_at(path: &Path) -> Result<Option<u64>, SourceError> {
     let failed = |source| SourceError::File { path: path.into(), source };
+    // Others, such as pipes, have no end, or none that is known.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(failed(std::io::Error::other("it is not a regular file")));
+    }
     let file = File::open(path).map_err(failed)?;
     let len = file.metadata().map_err(failed)?.len();
     let mut head = Vec::new();
@@ -259,6 +263,7 @@ mod tests {
         let path = directory.path().join("a.img");
         let resolve = |word: &str| resolve(word, directory.path());
         let word = path.to_str().unwrap();
+        assert!(matches!(resolve("/dev/zero"), Err(SourceError::File { .. })));
         std::fs::write(&path, "image: debian-12\n").unwrap();
         let error = resolve(word).unwrap_err();
         assert!(matches!(error, SourceError::NotAnImage { .. }), "{error}");

@@ -50,7 +50,7 @@ fn list(as_json: bool) -> Result<u8, Failure> {
     if as_json {
         let images: Vec<_> = catalogue::ENTRIES
             .iter()
-            .map(|e| json!({"name": e.name, "url": e.url, "built": built(e.name)}))
+            .map(|e| json!({"name": e.name, "url": e.url, "checksums": e.checksums, "built": built(e.name)}))
             .collect();
         print::result(&format!("{:#}", json!({"schema": 1, "images": images})));
     } else {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use maquette_core::values::printable;
 use maquette_engine::StepError;
-use maquette_engine::host::{Command, Local, check};
 use serde_json::json;
 
 use crate::cli::{TableFormat, WorkspaceCommand};
@@ -16,7 +15,7 @@ use crate::{archive, print, render, virsh, workspaces};
 const UNSPOKEN: [&str; 3] = ["all", "local", "ungrouped"];
 
 /// Most bytes of an archive that are downloaded.
-const LARGEST_DOWNLOAD: &str = "268435456";
+const LARGEST_DOWNLOAD: u64 = 256 << 20;
 
 /// Does what is asked with workspaces.
 pub fn run(args: &WorkspaceCommand) -> Result<u8, Failure> {
@@ -101,13 +100,9 @@ fn import(from: &str, name: Option<&str>) -> Result<(), Failure> {
         tempfile::tempdir().map_err(|e| Failure::because("cannot keep a download", &e))?;
     let archive = if from.starts_with("http://") || from.starts_with("https://") {
         let target = downloads.path().join("archive.tgz");
-        let command = Command::new("curl")
-            .args(["-fsSL", "--proto", "=http,https", "--proto-redir", "=http,https"])
-            .args(["--connect-timeout", "10", "--speed-limit", "1", "--speed-time", "30"])
-            .args(["--max-filesize", LARGEST_DOWNLOAD, "-o"])
-            .args([target.display().to_string(), "--".into(), from.into()]);
-        check(&Local, &command)
-            .map_err(|e| Failure::because(format!("cannot download {from}"), &e))?;
+        let mut file = std::fs::File::create(&target)
+            .map_err(|e| Failure::because("cannot keep a download", &e))?;
+        maquette_engine::download_to(from, &["https", "http"], LARGEST_DOWNLOAD, &mut file)?;
         target
     } else {
         PathBuf::from(from)

@@ -342,7 +342,10 @@ fn download(url: &str, workspace: &Workspace) -> Result<String, Failure> {
     let failed = |e: &dyn std::error::Error| {
         Failure::because(format!("cannot keep network file {}", redact(url)), e)
     };
-    let content = maquette_engine::download(url, &["https", "http", "file"], 16 << 20)?;
+    let content =
+        maquette_engine::download(url, &["https", "http", "file"], 16 << 20).map_err(|error| {
+            StepError { message: format!("cannot download network file {}", redact(url)), ..error }
+        })?;
     let name = url.split(['?', '#']).next().unwrap_or_default().rsplit('/').next();
     let name = name.filter(|n| !n.is_empty() && !n.starts_with('.')).unwrap_or("network");
     let file = workspace.file(&format!("topology_{}.yml", name.trim_end_matches(".yml")));

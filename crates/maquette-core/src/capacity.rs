@@ -46,10 +46,11 @@ impl Memory {
 pub fn memory(blueprint: &Blueprint, observed: &Observed, capacity: &Capacity<'_>) -> Memory {
     let mut needed = 0;
     for node in &blueprint.nodes {
-        needed += match observed.domains.get(&node.name).filter(|d| d.active) {
+        let more = match observed.domains.get(&node.name).filter(|d| d.active) {
             Some(running) => node.memory_mib.saturating_sub(running.defined.memory_mib),
             None => node.memory_mib,
         };
+        needed = u64::saturating_add(needed, more);
     }
     let untouched = |name: &str, mib: u64| {
         mib.saturating_sub(capacity.resident_mib.get(name).copied().unwrap_or(0))
@@ -61,7 +62,8 @@ pub fn memory(blueprint: &Blueprint, observed: &Observed, capacity: &Capacity<'_
     // Those of our own that are off are counted as needed, or about to be removed.
     let own = observed.domains.values().filter(|d| d.active);
     let own = own.map(|d| untouched(&d.name, d.defined.memory_mib));
-    Memory { needed, available: capacity.available_mib, promised: others.chain(own).sum() }
+    let promised = others.chain(own).fold(0, u64::saturating_add);
+    Memory { needed, available: capacity.available_mib, promised }
 }
 
 /// How much more than the free memory is let through with a warning, in percent: guests rarely
@@ -94,7 +96,7 @@ fn check_memory(memory: &Memory, overcommit: bool, diags: &mut Diagnostics) {
         mib(memory.available),
         mib(memory.promised),
     );
-    let refused = memory.needed * 100 > free * (100 + BAND);
+    let refused = memory.needed.saturating_mul(100) > free.saturating_mul(100 + BAND);
     diags.push(if refused && !overcommit {
         Diagnostic::error(
             "capacity::memory",
@@ -139,7 +141,8 @@ fn check_largest(
 fn check_space(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
     let Some(free) = observed.pool_free else { return };
     let new = blueprint.nodes.iter().filter(|n| !observed.domains.contains_key(&n.name));
-    let wanted: u64 = new.flat_map(|n| &n.disks).filter_map(|d| d.size).map(|size| size.0).sum();
+    let wanted: u64 =
+        new.flat_map(|n| &n.disks).filter_map(|d| d.size).map(|s| s.0).fold(0, u64::saturating_add);
     if wanted > free {
         let message = format!(
             "disks of new nodes may grow to {}, and pool `{}` has {} free",
@@ -159,19 +162,21 @@ const VCPUS_PER_CPU: usize = 4;
 
 fn check_cpus(blueprint: &Blueprint, observed: &Observed, cpus: usize, diags: &mut Diagnostics) {
     let is_new = |name: &str| !observed.domains.get(name).is_some_and(|d| d.active);
-    let new: u32 = blueprint.nodes.iter().filter(|n| is_new(&n.name)).map(|n| n.vcpus).sum();
+    let new = blueprint.nodes.iter().filter(|n| is_new(&n.name));
+    let new: u64 = new.map(|n| u64::from(n.vcpus)).sum();
     if new == 0 {
         return;
     }
-    let running: u32 = observed
+    let running: u64 = observed
         .claims
         .promises
         .iter()
         .filter(|p| p.active)
         .map(|p| p.vcpus)
         .chain(observed.domains.values().filter(|d| d.active).map(|d| d.defined.vcpus))
+        .map(u64::from)
         .sum();
-    let all = u64::from(new) + u64::from(running);
+    let all = new.saturating_add(running);
     if all > (cpus * VCPUS_PER_CPU) as u64 {
         diags.push(Diagnostic::warning(
             "capacity::cpus",
@@ -185,5 +190,5 @@ fn check_cpus(blueprint: &Blueprint, observed: &Observed, cpus: usize, diags: &m
 
 /// Memory for people.
 fn mib(mib: u64) -> String {
-    ByteSize(mib << 20).to_string()
+    ByteSize(mib.saturating_mul(1 << 20)).to_string()
 }

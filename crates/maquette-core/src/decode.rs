@@ -1,11 +1,13 @@
 //! Taking keys from a mapping: each reader reports what is wrong and goes on.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, UNKNOWN_KEY};
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::units::ByteSize;
+use crate::values::{Line, ValueError};
 
 /// The keys of one mapping. [`Fields::finish`] reports those that nobody took.
 pub struct Fields<'a> {
@@ -52,6 +54,27 @@ impl<'a> Fields<'a> {
     pub fn text(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<Spanned<String>> {
         let node = self.take(key)?;
         text(node, key, diags)
+    }
+
+    /// Text of a kind that has a type of its own, which says what is wrong with it.
+    pub fn checked<T>(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<Spanned<T>>
+    where
+        T: FromStr<Err = ValueError>,
+    {
+        let node = self.take(key)?;
+        checked(node, key, diags)
+    }
+
+    /// A whole number from `range`.
+    pub fn within(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        unit: &str,
+        diags: &mut Diagnostics,
+    ) -> Option<u64> {
+        let node = self.take(key)?;
+        within(node, key, range, unit, diags)
     }
 
     /// A truth value.
@@ -134,15 +157,48 @@ pub fn wrong_type(node: &Node, what: &str, expected: &str) -> Diagnostic {
         .at(node.span, "")
 }
 
-/// A scalar's text.
+/// A scalar's text: one line without anything that a terminal or a template engine would obey, whatever
+/// the key. Keys with a narrower meaning take [`checked`].
 pub fn text(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Spanned<String>> {
-    match &node.value {
-        Value::Scalar(text) => Some(Spanned::new(text.clone(), node.span)),
-        _ => {
-            diags.push(wrong_type(node, &format!("`{what}`"), "a single value"));
+    let line = checked::<Line>(node, what, diags)?;
+    Some(Spanned::new(line.value.to_string(), line.span))
+}
+
+/// Text of a kind that has a type of its own, which says what is wrong with it.
+pub fn checked<T>(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Spanned<T>>
+where
+    T: FromStr<Err = ValueError>,
+{
+    let Value::Scalar(text) = &node.value else {
+        diags.push(wrong_type(node, &format!("`{what}`"), "a single value"));
+        return None;
+    };
+    match text.parse::<T>() {
+        Ok(value) => Some(Spanned::new(value, node.span)),
+        Err(error) => {
+            let message = format!("`{what}`: {error}");
+            diags.push(Diagnostic::error("topology::value", message).at(node.span, ""));
             None
         }
     }
+}
+
+/// A whole number from `range`; `unit` is for the message ("MiB", or empty).
+pub fn within(
+    node: &Node,
+    what: &str,
+    range: RangeInclusive<u64>,
+    unit: &str,
+    diags: &mut Diagnostics,
+) -> Option<u64> {
+    let value = number(node, what, *range.start(), unit, diags)?;
+    if range.contains(&value) {
+        return Some(value);
+    }
+    let of = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+    let expected = format!("at most {}{of}", range.end());
+    diags.push(wrong_type(node, &format!("`{what}`"), &expected));
+    None
 }
 
 /// The booleans of YAML 1.1, in any case.

@@ -4,6 +4,7 @@
 mod domain;
 mod events;
 mod network;
+mod raw;
 mod storage;
 
 use std::collections::BTreeSet;
@@ -252,9 +253,20 @@ impl Client {
         }
     }
 
-    /// Defines a network, or changes its definition.
+    /// Defines a network, or changes its definition, validated where libvirt can.
     pub fn define_network(&self, xml: &str) -> Result<Network> {
-        Ok(self.control.define_network_xml(xml)?)
+        let define = || -> Result<Network> { Ok(raw::define_valid_network(&self.control, xml)?) };
+        let result = match define() {
+            Err(error) if error.kind == Kind::Schema => define(),
+            result => result,
+        };
+        match result {
+            // libvirt before 7.8 has no schema to check a network with.
+            Err(error) if error.message.contains("unsupported flags") => {
+                Ok(self.control.define_network_xml(xml)?)
+            }
+            result => result,
+        }
     }
 
     /// Defines a pool.

@@ -35,8 +35,15 @@ use clap::Parser;
 /// done, 1 for failed while doing, 2 for bad input.
 pub fn main() -> ExitCode {
     limits::raise();
-    // Usage errors end here, with code 2.
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        // What was given is in it.
+        Err(error) if error.use_stderr() => {
+            print::talk(error.render().ansi().to_string().trim_end());
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
     match commands::run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

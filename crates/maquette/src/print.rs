@@ -1,16 +1,67 @@
 //! The only place that writes to the terminal: results to standard output, talk to standard error.
 //! Colour goes only where a terminal takes it, and never where `NO_COLOR` is set.
 
+use std::borrow::Cow;
+use std::io::IsTerminal;
+
+use maquette_core::values::printable;
+
 use crate::failure::Failure;
 
 /// Prints a result. A reader that has gone away (`| head`) is not an error.
 pub fn result(text: &str) {
     use std::io::Write;
     let mut out = anstream::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
+    let _ = out.write_all(shown(text).as_bytes());
     if !text.ends_with('\n') {
         let _ = out.write_all(b"\n");
     }
+}
+
+/// Text of ours may be coloured; nothing else in it may tell the terminal anything, since names, servers'
+/// answers and guests' words are in it. What others say has no colours either, but it could not do
+/// more harm with them than be coloured.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if text.contains("\r\n") {
+        // ssh ends its lines like that.
+        return Cow::Owned(shown(&text.replace("\r\n", "\n")).into_owned());
+    }
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('\u{1b}') {
+        let (before, sequence) = rest.split_at(start);
+        out.push_str(&printable(before));
+        let colour = sequence.strip_prefix("\u{1b}[").map(|parameters| {
+            let of = |c: char| !c.is_ascii_digit() && !matches!(c, ';' | ':');
+            (parameters.find(of), parameters)
+        });
+        rest = match colour {
+            Some((Some(length), parameters)) if parameters[length..].starts_with('m') => {
+                out.push_str(&sequence[..length + 3]);
+                &sequence[length + 3..]
+            }
+            _ => {
+                out.push('\u{fffd}');
+                &sequence[1..]
+            }
+        };
+    }
+    if out.is_empty() {
+        return printable(text);
+    }
+    out.push_str(&printable(rest));
+    Cow::Owned(out)
+}
+
+/// Prints what a guest wrote: to a terminal without anything that would tell it more than to show text,
+/// to a file or a pipe as it is. Whether somebody still reads it.
+pub fn output(raw: &[u8]) -> bool {
+    if !std::io::stdout().is_terminal() {
+        return bytes(raw);
+    }
+    let text = anstream::adapter::strip_bytes(raw).into_vec();
+    let text = String::from_utf8_lossy(&text).replace('\r', "");
+    bytes(printable(&text).as_bytes())
 }
 
 /// Prints bytes as they are; whether somebody still reads them.
@@ -23,7 +74,7 @@ pub fn bytes(bytes: &[u8]) -> bool {
 /// Prints a remark. Should nobody read it any more, the work goes on all the same.
 pub fn talk(text: &str) {
     use std::io::Write;
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", shown(text));
 }
 
 /// Asks a question at the terminal; anything but a yes is a no.
@@ -34,4 +85,32 @@ pub fn ask(question: &str) -> Result<bool, Failure> {
         .read_line(&mut answer)
         .map_err(|e| Failure::because("cannot read the answer", &e))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    /// Fault M3: titles, the clipboard and other text were the terminal's to change.
+    #[test]
+    fn colours_stay_and_everything_else_that_a_terminal_obeys_goes() {
+        assert_eq!(shown("plain\n\ttext\r\n"), "plain\n\ttext\n");
+        assert_eq!(shown("\u{1b}[1;31mred\u{1b}[0m"), "\u{1b}[1;31mred\u{1b}[0m");
+        for hostile in [
+            "\u{1b}]0;title\u{7}",
+            "\u{1b}]52;c;aWQ=\u{1b}\\",
+            "\u{1b}[2J",
+            "\u{1b}[",
+            "\u{1b}",
+            "\u{9b}2J",
+            "\r",
+            "\u{202e}",
+            "\u{8}",
+        ] {
+            for text in [hostile.to_string(), format!("\u{1b}[1ma{hostile}b\u{1b}[0m")] {
+                let shown = shown(&text).replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");
+                assert!(!shown.contains(maquette_core::values::is_unprintable), "{shown:?}");
+            }
+        }
+    }
 }

@@ -366,7 +366,7 @@ impl<'a> Expander<'a> {
 
     fn disks(&self, role: &Role, node: &str) -> Vec<Disk> {
         let settings = &self.topology.settings;
-        let mut used: BTreeMap<&str, u8> = BTreeMap::new();
+        let mut used: BTreeMap<&str, u32> = BTreeMap::new();
         role.disks
             .iter()
             .enumerate()
@@ -409,12 +409,11 @@ impl<'a> Expander<'a> {
 }
 
 /// `a` … `z`, `aa` …, as the kernel counts disks.
-fn letters(index: u8) -> String {
-    let letter = |n: u8| char::from(b'a' + n % 26);
-    if index < 26 {
-        letter(index).to_string()
-    } else {
-        format!("{}{}", letter(index / 26 - 1), letter(index))
+fn letters(index: u32) -> String {
+    let letter = char::from(b'a' + (index % 26) as u8);
+    match (index / 26).checked_sub(1) {
+        None => letter.to_string(),
+        Some(before) => format!("{}{letter}", letters(before)),
     }
 }
 
@@ -468,6 +467,8 @@ mod tests {
         assert_eq!(letters(25), "z");
         assert_eq!(letters(26), "aa");
         assert_eq!(letters(53), "bb");
+        assert_eq!(letters(701), "zz");
+        assert_eq!(letters(702), "aaa");
     }
 
     #[test]

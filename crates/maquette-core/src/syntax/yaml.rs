@@ -1,7 +1,9 @@
 //! Reading YAML: the library's nodes become ours.
 
+use std::collections::BTreeMap;
+
 use saphyr::{MarkedYaml, YamlData, YamlLoader};
-use saphyr_parser::{Parser, ScalarStyle, ScanError};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
 use super::{Entry, Node, Plain, SourceId, Sources, Span, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -17,6 +19,12 @@ pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option
     let text = &sources.get(id).text;
     let offsets = Offsets::new(text);
     let reader = Reader { id, offsets: &offsets };
+    if let Some(place) = too_deep(text) {
+        let start = offsets.byte(place.index());
+        let span = Span { source: id, start, end: start };
+        diags.push(Diagnostic::error("yaml::depth", "the file is nested too deeply").at(span, ""));
+        return None;
+    }
     match load(text) {
         Err(error) => {
             diags.push(syntax_error(&reader, text, &error));
@@ -39,6 +47,37 @@ pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option
     }
 }
 
+/// Where a document nests deeper than is read. The loader calls itself for each level and for each
+/// alias copies what it stands for, so this has to be known before it is asked.
+fn too_deep(text: &str) -> Option<Marker> {
+    // Levels below each anchor, and below what is open; an anchor of 0 is none.
+    let mut below: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.ok()?;
+        let levels = match event {
+            Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
+                open.push((anchor, 0));
+                0
+            }
+            Event::Alias(anchor) => below.get(&anchor).copied().unwrap_or(0),
+            Event::SequenceEnd | Event::MappingEnd => {
+                let (anchor, inner) = open.pop()?;
+                below.insert(anchor, inner + 1);
+                inner + 1
+            }
+            _ => 0,
+        };
+        if open.len() + levels > MAX_DEPTH {
+            return Some(span.start);
+        }
+        if let Some((_, inner)) = open.last_mut() {
+            *inner = levels.max(*inner);
+        }
+    }
+    None
+}
+
 fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, ScanError> {
     let mut loader = YamlLoader::default();
     loader.early_parse(false);
@@ -51,6 +90,9 @@ fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, ScanError> {
 
 /// Reads one YAML document into values without places.
 pub(super) fn plain(text: &str) -> Result<Plain, String> {
+    if let Some(place) = too_deep(text) {
+        return Err(format!("line {}: the file is nested too deeply", place.line()));
+    }
     let documents = load(text).map_err(|e| {
         let line = e.marker().line();
         format!("line {line}: this is not YAML: {}", e.info())

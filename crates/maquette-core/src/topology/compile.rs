@@ -6,6 +6,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::{self, Variables};
 use crate::layers::merge;
 use crate::syntax::{Node, Span, Value};
+use crate::values::{has_template_marks, is_unprintable};
 
 /// Third octets that a prefixed environment was given, so that two can live on one hypervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +81,10 @@ pub fn compile(
         merge(networks, over);
     }
     expr::resolve(&mut file, &variables, diags);
+    // Playbooks see this as it is in the file.
+    if let Some(node) = request.network.get("l3appliance_config") {
+        unmarked(node, diags);
+    }
 
     let (networks, roles_node, cidrs) = networks(&file, request, diags)?;
     let mut nodes: Vec<&NodeRequest> = request.nodes.iter().collect();
@@ -166,6 +171,26 @@ fn child<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Node> {
     match &mut node.value {
         Value::Map(entries) => entries.iter_mut().find(|e| e.key == key).map(|e| &mut e.value),
         _ => None,
+    }
+}
+
+/// Ansible would evaluate a template in an extra variable, on the machine that it runs on.
+fn unmarked(node: &Node, diags: &mut Diagnostics) {
+    let mut refuse = |text: &str, span| {
+        if has_template_marks(text) || text.contains(is_unprintable) {
+            let message = "`l3appliance_config` is for an Ansible playbook, and takes neither \
+                           templates nor control characters";
+            diags.push(Diagnostic::error("topology::template", message).at(span, ""));
+        }
+    };
+    match &node.value {
+        Value::Scalar(text) => refuse(text, node.span),
+        Value::List(items) => items.iter().for_each(|item| unmarked(item, diags)),
+        Value::Map(entries) => {
+            entries.iter().for_each(|e| refuse(&e.key, e.key_span));
+            entries.iter().for_each(|e| unmarked(&e.value, diags));
+        }
+        Value::Null => {}
     }
 }
 

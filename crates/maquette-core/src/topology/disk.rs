@@ -7,6 +7,11 @@ use crate::syntax::{Entry, Node, Span, Spanned};
 use crate::units::ByteSize;
 use crate::values::{DiskKey, Line};
 
+/// Disks of a node: `vda` to `vdy`, for `vdz` is the seed.
+const MOST_DISKS: usize = 25;
+/// The largest qcow2 image with clusters of 64 KiB, in bytes: QEMU's level 1 table has at most 32 MiB.
+const MOST_BYTES: u64 = 1 << 51;
+
 /// qcow2 preallocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Preallocation {
@@ -49,7 +54,21 @@ pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Disk> {
     if Fields::new(node, format!("`disks` of node type `{role}`"), diags).is_none() {
         return Vec::new();
     }
+    if let Some(entry) = node.entries().get(MOST_DISKS) {
+        let message = format!("node type `{role}` has more than {MOST_DISKS} disks");
+        diags.push(Diagnostic::error("topology::disks", message).at(entry.key_span, ""));
+    }
     node.entries().iter().filter_map(|e| disk(e, role, diags)).collect()
+}
+
+/// Whether qcow2 can be that large.
+fn fits(size: ByteSize, node: &Node, diags: &mut Diagnostics) -> bool {
+    if (1..=MOST_BYTES).contains(&size.0) {
+        return true;
+    }
+    let expected = "more than nothing and at most 2 PiB, which is what qcow2 can be";
+    diags.push(decode::wrong_type(node, "`size`", expected));
+    false
 }
 
 fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
@@ -67,7 +86,7 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
     let import = fields.parsed::<Line>("import_url", "an image", diags);
     let import = import.or_else(|| fields.parsed::<Line>("image_url", "an image", diags));
     let size = match (&import, fields.take("size")) {
-        (_, Some(node)) => decode::size(node, "size", diags),
+        (_, Some(node)) => decode::size(node, "size", diags).filter(|s| fits(s.value, node, diags)),
         (Some(_), None) => None,
         (None, None) => {
             fields.need("size", diags);

@@ -9,6 +9,11 @@ use crate::syntax::{Node, Span, Spanned, Value};
 use crate::units::MacAddr;
 use crate::values::{ConnectionPlugin, Group, Line, Login, MachineName};
 
+/// Most vCPUs of any machine type (QEMU's q35 since 9.1).
+const MOST_VCPUS: u64 = 4096;
+/// Most memory, in MiB: what 52 bits of physical address reach on x86.
+const MOST_MIB: u64 = 1 << 32;
+
 /// The network a node is reached on, which carries its default route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalNetwork {
@@ -85,10 +90,13 @@ pub fn decode(
     {
         diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
     }
-    let vcpus = fields.need("cpu", diags).and_then(|n| decode::number(n, "cpu", 1, "vCPUs", diags));
-    let memory =
-        fields.need("memory", diags).and_then(|n| decode::number(n, "memory", 1, "MiB", diags));
-    let swap_mib = fields.number("swap", 0, "MiB", diags).unwrap_or(0);
+    let vcpus = fields
+        .need("cpu", diags)
+        .and_then(|n| decode::within(n, "cpu", 1..=MOST_VCPUS, "vCPUs", diags));
+    let memory = fields
+        .need("memory", diags)
+        .and_then(|n| decode::within(n, "memory", 1..=MOST_MIB, "MiB", diags));
+    let swap_mib = fields.within("swap", 0..=MOST_MIB, "MiB", diags).unwrap_or(0);
     let cpu_model = fields.parsed("cpumodel", "a CPU model", diags);
     let cpu_model = cpu_model.map_or_else(|| MachineName::known("host-passthrough"), |m| m.value);
     let deploy_os = fields.bool("deploy_os", diags).unwrap_or(true);

@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use maquette_core::blueprint::Pool;
 use maquette_core::names::EnvName;
-use maquette_core::values::{Directory, Name};
+use maquette_core::values::{Directory, Line, Name};
 use roxmltree::Node as Element;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -145,7 +145,11 @@ fn pool(element: Element<'_, '_>) -> Result<Pool, MetadataError> {
 fn maybe<T: FromStr>(element: Element<'_, '_>, key: &str) -> Result<Option<T>, MetadataError> {
     element
         .attribute(key)
-        .map(|text| text.parse().map_err(|_| MetadataError::Attribute(key.into())))
+        .map(|text| {
+            // Whoever may define domains writes here: whatever the key, it is a value and no more.
+            let line: Line = text.parse().map_err(|_| MetadataError::Attribute(key.into()))?;
+            line.parse().map_err(|_| MetadataError::Attribute(key.into()))
+        })
         .transpose()
 }
 

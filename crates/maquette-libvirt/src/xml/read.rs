@@ -132,7 +132,7 @@ pub fn domain(xml: &str) -> Result<DomainXml, ReadError> {
 fn memory(element: Element<'_, '_>) -> Result<u64, ReadError> {
     let amount: u64 =
         element.text().and_then(|t| t.trim().parse().ok()).ok_or(ReadError::Missing("memory"))?;
-    let unit = match element.attribute("unit") {
+    let unit: u128 = match element.attribute("unit") {
         Some("b" | "bytes") => 1,
         Some("KB") => 1000,
         Some("MB") => 1_000_000,
@@ -141,7 +141,7 @@ fn memory(element: Element<'_, '_>) -> Result<u64, ReadError> {
         Some("G" | "GiB") => 1 << 30,
         _ => 1024,
     };
-    Ok((amount * unit) >> 20)
+    Ok(u64::try_from((u128::from(amount) * unit) >> 20).unwrap_or(u64::MAX))
 }
 
 /// A hard disk; drives for removable media are the user's own business.

@@ -44,7 +44,7 @@ pub fn run(args: &Logs) -> Result<u8, Failure> {
     let mut buffer = [0u8; 8192];
     if let Some(mut out) = child.stdout.take() {
         while let Ok(count @ 1..) = out.read(&mut buffer) {
-            if !print::bytes(&buffer[..count]) {
+            if !print::output(&buffer[..count]) {
                 // Nobody reads any more; the log's reader must not outlive us.
                 let _ = child.kill();
                 break;

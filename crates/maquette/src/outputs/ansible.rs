@@ -6,7 +6,7 @@ use std::fmt::Write;
 use maquette_core::blueprint::Node;
 use serde_json::{Map, Value, json};
 
-use super::Files;
+use super::{Files, ssh};
 
 /// A host with its variables, in the order in which they are written.
 struct Host {
@@ -141,7 +141,7 @@ fn common_args(node: &Node, files: &Files<'_>) -> String {
              -o GlobalKnownHostsFile={known} -W %h:%p {key}{user}@{address}\"",
             known = files.known_hosts,
             user = target.user,
-            address = target.address,
+            address = ssh::literal(target.address.as_str()),
         );
     }
     args

@@ -51,8 +51,12 @@ pub fn config(nodes: &[&Node], files: &Files<'_>) -> String {
 /// The hypervisor as the user's configuration describes it, written out.
 fn hypervisor(out: &mut String, remote: &Remote, files: &Files<'_>) {
     let (target, effective) = (&remote.target, &remote.effective);
-    let _ =
-        write!(out, "Host hypervisor\n  HostName {}\n  User {}\n", effective.hostname, target.user);
+    let _ = write!(
+        out,
+        "Host hypervisor\n  HostName {}\n  User {}\n",
+        literal(&effective.hostname),
+        target.user
+    );
     let mut line = |key: &str, value: &str| {
         let _ = writeln!(out, "  {key} {value}");
     };
@@ -81,6 +85,11 @@ fn hypervisor(out: &mut String, remote: &Remote, files: &Files<'_>) {
     line("GlobalKnownHostsFile", &format!("\"{}\"", files.known_hosts));
     line("StrictHostKeyChecking", "yes");
     out.push('\n');
+}
+
+/// A value in which `ssh` would take `%` for the start of a token: the zone of an IPv6 address.
+pub(super) fn literal(text: &str) -> String {
+    text.replace('%', "%%")
 }
 
 /// Host keys: of nodes by name and by address, and of the hypervisor as it is known here.

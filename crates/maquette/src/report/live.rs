@@ -52,13 +52,13 @@ impl Reporter for Live {
                 let bar = ProgressBar::new_spinner();
                 bar.set_style(Self::style("  {spinner} {prefix} {msg:.dim} {elapsed:.dim}"));
                 let bar = self.all.add(bar);
-                bar.set_prefix(title.clone());
+                bar.set_prefix(print::shown(title).into_owned());
                 bar.enable_steady_tick(Duration::from_millis(120));
                 self.steps.insert(*id, (title.clone(), bar));
             }
             Event::StepProgress { id, text } => {
                 if let Some((_, bar)) = self.steps.get(id) {
-                    bar.set_message(text.clone());
+                    bar.set_message(print::shown(text).into_owned());
                 }
             }
             Event::StepFinished { id, took } => {

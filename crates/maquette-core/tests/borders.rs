@@ -1,0 +1,147 @@
+//! A stranger's files: whatever a key says, it is refused at its place or is nothing but a value.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+
+mod common;
+
+use common::{input, mistakes};
+
+const NODE: &str = "web=\
+name: web
+cpu: 1
+memory: 64
+swap: 0
+deploy_os: yes
+supports_libguestfs: no
+cpumodel: host-model
+machine_type: q35
+import_url: http://example.com/x.qcow2
+disks:
+  disk1: {size: 10G, cache: none, preallocation: off, path: /x, bus: virtio}
+external_network: management
+provision_network: management
+interfaces:
+  - {network: management, model: virtio, portgroup: a}
+image: {ssh_user: root, ansible_connection: ssh}
+groups: [web]
+";
+
+const NETWORK: &str = "\
+networks:
+  net1:
+    name: management
+    domain: example.com
+    forward: nat
+    mtu: 1500
+    ip_address: 172.16.0.1
+    dhcp: {range: {start: 172.16.0.2, end: 172.16.0.9}}
+    dns: {srvs: [{name: ldap, protocol: tcp, domain: example.com, port: 389, target: a.example.com}]}
+";
+
+/// As YAML's double-quoted scalars.
+const HOSTILE: [&str; 8] = [
+    r#""x\nMatch exec \"id\"""#,
+    r#""x\ry""#,
+    r#""x\0y""#,
+    r#""x\e]0;owned\ay""#,
+    r#""x\u202ey""#,
+    r#""{% raw %}{{ lookup('pipe', 'id') }}{% endraw %}""#,
+    r#""{% raw %}{%{% endraw %} if x""#,
+    r#""{% raw %}{#{% endraw %} x""#,
+];
+
+/// Every plain value of a text, as the byte range that it takes.
+fn scalars(text: &str) -> Vec<(usize, usize)> {
+    let mut all = Vec::new();
+    for (start, _) in text.match_indices(": ") {
+        let rest = &text[start + 2..];
+        let end = rest.find([',', '}', ']', '\n']).unwrap_or(rest.len());
+        if end > 0 && !rest.starts_with(['{', '[']) {
+            all.push((start + 2, start + 2 + end));
+        }
+    }
+    all
+}
+
+/// Mistakes in a node and a network file. Two keys cannot be had in these files, and are read all the same.
+fn new(node: &str, network: &str) -> Vec<String> {
+    let known = ["topology::unknown-portgroup", "topology::unsupported"];
+    let mut found = mistakes(&mut input(&[(node, 1)], network, &[]));
+    found.retain(|m| !known.iter().any(|k| m.starts_with(k)));
+    found
+}
+
+/// Fault C1 and C5 (a stranger's topology is code): every key of both files, so that one that is added
+/// tomorrow and forgotten here is all that can be missed.
+#[test]
+fn no_key_takes_a_line_break_a_control_character_or_a_template() {
+    assert_eq!(new(NODE, NETWORK), Vec::<String>::new());
+    let files = [(NODE, NETWORK, true), (NODE, NETWORK, false)];
+    for (node, network, in_node) in files {
+        let text = if in_node { node } else { network };
+        let places = scalars(text);
+        assert!(places.len() > 8);
+        for (start, end) in places {
+            for hostile in HOSTILE {
+                let changed = format!("{}{hostile}{}", &text[..start], &text[end..]);
+                let found = match in_node {
+                    true => new(&changed, network),
+                    false => new(node, &changed),
+                };
+                let line = text[..start].lines().next_back().unwrap_or_default();
+                assert!(!found.is_empty(), "{hostile} was taken at `{line}`");
+            }
+        }
+    }
+}
+
+/// Fault C1, C5, M10 and M12: values that are wrong for their key only.
+#[test]
+fn what_a_consumer_would_obey_or_libvirt_refuse_is_refused_at_its_place() {
+    let node = [
+        ("groups: [web]", r#"groups: ["x] host"]"#),
+        ("ssh_user: root", r#"ssh_user: "root -o x""#),
+        ("ssh_user: root", "ssh_user: $(id)"),
+        ("ansible_connection: ssh", "ansible_connection: local"),
+        ("disk1:", "x/../../q:"),
+        ("size: 10G", "size: 16777216T"),
+        ("size: 10G", "size: 4096T"),
+        ("model: virtio", "model: \"a'b\""),
+        ("machine_type: q35", "machine_type: \"q35,accel=x\""),
+        ("cpumodel: host-model", "cpumodel: a b"),
+        ("cpu: 1", "cpu: 4294967297"),
+        ("memory: 64", "memory: 18446744073709551615"),
+    ];
+    for (from, to) in node {
+        assert!(NODE.contains(from));
+        let found = new(&NODE.replace(from, to), NETWORK);
+        assert!(!found.is_empty(), "{to}");
+    }
+    let network = [
+        ("mtu: 1500", "mtu: 4294967300"),
+        ("mtu: 1500", "mtu: 67"),
+        ("domain: example.com\n", "domain: a,b\n"),
+        ("target: a.example.com", "target: a/b"),
+        ("name: ldap", "name: \"a.b c\""),
+        ("networks:", "l3appliance_config: {a: [\"{{ lookup('pipe', 'id') }}\"]}\nnetworks:"),
+    ];
+    for (from, to) in network {
+        assert!(NETWORK.contains(from));
+        let found = new(NODE, &NETWORK.replace(from, to));
+        assert!(!found.is_empty(), "{to}");
+    }
+}
+
+/// Fault M11: the depth was looked at after the loader had called itself for each level.
+#[test]
+fn a_file_that_nests_without_end_is_a_mistake_and_no_crash() {
+    let flow = format!("networks: {}{}", "[".repeat(20_000), "]".repeat(20_000));
+    let block = format!("networks:\n  {}x", "- ".repeat(20_000));
+    let links = (1..20_000).map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1));
+    let aliases = format!("a0: &a0 [x]\n{}", links.collect::<String>());
+    let deep = ["nested too deeply", "recursion limit exceeded"];
+    for text in [flow, block, aliases] {
+        let found = mistakes(&mut input(&[(NODE, 1)], &text, &[]));
+        assert!(found.iter().any(|m| deep.iter().any(|d| m.contains(d))), "{found:?}");
+    }
+}

@@ -1,0 +1,29 @@
+//! Calls of libvirt's that the binding does not know yet. With `events.rs` the only `unsafe`.
+
+#![allow(unsafe_code, reason = "calls of a C library")]
+
+use std::ffi::CString;
+
+use virt::connect::Connect;
+use virt::error::Error;
+use virt::network::Network;
+use virt::sys;
+
+/// Defines a network that libvirt has checked against its schema first.
+/// <https://libvirt.org/html/libvirt-libvirt-network.html#virNetworkDefineXMLFlags>
+pub(super) fn define_valid_network(connection: &Connect, xml: &str) -> Result<Network, Error> {
+    let text = CString::new(xml)?;
+    // SAFETY: the connection is open as long as it is borrowed, and the text ends with a zero.
+    let network = unsafe {
+        sys::virNetworkDefineXMLFlags(
+            connection.as_ptr(),
+            text.as_ptr(),
+            sys::VIR_NETWORK_DEFINE_VALIDATE,
+        )
+    };
+    if network.is_null() {
+        return Err(Error::last_error());
+    }
+    // SAFETY: it is a network, and the reference to it is ours.
+    Ok(unsafe { Network::from_ptr(network) })
+}

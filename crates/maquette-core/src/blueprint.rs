@@ -99,6 +99,13 @@ pub struct Image {
     pub volume: String,
 }
 
+impl Image {
+    /// Its source without what may be secret in an address.
+    pub fn shown(&self) -> String {
+        crate::image::redact(&self.source)
+    }
+}
+
 /// A libvirt network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
@@ -359,6 +366,9 @@ pub struct Guest {
     pub authorized_key: PublicKey,
     /// Public part of the SSH host key made for it.
     pub host_key: PublicKey,
+    /// Drawn whenever the node is made anew, and mixed into its host key, so that nobody who knew its
+    /// predecessor's can be taken for it. None in records of version 0.1.
+    pub generation: Option<u64>,
     /// Time zone.
     pub timezone: Option<TimeZone>,
     /// Swap file in MiB; 0 for none.

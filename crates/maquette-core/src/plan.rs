@@ -5,23 +5,25 @@
 //! one for each object and for people, and *steps*, the graph that the executor runs.
 
 mod action;
+mod compare;
 mod describe;
 mod diff;
-mod difference;
 mod drift;
 mod hardware;
 mod node;
 mod power;
 mod prepare;
+mod reasons;
 mod remove;
 mod steps;
 mod switching;
 
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Setting, Undo};
-pub use diff::create;
+pub use diff::{create, renew};
 pub use drift::{Drift, drifts};
 pub use power::{Power, power};
 pub use prepare::{HostFacts, LibvirtState, Needs, PoolState, prepare, restore};
+pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};
 pub use steps::{Builder, Step};
 
@@ -75,8 +77,8 @@ pub struct Change {
     pub name: String,
     /// What it is, in a few words.
     pub detail: String,
-    /// Why this happens; empty only for [`Op::Keep`].
-    pub reason: String,
+    /// Why this happens, all of it; empty only for [`Op::Keep`].
+    pub reason: Reasons,
 }
 
 /// What a run does.

@@ -77,7 +77,7 @@ fn less_memory_and_more_room_come_while_it_runs() {
     assert!(plan.losses().is_empty());
     assert_eq!(
         changes(&plan),
-        "update domain controller-0: memory: 32768 MiB → 4096 MiB, vda 20 GiB (while it runs)"
+        "update domain controller-0: memory: 32768 MiB → 4096 MiB; vda 20 GiB (while it runs)"
     );
     assert_eq!(
         titles(&plan),
@@ -220,7 +220,10 @@ fn a_node_on_an_external_snapshot_is_left_alone() {
     assert!(!about(&plan), "{:?}", titles(&plan));
     let change = plan.changes.iter().find(|c| c.name == "controller-0").unwrap();
     assert_eq!(change.op, Op::Keep);
-    assert_eq!(change.reason, format!("left alone: vda is on {overlay}, which is not Maquette's"));
+    assert_eq!(
+        change.reason.to_string(),
+        format!("left alone: vda is on {overlay}, which is not Maquette's")
+    );
     let domain = seen.domains.get_mut("controller-0").unwrap();
     (domain.active, domain.live) = (false, None);
     let plan = plan_of(&asked(&[("controller", 1)], &[]), &seen);

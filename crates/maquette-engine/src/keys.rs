@@ -1,14 +1,20 @@
 //! The key of an environment, and the host keys that follow from it.
 //!
-//! One Ed25519 key pair is made for each environment. Guests' host keys are derived from its secret
-//! and the guest's identifier, so that they are known before anything is made and need not be kept
-//! anywhere: the public half is in the domain's metadata, the private half in the guest.
+//! One Ed25519 key pair is made for each environment: whoever has it can log in to the guests. A secret
+//! of its own beside it is never lent: guests' host keys are derived from it (HKDF-SHA256, RFC 5869), the
+//! guest's identifier and its generation, so that they are known before anything is made and need not be
+//! kept anywhere: the public half is in the domain's metadata, the private half in the guest.
+//!
+//! Version 0.1 had no such secret and derived host keys from the login key. Its nodes, which have no
+//! generation, keep theirs until they are made anew.
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use hkdf::Hkdf;
+use maquette_core::blueprint::Guest;
 use maquette_core::guest::Secret;
 use maquette_core::values::{PublicKey, ValueError};
 use sha2::{Digest, Sha256};
@@ -35,6 +41,12 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
+    /// The environment's secret is something else.
+    #[error("{path} is not an environment's secret: 64 hexadecimal digits")]
+    Secret {
+        /// The file.
+        path: PathBuf,
+    },
     /// The key could not be written in OpenSSH's format.
     #[error("cannot encode a key")]
     Encode(#[source] ssh_key::Error),
@@ -46,14 +58,19 @@ pub enum KeyError {
     Random(getrandom::Error),
 }
 
-/// The key pair of an environment.
+/// The keys of an environment: the pair that opens its guests, and the secret that all else follows from.
 pub struct EnvironmentKey {
-    secret: [u8; 32],
+    login: [u8; 32],
     public: PublicKey,
+    secret: [u8; 32],
+    /// Whether the secret was made just now, beside a login key that was there.
+    new_secret: bool,
 }
 
 /// File name of the private key in a workspace.
 pub const KEY_FILE: &str = "id_ed25519";
+/// File name of the environment's secret in a workspace: 64 hexadecimal digits.
+pub const SECRET_FILE: &str = "environment.secret";
 /// What the older tool called it; a link, for the programs that look for it.
 pub const KEY_LINK: &str = "id_rsa";
 
@@ -69,28 +86,34 @@ impl EnvironmentKey {
         let key =
             PrivateKey::from_openssh(&text).map_err(|_| KeyError::Form { path: path.clone() })?;
         let pair = key.key_data().ed25519().ok_or(KeyError::Form { path })?;
-        Self::from_secret(pair.private.to_bytes()).map(Some)
+        let secret = read_secret(&directory.join(SECRET_FILE))?;
+        let new_secret = secret.is_none();
+        let secret = secret.map_or_else(random, Ok)?;
+        Ok(Some(Self { new_secret, ..Self::of(pair.private.to_bytes(), secret)? }))
     }
 
     /// Makes a new key, in memory only.
     pub fn generate() -> Result<Self, KeyError> {
-        let mut secret = [0u8; 32];
-        getrandom::getrandom(&mut secret).map_err(KeyError::Random)?;
-        Self::from_secret(secret)
+        Self::of(random()?, random()?)
     }
 
-    fn from_secret(secret: [u8; 32]) -> Result<Self, KeyError> {
-        let public = public_text(&pair(secret), "maquette")?;
-        Ok(Self { secret, public })
+    fn of(login: [u8; 32], secret: [u8; 32]) -> Result<Self, KeyError> {
+        let public = public_text(&pair(login), "maquette")?;
+        Ok(Self { login, public, secret, new_secret: false })
     }
 
-    /// Writes both halves, unless the private one is there already, into a workspace, the private one readable by its owner only.
+    /// Writes the pair and the secret into a workspace. What is there already and private stays as it
+    /// is; only the owner can read it.
     pub fn write(&self, directory: &Path) -> Result<(), KeyError> {
         let path = directory.join(KEY_FILE);
-        let key =
-            PrivateKey::new(pair(self.secret).into(), "maquette").map_err(KeyError::Encode)?;
+        let key = PrivateKey::new(pair(self.login).into(), "maquette").map_err(KeyError::Encode)?;
         let text = key.to_openssh(LineEnding::LF).map_err(KeyError::Encode)?;
         let link = directory.join(KEY_LINK);
+        let secret = directory.join(SECRET_FILE);
+        if !secret.exists() {
+            write_private(&secret, format!("{}\n", hex(&self.secret)).as_bytes())
+                .map_err(|source| KeyError::File { path: secret, source })?;
+        }
         if !path.exists() {
             write_private(&path, text.as_bytes())
                 .map_err(|source| KeyError::File { path: path.clone(), source })?;
@@ -102,48 +125,111 @@ impl EnvironmentKey {
             .map_err(|source| KeyError::File { path, source })
     }
 
+    /// Whether a node was made with this login key and with a secret that is not here: the key was lent.
+    pub fn lacks_secret_of(&self, guest: &Guest) -> bool {
+        self.new_secret && guest.generation.is_some() && guest.authorized_key == self.public
+    }
+
     /// The public half, as a line of `authorized_keys`.
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
     /// The host key of a guest: private half in OpenSSH's format.
-    pub fn host_private(&self, node: &str, uuid: Uuid) -> Result<Secret, KeyError> {
-        let key = PrivateKey::new(self.host_pair(uuid).into(), node).map_err(KeyError::Encode)?;
+    pub fn host_private(
+        &self,
+        node: &str,
+        uuid: Uuid,
+        generation: Option<u64>,
+    ) -> Result<Secret, KeyError> {
+        let pair = self.host_pair(uuid, generation);
+        let key = PrivateKey::new(pair.into(), node).map_err(KeyError::Encode)?;
         let text = key.to_openssh(LineEnding::LF).map_err(KeyError::Encode)?;
         Ok(Secret::new(text.as_str()))
     }
 
     /// The host key of a guest: public half, as in `known_hosts`.
-    pub fn host_public(&self, node: &str, uuid: Uuid) -> Result<PublicKey, KeyError> {
-        public_text(&self.host_pair(uuid), node)
+    pub fn host_public(
+        &self,
+        node: &str,
+        uuid: Uuid,
+        generation: Option<u64>,
+    ) -> Result<PublicKey, KeyError> {
+        public_text(&self.host_pair(uuid, generation), node)
     }
 
     /// A VNC password that is the same in every run; VNC uses no more than 8 characters.
     pub fn vnc_password(&self) -> Secret {
         const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-        let bytes = self.derive("vnc password", b"");
+        let bytes = self.derive("vnc password", &[]);
         let letters = bytes.iter().take(8).map(|b| char::from(LETTERS[usize::from(b % 32)]));
         Secret::new(letters.collect::<String>())
     }
 
-    /// Tells secrets apart; only who has the key can try guesses against it.
+    /// Tells secrets apart; only who has the environment's secret can try guesses against it.
     pub fn tag(&self, secret: &Secret) -> String {
-        let bytes = self.derive("tag", secret.reveal().as_bytes());
-        bytes.iter().take(8).map(|b| format!("{b:02x}")).collect()
+        hex(&self.derive("tag", secret.reveal().as_bytes())[..8])
     }
 
     fn derive(&self, purpose: &str, more: &[u8]) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(format!("maquette {purpose} 1\0"));
-        hash.update(self.secret);
-        hash.update(more);
-        hash.finalize().into()
+        let mut out = [0; 32];
+        let label = format!("maquette {purpose} 2\0");
+        let info = [label.as_bytes(), more];
+        // It refuses lengths above 255 hashes only; ours is one.
+        let _ = Hkdf::<Sha256>::new(None, &self.secret).expand_multi_info(&info, &mut out);
+        out
     }
 
-    fn host_pair(&self, uuid: Uuid) -> Ed25519Keypair {
-        pair(self.derive("ssh host key", uuid.as_bytes()))
+    fn host_pair(&self, uuid: Uuid, generation: Option<u64>) -> Ed25519Keypair {
+        match generation {
+            Some(number) => {
+                let more = [uuid.as_bytes().as_slice(), &number.to_be_bytes()].concat();
+                pair(self.derive("ssh host key", &more))
+            }
+            None => pair(self.first_host_secret(uuid)),
+        }
     }
+
+    /// How version 0.1 derived host keys, from the login key.
+    fn first_host_secret(&self, uuid: Uuid) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update("maquette ssh host key 1\0");
+        hash.update(self.login);
+        hash.update(uuid.as_bytes());
+        hash.finalize().into()
+    }
+}
+
+/// A generation for nodes that are made now.
+pub fn generation() -> Result<u64, KeyError> {
+    let mut bytes = [0u8; 8];
+    getrandom::getrandom(&mut bytes).map_err(KeyError::Random)?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn random() -> Result<[u8; 32], KeyError> {
+    let mut bytes = [0u8; 32];
+    getrandom::getrandom(&mut bytes).map_err(KeyError::Random)?;
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Reads a secret, if there is one.
+fn read_secret(path: &Path) -> Result<Option<[u8; 32]>, KeyError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(KeyError::File { path: path.into(), source }),
+    };
+    let digits = text.trim_end().as_bytes();
+    let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let byte = |pair: &[u8]| Some(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?);
+    let bytes: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
+    let secret = bytes.and_then(|bytes| bytes.try_into().ok());
+    secret.map(Some).ok_or_else(|| KeyError::Secret { path: path.into() })
 }
 
 /// The fingerprint of a public key, as `ssh-keygen -l` shows it; none for what is not a key.
@@ -200,16 +286,73 @@ mod tests {
         let mode = fs::metadata(directory.path().join(KEY_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let id = Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"x");
-        assert_eq!(key.host_public("x", id).unwrap(), again.host_public("x", id).unwrap());
+        let of = |k: &EnvironmentKey, generation| k.host_public("x", id, generation).unwrap();
+        assert_eq!(of(&key, Some(7)), of(&again, Some(7)));
+        let mode = fs::metadata(directory.path().join(SECRET_FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// Fault M9: one secret was login key and root of all host keys, and a node that was made again had
+    /// the host key of its predecessor.
+    #[test]
+    fn the_login_key_gives_no_host_keys_and_a_node_made_anew_has_another_one() {
+        let id = Uuid::from_u128(1);
+        let directory = tempfile::tempdir().unwrap();
+        let key = EnvironmentKey::generate().unwrap();
+        key.write(directory.path()).unwrap();
+        fs::remove_file(directory.path().join(SECRET_FILE)).unwrap();
+        let lent = EnvironmentKey::read(directory.path()).unwrap().unwrap();
+        assert_eq!(lent.public(), key.public());
+        let of = |k: &EnvironmentKey, generation| k.host_public("x", id, generation).unwrap();
+        assert_ne!(of(&key, Some(1)), of(&lent, Some(1)));
+        assert_ne!(key.vnc_password(), lent.vnc_password());
+        assert_ne!(of(&key, Some(1)), of(&key, Some(2)));
+        let mut guest = Guest {
+            seed: "x-seed.img".into(),
+            user: maquette_core::values::Login::known("cloud"),
+            authorized_key: key.public().clone(),
+            host_key: of(&key, Some(1)),
+            generation: Some(1),
+            timezone: None,
+            swap_mib: 0,
+        };
+        assert!(lent.lacks_secret_of(&guest) && !key.lacks_secret_of(&guest));
+        guest.generation = None;
+        assert!(!lent.lacks_secret_of(&guest), "version 0.1 had no secret");
+    }
+
+    /// What version 0.1 derived stays as it is: its nodes go on with it.
+    #[test]
+    fn nodes_of_the_first_version_keep_their_host_keys() {
+        let key = EnvironmentKey::of([7; 32], [1; 32]).unwrap();
+        let other = EnvironmentKey::of([7; 32], [2; 32]).unwrap();
+        let id = Uuid::from_u128(1);
+        let public = key.host_public("x", id, None).unwrap();
+        assert_eq!(public, other.host_public("x", id, None).unwrap());
+        assert_eq!(
+            public,
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFzCKCpXGVvHRHyFGKz/pUG5l1VWBMeCc8qqINwfJ96G x"
+        );
+    }
+
+    #[test]
+    fn a_secret_that_is_broken_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        EnvironmentKey::generate().unwrap().write(directory.path()).unwrap();
+        for text in ["", "zz", &"0".repeat(63), &"0".repeat(66), &"é".repeat(32)] {
+            fs::write(directory.path().join(SECRET_FILE), text).unwrap();
+            let error = EnvironmentKey::read(directory.path()).err();
+            assert!(matches!(error, Some(KeyError::Secret { .. })), "{text}");
+        }
     }
 
     #[test]
     fn every_guest_has_its_own_host_key() {
         let key = EnvironmentKey::generate().unwrap();
-        let a = key.host_public("n", Uuid::from_u128(1)).unwrap();
-        let b = key.host_public("n", Uuid::from_u128(2)).unwrap();
+        let a = key.host_public("n", Uuid::from_u128(1), Some(1)).unwrap();
+        let b = key.host_public("n", Uuid::from_u128(2), Some(1)).unwrap();
         assert_ne!(a, b);
-        let private = key.host_private("n", Uuid::from_u128(1)).unwrap();
+        let private = key.host_private("n", Uuid::from_u128(1), Some(1)).unwrap();
         let parsed = PrivateKey::from_openssh(private.reveal()).unwrap();
         assert_eq!(parsed.public_key().to_openssh().unwrap(), a.as_str());
         assert!(!format!("{private:?}").contains("OPENSSH"));

@@ -73,7 +73,8 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
         virt: VirtType::Qemu,
         images: &images,
         authorized_key: &PublicKey::known("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA maquette"),
-        host_keys: &|_, _| PublicKey::known("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBB host"),
+        host_keys: &|_, _, _| PublicKey::known("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBB host"),
+        generation: 1,
         vnc: &Vnc::default(),
     };
     let mut diags = diags.fresh();

@@ -11,7 +11,7 @@ use maquette_core::blueprint::Node;
 use maquette_core::guest::Secret;
 use maquette_core::values::PlainPath;
 use maquette_engine::host::ssh::Target;
-use maquette_engine::keys::{KEY_FILE, KEY_LINK, relink, write_private};
+use maquette_engine::keys::{KEY_FILE, KEY_LINK, SECRET_FILE, relink, write_private};
 
 use crate::connection::Remote;
 use crate::workspace::{Owner, SAVED, Workspace};
@@ -120,7 +120,7 @@ pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
     if held {
         let public = |name: &str| format!("{name}.pub");
         let (file, link) = (public(KEY_FILE), public(KEY_LINK));
-        delete(workspace, &[KEY_FILE, KEY_LINK, &file, &link])?;
+        delete(workspace, &[KEY_FILE, KEY_LINK, &file, &link, SECRET_FILE])?;
     }
     delete(workspace, &[SAVED])?;
     match std::fs::remove_dir(&workspace.path) {
@@ -192,7 +192,7 @@ mod tests {
         for owner in owners {
             workspace.claim(owner).unwrap();
         }
-        for name in [BUILT, SSH_CONFIG, KNOWN_HOSTS, KEY_FILE] {
+        for name in [BUILT, SSH_CONFIG, KNOWN_HOSTS, KEY_FILE, SECRET_FILE] {
             std::fs::write(workspace.file(name), "x").unwrap();
         }
         (home, workspace)
@@ -205,7 +205,7 @@ mod tests {
         assert!(!remove(&workspace, &other).unwrap());
         // The same name on another hypervisor is another environment.
         assert!(!remove(&workspace, &owner("job", "elsewhere")).unwrap());
-        for name in [BUILT, SSH_CONFIG, KNOWN_HOSTS, KEY_FILE, SAVED] {
+        for name in [BUILT, SSH_CONFIG, KNOWN_HOSTS, KEY_FILE, SECRET_FILE, SAVED] {
             assert!(workspace.file(name).exists(), "{name}");
         }
         assert!(remove(&workspace, &mine).unwrap());

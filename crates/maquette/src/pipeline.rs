@@ -16,7 +16,7 @@ use maquette_engine::StepError;
 use maquette_engine::host::daemons::Daemons;
 use maquette_engine::host::{facts, settings};
 use maquette_engine::image::{self, Origin, Source};
-use maquette_engine::keys::EnvironmentKey;
+use maquette_engine::keys::{self, EnvironmentKey};
 use maquette_libvirt::{Client, ObserveError, Seen, observe};
 
 use crate::cli;
@@ -345,10 +345,27 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<
     let key = EnvironmentKey::read(&workspace.path)
         .and_then(|key| key.map_or_else(EnvironmentKey::generate, Ok))
         .map_err(|e| Failure::because("cannot use the environment's key", &e))?;
+    let mut guests = observed.domains.values().filter_map(|d| d.recorded.guest.as_ref());
+    if guests.any(|guest| key.lacks_secret_of(guest)) {
+        let (name, path) = (keys::SECRET_FILE, workspace.path.display());
+        return Err(Failure::Failed(
+            StepError::new(format!(
+                "the nodes were made with a secret that this workspace does not have: {name}"
+            ))
+            .hint(format!(
+                "copy it into {path} from the workspace that built them; only if nobody has it any \
+                 more, move {} away as well, and `maquette up` makes the nodes anew",
+                keys::KEY_FILE
+            )),
+        ));
+    }
     // The key is whole, so deriving from it cannot fail; should it, the host key is never matched.
-    let host_keys = |name: &str, uuid| {
-        key.host_public(name, uuid).unwrap_or_else(|_| PublicKey::known("ssh-ed25519 none"))
+    let host_keys = |name: &str, uuid, generation| {
+        let derived = key.host_public(name, uuid, generation);
+        derived.unwrap_or_else(|_| PublicKey::known("ssh-ed25519 none"))
     };
+    let generation =
+        keys::generation().map_err(|e| Failure::because("cannot make host keys", &e))?;
     let settings = &topology.settings;
     // Everybody on the network could use a server without one.
     let given = settings.vnc_password.clone();
@@ -365,9 +382,11 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<
         images: &images,
         authorized_key: key.public(),
         host_keys: &host_keys,
+        generation,
         vnc: &vnc,
     };
-    let blueprint = blueprint::expand(&topology, &context, &mut diags);
+    let mut blueprint = blueprint::expand(&topology, &context, &mut diags);
+    plan::renew(&mut blueprint, &observed, generation, &host_keys);
     blueprint::conflicts(&topology, &blueprint, &observed, networks, &mut diags);
     // Warnings were shown when the input was checked.
     if diags.has_errors() {
@@ -384,7 +403,8 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<
     capacity::check(&blueprint, &observed, &capacity, loaded.options.overcommit, &mut diags);
     finish(diags, &Sources::default())?;
     let private = |node: &blueprint::Node| {
-        key.host_private(&node.name, node.uuid)
+        let generation = node.guest.as_ref().and_then(|g| g.generation);
+        key.host_private(&node.name, node.uuid, generation)
             .unwrap_or_else(|_| maquette_core::guest::Secret::new(""))
     };
     let plan = plan::create(&blueprint, &observed, &private);

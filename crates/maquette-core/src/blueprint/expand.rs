@@ -21,8 +21,8 @@ use crate::values::{DeviceModel, Login, MachineName, PublicKey};
 /// Volume names of base images, by source.
 pub type ImageMap = BTreeMap<String, Image>;
 
-/// Gives the public host key of a new node, by its name and identifier.
-pub type HostKeys<'a> = &'a dyn Fn(&str, Uuid) -> PublicKey;
+/// Derives the public host key of a node from its name, its identifier and its generation.
+pub type HostKeys<'a> = &'a dyn Fn(&str, Uuid, Option<u64>) -> PublicKey;
 
 /// What expansion needs besides the topology.
 pub struct Context<'a> {
@@ -34,8 +34,10 @@ pub struct Context<'a> {
     pub images: &'a ImageMap,
     /// Public key of this environment.
     pub authorized_key: &'a PublicKey,
-    /// Host keys of new nodes.
+    /// Host keys of all nodes: a recorded one that differs from the derived one is not believed.
     pub host_keys: HostKeys<'a>,
+    /// Generation of nodes that are made in this run: a random number.
+    pub generation: u64,
     /// VNC servers of all nodes.
     pub vnc: &'a Vnc,
 }
@@ -51,8 +53,15 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
     // An extension takes everything that is there as it is.
     let kept = observed.domains.values().filter(|_| topology.settings.extend);
     let mut nodes: Vec<Node> = kept.map(|d| d.recorded.clone()).collect();
-    for node in nodes.iter_mut().filter(|n| n.vnc == *context.vnc) {
-        node.vnc = context.vnc.clone();
+    for node in &mut nodes {
+        if node.vnc == *context.vnc {
+            node.vnc = context.vnc.clone();
+        }
+        // Nodes that another workspace made have keys that this one cannot know.
+        let own = |g: &&mut Guest| g.authorized_key == *context.authorized_key;
+        if let Some(guest) = node.guest.as_mut().filter(own) {
+            guest.host_key = (context.host_keys)(&node.name, node.uuid, guest.generation);
+        }
     }
     let mut networks: Vec<Network> = match topology.extends(observed) {
         true => observed.networks.values().map(|n| n.recorded.clone()).collect(),
@@ -232,14 +241,14 @@ impl<'a> Expander<'a> {
             }
         }
         let virt = existing.map_or(self.context.virt, |n| n.virt);
+        let recorded = existing.and_then(|n| n.guest.as_ref());
+        let generation = recorded.map_or(Some(self.context.generation), |g| g.generation);
         let guest = (role.deploy_os && role.adapt_image).then(|| Guest {
             seed: format!("{name}-seed.img"),
             user: settings.username.clone(),
             authorized_key: self.context.authorized_key.clone(),
-            host_key: match existing.and_then(|n| n.guest.as_ref()) {
-                Some(guest) => guest.host_key.clone(),
-                None => (self.context.host_keys)(&name, uuid),
-            },
+            host_key: (self.context.host_keys)(&name, uuid, generation),
+            generation,
             timezone: settings.timezone.clone(),
             swap_mib: role.swap_mib,
         });

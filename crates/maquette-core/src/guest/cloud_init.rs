@@ -26,7 +26,10 @@ pub fn seed_files(node: &Node, guest: &Guest, host_key: &Secret) -> Vec<SeedFile
 }
 
 fn meta_data(node: &Node) -> String {
-    format!("instance-id: {}\nlocal-hostname: {}\n", node.uuid, node.name)
+    // Made anew on disks that were kept, it is another instance: its host key is set up again.
+    let generation = node.guest.as_ref().and_then(|g| g.generation);
+    let generation = generation.map(|g| format!("-{g:016x}")).unwrap_or_default();
+    format!("instance-id: {}{generation}\nlocal-hostname: {}\n", node.uuid, node.name)
 }
 
 fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {

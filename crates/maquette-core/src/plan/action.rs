@@ -457,7 +457,7 @@ impl Action {
             Self::Apply(setting) => format!("set {}", setting.name()),
             Self::Undo(undo) => format!("restore {}", undo.describe().0),
             Self::EnsurePool(pool) => format!("start pool {}", pool.name),
-            Self::FetchImage { image, .. } => format!("fetch image {}", image.source),
+            Self::FetchImage { image, .. } => format!("fetch image {}", image.shown()),
             Self::DefineNetwork { network, .. } => format!("define network {}", network.name),
             Self::UpdateNetwork { network, .. } => format!("update network {}", network.name),
             Self::BridgeNic { bridge, uplink } => {

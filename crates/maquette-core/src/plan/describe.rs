@@ -1,6 +1,6 @@
 //! Objects in a few words.
 
-use super::difference;
+use super::compare;
 use crate::blueprint::{Network, Node};
 use crate::units::{ByteSize, MIB};
 
@@ -38,7 +38,7 @@ pub(super) fn network(network: &Network) -> String {
             format!("Open vSwitch, {}", own.join(", "))
         }
         (None, None) if network.tuning.link_local => "link".into(),
-        (None, None) => difference::mode(network.forward).to_string(),
+        (None, None) => compare::mode(network.forward).to_string(),
     });
     if network.tuning.hub {
         parts.push("hub".into());

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compare::{Class, Differences};
 use super::hardware::{self, Gap};
 use super::remove::{remove_domain, remove_network, remove_orphan};
 use super::{
-    Action, Builder, Change, LiveChange, NetworkChange, Op, Plan, describe, difference, switching,
+    Action, Builder, Change, LiveChange, NetworkChange, Op, Plan, Reasons, compare, describe,
+    switching,
 };
-use crate::blueprint::{Blueprint, Disk, Network, Node};
+use crate::blueprint::{Blueprint, Disk, HostKeys, Network, Node};
 use crate::guest::Secret;
 use crate::observed::{self, Domain, Hardware, Observed, Orphan};
 
@@ -40,11 +42,29 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
     Plan { changes: planner.changes, steps: planner.builder.finish() }
 }
 
+/// Gives nodes that are made anew a generation and a host key of their own: what had been there may have
+/// been broken into, and whoever has its host key must not be taken for its successor.
+pub fn renew(
+    blueprint: &mut Blueprint,
+    observed: &Observed,
+    generation: u64,
+    host_keys: HostKeys<'_>,
+) {
+    let fates = fates(blueprint, observed);
+    for node in &mut blueprint.nodes {
+        let replaced = matches!(fates.nodes.get(&node.name), Some(Fate::Replace(_)));
+        if let Some(guest) = node.guest.as_mut().filter(|_| replaced) {
+            guest.generation = Some(generation);
+            guest.host_key = host_keys(&node.name, node.uuid, guest.generation);
+        }
+    }
+}
+
 /// What happens to each node, decided before any step exists, because networks depend on it.
 struct Fates {
     nodes: BTreeMap<String, Fate>,
     /// Networks that are made again.
-    replaced: BTreeMap<String, String>,
+    replaced: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,20 +75,20 @@ pub(super) enum Fate {
     /// Nothing is changed, since that would lose data that is not ours; start it if it is off.
     Leave(String),
     /// Defined anew; a running guest notices nothing.
-    Record(String),
+    Record(Vec<String>),
     /// Changed while it runs.
-    Live(Vec<LiveChange>, String),
+    Live(Vec<LiveChange>, Vec<String>),
     /// Defined anew and restarted.
-    Restart(String),
+    Restart(Vec<String>),
     /// Removed with its disks and made again.
-    Replace(String),
+    Replace(Vec<String>),
 }
 
 fn fates(blueprint: &Blueprint, observed: &Observed) -> Fates {
     let mut replaced = BTreeMap::new();
     for network in &blueprint.networks {
         if let Some(existing) = observed.networks.get(&network.name)
-            && let Some(why) = difference::network(existing, network)
+            && let Some(why) = made_again(existing, network)
         {
             replaced.insert(network.name.clone(), why);
         }
@@ -84,72 +104,88 @@ fn fates(blueprint: &Blueprint, observed: &Observed) -> Fates {
     Fates { nodes, replaced }
 }
 
+/// Why a network is made again: what a running one cannot take on, and all else that changes with it.
+fn made_again(existing: &observed::Network, network: &Network) -> Option<Vec<String>> {
+    let expected = observed::Wiring::of(&existing.recorded);
+    let mut why = compare::outside(&existing.defined, &expected);
+    let changes = compare::network(&existing.recorded, network);
+    if why.is_empty() && changes.worst() < Some(Class::Replace) {
+        return None;
+    }
+    why.extend(changes.words());
+    Some(why)
+}
+
 fn fate_of(
     domain: &Domain,
     node: &Node,
-    replaced: &BTreeMap<String, String>,
+    replaced: &BTreeMap<String, Vec<String>>,
     observed: &Observed,
 ) -> Fate {
-    let (old, pool) = (&domain.recorded, &domain.pool);
-    if let Some(why) = difference::first_boot(old, node) {
-        return Fate::Replace(why);
+    let changes = compare::node(&domain.recorded, node);
+    if changes.worst() == Some(Class::Replace) {
+        return Fate::Replace(changes.words());
     }
     if let Some(why) = hardware::elsewhere(domain) {
         return Fate::Leave(why);
     }
-    if let Some(why) = difference::machine(old, node) {
-        return Fate::Restart(why);
+    let mut why = restarts(domain, node, &changes, replaced, observed);
+    let pool = &domain.pool;
+    let (expected, wanted) = (Hardware::of(&domain.recorded, pool), Hardware::of(node, pool));
+    if let Some(live) = domain.live.as_ref() {
+        match hardware::gap(domain, live, node, pool) {
+            Gap::Restart(by_hand, gap) => {
+                let explained = changes.worst() >= Some(Class::Live) || by_hand.is_some();
+                why.extend(by_hand.or((!explained).then_some(gap)));
+                return Fate::Restart(every(why, &changes));
+            }
+            Gap::Live(steps, reasons) if why.is_empty() => {
+                let more = changes.of(Class::Record).filter(|w| !reasons.contains(w));
+                let reasons = reasons.iter().cloned().chain(more).collect();
+                return Fate::Live(steps, reasons);
+            }
+            Gap::Live(..) | Gap::None => {}
+        }
     }
-    if let Some(interface) = node.interfaces.iter().find(|i| replaced.contains_key(&i.network)) {
-        return Fate::Restart(format!("network {} is made again", interface.network));
+    if !why.is_empty() {
+        return Fate::Restart(every(why, &changes));
     }
-    let (wanted, expected) = (Hardware::of(node, pool), Hardware::of(old, pool));
     let edited = hardware::drift(&expected, &domain.defined);
-    match &domain.live {
-        Some(live) => {
-            if let Some(volume) = deleted(node, domain, live, observed) {
-                return Fate::Restart(format!("its volume {volume} was deleted"));
-            }
-            match hardware::gap(domain, live, node, pool) {
-                Gap::Restart(why) => return Fate::Restart(why),
-                Gap::Live(changes, why) => return Fate::Live(changes, why),
-                Gap::None => {}
-            }
-        }
-        // It is off: whatever differs is there when it starts.
-        None if wanted != domain.defined || sizes(old) != sizes(node) => {
-            return Fate::Restart(edited.unwrap_or_else(|| changed(&expected, &wanted)));
-        }
-        None => {}
+    // It is off: whatever differs is there when it starts.
+    let off = domain.live.is_none();
+    if off && (wanted != domain.defined || changes.worst() >= Some(Class::Live)) {
+        return Fate::Restart(every(edited.into_iter().collect(), &changes));
     }
-    if old.vnc != node.vnc {
-        return Fate::Record("the VNC password changes".into());
-    }
-    if let Some(why) = difference::record(old, node).or(edited) {
-        return Fate::Record(why);
-    }
+    let mut why = changes.words();
+    why.extend(edited);
     if !domain.persistent {
-        return Fate::Record("it was undefined outside Maquette".into());
+        why.push("it was undefined outside Maquette".into());
     }
-    Fate::Keep
+    if why.is_empty() { Fate::Keep } else { Fate::Record(why) }
 }
 
-fn sizes(node: &Node) -> Vec<Option<u64>> {
-    node.disks.iter().map(|d| d.size.map(|s| s.0)).collect()
+/// What only a restart changes, apart from the devices of a running domain.
+fn restarts(
+    domain: &Domain,
+    node: &Node,
+    changes: &Differences,
+    replaced: &BTreeMap<String, Vec<String>>,
+    observed: &Observed,
+) -> Vec<String> {
+    let mut why: Vec<String> = changes.of(Class::Restart).collect();
+    let again = node.interfaces.iter().filter(|i| replaced.contains_key(&i.network));
+    let again: BTreeSet<&str> = again.map(|i| i.network.as_str()).collect();
+    why.extend(again.into_iter().map(|network| format!("network {network} is made again")));
+    let gone = domain.live.as_ref().and_then(|live| deleted(node, domain, live, observed));
+    why.extend(gone.map(|volume| format!("its volume {volume} was deleted")));
+    why
 }
 
-/// What the user changed of a node that is off.
-fn changed(expected: &Hardware, wanted: &Hardware) -> String {
-    let memory = |h: &Hardware| h.memory_mib;
-    if memory(expected) != memory(wanted) {
-        format!("memory: {} MiB → {} MiB", memory(expected), memory(wanted))
-    } else if expected.vcpus != wanted.vcpus {
-        format!("vCPUs: {} → {}", expected.vcpus, wanted.vcpus)
-    } else if expected.nics != wanted.nics {
-        "its interfaces change".into()
-    } else {
-        "its disks change".into()
-    }
+/// Reasons for a restart, and all that changes on the occasion.
+fn every(mut why: Vec<String>, changes: &Differences) -> Vec<String> {
+    let more = changes.words().into_iter().filter(|w| !why.contains(w)).collect::<Vec<_>>();
+    why.extend(more);
+    why
 }
 
 /// A volume that a running guest still holds open and that nobody else can find any more.
@@ -193,7 +229,7 @@ impl Planner<'_> {
         kind: &'static str,
         name: &str,
         detail: String,
-        reason: &str,
+        reason: impl Into<Reasons>,
     ) {
         self.changes.push(Change { op, kind, name: name.into(), detail, reason: reason.into() });
     }
@@ -209,7 +245,8 @@ impl Planner<'_> {
                     self.stopped.insert(domain.name.clone(), last);
                 }
                 Some(Fate::Replace(why)) => {
-                    let last = remove_domain(domain, self.observed, why, &mut self.builder);
+                    let last =
+                        remove_domain(domain, self.observed, &why.join("; "), &mut self.builder);
                     self.stopped.insert(domain.name.clone(), last);
                 }
                 Some(Fate::Restart(why)) if domain.active => {
@@ -218,7 +255,7 @@ impl Planner<'_> {
                         !self.observed.missing_volumes(&domain.recorded, &domain.pool).is_empty();
                     let patience = (!domain.paused && !lost).then_some(self.blueprint.shutdown_s);
                     let stop = Action::StopDomain { name: domain.name.clone(), patience };
-                    let last = self.builder.add(stop, [], why.clone());
+                    let last = self.builder.add(stop, [], why.join("; "));
                     self.stopped.insert(domain.name.clone(), last);
                 }
                 Some(_) => {}
@@ -235,7 +272,7 @@ impl Planner<'_> {
         for image in &self.blueprint.images {
             let there = self.observed.has_volume(&self.blueprint.pool, &image.volume);
             if there && !self.blueprint.refresh_images {
-                self.change(Op::Keep, "image", &image.volume, image.source.clone(), "");
+                self.change(Op::Keep, "image", &image.volume, image.shown(), "");
                 continue;
             }
             // Disks that are to be made: of new nodes, and those that are not there.
@@ -260,7 +297,7 @@ impl Planner<'_> {
             } else {
                 (Op::Create, "it is not in the pool yet")
             };
-            self.change(op, "image", &image.volume, image.source.clone(), reason);
+            self.change(op, "image", &image.volume, image.shown(), reason);
             let fetch = Action::FetchImage {
                 image: image.clone(),
                 pool: self.blueprint.pool.clone(),
@@ -306,17 +343,18 @@ impl Planner<'_> {
             allocation: self.blueprint.allocation,
         };
         let (define_after, reason, op) = match (existing, fates.replaced.get(name)) {
-            (None, _) => (Vec::new(), "it does not exist".to_string(), Op::Create),
+            (None, _) => (Vec::new(), "it does not exist".into(), Op::Create),
             (Some(old), Some(why)) => {
-                let gone = self.remove_network(old, why);
-                (vec![gone], why.clone(), Op::Replace)
+                let gone = self.remove_network(old, &why.join("; "));
+                (vec![gone], Reasons::from(why.clone()), Op::Replace)
             }
             (Some(old), None) => {
                 self.update(network, old);
                 return;
             }
         };
-        self.change(op, "network", name, describe::network(network), &reason);
+        self.change(op, "network", name, describe::network(network), reason.clone());
+        let reason = reason.to_string();
         let mut ready = self.builder.add(define, define_after, reason.clone());
         if let Some(make) = switching::make(network, &self.blueprint.environment) {
             ready = self.builder.add(make, [ready], reason.clone());
@@ -355,13 +393,7 @@ impl Planner<'_> {
         if add + remove > 0 {
             reasons.push(format!("reservations: {add} to add, {remove} to remove"));
         }
-        if !change.add_srvs.is_empty() || !change.remove_srvs.is_empty() {
-            reasons.push("its DNS records change".into());
-        }
-        if old.recorded.autostart != network.autostart {
-            let word = if network.autostart { "starts" } else { "does not start" };
-            reasons.push(format!("it {word} with the hypervisor now"));
-        }
+        reasons.extend(compare::network(&old.recorded, network).words());
         let rewrite = *network != old.recorded || add + remove > 0;
         if rewrite && reasons.is_empty() {
             reasons.push("the record of its nodes changes".into());
@@ -372,7 +404,7 @@ impl Planner<'_> {
             return;
         }
         let reason = reasons.join("; ");
-        self.change(Op::Update, "network", &network.name, detail, &reason);
+        self.change(Op::Update, "network", &network.name, detail, reasons);
         let mut last = None;
         if rewrite {
             let update = Action::UpdateNetwork {

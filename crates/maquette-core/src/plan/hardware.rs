@@ -71,9 +71,9 @@ pub(super) enum Gap {
     /// It has it.
     None,
     /// By changes that the guest lives through, and why.
-    Live(Vec<LiveChange>, String),
-    /// By a restart, and why.
-    Restart(String),
+    Live(Vec<LiveChange>, Vec<String>),
+    /// By a restart: what somebody else changed, and what stands in the way.
+    Restart(Option<String>, String),
 }
 
 /// Looks for the least that has to be done to a running domain.
@@ -81,10 +81,9 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
     let (old, wanted) = (&domain.recorded, Hardware::of(node, pool));
     let expected = Hardware::of(old, &domain.pool);
     if live.vcpus != wanted.vcpus {
-        return Gap::Restart(match old.vcpus == wanted.vcpus {
-            true => format!("vCPUs were changed to {} outside Maquette", live.vcpus),
-            false => format!("vCPUs: {} → {}", old.vcpus, wanted.vcpus),
-        });
+        let by_hand = (live.vcpus != old.vcpus)
+            .then(|| format!("vCPUs were changed to {} outside Maquette", live.vcpus));
+        return Gap::Restart(by_hand, format!("vCPUs: {} → {}", live.vcpus, wanted.vcpus));
     }
     let mut changes = Vec::new();
     let mut reasons = Vec::new();
@@ -92,14 +91,10 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
         let why = format!("memory: {} MiB → {} MiB", old.memory_mib, wanted.memory_mib);
         // A guest without an operating system of ours may not know how to give memory back.
         if live.maximum_mib < wanted.memory_mib || !node.deploy_os {
-            return Gap::Restart(why);
+            return Gap::Restart(None, why);
         }
         changes.push(LiveChange::Memory { mib: wanted.memory_mib });
         reasons.push(why);
-    }
-    if old.vnc.tag.is_some() != node.vnc.tag.is_some() {
-        // QEMU has to be told at its start that there is one.
-        return Gap::Restart("VNC: with or without a password".into());
     }
     if old.vnc.tag != node.vnc.tag {
         changes.push(LiveChange::Vnc { vnc: node.vnc.clone() });
@@ -108,11 +103,11 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
     // What the user changed explains the difference; what he did not, somebody else did.
     let by_hand = devices(&expected, live);
     match disks(live, &wanted, node, pool) {
-        Err(why) => return Gap::Restart(by_hand.unwrap_or(why)),
+        Err(why) => return Gap::Restart(by_hand, why),
         Ok(found) => changes.extend(found),
     }
     match nics(live, &wanted, node) {
-        Err(why) => return Gap::Restart(by_hand.unwrap_or(why)),
+        Err(why) => return Gap::Restart(by_hand, why),
         Ok(found) => changes.extend(found),
     }
     for (disk, bytes) in grown(old, node) {
@@ -128,7 +123,7 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
         Some(why) => reasons.push(why),
         None => reasons.extend(plugged.map(LiveChange::describe)),
     }
-    Gap::Live(changes, reasons.join(", "))
+    Gap::Live(changes, reasons)
 }
 
 /// Disks that shall be larger than they are recorded, in bytes.

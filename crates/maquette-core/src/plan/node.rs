@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::diff::{Fate, Planner};
-use super::{Action, LiveChange, Op, Readiness, describe};
+use super::{Action, LiveChange, Op, Readiness, Reasons, describe};
 use crate::blueprint::{Disk, Node, Pool};
 use crate::guest::seed_files;
 
@@ -17,27 +17,28 @@ impl Planner<'_> {
                 (Op::Create, "it was undefined outside Maquette; its disks are kept".into())
             }
             Fate::Create => (Op::Create, "it does not exist".into()),
-            Fate::Replace(why) => (Op::Replace, why.clone()),
-            Fate::Restart(why) => (Op::Update, format!("{why} (restarts)")),
-            Fate::Live(_, why) => (Op::Update, format!("{why} (while it runs)")),
-            Fate::Record(why) => (Op::Update, why.clone()),
+            Fate::Replace(why) => (Op::Replace, why.clone().into()),
+            Fate::Restart(why) => (Op::Update, Reasons::how(why.clone(), "restarts")),
+            Fate::Live(_, why) => (Op::Update, Reasons::how(why.clone(), "while it runs")),
+            Fate::Record(why) => (Op::Update, why.clone().into()),
             Fate::Keep => return self.keep(node),
-            Fate::Leave(why) => (Op::Keep, why.clone()),
+            Fate::Leave(why) => (Op::Keep, why.as_str().into()),
         };
-        self.change(op, "domain", &node.name, describe::size(node), &reason);
+        let why = reason.all.join("; ");
+        self.change(op, "domain", &node.name, describe::size(node), reason);
         match fate {
-            Fate::Create => self.build(node, [], &reason),
-            Fate::Replace(why) => {
+            Fate::Create => self.build(node, [], &why),
+            Fate::Replace(_) => {
                 let gone = self.stopped.get(&node.name).copied();
-                self.build(node, gone, why);
+                self.build(node, gone, &why);
             }
-            Fate::Restart(why) => self.rebuild(node, why),
-            Fate::Live(changes, why) => self.live(node, changes, why),
+            Fate::Restart(_) => self.rebuild(node, &why),
+            Fate::Live(changes, _) => self.live(node, changes, &why),
             // It is off: whatever else it lacks is made before it starts.
-            Fate::Record(why) if self.is_off(node) => self.rebuild(node, why),
-            Fate::Record(why) => {
-                self.builder.add(self.define(node), [], why.clone());
-                self.go_on(node, why);
+            Fate::Record(_) if self.is_off(node) => self.rebuild(node, &why),
+            Fate::Record(_) => {
+                self.builder.add(self.define(node), [], why.as_str());
+                self.go_on(node, &why);
             }
             Fate::Leave(_) if self.is_off(node) => {
                 self.start(node, Vec::new(), "it is not running");
@@ -242,7 +243,7 @@ impl Planner<'_> {
                 true => "it is not running".to_string(),
                 false => format!("it is not finished: {} missing", missing.join(", ")),
             };
-            self.change(Op::Update, "domain", &node.name, size, &reason);
+            self.change(Op::Update, "domain", &node.name, size, reason.as_str());
             let mut before = Vec::new();
             if !missing.is_empty() || self.is_unproven(node) {
                 // Defining it again costs nothing and gives the volumes something to wait for.

@@ -179,7 +179,7 @@ pub fn restore(undo: Vec<Undo>) -> Plan {
     for part in undo {
         let (name, detail) = part.describe();
         let (kind, reason) = ("host", reason.to_string());
-        changes.push(Change { op: Op::Delete, kind, name, detail, reason: reason.clone() });
+        changes.push(Change { op: Op::Delete, kind, name, detail, reason: reason.clone().into() });
         last = vec![builder.add(Action::Undo(part), last, reason)];
     }
     Plan { changes, steps: builder.finish() }

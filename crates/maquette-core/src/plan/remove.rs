@@ -77,7 +77,7 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
             kind: "network",
             name: network.name.clone(),
             detail: describe::network(&wanted),
-            reason: reason.clone(),
+            reason: reason.clone().into(),
         });
         let update = Action::UpdateNetwork {
             network: Box::new(wanted),

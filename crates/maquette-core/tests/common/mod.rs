@@ -151,10 +151,11 @@ pub fn expand(topology: &Topology, observed: &Observed) -> (Blueprint, Diagnosti
         virt: VirtType::Qemu,
         images: &images,
         authorized_key: &PublicKey::known("ssh-ed25519 AAAA maquette"),
-        host_keys: &|name, _| {
+        host_keys: &|name, _, _| {
             let key = format!("ssh-ed25519 HOST{} {name}", name.replace(['-', '_'], "/"));
             key.parse().expect("it is a public key")
         },
+        generation: 1,
         vnc: &blueprint::Vnc::default(),
     };
     (blueprint::expand(topology, &context, &mut diags), diags)

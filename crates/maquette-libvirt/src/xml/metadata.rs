@@ -6,6 +6,8 @@
 mod network;
 mod node;
 mod switching;
+#[cfg(test)]
+mod tests;
 
 use std::str::FromStr;
 
@@ -166,8 +168,8 @@ fn schema(element: Element<'_, '_>) -> Result<(), MetadataError> {
         return Err(MetadataError::Newer(schema));
     }
     match element.attribute(DIGEST) {
-        Some(digest) if digest != fingerprint(element) => Err(MetadataError::Edited),
-        _ => Ok(()),
+        Some(digest) if digest == fingerprint(element) => Ok(()),
+        _ => Err(MetadataError::Edited),
     }
 }
 

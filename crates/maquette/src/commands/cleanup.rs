@@ -63,7 +63,7 @@ fn removal(
     let found = pipeline::running(connection, environment, &located.pool)?;
     let mut plan = plan::destroy(&found.observed(), environment);
     for change in &mut plan.changes {
-        change.reason = format!("environment `{environment}`");
+        change.reason = format!("environment `{environment}`").into();
     }
     Ok(plan)
 }
@@ -106,7 +106,7 @@ fn confirm(found: &Survey, plan: &Plan, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
-    let strangers = plan.changes.iter().filter(|c| c.reason.starts_with("NOT")).count();
+    let strangers = plan.changes.iter().filter(|c| c.reason.to_string().starts_with("NOT")).count();
     let what = format!(
         "{} environment(s), and {strangers} object(s) that are not Maquette's",
         found.environments.len()

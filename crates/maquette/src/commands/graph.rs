@@ -89,7 +89,8 @@ fn wanted(loaded: &Loaded, observed: &Observed) -> Result<(Vec<Network>, Vec<Nod
         virt: VirtType::Qemu,
         images: &ImageMap::new(),
         authorized_key: &PublicKey::known(NO_KEY),
-        host_keys: &|_, _| PublicKey::known(NO_KEY),
+        host_keys: &|_, _, _| PublicKey::known(NO_KEY),
+        generation: 0,
         vnc: &Vnc::default(),
     };
     let blueprint = blueprint::expand(&topology, &context, &mut diags);

@@ -79,7 +79,9 @@ fn changes(plan: &Plan) -> Vec<Value> {
                 "kind": c.kind,
                 "name": c.name,
                 "detail": c.detail,
-                "reason": c.reason,
+                "reason": c.reason.to_string(),
+                "reasons": c.reason.all,
+                "how": c.reason.how,
             })
         })
         .collect()

@@ -63,7 +63,7 @@ fn node_element(w: &mut Writer, record: &NodeRecord, digest: Option<String>) {
                 .put("bus", disk.bus.as_str())
                 .put("cache", &disk.cache)
                 .maybe("bytes", disk.size.map(|s| s.0))
-                .maybe("image", disk.backing.as_ref().map(|i| &i.source))
+                .maybe("image", disk.backing.as_ref().map(Image::shown))
                 .maybe("image-volume", disk.backing.as_ref().map(|i| &i.volume))
                 .put("preallocation", preallocation_word(disk.preallocation));
             w.empty("maquette:disk", &attributes.refs());
@@ -96,6 +96,7 @@ fn node_element(w: &mut Writer, record: &NodeRecord, digest: Option<String>) {
                 .put("user", &guest.user)
                 .put("authorized-key", &guest.authorized_key)
                 .put("host-key", &guest.host_key)
+                .maybe("generation", guest.generation)
                 .maybe("timezone", guest.timezone.as_ref())
                 .put("swap-mib", guest.swap_mib);
             w.empty("maquette:guest", &attributes.refs());
@@ -222,6 +223,7 @@ fn read_guest(element: Element<'_, '_>) -> Result<Guest, MetadataError> {
         user: need(element, "user")?,
         authorized_key: need(element, "authorized-key")?,
         host_key: need(element, "host-key")?,
+        generation: maybe(element, "generation")?,
         timezone: maybe(element, "timezone")?,
         swap_mib: need(element, "swap-mib")?,
     })

@@ -1,0 +1,212 @@
+//! Nodes.
+
+use super::Class::{Live, Record, Replace, Restart};
+use super::{Class, Differences, or};
+use crate::blueprint::{Access, Disk, Guest, Image, Interface, Node, Vnc};
+use crate::values::TimeZone;
+
+/// What differs between a node as recorded and as wanted.
+pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
+    let Node {
+        // Who it is; objects are matched by it.
+        name: _,
+        uuid: _,
+        role,
+        index,
+        virt,
+        vcpus,
+        cpu_model,
+        memory_mib,
+        machine,
+        firmware,
+        vnc,
+        serial_file,
+        virtopts,
+        deploy_os,
+        disks,
+        interfaces,
+        groups,
+        guest,
+        access,
+    } = old;
+    let mut found = Differences::default();
+    found.note(
+        *deploy_os != new.deploy_os,
+        Replace,
+        match new.deploy_os {
+            true => "it shall have an operating system now",
+            false => "it shall have no operating system any more",
+        },
+    );
+    all_disks(disks, &new.disks, &mut found);
+    all_interfaces(interfaces, &new.interfaces, new.guest.is_some(), &mut found);
+    of_access(access, &new.access, new.guest.is_some(), &mut found);
+    of_guest(guest.as_ref(), new.guest.as_ref(), &mut found);
+    found.change(Restart, "vCPUs", vcpus, &new.vcpus);
+    let mib = |mib: u64| format!("{mib} MiB");
+    found.change(Live, "memory", &mib(*memory_mib), &mib(new.memory_mib));
+    found.change(Restart, "CPU model", cpu_model, &new.cpu_model);
+    found.change(Restart, "machine type", machine, &new.machine);
+    found.note(*firmware != new.firmware, Restart, "its firmware changes");
+    let (from, to) = (virtopts, &new.virtopts);
+    found.note(from != to, Restart, format!("virtopts: `{from}` → `{to}`"));
+    found.change(Restart, "virtualization", &virt.as_str(), &new.virt.as_str());
+    of_vnc(vnc, &new.vnc, &mut found);
+    found.note(*serial_file != new.serial_file, Restart, "its serial log moves");
+    found.note(*groups != new.groups, Record, "its groups change");
+    found.note(*role != new.role || *index != new.index, Record, "its role changes");
+    found
+}
+
+fn of_vnc(old: &Vnc, new: &Vnc, found: &mut Differences) {
+    // What was read from a hypervisor knows no password, only its tag.
+    let Vnc { external, password: _, tag } = old;
+    let which = if new.external { "all addresses" } else { "this host only" };
+    found.note(*external != new.external, Restart, format!("VNC: listens on {which}"));
+    // QEMU has to be told at its start that there is one.
+    let appears = tag.is_some() != new.tag.is_some();
+    found.note(appears, Restart, "VNC: with or without a password");
+    found.note(!appears && *tag != new.tag, Live, "the VNC password changes");
+}
+
+fn of_access(old: &Access, new: &Access, guest: bool, found: &mut Differences) {
+    let Access { address, user, connection, direct } = old;
+    // A guest was set up for its address; its user is compared where it was made.
+    found.note(guest && *address != new.address, Replace, "its addresses change");
+    let reached = (!guest && (*address != new.address || *user != new.user))
+        || *connection != new.connection
+        || *direct != new.direct;
+    found.note(reached, Record, "how it is reached changes");
+}
+
+fn of_guest(old: Option<&Guest>, new: Option<&Guest>, found: &mut Differences) {
+    let (old, new) = match (old, new) {
+        (Some(old), Some(new)) => (old, new),
+        (None, None) => return,
+        _ => return found.note(true, Replace, "its first-boot set-up changes"),
+    };
+    // The seed's name follows from the node's; a generation comes with being made anew.
+    let Guest { seed: _, generation: _, user, authorized_key, host_key, timezone, swap_mib } = old;
+    found.change(Replace, "user", user, &new.user);
+    let key = "it was made with another SSH key than this workspace has";
+    found.note(*authorized_key != new.authorized_key, Replace, key);
+    let zone = |zone: Option<&TimeZone>| or(zone, "the image's");
+    let (from, to) = (zone(timezone.as_ref()), zone(new.timezone.as_ref()));
+    found.change(Replace, "time zone", &from, &to);
+    let mib = |mib: u64| format!("{mib} MiB");
+    found.change(Replace, "swap", &mib(*swap_mib), &mib(new.swap_mib));
+    // Whatever is made anew has another host key; that alone is a reason only if nothing else is.
+    let alone = found.worst() < Some(Replace);
+    let key = "its host key is not the one that this workspace's secret gives it";
+    found.note(alone && *host_key != new.host_key, Replace, key);
+}
+
+fn all_disks(old: &[Disk], new: &[Disk], found: &mut Differences) {
+    for disk in old {
+        match new.iter().find(|d| d.volume == disk.volume) {
+            Some(other) => of_disk(disk, other, found),
+            None => found.note(true, Live, format!("disk {} goes", disk.device)),
+        }
+    }
+    for disk in new.iter().filter(|d| !old.iter().any(|o| o.volume == d.volume)) {
+        found.note(true, Live, format!("disk {} comes", disk.device));
+    }
+}
+
+fn of_disk(old: &Disk, new: &Disk, found: &mut Differences) {
+    // A volume is preallocated when it is made, and not again.
+    let Disk { volume, device, bus, cache, size, backing, preallocation: _ } = old;
+    of_image(volume, backing.as_ref(), new.backing.as_ref(), found);
+    match (size, new.size) {
+        (Some(from), Some(to)) if to < *from => {
+            found.note(true, Replace, format!("{volume} cannot shrink: {from} → {to}"));
+        }
+        (from, Some(to)) if *from != Some(to) => {
+            let from = or(from.as_ref(), "the image's size");
+            found.note(true, Live, format!("size of {volume}: {from} → {to}"));
+        }
+        // It keeps the size that it has.
+        (from, to) => found.note(*from != to, Record, format!("size of {volume}: as it is")),
+    }
+    found.change(Restart, &format!("device of {volume}"), device, &new.device);
+    found.change(Restart, &format!("bus of {volume}"), &bus.as_str(), &new.bus.as_str());
+    found.change(Restart, &format!("cache of {volume}"), cache, &new.cache);
+}
+
+/// Records have no secrets of an address. The volume of such an image tells whether these differ, since
+/// its name is made from the whole address. Otherwise the volume it is cached as may be another one for new
+/// nodes: a disk stays on the one that it overlays.
+fn of_image(disk: &str, old: Option<&Image>, new: Option<&Image>, found: &mut Differences) {
+    let shown = |image: Option<&Image>| image.map(Image::shown).unwrap_or_default();
+    let (from, to) = (shown(old), shown(new));
+    found.change(Replace, &format!("image of {disk}"), &from, &to);
+    if let (Some(Image { source: _, volume: had }), Some(Image { source, volume })) = (old, new) {
+        let hidden = from == to && to != *source && had != volume;
+        let words = format!("image of {disk}: what `***` stands for in {to} changes");
+        found.note(hidden, Replace, words);
+    }
+}
+
+/// Interfaces at the end come and go; a guest was set up for the others.
+fn all_interfaces(old: &[Interface], new: &[Interface], guest: bool, found: &mut Differences) {
+    let networks =
+        |list: &[Interface]| list.iter().map(Interface::source).collect::<Vec<_>>().join(", ");
+    let lists = format!("interfaces: {} → {}", networks(old), networks(new));
+    for (a, b) in old.iter().zip(new) {
+        of_interface(a, b, guest, &lists, found);
+    }
+    for interface in old.iter().skip(new.len()) {
+        found.note(true, Live, format!("interface {} goes", interface.mac));
+    }
+    for interface in new.iter().skip(old.len()) {
+        found.note(true, Live, format!("interface {} comes", interface.mac));
+    }
+}
+
+fn of_interface(
+    old: &Interface,
+    new: &Interface,
+    guest: bool,
+    lists: &str,
+    found: &mut Differences,
+) {
+    let Interface {
+        name,
+        mac,
+        network,
+        portgroup,
+        host_bridge,
+        model,
+        ipv4,
+        ipv6,
+        default_route,
+        dhcp,
+        gateway,
+        nameserver,
+        mtu,
+        foreign_bridge,
+        plain_frames,
+    } = old;
+    let machine: Class = if guest { Replace } else { Restart };
+    let inside: Class = if guest { Replace } else { Record };
+    let elsewhere = *network != new.network || *host_bridge != new.host_bridge;
+    found.note(elsewhere, machine, lists);
+    // The MTU of libvirt's own bridges is the network's; libvirt is told that of others.
+    let told = mtu.filter(|_| *foreign_bridge) != new.mtu.filter(|_| new.foreign_bridge);
+    let class = if told { machine } else { inside };
+    found.note(told || *mtu != new.mtu, class, "the MTU of its interfaces changes");
+    let addresses = *ipv4 != new.ipv4
+        || *ipv6 != new.ipv6
+        || *default_route != new.default_route
+        || *dhcp != new.dhcp
+        || *gateway != new.gateway
+        || *nameserver != new.nameserver;
+    found.note(addresses, inside, "its addresses change");
+    found.note(*name != new.name, inside, "names of its interfaces change");
+    found.note(*mac != new.mac, machine, format!("interface {mac} becomes {}", new.mac));
+    found.change(machine, &format!("model of interface {mac}"), model, &new.model);
+    let (from, to) = (or(portgroup.as_ref(), "none"), or(new.portgroup.as_ref(), "none"));
+    found.change(machine, &format!("portgroup of interface {mac}"), &from, &to);
+    let frames = *plain_frames != new.plain_frames;
+    found.note(frames, machine, "who computes checksums of its interfaces changes");
+}

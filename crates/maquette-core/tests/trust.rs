@@ -1,0 +1,138 @@
+//! What a record on the hypervisor is believed, and that a plan names every change.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
+
+mod common;
+
+use common::{Input, apply, blueprint_of, expand, input, plan_of, topology};
+use maquette_core::blueprint::Blueprint;
+use maquette_core::guest::Secret;
+use maquette_core::observed::Observed;
+use maquette_core::plan::{self, Op, Plan};
+use maquette_core::values::PublicKey;
+use uuid::Uuid;
+
+fn asked(extra: &[&str]) -> Input {
+    let small = ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
+    let all: Vec<&str> = small.iter().chain(extra).copied().collect();
+    input(&[("controller", 2)], "3_nets", &all)
+}
+
+fn built() -> Observed {
+    let mut seen = Observed::default();
+    let plan = plan_of(&asked(&[]), &seen);
+    apply(&mut seen, &plan.steps);
+    seen
+}
+
+/// What another workspace makes of it: other keys, and a generation of its own.
+fn with_keys(wanted: &Input, seen: &Observed, generation: u64) -> (Blueprint, Plan) {
+    let keys = |name: &str, _: Uuid, generation: Option<u64>| other(name, generation);
+    let (mut blueprint, diags) = expand(&topology(wanted, seen), seen);
+    assert!(!diags.has_errors());
+    for node in &mut blueprint.nodes {
+        let (name, uuid) = (node.name.clone(), node.uuid);
+        let guest = node.guest.as_mut().unwrap();
+        guest.host_key = keys(&name, uuid, guest.generation);
+    }
+    plan::renew(&mut blueprint, seen, generation, &keys);
+    let plan = plan::create(&blueprint, seen, &|_| Secret::new("private"));
+    (blueprint, plan)
+}
+
+fn other(name: &str, generation: Option<u64>) -> PublicKey {
+    let number = generation.unwrap_or_default();
+    format!("ssh-ed25519 OTHER{}{number} {name}", name.replace('-', "/")).parse().unwrap()
+}
+
+fn of_nodes(plan: &Plan) -> Vec<String> {
+    let nodes = plan.changes.iter().filter(|c| c.kind == "domain");
+    nodes.map(|c| format!("{} {}: {}", c.op.as_str(), c.name, c.reason)).collect()
+}
+
+/// Fault H4: once the workspace was lost, nodes were made anew with a host key that follows from the new
+/// key while the old one stayed recorded and pinned.
+#[test]
+fn after_the_workspace_is_lost_record_and_derived_host_keys_agree() {
+    let mut seen = built();
+    let (blueprint, plan) = with_keys(&asked(&[]), &seen, 9);
+    assert_eq!(plan.count(Op::Replace), 2, "{:?}", of_nodes(&plan));
+    apply(&mut seen, &plan.steps);
+    for node in &blueprint.nodes {
+        let derived = other(&node.name, Some(9));
+        let recorded = seen.domains[&node.name].recorded.guest.as_ref().unwrap();
+        assert_eq!(recorded.host_key, derived);
+        assert_eq!(recorded.generation, Some(9));
+        assert_eq!(node.guest.as_ref(), Some(recorded), "known_hosts is made from the blueprint");
+    }
+    let (_, again) = with_keys(&asked(&[]), &seen, 10);
+    assert!(again.is_empty(), "{:?}", of_nodes(&again));
+}
+
+/// Fault M9: a node that was made again had the host key of its predecessor.
+#[test]
+fn a_node_that_is_made_anew_gets_a_generation_and_the_others_keep_theirs() {
+    let seen = built();
+    let mut blueprint = blueprint_of(&asked(&["override.controller.swap=1024"]), &seen);
+    let one = blueprint.nodes[1].clone();
+    blueprint.nodes[1] = seen.domains[&one.name].recorded.clone();
+    let keys = |name: &str, _: Uuid, generation: Option<u64>| other(name, generation);
+    blueprint.nodes[0].guest.as_mut().unwrap().swap_mib += 512;
+    plan::renew(&mut blueprint, &seen, 77, &keys);
+    let guest = |i: usize| blueprint.nodes[i].guest.as_ref().unwrap();
+    assert_eq!(guest(0).generation, Some(77));
+    assert_eq!(guest(0).host_key, other(&blueprint.nodes[0].name, Some(77)));
+    assert_eq!(guest(1).generation, Some(1));
+}
+
+/// Fault H5: a host key in the metadata was believed whoever wrote it there.
+#[test]
+fn a_host_key_that_somebody_else_recorded_is_not_believed() {
+    let mut seen = built();
+    let domain = seen.domains.get_mut("controller-0").unwrap();
+    domain.recorded.guest.as_mut().unwrap().host_key = PublicKey::known("ssh-ed25519 EVIL evil");
+    let plan = plan_of(&asked(&[]), &seen);
+    assert_eq!(
+        of_nodes(&plan),
+        [
+            "replace controller-0: its host key is not the one that this workspace's secret gives it",
+            "keep controller-1: ",
+        ]
+    );
+}
+
+/// A plan named the first change of an object only.
+#[test]
+fn every_change_of_a_node_is_named() {
+    let seen = built();
+    let more = [
+        "override.controller.memory=9000",
+        "override.controller.cpu=3",
+        "override.controller.disks.disk1.size=20G",
+    ];
+    let plan = plan_of(&asked(&more), &seen);
+    let change = plan.changes.iter().find(|c| c.name == "controller-0").unwrap();
+    let text = change.reason.to_string();
+    for word in ["vCPUs: ", "memory: ", "controller-0-disk1.qcow2: 12"] {
+        assert!(change.reason.all.iter().any(|r| r.contains(word)), "{word}: {text}");
+    }
+    assert!(text.ends_with(" (restarts)"), "{text}");
+}
+
+/// Fault M13: tokens of an address were in the plan.
+#[test]
+fn no_secret_of_an_address_is_in_a_plan() {
+    let mut wanted = asked(&[]);
+    wanted.request.settings.image = Some("https://me:hidden@host/x.qcow2?token=hidden".into());
+    let plan = plan_of(&wanted, &Observed::default());
+    let fetched =
+        plan.steps.iter().any(|s| s.action.title().contains("https://***@host/x.qcow2?***"));
+    assert!(fetched);
+    for step in &plan.steps {
+        assert!(!step.action.title().contains("hidden") && !step.reason.contains("hidden"));
+    }
+    for change in &plan.changes {
+        let shown = format!("{} {}", change.detail, change.reason);
+        assert!(!shown.contains("hidden"), "{shown}");
+    }
+}

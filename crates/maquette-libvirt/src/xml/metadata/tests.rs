@@ -1,0 +1,269 @@
+//! Every attribute of a record is written and read back.
+
+use maquette_core::blueprint::{
+    Access, Disk, Fixed, Guest, HostPort, Image, Interface, Network, Node, Pool, Portgroup,
+    Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
+};
+use maquette_core::topology::{
+    Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType,
+};
+use maquette_core::units::ByteSize;
+use maquette_core::values::{
+    ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey, ServiceLabel,
+    TimeZone,
+};
+use roxmltree::Document;
+use uuid::Uuid;
+
+use super::*;
+
+fn pool() -> Pool {
+    Pool { name: "big".into(), path: "/big".into() }
+}
+
+/// A node with nothing at its default.
+fn full_node() -> NodeRecord {
+    let interface = Interface {
+        name: "eth0".into(),
+        mac: "52:54:00:00:00:01".parse().unwrap(),
+        network: "lab-data".into(),
+        portgroup: Some("trunk".into()),
+        host_bridge: true,
+        model: DeviceModel::known("e1000"),
+        ipv4: Some("192.0.2.5/24".parse().unwrap()),
+        ipv6: Some("2001:db8::5/64".parse().unwrap()),
+        default_route: true,
+        // Its default follows from the default route.
+        dhcp: false,
+        gateway: Some("192.0.2.1".parse().unwrap()),
+        nameserver: Some("192.0.2.2".parse().unwrap()),
+        mtu: Some(9000),
+        foreign_bridge: true,
+        plain_frames: true,
+    };
+    let disk = Disk {
+        volume: "lab-n-0-disk1.qcow2".into(),
+        device: "vda".into(),
+        bus: Bus::Virtio,
+        cache: "unsafe".into(),
+        size: Some(ByteSize(1 << 30)),
+        backing: Some(Image { source: "debian-12".into(), volume: "maquette-x.qcow2".into() }),
+        preallocation: Preallocation::Metadata,
+    };
+    let guest = Guest {
+        seed: "lab-n-0-seed.img".into(),
+        user: Login::known("cloud"),
+        authorized_key: PublicKey::known("ssh-ed25519 AAAA a"),
+        host_key: PublicKey::known("ssh-ed25519 BBBB n-0"),
+        generation: Some(u64::MAX),
+        timezone: Some(TimeZone::known("Europe/Berlin")),
+        swap_mib: 512,
+    };
+    let node = Node {
+        name: "lab-n-0".into(),
+        role: "n".into(),
+        index: 3,
+        uuid: Uuid::from_u128(5),
+        virt: VirtType::Kvm,
+        vcpus: 4,
+        cpu_model: MachineName::known("host-passthrough"),
+        memory_mib: 2048,
+        machine: MachineName::known("q35"),
+        firmware: BootMode::Uefi,
+        vnc: Vnc { external: true, password: None, tag: Some("abcd".into()) },
+        serial_file: true,
+        virtopts: "--tpm emulator".into(),
+        deploy_os: true,
+        disks: vec![disk],
+        interfaces: vec![interface],
+        groups: vec![Group::known("a"), Group::known("b")],
+        guest: Some(guest),
+        access: Access {
+            address: Some("192.0.2.5".parse().unwrap()),
+            user: Login::known("cloud"),
+            connection: ConnectionPlugin::known("ssh"),
+            direct: true,
+        },
+    };
+    NodeRecord { environment: EnvName::from_prefix("lab").unwrap(), pool: pool(), node }
+}
+
+/// A network with nothing at its default.
+fn full_network() -> NetworkRecord {
+    let dhcp = |a: &str, b: &str| Dhcp { start: a.parse().unwrap(), end: b.parse().unwrap() };
+    let network = Network {
+        name: "lab-data".into(),
+        bridge: "br7".into(),
+        uuid: Uuid::from_u128(6),
+        forward: Forward::Route,
+        ipv4: Some("192.0.2.1/24".parse().unwrap()),
+        dhcp4: Some(dhcp("192.0.2.10", "192.0.2.20")),
+        ipv6: Some("2001:db8::1/64".parse().unwrap()),
+        dhcp6: Some(Dhcp {
+            start: "2001:db8::10".parse().unwrap(),
+            end: "2001:db8::20".parse().unwrap(),
+        }),
+        domain: Some(DnsName::known("lab.example")),
+        srvs: vec![Srv {
+            name: ServiceLabel::known("ldap"),
+            protocol: ServiceLabel::known("tcp"),
+            domain: Some(DnsName::known("lab.example")),
+            port: Some(389),
+            target: Some(DnsName::known("n-0.lab.example")),
+        }],
+        mtu: Some(1400),
+        autostart: true,
+        stp: true,
+        tuning: Tuning {
+            link_local: true,
+            hub: true,
+            querier: true,
+            routes: vec![Route {
+                net: "198.51.100.0/24".parse().unwrap(),
+                via: Some("192.0.2.9".parse().unwrap()),
+            }],
+        },
+        uplink: Some(Uplink {
+            nic: "eno1".into(),
+            chosen: true,
+            address: Some("192.0.2.3/24".parse().unwrap()),
+            stp: true,
+            guard: true,
+            mtu: Some(1450),
+        }),
+        vswitch: Some(Vswitch {
+            userspace: true,
+            ports: vec![HostPort {
+                name: "p0".into(),
+                tag: Some(7),
+                addresses: vec!["192.0.2.30/24".parse().unwrap()],
+            }],
+            portgroups: vec![Portgroup {
+                name: "g".into(),
+                default: true,
+                trunk: true,
+                tags: vec![Tag { id: 4, native: true }, Tag { id: 5, native: false }],
+            }],
+        }),
+        fixed: Some(Fixed {
+            net: "192.0.2.0/24".parse().unwrap(),
+            range: Some(dhcp("192.0.2.40", "192.0.2.50")),
+            gateway: Some("192.0.2.1".parse().unwrap()),
+            nameserver: Some("192.0.2.2".parse().unwrap()),
+        }),
+        reservations: vec![Reservation {
+            name: "lab-n-0".into(),
+            mac: "52:54:00:00:00:01".parse().unwrap(),
+            ipv4: Some("192.0.2.5".parse().unwrap()),
+            ipv6: Some("2001:db8::5".parse().unwrap()),
+        }],
+        tenants: vec![Tenant {
+            node: "lab-n-0".into(),
+            pool: pool(),
+            volumes: vec!["lab-n-0-disk1.qcow2".into()],
+        }],
+    };
+    let allocation = Allocation { net: 7, data_net: 8 };
+    NetworkRecord { environment: EnvName::from_prefix("lab").unwrap(), allocation, network }
+}
+
+fn text(write: impl Fn(&mut Writer)) -> String {
+    let mut w = Writer::default();
+    write(&mut w);
+    w.finish()
+}
+
+fn read<R>(
+    text: &str,
+    what: fn(Element<'_, '_>, &str, Uuid) -> Result<R, MetadataError>,
+    name: &str,
+    uuid: u128,
+) -> Result<R, MetadataError> {
+    let document = Document::parse(text).unwrap();
+    what(document.root_element(), name, Uuid::from_u128(uuid))
+}
+
+/// `text` with the digest that belongs to it, as if its writer had meant it.
+fn with_digest(text: &str) -> String {
+    let document = Document::parse(text).unwrap();
+    let value = document.root_element().attribute_node(DIGEST).unwrap().range_value();
+    let digest = fingerprint(document.root_element());
+    format!("{}{digest}{}", &text[..value.start], &text[value.end..])
+}
+
+fn replaced(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "{from}");
+    text.replace(from, to)
+}
+
+/// `text` without each of its attributes, one at a time.
+fn without_each(text: &str) -> Vec<(String, String)> {
+    let document = Document::parse(text).unwrap();
+    // The network's hook reads the bridge of its tuning, and nobody else does.
+    let of_hook =
+        |n: &Element<'_, '_>, key: &str| n.has_tag_name((NAMESPACE, "tuning")) && key == "bridge";
+    let attributes = document
+        .descendants()
+        .flat_map(|n| n.attributes().filter(|a| !of_hook(&n, a.name())).collect::<Vec<_>>());
+    attributes
+        .filter(|a| a.name() != DIGEST)
+        .map(|a| {
+            let range = a.range();
+            let rest = format!("{}{}", &text[..range.start], &text[range.end..]);
+            let rest = with_digest(&rest);
+            let document = Document::parse(&rest).unwrap();
+            let root = document.root_element();
+            assert_eq!(root.attribute(DIGEST), Some(fingerprint(root).as_str()));
+            (format!("{} at {}", a.name(), range.start), rest)
+        })
+        .collect()
+}
+
+/// What is not written, or not read, does not come back: every field here is off its default.
+#[test]
+fn every_attribute_is_written_and_read_back() {
+    let node = full_node();
+    let written = text(|w| write_node(w, &node));
+    assert_eq!(read(&written, read_node, "lab-n-0", 5).unwrap(), node);
+    let cut = without_each(&written);
+    assert!(cut.len() > 50, "{}", cut.len());
+    for (attribute, cut) in cut {
+        let found = read(&cut, read_node, "lab-n-0", 5);
+        assert_ne!(found, Ok(node.clone()), "nobody reads {attribute}");
+    }
+    let network = full_network();
+    let written = text(|w| write_network(w, &network));
+    assert_eq!(read(&written, read_network, "lab-data", 6).unwrap(), network);
+    let cut = without_each(&written);
+    assert!(cut.len() > 40, "{}", cut.len());
+    for (attribute, cut) in cut {
+        let found = read(&cut, read_network, "lab-data", 6);
+        assert_ne!(found, Ok(network.clone()), "nobody reads {attribute}");
+    }
+}
+
+/// Fault H5: whoever left the digest out was believed.
+#[test]
+fn a_record_without_its_digest_was_edited() {
+    let written = text(|w| write_node(w, &full_node()));
+    let document = Document::parse(&written).unwrap();
+    let digest = document.root_element().attribute(DIGEST).unwrap();
+    let without = replaced(&written, &format!(" {DIGEST}='{digest}'"), "");
+    assert_eq!(read(&without, read_node, "lab-n-0", 5), Err(MetadataError::Edited));
+    let other = replaced(&written, "user='cloud'", "user='root'");
+    assert_eq!(read(&other, read_node, "lab-n-0", 5), Err(MetadataError::Edited));
+    let network = text(|w| write_network(w, &full_network()));
+    let other = replaced(&network, "br7", "br8");
+    assert_eq!(read(&other, read_network, "lab-data", 6), Err(MetadataError::Edited));
+}
+
+/// Fault M13: everybody who may read on the hypervisor saw tokens and passwords of addresses.
+#[test]
+fn records_have_no_secrets_of_an_address() {
+    let mut record = full_node();
+    let image = record.node.disks[0].backing.as_mut().unwrap();
+    image.source = "https://me:hidden@host/x.qcow2?token=hidden".into();
+    let written = text(|w| write_node(w, &record));
+    assert!(!written.contains("hidden"), "{written}");
+    assert!(written.contains("https://***@host/x.qcow2?***"), "{written}");
+}

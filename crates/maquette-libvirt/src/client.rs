@@ -3,6 +3,7 @@
 
 mod domain;
 mod events;
+mod gate;
 mod network;
 mod raw;
 mod storage;
@@ -14,6 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use domain::*;
 pub use events::{DomainEvent, Events};
+pub use gate::Gate;
+pub(crate) use gate::with as with_gate;
 pub use network::*;
 pub use storage::*;
 use thiserror::Error;
@@ -66,11 +69,18 @@ impl From<virt::error::Error> for LibvirtError {
     }
 }
 
+impl LibvirtError {
+    /// Of a call that was not made, or whose answer nobody hears.
+    fn refused(message: String) -> Self {
+        Self { message, kind: Kind::Other }
+    }
+}
+
 type Result<T> = std::result::Result<T, LibvirtError>;
 
 /// Turns "there is no such thing" into none.
-fn optional<T>(result: std::result::Result<T, virt::error::Error>) -> Result<Option<T>> {
-    match result.map_err(LibvirtError::from) {
+fn optional<T>(result: std::result::Result<T, impl Into<LibvirtError>>) -> Result<Option<T>> {
+    match result.map_err(Into::into) {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind == Kind::Missing => Ok(None),
         Err(error) => Err(error),
@@ -79,10 +89,10 @@ fn optional<T>(result: std::result::Result<T, virt::error::Error>) -> Result<Opt
 
 /// Accepts that something is already in the wanted state, if `reached` confirms it.
 fn settled(
-    result: std::result::Result<(), virt::error::Error>,
+    result: std::result::Result<(), impl Into<LibvirtError>>,
     reached: impl FnOnce() -> bool,
 ) -> Result<()> {
-    match result.map_err(LibvirtError::from) {
+    match result.map_err(Into::into) {
         Err(error) if error.kind != Kind::Other && reached() => Ok(()),
         other => other,
     }
@@ -227,23 +237,25 @@ impl Client {
 
     /// A domain by name.
     pub fn domain(&self, name: &str) -> Result<Option<Domain>> {
-        optional(self.control.lookup_domain_by_name(name))
+        optional(gate::call("find a domain", || self.control.lookup_domain_by_name(name)))
     }
 
     /// A network by name.
     pub fn network(&self, name: &str) -> Result<Option<Network>> {
-        optional(self.control.lookup_network_by_name(name))
+        optional(gate::call("find a network", || self.control.lookup_network_by_name(name)))
     }
 
     /// A pool by name.
     pub fn pool(&self, name: &str) -> Result<Option<StoragePool>> {
-        optional(self.bulk.lookup_storage_pool_by_name(name))
+        optional(gate::call("find a pool", || self.bulk.lookup_storage_pool_by_name(name)))
     }
 
     /// Defines a domain, or changes its definition.
     pub fn define_domain(&self, xml: &str) -> Result<Domain> {
         let define = || -> Result<Domain> {
-            Ok(self.control.define_domain_xml_flags(xml, sys::VIR_DOMAIN_DEFINE_VALIDATE)?)
+            gate::call("define a domain", || {
+                self.control.define_domain_xml_flags(xml, sys::VIR_DOMAIN_DEFINE_VALIDATE)
+            })
         };
         match define() {
             // libxml2 sets its types up when they are first needed, and without a lock: of the first
@@ -255,7 +267,8 @@ impl Client {
 
     /// Defines a network, or changes its definition, validated where libvirt can.
     pub fn define_network(&self, xml: &str) -> Result<Network> {
-        let define = || -> Result<Network> { Ok(raw::define_valid_network(&self.control, xml)?) };
+        let define =
+            || gate::call("define a network", || raw::define_valid_network(&self.control, xml));
         let result = match define() {
             Err(error) if error.kind == Kind::Schema => define(),
             result => result,
@@ -263,7 +276,7 @@ impl Client {
         match result {
             // libvirt before 7.8 has no schema to check a network with.
             Err(error) if error.message.contains("unsupported flags") => {
-                Ok(self.control.define_network_xml(xml)?)
+                gate::call("define a network", || self.control.define_network_xml(xml))
             }
             result => result,
         }
@@ -271,7 +284,7 @@ impl Client {
 
     /// Defines a pool.
     pub fn define_pool(&self, xml: &str) -> Result<StoragePool> {
-        Ok(self.bulk.define_storage_pool_xml(xml, 0)?)
+        gate::call("define a pool", || self.bulk.define_storage_pool_xml(xml, 0))
     }
 
     /// Opens one of a running domain's virtio-serial ports. Domain and stream must belong to one

@@ -18,7 +18,7 @@ mod volume;
 pub mod xml;
 
 pub use cable::{cables, set_bandwidth, set_link};
-pub use client::{Client, DomainEvent, Events, LibvirtError};
+pub use client::{Client, DomainEvent, Events, Gate, LibvirtError};
 pub use console::{ESCAPE, Ended, console};
 pub use observe::{ObserveError, Seen, observe};
 pub use perform::{Access, Guests, Libvirt};

@@ -1,7 +1,7 @@
 //! The backend: one action, one place that carries it out.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use maquette_core::plan::{Action, Readiness, Undo};
@@ -13,7 +13,7 @@ use maquette_engine::image::{self, Transfer};
 use maquette_engine::ready::{self, Login, NotReady};
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 
-use crate::client::{self, Client, LibvirtError};
+use crate::client::{self, Client, Gate, LibvirtError};
 use crate::{domain, network, signals, volume, xml};
 
 const FORGET: &str = include_str!("../assets/forget.sh");
@@ -53,6 +53,7 @@ pub struct Libvirt<'a> {
     guests: Guests,
     client: OnceLock<Client>,
     opening: Mutex<()>,
+    gate: Option<Arc<dyn Gate>>,
 }
 
 impl<'a> Libvirt<'a> {
@@ -60,7 +61,7 @@ impl<'a> Libvirt<'a> {
     /// libvirt.
     pub fn new(access: Access<'a>, family: Option<&'static Family>, guests: Guests) -> Self {
         let opening = Mutex::new(());
-        Self { access, family, guests, client: OnceLock::new(), opening }
+        Self { access, family, guests, client: OnceLock::new(), opening, gate: None }
     }
 
     /// Uses a connection that is open already.
@@ -68,6 +69,13 @@ impl<'a> Libvirt<'a> {
     pub fn with_client(self, client: Client) -> Self {
         // There is no other yet.
         let _ = self.client.set(client);
+        self
+    }
+
+    /// Has every call to libvirt that a step makes pass a gate.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.gate = Some(gate);
         self
     }
 
@@ -320,7 +328,9 @@ fn printable(line: &str) -> String {
 impl Backend for Libvirt<'_> {
     fn perform(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
         // Whatever it looked like: without a connection there is one reason only.
-        self.act(action, context).map_err(|e| match self.is_lost() {
+        client::with_gate(self.gate.as_ref(), || self.act(action, context)).map_err(|e| match self
+            .is_lost()
+        {
             true if self.access.host.is_lost() => self.lost(),
             true => self.ended(),
             false => e,

@@ -90,8 +90,7 @@ pub fn create_seed(
     client::delete_volume(&storage, name).map_err(failed)?;
     let xml = xml::seed_volume(name, image.len() as u64);
     let volume = client::create_volume(&storage, &xml, false).map_err(failed)?;
-    let stream = client.stream().map_err(failed)?;
-    client::upload(&volume, stream, &image).map_err(failed)
+    client::upload(client, &volume, &image).map_err(failed)
 }
 
 /// Enlarges a volume; one that is large enough is left alone.

@@ -3,7 +3,7 @@
 use virt::domain::{Domain, DomainState};
 use virt::sys;
 
-use super::{Result, optional, settled};
+use super::{Result, gate, optional, settled};
 
 /// Name of a domain.
 pub fn domain_name(domain: &Domain) -> Result<String> {
@@ -12,49 +12,51 @@ pub fn domain_name(domain: &Domain) -> Result<String> {
 
 /// Persistent definition of a domain; none if it has gone since it was listed.
 pub fn domain_xml(domain: &Domain) -> Result<Option<String>> {
-    optional(domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE))
+    optional(gate::call("read a domain", || domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)))
 }
 
 /// What a running domain is made of; none if it has stopped since it was listed.
 pub fn live_xml(domain: &Domain) -> Result<Option<String>> {
-    optional(domain.xml_desc(0))
+    optional(gate::call("read a domain", || domain.xml_desc(0)))
 }
 
 /// Asks a running guest to use this much memory.
 pub fn set_memory(domain: &Domain, mib: u64) -> Result<()> {
-    domain.set_memory_flags(mib * 1024, sys::VIR_DOMAIN_AFFECT_LIVE)?;
+    gate::call("set memory", || domain.set_memory_flags(mib * 1024, sys::VIR_DOMAIN_AFFECT_LIVE))?;
     Ok(())
 }
 
 /// Tells a running guest of more room on a disk.
 pub fn resize_disk(domain: &Domain, device: &str, bytes: u64) -> Result<()> {
-    domain.block_resize(device, bytes, sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES)?;
+    gate::call("resize a disk", || {
+        domain.block_resize(device, bytes, sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+    })?;
     Ok(())
 }
 
 /// Plugs a device into a running domain.
 pub fn attach(domain: &Domain, xml: &str) -> Result<()> {
-    Ok(domain.attach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)?)
+    gate::call("attach a device", || domain.attach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE))
 }
 
 /// Changes a device of a running domain.
 pub fn update(domain: &Domain, xml: &str) -> Result<()> {
-    Ok(domain.update_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)?)
+    gate::call("update a device", || domain.update_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE))
 }
 
 /// Asks a running guest to let go of a device; it may take its time.
 pub fn detach(domain: &Domain, xml: &str) -> Result<()> {
-    Ok(domain.detach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)?)
+    gate::call("detach a device", || domain.detach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE))
 }
 
 /// Lets a paused domain go on. One that runs is left alone.
 pub fn resume(domain: &Domain) -> Result<()> {
-    settled(domain.resume().map(|_| ()), || !is_paused(domain))
+    settled(gate::call("resume", || domain.resume().map(|_| ())), || !is_paused(domain))
 }
 
 /// Pauses a domain. One that is paused is left alone.
 pub fn pause(domain: &Domain) -> Result<()> {
-    settled(domain.suspend().map(|_| ()), || is_paused(domain))
+    settled(gate::call("pause", || domain.suspend().map(|_| ())), || is_paused(domain))
 }
 
 fn is_paused(domain: &Domain) -> bool {
@@ -63,28 +65,30 @@ fn is_paused(domain: &Domain) -> bool {
 
 /// Resets a running domain, as its button would.
 pub fn reset(domain: &Domain) -> Result<()> {
-    Ok(domain.reset()?)
+    gate::call("reset", || domain.reset())
 }
 
 /// Whether a domain runs.
 pub fn is_active(domain: &Domain) -> Result<bool> {
-    Ok(domain.is_active()?)
+    gate::call("look whether a domain runs", || domain.is_active())
 }
 
 /// Starts a domain with the hypervisor from now on, and now. One that runs is left alone.
 pub fn start_domain(domain: &Domain) -> Result<()> {
-    domain.set_autostart(true)?;
-    settled(domain.create(), || domain.is_active().unwrap_or(false))
+    gate::call("set autostart", || domain.set_autostart(true))?;
+    settled(gate::call("start", || domain.create()), || domain.is_active().unwrap_or(false))
 }
 
 /// Asks a guest to shut down.
 pub fn shut_down(domain: &Domain) -> Result<()> {
-    settled(domain.shutdown(), || !domain.is_active().unwrap_or(true))
+    settled(gate::call("shut down", || domain.shutdown()), || !domain.is_active().unwrap_or(true))
 }
 
 /// Stops a domain at once. One that is off is left alone.
 pub fn pull_plug(domain: &Domain) -> Result<()> {
-    settled(domain.destroy(), || !domain.is_active().unwrap_or(true))
+    settled(gate::call("pull the plug", || domain.destroy()), || {
+        !domain.is_active().unwrap_or(true)
+    })
 }
 
 /// Removes a domain's definition with all that libvirt keeps of it. As with networks, one that was
@@ -95,8 +99,8 @@ pub fn undefine_domain(domain: &Domain) -> Result<bool> {
         | sys::VIR_DOMAIN_UNDEFINE_NVRAM
         | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
     // Drivers that lack one of these know nothing that it would remove.
-    if domain.undefine_flags(all).is_err() {
-        optional(domain.undefine())?;
+    if gate::call("undefine", || domain.undefine_flags(all)).is_err() {
+        optional(gate::call("undefine", || domain.undefine()))?;
     }
     match domain.is_active() {
         Ok(true) => pull_plug(domain).map(|()| true),
@@ -116,6 +120,8 @@ pub fn set_domain_metadata(
     if domain.is_active()? {
         flags |= sys::VIR_DOMAIN_AFFECT_LIVE;
     }
-    domain.set_metadata(kind, Some(xml), Some(prefix), Some(namespace), flags)?;
+    gate::call("set metadata", || {
+        domain.set_metadata(kind, Some(xml), Some(prefix), Some(namespace), flags)
+    })?;
     Ok(())
 }

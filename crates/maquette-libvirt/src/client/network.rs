@@ -3,7 +3,7 @@
 use virt::network::Network;
 use virt::sys;
 
-use super::{Result, optional, settled};
+use super::{Result, gate, optional, settled};
 
 /// What is changed in a running network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,25 +45,25 @@ pub fn network_xml(network: &Network) -> Result<Option<String>> {
 
 /// Says whether a network starts with the hypervisor.
 pub fn autostart_network(network: &Network, autostart: bool) -> Result<()> {
-    network.set_autostart(autostart)?;
+    gate::call("set autostart", || network.set_autostart(autostart))?;
     Ok(())
 }
 
 /// Starts a network. One that runs is left alone.
 pub fn start_network(network: &Network, autostart: bool) -> Result<()> {
-    network.set_autostart(autostart)?;
-    settled(network.create(), || network.is_active().unwrap_or(false))
+    gate::call("set autostart", || network.set_autostart(autostart))?;
+    settled(gate::call("start", || network.create()), || network.is_active().unwrap_or(false))
 }
 
 /// Stops a network. One that is off is left alone.
 pub fn stop_network(network: &Network) -> Result<()> {
-    settled(network.destroy(), || !network.is_active().unwrap_or(true))
+    settled(gate::call("stop", || network.destroy()), || !network.is_active().unwrap_or(true))
 }
 
 /// Removes a network's definition; it is fine if somebody else just did. One that was being started
 /// when it was looked at would live on without a definition, so it is stopped.
 pub fn undefine_network(network: &Network) -> Result<()> {
-    optional(network.undefine())?;
+    optional(gate::call("undefine", || network.undefine()))?;
     match network.is_active() {
         Ok(true) => stop_network(network),
         _ => Ok(()),
@@ -72,7 +72,7 @@ pub fn undefine_network(network: &Network) -> Result<()> {
 
 /// Whether a network runs.
 pub fn network_active(network: &Network) -> Result<bool> {
-    Ok(network.is_active()?)
+    gate::call("look whether a network runs", || network.is_active())
 }
 
 /// Changes one entry of a running network.
@@ -86,7 +86,8 @@ pub fn change_network(network: &Network, change: EntryChange, entry: Entry<'_>) 
         Entry::Srv { xml } => (sys::VIR_NETWORK_SECTION_DNS_SRV, -1, xml),
     };
     let live = sys::VIR_NETWORK_UPDATE_AFFECT_LIVE;
-    let result = network.update(command, section, element, xml, live);
+    let result =
+        gate::call("change a network", || network.update(command, section, element, xml, live));
     // An interrupted run may have done it already.
     settled(result, || true)
 }

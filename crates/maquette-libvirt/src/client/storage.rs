@@ -2,10 +2,9 @@
 
 use virt::storage_pool::StoragePool;
 use virt::storage_vol::StorageVol;
-use virt::stream::Stream;
 use virt::sys;
 
-use super::{Result, optional, send, settled};
+use super::{Client, Result, gate, optional, send, settled};
 
 /// Definition of a pool.
 pub fn pool_xml(pool: &StoragePool) -> Result<String> {
@@ -20,17 +19,17 @@ pub fn pool_info(pool: &StoragePool) -> Result<(bool, u64)> {
 
 /// Stops a pool and forgets its definition; its files stay.
 pub fn remove_pool(pool: &StoragePool) -> Result<()> {
-    settled(pool.destroy(), || !pool.is_active().unwrap_or(true))?;
-    Ok(pool.undefine()?)
+    settled(gate::call("stop a pool", || pool.destroy()), || !pool.is_active().unwrap_or(true))?;
+    gate::call("undefine a pool", || pool.undefine())
 }
 
 /// Builds a pool's directory if need be, and starts it now and with the hypervisor.
 pub fn start_pool(pool: &StoragePool) -> Result<()> {
-    if pool.is_active()? {
+    if gate::call("look whether a pool runs", || pool.is_active())? {
         return Ok(());
     }
-    pool.build(0)?;
-    pool.create(0)?;
+    gate::call("build a pool", || pool.build(0))?;
+    gate::call("start a pool", || pool.create(0))?;
     // The test driver and session pools know no autostart; it is a convenience.
     let _ = pool.set_autostart(true);
     Ok(())
@@ -68,42 +67,46 @@ pub fn volumes(pool: &StoragePool) -> Result<Vec<Volume>> {
 
 /// A volume by name.
 pub fn volume(pool: &StoragePool, name: &str) -> Result<Option<StorageVol>> {
-    optional(pool.lookup_storage_vol_by_name(name))
+    optional(gate::call("find a volume", || pool.lookup_storage_vol_by_name(name)))
 }
 
 /// Creates a volume; `allocate` preallocates qcow2's own tables, and the content where the definition
 /// asks for as much.
 pub fn create_volume(pool: &StoragePool, xml: &str, allocate: bool) -> Result<StorageVol> {
     let flags = if allocate { sys::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA } else { 0 };
-    Ok(StorageVol::create_xml(pool, xml, flags)?)
+    gate::call("create a volume", || StorageVol::create_xml(pool, xml, flags))
 }
 
 /// Fills a volume.
-pub fn upload(volume: &StorageVol, stream: Stream, content: &[u8]) -> Result<()> {
+pub fn upload(client: &Client, volume: &StorageVol, content: &[u8]) -> Result<()> {
     const CHUNK: usize = 64 * 1024;
-    volume.upload(&stream, 0, content.len() as u64, 0)?;
+    if let Some(taken) = gate::upload(&volume.name()?, content) {
+        return taken;
+    }
+    let stream = client.stream()?;
+    gate::call("upload", || volume.upload(&stream, 0, content.len() as u64, 0))?;
     for chunk in content.chunks(CHUNK) {
-        send(&stream, chunk)?;
+        gate::call("send", || send(&stream, chunk))?;
     }
     Ok(stream.finish()?)
 }
 
 /// Virtual size of a volume in bytes.
 pub fn capacity(volume: &StorageVol) -> Result<u64> {
-    Ok(volume.info()?.capacity)
+    gate::call("look at a volume", || Ok::<_, virt::error::Error>(volume.info()?.capacity))
 }
 
 /// Enlarges a volume.
 pub fn resize(volume: &StorageVol, bytes: u64) -> Result<()> {
-    Ok(volume.resize(bytes, 0)?)
+    gate::call("resize a volume", || volume.resize(bytes, 0).map(|_| ()))
 }
 
 /// Deletes a volume; it is fine if there is none.
 pub fn delete_volume(pool: &StoragePool, name: &str) -> Result<()> {
     match volume(pool, name)? {
-        Some(volume) => {
-            settled(volume.delete(0), || pool.lookup_storage_vol_by_name(name).is_err())
-        }
+        Some(volume) => settled(gate::call("delete a volume", || volume.delete(0)), || {
+            pool.lookup_storage_vol_by_name(name).is_err()
+        }),
         None => Ok(()),
     }
 }

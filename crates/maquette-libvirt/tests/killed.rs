@@ -1,0 +1,419 @@
+//! Killed inside a step: before and after each call that a step makes, and in the middle of what it sends.
+//! The next run gets to the same end, and taking it down leaves nothing.
+//!
+//! Planner, executor and backend are the real ones; the hypervisor is libvirt's test driver, one for each
+//! point. It has neither streams nor a shell: seeds are kept here, and commands do nothing.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
+
+#[path = "../../maquette-core/tests/common/mod.rs"]
+mod common;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use common::Input;
+use maquette_core::blueprint::Blueprint;
+use maquette_core::guest::{Secret, seed_files};
+use maquette_core::names::EnvName;
+use maquette_core::observed::{HostNetwork, Observed};
+use maquette_core::plan::{self, Action, Plan};
+use maquette_core::topology::{Preallocation, VirtType};
+use maquette_engine::executor::{self, Summary};
+use maquette_engine::host::facts::Reach;
+use maquette_engine::host::{Command, Host, HostError, Output};
+use maquette_engine::image::Transfer;
+use maquette_engine::{Backend, Event, Lanes, StepContext, StepError, seed};
+use maquette_libvirt::{Access, Client, Gate, Guests, Libvirt, observe};
+
+const HYPERVISOR: &str = "<node>
+  <network><name>theirs</name><bridge name='theirs0'/><ip address='192.168.122.1' netmask='255.255.255.0'/></network>
+  <pool type='dir'><name>images</name><target><path>/var/lib/libvirt/images</path></target></pool>
+</node>";
+
+/// Seeds, by volume, as far as they were sent.
+type Seeds = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+/// Where a run ends.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    /// Number of the call.
+    call: usize,
+    /// Whether that call was still made.
+    made: bool,
+}
+
+/// Counts calls and ends the run at one of them: whatever it tries after that fails, as it would not
+/// happen at all.
+struct Killer {
+    at: Option<Point>,
+    calls: AtomicUsize,
+    dying: Mutex<Option<ThreadId>>,
+    dead: AtomicBool,
+    seeds: Seeds,
+}
+
+impl Killer {
+    fn new(at: Option<Point>, seeds: &Seeds) -> Arc<Self> {
+        let (calls, dead) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Arc::new(Self { at, calls, dying: Mutex::new(None), dead, seeds: seeds.clone() })
+    }
+
+    fn is_dead(&self) -> Result<(), String> {
+        if self.dead.load(Ordering::SeqCst) { Err("killed".into()) } else { Ok(()) }
+    }
+}
+
+thread_local! {
+    /// Whether this thread does something that is no part of the run.
+    static BESIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Gate for Killer {
+    fn before(&self, _call: &str) -> Result<(), String> {
+        if BESIDE.get() {
+            return Ok(());
+        }
+        self.is_dead()?;
+        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        match self.at {
+            Some(at) if at.call == call && at.made => {
+                *self.dying.lock().unwrap() = Some(std::thread::current().id());
+            }
+            Some(at) if at.call == call => self.dead.store(true, Ordering::SeqCst),
+            _ => {}
+        }
+        self.is_dead()
+    }
+
+    fn after(&self, _call: &str) -> Result<(), String> {
+        if BESIDE.get() {
+            return Ok(());
+        }
+        if *self.dying.lock().unwrap() == Some(std::thread::current().id()) {
+            self.dead.store(true, Ordering::SeqCst);
+        }
+        self.is_dead()
+    }
+
+    fn upload(&self, volume: &str, content: &[u8]) -> Option<Result<(), String>> {
+        // A volume is there, and empty, before anything is sent.
+        self.seeds.lock().unwrap().insert(volume.into(), Vec::new());
+        let send = |chunk: &[u8]| {
+            self.before("send")?;
+            self.seeds.lock().unwrap().get_mut(volume).unwrap().extend_from_slice(chunk);
+            self.after("send")
+        };
+        Some(content.chunks(content.len().div_ceil(4)).try_for_each(send))
+    }
+}
+
+/// A host on which images are there and commands do nothing.
+struct Shell(Arc<Killer>);
+
+impl Shell {
+    fn call(&self) -> Result<(), HostError> {
+        let killed = |stderr| HostError::Failed { command: "sh".into(), status: None, stderr };
+        self.0.before("command").and_then(|()| self.0.after("command")).map_err(killed)
+    }
+}
+
+impl Host for Shell {
+    fn run(&self, _: &Command, _: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
+        self.call()?;
+        Ok(Output { status: Some(0), ..Output::default() })
+    }
+
+    fn spawn(&self, command: &Command) -> Result<Child, HostError> {
+        let source = std::io::Error::other("it has no processes");
+        Err(HostError::Start { program: command.program.clone(), source })
+    }
+
+    fn read_tail(&self, _: &str, _: u64) -> Result<Option<Vec<u8>>, HostError> {
+        self.call().map(|()| None)
+    }
+
+    fn exists(&self, _: &str) -> bool {
+        self.call().is_ok()
+    }
+
+    fn upload(&self, _: &Path, _: &str, _: &mut dyn FnMut(u64)) -> Result<(), HostError> {
+        self.call()
+    }
+
+    fn write(&self, _: &str, _: &[u8], _: u32) -> Result<(), HostError> {
+        self.call()
+    }
+
+    fn answers(&self, _: SocketAddr) -> bool {
+        false
+    }
+
+    fn rename(&self, _: &str, _: &str) -> Result<(), HostError> {
+        self.call()
+    }
+
+    fn remove(&self, _: &str) -> Result<(), HostError> {
+        self.call()
+    }
+}
+
+/// The real backend. The driver shows no other definition of a network than the one that runs, so a
+/// network is off for a moment while it is defined anew.
+struct Ground<'a>(Libvirt<'a>, Arc<Killer>);
+
+impl Ground<'_> {
+    fn beside(&self, action: &Action, context: &StepContext<'_>) {
+        BESIDE.set(true);
+        let done = self.0.perform(action, context);
+        BESIDE.set(false);
+        done.unwrap();
+    }
+}
+
+impl Backend for Ground<'_> {
+    fn perform(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
+        let Action::UpdateNetwork { network, .. } = action else {
+            return self.0.perform(action, context);
+        };
+        if self.1.is_dead().is_err() {
+            return self.0.perform(action, context);
+        }
+        let seen = observe(self.0.client()?, &environment(), "images").unwrap().observed;
+        let name = network.name.clone();
+        let active = seen.networks.get(&name).is_some_and(|n| n.active);
+        if active {
+            self.beside(&Action::StopNetwork { name: name.clone() }, context);
+        }
+        let result = self.0.perform(action, context);
+        if active {
+            self.beside(&Action::StartNetwork { name, autostart: network.autostart }, context);
+        }
+        result
+    }
+
+    fn lanes(&self) -> Lanes {
+        self.0.lanes()
+    }
+}
+
+/// What somebody asks for.
+struct Wish {
+    nodes: &'static [(&'static str, u32)],
+    extra: &'static [&'static str],
+}
+
+impl Wish {
+    fn input(&self) -> Input {
+        common::input(self.nodes, "3_nets", self.extra)
+    }
+}
+
+/// What a run does.
+enum Goal {
+    Up(Wish),
+    Down,
+    /// Removes one node.
+    Remove(&'static str),
+}
+
+/// One hypervisor.
+struct Lab {
+    _directory: tempfile::TempDir,
+    uri: String,
+    client: Option<Client>,
+    seeds: Seeds,
+    transfer: Transfer,
+}
+
+fn environment() -> EnvName {
+    EnvName::default()
+}
+
+impl Lab {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("node.xml"), HYPERVISOR).unwrap();
+        let uri = format!("test://{}/node.xml", directory.path().display());
+        let client = Some(Client::open(&uri).unwrap());
+        let (seeds, transfer) = (Seeds::default(), Transfer::default());
+        Self { _directory: directory, uri, client, seeds, transfer }
+    }
+
+    fn look(&self) -> Observed {
+        let seen = observe(self.client.as_ref().unwrap(), &environment(), "images").unwrap();
+        seen.on_host(&[], HostNetwork::default())
+    }
+
+    fn plan(&self, goal: &Goal) -> Plan {
+        let seen = self.look();
+        match goal {
+            Goal::Up(wish) => {
+                let blueprint = blueprint_of(&wish.input(), &seen);
+                plan::create(&blueprint, &seen, &|_| Secret::new("private"))
+            }
+            Goal::Down => plan::destroy(&seen, &environment()),
+            Goal::Remove(node) => {
+                plan::remove_nodes(&seen, &environment(), &[(*node).to_string()].into())
+            }
+        }
+    }
+
+    /// Plans and carries out; how it ended, how many calls it took, and what failed.
+    fn run(&mut self, goal: &Goal, at: Option<Point>) -> (Summary, usize, Vec<String>) {
+        let plan = self.plan(goal);
+        let killer = Killer::new(at, &self.seeds);
+        let shell = Shell(killer.clone());
+        let access = Access {
+            host: &shell,
+            uri: &self.uri,
+            reach: Reach::Local,
+            label: "test",
+            transfer: &self.transfer,
+        };
+        let guests = Guests {
+            ssh_config: "/nonexistent".into(),
+            limit: Duration::from_secs(1),
+            boots: 2,
+            jump: Vec::new(),
+        };
+        let backend = Libvirt::new(access, None, guests)
+            .with_client(self.client.take().unwrap())
+            .with_gate(killer.clone());
+        let backend = Ground(backend, killer.clone());
+        let mut failed = Vec::new();
+        let summary = executor::run(&plan.steps, &backend, &AtomicBool::new(false), &mut |e| {
+            if let Event::StepFailed { title, error, .. } = e {
+                failed.push(format!("{title}: {error:?}"));
+            }
+        });
+        self.client = backend.0.into_client();
+        (summary, killer.calls.load(Ordering::SeqCst), failed)
+    }
+
+    /// Does it in one go; nothing is left to do after that.
+    fn reach(&mut self, goal: &Goal, said: &str) -> usize {
+        let (summary, calls, failed) = self.run(goal, None);
+        assert!(summary.is_success(), "{said}: {failed:#?}");
+        let plan = self.plan(goal);
+        assert!(plan.is_empty(), "{said}: it is not finished: {:#?}", plan.changes);
+        calls
+    }
+
+    /// All that it is by now, and whether each seed of a node is whole.
+    fn state(&self) -> (Observed, Vec<String>) {
+        let seen = self.look();
+        let seeds = self.seeds.lock().unwrap();
+        let mut torn = Vec::new();
+        for node in seen.domains.values().map(|d| &d.recorded) {
+            let Some(guest) = &node.guest else { continue };
+            let files = seed_files(node, guest, &Secret::new("private"));
+            if seeds.get(&guest.seed) != Some(&seed::image(&files).unwrap()) {
+                torn.push(guest.seed.clone());
+            }
+        }
+        (seen, torn)
+    }
+}
+
+/// The blueprint of an input. No guest ever boots there, so nobody waits for one.
+fn blueprint_of(input: &Input, seen: &Observed) -> Blueprint {
+    let mut blueprint = common::blueprint_of(input, seen);
+    for node in &mut blueprint.nodes {
+        node.virt = VirtType::Test;
+        node.access.address = None;
+        node.interfaces.iter_mut().for_each(|i| i.dhcp = false);
+        // The driver refuses it.
+        node.disks.iter_mut().for_each(|d| d.preallocation = Preallocation::Off);
+    }
+    blueprint
+}
+
+const DEPLOYED: &[&str] =
+    &["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
+const LARGER: &[&str] = &[
+    "override.controller.deploy_os=yes",
+    "override.controller.disks.disk1.size=12G",
+    "override.controller.memory=40960",
+];
+const BARE: &[&str] = &["override.controller.deploy_os=no"];
+
+const CONTROLLER: Wish = Wish { nodes: &[("controller", 1)], extra: DEPLOYED };
+const NOTHING: Wish = Wish { nodes: &[], extra: &[] };
+
+/// What is there, and what is done about it.
+fn stories() -> Vec<(&'static str, Wish, Goal)> {
+    let two = || Wish { nodes: &[("controller", 1), ("ironic", 1)], extra: DEPLOYED };
+    vec![
+        ("from nothing", NOTHING, Goal::Up(two())),
+        ("two guests", NOTHING, Goal::Up(Wish { nodes: &[("controller", 2)], ..CONTROLLER })),
+        ("one more node", CONTROLLER, Goal::Up(two())),
+        ("one node less", two(), Goal::Up(CONTROLLER)),
+        ("a node with more memory", CONTROLLER, Goal::Up(Wish { extra: LARGER, ..CONTROLLER })),
+        ("a node made anew", Wish { extra: BARE, ..CONTROLLER }, Goal::Up(CONTROLLER)),
+        ("taken down", two(), Goal::Down),
+        ("a node removed", two(), Goal::Remove("controller-0")),
+    ]
+}
+
+/// Tries every point of one story; how many there were.
+fn every_point(name: &str, from: &Wish, goal: &Goal) -> usize {
+    let start = |said: &str| {
+        let mut lab = Lab::new();
+        if !from.nodes.is_empty() {
+            let begin = Goal::Up(Wish { nodes: from.nodes, extra: from.extra });
+            lab.reach(&begin, &format!("{said}: what is there before"));
+        }
+        lab
+    };
+    let empty = Lab::new().look();
+    let mut whole = start(name);
+    let calls = whole.reach(goal, name);
+    let (wanted, torn) = whole.state();
+    assert!(torn.is_empty(), "{name}: {torn:?}");
+    let mut points = 0;
+    for call in 1..=calls {
+        for made in [false, true] {
+            let point = Point { call, made };
+            let said = format!("{name}, {point:?} of {calls}");
+            let mut lab = start(&said);
+            let (summary, ..) = lab.run(goal, Some(point));
+            // The last call of all leaves nothing undone.
+            assert!(!summary.is_success() || made, "{said}: it was not killed");
+            // Some are taken down at once; the others go on first.
+            if !(call + usize::from(made)).is_multiple_of(3) {
+                lab.reach(goal, &said);
+                let (seen, torn) = lab.state();
+                assert!(torn.is_empty(), "{said}: half filled: {torn:?}");
+                assert!(seen == wanted, "{said}: {seen:#?} is not {wanted:#?}");
+            }
+            lab.reach(&Goal::Down, &format!("{said}, taken down"));
+            let left = lab.look();
+            assert!(left == empty, "{said}: left behind: {left:#?}");
+            points += 1;
+        }
+    }
+    println!("{name}: {points} points");
+    points
+}
+
+#[test]
+fn killed_at_every_call_inside_every_step() {
+    let stories = stories();
+    let total: usize = std::thread::scope(|scope| {
+        let run =
+            |(name, from, goal): &'static (&'static str, Wish, Goal)| every_point(name, from, goal);
+        let stories: &'static [_] = Box::leak(stories.into_boxed_slice());
+        let threads: Vec<_> = stories.iter().map(|s| scope.spawn(move || run(s))).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).sum()
+    });
+    println!("killed at {total} points, all converged, nothing was left");
+    assert!(total >= 400, "only {total} points");
+}

@@ -135,6 +135,12 @@ fn known_hosts(text: &str, left_out: &mut LeftOut) -> String {
 /// What the workspace remembers of its environment.
 fn saved(text: &str) -> Option<String> {
     let saved = Saved::parse(text)?;
+    // A value that does not parse is not taken for none: that would be this machine.
+    let given: serde_json::Value = serde_json::from_str(text).ok()?;
+    let lost = |name: &str, read: bool| given["hypervisor"][name].is_string() && !read;
+    if lost("address", saved.host.address.is_some()) || lost("user", saved.host.user.is_some()) {
+        return None;
+    }
     let fits = |value: Option<&str>, check: fn(&str) -> bool| value.is_none_or(check);
     let key = saved.host.key.as_ref().map(|k| k.display().to_string());
     let taken = fits(saved.prefix.as_deref(), |p| EnvName::from_prefix(p).is_ok())

@@ -379,3 +379,15 @@ fn a_broken_record_stops_its_own_environment_and_no_other() {
     let seen = observe(client, &other, "images").unwrap().on_host(&[], HostNetwork::default());
     assert!(seen.claims.networks.contains("lab-data"));
 }
+
+/// Whoever may define domains can compute a digest, too: what has no type of its own is one line of
+/// text all the same.
+#[test]
+fn a_record_with_what_a_terminal_or_a_template_engine_would_obey_is_refused() {
+    for hostile in ["a\u{202e}b", "{{ lookup('pipe', 'id') }}", "{% x %}", "a\nb"] {
+        let node = Node { role: hostile.into(), ..node() };
+        let xml = maquette_libvirt::xml::domain(&node, &environment(), &pool(), false, None);
+        let read = maquette_libvirt::xml::read::domain(&xml).unwrap().record;
+        assert!(matches!(read, Record::Bad(..)), "{hostile}: {read:?}");
+    }
+}

@@ -104,11 +104,11 @@ impl Saved {
         let value: Value = serde_json::from_str(text).ok()?;
         let text = |value: &Value| value.as_str().map(String::from);
         let host = &value["hypervisor"];
+        // Without its address, another hypervisor would be meant.
+        let address = host["address"].as_str().map(str::parse::<HostAddress>).transpose().ok()?;
+        let user = host["user"].as_str().map(str::parse).transpose().ok()?;
         // A workspace of the first release holds just the environment that it remembers.
-        let only = Owner {
-            prefix: text(&value["prefix"]),
-            address: text(&host["address"]).and_then(|a| a.parse().ok()),
-        };
+        let only = Owner { prefix: text(&value["prefix"]), address: address.clone() };
         let (owner, opens) = match value.get("owner") {
             None => (Some(only.clone()), vec![only]),
             Some(owner) => {
@@ -119,8 +119,8 @@ impl Saved {
         Some(Self {
             prefix: text(&value["prefix"]),
             host: HostArgs {
-                address: text(&host["address"]).and_then(|a| a.parse().ok()),
-                user: text(&host["user"]).and_then(|u| u.parse().ok()),
+                address,
+                user,
                 key: text(&host["key"]).map(PathBuf::from),
                 fingerprint: None,
             },

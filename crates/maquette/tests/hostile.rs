@@ -1,0 +1,99 @@
+//! Every setting that a flag, a variable or the project file gives, with values that the files it ends in
+//! would obey: all of them end with status 2, and nothing is written.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// What a shell, ssh, Ansible, YAML or a terminal would obey, and what is nothing at all.
+const HOSTILE: [&str; 10] = [
+    "x\nMatch exec \"id\"",
+    "x\ry",
+    "x\u{1b}]0;y\u{7}",
+    "{{ lookup('pipe', 'id') }}",
+    "{% if x %}",
+    "{# x #}",
+    "x\u{202e}y",
+    "a'b\"c",
+    "$(id) `id`",
+    "",
+];
+
+fn maquette(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_maquette"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .env("HOME", directory.join("home"))
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("MAQUETTE_LIBVIRT_URI", "test:///default")
+        .output()
+        .unwrap()
+}
+
+fn refused(directory: &Path, arguments: &[&str], what: &str) {
+    let output = maquette(directory, arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{what}: {said}");
+    let raw = |c: char| c.is_control() && c != '\n' && c != '\t';
+    assert!(!said.contains(raw) && !said.contains('\u{202e}'), "{what}: {said:?}");
+    assert!(!directory.join("home").exists(), "{what}");
+}
+
+/// Fault C1 and L1: flags were words of the ssh config and of a ProxyCommand.
+#[test]
+fn no_flag_takes_what_a_file_of_ours_would_obey() {
+    let directory = tempfile::tempdir().unwrap();
+    let flags = [
+        "--topology-username",
+        "--topology-timezone",
+        "--host-user",
+        "--host-address",
+        "--prefix",
+        "--pool-name",
+        "--topology-nodes",
+        "--topology-network",
+        "--host-network-mtu-size",
+        "--host-mtu-size",
+        "--net_subnet",
+        "--data_subnet",
+        "--disk-bus",
+        "--bootmode",
+        "--virt-type",
+    ];
+    for flag in flags {
+        for value in HOSTILE {
+            // Without an address there is no user to log in as.
+            let address = (flag == "--host-user").then_some("--host-address=192.0.2.1");
+            let given = format!("{flag}={value}");
+            let mut arguments = vec!["plan", "--topology-nodes=controller:1", given.as_str()];
+            if flag == "--topology-nodes" {
+                arguments.remove(1);
+            }
+            arguments.extend(address);
+            refused(directory.path(), &arguments, &format!("{flag}={value:?}"));
+        }
+    }
+}
+
+/// Fault M10: 4294967300 bytes became 4, and in the project file nothing at all.
+#[test]
+fn sizes_that_do_not_fit_are_mistakes() {
+    let directory = tempfile::tempdir().unwrap();
+    for text in ["mtu: 4294967300", "hypervisor: {mtu: 4294967300}", "mtu: 67"] {
+        let file = directory.path().join("maquette.yaml");
+        std::fs::write(&file, format!("nodes: controller:1\n{text}\n")).unwrap();
+        refused(directory.path(), &["plan"], text);
+    }
+}
+
+/// Fault M11: the stack overflowed, and the program was aborted.
+#[test]
+fn a_file_that_nests_without_end_ends_with_status_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let deep = format!("networks: {}{}", "[".repeat(20_000), "]".repeat(20_000));
+    std::fs::write(directory.path().join("deep.yml"), deep).unwrap();
+    let arguments = ["plan", "--topology-nodes=controller:1", "--topology-network=deep.yml"];
+    refused(directory.path(), &arguments, "deep.yml");
+}

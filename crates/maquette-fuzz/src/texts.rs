@@ -1,8 +1,11 @@
 //! Smaller readers: what a probe, a record, an inventory, a guest, an image's first bytes say.
 
 use maquette::fuzzing;
+use maquette_core::image::{Format, Place, Word, inspect, redact};
 use maquette_engine::host::facts;
 use maquette_engine::host::record::Record;
+
+use crate::check;
 
 /// What the probe script prints on a hypervisor.
 pub fn probe(data: &[u8]) {
@@ -33,5 +36,67 @@ pub fn inventory(data: &[u8]) {
 /// What a guest writes to its port.
 pub fn report(_data: &[u8]) {}
 
-/// The first bytes of an image.
-pub fn image(_data: &[u8]) {}
+/// The first bytes of an image; or, after a line `%% word`, what a user names one by.
+pub fn image(data: &[u8]) {
+    if let Some(word) = data.strip_prefix(b"%% word\n") {
+        return image_word(&String::from_utf8_lossy(word));
+    }
+    for len in [data.len() as u64, 1 << 30, u64::MAX] {
+        match inspect(data, len) {
+            Ok(Format::Qcow2 { size }) => {
+                let zero = |from: usize, to: usize| {
+                    data.get(from..to).is_none_or(|bytes| bytes.iter().all(|b| *b == 0))
+                };
+                assert!(data.starts_with(b"QFI\xfb"));
+                assert!(size > 0, "a disk without a byte");
+                assert!(zero(8, 16), "it has a backing file");
+                assert!(zero(32, 36), "it is encrypted");
+                let version3 = data.get(7) == Some(&3);
+                let external = data.get(79).is_some_and(|bits| bits & 4 != 0);
+                assert!(!(version3 && external), "its data are in another file");
+            }
+            Ok(Format::Raw) => {
+                for magic in [
+                    &b"QFI\xfb"[..],
+                    b"KDMV",
+                    b"COWD",
+                    b"vhdxfile",
+                    b"conectix",
+                    b"QED\0",
+                    b"# Disk",
+                ] {
+                    assert!(!data.starts_with(magic), "QEMU would take it for another format");
+                }
+            }
+            Ok(Format::Compressed(_)) => {}
+            Err(why) => {
+                check::no_controls("why it is no image", &why.to_string());
+                check::no_controls("what to do", &why.hint());
+            }
+        }
+    }
+}
+
+fn image_word(text: &str) {
+    const SECRET: &str = "cAnArY";
+    if let Ok(word) = Word::parse(text)
+        && let Place::Url(url) = &word.place
+    {
+        check::no_controls("an address", &url.replace(|c: char| !c.is_control(), ""));
+        let scheme = url.split("://").next().unwrap_or_default().to_lowercase();
+        assert!(scheme == "http" || scheme == "https", "{url:?}");
+        assert!(!url.contains(char::is_whitespace), "{url:?}");
+    }
+    // Whatever comes behind it, a password is not shown.
+    if text.contains(SECRET) {
+        return;
+    }
+    for word in
+        [format!("https://me:{SECRET}@{text}"), format!("https://host/x?token={SECRET}{text}")]
+    {
+        assert!(!redact(&word).contains(SECRET), "{word:?} is shown as {:?}", redact(&word));
+        if let Err(why) = Word::parse(&word) {
+            assert!(!why.to_string().contains(SECRET), "{word:?}: {why}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Somebody else's domains and networks on a shared hypervisor: libvirt's XML with our metadata.
 
 use maquette_libvirt::xml::read::{self, Record};
-use maquette_libvirt::xml::{self as own, cable};
+use maquette_libvirt::xml::{self as own, cable, metadata};
 
 use crate::check;
 
@@ -10,6 +10,10 @@ use crate::check;
 pub fn xml(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     seen(text);
+    // The digest has no secret in it: whoever changes a record there can make it fit.
+    if let Some(forged) = metadata::forge::sealed_anew(text) {
+        seen(&forged);
+    }
 }
 
 fn seen(text: &str) {

@@ -3,6 +3,8 @@
 //! The form is versioned by its namespace and a `schema` attribute; readers refuse a schema that is
 //! newer than theirs rather than guess.
 
+#[doc(hidden)]
+pub mod forge;
 mod network;
 mod node;
 mod switching;

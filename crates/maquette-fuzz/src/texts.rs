@@ -2,8 +2,10 @@
 
 use maquette::fuzzing;
 use maquette_core::image::{Format, Place, Word, inspect, redact};
+use maquette_core::values::printable;
 use maquette_engine::host::facts;
 use maquette_engine::host::record::Record;
+use maquette_libvirt::Lines;
 
 use crate::check;
 
@@ -33,8 +35,30 @@ pub fn inventory(data: &[u8]) {
     }
 }
 
-/// What a guest writes to its port.
-pub fn report(_data: &[u8]) {}
+/// What a guest writes to its port, in whatever pieces it comes.
+pub fn report(data: &[u8]) {
+    const LONGEST: usize = 4096;
+    let mut lines = Lines::default();
+    let mut words = Vec::new();
+    let piece = usize::from(data.first().copied().unwrap_or(1)).max(1);
+    for bytes in data.chunks(piece) {
+        words.extend(lines.read(bytes));
+    }
+    assert!(words.len() <= data.iter().filter(|b| **b == b'\n').count());
+    // Bytes that are not text become a character of three bytes each.
+    assert!(words.iter().all(|word| word.len() <= 3 * LONGEST && !word.is_empty()));
+    assert_eq!(Lines::default().read(data), words, "pieces make a difference");
+    let whole = data.last() == Some(&b'\n');
+    let flood = lines.read(&[b'x'; 2 * LONGEST]);
+    assert!(flood.is_empty(), "a line that has not ended is a word");
+    assert_eq!(lines.read(b"\nend\n"), ["end"], "after a flood (new line: {whole})");
+    for word in words {
+        check::no_controls(
+            "what a guest said, as it is shown",
+            &printable(&word).replace(['\u{fffd}', '\t'], ""),
+        );
+    }
+}
 
 /// The first bytes of an image; or, after a line `%% word`, what a user names one by.
 pub fn image(data: &[u8]) {

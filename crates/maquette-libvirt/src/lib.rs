@@ -23,5 +23,7 @@ pub use console::{ESCAPE, Ended, console};
 pub use observe::{ObserveError, Seen, observe};
 pub use perform::{Access, Guests, Libvirt};
 pub use prune::{Pruned, prune};
+#[doc(hidden)]
+pub use signals::Lines;
 pub use survey::{Survey, survey};
 pub use xml::cable::{Bandwidth, Cable};

@@ -82,9 +82,11 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
     (!diags.has_errors()).then_some((blueprint, observed))
 }
 
-/// What a user is told may have colours, which are ours, and nothing else for the terminal.
+/// What a user is told may have colours, which are ours, and nothing else for the terminal. (No terminal
+/// obeys Unicode's separators of lines and paragraphs.)
 fn told(drawn: &str) {
-    let mut rest = drawn;
+    let drawn = drawn.replace(['\u{2028}', '\u{2029}'], " ");
+    let mut rest = drawn.as_str();
     while let Some(at) = rest.find("\u{1b}[") {
         check::no_controls("diagnostics", &rest[..at]);
         rest = rest[at + 2..].trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');

@@ -148,12 +148,12 @@ fn reports_of_guests() {
 
 #[test]
 fn topologies() {
-    replay("topology", 0);
+    replay("topology", 500);
 }
 
 #[test]
 fn libvirts_xml() {
-    replay("xml", 0);
+    replay("xml", 500);
 }
 
 #[test]

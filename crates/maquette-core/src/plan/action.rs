@@ -105,7 +105,7 @@ impl LiveChange {
     /// What changes, for people: after `change NODE: `.
     pub fn describe(&self) -> String {
         match self {
-            Self::Memory { mib } => format!("memory {}", ByteSize(mib * MIB)),
+            Self::Memory { mib } => format!("memory {}", ByteSize(mib.saturating_mul(MIB))),
             Self::AttachDisk { disk, .. } => format!("plug in disk {}", disk.device),
             Self::DetachDisk { device, .. } => format!("unplug disk {device}"),
             Self::ResizeDisk { device, bytes } => format!("{device} {}", ByteSize(*bytes)),

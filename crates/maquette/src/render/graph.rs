@@ -138,7 +138,7 @@ pub fn picture(networks: &[Network], nodes: &[Node], state: &dyn Fn(Kind, &str) 
             let parts: Vec<String> = v4.into_iter().chain(lan).chain(group).collect();
             Port { name: interface.name.clone(), net, to, detail: parts.join(", ") }
         });
-        let memory = ByteSize(node.memory_mib * MIB);
+        let memory = ByteSize(node.memory_mib.saturating_mul(MIB));
         scene.items.push(Item {
             name: node.name.clone(),
             detail: format!("{} vCPU, {memory}", node.vcpus),

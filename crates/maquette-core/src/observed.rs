@@ -142,7 +142,7 @@ pub struct Domain {
     pub paused: bool,
     /// Whether it has a definition; one without goes when it stops.
     pub persistent: bool,
-    /// Whether its first boot was seen to end.
+    /// Whether its first boot was seen to end; without a guest, whether it was ever started.
     pub ready: bool,
     /// What it is made of when it starts next.
     pub defined: Hardware,

@@ -326,6 +326,28 @@ fn an_interrupted_extension_is_finished_by_the_same_command() {
 }
 
 #[test]
+fn an_interrupted_extension_by_nodes_without_a_system_ends_with_as_many_as_were_asked_for() {
+    let off = ["override.ironic.deploy_os=no"];
+    let mut whole = built(&[("ironic", 2)], &off);
+    // Switched off on purpose: that is no part of any extension.
+    whole.domains.get_mut("ironic-0").expect("it exists").active = false;
+    let wanted = extended(&[("ironic", 2)], &off);
+    let plan = plan_of(&wanted, &whole);
+    for stop in 0..plan.steps.len() {
+        let mut seen = whole.clone();
+        apply(&mut seen, &plan.steps[..stop]);
+        let rest = plan_of(&wanted, &seen);
+        apply(&mut seen, &rest.steps);
+        assert_eq!(names(&seen).len(), 4, "stopped before step {stop}");
+    }
+    // Once it is through, the same command is another extension.
+    apply(&mut whole, &plan.steps);
+    let more = plan_of(&wanted, &whole);
+    apply(&mut whole, &more.steps);
+    assert_eq!(names(&whole).len(), 6);
+}
+
+#[test]
 fn an_extension_needs_networks_that_are_there() {
     let seen = built(&[("controller", 1)], &[]);
     let file = "web=name: web\nprefix:\ncpu: 1\nmemory: 512\nswap: 0\ndeploy_os: no\ndisks:\n  disk1: \

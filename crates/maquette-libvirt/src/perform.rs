@@ -147,7 +147,8 @@ impl<'a> Libvirt<'a> {
         client::start_domain(&domain).map_err(failed)?;
         match ready {
             Some(ready) => self.await_domain(name, ready, context),
-            None => Ok(()),
+            // An extension that is run again tells by this whether it came so far.
+            None => domain::mark(&domain, true, None).map_err(failed),
         }
     }
 

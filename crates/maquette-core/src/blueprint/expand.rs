@@ -135,7 +135,9 @@ fn indexes(role: &Role, observed: &Observed, environment: &EnvName, extend: bool
         .collect();
     let unfinished = own.clone().any(|d| {
         let node = &d.recorded;
-        let waiting = node.guest.is_some() && !d.ready;
+        // A node without a guest is through once it was started; then it may be off because somebody
+        // switched it off.
+        let waiting = !d.ready && (node.guest.is_some() || !d.active);
         waiting || !observed.missing_volumes(node, &d.pool).is_empty()
     });
     if unfinished || !begun.is_empty() {

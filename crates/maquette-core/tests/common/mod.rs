@@ -338,7 +338,8 @@ fn perform(seen: &mut Observed, action: &Action) {
             if domain.live.is_none() {
                 domain.live = Some(defined);
             }
-            domain.ready |= ready.is_some();
+            let _ = ready;
+            domain.ready = true;
         }
         Action::AwaitDomain { name, .. } => {
             seen.domains.get_mut(name).expect("it exists").ready = true;

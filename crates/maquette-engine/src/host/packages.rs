@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use super::family::{Family, Manager, Part};
 use super::{Command, Host, HostError, check};
 
+mod needs;
+
 /// Packages of some parts that are missing, by the paths that exist.
 pub fn missing(parts: &[Part], there: &dyn Fn(&str) -> bool) -> Vec<String> {
     parts
@@ -31,15 +33,78 @@ pub fn installed(host: &dyn Host, family: &Family) -> Result<BTreeSet<String>, H
     Ok(names.filter(|n| !n.is_empty()).map(String::from).collect())
 }
 
-/// Removes packages that an earlier preparation installed.
+/// Removes packages that an earlier preparation installed, but for those that something else needs by
+/// now, which it returns. Nothing that is not among `packages` is removed.
 pub fn uninstall(
     host: &dyn Host,
     family: &Family,
     packages: &[String],
     on_line: &mut dyn FnMut(&str),
-) -> Result<(), HostError> {
-    let command = removal(family.manager, packages);
-    host.run(&command, on_line)?.success(&command).map(|_| ())
+) -> Result<Vec<String>, HostError> {
+    let list = inventory(family.manager);
+    let all = needs::parse(&check(host, &list)?);
+    let (mut free, mut kept) = needs::removable(&all, packages);
+    loop {
+        if free.is_empty() {
+            return Ok(kept);
+        }
+        // What the list does not tell (a file that is required, a conflict), the manager does.
+        let trial = rehearsal(family.manager, &free);
+        let result = host.run(&trial, &mut |_| {})?;
+        let said = format!("{}\n{}", result.stdout, result.stderr);
+        let (more, fine) = (needs::in_the_way(&said, &free), result.status == Some(0));
+        if fine && more.strangers.is_empty() {
+            break;
+        }
+        if more.ours.is_empty() {
+            // Whatever is in the way has no name that we know: nothing is risked.
+            let command = trial.to_string();
+            let stderr = match more.strangers.is_empty() {
+                true => result.stderr,
+                false => format!("it would remove {} as well", more.strangers.join(", ")),
+            };
+            return Err(HostError::Failed { command, status: result.status, stderr });
+        }
+        free.retain(|name| !more.ours.contains(name));
+        kept.extend(more.ours);
+    }
+    let command = removal(family.manager, &free);
+    host.run(&command, on_line)?.success(&command)?;
+    Ok(kept)
+}
+
+/// Lists all installed packages, their names, what they provide and need: see [`needs::parse`].
+fn inventory(manager: Manager) -> Command {
+    match manager {
+        Manager::Apt => Command::new("dpkg-query").args([
+            "-W",
+            "-f",
+            "P\t${db:Status-Abbrev}\t${Package}\t${Essential}\nO\t${Provides}\nN\t${Pre-Depends}\nN\t${Depends}\n",
+        ]),
+        Manager::Dnf | Manager::Zypper => Command::new("rpm").args([
+            "-qa",
+            "--qf",
+            "P\tii\t%{NAME}\tno\n[O\t%{PROVIDENAME}\n][N\t%{REQUIRENAME}\n]",
+        ]),
+        // It refuses by itself, and says what is in the way.
+        Manager::Pacman => Command::new("true"),
+    }
+}
+
+/// Says what a removal would do, and does nothing.
+fn rehearsal(manager: Manager, packages: &[String]) -> Command {
+    let names = || packages.iter().cloned();
+    match manager {
+        Manager::Apt => {
+            Command::new("apt-get").args(["purge", "-s", "-q"]).args(names()).env("LC_ALL", "C")
+        }
+        Manager::Dnf | Manager::Zypper => {
+            Command::new("rpm").args(["-e", "--test"]).args(names()).env("LC_ALL", "C")
+        }
+        Manager::Pacman => {
+            Command::new("pacman").args(["-R", "--print"]).args(names()).env("LC_ALL", "C")
+        }
+    }
 }
 
 fn removal(manager: Manager, packages: &[String]) -> Command {

@@ -82,18 +82,6 @@ pub fn apply(
 pub fn undoable(record: &record::Record) -> Vec<Undo> {
     let mut all: Vec<Undo> =
         record.pools.iter().map(|name| Undo::Pool { name: name.clone() }).collect();
-    if record.daemons {
-        all.push(Undo::Daemons);
-    }
-    if record.vswitch {
-        all.push(Undo::Vswitch);
-    }
-    if record.network_hook {
-        all.push(Undo::NetworkHook);
-    }
-    if !record.packages.is_empty() {
-        all.push(Undo::Packages { packages: record.packages.clone() });
-    }
     if let Some((mode, group)) = record.kvm.clone() {
         all.push(Undo::Kvm { mode, group });
     }
@@ -109,8 +97,21 @@ pub fn undoable(record: &record::Record) -> Vec<Undo> {
     if let Some(instances) = record.inotify {
         all.push(Undo::Inotify { instances });
     }
+    if record.daemons || record.restoring {
+        all.push(Undo::Daemons);
+    }
+    if record.vswitch {
+        all.push(Undo::Vswitch);
+    }
+    if record.network_hook {
+        all.push(Undo::NetworkHook);
+    }
     if record.ssh_limits {
         all.push(Undo::SshLimits);
+    }
+    // Last: it is the likeliest to fail, and then all the rest is done.
+    if !record.packages.is_empty() {
+        all.push(Undo::Packages { packages: record.packages.clone() });
     }
     all
 }
@@ -132,7 +133,12 @@ pub fn undo(
         Undo::Packages { packages } => match family {
             Some(family) => {
                 let mut on_line = |line: &str| (context.progress)(line.to_string());
-                uninstall(host, family, packages, &mut on_line)
+                uninstall(host, family, packages, &mut on_line).map(|kept| {
+                    if !kept.is_empty() {
+                        let kept = kept.join(", ");
+                        on_line(&format!("kept, since others need them by now: {kept}"));
+                    }
+                })
             }
             None => Ok(()),
         },
@@ -153,7 +159,7 @@ pub fn undo(
 pub fn forget(host: &dyn Host, undo: &Undo) -> Result<(), StepError> {
     record::update(host, |r| match undo {
         Undo::Pool { name } => r.pools.retain(|n| n != name),
-        Undo::Daemons => r.daemons = false,
+        Undo::Daemons => (r.daemons, r.restoring) = (false, true),
         Undo::Packages { .. } => r.packages.clear(),
         Undo::Kvm { .. } => r.kvm = None,
         Undo::SshLimits => r.ssh_limits = false,

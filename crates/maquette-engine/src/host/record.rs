@@ -18,6 +18,9 @@ pub struct Record {
     pub kvm: Option<(String, String)>,
     /// Whether libvirt's daemons were started.
     pub daemons: bool,
+    /// Whether undoing has stopped the daemons, and is not through: they may be started again to see what
+    /// still exists. Nothing by itself.
+    pub restoring: bool,
     /// Storage pools that were defined.
     pub pools: Vec<String>,
     /// Whether the SSH server's limits were raised.
@@ -60,6 +63,7 @@ impl Record {
             packages: texts(&value["packages"]),
             kvm: pair(&value["kvm"]),
             daemons: value["daemons"].as_bool().unwrap_or(false),
+            restoring: value["restoring"].as_bool().unwrap_or(false),
             pools: texts(&value["pools"]),
             ssh_limits: value["ssh_limits"].as_bool().unwrap_or(false),
             nested: text("nested"),
@@ -81,6 +85,7 @@ impl Record {
             "packages": self.packages,
             "kvm": self.kvm.as_ref().map(|(mode, group)| [mode, group]),
             "daemons": self.daemons,
+            "restoring": self.restoring,
             "pools": self.pools,
             "ssh_limits": self.ssh_limits,
             "nested": self.nested,
@@ -96,7 +101,7 @@ impl Record {
 
     /// Whether nothing was changed, or all is undone.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        Self { restoring: false, ..self.clone() } == Self::default()
     }
 }
 
@@ -128,6 +133,7 @@ mod tests {
             packages: vec!["qemu".into()],
             kvm: Some(("600".into(), "root".into())),
             daemons: true,
+            restoring: true,
             pools: vec!["images".into()],
             ssh_limits: true,
             nested: Some("kvm_intel".into()),

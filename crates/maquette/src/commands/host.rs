@@ -13,7 +13,6 @@ use maquette_engine::host::{prepare, record, settings};
 use maquette_engine::image::RECORDS;
 use maquette_libvirt::prune;
 use serde_json::json;
-use std::io::IsTerminal;
 
 use super::run::Runner;
 use crate::cli::HostCommand;
@@ -21,7 +20,7 @@ use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::pipeline::Hypervisor;
-use crate::{connection, load, pipeline, print, render};
+use crate::{connection, consent, load, pipeline, print, render};
 
 /// Checks a hypervisor, or puts it back.
 pub fn run(args: &HostCommand) -> Result<u8, Failure> {
@@ -257,8 +256,9 @@ fn with_libvirt(connection: &Connection, located: &Located) -> Result<Hypervisor
     if hypervisor.client.is_some() || *daemons == Daemons::Missing {
         return Ok(hypervisor);
     }
-    // Whoever else stopped them had a reason.
-    if hypervisor.facts.record.daemons {
+    // Whoever else stopped them had a reason. A restoring that did not come to its end has stopped them itself.
+    let record = &hypervisor.facts.record;
+    if record.daemons || record.restoring {
         print::talk("libvirt does not answer; starting its daemons, to see what still exists");
         daemons::start(connection.host.as_ref(), daemons)
             .map_err(|e| Failure::because("cannot start libvirt", &e))?;
@@ -269,7 +269,7 @@ fn with_libvirt(connection: &Connection, located: &Located) -> Result<Hypervisor
 /// Undoes preparation. Domains, whosever they are, must be gone first.
 fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
     let connection = connection::open(&located.host)?;
-    let mut hypervisor = with_libvirt(&connection, located)?;
+    let hypervisor = with_libvirt(&connection, located)?;
     if let Some(why) = &hypervisor.facts.record_fault {
         return Err(Failure::Failed(
             StepError::new(format!(
@@ -284,6 +284,40 @@ fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
         print::talk("preparation has changed nothing here that is not as it was");
         return Ok(0);
     }
+    in_use(&hypervisor)?;
+    if !as_json {
+        print::talk(render::plan(&plan, &pipeline::title(&hypervisor.facts)).trim_end());
+    }
+    if !yes {
+        let hints = ["say `--yes` if that is what you want".into()];
+        consent::question("plan::unconfirmed", "undo that on the hypervisor", as_json, &hints)?;
+    }
+    let limit = Duration::from_secs(60);
+    let mut runner = Runner::new(as_json, &connection, &located.workspace, limit)?;
+    runner.lock_hypervisor("host restore")?;
+    // Until now somebody may have prepared, built or restored something here.
+    let shown = plan;
+    let mut hypervisor = with_libvirt(&connection, located)?;
+    in_use(&hypervisor)?;
+    let plan = plan::restore(prepare::undoable(&hypervisor.facts.record));
+    let known = |name: &String| shown.changes.iter().any(|c| c.name == *name);
+    if let Some(new) = plan.changes.iter().find(|c| !known(&c.name)) {
+        let message = format!("somebody has just prepared this hypervisor further: {}", new.name);
+        let error = StepError::new(message).hint("nothing was undone; run the same command again");
+        return Err(Failure::Failed(error));
+    }
+    if let Some(client) = &hypervisor.client {
+        for pool in &hypervisor.facts.record.pools {
+            prune(client, connection.host.as_ref(), RECORDS, pool)?;
+        }
+    }
+    let client = hypervisor.client.take();
+    runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
+    Ok(0)
+}
+
+/// Refuses while anything exists on a hypervisor that needs what preparation has brought.
+fn in_use(hypervisor: &Hypervisor) -> Result<(), Failure> {
     let observed = hypervisor.observed();
     let others = observed.claims.domains.iter().chain(observed.domains.keys());
     let domains: Vec<&str> = others.map(String::as_str).collect();
@@ -311,30 +345,5 @@ fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
             ));
         }
     }
-    if !as_json {
-        print::talk(render::plan(&plan, &pipeline::title(&hypervisor.facts)).trim_end());
-    }
-    if !yes {
-        if as_json || !std::io::stdin().is_terminal() {
-            let error = Diagnostic::error("plan::unconfirmed", "this changes the hypervisor");
-            return Err(Failure::input(error.help("say `--yes` if that is what you want")));
-        }
-        if !print::ask("Undo this?")? {
-            return Err(Failure::Failed(StepError::new("nothing was done")));
-        }
-    }
-    if let Some(client) = &hypervisor.client {
-        for pool in &hypervisor.facts.record.pools {
-            prune(client, connection.host.as_ref(), RECORDS, pool)?;
-        }
-    }
-    let client = hypervisor.client.take();
-    let limit = Duration::from_secs(60);
-    Runner::new(as_json, &connection, &located.workspace, limit)?.run(
-        &plan,
-        &hypervisor.facts,
-        VirtType::Qemu,
-        client,
-    )?;
-    Ok(0)
+    Ok(())
 }

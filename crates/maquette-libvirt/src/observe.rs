@@ -9,7 +9,7 @@ use maquette_core::plan::PoolState;
 use thiserror::Error;
 
 use crate::client::{self, Client, LibvirtError};
-use crate::xml::metadata::{MetadataError, NetworkRecord, NodeRecord};
+use crate::xml::metadata::{self, MetadataError, NetworkRecord, NodeRecord};
 use crate::xml::read::{self, Record};
 
 /// Why the hypervisor's state cannot be read.
@@ -67,6 +67,8 @@ pub struct Seen {
     pub observed: Observed,
     /// State of the pool that the environment is built in.
     pub pool: PoolState,
+    /// Others' objects that could not be read, `domain x`: passed over, but for their names.
+    pub unreadable: Vec<String>,
     own_bridges: BTreeSet<String>,
 }
 
@@ -74,7 +76,7 @@ impl Seen {
     /// What there is where libvirt does not answer yet.
     pub fn nothing() -> Self {
         let (observed, own_bridges) = (Observed::default(), BTreeSet::new());
-        Self { observed, pool: PoolState::Unknown, own_bridges }
+        Self { observed, pool: PoolState::Unknown, unreadable: Vec::new(), own_bridges }
     }
 
     /// Adds the host's own side: what its routes and interfaces claim, and what they are.
@@ -92,14 +94,15 @@ pub fn observe(client: &Client, environment: &EnvName, pool: &str) -> Result<See
         || -> Result<_, ObserveError> {
             let mut seen = Observed::default();
             let mut own_bridges = BTreeSet::new();
+            let mut unreadable = Vec::new();
             let (found, listed) = client::join(|| domain_xmls(client), || network_xmls(client));
-            domains(found?, environment, &mut seen)?;
-            networks(listed?, environment, &mut seen, &mut own_bridges)?;
-            Ok((seen, own_bridges))
+            domains(found?, environment, &mut seen, &mut unreadable)?;
+            networks(listed?, environment, &mut seen, &mut own_bridges, &mut unreadable)?;
+            Ok((seen, own_bridges, unreadable))
         },
         || pool_content(client, pool),
     );
-    let (mut seen, own_bridges) = objects?;
+    let (mut seen, own_bridges, unreadable) = objects?;
     let first = first?;
     let mut others: BTreeSet<String> = seen.domains.values().map(|d| d.pool.name.clone()).collect();
     others.remove(pool);
@@ -112,7 +115,7 @@ pub fn observe(client: &Client, environment: &EnvName, pool: &str) -> Result<See
     if let Some(volumes) = first.volumes {
         seen.volumes.insert(pool.to_string(), volumes);
     }
-    Ok(Seen { observed: seen, pool: first.state, own_bridges })
+    Ok(Seen { observed: seen, pool: first.state, unreadable, own_bridges })
 }
 
 /// A domain's name, state and definitions, unless it has gone since it was listed.
@@ -157,6 +160,20 @@ pub(crate) fn network_xmls(client: &Client) -> Result<Vec<NetworkFound>, Libvirt
     client::map(&all, read).into_iter().collect()
 }
 
+/// What was read of an object; none if it cannot be read and is not ours, whose objects carry our mark.
+pub(crate) fn readable<T>(
+    parsed: Result<T, read::ReadError>,
+    kind: &'static str,
+    name: &str,
+    xml: &str,
+) -> Result<Option<T>, ObserveError> {
+    match parsed {
+        Ok(parsed) => Ok(Some(parsed)),
+        Err(_) if !xml.contains(metadata::NAMESPACE) => Ok(None),
+        Err(source) => Err(ObserveError::Read { kind, name: name.into(), source }),
+    }
+}
+
 /// The record of an object of this environment. What others have need not be understood; what is ours
 /// and cannot be is an error, since nobody could say what belongs to it.
 fn own<R>(
@@ -179,17 +196,23 @@ fn domains(
     all: Vec<Found>,
     environment: &EnvName,
     seen: &mut Observed,
+    unreadable: &mut Vec<String>,
 ) -> Result<(), ObserveError> {
     for Found { name, listed, defined, live } in all {
         let Some(xml) = defined else { continue };
-        let unreadable = |source| ObserveError::Read { kind: "domain", name: name.clone(), source };
-        let parsed = read::domain(&xml).map_err(unreadable)?;
+        let Some(parsed) = readable(read::domain(&xml), "domain", &name, &xml)? else {
+            unreadable.push(format!("domain `{name}`"));
+            seen.claims.domains.insert(name);
+            continue;
+        };
         let is_own = |r: &NodeRecord| r.environment == *environment;
         match own(parsed.record, environment, is_own, ("domain", &name))? {
             Some(mut record) => {
                 let access = &mut record.node.access;
                 access.address = access.address.or(parsed.reported);
-                let live = live.map(|xml| read::domain(&xml)).transpose().map_err(unreadable)?;
+                let bad =
+                    |source| ObserveError::Read { kind: "domain", name: name.clone(), source };
+                let live = live.map(|xml| read::domain(&xml)).transpose().map_err(bad)?;
                 let domain = observed::Domain {
                     name: name.clone(),
                     recorded: record.node,
@@ -224,12 +247,15 @@ fn networks(
     environment: &EnvName,
     seen: &mut Observed,
     own_bridges: &mut BTreeSet<String>,
+    unreadable: &mut Vec<String>,
 ) -> Result<(), ObserveError> {
     for (name, active, xml) in listed {
         let Some(xml) = xml else { continue };
-        let unreadable =
-            |source| ObserveError::Read { kind: "network", name: name.clone(), source };
-        let parsed = read::network(&xml).map_err(unreadable)?;
+        let Some(parsed) = readable(read::network(&xml), "network", &name, &xml)? else {
+            unreadable.push(format!("network `{name}`"));
+            seen.claims.networks.insert(name);
+            continue;
+        };
         let bridge = Some(parsed.wiring.bridge.clone()).filter(|b| !b.is_empty());
         let is_own = |r: &NetworkRecord| r.environment == *environment;
         match own(parsed.record, environment, is_own, ("network", &name))? {
@@ -306,4 +332,18 @@ fn pool_content(client: &Client, name: &str) -> Result<PoolContent, ObserveError
     }
     let volumes = Some(client::volume_names(&pool)?.into_iter().collect());
     Ok(PoolContent { state: PoolState::Active(path), volumes, free: Some(free) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_object_that_cannot_be_read_is_passed_over_and_ours_is_not() {
+        let stranger = "<domain><name>x</name>";
+        let read = |xml: &str| readable(read::domain(xml), "domain", "x", xml);
+        assert!(read(stranger).unwrap().is_none());
+        let ours = format!("<domain><metadata xmlns:m='{}'>", metadata::NAMESPACE);
+        assert!(matches!(read(&ours), Err(ObserveError::Read { name, .. }) if name == "x"));
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maquette_core::names::EnvName;
 
 use crate::client::Client;
-use crate::observe::{ObserveError, domain_xmls, network_xmls};
+use crate::observe::{ObserveError, domain_xmls, network_xmls, readable};
 use crate::xml::read::{self, Record};
 
 /// Environments, and what belongs to none.
@@ -17,6 +17,8 @@ pub struct Survey {
     pub domains: Vec<(String, bool)>,
     /// Networks that are not ours, each with whether it runs.
     pub networks: Vec<(String, bool)>,
+    /// Objects that are not ours and could not be read, `domain x`: passed over.
+    pub unreadable: Vec<String>,
 }
 
 /// Looks at all domains and networks.
@@ -24,12 +26,10 @@ pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
     let mut survey = Survey::default();
     for found in domain_xmls(client)? {
         let Some(xml) = &found.defined else { continue };
-        let name = found.name.clone();
-        let parsed = read::domain(xml).map_err(|source| ObserveError::Read {
-            kind: "domain",
-            name,
-            source,
-        })?;
+        let Some(parsed) = readable(read::domain(xml), "domain", &found.name, xml)? else {
+            survey.unreadable.push(format!("domain `{}`", found.name));
+            continue;
+        };
         match owner(parsed.record, |r| r.environment) {
             Some(environment) => {
                 survey.environments.insert(environment);
@@ -39,11 +39,10 @@ pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
     }
     for (name, active, xml) in network_xmls(client)? {
         let Some(xml) = xml else { continue };
-        let parsed = read::network(&xml).map_err(|source| ObserveError::Read {
-            kind: "network",
-            name: name.clone(),
-            source,
-        })?;
+        let Some(parsed) = readable(read::network(&xml), "network", &name, &xml)? else {
+            survey.unreadable.push(format!("network `{name}`"));
+            continue;
+        };
         match owner(parsed.record, |r| r.environment) {
             Some(environment) => {
                 survey.environments.insert(environment);

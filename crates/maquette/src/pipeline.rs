@@ -259,6 +259,11 @@ pub fn find(
         Some((client, seen)) => (Some(client), Some(seen.map_err(unobserved)?)),
         None => (None, None),
     };
+    for object in seen.iter().flat_map(|s: &Seen| &s.unreadable) {
+        print::talk(&format!(
+            "warning: libvirt's description of {object} cannot be read; it is not Maquette's, and is passed over"
+        ));
+    }
     Ok(Hypervisor { facts, preparation: Plan::default(), client, seen })
 }
 

@@ -25,6 +25,11 @@ pub fn run(located: &Located, yes: bool, locking: Locking) -> Result<(), Failure
     let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
     let Some(client) = hypervisor.client.take() else { return Ok(()) };
     let found = survey(&client).map_err(pipeline::unobserved)?;
+    for object in &found.unreadable {
+        print::talk(&format!(
+            "warning: {object} stays: libvirt's description of it cannot be read"
+        ));
+    }
     let mut plans = Vec::new();
     for environment in &found.environments {
         plans.push((Some(environment), removal(&connection, located, environment)?));

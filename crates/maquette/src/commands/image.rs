@@ -1,6 +1,8 @@
 //! `maquette image`.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use maquette_engine::StepError;
 use maquette_engine::host::Local;
@@ -11,7 +13,7 @@ use serde_json::json;
 
 use crate::cli::Image;
 use crate::failure::Failure;
-use crate::{connection, load, pipeline, print, render, workspace};
+use crate::{connection, load, locking, pipeline, print, render, workspace};
 
 /// Lists, builds or removes base images.
 pub fn run(args: &Image) -> Result<u8, Failure> {
@@ -21,6 +23,9 @@ pub fn run(args: &Image) -> Result<u8, Failure> {
         Image::Prune { place } => {
             let located = load::located(place)?;
             let connection = connection::open(&located.host)?;
+            // An image that an `up` has just fetched is not named by any domain yet.
+            let cancelled = Arc::new(AtomicBool::new(false));
+            let _lock = locking::hypervisor(&connection, "image prune", &cancelled)?;
             let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
             let Some(client) = &hypervisor.client else { return Ok(0) };
             let pruned = prune(client, connection.host.as_ref(), RECORDS, &located.pool.name)?;

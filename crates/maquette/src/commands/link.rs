@@ -1,10 +1,13 @@
 //! `maquette link`: interfaces of running nodes as cables.
 
+use std::sync::Arc;
+
 use maquette_core::blueprint::{Interface, Node, far_end};
 use maquette_core::diagnostic::{Diagnostic, closest};
 use maquette_core::observed::Observed;
 use maquette_core::units::MacAddr;
 use maquette_engine::StepError;
+use maquette_engine::host::lock::Lock;
 use maquette_engine::host::{self, Host};
 use maquette_libvirt::{Bandwidth, Client};
 
@@ -13,7 +16,7 @@ use crate::cli::{self, Link};
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::{load, pipeline, print, render};
+use crate::{load, locking, pipeline, print, render};
 
 /// Runs the command.
 pub fn run(args: &Link) -> Result<u8, Failure> {
@@ -37,6 +40,8 @@ pub(super) struct Found {
     pub tap: String,
     /// Whether libvirt limits what goes through it.
     limited: bool,
+    /// Keeps everybody else from changing the environment meanwhile.
+    _lock: Option<Lock>,
 }
 
 impl Found {
@@ -46,10 +51,27 @@ impl Found {
     }
 }
 
-/// Finds a running node's interface by what the user calls it.
+/// Finds a running node's interface by what the user calls it, to look at it.
 pub(super) fn find(args: &cli::Cable) -> Result<Found, Failure> {
+    look(args, false)
+}
+
+/// The same to change it: nobody else may be changing the environment.
+fn hold(args: &cli::Cable) -> Result<Found, Failure> {
+    look(args, true)
+}
+
+fn look(args: &cli::Cable, change: bool) -> Result<Found, Failure> {
     let located = load::located(&args.place)?;
     let connection = connection::open(&located.host)?;
+    let lock = match change {
+        true => {
+            let (how, cancelled) = (cli::Locking::from_environment(), Arc::default());
+            let name = &located.environment;
+            Some(locking::environment(&connection, name, "link", how, &cancelled)?)
+        }
+        false => None,
+    };
     let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(std::slice::from_ref(&args.node), &located, &observed, false)?;
@@ -72,7 +94,7 @@ pub(super) fn find(args: &cli::Cable) -> Result<Found, Failure> {
         let message = format!("{} of `{}` has no tap on the hypervisor", interface.name, node.name);
         return Err(Failure::Failed(StepError::new(message).hint("`maquette up` puts it back")));
     };
-    Ok(Found { connection, client, observed, node, interface, tap, limited })
+    Ok(Found { connection, client, observed, node, interface, tap, limited, _lock: lock })
 }
 
 /// `eth1`, a MAC address, or a network that the node has one interface on.
@@ -106,7 +128,7 @@ fn interface(node: &Node, word: &str, located: &Located) -> Result<Interface, Fa
 
 /// Pulls or plugs, at both ends of what is a cable between two nodes.
 fn plug(args: &cli::Cable, up: bool) -> Result<u8, Failure> {
-    let found = find(args)?;
+    let found = hold(args)?;
     let network = &found.interface.network;
     let cable = found.observed.networks.get(network).filter(|n| n.recorded.tuning.link_local);
     let mut ends = vec![(found.node.name.clone(), found.interface.clone())];
@@ -135,7 +157,7 @@ tc qdisc replace dev "$tap" root netem "$@""#;
 const UNKNOWN: &str = "qdisc kind is unknown";
 
 fn restrict(args: &cli::Limit) -> Result<u8, Failure> {
-    let found = find(&args.cable)?;
+    let found = hold(&args.cable)?;
     let host = found.connection.host.as_ref();
     let mut netem = Vec::new();
     netem.extend(args.delay.iter().flat_map(|d| ["delay".to_string(), d.clone()]));

@@ -160,7 +160,8 @@ impl<'a> Runner<'a> {
                 error.hint("what was done stays; that run goes on with it"),
             ));
         }
-        if summary.failed == 0 && self.cancelled.load(Ordering::Relaxed) {
+        // What was stopped while it waited has failed because of that.
+        if self.cancelled.load(Ordering::Relaxed) {
             return Err(Failure::Interrupted);
         }
         print::talk("what is done stays; mend the cause and run the same command again to go on");

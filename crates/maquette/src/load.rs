@@ -324,7 +324,7 @@ impl Reader {
         settings.shutdown_s = args.shutdown_timeout.unwrap_or(settings.shutdown_s);
         settings.serial_files = args.serial_files.unwrap_or(false);
         settings.vnc_external = args.vnc_external.unwrap_or(false);
-        settings.vnc_password = args.vnc_password.as_ref().map(Secret::new);
+        settings.vnc_password = args.vnc_password.as_deref().map(|text| self.secret(text));
         settings.virtopts = args.virtopts.clone().unwrap_or_default();
         if let Err(why) = virtopts::parse(&settings.virtopts) {
             let node = self.flag("--virtopts", &settings.virtopts.clone());
@@ -349,6 +349,19 @@ impl Reader {
         let extra = self.extra(args, project);
         let (network_name, network) = network_file?;
         Some(Request { nodes, network, network_name, extra, settings })
+    }
+
+    /// A password, or with `@` the first line of a file, which no list of processes shows.
+    fn secret(&mut self, text: &str) -> Secret {
+        let Some(path) = text.strip_prefix('@') else { return Secret::new(text) };
+        match std::fs::read_to_string(path) {
+            Ok(text) => Secret::new(text.lines().next().unwrap_or_default()),
+            Err(error) => {
+                let message = format!("cannot read password file {path}: {error}");
+                self.diags.push(Diagnostic::error("project::password", message));
+                Secret::new("")
+            }
+        }
     }
 
     /// The value of a flag; one that is not valid is a mistake with its place.

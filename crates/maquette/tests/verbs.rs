@@ -162,6 +162,18 @@ fn agreeing_to_a_clean_up_is_not_agreeing_to_lose_disks() {
 }
 
 #[test]
+fn a_password_can_be_in_a_file() {
+    let ground = Ground::new("vpass");
+    let missing = ["plan", "--topology-nodes", "bare.yml:1", "--vnc-password", "@/no/such/file"];
+    assert!(ground.says(2, &missing).contains("cannot read password file /no/such/file"));
+    std::fs::write(ground.path("pw"), "secret12\n").unwrap();
+    let file = format!("@{}", ground.path("pw").display());
+    ground.up("bare.yml:1", &["--vnc-external", "yes", "--vnc-password", &file]);
+    let kept = ground.path("data/maquette/workspaces/vpass/vnc-password");
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "secret12\n");
+}
+
+#[test]
 fn the_dynamic_inventory_has_every_node() {
     let ground = Ground::new("vinv");
     let file = ground.path("bare.yml");

@@ -32,7 +32,7 @@ pub fn run(args: &Plan) -> Result<u8, Failure> {
             }
         }
         let lockout = lockout::find(&planned.observed, &planned.key);
-        if let Some(lockout) = lockout.filter(|_| !planned.plan.losses().is_empty()) {
+        if let Some(lockout) = lockout.filter(|_| !planned.plan.is_empty()) {
             print::talk(&lockout.text(environment, &loaded.workspace));
         }
         let title = format!("environment `{environment}` on {}", connection.label);

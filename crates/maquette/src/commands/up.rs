@@ -103,7 +103,7 @@ pub fn build(
         let title = format!("environment `{environment}` on {}", connection.label);
         print::talk(render::plan(&plan, &title).trim_end());
     }
-    let lockout = lockout::find(&observed, &key).filter(|_| !plan.losses().is_empty());
+    let lockout = lockout::find(&observed, &key).filter(|_| !plan.is_empty());
     if let Some(lockout) = &lockout {
         print::talk(&lockout.text(environment, workspace));
     }

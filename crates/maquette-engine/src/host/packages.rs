@@ -204,6 +204,7 @@ fn newest(madison: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Output;
     use crate::host::family::FAMILIES;
 
     #[test]
@@ -228,6 +229,84 @@ mod tests {
         let lines: Vec<String> =
             FAMILIES.iter().map(|f| removal(f.manager, &packages).to_string()).collect();
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    /// A Debian with a few packages, where the rehearsal would take `tool` along as long as `b` goes.
+    #[derive(Default)]
+    struct Debian(std::sync::Mutex<Vec<String>>);
+
+    impl Host for Debian {
+        fn run(&self, command: &Command, _: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
+            let line = command.to_string();
+            let stdout = if line.starts_with("dpkg-query") {
+                "P\tii \tinit\tyes\nN\tliba (>= 1)\nP\tii \tliba\tno\nP\tii \tb\tno\nP\tii \tc\tno\n"
+            } else if line.contains(" -s ") {
+                "Purg b [1]\nPurg c [1]\n"
+            } else {
+                self.0.lock().unwrap().push(line);
+                ""
+            };
+            Ok(Output { status: Some(0), stdout: stdout.into(), stderr: String::new() })
+        }
+
+        fn spawn(&self, _: &Command) -> Result<std::process::Child, HostError> {
+            Err(HostError::Failed { command: String::new(), status: None, stderr: String::new() })
+        }
+
+        fn read_tail(&self, _: &str, _: u64) -> Result<Option<Vec<u8>>, HostError> {
+            Ok(None)
+        }
+
+        fn exists(&self, _: &str) -> bool {
+            false
+        }
+
+        fn upload(
+            &self,
+            _: &std::path::Path,
+            _: &str,
+            _: &mut dyn FnMut(u64),
+        ) -> Result<(), HostError> {
+            Ok(())
+        }
+
+        fn write(&self, _: &str, _: &[u8], _: u32) -> Result<(), HostError> {
+            Ok(())
+        }
+
+        fn answers(&self, _: std::net::SocketAddr) -> bool {
+            false
+        }
+
+        fn rename(&self, _: &str, _: &str) -> Result<(), HostError> {
+            Ok(())
+        }
+
+        fn remove(&self, _: &str) -> Result<(), HostError> {
+            Ok(())
+        }
+    }
+
+    /// As on Debian 13: what preparation brought is needed by an essential package by now.
+    #[test]
+    fn packages_that_others_need_by_now_stay_and_the_rest_goes() {
+        let (host, family) = (Debian::default(), &FAMILIES[0]);
+        assert_eq!(family.manager, Manager::Apt);
+        let packages = ["liba", "b", "c", "gone"].map(String::from);
+        let kept = uninstall(&host, family, &packages, &mut |_| {}).unwrap();
+        assert_eq!(kept, ["liba"]);
+        let done = host.0.into_inner().unwrap();
+        assert_eq!(done, ["DEBIAN_FRONTEND=noninteractive apt-get purge -y -q b c"]);
+    }
+
+    /// The rehearsal has the last word: what nobody named is not removed.
+    #[test]
+    fn nothing_is_removed_that_the_rehearsal_takes_others_along_for() {
+        let (host, family) = (Debian::default(), &FAMILIES[0]);
+        // The rehearsal says that b goes, too, which is not among them.
+        let packages = ["c".to_string()];
+        assert!(uninstall(&host, family, &packages, &mut |_| {}).is_err());
+        assert!(host.0.into_inner().unwrap().is_empty());
     }
 
     #[test]

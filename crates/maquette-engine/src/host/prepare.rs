@@ -172,3 +172,34 @@ pub fn forget(host: &dyn Host, undo: &Undo) -> Result<(), StepError> {
     })
     .map_err(failed("cannot note what was restored".into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::record::Record;
+
+    /// libvirt is stopped by then: it is started again to see what still exists, and stopped again.
+    #[test]
+    fn a_restoring_that_failed_half_way_goes_on_to_its_end() {
+        let packages = vec!["qemu".to_string()];
+        let half = Record { restoring: true, packages: packages.clone(), ..Record::default() };
+        assert_eq!(undoable(&half), [Undo::Daemons, Undo::Packages { packages }]);
+        assert_eq!(Record::parse(&half.text()), half);
+        assert!(Record { restoring: true, ..Record::default() }.is_empty());
+    }
+
+    #[test]
+    fn packages_are_restored_last_so_that_their_failure_leaves_nothing_else_undone() {
+        let record = Record {
+            packages: vec!["qemu".into()],
+            daemons: true,
+            ssh_limits: true,
+            inotify: Some(128),
+            pools: vec!["images".into()],
+            ..Record::default()
+        };
+        let all = undoable(&record);
+        assert_eq!(all.len(), 5);
+        assert!(matches!(all.last(), Some(Undo::Packages { .. })));
+    }
+}

@@ -11,13 +11,15 @@ const URI: &str = "test+unix:///default?socket=/var/run/libvirt/libvirt-sock";
 
 /// An environment, gone with the test.
 struct Ground {
-    prefix: &'static str,
+    /// With the process's number, so that tests of two checkouts do not meet on one machine.
+    prefix: String,
     home: tempfile::TempDir,
     holder: Child,
 }
 
 impl Ground {
-    fn new(prefix: &'static str) -> Self {
+    fn new(name: &str) -> Self {
+        let prefix = format!("{name}{}", std::process::id());
         // It reads commands from a pipe that nothing is written to.
         let holder = Command::new("virsh")
             .args(["-c", URI])
@@ -50,7 +52,7 @@ impl Ground {
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        self.command(args).args(["--prefix", self.prefix]).output().unwrap()
+        self.command(args).args(["--prefix", &self.prefix]).output().unwrap()
     }
 
     /// Runs a command that must end with `code`; all that it says.
@@ -69,6 +71,11 @@ impl Ground {
         let mut args = vec!["up", "--virt-type", "test", "--topology-nodes", nodes];
         args.extend(more);
         self.says(0, &args)
+    }
+
+    /// libvirt's name of a node.
+    fn node(&self, name: &str) -> String {
+        format!("{}-{name}", self.prefix)
     }
 
     /// Names of its domains.
@@ -100,10 +107,11 @@ fn down_shows_what_goes_and_asks() {
         assert!(said.contains("nothing was touched") && said.contains("`--yes`"), "{said}");
     }
     let said = ground.says(2, &["down"]);
-    assert!(said.contains("- domain   vdown-bare-1"), "{said}");
+    assert!(said.contains(&format!("- domain   {}", ground.node("bare-1"))), "{said}");
     assert!(said.contains("remove 2 nodes with all data on their disks and 3 networks"), "{said}");
-    assert_eq!(ground.nodes(), ["vdown-bare-0", "vdown-bare-1"]);
-    let agreed = ground.command(&["down", "--prefix", "vdown"]).env("MAQUETTE_YES", "1").output();
+    assert_eq!(ground.nodes(), [ground.node("bare-0"), ground.node("bare-1")]);
+    let down = ["down", "--prefix", &ground.prefix];
+    let agreed = ground.command(&down).env("MAQUETTE_YES", "1").output();
     assert!(agreed.unwrap().status.success());
     assert!(ground.nodes().is_empty());
     // Nothing there is nothing to ask for.
@@ -117,7 +125,7 @@ fn the_wrong_directory_asks_for_nothing() {
     for args in [&["plan"][..], &["up"], &["up", "--yes"]] {
         let run = ground
             .command(args)
-            .args(["--prefix", "vdir"])
+            .args(["--prefix", &ground.prefix])
             .current_dir(ground.home.path())
             .output();
         let output = run.unwrap();
@@ -125,7 +133,7 @@ fn the_wrong_directory_asks_for_nothing() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("there is no maquette.yaml here"), "{said}");
     }
-    assert_eq!(ground.nodes(), ["vdir-bare-0"]);
+    assert_eq!(ground.nodes(), [ground.node("bare-0")]);
 }
 
 #[test]
@@ -136,7 +144,8 @@ fn removing_an_environment_leaves_the_workspace_of_another_alone() {
     let files = ["id_ed25519", "id_rsa", "hosts-prov", "known_hosts", "ansible.ssh.config"];
     let there = || files.iter().all(|name| ground.path("ws").join(name).exists());
     assert!(there());
-    let other = ["down", "--yes", "--prefix", "vother", "--workspace", &place];
+    let other = format!("o{}", ground.prefix);
+    let other = ["down", "--yes", "--prefix", &other, "--workspace", &place];
     let output = ground.command(&other).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.contains("stays as it is"), "{said}");
@@ -152,13 +161,27 @@ fn agreeing_to_a_clean_up_is_not_agreeing_to_lose_disks() {
     let fewer = ["up", "--virt-type", "test", "--topology-nodes", "bare.yml:1"];
     let run = |args: &[&str], name: &str, value: &str| {
         let mut command = ground.command(args);
-        command.args(["--prefix", "vagree"]).env(name, value).output().unwrap().status.code()
+        command.args(["--prefix", &ground.prefix]).env(name, value).output().unwrap().status.code()
     };
     assert_eq!(run(&fewer, "MAQUETTE_YES", "1"), Some(2));
     assert_eq!(run(&fewer, "MAQUETTE_ACCEPT", "bridge-default-nic"), Some(2));
     assert_eq!(ground.nodes().len(), 2);
     assert_eq!(run(&fewer, "MAQUETTE_ACCEPT", "lose-disks"), Some(0));
-    assert_eq!(ground.nodes(), ["vagree-bare-0"]);
+    assert_eq!(ground.nodes(), [ground.node("bare-0")]);
+}
+
+/// Who reads the inventory elsewhere must not connect directly to what may be somebody else's machine.
+#[test]
+fn nodes_without_a_system_have_key_and_arguments_in_the_inventory() {
+    let ground = Ground::new("vnoos");
+    ground.up("bare.yml:1", &[]);
+    let hosts = ground.path(&format!("data/maquette/workspaces/{}/hosts", ground.prefix));
+    let text = std::fs::read_to_string(hosts).unwrap();
+    let line =
+        text.lines().find(|l| l.starts_with(&format!("{} ", ground.node("bare-0")))).unwrap();
+    for variable in ["ansible_ssh_private_key_file=", "ansible_ssh_common_args="] {
+        assert!(line.contains(variable), "{line}");
+    }
 }
 
 #[test]
@@ -169,7 +192,7 @@ fn a_password_can_be_in_a_file() {
     std::fs::write(ground.path("pw"), "secret12\n").unwrap();
     let file = format!("@{}", ground.path("pw").display());
     ground.up("bare.yml:1", &["--vnc-external", "yes", "--vnc-password", &file]);
-    let kept = ground.path("data/maquette/workspaces/vpass/vnc-password");
+    let kept = ground.path(&format!("data/maquette/workspaces/{}/vnc-password", ground.prefix));
     assert_eq!(std::fs::read_to_string(kept).unwrap(), "secret12\n");
 }
 

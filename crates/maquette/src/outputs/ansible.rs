@@ -115,7 +115,9 @@ fn host(node: &Node, files: &Files<'_>) -> Host {
         ("ansible_connection", node.access.connection.to_string()),
         ("ansible_user", node.access.user.to_string()),
     ];
-    if node.guest.is_some() {
+    // Nodes without an operating system are nobody's to connect to directly: from here, their addresses may
+    // be a stranger's.
+    if node.guest.is_some() || !node.deploy_os {
         vars.push(("ansible_ssh_private_key_file", files.key.to_string()));
         vars.push(("ansible_ssh_common_args", common_args(node, files)));
         vars.push(("ansible_python_interpreter", "auto_silent".into()));

@@ -15,13 +15,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use maquette_core::values::printable;
 use maquette_engine::StepError;
-use maquette_engine::keys::write_private;
 use tar::{Builder, EntryType, Header};
 use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::inventory::Inventory;
 use crate::outputs;
+use crate::userfile::{self, Content};
 use crate::workspace::{SAVED, Workspace};
 use words::PLACEHOLDER;
 
@@ -45,18 +45,15 @@ pub fn export(workspace: &Workspace, target: &Path, copy_keys: bool) -> Result<(
             keys.push((name, text));
         }
     }
-    let temporary = target.with_extension("tgz.new");
-    let _ = fs::remove_file(&temporary);
-    write_private(&temporary, b"").map_err(failed)?;
-    let file = fs::OpenOptions::new().write(true).open(&temporary).map_err(failed)?;
-    let mut tar = Builder::new(GzEncoder::new(file, Compression::default()));
+    // The user's file is written once all of it is there.
+    let mut tar = Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     tar.follow_symlinks(false);
     pack(&mut tar, &workspace.path, Path::new("."), &rewrites).map_err(failed)?;
     for (name, text) in keys {
         append(&mut tar, &Path::new(".").join(name), &text, 0o600).map_err(failed)?;
     }
-    tar.into_inner().and_then(GzEncoder::finish).and_then(|f| f.sync_all()).map_err(failed)?;
-    fs::rename(&temporary, target).map_err(failed)
+    let bytes = tar.into_inner().and_then(GzEncoder::finish).map_err(failed)?;
+    userfile::write(target, &bytes, Content::Secret)
 }
 
 /// Keys outside the workspace that its inventory names.

@@ -296,7 +296,7 @@ mod tests {
         let kept = uninstall(&host, family, &packages, &mut |_| {}).unwrap();
         assert_eq!(kept, ["liba"]);
         let done = host.0.into_inner().unwrap();
-        assert_eq!(done, ["DEBIAN_FRONTEND=noninteractive apt-get purge -y -q b c"]);
+        assert_eq!(done, ["apt-get purge -y -q b c"]);
     }
 
     /// The rehearsal has the last word: what nobody named is not removed.

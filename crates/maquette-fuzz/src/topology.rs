@@ -83,10 +83,9 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
     (!diags.has_errors()).then_some((blueprint, observed))
 }
 
-/// What a user is told may have colours, which are ours, and nothing else for the terminal. (No terminal
-/// obeys Unicode's separators of lines and paragraphs.)
+/// What a user is told may have colours, which are ours, and tabs, and nothing else for the terminal.
 fn told(drawn: &str) {
-    let drawn = drawn.replace(['\u{2028}', '\u{2029}'], " ");
+    let drawn = drawn.replace('\t', " ");
     let mut rest = drawn.as_str();
     while let Some(at) = rest.find("\u{1b}[") {
         check::no_controls("diagnostics", &rest[..at]);

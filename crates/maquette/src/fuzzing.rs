@@ -16,7 +16,7 @@ use crate::inventory::Inventory;
 use crate::outputs::{self, Files};
 use crate::virsh::answers;
 use crate::workspace::Workspace;
-use crate::{archive, load, render};
+use crate::{archive, load, print, render};
 
 /// A directory in which topologies are read as the command line reads them.
 #[derive(Debug)]
@@ -78,15 +78,15 @@ impl Ground {
         self.wanted.extra_vars = values.map(|text| (*text).to_string()).collect();
         match load::wanted(&self.wanted) {
             Ok(loaded) => Ok((loaded.request, loaded.diags, loaded.sources)),
-            Err(Failure::Input(diags, sources)) => Err(render::diagnostics(&diags, &sources)),
+            Err(Failure::Input(diags, sources)) => Err(drawn(&diags, &sources)),
             Err(_) => Err(String::new()),
         }
     }
 }
 
-/// Diagnostics as they are printed, with colours.
+/// Diagnostics as a terminal gets them, with colours.
 pub fn drawn(diags: &Diagnostics, sources: &Sources) -> String {
-    render::diagnostics(diags, sources)
+    print::shown(&render::diagnostics(diags, sources)).into_owned()
 }
 
 /// What other programs get to read.

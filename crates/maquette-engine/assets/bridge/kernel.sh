@@ -138,9 +138,12 @@ give_routes() {
     routes "$1" > "$state/now"
     only "$state/now" "$2" > "$state/extra"
     [ "$3" = all ] || { grep -v ' proto kernel' "$state/extra" > "$state/extra.new" || :; mv "$state/extra.new" "$state/extra"; }
-    # What routers told since then is as good as what they told before.
-    commands "$state/extra" | grep -v -E ' proto ra( |$)' | sed 's/^/route del /' > "$state/batch" || :
-    [ "$3" = all ] || commands "$state/extra" | grep -E " proto ra( |\$)" | grep -w -F "dev $(get nic)" | sed 's/^/route del /' >> "$state/batch" || :
+    # What routers told since then is as good as what they told before, but not through the other interface.
+    other=$(get nic)
+    [ "$dev" != "$other" ] || other=$(get bridge)
+    commands "$state/extra" | awk -v other="$other" '
+        / proto ra( |$)/ && !index($0 " ", " dev " other " ") { next }
+        { print "route del " $0 }' > "$state/batch"
     only "$2" "$state/now" > "$state/missing"
     by_need "$state/missing" | sed 's/^/route append /' >> "$state/batch"
     [ ! -s "$state/batch" ] || try_batch "$1" "$state/batch"
@@ -210,7 +213,10 @@ differences() {
             only "$state/now" "$noted/addresses$family" | grep -v ' valid_lft ' | sed 's/^/not before: /' || :
             routes -$family > "$state/now"
             only "$noted/routes$family" "$state/now"
-            only "$state/now" "$noted/routes$family" | grep -v -E ' proto (ra|dhcp)( |$)' | sed 's/^/not before: /' || :
+            other=$(get nic)
+            [ "$dev" != "$other" ] || other=$(get bridge)
+            only "$state/now" "$noted/routes$family" | awk -v other="$other" '
+                !/ proto (ra|dhcp)( |$)/ || index($0 " ", " dev " other " ")' | sed 's/^/not before: /' || :
             ip -$family rule show > "$state/now" 2>/dev/null || :
             only "$noted/rules$family" "$state/now"
         done

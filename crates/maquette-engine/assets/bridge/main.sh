@@ -134,6 +134,8 @@ back_once() {
 put_back() {
     pause=1
     until back_once; do
+        # Somebody has taken away what was noted, and all that could be done with it.
+        [ -e "$state/before" ] || exit 1
         log "$(get nic) and $(get bridge) are not as before yet; the next try is in $pause s. What was before is in $state; \`sh $state/script undo $state\` tries at once. $(get trouble)"
         # Nobody holds anything while he sleeps: should he be killed, another goes on at once.
         sleep "$pause" 8>&-
@@ -300,7 +302,7 @@ answers() {
 }
 gateways() {
     for family in 4 6; do
-        sed -n '/^default /s/\\/ /gp' "$state/before/routes$family" | awk -v nic="$(get nic)" '
+        sed -n '/^default /{s/\\/ /g;p;}' "$state/before/routes$family" | awk -v nic="$(get nic)" '
             { for (i = 2; i < NF; i++) { if ($i == "via") gate = $(i + 1); if ($i == "dev" && $(i + 1) == nic && gate ~ /[.:]/) { print gate; gate = "" } } }'
     done | sort -u
 }
@@ -330,8 +332,13 @@ note_gateways() {
 }
 # Nothing is taken away from what works for a question that comes before the change.
 answers_now() {
-    if command -v ping >/dev/null; then timeout 3 ping -c 1 -W 1 -I "$2" "$1" >/dev/null 2>&1 || :; else ip neigh replace "$1" dev "$2" nud none use 2>/dev/null || :; fi
-    ip neigh show "$1" dev "$2" | grep -q -E 'lladdr .*(REACHABLE|DELAY|PROBE|STALE|PERMANENT)'
+    if command -v ping >/dev/null && timeout 3 ping -c 1 -W 1 -I "$2" "$1" >/dev/null 2>&1; then return 0; fi
+    ip neigh show "$1" dev "$2" | grep -q lladdr || ip neigh replace "$1" dev "$2" nud none use 2>/dev/null || :
+    for again in 1 2; do
+        ! ip neigh show "$1" dev "$2" | grep -q -E 'lladdr .*(REACHABLE|DELAY|PROBE|STALE|PERMANENT)' || return 0
+        sleep 0.5
+    done
+    [ "$again" = 0 ]
 }
 
 case $verb in
@@ -409,14 +416,21 @@ confirm | confirm-here)
     [ "$verb" = confirm ] || reaches
     late="it was not confirmed in time, and is put back"
     [ -p "$state/decision" ] || { echo "$late" >&2; exit 1; }
-    timeout 5 sh -c 'echo keep > "$1"' sh "$state/decision" || { echo "$late" >&2; exit 1; }
-    said=$(timeout 60 cat "$state/result")
+    exec 8>> "$state/maker"
+    timeout 5 sh -c 'echo keep > "$1"' sh "$state/decision" 8>&- || { echo "$late" >&2; exit 1; }
+    said=$(timeout 60 cat "$state/result" 8>&-)
+    # Whoever hears it may begin anew: the watcher has to be through with what was noted by then.
+    flock -w 30 8 || :
     [ "$said" = kept ] || { echo "$said" >&2; exit 1; }
     ;;
 outcome)
     # Out of the bridge, but for a file: nothing is put back.
     if [ "$(get phase)" = left ]; then echo left; exit 0; fi
-    [ ! -p "$state/result" ] || timeout 60 cat "$state/result" || :
+    if [ -p "$state/result" ]; then
+        exec 8>> "$state/maker"
+        timeout 60 cat "$state/result" 8>&- || :
+        flock -w 5 8 || :
+    fi
     [ ! -s "$state/trouble" ] || get trouble
     ;;
 watch) watch "$3" ;;

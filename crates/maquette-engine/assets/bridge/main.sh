@@ -119,9 +119,10 @@ finish_join() {
 finish_leave() {
     case $(get manager) in
     networkmanager) nm_delete ;;
-    ifupdown) ifupdown_forget ;;
     esac
     ip link delete dev "$(get bridge)" 2>/dev/null || :
+    # Last, since it may have to be left to somebody's hand.
+    if [ "$(get manager)" = ifupdown ]; then ifupdown_forget; fi
 }
 
 # One attempt, by a process of its own, since it may fail or hang.

@@ -227,9 +227,14 @@ impl Planner<'_> {
             let resume = Action::ResumeDomain { name: node.name.clone() };
             self.builder.add(resume, [], reason)
         });
-        if booting && let Some(ready) = readiness(node) {
-            let wait = Action::AwaitDomain { name: node.name.clone(), ready };
-            self.builder.add(wait, resumed, reason);
+        if booting {
+            let name = node.name.clone();
+            let noted = match readiness(node) {
+                Some(ready) => Action::AwaitDomain { name, ready },
+                // It runs already, so that only this is noted.
+                None => Action::StartDomain { name, ready: None },
+            };
+            self.builder.add(noted, resumed, reason);
         }
     }
 
@@ -254,9 +259,10 @@ impl Planner<'_> {
             self.start(node, before, &reason);
             return;
         }
-        let reason = match (domain.paused, domain.ready || readiness(node).is_none()) {
+        let reason = match (domain.paused, domain.ready) {
             (true, _) => "it is paused",
-            (false, false) => "its first boot was not seen to end",
+            (false, false) if readiness(node).is_some() => "its first boot was not seen to end",
+            (false, false) => "a run ended before it was noted that it had started",
             (false, true) => {
                 self.change(Op::Keep, "domain", &node.name, size, "");
                 return;

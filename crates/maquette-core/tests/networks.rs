@@ -155,6 +155,23 @@ fn a_nic_that_must_not_be_bridged_is_refused() {
     );
 }
 
+#[test]
+fn a_subnet_that_would_have_been_free_is_not_the_reason() {
+    let mut wanted = input(&[("ironic", 1)], "3_nets_ipv4", &[]);
+    wanted.request.settings.environment = EnvName::from_prefix("lab").unwrap();
+    wanted.request.settings.net_subnet = Some(10);
+    let mut seen = Observed::default();
+    for (subnet, owner) in
+        [("192.168.24.0/24", "network `data`"), ("172.16.10.0/24", "interface x")]
+    {
+        seen.claims.subnets.push((subnet.parse().unwrap(), owner.into()));
+    }
+    insta::assert_snapshot!(conflicts(&wanted, &seen).join("\n"));
+    // With both given, both are in the way.
+    wanted.request.settings.data_subnet = Some(24);
+    assert_eq!(conflicts(&wanted, &seen).len(), 2);
+}
+
 /// Networks by interface, of each node.
 fn wiring(blueprint: &Blueprint) -> Vec<String> {
     let nodes = blueprint.nodes.iter();

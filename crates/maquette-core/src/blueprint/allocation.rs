@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::observed::Observed;
 use crate::syntax::Span;
-use crate::topology::{Allocation, Request, Topology, compile};
+use crate::topology::{Allocation, Request, Settings, Topology, compile};
 
 /// Chooses the allocation and compiles with it: the one the environment already has, else what the
 /// user fixed, else (with a prefix) the first whose subnets nobody else has.
@@ -27,20 +27,23 @@ pub fn choose(request: &Request, observed: &Observed, diags: &mut Diagnostics) -
     if settings.environment.prefix().is_none() {
         return compile(request, fixed(Allocation::UNPREFIXED), diags);
     }
-    let mut first = None;
+    let mut nearest: Option<(usize, Topology, Diagnostics)> = None;
     for candidate in Allocation::candidates().map(fixed) {
         let mut own = diags.fresh();
         let topology = compile(request, candidate, &mut own);
-        let free = topology.as_ref().is_some_and(|t| taken(t, observed).is_none());
-        if free || own.has_errors() {
+        let conflicts = topology.as_ref().map_or(0, |t| taken(t, observed).len());
+        if conflicts == 0 || own.has_errors() {
             diags.extend(own);
             return topology;
         }
-        first = first.or(topology.map(|t| (t, own)));
+        if nearest.as_ref().is_none_or(|(least, ..)| conflicts < *least) {
+            nearest = topology.map(|t| (conflicts, t, own));
+        }
     }
-    // No candidate is free: the file's addresses are fixed, or the host is full. The conflict is
-    // reported where all are.
-    first.map(|(topology, own)| {
+    // No candidate is free: addresses are fixed by the file or the user, or the host is full. What is
+    // reported is what stands in the way of the candidate that comes nearest, since a subnet that another
+    // candidate would not have is not the reason.
+    nearest.map(|(_, topology, own)| {
         diags.extend(own);
         topology
     })
@@ -75,34 +78,35 @@ fn known_networks(topology: &Topology, observed: &Observed, diags: &mut Diagnost
     }
 }
 
-/// The first subnet of `topology` that somebody else on the hypervisor has.
+/// The subnets of `topology` that somebody else on the hypervisor has: each with its place and whose it is.
 pub(super) fn taken<'a>(
     topology: &Topology,
     observed: &'a Observed,
-) -> Option<(IpNet, Span, &'a str)> {
-    topology.networks.iter().find_map(|network| {
+) -> Vec<(IpNet, Span, &'a str)> {
+    let mut found = Vec::new();
+    for network in &topology.networks {
         // A bridge takes over what its NIC has.
         let nic = network.uplink.as_ref().and_then(|u| observed.host.nic(u));
         let nic = nic.map(|nic| format!("interface {nic}"));
-        network.subnets().into_iter().find_map(|(net, span)| {
-            observed
-                .claims
-                .subnets
-                .iter()
-                .filter(|(_, owner)| Some(owner) != nic.as_ref())
-                .find(|(other, _)| crate::topology::overlap(&net, other))
-                .map(|(_, owner)| (net, span, owner.as_str()))
-        })
-    })
+        for (net, span) in network.subnets() {
+            let mut others =
+                observed.claims.subnets.iter().filter(|(_, owner)| Some(owner) != nic.as_ref());
+            let other = others.find(|(other, _)| crate::topology::overlap(&net, other));
+            found.extend(other.map(|(_, owner)| (net, span, owner.as_str())));
+        }
+    }
+    found
 }
 
 /// The error for a subnet that is taken.
-pub(super) fn taken_error(net: IpNet, span: Span, owner: &str, prefixed: bool) -> Diagnostic {
+pub(super) fn taken_error(net: IpNet, span: Span, owner: &str, settings: &Settings) -> Diagnostic {
     // The place in the file names our side, the message the other.
-    let help = if prefixed {
-        "the file's addresses are fixed; write `{{ net }}` into them, or choose other ones"
-    } else {
+    let help = if settings.environment.prefix().is_none() {
         "choose other addresses with `--net_subnet` and `--data_subnet`, or a `--prefix`"
+    } else if settings.net_subnet.or(settings.data_subnet).is_some() {
+        "choose another `--net_subnet` or `--data_subnet`, or leave them out: free ones are found then"
+    } else {
+        "the file's addresses are fixed; write `{{ net }}` into them, or choose other ones"
     };
     Diagnostic::error(
         "hypervisor::subnet-taken",

@@ -26,9 +26,10 @@ pub fn conflicts(
         )
         .help("remove or rename it, or build this environment under a `--prefix`")
     };
-    if networks && let Some((net, span, owner)) = taken(topology, observed) {
-        let prefixed = topology.settings.environment.prefix().is_some();
-        diags.push(taken_error(net, span, owner, prefixed));
+    if networks {
+        for (net, span, owner) in taken(topology, observed) {
+            diags.push(taken_error(net, span, owner, &topology.settings));
+        }
     }
     let own = blueprint.networks.iter().filter(|_| networks);
     for (i, network) in own.enumerate() {

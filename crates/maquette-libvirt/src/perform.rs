@@ -359,8 +359,10 @@ impl Libvirt<'_> {
                 let name = &pool.name;
                 let message = format!("cannot record storage pool `{name}`");
                 if matches!(self.client()?.pool(name), Ok(None)) {
-                    record::update(self.access.host, |r| r.pools.push(name.clone()))
-                        .map_err(|e| StepError::new(message).because(&e))?;
+                    record::update(self.access.host, |r| {
+                        r.pools.insert(name.clone());
+                    })
+                    .map_err(|e| StepError::new(message).because(&e))?;
                 }
                 self.call("start", &format!("storage pool `{name}`"), |c| {
                     volume::ensure_pool(c, pool)

@@ -195,7 +195,7 @@ mod tests {
             daemons: true,
             ssh_limits: true,
             inotify: Some(128),
-            pools: vec!["images".into()],
+            pools: ["images".into()].into(),
             ..Record::default()
         };
         let all = undoable(&record);

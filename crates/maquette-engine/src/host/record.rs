@@ -2,6 +2,9 @@
 //!
 //! Each preparing step writes its line before it changes anything: an interrupted one is undone too.
 
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Host, HostError, read_text};
@@ -9,8 +12,12 @@ use super::{Host, HostError, read_text};
 /// Where the record is, on the hypervisor.
 pub const PATH: &str = "/var/lib/maquette/preparation.json";
 
-/// What preparation has changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Version of the record's form. Earlier ones are read; a later one says more than would be kept.
+const SCHEMA: u32 = 1;
+
+/// What preparation has changed. Declared here for writing and reading; what a record lacks is as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Record {
     /// Packages that were not there before.
     pub packages: Vec<String>,
@@ -22,7 +29,7 @@ pub struct Record {
     /// still exists. Nothing by itself.
     pub restoring: bool,
     /// Storage pools that were defined.
-    pub pools: Vec<String>,
+    pub pools: BTreeSet<String>,
     /// Whether the SSH server's limits were raised.
     pub ssh_limits: bool,
     /// The module for which nested virtualisation was switched on.
@@ -46,56 +53,18 @@ impl Record {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        if !value.is_object() {
-            return Err("it is not a JSON object".into());
+        let mut value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let object = value.as_object_mut().ok_or("it is not a JSON object")?;
+        if let Some(schema) = object.remove("schema").filter(|schema| *schema != SCHEMA) {
+            return Err(format!("its schema is {schema}, of another version of Maquette"));
         }
-        let texts = |value: &Value| -> Vec<String> {
-            let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-            list.iter().filter_map(|v| v.as_str().map(String::from)).collect()
-        };
-        let pair = |value: &Value| match texts(value).as_slice() {
-            [a, b] => Some((a.clone(), b.clone())),
-            _ => None,
-        };
-        let text = |key: &str| value[key].as_str().map(String::from);
-        Ok(Self {
-            packages: texts(&value["packages"]),
-            kvm: pair(&value["kvm"]),
-            daemons: value["daemons"].as_bool().unwrap_or(false),
-            restoring: value["restoring"].as_bool().unwrap_or(false),
-            pools: texts(&value["pools"]),
-            ssh_limits: value["ssh_limits"].as_bool().unwrap_or(false),
-            nested: text("nested"),
-            router_interfaces: value["router_interfaces"]
-                .as_array()
-                .map(|list| list.iter().filter_map(pair).collect())
-                .unwrap_or_default(),
-            timezone: text("timezone"),
-            network_hook: value["network_hook"].as_bool().unwrap_or(false),
-            vswitch: value["vswitch"].as_bool().unwrap_or(false),
-            inotify: value["inotify"].as_u64().and_then(|n| u32::try_from(n).ok()),
-        })
+        serde_json::from_value(value).map_err(|e| e.to_string())
     }
 
     /// The record's text.
     pub fn text(&self) -> String {
-        let value = json!({
-            "schema": 1,
-            "packages": self.packages,
-            "kvm": self.kvm.as_ref().map(|(mode, group)| [mode, group]),
-            "daemons": self.daemons,
-            "restoring": self.restoring,
-            "pools": self.pools,
-            "ssh_limits": self.ssh_limits,
-            "nested": self.nested,
-            "router_interfaces":
-                self.router_interfaces.iter().map(|(a, b)| [a, b]).collect::<Vec<_>>(),
-            "timezone": self.timezone,
-            "network_hook": self.network_hook,
-            "vswitch": self.vswitch,
-            "inotify": self.inotify,
-        });
+        let mut value = json!(self);
+        value["schema"] = SCHEMA.into();
         format!("{value:#}\n")
     }
 
@@ -134,7 +103,7 @@ mod tests {
             kvm: Some(("600".into(), "root".into())),
             daemons: true,
             restoring: true,
-            pools: vec!["images".into()],
+            pools: ["images".into()].into(),
             ssh_limits: true,
             nested: Some("kvm_intel".into()),
             router_interfaces: vec![("eth0".into(), "1".into())],
@@ -148,5 +117,33 @@ mod tests {
         for text in ["hello\n{}", "{", "[]", "null", "\0"] {
             assert!(Record::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    /// What would be dropped by writing it anew is not read.
+    #[test]
+    fn a_record_that_says_more_or_something_else_is_not_read() {
+        let told = |text: &str| Record::parse(text).unwrap_err();
+        assert!(told(r#"{"schema": 2}"#).contains("another version"), "a later version");
+        assert!(told(r#"{"zram": true}"#).contains("zram"), "an unknown key");
+        assert!(told(r#"{"pools": "images"}"#).contains("sequence"), "another type");
+        assert!(told(r#"{"inotify": -1}"#).contains("u32"), "a number that does not fit");
+    }
+
+    /// As the first release wrote it, with a pool that was noted each time it was defined.
+    #[test]
+    fn the_first_releases_record_is_read() {
+        let text = r#"{"daemons": true, "inotify": null, "kvm": ["600", "root"], "nested": null,
+            "network_hook": false, "packages": ["qemu-utils"], "pools": ["images", "images"],
+            "router_interfaces": [["eth0", "1"]], "schema": 1, "ssh_limits": false,
+            "timezone": null, "vswitch": false}"#;
+        let expected = Record {
+            packages: vec!["qemu-utils".into()],
+            kvm: Some(("600".into(), "root".into())),
+            daemons: true,
+            pools: ["images".into()].into(),
+            router_interfaces: vec![("eth0".into(), "1".into())],
+            ..Record::default()
+        };
+        assert_eq!(Record::parse(text).unwrap(), expected);
     }
 }

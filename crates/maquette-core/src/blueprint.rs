@@ -232,7 +232,7 @@ pub struct Node {
     pub firmware: BootMode,
     /// Its VNC server.
     pub vnc: Vnc,
-    /// Whether its serial console is logged where the older tool's users look for it.
+    /// Whether its serial console is logged where InfraRed's users look for it.
     pub serial_file: bool,
     /// Options of virt-install; [`crate::topology::virtopts`] understands them.
     pub virtopts: String,

@@ -67,7 +67,7 @@ pub fn memory(blueprint: &Blueprint, observed: &Observed, capacity: &Capacity<'_
 }
 
 /// How much more than the free memory is let through with a warning, in percent: guests rarely
-/// touch all they have (the older tool's rule).
+/// touch all they have (InfraRed's rule).
 const BAND: u64 = 20;
 
 /// Checks everything. `overcommit` turns the refusal into a warning.

@@ -91,7 +91,7 @@ pub struct Diagnostics {
 pub const UNKNOWN_KEY: &str = "topology::unknown-key";
 
 impl Diagnostics {
-    /// Takes unknown keys for warnings, as users of the older tool expect, which ignored them.
+    /// Takes unknown keys for warnings, as users of InfraRed expect, which ignored them.
     pub fn lenient() -> Self {
         Self { list: Vec::new(), lenient: true }
     }

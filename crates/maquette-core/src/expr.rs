@@ -26,7 +26,7 @@ const NET6: u16 = 0x13b8;
 const FUEL: u64 = 10_000;
 
 /// Resolves every expression below `node`, in place. The result of an expression is text, as with
-/// the older tool.
+/// InfraRed.
 pub fn resolve(node: &mut Node, variables: &Variables, diags: &mut Diagnostics) {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);

@@ -32,7 +32,7 @@ pub use vswitch::{Portgroup, Vlan, Vswitch};
 /// Everything that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
-    /// Kinds of nodes, in the order of their files' paths (the older tool's order).
+    /// Kinds of nodes, in the order of their files' paths (InfraRed's order).
     pub roles: Vec<Role>,
     /// Networks, in file order.
     pub networks: Vec<Network>,

@@ -21,7 +21,7 @@ pub enum SizeError {
     #[error("write a number and one of the units K, M, G, T, P (powers of 1024)")]
     Form,
     /// More than 64 bits of bytes.
-    #[error("that is more bytes than can be counted")]
+    #[error("the size is too large")]
     TooLarge,
 }
 

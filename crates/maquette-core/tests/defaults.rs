@@ -1,4 +1,4 @@
-//! The built-in files: complete, readable, and as users of the older tool know them.
+//! The built-in files: complete, readable, and as users of InfraRed know them.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 

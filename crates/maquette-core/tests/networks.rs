@@ -184,7 +184,7 @@ fn wiring(blueprint: &Blueprint) -> Vec<String> {
 }
 
 #[test]
-fn links_are_wired_as_the_older_tool_wired_them() {
+fn links_are_wired_as_infrared_wired_them() {
     let nodes = [("controller", 2), ("ironic", 2), ("ovsvswitch", 1), ("undercloud", 1)];
     let wanted = input(&nodes, "3_nets_vswitch", &[]);
     let blueprint = blueprint_of(&wanted, &machine(&NICS));

@@ -28,7 +28,7 @@ pub fn download_to(
     let scheme = url.split("://").next().unwrap_or_default().to_ascii_lowercase();
     if !url.contains("://") || !protocols.contains(&scheme.as_str()) {
         let taken = protocols.join(", ");
-        return Err(failed().hint(format!("addresses of these kinds are taken: {taken}")));
+        return Err(failed().hint(format!("use an address of one of these kinds: {taken}")));
     }
     if url.chars().any(|c| c.is_control() || c == '"' || c == '\\') {
         return Err(failed().hint("it holds characters that have to be written as `%..`"));

@@ -71,7 +71,7 @@ pub struct EnvironmentKey {
 pub const KEY_FILE: &str = "id_ed25519";
 /// File name of the environment's secret in a workspace: 64 hexadecimal digits.
 pub const SECRET_FILE: &str = "environment.secret";
-/// What the older tool called it; a link, for the programs that look for it.
+/// What InfraRed called it; a link, for the programs that look for it.
 pub const KEY_LINK: &str = "id_rsa";
 
 impl EnvironmentKey {

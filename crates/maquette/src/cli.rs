@@ -18,7 +18,7 @@ pub use wanted::*;
 #[derive(Debug, Parser)]
 #[command(name = "maquette", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
-    /// Of the older tool: do not append this command to its log
+    /// Of InfraRed: do not append this command to its log
     #[arg(long, hide = true)]
     pub no_log_commands: bool,
     /// What to do.
@@ -67,23 +67,23 @@ pub enum Command {
     Host(HostCommand),
     /// Print the environment as Ansible's dynamic inventory
     Inventory(Inventory),
-    /// The older tool's provisioner: `infrared virsh …` with one word replaced
+    /// InfraRed's provisioner: `infrared virsh …` with one word replaced
     ///
     /// Takes that tool's options, answers files and IR_… variables; `maquette virsh --help` lists
     /// them.
     #[command(disable_help_flag = true)]
     Virsh {
-        /// The older tool's arguments
+        /// InfraRed's arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
         args: Vec<String>,
     },
     /// Workspaces: an environment's inventory, keys and outputs under a name
     #[command(subcommand)]
     Workspace(WorkspaceCommand),
-    /// Accepted for scripts of the older tool; the provisioner is built in
+    /// Accepted for scripts of InfraRed; the provisioner is built in
     #[command(hide = true)]
     Plugin {
-        /// The older tool's arguments
+        /// InfraRed's arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

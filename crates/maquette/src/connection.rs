@@ -165,7 +165,7 @@ fn expand(path: &Path) -> PathBuf {
     std::path::absolute(&expanded).unwrap_or(expanded)
 }
 
-/// `ssh` refuses keys that others can read; the older tool made them private, so this does, too.
+/// `ssh` refuses keys that others can read; InfraRed made them private, so this does, too.
 fn close_to_others(key: &Path) -> Result<(), Failure> {
     let Ok(metadata) = key.metadata() else { return Ok(()) };
     let private = || std::fs::read(key).is_ok_and(|b| b.windows(11).any(|w| w == b"PRIVATE KEY"));

@@ -100,7 +100,7 @@ pub fn accepted(words: &[String]) -> Result<Vec<Kind>, Failure> {
             Err(_) => {
                 let error = Diagnostic::error(
                     "consent::unknown",
-                    format!("nothing called `{word}` can be accepted"),
+                    format!("`{word}` is not something that can be accepted"),
                 );
                 let known: Vec<&str> = Kind::value_variants().iter().map(|k| k.word()).collect();
                 return Err(Failure::input(error.help(format!("there are: {}", known.join(", ")))));

@@ -104,7 +104,7 @@ fn nothing_asked() -> Diagnostic {
     .help("`maquette status` shows what is there, and `maquette down` removes it")
 }
 
-/// The same, with unknown keys as warnings and no project file: as the older tool reads.
+/// The same, with unknown keys as warnings and no project file: as InfraRed reads.
 pub fn wanted_leniently(args: &Wanted) -> Result<Loaded, Failure> {
     read(args, Diagnostics::lenient(), true)
 }
@@ -177,7 +177,7 @@ pub fn located(place: &Place) -> Result<Located, Failure> {
 struct Reader {
     sources: Sources,
     diags: Diagnostics,
-    /// Whether to read as the older tool did.
+    /// Whether to read as InfraRed did.
     lenient: bool,
 }
 

@@ -19,7 +19,7 @@ use crate::workspace::{Owner, SAVED, Workspace};
 pub use ansible::dynamic;
 pub use switches::ports as switch_ports;
 
-/// The inventory's path for other programs: a link, as the older tool's plug-ins expect.
+/// The inventory's path for other programs: a link, as InfraRed's plug-ins expect.
 pub const INVENTORY: &str = "hosts";
 /// The inventory of what was built, in Ansible's INI form.
 const BUILT: &str = "hosts-prov";

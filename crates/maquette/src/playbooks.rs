@@ -1,4 +1,4 @@
-//! The user's own playbooks: at the older tool's injection points, with the environment's inventory.
+//! The user's own playbooks: at InfraRed's injection points, with the environment's inventory.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +27,7 @@ pub enum Point {
     Cleanup,
 }
 
-/// Injection points: variable, what it replaces, and the older tool's own playbook for it.
+/// Injection points: variable, what it replaces, and InfraRed's own playbook for it.
 const POINTS: [(&str, Point, &str); 10] = [
     ("provision_cleanup", Point::Cleanup, "cleanup.yml"),
     ("provision_playbook", Point::Whole, "provision.yml"),
@@ -41,17 +41,17 @@ const POINTS: [(&str, Point, &str); 10] = [
     ("provision_post", Point::Stage(Stage::Post), "post.yml"),
 ];
 
-/// Playbooks of the older tool that are parts of Maquette itself: BGP networks and nodes are built like
+/// Playbooks of InfraRed that are parts of Maquette itself: BGP networks and nodes are built like
 /// others.
 const BUILT_IN: [&str; 2] = ["provision_networks_bgp.yml", "provision_vms_bgp.yml"];
 
-/// Playbooks that set up appliances, by the older tool's names and as they are here.
+/// Playbooks that set up appliances, by InfraRed's names and as they are here.
 const APPLIANCES: [(&str, &str); 2] = [
     ("provision_post_l3appliance.yml", include_str!("../assets/l3appliance.yml")),
     ("provision_post_ovsvswitch.yml", include_str!("../assets/vswitch.yml")),
 ];
 
-/// Playbooks of the older tool for appliances whose makers alone have their images.
+/// Playbooks of InfraRed for appliances whose makers alone have their images.
 const PROPRIETARY: [&str; 2] = ["provision_post_veos.yml", "provision_post_vqfx.yml"];
 
 /// What runs playbooks.
@@ -118,7 +118,7 @@ impl Hooks {
             }
         }
         if !playbooks.is_empty() && !is_here(ANSIBLE) {
-            let message = format!("`{ANSIBLE}` is not installed, and playbooks shall be run");
+            let message = format!("`{ANSIBLE}` is not installed, but there are playbooks to run");
             diags.push(
                 Diagnostic::error("playbook::ansible", message)
                     .help("`pip install ansible-core`, or your distribution's package"),

@@ -1,4 +1,4 @@
-//! The older tool's settings tree: what options and extra variables become for playbooks, and what
+//! InfraRed's settings tree: what options and extra variables become for playbooks, and what
 //! `--dry-run` prints.
 
 use maquette_core::syntax::Plain;

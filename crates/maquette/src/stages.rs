@@ -1,8 +1,8 @@
-//! The stages of the older tool, which its users select by tag and replace by playbooks.
+//! The stages of InfraRed, which its users select by tag and replace by playbooks.
 
 use maquette_core::plan::{Action, Plan};
 
-/// A stage of the older tool.
+/// A stage of InfraRed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Before anything.

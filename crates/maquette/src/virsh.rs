@@ -1,4 +1,4 @@
-//! `maquette virsh`: the older tool's provisioner, option by option. Options become a settings tree,
+//! `maquette virsh`: InfraRed's provisioner, option by option. Options become a settings tree,
 //! the tree a request, and from there on everything is as with `maquette up`.
 
 pub mod answers;
@@ -28,7 +28,7 @@ use given::Given;
 pub use log::now;
 use options::{OPTIONS, Support};
 
-/// How long a first boot may take, in seconds: the older tool waited 300 for the lease and 300 more
+/// How long a first boot may take, in seconds: InfraRed waited 300 for the lease and 300 more
 /// for SSH.
 const BOOT: Duration = Duration::from_secs(600);
 
@@ -83,7 +83,7 @@ pub fn run(args: &[String], logged: bool) -> Result<u8, Failure> {
     build(&given, tree, workspace)
 }
 
-/// Mistakes of the older tool's own checks have its exit code.
+/// Mistakes of InfraRed's own checks have its exit code.
 fn refuse(mistakes: Vec<String>) -> Failure {
     let mut mistakes = mistakes.into_iter();
     let mut error = StepError::new(mistakes.next().unwrap_or_default());
@@ -165,7 +165,7 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
         return Ok(0);
     }
     let stages = selected.without(hooks.replaced());
-    // As with the older tool, whoever leaves the validation out wants no refusal.
+    // As with InfraRed, whoever leaves the validation out wants no refusal.
     loaded.options.overcommit |= !stages.has(Stage::Validate);
     let wishes = pipeline::check(&mut loaded)?;
     if loaded.request.nodes.is_empty() {
@@ -337,7 +337,7 @@ fn choice<T: clap::ValueEnum>(text: Option<String>) -> Option<T> {
     T::from_str(&text?, true).ok()
 }
 
-/// Fetches a network file into the workspace, where the older tool meant to.
+/// Fetches a network file into the workspace, where InfraRed meant to.
 fn download(url: &str, workspace: &Workspace) -> Result<String, Failure> {
     let failed = |e: &dyn std::error::Error| {
         Failure::because(format!("cannot keep network file {}", redact(url)), e)

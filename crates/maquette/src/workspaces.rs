@@ -1,4 +1,4 @@
-//! The older tool's workspaces: directories below `$IR_HOME/.workspaces`, one of them active.
+//! InfraRed's workspaces: directories below `$IR_HOME/.workspaces`, one of them active.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 /// Name of the link to the active workspace.
 const ACTIVE: &str = "active";
 
-/// The base directory: `MAQUETTE_HOME`, `IR_HOME`, or the older tool's own.
+/// The base directory: `MAQUETTE_HOME`, `IR_HOME`, or InfraRed's own.
 pub fn home() -> PathBuf {
     let named = ["MAQUETTE_HOME", "IR_HOME"].iter().find_map(std::env::var_os);
     let home = named.filter(|v| !v.is_empty()).map(PathBuf::from);

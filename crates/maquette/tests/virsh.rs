@@ -1,5 +1,5 @@
 //! `maquette virsh` and `maquette workspace`, as far as no hypervisor is needed: options and where
-//! their values come from, settings, checks, workspaces. Numbers refer to the older tool's behaviour.
+//! their values come from, settings, checks, workspaces. Numbers refer to InfraRed's behaviour.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
@@ -278,7 +278,7 @@ fn what_comes_later_is_refused_by_name_and_touches_nothing() {
 }
 
 #[test]
-fn files_of_the_older_tool_may_hold_keys_that_nobody_reads() {
+fn files_of_infrared_may_hold_keys_that_nobody_reads() {
     let home = Home::new();
     fs::create_dir_all(home.path("topology/nodes")).unwrap();
     let node = "name: web\ncpu: 1\nmemory: 64\nflavour: old\ndisks: {disk1: {size: huge}}\n";
@@ -407,7 +407,7 @@ fn workspaces_come_and_go() {
     home.fails(1, &["workspace", "list", "--active"]);
 }
 
-/// An inventory as the older tool leaves it.
+/// An inventory as InfraRed leaves it.
 const INVENTORY: &str = "
 localhost ansible_connection=local
 hypervisor  ansible_host=hv.invalid ansible_connection=ssh ansible_user=root ansible_ssh_private_key_file=/k

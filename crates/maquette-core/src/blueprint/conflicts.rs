@@ -50,7 +50,8 @@ pub fn conflicts(
                 let names = format!("`{}` and `{}`", twin.name, network.name);
                 let message = format!("networks {names} would share the NIC {}", uplink.nic);
                 diags.push(
-                    Diagnostic::error("topology::nic", message).help("a NIC is in one bridge"),
+                    Diagnostic::error("topology::nic", message)
+                        .help("a NIC can be in one bridge only; use another NIC for one of them"),
                 );
             }
         }
@@ -154,7 +155,7 @@ fn nic(
     } else if link.carries_root {
         report(
             format!("the hypervisor's root file system is reached through `{nic}`"),
-            "were it away for a moment, the hypervisor would stop; use another NIC".into(),
+            "the hypervisor would hang if it lost it for a moment; use another NIC".into(),
         );
     }
 }

@@ -134,7 +134,7 @@ fn vswitch(
     for group in &vswitch.portgroups {
         for vlan in group.vlans.iter().filter(|v| !v.addresses.is_empty()) {
             let id = vlan.id.value;
-            // As the older tool calls them: the portgroup, for a trunk with the VLAN's number.
+            // As InfraRed calls them: the portgroup, for a trunk with the VLAN's number.
             let name = match group.trunk {
                 true => format!("{}{id}", group.name.value),
                 false => group.name.value.clone(),

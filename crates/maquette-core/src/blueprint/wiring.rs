@@ -141,7 +141,7 @@ fn pairs<'a>(
     all
 }
 
-/// The first four letters, as the older tool calls it and port discovery expects; all of them where
+/// The first four letters, as InfraRed calls it and port discovery expects; all of them where
 /// two roles would be called alike.
 fn short(role: &str, alike: &BTreeSet<String>) -> String {
     if alike.contains(role) { role.to_string() } else { role.chars().take(4).collect() }

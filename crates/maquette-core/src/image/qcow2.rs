@@ -27,7 +27,7 @@ pub(super) fn check(head: &[u8], len: u64) -> Result<u64, NotAnImage> {
         return Err(NotAnImage::Other("an image of the old format qcow", Some("qcow")));
     }
     if !matches!(version, Some(2 | 3)) {
-        return Err(Needs("a version of qcow2 that is not known"));
+        return Err(Needs("an unknown version of qcow2"));
     }
     let (Some(backing), Some(backing_len)) = (header.u64(8), header.u32(16)) else {
         return Err(short);
@@ -43,10 +43,10 @@ pub(super) fn check(head: &[u8], len: u64) -> Result<u64, NotAnImage> {
         return Err(NotAnImage::Encrypted);
     }
     if !(9..=21).contains(&bits) {
-        return Err(Damaged("its clusters have a size that there is not"));
+        return Err(Damaged("its cluster size is not valid"));
     }
     if size == 0 || size > LARGEST {
-        return Err(Damaged("its virtual size cannot be"));
+        return Err(Damaged("its virtual size is not valid"));
     }
     let cluster = 1u64 << bits;
     let mut extended = false;
@@ -73,18 +73,18 @@ fn check_features(header: &Header<'_>, cluster: u64) -> Result<bool, NotAnImage>
         return Err(Damaged("it is marked as corrupt"));
     }
     if features & !(DIRTY | COMPRESSION | EXTENDED_L2) != 0 {
-        return Err(Needs("a feature of qcow2 that is not known"));
+        return Err(Needs("an unknown feature of qcow2"));
     }
     if length < 104 || !length.is_multiple_of(8) || u64::from(length) > cluster {
-        return Err(Damaged("its header has a length that cannot be"));
+        return Err(Damaged("its header length is not valid"));
     }
     if order > 6 {
-        return Err(Damaged("its reference counts have a width that there is not"));
+        return Err(Damaged("the width of its reference counts is not valid"));
     }
     let kind = if length > 104 { header.byte(104).ok_or(short)? } else { 0 };
     // 0 is zlib, 1 zstd; the feature says that it is not zlib.
     if kind > 1 || (kind != 0) != (features & COMPRESSION != 0) {
-        return Err(Needs("a compression that is not known"));
+        return Err(Needs("an unknown compression"));
     }
     Ok(features & EXTENDED_L2 != 0)
 }
@@ -109,7 +109,7 @@ fn tables(
         return Err(Damaged("its first table does not fit its virtual size"));
     }
     if counts == 0 || counts > LARGEST_REFCOUNTS.max(cluster) {
-        return Err(Damaged("its reference counts have a size that cannot be"));
+        return Err(Damaged("the size of its reference counts is not valid"));
     }
     let within = |at: u64, bytes: u64| {
         at >= cluster

@@ -88,7 +88,7 @@ pub enum SumError {
     #[error("`{0}` is not a checksum: write `sha256:` and 64 hexadecimal digits")]
     Form(String),
     /// Kinds that can be forged, and those that nobody knows.
-    #[error("checksums of kind `{0}` are not taken: use `sha256`, `sha384` or `sha512`")]
+    #[error("checksums of kind `{0}` are not supported: use `sha256`, `sha384` or `sha512`")]
     Kind(String),
     /// Too long, too short, or something other than digits.
     #[error("a `{kind}` checksum has {wanted} hexadecimal digits; `{given}` is not that")]

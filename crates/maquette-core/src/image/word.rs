@@ -26,7 +26,7 @@ pub struct Word {
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum WordError {
     /// An address that is not of the web.
-    #[error("image `{word}`: `{scheme}:` is not taken, only `https:`, `http:` and paths")]
+    #[error("image `{word}`: `{scheme}:` is not supported, only `https:`, `http:` and paths")]
     Scheme {
         /// The word.
         word: String,

@@ -3,12 +3,12 @@
 use crate::syntax::{Node, Value};
 
 /// Lays `over` on `base`: mappings merge deeply, everything else is replaced
-/// (the older tool's rule for `override.*` and roles).
+/// (InfraRed's rule for `override.*` and roles).
 pub fn merge(base: &mut Node, over: &Node) {
     merge_with(base, over, false);
 }
 
-/// Like [`merge`], but two lists become their union, in order (the older tool's rule for
+/// Like [`merge`], but two lists become their union, in order (InfraRed's rule for
 /// `-e @file`).
 pub fn merge_union(base: &mut Node, over: &Node) {
     merge_with(base, over, true);

@@ -46,7 +46,7 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
 pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet<String>) -> Plan {
     let mut builder = Builder::default();
     let mut changes = Vec::new();
-    let reason = "it shall be removed";
+    let reason = "its removal was asked for";
     for domain in observed.domains.values().filter(|d| names.contains(&d.name)) {
         changes.push(Change {
             op: Op::Delete,

@@ -54,11 +54,12 @@ pub(super) fn decode(entry: &Entry, mtu: Option<u32>, diags: &mut Diagnostics) -
     let net = raw.value.parse::<Ipv4Addr>().ok().zip(length);
     let Some(net) = net.and_then(|(address, length)| Ipv4Net::new(address, length).ok()) else {
         diags.push(
-            Diagnostic::error("topology::address", format!("`{}` is no network", raw.value))
-                .at(raw.span, "")
-                .help(
-                    "write its address without a length, such as 10.0.0.0, and `prefix` beside it",
-                ),
+            Diagnostic::error(
+                "topology::address",
+                format!("`{}` is not a valid network", raw.value),
+            )
+            .at(raw.span, "")
+            .help("write its address without a length, such as 10.0.0.0, and `prefix` beside it"),
         );
         return None;
     };

@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 1 << 51;
 pub enum Preallocation {
     /// Nothing is allocated.
     Off,
-    /// Metadata only; the older tool's choice everywhere.
+    /// Metadata only; InfraRed's choice everywhere.
     #[default]
     Metadata,
     /// The whole size (`falloc` and `full`).
@@ -103,7 +103,7 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
                 diags.push(
                     Diagnostic::error(
                         "topology::preallocation",
-                        format!("`{other}` is no preallocation mode"),
+                        format!("`{other}` is not a valid preallocation mode"),
                     )
                     .at(text.span, "")
                     .help("modes are `off`, `metadata`, `falloc` and `full`"),
@@ -119,7 +119,7 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
                 diags.push(
                     Diagnostic::error(
                         "topology::cache",
-                        format!("`{}` is no cache mode", text.value),
+                        format!("`{}` is not a valid cache mode", text.value),
                     )
                     .at(text.span, "")
                     .help(format!("libvirt knows {}", decode::quoted_list(&CACHE_MODES))),

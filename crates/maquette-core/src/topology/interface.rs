@@ -92,7 +92,7 @@ fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> 
     let portgroup = fields.text("portgroup", diags);
     let src_model = fields.parsed("src_model", "a model of a NIC", diags).map(|m| m.value);
     let model = fields.parsed("model", "a model of a NIC", diags).map(|m| m.value);
-    // What the older tool's own wiring wrote.
+    // What InfraRed's own wiring wrote.
     fields.ignore(&["needs_formatting"]);
     let network = match &to {
         // A wire needs no network; it makes its own.

@@ -221,7 +221,7 @@ fn twins(topology: &Topology, diags: &mut Diagnostics) {
     }
 }
 
-/// The querier goes where the older tool put it.
+/// The querier goes where InfraRed put it.
 fn querier(topology: &Topology, diags: &mut Diagnostics) {
     if topology.settings.querier && topology.network("external").is_none() {
         let message =

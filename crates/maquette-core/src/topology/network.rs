@@ -200,7 +200,7 @@ fn on_vswitch(
         diags.push(
             Diagnostic::error(
                 "topology::virtualport",
-                format!("`{}` is no virtual port", port.value),
+                format!("`{}` is not a valid virtual port type", port.value),
             )
             .at(port.span, "")
             .suggest(&port.value, ["openvswitch"]),
@@ -248,13 +248,16 @@ fn forward(node: &Node, diags: &mut Diagnostics) -> Option<Forward> {
         "bridge" => Some(Forward::Bridge),
         other => {
             diags.push(
-                Diagnostic::error("topology::forward", format!("`{other}` is no forward mode"))
-                    .at(mode.span, "")
-                    .suggest(other, ["nat", "route", "bridge"])
-                    .help(
-                        "modes are `nat`, `route` and `bridge`; leave the key out for an isolated \
+                Diagnostic::error(
+                    "topology::forward",
+                    format!("`{other}` is not a valid forward mode"),
+                )
+                .at(mode.span, "")
+                .suggest(other, ["nat", "route", "bridge"])
+                .help(
+                    "modes are `nat`, `route` and `bridge`; leave the key out for an isolated \
                          network",
-                    ),
+                ),
             );
             None
         }

@@ -129,7 +129,7 @@ pub struct Settings {
     pub disk_bus: Bus,
     /// Firmware of nodes without an operating system.
     pub boot_mode: BootMode,
-    /// Whether serial consoles are logged where the older tool's users look for them.
+    /// Whether serial consoles are logged where InfraRed's users look for them.
     pub serial_files: bool,
     /// Whether VNC servers listen on all addresses.
     pub vnc_external: bool,
@@ -150,7 +150,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// The defaults of the older tool's option table.
+    /// The defaults of InfraRed's option table.
     fn default() -> Self {
         Self {
             environment: EnvName::default(),

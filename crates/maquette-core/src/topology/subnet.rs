@@ -72,7 +72,7 @@ fn subnet(
     let text = raw.value.trim();
     let bad = |diags: &mut Diagnostics, why: String| {
         diags.push(
-            Diagnostic::error("topology::address", format!("`{text}` is no IPv4 address"))
+            Diagnostic::error("topology::address", format!("`{text}` is not a valid IPv4 address"))
                 .at(raw.span, "")
                 .help(why),
         );
@@ -96,16 +96,19 @@ fn subnet(
         Err(_) => {
             let span = mask.map_or(raw.span, |m| m.span);
             diags.push(
-                Diagnostic::error("topology::netmask", format!("`{mask_value}` is no netmask"))
-                    .at(span, "")
-                    .help("its ones must come first, as in 255.255.255.0"),
+                Diagnostic::error(
+                    "topology::netmask",
+                    format!("`{mask_value}` is not a valid netmask"),
+                )
+                .at(span, "")
+                .help("its ones must come first, as in 255.255.255.0"),
             );
             None
         }
     }
 }
 
-/// Octets with leading zeros are decimal, as libvirt reads them (the older tool produced `01`).
+/// Octets with leading zeros are decimal, as libvirt reads them (InfraRed produced `01`).
 pub(super) fn lenient_ipv4(text: &str) -> Result<Ipv4Addr, ()> {
     let octets: Result<Vec<u8>, ()> =
         text.split('.').map(|o| o.parse::<u8>().map_err(|_| ())).collect();

@@ -43,7 +43,7 @@ const KNOWN: &str = "--boot, --cpu, --features, --machine, --memballoon, --memor
 
 /// Takes the text apart.
 pub fn parse(text: &str) -> Result<Vec<VirtOpt>, String> {
-    let words = shlex::split(text).ok_or("a quotation mark has no partner")?;
+    let words = shlex::split(text).ok_or("a quotation mark is not closed")?;
     let mut words = words.into_iter();
     let mut all = Vec::new();
     while let Some(word) = words.next() {
@@ -84,13 +84,13 @@ fn word(name: &str, text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     match !text.is_empty() && text.chars().all(fits) {
         true => Ok(text.to_string()),
-        false => Err(format!("`{text}` is nothing that {name} takes")),
+        false => Err(format!("`{text}` is not a valid value of {name}")),
     }
 }
 
 fn option(name: &str, value: &str) -> Result<VirtOpt, String> {
     if name == "--qemu-commandline" {
-        let words = shlex::split(value).ok_or("a quotation mark has no partner")?;
+        let words = shlex::split(value).ok_or("a quotation mark is not closed")?;
         return Ok(VirtOpt::Qemu(words));
     }
     let main = match name {
@@ -216,8 +216,8 @@ mod tests {
             ("--cpu", "`--cpu` lacks a value"),
             ("--watchdog model=x,colour=red", "`colour` of --watchdog"),
             ("--boot tape", "`tape` of --boot"),
-            ("--cpu 'a", "no partner"),
-            ("--video '<x/>'", "nothing that --video takes"),
+            ("--cpu 'a", "not closed"),
+            ("--video '<x/>'", "not a valid value of --video"),
             ("--features magic=on", "of --features"),
         ] {
             let error = parse(text).unwrap_err();

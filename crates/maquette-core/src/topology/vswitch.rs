@@ -162,9 +162,11 @@ fn vlan(node: &Node, diags: &mut Diagnostics) -> Option<Vlan> {
 fn tag(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Spanned<u16>> {
     let id = decode::parsed::<u16>(node, what, "a VLAN's number", diags)?;
     if !(1..=4094).contains(&id.value) {
-        let message = format!("`{}` is no VLAN", id.value);
+        let message = format!("`{}` is not a valid VLAN", id.value);
         diags.push(
-            Diagnostic::error("topology::vlan", message).at(id.span, "").help("1 to 4094 are"),
+            Diagnostic::error("topology::vlan", message)
+                .at(id.span, "")
+                .help("VLANs are numbered from 1 to 4094"),
         );
         return None;
     }

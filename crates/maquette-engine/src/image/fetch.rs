@@ -146,7 +146,7 @@ impl Job<'_> {
             let verified = self.verify(&sum);
             // What an earlier run left may have been of another file; that is no reason to fail.
             if resumed && verified.is_err() {
-                self.progress("what was resumed is wrong; downloading it anew");
+                self.progress("the resumed download is damaged; downloading it again");
                 self.download(url)?;
                 self.verify(&sum)?;
             } else {
@@ -291,10 +291,7 @@ impl Job<'_> {
             return Ok(());
         }
         let kind = sum.kind().word();
-        let error = StepError::new(format!(
-            "image {} arrived with another checksum than it has",
-            self.name
-        ));
+        let error = StepError::new(format!("image {} does not match its checksum", self.name));
         let mut error = error.hint(
             "the copy was removed; if the checksum is the right one, the file that is offered there \
              is not the one that you want",

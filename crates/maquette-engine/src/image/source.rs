@@ -66,9 +66,7 @@ pub enum SourceError {
         source: NotAnImage,
     },
     /// The file is not the one that was asked for.
-    #[error(
-        "image {path} has another checksum than was asked for: wanted {wanted}, and it has {actual}"
-    )]
+    #[error("image {path} does not match its checksum: wanted {wanted}, and it has {actual}")]
     Sum {
         /// The file.
         path: PathBuf,

@@ -13,7 +13,7 @@ use super::Writer;
 use super::metadata::{self, NodeRecord, STATE_NAMESPACE};
 
 /// Where a domain's serial console is logged on the hypervisor: beside QEMU's own log, or where
-/// `--serial-files` of the older tool put it.
+/// `--serial-files` of InfraRed put it.
 pub fn serial_log(domain: &str, file: bool) -> String {
     let directory = if file { "/var/lib/libvirt/qemu" } else { "/var/log/libvirt/qemu" };
     format!("{directory}/{domain}-serial.log")

@@ -53,7 +53,7 @@ fn portgroup(w: &mut Writer, group: &Portgroup) {
     if group.default {
         attributes.push(("default", "yes"));
     }
-    // The schema knows no other value; the older tool wrote `no`, which means the same as nothing.
+    // The schema knows no other value; InfraRed wrote `no`, which means the same as nothing.
     let trunk: &[(&str, &str)] = if group.trunk { &[("trunk", "yes")] } else { &[] };
     w.element("portgroup", &attributes, |w| {
         if group.tags.is_empty() {

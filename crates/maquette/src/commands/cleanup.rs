@@ -1,4 +1,4 @@
-//! `--cleanup` of the older tool: everything on the hypervisor, or one environment of it.
+//! `--cleanup` of InfraRed: everything on the hypervisor, or one environment of it.
 
 use std::time::Duration;
 

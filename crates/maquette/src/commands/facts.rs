@@ -34,7 +34,7 @@ pub fn collect(workspace: &Workspace) -> Result<(), Failure> {
             error.excerpt = said.lines().chain(text.lines()).take(10).map(String::from).collect();
             return Err(Failure::Failed(error));
         };
-        // The older tool's name for it.
+        // InfraRed's name for it.
         let file = directory.join(format!("infrared_virsh-provision_{host}.json"));
         write_private(&file, format!("{:#}\n", facts["ansible_facts"]).as_bytes())
             .map_err(|e| failed(&e))?;

@@ -276,7 +276,7 @@ fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
                 "the record of what preparation has changed, {}, cannot be read: {why}",
                 record::PATH
             ))
-            .hint("mend it by hand: without it nobody knows what to put back"),
+            .hint("repair it by hand: without it nobody knows what to put back"),
         ));
     }
     let plan = plan::restore(prepare::undoable(&hypervisor.facts.record));

@@ -1,4 +1,4 @@
-//! `maquette plugin`: scripts of the older tool add its provisioner before they use it.
+//! `maquette plugin`: InfraRed's users add the provisioner before they use it.
 
 use maquette_engine::StepError;
 
@@ -34,5 +34,9 @@ pub fn run(args: &[String]) -> Result<u8, Failure> {
 }
 
 fn other(message: &str) -> Failure {
-    Failure::Failed(StepError::new(message).hint("run the older tool's other plugins with that tool; the workspace's inventory is theirs to read"))
+    Failure::Failed(
+        StepError::new(message).hint(
+            "run InfraRed's other plugins with InfraRed; they read this workspace's inventory",
+        ),
+    )
 }

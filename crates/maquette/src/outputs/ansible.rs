@@ -1,4 +1,4 @@
-//! The inventory: one line for each host, then the groups, as the older tool's readers expect; and
+//! The inventory: one line for each host, then the groups, as InfraRed's readers expect; and
 //! the same as Ansible's dynamic inventory.
 
 use std::fmt::Write;

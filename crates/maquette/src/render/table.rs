@@ -159,7 +159,7 @@ pub fn checklist(rows: &[(&str, &str, &str, Option<&str>)]) -> String {
     out
 }
 
-/// A table in boxes, with a rule between rows, as the older tool's users' scripts read it.
+/// A table in boxes, with a rule between rows, as InfraRed's users' scripts read it.
 pub fn boxes(header: &[&str], rows: &[Vec<String>]) -> String {
     let header: Vec<String> = header.iter().map(|h| (*h).to_string()).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&header).chain(rows).collect();

@@ -44,7 +44,9 @@ pub fn read(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec
                     value.push_str(trimmed);
                 }
                 None if counts => {
-                    return Err(format!("line {number}: this continues no value"));
+                    return Err(format!(
+                        "line {number}: this continues a value, but there is none before it"
+                    ));
                 }
                 None => {}
             }
@@ -88,7 +90,7 @@ fn values(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<S
                 other => Err(format!("a list holds texts, not {}", other.yaml().trim())),
             })
             .collect(),
-        _ => Err(format!("`{text}` is no list; write it like ['a', 'b']")),
+        _ => Err(format!("`{text}` is not a list; write it like ['a', 'b']")),
     }
 }
 
@@ -110,7 +112,9 @@ fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Strin
             None => rest.split_at(rest.find(|c| !word(c)).unwrap_or(rest.len())),
         };
         if name.is_empty() || !name.chars().all(word) {
-            return Err("a `$` stands before no variable's name; write `$$` for one".into());
+            return Err(
+                "a `$` is not followed by a variable's name; write `$$` for a plain `$`".into()
+            );
         }
         out.push_str(&variable(name).ok_or(format!("environment variable {name} is not set"))?);
         rest = after;

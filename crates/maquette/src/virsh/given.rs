@@ -52,7 +52,7 @@ pub struct Given {
 
 fn command() -> Command {
     let mut command = Command::new("maquette virsh")
-        .about("The older tool's provisioner: the same options, answers files and variables")
+        .about("InfraRed's provisioner: the same options, answers files and variables")
         .infer_long_args(true)
         .max_term_width(100)
         .next_help_heading("Common");
@@ -294,7 +294,7 @@ impl Given {
         self.texts(name).pop()
     }
 
-    /// The older tool's checks: each names every offender.
+    /// InfraRed's checks: each names every offender.
     pub fn check(&self) -> Result<(), Vec<String>> {
         let missing: Vec<String> = OPTIONS
             .iter()
@@ -409,7 +409,7 @@ fn stop(wrong: Vec<String>) -> Result<(), Vec<String>> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// An unknown key's value: only the two words that the older tool took for booleans become some.
+/// An unknown key's value: only the two words that InfraRed took for booleans become some.
 fn typed(text: &str) -> Plain {
     match text {
         "True" => Plain::Bool(true),
@@ -428,7 +428,7 @@ fn split(option: &Opt, text: &str) -> Vec<String> {
     }
 }
 
-/// A variable of the older tool's, or of our own.
+/// A variable of InfraRed's, or of our own.
 fn variable(name: &str) -> Option<String> {
     ["MAQUETTE_", "IR_"].iter().find_map(|p| std::env::var(format!("{p}{name}")).ok())
 }

@@ -1,4 +1,4 @@
-//! The older tool's records of what was typed: an argument file in the workspace and a command log,
+//! InfraRed's records of what was typed: an argument file in the workspace and a command log,
 //! both readable by their owner only and without secrets.
 
 use std::io::Write;
@@ -18,7 +18,7 @@ const LARGEST: u64 = 5 << 20;
 
 const MASK: &str = "******";
 
-/// The local time, as the older tool writes it into names.
+/// The local time, as InfraRed writes it into names.
 pub fn now() -> String {
     jiff::Zoned::now().strftime("%Y-%m-%d_%H-%M-%S").to_string()
 }

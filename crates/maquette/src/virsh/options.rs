@@ -1,4 +1,4 @@
-//! Every option of the older tool's provisioner: one row each, from which come parser, help,
+//! Every option of InfraRed's provisioner: one row each, from which come parser, help,
 //! answers files, environment variables and checks.
 
 /// What a value becomes.

@@ -34,8 +34,8 @@ pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
         *deploy_os != new.deploy_os,
         Replace,
         match new.deploy_os {
-            true => "it shall have an operating system now",
-            false => "it shall have no operating system any more",
+            true => "it gets an operating system",
+            false => "it no longer has an operating system",
         },
     );
     all_disks(disks, &new.disks, &mut found);

@@ -3,15 +3,8 @@
 //! A blueprint leaves nothing to decide. It is a pure function of the topology, the environment's
 //! name and what the hypervisor already has: a node that exists keeps its MAC and IP addresses.
 
-mod addresses;
-mod allocation;
-mod conflicts;
-mod expand;
 mod links;
-mod macs;
-mod networks;
 mod switching;
-mod wiring;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,19 +12,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{Ipv4Net, Ipv6Net};
 use uuid::Uuid;
 
-pub use allocation::choose;
-pub use conflicts::conflicts;
-pub use expand::{Context, HostKeys, ImageMap, expand, image_sources};
 pub use links::far_end;
 pub use switching::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
 
-use crate::guest::Secret;
 use crate::names::EnvName;
 use crate::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType};
 use crate::units::{ByteSize, MacAddr};
+use crate::values::Secret;
 use crate::values::{
     ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey, TimeZone,
 };
+
+/// Derives the public host key of a node from its name, its identifier and its generation.
+pub type HostKeys<'a> = &'a dyn Fn(&str, Uuid, Option<u64>) -> PublicKey;
 
 /// One environment, complete.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, UNKNOWN_KEY};
-use crate::syntax::{Node, Span, Spanned, Value};
+use crate::syntax::{Node, Span, Spanned, Value, parse_bool};
 use crate::units::ByteSize;
 use crate::values::{Line, ValueError};
 
@@ -199,15 +199,6 @@ pub fn within(
     let expected = format!("at most {}{of}", range.end());
     diags.push(wrong_type(node, &format!("`{what}`"), &expected));
     None
-}
-
-/// The booleans of YAML 1.1, in any case.
-pub fn parse_bool(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "yes" | "on" | "true" => Some(true),
-        "no" | "off" | "false" => Some(false),
-        _ => None,
-    }
 }
 
 /// A truth value; quoted ones count too, since flags have no other kind.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  Sources ─► syntax ─► layers ─► topology ─┐
-//!  (text)     located   merged    typed     ├─► blueprint ─┐
-//!                                 observed ─┴──────────────┴─► plan
+//!  (text)     located   merged    typed     ├─expand─► blueprint ─┐
+//!                                 observed ─┴─────────────────────┴─► plan
 //! ```
 //!
 //! Every arrow is a function from values to values. Nothing in this crate reads a file, starts a
@@ -14,6 +14,7 @@ pub mod capacity;
 pub mod decode;
 pub mod defaults;
 pub mod diagnostic;
+pub mod expand;
 pub mod expr;
 pub mod guest;
 pub mod image;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+use uuid::Uuid;
 
 /// Why a name is refused.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -111,6 +112,12 @@ pub fn interface_name(name: &str) -> String {
     format!("{kept}-{hash}")
 }
 
+/// A namespace of our own, so that identifiers depend on nothing but names.
+pub(crate) fn identifier(kind: &str, environment: &EnvName, name: &str) -> Uuid {
+    let space = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"https://maquette.dev/");
+    Uuid::new_v5(&space, format!("{kind}\0{environment}\0{name}").as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,5 +141,19 @@ mod tests {
         assert_eq!(long.len(), LONGEST_INTERFACE);
         assert!(long.starts_with("environm-"), "{long}");
         assert_ne!(long, interface_name("environment-management2"));
+    }
+
+    #[test]
+    fn identifiers_differ_by_kind_environment_and_name() {
+        let lab = EnvName::from_prefix("lab").unwrap();
+        let ids = [
+            identifier("domain", &lab, "a"),
+            identifier("network", &lab, "a"),
+            identifier("domain", &EnvName::default(), "a"),
+            identifier("domain", &lab, "b"),
+        ];
+        for (i, a) in ids.iter().enumerate() {
+            assert!(ids[i + 1..].iter().all(|b| a != b));
+        }
     }
 }

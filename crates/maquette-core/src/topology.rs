@@ -16,7 +16,6 @@ mod uplink;
 pub mod virtopts;
 mod vswitch;
 
-use crate::observed::Observed;
 pub use bgp::Cidr;
 pub use compile::{Allocation, NodeRequest, Request, compile};
 pub use disk::{Disk, Preallocation};
@@ -50,11 +49,5 @@ impl Topology {
     /// The network of a (not prefixed) name.
     pub fn network(&self, name: &str) -> Option<&Network> {
         self.networks.iter().find(|n| n.name.value == name)
-    }
-
-    /// Whether nodes are added to what is there. The first time there is nothing, and an extension is
-    /// like any other build.
-    pub fn extends(&self, observed: &Observed) -> bool {
-        self.settings.extend && !observed.networks.is_empty()
     }
 }

@@ -10,6 +10,7 @@ mod access;
 mod dns;
 mod hardware;
 mod line;
+mod secret;
 
 use thiserror::Error;
 
@@ -17,6 +18,7 @@ pub use access::{ConnectionPlugin, Group, Login, PublicKey, TimeZone};
 pub use dns::{DnsName, HostAddress, Name, ServiceLabel};
 pub use hardware::{DeviceModel, Directory, DiskKey, FileName, MachineName, Mtu, PlainPath};
 pub use line::{Line, has_template_marks, is_unprintable, printable};
+pub use secret::Secret;
 
 /// Why a text is not a valid value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

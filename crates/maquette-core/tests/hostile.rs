@@ -4,8 +4,8 @@
 mod common;
 
 use common::input;
-use maquette_core::blueprint;
 use maquette_core::diagnostic::Diagnostics;
+use maquette_core::expand;
 use maquette_core::syntax::Plain;
 use maquette_core::topology as topo;
 
@@ -173,7 +173,7 @@ fn built(nodes: &str, networks: &str) -> Result<String, Vec<String>> {
         return Err(messages(&input.diags));
     }
     let (blueprint, more) = common::expand(&topology, &observed);
-    blueprint::conflicts(&topology, &blueprint, &observed, true, &mut diags);
+    expand::conflicts(&topology, &blueprint, &observed, true, &mut diags);
     if more.has_errors() || diags.has_errors() {
         return Err(messages(&more).into_iter().chain(messages(&diags)).collect());
     }

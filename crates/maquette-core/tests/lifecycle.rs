@@ -7,8 +7,8 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Input, apply, blueprint_of, expand, input, node_volumes, plan_of, topology};
-use maquette_core::blueprint;
 use maquette_core::diagnostic::Diagnostics;
+use maquette_core::expand;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
@@ -256,7 +256,7 @@ fn what_has_the_name_of_an_undefined_node_and_is_not_ours_is_in_the_way() {
     seen.volumes.entry("images".into()).or_default().insert("controller-0-disk1.qcow2".into());
     let topology = topology(&wanted, &seen);
     let (blueprint, mut diags) = expand(&topology, &seen);
-    blueprint::conflicts(&topology, &blueprint, &seen, true, &mut diags);
+    expand::conflicts(&topology, &blueprint, &seen, true, &mut diags);
     assert!(diags.iter().any(|d| d.message.contains("volume `controller-0-disk1.qcow2` exists")));
 }
 
@@ -355,7 +355,7 @@ fn an_extension_needs_networks_that_are_there() {
          - {network: storage}\ngroups: [web]\n";
     let wanted = extended(&[(file, 1)], &[]);
     let mut diags = Diagnostics::default();
-    blueprint::choose(&wanted.request, &seen, &mut diags);
+    expand::choose(&wanted.request, &seen, &mut diags);
     let messages: Vec<&str> = diags.iter().map(|d| d.message.as_str()).collect();
     assert!(messages.contains(&"the environment has no network `storage`"), "{messages:?}");
 }

@@ -5,12 +5,14 @@
 mod common;
 
 use common::{apply, blueprint_of, expand, input, machine, mistakes, plan_of, topology, types_for};
-use maquette_core::blueprint::{self, Blueprint};
+use maquette_core::blueprint::Blueprint;
 use maquette_core::defaults::{self, Kind};
-use maquette_core::guest::{Secret, seed_files};
+use maquette_core::expand;
+use maquette_core::guest::seed_files;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{LinkKind, Observed};
 use maquette_core::plan::{self, Action, Plan};
+use maquette_core::values::Secret;
 
 /// Every NIC that a built-in network file names.
 const NICS: [&str; 9] = [
@@ -32,7 +34,7 @@ fn titles(plan: &Plan) -> Vec<String> {
 fn conflicts(input: &common::Input, seen: &Observed) -> Vec<String> {
     let topology = topology(input, seen);
     let (blueprint, mut diags) = expand(&topology, seen);
-    blueprint::conflicts(&topology, &blueprint, seen, true, &mut diags);
+    expand::conflicts(&topology, &blueprint, seen, true, &mut diags);
     let said = |d: &maquette_core::diagnostic::Diagnostic| {
         format!("{} [{}]", d.message, d.help.join("; "))
     };

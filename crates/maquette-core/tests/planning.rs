@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 
 use common::{apply, blueprint_of, input, node_volumes, plan_of};
 use maquette_core::blueprint::{Blueprint, Pool};
-use maquette_core::guest::{Secret, seed_files};
+use maquette_core::guest::seed_files;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, HostFacts, LibvirtState, Needs, Op, Plan, PoolState};
+use maquette_core::values::Secret;
 use maquette_core::values::TimeZone;
 use proptest::prelude::*;
 

@@ -6,10 +6,10 @@ mod common;
 
 use common::{Input, apply, blueprint_of, expand, input, plan_of, topology};
 use maquette_core::blueprint::Blueprint;
-use maquette_core::guest::Secret;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
 use maquette_core::values::PublicKey;
+use maquette_core::values::Secret;
 use uuid::Uuid;
 
 fn asked(extra: &[&str]) -> Input {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use hkdf::Hkdf;
 use maquette_core::blueprint::Guest;
-use maquette_core::guest::Secret;
+use maquette_core::values::Secret;
 use maquette_core::values::{PublicKey, ValueError};
 use sha2::{Digest, Sha256};
 use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey};

@@ -51,7 +51,7 @@ pub fn image(files: &[SeedFile]) -> Result<Vec<u8>, SeedError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maquette_core::guest::Secret;
+    use maquette_core::values::Secret;
     use std::io::Read;
 
     fn files() -> Vec<SeedFile> {

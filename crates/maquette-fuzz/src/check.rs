@@ -5,8 +5,9 @@ use std::path::Path;
 
 use maquette::fuzzing::{self, Outputs};
 use maquette_core::blueprint::Node;
-use maquette_core::guest::{Secret, seed_files};
+use maquette_core::guest::seed_files;
 use maquette_core::syntax::Plain;
+use maquette_core::values::Secret;
 
 /// Keywords of an ssh config that Maquette writes.
 const SSH_WORDS: [&str; 8] = [

@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use maquette::fuzzing::{self, Ground};
-use maquette_core::blueprint::{self, Blueprint, Context, ImageMap, Vnc};
-use maquette_core::guest::Secret;
+use maquette_core::blueprint::{Blueprint, Vnc};
+use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_core::topology::{self as core, VirtType};
 use maquette_core::values::PublicKey;
+use maquette_core::values::Secret;
 use maquette_libvirt::xml::{self, read};
 use tempfile::TempDir;
 
@@ -55,14 +56,14 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
         return None;
     }
     let observed = Observed::default();
-    let topology = blueprint::choose(&request, &observed, &mut diags);
+    let topology = expand::choose(&request, &observed, &mut diags);
     if let Some(topology) = &topology {
         core::lint(topology, &mut diags);
     }
     told(&fuzzing::drawn(&diags, &sources));
     let topology = topology.filter(|_| !diags.has_errors())?;
     let mut images = ImageMap::new();
-    for word in blueprint::image_sources(&topology) {
+    for word in expand::image_sources(&topology) {
         if word.contains('/') && !word.contains("://") {
             return None;
         }
@@ -79,7 +80,7 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
         vnc: &Vnc::default(),
     };
     let mut diags = diags.fresh();
-    let blueprint = blueprint::expand(&topology, &context, &mut diags);
+    let blueprint = expand::expand(&topology, &context, &mut diags);
     (!diags.has_errors()).then_some((blueprint, observed))
 }
 

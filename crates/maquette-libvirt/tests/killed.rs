@@ -21,11 +21,12 @@ use std::time::Duration;
 
 use common::Input;
 use maquette_core::blueprint::Blueprint;
-use maquette_core::guest::{Secret, seed_files};
+use maquette_core::guest::seed_files;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
 use maquette_core::plan::{self, Action, Plan};
 use maquette_core::topology::{Preallocation, VirtType};
+use maquette_core::values::Secret;
 use maquette_engine::executor::{self, Summary};
 use maquette_engine::host::facts::Reach;
 use maquette_engine::host::{Command, Host, HostError, Output};

@@ -87,7 +87,7 @@ pub fn question(
 /// What `MAQUETTE_YES` says: 1, or one of YAML's words.
 pub fn yes_of_environment() -> bool {
     std::env::var("MAQUETTE_YES")
-        .is_ok_and(|t| maquette_core::decode::parse_bool(&t) == Some(true) || t == "1")
+        .is_ok_and(|t| maquette_core::syntax::parse_bool(&t) == Some(true) || t == "1")
 }
 
 /// What `MAQUETTE_ACCEPT` says, for command lines without a flag of ours; words it does not know are

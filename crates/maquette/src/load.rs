@@ -10,11 +10,11 @@ use std::str::FromStr;
 use maquette_core::blueprint::Pool;
 use maquette_core::defaults::Kind;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
-use maquette_core::guest::Secret;
 use maquette_core::layers;
 use maquette_core::names::EnvName;
 use maquette_core::syntax::{Node, Sources, parse};
 use maquette_core::topology::{BootMode, Bus, Request, Settings, virtopts};
+use maquette_core::values::Secret;
 use maquette_core::values::{Directory, Line, Mtu, Name, ValueError};
 
 use crate::cli::{self, Place, Wanted};

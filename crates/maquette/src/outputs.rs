@@ -8,8 +8,8 @@ use std::io;
 use std::path::Path;
 
 use maquette_core::blueprint::Node;
-use maquette_core::guest::Secret;
 use maquette_core::values::PlainPath;
+use maquette_core::values::Secret;
 use maquette_engine::host::ssh::Target;
 use maquette_engine::keys::{KEY_FILE, KEY_LINK, SECRET_FILE, relink, write_private};
 

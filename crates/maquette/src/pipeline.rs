@@ -1,8 +1,9 @@
 //! From arguments to a plan: the stages in order, each once.
 
-use maquette_core::blueprint::{self, Blueprint, Context, ImageMap, Pool};
+use maquette_core::blueprint::{self, Blueprint, Pool};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::image::WordError;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
@@ -154,7 +155,7 @@ fn image_error(error: &image::SourceError) -> Diagnostic {
 
 fn check_images(topology: &Topology, diags: &mut Diagnostics) {
     let built = workspace::built_images();
-    for word in blueprint::image_sources(topology) {
+    for word in expand::image_sources(topology) {
         match Source::parse(&word, &built) {
             Ok(Source { origin: Origin::File(path), .. }) if !path.is_file() => diags.push(
                 Diagnostic::error(
@@ -340,7 +341,7 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<
     let workspace = &loaded.workspace;
     let observed = hypervisor.observed();
     let mut diags = loaded.diags.fresh();
-    let Some(topology) = blueprint::choose(&loaded.request, &observed, &mut diags) else {
+    let Some(topology) = expand::choose(&loaded.request, &observed, &mut diags) else {
         return Err(Failure::Input(diags, loaded.sources.clone()));
     };
     if diags.has_errors() {
@@ -390,9 +391,9 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<
         generation,
         vnc: &vnc,
     };
-    let mut blueprint = blueprint::expand(&topology, &context, &mut diags);
+    let mut blueprint = expand::expand(&topology, &context, &mut diags);
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
-    blueprint::conflicts(&topology, &blueprint, &observed, networks, &mut diags);
+    expand::conflicts(&topology, &blueprint, &observed, networks, &mut diags);
     // Warnings were shown when the input was checked.
     if diags.has_errors() {
         return Err(Failure::Input(diags, loaded.sources.clone()));
@@ -410,7 +411,7 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<
     let private = |node: &blueprint::Node| {
         let generation = node.guest.as_ref().and_then(|g| g.generation);
         key.host_private(&node.name, node.uuid, generation)
-            .unwrap_or_else(|_| maquette_core::guest::Secret::new(""))
+            .unwrap_or_else(|_| maquette_core::values::Secret::new(""))
     };
     let plan = plan::create(&blueprint, &observed, &private);
     Ok(Planned { blueprint, observed, plan, key })
@@ -430,7 +431,7 @@ fn images(topology: &Topology, observed: &Observed, diags: &mut Diagnostics) -> 
     for (_, image) in known {
         map.insert(image.source.clone(), image.clone());
     }
-    for word in blueprint::image_sources(topology) {
+    for word in expand::image_sources(topology) {
         if map.contains_key(&word) {
             continue;
         }

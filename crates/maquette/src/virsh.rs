@@ -113,7 +113,7 @@ fn later(given: &Given) -> Result<(), Failure> {
     for option in OPTIONS {
         let Support::Later { harmless } = option.support else { continue };
         let asked = given.texts(option.name).into_iter().any(|text| {
-            let no = maquette_core::decode::parse_bool(&text) == Some(false);
+            let no = maquette_core::syntax::parse_bool(&text) == Some(false);
             text != harmless && !(harmless == "no" && no)
         });
         if asked {
@@ -142,7 +142,7 @@ fn text(tree: &Plain, path: &str) -> Option<String> {
 }
 
 fn truth(tree: &Plain, path: &str) -> Option<bool> {
-    text(tree, path).and_then(|t| maquette_core::decode::parse_bool(&t))
+    text(tree, path).and_then(|t| maquette_core::syntax::parse_bool(&t))
 }
 
 fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure> {
@@ -273,7 +273,7 @@ fn kill(wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failu
 /// changed it.
 fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wanted, Failure> {
     let number = |path: &str, most: u32| -> Result<Option<u32>, Failure> {
-        let no = |t: &String| maquette_core::decode::parse_bool(t) == Some(false);
+        let no = |t: &String| maquette_core::syntax::parse_bool(t) == Some(false);
         let Some(text) = text(tree, path).filter(|t| !no(t)) else { return Ok(None) };
         match text.parse::<u32>() {
             Ok(number) if number <= most => Ok(Some(number)),

@@ -4,8 +4,9 @@
 
 use std::fmt::Write;
 
-use super::{Secret, SeedFile};
+use super::SeedFile;
 use crate::blueprint::{Guest, Interface, Node};
+use crate::values::Secret;
 
 /// Name of the virtio-serial port on which a guest reports its first boot.
 pub const READY_PORT: &str = "org.maquette.ready";

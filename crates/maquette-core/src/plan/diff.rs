@@ -10,8 +10,8 @@ use super::{
     switching,
 };
 use crate::blueprint::{Blueprint, Disk, HostKeys, Network, Node};
-use crate::guest::Secret;
 use crate::observed::{self, Domain, Hardware, Observed, Orphan};
+use crate::values::Secret;
 
 /// Private host keys of new nodes, by node.
 pub type PrivateKeys<'a> = &'a dyn Fn(&Node) -> Secret;

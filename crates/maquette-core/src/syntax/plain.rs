@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 
-use super::{Node, Value, yaml};
+use super::{Node, Value, parse_bool, yaml};
 
 /// A value with YAML's types; keys are sorted.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +61,7 @@ impl Plain {
         if matches!(text, "" | "~" | "null" | "Null" | "NULL") {
             return Self::Null;
         }
-        if let Some(truth) = crate::decode::parse_bool(text) {
+        if let Some(truth) = parse_bool(text) {
             return Self::Bool(truth);
         }
         let digits = text.trim_start_matches(['-', '+']);

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use crate::guest::Secret;
 use crate::names::EnvName;
+use crate::values::Secret;
 use crate::values::{Login, TimeZone};
 
 /// The bus that disks are attached to.

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use maquette_core::blueprint::{self, Blueprint, Context, Image, ImageMap};
+use maquette_core::blueprint::{self, Blueprint, Image};
 use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::Diagnostics;
-use maquette_core::guest::Secret;
+use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::layers::{ExtraVar, extra_vars};
 use maquette_core::observed::{
     self, DiskDevice, Hardware, HostLink, LinkKind, Nic, Observed, Wiring,
@@ -15,6 +15,7 @@ use maquette_core::plan::{self, Action, Plan, Step};
 use maquette_core::syntax::{Node, Sources, parse};
 use maquette_core::topology::{self, NodeRequest, Request, Settings, Topology, VirtType};
 use maquette_core::values::PublicKey;
+use maquette_core::values::Secret;
 
 /// Input of a test.
 pub struct Input {
@@ -135,13 +136,13 @@ pub fn mistakes(input: &mut Input) -> Vec<String> {
 
 pub fn topology(input: &Input, observed: &Observed) -> Topology {
     let mut diags = Diagnostics::default();
-    let topology = blueprint::choose(&input.request, observed, &mut diags);
+    let topology = expand::choose(&input.request, observed, &mut diags);
     assert!(!diags.has_errors(), "{diags:?}");
     topology.expect("no errors")
 }
 
 pub fn expand(topology: &Topology, observed: &Observed) -> (Blueprint, Diagnostics) {
-    let images: ImageMap = blueprint::image_sources(topology)
+    let images: ImageMap = expand::image_sources(topology)
         .into_iter()
         .map(|s| (s.clone(), Image { volume: format!("maquette-{s}.qcow2"), source: s }))
         .collect();
@@ -158,7 +159,7 @@ pub fn expand(topology: &Topology, observed: &Observed) -> (Blueprint, Diagnosti
         generation: 1,
         vnc: &blueprint::Vnc::default(),
     };
-    (blueprint::expand(topology, &context, &mut diags), diags)
+    (expand::expand(topology, &context, &mut diags), diags)
 }
 
 /// The blueprint of an input on a hypervisor.

@@ -192,7 +192,7 @@ pub struct Wanted {
 
 /// A truth value, in any of YAML's words.
 pub fn boolean(text: &str) -> Result<bool, String> {
-    maquette_core::decode::parse_bool(text).ok_or_else(|| "expected yes or no".into())
+    maquette_core::syntax::parse_bool(text).ok_or_else(|| "expected yes or no".into())
 }
 
 /// Buses that `--disk-bus` takes.

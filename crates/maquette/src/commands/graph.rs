@@ -1,6 +1,7 @@
 //! `maquette graph`.
 
-use maquette_core::blueprint::{self, Context, ImageMap, Network, Node, Vnc};
+use maquette_core::blueprint::{Network, Node, Vnc};
+use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::observed::Observed;
 use maquette_core::topology::{self, VirtType};
 use maquette_core::values::PublicKey;
@@ -79,8 +80,7 @@ fn wanted(loaded: &Loaded, observed: &Observed) -> Result<(Vec<Network>, Vec<Nod
     let mut seen = observed.clone();
     // Without a hypervisor, the NIC of its default route has no name.
     seen.host.default_nic.get_or_insert_with(|| "NIC".into());
-    let topology: Option<topology::Topology> =
-        blueprint::choose(&loaded.request, &seen, &mut diags);
+    let topology: Option<topology::Topology> = expand::choose(&loaded.request, &seen, &mut diags);
     let Some(topology) = topology.filter(|_| !diags.has_errors()) else {
         return Err(Failure::Input(diags, loaded.sources.clone()));
     };
@@ -93,7 +93,7 @@ fn wanted(loaded: &Loaded, observed: &Observed) -> Result<(Vec<Network>, Vec<Nod
         generation: 0,
         vnc: &Vnc::default(),
     };
-    let blueprint = blueprint::expand(&topology, &context, &mut diags);
+    let blueprint = expand::expand(&topology, &context, &mut diags);
     if diags.has_errors() {
         return Err(Failure::Input(diags, loaded.sources.clone()));
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command};
-use maquette_core::decode::parse_bool;
 use maquette_core::names::EnvName;
 use maquette_core::syntax::Plain;
+use maquette_core::syntax::parse_bool;
 use maquette_engine::StepError;
 
 use super::answers;

@@ -1,7 +1,7 @@
 //! What stands in the way on the hypervisor: names and subnets that others have.
 
 use super::allocation::{taken, taken_error};
-use super::{Blueprint, Network, Uplink};
+use crate::blueprint::{Blueprint, Network, Uplink};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::observed::{LinkKind, Observed};
 use crate::topology::{self, Topology};

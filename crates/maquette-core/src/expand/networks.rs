@@ -1,9 +1,11 @@
 //! Networks made concrete.
 
-use super::expand::identifier;
-use super::switching::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
-use super::{Interface, Network, Node, Pool, Reservation, Tenant};
+use crate::blueprint::{
+    Fixed, HostPort, Interface, Network, Node, Pool, Portgroup, Reservation, Route, Tag, Tenant,
+    Tuning, Uplink, Vswitch,
+};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::names::identifier;
 use crate::names::{EnvName, interface_name};
 use crate::observed::Observed;
 use crate::topology::{self, Forward, Topology};

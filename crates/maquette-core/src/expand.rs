@@ -1,17 +1,28 @@
-//! Topology to blueprint.
+//! Topology to blueprint: everything that is still open is decided here.
+
+mod addresses;
+mod allocation;
+mod conflicts;
+mod macs;
+mod networks;
+mod wiring;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
-use uuid::Uuid;
 
-use super::addresses::Addresses;
-use super::macs::Macs;
-use super::wiring::{Indexes, Port, Wiring};
-use super::{Access, Blueprint, Disk, Guest, Image, Interface, Network, Node, Pool, Vnc, networks};
+pub use allocation::choose;
+pub use conflicts::conflicts;
+
+use self::addresses::Addresses;
+use self::macs::Macs;
+use self::wiring::{Indexes, Port, Wiring};
+use crate::blueprint::{
+    Access, Blueprint, Disk, Guest, HostKeys, Image, Interface, Network, Node, Pool, Vnc,
+};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::names::EnvName;
+use crate::names::{EnvName, identifier};
 use crate::observed::Observed;
 use crate::topology::virtopts::{self, VirtOpt};
 use crate::topology::{self, Preallocation, Role, Topology, VirtType};
@@ -20,9 +31,6 @@ use crate::values::{DeviceModel, Login, MachineName, PublicKey};
 
 /// Volume names of base images, by source.
 pub type ImageMap = BTreeMap<String, Image>;
-
-/// Derives the public host key of a node from its name, its identifier and its generation.
-pub type HostKeys<'a> = &'a dyn Fn(&str, Uuid, Option<u64>) -> PublicKey;
 
 /// What expansion needs besides the topology.
 pub struct Context<'a> {
@@ -40,6 +48,12 @@ pub struct Context<'a> {
     pub generation: u64,
     /// VNC servers of all nodes.
     pub vnc: &'a Vnc,
+}
+
+/// Whether nodes are added to what is there. The first time there is nothing, and an extension is like any
+/// other build.
+fn extends(topology: &Topology, observed: &Observed) -> bool {
+    topology.settings.extend && !observed.networks.is_empty()
 }
 
 /// Makes everything concrete. Only addresses can run out; that is reported.
@@ -63,7 +77,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
             guest.host_key = (context.host_keys)(&node.name, node.uuid, guest.generation);
         }
     }
-    let mut networks: Vec<Network> = match topology.extends(observed) {
+    let mut networks: Vec<Network> = match extends(topology, observed) {
         true => observed.networks.values().map(|n| n.recorded.clone()).collect(),
         false => networks::of_file(topology, &environment, observed, diags),
     };
@@ -172,12 +186,6 @@ fn keep_order(
 fn host_bridge(observed: &Observed, name: &str) -> bool {
     let own = observed.networks.values().any(|n| n.recorded.bridge == name);
     observed.host.has_bridge(name) && !own
-}
-
-/// A namespace of our own, so that identifiers depend on nothing but names.
-pub(super) fn identifier(kind: &str, environment: &EnvName, name: &str) -> Uuid {
-    let space = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"https://maquette.dev/");
-    Uuid::new_v5(&space, format!("{kind}\0{environment}\0{name}").as_bytes())
 }
 
 struct Expander<'a> {
@@ -480,19 +488,5 @@ mod tests {
         assert_eq!(letters(53), "bb");
         assert_eq!(letters(701), "zz");
         assert_eq!(letters(702), "aaa");
-    }
-
-    #[test]
-    fn identifiers_differ_by_kind_environment_and_name() {
-        let lab = EnvName::from_prefix("lab").unwrap();
-        let ids = [
-            identifier("domain", &lab, "a"),
-            identifier("network", &lab, "a"),
-            identifier("domain", &EnvName::default(), "a"),
-            identifier("domain", &lab, "b"),
-        ];
-        for (i, a) in ids.iter().enumerate() {
-            assert!(ids[i + 1..].iter().all(|b| a != b));
-        }
     }
 }

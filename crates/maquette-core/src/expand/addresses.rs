@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use super::Network;
+use crate::blueprint::Network;
 use crate::observed::Observed;
 use crate::topology::Dhcp;
 

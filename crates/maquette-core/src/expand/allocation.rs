@@ -17,7 +17,7 @@ pub fn choose(request: &Request, observed: &Observed, diags: &mut Diagnostics) -
     };
     if let Some(existing) = observed.allocation() {
         let mut topology = compile(request, fixed(existing), diags)?;
-        if topology.extends(observed) {
+        if super::extends(&topology, observed) {
             // Networks stay as they are: those of the file are not even looked at.
             topology.networks.clear();
             known_networks(&topology, observed, diags);

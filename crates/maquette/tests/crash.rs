@@ -136,11 +136,11 @@ impl Ground {
     }
 }
 
-/// A line without what follows from the environment's key: `down` removes it, and the next `up` makes
-/// another.
+/// A line without what follows from the environment's key, and without the generation of a node that was
+/// made anew: `down` removes the key, and the next `up` makes other ones.
 fn keyless(line: &str) -> String {
     let mut text = line.to_string();
-    for attribute in [" digest=\"", " authorized-key=\"", " host-key=\""] {
+    for attribute in [" digest=\"", " authorized-key=\"", " host-key=\"", " generation=\""] {
         if let Some(start) = text.find(attribute) {
             let value = start + attribute.len();
             let end = text[value..].find('"').map_or(text.len(), |end| value + end + 1);

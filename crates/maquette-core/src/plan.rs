@@ -15,6 +15,7 @@ mod power;
 mod prepare;
 mod reasons;
 mod remove;
+mod requirements;
 mod steps;
 mod switching;
 
@@ -25,6 +26,7 @@ pub use power::{Power, power};
 pub use prepare::{HostFacts, LibvirtState, Needs, PoolState, prepare, restore};
 pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};
+pub use requirements::Requirements;
 pub use steps::{Builder, Step};
 
 /// What happens to an object.

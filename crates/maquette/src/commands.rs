@@ -1,10 +1,8 @@
 //! One file for each verb.
 
 mod capture;
-pub mod cleanup;
 mod console;
 pub mod down;
-pub mod facts;
 mod graph;
 mod host;
 mod image;
@@ -14,9 +12,7 @@ mod lockout;
 mod logs;
 mod nodes;
 mod plan;
-mod plugin;
 mod power;
-mod run;
 mod ssh;
 mod status;
 mod topology;
@@ -28,7 +24,8 @@ use maquette_core::plan::Power;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
-use crate::{print, virsh};
+use crate::infrared::{self, plugin};
+use crate::print;
 
 /// Runs a command; the exit code if it did not fail.
 pub fn run(cli: Cli) -> Result<u8, Failure> {
@@ -58,7 +55,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Host(args) => host::run(&args),
         Command::Inventory(args) => inventory::run(&args),
         Command::Workspace(args) => workspace::run(&args),
-        Command::Virsh { args } => virsh::run(&args, !cli.no_log_commands),
+        Command::Virsh { args } => infrared::run(&args, !cli.no_log_commands),
         Command::Plugin { args } => plugin::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Topology(args) => topology::run(&args),

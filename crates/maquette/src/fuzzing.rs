@@ -12,11 +12,12 @@ use maquette_core::topology::Request;
 
 use crate::cli::{Cli, Command, Wanted};
 use crate::failure::Failure;
-use crate::inventory::Inventory;
-use crate::outputs::{self, Files};
-use crate::virsh::answers;
+use crate::infrared::answers;
 use crate::workspace::Workspace;
-use crate::{archive, load, print, render};
+use crate::workspace::archive;
+use crate::workspace::inventory::Inventory;
+use crate::workspace::outputs::{self, Files};
+use crate::{load, print, render};
 
 /// A directory in which topologies are read as the command line reads them.
 #[derive(Debug)]

@@ -2,30 +2,23 @@
 //!
 //! A library so that tests and fuzz targets reach what the program is made of; `main.rs` only calls [`main`].
 
-mod archive;
 mod cli;
 mod commands;
-mod connection;
 mod consent;
 mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
-mod inventory;
+mod infrared;
 mod limits;
 mod load;
-mod locking;
-mod outputs;
 mod pipeline;
 mod playbooks;
 mod print;
 mod render;
 mod report;
-mod settings_tree;
-mod stages;
+mod session;
 mod userfile;
-mod virsh;
 mod workspace;
-mod workspaces;
 
 use std::process::ExitCode;
 

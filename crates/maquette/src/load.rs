@@ -1,6 +1,7 @@
 //! Reading what the user wrote: flags, project file, node and network files.
 
 mod extra;
+pub mod images;
 mod lookup;
 mod nodes;
 mod project;
@@ -18,10 +19,10 @@ use maquette_core::values::Secret;
 use maquette_core::values::{Directory, Line, Mtu, Name, ValueError};
 
 use crate::cli::{self, Place, Wanted};
-use crate::connection::HostArgs;
 use crate::failure::Failure;
+use crate::session::connection::HostArgs;
 use crate::workspace::Workspace;
-use crate::workspaces;
+use crate::workspace::named;
 use project::Project;
 
 /// Everything that was read.
@@ -237,7 +238,7 @@ impl Reader {
         settings: &mut Settings,
     ) -> (HostArgs, Workspace) {
         let unsaid = !project.given && args.prefix.is_none() && args.host_address.is_none();
-        let active = workspaces::active().filter(|_| unsaid && args.workspace.is_none());
+        let active = named::active().filter(|_| unsaid && args.workspace.is_none());
         let named = args.workspace.as_deref().map(Workspace::at).or(active);
         let told = named.as_ref().filter(|_| unsaid).and_then(Workspace::saved);
         let told = told.unwrap_or_default();

@@ -1,5 +1,8 @@
 //! The user's own playbooks: at InfraRed's injection points, with the environment's inventory.
 
+pub mod settings_tree;
+pub mod stages;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,10 +14,10 @@ use maquette_engine::StepError;
 use maquette_engine::keys::write_private;
 
 use crate::failure::Failure;
-use crate::settings_tree;
-use crate::stages::{Stage, Stages};
+use crate::playbooks::stages::{Stage, Stages};
+use crate::print;
 use crate::workspace::Workspace;
-use crate::{outputs, print};
+use crate::workspace::outputs;
 
 /// Where a playbook can stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

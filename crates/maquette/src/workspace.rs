@@ -1,5 +1,10 @@
 //! The local directory of an environment, and the other directories of the user.
 
+pub mod archive;
+pub mod inventory;
+pub mod named;
+pub mod outputs;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +13,7 @@ use maquette_core::values::HostAddress;
 use maquette_engine::keys::write_private;
 use serde_json::{Value, json};
 
-use crate::connection::HostArgs;
+use crate::session::connection::HostArgs;
 
 /// The directory with an environment's outputs.
 #[derive(Debug, Clone)]

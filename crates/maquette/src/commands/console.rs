@@ -9,7 +9,8 @@ use rustix::termios::{self, OptionalActions, Termios};
 use super::nodes;
 use crate::cli::Console;
 use crate::failure::Failure;
-use crate::{connection, load, pipeline, print};
+use crate::session::connection;
+use crate::{load, print, session};
 
 /// A terminal that hands over every key, until this is dropped.
 struct Raw(Termios);
@@ -39,7 +40,7 @@ impl Drop for Raw {
 pub fn run(args: &Console) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let connection = connection::open(&located.host)?;
-    let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(std::slice::from_ref(&args.node), &located, &observed, false)?;
     let (Some(name), Some(client)) = (names.first(), &hypervisor.client) else { return Ok(1) };

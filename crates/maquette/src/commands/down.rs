@@ -12,12 +12,14 @@ use maquette_engine::host::record::Record;
 use maquette_libvirt::Survey;
 
 use super::nodes;
-use super::run::Runner;
 use crate::cli::{Down, Locking};
 use crate::failure::Failure;
 use crate::load::Located;
+use crate::session::connection;
+use crate::session::run::Runner;
 use crate::workspace::Owner;
-use crate::{connection, consent, load, outputs, pipeline, print, render};
+use crate::workspace::outputs;
+use crate::{consent, load, print, render, session};
 
 /// How a removal is agreed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +120,7 @@ pub fn remove(
     let connection = connection::open(&located.host)?;
     let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
     let title = format!("environment `{}` on {}", located.environment, connection.label);
-    let look = || pipeline::running(&connection, &located.environment, &located.pool);
+    let look = || session::running(&connection, &located.environment, &located.pool);
     let mut shown = Shown::new();
     if asking == Asking::First {
         // Nobody has to wait for the answer.
@@ -182,7 +184,7 @@ pub fn remove_nodes(
     let connection = connection::open(&located.host)?;
     let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
     let title = format!("environment `{}` on {}", located.environment, connection.label);
-    let look = || pipeline::running(&connection, &located.environment, &located.pool);
+    let look = || session::running(&connection, &located.environment, &located.pool);
     let mut shown = Shown::new();
     if asking == Asking::First {
         let observed = look()?.observed();

@@ -10,8 +10,9 @@ use crate::cli::{Graph, Picture};
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::render::graph::{self, State};
+use crate::session::connection;
 use crate::userfile::{self, Content};
-use crate::{connection, load, pipeline, print};
+use crate::{load, pipeline, print, session};
 
 /// Draws what is wanted, with the state of what is there. A hypervisor that cannot be reached is no
 /// reason not to draw.
@@ -20,7 +21,7 @@ pub fn run(args: &Graph) -> Result<u8, Failure> {
     pipeline::check(&mut loaded)?;
     let environment = loaded.request.settings.environment.clone();
     let found = connection::open(&loaded.host)
-        .and_then(|c| pipeline::find(&c, &environment, &loaded.pool()));
+        .and_then(|c| session::find(&c, &environment, &loaded.pool()));
     let observed = match found {
         Ok(hypervisor) => hypervisor.observed(),
         Err(_) => Observed::default(),

@@ -14,13 +14,14 @@ use maquette_engine::image::RECORDS;
 use maquette_libvirt::prune;
 use serde_json::json;
 
-use super::run::Runner;
 use crate::cli::HostCommand;
-use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::pipeline::Hypervisor;
-use crate::{connection, consent, load, pipeline, print, render};
+use crate::session::Hypervisor;
+use crate::session::connection;
+use crate::session::connection::Connection;
+use crate::session::run::Runner;
+use crate::{consent, load, print, render, session};
 
 /// Checks a hypervisor, or puts it back.
 pub fn run(args: &HostCommand) -> Result<u8, Failure> {
@@ -81,7 +82,7 @@ impl Report {
 /// Exit code 1 if nothing could be built.
 fn check(located: &Located, as_json: bool) -> Result<u8, Failure> {
     let connection = connection::open(&located.host)?;
-    let hypervisor = pipeline::find(&connection, &located.environment, &located.pool)?;
+    let hypervisor = session::find(&connection, &located.environment, &located.pool)?;
     let facts = &hypervisor.facts;
     let mut report = Report::default();
     system(facts, &mut report);
@@ -251,7 +252,7 @@ fn ssh(limits: &SshLimits, report: &mut Report) {
 
 /// Finds a hypervisor with libvirt running if it is installed: what still exists there is seen only then.
 fn with_libvirt(connection: &Connection, located: &Located) -> Result<Hypervisor, Failure> {
-    let hypervisor = pipeline::find(connection, &located.environment, &located.pool)?;
+    let hypervisor = session::find(connection, &located.environment, &located.pool)?;
     let daemons = &hypervisor.facts.daemons;
     if hypervisor.client.is_some() || *daemons == Daemons::Missing {
         return Ok(hypervisor);
@@ -263,7 +264,7 @@ fn with_libvirt(connection: &Connection, located: &Located) -> Result<Hypervisor
         daemons::start(connection.host.as_ref(), daemons)
             .map_err(|e| Failure::because("cannot start libvirt", &e))?;
     }
-    pipeline::running(connection, &located.environment, &located.pool)
+    session::running(connection, &located.environment, &located.pool)
 }
 
 /// Undoes preparation. Domains, whosever they are, must be gone first.
@@ -286,7 +287,7 @@ fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
     }
     in_use(&hypervisor)?;
     if !as_json {
-        print::talk(render::plan(&plan, &pipeline::title(&hypervisor.facts)).trim_end());
+        print::talk(render::plan(&plan, &session::title(&hypervisor.facts)).trim_end());
     }
     if !yes {
         let hints = ["say `--yes` if that is what you want".into()];
@@ -334,7 +335,7 @@ fn in_use(hypervisor: &Hypervisor) -> Result<(), Failure> {
     }
     // An environment may be networks alone, with a NIC of the hypervisor in one.
     if let Some(client) = &hypervisor.client {
-        let found = maquette_libvirt::survey(client).map_err(pipeline::unobserved)?;
+        let found = maquette_libvirt::survey(client).map_err(session::unobserved)?;
         let names: Vec<String> = found.environments.iter().map(ToString::to_string).collect();
         if !names.is_empty() {
             let message =

@@ -13,7 +13,9 @@ use serde_json::json;
 
 use crate::cli::Image;
 use crate::failure::Failure;
-use crate::{connection, load, locking, pipeline, print, render, workspace};
+use crate::session::connection;
+use crate::session::locking;
+use crate::{load, print, render, session, workspace};
 
 /// Lists, builds or removes base images.
 pub fn run(args: &Image) -> Result<u8, Failure> {
@@ -26,7 +28,7 @@ pub fn run(args: &Image) -> Result<u8, Failure> {
             // An image that an `up` has just fetched is not named by any domain yet.
             let cancelled = Arc::new(AtomicBool::new(false));
             let _lock = locking::hypervisor(&connection, "image prune", &cancelled)?;
-            let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+            let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
             let Some(client) = &hypervisor.client else { return Ok(0) };
             let pruned = prune(client, connection.host.as_ref(), RECORDS, &located.pool.name)?;
             for file in pruned.removed.iter().chain(&pruned.swept) {

@@ -5,13 +5,15 @@ use serde_json::json;
 
 use crate::cli::Inventory;
 use crate::failure::Failure;
-use crate::{connection, load, outputs, pipeline, print};
+use crate::session::connection;
+use crate::workspace::outputs;
+use crate::{load, print, session};
 
 /// Answers `--list` and `--host NAME`.
 pub fn run(args: &Inventory) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let connection = connection::open(&located.host)?;
-    let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let mut nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
     nodes.sort_by(|a, b| (&a.role, a.index).cmp(&(&b.role, b.index)));

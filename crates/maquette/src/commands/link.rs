@@ -13,10 +13,11 @@ use maquette_libvirt::{Bandwidth, Client};
 
 use super::nodes;
 use crate::cli::{self, Link};
-use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::{load, locking, pipeline, print, render};
+use crate::session::connection::{self, Connection};
+use crate::session::locking;
+use crate::{load, print, render, session};
 
 /// Runs the command.
 pub fn run(args: &Link) -> Result<u8, Failure> {
@@ -72,7 +73,7 @@ fn look(args: &cli::Cable, change: bool) -> Result<Found, Failure> {
         }
         false => None,
     };
-    let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let mut hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(std::slice::from_ref(&args.node), &located, &observed, false)?;
     let domain = names.first().and_then(|n| observed.domains.get(n));
@@ -228,7 +229,7 @@ fn disturbance(queues: &serde_json::Value, tap: &str) -> (Option<f64>, Option<f6
 fn show(place: &cli::Place, words: &[String], json: bool) -> Result<u8, Failure> {
     let located = load::located(place)?;
     let connection = connection::open(&located.host)?;
-    let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(words, &located, &observed, false)?;
     let Some(client) = &hypervisor.client else { return Ok(1) };

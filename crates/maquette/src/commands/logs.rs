@@ -8,7 +8,8 @@ use maquette_engine::host::Command;
 use super::nodes;
 use crate::cli::Logs;
 use crate::failure::Failure;
-use crate::{connection, load, pipeline, print};
+use crate::session::connection;
+use crate::{load, print, session};
 
 /// Prints what virtlogd has rotated, oldest first, and then the log itself; or follows it, whatever is
 /// rotated meanwhile.
@@ -28,7 +29,7 @@ const NO_FILE: i32 = 44;
 pub fn run(args: &Logs) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let connection = connection::open(&located.host)?;
-    let hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(std::slice::from_ref(&args.node), &located, &observed, false)?;
     let Some((name, domain)) = names.first().and_then(|n| Some((n, observed.domains.get(n)?)))

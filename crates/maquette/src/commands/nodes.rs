@@ -7,9 +7,10 @@ use maquette_core::observed::Observed;
 use maquette_core::syntax::Sources;
 
 use crate::failure::Failure;
-use crate::inventory::Inventory;
 use crate::load::Located;
-use crate::{outputs, print};
+use crate::print;
+use crate::workspace::inventory::Inventory;
+use crate::workspace::outputs;
 
 /// libvirt's names of nodes, which are given with or without the prefix, or by their names in the
 /// user's own inventory. With `gone`, a node that has gone already is fine; a name that no node can

@@ -3,7 +3,8 @@
 use super::lockout;
 use crate::cli::Plan;
 use crate::failure::Failure;
-use crate::{connection, load, pipeline, print, render};
+use crate::session::connection;
+use crate::{load, pipeline, print, render, session};
 
 /// Exit code of `--exit-code` when there is something to do.
 const CHANGES: u8 = 3;
@@ -11,11 +12,11 @@ const CHANGES: u8 = 3;
 /// Shows what `up` would do.
 pub fn run(args: &Plan) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&args.wanted)?;
-    let wishes = pipeline::check(&mut loaded)?;
+    let requirements = pipeline::check(&mut loaded)?;
     let environment = &loaded.request.settings.environment;
     let pool = loaded.pool();
     let connection = connection::open(&loaded.host)?;
-    let hypervisor = pipeline::hypervisor(&connection, environment, &pool, &wishes)?;
+    let hypervisor = session::hypervisor(&connection, environment, &pool, &requirements)?;
     let planned = pipeline::plan(&loaded, &hypervisor, true)?;
     let preparation = &hypervisor.preparation;
     if args.json {
@@ -23,7 +24,7 @@ pub fn run(args: &Plan) -> Result<u8, Failure> {
         print::result(&format!("{value:#}"));
     } else {
         if !preparation.is_empty() {
-            let title = pipeline::title(&hypervisor.facts);
+            let title = session::title(&hypervisor.facts);
             print::result(&render::plan(preparation, &title));
             if hypervisor.client.is_none() {
                 print::talk(

@@ -6,10 +6,11 @@ use maquette_core::plan::{self, Power};
 use maquette_core::topology::VirtType;
 
 use super::nodes;
-use super::run::Runner;
 use crate::cli;
 use crate::failure::Failure;
-use crate::{connection, load, pipeline, print, render};
+use crate::session::connection;
+use crate::session::run::Runner;
+use crate::{load, print, render, session};
 
 /// Does it to the nodes that are named, or to all.
 pub fn run(args: &cli::Power, verb: &str, what: Power) -> Result<u8, Failure> {
@@ -19,7 +20,7 @@ pub fn run(args: &cli::Power, verb: &str, what: Power) -> Result<u8, Failure> {
     let limit = Duration::from_secs(boots);
     let mut runner = Runner::new(args.json, &connection, &located.workspace, limit)?;
     runner.lock(&located.environment, verb, args.locking)?;
-    let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let mut hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = match args.all {
         true => observed.domains.keys().cloned().collect(),

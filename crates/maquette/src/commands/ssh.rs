@@ -9,8 +9,9 @@ use maquette_engine::StepError;
 
 use crate::cli::Ssh;
 use crate::failure::Failure;
-use crate::inventory::{Host, Inventory};
-use crate::{load, outputs};
+use crate::load;
+use crate::workspace::inventory::{Host, Inventory};
+use crate::workspace::outputs;
 
 /// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's.
 pub fn run(args: &Ssh) -> Result<u8, Failure> {

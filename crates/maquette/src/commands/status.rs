@@ -13,12 +13,13 @@ use serde_json::{Value, json};
 
 use super::lockout;
 use crate::cli::Status;
-use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::render::Row;
+use crate::session::connection::{self, Connection};
 use crate::workspace::Workspace;
-use crate::{load, outputs, pipeline, print, render};
+use crate::workspace::outputs;
+use crate::{load, print, render, session};
 
 /// Shows an environment. Exit code 1 if a node is not as `up` leaves it.
 pub fn run(args: &Status) -> Result<u8, Failure> {
@@ -44,7 +45,7 @@ struct Now {
 
 impl Now {
     fn look(located: &Located, connection: &Connection) -> Result<Self, Failure> {
-        let hypervisor = pipeline::running(connection, &located.environment, &located.pool)?;
+        let hypervisor = session::running(connection, &located.environment, &located.pool)?;
         let observed = hypervisor.observed();
         Ok(Self { observed, uptime_s: hypervisor.facts.uptime_s })
     }

@@ -12,17 +12,21 @@ use maquette_engine::StepError;
 use maquette_engine::host::facts;
 use maquette_engine::keys::EnvironmentKey;
 
-use super::run::Runner;
 use super::{lockout, status};
 use crate::cli::{Locking, Up};
-use crate::connection::{self, Connection};
 use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
 use crate::load::{self, Loaded};
-use crate::pipeline::{Hypervisor, Planned, Wishes};
-use crate::stages::{Stage, Stages};
+use crate::pipeline::Planned;
+use crate::playbooks::settings_tree;
+use crate::playbooks::stages::{Stage, Stages};
+use crate::session::Hypervisor;
+use crate::session::connection::{self, Connection};
+use crate::session::run::Runner;
+use crate::workspace::outputs;
 use crate::workspace::{Owner, Saved, Workspace};
-use crate::{outputs, pipeline, playbooks, print, render, settings_tree};
+use crate::{pipeline, playbooks, print, render, session};
+use maquette_core::plan::Requirements;
 
 /// How to build.
 pub struct How {
@@ -41,7 +45,7 @@ pub struct How {
 /// Brings an environment to what is asked for.
 pub fn run(args: &Up) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&args.wanted)?;
-    let wishes = pipeline::check(&mut loaded)?;
+    let requirements = pipeline::check(&mut loaded)?;
     let mut vars = Plain::map();
     // Mistakes in it were found when it was read as a topology.
     let _ = settings_tree::extra(&mut vars, &args.wanted.extra_vars);
@@ -56,14 +60,14 @@ pub fn run(args: &Up) -> Result<u8, Failure> {
         locking: args.locking,
     };
     let connection = connection::open(&loaded.host)?;
-    build(&loaded, &wishes, &connection, hooks, &how)?;
+    build(&loaded, &requirements, &connection, hooks, &how)?;
     Ok(0)
 }
 
 /// Prepares the hypervisor, builds, and says what there is now.
 pub fn build(
     loaded: &Loaded,
-    wishes: &Wishes,
+    requirements: &Requirements,
     connection: &Connection,
     mut hooks: playbooks::Hooks,
     how: &How,
@@ -71,7 +75,7 @@ pub fn build(
     let environment = &loaded.request.settings.environment;
     let pool = loaded.pool();
     let workspace = &loaded.workspace;
-    let authorities = pipeline::authorities(&loaded.options.tls_ca)?;
+    let authorities = session::authorities::authorities(&loaded.options.tls_ca)?;
     let mut runner = Runner::new(how.json, connection, workspace, how.limit)?;
     runner.images(loaded.request.settings.force_image_download, authorities);
 
@@ -83,7 +87,7 @@ pub fn build(
     hooks.run(Stage::Pre, workspace)?;
     hooks.run(Stage::Validate, workspace)?;
     let (mut hypervisor, prepared) =
-        prepare(connection, environment, &pool, wishes, &mut runner, how)?;
+        prepare(connection, environment, &pool, requirements, &mut runner, how)?;
     hooks.run(Stage::Prepare, workspace)?;
     // From here on it would not be true that nothing was touched.
     let honest = |failure: Failure| match (prepared, hooks.any()) {
@@ -202,27 +206,27 @@ fn prepare(
     connection: &Connection,
     environment: &maquette_core::names::EnvName,
     pool: &Pool,
-    wishes: &Wishes,
+    requirements: &Requirements,
     runner: &mut Runner<'_>,
     how: &How,
 ) -> Result<(Hypervisor, bool), Failure> {
-    let mut hypervisor = pipeline::hypervisor(connection, environment, pool, wishes)?;
+    let mut hypervisor = session::hypervisor(connection, environment, pool, requirements)?;
     let fresh = hypervisor.seen.as_ref().is_none_or(|s| s.observed.networks.is_empty());
     if fresh || !hypervisor.preparation.is_empty() {
         runner.lock_hypervisor("up")?;
         // Somebody else may have prepared it, or have chosen subnets, a moment ago.
-        hypervisor = pipeline::hypervisor(connection, environment, pool, wishes)?;
+        hypervisor = session::hypervisor(connection, environment, pool, requirements)?;
     }
     if !how.stages.has(Stage::Prepare) || hypervisor.preparation.is_empty() {
         return Ok((hypervisor, false));
     }
     if !how.json {
-        let title = pipeline::title(&hypervisor.facts);
+        let title = session::title(&hypervisor.facts);
         print::talk(render::plan(&hypervisor.preparation, &title).trim_end());
     }
     let client = hypervisor.client.take();
     runner.run(&hypervisor.preparation, &hypervisor.facts, VirtType::Qemu, client)?;
-    let prepared = pipeline::hypervisor(connection, environment, pool, wishes)?;
+    let prepared = session::hypervisor(connection, environment, pool, requirements)?;
     if prepared.preparation.is_empty() {
         return Ok((prepared, true));
     }
@@ -274,7 +278,7 @@ fn now(
             .map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
     }
     let settings = &loaded.request.settings;
-    pipeline::look(hypervisor, &settings.environment, &settings.pool_name)
+    session::look(hypervisor, &settings.environment, &settings.pool_name)
 }
 
 /// Asks before nodes lose their disks, and before a NIC that nobody named is put into a bridge: two

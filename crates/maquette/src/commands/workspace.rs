@@ -8,8 +8,11 @@ use serde_json::json;
 
 use crate::cli::{TableFormat, WorkspaceCommand};
 use crate::failure::Failure;
-use crate::inventory::{Host, Inventory};
-use crate::{archive, print, render, virsh, workspaces};
+use crate::infrared;
+use crate::workspace::archive;
+use crate::workspace::inventory::{Host, Inventory};
+use crate::workspace::named;
+use crate::{print, render};
 
 /// Groups that say nothing of a node.
 const UNSPOKEN: [&str; 3] = ["all", "local", "ungrouped"];
@@ -21,31 +24,31 @@ const LARGEST_DOWNLOAD: u64 = 256 << 20;
 pub fn run(args: &WorkspaceCommand) -> Result<u8, Failure> {
     match args {
         WorkspaceCommand::Create { name } => {
-            let name = name.clone().unwrap_or_else(|| format!("workspace_{}", virsh::now()));
+            let name = name.clone().unwrap_or_else(|| format!("workspace_{}", infrared::now()));
             create(&name)?;
         }
         WorkspaceCommand::Checkout { name, create: first } => {
             if *first {
                 create(name)?;
             }
-            workspaces::activate(name)?;
+            named::activate(name)?;
             print::result(&format!("Now using workspace: '{name}'"));
         }
         WorkspaceCommand::List { active } => list(*active)?,
         WorkspaceCommand::Delete { names } => {
             for name in names {
-                workspaces::delete(name)?;
+                named::delete(name)?;
                 print::result(&format!("Workspace '{name}' deleted"));
             }
         }
-        WorkspaceCommand::Cleanup { name } => workspaces::cleanup(name)?,
+        WorkspaceCommand::Cleanup { name } => named::cleanup(name)?,
         WorkspaceCommand::Export { name, filename, copy_keys } => {
             export(name.as_deref(), filename.as_deref(), *copy_keys)?;
         }
         WorkspaceCommand::Import { filename, name } => import(filename, name.as_deref())?,
         WorkspaceCommand::Inventory { name } => {
-            let workspace = workspaces::find(name.as_deref())?;
-            print::result(&workspaces::inventory(&workspace)?.display().to_string());
+            let workspace = named::find(name.as_deref())?;
+            print::result(&named::inventory(&workspace)?.display().to_string());
         }
         WorkspaceCommand::NodeList { name, group, format } => {
             nodes(name.as_deref(), group.as_deref(), *format)?;
@@ -56,18 +59,18 @@ pub fn run(args: &WorkspaceCommand) -> Result<u8, Failure> {
 }
 
 fn create(name: &str) -> Result<(), Failure> {
-    workspaces::create(name)?;
+    named::create(name)?;
     print::result(&format!("Workspace '{name}' has been added"));
     Ok(())
 }
 
 fn list(only_active: bool) -> Result<(), Failure> {
-    let active = workspaces::active_name();
+    let active = named::active_name();
     if only_active {
-        print::result(&active.ok_or_else(workspaces::none_active)?);
+        print::result(&active.ok_or_else(named::none_active)?);
         return Ok(());
     }
-    let rows: Vec<Vec<String>> = workspaces::names()
+    let rows: Vec<Vec<String>> = named::names()
         .into_iter()
         .map(|name| {
             let mark = if active.as_ref() == Some(&name) { "*" } else { "" };
@@ -79,8 +82,8 @@ fn list(only_active: bool) -> Result<(), Failure> {
 }
 
 fn export(name: Option<&str>, file: Option<&Path>, copy_keys: bool) -> Result<(), Failure> {
-    let workspace = workspaces::find(name)?;
-    let name = workspaces::name_of(&workspace);
+    let workspace = named::find(name)?;
+    let name = named::name_of(&workspace);
     let mut target = file.map_or_else(|| PathBuf::from(name), Path::to_path_buf).into_os_string();
     target.push(".tgz");
     let target = PathBuf::from(target);
@@ -94,7 +97,7 @@ fn import(from: &str, name: Option<&str>) -> Result<(), Failure> {
     let last = last.unwrap_or_default();
     let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
     let name = name.unwrap_or(stem);
-    let workspace = workspaces::vacant(name)?;
+    let workspace = named::vacant(name)?;
     // Nothing is made before the archive is there.
     let downloads =
         tempfile::tempdir().map_err(|e| Failure::because("cannot keep a download", &e))?;
@@ -113,12 +116,12 @@ fn import(from: &str, name: Option<&str>) -> Result<(), Failure> {
     for left_out in archive::import(&archive, &workspace)? {
         print::talk(&format!("left out: {}", printable(&left_out)));
     }
-    workspaces::activate(name)
+    named::activate(name)
 }
 
 fn read(name: Option<&str>) -> Result<Inventory, Failure> {
-    let workspace = workspaces::find(name)?;
-    let path = workspaces::inventory(&workspace)?;
+    let workspace = named::find(name)?;
+    let path = named::inventory(&workspace)?;
     Inventory::read(&path)
         .map_err(|e| Failure::because(format!("cannot read inventory {}", path.display()), &e))
 }

@@ -11,7 +11,7 @@ use maquette_core::values::{Line, Login, Mtu, Name, TimeZone};
 use clap::ValueEnum;
 
 use crate::cli::{BootMode, DiskBus, VirtType};
-use crate::connection::HostArgs;
+use crate::session::connection::HostArgs;
 
 /// What the file says; everything is optional, and flags win.
 #[derive(Debug, Default)]

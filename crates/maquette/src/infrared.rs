@@ -2,9 +2,12 @@
 //! the tree a request, and from there on everything is as with `maquette up`.
 
 pub mod answers;
+mod cleanup;
+mod facts;
 mod given;
 mod log;
 mod options;
+pub mod plugin;
 mod tags;
 
 use std::time::Duration;
@@ -15,15 +18,19 @@ use maquette_core::syntax::{Plain, Sources};
 use maquette_engine::StepError;
 
 use crate::cli;
-use crate::commands::{cleanup, down, facts, up};
+use crate::commands::{down, up};
 use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::load::{self, Located};
+use crate::playbooks::settings_tree;
+use crate::playbooks::stages::Stage;
 use crate::playbooks::{Hooks, Point};
-use crate::stages::Stage;
+use crate::session::connection;
 use crate::userfile::{self, Content};
+use crate::workspace::named;
+use crate::workspace::outputs;
 use crate::workspace::{Owner, Workspace};
-use crate::{connection, outputs, pipeline, print, settings_tree, workspaces};
+use crate::{pipeline, print};
 use given::Given;
 pub use log::now;
 use options::{OPTIONS, Support};
@@ -56,7 +63,7 @@ pub fn run(args: &[String], logged: bool) -> Result<u8, Failure> {
         None => print::result(&masked(&tree).yaml()),
     }
     later(&given)?;
-    let (workspace, made) = workspaces::ensure(&now())?;
+    let (workspace, made) = named::ensure(&now())?;
     if let Some(name) = made {
         print::talk(&format!("warning: there was no active workspace; made `{name}`"));
     }
@@ -167,7 +174,7 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     let stages = selected.without(hooks.replaced());
     // As with InfraRed, whoever leaves the validation out wants no refusal.
     loaded.options.overcommit |= !stages.has(Stage::Validate);
-    let wishes = pipeline::check(&mut loaded)?;
+    let requirements = pipeline::check(&mut loaded)?;
     if loaded.request.nodes.is_empty() {
         print::talk("no --topology-nodes: only the hypervisor and its networks are prepared");
     }
@@ -180,7 +187,7 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     let stages_run = stages.clone();
     let locking = cli::Locking::from_environment();
     let how = up::How { json: false, consent, limit: BOOT, stages: stages_run, locking };
-    up::build(&loaded, &wishes, &connection, hooks, &how)?;
+    up::build(&loaded, &requirements, &connection, hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(&workspace)?;
     }

@@ -16,11 +16,13 @@ use maquette_engine::{Event, StepError, executor};
 use maquette_libvirt::{Access, Client, Guests, Libvirt};
 
 use crate::cli::Locking;
-use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::report::{self, Reporter};
+use crate::session::connection::Connection;
+use crate::session::locking;
 use crate::workspace::Workspace;
-use crate::{limits, locking, outputs, pipeline, print, workspace};
+use crate::workspace::outputs;
+use crate::{limits, print, session, workspace};
 
 /// What all runs of one command share.
 pub struct Runner<'a> {
@@ -124,7 +126,7 @@ impl<'a> Runner<'a> {
         virt: VirtType,
         client: Option<Client>,
     ) -> Result<Option<Client>, Failure> {
-        self.guests.boots = limits::boots(pipeline::boots(facts, virt));
+        self.guests.boots = limits::boots(session::boots(facts, virt));
         let access = Access {
             host: self.connection.host.as_ref(),
             uri: &self.connection.uri,

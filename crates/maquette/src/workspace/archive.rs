@@ -19,9 +19,9 @@ use tar::{Builder, EntryType, Header};
 use uuid::Uuid;
 
 use crate::failure::Failure;
-use crate::inventory::Inventory;
-use crate::outputs;
 use crate::userfile::{self, Content};
+use crate::workspace::inventory::Inventory;
+use crate::workspace::outputs;
 use crate::workspace::{SAVED, Workspace};
 use words::PLACEHOLDER;
 

@@ -8,7 +8,7 @@ use maquette_engine::public;
 
 use super::contents::{Node, Tree};
 use super::{arguments, hosts, words};
-use crate::outputs;
+use crate::workspace::outputs;
 use crate::workspace::{SAVED, Saved};
 
 /// What of the content is not taken, in words.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use maquette_core::blueprint::Node;
 
 use super::Files;
-use crate::connection::Remote;
+use crate::session::connection::Remote;
 
 /// `ssh -F`: a block for each node that can be logged in to, and one for the hypervisor that leads
 /// there.

@@ -1,7 +1,7 @@
 //! What an environment hands to other programs: Ansible inventory, ssh config, known_hosts.
 
 mod ansible;
-mod ssh;
+mod ssh_config;
 mod switches;
 
 use std::io;
@@ -13,7 +13,7 @@ use maquette_core::values::Secret;
 use maquette_engine::host::ssh::Target;
 use maquette_engine::keys::{KEY_FILE, KEY_LINK, SECRET_FILE, relink, write_private};
 
-use crate::connection::Remote;
+use crate::session::connection::Remote;
 use crate::workspace::{Owner, SAVED, Workspace};
 
 pub use ansible::dynamic;
@@ -34,8 +34,8 @@ pub const KNOWN_HOSTS: &str = "known_hosts";
 
 /// The texts of ssh config, known_hosts and inventory.
 pub fn texts(nodes: &[&Node], files: &Files<'_>) -> (String, String, String) {
-    let known_hosts = ssh::known_hosts(nodes, files.remote);
-    (ssh::config(nodes, files), known_hosts, ansible::inventory(nodes, files))
+    let known_hosts = ssh_config::known_hosts(nodes, files.remote);
+    (ssh_config::config(nodes, files), known_hosts, ansible::inventory(nodes, files))
 }
 
 /// Writes all outputs. Everything in them is known before anything is built.
@@ -175,7 +175,7 @@ impl<'a> Files<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connection::HostArgs;
+    use crate::session::connection::HostArgs;
     use crate::workspace::Saved;
     use maquette_core::names::EnvName;
 

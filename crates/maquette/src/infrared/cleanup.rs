@@ -7,12 +7,12 @@ use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
 use maquette_core::topology::VirtType;
 use maquette_libvirt::{Client, Survey, survey};
 
-use super::run::Runner;
 use crate::cli::Locking;
-use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::{consent, pipeline, print, render};
+use crate::session::connection::{self, Connection};
+use crate::session::run::Runner;
+use crate::{consent, print, render, session};
 
 /// The network that libvirt brings.
 const DEFAULT: &str = "default";
@@ -22,9 +22,9 @@ const DEFAULT: &str = "default";
 pub fn run(located: &Located, yes: bool, locking: Locking) -> Result<(), Failure> {
     let connection = connection::open(&located.host)?;
     let mut runner = Runner::new(false, &connection, &located.workspace, Duration::from_secs(60))?;
-    let mut hypervisor = pipeline::running(&connection, &located.environment, &located.pool)?;
+    let mut hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let Some(client) = hypervisor.client.take() else { return Ok(()) };
-    let found = survey(&client).map_err(pipeline::unobserved)?;
+    let found = survey(&client).map_err(session::unobserved)?;
     for object in &found.unreadable {
         print::talk(&format!(
             "warning: {object} stays: libvirt's description of it cannot be read"
@@ -65,7 +65,7 @@ fn removal(
     located: &Located,
     environment: &EnvName,
 ) -> Result<Plan, Failure> {
-    let found = pipeline::running(connection, environment, &located.pool)?;
+    let found = session::running(connection, environment, &located.pool)?;
     let mut plan = plan::destroy(&found.observed(), environment);
     for change in &mut plan.changes {
         change.reason = format!("environment `{environment}`").into();

@@ -11,7 +11,7 @@ use super::given::Given;
 use super::options;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
-use crate::workspaces;
+use crate::workspace::named;
 
 /// Largest command log before it is put aside, in bytes.
 const LARGEST: u64 = 5 << 20;
@@ -59,7 +59,7 @@ pub fn arguments(workspace: &Workspace, given: &Given) -> Result<(), Failure> {
 /// Appends the command to the log.
 pub fn command(args: &[String], given: &Given) -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::because("cannot write the command log", &e);
-    let path = workspaces::home().join("ir-commands.log");
+    let path = named::home().join("ir-commands.log");
     if path.metadata().is_ok_and(|m| m.len() > LARGEST) {
         std::fs::rename(&path, path.with_extension("log.1")).map_err(failed)?;
     }

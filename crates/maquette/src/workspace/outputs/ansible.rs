@@ -6,7 +6,7 @@ use std::fmt::Write;
 use maquette_core::blueprint::Node;
 use serde_json::{Map, Value, json};
 
-use super::{Files, ssh};
+use super::{Files, ssh_config};
 
 /// A host with its variables, in the order in which they are written.
 struct Host {
@@ -143,7 +143,7 @@ fn common_args(node: &Node, files: &Files<'_>) -> String {
              -o GlobalKnownHostsFile={known} -W %h:%p {key}{user}@{address}\"",
             known = files.known_hosts,
             user = target.user,
-            address = ssh::literal(target.address.as_str()),
+            address = ssh_config::literal(target.address.as_str()),
         );
     }
     args

@@ -1,7 +1,7 @@
 //! `--ansible-args tags=…`: stages by name.
 
+use crate::playbooks::stages::{Stage, Stages};
 use crate::print;
-use crate::stages::{Stage, Stages};
 
 /// Tags inside the stage of domains, which is one here.
 const INSIDE_VMS: [&str; 4] = ["images", "disks", "install", "ips"];

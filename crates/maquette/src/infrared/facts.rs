@@ -7,8 +7,9 @@ use maquette_engine::keys::write_private;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::print;
 use crate::workspace::Workspace;
-use crate::{outputs, print};
+use crate::workspace::outputs;
 
 /// Saves them in the workspace, below `ansible-facts`.
 pub fn collect(workspace: &Workspace) -> Result<(), Failure> {

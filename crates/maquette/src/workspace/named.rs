@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use maquette_engine::StepError;
 
 use crate::failure::Failure;
-use crate::outputs;
 use crate::workspace::Workspace;
+use crate::workspace::outputs;
 
 /// Name of the link to the active workspace.
 const ACTIVE: &str = "active";

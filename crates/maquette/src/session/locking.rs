@@ -8,9 +8,9 @@ use maquette_engine::StepError;
 use maquette_engine::host::lock::{Lock, LockError, Patience, duration};
 
 use crate::cli::Locking;
-use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::print;
+use crate::session::connection::Connection;
 
 /// Who we are, for others who find the lock taken: `ann@desk, maquette up`.
 fn who(verb: &str) -> String {

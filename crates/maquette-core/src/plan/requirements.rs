@@ -1,0 +1,58 @@
+//! What a topology requires of a hypervisor's own settings.
+
+use crate::topology::virtopts::{self, VirtOpt};
+use crate::topology::{BootMode, Interface, Topology};
+use crate::values::TimeZone;
+
+/// What an environment requires of the hypervisor's own settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requirements {
+    /// Whether any of its networks has IPv6.
+    pub ipv6: bool,
+    /// Time zone for the hypervisor. Not of the topology alone: the machine that somebody sits at keeps its own.
+    pub timezone: Option<TimeZone>,
+    /// Whether any of its nodes has UEFI firmware.
+    pub uefi: bool,
+    /// Whether its nodes have an emulated TPM.
+    pub tpm: bool,
+    /// Whether any network is bridged with a guard against rogue DHCP.
+    pub guard: bool,
+    /// Whether any network is on Open vSwitch.
+    pub vswitch: bool,
+    /// Whether libvirt's hook has something to do.
+    pub hook: bool,
+    /// How many networks have a dnsmasq.
+    pub networks: usize,
+}
+
+impl Requirements {
+    /// What `topology` requires; no time zone.
+    pub fn of(topology: &Topology) -> Self {
+        let networks = &topology.networks;
+        let guard = networks.iter().any(|n| n.uplink.as_ref().is_some_and(|u| u.dhcp_guard));
+        let vswitch = networks.iter().any(|n| n.vswitch.is_some());
+        // Links and networks of bridges that nobody declared are made by the hook.
+        let undeclared = |i: &Interface| {
+            i.wire.is_some() || (i.bridged && topology.network(&i.network.value).is_none())
+        };
+        let mut used = topology.roles.iter().filter(|r| r.count > 0);
+        let hook = guard
+            || vswitch
+            || topology.settings.querier
+            || !topology.cidrs.is_empty()
+            || used.clone().any(|r| r.every_interface().any(undeclared));
+        let blank = used.any(|r| !r.deploy_os);
+        let options = virtopts::parse(&topology.settings.virtopts).unwrap_or_default();
+        Self {
+            ipv6: networks.iter().any(|n| n.ipv6.is_some()),
+            timezone: None,
+            uefi: blank && topology.settings.boot_mode == BootMode::Uefi,
+            tpm: options.iter().any(|o| matches!(o, VirtOpt::Tpm(..))),
+            guard,
+            vswitch,
+            hook,
+            // libvirt starts one where it has an address to give or a name to answer for.
+            networks: networks.iter().filter(|n| n.has_dnsmasq()).count(),
+        }
+    }
+}

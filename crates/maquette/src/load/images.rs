@@ -1,0 +1,105 @@
+//! What the topology's words for images mean here, before anything is touched.
+
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::expand::{self, ImageMap};
+use maquette_core::image::WordError;
+use maquette_core::observed::Observed;
+use maquette_core::topology::Topology;
+use maquette_core::units::ByteSize;
+use maquette_engine::image::{self, Origin, Source};
+
+use crate::workspace;
+
+fn image_error(error: &image::SourceError) -> Diagnostic {
+    let mut message = error.to_string();
+    if let Some(source) = std::error::Error::source(error) {
+        message = format!("{message}: {source}");
+    }
+    let diagnostic = Diagnostic::error("image::unusable", message);
+    match error {
+        image::SourceError::Unknown { suggestion: Some(name), .. } => {
+            diagnostic.help(format!("did you mean `{name}`?"))
+        }
+        image::SourceError::NotAnImage { source, .. } => diagnostic.help(source.hint()),
+        image::SourceError::Word(WordError::Scheme { .. }) => {
+            diagnostic.help("serve it over https, or fetch it here and give the path of the file")
+        }
+        image::SourceError::Unknown { .. } => {
+            diagnostic.help("name a URL, a file, or an image from `maquette image list`")
+        }
+        _ => diagnostic,
+    }
+}
+
+/// Whether each image can be what it is said to be.
+pub fn check_images(topology: &Topology, diags: &mut Diagnostics) {
+    let built = workspace::built_images();
+    for word in expand::image_sources(topology) {
+        match Source::parse(&word, &built) {
+            Ok(Source { origin: Origin::File(path), .. }) if !path.is_file() => diags.push(
+                Diagnostic::error(
+                    "image::unusable",
+                    format!("there is no image {}", path.display()),
+                )
+                .help("a word with a `/` is a path; names are listed by `maquette image list`"),
+            ),
+            Ok(_) => {}
+            Err(error) => diags.push(image_error(&error)),
+        }
+    }
+}
+
+/// Volume names of all base images. An image that nodes of this environment were made from keeps
+/// its volume, so that a second run reads no image again.
+pub fn images(topology: &Topology, observed: &Observed, diags: &mut Diagnostics) -> ImageMap {
+    let built = workspace::built_images();
+    let mut map = ImageMap::new();
+    let known = observed
+        .domains
+        .values()
+        .flat_map(|d| d.recorded.disks.iter().map(move |disk| (d, disk)))
+        .filter_map(|(d, disk)| Some((d, disk.backing.as_ref()?)))
+        .filter(|(d, image)| observed.has_volume(&d.pool, &image.volume));
+    for (_, image) in known {
+        map.insert(image.source.clone(), image.clone());
+    }
+    for word in expand::image_sources(topology) {
+        if map.contains_key(&word) {
+            continue;
+        }
+        match image::resolve(&word, &built) {
+            Ok(resolved) => {
+                check_size(topology, &word, resolved.size, diags);
+                map.insert(word, resolved.image);
+            }
+            Err(error) => diags.push(image_error(&error)),
+        }
+    }
+    map
+}
+
+/// A disk smaller than the image that it overlays would be cut off.
+fn check_size(topology: &Topology, word: &str, size: Option<u64>, diags: &mut Diagnostics) {
+    let Some(size) = size else { return };
+    for role in topology.roles.iter().filter(|r| r.deploy_os && r.count > 0) {
+        let source = role.import_url.as_ref().or(topology.settings.image.as_ref());
+        if let Some(disk) = role.disks.first()
+            && disk.import_url.is_none()
+            && source.is_some_and(|s| s == word)
+            && let Some(wanted) = &disk.size
+            && wanted.value.0 < size
+        {
+            diags.push(
+                Diagnostic::error(
+                    "topology::disk-too-small",
+                    format!(
+                        "`{}` of node type `{}` is smaller than its image `{word}`",
+                        disk.key, role.file
+                    ),
+                )
+                .at(wanted.span, "")
+                .help(format!("the image needs {}", ByteSize(size))),
+            );
+        }
+    }
+}

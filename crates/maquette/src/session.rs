@@ -1,0 +1,192 @@
+//! One hypervisor for the time of a command: how it is reached, what was found there, who holds its locks, and what
+//! is done to it.
+
+pub mod authorities;
+pub mod connection;
+pub mod locking;
+pub mod run;
+
+use maquette_core::blueprint::Pool;
+use maquette_core::diagnostic::Diagnostic;
+use maquette_core::names::EnvName;
+use maquette_core::observed::Observed;
+use maquette_core::plan::{self, HostFacts, LibvirtState, Needs, Plan, PoolState, Requirements};
+use maquette_core::topology::VirtType;
+use maquette_engine::StepError;
+use maquette_engine::host::daemons::Daemons;
+use maquette_engine::host::{facts, settings};
+use maquette_libvirt::{Client, ObserveError, Seen, observe};
+
+use crate::failure::Failure;
+use crate::print;
+use connection::Connection;
+
+/// The hypervisor as it was found.
+pub struct Hypervisor {
+    /// What kind of machine it is.
+    pub facts: facts::Facts,
+    /// What it lacks.
+    pub preparation: Plan,
+    /// The connection to libvirt, if that answers.
+    pub client: Option<Client>,
+    /// What libvirt knows, if it answers.
+    pub seen: Option<Seen>,
+}
+
+impl Hypervisor {
+    /// What is there, as far as the environment is concerned.
+    pub fn observed(&self) -> Observed {
+        let facts = &self.facts;
+        let seen = self.seen.clone().unwrap_or_else(Seen::nothing);
+        seen.on_host(&facts.routes, facts.network.clone())
+    }
+}
+
+/// Looks at the hypervisor and plans its preparation. Its own side and libvirt are asked at the same
+/// time, since either takes several round trips.
+pub fn hypervisor(
+    connection: &Connection,
+    environment: &EnvName,
+    pool: &Pool,
+    requirements: &Requirements,
+) -> Result<Hypervisor, Failure> {
+    let hypervisor = find(connection, environment, pool)?;
+    let facts = &hypervisor.facts;
+    let libvirt = match (&hypervisor.client, &facts.daemons) {
+        (Some(_), _) => LibvirtState::Running,
+        (None, Daemons::Missing) => LibvirtState::Missing,
+        (None, _) => LibvirtState::Stopped,
+    };
+    let pool_state = hypervisor.seen.as_ref().map_or(PoolState::Unknown, |s| s.pool.clone());
+    if let PoolState::Active(path) | PoolState::Inactive(path) = &pool_state
+        && path.trim_end_matches('/') != pool.path
+    {
+        let diagnostic = Diagnostic::error(
+            "hypervisor::pool",
+            format!("storage pool `{}` is at {path}, not at {}", pool.name, pool.path),
+        )
+        .help(format!("use it with `--disk-pool {path}`, or choose another `--pool-name`"));
+        return Err(Failure::input(diagnostic));
+    }
+    let low = |limits: &facts::SshLimits| {
+        limits.drop_ins && limits.sessions.min(limits.startups) < settings::SESSIONS
+    };
+    let nested = facts.nested.as_ref().filter(|(_, on)| !on && facts.record.nested.is_none());
+    let listening = facts.router_interfaces.iter().filter(|(_, value)| value == "1");
+    let host_facts = HostFacts {
+        kvm_closed: facts.kvm_closed(),
+        libvirt,
+        pool: pool_state,
+        ssh_limits_low: facts.sshd.as_ref().is_some_and(low),
+        nested_off: nested.map(|(module, _)| module.clone()).filter(|_| facts.kvm.is_ok()),
+        router_interfaces: listening.map(|(name, _)| name.clone()).collect(),
+        timezone: facts.timezone.clone(),
+        hook: facts.hook,
+        vswitch: facts.vswitch_runs,
+        inotify_instances: facts.inotify_instances,
+        networks: hypervisor.seen.as_ref().map_or(0, |s| s.observed.claims.networks.len()),
+    };
+    let mut missing_packages = facts.missing.clone();
+    missing_packages.extend(facts.missing_uefi.iter().filter(|_| requirements.uefi).cloned());
+    missing_packages.extend(facts.missing_tpm.iter().filter(|_| requirements.tpm).cloned());
+    missing_packages.extend(facts.missing_guard.iter().filter(|_| requirements.guard).cloned());
+    missing_packages.extend(facts.missing_vswitch.iter().filter(|_| requirements.vswitch).cloned());
+    let needs = Needs {
+        pool: pool.clone(),
+        missing_packages,
+        ipv6: requirements.ipv6,
+        timezone: requirements.timezone.as_ref().map(ToString::to_string),
+        // Libvirt's test driver calls no hooks.
+        hook: requirements.hook && !connection.uri.starts_with("test"),
+        vswitch: requirements.vswitch,
+        networks: requirements.networks,
+    };
+    let preparation = plan::prepare(&host_facts, &needs);
+    Ok(Hypervisor { preparation, ..hypervisor })
+}
+
+/// What a hypervisor is called above its plan.
+pub fn title(facts: &facts::Facts) -> String {
+    format!("hypervisor {}, {}", facts.name, facts.os.name)
+}
+
+/// Looks at the hypervisor, and plans nothing.
+pub fn find(
+    connection: &Connection,
+    environment: &EnvName,
+    pool: &Pool,
+) -> Result<Hypervisor, Failure> {
+    let host = connection.host.as_ref();
+    let (facts, libvirt) = std::thread::scope(|scope| {
+        let libvirt = scope.spawn(|| {
+            let client = Client::open(&connection.uri).ok()?;
+            let seen = observe(&client, environment, &pool.name);
+            Some((client, seen))
+        });
+        let facts = facts::gather(host, connection.reach());
+        (facts, libvirt.join().ok().flatten())
+    });
+    let failed = |e: &dyn std::error::Error| Failure::because("cannot look at the hypervisor", e);
+    let facts = facts.map_err(|e| failed(&e))?;
+    let (client, seen) = match libvirt {
+        Some((client, seen)) => (Some(client), Some(seen.map_err(unobserved)?)),
+        None => (None, None),
+    };
+    for object in seen.iter().flat_map(|s: &Seen| &s.unreadable) {
+        print::talk(&format!(
+            "warning: libvirt's description of {object} cannot be read; it is not Maquette's, and is passed over"
+        ));
+    }
+    Ok(Hypervisor { facts, preparation: Plan::default(), client, seen })
+}
+
+/// Why a hypervisor could not be looked at, and what to do about it.
+pub fn unobserved(error: ObserveError) -> Failure {
+    let said = StepError::new("cannot look at the hypervisor").because(&error);
+    Failure::Failed(match error.hint() {
+        Some(hint) => said.hint(hint),
+        None => said,
+    })
+}
+
+/// Finds a hypervisor that must have libvirt running.
+pub fn running(
+    connection: &Connection,
+    environment: &EnvName,
+    pool: &Pool,
+) -> Result<Hypervisor, Failure> {
+    let hypervisor = find(connection, environment, pool)?;
+    if hypervisor.client.is_some() {
+        return Ok(hypervisor);
+    }
+    // The reason was not kept, since it is none where libvirt is still to be installed.
+    let mut error = StepError::new(format!("cannot connect to libvirt at {}", connection.label));
+    if let Err(why) = Client::open(&connection.uri) {
+        error = error.because(&why);
+    }
+    Err(Failure::Failed(error.hint("`maquette up` installs and starts it")))
+}
+
+/// How many guests may boot at once. Under emulation a boot keeps one CPU busy, and two on each
+/// CPU fill the gaps; hardware virtualisation leaves room for more.
+pub fn boots(facts: &facts::Facts, virt: VirtType) -> usize {
+    match virt {
+        VirtType::Qemu => facts.cpus * 2,
+        VirtType::Kvm | VirtType::Test => facts.cpus * 4,
+    }
+}
+
+/// What is on the hypervisor now.
+pub fn look(
+    hypervisor: &Hypervisor,
+    environment: &EnvName,
+    pool: &str,
+) -> Result<Observed, Failure> {
+    let facts = &hypervisor.facts;
+    match &hypervisor.client {
+        Some(client) => observe(client, environment, pool)
+            .map(|seen| seen.on_host(&facts.routes, facts.network.clone()))
+            .map_err(unobserved),
+        None => Ok(Observed::default()),
+    }
+}

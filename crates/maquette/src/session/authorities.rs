@@ -1,0 +1,27 @@
+//! Further certificate authorities for downloads.
+
+use maquette_engine::StepError;
+
+use crate::failure::Failure;
+
+/// Reads further certificate authorities: files here, and addresses.
+pub fn authorities(words: &[String]) -> Result<Option<String>, Failure> {
+    let mut all = String::new();
+    for word in words {
+        let text = if word.contains("://") {
+            let most = 16 << 20;
+            let content = maquette_engine::download(word, &["https", "http"], most)?;
+            String::from_utf8_lossy(&content).into_owned()
+        } else {
+            std::fs::read_to_string(word)
+                .map_err(|e| Failure::because(format!("cannot read `{word}`"), &e))?
+        };
+        if !text.contains("-----BEGIN CERTIFICATE-----") {
+            let message = format!("`{word}`, given with --tls-ca, holds no certificate in PEM");
+            return Err(Failure::Failed(StepError::new(message)));
+        }
+        all.push_str(text.trim_end());
+        all.push('\n');
+    }
+    Ok((!all.is_empty()).then_some(all))
+}

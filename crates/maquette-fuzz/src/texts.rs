@@ -91,6 +91,11 @@ pub fn image(data: &[u8]) {
                 ] {
                     assert!(!data.starts_with(magic), "QEMU would take it for another format");
                 }
+                // So does a description: comments, then a version.
+                let after =
+                    data.iter().position(|b| *b == b'\n').map_or(&[][..], |n| &data[n + 1..]);
+                let described = data.starts_with(b"#") && after.starts_with(b"version=");
+                assert!(!described, "QEMU would take it for a VMDK image");
             }
             Ok(Format::Compressed(_)) => {}
             Err(why) => {

@@ -125,6 +125,9 @@ pub fn inspect(head: &[u8], len: u64) -> Result<Format, NotAnImage> {
     if let Some(other) = named(head) {
         return Err(other);
     }
+    if is_description(head) {
+        return Err(NotAnImage::Other(DESCRIPTION, Some("vmdk")));
+    }
     if is_text(head) {
         let what = text(head);
         return Err(NotAnImage::Other(what, (what == DESCRIPTION).then_some("vmdk")));
@@ -180,6 +183,14 @@ fn named(head: &[u8]) -> Option<NotAnImage> {
 
 /// A text that QEMU takes for an image, and reads the files that it names.
 const DESCRIPTION: &str = "the description of a VMDK image, which names other files";
+
+/// What QEMU takes for the description of a VMDK image (`vmdk_probe` in its `block/vmdk.c`): comments and empty
+/// lines, whatever bytes are in them, and then a version. What follows may look like a disk.
+fn is_description(head: &[u8]) -> bool {
+    let mut lines = head.split(|b| *b == b'\n');
+    let first = lines.find(|line| !line.starts_with(b"#") && !line.trim_ascii().is_empty());
+    head.starts_with(b"# Disk") || first.is_some_and(|line| line.starts_with(b"version="))
+}
 
 /// Text has no bytes that a disk is full of.
 fn is_text(head: &[u8]) -> bool {

@@ -128,6 +128,20 @@ fn everything_else_is_called_what_it_is() {
     assert_eq!(inspect(b"", 0), Err(NotAnImage::Empty));
 }
 
+/// QEMU reads a description up to its version, whatever is in its comments and after it.
+#[test]
+fn a_description_that_ends_like_a_boot_sector_is_none_the_less_one() {
+    for begin in
+        [&b"# Disk"[..], b"#\0\xff\nversion=1\n", b" \r\n\n# x\nversion=1\n", VMDK.as_bytes()]
+    {
+        let mut head = vec![0u8; 4096];
+        head[..begin.len()].copy_from_slice(begin);
+        head[510..512].copy_from_slice(&[0x55, 0xaa]);
+        let error = inspect(&head, 1 << 30).unwrap_err();
+        assert!(error.to_string().contains("description of a VMDK"), "{begin:?}: {error}");
+    }
+}
+
 #[test]
 fn disks_and_packed_files_are_taken() {
     for (at, magic) in [

@@ -3,19 +3,20 @@
 //! The form is versioned by its namespace and a `schema` attribute; readers refuse a schema that is
 //! newer than theirs rather than guess.
 
+mod fields;
 #[doc(hidden)]
 pub mod forge;
 mod network;
 mod node;
+#[cfg(test)]
+mod properties;
 mod switching;
 #[cfg(test)]
 mod tests;
 
-use std::str::FromStr;
+use std::collections::BTreeSet;
 
-use maquette_core::blueprint::Pool;
 use maquette_core::names::EnvName;
-use maquette_core::values::{Directory, Line, Name};
 use roxmltree::Node as Element;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -24,6 +25,7 @@ pub use network::{NetworkRecord, read_network, write_network};
 pub use node::{NodeRecord, read_node, write_node};
 
 use super::Writer;
+use fields::{Field, Required, Source, Tree};
 
 /// Namespace of what an object was made from.
 pub const NAMESPACE: &str = "https://maquette.dev/xmlns/libvirt/1";
@@ -50,42 +52,23 @@ pub enum MetadataError {
     Edited,
 }
 
-/// Attributes collected before they are written.
-struct Attributes(Vec<(&'static str, String)>);
-
-impl Attributes {
-    fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    fn put(mut self, key: &'static str, value: impl ToString) -> Self {
-        self.0.push((key, value.to_string()));
-        self
-    }
-
-    fn maybe(self, key: &'static str, value: Option<impl ToString>) -> Self {
-        match value {
-            Some(value) => self.put(key, value),
-            None => self,
-        }
-    }
-
-    fn refs(&self) -> Vec<(&str, &str)> {
-        self.0.iter().map(|(k, v)| (*k, v.as_str())).collect()
-    }
-}
-
 /// Attribute with the digest of all others: what a record names is deleted one day, so a record that
 /// somebody has changed must not be trusted.
 const DIGEST: &str = "digest";
 
-/// Writes an element with its digest: once to see what it is, and once for good.
-fn sealed(w: &mut Writer, write: impl Fn(&mut Writer, Option<String>)) {
+/// Writes a record with its digest: once to see what it is, and once for good.
+fn sealed(w: &mut Writer, element: &'static str, fill: impl Fn(&mut Tree)) {
+    let mut tree = Tree::new(element);
+    fill(&mut tree);
+    let schema = SCHEMA.to_string();
+    let head = [("xmlns:maquette", NAMESPACE), ("schema", schema.as_str())];
     let mut alone = Writer::default();
-    write(&mut alone, None);
+    tree.write(&mut alone, &head);
     let text = alone.finish();
     let digest = roxmltree::Document::parse(&text).map(|d| fingerprint(d.root_element()));
-    write(w, digest.ok());
+    let digest = digest.as_deref().map(|d| (DIGEST, d));
+    let head: Vec<(&str, &str)> = head.into_iter().chain(digest.ok()).collect();
+    tree.write(w, &head);
 }
 
 /// Digest of an element of ours, whatever order its attributes are in.
@@ -112,67 +95,24 @@ fn fingerprint(element: Element<'_, '_>) -> String {
     hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn need<T: FromStr>(element: Element<'_, '_>, key: &str) -> Result<T, MetadataError> {
-    maybe(element, key)?.ok_or_else(|| MetadataError::Attribute(key.into()))
-}
-
-/// An attribute that has the form of a `T`, as text.
-fn text<T: FromStr + ToString>(
-    element: Element<'_, '_>,
-    key: &str,
-) -> Result<String, MetadataError> {
-    need::<T>(element, key).map(|value| value.to_string())
-}
-
-/// The same of an attribute that may be absent.
-fn some_text<T: FromStr + ToString>(
-    element: Element<'_, '_>,
-    key: &str,
-) -> Result<Option<String>, MetadataError> {
-    Ok(maybe::<T>(element, key)?.map(|value| value.to_string()))
-}
-
-/// What libvirt calls an object of ours: we gave it its name, and write it into files of others.
-fn own_name(name: &str) -> Result<String, MetadataError> {
-    let name: Name = name.parse().map_err(|_| MetadataError::Attribute("name".into()))?;
-    Ok(name.to_string())
-}
-
-/// A pool as a record names it.
-fn pool(element: Element<'_, '_>) -> Result<Pool, MetadataError> {
-    Ok(Pool {
-        name: text::<Name>(element, "pool")?,
-        path: text::<Directory>(element, "pool-path")?,
-    })
-}
-
-fn maybe<T: FromStr>(element: Element<'_, '_>, key: &str) -> Result<Option<T>, MetadataError> {
-    element
-        .attribute(key)
-        .map(|text| {
-            // Whoever may define domains writes here: whatever the key, it is a value and no more.
-            let line: Line = text.parse().map_err(|_| MetadataError::Attribute(key.into()))?;
-            line.parse().map_err(|_| MetadataError::Attribute(key.into()))
-        })
-        .transpose()
-}
-
-fn children<'a, 'i>(
-    element: Element<'a, 'i>,
-    name: &'static str,
-) -> impl Iterator<Item = Element<'a, 'i>> {
-    element.children().filter(move |c| c.has_tag_name((NAMESPACE, name)))
-}
-
-fn schema(element: Element<'_, '_>) -> Result<(), MetadataError> {
-    let schema: u32 = need(element, "schema")?;
+/// Whether a record is of a form that we know, and as it was written.
+fn schema(from: Source<'_, '_>) -> Result<(), MetadataError> {
+    let schema: u32 = Required("schema").read(from)?;
     if schema > SCHEMA {
         return Err(MetadataError::Newer(schema));
     }
-    match element.attribute(DIGEST) {
-        Some(digest) if digest == fingerprint(element) => Ok(()),
+    match from.element.attribute(DIGEST) {
+        Some(digest) if digest == fingerprint(from.element) => Ok(()),
         _ => Err(MetadataError::Edited),
     }
+}
+
+/// Every attribute that a record may have, each with its element.
+pub fn attributes() -> BTreeSet<(&'static str, &'static str)> {
+    let mut names = BTreeSet::new();
+    node::names(&mut names);
+    network::names(&mut names);
+    names
 }
 
 /// The environment that an element of ours says it belongs to; it may say more that cannot be read.

@@ -1,153 +1,181 @@
 //! What a network's record says of the hypervisor's side: NIC, VLANs, how its bridge behaves.
 
+use std::fmt;
 use std::str::FromStr;
 
-use maquette_core::blueprint::{
-    Fixed, HostPort, Network, Portgroup, Route, Tag, Tuning, Uplink, Vswitch,
-};
-use maquette_core::topology::Dhcp;
+use maquette_core::blueprint::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
 use maquette_core::values::{Line, Name};
-use roxmltree::Node as Element;
 
-use super::super::Writer;
-use super::{Attributes, MetadataError, children, maybe, need, text};
+use super::MetadataError;
+use super::fields::{
+    Field, List, Many, Named, Names, On, Optional, Range, Required, Source, Tree, record, text,
+};
 
-/// What a network has on the hypervisor besides libvirt's own. The hook on the hypervisor reads
-/// `tuning`, `port` and `route`: `assets/network-hook.sh` of the engine.
-pub(super) fn switching(w: &mut Writer, network: &Network) {
-    if let Some(uplink) = &network.uplink {
-        let attributes = Attributes::new()
-            .put("nic", &uplink.nic)
-            .put("chosen", uplink.chosen)
-            .maybe("address", uplink.address)
-            .put("stp", uplink.stp)
-            .maybe("mtu", uplink.mtu);
-        w.empty("maquette:uplink", &attributes.refs());
-    }
-    if let Some(fixed) = &network.fixed {
-        let attributes = Attributes::new()
-            .put("net", fixed.net)
-            .maybe("start", fixed.range.map(|r| r.start))
-            .maybe("end", fixed.range.map(|r| r.end))
-            .maybe("gateway", fixed.gateway)
-            .maybe("nameserver", fixed.nameserver);
-        w.empty("maquette:static", &attributes.refs());
-    }
-    if let Some(vswitch) = &network.vswitch {
-        w.empty("maquette:vswitch", &[("userspace", &vswitch.userspace.to_string())]);
-        for group in &vswitch.portgroups {
-            let tags: Vec<String> = group
-                .tags
-                .iter()
-                .map(|t| format!("{}{}", t.id, if t.native { "n" } else { "" }))
-                .collect();
-            let attributes = Attributes::new()
-                .put("name", &group.name)
-                .put("default", group.default)
-                .put("trunk", group.trunk)
-                .put("tags", tags.join(" "));
-            w.empty("maquette:portgroup", &attributes.refs());
-        }
-    }
-    if !network.needs_hook() {
-        return;
-    }
-    let tuning = &network.tuning;
-    let guard = network.uplink.as_ref().filter(|u| u.guard).map(|u| &u.nic);
-    let attributes = Attributes::new()
-        .put("bridge", &network.bridge)
-        .put("link-local", tuning.link_local)
-        .put("hub", tuning.hub)
-        .put("querier", tuning.querier)
-        .maybe("guard", guard);
-    w.empty("maquette:tuning", &attributes.refs());
-    for port in network.vswitch.iter().flat_map(|v| &v.ports) {
-        let addresses: Vec<String> = port.addresses.iter().map(ToString::to_string).collect();
-        let attributes = Attributes::new()
-            .put("name", &port.name)
-            .maybe("tag", port.tag)
-            .put("addresses", addresses.join(" "));
-        w.empty("maquette:port", &attributes.refs());
-    }
-    for route in &tuning.routes {
-        let attributes = Attributes::new().put("net", route.net).maybe("via", route.via);
-        w.empty("maquette:route", &attributes.refs());
+record!(UplinkFields: Uplink {
+    nic: text::<Name>("nic"),
+    chosen: Required("chosen"),
+    address: Optional("address"),
+    stp: Required("stp"),
+    guard: Guarded,
+    mtu: Optional("mtu"),
+});
+
+record!(FixedFields: Fixed {
+    net: Required("net"),
+    range: Range("start", "end"),
+    gateway: Optional("gateway"),
+    nameserver: Optional("nameserver"),
+});
+
+record!(VswitchFields: Vswitch {
+    userspace: On("vswitch", Required("userspace")),
+    portgroups: Many("portgroup", PortgroupFields),
+    ports: Many("port", PortFields),
+});
+
+record!(PortgroupFields: Portgroup {
+    name: text::<Line>("name"),
+    default: Required("default"),
+    trunk: Required("trunk"),
+    tags: Tags("tags"),
+});
+
+record!(PortFields: HostPort {
+    name: text::<Name>("name"),
+    tag: Optional("tag"),
+    addresses: List("addresses"),
+});
+
+record!(RouteFields: Route { net: Required("net"), via: Optional("via") });
+
+/// VLANs in one attribute; `n` stands behind one whose frames have no tag.
+struct Tags(&'static str);
+
+/// A VLAN as a word.
+struct Written(Tag);
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tag { id, native } = self.0;
+        write!(f, "{id}{}", if native { "n" } else { "" })
     }
 }
 
-pub(super) fn read_tuning(network: Element<'_, '_>) -> Result<Tuning, MetadataError> {
-    let Some(element) = children(network, "tuning").next() else { return Ok(Tuning::default()) };
-    let route = |r| Ok(Route { net: need(r, "net")?, via: maybe(r, "via")? });
-    Ok(Tuning {
-        link_local: need(element, "link-local")?,
-        hub: need(element, "hub")?,
-        querier: need(element, "querier")?,
-        routes: children(network, "route").map(route).collect::<Result<_, MetadataError>>()?,
-    })
-}
+impl FromStr for Written {
+    type Err = std::num::ParseIntError;
 
-pub(super) fn read_uplink(
-    element: Element<'_, '_>,
-    network: Element<'_, '_>,
-) -> Result<Uplink, MetadataError> {
-    let guard = children(network, "tuning").any(|t| t.has_attribute("guard"));
-    Ok(Uplink {
-        nic: text::<Name>(element, "nic")?,
-        chosen: need(element, "chosen")?,
-        address: maybe(element, "address")?,
-        stp: need(element, "stp")?,
-        guard,
-        mtu: maybe(element, "mtu")?,
-    })
-}
-
-pub(super) fn read_vswitch(
-    element: Element<'_, '_>,
-    network: Element<'_, '_>,
-) -> Result<Vswitch, MetadataError> {
-    fn words<T: FromStr>(element: Element<'_, '_>, key: &str) -> Result<Vec<T>, MetadataError> {
-        let text: String = need(element, key)?;
-        let parse = |w: &str| w.parse().map_err(|_| MetadataError::Attribute(key.into()));
-        text.split_whitespace().map(parse).collect()
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (id, native) = text.strip_suffix('n').map_or((text, false), |id| (id, true));
+        Ok(Self(Tag { id: id.parse()?, native }))
     }
-    let port = |p| {
-        Ok(HostPort {
-            name: text::<Name>(p, "name")?,
-            tag: maybe(p, "tag")?,
-            addresses: words(p, "addresses")?,
-        })
+}
+
+impl Named for Tags {
+    fn names(&self, element: &'static str, names: &mut Names) {
+        List(self.0).names(element, names);
+    }
+}
+
+impl Field<Vec<Tag>> for Tags {
+    fn write(&self, value: &Vec<Tag>, tree: &mut Tree) {
+        List(self.0).write(&value.iter().cloned().map(Written).collect(), tree);
+    }
+
+    fn read(&self, from: Source<'_, '_>) -> Result<Vec<Tag>, MetadataError> {
+        let tags: Vec<Written> = List(self.0).read(from)?;
+        Ok(tags.into_iter().map(|Written(tag)| tag).collect())
+    }
+}
+
+/// Whether a NIC is guarded: the hook is told, see [`hook`].
+struct Guarded;
+
+impl Named for Guarded {
+    fn names(&self, _: &'static str, _: &mut Names) {}
+}
+
+impl Field<bool> for Guarded {
+    fn write(&self, _: &bool, _: &mut Tree) {}
+
+    fn read(&self, from: Source<'_, '_>) -> Result<bool, MetadataError> {
+        let hook = from.parent().map(hook::read).transpose()?.flatten();
+        Ok(hook.is_some_and(|hook| hook.guard.is_some()))
+    }
+}
+
+/// What a bridge does that libvirt knows nothing of: the hook is told most of it, see [`hook`].
+pub(super) struct TuningFields;
+
+const ROUTES: Many<RouteFields> = Many("route", RouteFields);
+
+impl Named for TuningFields {
+    fn names(&self, element: &'static str, names: &mut Names) {
+        ROUTES.names(element, names);
+    }
+}
+
+impl Field<Tuning> for TuningFields {
+    fn write(&self, value: &Tuning, tree: &mut Tree) {
+        let Tuning { link_local: _, hub: _, querier: _, routes } = value;
+        ROUTES.write(routes, tree);
+    }
+
+    fn read(&self, from: Source<'_, '_>) -> Result<Tuning, MetadataError> {
+        let Some(hook) = hook::read(from)? else { return Ok(Tuning::default()) };
+        let hook::Hook { bridge: _, link_local, hub, querier, guard: _ } = hook;
+        Ok(Tuning { link_local, hub, querier, routes: ROUTES.read(from)? })
+    }
+}
+
+/// What the hook on the hypervisor reads, besides `port` and `route`: `assets/network-hook.sh` of the
+/// engine.
+pub(super) mod hook {
+    use maquette_core::blueprint::{Network, Tuning};
+    use maquette_core::values::Name;
+
+    use super::super::MetadataError;
+    use super::super::fields::{
+        Field, Named, Names, One, Required, Source, Tree, optional_text, record, text,
     };
-    let tag = |text: &String| {
-        let id = text.trim_end_matches('n').parse();
-        let id = id.map_err(|_| MetadataError::Attribute("tags".into()))?;
-        Ok(Tag { id, native: text.ends_with('n') })
-    };
-    let portgroup = |p| {
-        Ok(Portgroup {
-            name: text::<Line>(p, "name")?,
-            default: need(p, "default")?,
-            trunk: need(p, "trunk")?,
-            tags: words::<String>(p, "tags")?
-                .iter()
-                .map(tag)
-                .collect::<Result<_, MetadataError>>()?,
-        })
-    };
-    Ok(Vswitch {
-        userspace: need(element, "userspace")?,
-        ports: children(network, "port").map(port).collect::<Result<_, MetadataError>>()?,
-        portgroups: children(network, "portgroup")
-            .map(portgroup)
-            .collect::<Result<_, MetadataError>>()?,
-    })
-}
 
-pub(super) fn read_fixed(element: Element<'_, '_>) -> Result<Fixed, MetadataError> {
-    let range = maybe(element, "start")?.zip(maybe(element, "end")?);
-    Ok(Fixed {
-        net: need(element, "net")?,
-        range: range.map(|(start, end)| Dhcp { start, end }),
-        gateway: maybe(element, "gateway")?,
-        nameserver: maybe(element, "nameserver")?,
-    })
+    /// What it reads in one element.
+    pub(in super::super) struct Hook {
+        pub(super) bridge: String,
+        pub(super) link_local: bool,
+        pub(super) hub: bool,
+        pub(super) querier: bool,
+        /// The NIC that is guarded.
+        pub(super) guard: Option<String>,
+    }
+
+    record!(HookFields: Hook {
+        bridge: text::<Name>("bridge"),
+        link_local: Required("link-local"),
+        hub: Required("hub"),
+        querier: Required("querier"),
+        guard: optional_text::<Name>("guard"),
+    });
+
+    const TUNING: One<HookFields> = One("tuning", HookFields);
+
+    pub(in super::super) fn write(network: &Network, tree: &mut Tree) {
+        let Tuning { link_local, hub, querier, routes: _ } = network.tuning;
+        let guarded = network.uplink.as_ref().filter(|u| u.guard);
+        let hook = Hook {
+            bridge: network.bridge.clone(),
+            link_local,
+            hub,
+            querier,
+            guard: guarded.map(|u| u.nic.clone()),
+        };
+        TUNING.write(&network.needs_hook().then_some(hook), tree);
+    }
+
+    pub(in super::super) fn read(from: Source<'_, '_>) -> Result<Option<Hook>, MetadataError> {
+        TUNING.read(from)
+    }
+
+    pub(in super::super) fn names(names: &mut Names) {
+        TUNING.names("", names);
+    }
 }

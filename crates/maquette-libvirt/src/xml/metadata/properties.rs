@@ -1,0 +1,308 @@
+//! Whatever a record holds, it is the same after it was written and read.
+
+use maquette_core::blueprint::{
+    Access, Disk, Fixed, Guest, HostPort, Image, Interface, Network, Node, Pool, Portgroup,
+    Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
+};
+use maquette_core::topology::{
+    Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType,
+};
+use maquette_core::units::{ByteSize, MacAddr};
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use roxmltree::Document;
+use uuid::Uuid;
+
+use super::*;
+
+/// Any value of a type, or none where it may be none.
+fn whatever<T: Arbitrary + 'static>() -> BoxedStrategy<T> {
+    any::<T>().boxed()
+}
+
+/// A checked value of any text that has its form.
+fn value<T: std::str::FromStr + std::fmt::Debug + 'static>(form: &'static str) -> BoxedStrategy<T> {
+    form.prop_filter_map("it does not have its form", |text| text.parse().ok()).boxed()
+}
+
+/// Its text.
+fn text<T: std::str::FromStr + ToString + std::fmt::Debug + 'static>(
+    form: &'static str,
+) -> BoxedStrategy<String> {
+    value::<T>(form).prop_map(|value| value.to_string()).boxed()
+}
+
+const NAME: &str = "[a-z0-9][a-zA-Z0-9_.-]{0,12}";
+const FILE: &str = "[a-zA-Z0-9_][a-zA-Z0-9_.+@:~-]{0,12}";
+/// Signs that XML has a use for are among these.
+const LINE: &str = "[ -~äß→]{1,20}";
+
+fn name() -> BoxedStrategy<String> {
+    text::<maquette_core::values::Name>(NAME)
+}
+
+fn file() -> BoxedStrategy<String> {
+    text::<maquette_core::values::FileName>(FILE)
+}
+
+fn line() -> BoxedStrategy<String> {
+    text::<maquette_core::values::Line>(LINE)
+}
+
+fn key() -> BoxedStrategy<maquette_core::values::PublicKey> {
+    value("(ssh-ed25519|ecdsa-sha2-nistp256) [A-Za-z0-9+/]{4,20}={0,2}( [a-z0-9@. -]{0,10})?")
+}
+
+fn login() -> BoxedStrategy<maquette_core::values::Login> {
+    value("[a-z_][a-z0-9_-]{0,10}")
+}
+
+fn dns() -> BoxedStrategy<maquette_core::values::DnsName> {
+    value("[a-z0-9]{1,8}(\\.[a-z0-9]{1,8}){0,2}")
+}
+
+fn mac() -> BoxedStrategy<MacAddr> {
+    value("52:54(:[0-9a-f]{2}){4}")
+}
+
+fn net4() -> BoxedStrategy<ipnet::Ipv4Net> {
+    (any::<std::net::Ipv4Addr>(), 0u8..=32)
+        .prop_map(|(address, length)| ipnet::Ipv4Net::new(address, length).unwrap())
+        .boxed()
+}
+
+fn net6() -> BoxedStrategy<ipnet::Ipv6Net> {
+    (any::<std::net::Ipv6Addr>(), 0u8..=128)
+        .prop_map(|(address, length)| ipnet::Ipv6Net::new(address, length).unwrap())
+        .boxed()
+}
+
+fn range<T: Arbitrary + 'static>() -> BoxedStrategy<Option<Dhcp<T>>> {
+    of((any::<T>(), any::<T>()).prop_map(|(start, end)| Dhcp { start, end })).boxed()
+}
+
+fn pool() -> impl Strategy<Value = Pool> {
+    (name(), text::<maquette_core::values::Directory>("(/[a-z0-9_. -]{1,8}){1,3}"))
+        .prop_map(|(name, path)| Pool { name, path })
+}
+
+fn environment() -> impl Strategy<Value = EnvName> {
+    of("[a-z][a-z0-9]{0,3}")
+        .prop_map(|prefix| prefix.and_then(|p| EnvName::from_prefix(&p).ok()).unwrap_or_default())
+}
+
+fn disk() -> impl Strategy<Value = Disk> {
+    let key = || text::<maquette_core::values::DiskKey>("[a-z0-9][a-z0-9_-]{0,8}");
+    // Records have no secrets of an address, so that one with some comes back without them.
+    let image = (line(), file()).prop_map(|(source, volume)| Image { source, volume });
+    let image = image.prop_filter("it may be secret", |i| {
+        i.shown() == i.source && i.source.parse::<maquette_core::values::Line>().is_ok()
+    });
+    let bus = prop::sample::select(vec![Bus::Virtio, Bus::Scsi, Bus::Ide, Bus::Sata]);
+    let all = [Preallocation::Off, Preallocation::Metadata, Preallocation::Full];
+    let preallocation = prop::sample::select(all.to_vec());
+    (file(), key(), bus, key(), of(any::<u64>()), of(image), preallocation).prop_map(
+        |(volume, device, bus, cache, size, backing, preallocation)| {
+            let size = size.map(ByteSize);
+            Disk { volume, device, bus, cache, size, backing, preallocation }
+        },
+    )
+}
+
+fn interface() -> impl Strategy<Value = Interface> {
+    let addresses = (of(net4()), of(net6()), whatever(), whatever());
+    let words = (file(), mac(), name(), of(line()), value("[a-z0-9][a-z0-9_-]{0,8}"));
+    (words, addresses, any::<[bool; 5]>(), whatever()).prop_map(|(words, addresses, flags, mtu)| {
+        let (name, mac, network, portgroup, model) = words;
+        let (ipv4, ipv6, gateway, nameserver) = addresses;
+        let [host_bridge, default_route, dhcp, foreign_bridge, plain_frames] = flags;
+        Interface {
+            name,
+            mac,
+            network,
+            portgroup,
+            host_bridge,
+            model,
+            ipv4,
+            ipv6,
+            default_route,
+            dhcp,
+            gateway,
+            nameserver,
+            mtu,
+            foreign_bridge,
+            plain_frames,
+        }
+    })
+}
+
+fn guest() -> impl Strategy<Value = Guest> {
+    let zone = of(value("[A-Z][a-z]{1,8}(/[A-Z][a-z]{1,8})?"));
+    (file(), login(), key(), key(), whatever(), zone, whatever()).prop_map(
+        |(seed, user, authorized_key, host_key, generation, timezone, swap_mib)| Guest {
+            seed,
+            user,
+            authorized_key,
+            host_key,
+            generation,
+            timezone,
+            swap_mib,
+        },
+    )
+}
+
+fn node() -> impl Strategy<Value = NodeRecord> {
+    let machine = || value("[a-zA-Z0-9][a-zA-Z0-9_.+-]{0,10}");
+    let virt = prop::sample::select(vec![VirtType::Kvm, VirtType::Qemu, VirtType::Test]);
+    let firmware = prop::sample::select(vec![BootMode::Bios, BootMode::Uefi]);
+    let who = (environment(), pool(), name(), name(), any::<u128>(), whatever());
+    let made = (virt, whatever(), machine(), whatever(), machine(), firmware, any::<[bool; 4]>());
+    let has = (
+        vec(disk(), 0..3),
+        vec(interface(), 0..3),
+        vec(value("[a-z][a-z0-9_]{0,8}"), 0..3),
+        of(guest()),
+    );
+    let more = (of(file()), of(line()), whatever(), login(), value("[a-z][a-z0-9_.]{0,8}"));
+    (who, made, has, more).prop_map(|(who, made, has, more)| {
+        let (environment, pool, name, role, uuid, index) = who;
+        let (virt, vcpus, cpu_model, memory_mib, machine, firmware, flags) = made;
+        let (disks, interfaces, groups, guest) = has;
+        let (tag, virtopts, address, user, connection) = more;
+        let [external, serial_file, deploy_os, direct] = flags;
+        let node = Node {
+            name,
+            role,
+            index,
+            uuid: Uuid::from_u128(uuid),
+            virt,
+            vcpus,
+            cpu_model,
+            memory_mib,
+            machine,
+            firmware,
+            vnc: Vnc { external, password: None, tag },
+            serial_file,
+            virtopts: virtopts.unwrap_or_default(),
+            deploy_os,
+            disks,
+            interfaces,
+            groups,
+            guest,
+            access: Access { address, user, connection, direct },
+        };
+        NodeRecord { environment, pool, node }
+    })
+}
+
+fn vswitch() -> impl Strategy<Value = Vswitch> {
+    let address = prop_oneof![net4().prop_map(ipnet::IpNet::V4), net6().prop_map(ipnet::IpNet::V6)];
+    let port = (name(), whatever(), vec(address, 0..3));
+    let port = port.prop_map(|(name, tag, addresses)| HostPort { name, tag, addresses });
+    let tag = (whatever(), whatever()).prop_map(|(id, native)| Tag { id, native });
+    let group = (line(), whatever(), whatever(), vec(tag, 0..3));
+    let group =
+        group.prop_map(|(name, default, trunk, tags)| Portgroup { name, default, trunk, tags });
+    (whatever(), vec(port, 0..3), vec(group, 0..3))
+        .prop_map(|(userspace, ports, portgroups)| Vswitch { userspace, ports, portgroups })
+}
+
+fn uplink() -> impl Strategy<Value = Uplink> {
+    (name(), whatever(), of(net4()), whatever(), whatever(), whatever()).prop_map(
+        |(nic, chosen, address, stp, guard, mtu)| Uplink { nic, chosen, address, stp, guard, mtu },
+    )
+}
+
+fn tuning() -> impl Strategy<Value = Tuning> {
+    let route = (net4(), whatever()).prop_map(|(net, via)| Route { net, via });
+    (whatever(), whatever(), whatever(), vec(route, 0..3))
+        .prop_map(|(link_local, hub, querier, routes)| Tuning { link_local, hub, querier, routes })
+}
+
+fn srv() -> impl Strategy<Value = Srv> {
+    let word = || value("[a-z0-9][a-z0-9-]{0,8}");
+    (word(), word(), of(dns()), whatever(), of(dns())).prop_map(
+        |(name, protocol, domain, port, target)| Srv { name, protocol, domain, port, target },
+    )
+}
+
+fn network() -> impl Strategy<Value = NetworkRecord> {
+    let forwards =
+        [Forward::Isolated, Forward::Nat, Forward::Route, Forward::Bridge, Forward::OpenVswitch];
+    let forward = prop::sample::select(forwards.to_vec());
+    let who = (environment(), any::<(u8, u8)>(), name(), name(), any::<u128>(), forward);
+    let addresses = (of(net4()), range(), of(net6()), range(), of(dns()), whatever());
+    let fixed = (net4(), range(), whatever(), whatever());
+    let fixed = fixed.prop_map(|(net, range, gateway, nameserver)| Fixed {
+        net,
+        range,
+        gateway,
+        nameserver,
+    });
+    let host = (any::<[bool; 2]>(), tuning(), of(uplink()), of(vswitch()), of(fixed));
+    let reservation = (name(), mac(), whatever(), whatever())
+        .prop_map(|(name, mac, ipv4, ipv6)| Reservation { name, mac, ipv4, ipv6 });
+    let tenant = (name(), pool(), vec(file(), 0..3)).prop_map(|(node, pool, volumes)| Tenant {
+        node,
+        pool,
+        volumes,
+    });
+    let has = (vec(srv(), 0..3), vec(reservation, 0..3), vec(tenant, 0..3));
+    (who, addresses, host, has).prop_map(|(who, addresses, host, has)| {
+        let (environment, (net, data_net), name, bridge, uuid, forward) = who;
+        let (ipv4, dhcp4, ipv6, dhcp6, domain, mtu) = addresses;
+        let ([autostart, stp], tuning, uplink, vswitch, fixed) = host;
+        let (srvs, reservations, tenants) = has;
+        let network = Network {
+            name,
+            bridge,
+            uuid: Uuid::from_u128(uuid),
+            forward,
+            ipv4,
+            dhcp4,
+            ipv6,
+            dhcp6,
+            domain,
+            srvs,
+            mtu,
+            autostart,
+            stp,
+            tuning,
+            uplink,
+            vswitch,
+            fixed,
+            reservations,
+            tenants,
+        };
+        NetworkRecord { environment, allocation: Allocation { net, data_net }, network }
+    })
+}
+
+fn element(write: impl Fn(&mut Writer)) -> String {
+    let mut w = Writer::default();
+    write(&mut w);
+    w.finish()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_node_is_read_as_it_was_written(record in node()) {
+        let xml = element(|w| write_node(w, &record));
+        let document = Document::parse(&xml).unwrap();
+        let Node { name, uuid, .. } = &record.node;
+        let read = read_node(document.root_element(), name, *uuid);
+        prop_assert_eq!(read, Ok(record));
+    }
+
+    #[test]
+    fn every_network_is_read_as_it_was_written(record in network()) {
+        let xml = element(|w| write_network(w, &record));
+        let document = Document::parse(&xml).unwrap();
+        let Network { name, uuid, .. } = &record.network;
+        let read = read_network(document.root_element(), name, *uuid);
+        prop_assert_eq!(read, Ok(record));
+    }
+}

@@ -1,69 +1,92 @@
-//! One file for each verb.
+//! The verbs. Each is a file with its `Args` and its `run`, and a row here.
 
-mod capture;
-mod console;
-pub mod down;
-mod graph;
-mod host;
-mod image;
-mod inventory;
-mod link;
 mod lockout;
-mod logs;
 mod nodes;
-mod plan;
 mod power;
-mod ssh;
-mod status;
-mod topology;
-pub mod up;
-mod workspace;
 
-use clap::CommandFactory;
-use maquette_core::plan::Power;
+use clap::Subcommand;
 
-use crate::cli::{Cli, Command};
 use crate::failure::Failure;
-use crate::infrared::{self, plugin};
-use crate::print;
 
-/// Runs a command; the exit code if it did not fail.
-pub fn run(cli: Cli) -> Result<u8, Failure> {
-    match cli.command {
-        Command::Plan(args) => plan::run(&args),
-        Command::Up(args) => up::run(&args),
-        Command::Status(args) => status::run(&args),
-        Command::Ssh(args) => ssh::run(&args),
-        Command::Console(args) => console::run(&args),
-        Command::Logs(args) => logs::run(&args),
-        Command::Link(args) => link::run(&args),
-        Command::Capture(args) => capture::run(&args),
-        Command::Graph(args) => graph::run(&args),
-        Command::Start(args) => power::run(&args, "start", Power::Start),
-        Command::Stop(args) => {
-            let seconds = if args.force { 0 } else { args.power.timeout.unwrap_or(60) };
-            power::run(&args.power, "stop", Power::Stop(seconds))
+/// Declares each verb's module, its variant of the command line and who runs it.
+macro_rules! verbs {
+    ($($(#[$meta:meta])* $module:ident => $Verb:ident;)*) => {
+        $(pub mod $module;)*
+
+        /// What to do.
+        #[derive(Debug, Subcommand)]
+        pub enum Command {
+            $($(#[$meta])* $Verb($module::Args),)*
         }
-        Command::Restart(args) => {
-            let seconds = if args.force { 0 } else { args.power.timeout.unwrap_or(60) };
-            power::run(&args.power, "restart", Power::Restart(seconds))
+
+        impl Command {
+            /// Does it; the exit code if it did not fail.
+            pub fn run(&self) -> Result<u8, Failure> {
+                match self {
+                    $(Self::$Verb(args) => $module::run(args),)*
+                }
+            }
         }
-        Command::Reset(args) => power::run(&args, "reset", Power::Reset),
-        Command::Pause(args) => power::run(&args, "pause", Power::Pause),
-        Command::Resume(args) => power::run(&args, "resume", Power::Resume),
-        Command::Down(args) => down::run(&args),
-        Command::Host(args) => host::run(&args),
-        Command::Inventory(args) => inventory::run(&args),
-        Command::Workspace(args) => workspace::run(&args),
-        Command::Virsh { args } => infrared::run(&args, !cli.no_log_commands),
-        Command::Plugin { args } => plugin::run(&args),
-        Command::Image(args) => image::run(&args),
-        Command::Topology(args) => topology::run(&args),
-        Command::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "maquette", &mut text);
-            print::result(&String::from_utf8_lossy(&text));
-            Ok(0)
-        }
-    }
+    };
+}
+
+verbs! {
+    /// Show what `up` would do, and touch nothing
+    plan => Plan;
+    /// Build the environment, or bring it to what is asked for now
+    up => Up;
+    /// Show the nodes of the environment
+    status => Status;
+    /// Log in to a node, or run a command on it
+    ssh => Ssh;
+    /// Connect to a node's serial console
+    console => Console;
+    /// Print what a node wrote to its serial console
+    logs => Logs;
+    /// Interfaces of nodes as cables: pull, plug, limit
+    #[command(subcommand)]
+    link => Link;
+    /// Record what goes through an interface, as a pcap stream
+    capture => Capture;
+    /// Draw the environment: nodes, interfaces, networks, addresses
+    graph => Graph;
+    /// Start nodes, and wait until they answer
+    start => Start;
+    /// Shut nodes down, and pull the plug if that takes too long
+    stop => Stop;
+    /// Shut nodes down and start them
+    restart => Restart;
+    /// Press nodes' reset button
+    reset => Reset;
+    /// Pause nodes
+    pause => Pause;
+    /// Let paused nodes go on
+    resume => Resume;
+    /// Remove the environment with all its disks, or some of its nodes
+    down => Down;
+    /// The hypervisor: check it, put it back as it was
+    #[command(subcommand)]
+    host => Host;
+    /// Print the environment as Ansible's dynamic inventory
+    inventory => Inventory;
+    /// InfraRed's provisioner: `infrared virsh …` with one word replaced
+    ///
+    /// Takes that tool's options, answers files and IR_… variables; `maquette virsh --help` lists
+    /// them.
+    #[command(disable_help_flag = true)]
+    virsh => Virsh;
+    /// Workspaces: an environment's inventory, keys and outputs under a name
+    #[command(subcommand)]
+    workspace => Workspace;
+    /// Accepted for scripts of InfraRed; the provisioner is built in
+    #[command(hide = true)]
+    plugin => Plugin;
+    /// Base images: list, build, remove
+    #[command(subcommand)]
+    image => Image;
+    /// The node and network files that come with Maquette
+    #[command(subcommand)]
+    topology => Topology;
+    /// Print completions for a shell
+    completions => Completions;
 }

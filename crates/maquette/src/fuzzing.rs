@@ -10,7 +10,8 @@ use maquette_core::diagnostic::Diagnostics;
 use maquette_core::syntax::Sources;
 use maquette_core::topology::Request;
 
-use crate::cli::{Cli, Command, Wanted};
+use crate::cli::{Cli, Wanted};
+use crate::commands::Command;
 use crate::failure::Failure;
 use crate::infrared::answers;
 use crate::workspace::Workspace;

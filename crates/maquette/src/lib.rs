@@ -28,7 +28,7 @@ use clap::Parser;
 /// done, 1 for failed while doing, 2 for bad input.
 pub fn main() -> ExitCode {
     limits::raise();
-    let cli = match cli::Cli::try_parse() {
+    let mut cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         // What was given is in it.
         Err(error) if error.use_stderr() => {
@@ -37,7 +37,10 @@ pub fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
-    match commands::run(cli) {
+    if let commands::Command::Virsh(args) = &mut cli.command {
+        args.unlogged = cli.no_log_commands;
+    }
+    match cli.command.run() {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             failure.print();

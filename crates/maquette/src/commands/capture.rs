@@ -1,6 +1,7 @@
 //! `maquette capture`: what goes through an interface, as a pcap stream.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::io::{IsTerminal, Read, Write};
 
 use maquette_core::diagnostic::Diagnostic;
@@ -8,9 +9,26 @@ use maquette_engine::StepError;
 use maquette_engine::host::Command;
 
 use super::link;
-use crate::cli::Capture;
+use crate::commands::link::Cable;
 use crate::failure::Failure;
 use crate::print;
+
+/// Arguments of `capture`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which interface.
+    #[command(flatten)]
+    pub cable: Cable,
+    /// File to write [default: standard output, for `| wireshark -k -i -`]
+    #[arg(short, long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// End after so many frames [default: with Ctrl-C]
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub count: Option<u64>,
+    /// Which frames, as tcpdump has it: `udp port 67`
+    #[arg(last = true, value_name = "FILTER")]
+    pub filter: Vec<String>,
+}
 
 /// It ends with our end of its pipes: the reader of its output goes away, or its input closes.
 const SCRIPT: &str = r#"exec 3<&0
@@ -27,7 +45,7 @@ wait $dump"#;
 const NO_TCPDUMP: i32 = 45;
 
 /// Records until it is stopped.
-pub fn run(args: &Capture) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     let to_terminal = args.write.is_none() && std::io::stdout().is_terminal();
     if to_terminal {
         let error = Diagnostic::error("capture::terminal", "a terminal cannot show a pcap stream");

@@ -7,10 +7,23 @@ use maquette_libvirt::Ended;
 use rustix::termios::{self, OptionalActions, Termios};
 
 use super::nodes;
-use crate::cli::Console;
+use crate::cli::Place;
 use crate::failure::Failure;
 use crate::session::connection;
 use crate::{load, print, session};
+
+/// Arguments of `console`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// The node
+    pub node: String,
+    /// Take the console from whoever is connected to it
+    #[arg(long)]
+    pub force: bool,
+}
 
 /// A terminal that hands over every key, until this is dropped.
 struct Raw(Termios);
@@ -37,7 +50,7 @@ impl Drop for Raw {
 }
 
 /// Connects the terminal with a node's serial console.
-pub fn run(args: &Console) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let connection = connection::open(&located.host)?;
     let hypervisor = session::running(&connection, &located.environment, &located.pool)?;

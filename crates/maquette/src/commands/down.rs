@@ -12,7 +12,7 @@ use maquette_engine::host::record::Record;
 use maquette_libvirt::Survey;
 
 use super::nodes;
-use crate::cli::{Down, Locking};
+use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::connection;
@@ -20,6 +20,26 @@ use crate::session::run::Runner;
 use crate::workspace::Owner;
 use crate::workspace::outputs;
 use crate::{consent, load, print, render, session};
+
+/// Arguments of `down`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do if somebody else is changing it.
+    #[command(flatten)]
+    pub locking: Locking,
+    /// Do not ask (or MAQUETTE_YES=1)
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Nodes to remove [default: everything]
+    #[arg(value_name = "NODE")]
+    pub nodes: Vec<String>,
+    /// Print what happens as JSON, one event a line
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// How a removal is agreed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +51,7 @@ pub enum Asking {
 }
 
 /// Removes an environment: its domains, volumes and networks, then its workspace; or some nodes.
-pub fn run(args: &Down) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let agreed = args.yes || consent::yes_of_environment();
     let asking = if agreed { Asking::Agreed } else { Asking::First };

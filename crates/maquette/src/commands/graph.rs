@@ -1,12 +1,14 @@
 //! `maquette graph`.
 
+use std::path::PathBuf;
+
 use maquette_core::blueprint::{Network, Node, Vnc};
 use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::observed::Observed;
 use maquette_core::topology::{self, VirtType};
 use maquette_core::values::PublicKey;
 
-use crate::cli::{Graph, Picture};
+use crate::cli::Wanted;
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::render::graph::{self, State};
@@ -14,9 +16,36 @@ use crate::session::connection;
 use crate::userfile::{self, Content};
 use crate::{load, pipeline, print, session};
 
+/// How a picture is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Picture {
+    /// Text for a terminal.
+    Text,
+    /// A drawing.
+    Svg,
+    /// Mermaid, for Markdown.
+    Mermaid,
+    /// Graphviz.
+    Dot,
+}
+
+/// Arguments of `graph`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to draw; what is there already is drawn with its state.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// How [default: as the file's name ends, else text]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Picture>,
+    /// File to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
 /// Draws what is wanted, with the state of what is there. A hypervisor that cannot be reached is no
 /// reason not to draw.
-pub fn run(args: &Graph) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::described(&args.wanted)?;
     pipeline::check(&mut loaded)?;
     let environment = loaded.request.settings.environment.clone();

@@ -14,7 +14,7 @@ use maquette_engine::image::RECORDS;
 use maquette_libvirt::prune;
 use serde_json::json;
 
-use crate::cli::HostCommand;
+use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::Hypervisor;
@@ -23,11 +23,37 @@ use crate::session::connection::Connection;
 use crate::session::run::Runner;
 use crate::{consent, load, print, render, session};
 
+/// What to do with a hypervisor.
+#[derive(Debug, clap::Subcommand)]
+pub enum Args {
+    /// Report what it has and lacks, and change nothing
+    Check {
+        /// Which one.
+        #[command(flatten)]
+        place: Place,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Undo what preparation has changed; refused while domains exist
+    Restore {
+        /// Which one.
+        #[command(flatten)]
+        place: Place,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+        /// Print what happens as JSON, one event a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// Checks a hypervisor, or puts it back.
-pub fn run(args: &HostCommand) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     match args {
-        HostCommand::Check { place, json } => check(&load::located(place)?, *json),
-        HostCommand::Restore { place, yes, json } => restore(&load::located(place)?, *yes, *json),
+        Args::Check { place, json } => check(&load::located(place)?, *json),
+        Args::Restore { place, yes, json } => restore(&load::located(place)?, *yes, *json),
     }
 }
 

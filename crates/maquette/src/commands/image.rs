@@ -1,6 +1,6 @@
 //! `maquette image`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -11,18 +11,46 @@ use maquette_engine::image::{RECORDS, catalogue};
 use maquette_libvirt::prune;
 use serde_json::json;
 
-use crate::cli::Image;
+use crate::cli::Place;
 use crate::failure::Failure;
 use crate::session::connection;
 use crate::session::locking;
 use crate::{load, print, render, session, workspace};
 
+/// What to do with images.
+#[derive(Debug, clap::Subcommand)]
+pub enum Args {
+    /// List the images that can be named
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build an image from distribution packages, without downloading a cloud image
+    Build {
+        /// Which one
+        name: String,
+        /// File to write [default: where `--image-url NAME` finds it]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Build it even if it is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Remove cached base images that no domain uses
+    Prune {
+        /// Which hypervisor and pool.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
 /// Lists, builds or removes base images.
-pub fn run(args: &Image) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     match args {
-        Image::List { json } => list(*json),
-        Image::Build { name, output, force } => build(name, output.as_deref(), *force),
-        Image::Prune { place } => {
+        Args::List { json } => list(*json),
+        Args::Build { name, output, force } => build(name, output.as_deref(), *force),
+        Args::Prune { place } => {
             let located = load::located(place)?;
             let connection = connection::open(&located.host)?;
             // An image that an `up` has just fetched is not named by any domain yet.

@@ -3,14 +3,28 @@
 use maquette_core::blueprint::Node;
 use serde_json::json;
 
-use crate::cli::Inventory;
+use crate::cli::Place;
 use crate::failure::Failure;
 use crate::session::connection;
 use crate::workspace::outputs;
 use crate::{load, print, session};
 
+/// Arguments of `inventory`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// All groups and hosts (what Ansible asks for)
+    #[arg(long, conflicts_with = "host")]
+    pub list: bool,
+    /// Variables of one host
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
 /// Answers `--list` and `--host NAME`.
-pub fn run(args: &Inventory) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let connection = connection::open(&located.host)?;
     let hypervisor = session::running(&connection, &located.environment, &located.pool)?;

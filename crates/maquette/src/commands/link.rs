@@ -12,20 +12,109 @@ use maquette_engine::host::{self, Host};
 use maquette_libvirt::{Bandwidth, Client};
 
 use super::nodes;
-use crate::cli::{self, Link};
+use crate::cli::{self, Place};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::connection::{self, Connection};
 use crate::session::locking;
 use crate::{load, print, render, session};
 
+/// What to do with cables.
+#[derive(Debug, clap::Subcommand)]
+pub enum Args {
+    /// List interfaces of nodes: network, tap on the hypervisor, whether the cable is plugged in, limit
+    Show {
+        /// Which environment.
+        #[command(flatten)]
+        place: Place,
+        /// The nodes [default: all]
+        nodes: Vec<String>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Pull a cable out, until it is plugged in again or the node stops: the node sees its link go down,
+    /// and so does the other end of a wired link
+    Down(Cable),
+    /// Plug it in again
+    Up(Cable),
+    /// Limit what goes through, or lose and delay some of it, until the node stops
+    Limit(Limit),
+}
+
+/// An interface of a node.
+#[derive(Debug, clap::Args)]
+pub struct Cable {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// The node
+    pub node: String,
+    /// Its interface: eth0, a MAC address, or the network it is on
+    pub interface: String,
+}
+
+/// Arguments of `link limit`.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub struct Limit {
+    /// Which interface.
+    #[command(flatten)]
+    pub cable: Cable,
+    /// Most that goes through in either direction: 10mbit, 512kbit, 1gbit
+    #[arg(long, value_name = "RATE", value_parser = rate, group = "what")]
+    pub rate: Option<u64>,
+    /// How long each frame to the node is held up: 50ms
+    #[arg(long, value_name = "TIME", value_parser = delay, group = "what")]
+    pub delay: Option<String>,
+    /// How many of the frames to the node are lost: 1%
+    #[arg(long, value_name = "PERCENT", value_parser = percent, group = "what")]
+    pub loss: Option<String>,
+    /// Lift every limit
+    #[arg(long, group = "what", conflicts_with_all = ["rate", "delay", "loss"])]
+    pub none: bool,
+}
+
+/// A rate in tc's words, as KiB a second.
+fn rate(text: &str) -> Result<u64, String> {
+    let expected = "expected a rate such as 10mbit, 512kbit or 1gbit";
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let bits: u64 = match unit.to_ascii_lowercase().as_str() {
+        "kbit" => 1_000,
+        "mbit" => 1_000_000,
+        "gbit" => 1_000_000_000,
+        _ => return Err(expected.into()),
+    };
+    let number: u64 = number.parse().map_err(|_| expected.to_string())?;
+    let kib = number.saturating_mul(bits) / 8 / 1024;
+    if kib == 0 { Err("at least 9kbit can be told apart from nothing".into()) } else { Ok(kib) }
+}
+
+/// A time in tc's words.
+fn delay(text: &str) -> Result<String, String> {
+    let number = text.strip_suffix("ms").or_else(|| text.strip_suffix('s')).unwrap_or_default();
+    match number.parse::<f64>() {
+        Ok(value) if value > 0.0 => Ok(text.into()),
+        _ => Err("expected a time such as 50ms or 1s".into()),
+    }
+}
+
+/// A share in tc's words.
+fn percent(text: &str) -> Result<String, String> {
+    match text.strip_suffix('%').unwrap_or(text).parse::<f64>() {
+        Ok(value) if (0.0..=100.0).contains(&value) => Ok(format!("{value}%")),
+        _ => Err("expected a share such as 1% or 0.5%".into()),
+    }
+}
+
 /// Runs the command.
-pub fn run(args: &Link) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     match args {
-        Link::Show { place, nodes, json } => show(place, nodes, *json),
-        Link::Down(cable) => plug(cable, false),
-        Link::Up(cable) => plug(cable, true),
-        Link::Limit(limit) => restrict(limit),
+        Args::Show { place, nodes, json } => show(place, nodes, *json),
+        Args::Down(cable) => plug(cable, false),
+        Args::Up(cable) => plug(cable, true),
+        Args::Limit(limit) => restrict(limit),
     }
 }
 
@@ -53,16 +142,16 @@ impl Found {
 }
 
 /// Finds a running node's interface by what the user calls it, to look at it.
-pub(super) fn find(args: &cli::Cable) -> Result<Found, Failure> {
+pub(super) fn find(args: &Cable) -> Result<Found, Failure> {
     look(args, false)
 }
 
 /// The same to change it: nobody else may be changing the environment.
-fn hold(args: &cli::Cable) -> Result<Found, Failure> {
+fn hold(args: &Cable) -> Result<Found, Failure> {
     look(args, true)
 }
 
-fn look(args: &cli::Cable, change: bool) -> Result<Found, Failure> {
+fn look(args: &Cable, change: bool) -> Result<Found, Failure> {
     let located = load::located(&args.place)?;
     let connection = connection::open(&located.host)?;
     let lock = match change {
@@ -128,7 +217,7 @@ fn interface(node: &Node, word: &str, located: &Located) -> Result<Interface, Fa
 }
 
 /// Pulls or plugs, at both ends of what is a cable between two nodes.
-fn plug(args: &cli::Cable, up: bool) -> Result<u8, Failure> {
+fn plug(args: &Cable, up: bool) -> Result<u8, Failure> {
     let found = hold(args)?;
     let network = &found.interface.network;
     let cable = found.observed.networks.get(network).filter(|n| n.recorded.tuning.link_local);
@@ -157,7 +246,7 @@ tc qdisc replace dev "$tap" root netem "$@""#;
 /// What `tc` says of a queue that the kernel has not.
 const UNKNOWN: &str = "qdisc kind is unknown";
 
-fn restrict(args: &cli::Limit) -> Result<u8, Failure> {
+fn restrict(args: &Limit) -> Result<u8, Failure> {
     let found = hold(&args.cable)?;
     let host = found.connection.host.as_ref();
     let mut netem = Vec::new();
@@ -226,7 +315,7 @@ fn disturbance(queues: &serde_json::Value, tap: &str) -> (Option<f64>, Option<f6
     (scaled(&options["delay"]["delay"], 1000.0), scaled(&options["loss-random"]["loss"], 100.0))
 }
 
-fn show(place: &cli::Place, words: &[String], json: bool) -> Result<u8, Failure> {
+fn show(place: &Place, words: &[String], json: bool) -> Result<u8, Failure> {
     let located = load::located(place)?;
     let connection = connection::open(&located.host)?;
     let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
@@ -285,5 +374,14 @@ mod tests {
         assert_eq!(disturbance(&queues, "vnet0"), (Some(30.0), Some(5.0)));
         assert_eq!(disturbance(&queues, "vnet1"), (None, None));
         assert_eq!(disturbance(&serde_json::Value::Null, "vnet0"), (None, None));
+    }
+
+    #[test]
+    fn limits_are_in_the_words_of_tc() {
+        assert_eq!(rate("10mbit"), Ok(1220));
+        assert!(rate("10").is_err() && rate("1kbit").is_err() && rate("mbit").is_err());
+        assert!(delay("50ms").is_ok() && delay("0ms").is_err() && delay("50").is_err());
+        assert_eq!(percent("1"), Ok("1%".into()));
+        assert!(percent("101%").is_err());
     }
 }

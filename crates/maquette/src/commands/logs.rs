@@ -6,10 +6,26 @@ use maquette_engine::StepError;
 use maquette_engine::host::Command;
 
 use super::nodes;
-use crate::cli::Logs;
+use crate::cli::Place;
 use crate::failure::Failure;
 use crate::session::connection;
 use crate::{load, print, session};
+
+/// Arguments of `logs`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// The node
+    pub node: String,
+    /// Go on printing what it writes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many lines from the end [default: all]
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub lines: Option<u64>,
+}
 
 /// Prints what virtlogd has rotated, oldest first, and then the log itself; or follows it, whatever is
 /// rotated meanwhile.
@@ -26,7 +42,7 @@ done | tail -n "$lines""#;
 const NO_FILE: i32 = 44;
 
 /// Prints a node's serial log.
-pub fn run(args: &Logs) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let connection = connection::open(&located.host)?;
     let hypervisor = session::running(&connection, &located.environment, &located.pool)?;

@@ -1,16 +1,30 @@
 //! `maquette plan`.
 
 use super::lockout;
-use crate::cli::Plan;
+use crate::cli::Wanted;
 use crate::failure::Failure;
 use crate::session::connection;
 use crate::{load, pipeline, print, render, session};
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to build.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// Print the plan as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 3 if there is something to do
+    #[arg(long)]
+    pub exit_code: bool,
+}
 
 /// Exit code of `--exit-code` when there is something to do.
 const CHANGES: u8 = 3;
 
 /// Shows what `up` would do.
-pub fn run(args: &Plan) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&args.wanted)?;
     let requirements = pipeline::check(&mut loaded)?;
     let environment = &loaded.request.settings.environment;

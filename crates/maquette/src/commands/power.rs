@@ -1,4 +1,4 @@
-//! `maquette start`, `stop`, `restart`, `reset`, `pause` and `resume`.
+//! What `start`, `stop`, `restart`, `reset`, `pause` and `resume` share.
 
 use std::time::Duration;
 
@@ -6,14 +6,55 @@ use maquette_core::plan::{self, Power};
 use maquette_core::topology::VirtType;
 
 use super::nodes;
-use crate::cli;
+use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::session::connection;
 use crate::session::run::Runner;
 use crate::{load, print, render, session};
 
+/// Arguments of `start`, `reset`, `pause` and `resume`.
+#[derive(Debug, clap::Args)]
+pub struct PowerArgs {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do if somebody else is changing it.
+    #[command(flatten)]
+    pub locking: Locking,
+    /// The nodes
+    #[arg(value_name = "NODE", required_unless_present = "all")]
+    pub nodes: Vec<String>,
+    /// All nodes of the environment
+    #[arg(long, conflicts_with = "nodes")]
+    pub all: bool,
+    /// How long a guest may take to shut down (60), or to answer after its start (600), in seconds
+    #[arg(long, value_name = "SECONDS", env = "MAQUETTE_POWER_TIMEOUT")]
+    pub timeout: Option<u64>,
+    /// Print what happens as JSON, one event a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `stop` and `restart`.
+#[derive(Debug, clap::Args)]
+pub struct StopArgs {
+    /// Which nodes.
+    #[command(flatten)]
+    pub power: PowerArgs,
+    /// Pull the plug at once
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl StopArgs {
+    /// Seconds that a guest has to shut down before the plug is pulled.
+    pub fn patience(&self) -> u64 {
+        if self.force { 0 } else { self.power.timeout.unwrap_or(60) }
+    }
+}
+
 /// Does it to the nodes that are named, or to all.
-pub fn run(args: &cli::Power, verb: &str, what: Power) -> Result<u8, Failure> {
+pub fn run(args: &PowerArgs, verb: &str, what: Power) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let connection = connection::open(&located.host)?;
     let boots = args.timeout.filter(|_| what == Power::Start).unwrap_or(600);

@@ -7,14 +7,27 @@ use std::process::Command;
 use maquette_core::diagnostic::closest;
 use maquette_engine::StepError;
 
-use crate::cli::Ssh;
+use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load;
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::outputs;
 
+/// Arguments of `ssh`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// The node
+    pub node: String,
+    /// A command to run there instead of a shell
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
 /// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's.
-pub fn run(args: &Ssh) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let config = located.workspace.file(outputs::SSH_CONFIG);
     let text = std::fs::read_to_string(&config).unwrap_or_default();

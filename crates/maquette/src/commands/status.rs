@@ -12,7 +12,7 @@ use maquette_libvirt::{DomainEvent, Events};
 use serde_json::{Value, json};
 
 use super::lockout;
-use crate::cli::Status;
+use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::render::Row;
@@ -21,8 +21,22 @@ use crate::workspace::Workspace;
 use crate::workspace::outputs;
 use crate::{load, print, render, session};
 
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print again whenever something changes; with --json, one line each time
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
 /// Shows an environment. Exit code 1 if a node is not as `up` leaves it.
-pub fn run(args: &Status) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let connection = connection::open(&located.host)?;
     if args.watch {

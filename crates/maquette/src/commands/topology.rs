@@ -4,14 +4,25 @@ use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::closest;
 use maquette_engine::StepError;
 
-use crate::cli::Topology;
 use crate::failure::Failure;
 use crate::print;
 
+/// What to do with built-in files.
+#[derive(Debug, clap::Subcommand)]
+pub enum Args {
+    /// List node types and network files
+    List,
+    /// Print one file
+    Show {
+        /// Its name
+        name: String,
+    },
+}
+
 /// Lists built-in files, or prints one.
-pub fn run(args: &Topology) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     match args {
-        Topology::List => {
+        Args::List => {
             let list = |kind| defaults::names(kind).join("\n  ");
             print::result(&format!(
                 "node types (--topology-nodes):\n  {}\n\nnetwork files (--topology-network):\n  {}\n",
@@ -20,7 +31,7 @@ pub fn run(args: &Topology) -> Result<u8, Failure> {
             ));
             Ok(0)
         }
-        Topology::Show { name } => {
+        Args::Show { name } => {
             let found = defaults::get(Kind::Nodes, name).or(defaults::get(Kind::Network, name));
             match found {
                 Some(text) => {

@@ -13,7 +13,7 @@ use maquette_engine::host::facts;
 use maquette_engine::keys::EnvironmentKey;
 
 use super::{lockout, status};
-use crate::cli::{Locking, Up};
+use crate::cli::{Locking, Wanted};
 use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
 use crate::load::{self, Loaded};
@@ -27,6 +27,29 @@ use crate::workspace::outputs;
 use crate::workspace::{Owner, Saved, Workspace};
 use crate::{pipeline, playbooks, print, render, session};
 use maquette_core::plan::Requirements;
+
+/// Arguments of `up`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to build.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// What to do if somebody else is changing it.
+    #[command(flatten)]
+    pub locking: Locking,
+    /// Print what happens as JSON, one event a line
+    #[arg(long)]
+    pub json: bool,
+    /// Do not ask before nodes lose their disks
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Do not ask before just that; may be given several times
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', env = "MAQUETTE_ACCEPT")]
+    pub accept: Vec<Kind>,
+    /// How long the first boot of a node may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, env = "MAQUETTE_TIMEOUT")]
+    pub timeout: u64,
+}
 
 /// How to build.
 pub struct How {
@@ -43,7 +66,7 @@ pub struct How {
 }
 
 /// Brings an environment to what is asked for.
-pub fn run(args: &Up) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&args.wanted)?;
     let requirements = pipeline::check(&mut loaded)?;
     let mut vars = Plain::map();

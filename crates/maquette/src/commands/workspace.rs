@@ -6,13 +6,99 @@ use maquette_core::values::printable;
 use maquette_engine::StepError;
 use serde_json::json;
 
-use crate::cli::{TableFormat, WorkspaceCommand};
 use crate::failure::Failure;
 use crate::infrared;
 use crate::workspace::archive;
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::named;
 use crate::{print, render};
+
+/// What to do with workspaces.
+#[derive(Debug, clap::Subcommand)]
+pub enum Args {
+    /// Make a workspace
+    Create {
+        /// Its name [default: from the time]
+        name: Option<String>,
+    },
+    /// Make a workspace the active one
+    Checkout {
+        /// Its name
+        name: String,
+        /// Make it first
+        #[arg(short, long)]
+        create: bool,
+    },
+    /// List workspaces
+    List {
+        /// Only the name of the active one
+        #[arg(long)]
+        active: bool,
+    },
+    /// Remove workspaces (not the environments)
+    Delete {
+        /// Their names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Empty a workspace
+    Cleanup {
+        /// Its name
+        name: String,
+    },
+    /// Write a workspace into an archive
+    Export {
+        /// Its name [default: the active one]
+        #[arg(short, long, value_name = "NAME")]
+        name: Option<String>,
+        /// Archive, without its ending [default: the name]
+        #[arg(short, long, value_name = "FILE")]
+        filename: Option<PathBuf>,
+        /// Put keys from elsewhere into the archive too
+        #[arg(short = 'K', long)]
+        copy_keys: bool,
+    },
+    /// Make a workspace from an archive, and activate it
+    Import {
+        /// The archive: a file or a URL
+        filename: String,
+        /// Its name [default: the archive's]
+        #[arg(short, long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Print the path of a workspace's inventory
+    Inventory {
+        /// Its name [default: the active one]
+        name: Option<String>,
+    },
+    /// List nodes
+    NodeList {
+        /// Workspace [default: the active one]
+        #[arg(short, long, value_name = "NAME")]
+        name: Option<String>,
+        /// Only this group
+        #[arg(short, long, value_name = "GROUP")]
+        group: Option<String>,
+        /// Form
+        #[arg(short, long, value_enum, default_value_t = TableFormat::Fancy)]
+        format: TableFormat,
+    },
+    /// List groups
+    GroupList {
+        /// Workspace [default: the active one]
+        #[arg(short, long, value_name = "NAME")]
+        name: Option<String>,
+    },
+}
+
+/// Forms of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TableFormat {
+    /// Boxes
+    Fancy,
+    /// JSON
+    Json,
+}
 
 /// Groups that say nothing of a node.
 const UNSPOKEN: [&str; 3] = ["all", "local", "ungrouped"];
@@ -21,39 +107,39 @@ const UNSPOKEN: [&str; 3] = ["all", "local", "ungrouped"];
 const LARGEST_DOWNLOAD: u64 = 256 << 20;
 
 /// Does what is asked with workspaces.
-pub fn run(args: &WorkspaceCommand) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, Failure> {
     match args {
-        WorkspaceCommand::Create { name } => {
+        Args::Create { name } => {
             let name = name.clone().unwrap_or_else(|| format!("workspace_{}", infrared::now()));
             create(&name)?;
         }
-        WorkspaceCommand::Checkout { name, create: first } => {
+        Args::Checkout { name, create: first } => {
             if *first {
                 create(name)?;
             }
             named::activate(name)?;
             print::result(&format!("Now using workspace: '{name}'"));
         }
-        WorkspaceCommand::List { active } => list(*active)?,
-        WorkspaceCommand::Delete { names } => {
+        Args::List { active } => list(*active)?,
+        Args::Delete { names } => {
             for name in names {
                 named::delete(name)?;
                 print::result(&format!("Workspace '{name}' deleted"));
             }
         }
-        WorkspaceCommand::Cleanup { name } => named::cleanup(name)?,
-        WorkspaceCommand::Export { name, filename, copy_keys } => {
+        Args::Cleanup { name } => named::cleanup(name)?,
+        Args::Export { name, filename, copy_keys } => {
             export(name.as_deref(), filename.as_deref(), *copy_keys)?;
         }
-        WorkspaceCommand::Import { filename, name } => import(filename, name.as_deref())?,
-        WorkspaceCommand::Inventory { name } => {
+        Args::Import { filename, name } => import(filename, name.as_deref())?,
+        Args::Inventory { name } => {
             let workspace = named::find(name.as_deref())?;
             print::result(&named::inventory(&workspace)?.display().to_string());
         }
-        WorkspaceCommand::NodeList { name, group, format } => {
+        Args::NodeList { name, group, format } => {
             nodes(name.as_deref(), group.as_deref(), *format)?;
         }
-        WorkspaceCommand::GroupList { name } => groups(name.as_deref())?,
+        Args::GroupList { name } => groups(name.as_deref())?,
     }
     Ok(0)
 }

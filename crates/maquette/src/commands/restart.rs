@@ -1,0 +1,12 @@
+//! `maquette restart`: shuts nodes down and starts them.
+
+use maquette_core::plan::Power;
+
+use super::power;
+pub use super::power::StopArgs as Args;
+use crate::failure::Failure;
+
+/// Runs it; the exit code if it did not fail.
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    power::run(&args.power, "restart", Power::Restart(args.patience()))
+}

@@ -1,0 +1,12 @@
+//! `maquette start`: starts nodes, and waits until they answer.
+
+use maquette_core::plan::Power;
+
+use super::power;
+pub use super::power::PowerArgs as Args;
+use crate::failure::Failure;
+
+/// Runs it; the exit code if it did not fail.
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    power::run(args, "start", Power::Start)
+}

@@ -1,0 +1,20 @@
+//! `maquette virsh`: InfraRed's provisioner.
+
+use crate::failure::Failure;
+use crate::infrared;
+
+/// Arguments of `virsh`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// InfraRed's arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+    pub args: Vec<String>,
+    /// Whether it is left out of the command log; `--no-log-commands` before the verb.
+    #[arg(skip)]
+    pub unlogged: bool,
+}
+
+/// Runs it; the exit code if it did not fail.
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    infrared::run(&args.args, !args.unlogged)
+}

@@ -54,6 +54,8 @@ impl Ground {
         };
         let mut up = common("up");
         up.extend(["--topology-nodes", nodes].map(String::from));
+        // Whoever else uses this hypervisor meanwhile has no say in the subnets.
+        up.extend(["--net_subnet", "201", "--data_subnet", "201"].map(String::from));
         up.extend(more.iter().map(|m| (*m).to_string()));
         let holder = (uri == TEST_DRIVER).then(|| {
             // Reads commands from a pipe that nothing is written to.

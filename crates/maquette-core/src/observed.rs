@@ -152,6 +152,14 @@ pub struct Domain {
     pub vnc_port: Option<u16>,
 }
 
+impl Domain {
+    /// Whether its seed may be half filled: the volume is there from the beginning of its upload, and only
+    /// a guest that was seen to end its first boot tells that it was whole.
+    pub fn is_unproven(&self) -> bool {
+        self.recorded.guest.is_some() && !self.active && !self.ready
+    }
+}
+
 /// A network that carries our mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {

@@ -22,7 +22,7 @@ mod switching;
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Setting, Undo};
 pub use diff::{create, renew};
 pub use drift::{Drift, drifts};
-pub use power::{Power, power};
+pub use power::{Power, power, unproven};
 pub use prepare::{HostFacts, LibvirtState, Needs, PoolState, prepare, restore};
 pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};

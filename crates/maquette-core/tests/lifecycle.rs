@@ -69,6 +69,32 @@ fn names(seen: &Observed) -> Vec<&str> {
 
 const TWO_DISKS: &str = "override.controller.disks.disk2.size=5G";
 
+/// Killed while a seed is uploaded: only `up` can send it again, so nothing else starts the node.
+#[test]
+fn a_node_whose_seed_may_be_half_there_is_started_by_up_alone() {
+    use maquette_core::plan::Power;
+    let mut seen = built(&[("controller", 2)], &[]);
+    let all: BTreeSet<String> = names(&seen).into_iter().map(String::from).collect();
+    for domain in seen.domains.values_mut() {
+        domain.active = false;
+    }
+    let mut torn = seen.clone();
+    torn.domains.get_mut("controller-1").unwrap().ready = false;
+    for (what, starts) in [
+        (Power::Start, true),
+        (Power::Restart(60), true),
+        (Power::Stop(60), false),
+        (Power::Pause, false),
+    ] {
+        assert!(plan::unproven(&seen, &all, what).is_empty(), "{what:?}");
+        let found = plan::unproven(&torn, &all, what);
+        assert_eq!(found, if starts { vec!["controller-1"] } else { vec![] }, "{what:?}");
+        assert!(plan::unproven(&torn, &["controller-0".into()].into(), what).is_empty());
+    }
+    up(&mut torn, &asked(&[("controller", 2)], &[]));
+    assert!(plan::unproven(&torn, &all, Power::Restart(60)).is_empty());
+}
+
 #[test]
 fn less_memory_and_more_room_come_while_it_runs() {
     let mut seen = built(&[("controller", 1)], &[]);

@@ -97,10 +97,10 @@ impl Planner<'_> {
         self.observed.domains.get(&node.name).is_some_and(|d| !d.active)
     }
 
-    /// Whether a node's seed may be half filled: the volume is there from the beginning of its upload,
-    /// and only a guest that was seen to end its first boot tells that it was whole.
+    /// Whether a node's seed may be half filled.
     fn is_unproven(&self, node: &Node) -> bool {
         let domain = self.observed.domains.get(&node.name);
+        // One that gets a guest only now has no seed yet.
         node.guest.is_some() && domain.is_some_and(|d| !d.active && !d.ready)
     }
 

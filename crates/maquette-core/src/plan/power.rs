@@ -23,6 +23,13 @@ pub enum Power {
     Resume,
 }
 
+/// Nodes that would be started from what may be half there, by their libvirt names: `up` makes that anew.
+pub fn unproven(observed: &Observed, names: &BTreeSet<String>, what: Power) -> Vec<String> {
+    let starts = matches!(what, Power::Start | Power::Restart(_));
+    let all = observed.domains.values().filter(|d| starts && names.contains(&d.name));
+    all.filter(|d| d.is_unproven()).map(|d| d.name.clone()).collect()
+}
+
 /// Plans it for some nodes, by their libvirt names.
 pub fn power(observed: &Observed, names: &BTreeSet<String>, what: Power) -> Plan {
     let mut builder = Builder::default();

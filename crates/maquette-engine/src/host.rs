@@ -9,6 +9,8 @@ mod command;
 pub mod daemons;
 pub mod facts;
 pub mod family;
+pub mod fence;
+pub(crate) mod files;
 mod local;
 pub mod lock;
 mod packages;
@@ -20,6 +22,7 @@ pub mod settings;
 pub mod ssh;
 pub mod vswitch;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Child;
@@ -45,6 +48,21 @@ pub trait Host: Send + Sync {
     /// Whether it is the machine we run on: whoever asks himself always has an answer.
     fn is_here(&self) -> bool {
         false
+    }
+
+    /// What marks processes of this run that live long over there, in their environment; empty for none.
+    fn mark(&self) -> &str {
+        ""
+    }
+
+    /// Runs a command that reads what `input` writes. Hosts that are here do without.
+    fn feed(
+        &self,
+        command: &Command,
+        _input: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<(), HostError> {
+        let source = std::io::Error::other("nothing can be sent to it");
+        Err(HostError::Start { program: command.program.clone(), source })
     }
 
     /// Starts a command that runs beside us, with pipes to all that it reads and prints.

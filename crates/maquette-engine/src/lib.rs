@@ -13,6 +13,8 @@ pub mod executor;
 pub mod host;
 pub mod image;
 pub mod keys;
+#[cfg(test)]
+mod killed;
 pub mod public;
 pub mod ready;
 pub mod seed;

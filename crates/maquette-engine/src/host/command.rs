@@ -178,6 +178,9 @@ pub enum HostError {
         /// Its address.
         address: String,
     },
+    /// The lock under which we change things there is not ours any more.
+    #[error("another run has taken over")]
+    Taken,
     /// A file could not be used.
     #[error("cannot {verb} {path}")]
     File {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::fence::Fenced;
 use super::{Command, Host, HostError};
 
 const SCRIPT: &str = include_str!("../../assets/lock.sh");
@@ -21,6 +22,8 @@ const BEAT: Duration = Duration::from_secs(2);
 
 /// Exit status of the script if somebody else keeps the lock.
 const HELD: i32 = 75;
+/// Exit status of the script if what somebody has begun under it goes on.
+const BUSY: i32 = 76;
 
 /// Who holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,14 @@ pub struct Holder {
     pub who: String,
     /// For how long, in seconds.
     pub seconds: u64,
+    /// Whether it holds the lock no more, and only what it has begun on the hypervisor goes on.
+    pub gone: bool,
+}
+
+impl Holder {
+    fn gone() -> Self {
+        Self { who: "a run that has ended".into(), seconds: 0, gone: true }
+    }
 }
 
 /// How much a lock is wanted.
@@ -46,6 +57,9 @@ pub enum LockError {
     /// Somebody has it.
     #[error("{} has held it for {}", .0.who, duration(.0.seconds))]
     Held(Holder),
+    /// Nobody has it, and a command that its last holder has begun does not end.
+    #[error("a command of the run that held it before has not ended yet")]
+    Busy,
     /// It cannot be asked for.
     #[error("the lock cannot be asked for")]
     Host(#[from] HostError),
@@ -69,6 +83,51 @@ pub struct Lock {
     child: Child,
     stop: Option<mpsc::Sender<()>>,
     released: Arc<AtomicBool>,
+    claim: Claim,
+}
+
+/// What tells whether a lock is ours.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The lock's file on the hypervisor.
+    pub(super) file: String,
+    /// What the file begins with as long as the lock is ours.
+    pub(super) token: String,
+    /// What marks our long-lived processes there.
+    pub(super) mark: String,
+    /// Set once it is known not to be ours, and by nothing else.
+    taken: Arc<AtomicBool>,
+}
+
+impl Claim {
+    /// Whether the lock is ours, as far as can be known without asking another machine; `here` is whether
+    /// the hypervisor is this one.
+    pub fn is_ours(&self, here: bool) -> bool {
+        if self.taken.load(Ordering::SeqCst) {
+            return false;
+        }
+        // Of a holder that was held up, the process that hears of it may not have come to its turn.
+        let says = || std::fs::read_to_string(&self.file).unwrap_or_default();
+        !here || says().starts_with(&format!("{} ", self.token))
+    }
+
+    /// The same, of somebody who has not heard of its loss.
+    #[cfg(test)]
+    pub(super) fn unheard(&self) -> Self {
+        Self { taken: Arc::default(), ..self.clone() }
+    }
+}
+
+/// A mark that no other run has.
+pub(super) fn mark() -> Result<String, getrandom::Error> {
+    let mut bytes = [0u8; 12];
+    getrandom::getrandom(&mut bytes)?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// There are no random numbers.
+pub(super) fn no_random(error: &getrandom::Error) -> std::io::Error {
+    std::io::Error::other(format!("no random numbers: {error}"))
 }
 
 impl Lock {
@@ -85,12 +144,15 @@ impl Lock {
         let take = if patience.take_over { "take" } else { "" };
         // One line, whatever a host is called.
         let who: String = who.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let args = [DIRECTORY, name, &who, &patience.wait.to_string(), take];
+        let unmarked = || mark().map_err(|e| LockError::Failed(no_random(&e).to_string()));
+        let mark = if host.mark().is_empty() { unmarked()? } else { host.mark().into() };
+        let args = [DIRECTORY, name, &who, &patience.wait.to_string(), take, &mark];
         let mut child = host.spawn(&Command::script(SCRIPT, args))?;
         let unusable = || LockError::Failed("no pipe".into());
         let mut beats = child.stdin.take().ok_or_else(unusable)?;
         let mut answers = BufReader::new(child.stdout.take().ok_or_else(unusable)?);
         let mut holder = None;
+        let token;
         loop {
             let mut line = String::new();
             if answers.read_line(&mut line).unwrap_or(0) == 0 {
@@ -101,6 +163,7 @@ impl Lock {
                 });
                 return Err(match holder {
                     Some(holder) if status == Some(HELD) => LockError::Held(holder),
+                    _ if status == Some(BUSY) => LockError::Busy,
                     _ => LockError::Failed(said),
                 });
             }
@@ -108,13 +171,17 @@ impl Lock {
                 Some(("held", rest)) => {
                     let (seconds, who) = rest.split_once(' ').unwrap_or((rest, "somebody"));
                     let seconds = seconds.parse().unwrap_or(0);
-                    let found = Holder { who: who.into(), seconds };
+                    let found = Holder { who: who.into(), seconds, gone: false };
                     if patience != Patience::default() {
                         on_holder(&found);
                     }
                     holder = Some(found);
                 }
-                _ if line.trim() == "got" => break,
+                Some(("got", rest)) => {
+                    token = rest.to_string();
+                    break;
+                }
+                _ if line.trim() == "busy" => on_holder(&Holder::gone()),
                 _ => {}
             }
         }
@@ -128,15 +195,29 @@ impl Lock {
             }
         });
         let released = Arc::new(AtomicBool::new(false));
-        let (lost, ours) = (lost.clone(), released.clone());
+        let taken = Arc::new(AtomicBool::new(false));
+        let (lost, ours, gone) = (lost.clone(), released.clone(), taken.clone());
         std::thread::spawn(move || {
             // It says nothing more; it only ends.
             let _ = answers.read_line(&mut String::new());
             if !ours.load(Ordering::SeqCst) {
+                gone.store(true, Ordering::SeqCst);
                 lost.store(true, Ordering::SeqCst);
             }
         });
-        Ok(Self { child, stop: Some(stop), released })
+        let file = format!("{DIRECTORY}/{name}");
+        let claim = Claim { file, token, mark, taken };
+        Ok(Self { child, stop: Some(stop), released, claim })
+    }
+
+    /// The hypervisor for as long as the lock is ours: it refuses our commands after that.
+    pub fn fence<'a>(&self, host: &'a dyn Host) -> Fenced<'a> {
+        Fenced::new(host, self.claim.clone())
+    }
+
+    /// What tells whether it is ours.
+    pub fn claim(&self) -> Claim {
+        self.claim.clone()
     }
 
     /// Whether its process has ended although we did not give the lock back.
@@ -217,12 +298,12 @@ mod tests {
     #[test]
     fn a_holder_that_was_cut_off_is_waited_for() {
         let name = format!("cut-{}", std::process::id());
-        let host = Local.spawn(&Command::script(SCRIPT, [DIRECTORY, &name, "eve", "0", ""]));
+        let host = Local.spawn(&Command::script(SCRIPT, [DIRECTORY, &name, "eve", "0", "", ""]));
         // It never beats, and its pipe stays open.
         let mut silent = host.unwrap();
         let mut line = String::new();
         BufReader::new(silent.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "got\n");
+        assert!(line.starts_with("got "), "{line}");
         assert!(matches!(take(&name, Patience::default()), Err(LockError::Held(_))));
         let file = std::fs::File::open(std::path::Path::new(DIRECTORY).join(&name)).unwrap();
         let before = std::time::SystemTime::now() - Duration::from_secs(10);

@@ -10,7 +10,6 @@ mod hostkey;
 mod master;
 mod sockets;
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,7 +24,9 @@ pub use master::{Effective, Target, effective};
 
 use super::Host;
 use super::command::{Command, HostError, Output, login_line, quote};
-use super::local::copy;
+use super::fence::MARK;
+use super::files;
+use super::lock::{mark, no_random};
 use super::process::{Frame, await_begin, collect, drain, end, lines};
 use master::Master;
 
@@ -40,6 +41,8 @@ const SESSIONS: usize = 4;
 pub struct Ssh {
     master: Master,
     frame: Frame,
+    /// What marks our long-lived processes there.
+    mark: String,
     sudo: bool,
     /// Whether the login shell prints something before each command.
     noisy: bool,
@@ -63,16 +66,16 @@ const NO_FILE: i32 = 44;
 impl Ssh {
     /// Opens the connection and finds out whether commands need `sudo`.
     pub fn connect(target: &Target) -> Result<Self, ConnectError> {
-        let frame = Frame::new(format!("{}@{}", target.user, target.address)).map_err(|e| {
-            ConnectError::Local(std::io::Error::other(format!("no random numbers: {e}")))
-        })?;
+        let frame = Frame::new(format!("{}@{}", target.user, target.address))
+            .map_err(|e| ConnectError::Local(no_random(&e)))?;
+        let mark = mark().map_err(|e| ConnectError::Local(no_random(&e)))?;
         let (master, login) = Master::open(target, &frame)?;
         let sudo = !login.root;
         if sudo && !login.sudo {
             return Err(ConnectError::Sudo { user: login.user, said: login.said });
         }
         let (free, freed) = (Mutex::new(SESSIONS), Condvar::new());
-        Ok(Self { master, frame, sudo, noisy: login.noisy, free, freed })
+        Ok(Self { master, frame, mark, sudo, noisy: login.noisy, free, freed })
     }
 
     /// Whether commands run through `sudo`.
@@ -83,7 +86,8 @@ impl Ssh {
     /// A program that libvirt can use in place of `ssh`: it rides this connection and runs libvirt's
     /// own helper on the other side, with root's rights.
     pub fn libvirt_transport(&self) -> std::io::Result<PathBuf> {
-        let helper = Command::script(LIBVIRT_HELPER, ["qemu:///system"]);
+        // Whoever takes over ends it, and with it what libvirt has not begun.
+        let helper = Command::script(LIBVIRT_HELPER, ["qemu:///system"]).env(MARK, &self.mark);
         let command = self.remote_command(&helper);
         // A filter costs a copy of all that libvirt says; it is only for who needs it.
         if self.noisy {
@@ -171,8 +175,64 @@ impl Ssh {
     fn script(&self, script: &'static str, args: &[&str]) -> Result<Output, HostError> {
         self.run(&Command::script(script, args.iter().copied()), &mut |_| {})
     }
+}
 
-    /// Runs a script that reads `input` on its standard input.
+/// What the remote side's `PATH` is set to: users' shells often lack the administrator's programs.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// libvirt 6.8 and later bring a helper that finds the right daemon's socket; with older ones it is
+/// always the same.
+const LIBVIRT_HELPER: &str = r#"if command -v virt-ssh-helper >/dev/null; then
+    exec virt-ssh-helper "$1"
+fi
+exec nc -U /var/run/libvirt/libvirt-sock"#;
+
+impl Host for Ssh {
+    fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
+        let _slot = self.slot();
+        let output = self.ask(self.master.client(), command, on_line)?;
+        self.judge(command, output)
+    }
+
+    fn run_anew(&self, command: &Command) -> Result<Output, HostError> {
+        self.ask(self.master.newcomer(), command, &mut |_| {})
+    }
+
+    fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// It takes a session for as long as it lives; there is one for a lock.
+    fn spawn(&self, command: &Command) -> Result<Child, HostError> {
+        let failed = |source| HostError::Start { program: "ssh".into(), source };
+        let script = self.frame.before(&self.remote_command(command));
+        let mut child = self
+            .session(self.master.client(), &script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let Some(stdout) = child.stdout.take() else {
+            return Err(failed(std::io::Error::other("no pipe")));
+        };
+        match await_begin(stdout, &self.frame) {
+            Ok(stdout) => {
+                child.stdout = Some(stdout);
+                Ok(child)
+            }
+            Err(wrong) => {
+                // It may have ended by itself.
+                let _ = child.kill();
+                let status = child.wait().map_err(failed)?;
+                if status.code() == Some(255) && self.master.is_lost() {
+                    return Err(HostError::Lost { address: self.master.address().into() });
+                }
+                Err(wrong.error(&self.frame))
+            }
+        }
+    }
+
     fn feed(
         &self,
         command: &Command,
@@ -213,75 +273,6 @@ impl Ssh {
         self.judge(command, output)?.success(command)?;
         sent.map_err(|source| HostError::File { verb: "send", path: command.title(), source })
     }
-}
-
-/// What the remote side's `PATH` is set to: users' shells often lack the administrator's programs.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// libvirt 6.8 and later bring a helper that finds the right daemon's socket; with older ones it is
-/// always the same.
-const LIBVIRT_HELPER: &str = r#"if command -v virt-ssh-helper >/dev/null; then
-    exec virt-ssh-helper "$1"
-fi
-exec nc -U /var/run/libvirt/libvirt-sock"#;
-
-/// Writes standard input to a file, whole or not at all, also when the power fails: a name may reach the
-/// disk before the content does. $1: the file  $2: its mode
-const WRITE: &str = r#"umask 077
-directory=$(dirname -- "$1")
-mkdir -p -m 755 -- "$directory"
-cat > "$1.new"
-chmod "$2" -- "$1.new"
-sync -- "$1.new"
-mv -f -- "$1.new" "$1"
-sync -- "$directory""#;
-
-/// Renames a file in the same way. $1: the file  $2: its new name
-const RENAME: &str = r#"sync -- "$1"
-mv -f -- "$1" "$2"
-sync -- "$(dirname -- "$2")""#;
-
-impl Host for Ssh {
-    fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
-        let _slot = self.slot();
-        let output = self.ask(self.master.client(), command, on_line)?;
-        self.judge(command, output)
-    }
-
-    fn run_anew(&self, command: &Command) -> Result<Output, HostError> {
-        self.ask(self.master.newcomer(), command, &mut |_| {})
-    }
-
-    /// It takes a session for as long as it lives; there is one for a lock.
-    fn spawn(&self, command: &Command) -> Result<Child, HostError> {
-        let failed = |source| HostError::Start { program: "ssh".into(), source };
-        let script = self.frame.before(&self.remote_command(command));
-        let mut child = self
-            .session(self.master.client(), &script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        let Some(stdout) = child.stdout.take() else {
-            return Err(failed(std::io::Error::other("no pipe")));
-        };
-        match await_begin(stdout, &self.frame) {
-            Ok(stdout) => {
-                child.stdout = Some(stdout);
-                Ok(child)
-            }
-            Err(wrong) => {
-                // It may have ended by itself.
-                let _ = child.kill();
-                let status = child.wait().map_err(failed)?;
-                if status.code() == Some(255) && self.master.is_lost() {
-                    return Err(HostError::Lost { address: self.master.address().into() });
-                }
-                Err(wrong.error(&self.frame))
-            }
-        }
-    }
 
     fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {
         let limit = limit.to_string();
@@ -304,26 +295,19 @@ impl Host for Ssh {
         to: &str,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), HostError> {
-        let unreadable =
-            |source| HostError::File { verb: "read", path: from.display().to_string(), source };
-        let mut source = File::open(from).map_err(unreadable)?;
-        let command = Command::script("cat > \"$1\"; sync -- \"$1\"", [to]);
-        self.feed(&command, &mut |pipe| copy(&mut source, pipe, progress))
+        files::upload(self, from, to, progress)
     }
 
     fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
-        let command = Command::script(WRITE, [path, &format!("{mode:o}")]);
-        self.feed(&command, &mut |pipe| pipe.write_all(content))
+        self.feed(&files::write(path, mode), &mut |pipe| pipe.write_all(content))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
-        let command = Command::script(RENAME, [from, to]);
-        super::check(self, &command).map(|_| ())
+        super::check(self, &files::rename(from, to)).map(|_| ())
     }
 
     fn remove(&self, path: &str) -> Result<(), HostError> {
-        let command = Command::new("rm").args(["-f", "--", path]);
-        super::check(self, &command).map(|_| ())
+        super::check(self, &files::remove(path)).map(|_| ())
     }
 
     fn answers(&self, address: SocketAddr) -> bool {
@@ -360,48 +344,3 @@ impl Host for Ssh {
 
 /// How long an SSH server behind the hypervisor may take to greet.
 const ANSWER: Duration = Duration::from_secs(3);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a script calls, in order: programs that only tell come first on the path.
-    fn calls(script: &str, args: &[&str]) -> Vec<String> {
-        use std::os::unix::fs::PermissionsExt;
-        let shims = tempfile::tempdir().unwrap();
-        let log = shims.path().join("log");
-        for program in ["sync", "mv"] {
-            let file = shims.path().join(program);
-            let text = format!("#!/bin/sh\necho {program} \"$@\" >>{}\n", log.display());
-            std::fs::write(&file, text).unwrap();
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        let path = format!("{}:/usr/bin:/bin", shims.path().display());
-        let status = process::Command::new("sh")
-            .args(["-euc", script, "sh"])
-            .args(args)
-            .env("PATH", path)
-            .stdin(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success());
-        std::fs::read_to_string(log).unwrap().lines().map(String::from).collect()
-    }
-
-    #[test]
-    fn what_is_renamed_is_on_the_disk_before_and_its_name_after() {
-        let place = tempfile::tempdir().unwrap();
-        let directory = place.path().to_str().unwrap();
-        let (file, new) = (format!("{directory}/a"), format!("{directory}/a.new"));
-        let around = |from: &str, to: &str| {
-            [
-                format!("sync -- {from}"),
-                format!("mv -f -- {from} {to}"),
-                format!("sync -- {directory}"),
-            ]
-        };
-        assert_eq!(calls(WRITE, &[&file, "600"]), around(&new, &file));
-        let other = format!("{directory}/b");
-        assert_eq!(calls(RENAME, &[&file, &other]), around(&file, &other));
-    }
-}

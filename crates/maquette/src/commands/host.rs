@@ -10,8 +10,6 @@ use maquette_engine::StepError;
 use maquette_engine::host::daemons::{self, Daemons};
 use maquette_engine::host::facts::{Facts, SshLimits};
 use maquette_engine::host::{prepare, record, settings};
-use maquette_engine::image::RECORDS;
-use maquette_libvirt::prune;
 use serde_json::json;
 
 use crate::cli::Place;
@@ -335,7 +333,7 @@ fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
     }
     if let Some(client) = &hypervisor.client {
         for pool in &hypervisor.facts.record.pools {
-            prune(client, connection.host.as_ref(), RECORDS, pool)?;
+            runner.prune(client, pool)?;
         }
     }
     let client = hypervisor.client.take();

@@ -55,10 +55,11 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             let connection = connection::open(&located.host)?;
             // An image that an `up` has just fetched is not named by any domain yet.
             let cancelled = Arc::new(AtomicBool::new(false));
-            let _lock = locking::hypervisor(&connection, "image prune", &cancelled)?;
+            let lock = locking::hypervisor(&connection, "image prune", &cancelled)?;
             let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
             let Some(client) = &hypervisor.client else { return Ok(0) };
-            let pruned = prune(client, connection.host.as_ref(), RECORDS, &located.pool.name)?;
+            let host = lock.fence(connection.host.as_ref());
+            let pruned = prune(client, &host, RECORDS, &located.pool.name)?;
             for file in pruned.removed.iter().chain(&pruned.swept) {
                 print::result(&format!("removed {file}"));
             }

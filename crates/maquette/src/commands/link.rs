@@ -131,7 +131,7 @@ pub(super) struct Found {
     /// Whether libvirt limits what goes through it.
     limited: bool,
     /// Keeps everybody else from changing the environment meanwhile.
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Found {
@@ -184,7 +184,7 @@ fn look(args: &Cable, change: bool) -> Result<Found, Failure> {
         let message = format!("{} of `{}` has no tap on the hypervisor", interface.name, node.name);
         return Err(Failure::Failed(StepError::new(message).hint("`maquette up` puts it back")));
     };
-    Ok(Found { connection, client, observed, node, interface, tap, limited, _lock: lock })
+    Ok(Found { connection, client, observed, node, interface, tap, limited, lock })
 }
 
 /// `eth1`, a MAC address, or a network that the node has one interface on.
@@ -249,6 +249,8 @@ const UNKNOWN: &str = "qdisc kind is unknown";
 fn restrict(args: &Limit) -> Result<u8, Failure> {
     let found = hold(&args.cable)?;
     let host = found.connection.host.as_ref();
+    let fenced = found.lock.as_ref().map(|lock| lock.fence(host));
+    let host = fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host);
     let mut netem = Vec::new();
     netem.extend(args.delay.iter().flat_map(|d| ["delay".to_string(), d.clone()]));
     netem.extend(args.loss.iter().flat_map(|l| ["loss".to_string(), l.clone()]));

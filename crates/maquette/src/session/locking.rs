@@ -33,6 +33,9 @@ pub fn environment(
     let host = connection.host.as_ref();
     let name = format!("environment.{environment}");
     let lock = Lock::acquire(host, &name, &who(verb), patience, cancelled, &mut |holder| {
+        if holder.gone {
+            return print::talk(&format!("waiting for the last command of {}", holder.who));
+        }
         let verb = if patience.take_over { "ending" } else { "waiting for" };
         let since = duration(holder.seconds);
         print::talk(&format!(
@@ -58,6 +61,10 @@ pub fn environment(
             LockError::Held(_) => said
                 .hint("`--lock-wait SECONDS` waits until that has ended")
                 .hint("`--take-over` ends it, should nobody be there any more"),
+            LockError::Busy => said.hint(
+                "run the same command again to go on waiting; `fuser -v /run/maquette/*.busy` on the \
+                 hypervisor names what still runs",
+            ),
             _ => said,
         })
     })
@@ -80,6 +87,9 @@ pub fn hypervisor(
     let patience = Patience { wait: LONGEST, take_over: false };
     let host = connection.host.as_ref();
     let lock = Lock::acquire(host, "hypervisor", &who(verb), patience, cancelled, &mut |holder| {
+        if holder.gone {
+            return print::talk(&format!("waiting for the last command of {}", holder.who));
+        }
         print::talk(&format!("waiting for {}, who prepares the same hypervisor", holder.who));
     });
     let failed = |e: LockError| match host.is_lost() {

@@ -8,12 +8,13 @@ use std::time::Duration;
 use maquette_core::names::EnvName;
 use maquette_core::plan::{Action, Plan, Step};
 use maquette_core::topology::VirtType;
+use maquette_engine::host::Host;
 use maquette_engine::host::facts::Facts;
-use maquette_engine::host::lock::Lock;
+use maquette_engine::host::lock::{Claim, Lock};
 use maquette_engine::host::ssh;
 use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::{Event, StepError, executor};
-use maquette_libvirt::{Access, Client, Guests, Libvirt};
+use maquette_libvirt::{Access, Client, Gate, Guests, Libvirt};
 
 use crate::cli::Locking;
 use crate::failure::Failure;
@@ -23,6 +24,22 @@ use crate::session::locking;
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
 use crate::{limits, print, session, workspace};
+
+/// Lets calls to libvirt pass as long as the locks are ours. What another machine's libvirt has been sent and
+/// has not begun ends with the connection, which whoever takes over ends.
+struct Ours {
+    claims: Vec<Claim>,
+    here: bool,
+}
+
+impl Gate for Ours {
+    fn before(&self, _call: &str) -> Result<(), String> {
+        match self.claims.iter().all(|claim| claim.is_ours(self.here)) {
+            true => Ok(()),
+            false => Err("another run has taken over".into()),
+        }
+    }
+}
 
 /// What all runs of one command share.
 pub struct Runner<'a> {
@@ -107,6 +124,20 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
+    /// Gives everything back: nobody has to wait while the user thinks.
+    pub fn unlock(&mut self) {
+        (self.lock, self.shared) = (None, None);
+    }
+
+    /// An error once another run has taken the environment over.
+    pub fn still_ours(&mut self) -> Result<(), Failure> {
+        if !self.lock.as_mut().is_some_and(Lock::is_lost) {
+            return Ok(());
+        }
+        let error = StepError::new("another run has taken the environment over");
+        Err(Failure::Failed(error.hint("what was done stays; that run goes on with it")))
+    }
+
     /// Gives back what environments share, once nothing of it is going to change.
     pub fn unlock_hypervisor(&mut self) {
         self.shared = None;
@@ -118,6 +149,15 @@ impl<'a> Runner<'a> {
         self.transfer.authorities = authorities;
     }
 
+    /// Removes cached images that are unused, for as long as what environments share is ours.
+    pub fn prune(&self, client: &Client, pool: &str) -> Result<(), Failure> {
+        let host = self.connection.host.as_ref();
+        let fenced = self.shared.as_ref().map(|lock| lock.fence(host));
+        let host = fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host);
+        maquette_libvirt::prune(client, host, RECORDS, pool)?;
+        Ok(())
+    }
+
     /// Carries a plan out, and gives the connection to libvirt back.
     pub fn run(
         &mut self,
@@ -127,23 +167,29 @@ impl<'a> Runner<'a> {
         client: Option<Client>,
     ) -> Result<Option<Client>, Failure> {
         self.guests.boots = limits::boots(session::boots(facts, virt));
-        let access = Access {
-            host: self.connection.host.as_ref(),
-            uri: &self.connection.uri,
-            reach: self.connection.reach(),
-            label: &self.connection.label,
-            transfer: &self.transfer,
-        };
-        let mut backend = Libvirt::new(access, facts.family(), self.guests.clone());
-        if let Some(client) = client {
-            backend = backend.with_client(client);
-        }
-        let reporter = &mut self.reporter;
         let defines = |s: &&Step| matches!(s.action, Action::DefineNetwork { .. });
         let mut defining: BTreeSet<usize> =
             plan.steps.iter().filter(defines).map(|s| s.id).collect();
         // A preparation defines none, and is itself what is shared.
         let mut shared = self.shared.take_if(|_| !defining.is_empty());
+        let host = self.connection.host.as_ref();
+        // What is done to the hypervisor itself goes on to its end, whoever takes the environment.
+        let fence = self.shared.as_ref().or(self.lock.as_ref());
+        let fenced = fence.map(|lock| lock.fence(host));
+        let claims = self.lock.iter().chain(&self.shared).map(Lock::claim).collect();
+        let access = Access {
+            host: fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host),
+            uri: &self.connection.uri,
+            reach: self.connection.reach(),
+            label: &self.connection.label,
+            transfer: &self.transfer,
+        };
+        let gate = Arc::new(Ours { claims, here: host.is_here() });
+        let mut backend = Libvirt::new(access, facts.family(), self.guests.clone()).with_gate(gate);
+        if let Some(client) = client {
+            backend = backend.with_client(client);
+        }
+        let reporter = &mut self.reporter;
         let summary = executor::run(&plan.steps, &backend, &self.cancelled, &mut |e| {
             if let Event::StepFinished { id, .. } = &e
                 && defining.remove(id)
@@ -156,12 +202,7 @@ impl<'a> Runner<'a> {
         if summary.is_success() {
             return Ok(backend.into_client());
         }
-        if self.lock.as_mut().is_some_and(Lock::is_lost) {
-            let error = StepError::new("another run has taken the environment over");
-            return Err(Failure::Failed(
-                error.hint("what was done stays; that run goes on with it"),
-            ));
-        }
+        self.still_ours()?;
         // What was stopped while it waited has failed because of that.
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(Failure::Interrupted);

@@ -1,0 +1,155 @@
+//! The hypervisor as it is seen by whoever holds a lock: commands are refused there once it is not ours.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Child;
+
+use super::lock::Claim;
+use super::{Command, Host, HostError, Output, files};
+
+const SCRIPT: &str = include_str!("../../assets/fence.sh");
+
+/// Exit status of the script if the lock is not ours.
+const TAKEN: i32 = 76;
+/// What it says then.
+const WORDS: &str = "another run has taken over";
+
+/// Marks what may be ended over there when somebody takes over: see `assets/lock.sh`.
+pub const MARK: &str = "MAQUETTE_RUN";
+
+/// A host behind a lock. Each command compares the lock's file, over there, with what it was when the lock
+/// became ours; that costs no round trip.
+pub struct Fenced<'a> {
+    host: &'a dyn Host,
+    claim: Claim,
+}
+
+impl<'a> Fenced<'a> {
+    /// The host as long as the lock is ours.
+    pub fn new(host: &'a dyn Host, claim: Claim) -> Self {
+        Self { host, claim }
+    }
+
+    /// A command that is waited for by whoever takes over, or one that he ends.
+    fn fenced(&self, command: &Command, stays: bool) -> Command {
+        let how = if stays { "stay" } else { "" };
+        let own = [&self.claim.file, &self.claim.token, how, &command.program];
+        let mut all = Command::script(SCRIPT, own).args(command.args.iter().cloned());
+        all.env.clone_from(&command.env);
+        all
+    }
+
+    fn judge(&self, command: &Command, output: Output) -> Result<Output, HostError> {
+        match output.status {
+            Some(TAKEN) if output.stderr.contains(WORDS) => Err(HostError::Taken),
+            Some(127) if output.stderr.contains(&command.program) => {
+                let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no such program");
+                Err(HostError::Start { program: command.program.clone(), source })
+            }
+            _ => Ok(output),
+        }
+    }
+
+    fn check(&self) -> Result<(), HostError> {
+        if self.claim.is_ours(self.host.is_here()) { Ok(()) } else { Err(HostError::Taken) }
+    }
+
+    /// Changes a file: here by ourselves, elsewhere by a command that is refused like any other.
+    fn change(
+        &self,
+        command: &Command,
+        here: &mut dyn FnMut(&dyn Host) -> Result<(), HostError>,
+        input: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<(), HostError> {
+        self.check()?;
+        match self.host.is_here() {
+            true => here(self.host),
+            false => self.host.feed(&self.fenced(command, true), input),
+        }
+    }
+}
+
+impl Host for Fenced<'_> {
+    fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
+        let output = self.host.run(&self.fenced(command, true), on_line)?;
+        self.judge(command, output)
+    }
+
+    fn run_anew(&self, command: &Command) -> Result<Output, HostError> {
+        let output = self.host.run_anew(&self.fenced(command, true))?;
+        self.judge(command, output)
+    }
+
+    fn is_here(&self) -> bool {
+        self.host.is_here()
+    }
+
+    fn mark(&self) -> &str {
+        &self.claim.mark
+    }
+
+    fn spawn(&self, command: &Command) -> Result<Child, HostError> {
+        let command = self.fenced(command, false).env(MARK, &self.claim.mark);
+        self.host.spawn(&command)
+    }
+
+    fn feed(
+        &self,
+        command: &Command,
+        input: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<(), HostError> {
+        self.host.feed(&self.fenced(command, true), input)
+    }
+
+    fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {
+        self.host.read_tail(path, limit)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.host.exists(path)
+    }
+
+    fn upload(
+        &self,
+        from: &Path,
+        to: &str,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), HostError> {
+        self.check()?;
+        if self.host.is_here() {
+            return self.host.upload(from, to, progress);
+        }
+        files::upload(self, from, to, progress)
+    }
+
+    fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
+        self.change(
+            &files::write(path, mode),
+            &mut |host| host.write(path, content, mode),
+            &mut |pipe| pipe.write_all(content),
+        )
+    }
+
+    fn answers(&self, address: SocketAddr) -> bool {
+        self.host.answers(address)
+    }
+
+    fn is_lost(&self) -> bool {
+        self.host.is_lost()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
+        let here = &mut |host: &dyn Host| host.rename(from, to);
+        self.change(&files::rename(from, to), here, &mut |_| Ok(()))
+    }
+
+    fn remove(&self, path: &str) -> Result<(), HostError> {
+        self.change(&files::remove(path), &mut |host| host.remove(path), &mut |_| Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod points;
+#[cfg(test)]
+mod tests;

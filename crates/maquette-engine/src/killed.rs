@@ -1,0 +1,189 @@
+//! A host that dies: every script and program that runs there is killed, with all that it has started,
+//! before the k-th program that it calls, and nothing is done there after that.
+//!
+//! Scripts are the real ones, as another machine gets them. Programs come from a directory that is first on
+//! the path, in which each counts before it does what it is for.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+
+use crate::host::{Command, Host, HostError, Local, Output, files};
+
+/// Counts without starting a process, since it stands before each.
+const COUNT: &str = r#"#!/bin/sh
+if [ -n "${KILLED_HOME-}" ]; then
+    printf . >>"$KILLED_HOME/count"
+    IFS= read -r all <"$KILLED_HOME/count" || :
+    if [ "${#all}" -ge "$KILLED_AT" ]; then
+        : >"$KILLED_HOME/dead"
+        kill -9 0
+    fi
+fi
+"#;
+
+/// The programs that scripts call, each with its count.
+pub(crate) struct Programs(tempfile::TempDir);
+
+impl Programs {
+    /// Programs of this machine; those that it lacks are left out.
+    pub(crate) fn new(names: &[&str]) -> Self {
+        let programs = Self(tempfile::tempdir().unwrap());
+        let path = std::env::var("PATH").unwrap_or_default();
+        for name in names {
+            let places = path.split(':').chain(["/usr/sbin", "/sbin"]);
+            let mut all = places.map(|place| Path::new(place).join(name));
+            if let Some(real) = all.find(|file| file.is_file()) {
+                programs.add(name, &format!("exec {} \"$@\"\n", real.display()));
+            }
+        }
+        programs
+    }
+
+    /// One that does something else. `count` in its text is a further point.
+    pub(crate) fn add(&self, name: &str, text: &str) {
+        let file = self.0.path().join(name);
+        let count = COUNT.strip_prefix("#!/bin/sh\n").unwrap();
+        let text = format!("{COUNT}count() {{\n{count}}}\n{text}");
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+/// A host that dies at its `at`-th call, or not at all.
+pub(crate) struct Dying<'a> {
+    programs: &'a Programs,
+    home: tempfile::TempDir,
+    at: usize,
+}
+
+impl<'a> Dying<'a> {
+    pub(crate) fn new(programs: &'a Programs, at: Option<usize>) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        Self { programs, home, at: at.unwrap_or(usize::MAX >> 1) }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// How many programs were called.
+    pub(crate) fn calls(&self) -> usize {
+        std::fs::read(self.file("count")).map_or(0, |all| all.len())
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.file("dead").exists()
+    }
+
+    fn alive(&self) -> Result<(), HostError> {
+        if self.is_dead() {
+            return Err(HostError::Lost { address: "a host that died".into() });
+        }
+        Ok(())
+    }
+
+    fn dying(&self, command: &Command) -> Command {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{path}:/usr/sbin:/sbin", self.programs.0.path().display());
+        let home = self.home.path().display().to_string();
+        let command = command.clone().env("PATH", &path).env("KILLED_HOME", &home);
+        command.env("KILLED_AT", &self.at.to_string())
+    }
+}
+
+/// Runs a command that reads what `input` writes.
+pub(crate) fn feed(
+    host: &dyn Host,
+    command: &Command,
+    input: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), HostError> {
+    let mut child = host.spawn(command)?;
+    let mut pipe = child.stdin.take().unwrap();
+    // One that died does not read.
+    let _ = input(&mut pipe);
+    drop(pipe);
+    let ended = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let output = Output { status: ended.status.code(), stdout: String::new(), stderr };
+    output.success(command).map(|_| ())
+}
+
+impl Host for Dying<'_> {
+    fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
+        self.alive()?;
+        // What kills its own group must not kill the test.
+        let mut alone = Command::new("setsid").arg(&command.program);
+        alone.args.extend(command.args.iter().cloned());
+        alone.env.clone_from(&command.env);
+        let output = Local.run(&self.dying(&alone), on_line)?;
+        self.alive()?;
+        Ok(output)
+    }
+
+    fn spawn(&self, command: &Command) -> Result<Child, HostError> {
+        self.alive()?;
+        Local.spawn(&self.dying(command))
+    }
+
+    fn feed(
+        &self,
+        command: &Command,
+        input: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<(), HostError> {
+        feed(self, command, input)
+    }
+
+    fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {
+        self.alive()?;
+        Local.read_tail(path, limit)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        Local.exists(path)
+    }
+
+    fn upload(&self, from: &Path, to: &str, p: &mut dyn FnMut(u64)) -> Result<(), HostError> {
+        files::upload(self, from, to, p)
+    }
+
+    fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
+        self.feed(&files::write(path, mode), &mut |pipe| pipe.write_all(content))
+    }
+
+    fn answers(&self, _: SocketAddr) -> bool {
+        false
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
+        crate::host::check(self, &files::rename(from, to)).map(|_| ())
+    }
+
+    fn remove(&self, path: &str) -> Result<(), HostError> {
+        crate::host::check(self, &files::remove(path)).map(|_| ())
+    }
+}
+
+/// Tries every point of a story: `run` does it on a host that dies at a call, `judge` goes on after that. How
+/// many points there were.
+pub(crate) fn every_point(
+    name: &str,
+    programs: &Programs,
+    run: &dyn Fn(&Dying<'_>) -> bool,
+    judge: &dyn Fn(&str),
+) -> usize {
+    let whole = Dying::new(programs, None);
+    assert!(run(&whole), "{name}: it fails although nothing is killed");
+    judge(&format!("{name}, to its end"));
+    let calls = whole.calls();
+    assert!(calls > 0, "{name}: nothing was called");
+    for at in 1..=calls {
+        let host = Dying::new(programs, Some(at));
+        run(&host);
+        judge(&format!("{name}, killed before call {at} of {calls}"));
+    }
+    println!("{name}: {calls} points");
+    calls
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use maquette_core::plan::{self, Power};
 use maquette_core::topology::VirtType;
+use maquette_engine::StepError;
 
 use super::nodes;
 use crate::cli::{Locking, Place};
@@ -67,6 +68,15 @@ pub fn run(args: &PowerArgs, verb: &str, what: Power) -> Result<u8, Failure> {
         true => observed.domains.keys().cloned().collect(),
         false => nodes::resolve(&args.nodes, &located, &observed, false)?,
     };
+    let unproven = plan::unproven(&observed, &names, what);
+    if !unproven.is_empty() {
+        let error = StepError::new(format!(
+            "{} never ended a first boot, and what it is set up from may be half there",
+            unproven.join(", ")
+        ));
+        let hint = "`maquette up` makes that anew and starts it; nothing was started or stopped";
+        return Err(Failure::Failed(error.hint(hint)));
+    }
     let plan = plan::power(&observed, &names, what);
     if !args.json {
         let title = format!("environment `{}` on {}", located.environment, connection.label);

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::print;
 
 /// What is never done without somebody's having agreed to just that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Kind {
     /// Nodes or volumes that are there lose their data
     LoseDisks,
@@ -54,9 +54,14 @@ impl Consent {
         self
     }
 
+    /// Whether a kind has been agreed to beforehand.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.accepted.contains(&kind)
+    }
+
     /// Asks whether to do `what`, unless its kind has been agreed to.
     pub fn ask(&self, kind: Kind, what: &str) -> Result<(), Failure> {
-        if self.accepted.contains(&kind) {
+        if self.has(kind) {
             return Ok(());
         }
         let mut hints = vec![format!("say `--accept {}` if that is what you want", kind.word())];

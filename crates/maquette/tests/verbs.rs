@@ -118,6 +118,90 @@ fn down_shows_what_goes_and_asks() {
     ground.says(0, &["down"]);
 }
 
+/// A program at a terminal, whose user thinks.
+struct Asked {
+    child: Child,
+    heard: std::io::BufReader<std::process::ChildStdout>,
+    said: String,
+}
+
+impl Asked {
+    fn new(ground: &Ground, args: &[&str]) -> Self {
+        let mut inner = ground.command(args);
+        inner.args(["--prefix", &ground.prefix]);
+        let words = std::iter::once(inner.get_program()).chain(inner.get_args());
+        let line: Vec<String> = words.map(|w| format!("'{}'", w.to_string_lossy())).collect();
+        let mut script = Command::new("script");
+        script.args(["-qec", &line.join(" "), "/dev/null"]);
+        let set = inner.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        script.envs(set).current_dir(inner.get_current_dir().unwrap());
+        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let heard = std::io::BufReader::new(child.stdout.take().unwrap());
+        Self { child, heard, said: String::new() }
+    }
+
+    /// Waits for the question; all that was said before it.
+    fn question(&mut self) -> String {
+        use std::io::Read;
+        let mut byte = [0u8];
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"[y/N]") {
+            let text = || String::from_utf8_lossy(&bytes).into_owned();
+            assert_eq!(self.heard.read(&mut byte).unwrap_or(0), 1, "no question: {}", text());
+            bytes.push(byte[0]);
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        self.said.push_str(&text);
+        text
+    }
+
+    fn answer(&mut self, word: &str) {
+        use std::io::Write;
+        writeln!(self.child.stdin.as_mut().unwrap(), "{word}").unwrap();
+    }
+
+    fn end(mut self) -> Option<i32> {
+        use std::io::Read;
+        let mut rest = String::new();
+        let _ = self.heard.read_to_string(&mut rest);
+        self.child.wait().unwrap().code()
+    }
+}
+
+/// Fault M8: while the user thought, everybody else stood in front of a lock; and what came up meanwhile was
+/// done without a question.
+#[test]
+fn nothing_is_locked_while_somebody_is_asked() {
+    let ground = Ground::new("vask");
+    ground.up("bare.yml:2", &[]);
+    let lock = PathBuf::from(format!("/run/maquette/environment.{}", ground.prefix));
+    let fewer = ["up", "--virt-type", "test", "--topology-nodes", "bare.yml:1"];
+    let mut asked = Asked::new(&ground, &fewer);
+    let said = asked.question();
+    assert!(said.contains(&format!("the disks of {}.", ground.node("bare-1"))), "{said}");
+    assert!(!lock.exists() && !Path::new("/run/maquette/hypervisor").exists());
+    // Somebody else goes on building.
+    ground.up("bare.yml:3", &[]);
+    asked.answer("y");
+    let said = asked.question();
+    let both = format!("the disks of {}, {}.", ground.node("bare-1"), ground.node("bare-2"));
+    assert!(said.contains(&both), "{said}");
+    assert_eq!(ground.nodes().len(), 3);
+    asked.answer("y");
+    assert_eq!(asked.end(), Some(0));
+    assert_eq!(ground.nodes(), [ground.node("bare-0")]);
+
+    let mut asked = Asked::new(&ground, &["down"]);
+    assert!(asked.question().contains("remove 1 node with"));
+    ground.up("bare.yml:2", &[]);
+    asked.answer("y");
+    assert!(asked.question().contains("remove 2 nodes with"));
+    assert!(!lock.exists());
+    asked.answer("n");
+    assert_eq!(asked.end(), Some(1));
+    assert_eq!(ground.nodes().len(), 2);
+}
+
 #[test]
 fn the_wrong_directory_asks_for_nothing() {
     let ground = Ground::new("vdir");

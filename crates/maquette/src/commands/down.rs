@@ -91,6 +91,11 @@ fn objects(plan: &Plan) -> Shown {
     plan.changes.iter().map(|c| (c.kind, c.name.clone())).collect()
 }
 
+/// Whether what goes has been agreed to.
+fn is_settled(plan: &Plan, asking: Asking, shown: &Shown) -> bool {
+    asking == Asking::Agreed || objects(plan).is_subset(shown)
+}
+
 /// Shows what goes and asks, unless that is settled; nothing is locked meanwhile.
 fn settle(
     plan: &Plan,
@@ -100,7 +105,7 @@ fn settle(
     shown: &mut Shown,
 ) -> Result<(), Failure> {
     let goes = objects(plan);
-    if asking == Asking::Agreed || goes.is_subset(shown) {
+    if is_settled(plan, asking, shown) {
         return Ok(());
     }
     if !json {
@@ -153,7 +158,14 @@ pub fn remove(
     runner.lock(&located.environment, "down", locking)?;
     for again in 1..=LOOKS {
         let mut hypervisor = look()?;
-        let plan = plan::destroy(&hypervisor.observed(), &located.environment);
+        let mut plan = plan::destroy(&hypervisor.observed(), &located.environment);
+        while !is_settled(&plan, asking, &shown) {
+            runner.unlock();
+            settle(&plan, &title, json, asking, &mut shown)?;
+            runner.lock(&located.environment, "down", patient(locking))?;
+            hypervisor = look()?;
+            plan = plan::destroy(&hypervisor.observed(), &located.environment);
+        }
         // What was still going when it was looked at before may be gone by itself.
         if !json && shown.is_empty() && (again == 1 || !plan.is_empty()) {
             print::talk(render::plan(&plan, &title).trim_end());
@@ -161,7 +173,6 @@ pub fn remove(
         if plan.is_empty() {
             return Ok(());
         }
-        settle(&plan, &title, json, asking, &mut shown)?;
         let client = hypervisor.client.take();
         let client = runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
         let left = client.and_then(|c| maquette_libvirt::survey(&c).ok());
@@ -174,6 +185,11 @@ pub fn remove(
         }
     }
     Err(unfinished(format!("environment `{}` is not empty", located.environment)))
+}
+
+/// How to take a lock again that was given back for a question: who has it by now is not ended.
+fn patient(locking: Locking) -> Locking {
+    Locking { take_over: false, ..locking }
 }
 
 /// After as many looks as are worth it.
@@ -218,8 +234,16 @@ pub fn remove_nodes(
     let mut hypervisor = look()?;
     let names = nodes::resolve(words, located, &hypervisor.observed(), true)?;
     for again in 0..=LOOKS {
-        let observed = hypervisor.observed();
-        let plan = plan::remove_nodes(&observed, &located.environment, &names);
+        let mut observed = hypervisor.observed();
+        let mut plan = plan::remove_nodes(&observed, &located.environment, &names);
+        while !is_settled(&plan, asking, &shown) {
+            runner.unlock();
+            settle(&plan, &title, json, asking, &mut shown)?;
+            runner.lock(&located.environment, "down", patient(locking))?;
+            hypervisor = look()?;
+            observed = hypervisor.observed();
+            plan = plan::remove_nodes(&observed, &located.environment, &names);
+        }
         if !json && shown.is_empty() && (again == 0 || !plan.is_empty()) {
             print::talk(render::plan(&plan, &title).trim_end());
         }
@@ -236,7 +260,6 @@ pub fn remove_nodes(
                 .map_err(|e| Failure::because("cannot write the workspace", &e));
         }
         if again < LOOKS {
-            settle(&plan, &title, json, asking, &mut shown)?;
             let client = hypervisor.client.take();
             runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
             hypervisor = look()?;

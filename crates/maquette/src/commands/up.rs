@@ -1,6 +1,6 @@
 //! `maquette up`, and the building part of `maquette virsh`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use maquette_core::blueprint::{Node, Pool};
@@ -96,7 +96,6 @@ pub fn build(
     how: &How,
 ) -> Result<(), Failure> {
     let environment = &loaded.request.settings.environment;
-    let pool = loaded.pool();
     let workspace = &loaded.workspace;
     let authorities = session::authorities::authorities(&loaded.options.tls_ca)?;
     let mut runner = Runner::new(how.json, connection, workspace, how.limit)?;
@@ -109,32 +108,9 @@ pub fn build(
     }
     hooks.run(Stage::Pre, workspace)?;
     hooks.run(Stage::Validate, workspace)?;
-    let (mut hypervisor, prepared) =
-        prepare(connection, environment, &pool, requirements, &mut runner, how)?;
-    hooks.run(Stage::Prepare, workspace)?;
-    // From here on it would not be true that nothing was touched.
-    let honest = |failure: Failure| match (prepared, hooks.any()) {
-        (true, _) => failure
-            .after("the hypervisor was prepared as shown above, and nothing else was changed"),
-        (false, true) => failure.after("your playbooks have run, and nothing else was changed"),
-        (false, false) => failure,
-    };
-    let own = how.stages.has(Stage::Networks);
-    let Planned { blueprint, observed, plan, key } =
-        pipeline::plan(loaded, &hypervisor, own).map_err(honest)?;
-    let plan = how.stages.part(plan);
-    if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
-        runner.unlock_hypervisor();
-    }
-    if !how.json {
-        let title = format!("environment `{environment}` on {}", connection.label);
-        print::talk(render::plan(&plan, &title).trim_end());
-    }
-    let lockout = lockout::find(&observed, &key).filter(|_| !plan.is_empty());
-    if let Some(lockout) = &lockout {
-        print::talk(&lockout.text(environment, workspace));
-    }
-    confirm(&plan, &how.consent, lockout.is_some()).map_err(honest)?;
+    let Agreed { mut hypervisor, planned, plan } =
+        agree(loaded, requirements, connection, &hooks, &mut runner, how)?;
+    let Planned { blueprint, observed, key, .. } = planned;
     remember(workspace, loaded)?;
     // Without the stage that makes nodes, those that are there are the environment's.
     let nodes: Vec<&Node> = match how.stages.has(Stage::Vms) || hooks.replaces(Stage::Vms) {
@@ -152,8 +128,10 @@ pub fn build(
         // The user's playbooks stand between our own steps.
         let (networks, rest) = split(plan.clone());
         client = runner.run(&networks, &hypervisor.facts, virt, client)?;
+        runner.still_ours()?;
         hooks.run(Stage::Networks, workspace)?;
         client = runner.run(&rest, &hypervisor.facts, virt, client)?;
+        runner.still_ours()?;
         hooks.run(Stage::Vms, workspace)?;
     } else if !plan.is_empty() {
         client = runner.run(&plan, &hypervisor.facts, virt, client)?;
@@ -168,6 +146,7 @@ pub fn build(
         after = Some(found);
     }
     for stage in [Stage::User, Stage::Timezone, Stage::Post] {
+        runner.still_ours()?;
         hooks.run(stage, workspace)?;
     }
     if !how.json {
@@ -191,6 +170,73 @@ pub fn build(
         }
     }
     Ok(())
+}
+
+/// What will be done, planned under the locks that are held from then on.
+struct Agreed {
+    hypervisor: Hypervisor,
+    planned: Planned,
+    plan: Plan,
+}
+
+/// Prepares and plans, and asks what has to be asked. Nobody has to wait for the answer: nothing is locked
+/// meanwhile, and it is looked and planned again after it. What comes up only then is asked as well.
+fn agree(
+    loaded: &Loaded,
+    requirements: &Requirements,
+    connection: &Connection,
+    hooks: &playbooks::Hooks,
+    runner: &mut Runner<'_>,
+    how: &How,
+) -> Result<Agreed, Failure> {
+    let environment = &loaded.request.settings.environment;
+    let (mut prepared, mut shown, mut agreed) = (false, None, BTreeSet::new());
+    loop {
+        let (hypervisor, now) =
+            prepare(connection, environment, &loaded.pool(), requirements, runner, how)?;
+        prepared |= now;
+        if shown.is_none() {
+            hooks.run(Stage::Prepare, &loaded.workspace)?;
+        }
+        // From here on it would not be true that nothing was touched.
+        let honest = |failure: Failure| match (prepared, hooks.any()) {
+            (true, _) => failure
+                .after("the hypervisor was prepared as shown above, and nothing else was changed"),
+            (false, true) => failure.after("your playbooks have run, and nothing else was changed"),
+            (false, false) => failure,
+        };
+        let own = how.stages.has(Stage::Networks);
+        let planned = pipeline::plan(loaded, &hypervisor, own).map_err(honest)?;
+        let plan = how.stages.part(planned.plan.clone());
+        if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
+            runner.unlock_hypervisor();
+        }
+        let text =
+            render::plan(&plan, &format!("environment `{environment}` on {}", connection.label));
+        let lockout = lockout::find(&planned.observed, &planned.key).filter(|_| !plan.is_empty());
+        if shown.as_ref() != Some(&text) {
+            if !how.json {
+                print::talk(text.trim_end());
+            }
+            if let Some(lockout) = &lockout {
+                print::talk(&lockout.text(environment, &loaded.workspace));
+            }
+            shown = Some(text);
+        }
+        let open = questions(&plan, lockout.is_some(), &how.consent, &agreed);
+        if open.is_empty() {
+            return Ok(Agreed { hypervisor, planned, plan });
+        }
+        drop(hypervisor);
+        runner.unlock();
+        for question in open {
+            how.consent.ask(question.kind, &question.what).map_err(honest)?;
+            agreed.extend(question.about.into_iter().map(|what| (question.kind, what)));
+        }
+        // Who has it by now is not ended for our having waited.
+        let locking = Locking { take_over: false, ..how.locking };
+        runner.lock(environment, "up", locking).map_err(honest)?;
+    }
 }
 
 fn unwritten(error: std::io::Error) -> Failure {
@@ -304,20 +350,39 @@ fn now(
     session::look(hypervisor, &settings.environment, &settings.pool_name)
 }
 
-/// Asks before nodes lose their disks, and before a NIC that nobody named is put into a bridge: two
-/// questions, since they are two things.
-fn confirm(plan: &Plan, consent: &Consent, lockout: bool) -> Result<(), Failure> {
+/// Something that wants to be agreed to.
+struct Question {
+    kind: Kind,
+    what: String,
+    /// What it is about, one by one.
+    about: Vec<String>,
+}
+
+/// What has not been agreed to: that nodes lose their disks, and that a NIC that nobody named is put into a
+/// bridge. Two questions, since they are two things.
+fn questions(
+    plan: &Plan,
+    lockout: bool,
+    consent: &Consent,
+    agreed: &BTreeSet<(Kind, String)>,
+) -> Vec<Question> {
+    let why = if lockout { ", since this workspace has no key to them" } else { "" };
     let losses = plan.losses();
-    if !losses.is_empty() {
-        let why = if lockout { ", since this workspace has no key to them" } else { "" };
-        let what = format!("remove {}{why}", lost(&losses));
-        consent.ask(Kind::LoseDisks, &what)?;
-    }
-    for nic in plan.chosen_nics() {
-        let what = format!("put {nic}, the hypervisor's way out, into a bridge");
-        consent.ask(Kind::BridgeDefaultNic, &what)?;
-    }
-    Ok(())
+    let lost = Question {
+        kind: Kind::LoseDisks,
+        what: format!("remove {}{why}", lost(&losses)),
+        about: losses,
+    };
+    let bridged = plan.chosen_nics().into_iter().map(|nic| Question {
+        kind: Kind::BridgeDefaultNic,
+        what: format!("put {nic}, the hypervisor's way out, into a bridge"),
+        about: vec![nic.into()],
+    });
+    let is_open = |q: &Question| {
+        let new = |what: &String| !agreed.contains(&(q.kind, what.clone()));
+        q.about.iter().any(new) && !consent.has(q.kind)
+    };
+    std::iter::once(lost).chain(bridged).filter(is_open).collect()
 }
 
 /// Nodes lose all of their disks; others lose one.

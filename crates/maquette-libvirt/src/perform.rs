@@ -100,27 +100,6 @@ impl<'a> Libvirt<'a> {
         Ok(self.client.get_or_init(|| client))
     }
 
-    fn install(&self, packages: &[String], context: &StepContext<'_>) -> Result<(), StepError> {
-        let family = self.family.ok_or_else(|| {
-            StepError::new("cannot install packages: this system's package manager is not known")
-                .hint(format!("install these by hand: {}", packages.join(", ")))
-        })?;
-        let host = self.access.host;
-        let failed = |e: HostError| StepError::new("cannot install packages").because(&e);
-        let before = host::installed(host, family).map_err(failed)?;
-        // Should this be interrupted, then what was asked for is what is known to have come.
-        record::update(host, |r| r.packages.extend(packages.iter().cloned())).map_err(failed)?;
-        let mut on_line = |line: &str| (context.progress)(line.to_string());
-        host::install(host, family, packages, &mut on_line).map_err(failed)?;
-        let after = host::installed(host, family).map_err(failed)?;
-        record::update(host, |r| {
-            r.packages.extend(after.difference(&before).cloned());
-            r.packages.sort();
-            r.packages.dedup();
-        })
-        .map_err(failed)
-    }
-
     fn start_daemons(&self) -> Result<(), StepError> {
         let host = self.access.host;
         let failed = |e: HostError| StepError::new("cannot start libvirt").because(&e);
@@ -350,7 +329,9 @@ impl Backend for Libvirt<'_> {
 impl Libvirt<'_> {
     fn act(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
         match action {
-            Action::InstallPackages { packages } => self.install(packages, context),
+            Action::InstallPackages { packages } => {
+                prepare::install(self.access.host, self.family, packages, context)
+            }
             Action::OpenKvm => prepare::open_kvm(self.access.host),
             Action::StartDaemons => self.start_daemons(),
             Action::Apply(setting) => prepare::apply(self.access.host, setting, context),

@@ -122,18 +122,20 @@ fn removal(manager: Manager, packages: &[String]) -> Command {
     }
 }
 
-/// Installs packages.
+/// Installs packages. `coming` hears, before anything comes, what will besides: an installation that is
+/// interrupted has brought some of that. Only apt tells; of others it is known once they are through.
 pub fn install(
     host: &dyn Host,
     family: &Family,
     packages: &[String],
     on_line: &mut dyn FnMut(&str),
+    coming: &mut dyn FnMut(Vec<String>) -> Result<(), HostError>,
 ) -> Result<(), HostError> {
     for command in commands(family.manager, packages) {
         host.run(&command, on_line)?.success(&command)?;
     }
     if family.manager == Manager::Apt {
-        return apt_install(host, packages, on_line);
+        return apt_install(host, packages, on_line, coming);
     }
     Ok(())
 }
@@ -168,14 +170,23 @@ fn apt_install(
     host: &dyn Host,
     packages: &[String],
     on_line: &mut dyn FnMut(&str),
+    coming: &mut dyn FnMut(Vec<String>) -> Result<(), HostError>,
 ) -> Result<(), HostError> {
     let install = |names: &[String]| {
+        // Somebody else's apt, or one of a run that was killed, is waited for.
         Command::new("apt-get")
+            .args(["-o", "DPkg::Lock::Timeout=600"])
             .args(["install", "-y", "-q", "--no-install-recommends", "--no-remove"])
             .args(names.iter().cloned())
             .env("DEBIAN_FRONTEND", "noninteractive")
     };
+    // Its own failure is that of what follows.
+    let rehearse = |command: &Command| {
+        let trial = command.clone().arg("-s").env("LC_ALL", "C");
+        host.run(&trial, &mut |_| {}).map(|output| arriving(&output.stdout))
+    };
     let plain = install(packages);
+    coming(rehearse(&plain)?)?;
     let first = host.run(&plain, on_line)?;
     if first.status == Some(0) {
         return Ok(());
@@ -193,7 +204,19 @@ fn apt_install(
         }
     }
     let pinned = install(&names);
+    coming(rehearse(&pinned)?)?;
     host.run(&pinned, on_line)?.success(&pinned).map(|_| ())
+}
+
+/// Packages that a rehearsal of apt's would install: `Inst NAME (VERSION …)`, with `[OLD]` if it is there.
+fn arriving(said: &str) -> Vec<String> {
+    let names = said.lines().filter_map(|line| {
+        let (name, rest) = line.strip_prefix("Inst ")?.split_once(' ')?;
+        // Of another architecture it says so.
+        let name = name.split(':').next().unwrap_or(name);
+        (!rest.starts_with('[')).then(|| name.to_string())
+    });
+    names.collect()
 }
 
 /// The first version that `apt-cache madison` lists.
@@ -307,6 +330,14 @@ mod tests {
         let packages = ["c".to_string()];
         assert!(uninstall(&host, family, &packages, &mut |_| {}).is_err());
         assert!(host.0.into_inner().unwrap().is_empty());
+    }
+
+    /// What a killed installation has brought besides what was asked for stayed for ever.
+    #[test]
+    fn what_comes_along_is_known_before_it_comes() {
+        let said = "Reading package lists...\nInst libaio1 (0.3.113-4 Debian:12.5 [amd64])\n\
+                    Inst libc6:i386 (2.36 x)\nInst tzdata [2024a] (2024b x)\nConf libaio1 (0.3 x)\n";
+        assert_eq!(arriving(said), ["libaio1", "libc6"]);
     }
 
     #[test]

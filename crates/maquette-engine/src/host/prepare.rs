@@ -11,6 +11,37 @@ fn failed(message: String) -> impl Fn(HostError) -> StepError {
     move |error| StepError::new(message.clone()).because(&error)
 }
 
+/// Installs packages, and records which ones that has brought.
+pub fn install(
+    host: &dyn Host,
+    family: Option<&'static Family>,
+    packages: &[String],
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
+    let family = family.ok_or_else(|| {
+        StepError::new("cannot install packages: this system's package manager is not known")
+            .hint(format!("install these by hand: {}", packages.join(", ")))
+    })?;
+    let failed = failed("cannot install packages".into());
+    let before = super::installed(host, family).map_err(&failed)?;
+    // Should this be interrupted, then what was asked for is what is known to have come.
+    let noted = |names: Vec<String>| {
+        record::update(host, |r| {
+            r.packages.extend(names);
+            r.packages.sort();
+            r.packages.dedup();
+        })
+    };
+    noted(packages.to_vec()).map_err(&failed)?;
+    let mut on_line = |line: &str| (context.progress)(line.to_string());
+    let mut coming = |names: Vec<String>| {
+        noted(names.into_iter().filter(|name| !before.contains(name)).collect())
+    };
+    super::install(host, family, packages, &mut on_line, &mut coming).map_err(&failed)?;
+    let after = super::installed(host, family).map_err(&failed)?;
+    noted(after.difference(&before).cloned().collect()).map_err(failed)
+}
+
 /// Gives group `kvm` access to `/dev/kvm`.
 pub fn open_kvm(host: &dyn Host) -> Result<(), StepError> {
     let failed = failed("cannot open /dev/kvm to group kvm".into());
@@ -172,6 +203,9 @@ pub fn forget(host: &dyn Host, undo: &Undo) -> Result<(), StepError> {
     })
     .map_err(failed("cannot note what was restored".into()))
 }
+
+#[cfg(test)]
+mod points;
 
 #[cfg(test)]
 mod tests {

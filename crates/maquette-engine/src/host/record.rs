@@ -87,6 +87,8 @@ pub fn update(host: &dyn Host, change: impl FnOnce(&mut Record)) -> Result<(), H
         return Ok(());
     }
     if record.is_empty() {
+        // One that was killed may have left what it was about to say.
+        host.remove(&format!("{PATH}.new"))?;
         return host.remove(PATH);
     }
     host.write(PATH, record.text().as_bytes(), 0o600)

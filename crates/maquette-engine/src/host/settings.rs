@@ -50,7 +50,7 @@ eval "$3"; reload"#;
 
 /// Puts the SSH server's limits back.
 pub fn restore_ssh_limits(host: &dyn Host) -> Result<(), HostError> {
-    const SCRIPT: &str = "rm -f -- \"$1\"; sshd -t; eval \"$2\"; reload";
+    const SCRIPT: &str = "rm -f -- \"$1\" \"$1.new\"; sshd -t; eval \"$2\"; reload";
     check(host, &Command::script(SCRIPT, [SSH_LIMITS, RELOAD])).map(|_| ())
 }
 
@@ -156,9 +156,11 @@ if [ $tries = 100 ]; then echo "libvirt does not look for its hooks" >&2; exit 1
     check(host, &Command::script(SCRIPT, Vec::<String>::new())).map(|_| ())
 }
 
-/// Removes the hook.
+/// Removes the hook, and what an installation that was killed has left: libvirt would run that, too.
 pub fn remove_network_hook(host: &dyn Host) -> Result<(), HostError> {
-    const SCRIPT: &str = r#"rm -f -- "$1"; rmdir "$(dirname -- "$1")" 2>/dev/null || :"#;
+    const SCRIPT: &str = r#"hooks=$(dirname -- "$(dirname -- "$1")")
+rm -f -- "$1" "$1.new" "$hooks/daemon.d/maquette" /run/maquette-hooks-read
+rmdir "$(dirname -- "$1")" "$hooks/daemon.d" 2>/dev/null || :"#;
     check(host, &Command::script(SCRIPT, [NETWORK_HOOK])).map(|_| ())
 }
 

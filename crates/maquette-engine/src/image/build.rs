@@ -71,7 +71,8 @@ pub fn build(
             .filter(|f| f.manager == Manager::Apt)
             .ok_or_else(|| BuildError::System(os.name.clone()))?;
         on_stage(&format!("installing {}", missing.join(", ")));
-        install(host, family, &missing, &mut |_| {}).map_err(BuildError::Command)?;
+        install(host, family, &missing, &mut |_| {}, &mut |_| Ok(()))
+            .map_err(BuildError::Command)?;
     }
     let parent = output.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)

@@ -1,5 +1,5 @@
-//! A host that dies: every script and program that runs there is killed, with all that it has started,
-//! before the k-th program that it calls, and nothing is done there after that.
+//! A host that dies: what runs there is killed, with all that it has started, before the k-th program that it
+//! calls, and nothing is asked of it after that.
 //!
 //! Scripts are the real ones, as another machine gets them. Programs come from a directory that is first on
 //! the path, in which each counts before it does what it is for.
@@ -13,14 +13,11 @@ use std::process::Child;
 use crate::host::{Command, Host, HostError, Local, Output, files};
 
 /// Counts without starting a process, since it stands before each.
-const COUNT: &str = r#"#!/bin/sh
-if [ -n "${KILLED_HOME-}" ]; then
+const COUNT: &str = r#"if [ -n "${KILLED_HOME-}" ]; then
     printf . >>"$KILLED_HOME/count"
     IFS= read -r all <"$KILLED_HOME/count" || :
-    if [ "${#all}" -ge "$KILLED_AT" ]; then
-        : >"$KILLED_HOME/dead"
-        kill -9 0
-    fi
+    # One dies, with its group; what has a group of its own lives on.
+    if [ "${#all}" -ge "$KILLED_AT" ] && (set -C && : >"$KILLED_HOME/dead") 2>/dev/null; then kill -9 0; fi
 fi
 "#;
 
@@ -44,11 +41,19 @@ impl Programs {
 
     /// One that does something else. `count` in its text is a further point.
     pub(crate) fn add(&self, name: &str, text: &str) {
+        self.quiet(name, &format!("count\n{text}"));
+    }
+
+    /// One that is a point only where its text says `count`.
+    pub(crate) fn quiet(&self, name: &str, text: &str) {
         let file = self.0.path().join(name);
-        let count = COUNT.strip_prefix("#!/bin/sh\n").unwrap();
-        let text = format!("{COUNT}count() {{\n{count}}}\n{text}");
-        std::fs::write(&file, text).unwrap();
+        std::fs::write(&file, format!("#!/bin/sh\ncount() {{\n{COUNT}}}\n{text}")).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Where they are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.0.path()
     }
 }
 
@@ -87,7 +92,7 @@ impl<'a> Dying<'a> {
 
     fn dying(&self, command: &Command) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
-        let path = format!("{}:{path}:/usr/sbin:/sbin", self.programs.0.path().display());
+        let path = format!("{}:{path}:/usr/sbin:/sbin", self.programs.directory().display());
         let home = self.home.path().display().to_string();
         let command = command.clone().env("PATH", &path).env("KILLED_HOME", &home);
         command.env("KILLED_AT", &self.at.to_string())
@@ -115,7 +120,7 @@ impl Host for Dying<'_> {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
         self.alive()?;
         // What kills its own group must not kill the test.
-        let mut alone = Command::new("setsid").arg(&command.program);
+        let mut alone = Command::new("/usr/bin/setsid").arg(&command.program);
         alone.args.extend(command.args.iter().cloned());
         alone.env.clone_from(&command.env);
         let output = Local.run(&self.dying(&alone), on_line)?;
@@ -166,24 +171,44 @@ impl Host for Dying<'_> {
     }
 }
 
-/// Tries every point of a story: `run` does it on a host that dies at a call, `judge` goes on after that. How
+/// Tries every point of a story, or every `stride`th: `run` does it on a host that dies at a call, `judge` goes on after that. How
 /// many points there were.
 pub(crate) fn every_point(
     name: &str,
     programs: &Programs,
     run: &dyn Fn(&Dying<'_>) -> bool,
     judge: &dyn Fn(&str),
+    stride: usize,
 ) -> usize {
     let whole = Dying::new(programs, None);
     assert!(run(&whole), "{name}: it fails although nothing is killed");
     judge(&format!("{name}, to its end"));
     let calls = whole.calls();
     assert!(calls > 0, "{name}: nothing was called");
-    for at in 1..=calls {
+    for at in (1..=calls).step_by(stride) {
         let host = Dying::new(programs, Some(at));
         run(&host);
         judge(&format!("{name}, killed before call {at} of {calls}"));
     }
-    println!("{name}: {calls} points");
-    calls
+    let points = calls.div_ceil(stride);
+    println!("{name}: {points} points");
+    points
+}
+
+/// Runs a test of this program in mount and network namespaces of its own, which a script has made ready; what it
+/// said.
+pub(crate) fn in_namespaces(ready: &str, test: &str) -> String {
+    let output = std::process::Command::new("unshare")
+        .args(["-n", "-m", "--propagation", "private", "sh", "-euc", ready, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env("MAQUETTE_TEST_INSIDE", "1")
+        .output()
+        .unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!("{out}{err}");
+    println!("{said}");
+    assert!(output.status.success(), "{said}");
+    said
 }

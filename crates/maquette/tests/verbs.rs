@@ -202,6 +202,40 @@ fn nothing_is_locked_while_somebody_is_asked() {
     assert_eq!(ground.nodes().len(), 2);
 }
 
+/// Fault M8: the lock was taken, and the run that had it went on. One that stands still in the middle of its
+/// steps, and goes on when another has taken over and is through.
+#[test]
+fn a_run_that_was_taken_over_changes_nothing_any_more() {
+    let ground = Ground::new("vtake");
+    let mut first = ground
+        .command(&["up", "--virt-type", "test", "--topology-nodes", "bare.yml:60"])
+        .args(["--prefix", &ground.prefix])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let signal = |name: &str| {
+        let done = Command::new("kill").args([name, &first.id().to_string()]).status().unwrap();
+        assert!(done.success(), "it ended before it was stopped");
+    };
+    let begun = std::time::Instant::now();
+    while ground.nodes().is_empty() {
+        assert!(begun.elapsed().as_secs() < 120, "it makes no node");
+    }
+    signal("-STOP");
+    assert!(ground.nodes().len() < 60, "it was through already");
+    let held = ground.says(1, &["down", "--yes"]);
+    assert!(held.contains("is being changed by") && held.contains("--take-over"), "{held}");
+    ground.says(0, &["down", "--yes", "--take-over"]);
+    assert!(ground.nodes().is_empty());
+    signal("-CONT");
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut first.stderr.take().unwrap(), &mut said).unwrap();
+    assert_eq!(first.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("another run has taken"), "{said}");
+    assert_eq!(ground.nodes(), [""; 0], "it went on");
+}
+
 #[test]
 fn the_wrong_directory_asks_for_nothing() {
     let ground = Ground::new("vdir");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use maquette_core::names::EnvName;
 use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
 use maquette_core::topology::VirtType;
+use maquette_engine::StepError;
 use maquette_libvirt::{Client, Survey, survey};
 
 use crate::cli::Locking;
@@ -48,7 +49,11 @@ pub fn run(located: &Located, yes: bool, locking: Locking) -> Result<(), Failure
             // Nobody may be at work in it; and since it was looked at, somebody may have been.
             Some(environment) => {
                 runner.lock(environment, "virsh --cleanup", locking)?;
-                removal(&connection, located, environment)?
+                let now = removal(&connection, located, environment)?;
+                if !yes {
+                    agreed(&whole, &now, environment)?;
+                }
+                now
             }
             None => plan,
         };
@@ -71,6 +76,18 @@ fn removal(
         change.reason = format!("environment `{environment}`").into();
     }
     Ok(plan)
+}
+
+/// Refuses what came up after it was shown and agreed to.
+fn agreed(shown: &Plan, now: &Plan, environment: &EnvName) -> Result<(), Failure> {
+    let known = |c: &Change| shown.changes.iter().any(|s| (s.kind, &s.name) == (c.kind, &c.name));
+    let Some(new) = now.changes.iter().find(|c| !known(c)) else { return Ok(()) };
+    let message = format!(
+        "somebody has just gone on building environment `{environment}`: {} {}",
+        new.kind, new.name
+    );
+    let error = StepError::new(message);
+    Err(Failure::Failed(error.hint("it stays as it is; run the same command again to see all")))
 }
 
 /// What belongs to no environment: its definition goes, its disks stay.

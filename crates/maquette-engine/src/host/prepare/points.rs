@@ -213,12 +213,12 @@ fn inside() {
             is_back(&before, said);
         };
         let run = |host: &Dying<'_>| apply(host, &context).is_ok();
-        total += every_point(&format!("prepare, {name}"), &programs, &run, &judge);
+        total += every_point(&format!("prepare, {name}"), &programs, &run, &judge, 1);
         let run = |host: &Dying<'_>| {
             apply(whole, &context).unwrap();
             restore(host, &context).is_ok()
         };
-        total += every_point(&format!("restore, {name}"), &programs, &run, &judge);
+        total += every_point(&format!("restore, {name}"), &programs, &run, &judge, 1);
     }
     println!("prepare and restore: killed at {total} points");
     assert!(total >= 80, "only {total} points");

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::host::Local;
 
+mod points;
 mod servers;
 
 fn image(path: &Path, size: &str) {

@@ -55,7 +55,7 @@ print(server.server_port, flush=True)
 server.serve_forever()
 "#;
 
-struct Server {
+pub(super) struct Server {
     child: Child,
     port: String,
     lines: mpsc::Receiver<String>,
@@ -81,7 +81,7 @@ impl Server {
         Self { child, port, lines }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
 
@@ -105,16 +105,16 @@ impl Drop for Server {
     }
 }
 
-struct Place {
-    here: tempfile::TempDir,
-    pool: tempfile::TempDir,
-    server: Server,
-    content: Vec<u8>,
+pub(super) struct Place {
+    pub(super) here: tempfile::TempDir,
+    pub(super) pool: tempfile::TempDir,
+    pub(super) server: Server,
+    pub(super) content: Vec<u8>,
 }
 
 impl Place {
     /// A server with `a.qcow2`, half a mebibyte that cannot be compressed.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let path = here.path().join("a.qcow2");
         image(&path, "1G");
@@ -136,13 +136,13 @@ impl Place {
     }
 
     /// What an interrupted download of `content` leaves, from a server with that tag.
-    fn half(&self, content: &[u8], tag: &str) {
+    pub(super) fn half(&self, content: &[u8], tag: &str) {
         self.write(".v.qcow2.part", content);
         let from = format!("HTTP/1.1 200 OK\r\nETag: {tag}\r\n\r\n");
         self.write(".v.qcow2.part.from", from.as_bytes());
     }
 
-    fn tag(&self) -> String {
+    pub(super) fn tag(&self) -> String {
         let digest = Sha256::digest(&self.content);
         let hex: String = digest[..4].iter().map(|b| format!("{b:02x}")).collect();
         format!("\"{hex}\"")
@@ -153,7 +153,7 @@ impl Place {
         assert!(fs::read(self.pool.path().join("v.qcow2")).unwrap() == self.content);
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         let _ = fs::remove_file(self.pool.path().join("v.qcow2"));
         self.server.codes();
     }

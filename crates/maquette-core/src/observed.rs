@@ -187,6 +187,22 @@ pub struct Orphan {
     pub volumes: BTreeSet<String>,
 }
 
+/// An object with the mark of this environment whose record is not believed: somebody changed it by hand.
+/// Nothing of what it says is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// `domain` or `network`.
+    pub kind: &'static str,
+    /// libvirt name.
+    pub name: String,
+    /// Whether it runs.
+    pub active: bool,
+    /// Files of its disks as libvirt has them; a network has none.
+    pub files: Vec<String>,
+    /// What is the matter with its record.
+    pub why: String,
+}
+
 /// What a domain of somebody else may use at any time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Promise {
@@ -277,6 +293,8 @@ pub struct Observed {
     pub domains: BTreeMap<String, Domain>,
     /// Networks of this environment, by libvirt name.
     pub networks: BTreeMap<String, Network>,
+    /// Objects of this environment whose records are not believed.
+    pub edited: Vec<Edited>,
     /// Names of all volumes, by pool.
     pub volumes: BTreeMap<String, BTreeSet<String>>,
     /// Space that is free in the environment's pool, in bytes, if the pool is there.
@@ -291,6 +309,18 @@ impl Observed {
     /// The allocation that this environment was built with, if it exists.
     pub fn allocation(&self) -> Option<Allocation> {
         self.networks.values().map(|n| n.allocation).next()
+    }
+
+    /// What carries the mark of this environment, and a record that is not believed.
+    pub fn edited(&self, kind: &str, name: &str) -> Option<&Edited> {
+        self.edited.iter().find(|e| e.kind == kind && e.name == name)
+    }
+
+    /// Whether it is in an edited domain that a node's volume is: that is what it is called there, and what
+    /// the node would call it.
+    pub fn is_in_edited(&self, node: &str, pool: &blueprint::Pool, volume: &str) -> bool {
+        let file = format!("{}/{volume}", pool.path);
+        self.edited("domain", node).is_some_and(|e| e.files.contains(&file))
     }
 
     /// Whether a pool has a volume.

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Input, apply, blueprint_of, expand, input, plan_of, topology};
+use common::{Input, apply, blueprint_of, edit, expand, input, node_volumes, plan_of, topology};
 use maquette_core::blueprint::Blueprint;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
@@ -135,4 +135,83 @@ fn no_secret_of_an_address_is_in_a_plan() {
         let shown = format!("{} {}", change.detail, change.reason);
         assert!(!shown.contains("hidden"), "{shown}");
     }
+}
+
+/// What there is in an environment, each with its kind.
+fn objects(seen: &Observed) -> Vec<(&'static str, String)> {
+    let networks = seen.networks.keys().map(|n| ("network", n.clone()));
+    networks.chain(seen.domains.keys().map(|d| ("domain", d.clone()))).collect()
+}
+
+/// A record that was edited by hand stopped every command of its environment, `down` included.
+#[test]
+fn what_was_edited_by_hand_is_named_and_mended_wherever_that_is_interrupted() {
+    let whole = built();
+    for (kind, name) in objects(&whole) {
+        let mut edited = whole.clone();
+        edit(&mut edited, kind, &name);
+        let drifts = plan::drifts(&edited);
+        let named = drifts.iter().find(|d| d.kind == kind && d.name == name).expect("it is named");
+        assert_eq!(named.what, "its metadata was changed by hand");
+        assert!(drifts.iter().all(|d| !d.what.contains("undefined")), "{drifts:?}");
+        let plan = plan_of(&asked(&[]), &edited);
+        assert!(
+            plan.changes.iter().any(|c| c.name == name && c.reason.to_string().contains("by hand"))
+        );
+        assert!(plan.losses().is_empty(), "{:?}", plan.losses());
+        for stop in 0..=plan.steps.len() {
+            let mut seen = edited.clone();
+            apply(&mut seen, &plan.steps[..stop]);
+            let rest = plan_of(&asked(&[]), &seen);
+            apply(&mut seen, &rest.steps);
+            assert!(seen.edited.is_empty());
+            assert_eq!(objects(&seen), objects(&whole), "{name}, stopped before {stop}");
+            assert_eq!(node_volumes(&seen), node_volumes(&whole));
+            let again = plan_of(&asked(&[]), &seen);
+            assert!(again.is_empty(), "{:?}", again.changes);
+        }
+    }
+}
+
+#[test]
+fn what_was_edited_by_hand_goes_with_its_environment_and_what_nobody_recorded_is_named() {
+    let whole = built();
+    let environment = maquette_core::names::EnvName::default();
+    for (kind, name) in objects(&whole) {
+        let mut edited = whole.clone();
+        edit(&mut edited, kind, &name);
+        let plan = plan::destroy(&edited, &environment);
+        for stop in 0..=plan.steps.len() {
+            let mut seen = edited.clone();
+            apply(&mut seen, &plan.steps[..stop]);
+            let rest = plan::destroy(&seen, &environment);
+            apply(&mut seen, &rest.steps);
+            assert_eq!((objects(&seen), seen.edited.len()), (Vec::new(), 0), "{name}");
+            assert!(node_volumes(&seen).is_empty(), "{name}, stopped before {stop}");
+        }
+    }
+    // Only some nodes.
+    let mut edited = whole.clone();
+    edit(&mut edited, "domain", "controller-1");
+    let names = std::collections::BTreeSet::from(["controller-1".to_string()]);
+    let plan = plan::remove_nodes(&edited, &environment, &names);
+    apply(&mut edited, &plan.steps);
+    assert!(edited.edited.is_empty() && edited.domains.len() == 1);
+    assert!(node_volumes(&edited).iter().all(|v| v.starts_with("controller-0")));
+    // Nothing tells whose the disks are any more.
+    let mut seen = whole.clone();
+    objects(&whole).iter().for_each(|(kind, name)| edit(&mut seen, kind, name));
+    let plan = plan::destroy(&seen, &environment);
+    let domain = plan.changes.iter().find(|c| c.name == "controller-0").unwrap();
+    assert!(domain.detail.starts_with("leaves /"), "{}", domain.detail);
+    assert!(domain.detail.contains("controller-0-disk1.qcow2"), "{}", domain.detail);
+    apply(&mut seen, &plan.steps);
+    assert!(seen.edited.is_empty() && !node_volumes(&seen).is_empty());
+    // They are still its nodes' own where these are made anew.
+    let mut seen = whole.clone();
+    objects(&whole).iter().for_each(|(kind, name)| edit(&mut seen, kind, name));
+    let plan = plan_of(&asked(&[]), &seen);
+    apply(&mut seen, &plan.steps);
+    assert!(plan_of(&asked(&[]), &seen).is_empty());
+    assert_eq!(node_volumes(&seen), node_volumes(&whole));
 }

@@ -29,7 +29,7 @@ pub enum ObserveError {
         #[source]
         source: read::ReadError,
     },
-    /// An object of this environment has a record that cannot be used.
+    /// An object of this environment has a record of a later version.
     #[error("cannot tell what belongs to {kind} `{name}`")]
     Record {
         /// Kind of object.
@@ -45,18 +45,15 @@ pub enum ObserveError {
 impl ObserveError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        let Self::Record { kind, name, source } = self else { return None };
+        let Self::Record { kind, name, source: _ } = self else { return None };
         let (dump, undefine) = match *kind {
             "domain" => ("dumpxml --inactive", "undefine"),
             _ => ("net-dumpxml --inactive", "net-undefine"),
         };
-        match source {
-            MetadataError::Newer(_) => None,
-            _ => Some(format!(
-                "nothing was touched; see `virsh {dump} {name}`, put its metadata back, or remove it \
-                 with `virsh {undefine} {name}` and delete its volumes yourself"
-            )),
-        }
+        Some(format!(
+            "nothing was touched; if no newer Maquette made it, see `virsh {dump} {name}`, and remove it \
+             with `virsh {undefine} {name}`"
+        ))
     }
 }
 
@@ -67,7 +64,8 @@ pub struct Seen {
     pub observed: Observed,
     /// State of the pool that the environment is built in.
     pub pool: PoolState,
-    /// Others' objects that could not be read, `domain x`: passed over, but for their names.
+    /// What could not be read of others' objects, such as `libvirt's description of domain x`: passed
+    /// over, but for their names.
     pub unreadable: Vec<String>,
     own_bridges: BTreeSet<String>,
 }
@@ -102,13 +100,15 @@ pub fn observe(client: &Client, environment: &EnvName, pool: &str) -> Result<See
         },
         || pool_content(client, pool),
     );
-    let (mut seen, own_bridges, unreadable) = objects?;
+    let (mut seen, own_bridges, mut unreadable) = objects?;
     let first = first?;
     let mut others: BTreeSet<String> = seen.domains.values().map(|d| d.pool.name.clone()).collect();
     others.remove(pool);
     for name in others {
-        if let Some(volumes) = pool_content(client, &name)?.volumes {
-            seen.volumes.insert(name, volumes);
+        match pool_content(client, &name) {
+            Ok(content) => seen.volumes.extend(content.volumes.map(|volumes| (name, volumes))),
+            Err(ObserveError::Read { .. }) => unreadable.push(undescribed("storage pool", &name)),
+            Err(error) => return Err(error),
         }
     }
     seen.pool_free = first.free;
@@ -174,21 +174,44 @@ pub(crate) fn readable<T>(
     }
 }
 
-/// The record of an object of this environment. What others have need not be understood; what is ours
-/// and cannot be is an error, since nobody could say what belongs to it.
-fn own<R>(
+/// What is said of an object that libvirt describes in a way that cannot be read.
+pub(crate) fn undescribed(kind: &str, name: &str) -> String {
+    format!("libvirt's description of {kind} `{name}`")
+}
+
+/// Whose an object is.
+enum Owner<R> {
+    /// This environment's.
+    Own(R),
+    /// This environment's, and what is recorded of it is not believed.
+    Edited(String),
+    /// Somebody else's.
+    Other,
+}
+
+/// Whose an object is, by its record. What others have need not be understood. What is ours and cannot
+/// be understood was edited by somebody, and is mended by making it anew; but a later version knows what
+/// we do not.
+fn owner<R>(
     record: Record<R>,
     environment: &EnvName,
     is_own: impl Fn(&R) -> bool,
-    object: (&'static str, &str),
-) -> Result<Option<R>, ObserveError> {
+    (kind, name): (&'static str, &str),
+    unreadable: &mut Vec<String>,
+) -> Result<Owner<R>, ObserveError> {
     match record {
-        Record::Good(record) if is_own(&record) => Ok(Some(record)),
-        Record::Bad(Some(name), source) if name == *environment => {
-            let (kind, name) = (object.0, object.1.to_string());
-            Err(ObserveError::Record { kind, name, source })
+        Record::Good(record) if is_own(&record) => Ok(Owner::Own(record)),
+        Record::Bad(Some(of), source) if of == *environment => match source {
+            MetadataError::Newer(_) => {
+                Err(ObserveError::Record { kind, name: name.into(), source })
+            }
+            why => Ok(Owner::Edited(why.to_string())),
+        },
+        Record::Bad(None, _) => {
+            unreadable.push(format!("whose {kind} `{name}` is, which has a mark of Maquette's,"));
+            Ok(Owner::Other)
         }
-        _ => Ok(None),
+        _ => Ok(Owner::Other),
     }
 }
 
@@ -201,13 +224,13 @@ fn domains(
     for Found { name, listed, defined, live } in all {
         let Some(xml) = defined else { continue };
         let Some(parsed) = readable(read::domain(&xml), "domain", &name, &xml)? else {
-            unreadable.push(format!("domain `{name}`"));
+            unreadable.push(undescribed("domain", &name));
             seen.claims.domains.insert(name);
             continue;
         };
         let is_own = |r: &NodeRecord| r.environment == *environment;
-        match own(parsed.record, environment, is_own, ("domain", &name))? {
-            Some(mut record) => {
+        match owner(parsed.record, environment, is_own, ("domain", &name), unreadable)? {
+            Owner::Own(mut record) => {
                 let access = &mut record.node.access;
                 access.address = access.address.or(parsed.reported);
                 let bad =
@@ -227,7 +250,12 @@ fn domains(
                 };
                 seen.domains.insert(name, domain);
             }
-            None => {
+            Owner::Edited(why) => {
+                let files = parsed.hardware.disks.into_iter().map(|d| d.file).collect();
+                let (kind, active) = ("domain", listed.active);
+                seen.edited.push(observed::Edited { kind, name, active, files, why });
+            }
+            Owner::Other => {
                 seen.claims.promises.push(observed::Promise {
                     name: name.clone(),
                     memory_mib: parsed.hardware.maximum_mib,
@@ -252,14 +280,14 @@ fn networks(
     for (name, active, xml) in listed {
         let Some(xml) = xml else { continue };
         let Some(parsed) = readable(read::network(&xml), "network", &name, &xml)? else {
-            unreadable.push(format!("network `{name}`"));
+            unreadable.push(undescribed("network", &name));
             seen.claims.networks.insert(name);
             continue;
         };
         let bridge = Some(parsed.wiring.bridge.clone()).filter(|b| !b.is_empty());
         let is_own = |r: &NetworkRecord| r.environment == *environment;
-        match own(parsed.record, environment, is_own, ("network", &name))? {
-            Some(record) => {
+        match owner(parsed.record, environment, is_own, ("network", &name), unreadable)? {
+            Owner::Own(record) => {
                 own_bridges.extend(bridge);
                 let vswitch = record.network.vswitch.as_ref();
                 own_bridges
@@ -273,7 +301,12 @@ fn networks(
                 };
                 seen.networks.insert(name, network);
             }
-            None => {
+            Owner::Edited(why) => {
+                own_bridges.extend(bridge);
+                let (kind, files) = ("network", Vec::new());
+                seen.edited.push(observed::Edited { kind, name, active, files, why });
+            }
+            Owner::Other => {
                 seen.claims.bridges.extend(bridge);
                 let owner = format!("network `{name}`");
                 let subnets = parsed.wiring.addresses.into_iter();

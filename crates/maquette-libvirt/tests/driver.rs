@@ -361,7 +361,7 @@ fn a_record_that_cannot_be_trusted_is_refused() {
 }
 
 #[test]
-fn a_broken_record_stops_its_own_environment_and_no_other() {
+fn a_broken_record_is_edited_for_its_own_environment_and_a_claim_for_others() {
     let lab = Lab::new();
     let backend = lab.backend();
     perform(&backend, &define_network(network(Vec::new())));
@@ -372,12 +372,29 @@ fn a_broken_record_stops_its_own_environment_and_no_other() {
         Allocation { net: 10, data_net: 24 },
     );
     client.define_network(&text.replace("autostart='true'", "autostart='maybe'")).unwrap();
+    let seen = observe(client, &environment(), "images").unwrap().observed;
+    let edited = seen.edited("network", "lab-data").unwrap();
+    assert!(edited.active && seen.networks.is_empty());
+    assert_eq!(edited.why, "its metadata was changed by hand");
+    // It goes with its environment.
+    let plan = maquette_core::plan::destroy(&seen, &environment());
+    let other = EnvName::from_prefix("qa").unwrap();
+    let seen = observe(client, &other, "images").unwrap().on_host(&[], HostNetwork::default());
+    assert!(seen.claims.networks.contains("lab-data") && seen.edited.is_empty());
+    plan.steps.iter().for_each(|step| perform(&backend, &step.action));
+    let seen = observe(client, &environment(), "images").unwrap().observed;
+    assert!(seen.edited.is_empty() && seen.networks.is_empty());
+    // What a later version made is not ours to judge.
+    client.define_network(&text.replace("schema='1'", "schema='2'")).unwrap();
     let error = observe(client, &environment(), "images").unwrap_err();
     assert_eq!(error.to_string(), "cannot tell what belongs to network `lab-data`");
     assert!(error.hint().unwrap().contains("virsh net-undefine lab-data"));
-    let other = EnvName::from_prefix("qa").unwrap();
-    let seen = observe(client, &other, "images").unwrap().on_host(&[], HostNetwork::default());
-    assert!(seen.claims.networks.contains("lab-data"));
+    // What names no environment is named, and is nobody's.
+    let nameless = text.replace("schema='1'", "schema='x'").replace("environment='lab'", "");
+    client.define_network(&nameless).unwrap();
+    let seen = observe(client, &environment(), "images").unwrap();
+    assert_eq!(seen.unreadable, ["whose network `lab-data` is, which has a mark of Maquette's,"]);
+    assert!(seen.observed.claims.networks.contains("lab-data"));
 }
 
 /// Whoever may define domains can compute a digest, too: what has no type of its own is one line of

@@ -133,9 +133,7 @@ pub fn find(
         None => (None, None),
     };
     for object in seen.iter().flat_map(|s: &Seen| &s.unreadable) {
-        print::talk(&format!(
-            "warning: libvirt's description of {object} cannot be read; it is not Maquette's, and is passed over"
-        ));
+        print::talk(&format!("warning: {object} cannot be read; it is passed over"));
     }
     Ok(Hypervisor { facts, preparation: Plan::default(), client, seen })
 }

@@ -84,7 +84,8 @@ pub fn conflicts(
         }
         let own = orphans.get(&node.name);
         for volume in node.volumes() {
-            let ours = own.is_some_and(|o| o.volumes.contains(volume));
+            let ours = own.is_some_and(|o| o.volumes.contains(volume))
+                || observed.is_in_edited(&node.name, &blueprint.pool, volume);
             if !ours && observed.has_volume(&blueprint.pool, volume) {
                 diags.push(foreign("volume", volume));
             }

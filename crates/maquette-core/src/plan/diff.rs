@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{Class, Differences};
 use super::hardware::{self, Gap};
-use super::remove::{remove_domain, remove_network, remove_orphan};
+use super::remove::{edited_goes, remove_domain, remove_edited, remove_network, remove_orphan};
 use super::{
     Action, Builder, Change, LiveChange, NetworkChange, Op, Plan, Reasons, compare, describe,
     switching,
@@ -91,6 +91,8 @@ fn fates(blueprint: &Blueprint, observed: &Observed) -> Fates {
             && let Some(why) = made_again(existing, network)
         {
             replaced.insert(network.name.clone(), why);
+        } else if let Some(edited) = observed.edited("network", &network.name) {
+            replaced.insert(network.name.clone(), vec![edited.why.clone()]);
         }
     }
     let mut nodes = BTreeMap::new();
@@ -261,9 +263,17 @@ impl Planner<'_> {
                 Some(_) => {}
             }
         }
+        for edited in self.observed.edited.iter().filter(|e| e.kind == "domain") {
+            if !fates.nodes.contains_key(&edited.name) {
+                self.changes.push(edited_goes(edited, self.observed, UNWANTED));
+            }
+            let last = remove_edited(edited, Vec::new(), &edited.why, &mut self.builder);
+            self.stopped.insert(edited.name.clone(), last);
+        }
         let orphans = self.orphans.clone();
         for orphan in orphans.values().filter(|o| !fates.nodes.contains_key(&o.node)) {
-            let changes = remove_orphan(orphan, UNWANTED, &mut self.builder);
+            let after = self.stopped.get(&orphan.node).copied();
+            let changes = remove_orphan(orphan, after, UNWANTED, &mut self.builder);
             self.changes.extend(changes);
         }
     }
@@ -324,11 +334,21 @@ impl Planner<'_> {
                 self.remove_network(network, UNWANTED);
             }
         }
+        for edited in self.observed.edited.iter().filter(|e| e.kind == "network") {
+            if !wanted.contains(edited.name.as_str()) {
+                self.changes.push(edited_goes(edited, self.observed, UNWANTED));
+                remove_edited(edited, self.left(), UNWANTED, &mut self.builder);
+            }
+        }
+    }
+
+    /// Steps after which nobody is on a network any more.
+    fn left(&self) -> Vec<usize> {
+        self.stopped.values().chain(&self.unplugged).copied().collect()
     }
 
     fn remove_network(&mut self, network: &observed::Network, reason: &str) -> usize {
-        let stopped = self.stopped.values();
-        let after: Vec<usize> = stopped.chain(&self.unplugged).copied().collect();
+        let after = self.left();
         let environment = &self.blueprint.environment;
         remove_network(network, environment, after, reason, &mut self.builder)
     }
@@ -342,13 +362,18 @@ impl Planner<'_> {
             environment: self.blueprint.environment.clone(),
             allocation: self.blueprint.allocation,
         };
-        let (define_after, reason, op) = match (existing, fates.replaced.get(name)) {
-            (None, _) => (Vec::new(), "it does not exist".into(), Op::Create),
-            (Some(old), Some(why)) => {
+        let edited = self.observed.edited("network", name);
+        let (define_after, reason, op) = match (existing, fates.replaced.get(name), edited) {
+            (None, _, Some(edited)) => {
+                let gone = remove_edited(edited, self.left(), &edited.why, &mut self.builder);
+                (vec![gone], edited.why.as_str().into(), Op::Replace)
+            }
+            (None, _, None) => (Vec::new(), "it does not exist".into(), Op::Create),
+            (Some(old), Some(why), _) => {
                 let gone = self.remove_network(old, &why.join("; "));
                 (vec![gone], Reasons::from(why.clone()), Op::Replace)
             }
-            (Some(old), None) => {
+            (Some(old), None, _) => {
                 self.update(network, old);
                 return;
             }

@@ -1,7 +1,7 @@
 //! What is not as Maquette left it, whatever the topology says now.
 
 use super::{hardware, switching};
-use crate::observed::{Domain, Hardware, Observed};
+use crate::observed::{Domain, Hardware, Observed, Orphan};
 
 /// Something that somebody changed, stopped or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,12 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
         let found = of_domain(domain, observed);
         all.extend(found.map(|what| Drift { kind: "domain", name: domain.name.clone(), what }));
     }
-    for orphan in observed.orphans().into_values() {
+    for edited in &observed.edited {
+        let (kind, name, what) = (edited.kind, edited.name.clone(), edited.why.clone());
+        all.push(Drift { kind, name, what });
+    }
+    let undefined = |o: &Orphan| observed.edited("domain", &o.node).is_none();
+    for orphan in observed.orphans().into_values().filter(undefined) {
         let what = "it was undefined outside Maquette; its disks are there".into();
         all.push(Drift { kind: "domain", name: orphan.node, what });
     }

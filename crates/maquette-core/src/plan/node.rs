@@ -13,10 +13,7 @@ impl Planner<'_> {
     /// What is done about a node.
     pub(super) fn node(&mut self, node: &Node, fate: &Fate) {
         let (op, reason) = match fate {
-            Fate::Create if self.orphans.contains_key(&node.name) => {
-                (Op::Create, "it was undefined outside Maquette; its disks are kept".into())
-            }
-            Fate::Create => (Op::Create, "it does not exist".into()),
+            Fate::Create => self.create_reason(node),
             Fate::Replace(why) => (Op::Replace, why.clone().into()),
             Fate::Restart(why) => (Op::Update, Reasons::how(why.clone(), "restarts")),
             Fate::Live(_, why) => (Op::Update, Reasons::how(why.clone(), "while it runs")),
@@ -27,8 +24,7 @@ impl Planner<'_> {
         let why = reason.all.join("; ");
         self.change(op, "domain", &node.name, describe::size(node), reason);
         match fate {
-            Fate::Create => self.build(node, [], &why),
-            Fate::Replace(_) => {
+            Fate::Create | Fate::Replace(_) => {
                 let gone = self.stopped.get(&node.name).copied();
                 self.build(node, gone, &why);
             }
@@ -45,6 +41,19 @@ impl Planner<'_> {
             }
             Fate::Keep | Fate::Leave(_) => {}
         }
+    }
+
+    /// Why a node is made whose domain is not there, or is not believed.
+    fn create_reason(&self, node: &Node) -> (Op, Reasons) {
+        if let Some(edited) = self.observed.edited("domain", &node.name) {
+            let how = "defined anew, keeps its disks";
+            return (Op::Update, Reasons::how(vec![edited.why.clone()], how));
+        }
+        let reason = match self.orphans.contains_key(&node.name) {
+            true => "it was undefined outside Maquette; its disks are kept",
+            false => "it does not exist",
+        };
+        (Op::Create, reason.into())
     }
 
     /// Where a node's volumes are: those of one that exists stay where they are.

@@ -1,10 +1,10 @@
 //! Taking an environment away, or some of its nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Builder, Change, NetworkChange, Op, Plan, describe, switching};
 use crate::names::EnvName;
-use crate::observed::{self, Domain, Observed, Orphan};
+use crate::observed::{self, Domain, Edited, Observed, Orphan};
 
 /// Removes everything of this environment and nothing else. Volumes are the ones that the domains'
 /// metadata names; base images stay in the cache.
@@ -23,9 +23,7 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
         });
         gone.push(remove_domain(domain, observed, reason, &mut builder));
     }
-    for orphan in observed.orphans().values() {
-        changes.extend(remove_orphan(orphan, reason, &mut builder));
-    }
+    remove_edited_domains(observed, |_| true, reason, &mut changes, &mut builder);
     // Volumes without a domain are known by the networks that their node was on.
     gone.extend(0..builder.len());
     for network in observed.networks.values() {
@@ -37,6 +35,10 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
             reason: reason.into(),
         });
         remove_network(network, environment, gone.clone(), reason, &mut builder);
+    }
+    for edited in observed.edited.iter().filter(|e| e.kind == "network") {
+        changes.push(edited_goes(edited, observed, reason));
+        remove_edited(edited, gone.clone(), reason, &mut builder);
     }
     Plan { changes, steps: builder.finish() }
 }
@@ -57,9 +59,8 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
         });
         remove_domain(domain, observed, reason, &mut builder);
     }
-    for orphan in observed.orphans().values().filter(|o| names.contains(&o.node)) {
-        changes.extend(remove_orphan(orphan, reason, &mut builder));
-    }
+    let asked = |node: &str| names.contains(node);
+    remove_edited_domains(observed, asked, reason, &mut changes, &mut builder);
     let last: Vec<usize> = (0..builder.len()).collect();
     for network in observed.networks.values() {
         let mut wanted = network.recorded.clone();
@@ -90,16 +91,86 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
     Plan { changes, steps: builder.finish() }
 }
 
-/// Deletes volumes whose domain somebody undefined.
-pub(super) fn remove_orphan(orphan: &Orphan, reason: &str, builder: &mut Builder) -> Vec<Change> {
+/// Takes away domains whose records are not believed, and the volumes of these and of domains that somebody
+/// undefined: networks tell whose they are.
+fn remove_edited_domains(
+    observed: &Observed,
+    asked: impl Fn(&str) -> bool,
+    reason: &str,
+    changes: &mut Vec<Change>,
+    builder: &mut Builder,
+) {
+    let mut gone = BTreeMap::new();
+    for edited in observed.edited.iter().filter(|e| e.kind == "domain" && asked(&e.name)) {
+        changes.push(edited_goes(edited, observed, reason));
+        gone.insert(edited.name.as_str(), remove_edited(edited, Vec::new(), reason, builder));
+    }
+    for orphan in observed.orphans().values().filter(|o| asked(&o.node)) {
+        let after = gone.get(orphan.node.as_str()).copied();
+        changes.extend(remove_orphan(orphan, after, reason, builder));
+    }
+}
+
+/// What is said of an object that goes and whose record is not believed.
+pub(super) fn edited_goes(edited: &Edited, observed: &Observed, reason: &str) -> Change {
+    let orphans = observed.orphans();
+    let known = orphans.get(&edited.name).filter(|_| edited.kind == "domain");
+    let goes = |file: &String| {
+        known.is_some_and(|o| o.volumes.iter().any(|v| *file == format!("{}/{v}", o.pool.path)))
+    };
+    let stays: Vec<&str> = edited.files.iter().filter(|f| !goes(f)).map(String::as_str).collect();
+    let detail = match stays.is_empty() {
+        true => String::new(),
+        // What its record says of them is not believed, and nothing else tells that they are ours.
+        false => format!("leaves {}", stays.join(", ")),
+    };
+    let (kind, name) = (edited.kind, edited.name.clone());
+    let reason = vec![reason.to_string(), edited.why.clone()].into();
+    Change { op: Op::Delete, kind, name, detail, reason }
+}
+
+/// Stops an object whose record is not believed, and removes its definition. Returns the last step.
+pub(super) fn remove_edited(
+    edited: &Edited,
+    mut after: Vec<usize>,
+    reason: &str,
+    builder: &mut Builder,
+) -> usize {
+    let name = || edited.name.clone();
+    let (stop, undefine) = match edited.kind {
+        "network" => {
+            (Action::StopNetwork { name: name() }, Action::UndefineNetwork { name: name() })
+        }
+        _ => (
+            Action::StopDomain { name: name(), patience: None },
+            Action::UndefineDomain { name: name() },
+        ),
+    };
+    if edited.active {
+        after = vec![builder.add(stop, after, reason)];
+    }
+    builder.add(undefine, after, reason)
+}
+
+/// Deletes volumes whose domain somebody undefined, or of which nobody knows what it was.
+pub(super) fn remove_orphan(
+    orphan: &Orphan,
+    after: Option<usize>,
+    reason: &str,
+    builder: &mut Builder,
+) -> Vec<Change> {
+    let what = match after {
+        None => "which was undefined outside Maquette",
+        Some(_) => "whose metadata was changed by hand",
+    };
     let remove = |volume: &String| {
         let (volume, pool) = (volume.clone(), orphan.pool.clone());
-        builder.add(Action::DeleteVolume { volume: volume.clone(), pool }, [], reason);
+        builder.add(Action::DeleteVolume { volume: volume.clone(), pool }, after, reason);
         Change {
             op: Op::Delete,
             kind: "volume",
             name: volume,
-            detail: format!("of {}, which was undefined outside Maquette", orphan.node),
+            detail: format!("of {}, {what}", orphan.node),
             reason: reason.into(),
         }
     };

@@ -9,7 +9,7 @@ use maquette_core::diagnostic::Diagnostics;
 use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::layers::{ExtraVar, extra_vars};
 use maquette_core::observed::{
-    self, DiskDevice, Hardware, HostLink, LinkKind, Nic, Observed, Wiring,
+    self, DiskDevice, Edited, Hardware, HostLink, LinkKind, Nic, Observed, Wiring,
 };
 use maquette_core::plan::{self, Action, Plan, Step};
 use maquette_core::syntax::{Node, Sources, parse};
@@ -181,7 +181,54 @@ pub fn apply(observed: &mut Observed, steps: &[Step]) {
     }
 }
 
+/// Somebody edits an object's metadata so that it is not believed any more.
+pub fn edit(seen: &mut Observed, kind: &'static str, name: &str) {
+    let (active, files) = match kind {
+        "network" => (seen.networks.remove(name).expect("it exists").active, Vec::new()),
+        _ => {
+            let domain = seen.domains.remove(name).expect("it exists");
+            (domain.active, domain.defined.disks.into_iter().map(|d| d.file).collect())
+        }
+    };
+    let why = "its metadata was changed by hand".into();
+    seen.edited.push(Edited { kind, name: name.into(), active, files, why });
+}
+
+/// What libvirt does with an object whatever is recorded of it.
+fn perform_edited(seen: &mut Observed, action: &Action) {
+    let title = action.title();
+    match action {
+        Action::StopNetwork { name } | Action::StopDomain { name, .. } => {
+            let kind =
+                if matches!(action, Action::StopNetwork { .. }) { "network" } else { "domain" };
+            let stopped = seen.edited.iter_mut().find(|e| e.kind == kind && e.name == *name);
+            stopped.into_iter().for_each(|e| e.active = false);
+        }
+        Action::UndefineNetwork { name } => {
+            seen.edited.retain(|e| e.kind != "network" || e.name != *name);
+        }
+        Action::UndefineDomain { name } => {
+            let running = seen.edited("domain", name).is_some_and(|e| e.active);
+            assert!(!running, "{title}: it runs");
+            seen.edited.retain(|e| e.kind != "domain" || e.name != *name);
+        }
+        Action::DefineDomain { node, .. } => {
+            assert_eq!(seen.edited("domain", &node.name), None, "{title}: it is in the way");
+        }
+        Action::DefineNetwork { network, .. } => {
+            assert_eq!(seen.edited("network", &network.name), None, "{title}: it is in the way");
+        }
+        Action::DeleteVolume { volume, pool } => {
+            let file = format!("{}/{volume}", pool.path);
+            let used = seen.edited.iter().any(|e| e.active && e.files.contains(&file));
+            assert!(!used, "{title}: a running domain uses it");
+        }
+        _ => {}
+    }
+}
+
 fn perform(seen: &mut Observed, action: &Action) {
+    perform_edited(seen, action);
     let title = action.title();
     match action {
         Action::InstallPackages { .. }

@@ -23,7 +23,8 @@ pub fn resolve(
 ) -> Result<BTreeSet<String>, Failure> {
     let environment = &located.environment;
     let noted = observed.networks.values().flat_map(|n| &n.recorded.tenants).map(|t| &t.node);
-    let noted = noted.filter(|_| gone);
+    let edited = observed.edited.iter().filter(|e| e.kind == "domain").map(|e| &e.name);
+    let noted = noted.chain(edited).filter(|_| gone);
     let known: BTreeSet<&str> = observed.domains.keys().chain(noted).map(String::as_str).collect();
     let inventory =
         Inventory::read(&located.workspace.file(outputs::INVENTORY)).unwrap_or_default();

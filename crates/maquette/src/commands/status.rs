@@ -96,7 +96,8 @@ impl Now {
     }
 
     fn show(&self, located: &Located) {
-        if self.observed.domains.is_empty() && self.observed.networks.is_empty() {
+        let seen = &self.observed;
+        if seen.domains.is_empty() && seen.networks.is_empty() && seen.edited.is_empty() {
             print::talk(&format!(
                 "environment `{}` does not exist; `maquette up` builds it",
                 located.environment

@@ -27,9 +27,7 @@ pub fn run(located: &Located, yes: bool, locking: Locking) -> Result<(), Failure
     let Some(client) = hypervisor.client.take() else { return Ok(()) };
     let found = survey(&client).map_err(session::unobserved)?;
     for object in &found.unreadable {
-        print::talk(&format!(
-            "warning: {object} stays: libvirt's description of it cannot be read"
-        ));
+        print::talk(&format!("warning: {object} cannot be read; it stays"));
     }
     let mut plans = Vec::new();
     for environment in &found.environments {

@@ -67,6 +67,39 @@ pub struct EnvironmentKey {
     new_secret: bool,
 }
 
+/// Seals an environment's records: what carries its seal was recorded by somebody who has its secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RecordKey([u8; 32]);
+
+impl RecordKey {
+    /// The key of a workspace whose secret is known.
+    pub fn read(directory: &Path) -> Option<Self> {
+        // A secret that is broken is reported where it is needed for more than looking.
+        read_secret(&directory.join(SECRET_FILE)).ok().flatten().map(|s| Self::of(&s))
+    }
+
+    fn of(secret: &[u8; 32]) -> Self {
+        Self(derive(secret, "records", &[]))
+    }
+
+    /// A key that nobody has, for tests.
+    #[doc(hidden)]
+    pub fn made_of(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes, to compute with.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for RecordKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RecordKey(…)")
+    }
+}
+
 /// File name of the private key in a workspace.
 pub const KEY_FILE: &str = "id_ed25519";
 /// File name of the environment's secret in a workspace: 64 hexadecimal digits.
@@ -171,13 +204,13 @@ impl EnvironmentKey {
         hex(&self.derive("tag", secret.reveal().as_bytes())[..8])
     }
 
+    /// The key of its records.
+    pub fn records(&self) -> RecordKey {
+        RecordKey::of(&self.secret)
+    }
+
     fn derive(&self, purpose: &str, more: &[u8]) -> [u8; 32] {
-        let mut out = [0; 32];
-        let label = format!("maquette {purpose} 2\0");
-        let info = [label.as_bytes(), more];
-        // It refuses lengths above 255 hashes only; ours is one.
-        let _ = Hkdf::<Sha256>::new(None, &self.secret).expand_multi_info(&info, &mut out);
-        out
+        derive(&self.secret, purpose, more)
     }
 
     fn host_pair(&self, uuid: Uuid, generation: Option<u64>) -> Ed25519Keypair {
@@ -198,6 +231,16 @@ impl EnvironmentKey {
         hash.update(uuid.as_bytes());
         hash.finalize().into()
     }
+}
+
+/// Derives a key for one purpose from a secret.
+fn derive(secret: &[u8; 32], purpose: &str, more: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    let label = format!("maquette {purpose} 2\0");
+    let info = [label.as_bytes(), more];
+    // It refuses lengths above 255 hashes only; ours is one.
+    let _ = Hkdf::<Sha256>::new(None, secret).expand_multi_info(&info, &mut out);
+    out
 }
 
 /// A generation for nodes that are made now.
@@ -368,6 +411,18 @@ mod tests {
         assert_ne!(password, other.vnc_password());
         assert_ne!(key.tag(&password), other.tag(&password));
         assert_ne!(key.tag(&password), key.tag(&Secret::new("x")));
+    }
+
+    #[test]
+    fn who_has_the_secret_has_the_key_of_its_records() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(RecordKey::read(directory.path()), None);
+        let key = EnvironmentKey::generate().unwrap();
+        key.write(directory.path()).unwrap();
+        assert_eq!(RecordKey::read(directory.path()), Some(key.records()));
+        assert_ne!(EnvironmentKey::generate().unwrap().records(), key.records());
+        assert_ne!(key.records().bytes(), &key.secret, "the secret itself is never used");
+        assert_eq!(format!("{:?}", key.records()), "RecordKey(…)");
     }
 
     #[test]

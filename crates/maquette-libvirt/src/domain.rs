@@ -8,16 +8,18 @@ use maquette_core::names::EnvName;
 use maquette_core::observed::Hardware;
 use maquette_core::plan::LiveChange;
 use maquette_engine::StepError;
+use maquette_engine::keys::RecordKey;
 
 use crate::client::{self, Client, Domain, DomainEvent, LibvirtError};
 use crate::xml;
 
-/// Defines a domain; one that exists keeps the mark of its first boot.
+/// Defines a domain; one that exists keeps the mark of its first boot. Its record is sealed with `key`.
 pub fn define(
     client: &Client,
     node: &Node,
     environment: &EnvName,
     pool: &Pool,
+    key: Option<&RecordKey>,
 ) -> Result<(), LibvirtError> {
     let old = match client.domain(&node.name)? {
         Some(domain) => client::domain_xml(&domain)?,
@@ -25,7 +27,8 @@ pub fn define(
     };
     let old = old.and_then(|old| xml::read::domain(&old).ok());
     let (ready, reported) = old.map_or((false, None), |d| (d.ready, d.reported));
-    client.define_domain(&xml::domain(node, environment, pool, ready, reported)).map(|_| ())
+    let xml = xml::domain(node, environment, pool, ready, reported);
+    client.define_domain(&xml::sealed(xml, key)).map(|_| ())
 }
 
 /// Stops a domain: asks the guest first if there is patience, and pulls the plug when it ends.

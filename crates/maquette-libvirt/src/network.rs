@@ -4,18 +4,21 @@ use maquette_core::blueprint::Network;
 use maquette_core::names::EnvName;
 use maquette_core::plan::NetworkChange;
 use maquette_core::topology::Allocation;
+use maquette_engine::keys::RecordKey;
 
 use crate::client::{self, Client, Entry, EntryChange, LibvirtError};
 use crate::xml;
 
-/// Defines a network.
+/// Defines a network. Its record is sealed with `key`.
 pub fn define(
     client: &Client,
     network: &Network,
     environment: &EnvName,
     allocation: Allocation,
+    key: Option<&RecordKey>,
 ) -> Result<(), LibvirtError> {
-    client.define_network(&xml::network(network, environment, allocation)).map(|_| ())
+    let xml = xml::network(network, environment, allocation);
+    client.define_network(&xml::sealed(xml, key)).map(|_| ())
 }
 
 /// Starts a network.
@@ -50,6 +53,7 @@ pub fn update(
     environment: &EnvName,
     allocation: Allocation,
     change: &NetworkChange,
+    key: Option<&RecordKey>,
 ) -> Result<(), LibvirtError> {
     if let Some(network) = client.network(&wanted.name)?
         && client::network_active(&network)?
@@ -70,7 +74,7 @@ pub fn update(
             }
         }
     }
-    define(client, wanted, environment, allocation)?;
+    define(client, wanted, environment, allocation, key)?;
     match client.network(&wanted.name)? {
         Some(network) => client::autostart_network(&network, wanted.autostart),
         None => Ok(()),

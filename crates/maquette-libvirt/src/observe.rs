@@ -6,9 +6,11 @@ use ipnet::IpNet;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{self, Claims, HostNetwork, Observed};
 use maquette_core::plan::PoolState;
+use maquette_engine::keys::RecordKey;
 use thiserror::Error;
 
 use crate::client::{self, Client, LibvirtError};
+use crate::xml::metadata::seal::{self, Seal};
 use crate::xml::metadata::{self, MetadataError, NetworkRecord, NodeRecord};
 use crate::xml::read::{self, Record};
 
@@ -67,6 +69,8 @@ pub struct Seen {
     /// What could not be read of others' objects, such as `libvirt's description of domain x`: passed
     /// over, but for their names.
     pub unreadable: Vec<String>,
+    /// Domains of this environment, `domain x`, whose records were sealed with another key than ours.
+    pub sealed_by_others: Vec<String>,
     own_bridges: BTreeSet<String>,
 }
 
@@ -74,7 +78,13 @@ impl Seen {
     /// What there is where libvirt does not answer yet.
     pub fn nothing() -> Self {
         let (observed, own_bridges) = (Observed::default(), BTreeSet::new());
-        Self { observed, pool: PoolState::Unknown, unreadable: Vec::new(), own_bridges }
+        Self {
+            observed,
+            pool: PoolState::Unknown,
+            unreadable: Vec::new(),
+            sealed_by_others: Vec::new(),
+            own_bridges,
+        }
     }
 
     /// Adds the host's own side: what its routes and interfaces claim, and what they are.
@@ -86,28 +96,37 @@ impl Seen {
 }
 
 /// Reads all that concerns an environment. `pool` is the one it is built in; pools that its domains
-/// name are read too.
-pub fn observe(client: &Client, environment: &EnvName, pool: &str) -> Result<Seen, ObserveError> {
+/// name are read too. `key` is that of its records, where it is known: what was sealed with it and does
+/// not fit any more was edited by somebody.
+pub fn observe(
+    client: &Client,
+    environment: &EnvName,
+    pool: &str,
+    key: Option<&RecordKey>,
+) -> Result<Seen, ObserveError> {
+    let judge = Judge { environment, key };
     let (objects, first) = client::join(
         || -> Result<_, ObserveError> {
             let mut seen = Observed::default();
             let mut own_bridges = BTreeSet::new();
-            let mut unreadable = Vec::new();
+            let mut asides = Asides::default();
             let (found, listed) = client::join(|| domain_xmls(client), || network_xmls(client));
-            domains(found?, environment, &mut seen, &mut unreadable)?;
-            networks(listed?, environment, &mut seen, &mut own_bridges, &mut unreadable)?;
-            Ok((seen, own_bridges, unreadable))
+            domains(found?, judge, &mut seen, &mut asides)?;
+            networks(listed?, judge, &mut seen, &mut own_bridges, &mut asides)?;
+            Ok((seen, own_bridges, asides))
         },
         || pool_content(client, pool),
     );
-    let (mut seen, own_bridges, mut unreadable) = objects?;
+    let (mut seen, own_bridges, mut asides) = objects?;
     let first = first?;
     let mut others: BTreeSet<String> = seen.domains.values().map(|d| d.pool.name.clone()).collect();
     others.remove(pool);
     for name in others {
         match pool_content(client, &name) {
             Ok(content) => seen.volumes.extend(content.volumes.map(|volumes| (name, volumes))),
-            Err(ObserveError::Read { .. }) => unreadable.push(undescribed("storage pool", &name)),
+            Err(ObserveError::Read { .. }) => {
+                asides.unreadable.push(undescribed("storage pool", &name));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -115,7 +134,9 @@ pub fn observe(client: &Client, environment: &EnvName, pool: &str) -> Result<See
     if let Some(volumes) = first.volumes {
         seen.volumes.insert(pool.to_string(), volumes);
     }
-    Ok(Seen { observed: seen, pool: first.state, unreadable, own_bridges })
+    let Asides { unreadable, sealed_by_others } = asides;
+    let pool = first.state;
+    Ok(Seen { observed: seen, pool, unreadable, sealed_by_others, own_bridges })
 }
 
 /// A domain's name, state and definitions, unless it has gone since it was listed.
@@ -189,47 +210,114 @@ enum Owner<R> {
     Other,
 }
 
-/// Whose an object is, by its record. What others have need not be understood. What is ours and cannot
-/// be understood was edited by somebody, and is mended by making it anew; but a later version knows what
-/// we do not.
-fn owner<R>(
-    record: Record<R>,
-    environment: &EnvName,
-    is_own: impl Fn(&R) -> bool,
-    (kind, name): (&'static str, &str),
-    unreadable: &mut Vec<String>,
-) -> Result<Owner<R>, ObserveError> {
-    match record {
-        Record::Good(record) if is_own(&record) => Ok(Owner::Own(record)),
-        Record::Bad(Some(of), source) if of == *environment => match source {
-            MetadataError::Newer(_) => {
-                Err(ObserveError::Record { kind, name: name.into(), source })
+/// What is said of objects besides.
+#[derive(Default)]
+struct Asides {
+    unreadable: Vec<String>,
+    sealed_by_others: Vec<String>,
+}
+
+/// Who looks.
+#[derive(Clone, Copy)]
+struct Judge<'a> {
+    environment: &'a EnvName,
+    key: Option<&'a RecordKey>,
+}
+
+/// What is found on a hypervisor.
+struct Object<'a> {
+    kind: &'static str,
+    name: &'a str,
+    xml: &'a str,
+}
+
+/// A record, as far as it tells who wrote it.
+trait Written {
+    fn environment(&self) -> &EnvName;
+    /// Whether it has what was recorded only since records are sealed.
+    fn is_sealed_by_age(&self) -> bool;
+}
+
+impl Written for NodeRecord {
+    fn environment(&self) -> &EnvName {
+        &self.environment
+    }
+
+    fn is_sealed_by_age(&self) -> bool {
+        self.node.guest.as_ref().is_some_and(|g| g.generation.is_some())
+    }
+}
+
+impl Written for NetworkRecord {
+    fn environment(&self) -> &EnvName {
+        &self.environment
+    }
+
+    /// A client without the secret can remove nodes, and records that with their networks.
+    fn is_sealed_by_age(&self) -> bool {
+        false
+    }
+}
+
+impl Judge<'_> {
+    /// Whose an object is, by its record. What others have need not be understood. What is ours and
+    /// cannot be understood was edited by somebody, and is mended by making it anew; but a later version
+    /// knows what we do not.
+    fn owner<R: Written>(
+        self,
+        record: Record<R>,
+        object: &Object<'_>,
+        asides: &mut Asides,
+    ) -> Result<Owner<R>, ObserveError> {
+        let Object { kind, name, xml } = *object;
+        match record {
+            Record::Good(record) if record.environment() == self.environment => {
+                let edited = || Owner::Edited(MetadataError::Edited.to_string());
+                match seal::check(xml, self.key) {
+                    Seal::Broken => return Ok(edited()),
+                    // Whoever takes the seal away makes no older record of it.
+                    Seal::None if self.key.is_some() && record.is_sealed_by_age() => {
+                        return Ok(edited());
+                    }
+                    // Networks are written anew by whoever removes a node, with a secret or without.
+                    Seal::Other if self.key.is_some() && kind == "domain" => {
+                        asides.sealed_by_others.push(format!("{kind} `{name}`"));
+                    }
+                    Seal::None | Seal::Other | Seal::Fits => {}
+                }
+                Ok(Owner::Own(record))
             }
-            why => Ok(Owner::Edited(why.to_string())),
-        },
-        Record::Bad(None, _) => {
-            unreadable.push(format!("whose {kind} `{name}` is, which has a mark of Maquette's,"));
-            Ok(Owner::Other)
+            Record::Bad(Some(of), source) if of == *self.environment => match source {
+                MetadataError::Newer(_) => {
+                    Err(ObserveError::Record { kind, name: name.into(), source })
+                }
+                why => Ok(Owner::Edited(why.to_string())),
+            },
+            Record::Bad(None, _) => {
+                let whose = format!("whose {kind} `{name}` is, which has a mark of Maquette's,");
+                asides.unreadable.push(whose);
+                Ok(Owner::Other)
+            }
+            _ => Ok(Owner::Other),
         }
-        _ => Ok(Owner::Other),
     }
 }
 
 fn domains(
     all: Vec<Found>,
-    environment: &EnvName,
+    judge: Judge<'_>,
     seen: &mut Observed,
-    unreadable: &mut Vec<String>,
+    asides: &mut Asides,
 ) -> Result<(), ObserveError> {
     for Found { name, listed, defined, live } in all {
         let Some(xml) = defined else { continue };
         let Some(parsed) = readable(read::domain(&xml), "domain", &name, &xml)? else {
-            unreadable.push(undescribed("domain", &name));
+            asides.unreadable.push(undescribed("domain", &name));
             seen.claims.domains.insert(name);
             continue;
         };
-        let is_own = |r: &NodeRecord| r.environment == *environment;
-        match owner(parsed.record, environment, is_own, ("domain", &name), unreadable)? {
+        let object = Object { kind: "domain", name: &name, xml: &xml };
+        match judge.owner(parsed.record, &object, asides)? {
             Owner::Own(mut record) => {
                 let access = &mut record.node.access;
                 access.address = access.address.or(parsed.reported);
@@ -272,21 +360,21 @@ fn domains(
 
 fn networks(
     listed: Vec<NetworkFound>,
-    environment: &EnvName,
+    judge: Judge<'_>,
     seen: &mut Observed,
     own_bridges: &mut BTreeSet<String>,
-    unreadable: &mut Vec<String>,
+    asides: &mut Asides,
 ) -> Result<(), ObserveError> {
     for (name, active, xml) in listed {
         let Some(xml) = xml else { continue };
         let Some(parsed) = readable(read::network(&xml), "network", &name, &xml)? else {
-            unreadable.push(undescribed("network", &name));
+            asides.unreadable.push(undescribed("network", &name));
             seen.claims.networks.insert(name);
             continue;
         };
         let bridge = Some(parsed.wiring.bridge.clone()).filter(|b| !b.is_empty());
-        let is_own = |r: &NetworkRecord| r.environment == *environment;
-        match owner(parsed.record, environment, is_own, ("network", &name), unreadable)? {
+        let object = Object { kind: "network", name: &name, xml: &xml };
+        match judge.owner(parsed.record, &object, asides)? {
             Owner::Own(record) => {
                 own_bridges.extend(bridge);
                 let vswitch = record.network.vswitch.as_ref();

@@ -10,6 +10,7 @@ use maquette_engine::host::facts::{self, Reach};
 use maquette_engine::host::family::Family;
 use maquette_engine::host::{self, Host, HostError, prepare, record};
 use maquette_engine::image::{self, Transfer};
+use maquette_engine::keys::RecordKey;
 use maquette_engine::ready::{self, Login, NotReady};
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 
@@ -54,6 +55,7 @@ pub struct Libvirt<'a> {
     client: OnceLock<Client>,
     opening: Mutex<()>,
     gate: Option<Arc<dyn Gate>>,
+    key: Option<RecordKey>,
 }
 
 impl<'a> Libvirt<'a> {
@@ -61,7 +63,7 @@ impl<'a> Libvirt<'a> {
     /// libvirt.
     pub fn new(access: Access<'a>, family: Option<&'static Family>, guests: Guests) -> Self {
         let opening = Mutex::new(());
-        Self { access, family, guests, client: OnceLock::new(), opening, gate: None }
+        Self { access, family, guests, client: OnceLock::new(), opening, gate: None, key: None }
     }
 
     /// Uses a connection that is open already.
@@ -70,6 +72,12 @@ impl<'a> Libvirt<'a> {
         // There is no other yet.
         let _ = self.client.set(client);
         self
+    }
+
+    /// Seals the records that it writes.
+    #[must_use]
+    pub fn with_record_key(self, key: Option<RecordKey>) -> Self {
+        Self { key, ..self }
     }
 
     /// Has every call to libvirt that a step makes pass a gate.
@@ -363,12 +371,12 @@ impl Libvirt<'_> {
             }
             Action::DefineNetwork { network, environment, allocation } => {
                 self.call("define", &format!("network `{}`", network.name), |c| {
-                    network::define(c, network, environment, *allocation)
+                    network::define(c, network, environment, *allocation, self.key.as_ref())
                 })
             }
             Action::UpdateNetwork { network, environment, allocation, change } => {
                 self.call("update", &format!("network `{}`", network.name), |c| {
-                    network::update(c, network, environment, *allocation, change)
+                    network::update(c, network, environment, *allocation, change, self.key.as_ref())
                 })
             }
             Action::BridgeNic { bridge, uplink } => {
@@ -424,7 +432,7 @@ impl Libvirt<'_> {
             }
             Action::DefineDomain { node, environment, pool } => {
                 self.call("define", &format!("domain `{}`", node.name), |c| {
-                    domain::define(c, node, environment, pool)
+                    domain::define(c, node, environment, pool, self.key.as_ref())
                 })
             }
             Action::CreateVolume { disk, pool } => {

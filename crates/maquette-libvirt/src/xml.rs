@@ -8,7 +8,14 @@ pub mod read;
 mod storage;
 mod writer;
 
+use maquette_engine::keys::RecordKey;
+
 pub use domain::{disk, domain, found_disk, found_nic, interface, logs, serial_log, vnc};
 pub use network::{host, network, srv};
 pub use storage::{pool, seed_volume, volume};
 pub use writer::Writer;
+
+/// An object's XML with a seal on its record, where the key of the environment's records is known.
+pub fn sealed(xml: String, key: Option<&RecordKey>) -> String {
+    key.and_then(|key| metadata::seal::sealed(&xml, key)).unwrap_or(xml)
+}

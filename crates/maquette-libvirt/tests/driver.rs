@@ -7,19 +7,23 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use maquette_core::blueprint::{
-    Access, Disk, Interface, Network, Node, Pool, Reservation, Tenant, Tuning, Vnc,
+    Access, Disk, Guest, Interface, Network, Node, Pool, Reservation, Tenant, Tuning, Vnc,
 };
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Hardware, HostNetwork, Observed, Wiring};
 use maquette_core::plan::{self, Action, NetworkChange, PoolState, Step};
 use maquette_core::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, VirtType};
 use maquette_core::units::{ByteSize, MacAddr};
-use maquette_core::values::{ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName};
+use maquette_core::values::{
+    ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey,
+};
 use maquette_engine::executor;
 use maquette_engine::host::Local;
 use maquette_engine::host::facts::Reach;
 use maquette_engine::image::Transfer;
+use maquette_engine::keys::RecordKey;
 use maquette_engine::{Backend, Event, StepContext};
+use maquette_libvirt::xml::metadata::forge;
 use maquette_libvirt::xml::read::Record;
 use maquette_libvirt::{Access as Way, Client, Guests, Libvirt, observe};
 use uuid::Uuid;
@@ -175,7 +179,7 @@ fn perform(backend: &Libvirt<'_>, action: &Action) {
 }
 
 fn look(backend: &Libvirt<'_>) -> Observed {
-    observe(backend.client().unwrap(), &environment(), "images")
+    observe(backend.client().unwrap(), &environment(), "images", None)
         .unwrap()
         .on_host(&[], HostNetwork::default())
 }
@@ -251,7 +255,7 @@ fn another_environment_is_somebody_else() {
     let backend = lab.backend();
     perform(&backend, &define_network(network(Vec::new())));
     let other = EnvName::from_prefix("qa").unwrap();
-    let seen = observe(backend.client().unwrap(), &other, "images")
+    let seen = observe(backend.client().unwrap(), &other, "images", None)
         .unwrap()
         .on_host(&[], HostNetwork::default());
     assert!(seen.networks.is_empty());
@@ -281,7 +285,7 @@ fn pools_are_found() {
     let lab = Lab::new();
     let backend = lab.backend();
     let client = backend.client().unwrap();
-    let state = |name: &str| observe(client, &environment(), name).unwrap().pool;
+    let state = |name: &str| observe(client, &environment(), name, None).unwrap().pool;
     assert_eq!(state("images"), PoolState::Active("/default-pool".into()));
     assert_eq!(state("nothing"), PoolState::Missing);
 }
@@ -372,29 +376,84 @@ fn a_broken_record_is_edited_for_its_own_environment_and_a_claim_for_others() {
         Allocation { net: 10, data_net: 24 },
     );
     client.define_network(&text.replace("autostart='true'", "autostart='maybe'")).unwrap();
-    let seen = observe(client, &environment(), "images").unwrap().observed;
+    let seen = observe(client, &environment(), "images", None).unwrap().observed;
     let edited = seen.edited("network", "lab-data").unwrap();
-    assert!(edited.active && seen.networks.is_empty());
+    assert!(seen.networks.is_empty());
     assert_eq!(edited.why, "its metadata was changed by hand");
     // It goes with its environment.
-    let plan = maquette_core::plan::destroy(&seen, &environment());
+    let plan = plan::destroy(&seen, &environment());
     let other = EnvName::from_prefix("qa").unwrap();
-    let seen = observe(client, &other, "images").unwrap().on_host(&[], HostNetwork::default());
+    let seen =
+        observe(client, &other, "images", None).unwrap().on_host(&[], HostNetwork::default());
     assert!(seen.claims.networks.contains("lab-data") && seen.edited.is_empty());
     plan.steps.iter().for_each(|step| perform(&backend, &step.action));
-    let seen = observe(client, &environment(), "images").unwrap().observed;
+    let seen = observe(client, &environment(), "images", None).unwrap().observed;
     assert!(seen.edited.is_empty() && seen.networks.is_empty());
     // What a later version made is not ours to judge.
     client.define_network(&text.replace("schema='1'", "schema='2'")).unwrap();
-    let error = observe(client, &environment(), "images").unwrap_err();
+    let error = observe(client, &environment(), "images", None).unwrap_err();
     assert_eq!(error.to_string(), "cannot tell what belongs to network `lab-data`");
     assert!(error.hint().unwrap().contains("virsh net-undefine lab-data"));
     // What names no environment is named, and is nobody's.
     let nameless = text.replace("schema='1'", "schema='x'").replace("environment='lab'", "");
     client.define_network(&nameless).unwrap();
-    let seen = observe(client, &environment(), "images").unwrap();
+    let seen = observe(client, &environment(), "images", None).unwrap();
     assert_eq!(seen.unreadable, ["whose network `lab-data` is, which has a mark of Maquette's,"]);
     assert!(seen.observed.claims.networks.contains("lab-data"));
+}
+
+/// Whoever may define domains can make a digest fit, but not the seal of who has the environment's secret.
+#[test]
+fn an_edited_record_is_told_from_a_colleagues_by_its_seal() {
+    let lab = Lab::new();
+    let keys = [1, 2].map(|byte| RecordKey::made_of([byte; 32]));
+    let backend = lab.backend().with_record_key(Some(keys[0].clone()));
+    let guest = Guest {
+        seed: "lab-web-0-seed.img".into(),
+        user: Login::known("cloud"),
+        authorized_key: PublicKey::known("ssh-ed25519 AAAA a"),
+        host_key: PublicKey::known("ssh-ed25519 BBBB lab-web-0"),
+        generation: Some(5),
+        timezone: None,
+        swap_mib: 0,
+    };
+    let node = Node { guest: Some(guest), ..node() };
+    perform(&backend, &define_network(network(Vec::new())));
+    let define = Action::DefineDomain {
+        node: Box::new(node.clone()),
+        environment: environment(),
+        pool: pool(),
+    };
+    perform(&backend, &define);
+    let client = backend.client().unwrap();
+    let seen = |key: Option<&RecordKey>| {
+        let seen = observe(client, &environment(), "images", key).unwrap();
+        let edited: Vec<String> = seen.observed.edited.iter().map(|e| e.name.clone()).collect();
+        (edited.join(" "), seen.sealed_by_others.join(" "))
+    };
+    let none = || String::new();
+    assert_eq!(seen(Some(&keys[0])), (none(), none()));
+    assert_eq!(seen(None), (none(), none()));
+    assert_eq!(seen(Some(&keys[1])), (none(), "domain `lab-web-0`".into()));
+    // Somebody points it at a volume of somebody else, with a digest that fits.
+    let plain = maquette_libvirt::xml::domain(&node, &environment(), &pool(), false, None);
+    let sealed = maquette_libvirt::xml::sealed(plain.clone(), Some(&keys[0]));
+    let edited = sealed.replace("volume='lab-web-0-disk1.qcow2'", "volume='precious.qcow2'");
+    client.define_domain(&forge::sealed_anew(&edited).unwrap()).unwrap();
+    assert_eq!(seen(None), (none(), none()));
+    assert_eq!(seen(Some(&keys[0])), ("lab-web-0".into(), none()));
+    // Without a seal it would have to be one of version 0.1, and that had no generations.
+    client.define_domain(&plain).unwrap();
+    assert_eq!(seen(Some(&keys[0])), ("lab-web-0".into(), none()));
+    let first = Node { guest: None, ..node };
+    let first = maquette_libvirt::xml::domain(&first, &environment(), &pool(), false, None);
+    client.define_domain(&first).unwrap();
+    assert_eq!(seen(Some(&keys[0])), (none(), none()));
+    // It is sealed when it is next defined.
+    perform(&backend, &define);
+    assert_eq!(seen(Some(&keys[0])), (none(), none()));
+    assert_eq!(seen(Some(&keys[1])), (none(), "domain `lab-web-0`".into()));
+    perform(&backend, &Action::UndefineDomain { name: "lab-web-0".into() });
 }
 
 /// Whoever may define domains can compute a digest, too: what has no type of its own is one line of

@@ -192,7 +192,7 @@ impl Backend for Ground<'_> {
         if self.1.is_dead().is_err() {
             return self.0.perform(action, context);
         }
-        let seen = observe(self.0.client()?, &environment(), "images").unwrap().observed;
+        let seen = observe(self.0.client()?, &environment(), "images", None).unwrap().observed;
         let name = network.name.clone();
         let active = seen.networks.get(&name).is_some_and(|n| n.active);
         if active {
@@ -254,7 +254,7 @@ impl Lab {
     }
 
     fn look(&self) -> Observed {
-        let seen = observe(self.client.as_ref().unwrap(), &environment(), "images").unwrap();
+        let seen = observe(self.client.as_ref().unwrap(), &environment(), "images", None).unwrap();
         seen.on_host(&[], HostNetwork::default())
     }
 

@@ -178,7 +178,7 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     if loaded.request.nodes.is_empty() {
         print::talk("no --topology-nodes: only the hypervisor and its networks are prepared");
     }
-    let connection = connection::open(&loaded.host)?;
+    let connection = connection::open(&loaded.host, &loaded.workspace)?;
     outputs::write_local(&workspace, false)
         .map_err(|e| Failure::because("cannot write the workspace", &e))?;
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.

@@ -6,6 +6,9 @@ pub mod connection;
 pub mod locking;
 pub mod run;
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use maquette_core::blueprint::Pool;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::names::EnvName;
@@ -15,6 +18,7 @@ use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
 use maquette_engine::host::daemons::Daemons;
 use maquette_engine::host::{facts, settings};
+use maquette_engine::keys::RecordKey;
 use maquette_libvirt::{Client, ObserveError, Seen, observe};
 
 use crate::failure::Failure;
@@ -31,6 +35,8 @@ pub struct Hypervisor {
     pub client: Option<Client>,
     /// What libvirt knows, if it answers.
     pub seen: Option<Seen>,
+    /// The key of the environment's records, where it is known.
+    pub records: Option<RecordKey>,
 }
 
 impl Hypervisor {
@@ -120,7 +126,7 @@ pub fn find(
     let (facts, libvirt) = std::thread::scope(|scope| {
         let libvirt = scope.spawn(|| {
             let client = Client::open(&connection.uri).ok()?;
-            let seen = observe(&client, environment, &pool.name);
+            let seen = observe(&client, environment, &pool.name, connection.records.as_ref());
             Some((client, seen))
         });
         let facts = facts::gather(host, connection.reach());
@@ -132,10 +138,27 @@ pub fn find(
         Some((client, seen)) => (Some(client), Some(seen.map_err(unobserved)?)),
         None => (None, None),
     };
-    for object in seen.iter().flat_map(|s: &Seen| &s.unreadable) {
-        print::talk(&format!("warning: {object} cannot be read; it is passed over"));
+    if let Some(seen) = &seen {
+        tell(seen);
     }
-    Ok(Hypervisor { facts, preparation: Plan::default(), client, seen })
+    let records = connection.records.clone();
+    Ok(Hypervisor { facts, preparation: Plan::default(), client, seen, records })
+}
+
+/// Says what is noteworthy about what was seen, once in a run.
+fn tell(seen: &Seen) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let unreadable = |object| format!("warning: {object} cannot be read; it is passed over");
+    let mut all: Vec<String> = seen.unreadable.iter().map(unreadable).collect();
+    if !seen.sealed_by_others.is_empty() {
+        all.push(format!(
+            "warning: what is recorded of {} was not written with this workspace's secret: by another \
+             workspace of the environment, or by somebody who has none",
+            seen.sealed_by_others.join(", ")
+        ));
+    }
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    all.into_iter().filter(|text| said.insert(text.clone())).for_each(|text| print::talk(&text));
 }
 
 /// Why a hypervisor could not be looked at, and what to do about it.
@@ -182,7 +205,7 @@ pub fn look(
 ) -> Result<Observed, Failure> {
     let facts = &hypervisor.facts;
     match &hypervisor.client {
-        Some(client) => observe(client, environment, pool)
+        Some(client) => observe(client, environment, pool, hypervisor.records.as_ref())
             .map(|seen| seen.on_host(&facts.routes, facts.network.clone()))
             .map_err(unobserved),
         None => Ok(Observed::default()),

@@ -10,6 +10,7 @@ mod network;
 mod node;
 #[cfg(test)]
 mod properties;
+pub mod seal;
 mod switching;
 #[cfg(test)]
 mod tests;
@@ -73,26 +74,36 @@ fn sealed(w: &mut Writer, element: &'static str, fill: impl Fn(&mut Tree)) {
 
 /// Digest of an element of ours, whatever order its attributes are in.
 fn fingerprint(element: Element<'_, '_>) -> String {
-    fn feed(element: Element<'_, '_>, hash: &mut Sha256) {
-        hash.update(element.tag_name().name());
+    hex(&Sha256::digest(canonical(element, &[DIGEST]))[..8])
+}
+
+/// An element of ours with all that is in it, as bytes to make a digest of: without some attributes, and
+/// whatever order the others are in.
+fn canonical(element: Element<'_, '_>, without: &[&str]) -> Vec<u8> {
+    fn feed(element: Element<'_, '_>, without: &[&str], out: &mut Vec<u8>) {
+        out.extend(element.tag_name().name().bytes());
         let mut attributes: Vec<(&str, &str)> = element
             .attributes()
-            .filter(|a| a.name() != DIGEST)
+            .filter(|a| !without.contains(&a.name()))
             .map(|a| (a.name(), a.value()))
             .collect();
         attributes.sort_unstable();
         for (name, value) in attributes {
-            hash.update(format!("\0{name}\0{value}"));
+            out.extend(format!("\0{name}\0{value}").bytes());
         }
         for child in element.children().filter(|c| c.tag_name().namespace() == Some(NAMESPACE)) {
-            hash.update("\x01");
-            feed(child, hash);
-            hash.update("\x02");
+            out.push(1);
+            feed(child, without, out);
+            out.push(2);
         }
     }
-    let mut hash = Sha256::new();
-    feed(element, &mut hash);
-    hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
+    let mut out = Vec::new();
+    feed(element, without, &mut out);
+    out
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Whether a record is of a form that we know, and as it was written.

@@ -52,7 +52,7 @@ impl Drop for Raw {
 /// Connects the terminal with a node's serial console.
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(std::slice::from_ref(&args.node), &located, &observed, false)?;

@@ -142,7 +142,7 @@ pub fn remove(
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
     let title = format!("environment `{}` on {}", located.environment, connection.label);
     let look = || session::running(&connection, &located.environment, &located.pool);
@@ -217,7 +217,7 @@ pub fn remove_nodes(
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
     let title = format!("environment `{}` on {}", located.environment, connection.label);
     let look = || session::running(&connection, &located.environment, &located.pool);

@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::described(&args.wanted)?;
     pipeline::check(&mut loaded)?;
     let environment = loaded.request.settings.environment.clone();
-    let found = connection::open(&loaded.host)
+    let found = connection::open(&loaded.host, &loaded.workspace)
         .and_then(|c| session::find(&c, &environment, &loaded.pool()));
     let observed = match found {
         Ok(hypervisor) => hypervisor.observed(),

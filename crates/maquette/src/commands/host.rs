@@ -105,7 +105,7 @@ impl Report {
 
 /// Exit code 1 if nothing could be built.
 fn check(located: &Located, as_json: bool) -> Result<u8, Failure> {
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     let hypervisor = session::find(&connection, &located.environment, &located.pool)?;
     let facts = &hypervisor.facts;
     let mut report = Report::default();
@@ -293,7 +293,7 @@ fn with_libvirt(connection: &Connection, located: &Located) -> Result<Hypervisor
 
 /// Undoes preparation. Domains, whosever they are, must be gone first.
 fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     let hypervisor = with_libvirt(&connection, located)?;
     if let Some(why) = &hypervisor.facts.record_fault {
         return Err(Failure::Failed(

@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         Args::Build { name, output, force } => build(name, output.as_deref(), *force),
         Args::Prune { place } => {
             let located = load::located(place)?;
-            let connection = connection::open(&located.host)?;
+            let connection = connection::open(&located.host, &located.workspace)?;
             // An image that an `up` has just fetched is not named by any domain yet.
             let cancelled = Arc::new(AtomicBool::new(false));
             let lock = locking::hypervisor(&connection, "image prune", &cancelled)?;

@@ -26,7 +26,7 @@ pub struct Args {
 /// Answers `--list` and `--host NAME`.
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let mut nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();

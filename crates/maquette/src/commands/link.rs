@@ -153,7 +153,7 @@ fn hold(args: &Cable) -> Result<Found, Failure> {
 
 fn look(args: &Cable, change: bool) -> Result<Found, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     let lock = match change {
         true => {
             let (how, cancelled) = (cli::Locking::from_environment(), Arc::default());
@@ -319,7 +319,7 @@ fn disturbance(queues: &serde_json::Value, tap: &str) -> (Option<f64>, Option<f6
 
 fn show(place: &Place, words: &[String], json: bool) -> Result<u8, Failure> {
     let located = load::located(place)?;
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(words, &located, &observed, false)?;

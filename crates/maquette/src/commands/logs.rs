@@ -44,7 +44,7 @@ const NO_FILE: i32 = 44;
 /// Prints a node's serial log.
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(std::slice::from_ref(&args.node), &located, &observed, false)?;

@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let requirements = pipeline::check(&mut loaded)?;
     let environment = &loaded.request.settings.environment;
     let pool = loaded.pool();
-    let connection = connection::open(&loaded.host)?;
+    let connection = connection::open(&loaded.host, &loaded.workspace)?;
     let hypervisor = session::hypervisor(&connection, environment, &pool, &requirements)?;
     let planned = pipeline::plan(&loaded, &hypervisor, true)?;
     let preparation = &hypervisor.preparation;

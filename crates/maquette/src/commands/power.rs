@@ -57,7 +57,7 @@ impl StopArgs {
 /// Does it to the nodes that are named, or to all.
 pub fn run(args: &PowerArgs, verb: &str, what: Power) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     let boots = args.timeout.filter(|_| what == Power::Start).unwrap_or(600);
     let limit = Duration::from_secs(boots);
     let mut runner = Runner::new(args.json, &connection, &located.workspace, limit)?;

@@ -38,7 +38,7 @@ pub struct Args {
 /// Shows an environment. Exit code 1 if a node is not as `up` leaves it.
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     if args.watch {
         return watch(&located, &connection, args.json);
     }

@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         stages,
         locking: args.locking,
     };
-    let connection = connection::open(&loaded.host)?;
+    let connection = connection::open(&loaded.host, &loaded.workspace)?;
     build(&loaded, &requirements, &connection, hooks, &how)?;
     Ok(0)
 }
@@ -112,6 +112,7 @@ pub fn build(
         agree(loaded, requirements, connection, &hooks, &mut runner, how)?;
     let Planned { blueprint, observed, key, .. } = planned;
     remember(workspace, loaded)?;
+    runner.seal(key.records());
     // Without the stage that makes nodes, those that are there are the environment's.
     let nodes: Vec<&Node> = match how.stages.has(Stage::Vms) || hooks.replaces(Stage::Vms) {
         true => blueprint.nodes.iter().collect(),

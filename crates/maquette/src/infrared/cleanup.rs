@@ -21,7 +21,7 @@ const DEFAULT: &str = "default";
 /// Removes all domains and all networks but `default`: first of all environments with what belongs to
 /// them, then those that are not ours, whose disks stay.
 pub fn run(located: &Located, yes: bool, locking: Locking) -> Result<(), Failure> {
-    let connection = connection::open(&located.host)?;
+    let connection = connection::open(&located.host, &located.workspace)?;
     let mut runner = Runner::new(false, &connection, &located.workspace, Duration::from_secs(60))?;
     let mut hypervisor = session::running(&connection, &located.environment, &located.pool)?;
     let Some(client) = hypervisor.client.take() else { return Ok(()) };

@@ -10,9 +10,11 @@ use maquette_engine::StepError;
 use maquette_engine::host::facts::Reach;
 use maquette_engine::host::ssh::{self, ConnectError, HostKey, Ssh, Target};
 use maquette_engine::host::{Host, Local};
+use maquette_engine::keys::RecordKey;
 
 use crate::failure::Failure;
 use crate::print;
+use crate::workspace::Workspace;
 
 /// libvirt's address on this machine; another driver, such as libvirt's test driver, for trying things
 /// out without guests.
@@ -67,6 +69,8 @@ pub struct Connection {
     pub remote: Option<Remote>,
     /// Options of `ssh` that lead to guests through the open connection.
     pub jump: Vec<String>,
+    /// The key of the environment's records, if the workspace has its secret.
+    pub records: Option<RecordKey>,
 }
 
 impl Connection {
@@ -83,6 +87,7 @@ impl Connection {
             uri: local_uri(),
             remote: None,
             jump: Vec::new(),
+            records: None,
         }
     }
 }
@@ -119,9 +124,12 @@ pub fn resolve(args: &HostArgs) -> Result<Option<Target>, Failure> {
     Ok(Some(Target { address, user, key }))
 }
 
-/// Connects.
-pub fn open(args: &HostArgs) -> Result<Connection, Failure> {
-    let Some(target) = resolve(args)? else { return Ok(Connection::local()) };
+/// Connects to the hypervisor of a workspace, whose secret tells records that were edited.
+pub fn open(args: &HostArgs, workspace: &Workspace) -> Result<Connection, Failure> {
+    let records = RecordKey::read(&workspace.path);
+    let Some(target) = resolve(args)? else {
+        return Ok(Connection { records, ..Connection::local() });
+    };
     let ssh = match Ssh::connect(&target) {
         Err(ConnectError::UnknownHostKey { .. }) => {
             trust(&target, args.fingerprint.as_deref())?;
@@ -141,7 +149,7 @@ pub fn open(args: &HostArgs) -> Result<Connection, Failure> {
     let host_keys = ssh::known(&target).map_err(refused)?;
     let jump = ssh.jump_options();
     let remote = Some(Remote { target, effective, host_keys });
-    Ok(Connection { host: Box::new(ssh), uri, label, remote, jump })
+    Ok(Connection { host: Box::new(ssh), uri, label, remote, jump, records })
 }
 
 /// A value in a URI's query (RFC 3986, section 2.1).

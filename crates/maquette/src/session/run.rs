@@ -13,6 +13,7 @@ use maquette_engine::host::facts::Facts;
 use maquette_engine::host::lock::{Claim, Lock};
 use maquette_engine::host::ssh;
 use maquette_engine::image::{Limits, RECORDS, Transfer};
+use maquette_engine::keys::RecordKey;
 use maquette_engine::{Event, StepError, executor};
 use maquette_libvirt::{Access, Client, Gate, Guests, Libvirt};
 
@@ -51,6 +52,7 @@ pub struct Runner<'a> {
     lock: Option<Lock>,
     /// Held until all networks of a plan are defined.
     shared: Option<Lock>,
+    records: Option<RecordKey>,
 }
 
 /// Has Ctrl-C, a closed terminal and `kill` stop the run: the first lets running steps end, the second ends
@@ -107,7 +109,8 @@ impl<'a> Runner<'a> {
         };
         let reporter = report::choose(json);
         let (lock, shared) = (None, None);
-        Ok(Self { connection, reporter, cancelled, guests, transfer, lock, shared })
+        let records = connection.records.clone();
+        Ok(Self { connection, reporter, cancelled, guests, transfer, lock, shared, records })
     }
 
     /// Keeps everybody else from changing the environment until the command ends.
@@ -141,6 +144,11 @@ impl<'a> Runner<'a> {
     /// Gives back what environments share, once nothing of it is going to change.
     pub fn unlock_hypervisor(&mut self) {
         self.shared = None;
+    }
+
+    /// Says what records are sealed with: a workspace may get its secret only now.
+    pub fn seal(&mut self, key: RecordKey) {
+        self.records = Some(key);
     }
 
     /// Says how images are fetched.
@@ -185,7 +193,9 @@ impl<'a> Runner<'a> {
             transfer: &self.transfer,
         };
         let gate = Arc::new(Ours { claims, here: host.is_here() });
-        let mut backend = Libvirt::new(access, facts.family(), self.guests.clone()).with_gate(gate);
+        let mut backend = Libvirt::new(access, facts.family(), self.guests.clone())
+            .with_record_key(self.records.clone())
+            .with_gate(gate);
         if let Some(client) = client {
             backend = backend.with_client(client);
         }

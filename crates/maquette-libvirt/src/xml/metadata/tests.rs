@@ -22,7 +22,7 @@ fn pool() -> Pool {
 }
 
 /// A node with nothing at its default.
-fn full_node() -> NodeRecord {
+pub(super) fn full_node() -> NodeRecord {
     let interface = Interface {
         name: "eth0".into(),
         mac: "52:54:00:00:00:01".parse().unwrap(),
@@ -89,7 +89,7 @@ fn full_node() -> NodeRecord {
 }
 
 /// A network with nothing at its default.
-fn full_network() -> NetworkRecord {
+pub(super) fn full_network() -> NetworkRecord {
     let dhcp = |a: &str, b: &str| Dhcp { start: a.parse().unwrap(), end: b.parse().unwrap() };
     let network = Network {
         name: "lab-data".into(),

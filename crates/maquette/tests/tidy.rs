@@ -51,6 +51,27 @@ fn the_core_touches_nothing() {
     }
 }
 
+/// A field that a comparison or a record does not name is a change that nobody plans, or that is forgotten:
+/// what takes a struct apart names all of it, so that a new field does not compile before it has a class.
+#[test]
+fn comparisons_and_records_take_structs_apart_whole() {
+    let mut files = Vec::new();
+    sources(&crates().join("maquette-core/src/plan/compare"), &mut files);
+    sources(&crates().join("maquette-libvirt/src/xml/metadata"), &mut files);
+    files.push(crates().join("maquette-core/src/plan/compare.rs"));
+    files.push(crates().join("maquette-core/src/plan/drift.rs"));
+    files.push(crates().join("maquette-core/src/plan/hardware.rs"));
+    files.retain(|f| !f.ends_with("tests.rs") && !f.ends_with("properties.rs"));
+    assert!(files.len() > 9, "{files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let mut patterns =
+            text.split("let ").skip(1).filter_map(|rest| rest.split(['=', ';']).next());
+        let partial = patterns.find(|pattern| pattern.contains('{') && pattern.contains(".."));
+        assert!(partial.is_none(), "{}: {}", file.display(), partial.unwrap());
+    }
+}
+
 #[test]
 fn files_can_be_read_in_one_sitting() {
     let mut files = Vec::new();

@@ -8,11 +8,13 @@ use crate::observed::{DiskDevice, Domain, Hardware, Nic};
 
 /// What somebody changed in a domain, in words. `found` is its definition or what runs.
 pub(super) fn drift(expected: &Hardware, found: &Hardware) -> Option<String> {
-    if found.maximum_mib != expected.maximum_mib || found.memory_mib != expected.memory_mib {
-        return Some(format!("memory was changed to {} MiB outside Maquette", found.memory_mib));
+    // Devices are compared below.
+    let Hardware { maximum_mib, memory_mib, vcpus, disks: _, nics: _ } = found;
+    if *maximum_mib != expected.maximum_mib || *memory_mib != expected.memory_mib {
+        return Some(format!("memory was changed to {memory_mib} MiB outside Maquette"));
     }
-    if found.vcpus != expected.vcpus {
-        return Some(format!("vCPUs were changed to {} outside Maquette", found.vcpus));
+    if *vcpus != expected.vcpus {
+        return Some(format!("vCPUs were changed to {vcpus} outside Maquette"));
     }
     devices(expected, found)
 }
@@ -80,17 +82,19 @@ pub(super) enum Gap {
 pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) -> Gap {
     let (old, wanted) = (&domain.recorded, Hardware::of(node, pool));
     let expected = Hardware::of(old, &domain.pool);
-    if live.vcpus != wanted.vcpus {
-        let by_hand = (live.vcpus != old.vcpus)
-            .then(|| format!("vCPUs were changed to {} outside Maquette", live.vcpus));
-        return Gap::Restart(by_hand, format!("vCPUs: {} → {}", live.vcpus, wanted.vcpus));
+    // How much of its memory it uses now is the guest's own business; devices are compared below.
+    let Hardware { maximum_mib, memory_mib: _, vcpus, disks: _, nics: _ } = live;
+    if *vcpus != wanted.vcpus {
+        let by_hand = (*vcpus != old.vcpus)
+            .then(|| format!("vCPUs were changed to {vcpus} outside Maquette"));
+        return Gap::Restart(by_hand, format!("vCPUs: {vcpus} → {}", wanted.vcpus));
     }
     let mut changes = Vec::new();
     let mut reasons = Vec::new();
-    if old.memory_mib != wanted.memory_mib || live.maximum_mib < wanted.memory_mib {
+    if old.memory_mib != wanted.memory_mib || *maximum_mib < wanted.memory_mib {
         let why = format!("memory: {} MiB → {} MiB", old.memory_mib, wanted.memory_mib);
         // A guest without an operating system of ours may not know how to give memory back.
-        if live.maximum_mib < wanted.memory_mib || !node.deploy_os {
+        if *maximum_mib < wanted.memory_mib || !node.deploy_os {
             return Gap::Restart(None, why);
         }
         changes.push(LiveChange::Memory { mib: wanted.memory_mib });

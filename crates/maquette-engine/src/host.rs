@@ -4,6 +4,7 @@
 //! steps need one shell, the script is a constant of ours and everything else a positional
 //! argument.
 
+mod at_work;
 pub mod bridge;
 mod command;
 pub mod daemons;
@@ -27,6 +28,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Child;
 
+pub use at_work::at_work;
 pub(crate) use command::login_line;
 pub use command::{Command, HostError, Output};
 pub use local::Local;

@@ -60,6 +60,13 @@ pub fn prune(
             || volumes.iter().any(|v| v.name != name && v.xml.contains(name))
     };
     let mut pruned = Pruned::default();
+    let free = |v: &&client::Volume| recorded.contains(&v.path) && !used(&v.name);
+    // A node may have been defined since the first look; whatever names an image now is in time.
+    let since = match volumes.iter().any(|v| free(&v)) {
+        true => self::texts(client).map_err(|e| failed(&e))?,
+        false => Vec::new(),
+    };
+    let used = |name: &str| used(name) || since.iter().any(|xml| xml.contains(name));
     for volume in &volumes {
         let ours = recorded.contains(&volume.path);
         match (ours, used(&volume.name)) {

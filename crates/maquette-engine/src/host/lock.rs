@@ -16,7 +16,7 @@ use super::{Command, Host, HostError};
 
 const SCRIPT: &str = include_str!("../../assets/lock.sh");
 /// Gone after a reboot, like everything that could hold it.
-const DIRECTORY: &str = "/run/maquette";
+pub(super) const DIRECTORY: &str = "/run/maquette";
 /// A fraction of what the script waits for.
 const BEAT: Duration = Duration::from_secs(2);
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use maquette_engine::StepError;
-use maquette_engine::host::Local;
+use maquette_engine::host::{self, Local};
 use maquette_engine::image::build::{self, BUILDABLE, BuildError};
 use maquette_engine::image::{RECORDS, catalogue};
 use maquette_libvirt::prune;
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::session::connection;
+use crate::session::connection::{self, Connection};
 use crate::session::locking;
 use crate::{load, print, render, session, workspace};
 
@@ -57,6 +57,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             let cancelled = Arc::new(AtomicBool::new(false));
             let lock = locking::hypervisor(&connection, "image prune", &cancelled)?;
             let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
+            idle(&connection)?;
             let Some(client) = &hypervisor.client else { return Ok(0) };
             let host = lock.fence(connection.host.as_ref());
             let pruned = prune(client, &host, RECORDS, &located.pool.name)?;
@@ -76,6 +77,18 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             Ok(0)
         }
     }
+}
+
+/// Refuses while somebody builds: an image that is there already is named by nobody until the nodes that
+/// need it are defined.
+fn idle(connection: &Connection) -> Result<(), Failure> {
+    let busy = host::at_work(connection.host.as_ref())
+        .map_err(|e| Failure::because("cannot look who is at work on the hypervisor", &e))?;
+    let Some((name, who)) = busy.first() else { return Ok(()) };
+    let message = format!("environment `{name}` is being changed by {who}, and may need an image");
+    let error =
+        StepError::new(message).hint("nothing was removed; run it again once that has ended");
+    Err(Failure::Failed(error))
 }
 
 fn built(name: &str) -> bool {

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 
 use crate::commands::Command;
+use crate::failure::Failure;
+use crate::reading;
 pub use wanted::*;
 
 /// Builds scale models of production: whole environments of virtual machines and networks, with
@@ -86,8 +88,8 @@ pub struct Locking {
 
 impl Locking {
     /// As the environment variable says, for commands without flags of ours.
-    pub fn from_environment() -> Self {
-        let wait = std::env::var("MAQUETTE_LOCK_WAIT").ok().and_then(|t| t.parse().ok());
-        Self { lock_wait: wait.unwrap_or(0), take_over: false }
+    pub fn from_environment() -> Result<Self, Failure> {
+        let wait = reading::variable("MAQUETTE_LOCK_WAIT", "a number of seconds")?;
+        Ok(Self { lock_wait: wait.unwrap_or(0), take_over: false })
     }
 }

@@ -30,7 +30,7 @@ use crate::userfile::{self, Content};
 use crate::workspace::named;
 use crate::workspace::outputs;
 use crate::workspace::{Owner, Workspace};
-use crate::{pipeline, print};
+use crate::{pipeline, print, reading};
 use given::Given;
 pub use log::now;
 use options::{OPTIONS, Support};
@@ -185,7 +185,7 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     let consent = Consent::new(given.yes_on_line, &given.accepted()?, false)
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
     let stages_run = stages.clone();
-    let locking = cli::Locking::from_environment();
+    let locking = cli::Locking::from_environment()?;
     let how = up::How { json: false, consent, limit: BOOT, stages: stages_run, locking };
     up::build(&loaded, &requirements, &connection, hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
@@ -215,7 +215,7 @@ fn names(tree: &Plain, path: &str) -> Vec<String> {
 /// Removes nodes by their names in the inventory.
 fn remove_nodes(wanted: &cli::Wanted, names: &[String]) -> Result<u8, Failure> {
     let loaded = load::wanted_leniently(wanted)?;
-    let locking = cli::Locking::from_environment();
+    let locking = cli::Locking::from_environment()?;
     down::remove_nodes(&located(&loaded), names, false, locking, down::Asking::Agreed)?;
     Ok(0)
 }
@@ -229,7 +229,7 @@ fn cleanup(given: &Given, wanted: &cli::Wanted, tree: &Plain) -> Result<u8, Fail
     let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
     let located = located(&loaded);
     if !hooks.at(Point::Cleanup, &located.workspace)? {
-        cleanup::run(&located, given.yes, cli::Locking::from_environment())?;
+        cleanup::run(&located, given.yes, cli::Locking::from_environment()?)?;
     }
     empty_of_all(&located)
 }
@@ -270,7 +270,7 @@ fn kill(wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failu
     let hooks = Hooks::read(&loaded.request, tree, args)?;
     let located = located(&loaded);
     if !hooks.at(Point::Cleanup, &located.workspace)? {
-        let locking = cli::Locking::from_environment();
+        let locking = cli::Locking::from_environment()?;
         down::remove(&located, false, locking, down::Asking::Agreed)?;
     }
     empty(&located)
@@ -327,16 +327,24 @@ fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wan
         topology_timezone: text(tree, "topology.timezone"),
         disk_bus: choice(text(tree, "disk.bus")),
         bootmode: choice(text(tree, "bootmode")),
-        shutdown_timeout: std::env::var("MAQUETTE_SHUTDOWN_TIMEOUT")
-            .ok()
-            .and_then(|t| t.parse().ok()),
+        shutdown_timeout: reading::variable("MAQUETTE_SHUTDOWN_TIMEOUT", "a number of seconds")?,
         serial_files: truth(tree, "serial.files"),
         vnc_external: truth(tree, "vnc.external"),
         vnc_password: text(tree, "vnc.password"),
         virtopts: text(tree, "virtopts"),
         host_memory_overcommit: truth(tree, "host.memory.overcommit"),
         host_validate: truth(tree, "host.validate"),
-        virt_type: std::env::var("MAQUETTE_VIRT_TYPE").ok().and_then(|t| choice(Some(t))),
+        virt_type: virt_type()?,
+    })
+}
+
+/// What `MAQUETTE_VIRT_TYPE` says.
+fn virt_type() -> Result<Option<cli::VirtType>, Failure> {
+    let text: Option<String> = reading::variable("MAQUETTE_VIRT_TYPE", "a kind of domain")?;
+    let Some(text) = text else { return Ok(None) };
+    <cli::VirtType as clap::ValueEnum>::from_str(&text, true).map(Some).map_err(|_| {
+        let message = format!("MAQUETTE_VIRT_TYPE has to be a kind of domain, not `{text}`");
+        Failure::input(Diagnostic::error("environment::value", message))
     })
 }
 

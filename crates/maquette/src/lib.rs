@@ -14,9 +14,11 @@ mod load;
 mod pipeline;
 mod playbooks;
 mod print;
+mod reading;
 mod render;
 mod report;
 mod session;
+mod signals;
 mod userfile;
 mod workspace;
 
@@ -40,7 +42,7 @@ pub fn main() -> ExitCode {
     if let commands::Command::Virsh(args) = &mut cli.command {
         args.unlogged = cli.no_log_commands;
     }
-    match cli.command.run() {
+    match reading::check_environment().and_then(|()| cli.command.run()).and_then(print::heard) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             failure.print();

@@ -20,9 +20,10 @@ use maquette_core::values::{Directory, Line, Mtu, Name, ValueError};
 
 use crate::cli::{self, Place, Wanted};
 use crate::failure::Failure;
+use crate::reading;
 use crate::session::connection::HostArgs;
-use crate::workspace::Workspace;
 use crate::workspace::named;
+use crate::workspace::{Saved, Workspace};
 use project::Project;
 
 /// Everything that was read.
@@ -203,7 +204,7 @@ impl Reader {
                 default
             }
         };
-        match std::fs::read_to_string(&path) {
+        match reading::text(&path) {
             Ok(text) => {
                 let id = self.sources.add(path.display().to_string(), text);
                 let mut project = match parse(&self.sources, id, &mut self.diags) {
@@ -238,11 +239,15 @@ impl Reader {
         settings: &mut Settings,
     ) -> (HostArgs, Workspace) {
         let unsaid = !project.given && args.prefix.is_none() && args.host_address.is_none();
-        let active = named::active().filter(|_| unsaid && args.workspace.is_none());
+        let active = match unsaid && args.workspace.is_none() {
+            true => self.active(),
+            false => None,
+        };
         let named = args.workspace.as_deref().map(Workspace::at).or(active);
-        let told = named.as_ref().filter(|_| unsaid).and_then(Workspace::saved);
-        let told = told.unwrap_or_default();
-        let prefix = match (&args.prefix, &told.prefix) {
+        let asked = named.as_ref().filter(|_| unsaid);
+        let told = asked.map(|w| self.recalled(w).unwrap_or_default());
+        let remembered = told.as_ref().and_then(|t| t.prefix.clone());
+        let prefix = match (&args.prefix, &remembered) {
             (Some(text), _) => Some(self.flag("--prefix", text)),
             (None, Some(text)) => Some(self.flag("the workspace", text)),
             (None, None) => project.prefix.clone(),
@@ -262,8 +267,21 @@ impl Reader {
         let workspace = named.unwrap_or_else(|| Workspace::of(&settings.environment));
         // An environment that was built stays where it is, unless somebody says otherwise.
         let elsewhere = project.given || args.host_address.is_some();
-        let saved = Some(&workspace).filter(|_| !elsewhere).and_then(Workspace::saved);
-        let saved = saved.unwrap_or_default();
+        let saved = match told {
+            Some(told) => told,
+            None if elsewhere => Saved::default(),
+            None => self.recalled(&workspace).unwrap_or_default(),
+        };
+        if workspace.is_open_to_all() {
+            let path = workspace.path.display();
+            self.diags.push(
+                Diagnostic::error(
+                    "workspace::open",
+                    format!("everybody can write to workspace {path}: its ssh config and key may be anybody's"),
+                )
+                .help("name a directory of your own with `--workspace DIR`"),
+            );
+        }
         let given = self.value::<Name>("--pool-name", args.pool_name.as_deref());
         let pool = given.map(|n| n.to_string()).or(project.pool_name.clone());
         if let Some(name) = pool.or(saved.pool_name.clone()) {
@@ -286,6 +304,26 @@ impl Reader {
             fingerprint: args.host_key_fingerprint.clone().or(wanted.fingerprint.clone()),
         };
         (host, workspace)
+    }
+
+    /// The active workspace. One that is named and does not exist must not be taken for none.
+    fn active(&mut self) -> Option<Workspace> {
+        if let Some(name) = named::forced().filter(|n| !n.is_empty() && !named::exists(n)) {
+            let message = format!("there is no workspace `{name}`, which IR_WORKSPACE names");
+            self.diags.push(Diagnostic::error("workspace::unknown", message));
+        }
+        named::active()
+    }
+
+    /// What a workspace remembers.
+    fn recalled(&mut self, workspace: &Workspace) -> Option<Saved> {
+        workspace.recall().unwrap_or_else(|why| {
+            self.diags.push(
+                Diagnostic::error("workspace::damaged", why)
+                    .help("it says which hypervisor is meant: put it back, or remove it and name the hypervisor with `--host-address`"),
+            );
+            None
+        })
     }
 
     fn wanted(
@@ -355,7 +393,7 @@ impl Reader {
     /// A password, or with `@` the first line of a file, which no list of processes shows.
     fn secret(&mut self, text: &str) -> Secret {
         let Some(path) = text.strip_prefix('@') else { return Secret::new(text) };
-        match std::fs::read_to_string(path) {
+        match reading::text(path) {
             Ok(text) => Secret::new(text.lines().next().unwrap_or_default()),
             Err(error) => {
                 let message = format!("cannot read password file {path}: {error}");

@@ -3,19 +3,48 @@
 
 use std::borrow::Cow;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use maquette_core::values::printable;
+use maquette_engine::StepError;
 
 use crate::failure::Failure;
+
+/// Why some of the output is nowhere: a full disk. A reader that has gone away wants no more of it.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// Whether something was written.
+fn noted(written: std::io::Result<()>) -> bool {
+    if let Err(error) = &written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        // The first reason is the one to tell.
+        let _ = LOST.set(error.to_string());
+    }
+    written.is_ok()
+}
+
+/// What a command that did its work ends with: whoever asked for an answer and has none must not take
+/// that for a success.
+pub fn heard(code: u8) -> Result<u8, Failure> {
+    match LOST.get() {
+        Some(why) if code == 0 => {
+            let error = StepError::new("cannot write to standard output");
+            Err(Failure::Failed(StepError { causes: vec![why.clone()], ..error }))
+        }
+        _ => Ok(code),
+    }
+}
 
 /// Prints a result. A reader that has gone away (`| head`) is not an error.
 pub fn result(text: &str) {
     use std::io::Write;
     let mut out = anstream::stdout().lock();
-    let _ = out.write_all(shown(text).as_bytes());
-    if !text.ends_with('\n') {
-        let _ = out.write_all(b"\n");
-    }
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let written =
+        out.write_all(shown(text).as_bytes()).and_then(|()| out.write_all(end.as_bytes()));
+    noted(written.and_then(|()| out.flush()));
 }
 
 /// Text of ours may be coloured; nothing else in it may tell the terminal anything, since names, servers'
@@ -68,7 +97,7 @@ pub fn output(raw: &[u8]) -> bool {
 pub fn bytes(bytes: &[u8]) -> bool {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).is_ok()
+    noted(out.write_all(bytes).and_then(|()| out.flush()))
 }
 
 /// Prints a remark. Should nobody read it any more, the work goes on all the same.
@@ -77,13 +106,22 @@ pub fn talk(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{}", shown(text));
 }
 
+/// Whether somebody is being asked.
+static ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a question is open. Whoever stops the program then has answered it.
+pub fn is_asking() -> bool {
+    ASKING.load(Ordering::SeqCst)
+}
+
 /// Asks a question at the terminal; anything but a yes is a no.
 pub fn ask(question: &str) -> Result<bool, Failure> {
     talk(&format!("{question} [y/N]"));
+    ASKING.store(true, Ordering::SeqCst);
     let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|e| Failure::because("cannot read the answer", &e))?;
+    let read = std::io::stdin().read_line(&mut answer);
+    ASKING.store(false, Ordering::SeqCst);
+    read.map_err(|e| Failure::because("cannot read the answer", &e))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 

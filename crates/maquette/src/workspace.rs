@@ -178,11 +178,37 @@ impl Workspace {
         self.path.join(name)
     }
 
-    /// Makes the directory, for its owner only.
+    /// Makes the directory, for its owner only. One that holds other things as well, such as the user's
+    /// home or `/tmp`, keeps its mode: it is not ours.
     pub fn create(&self) -> io::Result<()> {
         use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
-        std::fs::set_permissions(&self.path, std::fs::Permissions::from_mode(0o700))
+        match std::fs::read_dir(&self.path)?.next() {
+            Some(_) => Ok(()),
+            None => std::fs::set_permissions(&self.path, std::fs::Permissions::from_mode(0o700)),
+        }
+    }
+
+    /// Refuses a directory that everybody can write to: its ssh config and its key could be anybody's.
+    pub fn is_open_to_all(&self) -> bool {
+        use std::os::unix::fs::PermissionsExt;
+        self.path.metadata().is_ok_and(|m| m.permissions().mode() & 0o002 != 0)
+    }
+
+    /// The same; why not, if there is something that cannot be read: taken for nothing, it would mean
+    /// another hypervisor.
+    pub fn recall(&self) -> Result<Option<Saved>, String> {
+        let file = self.file(SAVED);
+        let wrong = |why: String| format!("cannot read {}: {why}", file.display());
+        match crate::reading::text(&file) {
+            Ok(text) => Saved::parse(&text).map(Some).ok_or_else(|| wrong("it is damaged".into())),
+            Err(e)
+                if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(wrong(error.to_string())),
+        }
     }
 
     /// What it remembers; none if it never held an environment.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::io::{IsTerminal, Read, Write};
+use std::path::Path;
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_engine::StepError;
@@ -68,14 +69,18 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     // Kept open for as long as we listen.
     let leash = child.stdin.take();
     let mut buffer = [0u8; 65_536];
+    let mut unwritten = None;
     if let Some(mut out) = child.stdout.take() {
         while let Ok(count @ 1..) = out.read(&mut buffer) {
             let bytes = &buffer[..count];
             let taken = match &mut file {
-                Some(file) => file.write_all(bytes).is_ok(),
-                None => print::bytes(bytes),
+                Some(file) => file.write_all(bytes),
+                None if print::bytes(bytes) => Ok(()),
+                // Why nobody reads any more is told at the end.
+                None => break,
             };
-            if !taken {
+            if let Err(error) = taken {
+                unwritten = Some(error);
                 break;
             }
         }
@@ -87,6 +92,10 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         let _ = complaints.read_to_string(&mut said);
     }
     let status = child.wait().map_err(|e| failed(&e))?;
+    if let Some(error) = unwritten {
+        let path = args.write.as_deref().unwrap_or(Path::new("")).display();
+        return Err(Failure::because(format!("cannot write {path}"), &error));
+    }
     match status.code() {
         Some(0) | None => Ok(0),
         Some(NO_TCPDUMP) => {

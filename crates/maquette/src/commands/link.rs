@@ -156,7 +156,7 @@ fn look(args: &Cable, change: bool) -> Result<Found, Failure> {
     let connection = connection::open(&located.host, &located.workspace)?;
     let lock = match change {
         true => {
-            let (how, cancelled) = (cli::Locking::from_environment(), Arc::default());
+            let (how, cancelled) = (cli::Locking::from_environment()?, Arc::default());
             let name = &located.environment;
             Some(locking::environment(&connection, name, "link", how, &cancelled)?)
         }

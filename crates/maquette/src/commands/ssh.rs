@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use maquette_core::diagnostic::closest;
+use maquette_core::values::{HostAddress, Login, ValueError};
 use maquette_engine::StepError;
 
 use crate::cli::Place;
@@ -26,6 +27,9 @@ pub struct Args {
     pub command: Vec<String>,
 }
 
+/// Where nobody answers, this is said in time.
+const PATIENCE: [&str; 2] = ["-o", "ConnectTimeout=20"];
+
 /// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's.
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
@@ -38,7 +42,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     for name in [&args.node, &qualified] {
         if known.contains(&name.as_str()) {
             let mut ssh = Command::new("ssh");
-            ssh.arg("-F").arg(&config).arg("--").arg(name).args(&args.command);
+            ssh.arg("-F").arg(&config).args(PATIENCE).arg("--").arg(name).args(&args.command);
             return Err(Failure::because("cannot run ssh", &ssh.exec()));
         }
         // An inventory of the user's own has no ssh config beside it.
@@ -74,11 +78,13 @@ fn by_inventory(host: &Host, inventory: &Path) -> Result<Command, Failure> {
     if host.is_local() {
         return Err(bad("it is this machine, or not deployed; there is no way to log in".into()));
     }
+    let not_valid = |e: ValueError| bad(e.to_string());
     let address = host.var("ansible_host").unwrap_or(&host.name);
     if address == "NA" {
         return Err(bad("it has no operating system to log in to".into()));
     }
     let mut ssh = Command::new("ssh");
+    ssh.args(PATIENCE);
     if let Some(key) = host.var("ansible_ssh_private_key_file") {
         // Relative to the inventory's directory.
         let key = inventory.parent().unwrap_or(Path::new("")).join(key);
@@ -91,8 +97,10 @@ fn by_inventory(host: &Host, inventory: &Path) -> Result<Command, Failure> {
             ssh.args(words);
         }
     }
-    ssh.args(["-p", host.var("ansible_port").unwrap_or("22"), "-t"]);
-    let user = host.var("ansible_user").unwrap_or("root");
-    ssh.arg(format!("{user}@{}", address.trim_matches(['[', ']'])));
+    let port = host.var("ansible_port").unwrap_or("22");
+    let port: u16 = port.parse().map_err(|_| bad(format!("`{port}` is not a valid port")))?;
+    let user: Login = host.var("ansible_user").unwrap_or("root").parse().map_err(not_valid)?;
+    let address: HostAddress = address.trim_matches(['[', ']']).parse().map_err(not_valid)?;
+    ssh.args(["-p", &port.to_string(), "-t", "--", &format!("{user}@{address}")]);
     Ok(ssh)
 }

@@ -229,7 +229,7 @@ impl Given {
         let failed = |why: String| {
             Failure::Failed(StepError::new(format!("answers file {}: {why}", path.display())))
         };
-        let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
+        let text = crate::reading::text(path).map_err(|e| failed(e.to_string()))?;
         let read = answers::read(&text, &|name| std::env::var(name).ok()).map_err(failed)?;
         for answer in read {
             let name = answer.name.as_str();

@@ -41,7 +41,7 @@ pub fn read(reader: &mut Reader, text: &str) -> Option<ExtraVar> {
 }
 
 fn file(reader: &mut Reader, path: &str, span: Span) -> Option<Node> {
-    match std::fs::read_to_string(path) {
+    match crate::reading::text(path) {
         Ok(text) => {
             let id = reader.sources.add(path, text);
             parse(&reader.sources, id, &mut reader.diags)

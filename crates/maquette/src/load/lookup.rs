@@ -73,7 +73,7 @@ pub fn find(reader: &mut Reader, kind: Kind, name: &str, span: Span) -> Option<F
 
 fn read(reader: &mut Reader, path: &Path, span: Span) -> Option<Found> {
     let shown = path.display().to_string();
-    match std::fs::read_to_string(path) {
+    match crate::reading::text(path) {
         Ok(text) => {
             let id = reader.sources.add(&shown, text);
             let tree = parse(&reader.sources, id, &mut reader.diags)?;

@@ -29,7 +29,7 @@ fn apply(tree: &mut Plain, item: &str) -> Result<(), String> {
 }
 
 fn file(path: &str) -> Result<Plain, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {path}: {e}"))?;
+    let text = crate::reading::text(path).map_err(|e| format!("cannot read {path}: {e}"))?;
     Plain::read(&text).map_err(|e| format!("{path}: {e}"))
 }
 

@@ -13,7 +13,7 @@ pub fn authorities(words: &[String]) -> Result<Option<String>, Failure> {
             let content = maquette_engine::download(word, &["https", "http"], most)?;
             String::from_utf8_lossy(&content).into_owned()
         } else {
-            std::fs::read_to_string(word)
+            crate::reading::text(word)
                 .map_err(|e| Failure::because(format!("cannot read `{word}`"), &e))?
         };
         if !text.contains("-----BEGIN CERTIFICATE-----") {

@@ -13,8 +13,8 @@ use maquette_engine::host::{Host, Local};
 use maquette_engine::keys::RecordKey;
 
 use crate::failure::Failure;
-use crate::print;
 use crate::workspace::Workspace;
+use crate::{print, signals};
 
 /// libvirt's address on this machine; another driver, such as libvirt's test driver, for trying things
 /// out without guests.
@@ -130,6 +130,7 @@ pub fn open(args: &HostArgs, workspace: &Workspace) -> Result<Connection, Failur
     let Some(target) = resolve(args)? else {
         return Ok(Connection { records, ..Connection::local() });
     };
+    signals::watch().map_err(|e| Failure::because("cannot catch signals", &e))?;
     let ssh = match Ssh::connect(&target) {
         Err(ConnectError::UnknownHostKey { .. }) => {
             trust(&target, args.fingerprint.as_deref())?;

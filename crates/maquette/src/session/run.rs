@@ -11,7 +11,6 @@ use maquette_core::topology::VirtType;
 use maquette_engine::host::Host;
 use maquette_engine::host::facts::Facts;
 use maquette_engine::host::lock::{Claim, Lock};
-use maquette_engine::host::ssh;
 use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::keys::RecordKey;
 use maquette_engine::{Event, StepError, executor};
@@ -24,7 +23,7 @@ use crate::session::connection::Connection;
 use crate::session::locking;
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
-use crate::{limits, print, session, workspace};
+use crate::{limits, print, session, signals, workspace};
 
 /// Lets calls to libvirt pass as long as the locks are ours. What another machine's libvirt has been sent and
 /// has not begun ends with the connection, which whoever takes over ends.
@@ -55,32 +54,6 @@ pub struct Runner<'a> {
     records: Option<RecordKey>,
 }
 
-/// Has Ctrl-C, a closed terminal and `kill` stop the run: the first lets running steps end, the second ends
-/// the program at once, and its sockets with it.
-fn heed(cancelled: &Arc<AtomicBool>) -> std::io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let hangup = (!ignores_hangup()).then_some(SIGHUP);
-    let mut signals =
-        signal_hook::iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
-    let cancelled = cancelled.clone();
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            if cancelled.swap(true, Ordering::SeqCst) {
-                ssh::remove_sockets();
-                signal_hook::low_level::exit(130);
-            }
-        }
-    });
-    Ok(())
-}
-
-/// Whether whoever started us wants us to outlive the terminal (`nohup`).
-fn ignores_hangup() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
-    mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).is_some_and(|m| m & 1 == 1)
-}
-
 impl<'a> Runner<'a> {
     /// Prepares for runs: how to report, and what Ctrl-C does. The first lets running steps end, the
     /// second ends the program at once; either way the next `up` goes on from there.
@@ -91,7 +64,7 @@ impl<'a> Runner<'a> {
         limit: Duration,
     ) -> Result<Self, Failure> {
         let cancelled = Arc::new(AtomicBool::new(false));
-        heed(&cancelled).map_err(|e| Failure::because("cannot catch signals", &e))?;
+        signals::heed(&cancelled).map_err(|e| Failure::because("cannot catch signals", &e))?;
         let guests = Guests {
             ssh_config: workspace.file(outputs::SSH_CONFIG),
             limit,

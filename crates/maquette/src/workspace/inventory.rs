@@ -37,7 +37,7 @@ pub struct Inventory {
 impl Inventory {
     /// Reads a file.
     pub fn read(path: &Path) -> std::io::Result<Self> {
-        Ok(Self::parse(&std::fs::read_to_string(path)?))
+        Ok(Self::parse(&crate::reading::text(path)?))
     }
 
     /// Reads the INI form; sections of variables and of child groups are passed over.

@@ -45,7 +45,7 @@ fn check(name: &str) -> Result<(), Failure> {
 }
 
 /// The workspace of the process alone, if the environment names one; empty means none.
-fn forced() -> Option<String> {
+pub fn forced() -> Option<String> {
     ["MAQUETTE_ACTIVE_WORKSPACE", "IR_WORKSPACE"].iter().find_map(|v| std::env::var(v).ok())
 }
 

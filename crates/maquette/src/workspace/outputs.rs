@@ -81,7 +81,9 @@ pub fn write_local(workspace: &Workspace, again: bool) -> io::Result<()> {
 /// Has the workspace's inventory be a copy of the user's own.
 pub fn adopt(workspace: &Workspace, file: &Path) -> io::Result<()> {
     let name = file.file_name().and_then(|n| n.to_str()).unwrap_or("hosts-own");
-    let name = if name == INVENTORY { "hosts-own" } else { name };
+    let taken =
+        [INVENTORY, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD, SAVED, KEY_FILE, KEY_LINK, SECRET_FILE];
+    let name = if taken.contains(&name) || name.ends_with(".pub") { "hosts-own" } else { name };
     workspace.create()?;
     write_private(&workspace.file(name), &std::fs::read(file)?)?;
     relink(name, &workspace.file(INVENTORY))
@@ -123,17 +125,9 @@ pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
         delete(workspace, &[KEY_FILE, KEY_LINK, &file, &link, SECRET_FILE])?;
     }
     delete(workspace, &[SAVED])?;
-    match std::fs::remove_dir(&workspace.path) {
-        Err(error)
-            if !matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
-            ) =>
-        {
-            Err(error)
-        }
-        _ => Ok(true),
-    }
+    // It may hold other things, or be a link or a mount: an empty directory harms nobody.
+    let _ = std::fs::remove_dir(&workspace.path);
+    Ok(true)
 }
 
 fn delete(workspace: &Workspace, names: &[&str]) -> io::Result<()> {

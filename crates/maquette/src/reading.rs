@@ -1,0 +1,56 @@
+//! Files and variables that the user gives. A file may be a pipe (`<(…)`), and is never more than anybody
+//! writes by hand: `/dev/zero` is a mistake, not a reason to run out of memory.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::str::FromStr;
+
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::syntax::Sources;
+
+use crate::failure::Failure;
+
+/// Most bytes that are read of one file.
+const MOST: u64 = 16 << 20;
+
+/// The text of a file.
+pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST {
+        let message = format!("it has more than {} MiB", MOST >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// Variables of ours that name directories, which may be called anything.
+const PATHS: [&str; 2] = ["MAQUETTE_HOME", "IR_HOME"];
+
+/// Refuses variables of ours that are not text: whatever they were to say, they would say nothing.
+pub fn check_environment() -> Result<(), Failure> {
+    let ours = |name: &str| ["MAQUETTE_", "IR_"].iter().any(|p| name.starts_with(p));
+    let mut diags = Diagnostics::default();
+    for (name, value) in std::env::vars_os() {
+        let name = OsStr::to_string_lossy(&name).into_owned();
+        if ours(&name) && !PATHS.contains(&name.as_str()) && value.to_str().is_none() {
+            let message = format!("the value of the environment variable {name} is not UTF-8");
+            diags.push(Diagnostic::error("environment::text", message));
+        }
+    }
+    if diags.has_errors() { Err(Failure::Input(diags, Sources::default())) } else { Ok(()) }
+}
+
+/// The value of a variable; one that does not parse is a mistake.
+pub fn variable<T: FromStr>(name: &str, expected: &str) -> Result<Option<T>, Failure> {
+    match std::env::var(name).ok().filter(|v| !v.is_empty()) {
+        None => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| {
+            let message = format!("{name} has to be {expected}, not `{text}`");
+            Failure::input(Diagnostic::error("environment::value", message))
+        }),
+    }
+}

@@ -1,0 +1,53 @@
+//! Ctrl-C, a closed terminal and `kill`. While a plan is carried out the first of them lets running steps
+//! end; everywhere else, at a question and the second time the program ends at once, and its sockets with it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use maquette_engine::host::ssh;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::print;
+
+/// What the run looks at that is being stopped.
+static RUN: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
+
+/// Sees to it that nothing stays behind, whenever the program is ended.
+pub fn watch() -> std::io::Result<()> {
+    static WATCHING: OnceLock<()> = OnceLock::new();
+    if WATCHING.set(()).is_err() {
+        return Ok(());
+    }
+    let hangup = (!ignores_hangup()).then_some(SIGHUP);
+    let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            let run = RUN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let first = run.is_some_and(|cancelled| !cancelled.swap(true, Ordering::SeqCst));
+            let asking = print::is_asking();
+            if first && !asking {
+                continue;
+            }
+            if asking {
+                print::talk("\ninterrupted at the question; nothing more was done");
+            }
+            ssh::remove_sockets();
+            signal_hook::low_level::exit(130);
+        }
+    });
+    Ok(())
+}
+
+/// The same, and has the first signal set `cancelled` only.
+pub fn heed(cancelled: &Arc<AtomicBool>) -> std::io::Result<()> {
+    *RUN.lock().unwrap_or_else(PoisonError::into_inner) = Some(cancelled.clone());
+    watch()
+}
+
+/// Whether whoever started us wants us to outlive the terminal (`nohup`).
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).is_some_and(|m| m & 1 == 1)
+}

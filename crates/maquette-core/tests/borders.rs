@@ -124,6 +124,12 @@ fn what_a_consumer_would_obey_or_libvirt_refuse_is_refused_at_its_place() {
         ("target: a.example.com", "target: a/b"),
         ("name: ldap", "name: \"a.b c\""),
         ("networks:", "l3appliance_config: {a: [\"{{ lookup('pipe', 'id') }}\"]}\nnetworks:"),
+        // What is left of it once our own templates are evaluated is for Ansible's.
+        (
+            "networks:",
+            "l3appliance_config: {a: [\"{% raw %}{{ lookup('pipe', 'id') }}{% endraw %}\"]}\nnetworks:",
+        ),
+        ("networks:", "l3appliance_config: {\"{% raw %}{{ x }}{% endraw %}\": y}\nnetworks:"),
     ];
     for (from, to) in network {
         assert!(NETWORK.contains(from));

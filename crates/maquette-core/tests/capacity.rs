@@ -59,6 +59,22 @@ fn what_fits_is_let_through_and_what_does_not_is_refused() {
     insta::assert_snapshot!(tight.join("\n"));
 }
 
+/// Sums wrapped around, and what was far too much was little.
+#[test]
+fn sums_that_do_not_fit_are_much_and_not_little() {
+    let mut two = nodes(2);
+    for node in &mut two.nodes {
+        node.memory_mib = u64::MAX / 2 + 1;
+        node.vcpus = u32::MAX;
+    }
+    let said = says(&two, &Observed::default(), 4096, false);
+    assert!(said.contains("error: not enough memory"), "{said}");
+    assert!(said.contains("8589934590 vCPUs would share"), "{said}");
+    let mut seen = Observed::default();
+    seen.claims.promises = vec![promise(u64::MAX, false), promise(u64::MAX, false)];
+    assert!(says(&nodes(1), &seen, 4096, false).contains("error: not enough memory"));
+}
+
 #[test]
 fn promises_to_others_count() {
     let two = nodes(2);

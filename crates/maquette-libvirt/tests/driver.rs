@@ -235,6 +235,19 @@ fn a_network_lives_and_dies_and_every_step_can_be_repeated() {
     assert!(look(&backend).networks.is_empty());
 }
 
+/// What libvirt writes for dnsmasq and for the kernel is checked against its schema first.
+#[test]
+fn libvirt_checks_a_network_before_it_takes_it() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    let mut wrong = network(Vec::new());
+    wrong.bridge = "two words".into();
+    let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let error = backend.perform(&define_network(wrong), &context).unwrap_err();
+    assert!(format!("{error:?}").contains("failed to validate"), "{error:?}");
+    assert!(look(&backend).networks.is_empty());
+}
+
 #[test]
 fn what_others_have_is_claimed_and_never_ours() {
     let lab = Lab::new();

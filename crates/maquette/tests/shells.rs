@@ -196,6 +196,34 @@ fn a_login_that_runs_no_commands_is_told_of_in_time() {
     }
 }
 
+/// Whoever stops it while it connects leaves no sockets behind, however it is stopped.
+#[test]
+fn a_run_that_is_stopped_while_it_connects_leaves_no_sockets() {
+    let server = Server::start();
+    let place = server.path("run");
+    fs::create_dir(&place).unwrap();
+    let sockets = || fs::read_dir(&place).unwrap().count();
+    for signal in ["INT", "TERM", "HUP"] {
+        let maquette = server.command("silent");
+        // Whoever runs this may ignore a closed terminal.
+        let mut run = Command::new("env");
+        run.args(["--default-signal=HUP", "--"]).arg(maquette.get_program());
+        run.args(maquette.get_args()).current_dir(server.directory.path());
+        run.envs(maquette.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        run.env("XDG_RUNTIME_DIR", &place).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut run = run.spawn().unwrap();
+        let begun = Instant::now();
+        while sockets() == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it never connects");
+            std::thread::yield_now();
+        }
+        let kill = Command::new("kill").args(["-s", signal, &run.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        assert_eq!(run.wait().unwrap().code(), Some(130), "{signal}");
+        assert_eq!(sockets(), 0, "{signal}");
+    }
+}
+
 /// Something that takes every connection and never speaks.
 #[test]
 fn a_server_that_never_speaks_is_given_up() {

@@ -72,6 +72,34 @@ fn comparisons_and_records_take_structs_apart_whole() {
     }
 }
 
+/// Sums of sizes that come from outside wrapped around in what users run, and in no test.
+#[test]
+fn arithmetic_is_checked_in_what_users_run_too() {
+    let manifest = fs::read_to_string(crates().join("../Cargo.toml")).unwrap();
+    let release = manifest.split("[profile.release]").nth(1).unwrap().split("\n[").next().unwrap();
+    assert!(release.contains("overflow-checks = true"), "{release}");
+}
+
+/// Cargo builds elsewhere where `CARGO_TARGET_DIR` says so. Tools of the tests are always in `target`.
+#[test]
+fn scripts_look_where_cargo_builds() {
+    let top = crates().join("..");
+    let mut looked = 0;
+    for directory in ["scripts", "tests/e2e", "benches", ".ci"] {
+        for entry in fs::read_dir(top.join(directory)).unwrap().flatten() {
+            let Ok(text) = fs::read_to_string(entry.path()) else { continue };
+            looked += 1;
+            for line in text.lines().filter(|l| !l.trim_start().starts_with(['#', 'N'])) {
+                let fixed = line.contains("target/release") || line.contains("target/debug");
+                let told = line.contains("CARGO_TARGET_DIR:-") || line.contains("$target/");
+                let fuzz = line.contains("fuzz/target/");
+                assert!(!fixed || told || fuzz, "{}: {line}", entry.path().display());
+            }
+        }
+    }
+    assert!(looked > 15, "{looked}");
+}
+
 #[test]
 fn files_can_be_read_in_one_sitting() {
     let mut files = Vec::new();

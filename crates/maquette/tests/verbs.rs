@@ -302,6 +302,194 @@ fn nodes_without_a_system_have_key_and_arguments_in_the_inventory() {
     }
 }
 
+/// What a terminal shows and is told while `line` runs in one: util-linux's `script` plays it.
+struct Terminal {
+    script: Child,
+    shown: Vec<u8>,
+}
+
+impl Terminal {
+    fn new(ground: &Ground, args: &[&str]) -> Self {
+        let command = ground.command(args);
+        let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap());
+        let line: Vec<String> =
+            std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect();
+        let mut script = Command::new("script");
+        script.args(["-qefc", &format!("exec {}", line.join(" ")), "/dev/null"]);
+        script.current_dir(command.get_current_dir().unwrap()).env_remove("MAQUETTE_YES");
+        script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Self { script, shown: Vec::new() }
+    }
+
+    /// Reads until something is shown, or all.
+    fn until(&mut self, what: &str) -> String {
+        use std::io::Read;
+        let out = self.script.stdout.as_mut().unwrap();
+        let mut byte = [0u8];
+        while !self.shown.ends_with(what.as_bytes()) || what.is_empty() {
+            if out.read(&mut byte).unwrap_or(0) == 0 {
+                break;
+            }
+            self.shown.push(byte[0]);
+        }
+        String::from_utf8_lossy(&self.shown).into_owned()
+    }
+
+    fn press(&mut self, keys: &[u8]) {
+        use std::io::Write;
+        self.script.stdin.as_mut().unwrap().write_all(keys).unwrap();
+    }
+}
+
+/// Ctrl-C was noted for later, and the question stayed.
+#[test]
+fn a_question_can_be_answered_with_ctrl_c() {
+    let ground = Ground::new("vctrlc");
+    ground.up("bare.yml:2", &[]);
+    let fewer = ["up", "--virt-type", "test", "--topology-nodes", "bare.yml:1"];
+    for args in [&["down"][..], &fewer] {
+        let args = [args, &["--prefix", &ground.prefix]].concat();
+        let mut terminal = Terminal::new(&ground, &args);
+        let asked = terminal.until("[y/N]");
+        assert!(asked.contains("This would remove"), "{asked}");
+        terminal.press(b"\x03");
+        let said = terminal.until("");
+        assert!(said.contains("interrupted at the question"), "{said}");
+        assert_eq!(terminal.script.wait().unwrap().code(), Some(130), "{said}");
+        assert_eq!(ground.nodes().len(), 2);
+    }
+    // Whoever asks again says what is wanted.
+    let mut terminal = Terminal::new(&ground, &["down", "--prefix", &ground.prefix]);
+    terminal.until("[y/N]");
+    terminal.press(b"yes\n");
+    terminal.until("");
+    assert!(terminal.script.wait().unwrap().success() && ground.nodes().is_empty());
+}
+
+/// A guest's own words went to the terminal as they are.
+#[test]
+fn a_serial_log_tells_a_terminal_nothing_but_text() {
+    let ground = Ground::new("vlogs");
+    ground.up("bare.yml:1", &[]);
+    let log = format!("/var/log/libvirt/qemu/{}-serial.log", ground.node("bare-0"));
+    std::fs::create_dir_all("/var/log/libvirt/qemu").unwrap();
+    let evil = "a\u{1b}]0;title\u{7}b\u{1b}]52;c;aWQ=\u{1b}\\c\u{1b}[2Jd\u{9b}2Je\u{202e}f\n";
+    std::fs::write(&log, evil).unwrap();
+    let args = ["logs", "bare-0", "--prefix", &ground.prefix];
+    let mut terminal = Terminal::new(&ground, &args);
+    let shown = terminal.until("");
+    let piped = ground.command(&args).output().unwrap();
+    std::fs::remove_file(&log).unwrap();
+    assert!(terminal.script.wait().unwrap().success(), "{shown}");
+    let controls = |c: char| c.is_control() && !matches!(c, '\r' | '\n');
+    assert!(!shown.contains(controls) && !shown.contains('\u{202e}'), "{shown:?}");
+    assert!(shown.contains('a') && shown.contains('f'), "{shown:?}");
+    // What goes into a file is what the guest wrote.
+    assert_eq!(String::from_utf8_lossy(&piped.stdout), evil);
+}
+
+/// A full disk cut a capture off, and that was a success.
+#[test]
+fn a_capture_that_cannot_be_kept_is_a_failure() {
+    let ground = Ground::new("vcap");
+    ground.up("bare.yml:1", &[]);
+    let capture = ["capture", "bare-0", "eth0", "--write", "/dev/full", "--prefix", &ground.prefix];
+    let capture = ground.command(&capture);
+    // The test driver's taps are names and nothing else.
+    let script = "ip link add testnet0 type veth && ip link set testnet0 up && exec \"$@\"";
+    let mut apart = Command::new("unshare");
+    apart.args(["-n", "sh", "-c", script, "sh"]).arg(capture.get_program());
+    apart.args(capture.get_args()).current_dir(capture.get_current_dir().unwrap());
+    apart.envs(capture.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = apart.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot write /dev/full"), "{said}");
+}
+
+/// An image that is there already is named by nobody until the node that needs it is defined.
+#[test]
+fn images_are_not_pruned_while_somebody_builds() {
+    let ground = Ground::new("vprune");
+    let lock = format!("/run/maquette/environment.{}", ground.prefix);
+    std::fs::create_dir_all("/run/maquette").unwrap();
+    std::fs::write(&lock, "1 2 ann@desk, maquette up\n").unwrap();
+    let mut holder = Command::new("flock")
+        .args([&lock, "-c", "echo got; read x"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut got = [0u8; 4];
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut got).unwrap();
+    let said = ground.says(1, &["image", "prune"]);
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    std::fs::remove_file(&lock).unwrap();
+    assert!(said.contains("is being changed by") && said.contains("nothing was removed"), "{said}");
+}
+
+/// Once the workspace was lost, guests were given host keys that follow from the new secret, and the old
+/// ones stayed recorded and pinned: nobody could log in. The test driver takes no seeds, so each run ends
+/// there; everything else is done.
+#[test]
+fn after_the_workspace_is_lost_known_hosts_is_what_the_seed_gives_the_guest() {
+    use maquette_engine::keys::EnvironmentKey;
+    let ground = Ground::new("vlost");
+    let node = ground.path("guest.yml");
+    let text = "name: guest\ncpu: 1\nmemory: 64\ndisks: {disk1: {size: 9G}}\n\
+                external_network: {network: external}\n";
+    std::fs::write(&node, text).unwrap();
+    let image = ground.path("a.qcow2").display().to_string();
+    let mut make = Command::new("qemu-img");
+    make.args(["create", "-q", "-f", "qcow2", &image, "1G"]);
+    assert!(make.status().unwrap().success());
+    let nodes = format!("{}:1", node.display());
+    let up = ["up", "--virt-type", "test", "--topology-nodes", &nodes, "--image-url", &image];
+    let workspace = ground.path(&format!("data/maquette/workspaces/{}", ground.prefix));
+    let attribute = |xml: &str, name: &str| {
+        let value =
+            xml.split(&format!(" {name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+        value.unwrap_or_else(|| panic!("{name}: {xml}")).to_string()
+    };
+    let mut keys = Vec::new();
+    for more in [&[][..], &["--yes"]] {
+        let said = ground.says(1, &[&up, more].concat());
+        assert!(said.contains("define domain"), "{said}");
+        let name = ground.node("guest-0");
+        let dump =
+            Command::new("virsh").args(["-q", "-c", URI, "dumpxml", &name]).output().unwrap();
+        let xml = String::from_utf8(dump.stdout).unwrap();
+        let recorded = attribute(&xml, "host-key");
+        let recorded = recorded.split(' ').nth(1).unwrap();
+        let uuid = xml.split("<uuid>").nth(1).unwrap().split('<').next().unwrap();
+        let generation = attribute(&xml, "generation").parse().unwrap();
+        // What the seed would hold.
+        let key = EnvironmentKey::read(&workspace).unwrap().unwrap();
+        let given = key.host_private(&name, uuid.parse().unwrap(), Some(generation)).unwrap();
+        let private = ground.path("private");
+        std::fs::write(&private, given.reveal()).unwrap();
+        std::fs::set_permissions(&private, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
+        let public = Command::new("ssh-keygen").arg("-yf").arg(&private).output().unwrap();
+        let public = String::from_utf8(public.stdout).unwrap();
+        assert_eq!(public.split_whitespace().nth(1), Some(recorded));
+        let known = std::fs::read_to_string(workspace.join("known_hosts")).unwrap();
+        let pinned: Vec<&str> =
+            known.split_whitespace().filter(|w| w.starts_with("AAAA")).collect();
+        assert_eq!(pinned, [recorded]);
+        let login = std::fs::read_to_string(workspace.join("id_ed25519.pub")).unwrap();
+        assert_eq!(
+            attribute(&xml, "authorized-key").split(' ').nth(1),
+            login.split_whitespace().nth(1)
+        );
+        keys.push(recorded.to_string());
+        std::fs::remove_dir_all(&workspace).unwrap();
+    }
+    assert_ne!(keys[0], keys[1]);
+}
+
 #[test]
 fn a_password_can_be_in_a_file() {
     let ground = Ground::new("vpass");

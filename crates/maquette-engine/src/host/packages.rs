@@ -254,22 +254,12 @@ mod tests {
         insta::assert_snapshot!(lines.join("\n"));
     }
 
-    /// A Debian with a few packages, where the rehearsal would take `tool` along as long as `b` goes.
-    #[derive(Default)]
-    struct Debian(std::sync::Mutex<Vec<String>>);
+    /// A host that is told what its commands answer.
+    struct Played<F>(F);
 
-    impl Host for Debian {
+    impl<F: Fn(&Command) -> Result<Output, HostError> + Send + Sync> Host for Played<F> {
         fn run(&self, command: &Command, _: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
-            let line = command.to_string();
-            let stdout = if line.starts_with("dpkg-query") {
-                "P\tii \tinit\tyes\nN\tliba (>= 1)\nP\tii \tliba\tno\nP\tii \tb\tno\nP\tii \tc\tno\n"
-            } else if line.contains(" -s ") {
-                "Purg b [1]\nPurg c [1]\n"
-            } else {
-                self.0.lock().unwrap().push(line);
-                ""
-            };
-            Ok(Output { status: Some(0), stdout: stdout.into(), stderr: String::new() })
+            self.0(command)
         }
 
         fn spawn(&self, _: &Command) -> Result<std::process::Child, HostError> {
@@ -310,26 +300,101 @@ mod tests {
         }
     }
 
+    /// A Debian with a few packages, where the rehearsal would take `b` along as long as `c` goes; what is
+    /// really done is noted.
+    fn debian(done: &std::sync::Mutex<Vec<String>>) -> impl Host {
+        Played(move |command: &Command| {
+            let line = command.to_string();
+            let stdout = if line.starts_with("dpkg-query") {
+                "P\tii \tinit\tyes\nN\tliba (>= 1)\nP\tii \tliba\tno\nP\tii \tb\tno\nP\tii \tc\tno\n"
+            } else if line.contains(" -s ") {
+                "Purg b [1]\nPurg c [1]\n"
+            } else {
+                done.lock().unwrap().push(line);
+                ""
+            };
+            Ok(Output { status: Some(0), stdout: stdout.into(), stderr: String::new() })
+        })
+    }
+
     /// As on Debian 13: what preparation brought is needed by an essential package by now.
     #[test]
     fn packages_that_others_need_by_now_stay_and_the_rest_goes() {
-        let (host, family) = (Debian::default(), &FAMILIES[0]);
+        let (done, family) = (std::sync::Mutex::default(), &FAMILIES[0]);
         assert_eq!(family.manager, Manager::Apt);
         let packages = ["liba", "b", "c", "gone"].map(String::from);
-        let kept = uninstall(&host, family, &packages, &mut |_| {}).unwrap();
+        let kept = uninstall(&debian(&done), family, &packages, &mut |_| {}).unwrap();
         assert_eq!(kept, ["liba"]);
-        let done = host.0.into_inner().unwrap();
-        assert_eq!(done, ["apt-get purge -y -q b c"]);
+        assert_eq!(done.into_inner().unwrap(), ["apt-get purge -y -q b c"]);
     }
 
     /// The rehearsal has the last word: what nobody named is not removed.
     #[test]
     fn nothing_is_removed_that_the_rehearsal_takes_others_along_for() {
-        let (host, family) = (Debian::default(), &FAMILIES[0]);
+        let (done, family) = (std::sync::Mutex::default(), &FAMILIES[0]);
         // The rehearsal says that b goes, too, which is not among them.
         let packages = ["c".to_string()];
-        assert!(uninstall(&host, family, &packages, &mut |_| {}).is_err());
-        assert!(host.0.into_inner().unwrap().is_empty());
+        assert!(uninstall(&debian(&done), family, &packages, &mut |_| {}).is_err());
+        assert!(done.into_inner().unwrap().is_empty());
+    }
+
+    /// This machine as it is, in a layer above it that goes with the one who made it, and packages made up.
+    const LAYER: &str = r#"
+mount -t tmpfs none "$1"
+cd "$1"
+mkdir up work root
+mount -t overlay none -o lowerdir=/,upperdir="$1/up",workdir="$1/work" root
+mount --rbind /dev root/dev
+mount --rbind /proc root/proc
+package() {
+    mkdir -p "tree/$1/DEBIAN"
+    printf 'Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.com>\nDescription: x\n%b' \
+        "$1" "$2" >"tree/$1/DEBIAN/control"
+    dpkg-deb -b "tree/$1" root/tmp >/dev/null
+}
+package mqt-lib ''
+package mqt-tool 'Depends: mqt-lib\n'
+package mqt-low ''
+package mqt-core 'Essential: yes\nDepends: mqt-low\n'
+package mqt-free ''
+package mqt-above 'Depends: mqt-free\n'
+chroot root sh -c 'dpkg -i /tmp/mqt-*.deb >/dev/null 2>&1'
+echo made
+read -r end"#;
+
+    /// What somebody has installed since stays, and what it needs; so does what an essential package needs.
+    /// Debian's own tools in a layer above this machine.
+    #[test]
+    fn a_real_debian_loses_nothing_that_others_need() {
+        use std::io::{BufRead, BufReader};
+        use std::process::{self, Stdio};
+        let place = tempfile::tempdir().unwrap();
+        let mut layer = process::Command::new("unshare")
+            .args(["-m", "sh", "-euc", LAYER, "sh"])
+            .arg(place.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(layer.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "made\n");
+        let root = place.path().join("root").display().to_string();
+        let into = ["-t", &layer.id().to_string(), "-m", "chroot", &root, "env"].map(String::from);
+        let inside = Played(|command: &Command| {
+            let env = command.env.iter().map(|(name, value)| format!("{name}={value}"));
+            let words = into.iter().cloned().chain(env).chain([command.program.clone()]);
+            let all = Command::new("nsenter").args(words).args(command.args.iter().cloned());
+            crate::host::Local.run(&all, &mut |_| {})
+        });
+        let ours = ["mqt-lib", "mqt-low", "mqt-free", "mqt-above"].map(String::from);
+        let kept = uninstall(&inside, &FAMILIES[0], &ours, &mut |_| {});
+        let there = installed(&inside, &FAMILIES[0]).unwrap();
+        drop(layer.stdin.take());
+        layer.wait().unwrap();
+        assert_eq!(kept.unwrap(), ["mqt-lib", "mqt-low"]);
+        let left: Vec<&String> = there.iter().filter(|p| p.starts_with("mqt-")).collect();
+        assert_eq!(left, ["mqt-core", "mqt-lib", "mqt-low", "mqt-tool"]);
     }
 
     /// What a killed installation has brought besides what was asked for stayed for ever.

@@ -94,6 +94,51 @@ fn curls_meter_is_understood() {
     assert_eq!(meter("  % Total    % Received"), None);
 }
 
+/// After a power cut a name may be there and the content not: it is on the disk before it gets its name.
+#[test]
+fn an_image_is_on_the_disk_before_it_has_its_name() {
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let (pool, shims) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let at = |name: &str| pool.path().join(name).display().to_string();
+    let (log, record) = (at("log"), at("records/a"));
+    // Programs that only tell come first on the path.
+    for program in ["sync", "mv"] {
+        let file = shims.path().join(program);
+        fs::write(&file, format!("#!/bin/sh\necho {program} \"$@\" >>{log}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::write(at(".v.part"), "x").unwrap();
+    let mut shell = std::process::Command::new("sh")
+        .args(["-euc", include_str!("../../../assets/image.sh"), "sh"])
+        .args([&at("v"), &at(".v.part"), "30", &record])
+        .env("PATH", format!("{}:/usr/bin:/bin", shims.path().display()))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    // The end of its input would end it, and its whole group.
+    let mut orders = shell.stdin.take().unwrap();
+    orders.write_all(b"place\n").unwrap();
+    assert!(shell.wait().unwrap().success());
+    drop(orders);
+    let told =
+        fs::read_to_string(&log).unwrap().replace(&pool.path().display().to_string(), "POOL");
+    let told: Vec<&str> = told.lines().collect();
+    assert_eq!(
+        told,
+        [
+            "sync -- POOL/records/a.new",
+            "mv -f -- POOL/records/a.new POOL/records/a",
+            "sync -- POOL/.v.part",
+            "mv -f -T -- POOL/.v.part POOL/v",
+            "sync -- POOL",
+        ]
+    );
+}
+
 #[test]
 fn a_server_with_an_authority_of_its_own_needs_to_be_told_of_it() {
     use std::io::{BufRead, BufReader};

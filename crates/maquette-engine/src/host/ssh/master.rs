@@ -12,7 +12,7 @@ use std::time::Duration;
 use maquette_core::values::{HostAddress, Login as User};
 
 use super::super::command::{login_line, quote};
-use super::super::process::{Frame, brief, first_words, lines};
+use super::super::process::{Frame, bounded, brief, first_words, lines};
 use super::error::{ConnectError, classify};
 use super::sockets::Directory;
 
@@ -271,13 +271,22 @@ impl Drop for Master {
     }
 }
 
+/// Most bytes of a private key's file.
+const LARGEST_KEY: usize = 64 * 1024;
+
 /// Finds the mistakes that `ssh` would only hint at.
 fn check_key(path: &Path) -> Result<(), ConnectError> {
     let wrong = |why: &str| ConnectError::KeyFile { path: path.into(), why: why.into() };
-    let text = match std::fs::read(path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+    let bytes = match std::fs::File::open(path).map(|file| bounded(file, LARGEST_KEY)) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Err(wrong("it is larger than any key")),
+        // That is not the key's fault.
+        Err(error) if matches!(error.raw_os_error(), Some(23 | 24)) => {
+            return Err(ConnectError::Local(error));
+        }
         Err(error) => return Err(wrong(&error.to_string())),
     };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     if text.contains("PRIVATE KEY") || text.starts_with("PuTTY-User-Key-File") {
         return Ok(());
     }
@@ -427,5 +436,6 @@ mod tests {
         assert!(said("ssh-ed25519 AAAA me").unwrap_err().contains("public key"));
         assert!(said("").unwrap_err().contains("no private key"));
         assert!(check_key(Path::new("/nonexistent")).is_err());
+        assert!(check_key(Path::new("/dev/zero")).unwrap_err().to_string().contains("larger"));
     }
 }

@@ -260,7 +260,7 @@ mount -t tmpfs none /run/maquette
 record() { printf '{"schema": 1, "pools": [%s]}\n' "$1" >/var/lib/maquette/preparation.json; }
 record '"first"'
 mkfifo leash
-sh -euc "$LOCK" sh /run/maquette hypervisor 'ann@desk, maquette up' 0 '' <leash >got &
+sh -euc "$LOCK" sh /run/maquette hypervisor 'ann@desk, maquette up' 0 '' '' <leash >got &
 exec 3>leash
 until grep -q got got; do :; done
 "$MAQUETTE" host restore --yes 2>said &

@@ -240,3 +240,91 @@ fn a_server_that_never_speaks_is_given_up() {
     assert!(stderr.contains("cannot reach mute") && stderr.contains("timed out"), "{stderr}");
     assert!(begun.elapsed() < Duration::from_secs(20));
 }
+
+/// Not a test of its own: what the next one starts, with a path on which `ssh` finds the server.
+#[test]
+#[ignore = "started by another test"]
+fn taken_over_inside() {
+    use maquette_engine::host::lock::{Lock, Patience};
+    use maquette_engine::host::ssh::Target;
+    use maquette_engine::host::{self, Host, HostError, Ssh};
+    let (Ok(key), Ok(file)) = (std::env::var("SHELLS_KEY"), std::env::var("SHELLS_FILE")) else {
+        return;
+    };
+    let (address, user) = ("plain".parse().unwrap(), "root".parse().unwrap());
+    let target = Target { address, user, key: Some(key.into()) };
+    let name = format!("shells-{}", std::process::id());
+    let take = |ssh: &Ssh, take_over| {
+        let lost = std::sync::Arc::default();
+        let patience = Patience { wait: 0, take_over };
+        Lock::acquire(ssh, &name, "ann", patience, &lost, &mut |_| {}).unwrap()
+    };
+    let through = |ssh: &Ssh| {
+        let mut transport = Command::new(ssh.libvirt_transport().unwrap());
+        transport.args(["-T", "-e", "none", "--", "hypervisor", "sh -c 'x'"]);
+        transport.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let touch = || host::Command::new("touch").arg(format!("{file}.late"));
+
+    let one = Ssh::connect(&target).unwrap();
+    let first = take(&one, false);
+    let ours = first.fence(&one);
+    ours.write(&file, b"first", 0o600).unwrap();
+    let mut libvirt = through(&one);
+    assert!(libvirt.try_wait().unwrap().is_none());
+    let begun = Instant::now();
+    let marked = || {
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let mark = format!("MAQUETTE_RUN={}", one.mark());
+        let has = |e: &fs::DirEntry| {
+            let environment = fs::read(e.path().join("environ")).unwrap_or_default();
+            environment.split(|b| *b == 0).any(|word| word == mark.as_bytes())
+        };
+        all.filter(has).count()
+    };
+    while marked() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the way to libvirt has no mark");
+    }
+
+    let two = Ssh::connect(&target).unwrap();
+    let second = take(&two, true);
+    // What libvirt has not begun ends with the connection.
+    libvirt.wait().unwrap();
+    assert_eq!(marked(), 0);
+    let refused = |result: Result<(), HostError>| matches!(result, Err(HostError::Taken));
+    assert!(refused(ours.run(&touch(), &mut |_| {}).map(drop)));
+    assert!(ours.write(&file, b"late", 0o600).is_err());
+    assert!(ours.rename(&file, &format!("{file}.late")).is_err());
+    assert!(ours.remove(&file).is_err());
+    assert_eq!(fs::read(&file).unwrap(), b"first");
+    assert!(!fs::exists(format!("{file}.late")).unwrap());
+    let theirs = second.fence(&two);
+    theirs.write(&file, b"second", 0o600).unwrap();
+    assert_eq!(theirs.read_tail(&file, 99).unwrap().unwrap(), b"second");
+    assert_eq!(theirs.run(&touch(), &mut |_| {}).unwrap().status, Some(0));
+    theirs.remove(&format!("{file}.late")).unwrap();
+    drop(second);
+    println!("taken over");
+}
+
+/// Fault M8 on another machine, where the run that was taken over may not have heard of it: what it sends is
+/// refused there, and its way to libvirt has an end.
+#[test]
+fn what_a_run_sends_to_another_machine_is_refused_there_once_it_is_taken_over() {
+    let server = Server::start();
+    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", server.path("bin").display());
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "taken_over_inside", "--ignored", "--nocapture"])
+        .env("PATH", path)
+        .env("HOME", server.directory.path())
+        .env("SHELLS_KEY", server.path("key"))
+        .env("SHELLS_FILE", server.path("file"))
+        .output()
+        .unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success() && said.contains("taken over\n"), "{said}");
+}

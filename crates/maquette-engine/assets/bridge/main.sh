@@ -188,7 +188,8 @@ conclude() {
 # Makes the change, and keeps it or puts it back.
 watch() {
     exec 8>> "$state/maker"
-    flock -n 8 || exit 1
+    # The guard of what was before looks for a moment whether all is well.
+    flock -w 10 8 || exit 1
     i_am watcher
     put run "$$ $(started $$)"
     alone guard guard "$state" "$(get run)"
@@ -242,7 +243,17 @@ guard() {
 }
 # What a run that was interrupted has begun is ended by us.
 take_over() {
-    case $(get phase) in joining | leaving) ;; *) return 0 ;; esac
+    case $(get phase) in
+    joining | leaving) ;;
+    *)
+        # Who has kept it may still be telling that to somebody who died.
+        [ -e "$state/maker" ] || return 0
+        exec 8>> "$state/maker"
+        flock -w 60 8 || { echo "another run is changing $(get nic)" >&2; return 1; }
+        exec 8>&-
+        return 0
+        ;;
+    esac
     end watcher
     end guard
     exec 8>> "$state/maker"
@@ -384,7 +395,13 @@ join)
     ask joining
     ;;
 leave)
-    [ -e "$state/nic" ] || exit 0
+    if [ ! -e "$state/nic" ]; then
+        # One that was killed before it had noted anything; who has the lock is about to.
+        [ -d "$state" ] || exit 0
+        exec 9> "$state/lock"
+        if flock -n 9 && [ ! -e "$state/nic" ]; then rm -rf "$state"; fi
+        exit 0
+    fi
     exec 9> "$state/lock"
     flock -w 60 9 || { echo "another run is changing $(get nic)" >&2; exit 1; }
     script_here

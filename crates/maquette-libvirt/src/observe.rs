@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::client::{self, Client, LibvirtError};
 use crate::xml::metadata::seal::{self, Seal};
-use crate::xml::metadata::{self, MetadataError, NetworkRecord, NodeRecord};
+use crate::xml::metadata::{MetadataError, NetworkRecord, NodeRecord};
 use crate::xml::read::{self, Record};
 
 /// Why the hypervisor's state cannot be read.
@@ -181,20 +181,6 @@ pub(crate) fn network_xmls(client: &Client) -> Result<Vec<NetworkFound>, Libvirt
     client::map(&all, read).into_iter().collect()
 }
 
-/// What was read of an object; none if it cannot be read and is not ours, whose objects carry our mark.
-pub(crate) fn readable<T>(
-    parsed: Result<T, read::ReadError>,
-    kind: &'static str,
-    name: &str,
-    xml: &str,
-) -> Result<Option<T>, ObserveError> {
-    match parsed {
-        Ok(parsed) => Ok(Some(parsed)),
-        Err(_) if !xml.contains(metadata::NAMESPACE) => Ok(None),
-        Err(source) => Err(ObserveError::Read { kind, name: name.into(), source }),
-    }
-}
-
 /// What is said of an object that libvirt describes in a way that cannot be read.
 pub(crate) fn undescribed(kind: &str, name: &str) -> String {
     format!("libvirt's description of {kind} `{name}`")
@@ -311,7 +297,7 @@ fn domains(
 ) -> Result<(), ObserveError> {
     for Found { name, listed, defined, live } in all {
         let Some(xml) = defined else { continue };
-        let Some(parsed) = readable(read::domain(&xml), "domain", &name, &xml)? else {
+        let Ok(parsed) = read::domain(&xml) else {
             asides.unreadable.push(undescribed("domain", &name));
             seen.claims.domains.insert(name);
             continue;
@@ -367,7 +353,7 @@ fn networks(
 ) -> Result<(), ObserveError> {
     for (name, active, xml) in listed {
         let Some(xml) = xml else { continue };
-        let Some(parsed) = readable(read::network(&xml), "network", &name, &xml)? else {
+        let Ok(parsed) = read::network(&xml) else {
             asides.unreadable.push(undescribed("network", &name));
             seen.claims.networks.insert(name);
             continue;
@@ -458,13 +444,19 @@ fn pool_content(client: &Client, name: &str) -> Result<PoolContent, ObserveError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xml::metadata::NAMESPACE;
 
+    /// Fault L6: whoever wrote our namespace into a network that cannot be read stopped every command of
+    /// every environment.
     #[test]
-    fn a_strangers_object_that_cannot_be_read_is_passed_over_and_ours_is_not() {
-        let stranger = "<domain><name>x</name>";
-        let read = |xml: &str| readable(read::domain(xml), "domain", "x", xml);
-        assert!(read(stranger).unwrap().is_none());
-        let ours = format!("<domain><metadata xmlns:m='{}'>", metadata::NAMESPACE);
-        assert!(matches!(read(&ours), Err(ObserveError::Read { name, .. }) if name == "x"));
+    fn what_cannot_be_read_is_named_and_passed_over_whosever_it_claims_to_be() {
+        let environment = EnvName::default();
+        let judge = Judge { environment: &environment, key: None };
+        let (mut seen, mut asides) = (Observed::default(), Asides::default());
+        let listed = [String::new(), format!("<metadata><m:network xmlns:m='{NAMESPACE}'")]
+            .map(|more| ("x".to_string(), true, Some(format!("<network><name>x</name>{more}"))));
+        networks(listed.to_vec(), judge, &mut seen, &mut BTreeSet::new(), &mut asides).unwrap();
+        assert_eq!(asides.unreadable, ["libvirt's description of network `x`"; 2]);
+        assert!(seen.claims.networks.contains("x") && seen.edited.is_empty());
     }
 }

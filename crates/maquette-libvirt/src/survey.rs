@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maquette_core::names::EnvName;
 
 use crate::client::Client;
-use crate::observe::{ObserveError, domain_xmls, network_xmls, readable, undescribed};
+use crate::observe::{ObserveError, domain_xmls, network_xmls, undescribed};
 use crate::xml::read::{self, Record};
 
 /// Environments, and what belongs to none.
@@ -17,7 +17,7 @@ pub struct Survey {
     pub domains: Vec<(String, bool)>,
     /// Networks that are not ours, each with whether it runs.
     pub networks: Vec<(String, bool)>,
-    /// What could not be read of objects that are not ours, such as `libvirt's description of domain x`.
+    /// What could not be read of objects, such as `libvirt's description of domain x`.
     pub unreadable: Vec<String>,
 }
 
@@ -26,7 +26,7 @@ pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
     let mut survey = Survey::default();
     for found in domain_xmls(client)? {
         let Some(xml) = &found.defined else { continue };
-        let Some(parsed) = readable(read::domain(xml), "domain", &found.name, xml)? else {
+        let Ok(parsed) = read::domain(xml) else {
             survey.unreadable.push(undescribed("domain", &found.name));
             continue;
         };
@@ -39,7 +39,7 @@ pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
     }
     for (name, active, xml) in network_xmls(client)? {
         let Some(xml) = xml else { continue };
-        let Some(parsed) = readable(read::network(&xml), "network", &name, &xml)? else {
+        let Ok(parsed) = read::network(&xml) else {
             survey.unreadable.push(undescribed("network", &name));
             continue;
         };

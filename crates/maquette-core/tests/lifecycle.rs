@@ -337,18 +337,24 @@ fn an_extension_leaves_what_is_there_whatever_the_files_say_now() {
     }
 }
 
+/// Runs an extension that is stopped before each of its steps, and again: there are as many nodes as were
+/// asked for.
+fn ends_with(nodes: usize, wanted: &Input, whole: &Observed, plan: &Plan) {
+    for stop in 0..plan.steps.len() {
+        let mut seen = whole.clone();
+        apply(&mut seen, &plan.steps[..stop]);
+        let rest = plan_of(wanted, &seen);
+        apply(&mut seen, &rest.steps);
+        assert_eq!(names(&seen).len(), nodes, "stopped before step {stop}");
+    }
+}
+
 #[test]
 fn an_interrupted_extension_is_finished_by_the_same_command() {
     let whole = built(&[("controller", 2)], &[]);
     let wanted = extended(&[("controller", 2)], &[]);
     let plan = plan_of(&wanted, &whole);
-    for stop in 0..plan.steps.len() {
-        let mut seen = whole.clone();
-        apply(&mut seen, &plan.steps[..stop]);
-        let rest = plan_of(&wanted, &seen);
-        apply(&mut seen, &rest.steps);
-        assert_eq!(names(&seen).len(), 4, "stopped before step {stop}");
-    }
+    ends_with(4, &wanted, &whole, &plan);
 }
 
 #[test]
@@ -359,13 +365,7 @@ fn an_interrupted_extension_by_nodes_without_a_system_ends_with_as_many_as_were_
     whole.domains.get_mut("ironic-0").expect("it exists").active = false;
     let wanted = extended(&[("ironic", 2)], &off);
     let plan = plan_of(&wanted, &whole);
-    for stop in 0..plan.steps.len() {
-        let mut seen = whole.clone();
-        apply(&mut seen, &plan.steps[..stop]);
-        let rest = plan_of(&wanted, &seen);
-        apply(&mut seen, &rest.steps);
-        assert_eq!(names(&seen).len(), 4, "stopped before step {stop}");
-    }
+    ends_with(4, &wanted, &whole, &plan);
     // Once it is through, the same command is another extension.
     apply(&mut whole, &plan.steps);
     let more = plan_of(&wanted, &whole);

@@ -14,13 +14,7 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     let reason = "the environment is taken down";
     let mut gone = Vec::new();
     for domain in observed.domains.values() {
-        changes.push(Change {
-            op: Op::Delete,
-            kind: "domain",
-            name: domain.name.clone(),
-            detail: describe::size(&domain.recorded),
-            reason: reason.into(),
-        });
+        changes.push(domain_goes(domain, reason));
         gone.push(remove_domain(domain, observed, reason, &mut builder));
     }
     remove_edited_domains(observed, |_| true, reason, &mut changes, &mut builder);
@@ -50,13 +44,7 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
     let mut changes = Vec::new();
     let reason = "its removal was asked for";
     for domain in observed.domains.values().filter(|d| names.contains(&d.name)) {
-        changes.push(Change {
-            op: Op::Delete,
-            kind: "domain",
-            name: domain.name.clone(),
-            detail: describe::size(&domain.recorded),
-            reason: reason.into(),
-        });
+        changes.push(domain_goes(domain, reason));
         remove_domain(domain, observed, reason, &mut builder);
     }
     let asked = |node: &str| names.contains(node);
@@ -89,6 +77,16 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
         builder.add(update, last.iter().copied(), reason);
     }
     Plan { changes, steps: builder.finish() }
+}
+
+fn domain_goes(domain: &Domain, reason: &str) -> Change {
+    Change {
+        op: Op::Delete,
+        kind: "domain",
+        name: domain.name.clone(),
+        detail: describe::size(&domain.recorded),
+        reason: reason.into(),
+    }
 }
 
 /// Takes away domains whose records are not believed, and the volumes of these and of domains that somebody

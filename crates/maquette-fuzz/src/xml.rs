@@ -2,7 +2,9 @@
 
 use maquette_core::blueprint::Node;
 use maquette_core::image::redact;
+use maquette_engine::keys::RecordKey;
 use maquette_libvirt::xml::metadata::NodeRecord;
+use maquette_libvirt::xml::metadata::seal::{self, Seal};
 use maquette_libvirt::xml::read::{self, Record};
 use maquette_libvirt::xml::{self as own, cable, metadata};
 
@@ -21,6 +23,7 @@ pub fn xml(data: &[u8]) {
 
 fn seen(text: &str) {
     let _ = read::pool_path(text);
+    let _ = seal::check(text, Some(&RecordKey::made_of([1; 32])));
     let _ = cable::cables(text);
     if let Ok(domain) = read::domain(text)
         && let Record::Good(record) = domain.record
@@ -34,6 +37,7 @@ fn seen(text: &str) {
             domain.ready,
             domain.reported,
         );
+        sealed(&again);
         let again = read::domain(&again).expect("what is written can be read");
         let node = without_secrets(record.node);
         assert_eq!(again.record, Record::Good(NodeRecord { node, ..record }));
@@ -43,9 +47,19 @@ fn seen(text: &str) {
     {
         let again = own::network(&record.network, &record.environment, record.allocation);
         crate::dnsmasq::configuration(&again);
+        sealed(&again);
         let again = read::network(&again).expect("what is written can be read");
         assert_eq!(again.record, Record::Good(record));
     }
+}
+
+/// Who has the environment's secret knows what was written with it, whatever it says.
+fn sealed(xml: &str) {
+    let keys = [1, 2].map(|byte| RecordKey::made_of([byte; 32]));
+    assert_eq!(seal::check(xml, Some(&keys[0])), Seal::None);
+    let xml = seal::sealed(xml, &keys[0]).expect("a record of ours has a seal");
+    assert_eq!(seal::check(&xml, Some(&keys[0])), Seal::Fits);
+    assert_eq!(seal::check(&xml, Some(&keys[1])), Seal::Other);
 }
 
 /// A node as a record has it: addresses of images without what may be secret in them.

@@ -38,7 +38,10 @@ pub fn archive(data: &[u8]) {
     }
     assert_eq!(before, after, "something beside the workspace changed");
     match result {
-        Ok(()) => inside(&workspace),
+        Ok(()) => {
+            inside(&workspace);
+            again(&workspace, &home.join("again"));
+        }
         Err(why) => {
             check::no_controls("why an archive is refused", &why);
             assert!(made.is_empty(), "an archive that is refused leaves {made:?}");
@@ -111,6 +114,47 @@ fn contents(root: &Path) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     walk(root, root, &mut all);
     all
+}
+
+/// What is read of the workspace, through whatever links, is what an import takes unchanged.
+fn again(workspace: &Path, second: &Path) {
+    let read = ["known_hosts", "maquette.json", "id_ed25519.pub", "ansible.ssh.config"];
+    let named = fs::read_dir(workspace).expect("it is ours").flatten();
+    let named = named.filter_map(|e| e.file_name().into_string().ok()).filter(|name| {
+        let lower = name.to_lowercase();
+        read.contains(&lower.as_str()) || lower.starts_with("hosts") || lower == "local_hosts"
+    });
+    let mut tar = Builder::new(Vec::new());
+    let mut taken = BTreeMap::new();
+    for name in named {
+        let path = workspace.join(&name);
+        // A link may lead nowhere; it does not lead to a directory, which Ansible would read as inventories.
+        assert!(!path.is_dir(), "{name} is a directory");
+        let Ok(bytes) = fs::read(&path) else { continue };
+        let mut header = Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_cksum();
+        tar.append_data(&mut header, &name, bytes.as_slice()).expect("memory takes it");
+        taken.insert(name, bytes);
+    }
+    // A public key is that of a private one, where there is one.
+    if let Ok(key) = fs::read(workspace.join("id_ed25519")) {
+        let mut header = Header::new_gnu();
+        header.set_size(key.len() as u64);
+        header.set_cksum();
+        tar.append_data(&mut header, "id_ed25519", key.as_slice()).expect("memory takes it");
+    }
+    let packed = compressed(&tar.into_inner().expect("memory takes it"));
+    fuzzing::unpack(packed.as_slice(), second).expect("it was taken before");
+    let (from, to) = (second.display().to_string(), workspace.display().to_string());
+    for (name, bytes) in taken.iter().filter(|(name, _)| *name != "ansible.ssh.config") {
+        let text = fs::read_to_string(second.join(name)).unwrap_or_default().replace(&from, &to);
+        assert_eq!(
+            text,
+            String::from_utf8_lossy(bytes),
+            "{name} was taken, and would not be again"
+        );
+    }
 }
 
 /// What was taken is files, directories and links to names beside them; nobody else may look; and what ssh

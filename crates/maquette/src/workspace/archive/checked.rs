@@ -1,5 +1,6 @@
 //! What Maquette, `ssh` and Ansible interpret of a workspace is written anew from checked values.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use maquette_core::names::EnvName;
@@ -34,6 +35,7 @@ fn file(text: String) -> Node {
 
 fn directory(tree: &Tree, at: &str, path: &str, left_out: &mut LeftOut) -> Tree {
     let mut checked = Tree::default();
+    let linked = linked(tree);
     for (name, node) in tree.iter() {
         let shown = format!("{at}{name}");
         let lower = name.to_lowercase();
@@ -43,13 +45,16 @@ fn directory(tree: &Tree, at: &str, path: &str, left_out: &mut LeftOut) -> Tree 
             continue;
         }
         match node {
-            Node::Link(target) => checked.set(name, Node::Link(target.clone())),
+            Node::Link(target) => match link(tree, name, target, path, left_out, &shown) {
+                Some(taken) => checked.set(name, taken),
+                None => left_out.push(shown),
+            },
             Node::Directory(_) if is_special(&lower) => left_out.push(shown),
             Node::Directory(inner) => {
                 let inner = directory(inner, &format!("{shown}/"), path, left_out);
                 checked.set(name, Node::Directory(inner));
             }
-            Node::File(bytes) => match content(tree, &lower, bytes, left_out, &shown) {
+            Node::File(bytes) => match content(tree, &linked, &lower, bytes, left_out, &shown) {
                 Some(Content::Same) => checked.set(name, Node::File(bytes.clone())),
                 Some(Content::Anew(text)) => {
                     checked.set(name, file(text.replace(words::PLACEHOLDER, path)));
@@ -59,6 +64,45 @@ fn directory(tree: &Tree, at: &str, path: &str, left_out: &mut LeftOut) -> Tree 
         }
     }
     checked
+}
+
+/// What the links with names of inventories lead to, in lower case.
+fn linked(tree: &Tree) -> BTreeSet<String> {
+    let links = tree.iter().filter(|(_, node)| matches!(node, Node::Link(_)));
+    let inventories = links.filter(|(name, _)| is_inventory(&name.to_lowercase()));
+    inventories.filter_map(|(name, _)| Some(tree.end(name)?.0.to_lowercase())).collect()
+}
+
+/// What stands for a link, if anything: what is interpreted has to be a file, whose content is checked under
+/// each name that leads to it.
+fn link(
+    tree: &Tree,
+    name: &str,
+    target: &str,
+    path: &str,
+    left_out: &mut LeftOut,
+    shown: &str,
+) -> Option<Node> {
+    let lower = name.to_lowercase();
+    let end = tree.end(name);
+    let Some((end, bytes)) = end.and_then(|(end, node)| match node {
+        Node::File(bytes) => Some((end, bytes)),
+        _ => None,
+    }) else {
+        return (!is_special(&lower)).then(|| Node::Link(target.into()));
+    };
+    let ends = end.to_lowercase();
+    if is_inventory(&lower) {
+        // The file is checked as an inventory, and could not be something else as well.
+        return (is_inventory(&ends) || !is_special(&ends)).then(|| Node::Link(end.into()));
+    }
+    if !is_special(&lower) {
+        return Some(Node::Link(end.into()));
+    }
+    match content(tree, &BTreeSet::new(), &lower, bytes, left_out, shown)? {
+        Content::Same => Some(Node::File(bytes.clone())),
+        Content::Anew(text) => Some(file(text.replace(words::PLACEHOLDER, path))),
+    }
 }
 
 enum Content {
@@ -79,14 +123,13 @@ fn is_special(lower: &str) -> bool {
 
 fn content(
     tree: &Tree,
+    linked: &BTreeSet<String>,
     lower: &str,
     bytes: &[u8],
     left_out: &mut LeftOut,
     shown: &str,
 ) -> Option<Content> {
-    let linked =
-        matches!(tree.get(outputs::INVENTORY), Some(Node::Link(to)) if to.to_lowercase() == lower);
-    if !is_special(lower) && !linked {
+    if !is_special(lower) && !linked.contains(lower) {
         return Some(Content::Same);
     }
     let text = std::str::from_utf8(bytes).ok()?;
@@ -155,11 +198,9 @@ fn saved(text: &str) -> Option<String> {
 /// The ssh config of the hosts of an archive that has one: what its inventory says of them.
 fn config(tree: &Tree) -> Option<String> {
     tree.get(outputs::SSH_CONFIG)?;
-    let mut name = outputs::INVENTORY.to_string();
-    if let Some(Node::Link(target)) = tree.get(&name) {
-        name.clone_from(target);
-    }
-    let Some(Node::File(bytes)) = tree.get(&name) else { return Some(String::new()) };
+    let Some((_, Node::File(bytes))) = tree.end(outputs::INVENTORY) else {
+        return Some(String::new());
+    };
     let text = String::from_utf8_lossy(bytes);
     // What is left out of the inventory has been named.
     let (_, hosts) = hosts::rewrite(&text, &mut Vec::new());

@@ -16,6 +16,8 @@ const LARGEST: u64 = 256 << 20;
 const MEMBERS: usize = 20_000;
 /// Longest name of a file, in bytes (Linux's `NAME_MAX`).
 const LONGEST: usize = 255;
+/// Most links that are followed one after the other (Linux's `MAXSYMLINKS`).
+const LINKS: usize = 40;
 /// How deep directories may be nested.
 const DEEPEST: usize = 16;
 
@@ -46,6 +48,19 @@ impl Tree {
     /// What a name stands for, whatever its case.
     pub fn get(&self, name: &str) -> Option<&Node> {
         self.entries.get(&name.to_lowercase()).map(|(_, node)| node)
+    }
+
+    /// What a name stands for in the end, with its name, whatever its case: links lead to names beside them.
+    /// Nothing where they lead nowhere, or round in a circle.
+    pub fn end(&self, name: &str) -> Option<(&str, &Node)> {
+        let mut name = name.to_lowercase();
+        for _ in 0..=LINKS {
+            match self.entries.get(&name)? {
+                (_, Node::Link(target)) => name = target.to_lowercase(),
+                (known, node) => return Some((known, node)),
+            }
+        }
+        None
     }
 
     /// Puts something in place of what is there.

@@ -348,6 +348,76 @@ fn ssh_and_ansible_read_nothing_that_a_stranger_wrote() {
     }
 }
 
+/// Whatever chain of links leads to it, a file that ssh, Ansible or Maquette reads has been checked.
+#[test]
+fn what_links_lead_to_is_checked_as_what_it_is_read_as() {
+    use EntryType::{Directory, Regular, Symlink};
+    const RUNS: &str =
+        "web ansible_host=127.0.0.1 ansible_ssh_common_args='-o ProxyCommand=\"touch x\"'\n";
+    let cases: [(&[Member], &str, &str); 8] = [
+        (
+            &[member("hosts", Symlink, "a"), member("a", Symlink, "b"), member("b", Regular, RUNS)],
+            "hosts",
+            "ProxyCommand",
+        ),
+        (
+            &[
+                member("local_hosts", Symlink, "A"),
+                member("a", Regular, "x ansible_connection=local\n"),
+            ],
+            "a",
+            "ansible_connection=local",
+        ),
+        (
+            &[
+                member("hosts", Symlink, "inv"),
+                member("inv", Directory, ""),
+                member("inv/x", Regular, RUNS),
+            ],
+            "hosts/x",
+            "ProxyCommand",
+        ),
+        (
+            &[member("hosts", Symlink, "known_hosts"), member("known_hosts", Regular, RUNS)],
+            "hosts",
+            "ProxyCommand",
+        ),
+        (
+            &[
+                member("known_hosts", Symlink, "kh"),
+                member("kh", Regular, "@cert-authority * ssh-ed25519 AAAA\n"),
+            ],
+            "known_hosts",
+            "cert-authority",
+        ),
+        (
+            &[
+                member("maquette.json", Symlink, "mj"),
+                member("mj", Regular, r#"{"pool_name": "../x"}"#),
+            ],
+            "maquette.json",
+            "../x",
+        ),
+        (
+            &[
+                member("id_ed25519.pub", Symlink, "p"),
+                member("p", Symlink, "q"),
+                member("q", Regular, "command=\"x\" ssh-ed25519 AAAA\n"),
+            ],
+            "id_ed25519.pub",
+            "command",
+        ),
+        (&[member("hosts", Symlink, "a"), member("a", Symlink, "hosts")], "hosts", "hosts"),
+    ];
+    for (members, read, hostile) in cases {
+        let canary = Canary::new();
+        let workspace = canary.home.path().join("w");
+        unpack(archive(members).as_slice(), &workspace).unwrap();
+        let text = fs::read_to_string(workspace.join(read)).unwrap_or_default();
+        assert!(!text.contains(hostile), "{read}: {text}");
+    }
+}
+
 #[test]
 fn a_workspace_survives_the_journey_with_its_keys() {
     let directory = tempfile::tempdir().unwrap();

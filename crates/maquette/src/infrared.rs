@@ -53,6 +53,7 @@ pub fn run(args: &[String], logged: bool) -> Result<u8, Failure> {
     given.check().map_err(refuse)?;
     let mut tree = given.tree().map_err(refuse)?;
     settings_tree::extra(&mut tree, &given.extra).map_err(|why| refuse(vec![why]))?;
+    decided(&tree)?;
 
     match &given.output {
         Some(file) => {
@@ -106,12 +107,46 @@ fn masked(tree: &Plain) -> Plain {
                 .map(|(key, value)| match value {
                     Plain::Map(_) => (key.clone(), masked(value)),
                     _ if key.contains("password") => (key.clone(), Plain::text("******")),
+                    // An address may have a password or a token in it.
+                    Plain::Text(text) => (key.clone(), Plain::text(&redact(text))),
                     _ => (key.clone(), value.clone()),
                 })
                 .collect(),
         ),
         other => other.clone(),
     }
+}
+
+/// Refuses, by name, settings that `-e` has made something else than they can be.
+fn decided(tree: &Plain) -> Result<(), Failure> {
+    let mut mistakes = Vec::new();
+    for option in OPTIONS {
+        let keys: Vec<&str> = std::iter::once("provision").chain(option.path()).collect();
+        let words: &[&str] = match option.kind {
+            options::Kind::Bool => &["yes", "no"],
+            options::Kind::Choice(words) => words,
+            _ => continue,
+        };
+        let (name, words) = (option.name, words.join(", "));
+        let shown = match tree.at(&keys) {
+            None | Some(Plain::Null) => continue,
+            Some(Plain::Bool(_)) if option.kind == options::Kind::Bool => continue,
+            Some(Plain::Text(text)) => {
+                let fits = match option.kind {
+                    options::Kind::Choice(words) => words.contains(&text.as_str()),
+                    _ => maquette_core::syntax::parse_bool(text).is_some(),
+                };
+                if fits || text.is_empty() {
+                    continue;
+                }
+                format!("`{text}`")
+            }
+            Some(Plain::Int(number)) => format!("`{number}`"),
+            Some(_) => "that".to_string(),
+        };
+        mistakes.push(format!("--{name} cannot be {shown}; it is one of {words}"));
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(refuse(mistakes)) }
 }
 
 /// Refuses, by name, what is not there yet.
@@ -174,7 +209,12 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     let stages = selected.without(hooks.replaced());
     // As with InfraRed, whoever leaves the validation out wants no refusal.
     loaded.options.overcommit |= !stages.has(Stage::Validate);
-    let requirements = pipeline::check(&mut loaded)?;
+    let requirements = pipeline::check(&mut loaded).map_err(|failure| match given.inventory {
+        Some(_) => {
+            failure.after("the workspace uses that inventory now, and nothing else was changed")
+        }
+        None => failure,
+    })?;
     if loaded.request.nodes.is_empty() {
         print::talk("no --topology-nodes: only the hypervisor and its networks are prepared");
     }

@@ -62,6 +62,8 @@ pub struct Options {
     pub validate: bool,
     /// Further certificate authorities: files or URLs.
     pub tls_ca: Vec<String>,
+    /// Whether anybody said which nodes there shall be, if only that there shall be none.
+    pub nodes_named: bool,
 }
 
 /// Which environment, for commands that build nothing.
@@ -140,6 +142,7 @@ fn read(args: &Wanted, diags: Diagnostics, lenient: bool) -> Result<Loaded, Fail
         overcommit: args.host_memory_overcommit.or(project.memory_overcommit).unwrap_or(false),
         validate: args.host_validate.or(project.validate).unwrap_or(true),
         tls_ca: list(args.tls_ca.as_ref().or(project.tls_ca.as_ref())),
+        nodes_named: args.topology_nodes.is_some() || project.nodes.is_some(),
     };
     // Mistakes so far are no reason not to look for more.
     match reader.wanted(args, &project, settings) {

@@ -2,8 +2,9 @@
 
 use maquette_core::blueprint::{self, Blueprint};
 use maquette_core::capacity::{self, Capacity};
-use maquette_core::diagnostic::Diagnostics;
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::expand::{self, Context};
+use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Plan, Requirements};
 use maquette_core::syntax::Sources;
@@ -84,11 +85,29 @@ pub fn virt_type(asked: cli::VirtType, facts: &facts::Facts, quiet: bool) -> Vir
     }
 }
 
+fn no_nodes_named(environment: &EnvName, count: usize) -> Diagnostic {
+    let nodes = if count == 1 { "a node".to_string() } else { format!("{count} nodes") };
+    Diagnostic::error(
+        "project::no-nodes-named",
+        format!("environment `{environment}` has {nodes}, and nothing says which it is to have"),
+    )
+    .help("`--topology-nodes TYPE:COUNT,…` does, or `nodes:` in the project file")
+    .help("`maquette down` removes the environment; `nodes: {}` in the project file leaves it without nodes")
+}
+
 /// Makes the plan; `networks` says whether we make those.
 pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<Planned, Failure> {
     let workspace = &loaded.workspace;
     let observed = hypervisor.observed();
     let mut diags = loaded.diags.fresh();
+    // That nobody names nodes is no wish to lose those that are there.
+    if !loaded.options.nodes_named
+        && !loaded.request.settings.extend
+        && !observed.domains.is_empty()
+    {
+        diags.push(no_nodes_named(&loaded.request.settings.environment, observed.domains.len()));
+        return Err(Failure::Input(diags, loaded.sources.clone()));
+    }
     let Some(topology) = expand::choose(&loaded.request, &observed, &mut diags) else {
         return Err(Failure::Input(diags, loaded.sources.clone()));
     };

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use maquette_core::names::EnvName;
-use maquette_core::values::HostAddress;
+use maquette_core::values::{HostAddress, Name};
 use maquette_engine::keys::write_private;
 use serde_json::{Value, json};
 
@@ -129,7 +129,7 @@ impl Saved {
                 key: text(&host["key"]).map(PathBuf::from),
                 fingerprint: None,
             },
-            pool_name: text(&value["pool_name"]),
+            pool_name: text(&value["pool_name"]).filter(|name| name.parse::<Name>().is_ok()),
             pool_path: text(&value["disk_pool"]),
             owner,
             opens,

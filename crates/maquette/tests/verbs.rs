@@ -179,7 +179,7 @@ fn nothing_is_locked_while_somebody_is_asked() {
     let mut asked = Asked::new(&ground, &fewer);
     let said = asked.question();
     assert!(said.contains(&format!("the disks of {}.", ground.node("bare-1"))), "{said}");
-    assert!(!lock.exists() && !Path::new("/run/maquette/hypervisor").exists());
+    assert!(!lock.exists());
     // Somebody else goes on building.
     ground.up("bare.yml:3", &[]);
     asked.answer("y");
@@ -523,4 +523,20 @@ fn the_dynamic_inventory_has_every_node() {
     for host in value["_meta"]["hostvars"].as_object().unwrap().keys() {
         assert!(everybody.contains(&host.as_str()), "{host} is in no group: {value:#}");
     }
+}
+
+#[test]
+fn nodes_that_nobody_names_are_not_lost() {
+    let ground = Ground::new("vnob");
+    ground.up("bare.yml:1", &["--topology-network", "3_nets"]);
+    for verb in ["plan", "up"] {
+        let said = ground.says(2, &[verb, "--virt-type", "test", "--topology-network", "3_nets"]);
+        assert!(said.contains("has a node, and nothing says which it is to have"), "{said}");
+        assert!(said.contains("nothing was touched"), "{said}");
+    }
+    let file = ground.path("maquette.yaml");
+    std::fs::write(&file, "nodes: {}\n").unwrap();
+    let project = file.display().to_string();
+    let said = ground.says(0, &["plan", "--virt-type", "test", "--project", &project]);
+    assert!(said.contains("1 to remove"), "{said}");
 }

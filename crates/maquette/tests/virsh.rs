@@ -506,3 +506,44 @@ fn files_that_the_user_names_are_written_through_and_never_replaced() {
     let mode = fs::metadata(home.path("answers")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+#[test]
+fn a_setting_that_is_no_word_of_its_option_is_refused() {
+    let home = Home::new();
+    let given = ["virsh", "--dry-run", "--host-address", "hv.invalid", "--host-key", "key"];
+    for (setting, said) in [
+        ("provision.kill=treu", "--kill cannot be `treu`; it is one of yes, no"),
+        ("provision.topology.extend=ture", "--topology-extend cannot be `ture`"),
+        ("provision.disk.bus=ide", "--disk-bus cannot be `ide`; it is one of virtio, scsi"),
+        ("provision.bootmode=foo", "--bootmode cannot be `foo`"),
+        ("provision.host.memory.overcommit=2", "--host-memory-overcommit cannot be `2`"),
+    ] {
+        let all: Vec<&str> = given.into_iter().chain(["-e", setting]).collect();
+        let text = home.fails(1, &all);
+        assert!(text.contains(said), "{text}");
+    }
+    home.settings(&["-e", "provision.kill=no", "-e", "provision.bootmode=uefi"]);
+}
+
+#[test]
+fn what_an_address_may_hide_is_shown_nowhere() {
+    let home = Home::new();
+    let url = "https://me:cAnArY@example.invalid/x.qcow2?token=cAnArY";
+    let image = format!("--image-url={url}");
+    let net = format!("provision.image.mirror.url={url}");
+    let shown = home.settings(&[&image, "--topology-net-url", url, "-e", &net]);
+    assert!(shown.contains("https://***@example.invalid/x.qcow2?***"), "{shown}");
+    let mut all = shown;
+    for name in fs::read_dir(home.path("ir/.workspaces")).unwrap().flatten() {
+        for file in fs::read_dir(name.path()).into_iter().flatten().flatten() {
+            all.push_str(&fs::read_to_string(file.path()).unwrap_or_default());
+        }
+    }
+    all.push_str(&fs::read_to_string(home.path("ir/ir-commands.log")).unwrap());
+    assert!(!all.contains("cAnArY"), "{all}");
+    // Whoever asks for a file gets all of it, and nobody else may read it.
+    home.settings(&[&image, "-o", "settings.yml"]);
+    assert!(fs::read_to_string(home.path("settings.yml")).unwrap().contains("cAnArY"));
+    let mode = fs::metadata(home.path("settings.yml")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

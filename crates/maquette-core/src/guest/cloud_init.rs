@@ -30,7 +30,7 @@ fn meta_data(node: &Node) -> String {
     // Made anew on disks that were kept, it is another instance: its host key is set up again.
     let generation = node.guest.as_ref().and_then(|g| g.generation);
     let generation = generation.map(|g| format!("-{g:016x}")).unwrap_or_default();
-    format!("instance-id: {}{generation}\nlocal-hostname: {}\n", node.uuid, node.name)
+    format!("instance-id: {}{generation}\nlocal-hostname: {}\n", node.uuid, quoted(&node.name))
 }
 
 fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
@@ -40,7 +40,7 @@ fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
         out.push_str(&text);
         out.push('\n');
     };
-    line(format!("hostname: {}", node.name));
+    line(format!("hostname: {}", quoted(&node.name)));
     line("disable_root: false".into());
     line("ssh_pwauth: false".into());
     line("users:".into());

@@ -6,27 +6,39 @@ checked!(
     /// A login name, on a node or a hypervisor: as `useradd` takes them, and what directories add
     /// (capital letters, a dot, `@` and a domain).
     Login,
+    // A `$` ends names of machines in directories; anywhere else a shell would read a variable.
     |text| Form {
         what: "a valid login name",
         longest: 64,
         first: word,
-        rest: |c| word(c) || matches!(c, '-' | '.' | '@' | '$'),
+        rest: |c| word(c) || matches!(c, '-' | '.' | '@'),
         rule: "letters, digits, `_`, `-`, `.` and `@` only, and it begins with a letter, digit or `_`",
     }
-    .check(text)
+    .check(text.strip_suffix('$').unwrap_or(text))
 );
 
+/// Groups and keys of an inventory that are not a node's to be in: Ansible's own, and those of the machines
+/// that are not nodes.
+const RESERVED_GROUPS: [&str; 6] =
+    ["_meta", "all", "ungrouped", "local", "localhost", "hypervisor"];
+
 checked!(
-    /// An Ansible group.
+    /// An Ansible group of nodes.
     Group,
-    |text| Form {
-        what: "a valid group name",
-        longest: 128,
-        first: word,
-        rest: |c| word(c) || matches!(c, '-' | '.'),
-        rule: "letters, digits, `_`, `-` and `.` only, and it begins with a letter, digit or `_`",
+    |text| {
+        if RESERVED_GROUPS.contains(&text) {
+            let message = format!("`{text}` has a meaning of its own in inventories; nodes cannot be in it");
+            return Err(ValueError::new(message));
+        }
+        Form {
+            what: "a valid group name",
+            longest: 128,
+            first: word,
+            rest: |c| word(c) || matches!(c, '-' | '.'),
+            rule: "letters, digits, `_`, `-` and `.` only, and it begins with a letter, digit or `_`",
+        }
+        .check(text)
     }
-    .check(text)
 );
 
 checked!(

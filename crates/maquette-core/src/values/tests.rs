@@ -117,3 +117,13 @@ fn a_value_that_would_be_cut_to_something_else_is_refused() {
     assert!("-oProxyCommand=id".parse::<HostAddress>().is_err());
     assert!("a".repeat(300).parse::<Login>().is_err());
 }
+
+#[test]
+fn groups_of_the_inventory_itself_are_not_for_nodes() {
+    for name in ["_meta", "all", "ungrouped", "local", "localhost", "hypervisor"] {
+        let error = name.parse::<Group>().unwrap_err().to_string();
+        assert!(error.contains("has a meaning of its own"), "{error}");
+    }
+    assert!("hypervisors".parse::<Group>().is_ok());
+    assert!("root$X".parse::<Login>().is_err() && "machine$".parse::<Login>().is_ok());
+}

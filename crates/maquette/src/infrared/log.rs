@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
+use maquette_core::image::redact;
 use maquette_engine::host::Command;
 use maquette_engine::keys::write_private;
 
@@ -30,11 +31,15 @@ fn shown(name: &str, value: &str) -> String {
     masked(value)
 }
 
-/// `key=value` of a password hides its value.
+/// `key=value` of a password hides its value, and an address what may be secret in it.
 fn masked(text: &str) -> String {
     match text.split_once('=') {
         Some((key, _)) if key.to_lowercase().contains("password") => format!("{key}={MASK}"),
-        _ => text.to_string(),
+        // What comes before an address has neither `@` nor `?` in it.
+        _ => match text.find("://").map(|at| text[..at].rfind('=').map_or(0, |n| n + 1)) {
+            Some(begin) => format!("{}{}", &text[..begin], redact(&text[begin..])),
+            None => text.to_string(),
+        },
     }
 }
 

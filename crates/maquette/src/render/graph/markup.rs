@@ -7,7 +7,10 @@ use super::{Scene, State};
 /// Mermaid: <https://mermaid.js.org/syntax/flowchart.html>.
 pub fn mermaid(scene: &Scene) -> String {
     let mut out = String::from("flowchart LR\n");
-    let safe = |text: &str| text.replace('"', "#quot;");
+    // Mermaid reads HTML.
+    let safe = |text: &str| {
+        text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
+    };
     for (i, net) in scene.nets.iter().enumerate() {
         let _ = writeln!(out, "  net{i}([\"{}<br/>{}\"])", safe(&net.name), safe(&net.detail));
     }
@@ -23,7 +26,7 @@ pub fn mermaid(scene: &Scene) -> String {
     }
     for [(a, p), (b, q)] in &scene.cables {
         let (from, to) = (&scene.items[*a].ports[*p].name, &scene.items[*b].ports[*q].name);
-        let _ = writeln!(out, "  node{a} ===|\"{from} – {to}\"| node{b}");
+        let _ = writeln!(out, "  node{a} ===|\"{} – {}\"| node{b}", safe(from), safe(to));
     }
     let off = |state: State| state == State::Off;
     let nets = scene.nets.iter().enumerate().filter(|(_, n)| off(n.state));

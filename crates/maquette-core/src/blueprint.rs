@@ -174,6 +174,9 @@ pub struct Tenant {
     pub pool: Pool,
     /// Names of its volumes.
     pub volumes: Vec<String>,
+    /// Whether it came with the latest extension of the environment: should that be interrupted, the same
+    /// command goes on with it instead of adding others.
+    pub extension: bool,
 }
 
 /// One entry of a network's DHCP server.

@@ -3,6 +3,7 @@
 mod addresses;
 mod allocation;
 mod conflicts;
+mod extension;
 mod macs;
 mod networks;
 mod wiring;
@@ -108,8 +109,9 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         let place = topology.roles.iter().position(|r| r.name.value == n.role);
         (place.unwrap_or(usize::MAX), n.role.clone(), n.index)
     });
+    let extension = extension::came_with(&nodes, observed, topology.settings.extend);
     for network in &mut networks {
-        networks::settle(network, &nodes, observed, &pool);
+        networks::settle(network, &nodes, observed, &pool, &extension);
     }
     let images: BTreeSet<Image> =
         nodes.iter().flat_map(|n| &n.disks).filter_map(|d| d.backing.clone()).collect();
@@ -130,7 +132,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
 /// new ones get the lowest that are free, or with an extension those above the highest in use.
 fn indexes(role: &Role, observed: &Observed, environment: &EnvName, extend: bool) -> Vec<u32> {
     let own = observed.domains.values().filter(|d| d.recorded.role == role.name.value);
-    let used: BTreeSet<u32> = own.clone().map(|d| d.recorded.index).collect();
+    let used: BTreeSet<u32> = own.map(|d| d.recorded.index).collect();
     let count = role.count as usize;
     if !extend {
         let kept = used.iter().copied().take(count);
@@ -139,23 +141,12 @@ fn indexes(role: &Role, observed: &Observed, environment: &EnvName, extend: bool
         all.sort_unstable();
         return all;
     }
-    // Repeating an interrupted extension finishes it: its networks know all of its nodes before any
-    // of them is made.
-    let noted = observed.networks.values().flat_map(|n| &n.recorded.tenants);
-    let begun: BTreeSet<u32> = noted
-        .filter(|t| !observed.domains.contains_key(&t.node))
-        .filter_map(|t| t.node.strip_prefix(&environment.qualify(&role.name.value)))
-        .filter_map(|rest| rest.strip_prefix('-')?.parse().ok())
-        .collect();
-    let unfinished = own.clone().any(|d| {
-        let node = &d.recorded;
-        // A node without a guest is through once it was started; then it may be off because somebody
-        // switched it off.
-        let waiting = !d.ready && (node.guest.is_some() || !d.active);
-        waiting || !observed.missing_volumes(node, &d.pool).is_empty()
-    });
-    if unfinished || !begun.is_empty() {
-        return begun.into_iter().collect();
+    if extension::is_unfinished(observed) {
+        let numbers = extension::missing(observed).into_iter().filter_map(|node| {
+            let rest = node.strip_prefix(&environment.qualify(&role.name.value))?;
+            rest.strip_prefix('-')?.parse().ok()
+        });
+        return numbers.collect();
     }
     let first = used.last().map_or(0, |highest| highest + 1);
     (first..).take(count).collect()

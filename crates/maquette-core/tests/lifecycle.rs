@@ -358,6 +358,33 @@ fn an_interrupted_extension_is_finished_by_the_same_command() {
 }
 
 #[test]
+fn an_interrupted_extension_of_several_types_ends_with_as_many_as_were_asked_for() {
+    let whole = built(&[("controller", 1), ("compute", 1)], &[]);
+    let wanted = extended(&[("controller", 1), ("compute", 2)], &[]);
+    let plan = plan_of(&wanted, &whole);
+    for stop in 0..plan.steps.len() {
+        let mut seen = whole.clone();
+        apply(&mut seen, &plan.steps[..stop]);
+        let rest = plan_of(&wanted, &seen);
+        apply(&mut seen, &rest.steps);
+        let there = ["compute-0", "compute-1", "compute-2", "controller-0", "controller-1"];
+        assert_eq!(names(&seen), there, "stopped before step {stop}");
+        // Once it is through, a build with the same nodes finds nothing to do.
+        let all = asked(&[("controller", 2), ("compute", 3)], &[]);
+        assert!(plan_of(&all, &seen).is_empty(), "stopped before step {stop}");
+    }
+}
+
+#[test]
+fn an_old_node_that_never_came_up_keeps_nobody_from_extending() {
+    let mut seen = built(&[("controller", 2)], &[]);
+    seen.domains.get_mut("controller-0").expect("it exists").ready = false;
+    let plan = plan_of(&extended(&[("controller", 1)], &[]), &seen);
+    apply(&mut seen, &plan.steps);
+    assert_eq!(names(&seen), ["controller-0", "controller-1", "controller-2"]);
+}
+
+#[test]
 fn an_interrupted_extension_by_nodes_without_a_system_ends_with_as_many_as_were_asked_for() {
     let off = ["override.ironic.deploy_os=no"];
     let mut whole = built(&[("ironic", 2)], &off);

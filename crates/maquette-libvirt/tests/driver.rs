@@ -102,6 +102,7 @@ fn network(reservations: Vec<Reservation>) -> Network {
             node: "lab-web-0".into(),
             pool: pool(),
             volumes: vec!["lab-web-0-disk1.qcow2".into()],
+            extension: false,
         }],
     }
 }

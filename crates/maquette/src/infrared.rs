@@ -108,7 +108,7 @@ fn masked(tree: &Plain) -> Plain {
                     Plain::Map(_) => (key.clone(), masked(value)),
                     _ if key.contains("password") => (key.clone(), Plain::text("******")),
                     // An address may have a password or a token in it.
-                    Plain::Text(text) => (key.clone(), Plain::text(&redact(text))),
+                    Plain::Text(text) => (key.clone(), Plain::text(redact(text))),
                     _ => (key.clone(), value.clone()),
                 })
                 .collect(),

@@ -1,5 +1,7 @@
 //! Networks made concrete.
 
+use std::collections::BTreeSet;
+
 use crate::blueprint::{
     Fixed, HostPort, Interface, Network, Node, Pool, Portgroup, Reservation, Route, Tag, Tenant,
     Tuning, Uplink, Vswitch,
@@ -161,7 +163,13 @@ fn vswitch(
 }
 
 /// Enters the nodes that are on a network.
-pub(super) fn settle(network: &mut Network, nodes: &[Node], observed: &Observed, pool: &Pool) {
+pub(super) fn settle(
+    network: &mut Network,
+    nodes: &[Node],
+    observed: &Observed,
+    pool: &Pool,
+    extension: &BTreeSet<String>,
+) {
     let orphans = observed.orphans();
     let on_it = |i: &&Interface| i.network == network.name;
     let reservations = nodes.iter().flat_map(|node| {
@@ -185,6 +193,7 @@ pub(super) fn settle(network: &mut Network, nodes: &[Node], observed: &Observed,
             (None, None) => pool.clone(),
         },
         volumes: node.volumes().map(String::from).collect(),
+        extension: extension.contains(&node.name),
     });
     let mut tenants: Vec<Tenant> = tenants.collect();
     tenants.sort();

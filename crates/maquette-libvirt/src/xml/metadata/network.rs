@@ -122,6 +122,7 @@ record!(TenantFields: Tenant {
     node: text::<Name>("node"),
     pool: PoolFields,
     volumes: Many("volume", text::<FileName>("name")),
+    extension: Set("extension"),
 });
 
 fn forward_word(forward: Forward) -> &'static str {

@@ -243,11 +243,8 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
     let host = (any::<[bool; 2]>(), tuning(), of(uplink()), of(vswitch()), of(fixed));
     let reservation = (name(), mac(), whatever(), whatever())
         .prop_map(|(name, mac, ipv4, ipv6)| Reservation { name, mac, ipv4, ipv6 });
-    let tenant = (name(), pool(), vec(file(), 0..3)).prop_map(|(node, pool, volumes)| Tenant {
-        node,
-        pool,
-        volumes,
-    });
+    let tenant = (name(), pool(), vec(file(), 0..3), any::<bool>())
+        .prop_map(|(node, pool, volumes, extension)| Tenant { node, pool, volumes, extension });
     let has = (vec(srv(), 0..3), vec(reservation, 0..3), vec(tenant, 0..3));
     (who, addresses, host, has).prop_map(|(who, addresses, host, has)| {
         let (environment, (net, data_net), name, bridge, uuid, forward) = who;

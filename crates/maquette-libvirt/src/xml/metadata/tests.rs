@@ -161,6 +161,7 @@ pub(super) fn full_network() -> NetworkRecord {
             node: "lab-n-0".into(),
             pool: pool(),
             volumes: vec!["lab-n-0-disk1.qcow2".into()],
+            extension: true,
         }],
     };
     let allocation = Allocation { net: 7, data_net: 8 };

@@ -474,3 +474,18 @@ fn a_part_of_a_plan_keeps_its_order() {
     apply(&mut seen, &rest.steps);
     assert!(plan_of(&input, &seen).is_empty());
 }
+
+#[test]
+fn everything_that_somebody_changed_by_hand_is_named() {
+    let wanted = input(&[("ironic", 1)], "3_nets", &[]);
+    let mut seen = Observed::default();
+    let plan = plan_of(&wanted, &seen);
+    apply(&mut seen, &plan.steps);
+    let domain = seen.domains.values_mut().next().unwrap();
+    domain.defined.memory_mib = 99;
+    domain.defined.vcpus = 7;
+    let text = lines(&plan_of(&wanted, &seen));
+    for what in ["memory was changed to 99 MiB", "vCPUs were changed to 7"] {
+        assert!(text.contains(&format!("{what} outside Maquette")), "{text}");
+    }
+}

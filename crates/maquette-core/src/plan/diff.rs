@@ -137,8 +137,9 @@ fn fate_of(
     if let Some(live) = domain.live.as_ref() {
         match hardware::gap(domain, live, node, pool) {
             Gap::Restart(by_hand, gap) => {
-                let explained = changes.worst() >= Some(Class::Live) || by_hand.is_some();
-                why.extend(by_hand.or((!explained).then_some(gap)));
+                let explained = changes.worst() >= Some(Class::Live) || !by_hand.is_empty();
+                why.extend(by_hand);
+                why.extend((!explained).then_some(gap));
                 return Fate::Restart(every(why, &changes));
             }
             Gap::Live(steps, reasons) if why.is_empty() => {
@@ -156,7 +157,7 @@ fn fate_of(
     // It is off: whatever differs is there when it starts.
     let off = domain.live.is_none();
     if off && (wanted != domain.defined || changes.worst() >= Some(Class::Live)) {
-        return Fate::Restart(every(edited.into_iter().collect(), &changes));
+        return Fate::Restart(every(edited, &changes));
     }
     let mut why = changes.words();
     why.extend(edited);

@@ -50,10 +50,11 @@ fn of_domain(domain: &Domain, observed: &Observed) -> impl Iterator<Item = Strin
     let expected = Hardware::of(&domain.recorded, &domain.pool);
     let edited = hardware::drift(&expected, &domain.defined);
     // Memory is the guest's own business as long as it runs.
-    let live = domain.live.as_ref().and_then(|live| hardware::devices(&expected, live));
+    let live = domain.live.as_ref().map(|live| hardware::devices(&expected, live));
+    let live = live.unwrap_or_default().into_iter().filter(|l| !edited.contains(l));
+    let live: Vec<String> = live.collect();
     let transient = (!domain.persistent).then(|| "it was undefined outside Maquette".to_string());
     let missing = observed.missing_volumes(&domain.recorded, &domain.pool);
     let missing = (!missing.is_empty()).then(|| format!("{} missing", missing.join(", ")));
-    let live = live.filter(|l| Some(l) != edited.as_ref());
-    [edited, live, transient, missing].into_iter().flatten()
+    edited.into_iter().chain(live).chain(transient).chain(missing)
 }

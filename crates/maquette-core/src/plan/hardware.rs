@@ -4,52 +4,52 @@ use std::collections::BTreeSet;
 
 use super::LiveChange;
 use crate::blueprint::{Disk, Node, Pool};
-use crate::observed::{DiskDevice, Domain, Hardware, Nic};
+use crate::observed::{Domain, Hardware, Nic};
 
-/// What somebody changed in a domain, in words. `found` is its definition or what runs.
-pub(super) fn drift(expected: &Hardware, found: &Hardware) -> Option<String> {
+/// Everything that somebody changed in a domain, in words. `found` is its definition or what runs.
+pub(super) fn drift(expected: &Hardware, found: &Hardware) -> Vec<String> {
     // Devices are compared below.
     let Hardware { maximum_mib, memory_mib, vcpus, disks: _, nics: _ } = found;
+    let mut all = Vec::new();
     if *maximum_mib != expected.maximum_mib || *memory_mib != expected.memory_mib {
-        return Some(format!("memory was changed to {memory_mib} MiB outside Maquette"));
+        all.push(format!("memory was changed to {memory_mib} MiB outside Maquette"));
     }
     if *vcpus != expected.vcpus {
-        return Some(format!("vCPUs were changed to {vcpus} outside Maquette"));
+        all.push(format!("vCPUs were changed to {vcpus} outside Maquette"));
     }
-    devices(expected, found)
+    all.extend(devices(expected, found));
+    all
 }
 
 /// The same for disks and interfaces.
-pub(super) fn devices(expected: &Hardware, found: &Hardware) -> Option<String> {
-    let file = |d: &DiskDevice| d.file.rsplit('/').next().unwrap_or_default().to_string();
+pub(super) fn devices(expected: &Hardware, found: &Hardware) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut say = |what: String, how: &str| all.push(format!("{what} was {how} outside Maquette"));
     for disk in &expected.disks {
         match found.disks.iter().find(|d| d.file == disk.file) {
-            None => return Some(format!("disk {} was taken out outside Maquette", disk.device)),
-            Some(other) if other != disk => {
-                return Some(format!("disk {} was changed outside Maquette", disk.device));
-            }
+            None => say(format!("disk {}", disk.device), "taken out"),
+            Some(other) if other != disk => say(format!("disk {}", disk.device), "changed"),
             Some(_) => {}
         }
     }
-    if let Some(more) =
-        found.disks.iter().find(|d| !expected.disks.iter().any(|e| e.file == d.file))
-    {
-        return Some(format!("disk {} was put in outside Maquette", file(more)));
+    for disk in found.disks.iter().filter(|d| !expected.disks.iter().any(|e| e.file == d.file)) {
+        let file = disk.file.rsplit('/').next().unwrap_or_default();
+        say(format!("disk {file}"), "put in");
     }
     for nic in &expected.nics {
         match found.nics.iter().find(|n| n.mac == nic.mac) {
-            None => return Some(format!("interface {} was taken out outside Maquette", nic.mac)),
-            Some(other) if other != nic => {
-                return Some(format!("interface {} was changed outside Maquette", nic.mac));
-            }
+            None => say(format!("interface {}", nic.mac), "taken out"),
+            Some(other) if other != nic => say(format!("interface {}", nic.mac), "changed"),
             Some(_) => {}
         }
     }
-    if let Some(more) = found.nics.iter().find(|n| !expected.nics.iter().any(|e| e.mac == n.mac)) {
-        return Some(format!("interface {} was put in outside Maquette", more.mac));
+    for nic in found.nics.iter().filter(|n| !expected.nics.iter().any(|e| e.mac == n.mac)) {
+        say(format!("interface {}", nic.mac), "put in");
     }
-    (found.nics != expected.nics || found.disks != expected.disks)
-        .then(|| "the order of its devices was changed outside Maquette".into())
+    if all.is_empty() && (found.nics != expected.nics || found.disks != expected.disks) {
+        all.push("the order of its devices was changed outside Maquette".into());
+    }
+    all
 }
 
 /// A disk that runs on a file that is not ours in the place of one that is, as after an external
@@ -75,7 +75,7 @@ pub(super) enum Gap {
     /// By changes that the guest lives through, and why.
     Live(Vec<LiveChange>, Vec<String>),
     /// By a restart: what somebody else changed, and what stands in the way.
-    Restart(Option<String>, String),
+    Restart(Vec<String>, String),
 }
 
 /// Looks for the least that has to be done to a running domain.
@@ -85,8 +85,11 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
     // How much of its memory it uses now is the guest's own business; devices are compared below.
     let Hardware { maximum_mib, memory_mib: _, vcpus, disks: _, nics: _ } = live;
     if *vcpus != wanted.vcpus {
-        let by_hand = (*vcpus != old.vcpus)
-            .then(|| format!("vCPUs were changed to {vcpus} outside Maquette"));
+        let mut by_hand = Vec::new();
+        if *vcpus != old.vcpus {
+            by_hand.push(format!("vCPUs were changed to {vcpus} outside Maquette"));
+        }
+        by_hand.extend(devices(&expected, live));
         return Gap::Restart(by_hand, format!("vCPUs: {vcpus} → {}", wanted.vcpus));
     }
     let mut changes = Vec::new();
@@ -95,7 +98,7 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
         let why = format!("memory: {} MiB → {} MiB", old.memory_mib, wanted.memory_mib);
         // A guest without an operating system of ours may not know how to give memory back.
         if *maximum_mib < wanted.memory_mib || !node.deploy_os {
-            return Gap::Restart(None, why);
+            return Gap::Restart(devices(&expected, live), why);
         }
         changes.push(LiveChange::Memory { mib: wanted.memory_mib });
         reasons.push(why);
@@ -123,9 +126,9 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
     }
     let plugged =
         changes.iter().filter(|c| !matches!(c, LiveChange::Memory { .. } | LiveChange::Vnc { .. }));
-    match by_hand {
-        Some(why) => reasons.push(why),
-        None => reasons.extend(plugged.map(LiveChange::describe)),
+    match by_hand.is_empty() {
+        true => reasons.extend(plugged.map(LiveChange::describe)),
+        false => reasons.extend(by_hand),
     }
     Gap::Live(changes, reasons)
 }

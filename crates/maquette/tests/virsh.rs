@@ -512,8 +512,8 @@ fn a_setting_that_is_no_word_of_its_option_is_refused() {
     let home = Home::new();
     let given = ["virsh", "--dry-run", "--host-address", "hv.invalid", "--host-key", "key"];
     for (setting, said) in [
-        ("provision.kill=treu", "--kill cannot be `treu`; it is one of yes, no"),
-        ("provision.topology.extend=ture", "--topology-extend cannot be `ture`"),
+        ("provision.kill=perhaps", "--kill cannot be `perhaps`; it is one of yes, no"),
+        ("provision.topology.extend=maybe", "--topology-extend cannot be `maybe`"),
         ("provision.disk.bus=ide", "--disk-bus cannot be `ide`; it is one of virtio, scsi"),
         ("provision.bootmode=foo", "--bootmode cannot be `foo`"),
         ("provision.host.memory.overcommit=2", "--host-memory-overcommit cannot be `2`"),

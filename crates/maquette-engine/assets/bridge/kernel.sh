@@ -137,7 +137,11 @@ by_need() { commands "$1" | awk '/ (via|nexthop|nhid) / { later[++n] = $0; next 
 give_routes() {
     routes "$1" > "$state/now"
     only "$state/now" "$2" > "$state/extra"
-    [ "$3" = all ] || { grep -v ' proto kernel' "$state/extra" > "$state/extra.new" || :; mv "$state/extra.new" "$state/extra"; }
+    case $3 in
+    all) ;;
+    none) : > "$state/extra" ;;
+    *) grep -v ' proto kernel' "$state/extra" > "$state/extra.new" || :; mv "$state/extra.new" "$state/extra" ;;
+    esac
     # What routers told since then is as good as what they told before, but not through the other interface.
     other=$(get nic)
     [ "$dev" != "$other" ] || other=$(get bridge)
@@ -180,6 +184,28 @@ give_rules() {
     } > "$state/batch"
     [ ! -s "$state/batch" ] || try_batch "$1" "$state/batch"
 }
+give_others() {
+    nexthops > "$state/now"
+    only "$noted/nexthops" "$state/now" | sed 's/^/nexthop add /' > "$state/batch"
+    [ ! -s "$state/batch" ] || try_batch -4 "$state/batch"
+    neighbours "$dev" > "$state/now"
+    only "$noted/neighbours" "$state/now" | sed "s/\$/ dev $dev/; s/^/neigh replace /" > "$state/batch"
+    [ ! -s "$state/batch" ] || try_batch -4 "$state/batch"
+}
+# Gives interface $2 what it lacks of what is noted in directory $1, and takes nothing away.
+give_missing() {
+    noted=$state/$1 dev=$2
+    for family in 4 6; do
+        addresses -$family "$dev" > "$state/now"
+        only "$noted/addresses$family" "$state/now" | sed "s/\$/ dev $dev/; s/^/address replace /" > "$state/batch"
+        [ ! -s "$state/batch" ] || try_batch -$family "$state/batch"
+    done
+    give_others
+    for family in 4 6; do
+        give_routes -$family "$noted/routes$family" none
+        give_rules -$family "$noted/rules$family"
+    done
+}
 # Gives interface $2 all that is noted in directory $1.
 give() {
     noted=$state/$1 dev=$2 kernels=$3
@@ -189,12 +215,7 @@ give() {
     [ -z "$old_dad" ] || echo 0 2>/dev/null > "$dad" || :
     give_addresses -4 "$dev" "$noted/addresses4"
     give_addresses -6 "$dev" "$noted/addresses6"
-    nexthops > "$state/now"
-    only "$noted/nexthops" "$state/now" | sed 's/^/nexthop add /' > "$state/batch"
-    [ ! -s "$state/batch" ] || try_batch -4 "$state/batch"
-    neighbours "$dev" > "$state/now"
-    only "$noted/neighbours" "$state/now" | sed "s/\$/ dev $dev/; s/^/neigh replace /" > "$state/batch"
-    [ ! -s "$state/batch" ] || try_batch -4 "$state/batch"
+    give_others
     give_routes -4 "$noted/routes4" "$kernels"
     give_routes -6 "$noted/routes6" "$kernels"
     give_rules -4 "$noted/rules4"
@@ -226,6 +247,39 @@ differences() {
         only "$noted/nexthops" "$state/now"
     } > "$state/differences"
     [ -s "$state/differences" ]
+}
+
+# Whether interface $2 has what it takes to be reached as before, whoever gave it and with whatever metric: each
+# address that was not leased, one at least where there were leased ones, each default route and each route and
+# rule that nobody tells. Says what is lacking.
+lacks() {
+    noted=$state/$1 dev=$2
+    for family in 4 6; do
+        addresses -$family "$dev" > "$state/now"
+        awk -v family=$family '
+            FILENAME == ARGV[1] { there[$1]; if (/ scope global/) global = 1; next }
+            / scope global/ { had = 1 }
+            !/ valid_lft / && !($1 in there) { print }
+            END { if (had && !global) print "any address of IPv" family }' "$state/now" "$noted/addresses$family"
+        routes -$family > "$state/now"
+        awk -v dev="$dev" "$lines"'
+            function keys(line,   word, n, i, gate, table, made) {
+                n = split(shared(line), word, " ")
+                for (i = 2; i < n; i++) if (word[i] == "table") table = word[i + 1]
+                for (i = 2; i < n; i++) {
+                    if (word[i] == "via") gate = word[i + 1] == "inet6" ? word[i + 2] : word[i + 1]
+                    if (word[i] == "dev") { if (word[i + 1] == dev) key[++made] = word[1] " via " gate " table " table; gate = "" }
+                }
+                return made + 0
+            }
+            FILENAME == ARGV[1] { for (n = keys($0); n; n--) there[key[n]]; next }
+            $1 != "default" && / proto (ra|dhcp|kernel)( |$)/ { next }
+            { for (n = keys($0); n; n--) if (!(key[n] in there)) { print; next } }' "$state/now" "$noted/routes$family"
+        ip -$family rule show 2>/dev/null | sed 's/^[0-9]*://; s/ *\[detached\]//g' > "$state/now" || :
+        sed 's/^[0-9]*://; s/ *\[detached\]//g' "$noted/rules$family" > "$state/rules"
+        only "$state/rules" "$state/now"
+    done > "$state/lacking"
+    [ -s "$state/lacking" ]
 }
 
 # A DHCP client goes along: on the NIC it would get its address back at the next renewal.

@@ -39,22 +39,28 @@ apply_leave() {
         ;;
     esac
 }
-# Managers take a moment, and choose some numbers themselves: what they have done counts, once the addresses
-# are there.
+# Managers take a moment, and choose some numbers themselves: what they have done counts, once nothing is lacking
+# by which the machine was reached. What they cannot get again, as a lease from a server that is silent, is given
+# by hand until they get it; whether it stays is for the next try to see.
 settles() {
-    for again in 1 2 3 4 5 6 7 8 9 10; do
-        differences "$1" "$2" || return 0
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        if nm_has "$2" && ! differences "$1" "$2"; then return 0; fi
         sleep 1 8>&-
     done
-    addresses -4 "$2" > "$state/now"
-    only "$state/$1/addresses4" "$state/now" | grep -q -v ' valid_lft ' || return 0
-    [ "$again" = 0 ]
+    if ! lacks "$1" "$2" && nm_has "$2"; then return 0; fi
+    { echo "$(get manager) has not given $2 all it had; by hand it is given:"; cat "$state/lacking"; } >&2
+    give_missing "$1" "$2"
+    : > "$state/by-hand"
+    return 1
 }
+# Nobody asks the manager anew, which would take away what is there, where nothing is lacking.
+stays() { [ -e "$state/by-hand" ] && nm_has "$2" && ! lacks "$1" "$2"; }
 undo_join() {
     nic=$(get nic)
     [ -e "/sys/class/net/$nic" ] || { ip link delete dev "$(get bridge)" 2>/dev/null || :; return 0; }
+    ! stays before "$nic" || return 0
     case $(get manager) in
-    networkmanager) nm_forget ;;
+    networkmanager) nm_forget || echo "NetworkManager has not started the profile $(get profile)" >&2 ;;
     networkd)
         networkd_forget
         kernel_leave before
@@ -67,7 +73,7 @@ undo_join() {
     *) kernel_leave before ;;
     esac
     if is_managed; then
-        settles before "$nic" || { cat "$state/differences" >&2; return 1; }
+        settles before "$nic" || return 1
     elif differences before "$nic"; then
         cat "$state/differences" >&2
         return 1
@@ -77,13 +83,14 @@ undo_join() {
 undo_leave() {
     bridge=$(get bridge) nic=$(get nic)
     [ -e "/sys/class/net/$nic" ] || return 0
+    [ ! -e "/sys/class/net/$bridge/brif/$nic" ] || ! stays with "$bridge" || return 0
     case $(get manager) in
     networkmanager)
-        nm_up
-        settles with "$bridge" || { cat "$state/differences" >&2; return 1; }
+        nm_up || echo "NetworkManager has not started the bridge's profiles" >&2
+        settles with "$bridge" || return 1
         return 0
         ;;
-    networkd) networkd_files /etc/systemd/network ;;
+    networkd) networkd_unforget ;;
     esac
     {
         [ -e "/sys/class/net/$bridge" ] ||
@@ -100,7 +107,7 @@ undo_leave() {
     if is_managed; then
         networkctl reload || :
         networkctl reconfigure "$nic" "$bridge" || :
-        settles with "$bridge" || { cat "$state/differences" >&2; return 1; }
+        settles with "$bridge" || return 1
     elif differences with "$bridge"; then
         cat "$state/differences" >&2
         return 1
@@ -156,7 +163,7 @@ settled() {
         rm -rf "$state"
     fi
 }
-tidy() { rm -rf "$state/run" "$state/decided" "$state/watcher" "$state/guard" "$state/decision" "$state/result" "$state/armed" "$state/trouble" "$state/with" "$state/target" "$state/target.now" "$state"/batch*; }
+tidy() { rm -rf "$state/run" "$state/decided" "$state/watcher" "$state/guard" "$state/decision" "$state/result" "$state/armed" "$state/trouble" "$state/with" "$state/target" "$state/target.now" "$state/by-hand" "$state/aside" "$state"/batch*; }
 # Confirmed: it stays.
 conclude() {
     said=kept code=0

@@ -24,7 +24,10 @@ networkd_files() {
         [ -z "$(get address)" ] || printf '[Address]\nAddress=%s\n' "$(get address)"
         awk '/^\[/ { match_section = ($0 == "[Match]") } !match_section' "$state/networkd.file"
     } > "$state/ours/05-maquette-$bridge.network"
-    for name in $(networkd_names); do write_file "$directory/$name" < "$state/ours/$name"; done
+    for name in $(networkd_names); do
+        if [ "${2:-}" = missing ] && [ -e "$directory/$name" ]; then continue; fi
+        write_file "$directory/$name" < "$state/ours/$name"
+    done
 }
 networkd_apply() { networkctl reload && networkctl reconfigure "$@"; }
 networkd_join() {
@@ -38,7 +41,7 @@ networkd_keep() {
     for name in $(networkd_names); do rm -f "/run/systemd/network/$name"; done
     networkctl reload
 }
-# A file that somebody edited since is put aside, under a name that is not read.
+# A file that somebody edited since is put aside, under a name that is not read and was nobody's.
 networkd_forget() {
     for name in $(networkd_names); do
         for directory in /run/systemd/network /etc/systemd/network; do
@@ -46,10 +49,20 @@ networkd_forget() {
             if [ ! -e "$state/ours/$name" ] || cmp -s "$state/ours/$name" "$directory/$name"; then
                 rm -f "$directory/$name"
             else
-                mv -f "$directory/$name" "$directory/$name.edited"
-                log "$directory/$name was edited since; it is kept as $name.edited"
+                aside=$directory/$name.edited number=1
+                while [ -e "$aside" ]; do number=$((number + 1)) aside=$directory/$name.edited.$number; done
+                echo "$directory/$name $aside" >> "$state/aside"
+                mv "$directory/$name" "$aside"
+                log "$directory/$name was edited since; it is kept as $aside"
             fi
         done
     done
     networkctl reload || :
+}
+# As it was before somebody wanted to leave, with what was edited.
+networkd_unforget() {
+    if [ -e "$state/aside" ]; then
+        while read -r name aside; do [ ! -e "$aside" ] || mv -f "$aside" "$name"; done < "$state/aside"
+    fi
+    networkd_files /etc/systemd/network missing
 }

@@ -30,7 +30,7 @@ fn meta_data(node: &Node) -> String {
     // Made anew on disks that were kept, it is another instance: its host key is set up again.
     let generation = node.guest.as_ref().and_then(|g| g.generation);
     let generation = generation.map(|g| format!("-{g:016x}")).unwrap_or_default();
-    format!("instance-id: {}{generation}\nlocal-hostname: {}\n", node.uuid, quoted(&node.name))
+    format!("instance-id: {}{generation}\nlocal-hostname: {}\n", node.uuid, host_name(&node.name))
 }
 
 fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
@@ -40,7 +40,7 @@ fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
         out.push_str(&text);
         out.push('\n');
     };
-    line(format!("hostname: {}", quoted(&node.name)));
+    line(format!("hostname: {}", host_name(&node.name)));
     line("disable_root: false".into());
     line("ssh_pwauth: false".into());
     line("users:".into());
@@ -153,6 +153,12 @@ fn network_config(interfaces: &[Interface]) -> String {
     out
 }
 
+/// A host name. One that begins with a digit might be a date or a number to YAML; others stay plain, since not
+/// every guest that reads a NoCloud seed has a YAML parser.
+fn host_name(name: &str) -> String {
+    if name.starts_with(|c: char| c.is_ascii_digit()) { quoted(name) } else { name.into() }
+}
+
 /// A YAML scalar in double quotes.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
@@ -170,4 +176,15 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_that_looks_like_a_date_is_a_text() {
+        assert_eq!(host_name("2024-01-10"), "\"2024-01-10\"");
+        assert_eq!(host_name("lab-web-0"), "lab-web-0");
+    }
 }

@@ -142,7 +142,9 @@ impl Ground {
 /// made anew: `down` removes the key, and the next `up` makes other ones.
 fn keyless(line: &str) -> String {
     let mut text = line.to_string();
-    for attribute in [" digest=\"", " authorized-key=\"", " host-key=\"", " generation=\""] {
+    for attribute in
+        [" digest=\"", " seal=\"", " authorized-key=\"", " host-key=\"", " generation=\""]
+    {
         if let Some(start) = text.find(attribute) {
             let value = start + attribute.len();
             let end = text[value..].find('"').map_or(text.len(), |end| value + end + 1);

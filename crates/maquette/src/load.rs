@@ -142,7 +142,8 @@ fn read(args: &Wanted, diags: Diagnostics, lenient: bool) -> Result<Loaded, Fail
         overcommit: args.host_memory_overcommit.or(project.memory_overcommit).unwrap_or(false),
         validate: args.host_validate.or(project.validate).unwrap_or(true),
         tls_ca: list(args.tls_ca.as_ref().or(project.tls_ca.as_ref())),
-        nodes_named: args.topology_nodes.is_some() || project.nodes.is_some(),
+        // Without nodes, InfraRed's users prepare the hypervisor and its networks, and nodes are left alone.
+        nodes_named: lenient || args.topology_nodes.is_some() || project.nodes.is_some(),
     };
     // Mistakes so far are no reason not to look for more.
     match reader.wanted(args, &project, settings) {

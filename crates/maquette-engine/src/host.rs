@@ -76,12 +76,21 @@ pub trait Host: Send + Sync {
     /// Whether a file or directory exists.
     fn exists(&self, path: &str) -> bool;
 
-    /// Copies a file from here to the hypervisor; `progress` hears the bytes done.
-    fn upload(&self, from: &Path, to: &str, progress: &mut dyn FnMut(u64))
-    -> Result<(), HostError>;
+    /// Copies a file from here to the hypervisor; `progress` hears the bytes done. This and what else
+    /// changes files is done by commands, unless the host is here.
+    fn upload(
+        &self,
+        from: &Path,
+        to: &str,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), HostError> {
+        files::upload(self, from, to, progress)
+    }
 
     /// Writes a small file, whole or not at all, with these permissions; its directory is made.
-    fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError>;
+    fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
+        self.feed(&files::write(path, mode), &mut |pipe| pipe.write_all(content))
+    }
 
     /// Whether something answers at an address that the hypervisor can reach.
     fn answers(&self, address: SocketAddr) -> bool;
@@ -92,14 +101,18 @@ pub trait Host: Send + Sync {
     }
 
     /// Renames a file.
-    fn rename(&self, from: &str, to: &str) -> Result<(), HostError>;
+    fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
+        check(self, &files::rename(from, to)).map(|_| ())
+    }
 
     /// Removes a file; it is fine if there is none.
-    fn remove(&self, path: &str) -> Result<(), HostError>;
+    fn remove(&self, path: &str) -> Result<(), HostError> {
+        check(self, &files::remove(path)).map(|_| ())
+    }
 }
 
 /// Runs a command and wants it to succeed; returns what it printed.
-pub fn check(host: &dyn Host, command: &Command) -> Result<String, HostError> {
+pub fn check<H: Host + ?Sized>(host: &H, command: &Command) -> Result<String, HostError> {
     let output = host.run(command, &mut |_| {})?;
     output.success(command)
 }

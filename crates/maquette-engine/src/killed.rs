@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
-use crate::host::{Command, Host, HostError, Local, Output, files};
+use crate::host::{Command, Host, HostError, Local, Output};
 
 /// Counts without starting a process, since it stands before each.
 const COUNT: &str = r#"if [ -n "${KILLED_HOME-}" ]; then
@@ -150,24 +150,8 @@ impl Host for Dying<'_> {
         Local.exists(path)
     }
 
-    fn upload(&self, from: &Path, to: &str, p: &mut dyn FnMut(u64)) -> Result<(), HostError> {
-        files::upload(self, from, to, p)
-    }
-
-    fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
-        self.feed(&files::write(path, mode), &mut |pipe| pipe.write_all(content))
-    }
-
     fn answers(&self, _: SocketAddr) -> bool {
         false
-    }
-
-    fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
-        crate::host::check(self, &files::rename(from, to)).map(|_| ())
-    }
-
-    fn remove(&self, path: &str) -> Result<(), HostError> {
-        crate::host::check(self, &files::remove(path)).map(|_| ())
     }
 }
 

@@ -36,8 +36,8 @@ pub(crate) fn remove(path: &str) -> Command {
 }
 
 /// Copies a file from here.
-pub(crate) fn upload(
-    host: &dyn Host,
+pub(crate) fn upload<H: Host + ?Sized>(
+    host: &H,
     from: &Path,
     to: &str,
     progress: &mut dyn FnMut(u64),

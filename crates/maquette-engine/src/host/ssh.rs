@@ -12,7 +12,7 @@ mod sockets;
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{self, Child, Stdio};
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,6 @@ pub use master::{Effective, Target, effective};
 use super::Host;
 use super::command::{Command, HostError, Output, login_line, quote};
 use super::fence::MARK;
-use super::files;
 use super::lock::{mark, no_random};
 use super::process::{Frame, await_begin, collect, drain, end, lines};
 use master::Master;
@@ -145,6 +144,16 @@ impl Ssh {
         ssh
     }
 
+    /// Starts a command, with pipes to all that it reads and prints; its begin mark comes first.
+    fn begin(&self, command: &Command) -> std::io::Result<Child> {
+        let script = self.frame.before(&self.remote_command(command));
+        self.session(self.master.client(), &script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+    }
+
     /// Runs a command whose answer is told from what the login shell prints.
     fn ask(
         &self,
@@ -205,14 +214,7 @@ impl Host for Ssh {
     /// It takes a session for as long as it lives; there is one for a lock.
     fn spawn(&self, command: &Command) -> Result<Child, HostError> {
         let failed = |source| HostError::Start { program: "ssh".into(), source };
-        let script = self.frame.before(&self.remote_command(command));
-        let mut child = self
-            .session(self.master.client(), &script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
+        let mut child = self.begin(command).map_err(failed)?;
         let Some(stdout) = child.stdout.take() else {
             return Err(failed(std::io::Error::other("no pipe")));
         };
@@ -240,14 +242,7 @@ impl Host for Ssh {
     ) -> Result<(), HostError> {
         let _slot = self.slot();
         let failed = |source| HostError::Start { program: "ssh".into(), source };
-        let script = self.frame.before(&self.remote_command(command));
-        let mut child = self
-            .session(self.master.client(), &script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
+        let mut child = self.begin(command).map_err(failed)?;
         let (mut pipe, id) = (child.stdin.take(), child.id());
         let (answers, complaints) = (child.stdout.take(), child.stderr.take());
         let (sent, wrong, stderr) = std::thread::scope(|scope| {
@@ -287,27 +282,6 @@ impl Host for Ssh {
 
     fn exists(&self, path: &str) -> bool {
         self.script("test -e \"$1\"", &[path]).is_ok_and(|o| o.status == Some(0))
-    }
-
-    fn upload(
-        &self,
-        from: &Path,
-        to: &str,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<(), HostError> {
-        files::upload(self, from, to, progress)
-    }
-
-    fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
-        self.feed(&files::write(path, mode), &mut |pipe| pipe.write_all(content))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
-        super::check(self, &files::rename(from, to)).map(|_| ())
-    }
-
-    fn remove(&self, path: &str) -> Result<(), HostError> {
-        super::check(self, &files::remove(path)).map(|_| ())
     }
 
     fn answers(&self, address: SocketAddr) -> bool {

@@ -57,24 +57,8 @@ impl Host for Elsewhere {
         Local.exists(path)
     }
 
-    fn upload(&self, f: &Path, to: &str, p: &mut dyn FnMut(u64)) -> Result<(), HostError> {
-        files::upload(self, f, to, p)
-    }
-
-    fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
-        self.feed(&files::write(path, mode), &mut |pipe| pipe.write_all(content))
-    }
-
     fn answers(&self, _: SocketAddr) -> bool {
         false
-    }
-
-    fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
-        crate::host::check(self, &files::rename(from, to)).map(|_| ())
-    }
-
-    fn remove(&self, path: &str) -> Result<(), HostError> {
-        crate::host::check(self, &files::remove(path)).map(|_| ())
     }
 }
 

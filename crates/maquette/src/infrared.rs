@@ -33,7 +33,7 @@ use crate::workspace::{Owner, Workspace};
 use crate::{pipeline, print, reading};
 use given::Given;
 pub use log::now;
-use options::{OPTIONS, Support};
+use options::{Kind, OPTIONS, Support};
 
 /// How long a first boot may take, in seconds: InfraRed waited 300 for the lease and 300 more
 /// for SSH.
@@ -120,31 +120,17 @@ fn masked(tree: &Plain) -> Plain {
 /// Refuses, by name, settings that `-e` has made something else than they can be.
 fn decided(tree: &Plain) -> Result<(), Failure> {
     let mut mistakes = Vec::new();
-    for option in OPTIONS {
+    for option in OPTIONS.iter().filter(|o| o.kind.words().is_some()) {
         let keys: Vec<&str> = std::iter::once("provision").chain(option.path()).collect();
-        let words: &[&str] = match option.kind {
-            options::Kind::Bool => &["yes", "no"],
-            options::Kind::Choice(words) => words,
-            _ => continue,
-        };
-        let (name, words) = (option.name, words.join(", "));
         let shown = match tree.at(&keys) {
             None | Some(Plain::Null) => continue,
-            Some(Plain::Bool(_)) if option.kind == options::Kind::Bool => continue,
-            Some(Plain::Text(text)) => {
-                let fits = match option.kind {
-                    options::Kind::Choice(words) => words.contains(&text.as_str()),
-                    _ => maquette_core::syntax::parse_bool(text).is_some(),
-                };
-                if fits || text.is_empty() {
-                    continue;
-                }
-                format!("`{text}`")
-            }
+            Some(Plain::Bool(_)) if option.kind == Kind::Bool => continue,
+            Some(Plain::Text(text)) if text.is_empty() || option.kind.takes(text) => continue,
+            Some(Plain::Text(text)) => format!("`{text}`"),
             Some(Plain::Int(number)) => format!("`{number}`"),
             Some(_) => "that".to_string(),
         };
-        mistakes.push(format!("--{name} cannot be {shown}; it is one of {words}"));
+        mistakes.push(option.refusal(&shown));
     }
     if mistakes.is_empty() { Ok(()) } else { Err(refuse(mistakes)) }
 }

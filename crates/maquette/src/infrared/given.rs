@@ -319,12 +319,11 @@ impl Given {
         }
         let mut wrong = Vec::new();
         for option in OPTIONS {
-            let Kind::Choice(words) = option.kind else { continue };
-            if let Some(value) = self.one(option.name)
-                && !words.contains(&value.as_str())
+            if let Kind::Choice(_) = option.kind
+                && let Some(value) = self.one(option.name)
+                && !option.kind.takes(&value)
             {
-                let words = words.join(", ");
-                wrong.push(format!("--{} cannot be `{value}`; it is one of {words}", option.name));
+                wrong.push(option.refusal(&format!("`{value}`")));
             }
         }
         stop(wrong)

@@ -1,6 +1,8 @@
 //! Every option of InfraRed's provisioner: one row each, from which come parser, help,
 //! answers files, environment variables and checks.
 
+use maquette_core::syntax::parse_bool;
+
 /// What a value becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -18,6 +20,26 @@ pub enum Kind {
     Nodes,
     /// One of a few words.
     Choice(&'static [&'static str]),
+}
+
+impl Kind {
+    /// The words that a value is one of, where there are few; a boolean has more spellings of them.
+    pub fn words(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Bool => Some(&["yes", "no"]),
+            Self::Choice(words) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// Whether a text is one of these words.
+    pub fn takes(self, text: &str) -> bool {
+        match self {
+            Self::Bool => parse_bool(text).is_some(),
+            Self::Choice(words) => words.contains(&text),
+            _ => true,
+        }
+    }
 }
 
 /// How far an option is supported.
@@ -62,6 +84,12 @@ impl Opt {
     /// Where it is in the settings tree, below `provision`.
     pub fn path(&self) -> Vec<&'static str> {
         self.name.split('-').collect()
+    }
+
+    /// Why it cannot have a value, which is shown as it was given.
+    pub fn refusal(&self, shown: &str) -> String {
+        let words = self.kind.words().unwrap_or_default().join(", ");
+        format!("--{} cannot be {shown}; it is one of {words}", self.name)
     }
 
     /// Whether its value must not be shown.

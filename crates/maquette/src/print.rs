@@ -116,8 +116,9 @@ pub fn is_asking() -> bool {
 
 /// Asks a question at the terminal; anything but a yes is a no.
 pub fn ask(question: &str) -> Result<bool, Failure> {
-    talk(&format!("{question} [y/N]"));
+    // Before it can be seen: whoever sees it may answer with Ctrl-C at once.
     ASKING.store(true, Ordering::SeqCst);
+    talk(&format!("{question} [y/N]"));
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     ASKING.store(false, Ordering::SeqCst);

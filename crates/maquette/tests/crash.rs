@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::{Lab, leftovers, repository};
+use lab::{Lab, leftovers, program, repository};
 
 /// The test driver in the daemon: its state is shared by all connections to it.
 const TEST_DRIVER: &str = "test+unix:///default?socket=/var/run/libvirt/libvirt-sock";
@@ -70,7 +70,7 @@ impl Ground {
     }
 
     fn command(&self, args: &[String]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+        let mut command = Command::new(program());
         command
             .args(args)
             .current_dir(repository().join("tests/e2e"))

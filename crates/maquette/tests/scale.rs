@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::{Lab, repository, virsh};
+use lab::{Lab, program, repository, virsh};
 
 /// Whether an address answers a ping from a node, and with `None` from the hypervisor.
 fn pings(from: Option<(&Lab, &str)>, address: &str) -> bool {
@@ -214,7 +214,7 @@ fn a_hundred_nodes_without_a_change() {
         .unwrap();
     let home = tempfile::tempdir().unwrap();
     let maquette = |verb: &str, log: Option<&str>| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+        let mut command = Command::new(program());
         command.args([verb, "--prefix", "cent", "--pool-name", "default-pool"]);
         command.args(["--disk-pool", "/default-pool"]);
         if verb == "down" {

@@ -17,6 +17,12 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The program under test: the released one where `tests/e2e/run` names it.
+pub fn program() -> PathBuf {
+    let named = std::env::var_os("MAQUETTE_TEST_PROGRAM").map(PathBuf::from);
+    named.unwrap_or_else(|| env!("CARGO_BIN_EXE_maquette").into())
+}
+
 pub fn image() -> String {
     std::env::var("MAQUETTE_TEST_IMAGE").expect("tests/e2e/run sets MAQUETTE_TEST_IMAGE")
 }
@@ -29,7 +35,7 @@ impl Lab {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+        let mut command = Command::new(program());
         command.args(args);
         if args.first() == Some(&"down") {
             command.arg("--yes");

@@ -7,6 +7,7 @@ mod power;
 use clap::Subcommand;
 
 use crate::failure::Failure;
+use crate::world::World;
 
 /// Declares each verb's module, its variant of the command line and who runs it.
 macro_rules! verbs {
@@ -21,9 +22,9 @@ macro_rules! verbs {
 
         impl Command {
             /// Does it; the exit code if it did not fail.
-            pub fn run(&self) -> Result<u8, Failure> {
+            pub fn run(&self, world: &World) -> Result<u8, Failure> {
                 match self {
-                    $(Self::$Verb(args) => $module::run(args),)*
+                    $(Self::$Verb(args) => $module::run(world, args),)*
                 }
             }
         }

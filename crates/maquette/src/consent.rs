@@ -1,13 +1,11 @@
 //! What the user agrees to, one thing at a time: `--yes` answers the question of the command that it
 //! is given to, `--accept` names further ones. Whoever agrees to a clean-up has agreed to nothing else.
 
-use std::io::IsTerminal;
-
 use clap::ValueEnum;
 use maquette_core::diagnostic::Diagnostic;
 
 use crate::failure::Failure;
-use crate::print;
+use crate::world::World;
 
 /// What is never done without somebody's having agreed to just that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -60,7 +58,7 @@ impl Consent {
     }
 
     /// Asks whether to do `what`, unless its kind has been agreed to.
-    pub fn ask(&self, kind: Kind, what: &str) -> Result<(), Failure> {
+    pub fn ask(&self, world: &World, kind: Kind, what: &str) -> Result<(), Failure> {
         if self.has(kind) {
             return Ok(());
         }
@@ -68,22 +66,23 @@ impl Consent {
         if kind == Kind::LoseDisks {
             hints.extend(self.hints.iter().cloned());
         }
-        question("plan::unconfirmed", what, self.json, &hints)
+        question(world, "plan::unconfirmed", what, self.json, &hints)
     }
 }
 
 /// Asks at the terminal. Where there is none, it is an error with ways out, and nothing is done.
 pub fn question(
+    world: &World,
     code: &'static str,
     what: &str,
     json: bool,
     hints: &[String],
 ) -> Result<(), Failure> {
-    if json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if json || !world.terminal.is_interactive() {
         let error = Diagnostic::error(code, format!("this would {what}"));
         return Err(Failure::input(hints.iter().fold(error, |e, hint| e.help(hint.clone()))));
     }
-    match print::ask(&format!("This would {what}. Continue?"))? {
+    match world.terminal.ask(&format!("This would {what}. Continue?"))? {
         true => Ok(()),
         false => Err(Failure::Declined),
     }

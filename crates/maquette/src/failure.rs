@@ -6,7 +6,8 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::Sources;
 use maquette_engine::StepError;
 
-use crate::{print, render};
+use crate::render;
+use crate::world::Terminal;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -60,23 +61,25 @@ impl Failure {
     }
 
     /// Says what went wrong.
-    pub fn print(&self) {
+    pub fn print(&self, terminal: &Terminal) {
         match self {
             Self::Input(diagnostics, sources) => {
-                print::talk(&render::diagnostics(diagnostics, sources));
+                terminal.talk(&render::diagnostics(diagnostics, sources));
             }
-            Self::Failed(error) | Self::Status(_, error) => print::talk(&render::step_error(error)),
+            Self::Failed(error) | Self::Status(_, error) => {
+                terminal.talk(&render::step_error(error))
+            }
             Self::After(failure, done) => {
                 if let Self::Input(diagnostics, sources) = failure.as_ref() {
-                    print::talk(&render::diagnostics_after(diagnostics, sources, done));
+                    terminal.talk(&render::diagnostics_after(diagnostics, sources, done));
                 } else {
-                    print::talk(done);
+                    terminal.talk(done);
                 }
             }
             Self::Shown => {}
-            Self::Declined => print::talk("nothing was changed"),
+            Self::Declined => terminal.talk("nothing was changed"),
             Self::Interrupted => {
-                print::talk("interrupted; run `maquette up` again to go on from here");
+                terminal.talk("interrupted; run `maquette up` again to go on from here");
             }
         }
     }

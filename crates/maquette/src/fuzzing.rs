@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 use crate::workspace::archive;
 use crate::workspace::inventory::Inventory;
 use crate::workspace::outputs::{self, Files};
-use crate::{load, print, render};
+use crate::{load, render};
 
 /// A directory in which topologies are read as the command line reads them.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Ground {
 
 /// Diagnostics as a terminal gets them, with colours.
 pub fn drawn(diags: &Diagnostics, sources: &Sources) -> String {
-    print::shown(&render::diagnostics(diags, sources)).into_owned()
+    crate::world::shown(&render::diagnostics(diags, sources)).into_owned()
 }
 
 /// What other programs get to read.

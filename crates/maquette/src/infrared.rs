@@ -30,7 +30,8 @@ use crate::userfile::{self, Content};
 use crate::workspace::named;
 use crate::workspace::outputs;
 use crate::workspace::{Owner, Workspace};
-use crate::{pipeline, print, reading};
+use crate::world::World;
+use crate::{pipeline, reading};
 use given::Given;
 pub use log::now;
 use options::{Kind, OPTIONS, Support};
@@ -40,14 +41,14 @@ use options::{Kind, OPTIONS, Support};
 const BOOT: Duration = Duration::from_secs(600);
 
 /// Runs the provisioner.
-pub fn run(args: &[String], logged: bool) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> {
     let given = Given::read(args)?;
     if let Some(file) = &given.generate {
         let text = answers::write(&|name| given.texts(name));
         let secret = OPTIONS.iter().any(|o| o.is_secret() && !given.texts(o.name).is_empty());
         let content = if secret { Content::Secret } else { Content::Plain };
-        userfile::write(file, text.as_bytes(), content)?;
-        print::talk(&format!("wrote {}", file.display()));
+        userfile::write(&world.terminal, file, text.as_bytes(), content)?;
+        world.terminal.talk(&format!("wrote {}", file.display()));
         return Ok(0);
     }
     given.check().map_err(refuse)?;
@@ -59,14 +60,14 @@ pub fn run(args: &[String], logged: bool) -> Result<u8, Failure> {
         Some(file) => {
             let secret = masked(&tree) != tree;
             let content = if secret { Content::Secret } else { Content::Private };
-            userfile::write(file, tree.yaml().as_bytes(), content)?;
+            userfile::write(&world.terminal, file, tree.yaml().as_bytes(), content)?;
         }
-        None => print::result(&masked(&tree).yaml()),
+        None => world.terminal.result(&masked(&tree).yaml()),
     }
     later(&given)?;
     let (workspace, made) = named::ensure(&now())?;
     if let Some(name) = made {
-        print::talk(&format!("warning: there was no active workspace; made `{name}`"));
+        world.terminal.talk(&format!("warning: there was no active workspace; made `{name}`"));
     }
     log::arguments(&workspace, &given)?;
     if logged {
@@ -85,10 +86,10 @@ pub fn run(args: &[String], logged: bool) -> Result<u8, Failure> {
         if let Support::Ignored(why) = option.support
             && given.by_user(option.name)
         {
-            print::talk(&format!("warning: --{} has no effect: {why}", option.name));
+            world.terminal.talk(&format!("warning: --{} has no effect: {why}", option.name));
         }
     }
-    build(&given, tree, workspace)
+    build(world, &given, tree, workspace)
 }
 
 /// Mistakes of InfraRed's own checks have its exit code.
@@ -173,38 +174,42 @@ fn truth(tree: &Plain, path: &str) -> Option<bool> {
     text(tree, path).and_then(|t| maquette_core::syntax::parse_bool(&t))
 }
 
-fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure> {
+fn build(world: &World, given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure> {
     let wanted = wanted(given, &tree, &workspace)?;
     if truth(&tree, "kill") == Some(true) {
-        return kill(&wanted, &tree, &given.playbook_args());
+        return kill(world, &wanted, &tree, &given.playbook_args());
     }
     if truth(&tree, "cleanup") == Some(true) {
-        return cleanup(given, &wanted, &tree);
+        return cleanup(world, given, &wanted, &tree);
     }
     let leaving = names(&tree, "remove.nodes");
     if !leaving.is_empty() {
-        return remove_nodes(&wanted, &leaving);
+        return remove_nodes(world, &wanted, &leaving);
     }
     let mut loaded = load::wanted_leniently(&wanted)?;
-    let selected = tags::select(&given.ansible_args, given.by_user("topology-nodes"));
+    let selected =
+        tags::select(&world.terminal, &given.ansible_args, given.by_user("topology-nodes"));
     let hooks = Hooks::read(&loaded.request, &tree, &given.playbook_args())?;
     let hooks = hooks.only(&selected);
-    if hooks.at(Point::Whole, &workspace)? {
+    if hooks.at(world, Point::Whole, &workspace)? {
         return Ok(0);
     }
     let stages = selected.without(hooks.replaced());
     // As with InfraRed, whoever leaves the validation out wants no refusal.
     loaded.options.overcommit |= !stages.has(Stage::Validate);
-    let requirements = pipeline::check(&mut loaded).map_err(|failure| match given.inventory {
-        Some(_) => {
-            failure.after("the workspace uses that inventory now, and nothing else was changed")
-        }
-        None => failure,
-    })?;
+    let requirements =
+        pipeline::check(world, &mut loaded).map_err(|failure| match given.inventory {
+            Some(_) => {
+                failure.after("the workspace uses that inventory now, and nothing else was changed")
+            }
+            None => failure,
+        })?;
     if loaded.request.nodes.is_empty() {
-        print::talk("no --topology-nodes: only the hypervisor and its networks are prepared");
+        world
+            .terminal
+            .talk("no --topology-nodes: only the hypervisor and its networks are prepared");
     }
-    let connection = connection::open(&loaded.host, &loaded.workspace)?;
+    let connection = connection::open(world, &loaded.host, &loaded.workspace)?;
     outputs::write_local(&workspace, false)
         .map_err(|e| Failure::because("cannot write the workspace", &e))?;
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.
@@ -213,9 +218,9 @@ fn build(given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure
     let stages_run = stages.clone();
     let locking = cli::Locking::from_environment()?;
     let how = up::How { json: false, consent, limit: BOOT, stages: stages_run, locking };
-    up::build(&loaded, &requirements, &connection, hooks, &how)?;
+    up::build(world, &loaded, &requirements, &connection, hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
-        facts::collect(&workspace)?;
+        facts::collect(world, &workspace)?;
     }
     Ok(0)
 }
@@ -239,32 +244,37 @@ fn names(tree: &Plain, path: &str) -> Vec<String> {
 }
 
 /// Removes nodes by their names in the inventory.
-fn remove_nodes(wanted: &cli::Wanted, names: &[String]) -> Result<u8, Failure> {
+fn remove_nodes(world: &World, wanted: &cli::Wanted, names: &[String]) -> Result<u8, Failure> {
     let loaded = load::wanted_leniently(wanted)?;
     let locking = cli::Locking::from_environment()?;
-    down::remove_nodes(&located(&loaded), names, false, locking, down::Asking::Agreed)?;
+    down::remove_nodes(world, &located(&loaded), names, false, locking, down::Asking::Agreed)?;
     Ok(0)
 }
 
 /// With a prefix one environment, else everything.
-fn cleanup(given: &Given, wanted: &cli::Wanted, tree: &Plain) -> Result<u8, Failure> {
+fn cleanup(
+    world: &World,
+    given: &Given,
+    wanted: &cli::Wanted,
+    tree: &Plain,
+) -> Result<u8, Failure> {
     if wanted.place.prefix.is_some() {
-        return kill(wanted, tree, &given.playbook_args());
+        return kill(world, wanted, tree, &given.playbook_args());
     }
     let loaded = load::wanted_leniently(wanted)?;
     let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
     let located = located(&loaded);
-    if !hooks.at(Point::Cleanup, &located.workspace)? {
-        cleanup::run(&located, given.yes, cli::Locking::from_environment()?)?;
+    if !hooks.at(world, Point::Cleanup, &located.workspace)? {
+        cleanup::run(world, &located, given.yes, cli::Locking::from_environment()?)?;
     }
     empty_of_all(&located)
 }
 
 /// Leaves the workspace with this machine alone, as far as it is that environment's.
-fn empty(located: &Located) -> Result<u8, Failure> {
+fn empty(world: &World, located: &Located) -> Result<u8, Failure> {
     let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
     outputs::write_local(&located.workspace, false).map_err(unwritten)?;
-    down::forget(located)?;
+    down::forget(world, located)?;
     Ok(0)
 }
 
@@ -291,15 +301,15 @@ fn located(loaded: &load::Loaded) -> Located {
 }
 
 /// Removes the environment, and leaves the workspace with this machine alone.
-fn kill(wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failure> {
+fn kill(world: &World, wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failure> {
     let loaded = load::wanted_leniently(wanted)?;
     let hooks = Hooks::read(&loaded.request, tree, args)?;
     let located = located(&loaded);
-    if !hooks.at(Point::Cleanup, &located.workspace)? {
+    if !hooks.at(world, Point::Cleanup, &located.workspace)? {
         let locking = cli::Locking::from_environment()?;
-        down::remove(&located, false, locking, down::Asking::Agreed)?;
+        down::remove(world, &located, false, locking, down::Asking::Agreed)?;
     }
-    empty(&located)
+    empty(world, &located)
 }
 
 /// The same as arguments of `maquette up`. Values come from the tree, since extra variables may have

@@ -13,7 +13,6 @@ mod limits;
 mod load;
 mod pipeline;
 mod playbooks;
-mod print;
 mod reading;
 mod render;
 mod report;
@@ -21,32 +20,46 @@ mod session;
 mod signals;
 mod userfile;
 mod workspace;
+mod world;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Runs the program with the process's arguments. Says what went wrong, and returns the exit code: 0 for
-/// done, 1 for failed while doing, 2 for bad input.
+pub use world::{Terminal, World};
+
+/// Runs the program as this process.
 pub fn main() -> ExitCode {
     limits::raise();
-    let mut cli = match cli::Cli::try_parse() {
+    ExitCode::from(run(std::env::args_os(), &World::of_process()))
+}
+
+/// Runs a command line, whose first word is the program's name. Says what went wrong, and returns the exit
+/// code: 0 for done, 1 for failed while doing, 2 for bad input.
+pub fn run<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>, world: &World) -> u8 {
+    let terminal = &world.terminal;
+    let mut cli = match cli::Cli::try_parse_from(words) {
         Ok(cli) => cli,
-        // What was given is in it.
-        Err(error) if error.use_stderr() => {
-            print::talk(error.render().ansi().to_string().trim_end());
-            return ExitCode::from(2);
+        Err(error) => {
+            let text = error.render().ansi().to_string();
+            // What was given is in it.
+            match error.use_stderr() {
+                true => terminal.talk(text.trim_end()),
+                false => terminal.result(&text),
+            }
+            return u8::try_from(error.exit_code()).unwrap_or(2);
         }
-        Err(error) => error.exit(),
     };
     if let commands::Command::Virsh(args) = &mut cli.command {
         args.unlogged = cli.no_log_commands;
     }
-    match reading::check_environment().and_then(|()| cli.command.run()).and_then(print::heard) {
-        Ok(code) => ExitCode::from(code),
+    let done = reading::check_environment().and_then(|()| cli.command.run(world));
+    match done.and_then(|code| terminal.heard(code)) {
+        Ok(code) => code,
         Err(failure) => {
-            failure.print();
-            ExitCode::from(failure.code())
+            failure.print(terminal);
+            failure.code()
         }
     }
 }

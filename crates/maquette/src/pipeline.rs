@@ -18,8 +18,9 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::load::images::{check_images, images};
+use crate::render;
 use crate::session::Hypervisor;
-use crate::{print, render};
+use crate::world::World;
 
 /// An environment that is planned.
 pub struct Planned {
@@ -34,7 +35,7 @@ pub struct Planned {
 }
 
 /// Checks all that can be checked without touching anything: the input as such.
-pub fn check(loaded: &mut Loaded) -> Result<Requirements, Failure> {
+pub fn check(world: &World, loaded: &mut Loaded) -> Result<Requirements, Failure> {
     let settings = &loaded.request.settings;
     let remote = loaded.host.is_remote();
     let allocation = Allocation {
@@ -53,31 +54,36 @@ pub fn check(loaded: &mut Loaded) -> Result<Requirements, Failure> {
     }
     // The machine somebody sits at keeps its time zone.
     requirements.timezone = loaded.request.settings.timezone.clone().filter(|_| remote);
-    finish(diags, &loaded.sources)?;
+    finish(world, diags, &loaded.sources)?;
     Ok(requirements)
 }
 
 /// Stops at errors; shows warnings.
-fn finish(diags: Diagnostics, sources: &Sources) -> Result<(), Failure> {
+fn finish(world: &World, diags: Diagnostics, sources: &Sources) -> Result<(), Failure> {
     if diags.has_errors() {
         return Err(Failure::Input(diags, sources.clone()));
     }
     if !diags.is_empty() {
-        print::talk(&render::diagnostics(&diags, sources));
+        world.terminal.talk(&render::diagnostics(&diags, sources));
     }
     Ok(())
 }
 
 /// How guests are run, with one warning where that is slower than one would expect.
 /// No warning where there is no node to be slow.
-pub fn virt_type(asked: cli::VirtType, facts: &facts::Facts, quiet: bool) -> VirtType {
+pub fn virt_type(
+    world: &World,
+    asked: cli::VirtType,
+    facts: &facts::Facts,
+    quiet: bool,
+) -> VirtType {
     match (asked, &facts.kvm) {
         (cli::VirtType::Kvm, _) | (cli::VirtType::Auto, Ok(())) => VirtType::Kvm,
         (cli::VirtType::Qemu, _) => VirtType::Qemu,
         (cli::VirtType::Test, _) => VirtType::Test,
         (cli::VirtType::Auto, Err(_)) if quiet => VirtType::Qemu,
         (cli::VirtType::Auto, Err(why)) => {
-            print::talk(&format!(
+            world.terminal.talk(&format!(
                 "warning: guests run under QEMU's emulation, several times slower than KVM: {why}"
             ));
             VirtType::Qemu
@@ -96,7 +102,12 @@ fn no_nodes_named(environment: &EnvName, count: usize) -> Diagnostic {
 }
 
 /// Makes the plan; `networks` says whether we make those.
-pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<Planned, Failure> {
+pub fn plan(
+    world: &World,
+    loaded: &Loaded,
+    hypervisor: &Hypervisor,
+    networks: bool,
+) -> Result<Planned, Failure> {
     let workspace = &loaded.workspace;
     let observed = hypervisor.observed();
     let mut diags = loaded.diags.fresh();
@@ -151,7 +162,7 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<
     let quiet = !loaded.options.validate || topology.roles.iter().all(|r| r.count == 0);
     let context = Context {
         observed: &observed,
-        virt: virt_type(loaded.options.virt, &hypervisor.facts, quiet),
+        virt: virt_type(world, loaded.options.virt, &hypervisor.facts, quiet),
         images: &images,
         authorized_key: key.public(),
         host_keys: &host_keys,
@@ -174,7 +185,7 @@ pub fn plan(loaded: &Loaded, hypervisor: &Hypervisor, networks: bool) -> Result<
     };
     let mut diags = Diagnostics::default();
     capacity::check(&blueprint, &observed, &capacity, loaded.options.overcommit, &mut diags);
-    finish(diags, &Sources::default())?;
+    finish(world, diags, &Sources::default())?;
     let private = |node: &blueprint::Node| {
         let generation = node.guest.as_ref().and_then(|g| g.generation);
         key.host_private(&node.name, node.uuid, generation).unwrap_or_else(|_| Secret::new(""))

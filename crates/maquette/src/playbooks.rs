@@ -15,9 +15,10 @@ use maquette_engine::keys::write_private;
 
 use crate::failure::Failure;
 use crate::playbooks::stages::{Stage, Stages};
-use crate::print;
+
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
+use crate::world::World;
 
 /// Where a playbook can stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,12 +180,12 @@ impl Hooks {
     }
 
     /// Runs the playbook that replaces a stage, if there is one.
-    pub fn run(&self, stage: Stage, workspace: &Workspace) -> Result<(), Failure> {
-        self.at(Point::Stage(stage), workspace).map(|_| ())
+    pub fn run(&self, world: &World, stage: Stage, workspace: &Workspace) -> Result<(), Failure> {
+        self.at(world, Point::Stage(stage), workspace).map(|_| ())
     }
 
     /// Runs the playbook at a point; false if there is none.
-    pub fn at(&self, point: Point, workspace: &Workspace) -> Result<bool, Failure> {
+    pub fn at(&self, world: &World, point: Point, workspace: &Workspace) -> Result<bool, Failure> {
         let Some((_, playbook)) = self.playbooks.iter().find(|(p, _)| *p == point) else {
             return Ok(false);
         };
@@ -203,7 +204,7 @@ impl Hooks {
         };
         let vars = workspace.file("extra_vars.json");
         write_private(&vars, self.vars.to_string().as_bytes()).map_err(|e| failed(&e))?;
-        print::talk(&format!("playbook {}", playbook.display()));
+        world.terminal.talk(&format!("playbook {}", playbook.display()));
         let status = Command::new(ANSIBLE)
             .arg("-i")
             .arg(workspace.file(outputs::INVENTORY))

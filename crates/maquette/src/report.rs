@@ -4,11 +4,12 @@ mod json;
 mod live;
 mod plain;
 
-use std::io::IsTerminal;
+use std::sync::Arc;
 
 use maquette_engine::{Event, StepError};
 
 use crate::render;
+use crate::world::Terminal;
 
 /// Shows events.
 pub trait Reporter {
@@ -17,13 +18,14 @@ pub trait Reporter {
 }
 
 /// The reader that suits: JSON if asked for, a live view on a terminal, plain lines elsewhere.
-pub fn choose(json: bool) -> Box<dyn Reporter> {
+pub fn choose(terminal: &Arc<Terminal>, json: bool) -> Box<dyn Reporter> {
+    let terminal = terminal.clone();
     if json {
-        Box::new(json::Json)
-    } else if std::io::stderr().is_terminal() && std::env::var_os("CI").is_none() {
-        Box::new(live::Live::default())
+        Box::new(json::Json(terminal))
+    } else if terminal.shows_talk() && std::env::var_os("CI").is_none() {
+        Box::new(live::Live::new(terminal))
     } else {
-        Box::new(plain::Plain::default())
+        Box::new(plain::Plain::new(terminal))
     }
 }
 

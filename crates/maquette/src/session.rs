@@ -6,9 +6,6 @@ pub mod connection;
 pub mod locking;
 pub mod run;
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
-
 use maquette_core::blueprint::Pool;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::names::EnvName;
@@ -22,7 +19,8 @@ use maquette_engine::keys::RecordKey;
 use maquette_libvirt::{Client, ObserveError, Seen, observe};
 
 use crate::failure::Failure;
-use crate::print;
+
+use crate::world::World;
 use connection::Connection;
 
 /// The hypervisor as it was found.
@@ -51,12 +49,13 @@ impl Hypervisor {
 /// Looks at the hypervisor and plans its preparation. Its own side and libvirt are asked at the same
 /// time, since either takes several round trips.
 pub fn hypervisor(
+    world: &World,
     connection: &Connection,
     environment: &EnvName,
     pool: &Pool,
     requirements: &Requirements,
 ) -> Result<Hypervisor, Failure> {
-    let hypervisor = find(connection, environment, pool)?;
+    let hypervisor = find(world, connection, environment, pool)?;
     let facts = &hypervisor.facts;
     let libvirt = match (&hypervisor.client, &facts.daemons) {
         (Some(_), _) => LibvirtState::Running,
@@ -118,6 +117,7 @@ pub fn title(facts: &facts::Facts) -> String {
 
 /// Looks at the hypervisor, and plans nothing.
 pub fn find(
+    world: &World,
     connection: &Connection,
     environment: &EnvName,
     pool: &Pool,
@@ -139,15 +139,14 @@ pub fn find(
         None => (None, None),
     };
     if let Some(seen) = &seen {
-        tell(seen);
+        tell(world, seen);
     }
     let records = connection.records.clone();
     Ok(Hypervisor { facts, preparation: Plan::default(), client, seen, records })
 }
 
 /// Says what is noteworthy about what was seen, once in a run.
-fn tell(seen: &Seen) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+fn tell(world: &World, seen: &Seen) {
     let unreadable = |object| format!("warning: {object} cannot be read; it is passed over");
     let mut all: Vec<String> = seen.unreadable.iter().map(unreadable).collect();
     if !seen.sealed_by_others.is_empty() {
@@ -157,8 +156,7 @@ fn tell(seen: &Seen) {
             seen.sealed_by_others.join(", ")
         ));
     }
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    all.into_iter().filter(|text| said.insert(text.clone())).for_each(|text| print::talk(&text));
+    all.into_iter().for_each(|text| world.terminal.talk_once(text));
 }
 
 /// Why a hypervisor could not be looked at, and what to do about it.
@@ -172,11 +170,12 @@ pub fn unobserved(error: ObserveError) -> Failure {
 
 /// Finds a hypervisor that must have libvirt running.
 pub fn running(
+    world: &World,
     connection: &Connection,
     environment: &EnvName,
     pool: &Pool,
 ) -> Result<Hypervisor, Failure> {
-    let hypervisor = find(connection, environment, pool)?;
+    let hypervisor = find(world, connection, environment, pool)?;
     if hypervisor.client.is_some() {
         return Ok(hypervisor);
     }

@@ -8,29 +8,30 @@ use maquette_engine::host::ssh;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::print;
+use crate::world::Terminal;
 
 /// What the run looks at that is being stopped.
 static RUN: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
 
 /// Sees to it that nothing stays behind, whenever the program is ended.
-pub fn watch() -> std::io::Result<()> {
+pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
     static WATCHING: OnceLock<()> = OnceLock::new();
     if WATCHING.set(()).is_err() {
         return Ok(());
     }
     let hangup = (!ignores_hangup()).then_some(SIGHUP);
     let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
+    let terminal = terminal.clone();
     std::thread::spawn(move || {
         for _ in signals.forever() {
             let run = RUN.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let first = run.is_some_and(|cancelled| !cancelled.swap(true, Ordering::SeqCst));
-            let asking = print::is_asking();
+            let asking = terminal.is_asking();
             if first && !asking {
                 continue;
             }
             if asking {
-                print::talk("\ninterrupted at the question; nothing more was done");
+                terminal.talk("\ninterrupted at the question; nothing more was done");
             }
             ssh::remove_sockets();
             signal_hook::low_level::exit(130);
@@ -40,9 +41,9 @@ pub fn watch() -> std::io::Result<()> {
 }
 
 /// The same, and has the first signal set `cancelled` only.
-pub fn heed(cancelled: &Arc<AtomicBool>) -> std::io::Result<()> {
+pub fn heed(terminal: &Arc<Terminal>, cancelled: &Arc<AtomicBool>) -> std::io::Result<()> {
     *RUN.lock().unwrap_or_else(PoisonError::into_inner) = Some(cancelled.clone());
-    watch()
+    watch(terminal)
 }
 
 /// Whether whoever started us wants us to outlive the terminal (`nohup`).

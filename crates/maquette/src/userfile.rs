@@ -8,7 +8,8 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::failure::Failure;
-use crate::print;
+
+use crate::world::Terminal;
 
 /// What is in a file, as far as others are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +27,22 @@ pub enum Content {
 const STDOUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 /// Writes all of a file that the user named.
-pub fn write(path: &Path, bytes: &[u8], content: Content) -> Result<(), Failure> {
+pub fn write(
+    terminal: &Terminal,
+    path: &Path,
+    bytes: &[u8],
+    content: Content,
+) -> Result<(), Failure> {
     let failed = |e: io::Error| Failure::because(format!("cannot write {}", path.display()), &e);
     if STDOUT.iter().any(|name| path == Path::new(name)) {
-        return match print::bytes(bytes) {
+        return match terminal.bytes(bytes) {
             true => Ok(()),
             false => Err(failed(io::ErrorKind::BrokenPipe.into())),
         };
     }
     let mut file = open(path, content).map_err(failed)?;
     if content == Content::Secret && readable(&file) {
-        print::talk(&format!(
+        terminal.talk(&format!(
             "warning: {} holds a secret and can be read by others; `chmod 600 {0}` keeps it to yourself",
             path.display()
         ));
@@ -76,7 +82,7 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         let before = fs::metadata(&file).unwrap().ino();
-        write(&link, b"new", Content::Secret).unwrap();
+        write(&Terminal::deaf(), &link, b"new", Content::Secret).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!((mode(&file), fs::metadata(&file).unwrap().ino()), (0o644, before));
@@ -86,13 +92,13 @@ mod tests {
     fn a_new_secret_is_for_its_owner_only() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("answers");
-        write(&file, b"secret", Content::Secret).unwrap();
+        write(&Terminal::deaf(), &file, b"secret", Content::Secret).unwrap();
         assert_eq!(mode(&file), 0o600);
     }
 
     #[test]
     fn a_device_stays_a_device() {
-        write(Path::new("/dev/null"), b"x", Content::Secret).unwrap();
+        write(&Terminal::deaf(), Path::new("/dev/null"), b"x", Content::Secret).unwrap();
         assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     }
 
@@ -106,7 +112,7 @@ mod tests {
             let pipe = pipe.clone();
             move || fs::read_to_string(pipe).unwrap()
         });
-        write(&pipe, b"through", Content::Plain).unwrap();
+        write(&Terminal::deaf(), &pipe, b"through", Content::Plain).unwrap();
         assert_eq!(reader.join().unwrap(), "through");
         assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
     }

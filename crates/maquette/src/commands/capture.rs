@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
 use maquette_core::diagnostic::Diagnostic;
@@ -12,7 +12,8 @@ use maquette_engine::host::Command;
 use super::link;
 use crate::commands::link::Cable;
 use crate::failure::Failure;
-use crate::print;
+
+use crate::world::World;
 
 /// Arguments of `capture`.
 #[derive(Debug, clap::Args)]
@@ -46,8 +47,8 @@ wait $dump"#;
 const NO_TCPDUMP: i32 = 45;
 
 /// Records until it is stopped.
-pub fn run(args: &Args) -> Result<u8, Failure> {
-    let to_terminal = args.write.is_none() && std::io::stdout().is_terminal();
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let to_terminal = args.write.is_none() && world.terminal.shows_results();
     if to_terminal {
         let error = Diagnostic::error("capture::terminal", "a terminal cannot show a pcap stream");
         return Err(Failure::input(
@@ -56,7 +57,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
                 .help("or look at it: `… | wireshark -k -i -`, `… | tcpdump -n -r -`"),
         ));
     }
-    let found = link::find(&args.cable)?;
+    let found = link::find(world, &args.cable)?;
     let failed = |e: &dyn std::error::Error| {
         Failure::because(format!("cannot capture {}", found.label()), e)
     };
@@ -65,7 +66,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     words.extend(args.filter.iter().cloned());
     let script = Command::script(SCRIPT, words);
     let mut child = found.connection.host.spawn(&script).map_err(|e| failed(&e))?;
-    print::talk(&format!("capturing {} ({} on the hypervisor)", found.label(), found.tap));
+    world.terminal.talk(&format!("capturing {} ({} on the hypervisor)", found.label(), found.tap));
     // Kept open for as long as we listen.
     let leash = child.stdin.take();
     let mut buffer = [0u8; 65_536];
@@ -75,7 +76,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             let bytes = &buffer[..count];
             let taken = match &mut file {
                 Some(file) => file.write_all(bytes),
-                None if print::bytes(bytes) => Ok(()),
+                None if world.terminal.bytes(bytes) => Ok(()),
                 // Why nobody reads any more is told at the end.
                 None => break,
             };

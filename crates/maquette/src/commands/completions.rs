@@ -4,7 +4,8 @@ use clap::CommandFactory;
 
 use crate::cli::Cli;
 use crate::failure::Failure;
-use crate::print;
+
+use crate::world::World;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
@@ -14,9 +15,9 @@ pub struct Args {
 }
 
 /// Prints them.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "maquette", &mut text);
-    print::result(&String::from_utf8_lossy(&text));
+    world.terminal.result(&String::from_utf8_lossy(&text));
     Ok(0)
 }

@@ -10,7 +10,8 @@ use super::nodes;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::session::connection;
-use crate::{load, print, session};
+use crate::{load, session};
+use crate::world::World;
 
 /// Arguments of `console`.
 #[derive(Debug, clap::Args)]
@@ -50,12 +51,12 @@ impl Drop for Raw {
 }
 
 /// Connects the terminal with a node's serial console.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host, &located.workspace)?;
-    let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
+    let connection = connection::open(world, &located.host, &located.workspace)?;
+    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
-    let names = nodes::resolve(std::slice::from_ref(&args.node), &located, &observed, false)?;
+    let names = nodes::resolve(world, std::slice::from_ref(&args.node), &located, &observed, false)?;
     let (Some(name), Some(client)) = (names.first(), &hypervisor.client) else { return Ok(1) };
     if observed.domains.get(name).is_none_or(|d| !d.active) {
         let error = StepError::new(format!("`{name}` is not running"));
@@ -66,21 +67,21 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         client,
         name,
         args.force,
-        std::io::stdin(),
-        &mut std::io::stdout(),
+        world.terminal.keys(),
+        &mut world.terminal.raw(),
         &mut || {
-            print::talk(&format!("connected to the console of {name}; Ctrl-] leaves it"));
+            world.terminal.talk(&format!("connected to the console of {name}; Ctrl-] leaves it"));
             raw = Raw::new();
         },
     );
     drop(raw);
     match ended {
         Ok(Ended::Escaped) => {
-            print::talk("");
+            world.terminal.talk("");
             Ok(0)
         }
         Ok(Ended::Closed) => {
-            print::talk(&format!(
+            world.terminal.talk(&format!(
                 "\nthe console of {name} was closed: it stopped, or somebody took it"
             ));
             Ok(0)

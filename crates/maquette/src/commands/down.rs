@@ -19,7 +19,8 @@ use crate::session::connection;
 use crate::session::run::Runner;
 use crate::workspace::Owner;
 use crate::workspace::outputs;
-use crate::{consent, load, print, render, session};
+use crate::{consent, load, render, session};
+use crate::world::World;
 
 /// Arguments of `down`.
 #[derive(Debug, clap::Args)]
@@ -51,21 +52,21 @@ pub enum Asking {
 }
 
 /// Removes an environment: its domains, volumes and networks, then its workspace; or some nodes.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let agreed = args.yes || consent::yes_of_environment();
     let asking = if agreed { Asking::Agreed } else { Asking::First };
     if !args.nodes.is_empty() {
-        remove_nodes(&located, &args.nodes, args.json, args.locking, asking)?;
+        remove_nodes(world, &located, &args.nodes, args.json, args.locking, asking)?;
         return Ok(0);
     }
-    remove(&located, args.json, args.locking, asking)?;
-    forget(&located)?;
+    remove(world, &located, args.json, args.locking, asking)?;
+    forget(world, &located)?;
     Ok(0)
 }
 
 /// Removes what the workspace has of an environment that is gone.
-pub fn forget(located: &Located) -> Result<bool, Failure> {
+pub fn forget(world: &World, located: &Located) -> Result<bool, Failure> {
     let owner = Owner::new(&located.environment, &located.host);
     let ours = outputs::remove(&located.workspace, &owner)
         .map_err(|e| Failure::because("cannot remove the workspace", &e))?;
@@ -73,7 +74,7 @@ pub fn forget(located: &Located) -> Result<bool, Failure> {
         let whose = located.workspace.saved().and_then(|s| s.owner);
         let whose =
             whose.map_or("of nobody that it knows of".into(), |o| format!("of {}", o.label()));
-        print::talk(&format!(
+        world.terminal.talk(&format!(
             "workspace {} stays as it is: its inventory and key are {whose}",
             located.workspace.path.display()
         ));
@@ -98,6 +99,7 @@ fn is_settled(plan: &Plan, asking: Asking, shown: &Shown) -> bool {
 
 /// Shows what goes and asks, unless that is settled; nothing is locked meanwhile.
 fn settle(
+    world: &World,
     plan: &Plan,
     title: &str,
     json: bool,
@@ -109,7 +111,7 @@ fn settle(
         return Ok(());
     }
     if !json {
-        print::talk(render::plan(plan, title).trim_end());
+        world.terminal.talk(render::plan(plan, title).trim_end());
     }
     let removed =
         |kind: &str| plan.changes.iter().filter(|c| c.op == Op::Delete && c.kind == kind).count();
@@ -130,29 +132,30 @@ fn settle(
         false => format!("remove {}", parts.join(" and ")),
     };
     let hints = ["say `--yes` (or MAQUETTE_YES=1) if that is what you want".into()];
-    consent::question("plan::unconfirmed", &what, json, &hints)?;
+    consent::question(world, "plan::unconfirmed", &what, json, &hints)?;
     shown.extend(goes);
     Ok(())
 }
 
 /// Removes what is on the hypervisor.
 pub fn remove(
+    world: &World,
     located: &Located,
     json: bool,
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
-    let connection = connection::open(&located.host, &located.workspace)?;
-    let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
+    let connection = connection::open(world, &located.host, &located.workspace)?;
+    let mut runner = Runner::new(world, json, &connection, &located.workspace, Duration::from_secs(60))?;
     let title = format!("environment `{}` on {}", located.environment, connection.label);
-    let look = || session::running(&connection, &located.environment, &located.pool);
+    let look = || session::running(world, &connection, &located.environment, &located.pool);
     let mut shown = Shown::new();
     if asking == Asking::First {
         // Nobody has to wait for the answer.
         let plan = plan::destroy(&look()?.observed(), &located.environment);
         // Where there is nothing to remove there is nothing to agree to.
         if !plan.is_empty() {
-            settle(&plan, &title, json, asking, &mut shown)?;
+            settle(world, &plan, &title, json, asking, &mut shown)?;
         }
     }
     runner.lock(&located.environment, "down", locking)?;
@@ -161,14 +164,14 @@ pub fn remove(
         let mut plan = plan::destroy(&hypervisor.observed(), &located.environment);
         while !is_settled(&plan, asking, &shown) {
             runner.unlock();
-            settle(&plan, &title, json, asking, &mut shown)?;
+            settle(world, &plan, &title, json, asking, &mut shown)?;
             runner.lock(&located.environment, "down", patient(locking))?;
             hypervisor = look()?;
             plan = plan::destroy(&hypervisor.observed(), &located.environment);
         }
         // What was still going when it was looked at before may be gone by itself.
         if !json && shown.is_empty() && (again == 1 || !plan.is_empty()) {
-            print::talk(render::plan(&plan, &title).trim_end());
+            world.terminal.talk(render::plan(&plan, &title).trim_end());
         }
         if plan.is_empty() {
             return Ok(());
@@ -179,7 +182,7 @@ pub fn remove(
         let Some(left) = left else { return Ok(()) };
         if !left.environments.contains(&located.environment) {
             if !json {
-                farewell(&left, &hypervisor.facts);
+                farewell(world, &left, &hypervisor.facts);
             }
             return Ok(());
         }
@@ -199,11 +202,11 @@ fn unfinished(message: String) -> Failure {
 }
 
 /// Says what stays on the hypervisor.
-fn farewell(left: &Survey, facts: &Facts) {
-    print::talk("base images stay in the pool; `maquette image prune` removes unused ones");
+fn farewell(world: &World, left: &Survey, facts: &Facts) {
+    world.terminal.talk("base images stay in the pool; `maquette image prune` removes unused ones");
     // What preparation changed is every environment's, and the next one's.
     if left.environments.is_empty() && facts.record != Record::default() {
-        print::talk(
+        world.terminal.talk(
             "it was the last environment here; `maquette host restore` undoes the preparation",
         );
     }
@@ -211,41 +214,42 @@ fn farewell(left: &Survey, facts: &Facts) {
 
 /// Removes some nodes with their disks and reservations, and writes the outputs without them.
 pub fn remove_nodes(
+    world: &World,
     located: &Located,
     words: &[String],
     json: bool,
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
-    let connection = connection::open(&located.host, &located.workspace)?;
-    let mut runner = Runner::new(json, &connection, &located.workspace, Duration::from_secs(60))?;
+    let connection = connection::open(world, &located.host, &located.workspace)?;
+    let mut runner = Runner::new(world, json, &connection, &located.workspace, Duration::from_secs(60))?;
     let title = format!("environment `{}` on {}", located.environment, connection.label);
-    let look = || session::running(&connection, &located.environment, &located.pool);
+    let look = || session::running(world, &connection, &located.environment, &located.pool);
     let mut shown = Shown::new();
     if asking == Asking::First {
         let observed = look()?.observed();
-        let names = nodes::resolve(words, located, &observed, true)?;
+        let names = nodes::resolve(world, words, located, &observed, true)?;
         let plan = plan::remove_nodes(&observed, &located.environment, &names);
         if !plan.is_empty() {
-            settle(&plan, &title, json, asking, &mut shown)?;
+            settle(world, &plan, &title, json, asking, &mut shown)?;
         }
     }
     runner.lock(&located.environment, "down", locking)?;
     let mut hypervisor = look()?;
-    let names = nodes::resolve(words, located, &hypervisor.observed(), true)?;
+    let names = nodes::resolve(world, words, located, &hypervisor.observed(), true)?;
     for again in 0..=LOOKS {
         let mut observed = hypervisor.observed();
         let mut plan = plan::remove_nodes(&observed, &located.environment, &names);
         while !is_settled(&plan, asking, &shown) {
             runner.unlock();
-            settle(&plan, &title, json, asking, &mut shown)?;
+            settle(world, &plan, &title, json, asking, &mut shown)?;
             runner.lock(&located.environment, "down", patient(locking))?;
             hypervisor = look()?;
             observed = hypervisor.observed();
             plan = plan::remove_nodes(&observed, &located.environment, &names);
         }
         if !json && shown.is_empty() && (again == 0 || !plan.is_empty()) {
-            print::talk(render::plan(&plan, &title).trim_end());
+            world.terminal.talk(render::plan(&plan, &title).trim_end());
         }
         if plan.is_empty() {
             // The workspace may be another environment's.

@@ -14,7 +14,8 @@ use crate::load::Loaded;
 use crate::render::graph::{self, State};
 use crate::session::connection;
 use crate::userfile::{self, Content};
-use crate::{load, pipeline, print, session};
+use crate::{load, pipeline, session};
+use crate::world::World;
 
 /// How a picture is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -45,12 +46,12 @@ pub struct Args {
 
 /// Draws what is wanted, with the state of what is there. A hypervisor that cannot be reached is no
 /// reason not to draw.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::described(&args.wanted)?;
-    pipeline::check(&mut loaded)?;
+    pipeline::check(world, &mut loaded)?;
     let environment = loaded.request.settings.environment.clone();
-    let found = connection::open(&loaded.host, &loaded.workspace)
-        .and_then(|c| session::find(&c, &environment, &loaded.pool()));
+    let found = connection::open(world, &loaded.host, &loaded.workspace)
+        .and_then(|c| session::find(world, &c, &environment, &loaded.pool()));
     let observed = match found {
         Ok(hypervisor) => hypervisor.observed(),
         Err(_) => Observed::default(),
@@ -79,8 +80,8 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         Picture::Dot => graph::dot(&picture),
     };
     match &args.output {
-        Some(path) => userfile::write(path, text.as_bytes(), Content::Plain)?,
-        None => print::result(&text),
+        Some(path) => userfile::write(&world.terminal, path, text.as_bytes(), Content::Plain)?,
+        None => world.terminal.result(&text),
     }
     Ok(0)
 }

@@ -19,7 +19,8 @@ use crate::session::Hypervisor;
 use crate::session::connection;
 use crate::session::connection::Connection;
 use crate::session::run::Runner;
-use crate::{consent, load, print, render, session};
+use crate::{consent, load, render, session};
+use crate::world::World;
 
 /// What to do with a hypervisor.
 #[derive(Debug, clap::Subcommand)]
@@ -48,10 +49,10 @@ pub enum Args {
 }
 
 /// Checks a hypervisor, or puts it back.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
-        Args::Check { place, json } => check(&load::located(place)?, *json),
-        Args::Restore { place, yes, json } => restore(&load::located(place)?, *yes, *json),
+        Args::Check { place, json } => check(world, &load::located(place)?, *json),
+        Args::Restore { place, yes, json } => restore(world, &load::located(place)?, *yes, *json),
     }
 }
 
@@ -104,9 +105,9 @@ impl Report {
 }
 
 /// Exit code 1 if nothing could be built.
-fn check(located: &Located, as_json: bool) -> Result<u8, Failure> {
-    let connection = connection::open(&located.host, &located.workspace)?;
-    let hypervisor = session::find(&connection, &located.environment, &located.pool)?;
+fn check(world: &World, located: &Located, as_json: bool) -> Result<u8, Failure> {
+    let connection = connection::open(world, &located.host, &located.workspace)?;
+    let hypervisor = session::find(world, &connection, &located.environment, &located.pool)?;
     let facts = &hypervisor.facts;
     let mut report = Report::default();
     system(facts, &mut report);
@@ -129,15 +130,15 @@ fn check(located: &Located, as_json: bool) -> Result<u8, Failure> {
         let value = json!({
             "schema": 1, "hypervisor": connection.label, "name": facts.name, "checks": items,
         });
-        print::result(&format!("{value:#}"));
+        world.terminal.result(&format!("{value:#}"));
     } else {
-        print::result(&format!("hypervisor {} at {}\n", facts.name, connection.label));
+        world.terminal.result(&format!("hypervisor {} at {}\n", facts.name, connection.label));
         let rows: Vec<_> = report
             .0
             .iter()
             .map(|i| (i.name, i.verdict.sign(), i.text.as_str(), i.remedy.as_deref()))
             .collect();
-        print::result(&render::checklist(&rows));
+        world.terminal.result(&render::checklist(&rows));
     }
     Ok(u8::from(bad))
 }
@@ -275,8 +276,8 @@ fn ssh(limits: &SshLimits, report: &mut Report) {
 }
 
 /// Finds a hypervisor with libvirt running if it is installed: what still exists there is seen only then.
-fn with_libvirt(connection: &Connection, located: &Located) -> Result<Hypervisor, Failure> {
-    let hypervisor = session::find(connection, &located.environment, &located.pool)?;
+fn with_libvirt(world: &World, connection: &Connection, located: &Located) -> Result<Hypervisor, Failure> {
+    let hypervisor = session::find(world, connection, &located.environment, &located.pool)?;
     let daemons = &hypervisor.facts.daemons;
     if hypervisor.client.is_some() || *daemons == Daemons::Missing {
         return Ok(hypervisor);
@@ -284,17 +285,17 @@ fn with_libvirt(connection: &Connection, located: &Located) -> Result<Hypervisor
     // Whoever else stopped them had a reason. A restoring that did not come to its end has stopped them itself.
     let record = &hypervisor.facts.record;
     if record.daemons || record.restoring {
-        print::talk("libvirt does not answer; starting its daemons, to see what still exists");
+        world.terminal.talk("libvirt does not answer; starting its daemons, to see what still exists");
         daemons::start(connection.host.as_ref(), daemons)
             .map_err(|e| Failure::because("cannot start libvirt", &e))?;
     }
-    session::running(connection, &located.environment, &located.pool)
+    session::running(world, connection, &located.environment, &located.pool)
 }
 
 /// Undoes preparation. Domains, whosever they are, must be gone first.
-fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
-    let connection = connection::open(&located.host, &located.workspace)?;
-    let hypervisor = with_libvirt(&connection, located)?;
+fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
+    let connection = connection::open(world, &located.host, &located.workspace)?;
+    let hypervisor = with_libvirt(world, &connection, located)?;
     if let Some(why) = &hypervisor.facts.record_fault {
         return Err(Failure::Failed(
             StepError::new(format!(
@@ -306,23 +307,23 @@ fn restore(located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
     }
     let plan = plan::restore(prepare::undoable(&hypervisor.facts.record));
     if plan.is_empty() {
-        print::talk("preparation has changed nothing here that is not as it was");
+        world.terminal.talk("preparation has changed nothing here that is not as it was");
         return Ok(0);
     }
     in_use(&hypervisor)?;
     if !as_json {
-        print::talk(render::plan(&plan, &session::title(&hypervisor.facts)).trim_end());
+        world.terminal.talk(render::plan(&plan, &session::title(&hypervisor.facts)).trim_end());
     }
     if !yes {
         let hints = ["say `--yes` if that is what you want".into()];
-        consent::question("plan::unconfirmed", "undo that on the hypervisor", as_json, &hints)?;
+        consent::question(world, "plan::unconfirmed", "undo that on the hypervisor", as_json, &hints)?;
     }
     let limit = Duration::from_secs(60);
-    let mut runner = Runner::new(as_json, &connection, &located.workspace, limit)?;
+    let mut runner = Runner::new(world, as_json, &connection, &located.workspace, limit)?;
     runner.lock_hypervisor("host restore")?;
     // Until now somebody may have prepared, built or restored something here.
     let shown = plan;
-    let mut hypervisor = with_libvirt(&connection, located)?;
+    let mut hypervisor = with_libvirt(world, &connection, located)?;
     in_use(&hypervisor)?;
     let plan = plan::restore(prepare::undoable(&hypervisor.facts.record));
     let known = |name: &String| shown.changes.iter().any(|c| c.name == *name);

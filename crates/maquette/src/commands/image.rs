@@ -15,7 +15,8 @@ use crate::cli::Place;
 use crate::failure::Failure;
 use crate::session::connection::{self, Connection};
 use crate::session::locking;
-use crate::{load, print, render, session, workspace};
+use crate::{load, render, session, workspace};
+use crate::world::World;
 
 /// What to do with images.
 #[derive(Debug, clap::Subcommand)]
@@ -46,33 +47,33 @@ pub enum Args {
 }
 
 /// Lists, builds or removes base images.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
-        Args::List { json } => list(*json),
-        Args::Build { name, output, force } => build(name, output.as_deref(), *force),
+        Args::List { json } => list(world, *json),
+        Args::Build { name, output, force } => build(world, name, output.as_deref(), *force),
         Args::Prune { place } => {
             let located = load::located(place)?;
-            let connection = connection::open(&located.host, &located.workspace)?;
+            let connection = connection::open(world, &located.host, &located.workspace)?;
             // An image that an `up` has just fetched is not named by any domain yet.
             let cancelled = Arc::new(AtomicBool::new(false));
-            let lock = locking::hypervisor(&connection, "image prune", &cancelled)?;
-            let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
+            let lock = locking::hypervisor(world, &connection, "image prune", &cancelled)?;
+            let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
             idle(&connection)?;
             let Some(client) = &hypervisor.client else { return Ok(0) };
             let host = lock.fence(connection.host.as_ref());
             let pruned = prune(client, &host, RECORDS, &located.pool.name)?;
             for file in pruned.removed.iter().chain(&pruned.swept) {
-                print::result(&format!("removed {file}"));
+                world.terminal.result(&format!("removed {file}"));
             }
             for volume in &pruned.unrecorded {
-                print::talk(&format!(
+                world.terminal.talk(&format!(
                     "{volume} looks like an image and is not recorded as one of ours, so it stays; \
                      `virsh vol-delete {volume} {}` removes it",
                     located.pool.name
                 ));
             }
             if pruned.removed.is_empty() && pruned.swept.is_empty() {
-                print::talk("no cached image is unused");
+                world.terminal.talk("no cached image is unused");
             }
             Ok(0)
         }
@@ -95,28 +96,28 @@ fn built(name: &str) -> bool {
     workspace::built_images().join(format!("{name}.qcow2")).is_file()
 }
 
-fn list(as_json: bool) -> Result<u8, Failure> {
+fn list(world: &World, as_json: bool) -> Result<u8, Failure> {
     if as_json {
         let images: Vec<_> = catalogue::ENTRIES
             .iter()
             .map(|e| json!({"name": e.name, "url": e.url, "checksums": e.checksums, "built": built(e.name)}))
             .collect();
-        print::result(&format!("{:#}", json!({"schema": 1, "images": images})));
+        world.terminal.result(&format!("{:#}", json!({"schema": 1, "images": images})));
     } else {
-        print::result(&render::images(built));
+        world.terminal.result(&render::images(built));
     }
     Ok(0)
 }
 
-fn build(name: &str, output: Option<&Path>, force: bool) -> Result<u8, Failure> {
+fn build(world: &World, name: &str, output: Option<&Path>, force: bool) -> Result<u8, Failure> {
     let named = workspace::built_images().join(format!("{name}.qcow2"));
     let target = output.unwrap_or(&named);
     if target.is_file() && !force {
-        print::talk(&format!("{} is there already; `--force` builds it again", target.display()));
+        world.terminal.talk(&format!("{} is there already; `--force` builds it again", target.display()));
         return Ok(0);
     }
     let begun = std::time::Instant::now();
-    build::build(&Local, name, target, &mut |stage| print::talk(&format!("  {stage}"))).map_err(
+    build::build(&Local, name, target, &mut |stage| world.terminal.talk(&format!("  {stage}"))).map_err(
         |error| {
             let mut failure =
                 StepError::new(format!("cannot build image `{name}`")).because(&error);
@@ -127,7 +128,7 @@ fn build(name: &str, output: Option<&Path>, force: bool) -> Result<u8, Failure> 
             Failure::Failed(failure)
         },
     )?;
-    print::talk(&format!("built in {:.0} s", begun.elapsed().as_secs_f64()));
-    print::result(&target.display().to_string());
+    world.terminal.talk(&format!("built in {:.0} s", begun.elapsed().as_secs_f64()));
+    world.terminal.result(&target.display().to_string());
     Ok(0)
 }

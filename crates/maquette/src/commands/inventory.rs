@@ -7,7 +7,8 @@ use crate::cli::Place;
 use crate::failure::Failure;
 use crate::session::connection;
 use crate::workspace::outputs;
-use crate::{load, print, session};
+use crate::{load, session};
+use crate::world::World;
 
 /// Arguments of `inventory`.
 #[derive(Debug, clap::Args)]
@@ -24,10 +25,10 @@ pub struct Args {
 }
 
 /// Answers `--list` and `--host NAME`.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host, &located.workspace)?;
-    let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
+    let connection = connection::open(world, &located.host, &located.workspace)?;
+    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let mut nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
     nodes.sort_by(|a, b| (&a.role, a.index).cmp(&(&b.role, b.index)));
@@ -41,6 +42,6 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             if vars.is_null() { json!({}) } else { vars.clone() }
         }
     };
-    print::result(&format!("{answer:#}"));
+    world.terminal.result(&format!("{answer:#}"));
     Ok(0)
 }

@@ -17,7 +17,8 @@ use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::connection::{self, Connection};
 use crate::session::locking;
-use crate::{load, print, render, session};
+use crate::{load, render, session};
+use crate::world::World;
 
 /// What to do with cables.
 #[derive(Debug, clap::Subcommand)]
@@ -109,12 +110,12 @@ fn percent(text: &str) -> Result<String, String> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
-        Args::Show { place, nodes, json } => show(place, nodes, *json),
-        Args::Down(cable) => plug(cable, false),
-        Args::Up(cable) => plug(cable, true),
-        Args::Limit(limit) => restrict(limit),
+        Args::Show { place, nodes, json } => show(world, place, nodes, *json),
+        Args::Down(cable) => plug(world, cable, false),
+        Args::Up(cable) => plug(world, cable, true),
+        Args::Limit(limit) => restrict(world, limit),
     }
 }
 
@@ -142,29 +143,29 @@ impl Found {
 }
 
 /// Finds a running node's interface by what the user calls it, to look at it.
-pub(super) fn find(args: &Cable) -> Result<Found, Failure> {
-    look(args, false)
+pub(super) fn find(world: &World, args: &Cable) -> Result<Found, Failure> {
+    look(world, args, false)
 }
 
 /// The same to change it: nobody else may be changing the environment.
-fn hold(args: &Cable) -> Result<Found, Failure> {
-    look(args, true)
+fn hold(world: &World, args: &Cable) -> Result<Found, Failure> {
+    look(world, args, true)
 }
 
-fn look(args: &Cable, change: bool) -> Result<Found, Failure> {
+fn look(world: &World, args: &Cable, change: bool) -> Result<Found, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host, &located.workspace)?;
+    let connection = connection::open(world, &located.host, &located.workspace)?;
     let lock = match change {
         true => {
             let (how, cancelled) = (cli::Locking::from_environment()?, Arc::default());
             let name = &located.environment;
-            Some(locking::environment(&connection, name, "link", how, &cancelled)?)
+            Some(locking::environment(world, &connection, name, "link", how, &cancelled)?)
         }
         false => None,
     };
-    let mut hypervisor = session::running(&connection, &located.environment, &located.pool)?;
+    let mut hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
-    let names = nodes::resolve(std::slice::from_ref(&args.node), &located, &observed, false)?;
+    let names = nodes::resolve(world, std::slice::from_ref(&args.node), &located, &observed, false)?;
     let domain = names.first().and_then(|n| observed.domains.get(n));
     let (Some(domain), Some(client)) = (domain, hypervisor.client.take()) else {
         return Err(Failure::Failed(StepError::new("libvirt does not answer")));
@@ -217,8 +218,8 @@ fn interface(node: &Node, word: &str, located: &Located) -> Result<Interface, Fa
 }
 
 /// Pulls or plugs, at both ends of what is a cable between two nodes.
-fn plug(args: &Cable, up: bool) -> Result<u8, Failure> {
-    let found = hold(args)?;
+fn plug(world: &World, args: &Cable, up: bool) -> Result<u8, Failure> {
+    let found = hold(world, args)?;
     let network = &found.interface.network;
     let cable = found.observed.networks.get(network).filter(|n| n.recorded.tuning.link_local);
     let mut ends = vec![(found.node.name.clone(), found.interface.clone())];
@@ -234,7 +235,7 @@ fn plug(args: &Cable, up: bool) -> Result<u8, Failure> {
     }
     let said: Vec<String> = ends.iter().map(|(n, i)| format!("{n} {}", i.name)).collect();
     let state = if up { "up" } else { "down" };
-    print::talk(&format!("{}: link {state}", said.join(" and ")));
+    world.terminal.talk(&format!("{}: link {state}", said.join(" and ")));
     Ok(0)
 }
 
@@ -246,8 +247,8 @@ tc qdisc replace dev "$tap" root netem "$@""#;
 /// What `tc` says of a queue that the kernel has not.
 const UNKNOWN: &str = "qdisc kind is unknown";
 
-fn restrict(args: &Limit) -> Result<u8, Failure> {
-    let found = hold(&args.cable)?;
+fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
+    let found = hold(world, &args.cable)?;
     let host = found.connection.host.as_ref();
     let fenced = found.lock.as_ref().map(|lock| lock.fence(host));
     let host = fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host);
@@ -282,7 +283,7 @@ fn restrict(args: &Limit) -> Result<u8, Failure> {
         (None, false) => netem.join(" "),
         (None, true) => "no limit".into(),
     };
-    print::talk(&format!("{}: {what}", found.label()));
+    world.terminal.talk(&format!("{}: {what}", found.label()));
     Ok(0)
 }
 
@@ -317,12 +318,12 @@ fn disturbance(queues: &serde_json::Value, tap: &str) -> (Option<f64>, Option<f6
     (scaled(&options["delay"]["delay"], 1000.0), scaled(&options["loss-random"]["loss"], 100.0))
 }
 
-fn show(place: &Place, words: &[String], json: bool) -> Result<u8, Failure> {
+fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8, Failure> {
     let located = load::located(place)?;
-    let connection = connection::open(&located.host, &located.workspace)?;
-    let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
+    let connection = connection::open(world, &located.host, &located.workspace)?;
+    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
-    let names = nodes::resolve(words, &located, &observed, false)?;
+    let names = nodes::resolve(world, words, &located, &observed, false)?;
     let Some(client) = &hypervisor.client else { return Ok(1) };
     // Without `tc` there is no netem.
     let queues = host::check(connection.host.as_ref(), &host::Command::new("tc").args(QUEUES));
@@ -354,7 +355,7 @@ fn show(place: &Place, words: &[String], json: bool) -> Result<u8, Failure> {
             });
         }
     }
-    print::result(&if json { render::links_json(&rows) } else { render::links(&rows) });
+    world.terminal.result(&if json { render::links_json(&rows) } else { render::links(&rows) });
     Ok(0)
 }
 

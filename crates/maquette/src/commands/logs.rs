@@ -9,7 +9,8 @@ use super::nodes;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::session::connection;
-use crate::{load, print, session};
+use crate::{load, session};
+use crate::world::World;
 
 /// Arguments of `logs`.
 #[derive(Debug, clap::Args)]
@@ -42,12 +43,12 @@ done | tail -n "$lines""#;
 const NO_FILE: i32 = 44;
 
 /// Prints a node's serial log.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host, &located.workspace)?;
-    let hypervisor = session::running(&connection, &located.environment, &located.pool)?;
+    let connection = connection::open(world, &located.host, &located.workspace)?;
+    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
-    let names = nodes::resolve(std::slice::from_ref(&args.node), &located, &observed, false)?;
+    let names = nodes::resolve(world, std::slice::from_ref(&args.node), &located, &observed, false)?;
     let Some((name, domain)) = names.first().and_then(|n| Some((n, observed.domains.get(n)?)))
     else {
         return Ok(1);
@@ -61,7 +62,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let mut buffer = [0u8; 8192];
     if let Some(mut out) = child.stdout.take() {
         while let Ok(count @ 1..) = out.read(&mut buffer) {
-            if !print::output(&buffer[..count]) {
+            if !world.terminal.output(&buffer[..count]) {
                 // Nobody reads any more; the log's reader must not outlive us.
                 let _ = child.kill();
                 break;

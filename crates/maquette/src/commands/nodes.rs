@@ -8,14 +8,16 @@ use maquette_core::syntax::Sources;
 
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::print;
+
 use crate::workspace::inventory::Inventory;
 use crate::workspace::outputs;
+use crate::world::World;
 
 /// libvirt's names of nodes, which are given with or without the prefix, or by their names in the
 /// user's own inventory. With `gone`, a node that has gone already is fine; a name that no node can
 /// have never is.
 pub fn resolve(
+    world: &World,
     words: &[String],
     located: &Located,
     observed: &Observed,
@@ -45,7 +47,7 @@ pub fn resolve(
             role.is_some_and(|(role, _)| roles.contains(role))
         };
         if gone && candidates.iter().flatten().any(numbered) {
-            print::talk(&format!("`{word}` is not there; it may have been removed before"));
+            world.terminal.talk(&format!("`{word}` is not there; it may have been removed before"));
             continue;
         }
         let message = format!("environment `{environment}` has no node `{word}`");

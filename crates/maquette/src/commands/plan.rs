@@ -4,7 +4,8 @@ use super::lockout;
 use crate::cli::Wanted;
 use crate::failure::Failure;
 use crate::session::connection;
-use crate::{load, pipeline, print, render, session};
+use crate::{load, pipeline, render, session};
+use crate::world::World;
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -24,34 +25,34 @@ pub struct Args {
 const CHANGES: u8 = 3;
 
 /// Shows what `up` would do.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&args.wanted)?;
-    let requirements = pipeline::check(&mut loaded)?;
+    let requirements = pipeline::check(world, &mut loaded)?;
     let environment = &loaded.request.settings.environment;
     let pool = loaded.pool();
-    let connection = connection::open(&loaded.host, &loaded.workspace)?;
-    let hypervisor = session::hypervisor(&connection, environment, &pool, &requirements)?;
-    let planned = pipeline::plan(&loaded, &hypervisor, true)?;
+    let connection = connection::open(world, &loaded.host, &loaded.workspace)?;
+    let hypervisor = session::hypervisor(world, &connection, environment, &pool, &requirements)?;
+    let planned = pipeline::plan(world, &loaded, &hypervisor, true)?;
     let preparation = &hypervisor.preparation;
     if args.json {
         let value = render::plan_json(&planned.plan, &environment.to_string(), preparation);
-        print::result(&format!("{value:#}"));
+        world.terminal.result(&format!("{value:#}"));
     } else {
         if !preparation.is_empty() {
             let title = session::title(&hypervisor.facts);
-            print::result(&render::plan(preparation, &title));
+            world.terminal.result(&render::plan(preparation, &title));
             if hypervisor.client.is_none() {
-                print::talk(
+                world.terminal.talk(
                     "libvirt does not answer yet; what follows takes the hypervisor for empty",
                 );
             }
         }
         let lockout = lockout::find(&planned.observed, &planned.key);
         if let Some(lockout) = lockout.filter(|_| !planned.plan.is_empty()) {
-            print::talk(&lockout.text(environment, &loaded.workspace));
+            world.terminal.talk(&lockout.text(environment, &loaded.workspace));
         }
         let title = format!("environment `{environment}` on {}", connection.label);
-        print::result(&render::plan(&planned.plan, &title));
+        world.terminal.result(&render::plan(&planned.plan, &title));
     }
     let changes = !preparation.is_empty() || !planned.plan.is_empty();
     Ok(if changes && args.exit_code { CHANGES } else { 0 })

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::infrared;
+use crate::world::World;
 
 /// Arguments of `plugin`.
 #[derive(Debug, clap::Args)]
@@ -12,6 +13,6 @@ pub struct Args {
 }
 
 /// Runs it; the exit code if it did not fail.
-pub fn run(args: &Args) -> Result<u8, Failure> {
-    infrared::plugin::run(&args.args)
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    infrared::plugin::run(world, &args.args)
 }

@@ -11,7 +11,8 @@ use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::session::connection;
 use crate::session::run::Runner;
-use crate::{load, print, render, session};
+use crate::world::World;
+use crate::{load, render, session};
 
 /// Arguments of `start`, `reset`, `pause` and `resume`.
 #[derive(Debug, clap::Args)]
@@ -55,18 +56,18 @@ impl StopArgs {
 }
 
 /// Does it to the nodes that are named, or to all.
-pub fn run(args: &PowerArgs, verb: &str, what: Power) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &PowerArgs, verb: &str, what: Power) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host, &located.workspace)?;
+    let connection = connection::open(world, &located.host, &located.workspace)?;
     let boots = args.timeout.filter(|_| what == Power::Start).unwrap_or(600);
     let limit = Duration::from_secs(boots);
-    let mut runner = Runner::new(args.json, &connection, &located.workspace, limit)?;
+    let mut runner = Runner::new(world, args.json, &connection, &located.workspace, limit)?;
     runner.lock(&located.environment, verb, args.locking)?;
-    let mut hypervisor = session::running(&connection, &located.environment, &located.pool)?;
+    let mut hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = match args.all {
         true => observed.domains.keys().cloned().collect(),
-        false => nodes::resolve(&args.nodes, &located, &observed, false)?,
+        false => nodes::resolve(world, &args.nodes, &located, &observed, false)?,
     };
     let unproven = plan::unproven(&observed, &names, what);
     if !unproven.is_empty() {
@@ -80,7 +81,7 @@ pub fn run(args: &PowerArgs, verb: &str, what: Power) -> Result<u8, Failure> {
     let plan = plan::power(&observed, &names, what);
     if !args.json {
         let title = format!("environment `{}` on {}", located.environment, connection.label);
-        print::talk(render::plan(&plan, &title).trim_end());
+        world.terminal.talk(render::plan(&plan, &title).trim_end());
     }
     if plan.is_empty() {
         return Ok(0);

@@ -5,8 +5,9 @@ use maquette_core::plan::Power;
 use super::power;
 pub use super::power::StopArgs as Args;
 use crate::failure::Failure;
+use crate::world::World;
 
 /// Runs it; the exit code if it did not fail.
-pub fn run(args: &Args) -> Result<u8, Failure> {
-    power::run(&args.power, "restart", Power::Restart(args.patience()))
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    power::run(world, &args.power, "restart", Power::Restart(args.patience()))
 }

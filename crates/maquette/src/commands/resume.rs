@@ -5,8 +5,9 @@ use maquette_core::plan::Power;
 use super::power;
 pub use super::power::PowerArgs as Args;
 use crate::failure::Failure;
+use crate::world::World;
 
 /// Runs it; the exit code if it did not fail.
-pub fn run(args: &Args) -> Result<u8, Failure> {
-    power::run(args, "resume", Power::Resume)
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    power::run(world, args, "resume", Power::Resume)
 }

@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::load;
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::outputs;
+use crate::world::World;
 
 /// Arguments of `ssh`.
 #[derive(Debug, clap::Args)]
@@ -31,7 +32,7 @@ pub struct Args {
 const PATIENCE: [&str; 2] = ["-o", "ConnectTimeout=20"];
 
 /// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(_: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let config = located.workspace.file(outputs::SSH_CONFIG);
     let text = std::fs::read_to_string(&config).unwrap_or_default();

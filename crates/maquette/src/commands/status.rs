@@ -1,7 +1,6 @@
 //! `maquette status`.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::sync::mpsc;
 
 use maquette_core::names::EnvName;
@@ -19,7 +18,8 @@ use crate::render::Row;
 use crate::session::connection::{self, Connection};
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
-use crate::{load, print, render, session};
+use crate::{load, render, session};
+use crate::world::World;
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -36,17 +36,17 @@ pub struct Args {
 }
 
 /// Shows an environment. Exit code 1 if a node is not as `up` leaves it.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(&located.host, &located.workspace)?;
+    let connection = connection::open(world, &located.host, &located.workspace)?;
     if args.watch {
-        return watch(&located, &connection, args.json);
+        return watch(world, &located, &connection, args.json);
     }
-    let now = Now::look(&located, &connection)?;
+    let now = Now::look(world, &located, &connection)?;
     if args.json {
-        print::result(&format!("{:#}", now.json(&located)));
+        world.terminal.result(&format!("{:#}", now.json(&located)));
     } else {
-        now.show(&located);
+        now.show(world, &located);
     }
     Ok(u8::from(!now.good()))
 }
@@ -58,8 +58,8 @@ struct Now {
 }
 
 impl Now {
-    fn look(located: &Located, connection: &Connection) -> Result<Self, Failure> {
-        let hypervisor = session::running(connection, &located.environment, &located.pool)?;
+    fn look(world: &World, located: &Located, connection: &Connection) -> Result<Self, Failure> {
+        let hypervisor = session::running(world, connection, &located.environment, &located.pool)?;
         let observed = hypervisor.observed();
         Ok(Self { observed, uptime_s: hypervisor.facts.uptime_s })
     }
@@ -95,31 +95,31 @@ impl Now {
         })
     }
 
-    fn show(&self, located: &Located) {
+    fn show(&self, world: &World, located: &Located) {
         let seen = &self.observed;
         if seen.domains.is_empty() && seen.networks.is_empty() && seen.edited.is_empty() {
-            print::talk(&format!(
+            world.terminal.talk(&format!(
                 "environment `{}` does not exist; `maquette up` builds it",
                 located.environment
             ));
         } else {
             let (seen, up) = (&self.observed, &self.uptime_s);
-            print::result(&text(&located.environment, seen, up, &located.workspace));
+            world.terminal.result(&text(&located.environment, seen, up, &located.workspace));
         }
     }
 }
 
 /// Shows it again whenever libvirt tells of a change, until Ctrl-C.
-fn watch(located: &Located, connection: &Connection, json: bool) -> Result<u8, Failure> {
+fn watch(world: &World, located: &Located, connection: &Connection, json: bool) -> Result<u8, Failure> {
     let (sender, events) = mpsc::channel();
     let failed = |e: &dyn std::error::Error| Failure::because("cannot listen to libvirt", e);
     // Listening begins before looking, so that nothing is missed between the two.
     let _listening = Events::listen(&connection.uri, &sender).map_err(|e| failed(&e))?;
     let prefix = located.environment.qualify("");
-    let terminal = std::io::stdout().is_terminal();
+    let terminal = world.terminal.shows_results();
     let mut shown = None;
     loop {
-        let now = Now::look(located, connection)?;
+        let now = Now::look(world, located, connection)?;
         if json {
             let mut value = now.json(located);
             // Time passes without an event.
@@ -128,16 +128,16 @@ fn watch(located: &Located, connection: &Connection, json: bool) -> Result<u8, F
                 node["uptime_s"] = Value::Null;
             }
             let what = value.to_string();
-            if shown.as_ref() != Some(&what) && !print::bytes(format!("{line}\n").as_bytes()) {
+            if shown.as_ref() != Some(&what) && !world.terminal.bytes(format!("{line}\n").as_bytes()) {
                 return Ok(0);
             }
             shown = Some(what);
         } else {
             if terminal {
                 // The top of an empty screen.
-                print::bytes(b"\x1b[H\x1b[2J");
+                world.terminal.bytes(b"\x1b[H\x1b[2J");
             }
-            now.show(located);
+            now.show(world, located);
         }
         if !next_change(&events, &now, &prefix) {
             let error = StepError::new(format!("{} ended the connection", connection.label));

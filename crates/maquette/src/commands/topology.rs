@@ -5,7 +5,8 @@ use maquette_core::diagnostic::closest;
 use maquette_engine::StepError;
 
 use crate::failure::Failure;
-use crate::print;
+
+use crate::world::World;
 
 /// What to do with built-in files.
 #[derive(Debug, clap::Subcommand)]
@@ -20,11 +21,11 @@ pub enum Args {
 }
 
 /// Lists built-in files, or prints one.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
         Args::List => {
             let list = |kind| defaults::names(kind).join("\n  ");
-            print::result(&format!(
+            world.terminal.result(&format!(
                 "node types (--topology-nodes):\n  {}\n\nnetwork files (--topology-network):\n  {}\n",
                 list(Kind::Nodes),
                 list(Kind::Network)
@@ -35,7 +36,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             let found = defaults::get(Kind::Nodes, name).or(defaults::get(Kind::Network, name));
             match found {
                 Some(text) => {
-                    print::result(text);
+                    world.terminal.result(text);
                     Ok(0)
                 }
                 None => {

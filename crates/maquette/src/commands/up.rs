@@ -25,7 +25,8 @@ use crate::session::connection::{self, Connection};
 use crate::session::run::Runner;
 use crate::workspace::outputs;
 use crate::workspace::{Owner, Saved, Workspace};
-use crate::{pipeline, playbooks, print, render, session};
+use crate::{pipeline, playbooks, render, session};
+use crate::world::World;
 use maquette_core::plan::Requirements;
 
 /// Arguments of `up`.
@@ -66,9 +67,9 @@ pub struct How {
 }
 
 /// Brings an environment to what is asked for.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&args.wanted)?;
-    let requirements = pipeline::check(&mut loaded)?;
+    let requirements = pipeline::check(world, &mut loaded)?;
     let mut vars = Plain::map();
     // Mistakes in it were found when it was read as a topology.
     let _ = settings_tree::extra(&mut vars, &args.wanted.extra_vars);
@@ -82,13 +83,14 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         stages,
         locking: args.locking,
     };
-    let connection = connection::open(&loaded.host, &loaded.workspace)?;
-    build(&loaded, &requirements, &connection, hooks, &how)?;
+    let connection = connection::open(world, &loaded.host, &loaded.workspace)?;
+    build(world, &loaded, &requirements, &connection, hooks, &how)?;
     Ok(0)
 }
 
 /// Prepares the hypervisor, builds, and says what there is now.
 pub fn build(
+    world: &World,
     loaded: &Loaded,
     requirements: &Requirements,
     connection: &Connection,
@@ -98,7 +100,7 @@ pub fn build(
     let environment = &loaded.request.settings.environment;
     let workspace = &loaded.workspace;
     let authorities = session::authorities::authorities(&loaded.options.tls_ca)?;
-    let mut runner = Runner::new(how.json, connection, workspace, how.limit)?;
+    let mut runner = Runner::new(world, how.json, connection, workspace, how.limit)?;
     runner.images(loaded.request.settings.force_image_download, authorities);
 
     runner.lock(environment, "up", how.locking)?;
@@ -106,10 +108,10 @@ pub fn build(
     if hooks.any() && !outputs::is_built(workspace) {
         outputs::write(workspace, &[], connection.remote.as_ref()).map_err(unwritten)?;
     }
-    hooks.run(Stage::Pre, workspace)?;
-    hooks.run(Stage::Validate, workspace)?;
+    hooks.run(world, Stage::Pre, workspace)?;
+    hooks.run(world, Stage::Validate, workspace)?;
     let Agreed { mut hypervisor, planned, plan } =
-        agree(loaded, requirements, connection, &hooks, &mut runner, how)?;
+        agree(world, loaded, requirements, connection, &hooks, &mut runner, how)?;
     let Planned { blueprint, observed, key, .. } = planned;
     remember(workspace, loaded)?;
     runner.seal(key.records());
@@ -130,10 +132,10 @@ pub fn build(
         let (networks, rest) = split(plan.clone());
         client = runner.run(&networks, &hypervisor.facts, virt, client)?;
         runner.still_ours()?;
-        hooks.run(Stage::Networks, workspace)?;
+        hooks.run(world, Stage::Networks, workspace)?;
         client = runner.run(&rest, &hypervisor.facts, virt, client)?;
         runner.still_ours()?;
-        hooks.run(Stage::Vms, workspace)?;
+        hooks.run(world, Stage::Vms, workspace)?;
     } else if !plan.is_empty() {
         client = runner.run(&plan, &hypervisor.facts, virt, client)?;
     }
@@ -148,7 +150,7 @@ pub fn build(
     }
     for stage in [Stage::User, Stage::Timezone, Stage::Post] {
         runner.still_ours()?;
-        hooks.run(stage, workspace)?;
+        hooks.run(world, stage, workspace)?;
     }
     if !how.json {
         let uptime = if plan.is_empty() {
@@ -161,11 +163,11 @@ pub fn build(
             Some(found) => found,
             None => now(&plan, &observed, client, &mut hypervisor, loaded, connection)?,
         };
-        print::result(&status::text(environment, &now, &uptime, workspace));
+        world.terminal.result(&status::text(environment, &now, &uptime, workspace));
         if vnc.external {
             let file = workspace.file(outputs::VNC_PASSWORD);
             let file = file.display();
-            print::talk(&format!(
+            world.terminal.talk(&format!(
                 "VNC listens on all addresses; `maquette status --json` has the ports, {file} the password"
             ));
         }
@@ -183,6 +185,7 @@ struct Agreed {
 /// Prepares and plans, and asks what has to be asked. Nobody has to wait for the answer: nothing is locked
 /// meanwhile, and it is looked and planned again after it. What comes up only then is asked as well.
 fn agree(
+    world: &World,
     loaded: &Loaded,
     requirements: &Requirements,
     connection: &Connection,
@@ -194,10 +197,10 @@ fn agree(
     let (mut prepared, mut shown, mut agreed) = (false, None, BTreeSet::new());
     loop {
         let (hypervisor, now) =
-            prepare(connection, environment, &loaded.pool(), requirements, runner, how)?;
+            prepare(world, connection, environment, &loaded.pool(), requirements, runner, how)?;
         prepared |= now;
         if shown.is_none() {
-            hooks.run(Stage::Prepare, &loaded.workspace)?;
+            hooks.run(world, Stage::Prepare, &loaded.workspace)?;
         }
         // From here on it would not be true that nothing was touched.
         let honest = |failure: Failure| match (prepared, hooks.any()) {
@@ -207,7 +210,7 @@ fn agree(
             (false, false) => failure,
         };
         let own = how.stages.has(Stage::Networks);
-        let planned = pipeline::plan(loaded, &hypervisor, own).map_err(honest)?;
+        let planned = pipeline::plan(world, loaded, &hypervisor, own).map_err(honest)?;
         let plan = how.stages.part(planned.plan.clone());
         if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
             runner.unlock_hypervisor();
@@ -217,10 +220,10 @@ fn agree(
         let lockout = lockout::find(&planned.observed, &planned.key).filter(|_| !plan.is_empty());
         if shown.as_ref() != Some(&text) {
             if !how.json {
-                print::talk(text.trim_end());
+                world.terminal.talk(text.trim_end());
             }
             if let Some(lockout) = &lockout {
-                print::talk(&lockout.text(environment, &loaded.workspace));
+                world.terminal.talk(&lockout.text(environment, &loaded.workspace));
             }
             shown = Some(text);
         }
@@ -231,7 +234,7 @@ fn agree(
         drop(hypervisor);
         runner.unlock();
         for question in open {
-            how.consent.ask(question.kind, &question.what).map_err(honest)?;
+            how.consent.ask(world, question.kind, &question.what).map_err(honest)?;
             agreed.extend(question.about.into_iter().map(|what| (question.kind, what)));
         }
         // Who has it by now is not ended for our having waited.
@@ -273,6 +276,7 @@ fn remember(workspace: &Workspace, loaded: &Loaded) -> Result<(), Failure> {
 
 /// Shows what the hypervisor lacks and does it, and says whether it did; looks again afterwards.
 fn prepare(
+    world: &World,
     connection: &Connection,
     environment: &maquette_core::names::EnvName,
     pool: &Pool,
@@ -280,23 +284,23 @@ fn prepare(
     runner: &mut Runner<'_>,
     how: &How,
 ) -> Result<(Hypervisor, bool), Failure> {
-    let mut hypervisor = session::hypervisor(connection, environment, pool, requirements)?;
+    let mut hypervisor = session::hypervisor(world, connection, environment, pool, requirements)?;
     let fresh = hypervisor.seen.as_ref().is_none_or(|s| s.observed.networks.is_empty());
     if fresh || !hypervisor.preparation.is_empty() {
         runner.lock_hypervisor("up")?;
         // Somebody else may have prepared it, or have chosen subnets, a moment ago.
-        hypervisor = session::hypervisor(connection, environment, pool, requirements)?;
+        hypervisor = session::hypervisor(world, connection, environment, pool, requirements)?;
     }
     if !how.stages.has(Stage::Prepare) || hypervisor.preparation.is_empty() {
         return Ok((hypervisor, false));
     }
     if !how.json {
         let title = session::title(&hypervisor.facts);
-        print::talk(render::plan(&hypervisor.preparation, &title).trim_end());
+        world.terminal.talk(render::plan(&hypervisor.preparation, &title).trim_end());
     }
     let client = hypervisor.client.take();
     runner.run(&hypervisor.preparation, &hypervisor.facts, VirtType::Qemu, client)?;
-    let prepared = session::hypervisor(connection, environment, pool, requirements)?;
+    let prepared = session::hypervisor(world, connection, environment, pool, requirements)?;
     if prepared.preparation.is_empty() {
         return Ok((prepared, true));
     }

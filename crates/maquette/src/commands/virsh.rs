@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::infrared;
+use crate::world::World;
 
 /// Arguments of `virsh`.
 #[derive(Debug, clap::Args)]
@@ -15,6 +16,6 @@ pub struct Args {
 }
 
 /// Runs it; the exit code if it did not fail.
-pub fn run(args: &Args) -> Result<u8, Failure> {
-    infrared::run(&args.args, !args.unlogged)
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    infrared::run(world, &args.args, !args.unlogged)
 }

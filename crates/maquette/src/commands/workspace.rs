@@ -11,7 +11,8 @@ use crate::infrared;
 use crate::workspace::archive;
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::named;
-use crate::{print, render};
+use crate::{render};
+use crate::world::World;
 
 /// What to do with workspaces.
 #[derive(Debug, clap::Subcommand)]
@@ -107,53 +108,53 @@ const UNSPOKEN: [&str; 3] = ["all", "local", "ungrouped"];
 const LARGEST_DOWNLOAD: u64 = 256 << 20;
 
 /// Does what is asked with workspaces.
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
         Args::Create { name } => {
             let name = name.clone().unwrap_or_else(|| format!("workspace_{}", infrared::now()));
-            create(&name)?;
+            create(world, &name)?;
         }
         Args::Checkout { name, create: first } => {
             if *first {
-                create(name)?;
+                create(world, name)?;
             }
             named::activate(name)?;
-            print::result(&format!("Now using workspace: '{name}'"));
+            world.terminal.result(&format!("Now using workspace: '{name}'"));
         }
-        Args::List { active } => list(*active)?,
+        Args::List { active } => list(world, *active)?,
         Args::Delete { names } => {
             for name in names {
                 named::delete(name)?;
-                print::result(&format!("Workspace '{name}' deleted"));
+                world.terminal.result(&format!("Workspace '{name}' deleted"));
             }
         }
         Args::Cleanup { name } => named::cleanup(name)?,
         Args::Export { name, filename, copy_keys } => {
-            export(name.as_deref(), filename.as_deref(), *copy_keys)?;
+            export(world, name.as_deref(), filename.as_deref(), *copy_keys)?;
         }
-        Args::Import { filename, name } => import(filename, name.as_deref())?,
+        Args::Import { filename, name } => import(world, filename, name.as_deref())?,
         Args::Inventory { name } => {
             let workspace = named::find(name.as_deref())?;
-            print::result(&named::inventory(&workspace)?.display().to_string());
+            world.terminal.result(&named::inventory(&workspace)?.display().to_string());
         }
         Args::NodeList { name, group, format } => {
-            nodes(name.as_deref(), group.as_deref(), *format)?;
+            nodes(world, name.as_deref(), group.as_deref(), *format)?;
         }
-        Args::GroupList { name } => groups(name.as_deref())?,
+        Args::GroupList { name } => groups(world, name.as_deref())?,
     }
     Ok(0)
 }
 
-fn create(name: &str) -> Result<(), Failure> {
+fn create(world: &World, name: &str) -> Result<(), Failure> {
     named::create(name)?;
-    print::result(&format!("Workspace '{name}' has been added"));
+    world.terminal.result(&format!("Workspace '{name}' has been added"));
     Ok(())
 }
 
-fn list(only_active: bool) -> Result<(), Failure> {
+fn list(world: &World, only_active: bool) -> Result<(), Failure> {
     let active = named::active_name();
     if only_active {
-        print::result(&active.ok_or_else(named::none_active)?);
+        world.terminal.result(&active.ok_or_else(named::none_active)?);
         return Ok(());
     }
     let rows: Vec<Vec<String>> = named::names()
@@ -163,22 +164,22 @@ fn list(only_active: bool) -> Result<(), Failure> {
             vec![name, mark.to_string()]
         })
         .collect();
-    print::result(&render::boxes(&["Name", "Active"], &rows));
+    world.terminal.result(&render::boxes(&["Name", "Active"], &rows));
     Ok(())
 }
 
-fn export(name: Option<&str>, file: Option<&Path>, copy_keys: bool) -> Result<(), Failure> {
+fn export(world: &World, name: Option<&str>, file: Option<&Path>, copy_keys: bool) -> Result<(), Failure> {
     let workspace = named::find(name)?;
     let name = named::name_of(&workspace);
     let mut target = file.map_or_else(|| PathBuf::from(name), Path::to_path_buf).into_os_string();
     target.push(".tgz");
     let target = PathBuf::from(target);
-    archive::export(&workspace, &target, copy_keys)?;
-    print::result(&format!("Workspace {name} has been exported to {}", target.display()));
+    archive::export(&world.terminal, &workspace, &target, copy_keys)?;
+    world.terminal.result(&format!("Workspace {name} has been exported to {}", target.display()));
     Ok(())
 }
 
-fn import(from: &str, name: Option<&str>) -> Result<(), Failure> {
+fn import(world: &World, from: &str, name: Option<&str>) -> Result<(), Failure> {
     let last = from.split(['?', '#']).next().unwrap_or_default().rsplit('/').next();
     let last = last.unwrap_or_default();
     let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
@@ -200,7 +201,7 @@ fn import(from: &str, name: Option<&str>) -> Result<(), Failure> {
         return Err(Failure::Failed(StepError::new(format!("there is no archive {from}"))));
     }
     for left_out in archive::import(&archive, &workspace)? {
-        print::talk(&format!("left out: {}", printable(&left_out)));
+        world.terminal.talk(&format!("left out: {}", printable(&left_out)));
     }
     named::activate(name)
 }
@@ -212,7 +213,7 @@ fn read(name: Option<&str>) -> Result<Inventory, Failure> {
         .map_err(|e| Failure::because(format!("cannot read inventory {}", path.display()), &e))
 }
 
-fn nodes(name: Option<&str>, group: Option<&str>, format: TableFormat) -> Result<(), Failure> {
+fn nodes(world: &World, name: Option<&str>, group: Option<&str>, format: TableFormat) -> Result<(), Failure> {
     let inventory = read(name)?;
     if let Some(group) = group
         && !inventory.groups().contains_key(group)
@@ -244,23 +245,23 @@ fn nodes(name: Option<&str>, group: Option<&str>, format: TableFormat) -> Result
                     json!({"name": name, "address": address, "groups": groups})
                 })
                 .collect();
-            print::result(&json!({"nodes": nodes}).to_string());
+            world.terminal.result(&json!({"nodes": nodes}).to_string());
         }
         TableFormat::Fancy => {
             let rows: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
-            print::result(&render::boxes(&["Name", "Address", "Groups"], &rows));
+            world.terminal.result(&render::boxes(&["Name", "Address", "Groups"], &rows));
         }
     }
     Ok(())
 }
 
-fn groups(name: Option<&str>) -> Result<(), Failure> {
+fn groups(world: &World, name: Option<&str>) -> Result<(), Failure> {
     let inventory = read(name)?;
     let rows: Vec<Vec<String>> = inventory
         .groups()
         .into_iter()
         .map(|(group, hosts)| vec![group.to_string(), hosts.join(",")])
         .collect();
-    print::result(&render::boxes(&["Name", "Nodes"], &rows));
+    world.terminal.result(&render::boxes(&["Name", "Nodes"], &rows));
     Ok(())
 }

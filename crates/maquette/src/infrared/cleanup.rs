@@ -13,41 +13,43 @@ use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::connection::{self, Connection};
 use crate::session::run::Runner;
-use crate::{consent, print, render, session};
+use crate::world::World;
+use crate::{consent, render, session};
 
 /// The network that libvirt brings.
 const DEFAULT: &str = "default";
 
 /// Removes all domains and all networks but `default`: first of all environments with what belongs to
 /// them, then those that are not ours, whose disks stay.
-pub fn run(located: &Located, yes: bool, locking: Locking) -> Result<(), Failure> {
-    let connection = connection::open(&located.host, &located.workspace)?;
-    let mut runner = Runner::new(false, &connection, &located.workspace, Duration::from_secs(60))?;
-    let mut hypervisor = session::running(&connection, &located.environment, &located.pool)?;
+pub fn run(world: &World, located: &Located, yes: bool, locking: Locking) -> Result<(), Failure> {
+    let connection = connection::open(world, &located.host, &located.workspace)?;
+    let mut runner =
+        Runner::new(world, false, &connection, &located.workspace, Duration::from_secs(60))?;
+    let mut hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
     let Some(client) = hypervisor.client.take() else { return Ok(()) };
     let found = survey(&client).map_err(session::unobserved)?;
     for object in &found.unreadable {
-        print::talk(&format!("warning: {object} cannot be read; it stays"));
+        world.terminal.talk(&format!("warning: {object} cannot be read; it stays"));
     }
     let mut plans = Vec::new();
     for environment in &found.environments {
-        plans.push((Some(environment), removal(&connection, located, environment)?));
+        plans.push((Some(environment), removal(world, &connection, located, environment)?));
     }
     plans.push((None, strangers(&found)));
     let whole = Plan::all(plans.iter().map(|(_, plan)| plan.clone()));
     let title = format!("everything on {}", connection.label);
-    print::talk(render::plan(&whole, &title).trim_end());
+    world.terminal.talk(render::plan(&whole, &title).trim_end());
     if whole.is_empty() {
         return Ok(());
     }
-    confirm(&found, &whole, yes)?;
+    confirm(world, &found, &whole, yes)?;
     let mut client: Option<Client> = Some(client);
     for (environment, plan) in plans {
         let plan = match environment {
             // Nobody may be at work in it; and since it was looked at, somebody may have been.
             Some(environment) => {
                 runner.lock(environment, "virsh --cleanup", locking)?;
-                let now = removal(&connection, located, environment)?;
+                let now = removal(world, &connection, located, environment)?;
                 if !yes {
                     agreed(&whole, &now, environment)?;
                 }
@@ -59,16 +61,17 @@ pub fn run(located: &Located, yes: bool, locking: Locking) -> Result<(), Failure
             client = runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
         }
     }
-    print::talk("base images, pools and disks of domains that are not Maquette's stay");
+    world.terminal.talk("base images, pools and disks of domains that are not Maquette's stay");
     Ok(())
 }
 
 fn removal(
+    world: &World,
     connection: &Connection,
     located: &Located,
     environment: &EnvName,
 ) -> Result<Plan, Failure> {
-    let found = session::running(connection, environment, &located.pool)?;
+    let found = session::running(world, connection, environment, &located.pool)?;
     let mut plan = plan::destroy(&found.observed(), environment);
     for change in &mut plan.changes {
         change.reason = format!("environment `{environment}`").into();
@@ -122,7 +125,7 @@ fn strangers(found: &Survey) -> Plan {
 }
 
 /// Asks; without a terminal, `--yes` has to be given.
-fn confirm(found: &Survey, plan: &Plan, yes: bool) -> Result<(), Failure> {
+fn confirm(world: &World, found: &Survey, plan: &Plan, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
@@ -135,5 +138,5 @@ fn confirm(found: &Survey, plan: &Plan, yes: bool) -> Result<(), Failure> {
         "say `--yes` (or MAQUETTE_YES=1) if that is what you want".into(),
         "`--cleanup yes --prefix NAME` and `--kill yes` remove one environment".into(),
     ];
-    consent::question("cleanup::unconfirmed", &format!("remove {what}"), false, &hints)
+    consent::question(world, "cleanup::unconfirmed", &format!("remove {what}"), false, &hints)
 }

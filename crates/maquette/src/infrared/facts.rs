@@ -7,12 +7,13 @@ use maquette_engine::keys::write_private;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::print;
+
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
+use crate::world::World;
 
 /// Saves them in the workspace, below `ansible-facts`.
-pub fn collect(workspace: &Workspace) -> Result<(), Failure> {
+pub fn collect(world: &World, workspace: &Workspace) -> Result<(), Failure> {
     let directory = workspace.file("ansible-facts");
     let failed = |e: &dyn std::error::Error| Failure::because("cannot collect Ansible's facts", e);
     std::fs::create_dir_all(&directory).map_err(|e| failed(&e))?;
@@ -39,7 +40,7 @@ pub fn collect(workspace: &Workspace) -> Result<(), Failure> {
         let file = directory.join(format!("infrared_virsh-provision_{host}.json"));
         write_private(&file, format!("{:#}\n", facts["ansible_facts"]).as_bytes())
             .map_err(|e| failed(&e))?;
-        print::talk(&format!("wrote {}", file.display()));
+        world.terminal.talk(&format!("wrote {}", file.display()));
     }
     Ok(())
 }

@@ -3,10 +3,11 @@
 use maquette_engine::StepError;
 
 use crate::failure::Failure;
-use crate::print;
+
+use crate::world::World;
 
 /// Accepts the built-in provisioner, and nothing else.
-pub fn run(args: &[String]) -> Result<u8, Failure> {
+pub fn run(world: &World, args: &[String]) -> Result<u8, Failure> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let built_in = |word: &&str| {
         matches!(word.trim_end_matches('/').rsplit('/').next(), Some("virsh")) || *word == "all"
@@ -17,11 +18,11 @@ pub fn run(args: &[String]) -> Result<u8, Failure> {
             if names.peek().is_none() || !names.all(built_in) {
                 return Err(other("only `virsh` is built in; other plugins cannot be added"));
             }
-            print::talk("plugin virsh is built in");
+            world.terminal.talk("plugin virsh is built in");
             Ok(0)
         }
         ["list", ..] => {
-            print::result(&crate::render::boxes(
+            world.terminal.result(&crate::render::boxes(
                 &["Type", "Name"],
                 &[vec!["provision".into(), "virsh".into()]],
             ));

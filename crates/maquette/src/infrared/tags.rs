@@ -1,7 +1,8 @@
 //! `--ansible-args tags=…`: stages by name.
 
 use crate::playbooks::stages::{Stage, Stages};
-use crate::print;
+
+use crate::world::Terminal;
 
 /// Tags inside the stage of domains, which is one here.
 const INSIDE_VMS: [&str; 4] = ["images", "disks", "install", "ips"];
@@ -10,7 +11,7 @@ const INSIDE_VMS: [&str; 4] = ["images", "disks", "install", "ips"];
 const EVERYTHING: [&str; 3] = ["all", "tagged", "always"];
 
 /// Reads `tags` and `skip-tags`; says what else is there that only playbooks of the user's own get.
-pub fn select(args: &[(String, Option<String>)], nodes: bool) -> Stages {
+pub fn select(terminal: &Terminal, args: &[(String, Option<String>)], nodes: bool) -> Stages {
     let list = |name: &str| -> Vec<String> {
         args.iter()
             .filter(|(n, _)| n == name)
@@ -21,14 +22,14 @@ pub fn select(args: &[(String, Option<String>)], nodes: bool) -> Stages {
             .collect()
     };
     for (name, _) in args.iter().filter(|(n, _)| n != "tags" && n != "skip-tags") {
-        print::talk(&format!(
+        terminal.talk(&format!(
             "warning: `{name}` of --ansible-args is for your own playbooks only; the rest is not \
              Ansible any more"
         ));
     }
     let (wanted, unwanted) = (list("tags"), list("skip-tags"));
     for tag in wanted.iter().chain(&unwanted).filter(|t| stages(t).is_none()) {
-        print::talk(&format!("warning: there is no stage with tag `{tag}`"));
+        terminal.talk(&format!("warning: there is no stage with tag `{tag}`"));
     }
     let mut chosen: Vec<Stage> = match wanted.is_empty() {
         true => Stage::ALL.to_vec(),
@@ -73,7 +74,7 @@ mod tests {
                 (name.to_string(), Some(value.to_string()))
             })
             .collect();
-        select(&args, true)
+        select(&Terminal::deaf(), &args, true)
     }
 
     #[test]

@@ -1,20 +1,21 @@
 //! Events as JSON, one a line, on standard output. The form is a contract, versioned by `schema`.
 
+use std::sync::Arc;
+
 use maquette_engine::Event;
 use serde_json::{Value, json};
 
 use super::Reporter;
-use crate::print;
+use crate::world::Terminal;
 
 /// Writes JSON lines.
-#[derive(Debug, Default)]
-pub struct Json;
+pub struct Json(pub Arc<Terminal>);
 
 impl Reporter for Json {
     fn event(&mut self, event: &Event) {
         let mut value = describe(event);
         value["schema"] = json!(1);
-        print::result(&value.to_string());
+        self.0.result(&value.to_string());
     }
 }
 

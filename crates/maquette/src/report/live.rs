@@ -2,40 +2,42 @@
 //! progress library.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use maquette_engine::Event;
 
 use super::{Errors, Reporter, seconds, summary};
-use crate::{print, render};
+use crate::render;
+use crate::world::{Terminal, shown};
 
 /// Steps that take less are not worth a line of their own.
 const SHORT: Duration = Duration::from_millis(250);
 
 /// Shows progress on a terminal.
 pub struct Live {
+    terminal: Arc<Terminal>,
     all: MultiProgress,
     total: Option<ProgressBar>,
     steps: BTreeMap<usize, (String, ProgressBar)>,
     errors: Errors,
 }
 
-impl Default for Live {
-    fn default() -> Self {
-        let (all, errors) = (MultiProgress::new(), Errors::default());
-        Self { all, total: None, steps: BTreeMap::new(), errors }
-    }
-}
-
 impl Live {
+    /// A view that ends up above the last line of a terminal.
+    pub fn new(terminal: Arc<Terminal>) -> Self {
+        let (all, errors) = (MultiProgress::new(), Errors::default());
+        Self { terminal, all, total: None, steps: BTreeMap::new(), errors }
+    }
+
     fn style(template: &str) -> ProgressStyle {
         // The templates are constants; a broken one shows the library's default.
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
     }
 
     fn say(&self, text: &str) {
-        self.all.suspend(|| print::talk(text));
+        self.all.suspend(|| self.terminal.talk(text));
     }
 }
 
@@ -52,13 +54,13 @@ impl Reporter for Live {
                 let bar = ProgressBar::new_spinner();
                 bar.set_style(Self::style("  {spinner} {prefix} {msg:.dim} {elapsed:.dim}"));
                 let bar = self.all.add(bar);
-                bar.set_prefix(print::shown(title).into_owned());
+                bar.set_prefix(shown(title).into_owned());
                 bar.enable_steady_tick(Duration::from_millis(120));
                 self.steps.insert(*id, (title.clone(), bar));
             }
             Event::StepProgress { id, text } => {
                 if let Some((_, bar)) = self.steps.get(id) {
-                    bar.set_message(print::shown(text).into_owned());
+                    bar.set_message(shown(text).into_owned());
                 }
             }
             Event::StepFinished { id, took } => {

@@ -1,15 +1,17 @@
 //! Plain lines, for logs: one for each step that is done, failed or changes its stage.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use maquette_engine::{Event, RunState};
 
 use super::{Errors, Reporter, seconds};
-use crate::{print, render};
+use crate::render;
+use crate::world::Terminal;
 
 /// Writes plain lines.
-#[derive(Debug, Default)]
 pub struct Plain {
+    terminal: Arc<Terminal>,
     state: RunState,
     /// First word of the last progress that was printed, by step.
     told: BTreeMap<usize, String>,
@@ -20,12 +22,18 @@ impl Reporter for Plain {
     fn event(&mut self, event: &Event) {
         self.state.apply(event);
         for line in self.lines(event) {
-            print::talk(&line);
+            self.terminal.talk(&line);
         }
     }
 }
 
 impl Plain {
+    /// A log on a terminal that has nothing in it yet.
+    pub fn new(terminal: Arc<Terminal>) -> Self {
+        let (state, told, errors) = (RunState::default(), BTreeMap::new(), Errors::default());
+        Self { terminal, state, told, errors }
+    }
+
     fn lines(&mut self, event: &Event) -> Vec<String> {
         let finished = self.state.count(|s| matches!(s, maquette_engine::StepState::Done(_)));
         let total = self.state.total;
@@ -72,7 +80,7 @@ mod tests {
     use std::time::Duration;
 
     fn said(events: &[Event]) -> String {
-        let mut plain = Plain::default();
+        let mut plain = Plain::new(Arc::new(Terminal::deaf()));
         let mut lines = Vec::new();
         for event in events {
             plain.state.apply(event);

@@ -1,6 +1,5 @@
 //! The way to the hypervisor: this machine, or one over SSH.
 
-use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +12,9 @@ use maquette_engine::host::{Host, Local};
 use maquette_engine::keys::RecordKey;
 
 use crate::failure::Failure;
+use crate::signals;
 use crate::workspace::Workspace;
-use crate::{print, signals};
+use crate::world::World;
 
 /// libvirt's address on this machine; another driver, such as libvirt's test driver, for trying things
 /// out without guests.
@@ -93,7 +93,7 @@ impl Connection {
 }
 
 /// Checks what can be checked of a hypervisor's name without touching anything, and completes it.
-pub fn resolve(args: &HostArgs) -> Result<Option<Target>, Failure> {
+pub fn resolve(world: &World, args: &HostArgs) -> Result<Option<Target>, Failure> {
     let Some(address) = args.address.clone().filter(|_| args.is_remote()) else {
         return Ok(None);
     };
@@ -119,21 +119,21 @@ pub fn resolve(args: &HostArgs) -> Result<Option<Target>, Failure> {
             let hint = Some("a link to it with a plainer name will do".into());
             input("hypervisor::key", format!("key file {e}"), hint)
         })?;
-        close_to_others(key)?;
+        close_to_others(world, key)?;
     }
     Ok(Some(Target { address, user, key }))
 }
 
 /// Connects to the hypervisor of a workspace, whose secret tells records that were edited.
-pub fn open(args: &HostArgs, workspace: &Workspace) -> Result<Connection, Failure> {
+pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Connection, Failure> {
     let records = RecordKey::read(&workspace.path);
-    let Some(target) = resolve(args)? else {
+    let Some(target) = resolve(world, args)? else {
         return Ok(Connection { records, ..Connection::local() });
     };
-    signals::watch().map_err(|e| Failure::because("cannot catch signals", &e))?;
+    signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", &e))?;
     let ssh = match Ssh::connect(&target) {
         Err(ConnectError::UnknownHostKey { .. }) => {
-            trust(&target, args.fingerprint.as_deref())?;
+            trust(world, &target, args.fingerprint.as_deref())?;
             Ssh::connect(&target)
         }
         other => other,
@@ -175,7 +175,7 @@ fn expand(path: &Path) -> PathBuf {
 }
 
 /// `ssh` refuses keys that others can read; InfraRed made them private, so this does, too.
-fn close_to_others(key: &Path) -> Result<(), Failure> {
+fn close_to_others(world: &World, key: &Path) -> Result<(), Failure> {
     let Ok(metadata) = key.metadata() else { return Ok(()) };
     let private = || std::fs::read(key).is_ok_and(|b| b.windows(11).any(|w| w == b"PRIVATE KEY"));
     if metadata.permissions().mode() & 0o077 == 0 || !metadata.is_file() || !private() {
@@ -184,7 +184,9 @@ fn close_to_others(key: &Path) -> Result<(), Failure> {
     std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).map_err(|e| {
         Failure::because(format!("cannot make {} private, as ssh wants it", key.display()), &e)
     })?;
-    print::talk(&format!("note: {} could be read by others; its mode is 0600 now", key.display()));
+    world
+        .terminal
+        .talk(&format!("note: {} could be read by others; its mode is 0600 now", key.display()));
     Ok(())
 }
 
@@ -212,7 +214,7 @@ fn refused(error: ConnectError) -> Failure {
 }
 
 /// Has a host key confirmed that nobody knows yet: by its fingerprint, or at the terminal.
-fn trust(target: &Target, fingerprint: Option<&str>) -> Result<(), Failure> {
+fn trust(world: &World, target: &Target, fingerprint: Option<&str>) -> Result<(), Failure> {
     let keys = ssh::fetch_host_keys(target).map_err(refused)?;
     let shown: Vec<String> =
         keys.iter().map(|k| format!("{} key {}", k.algorithm, k.fingerprint)).collect();
@@ -229,24 +231,24 @@ fn trust(target: &Target, fingerprint: Option<&str>) -> Result<(), Failure> {
                     ),
             ));
         }
-        return remember(target, &agreed);
+        return remember(world, target, &agreed);
     }
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !world.terminal.is_interactive() {
         return Err(Failure::Failed(
             StepError::new(format!("the host key of {address} is not known: {shown}"))
                 .hint("if that is its key, say so with `--host-key-fingerprint SHA256:…`"),
         ));
     }
-    print::talk(&format!("The host key of {address} is not known yet: {shown}"));
-    print::talk("Compare it with `ssh-keygen -lf` on that machine.");
-    if !print::ask("Is it the right one?")? {
+    world.terminal.talk(&format!("The host key of {address} is not known yet: {shown}"));
+    world.terminal.talk("Compare it with `ssh-keygen -lf` on that machine.");
+    if !world.terminal.ask("Is it the right one?")? {
         return Err(Failure::Failed(StepError::new("the host key was not accepted")));
     }
-    remember(target, &keys)
+    remember(world, target, &keys)
 }
 
-fn remember(target: &Target, keys: &[HostKey]) -> Result<(), Failure> {
+fn remember(world: &World, target: &Target, keys: &[HostKey]) -> Result<(), Failure> {
     let file = ssh::remember(target, keys).map_err(refused)?;
-    print::talk(&format!("added the host key of {} to {file}", target.address));
+    world.terminal.talk(&format!("added the host key of {} to {file}", target.address));
     Ok(())
 }

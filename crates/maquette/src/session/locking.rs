@@ -9,8 +9,9 @@ use maquette_engine::host::lock::{Lock, LockError, Patience, duration};
 
 use crate::cli::Locking;
 use crate::failure::Failure;
-use crate::print;
+
 use crate::session::connection::Connection;
+use crate::world::World;
 
 /// Who we are, for others who find the lock taken: `ann@desk, maquette up`.
 fn who(verb: &str) -> String {
@@ -23,6 +24,7 @@ fn who(verb: &str) -> String {
 
 /// Takes an environment's lock; `cancelled` is set when it is lost.
 pub fn environment(
+    world: &World,
     connection: &Connection,
     environment: &EnvName,
     verb: &str,
@@ -34,11 +36,11 @@ pub fn environment(
     let name = format!("environment.{environment}");
     let lock = Lock::acquire(host, &name, &who(verb), patience, cancelled, &mut |holder| {
         if holder.gone {
-            return print::talk(&format!("waiting for the last command of {}", holder.who));
+            return world.terminal.talk(&format!("waiting for the last command of {}", holder.who));
         }
         let verb = if patience.take_over { "ending" } else { "waiting for" };
         let since = duration(holder.seconds);
-        print::talk(&format!(
+        world.terminal.talk(&format!(
             "{verb} {}, who has held environment `{environment}` for {since}",
             holder.who
         ));
@@ -78,6 +80,7 @@ fn lost(connection: &Connection) -> Failure {
 /// Takes the lock of a hypervisor for what all its environments share: its preparation, and the choice
 /// of subnets. What was seen before may look different once it is ours.
 pub fn hypervisor(
+    world: &World,
     connection: &Connection,
     verb: &str,
     cancelled: &Arc<AtomicBool>,
@@ -88,9 +91,11 @@ pub fn hypervisor(
     let host = connection.host.as_ref();
     let lock = Lock::acquire(host, "hypervisor", &who(verb), patience, cancelled, &mut |holder| {
         if holder.gone {
-            return print::talk(&format!("waiting for the last command of {}", holder.who));
+            return world.terminal.talk(&format!("waiting for the last command of {}", holder.who));
         }
-        print::talk(&format!("waiting for {}, who prepares the same hypervisor", holder.who));
+        world
+            .terminal
+            .talk(&format!("waiting for {}, who prepares the same hypervisor", holder.who));
     });
     let failed = |e: LockError| match host.is_lost() {
         true => lost(connection),

@@ -23,7 +23,8 @@ use crate::session::connection::Connection;
 use crate::session::locking;
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
-use crate::{limits, print, session, signals, workspace};
+use crate::world::World;
+use crate::{limits, session, signals, workspace};
 
 /// Lets calls to libvirt pass as long as the locks are ours. What another machine's libvirt has been sent and
 /// has not begun ends with the connection, which whoever takes over ends.
@@ -43,6 +44,7 @@ impl Gate for Ours {
 
 /// What all runs of one command share.
 pub struct Runner<'a> {
+    world: &'a World,
     connection: &'a Connection,
     reporter: Box<dyn Reporter>,
     cancelled: Arc<AtomicBool>,
@@ -58,13 +60,15 @@ impl<'a> Runner<'a> {
     /// Prepares for runs: how to report, and what Ctrl-C does. The first lets running steps end, the
     /// second ends the program at once; either way the next `up` goes on from there.
     pub fn new(
+        world: &'a World,
         json: bool,
         connection: &'a Connection,
         workspace: &Workspace,
         limit: Duration,
     ) -> Result<Self, Failure> {
         let cancelled = Arc::new(AtomicBool::new(false));
-        signals::heed(&cancelled).map_err(|e| Failure::because("cannot catch signals", &e))?;
+        signals::heed(&world.terminal, &cancelled)
+            .map_err(|e| Failure::because("cannot catch signals", &e))?;
         let guests = Guests {
             ssh_config: workspace.file(outputs::SSH_CONFIG),
             limit,
@@ -80,23 +84,31 @@ impl<'a> Runner<'a> {
             authorities: None,
             limits: Limits::default(),
         };
-        let reporter = report::choose(json);
+        let reporter = report::choose(&world.terminal, json);
         let (lock, shared) = (None, None);
         let records = connection.records.clone();
-        Ok(Self { connection, reporter, cancelled, guests, transfer, lock, shared, records })
+        Ok(Self { world, connection, reporter, cancelled, guests, transfer, lock, shared, records })
     }
 
     /// Keeps everybody else from changing the environment until the command ends.
     pub fn lock(&mut self, environment: &EnvName, verb: &str, how: Locking) -> Result<(), Failure> {
         let cancelled = &self.cancelled;
-        self.lock = Some(locking::environment(self.connection, environment, verb, how, cancelled)?);
+        self.lock = Some(locking::environment(
+            self.world,
+            self.connection,
+            environment,
+            verb,
+            how,
+            cancelled,
+        )?);
         Ok(())
     }
 
     /// Keeps everybody else from changing what environments share, until the next plan has defined its
     /// networks.
     pub fn lock_hypervisor(&mut self, verb: &str) -> Result<(), Failure> {
-        self.shared = Some(locking::hypervisor(self.connection, verb, &self.cancelled)?);
+        self.shared =
+            Some(locking::hypervisor(self.world, self.connection, verb, &self.cancelled)?);
         Ok(())
     }
 
@@ -190,7 +202,9 @@ impl<'a> Runner<'a> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(Failure::Interrupted);
         }
-        print::talk("what is done stays; mend the cause and run the same command again to go on");
+        self.world
+            .terminal
+            .talk("what is done stays; mend the cause and run the same command again to go on");
         Err(Failure::Shown)
     }
 }

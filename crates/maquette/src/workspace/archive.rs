@@ -23,13 +23,19 @@ use crate::userfile::{self, Content};
 use crate::workspace::inventory::Inventory;
 use crate::workspace::outputs;
 use crate::workspace::{SAVED, Workspace};
+use crate::world::Terminal;
 use words::PLACEHOLDER;
 
 /// InfraRed's list of what a workspace was used for.
 pub const REGISTRY: &str = ".registry";
 
 /// Writes a workspace into `target`; keys from elsewhere go along if `copy_keys`.
-pub fn export(workspace: &Workspace, target: &Path, copy_keys: bool) -> Result<(), Failure> {
+pub fn export(
+    terminal: &Terminal,
+    workspace: &Workspace,
+    target: &Path,
+    copy_keys: bool,
+) -> Result<(), Failure> {
     let failed =
         |e: io::Error| Failure::because(format!("cannot write archive {}", target.display()), &e);
     let mut rewrites = vec![(workspace.path.display().to_string(), PLACEHOLDER.to_string())];
@@ -53,7 +59,7 @@ pub fn export(workspace: &Workspace, target: &Path, copy_keys: bool) -> Result<(
         append(&mut tar, &Path::new(".").join(name), &text, 0o600).map_err(failed)?;
     }
     let bytes = tar.into_inner().and_then(GzEncoder::finish).map_err(failed)?;
-    userfile::write(target, &bytes, Content::Secret)
+    userfile::write(terminal, target, &bytes, Content::Secret)
 }
 
 /// Keys outside the workspace that its inventory names.

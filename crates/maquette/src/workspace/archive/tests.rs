@@ -437,7 +437,7 @@ fn a_workspace_survives_the_journey_with_its_keys() {
     fs::write(old.file("hosts-prov"), &line).unwrap();
     std::os::unix::fs::symlink("hosts-prov", old.file("hosts")).unwrap();
     let archive = directory.path().join("a.tgz");
-    export(&old, &archive, true).unwrap();
+    export(&Terminal::deaf(), &old, &archive, true).unwrap();
     let new = Workspace::at(&directory.path().join("new"));
     import(&archive, &new).unwrap();
     let read = Inventory::read(&new.file("hosts")).unwrap();

@@ -1,0 +1,288 @@
+//! The only place that writes to the terminal: results to standard output, talk to standard error.
+//! Colour goes only where a terminal takes it, and never where `NO_COLOR` is set.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::io::{BufRead, IsTerminal, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use anstream::{AutoStream, ColorChoice};
+use maquette_core::values::printable;
+use maquette_engine::StepError;
+
+use crate::failure::Failure;
+
+/// Where text goes to.
+struct Output {
+    stream: Mutex<Box<dyn Write + Send>>,
+    colour: bool,
+    is_terminal: bool,
+}
+
+impl Output {
+    fn of(stream: impl Write + IsTerminal + Send + 'static, colour: ColorChoice) -> Self {
+        let is_terminal = stream.is_terminal();
+        let stream: Mutex<Box<dyn Write + Send>> = Mutex::new(Box::new(stream));
+        Self { stream, colour: colour != ColorChoice::Never, is_terminal }
+    }
+
+    /// Writes text of ours, as a line of its own.
+    fn line(&self, text: &str) -> std::io::Result<()> {
+        let text = shown(text);
+        let text = match self.colour {
+            true => text,
+            false => anstream::adapter::strip_str(&text).to_string().into(),
+        };
+        let mut stream = lock(&self.stream);
+        stream.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            stream.write_all(b"\n")?;
+        }
+        stream.flush()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Who answers questions.
+type Input = Box<dyn BufRead + Send>;
+
+/// What the user sees and types.
+pub struct Terminal {
+    out: Output,
+    err: Output,
+    /// None is this process's standard input, which a console reads without a buffer.
+    input: Option<Mutex<Input>>,
+    is_interactive: bool,
+    /// Why some of the output is nowhere: a full disk. A reader that has gone away wants no more of it.
+    lost: OnceLock<String>,
+    /// Whether somebody is being asked.
+    asking: AtomicBool,
+    /// What was said that is said once.
+    said: Mutex<BTreeSet<String>>,
+}
+
+impl Terminal {
+    /// That of this process.
+    pub fn of_process() -> Self {
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        let (out, err) = (AutoStream::choice(&stdout), AutoStream::choice(&stderr));
+        let is_interactive = std::io::stdin().is_terminal() && stderr.is_terminal();
+        Self::new(Output::of(stdout, out), Output::of(stderr, err), None, is_interactive)
+    }
+
+    /// One whose output goes to these, without colours. Somebody is there who answers if there is `input`.
+    pub fn to(
+        out: impl Write + Send + 'static,
+        err: impl Write + Send + 'static,
+        input: Option<Box<dyn BufRead + Send>>,
+    ) -> Self {
+        fn output(stream: impl Write + Send + 'static) -> Output {
+            Output { stream: Mutex::new(Box::new(stream)), colour: false, is_terminal: false }
+        }
+        let is_interactive = input.is_some();
+        let input = input.unwrap_or_else(|| Box::new(std::io::empty()));
+        Self::new(output(out), output(err), Some(input), is_interactive)
+    }
+
+    /// One that nobody looks at.
+    #[cfg(test)]
+    pub fn deaf() -> Self {
+        Self::to(std::io::sink(), std::io::sink(), None)
+    }
+
+    fn new(out: Output, err: Output, input: Option<Input>, is_interactive: bool) -> Self {
+        let (lost, asking, said) = (OnceLock::new(), AtomicBool::new(false), Mutex::default());
+        Self { out, err, input: input.map(Mutex::new), is_interactive, lost, asking, said }
+    }
+
+    /// Whether standard output is a terminal.
+    pub fn shows_results(&self) -> bool {
+        self.out.is_terminal
+    }
+
+    /// Whether standard error is a terminal.
+    pub fn shows_talk(&self) -> bool {
+        self.err.is_terminal
+    }
+
+    /// Whether somebody is there who can be asked.
+    pub fn is_interactive(&self) -> bool {
+        self.is_interactive
+    }
+
+    /// Whether something was written.
+    fn noted(&self, written: std::io::Result<()>) -> bool {
+        if let Err(error) = &written
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            // The first reason is the one to tell.
+            let _ = self.lost.set(error.to_string());
+        }
+        written.is_ok()
+    }
+
+    /// What a command that did its work ends with: whoever asked for an answer and has none must not take
+    /// that for a success.
+    pub fn heard(&self, code: u8) -> Result<u8, Failure> {
+        match self.lost.get() {
+            Some(why) if code == 0 => {
+                let error = StepError::new("cannot write to standard output");
+                Err(Failure::Failed(StepError { causes: vec![why.clone()], ..error }))
+            }
+            _ => Ok(code),
+        }
+    }
+
+    /// Prints a result. A reader that has gone away (`| head`) is not an error.
+    pub fn result(&self, text: &str) {
+        self.noted(self.out.line(text));
+    }
+
+    /// Prints what a guest wrote: to a terminal without anything that would tell it more than to show text,
+    /// to a file or a pipe as it is. Whether somebody still reads it.
+    pub fn output(&self, raw: &[u8]) -> bool {
+        if !self.out.is_terminal {
+            return self.bytes(raw);
+        }
+        let text = anstream::adapter::strip_bytes(raw).into_vec();
+        let text = String::from_utf8_lossy(&text).replace('\r', "");
+        self.bytes(printable(&text).as_bytes())
+    }
+
+    /// Prints bytes as they are; whether somebody still reads them.
+    pub fn bytes(&self, bytes: &[u8]) -> bool {
+        self.noted(Raw(self).write_all(bytes))
+    }
+
+    /// Prints a remark. Should nobody read it any more, the work goes on all the same.
+    pub fn talk(&self, text: &str) {
+        let _ = self.err.line(text);
+    }
+
+    /// The same, once in a run.
+    pub fn talk_once(&self, text: String) {
+        if lock(&self.said).insert(text.clone()) {
+            self.talk(&text);
+        }
+    }
+
+    /// Whether a question is open. Whoever stops the program then has answered it.
+    pub fn is_asking(&self) -> bool {
+        self.asking.load(Ordering::SeqCst)
+    }
+
+    /// Asks a question at the terminal; anything but a yes is a no.
+    pub fn ask(&self, question: &str) -> Result<bool, Failure> {
+        // Before it can be seen: whoever sees it may answer with Ctrl-C at once.
+        self.asking.store(true, Ordering::SeqCst);
+        self.talk(&format!("{question} [y/N]"));
+        let mut answer = String::new();
+        let read = match &self.input {
+            Some(input) => lock(input).read_line(&mut answer),
+            None => std::io::stdin().read_line(&mut answer),
+        };
+        self.asking.store(false, Ordering::SeqCst);
+        read.map_err(|e| Failure::because("cannot read the answer", &e))?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+
+    /// What is typed, key by key, for who hands it on.
+    pub fn keys(&self) -> Box<dyn Read + Send> {
+        match &self.input {
+            None => Box::new(std::io::stdin()),
+            Some(input) => {
+                let mut typed = Vec::new();
+                // What cannot be read was not typed.
+                let _ = lock(input).read_to_end(&mut typed);
+                Box::new(std::io::Cursor::new(typed))
+            }
+        }
+    }
+
+    /// Standard output, for who copies bytes to it.
+    pub fn raw(&self) -> impl Write + '_ {
+        Raw(self)
+    }
+}
+
+/// Bytes for standard output.
+struct Raw<'a>(&'a Terminal);
+
+impl Write for Raw<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut stream = lock(&self.0.out.stream);
+        stream.write_all(bytes)?;
+        stream.flush().map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Text of ours may be coloured; nothing else in it may tell the terminal anything, since names, servers'
+/// answers and guests' words are in it. What others say has no colours either, but it could not do
+/// more harm with them than be coloured.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if text.contains("\r\n") {
+        // ssh ends its lines like that.
+        return Cow::Owned(shown(&text.replace("\r\n", "\n")).into_owned());
+    }
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('\u{1b}') {
+        let (before, sequence) = rest.split_at(start);
+        out.push_str(&printable(before));
+        let colour = sequence.strip_prefix("\u{1b}[").map(|parameters| {
+            let of = |c: char| !c.is_ascii_digit() && !matches!(c, ';' | ':');
+            (parameters.find(of), parameters)
+        });
+        rest = match colour {
+            Some((Some(length), parameters)) if parameters[length..].starts_with('m') => {
+                out.push_str(&sequence[..length + 3]);
+                &sequence[length + 3..]
+            }
+            _ => {
+                out.push('\u{fffd}');
+                &sequence[1..]
+            }
+        };
+    }
+    if out.is_empty() {
+        return printable(text);
+    }
+    out.push_str(&printable(rest));
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    /// Fault M3: titles, the clipboard and other text were the terminal's to change.
+    #[test]
+    fn colours_stay_and_everything_else_that_a_terminal_obeys_goes() {
+        assert_eq!(shown("plain\n\ttext\r\n"), "plain\n\ttext\n");
+        assert_eq!(shown("\u{1b}[1;31mred\u{1b}[0m"), "\u{1b}[1;31mred\u{1b}[0m");
+        for hostile in [
+            "\u{1b}]0;title\u{7}",
+            "\u{1b}]52;c;aWQ=\u{1b}\\",
+            "\u{1b}[2J",
+            "\u{1b}[",
+            "\u{1b}",
+            "\u{9b}2J",
+            "\r",
+            "\u{202e}",
+            "\u{8}",
+        ] {
+            for text in [hostile.to_string(), format!("\u{1b}[1ma{hostile}b\u{1b}[0m")] {
+                let shown = shown(&text).replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");
+                assert!(!shown.contains(maquette_core::values::is_unprintable), "{shown:?}");
+            }
+        }
+    }
+}

@@ -22,8 +22,8 @@ pub fn console(
     client: &Client,
     domain: &str,
     force: bool,
-    mut input: impl Read + Send + 'static,
-    output: &mut impl Write,
+    mut input: Box<dyn Read + Send>,
+    output: &mut dyn Write,
     connected: &mut dyn FnMut(),
 ) -> Result<Ended, LibvirtError> {
     let (_domain, stream) = client.console(domain, force)?;

@@ -52,7 +52,7 @@ pub struct Libvirt<'a> {
     access: Access<'a>,
     family: Option<&'static Family>,
     guests: Guests,
-    client: OnceLock<Client>,
+    client: OnceLock<Arc<Client>>,
     opening: Mutex<()>,
     gate: Option<Arc<dyn Gate>>,
     key: Option<RecordKey>,
@@ -68,7 +68,7 @@ impl<'a> Libvirt<'a> {
 
     /// Uses a connection that is open already.
     #[must_use]
-    pub fn with_client(self, client: Client) -> Self {
+    pub fn with_client(self, client: Arc<Client>) -> Self {
         // There is no other yet.
         let _ = self.client.set(client);
         self
@@ -87,11 +87,6 @@ impl<'a> Libvirt<'a> {
         self
     }
 
-    /// Gives the connection back, if one was opened.
-    pub fn into_client(self) -> Option<Client> {
-        self.client.into_inner()
-    }
-
     /// The connection.
     pub fn client(&self) -> Result<&Client, StepError> {
         if let Some(client) = self.client.get() {
@@ -105,7 +100,7 @@ impl<'a> Libvirt<'a> {
             let message = format!("cannot connect to libvirt at {}", self.access.label);
             StepError::new(message).because(&e)
         })?;
-        Ok(self.client.get_or_init(|| client))
+        Ok(self.client.get_or_init(|| Arc::new(client)))
     }
 
     fn start_daemons(&self) -> Result<(), StepError> {

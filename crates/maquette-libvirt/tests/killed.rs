@@ -234,7 +234,7 @@ enum Goal {
 struct Lab {
     _directory: tempfile::TempDir,
     uri: String,
-    client: Option<Client>,
+    client: Arc<Client>,
     seeds: Seeds,
     transfer: Transfer,
 }
@@ -248,13 +248,13 @@ impl Lab {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("node.xml"), HYPERVISOR).unwrap();
         let uri = format!("test://{}/node.xml", directory.path().display());
-        let client = Some(Client::open(&uri).unwrap());
+        let client = Arc::new(Client::open(&uri).unwrap());
         let (seeds, transfer) = (Seeds::default(), Transfer::default());
         Self { _directory: directory, uri, client, seeds, transfer }
     }
 
     fn look(&self) -> Observed {
-        let seen = observe(self.client.as_ref().unwrap(), &environment(), "images", None).unwrap();
+        let seen = observe(&self.client, &environment(), "images", None).unwrap();
         seen.on_host(&[], HostNetwork::default())
     }
 
@@ -291,7 +291,7 @@ impl Lab {
             jump: Vec::new(),
         };
         let backend = Libvirt::new(access, None, guests)
-            .with_client(self.client.take().unwrap())
+            .with_client(self.client.clone())
             .with_gate(killer.clone());
         let backend = Ground(backend, killer.clone());
         let mut failed = Vec::new();
@@ -300,7 +300,6 @@ impl Lab {
                 failed.push(format!("{title}: {error:?}"));
             }
         });
-        self.client = backend.0.into_client();
         (summary, killer.calls.load(Ordering::SeqCst), failed)
     }
 

@@ -6,6 +6,8 @@ pub mod connection;
 pub mod locking;
 pub mod run;
 
+use std::sync::Arc;
+
 use maquette_core::blueprint::Pool;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::names::EnvName;
@@ -16,7 +18,7 @@ use maquette_engine::StepError;
 use maquette_engine::host::daemons::Daemons;
 use maquette_engine::host::{facts, settings};
 use maquette_engine::keys::RecordKey;
-use maquette_libvirt::{Client, ObserveError, Seen, observe};
+use maquette_libvirt::{ObserveError, Seen, Server};
 
 use crate::failure::Failure;
 
@@ -29,8 +31,8 @@ pub struct Hypervisor {
     pub facts: facts::Facts,
     /// What it lacks.
     pub preparation: Plan,
-    /// The connection to libvirt, if that answers.
-    pub client: Option<Client>,
+    /// libvirt, if it answers.
+    pub libvirt: Option<Arc<dyn Server>>,
     /// What libvirt knows, if it answers.
     pub seen: Option<Seen>,
     /// The key of the environment's records, where it is known.
@@ -57,7 +59,7 @@ pub fn hypervisor(
 ) -> Result<Hypervisor, Failure> {
     let hypervisor = find(world, connection, environment, pool)?;
     let facts = &hypervisor.facts;
-    let libvirt = match (&hypervisor.client, &facts.daemons) {
+    let libvirt = match (&hypervisor.libvirt, &facts.daemons) {
         (Some(_), _) => LibvirtState::Running,
         (None, Daemons::Missing) => LibvirtState::Missing,
         (None, _) => LibvirtState::Stopped,
@@ -125,24 +127,24 @@ pub fn find(
     let host = connection.host.as_ref();
     let (facts, libvirt) = std::thread::scope(|scope| {
         let libvirt = scope.spawn(|| {
-            let client = Client::open(&connection.uri).ok()?;
-            let seen = observe(&client, environment, &pool.name, connection.records.as_ref());
-            Some((client, seen))
+            let server = world.libvirt.open(&connection.uri).ok()?;
+            let seen = server.observe(environment, &pool.name, connection.records.as_ref());
+            Some((server, seen))
         });
         let facts = facts::gather(host, connection.reach());
         (facts, libvirt.join().ok().flatten())
     });
     let failed = |e: &dyn std::error::Error| Failure::because("cannot look at the hypervisor", e);
     let facts = facts.map_err(|e| failed(&e))?;
-    let (client, seen) = match libvirt {
-        Some((client, seen)) => (Some(client), Some(seen.map_err(unobserved)?)),
+    let (libvirt, seen) = match libvirt {
+        Some((server, seen)) => (Some(server), Some(seen.map_err(unobserved)?)),
         None => (None, None),
     };
     if let Some(seen) = &seen {
         tell(world, seen);
     }
     let records = connection.records.clone();
-    Ok(Hypervisor { facts, preparation: Plan::default(), client, seen, records })
+    Ok(Hypervisor { facts, preparation: Plan::default(), libvirt, seen, records })
 }
 
 /// Says what is noteworthy about what was seen, once in a run.
@@ -176,12 +178,12 @@ pub fn running(
     pool: &Pool,
 ) -> Result<Hypervisor, Failure> {
     let hypervisor = find(world, connection, environment, pool)?;
-    if hypervisor.client.is_some() {
+    if hypervisor.libvirt.is_some() {
         return Ok(hypervisor);
     }
     // The reason was not kept, since it is none where libvirt is still to be installed.
     let mut error = StepError::new(format!("cannot connect to libvirt at {}", connection.label));
-    if let Err(why) = Client::open(&connection.uri) {
+    if let Err(why) = world.libvirt.open(&connection.uri) {
         error = error.because(&why);
     }
     Err(Failure::Failed(error.hint("`maquette up` installs and starts it")))
@@ -203,8 +205,9 @@ pub fn look(
     pool: &str,
 ) -> Result<Observed, Failure> {
     let facts = &hypervisor.facts;
-    match &hypervisor.client {
-        Some(client) => observe(client, environment, pool, hypervisor.records.as_ref())
+    match &hypervisor.libvirt {
+        Some(server) => server
+            .observe(environment, pool, hypervisor.records.as_ref())
             .map(|seen| seen.on_host(&facts.routes, facts.network.clone()))
             .map_err(unobserved),
         None => Ok(Observed::default()),

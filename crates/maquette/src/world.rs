@@ -5,17 +5,28 @@ mod terminal;
 
 use std::sync::Arc;
 
+use maquette_engine::host::{Hosts, hosts};
+use maquette_libvirt::Driver;
+
 pub use terminal::{Terminal, shown};
 
 /// What a command reaches besides its arguments.
 pub struct World {
     /// What the user sees and types.
     pub terminal: Arc<Terminal>,
+    /// The machines that may be hypervisors.
+    pub hosts: Box<dyn Hosts>,
+    /// The libvirt on them.
+    pub libvirt: Box<dyn Driver>,
 }
 
 impl World {
     /// That of this process.
     pub fn of_process() -> Self {
-        Self { terminal: Arc::new(Terminal::of_process()) }
+        Self {
+            terminal: Arc::new(Terminal::of_process()),
+            hosts: Box::new(hosts::System),
+            libvirt: Box::new(maquette_libvirt::System),
+        }
     }
 }

@@ -57,14 +57,13 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(world, std::slice::from_ref(&args.node), &located, &observed, false)?;
-    let (Some(name), Some(client)) = (names.first(), &hypervisor.client) else { return Ok(1) };
+    let (Some(name), Some(server)) = (names.first(), &hypervisor.libvirt) else { return Ok(1) };
     if observed.domains.get(name).is_none_or(|d| !d.active) {
         let error = StepError::new(format!("`{name}` is not running"));
         return Err(Failure::Failed(error.hint(format!("`maquette start {name}` starts it"))));
     }
     let mut raw = None;
-    let ended = maquette_libvirt::console(
-        client,
+    let ended = server.console(
         name,
         args.force,
         world.terminal.keys(),

@@ -176,9 +176,9 @@ pub fn remove(
         if plan.is_empty() {
             return Ok(());
         }
-        let client = hypervisor.client.take();
-        let client = runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
-        let left = client.and_then(|c| maquette_libvirt::survey(&c).ok());
+        let libvirt = hypervisor.libvirt.as_ref();
+        runner.run(&plan, &hypervisor.facts, VirtType::Qemu, libvirt)?;
+        let left = libvirt.and_then(|server| server.survey().ok());
         let Some(left) = left else { return Ok(()) };
         if !left.environments.contains(&located.environment) {
             if !json {
@@ -264,8 +264,8 @@ pub fn remove_nodes(
                 .map_err(|e| Failure::because("cannot write the workspace", &e));
         }
         if again < LOOKS {
-            let client = hypervisor.client.take();
-            runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
+            let libvirt = hypervisor.libvirt.as_ref();
+            runner.run(&plan, &hypervisor.facts, VirtType::Qemu, libvirt)?;
             hypervisor = look()?;
         }
     }

@@ -190,7 +190,7 @@ fn virtualisation(facts: &Facts, report: &mut Report) {
 }
 
 fn libvirt(hypervisor: &Hypervisor, located: &Located, report: &mut Report) {
-    match (&hypervisor.client, &hypervisor.facts.daemons) {
+    match (&hypervisor.libvirt, &hypervisor.facts.daemons) {
         (Some(_), _) => report.add("libvirt", Verdict::Good, "answers"),
         (None, Daemons::Missing) if hypervisor.facts.family().is_none() => {
             report.add("libvirt", Verdict::Bad, "not installed");
@@ -279,7 +279,7 @@ fn ssh(limits: &SshLimits, report: &mut Report) {
 fn with_libvirt(world: &World, connection: &Connection, located: &Located) -> Result<Hypervisor, Failure> {
     let hypervisor = session::find(world, connection, &located.environment, &located.pool)?;
     let daemons = &hypervisor.facts.daemons;
-    if hypervisor.client.is_some() || *daemons == Daemons::Missing {
+    if hypervisor.libvirt.is_some() || *daemons == Daemons::Missing {
         return Ok(hypervisor);
     }
     // Whoever else stopped them had a reason. A restoring that did not come to its end has stopped them itself.
@@ -323,7 +323,7 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     runner.lock_hypervisor("host restore")?;
     // Until now somebody may have prepared, built or restored something here.
     let shown = plan;
-    let mut hypervisor = with_libvirt(world, &connection, located)?;
+    let hypervisor = with_libvirt(world, &connection, located)?;
     in_use(&hypervisor)?;
     let plan = plan::restore(prepare::undoable(&hypervisor.facts.record));
     let known = |name: &String| shown.changes.iter().any(|c| c.name == *name);
@@ -332,13 +332,12 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
         let error = StepError::new(message).hint("nothing was undone; run the same command again");
         return Err(Failure::Failed(error));
     }
-    if let Some(client) = &hypervisor.client {
+    if let Some(server) = &hypervisor.libvirt {
         for pool in &hypervisor.facts.record.pools {
-            runner.prune(client, pool)?;
+            runner.prune(server.as_ref(), pool)?;
         }
     }
-    let client = hypervisor.client.take();
-    runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
+    runner.run(&plan, &hypervisor.facts, VirtType::Qemu, hypervisor.libvirt.as_ref())?;
     Ok(0)
 }
 
@@ -359,8 +358,8 @@ fn in_use(hypervisor: &Hypervisor) -> Result<(), Failure> {
         ));
     }
     // An environment may be networks alone, with a NIC of the hypervisor in one.
-    if let Some(client) = &hypervisor.client {
-        let found = maquette_libvirt::survey(client).map_err(session::unobserved)?;
+    if let Some(server) = &hypervisor.libvirt {
+        let found = server.survey().map_err(session::unobserved)?;
         let names: Vec<String> = found.environments.iter().map(ToString::to_string).collect();
         if !names.is_empty() {
             let message =

@@ -8,7 +8,6 @@ use maquette_engine::StepError;
 use maquette_engine::host::{self, Local};
 use maquette_engine::image::build::{self, BUILDABLE, BuildError};
 use maquette_engine::image::{RECORDS, catalogue};
-use maquette_libvirt::prune;
 use serde_json::json;
 
 use crate::cli::Place;
@@ -59,9 +58,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             let lock = locking::hypervisor(world, &connection, "image prune", &cancelled)?;
             let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
             idle(&connection)?;
-            let Some(client) = &hypervisor.client else { return Ok(0) };
+            let Some(server) = &hypervisor.libvirt else { return Ok(0) };
             let host = lock.fence(connection.host.as_ref());
-            let pruned = prune(client, &host, RECORDS, &located.pool.name)?;
+            let pruned = server.prune(&host, RECORDS, &located.pool.name)?;
             for file in pruned.removed.iter().chain(&pruned.swept) {
                 world.terminal.result(&format!("removed {file}"));
             }

@@ -9,7 +9,7 @@ use maquette_core::units::MacAddr;
 use maquette_engine::StepError;
 use maquette_engine::host::lock::Lock;
 use maquette_engine::host::{self, Host};
-use maquette_libvirt::{Bandwidth, Client};
+use maquette_libvirt::{Bandwidth, Server};
 
 use super::nodes;
 use crate::cli::{self, Place};
@@ -123,7 +123,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 pub(super) struct Found {
     /// How the hypervisor is reached.
     pub connection: Connection,
-    client: Client,
+    libvirt: Arc<dyn Server>,
     observed: Observed,
     node: Node,
     interface: Interface,
@@ -167,7 +167,7 @@ fn look(world: &World, args: &Cable, change: bool) -> Result<Found, Failure> {
     let observed = hypervisor.observed();
     let names = nodes::resolve(world, std::slice::from_ref(&args.node), &located, &observed, false)?;
     let domain = names.first().and_then(|n| observed.domains.get(n));
-    let (Some(domain), Some(client)) = (domain, hypervisor.client.take()) else {
+    let (Some(domain), Some(libvirt)) = (domain, hypervisor.libvirt.take()) else {
         return Err(Failure::Failed(StepError::new("libvirt does not answer")));
     };
     let node = domain.recorded.clone();
@@ -178,14 +178,14 @@ fn look(world: &World, args: &Cable, change: bool) -> Result<Found, Failure> {
             error.hint(format!("`maquette start {}` starts it", node.name)),
         ));
     }
-    let cables = maquette_libvirt::cables(&client, &node.name).map_err(Failure::Failed)?;
+    let cables = libvirt.cables(&node.name).map_err(Failure::Failed)?;
     let cable = cables.into_iter().find(|c| c.mac == interface.mac);
     let limited = cable.as_ref().is_some_and(|c| c.limit.is_some());
     let Some(tap) = cable.and_then(|c| c.tap) else {
         let message = format!("{} of `{}` has no tap on the hypervisor", interface.name, node.name);
         return Err(Failure::Failed(StepError::new(message).hint("`maquette up` puts it back")));
     };
-    Ok(Found { connection, client, observed, node, interface, tap, limited, lock })
+    Ok(Found { connection, libvirt, observed, node, interface, tap, limited, lock })
 }
 
 /// `eth1`, a MAC address, or a network that the node has one interface on.
@@ -230,7 +230,7 @@ fn plug(world: &World, args: &Cable, up: bool) -> Result<u8, Failure> {
         ends.extend(far.map(|(node, interface)| (node.name.clone(), interface.clone())));
     }
     for (node, interface) in &ends {
-        maquette_libvirt::set_link(&found.client, node, interface.mac, up)
+        found.libvirt.set_link(node, interface.mac, up)
             .map_err(Failure::Failed)?;
     }
     let said: Vec<String> = ends.iter().map(|(n, i)| format!("{n} {}", i.name)).collect();
@@ -267,7 +267,7 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     if found.limited || args.rate.is_some() {
         let limit = args.rate.map(Bandwidth);
         let (node, mac) = (&found.node.name, found.interface.mac);
-        maquette_libvirt::set_bandwidth(&found.client, node, mac, limit).map_err(|error| {
+        found.libvirt.set_bandwidth(node, mac, limit).map_err(|error| {
             let unknown = error.causes.iter().any(|c| c.contains(UNKNOWN));
             Failure::Failed(match unknown {
                 true => error.hint("the hypervisor's kernel lacks queues that libvirt uses (modules sch_htb, sch_sfq)"),
@@ -324,7 +324,7 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
     let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(world, words, &located, &observed, false)?;
-    let Some(client) = &hypervisor.client else { return Ok(1) };
+    let Some(server) = &hypervisor.libvirt else { return Ok(1) };
     // Without `tc` there is no netem.
     let queues = host::check(connection.host.as_ref(), &host::Command::new("tc").args(QUEUES));
     let queues = queues.ok().and_then(|o| serde_json::from_str(&o).ok()).unwrap_or_default();
@@ -332,7 +332,7 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
     let wanted = |name: &str| names.is_empty() || names.contains(name);
     for domain in observed.domains.values().filter(|d| wanted(&d.name)) {
         let cables = match domain.active {
-            true => maquette_libvirt::cables(client, &domain.name).map_err(Failure::Failed)?,
+            true => server.cables(&domain.name).map_err(Failure::Failed)?,
             false => Vec::new(),
         };
         for interface in &domain.recorded.interfaces {

@@ -41,7 +41,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         if !preparation.is_empty() {
             let title = session::title(&hypervisor.facts);
             world.terminal.result(&render::plan(preparation, &title));
-            if hypervisor.client.is_none() {
+            if hypervisor.libvirt.is_none() {
                 world.terminal.talk(
                     "libvirt does not answer yet; what follows takes the hypervisor for empty",
                 );

@@ -63,7 +63,7 @@ pub fn run(world: &World, args: &PowerArgs, verb: &str, what: Power) -> Result<u
     let limit = Duration::from_secs(boots);
     let mut runner = Runner::new(world, args.json, &connection, &located.workspace, limit)?;
     runner.lock(&located.environment, verb, args.locking)?;
-    let mut hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
+    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
     let observed = hypervisor.observed();
     let names = match args.all {
         true => observed.domains.keys().cloned().collect(),
@@ -87,7 +87,6 @@ pub fn run(world: &World, args: &PowerArgs, verb: &str, what: Power) -> Result<u
         return Ok(0);
     }
     let virt = observed.domains.values().next().map_or(VirtType::Qemu, |d| d.recorded.virt);
-    let client = hypervisor.client.take();
-    runner.run(&plan, &hypervisor.facts, virt, client)?;
+    runner.run(&plan, &hypervisor.facts, virt, hypervisor.libvirt.as_ref())?;
     Ok(0)
 }

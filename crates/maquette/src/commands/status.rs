@@ -7,7 +7,7 @@ use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_engine::StepError;
-use maquette_libvirt::{DomainEvent, Events};
+use maquette_libvirt::DomainEvent;
 use serde_json::{Value, json};
 
 use super::lockout;
@@ -114,7 +114,7 @@ fn watch(world: &World, located: &Located, connection: &Connection, json: bool) 
     let (sender, events) = mpsc::channel();
     let failed = |e: &dyn std::error::Error| Failure::because("cannot listen to libvirt", e);
     // Listening begins before looking, so that nothing is missed between the two.
-    let _listening = Events::listen(&connection.uri, &sender).map_err(|e| failed(&e))?;
+    let _listening = world.libvirt.listen(&connection.uri, &sender).map_err(|e| failed(&e))?;
     let prefix = located.environment.qualify("");
     let terminal = world.terminal.shows_results();
     let mut shown = None;

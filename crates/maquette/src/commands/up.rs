@@ -126,24 +126,24 @@ pub fn build(
     outputs::write_vnc_password(workspace, vnc.password.as_ref()).map_err(unwritten)?;
 
     let virt = blueprint.nodes.first().map_or(VirtType::Qemu, |n| n.virt);
-    let mut client = hypervisor.client.take();
+    let libvirt = hypervisor.libvirt.clone();
     if hooks.replaces(Stage::Networks) || hooks.replaces(Stage::Vms) {
         // The user's playbooks stand between our own steps.
         let (networks, rest) = split(plan.clone());
-        client = runner.run(&networks, &hypervisor.facts, virt, client)?;
+        runner.run(&networks, &hypervisor.facts, virt, libvirt.as_ref())?;
         runner.still_ours()?;
         hooks.run(world, Stage::Networks, workspace)?;
-        client = runner.run(&rest, &hypervisor.facts, virt, client)?;
+        runner.run(&rest, &hypervisor.facts, virt, libvirt.as_ref())?;
         runner.still_ours()?;
         hooks.run(world, Stage::Vms, workspace)?;
     } else if !plan.is_empty() {
-        client = runner.run(&plan, &hypervisor.facts, virt, client)?;
+        runner.run(&plan, &hypervisor.facts, virt, libvirt.as_ref())?;
     }
     // What a node got from somebody on the LAN is known only now.
     let mut after = None;
     let unknown = |n: &&Node| n.guest.is_some() && n.access.address.is_none();
     if !plan.is_empty() && nodes.iter().any(unknown) {
-        let found = now(&plan, &observed, client.take(), &mut hypervisor, loaded, connection)?;
+        let found = now(&plan, &observed, &mut hypervisor, loaded, connection)?;
         let known: Vec<&Node> = found.domains.values().map(|d| &d.recorded).collect();
         write(workspace, &known, &key, connection)?;
         after = Some(found);
@@ -161,7 +161,7 @@ pub fn build(
         };
         let now = match after {
             Some(found) => found,
-            None => now(&plan, &observed, client, &mut hypervisor, loaded, connection)?,
+            None => now(&plan, &observed, &mut hypervisor, loaded, connection)?,
         };
         world.terminal.result(&status::text(environment, &now, &uptime, workspace));
         if vnc.external {
@@ -298,8 +298,8 @@ fn prepare(
         let title = session::title(&hypervisor.facts);
         world.terminal.talk(render::plan(&hypervisor.preparation, &title).trim_end());
     }
-    let client = hypervisor.client.take();
-    runner.run(&hypervisor.preparation, &hypervisor.facts, VirtType::Qemu, client)?;
+    let libvirt = hypervisor.libvirt.as_ref();
+    runner.run(&hypervisor.preparation, &hypervisor.facts, VirtType::Qemu, libvirt)?;
     let prepared = session::hypervisor(world, connection, environment, pool, requirements)?;
     if prepared.preparation.is_empty() {
         return Ok((prepared, true));
@@ -335,7 +335,6 @@ fn split(plan: Plan) -> (Plan, Plan) {
 fn now(
     plan: &Plan,
     observed: &Observed,
-    client: Option<maquette_libvirt::Client>,
     hypervisor: &mut Hypervisor,
     loaded: &Loaded,
     connection: &Connection,
@@ -343,7 +342,6 @@ fn now(
     if plan.is_empty() {
         return Ok(observed.clone());
     }
-    hypervisor.client = client;
     // Interfaces of the hypervisor's are others now.
     let bridges =
         |s: &Step| matches!(s.action, Action::BridgeNic { .. } | Action::MakeVswitch { .. });

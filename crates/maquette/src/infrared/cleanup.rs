@@ -6,7 +6,7 @@ use maquette_core::names::EnvName;
 use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
-use maquette_libvirt::{Client, Survey, survey};
+use maquette_libvirt::Survey;
 
 use crate::cli::Locking;
 use crate::failure::Failure;
@@ -25,9 +25,9 @@ pub fn run(world: &World, located: &Located, yes: bool, locking: Locking) -> Res
     let connection = connection::open(world, &located.host, &located.workspace)?;
     let mut runner =
         Runner::new(world, false, &connection, &located.workspace, Duration::from_secs(60))?;
-    let mut hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
-    let Some(client) = hypervisor.client.take() else { return Ok(()) };
-    let found = survey(&client).map_err(session::unobserved)?;
+    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
+    let Some(libvirt) = &hypervisor.libvirt else { return Ok(()) };
+    let found = libvirt.survey().map_err(session::unobserved)?;
     for object in &found.unreadable {
         world.terminal.talk(&format!("warning: {object} cannot be read; it stays"));
     }
@@ -43,7 +43,6 @@ pub fn run(world: &World, located: &Located, yes: bool, locking: Locking) -> Res
         return Ok(());
     }
     confirm(world, &found, &whole, yes)?;
-    let mut client: Option<Client> = Some(client);
     for (environment, plan) in plans {
         let plan = match environment {
             // Nobody may be at work in it; and since it was looked at, somebody may have been.
@@ -58,7 +57,7 @@ pub fn run(world: &World, located: &Located, yes: bool, locking: Locking) -> Res
             None => plan,
         };
         if !plan.is_empty() {
-            client = runner.run(&plan, &hypervisor.facts, VirtType::Qemu, client)?;
+            runner.run(&plan, &hypervisor.facts, VirtType::Qemu, Some(libvirt))?;
         }
     }
     world.terminal.talk("base images, pools and disks of domains that are not Maquette's stay");

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::values::{HostAddress, Login, PlainPath, ValueError};
 use maquette_engine::StepError;
+use maquette_engine::host::Host;
 use maquette_engine::host::facts::Reach;
-use maquette_engine::host::ssh::{self, ConnectError, HostKey, Ssh, Target};
-use maquette_engine::host::{Host, Local};
+use maquette_engine::host::ssh::{self, ConnectError, HostKey, Target};
 use maquette_engine::keys::RecordKey;
 
 use crate::failure::Failure;
@@ -80,9 +80,9 @@ impl Connection {
     }
 
     /// This machine.
-    pub fn local() -> Self {
+    pub fn local(world: &World) -> Self {
         Self {
-            host: Box::new(Local),
+            host: world.hosts.here(),
             label: local_uri(),
             uri: local_uri(),
             remote: None,
@@ -101,7 +101,7 @@ pub fn resolve(world: &World, args: &HostArgs) -> Result<Option<Target>, Failure
         Some(user) => user.clone(),
         None => {
             // A user that the ssh configuration names; by itself ssh takes the local one.
-            let configured = ssh::effective(&address).map_err(refused)?.user;
+            let configured = world.hosts.effective(&address).map_err(refused)?.user;
             let own = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
             if own.is_ok_and(|own| own == configured) {
                 Login::known("root")
@@ -128,29 +128,28 @@ pub fn resolve(world: &World, args: &HostArgs) -> Result<Option<Target>, Failure
 pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Connection, Failure> {
     let records = RecordKey::read(&workspace.path);
     let Some(target) = resolve(world, args)? else {
-        return Ok(Connection { records, ..Connection::local() });
+        return Ok(Connection { records, ..Connection::local(world) });
     };
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", &e))?;
-    let ssh = match Ssh::connect(&target) {
+    let reached = match world.hosts.connect(&target) {
         Err(ConnectError::UnknownHostKey { .. }) => {
             trust(world, &target, args.fingerprint.as_deref())?;
-            Ssh::connect(&target)
+            world.hosts.connect(&target)
         }
         other => other,
     }
     .map_err(refused)?;
     let label = format!("qemu+ssh://{}@{}/system", target.user, bracketed(&target.address));
-    let transport = ssh
-        .libvirt_transport()
+    let transport = reached
+        .transport
         .map_err(|e| Failure::because("cannot prepare the connection to libvirt", &e))?;
     // The transport knows where to go; the name here is only for libvirt's own messages.
     let command = percent_encoded(&transport.display().to_string());
     let uri = format!("qemu+ssh://hypervisor/system?command={command}");
-    let effective = ssh::effective(&target.address).map_err(refused)?;
-    let host_keys = ssh::known(&target).map_err(refused)?;
-    let jump = ssh.jump_options();
+    let effective = world.hosts.effective(&target.address).map_err(refused)?;
+    let host_keys = world.hosts.known(&target).map_err(refused)?;
     let remote = Some(Remote { target, effective, host_keys });
-    Ok(Connection { host: Box::new(ssh), uri, label, remote, jump, records })
+    Ok(Connection { host: reached.host, uri, label, remote, jump: reached.jump, records })
 }
 
 /// A value in a URI's query (RFC 3986, section 2.1).
@@ -215,7 +214,7 @@ fn refused(error: ConnectError) -> Failure {
 
 /// Has a host key confirmed that nobody knows yet: by its fingerprint, or at the terminal.
 fn trust(world: &World, target: &Target, fingerprint: Option<&str>) -> Result<(), Failure> {
-    let keys = ssh::fetch_host_keys(target).map_err(refused)?;
+    let keys = world.hosts.fetch_host_keys(target).map_err(refused)?;
     let shown: Vec<String> =
         keys.iter().map(|k| format!("{} key {}", k.algorithm, k.fingerprint)).collect();
     let shown = shown.join(", ");
@@ -248,7 +247,7 @@ fn trust(world: &World, target: &Target, fingerprint: Option<&str>) -> Result<()
 }
 
 fn remember(world: &World, target: &Target, keys: &[HostKey]) -> Result<(), Failure> {
-    let file = ssh::remember(target, keys).map_err(refused)?;
+    let file = world.hosts.remember(target, keys).map_err(refused)?;
     world.terminal.talk(&format!("added the host key of {} to {file}", target.address));
     Ok(())
 }

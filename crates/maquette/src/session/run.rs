@@ -14,7 +14,7 @@ use maquette_engine::host::lock::{Claim, Lock};
 use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::keys::RecordKey;
 use maquette_engine::{Event, StepError, executor};
-use maquette_libvirt::{Access, Client, Gate, Guests, Libvirt};
+use maquette_libvirt::{Access, Gate, Guests, Run, Server};
 
 use crate::cli::Locking;
 use crate::failure::Failure;
@@ -143,22 +143,22 @@ impl<'a> Runner<'a> {
     }
 
     /// Removes cached images that are unused, for as long as what environments share is ours.
-    pub fn prune(&self, client: &Client, pool: &str) -> Result<(), Failure> {
+    pub fn prune(&self, server: &dyn Server, pool: &str) -> Result<(), Failure> {
         let host = self.connection.host.as_ref();
         let fenced = self.shared.as_ref().map(|lock| lock.fence(host));
         let host = fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host);
-        maquette_libvirt::prune(client, host, RECORDS, pool)?;
+        server.prune(host, RECORDS, pool)?;
         Ok(())
     }
 
-    /// Carries a plan out, and gives the connection to libvirt back.
+    /// Carries a plan out.
     pub fn run(
         &mut self,
         plan: &Plan,
         facts: &Facts,
         virt: VirtType,
-        client: Option<Client>,
-    ) -> Result<Option<Client>, Failure> {
+        libvirt: Option<&Arc<dyn Server>>,
+    ) -> Result<(), Failure> {
         self.guests.boots = limits::boots(session::boots(facts, virt));
         let defines = |s: &&Step| matches!(s.action, Action::DefineNetwork { .. });
         let mut defining: BTreeSet<usize> =
@@ -178,14 +178,19 @@ impl<'a> Runner<'a> {
             transfer: &self.transfer,
         };
         let gate = Arc::new(Ours { claims, here: host.is_here() });
-        let mut backend = Libvirt::new(access, facts.family(), self.guests.clone())
-            .with_record_key(self.records.clone())
-            .with_gate(gate);
-        if let Some(client) = client {
-            backend = backend.with_client(client);
-        }
+        let run = Run {
+            access,
+            family: facts.family(),
+            guests: self.guests.clone(),
+            key: self.records.clone(),
+            gate,
+        };
+        let backend = match libvirt {
+            Some(server) => server.clone().backend(run),
+            None => self.world.libvirt.backend(run),
+        };
         let reporter = &mut self.reporter;
-        let summary = executor::run(&plan.steps, &backend, &self.cancelled, &mut |e| {
+        let summary = executor::run(&plan.steps, backend.as_ref(), &self.cancelled, &mut |e| {
             if let Event::StepFinished { id, .. } = &e
                 && defining.remove(id)
                 && defining.is_empty()
@@ -195,8 +200,9 @@ impl<'a> Runner<'a> {
             reporter.event(&e);
         });
         if summary.is_success() {
-            return Ok(backend.into_client());
+            return Ok(());
         }
+        drop(backend);
         self.still_ours()?;
         // What was stopped while it waited has failed because of that.
         if self.cancelled.load(Ordering::Relaxed) {

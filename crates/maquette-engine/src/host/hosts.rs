@@ -1,0 +1,69 @@
+//! How hosts are reached, as a trait: behind it are this machine and `ssh`, or what tests hand in.
+
+use std::path::PathBuf;
+
+use super::ssh::{self, ConnectError, Effective, HostKey, Ssh, Target};
+use super::{Host, Local};
+
+/// A host that is reached over SSH.
+pub struct Reached {
+    /// The host.
+    pub host: Box<dyn Host>,
+    /// A program that libvirt can use in place of `ssh`.
+    pub transport: std::io::Result<PathBuf>,
+    /// Options of `ssh` that lead to hosts behind it.
+    pub jump: Vec<String>,
+}
+
+/// How hosts are reached.
+pub trait Hosts: Send + Sync {
+    /// This machine.
+    fn here(&self) -> Box<dyn Host>;
+
+    /// What the user's ssh configuration makes of an address.
+    fn effective(&self, address: &str) -> Result<Effective, ConnectError>;
+
+    /// Connects to another machine.
+    fn connect(&self, target: &Target) -> Result<Reached, ConnectError>;
+
+    /// The host keys that a machine shows.
+    fn fetch_host_keys(&self, target: &Target) -> Result<Vec<HostKey>, ConnectError>;
+
+    /// Notes host keys where `ssh` looks for them, and says where that is.
+    fn remember(&self, target: &Target, keys: &[HostKey]) -> Result<String, ConnectError>;
+
+    /// The host keys that are noted of a machine, as lines of known_hosts.
+    fn known(&self, target: &Target) -> Result<Vec<String>, ConnectError>;
+}
+
+/// This machine, and what it reaches with its `ssh`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+impl Hosts for System {
+    fn here(&self) -> Box<dyn Host> {
+        Box::new(Local)
+    }
+
+    fn effective(&self, address: &str) -> Result<Effective, ConnectError> {
+        ssh::effective(address)
+    }
+
+    fn connect(&self, target: &Target) -> Result<Reached, ConnectError> {
+        let ssh = Ssh::connect(target)?;
+        let (transport, jump) = (ssh.libvirt_transport(), ssh.jump_options());
+        Ok(Reached { host: Box::new(ssh), transport, jump })
+    }
+
+    fn fetch_host_keys(&self, target: &Target) -> Result<Vec<HostKey>, ConnectError> {
+        ssh::fetch_host_keys(target)
+    }
+
+    fn remember(&self, target: &Target, keys: &[HostKey]) -> Result<String, ConnectError> {
+        ssh::remember(target, keys)
+    }
+
+    fn known(&self, target: &Target) -> Result<Vec<String>, ConnectError> {
+        ssh::known(target)
+    }
+}

@@ -1,0 +1,172 @@
+//! What commands need of libvirt, as a trait: behind it is libvirt, or a model of a hypervisor that tests
+//! hand in.
+
+use std::any::Any;
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use maquette_core::names::EnvName;
+use maquette_core::units::MacAddr;
+use maquette_engine::host::Host;
+use maquette_engine::host::family::Family;
+use maquette_engine::keys::RecordKey;
+use maquette_engine::{Backend, StepError};
+
+use crate::{
+    Access, Bandwidth, Cable, Client, DomainEvent, Ended, Events, Gate, Guests, Libvirt,
+    LibvirtError, ObserveError, Pruned, Seen, Survey, cables, console, observe, prune,
+    set_bandwidth, set_link, survey,
+};
+
+/// What a plan is carried out with.
+pub struct Run<'a> {
+    /// How the hypervisor is reached.
+    pub access: Access<'a>,
+    /// What kind of system it is, if that is known.
+    pub family: Option<&'static Family>,
+    /// How guests are reached.
+    pub guests: Guests,
+    /// What records are sealed with.
+    pub key: Option<RecordKey>,
+    /// Who stands before each call.
+    pub gate: Arc<dyn Gate>,
+}
+
+/// A libvirt that answers.
+pub trait Server: Send + Sync {
+    /// Reads all that concerns an environment; see [`observe()`](crate::observe()).
+    fn observe(
+        &self,
+        environment: &EnvName,
+        pool: &str,
+        key: Option<&RecordKey>,
+    ) -> Result<Seen, ObserveError>;
+
+    /// Looks at all domains and networks, whosever they are.
+    fn survey(&self) -> Result<Survey, ObserveError>;
+
+    /// Deletes recorded images of a pool that nothing uses; see [`prune()`](crate::prune()).
+    fn prune(&self, host: &dyn Host, records: &str, pool: &str) -> Result<Pruned, StepError>;
+
+    /// Interfaces of a running domain.
+    fn cables(&self, domain: &str) -> Result<Vec<Cable>, StepError>;
+
+    /// Pulls the cable of a running domain's interface, or plugs it in.
+    fn set_link(&self, domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError>;
+
+    /// Limits what goes through an interface of a running domain; none lifts the limit.
+    fn set_bandwidth(
+        &self,
+        domain: &str,
+        mac: MacAddr,
+        limit: Option<Bandwidth>,
+    ) -> Result<(), StepError>;
+
+    /// Connects a running domain's console with `input` and `output`; see [`console()`](crate::console()).
+    fn console(
+        &self,
+        domain: &str,
+        force: bool,
+        input: Box<dyn Read + Send>,
+        output: &mut dyn Write,
+        connected: &mut dyn FnMut(),
+    ) -> Result<Ended, LibvirtError>;
+
+    /// What carries plans out over this connection.
+    fn backend<'a>(self: Arc<Self>, run: Run<'a>) -> Box<dyn Backend + 'a>;
+}
+
+/// How connections to libvirt are opened.
+pub trait Driver: Send + Sync {
+    /// Connects to `uri`.
+    fn open(&self, uri: &str) -> Result<Arc<dyn Server>, LibvirtError>;
+
+    /// Tells `listener` what happens to any domain at `uri`, for as long as what is returned lives.
+    fn listen(
+        &self,
+        uri: &str,
+        listener: &Sender<DomainEvent>,
+    ) -> Result<Box<dyn Any>, LibvirtError>;
+
+    /// What carries plans out where libvirt does not answer yet: it connects when that is first needed.
+    fn backend<'a>(&'a self, run: Run<'a>) -> Box<dyn Backend + 'a>;
+}
+
+/// libvirt's own library.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+impl Driver for System {
+    fn open(&self, uri: &str) -> Result<Arc<dyn Server>, LibvirtError> {
+        Ok(Arc::new(Client::open(uri)?))
+    }
+
+    fn listen(
+        &self,
+        uri: &str,
+        listener: &Sender<DomainEvent>,
+    ) -> Result<Box<dyn Any>, LibvirtError> {
+        Ok(Box::new(Events::listen(uri, listener)?))
+    }
+
+    fn backend<'a>(&'a self, run: Run<'a>) -> Box<dyn Backend + 'a> {
+        Box::new(libvirt(run))
+    }
+}
+
+fn libvirt(run: Run<'_>) -> Libvirt<'_> {
+    let Run { access, family, guests, key, gate } = run;
+    Libvirt::new(access, family, guests).with_record_key(key).with_gate(gate)
+}
+
+impl Server for Client {
+    fn observe(
+        &self,
+        environment: &EnvName,
+        pool: &str,
+        key: Option<&RecordKey>,
+    ) -> Result<Seen, ObserveError> {
+        observe(self, environment, pool, key)
+    }
+
+    fn survey(&self) -> Result<Survey, ObserveError> {
+        survey(self)
+    }
+
+    fn prune(&self, host: &dyn Host, records: &str, pool: &str) -> Result<Pruned, StepError> {
+        prune(self, host, records, pool)
+    }
+
+    fn cables(&self, domain: &str) -> Result<Vec<Cable>, StepError> {
+        cables(self, domain)
+    }
+
+    fn set_link(&self, domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError> {
+        set_link(self, domain, mac, up)
+    }
+
+    fn set_bandwidth(
+        &self,
+        domain: &str,
+        mac: MacAddr,
+        limit: Option<Bandwidth>,
+    ) -> Result<(), StepError> {
+        set_bandwidth(self, domain, mac, limit)
+    }
+
+    fn console(
+        &self,
+        domain: &str,
+        force: bool,
+        input: Box<dyn Read + Send>,
+        output: &mut dyn Write,
+        connected: &mut dyn FnMut(),
+    ) -> Result<Ended, LibvirtError> {
+        console(self, domain, force, input, output, connected)
+    }
+
+    fn backend<'a>(self: Arc<Self>, run: Run<'a>) -> Box<dyn Backend + 'a> {
+        Box::new(libvirt(run).with_client(self))
+    }
+}

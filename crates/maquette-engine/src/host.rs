@@ -5,24 +5,14 @@
 //! argument.
 
 mod at_work;
-pub mod bridge;
 mod command;
-pub mod daemons;
-pub mod facts;
-pub mod family;
 pub mod fence;
 pub(crate) mod files;
 pub mod hosts;
 mod local;
 pub mod lock;
-mod packages;
-pub mod prepare;
-mod probe;
 pub(crate) mod process;
-pub mod record;
-pub mod settings;
 pub mod ssh;
-pub mod vswitch;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -34,7 +24,6 @@ pub(crate) use command::login_line;
 pub use command::{Command, HostError, Output};
 pub use hosts::{Hosts, Reached};
 pub use local::Local;
-pub use packages::{install, installed, missing, uninstall};
 pub use ssh::Ssh;
 
 /// The hypervisor's own side.

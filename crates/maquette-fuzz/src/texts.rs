@@ -3,8 +3,8 @@
 use maquette::fuzzing;
 use maquette_core::image::{Format, Place, Word, inspect, redact};
 use maquette_core::values::printable;
-use maquette_engine::host::facts;
-use maquette_engine::host::record::Record;
+use maquette_engine::prepare::record::Record;
+use maquette_engine::probe;
 use maquette_libvirt::Lines;
 
 use crate::check;
@@ -12,7 +12,7 @@ use crate::check;
 /// What the probe script prints on a hypervisor.
 pub fn probe(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let facts = facts::read(&text);
+    let facts = probe::read(&text);
     assert!(facts.cpus > 0);
 }
 

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use maquette_core::plan::{Action, Readiness, Undo};
-use maquette_engine::host::daemons::Daemons;
-use maquette_engine::host::facts::{self, Reach};
-use maquette_engine::host::family::Family;
-use maquette_engine::host::{self, Host, HostError, prepare, record};
+use maquette_engine::host::{self, Host, HostError};
 use maquette_engine::image::{self, Transfer};
 use maquette_engine::keys::RecordKey;
+use maquette_engine::net::{bridge, vswitch};
+use maquette_engine::prepare::{self, daemons, record};
+use maquette_engine::probe::family::Family;
+use maquette_engine::probe::{self, Daemons, Reach};
 use maquette_engine::ready::{self, Login, NotReady};
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 
@@ -107,9 +108,9 @@ impl<'a> Libvirt<'a> {
         let host = self.access.host;
         let failed = |e: HostError| StepError::new("cannot start libvirt").because(&e);
         // They may have been installed a moment ago.
-        let facts = facts::gather(host, self.access.reach).map_err(failed)?;
+        let facts = probe::gather(host, self.access.reach).map_err(failed)?;
         record::update(host, |r| r.daemons = true).map_err(failed)?;
-        host::daemons::start(host, &facts.daemons).map_err(failed)?;
+        daemons::start(host, &facts.daemons).map_err(failed)?;
         // A daemon goes into the background once its socket answers.
         self.client().map(|_| ())
     }
@@ -257,7 +258,7 @@ impl<'a> Libvirt<'a> {
                 let object = format!("storage pool `{name}`");
                 let host = self.access.host;
                 let missing = || {
-                    let facts = facts::gather(host, self.access.reach);
+                    let facts = probe::gather(host, self.access.reach);
                     facts.is_ok_and(|f| f.daemons == Daemons::Missing)
                 };
                 // Without libvirt nobody knows of it any more.
@@ -375,21 +376,18 @@ impl Libvirt<'_> {
                 })
             }
             Action::BridgeNic { bridge, uplink } => {
-                host::bridge::join(self.access.host, bridge, uplink, context)
+                bridge::join(self.access.host, bridge, uplink, context)
             }
             Action::ReleaseNic { bridge, nic } => {
-                host::bridge::leave(self.access.host, bridge, nic, context)
+                bridge::leave(self.access.host, bridge, nic, context)
             }
             Action::MakeVswitch { bridge, vswitch, environment, mtu } => {
-                host::vswitch::make(self.access.host, bridge, vswitch, environment, *mtu).map_err(
-                    |e| {
-                        StepError::new(format!("cannot make Open vSwitch bridge {bridge}"))
-                            .because(&e)
-                    },
-                )
+                vswitch::make(self.access.host, bridge, vswitch, environment, *mtu).map_err(|e| {
+                    StepError::new(format!("cannot make Open vSwitch bridge {bridge}")).because(&e)
+                })
             }
             Action::RemoveVswitch { bridge, environment } => {
-                host::vswitch::remove(self.access.host, bridge, environment).map_err(|e| {
+                vswitch::remove(self.access.host, bridge, environment).map_err(|e| {
                     StepError::new(format!("cannot remove Open vSwitch bridge {bridge}"))
                         .because(&e)
                 })

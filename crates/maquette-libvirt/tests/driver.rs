@@ -19,9 +19,9 @@ use maquette_core::values::{
 };
 use maquette_engine::executor;
 use maquette_engine::host::Local;
-use maquette_engine::host::facts::Reach;
 use maquette_engine::image::Transfer;
 use maquette_engine::keys::RecordKey;
+use maquette_engine::probe::Reach;
 use maquette_engine::{Backend, Event, StepContext};
 use maquette_libvirt::xml::metadata::forge;
 use maquette_libvirt::xml::read::Record;

@@ -28,9 +28,9 @@ use maquette_core::plan::{self, Action, Plan};
 use maquette_core::topology::{Preallocation, VirtType};
 use maquette_core::values::Secret;
 use maquette_engine::executor::{self, Summary};
-use maquette_engine::host::facts::Reach;
 use maquette_engine::host::{Command, Host, HostError, Output};
 use maquette_engine::image::Transfer;
+use maquette_engine::probe::Reach;
 use maquette_engine::{Backend, Event, Lanes, StepContext, StepError, seed};
 use maquette_libvirt::{Access, Client, Gate, Guests, Libvirt, observe};
 

@@ -11,8 +11,8 @@ use maquette_core::syntax::Sources;
 use maquette_core::topology::{self, Allocation, VirtType};
 use maquette_core::values::{PublicKey, Secret};
 use maquette_engine::StepError;
-use maquette_engine::host::facts;
 use maquette_engine::keys::{self, EnvironmentKey};
+use maquette_engine::probe::Facts;
 
 use crate::cli;
 use crate::failure::Failure;
@@ -71,12 +71,7 @@ fn finish(world: &World, diags: Diagnostics, sources: &Sources) -> Result<(), Fa
 
 /// How guests are run, with one warning where that is slower than one would expect.
 /// No warning where there is no node to be slow.
-pub fn virt_type(
-    world: &World,
-    asked: cli::VirtType,
-    facts: &facts::Facts,
-    quiet: bool,
-) -> VirtType {
+pub fn virt_type(world: &World, asked: cli::VirtType, facts: &Facts, quiet: bool) -> VirtType {
     match (asked, &facts.kvm) {
         (cli::VirtType::Kvm, _) | (cli::VirtType::Auto, Ok(())) => VirtType::Kvm,
         (cli::VirtType::Qemu, _) => VirtType::Qemu,

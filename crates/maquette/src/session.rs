@@ -15,9 +15,10 @@ use maquette_core::observed::Observed;
 use maquette_core::plan::{self, HostFacts, LibvirtState, Needs, Plan, PoolState, Requirements};
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
-use maquette_engine::host::daemons::Daemons;
-use maquette_engine::host::{facts, settings};
 use maquette_engine::keys::RecordKey;
+use maquette_engine::prepare::record::Record;
+use maquette_engine::prepare::settings;
+use maquette_engine::probe::{self, Daemons, Facts, SshLimits};
 use maquette_libvirt::{ObserveError, Seen, Server};
 
 use crate::failure::Failure;
@@ -28,7 +29,7 @@ use connection::Connection;
 /// The hypervisor as it was found.
 pub struct Hypervisor {
     /// What kind of machine it is.
-    pub facts: facts::Facts,
+    pub facts: Facts,
     /// What it lacks.
     pub preparation: Plan,
     /// libvirt, if it answers.
@@ -75,10 +76,11 @@ pub fn hypervisor(
         .help(format!("use it with `--disk-pool {path}`, or choose another `--pool-name`"));
         return Err(Failure::input(diagnostic));
     }
-    let low = |limits: &facts::SshLimits| {
+    let low = |limits: &SshLimits| {
         limits.drop_ins && limits.sessions.min(limits.startups) < settings::SESSIONS
     };
-    let nested = facts.nested.as_ref().filter(|(_, on)| !on && facts.record.nested.is_none());
+    let record = Record::of(facts).unwrap_or_default();
+    let nested = facts.nested.as_ref().filter(|(_, on)| !on && record.nested.is_none());
     let listening = facts.router_interfaces.iter().filter(|(_, value)| value == "1");
     let host_facts = HostFacts {
         kvm_closed: facts.kvm_closed(),
@@ -88,7 +90,7 @@ pub fn hypervisor(
         nested_off: nested.map(|(module, _)| module.clone()).filter(|_| facts.kvm.is_ok()),
         router_interfaces: listening.map(|(name, _)| name.clone()).collect(),
         timezone: facts.timezone.clone(),
-        hook: facts.hook,
+        hook: settings::has_network_hook(facts),
         vswitch: facts.vswitch_runs,
         inotify_instances: facts.inotify_instances,
         networks: hypervisor.seen.as_ref().map_or(0, |s| s.observed.claims.networks.len()),
@@ -113,7 +115,7 @@ pub fn hypervisor(
 }
 
 /// What a hypervisor is called above its plan.
-pub fn title(facts: &facts::Facts) -> String {
+pub fn title(facts: &Facts) -> String {
     format!("hypervisor {}, {}", facts.name, facts.os.name)
 }
 
@@ -131,7 +133,7 @@ pub fn find(
             let seen = server.observe(environment, &pool.name, connection.records.as_ref());
             Some((server, seen))
         });
-        let facts = facts::gather(host, connection.reach());
+        let facts = probe::gather(host, connection.reach());
         (facts, libvirt.join().ok().flatten())
     });
     let failed = |e: &dyn std::error::Error| Failure::because("cannot look at the hypervisor", e);
@@ -191,7 +193,7 @@ pub fn running(
 
 /// How many guests may boot at once. Under emulation a boot keeps one CPU busy, and two on each
 /// CPU fill the gaps; hardware virtualisation leaves room for more.
-pub fn boots(facts: &facts::Facts, virt: VirtType) -> usize {
+pub fn boots(facts: &Facts, virt: VirtType) -> usize {
     match virt {
         VirtType::Qemu => facts.cpus * 2,
         VirtType::Kvm | VirtType::Test => facts.cpus * 4,

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::host::family::{Manager, OsRelease};
-use crate::host::{Command, Host, HostError, install, read_text};
+use crate::host::{Command, Host, HostError, read_text};
+use crate::prepare::packages;
+use crate::probe::family::{Manager, OsRelease};
 
 /// The whole recipe; everything that varies is a positional argument.
 const SCRIPT: &str = include_str!("../../assets/build-debian.sh");
@@ -71,7 +72,7 @@ pub fn build(
             .filter(|f| f.manager == Manager::Apt)
             .ok_or_else(|| BuildError::System(os.name.clone()))?;
         on_stage(&format!("installing {}", missing.join(", ")));
-        install(host, family, &missing, &mut |_| {}, &mut |_| Ok(()))
+        packages::install(host, family, &missing, &mut |_| {}, &mut |_| Ok(()))
             .map_err(BuildError::Command)?;
     }
     let parent = output.parent().unwrap_or(Path::new("."));

@@ -7,8 +7,8 @@ use maquette_core::blueprint::Node;
 use maquette_core::plan::{self, Op, Plan};
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
-use maquette_engine::host::facts::Facts;
-use maquette_engine::host::record::Record;
+use maquette_engine::prepare::record::Record;
+use maquette_engine::probe::Facts;
 use maquette_libvirt::Survey;
 
 use super::nodes;
@@ -205,7 +205,8 @@ fn unfinished(message: String) -> Failure {
 fn farewell(world: &World, left: &Survey, facts: &Facts) {
     world.terminal.talk("base images stay in the pool; `maquette image prune` removes unused ones");
     // What preparation changed is every environment's, and the next one's.
-    if left.environments.is_empty() && facts.record != Record::default() {
+    let changed = Record::of(facts).is_ok_and(|record| record != Record::default());
+    if left.environments.is_empty() && changed {
         world.terminal.talk(
             "it was the last environment here; `maquette host restore` undoes the preparation",
         );

@@ -7,9 +7,9 @@ use maquette_core::plan::{self, PoolState};
 use maquette_core::topology::VirtType;
 use maquette_core::units::ByteSize;
 use maquette_engine::StepError;
-use maquette_engine::host::daemons::{self, Daemons};
-use maquette_engine::host::facts::{Facts, SshLimits};
-use maquette_engine::host::{prepare, record, settings};
+use maquette_engine::prepare::record::Record;
+use maquette_engine::prepare::{self, daemons, record, settings};
+use maquette_engine::probe::{Daemons, Facts, SshLimits};
 use serde_json::json;
 
 use crate::cli::Place;
@@ -174,7 +174,7 @@ fn virtualisation(facts: &Facts, report: &mut Report) {
     }
     match &facts.nested {
         Some((module, true)) => report.add("nested", Verdict::Good, format!("on in {module}")),
-        Some((module, false)) if facts.record.nested.is_some() => {
+        Some((module, false)) if Record::of(facts).is_ok_and(|r| r.nested.is_some()) => {
             report.add(
                 "nested",
                 Verdict::Poor,
@@ -283,7 +283,7 @@ fn with_libvirt(world: &World, connection: &Connection, located: &Located) -> Re
         return Ok(hypervisor);
     }
     // Whoever else stopped them had a reason. A restoring that did not come to its end has stopped them itself.
-    let record = &hypervisor.facts.record;
+    let record = Record::of(&hypervisor.facts).unwrap_or_default();
     if record.daemons || record.restoring {
         world.terminal.talk("libvirt does not answer; starting its daemons, to see what still exists");
         daemons::start(connection.host.as_ref(), daemons)
@@ -296,16 +296,7 @@ fn with_libvirt(world: &World, connection: &Connection, located: &Located) -> Re
 fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
     let connection = connection::open(world, &located.host, &located.workspace)?;
     let hypervisor = with_libvirt(world, &connection, located)?;
-    if let Some(why) = &hypervisor.facts.record_fault {
-        return Err(Failure::Failed(
-            StepError::new(format!(
-                "the record of what preparation has changed, {}, cannot be read: {why}",
-                record::PATH
-            ))
-            .hint("repair it by hand: without it nobody knows what to put back"),
-        ));
-    }
-    let plan = plan::restore(prepare::undoable(&hypervisor.facts.record));
+    let plan = plan::restore(prepare::undoable(&recorded(&hypervisor)?));
     if plan.is_empty() {
         world.terminal.talk("preparation has changed nothing here that is not as it was");
         return Ok(0);
@@ -325,7 +316,8 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     let shown = plan;
     let hypervisor = with_libvirt(world, &connection, located)?;
     in_use(&hypervisor)?;
-    let plan = plan::restore(prepare::undoable(&hypervisor.facts.record));
+    let record = recorded(&hypervisor)?;
+    let plan = plan::restore(prepare::undoable(&record));
     let known = |name: &String| shown.changes.iter().any(|c| c.name == *name);
     if let Some(new) = plan.changes.iter().find(|c| !known(&c.name)) {
         let message = format!("somebody has just prepared this hypervisor further: {}", new.name);
@@ -333,12 +325,25 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
         return Err(Failure::Failed(error));
     }
     if let Some(server) = &hypervisor.libvirt {
-        for pool in &hypervisor.facts.record.pools {
+        for pool in &record.pools {
             runner.prune(server.as_ref(), pool)?;
         }
     }
     runner.run(&plan, &hypervisor.facts, VirtType::Qemu, hypervisor.libvirt.as_ref())?;
     Ok(0)
+}
+
+/// What preparation has changed.
+fn recorded(hypervisor: &Hypervisor) -> Result<Record, Failure> {
+    Record::of(&hypervisor.facts).map_err(|why| {
+        Failure::Failed(
+            StepError::new(format!(
+                "the record of what preparation has changed, {}, cannot be read: {why}",
+                record::PATH
+            ))
+            .hint("repair it by hand: without it nobody knows what to put back"),
+        )
+    })
 }
 
 /// Refuses while anything exists on a hypervisor that needs what preparation has brought.

@@ -9,7 +9,7 @@ use maquette_core::plan::{Action, Plan, Step};
 use maquette_core::syntax::Plain;
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
-use maquette_engine::host::facts;
+use maquette_engine::probe;
 use maquette_engine::keys::EnvironmentKey;
 
 use super::{lockout, status};
@@ -346,7 +346,7 @@ fn now(
     let bridges =
         |s: &Step| matches!(s.action, Action::BridgeNic { .. } | Action::MakeVswitch { .. });
     if plan.steps.iter().any(bridges) {
-        hypervisor.facts = facts::gather(connection.host.as_ref(), connection.reach())
+        hypervisor.facts = probe::gather(connection.host.as_ref(), connection.reach())
             .map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
     }
     let settings = &loaded.request.settings;

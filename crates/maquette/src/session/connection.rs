@@ -7,9 +7,9 @@ use maquette_core::diagnostic::Diagnostic;
 use maquette_core::values::{HostAddress, Login, PlainPath, ValueError};
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
-use maquette_engine::host::facts::Reach;
 use maquette_engine::host::ssh::{self, ConnectError, HostKey, Target};
 use maquette_engine::keys::RecordKey;
+use maquette_engine::probe::Reach;
 
 use crate::failure::Failure;
 use crate::signals;

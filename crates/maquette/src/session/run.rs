@@ -9,10 +9,10 @@ use maquette_core::names::EnvName;
 use maquette_core::plan::{Action, Plan, Step};
 use maquette_core::topology::VirtType;
 use maquette_engine::host::Host;
-use maquette_engine::host::facts::Facts;
 use maquette_engine::host::lock::{Claim, Lock};
 use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::keys::RecordKey;
+use maquette_engine::probe::Facts;
 use maquette_engine::{Event, StepError, executor};
 use maquette_libvirt::{Access, Gate, Guests, Run, Server};
 

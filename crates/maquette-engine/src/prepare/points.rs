@@ -8,9 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::AtomicBool;
 
 use super::*;
-use crate::host::family::FAMILIES;
-use crate::host::record;
 use crate::killed::{Dying, Programs, every_point};
+use crate::probe::family::FAMILIES;
 
 /// What the namespaces are made of: `$@` goes on inside.
 const INSIDE: &str = r#"export PATH="$PATH:/usr/sbin:/sbin"
@@ -228,6 +227,6 @@ fn inside() {
 /// files beside others that stay for ever.
 #[test]
 fn killed_before_every_program_a_hypervisor_can_be_prepared_and_put_back() {
-    let said = crate::killed::in_namespaces(INSIDE, "host::prepare::points::inside");
+    let said = crate::killed::in_namespaces(INSIDE, "prepare::points::inside");
     assert!(said.contains("prepare and restore: killed at"), "{said}");
 }

@@ -127,6 +127,6 @@ fn inside() {
 /// Faults C3, M5 and their kind, where `tests/e2e/bridges` kills whole processes at chosen moments.
 #[test]
 fn killed_before_every_program_a_nic_is_where_it_was() {
-    let said = crate::killed::in_namespaces(INSIDE, "host::bridge::points::inside");
+    let said = crate::killed::in_namespaces(INSIDE, "net::bridge::points::inside");
     assert!(said.contains("bridge: killed at"), "{said}");
 }

@@ -1,45 +1,7 @@
-//! Starting libvirt's daemons: with systemd, or directly where there is none.
+//! Starting libvirt's daemons and stopping them.
 
-use super::{Command, Host, HostError, check};
-
-/// How the daemons of a hypervisor are started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Daemons {
-    /// systemd units.
-    Systemd(&'static [&'static str]),
-    /// Programs that go into the background themselves.
-    Direct(Vec<&'static str>),
-    /// None is installed.
-    Missing,
-}
-
-const MODULAR: &[&str] = &["virtqemud.socket", "virtnetworkd.socket", "virtstoraged.socket"];
-const MONOLITHIC: &[&str] = &["libvirtd.socket"];
-
-/// Paths that tell which daemons are installed.
-pub(super) const PATHS: &[&str] =
-    &["/usr/sbin/libvirtd", "/usr/bin/libvirtd", "/usr/sbin/virtqemud", "/usr/bin/virtqemud"];
-
-/// Tells how daemons are started, from the paths that exist and whether systemd runs
-/// (<https://www.freedesktop.org/software/systemd/man/sd_booted.html>) and has libvirtd enabled.
-pub(super) fn detect(
-    there: &dyn Fn(&str) -> bool,
-    systemd: bool,
-    libvirtd_enabled: bool,
-) -> Daemons {
-    let monolithic = there("/usr/sbin/libvirtd") || there("/usr/bin/libvirtd");
-    let modular = there("/usr/sbin/virtqemud") || there("/usr/bin/virtqemud");
-    match (systemd, monolithic, modular) {
-        (_, false, false) => Daemons::Missing,
-        (true, _, true) if !libvirtd_enabled => Daemons::Systemd(MODULAR),
-        (true, true, _) => Daemons::Systemd(MONOLITHIC),
-        (true, false, true) => Daemons::Systemd(MODULAR),
-        (false, true, _) => Daemons::Direct(vec!["virtlogd", "libvirtd"]),
-        (false, false, true) => {
-            Daemons::Direct(vec!["virtlogd", "virtnetworkd", "virtstoraged", "virtqemud"])
-        }
-    }
-}
+use crate::host::{Command, Host, HostError, check, read_text};
+use crate::probe::Daemons;
 
 /// Starts them. A daemon that already runs is left alone.
 pub fn start(host: &dyn Host, daemons: &Daemons) -> Result<(), HostError> {
@@ -96,12 +58,12 @@ fn is_running(host: &dyn Host, program: &str) -> bool {
 }
 
 fn pid(host: &dyn Host, program: &str) -> Option<String> {
-    let pid = super::read_text(host, &format!("/run/{program}.pid")).unwrap_or_default();
+    let pid = read_text(host, &format!("/run/{program}.pid")).unwrap_or_default();
     let pid = pid.trim();
     if pid.is_empty() || !pid.chars().all(|c| c.is_ascii_digit()) {
         return None;
     }
-    let status = super::read_text(host, &format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = read_text(host, &format!("/proc/{pid}/status")).unwrap_or_default();
     is_alive(&status, program).then(|| pid.to_string())
 }
 

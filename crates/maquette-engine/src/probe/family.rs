@@ -51,6 +51,15 @@ pub struct Part {
     pub packages: &'static [&'static str],
 }
 
+/// Packages of some parts that are missing, by the paths that exist.
+pub fn missing(parts: &[Part], there: &dyn Fn(&str) -> bool) -> Vec<String> {
+    parts
+        .iter()
+        .filter(|part| !part.paths.iter().any(|p| there(p)))
+        .flat_map(|part| part.packages.iter().map(|p| (*p).to_string()))
+        .collect()
+}
+
 const EMULATOR: &[&str] = &["/usr/bin/qemu-system-x86_64", "/usr/libexec/qemu-kvm"];
 const LIBVIRTD: &[&str] = &["/usr/sbin/libvirtd", "/usr/bin/libvirtd", "/usr/sbin/virtqemud"];
 const DNSMASQ: &[&str] = &["/usr/sbin/dnsmasq", "/usr/bin/dnsmasq"];

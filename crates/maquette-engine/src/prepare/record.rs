@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Host, HostError, read_text};
+use crate::host::{Host, HostError, read_text};
+use crate::probe::Facts;
 
 /// Where the record is, on the hypervisor.
 pub const PATH: &str = "/var/lib/maquette/preparation.json";
@@ -59,6 +60,11 @@ impl Record {
             return Err(format!("its schema is {schema}, of another version of Maquette"));
         }
         serde_json::from_value(value).map_err(|e| e.to_string())
+    }
+
+    /// What a probe has found of it.
+    pub fn of(facts: &Facts) -> Result<Self, String> {
+        Self::parse(&facts.record)
     }
 
     /// The record's text.

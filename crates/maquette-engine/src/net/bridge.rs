@@ -6,7 +6,7 @@
 
 use maquette_core::blueprint::Uplink;
 
-use super::{Command, Host, HostError, check};
+use crate::host::{Command, Host, HostError, check};
 use crate::{StepContext, StepError};
 
 const SCRIPT: &str = concat!(

@@ -2,19 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::family::{Family, Manager, Part};
-use super::{Command, Host, HostError, check};
+use crate::host::{Command, Host, HostError, check};
+use crate::probe::family::{Family, Manager};
 
 mod needs;
-
-/// Packages of some parts that are missing, by the paths that exist.
-pub fn missing(parts: &[Part], there: &dyn Fn(&str) -> bool) -> Vec<String> {
-    parts
-        .iter()
-        .filter(|part| !part.paths.iter().any(|p| there(p)))
-        .flat_map(|part| part.packages.iter().map(|p| (*p).to_string()))
-        .collect()
-}
 
 /// Names of all installed packages, to tell later what an installation has brought.
 pub fn installed(host: &dyn Host, family: &Family) -> Result<BTreeSet<String>, HostError> {
@@ -228,7 +219,7 @@ fn newest(madison: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::host::Output;
-    use crate::host::family::FAMILIES;
+    use crate::probe::family::FAMILIES;
 
     #[test]
     fn every_manager_has_its_own_words() {

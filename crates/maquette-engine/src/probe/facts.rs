@@ -7,10 +7,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maquette_core::observed::{HostLink, HostNetwork, LinkKind};
 
 use super::daemons::{self, Daemons};
-use super::family::{FAMILIES, Family, OsRelease, Part};
-use super::probe::Sections;
-use super::record::Record;
-use super::{Command, Host, HostError, check, settings};
+use super::family::{self, FAMILIES, Family, OsRelease, Part};
+use super::sections::Sections;
+use crate::host::{Command, Host, HostError, check};
 
 /// What kind of machine the hypervisor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +50,8 @@ pub struct Facts {
     pub missing_vswitch: Vec<String>,
     /// Whether Open vSwitch's database answers.
     pub vswitch_runs: bool,
-    /// Whether libvirt's network hook is there as this version has it.
-    pub hook: bool,
+    /// SHA-256 of libvirt's network hook in hexadecimal, if it is there.
+    pub hook: Option<String>,
     /// How libvirt's daemons are started.
     pub daemons: Daemons,
     /// Interfaces with an IPv6 default route, each with its `accept_ra`.
@@ -65,10 +64,8 @@ pub struct Facts {
     pub inotify_instances: Option<u32>,
     /// Limits of the SSH server; none if it was not asked.
     pub sshd: Option<SshLimits>,
-    /// What earlier preparations have changed.
-    pub record: Record,
-    /// Why the record of that cannot be read, if it is there and cannot.
-    pub record_fault: Option<String>,
+    /// The record of what earlier preparations have changed; empty if there is none.
+    pub record: String,
 }
 
 /// Limits of the SSH server.
@@ -123,7 +120,7 @@ pub fn read(text: &str) -> Facts {
     let os = OsRelease::parse(seen.text("os"));
     let family = os.family();
     let lacks = |parts: fn(&'static Family) -> &'static [Part]| {
-        family.map_or(Vec::new(), |family| super::missing(parts(family), &there))
+        family.map_or(Vec::new(), |family| family::missing(parts(family), &there))
     };
     let missing = lacks(|f| f.parts);
     let (missing_uefi, missing_tpm) = (lacks(|f| f.uefi), lacks(|f| f.tpm));
@@ -144,7 +141,6 @@ pub fn read(text: &str) -> Facts {
         _ => None,
     });
     let zone = seen.text("zone");
-    let record = Record::parse(seen.text("record"));
     Facts {
         name: seen.text("name").to_string(),
         missing,
@@ -153,7 +149,7 @@ pub fn read(text: &str) -> Facts {
         missing_guard,
         missing_vswitch,
         vswitch_runs: seen.lines("vswitch").any(|l| l == "runs"),
-        hook: seen.text("hook").split_whitespace().next() == Some(&settings::hook_digest()),
+        hook: seen.text("hook").split_whitespace().next().map(String::from),
         cpus: seen.text("cpus").parse().unwrap_or(1).max(1),
         kvm: kvm(kvm_device.is_some(), seen.text("flags")),
         kvm_device,
@@ -178,8 +174,7 @@ pub fn read(text: &str) -> Facts {
         forward_drop: seen.text("forward") == "-P FORWARD DROP",
         inotify_instances: seen.text("inotify").parse().ok(),
         sshd: limits(&seen),
-        record: record.as_ref().map_or_else(|_| Record::default(), Clone::clone),
-        record_fault: record.err(),
+        record: seen.text("record").to_string(),
         os,
     }
 }
@@ -307,8 +302,8 @@ fn default_nic(table: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Local;
     use super::*;
+    use crate::host::Local;
 
     #[test]
     fn this_machine_can_be_asked() {

@@ -3,7 +3,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Command, Host, HostError, check};
+use crate::host::{Command, Host, HostError, check};
+use crate::probe::{Facts, KVM};
 
 /// Drop-in with the SSH server's limits.
 pub const SSH_LIMITS: &str = "/etc/ssh/sshd_config.d/10-maquette.conf";
@@ -123,9 +124,9 @@ ln -snf "$file" /etc/localtime
     check(host, &Command::script(SCRIPT, [zone])).map(|_| ())
 }
 
-/// SHA-256 of the hook's text, in hexadecimal.
-pub fn hook_digest() -> String {
-    Sha256::digest(NETWORK_HOOK_TEXT).iter().map(|b| format!("{b:02x}")).collect()
+/// Whether libvirt's network hook is there as this version has it.
+pub fn has_network_hook(facts: &Facts) -> bool {
+    facts.hook.as_ref() == Some(&format!("{:x}", Sha256::digest(NETWORK_HOOK_TEXT)))
 }
 
 /// Installs the hook, and has libvirt look for it: it knows of hooks that were there when it started, and
@@ -172,5 +173,5 @@ pub fn open_kvm(host: &dyn Host) -> Result<(), HostError> {
 /// Sets mode and group of `/dev/kvm`.
 pub fn set_kvm(host: &dyn Host, mode: &str, group: &str) -> Result<(), HostError> {
     const SCRIPT: &str = "chgrp -- \"$3\" \"$1\"; chmod -- \"$2\" \"$1\"";
-    check(host, &Command::script(SCRIPT, [super::facts::KVM, mode, group])).map(|_| ())
+    check(host, &Command::script(SCRIPT, [KVM, mode, group])).map(|_| ())
 }

@@ -1,10 +1,16 @@
 //! Preparing a hypervisor and putting it back: each change is recorded there before it is made.
 
+pub mod daemons;
+pub mod packages;
+pub mod record;
+pub mod settings;
+
 use maquette_core::plan::{Setting, Undo};
 
-use super::facts::{self, Reach};
-use super::family::Family;
-use super::{Host, HostError, daemons, record, settings, uninstall, vswitch};
+use crate::host::{Host, HostError};
+use crate::net::vswitch;
+use crate::probe::family::Family;
+use crate::probe::{self, Reach};
 use crate::{StepContext, StepError};
 
 fn failed(message: String) -> impl Fn(HostError) -> StepError {
@@ -15,15 +21,15 @@ fn failed(message: String) -> impl Fn(HostError) -> StepError {
 pub fn install(
     host: &dyn Host,
     family: Option<&'static Family>,
-    packages: &[String],
+    names: &[String],
     context: &StepContext<'_>,
 ) -> Result<(), StepError> {
     let family = family.ok_or_else(|| {
         StepError::new("cannot install packages: this system's package manager is not known")
-            .hint(format!("install these by hand: {}", packages.join(", ")))
+            .hint(format!("install these by hand: {}", names.join(", ")))
     })?;
     let failed = failed("cannot install packages".into());
-    let before = super::installed(host, family).map_err(&failed)?;
+    let before = packages::installed(host, family).map_err(&failed)?;
     // Should this be interrupted, then what was asked for is what is known to have come.
     let noted = |names: Vec<String>| {
         record::update(host, |r| {
@@ -32,20 +38,20 @@ pub fn install(
             r.packages.dedup();
         })
     };
-    noted(packages.to_vec()).map_err(&failed)?;
+    noted(names.to_vec()).map_err(&failed)?;
     let mut on_line = |line: &str| (context.progress)(line.to_string());
     let mut coming = |names: Vec<String>| {
         noted(names.into_iter().filter(|name| !before.contains(name)).collect())
     };
-    super::install(host, family, packages, &mut on_line, &mut coming).map_err(&failed)?;
-    let after = super::installed(host, family).map_err(&failed)?;
+    packages::install(host, family, names, &mut on_line, &mut coming).map_err(&failed)?;
+    let after = packages::installed(host, family).map_err(&failed)?;
     noted(after.difference(&before).cloned().collect()).map_err(failed)
 }
 
 /// Gives group `kvm` access to `/dev/kvm`.
 pub fn open_kvm(host: &dyn Host) -> Result<(), StepError> {
     let failed = failed("cannot open /dev/kvm to group kvm".into());
-    let facts = facts::gather(host, Reach::Local).map_err(&failed)?;
+    let facts = probe::gather(host, Reach::Local).map_err(&failed)?;
     record::update(host, |r| r.kvm = r.kvm.take().or(facts.kvm_device)).map_err(&failed)?;
     settings::open_kvm(host).map_err(failed)
 }
@@ -72,7 +78,7 @@ pub fn apply(
         }
         Setting::RouterAdverts { interfaces } => {
             let failed = failed("cannot keep the hypervisor's IPv6 default route".into());
-            let before = facts::gather(host, Reach::Local).map_err(&failed)?.router_interfaces;
+            let before = probe::gather(host, Reach::Local).map_err(&failed)?.router_interfaces;
             record::update(host, |r| {
                 let known = |name: &str| r.router_interfaces.iter().any(|(n, _)| n == name);
                 let new: Vec<_> = before.into_iter().filter(|(n, _)| !known(n)).collect();
@@ -93,13 +99,13 @@ pub fn apply(
         }
         Setting::Inotify { instances } => {
             let failed = failed("cannot raise the limit of inotify instances".into());
-            let before = facts::gather(host, Reach::Local).map_err(&failed)?.inotify_instances;
+            let before = probe::gather(host, Reach::Local).map_err(&failed)?.inotify_instances;
             record::update(host, |r| r.inotify = r.inotify.or(before)).map_err(&failed)?;
             settings::raise_inotify(host, *instances).map_err(failed)
         }
         Setting::Timezone { zone } => {
             let failed = failed(format!("cannot set the time zone to {zone}"));
-            let before = facts::gather(host, Reach::Local).map_err(&failed)?.timezone;
+            let before = probe::gather(host, Reach::Local).map_err(&failed)?.timezone;
             record::update(host, |r| {
                 r.timezone = r.timezone.take().or(before).or(Some("Etc/UTC".into()));
             })
@@ -159,12 +165,12 @@ pub fn undo(
         // Its definition is libvirt's.
         Undo::Pool { .. } => Ok(()),
         Undo::Daemons => {
-            facts::gather(host, Reach::Local).and_then(|facts| daemons::stop(host, &facts.daemons))
+            probe::gather(host, Reach::Local).and_then(|facts| daemons::stop(host, &facts.daemons))
         }
-        Undo::Packages { packages } => match family {
+        Undo::Packages { packages: names } => match family {
             Some(family) => {
                 let mut on_line = |line: &str| (context.progress)(line.to_string());
-                uninstall(host, family, packages, &mut on_line).map(|kept| {
+                packages::uninstall(host, family, names, &mut on_line).map(|kept| {
                     if !kept.is_empty() {
                         let kept = kept.join(", ");
                         on_line(&format!("kept, since others need them by now: {kept}"));
@@ -210,7 +216,7 @@ mod points;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::record::Record;
+    use record::Record;
 
     /// libvirt is stopped by then: it is started again to see what still exists, and stopped again.
     #[test]

@@ -3,7 +3,7 @@
 use maquette_core::blueprint::Vswitch;
 use maquette_core::names::EnvName;
 
-use super::{Command, Host, HostError, check};
+use crate::host::{Command, Host, HostError, check};
 
 const SCRIPT: &str = include_str!("../../assets/vswitch.sh");
 /// Says whose a bridge is, in Open vSwitch's own database.

@@ -22,6 +22,7 @@ pub mod layers;
 pub mod names;
 pub mod observed;
 pub mod plan;
+pub mod settings;
 pub mod syntax;
 pub mod topology;
 pub mod units;

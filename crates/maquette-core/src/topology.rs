@@ -6,24 +6,25 @@
 mod bgp;
 mod compile;
 mod disk;
+mod hardware;
 mod interface;
 mod lint;
 mod network;
 mod role;
-mod settings;
 mod subnet;
 mod uplink;
 pub mod virtopts;
 mod vswitch;
 
+pub use crate::settings::Settings;
 pub use bgp::Cidr;
 pub use compile::{Allocation, NodeRequest, Request, compile};
 pub use disk::{Disk, Preallocation};
+pub use hardware::{BootMode, Bus, VirtType};
 pub use interface::{Interface, Interfaces, Wire};
 pub use lint::{ADDRESS_RULE, lint, overlap};
 pub use network::{Forward, Network, Srv};
 pub use role::{ExternalNetwork, Role};
-pub use settings::{BootMode, Bus, Settings, VirtType};
 pub use subnet::{Dhcp, Fixed, Ipv4, Ipv6};
 pub use uplink::Uplink;
 pub use vswitch::{Portgroup, Vlan, Vswitch};

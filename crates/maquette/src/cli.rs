@@ -1,6 +1,6 @@
 //! The command line's definition. Help, environment variables and completions all come from here.
 
-mod wanted;
+mod flags;
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use clap::{Args, Parser};
 use crate::commands::Command;
 use crate::failure::Failure;
 use crate::reading;
-pub use wanted::*;
+pub use flags::{BuildingFlags, Given, LocatingFlags};
 
 /// Builds scale models of production: whole environments of virtual machines and networks, with
 /// libvirt and QEMU/KVM, on one machine.
@@ -25,47 +25,36 @@ pub struct Cli {
 }
 
 /// Which environment, and where.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Place {
     /// Project file [default: maquette.yaml, if there is one]
     #[arg(long, value_name = "FILE", env = "MAQUETTE_PROJECT", help_heading = "Environment")]
     pub project: Option<PathBuf>,
-    /// Prefix of all names, so that several environments share a hypervisor
-    #[arg(long, value_name = "NAME", env = "MAQUETTE_PREFIX", help_heading = "Environment")]
-    pub prefix: Option<String>,
+    /// What the environment is called, and which hypervisor it is on.
+    #[command(flatten)]
+    pub flags: LocatingFlags,
     /// Directory for inventory, ssh config and key
     /// [default: ~/.local/share/maquette/workspaces/ENVIRONMENT]
     #[arg(long, value_name = "DIR", env = "MAQUETTE_WORKSPACE", help_heading = "Environment")]
     pub workspace: Option<PathBuf>,
-    /// Hypervisor, as `ssh` knows it [default: this machine]
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "MAQUETTE_HOST_ADDRESS",
-        help_heading = "Hypervisor"
-    )]
-    pub host_address: Option<String>,
-    /// SSH user on it, root or one who may use sudo without a password
-    /// [default: as your ssh configuration says, else root]
-    #[arg(long, value_name = "USER", env = "MAQUETTE_HOST_USER", help_heading = "Hypervisor")]
-    pub host_user: Option<String>,
-    /// Private key for it [default: as your ssh configuration or agent says]
-    #[arg(long, value_name = "FILE", env = "MAQUETTE_HOST_KEY", help_heading = "Hypervisor")]
-    pub host_key: Option<PathBuf>,
-    /// Accept its host key if it has this fingerprint; for when nobody is there to confirm it
-    #[arg(
-        long,
-        value_name = "SHA256:…",
-        env = "MAQUETTE_HOST_KEY_FINGERPRINT",
-        help_heading = "Hypervisor"
-    )]
-    pub host_key_fingerprint: Option<String>,
-    /// libvirt storage pool of all volumes [default: images]
-    #[arg(long, value_name = "NAME", env = "MAQUETTE_POOL_NAME", help_heading = "Hypervisor")]
-    pub pool_name: Option<String>,
-    /// Directory of that pool [default: /var/lib/libvirt/images]
-    #[arg(long, value_name = "DIR", env = "MAQUETTE_DISK_POOL", help_heading = "Hypervisor")]
-    pub disk_pool: Option<String>,
+}
+
+/// What to build.
+#[derive(Debug, Default, Args)]
+pub struct Wanted {
+    /// Where it is built, and under what name.
+    #[command(flatten)]
+    pub place: Place,
+    /// What it is.
+    #[command(flatten)]
+    pub flags: BuildingFlags,
+}
+
+impl Wanted {
+    /// Everything that was given.
+    pub fn given(&self) -> Given {
+        self.place.flags.0.with(&self.flags.0)
+    }
 }
 
 /// What to do if somebody else is changing the environment.

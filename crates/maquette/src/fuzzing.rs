@@ -77,7 +77,8 @@ impl Ground {
         }
         // Files are what other texts here are for.
         let values = extra.iter().filter(|text| !text.contains('@'));
-        self.wanted.extra_vars = values.map(|text| (*text).to_string()).collect();
+        let values = values.map(|text| (*text).to_string()).collect();
+        self.wanted.flags.0.set("extra-vars", values);
         match load::wanted(&self.wanted) {
             Ok(loaded) => Ok((loaded.request, loaded.diags, loaded.sources)),
             Err(Failure::Input(diags, sources)) => Err(drawn(&diags, &sources)),

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::image::redact;
+use maquette_core::settings::{Kind as Written, SETTINGS, Setting};
 use maquette_core::syntax::{Plain, Sources};
 use maquette_engine::StepError;
 
@@ -82,7 +83,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     if given.dry_run {
         return Ok(0);
     }
-    for option in OPTIONS {
+    for option in OPTIONS.iter() {
         if let Support::Ignored(why) = option.support
             && given.by_user(option.name)
         {
@@ -139,7 +140,7 @@ fn decided(tree: &Plain) -> Result<(), Failure> {
 /// Refuses, by name, what is not there yet.
 fn later(given: &Given) -> Result<(), Failure> {
     let mut diags = Diagnostics::default();
-    for option in OPTIONS {
+    for option in OPTIONS.iter() {
         let Support::Later { harmless } = option.support else { continue };
         let asked = given.texts(option.name).into_iter().any(|text| {
             let no = maquette_core::syntax::parse_bool(&text) == Some(false);
@@ -196,7 +197,7 @@ fn build(world: &World, given: &Given, tree: Plain, workspace: Workspace) -> Res
     }
     let stages = selected.without(hooks.replaced());
     // As with InfraRed, whoever leaves the validation out wants no refusal.
-    loaded.options.overcommit |= !stages.has(Stage::Validate);
+    loaded.request.settings.overcommit |= !stages.has(Stage::Validate);
     let requirements =
         pipeline::check(world, &mut loaded).map_err(|failure| match given.inventory {
             Some(_) => {
@@ -258,7 +259,7 @@ fn cleanup(
     wanted: &cli::Wanted,
     tree: &Plain,
 ) -> Result<u8, Failure> {
-    if wanted.place.prefix.is_some() {
+    if wanted.place.flags.0.has("prefix") {
         return kill(world, wanted, tree, &given.playbook_args());
     }
     let loaded = load::wanted_leniently(wanted)?;
@@ -313,79 +314,57 @@ fn kill(world: &World, wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> R
 }
 
 /// The same as arguments of `maquette up`. Values come from the tree, since extra variables may have
-/// changed it.
+/// changed it; settings that InfraRed does not have, from our environment variables.
 fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wanted, Failure> {
-    let number = |path: &str, most: u32| -> Result<Option<u32>, Failure> {
-        let no = |t: &String| maquette_core::syntax::parse_bool(t) == Some(false);
-        let Some(text) = text(tree, path).filter(|t| !no(t)) else { return Ok(None) };
-        match text.parse::<u32>() {
-            Ok(number) if number <= most => Ok(Some(number)),
-            _ => Err(refuse(vec![format!(
-                "--{} takes a number up to {most}, not `{text}`",
-                path.replace('.', "-")
-            )])),
+    let mut wanted = cli::Wanted::default();
+    wanted.place.workspace = Some(workspace.path.clone());
+    for row in SETTINGS {
+        let texts = match (row.infrared, row.kind) {
+            (None, Written::Changes) => given.extra.clone(),
+            (None, _) => of_environment(row)?.into_iter().collect(),
+            (Some(_), Written::Nodes | Written::Network) => given.texts(row.name),
+            // The tree has all of them.
+            (Some(_), Written::Address) => given.texts(row.name).into_iter().take(1).collect(),
+            (Some(_), _) => of_tree(row, tree)?.into_iter().collect(),
+        };
+        if !texts.is_empty() {
+            let flags = &mut wanted.place.flags.0;
+            if row.locates { flags } else { &mut wanted.flags.0 }.set(row.name, texts);
         }
-    };
-    let octet = |path: &str| number(path, 255).map(|n| n.and_then(|n| u8::try_from(n).ok()));
-    let address = given.texts("host-address").into_iter().next();
-    let place = cli::Place {
-        project: None,
-        prefix: text(tree, "prefix"),
-        workspace: Some(workspace.path.clone()),
-        host_address: address,
-        host_user: text(tree, "host.user"),
-        host_key: text(tree, "host.key").map(Into::into),
-        host_key_fingerprint: std::env::var("MAQUETTE_HOST_KEY_FINGERPRINT").ok(),
-        pool_name: text(tree, "pool.name"),
-        disk_pool: text(tree, "disk.pool"),
-    };
-    let network = match text(tree, "topology.net.url") {
-        Some(url) => download(&url, workspace)?,
-        None => given.texts("topology-network").pop().unwrap_or_else(|| "3_nets".into()),
-    };
-    Ok(cli::Wanted {
-        place,
-        topology_nodes: given.texts("topology-nodes").pop(),
-        topology_network: Some(network),
-        topology_extend: truth(tree, "topology.extend"),
-        extra_vars: given.extra.clone(),
-        net_subnet: octet("net_subnet")?,
-        data_subnet: octet("data_subnet")?,
-        host_network_mtu_size: number("host.network.mtu.size", 65_535)?,
-        host_mtu_size: number("host.mtu.size", 65_535)?,
-        host_network_multicast_querier: truth(tree, "host.network.multicast.querier"),
-        bgp_topology_mode: text(tree, "bgp.topology.mode"),
-        image_url: text(tree, "image.url"),
-        force_image_download: truth(tree, "force.image.download"),
-        tls_ca: text(tree, "tls.ca"),
-        image_mirror_url: text(tree, "image.mirror.url"),
-        topology_username: text(tree, "topology.username"),
-        topology_timezone: text(tree, "topology.timezone"),
-        disk_bus: choice(text(tree, "disk.bus")),
-        bootmode: choice(text(tree, "bootmode")),
-        shutdown_timeout: reading::variable("MAQUETTE_SHUTDOWN_TIMEOUT", "a number of seconds")?,
-        serial_files: truth(tree, "serial.files"),
-        vnc_external: truth(tree, "vnc.external"),
-        vnc_password: text(tree, "vnc.password"),
-        virtopts: text(tree, "virtopts"),
-        host_memory_overcommit: truth(tree, "host.memory.overcommit"),
-        host_validate: truth(tree, "host.validate"),
-        virt_type: virt_type()?,
-    })
+    }
+    if let Some(url) = text(tree, "topology.net.url") {
+        wanted.flags.0.set("topology-network", vec![download(&url, workspace)?]);
+    }
+    Ok(wanted)
 }
 
-/// What `MAQUETTE_VIRT_TYPE` says.
-fn virt_type() -> Result<Option<cli::VirtType>, Failure> {
-    let text: Option<String> = reading::variable("MAQUETTE_VIRT_TYPE", "a kind of domain")?;
-    let Some(text) = text else { return Ok(None) };
-    <cli::VirtType as clap::ValueEnum>::from_str(&text, true).map(Some).map_err(|_| {
-        let message = format!("MAQUETTE_VIRT_TYPE has to be a kind of domain, not `{text}`");
-        Failure::input(Diagnostic::error("environment::value", message))
-    })
+/// What the tree has of a setting. Any `no` stands for the absence of a number.
+fn of_tree(row: &Setting, tree: &Plain) -> Result<Option<String>, Failure> {
+    let Some(text) = text(tree, &row.name.replace('-', ".")) else { return Ok(None) };
+    if !matches!(row.kind, Written::Number(..)) {
+        return Ok(Some(text));
+    }
+    match (maquette_core::syntax::parse_bool(&text), row.kind.takes(&text)) {
+        (Some(false), _) => Ok(None),
+        (_, true) => Ok(Some(text)),
+        _ => {
+            let expected = row.kind.expected();
+            Err(refuse(vec![format!("--{} takes {expected}, not `{text}`", row.name)]))
+        }
+    }
 }
 
-fn choice<T: clap::ValueEnum>(text: Option<String>) -> Option<T> {
-    T::from_str(&text?, true).ok()
+/// What our environment variable says of a setting that no option of InfraRed's does.
+fn of_environment(row: &Setting) -> Result<Option<String>, Failure> {
+    let Some(variable) = row.variable() else { return Ok(None) };
+    let text: Option<String> = reading::variable(&variable, "text")?;
+    match text {
+        Some(text) if !row.kind.takes(&text) => {
+            let message = format!("{variable} has to be {}, not `{text}`", row.kind.expected());
+            Err(Failure::input(Diagnostic::error("environment::value", message)))
+        }
+        other => Ok(other),
+    }
 }
 
 /// Fetches a network file into the workspace, where InfraRed meant to.

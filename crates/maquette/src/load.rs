@@ -6,19 +6,18 @@ mod lookup;
 mod nodes;
 mod project;
 
-use std::str::FromStr;
+use std::path::PathBuf;
 
 use maquette_core::blueprint::Pool;
 use maquette_core::defaults::Kind;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::layers;
 use maquette_core::names::EnvName;
+use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
 use maquette_core::syntax::{Node, Sources, parse};
-use maquette_core::topology::{BootMode, Bus, Request, Settings, virtopts};
-use maquette_core::values::Secret;
-use maquette_core::values::{Directory, Line, Mtu, Name, ValueError};
+use maquette_core::topology::Request;
 
-use crate::cli::{self, Place, Wanted};
+use crate::cli::{Given, Place, Wanted};
 use crate::failure::Failure;
 use crate::reading;
 use crate::session::connection::HostArgs;
@@ -33,8 +32,8 @@ pub struct Loaded {
     pub sources: Sources,
     /// What a topology is made from.
     pub request: Request,
-    /// How and where it is built.
-    pub options: Options,
+    /// Whether anybody said which nodes there shall be, if only that there shall be none.
+    pub nodes_named: bool,
     /// The hypervisor.
     pub host: HostArgs,
     /// The local directory.
@@ -49,21 +48,6 @@ impl Loaded {
         let settings = &self.request.settings;
         Pool { name: settings.pool_name.clone(), path: settings.pool_path.clone() }
     }
-}
-
-/// What concerns the building, not the environment.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How guests shall be run.
-    pub virt: cli::VirtType,
-    /// Whether nodes may be built that memory does not suffice for.
-    pub overcommit: bool,
-    /// Whether to warn of a hypervisor that cannot virtualise.
-    pub validate: bool,
-    /// Further certificate authorities: files or URLs.
-    pub tls_ca: Vec<String>,
-    /// Whether anybody said which nodes there shall be, if only that there shall be none.
-    pub nodes_named: bool,
 }
 
 /// Which environment, for commands that build nothing.
@@ -83,7 +67,8 @@ pub struct Located {
 pub fn wanted(args: &Wanted) -> Result<Loaded, Failure> {
     let project = args.place.project.is_some() || std::path::Path::new(PROJECT).is_file();
     let mut diags = Diagnostics::default();
-    if !project && args.topology_nodes.is_none() && args.topology_network.is_none() {
+    let given = |name| args.flags.0.has(name);
+    if !project && !given("topology-nodes") && !given("topology-network") {
         diags.push(nothing_asked());
     }
     read(args, diags, false)
@@ -134,23 +119,19 @@ pub fn paths_of_nodes(text: &str) -> Result<Vec<(String, i64)>, String> {
 
 fn read(args: &Wanted, diags: Diagnostics, lenient: bool) -> Result<Loaded, Failure> {
     let mut reader = Reader { lenient, diags, ..Reader::default() };
-    let project = reader.project(&args.place);
     let mut settings = Settings::default();
-    let (host, workspace) = reader.place(&args.place, &project, &mut settings);
-    let options = Options {
-        virt: args.virt_type.or(project.virt_type).unwrap_or(cli::VirtType::Auto),
-        overcommit: args.host_memory_overcommit.or(project.memory_overcommit).unwrap_or(false),
-        validate: args.host_validate.or(project.validate).unwrap_or(true),
-        tls_ca: list(args.tls_ca.as_ref().or(project.tls_ca.as_ref())),
-        // Without nodes, InfraRed's users prepare the hypervisor and its networks, and nodes are left alone.
-        nodes_named: lenient || args.topology_nodes.is_some() || project.nodes.is_some(),
-    };
+    let project = reader.project(&args.place, &mut settings);
+    let given = args.given();
+    let (host, workspace) = reader.place(&args.place, &given, &project, &mut settings);
+    // Without nodes, InfraRed's users prepare the hypervisor and its networks, and nodes are left alone.
+    let named = given.has("topology-nodes") || project.node("topology-nodes").is_some();
+    let nodes_named = lenient || named;
     // Mistakes so far are no reason not to look for more.
-    match reader.wanted(args, &project, settings) {
+    match reader.wanted(&given, &project, settings) {
         Some(request) => Ok(Loaded {
             sources: reader.sources,
             request,
-            options,
+            nodes_named,
             host,
             workspace,
             diags: reader.diags,
@@ -159,18 +140,12 @@ fn read(args: &Wanted, diags: Diagnostics, lenient: bool) -> Result<Loaded, Fail
     }
 }
 
-/// Parts between commas.
-fn list(text: Option<&String>) -> Vec<String> {
-    let parts = text.map_or("", |t| t.as_str()).split(',').map(str::trim);
-    parts.filter(|p| !p.is_empty()).map(String::from).collect()
-}
-
 /// Reads what is needed to find an environment.
 pub fn located(place: &Place) -> Result<Located, Failure> {
     let mut reader = Reader::default();
-    let project = reader.project(place);
     let mut settings = Settings::default();
-    let (host, workspace) = reader.place(place, &project, &mut settings);
+    let project = reader.project(place, &mut settings);
+    let (host, workspace) = reader.place(place, &place.flags.0, &project, &mut settings);
     if reader.diags.has_errors() {
         return Err(Failure::Input(reader.diags, reader.sources));
     }
@@ -194,14 +169,14 @@ impl Reader {
         first.map_or(String::new(), |d| format!("{}{help}", d.message))
     }
 
-    fn project(&mut self, place: &Place) -> Project {
+    fn project(&mut self, place: &Place, settings: &mut Settings) -> Project {
         if self.lenient {
             return Project::default();
         }
         let path = match &place.project {
             Some(path) => path.clone(),
             None => {
-                let default = std::path::PathBuf::from(PROJECT);
+                let default = PathBuf::from(PROJECT);
                 if !default.is_file() {
                     return Project::default();
                 }
@@ -211,12 +186,10 @@ impl Reader {
         match reading::text(&path) {
             Ok(text) => {
                 let id = self.sources.add(path.display().to_string(), text);
-                let mut project = match parse(&self.sources, id, &mut self.diags) {
-                    Some(node) => project::decode(&node, &mut self.diags),
-                    None => Project::default(),
-                };
-                project.given = true;
-                project
+                match parse(&self.sources, id, &mut self.diags) {
+                    Some(node) => project::decode(&node, settings, &mut self.diags),
+                    None => Project::unread(),
+                }
             }
             Err(error) => {
                 self.diags.push(Diagnostic::error(
@@ -234,15 +207,33 @@ impl Reader {
         Node::scalar(text, self.sources.whole(id))
     }
 
+    /// What flags say, over what the project file has said.
+    fn flags(&mut self, given: &Given, settings: &mut Settings) {
+        for row in SETTINGS {
+            let (Some(text), Some(set)) = (given.text(row.name), row.set) else { continue };
+            if row.kind == Written::Secret {
+                let secret = self.secret(text);
+                // A secret is anything.
+                let _ = set(settings, &secret);
+                continue;
+            }
+            let flag = format!("--{}", row.name);
+            let node = self.flag(&flag, text);
+            project::assign(row, settings, &node, &flag, &mut self.diags);
+        }
+    }
+
     /// Environment, pool, hypervisor and local directory. Flags win over the project file; where
     /// neither says which environment is meant, the active workspace does.
     fn place(
         &mut self,
         args: &Place,
+        given: &Given,
         project: &Project,
         settings: &mut Settings,
     ) -> (HostArgs, Workspace) {
-        let unsaid = !project.given && args.prefix.is_none() && args.host_address.is_none();
+        self.flags(given, settings);
+        let unsaid = !project.given && !given.has("prefix") && !given.has("host-address");
         let active = match unsaid && args.workspace.is_none() {
             true => self.active(),
             false => None,
@@ -251,10 +242,10 @@ impl Reader {
         let asked = named.as_ref().filter(|_| unsaid);
         let told = asked.map(|w| self.recalled(w).unwrap_or_default());
         let remembered = told.as_ref().and_then(|t| t.prefix.clone());
-        let prefix = match (&args.prefix, &remembered) {
+        let prefix = match (given.text("prefix"), &remembered) {
             (Some(text), _) => Some(self.flag("--prefix", text)),
             (None, Some(text)) => Some(self.flag("the workspace", text)),
-            (None, None) => project.prefix.clone(),
+            (None, None) => project.node("prefix").cloned(),
         };
         if let Some(node) = prefix
             && let Some(text) = maquette_core::decode::text(&node, "prefix", &mut self.diags)
@@ -270,7 +261,7 @@ impl Reader {
         }
         let workspace = named.unwrap_or_else(|| Workspace::of(&settings.environment));
         // An environment that was built stays where it is, unless somebody says otherwise.
-        let elsewhere = project.given || args.host_address.is_some();
+        let elsewhere = project.given || given.has("host-address");
         let saved = match told {
             Some(told) => told,
             None if elsewhere => Saved::default(),
@@ -286,26 +277,20 @@ impl Reader {
                 .help("name a directory of your own with `--workspace DIR`"),
             );
         }
-        let given = self.value::<Name>("--pool-name", args.pool_name.as_deref());
-        let pool = given.map(|n| n.to_string()).or(project.pool_name.clone());
-        if let Some(name) = pool.or(saved.pool_name.clone()) {
-            settings.pool_name = name;
-        }
-        let path = args.disk_pool.as_ref().or(project.pool_path.as_ref());
-        if let Some(path) = path.or(saved.pool_path.as_ref()) {
-            let path = path.trim_end_matches('/');
-            if let Some(path) = self.value::<Directory>("--disk-pool", Some(path)) {
-                settings.pool_path = path.to_string();
+        let unsaid = |name: &str| !given.has(name) && project.node(name).is_none();
+        let mut pool = Given::default();
+        for (name, value) in [("pool-name", saved.pool_name), ("disk-pool", saved.pool_path)] {
+            if let Some(value) = value.filter(|_| unsaid(name)) {
+                pool.set(name, vec![value]);
             }
         }
-        let (wanted, then) = (&project.host, &saved.host);
-        let address = self.value("--host-address", args.host_address.as_deref());
-        let user = self.value("--host-user", args.host_user.as_deref());
+        self.flags(&pool, settings);
+        let key = settings.host_key.clone().map(PathBuf::from);
         let host = HostArgs {
-            address: address.or(wanted.address.clone()).or(then.address.clone()),
-            user: user.or(wanted.user.clone()).or(then.user.clone()),
-            key: args.host_key.clone().or(wanted.key.clone()).or(then.key.clone()),
-            fingerprint: args.host_key_fingerprint.clone().or(wanted.fingerprint.clone()),
+            address: settings.host_address.clone().or(saved.host.address),
+            user: settings.host_user.clone().or(saved.host.user),
+            key: key.or(saved.host.key),
+            fingerprint: settings.host_key_fingerprint.clone(),
         };
         (host, workspace)
     }
@@ -330,110 +315,40 @@ impl Reader {
         })
     }
 
-    fn wanted(
-        &mut self,
-        args: &Wanted,
-        project: &Project,
-        mut settings: Settings,
-    ) -> Option<Request> {
-        let image = self.value::<Line>("--image-url", args.image_url.as_deref());
-        settings.image = image.map(|i| i.to_string()).or(project.image.clone());
-        settings.extend = args.topology_extend.unwrap_or(false);
-        settings.force_image_download = args.force_image_download.unwrap_or(false);
-        let mirror = self.value::<Line>("--image-mirror-url", args.image_mirror_url.as_deref());
-        let mirror = mirror.map(|m| m.to_string()).or(project.mirror_url.clone());
-        settings.mirror_url = mirror.unwrap_or_default();
-        settings.net_subnet = args.net_subnet.or(project.net_subnet);
-        settings.data_subnet = args.data_subnet.or(project.data_subnet);
-        let mtu = self.mtu("--host-network-mtu-size", args.host_network_mtu_size);
-        settings.mtu = mtu.or(project.mtu);
-        settings.nic_mtu = self.mtu("--host-mtu-size", args.host_mtu_size).or(project.nic_mtu);
-        settings.querier = args.host_network_multicast_querier.unwrap_or(false);
-        settings.bgp = args.bgp_topology_mode.is_some();
-        let zone = self.value("--topology-timezone", args.topology_timezone.as_deref());
-        settings.timezone = zone.or(project.timezone.clone());
-        let user = self.value("--topology-username", args.topology_username.as_deref());
-        if let Some(name) = user.or(project.username.clone()) {
-            settings.username = name;
-        }
-        settings.disk_bus = match args.disk_bus.or(project.disk_bus) {
-            Some(cli::DiskBus::Scsi) => Bus::Scsi,
-            Some(cli::DiskBus::Virtio) | None => Bus::Virtio,
+    fn wanted(&mut self, given: &Given, project: &Project, settings: Settings) -> Option<Request> {
+        let mut node = |name: &str| match given.text(name) {
+            Some(text) => Some(self.flag(&format!("--{name}"), text)),
+            None => project.node(name).cloned(),
         };
-        settings.boot_mode = match args.bootmode.or(project.bootmode) {
-            Some(cli::BootMode::Uefi) => BootMode::Uefi,
-            Some(cli::BootMode::Bios) | None => BootMode::Bios,
-        };
-        settings.shutdown_s = args.shutdown_timeout.unwrap_or(settings.shutdown_s);
-        settings.serial_files = args.serial_files.unwrap_or(false);
-        settings.vnc_external = args.vnc_external.unwrap_or(false);
-        settings.vnc_password = args.vnc_password.as_deref().map(|text| self.secret(text));
-        settings.virtopts = args.virtopts.clone().unwrap_or_default();
-        if let Err(why) = virtopts::parse(&settings.virtopts) {
-            let node = self.flag("--virtopts", &settings.virtopts.clone());
-            self.diags.push(Diagnostic::error("project::virtopts", why).at(node.span, ""));
-        }
-        let nodes = match &args.topology_nodes {
-            Some(text) => {
-                let node = self.flag("--topology-nodes", text);
-                nodes::read(self, &node)
-            }
-            None => match &project.nodes {
-                Some(node) => nodes::read(self, node),
-                None => Vec::new(),
-            },
-        };
-        let network = match (&args.topology_network, &project.network) {
-            (Some(name), _) => self.flag("--topology-network", name),
-            (None, Some(node)) => node.clone(),
-            (None, None) => self.flag("--topology-network", "3_nets"),
-        };
+        let (nodes, network) = (node("topology-nodes"), node("topology-network"));
+        let nodes = nodes.map(|node| nodes::read(self, &node)).unwrap_or_default();
+        let network = network.unwrap_or_else(|| {
+            let default = settings::find("topology-network").and_then(|row| row.default);
+            self.flag("--topology-network", default.unwrap_or_default())
+        });
         let network_file = lookup::network(self, &network);
-        let extra = self.extra(args, project);
+        let extra = self.extra(given, project);
         let (network_name, network) = network_file?;
         Some(Request { nodes, network, network_name, extra, settings })
     }
 
     /// A password, or with `@` the first line of a file, which no list of processes shows.
-    fn secret(&mut self, text: &str) -> Secret {
-        let Some(path) = text.strip_prefix('@') else { return Secret::new(text) };
+    fn secret(&mut self, text: &str) -> String {
+        let Some(path) = text.strip_prefix('@') else { return text.into() };
         match reading::text(path) {
-            Ok(text) => Secret::new(text.lines().next().unwrap_or_default()),
+            Ok(text) => text.lines().next().unwrap_or_default().into(),
             Err(error) => {
                 let message = format!("cannot read password file {path}: {error}");
                 self.diags.push(Diagnostic::error("project::password", message));
-                Secret::new("")
+                String::new()
             }
         }
-    }
-
-    /// The value of a flag; one that is not valid is a mistake with its place.
-    fn value<T>(&mut self, flag: &str, text: Option<&str>) -> Option<T>
-    where
-        T: FromStr<Err = ValueError>,
-    {
-        let text = text?;
-        match text.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                let span = self.flag(flag, text).span;
-                self.diags.push(
-                    Diagnostic::error("project::value", format!("{flag}: {error}")).at(span, ""),
-                );
-                None
-            }
-        }
-    }
-
-    fn mtu(&mut self, flag: &str, bytes: Option<u32>) -> Option<u32> {
-        let text = bytes?.to_string();
-        self.value::<Mtu>(flag, Some(&text)).map(Mtu::bytes)
     }
 
     /// The project's overrides first, then each `-e` from left to right.
-    fn extra(&mut self, args: &Wanted, project: &Project) -> Node {
+    fn extra(&mut self, given: &Given, project: &Project) -> Node {
         let mut list = Vec::new();
-        if let Some(overrides) = &project.overrides {
+        if let Some(overrides) = project.node("extra-vars") {
             list.push(layers::ExtraVar {
                 path: vec!["override".into()],
                 value: overrides.clone(),
@@ -441,7 +356,7 @@ impl Reader {
                 span: overrides.span,
             });
         }
-        for text in &args.extra_vars {
+        for text in given.texts("extra-vars") {
             list.extend(extra::read(self, text));
         }
         let id = self.sources.add("-e", "");

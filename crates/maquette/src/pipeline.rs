@@ -7,6 +7,7 @@ use maquette_core::expand::{self, Context};
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Plan, Requirements};
+use maquette_core::settings::VirtChoice;
 use maquette_core::syntax::Sources;
 use maquette_core::topology::{self, Allocation, VirtType};
 use maquette_core::values::{PublicKey, Secret};
@@ -14,7 +15,6 @@ use maquette_engine::StepError;
 use maquette_engine::keys::{self, EnvironmentKey};
 use maquette_engine::probe::Facts;
 
-use crate::cli;
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::load::images::{check_images, images};
@@ -71,13 +71,12 @@ fn finish(world: &World, diags: Diagnostics, sources: &Sources) -> Result<(), Fa
 
 /// How guests are run, with one warning where that is slower than one would expect.
 /// No warning where there is no node to be slow.
-pub fn virt_type(world: &World, asked: cli::VirtType, facts: &Facts, quiet: bool) -> VirtType {
+pub fn virt_type(world: &World, asked: VirtChoice, facts: &Facts, quiet: bool) -> VirtType {
     match (asked, &facts.kvm) {
-        (cli::VirtType::Kvm, _) | (cli::VirtType::Auto, Ok(())) => VirtType::Kvm,
-        (cli::VirtType::Qemu, _) => VirtType::Qemu,
-        (cli::VirtType::Test, _) => VirtType::Test,
-        (cli::VirtType::Auto, Err(_)) if quiet => VirtType::Qemu,
-        (cli::VirtType::Auto, Err(why)) => {
+        (VirtChoice::Only(virt), _) => virt,
+        (VirtChoice::Auto, Ok(())) => VirtType::Kvm,
+        (VirtChoice::Auto, Err(_)) if quiet => VirtType::Qemu,
+        (VirtChoice::Auto, Err(why)) => {
             world.terminal.talk(&format!(
                 "warning: guests run under QEMU's emulation, several times slower than KVM: {why}"
             ));
@@ -107,10 +106,7 @@ pub fn plan(
     let observed = hypervisor.observed();
     let mut diags = loaded.diags.fresh();
     // That nobody names nodes is no wish to lose those that are there.
-    if !loaded.options.nodes_named
-        && !loaded.request.settings.extend
-        && !observed.domains.is_empty()
-    {
+    if !loaded.nodes_named && !loaded.request.settings.extend && !observed.domains.is_empty() {
         diags.push(no_nodes_named(&loaded.request.settings.environment, observed.domains.len()));
         return Err(Failure::Input(diags, loaded.sources.clone()));
     }
@@ -154,10 +150,10 @@ pub fn plan(
         tag: password.as_ref().map(|p| key.tag(p)),
         password,
     };
-    let quiet = !loaded.options.validate || topology.roles.iter().all(|r| r.count == 0);
+    let quiet = !loaded.request.settings.validate || topology.roles.iter().all(|r| r.count == 0);
     let context = Context {
         observed: &observed,
-        virt: virt_type(world, loaded.options.virt, &hypervisor.facts, quiet),
+        virt: virt_type(world, loaded.request.settings.virt, &hypervisor.facts, quiet),
         images: &images,
         authorized_key: key.public(),
         host_keys: &host_keys,
@@ -179,7 +175,13 @@ pub fn plan(
         resident_mib: &facts.resident_mib,
     };
     let mut diags = Diagnostics::default();
-    capacity::check(&blueprint, &observed, &capacity, loaded.options.overcommit, &mut diags);
+    capacity::check(
+        &blueprint,
+        &observed,
+        &capacity,
+        loaded.request.settings.overcommit,
+        &mut diags,
+    );
     finish(world, diags, &Sources::default())?;
     let private = |node: &blueprint::Node| {
         let generation = node.guest.as_ref().and_then(|g| g.generation);

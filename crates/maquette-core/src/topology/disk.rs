@@ -1,6 +1,6 @@
 //! One disk of a role.
 
-use super::settings::Bus;
+use super::hardware::Bus;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::syntax::{Entry, Node, Span, Spanned};

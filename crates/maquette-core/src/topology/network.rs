@@ -2,13 +2,14 @@
 
 use ipnet::IpNet;
 
+use super::bgp;
 use super::subnet::{self, Fixed, Ipv4, Ipv6};
 use super::uplink::{self, Uplink};
 use super::vswitch::{self, Vswitch};
-use super::{bgp, settings::Settings};
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::check_name;
+use crate::settings::Settings;
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
 use crate::values::{DnsName, Mtu, ServiceLabel};
 

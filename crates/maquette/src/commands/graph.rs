@@ -56,7 +56,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         Ok(hypervisor) => hypervisor.observed(),
         Err(_) => Observed::default(),
     };
-    let asked = args.wanted.topology_nodes.is_some() || !loaded.request.nodes.is_empty();
+    let asked = args.wanted.flags.0.has("topology-nodes") || !loaded.request.nodes.is_empty();
     let (networks, nodes) = match asked || observed.domains.is_empty() {
         true => wanted(&loaded, &observed)?,
         // Nothing is asked for: it is about what there is.

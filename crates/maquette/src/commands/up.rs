@@ -72,7 +72,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let requirements = pipeline::check(world, &mut loaded)?;
     let mut vars = Plain::map();
     // Mistakes in it were found when it was read as a topology.
-    let _ = settings_tree::extra(&mut vars, &args.wanted.extra_vars);
+    let _ = settings_tree::extra(&mut vars, args.wanted.flags.0.texts("extra-vars"));
     let hooks = playbooks::Hooks::read(&loaded.request, &vars, &[])?;
     let stages = Stages::all().without(hooks.replaced());
     let limit = Duration::from_secs(args.timeout);
@@ -99,7 +99,7 @@ pub fn build(
 ) -> Result<(), Failure> {
     let environment = &loaded.request.settings.environment;
     let workspace = &loaded.workspace;
-    let authorities = session::authorities::authorities(&loaded.options.tls_ca)?;
+    let authorities = session::authorities::authorities(&loaded.request.settings.tls_ca)?;
     let mut runner = Runner::new(world, how.json, connection, workspace, how.limit)?;
     runner.images(loaded.request.settings.force_image_download, authorities);
 

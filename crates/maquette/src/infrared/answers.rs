@@ -126,7 +126,7 @@ fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Strin
 /// The text of an answers file: every option with its help, and those of `given` with their values.
 pub fn write(given: &dyn Fn(&str) -> Vec<String>) -> String {
     let mut out = format!("[{SECTION}]\n");
-    for option in OPTIONS {
+    for option in OPTIONS.iter() {
         let _ = writeln!(out, "# {}", option.help);
         let values = given(option.name);
         match values.as_slice() {

@@ -103,7 +103,7 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Print the settings, and stop"),
         );
-    for option in OPTIONS {
+    for option in OPTIONS.iter() {
         let mut help = option.help.to_string();
         if option.required {
             help.push_str(" [required]");
@@ -118,17 +118,11 @@ fn command() -> Command {
             .long(option.name)
             .help(help)
             .help_heading(option.group)
-            .value_name(match option.kind {
-                Kind::Bool => "YES|NO",
-                Kind::Nodes => "TYPE:COUNT,…",
-                Kind::List => "A,B,…",
-                Kind::Addresses => "ADDRESS",
-                _ => "VALUE",
-            })
+            .value_name(option.value)
             .action(ArgAction::Append)
             .allow_hyphen_values(true);
-        if let Kind::Choice(words) = option.kind {
-            arg = arg.value_parser(words.to_vec());
+        if let (Kind::Choice(_), Some(words)) = (option.kind, option.kind.words()) {
+            arg = arg.value_parser(words);
         }
         command = command.arg(arg);
     }
@@ -146,7 +140,7 @@ impl Given {
         };
         let last = |name: &str| all(name).pop();
         let mut given = Self::default();
-        for option in OPTIONS {
+        for option in OPTIONS.iter() {
             if let Some(default) = option.default {
                 given.values.insert(option.name.into(), vec![default.into()]);
             }
@@ -165,7 +159,7 @@ impl Given {
         if let Some(path) = &given.from_file.clone() {
             given.answers(path, &mut common)?;
         }
-        for option in OPTIONS {
+        for option in OPTIONS.iter() {
             let values = all(option.name);
             if !values.is_empty() {
                 given.line.push((option.name.into(), values.clone()));
@@ -318,7 +312,7 @@ impl Given {
             )])?;
         }
         let mut wrong = Vec::new();
-        for option in OPTIONS {
+        for option in OPTIONS.iter() {
             if let Kind::Choice(_) = option.kind
                 && let Some(value) = self.one(option.name)
                 && !option.kind.takes(&value)
@@ -344,7 +338,7 @@ impl Given {
         for (name, text) in &self.settings {
             put(name.split('-').collect(), typed(text));
         }
-        for option in OPTIONS {
+        for option in OPTIONS.iter() {
             let values = self.texts(option.name);
             if values.is_empty() {
                 continue;

@@ -1,6 +1,9 @@
-//! Every option of InfraRed's provisioner: one row each, from which come parser, help,
-//! answers files, environment variables and checks.
+//! Every option of InfraRed's provisioner: those that are settings of ours, and a row for each of the others.
+//! From them come parser, help, answers files, environment variables and checks.
 
+use std::sync::LazyLock;
+
+use maquette_core::settings::{self, SETTINGS, Setting};
 use maquette_core::syntax::parse_bool;
 
 /// What a value becomes.
@@ -19,15 +22,15 @@ pub enum Kind {
     /// Node types with counts.
     Nodes,
     /// One of a few words.
-    Choice(&'static [&'static str]),
+    Choice(&'static [settings::Word]),
 }
 
 impl Kind {
     /// The words that a value is one of, where there are few; a boolean has more spellings of them.
-    pub fn words(self) -> Option<&'static [&'static str]> {
+    pub fn words(self) -> Option<Vec<&'static str>> {
         match self {
-            Self::Bool => Some(&["yes", "no"]),
-            Self::Choice(words) => Some(words),
+            Self::Bool => Some(vec!["yes", "no"]),
+            Self::Choice(words) => Some(words.iter().map(|w| w.word).collect()),
             _ => None,
         }
     }
@@ -36,8 +39,20 @@ impl Kind {
     pub fn takes(self, text: &str) -> bool {
         match self {
             Self::Bool => parse_bool(text).is_some(),
-            Self::Choice(words) => words.contains(&text),
+            Self::Choice(words) => words.iter().any(|w| w.word == text),
             _ => true,
+        }
+    }
+
+    /// What an option of InfraRed makes of a setting.
+    fn of(row: &Setting) -> Self {
+        match row.kind {
+            settings::Kind::YesNo => Self::Bool,
+            settings::Kind::Words(words) => Self::Choice(words),
+            settings::Kind::Address => Self::Addresses,
+            settings::Kind::Nodes => Self::Nodes,
+            settings::Kind::Network => Self::Network,
+            _ => Self::Value,
         }
     }
 }
@@ -69,6 +84,10 @@ pub struct Opt {
     pub required: bool,
     /// Heading of the help.
     pub group: &'static str,
+    /// Its place below that heading.
+    pub place: u8,
+    /// What its value is called in help.
+    pub value: &'static str,
     /// What it does.
     pub help: &'static str,
     /// How far it is supported.
@@ -96,140 +115,120 @@ impl Opt {
     pub fn is_secret(&self) -> bool {
         self.name.contains("password")
     }
+
+    /// The option that a setting is.
+    fn of(row: &Setting) -> Option<Self> {
+        let infrared = row.infrared?;
+        Some(Self {
+            name: row.name,
+            kind: Kind::of(row),
+            default: infrared.default,
+            required: REQUIRED.contains(&row.name),
+            group: infrared.heading,
+            place: infrared.place,
+            value: row.value,
+            help: row.doc,
+            support: Full,
+        })
+    }
 }
 
 macro_rules! options {
-    ($($group:literal { $($name:literal $kind:expr, $default:expr, $support:expr, $help:literal;)* })*) => {
+    ($($group:literal {
+        $($place:literal $name:literal $kind:expr, $default:expr, $support:expr, $help:literal;)*
+    })*) => {
         &[$($(Opt {
             name: $name,
             kind: $kind,
             default: $default,
-            required: matches!($name.as_bytes(), b"host-address" | b"host-key"),
+            required: false,
             group: $group,
+            place: $place,
+            value: match $kind { Bool => "YES|NO", List => "A,B,…", _ => "VALUE" },
             help: $help,
             support: $support,
         }),*),*]
     };
 }
 
-use Kind::{Addresses, Bool, Choice, List, Network, Nodes, Value};
+use Kind::{Bool, List, Value};
 use Support::{Full, Ignored};
 
 const NO: Support = Support::Later { harmless: "no" };
 const NONE: Support = Support::Later { harmless: "" };
 
-/// All options, in the order of the help.
-pub const OPTIONS: &[Opt] = options! {
-    "Hypervisor" {
-        "host-address" Addresses, None, Full,
-            "Address of the hypervisor";
-        "host-user" Value, Some("root"), Full,
-            "SSH user on the hypervisor: root, or one who may use sudo without a password";
-        "host-key" Value, None, Full,
-            "Private key file for the hypervisor";
-        "host-validate" Bool, Some("yes"), Full,
-            "Look whether the hypervisor can virtualise, and warn if it cannot";
-        "host-memory-overcommit" Bool, Some("no"), Full,
-            "Build even if the hypervisor's memory does not suffice";
-        "host-mtu-size" Value, Some("no"), Full,
-            "MTU of the hypervisor's NICs below bridged networks, in bytes";
-        "host-network-mtu-size" Value, Some("no"), Full,
-            "MTU of all networks and of the nodes' interfaces, in bytes";
-        "host-network-multicast-querier" Bool, Some("no"), Full,
-            "Have the bridge of network `external` send multicast queries";
-    }
+/// The headings, in the order of the help.
+const HEADINGS: [&str; 6] = [
+    "Hypervisor",
+    "Image",
+    "Topology",
+    "Serial console, clean-up, boot, disks",
+    "VNC, facts, BGP",
+    "Snapshots",
+];
+
+/// Options without which nothing is done.
+const REQUIRED: [&str; 2] = ["host-address", "host-key"];
+
+/// Options that are not settings of an environment.
+const OTHERS: &[Opt] = options! {
     "Image" {
-        "image-url" Value,
-            Some("https://url.corp.redhat.com/rhel-guest-image-7-6-210-x86-64-qcow2"), Full,
-            "Base image of nodes with an operating system: a URL, a file, or a name from `maquette image list`";
-        "force-image-download" Bool, Some("no"), Full,
-            "Download the image even if it is there";
-        "disk-pool" Value, Some("/var/lib/libvirt/images"), Full,
-            "Directory of the storage pool";
-        "pool-name" Value, Some("images"), Full,
-            "libvirt storage pool";
-        "image-mirror-url" Value, Some("https://url.corp.redhat.com/rhos-qe-mirror-tlv"), Full,
-            "Where appliance images come from";
-        "image-ssh_user" Value, Some("root"), Ignored("the user comes from the node file, else from --topology-username"),
+        5 "image-ssh_user" Value, Some("root"), Ignored("the user comes from the node file, else from --topology-username"),
             "SSH user of the image (no effect: node files and --topology-username say it)";
-        "image-ansible_connection" Value, Some("ssh"), Ignored("the connection comes from the node file, else it is ssh"),
+        6 "image-ansible_connection" Value, Some("ssh"), Ignored("the connection comes from the node file, else it is ssh"),
             "Ansible connection of the image (no effect: node files say it)";
     }
     "Topology" {
-        "prefix" Value, None, Full,
-            "Prefix of all names, so that several environments share a hypervisor";
-        "net_subnet" Value, None, Full,
-            "Third octet for `{{ net }}` in the network file";
-        "data_subnet" Value, None, Full,
-            "Third octet for `{{ data_net }}` in the network file";
-        "topology-network" Network, Some("3_nets"), Full,
-            "Network file: a name or a path";
-        "topology-net-url" Value, None, Full,
+        4 "topology-net-url" Value, None, Full,
             "Address of a network file";
-        "topology-nodes" Nodes, None, Full,
-            "Node types with counts: undercloud:1,controller:3";
-        "topology-username" Value, Some("cloud-user"), Full,
-            "User with passwordless sudo on every node";
-        "topology-extend" Bool, Some("no"), Full,
-            "Add the nodes to the environment that is there";
-        "topology-timezone" Value, None, Full,
-            "Time zone of hypervisor and nodes";
     }
     "Serial console, clean-up, boot, disks" {
-        "serial-files" Bool, Some("no"), Full,
-            "Have each node's serial console written to /var/lib/libvirt/qemu/NODE-serial.log";
-        "cleanup" Bool, None, Full,
+        1 "cleanup" Bool, None, Full,
             "Remove all domains and networks of the hypervisor";
-        "kill" Bool, None, Full,
+        2 "kill" Bool, None, Full,
             "Remove this environment";
-        "remove-nodes" List, None, Full,
+        3 "remove-nodes" List, None, Full,
             "Remove these nodes";
-        "bootmode" Choice(&["bios", "uefi"]), Some("bios"), Full,
-            "Firmware of nodes without an operating system";
-        "disk-bus" Choice(&["virtio", "scsi"]), Some("virtio"), Full,
-            "Bus of all disks that do not name one";
-        "virtopts" Value, Some(""), Full,
-            "Further arguments of virt-install";
-        "tls-ca" Value, Some(""), Full,
-            "Further certificate authorities for downloads: PEM files or URLs, separated by commas";
     }
     "VNC, facts, BGP" {
-        "vnc-external" Bool, Some("no"), Full,
-            "Have VNC listen on all addresses, with a random password unless there is --vnc-password";
-        "vnc-password" Value, None, Full,
-            "VNC password";
-        "collect-ansible-facts" Bool, Some("no"), Full,
+        2 "collect-ansible-facts" Bool, Some("no"), Full,
             "Save the facts of this machine and the hypervisor as JSON";
-        "bgp-topology-mode" Choice(&["basic"]), None, Full,
-            "Which interfaces of BGP node files to use";
     }
     "Snapshots" {
-        "virsh-snapshot-create" Bool, Some("no"), NO,
+        0 "virsh-snapshot-create" Bool, Some("no"), NO,
             "Make a snapshot of each node";
-        "virsh-snapshot-restore" Bool, Some("no"), NO,
+        1 "virsh-snapshot-restore" Bool, Some("no"), NO,
             "Put each node back to a snapshot";
-        "virsh-snapshot-name" Value, None, NONE,
+        2 "virsh-snapshot-name" Value, None, NONE,
             "Name of the snapshot";
-        "virsh-snapshot-servers" Value, Some(".*"), Support::Later { harmless: ".*" },
+        3 "virsh-snapshot-servers" Value, Some(".*"), Support::Later { harmless: ".*" },
             "Regular expression for the domains concerned";
-        "virsh-snapshot-export" Bool, Some("no"), NO,
+        4 "virsh-snapshot-export" Bool, Some("no"), NO,
             "Write disks and definitions to a directory of the hypervisor";
-        "virsh-snapshot-import" Bool, Some("no"), NO,
+        5 "virsh-snapshot-import" Bool, Some("no"), NO,
             "Replace nodes by an exported set";
-        "virsh-snapshot-path" Value, None, NONE,
+        6 "virsh-snapshot-path" Value, None, NONE,
             "That directory";
-        "virsh-snapshot-container" Value, None, NONE,
+        7 "virsh-snapshot-container" Value, None, NONE,
             "Object storage location, such as s3://bucket";
-        "virsh-snapshot-upload" Bool, Some("no"), NO,
+        8 "virsh-snapshot-upload" Bool, Some("no"), NO,
             "Push the directory to object storage";
-        "virsh-snapshot-download" Bool, Some("no"), NO,
+        9 "virsh-snapshot-download" Bool, Some("no"), NO,
             "Pull it from there";
-        "virsh-snapshot-cleanup" Bool, Some("no"), NO,
+        10 "virsh-snapshot-cleanup" Bool, Some("no"), NO,
             "Delete the directory afterwards";
-        "virsh-snapshot-quiesce" Bool, Some("no"), NO,
+        11 "virsh-snapshot-quiesce" Bool, Some("no"), NO,
             "Bring an OpenStack to a steady state afterwards";
     }
 };
+
+/// All options, in the order of the help.
+pub static OPTIONS: LazyLock<Vec<Opt>> = LazyLock::new(|| {
+    let settings = SETTINGS.iter().filter_map(Opt::of);
+    let mut all: Vec<Opt> = settings.chain(OTHERS.iter().copied()).collect();
+    all.sort_by_key(|o| (HEADINGS.iter().position(|h| *h == o.group), o.place));
+    all
+});
 
 /// Options that must have a value when one of others is true.
 pub const REQUIRED_WHEN: &[(&str, &[&str])] = &[

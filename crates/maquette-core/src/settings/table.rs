@@ -1,0 +1,342 @@
+//! The table itself, in the order of `--help`.
+
+use super::Group::{Environment, Guests, Hypervisor, Topology};
+use super::{BgpMode, Infrared, Kind, Lines, Setting, Value, VirtChoice, VirtOptions};
+use crate::names::EnvName;
+use crate::topology::{BootMode, Bus};
+use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
+
+/// Makes [`Settings`] and [`SETTINGS`] of rows. A row begins with its field, the field's type, what its text
+/// is read as, and the default; rows without a field are settings that others than [`Settings`] hold.
+macro_rules! settings {
+    ($(
+        $($field:ident: $type:ty as $read:ty = $value:expr,)?
+        { name: $name:literal, doc: $doc:literal, $($rest:tt)* }
+    )*) => {
+        /// Settings of the whole environment.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Settings {
+            /// The environment, and with it the prefix of all names (`prefix`).
+            pub environment: EnvName,
+            $($(
+                #[doc = $doc]
+                pub $field: $type,
+            )?)*
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { environment: EnvName::default(), $($($field: $value,)?)* }
+            }
+        }
+
+        /// All settings, in the order of the help.
+        pub const SETTINGS: &[Setting] = &[$(
+            Setting {
+                $(
+                    kind: <$read as Value>::KIND,
+                    set: Some(|settings: &mut Settings, text: &str| {
+                        settings.$field = <$read as Value>::read(text)?.into();
+                        Ok(())
+                    }),
+                )?
+                name: $name,
+                doc: $doc,
+                $($rest)*
+                ..Setting::BASE
+            },
+        )*];
+    };
+}
+
+const fn at(heading: &'static str, place: u8, default: Option<&'static str>) -> Option<Infrared> {
+    Some(Infrared { heading, place, default })
+}
+
+const CONSOLE: &str = "Serial console, clean-up, boot, disks";
+const VNC: &str = "VNC, facts, BGP";
+
+settings! {
+    {
+        name: "prefix",
+        doc: "Prefix of all names, so that several environments share a hypervisor",
+        value: "NAME",
+        group: Environment,
+        locates: true,
+        key: Some("prefix"),
+        infrared: at("Topology", 0, None),
+    }
+    host_address: Option<HostAddress> as HostAddress = None, {
+        name: "host-address",
+        doc: "Hypervisor, as `ssh` knows it",
+        unset: Some("this machine"),
+        value: "ADDRESS",
+        group: Hypervisor,
+        locates: true,
+        key: Some("hypervisor.address"),
+        infrared: at("Hypervisor", 0, None),
+    }
+    host_user: Option<Login> as Login = None, {
+        name: "host-user",
+        doc: "SSH user on the hypervisor, root or one who may use sudo without a password",
+        unset: Some("as your ssh configuration says, else root"),
+        value: "USER",
+        group: Hypervisor,
+        locates: true,
+        key: Some("hypervisor.user"),
+        infrared: at("Hypervisor", 1, Some("root")),
+    }
+    host_key: Option<String> as Line = None, {
+        name: "host-key",
+        doc: "Private key for the hypervisor",
+        unset: Some("as your ssh configuration or agent says"),
+        value: "FILE",
+        group: Hypervisor,
+        locates: true,
+        key: Some("hypervisor.key"),
+        infrared: at("Hypervisor", 2, None),
+    }
+    host_key_fingerprint: Option<String> as Line = None, {
+        name: "host-key-fingerprint",
+        doc: "Accept its host key if it has this fingerprint; for when nobody is there to confirm it",
+        value: "SHA256:…",
+        group: Hypervisor,
+        locates: true,
+        key: Some("hypervisor.key_fingerprint"),
+    }
+    pool_name: String as Name = "images".into(), {
+        name: "pool-name",
+        doc: "libvirt storage pool of all volumes",
+        default: Some("images"),
+        value: "NAME",
+        group: Hypervisor,
+        locates: true,
+        key: Some("hypervisor.pool_name"),
+        infrared: at("Image", 3, Some("images")),
+    }
+    pool_path: String as Directory = "/var/lib/libvirt/images".into(), {
+        name: "disk-pool",
+        doc: "Directory of the storage pool",
+        default: Some("/var/lib/libvirt/images"),
+        value: "DIR",
+        group: Hypervisor,
+        locates: true,
+        key: Some("hypervisor.disk_pool"),
+        infrared: at("Image", 2, Some("/var/lib/libvirt/images")),
+    }
+    overcommit: bool as bool = false, {
+        name: "host-memory-overcommit",
+        doc: "Build even if the hypervisor's memory does not suffice",
+        value: "YES|NO",
+        group: Hypervisor,
+        key: Some("hypervisor.memory_overcommit"),
+        infrared: at("Hypervisor", 4, Some("no")),
+    }
+    validate: bool as bool = true, {
+        name: "host-validate",
+        doc: "Look whether the hypervisor can virtualise, and warn if it cannot",
+        default: Some("yes"),
+        value: "YES|NO",
+        group: Hypervisor,
+        key: Some("hypervisor.validate"),
+        infrared: at("Hypervisor", 3, Some("yes")),
+    }
+    virt: VirtChoice as VirtChoice = VirtChoice::Auto, {
+        name: "virt-type",
+        doc: "Hardware virtualisation or QEMU's emulation",
+        default: Some("auto"),
+        value: "TYPE",
+        group: Hypervisor,
+        key: Some("hypervisor.virt_type"),
+    }
+    {
+        name: "topology-nodes",
+        doc: "Node types with counts; types are built-in names, names in your topology directory, or paths",
+        kind: Kind::Nodes,
+        value: "TYPE:COUNT,…",
+        group: Topology,
+        key: Some("nodes"),
+        infrared: at("Topology", 5, None),
+    }
+    {
+        name: "topology-network",
+        doc: "Network file: a built-in name, a name in your topology directory, or a path",
+        kind: Kind::Network,
+        default: Some("3_nets"),
+        value: "NAME",
+        group: Topology,
+        key: Some("network"),
+        infrared: at("Topology", 3, Some("3_nets")),
+    }
+    extend: bool as bool = false, {
+        name: "topology-extend",
+        doc: "Add these nodes to those that are there, which stay as they are",
+        value: "YES|NO",
+        group: Topology,
+        infrared: at("Topology", 7, Some("no")),
+    }
+    {
+        name: "extra-vars",
+        doc: "Change a value (`override.controller.memory=1024`), or merge a file (`@FILE`); repeatable",
+        kind: Kind::Changes,
+        value: "KEY=VALUE",
+        group: Topology,
+        key: Some("overrides"),
+    }
+    net_subnet: Option<u8> as u8 = None, {
+        name: "net_subnet",
+        doc: "Third octet for `{{ net }}` in the network file",
+        value: "N",
+        group: Topology,
+        key: Some("net_subnet"),
+        infrared: at("Topology", 1, None),
+    }
+    data_subnet: Option<u8> as u8 = None, {
+        name: "data_subnet",
+        doc: "Third octet for `{{ data_net }}` in the network file",
+        value: "N",
+        group: Topology,
+        key: Some("data_subnet"),
+        infrared: at("Topology", 2, None),
+    }
+    mtu: Option<u32> as Mtu = None, {
+        name: "host-network-mtu-size",
+        doc: "MTU of all networks and of the nodes' interfaces, in bytes",
+        value: "BYTES",
+        group: Topology,
+        key: Some("mtu"),
+        infrared: at("Hypervisor", 6, Some("no")),
+    }
+    nic_mtu: Option<u32> as Mtu = None, {
+        name: "host-mtu-size",
+        doc: "MTU of the hypervisor's NICs below bridged networks, in bytes",
+        value: "BYTES",
+        group: Topology,
+        key: Some("hypervisor.mtu"),
+        infrared: at("Hypervisor", 5, Some("no")),
+    }
+    querier: bool as bool = false, {
+        name: "host-network-multicast-querier",
+        doc: "Have the bridge of network `external` send multicast queries",
+        value: "YES|NO",
+        group: Topology,
+        infrared: at("Hypervisor", 7, Some("no")),
+    }
+    bgp: bool as BgpMode = false, {
+        name: "bgp-topology-mode",
+        doc: "Which interfaces of BGP node files to use",
+        value: "MODE",
+        group: Topology,
+        infrared: at(VNC, 3, None),
+    }
+    image: Option<String> as Line = None, {
+        name: "image-url",
+        doc: "Base image: URL[#sha256:…], file, or name from `maquette image list`",
+        value: "URL|PATH|NAME",
+        group: Guests,
+        key: Some("image"),
+        infrared: at("Image", 0, Some("https://url.corp.redhat.com/rhel-guest-image-7-6-210-x86-64-qcow2")),
+    }
+    {
+        name: "checksum",
+        doc: "Checksum of the image, such as `sha256:0123…` with all its digits",
+        group: Guests,
+        key: Some("checksum"),
+    }
+    force_image_download: bool as bool = false, {
+        name: "force-image-download",
+        doc: "Download the image again even if it is in the pool",
+        value: "YES|NO",
+        group: Guests,
+        infrared: at("Image", 1, Some("no")),
+    }
+    tls_ca: Vec<String> as Lines = Vec::new(), {
+        name: "tls-ca",
+        doc: "Further certificate authorities for downloads: PEM files or URLs, separated by commas",
+        value: "FILE|URL,…",
+        group: Guests,
+        key: Some("tls_ca"),
+        infrared: at(CONSOLE, 7, Some("")),
+    }
+    mirror_url: String as Line = String::new(), {
+        name: "image-mirror-url",
+        doc: "Where appliance images come from",
+        value: "URL",
+        group: Guests,
+        key: Some("image_mirror_url"),
+        infrared: at("Image", 4, Some("https://url.corp.redhat.com/rhos-qe-mirror-tlv")),
+    }
+    username: Login as Login = Login::known("cloud-user"), {
+        name: "topology-username",
+        doc: "User with passwordless sudo on every node",
+        default: Some("cloud-user"),
+        value: "NAME",
+        group: Guests,
+        key: Some("username"),
+        infrared: at("Topology", 6, Some("cloud-user")),
+    }
+    timezone: Option<TimeZone> as TimeZone = None, {
+        name: "topology-timezone",
+        doc: "Time zone of the nodes and the hypervisor, such as Europe/Prague",
+        unset: Some("the image's"),
+        value: "ZONE",
+        group: Guests,
+        key: Some("timezone"),
+        infrared: at("Topology", 8, None),
+    }
+    disk_bus: Bus as Bus = Bus::Virtio, {
+        name: "disk-bus",
+        doc: "Bus of all disks that do not name one",
+        default: Some("virtio"),
+        value: "BUS",
+        group: Guests,
+        key: Some("disk_bus"),
+        infrared: at(CONSOLE, 5, Some("virtio")),
+    }
+    boot_mode: BootMode as BootMode = BootMode::Bios, {
+        name: "bootmode",
+        doc: "Firmware of nodes without an operating system",
+        default: Some("bios"),
+        value: "MODE",
+        group: Guests,
+        key: Some("bootmode"),
+        infrared: at(CONSOLE, 4, Some("bios")),
+    }
+    serial_files: bool as bool = false, {
+        name: "serial-files",
+        doc: "Log serial consoles to /var/lib/libvirt/qemu/NODE-serial.log",
+        unset: Some("to /var/log/libvirt/qemu"),
+        value: "YES|NO",
+        group: Guests,
+        infrared: at(CONSOLE, 0, Some("no")),
+    }
+    vnc_external: bool as bool = false, {
+        name: "vnc-external",
+        doc: "Have VNC listen on all addresses of the hypervisor, with a password",
+        value: "YES|NO",
+        group: Guests,
+        infrared: at(VNC, 0, Some("no")),
+    }
+    vnc_password: Option<Secret> as Secret = None, {
+        name: "vnc-password",
+        doc: "VNC password, of which VNC uses 8 characters",
+        unset: Some("a random one, if VNC is external"),
+        value: "PASSWORD",
+        group: Guests,
+        infrared: at(VNC, 1, None),
+    }
+    virtopts: String as VirtOptions = String::new(), {
+        name: "virtopts",
+        doc: "Options of virt-install for all nodes, such as `--cpu host --watchdog default`",
+        value: "OPTIONS",
+        group: Guests,
+        infrared: at(CONSOLE, 6, Some("")),
+    }
+    shutdown_s: u64 as u64 = 60, {
+        name: "shutdown-timeout",
+        doc: "How long a node that restarts may take to shut down before the plug is pulled, in seconds",
+        default: Some("60"),
+        value: "SECONDS",
+        group: Guests,
+    }
+}

@@ -1,0 +1,97 @@
+//! Kinds that settings of the whole environment choose from.
+
+use std::str::FromStr;
+
+/// The bus that disks are attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Bus {
+    /// `vda`, `vdb`, …
+    #[default]
+    Virtio,
+    /// `sda`, …, on a virtio-scsi controller.
+    Scsi,
+    /// `hda`, …
+    Ide,
+    /// `sda`, …, on an AHCI controller.
+    Sata,
+}
+
+impl Bus {
+    /// libvirt's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Virtio => "virtio",
+            Self::Scsi => "scsi",
+            Self::Ide => "ide",
+            Self::Sata => "sata",
+        }
+    }
+
+    /// Start of the device names on this bus.
+    pub fn device_prefix(self) -> &'static str {
+        match self {
+            Self::Virtio => "vd",
+            Self::Scsi | Self::Sata => "sd",
+            Self::Ide => "hd",
+        }
+    }
+}
+
+impl FromStr for Bus {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "virtio" => Ok(Self::Virtio),
+            "scsi" => Ok(Self::Scsi),
+            "ide" => Ok(Self::Ide),
+            "sata" => Ok(Self::Sata),
+            _ => Err("known buses are `virtio`, `scsi`, `sata` and `ide`"),
+        }
+    }
+}
+
+/// Firmware of nodes without an operating system (`--bootmode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BootMode {
+    /// SeaBIOS.
+    #[default]
+    Bios,
+    /// Whatever libvirt's firmware selection finds.
+    Uefi,
+}
+
+/// How guests are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VirtType {
+    /// Hardware virtualisation.
+    Kvm,
+    /// QEMU's emulation (TCG).
+    Qemu,
+    /// Not at all: libvirt's test driver, which has everything but guests.
+    Test,
+}
+
+impl VirtType {
+    /// libvirt's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Qemu => "qemu",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl FromStr for VirtType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "kvm" => Ok(Self::Kvm),
+            "qemu" => Ok(Self::Qemu),
+            "test" => Ok(Self::Test),
+            _ => Err(format!("`{text}` is neither `kvm` nor `qemu`")),
+        }
+    }
+}

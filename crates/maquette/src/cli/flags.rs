@@ -1,0 +1,139 @@
+//! Flags of settings, made of the table.
+
+use std::collections::BTreeMap;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, ValueHint};
+use maquette_core::settings::{Kind, SETTINGS, Setting};
+
+/// What was given of settings, by their names.
+#[derive(Debug, Clone, Default)]
+pub struct Given(BTreeMap<&'static str, Vec<String>>);
+
+impl Given {
+    /// The text of a setting.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.last().map(String::as_str)
+    }
+
+    /// All texts of a setting that may be given repeatedly.
+    pub fn texts(&self, name: &str) -> &[String] {
+        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether a setting was given.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Gives a setting.
+    pub fn set(&mut self, name: &'static str, texts: Vec<String>) {
+        self.0.insert(name, texts);
+    }
+
+    /// Both; no setting is in more than one group of flags.
+    pub fn with(&self, other: &Self) -> Self {
+        let both = self.0.iter().chain(&other.0);
+        Self(both.map(|(name, texts)| (*name, texts.clone())).collect())
+    }
+}
+
+/// A group of flags: the settings of which a condition holds.
+macro_rules! flags {
+    ($(#[$doc:meta])* $name:ident: $of:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default)]
+        pub struct $name(pub Given);
+
+        impl $name {
+            fn rows() -> impl Iterator<Item = &'static Setting> {
+                let of: fn(&Setting) -> bool = $of;
+                SETTINGS.iter().filter(move |row| !row.value.is_empty() && of(row))
+            }
+        }
+
+        impl Args for $name {
+            fn augment_args(command: Command) -> Command {
+                Self::rows().fold(command, |command, row| command.arg(argument(row)))
+            }
+
+            fn augment_args_for_update(command: Command) -> Command {
+                Self::augment_args(command)
+            }
+        }
+
+        impl FromArgMatches for $name {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+                let mut flags = Self::default();
+                flags.update_from_arg_matches(matches)?;
+                Ok(flags)
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+                for row in Self::rows() {
+                    if let Some(texts) = matches.get_many::<String>(row.name) {
+                        self.0.set(row.name, texts.cloned().collect());
+                    }
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+flags! {
+    /// Where an environment is.
+    LocatingFlags: |row| row.locates
+}
+
+flags! {
+    /// What is built there.
+    BuildingFlags: |row| !row.locates
+}
+
+/// The flag of a setting.
+fn argument(row: &Setting) -> Arg {
+    let mut arg = Arg::new(row.name)
+        .long(row.name)
+        .value_name(row.value)
+        .help(row.help())
+        .help_heading(row.group.title())
+        .action(ArgAction::Set);
+    if let Some(variable) = row.variable() {
+        arg = arg.env(variable);
+    }
+    // InfraRed has some names with `_`, which are hard to remember beside all the others.
+    if row.name.contains('_') {
+        arg = arg.alias(row.name.replace('_', "-"));
+    }
+    if ["FILE", "DIR", "PATH"].iter().any(|word| row.value.contains(word)) {
+        arg = arg.value_hint(ValueHint::AnyPath);
+    }
+    let kind = row.kind;
+    match kind {
+        Kind::YesNo if row.default != Some("yes") => {
+            arg.value_parser(told(kind)).num_args(0..=1).default_missing_value("yes")
+        }
+        Kind::YesNo | Kind::Number(..) => arg.value_parser(told(kind)),
+        Kind::Words(words) => {
+            let value = |word: &maquette_core::settings::Word| {
+                let value = PossibleValue::new(word.word).hide(word.hidden);
+                if word.doc.is_empty() { value } else { value.help(word.doc) }
+            };
+            let values: Vec<PossibleValue> = words.iter().map(value).collect();
+            arg.value_parser(PossibleValuesParser::new(values))
+        }
+        Kind::Secret => arg.hide_env_values(true),
+        Kind::Arguments => arg.allow_hyphen_values(true),
+        Kind::Changes => arg.short('e').action(ArgAction::Append),
+        Kind::Text | Kind::Address | Kind::Nodes | Kind::Network => arg,
+    }
+}
+
+/// Takes texts of a kind.
+fn told(kind: Kind) -> impl TypedValueParser<Value = String> {
+    StringValueParser::new().try_map(move |text| match kind.takes(&text) {
+        true => Ok(text),
+        false => Err(format!("expected {}", kind.expected())),
+    })
+}

@@ -11,6 +11,7 @@ pub(crate) mod files;
 pub mod hosts;
 mod local;
 pub mod lock;
+mod log;
 pub(crate) mod process;
 pub mod ssh;
 
@@ -24,6 +25,7 @@ pub(crate) use command::login_line;
 pub use command::{Command, HostError, Output};
 pub use hosts::{Hosts, Reached};
 pub use local::Local;
+pub use log::read_log;
 pub use ssh::Ssh;
 
 /// The hypervisor's own side.

@@ -1,4 +1,6 @@
 //! The hypervisor's own network: bridges, Open vSwitch, what goes through taps.
 
 pub mod bridge;
+pub mod capture;
+pub mod netem;
 pub mod vswitch;

@@ -76,8 +76,7 @@ const QUIET: Duration = Duration::from_secs(30);
 /// Waits in the guest, inside one SSH session, until cloud-init has written its result. The file is
 /// moved into place by cloud-init, so it is whole once it is there. What a login shell prints comes before
 /// the mark.
-const AWAIT_RESULT: &str = "printf %s @@result@@; i=0; f=/run/cloud-init/result.json; \
-    while [ ! -e $f ] && [ $i -lt 3000 ]; do sleep 0.1; i=$((i+1)); done; cat $f";
+const AWAIT_RESULT: &str = include_str!("../assets/await-result.sh");
 
 /// Waits until `login` works and cloud-init is done, at most `limit`. What the guest reports of its
 /// address is in `login` afterwards, however the wait ended: it is said only once.

@@ -29,3 +29,4 @@ pub use prune::{Pruned, prune};
 pub use signals::Lines;
 pub use survey::{Survey, survey};
 pub use xml::cable::{Bandwidth, Cable};
+pub use xml::serial_log;

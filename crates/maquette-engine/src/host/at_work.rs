@@ -4,14 +4,7 @@ use super::lock::DIRECTORY;
 use super::{Command, Host, HostError, check};
 
 /// Prints name and holder of each environment's lock that somebody has, parted by a tab.
-const SCRIPT: &str = r#"for file in "$1"/environment.*; do
-    [ -f "$file" ] || continue
-    held=0
-    (exec 9<"$file" && { flock -n 9 || exit 9; }) 2>/dev/null || held=$?
-    [ "$held" = 9 ] || continue
-    read -r since pid who <"$file" || :
-    printf '%s\t%s\n' "${file##*/environment.}" "${who:-somebody}"
-done"#;
+const SCRIPT: &str = include_str!("../../assets/host/at-work.sh");
 
 /// Environments that somebody is changing, each with who it is.
 pub fn at_work(host: &dyn Host) -> Result<Vec<(String, String)>, HostError> {

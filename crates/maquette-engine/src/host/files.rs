@@ -8,19 +8,10 @@ use super::{Command, Host, HostError};
 
 /// Writes standard input to a file, whole or not at all, also when the power fails: a name may reach the
 /// disk before the content does. $1: the file  $2: its mode
-const WRITE: &str = r#"umask 077
-directory=$(dirname -- "$1")
-mkdir -p -m 755 -- "$directory"
-cat > "$1.new"
-chmod "$2" -- "$1.new"
-sync -- "$1.new"
-mv -f -- "$1.new" "$1"
-sync -- "$directory""#;
+const WRITE: &str = include_str!("../../assets/host/write.sh");
 
 /// Renames a file in the same way. $1: the file  $2: its new name
-const RENAME: &str = r#"sync -- "$1"
-mv -f -- "$1" "$2"
-sync -- "$(dirname -- "$2")""#;
+const RENAME: &str = include_str!("../../assets/host/rename.sh");
 
 /// A command that writes what it reads.
 pub(crate) fn write(path: &str, mode: u32) -> Command {

@@ -191,10 +191,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// libvirt 6.8 and later bring a helper that finds the right daemon's socket; with older ones it is
 /// always the same.
-const LIBVIRT_HELPER: &str = r#"if command -v virt-ssh-helper >/dev/null; then
-    exec virt-ssh-helper "$1"
-fi
-exec nc -U /var/run/libvirt/libvirt-sock"#;
+const LIBVIRT_HELPER: &str = include_str!("../../assets/host/virt-ssh-helper.sh");
 
 impl Host for Ssh {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {

@@ -5,31 +5,14 @@ use std::collections::BTreeSet;
 use crate::host::{Command, Host, HostError, check};
 
 /// Prints the paths that are recorded.
-const RECORDED: &str = r#"for record in "$1"/*; do
-    case $record in *.new) continue ;; esac
-    [ ! -f "$record" ] || head -n 1 -- "$record"
-done"#;
+const RECORDED: &str = include_str!("../../assets/image/recorded.sh");
 
 /// Forgets what is recorded of one path.
-const FORGET: &str = r#"for record in "$1"/*; do
-    if [ -f "$record" ] && [ "$(head -n 1 -- "$record")" = "$2" ]; then rm -f -- "$record"; fi
-done
-rmdir -- "$1" 2>/dev/null || :"#;
+const FORGET: &str = include_str!("../../assets/image/forget.sh");
 
 /// Removes what downloads left in a directory, unless a run is at work on it, and prints what it was.
 /// `.VOLUME.part` and what begins so are names that no volume of an environment can have.
-const SWEEP: &str = r#"for file in "$1"/.maquette-*.qcow2.part*; do
-    [ -f "$file" ] || continue
-    part=${file%.qcow2.part*}.qcow2.part
-    (
-        exec 9>>"$part.lock"
-        flock -n 9 || exit 0
-        for left in "$part" "$part"[.-]*; do
-            [ ! -f "$left" ] || [ "$left" = "$part.lock" ] || printf '%s\n' "$left"
-            rm -f -- "$left"
-        done
-    )
-done"#;
+const SWEEP: &str = include_str!("../../assets/image/sweep.sh");
 
 /// Paths of all images that were brought, in whatever pool they are or were.
 pub fn recorded(host: &dyn Host, records: &str) -> Result<BTreeSet<String>, HostError> {

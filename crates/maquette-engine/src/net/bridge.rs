@@ -25,8 +25,7 @@ const STATES: &str = "/var/lib/maquette/bridges";
 const LIMIT: u32 = 20;
 
 /// With the last bridge the script goes as well: there is nothing to be asked, then.
-const CALL: &str = r#"[ -e "$1" ] || [ -e "$3" ] || exit 0
-exec sh "$@""#;
+const CALL: &str = include_str!("../../assets/net/call-bridge.sh");
 
 fn command(verb: &str, bridge: &str) -> Command {
     Command::script(CALL, [PATH, verb, &format!("{STATES}/{bridge}")])

@@ -5,18 +5,19 @@ use maquette_core::names::EnvName;
 
 use crate::host::{Command, Host, HostError, check};
 
-const SCRIPT: &str = include_str!("../../assets/vswitch.sh");
+const DAEMONS: &str = include_str!("../../assets/vswitch.sh");
+const REMOVE: &str = include_str!("../../assets/net/remove-vswitch.sh");
 /// Says whose a bridge is, in Open vSwitch's own database.
 const MARK: &str = "maquette";
 
 /// Starts its daemons.
 pub fn start(host: &dyn Host) -> Result<(), HostError> {
-    check(host, &Command::script(SCRIPT, ["start"])).map(|_| ())
+    check(host, &Command::script(DAEMONS, ["start"])).map(|_| ())
 }
 
 /// Stops them.
 pub fn stop(host: &dyn Host) -> Result<(), HostError> {
-    check(host, &Command::script(SCRIPT, ["stop"])).map(|_| ())
+    check(host, &Command::script(DAEMONS, ["stop"])).map(|_| ())
 }
 
 /// Makes a bridge with the hypervisor's interfaces, in one transaction. Whatever is there already is
@@ -48,10 +49,6 @@ pub fn make(
 
 /// Removes a bridge, if it is this environment's.
 pub fn remove(host: &dyn Host, bridge: &str, environment: &EnvName) -> Result<(), HostError> {
-    const SCRIPT: &str = r#"command -v ovs-vsctl >/dev/null || exit 0
-owner=$(ovs-vsctl --timeout=30 --if-exists get bridge "$1" "external_ids:$2" 2>/dev/null) || exit 0
-[ "$(printf '%s' "$owner" | tr -d '"')" = "$3" ] || exit 0
-exec ovs-vsctl --timeout=30 --if-exists del-br "$1""#;
     let environment = environment.to_string();
-    check(host, &Command::script(SCRIPT, [bridge, MARK, &environment])).map(|_| ())
+    check(host, &Command::script(REMOVE, [bridge, MARK, &environment])).map(|_| ())
 }

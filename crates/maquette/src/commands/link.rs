@@ -8,7 +8,8 @@ use maquette_core::observed::Observed;
 use maquette_core::units::MacAddr;
 use maquette_engine::StepError;
 use maquette_engine::host::lock::Lock;
-use maquette_engine::host::{self, Host};
+use maquette_engine::host::Host;
+use maquette_engine::net::netem;
 use maquette_libvirt::{Bandwidth, Server};
 
 use super::nodes;
@@ -239,83 +240,44 @@ fn plug(world: &World, args: &Cable, up: bool) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Delay and loss are the kernel's business: `tc` with netem, on the way to the node.
-const NETEM: &str = r#"tap=$1; shift
-if [ $# = 0 ]; then tc qdisc del dev "$tap" root netem 2>/dev/null || :; exit 0; fi
-tc qdisc replace dev "$tap" root netem "$@""#;
-
-/// What `tc` says of a queue that the kernel has not.
-const UNKNOWN: &str = "qdisc kind is unknown";
-
 fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     let found = hold(world, &args.cable)?;
     let host = found.connection.host.as_ref();
     let fenced = found.lock.as_ref().map(|lock| lock.fence(host));
     let host = fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host);
-    let mut netem = Vec::new();
-    netem.extend(args.delay.iter().flat_map(|d| ["delay".to_string(), d.clone()]));
-    netem.extend(args.loss.iter().flat_map(|l| ["loss".to_string(), l.clone()]));
-    if args.rate.is_some() && !netem.is_empty() {
+    let mut words = Vec::new();
+    words.extend(args.delay.iter().flat_map(|d| ["delay".to_string(), d.clone()]));
+    words.extend(args.loss.iter().flat_map(|l| ["loss".to_string(), l.clone()]));
+    if args.rate.is_some() && !words.is_empty() {
         let error = Diagnostic::error("link::limit", "a rate goes with neither delay nor loss")
             .help("both are queues of the same tap, and there is one; give them one at a time");
         return Err(Failure::input(error));
     }
     // There is one queue: a rate ends a delay, and the other way round.
-    if netem.is_empty() {
-        disturb(host, &found, &[])?;
+    if words.is_empty() {
+        netem::disturb(host, &found.tap, &[], &found.label()).map_err(Failure::Failed)?;
     }
     if found.limited || args.rate.is_some() {
         let limit = args.rate.map(Bandwidth);
         let (node, mac) = (&found.node.name, found.interface.mac);
         found.libvirt.set_bandwidth(node, mac, limit).map_err(|error| {
-            let unknown = error.causes.iter().any(|c| c.contains(UNKNOWN));
+            let unknown = error.causes.iter().any(|c| netem::lacks_queue(c));
             Failure::Failed(match unknown {
                 true => error.hint("the hypervisor's kernel lacks queues that libvirt uses (modules sch_htb, sch_sfq)"),
                 false => error,
             })
         })?;
     }
-    if !netem.is_empty() {
-        disturb(host, &found, &netem)?;
+    if !words.is_empty() {
+        netem::disturb(host, &found.tap, &words, &found.label()).map_err(Failure::Failed)?;
     }
-    let what = match (args.rate, netem.is_empty()) {
+    let what = match (args.rate, words.is_empty()) {
         (Some(kib), _) => format!("at most {kib} KiB/s"),
-        (None, false) => netem.join(" "),
+        (None, false) => words.join(" "),
         (None, true) => "no limit".into(),
     };
     world.terminal.talk(&format!("{}: {what}", found.label()));
     Ok(0)
-}
-
-fn disturb(host: &dyn Host, found: &Found, netem: &[String]) -> Result<(), Failure> {
-    let words = std::iter::once(found.tap.clone()).chain(netem.iter().cloned());
-    let command = host::Command::script(NETEM, words);
-    host::check(host, &command).map(|_| ()).map_err(|e| {
-        let error = StepError::new(format!("cannot disturb {}", found.label())).because(&e);
-        let unknown = e.to_string().contains(UNKNOWN);
-        Failure::Failed(match unknown {
-            true => error.hint("the hypervisor's kernel has no netem (module sch_netem)"),
-            false => error,
-        })
-    })
-}
-
-/// All queues, for programs.
-const QUEUES: [&str; 3] = ["-json", "qdisc", "show"];
-
-/// Delay in milliseconds and loss in percent of a tap, in what `tc` says.
-fn disturbance(queues: &serde_json::Value, tap: &str) -> (Option<f64>, Option<f64>) {
-    let own = |q: &&serde_json::Value| q["dev"] == tap && q["kind"] == "netem";
-    let Some(netem) = queues.as_array().and_then(|all| all.iter().find(own)) else {
-        return (None, None);
-    };
-    let options = &netem["options"];
-    // Fractions of a second and of all; as numbers for people they have no more than three digits.
-    let scaled = |value: &serde_json::Value, factor: f64| {
-        let number = value.as_f64().filter(|v| *v > 0.0)?;
-        Some((number * factor * 1000.0).round() / 1000.0)
-    };
-    (scaled(&options["delay"]["delay"], 1000.0), scaled(&options["loss-random"]["loss"], 100.0))
 }
 
 fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8, Failure> {
@@ -325,9 +287,7 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
     let observed = hypervisor.observed();
     let names = nodes::resolve(world, words, &located, &observed, false)?;
     let Some(server) = &hypervisor.libvirt else { return Ok(1) };
-    // Without `tc` there is no netem.
-    let queues = host::check(connection.host.as_ref(), &host::Command::new("tc").args(QUEUES));
-    let queues = queues.ok().and_then(|o| serde_json::from_str(&o).ok()).unwrap_or_default();
+    let disturbances = netem::disturbances(connection.host.as_ref());
     let mut rows = Vec::new();
     let wanted = |name: &str| names.is_empty() || names.contains(name);
     for domain in observed.domains.values().filter(|d| wanted(&d.name)) {
@@ -338,8 +298,8 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
         for interface in &domain.recorded.interfaces {
             let cable = cables.iter().find(|c| c.mac == interface.mac);
             let tap = cable.and_then(|c| c.tap.clone());
-            let (delay_ms, loss_percent) =
-                tap.as_ref().map_or((None, None), |tap| disturbance(&queues, tap));
+            let disturbance = tap.as_ref().and_then(|tap| disturbances.get(tap)).copied();
+            let disturbance = disturbance.unwrap_or_default();
             rows.push(render::LinkRow {
                 node: domain.name.clone(),
                 interface: interface.name.clone(),
@@ -350,8 +310,8 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
                 tap,
                 up: cable.map(|c| c.up),
                 limit_kib_s: cable.and_then(|c| c.limit).map(|l| l.0).filter(|l| *l > 0),
-                delay_ms,
-                loss_percent,
+                delay_ms: disturbance.delay_ms,
+                loss_percent: disturbance.loss_percent,
             });
         }
     }
@@ -362,22 +322,6 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_disturbance_is_read_from_tc() {
-        // As iproute2 6.1 says it.
-        let queues = serde_json::json!([
-            {"kind": "noqueue", "dev": "vnet1", "root": true, "options": {}},
-            {"kind": "netem", "dev": "vnet0", "root": true, "options": {
-                "limit": 1000,
-                "delay": {"delay": 0.03, "jitter": 0, "correlation": 0},
-                "loss-random": {"loss": 0.05, "correlation": 0},
-                "ecn": false, "gap": 0}},
-        ]);
-        assert_eq!(disturbance(&queues, "vnet0"), (Some(30.0), Some(5.0)));
-        assert_eq!(disturbance(&queues, "vnet1"), (None, None));
-        assert_eq!(disturbance(&serde_json::Value::Null, "vnet0"), (None, None));
-    }
 
     #[test]
     fn limits_are_in_the_words_of_tc() {

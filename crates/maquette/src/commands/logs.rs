@@ -1,9 +1,7 @@
 //! `maquette logs`.
 
-use std::io::Read;
-
 use maquette_engine::StepError;
-use maquette_engine::host::Command;
+use maquette_engine::host;
 
 use super::nodes;
 use crate::cli::Place;
@@ -28,20 +26,6 @@ pub struct Args {
     pub lines: Option<u64>,
 }
 
-/// Prints what virtlogd has rotated, oldest first, and then the log itself; or follows it, whatever is
-/// rotated meanwhile.
-const SCRIPT: &str = r#"log=$1 lines=$2 follow=$3
-[ -e "$log" ] || exit 44
-if [ "$follow" = yes ]; then
-    exec tail -n "$lines" -F -- "$log" 2>/dev/null
-fi
-for file in "$log.2" "$log.1" "$log.0" "$log"; do
-    [ ! -e "$file" ] || cat -- "$file"
-done | tail -n "$lines""#;
-
-/// Exit status of the script if there is no log.
-const NO_FILE: i32 = 44;
-
 /// Prints a node's serial log.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
@@ -53,24 +37,12 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     else {
         return Ok(1);
     };
-    let log = maquette_libvirt::xml::serial_log(name, domain.recorded.serial_file);
-    let lines = args.lines.map_or("+1".to_string(), |n| n.to_string());
-    let follow = if args.follow { "yes" } else { "no" };
-    let command = Command::script(SCRIPT, [log.as_str(), &lines, follow]);
-    let failed = |e: &dyn std::error::Error| Failure::because(format!("cannot read {log}"), e);
-    let mut child = connection.host.spawn(&command).map_err(|e| failed(&e))?;
-    let mut buffer = [0u8; 8192];
-    if let Some(mut out) = child.stdout.take() {
-        while let Ok(count @ 1..) = out.read(&mut buffer) {
-            if !world.terminal.output(&buffer[..count]) {
-                // Nobody reads any more; the log's reader must not outlive us.
-                let _ = child.kill();
-                break;
-            }
-        }
-    }
-    let status = child.wait().map_err(|e| failed(&e))?;
-    if status.code() == Some(NO_FILE) {
+    let log = maquette_libvirt::serial_log(name, domain.recorded.serial_file);
+    let take = &mut |bytes: &[u8]| world.terminal.output(bytes);
+    let host = connection.host.as_ref();
+    let found = host::read_log(host, &log, args.lines, args.follow, take)
+        .map_err(|e| Failure::because(format!("cannot read {log}"), &e))?;
+    if !found {
         let error = StepError::new(format!("`{name}` has no serial log yet, at {log}"));
         return Err(Failure::Failed(error.hint("it begins when the node is started")));
     }

@@ -1,0 +1,15 @@
+# Removes what downloads left in a directory, unless a run is at work on it, and prints what it was.
+# `.VOLUME.part` and what begins so are names that no volume of an environment can have.
+# $1: the directory
+for file in "$1"/.maquette-*.qcow2.part*; do
+    [ -f "$file" ] || continue
+    part=${file%.qcow2.part*}.qcow2.part
+    (
+        exec 9>>"$part.lock"
+        flock -n 9 || exit 0
+        for left in "$part" "$part"[.-]*; do
+            [ ! -f "$left" ] || [ "$left" = "$part.lock" ] || printf '%s\n' "$left"
+            rm -f -- "$left"
+        done
+    )
+done

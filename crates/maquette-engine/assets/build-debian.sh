@@ -62,7 +62,7 @@ kernel=$(basename "$(ls "$root"/boot/vmlinuz-* | tail -n 1)")
 mkdir -p "$root/boot/grub"
 cat > "$root/boot/grub/grub.cfg" <<GRUB
 set timeout=0
-linux /boot/$kernel root=LABEL=root ro console=tty0 console=ttyS0,115200 net.ifnames=0 quiet
+linux /boot/$kernel root=LABEL=root ro console=tty0 console=ttyS0,115200 net.ifnames=0 no_timer_check quiet
 initrd /boot/initrd.img-${kernel#vmlinuz-}
 boot
 GRUB

@@ -44,7 +44,7 @@ verbs! {
     console => Console;
     /// Print what a node wrote to its serial console
     logs => Logs;
-    /// Interfaces of nodes as cables: pull, plug, limit
+    /// Links of nodes' interfaces: show, take down, bring up, limit
     #[command(subcommand)]
     link => Link;
     /// Record what goes through an interface, as a pcap stream

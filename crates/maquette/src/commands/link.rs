@@ -1,4 +1,4 @@
-//! `maquette link`: interfaces of running nodes as cables.
+//! `maquette link`: the links of running nodes' interfaces.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use crate::session::locking;
 use crate::{load, render, session};
 use crate::world::World;
 
-/// What to do with cables.
+/// What to do with links.
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
-    /// List interfaces of nodes: network, tap on the hypervisor, whether the cable is plugged in, limit
+    /// List interfaces of nodes: network, tap on the hypervisor, whether the link is up, limit
     Show {
         /// Which environment.
         #[command(flatten)]
@@ -35,10 +35,10 @@ pub enum Args {
         #[arg(long)]
         json: bool,
     },
-    /// Pull a cable out, until it is plugged in again or the node stops: the node sees its link go down,
-    /// and so does the other end of a wired link
+    /// Take a link down, as if its cable were pulled, until `link up` or until the node stops: the guest sees it,
+    /// and so does the other end of a link between two nodes
     Down(Cable),
-    /// Plug it in again
+    /// Bring it up again
     Up(Cable),
     /// Limit what goes through, or lose and delay some of it, until the node stops
     Limit(Limit),

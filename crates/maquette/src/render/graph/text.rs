@@ -31,7 +31,7 @@ pub fn text(scene: &Scene) -> String {
         out.push('\n');
     }
     if !scene.cables.is_empty() {
-        out.push_str("cables\n");
+        out.push_str("links\n");
         for (i, [a, b]) in scene.cables.iter().enumerate() {
             let end = |(n, p): (usize, usize)| {
                 let item = &scene.items[n];

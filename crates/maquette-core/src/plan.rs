@@ -19,11 +19,13 @@ mod requirements;
 mod steps;
 mod switching;
 
-pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Setting, Undo};
+pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness};
 pub use diff::{create, renew};
 pub use drift::{Drift, drifts};
 pub use power::{Power, power, unproven};
-pub use prepare::{HostFacts, LibvirtState, Needs, PoolState, prepare, restore};
+pub use prepare::{
+    HostFacts, LIMITS, LibvirtState, Limit, Needs, PoolState, Setting, prepare, restore,
+};
 pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};
 pub use requirements::Requirements;

@@ -418,7 +418,7 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         timezone: Some("UTC".into()),
         hook: false,
         vswitch: false,
-        inotify_instances: Some(128),
+        limits: [("fs.inotify.max_user_instances".to_string(), 128)].into(),
         networks: 60,
     };
     let needs = Needs {
@@ -429,6 +429,7 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         hook: true,
         vswitch: true,
         networks: 5,
+        interfaces: 12,
     };
     let plan = plan::prepare(&bare, &needs);
     let shown: Vec<String> = plan
@@ -447,7 +448,7 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         timezone: Some("Europe/Prague".into()),
         hook: true,
         vswitch: true,
-        inotify_instances: Some(129),
+        limits: [("fs.inotify.max_user_instances".to_string(), 129)].into(),
         networks: 60,
     };
     let met = Needs { missing_packages: Vec::new(), ..needs };

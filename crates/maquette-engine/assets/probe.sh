@@ -1,8 +1,15 @@
 # All that is asked of a hypervisor's own side, in one round trip. Every part may be missing.
-# $1: `remote` if the SSH server is of interest. The rest: paths that are looked for.
+# $1: `remote` if the SSH server is of interest. Then limits of the kernel's by their names for sysctl, `--`, and
+# paths that are looked for.
 say() { printf '\n@@ %s\n' "$1"; }
 show() { say "$1"; cat -- "$2" 2>/dev/null || :; }
 where=$1
+shift
+say limits
+while [ "$1" != -- ]; do
+    if value=$(cat "/proc/sys/$(echo "$1" | tr . /)" 2>/dev/null); then echo "$1 $value"; fi
+    shift
+done
 shift
 say name; uname -n
 show os /etc/os-release
@@ -53,7 +60,6 @@ say router
 for device in $(ip -6 route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p'); do
     echo "$device $(cat "/proc/sys/net/ipv6/conf/$device/accept_ra" 2>/dev/null || :)"
 done
-show inotify /proc/sys/fs/inotify/max_user_instances
 say zone; readlink -f /etc/localtime 2>/dev/null | sed -n 's|.*/zoneinfo/||p' || :
 say forward; iptables -S FORWARD 2>/dev/null | head -n 1 || :
 show record /var/lib/maquette/preparation.json

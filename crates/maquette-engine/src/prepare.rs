@@ -1,213 +1,151 @@
-//! Preparing a hypervisor and putting it back: each change is recorded there before it is made.
+//! Preparing a hypervisor and putting it back: each change is recorded there before it is made. Each thing that may be
+//! changed has a file here: changing it, what of it is noted, putting it back; the scripts are in `assets/prepare`.
+//! When it is lacking, and in which words, the core's `plan/prepare` says.
 
 pub mod daemons;
+mod kvm;
+mod limits;
+mod nested;
+mod network_hook;
 pub mod packages;
+pub mod pool;
 pub mod record;
-pub mod settings;
+mod router_adverts;
+pub mod ssh_limits;
+mod timezone;
+mod vswitch;
 
-use maquette_core::plan::{Setting, Undo};
+use maquette_core::plan::{HostFacts, LibvirtState, PoolState, Requirements, Setting};
 
 use crate::host::{Host, HostError};
-use crate::net::vswitch;
 use crate::probe::family::Family;
-use crate::probe::{self, Reach};
+use crate::probe::{Daemons, Facts};
 use crate::{StepContext, StepError};
+use record::Record;
 
-fn failed(message: String) -> impl Fn(HostError) -> StepError {
-    move |error| StepError::new(message.clone()).because(&error)
-}
-
-/// Installs packages, and records which ones that has brought.
-pub fn install(
-    host: &dyn Host,
-    family: Option<&'static Family>,
-    names: &[String],
-    context: &StepContext<'_>,
-) -> Result<(), StepError> {
-    let family = family.ok_or_else(|| {
-        StepError::new("cannot install packages: this system's package manager is not known")
-            .hint(format!("install these by hand: {}", names.join(", ")))
-    })?;
-    let failed = failed("cannot install packages".into());
-    let before = packages::installed(host, family).map_err(&failed)?;
-    // Should this be interrupted, then what was asked for is what is known to have come.
-    let noted = |names: Vec<String>| {
-        record::update(host, |r| {
-            r.packages.extend(names);
-            r.packages.sort();
-            r.packages.dedup();
-        })
+/// What the plan has to know of a hypervisor. `libvirt` is what that tells, if it answers: the state of the pool, and
+/// how many networks others have.
+pub fn host_facts(facts: &Facts, libvirt: Option<(PoolState, usize)>) -> HostFacts {
+    let state = match (&libvirt, &facts.daemons) {
+        (Some(_), _) => LibvirtState::Running,
+        (None, Daemons::Missing) => LibvirtState::Missing,
+        (None, _) => LibvirtState::Stopped,
     };
-    noted(names.to_vec()).map_err(&failed)?;
-    let mut on_line = |line: &str| (context.progress)(line.to_string());
-    let mut coming = |names: Vec<String>| {
-        noted(names.into_iter().filter(|name| !before.contains(name)).collect())
-    };
-    packages::install(host, family, names, &mut on_line, &mut coming).map_err(&failed)?;
-    let after = packages::installed(host, family).map_err(&failed)?;
-    noted(after.difference(&before).cloned().collect()).map_err(failed)
-}
-
-/// Gives group `kvm` access to `/dev/kvm`.
-pub fn open_kvm(host: &dyn Host) -> Result<(), StepError> {
-    let failed = failed("cannot open /dev/kvm to group kvm".into());
-    let facts = probe::gather(host, Reach::Local).map_err(&failed)?;
-    record::update(host, |r| r.kvm = r.kvm.take().or(facts.kvm_device)).map_err(&failed)?;
-    settings::open_kvm(host).map_err(failed)
-}
-
-/// Changes a setting.
-pub fn apply(
-    host: &dyn Host,
-    setting: &Setting,
-    context: &StepContext<'_>,
-) -> Result<(), StepError> {
-    match setting {
-        Setting::SshLimits => {
-            let failed = failed("cannot raise the SSH server's limits".into());
-            record::update(host, |r| r.ssh_limits = true).map_err(&failed)?;
-            settings::raise_ssh_limits(host).map_err(failed)
-        }
-        Setting::Nested { module } => {
-            let failed = failed("cannot switch nested virtualisation on".into());
-            record::update(host, |r| r.nested = Some(module.clone())).map_err(&failed)?;
-            if !settings::enable_nested(host, module).map_err(failed)? {
-                (context.progress)("it takes effect when the hypervisor starts again".into());
-            }
-            Ok(())
-        }
-        Setting::RouterAdverts { interfaces } => {
-            let failed = failed("cannot keep the hypervisor's IPv6 default route".into());
-            let before = probe::gather(host, Reach::Local).map_err(&failed)?.router_interfaces;
-            record::update(host, |r| {
-                let known = |name: &str| r.router_interfaces.iter().any(|(n, _)| n == name);
-                let new: Vec<_> = before.into_iter().filter(|(n, _)| !known(n)).collect();
-                r.router_interfaces.extend(new);
-            })
-            .map_err(&failed)?;
-            settings::accept_router_adverts(host, interfaces).map_err(failed)
-        }
-        Setting::NetworkHook => {
-            let failed = failed("cannot install libvirt's network hook".into());
-            record::update(host, |r| r.network_hook = true).map_err(&failed)?;
-            settings::install_network_hook(host).map_err(failed)
-        }
-        Setting::Vswitch => {
-            let failed = failed("cannot start Open vSwitch".into());
-            record::update(host, |r| r.vswitch = true).map_err(&failed)?;
-            vswitch::start(host).map_err(failed)
-        }
-        Setting::Inotify { instances } => {
-            let failed = failed("cannot raise the limit of inotify instances".into());
-            let before = probe::gather(host, Reach::Local).map_err(&failed)?.inotify_instances;
-            record::update(host, |r| r.inotify = r.inotify.or(before)).map_err(&failed)?;
-            settings::raise_inotify(host, *instances).map_err(failed)
-        }
-        Setting::Timezone { zone } => {
-            let failed = failed(format!("cannot set the time zone to {zone}"));
-            let before = probe::gather(host, Reach::Local).map_err(&failed)?.timezone;
-            record::update(host, |r| {
-                r.timezone = r.timezone.take().or(before).or(Some("Etc/UTC".into()));
-            })
-            .map_err(&failed)?;
-            settings::set_timezone(host, zone).map_err(failed)
-        }
+    let (pool, networks) = libvirt.unwrap_or((PoolState::Unknown, 0));
+    let record = Record::of(facts).unwrap_or_default();
+    HostFacts {
+        kvm_closed: facts.kvm_closed(),
+        libvirt: state,
+        pool,
+        ssh_limits_low: ssh_limits::are_low(facts),
+        nested_off: nested::is_off(facts, &record),
+        router_interfaces: router_adverts::at_risk(facts),
+        timezone: facts.timezone.clone(),
+        hook: network_hook::is_current(facts),
+        vswitch: facts.vswitch_runs,
+        limits: facts.limits.clone(),
+        networks,
     }
 }
 
-/// What a record says can be undone, in the order in which it can be.
-pub fn undoable(record: &record::Record) -> Vec<Undo> {
-    let mut all: Vec<Undo> =
-        record.pools.iter().map(|name| Undo::Pool { name: name.clone() }).collect();
-    if let Some((mode, group)) = record.kvm.clone() {
-        all.push(Undo::Kvm { mode, group });
-    }
-    if record.nested.is_some() {
-        all.push(Undo::Nested);
-    }
-    if !record.router_interfaces.is_empty() {
-        all.push(Undo::RouterAdverts { interfaces: record.router_interfaces.clone() });
-    }
-    if let Some(zone) = record.timezone.clone() {
-        all.push(Undo::Timezone { zone });
-    }
-    if let Some(instances) = record.inotify {
-        all.push(Undo::Inotify { instances });
-    }
-    if record.daemons || record.restoring {
-        all.push(Undo::Daemons);
-    }
-    if record.vswitch {
-        all.push(Undo::Vswitch);
-    }
-    if record.network_hook {
-        all.push(Undo::NetworkHook);
-    }
-    if record.ssh_limits {
-        all.push(Undo::SshLimits);
-    }
-    // Last: it is the likeliest to fail, and then all the rest is done.
-    if !record.packages.is_empty() {
-        all.push(Undo::Packages { packages: record.packages.clone() });
+/// Packages that an environment requires and that are missing.
+pub fn missing_packages(facts: &Facts, requirements: &Requirements) -> Vec<String> {
+    let mut all = facts.missing.clone();
+    for (missing, required) in [
+        (&facts.missing_uefi, requirements.uefi),
+        (&facts.missing_tpm, requirements.tpm),
+        (&facts.missing_guard, requirements.guard),
+        (&facts.missing_vswitch, requirements.vswitch),
+    ] {
+        all.extend(missing.iter().filter(|_| required).cloned());
     }
     all
 }
 
-/// Puts something back, and forgets that it was changed.
-pub fn undo(
+/// Changes a thing. Pools are libvirt's to make.
+pub fn apply(
     host: &dyn Host,
     family: Option<&'static Family>,
-    undo: &Undo,
+    setting: &Setting,
     context: &StepContext<'_>,
 ) -> Result<(), StepError> {
-    let failed = failed(format!("cannot restore {}", undo.describe().0));
-    match undo {
-        // Its definition is libvirt's.
-        Undo::Pool { .. } => Ok(()),
-        Undo::Daemons => {
-            probe::gather(host, Reach::Local).and_then(|facts| daemons::stop(host, &facts.daemons))
-        }
-        Undo::Packages { packages: names } => match family {
-            Some(family) => {
-                let mut on_line = |line: &str| (context.progress)(line.to_string());
-                packages::uninstall(host, family, names, &mut on_line).map(|kept| {
-                    if !kept.is_empty() {
-                        let kept = kept.join(", ");
-                        on_line(&format!("kept, since others need them by now: {kept}"));
-                    }
-                })
-            }
-            None => Ok(()),
-        },
-        Undo::Kvm { mode, group } => settings::set_kvm(host, mode, group),
-        Undo::SshLimits => settings::restore_ssh_limits(host),
-        Undo::Nested => settings::restore_nested(host),
-        Undo::RouterAdverts { interfaces } => settings::restore_router_adverts(host, interfaces),
-        Undo::Timezone { zone } => settings::set_timezone(host, zone),
-        Undo::NetworkHook => settings::remove_network_hook(host),
-        Undo::Vswitch => vswitch::stop(host),
-        Undo::Inotify { instances } => settings::restore_inotify(host, *instances),
-    }
-    .map_err(failed)?;
-    forget(host, undo)
+    let done = match setting {
+        Setting::Packages { names } => return packages::apply(host, family, names, context),
+        Setting::Kvm { mode, group } => kvm::apply(host, mode, group),
+        Setting::Daemons => daemons::apply(host),
+        Setting::Pool(pool) => pool::note(host, &pool.name),
+        Setting::Vswitch => vswitch::apply(host),
+        Setting::NetworkHook => network_hook::apply(host),
+        Setting::SshLimits => ssh_limits::apply(host),
+        Setting::Nested { module } => nested::apply(host, module, context),
+        Setting::RouterAdverts { interfaces } => router_adverts::apply(host, interfaces),
+        Setting::Timezone { zone } => timezone::apply(host, zone),
+        Setting::Limit { limit, value } => limits::apply(host, limit, *value),
+    };
+    done.map_err(|error| StepError::new(format!("cannot {}", setting.title())).because(&error))
 }
 
-/// Notes that something is as it was.
-pub fn forget(host: &dyn Host, undo: &Undo) -> Result<(), StepError> {
-    record::update(host, |r| match undo {
-        Undo::Pool { name } => r.pools.retain(|n| n != name),
-        Undo::Daemons => (r.daemons, r.restoring) = (false, true),
-        Undo::Packages { .. } => r.packages.clear(),
-        Undo::Kvm { .. } => r.kvm = None,
-        Undo::SshLimits => r.ssh_limits = false,
-        Undo::Nested => r.nested = None,
-        Undo::RouterAdverts { .. } => r.router_interfaces.clear(),
-        Undo::Timezone { .. } => r.timezone = None,
-        Undo::NetworkHook => r.network_hook = false,
-        Undo::Vswitch => r.vswitch = false,
-        Undo::Inotify { .. } => r.inotify = None,
+/// What a record says can be put back, with the values from before, in the order in which it can be.
+pub fn undoable(record: &Record) -> Vec<Setting> {
+    let mut all: Vec<Setting> = pool::noted(record).collect();
+    all.extend(kvm::noted(record));
+    all.extend(nested::noted(record));
+    all.extend(router_adverts::noted(record));
+    all.extend(timezone::noted(record));
+    all.extend(limits::noted(record));
+    all.extend(daemons::noted(record));
+    all.extend(vswitch::noted(record));
+    all.extend(network_hook::noted(record));
+    all.extend(ssh_limits::noted(record));
+    // Last: it is the likeliest to fail, and then all the rest is done.
+    all.extend(packages::noted(record));
+    all
+}
+
+/// Puts a thing back as it was before, and forgets that it was changed. Pools are libvirt's to remove.
+pub fn restore(
+    host: &dyn Host,
+    family: Option<&'static Family>,
+    before: &Setting,
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
+    let done = match before {
+        Setting::Packages { names } => packages::restore(host, family, names, context),
+        Setting::Kvm { mode, group } => kvm::restore(host, mode, group),
+        Setting::Daemons => daemons::restore(host),
+        Setting::Pool(_) => Ok(()),
+        Setting::Vswitch => vswitch::restore(host),
+        Setting::NetworkHook => network_hook::restore(host),
+        Setting::SshLimits => ssh_limits::restore(host),
+        Setting::Nested { .. } => nested::restore(host),
+        Setting::RouterAdverts { interfaces } => router_adverts::restore(host, interfaces),
+        Setting::Timezone { zone } => timezone::restore(host, zone),
+        Setting::Limit { limit, value } => limits::restore(host, limit, *value),
+    };
+    done.map_err(failed(format!("cannot restore {}", before.way_back().0)))?;
+    forget(host, before)
+}
+
+/// Notes that a thing is as it was.
+fn forget(host: &dyn Host, before: &Setting) -> Result<(), StepError> {
+    record::update(host, |r| match before {
+        Setting::Packages { .. } => packages::forget(r),
+        Setting::Kvm { .. } => kvm::forget(r),
+        Setting::Daemons => daemons::forget(r),
+        Setting::Pool(pool) => pool::forget(r, &pool.name),
+        Setting::Vswitch => vswitch::forget(r),
+        Setting::NetworkHook => network_hook::forget(r),
+        Setting::SshLimits => ssh_limits::forget(r),
+        Setting::Nested { .. } => nested::forget(r),
+        Setting::RouterAdverts { .. } => router_adverts::forget(r),
+        Setting::Timezone { .. } => timezone::forget(r),
+        Setting::Limit { limit, .. } => limits::forget(r, limit),
     })
     .map_err(failed("cannot note what was restored".into()))
+}
+
+fn failed(message: String) -> impl FnOnce(HostError) -> StepError {
+    move |error| StepError::new(message).because(&error)
 }
 
 #[cfg(test)]
@@ -216,14 +154,13 @@ mod points;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use record::Record;
 
     /// libvirt is stopped by then: it is started again to see what still exists, and stopped again.
     #[test]
     fn a_restoring_that_failed_half_way_goes_on_to_its_end() {
         let packages = vec!["qemu".to_string()];
         let half = Record { restoring: true, packages: packages.clone(), ..Record::default() };
-        assert_eq!(undoable(&half), [Undo::Daemons, Undo::Packages { packages }]);
+        assert_eq!(undoable(&half), [Setting::Daemons, Setting::Packages { names: packages }]);
         assert_eq!(Record::parse(&half.text()), Ok(half));
         assert!(Record { restoring: true, ..Record::default() }.is_empty());
     }
@@ -234,12 +171,12 @@ mod tests {
             packages: vec!["qemu".into()],
             daemons: true,
             ssh_limits: true,
-            inotify: Some(128),
+            limits: [("fs.inotify.max_user_instances".to_string(), 128)].into(),
             pools: ["images".into()].into(),
             ..Record::default()
         };
         let all = undoable(&record);
         assert_eq!(all.len(), 5);
-        assert!(matches!(all.last(), Some(Undo::Packages { .. })));
+        assert!(matches!(all.last(), Some(Setting::Packages { .. })));
     }
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use maquette_core::plan::{Action, Readiness, Undo};
-use maquette_engine::host::{self, Host, HostError};
+use maquette_core::plan::{Action, Readiness, Setting};
+use maquette_engine::host::{self, Host};
 use maquette_engine::image::{self, Transfer};
 use maquette_engine::keys::RecordKey;
 use maquette_engine::net::{bridge, vswitch};
-use maquette_engine::prepare::{self, daemons, record};
+use maquette_engine::prepare;
 use maquette_engine::probe::family::Family;
 use maquette_engine::probe::{self, Daemons, Reach};
 use maquette_engine::ready::{self, Login, NotReady};
@@ -102,17 +102,6 @@ impl<'a> Libvirt<'a> {
             StepError::new(message).because(&e)
         })?;
         Ok(self.client.get_or_init(|| Arc::new(client)))
-    }
-
-    fn start_daemons(&self) -> Result<(), StepError> {
-        let host = self.access.host;
-        let failed = |e: HostError| StepError::new("cannot start libvirt").because(&e);
-        // They may have been installed a moment ago.
-        let facts = probe::gather(host, self.access.reach).map_err(failed)?;
-        record::update(host, |r| r.daemons = true).map_err(failed)?;
-        daemons::start(host, &facts.daemons).map_err(failed)?;
-        // A daemon goes into the background once its socket answers.
-        self.client().map(|_| ())
     }
 
     fn start_domain(
@@ -252,23 +241,38 @@ impl<'a> Libvirt<'a> {
         Ok(())
     }
 
-    fn undo(&self, undo: &Undo, context: &StepContext<'_>) -> Result<(), StepError> {
-        match undo {
-            Undo::Pool { name } => {
-                let object = format!("storage pool `{name}`");
-                let host = self.access.host;
-                let missing = || {
-                    let facts = probe::gather(host, self.access.reach);
-                    facts.is_ok_and(|f| f.daemons == Daemons::Missing)
-                };
-                // Without libvirt nobody knows of it any more.
-                if self.client().is_ok() || !missing() {
-                    self.call("undefine", &object, |c| volume::remove_pool(c, name))?;
+    /// What of a preparation is libvirt's comes before or after what is the engine's.
+    fn prepare(&self, setting: &Setting, context: &StepContext<'_>) -> Result<(), StepError> {
+        let apply = || prepare::apply(self.access.host, self.family, setting, context);
+        match setting {
+            Setting::Pool(pool) => {
+                let name = &pool.name;
+                if matches!(self.client()?.pool(name), Ok(None)) {
+                    apply()?;
                 }
-                prepare::forget(host, undo)
+                let object = format!("storage pool `{name}`");
+                self.call("start", &object, |c| volume::ensure_pool(c, pool))
             }
-            _ => prepare::undo(self.access.host, self.family, undo, context),
+            // A daemon goes into the background once its socket answers.
+            Setting::Daemons => apply().and_then(|()| self.client().map(|_| ())),
+            _ => apply(),
         }
+    }
+
+    fn restore(&self, before: &Setting, context: &StepContext<'_>) -> Result<(), StepError> {
+        let host = self.access.host;
+        if let Setting::Pool(pool) = before {
+            let object = format!("storage pool `{}`", pool.name);
+            let missing = || {
+                let facts = probe::gather(host, self.access.reach);
+                facts.is_ok_and(|f| f.daemons == Daemons::Missing)
+            };
+            // Without libvirt nobody knows of it any more.
+            if self.client().is_ok() || !missing() {
+                self.call("undefine", &object, |c| volume::remove_pool(c, &pool.name))?;
+            }
+        }
+        prepare::restore(host, self.family, before, context)
     }
 
     /// Removes a domain's logs and directories.
@@ -333,26 +337,8 @@ impl Backend for Libvirt<'_> {
 impl Libvirt<'_> {
     fn act(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
         match action {
-            Action::InstallPackages { packages } => {
-                prepare::install(self.access.host, self.family, packages, context)
-            }
-            Action::OpenKvm => prepare::open_kvm(self.access.host),
-            Action::StartDaemons => self.start_daemons(),
-            Action::Apply(setting) => prepare::apply(self.access.host, setting, context),
-            Action::Undo(undo) => self.undo(undo, context),
-            Action::EnsurePool(pool) => {
-                let name = &pool.name;
-                let message = format!("cannot record storage pool `{name}`");
-                if matches!(self.client()?.pool(name), Ok(None)) {
-                    record::update(self.access.host, |r| {
-                        r.pools.insert(name.clone());
-                    })
-                    .map_err(|e| StepError::new(message).because(&e))?;
-                }
-                self.call("start", &format!("storage pool `{name}`"), |c| {
-                    volume::ensure_pool(c, pool)
-                })
-            }
+            Action::Apply(setting) => self.prepare(setting, context),
+            Action::Restore(before) => self.restore(before, context),
             Action::FetchImage { image, pool, smallest } => {
                 let used = || volume::is_used(self.client()?, &image.volume);
                 image::fetch(

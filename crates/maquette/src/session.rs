@@ -4,6 +4,7 @@
 pub mod authorities;
 pub mod connection;
 pub mod locking;
+mod named;
 pub mod run;
 
 use std::sync::Arc;
@@ -12,13 +13,12 @@ use maquette_core::blueprint::Pool;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{self, HostFacts, LibvirtState, Needs, Plan, PoolState, Requirements};
+use maquette_core::plan::{self, Needs, Plan, PoolState, Requirements};
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
 use maquette_engine::keys::RecordKey;
-use maquette_engine::prepare::record::Record;
-use maquette_engine::prepare::settings;
-use maquette_engine::probe::{self, Daemons, Facts, SshLimits};
+use maquette_engine::prepare;
+use maquette_engine::probe::{self, Facts};
 use maquette_libvirt::{ObserveError, Seen, Server};
 
 use crate::failure::Failure;
@@ -60,13 +60,8 @@ pub fn hypervisor(
 ) -> Result<Hypervisor, Failure> {
     let hypervisor = find(world, connection, environment, pool)?;
     let facts = &hypervisor.facts;
-    let libvirt = match (&hypervisor.libvirt, &facts.daemons) {
-        (Some(_), _) => LibvirtState::Running,
-        (None, Daemons::Missing) => LibvirtState::Missing,
-        (None, _) => LibvirtState::Stopped,
-    };
-    let pool_state = hypervisor.seen.as_ref().map_or(PoolState::Unknown, |s| s.pool.clone());
-    if let PoolState::Active(path) | PoolState::Inactive(path) = &pool_state
+    if let Some(PoolState::Active(path) | PoolState::Inactive(path)) =
+        hypervisor.seen.as_ref().map(|seen| &seen.pool)
         && path.trim_end_matches('/') != pool.path
     {
         let diagnostic = Diagnostic::error(
@@ -76,39 +71,19 @@ pub fn hypervisor(
         .help(format!("use it with `--disk-pool {path}`, or choose another `--pool-name`"));
         return Err(Failure::input(diagnostic));
     }
-    let low = |limits: &SshLimits| {
-        limits.drop_ins && limits.sessions.min(limits.startups) < settings::SESSIONS
-    };
-    let record = Record::of(facts).unwrap_or_default();
-    let nested = facts.nested.as_ref().filter(|(_, on)| !on && record.nested.is_none());
-    let listening = facts.router_interfaces.iter().filter(|(_, value)| value == "1");
-    let host_facts = HostFacts {
-        kvm_closed: facts.kvm_closed(),
-        libvirt,
-        pool: pool_state,
-        ssh_limits_low: facts.sshd.as_ref().is_some_and(low),
-        nested_off: nested.map(|(module, _)| module.clone()).filter(|_| facts.kvm.is_ok()),
-        router_interfaces: listening.map(|(name, _)| name.clone()).collect(),
-        timezone: facts.timezone.clone(),
-        hook: settings::has_network_hook(facts),
-        vswitch: facts.vswitch_runs,
-        inotify_instances: facts.inotify_instances,
-        networks: hypervisor.seen.as_ref().map_or(0, |s| s.observed.claims.networks.len()),
-    };
-    let mut missing_packages = facts.missing.clone();
-    missing_packages.extend(facts.missing_uefi.iter().filter(|_| requirements.uefi).cloned());
-    missing_packages.extend(facts.missing_tpm.iter().filter(|_| requirements.tpm).cloned());
-    missing_packages.extend(facts.missing_guard.iter().filter(|_| requirements.guard).cloned());
-    missing_packages.extend(facts.missing_vswitch.iter().filter(|_| requirements.vswitch).cloned());
+    let seen = hypervisor.seen.as_ref();
+    let libvirt = seen.map(|s| (s.pool.clone(), s.observed.claims.networks.len()));
+    let host_facts = prepare::host_facts(facts, libvirt);
     let needs = Needs {
         pool: pool.clone(),
-        missing_packages,
+        missing_packages: prepare::missing_packages(facts, requirements),
         ipv6: requirements.ipv6,
         timezone: requirements.timezone.as_ref().map(ToString::to_string),
         // Libvirt's test driver calls no hooks.
         hook: requirements.hook && !connection.uri.starts_with("test"),
         vswitch: requirements.vswitch,
         networks: requirements.networks,
+        interfaces: requirements.interfaces,
     };
     let preparation = plan::prepare(&host_facts, &needs);
     Ok(Hypervisor { preparation, ..hypervisor })

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::prepare::Setting;
 use crate::blueprint::{Disk, Host, Image, Interface, Network, Node, Pool, Uplink, Vnc, Vswitch};
 use crate::guest::SeedFile;
 use crate::names::EnvName;
@@ -131,143 +132,13 @@ pub struct NetworkChange {
     pub add_srvs: Vec<Srv>,
 }
 
-/// A setting of the hypervisor itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Setting {
-    /// Higher limits of the SSH server.
-    SshLimits,
-    /// Nested virtualisation.
-    Nested {
-        /// `kvm_intel` or `kvm_amd`.
-        module: String,
-    },
-    /// Listening to router advertisements although it forwards.
-    RouterAdverts {
-        /// Interfaces with a default route.
-        interfaces: Vec<String>,
-    },
-    /// Time zone.
-    Timezone {
-        /// Its name.
-        zone: String,
-    },
-    /// A hook of libvirt's that sets what libvirt knows nothing of whenever it starts a network.
-    NetworkHook,
-    /// Open vSwitch's daemons.
-    Vswitch,
-    /// More inotify instances for a user.
-    Inotify {
-        /// How many.
-        instances: u32,
-    },
-}
-
-impl Setting {
-    /// What it is called.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::SshLimits => "the SSH server's limits",
-            Self::Nested { .. } => "nested virtualisation",
-            Self::RouterAdverts { .. } => "IPv6 router advertisements",
-            Self::Timezone { .. } => "the time zone",
-            Self::NetworkHook => "libvirt's network hook",
-            Self::Vswitch => "Open vSwitch",
-            Self::Inotify { .. } => "the limit of inotify instances",
-        }
-    }
-}
-
-/// Something that preparation has changed, with what it was before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Undo {
-    /// Undefine a storage pool; its files stay.
-    Pool {
-        /// Its name.
-        name: String,
-    },
-    /// Stop libvirt's daemons.
-    Daemons,
-    /// Remove packages.
-    Packages {
-        /// Their names.
-        packages: Vec<String>,
-    },
-    /// Mode and group of `/dev/kvm`.
-    Kvm {
-        /// Mode, octal.
-        mode: String,
-        /// Group.
-        group: String,
-    },
-    /// Remove the SSH server's drop-in.
-    SshLimits,
-    /// Remove the module's option.
-    Nested,
-    /// Put `accept_ra` back.
-    RouterAdverts {
-        /// Interface and value.
-        interfaces: Vec<(String, String)>,
-    },
-    /// Put the time zone back.
-    Timezone {
-        /// Its name.
-        zone: String,
-    },
-    /// Remove libvirt's hook.
-    NetworkHook,
-    /// Stop Open vSwitch's daemons.
-    Vswitch,
-    /// Put the limit of inotify instances back.
-    Inotify {
-        /// How many.
-        instances: u32,
-    },
-}
-
-impl Undo {
-    /// Name and detail, for people.
-    pub fn describe(&self) -> (String, String) {
-        let (name, detail) = match self {
-            Self::Pool { name } => (format!("pool {name}"), "undefine it; files stay".into()),
-            Self::Daemons => ("libvirt".into(), "stop its daemons".into()),
-            Self::Packages { packages } => ("packages".into(), packages.join(", ")),
-            Self::Kvm { mode, group } => ("/dev/kvm".into(), format!("mode {mode}, group {group}")),
-            Self::SshLimits => ("sshd".into(), "remove the drop-in".into()),
-            Self::Nested => ("nested".into(), "remove the module's option".into()),
-            Self::RouterAdverts { interfaces } => {
-                let all: Vec<String> =
-                    interfaces.iter().map(|(i, v)| format!("{v} on {i}")).collect();
-                ("ipv6".into(), format!("accept_ra {}", all.join(", ")))
-            }
-            Self::Timezone { zone } => ("timezone".into(), zone.clone()),
-            Self::NetworkHook => ("network hook".into(), "remove it".into()),
-            Self::Vswitch => ("Open vSwitch".into(), "stop its daemons".into()),
-            Self::Inotify { instances } => {
-                ("inotify".into(), format!("max_user_instances {instances}"))
-            }
-        };
-        (name, detail)
-    }
-}
-
 /// One effect, with all the data it needs. Doing it twice changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Install packages with the hypervisor's package manager.
-    InstallPackages {
-        /// Package names of its family.
-        packages: Vec<String>,
-    },
-    /// Give group `kvm` access to `/dev/kvm`, as udev does where it runs.
-    OpenKvm,
-    /// Start libvirt's daemons.
-    StartDaemons,
-    /// Change a setting of the hypervisor.
+    /// Change a thing of the hypervisor.
     Apply(Setting),
-    /// Put something back as it was before preparation.
-    Undo(Undo),
-    /// Define, build and start the storage pool.
-    EnsurePool(Pool),
+    /// Put a thing of the hypervisor back as it was before preparation.
+    Restore(Setting),
     /// Bring a base image into the pool's cache.
     FetchImage {
         /// The image.
@@ -451,12 +322,8 @@ impl Action {
     /// Verb and object, for people: `create volume controller-0-disk1.qcow2`.
     pub fn title(&self) -> String {
         match self {
-            Self::InstallPackages { packages } => format!("install {}", packages.join(", ")),
-            Self::OpenKvm => "open /dev/kvm to group kvm".into(),
-            Self::StartDaemons => "start libvirt".into(),
-            Self::Apply(setting) => format!("set {}", setting.name()),
-            Self::Undo(undo) => format!("restore {}", undo.describe().0),
-            Self::EnsurePool(pool) => format!("start pool {}", pool.name),
+            Self::Apply(setting) => setting.title(),
+            Self::Restore(setting) => format!("restore {}", setting.way_back().0),
             Self::FetchImage { image, .. } => format!("fetch image {}", image.shown()),
             Self::DefineNetwork { network, .. } => format!("define network {}", network.name),
             Self::UpdateNetwork { network, .. } => format!("update network {}", network.name),
@@ -490,12 +357,12 @@ impl Action {
     /// Stable word in JSON.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::InstallPackages { .. } => "install-packages",
-            Self::OpenKvm => "open-kvm",
-            Self::StartDaemons => "start-daemons",
+            Self::Apply(Setting::Packages { .. }) => "install-packages",
+            Self::Apply(Setting::Kvm { .. }) => "open-kvm",
+            Self::Apply(Setting::Daemons) => "start-daemons",
+            Self::Apply(Setting::Pool(_)) => "ensure-pool",
             Self::Apply(_) => "apply-setting",
-            Self::Undo(_) => "restore",
-            Self::EnsurePool(_) => "ensure-pool",
+            Self::Restore(_) => "restore",
             Self::FetchImage { .. } => "fetch-image",
             Self::DefineNetwork { .. } => "define-network",
             Self::UpdateNetwork { .. } => "update-network",
@@ -526,16 +393,12 @@ impl Action {
     /// The lane it runs in.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::InstallPackages { .. }
-            | Self::OpenKvm
-            | Self::StartDaemons
-            | Self::Apply(_)
-            | Self::Undo(_)
+            Self::Apply(_)
+            | Self::Restore(_)
             | Self::BridgeNic { .. }
             | Self::ReleaseNic { .. }
             | Self::MakeVswitch { .. }
-            | Self::RemoveVswitch { .. }
-            | Self::EnsurePool(_) => Lane::Host,
+            | Self::RemoveVswitch { .. } => Lane::Host,
             Self::FetchImage { .. } => Lane::Fetch,
             Self::CreateVolume { .. }
             | Self::CreateSeed { .. }

@@ -1,7 +1,63 @@
-//! What a hypervisor lacks before anything can be built on it.
+//! What a hypervisor lacks before anything can be built on it, and the way back. Each thing that may be changed has a
+//! file here (when it is lacking, in which words), and one in the engine's `prepare` (changing it, putting it back).
 
-use super::{Action, Builder, Change, Op, Plan, Setting, Undo};
+mod daemons;
+mod kernel;
+mod kvm;
+mod limits;
+mod nested;
+mod network_hook;
+mod packages;
+mod pool;
+mod router_adverts;
+mod setting;
+mod ssh_limits;
+mod timezone;
+mod vswitch;
+
+use std::collections::BTreeMap;
+
+pub use limits::{LIMITS, Limit};
+pub use setting::Setting;
+
+use super::{Action, Builder, Change, Op, Plan};
 use crate::blueprint::Pool;
+
+impl Setting {
+    /// What changing it is called: verb and object.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Packages { names } => packages::title(names),
+            Self::Kvm { group, .. } => kvm::title(group),
+            Self::Daemons => daemons::title(),
+            Self::Pool(pool) => pool::title(&pool.name),
+            Self::Vswitch => vswitch::title(),
+            Self::NetworkHook => network_hook::title(),
+            Self::SshLimits => ssh_limits::title(),
+            Self::Nested { .. } => nested::title(),
+            Self::RouterAdverts { .. } => router_adverts::title(),
+            Self::Timezone { .. } => timezone::title(),
+            Self::Limit { limit, .. } => kernel::title(limit),
+        }
+    }
+
+    /// The way back to this value: name and detail, for people.
+    pub fn way_back(&self) -> (String, String) {
+        match self {
+            Self::Packages { names } => packages::way_back(names),
+            Self::Kvm { mode, group } => kvm::way_back(mode, group),
+            Self::Daemons => daemons::way_back(),
+            Self::Pool(pool) => pool::way_back(&pool.name),
+            Self::Vswitch => vswitch::way_back(),
+            Self::NetworkHook => network_hook::way_back(),
+            Self::SshLimits => ssh_limits::way_back(),
+            Self::Nested { .. } => nested::way_back(),
+            Self::RouterAdverts { interfaces } => router_adverts::way_back(interfaces),
+            Self::Timezone { zone } => timezone::way_back(zone),
+            Self::Limit { limit, value } => kernel::way_back(limit, *value),
+        }
+    }
+}
 
 /// What is known of the hypervisor before libvirt is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +80,8 @@ pub struct HostFacts {
     pub hook: bool,
     /// Whether Open vSwitch runs.
     pub vswitch: bool,
-    /// How many inotify instances the kernel allows a user, if it says.
-    pub inotify_instances: Option<u32>,
+    /// Limits of the kernel's by their names for sysctl, as far as it tells them.
+    pub limits: BTreeMap<String, u64>,
     /// Networks that are there besides the environment's.
     pub networks: usize,
 }
@@ -71,116 +127,79 @@ pub struct Needs {
     pub vswitch: bool,
     /// Networks with a dnsmasq.
     pub networks: usize,
+    /// Interfaces of its nodes.
+    pub interfaces: usize,
 }
 
-/// Inotify instances that are left to everything but dnsmasq.
-const SPARE: usize = 64;
+/// Something that is not as it shall be.
+struct Lack {
+    op: Op,
+    name: String,
+    detail: String,
+    reason: &'static str,
+    setting: Setting,
+}
 
-type Wanted = (&'static str, String, &'static str, Setting);
-
-/// Settings of the hypervisor's own that differ from what is needed.
-fn settings(facts: &HostFacts, needs: &Needs) -> Vec<Wanted> {
-    let mut all = Vec::new();
-    if facts.ssh_limits_low {
-        let detail = "MaxSessions 100, MaxStartups 100:30:100, in a drop-in".to_string();
-        let reason = "Ansible opens a connection through the hypervisor for each node";
-        all.push(("sshd", detail, reason, Setting::SshLimits));
+impl Lack {
+    fn new(
+        op: Op,
+        name: impl Into<String>,
+        detail: String,
+        reason: &'static str,
+        setting: Setting,
+    ) -> Self {
+        Self { op, name: name.into(), detail, reason, setting }
     }
-    if let Some(module) = &facts.nested_off {
-        let detail = format!("{module} nested=1");
-        let setting = Setting::Nested { module: module.clone() };
-        all.push(("nested", detail, "nodes cannot use KVM themselves", setting));
-    }
-    if needs.ipv6 && !facts.router_interfaces.is_empty() {
-        let detail = format!("accept_ra 2 on {}", facts.router_interfaces.join(", "));
-        let setting = Setting::RouterAdverts { interfaces: facts.router_interfaces.clone() };
-        all.push(("ipv6", detail, "forwarding would cost it its own default route", setting));
-    }
-    if let Some(zone) = needs.timezone.as_ref().filter(|z| facts.timezone.as_ref() != Some(*z)) {
-        let before = facts.timezone.as_deref().unwrap_or("unknown");
-        let detail = format!("{before} → {zone}");
-        let setting = Setting::Timezone { zone: zone.clone() };
-        all.push(("timezone", detail, "as asked for with --topology-timezone", setting));
-    }
-    // Each network has a dnsmasq, and each of those an instance.
-    let taken = facts.networks + needs.networks + SPARE;
-    if let Some(now) = facts.inotify_instances
-        && needs.networks > 0
-        && usize::try_from(now).is_ok_and(|now| now < taken)
-        && let Ok(instances) = u32::try_from((2 * taken).next_power_of_two())
-    {
-        let detail = format!("max_user_instances {now} → {instances}");
-        let reason = "each network has a dnsmasq, and each of those takes one";
-        all.push(("inotify", detail, reason, Setting::Inotify { instances }));
-    }
-    all
 }
 
 /// Plans the preparation; empty where there is nothing to prepare.
 pub fn prepare(facts: &HostFacts, needs: &Needs) -> Plan {
+    // Each waits for the one before: libvirt has to be there before it can be asked.
+    let chain = [packages::lacks(needs), kvm::lacks(facts), daemons::lacks(facts)];
+    // These wait for all of those.
+    let after = [
+        pool::lacks(facts, needs),
+        vswitch::lacks(facts, needs),
+        network_hook::lacks(facts, needs),
+    ];
+    // And these for nothing.
+    let beside = [
+        ssh_limits::lacks(facts),
+        nested::lacks(facts),
+        router_adverts::lacks(facts, needs),
+        timezone::lacks(facts, needs),
+    ];
     let mut builder = Builder::default();
     let mut changes = Vec::new();
-    let mut change = |op, name: &str, detail: String, reason: &str| {
-        changes.push(Change { op, kind: "host", name: name.into(), detail, reason: reason.into() });
+    let mut add = |lack: Lack, after: &[usize]| {
+        let Lack { op, name, detail, reason, setting } = lack;
+        changes.push(Change { op, kind: "host", name, detail, reason: reason.into() });
+        builder.add(Action::Apply(setting), after.iter().copied(), reason)
     };
     let mut last = Vec::new();
-    if !needs.missing_packages.is_empty() {
-        let reason = "not installed on the hypervisor";
-        change(Op::Create, "packages", needs.missing_packages.join(", "), reason);
-        let install = Action::InstallPackages { packages: needs.missing_packages.clone() };
-        last = vec![builder.add(install, last, reason)];
+    for lack in chain.into_iter().flatten() {
+        last = vec![add(lack, &last)];
     }
-    if facts.kvm_closed {
-        // As long as root can use KVM and QEMU's user cannot, libvirt takes what it knows of QEMU
-        // for outdated and probes it again, for seconds, on nearly every call.
-        let reason = "QEMU's user cannot open it, which makes libvirt slow";
-        change(Op::Update, "/dev/kvm", "open it to group kvm".into(), reason);
-        last = vec![builder.add(Action::OpenKvm, last, reason)];
+    for lack in after.into_iter().flatten() {
+        add(lack, &last);
     }
-    if facts.libvirt != LibvirtState::Running {
-        let reason = "libvirt does not answer";
-        change(Op::Create, "libvirt", "start its daemons".into(), reason);
-        last = vec![builder.add(Action::StartDaemons, last, reason)];
-    }
-    let reason = match &facts.pool {
-        PoolState::Active(_) => None,
-        PoolState::Inactive(_) => Some("the pool is defined and not started"),
-        PoolState::Missing => Some("there is no such pool"),
-        PoolState::Unknown => Some("nothing is known of it until libvirt answers"),
-    };
-    if let Some(reason) = reason {
-        change(Op::Create, &format!("pool {}", needs.pool.name), needs.pool.path.clone(), reason);
-        builder.add(Action::EnsurePool(needs.pool.clone()), last.clone(), reason);
-    }
-    if needs.vswitch && !facts.vswitch {
-        let reason = "networks are on it";
-        change(Op::Create, "Open vSwitch", "start its daemons".into(), reason);
-        builder.add(Action::Apply(Setting::Vswitch), last.clone(), reason);
-    }
-    if needs.hook && !facts.hook {
-        let reason = "bridges need what libvirt does not do by itself";
-        let detail = "/etc/libvirt/hooks/network.d/maquette".to_string();
-        change(Op::Create, "network hook", detail, reason);
-        builder.add(Action::Apply(Setting::NetworkHook), last.clone(), reason);
-    }
-    for (name, detail, reason, setting) in settings(facts, needs) {
-        change(Op::Update, name, detail, reason);
-        builder.add(Action::Apply(setting), [], reason);
+    let beside = beside.into_iter().flatten().chain(kernel::lacks(facts, needs));
+    for lack in beside {
+        add(lack, &[]);
     }
     Plan { changes, steps: builder.finish() }
 }
 
-/// Plans to undo what preparation has changed; `undo` is in the order in which it can be done.
-pub fn restore(undo: Vec<Undo>) -> Plan {
+/// Plans to put back what preparation has changed; `before` is in the order in which it can be done.
+pub fn restore(before: Vec<Setting>) -> Plan {
     let mut builder = Builder::default();
     let mut changes = Vec::new();
     let mut last = Vec::new();
     let reason = "preparation has changed it";
-    for part in undo {
-        let (name, detail) = part.describe();
-        let (kind, reason) = ("host", reason.to_string());
-        changes.push(Change { op: Op::Delete, kind, name, detail, reason: reason.clone().into() });
-        last = vec![builder.add(Action::Undo(part), last, reason)];
+    for setting in before {
+        let (name, detail) = setting.way_back();
+        changes.push(Change { op: Op::Delete, kind: "host", name, detail, reason: reason.into() });
+        last = vec![builder.add(Action::Restore(setting), last, reason)];
     }
     Plan { changes, steps: builder.finish() }
 }

@@ -23,6 +23,8 @@ pub struct Requirements {
     pub hook: bool,
     /// How many networks have a dnsmasq.
     pub networks: usize,
+    /// How many interfaces its nodes have.
+    pub interfaces: usize,
 }
 
 impl Requirements {
@@ -41,6 +43,13 @@ impl Requirements {
             || topology.settings.querier
             || !topology.cidrs.is_empty()
             || used.clone().any(|r| r.every_interface().any(undeclared));
+        // Of all nodes of a type, and of single ones.
+        let each = used.clone().map(|r| {
+            let count = usize::try_from(r.count).unwrap_or(usize::MAX);
+            let of_all = r.interfaces.all.len().saturating_mul(count);
+            of_all.saturating_add(r.interfaces.rows.iter().flatten().flatten().count())
+        });
+        let interfaces = each.fold(0, usize::saturating_add);
         let blank = used.any(|r| !r.deploy_os);
         let options = virtopts::parse(&topology.settings.virtopts).unwrap_or_default();
         Self {
@@ -53,6 +62,7 @@ impl Requirements {
             hook,
             // libvirt starts one where it has an address to give or a name to answer for.
             networks: networks.iter().filter(|n| n.has_dnsmasq()).count(),
+            interfaces,
         }
     }
 }

@@ -231,12 +231,7 @@ fn perform(seen: &mut Observed, action: &Action) {
     perform_edited(seen, action);
     let title = action.title();
     match action {
-        Action::InstallPackages { .. }
-        | Action::OpenKvm
-        | Action::StartDaemons
-        | Action::Apply(_)
-        | Action::Undo(_)
-        | Action::EnsurePool(_) => {}
+        Action::Apply(_) | Action::Restore(_) => {}
         Action::FetchImage { image, pool, .. } => {
             seen.volumes.entry(pool.name.clone()).or_default().insert(image.volume.clone());
         }

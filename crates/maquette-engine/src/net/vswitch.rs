@@ -5,20 +5,9 @@ use maquette_core::names::EnvName;
 
 use crate::host::{Command, Host, HostError, check};
 
-const DAEMONS: &str = include_str!("../../assets/vswitch.sh");
 const REMOVE: &str = include_str!("../../assets/net/remove-vswitch.sh");
 /// Says whose a bridge is, in Open vSwitch's own database.
 const MARK: &str = "maquette";
-
-/// Starts its daemons.
-pub fn start(host: &dyn Host) -> Result<(), HostError> {
-    check(host, &Command::script(DAEMONS, ["start"])).map(|_| ())
-}
-
-/// Stops them.
-pub fn stop(host: &dyn Host) -> Result<(), HostError> {
-    check(host, &Command::script(DAEMONS, ["stop"])).map(|_| ())
-}
 
 /// Makes a bridge with the hypervisor's interfaces, in one transaction. Whatever is there already is
 /// made as it shall be. Addresses are given by libvirt's hook, since Open vSwitch keeps none.

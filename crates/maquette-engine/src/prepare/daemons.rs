@@ -1,7 +1,30 @@
 //! Starting libvirt's daemons and stopping them.
 
+use maquette_core::plan::Setting;
+
+use super::record::{self, Record};
 use crate::host::{Command, Host, HostError, check, read_text};
-use crate::probe::Daemons;
+use crate::probe::{self, Daemons, Reach};
+
+pub(super) fn apply(host: &dyn Host) -> Result<(), HostError> {
+    // They may have been installed a moment ago.
+    let facts = probe::gather(host, Reach::Local)?;
+    record::update(host, |r| r.daemons = true)?;
+    start(host, &facts.daemons)
+}
+
+/// Restoring that was begun has stopped them, and starts them again to see what still exists.
+pub(super) fn noted(record: &Record) -> Option<Setting> {
+    (record.daemons || record.restoring).then_some(Setting::Daemons)
+}
+
+pub(super) fn restore(host: &dyn Host) -> Result<(), HostError> {
+    stop(host, &probe::gather(host, Reach::Local)?.daemons)
+}
+
+pub(super) fn forget(record: &mut Record) {
+    (record.daemons, record.restoring) = (false, true);
+}
 
 /// Starts them. A daemon that already runs is left alone.
 pub fn start(host: &dyn Host, daemons: &Daemons) -> Result<(), HostError> {
@@ -28,7 +51,7 @@ pub fn start(host: &dyn Host, daemons: &Daemons) -> Result<(), HostError> {
 }
 
 /// Stops them; guests go on running.
-pub fn stop(host: &dyn Host, daemons: &Daemons) -> Result<(), HostError> {
+fn stop(host: &dyn Host, daemons: &Daemons) -> Result<(), HostError> {
     match daemons {
         Daemons::Missing => Ok(()),
         Daemons::Systemd(units) => {

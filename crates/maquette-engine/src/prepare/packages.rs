@@ -2,10 +2,78 @@
 
 use std::collections::BTreeSet;
 
+use maquette_core::plan::Setting;
+
+use super::record::{self, Record};
 use crate::host::{Command, Host, HostError, check};
 use crate::probe::family::{Family, Manager};
+use crate::{StepContext, StepError};
 
 mod needs;
+
+/// Installs packages, and records which ones that has brought.
+pub(super) fn apply(
+    host: &dyn Host,
+    family: Option<&'static Family>,
+    names: &[String],
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
+    let family = family.ok_or_else(|| {
+        StepError::new("cannot install packages: this system's package manager is not known")
+            .hint(format!("install these by hand: {}", names.join(", ")))
+    })?;
+    bring(host, family, names, context)
+        .map_err(|error| StepError::new("cannot install packages").because(&error))
+}
+
+fn bring(
+    host: &dyn Host,
+    family: &Family,
+    names: &[String],
+    context: &StepContext<'_>,
+) -> Result<(), HostError> {
+    let before = installed(host, family)?;
+    // Should this be interrupted, then what was asked for is what is known to have come.
+    let note = |names: Vec<String>| {
+        record::update(host, |r| {
+            r.packages.extend(names);
+            r.packages.sort();
+            r.packages.dedup();
+        })
+    };
+    note(names.to_vec())?;
+    let mut on_line = |line: &str| (context.progress)(line.to_string());
+    let mut coming = |names: Vec<String>| {
+        note(names.into_iter().filter(|name| !before.contains(name)).collect())
+    };
+    install(host, family, names, &mut on_line, &mut coming)?;
+    let after = installed(host, family)?;
+    note(after.difference(&before).cloned().collect())
+}
+
+pub(super) fn noted(record: &Record) -> Option<Setting> {
+    let names = record.packages.clone();
+    (!names.is_empty()).then_some(Setting::Packages { names })
+}
+
+pub(super) fn restore(
+    host: &dyn Host,
+    family: Option<&'static Family>,
+    names: &[String],
+    context: &StepContext<'_>,
+) -> Result<(), HostError> {
+    let Some(family) = family else { return Ok(()) };
+    let mut on_line = |line: &str| (context.progress)(line.to_string());
+    let kept = uninstall(host, family, names, &mut on_line)?;
+    if !kept.is_empty() {
+        on_line(&format!("kept, since others need them by now: {}", kept.join(", ")));
+    }
+    Ok(())
+}
+
+pub(super) fn forget(record: &mut Record) {
+    record.packages.clear();
+}
 
 /// Names of all installed packages, to tell later what an installation has brought.
 pub fn installed(host: &dyn Host, family: &Family) -> Result<BTreeSet<String>, HostError> {

@@ -7,6 +7,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::AtomicBool;
 
+use maquette_core::plan::{LIMITS, Limit};
+
 use super::*;
 use crate::killed::{Dying, Programs, every_point};
 use crate::probe::family::FAMILIES;
@@ -31,8 +33,6 @@ done
 ln -s /proc/self/fd /dev/fd
 : > /dev/kvm
 chmod 600 /dev/kvm
-mount -t tmpfs none /proc/sys/fs/inotify
-echo 128 > /proc/sys/fs/inotify/max_user_instances
 ip link set lo up
 ip link add v0 type veth peer name v1
 ip link set v0 up
@@ -121,12 +121,11 @@ fn state() -> BTreeMap<String, String> {
             }
         }
     }
-    for file in [
-        "/etc/timezone",
-        "/proc/sys/fs/inotify/max_user_instances",
-        "/proc/sys/net/ipv6/conf/v0/accept_ra",
-    ] {
-        all.insert(file.into(), fs::read_to_string(file).unwrap());
+    let mut files: Vec<String> = LIMITS.iter().map(Limit::proc_file).collect();
+    files.extend(["/etc/timezone", "/proc/sys/net/ipv6/conf/v0/accept_ra"].map(String::from));
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        all.insert(file, text);
     }
     all.insert("zone".into(), fs::read_link("/etc/localtime").unwrap().display().to_string());
     let kvm = fs::metadata("/dev/kvm").unwrap();
@@ -146,34 +145,44 @@ fn is_back(before: &BTreeMap<String, String>, said: &str) {
     assert!(other.is_empty(), "{said}: it is not put back: {other:#?}");
 }
 
-fn record() -> record::Record {
-    record::Record::parse(&fs::read_to_string(record::PATH).unwrap_or_default()).unwrap()
+fn record() -> Record {
+    Record::parse(&fs::read_to_string(record::PATH).unwrap_or_default()).unwrap()
 }
 
-/// One thing that preparation does.
-type Apply = fn(&dyn Host, &StepContext<'_>) -> Result<(), StepError>;
-
-fn settings() -> Vec<(&'static str, Apply)> {
-    vec![
-        ("packages", |host, context| {
-            install(host, Some(&FAMILIES[0]), &["one".into(), "two".into()], context)
-        }),
-        ("/dev/kvm", |host, _| open_kvm(host)),
-        ("sshd", |host, context| apply(host, &Setting::SshLimits, context)),
-        ("router", |host, context| {
-            apply(host, &Setting::RouterAdverts { interfaces: vec!["v0".into()] }, context)
-        }),
-        ("hook", |host, context| apply(host, &Setting::NetworkHook, context)),
-        ("inotify", |host, context| apply(host, &Setting::Inotify { instances: 999 }, context)),
-        ("time zone", |host, context| {
-            apply(host, &Setting::Timezone { zone: "Europe/Berlin".into() }, context)
-        }),
-    ]
+fn settings() -> Vec<(String, Setting)> {
+    let text = |text: &str| text.to_string();
+    let mut all = vec![
+        Setting::Packages { names: vec![text("one"), text("two")] },
+        Setting::Kvm { mode: text("0660"), group: text("kvm") },
+        Setting::SshLimits,
+        Setting::RouterAdverts { interfaces: vec![(text("v0"), text("2"))] },
+        Setting::NetworkHook,
+        Setting::Timezone { zone: text("Europe/Berlin") },
+    ];
+    all.extend(LIMITS.iter().map(|limit| Setting::Limit { limit, value: 9999 }));
+    all.into_iter().map(|setting| (setting.way_back().0, setting)).collect()
 }
 
-fn restore(host: &dyn Host, context: &StepContext<'_>) -> Result<(), StepError> {
+/// Files of the kernel's that are ours to change, with all limits that it has or may have.
+fn limits_are_files() {
+    for limit in LIMITS {
+        let file = limit.proc_file();
+        let place = std::path::Path::new(&file).parent().unwrap();
+        let is_ours = fs::read_to_string("/proc/self/mounts")
+            .unwrap()
+            .lines()
+            .any(|l| l.split(' ').nth(1) == place.to_str());
+        if !is_ours {
+            let mut mount = std::process::Command::new("mount");
+            assert!(mount.args(["-t", "tmpfs", "none"]).arg(place).status().unwrap().success());
+        }
+        fs::write(&file, "128\n").unwrap();
+    }
+}
+
+fn put_back(host: &dyn Host, context: &StepContext<'_>) -> Result<(), StepError> {
     let all = undoable(&record());
-    all.iter().try_for_each(|what| undo(host, Some(&FAMILIES[0]), what, context))
+    all.iter().try_for_each(|before| restore(host, Some(&FAMILIES[0]), before, context))
 }
 
 /// Not a test of its own: what the next one starts in namespaces.
@@ -183,17 +192,21 @@ fn inside() {
     if std::env::var_os("MAQUETTE_TEST_INSIDE").is_none() {
         return;
     }
+    limits_are_files();
     let programs = programs();
     let whole = &Dying::new(&programs, None);
     let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
     let before = state();
     let mut total = 0;
-    for (name, apply) in settings() {
+    for (name, setting) in settings() {
+        let apply = |host: &dyn Host, context: &StepContext<'_>| {
+            apply(host, Some(&FAMILIES[0]), &setting, context)
+        };
         apply(whole, &context).unwrap();
         let ready = state();
         assert_ne!(ready, before, "{name}: nothing was changed");
-        restore(whole, &context).unwrap();
-        is_back(&before, name);
+        put_back(whole, &context).unwrap();
+        is_back(&before, &name);
         // Prepared anew and put back, or put back at once.
         let turn = AtomicBool::new(false);
         let judge = |said: &str| {
@@ -208,14 +221,14 @@ fn inside() {
                 // Nothing is noted, so nothing is changed, and nobody has to look for what was being noted.
                 let _ = fs::remove_file(format!("{}.new", record::PATH));
             }
-            restore(whole, &context).unwrap_or_else(|e| panic!("{said}: {e:?}"));
+            put_back(whole, &context).unwrap_or_else(|e| panic!("{said}: {e:?}"));
             is_back(&before, said);
         };
         let run = |host: &Dying<'_>| apply(host, &context).is_ok();
         total += every_point(&format!("prepare, {name}"), &programs, &run, &judge, 1);
         let run = |host: &Dying<'_>| {
             apply(whole, &context).unwrap();
-            restore(host, &context).is_ok()
+            put_back(host, &context).is_ok()
         };
         total += every_point(&format!("restore, {name}"), &programs, &run, &judge, 1);
     }

@@ -2,8 +2,9 @@
 //!
 //! Each preparing step writes its line before it changes anything: an interrupted one is undone too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use maquette_core::plan::Limit;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -15,6 +16,9 @@ pub const PATH: &str = "/var/lib/maquette/preparation.json";
 
 /// Version of the record's form. Earlier ones are read; a later one says more than would be kept.
 const SCHEMA: u32 = 1;
+
+/// The limit that earlier versions noted under `inotify`.
+const INOTIFY: &str = "fs.inotify.max_user_instances";
 
 /// What preparation has changed. Declared here for writing and reading; what a record lacks is as it was.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +47,9 @@ pub struct Record {
     pub network_hook: bool,
     /// Whether Open vSwitch's daemons were started.
     pub vswitch: bool,
-    /// How many inotify instances a user was allowed.
-    pub inotify: Option<u32>,
+    /// Limits of the kernel's, by their names for sysctl, with what they were.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, u64>,
 }
 
 impl Record {
@@ -59,7 +64,17 @@ impl Record {
         if let Some(schema) = object.remove("schema").filter(|schema| *schema != SCHEMA) {
             return Err(format!("its schema is {schema}, of another version of Maquette"));
         }
-        serde_json::from_value(value).map_err(|e| e.to_string())
+        // The first limit that was raised had a key of its own.
+        let instances = object.remove("inotify").filter(|value| !value.is_null());
+        let mut record: Self = serde_json::from_value(value).map_err(|e| e.to_string())?;
+        if let Some(instances) = instances {
+            let number = instances.as_u64().ok_or("`inotify` is not a number of instances")?;
+            record.limits.entry(INOTIFY.into()).or_insert(number);
+        }
+        match record.limits.keys().find(|key| Limit::of(key).is_none()) {
+            Some(key) => Err(format!("it names the limit `{key}`, of another version of Maquette")),
+            None => Ok(record),
+        }
     }
 
     /// What a probe has found of it.
@@ -118,7 +133,7 @@ mod tests {
             timezone: Some("Etc/UTC".into()),
             network_hook: true,
             vswitch: true,
-            inotify: Some(128),
+            limits: [(INOTIFY.to_string(), 128)].into(),
         };
         assert_eq!(Record::parse(&record.text()).unwrap(), record);
         assert!(Record::parse("").unwrap().is_empty());
@@ -134,13 +149,14 @@ mod tests {
         assert!(told(r#"{"schema": 2}"#).contains("another version"), "a later version");
         assert!(told(r#"{"zram": true}"#).contains("zram"), "an unknown key");
         assert!(told(r#"{"pools": "images"}"#).contains("sequence"), "another type");
-        assert!(told(r#"{"inotify": -1}"#).contains("u32"), "a number that does not fit");
+        assert!(told(r#"{"inotify": -1}"#).contains("instances"), "a number that does not fit");
+        assert!(told(r#"{"limits": {"kernel.x": 1}}"#).contains("kernel.x"), "an unknown limit");
     }
 
     /// As the first release wrote it, with a pool that was noted each time it was defined.
     #[test]
     fn the_first_releases_record_is_read() {
-        let text = r#"{"daemons": true, "inotify": null, "kvm": ["600", "root"], "nested": null,
+        let text = r#"{"daemons": true, "inotify": 128, "kvm": ["600", "root"], "nested": null,
             "network_hook": false, "packages": ["qemu-utils"], "pools": ["images", "images"],
             "router_interfaces": [["eth0", "1"]], "schema": 1, "ssh_limits": false,
             "timezone": null, "vswitch": false}"#;
@@ -150,6 +166,7 @@ mod tests {
             daemons: true,
             pools: ["images".into()].into(),
             router_interfaces: vec![("eth0".into(), "1".into())],
+            limits: [(INOTIFY.to_string(), 128)].into(),
             ..Record::default()
         };
         assert_eq!(Record::parse(text).unwrap(), expected);

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maquette_core::observed::{HostLink, HostNetwork, LinkKind};
+use maquette_core::plan::LIMITS;
 
 use super::daemons::{self, Daemons};
 use super::family::{self, FAMILIES, Family, OsRelease, Part};
@@ -60,8 +61,8 @@ pub struct Facts {
     pub timezone: Option<String>,
     /// Whether the firewall drops what is forwarded unless a rule says otherwise, as Docker sets it.
     pub forward_drop: bool,
-    /// How many inotify instances the kernel allows a user, if it says.
-    pub inotify_instances: Option<u32>,
+    /// Limits of the kernel's by their names for sysctl, as far as it tells them.
+    pub limits: BTreeMap<String, u64>,
     /// Limits of the SSH server; none if it was not asked.
     pub sshd: Option<SshLimits>,
     /// The record of what earlier preparations have changed; empty if there is none.
@@ -107,6 +108,8 @@ pub fn gather(host: &dyn Host, reach: Reach) -> Result<Facts, HostError> {
     let mut args = vec![if reach == Reach::Remote { "remote" } else { "local" }];
     let mut paths: BTreeSet<&str> = daemons::PATHS.iter().copied().collect();
     paths.extend(FAMILIES.iter().flat_map(Family::all_parts).flat_map(|p| p.paths));
+    args.extend(LIMITS.iter().map(|limit| limit.key));
+    args.push("--");
     args.extend(paths);
     let text = check(host, &Command::script(PROBE, args))?;
     Ok(read(&text))
@@ -172,7 +175,7 @@ pub fn read(text: &str) -> Facts {
         router_interfaces: seen.lines("router").filter_map(words).collect(),
         timezone: (!zone.is_empty()).then(|| zone.to_string()),
         forward_drop: seen.text("forward") == "-P FORWARD DROP",
-        inotify_instances: seen.text("inotify").parse().ok(),
+        limits: seen.lines("limits").filter_map(limit).collect(),
         sshd: limits(&seen),
         record: seen.text("record").to_string(),
         os,
@@ -183,6 +186,12 @@ pub fn read(text: &str) -> Facts {
 fn words(line: &str) -> Option<(String, String)> {
     let mut words = line.split_whitespace();
     Some((words.next()?.to_string(), words.next()?.to_string()))
+}
+
+/// A line of sysctl's: `fs.inotify.max_user_instances 128`.
+fn limit(line: &str) -> Option<(String, u64)> {
+    let (key, value) = line.split_once(' ')?;
+    Some((key.into(), value.trim().parse().ok()?))
 }
 
 fn limits(seen: &Sections) -> Option<SshLimits> {

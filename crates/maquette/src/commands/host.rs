@@ -8,7 +8,7 @@ use maquette_core::topology::VirtType;
 use maquette_core::units::ByteSize;
 use maquette_engine::StepError;
 use maquette_engine::prepare::record::Record;
-use maquette_engine::prepare::{self, daemons, record, settings};
+use maquette_engine::prepare::{self, daemons, record, ssh_limits};
 use maquette_engine::probe::{Daemons, Facts, SshLimits};
 use serde_json::json;
 
@@ -265,7 +265,7 @@ fn network(facts: &Facts, report: &mut Report) {
 
 fn ssh(limits: &SshLimits, report: &mut Report) {
     let text = format!("MaxSessions {}, MaxStartups {}", limits.sessions, limits.startups);
-    match (limits.sessions.min(limits.startups) >= settings::SESSIONS, limits.drop_ins) {
+    match (limits.sessions.min(limits.startups) >= ssh_limits::SESSIONS, limits.drop_ins) {
         (true, _) => report.add("sshd", Verdict::Good, text),
         (false, true) => report.add("sshd", Verdict::Prepared, format!("raise {text} to 100")),
         (false, false) => {

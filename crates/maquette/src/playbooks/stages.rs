@@ -57,12 +57,7 @@ impl Stage {
     /// The stage that an action belongs to.
     pub fn of(action: &Action) -> Self {
         match action {
-            Action::InstallPackages { .. }
-            | Action::OpenKvm
-            | Action::StartDaemons
-            | Action::Apply(_)
-            | Action::Undo(_)
-            | Action::EnsurePool(_) => Self::Prepare,
+            Action::Apply(_) | Action::Restore(_) => Self::Prepare,
             Action::DefineNetwork { .. }
             | Action::UpdateNetwork { .. }
             | Action::BridgeNic { .. }

@@ -4,13 +4,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use maquette_core::diagnostic::Diagnostic;
-use maquette_core::values::{HostAddress, Login, PlainPath, ValueError};
+use maquette_core::values::{Login, PlainPath, ValueError};
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
 use maquette_engine::host::ssh::{self, ConnectError, HostKey, Target};
 use maquette_engine::keys::RecordKey;
 use maquette_engine::probe::Reach;
 
+pub use super::named::HostArgs;
 use crate::failure::Failure;
 use crate::signals;
 use crate::workspace::Workspace;
@@ -20,30 +21,6 @@ use crate::world::World;
 /// out without guests.
 fn local_uri() -> String {
     std::env::var("MAQUETTE_LIBVIRT_URI").unwrap_or_else(|_| "qemu:///system".into())
-}
-
-/// Which hypervisor, as the user named it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostArgs {
-    /// Name or address; none is this machine.
-    pub address: Option<HostAddress>,
-    /// SSH user.
-    pub user: Option<Login>,
-    /// Private key file.
-    pub key: Option<PathBuf>,
-    /// `SHA256:…` of a host key that is not known yet.
-    pub fingerprint: Option<String>,
-}
-
-impl HostArgs {
-    /// Whether it is another machine, or this one by way of SSH.
-    pub fn is_remote(&self) -> bool {
-        match self.address.as_deref() {
-            None => false,
-            Some("localhost" | "127.0.0.1" | "::1") => self.user.is_some() || self.key.is_some(),
-            Some(_) => true,
-        }
-    }
 }
 
 /// How guests' SSH connections and Ansible get to the hypervisor.

@@ -1,0 +1,70 @@
+//! Limits of the kernel's that grow with what runs on a hypervisor: sysctls that are numbers. Each is a row, and
+//! everything else follows from it: what the probe asks for, the plan, the file in `/etc/sysctl.d`, the record, the
+//! way back.
+
+/// What runs on a hypervisor once the environment is built.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Networks of the environment with a dnsmasq.
+    pub networks: usize,
+    /// Networks that are there besides.
+    pub other_networks: usize,
+    /// Interfaces of the environment's nodes.
+    pub interfaces: usize,
+}
+
+/// A limit of the kernel's.
+#[derive(Debug)]
+pub struct Limit {
+    /// Its name for sysctl.
+    pub key: &'static str,
+    /// What it is about: in plans, and in the name of its file in `/etc/sysctl.d`. Stays as it is: hypervisors
+    /// have such files.
+    pub name: &'static str,
+    /// What it is, after "set ".
+    pub(super) title: &'static str,
+    /// How many a load takes; 0 if it has nothing to do with the limit.
+    pub(super) taken: fn(&Load) -> usize,
+    /// Why that many are taken.
+    pub(super) reason: &'static str,
+}
+
+/// Inotify instances that are left to everything but dnsmasq.
+const SPARE: usize = 64;
+
+/// All of them.
+pub const LIMITS: &[Limit] = &[Limit {
+    key: "fs.inotify.max_user_instances",
+    name: "inotify",
+    title: "the limit of inotify instances",
+    taken: |load| match load.networks {
+        0 => 0,
+        networks => networks + load.other_networks + SPARE,
+    },
+    reason: "each network has a dnsmasq, and each of those takes one",
+}];
+
+impl PartialEq for Limit {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Limit {}
+
+impl Limit {
+    /// The limit of that name.
+    pub fn of(key: &str) -> Option<&'static Self> {
+        LIMITS.iter().find(|limit| limit.key == key)
+    }
+
+    /// Its file below `/proc/sys`, where the kernel shows and takes it.
+    pub fn proc_file(&self) -> String {
+        format!("/proc/sys/{}", self.key.replace('.', "/"))
+    }
+
+    /// The last part of its name.
+    pub(super) fn short(&self) -> &'static str {
+        self.key.rsplit('.').next().unwrap_or(self.key)
+    }
+}

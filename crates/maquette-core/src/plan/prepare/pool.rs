@@ -1,0 +1,24 @@
+//! The storage pool of volumes.
+
+use super::{HostFacts, Lack, Needs, PoolState, Setting};
+use crate::plan::Op;
+
+pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
+    let reason = match &facts.pool {
+        PoolState::Active(_) => return None,
+        PoolState::Inactive(_) => "the pool is defined and not started",
+        PoolState::Missing => "there is no such pool",
+        PoolState::Unknown => "nothing is known of it until libvirt answers",
+    };
+    let pool = &needs.pool;
+    let name = format!("pool {}", pool.name);
+    Some(Lack::new(Op::Create, name, pool.path.clone(), reason, Setting::Pool(pool.clone())))
+}
+
+pub(super) fn title(name: &str) -> String {
+    format!("start pool {name}")
+}
+
+pub(super) fn way_back(name: &str) -> (String, String) {
+    (format!("pool {name}"), "undefine it; files stay".into())
+}

@@ -1,0 +1,54 @@
+//! The closed list of what preparation changes. What a variant is called is said in its thing's file.
+
+use super::limits::Limit;
+use crate::blueprint::Pool;
+
+/// One thing of a hypervisor that preparation changes, with its value: in [`Action::Apply`] the one that it shall
+/// have, in [`Action::Restore`] the one that it had before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// Packages of the family: to install, or that were not there before.
+    Packages {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// Access to `/dev/kvm`.
+    Kvm {
+        /// Mode, octal.
+        mode: String,
+        /// Group.
+        group: String,
+    },
+    /// libvirt's daemons run; before, they did not.
+    Daemons,
+    /// A storage pool is defined, built and started; before, it was not there.
+    Pool(Pool),
+    /// Open vSwitch's daemons run; before, they did not.
+    Vswitch,
+    /// libvirt's network hook is there; before, it was not.
+    NetworkHook,
+    /// The SSH server's limits are higher, by a drop-in that was not there before.
+    SshLimits,
+    /// Nested virtualisation is on, by an option of the module that was not there before.
+    Nested {
+        /// `kvm_intel` or `kvm_amd`.
+        module: String,
+    },
+    /// Which interfaces listen to router advertisements.
+    RouterAdverts {
+        /// Interfaces, each with its `accept_ra`.
+        interfaces: Vec<(String, String)>,
+    },
+    /// Time zone.
+    Timezone {
+        /// Its name.
+        zone: String,
+    },
+    /// A limit of the kernel's.
+    Limit {
+        /// Which.
+        limit: &'static Limit,
+        /// How many.
+        value: u64,
+    },
+}

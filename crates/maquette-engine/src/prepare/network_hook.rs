@@ -1,0 +1,36 @@
+//! libvirt's hook for networks.
+
+use maquette_core::plan::Setting;
+use sha2::{Digest, Sha256};
+
+use super::record::{self, Record};
+use crate::host::{Command, Host, HostError, check};
+use crate::probe::Facts;
+
+const FILE: &str = "/etc/libvirt/hooks/network.d/maquette";
+const TEXT: &str = include_str!("../../assets/network-hook.sh");
+
+const SCRIPT: &str = include_str!("../../assets/prepare/network-hook.sh");
+
+/// Whether it is there as this version has it.
+pub(super) fn is_current(facts: &Facts) -> bool {
+    facts.hook.as_ref() == Some(&format!("{:x}", Sha256::digest(TEXT)))
+}
+
+pub(super) fn apply(host: &dyn Host) -> Result<(), HostError> {
+    record::update(host, |r| r.network_hook = true)?;
+    host.write(FILE, TEXT.as_bytes(), 0o755)?;
+    check(host, &Command::script(SCRIPT, ["apply", FILE])).map(|_| ())
+}
+
+pub(super) fn noted(record: &Record) -> Option<Setting> {
+    record.network_hook.then_some(Setting::NetworkHook)
+}
+
+pub(super) fn restore(host: &dyn Host) -> Result<(), HostError> {
+    check(host, &Command::script(SCRIPT, ["restore", FILE])).map(|_| ())
+}
+
+pub(super) fn forget(record: &mut Record) {
+    record.network_hook = false;
+}

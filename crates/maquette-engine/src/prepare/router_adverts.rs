@@ -1,0 +1,47 @@
+//! Listening to router advertisements although the hypervisor forwards.
+
+use maquette_core::plan::Setting;
+
+use super::record::{self, Record};
+use crate::host::{Command, Host, HostError, check};
+use crate::probe::{self, Facts, Reach};
+
+/// What is set when the hypervisor starts.
+const FILE: &str = "/etc/sysctl.d/90-maquette-ipv6.conf";
+
+const SCRIPT: &str = include_str!("../../assets/prepare/router-adverts.sh");
+
+/// Interfaces with a default route that is lost once the hypervisor forwards.
+pub(super) fn at_risk(facts: &Facts) -> Vec<String> {
+    let listening = facts.router_interfaces.iter().filter(|(_, value)| value == "1");
+    listening.map(|(name, _)| name.clone()).collect()
+}
+
+pub(super) fn apply(host: &dyn Host, interfaces: &[(String, String)]) -> Result<(), HostError> {
+    let before = probe::gather(host, Reach::Local)?.router_interfaces;
+    record::update(host, |r| {
+        let known = |name: &str| r.router_interfaces.iter().any(|(n, _)| n == name);
+        let new: Vec<_> = before.into_iter().filter(|(n, _)| !known(n)).collect();
+        r.router_interfaces.extend(new);
+    })?;
+    set(host, "apply", interfaces)
+}
+
+fn set(host: &dyn Host, verb: &str, interfaces: &[(String, String)]) -> Result<(), HostError> {
+    let pairs = interfaces.iter().flat_map(|(name, value)| [name.clone(), value.clone()]);
+    let args = [verb.to_string(), FILE.to_string()].into_iter().chain(pairs);
+    check(host, &Command::script(SCRIPT, args)).map(|_| ())
+}
+
+pub(super) fn noted(record: &Record) -> Option<Setting> {
+    let interfaces = record.router_interfaces.clone();
+    (!interfaces.is_empty()).then_some(Setting::RouterAdverts { interfaces })
+}
+
+pub(super) fn restore(host: &dyn Host, before: &[(String, String)]) -> Result<(), HostError> {
+    set(host, "restore", before)
+}
+
+pub(super) fn forget(record: &mut Record) {
+    record.router_interfaces.clear();
+}

@@ -4,7 +4,7 @@
 //! collect into one [`Diagnostics`] and go on as far as they can, so that a run reports every
 //! mistake and not just the first.
 
-use crate::syntax::Span;
+use crate::span::Span;
 
 /// How bad a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

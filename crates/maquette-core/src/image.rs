@@ -3,9 +3,11 @@
 
 mod head;
 mod qcow2;
+mod refusal;
 mod sum;
 mod word;
 
-pub use head::{Compression, Format, HEAD, NotAnImage, inspect};
+pub use head::{Compression, Format, HEAD, inspect};
+pub use refusal::NotAnImage;
 pub use sum::{Kind, Sum, SumError};
 pub use word::{Place, Word, WordError, redact};

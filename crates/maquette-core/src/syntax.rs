@@ -3,12 +3,11 @@
 
 mod bool;
 mod plain;
-mod span;
 mod tree;
 mod yaml;
 
+pub use crate::span::{Source, SourceId, Sources, Span, Spanned};
 pub use bool::parse_bool;
 pub use plain::Plain;
-pub use span::{Source, SourceId, Sources, Span, Spanned};
 pub use tree::{Entry, Node, Value};
 pub use yaml::parse;

@@ -6,21 +6,20 @@
 mod bgp;
 mod compile;
 mod disk;
-mod hardware;
 mod interface;
 mod lint;
 mod network;
 mod role;
 mod subnet;
 mod uplink;
-pub mod virtopts;
 mod vswitch;
 
+pub use crate::hardware::{BootMode, Bus, VirtType};
 pub use crate::settings::Settings;
+pub use crate::virtopts;
 pub use bgp::Cidr;
 pub use compile::{Allocation, NodeRequest, Request, compile};
 pub use disk::{Disk, Preallocation};
-pub use hardware::{BootMode, Bus, VirtType};
 pub use interface::{Interface, Interfaces, Wire};
 pub use lint::{ADDRESS_RULE, lint, overlap};
 pub use network::{Forward, Network, Srv};

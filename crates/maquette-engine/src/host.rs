@@ -5,6 +5,7 @@
 //! argument.
 
 mod at_work;
+mod claim;
 mod command;
 pub mod fence;
 pub(crate) mod files;

@@ -6,9 +6,6 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::Sources;
 use maquette_engine::StepError;
 
-use crate::render;
-use crate::world::Terminal;
-
 /// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
@@ -57,30 +54,6 @@ impl Failure {
             Self::Status(code, _) => *code,
             Self::Failed(_) | Self::After(..) | Self::Shown | Self::Declined => 1,
             Self::Interrupted => 130,
-        }
-    }
-
-    /// Says what went wrong.
-    pub fn print(&self, terminal: &Terminal) {
-        match self {
-            Self::Input(diagnostics, sources) => {
-                terminal.talk(&render::diagnostics(diagnostics, sources));
-            }
-            Self::Failed(error) | Self::Status(_, error) => {
-                terminal.talk(&render::step_error(error))
-            }
-            Self::After(failure, done) => {
-                if let Self::Input(diagnostics, sources) = failure.as_ref() {
-                    terminal.talk(&render::diagnostics_after(diagnostics, sources, done));
-                } else {
-                    terminal.talk(done);
-                }
-            }
-            Self::Shown => {}
-            Self::Declined => terminal.talk("nothing was changed"),
-            Self::Interrupted => {
-                terminal.talk("interrupted; run `maquette up` again to go on from here");
-            }
         }
     }
 }

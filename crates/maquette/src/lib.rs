@@ -58,7 +58,7 @@ pub fn run<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>, world:
     match done.and_then(|code| terminal.heard(code)) {
         Ok(code) => code,
         Err(failure) => {
-            failure.print(terminal);
+            terminal.fail(&failure);
             failure.code()
         }
     }

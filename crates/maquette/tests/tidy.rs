@@ -5,6 +5,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "tidy/rooms.rs"]
+mod rooms;
+
+use rooms::Modules;
+
 fn crates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -108,4 +113,175 @@ fn files_can_be_read_in_one_sitting() {
         let lines = fs::read_to_string(&file).unwrap().lines().count();
         assert!(lines <= 600, "{} has {lines} lines; split it", file.display());
     }
+}
+
+/// The rooms of each crate, lowest first: a room uses those before it, and none after it. A new one gets its place here.
+/// The wings of the program itself use each other (a verb of InfraRed's ends in `up`, which is a verb): there the rule is
+/// that no files do so in a circle.
+const ROOMS: [(&str, &[&str]); 3] = [
+    (
+        "maquette-core",
+        &[
+            "defaults",
+            "hardware",
+            "names",
+            "span",
+            "units",
+            "diagnostic",
+            "values",
+            "virtopts",
+            "image",
+            "syntax",
+            "keys",
+            "decode",
+            "expr",
+            "layers",
+            "settings",
+            "topology",
+            "schema",
+            "blueprint",
+            "observed",
+            "guest",
+            "capacity",
+            "expand",
+            "plan",
+        ],
+    ),
+    (
+        "maquette-engine",
+        &[
+            "backend", "download", "event", "executor", "host", "keys", "public", "seed", "net",
+            "probe", "ready", "prepare", "image",
+        ],
+    ),
+    (
+        "maquette-libvirt",
+        &[
+            "client", "xml", "cable", "console", "domain", "network", "observe", "signals",
+            "prune", "survey", "volume", "perform", "driver",
+        ],
+    ),
+];
+
+fn modules(name: &str) -> Modules {
+    Modules::read(&crates().join(name).join("src"))
+}
+
+#[test]
+fn no_room_uses_one_above_it() {
+    for (name, order) in ROOMS {
+        let modules = modules(name);
+        let place = |module: &str| {
+            let room = module.split("::").next().unwrap();
+            order.iter().position(|known| *known == room)
+        };
+        for (from, all) in modules.arrows().into_iter().filter(|(from, _)| !from.is_empty()) {
+            let here = place(from).unwrap_or_else(|| panic!("{name}: {from} has no place"));
+            for to in all.into_iter().filter(|to| !to.is_empty()) {
+                let there = place(to).unwrap_or_else(|| panic!("{name}: {to} has no place"));
+                assert!(there <= here, "{name}: {from} uses {to}, which is above it");
+            }
+        }
+    }
+}
+
+/// One that is left: networks of BGP files are networks, and reading a network begins with which of both it is.
+const DUE: [&str; 2] = ["topology::bgp", "topology::network"];
+
+/// What uses each other cannot be read, tried or moved alone. A folder's head and its parts are one thing.
+#[test]
+fn no_modules_use_each_other_in_a_circle() {
+    for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
+        let mut circles = modules(name).circles();
+        circles.retain(|circle| *circle != DUE);
+        assert!(circles.is_empty(), "{name}: {circles:#?}");
+    }
+}
+
+/// Files below `src` of all crates whose text holds any of some words, but for comments.
+fn files_with(words: &[&str]) -> Vec<String> {
+    let mut files = Vec::new();
+    for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
+        sources(&crates().join(name).join("src"), &mut files);
+    }
+    let holds = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap();
+        let mut lines = text.lines().map(|line| line.split("//").next().unwrap());
+        lines.any(|line| words.iter().any(|word| line.contains(word)))
+    };
+    let mut found: Vec<String> = files
+        .iter()
+        .filter(|file| holds(file))
+        .map(|file| file.strip_prefix(crates()).unwrap().display().to_string())
+        .collect();
+    // What tests say is for whoever runs them.
+    let tests = ["tests.rs", "points.rs", "killed.rs", "servers.rs"];
+    found.retain(|file| !tests.iter().any(|test| file.ends_with(test)));
+    found.sort();
+    found
+}
+
+#[test]
+fn unsafe_code_is_in_two_files() {
+    let client = "maquette-libvirt/src/client";
+    let expected = [format!("{client}/events.rs"), format!("{client}/raw.rs")];
+    assert_eq!(files_with(&["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"]), expected);
+}
+
+/// What prints elsewhere could not be silenced, coloured or tried.
+#[test]
+fn one_file_prints() {
+    let words = ["println!(", "print!(", "io::stdout()", "io::stderr()"];
+    assert_eq!(files_with(&words), ["maquette/src/world/terminal.rs"]);
+}
+
+/// Libraries that are known in one place: whoever replaces one has one file, or one folder, to change.
+#[test]
+fn a_library_is_named_in_one_place() {
+    for (words, place) in [
+        (&["use minijinja", "minijinja::"][..], "maquette-core/src/expr.rs"),
+        (&["use saphyr", "saphyr::", "saphyr_parser::"], "maquette-core/src/syntax/"),
+        (&["use virt::", "virt::sys"], "maquette-libvirt/src/client"),
+        (&["use roxmltree", "roxmltree::"], "maquette-libvirt/src/xml/"),
+        (&["use fatfs", "fatfs::"], "maquette-engine/src/seed.rs"),
+        (&["use ssh_key", "ssh_key::"], "maquette-engine/src/"),
+        (&["use indicatif", "indicatif::"], "maquette/src/report/live.rs"),
+        (&["use comfy_table", "comfy_table::"], "maquette/src/render/table.rs"),
+        (&["use annotate_snippets", "annotate_snippets::"], "maquette/src/render/diagnostic.rs"),
+        (&["use jiff", "jiff::"], "maquette/src/"),
+        (&["use tar::", "tar::Archive"], "maquette/src/workspace/archive"),
+    ] {
+        let files = files_with(words);
+        assert!(!files.is_empty(), "{words:?} is nowhere");
+        let elsewhere: Vec<&String> = files.iter().filter(|f| !f.starts_with(place)).collect();
+        assert!(elsewhere.is_empty(), "{words:?} outside of {place}: {elsewhere:?}");
+    }
+}
+
+/// A script in a string is read by no editor and by no shellcheck.
+#[test]
+fn scripts_are_files() {
+    let mut files = Vec::new();
+    for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
+        sources(&crates().join(name).join("src"), &mut files);
+    }
+    let tests = ["tests.rs", "points.rs", "killed.rs", "servers.rs"];
+    for file in files.iter().filter(|f| !tests.iter().any(|test| f.ends_with(test))) {
+        let text = fs::read_to_string(file).unwrap();
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let strings = text.split("r#\"").skip(1).map(|rest| rest.split("\"#").next().unwrap());
+        let script = |s: &&str| {
+            s.lines().count() > 1 && ["fi\n", "$1", "done\n", "exec "].iter().any(|w| s.contains(w))
+        };
+        let found: Vec<&str> = strings.filter(script).collect();
+        assert!(found.is_empty(), "{}: {found:?}", file.display());
+    }
+}
+
+/// The program knows libvirt's XML from hearsay: what it needs is handed to it by name.
+#[test]
+fn the_program_names_no_xml() {
+    let files = files_with(&["maquette_libvirt::xml"]);
+    let program: Vec<&String> = files.iter().filter(|f| f.starts_with("maquette/")).collect();
+    assert!(program.is_empty(), "{program:?}");
 }

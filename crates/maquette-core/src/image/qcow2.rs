@@ -1,6 +1,6 @@
 //! The header of a qcow2 file: <https://www.qemu.org/docs/master/interop/qcow2.html>.
 
-use super::head::NotAnImage;
+use super::refusal::NotAnImage;
 
 /// What every qcow2 file, and the older qcow, begins with.
 pub(super) const MAGIC: &[u8] = b"QFI\xfb";

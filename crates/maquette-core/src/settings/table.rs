@@ -2,8 +2,8 @@
 
 use super::Group::{Environment, Guests, Hypervisor, Topology};
 use super::{BgpMode, Infrared, Kind, Lines, Setting, Value, VirtChoice, VirtOptions};
+use crate::hardware::{BootMode, Bus};
 use crate::names::EnvName;
-use crate::topology::{BootMode, Bus};
 use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
 
 /// Makes [`Settings`] and [`SETTINGS`] of rows. A row begins with its field, the field's type, what its text

@@ -1,9 +1,10 @@
 //! How the text of a setting becomes its value.
 
 use super::{Kind, Word};
+use crate::hardware::{BootMode, Bus, VirtType};
 use crate::syntax::parse_bool;
-use crate::topology::{BootMode, Bus, VirtType, virtopts};
 use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
+use crate::virtopts;
 
 /// How text becomes a value.
 pub trait Value {

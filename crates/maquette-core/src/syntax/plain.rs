@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 
-use super::{Node, Value, parse_bool, yaml};
+use super::{Node, Value, parse_bool};
 
 /// A value with YAML's types; keys are sorted.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,14 +34,6 @@ impl Plain {
     /// Text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
-    }
-
-    /// Reads a YAML document; an empty one is an empty mapping.
-    pub fn read(text: &str) -> Result<Self, String> {
-        match yaml::plain(text)? {
-            Self::Null => Ok(Self::map()),
-            other => Ok(other),
-        }
     }
 
     /// A located tree without its places; scalars have the types that they would have unquoted.

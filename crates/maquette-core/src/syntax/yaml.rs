@@ -88,8 +88,18 @@ fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, ScanError> {
     }
 }
 
+impl Plain {
+    /// Reads a YAML document; an empty one is an empty mapping.
+    pub fn read(text: &str) -> Result<Self, String> {
+        match plain(text)? {
+            Self::Null => Ok(Self::map()),
+            other => Ok(other),
+        }
+    }
+}
+
 /// Reads one YAML document into values without places.
-pub(super) fn plain(text: &str) -> Result<Plain, String> {
+fn plain(text: &str) -> Result<Plain, String> {
     if let Some(place) = too_deep(text) {
         return Err(format!("line {}: the file is nested too deeply", place.line()));
     }

@@ -1,8 +1,8 @@
 //! One disk of a role.
 
-use super::hardware::Bus;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::hardware::Bus;
 use crate::syntax::{Entry, Node, Span, Spanned};
 use crate::units::ByteSize;
 use crate::values::{DiskKey, Line};

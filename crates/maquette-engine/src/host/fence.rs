@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Child;
 
-use super::lock::Claim;
+use super::claim::Claim;
 use super::{Command, Host, HostError, Output, files};
 
 const SCRIPT: &str = include_str!("../../assets/fence.sh");

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use super::claim::Claim;
 use super::fence::Fenced;
 use super::{Command, Host, HostError};
 
@@ -84,38 +85,6 @@ pub struct Lock {
     stop: Option<mpsc::Sender<()>>,
     released: Arc<AtomicBool>,
     claim: Claim,
-}
-
-/// What tells whether a lock is ours.
-#[derive(Debug, Clone)]
-pub struct Claim {
-    /// The lock's file on the hypervisor.
-    pub(super) file: String,
-    /// What the file begins with as long as the lock is ours.
-    pub(super) token: String,
-    /// What marks our long-lived processes there.
-    pub(super) mark: String,
-    /// Set once it is known not to be ours, and by nothing else.
-    taken: Arc<AtomicBool>,
-}
-
-impl Claim {
-    /// Whether the lock is ours, as far as can be known without asking another machine; `here` is whether
-    /// the hypervisor is this one.
-    pub fn is_ours(&self, here: bool) -> bool {
-        if self.taken.load(Ordering::SeqCst) {
-            return false;
-        }
-        // Of a holder that was held up, the process that hears of it may not have come to its turn.
-        let says = || std::fs::read_to_string(&self.file).unwrap_or_default();
-        !here || says().starts_with(&format!("{} ", self.token))
-    }
-
-    /// The same, of somebody who has not heard of its loss.
-    #[cfg(test)]
-    pub(super) fn unheard(&self) -> Self {
-        Self { taken: Arc::default(), ..self.clone() }
-    }
 }
 
 /// A mark that no other run has.

@@ -12,6 +12,7 @@ use maquette_core::values::printable;
 use maquette_engine::StepError;
 
 use crate::failure::Failure;
+use crate::render;
 
 /// Where text goes to.
 struct Output {
@@ -123,6 +124,30 @@ impl Terminal {
             let _ = self.lost.set(error.to_string());
         }
         written.is_ok()
+    }
+
+    /// Says what went wrong.
+    pub fn fail(&self, failure: &Failure) {
+        match failure {
+            Failure::Input(diagnostics, sources) => {
+                self.talk(&render::diagnostics(diagnostics, sources));
+            }
+            Failure::Failed(error) | Failure::Status(_, error) => {
+                self.talk(&render::step_error(error))
+            }
+            Failure::After(within, done) => {
+                if let Failure::Input(diagnostics, sources) = within.as_ref() {
+                    self.talk(&render::diagnostics_after(diagnostics, sources, done));
+                } else {
+                    self.talk(done);
+                }
+            }
+            Failure::Shown => {}
+            Failure::Declined => self.talk("nothing was changed"),
+            Failure::Interrupted => {
+                self.talk("interrupted; run `maquette up` again to go on from here");
+            }
+        }
     }
 
     /// What a command that did its work ends with: whoever asked for an answer and has none must not take

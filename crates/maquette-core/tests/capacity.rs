@@ -9,8 +9,6 @@ use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostics, Severity};
 use maquette_core::observed::{Observed, Promise};
 
-mod common;
-
 /// Messages for an environment of two nodes with 1 GiB and 2 vCPUs each.
 fn says(blueprint: &Blueprint, observed: &Observed, available: u64, overcommit: bool) -> String {
     let resident = BTreeMap::from([("other".to_string(), 512)]);
@@ -37,10 +35,10 @@ fn nodes(count: u32) -> Blueprint {
 
 /// A blueprint, and the hypervisor once it is built there.
 fn built(count: u32, observed: &Observed) -> (Blueprint, Observed) {
-    let input = common::input(&[(NODE, count)], "3_nets", &[]);
+    let input = maquette_testkit::input(&[(NODE, count)], "3_nets", &[]);
     let mut after = observed.clone();
-    common::apply(&mut after, &common::plan_of(&input, observed).steps);
-    (common::blueprint_of(&input, observed), after)
+    maquette_testkit::apply(&mut after, &maquette_testkit::plan_of(&input, observed).steps);
+    (maquette_testkit::blueprint_of(&input, observed), after)
 }
 
 fn promise(memory_mib: u64, active: bool) -> Promise {

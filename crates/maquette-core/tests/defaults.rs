@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-mod common;
-
-use common::{input, mistakes, types_for};
 use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::syntax::{Node, Sources, Value, parse};
+use maquette_testkit::{input, mistakes, types_for};
 
 fn tree(kind: Kind, name: &str) -> Node {
     let mut sources = Sources::default();

@@ -1,13 +1,11 @@
 //! A stranger's topology: whatever stands in any of its places, it is refused with its place, or nothing
 //! of it that means more than a word reaches what is built.
 
-mod common;
-
-use common::input;
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::expand;
 use maquette_core::syntax::Plain;
 use maquette_core::topology as topo;
+use maquette_testkit::input;
 
 /// A node type with every key that takes text.
 const NODES: &str = "
@@ -158,7 +156,7 @@ fn messages(diags: &Diagnostics) -> Vec<String> {
 /// What is built of it, as text in which every control character shows as its escape.
 fn built(nodes: &str, networks: &str) -> Result<String, Vec<String>> {
     let mut input = input(&[(&format!("web={nodes}"), 2)], networks, &[]);
-    let observed = common::machine(&["eno1", "eno2"]);
+    let observed = maquette_testkit::machine(&["eno1", "eno2"]);
     if input.diags.has_errors() {
         return Err(messages(&input.diags));
     }
@@ -172,7 +170,7 @@ fn built(nodes: &str, networks: &str) -> Result<String, Vec<String>> {
     if input.diags.has_errors() {
         return Err(messages(&input.diags));
     }
-    let (blueprint, more) = common::expand(&topology, &observed);
+    let (blueprint, more) = maquette_testkit::expand(&topology, &observed);
     expand::conflicts(&topology, &blueprint, &observed, true, &mut diags);
     if more.has_errors() || diags.has_errors() {
         return Err(messages(&more).into_iter().chain(messages(&diags)).collect());

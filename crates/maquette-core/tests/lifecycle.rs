@@ -2,16 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{Input, apply, blueprint_of, expand, input, node_volumes, plan_of, topology};
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::expand;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
+use maquette_testkit::{
+    Input, apply, blueprint_of, expand, input, node_volumes, plan_of, topology,
+};
 use proptest::prelude::*;
 
 const SMALL: [&str; 2] =

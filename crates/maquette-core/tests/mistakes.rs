@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-mod common;
-
-use common::{input, mistakes};
+use maquette_testkit::{input, mistakes};
 
 const NODE: &str = "web=\
 name: web

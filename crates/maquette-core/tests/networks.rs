@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-mod common;
-
-use common::{apply, blueprint_of, expand, input, machine, mistakes, plan_of, topology, types_for};
 use maquette_core::blueprint::Blueprint;
 use maquette_core::defaults::{self, Kind};
 use maquette_core::expand;
@@ -13,6 +10,9 @@ use maquette_core::names::EnvName;
 use maquette_core::observed::{LinkKind, Observed};
 use maquette_core::plan::{self, Action, Plan};
 use maquette_core::values::Secret;
+use maquette_testkit::{
+    apply, blueprint_of, expand, input, machine, mistakes, plan_of, topology, types_for,
+};
 
 /// Every NIC that a built-in network file names.
 const NICS: [&str; 9] = [
@@ -31,7 +31,7 @@ fn titles(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(|s| s.action.title()).collect()
 }
 
-fn conflicts(input: &common::Input, seen: &Observed) -> Vec<String> {
+fn conflicts(input: &maquette_testkit::Input, seen: &Observed) -> Vec<String> {
     let topology = topology(input, seen);
     let (blueprint, mut diags) = expand(&topology, seen);
     expand::conflicts(&topology, &blueprint, seen, true, &mut diags);

@@ -2,11 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{apply, blueprint_of, input, node_volumes, plan_of};
 use maquette_core::blueprint::{Blueprint, Pool};
 use maquette_core::guest::seed_files;
 use maquette_core::names::EnvName;
@@ -14,6 +11,7 @@ use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, HostFacts, LibvirtState, Needs, Op, Plan, PoolState};
 use maquette_core::values::Secret;
 use maquette_core::values::TimeZone;
+use maquette_testkit::{apply, blueprint_of, input, node_volumes, plan_of};
 use proptest::prelude::*;
 
 const SMALL: [&str; 2] =
@@ -156,8 +154,8 @@ fn prefixed_environments_get_free_subnets_and_keep_them() {
 #[test]
 fn addresses_run_out_with_an_error() {
     let wanted = input(&[("undercloud", 100)], "3_nets", &[]);
-    let topology = common::topology(&wanted, &Observed::default());
-    let (_, diags) = common::expand(&topology, &Observed::default());
+    let topology = maquette_testkit::topology(&wanted, &Observed::default());
+    let (_, diags) = maquette_testkit::expand(&topology, &Observed::default());
     let first = diags.iter().next().unwrap();
     assert_eq!(
         first.message,

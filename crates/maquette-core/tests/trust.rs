@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-mod common;
-
-use common::{Input, apply, blueprint_of, edit, expand, input, node_volumes, plan_of, topology};
 use maquette_core::blueprint::Blueprint;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
 use maquette_core::values::PublicKey;
 use maquette_core::values::Secret;
+use maquette_testkit::{
+    Input, apply, blueprint_of, edit, expand, input, node_volumes, plan_of, topology,
+};
 use uuid::Uuid;
 
 fn asked(extra: &[&str]) -> Input {

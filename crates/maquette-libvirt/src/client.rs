@@ -71,8 +71,8 @@ impl From<virt::error::Error> for LibvirtError {
 
 impl LibvirtError {
     /// Of a call that was not made, or whose answer nobody hears.
-    fn refused(message: String) -> Self {
-        Self { message, kind: Kind::Other }
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self { message: message.into(), kind: Kind::Other }
     }
 }
 

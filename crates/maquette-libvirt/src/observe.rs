@@ -87,6 +87,12 @@ impl Seen {
         }
     }
 
+    /// What there is, by what is known of it already.
+    pub fn of(observed: Observed, pool: PoolState) -> Self {
+        let own_bridges = observed.networks.values().map(|n| n.recorded.bridge.clone()).collect();
+        Self { observed, pool, own_bridges, ..Self::nothing() }
+    }
+
     /// Adds the host's own side: what its routes and interfaces claim, and what they are.
     pub fn on_host(mut self, routes: &[(IpNet, String)], host: HostNetwork) -> Observed {
         claims_of_host(&mut self.observed.claims, routes, &host, &self.own_bridges);

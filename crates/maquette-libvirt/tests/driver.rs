@@ -7,16 +7,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use maquette_core::blueprint::{
-    Access, Disk, Guest, Interface, Network, Node, Pool, Reservation, Tenant, Tuning, Vnc,
+    Access, Disk, Guest, Interface, Network, Node, Pool, Reservation, Tenant, Tuning,
 };
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Hardware, HostNetwork, Observed, Wiring};
 use maquette_core::plan::{self, Action, NetworkChange, PoolState, Step};
-use maquette_core::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, VirtType};
+use maquette_core::topology::{Allocation, Bus, Dhcp, Forward, Preallocation};
 use maquette_core::units::{ByteSize, MacAddr};
-use maquette_core::values::{
-    ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey,
-};
+use maquette_core::values::{DnsName, Group, Login, MachineName, PublicKey};
 use maquette_engine::executor;
 use maquette_engine::host::Local;
 use maquette_engine::image::Transfer;
@@ -26,6 +24,7 @@ use maquette_engine::{Backend, Event, StepContext};
 use maquette_libvirt::xml::metadata::forge;
 use maquette_libvirt::xml::read::Record;
 use maquette_libvirt::{Access as Way, Client, Guests, Libvirt, observe};
+use maquette_testkit::{self as testkit, interface};
 use uuid::Uuid;
 
 /// A hypervisor with one foreign domain and network, and one pool.
@@ -118,21 +117,12 @@ fn reservation(name: &str, last: u8) -> Reservation {
 
 /// The test driver knows machines of its own only, so the domain is made for it.
 fn node() -> Node {
+    let plain = testkit::node("lab-web-0");
     Node {
-        name: "lab-web-0".into(),
-        role: "web".into(),
-        index: 0,
-        uuid: Uuid::from_u128(9),
-        virt: VirtType::Qemu,
         vcpus: 2,
         cpu_model: MachineName::known("host-passthrough"),
         memory_mib: 256,
         machine: MachineName::known("pc"),
-        firmware: BootMode::Bios,
-        vnc: Vnc::default(),
-        serial_file: false,
-        virtopts: String::new(),
-        deploy_os: false,
         disks: vec![Disk {
             volume: "lab-web-0-disk1.qcow2".into(),
             device: "vda".into(),
@@ -143,30 +133,16 @@ fn node() -> Node {
             preallocation: Preallocation::Metadata,
         }],
         interfaces: vec![Interface {
-            name: "eth0".into(),
-            mac: MacAddr([0x52, 0x54, 0, 0, 0, 2]),
-            network: "lab-data".into(),
-            portgroup: None,
-            host_bridge: false,
-            model: DeviceModel::known("virtio"),
             ipv4: Some("172.16.10.2/24".parse().unwrap()),
-            ipv6: None,
             default_route: true,
             dhcp: true,
-            gateway: None,
-            nameserver: None,
             mtu: Some(9000),
-            foreign_bridge: false,
-            plain_frames: false,
+            ..interface("eth0", 2, "lab-data")
         }],
         groups: vec![Group::known("web")],
-        guest: None,
-        access: Access {
-            address: Some([172, 16, 10, 2].into()),
-            user: Login::known("root"),
-            connection: ConnectionPlugin::known("ssh"),
-            direct: false,
-        },
+        access: Access { address: Some([172, 16, 10, 2].into()), ..plain.access },
+        role: "web".into(),
+        ..plain
     }
 }
 

@@ -6,9 +6,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-#[path = "../../maquette-core/tests/common/mod.rs"]
-mod common;
-
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,7 +16,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use common::Input;
 use maquette_core::blueprint::Blueprint;
 use maquette_core::guest::seed_files;
 use maquette_core::names::EnvName;
@@ -33,6 +29,7 @@ use maquette_engine::image::Transfer;
 use maquette_engine::probe::Reach;
 use maquette_engine::{Backend, Event, Lanes, StepContext, StepError, seed};
 use maquette_libvirt::{Access, Client, Gate, Guests, Libvirt, observe};
+use maquette_testkit::Input;
 
 const HYPERVISOR: &str = "<node>
   <network><name>theirs</name><bridge name='theirs0'/><ip address='192.168.122.1' netmask='255.255.255.0'/></network>
@@ -218,7 +215,7 @@ struct Wish {
 
 impl Wish {
     fn input(&self) -> Input {
-        common::input(self.nodes, "3_nets", self.extra)
+        maquette_testkit::input(self.nodes, "3_nets", self.extra)
     }
 }
 
@@ -330,7 +327,7 @@ impl Lab {
 
 /// The blueprint of an input. No guest ever boots there, so nobody waits for one.
 fn blueprint_of(input: &Input, seen: &Observed) -> Blueprint {
-    let mut blueprint = common::blueprint_of(input, seen);
+    let mut blueprint = maquette_testkit::blueprint_of(input, seen);
     for node in &mut blueprint.nodes {
         node.virt = VirtType::Test;
         node.access.address = None;

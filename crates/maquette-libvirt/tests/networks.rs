@@ -3,20 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-#[path = "../../maquette-core/tests/common/mod.rs"]
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use common::{blueprint_of, input, machine, types_for};
 use maquette_core::blueprint::Network;
 use maquette_core::defaults::{self, Kind};
 use maquette_core::names::EnvName;
 use maquette_core::topology::Allocation;
 use maquette_libvirt::xml;
 use maquette_libvirt::xml::read::Record;
+use maquette_testkit::{blueprint_of, input, machine, types_for};
 
 /// Every NIC that a built-in network file names.
 const NICS: [&str; 8] =

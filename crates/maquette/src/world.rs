@@ -15,9 +15,9 @@ pub struct World {
     /// What the user sees and types.
     pub terminal: Arc<Terminal>,
     /// The machines that may be hypervisors.
-    pub hosts: Box<dyn Hosts>,
+    pub hosts: Arc<dyn Hosts>,
     /// The libvirt on them.
-    pub libvirt: Box<dyn Driver>,
+    pub libvirt: Arc<dyn Driver>,
 }
 
 impl World {
@@ -25,8 +25,8 @@ impl World {
     pub fn of_process() -> Self {
         Self {
             terminal: Arc::new(Terminal::of_process()),
-            hosts: Box::new(hosts::System),
-            libvirt: Box::new(maquette_libvirt::System),
+            hosts: Arc::new(hosts::System),
+            libvirt: Arc::new(maquette_libvirt::System),
         }
     }
 }

@@ -38,57 +38,18 @@ fn is_bare(interface: &Interface) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maquette_core::blueprint::{Access, Vnc};
-    use maquette_core::topology::{BootMode, VirtType};
     use maquette_core::units::MacAddr;
-    use maquette_core::values::{ConnectionPlugin, DeviceModel, Login, MachineName};
-    use uuid::Uuid;
+    use maquette_testkit as testkit;
 
     /// A node on some networks; on `management` it has an address.
     fn node(number: u8, name: &str, group: &str, networks: &[&str]) -> Node {
         let interface = |(nic, network): (usize, &&str)| Interface {
-            name: format!("eth{nic}"),
             mac: MacAddr([0x52, 0x54, 0, 0, number, nic as u8]),
-            network: (*network).into(),
-            portgroup: None,
-            host_bridge: false,
-            model: DeviceModel::known("virtio"),
             ipv4: (*network == "management").then(|| "172.16.0.2/24".parse().unwrap()),
-            ipv6: None,
-            default_route: false,
-            dhcp: false,
-            gateway: None,
-            nameserver: None,
-            mtu: None,
-            foreign_bridge: false,
-            plain_frames: false,
+            ..testkit::interface(&format!("eth{nic}"), 0, network)
         };
-        Node {
-            name: name.into(),
-            role: name.trim_end_matches(|c: char| c == '-' || c.is_ascii_digit()).into(),
-            index: 0,
-            uuid: Uuid::from_u128(u128::from(number)),
-            virt: VirtType::Qemu,
-            vcpus: 1,
-            cpu_model: MachineName::known("maximum"),
-            memory_mib: 64,
-            machine: MachineName::known("q35"),
-            firmware: BootMode::Bios,
-            vnc: Vnc::default(),
-            serial_file: false,
-            virtopts: String::new(),
-            deploy_os: false,
-            disks: Vec::new(),
-            interfaces: networks.iter().enumerate().map(interface).collect(),
-            groups: vec![group.parse().unwrap()],
-            guest: None,
-            access: Access {
-                address: None,
-                user: Login::known("root"),
-                connection: ConnectionPlugin::known("ssh"),
-                direct: false,
-            },
-        }
+        let interfaces = networks.iter().enumerate().map(interface).collect();
+        Node { interfaces, groups: vec![group.parse().unwrap()], ..testkit::node(name) }
     }
 
     #[test]

@@ -1,0 +1,143 @@
+//! A host that is a directory: commands run here, and what they find below `/run`, `/var` and `/etc` is in it.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use maquette_engine::host::ssh::{ConnectError, Effective, HostKey, Target};
+use maquette_engine::host::{Command, Host, HostError, Hosts, Local, Output, Reached};
+use maquette_engine::prepare::record;
+
+use crate::{Machine, probe};
+
+/// What the engine's probe begins with.
+const PROBE: &str = "# All that is asked of a hypervisor's own side";
+
+/// Directories of the host that are in its own directory.
+const OWN: [&str; 3] = ["/run/", "/var/", "/etc/"];
+
+/// A host in a directory. Programs in its `bin` come before this machine's.
+#[derive(Clone)]
+pub struct ModelHost {
+    root: PathBuf,
+    machine: Arc<Mutex<Machine>>,
+}
+
+impl ModelHost {
+    /// One with this directory.
+    pub fn new(root: &Path, machine: Arc<Mutex<Machine>>) -> Self {
+        Self { root: root.into(), machine }
+    }
+
+    fn path(&self, path: &str) -> String {
+        let own = |below: &&str| path.starts_with(*below) || path == below.trim_end_matches('/');
+        match OWN.iter().any(|below| own(&below)) {
+            true => format!("{}{path}", self.root.display()),
+            false => path.into(),
+        }
+    }
+
+    fn command(&self, command: &Command) -> Command {
+        let path = std::env::var("PATH").unwrap_or_default();
+        Command::new(command.program.clone())
+            .args(command.args.iter().map(|arg| self.path(arg)))
+            .env("PATH", &format!("{}:{path}", self.root.join("bin").display()))
+    }
+}
+
+impl Host for ModelHost {
+    fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
+        if command.args.iter().any(|arg| arg.starts_with(PROBE)) {
+            // `sh -euc SCRIPT sh WHERE PATH…`
+            let paths = command.args.get(4..).unwrap_or_default();
+            let record = std::fs::read_to_string(self.path(record::PATH)).unwrap_or_default();
+            let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+            let stdout = probe::text(&machine, paths, &record);
+            return Ok(Output { status: Some(0), stdout, stderr: String::new() });
+        }
+        Local.run(&self.command(command), on_line)
+    }
+
+    fn feed(
+        &self,
+        command: &Command,
+        input: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<(), HostError> {
+        let failed = |source| HostError::File { verb: "feed", path: command.title(), source };
+        let mut child = self.spawn(command)?;
+        if let Some(mut pipe) = child.stdin.take() {
+            input(&mut pipe).map_err(failed)?;
+        }
+        let output = child.wait_with_output().map_err(failed)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        Output { status: output.status.code(), stdout, stderr }.success(command).map(|_| ())
+    }
+
+    fn spawn(&self, command: &Command) -> Result<Child, HostError> {
+        Local.spawn(&self.command(command))
+    }
+
+    fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {
+        Local.read_tail(&self.path(path), limit)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        Local.exists(&self.path(path))
+    }
+
+    fn answers(&self, _address: SocketAddr) -> bool {
+        true
+    }
+}
+
+/// Every machine is the same host; another one than this is known by its host key, or is not.
+pub struct ModelHosts {
+    /// The host.
+    pub host: ModelHost,
+    /// What was noted as the key of other machines.
+    pub known: Mutex<Option<HostKey>>,
+}
+
+impl Hosts for ModelHosts {
+    fn here(&self) -> Box<dyn Host> {
+        Box::new(self.host.clone())
+    }
+
+    fn effective(&self, address: &str) -> Result<Effective, ConnectError> {
+        Ok(Effective {
+            hostname: address.into(),
+            user: "ann".into(),
+            port: "22".into(),
+            ..Effective::default()
+        })
+    }
+
+    fn connect(&self, target: &Target) -> Result<Reached, ConnectError> {
+        if self.known(target)?.is_empty() {
+            return Err(ConnectError::UnknownHostKey { address: target.address.to_string() });
+        }
+        let transport = Ok(PathBuf::from("/usr/bin/ssh"));
+        Ok(Reached { host: self.here(), transport, jump: Vec::new() })
+    }
+
+    fn fetch_host_keys(&self, _target: &Target) -> Result<Vec<HostKey>, ConnectError> {
+        Ok(vec![HostKey {
+            algorithm: "ED25519".into(),
+            fingerprint: "SHA256:HOSTKEY".into(),
+            line: "hv ssh-ed25519 AAAA".into(),
+        }])
+    }
+
+    fn remember(&self, _target: &Target, keys: &[HostKey]) -> Result<String, ConnectError> {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = keys.first().cloned();
+        Ok("~/.ssh/known_hosts".into())
+    }
+
+    fn known(&self, _target: &Target) -> Result<Vec<String>, ConnectError> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.iter().map(|key| key.line.clone()).collect())
+    }
+}

@@ -1,0 +1,435 @@
+//! A libvirt that is a model: it opens, tells what there is, and carries plans out by the model's rules.
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use maquette_core::names::EnvName;
+use maquette_core::observed::{Edited, Observed, Promise};
+use maquette_core::plan::{Action, PoolState, Setting, Undo};
+use maquette_core::units::MacAddr;
+use maquette_engine::host::{Host, HostError};
+use maquette_engine::keys::RecordKey;
+use maquette_engine::prepare::{self, record};
+use maquette_engine::{Backend, Lanes, StepContext, StepError};
+use maquette_libvirt::{
+    Bandwidth, Cable, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, ObserveError, Pruned, Run,
+    Seen, Server, Survey,
+};
+
+use crate::rules;
+
+/// A hypervisor: what is on it, and what it is itself.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Objects of all environments, and its own network interfaces.
+    pub seen: Observed,
+    /// Whose objects are, by kind and name.
+    pub owners: BTreeMap<(&'static str, String), EnvName>,
+    /// Domains that are nobody's environment, each with whether it runs.
+    pub strangers: Vec<(String, bool)>,
+    /// The same for networks.
+    pub stranger_networks: Vec<(String, bool)>,
+    /// The storage pool.
+    pub pool: PoolState,
+    /// Bytes that are free in it.
+    pub free: u64,
+    /// Whether libvirt and what it needs are installed.
+    pub installed: bool,
+    /// Whether libvirt answers.
+    pub runs: bool,
+    /// Whether the CPU can run guests.
+    pub kvm: bool,
+    /// Whether QEMU's user may.
+    pub kvm_open: bool,
+    /// Whether libvirt's network hook is there.
+    pub hook: bool,
+    /// Whether Open vSwitch runs.
+    pub vswitch: bool,
+    /// How many inotify instances a user may have.
+    pub inotify: u32,
+    /// Time zone.
+    pub timezone: String,
+    /// CPUs.
+    pub cpus: usize,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Steps that fail, by their titles, and why.
+    pub faults: BTreeMap<String, StepError>,
+    /// The step during which somebody presses Ctrl-C, and what does that.
+    pub interrupt: Option<(String, fn())>,
+    /// Interfaces whose cable is pulled.
+    pub pulled: BTreeSet<MacAddr>,
+    /// Limits of interfaces, in KiB a second.
+    pub limits: BTreeMap<MacAddr, u64>,
+}
+
+impl Machine {
+    /// One that has never been prepared.
+    pub fn fresh() -> Self {
+        Self {
+            seen: rules::machine(&["eth0", "eth1", "lo"]),
+            owners: BTreeMap::new(),
+            strangers: Vec::new(),
+            stranger_networks: vec![("default".into(), true)],
+            pool: PoolState::Missing,
+            free: 500 << 30,
+            installed: false,
+            runs: false,
+            kvm: true,
+            kvm_open: false,
+            hook: false,
+            vswitch: false,
+            inotify: 128,
+            timezone: "Etc/UTC".into(),
+            cpus: 16,
+            memory_mib: 131_072,
+            faults: BTreeMap::new(),
+            interrupt: None,
+            pulled: BTreeSet::new(),
+            limits: BTreeMap::new(),
+        }
+    }
+
+    /// One that lacks nothing.
+    pub fn prepared() -> Self {
+        Self {
+            pool: PoolState::Active("/var/lib/libvirt/images".into()),
+            installed: true,
+            runs: true,
+            kvm_open: true,
+            hook: true,
+            inotify: 8192,
+            ..Self::fresh()
+        }
+    }
+
+    fn owner(&self, kind: &'static str, name: &str) -> Option<&EnvName> {
+        self.owners.get(&(kind, name.to_string()))
+    }
+
+    /// Taps are numbered as domains are listed.
+    fn tap(&self, mac: MacAddr) -> Option<String> {
+        let running = self.seen.domains.values().filter(|d| d.active);
+        let mut all = running.flat_map(|d| d.live.iter().flat_map(|l| &l.nics));
+        all.position(|nic| nic.mac == mac).map(|number| format!("vnet{number}"))
+    }
+
+    fn observe(&self, environment: &EnvName) -> Observed {
+        let mut found = Observed::default();
+        let ours = |kind, name: &str| self.owner(kind, name) == Some(environment);
+        for (name, domain) in &self.seen.domains {
+            if ours("domain", name) {
+                found.domains.insert(name.clone(), domain.clone());
+                continue;
+            }
+            found.claims.domains.insert(name.clone());
+            found.claims.macs.extend(domain.recorded.interfaces.iter().map(|i| i.mac));
+            let (memory_mib, vcpus) = (domain.recorded.memory_mib, domain.recorded.vcpus);
+            let (name, active) = (name.clone(), domain.active);
+            found.claims.promises.push(Promise { name, memory_mib, vcpus, active });
+        }
+        for (name, network) in &self.seen.networks {
+            if ours("network", name) {
+                found.networks.insert(name.clone(), network.clone());
+                continue;
+            }
+            found.claims.networks.insert(name.clone());
+            found.claims.bridges.insert(network.recorded.bridge.clone());
+            let addresses = network.defined.addresses.iter();
+            let whose = format!("network `{name}`");
+            found.claims.subnets.extend(addresses.map(|net| (*net, whose.clone())));
+        }
+        let edited = |e: &&Edited| ours(e.kind, &e.name);
+        found.edited = self.seen.edited.iter().filter(edited).cloned().collect();
+        for (name, active) in &self.strangers {
+            found.claims.domains.insert(name.clone());
+            let (name, active) = (name.clone(), *active);
+            found.claims.promises.push(Promise { name, memory_mib: 2048, vcpus: 2, active });
+        }
+        for (name, _) in &self.stranger_networks {
+            found.claims.networks.insert(name.clone());
+            found.claims.bridges.insert("virbr0".into());
+            if let Ok(net) = "192.168.122.1/24".parse::<IpNet>() {
+                found.claims.subnets.push((net, format!("network `{name}`")));
+            }
+        }
+        if matches!(self.pool, PoolState::Active(_)) {
+            found.volumes.clone_from(&self.seen.volumes);
+            found.pool_free = Some(self.free);
+        }
+        found
+    }
+
+    /// What an action makes belongs to an environment, and what is gone to none.
+    fn note(&mut self, action: &Action) {
+        let own = |kind, name: &str, environment: &EnvName, owners: &mut BTreeMap<_, _>| {
+            owners.insert((kind, name.to_string()), environment.clone());
+        };
+        match action {
+            Action::DefineDomain { node, environment, .. } => {
+                own("domain", &node.name, environment, &mut self.owners);
+            }
+            Action::DefineNetwork { network, environment, .. } => {
+                own("network", &network.name, environment, &mut self.owners);
+            }
+            Action::UndefineDomain { name } => {
+                self.owners.remove(&("domain", name.clone()));
+                self.strangers.retain(|(n, _)| n != name);
+            }
+            Action::UndefineNetwork { name } => {
+                self.owners.remove(&("network", name.clone()));
+                self.stranger_networks.retain(|(n, _)| n != name);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A libvirt whose hypervisor is a model.
+#[derive(Clone)]
+pub struct Model {
+    machine: Arc<Mutex<Machine>>,
+}
+
+impl Model {
+    /// The libvirt of a hypervisor.
+    pub fn new(machine: Arc<Mutex<Machine>>) -> Self {
+        Self { machine }
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Driver for Model {
+    fn open(&self, _uri: &str) -> Result<Arc<dyn Server>, LibvirtError> {
+        if self.machine().runs {
+            return Ok(Arc::new(self.clone()));
+        }
+        let socket = "/var/run/libvirt/libvirt-sock";
+        let message = format!("Failed to connect socket to '{socket}': No such file or directory");
+        Err(LibvirtError::refused(message))
+    }
+
+    fn listen(
+        &self,
+        _uri: &str,
+        listener: &Sender<DomainEvent>,
+    ) -> Result<Box<dyn Any>, LibvirtError> {
+        // Its daemon ends as soon as somebody listens; whoever listened may have gone.
+        let _ = listener.send(DomainEvent::Closed);
+        Ok(Box::new(()))
+    }
+
+    fn backend<'a>(&'a self, run: Run<'a>) -> Box<dyn Backend + 'a> {
+        Box::new(Hands { model: self.clone(), run })
+    }
+}
+
+impl Server for Model {
+    fn observe(
+        &self,
+        environment: &EnvName,
+        _pool: &str,
+        _key: Option<&RecordKey>,
+    ) -> Result<Seen, ObserveError> {
+        let machine = self.machine();
+        Ok(Seen::of(machine.observe(environment), machine.pool.clone()))
+    }
+
+    fn survey(&self) -> Result<Survey, ObserveError> {
+        let machine = self.machine();
+        Ok(Survey {
+            environments: machine.owners.values().cloned().collect(),
+            domains: machine.strangers.clone(),
+            networks: machine.stranger_networks.clone(),
+            unreadable: Vec::new(),
+        })
+    }
+
+    fn prune(&self, _host: &dyn Host, _records: &str, pool: &str) -> Result<Pruned, StepError> {
+        let mut machine = self.machine();
+        let nodes = machine.seen.domains.values().flat_map(|d| &d.recorded.disks);
+        let used: BTreeSet<String> =
+            nodes.filter_map(|d| Some(d.backing.as_ref()?.volume.clone())).collect();
+        let Some(volumes) = machine.seen.volumes.get_mut(pool) else {
+            return Ok(Pruned::default());
+        };
+        let unused = |v: &&String| v.starts_with("maquette-") && !used.contains(*v);
+        let removed: Vec<String> = volumes.iter().filter(unused).cloned().collect();
+        volumes.retain(|v| !removed.contains(v));
+        Ok(Pruned { removed, ..Pruned::default() })
+    }
+
+    fn cables(&self, domain: &str) -> Result<Vec<Cable>, StepError> {
+        let machine = self.machine();
+        let live = machine.seen.domains.get(domain).and_then(|d| d.live.as_ref());
+        let nics = live.into_iter().flat_map(|l| &l.nics);
+        let cable = |mac| Cable {
+            mac,
+            tap: machine.tap(mac),
+            up: !machine.pulled.contains(&mac),
+            limit: machine.limits.get(&mac).map(|kib| Bandwidth(*kib)),
+        };
+        Ok(nics.map(|nic| cable(nic.mac)).collect())
+    }
+
+    fn set_link(&self, _domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError> {
+        let mut machine = self.machine();
+        match up {
+            true => machine.pulled.remove(&mac),
+            false => machine.pulled.insert(mac),
+        };
+        Ok(())
+    }
+
+    fn set_bandwidth(
+        &self,
+        _domain: &str,
+        mac: MacAddr,
+        limit: Option<Bandwidth>,
+    ) -> Result<(), StepError> {
+        let mut machine = self.machine();
+        match limit {
+            Some(limit) => machine.limits.insert(mac, limit.0),
+            None => machine.limits.remove(&mac),
+        };
+        Ok(())
+    }
+
+    fn console(
+        &self,
+        domain: &str,
+        _force: bool,
+        mut input: Box<dyn Read + Send>,
+        output: &mut dyn Write,
+        connected: &mut dyn FnMut(),
+    ) -> Result<Ended, LibvirtError> {
+        let failed = |e: std::io::Error| LibvirtError::refused(e.to_string());
+        connected();
+        output.write_all(format!("{domain} login: ").as_bytes()).map_err(failed)?;
+        let mut typed = Vec::new();
+        input.read_to_end(&mut typed).map_err(failed)?;
+        let end = typed.iter().position(|byte| *byte == ESCAPE);
+        // A terminal shows what is typed.
+        output.write_all(&typed[..end.unwrap_or(typed.len())]).map_err(failed)?;
+        Ok(if end.is_some() { Ended::Escaped } else { Ended::Closed })
+    }
+
+    fn backend<'a>(self: Arc<Self>, run: Run<'a>) -> Box<dyn Backend + 'a> {
+        Box::new(Hands { model: (*self).clone(), run })
+    }
+}
+
+/// What carries plans out on the model.
+struct Hands<'a> {
+    model: Model,
+    run: Run<'a>,
+}
+
+impl Backend for Hands<'_> {
+    fn perform(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
+        let title = action.title();
+        self.run.gate.before(&title).map_err(StepError::new)?;
+        let interrupt = self.model.machine().interrupt.clone();
+        if let Some((_, press)) = interrupt.filter(|(step, _)| *step == title) {
+            press();
+            // Whoever hears of it is another thread.
+            while !context.is_cancelled() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        if let Some(fault) = self.model.machine().faults.get(&title) {
+            return Err(fault.clone());
+        }
+        let failed = |e: HostError| StepError::new(format!("cannot {title}")).because(&e);
+        self.prepare(action).map_err(failed)?;
+        let mut machine = self.model.machine();
+        if let Action::Undo(undo) = action {
+            drop(machine);
+            prepare::forget(self.run.access.host, undo)?;
+            self.undone(undo);
+            return Ok(());
+        }
+        if let Action::StopDomain { name, .. } = action
+            && let Some(stranger) = machine.strangers.iter_mut().find(|(n, _)| n == name)
+        {
+            stranger.1 = false;
+        }
+        rules::perform(&mut machine.seen, action);
+        machine.note(action);
+        Ok(())
+    }
+
+    fn lanes(&self) -> Lanes {
+        Lanes::new(1, false)
+    }
+}
+
+impl Hands<'_> {
+    /// Changes the host itself, once that is on its record.
+    fn prepare(&self, action: &Action) -> Result<(), HostError> {
+        let note =
+            |change: &dyn Fn(&mut record::Record)| record::update(self.run.access.host, change);
+        match action {
+            Action::InstallPackages { packages } => {
+                note(&|r| r.packages.clone_from(packages))?;
+                self.model.machine().installed = true;
+            }
+            Action::OpenKvm => {
+                note(&|r| r.kvm = Some(("600".into(), "root".into())))?;
+                self.model.machine().kvm_open = true;
+            }
+            Action::StartDaemons => {
+                note(&|r| r.daemons = true)?;
+                self.model.machine().runs = true;
+            }
+            Action::EnsurePool(pool) => {
+                note(&|r| {
+                    r.pools.insert(pool.name.clone());
+                })?;
+                self.model.machine().pool = PoolState::Active(pool.path.clone());
+            }
+            Action::Apply(Setting::NetworkHook) => {
+                note(&|r| r.network_hook = true)?;
+                self.model.machine().hook = true;
+            }
+            Action::Apply(Setting::Vswitch) => {
+                note(&|r| r.vswitch = true)?;
+                self.model.machine().vswitch = true;
+            }
+            Action::Apply(Setting::Inotify { instances }) => {
+                note(&|r| r.inotify = Some(128))?;
+                self.model.machine().inotify = *instances;
+            }
+            Action::Apply(Setting::Timezone { zone }) => {
+                let before = self.model.machine().timezone.clone();
+                note(&|r| r.timezone = Some(before.clone()))?;
+                self.model.machine().timezone.clone_from(zone);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn undone(&self, undo: &Undo) {
+        let mut machine = self.model.machine();
+        match undo {
+            Undo::Pool { .. } => machine.pool = PoolState::Missing,
+            Undo::Daemons => machine.runs = false,
+            Undo::Packages { .. } => machine.installed = false,
+            Undo::Kvm { .. } => machine.kvm_open = false,
+            Undo::NetworkHook => machine.hook = false,
+            Undo::Vswitch => machine.vswitch = false,
+            Undo::Inotify { instances } => machine.inotify = *instances,
+            Undo::Timezone { zone } => machine.timezone.clone_from(zone),
+            Undo::SshLimits | Undo::Nested | Undo::RouterAdverts { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Topologies from text, and what they become.
+
+use maquette_core::blueprint::{self, Blueprint, Image};
+use maquette_core::defaults::{self, Kind};
+use maquette_core::diagnostic::Diagnostics;
+use maquette_core::expand::{self, Context, ImageMap};
+use maquette_core::layers::{ExtraVar, extra_vars};
+use maquette_core::observed::Observed;
+use maquette_core::plan::{self, Plan};
+use maquette_core::syntax::{Node, Sources, parse};
+use maquette_core::topology::{self, NodeRequest, Request, Settings, Topology, VirtType};
+use maquette_core::values::{PublicKey, Secret};
+
+/// Input of a test.
+pub struct Input {
+    /// Its texts.
+    pub sources: Sources,
+    /// What is asked for.
+    pub request: Request,
+    /// What is wrong with it.
+    pub diags: Diagnostics,
+}
+
+/// Node types (built-in names, or `name=YAML`) with counts, a network file (name or YAML), and
+/// overrides.
+pub fn input(nodes: &[(&str, u32)], network: &str, extra: &[&str]) -> Input {
+    let mut sources = Sources::default();
+    let mut diags = Diagnostics::default();
+    let mut requests = Vec::new();
+    for (what, count) in nodes {
+        let (file, text) = match what.split_once('=') {
+            Some((file, text)) => (file, text),
+            None => (*what, defaults::get(Kind::Nodes, what).expect("a built-in type")),
+        };
+        let id = sources.add(format!("{file}.yml"), text);
+        let span = sources.whole(id);
+        if let Some(tree) = parse(&sources, id, &mut diags) {
+            let (file, path) = (file.to_string(), format!("/{file}.yml"));
+            requests.push(NodeRequest { file, path, tree, count: *count, span });
+        }
+    }
+    let text = defaults::get(Kind::Network, network).unwrap_or(network);
+    let id = sources.add("network.yml", text);
+    let whole = sources.whole(id);
+    let network = parse(&sources, id, &mut diags).unwrap_or(Node::empty_map(whole));
+    let list: Vec<ExtraVar> = extra
+        .iter()
+        .map(|text| {
+            let id = sources.add("-e", *text);
+            let span = sources.whole(id);
+            let (path, value) = text.split_once('=').expect("KEY=VALUE");
+            let span = maquette_core::syntax::Span { start: path.len() as u32 + 1, ..span };
+            let path = path.split('.').map(String::from).collect();
+            ExtraVar { path, value: Node::scalar(value, span), from_file: false, span }
+        })
+        .collect();
+    let extra = extra_vars(&list, whole, &mut diags);
+    let settings = Settings { image: Some("debian-12".into()), ..Settings::default() };
+    let request =
+        Request { nodes: requests, network, network_name: "network.yml".into(), extra, settings };
+    Input { sources, request, diags }
+}
+
+/// Sets of node types that go with a built-in network file, each with whether it is a BGP one: those that
+/// the file names, and one that it does not where it has a default.
+pub fn types_for(network: &str) -> Vec<(Vec<String>, bool)> {
+    let text = |names: &[&str]| names.iter().map(|n| (*n).to_string()).collect::<Vec<_>>();
+    if network.starts_with("bgp") {
+        let all =
+            ["leaf", "spine", "routerbgp", "extvmbgp", "computebgp", "controllerbgp", "cephbgp"];
+        return vec![
+            (text(&all), true),
+            (text(&["undercloudbgp", "freeipabgp", "networkerbgp"]), true),
+        ];
+    }
+    if network == "3_nets_vswitch" {
+        let with = |switch: &str| text(&["controller", "undercloud", "ironic", switch]);
+        return vec![
+            (with("ovsvswitch"), false),
+            (with("veos"), false),
+            (text(&["controller", "vqfx", "vqfx-pfe"]), false),
+        ];
+    }
+    let mut sources = Sources::default();
+    let id = sources.add(network, defaults::get(Kind::Network, network).expect("a built-in file"));
+    let tree = parse(&sources, id, &mut Diagnostics::default()).expect("it is YAML");
+    let roles = tree.get("nodes").expect("it has roles").entries();
+    let mut types: Vec<String> =
+        roles.iter().map(|r| r.key.clone()).filter(|r| r != "default").collect();
+    // Nodes with an operating system on a network that nobody gives addresses on are the user's own affair.
+    let open = network.contains("openvswitch");
+    if roles.len() > types.len() {
+        types.push(
+            if open || types.iter().any(|t| t == "compute") { "diskless" } else { "compute" }
+                .into(),
+        );
+    }
+    // Its external network has one address.
+    types.retain(|t| !(network == "3_nets_tiny_ext_pool" && t == "cfme_tester"));
+    vec![(types, false)]
+}
+
+/// Everything wrong with an input: `code line:column message`, sorted as found.
+pub fn mistakes(input: &mut Input) -> Vec<String> {
+    let topology =
+        topology::compile(&input.request, topology::Allocation::UNPREFIXED, &mut input.diags);
+    if let Some(topology) = topology {
+        topology::lint(&topology, &mut input.diags);
+    }
+    input
+        .diags
+        .iter()
+        .map(|d| {
+            let place = d.labels.first().map_or(String::new(), |l| {
+                let (line, column) = input.sources.position(l.span);
+                format!(" {}:{line}:{column}", input.sources.get(l.span.source).name)
+            });
+            let help = d.help.first().map_or(String::new(), |h| format!(" [{h}]"));
+            format!("{}{place} {}{help}", d.code, d.message)
+        })
+        .collect()
+}
+
+/// The topology of an input on a hypervisor.
+pub fn topology(input: &Input, observed: &Observed) -> Topology {
+    let mut diags = Diagnostics::default();
+    let topology = expand::choose(&input.request, observed, &mut diags);
+    assert!(!diags.has_errors(), "{diags:?}");
+    topology.expect("no errors")
+}
+
+/// The blueprint of a topology on a hypervisor, and what is wrong with it.
+pub fn expand(topology: &Topology, observed: &Observed) -> (Blueprint, Diagnostics) {
+    let images: ImageMap = expand::image_sources(topology)
+        .into_iter()
+        .map(|s| (s.clone(), Image { volume: format!("maquette-{s}.qcow2"), source: s }))
+        .collect();
+    let mut diags = Diagnostics::default();
+    let context = Context {
+        observed,
+        virt: VirtType::Qemu,
+        images: &images,
+        authorized_key: &PublicKey::known("ssh-ed25519 AAAA maquette"),
+        host_keys: &|name, _, _| {
+            let key = format!("ssh-ed25519 HOST{} {name}", name.replace(['-', '_'], "/"));
+            key.parse().expect("it is a public key")
+        },
+        generation: 1,
+        vnc: &blueprint::Vnc::default(),
+    };
+    (expand::expand(topology, &context, &mut diags), diags)
+}
+
+/// The blueprint of an input on a hypervisor.
+pub fn blueprint_of(input: &Input, observed: &Observed) -> Blueprint {
+    let (blueprint, diags) = expand(&topology(input, observed), observed);
+    assert!(!diags.has_errors(), "{diags:?}");
+    blueprint
+}
+
+/// The plan that leads from what is there to an input.
+pub fn plan_of(input: &Input, observed: &Observed) -> Plan {
+    plan::create(&blueprint_of(input, observed), observed, &|_| Secret::new("private"))
+}

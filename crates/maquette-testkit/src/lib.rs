@@ -1,0 +1,21 @@
+//! What tests share: topologies from text, nodes with nothing special about them, and a hypervisor that is a
+//! model with rules. With the feature `hypervisor` the model has a libvirt and a host of its own, so that whole
+//! commands run on it.
+
+#[cfg(feature = "hypervisor")]
+mod host;
+#[cfg(feature = "hypervisor")]
+mod hypervisor;
+mod inputs;
+mod nodes;
+#[cfg(feature = "hypervisor")]
+mod probe;
+mod rules;
+
+#[cfg(feature = "hypervisor")]
+pub use host::{ModelHost, ModelHosts};
+#[cfg(feature = "hypervisor")]
+pub use hypervisor::{Machine, Model};
+pub use inputs::{Input, blueprint_of, expand, input, mistakes, plan_of, topology, types_for};
+pub use nodes::{interface, node};
+pub use rules::{apply, edit, machine, node_volumes, perform};

@@ -1,0 +1,58 @@
+//! Nodes and interfaces with nothing special about them: a test names what it is about, with `..node(…)`.
+
+use maquette_core::blueprint::{Access, Interface, Node, Vnc};
+use maquette_core::topology::{BootMode, VirtType};
+use maquette_core::units::MacAddr;
+use maquette_core::values::{ConnectionPlugin, DeviceModel, Login, MachineName};
+use uuid::Uuid;
+
+/// A node without disks, interfaces and an operating system; its role is its name without the number.
+pub fn node(name: &str) -> Node {
+    Node {
+        name: name.into(),
+        role: name.trim_end_matches(|c: char| c == '-' || c.is_ascii_digit()).into(),
+        index: 0,
+        uuid: Uuid::from_u128(9),
+        virt: VirtType::Qemu,
+        vcpus: 1,
+        cpu_model: MachineName::known("maximum"),
+        memory_mib: 64,
+        machine: MachineName::known("q35"),
+        firmware: BootMode::Bios,
+        vnc: Vnc::default(),
+        serial_file: false,
+        virtopts: String::new(),
+        deploy_os: false,
+        disks: Vec::new(),
+        interfaces: Vec::new(),
+        groups: Vec::new(),
+        guest: None,
+        access: Access {
+            address: None,
+            user: Login::known("root"),
+            connection: ConnectionPlugin::known("ssh"),
+            direct: false,
+        },
+    }
+}
+
+/// An interface on a network, without addresses. `number` tells its MAC address from others'.
+pub fn interface(name: &str, number: u8, network: &str) -> Interface {
+    Interface {
+        name: name.into(),
+        mac: MacAddr([0x52, 0x54, 0, 0, 0, number]),
+        network: network.into(),
+        portgroup: None,
+        host_bridge: false,
+        model: DeviceModel::known("virtio"),
+        ipv4: None,
+        ipv6: None,
+        default_route: false,
+        dhcp: false,
+        gateway: None,
+        nameserver: None,
+        mtu: None,
+        foreign_bridge: false,
+        plain_frames: false,
+    }
+}

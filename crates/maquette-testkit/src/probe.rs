@@ -1,0 +1,67 @@
+//! What the model's own side says of itself: the text of the engine's probe.
+
+use std::fmt::Write;
+
+use maquette_core::observed::LinkKind;
+use maquette_engine::prepare::settings;
+use sha2::{Digest, Sha256};
+
+use crate::Machine;
+
+/// What the probe prints there; `paths` are those that it looks for, `record` is preparation's.
+pub fn text(machine: &Machine, paths: &[String], record: &str) -> String {
+    let host = &machine.seen.host;
+    let routes = host.default_nic.as_ref().map_or(String::new(), |nic| {
+        format!("\n{nic}\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0")
+    });
+    let devices = host.links.keys().map(|name| format!("\n{name}: 1 1")).collect::<String>();
+    let mut links = String::new();
+    for (name, link) in &host.links {
+        // Writing to a String cannot fail.
+        let _ = match (&link.kind, &link.master) {
+            (LinkKind::Bridge, _) => writeln!(links, "bridge {name}"),
+            (LinkKind::Wireless, _) => writeln!(links, "wireless {name}"),
+            (LinkKind::Other, Some(master)) => writeln!(links, "port {name} {master}"),
+            (LinkKind::Other, None) => Ok(()),
+        };
+    }
+    let there =
+        |path: &&String| machine.installed || path.ends_with("/curl") || path.ends_with("/ssh");
+    let paths: Vec<&str> = paths.iter().filter(there).map(String::as_str).collect();
+    let running = machine.seen.domains.values().filter(|d| d.active);
+    let guests: String = running.map(|d| format!("{} {} 300\n", 65_536, d.name)).collect();
+    let kvm = if machine.kvm_open { "660 kvm" } else { "600 root" };
+    let flags = if machine.kvm { "flags : fpu vmx" } else { "flags : fpu" };
+    let vswitch = if machine.vswitch { "kernel\nruns" } else { "kernel" };
+    let digest = || format!("{:x}", Sha256::digest(settings::NETWORK_HOOK_TEXT));
+    let hook = if machine.hook { digest() } else { String::new() };
+    let sections = [
+        ("name", "hv.example.com".to_string()),
+        (
+            "os",
+            "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\nVERSION_ID=\"12\"".into(),
+        ),
+        ("cpus", machine.cpus.to_string()),
+        ("flags", flags.into()),
+        ("kvm", kvm.into()),
+        ("routes", format!("Iface\tDestination{routes}")),
+        ("devices", format!("Inter-|\n face |{devices}")),
+        ("memory", format!("MemTotal: {0} kB\nMemAvailable: {0} kB", machine.memory_mib * 1024)),
+        ("links", links),
+        ("guards", host.guarded.iter().map(|g| format!("{g}\n")).collect()),
+        ("vswitch", vswitch.into()),
+        ("hook", hook),
+        ("paths", paths.join("\n")),
+        ("systemd", "yes".into()),
+        ("monolithic", "yes".into()),
+        ("nested", "kvm_intel Y".into()),
+        ("guests", guests),
+        ("inotify", machine.inotify.to_string()),
+        ("zone", machine.timezone.clone()),
+        ("forward", "-P FORWARD ACCEPT".into()),
+        ("record", record.into()),
+        ("sshd", "maxsessions 100\nmaxstartups 100:30:100".into()),
+        ("include", "Include /etc/ssh/sshd_config.d/*.conf".into()),
+    ];
+    sections.iter().map(|(name, text)| format!("\n@@ {name}\n{text}\n")).collect()
+}

@@ -1,0 +1,90 @@
+//! What happens between commands: the lines of a transcript that begin with `*`.
+
+use std::sync::{Arc, Mutex};
+
+use maquette_core::plan::PoolState;
+use maquette_engine::StepError;
+use maquette_engine::host::Host;
+use maquette_engine::host::lock::{Lock, Patience};
+use maquette_testkit::{Machine, ModelHost, edit};
+
+/// The hypervisor and who sits at the terminal.
+pub struct Stage {
+    /// The hypervisor.
+    pub machine: Arc<Mutex<Machine>>,
+    /// Its own side.
+    pub host: ModelHost,
+    /// What is typed at the next question; none if nobody is there.
+    pub typed: Option<String>,
+    /// Locks of others.
+    pub locks: Vec<Lock>,
+}
+
+impl Stage {
+    /// Has something happen; false if nobody knows what it is.
+    pub fn happen(&mut self, what: &str) -> bool {
+        let words: Vec<&str> = what.split_whitespace().collect();
+        let mut machine = self.machine.lock().unwrap();
+        let seen = &mut machine.seen;
+        match words.as_slice() {
+            ["somebody", "types", ..] => {
+                let text = what.trim_start_matches("somebody types").trim_start();
+                self.typed = Some(format!("{}\n", text.replace("Ctrl-]", "\u{1d}")));
+            }
+            ["libvirt", "stops"] => machine.runs = false,
+            ["domain", name, "stops"] => {
+                let domain = seen.domains.get_mut(*name).unwrap();
+                (domain.active, domain.live) = (false, None);
+            }
+            ["domain", name, "pauses"] => seen.domains.get_mut(*name).unwrap().paused = true,
+            ["domain", name, "never", "booted"] => {
+                seen.domains.get_mut(*name).unwrap().ready = false
+            }
+            ["domain", name, "has", memory, "MiB"] => {
+                seen.domains.get_mut(*name).unwrap().defined.memory_mib = memory.parse().unwrap();
+            }
+            ["domain", name, "is", "undefined"] => {
+                seen.domains.remove(*name).unwrap();
+                machine.owners.remove(&("domain", (*name).to_string()));
+            }
+            ["network", name, "stops"] => seen.networks.get_mut(*name).unwrap().active = false,
+            ["somebody", "edits", "domain", name] => edit(seen, "domain", name),
+            ["somebody", "edits", "network", name] => edit(seen, "network", name),
+            ["somebody's", "domain", name, "runs"] => {
+                machine.strangers.push(((*name).into(), true))
+            }
+            ["the", "pool", "is", "at", path] => machine.pool = PoolState::Active((*path).into()),
+            ["the", "pool", "has", free, "GiB"] => {
+                machine.free = free.parse::<u64>().unwrap() << 30
+            }
+            ["it", "has", memory, "MiB"] => machine.memory_mib = memory.parse().unwrap(),
+            ["it", "has", "no", "KVM"] => machine.kvm = false,
+            ["Ctrl-C", "during", ..] => {
+                let step = what.trim_start_matches("Ctrl-C during ").to_string();
+                machine.interrupt = Some((step, || {
+                    signal_hook::low_level::raise(signal_hook::consts::SIGINT).unwrap();
+                }));
+            }
+            ["all", "goes", "well", "again"] => {
+                machine.faults.clear();
+                machine.interrupt = None;
+            }
+            ["no", "step", "can", ..] => {
+                let (step, why) = what.trim_start_matches("no step can ").split_once(": ").unwrap();
+                let mut error = StepError::new(format!("cannot {step}"));
+                error.causes.push(why.into());
+                machine.faults.insert(step.into(), error);
+            }
+            [who, "changes", "environment", name] => {
+                let (host, lost) = (&self.host as &dyn Host, Arc::default());
+                let name = format!("environment.{name}");
+                let patience = Patience { wait: 0, take_over: false };
+                let lock = Lock::acquire(host, &name, who, patience, &lost, &mut |_| {});
+                self.locks.push(lock.unwrap());
+            }
+            ["they", "are", "done"] => self.locks.clear(),
+            _ => return false,
+        }
+        true
+    }
+}

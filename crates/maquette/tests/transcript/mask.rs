@@ -1,0 +1,81 @@
+//! What is another each time.
+
+use std::path::Path;
+
+/// The text of a transcript that is the same on every machine and at every time.
+pub fn mask(text: &str, top: &Path) -> String {
+    let at = |path: &str| top.join(path).display().to_string();
+    let text = text.replace(&at("home"), "~").replace(&at("work"), ".").replace(&at("hv"), "");
+    let text = text.replace(&at(""), "/").replace(&top.display().to_string(), "");
+    let lines: Vec<String> = text.lines().map(line).collect();
+    let mut out = String::new();
+    let mut lines = lines.into_iter().peekable();
+    while let Some(line) = lines.next() {
+        if is_step(&line) {
+            let mut steps = 1;
+            while lines.next_if(|next| is_step(next)).is_some() {
+                steps += 1;
+            }
+            let noun = if steps == 1 { "step" } else { "steps" };
+            out.push_str(&format!("! […] {steps} {noun}\n"));
+            continue;
+        }
+        if is_event(&line) {
+            let mut events = vec![line];
+            events.extend(std::iter::from_fn(|| lines.next_if(|next| is_event(next))));
+            events.sort_by_key(|event| (number(event, "\"id\":"), !event.contains("step-started")));
+            events.iter().for_each(|event| out.push_str(&format!("{event}\n")));
+            continue;
+        }
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+/// `[ 3/17] define network data (0.0 s)`
+fn is_step(line: &str) -> bool {
+    line.strip_prefix("! [").is_some_and(|rest| {
+        rest.split_once(']').is_some_and(|(count, _)| {
+            count.chars().all(|c| c.is_ascii_digit() || c == '/' || c == ' ')
+        })
+    })
+}
+
+/// Steps of a plan are done side by side.
+fn is_event(line: &str) -> bool {
+    line.starts_with("| {") && line.contains("\"event\":\"step-")
+}
+
+fn number(line: &str, key: &str) -> u64 {
+    let rest = line.split_once(key).map_or("", |(_, rest)| rest);
+    rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
+}
+
+fn line(line: &str) -> String {
+    let digit = |c: char| c.is_ascii_digit();
+    let line = between(line, ", in ", |c| digit(c) || c == '.', " s", "…");
+    let line = between(&line, "built in ", digit, " s", "…");
+    let line = between(&line, "\"milliseconds\":", digit, "", "0");
+    let line =
+        between(&line, "SHA256:", |c| c.is_ascii_alphanumeric() || "+/".contains(c), "", "…");
+    let line = between(&line, "workspace_2", |c| digit(c) || "-_".contains(c), "", "…");
+    let line = between(&line, "# 2", |c| digit(c) || "- ".contains(c), "", "…");
+    line.replace("workspace_2…", "workspace_…").replace("# 2…", "# …").trim_end().to_string()
+}
+
+/// Masks what is between two words, where it has two characters and more or follows a colon.
+fn between(
+    line: &str,
+    before: &str,
+    inside: impl Fn(char) -> bool,
+    after: &str,
+    mask: &str,
+) -> String {
+    let Some((head, rest)) = line.split_once(before) else { return line.into() };
+    let end = rest.find(|c| !inside(c)).unwrap_or(rest.len());
+    match end > 0 && rest[end..].starts_with(after) {
+        true => format!("{head}{before}{mask}{}", &rest[end..]),
+        false => line.into(),
+    }
+}

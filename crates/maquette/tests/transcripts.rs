@@ -1,0 +1,116 @@
+//! Whole commands on a hypervisor that is a model: what is typed, what is printed, how it ends. Each file in
+//! `transcripts` is a test. `TRANSCRIPTS=write` writes anew what is printed.
+//!
+//! A file begins with a sentence that says what it shows. Then come lines that are read:
+//!
+//! - `on: fresh` or `on: prepared` (the default): what the hypervisor is like; `env: NAME=VALUE`;
+//! - `file NAME`, and its text, indented;
+//! - `* …`: something happens on the hypervisor, or at the terminal (see `transcript/happening.rs`);
+//! - `% maquette …`: a command that has to succeed, and whose output is not of interest;
+//! - `$ maquette …`: a command; `$ cat`, `$ ls` and `$ rm` are there, too;
+//!
+//! and lines that are compared: `| …` standard output, `! …` standard error, `exit N` unless it is 0. Steps that
+//! are done one after the other are a line; times, keys' fingerprints and this machine's paths are masked.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
+
+#[path = "transcript/difference.rs"]
+mod difference;
+#[path = "transcript/happening.rs"]
+mod happening;
+#[path = "transcript/mask.rs"]
+mod mask;
+#[path = "transcript/play.rs"]
+mod play;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// The argument by which this program plays a transcript, in a process of its own: the environment and the
+/// current directory are a process's.
+const PLAY: &str = "--play-transcript";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().collect();
+    if let [_, play, file, top] = words.as_slice()
+        && play == PLAY
+    {
+        return play::play(Path::new(file), Path::new(top));
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let name = |file: &Path| file.file_stem().unwrap().to_string_lossy().into_owned();
+    let trial = |file: PathBuf| Trial::test(name(&file), move || test(&file));
+    libtest_mimic::run(&Arguments::from_args(), files.into_iter().map(trial).collect()).exit_code()
+}
+
+/// Programs on the user's machine and on the hypervisor that say what they were asked.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("bin/ssh", "echo \"ssh $*\""),
+    ("bin/ansible-playbook", "shift 4; echo \"PLAY $*\"; case \"$*\" in *bad*) exit 4 ;; esac"),
+    ("hv/bin/tcpdump", "echo 'tcpdump: listening' >&2; printf 'pcap of %s' \"$2\""),
+    (
+        "hv/bin/tc",
+        "case $* in\n\
+         -json*) cat /tmp/none \"$0.queues\" 2>/dev/null || echo '[]' ;;\n\
+         *replace*) echo \"[{\\\"kind\\\": \\\"netem\\\", \\\"dev\\\": \\\"$4\\\", \\\"options\\\": \
+         {\\\"delay\\\": {\\\"delay\\\": 0.05}}}]\" >\"$0.queues\" ;;\n\
+         *del*) rm -f \"$0.queues\" ;;\nesac",
+    ),
+    ("hv/bin/ip", "exit 0"),
+];
+
+fn test(file: &Path) -> Result<(), Failed> {
+    let top = tempfile::tempdir()?;
+    let at = |path: &str| top.path().join(path);
+    for directory in ["home", "work", "bin", "hv/bin", "hv/var/log/libvirt/qemu"] {
+        fs::create_dir_all(at(directory))?;
+    }
+    for (program, text) in PROGRAMS {
+        fs::write(at(program), format!("#!/bin/sh\n{text}\n"))?;
+        fs::set_permissions(at(program), fs::Permissions::from_mode(0o755))?;
+    }
+    let expected = fs::read_to_string(file)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(PLAY).arg(file).arg(top.path()).current_dir(at("work")).env_clear();
+    command.env("HOME", at("home")).env("USER", "ann").env("LC_ALL", "C.UTF-8").env("CI", "1");
+    command
+        .env("TZ", "UTC")
+        .env("PATH", format!("{}:/usr/sbin:/usr/bin:/bin", at("bin").display()));
+    for setting in expected.lines().filter_map(|line| line.strip_prefix("env: ")) {
+        let (name, value) = setting.split_once('=').ok_or("env: NAME=VALUE")?;
+        command.env(name, value);
+    }
+    let output = command.stdin(std::process::Stdio::null()).output()?;
+    let played = fs::read_to_string(at("played")).unwrap_or_default();
+    // A command that becomes another program ends the transcript with what that one prints.
+    let rest = [('|', &output.stdout), ('!', &output.stderr)];
+    let rest: String = rest
+        .iter()
+        .flat_map(|(sign, text)| {
+            let text = String::from_utf8_lossy(text).into_owned();
+            text.lines().map(|line| format!("{sign} {line}\n")).collect::<Vec<_>>()
+        })
+        .collect();
+    let status = match output.status.code() {
+        Some(0) => String::new(),
+        Some(code) => format!("exit {code}\n"),
+        None => format!("ended by {}\n", output.status),
+    };
+    let actual = mask::mask(&format!("{played}{rest}{status}"), top.path());
+    if actual == expected {
+        return Ok(());
+    }
+    if std::env::var_os("TRANSCRIPTS").as_deref() == Some(OsStr::new("write")) {
+        return Ok(fs::write(file, actual)?);
+    }
+    let shown = difference::difference(&expected, &actual);
+    Err(format!("{}:\n{shown}\nTRANSCRIPTS=write takes it as it is now", file.display()).into())
+}

@@ -3,6 +3,7 @@
 //!
 //! A file begins with a sentence that says what it shows. Then come lines that are read:
 //!
+//! - `in: lab`: the files of `transcript/lab` are in the current directory;
 //! - `on: fresh` or `on: prepared` (the default): what the hypervisor is like; `env: NAME=VALUE`;
 //! - `file NAME`, and its text, indented;
 //! - `* …`: something happens on the hypervisor, or at the terminal (see `transcript/happening.rs`);
@@ -78,6 +79,15 @@ fn test(file: &Path) -> Result<(), Failed> {
         fs::set_permissions(at(program), fs::Permissions::from_mode(0o755))?;
     }
     let expected = fs::read_to_string(file)?;
+    // The host's own side, for files in it.
+    std::os::unix::fs::symlink(at("hv"), at("work/hv"))?;
+    if let Some(scene) = expected.lines().find_map(|line| line.strip_prefix("in: ")) {
+        let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcript").join(scene);
+        for entry in fs::read_dir(scene)? {
+            let entry = entry?;
+            fs::copy(entry.path(), at("work").join(entry.file_name()))?;
+        }
+    }
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(PLAY).arg(file).arg(top.path()).current_dir(at("work")).env_clear();
     command.env("HOME", at("home")).env("USER", "ann").env("LC_ALL", "C.UTF-8").env("CI", "1");

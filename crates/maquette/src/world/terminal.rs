@@ -145,7 +145,7 @@ impl Terminal {
             Failure::Shown => {}
             Failure::Declined => self.talk("nothing was changed"),
             Failure::Interrupted => {
-                self.talk("interrupted; run `maquette up` again to go on from here");
+                self.talk("interrupted; run the same command again to go on from here");
             }
         }
     }

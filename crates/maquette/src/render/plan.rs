@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 /// A plan as people read it: a line for each object, signs first, reasons last.
 pub fn plan(plan: &Plan, title: &str) -> String {
     if plan.is_empty() {
-        let kept = plan.count(Op::Keep);
-        return format!("{title}: nothing to do ({kept} unchanged)\n");
+        return match plan.count(Op::Keep) {
+            0 => format!("{title}: nothing to do\n"),
+            kept => format!("{title}: nothing to do ({kept} unchanged)\n"),
+        };
     }
     let counts: Vec<String> = [
         (Op::Create, "to create"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use maquette_core::names::EnvName;
@@ -60,6 +60,8 @@ pub struct Machine {
     pub memory_mib: u64,
     /// Steps that fail, by their titles, and why.
     pub faults: BTreeMap<String, StepError>,
+    /// When a step last changed something.
+    pub changed: Instant,
     /// The step during which somebody presses Ctrl-C, and what does that.
     pub interrupt: Option<(String, fn())>,
     /// Interfaces whose cable is pulled.
@@ -89,6 +91,7 @@ impl Machine {
             cpus: 16,
             memory_mib: 131_072,
             faults: BTreeMap::new(),
+            changed: Instant::now(),
             interrupt: None,
             pulled: BTreeSet::new(),
             limits: BTreeMap::new(),
@@ -200,6 +203,19 @@ impl Model {
     /// The libvirt of a hypervisor.
     pub fn new(machine: Arc<Mutex<Machine>>) -> Self {
         Self { machine }
+    }
+
+    /// Waits until everything is done that can be. A step that fails, fails then: what is done beside it would
+    /// be something else each time.
+    fn await_quiet(&self) {
+        const QUIET: Duration = Duration::from_millis(200);
+        loop {
+            let since = self.machine().changed.elapsed();
+            match QUIET.checked_sub(since) {
+                Some(left) => std::thread::sleep(left),
+                None => return,
+            }
+        }
     }
 
     fn machine(&self) -> MutexGuard<'_, Machine> {
@@ -337,16 +353,23 @@ impl Backend for Hands<'_> {
     fn perform(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
         let title = action.title();
         self.run.gate.before(&title).map_err(StepError::new)?;
-        let interrupt = self.model.machine().interrupt.clone();
-        if let Some((_, press)) = interrupt.filter(|(step, _)| *step == title) {
+        let (fault, interrupt) = {
+            let machine = self.model.machine();
+            let press = machine.interrupt.as_ref().filter(|(step, _)| *step == title);
+            (machine.faults.get(&title).cloned(), press.map(|(_, press)| *press))
+        };
+        if fault.is_some() || interrupt.is_some() {
+            self.model.await_quiet();
+        }
+        if let Some(press) = interrupt {
             press();
             // Whoever hears of it is another thread.
             while !context.is_cancelled() {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
-        if let Some(fault) = self.model.machine().faults.get(&title) {
-            return Err(fault.clone());
+        if let Some(fault) = fault {
+            return Err(fault);
         }
         let failed = |e: HostError| StepError::new(format!("cannot {title}")).because(&e);
         self.prepare(action).map_err(failed)?;
@@ -364,6 +387,7 @@ impl Backend for Hands<'_> {
         }
         rules::perform(&mut machine.seen, action);
         machine.note(action);
+        machine.changed = Instant::now();
         Ok(())
     }
 

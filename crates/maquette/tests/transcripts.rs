@@ -10,8 +10,8 @@
 //! - `% maquette …`: a command that has to succeed, and whose output is not of interest;
 //! - `$ maquette …`: a command; `$ cat`, `$ ls` and `$ rm` are there, too;
 //!
-//! and lines that are compared: `| …` standard output, `! …` standard error, `exit N` unless it is 0. Steps that
-//! are done one after the other are a line; times, keys' fingerprints and this machine's paths are masked.
+//! and lines that are compared: `| …` standard output, `! …` standard error, `exit N` unless it is 0. Lines of
+//! steps that are done are left out; times, keys' fingerprints and this machine's paths are masked.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
 
@@ -60,7 +60,7 @@ const PROGRAMS: [(&str, &str); 5] = [
     (
         "hv/bin/tc",
         "case $* in\n\
-         -json*) cat /tmp/none \"$0.queues\" 2>/dev/null || echo '[]' ;;\n\
+         -json*) cat \"$0.queues\" 2>/dev/null || echo '[]' ;;\n\
          *replace*) echo \"[{\\\"kind\\\": \\\"netem\\\", \\\"dev\\\": \\\"$4\\\", \\\"options\\\": \
          {\\\"delay\\\": {\\\"delay\\\": 0.05}}}]\" >\"$0.queues\" ;;\n\
          *del*) rm -f \"$0.queues\" ;;\nesac",

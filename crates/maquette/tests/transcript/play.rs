@@ -11,48 +11,36 @@ use maquette_testkit::{Machine, Model, ModelHost, ModelHosts};
 
 use crate::happening::Stage;
 
-/// What is printed, each line with its sign.
-type Lines = Arc<Mutex<Vec<(char, String)>>>;
+/// What is printed, each line with its sign; the last one may not be at its end.
+#[derive(Default)]
+struct Page {
+    lines: Vec<(char, Vec<u8>)>,
+    is_open: bool,
+}
 
 /// One of both streams.
 struct Stream {
     sign: char,
-    lines: Lines,
-    begun: Vec<u8>,
-}
-
-impl Stream {
-    fn new(sign: char, lines: &Lines) -> Self {
-        Self { sign, lines: lines.clone(), begun: Vec::new() }
-    }
-
-    fn end(&mut self) {
-        let line = String::from_utf8_lossy(&std::mem::take(&mut self.begun)).into_owned();
-        self.lines.lock().unwrap().push((self.sign, line));
-    }
+    page: Arc<Mutex<Page>>,
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        for byte in bytes {
-            match byte {
-                b'\n' => self.end(),
-                other => self.begun.push(*other),
+        let mut page = self.page.lock().unwrap();
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let goes_on = page.is_open && page.lines.last().is_some_and(|l| l.0 == self.sign);
+            if !goes_on {
+                page.lines.push((self.sign, Vec::new()));
             }
+            page.is_open = !part.ends_with(b"\n");
+            let text = part.strip_suffix(b"\n").unwrap_or(part);
+            page.lines.last_mut().unwrap().1.extend(text);
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if !self.begun.is_empty() {
-            self.end();
-        }
     }
 }
 
@@ -102,23 +90,24 @@ pub fn play(file: &Path, top: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Runs a command; its exit status, and what it printed.
 fn run(command: &str, stage: &mut Stage, hosts: &Arc<ModelHosts>) -> (u8, Vec<(char, String)>) {
     let words = shlex::split(command).unwrap();
-    let lines = Lines::default();
+    let page = Arc::new(Mutex::new(Page::default()));
+    let stream = |sign| Stream { sign, page: page.clone() };
     let code = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["maquette", ..] => {
             let input = stage.typed.take().map(|text| Box::new(Cursor::new(text)) as _);
-            let terminal = Terminal::to(Stream::new('|', &lines), Stream::new('!', &lines), input);
             let world = World {
-                terminal: Arc::new(terminal),
+                terminal: Arc::new(Terminal::to(stream('|'), stream('!'), input)),
                 hosts: hosts.clone(),
                 libvirt: Arc::new(Model::new(stage.machine.clone())),
             };
             maquette::run(&words, &world)
         }
         ["cat", file] => {
-            let text = fs::read_to_string(home(file)).unwrap_or_else(|e| format!("{file}: {e}"));
-            lines.lock().unwrap().extend(text.lines().map(|line| ('|', line.to_string())));
+            let text = fs::read(home(file)).unwrap_or_else(|e| format!("{file}: {e}").into());
+            stream('|').write_all(&text).unwrap();
             0
         }
         ["ls", directory] => {
@@ -126,7 +115,7 @@ fn run(command: &str, stage: &mut Stage, hosts: &Arc<ModelHosts>) -> (u8, Vec<(c
                 .map(|all| all.map(|e| e.unwrap().file_name().into_string().unwrap()).collect())
                 .unwrap_or_default();
             names.sort();
-            lines.lock().unwrap().extend(names.into_iter().map(|name| ('|', name)));
+            names.iter().for_each(|name| writeln!(stream('|'), "{name}").unwrap());
             0
         }
         ["rm", files @ ..] => {
@@ -136,8 +125,9 @@ fn run(command: &str, stage: &mut Stage, hosts: &Arc<ModelHosts>) -> (u8, Vec<(c
         _ => panic!("there is no such command here: {command}"),
     };
     // The thread that waits for signals keeps the first terminal.
-    let lines = std::mem::take(&mut *lines.lock().unwrap());
-    (code, lines)
+    let lines = std::mem::take(&mut page.lock().unwrap().lines);
+    let text = |line: Vec<u8>| String::from_utf8_lossy(&line).into_owned();
+    (code, lines.into_iter().map(|(sign, line)| (sign, text(line))).collect())
 }
 
 /// `~/` is the user's home.

@@ -33,7 +33,7 @@ impl ModelHost {
 
     fn path(&self, path: &str) -> String {
         let own = |below: &&str| path.starts_with(*below) || path == below.trim_end_matches('/');
-        match OWN.iter().any(|below| own(&below)) {
+        match OWN.iter().any(own) {
             true => format!("{}{path}", self.root.display()),
             false => path.into(),
         }

@@ -118,6 +118,9 @@ fn test(file: &Path) -> Result<(), Failed> {
     if actual == expected {
         return Ok(());
     }
+    if output.status.code() == Some(101) {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
     if std::env::var_os("TRANSCRIPTS").as_deref() == Some(OsStr::new("write")) {
         return Ok(fs::write(file, actual)?);
     }

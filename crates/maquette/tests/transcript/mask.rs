@@ -7,7 +7,12 @@ pub fn mask(text: &str, top: &Path) -> String {
     let at = |path: &str| top.join(path).display().to_string();
     let text = text.replace(&at("home"), "~").replace(&at("work"), ".").replace(&at("hv"), "");
     let text = text.replace(&at(""), "/").replace(&top.display().to_string(), "");
-    let lines: Vec<String> = text.lines().map(line).collect();
+    let printed = |line: &&str| line.starts_with(['|', '!']);
+    let mask = |text: &str| match printed(&text) {
+        true => line(text),
+        false => text.into(),
+    };
+    let lines: Vec<String> = text.lines().map(mask).collect();
     let mut out = String::new();
     let mut lines = lines.into_iter().peekable();
     while let Some(line) = lines.next() {
@@ -56,9 +61,11 @@ fn line(line: &str) -> String {
     let line = between(&line, "\"milliseconds\":", digit, "", "0");
     let line =
         between(&line, "SHA256:", |c| c.is_ascii_alphanumeric() || "+/".contains(c), "", "…");
-    let line = between(&line, "workspace_2", |c| digit(c) || "-_".contains(c), "", "…");
+    // Tables are as wide as what is in them.
+    let line =
+        between(&line, "workspace_", |c| digit(c) || "-_".contains(c), "", "DATE_______________");
     let line = between(&line, "# 2", |c| digit(c) || "- ".contains(c), "", "…");
-    line.replace("workspace_2…", "workspace_…").replace("# 2…", "# …").trim_end().to_string()
+    line.replace("# 2…", "# …").trim_end().to_string()
 }
 
 /// Masks what is between two words, where it has two characters and more or follows a colon.

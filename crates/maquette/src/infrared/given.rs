@@ -221,7 +221,10 @@ impl Given {
         common: &mut BTreeMap<&str, Vec<String>>,
     ) -> Result<(), Failure> {
         let failed = |why: String| {
-            Failure::Failed(StepError::new(format!("answers file {}: {why}", path.display())))
+            Failure::Failed(StepError::new(format!(
+                "cannot use answers file {}: {why}",
+                path.display()
+            )))
         };
         let text = crate::reading::text(path).map_err(|e| failed(e.to_string()))?;
         let read = answers::read(&text, &|name| std::env::var(name).ok()).map_err(failed)?;

@@ -50,8 +50,9 @@ impl ModelHost {
 impl Host for ModelHost {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
         if command.args.iter().any(|arg| arg.starts_with(PROBE)) {
-            // `sh -euc SCRIPT sh WHERE PATH…`
-            let paths = command.args.get(4..).unwrap_or_default();
+            // `sh -euc SCRIPT sh WHERE LIMIT… -- PATH…`
+            let paths = command.args.iter().position(|arg| arg == "--").map_or(0, |at| at + 1);
+            let paths = &command.args[paths..];
             let record = std::fs::read_to_string(self.path(record::PATH)).unwrap_or_default();
             let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
             let stdout = probe::text(&machine, paths, &record);

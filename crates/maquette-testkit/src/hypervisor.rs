@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Edited, Observed, Promise};
-use maquette_core::plan::{Action, PoolState, Setting, Undo};
+use maquette_core::plan::{Action, PoolState, Setting};
 use maquette_core::units::MacAddr;
 use maquette_engine::host::{Host, HostError};
 use maquette_engine::keys::RecordKey;
-use maquette_engine::prepare::{self, record};
+use maquette_engine::prepare::record;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 use maquette_libvirt::{
     Bandwidth, Cable, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, ObserveError, Pruned, Run,
@@ -22,6 +22,9 @@ use maquette_libvirt::{
 };
 
 use crate::rules;
+
+/// The limit of inotify instances.
+const INOTIFY: &str = "fs.inotify.max_user_instances";
 
 /// A hypervisor: what is on it, and what it is itself.
 #[derive(Debug, Clone)]
@@ -50,8 +53,8 @@ pub struct Machine {
     pub hook: bool,
     /// Whether Open vSwitch runs.
     pub vswitch: bool,
-    /// How many inotify instances a user may have.
-    pub inotify: u32,
+    /// Limits of the kernel's, by their names for sysctl.
+    pub sysctls: BTreeMap<String, u64>,
     /// Time zone.
     pub timezone: String,
     /// CPUs.
@@ -86,7 +89,7 @@ impl Machine {
             kvm_open: false,
             hook: false,
             vswitch: false,
-            inotify: 128,
+            sysctls: BTreeMap::from([(INOTIFY.into(), 128)]),
             timezone: "Etc/UTC".into(),
             cpus: 16,
             memory_mib: 131_072,
@@ -106,7 +109,7 @@ impl Machine {
             runs: true,
             kvm_open: true,
             hook: true,
-            inotify: 8192,
+            sysctls: BTreeMap::from([(INOTIFY.into(), 8192)]),
             ..Self::fresh()
         }
     }
@@ -372,14 +375,12 @@ impl Backend for Hands<'_> {
             return Err(fault);
         }
         let failed = |e: HostError| StepError::new(format!("cannot {title}")).because(&e);
-        self.prepare(action).map_err(failed)?;
-        let mut machine = self.model.machine();
-        if let Action::Undo(undo) = action {
-            drop(machine);
-            prepare::forget(self.run.access.host, undo)?;
-            self.undone(undo);
-            return Ok(());
+        match action {
+            Action::Apply(setting) => self.apply(setting).map_err(failed)?,
+            Action::Restore(before) => self.restore(before).map_err(failed)?,
+            _ => {}
         }
+        let mut machine = self.model.machine();
         if let Action::StopDomain { name, .. } = action
             && let Some(stranger) = machine.strangers.iter_mut().find(|(n, _)| n == name)
         {
@@ -397,63 +398,59 @@ impl Backend for Hands<'_> {
 }
 
 impl Hands<'_> {
-    /// Changes the host itself, once that is on its record.
-    fn prepare(&self, action: &Action) -> Result<(), HostError> {
-        let note =
-            |change: &dyn Fn(&mut record::Record)| record::update(self.run.access.host, change);
-        match action {
-            Action::InstallPackages { packages } => {
-                note(&|r| r.packages.clone_from(packages))?;
-                self.model.machine().installed = true;
-            }
-            Action::OpenKvm => {
-                note(&|r| r.kvm = Some(("600".into(), "root".into())))?;
-                self.model.machine().kvm_open = true;
-            }
-            Action::StartDaemons => {
-                note(&|r| r.daemons = true)?;
-                self.model.machine().runs = true;
-            }
-            Action::EnsurePool(pool) => {
-                note(&|r| {
-                    r.pools.insert(pool.name.clone());
-                })?;
-                self.model.machine().pool = PoolState::Active(pool.path.clone());
-            }
-            Action::Apply(Setting::NetworkHook) => {
-                note(&|r| r.network_hook = true)?;
-                self.model.machine().hook = true;
-            }
-            Action::Apply(Setting::Vswitch) => {
-                note(&|r| r.vswitch = true)?;
-                self.model.machine().vswitch = true;
-            }
-            Action::Apply(Setting::Inotify { instances }) => {
-                note(&|r| r.inotify = Some(128))?;
-                self.model.machine().inotify = *instances;
-            }
-            Action::Apply(Setting::Timezone { zone }) => {
-                let before = self.model.machine().timezone.clone();
-                note(&|r| r.timezone = Some(before.clone()))?;
-                self.model.machine().timezone.clone_from(zone);
-            }
-            _ => {}
-        }
+    fn note(&self, change: impl FnOnce(&mut record::Record)) -> Result<(), HostError> {
+        record::update(self.run.access.host, change)
+    }
+
+    /// Changes the host itself, once what it was is on its record.
+    fn apply(&self, setting: &Setting) -> Result<(), HostError> {
+        let zone = self.model.machine().timezone.clone();
+        self.note(|r| match setting {
+            Setting::Packages { names } => r.packages.clone_from(names),
+            Setting::Kvm { .. } => r.kvm = Some(("600".into(), "root".into())),
+            Setting::Daemons => r.daemons = true,
+            Setting::Pool(pool) => r.pools.extend([pool.name.clone()]),
+            Setting::Vswitch => r.vswitch = true,
+            Setting::NetworkHook => r.network_hook = true,
+            Setting::Timezone { .. } => r.timezone = Some(zone),
+            Setting::Limit { limit, .. } => r.limits.extend([(limit.key.to_string(), 128)]),
+            Setting::SshLimits | Setting::Nested { .. } | Setting::RouterAdverts { .. } => {}
+        })?;
+        self.set(setting, true);
         Ok(())
     }
 
-    fn undone(&self, undo: &Undo) {
+    /// Puts the host back, and forgets that it was changed.
+    fn restore(&self, before: &Setting) -> Result<(), HostError> {
+        self.set(before, false);
+        self.note(|r| match before {
+            Setting::Packages { .. } => r.packages.clear(),
+            Setting::Kvm { .. } => r.kvm = None,
+            Setting::Daemons => (r.daemons, r.restoring) = (false, true),
+            Setting::Pool(pool) => r.pools.retain(|name| *name != pool.name),
+            Setting::Vswitch => r.vswitch = false,
+            Setting::NetworkHook => r.network_hook = false,
+            Setting::Timezone { .. } => r.timezone = None,
+            Setting::Limit { limit, .. } => r.limits.retain(|key, _| key != limit.key),
+            Setting::SshLimits | Setting::Nested { .. } | Setting::RouterAdverts { .. } => {}
+        })
+    }
+
+    fn set(&self, setting: &Setting, there: bool) {
         let mut machine = self.model.machine();
-        match undo {
-            Undo::Pool { .. } => machine.pool = PoolState::Missing,
-            Undo::Daemons => machine.runs = false,
-            Undo::Packages { .. } => machine.installed = false,
-            Undo::Kvm { .. } => machine.kvm_open = false,
-            Undo::NetworkHook => machine.hook = false,
-            Undo::Vswitch => machine.vswitch = false,
-            Undo::Inotify { instances } => machine.inotify = *instances,
-            Undo::Timezone { zone } => machine.timezone.clone_from(zone),
-            Undo::SshLimits | Undo::Nested | Undo::RouterAdverts { .. } => {}
+        match setting {
+            Setting::Packages { .. } => machine.installed = there,
+            Setting::Kvm { .. } => machine.kvm_open = there,
+            Setting::Daemons => machine.runs = there,
+            Setting::Pool(pool) if there => machine.pool = PoolState::Active(pool.path.clone()),
+            Setting::Pool(_) => machine.pool = PoolState::Missing,
+            Setting::Vswitch => machine.vswitch = there,
+            Setting::NetworkHook => machine.hook = there,
+            Setting::Timezone { zone } => machine.timezone.clone_from(zone),
+            Setting::Limit { limit, value } => {
+                machine.sysctls.insert(limit.key.into(), *value);
+            }
+            Setting::SshLimits | Setting::Nested { .. } | Setting::RouterAdverts { .. } => {}
         }
     }
 }

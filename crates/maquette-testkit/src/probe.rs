@@ -3,10 +3,12 @@
 use std::fmt::Write;
 
 use maquette_core::observed::LinkKind;
-use maquette_engine::prepare::settings;
 use sha2::{Digest, Sha256};
 
 use crate::Machine;
+
+/// libvirt's hook for networks, as preparation installs it.
+const HOOK: &str = include_str!("../../maquette-engine/assets/network-hook.sh");
 
 /// What the probe prints there; `paths` are those that it looks for, `record` is preparation's.
 pub fn text(machine: &Machine, paths: &[String], record: &str) -> String {
@@ -33,8 +35,10 @@ pub fn text(machine: &Machine, paths: &[String], record: &str) -> String {
     let kvm = if machine.kvm_open { "660 kvm" } else { "600 root" };
     let flags = if machine.kvm { "flags : fpu vmx" } else { "flags : fpu" };
     let vswitch = if machine.vswitch { "kernel\nruns" } else { "kernel" };
-    let digest = || format!("{:x}", Sha256::digest(settings::NETWORK_HOOK_TEXT));
+    let digest = || format!("{:x}", Sha256::digest(HOOK));
     let hook = if machine.hook { digest() } else { String::new() };
+    let limits: String =
+        machine.sysctls.iter().map(|(key, value)| format!("{key} {value}\n")).collect();
     let sections = [
         ("name", "hv.example.com".to_string()),
         (
@@ -56,7 +60,7 @@ pub fn text(machine: &Machine, paths: &[String], record: &str) -> String {
         ("monolithic", "yes".into()),
         ("nested", "kvm_intel Y".into()),
         ("guests", guests),
-        ("inotify", machine.inotify.to_string()),
+        ("limits", limits),
         ("zone", machine.timezone.clone()),
         ("forward", "-P FORWARD ACCEPT".into()),
         ("record", record.into()),

@@ -211,9 +211,11 @@ impl Model {
     /// Waits until everything is done that can be. A step that fails, fails then: what is done beside it would
     /// be something else each time.
     fn await_quiet(&self) {
-        const QUIET: Duration = Duration::from_millis(200);
+        const QUIET: Duration = Duration::from_millis(500);
+        let begun = Instant::now();
         loop {
-            let since = self.machine().changed.elapsed();
+            // What goes on beside it may not have begun yet.
+            let since = self.machine().changed.max(begun).elapsed();
             match QUIET.checked_sub(since) {
                 Some(left) => std::thread::sleep(left),
                 None => return,

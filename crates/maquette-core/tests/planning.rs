@@ -403,6 +403,40 @@ proptest! {
     }
 }
 
+/// A hypervisor that lacks nothing of what is needed. Others have some networks there.
+fn prepared(networks: usize) -> (HostFacts, Needs) {
+    let pool = Pool { name: "images".into(), path: "/var/lib/libvirt/images".into() };
+    let facts = HostFacts {
+        kvm_closed: false,
+        libvirt: LibvirtState::Running,
+        pool: PoolState::Active(pool.path.clone()),
+        ssh_limits_low: false,
+        nested_off: None,
+        router_interfaces: Vec::new(),
+        timezone: Some("Europe/Prague".into()),
+        hook: true,
+        vswitch: true,
+        limits: [
+            ("fs.inotify.max_user_instances", 129),
+            ("net.ipv4.neigh.default.gc_thresh3", 1024),
+        ]
+        .map(|(key, value)| (key.to_string(), value))
+        .into(),
+        networks,
+    };
+    let needs = Needs {
+        pool,
+        missing_packages: Vec::new(),
+        ipv6: true,
+        timezone: Some("Europe/Prague".into()),
+        hook: true,
+        vswitch: true,
+        networks: 5,
+        interfaces: 12,
+    };
+    (facts, needs)
+}
+
 #[test]
 fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
     let pool = Pool { name: "images".into(), path: "/var/lib/libvirt/images".into() };
@@ -436,21 +470,19 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         .map(|c| format!("{} {}: {}; {}", c.op.sign(), c.name, c.detail, c.reason))
         .collect();
     insta::assert_snapshot!(shown.join("\n"));
-    let ready = HostFacts {
-        kvm_closed: false,
-        libvirt: LibvirtState::Running,
-        pool: PoolState::Active(pool.path.clone()),
-        ssh_limits_low: false,
-        nested_off: None,
-        router_interfaces: Vec::new(),
-        timezone: Some("Europe/Prague".into()),
-        hook: true,
-        vswitch: true,
-        limits: [("fs.inotify.max_user_instances".to_string(), 129)].into(),
-        networks: 60,
-    };
-    let met = Needs { missing_packages: Vec::new(), ..needs };
+    let (ready, met) = prepared(60);
     assert!(plan::prepare(&ready, &met).is_empty());
+}
+
+/// With a thousand neighbours, which is all that a kernel takes by itself, nodes are unreachable by turns.
+#[test]
+fn a_hypervisor_of_many_nodes_may_have_as_many_neighbours() {
+    let (facts, needs) = prepared(60);
+    assert!(plan::prepare(&facts, &needs).is_empty());
+    let plan = plan::prepare(&facts, &Needs { interfaces: 800, ..needs });
+    let shown: Vec<String> =
+        plan.changes.iter().map(|c| format!("{}: {}", c.name, c.detail)).collect();
+    assert_eq!(shown, ["neighbours: gc_thresh3 1024 → 4096"]);
 }
 
 #[test]

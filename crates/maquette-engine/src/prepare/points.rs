@@ -159,23 +159,23 @@ fn settings() -> Vec<(String, Setting)> {
         Setting::NetworkHook,
         Setting::Timezone { zone: text("Europe/Berlin") },
     ];
-    all.extend(LIMITS.iter().map(|limit| Setting::Limit { limit, value: 9999 }));
+    // One for all: each goes the same way.
+    all.extend(LIMITS.iter().take(1).map(|limit| Setting::Limit { limit, value: 9999 }));
     all.into_iter().map(|setting| (setting.way_back().0, setting)).collect()
 }
 
-/// Files of the kernel's that are ours to change, with all limits that it has or may have.
+/// Files of the kernel's that are ours to change. A namespace has not all of them: what is missing is made.
 fn limits_are_files() {
     for limit in LIMITS {
         let file = limit.proc_file();
-        let place = std::path::Path::new(&file).parent().unwrap();
-        let is_ours = fs::read_to_string("/proc/self/mounts")
-            .unwrap()
-            .lines()
-            .any(|l| l.split(' ').nth(1) == place.to_str());
-        if !is_ours {
+        let directory = std::path::Path::new(&file).parent().unwrap();
+        let there = directory.ancestors().find(|place| place.is_dir()).unwrap();
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        if !mounts.lines().any(|line| line.split(' ').nth(1) == there.to_str()) {
             let mut mount = std::process::Command::new("mount");
-            assert!(mount.args(["-t", "tmpfs", "none"]).arg(place).status().unwrap().success());
+            assert!(mount.args(["-t", "tmpfs", "none"]).arg(there).status().unwrap().success());
         }
+        fs::create_dir_all(directory).unwrap();
         fs::write(&file, "128\n").unwrap();
     }
 }
@@ -198,6 +198,13 @@ fn inside() {
     let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
     let before = state();
     let mut total = 0;
+    for limit in LIMITS {
+        let setting = Setting::Limit { limit, value: 9999 };
+        apply(whole, None, &setting, &context).unwrap();
+        assert_eq!(fs::read_to_string(limit.proc_file()).unwrap().trim(), "9999");
+    }
+    put_back(whole, &context).unwrap();
+    is_back(&before, "all limits");
     for (name, setting) in settings() {
         let apply = |host: &dyn Host, context: &StepContext<'_>| {
             apply(host, Some(&FAMILIES[0]), &setting, context)

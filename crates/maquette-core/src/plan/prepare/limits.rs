@@ -32,17 +32,40 @@ pub struct Limit {
 /// Inotify instances that are left to everything but dnsmasq.
 const SPARE: usize = 64;
 
-/// All of them.
-pub const LIMITS: &[Limit] = &[Limit {
-    key: "fs.inotify.max_user_instances",
-    name: "inotify",
-    title: "the limit of inotify instances",
-    taken: |load| match load.networks {
+/// Neighbours that are left to everything but the environment's nodes.
+const OTHER_NEIGHBOURS: usize = 256;
+
+/// Entries of a neighbour table. The hypervisor has one for each address that it speaks to: for each interface of
+/// each node, since it is their gateway, DNS and DHCP server. A table that is full refuses new ones, and nodes are
+/// unreachable by turns; the kernel's documentation has it raised "when communicating with large numbers of
+/// directly-connected peers" (<https://docs.kernel.org/networking/ip-sysctl.html>, `neigh/default/gc_thresh3`).
+fn neighbours(load: &Load) -> usize {
+    match load.interfaces {
         0 => 0,
-        networks => networks + load.other_networks + SPARE,
+        interfaces => interfaces.saturating_add(OTHER_NEIGHBOURS),
+    }
+}
+
+/// All of them.
+pub const LIMITS: &[Limit] = &[
+    Limit {
+        key: "fs.inotify.max_user_instances",
+        name: "inotify",
+        title: "the limit of inotify instances",
+        taken: |load| match load.networks {
+            0 => 0,
+            networks => networks + load.other_networks + SPARE,
+        },
+        reason: "each network has a dnsmasq, and each of those takes one",
     },
-    reason: "each network has a dnsmasq, and each of those takes one",
-}];
+    Limit {
+        key: "net.ipv4.neigh.default.gc_thresh3",
+        name: "neighbours",
+        title: "the limit of IPv4 neighbours",
+        taken: neighbours,
+        reason: "each interface of a node takes one, and a full table leaves nodes unreachable",
+    },
+];
 
 impl PartialEq for Limit {
     fn eq(&self, other: &Self) -> bool {

@@ -25,6 +25,34 @@ pub enum Signal {
     Stopped,
 }
 
+/// What errors of cloud-init come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A NIC has no driver: cloud-init counts the NICs that it shall set up, and sets none up if one is missing.
+    NoDriver,
+    /// Any other.
+    Other,
+}
+
+impl Fault {
+    /// cloud-init has words only.
+    fn of(errors: &[String]) -> Self {
+        let missing = errors.iter().any(|e| e.contains("physical devices present"));
+        if missing { Self::NoDriver } else { Self::Other }
+    }
+
+    /// What to do about it.
+    pub fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::NoDriver => Some(
+                "its kernel has no driver for one of its NICs, as kernels for clouds have none \
+                 for e1000; take another image, or another `model` in the network file",
+            ),
+            Self::Other => None,
+        }
+    }
+}
+
 /// Why a guest is not ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotReady {
@@ -38,11 +66,22 @@ pub enum NotReady {
     /// The domain stopped while it booted.
     Stopped,
     /// cloud-init is done and reports errors.
-    Failed(Vec<String>),
+    Failed {
+        /// What they come to.
+        fault: Fault,
+        /// Its own words.
+        errors: Vec<String>,
+    },
     /// The user wants to stop.
     Cancelled,
     /// The hypervisor is out of reach.
     Lost,
+}
+
+impl NotReady {
+    fn failed(errors: Vec<String>) -> Self {
+        Self::Failed { fault: Fault::of(&errors), errors }
+    }
 }
 
 /// How to log in to a guest.
@@ -122,7 +161,7 @@ pub fn wait(
                 // Should its network have failed, nobody can log in and read it.
                 let errors = errors(&word[RESULT.len()..]);
                 if !errors.is_empty() {
-                    return Err(NotReady::Failed(errors));
+                    return Err(NotReady::failed(errors));
                 }
                 over
             }
@@ -152,7 +191,7 @@ pub fn wait(
             }
             match result(login, deadline, context) {
                 Ended::Result(errors) if errors.is_empty() => return Ok(()),
-                Ended::Result(errors) => return Err(NotReady::Failed(errors)),
+                Ended::Result(errors) => return Err(NotReady::failed(errors)),
                 Ended::Failed(said) => last = Some(said),
                 Ended::Cancelled => return Err(NotReady::Cancelled),
             }
@@ -332,7 +371,7 @@ mod tests {
         let result =
             r#"result { "v1": { "errors": [ "('init-local', RuntimeError('no NIC'))" ] } }"#;
         sender.send(Signal::Reported(result.into())).unwrap();
-        let NotReady::Failed(errors) = run(&receiver, false) else { panic!() };
+        let NotReady::Failed { errors, .. } = run(&receiver, false) else { panic!() };
         assert_eq!(errors, ["('init-local', RuntimeError('no NIC'))"]);
     }
 

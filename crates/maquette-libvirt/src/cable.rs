@@ -34,7 +34,7 @@ pub fn set_bandwidth(
 
 fn failed(domain: &str) -> impl Fn(LibvirtError) -> StepError {
     let message = format!("cannot change interfaces of domain `{domain}`");
-    move |error| StepError::new(message.clone()).because(&error)
+    move |error| error.failed(message.clone())
 }
 
 fn change(

@@ -17,6 +17,7 @@ pub use domain::*;
 pub use events::{DomainEvent, Events};
 pub use gate::Gate;
 pub(crate) use gate::with as with_gate;
+use maquette_engine::StepError;
 pub use network::*;
 pub use storage::*;
 use thiserror::Error;
@@ -45,8 +46,51 @@ enum Kind {
     AlreadyDone,
     /// The server could not load a schema to validate with.
     Schema,
+    /// libvirt's own chains of the firewall are gone.
+    Firewall,
+    /// The kernel allows no further inotify instance.
+    Inotify,
+    /// The kernel has not the queue that a limit needs.
+    Queue,
     /// Any other.
     Other,
+}
+
+impl Kind {
+    /// What a program that libvirt calls has failed of. libvirt has one number for all of these, so that their words
+    /// are all that tells them apart: here, and nowhere else.
+    fn of_others(message: &str) -> Self {
+        let says = |words: &str| message.contains(words);
+        if says("No chain/target/match") {
+            Self::Firewall
+        } else if says("inotify") {
+            Self::Inotify
+        } else if says("qdisc kind is unknown") {
+            Self::Queue
+        } else {
+            Self::Other
+        }
+    }
+
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            // libvirt's own chains are made when it starts, and when it is told to look again.
+            Self::Firewall => Some(
+                "somebody flushed the hypervisor's firewall; `systemctl reload libvirtd` \
+                 (or virtnetworkd) puts libvirt's rules back",
+            ),
+            // Each network has a dnsmasq, and each of those one of 128 that a user may have.
+            Self::Inotify => Some(
+                "the hypervisor allows no more dnsmasq processes: \
+                 `sysctl fs.inotify.max_user_instances=1024` does, and a file in /etc/sysctl.d \
+                 keeps it",
+            ),
+            Self::Queue => Some(
+                "the hypervisor's kernel lacks queues that libvirt uses (modules sch_htb, sch_sfq)",
+            ),
+            Self::Missing | Self::AlreadyDone | Self::Schema | Self::Other => None,
+        }
+    }
 }
 
 impl From<virt::error::Error> for LibvirtError {
@@ -63,7 +107,7 @@ impl From<virt::error::Error> for LibvirtError {
         } else if is(ErrorNumber::InternalError) && error.message().contains(".rng") {
             Kind::Schema
         } else {
-            Kind::Other
+            Kind::of_others(error.message())
         };
         Self { message: error.message().to_string(), kind }
     }
@@ -73,6 +117,15 @@ impl LibvirtError {
     /// Of a call that was not made, or whose answer nobody hears.
     pub fn refused(message: impl Into<String>) -> Self {
         Self { message: message.into(), kind: Kind::Other }
+    }
+
+    /// What a step failed of, and what to do about it where that is known.
+    pub fn failed(&self, message: impl Into<String>) -> StepError {
+        let error = StepError::new(message).because(self);
+        match self.kind.hint() {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 }
 
@@ -93,7 +146,12 @@ fn settled(
     reached: impl FnOnce() -> bool,
 ) -> Result<()> {
     match result.map_err(Into::into) {
-        Err(error) if error.kind != Kind::Other && reached() => Ok(()),
+        Err(error)
+            if matches!(error.kind, Kind::Missing | Kind::AlreadyDone | Kind::Schema)
+                && reached() =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }
@@ -360,4 +418,26 @@ pub fn send(stream: &Stream, bytes: &[u8]) -> Result<()> {
         sent += usize::try_from(stream.send(&bytes[sent..])?).unwrap_or(0);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As libvirt 9 says it of what dnsmasq, iptables and tc said.
+    #[test]
+    fn what_other_programs_fail_of_has_a_kind_and_a_hint() {
+        for (said, kind) in [
+            ("Failed to run firewall command: No chain/target/match by that name.", Kind::Firewall),
+            ("dnsmasq: failed to create inotify: Too many open files", Kind::Inotify),
+            ("tc qdisc add … Error: Specified qdisc kind is unknown.", Kind::Queue),
+            ("network is not active", Kind::Other),
+        ] {
+            assert_eq!(Kind::of_others(said), kind);
+            let error = LibvirtError { message: said.into(), kind };
+            let failed = error.failed("cannot start network `a`");
+            assert_eq!(failed.hints.is_empty(), kind == Kind::Other);
+            assert_eq!(failed.causes, [said]);
+        }
+    }
 }

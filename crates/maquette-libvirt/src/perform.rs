@@ -179,17 +179,12 @@ impl<'a> Libvirt<'a> {
             NotReady::Stopped => {
                 StepError::new(format!("`{name}` stopped while it booted for the first time"))
             }
-            NotReady::Failed(errors) => {
+            NotReady::Failed { fault, errors } => {
                 let mut error = StepError::new(format!("cloud-init failed on `{name}`"));
-                // cloud-init counts the NICs that it shall set up, and sets none up if one is missing.
-                let driver = errors.iter().any(|e| e.contains("physical devices present"));
                 error.causes = errors;
-                match driver {
-                    true => error.hint(
-                        "its kernel has no driver for one of its NICs, as kernels for clouds have none \
-                         for e1000; take another image, or another `model` in the network file",
-                    ),
-                    false => error,
+                match fault.hint() {
+                    Some(hint) => error.hint(hint),
+                    None => error,
                 }
             }
         };
@@ -290,8 +285,7 @@ impl<'a> Libvirt<'a> {
         object: &str,
         call: impl FnOnce(&Client) -> Result<T, LibvirtError>,
     ) -> Result<T, StepError> {
-        call(self.client()?)
-            .map_err(|e| StepError::new(format!("cannot {verb} {object}")).because(&e))
+        call(self.client()?).map_err(|e| e.failed(format!("cannot {verb} {object}")))
     }
 }
 
@@ -383,25 +377,7 @@ impl Libvirt<'_> {
             }
             Action::StartNetwork { name, autostart } => {
                 let start = |c: &Client| network::start(c, name, *autostart);
-                self.call("start", &format!("network `{name}`"), start).map_err(|error| {
-                    let says = |what| error.causes.iter().any(|c| c.contains(what));
-                    // libvirt's own chains are made when it starts, and when it is told to look again.
-                    if says("No chain/target/match") {
-                        return error.hint(
-                            "somebody flushed the hypervisor's firewall; `systemctl reload libvirtd` \
-                             (or virtnetworkd) puts libvirt's rules back",
-                        );
-                    }
-                    // Each network has a dnsmasq, and each of those one of 128 that a user may have.
-                    if says("inotify") {
-                        return error.hint(
-                            "the hypervisor allows no more dnsmasq processes: \
-                             `sysctl fs.inotify.max_user_instances=1024` does, and a file in /etc/sysctl.d \
-                             keeps it",
-                        );
-                    }
-                    error
-                })
+                self.call("start", &format!("network `{name}`"), start)
             }
             Action::StopNetwork { name } => {
                 self.call("stop", &format!("network `{name}`"), |c| network::stop(c, name))

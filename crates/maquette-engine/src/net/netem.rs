@@ -9,7 +9,7 @@ use crate::host::{Command, Host, HostError, check};
 
 const SCRIPT: &str = include_str!("../../assets/net/netem.sh");
 
-/// What `tc`, and libvirt with it, say of a queue that the kernel lacks.
+/// What `tc` says of a queue that the kernel lacks.
 const UNKNOWN: &str = "qdisc kind is unknown";
 
 /// All queues, for programs.
@@ -29,17 +29,13 @@ pub fn disturb(host: &dyn Host, tap: &str, netem: &[String], label: &str) -> Res
     let words = std::iter::once(tap.to_string()).chain(netem.iter().cloned());
     check(host, &Command::script(SCRIPT, words)).map(|_| ()).map_err(|e| {
         let error = StepError::new(format!("cannot disturb {label}")).because(&e);
-        let unknown = matches!(&e, HostError::Failed { stderr, .. } if lacks_queue(stderr));
+        // It has no status of its own for that.
+        let unknown = matches!(&e, HostError::Failed { stderr, .. } if stderr.contains(UNKNOWN));
         match unknown {
             true => error.hint("the hypervisor's kernel has no netem (module sch_netem)"),
             false => error,
         }
     })
-}
-
-/// Whether that is what `tc` says where the kernel lacks a queue: it has no status of its own for it.
-pub fn lacks_queue(said: &str) -> bool {
-    said.contains(UNKNOWN)
 }
 
 /// What each tap of the hypervisor is disturbed by. Nothing where there is no `tc`: without it there is no netem.

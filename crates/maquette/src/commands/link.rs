@@ -260,13 +260,7 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     if found.limited || args.rate.is_some() {
         let limit = args.rate.map(Bandwidth);
         let (node, mac) = (&found.node.name, found.interface.mac);
-        found.libvirt.set_bandwidth(node, mac, limit).map_err(|error| {
-            let unknown = error.causes.iter().any(|c| netem::lacks_queue(c));
-            Failure::Failed(match unknown {
-                true => error.hint("the hypervisor's kernel lacks queues that libvirt uses (modules sch_htb, sch_sfq)"),
-                false => error,
-            })
-        })?;
+        found.libvirt.set_bandwidth(node, mac, limit).map_err(Failure::Failed)?;
     }
     if !words.is_empty() {
         netem::disturb(host, &found.tap, &words, &found.label()).map_err(Failure::Failed)?;

@@ -20,6 +20,8 @@ pub struct Capacity<'a> {
     pub total_mib: u64,
     /// Memory that could be used now without swapping, in MiB.
     pub available_mib: u64,
+    /// Memory that is not for nodes, in MiB (`--host-memory-reserve`).
+    pub reserved_mib: u64,
     /// What each running domain has really touched, in MiB.
     pub resident_mib: &'a BTreeMap<String, u64>,
 }
@@ -33,12 +35,14 @@ pub struct Memory {
     pub available: u64,
     /// What domains that exist may still take of that.
     pub promised: u64,
+    /// What is kept for others than nodes.
+    pub reserved: u64,
 }
 
 impl Memory {
     /// What is left for new nodes.
     pub fn free(&self) -> u64 {
-        self.available.saturating_sub(self.promised)
+        self.available.saturating_sub(self.promised).saturating_sub(self.reserved)
     }
 }
 
@@ -63,7 +67,8 @@ pub fn memory(blueprint: &Blueprint, observed: &Observed, capacity: &Capacity<'_
     let own = observed.domains.values().filter(|d| d.active);
     let own = own.map(|d| untouched(&d.name, d.defined.memory_mib));
     let promised = others.chain(own).fold(0, u64::saturating_add);
-    Memory { needed, available: capacity.available_mib, promised }
+    let (available, reserved) = (capacity.available_mib, capacity.reserved_mib);
+    Memory { needed, available, promised, reserved }
 }
 
 /// How much more than the free memory is let through with a warning, in percent: guests rarely
@@ -89,8 +94,12 @@ fn check_memory(memory: &Memory, overcommit: bool, diags: &mut Diagnostics) {
     if memory.needed <= free {
         return;
     }
+    let reserved = match memory.reserved {
+        0 => String::new(),
+        kept => format!(", {} reserved", mib(kept)),
+    };
     let sizes = format!(
-        "new nodes need {}, and {} are free ({} available, {} promised to existing domains)",
+        "new nodes need {}, and {} are free ({} available, {} promised to existing domains{reserved})",
         mib(memory.needed),
         mib(free),
         mib(memory.available),

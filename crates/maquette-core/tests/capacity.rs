@@ -13,10 +13,24 @@ use maquette_core::observed::{Observed, Promise};
 fn says(blueprint: &Blueprint, observed: &Observed, available: u64, overcommit: bool) -> String {
     let resident = BTreeMap::from([("other".to_string(), 512)]);
     let total_mib = 1 << 20;
-    let capacity =
-        Capacity { cpus: 2, total_mib, available_mib: available, resident_mib: &resident };
+    let capacity = Capacity {
+        cpus: 2,
+        total_mib,
+        available_mib: available,
+        reserved_mib: 0,
+        resident_mib: &resident,
+    };
+    said(blueprint, observed, &capacity, overcommit)
+}
+
+fn said(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    capacity: &Capacity<'_>,
+    overcommit: bool,
+) -> String {
     let mut diags = Diagnostics::default();
-    capacity::check(blueprint, observed, &capacity, overcommit, &mut diags);
+    capacity::check(blueprint, observed, capacity, overcommit, &mut diags);
     let lines: Vec<String> = diags
         .iter()
         .map(|d| {
@@ -110,8 +124,13 @@ fn space_and_cpus_are_warned_of() {
 fn a_node_larger_than_the_hypervisor_is_refused() {
     let seen = Observed::default();
     let resident = BTreeMap::new();
-    let capacity =
-        Capacity { cpus: 2, total_mib: 1000, available_mib: 1000, resident_mib: &resident };
+    let capacity = Capacity {
+        cpus: 2,
+        total_mib: 1000,
+        available_mib: 1000,
+        reserved_mib: 0,
+        resident_mib: &resident,
+    };
     let mut diags = Diagnostics::default();
     capacity::check(&nodes(1), &seen, &capacity, false, &mut diags);
     let said: Vec<String> = diags.iter().map(|d| d.message.clone()).collect();
@@ -121,4 +140,23 @@ fn a_node_larger_than_the_hypervisor_is_refused() {
     let mut diags = Diagnostics::default();
     capacity::check(&nodes(1), &seen, &capacity, true, &mut diags);
     assert!(!diags.has_errors());
+}
+
+#[test]
+fn memory_that_is_reserved_is_not_for_nodes() {
+    let resident = BTreeMap::new();
+    let capacity = |reserved_mib| Capacity {
+        cpus: 2,
+        total_mib: 1 << 20,
+        available_mib: 4096,
+        reserved_mib,
+        resident_mib: &resident,
+    };
+    let (two, nothing) = (nodes(2), Observed::default());
+    assert_eq!(said(&two, &nothing, &capacity(2048), false), "");
+    let refused = said(&two, &nothing, &capacity(3072), false);
+    assert!(refused.starts_with("error: not enough memory"), "{refused}");
+    assert!(refused.contains("1 GiB are free") && refused.contains("3 GiB reserved"), "{refused}");
+    let everything = said(&two, &nothing, &capacity(u64::MAX), true);
+    assert!(everything.starts_with("warning: "), "{everything}");
 }

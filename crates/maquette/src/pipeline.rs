@@ -172,6 +172,7 @@ pub fn plan(
         cpus: facts.cpus,
         total_mib: facts.memory_mib,
         available_mib: facts.available_mib,
+        reserved_mib: loaded.request.settings.reserve_mib,
         resident_mib: &facts.resident_mib,
     };
     let mut diags = Diagnostics::default();

@@ -132,6 +132,14 @@ settings! {
         key: Some("hypervisor.memory_overcommit"),
         infrared: at("Hypervisor", 4, Some("no")),
     }
+    reserve_mib: u64 as u64 = 0, {
+        name: "host-memory-reserve",
+        doc: "Memory of the hypervisor that nodes leave to others, in MiB",
+        default: Some("0"),
+        value: "MIB",
+        group: Hypervisor,
+        key: Some("hypervisor.memory_reserve"),
+    }
     validate: bool as bool = true, {
         name: "host-validate",
         doc: "Look whether the hypervisor can virtualise, and warn if it cannot",

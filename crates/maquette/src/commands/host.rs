@@ -228,6 +228,7 @@ fn memory(hypervisor: &Hypervisor, report: &mut Report) {
         cpus: facts.cpus,
         total_mib: facts.memory_mib,
         available_mib: facts.available_mib,
+        reserved_mib: 0,
         resident_mib: &facts.resident_mib,
     };
     let memory = maquette_core::capacity::memory(&nothing, &observed, &capacity);

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, UNKNOWN_KEY};
+use crate::keys::{Form, Key};
 use crate::syntax::{Node, Span, Spanned, Value, parse_bool};
 use crate::units::ByteSize;
 use crate::values::{Line, ValueError};
@@ -13,18 +14,44 @@ use crate::values::{Line, ValueError};
 pub struct Fields<'a> {
     node: &'a Node,
     what: String,
+    /// The rows of its keys; none where keys come from elsewhere.
+    keys: &'static [Key],
+    /// Keys that were asked for.
     known: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
     /// Starts on a mapping, called `what` in messages ("network `net1`").
-    pub fn new(node: &'a Node, what: impl Into<String>, diags: &mut Diagnostics) -> Option<Self> {
+    pub fn new(
+        node: &'a Node,
+        what: impl Into<String>,
+        keys: &'static [Key],
+        diags: &mut Diagnostics,
+    ) -> Option<Self> {
+        Some(Self { keys, ..Self::open(node, what, diags)? })
+    }
+
+    /// The same for a mapping whose keys are not rows of a table: those count that are taken.
+    pub fn open(node: &'a Node, what: impl Into<String>, diags: &mut Diagnostics) -> Option<Self> {
         let what = what.into();
         if !matches!(node.value, Value::Map(_)) {
             diags.push(wrong_type(node, &what, "a mapping"));
             return None;
         }
-        Some(Self { node, what, known: Vec::new() })
+        Some(Self { node, what, keys: &[], known: Vec::new() })
+    }
+
+    /// How a key is written.
+    fn form(&self, key: &str) -> Form {
+        self.keys.iter().find(|k| k.name == key).map_or(Form::Anything, |k| k.form)
+    }
+
+    /// A key's value; that it is absent is reported if its row says that there must be one.
+    fn get(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<&'a Node> {
+        match self.keys.iter().any(|k| k.name == key && k.needed) {
+            true => self.need(key, diags),
+            false => self.take(key),
+        }
     }
 
     /// The place of the whole mapping.
@@ -52,75 +79,57 @@ impl<'a> Fields<'a> {
 
     /// Text of a key.
     pub fn text(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<Spanned<String>> {
-        let node = self.take(key)?;
+        let node = self.get(key, diags)?;
         text(node, key, diags)
-    }
-
-    /// Text of a kind that has a type of its own, which says what is wrong with it.
-    pub fn checked<T>(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<Spanned<T>>
-    where
-        T: FromStr<Err = ValueError>,
-    {
-        let node = self.take(key)?;
-        checked(node, key, diags)
-    }
-
-    /// A whole number from `range`.
-    pub fn within(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<u64>,
-        unit: &str,
-        diags: &mut Diagnostics,
-    ) -> Option<u64> {
-        let node = self.take(key)?;
-        within(node, key, range, unit, diags)
     }
 
     /// A truth value.
     pub fn bool(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<bool> {
-        let node = self.take(key)?;
+        let node = self.get(key, diags)?;
         boolean(node, key, diags)
     }
 
-    /// A whole number that is at least `min`.
-    pub fn number(
-        &mut self,
-        key: &'static str,
-        min: u64,
-        unit: &str,
-        diags: &mut Diagnostics,
-    ) -> Option<u64> {
-        let node = self.take(key)?;
-        number(node, key, min, unit, diags)
+    /// A whole number, from the range that the key's row has.
+    pub fn number(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<u64> {
+        let node = self.get(key, diags)?;
+        match self.form(key) {
+            Form::Number(least, u64::MAX, unit) => number(node, key, least, unit, diags),
+            Form::Number(least, most, unit) => within(node, key, least..=most, unit, diags),
+            _ => number(node, key, 0, "", diags),
+        }
     }
 
-    /// Anything that parses from text: an address, a size.
-    pub fn parsed<T>(
-        &mut self,
-        key: &'static str,
-        expected: &str,
-        diags: &mut Diagnostics,
-    ) -> Option<Spanned<T>>
+    /// Anything that parses from text: an address, a size. What it is, the key's row says.
+    pub fn parsed<T>(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<Spanned<T>>
     where
         T: FromStr,
         T::Err: Display,
     {
-        let node = self.take(key)?;
+        let node = self.get(key, diags)?;
+        let expected = match self.form(key) {
+            Form::Parsed(expected) => expected,
+            _ => "a single value",
+        };
         parsed(node, key, expected, diags)
     }
 
-    /// Accepts keys that other tools read and Maquette does not.
-    pub fn ignore(&mut self, keys: &[&'static str]) {
-        self.known.extend_from_slice(keys);
-    }
-
-    /// Reports every key that nobody took.
+    /// Reports every key that is none of the mapping's.
     pub fn finish(self, diags: &mut Diagnostics) {
+        let mut known = match self.keys {
+            [] => self.known,
+            keys => {
+                let unasked = keys.iter().filter(|k| k.read && !self.known.contains(&k.name));
+                let unasked: Vec<&str> = unasked.map(|k| k.name).collect();
+                debug_assert!(unasked.is_empty(), "nobody reads {unasked:?} of {}", self.what);
+                let names: Vec<&'static str> = keys.iter().map(|k| k.name).collect();
+                let strange = self.known.iter().find(|k| !names.contains(*k));
+                debug_assert!(strange.is_none(), "{strange:?} of {} has no row", self.what);
+                names
+            }
+        };
+        known.sort_unstable();
         for entry in self.node.entries() {
-            if !self.known.contains(&entry.key.as_str()) && !entry.key.starts_with("x-") {
-                let mut known = self.known.clone();
-                known.sort_unstable();
+            if !known.contains(&entry.key.as_str()) && !entry.key.starts_with("x-") {
                 let diagnostic = Diagnostic::error(
                     UNKNOWN_KEY,
                     format!("{} has no key `{}`", self.what, entry.key),

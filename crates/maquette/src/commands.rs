@@ -88,6 +88,8 @@ verbs! {
     /// The node and network files that come with Maquette
     #[command(subcommand)]
     topology => Topology;
+    /// Print the JSON schema of project, node or network files, for editors
+    schema => Schema;
     /// Print completions for a shell
     completions => Completions;
 }

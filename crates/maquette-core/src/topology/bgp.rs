@@ -8,11 +8,39 @@ use super::network::{Forward, Network};
 use super::subnet::{Fixed, Ipv4};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::keys::{Form, Key, key, unread};
 use crate::names::check_name;
 use crate::syntax::{Entry, Node, Spanned, Value};
 
 /// Networks that the hypervisor has an address on, if the file gives one (spec 03, section 7).
 const ADDRESSED: [&str; 4] = ["uc-external", "external", "ctlplane", "management"];
+
+const ADDRESS: Form = Form::Parsed("an IPv4 address");
+
+/// Keys of a network of the BGP files.
+pub(crate) const NETWORK: &[Key] = &[
+    key("net", Form::Text, "Its address, without a length").needed(),
+    key("prefix", Form::Number(1, 32, "bits"), "Length of its prefix in bits [default: 24]"),
+    key("hypervisor", ADDRESS, "Address of the hypervisor on it"),
+    key("gw", ADDRESS, "Router"),
+    unread("net_v6"),
+    unread("prefix_v6"),
+    unread("hypervisor_v6"),
+    unread("gw_v6"),
+];
+
+/// Keys of an entry of `cidrs`.
+pub(crate) const CIDR: &[Key] = &[
+    key(
+        "cidr",
+        Form::Parsed("a subnet such as 10.0.0.0/8"),
+        "Addresses that are let through and masqueraded",
+    )
+    .needed(),
+    key("hv_route", ADDRESS, "Router that they are behind"),
+    unread("cidr_v6"),
+    unread("hv_route_v6"),
+];
 
 /// What the hypervisor forwards for the nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +70,11 @@ pub(super) fn decode(entry: &Entry, mtu: Option<u32>, diags: &mut Diagnostics) -
     if entry.value.value == Value::Null {
         return Some(network);
     }
-    let mut fields = Fields::new(&entry.value, format!("network `{key}`"), diags)?;
+    let mut fields = Fields::new(&entry.value, format!("network `{key}`"), NETWORK, diags)?;
     let raw = fields.text("net", diags);
-    let length = fields.number("prefix", 1, "bits", diags).unwrap_or(24);
-    let hypervisor = fields.parsed::<Ipv4Addr>("hypervisor", "an IPv4 address", diags);
-    let gateway = fields.parsed::<Ipv4Addr>("gw", "an IPv4 address", diags);
-    fields.ignore(&["net_v6", "prefix_v6", "hypervisor_v6", "gw_v6"]);
+    let length = fields.number("prefix", diags).unwrap_or(24);
+    let hypervisor = fields.parsed::<Ipv4Addr>("hypervisor", diags);
+    let gateway = fields.parsed::<Ipv4Addr>("gw", diags);
     fields.finish(diags);
     let raw = raw?;
     let length = u8::try_from(length).ok().filter(|l| *l <= 32);
@@ -85,12 +112,9 @@ pub(super) fn cidrs(node: &Node, diags: &mut Diagnostics) -> Vec<Cidr> {
 }
 
 fn cidr(node: &Node, diags: &mut Diagnostics) -> Option<Cidr> {
-    let mut fields = Fields::new(node, "an entry of `cidrs`", diags)?;
-    let net = fields
-        .need("cidr", diags)
-        .and_then(|n| decode::parsed::<Ipv4Net>(n, "cidr", "a subnet such as 10.0.0.0/8", diags));
-    let via = fields.parsed::<Ipv4Addr>("hv_route", "an IPv4 address", diags);
-    fields.ignore(&["cidr_v6", "hv_route_v6"]);
+    let mut fields = Fields::new(node, "an entry of `cidrs`", CIDR, diags)?;
+    let net = fields.parsed::<Ipv4Net>("cidr", diags);
+    let via = fields.parsed::<Ipv4Addr>("hv_route", diags);
     fields.finish(diags);
     Some(Cidr { net: net?.value, via: via.map(|v| v.value) })
 }

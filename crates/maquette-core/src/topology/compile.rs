@@ -1,9 +1,10 @@
 //! Merging, evaluating and decoding: from trees to a [`Topology`].
 
-use super::{Role, Settings, Topology, network, role};
+use super::{Role, Settings, Topology, bgp, network, role};
 use crate::decode::{Fields, quoted_list};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::{self, Variables};
+use crate::keys::{Form, Key, key};
 use crate::layers::merge;
 use crate::syntax::{Node, Span, Value};
 use crate::values::{has_template_marks, is_unprintable};
@@ -194,17 +195,36 @@ fn unmarked(node: &Node, diags: &mut Diagnostics) {
     }
 }
 
+/// How one of `networks` is written: fully, as in the BGP files, or as nothing but a name.
+const ANY_NETWORK: Form =
+    Form::Either(&[Form::Map(network::NETWORK), Form::Map(bgp::NETWORK), Form::Nothing]);
+
+/// Keys of a network file.
+pub(crate) const NETWORK_FILE: &[Key] = &[
+    key("networks", Form::Entries("", &ANY_NETWORK), "Networks, by keys of one's own").needed(),
+    key(
+        "nodes",
+        Form::Entries("", &Form::Part(role::NODE_TYPE)),
+        "What node types without `interfaces` get: keys of node files, by the node type's name",
+    ),
+    key("cidrs", Form::List(&Form::Map(bgp::CIDR)), "What the hypervisor forwards for nodes (BGP)"),
+    Key {
+        read: false,
+        ..key("l3appliance_config", Form::Anything, "What the playbook for L3 appliances sets up")
+    },
+];
+
 type Read<'a> = (Vec<super::Network>, Option<&'a Node>, Vec<super::Cidr>);
 
 fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> Option<Read<'a>> {
-    let mut fields = Fields::new(file, format!("network file `{}`", request.network_name), diags)?;
+    let what = format!("network file `{}`", request.network_name);
+    let mut fields = Fields::new(file, what, NETWORK_FILE, diags)?;
     let list = fields.need("networks", diags);
     let roles = fields.take("nodes");
-    let cidrs = fields.take("cidrs").map_or(Vec::new(), |n| super::bgp::cidrs(n, diags));
-    fields.ignore(&["l3appliance_config"]);
+    let cidrs = fields.take("cidrs").map_or(Vec::new(), |n| bgp::cidrs(n, diags));
     fields.finish(diags);
     let list = list?;
-    Fields::new(list, "`networks`", diags)?;
+    Fields::open(list, "`networks`", diags)?;
     let networks = list
         .entries()
         .iter()

@@ -3,6 +3,7 @@
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::hardware::Bus;
+use crate::keys::{Form, Key, key, unread};
 use crate::syntax::{Entry, Node, Span, Spanned};
 use crate::units::ByteSize;
 use crate::values::{DiskKey, Line};
@@ -49,9 +50,40 @@ pub struct Disk {
 const CACHE_MODES: [&str; 6] =
     ["default", "none", "writethrough", "writeback", "directsync", "unsafe"];
 
+/// Modes of preallocation, as `qemu-img` knows them.
+const PREALLOCATION: [&str; 4] = ["off", "metadata", "falloc", "full"];
+
+/// Keys of a disk.
+const DISK: &[Key] = &[
+    key(
+        "size",
+        Form::Parsed("a size such as `40G`"),
+        "Virtual size; an imported disk has its image's",
+    ),
+    key("import_url", Form::Parsed("an image"), "Image that the disk is made from as it is"),
+    key("image_url", Form::Parsed("an image"), "The same as `import_url`"),
+    key(
+        "preallocation",
+        Form::Words(&PREALLOCATION),
+        "How much of a disk without an image is allocated at once",
+    ),
+    key("cache", Form::Words(&CACHE_MODES), "libvirt's cache mode"),
+    key("path", Form::Text, "Directory other than the pool's"),
+    key(
+        "bus",
+        Form::Parsed("a disk bus"),
+        "Bus other than the environment's: virtio, scsi, sata, ide",
+    ),
+    unread("dev"),
+    unread("force_image_download"),
+];
+
+/// How `disks` of a node type is written.
+pub(super) const DISKS: Form = Form::Entries("^disk[0-9A-Za-z_-]*$", &Form::Map(DISK));
+
 /// Reads `disks`: a mapping of `diskN`, in the order written.
 pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Disk> {
-    if Fields::new(node, format!("`disks` of node type `{role}`"), diags).is_none() {
+    if Fields::open(node, format!("`disks` of node type `{role}`"), diags).is_none() {
         return Vec::new();
     }
     if let Some(entry) = node.entries().get(MOST_DISKS) {
@@ -82,9 +114,10 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
             return None;
         }
     };
-    let mut fields = Fields::new(node, format!("disk `{key}` of node type `{role}`"), diags)?;
-    let import = fields.parsed::<Line>("import_url", "an image", diags);
-    let import = import.or_else(|| fields.parsed::<Line>("image_url", "an image", diags));
+    let mut fields = Fields::new(node, format!("disk `{key}` of node type `{role}`"), DISK, diags)?;
+    let import = fields.parsed::<Line>("import_url", diags);
+    let second = fields.parsed::<Line>("image_url", diags);
+    let import = import.or(second);
     let size = match (&import, fields.take("size")) {
         (_, Some(node)) => decode::size(node, "size", diags).filter(|s| fits(s.value, node, diags)),
         (Some(_), None) => None,
@@ -129,8 +162,7 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
         }
     };
     let path = fields.text("path", diags);
-    let bus = fields.parsed::<Bus>("bus", "a disk bus", diags).map(|b| b.value);
-    fields.ignore(&["dev", "force_image_download"]);
+    let bus = fields.parsed::<Bus>("bus", diags).map(|b| b.value);
     let span = fields.span();
     fields.finish(diags);
     Some(Disk {

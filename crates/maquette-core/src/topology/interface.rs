@@ -2,6 +2,7 @@
 
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::keys::{Form, Key, key, unread};
 use crate::syntax::{Node, Spanned, Value};
 use crate::values::DeviceModel;
 
@@ -39,6 +40,37 @@ pub struct Interfaces {
     /// Those of each index instead.
     pub rows: Option<Vec<Vec<Interface>>>,
 }
+
+const MODEL: Form = Form::Parsed("a model of a NIC");
+
+/// Keys of an interface.
+const INTERFACE: &[Key] = &[
+    key(
+        "network",
+        Form::Text,
+        "Network; with `bridged` it may be a bridge of the hypervisor's own",
+    ),
+    key("connect_to", Form::Text, "Node type to whose nodes it is wired, instead of a network"),
+    key("bridged", Form::YesNo, "Whether the network may be a bridge of the hypervisor's own"),
+    key("hub", Form::YesNo, "Whether the bridge floods everything, as a hub does"),
+    key("portgroup", Form::Text, "Portgroup of its network"),
+    key("model", MODEL, "Model of the NIC, such as `virtio` or `e1000`"),
+    key("src_model", MODEL, "With `connect_to`, the model on this side"),
+    // What InfraRed's own wiring wrote.
+    unread("needs_formatting"),
+];
+
+/// How `interfaces` is written.
+pub(super) const INTERFACES: Form = Form::Either(&[
+    Form::List(&Form::Map(INTERFACE)),
+    Form::Entries("^nic[0-9]+$", &Form::Map(INTERFACE)),
+    Form::Map(&[key(
+        "basic",
+        Form::List(&Form::List(&Form::Map(INTERFACE))),
+        "Interfaces of the node with each index (BGP)",
+    )
+    .needed()]),
+]);
 
 /// Reads `interfaces`: a list, the manual's mapping of `nicN`, or a list for each index.
 pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Interfaces {
@@ -85,15 +117,13 @@ fn several(items: &[Node], role: &str, diags: &mut Diagnostics) -> Vec<Interface
 
 fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> Option<Interface> {
     let what = format!("interface {} of node type `{role}`", index + 1);
-    let mut fields = Fields::new(node, what, diags)?;
+    let mut fields = Fields::new(node, what, INTERFACE, diags)?;
     let to = fields.text("connect_to", diags);
     let bridged = fields.bool("bridged", diags).unwrap_or(false);
     let hub = fields.bool("hub", diags).unwrap_or(false);
     let portgroup = fields.text("portgroup", diags);
-    let src_model = fields.parsed("src_model", "a model of a NIC", diags).map(|m| m.value);
-    let model = fields.parsed("model", "a model of a NIC", diags).map(|m| m.value);
-    // What InfraRed's own wiring wrote.
-    fields.ignore(&["needs_formatting"]);
+    let src_model = fields.parsed("src_model", diags).map(|m| m.value);
+    let model = fields.parsed("model", diags).map(|m| m.value);
     let network = match &to {
         // A wire needs no network; it makes its own.
         Some(to) => {

@@ -8,6 +8,7 @@ use super::uplink::{self, Uplink};
 use super::vswitch::{self, Vswitch};
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::keys::{Form, Key, key, unread};
 use crate::names::check_name;
 use crate::settings::Settings;
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
@@ -127,14 +128,84 @@ impl Network {
     }
 }
 
+/// Modes of `forward`.
+const FORWARD: Form = Form::Words(&["nat", "route", "bridge", "none"]);
+
+/// Keys of the manual's form of `forward`.
+const FORWARD_TYPE: &[Key] = &[key("type", FORWARD, "How it reaches the outside").needed()];
+
+/// Keys of an SRV record.
+const SRV: &[Key] = &[
+    key("name", Form::Parsed("a service"), "Service, such as `ldap`").needed(),
+    key("protocol", Form::Parsed("`tcp` or `udp`"), "`tcp` or `udp`").needed(),
+    key("domain", Form::Parsed("a domain name"), "Domain that it is found in"),
+    key("port", Form::Parsed("a port number"), "Port"),
+    key("target", Form::Parsed("a host name"), "Host that offers it"),
+];
+
+/// Keys of `dns`.
+const DNS: &[Key] = &[key("srvs", Form::List(&Form::Map(SRV)), "Service records")];
+
+/// Keys of a network.
+pub(crate) const NETWORK: &[Key] = &[
+    key("name", Form::Text, "Name, without the prefix").needed(),
+    key(
+        "forward",
+        Form::Either(&[FORWARD, Form::Map(FORWARD_TYPE)]),
+        "How it reaches the outside; without it the network is isolated",
+    ),
+    key(
+        "virtualport_type",
+        Form::Words(&["openvswitch"]),
+        "With `forward: bridge`: a bridge of Open vSwitch",
+    ),
+    key(
+        "nic",
+        Form::Text,
+        "NIC of the hypervisor in the bridge [default: that of its default route]",
+    ),
+    key("stp", Form::YesNo, "Spanning tree protocol of the bridge that the NIC is in"),
+    key(
+        "dhcp_guard",
+        Form::YesNo,
+        "Whether nodes are kept from serving DHCP and routes to the LAN [default: yes]",
+    ),
+    key("ip_address", Form::Text, "The hypervisor's IPv4 address on it, with or without a length"),
+    key(
+        "netmask",
+        Form::Parsed("a netmask such as 255.255.255.0"),
+        "Netmask [default: 255.255.255.0]",
+    ),
+    key("dhcp", Form::Map(subnet::DHCP), "Addresses that libvirt gives out"),
+    key("ipv6", Form::Map(subnet::IPV6), "The hypervisor's IPv6 address on it"),
+    key("ipv4_address", vswitch::IPV4, "Address of the hypervisor on a bridge of Open vSwitch"),
+    key(
+        "ipv6_address",
+        vswitch::IPV6,
+        "IPv6 address of the hypervisor on a bridge of Open vSwitch",
+    ),
+    key(
+        "static",
+        Form::Map(subnet::STATIC),
+        "Addresses of the LAN that nodes set up by themselves",
+    ),
+    key("floating_ip", Form::Map(subnet::ENDS), "Addresses that DHCP does not give out"),
+    key("portgroups", Form::List(&Form::Map(vswitch::PORTGROUP)), "Portgroups of Open vSwitch"),
+    key("domain", Form::Parsed("a domain name"), "DNS domain"),
+    key("dns", Form::Map(DNS), "DNS records"),
+    key("mtu", Form::Parsed("an MTU in bytes"), "MTU in bytes"),
+    key("autostart", Form::YesNo, "Whether it starts with the hypervisor [default: yes]"),
+    unread("external_connectivity"),
+];
+
 /// Reads one entry of `networks`.
 pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Option<Network> {
     let key = &entry.key;
     if bgp::is_bgp(&entry.value) {
         return bgp::decode(entry, settings.mtu, diags);
     }
-    let mut fields = Fields::new(&entry.value, format!("network `{key}`"), diags)?;
-    let name = fields.need("name", diags).and_then(|n| decode::text(n, "name", diags));
+    let mut fields = Fields::new(&entry.value, format!("network `{key}`"), NETWORK, diags)?;
+    let name = fields.text("name", diags);
     if let Some(name) = &name
         && let Err(error) = check_name(&name.value)
     {
@@ -168,12 +239,11 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     if let Some(node) = fields.take("floating_ip") {
         subnet::keep_free(node, ipv4.as_mut(), label, diags);
     }
-    let domain = fields.parsed("domain", "a domain name", diags).map(|d| d.value);
+    let domain = fields.parsed("domain", diags).map(|d| d.value);
     let srvs = fields.take("dns").map_or(Vec::new(), |node| srvs(node, key, diags));
-    let mtu = fields.parsed::<Mtu>("mtu", "an MTU in bytes", diags).map(|m| m.value.bytes());
+    let mtu = fields.parsed::<Mtu>("mtu", diags).map(|m| m.value.bytes());
     let mtu = mtu.or(settings.mtu);
     let autostart = fields.bool("autostart", diags).unwrap_or(true);
-    fields.ignore(&["external_connectivity"]);
     fields.finish(diags);
     Some(Network {
         ipv4,
@@ -234,7 +304,7 @@ fn unserved(ipv4: Option<&Ipv4>, ipv6: Option<&Ipv6>, name: &str) -> Option<Diag
 fn forward(node: &Node, diags: &mut Diagnostics) -> Option<Forward> {
     let node = match &node.value {
         Value::Map(_) => {
-            let mut fields = Fields::new(node, "`forward`", diags)?;
+            let mut fields = Fields::new(node, "`forward`", FORWARD_TYPE, diags)?;
             let inner = fields.need("type", diags);
             fields.finish(diags);
             inner?
@@ -266,7 +336,8 @@ fn forward(node: &Node, diags: &mut Diagnostics) -> Option<Forward> {
 }
 
 fn srvs(node: &Node, key: &str, diags: &mut Diagnostics) -> Vec<Srv> {
-    let Some(mut fields) = Fields::new(node, format!("`dns` of network `{key}`"), diags) else {
+    let what = format!("`dns` of network `{key}`");
+    let Some(mut fields) = Fields::new(node, what, DNS, diags) else {
         return Vec::new();
     };
     let items = fields.take("srvs").map_or(&[][..], |n| decode::list(n, "srvs", diags));
@@ -275,20 +346,17 @@ fn srvs(node: &Node, key: &str, diags: &mut Diagnostics) -> Vec<Srv> {
 }
 
 fn srv(node: &Node, diags: &mut Diagnostics) -> Option<Srv> {
-    let mut fields = Fields::new(node, "an SRV record", diags)?;
-    let name = fields.need("name", diags);
-    let name = name.and_then(|n| decode::parsed(n, "name", "a service", diags));
-    let protocol = fields.need("protocol", diags);
-    let protocol: Option<Spanned<ServiceLabel>> =
-        protocol.and_then(|n| decode::parsed(n, "protocol", "`tcp` or `udp`", diags));
+    let mut fields = Fields::new(node, "an SRV record", SRV, diags)?;
+    let name = fields.parsed("name", diags);
+    let protocol: Option<Spanned<ServiceLabel>> = fields.parsed("protocol", diags);
     if let Some(protocol) = &protocol
         && !matches!(protocol.value.as_str(), "tcp" | "udp")
     {
         diags.push(wrong_type(node.get("protocol")?, "`protocol`", "`tcp` or `udp`"));
     }
-    let domain = fields.parsed("domain", "a domain name", diags).map(|d| d.value);
-    let port = fields.parsed::<u16>("port", "a port number", diags).map(|p| p.value);
-    let target = fields.parsed("target", "a host name", diags).map(|t| t.value);
+    let domain = fields.parsed("domain", diags).map(|d| d.value);
+    let port = fields.parsed::<u16>("port", diags).map(|p| p.value);
+    let target = fields.parsed("target", diags).map(|t| t.value);
     fields.finish(diags);
     Some(Srv { name: name?.value, protocol: protocol?.value, domain, port, target })
 }

@@ -4,6 +4,7 @@ use super::disk::{self, Disk};
 use super::interface::{self, Interface, Interfaces};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::keys::{Form, Key, key, unread};
 use crate::names::check_name;
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::units::MacAddr;
@@ -13,6 +14,86 @@ use crate::values::{ConnectionPlugin, Group, Line, Login, MachineName};
 const MOST_VCPUS: u64 = 4096;
 /// Most memory, in MiB: what 52 bits of physical address reach on x86.
 const MOST_MIB: u64 = 1 << 32;
+
+/// Lists for each index of a BGP topology.
+const fn rows_of(form: &'static Form) -> [Key; 1] {
+    [key("basic", Form::List(form), "One for each index")]
+}
+
+const OCTETS: &[Key] = &rows_of(&Form::Number(0, 255, ""));
+const MACS: &[Key] = &rows_of(&Form::Parsed("a MAC address"));
+const NETS: &[Key] = &rows_of(&Form::Text);
+
+/// Keys of `os`.
+const OS: &[Key] = &[key("variant", Form::Text, "Checked for its form only"), unread("type")];
+
+/// Keys of `external_network`.
+const EXTERNAL: &[Key] = &[
+    key("network", Form::Text, "Its name").needed(),
+    key("bridged", Form::YesNo, "Follows from the network itself"),
+];
+
+/// Keys of `image`.
+const ACCESS: &[Key] = &[
+    key(
+        "ssh_user",
+        Form::Parsed("a login name"),
+        "User of the inventory, instead of the environment's",
+    ),
+    key("ansible_connection", Form::Parsed("a connection plug-in"), "Ansible's connection plug-in"),
+];
+
+/// Keys of a node type.
+pub(crate) const NODE_TYPE: &[Key] = &[
+    key("name", Form::Text, "What nodes are called, before their number").needed(),
+    key("cpu", Form::Number(1, MOST_VCPUS, "vCPUs"), "vCPUs").needed(),
+    key("memory", Form::Number(1, MOST_MIB, "MiB"), "Memory in MiB").needed(),
+    key("swap", Form::Number(0, MOST_MIB, "MiB"), "Swap file in MiB; 0 for none"),
+    key(
+        "cpumodel",
+        Form::Parsed("a CPU model"),
+        "`host-passthrough` (the default), `host-model`, or a model that libvirt knows",
+    ),
+    key(
+        "deploy_os",
+        Form::YesNo,
+        "Whether the first disk gets the base image; else disks are blank",
+    ),
+    key(
+        "supports_libguestfs",
+        Form::YesNo,
+        "Whether the image may be adapted; `no` uses it as it is",
+    ),
+    key("os", Form::Map(OS), "Accepted for InfraRed's files, and has no effect"),
+    key("disks", disk::DISKS, "Disks, the system disk first").needed(),
+    key(
+        "import_url",
+        Form::Parsed("an image"),
+        "Base image of this type instead of the environment's",
+    ),
+    key("interfaces", interface::INTERFACES, "Interfaces in NIC order; else the network file's"),
+    key("ips", Form::Map(OCTETS), "Last octet of each node's addresses (BGP)"),
+    key("introspection_macs", Form::Map(MACS), "MAC addresses of single interfaces (BGP)"),
+    key("introspection_nets", Form::Map(NETS), "The networks of these interfaces (BGP)"),
+    key(
+        "external_network",
+        Form::Either(&[Form::Text, Form::Map(EXTERNAL)]),
+        "Network that it is reached on, which has its default route",
+    ),
+    key("provision_network", Form::Text, "Network that its address is taken from instead"),
+    key("groups", Form::List(&Form::Parsed("a list of Ansible groups")), "Ansible groups"),
+    key(
+        "machine_type",
+        Form::Parsed("a machine type"),
+        "Machine type other than libvirt's default",
+    ),
+    key("image", Form::Map(ACCESS), "How Ansible reaches the node"),
+    unread("prefix"),
+    unread("flavor"),
+    unread("flavor_id"),
+    unread("ansible_user"),
+    unread("ansible_connection"),
+];
 
 /// The network a node is reached on, which carries its default route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,44 +164,40 @@ pub fn decode(
     bgp: bool,
     diags: &mut Diagnostics,
 ) -> Option<Role> {
-    let mut fields = Fields::new(node, format!("node type `{file}`"), diags)?;
-    let name = fields.need("name", diags).and_then(|n| decode::text(n, "name", diags));
+    let mut fields = Fields::new(node, format!("node type `{file}`"), NODE_TYPE, diags)?;
+    let name = fields.text("name", diags);
     if let Some(name) = &name
         && let Err(error) = check_name(&name.value)
     {
         diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
     }
-    let vcpus = fields
-        .need("cpu", diags)
-        .and_then(|n| decode::within(n, "cpu", 1..=MOST_VCPUS, "vCPUs", diags));
-    let memory = fields
-        .need("memory", diags)
-        .and_then(|n| decode::within(n, "memory", 1..=MOST_MIB, "MiB", diags));
-    let swap_mib = fields.within("swap", 0..=MOST_MIB, "MiB", diags).unwrap_or(0);
-    let cpu_model = fields.parsed("cpumodel", "a CPU model", diags);
+    let vcpus = fields.number("cpu", diags);
+    let memory = fields.number("memory", diags);
+    let swap_mib = fields.number("swap", diags).unwrap_or(0);
+    let cpu_model = fields.parsed("cpumodel", diags);
     let cpu_model = cpu_model.map_or_else(|| MachineName::known("host-passthrough"), |m| m.value);
     let deploy_os = fields.bool("deploy_os", diags).unwrap_or(true);
     let adapt_image = fields.bool("supports_libguestfs", diags).unwrap_or(true);
     os(&mut fields, file, diags);
     let disks = fields.need("disks", diags).map_or(Vec::new(), |n| disk::decode(n, file, diags));
-    let import_url = fields.parsed::<Line>("import_url", "an image", diags);
+    let import_url = fields.parsed::<Line>("import_url", diags);
     let import_url = import_url.map(|u| u.value.to_string());
     let interfaces = fields
         .take("interfaces")
         .map_or(Interfaces::default(), |n| interface::decode(n, file, diags));
     let octets = fields.take("ips").map_or(Vec::new(), |n| {
-        rows(n, "ips", diags).iter().filter_map(|n| octet(n, diags)).collect()
+        rows(n, "ips", OCTETS, diags).iter().filter_map(|n| octet(n, diags)).collect()
     });
     let macs = fields.take("introspection_macs");
     let macs: Vec<MacAddr> = macs.map_or(Vec::new(), |n| {
-        const MACS: &str = "introspection_macs";
-        let items = rows(n, MACS, diags).iter();
-        let parsed = items.filter_map(|n| decode::parsed(n, MACS, "a MAC address", diags));
+        const WHAT: &str = "introspection_macs";
+        let items = rows(n, WHAT, MACS, diags).iter();
+        let parsed = items.filter_map(|n| decode::parsed(n, WHAT, "a MAC address", diags));
         parsed.map(|mac| mac.value).collect()
     });
     let nets = fields.take("introspection_nets");
     let nets: Vec<String> = nets.map_or(Vec::new(), |n| {
-        let items = rows(n, "introspection_nets", diags).iter();
+        let items = rows(n, "introspection_nets", NETS, diags).iter();
         items
             .filter_map(|n| decode::text(n, "introspection_nets", diags))
             .map(|t| t.value)
@@ -133,10 +210,9 @@ pub fn decode(
     let external_network = fields.take("external_network").and_then(|n| external(n, file, diags));
     let provision_network = fields.text("provision_network", diags);
     let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
-    let machine_type = fields.parsed("machine_type", "a machine type", diags).map(|m| m.value);
+    let machine_type = fields.parsed("machine_type", diags).map(|m| m.value);
     let image = fields.take("image");
     let (ssh_user, connection) = image.map_or((None, None), |n| access(n, file, diags));
-    fields.ignore(&["prefix", "flavor", "flavor_id", "ansible_user", "ansible_connection"]);
     let span = fields.span();
     fields.finish(diags);
     Some(Role {
@@ -167,10 +243,9 @@ pub fn decode(
 /// `os` chose virt-install's defaults; Maquette writes the domain itself and checks only the form.
 fn os(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) {
     if let Some(node) = fields.take("os")
-        && let Some(mut os) = Fields::new(node, format!("`os` of node type `{file}`"), diags)
+        && let Some(mut os) = Fields::new(node, format!("`os` of node type `{file}`"), OS, diags)
     {
         os.text("variant", diags);
-        os.ignore(&["type"]);
         os.finish(diags);
     }
 }
@@ -181,8 +256,9 @@ fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<External
         return decode::text(node, "external_network", diags)
             .map(|network| ExternalNetwork { network });
     }
-    let mut fields = Fields::new(node, format!("`external_network` of node type `{file}`"), diags)?;
-    let network = fields.need("network", diags).and_then(|n| decode::text(n, "network", diags));
+    let what = format!("`external_network` of node type `{file}`");
+    let mut fields = Fields::new(node, what, EXTERNAL, diags)?;
+    let network = fields.text("network", diags);
     // That follows from the network itself.
     fields.bool("bridged", diags);
     fields.finish(diags);
@@ -190,8 +266,13 @@ fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<External
 }
 
 /// The rows of a BGP key: `{basic: [...]}`.
-fn rows<'a>(node: &'a Node, what: &'static str, diags: &mut Diagnostics) -> &'a [Node] {
-    let Some(mut fields) = Fields::new(node, format!("`{what}`"), diags) else { return &[] };
+fn rows<'a>(
+    node: &'a Node,
+    what: &'static str,
+    keys: &'static [Key],
+    diags: &mut Diagnostics,
+) -> &'a [Node] {
+    let Some(mut fields) = Fields::new(node, format!("`{what}`"), keys, diags) else { return &[] };
     let basic = fields.take("basic");
     fields.finish(diags);
     basic.map_or(&[], |n| decode::list(n, what, diags))
@@ -239,13 +320,12 @@ fn access(
     file: &str,
     diags: &mut Diagnostics,
 ) -> (Option<Login>, Option<ConnectionPlugin>) {
-    let Some(mut fields) = Fields::new(node, format!("`image` of node type `{file}`"), diags)
-    else {
+    let what = format!("`image` of node type `{file}`");
+    let Some(mut fields) = Fields::new(node, what, ACCESS, diags) else {
         return (None, None);
     };
-    let user = fields.parsed("ssh_user", "a login name", diags).map(|u| u.value);
-    let connection =
-        fields.parsed("ansible_connection", "a connection plug-in", diags).map(|c| c.value);
+    let user = fields.parsed("ssh_user", diags).map(|u| u.value);
+    let connection = fields.parsed("ansible_connection", diags).map(|c| c.value);
     fields.finish(diags);
     (user, connection)
 }

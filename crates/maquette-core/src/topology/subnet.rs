@@ -6,7 +6,38 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::keys::{Form, Key, key, unread};
 use crate::syntax::{Node, Span, Spanned};
+
+const ADDRESS: Form = Form::Parsed("an IPv4 address");
+
+/// Keys of a range of addresses.
+pub(super) const ENDS: &[Key] = &[
+    key("start", Form::Parsed("an address"), "First address").needed(),
+    key("end", Form::Parsed("an address"), "Last address, itself included").needed(),
+];
+
+/// Keys of `dhcp`.
+pub(super) const DHCP: &[Key] = &[
+    key("range", Form::Map(ENDS), "First and last address that are given out").needed(),
+    unread("subnet_cidr"),
+    unread("subnet_gateway"),
+];
+
+/// Keys of `ipv6`.
+pub(super) const IPV6: &[Key] = &[
+    key("ip_address", Form::Parsed("an IPv6 address"), "Address of the hypervisor").needed(),
+    key("prefix", Form::Number(1, 128, "bits"), "Length of the prefix in bits [default: 64]"),
+    key("dhcp", Form::Map(DHCP), "Addresses that libvirt gives out"),
+];
+
+/// Keys of `static`.
+pub(super) const STATIC: &[Key] = &[
+    key("subnet", Form::Parsed("a subnet such as 10.1.2.0/24"), "Subnet of the LAN").needed(),
+    key("range", Form::Map(ENDS), "Addresses that nodes get").needed(),
+    key("gateway", ADDRESS, "Router"),
+    key("nameserver", ADDRESS, "Name server"),
+];
 
 /// First and last address given out by DHCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +72,10 @@ pub struct Ipv6 {
 
 /// `ip_address`, `netmask` and `dhcp` of a network.
 pub(super) fn ipv4(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Ipv4> {
-    const ADDRESS: &str = "an IPv4 address";
     let raw = fields.text("ip_address", diags);
-    let mask = fields.parsed::<Ipv4Addr>("netmask", "a netmask such as 255.255.255.0", diags);
+    let mask = fields.parsed::<Ipv4Addr>("netmask", diags);
     let dhcp = fields.take("dhcp");
-    let range = dhcp.and_then(|n| range::<Ipv4Addr>(n, ADDRESS, diags));
+    let range = dhcp.and_then(|n| range::<Ipv4Addr>(n, "an IPv4 address", diags));
     let Some(raw) = raw else {
         if let Some(dhcp) = dhcp {
             diags.push(
@@ -117,17 +147,15 @@ pub(super) fn lenient_ipv4(text: &str) -> Result<Ipv4Addr, ()> {
 
 /// `ipv6` of a network.
 pub(super) fn ipv6(node: &Node, key: &str, diags: &mut Diagnostics) -> Option<Ipv6> {
-    const ADDRESS: &str = "an IPv6 address";
-    let mut fields = Fields::new(node, format!("`ipv6` of network `{key}`"), diags)?;
-    let address = fields
-        .need("ip_address", diags)
-        .and_then(|n| decode::parsed::<Ipv6Addr>(n, "ip_address", ADDRESS, diags));
+    let what = format!("`ipv6` of network `{key}`");
+    let mut fields = Fields::new(node, what, IPV6, diags)?;
+    let address = fields.parsed::<Ipv6Addr>("ip_address", diags);
     let prefix = fields.take("prefix");
     let length = match prefix {
         None => Some(64),
         Some(node) => decode::number(node, "prefix", 1, "bits", diags),
     };
-    let range = fields.take("dhcp").and_then(|n| range::<Ipv6Addr>(n, ADDRESS, diags));
+    let range = fields.take("dhcp").and_then(|n| range::<Ipv6Addr>(n, "an IPv6 address", diags));
     let span = fields.span();
     fields.finish(diags);
     let length = u8::try_from(length?).ok().filter(|l| *l <= 128);
@@ -152,8 +180,7 @@ where
     A: std::str::FromStr,
     A::Err: std::fmt::Display,
 {
-    let mut fields = Fields::new(node, "`dhcp`", diags)?;
-    fields.ignore(&["subnet_cidr", "subnet_gateway"]);
+    let mut fields = Fields::new(node, "`dhcp`", DHCP, diags)?;
     let range = fields.need("range", diags);
     fields.finish(diags);
     ends(range?, "range", expected, diags)
@@ -170,7 +197,7 @@ where
     A: std::str::FromStr,
     A::Err: std::fmt::Display,
 {
-    let mut fields = Fields::new(node, format!("`{what}`"), diags)?;
+    let mut fields = Fields::new(node, format!("`{what}`"), ENDS, diags)?;
     let start =
         fields.need("start", diags).and_then(|n| decode::parsed::<A>(n, "start", expected, diags));
     let end =
@@ -257,15 +284,13 @@ pub struct Fixed {
 
 /// `static` of a bridged network: addresses of the LAN that are the nodes' own.
 pub(super) fn fixed(node: &Node, name: &str, diags: &mut Diagnostics) -> Option<Fixed> {
-    const ADDRESS: &str = "an IPv4 address";
-    let mut fields = Fields::new(node, format!("`static` of network `{name}`"), diags)?;
-    let net = fields.need("subnet", diags).and_then(|n| {
-        decode::parsed::<Ipv4Net>(n, "subnet", "a subnet such as 10.1.2.0/24", diags)
-    });
+    let what = format!("`static` of network `{name}`");
+    let mut fields = Fields::new(node, what, STATIC, diags)?;
+    let net = fields.parsed::<Ipv4Net>("subnet", diags);
     let range = fields.need("range", diags);
-    let range = range.and_then(|n| ends::<Ipv4Addr>(n, "range", ADDRESS, diags));
-    let gateway = fields.parsed::<Ipv4Addr>("gateway", ADDRESS, diags);
-    let nameserver = fields.parsed::<Ipv4Addr>("nameserver", ADDRESS, diags);
+    let range = range.and_then(|n| ends::<Ipv4Addr>(n, "range", "an IPv4 address", diags));
+    let gateway = fields.parsed::<Ipv4Addr>("gateway", diags);
+    let nameserver = fields.parsed::<Ipv4Addr>("nameserver", diags);
     let span = fields.span();
     fields.finish(diags);
     let (net, range) = (net?.value, range?);

@@ -4,8 +4,32 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::keys::{Form, Key, key};
 use crate::names::check_name;
 use crate::syntax::{Node, Spanned};
+
+pub(super) const IPV4: Form = Form::Parsed("an address such as 10.0.0.1/24");
+pub(super) const IPV6: Form = Form::Parsed("an address such as 2001:db8::1/64");
+const TAG: Form = Form::Parsed("a VLAN's number");
+
+/// Keys of a VLAN.
+const VLAN: &[Key] = &[
+    key("id", TAG, "Its number, 1 to 4094").needed(),
+    key("native", Form::YesNo, "Whether it is the one without a tag"),
+    key("ipv4_address", IPV4, "Address of the hypervisor in it"),
+    key("ipv6_address", IPV6, "IPv6 address of the hypervisor in it"),
+];
+
+/// Keys of a portgroup.
+pub(super) const PORTGROUP: &[Key] = &[
+    key("name", Form::Text, "Its name").needed(),
+    key("default", Form::YesNo, "Whether interfaces that name no portgroup are in it"),
+    key("trunk", Form::YesNo, "Whether frames keep their tags"),
+    key("vlan_id", TAG, "The VLAN of an access port"),
+    key("vlans", Form::List(&Form::Map(VLAN)), "The VLANs of a trunk"),
+    key("ipv4_address", IPV4, "Address of the hypervisor in the VLAN of an access port"),
+    key("ipv6_address", IPV6, "IPv6 address of the hypervisor in the VLAN of an access port"),
+];
 
 /// A VLAN of a portgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,16 +115,17 @@ pub(super) fn decode(
 }
 
 fn addresses(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<Spanned<IpNet>> {
-    let v4 = fields.parsed::<Ipv4Net>("ipv4_address", "an address such as 10.0.0.1/24", diags);
-    let v6 = fields.parsed::<Ipv6Net>("ipv6_address", "an address such as 2001:db8::1/64", diags);
+    let v4 = fields.parsed::<Ipv4Net>("ipv4_address", diags);
+    let v6 = fields.parsed::<Ipv6Net>("ipv6_address", diags);
     let v4 = v4.map(|a| Spanned::new(IpNet::V4(a.value), a.span));
     let v6 = v6.map(|a| Spanned::new(IpNet::V6(a.value), a.span));
     v4.into_iter().chain(v6).collect()
 }
 
 fn portgroup(node: &Node, network: &str, diags: &mut Diagnostics) -> Option<Portgroup> {
-    let mut fields = Fields::new(node, format!("a portgroup of network `{network}`"), diags)?;
-    let name = fields.need("name", diags).and_then(|n| decode::text(n, "name", diags));
+    let what = format!("a portgroup of network `{network}`");
+    let mut fields = Fields::new(node, what, PORTGROUP, diags)?;
+    let name = fields.text("name", diags);
     if let Some(name) = &name
         && let Err(error) = check_name(&name.value)
     {
@@ -150,7 +175,7 @@ fn portgroup(node: &Node, network: &str, diags: &mut Diagnostics) -> Option<Port
 }
 
 fn vlan(node: &Node, diags: &mut Diagnostics) -> Option<Vlan> {
-    let mut fields = Fields::new(node, "a VLAN", diags)?;
+    let mut fields = Fields::new(node, "a VLAN", VLAN, diags)?;
     let id = fields.need("id", diags).and_then(|n| tag(n, "id", diags));
     let native = fields.bool("native", diags).unwrap_or(false);
     let addresses = addresses(&mut fields, diags);

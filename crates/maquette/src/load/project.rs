@@ -52,7 +52,7 @@ fn keys(
     (values, settings): (&mut BTreeMap<&'static str, Node>, &mut Settings),
     diags: &mut Diagnostics,
 ) {
-    let Some(mut fields) = Fields::new(node, what, diags) else { return };
+    let Some(mut fields) = Fields::open(node, what, diags) else { return };
     let mut inner: Vec<&'static str> = Vec::new();
     for row in SETTINGS {
         let Some(key) = row.key.and_then(|key| key.strip_prefix(prefix)) else { continue };

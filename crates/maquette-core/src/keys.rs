@@ -1,0 +1,64 @@
+//! Keys of node and network files, each declared once: how it is written and what it means. Reading
+//! ([`crate::decode::Fields`]) and the JSON schema ([`crate::schema`]) follow from the rows.
+
+/// How the value of a key is written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Form {
+    /// One line of text.
+    Text,
+    /// Text that its type checks; what it is, for messages.
+    Parsed(&'static str),
+    /// A truth value.
+    YesNo,
+    /// A whole number, from the first to the second; the unit is for messages and may be empty.
+    Number(u64, u64, &'static str),
+    /// One of a few words.
+    Words(&'static [&'static str]),
+    /// A mapping of these keys.
+    Map(&'static [Key]),
+    /// A mapping of some of these keys: what is left out comes from elsewhere.
+    Part(&'static [Key]),
+    /// A mapping whose keys match a regular expression, to values of a form.
+    Entries(&'static str, &'static Form),
+    /// A list.
+    List(&'static Form),
+    /// In any of these forms.
+    Either(&'static [Form]),
+    /// Nothing but the key.
+    Nothing,
+    /// Whatever the reader of the key makes of it.
+    Anything,
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// How its value is written.
+    pub form: Form,
+    /// What it is.
+    pub doc: &'static str,
+    /// Whether there must be one.
+    pub needed: bool,
+    /// Whether Maquette reads it; other keys are InfraRed's or other tools'.
+    pub read: bool,
+}
+
+impl Key {
+    /// A key that there must be.
+    pub const fn needed(self) -> Self {
+        Self { needed: true, ..self }
+    }
+}
+
+/// A key of a form.
+pub const fn key(name: &'static str, form: Form, doc: &'static str) -> Key {
+    Key { name, form, doc, needed: false, read: true }
+}
+
+/// A key that is accepted and has no effect.
+pub const fn unread(name: &'static str) -> Key {
+    let doc = "Accepted for InfraRed's files, and has no effect";
+    Key { name, form: Form::Anything, doc, needed: false, read: false }
+}

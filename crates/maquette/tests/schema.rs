@@ -1,0 +1,258 @@
+//! What `maquette schema` prints fits the files that Maquette reads, and no others.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use maquette_core::defaults::{self, Kind};
+use maquette_core::syntax::Plain;
+use regex_automata::meta::Regex;
+use serde_json::{Map, Value};
+
+/// A schema as the program prints it.
+struct Schema(Value);
+
+impl Schema {
+    fn of(file: &str) -> Self {
+        let said =
+            Command::new(env!("CARGO_BIN_EXE_maquette")).args(["schema", file]).output().unwrap();
+        assert!(said.status.success(), "{said:?}");
+        let mut schema: Value = serde_json::from_slice(&said.stdout).unwrap();
+        let keywords = schema.as_object_mut().unwrap();
+        let dialect = keywords.remove("$schema").unwrap();
+        assert_eq!(dialect, "https://json-schema.org/draft/2020-12/schema");
+        Self(schema)
+    }
+
+    /// What it has to say against a text.
+    fn refuses(&self, text: &str) -> Option<String> {
+        let value = json(&Plain::read(text).unwrap());
+        fits(&self.0, &value).err()
+    }
+
+    fn takes(&self, what: &str, text: &str) {
+        let refused = self.refuses(text);
+        assert!(refused.is_none(), "{what}: {}", refused.unwrap());
+    }
+}
+
+/// Whether a value fits, by the keywords of draft 2020-12 that our schemas have. Any other keyword fails the test.
+fn fits(schema: &Value, value: &Value) -> Result<(), String> {
+    let keywords = schema.as_object().unwrap();
+    let refuse = |why: &str| Err(format!("{why}: {value} against {schema}"));
+    for (keyword, says) in keywords {
+        let number = |n: &Value| n.as_f64().unwrap();
+        let good = match keyword.as_str() {
+            "title" | "description" => says.is_string(),
+            "deprecated" => says.is_boolean(),
+            "type" => match says {
+                Value::Array(types) => types.iter().any(|t| is(value, t)),
+                one => is(value, one),
+            },
+            "enum" => says.as_array().unwrap().contains(value),
+            "pattern" => value.as_str().is_none_or(|text| matches(says.as_str().unwrap(), text)),
+            "minimum" => !value.is_number() || number(value) >= number(says),
+            "maximum" => !value.is_number() || number(value) <= number(says),
+            "anyOf" => says.as_array().unwrap().iter().any(|s| fits(s, value).is_ok()),
+            "items" => {
+                value.as_array().into_iter().flatten().try_for_each(|item| fits(says, item))?;
+                true
+            }
+            "required" => value.as_object().is_none_or(|map| {
+                says.as_array().unwrap().iter().all(|key| map.contains_key(key.as_str().unwrap()))
+            }),
+            "properties" | "patternProperties" | "additionalProperties" => {
+                value.as_object().map_or(Ok(()), |map| members(keywords, map))?;
+                true
+            }
+            other => panic!("nothing is known of the keyword `{other}`"),
+        };
+        if !good {
+            return refuse(keyword);
+        }
+    }
+    Ok(())
+}
+
+/// Each member by its key's own schema, by those of patterns, else by that of all others.
+fn members(keywords: &Map<String, Value>, map: &Map<String, Value>) -> Result<(), String> {
+    for (key, value) in map {
+        let own = keywords.get("properties").and_then(|p| p.get(key));
+        let patterns = keywords.get("patternProperties").and_then(Value::as_object);
+        let patterns = patterns.into_iter().flatten().filter(|(p, _)| matches(p, key));
+        let schemas: Vec<&Value> = own.into_iter().chain(patterns.map(|(_, s)| s)).collect();
+        schemas.iter().try_for_each(|schema| fits(schema, value))?;
+        match keywords.get("additionalProperties").filter(|_| schemas.is_empty()) {
+            Some(Value::Bool(false)) => return Err(format!("no key `{key}`")),
+            Some(schema @ Value::Object(_)) => fits(schema, value)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is(value: &Value, kind: &Value) -> bool {
+    match kind.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("nothing is known of the type `{other}`"),
+    }
+}
+
+fn matches(pattern: &str, text: &str) -> bool {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<String, Regex>> = RefCell::default();
+    }
+    KNOWN.with_borrow_mut(|known| {
+        let compile = || Regex::new(pattern).unwrap();
+        known.entry(pattern.into()).or_insert_with(compile).is_match(text)
+    })
+}
+
+fn json(plain: &Plain) -> Value {
+    match plain {
+        Plain::Null => Value::Null,
+        Plain::Bool(truth) => (*truth).into(),
+        Plain::Int(number) => (*number).into(),
+        Plain::Float(number) => (*number).into(),
+        Plain::Text(text) => text.clone().into(),
+        Plain::List(items) => items.iter().map(json).collect(),
+        Plain::Map(map) => map.iter().map(|(key, value)| (key.clone(), json(value))).collect(),
+    }
+}
+
+/// Files of the repository below a folder.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
+            found.push(path);
+        }
+    }
+    assert!(!found.is_empty(), "{folder}");
+    found
+}
+
+#[test]
+fn every_built_in_file_fits_its_schema() {
+    for (kind, file) in [(Kind::Nodes, "nodes"), (Kind::Network, "network")] {
+        let schema = Schema::of(file);
+        for name in defaults::names(kind) {
+            schema.takes(name, defaults::get(kind, name).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_example_fits_its_schema() {
+    let schema = Schema::of("project");
+    for path in files("examples/quickstart") {
+        schema.takes(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
+    }
+    let (nodes, networks) = (Schema::of("nodes"), Schema::of("network"));
+    for path in files("tests/e2e").into_iter().chain(files("tests/e2e/nodes")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let what = path.display().to_string();
+        match Plain::read(&text).unwrap().at(&["networks"]) {
+            Some(_) => networks.takes(&what, &text),
+            None => nodes.takes(&what, &text),
+        }
+    }
+}
+
+#[test]
+fn what_people_write_in_yaml_fits() {
+    let nodes = Schema::of("nodes");
+    let node = |more: &str| {
+        format!("name: n\ncpu: '2'\nmemory: 1024\ndisks: {{disk1: {{size: 1G}}}}\n{more}")
+    };
+    for more in [
+        "deploy_os: 'Yes'",
+        "deploy_os: false",
+        "swap:",
+        "external_network: management",
+        "external_network: {network: management, bridged: no}",
+        "interfaces: {nic1: {network: data}, nic2: {network: external, model: e1000}}",
+        "interfaces: [{connect_to: switch, src_model: virtio}]",
+        "x-anything: [1, 2]",
+        "memory: '{{ net }}'",
+    ] {
+        let text = node(more).replacen(
+            "memory: 1024\n",
+            if more.starts_with("memory") { "" } else { "memory: 1024\n" },
+            1,
+        );
+        nodes.takes(more, &text);
+    }
+    let project = Schema::of("project");
+    for text in [
+        "nodes: 'controller:3,compute:1'",
+        "nodes: {controller: 3}\nhypervisor: {address: hv1, mtu: 9000, virt_type: kvm, validate: 'no'}",
+        "overrides: {controller: {memory: 2048}}\nchecksum: sha256:00",
+        "prefix: 7\nnet_subnet: 255",
+    ] {
+        project.takes(text, text);
+    }
+}
+
+#[test]
+fn wrong_keys_and_values_do_not_fit() {
+    const NODE: &str = "name: n\ncpu: 2\nmemory: 1024\ndisks: {disk1: {size: 1G}}\n";
+    let nodes = Schema::of("nodes");
+    nodes.takes("a node", NODE);
+    for more in [
+        "memroy: 1024",
+        "swap: -1",
+        "swap: many",
+        "deploy_os: perhaps",
+        "groups: web",
+        "os: {kind: linux}",
+        "image: {user: me}",
+        "interfaces: [{netwrok: data}]",
+        "interfaces: {eth0: {network: data}}",
+        "external_network: {name: management}",
+    ] {
+        assert!(nodes.refuses(&format!("{NODE}{more}\n")).is_some(), "{more}");
+    }
+    assert!(nodes.refuses(&NODE.replace("cpu: 2\n", "")).is_some(), "a node without `cpu`");
+    assert!(nodes.refuses(&NODE.replace("size", "cache: fast, size")).is_some(), "a cache mode");
+
+    let networks = Schema::of("network");
+    let with = |key: &str| format!("networks:\n  net1:\n    name: n\n    {key}\n");
+    networks.takes("a network", &with("forward: nat"));
+    for key in [
+        "forwrad: nat",
+        "forward: bridged",
+        "dhcp: {range: {start: 10.0.0.2}}",
+        "dhcp: {rnage: {start: 10.0.0.2, end: 10.0.0.9}}",
+        "portgroups: [{name: a, vlan: 1}]",
+        "dns: {srvs: [{name: ldap}]}",
+        "ipv6: {address: '2001:db8::1'}",
+        "static: {subnet: 10.0.0.0/24}",
+    ] {
+        assert!(networks.refuses(&with(key)).is_some(), "{key}");
+    }
+    assert!(networks.refuses("nodes: {}\n").is_some(), "no networks");
+
+    let project = Schema::of("project");
+    for text in [
+        "netwrok: 3_nets",
+        "hypervisor: {adress: hv1}",
+        "hypervisor: {virt_type: xen}",
+        "net_subnet: 256",
+        "nodes: {controller: many}",
+        "overrides: [1]",
+    ] {
+        assert!(project.refuses(text).is_some(), "{text}");
+    }
+}

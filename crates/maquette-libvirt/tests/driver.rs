@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use maquette_core::blueprint::{
@@ -16,7 +17,6 @@ use maquette_core::topology::{Allocation, Bus, Dhcp, Forward, Preallocation};
 use maquette_core::units::{ByteSize, MacAddr};
 use maquette_core::values::{DnsName, Group, Login, MachineName, PublicKey};
 use maquette_engine::executor;
-use maquette_engine::host::Local;
 use maquette_engine::image::Transfer;
 use maquette_engine::keys::RecordKey;
 use maquette_engine::probe::Reach;
@@ -24,7 +24,7 @@ use maquette_engine::{Backend, Event, StepContext};
 use maquette_libvirt::xml::metadata::forge;
 use maquette_libvirt::xml::read::Record;
 use maquette_libvirt::{Access as Way, Client, Guests, Libvirt, observe};
-use maquette_testkit::{self as testkit, interface};
+use maquette_testkit::{self as testkit, Machine, ModelHost, interface};
 use uuid::Uuid;
 
 /// A hypervisor with one foreign domain and network, and one pool.
@@ -39,6 +39,7 @@ const HYPERVISOR: &str = "<node>
 
 struct Lab {
     _directory: tempfile::TempDir,
+    host: ModelHost,
     uri: String,
     transfer: Transfer,
 }
@@ -48,7 +49,10 @@ impl Lab {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("node.xml"), HYPERVISOR).unwrap();
         let uri = format!("test://{}/node.xml", directory.path().display());
-        Self { _directory: directory, uri, transfer: Transfer::default() }
+        // Logs are removed below it, which anybody may do.
+        let machine = Arc::new(Mutex::new(Machine::prepared()));
+        let host = ModelHost::new(directory.path(), machine);
+        Self { _directory: directory, host, uri, transfer: Transfer::default() }
     }
 
     /// A backend on this hypervisor.
@@ -60,7 +64,7 @@ impl Lab {
             jump: Vec::new(),
         };
         let access = Way {
-            host: &Local,
+            host: &self.host,
             uri: &self.uri,
             reach: Reach::Local,
             label: "test",

@@ -40,7 +40,8 @@ impl Drop for Ground {
 }
 
 impl Ground {
-    fn new(uri: &'static str, nodes: &str, prefix: &str, more: &[&str]) -> Self {
+    /// `octet` is that of its subnets: whoever else uses this hypervisor meanwhile has no say in them.
+    fn new(uri: &'static str, nodes: &str, prefix: &str, octet: &str, more: &[&str]) -> Self {
         let common = |verb: &str| {
             let mut all = vec![verb.to_string(), "--prefix".into(), prefix.into()];
             if verb == "down" {
@@ -54,8 +55,7 @@ impl Ground {
         };
         let mut up = common("up");
         up.extend(["--topology-nodes", nodes].map(String::from));
-        // Whoever else uses this hypervisor meanwhile has no say in the subnets.
-        up.extend(["--net_subnet", "201", "--data_subnet", "201"].map(String::from));
+        up.extend(["--net_subnet", octet, "--data_subnet", octet].map(String::from));
         up.extend(more.iter().map(|m| (*m).to_string()));
         let holder = (uri == TEST_DRIVER).then(|| {
             // Reads commands from a pipe that nothing is written to.
@@ -198,12 +198,21 @@ impl Dice {
     }
 }
 
+/// A part of the moments to kill at.
+struct Part {
+    /// Every so many-th of the ends and beginnings of steps; none with 0.
+    boundaries: usize,
+    /// With which of them to begin, from 0; also what random moments are drawn with.
+    first: usize,
+    /// How many random moments.
+    random: u32,
+}
+
 /// Kills, goes on, compares, takes down; the figures.
 fn rounds(
     ground: &Ground,
     prefix: &str,
-    boundaries: bool,
-    random: u32,
+    part: &Part,
     files: &dyn Fn() -> BTreeSet<String>,
 ) -> String {
     let everything_left =
@@ -214,16 +223,17 @@ fn rounds(
     ground.ok(&ground.down);
     assert!(ground.everything(prefix).is_empty());
     let mut kills: Vec<Kill> = Vec::new();
-    if boundaries {
+    if part.boundaries > 0 {
         let mut args = ground.up.clone();
         args.push("--json".into());
         let output = ground.command(&args).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let events = text.lines().filter(|l| l.contains("\"step-")).count();
         ground.ok(&ground.down);
-        kills.extend((1..=events).map(Kill::Event));
+        kills.extend((1..=events).skip(part.first).step_by(part.boundaries).map(Kill::Event));
     }
-    let mut dice = Dice(u64::from(random));
+    let random = part.random;
+    let mut dice = Dice(u64::from(random) + part.first as u64);
     let micros = u64::try_from(took.as_micros()).unwrap();
     let times = (0..random).map(|_| Kill::After(Duration::from_micros(dice.below(micros))));
     kills.extend(times);
@@ -264,10 +274,23 @@ fn rounds(
     )
 }
 
+/// Three environments side by side, since each mostly waits, and since a run that is killed beside others must not
+/// harm these either.
 #[test]
-fn killed_at_every_step_and_at_200_random_moments() {
-    let ground = Ground::new(TEST_DRIVER, "bare.yml:6", "crash", &["--virt-type", "test"]);
-    println!("test driver: {}", rounds(&ground, "crash-", true, 200, &BTreeSet::new));
+fn killed_at_every_step_and_at_201_random_moments() {
+    const SIDE_BY_SIDE: [(&str, &str); 3] =
+        [("crash", "201"), ("crash2", "202"), ("crash3", "203")];
+    std::thread::scope(|scope| {
+        for (first, (prefix, octet)) in SIDE_BY_SIDE.into_iter().enumerate() {
+            scope.spawn(move || {
+                let more = ["--virt-type", "test"];
+                let ground = Ground::new(TEST_DRIVER, "bare.yml:6", prefix, octet, &more);
+                let part = Part { boundaries: SIDE_BY_SIDE.len(), first, random: 67 };
+                let own = format!("{prefix}-");
+                println!("test driver: {}", rounds(&ground, &own, &part, &BTreeSet::new));
+            });
+        }
+    });
 }
 
 #[test]
@@ -276,7 +299,8 @@ fn killed_at_random_moments_with_real_guests() {
     // Firmware that finds nothing on the disk is quiet; looking for a network boot keeps a CPU busy.
     let boot = ["--virtopts", "--boot hd"];
     let more = ["--image-url", image.as_str(), boot[0], boot[1]];
-    let ground = Ground::new("qemu:///system", "tiny.yml:1,bare.yml:5", "burst", &more);
-    println!("QEMU: {}", rounds(&ground, "burst-", false, 10, &|| leftovers("burst")));
+    let ground = Ground::new("qemu:///system", "tiny.yml:1,bare.yml:5", "burst", "204", &more);
+    let part = Part { boundaries: 0, first: 0, random: 10 };
+    println!("QEMU: {}", rounds(&ground, "burst-", &part, &|| leftovers("burst")));
     drop(Lab::new("burst"));
 }

@@ -18,7 +18,7 @@ pub enum NameError {
     TooLong(String, usize),
     /// Characters that host names or libvirt do not take.
     #[error(
-        "`{0}` may hold letters, digits, `-`, `_` and `.` only, and starts with a letter or digit"
+        "`{0}` is not a valid name: letters, digits, `-`, `_` and `.`, with a letter or digit first"
     )]
     Characters(String),
     /// The word for having no prefix.

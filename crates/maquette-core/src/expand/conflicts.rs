@@ -24,7 +24,7 @@ pub fn conflicts(
             "hypervisor::name-taken",
             format!("the {kind} `{name}` exists and does not belong to this environment"),
         )
-        .help("remove or rename it, or build this environment under a `--prefix`")
+        .help("remove or rename it, or build this environment under another `--prefix`")
     };
     if networks {
         for (net, span, owner) in taken(topology, observed) {

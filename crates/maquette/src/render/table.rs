@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use comfy_table::{Table, presets};
 use maquette_core::observed::{Domain, Observed};
 use maquette_core::plan;
+use maquette_core::units::ByteSize;
 use maquette_engine::host::lock::duration;
 use maquette_engine::image::build::BUILDABLE;
 use maquette_engine::image::catalogue;
@@ -124,7 +125,7 @@ pub fn nodes(rows: &[Row]) -> String {
             row.address.clone(),
             row.user.clone(),
             row.vcpus.to_string(),
-            format!("{} MiB", row.memory_mib),
+            ByteSize(row.memory_mib.saturating_mul(1 << 20)).to_string(),
             row.uptime_s.map_or("-".into(), duration),
         ]);
     }

@@ -3,8 +3,8 @@
 use super::limits::Limit;
 use crate::blueprint::Pool;
 
-/// One thing of a hypervisor that preparation changes, with its value: in [`Action::Apply`] the one that it shall
-/// have, in [`Action::Restore`] the one that it had before.
+/// One thing of a hypervisor that preparation changes, with its value: in `Action::Apply` the one that it shall
+/// have, in `Action::Restore` the one that it had before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
     /// Packages of the family: to install, or that were not there before.

@@ -124,7 +124,7 @@ fn a_run_that_is_killed_is_continued() {
     // way into them is pinned to what they have now (it was pinned to what they had before).
     std::fs::remove_dir_all(lab.home.path().join("maquette")).unwrap();
     let said = lab.up_says("tiny.yml:2", &["--yes"], 0);
-    assert!(said.contains("kill-tiny-1  ready"), "{said}");
+    assert!(said.contains("2 to replace"), "{said}");
     assert_eq!(lab.on("tiny-1", "hostname"), "kill-tiny-1");
     lab.says(&["down"], 0);
     lab.nothing_left();

@@ -14,7 +14,10 @@ use crate::session::run::Runner;
 use crate::world::World;
 use crate::{load, render, session};
 
-/// Arguments of `start`, `reset`, `pause` and `resume`.
+/// How long a first boot or a start may take where nobody says, in seconds.
+const START: u64 = 600;
+
+/// Arguments of `reset`, `pause` and `resume`, and part of the others'.
 #[derive(Debug, clap::Args)]
 pub struct PowerArgs {
     /// Which environment.
@@ -29,12 +32,20 @@ pub struct PowerArgs {
     /// All nodes of the environment
     #[arg(long, conflicts_with = "nodes")]
     pub all: bool,
-    /// How long a guest may take to shut down (60), or to answer after its start (600), in seconds
-    #[arg(long, value_name = "SECONDS", env = "MAQUETTE_POWER_TIMEOUT")]
-    pub timeout: Option<u64>,
     /// Print what happens as JSON, one event a line
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `start`.
+#[derive(Debug, clap::Args)]
+pub struct StartArgs {
+    /// Which nodes.
+    #[command(flatten)]
+    pub power: PowerArgs,
+    /// How long a node may take to answer after its start, in seconds
+    #[arg(long, value_name = "SECONDS", env = "MAQUETTE_POWER_TIMEOUT", default_value_t = START)]
+    pub timeout: u64,
 }
 
 /// Arguments of `stop` and `restart`.
@@ -43,6 +54,9 @@ pub struct StopArgs {
     /// Which nodes.
     #[command(flatten)]
     pub power: PowerArgs,
+    /// How long a guest may take to shut down before the plug is pulled, in seconds
+    #[arg(long, value_name = "SECONDS", env = "MAQUETTE_POWER_TIMEOUT", default_value_t = 60)]
+    pub timeout: u64,
     /// Pull the plug at once
     #[arg(long)]
     pub force: bool,
@@ -50,17 +64,27 @@ pub struct StopArgs {
 
 impl StopArgs {
     /// Seconds that a guest has to shut down before the plug is pulled.
-    pub fn patience(&self) -> u64 {
-        if self.force { 0 } else { self.power.timeout.unwrap_or(60) }
+    pub fn shutdown_timeout(&self) -> u64 {
+        if self.force { 0 } else { self.timeout }
     }
 }
 
 /// Does it to the nodes that are named, or to all.
 pub fn run(world: &World, args: &PowerArgs, verb: &str, what: Power) -> Result<u8, Failure> {
+    run_for(world, args, verb, what, START)
+}
+
+/// The same, with a time that nodes may take to answer after a start, in seconds.
+pub fn run_for(
+    world: &World,
+    args: &PowerArgs,
+    verb: &str,
+    what: Power,
+    start: u64,
+) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
     let connection = connection::open(world, &located.host, &located.workspace)?;
-    let boots = args.timeout.filter(|_| what == Power::Start).unwrap_or(600);
-    let limit = Duration::from_secs(boots);
+    let limit = Duration::from_secs(start);
     let mut runner = Runner::new(world, args.json, &connection, &located.workspace, limit)?;
     runner.lock(&located.environment, verb, args.locking)?;
     let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;

@@ -156,6 +156,7 @@ impl Host for Dying<'_> {
 }
 
 /// How many points of a story are gone over for each that is tried: none where all are asked for.
+#[cfg(feature = "e2e")]
 pub(crate) fn stride(usual: usize) -> usize {
     if std::env::var_os("MAQUETTE_TEST_ALL").is_some() { 1 } else { usual }
 }
@@ -186,6 +187,7 @@ pub(crate) fn every_point(
 
 /// Runs a test of this program in mount and network namespaces of its own, which a script has made ready; what it
 /// said.
+#[cfg(feature = "e2e")]
 pub(crate) fn in_namespaces(ready: &str, test: &str) -> String {
     let output = std::process::Command::new("unshare")
         .args(["-n", "-m", "--propagation", "private", "sh", "-euc", ready, "sh"])

@@ -149,6 +149,7 @@ fn failed(message: String) -> impl FnOnce(HostError) -> StepError {
 }
 
 #[cfg(test)]
+#[cfg(feature = "e2e")]
 mod points;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who is changing an environment on a hypervisor just now.
 
-use super::lock::DIRECTORY;
+use super::lock::directory;
 use super::{Command, Host, HostError, check};
 
 /// Prints name and holder of each environment's lock that somebody has, parted by a tab.
@@ -8,7 +8,7 @@ const SCRIPT: &str = include_str!("../../assets/host/at-work.sh");
 
 /// Environments that somebody is changing, each with who it is.
 pub fn at_work(host: &dyn Host) -> Result<Vec<(String, String)>, HostError> {
-    look(host, DIRECTORY)
+    look(host, directory())
 }
 
 fn look(host: &dyn Host, directory: &str) -> Result<Vec<(String, String)>, HostError> {

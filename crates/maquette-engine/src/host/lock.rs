@@ -17,7 +17,18 @@ use super::{Command, Host, HostError};
 
 const SCRIPT: &str = include_str!("../../assets/lock.sh");
 /// Gone after a reboot, like everything that could hold it.
-pub(super) const DIRECTORY: &str = "/run/maquette";
+pub(super) fn directory() -> &'static str {
+    #[cfg(test)]
+    if !rustix::process::geteuid().is_root() {
+        // Whoever tries locks without being root has a place of their own for them.
+        static OWN: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+            let user = rustix::process::geteuid().as_raw();
+            std::env::temp_dir().join(format!("maquette-locks-{user}")).display().to_string()
+        });
+        return &OWN;
+    }
+    "/run/maquette"
+}
 /// A fraction of what the script waits for.
 const BEAT: Duration = Duration::from_secs(2);
 
@@ -115,7 +126,7 @@ impl Lock {
         let who: String = who.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let unmarked = || mark().map_err(|e| LockError::Failed(no_random(&e).to_string()));
         let mark = if host.mark().is_empty() { unmarked()? } else { host.mark().into() };
-        let args = [DIRECTORY, name, &who, &patience.wait.to_string(), take, &mark];
+        let args = [directory(), name, &who, &patience.wait.to_string(), take, &mark];
         let mut child = host.spawn(&Command::script(SCRIPT, args))?;
         let unusable = || LockError::Failed("no pipe".into());
         let mut beats = child.stdin.take().ok_or_else(unusable)?;
@@ -174,7 +185,7 @@ impl Lock {
                 lost.store(true, Ordering::SeqCst);
             }
         });
-        let file = format!("{DIRECTORY}/{name}");
+        let file = format!("{}/{name}", directory());
         let claim = Claim { file, token, mark, taken };
         Ok(Self { child, stop: Some(stop), released, claim })
     }
@@ -223,7 +234,7 @@ mod tests {
         assert!(holder.seconds < 5);
         drop(first);
         drop(take(&name, Patience::default()).unwrap());
-        assert!(!std::path::Path::new(DIRECTORY).join(&name).exists());
+        assert!(!std::path::Path::new(directory()).join(&name).exists());
     }
 
     #[test]
@@ -267,14 +278,14 @@ mod tests {
     #[test]
     fn a_holder_that_was_cut_off_is_waited_for() {
         let name = format!("cut-{}", std::process::id());
-        let host = Local.spawn(&Command::script(SCRIPT, [DIRECTORY, &name, "eve", "0", "", ""]));
+        let host = Local.spawn(&Command::script(SCRIPT, [directory(), &name, "eve", "0", "", ""]));
         // It never beats, and its pipe stays open.
         let mut silent = host.unwrap();
         let mut line = String::new();
         BufReader::new(silent.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.starts_with("got "), "{line}");
         assert!(matches!(take(&name, Patience::default()), Err(LockError::Held(_))));
-        let file = std::fs::File::open(std::path::Path::new(DIRECTORY).join(&name)).unwrap();
+        let file = std::fs::File::open(std::path::Path::new(directory()).join(&name)).unwrap();
         let before = std::time::SystemTime::now() - Duration::from_secs(10);
         file.set_modified(before).unwrap();
         drop(take(&name, Patience::default()).unwrap());

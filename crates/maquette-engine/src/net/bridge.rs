@@ -128,4 +128,5 @@ pub fn leave(
 }
 
 #[cfg(test)]
+#[cfg(feature = "e2e")]
 mod points;

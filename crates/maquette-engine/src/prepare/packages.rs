@@ -398,6 +398,7 @@ mod tests {
     }
 
     /// This machine as it is, in a layer above it that goes with the one who made it, and packages made up.
+    #[cfg(feature = "e2e")]
     const LAYER: &str = r#"
 mount -t tmpfs none "$1"
 cd "$1"
@@ -423,6 +424,7 @@ read -r end"#;
 
     /// What somebody has installed since stays, and what it needs; so does what an essential package needs.
     /// Debian's own tools in a layer above this machine.
+    #[cfg(feature = "e2e")]
     #[test]
     fn a_real_debian_loses_nothing_that_others_need() {
         use std::io::{BufRead, BufReader};

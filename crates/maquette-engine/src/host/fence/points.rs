@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::super::lock::{Lock, Patience};
+use super::super::lock::{Lock, Patience, directory};
 use super::*;
 use crate::host::Local;
 use crate::killed::{Dying, Programs, every_point};
@@ -21,7 +21,7 @@ fn killed_before_every_program_a_lock_can_be_had_again() {
     let programs = Programs::new(&called);
     let name = format!("points-{}", std::process::id());
     let gone = || {
-        let all = std::fs::read_dir("/run/maquette").unwrap().flatten();
+        let all = std::fs::read_dir(directory()).unwrap().flatten();
         all.map(|e| e.file_name().display().to_string()).all(|n| !n.starts_with(&name))
     };
     let patient = Patience { wait: 20, take_over: false };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::super::lock::{Lock, LockError, Patience};
+use super::super::lock::{Lock, LockError, Patience, directory};
 use super::*;
 use crate::host::Local;
 
@@ -116,7 +116,7 @@ fn what_a_run_that_was_taken_over_still_sends_is_refused() {
     assert!(late.write(path, b"late", 0o600).is_err() && !file.exists());
     assert!(refused(Fenced::new(&Elsewhere, knows).write(path, b"late", 0o600)));
     let left: Vec<PathBuf> =
-        fs::read_dir("/run/maquette").unwrap().map(|e| e.unwrap().path()).collect();
+        fs::read_dir(directory()).unwrap().map(|e| e.unwrap().path()).collect();
     assert!(!left.iter().any(|p| p.display().to_string().contains(&name)), "{left:?}");
 }
 
@@ -216,7 +216,7 @@ fn a_holder_that_is_not_heard_of_any_more_is_fenced_off() {
     let mut host = Local
         .spawn(&Command::script(
             include_str!("../../../assets/lock.sh"),
-            ["/run/maquette", &name, "eve", "0", "", "abcdef0123"],
+            [directory(), &name, "eve", "0", "", "abcdef0123"],
         ))
         .unwrap();
     let mut line = String::new();
@@ -238,6 +238,6 @@ fn a_holder_that_is_not_heard_of_any_more_is_fenced_off() {
 fn take_claim(name: &str, token: &str) -> Claim {
     let lock = take(&format!("{name}-other"), false).unwrap();
     let mut claim = lock.claim().unheard();
-    (claim.file, claim.token) = (format!("/run/maquette/{name}"), token.into());
+    (claim.file, claim.token) = (format!("{}/{name}", directory()), token.into());
     claim
 }

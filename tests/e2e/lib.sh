@@ -26,9 +26,10 @@ ends() {
 # What the last command of `ends` has to have said.
 says() { [[ $said == *"$1"* ]] || fail "expected \`$1\` in: $said"; }
 
-# soon COMMAND…: tries until it works, for what takes a guest a moment; `limit` seconds, 30 where nobody says.
+# soon COMMAND…: tries until it works, for what takes a guest a moment; $patience seconds.
+patience=30
 soon() {
-    local deadline=$((SECONDS + ${limit:-30}))
+    local deadline=$((SECONDS + patience))
     until "$@"; do
         [ $SECONDS -lt $deadline ] || return 1
         sleep 0.2

@@ -242,8 +242,10 @@ fn nodes_are_switched_watched_and_listened_to() {
     let last = lab.run(&["logs", "-n", "1", "tiny-0"]);
     assert_eq!(String::from_utf8_lossy(&last.stdout).lines().count(), 1);
     let mut follow =
-        lab.command(&["logs", "-f", "-n", "0", "tiny-0"]).stdout(Stdio::piped()).spawn().unwrap();
+        lab.command(&["logs", "-f", "-n", "1", "tiny-0"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut followed = BufReader::new(follow.stdout.take().unwrap()).lines().map_while(Result::ok);
+    // It is at the end of the log before anything is typed, or it would wait for what has been.
+    assert!(followed.next().is_some());
 
     // What is typed on the console is echoed by the guest's terminal, and in the log.
     let mut console = lab

@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::{self, Variables};
 use crate::keys::{Form, Key, key};
 use crate::layers::merge;
-use crate::syntax::{Node, Span, Value};
+use crate::syntax::{Entry, Node, Span, Value};
 use crate::values::{has_template_marks, is_unprintable};
 
 /// Third octets that a prefixed environment was given, so that two can live on one hypervisor.
@@ -225,11 +225,12 @@ fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> O
     fields.finish(diags);
     let list = list?;
     Fields::open(list, "`networks`", diags)?;
-    let networks = list
-        .entries()
-        .iter()
-        .filter_map(|e| network::decode(e, &request.settings, diags))
-        .collect();
+    let settings = &request.settings;
+    let read = |entry: &Entry| match bgp::is_bgp(&entry.value) {
+        true => bgp::decode(entry, settings.mtu, diags),
+        false => network::decode(entry, settings, diags),
+    };
+    let networks = list.entries().iter().filter_map(read).collect();
     Some((networks, roles, cidrs))
 }
 

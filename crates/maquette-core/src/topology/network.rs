@@ -2,7 +2,6 @@
 
 use ipnet::IpNet;
 
-use super::bgp;
 use super::subnet::{self, Fixed, Ipv4, Ipv6};
 use super::uplink::{self, Uplink};
 use super::vswitch::{self, Vswitch};
@@ -198,12 +197,9 @@ pub(crate) const NETWORK: &[Key] = &[
     unread("external_connectivity"),
 ];
 
-/// Reads one entry of `networks`.
+/// Reads one entry of `networks` in its full form.
 pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Option<Network> {
     let key = &entry.key;
-    if bgp::is_bgp(&entry.value) {
-        return bgp::decode(entry, settings.mtu, diags);
-    }
     let mut fields = Fields::new(&entry.value, format!("network `{key}`"), NETWORK, diags)?;
     let name = fields.text("name", diags);
     if let Some(name) = &name

@@ -22,6 +22,7 @@ pub mod image;
 pub mod keys;
 pub mod layers;
 pub mod names;
+pub mod object;
 pub mod observed;
 pub mod plan;
 pub mod schema;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use crate::blueprint::{self, Host};
+use crate::object::ObjectKind;
 use crate::topology::{self, Allocation, Forward};
 use crate::units::MacAddr;
 
@@ -191,8 +192,8 @@ pub struct Orphan {
 /// Nothing of what it says is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edited {
-    /// `domain` or `network`.
-    pub kind: &'static str,
+    /// A domain or a network.
+    pub kind: ObjectKind,
     /// libvirt name.
     pub name: String,
     /// Whether it runs.
@@ -312,7 +313,7 @@ impl Observed {
     }
 
     /// What carries the mark of this environment, and a record that is not believed.
-    pub fn edited(&self, kind: &str, name: &str) -> Option<&Edited> {
+    pub fn edited(&self, kind: ObjectKind, name: &str) -> Option<&Edited> {
         self.edited.iter().find(|e| e.kind == kind && e.name == name)
     }
 
@@ -320,7 +321,7 @@ impl Observed {
     /// the node would call it.
     pub fn is_in_edited(&self, node: &str, pool: &blueprint::Pool, volume: &str) -> bool {
         let file = format!("{}/{volume}", pool.path);
-        self.edited("domain", node).is_some_and(|e| e.files.contains(&file))
+        self.edited(ObjectKind::Domain, node).is_some_and(|e| e.files.contains(&file))
     }
 
     /// Whether a pool has a volume.

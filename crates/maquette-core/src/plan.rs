@@ -29,7 +29,9 @@ pub use prepare::{
 pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};
 pub use requirements::Requirements;
-pub use steps::{Builder, Step};
+pub use steps::{Builder, Step, StepId};
+
+use crate::object::ObjectKind;
 
 /// What happens to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,8 +77,8 @@ impl Op {
 pub struct Change {
     /// What happens.
     pub op: Op,
-    /// libvirt's word for the kind of object: `domain`, `network`, `volume`, or `image`, `host`.
-    pub kind: &'static str,
+    /// What kind of object it is.
+    pub kind: ObjectKind,
     /// Its name.
     pub name: String,
     /// What it is, in a few words.
@@ -102,8 +104,8 @@ impl Plan {
             let offset = whole.steps.len();
             whole.changes.extend(plan.changes);
             whole.steps.extend(plan.steps.into_iter().map(|step| Step {
-                id: step.id + offset,
-                after: step.after.iter().map(|a| a + offset).collect(),
+                id: step.id.behind(offset),
+                after: step.after.iter().map(|a| a.behind(offset)).collect(),
                 ..step
             }));
         }
@@ -123,12 +125,13 @@ impl Plan {
     /// The part of a plan that `keep` wants; what waited for a dropped step waits for what that
     /// waited for. `kinds` are the kinds of objects that are still of interest.
     #[must_use]
-    pub fn only(self, keep: impl Fn(&Action) -> bool, kinds: impl Fn(&str) -> bool) -> Self {
+    pub fn only(self, keep: impl Fn(&Action) -> bool, kinds: impl Fn(ObjectKind) -> bool) -> Self {
         let mut builder = Builder::default();
         // What a step of the whole plan became: itself, or what it waited for.
-        let mut became: Vec<Vec<usize>> = Vec::with_capacity(self.steps.len());
+        let mut became: Vec<Vec<StepId>> = Vec::with_capacity(self.steps.len());
         for step in self.steps {
-            let after = step.after.iter().flat_map(|a| became[*a].clone()).collect::<Vec<_>>();
+            let after =
+                step.after.iter().flat_map(|a| became[a.index()].clone()).collect::<Vec<_>>();
             became.push(if keep(&step.action) {
                 vec![builder.add(step.action, after, step.reason)]
             } else {
@@ -153,9 +156,9 @@ impl Plan {
     pub fn losses(&self) -> Vec<String> {
         let lost = |c: &&Change| matches!(c.op, Op::Replace | Op::Delete);
         let name = |c: &Change| match c.kind {
-            "domain" => Some(c.name.clone()),
-            "volume" => Some(format!("volume {}", c.name)),
-            _ => None,
+            ObjectKind::Domain => Some(c.name.clone()),
+            ObjectKind::Volume => Some(format!("volume {}", c.name)),
+            ObjectKind::Host | ObjectKind::Image | ObjectKind::Network => None,
         };
         self.changes.iter().filter(lost).filter_map(name).collect()
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use maquette_core::blueprint::{Blueprint, Pool};
 use maquette_core::guest::seed_files;
 use maquette_core::names::EnvName;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, HostFacts, LibvirtState, Needs, Op, Plan, PoolState};
 use maquette_core::values::Secret;
@@ -47,7 +48,7 @@ fn a_new_environment() {
                 "{} {} after {:?} in {}",
                 s.id,
                 s.action.title(),
-                s.after,
+                s.after.iter().map(|a| a.index()).collect::<Vec<_>>(),
                 s.action.lane().as_str()
             )
         })
@@ -229,7 +230,7 @@ fn an_interrupted_change_is_continued_wherever_it_stopped() {
 /// A part of a plan's steps as a run with many hands may have done it: in any order that the waits
 /// allow, and not to the end.
 fn some_order(plan: &Plan, mut seed: u64, stop: usize) -> Vec<plan::Step> {
-    let mut done: BTreeSet<usize> = BTreeSet::new();
+    let mut done: BTreeSet<plan::StepId> = BTreeSet::new();
     let mut order = Vec::new();
     while order.len() < stop {
         let ready: Vec<&plan::Step> = plan
@@ -491,10 +492,10 @@ fn a_part_of_a_plan_keeps_its_order() {
     let whole = plan_of(&input, &Observed::default());
     let networks =
         |a: &Action| matches!(a, Action::DefineNetwork { .. } | Action::StartNetwork { .. });
-    let part = whole.clone().only(networks, |kind| kind == "network");
+    let part = whole.clone().only(networks, |kind| kind == ObjectKind::Network);
     assert_eq!(part.steps.len(), 6);
-    assert!(part.changes.iter().all(|c| c.kind == "network"));
-    let rest = whole.clone().only(|a| !networks(a), |kind| kind != "network");
+    assert!(part.changes.iter().all(|c| c.kind == ObjectKind::Network));
+    let rest = whole.clone().only(|a| !networks(a), |kind| kind != ObjectKind::Network);
     assert_eq!(part.steps.len() + rest.steps.len(), whole.steps.len());
     for step in part.steps.iter().chain(&rest.steps) {
         assert!(step.after.iter().all(|a| *a < step.id));

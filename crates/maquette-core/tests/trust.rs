@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
 use maquette_core::blueprint::Blueprint;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
 use maquette_core::values::PublicKey;
@@ -46,7 +47,7 @@ fn other(name: &str, generation: Option<u64>) -> PublicKey {
 }
 
 fn of_nodes(plan: &Plan) -> Vec<String> {
-    let nodes = plan.changes.iter().filter(|c| c.kind == "domain");
+    let nodes = plan.changes.iter().filter(|c| c.kind == ObjectKind::Domain);
     nodes.map(|c| format!("{} {}: {}", c.op.as_str(), c.name, c.reason)).collect()
 }
 
@@ -138,9 +139,9 @@ fn no_secret_of_an_address_is_in_a_plan() {
 }
 
 /// What there is in an environment, each with its kind.
-fn objects(seen: &Observed) -> Vec<(&'static str, String)> {
-    let networks = seen.networks.keys().map(|n| ("network", n.clone()));
-    networks.chain(seen.domains.keys().map(|d| ("domain", d.clone()))).collect()
+fn objects(seen: &Observed) -> Vec<(ObjectKind, String)> {
+    let networks = seen.networks.keys().map(|n| (ObjectKind::Network, n.clone()));
+    networks.chain(seen.domains.keys().map(|d| (ObjectKind::Domain, d.clone()))).collect()
 }
 
 /// A record that was edited by hand stopped every command of its environment, `down` included.
@@ -192,7 +193,7 @@ fn what_was_edited_by_hand_goes_with_its_environment_and_what_nobody_recorded_is
     }
     // Only some nodes.
     let mut edited = whole.clone();
-    edit(&mut edited, "domain", "controller-1");
+    edit(&mut edited, ObjectKind::Domain, "controller-1");
     let names = std::collections::BTreeSet::from(["controller-1".to_string()]);
     let plan = plan::remove_nodes(&edited, &environment, &names);
     apply(&mut edited, &plan.steps);
@@ -200,7 +201,7 @@ fn what_was_edited_by_hand_goes_with_its_environment_and_what_nobody_recorded_is
     assert!(node_volumes(&edited).iter().all(|v| v.starts_with("controller-0")));
     // Nothing tells whose the disks are any more.
     let mut seen = whole.clone();
-    objects(&whole).iter().for_each(|(kind, name)| edit(&mut seen, kind, name));
+    objects(&whole).iter().for_each(|(kind, name)| edit(&mut seen, *kind, name));
     let plan = plan::destroy(&seen, &environment);
     let domain = plan.changes.iter().find(|c| c.name == "controller-0").unwrap();
     assert!(domain.detail.starts_with("leaves /"), "{}", domain.detail);
@@ -209,7 +210,7 @@ fn what_was_edited_by_hand_goes_with_its_environment_and_what_nobody_recorded_is
     assert!(seen.edited.is_empty() && !node_volumes(&seen).is_empty());
     // They are still its nodes' own where these are made anew.
     let mut seen = whole.clone();
-    objects(&whole).iter().for_each(|(kind, name)| edit(&mut seen, kind, name));
+    objects(&whole).iter().for_each(|(kind, name)| edit(&mut seen, *kind, name));
     let plan = plan_of(&asked(&[]), &seen);
     apply(&mut seen, &plan.steps);
     assert!(plan_of(&asked(&[]), &seen).is_empty());

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use maquette_core::plan::StepId;
+
 use crate::StepError;
 
 /// One thing that happened.
@@ -15,29 +17,29 @@ pub enum Event {
     },
     /// A step begins.
     StepStarted {
-        /// Its number.
-        id: usize,
+        /// Which.
+        id: StepId,
         /// Verb and object.
         title: String,
     },
     /// A step tells how far it is.
     StepProgress {
-        /// Its number.
-        id: usize,
+        /// Which.
+        id: StepId,
         /// In a few words.
         text: String,
     },
     /// A step is done.
     StepFinished {
-        /// Its number.
-        id: usize,
+        /// Which.
+        id: StepId,
         /// How long it took.
         took: Duration,
     },
     /// A step failed.
     StepFailed {
-        /// Its number.
-        id: usize,
+        /// Which.
+        id: StepId,
         /// Verb and object.
         title: String,
         /// Why.
@@ -45,12 +47,12 @@ pub enum Event {
     },
     /// A step was not begun.
     StepSkipped {
-        /// Its number.
-        id: usize,
+        /// Which.
+        id: StepId,
         /// Verb and object.
         title: String,
         /// The failed step that it waits for; none where the run was interrupted.
-        because: Option<usize>,
+        because: Option<StepId>,
     },
     /// The run is over.
     RunFinished {
@@ -95,7 +97,7 @@ pub struct RunState {
     /// Number of steps.
     pub total: usize,
     /// Steps that have begun or were skipped.
-    pub steps: BTreeMap<usize, StepView>,
+    pub steps: BTreeMap<StepId, StepView>,
     /// How long the run took, once it is over.
     pub took: Option<Duration>,
 }
@@ -125,7 +127,7 @@ impl RunState {
         }
     }
 
-    fn put(&mut self, id: usize, title: &str, state: StepState) {
+    fn put(&mut self, id: StepId, title: &str, state: StepState) {
         let view = StepView { title: title.into(), state, progress: String::new() };
         self.steps.insert(id, view);
     }

@@ -96,7 +96,7 @@ impl<'a> Shared<'a> {
             let id = loop {
                 if self.cancelled.load(Ordering::Relaxed) || self.lost.load(Ordering::Relaxed) {
                     for id in schedule.cancel() {
-                        let title = self.steps[id].action.title();
+                        let title = self.steps[id.index()].action.title();
                         send(Event::StepSkipped { id, title, because: None });
                     }
                 }
@@ -115,7 +115,7 @@ impl<'a> Shared<'a> {
                 }
             };
             drop(schedule);
-            let step = &self.steps[id];
+            let step = &self.steps[id.index()];
             let title = step.action.title();
             send(Event::StepStarted { id, title: title.clone() });
             let begun = Instant::now();
@@ -135,7 +135,7 @@ impl<'a> Shared<'a> {
                     let skipped = schedule.failed(id);
                     send(Event::StepFailed { id, title, error });
                     for id_skipped in skipped {
-                        let title = self.steps[id_skipped].action.title();
+                        let title = self.steps[id_skipped.index()].action.title();
                         send(Event::StepSkipped { id: id_skipped, title, because: Some(id) });
                     }
                 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use maquette_core::names::EnvName;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::{self, Claims, HostNetwork, Observed};
 use maquette_core::plan::PoolState;
 use maquette_engine::keys::RecordKey;
@@ -35,7 +36,7 @@ pub enum ObserveError {
     #[error("cannot tell what belongs to {kind} `{name}`")]
     Record {
         /// Kind of object.
-        kind: &'static str,
+        kind: ObjectKind,
         /// Its name.
         name: String,
         /// Why.
@@ -49,7 +50,7 @@ impl ObserveError {
     pub fn hint(&self) -> Option<String> {
         let Self::Record { kind, name, source: _ } = self else { return None };
         let (dump, undefine) = match *kind {
-            "domain" => ("dumpxml --inactive", "undefine"),
+            ObjectKind::Domain => ("dumpxml --inactive", "undefine"),
             _ => ("net-dumpxml --inactive", "net-undefine"),
         };
         Some(format!(
@@ -188,7 +189,7 @@ pub(crate) fn network_xmls(client: &Client) -> Result<Vec<NetworkFound>, Libvirt
 }
 
 /// What is said of an object that libvirt describes in a way that cannot be read.
-pub(crate) fn undescribed(kind: &str, name: &str) -> String {
+pub(crate) fn undescribed(kind: impl std::fmt::Display, name: &str) -> String {
     format!("libvirt's description of {kind} `{name}`")
 }
 
@@ -218,7 +219,7 @@ struct Judge<'a> {
 
 /// What is found on a hypervisor.
 struct Object<'a> {
-    kind: &'static str,
+    kind: ObjectKind,
     name: &'a str,
     xml: &'a str,
 }
@@ -272,7 +273,7 @@ impl Judge<'_> {
                         return Ok(edited());
                     }
                     // Networks are written anew by whoever removes a node, with a secret or without.
-                    Seal::Other if self.key.is_some() && kind == "domain" => {
+                    Seal::Other if self.key.is_some() && kind == ObjectKind::Domain => {
                         asides.sealed_by_others.push(format!("{kind} `{name}`"));
                     }
                     Seal::None | Seal::Other | Seal::Fits => {}
@@ -304,11 +305,11 @@ fn domains(
     for Found { name, listed, defined, live } in all {
         let Some(xml) = defined else { continue };
         let Ok(parsed) = read::domain(&xml) else {
-            asides.unreadable.push(undescribed("domain", &name));
+            asides.unreadable.push(undescribed(ObjectKind::Domain, &name));
             seen.claims.domains.insert(name);
             continue;
         };
-        let object = Object { kind: "domain", name: &name, xml: &xml };
+        let object = Object { kind: ObjectKind::Domain, name: &name, xml: &xml };
         match judge.owner(parsed.record, &object, asides)? {
             Owner::Own(mut record) => {
                 let access = &mut record.node.access;
@@ -332,7 +333,7 @@ fn domains(
             }
             Owner::Edited(why) => {
                 let files = parsed.hardware.disks.into_iter().map(|d| d.file).collect();
-                let (kind, active) = ("domain", listed.active);
+                let (kind, active) = (ObjectKind::Domain, listed.active);
                 seen.edited.push(observed::Edited { kind, name, active, files, why });
             }
             Owner::Other => {
@@ -360,12 +361,12 @@ fn networks(
     for (name, active, xml) in listed {
         let Some(xml) = xml else { continue };
         let Ok(parsed) = read::network(&xml) else {
-            asides.unreadable.push(undescribed("network", &name));
+            asides.unreadable.push(undescribed(ObjectKind::Network, &name));
             seen.claims.networks.insert(name);
             continue;
         };
         let bridge = Some(parsed.wiring.bridge.clone()).filter(|b| !b.is_empty());
-        let object = Object { kind: "network", name: &name, xml: &xml };
+        let object = Object { kind: ObjectKind::Network, name: &name, xml: &xml };
         match judge.owner(parsed.record, &object, asides)? {
             Owner::Own(record) => {
                 own_bridges.extend(bridge);
@@ -383,7 +384,7 @@ fn networks(
             }
             Owner::Edited(why) => {
                 own_bridges.extend(bridge);
-                let (kind, files) = ("network", Vec::new());
+                let (kind, files) = (ObjectKind::Network, Vec::new());
                 seen.edited.push(observed::Edited { kind, name, active, files, why });
             }
             Owner::Other => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use maquette_core::names::EnvName;
+use maquette_core::object::ObjectKind;
 
 use crate::client::Client;
 use crate::observe::{ObserveError, domain_xmls, network_xmls, undescribed};
@@ -27,7 +28,7 @@ pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
     for found in domain_xmls(client)? {
         let Some(xml) = &found.defined else { continue };
         let Ok(parsed) = read::domain(xml) else {
-            survey.unreadable.push(undescribed("domain", &found.name));
+            survey.unreadable.push(undescribed(ObjectKind::Domain, &found.name));
             continue;
         };
         match owner(parsed.record, |r| r.environment) {
@@ -40,7 +41,7 @@ pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
     for (name, active, xml) in network_xmls(client)? {
         let Some(xml) = xml else { continue };
         let Ok(parsed) = read::network(&xml) else {
-            survey.unreadable.push(undescribed("network", &name));
+            survey.unreadable.push(undescribed(ObjectKind::Network, &name));
             continue;
         };
         match owner(parsed.record, |r| r.environment) {

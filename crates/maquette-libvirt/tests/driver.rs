@@ -11,8 +11,9 @@ use maquette_core::blueprint::{
     Access, Disk, Guest, Interface, Network, Node, Pool, Reservation, Tenant, Tuning,
 };
 use maquette_core::names::EnvName;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Hardware, HostNetwork, Observed, Wiring};
-use maquette_core::plan::{self, Action, NetworkChange, PoolState, Step};
+use maquette_core::plan::{self, Action, NetworkChange, PoolState, Step, StepId};
 use maquette_core::topology::{Allocation, Bus, Dhcp, Forward, Preallocation};
 use maquette_core::units::{ByteSize, MacAddr};
 use maquette_core::values::{DnsName, Group, Login, MachineName, PublicKey};
@@ -289,7 +290,7 @@ fn failures_name_the_object_and_the_cause() {
     let lab = Lab::new();
     let backend = lab.backend();
     let action = Action::StartDomain { name: "nobody".into(), ready: None };
-    let steps = [Step { id: 0, action, after: Vec::new(), reason: String::new() }];
+    let steps = [Step { id: StepId::at(0), action, after: Vec::new(), reason: String::new() }];
     let mut failed = None;
     executor::run(&steps, &backend, &AtomicBool::new(false), &mut |event| {
         if let Event::StepFailed { error, .. } = event {
@@ -371,7 +372,7 @@ fn a_broken_record_is_edited_for_its_own_environment_and_a_claim_for_others() {
     );
     client.define_network(&text.replace("autostart='true'", "autostart='maybe'")).unwrap();
     let seen = observe(client, &environment(), "images", None).unwrap().observed;
-    let edited = seen.edited("network", "lab-data").unwrap();
+    let edited = seen.edited(ObjectKind::Network, "lab-data").unwrap();
     assert!(seen.networks.is_empty());
     assert_eq!(edited.why, "its metadata was changed by hand");
     // It goes with its environment.

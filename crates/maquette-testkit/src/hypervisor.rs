@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use maquette_core::names::EnvName;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Edited, Observed, Promise};
 use maquette_core::plan::{Action, PoolState, Setting};
 use maquette_core::units::MacAddr;
@@ -32,7 +33,7 @@ pub struct Machine {
     /// Objects of all environments, and its own network interfaces.
     pub seen: Observed,
     /// Whose objects are, by kind and name.
-    pub owners: BTreeMap<(&'static str, String), EnvName>,
+    pub owners: BTreeMap<(ObjectKind, String), EnvName>,
     /// Domains that are nobody's environment, each with whether it runs.
     pub strangers: Vec<(String, bool)>,
     /// The same for networks.
@@ -114,7 +115,7 @@ impl Machine {
         }
     }
 
-    fn owner(&self, kind: &'static str, name: &str) -> Option<&EnvName> {
+    fn owner(&self, kind: ObjectKind, name: &str) -> Option<&EnvName> {
         self.owners.get(&(kind, name.to_string()))
     }
 
@@ -129,7 +130,7 @@ impl Machine {
         let mut found = Observed::default();
         let ours = |kind, name: &str| self.owner(kind, name) == Some(environment);
         for (name, domain) in &self.seen.domains {
-            if ours("domain", name) {
+            if ours(ObjectKind::Domain, name) {
                 found.domains.insert(name.clone(), domain.clone());
                 continue;
             }
@@ -140,7 +141,7 @@ impl Machine {
             found.claims.promises.push(Promise { name, memory_mib, vcpus, active });
         }
         for (name, network) in &self.seen.networks {
-            if ours("network", name) {
+            if ours(ObjectKind::Network, name) {
                 found.networks.insert(name.clone(), network.clone());
                 continue;
             }
@@ -178,17 +179,17 @@ impl Machine {
         };
         match action {
             Action::DefineDomain { node, environment, .. } => {
-                own("domain", &node.name, environment, &mut self.owners);
+                own(ObjectKind::Domain, &node.name, environment, &mut self.owners);
             }
             Action::DefineNetwork { network, environment, .. } => {
-                own("network", &network.name, environment, &mut self.owners);
+                own(ObjectKind::Network, &network.name, environment, &mut self.owners);
             }
             Action::UndefineDomain { name } => {
-                self.owners.remove(&("domain", name.clone()));
+                self.owners.remove(&(ObjectKind::Domain, name.clone()));
                 self.strangers.retain(|(n, _)| n != name);
             }
             Action::UndefineNetwork { name } => {
-                self.owners.remove(&("network", name.clone()));
+                self.owners.remove(&(ObjectKind::Network, name.clone()));
                 self.stranger_networks.retain(|(n, _)| n != name);
             }
             _ => {}

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use maquette_core::blueprint;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::{
     self, DiskDevice, Edited, Hardware, HostLink, LinkKind, Nic, Observed, Wiring,
 };
@@ -26,9 +27,9 @@ pub fn apply(observed: &mut Observed, steps: &[Step]) {
 }
 
 /// Somebody edits an object's metadata so that it is not believed any more.
-pub fn edit(seen: &mut Observed, kind: &'static str, name: &str) {
+pub fn edit(seen: &mut Observed, kind: ObjectKind, name: &str) {
     let (active, files) = match kind {
-        "network" => (seen.networks.remove(name).expect("it exists").active, Vec::new()),
+        ObjectKind::Network => (seen.networks.remove(name).expect("it exists").active, Vec::new()),
         _ => {
             let domain = seen.domains.remove(name).expect("it exists");
             (domain.active, domain.defined.disks.into_iter().map(|d| d.file).collect())
@@ -43,24 +44,35 @@ fn perform_edited(seen: &mut Observed, action: &Action) {
     let title = action.title();
     match action {
         Action::StopNetwork { name } | Action::StopDomain { name, .. } => {
-            let kind =
-                if matches!(action, Action::StopNetwork { .. }) { "network" } else { "domain" };
+            let kind = if matches!(action, Action::StopNetwork { .. }) {
+                ObjectKind::Network
+            } else {
+                ObjectKind::Domain
+            };
             let stopped = seen.edited.iter_mut().find(|e| e.kind == kind && e.name == *name);
             stopped.into_iter().for_each(|e| e.active = false);
         }
         Action::UndefineNetwork { name } => {
-            seen.edited.retain(|e| e.kind != "network" || e.name != *name);
+            seen.edited.retain(|e| e.kind != ObjectKind::Network || e.name != *name);
         }
         Action::UndefineDomain { name } => {
-            let running = seen.edited("domain", name).is_some_and(|e| e.active);
+            let running = seen.edited(ObjectKind::Domain, name).is_some_and(|e| e.active);
             assert!(!running, "{title}: it runs");
-            seen.edited.retain(|e| e.kind != "domain" || e.name != *name);
+            seen.edited.retain(|e| e.kind != ObjectKind::Domain || e.name != *name);
         }
         Action::DefineDomain { node, .. } => {
-            assert_eq!(seen.edited("domain", &node.name), None, "{title}: it is in the way");
+            assert_eq!(
+                seen.edited(ObjectKind::Domain, &node.name),
+                None,
+                "{title}: it is in the way"
+            );
         }
         Action::DefineNetwork { network, .. } => {
-            assert_eq!(seen.edited("network", &network.name), None, "{title}: it is in the way");
+            assert_eq!(
+                seen.edited(ObjectKind::Network, &network.name),
+                None,
+                "{title}: it is in the way"
+            );
         }
         Action::DeleteVolume { volume, pool } => {
             let file = format!("{}/{volume}", pool.path);

@@ -6,10 +6,11 @@ use super::compare::{Class, Differences};
 use super::hardware::{self, Gap};
 use super::remove::{edited_goes, remove_domain, remove_edited, remove_network, remove_orphan};
 use super::{
-    Action, Builder, Change, LiveChange, NetworkChange, Op, Plan, Reasons, compare, describe,
-    switching,
+    Action, Builder, Change, LiveChange, NetworkChange, Op, Plan, Reasons, StepId, compare,
+    describe, switching,
 };
 use crate::blueprint::{Blueprint, Disk, HostKeys, Network, Node};
+use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Hardware, Observed, Orphan};
 use crate::values::Secret;
 
@@ -91,7 +92,7 @@ fn fates(blueprint: &Blueprint, observed: &Observed) -> Fates {
             && let Some(why) = made_again(existing, network)
         {
             replaced.insert(network.name.clone(), why);
-        } else if let Some(edited) = observed.edited("network", &network.name) {
+        } else if let Some(edited) = observed.edited(ObjectKind::Network, &network.name) {
             replaced.insert(network.name.clone(), vec![edited.why.clone()]);
         }
     }
@@ -214,13 +215,13 @@ pub(super) struct Planner<'a> {
     pub(super) builder: Builder,
     changes: Vec<Change>,
     /// Step that starts a network, by name.
-    pub(super) started: BTreeMap<String, usize>,
+    pub(super) started: BTreeMap<String, StepId>,
     /// Step that fetches an image, by volume.
-    pub(super) fetched: BTreeMap<String, usize>,
+    pub(super) fetched: BTreeMap<String, StepId>,
     /// Last step that takes a domain out of the way, by name.
-    pub(super) stopped: BTreeMap<String, usize>,
+    pub(super) stopped: BTreeMap<String, StepId>,
     /// Steps that unplug interfaces of running domains.
-    pub(super) unplugged: Vec<usize>,
+    pub(super) unplugged: Vec<StepId>,
 }
 
 const UNWANTED: &str = "the topology does not ask for it any more";
@@ -229,7 +230,7 @@ impl Planner<'_> {
     pub(super) fn change(
         &mut self,
         op: Op,
-        kind: &'static str,
+        kind: ObjectKind,
         name: &str,
         detail: String,
         reason: impl Into<Reasons>,
@@ -243,7 +244,7 @@ impl Planner<'_> {
             match fates.nodes.get(&domain.name) {
                 None => {
                     let size = describe::size(&domain.recorded);
-                    self.change(Op::Delete, "domain", &domain.name, size, UNWANTED);
+                    self.change(Op::Delete, ObjectKind::Domain, &domain.name, size, UNWANTED);
                     let last = remove_domain(domain, self.observed, UNWANTED, &mut self.builder);
                     self.stopped.insert(domain.name.clone(), last);
                 }
@@ -264,7 +265,7 @@ impl Planner<'_> {
                 Some(_) => {}
             }
         }
-        for edited in self.observed.edited.iter().filter(|e| e.kind == "domain") {
+        for edited in self.observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain) {
             if !fates.nodes.contains_key(&edited.name) {
                 self.changes.push(edited_goes(edited, self.observed, UNWANTED));
             }
@@ -283,7 +284,7 @@ impl Planner<'_> {
         for image in &self.blueprint.images {
             let there = self.observed.has_volume(&self.blueprint.pool, &image.volume);
             if there && !self.blueprint.refresh_images {
-                self.change(Op::Keep, "image", &image.volume, image.shown(), "");
+                self.change(Op::Keep, ObjectKind::Image, &image.volume, image.shown(), "");
                 continue;
             }
             // Disks that are to be made: of new nodes, and those that are not there.
@@ -308,7 +309,7 @@ impl Planner<'_> {
             } else {
                 (Op::Create, "it is not in the pool yet")
             };
-            self.change(op, "image", &image.volume, image.shown(), reason);
+            self.change(op, ObjectKind::Image, &image.volume, image.shown(), reason);
             let fetch = Action::FetchImage {
                 image: image.clone(),
                 pool: self.blueprint.pool.clone(),
@@ -331,11 +332,17 @@ impl Planner<'_> {
             self.blueprint.networks.iter().map(|n| n.name.as_str()).collect();
         for network in self.observed.networks.values() {
             if !wanted.contains(network.name.as_str()) {
-                self.change(Op::Delete, "network", &network.name, String::new(), UNWANTED);
+                self.change(
+                    Op::Delete,
+                    ObjectKind::Network,
+                    &network.name,
+                    String::new(),
+                    UNWANTED,
+                );
                 self.remove_network(network, UNWANTED);
             }
         }
-        for edited in self.observed.edited.iter().filter(|e| e.kind == "network") {
+        for edited in self.observed.edited.iter().filter(|e| e.kind == ObjectKind::Network) {
             if !wanted.contains(edited.name.as_str()) {
                 self.changes.push(edited_goes(edited, self.observed, UNWANTED));
                 remove_edited(edited, self.left(), UNWANTED, &mut self.builder);
@@ -344,11 +351,11 @@ impl Planner<'_> {
     }
 
     /// Steps after which nobody is on a network any more.
-    fn left(&self) -> Vec<usize> {
+    fn left(&self) -> Vec<StepId> {
         self.stopped.values().chain(&self.unplugged).copied().collect()
     }
 
-    fn remove_network(&mut self, network: &observed::Network, reason: &str) -> usize {
+    fn remove_network(&mut self, network: &observed::Network, reason: &str) -> StepId {
         let after = self.left();
         let environment = &self.blueprint.environment;
         remove_network(network, environment, after, reason, &mut self.builder)
@@ -363,7 +370,7 @@ impl Planner<'_> {
             environment: self.blueprint.environment.clone(),
             allocation: self.blueprint.allocation,
         };
-        let edited = self.observed.edited("network", name);
+        let edited = self.observed.edited(ObjectKind::Network, name);
         let (define_after, reason, op) = match (existing, fates.replaced.get(name), edited) {
             (None, _, Some(edited)) => {
                 let gone = remove_edited(edited, self.left(), &edited.why, &mut self.builder);
@@ -379,7 +386,7 @@ impl Planner<'_> {
                 return;
             }
         };
-        self.change(op, "network", name, describe::network(network), reason.clone());
+        self.change(op, ObjectKind::Network, name, describe::network(network), reason.clone());
         let reason = reason.to_string();
         let mut ready = self.builder.add(define, define_after, reason.clone());
         if let Some(make) = switching::make(network, &self.blueprint.environment) {
@@ -426,11 +433,11 @@ impl Planner<'_> {
         }
         let detail = describe::network(network);
         if reasons.is_empty() {
-            self.change(Op::Keep, "network", &network.name, detail, "");
+            self.change(Op::Keep, ObjectKind::Network, &network.name, detail, "");
             return;
         }
         let reason = reasons.join("; ");
-        self.change(Op::Update, "network", &network.name, detail, reasons);
+        self.change(Op::Update, ObjectKind::Network, &network.name, detail, reasons);
         let mut last = None;
         if rewrite {
             let update = Action::UpdateNetwork {
@@ -444,10 +451,11 @@ impl Planner<'_> {
         if let Some(make) = switching::make(network, &self.blueprint.environment)
             && missing.is_some()
         {
-            last = Some(self.builder.add(make, last, reason.clone()));
+            let made = self.builder.add(make, last, reason.clone());
             if old.active {
-                self.reconnect(network, last.unwrap_or_default(), &reason);
+                self.reconnect(network, made, &reason);
             }
+            last = Some(made);
         }
         if unguarded {
             let stop = Action::StopNetwork { name: network.name.clone() };
@@ -466,7 +474,7 @@ impl Planner<'_> {
     }
 
     /// Running nodes hang on a bridge that is gone, and are put onto the new one.
-    fn reconnect(&mut self, network: &Network, started: usize, reason: &str) {
+    fn reconnect(&mut self, network: &Network, started: StepId, reason: &str) {
         let stays = |d: &&Domain| d.active && !self.stopped.contains_key(&d.name);
         let on_it = |d: &&Domain| {
             let live = d.live.iter().flat_map(|live| &live.nics);
@@ -485,10 +493,10 @@ impl Planner<'_> {
     /// Changes in the order people read an environment.
     fn sort(&mut self) {
         self.changes.sort_by_key(|c| match c.kind {
-            "host" => 0,
-            "image" => 1,
-            "network" => 2,
-            _ => 3,
+            ObjectKind::Host => 0,
+            ObjectKind::Image => 1,
+            ObjectKind::Network => 2,
+            ObjectKind::Domain | ObjectKind::Volume => 3,
         });
     }
 }

@@ -1,13 +1,14 @@
 //! What is not as Maquette left it, whatever the topology says now.
 
 use super::{hardware, switching};
+use crate::object::ObjectKind;
 use crate::observed::{Domain, Hardware, Observed, Orphan};
 
 /// Something that somebody changed, stopped or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drift {
-    /// `domain`, `network` or `volume`.
-    pub kind: &'static str,
+    /// A domain or a network.
+    pub kind: ObjectKind,
     /// The object.
     pub name: String,
     /// What is the matter with it.
@@ -19,28 +20,36 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
     let mut all = Vec::new();
     for domain in observed.domains.values() {
         let found = of_domain(domain, observed);
-        all.extend(found.map(|what| Drift { kind: "domain", name: domain.name.clone(), what }));
+        all.extend(found.map(|what| Drift {
+            kind: ObjectKind::Domain,
+            name: domain.name.clone(),
+            what,
+        }));
     }
     for edited in &observed.edited {
         let (kind, name, what) = (edited.kind, edited.name.clone(), edited.why.clone());
         all.push(Drift { kind, name, what });
     }
-    let undefined = |o: &Orphan| observed.edited("domain", &o.node).is_none();
+    let undefined = |o: &Orphan| observed.edited(ObjectKind::Domain, &o.node).is_none();
     for orphan in observed.orphans().into_values().filter(undefined) {
         let what = "it was undefined outside Maquette; its disks are there".into();
-        all.push(Drift { kind: "domain", name: orphan.node, what });
+        all.push(Drift { kind: ObjectKind::Domain, name: orphan.node, what });
     }
     for network in observed.networks.values() {
         let name = network.name.clone();
         if !network.active {
-            all.push(Drift { kind: "network", name, what: "it is not running".into() });
+            all.push(Drift { kind: ObjectKind::Network, name, what: "it is not running".into() });
         } else if network.defined != crate::observed::Wiring::of(&network.recorded) {
             let what = "its definition was changed outside Maquette".into();
-            all.push(Drift { kind: "network", name, what });
+            all.push(Drift { kind: ObjectKind::Network, name, what });
         } else if let Some(what) = switching::missing(&network.recorded, observed) {
-            all.push(Drift { kind: "network", name, what });
+            all.push(Drift { kind: ObjectKind::Network, name, what });
         } else if switching::unguarded(&network.recorded, observed) {
-            all.push(Drift { kind: "network", name, what: "its DHCP guard is gone".into() });
+            all.push(Drift {
+                kind: ObjectKind::Network,
+                name,
+                what: "its DHCP guard is gone".into(),
+            });
         }
     }
     all

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::diff::{Fate, Planner};
-use super::{Action, LiveChange, Op, Readiness, Reasons, describe};
+use super::{Action, LiveChange, Op, Readiness, Reasons, StepId, describe};
 use crate::blueprint::{Disk, Node, Pool};
 use crate::guest::seed_files;
+use crate::object::ObjectKind;
 
 const UNWANTED: &str = "the topology does not ask for it any more";
 
@@ -22,7 +23,7 @@ impl Planner<'_> {
             Fate::Leave(why) => (Op::Keep, why.as_str().into()),
         };
         let why = reason.all.join("; ");
-        self.change(op, "domain", &node.name, describe::size(node), reason);
+        self.change(op, ObjectKind::Domain, &node.name, describe::size(node), reason);
         match fate {
             Fate::Create | Fate::Replace(_) => {
                 let gone = self.stopped.get(&node.name).copied();
@@ -45,7 +46,7 @@ impl Planner<'_> {
 
     /// Why a node is made whose domain is not there, or is not believed.
     fn create_reason(&self, node: &Node) -> (Op, Reasons) {
-        if let Some(edited) = self.observed.edited("domain", &node.name) {
+        if let Some(edited) = self.observed.edited(ObjectKind::Domain, &node.name) {
             let how = "defined anew, keeps its disks";
             return (Op::Update, Reasons::how(vec![edited.why.clone()], how));
         }
@@ -72,28 +73,28 @@ impl Planner<'_> {
     }
 
     /// A node from nothing: definition, volumes, start.
-    fn build(&mut self, node: &Node, after: impl IntoIterator<Item = usize>, reason: &str) {
-        let mut after: Vec<usize> = after.into_iter().collect();
+    fn build(&mut self, node: &Node, after: impl IntoIterator<Item = StepId>, reason: &str) {
+        let mut after: Vec<StepId> = after.into_iter().collect();
         if self.blueprint.extend {
             // Should this be interrupted, its networks tell which nodes belong to it.
             after.extend(self.started.values());
         }
         let defined = self.builder.add(self.define(node), after, reason);
-        let volumes: Vec<usize> =
+        let volumes: Vec<StepId> =
             node.disks.iter().map(|d| self.volume(node, d, defined, reason)).collect();
         let seed = node.guest.as_ref().map(|_| self.seed(node, defined, reason));
-        let before: Vec<usize> = std::iter::once(defined).chain(volumes).chain(seed).collect();
+        let before: Vec<StepId> = std::iter::once(defined).chain(volumes).chain(seed).collect();
         self.start(node, before, reason);
     }
 
-    fn volume(&mut self, node: &Node, disk: &Disk, defined: usize, reason: &str) -> usize {
+    fn volume(&mut self, node: &Node, disk: &Disk, defined: StepId, reason: &str) -> StepId {
         let fetched = disk.backing.as_ref().and_then(|i| self.fetched.get(&i.volume)).copied();
         let create =
             Action::CreateVolume { disk: Box::new(disk.clone()), pool: self.pool(&node.name) };
         self.builder.add(create, std::iter::once(defined).chain(fetched), reason)
     }
 
-    fn seed(&mut self, node: &Node, defined: usize, reason: &str) -> usize {
+    fn seed(&mut self, node: &Node, defined: StepId, reason: &str) -> StepId {
         let (volume, files) = match &node.guest {
             Some(guest) => (guest.seed.clone(), seed_files(node, guest, &(self.keys)(node))),
             None => (String::new(), Vec::new()),
@@ -114,7 +115,7 @@ impl Planner<'_> {
     }
 
     /// Everything of a node that is not in its pool, or may not be whole there.
-    fn missing(&mut self, node: &Node, defined: usize, reason: &str) -> Vec<usize> {
+    fn missing(&mut self, node: &Node, defined: StepId, reason: &str) -> Vec<StepId> {
         let pool = self.pool(&node.name);
         let missing = self.observed.missing_volumes(node, &pool);
         let mut made = Vec::new();
@@ -128,14 +129,14 @@ impl Planner<'_> {
         made
     }
 
-    fn start(&mut self, node: &Node, mut after: Vec<usize>, reason: &str) {
+    fn start(&mut self, node: &Node, mut after: Vec<StepId>, reason: &str) {
         after.extend(node.interfaces.iter().filter_map(|i| self.started.get(&i.network)));
         let start = Action::StartDomain { name: node.name.clone(), ready: readiness(node) };
         self.builder.add(start, after, reason);
     }
 
     /// Deletes volumes that a node does not want any more, as long as its record still names them.
-    fn discard(&mut self, node: &Node, after: &[usize]) -> Vec<usize> {
+    fn discard(&mut self, node: &Node, after: &[StepId]) -> Vec<StepId> {
         let Some(domain) = self.observed.domains.get(&node.name) else { return Vec::new() };
         let kept: BTreeSet<&str> = node.volumes().collect();
         let pool = &domain.pool;
@@ -146,7 +147,7 @@ impl Planner<'_> {
             if !self.observed.has_volume(pool, &volume) {
                 continue;
             }
-            self.change(Op::Delete, "volume", &volume, String::new(), UNWANTED);
+            self.change(Op::Delete, ObjectKind::Volume, &volume, String::new(), UNWANTED);
             let delete = Action::DeleteVolume { volume, pool: pool.clone() };
             gone.push(self.builder.add(delete, after.iter().copied(), UNWANTED));
         }
@@ -155,7 +156,7 @@ impl Planner<'_> {
 
     /// A node that keeps its disks: new definition, larger or further volumes, start.
     fn rebuild(&mut self, node: &Node, reason: &str) {
-        let stopped: Vec<usize> = self.stopped.get(&node.name).copied().into_iter().collect();
+        let stopped: Vec<StepId> = self.stopped.get(&node.name).copied().into_iter().collect();
         let mut before = self.discard(node, &stopped);
         before.extend(stopped);
         for (volume, bytes) in self.grown(node) {
@@ -167,7 +168,7 @@ impl Planner<'_> {
             for volume in self.observed.missing_volumes(node, &domain.pool) {
                 let why = "it was deleted outside Maquette, and a new one is made";
                 if domain.recorded.volumes().any(|v| v == volume) {
-                    self.change(Op::Replace, "volume", volume, String::new(), why);
+                    self.change(Op::Replace, ObjectKind::Volume, volume, String::new(), why);
                 }
             }
         }
@@ -217,7 +218,7 @@ impl Planner<'_> {
         // One after the other: a guest counts what is plugged in.
         let mut last = None;
         for change in changes.iter().filter(|c| comes(c)) {
-            let mut after: Vec<usize> = made.iter().copied().chain(last).collect();
+            let mut after: Vec<StepId> = made.iter().copied().chain(last).collect();
             if let LiveChange::AttachInterface { interface } = change {
                 after.extend(self.started.get(&interface.network));
             }
@@ -257,7 +258,7 @@ impl Planner<'_> {
                 true => "it is not running".to_string(),
                 false => format!("it is not finished: {} missing", missing.join(", ")),
             };
-            self.change(Op::Update, "domain", &node.name, size, reason.as_str());
+            self.change(Op::Update, ObjectKind::Domain, &node.name, size, reason.as_str());
             let mut before = Vec::new();
             if !missing.is_empty() || self.is_unproven(node) {
                 // Defining it again costs nothing and gives the volumes something to wait for.
@@ -273,11 +274,11 @@ impl Planner<'_> {
             (false, false) if readiness(node).is_some() => "its first boot was not seen to end",
             (false, false) => "a run ended before it was noted that it had started",
             (false, true) => {
-                self.change(Op::Keep, "domain", &node.name, size, "");
+                self.change(Op::Keep, ObjectKind::Domain, &node.name, size, "");
                 return;
             }
         };
-        self.change(Op::Update, "domain", &node.name, size, reason);
+        self.change(Op::Update, ObjectKind::Domain, &node.name, size, reason);
         self.go_on(node, reason);
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::node::readiness;
-use super::{Action, Builder, Change, Op, Plan, describe};
+use super::{Action, Builder, Change, Op, Plan, StepId, describe};
+use crate::object::ObjectKind;
 use crate::observed::{Domain, Observed};
 
 /// What is done to nodes.
@@ -57,7 +58,7 @@ pub fn power(observed: &Observed, names: &BTreeSet<String>, what: Power) -> Plan
         networks.push(builder.add(Action::StartNetwork { name, autostart }, [], reason));
         changes.push(Change {
             op: Op::Update,
-            kind: "network",
+            kind: ObjectKind::Network,
             name: network.name.clone(),
             detail: describe::network(&network.recorded),
             reason: reason.into(),
@@ -67,7 +68,7 @@ pub fn power(observed: &Observed, names: &BTreeSet<String>, what: Power) -> Plan
         let reason = one(domain, what, &networks, &mut builder);
         changes.push(Change {
             op: if reason.is_some() { Op::Update } else { Op::Keep },
-            kind: "domain",
+            kind: ObjectKind::Domain,
             name: domain.name.clone(),
             detail: state(domain).into(),
             reason: reason.unwrap_or_default().into(),
@@ -89,11 +90,11 @@ fn state(domain: &Domain) -> &'static str {
 fn one(
     domain: &Domain,
     what: Power,
-    networks: &[usize],
+    networks: &[StepId],
     builder: &mut Builder,
 ) -> Option<&'static str> {
     let name = domain.name.clone();
-    let start = |builder: &mut Builder, after: Vec<usize>| {
+    let start = |builder: &mut Builder, after: Vec<StepId>| {
         let ready = readiness(&domain.recorded);
         builder.add(Action::StartDomain { name: domain.name.clone(), ready }, after, "start");
     };

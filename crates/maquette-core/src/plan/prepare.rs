@@ -20,8 +20,9 @@ use std::collections::BTreeMap;
 pub use limits::{LIMITS, Limit};
 pub use setting::Setting;
 
-use super::{Action, Builder, Change, Op, Plan};
+use super::{Action, Builder, Change, Op, Plan, StepId};
 use crate::blueprint::Pool;
+use crate::object::ObjectKind;
 
 impl Setting {
     /// What changing it is called: verb and object.
@@ -171,9 +172,9 @@ pub fn prepare(facts: &HostFacts, needs: &Needs) -> Plan {
     ];
     let mut builder = Builder::default();
     let mut changes = Vec::new();
-    let mut add = |lack: Lack, after: &[usize]| {
+    let mut add = |lack: Lack, after: &[StepId]| {
         let Lack { op, name, detail, reason, setting } = lack;
-        changes.push(Change { op, kind: "host", name, detail, reason: reason.into() });
+        changes.push(Change { op, kind: ObjectKind::Host, name, detail, reason: reason.into() });
         builder.add(Action::Apply(setting), after.iter().copied(), reason)
     };
     let mut last = Vec::new();
@@ -198,7 +199,13 @@ pub fn restore(before: Vec<Setting>) -> Plan {
     let reason = "preparation has changed it";
     for setting in before {
         let (name, detail) = setting.way_back();
-        changes.push(Change { op: Op::Delete, kind: "host", name, detail, reason: reason.into() });
+        changes.push(Change {
+            op: Op::Delete,
+            kind: ObjectKind::Host,
+            name,
+            detail,
+            reason: reason.into(),
+        });
         last = vec![builder.add(Action::Restore(setting), last, reason)];
     }
     Plan { changes, steps: builder.finish() }

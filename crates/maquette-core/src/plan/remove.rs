@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Builder, Change, NetworkChange, Op, Plan, describe, switching};
+use super::{Action, Builder, Change, NetworkChange, Op, Plan, StepId, describe, switching};
 use crate::names::EnvName;
+use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Edited, Observed, Orphan};
 
 /// Removes everything of this environment and nothing else. Volumes are the ones that the domains'
@@ -19,18 +20,18 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     }
     remove_edited_domains(observed, |_| true, reason, &mut changes, &mut builder);
     // Volumes without a domain are known by the networks that their node was on.
-    gone.extend(0..builder.len());
+    gone.extend(builder.added());
     for network in observed.networks.values() {
         changes.push(Change {
             op: Op::Delete,
-            kind: "network",
+            kind: ObjectKind::Network,
             name: network.name.clone(),
             detail: describe::network(&network.recorded),
             reason: reason.into(),
         });
         remove_network(network, environment, gone.clone(), reason, &mut builder);
     }
-    for edited in observed.edited.iter().filter(|e| e.kind == "network") {
+    for edited in observed.edited.iter().filter(|e| e.kind == ObjectKind::Network) {
         changes.push(edited_goes(edited, observed, reason));
         remove_edited(edited, gone.clone(), reason, &mut builder);
     }
@@ -49,7 +50,7 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
     }
     let asked = |node: &str| names.contains(node);
     remove_edited_domains(observed, asked, reason, &mut changes, &mut builder);
-    let last: Vec<usize> = (0..builder.len()).collect();
+    let last: Vec<StepId> = builder.added().collect();
     for network in observed.networks.values() {
         let mut wanted = network.recorded.clone();
         wanted.reservations.retain(|r| !names.contains(&r.name));
@@ -63,7 +64,7 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
         let reason = format!("reservations: {} to remove", remove.len());
         changes.push(Change {
             op: Op::Update,
-            kind: "network",
+            kind: ObjectKind::Network,
             name: network.name.clone(),
             detail: describe::network(&wanted),
             reason: reason.clone().into(),
@@ -82,7 +83,7 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
 fn domain_goes(domain: &Domain, reason: &str) -> Change {
     Change {
         op: Op::Delete,
-        kind: "domain",
+        kind: ObjectKind::Domain,
         name: domain.name.clone(),
         detail: describe::size(&domain.recorded),
         reason: reason.into(),
@@ -99,7 +100,8 @@ fn remove_edited_domains(
     builder: &mut Builder,
 ) {
     let mut gone = BTreeMap::new();
-    for edited in observed.edited.iter().filter(|e| e.kind == "domain" && asked(&e.name)) {
+    for edited in observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain && asked(&e.name))
+    {
         changes.push(edited_goes(edited, observed, reason));
         gone.insert(edited.name.as_str(), remove_edited(edited, Vec::new(), reason, builder));
     }
@@ -112,7 +114,7 @@ fn remove_edited_domains(
 /// What is said of an object that goes and whose record is not believed.
 pub(super) fn edited_goes(edited: &Edited, observed: &Observed, reason: &str) -> Change {
     let orphans = observed.orphans();
-    let known = orphans.get(&edited.name).filter(|_| edited.kind == "domain");
+    let known = orphans.get(&edited.name).filter(|_| edited.kind == ObjectKind::Domain);
     let goes = |file: &String| {
         known.is_some_and(|o| o.volumes.iter().any(|v| *file == format!("{}/{v}", o.pool.path)))
     };
@@ -130,13 +132,13 @@ pub(super) fn edited_goes(edited: &Edited, observed: &Observed, reason: &str) ->
 /// Stops an object whose record is not believed, and removes its definition. Returns the last step.
 pub(super) fn remove_edited(
     edited: &Edited,
-    mut after: Vec<usize>,
+    mut after: Vec<StepId>,
     reason: &str,
     builder: &mut Builder,
-) -> usize {
+) -> StepId {
     let name = || edited.name.clone();
     let (stop, undefine) = match edited.kind {
-        "network" => {
+        ObjectKind::Network => {
             (Action::StopNetwork { name: name() }, Action::UndefineNetwork { name: name() })
         }
         _ => (
@@ -153,7 +155,7 @@ pub(super) fn remove_edited(
 /// Deletes volumes whose domain somebody undefined, or of which nobody knows what it was.
 pub(super) fn remove_orphan(
     orphan: &Orphan,
-    after: Option<usize>,
+    after: Option<StepId>,
     reason: &str,
     builder: &mut Builder,
 ) -> Vec<Change> {
@@ -166,7 +168,7 @@ pub(super) fn remove_orphan(
         builder.add(Action::DeleteVolume { volume: volume.clone(), pool }, after, reason);
         Change {
             op: Op::Delete,
-            kind: "volume",
+            kind: ObjectKind::Volume,
             name: volume,
             detail: format!("of {}, {what}", orphan.node),
             reason: reason.into(),
@@ -180,10 +182,10 @@ pub(super) fn remove_orphan(
 pub(super) fn remove_network(
     network: &observed::Network,
     environment: &EnvName,
-    mut after: Vec<usize>,
+    mut after: Vec<StepId>,
     reason: &str,
     builder: &mut Builder,
-) -> usize {
+) -> StepId {
     let name = &network.name;
     if network.active {
         after = vec![builder.add(Action::StopNetwork { name: name.clone() }, after, reason)];
@@ -201,14 +203,14 @@ pub(super) fn remove_domain(
     observed: &Observed,
     reason: &str,
     builder: &mut Builder,
-) -> usize {
+) -> StepId {
     let (node, pool) = (&domain.recorded, &domain.pool);
     let mut after = Vec::new();
     if domain.active {
         let stop = Action::StopDomain { name: domain.name.clone(), patience: None };
         after.push(builder.add(stop, [], reason));
     }
-    let deletions: Vec<usize> = node
+    let deletions: Vec<StepId> = node
         .volumes()
         .filter(|v| observed.has_volume(pool, v))
         .map(|volume| {

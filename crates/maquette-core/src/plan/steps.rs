@@ -1,16 +1,51 @@
 //! The graph of steps.
 
+use std::fmt;
+
 use super::action::Action;
+
+/// Which step of a plan: its place in it, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepId(usize);
+
+impl StepId {
+    /// The step at a place.
+    pub fn at(index: usize) -> Self {
+        Self(index)
+    }
+
+    /// The steps of a plan that has this many.
+    pub fn all(count: usize) -> impl Iterator<Item = Self> {
+        (0..count).map(Self)
+    }
+
+    /// Its place, for lists that have an entry for each step.
+    pub fn index(self) -> usize {
+        self.0
+    }
+
+    /// The same step where this many others are put before the plan.
+    #[must_use]
+    pub(super) fn behind(self, others: usize) -> Self {
+        Self(self.0 + others)
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// One action, what it waits for, and why it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Position in the plan.
-    pub id: usize,
+    /// Its place in the plan.
+    pub id: StepId,
     /// What to do.
     pub action: Action,
     /// Steps that must have succeeded before; all have smaller numbers.
-    pub after: Vec<usize>,
+    pub after: Vec<StepId>,
     /// Why.
     pub reason: String,
 }
@@ -22,15 +57,15 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds a step and says its number. `after` may name a step twice.
+    /// Adds a step and says which it is. `after` may name a step twice.
     pub fn add(
         &mut self,
         action: Action,
-        after: impl IntoIterator<Item = usize>,
+        after: impl IntoIterator<Item = StepId>,
         reason: impl Into<String>,
-    ) -> usize {
-        let id = self.steps.len();
-        let mut after: Vec<usize> = after.into_iter().collect();
+    ) -> StepId {
+        let id = StepId(self.steps.len());
+        let mut after: Vec<StepId> = after.into_iter().collect();
         after.sort_unstable();
         after.dedup();
         debug_assert!(after.iter().all(|a| *a < id), "a step waits for a later one");
@@ -38,14 +73,9 @@ impl Builder {
         id
     }
 
-    /// How many steps there are.
-    pub fn len(&self) -> usize {
-        self.steps.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+    /// All steps that there are so far.
+    pub fn added(&self) -> impl Iterator<Item = StepId> + use<> {
+        StepId::all(self.steps.len())
     }
 
     /// The steps.

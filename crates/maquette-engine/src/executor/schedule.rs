@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use maquette_core::plan::{Lane, Step};
+use maquette_core::plan::{Lane, Step, StepId};
 
 use super::Summary;
 use crate::Lanes;
@@ -10,7 +10,7 @@ use crate::Lanes;
 /// What a worker does now.
 pub(super) enum Next {
     /// This step.
-    Step(usize),
+    Step(StepId),
     /// Wait until something changes.
     Wait,
     /// Go home.
@@ -21,24 +21,24 @@ pub(super) struct Schedule<'a> {
     steps: &'a [Step],
     lanes: Lanes,
     /// Steps that wait for each step.
-    dependents: Vec<Vec<usize>>,
+    dependents: Vec<Vec<StepId>>,
     /// How many steps each step still waits for.
     missing: Vec<usize>,
     /// Steps that could run, by lane, lowest number first.
-    ready: BTreeMap<Lane, BTreeSet<usize>>,
+    ready: BTreeMap<Lane, BTreeSet<StepId>>,
     running: BTreeMap<Lane, usize>,
     /// Steps neither done, failed nor skipped.
-    open: BTreeSet<usize>,
+    open: BTreeSet<StepId>,
     summary: Summary,
 }
 
 impl<'a> Schedule<'a> {
     pub(super) fn new(steps: &'a [Step], lanes: Lanes) -> Self {
         let mut dependents = vec![Vec::new(); steps.len()];
-        let mut ready: BTreeMap<Lane, BTreeSet<usize>> = BTreeMap::new();
+        let mut ready: BTreeMap<Lane, BTreeSet<StepId>> = BTreeMap::new();
         for step in steps {
             for before in &step.after {
-                dependents[*before].push(step.id);
+                dependents[before.index()].push(step.id);
             }
             if step.after.is_empty() {
                 ready.entry(step.action.lane()).or_default().insert(step.id);
@@ -51,7 +51,7 @@ impl<'a> Schedule<'a> {
             missing: steps.iter().map(|s| s.after.len()).collect(),
             ready,
             running: BTreeMap::new(),
-            open: (0..steps.len()).collect(),
+            open: StepId::all(steps.len()).collect(),
             summary: Summary::default(),
         }
     }
@@ -73,28 +73,28 @@ impl<'a> Schedule<'a> {
         Next::Wait
     }
 
-    pub(super) fn done(&mut self, id: usize) {
+    pub(super) fn done(&mut self, id: StepId) {
         self.leave(id);
         self.summary.done += 1;
-        for next in self.dependents[id].clone() {
-            self.missing[next] -= 1;
-            if self.missing[next] == 0 && self.open.contains(&next) {
-                let lane = self.steps[next].action.lane();
+        for next in self.dependents[id.index()].clone() {
+            self.missing[next.index()] -= 1;
+            if self.missing[next.index()] == 0 && self.open.contains(&next) {
+                let lane = self.steps[next.index()].action.lane();
                 self.ready.entry(lane).or_default().insert(next);
             }
         }
     }
 
     /// Notes a failure; returns the steps that can no longer be done, in order.
-    pub(super) fn failed(&mut self, id: usize) -> Vec<usize> {
+    pub(super) fn failed(&mut self, id: StepId) -> Vec<StepId> {
         self.leave(id);
         self.summary.failed += 1;
         let mut lost = BTreeSet::new();
-        let mut front = self.dependents[id].clone();
+        let mut front = self.dependents[id.index()].clone();
         while let Some(next) = front.pop() {
             if self.open.remove(&next) {
                 lost.insert(next);
-                front.extend(&self.dependents[next]);
+                front.extend(&self.dependents[next.index()]);
             }
         }
         self.summary.skipped += lost.len();
@@ -102,13 +102,13 @@ impl<'a> Schedule<'a> {
     }
 
     /// Gives up every step that has not begun; returns them.
-    pub(super) fn cancel(&mut self) -> Vec<usize> {
+    pub(super) fn cancel(&mut self) -> Vec<StepId> {
         let running: usize = self.running.values().sum();
-        let waiting: Vec<usize> = self
+        let waiting: Vec<StepId> = self
             .open
             .iter()
             .copied()
-            .filter(|id| self.missing[*id] > 0 || self.is_ready(*id))
+            .filter(|id| self.missing[id.index()] > 0 || self.is_ready(*id))
             .collect();
         debug_assert!(self.open.len() - waiting.len() == running);
         for id in &waiting {
@@ -123,13 +123,13 @@ impl<'a> Schedule<'a> {
         self.summary
     }
 
-    fn is_ready(&self, id: usize) -> bool {
-        self.ready.get(&self.steps[id].action.lane()).is_some_and(|r| r.contains(&id))
+    fn is_ready(&self, id: StepId) -> bool {
+        self.ready.get(&self.steps[id.index()].action.lane()).is_some_and(|r| r.contains(&id))
     }
 
-    fn leave(&mut self, id: usize) {
+    fn leave(&mut self, id: StepId) {
         self.open.remove(&id);
-        if let Some(running) = self.running.get_mut(&self.steps[id].action.lane()) {
+        if let Some(running) = self.running.get_mut(&self.steps[id.index()].action.lane()) {
             *running -= 1;
         }
     }

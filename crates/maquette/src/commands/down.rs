@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
+use maquette_core::object::ObjectKind;
 use maquette_core::plan::{self, Op, Plan};
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
@@ -86,7 +87,7 @@ pub fn forget(world: &World, located: &Located) -> Result<bool, Failure> {
 const LOOKS: usize = 3;
 
 /// What somebody was shown and has agreed to: kinds and names.
-type Shown = BTreeSet<(&'static str, String)>;
+type Shown = BTreeSet<(ObjectKind, String)>;
 
 fn objects(plan: &Plan) -> Shown {
     plan.changes.iter().map(|c| (c.kind, c.name.clone())).collect()
@@ -114,11 +115,11 @@ fn settle(
         world.terminal.talk(render::plan(plan, title).trim_end());
     }
     let removed =
-        |kind: &str| plan.changes.iter().filter(|c| c.op == Op::Delete && c.kind == kind).count();
+        |kind: ObjectKind| plan.changes.iter().filter(|c| c.op == Op::Delete && c.kind == kind).count();
     let parts: Vec<String> = [
-        ("domain", "node with all data on its disks", "nodes with all data on their disks"),
-        ("volume", "disk", "disks"),
-        ("network", "network", "networks"),
+        (ObjectKind::Domain, "node with all data on its disks", "nodes with all data on their disks"),
+        (ObjectKind::Volume, "disk", "disks"),
+        (ObjectKind::Network, "network", "networks"),
     ]
     .into_iter()
     .filter_map(|(kind, one, many)| match removed(kind) {

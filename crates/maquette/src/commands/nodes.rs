@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::syntax::Sources;
 
@@ -25,7 +26,7 @@ pub fn resolve(
 ) -> Result<BTreeSet<String>, Failure> {
     let environment = &located.environment;
     let noted = observed.networks.values().flat_map(|n| &n.recorded.tenants).map(|t| &t.node);
-    let edited = observed.edited.iter().filter(|e| e.kind == "domain").map(|e| &e.name);
+    let edited = observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain).map(|e| &e.name);
     let noted = noted.chain(edited).filter(|_| gone);
     let known: BTreeSet<&str> = observed.domains.keys().chain(noted).map(String::as_str).collect();
     let inventory =

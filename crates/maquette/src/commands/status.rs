@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 
 use maquette_core::names::EnvName;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_engine::StepError;
@@ -79,12 +80,12 @@ impl Now {
             .networks
             .values()
             .map(|n| {
-                let own = drifts.iter().filter(|d| d.kind == "network" && d.name == n.name);
+                let own = drifts.iter().filter(|d| d.kind == ObjectKind::Network && d.name == n.name);
                 let drift: Vec<&str> = own.map(|d| d.what.as_str()).collect();
                 json!({"name": n.name, "active": n.active, "bridge": n.recorded.bridge, "drift": drift})
             })
             .collect();
-        let all = drifts.iter().map(|d| json!({"kind": d.kind, "name": d.name, "what": d.what}));
+        let all = drifts.iter().map(|d| json!({"kind": d.kind.as_str(), "name": d.name, "what": d.what}));
         json!({
             "schema": 1,
             "environment": located.environment.to_string(),

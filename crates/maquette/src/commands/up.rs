@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use maquette_core::blueprint::{Node, Pool};
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Plan, Step};
 use maquette_core::syntax::Plain;
@@ -327,8 +328,8 @@ fn write(
 /// The steps that concern networks, and the others.
 fn split(plan: Plan) -> (Plan, Plan) {
     let network = |a: &Action| Stage::of(a) == Stage::Networks;
-    let networks = plan.clone().only(network, |kind| kind == "network");
-    (networks, plan.only(|a| !network(a), |kind| kind != "network"))
+    let networks = plan.clone().only(network, |kind| kind == ObjectKind::Network);
+    (networks, plan.only(|a| !network(a), |kind| kind != ObjectKind::Network))
 }
 
 /// What there is after the run; if there was nothing to do, what there was before it.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use maquette_core::names::EnvName;
+use maquette_core::object::ObjectKind;
 use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
@@ -103,7 +104,7 @@ fn strangers(found: &Survey) -> Plan {
         changes.push(Change { op, kind, name, detail, reason: reason.into() });
     };
     for (name, active) in &found.domains {
-        change("domain", name, *active, "; its disks stay");
+        change(ObjectKind::Domain, name, *active, "; its disks stay");
         let mut after = Vec::new();
         if *active {
             let stop = Action::StopDomain { name: name.clone(), patience: None };
@@ -112,7 +113,7 @@ fn strangers(found: &Survey) -> Plan {
         gone.push(builder.add(Action::UndefineDomain { name: name.clone() }, after, reason));
     }
     for (name, active) in found.networks.iter().filter(|(name, _)| name != DEFAULT) {
-        change("network", name, *active, "");
+        change(ObjectKind::Network, name, *active, "");
         let mut after = gone.clone();
         if *active {
             let stop = Action::StopNetwork { name: name.clone() };

@@ -1,5 +1,6 @@
 //! The stages of InfraRed, which its users select by tag and replace by playbooks.
 
+use maquette_core::object::ObjectKind;
 use maquette_core::plan::{Action, Plan};
 
 /// A stage of InfraRed.
@@ -118,10 +119,10 @@ impl Stages {
         if *self == Self::all() {
             return plan;
         }
-        let kind = |kind: &str| match kind {
-            "network" => self.has(Stage::Networks),
-            "host" => self.has(Stage::Prepare),
-            _ => self.has(Stage::Vms),
+        let kind = |kind: ObjectKind| match kind {
+            ObjectKind::Network => self.has(Stage::Networks),
+            ObjectKind::Host => self.has(Stage::Prepare),
+            ObjectKind::Image | ObjectKind::Domain | ObjectKind::Volume => self.has(Stage::Vms),
         };
         // Addresses are reserved for nodes; without their stage the ones that are there keep theirs.
         let reserves = |a: &Action| matches!(a, Action::UpdateNetwork { .. });

@@ -26,7 +26,7 @@ pub fn plan(plan: &Plan, title: &str) -> String {
     .collect();
     let mut out = format!("{title}: {}\n", counts.join(", "));
     let width = |f: fn(&Change) -> usize| plan.changes.iter().map(f).max().unwrap_or(0);
-    let kinds = width(|c| c.kind.len());
+    let kinds = width(|c| c.kind.as_str().len());
     let names = width(|c| c.name.chars().count()).min(40);
     let details = width(|c| c.detail.chars().count()).min(60);
     for change in &plan.changes {
@@ -78,7 +78,7 @@ fn changes(plan: &Plan) -> Vec<Value> {
         .map(|c| {
             json!({
                 "op": c.op.as_str(),
-                "kind": c.kind,
+                "kind": c.kind.as_str(),
                 "name": c.name,
                 "detail": c.detail,
                 "reason": c.reason.to_string(),
@@ -94,10 +94,10 @@ fn steps(plan: &Plan) -> Vec<Value> {
         .iter()
         .map(|s| {
             json!({
-                "id": s.id,
+                "id": s.id.index(),
                 "action": s.action.word(),
                 "title": s.action.title(),
-                "after": s.after,
+                "after": s.after.iter().map(|a| a.index()).collect::<Vec<_>>(),
                 "lane": s.action.lane().as_str(),
                 "reason": s.reason,
             })

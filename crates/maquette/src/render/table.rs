@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{Table, presets};
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Domain, Observed};
 use maquette_core::plan;
 use maquette_core::units::ByteSize;
@@ -47,7 +48,8 @@ impl Row {
         });
         let drifts = plan::drifts(observed);
         let of = |domain: &Domain| {
-            let own = drifts.iter().filter(|d| d.kind == "domain" && d.name == domain.name);
+            let own =
+                drifts.iter().filter(|d| d.kind == ObjectKind::Domain && d.name == domain.name);
             own.map(|d| d.what.clone()).collect::<Vec<_>>()
         };
         let row = |domain: &Domain| {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use maquette_core::plan::StepId;
 use maquette_engine::Event;
 use serde_json::{Value, json};
 
@@ -24,17 +25,17 @@ fn describe(event: &Event) -> Value {
     match event {
         Event::RunStarted { steps } => json!({"event": "run-started", "steps": steps}),
         Event::StepStarted { id, title } => {
-            json!({"event": "step-started", "id": id, "title": title})
+            json!({"event": "step-started", "id": id.index(), "title": title})
         }
         Event::StepProgress { id, text } => {
-            json!({"event": "step-progress", "id": id, "text": text})
+            json!({"event": "step-progress", "id": id.index(), "text": text})
         }
         Event::StepFinished { id, took } => {
-            json!({"event": "step-finished", "id": id, "milliseconds": millis(took)})
+            json!({"event": "step-finished", "id": id.index(), "milliseconds": millis(took)})
         }
         Event::StepFailed { id, title, error } => json!({
             "event": "step-failed",
-            "id": id,
+            "id": id.index(),
             "title": title,
             "message": error.message,
             "causes": error.causes,
@@ -42,7 +43,7 @@ fn describe(event: &Event) -> Value {
             "excerpt": error.excerpt,
         }),
         Event::StepSkipped { id, title, because } => {
-            json!({"event": "step-skipped", "id": id, "title": title, "because": because})
+            json!({"event": "step-skipped", "id": id.index(), "title": title, "because": because.map(StepId::index)})
         }
         Event::RunFinished { done, failed, skipped, took } => json!({
             "event": "run-finished",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use maquette_core::plan::StepId;
 use maquette_engine::Event;
 
 use super::{Errors, Reporter, seconds, summary};
@@ -20,7 +21,7 @@ pub struct Live {
     terminal: Arc<Terminal>,
     all: MultiProgress,
     total: Option<ProgressBar>,
-    steps: BTreeMap<usize, (String, ProgressBar)>,
+    steps: BTreeMap<StepId, (String, ProgressBar)>,
     errors: Errors,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use maquette_core::plan::StepId;
 use maquette_engine::{Event, RunState};
 
 use super::{Errors, Reporter, seconds};
@@ -14,7 +15,7 @@ pub struct Plain {
     terminal: Arc<Terminal>,
     state: RunState,
     /// First word of the last progress that was printed, by step.
-    told: BTreeMap<usize, String>,
+    told: BTreeMap<StepId, String>,
     errors: Errors,
 }
 
@@ -93,17 +94,21 @@ mod tests {
     fn a_run_reads_like_a_log() {
         let events = [
             Event::RunStarted { steps: 3 },
-            Event::StepStarted { id: 0, title: "define network data".into() },
-            Event::StepStarted { id: 1, title: "boot domain a-0".into() },
-            Event::StepFinished { id: 0, took: Duration::from_millis(40) },
-            Event::StepProgress { id: 1, text: "booting".into() },
-            Event::StepProgress { id: 1, text: "booting".into() },
+            Event::StepStarted { id: StepId::at(0), title: "define network data".into() },
+            Event::StepStarted { id: StepId::at(1), title: "boot domain a-0".into() },
+            Event::StepFinished { id: StepId::at(0), took: Duration::from_millis(40) },
+            Event::StepProgress { id: StepId::at(1), text: "booting".into() },
+            Event::StepProgress { id: StepId::at(1), text: "booting".into() },
             Event::StepFailed {
-                id: 1,
+                id: StepId::at(1),
                 title: "boot domain a-0".into(),
                 error: StepError::new("`a-0` stopped while it booted").hint("look at it"),
             },
-            Event::StepSkipped { id: 2, title: "boot domain b-0".into(), because: Some(1) },
+            Event::StepSkipped {
+                id: StepId::at(2),
+                title: "boot domain b-0".into(),
+                because: Some(StepId::at(1)),
+            },
             Event::RunFinished { done: 1, failed: 1, skipped: 1, took: Duration::from_secs(2) },
         ];
         insta::assert_snapshot!(said(&events), @r"
@@ -120,14 +125,14 @@ mod tests {
     fn an_error_that_others_went_on_after_is_there_at_the_end() {
         let events = [
             Event::RunStarted { steps: 3 },
-            Event::StepStarted { id: 0, title: "boot domain a-0".into() },
-            Event::StepStarted { id: 1, title: "boot domain b-0".into() },
+            Event::StepStarted { id: StepId::at(0), title: "boot domain a-0".into() },
+            Event::StepStarted { id: StepId::at(1), title: "boot domain b-0".into() },
             Event::StepFailed {
-                id: 1,
+                id: StepId::at(1),
                 title: "boot domain b-0".into(),
                 error: StepError::new("cannot start domain `b-0`").hint("look at it"),
             },
-            Event::StepFinished { id: 0, took: Duration::from_secs(40) },
+            Event::StepFinished { id: StepId::at(0), took: Duration::from_secs(40) },
             Event::RunFinished { done: 1, failed: 1, skipped: 0, took: Duration::from_secs(40) },
         ];
         insta::assert_snapshot!(said(&events), @r"

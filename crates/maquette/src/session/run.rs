@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use maquette_core::names::EnvName;
-use maquette_core::plan::{Action, Plan, Step};
+use maquette_core::plan::{Action, Plan, Step, StepId};
 use maquette_core::topology::VirtType;
 use maquette_engine::host::Host;
 use maquette_engine::host::lock::{Claim, Lock};
@@ -161,7 +161,7 @@ impl<'a> Runner<'a> {
     ) -> Result<(), Failure> {
         self.guests.boots = limits::boots(session::boots(facts, virt));
         let defines = |s: &&Step| matches!(s.action, Action::DefineNetwork { .. });
-        let mut defining: BTreeSet<usize> =
+        let mut defining: BTreeSet<StepId> =
             plan.steps.iter().filter(defines).map(|s| s.id).collect();
         // A preparation defines none, and is itself what is shared.
         let mut shared = self.shared.take_if(|_| !defining.is_empty());

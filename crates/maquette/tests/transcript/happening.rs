@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use maquette_core::object::ObjectKind;
 use maquette_core::plan::PoolState;
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
@@ -45,11 +46,11 @@ impl Stage {
             }
             ["domain", name, "is", "undefined"] => {
                 seen.domains.remove(*name).unwrap();
-                machine.owners.remove(&("domain", (*name).to_string()));
+                machine.owners.remove(&(ObjectKind::Domain, (*name).to_string()));
             }
             ["network", name, "stops"] => seen.networks.get_mut(*name).unwrap().active = false,
-            ["somebody", "edits", "domain", name] => edit(seen, "domain", name),
-            ["somebody", "edits", "network", name] => edit(seen, "network", name),
+            ["somebody", "edits", "domain", name] => edit(seen, ObjectKind::Domain, name),
+            ["somebody", "edits", "network", name] => edit(seen, ObjectKind::Network, name),
             ["somebody's", "domain", name, "runs"] => {
                 machine.strangers.push(((*name).into(), true))
             }

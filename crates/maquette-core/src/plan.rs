@@ -7,9 +7,10 @@
 mod action;
 mod compare;
 mod describe;
+mod devices;
 mod diff;
 mod drift;
-mod hardware;
+mod fate;
 mod node;
 mod power;
 mod prepare;

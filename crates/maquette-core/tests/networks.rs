@@ -5,10 +5,10 @@
 use maquette_core::blueprint::Blueprint;
 use maquette_core::defaults::{self, Kind};
 use maquette_core::expand;
-use maquette_core::guest::seed_files;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{LinkKind, Observed};
 use maquette_core::plan::{self, Action, Plan};
+use maquette_core::seed::seed_files;
 use maquette_core::values::Secret;
 use maquette_testkit::{
     apply, blueprint_of, expand, input, machine, mistakes, plan_of, topology, types_for,

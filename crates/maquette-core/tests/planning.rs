@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 
 use maquette_core::blueprint::{Blueprint, Pool};
-use maquette_core::guest::seed_files;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, HostFacts, LibvirtState, Needs, Op, Plan, PoolState};
+use maquette_core::seed::seed_files;
 use maquette_core::values::Secret;
 use maquette_core::values::TimeZone;
 use maquette_testkit::{apply, blueprint_of, input, node_volumes, plan_of};

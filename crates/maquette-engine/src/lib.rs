@@ -8,21 +8,22 @@
 //! This crate knows neither libvirt nor the terminal.
 
 mod backend;
-mod download;
+#[cfg(test)]
+mod dying_host;
 mod event;
 pub mod executor;
 pub mod host;
 pub mod image;
-pub mod keys;
-#[cfg(test)]
-mod killed;
 pub mod net;
 pub mod prepare;
+pub mod private_file;
 pub mod probe;
 pub mod public;
 pub mod ready;
-pub mod seed;
+pub mod seed_volume;
+mod small_download;
+pub mod ssh_keys;
 
 pub use backend::{Backend, Lanes, StepContext, StepError};
-pub use download::{download, download_to};
 pub use event::{Event, RunState, StepState, StepView};
+pub use small_download::{download, download_to};

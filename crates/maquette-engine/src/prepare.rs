@@ -150,7 +150,7 @@ fn failed(message: String) -> impl FnOnce(HostError) -> StepError {
 
 #[cfg(test)]
 #[cfg(feature = "e2e")]
-mod points;
+mod kill_points;
 
 #[cfg(test)]
 mod tests {

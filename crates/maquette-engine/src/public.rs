@@ -49,7 +49,7 @@ mod tests {
         for line in ["@cert-authority a", "@revoked a", "*", "!a,*", "", "-a", "a b"] {
             assert_eq!(known_host(&format!("{line} {KEY}")), None, "{line}");
         }
-        let key = crate::keys::EnvironmentKey::generate().unwrap();
+        let key = crate::ssh_keys::EnvironmentKey::generate().unwrap();
         let directory = tempfile::tempdir().unwrap();
         key.write(directory.path()).unwrap();
         let private = std::fs::read(directory.path().join("id_ed25519")).unwrap();

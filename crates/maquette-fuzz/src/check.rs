@@ -5,7 +5,7 @@ use std::path::Path;
 
 use maquette::fuzzing::{self, Outputs};
 use maquette_core::blueprint::Node;
-use maquette_core::guest::seed_files;
+use maquette_core::seed::seed_files;
 use maquette_core::syntax::Plain;
 use maquette_core::values::Secret;
 

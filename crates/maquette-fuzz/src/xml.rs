@@ -2,7 +2,7 @@
 
 use maquette_core::blueprint::Node;
 use maquette_core::image::redact;
-use maquette_engine::keys::RecordKey;
+use maquette_engine::ssh_keys::RecordKey;
 use maquette_libvirt::xml::metadata::NodeRecord;
 use maquette_libvirt::xml::metadata::seal::{self, Seal};
 use maquette_libvirt::xml::read::{self, Record};

@@ -8,7 +8,7 @@ use maquette_core::names::EnvName;
 use maquette_core::observed::Hardware;
 use maquette_core::plan::LiveChange;
 use maquette_engine::StepError;
-use maquette_engine::keys::RecordKey;
+use maquette_engine::ssh_keys::RecordKey;
 
 use crate::client::{self, Client, Domain, DomainEvent, LibvirtError};
 use crate::xml;

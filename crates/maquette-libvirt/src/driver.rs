@@ -9,8 +9,8 @@ use std::sync::mpsc::Sender;
 use maquette_core::names::EnvName;
 use maquette_core::units::MacAddr;
 use maquette_engine::host::Host;
-use maquette_engine::keys::RecordKey;
 use maquette_engine::probe::family::Family;
+use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, StepError};
 
 use crate::{

@@ -4,7 +4,7 @@ use maquette_core::blueprint::Network;
 use maquette_core::names::EnvName;
 use maquette_core::plan::NetworkChange;
 use maquette_core::topology::Allocation;
-use maquette_engine::keys::RecordKey;
+use maquette_engine::ssh_keys::RecordKey;
 
 use crate::client::{self, Client, Entry, EntryChange, LibvirtError};
 use crate::xml;

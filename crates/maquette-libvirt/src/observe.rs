@@ -7,7 +7,7 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{self, Claims, HostNetwork, Observed};
 use maquette_core::plan::PoolState;
-use maquette_engine::keys::RecordKey;
+use maquette_engine::ssh_keys::RecordKey;
 use thiserror::Error;
 
 use crate::client::{self, Client, LibvirtError};

@@ -7,12 +7,12 @@ use std::time::Duration;
 use maquette_core::plan::{Action, Readiness, Setting};
 use maquette_engine::host::{self, Host};
 use maquette_engine::image::{self, Transfer};
-use maquette_engine::keys::RecordKey;
 use maquette_engine::net::{bridge, vswitch};
 use maquette_engine::prepare;
 use maquette_engine::probe::family::Family;
 use maquette_engine::probe::{self, Daemons, Reach};
 use maquette_engine::ready::{self, Login, NotReady};
+use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 
 use crate::client::{self, Client, Gate, LibvirtError};

@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 
-use maquette_core::guest::READY_PORT;
+use maquette_core::seed::READY_PORT;
 use maquette_engine::ready::Signal;
 
 use crate::client::{self, Client, LibvirtError, Stream};

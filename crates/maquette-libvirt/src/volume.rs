@@ -1,9 +1,9 @@
 //! Pools and volumes.
 
 use maquette_core::blueprint::{Disk, Pool};
-use maquette_core::guest::SeedFile;
+use maquette_core::seed::SeedFile;
 use maquette_core::topology::Preallocation;
-use maquette_engine::{StepError, seed};
+use maquette_engine::{StepError, seed_volume};
 
 use crate::client::{self, Client, LibvirtError, StoragePool};
 use crate::xml;
@@ -85,7 +85,8 @@ pub fn create_seed(
 ) -> Result<(), StepError> {
     let message = format!("cannot create volume `{name}`");
     let failed = |e: LibvirtError| StepError::new(message.clone()).because(&e);
-    let image = seed::image(files).map_err(|e| StepError::new(message.clone()).because(&e))?;
+    let image =
+        seed_volume::image(files).map_err(|e| StepError::new(message.clone()).because(&e))?;
     let storage = find_pool(client, pool)?;
     client::delete_volume(&storage, name).map_err(failed)?;
     let xml = xml::seed_volume(name, image.len() as u64);

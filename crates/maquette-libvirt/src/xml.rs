@@ -8,7 +8,7 @@ pub mod read;
 mod storage;
 mod writer;
 
-use maquette_engine::keys::RecordKey;
+use maquette_engine::ssh_keys::RecordKey;
 
 pub use domain::{disk, domain, found_disk, found_nic, interface, logs, serial_log, vnc};
 pub use network::{host, network, srv};

@@ -17,17 +17,17 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use maquette_core::blueprint::Blueprint;
-use maquette_core::guest::seed_files;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
 use maquette_core::plan::{self, Action, Plan};
+use maquette_core::seed::seed_files;
 use maquette_core::topology::{Preallocation, VirtType};
 use maquette_core::values::Secret;
 use maquette_engine::executor::{self, Summary};
 use maquette_engine::host::{Command, Host, HostError, Output};
 use maquette_engine::image::Transfer;
 use maquette_engine::probe::Reach;
-use maquette_engine::{Backend, Event, Lanes, StepContext, StepError, seed};
+use maquette_engine::{Backend, Event, Lanes, StepContext, StepError, seed_volume};
 use maquette_libvirt::{Access, Client, Gate, Guests, Libvirt, observe};
 use maquette_testkit::Input;
 
@@ -317,7 +317,7 @@ impl Lab {
         for node in seen.domains.values().map(|d| &d.recorded) {
             let Some(guest) = &node.guest else { continue };
             let files = seed_files(node, guest, &Secret::new("private"));
-            if seeds.get(&guest.seed) != Some(&seed::image(&files).unwrap()) {
+            if seeds.get(&guest.seed) != Some(&seed_volume::image(&files).unwrap()) {
                 torn.push(guest.seed.clone());
             }
         }

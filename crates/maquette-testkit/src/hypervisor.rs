@@ -14,8 +14,8 @@ use maquette_core::observed::{Edited, Observed, Promise};
 use maquette_core::plan::{Action, PoolState, Setting};
 use maquette_core::units::MacAddr;
 use maquette_engine::host::{Host, HostError};
-use maquette_engine::keys::RecordKey;
 use maquette_engine::prepare::record;
+use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 use maquette_libvirt::{
     Bandwidth, Cable, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, ObserveError, Pruned, Run,

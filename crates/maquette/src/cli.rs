@@ -1,6 +1,6 @@
 //! The command line's definition. Help, environment variables and completions all come from here.
 
-mod flags;
+mod setting_flags;
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use clap::{Args, Parser};
 use crate::commands::Command;
 use crate::failure::Failure;
 use crate::reading;
-pub use flags::{BuildingFlags, Given, LocatingFlags};
+pub use setting_flags::{BuildingFlags, Given, LocatingFlags};
 
 /// Builds scale models of production: whole environments of virtual machines and networks, with
 /// libvirt and QEMU/KVM, on one machine.

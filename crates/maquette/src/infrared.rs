@@ -2,12 +2,12 @@
 //! the tree a request, and from there on everything is as with `maquette up`.
 
 pub mod answers;
-mod cleanup;
 mod facts;
 mod given;
 mod log;
 mod options;
 pub mod plugin;
+mod remove;
 mod tags;
 
 use std::time::Duration;
@@ -19,18 +19,18 @@ use maquette_core::syntax::{Plain, Sources};
 use maquette_engine::StepError;
 
 use crate::cli;
-use crate::commands::{down, up};
+use crate::commands::up;
 use crate::consent::Consent;
 use crate::failure::Failure;
-use crate::load::{self, Located};
+use crate::load;
 use crate::playbooks::settings_tree;
 use crate::playbooks::stages::Stage;
 use crate::playbooks::{Hooks, Point};
 use crate::session::connection;
 use crate::userfile::{self, Content};
+use crate::workspace::Workspace;
 use crate::workspace::named;
 use crate::workspace::outputs;
-use crate::workspace::{Owner, Workspace};
 use crate::world::World;
 use crate::{pipeline, reading};
 use given::Given;
@@ -178,14 +178,14 @@ fn truth(tree: &Plain, path: &str) -> Option<bool> {
 fn build(world: &World, given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure> {
     let wanted = wanted(given, &tree, &workspace)?;
     if truth(&tree, "kill") == Some(true) {
-        return kill(world, &wanted, &tree, &given.playbook_args());
+        return remove::environment(world, &wanted, &tree, &given.playbook_args());
     }
     if truth(&tree, "cleanup") == Some(true) {
-        return cleanup(world, given, &wanted, &tree);
+        return remove::everything(world, given, &wanted, &tree);
     }
     let leaving = names(&tree, "remove.nodes");
     if !leaving.is_empty() {
-        return remove_nodes(world, &wanted, &leaving);
+        return remove::nodes(world, &wanted, &leaving);
     }
     let mut loaded = load::wanted_leniently(&wanted)?;
     let selected =
@@ -242,75 +242,6 @@ fn names(tree: &Plain, path: &str) -> Vec<String> {
         }
         _ => Vec::new(),
     }
-}
-
-/// Removes nodes by their names in the inventory.
-fn remove_nodes(world: &World, wanted: &cli::Wanted, names: &[String]) -> Result<u8, Failure> {
-    let loaded = load::wanted_leniently(wanted)?;
-    let locking = cli::Locking::from_environment()?;
-    down::remove_nodes(world, &located(&loaded), names, false, locking, down::Asking::Agreed)?;
-    Ok(0)
-}
-
-/// With a prefix one environment, else everything.
-fn cleanup(
-    world: &World,
-    given: &Given,
-    wanted: &cli::Wanted,
-    tree: &Plain,
-) -> Result<u8, Failure> {
-    if wanted.place.flags.0.has("prefix") {
-        return kill(world, wanted, tree, &given.playbook_args());
-    }
-    let loaded = load::wanted_leniently(wanted)?;
-    let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
-    let located = located(&loaded);
-    if !hooks.at(world, Point::Cleanup, &located.workspace)? {
-        cleanup::run(world, &located, given.yes, cli::Locking::from_environment()?)?;
-    }
-    empty_of_all(&located)
-}
-
-/// Leaves the workspace with this machine alone, as far as it is that environment's.
-fn empty(world: &World, located: &Located) -> Result<u8, Failure> {
-    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
-    outputs::write_local(&located.workspace, false).map_err(unwritten)?;
-    down::forget(world, located)?;
-    Ok(0)
-}
-
-/// The same after all environments of a hypervisor have gone.
-fn empty_of_all(located: &Located) -> Result<u8, Failure> {
-    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
-    let saved = located.workspace.saved().unwrap_or_default();
-    let there = |o: &&Owner| o.is_on(&located.host);
-    let gone: Vec<Owner> = saved.opens.iter().chain(&saved.owner).filter(there).cloned().collect();
-    outputs::write_local(&located.workspace, false).map_err(unwritten)?;
-    for owner in gone {
-        outputs::remove(&located.workspace, &owner).map_err(unwritten)?;
-    }
-    Ok(0)
-}
-
-fn located(loaded: &load::Loaded) -> Located {
-    Located {
-        environment: loaded.request.settings.environment.clone(),
-        pool: loaded.pool(),
-        host: loaded.host.clone(),
-        workspace: loaded.workspace.clone(),
-    }
-}
-
-/// Removes the environment, and leaves the workspace with this machine alone.
-fn kill(world: &World, wanted: &cli::Wanted, tree: &Plain, args: &[String]) -> Result<u8, Failure> {
-    let loaded = load::wanted_leniently(wanted)?;
-    let hooks = Hooks::read(&loaded.request, tree, args)?;
-    let located = located(&loaded);
-    if !hooks.at(world, Point::Cleanup, &located.workspace)? {
-        let locking = cli::Locking::from_environment()?;
-        down::remove(world, &located, false, locking, down::Asking::Agreed)?;
-    }
-    empty(world, &located)
 }
 
 /// The same as arguments of `maquette up`. Values come from the tree, since extra variables may have
@@ -379,6 +310,6 @@ fn download(url: &str, workspace: &Workspace) -> Result<String, Failure> {
     let name = url.split(['?', '#']).next().unwrap_or_default().rsplit('/').next();
     let name = name.filter(|n| !n.is_empty() && !n.starts_with('.')).unwrap_or("network");
     let file = workspace.file(&format!("topology_{}.yml", name.trim_end_matches(".yml")));
-    maquette_engine::keys::write_private(&file, &content).map_err(|e| failed(&e))?;
+    maquette_engine::private_file::write_private(&file, &content).map_err(|e| failed(&e))?;
     Ok(file.display().to_string())
 }

@@ -9,8 +9,8 @@ mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod infrared;
-mod limits;
 mod load;
+mod open_files;
 mod pipeline;
 mod playbooks;
 mod reading;
@@ -31,7 +31,7 @@ pub use world::{Terminal, World};
 
 /// Runs the program as this process.
 pub fn main() -> ExitCode {
-    limits::raise();
+    open_files::raise();
     ExitCode::from(run(std::env::args_os(), &World::of_process()))
 }
 

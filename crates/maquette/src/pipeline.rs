@@ -12,8 +12,8 @@ use maquette_core::syntax::Sources;
 use maquette_core::topology::{self, Allocation, VirtType};
 use maquette_core::values::{PublicKey, Secret};
 use maquette_engine::StepError;
-use maquette_engine::keys::{self, EnvironmentKey};
 use maquette_engine::probe::Facts;
+use maquette_engine::ssh_keys::{self, EnvironmentKey};
 
 use crate::failure::Failure;
 use crate::load::Loaded;
@@ -122,7 +122,7 @@ pub fn plan(
         .map_err(|e| Failure::because("cannot use the environment's key", &e))?;
     let mut guests = observed.domains.values().filter_map(|d| d.recorded.guest.as_ref());
     if guests.any(|guest| key.lacks_secret_of(guest)) {
-        let (name, path) = (keys::SECRET_FILE, workspace.path.display());
+        let (name, path) = (ssh_keys::SECRET_FILE, workspace.path.display());
         return Err(Failure::Failed(
             StepError::new(format!(
                 "the nodes were made with a secret that this workspace does not have: {name}"
@@ -130,7 +130,7 @@ pub fn plan(
             .hint(format!(
                 "copy it into {path} from the workspace that built them; only if nobody has it any \
                  more, move {} away as well, and `maquette up` makes the nodes anew",
-                keys::KEY_FILE
+                ssh_keys::KEY_FILE
             )),
         ));
     }
@@ -140,7 +140,7 @@ pub fn plan(
         derived.unwrap_or_else(|_| PublicKey::known("ssh-ed25519 none"))
     };
     let generation =
-        keys::generation().map_err(|e| Failure::because("cannot make host keys", &e))?;
+        ssh_keys::generation().map_err(|e| Failure::because("cannot make host keys", &e))?;
     let settings = &topology.settings;
     // Everybody on the network could use a server without one.
     let given = settings.vnc_password.clone();

@@ -11,7 +11,7 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::{Plain, Sources, Value};
 use maquette_core::topology::Request;
 use maquette_engine::StepError;
-use maquette_engine::keys::write_private;
+use maquette_engine::private_file::write_private;
 
 use crate::failure::Failure;
 use crate::playbooks::stages::{Stage, Stages};

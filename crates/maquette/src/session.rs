@@ -16,9 +16,9 @@ use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Needs, Plan, PoolState, Requirements};
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
-use maquette_engine::keys::RecordKey;
 use maquette_engine::prepare;
 use maquette_engine::probe::{self, Facts};
+use maquette_engine::ssh_keys::RecordKey;
 use maquette_libvirt::{ObserveError, Seen, Server};
 
 use crate::failure::Failure;

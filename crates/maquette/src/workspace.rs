@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use maquette_core::names::EnvName;
 use maquette_core::values::{HostAddress, Name};
-use maquette_engine::keys::write_private;
+use maquette_engine::private_file::write_private;
 use serde_json::{Value, json};
 
 use crate::session::connection::HostArgs;

@@ -65,7 +65,7 @@ fn comparisons_and_records_take_structs_apart_whole() {
     sources(&crates().join("maquette-libvirt/src/xml/metadata"), &mut files);
     files.push(crates().join("maquette-core/src/plan/compare.rs"));
     files.push(crates().join("maquette-core/src/plan/drift.rs"));
-    files.push(crates().join("maquette-core/src/plan/hardware.rs"));
+    files.push(crates().join("maquette-core/src/plan/devices.rs"));
     files.retain(|f| !f.ends_with("tests.rs") && !f.ends_with("properties.rs"));
     assert!(files.len() > 9, "{files:?}");
     for file in files {
@@ -142,7 +142,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
             "schema",
             "blueprint",
             "observed",
-            "guest",
+            "seed",
             "capacity",
             "expand",
             "plan",
@@ -151,8 +151,20 @@ const ROOMS: [(&str, &[&str]); 3] = [
     (
         "maquette-engine",
         &[
-            "backend", "download", "event", "executor", "host", "keys", "public", "seed", "net",
-            "probe", "ready", "prepare", "image",
+            "backend",
+            "small_download",
+            "event",
+            "executor",
+            "host",
+            "private_file",
+            "ssh_keys",
+            "public",
+            "seed_volume",
+            "net",
+            "probe",
+            "ready",
+            "prepare",
+            "image",
         ],
     ),
     (
@@ -212,7 +224,7 @@ fn files_with(words: &[&str]) -> Vec<String> {
         .map(|file| file.strip_prefix(crates()).unwrap().display().to_string())
         .collect();
     // What tests say is for whoever runs them.
-    let tests = ["tests.rs", "points.rs", "killed.rs", "servers.rs"];
+    let tests = ["tests.rs", "kill_points.rs", "dying_host.rs", "servers.rs"];
     found.retain(|file| !tests.iter().any(|test| file.ends_with(test)));
     found.sort();
     found
@@ -240,7 +252,7 @@ fn a_library_is_named_in_one_place() {
         (&["use saphyr", "saphyr::", "saphyr_parser::"], "maquette-core/src/syntax/"),
         (&["use virt::", "virt::sys"], "maquette-libvirt/src/client"),
         (&["use roxmltree", "roxmltree::"], "maquette-libvirt/src/xml/"),
-        (&["use fatfs", "fatfs::"], "maquette-engine/src/seed.rs"),
+        (&["use fatfs", "fatfs::"], "maquette-engine/src/seed_volume.rs"),
         (&["use ssh_key", "ssh_key::"], "maquette-engine/src/"),
         (&["use indicatif", "indicatif::"], "maquette/src/report/live.rs"),
         (&["use comfy_table", "comfy_table::"], "maquette/src/render/table.rs"),
@@ -262,7 +274,7 @@ fn scripts_are_files() {
     for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
         sources(&crates().join(name).join("src"), &mut files);
     }
-    let tests = ["tests.rs", "points.rs", "killed.rs", "servers.rs"];
+    let tests = ["tests.rs", "kill_points.rs", "dying_host.rs", "servers.rs"];
     for file in files.iter().filter(|f| !tests.iter().any(|test| f.ends_with(test))) {
         let text = fs::read_to_string(file).unwrap();
         let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();

@@ -439,7 +439,7 @@ fn images_are_not_pruned_while_somebody_builds() {
 /// there; everything else is done.
 #[test]
 fn after_the_workspace_is_lost_known_hosts_is_what_the_seed_gives_the_guest() {
-    use maquette_engine::keys::EnvironmentKey;
+    use maquette_engine::ssh_keys::EnvironmentKey;
     let ground = Ground::new("vlost");
     let node = ground.path("guest.yml");
     let text = "name: guest\ncpu: 1\nmemory: 64\ndisks: {disk1: {size: 9G}}\n\

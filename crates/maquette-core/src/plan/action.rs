@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use super::prepare::Setting;
 use crate::blueprint::{Disk, Host, Image, Interface, Network, Node, Pool, Uplink, Vnc, Vswitch};
-use crate::guest::SeedFile;
 use crate::names::EnvName;
+use crate::seed::SeedFile;
 use crate::topology::{Allocation, Srv};
 use crate::units::{ByteSize, MIB, MacAddr};
 use crate::values::{Login, PublicKey};

@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{Class, Differences};
-use super::hardware::{self, Gap};
+use super::fate::{Fate, Fates, fates};
 use super::remove::{edited_goes, remove_domain, remove_edited, remove_network, remove_orphan};
 use super::{
-    Action, Builder, Change, LiveChange, NetworkChange, Op, Plan, Reasons, StepId, compare,
-    describe, switching,
+    Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe, switching,
 };
 use crate::blueprint::{Blueprint, Disk, HostKeys, Network, Node};
 use crate::object::ObjectKind;
-use crate::observed::{self, Domain, Hardware, Observed, Orphan};
+use crate::observed::{self, Domain, Observed, Orphan};
 use crate::values::Secret;
 
 /// Private host keys of new nodes, by node.
@@ -59,151 +57,6 @@ pub fn renew(
             guest.host_key = host_keys(&node.name, node.uuid, guest.generation);
         }
     }
-}
-
-/// What happens to each node, decided before any step exists, because networks depend on it.
-struct Fates {
-    nodes: BTreeMap<String, Fate>,
-    /// Networks that are made again.
-    replaced: BTreeMap<String, Vec<String>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fate {
-    Create,
-    /// Everything is as wanted; start it if it is off.
-    Keep,
-    /// Nothing is changed, since that would lose data that is not ours; start it if it is off.
-    Leave(String),
-    /// Defined anew; a running guest notices nothing.
-    Record(Vec<String>),
-    /// Changed while it runs.
-    Live(Vec<LiveChange>, Vec<String>),
-    /// Defined anew and restarted.
-    Restart(Vec<String>),
-    /// Removed with its disks and made again.
-    Replace(Vec<String>),
-}
-
-fn fates(blueprint: &Blueprint, observed: &Observed) -> Fates {
-    let mut replaced = BTreeMap::new();
-    for network in &blueprint.networks {
-        if let Some(existing) = observed.networks.get(&network.name)
-            && let Some(why) = made_again(existing, network)
-        {
-            replaced.insert(network.name.clone(), why);
-        } else if let Some(edited) = observed.edited(ObjectKind::Network, &network.name) {
-            replaced.insert(network.name.clone(), vec![edited.why.clone()]);
-        }
-    }
-    let mut nodes = BTreeMap::new();
-    for node in &blueprint.nodes {
-        let fate = match observed.domains.get(&node.name) {
-            None => Fate::Create,
-            Some(domain) => fate_of(domain, node, &replaced, observed),
-        };
-        nodes.insert(node.name.clone(), fate);
-    }
-    Fates { nodes, replaced }
-}
-
-/// Why a network is made again: what a running one cannot take on, and all else that changes with it.
-fn made_again(existing: &observed::Network, network: &Network) -> Option<Vec<String>> {
-    let expected = observed::Wiring::of(&existing.recorded);
-    let mut why = compare::outside(&existing.defined, &expected);
-    let changes = compare::network(&existing.recorded, network);
-    if why.is_empty() && changes.worst() < Some(Class::Replace) {
-        return None;
-    }
-    why.extend(changes.words());
-    Some(why)
-}
-
-fn fate_of(
-    domain: &Domain,
-    node: &Node,
-    replaced: &BTreeMap<String, Vec<String>>,
-    observed: &Observed,
-) -> Fate {
-    let changes = compare::node(&domain.recorded, node);
-    if changes.worst() == Some(Class::Replace) {
-        return Fate::Replace(changes.words());
-    }
-    if let Some(why) = hardware::elsewhere(domain) {
-        return Fate::Leave(why);
-    }
-    let mut why = restarts(domain, node, &changes, replaced, observed);
-    let pool = &domain.pool;
-    let (expected, wanted) = (Hardware::of(&domain.recorded, pool), Hardware::of(node, pool));
-    if let Some(live) = domain.live.as_ref() {
-        match hardware::gap(domain, live, node, pool) {
-            Gap::Restart(by_hand, gap) => {
-                let explained = changes.worst() >= Some(Class::Live) || !by_hand.is_empty();
-                why.extend(by_hand);
-                why.extend((!explained).then_some(gap));
-                return Fate::Restart(every(why, &changes));
-            }
-            Gap::Live(steps, reasons) if why.is_empty() => {
-                let more = changes.of(Class::Record).filter(|w| !reasons.contains(w));
-                let reasons = reasons.iter().cloned().chain(more).collect();
-                return Fate::Live(steps, reasons);
-            }
-            Gap::Live(..) | Gap::None => {}
-        }
-    }
-    if !why.is_empty() {
-        return Fate::Restart(every(why, &changes));
-    }
-    let edited = hardware::drift(&expected, &domain.defined);
-    // It is off: whatever differs is there when it starts.
-    let off = domain.live.is_none();
-    if off && (wanted != domain.defined || changes.worst() >= Some(Class::Live)) {
-        return Fate::Restart(every(edited, &changes));
-    }
-    let mut why = changes.words();
-    why.extend(edited);
-    if !domain.persistent {
-        why.push("it was undefined outside Maquette".into());
-    }
-    if why.is_empty() { Fate::Keep } else { Fate::Record(why) }
-}
-
-/// What only a restart changes, apart from the devices of a running domain.
-fn restarts(
-    domain: &Domain,
-    node: &Node,
-    changes: &Differences,
-    replaced: &BTreeMap<String, Vec<String>>,
-    observed: &Observed,
-) -> Vec<String> {
-    let mut why: Vec<String> = changes.of(Class::Restart).collect();
-    let again = node.interfaces.iter().filter(|i| replaced.contains_key(&i.network));
-    let again: BTreeSet<&str> = again.map(|i| i.network.as_str()).collect();
-    why.extend(again.into_iter().map(|network| format!("network {network} is made again")));
-    let gone = domain.live.as_ref().and_then(|live| deleted(node, domain, live, observed));
-    why.extend(gone.map(|volume| format!("its volume {volume} was deleted")));
-    why
-}
-
-/// Reasons for a restart, and all that changes on the occasion.
-fn every(mut why: Vec<String>, changes: &Differences) -> Vec<String> {
-    let more = changes.words().into_iter().filter(|w| !why.contains(w)).collect::<Vec<_>>();
-    why.extend(more);
-    why
-}
-
-/// A volume that a running guest still holds open and that nobody else can find any more.
-fn deleted<'a>(
-    node: &'a Node,
-    domain: &Domain,
-    live: &Hardware,
-    observed: &Observed,
-) -> Option<&'a str> {
-    let in_use = |volume: &&str| {
-        let file = format!("{}/{volume}", domain.pool.path);
-        live.disks.iter().any(|d| d.file == file)
-    };
-    observed.missing_volumes(node, &domain.pool).into_iter().find(in_use)
 }
 
 pub(super) struct Planner<'a> {

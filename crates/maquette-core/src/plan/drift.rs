@@ -1,6 +1,6 @@
 //! What is not as Maquette left it, whatever the topology says now.
 
-use super::{hardware, switching};
+use super::{devices, switching};
 use crate::object::ObjectKind;
 use crate::observed::{Domain, Hardware, Observed, Orphan};
 
@@ -57,9 +57,9 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
 
 fn of_domain(domain: &Domain, observed: &Observed) -> impl Iterator<Item = String> {
     let expected = Hardware::of(&domain.recorded, &domain.pool);
-    let edited = hardware::drift(&expected, &domain.defined);
+    let edited = devices::drift(&expected, &domain.defined);
     // Memory is the guest's own business as long as it runs.
-    let live = domain.live.as_ref().map(|live| hardware::devices(&expected, live));
+    let live = domain.live.as_ref().map(|live| devices::devices(&expected, live));
     let live = live.unwrap_or_default().into_iter().filter(|l| !edited.contains(l));
     let live: Vec<String> = live.collect();
     let transient = (!domain.persistent).then(|| "it was undefined outside Maquette".to_string());

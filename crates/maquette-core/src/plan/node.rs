@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::diff::{Fate, Planner};
+use super::diff::Planner;
+use super::fate::Fate;
 use super::{Action, LiveChange, Op, Readiness, Reasons, StepId, describe};
 use crate::blueprint::{Disk, Node, Pool};
-use crate::guest::seed_files;
 use crate::object::ObjectKind;
+use crate::seed::seed_files;
 
 const UNWANTED: &str = "the topology does not ask for it any more";
 

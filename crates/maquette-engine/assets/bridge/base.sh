@@ -14,7 +14,7 @@
 #
 # STATE is a directory of this bridge; what it holds is as much as is known of what was before. Its
 # `phase` is joining, joined, leaving or left (out of the bridge, but a file needs somebody's hand).
-# The parts are put together in the order base, kernel, networkd, ifupdown, networkmanager, main.
+# The parts are put together in the order base, kernel, networkd, ifupdown, networkmanager, undo, main.
 # shellcheck shell=sh
 set -eu
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -85,3 +85,4 @@ manager() {
         echo none
     fi
 }
+is_managed() { case $(get manager) in networkmanager | networkd) return 0 ;; *) return 1 ;; esac; }

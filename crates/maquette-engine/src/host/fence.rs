@@ -150,6 +150,6 @@ impl Host for Fenced<'_> {
 }
 
 #[cfg(test)]
-mod points;
+mod kill_points;
 #[cfg(test)]
 mod tests;

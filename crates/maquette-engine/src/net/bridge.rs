@@ -15,6 +15,7 @@ const SCRIPT: &str = concat!(
     include_str!("../../assets/bridge/networkd.sh"),
     include_str!("../../assets/bridge/ifupdown.sh"),
     include_str!("../../assets/bridge/networkmanager.sh"),
+    include_str!("../../assets/bridge/undo.sh"),
     include_str!("../../assets/bridge/main.sh"),
 );
 /// The script, on the hypervisor.
@@ -129,4 +130,4 @@ pub fn leave(
 
 #[cfg(test)]
 #[cfg(feature = "e2e")]
-mod points;
+mod kill_points;

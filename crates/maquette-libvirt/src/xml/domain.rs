@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use maquette_core::blueprint::{Disk, Interface, Node, Pool, SEED_DEVICE, Vnc};
-use maquette_core::guest::READY_PORT;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Nic};
+use maquette_core::seed::READY_PORT;
 use maquette_core::topology::virtopts::{self, VirtOpt};
 use maquette_core::topology::{BootMode, Bus, VirtType};
 

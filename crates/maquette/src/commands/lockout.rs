@@ -3,7 +3,7 @@
 
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
-use maquette_engine::keys::{EnvironmentKey, KEY_FILE, fingerprint};
+use maquette_engine::ssh_keys::{EnvironmentKey, KEY_FILE, fingerprint};
 
 use crate::workspace::Workspace;
 

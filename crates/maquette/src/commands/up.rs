@@ -11,7 +11,7 @@ use maquette_core::syntax::Plain;
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
 use maquette_engine::probe;
-use maquette_engine::keys::EnvironmentKey;
+use maquette_engine::ssh_keys::EnvironmentKey;
 
 use super::{lockout, status};
 use crate::cli::{Locking, Wanted};

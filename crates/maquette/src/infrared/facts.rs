@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use maquette_engine::StepError;
-use maquette_engine::keys::write_private;
+use maquette_engine::private_file::write_private;
 use serde_json::Value;
 
 use crate::failure::Failure;

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use maquette_core::image::redact;
 use maquette_engine::host::Command;
-use maquette_engine::keys::write_private;
+use maquette_engine::private_file::write_private;
 
 use super::given::Given;
 use super::options;

@@ -8,8 +8,8 @@ use maquette_core::values::{Login, PlainPath, ValueError};
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
 use maquette_engine::host::ssh::{self, ConnectError, HostKey, Target};
-use maquette_engine::keys::RecordKey;
 use maquette_engine::probe::Reach;
+use maquette_engine::ssh_keys::RecordKey;
 
 pub use super::named::HostArgs;
 use crate::failure::Failure;

@@ -11,8 +11,8 @@ use maquette_core::topology::VirtType;
 use maquette_engine::host::Host;
 use maquette_engine::host::lock::{Claim, Lock};
 use maquette_engine::image::{Limits, RECORDS, Transfer};
-use maquette_engine::keys::RecordKey;
 use maquette_engine::probe::Facts;
+use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Event, StepError, executor};
 use maquette_libvirt::{Access, Gate, Guests, Run, Server};
 
@@ -24,7 +24,7 @@ use crate::session::locking;
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
 use crate::world::World;
-use crate::{limits, session, signals, workspace};
+use crate::{open_files, session, signals, workspace};
 
 /// Lets calls to libvirt pass as long as the locks are ours. What another machine's libvirt has been sent and
 /// has not begun ends with the connection, which whoever takes over ends.
@@ -159,7 +159,7 @@ impl<'a> Runner<'a> {
         virt: VirtType,
         libvirt: Option<&Arc<dyn Server>>,
     ) -> Result<(), Failure> {
-        self.guests.boots = limits::boots(session::boots(facts, virt));
+        self.guests.boots = open_files::boots(session::boots(facts, virt));
         let defines = |s: &&Step| matches!(s.action, Action::DefineNetwork { .. });
         let mut defining: BTreeSet<StepId> =
             plan.steps.iter().filter(defines).map(|s| s.id).collect();

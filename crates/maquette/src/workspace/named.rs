@@ -151,7 +151,7 @@ pub fn activate(name: &str) -> Result<(), Failure> {
     }
     let link = directory().join(ACTIVE);
     let target = directory().join(name).display().to_string();
-    maquette_engine::keys::relink(&target, &link)
+    maquette_engine::private_file::relink(&target, &link)
         .map_err(failed(format!("cannot activate workspace `{name}`")))
 }
 

@@ -11,7 +11,8 @@ use maquette_core::blueprint::Node;
 use maquette_core::values::PlainPath;
 use maquette_core::values::Secret;
 use maquette_engine::host::ssh::Target;
-use maquette_engine::keys::{KEY_FILE, KEY_LINK, SECRET_FILE, relink, write_private};
+use maquette_engine::private_file::{relink, write_private};
+use maquette_engine::ssh_keys::{KEY_FILE, KEY_LINK, SECRET_FILE};
 
 use crate::session::connection::Remote;
 use crate::workspace::{Owner, SAVED, Workspace};

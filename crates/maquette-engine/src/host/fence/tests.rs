@@ -46,7 +46,7 @@ impl Host for Elsewhere {
         command: &Command,
         input: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
     ) -> Result<(), HostError> {
-        crate::killed::feed(self, command, input)
+        crate::dying_host::feed(self, command, input)
     }
 
     fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {

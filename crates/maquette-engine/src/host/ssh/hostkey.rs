@@ -1,4 +1,5 @@
-//! Host keys of hypervisors: fetched to be shown, and remembered once somebody has agreed.
+//! Host keys of hypervisors: fetched to be shown, and remembered once somebody has agreed. That a host shows the one
+//! that is known is checked by `ssh` itself, as `master.rs` tells it to (`StrictHostKeyChecking`).
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::host::Local;
 
-mod points;
+mod kill_points;
 mod servers;
 
 fn image(path: &Path, size: &str) {
@@ -111,7 +111,7 @@ fn an_image_is_on_the_disk_before_it_has_its_name() {
     }
     fs::write(at(".v.part"), "x").unwrap();
     let mut shell = std::process::Command::new("sh")
-        .args(["-euc", include_str!("../../../assets/image.sh"), "sh"])
+        .args(["-euc", include_str!("../../../assets/image/fetch.sh"), "sh"])
         .args([&at("v"), &at(".v.part"), "30", &record])
         .env("PATH", format!("{}:/usr/bin:/bin", shims.path().display()))
         .stdin(std::process::Stdio::piped())

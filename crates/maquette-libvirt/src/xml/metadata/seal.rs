@@ -7,7 +7,7 @@
 //! edited record.
 
 use hmac::{Hmac, Mac};
-use maquette_engine::keys::RecordKey;
+use maquette_engine::ssh_keys::RecordKey;
 use roxmltree::{Document, Node as Element};
 use sha2::Sha256;
 

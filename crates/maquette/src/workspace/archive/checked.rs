@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use maquette_core::names::EnvName;
-use maquette_engine::keys::KEY_FILE;
 use maquette_engine::public;
+use maquette_engine::ssh_keys::KEY_FILE;
 
 use super::contents::{Node, Tree};
 use super::{arguments, hosts, words};

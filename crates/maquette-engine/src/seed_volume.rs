@@ -4,7 +4,7 @@
 use std::io::{Cursor, Write};
 
 use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions};
-use maquette_core::guest::SeedFile;
+use maquette_core::seed::SeedFile;
 use thiserror::Error;
 
 /// Why a seed could not be made.

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::dying_host::{Dying, Programs, every_point, stride};
 use crate::host::Local;
-use crate::killed::{Dying, Programs, every_point, stride};
 
 const INSIDE: &str = r#"export PATH="$PATH:/usr/sbin:/sbin"
 mount -t sysfs none /sys
@@ -127,6 +127,6 @@ fn inside() {
 /// Faults C3, M5 and their kind, where `tests/e2e/bridges` kills whole processes at chosen moments.
 #[test]
 fn killed_before_every_program_a_nic_is_where_it_was() {
-    let said = crate::killed::in_namespaces(INSIDE, "net::bridge::points::inside");
+    let said = crate::dying_host::in_namespaces(INSIDE, "net::bridge::kill_points::inside");
     assert!(said.contains("bridge: killed at"), "{said}");
 }

@@ -2,7 +2,7 @@
 
 use super::servers::Place;
 use super::*;
-use crate::killed::{Dying, Programs, every_point};
+use crate::dying_host::{Dying, Programs, every_point};
 
 const CALLED: [&str; 26] = [
     "mktemp",

@@ -1,28 +1,111 @@
-//! `--cleanup` of InfraRed: everything on the hypervisor, or one environment of it.
+//! `--kill`, `--cleanup` and `--remove-nodes` of InfraRed: one environment, everything on the hypervisor, some nodes.
 
 use std::time::Duration;
 
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
+use maquette_core::syntax::Plain;
 use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
 use maquette_libvirt::Survey;
 
-use crate::cli::Locking;
+use super::given::Given;
+use crate::commands::down;
 use crate::failure::Failure;
-use crate::load::Located;
+use crate::load::{self, Located};
+use crate::playbooks::{Hooks, Point};
 use crate::session::connection::{self, Connection};
 use crate::session::run::Runner;
+use crate::workspace::{Owner, outputs};
 use crate::world::World;
-use crate::{consent, render, session};
+use crate::{cli, consent, render, session};
 
 /// The network that libvirt brings.
 const DEFAULT: &str = "default";
 
+/// `--remove-nodes`: removes nodes by their names in the inventory.
+pub(super) fn nodes(world: &World, wanted: &cli::Wanted, names: &[String]) -> Result<u8, Failure> {
+    let loaded = load::wanted_leniently(wanted)?;
+    let locking = cli::Locking::from_environment()?;
+    down::remove_nodes(world, &located(&loaded), names, false, locking, down::Asking::Agreed)?;
+    Ok(0)
+}
+
+/// `--cleanup`: with a prefix one environment, else everything.
+pub(super) fn everything(
+    world: &World,
+    given: &Given,
+    wanted: &cli::Wanted,
+    tree: &Plain,
+) -> Result<u8, Failure> {
+    if wanted.place.flags.0.has("prefix") {
+        return environment(world, wanted, tree, &given.playbook_args());
+    }
+    let loaded = load::wanted_leniently(wanted)?;
+    let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
+    let located = located(&loaded);
+    if !hooks.at(world, Point::Cleanup, &located.workspace)? {
+        objects(world, &located, given.yes, cli::Locking::from_environment()?)?;
+    }
+    empty_of_all(&located)
+}
+
+/// `--kill`: removes the environment, and leaves the workspace with this machine alone.
+pub(super) fn environment(
+    world: &World,
+    wanted: &cli::Wanted,
+    tree: &Plain,
+    args: &[String],
+) -> Result<u8, Failure> {
+    let loaded = load::wanted_leniently(wanted)?;
+    let hooks = Hooks::read(&loaded.request, tree, args)?;
+    let located = located(&loaded);
+    if !hooks.at(world, Point::Cleanup, &located.workspace)? {
+        let locking = cli::Locking::from_environment()?;
+        down::remove(world, &located, false, locking, down::Asking::Agreed)?;
+    }
+    empty(world, &located)
+}
+
+/// Leaves the workspace with this machine alone, as far as it is that environment's.
+fn empty(world: &World, located: &Located) -> Result<u8, Failure> {
+    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
+    outputs::write_local(&located.workspace, false).map_err(unwritten)?;
+    down::forget(world, located)?;
+    Ok(0)
+}
+
+/// The same after all environments of a hypervisor have gone.
+fn empty_of_all(located: &Located) -> Result<u8, Failure> {
+    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
+    let saved = located.workspace.saved().unwrap_or_default();
+    let there = |o: &&Owner| o.is_on(&located.host);
+    let gone: Vec<Owner> = saved.opens.iter().chain(&saved.owner).filter(there).cloned().collect();
+    outputs::write_local(&located.workspace, false).map_err(unwritten)?;
+    for owner in gone {
+        outputs::remove(&located.workspace, &owner).map_err(unwritten)?;
+    }
+    Ok(0)
+}
+
+fn located(loaded: &load::Loaded) -> Located {
+    Located {
+        environment: loaded.request.settings.environment.clone(),
+        pool: loaded.pool(),
+        host: loaded.host.clone(),
+        workspace: loaded.workspace.clone(),
+    }
+}
+
 /// Removes all domains and all networks but `default`: first of all environments with what belongs to
 /// them, then those that are not ours, whose disks stay.
-pub fn run(world: &World, located: &Located, yes: bool, locking: Locking) -> Result<(), Failure> {
+fn objects(
+    world: &World,
+    located: &Located,
+    yes: bool,
+    locking: cli::Locking,
+) -> Result<(), Failure> {
     let connection = connection::open(world, &located.host, &located.workspace)?;
     let mut runner =
         Runner::new(world, false, &connection, &located.workspace, Duration::from_secs(60))?;

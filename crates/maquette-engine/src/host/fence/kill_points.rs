@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::super::lock::{Lock, Patience, directory};
 use super::*;
+use crate::dying_host::{Dying, Programs, every_point};
 use crate::host::Local;
-use crate::killed::{Dying, Programs, every_point};
 
 fn take(host: &dyn Host, name: &str, patience: Patience) -> Option<Lock> {
     let lost = Arc::new(AtomicBool::new(false));

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use maquette_core::plan::{LIMITS, Limit};
 
 use super::*;
-use crate::killed::{Dying, Programs, every_point};
+use crate::dying_host::{Dying, Programs, every_point};
 use crate::probe::family::FAMILIES;
 
 /// What the namespaces are made of: `$@` goes on inside.
@@ -247,6 +247,6 @@ fn inside() {
 /// files beside others that stay for ever.
 #[test]
 fn killed_before_every_program_a_hypervisor_can_be_prepared_and_put_back() {
-    let said = crate::killed::in_namespaces(INSIDE, "prepare::points::inside");
+    let said = crate::dying_host::in_namespaces(INSIDE, "prepare::kill_points::inside");
     assert!(said.contains("prepare and restore: killed at"), "{said}");
 }

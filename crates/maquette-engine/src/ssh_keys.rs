@@ -9,8 +9,6 @@
 //! generation, keep theirs until they are made anew.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use hkdf::Hkdf;
@@ -22,6 +20,8 @@ use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey};
 use ssh_key::{LineEnding, PrivateKey};
 use thiserror::Error;
 use uuid::Uuid;
+
+use crate::private_file::{relink, write_private};
 
 /// Why there is no key.
 #[derive(Debug, Error)]
@@ -289,28 +289,6 @@ fn public_text(pair: &Ed25519Keypair, comment: &str) -> Result<PublicKey, KeyErr
     let key = ssh_key::PublicKey::new(pair.public.into(), comment);
     let text = key.to_openssh().map_err(KeyError::Encode)?;
     text.parse().map_err(KeyError::Comment)
-}
-
-/// Makes a symbolic link, in place of whatever is there.
-pub fn relink(target: &str, link: &Path) -> std::io::Result<()> {
-    if fs::read_link(link).is_ok_and(|old| old == Path::new(target)) {
-        return Ok(());
-    }
-    let temporary = link.with_extension("link");
-    let _ = fs::remove_file(&temporary);
-    std::os::unix::fs::symlink(target, &temporary)?;
-    fs::rename(&temporary, link)
-}
-
-/// Writes a file that only its owner can read, whole or not at all.
-pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let temporary = path.with_extension("new");
-    let _ = fs::remove_file(&temporary);
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }
 
 #[cfg(test)]

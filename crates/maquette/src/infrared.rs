@@ -26,7 +26,7 @@ use crate::load;
 use crate::playbooks::settings_tree;
 use crate::playbooks::stages::Stage;
 use crate::playbooks::{Hooks, Point};
-use crate::session::connection;
+use crate::session::Session;
 use crate::userfile::{self, Content};
 use crate::workspace::Workspace;
 use crate::workspace::named;
@@ -210,7 +210,7 @@ fn build(world: &World, given: &Given, tree: Plain, workspace: Workspace) -> Res
             .terminal
             .talk("no --topology-nodes: only the hypervisor and its networks are prepared");
     }
-    let connection = connection::open(world, &loaded.host, &loaded.workspace)?;
+    let session = Session::open(world, loaded.located())?;
     outputs::write_local(&workspace, false)
         .map_err(|e| Failure::because("cannot write the workspace", &e))?;
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.
@@ -219,7 +219,7 @@ fn build(world: &World, given: &Given, tree: Plain, workspace: Workspace) -> Res
     let stages_run = stages.clone();
     let locking = cli::Locking::from_environment()?;
     let how = up::How { json: false, consent, limit: BOOT, stages: stages_run, locking };
-    up::build(world, &loaded, &requirements, &connection, hooks, &how)?;
+    up::build(world, &loaded, &requirements, &session, hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(world, &workspace)?;
     }

@@ -48,10 +48,20 @@ impl Loaded {
         let settings = &self.request.settings;
         Pool { name: settings.pool_name.clone(), path: settings.pool_path.clone() }
     }
+
+    /// Which environment it is, for all that is not about what is built.
+    pub fn located(&self) -> Located {
+        Located {
+            environment: self.request.settings.environment.clone(),
+            pool: self.pool(),
+            host: self.host.clone(),
+            workspace: self.workspace.clone(),
+        }
+    }
 }
 
 /// Which environment, for commands that build nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Located {
     /// The environment.
     pub environment: EnvName,

@@ -8,23 +8,25 @@ mod named;
 pub mod run;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use maquette_core::blueprint::Pool;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Needs, Plan, PoolState, Requirements};
-use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
+use maquette_engine::host::lock::Lock;
 use maquette_engine::prepare;
 use maquette_engine::probe::{self, Facts};
-use maquette_engine::ssh_keys::RecordKey;
 use maquette_libvirt::{ObserveError, Seen, Server};
 
+use crate::cli::Locking;
 use crate::failure::Failure;
-
+use crate::load::Located;
 use crate::world::World;
 use connection::Connection;
+use run::Runner;
 
 /// The hypervisor as it was found.
 pub struct Hypervisor {
@@ -36,8 +38,6 @@ pub struct Hypervisor {
     pub libvirt: Option<Arc<dyn Server>>,
     /// What libvirt knows, if it answers.
     pub seen: Option<Seen>,
-    /// The key of the environment's records, where it is known.
-    pub records: Option<RecordKey>,
 }
 
 impl Hypervisor {
@@ -49,79 +49,147 @@ impl Hypervisor {
     }
 }
 
-/// Looks at the hypervisor and plans its preparation. Its own side and libvirt are asked at the same
-/// time, since either takes several round trips.
-pub fn hypervisor(
-    world: &World,
-    connection: &Connection,
-    environment: &EnvName,
-    pool: &Pool,
-    requirements: &Requirements,
-) -> Result<Hypervisor, Failure> {
-    let hypervisor = find(world, connection, environment, pool)?;
-    let facts = &hypervisor.facts;
-    if let Some(PoolState::Active(path) | PoolState::Inactive(path)) =
-        hypervisor.seen.as_ref().map(|seen| &seen.pool)
-        && path.trim_end_matches('/') != pool.path
-    {
-        let diagnostic = Diagnostic::error(
-            "hypervisor::pool",
-            format!("storage pool `{}` is at {path}, not at {}", pool.name, pool.path),
-        )
-        .help(format!("use it with `--disk-pool {path}`, or choose another `--pool-name`"));
-        return Err(Failure::input(diagnostic));
+/// An environment on its hypervisor, for the time of a command.
+pub struct Session<'a> {
+    world: &'a World,
+    located: Located,
+    /// How the hypervisor is reached.
+    pub connection: Connection,
+}
+
+impl<'a> Session<'a> {
+    /// Connects.
+    pub fn open(world: &'a World, located: Located) -> Result<Self, Failure> {
+        let connection = connection::open(world, &located.host, &located.workspace)?;
+        Ok(Self { world, located, connection })
     }
-    let seen = hypervisor.seen.as_ref();
-    let libvirt = seen.map(|s| (s.pool.clone(), s.observed.claims.networks.len()));
-    let host_facts = prepare::host_facts(facts, libvirt);
-    let needs = Needs {
-        pool: pool.clone(),
-        missing_packages: prepare::missing_packages(facts, requirements),
-        ipv6: requirements.ipv6,
-        timezone: requirements.timezone.as_ref().map(ToString::to_string),
-        // Libvirt's test driver calls no hooks.
-        hook: requirements.hook && !connection.uri.starts_with("test"),
-        vswitch: requirements.vswitch,
-        networks: requirements.networks,
-        interfaces: requirements.interfaces,
-    };
-    let preparation = plan::prepare(&host_facts, &needs);
-    Ok(Hypervisor { preparation, ..hypervisor })
+
+    /// What its plans and tables are headed with.
+    pub fn title(&self) -> String {
+        format!("environment `{}` on {}", self.located.environment, self.connection.label)
+    }
+
+    /// Prepares for runs; a first boot or a start may take as long as `limit`.
+    pub fn runner(&self, json: bool, limit: Duration) -> Result<Runner<'_>, Failure> {
+        Runner::new(self.world, json, &self.connection, &self.located.workspace, limit)
+    }
+
+    /// Takes the environment's lock, for what is no plan; `cancelled` is set when it is lost.
+    pub fn lock(
+        &self,
+        verb: &str,
+        how: Locking,
+        cancelled: &Arc<AtomicBool>,
+    ) -> Result<Lock, Failure> {
+        let environment = &self.located.environment;
+        locking::environment(self.world, &self.connection, environment, verb, how, cancelled)
+    }
+
+    /// Looks at the hypervisor, and plans nothing. Its own side and libvirt are asked at the same time, since
+    /// either takes several round trips.
+    pub fn find(&self) -> Result<Hypervisor, Failure> {
+        self.find_for(&self.located.environment)
+    }
+
+    fn find_for(&self, environment: &EnvName) -> Result<Hypervisor, Failure> {
+        let connection = &self.connection;
+        let host = connection.host.as_ref();
+        let pool = &self.located.pool.name;
+        let (facts, libvirt) = std::thread::scope(|scope| {
+            let libvirt = scope.spawn(|| {
+                let server = self.world.libvirt.open(&connection.uri).ok()?;
+                let seen = server.observe(environment, pool, connection.records.as_ref());
+                Some((server, seen))
+            });
+            let facts = probe::gather(host, connection.reach());
+            (facts, libvirt.join().ok().flatten())
+        });
+        let facts = facts.map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
+        let (libvirt, seen) = match libvirt {
+            Some((server, seen)) => (Some(server), Some(seen.map_err(unobserved)?)),
+            None => (None, None),
+        };
+        if let Some(seen) = &seen {
+            tell(self.world, seen);
+        }
+        Ok(Hypervisor { facts, preparation: Plan::default(), libvirt, seen })
+    }
+
+    /// Looks at a hypervisor that must have libvirt running.
+    pub fn running(&self) -> Result<Hypervisor, Failure> {
+        self.running_for(&self.located.environment)
+    }
+
+    /// The same for another environment there.
+    pub fn running_for(&self, environment: &EnvName) -> Result<Hypervisor, Failure> {
+        let hypervisor = self.find_for(environment)?;
+        if hypervisor.libvirt.is_some() {
+            return Ok(hypervisor);
+        }
+        // The reason was not kept, since it is none where libvirt is still to be installed.
+        let message = format!("cannot connect to libvirt at {}", self.connection.label);
+        let mut error = StepError::new(message);
+        if let Err(why) = self.world.libvirt.open(&self.connection.uri) {
+            error = error.because(&why);
+        }
+        Err(Failure::Failed(error.hint("`maquette up` installs and starts it")))
+    }
+
+    /// Looks at the hypervisor and plans its preparation.
+    pub fn prepared_for(&self, requirements: &Requirements) -> Result<Hypervisor, Failure> {
+        let hypervisor = self.find()?;
+        let (facts, pool) = (&hypervisor.facts, &self.located.pool);
+        if let Some(PoolState::Active(path) | PoolState::Inactive(path)) =
+            hypervisor.seen.as_ref().map(|seen| &seen.pool)
+            && path.trim_end_matches('/') != pool.path
+        {
+            let diagnostic = Diagnostic::error(
+                "hypervisor::pool",
+                format!("storage pool `{}` is at {path}, not at {}", pool.name, pool.path),
+            )
+            .help(format!("use it with `--disk-pool {path}`, or choose another `--pool-name`"));
+            return Err(Failure::input(diagnostic));
+        }
+        let seen = hypervisor.seen.as_ref();
+        let libvirt = seen.map(|s| (s.pool.clone(), s.observed.claims.networks.len()));
+        let needs = Needs {
+            pool: pool.clone(),
+            missing_packages: prepare::missing_packages(facts, requirements),
+            ipv6: requirements.ipv6,
+            timezone: requirements.timezone.as_ref().map(ToString::to_string),
+            // Libvirt's test driver calls no hooks.
+            hook: requirements.hook && !self.connection.uri.starts_with("test"),
+            vswitch: requirements.vswitch,
+            networks: requirements.networks,
+            interfaces: requirements.interfaces,
+        };
+        let preparation = plan::prepare(&prepare::host_facts(facts, libvirt), &needs);
+        Ok(Hypervisor { preparation, ..hypervisor })
+    }
+
+    /// What libvirt knows by now, on a hypervisor that was looked at before; with its own interfaces asked for
+    /// anew if `interfaces` says that they are others now.
+    pub fn look_again(
+        &self,
+        hypervisor: &Hypervisor,
+        interfaces: bool,
+    ) -> Result<Observed, Failure> {
+        let Some(server) = &hypervisor.libvirt else { return Ok(Observed::default()) };
+        let (connection, located) = (&self.connection, &self.located);
+        let fresh = interfaces.then(|| probe::gather(connection.host.as_ref(), connection.reach()));
+        let fresh = fresh.transpose();
+        let fresh = fresh.map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
+        let facts = fresh.as_ref().unwrap_or(&hypervisor.facts);
+        let (environment, pool) = (&located.environment, &located.pool.name);
+        let seen = server.observe(environment, pool, connection.records.as_ref());
+        let seen = seen.map_err(unobserved)?;
+        Ok(seen.on_host(&facts.routes, facts.network.clone()))
+    }
 }
 
 /// What a hypervisor is called above its plan.
 pub fn title(facts: &Facts) -> String {
     format!("hypervisor {}, {}", facts.name, facts.os.name)
-}
-
-/// Looks at the hypervisor, and plans nothing.
-pub fn find(
-    world: &World,
-    connection: &Connection,
-    environment: &EnvName,
-    pool: &Pool,
-) -> Result<Hypervisor, Failure> {
-    let host = connection.host.as_ref();
-    let (facts, libvirt) = std::thread::scope(|scope| {
-        let libvirt = scope.spawn(|| {
-            let server = world.libvirt.open(&connection.uri).ok()?;
-            let seen = server.observe(environment, &pool.name, connection.records.as_ref());
-            Some((server, seen))
-        });
-        let facts = probe::gather(host, connection.reach());
-        (facts, libvirt.join().ok().flatten())
-    });
-    let failed = |e: &dyn std::error::Error| Failure::because("cannot look at the hypervisor", e);
-    let facts = facts.map_err(|e| failed(&e))?;
-    let (libvirt, seen) = match libvirt {
-        Some((server, seen)) => (Some(server), Some(seen.map_err(unobserved)?)),
-        None => (None, None),
-    };
-    if let Some(seen) = &seen {
-        tell(world, seen);
-    }
-    let records = connection.records.clone();
-    Ok(Hypervisor { facts, preparation: Plan::default(), libvirt, seen, records })
 }
 
 /// Says what is noteworthy about what was seen, once in a run.
@@ -145,48 +213,4 @@ pub fn unobserved(error: ObserveError) -> Failure {
         Some(hint) => said.hint(hint),
         None => said,
     })
-}
-
-/// Finds a hypervisor that must have libvirt running.
-pub fn running(
-    world: &World,
-    connection: &Connection,
-    environment: &EnvName,
-    pool: &Pool,
-) -> Result<Hypervisor, Failure> {
-    let hypervisor = find(world, connection, environment, pool)?;
-    if hypervisor.libvirt.is_some() {
-        return Ok(hypervisor);
-    }
-    // The reason was not kept, since it is none where libvirt is still to be installed.
-    let mut error = StepError::new(format!("cannot connect to libvirt at {}", connection.label));
-    if let Err(why) = world.libvirt.open(&connection.uri) {
-        error = error.because(&why);
-    }
-    Err(Failure::Failed(error.hint("`maquette up` installs and starts it")))
-}
-
-/// How many guests may boot at once. Under emulation a boot keeps one CPU busy, and two on each
-/// CPU fill the gaps; hardware virtualisation leaves room for more.
-pub fn boots(facts: &Facts, virt: VirtType) -> usize {
-    match virt {
-        VirtType::Qemu => facts.cpus * 2,
-        VirtType::Kvm | VirtType::Test => facts.cpus * 4,
-    }
-}
-
-/// What is on the hypervisor now.
-pub fn look(
-    hypervisor: &Hypervisor,
-    environment: &EnvName,
-    pool: &str,
-) -> Result<Observed, Failure> {
-    let facts = &hypervisor.facts;
-    match &hypervisor.libvirt {
-        Some(server) => server
-            .observe(environment, pool, hypervisor.records.as_ref())
-            .map(|seen| seen.on_host(&facts.routes, facts.network.clone()))
-            .map_err(unobserved),
-        None => Ok(Observed::default()),
-    }
 }

@@ -9,8 +9,8 @@ use rustix::termios::{self, OptionalActions, Termios};
 use super::nodes;
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::session::connection;
-use crate::{load, session};
+use crate::session::Session;
+use crate::load;
 use crate::world::World;
 
 /// Arguments of `console`.
@@ -53,8 +53,8 @@ impl Drop for Raw {
 /// Connects the terminal with a node's serial console.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(world, &located.host, &located.workspace)?;
-    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
+    let session = Session::open(world, located.clone())?;
+    let hypervisor = session.running()?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(world, std::slice::from_ref(&args.node), &located, &observed, false)?;
     let (Some(name), Some(server)) = (names.first(), &hypervisor.libvirt) else { return Ok(1) };

@@ -6,7 +6,6 @@ use std::time::Duration;
 use maquette_core::blueprint::Node;
 use maquette_core::object::ObjectKind;
 use maquette_core::plan::{self, Op, Plan};
-use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
 use maquette_engine::prepare::record::Record;
 use maquette_engine::probe::Facts;
@@ -16,11 +15,10 @@ use super::nodes;
 use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::session::connection;
-use crate::session::run::Runner;
+use crate::session::Session;
 use crate::workspace::Owner;
 use crate::workspace::outputs;
-use crate::{consent, load, render, session};
+use crate::{consent, load, render};
 use crate::world::World;
 
 /// Arguments of `down`.
@@ -146,14 +144,13 @@ pub fn remove(
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
-    let connection = connection::open(world, &located.host, &located.workspace)?;
-    let mut runner = Runner::new(world, json, &connection, &located.workspace, Duration::from_secs(60))?;
-    let title = format!("environment `{}` on {}", located.environment, connection.label);
-    let look = || session::running(world, &connection, &located.environment, &located.pool);
+    let session = Session::open(world, located.clone())?;
+    let mut runner = session.runner(json, Duration::from_secs(60))?;
+    let title = session.title();
     let mut shown = Shown::new();
     if asking == Asking::First {
         // Nobody has to wait for the answer.
-        let plan = plan::destroy(&look()?.observed(), &located.environment);
+        let plan = plan::destroy(&session.running()?.observed(), &located.environment);
         // Where there is nothing to remove there is nothing to agree to.
         if !plan.is_empty() {
             settle(world, &plan, &title, json, asking, &mut shown)?;
@@ -161,13 +158,13 @@ pub fn remove(
     }
     runner.lock(&located.environment, "down", locking)?;
     for again in 1..=LOOKS {
-        let mut hypervisor = look()?;
+        let mut hypervisor = session.running()?;
         let mut plan = plan::destroy(&hypervisor.observed(), &located.environment);
         while !is_settled(&plan, asking, &shown) {
             runner.unlock();
             settle(world, &plan, &title, json, asking, &mut shown)?;
             runner.lock(&located.environment, "down", patient(locking))?;
-            hypervisor = look()?;
+            hypervisor = session.running()?;
             plan = plan::destroy(&hypervisor.observed(), &located.environment);
         }
         // What was still going when it was looked at before may be gone by itself.
@@ -177,9 +174,8 @@ pub fn remove(
         if plan.is_empty() {
             return Ok(());
         }
-        let libvirt = hypervisor.libvirt.as_ref();
-        runner.run(&plan, &hypervisor.facts, VirtType::Qemu, libvirt)?;
-        let left = libvirt.and_then(|server| server.survey().ok());
+        runner.run(&plan, &hypervisor)?;
+        let left = hypervisor.libvirt.as_ref().and_then(|server| server.survey().ok());
         let Some(left) = left else { return Ok(()) };
         if !left.environments.contains(&located.environment) {
             if !json {
@@ -223,13 +219,12 @@ pub fn remove_nodes(
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
-    let connection = connection::open(world, &located.host, &located.workspace)?;
-    let mut runner = Runner::new(world, json, &connection, &located.workspace, Duration::from_secs(60))?;
-    let title = format!("environment `{}` on {}", located.environment, connection.label);
-    let look = || session::running(world, &connection, &located.environment, &located.pool);
+    let session = Session::open(world, located.clone())?;
+    let mut runner = session.runner(json, Duration::from_secs(60))?;
+    let title = session.title();
     let mut shown = Shown::new();
     if asking == Asking::First {
-        let observed = look()?.observed();
+        let observed = session.running()?.observed();
         let names = nodes::resolve(world, words, located, &observed, true)?;
         let plan = plan::remove_nodes(&observed, &located.environment, &names);
         if !plan.is_empty() {
@@ -237,7 +232,7 @@ pub fn remove_nodes(
         }
     }
     runner.lock(&located.environment, "down", locking)?;
-    let mut hypervisor = look()?;
+    let mut hypervisor = session.running()?;
     let names = nodes::resolve(world, words, located, &hypervisor.observed(), true)?;
     for again in 0..=LOOKS {
         let mut observed = hypervisor.observed();
@@ -246,7 +241,7 @@ pub fn remove_nodes(
             runner.unlock();
             settle(world, &plan, &title, json, asking, &mut shown)?;
             runner.lock(&located.environment, "down", patient(locking))?;
-            hypervisor = look()?;
+            hypervisor = session.running()?;
             observed = hypervisor.observed();
             plan = plan::remove_nodes(&observed, &located.environment, &names);
         }
@@ -262,13 +257,12 @@ pub fn remove_nodes(
                 return Ok(());
             }
             let nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
-            return outputs::write(&located.workspace, &nodes, connection.remote.as_ref())
+            return outputs::write(&located.workspace, &nodes, session.connection.remote.as_ref())
                 .map_err(|e| Failure::because("cannot write the workspace", &e));
         }
         if again < LOOKS {
-            let libvirt = hypervisor.libvirt.as_ref();
-            runner.run(&plan, &hypervisor.facts, VirtType::Qemu, libvirt)?;
-            hypervisor = look()?;
+            runner.run(&plan, &hypervisor)?;
+            hypervisor = session.running()?;
         }
     }
     Err(unfinished(format!("there is still something of {}", words.join(", "))))

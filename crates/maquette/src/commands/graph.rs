@@ -12,9 +12,9 @@ use crate::cli::Wanted;
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::render::graph::{self, State};
-use crate::session::connection;
+use crate::session::Session;
 use crate::userfile::{self, Content};
-use crate::{load, pipeline, session};
+use crate::{load, pipeline};
 use crate::world::World;
 
 /// How a picture is written.
@@ -49,9 +49,7 @@ pub struct Args {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::described(&args.wanted)?;
     pipeline::check(world, &mut loaded)?;
-    let environment = loaded.request.settings.environment.clone();
-    let found = connection::open(world, &loaded.host, &loaded.workspace)
-        .and_then(|c| session::find(world, &c, &environment, &loaded.pool()));
+    let found = Session::open(world, loaded.located()).and_then(|session| session.find());
     let observed = match found {
         Ok(hypervisor) => hypervisor.observed(),
         Err(_) => Observed::default(),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::plan::{self, PoolState};
-use maquette_core::topology::VirtType;
 use maquette_core::units::ByteSize;
 use maquette_engine::StepError;
 use maquette_engine::prepare::record::Record;
@@ -15,11 +14,8 @@ use serde_json::json;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::session::Hypervisor;
-use crate::session::connection;
-use crate::session::connection::Connection;
-use crate::session::run::Runner;
-use crate::{consent, load, render, session};
+use crate::session::{self, Hypervisor, Session};
+use crate::{consent, load, render};
 use crate::world::World;
 
 /// What to do with a hypervisor.
@@ -106,8 +102,8 @@ impl Report {
 
 /// Exit code 1 if nothing could be built.
 fn check(world: &World, located: &Located, as_json: bool) -> Result<u8, Failure> {
-    let connection = connection::open(world, &located.host, &located.workspace)?;
-    let hypervisor = session::find(world, &connection, &located.environment, &located.pool)?;
+    let session = Session::open(world, located.clone())?;
+    let hypervisor = session.find()?;
     let facts = &hypervisor.facts;
     let mut report = Report::default();
     system(facts, &mut report);
@@ -128,11 +124,11 @@ fn check(world: &World, located: &Located, as_json: bool) -> Result<u8, Failure>
             })
             .collect();
         let value = json!({
-            "schema": 1, "hypervisor": connection.label, "name": facts.name, "checks": items,
+            "schema": 1, "hypervisor": session.connection.label, "name": facts.name, "checks": items,
         });
         world.terminal.result(&format!("{value:#}"));
     } else {
-        world.terminal.result(&format!("hypervisor {} at {}\n", facts.name, connection.label));
+        world.terminal.result(&format!("hypervisor {} at {}\n", facts.name, session.connection.label));
         let rows: Vec<_> = report
             .0
             .iter()
@@ -277,8 +273,8 @@ fn ssh(limits: &SshLimits, report: &mut Report) {
 }
 
 /// Finds a hypervisor with libvirt running if it is installed: what still exists there is seen only then.
-fn with_libvirt(world: &World, connection: &Connection, located: &Located) -> Result<Hypervisor, Failure> {
-    let hypervisor = session::find(world, connection, &located.environment, &located.pool)?;
+fn with_libvirt(world: &World, session: &Session<'_>) -> Result<Hypervisor, Failure> {
+    let hypervisor = session.find()?;
     let daemons = &hypervisor.facts.daemons;
     if hypervisor.libvirt.is_some() || *daemons == Daemons::Missing {
         return Ok(hypervisor);
@@ -287,16 +283,16 @@ fn with_libvirt(world: &World, connection: &Connection, located: &Located) -> Re
     let record = Record::of(&hypervisor.facts).unwrap_or_default();
     if record.daemons || record.restoring {
         world.terminal.talk("libvirt does not answer; starting its daemons, to see what still exists");
-        daemons::start(connection.host.as_ref(), daemons)
+        daemons::start(session.connection.host.as_ref(), daemons)
             .map_err(|e| Failure::because("cannot start libvirt", &e))?;
     }
-    session::running(world, connection, &located.environment, &located.pool)
+    session.running()
 }
 
 /// Undoes preparation. Domains, whosever they are, must be gone first.
 fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
-    let connection = connection::open(world, &located.host, &located.workspace)?;
-    let hypervisor = with_libvirt(world, &connection, located)?;
+    let session = Session::open(world, located.clone())?;
+    let hypervisor = with_libvirt(world, &session)?;
     let plan = plan::restore(prepare::undoable(&recorded(&hypervisor)?));
     if plan.is_empty() {
         world.terminal.talk("preparation has changed nothing here that is not as it was");
@@ -310,12 +306,11 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
         let hints = ["say `--yes` if that is what you want".into()];
         consent::question(world, "plan::unconfirmed", "undo that on the hypervisor", as_json, &hints)?;
     }
-    let limit = Duration::from_secs(60);
-    let mut runner = Runner::new(world, as_json, &connection, &located.workspace, limit)?;
+    let mut runner = session.runner(as_json, Duration::from_secs(60))?;
     runner.lock_hypervisor("host restore")?;
     // Until now somebody may have prepared, built or restored something here.
     let shown = plan;
-    let hypervisor = with_libvirt(world, &connection, located)?;
+    let hypervisor = with_libvirt(world, &session)?;
     in_use(&hypervisor)?;
     let record = recorded(&hypervisor)?;
     let plan = plan::restore(prepare::undoable(&record));
@@ -330,7 +325,7 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
             runner.prune(server.as_ref(), pool)?;
         }
     }
-    runner.run(&plan, &hypervisor.facts, VirtType::Qemu, hypervisor.libvirt.as_ref())?;
+    runner.run(&plan, &hypervisor)?;
     Ok(0)
 }
 

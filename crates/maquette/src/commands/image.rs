@@ -12,9 +12,10 @@ use serde_json::json;
 
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::session::connection::{self, Connection};
+use crate::session::Session;
+use crate::session::connection::Connection;
 use crate::session::locking;
-use crate::{load, render, session, workspace};
+use crate::{load, render, workspace};
 use crate::world::World;
 
 /// What to do with images.
@@ -52,12 +53,13 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         Args::Build { name, output, force } => build(world, name, output.as_deref(), *force),
         Args::Prune { place } => {
             let located = load::located(place)?;
-            let connection = connection::open(world, &located.host, &located.workspace)?;
+            let session = Session::open(world, located.clone())?;
+            let connection = &session.connection;
             // An image that an `up` has just fetched is not named by any domain yet.
             let cancelled = Arc::new(AtomicBool::new(false));
-            let lock = locking::hypervisor(world, &connection, "image prune", &cancelled)?;
-            let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
-            idle(&connection)?;
+            let lock = locking::hypervisor(world, connection, "image prune", &cancelled)?;
+            let hypervisor = session.running()?;
+            idle(connection)?;
             let Some(server) = &hypervisor.libvirt else { return Ok(0) };
             let host = lock.fence(connection.host.as_ref());
             let pruned = server.prune(&host, RECORDS, &located.pool.name)?;

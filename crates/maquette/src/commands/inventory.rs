@@ -5,9 +5,9 @@ use serde_json::json;
 
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::session::connection;
+use crate::session::Session;
 use crate::workspace::outputs;
-use crate::{load, session};
+use crate::load;
 use crate::world::World;
 
 /// Arguments of `inventory`.
@@ -27,12 +27,12 @@ pub struct Args {
 /// Answers `--list` and `--host NAME`.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(world, &located.host, &located.workspace)?;
-    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
+    let session = Session::open(world, located.clone())?;
+    let hypervisor = session.running()?;
     let observed = hypervisor.observed();
     let mut nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
     nodes.sort_by(|a, b| (&a.role, a.index).cmp(&(&b.role, b.index)));
-    let files = outputs::Files::new(&located.workspace, connection.remote.as_ref())
+    let files = outputs::Files::new(&located.workspace, session.connection.remote.as_ref())
         .map_err(|e| Failure::because("cannot name the workspace's files", &e))?;
     let all = outputs::dynamic(&nodes, &files);
     let answer = match &args.host {

@@ -16,9 +16,9 @@ use super::nodes;
 use crate::cli::{self, Place};
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::session::connection::{self, Connection};
-use crate::session::locking;
-use crate::{load, render, session};
+use crate::session::Session;
+use crate::session::connection::Connection;
+use crate::{load, render};
 use crate::world::World;
 
 /// What to do with links.
@@ -155,20 +155,16 @@ fn hold(world: &World, args: &Cable) -> Result<Found, Failure> {
 
 fn look(world: &World, args: &Cable, change: bool) -> Result<Found, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(world, &located.host, &located.workspace)?;
+    let session = Session::open(world, located.clone())?;
     let lock = match change {
-        true => {
-            let (how, cancelled) = (cli::Locking::from_environment()?, Arc::default());
-            let name = &located.environment;
-            Some(locking::environment(world, &connection, name, "link", how, &cancelled)?)
-        }
+        true => Some(session.lock("link", cli::Locking::from_environment()?, &Arc::default())?),
         false => None,
     };
-    let mut hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
+    let hypervisor = session.running()?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(world, std::slice::from_ref(&args.node), &located, &observed, false)?;
     let domain = names.first().and_then(|n| observed.domains.get(n));
-    let (Some(domain), Some(libvirt)) = (domain, hypervisor.libvirt.take()) else {
+    let (Some(domain), Some(libvirt)) = (domain, hypervisor.libvirt.clone()) else {
         return Err(Failure::Failed(StepError::new("libvirt does not answer")));
     };
     let node = domain.recorded.clone();
@@ -186,6 +182,7 @@ fn look(world: &World, args: &Cable, change: bool) -> Result<Found, Failure> {
         let message = format!("{} of `{}` has no tap on the hypervisor", interface.name, node.name);
         return Err(Failure::Failed(StepError::new(message).hint("`maquette up` puts it back")));
     };
+    let connection = session.connection;
     Ok(Found { connection, libvirt, observed, node, interface, tap, limited, lock })
 }
 
@@ -276,12 +273,12 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
 
 fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8, Failure> {
     let located = load::located(place)?;
-    let connection = connection::open(world, &located.host, &located.workspace)?;
-    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
+    let session = Session::open(world, located.clone())?;
+    let hypervisor = session.running()?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(world, words, &located, &observed, false)?;
     let Some(server) = &hypervisor.libvirt else { return Ok(1) };
-    let disturbances = netem::disturbances(connection.host.as_ref());
+    let disturbances = netem::disturbances(session.connection.host.as_ref());
     let mut rows = Vec::new();
     let wanted = |name: &str| names.is_empty() || names.contains(name);
     for domain in observed.domains.values().filter(|d| wanted(&d.name)) {

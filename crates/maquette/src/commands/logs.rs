@@ -6,8 +6,8 @@ use maquette_engine::host;
 use super::nodes;
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::session::connection;
-use crate::{load, session};
+use crate::session::Session;
+use crate::load;
 use crate::world::World;
 
 /// Arguments of `logs`.
@@ -29,8 +29,8 @@ pub struct Args {
 /// Prints a node's serial log.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(world, &located.host, &located.workspace)?;
-    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
+    let session = Session::open(world, located.clone())?;
+    let hypervisor = session.running()?;
     let observed = hypervisor.observed();
     let names = nodes::resolve(world, std::slice::from_ref(&args.node), &located, &observed, false)?;
     let Some((name, domain)) = names.first().and_then(|n| Some((n, observed.domains.get(n)?)))
@@ -39,7 +39,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     };
     let log = maquette_libvirt::serial_log(name, domain.recorded.serial_file);
     let take = &mut |bytes: &[u8]| world.terminal.output(bytes);
-    let host = connection.host.as_ref();
+    let host = session.connection.host.as_ref();
     let found = host::read_log(host, &log, args.lines, args.follow, take)
         .map_err(|e| Failure::because(format!("cannot read {log}"), &e))?;
     if !found {

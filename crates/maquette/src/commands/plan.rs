@@ -3,8 +3,8 @@
 use super::lockout;
 use crate::cli::Wanted;
 use crate::failure::Failure;
-use crate::session::connection;
-use crate::{load, pipeline, render, session};
+use crate::session::{self, Session};
+use crate::{load, pipeline, render};
 use crate::world::World;
 
 /// Arguments of `plan`.
@@ -29,9 +29,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&args.wanted)?;
     let requirements = pipeline::check(world, &mut loaded)?;
     let environment = &loaded.request.settings.environment;
-    let pool = loaded.pool();
-    let connection = connection::open(world, &loaded.host, &loaded.workspace)?;
-    let hypervisor = session::hypervisor(world, &connection, environment, &pool, &requirements)?;
+    let session = Session::open(world, loaded.located())?;
+    let hypervisor = session.prepared_for(&requirements)?;
     let planned = pipeline::plan(world, &loaded, &hypervisor, true)?;
     let preparation = &hypervisor.preparation;
     if args.json {
@@ -51,8 +50,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         if let Some(lockout) = lockout.filter(|_| !planned.plan.is_empty()) {
             world.terminal.talk(&lockout.text(environment, &loaded.workspace));
         }
-        let title = format!("environment `{environment}` on {}", connection.label);
-        world.terminal.result(&render::plan(&planned.plan, &title));
+        world.terminal.result(&render::plan(&planned.plan, &session.title()));
     }
     let changes = !preparation.is_empty() || !planned.plan.is_empty();
     Ok(if changes && args.exit_code { CHANGES } else { 0 })

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use maquette_core::plan::{self, Power};
-use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
 
 use super::nodes;
 use crate::cli::{Locking, Place};
 use crate::failure::Failure;
-use crate::session::connection;
-use crate::session::run::Runner;
+use crate::session::Session;
 use crate::world::World;
-use crate::{load, render, session};
+use crate::{load, render};
 
 /// How long a first boot or a start may take where nobody says, in seconds.
 const START: u64 = 600;
@@ -83,11 +81,10 @@ pub fn run_for(
     start: u64,
 ) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(world, &located.host, &located.workspace)?;
-    let limit = Duration::from_secs(start);
-    let mut runner = Runner::new(world, args.json, &connection, &located.workspace, limit)?;
+    let session = Session::open(world, located.clone())?;
+    let mut runner = session.runner(args.json, Duration::from_secs(start))?;
     runner.lock(&located.environment, verb, args.locking)?;
-    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
+    let hypervisor = session.running()?;
     let observed = hypervisor.observed();
     let names = match args.all {
         true => observed.domains.keys().cloned().collect(),
@@ -104,13 +101,14 @@ pub fn run_for(
     }
     let plan = plan::power(&observed, &names, what);
     if !args.json {
-        let title = format!("environment `{}` on {}", located.environment, connection.label);
-        world.terminal.talk(render::plan(&plan, &title).trim_end());
+        world.terminal.talk(render::plan(&plan, &session.title()).trim_end());
     }
     if plan.is_empty() {
         return Ok(0);
     }
-    let virt = observed.domains.values().next().map_or(VirtType::Qemu, |d| d.recorded.virt);
-    runner.run(&plan, &hypervisor.facts, virt, hypervisor.libvirt.as_ref())?;
+    if let Some(domain) = observed.domains.values().next() {
+        runner.starts(domain.recorded.virt);
+    }
+    runner.run(&plan, &hypervisor)?;
     Ok(0)
 }

@@ -16,10 +16,10 @@ use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::render::Row;
-use crate::session::connection::{self, Connection};
+use crate::session::Session;
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
-use crate::{load, render, session};
+use crate::{load, render};
 use crate::world::World;
 
 /// Arguments of `status`.
@@ -39,11 +39,11 @@ pub struct Args {
 /// Shows an environment. Exit code 1 if a node is not as `up` leaves it.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&args.place)?;
-    let connection = connection::open(world, &located.host, &located.workspace)?;
+    let session = Session::open(world, located.clone())?;
     if args.watch {
-        return watch(world, &located, &connection, args.json);
+        return watch(world, &located, &session, args.json);
     }
-    let now = Now::look(world, &located, &connection)?;
+    let now = Now::look(&session)?;
     if args.json {
         world.terminal.result(&format!("{:#}", now.json(&located)));
     } else {
@@ -59,8 +59,8 @@ struct Now {
 }
 
 impl Now {
-    fn look(world: &World, located: &Located, connection: &Connection) -> Result<Self, Failure> {
-        let hypervisor = session::running(world, connection, &located.environment, &located.pool)?;
+    fn look(session: &Session<'_>) -> Result<Self, Failure> {
+        let hypervisor = session.running()?;
         let observed = hypervisor.observed();
         Ok(Self { observed, uptime_s: hypervisor.facts.uptime_s })
     }
@@ -111,16 +111,21 @@ impl Now {
 }
 
 /// Shows it again whenever libvirt tells of a change, until Ctrl-C.
-fn watch(world: &World, located: &Located, connection: &Connection, json: bool) -> Result<u8, Failure> {
+fn watch(
+    world: &World,
+    located: &Located,
+    session: &Session<'_>,
+    json: bool,
+) -> Result<u8, Failure> {
     let (sender, events) = mpsc::channel();
     let failed = |e: &dyn std::error::Error| Failure::because("cannot listen to libvirt", e);
     // Listening begins before looking, so that nothing is missed between the two.
-    let _listening = world.libvirt.listen(&connection.uri, &sender).map_err(|e| failed(&e))?;
+    let _listening = world.libvirt.listen(&session.connection.uri, &sender).map_err(|e| failed(&e))?;
     let prefix = located.environment.qualify("");
     let terminal = world.terminal.shows_results();
     let mut shown = None;
     loop {
-        let now = Now::look(world, located, connection)?;
+        let now = Now::look(session)?;
         if json {
             let mut value = now.json(located);
             // Time passes without an event.
@@ -141,7 +146,7 @@ fn watch(world: &World, located: &Located, connection: &Connection, json: bool) 
             now.show(world, located);
         }
         if !next_change(&events, &now, &prefix) {
-            let error = StepError::new(format!("{} ended the connection", connection.label));
+            let error = StepError::new(format!("{} ended the connection", session.connection.label));
             return Err(Failure::Failed(error));
         }
     }

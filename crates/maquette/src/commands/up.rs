@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use maquette_core::blueprint::{Node, Pool};
+use maquette_core::blueprint::Node;
+use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Plan, Step};
 use maquette_core::syntax::Plain;
-use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
-use maquette_engine::probe;
 use maquette_engine::ssh_keys::EnvironmentKey;
 
-use super::{lockout, status};
+use super::lockout::{self, Lockout};
+use super::status;
 use crate::cli::{Locking, Wanted};
 use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
@@ -21,12 +21,12 @@ use crate::load::{self, Loaded};
 use crate::pipeline::Planned;
 use crate::playbooks::settings_tree;
 use crate::playbooks::stages::{Stage, Stages};
-use crate::session::Hypervisor;
-use crate::session::connection::{self, Connection};
+use crate::session::connection::Connection;
 use crate::session::run::Runner;
+use crate::session::{self, Hypervisor, Session, authorities};
 use crate::workspace::outputs;
 use crate::workspace::{Owner, Saved, Workspace};
-use crate::{pipeline, playbooks, render, session};
+use crate::{pipeline, playbooks, render};
 use crate::world::World;
 use maquette_core::plan::Requirements;
 
@@ -84,8 +84,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         stages,
         locking: args.locking,
     };
-    let connection = connection::open(world, &loaded.host, &loaded.workspace)?;
-    build(world, &loaded, &requirements, &connection, hooks, &how)?;
+    let session = Session::open(world, loaded.located())?;
+    build(world, &loaded, &requirements, &session, hooks, &how)?;
     Ok(0)
 }
 
@@ -94,84 +94,26 @@ pub fn build(
     world: &World,
     loaded: &Loaded,
     requirements: &Requirements,
-    connection: &Connection,
-    mut hooks: playbooks::Hooks,
+    session: &Session<'_>,
+    hooks: playbooks::Hooks,
     how: &How,
 ) -> Result<(), Failure> {
-    let environment = &loaded.request.settings.environment;
-    let workspace = &loaded.workspace;
-    let authorities = session::authorities::authorities(&loaded.request.settings.tls_ca)?;
-    let mut runner = Runner::new(world, how.json, connection, workspace, how.limit)?;
+    let authorities = authorities::authorities(&loaded.request.settings.tls_ca)?;
+    let mut runner = session.runner(how.json, how.limit)?;
     runner.images(loaded.request.settings.force_image_download, authorities);
-
-    runner.lock(environment, "up", how.locking)?;
-    save(loaded, connection)?;
-    if hooks.any() && !outputs::is_built(workspace) {
-        outputs::write(workspace, &[], connection.remote.as_ref()).map_err(unwritten)?;
-    }
-    hooks.run(world, Stage::Pre, workspace)?;
-    hooks.run(world, Stage::Validate, workspace)?;
-    let Agreed { mut hypervisor, planned, plan } =
-        agree(world, loaded, requirements, connection, &hooks, &mut runner, how)?;
-    let Planned { blueprint, observed, key, .. } = planned;
-    remember(workspace, loaded)?;
-    runner.seal(key.records());
-    // Without the stage that makes nodes, those that are there are the environment's.
-    let nodes: Vec<&Node> = match how.stages.has(Stage::Vms) || hooks.replaces(Stage::Vms) {
-        true => blueprint.nodes.iter().collect(),
-        false => observed.domains.values().map(|d| &d.recorded).collect(),
-    };
-    write(workspace, &nodes, &key, connection)?;
-    hooks.know(&nodes);
-    let vnc = blueprint.nodes.first().map(|n| n.vnc.clone()).unwrap_or_default();
-    outputs::write_vnc_password(workspace, vnc.password.as_ref()).map_err(unwritten)?;
-
-    let virt = blueprint.nodes.first().map_or(VirtType::Qemu, |n| n.virt);
-    let libvirt = hypervisor.libvirt.clone();
-    if hooks.replaces(Stage::Networks) || hooks.replaces(Stage::Vms) {
-        // The user's playbooks stand between our own steps.
-        let (networks, rest) = split(plan.clone());
-        runner.run(&networks, &hypervisor.facts, virt, libvirt.as_ref())?;
-        runner.still_ours()?;
-        hooks.run(world, Stage::Networks, workspace)?;
-        runner.run(&rest, &hypervisor.facts, virt, libvirt.as_ref())?;
-        runner.still_ours()?;
-        hooks.run(world, Stage::Vms, workspace)?;
-    } else if !plan.is_empty() {
-        runner.run(&plan, &hypervisor.facts, virt, libvirt.as_ref())?;
-    }
-    // What a node got from somebody on the LAN is known only now.
-    let mut after = None;
-    let unknown = |n: &&Node| n.guest.is_some() && n.access.address.is_none();
-    if !plan.is_empty() && nodes.iter().any(unknown) {
-        let found = now(&plan, &observed, &mut hypervisor, loaded, connection)?;
-        let known: Vec<&Node> = found.domains.values().map(|d| &d.recorded).collect();
-        write(workspace, &known, &key, connection)?;
-        after = Some(found);
-    }
+    let mut building = Building { world, loaded, requirements, session, how, hooks, runner };
+    building.begin()?;
+    let agreed = building.agree()?;
+    let nodes = building.nodes(&agreed);
+    building.record(&agreed, &nodes)?;
+    building.carry_out(&agreed)?;
+    let after = building.learn(&agreed, &nodes)?;
     for stage in [Stage::User, Stage::Timezone, Stage::Post] {
-        runner.still_ours()?;
-        hooks.run(world, stage, workspace)?;
+        building.runner.still_ours()?;
+        building.hook(stage)?;
     }
     if !how.json {
-        let uptime = if plan.is_empty() {
-            hypervisor.facts.uptime_s.clone()
-        } else {
-            // It was asked before nodes were started.
-            BTreeMap::new()
-        };
-        let now = match after {
-            Some(found) => found,
-            None => now(&plan, &observed, &mut hypervisor, loaded, connection)?,
-        };
-        world.terminal.result(&status::text(environment, &now, &uptime, workspace));
-        if vnc.external {
-            let file = workspace.file(outputs::VNC_PASSWORD);
-            let file = file.display();
-            world.terminal.talk(&format!(
-                "VNC listens on all addresses; `maquette status --json` has the ports, {file} the password"
-            ));
-        }
+        building.tell(&agreed, after)?;
     }
     Ok(())
 }
@@ -183,64 +125,221 @@ struct Agreed {
     plan: Plan,
 }
 
-/// Prepares and plans, and asks what has to be asked. Nobody has to wait for the answer: nothing is locked
-/// meanwhile, and it is looked and planned again after it. What comes up only then is asked as well.
-fn agree(
-    world: &World,
-    loaded: &Loaded,
-    requirements: &Requirements,
-    connection: &Connection,
-    hooks: &playbooks::Hooks,
-    runner: &mut Runner<'_>,
-    how: &How,
-) -> Result<Agreed, Failure> {
-    let environment = &loaded.request.settings.environment;
-    let (mut prepared, mut shown, mut agreed) = (false, None, BTreeSet::new());
-    loop {
-        let (hypervisor, now) =
-            prepare(world, connection, environment, &loaded.pool(), requirements, runner, how)?;
-        prepared |= now;
-        if shown.is_none() {
-            hooks.run(world, Stage::Prepare, &loaded.workspace)?;
+/// An environment that is being built.
+struct Building<'a> {
+    world: &'a World,
+    loaded: &'a Loaded,
+    requirements: &'a Requirements,
+    session: &'a Session<'a>,
+    how: &'a How,
+    hooks: playbooks::Hooks,
+    runner: Runner<'a>,
+}
+
+impl Building<'_> {
+    fn environment(&self) -> &EnvName {
+        &self.loaded.request.settings.environment
+    }
+
+    fn hook(&self, stage: Stage) -> Result<(), Failure> {
+        self.hooks.run(self.world, stage, &self.loaded.workspace)
+    }
+
+    /// Takes the environment, notes in the workspace where it is, and runs what comes before all else.
+    fn begin(&mut self) -> Result<(), Failure> {
+        let environment = &self.loaded.request.settings.environment;
+        self.runner.lock(environment, "up", self.how.locking)?;
+        let connection = &self.session.connection;
+        save(self.loaded, connection)?;
+        let workspace = &self.loaded.workspace;
+        if self.hooks.any() && !outputs::is_built(workspace) {
+            outputs::write(workspace, &[], connection.remote.as_ref()).map_err(unwritten)?;
         }
-        // From here on it would not be true that nothing was touched.
-        let honest = |failure: Failure| match (prepared, hooks.any()) {
-            (true, _) => failure
-                .after("the hypervisor was prepared as shown above, and nothing else was changed"),
-            (false, true) => failure.after("your playbooks have run, and nothing else was changed"),
-            (false, false) => failure,
+        self.hook(Stage::Pre)?;
+        self.hook(Stage::Validate)
+    }
+
+    /// Prepares and plans, and asks what has to be asked. Nobody has to wait for the answer: nothing is
+    /// locked meanwhile, and it is looked and planned again after it. What comes up only then is asked as
+    /// well.
+    fn agree(&mut self) -> Result<Agreed, Failure> {
+        let (mut prepared, mut shown, mut agreed) = (false, None, BTreeSet::new());
+        loop {
+            let (hypervisor, now) = self.prepare()?;
+            prepared |= now;
+            if shown.is_none() {
+                self.hook(Stage::Prepare)?;
+            }
+            // From here on it would not be true that nothing was touched.
+            let hooks = self.hooks.any();
+            let honest = |failure: Failure| match (prepared, hooks) {
+                (true, _) => failure.after(
+                    "the hypervisor was prepared as shown above, and nothing else was changed",
+                ),
+                (false, true) => {
+                    failure.after("your playbooks have run, and nothing else was changed")
+                }
+                (false, false) => failure,
+            };
+            let own = self.how.stages.has(Stage::Networks);
+            let planned =
+                pipeline::plan(self.world, self.loaded, &hypervisor, own).map_err(honest)?;
+            let plan = self.how.stages.part(planned.plan.clone());
+            if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
+                self.runner.unlock_hypervisor();
+            }
+            let lockout = lockout::find(&planned.observed, &planned.key);
+            let lockout = lockout.filter(|_| !plan.is_empty());
+            self.show(&plan, lockout.as_ref(), &mut shown);
+            let open = questions(&plan, lockout.is_some(), &self.how.consent, &agreed);
+            if open.is_empty() {
+                return Ok(Agreed { hypervisor, planned, plan });
+            }
+            drop(hypervisor);
+            self.runner.unlock();
+            for question in open {
+                let asked = self.how.consent.ask(self.world, question.kind, &question.what);
+                asked.map_err(honest)?;
+                agreed.extend(question.about.into_iter().map(|what| (question.kind, what)));
+            }
+            // Who has it by now is not ended for our having waited.
+            let locking = Locking { take_over: false, ..self.how.locking };
+            let environment = &self.loaded.request.settings.environment;
+            self.runner.lock(environment, "up", locking).map_err(honest)?;
+        }
+    }
+
+    /// Shows a plan that was not shown before.
+    fn show(&self, plan: &Plan, lockout: Option<&Lockout>, shown: &mut Option<String>) {
+        let text = render::plan(plan, &self.session.title());
+        if shown.as_ref() == Some(&text) {
+            return;
+        }
+        if !self.how.json {
+            self.world.terminal.talk(text.trim_end());
+        }
+        if let Some(lockout) = lockout {
+            self.world.terminal.talk(&lockout.text(self.environment(), &self.loaded.workspace));
+        }
+        *shown = Some(text);
+    }
+
+    /// Shows what the hypervisor lacks and does it, and says whether it did; looks again afterwards.
+    fn prepare(&mut self) -> Result<(Hypervisor, bool), Failure> {
+        let (session, requirements) = (self.session, self.requirements);
+        let mut hypervisor = session.prepared_for(requirements)?;
+        let fresh = hypervisor.seen.as_ref().is_none_or(|s| s.observed.networks.is_empty());
+        if fresh || !hypervisor.preparation.is_empty() {
+            self.runner.lock_hypervisor("up")?;
+            // Somebody else may have prepared it, or have chosen subnets, a moment ago.
+            hypervisor = session.prepared_for(requirements)?;
+        }
+        if !self.how.stages.has(Stage::Prepare) || hypervisor.preparation.is_empty() {
+            return Ok((hypervisor, false));
+        }
+        if !self.how.json {
+            let title = session::title(&hypervisor.facts);
+            self.world.terminal.talk(render::plan(&hypervisor.preparation, &title).trim_end());
+        }
+        self.runner.run(&hypervisor.preparation, &hypervisor)?;
+        let prepared = session.prepared_for(requirements)?;
+        if prepared.preparation.is_empty() {
+            return Ok((prepared, true));
+        }
+        // A preparation that changes nothing would otherwise be tried for ever.
+        let changes = &prepared.preparation.changes;
+        let what: Vec<&str> = changes.iter().map(|c| c.name.as_str()).collect();
+        Err(Failure::Failed(
+            StepError::new(format!("the hypervisor is still not ready: {}", what.join(", ")))
+                .hint("`journalctl -u libvirtd`, or libvirt's log, may say why"),
+        ))
+    }
+
+    /// The environment's nodes. Without the stage that makes them, those that are there are.
+    fn nodes<'p>(&self, agreed: &'p Agreed) -> Vec<&'p Node> {
+        let Planned { blueprint, observed, .. } = &agreed.planned;
+        match self.how.stages.has(Stage::Vms) || self.hooks.replaces(Stage::Vms) {
+            true => blueprint.nodes.iter().collect(),
+            false => observed.domains.values().map(|d| &d.recorded).collect(),
+        }
+    }
+
+    /// Writes the outputs: all is known before anything is built.
+    fn record(&mut self, agreed: &Agreed, nodes: &[&Node]) -> Result<(), Failure> {
+        let Planned { blueprint, key, .. } = &agreed.planned;
+        let workspace = &self.loaded.workspace;
+        remember(workspace, self.loaded)?;
+        self.runner.seal(key.records());
+        write(workspace, nodes, key, &self.session.connection)?;
+        self.hooks.know(nodes);
+        let password = blueprint.nodes.first().and_then(|n| n.vnc.password.as_ref());
+        outputs::write_vnc_password(workspace, password).map_err(unwritten)
+    }
+
+    /// Does what is planned. The user's playbooks may stand between our own steps.
+    fn carry_out(&mut self, agreed: &Agreed) -> Result<(), Failure> {
+        let Agreed { hypervisor, planned, plan } = agreed;
+        if let Some(node) = planned.blueprint.nodes.first() {
+            self.runner.starts(node.virt);
+        }
+        if self.hooks.replaces(Stage::Networks) || self.hooks.replaces(Stage::Vms) {
+            let (networks, rest) = split(plan.clone());
+            for (part, stage) in [(networks, Stage::Networks), (rest, Stage::Vms)] {
+                self.runner.run(&part, hypervisor)?;
+                self.runner.still_ours()?;
+                self.hook(stage)?;
+            }
+        } else if !plan.is_empty() {
+            self.runner.run(plan, hypervisor)?;
+        }
+        Ok(())
+    }
+
+    /// What a node got from somebody on the LAN is known only now, and is written then.
+    fn learn(&self, agreed: &Agreed, nodes: &[&Node]) -> Result<Option<Observed>, Failure> {
+        let unknown = |n: &&Node| n.guest.is_some() && n.access.address.is_none();
+        if agreed.plan.is_empty() || !nodes.iter().any(unknown) {
+            return Ok(None);
+        }
+        let found = self.now(agreed)?;
+        let known: Vec<&Node> = found.domains.values().map(|d| &d.recorded).collect();
+        let (workspace, key) = (&self.loaded.workspace, &agreed.planned.key);
+        write(workspace, &known, key, &self.session.connection)?;
+        Ok(Some(found))
+    }
+
+    /// What there is after the run; if there was nothing to do, what there was before it.
+    fn now(&self, agreed: &Agreed) -> Result<Observed, Failure> {
+        let Agreed { hypervisor, planned, plan } = agreed;
+        if plan.is_empty() {
+            return Ok(planned.observed.clone());
+        }
+        // Interfaces of the hypervisor's are others now.
+        let bridges =
+            |s: &Step| matches!(s.action, Action::BridgeNic { .. } | Action::MakeVswitch { .. });
+        self.session.look_again(hypervisor, plan.steps.iter().any(bridges))
+    }
+
+    /// Says what there is, and how it is reached.
+    fn tell(&self, agreed: &Agreed, after: Option<Observed>) -> Result<(), Failure> {
+        let Agreed { hypervisor, planned, plan } = agreed;
+        let uptime = match plan.is_empty() {
+            true => hypervisor.facts.uptime_s.clone(),
+            // It was asked before nodes were started.
+            false => BTreeMap::new(),
         };
-        let own = how.stages.has(Stage::Networks);
-        let planned = pipeline::plan(world, loaded, &hypervisor, own).map_err(honest)?;
-        let plan = how.stages.part(planned.plan.clone());
-        if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
-            runner.unlock_hypervisor();
+        let now = after.map_or_else(|| self.now(agreed), Ok)?;
+        let workspace = &self.loaded.workspace;
+        let terminal = &self.world.terminal;
+        terminal.result(&status::text(self.environment(), &now, &uptime, workspace));
+        if planned.blueprint.nodes.first().is_some_and(|n| n.vnc.external) {
+            let file = workspace.file(outputs::VNC_PASSWORD);
+            let file = file.display();
+            terminal.talk(&format!(
+                "VNC listens on all addresses; `maquette status --json` has the ports, {file} the password"
+            ));
         }
-        let text =
-            render::plan(&plan, &format!("environment `{environment}` on {}", connection.label));
-        let lockout = lockout::find(&planned.observed, &planned.key).filter(|_| !plan.is_empty());
-        if shown.as_ref() != Some(&text) {
-            if !how.json {
-                world.terminal.talk(text.trim_end());
-            }
-            if let Some(lockout) = &lockout {
-                world.terminal.talk(&lockout.text(environment, &loaded.workspace));
-            }
-            shown = Some(text);
-        }
-        let open = questions(&plan, lockout.is_some(), &how.consent, &agreed);
-        if open.is_empty() {
-            return Ok(Agreed { hypervisor, planned, plan });
-        }
-        drop(hypervisor);
-        runner.unlock();
-        for question in open {
-            how.consent.ask(world, question.kind, &question.what).map_err(honest)?;
-            agreed.extend(question.about.into_iter().map(|what| (question.kind, what)));
-        }
-        // Who has it by now is not ended for our having waited.
-        let locking = Locking { take_over: false, ..how.locking };
-        runner.lock(environment, "up", locking).map_err(honest)?;
+        Ok(())
     }
 }
 
@@ -275,44 +374,6 @@ fn remember(workspace: &Workspace, loaded: &Loaded) -> Result<(), Failure> {
     workspace.claim(&owner).map_err(unwritten)
 }
 
-/// Shows what the hypervisor lacks and does it, and says whether it did; looks again afterwards.
-fn prepare(
-    world: &World,
-    connection: &Connection,
-    environment: &maquette_core::names::EnvName,
-    pool: &Pool,
-    requirements: &Requirements,
-    runner: &mut Runner<'_>,
-    how: &How,
-) -> Result<(Hypervisor, bool), Failure> {
-    let mut hypervisor = session::hypervisor(world, connection, environment, pool, requirements)?;
-    let fresh = hypervisor.seen.as_ref().is_none_or(|s| s.observed.networks.is_empty());
-    if fresh || !hypervisor.preparation.is_empty() {
-        runner.lock_hypervisor("up")?;
-        // Somebody else may have prepared it, or have chosen subnets, a moment ago.
-        hypervisor = session::hypervisor(world, connection, environment, pool, requirements)?;
-    }
-    if !how.stages.has(Stage::Prepare) || hypervisor.preparation.is_empty() {
-        return Ok((hypervisor, false));
-    }
-    if !how.json {
-        let title = session::title(&hypervisor.facts);
-        world.terminal.talk(render::plan(&hypervisor.preparation, &title).trim_end());
-    }
-    let libvirt = hypervisor.libvirt.as_ref();
-    runner.run(&hypervisor.preparation, &hypervisor.facts, VirtType::Qemu, libvirt)?;
-    let prepared = session::hypervisor(world, connection, environment, pool, requirements)?;
-    if prepared.preparation.is_empty() {
-        return Ok((prepared, true));
-    }
-    // A preparation that changes nothing would otherwise be tried for ever.
-    let what: Vec<&str> = prepared.preparation.changes.iter().map(|c| c.name.as_str()).collect();
-    Err(Failure::Failed(
-        StepError::new(format!("the hypervisor is still not ready: {}", what.join(", ")))
-            .hint("`journalctl -u libvirtd`, or libvirt's log, may say why"),
-    ))
-}
-
 /// All is known beforehand; and readiness is checked with this very configuration.
 fn write(
     workspace: &Workspace,
@@ -330,28 +391,6 @@ fn split(plan: Plan) -> (Plan, Plan) {
     let network = |a: &Action| Stage::of(a) == Stage::Networks;
     let networks = plan.clone().only(network, |kind| kind == ObjectKind::Network);
     (networks, plan.only(|a| !network(a), |kind| kind != ObjectKind::Network))
-}
-
-/// What there is after the run; if there was nothing to do, what there was before it.
-fn now(
-    plan: &Plan,
-    observed: &Observed,
-    hypervisor: &mut Hypervisor,
-    loaded: &Loaded,
-    connection: &Connection,
-) -> Result<Observed, Failure> {
-    if plan.is_empty() {
-        return Ok(observed.clone());
-    }
-    // Interfaces of the hypervisor's are others now.
-    let bridges =
-        |s: &Step| matches!(s.action, Action::BridgeNic { .. } | Action::MakeVswitch { .. });
-    if plan.steps.iter().any(bridges) {
-        hypervisor.facts = probe::gather(connection.host.as_ref(), connection.reach())
-            .map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
-    }
-    let settings = &loaded.request.settings;
-    session::look(hypervisor, &settings.environment, &settings.pool_name)
 }
 
 /// Something that wants to be agreed to.

@@ -6,7 +6,6 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
 use maquette_core::syntax::Plain;
-use maquette_core::topology::VirtType;
 use maquette_engine::StepError;
 use maquette_libvirt::Survey;
 
@@ -15,11 +14,10 @@ use crate::commands::down;
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::playbooks::{Hooks, Point};
-use crate::session::connection::{self, Connection};
-use crate::session::run::Runner;
+use crate::session::{self, Session};
 use crate::workspace::{Owner, outputs};
 use crate::world::World;
-use crate::{cli, consent, render, session};
+use crate::{cli, consent, render};
 
 /// The network that libvirt brings.
 const DEFAULT: &str = "default";
@@ -28,7 +26,7 @@ const DEFAULT: &str = "default";
 pub(super) fn nodes(world: &World, wanted: &cli::Wanted, names: &[String]) -> Result<u8, Failure> {
     let loaded = load::wanted_leniently(wanted)?;
     let locking = cli::Locking::from_environment()?;
-    down::remove_nodes(world, &located(&loaded), names, false, locking, down::Asking::Agreed)?;
+    down::remove_nodes(world, &loaded.located(), names, false, locking, down::Asking::Agreed)?;
     Ok(0)
 }
 
@@ -44,7 +42,7 @@ pub(super) fn everything(
     }
     let loaded = load::wanted_leniently(wanted)?;
     let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
-    let located = located(&loaded);
+    let located = loaded.located();
     if !hooks.at(world, Point::Cleanup, &located.workspace)? {
         objects(world, &located, given.yes, cli::Locking::from_environment()?)?;
     }
@@ -60,7 +58,7 @@ pub(super) fn environment(
 ) -> Result<u8, Failure> {
     let loaded = load::wanted_leniently(wanted)?;
     let hooks = Hooks::read(&loaded.request, tree, args)?;
-    let located = located(&loaded);
+    let located = loaded.located();
     if !hooks.at(world, Point::Cleanup, &located.workspace)? {
         let locking = cli::Locking::from_environment()?;
         down::remove(world, &located, false, locking, down::Asking::Agreed)?;
@@ -89,15 +87,6 @@ fn empty_of_all(located: &Located) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn located(loaded: &load::Loaded) -> Located {
-    Located {
-        environment: loaded.request.settings.environment.clone(),
-        pool: loaded.pool(),
-        host: loaded.host.clone(),
-        workspace: loaded.workspace.clone(),
-    }
-}
-
 /// Removes all domains and all networks but `default`: first of all environments with what belongs to
 /// them, then those that are not ours, whose disks stay.
 fn objects(
@@ -106,10 +95,9 @@ fn objects(
     yes: bool,
     locking: cli::Locking,
 ) -> Result<(), Failure> {
-    let connection = connection::open(world, &located.host, &located.workspace)?;
-    let mut runner =
-        Runner::new(world, false, &connection, &located.workspace, Duration::from_secs(60))?;
-    let hypervisor = session::running(world, &connection, &located.environment, &located.pool)?;
+    let session = Session::open(world, located.clone())?;
+    let mut runner = session.runner(false, Duration::from_secs(60))?;
+    let hypervisor = session.running()?;
     let Some(libvirt) = &hypervisor.libvirt else { return Ok(()) };
     let found = libvirt.survey().map_err(session::unobserved)?;
     for object in &found.unreadable {
@@ -117,11 +105,11 @@ fn objects(
     }
     let mut plans = Vec::new();
     for environment in &found.environments {
-        plans.push((Some(environment), removal(world, &connection, located, environment)?));
+        plans.push((Some(environment), removal(&session, environment)?));
     }
     plans.push((None, strangers(&found)));
     let whole = Plan::all(plans.iter().map(|(_, plan)| plan.clone()));
-    let title = format!("everything on {}", connection.label);
+    let title = format!("everything on {}", session.connection.label);
     world.terminal.talk(render::plan(&whole, &title).trim_end());
     if whole.is_empty() {
         return Ok(());
@@ -132,7 +120,7 @@ fn objects(
             // Nobody may be at work in it; and since it was looked at, somebody may have been.
             Some(environment) => {
                 runner.lock(environment, "virsh --cleanup", locking)?;
-                let now = removal(world, &connection, located, environment)?;
+                let now = removal(&session, environment)?;
                 if !yes {
                     agreed(&whole, &now, environment)?;
                 }
@@ -141,20 +129,15 @@ fn objects(
             None => plan,
         };
         if !plan.is_empty() {
-            runner.run(&plan, &hypervisor.facts, VirtType::Qemu, Some(libvirt))?;
+            runner.run(&plan, &hypervisor)?;
         }
     }
     world.terminal.talk("base images, pools and disks of domains that are not Maquette's stay");
     Ok(())
 }
 
-fn removal(
-    world: &World,
-    connection: &Connection,
-    located: &Located,
-    environment: &EnvName,
-) -> Result<Plan, Failure> {
-    let found = session::running(world, connection, environment, &located.pool)?;
+fn removal(session: &Session<'_>, environment: &EnvName) -> Result<Plan, Failure> {
+    let found = session.running_for(environment)?;
     let mut plan = plan::destroy(&found.observed(), environment);
     for change in &mut plan.changes {
         change.reason = format!("environment `{environment}`").into();

@@ -16,15 +16,16 @@ use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Event, StepError, executor};
 use maquette_libvirt::{Access, Gate, Guests, Run, Server};
 
+use super::Hypervisor;
+use super::connection::Connection;
+use super::locking;
 use crate::cli::Locking;
 use crate::failure::Failure;
 use crate::report::{self, Reporter};
-use crate::session::connection::Connection;
-use crate::session::locking;
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
 use crate::world::World;
-use crate::{open_files, session, signals, workspace};
+use crate::{open_files, signals, workspace};
 
 /// Lets calls to libvirt pass as long as the locks are ours. What another machine's libvirt has been sent and
 /// has not begun ends with the connection, which whoever takes over ends.
@@ -54,12 +55,14 @@ pub struct Runner<'a> {
     /// Held until all networks of a plan are defined.
     shared: Option<Lock>,
     records: Option<RecordKey>,
+    /// How guests run that are started, where any are.
+    virt: Option<VirtType>,
 }
 
 impl<'a> Runner<'a> {
     /// Prepares for runs: how to report, and what Ctrl-C does. The first lets running steps end, the
     /// second ends the program at once; either way the next `up` goes on from there.
-    pub fn new(
+    pub(super) fn new(
         world: &'a World,
         json: bool,
         connection: &'a Connection,
@@ -85,9 +88,18 @@ impl<'a> Runner<'a> {
             limits: Limits::default(),
         };
         let reporter = report::choose(&world.terminal, json);
-        let (lock, shared) = (None, None);
-        let records = connection.records.clone();
-        Ok(Self { world, connection, reporter, cancelled, guests, transfer, lock, shared, records })
+        Ok(Self {
+            world,
+            connection,
+            reporter,
+            cancelled,
+            guests,
+            transfer,
+            lock: None,
+            shared: None,
+            records: connection.records.clone(),
+            virt: None,
+        })
     }
 
     /// Keeps everybody else from changing the environment until the command ends.
@@ -151,15 +163,15 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
+    /// Says how the guests run that the next plans start: how many may boot at once follows from it.
+    pub fn starts(&mut self, virt: VirtType) {
+        self.virt = Some(virt);
+    }
+
     /// Carries a plan out.
-    pub fn run(
-        &mut self,
-        plan: &Plan,
-        facts: &Facts,
-        virt: VirtType,
-        libvirt: Option<&Arc<dyn Server>>,
-    ) -> Result<(), Failure> {
-        self.guests.boots = open_files::boots(session::boots(facts, virt));
+    pub fn run(&mut self, plan: &Plan, hypervisor: &Hypervisor) -> Result<(), Failure> {
+        let facts = &hypervisor.facts;
+        self.guests.boots = open_files::boots(boots(facts, self.virt));
         let defines = |s: &&Step| matches!(s.action, Action::DefineNetwork { .. });
         let mut defining: BTreeSet<StepId> =
             plan.steps.iter().filter(defines).map(|s| s.id).collect();
@@ -185,7 +197,7 @@ impl<'a> Runner<'a> {
             key: self.records.clone(),
             gate,
         };
-        let backend = match libvirt {
+        let backend = match &hypervisor.libvirt {
             Some(server) => server.clone().backend(run),
             None => self.world.libvirt.backend(run),
         };
@@ -212,5 +224,14 @@ impl<'a> Runner<'a> {
             .terminal
             .talk("what is done stays; mend the cause and run the same command again to go on");
         Err(Failure::Shown)
+    }
+}
+
+/// How many guests may boot at once. Under emulation a boot keeps one CPU busy, and two on each
+/// CPU fill the gaps; hardware virtualisation leaves room for more.
+fn boots(facts: &Facts, virt: Option<VirtType>) -> usize {
+    match virt {
+        None | Some(VirtType::Qemu) => facts.cpus * 2,
+        Some(VirtType::Kvm | VirtType::Test) => facts.cpus * 4,
     }
 }

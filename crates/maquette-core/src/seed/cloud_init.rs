@@ -11,6 +11,12 @@ use crate::values::Secret;
 /// Name of the virtio-serial port on which a guest reports its first boot.
 pub const READY_PORT: &str = "org.maquette.ready";
 
+/// Has units of its own report, in the guest.
+const REPORT_BOOT: &str = include_str!("../../assets/report-boot.sh");
+
+/// What they run.
+const REPORT: &str = include_str!("../../assets/report.sh");
+
 /// Modules of the first stage that a node needs. Everything else that distributions list there or
 /// in the two later stages starts Python for nothing; under emulation that is most of a first boot.
 const MODULES: [&str; 6] =
@@ -72,49 +78,23 @@ fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
         line(format!("  maxsize: {}", guest.swap_mib << 20));
     }
     line("bootcmd:".into());
-    line(format!("  - [sh, -c, {}]", quoted(&report(node))));
+    line(format!("  - {}", report(node)));
     line(format!("cloud_init_modules: [{}]", modules.join(", ")));
     line("cloud_config_modules: []".into());
     line("cloud_final_modules: []".into());
     out
 }
 
-/// Reports, on the first boot only, that cloud-init has begun, and when it is done with which result:
-/// a node whose network could not be set up has no other way to say so. Units of their own do the
-/// writing, so that no boot ever waits for a reader.
+/// Has the guest report, on its first boot only, that cloud-init has begun, and when it is done with which result:
+/// a node whose network could not be set up has no other way to say so.
 ///
 /// A node that somebody on the LAN gives its address reports that, too: nobody else knows it.
-///
-/// One process at a time may have the port, so that a report may have to wait for the one before. What
-/// the units run is in a file: systemd 252 spoils `$` and `;` of a transient unit when it is reloaded, as
-/// it is for a swap file.
 fn report(node: &Node) -> String {
     let asks = node.interfaces.iter().find(|i| i.dhcp && node.access.address.is_none());
-    let address = asks.map_or(String::new(), |interface| {
-        format!(
-            "set -- $(ip -4 -o address show dev {} scope global)\nsay address $4\n",
-            interface.name
-        )
-    });
-    // The result is several lines, and becomes one.
-    format!(
-        "m=/var/lib/cloud/instance/maquette-reported\n\
-         [ -e /dev/virtio-ports/{READY_PORT} ] && [ ! -e $m ] || exit 0\n\
-         touch $m\n\
-         cat > /run/maquette-report <<'END'\n\
-         p=/dev/virtio-ports/{READY_PORT}\n\
-         set -f\n\
-         say() {{ until echo $* > $p; do sleep 1; done; }}\n\
-         if [ $1 = begun ]; then say cloud-init; exit; fi\n\
-         {address}\
-         say result $(cat /run/cloud-init/result.json)\n\
-         say done\n\
-         END\n\
-         run=\"systemd-run --no-block -q -p TimeoutSec=600\"\n\
-         $run sh /run/maquette-report begun\n\
-         $run -p After=cloud-final.service sh /run/maquette-report done\n\
-         exit 0"
-    )
+    let arguments = [REPORT_BOOT, "sh", REPORT, READY_PORT].into_iter();
+    let arguments = arguments.chain(asks.map(|interface| interface.name.as_str()));
+    let arguments: Vec<String> = arguments.map(|a| quoted(a.trim_end())).collect();
+    format!("[sh, -c, {}]", arguments.join(", "))
 }
 
 /// Interfaces by MAC. The external one asks DHCP, as its lease carries route and name servers; the

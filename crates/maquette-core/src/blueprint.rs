@@ -122,6 +122,8 @@ pub struct Network {
     pub domain: Option<DnsName>,
     /// DNS service records.
     pub srvs: Vec<Srv>,
+    /// Name servers that are asked what libvirt's does not know; none are the hypervisor's own.
+    pub forwarders: Vec<IpAddr>,
     /// MTU in bytes.
     pub mtu: Option<u32>,
     /// Whether it starts with the hypervisor.

@@ -46,7 +46,7 @@ networks:
     dhcp: {range: {start: 10.9.0.2, end: 10.9.0.100}, subnet_cidr: 10.9.0.0/24, subnet_gateway: 10.9.0.1}
     floating_ip: {start: 10.9.0.101, end: 10.9.0.150}
     ipv6: {ip_address: '2620:52:0:13b8::1', prefix: 64, dhcp: {range: {start: '2620:52:0:13b8::2', end: '2620:52:0:13b8::ff'}}}
-    dns: {srvs: [{name: ldap, protocol: tcp, domain: lab.example, port: 389, target: one.lab.example}]}
+    dns: {forwarders: [192.0.2.53], srvs: [{name: ldap, protocol: tcp, domain: lab.example, port: 389, target: one.lab.example}]}
   net2:
     name: switched
     forward: bridge

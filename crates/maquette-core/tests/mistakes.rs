@@ -74,6 +74,27 @@ groups: []
 }
 
 #[test]
+fn queries_are_forwarded_where_libvirt_has_a_name_server() {
+    let networks = "\
+networks:
+  net1: {name: management, forward: nat, ip_address: 172.16.0.1, dns: {forwarders: [192.0.2.53, '2001:db8::53']}}
+  net2: {name: storage, dns: {forwarders: [192.0.2.53]}}
+  net3: {name: lan, forward: bridge, dns: {forwarders: [192.0.2.53]}}
+  net4: {name: data, ip_address: 10.1.0.1, dns: {forwarders: [one.example]}}
+";
+    let found = mistakes(&mut input(&[], networks, &[]));
+    let about = |words: &str| found.iter().filter(|f| f.contains(words)).count();
+    assert_eq!(about("libvirt has no name server on network `storage`"), 1, "{found:#?}");
+    assert_eq!(about("libvirt has no name server on network `lan`"), 1, "{found:#?}");
+    assert_eq!(
+        about("`forwarders` must be a list of IP addresses, not `one.example`"),
+        1,
+        "{found:#?}"
+    );
+    assert_eq!(about("`management`"), 0, "{found:#?}");
+}
+
+#[test]
 fn overrides_are_typed_like_the_keys_they_set() {
     let extra = ["override.undercloud.deploy_os=false", "override.undercloud.memory=lots"];
     let found = mistakes(&mut input(&[("undercloud", 1)], "3_nets", &extra));

@@ -6,8 +6,10 @@ use std::fmt::Write;
 use roxmltree::{Document, Node};
 
 /// Options that such a file has.
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 17] = [
     "strict-order",
+    "server",
+    "no-resolv",
     "domain",
     "expand-hosts",
     "local",
@@ -46,6 +48,12 @@ pub fn configuration(xml: &str) -> Option<String> {
     }
     let mut lines = vec!["strict-order".to_string()];
     let mut line = |text: String| lines.push(text);
+    let forwarders = children(root, "dns").flat_map(|d| children(d, "forwarder"));
+    let forwarders: Vec<&str> = forwarders.filter_map(|f| f.attribute("addr")).collect();
+    forwarders.iter().for_each(|address| line(format!("server={address}")));
+    if !forwarders.is_empty() {
+        line("no-resolv".into());
+    }
     for domain in children(root, "domain") {
         let name = domain.attribute("name").unwrap_or_default();
         line(format!("domain={name}"));

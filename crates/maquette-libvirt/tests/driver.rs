@@ -94,6 +94,7 @@ fn network(reservations: Vec<Reservation>) -> Network {
         dhcp6: None,
         domain: Some(DnsName::known("lab.example")),
         srvs: Vec::new(),
+        forwarders: Vec::new(),
         mtu: Some(9000),
         autostart: true,
         stp: false,
@@ -323,6 +324,26 @@ fn the_xml_of_a_network_and_its_record() {
     assert_eq!(read.wiring, Wiring::of(&wanted));
     let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
     assert_eq!((record.network, record.allocation), (wanted, allocation));
+}
+
+#[test]
+fn queries_go_to_the_name_servers_that_a_network_names() {
+    let forwarders = ["192.0.2.53", "2001:db8::53"].map(|a| a.parse().unwrap()).to_vec();
+    let wanted = Network { forwarders, ..network(Vec::new()) };
+    let allocation = Allocation { net: 10, data_net: 24 };
+    let xml = maquette_libvirt::xml::network(&wanted, &environment(), allocation);
+    let lines: Vec<&str> = xml.lines().filter(|l| l.contains("forwarder")).map(str::trim).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    <maquette:forwarder address='192.0.2.53'/>
+    <maquette:forwarder address='2001:db8::53'/>
+    <forwarder addr='192.0.2.53'/>
+    <forwarder addr='2001:db8::53'/>
+    ");
+    // libvirt checks it by its own schema.
+    let lab = Lab::new();
+    let backend = lab.backend();
+    perform(&backend, &define_network(wanted.clone()));
+    assert_eq!(look(&backend).networks["lab-data"].recorded.forwarders, wanted.forwarders);
 }
 
 #[test]

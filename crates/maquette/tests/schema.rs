@@ -237,6 +237,7 @@ fn wrong_keys_and_values_do_not_fit() {
         "dhcp: {rnage: {start: 10.0.0.2, end: 10.0.0.9}}",
         "portgroups: [{name: a, vlan: 1}]",
         "dns: {srvs: [{name: ldap}]}",
+        "dns: {forwarders: 192.0.2.53}",
         "ipv6: {address: '2001:db8::1'}",
         "static: {subnet: 10.0.0.0/24}",
     ] {

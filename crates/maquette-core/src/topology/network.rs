@@ -1,5 +1,7 @@
 //! One network: addresses, DHCP, DNS.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 use super::subnet::{self, Fixed, Ipv4, Ipv6};
@@ -77,6 +79,8 @@ pub struct Network {
     pub domain: Option<DnsName>,
     /// DNS service records.
     pub srvs: Vec<Srv>,
+    /// Name servers that are asked what libvirt's does not know; none are the hypervisor's own.
+    pub forwarders: Vec<IpAddr>,
     /// MTU in bytes.
     pub mtu: Option<u32>,
     /// Whether libvirt starts it with the hypervisor.
@@ -102,6 +106,7 @@ impl Network {
             ipv6: None,
             domain: None,
             srvs: Vec::new(),
+            forwarders: Vec::new(),
             mtu: None,
             autostart: true,
             stp: false,
@@ -142,8 +147,17 @@ const SRV: &[Key] = &[
     key("target", Form::Parsed("a host name"), "Host that offers it"),
 ];
 
+const ADDRESS: Form = Form::Parsed("an IP address");
+
 /// Keys of `dns`.
-const DNS: &[Key] = &[key("srvs", Form::List(&Form::Map(SRV)), "Service records")];
+const DNS: &[Key] = &[
+    key("srvs", Form::List(&Form::Map(SRV)), "Service records"),
+    key(
+        "forwarders",
+        Form::List(&ADDRESS),
+        "Name servers that are asked what libvirt does not know [default: the hypervisor's]",
+    ),
+];
 
 /// Keys of a network.
 pub(crate) const NETWORK: &[Key] = &[
@@ -236,7 +250,16 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         subnet::keep_free(node, ipv4.as_mut(), label, diags);
     }
     let domain = fields.parsed("domain", diags).map(|d| d.value);
-    let srvs = fields.take("dns").map_or(Vec::new(), |node| srvs(node, key, diags));
+    let dns = fields.take("dns");
+    let (srvs, forwarders) = dns.map_or_else(Default::default, |node| self::dns(node, key, diags));
+    if let Some(node) = dns.and_then(|node| node.get("forwarders"))
+        && !forwarders.is_empty()
+        && !(served && (ipv4.is_some() || ipv6.is_some()))
+    {
+        let message = format!("libvirt has no name server on network `{label}`");
+        let help = "`forwarders` is for networks that the hypervisor has an address on, and not for bridged ones";
+        diags.push(Diagnostic::error("topology::dns", message).at(node.span, "").help(help));
+    }
     let mtu = fields.parsed::<Mtu>("mtu", diags).map(|m| m.value.bytes());
     let mtu = mtu.or(settings.mtu);
     let autostart = fields.bool("autostart", diags).unwrap_or(true);
@@ -246,6 +269,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         ipv6,
         domain,
         srvs,
+        forwarders,
         mtu,
         autostart,
         uplink,
@@ -331,14 +355,18 @@ fn forward(node: &Node, diags: &mut Diagnostics) -> Option<Forward> {
     }
 }
 
-fn srvs(node: &Node, key: &str, diags: &mut Diagnostics) -> Vec<Srv> {
+fn dns(node: &Node, key: &str, diags: &mut Diagnostics) -> (Vec<Srv>, Vec<IpAddr>) {
     let what = format!("`dns` of network `{key}`");
     let Some(mut fields) = Fields::new(node, what, DNS, diags) else {
-        return Vec::new();
+        return Default::default();
     };
-    let items = fields.take("srvs").map_or(&[][..], |n| decode::list(n, "srvs", diags));
+    let srvs = fields.take("srvs").map_or(&[][..], |n| decode::list(n, "srvs", diags));
+    let forwarders = fields.take("forwarders");
+    let forwarders = forwarders.map_or(&[][..], |n| decode::list(n, "forwarders", diags));
     fields.finish(diags);
-    items.iter().filter_map(|item| srv(item, diags)).collect()
+    let srvs = srvs.iter().filter_map(|item| srv(item, diags)).collect();
+    let address = |n| decode::parsed::<IpAddr>(n, "forwarders", "a list of IP addresses", diags);
+    (srvs, forwarders.iter().filter_map(address).map(|a| a.value).collect())
 }
 
 fn srv(node: &Node, diags: &mut Diagnostics) -> Option<Srv> {

@@ -74,10 +74,14 @@ fn portgroup(w: &mut Writer, group: &Portgroup) {
 }
 
 fn dns(w: &mut Writer, network: &Network) {
-    if network.srvs.is_empty() {
+    let Network { srvs, forwarders, .. } = network;
+    if srvs.is_empty() && forwarders.is_empty() {
         return;
     }
-    w.element("dns", &[], |w| network.srvs.iter().for_each(|srv| write_srv(w, srv)));
+    w.element("dns", &[], |w| {
+        forwarders.iter().for_each(|ip| w.empty("forwarder", &[("addr", &ip.to_string())]));
+        srvs.iter().for_each(|srv| write_srv(w, srv));
+    });
 }
 
 fn write_srv(w: &mut Writer, srv: &Srv) {

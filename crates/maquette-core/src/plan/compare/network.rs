@@ -21,6 +21,7 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
         dhcp6,
         domain,
         srvs,
+        forwarders,
         mtu,
         autostart,
         stp,
@@ -46,6 +47,7 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
     found.note(behaves, Replace, "how its bridge behaves changes");
     found.note(*fixed != new.fixed, Replace, "addresses of its nodes change");
     found.note(*domain != new.domain, Replace, "its DNS domain changes");
+    found.note(*forwarders != new.forwarders, Replace, "its DNS forwarders change");
     found.note(*uuid != new.uuid, Replace, "its identifier was changed outside Maquette");
     let records =
         srvs.iter().any(|s| !new.srvs.contains(s)) || new.srvs.iter().any(|s| !srvs.contains(s));

@@ -29,7 +29,7 @@ pub struct NetworkRecord {
 const ELEMENT: &str = "network";
 
 /// Elements in the order that they have always been written in.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "uplink",
     "static",
     "vswitch",
@@ -38,6 +38,7 @@ const ORDER: [&str; 10] = [
     "port",
     "route",
     "srv",
+    "forwarder",
     "reservation",
     "tenant",
 ];
@@ -99,6 +100,7 @@ record!(NetworkFields: Network {
     vswitch: Where("vswitch", VswitchFields),
     tuning: TuningFields,
     srvs: Many("srv", SrvFields),
+    forwarders: Many("forwarder", Required("address")),
     reservations: Many("reservation", ReservationFields),
     tenants: Many("tenant", TenantFields),
 });

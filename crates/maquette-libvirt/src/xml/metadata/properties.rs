@@ -245,12 +245,12 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
         .prop_map(|(name, mac, ipv4, ipv6)| Reservation { name, mac, ipv4, ipv6 });
     let tenant = (name(), pool(), vec(file(), 0..3), any::<bool>())
         .prop_map(|(node, pool, volumes, extension)| Tenant { node, pool, volumes, extension });
-    let has = (vec(srv(), 0..3), vec(reservation, 0..3), vec(tenant, 0..3));
+    let has = (vec(srv(), 0..3), vec(whatever(), 0..3), vec(reservation, 0..3), vec(tenant, 0..3));
     (who, addresses, host, has).prop_map(|(who, addresses, host, has)| {
         let (environment, (net, data_net), name, bridge, uuid, forward) = who;
         let (ipv4, dhcp4, ipv6, dhcp6, domain, mtu) = addresses;
         let ([autostart, stp], tuning, uplink, vswitch, fixed) = host;
-        let (srvs, reservations, tenants) = has;
+        let (srvs, forwarders, reservations, tenants) = has;
         let network = Network {
             name,
             bridge,
@@ -262,6 +262,7 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
             dhcp6,
             domain,
             srvs,
+            forwarders,
             mtu,
             autostart,
             stp,

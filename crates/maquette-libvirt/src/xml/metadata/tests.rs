@@ -111,6 +111,7 @@ pub(super) fn full_network() -> NetworkRecord {
             port: Some(389),
             target: Some(DnsName::known("n-0.lab.example")),
         }],
+        forwarders: vec!["192.0.2.53".parse().unwrap()],
         mtu: Some(1400),
         autostart: true,
         stp: true,

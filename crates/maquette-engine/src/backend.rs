@@ -1,6 +1,9 @@
 //! The only seam between a plan and the world.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use maquette_core::plan::{Action, Lane};
@@ -36,8 +39,11 @@ impl Lanes {
     }
 }
 
+/// An error of any kind, which another one is because of.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
 /// Why a step failed, in words for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct StepError {
     /// What failed, on which object.
     pub message: String,
@@ -47,23 +53,41 @@ pub struct StepError {
     pub hints: Vec<String>,
     /// Lines to look at, such as the end of a serial console.
     pub excerpt: Vec<String>,
+    /// The error behind it, if there is one: what it is besides its words, which `causes` begin with.
+    pub source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl StepError {
     /// An error from a message and the error behind it.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), hints: Vec::new(), excerpt: Vec::new() }
+        Self {
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            excerpt: Vec::new(),
+            source: None,
+        }
+    }
+
+    /// An error that is told as it is, with those behind it.
+    pub fn of(error: impl Error + Send + Sync + 'static) -> Self {
+        let mut told = Self::new(error.to_string()).because(error);
+        // It is the message.
+        told.causes.remove(0);
+        told
     }
 
     /// Adds the error behind it, and those behind that.
     #[must_use]
-    pub fn because(mut self, error: &dyn std::error::Error) -> Self {
+    pub fn because(mut self, error: impl Into<Cause>) -> Self {
+        let error: Cause = error.into();
         self.causes.push(error.to_string());
         let mut source = error.source();
         while let Some(inner) = source {
             self.causes.push(inner.to_string());
             source = inner.source();
         }
+        self.source = Some(Arc::from(error));
         self
     }
 
@@ -72,6 +96,29 @@ impl StepError {
     pub fn hint(mut self, text: impl Into<String>) -> Self {
         self.hints.push(text.into());
         self
+    }
+}
+
+/// Two are the same that are told in the same words.
+impl PartialEq for StepError {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { message, causes, hints, excerpt, source: _ } = self;
+        (message, causes, hints, excerpt)
+            == (&other.message, &other.causes, &other.hints, &other.excerpt)
+    }
+}
+
+impl Eq for StepError {}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for StepError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|error| error as &(dyn Error + 'static))
     }
 }
 
@@ -101,5 +148,28 @@ pub trait Backend: Sync {
     /// Whether the connection to the hypervisor is gone, so that nothing more can be done.
     fn is_lost(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ssh_keys::KeyError;
+
+    #[test]
+    fn what_an_error_comes_from_stays_what_it_is() {
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let key = || KeyError::File { path: "/k".into(), source: denied() };
+        let error = StepError::new("cannot write the workspace").because(key());
+        let kind = |error: &(dyn Error + 'static)| {
+            error.downcast_ref::<std::io::Error>().map(|e| e.kind())
+        };
+        let source = error.source().unwrap();
+        assert!(matches!(source.downcast_ref(), Some(KeyError::File { .. })));
+        assert_eq!(kind(source.source().unwrap()), Some(std::io::ErrorKind::PermissionDenied));
+        assert_eq!(error.causes, ["cannot use key file /k".to_string(), denied().to_string()]);
+        let told = StepError::of(key());
+        assert_eq!((told.message.as_str(), told.causes.len()), ("cannot use key file /k", 1));
+        assert!(told.source().is_some());
     }
 }

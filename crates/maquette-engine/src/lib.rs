@@ -24,6 +24,6 @@ pub mod seed_volume;
 mod small_download;
 pub mod ssh_keys;
 
-pub use backend::{Backend, Lanes, StepContext, StepError};
+pub use backend::{Backend, Cause, Lanes, StepContext, StepError};
 pub use event::{Event, RunState, StepState, StepView};
 pub use small_download::{download, download_to};

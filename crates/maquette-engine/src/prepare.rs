@@ -82,7 +82,7 @@ pub fn apply(
         Setting::Timezone { zone } => timezone::apply(host, zone),
         Setting::Limit { limit, value } => limits::apply(host, limit, *value),
     };
-    done.map_err(|error| StepError::new(format!("cannot {}", setting.title())).because(&error))
+    done.map_err(|error| StepError::new(format!("cannot {}", setting.title())).because(error))
 }
 
 /// What a record says can be put back, with the values from before, in the order in which it can be.
@@ -145,7 +145,7 @@ fn forget(host: &dyn Host, before: &Setting) -> Result<(), StepError> {
 }
 
 fn failed(message: String) -> impl FnOnce(HostError) -> StepError {
-    move |error| StepError::new(message).because(&error)
+    move |error| StepError::new(message).because(error)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub fn download_to(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|e| failed().because(&e).hint("is `curl` installed here?"))?;
+        .map_err(|e| failed().because(e).hint("is `curl` installed here?"))?;
     // A curl that is gone does not read; its status tells.
     let asked = format!("url = \"{url}\"\n");
     let _ = child.stdin.take().map(|mut pipe| pipe.write_all(asked.as_bytes()));
@@ -55,8 +55,8 @@ pub fn download_to(
         // It may have ended by itself.
         let _ = child.kill();
     }
-    let output = child.wait_with_output().map_err(|e| failed().because(&e))?;
-    copied.map_err(|e| failed().because(&e))?;
+    let output = child.wait_with_output().map_err(|e| failed().because(e))?;
+    copied.map_err(|e| failed().because(e))?;
     if large {
         return Err(failed().hint(format!("it has more than {most} bytes")));
     }

@@ -30,7 +30,7 @@ pub use virt::stream::Stream;
 use virt::sys;
 
 /// What libvirt answered to a call.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[error("{message}")]
 pub struct LibvirtError {
     message: String,
@@ -121,7 +121,7 @@ impl LibvirtError {
 
     /// What a step failed of, and what to do about it where that is known.
     pub fn failed(&self, message: impl Into<String>) -> StepError {
-        let error = StepError::new(message).because(self);
+        let error = StepError::new(message).because(self.clone());
         match self.kind.hint() {
             Some(hint) => error.hint(hint),
             None => error,

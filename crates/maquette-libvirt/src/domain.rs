@@ -79,14 +79,14 @@ const UNPLUG: Duration = Duration::from_secs(60);
 /// Changes a running domain; what is so already stays so.
 pub fn change(client: &Client, name: &str, change: &LiveChange) -> Result<(), StepError> {
     let failed =
-        |e: LibvirtError| StepError::new(format!("cannot change domain `{name}`")).because(&e);
+        |e: LibvirtError| StepError::new(format!("cannot change domain `{name}`")).because(e);
     let Some(domain) = client.domain(name).map_err(failed)? else {
         return Err(StepError::new(format!("cannot change domain `{name}`: it is not defined")));
     };
     let live = || -> Result<Hardware, StepError> {
         let xml = client::live_xml(&domain).map_err(failed)?.unwrap_or_default();
         let read = xml::read::domain(&xml).map(|d| d.hardware);
-        read.map_err(|e| StepError::new(format!("cannot change domain `{name}`")).because(&e))
+        read.map_err(|e| StepError::new(format!("cannot change domain `{name}`")).because(e))
     };
     match change {
         LiveChange::Memory { mib } => client::set_memory(&domain, *mib).map_err(failed),
@@ -135,7 +135,7 @@ fn unplug(
     there: &dyn Fn() -> Result<bool, StepError>,
 ) -> Result<(), StepError> {
     let message = format!("cannot take {what} from domain `{name}`");
-    let failed = |e: LibvirtError| StepError::new(message.clone()).because(&e);
+    let failed = |e: LibvirtError| StepError::new(message.clone()).because(e);
     let events = client.events().map_err(failed)?;
     client::detach(domain, xml).map_err(failed)?;
     let deadline = Instant::now() + UNPLUG;

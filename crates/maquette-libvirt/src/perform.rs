@@ -99,7 +99,7 @@ impl<'a> Libvirt<'a> {
         }
         let client = Client::open(self.access.uri).map_err(|e| {
             let message = format!("cannot connect to libvirt at {}", self.access.label);
-            StepError::new(message).because(&e)
+            StepError::new(message).because(e)
         })?;
         Ok(self.client.get_or_init(|| Arc::new(client)))
     }
@@ -111,7 +111,7 @@ impl<'a> Libvirt<'a> {
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
         let failed =
-            |e: LibvirtError| StepError::new(format!("cannot start domain `{name}`")).because(&e);
+            |e: LibvirtError| StepError::new(format!("cannot start domain `{name}`")).because(e);
         let client = self.client()?;
         let domain = client.domain(name).map_err(failed)?.ok_or_else(|| {
             StepError::new(format!("cannot start domain `{name}`: it is not defined"))
@@ -131,7 +131,7 @@ impl<'a> Libvirt<'a> {
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
         let failed =
-            |e: LibvirtError| StepError::new(format!("cannot watch domain `{name}`")).because(&e);
+            |e: LibvirtError| StepError::new(format!("cannot watch domain `{name}`")).because(e);
         let client = self.client()?;
         let domain = client.domain(name).map_err(failed)?.ok_or_else(|| {
             StepError::new(format!("cannot wait for domain `{name}`: it is not defined"))
@@ -226,11 +226,11 @@ impl<'a> Libvirt<'a> {
         let message = format!("cannot reconnect nodes to network `{network}`");
         for name in domains {
             let taps = domain::taps(self.client()?, name, network)
-                .map_err(|e| StepError::new(message.clone()).because(&e))?;
+                .map_err(|e| StepError::new(message.clone()).because(e))?;
             for tap in taps {
                 let set = ["link", "set", "dev", &tap, "master", bridge, "up"];
                 host::check(self.access.host, &host::Command::new("ip").args(set))
-                    .map_err(|e| StepError::new(message.clone()).because(&e))?;
+                    .map_err(|e| StepError::new(message.clone()).because(e))?;
             }
         }
         Ok(())
@@ -276,7 +276,7 @@ impl<'a> Libvirt<'a> {
         let command = host::Command::script(FORGET, left);
         host::check(self.access.host, &command)
             .map(|_| ())
-            .map_err(|e| StepError::new(format!("cannot remove the logs of `{name}`")).because(&e))
+            .map_err(|e| StepError::new(format!("cannot remove the logs of `{name}`")).because(e))
     }
 
     fn call<T>(
@@ -363,13 +363,12 @@ impl Libvirt<'_> {
             }
             Action::MakeVswitch { bridge, vswitch, environment, mtu } => {
                 vswitch::make(self.access.host, bridge, vswitch, environment, *mtu).map_err(|e| {
-                    StepError::new(format!("cannot make Open vSwitch bridge {bridge}")).because(&e)
+                    StepError::new(format!("cannot make Open vSwitch bridge {bridge}")).because(e)
                 })
             }
             Action::RemoveVswitch { bridge, environment } => {
                 vswitch::remove(self.access.host, bridge, environment).map_err(|e| {
-                    StepError::new(format!("cannot remove Open vSwitch bridge {bridge}"))
-                        .because(&e)
+                    StepError::new(format!("cannot remove Open vSwitch bridge {bridge}")).because(e)
                 })
             }
             Action::Reconnect { network, bridge, domains } => {

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use maquette_engine::StepError;
 use maquette_engine::host::Host;
 use maquette_engine::image;
+use maquette_engine::{Cause, StepError};
 
 use crate::client::{self, Client, LibvirtError};
 use crate::observe::{domain_xmls, network_xmls};
@@ -46,15 +46,14 @@ pub fn prune(
     records: &str,
     pool: &str,
 ) -> Result<Pruned, StepError> {
-    let failed =
-        |e: &dyn std::error::Error| StepError::new("cannot remove cached images").because(e);
-    let recorded = image::recorded(host, records).map_err(|e| failed(&e))?;
-    let Some(pool) = client.pool(pool).map_err(|e| failed(&e))? else {
+    let failed = |e: Cause| StepError::new("cannot remove cached images").because(e);
+    let recorded = image::recorded(host, records).map_err(|e| failed(e.into()))?;
+    let Some(pool) = client.pool(pool).map_err(|e| failed(e.into()))? else {
         return Ok(Pruned::default());
     };
     client::refresh_pool(&pool);
-    let volumes = client::volumes(&pool).map_err(|e| failed(&e))?;
-    let texts = texts(client).map_err(|e| failed(&e))?;
+    let volumes = client::volumes(&pool).map_err(|e| failed(e.into()))?;
+    let texts = texts(client).map_err(|e| failed(e.into()))?;
     let used = |name: &str| {
         texts.iter().any(|xml| xml.contains(name))
             || volumes.iter().any(|v| v.name != name && v.xml.contains(name))
@@ -63,7 +62,7 @@ pub fn prune(
     let free = |v: &&client::Volume| recorded.contains(&v.path) && !used(&v.name);
     // A node may have been defined since the first look; whatever names an image now is in time.
     let since = match volumes.iter().any(|v| free(&v)) {
-        true => self::texts(client).map_err(|e| failed(&e))?,
+        true => self::texts(client).map_err(|e| failed(e.into()))?,
         false => Vec::new(),
     };
     let used = |name: &str| used(name) || since.iter().any(|xml| xml.contains(name));
@@ -72,8 +71,8 @@ pub fn prune(
         match (ours, used(&volume.name)) {
             (_, true) => {}
             (true, false) => {
-                client::delete_volume(&pool, &volume.name).map_err(|e| failed(&e))?;
-                image::forget(host, records, &volume.path).map_err(|e| failed(&e))?;
+                client::delete_volume(&pool, &volume.name).map_err(|e| failed(e.into()))?;
+                image::forget(host, records, &volume.path).map_err(|e| failed(e.into()))?;
                 pruned.removed.push(volume.name.clone());
             }
             (false, false) if looks_like(&volume.name) => {
@@ -82,7 +81,7 @@ pub fn prune(
             (false, false) => {}
         }
     }
-    let xml = client::pool_xml(&pool).map_err(|e| failed(&e))?;
+    let xml = client::pool_xml(&pool).map_err(|e| failed(e.into()))?;
     // Pools that are not directories have no path of that kind, and nothing of ours.
     if let Ok(path) = read::pool_path(&xml) {
         let directory = path.trim_end_matches('/').to_string();
@@ -91,10 +90,10 @@ pub fn prune(
         let of_pool = |path: &&String| path.rsplit_once('/').is_some_and(|(d, _)| d == directory);
         for path in recorded.iter().filter(of_pool).filter(|p| !there.contains(p.as_str())) {
             if !host.exists(path) {
-                image::forget(host, records, path).map_err(|e| failed(&e))?;
+                image::forget(host, records, path).map_err(|e| failed(e.into()))?;
             }
         }
-        pruned.swept = image::sweep(host, &directory).map_err(|e| failed(&e))?;
+        pruned.swept = image::sweep(host, &directory).map_err(|e| failed(e.into()))?;
     }
     pruned.removed.sort();
     pruned.unrecorded.sort();

@@ -28,7 +28,7 @@ pub fn remove_pool(client: &Client, name: &str) -> Result<(), LibvirtError> {
 /// Whether a domain of any environment was made from an image.
 pub fn is_used(client: &Client, volume: &str) -> Result<bool, StepError> {
     crate::prune::is_used(client, volume).map_err(|e| {
-        StepError::new(format!("cannot find out whether image `{volume}` is in use")).because(&e)
+        StepError::new(format!("cannot find out whether image `{volume}` is in use")).because(e)
     })
 }
 
@@ -37,7 +37,7 @@ fn find_pool(client: &Client, pool: &Pool) -> Result<StoragePool, StepError> {
         Ok(Some(found)) => Ok(found),
         Ok(None) => Err(StepError::new(format!("there is no storage pool `{}`", pool.name))),
         Err(e) => {
-            Err(StepError::new(format!("cannot find storage pool `{}`", pool.name)).because(&e))
+            Err(StepError::new(format!("cannot find storage pool `{}`", pool.name)).because(e))
         }
     }
 }
@@ -51,7 +51,7 @@ pub fn create(
     size_of: &dyn Fn(&str) -> Result<u64, StepError>,
 ) -> Result<(), StepError> {
     let failed = |e: LibvirtError| {
-        StepError::new(format!("cannot create volume `{}`", disk.volume)).because(&e)
+        StepError::new(format!("cannot create volume `{}`", disk.volume)).because(e)
     };
     let storage = find_pool(client, pool)?;
     if client::volume(&storage, &disk.volume).map_err(failed)?.is_some() {
@@ -84,9 +84,9 @@ pub fn create_seed(
     files: &[SeedFile],
 ) -> Result<(), StepError> {
     let message = format!("cannot create volume `{name}`");
-    let failed = |e: LibvirtError| StepError::new(message.clone()).because(&e);
+    let failed = |e: LibvirtError| StepError::new(message.clone()).because(e);
     let image =
-        seed_volume::image(files).map_err(|e| StepError::new(message.clone()).because(&e))?;
+        seed_volume::image(files).map_err(|e| StepError::new(message.clone()).because(e))?;
     let storage = find_pool(client, pool)?;
     client::delete_volume(&storage, name).map_err(failed)?;
     let xml = xml::seed_volume(name, image.len() as u64);
@@ -97,7 +97,7 @@ pub fn create_seed(
 /// Enlarges a volume; one that is large enough is left alone.
 pub fn resize(client: &Client, name: &str, pool: &Pool, bytes: u64) -> Result<(), StepError> {
     let failed =
-        |e: LibvirtError| StepError::new(format!("cannot resize volume `{name}`")).because(&e);
+        |e: LibvirtError| StepError::new(format!("cannot resize volume `{name}`")).because(e);
     let storage = find_pool(client, pool)?;
     match client::volume(&storage, name).map_err(failed)? {
         Some(volume) if client::capacity(&volume).map_err(failed)? < bytes => {
@@ -111,5 +111,5 @@ pub fn resize(client: &Client, name: &str, pool: &Pool, bytes: u64) -> Result<()
 pub fn delete(client: &Client, name: &str, pool: &Pool) -> Result<(), StepError> {
     let storage = find_pool(client, pool)?;
     client::delete_volume(&storage, name)
-        .map_err(|e| StepError::new(format!("cannot delete volume `{name}`")).because(&e))
+        .map_err(|e| StepError::new(format!("cannot delete volume `{name}`")).because(e))
 }

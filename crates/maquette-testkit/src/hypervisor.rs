@@ -377,7 +377,7 @@ impl Backend for Hands<'_> {
         if let Some(fault) = fault {
             return Err(fault);
         }
-        let failed = |e: HostError| StepError::new(format!("cannot {title}")).because(&e);
+        let failed = |e: HostError| StepError::new(format!("cannot {title}")).because(e);
         match action {
             Action::Apply(setting) => self.apply(setting).map_err(failed)?,
             Action::Restore(before) => self.restore(before).map_err(failed)?,

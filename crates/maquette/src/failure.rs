@@ -1,10 +1,8 @@
 //! How a command fails, and what is printed then.
 
-use std::error::Error;
-
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::Sources;
-use maquette_engine::StepError;
+use maquette_engine::{Cause, StepError};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -43,7 +41,7 @@ impl Failure {
     }
 
     /// A failure with the errors behind it.
-    pub fn because(message: impl Into<String>, error: &dyn Error) -> Self {
+    pub fn because(message: impl Into<String>, error: impl Into<Cause>) -> Self {
         Self::Failed(StepError::new(message).because(error))
     }
 

@@ -16,7 +16,7 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::image::redact;
 use maquette_core::settings::{Kind as Written, SETTINGS, Setting};
 use maquette_core::syntax::{Plain, Sources};
-use maquette_engine::StepError;
+use maquette_engine::{Cause, StepError};
 
 use crate::cli;
 use crate::commands::up;
@@ -212,7 +212,7 @@ fn build(world: &World, given: &Given, tree: Plain, workspace: Workspace) -> Res
     }
     let session = Session::open(world, loaded.located())?;
     outputs::write_local(&workspace, false)
-        .map_err(|e| Failure::because("cannot write the workspace", &e))?;
+        .map_err(|e| Failure::because("cannot write the workspace", e))?;
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.
     let consent = Consent::new(given.yes_on_line, &given.accepted()?, false)
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
@@ -300,9 +300,8 @@ fn of_environment(row: &Setting) -> Result<Option<String>, Failure> {
 
 /// Fetches a network file into the workspace, where InfraRed meant to.
 fn download(url: &str, workspace: &Workspace) -> Result<String, Failure> {
-    let failed = |e: &dyn std::error::Error| {
-        Failure::because(format!("cannot keep network file {}", redact(url)), e)
-    };
+    let failed =
+        |e: Cause| Failure::because(format!("cannot keep network file {}", redact(url)), e);
     let content =
         maquette_engine::download(url, &["https", "http", "file"], 16 << 20).map_err(|error| {
             StepError { message: format!("cannot download network file {}", redact(url)), ..error }
@@ -310,6 +309,6 @@ fn download(url: &str, workspace: &Workspace) -> Result<String, Failure> {
     let name = url.split(['?', '#']).next().unwrap_or_default().rsplit('/').next();
     let name = name.filter(|n| !n.is_empty() && !n.starts_with('.')).unwrap_or("network");
     let file = workspace.file(&format!("topology_{}.yml", name.trim_end_matches(".yml")));
-    maquette_engine::private_file::write_private(&file, &content).map_err(|e| failed(&e))?;
+    maquette_engine::private_file::write_private(&file, &content).map_err(|e| failed(e.into()))?;
     Ok(file.display().to_string())
 }

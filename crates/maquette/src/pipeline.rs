@@ -119,7 +119,7 @@ pub fn plan(
     let images = images(&topology, &observed, &mut diags);
     let key = EnvironmentKey::read(&workspace.path)
         .and_then(|key| key.map_or_else(EnvironmentKey::generate, Ok))
-        .map_err(|e| Failure::because("cannot use the environment's key", &e))?;
+        .map_err(|e| Failure::because("cannot use the environment's key", e))?;
     let mut guests = observed.domains.values().filter_map(|d| d.recorded.guest.as_ref());
     if guests.any(|guest| key.lacks_secret_of(guest)) {
         let (name, path) = (ssh_keys::SECRET_FILE, workspace.path.display());
@@ -140,7 +140,7 @@ pub fn plan(
         derived.unwrap_or_else(|_| PublicKey::known("ssh-ed25519 none"))
     };
     let generation =
-        ssh_keys::generation().map_err(|e| Failure::because("cannot make host keys", &e))?;
+        ssh_keys::generation().map_err(|e| Failure::because("cannot make host keys", e))?;
     let settings = &topology.settings;
     // Everybody on the network could use a server without one.
     let given = settings.vnc_password.clone();

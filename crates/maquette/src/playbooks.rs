@@ -10,8 +10,8 @@ use maquette_core::blueprint::Node;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::{Plain, Sources, Value};
 use maquette_core::topology::Request;
-use maquette_engine::StepError;
 use maquette_engine::private_file::write_private;
+use maquette_engine::{Cause, StepError};
 
 use crate::failure::Failure;
 use crate::playbooks::stages::{Stage, Stages};
@@ -193,17 +193,15 @@ impl Hooks {
             Playbook::File(path) => path.clone(),
             Playbook::Own(name, text) => {
                 let path = workspace.file(name);
-                write_private(&path, text.as_bytes()).map_err(|e| {
-                    Failure::because(format!("cannot write {}", path.display()), &e)
-                })?;
+                write_private(&path, text.as_bytes())
+                    .map_err(|e| Failure::because(format!("cannot write {}", path.display()), e))?;
                 path
             }
         };
-        let failed = |e: &dyn std::error::Error| {
-            Failure::because(format!("cannot run playbook {}", playbook.display()), e)
-        };
+        let failed =
+            |e: Cause| Failure::because(format!("cannot run playbook {}", playbook.display()), e);
         let vars = workspace.file("extra_vars.json");
-        write_private(&vars, self.vars.to_string().as_bytes()).map_err(|e| failed(&e))?;
+        write_private(&vars, self.vars.to_string().as_bytes()).map_err(|e| failed(e.into()))?;
         world.terminal.talk(&format!("playbook {}", playbook.display()));
         let status = Command::new(ANSIBLE)
             .arg("-i")
@@ -215,7 +213,7 @@ impl Hooks {
             .status();
         // It may hold secrets, and nothing needs it any more.
         let _ = std::fs::remove_file(&vars);
-        let status = status.map_err(|e| failed(&e))?;
+        let status = status.map_err(|e| failed(e.into()))?;
         if status.success() {
             return Ok(true);
         }

@@ -104,7 +104,7 @@ impl<'a> Session<'a> {
             let facts = probe::gather(host, connection.reach());
             (facts, libvirt.join().ok().flatten())
         });
-        let facts = facts.map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
+        let facts = facts.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
         let (libvirt, seen) = match libvirt {
             Some((server, seen)) => (Some(server), Some(seen.map_err(unobserved)?)),
             None => (None, None),
@@ -130,7 +130,7 @@ impl<'a> Session<'a> {
         let message = format!("cannot connect to libvirt at {}", self.connection.label);
         let mut error = StepError::new(message);
         if let Err(why) = self.world.libvirt.open(&self.connection.uri) {
-            error = error.because(&why);
+            error = error.because(why);
         }
         Err(Failure::Failed(error.hint("`maquette up` installs and starts it")))
     }
@@ -178,7 +178,7 @@ impl<'a> Session<'a> {
         let (connection, located) = (&self.connection, &self.located);
         let fresh = interfaces.then(|| probe::gather(connection.host.as_ref(), connection.reach()));
         let fresh = fresh.transpose();
-        let fresh = fresh.map_err(|e| Failure::because("cannot look at the hypervisor", &e))?;
+        let fresh = fresh.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
         let facts = fresh.as_ref().unwrap_or(&hypervisor.facts);
         let (environment, pool) = (&located.environment, &located.pool.name);
         let seen = server.observe(environment, pool, connection.records.as_ref());
@@ -208,8 +208,9 @@ fn tell(world: &World, seen: &Seen) {
 
 /// Why a hypervisor could not be looked at, and what to do about it.
 pub fn unobserved(error: ObserveError) -> Failure {
-    let said = StepError::new("cannot look at the hypervisor").because(&error);
-    Failure::Failed(match error.hint() {
+    let hint = error.hint();
+    let said = StepError::new("cannot look at the hypervisor").because(error);
+    Failure::Failed(match hint {
         Some(hint) => said.hint(hint),
         None => said,
     })

@@ -33,7 +33,7 @@ pub fn write(
     bytes: &[u8],
     content: Content,
 ) -> Result<(), Failure> {
-    let failed = |e: io::Error| Failure::because(format!("cannot write {}", path.display()), &e);
+    let failed = |e: io::Error| Failure::because(format!("cannot write {}", path.display()), e);
     if STDOUT.iter().any(|name| path == Path::new(name)) {
         return match terminal.bytes(bytes) {
             true => Ok(()),

@@ -82,7 +82,7 @@ impl<'a> Agent<'a> {
         let failed = || StepError::new(format!("cannot work on image {target}"));
         let arguments = [target.clone(), part.clone(), patience.to_string(), record.clone()];
         let mut child =
-            host.spawn(&Command::script(SCRIPT, arguments)).map_err(|e| failed().because(&e))?;
+            host.spawn(&Command::script(SCRIPT, arguments)).map_err(|e| failed().because(e))?;
         let (sender, lines) = channel();
         if let Some(pipe) = child.stdout.take() {
             listen(pipe, sender.clone(), |line| {

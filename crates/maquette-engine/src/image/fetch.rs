@@ -11,7 +11,7 @@ use super::agent::{self, Agent, Answer};
 use super::checksum;
 use super::source::{Origin, Source};
 use crate::host::{Command, Host, Local, check};
-use crate::{StepContext, StepError};
+use crate::{Cause, StepContext, StepError};
 
 /// Where it is recorded which files of a hypervisor's pools are images that Maquette brought: one file
 /// for each, with its path in it.
@@ -71,7 +71,7 @@ pub fn fetch(
     context: &StepContext<'_>,
 ) -> Result<(), StepError> {
     let source = Source::parse(&image.source, &transfer.built).map_err(|e| {
-        StepError::new(format!("cannot fetch image {}", redact(&image.source))).because(&e)
+        StepError::new(format!("cannot fetch image {}", redact(&image.source))).because(e)
     })?;
     let place = place(&pool.path, &image.volume, transfer);
     let part = place.part.clone();
@@ -204,7 +204,7 @@ impl Job<'_> {
         let directory = &self.transfer.downloads;
         std::fs::create_dir_all(directory).map_err(|e| {
             let message = format!("cannot keep a download in {}", directory.display());
-            StepError::new(message).because(&e)
+            StepError::new(message).because(e)
         })?;
         let here = Transfer { records: String::new(), ..self.transfer.clone() };
         let place = place(&directory.display().to_string(), &self.volume, &here);
@@ -233,12 +233,11 @@ impl Job<'_> {
     /// Copies a file of this machine under a name of this run's own, and to another machine with a
     /// checksum.
     fn push(&mut self, from: &Path) -> Result<(), StepError> {
-        let failed = |e: &dyn std::error::Error| {
-            StepError::new(format!("cannot copy image {}", from.display())).because(e)
-        };
+        let failed =
+            |e: Cause| StepError::new(format!("cannot copy image {}", from.display())).because(e);
         let mut random = [0u8; 8];
         getrandom::getrandom(&mut random)
-            .map_err(|e| failed(&std::io::Error::other(e.to_string())))?;
+            .map_err(|e| failed(std::io::Error::other(e.to_string()).into()))?;
         let run: String = random.iter().map(|b| format!("{b:02x}")).collect();
         let total = from.metadata().map_or(0, |m| m.len());
         let mut last = None;
@@ -249,10 +248,10 @@ impl Job<'_> {
                     self.progress(&format!("{percent} % of {}", ByteSize(total)));
                 }
             })
-            .map_err(|e| failed(&e))?;
+            .map_err(|e| failed(e.into()))?;
         self.must(&format!("take {run}"), "take over")?;
         if self.transfer.remote {
-            let digits = checksum::sha256(from).map_err(|e| failed(&e))?;
+            let digits = checksum::sha256(from).map_err(|e| failed(e.into()))?;
             if let Some(sum) = Sum::from_digits(&digits) {
                 self.verify(&sum)?;
             }
@@ -271,7 +270,7 @@ impl Job<'_> {
         let text =
             if there.is_err() && self.transfer.remote { check(&Local, &command) } else { there };
         let text = text.map_err(|e| {
-            StepError::new(format!("cannot read the published checksums {list}")).because(&e).hint(
+            StepError::new(format!("cannot read the published checksums {list}")).because(e).hint(
                 "without internet access, `maquette image build debian-12` makes an image here",
             )
         })?;
@@ -331,7 +330,8 @@ impl Job<'_> {
                         .map_or(String::new(), |c| format!(", unpacked with {},", c.program()));
                     let message =
                         format!("{}{packed} is not a disk image that can be used", self.name);
-                    let error = StepError::new(message).because(&why).hint(why.hint());
+                    let hint = why.hint();
+                    let error = StepError::new(message).because(why).hint(hint);
                     return Err(self.broken(error));
                 }
             }
@@ -472,13 +472,13 @@ fn bytes(digits: &str) -> Vec<u8> {
 pub fn virtual_size(host: &dyn Host, path: &str) -> Result<u64, StepError> {
     let failed = || StepError::new(format!("cannot find out the size of image {path}"));
     let command = Command::new("od").args(["-An", "-v", "-tx1", "-N", "512", "--", path]);
-    let text = check(host, &command).map_err(|e| failed().because(&e))?;
+    let text = check(host, &command).map_err(|e| failed().because(e))?;
     let digits: String = text.split_whitespace().collect();
     // Where its tables end was looked at when it came.
     match inspect(&bytes(&digits), u64::MAX) {
         Ok(Format::Qcow2 { size }) => Ok(size),
         Ok(_) => Err(failed().hint("it is not the qcow2 image that Maquette brought")),
-        Err(why) => Err(failed().because(&why)),
+        Err(why) => Err(failed().because(why)),
     }
 }
 

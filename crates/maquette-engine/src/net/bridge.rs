@@ -41,7 +41,7 @@ pub fn join(
 ) -> Result<(), StepError> {
     let nic = &uplink.nic;
     let message = format!("cannot put {nic} into bridge {bridge}");
-    let failed = |e: HostError| StepError::new(message.clone()).because(&e);
+    let failed = |e: HostError| StepError::new(message.clone()).because(e);
     host.write(PATH, SCRIPT.as_bytes(), 0o700).map_err(failed)?;
     let join = command("join", bridge).args([
         bridge.to_string(),
@@ -77,7 +77,7 @@ fn confirm(host: &dyn Host, bridge: &str, context: &StepContext<'_>) -> Result<(
     let Err(error) = confirmed else { return Ok(()) };
     (context.progress)("waiting until everything is put back".into());
     let outcome = check(host, &command("outcome", bridge)).unwrap_or_default();
-    let mut failure = StepError::new(String::new()).because(&error);
+    let mut failure = StepError::new(String::new()).because(error);
     // It may be that only a file of the host's could not be given back: that is said by the script.
     match outcome.trim() {
         "reverted" => {
@@ -117,7 +117,7 @@ pub fn leave(
 ) -> Result<(), StepError> {
     let message = format!("cannot take {nic} out of bridge {bridge}");
     let noted = format!("what was before is noted in {STATES}/{bridge} on the hypervisor");
-    let failed = |e: HostError| StepError::new(message.clone()).because(&e).hint(noted.clone());
+    let failed = |e: HostError| StepError::new(message.clone()).because(e).hint(noted.clone());
     if !host.exists(&format!("{STATES}/{bridge}")) {
         return Ok(());
     }

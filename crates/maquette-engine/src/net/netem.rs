@@ -28,9 +28,9 @@ pub struct Disturbance {
 pub fn disturb(host: &dyn Host, tap: &str, netem: &[String], label: &str) -> Result<(), StepError> {
     let words = std::iter::once(tap.to_string()).chain(netem.iter().cloned());
     check(host, &Command::script(SCRIPT, words)).map(|_| ()).map_err(|e| {
-        let error = StepError::new(format!("cannot disturb {label}")).because(&e);
         // It has no status of its own for that.
         let unknown = matches!(&e, HostError::Failed { stderr, .. } if stderr.contains(UNKNOWN));
+        let error = StepError::new(format!("cannot disturb {label}")).because(e);
         match unknown {
             true => error.hint("the hypervisor's kernel has no netem (module sch_netem)"),
             false => error,

@@ -23,7 +23,7 @@ pub(super) fn apply(
             .hint(format!("install these by hand: {}", names.join(", ")))
     })?;
     bring(host, family, names, context)
-        .map_err(|error| StepError::new("cannot install packages").because(&error))
+        .map_err(|error| StepError::new("cannot install packages").because(error))
 }
 
 fn bring(

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use maquette_core::diagnostic::Diagnostic;
-use maquette_engine::StepError;
+use maquette_engine::{Cause, StepError};
 use maquette_engine::net::capture::{CaptureError, Filter, capture};
 
 use super::link;
@@ -44,10 +44,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         ));
     }
     let found = link::find(world, &args.cable)?;
-    let failed = |e: &dyn std::error::Error| {
+    let failed = |e: Cause| {
         Failure::because(format!("cannot capture {}", found.label()), e)
     };
-    let mut file = args.write.as_ref().map(File::create).transpose().map_err(|e| failed(&e))?;
+    let mut file = args.write.as_ref().map(File::create).transpose().map_err(|e| failed(e.into()))?;
     let filter = Filter { count: args.count, words: args.filter.clone() };
     let begun =
         format!("capturing {} ({} on the hypervisor)", found.label(), found.tap);
@@ -62,7 +62,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         capture(host, &found.tap, &filter, &mut || world.terminal.talk(&begun), &mut take);
     if let Some(error) = unwritten {
         let path = args.write.as_deref().unwrap_or(Path::new("")).display();
-        return Err(Failure::because(format!("cannot write {path}"), &error));
+        return Err(Failure::because(format!("cannot write {path}"), error));
     }
     match ended {
         Ok(()) => Ok(0),
@@ -75,6 +75,6 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             error.causes = lines;
             Err(Failure::Failed(error))
         }
-        Err(CaptureError::Host(error)) => Err(failed(&error)),
+        Err(CaptureError::Host(error)) => Err(failed(error.into())),
     }
 }

@@ -87,7 +87,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         }
         Err(error) => {
             let said = StepError::new(format!("cannot open the console of `{name}`"));
-            let said = said.because(&error);
+            let said = said.because(error);
             Err(Failure::Failed(said.hint("`--force` takes it from whoever is connected")))
         }
     }

@@ -68,7 +68,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 pub fn forget(world: &World, located: &Located) -> Result<bool, Failure> {
     let owner = Owner::new(&located.environment, &located.host);
     let ours = outputs::remove(&located.workspace, &owner)
-        .map_err(|e| Failure::because("cannot remove the workspace", &e))?;
+        .map_err(|e| Failure::because("cannot remove the workspace", e))?;
     if !ours {
         let whose = located.workspace.saved().and_then(|s| s.owner);
         let whose =
@@ -258,7 +258,7 @@ pub fn remove_nodes(
             }
             let nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
             return outputs::write(&located.workspace, &nodes, session.connection.remote.as_ref())
-                .map_err(|e| Failure::because("cannot write the workspace", &e));
+                .map_err(|e| Failure::because("cannot write the workspace", e));
         }
         if again < LOOKS {
             runner.run(&plan, &hypervisor)?;

@@ -284,7 +284,7 @@ fn with_libvirt(world: &World, session: &Session<'_>) -> Result<Hypervisor, Fail
     if record.daemons || record.restoring {
         world.terminal.talk("libvirt does not answer; starting its daemons, to see what still exists");
         daemons::start(session.connection.host.as_ref(), daemons)
-            .map_err(|e| Failure::because("cannot start libvirt", &e))?;
+            .map_err(|e| Failure::because("cannot start libvirt", e))?;
     }
     session.running()
 }

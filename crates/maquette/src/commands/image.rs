@@ -85,7 +85,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 /// need it are defined.
 fn idle(connection: &Connection) -> Result<(), Failure> {
     let busy = host::at_work(connection.host.as_ref())
-        .map_err(|e| Failure::because("cannot look who is at work on the hypervisor", &e))?;
+        .map_err(|e| Failure::because("cannot look who is at work on the hypervisor", e))?;
     let Some((name, who)) = busy.first() else { return Ok(()) };
     let message = format!("environment `{name}` is being changed by {who}, and may need an image");
     let error =
@@ -120,9 +120,10 @@ fn build(world: &World, name: &str, output: Option<&Path>, force: bool) -> Resul
     let begun = std::time::Instant::now();
     build::build(&Local, name, target, &mut |stage| world.terminal.talk(&format!("  {stage}"))).map_err(
         |error| {
+            let unknown = matches!(error, BuildError::Unknown(_));
             let mut failure =
-                StepError::new(format!("cannot build image `{name}`")).because(&error);
-            if matches!(error, BuildError::Unknown(_)) {
+                StepError::new(format!("cannot build image `{name}`")).because(error);
+            if unknown {
                 let known: Vec<&str> = BUILDABLE.iter().map(|(name, _)| *name).collect();
                 failure = failure.hint(format!("these can be built: {}", known.join(", ")));
             }

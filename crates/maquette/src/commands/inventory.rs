@@ -33,7 +33,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
     nodes.sort_by(|a, b| (&a.role, a.index).cmp(&(&b.role, b.index)));
     let files = outputs::Files::new(&located.workspace, session.connection.remote.as_ref())
-        .map_err(|e| Failure::because("cannot name the workspace's files", &e))?;
+        .map_err(|e| Failure::because("cannot name the workspace's files", e))?;
     let all = outputs::dynamic(&nodes, &files);
     let answer = match &args.host {
         None => all,

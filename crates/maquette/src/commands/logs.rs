@@ -41,7 +41,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let take = &mut |bytes: &[u8]| world.terminal.output(bytes);
     let host = session.connection.host.as_ref();
     let found = host::read_log(host, &log, args.lines, args.follow, take)
-        .map_err(|e| Failure::because(format!("cannot read {log}"), &e))?;
+        .map_err(|e| Failure::because(format!("cannot read {log}"), e))?;
     if !found {
         let error = StepError::new(format!("`{name}` has no serial log yet, at {log}"));
         return Err(Failure::Failed(error.hint("it begins when the node is started")));

@@ -44,12 +44,12 @@ pub fn run(_: &World, args: &Args) -> Result<u8, Failure> {
         if known.contains(&name.as_str()) {
             let mut ssh = Command::new("ssh");
             ssh.arg("-F").arg(&config).args(PATIENCE).arg("--").arg(name).args(&args.command);
-            return Err(Failure::because("cannot run ssh", &ssh.exec()));
+            return Err(Failure::because("cannot run ssh", ssh.exec()));
         }
         // An inventory of the user's own has no ssh config beside it.
         if let Some(host) = inventory.find(name) {
             let mut ssh = by_inventory(host, &path)?;
-            return Err(Failure::because("cannot run ssh", &ssh.args(&args.command).exec()));
+            return Err(Failure::because("cannot run ssh", ssh.args(&args.command).exec()));
         }
     }
     if known.is_empty() && inventory.hosts.is_empty() {

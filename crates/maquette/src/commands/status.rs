@@ -7,7 +7,7 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan;
-use maquette_engine::StepError;
+use maquette_engine::{Cause, StepError};
 use maquette_libvirt::DomainEvent;
 use serde_json::{Value, json};
 
@@ -118,9 +118,9 @@ fn watch(
     json: bool,
 ) -> Result<u8, Failure> {
     let (sender, events) = mpsc::channel();
-    let failed = |e: &dyn std::error::Error| Failure::because("cannot listen to libvirt", e);
+    let failed = |e: Cause| Failure::because("cannot listen to libvirt", e);
     // Listening begins before looking, so that nothing is missed between the two.
-    let _listening = world.libvirt.listen(&session.connection.uri, &sender).map_err(|e| failed(&e))?;
+    let _listening = world.libvirt.listen(&session.connection.uri, &sender).map_err(|e| failed(e.into()))?;
     let prefix = located.environment.qualify("");
     let terminal = world.terminal.shows_results();
     let mut shown = None;

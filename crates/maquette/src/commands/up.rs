@@ -344,7 +344,7 @@ impl Building<'_> {
 }
 
 fn unwritten(error: std::io::Error) -> Failure {
-    Failure::because("cannot write the workspace", &error)
+    Failure::because("cannot write the workspace", error)
 }
 
 /// Has the workspace remember where its environment is, before anything is built.
@@ -382,7 +382,7 @@ fn write(
     connection: &Connection,
 ) -> Result<(), Failure> {
     workspace.create().map_err(unwritten)?;
-    key.write(&workspace.path).map_err(|e| Failure::because("cannot write the workspace", &e))?;
+    key.write(&workspace.path).map_err(|e| Failure::because("cannot write the workspace", e))?;
     outputs::write(workspace, nodes, connection.remote.as_ref()).map_err(unwritten)
 }
 

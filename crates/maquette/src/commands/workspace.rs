@@ -187,11 +187,11 @@ fn import(world: &World, from: &str, name: Option<&str>) -> Result<(), Failure> 
     let workspace = named::vacant(name)?;
     // Nothing is made before the archive is there.
     let downloads =
-        tempfile::tempdir().map_err(|e| Failure::because("cannot keep a download", &e))?;
+        tempfile::tempdir().map_err(|e| Failure::because("cannot keep a download", e))?;
     let archive = if from.starts_with("http://") || from.starts_with("https://") {
         let target = downloads.path().join("archive.tgz");
         let mut file = std::fs::File::create(&target)
-            .map_err(|e| Failure::because("cannot keep a download", &e))?;
+            .map_err(|e| Failure::because("cannot keep a download", e))?;
         maquette_engine::download_to(from, &["https", "http"], LARGEST_DOWNLOAD, &mut file)?;
         target
     } else {
@@ -210,7 +210,7 @@ fn read(name: Option<&str>) -> Result<Inventory, Failure> {
     let workspace = named::find(name)?;
     let path = named::inventory(&workspace)?;
     Inventory::read(&path)
-        .map_err(|e| Failure::because(format!("cannot read inventory {}", path.display()), &e))
+        .map_err(|e| Failure::because(format!("cannot read inventory {}", path.display()), e))
 }
 
 fn nodes(world: &World, name: Option<&str>, group: Option<&str>, format: TableFormat) -> Result<(), Failure> {

@@ -2,8 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use maquette_engine::StepError;
 use maquette_engine::private_file::write_private;
+use maquette_engine::{Cause, StepError};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -15,8 +15,8 @@ use crate::world::World;
 /// Saves them in the workspace, below `ansible-facts`.
 pub fn collect(world: &World, workspace: &Workspace) -> Result<(), Failure> {
     let directory = workspace.file("ansible-facts");
-    let failed = |e: &dyn std::error::Error| Failure::because("cannot collect Ansible's facts", e);
-    std::fs::create_dir_all(&directory).map_err(|e| failed(&e))?;
+    let failed = |e: Cause| Failure::because("cannot collect Ansible's facts", e);
+    std::fs::create_dir_all(&directory).map_err(|e| failed(e.into()))?;
     for host in ["localhost", "hypervisor"] {
         let output = Command::new("ansible")
             .arg("-i")
@@ -24,7 +24,7 @@ pub fn collect(world: &World, workspace: &Workspace) -> Result<(), Failure> {
             .args(["-m", "setup", "--one-line", host])
             .stdin(Stdio::null())
             .output()
-            .map_err(|e| failed(&e))?;
+            .map_err(|e| failed(e.into()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let facts = text
             .split_once("=> ")
@@ -39,7 +39,7 @@ pub fn collect(world: &World, workspace: &Workspace) -> Result<(), Failure> {
         // InfraRed's name for it.
         let file = directory.join(format!("infrared_virsh-provision_{host}.json"));
         write_private(&file, format!("{:#}\n", facts["ansible_facts"]).as_bytes())
-            .map_err(|e| failed(&e))?;
+            .map_err(|e| failed(e.into()))?;
         world.terminal.talk(&format!("wrote {}", file.display()));
     }
     Ok(())

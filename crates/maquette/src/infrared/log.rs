@@ -58,12 +58,12 @@ pub fn arguments(workspace: &Workspace, given: &Given) -> Result<(), Failure> {
         text.push_str(&format!("{name}: {value}\n"));
     }
     write_private(&workspace.file("virsh_all_argument_file.txt"), text.as_bytes())
-        .map_err(|e| Failure::because("cannot write the workspace", &e))
+        .map_err(|e| Failure::because("cannot write the workspace", e))
 }
 
 /// Appends the command to the log.
 pub fn command(args: &[String], given: &Given) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::because("cannot write the command log", &e);
+    let failed = |e: std::io::Error| Failure::because("cannot write the command log", e);
     let path = named::home().join("ir-commands.log");
     if path.metadata().is_ok_and(|m| m.len() > LARGEST) {
         std::fs::rename(&path, path.with_extension("log.1")).map_err(failed)?;

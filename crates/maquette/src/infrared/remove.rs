@@ -68,7 +68,7 @@ pub(super) fn environment(
 
 /// Leaves the workspace with this machine alone, as far as it is that environment's.
 fn empty(world: &World, located: &Located) -> Result<u8, Failure> {
-    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
+    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", e);
     outputs::write_local(&located.workspace, false).map_err(unwritten)?;
     down::forget(world, located)?;
     Ok(0)
@@ -76,7 +76,7 @@ fn empty(world: &World, located: &Located) -> Result<u8, Failure> {
 
 /// The same after all environments of a hypervisor have gone.
 fn empty_of_all(located: &Located) -> Result<u8, Failure> {
-    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", &e);
+    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", e);
     let saved = located.workspace.saved().unwrap_or_default();
     let there = |o: &&Owner| o.is_on(&located.host);
     let gone: Vec<Owner> = saved.opens.iter().chain(&saved.owner).filter(there).cloned().collect();

@@ -14,7 +14,7 @@ pub fn authorities(words: &[String]) -> Result<Option<String>, Failure> {
             String::from_utf8_lossy(&content).into_owned()
         } else {
             crate::reading::text(word)
-                .map_err(|e| Failure::because(format!("cannot read `{word}`"), &e))?
+                .map_err(|e| Failure::because(format!("cannot read `{word}`"), e))?
         };
         if !text.contains("-----BEGIN CERTIFICATE-----") {
             let message = format!("`{word}`, given with --tls-ca, holds no certificate in PEM");

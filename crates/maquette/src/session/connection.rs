@@ -107,7 +107,7 @@ pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Con
     let Some(target) = resolve(world, args)? else {
         return Ok(Connection { records, ..Connection::local(world) });
     };
-    signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", &e))?;
+    signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
     let reached = match world.hosts.connect(&target) {
         Err(ConnectError::UnknownHostKey { .. }) => {
             trust(world, &target, args.fingerprint.as_deref())?;
@@ -119,7 +119,7 @@ pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Con
     let label = format!("qemu+ssh://{}@{}/system", target.user, bracketed(&target.address));
     let transport = reached
         .transport
-        .map_err(|e| Failure::because("cannot prepare the connection to libvirt", &e))?;
+        .map_err(|e| Failure::because("cannot prepare the connection to libvirt", e))?;
     // The transport knows where to go; the name here is only for libvirt's own messages.
     let command = percent_encoded(&transport.display().to_string());
     let uri = format!("qemu+ssh://hypervisor/system?command={command}");
@@ -158,7 +158,7 @@ fn close_to_others(world: &World, key: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).map_err(|e| {
-        Failure::because(format!("cannot make {} private, as ssh wants it", key.display()), &e)
+        Failure::because(format!("cannot make {} private, as ssh wants it", key.display()), e)
     })?;
     world
         .terminal
@@ -179,10 +179,7 @@ fn refused(error: ConnectError) -> Failure {
     match error {
         ConnectError::KeyFile { .. } => input("hypervisor::key", error.to_string(), hint),
         _ => {
-            let mut failure = StepError::new(error.to_string());
-            if let Some(source) = std::error::Error::source(&error) {
-                failure = failure.because(source);
-            }
+            let mut failure = StepError::of(error);
             failure.hints.extend(hint);
             Failure::Failed(failure)
         }

@@ -49,25 +49,20 @@ pub fn environment(
         if host.is_lost() {
             return lost(connection);
         }
-        let said = match &error {
+        let cannot = || StepError::new(format!("cannot lock environment `{environment}`"));
+        Failure::Failed(match error {
             LockError::Held(holder) => StepError::new(format!(
                 "environment `{environment}` is being changed by {}, for {} now",
                 holder.who,
                 duration(holder.seconds)
-            )),
-            other => {
-                StepError::new(format!("cannot lock environment `{environment}`")).because(other)
-            }
-        };
-        Failure::Failed(match error {
-            LockError::Held(_) => said
-                .hint("`--lock-wait SECONDS` waits until that has ended")
-                .hint("`--take-over` ends it, should nobody be there any more"),
-            LockError::Busy => said.hint(
+            ))
+            .hint("`--lock-wait SECONDS` waits until that has ended")
+            .hint("`--take-over` ends it, should nobody be there any more"),
+            LockError::Busy => cannot().because(LockError::Busy).hint(
                 "run the same command again to go on waiting; `fuser -v /run/maquette/*.busy` on the \
                  hypervisor names what still runs",
             ),
-            _ => said,
+            other => cannot().because(other),
         })
     })
 }
@@ -99,7 +94,7 @@ pub fn hypervisor(
     });
     let failed = |e: LockError| match host.is_lost() {
         true => lost(connection),
-        false => Failure::because("cannot lock the hypervisor", &e),
+        false => Failure::because("cannot lock the hypervisor", e),
     };
     lock.map_err(failed)
 }

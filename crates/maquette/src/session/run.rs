@@ -71,7 +71,7 @@ impl<'a> Runner<'a> {
     ) -> Result<Self, Failure> {
         let cancelled = Arc::new(AtomicBool::new(false));
         signals::heed(&world.terminal, &cancelled)
-            .map_err(|e| Failure::because("cannot catch signals", &e))?;
+            .map_err(|e| Failure::because("cannot catch signals", e))?;
         let guests = Guests {
             ssh_config: workspace.file(outputs::SSH_CONFIG),
             limit,

@@ -37,7 +37,7 @@ pub fn export(
     copy_keys: bool,
 ) -> Result<(), Failure> {
     let failed =
-        |e: io::Error| Failure::because(format!("cannot write archive {}", target.display()), &e);
+        |e: io::Error| Failure::because(format!("cannot write archive {}", target.display()), e);
     let mut rewrites = vec![(workspace.path.display().to_string(), PLACEHOLDER.to_string())];
     let mut keys = Vec::new();
     if copy_keys {
@@ -46,7 +46,7 @@ pub fn export(
             let unique = Uuid::new_v5(&Uuid::NAMESPACE_URL, key.as_os_str().as_encoded_bytes());
             let name = format!("{base}-{}", &unique.simple().to_string()[..8]);
             let text = fs::read(&key)
-                .map_err(|e| Failure::because(format!("cannot read key {}", key.display()), &e))?;
+                .map_err(|e| Failure::because(format!("cannot read key {}", key.display()), e))?;
             rewrites.push((key.display().to_string(), format!("{PLACEHOLDER}/{name}")));
             keys.push((name, text));
         }

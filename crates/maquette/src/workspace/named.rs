@@ -31,7 +31,7 @@ fn error(message: impl Into<String>) -> Failure {
 }
 
 fn failed(message: String) -> impl FnOnce(io::Error) -> Failure {
-    move |e| Failure::because(message, &e)
+    move |e| Failure::because(message, e)
 }
 
 /// A name that can be a directory's.

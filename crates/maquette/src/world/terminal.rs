@@ -211,7 +211,7 @@ impl Terminal {
             None => std::io::stdin().read_line(&mut answer),
         };
         self.asking.store(false, Ordering::SeqCst);
-        read.map_err(|e| Failure::because("cannot read the answer", &e))?;
+        read.map_err(|e| Failure::because("cannot read the answer", e))?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 

@@ -7,7 +7,7 @@ use maquette_core::expand::{self, Context};
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Plan, Requirements};
-use maquette_core::settings::VirtChoice;
+use maquette_core::settings::{Settings, VirtChoice};
 use maquette_core::syntax::Sources;
 use maquette_core::topology::{self, Allocation, VirtType};
 use maquette_core::values::{PublicKey, Secret};
@@ -20,6 +20,7 @@ use crate::load::Loaded;
 use crate::load::images::{check_images, images};
 use crate::render;
 use crate::session::Hypervisor;
+use crate::workspace::Workspace;
 use crate::world::World;
 
 /// An environment that is planned.
@@ -102,38 +103,21 @@ pub fn plan(
     hypervisor: &Hypervisor,
     networks: bool,
 ) -> Result<Planned, Failure> {
-    let workspace = &loaded.workspace;
     let observed = hypervisor.observed();
     let mut diags = loaded.diags.fresh();
+    let settings = &loaded.request.settings;
     // That nobody names nodes is no wish to lose those that are there.
-    if !loaded.nodes_named && !loaded.request.settings.extend && !observed.domains.is_empty() {
-        diags.push(no_nodes_named(&loaded.request.settings.environment, observed.domains.len()));
-        return Err(Failure::Input(diags, loaded.sources.clone()));
+    if !loaded.nodes_named && !settings.extend && !observed.domains.is_empty() {
+        diags.push(no_nodes_named(&settings.environment, observed.domains.len()));
     }
-    let Some(topology) = expand::choose(&loaded.request, &observed, &mut diags) else {
-        return Err(Failure::Input(diags, loaded.sources.clone()));
-    };
+    let refused = |diags| Err(Failure::Input(diags, loaded.sources.clone()));
     if diags.has_errors() {
-        return Err(Failure::Input(diags, loaded.sources.clone()));
+        return refused(diags);
     }
+    let topology = expand::choose(&loaded.request, &observed, &mut diags);
+    let Some(topology) = topology.filter(|_| !diags.has_errors()) else { return refused(diags) };
     let images = images(&topology, &observed, &mut diags);
-    let key = EnvironmentKey::read(&workspace.path)
-        .and_then(|key| key.map_or_else(EnvironmentKey::generate, Ok))
-        .map_err(|e| Failure::because("cannot use the environment's key", e))?;
-    let mut guests = observed.domains.values().filter_map(|d| d.recorded.guest.as_ref());
-    if guests.any(|guest| key.lacks_secret_of(guest)) {
-        let (name, path) = (ssh_keys::SECRET_FILE, workspace.path.display());
-        return Err(Failure::Failed(
-            StepError::new(format!(
-                "the nodes were made with a secret that this workspace does not have: {name}"
-            ))
-            .hint(format!(
-                "copy it into {path} from the workspace that built them; only if nobody has it any \
-                 more, move {} away as well, and `maquette up` makes the nodes anew",
-                ssh_keys::KEY_FILE
-            )),
-        ));
-    }
+    let key = key(&loaded.workspace, &observed)?;
     // The key is whole, so deriving from it cannot fail; should it, the host key is never matched.
     let host_keys = |name: &str, uuid, generation| {
         let derived = key.host_public(name, uuid, generation);
@@ -141,53 +125,81 @@ pub fn plan(
     };
     let generation =
         ssh_keys::generation().map_err(|e| Failure::because("cannot make host keys", e))?;
-    let settings = &topology.settings;
-    // Everybody on the network could use a server without one.
-    let given = settings.vnc_password.clone();
-    let password = given.or_else(|| settings.vnc_external.then(|| key.vnc_password()));
-    let vnc = blueprint::Vnc {
-        external: settings.vnc_external,
-        tag: password.as_ref().map(|p| key.tag(p)),
-        password,
-    };
-    let quiet = !loaded.request.settings.validate || topology.roles.iter().all(|r| r.count == 0);
+    let quiet = !settings.validate || topology.roles.iter().all(|r| r.count == 0);
     let context = Context {
         observed: &observed,
-        virt: virt_type(world, loaded.request.settings.virt, &hypervisor.facts, quiet),
+        virt: virt_type(world, settings.virt, &hypervisor.facts, quiet),
         images: &images,
         authorized_key: key.public(),
         host_keys: &host_keys,
         generation,
-        vnc: &vnc,
+        vnc: &vnc(&topology.settings, &key),
     };
     let mut blueprint = expand::expand(&topology, &context, &mut diags);
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
     expand::conflicts(&topology, &blueprint, &observed, networks, &mut diags);
     // Warnings were shown when the input was checked.
     if diags.has_errors() {
-        return Err(Failure::Input(diags, loaded.sources.clone()));
+        return refused(diags);
     }
-    let facts = &hypervisor.facts;
-    let capacity = Capacity {
-        cpus: facts.cpus,
-        total_mib: facts.memory_mib,
-        available_mib: facts.available_mib,
-        reserved_mib: loaded.request.settings.reserve_mib,
-        resident_mib: &facts.resident_mib,
-    };
-    let mut diags = Diagnostics::default();
-    capacity::check(
-        &blueprint,
-        &observed,
-        &capacity,
-        loaded.request.settings.overcommit,
-        &mut diags,
-    );
-    finish(world, diags, &Sources::default())?;
+    fits(world, &blueprint, &observed, &hypervisor.facts, settings)?;
     let private = |node: &blueprint::Node| {
         let generation = node.guest.as_ref().and_then(|g| g.generation);
         key.host_private(&node.name, node.uuid, generation).unwrap_or_else(|_| Secret::new(""))
     };
     let plan = plan::create(&blueprint, &observed, &private);
     Ok(Planned { blueprint, observed, plan, key })
+}
+
+/// The environment's key, new or kept: the one that its nodes were made with.
+fn key(workspace: &Workspace, observed: &Observed) -> Result<EnvironmentKey, Failure> {
+    let key = EnvironmentKey::read(&workspace.path)
+        .and_then(|key| key.map_or_else(EnvironmentKey::generate, Ok))
+        .map_err(|e| Failure::because("cannot use the environment's key", e))?;
+    let mut guests = observed.domains.values().filter_map(|d| d.recorded.guest.as_ref());
+    if !guests.any(|guest| key.lacks_secret_of(guest)) {
+        return Ok(key);
+    }
+    let (name, path) = (ssh_keys::SECRET_FILE, workspace.path.display());
+    Err(Failure::Failed(
+        StepError::new(format!(
+            "the nodes were made with a secret that this workspace does not have: {name}"
+        ))
+        .hint(format!(
+            "copy it into {path} from the workspace that built them; only if nobody has it any \
+             more, move {} away as well, and `maquette up` makes the nodes anew",
+            ssh_keys::KEY_FILE
+        )),
+    ))
+}
+
+/// Where VNC listens, and the password there: everybody on the network could use a server without one.
+fn vnc(settings: &Settings, key: &EnvironmentKey) -> blueprint::Vnc {
+    let given = settings.vnc_password.clone();
+    let password = given.or_else(|| settings.vnc_external.then(|| key.vnc_password()));
+    blueprint::Vnc {
+        external: settings.vnc_external,
+        tag: password.as_ref().map(|p| key.tag(p)),
+        password,
+    }
+}
+
+/// Whether the hypervisor can carry it.
+fn fits(
+    world: &World,
+    blueprint: &Blueprint,
+    observed: &Observed,
+    facts: &Facts,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let capacity = Capacity {
+        cpus: facts.cpus,
+        total_mib: facts.memory_mib,
+        available_mib: facts.available_mib,
+        reserved_mib: settings.reserve_mib,
+        resident_mib: &facts.resident_mib,
+    };
+    let mut diags = Diagnostics::default();
+    capacity::check(blueprint, observed, &capacity, settings.overcommit, &mut diags);
+    finish(world, diags, &Sources::default())
 }

@@ -19,56 +19,67 @@ pub fn conflicts(
     networks: bool,
     diags: &mut Diagnostics,
 ) {
-    let foreign = |kind: &str, name: &str| {
-        Diagnostic::error(
-            "hypervisor::name-taken",
-            format!("the {kind} `{name}` exists and does not belong to this environment"),
-        )
-        .help("remove or rename it, or build this environment under another `--prefix`")
-    };
     if networks {
         for (net, span, owner) in taken(topology, observed) {
             diags.push(taken_error(net, span, owner, &topology.settings));
         }
-    }
-    let own = blueprint.networks.iter().filter(|_| networks);
-    for (i, network) in own.enumerate() {
-        let bridge = &network.bridge;
-        if observed.claims.networks.contains(&network.name) {
-            diags.push(foreign("network", &network.name));
-        } else if observed.claims.bridges.contains(bridge)
-            && !observed.networks.contains_key(&network.name)
-        {
-            diags.push(foreign("network interface", bridge));
-        }
-        if let Some(uplink) = &network.uplink {
-            nic(topology, network, uplink, observed, diags);
-            let twin = blueprint.networks[..i]
-                .iter()
-                .find(|n| n.uplink.as_ref().is_some_and(|u| u.nic == uplink.nic));
-            if let Some(twin) = twin {
-                let names = format!("`{}` and `{}`", twin.name, network.name);
-                let message = format!("networks {names} would share the NIC {}", uplink.nic);
-                diags.push(
-                    Diagnostic::error("topology::nic", message)
-                        .help("a NIC can be in one bridge only; use another NIC for one of them"),
-                );
+        for (i, network) in blueprint.networks.iter().enumerate() {
+            names(network, observed, diags);
+            twins(network, &blueprint.networks[..i], diags);
+            if let Some(uplink) = &network.uplink {
+                nic(topology, network, uplink, observed, diags);
             }
         }
-        for port in network.vswitch.iter().flat_map(|v| v.ports.iter().skip(1)) {
-            let own = observed.networks.contains_key(&network.name);
-            if observed.claims.bridges.contains(&port.name) && !own {
-                diags.push(foreign("network interface", &port.name));
-            }
-        }
-        if let Some(first) = blueprint.networks[..i].iter().find(|n| n.bridge == *bridge) {
-            let names = format!("`{}` and `{}`", first.name, network.name);
-            let message = format!("networks {names} would share the bridge name `{bridge}`");
-            diags.push(
-                Diagnostic::error("topology::bridge-name", message).help("rename one of them"),
-            );
+    }
+    nodes(blueprint, observed, diags);
+}
+
+/// What has a name that an object of ours is to have.
+fn foreign(kind: &str, name: &str) -> Diagnostic {
+    Diagnostic::error(
+        "hypervisor::name-taken",
+        format!("the {kind} `{name}` exists and does not belong to this environment"),
+    )
+    .help("remove or rename it, or build this environment under another `--prefix`")
+}
+
+/// Others' networks and interfaces of the names that a network and its bridges are to have.
+fn names(network: &Network, observed: &Observed, diags: &mut Diagnostics) {
+    let own = observed.networks.contains_key(&network.name);
+    let taken = |name: &String| observed.claims.bridges.contains(name) && !own;
+    if observed.claims.networks.contains(&network.name) {
+        diags.push(foreign("network", &network.name));
+    } else if taken(&network.bridge) {
+        diags.push(foreign("network interface", &network.bridge));
+    }
+    for port in network.vswitch.iter().flat_map(|v| v.ports.iter().skip(1)) {
+        if taken(&port.name) {
+            diags.push(foreign("network interface", &port.name));
         }
     }
+}
+
+/// Networks before this one that it would share a NIC or the name of its bridge with.
+fn twins(network: &Network, before: &[Network], diags: &mut Diagnostics) {
+    let both = |other: &Network| format!("`{}` and `{}`", other.name, network.name);
+    let nic = |n: &Network| n.uplink.as_ref().map(|u| u.nic.clone());
+    let twin = before.iter().find(|n| nic(n).is_some() && nic(n) == nic(network));
+    if let (Some(twin), Some(uplink)) = (twin, &network.uplink) {
+        let message = format!("networks {} would share the NIC {}", both(twin), uplink.nic);
+        diags.push(
+            Diagnostic::error("topology::nic", message)
+                .help("a NIC can be in one bridge only; use another NIC for one of them"),
+        );
+    }
+    if let Some(first) = before.iter().find(|n| n.bridge == network.bridge) {
+        let message =
+            format!("networks {} would share the bridge name `{}`", both(first), network.bridge);
+        diags.push(Diagnostic::error("topology::bridge-name", message).help("rename one of them"));
+    }
+}
+
+/// Others' domains and volumes of the names that nodes and their disks are to have.
+fn nodes(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
     let orphans = observed.orphans();
     for node in &blueprint.nodes {
         if observed.claims.domains.contains(&node.name) {

@@ -2,7 +2,7 @@
 
 use maquette_core::blueprint::{Host, Network, Portgroup};
 use maquette_core::names::EnvName;
-use maquette_core::topology::{Allocation, Srv};
+use maquette_core::topology::{Allocation, Dhcp, Srv};
 
 use super::Writer;
 use super::metadata::{self, NetworkRecord};
@@ -104,17 +104,7 @@ fn ipv4(w: &mut Writer, network: &Network) {
     let Some(net) = network.ipv4 else { return };
     let (address, mask) = (net.addr().to_string(), net.netmask().to_string());
     let attributes = [("address", address.as_str()), ("netmask", mask.as_str())];
-    let Some(range) = network.dhcp4 else {
-        w.empty("ip", &attributes);
-        return;
-    };
-    w.element("ip", &attributes, |w| {
-        w.element("dhcp", &[], |w| {
-            let (start, end) = (range.start.to_string(), range.end.to_string());
-            w.empty("range", &[("start", &start), ("end", &end)]);
-            network.hosts().iter().filter(|h| h.ip.is_ipv4()).for_each(|h| write_host(w, h));
-        });
-    });
+    subnet(w, &attributes, network.dhcp4, network.hosts().iter().filter(|h| h.ip.is_ipv4()));
 }
 
 fn ipv6(w: &mut Writer, network: &Network) {
@@ -122,15 +112,22 @@ fn ipv6(w: &mut Writer, network: &Network) {
     let (address, length) = (net.addr().to_string(), net.prefix_len().to_string());
     let attributes =
         [("family", "ipv6"), ("address", address.as_str()), ("prefix", length.as_str())];
-    let Some(range) = network.dhcp6 else {
-        w.empty("ip", &attributes);
-        return;
-    };
-    w.element("ip", &attributes, |w| {
+    subnet(w, &attributes, network.dhcp6, network.hosts().iter().filter(|h| h.ip.is_ipv6()));
+}
+
+/// The hypervisor's address on a network, and what DHCP gives out beside it: a range, and reservations.
+fn subnet<'a, A: ToString>(
+    w: &mut Writer,
+    address: &[(&str, &str)],
+    range: Option<Dhcp<A>>,
+    reserved: impl Iterator<Item = &'a Host>,
+) {
+    let Some(range) = range else { return w.empty("ip", address) };
+    w.element("ip", address, |w| {
         w.element("dhcp", &[], |w| {
             let (start, end) = (range.start.to_string(), range.end.to_string());
             w.empty("range", &[("start", &start), ("end", &end)]);
-            network.hosts().iter().filter(|h| h.ip.is_ipv6()).for_each(|h| write_host(w, h));
+            reserved.for_each(|host| write_host(w, host));
         });
     });
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
+use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
+use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
 use maquette_engine::StepError;
 use maquette_engine::prepare::record::Record;
@@ -15,7 +17,8 @@ use super::nodes;
 use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::session::Session;
+use crate::session::run::Runner;
+use crate::session::{Hypervisor, Session};
 use crate::workspace::Owner;
 use crate::workspace::outputs;
 use crate::{consent, load, render};
@@ -91,31 +94,102 @@ fn objects(plan: &Plan) -> Shown {
     plan.changes.iter().map(|c| (c.kind, c.name.clone())).collect()
 }
 
-/// Whether what goes has been agreed to.
-fn is_settled(plan: &Plan, asking: Asking, shown: &Shown) -> bool {
-    asking == Asking::Agreed || objects(plan).is_subset(shown)
+/// A removal under way.
+struct Removal<'a> {
+    world: &'a World,
+    session: &'a Session<'a>,
+    environment: &'a EnvName,
+    runner: Runner<'a>,
+    json: bool,
+    locking: Locking,
+    asking: Asking,
+    shown: Shown,
 }
 
-/// Shows what goes and asks, unless that is settled; nothing is locked meanwhile.
-fn settle(
-    world: &World,
-    plan: &Plan,
-    title: &str,
-    json: bool,
-    asking: Asking,
-    shown: &mut Shown,
-) -> Result<(), Failure> {
-    let goes = objects(plan);
-    if is_settled(plan, asking, shown) {
-        return Ok(());
+impl<'a> Removal<'a> {
+    fn new(
+        world: &'a World,
+        session: &'a Session<'a>,
+        environment: &'a EnvName,
+        json: bool,
+        locking: Locking,
+        asking: Asking,
+    ) -> Result<Self, Failure> {
+        let runner = session.runner(json, Duration::from_secs(60))?;
+        let shown = Shown::new();
+        Ok(Self { world, session, environment, runner, json, locking, asking, shown })
     }
-    if !json {
-        world.terminal.talk(render::plan(plan, title).trim_end());
+
+    /// Takes the environment, after what goes as far as one can see before that has been agreed to: nobody has
+    /// to wait for the answer.
+    fn begin(&mut self, plan_of: &mut PlanOf<'_>) -> Result<(), Failure> {
+        if self.asking == Asking::First {
+            let plan = plan_of(&self.session.running()?.observed())?;
+            // Where there is nothing to remove there is nothing to agree to.
+            if !plan.is_empty() {
+                self.settle(&plan)?;
+            }
+        }
+        self.runner.lock(self.environment, "down", self.locking)
     }
-    let removed =
-        |kind: ObjectKind| plan.changes.iter().filter(|c| c.op == Op::Delete && c.kind == kind).count();
+
+    /// Looks, and plans what goes, until that has been agreed to.
+    fn look(&mut self, plan_of: &mut PlanOf<'_>) -> Result<(Hypervisor, Plan), Failure> {
+        loop {
+            let hypervisor = self.session.running()?;
+            let plan = plan_of(&hypervisor.observed())?;
+            if self.is_settled(&plan) {
+                return Ok((hypervisor, plan));
+            }
+            self.runner.unlock();
+            self.settle(&plan)?;
+            self.runner.lock(self.environment, "down", patient(self.locking))?;
+        }
+    }
+
+    /// Shows what goes, unless somebody has agreed to it.
+    fn show(&self, plan: &Plan) {
+        if !self.json && self.shown.is_empty() {
+            let title = self.session.title();
+            self.world.terminal.talk(render::plan(plan, &title).trim_end());
+        }
+    }
+
+    /// Whether what goes has been agreed to.
+    fn is_settled(&self, plan: &Plan) -> bool {
+        self.asking == Asking::Agreed || objects(plan).is_subset(&self.shown)
+    }
+
+    /// Shows what goes and asks, unless that is settled; nothing is locked meanwhile.
+    fn settle(&mut self, plan: &Plan) -> Result<(), Failure> {
+        if self.is_settled(plan) {
+            return Ok(());
+        }
+        if !self.json {
+            let title = self.session.title();
+            self.world.terminal.talk(render::plan(plan, &title).trim_end());
+        }
+        let hints = ["say `--yes` (or MAQUETTE_YES=1) if that is what you want".into()];
+        consent::question(self.world, "plan::unconfirmed", &what_goes(plan), self.json, &hints)?;
+        self.shown.extend(objects(plan));
+        Ok(())
+    }
+}
+
+/// Plans what goes, of what there is.
+type PlanOf<'a> = dyn FnMut(&Observed) -> Result<Plan, Failure> + 'a;
+
+/// What a removal takes away, for a question.
+fn what_goes(plan: &Plan) -> String {
+    let removed = |kind: ObjectKind| {
+        plan.changes.iter().filter(|c| c.op == Op::Delete && c.kind == kind).count()
+    };
     let parts: Vec<String> = [
-        (ObjectKind::Domain, "node with all data on its disks", "nodes with all data on their disks"),
+        (
+            ObjectKind::Domain,
+            "node with all data on its disks",
+            "nodes with all data on their disks",
+        ),
         (ObjectKind::Volume, "disk", "disks"),
         (ObjectKind::Network, "network", "networks"),
     ]
@@ -126,14 +200,10 @@ fn settle(
         count => Some(format!("{count} {many}")),
     })
     .collect();
-    let what = match parts.is_empty() {
+    match parts.is_empty() {
         true => "remove what is left of it".into(),
         false => format!("remove {}", parts.join(" and ")),
-    };
-    let hints = ["say `--yes` (or MAQUETTE_YES=1) if that is what you want".into()];
-    consent::question(world, "plan::unconfirmed", &what, json, &hints)?;
-    shown.extend(goes);
-    Ok(())
+    }
 }
 
 /// Removes what is on the hypervisor.
@@ -144,47 +214,31 @@ pub fn remove(
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
+    let environment = &located.environment;
     let session = Session::open(world, located.clone())?;
-    let mut runner = session.runner(json, Duration::from_secs(60))?;
-    let title = session.title();
-    let mut shown = Shown::new();
-    if asking == Asking::First {
-        // Nobody has to wait for the answer.
-        let plan = plan::destroy(&session.running()?.observed(), &located.environment);
-        // Where there is nothing to remove there is nothing to agree to.
-        if !plan.is_empty() {
-            settle(world, &plan, &title, json, asking, &mut shown)?;
-        }
-    }
-    runner.lock(&located.environment, "down", locking)?;
+    let mut removal = Removal::new(world, &session, environment, json, locking, asking)?;
+    let mut plan_of = |observed: &Observed| Ok(plan::destroy(observed, environment));
+    removal.begin(&mut plan_of)?;
     for again in 1..=LOOKS {
-        let mut hypervisor = session.running()?;
-        let mut plan = plan::destroy(&hypervisor.observed(), &located.environment);
-        while !is_settled(&plan, asking, &shown) {
-            runner.unlock();
-            settle(world, &plan, &title, json, asking, &mut shown)?;
-            runner.lock(&located.environment, "down", patient(locking))?;
-            hypervisor = session.running()?;
-            plan = plan::destroy(&hypervisor.observed(), &located.environment);
-        }
+        let (hypervisor, plan) = removal.look(&mut plan_of)?;
         // What was still going when it was looked at before may be gone by itself.
-        if !json && shown.is_empty() && (again == 1 || !plan.is_empty()) {
-            world.terminal.talk(render::plan(&plan, &title).trim_end());
+        if again == 1 || !plan.is_empty() {
+            removal.show(&plan);
         }
         if plan.is_empty() {
             return Ok(());
         }
-        runner.run(&plan, &hypervisor)?;
+        removal.runner.run(&plan, &hypervisor)?;
         let left = hypervisor.libvirt.as_ref().and_then(|server| server.survey().ok());
         let Some(left) = left else { return Ok(()) };
-        if !left.environments.contains(&located.environment) {
+        if !left.environments.contains(environment) {
             if !json {
                 farewell(world, &left, &hypervisor.facts);
             }
             return Ok(());
         }
     }
-    Err(unfinished(format!("environment `{}` is not empty", located.environment)))
+    Err(unfinished(format!("environment `{environment}` is not empty")))
 }
 
 /// How to take a lock again that was given back for a question: who has it by now is not ended.
@@ -219,50 +273,41 @@ pub fn remove_nodes(
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
+    let environment = &located.environment;
     let session = Session::open(world, located.clone())?;
-    let mut runner = session.runner(json, Duration::from_secs(60))?;
-    let title = session.title();
-    let mut shown = Shown::new();
-    if asking == Asking::First {
-        let observed = session.running()?.observed();
-        let names = nodes::resolve(world, words, located, &observed, true)?;
-        let plan = plan::remove_nodes(&observed, &located.environment, &names);
-        if !plan.is_empty() {
-            settle(world, &plan, &title, json, asking, &mut shown)?;
-        }
-    }
-    runner.lock(&located.environment, "down", locking)?;
-    let mut hypervisor = session.running()?;
-    let names = nodes::resolve(world, words, located, &hypervisor.observed(), true)?;
+    let mut removal = Removal::new(world, &session, environment, json, locking, asking)?;
+    let resolve = |observed: &Observed| nodes::resolve(world, words, located, observed, true);
+    removal.begin(&mut |observed| {
+        Ok(plan::remove_nodes(observed, environment, &resolve(observed)?))
+    })?;
+    // Which nodes they are is found out once, under the lock: some are gone when it is looked again.
+    let mut names = None;
+    let mut plan_of = |observed: &Observed| {
+        let names = match &names {
+            Some(names) => names,
+            None => &*names.insert(resolve(observed)?),
+        };
+        Ok(plan::remove_nodes(observed, environment, names))
+    };
     for again in 0..=LOOKS {
-        let mut observed = hypervisor.observed();
-        let mut plan = plan::remove_nodes(&observed, &located.environment, &names);
-        while !is_settled(&plan, asking, &shown) {
-            runner.unlock();
-            settle(world, &plan, &title, json, asking, &mut shown)?;
-            runner.lock(&located.environment, "down", patient(locking))?;
-            hypervisor = session.running()?;
-            observed = hypervisor.observed();
-            plan = plan::remove_nodes(&observed, &located.environment, &names);
-        }
-        if !json && shown.is_empty() && (again == 0 || !plan.is_empty()) {
-            world.terminal.talk(render::plan(&plan, &title).trim_end());
+        let (hypervisor, plan) = removal.look(&mut plan_of)?;
+        if again == 0 || !plan.is_empty() {
+            removal.show(&plan);
         }
         if plan.is_empty() {
             // The workspace may be another environment's.
-            if !outputs::belongs(
-                &located.workspace,
-                &Owner::new(&located.environment, &located.host),
-            ) {
+            let owner = Owner::new(environment, &located.host);
+            if !outputs::belongs(&located.workspace, &owner) {
                 return Ok(());
             }
+            let observed = hypervisor.observed();
             let nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
-            return outputs::write(&located.workspace, &nodes, session.connection.remote.as_ref())
+            let remote = session.connection.remote.as_ref();
+            return outputs::write(&located.workspace, &nodes, remote)
                 .map_err(|e| Failure::because("cannot write the workspace", e));
         }
         if again < LOOKS {
-            runner.run(&plan, &hypervisor)?;
-            hypervisor = session.running()?;
+            removal.runner.run(&plan, &hypervisor)?;
         }
     }
     Err(unfinished(format!("there is still something of {}", words.join(", "))))

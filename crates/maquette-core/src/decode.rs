@@ -159,7 +159,7 @@ pub fn quoted_list<S: AsRef<str>>(words: &[S]) -> String {
 /// The error for a value of the wrong type.
 pub fn wrong_type(node: &Node, what: &str, expected: &str) -> Diagnostic {
     let found = match &node.value {
-        Value::Scalar(text) => format!("`{text}`"),
+        Value::Scalar(text, _) => format!("`{text}`"),
         _ => node.kind().to_string(),
     };
     Diagnostic::error("topology::wrong-type", format!("{what} must be {expected}, not {found}"))
@@ -178,7 +178,7 @@ pub fn checked<T>(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Sp
 where
     T: FromStr<Err = ValueError>,
 {
-    let Value::Scalar(text) = &node.value else {
+    let Value::Scalar(text, _) = &node.value else {
         diags.push(wrong_type(node, &format!("`{what}`"), "a single value"));
         return None;
     };
@@ -213,7 +213,7 @@ pub fn within(
 /// A truth value; quoted ones count too, since flags have no other kind.
 pub fn boolean(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<bool> {
     let value = match &node.value {
-        Value::Scalar(text) => parse_bool(text),
+        Value::Scalar(text, _) => parse_bool(text),
         _ => None,
     };
     if value.is_none() {
@@ -231,7 +231,7 @@ pub fn number(
     diags: &mut Diagnostics,
 ) -> Option<u64> {
     let value = match &node.value {
-        Value::Scalar(text) => text.trim().parse::<u64>().ok().filter(|n| *n >= min),
+        Value::Scalar(text, _) => text.trim().parse::<u64>().ok().filter(|n| *n >= min),
         _ => None,
     };
     if value.is_none() {
@@ -256,7 +256,7 @@ where
     T: FromStr,
     T::Err: Display,
 {
-    let Value::Scalar(text) = &node.value else {
+    let Value::Scalar(text, _) = &node.value else {
         diags.push(wrong_type(node, &format!("`{what}`"), expected));
         return None;
     };

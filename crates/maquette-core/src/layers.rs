@@ -3,5 +3,5 @@
 mod extra;
 mod merge;
 
-pub use extra::{ExtraVar, extra_vars};
+pub use extra::{ExtraVar, extra_vars, set};
 pub use merge::{merge, merge_union};

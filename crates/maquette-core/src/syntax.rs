@@ -9,5 +9,5 @@ mod yaml;
 pub use crate::span::{Source, SourceId, Sources, Span, Spanned};
 pub use bool::parse_bool;
 pub use plain::Plain;
-pub use tree::{Entry, Node, Value};
+pub use tree::{Entry, Node, Style, Value};
 pub use yaml::parse;

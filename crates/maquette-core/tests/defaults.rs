@@ -18,7 +18,7 @@ fn tree(kind: Kind, name: &str) -> Node {
 
 fn scalar(node: &Node, path: &[&str]) -> Option<String> {
     match &node.at(path)?.value {
-        Value::Scalar(text) => Some(text.clone()),
+        Value::Scalar(text, _) => Some(text.clone()),
         _ => None,
     }
 }

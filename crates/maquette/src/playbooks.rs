@@ -95,7 +95,9 @@ impl Hooks {
         let mut playbooks = Vec::new();
         let mut diags = Diagnostics::default();
         for (variable, point, own) in POINTS {
-            let Some(Value::Scalar(path)) = extra.get(variable).map(|n| &n.value) else { continue };
+            let Some(Value::Scalar(path, _)) = extra.get(variable).map(|n| &n.value) else {
+                continue;
+            };
             if path == own || path.is_empty() {
                 continue;
             }

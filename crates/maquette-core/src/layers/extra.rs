@@ -21,19 +21,31 @@ pub struct ExtraVar {
 pub fn extra_vars(list: &[ExtraVar], root_span: Span, diags: &mut Diagnostics) -> Node {
     let mut root = Node::empty_map(root_span);
     for extra in list {
-        apply(&mut root, extra, diags);
+        set(&mut root, extra, diags);
     }
     root
 }
 
-fn apply(root: &mut Node, extra: &ExtraVar, diags: &mut Diagnostics) {
+/// Applies one extra variable to a tree.
+pub fn set(root: &mut Node, extra: &ExtraVar, diags: &mut Diagnostics) {
+    if extra.path.is_empty() && !matches!(extra.value.value, Value::Map(_)) {
+        let message = format!("a file of extra variables is a mapping, not {}", extra.value.kind());
+        diags.push(
+            Diagnostic::error("extra::mapping", message)
+                .at(extra.value.span, "")
+                .help("`-e key=@file` puts a list or a single value below a key"),
+        );
+        return;
+    }
     let mut node = root;
-    for key in &extra.path {
+    for (depth, key) in extra.path.iter().enumerate() {
         if !matches!(node.value, Value::Map(_)) {
+            let above = extra.path[..depth].join(".");
+            let kind = node.kind();
             diags.push(
                 Diagnostic::error(
                     "extra::below-value",
-                    format!("`{key}` cannot be set below {}", node.kind()),
+                    format!("`{above}` is {kind}; nothing can be set below it"),
                 )
                 .at(extra.span, "set here")
                 .at(node.span, "the value is here"),
@@ -64,9 +76,9 @@ fn apply(root: &mut Node, extra: &ExtraVar, diags: &mut Diagnostics) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::syntax::{Sources, parse};
+    use crate::syntax::{Plain, Sources, Style, parse};
 
-    fn set(sources: &mut Sources, path: &str, text: &str) -> ExtraVar {
+    fn flag(sources: &mut Sources, path: &str, text: &str) -> ExtraVar {
         let id = sources.add("-e", format!("{path}={text}"));
         let span = sources.whole(id);
         ExtraVar {
@@ -81,30 +93,57 @@ mod tests {
     fn later_flags_win_and_paths_are_made() {
         let mut sources = Sources::default();
         let list = [
-            set(&mut sources, "override.a.memory", "1"),
-            set(&mut sources, "override.a.cpu", "2"),
-            set(&mut sources, "override.a.memory", "3"),
+            flag(&mut sources, "override.a.memory", "1"),
+            flag(&mut sources, "override.a.cpu", "2"),
+            flag(&mut sources, "override.a.memory", "3"),
         ];
         let mut diags = Diagnostics::default();
         let root = extra_vars(&list, list[0].span, &mut diags);
         assert!(diags.is_empty());
-        assert_eq!(root.at(&["override", "a", "memory"]).unwrap().value, Value::Scalar("3".into()));
-        assert_eq!(root.at(&["override", "a", "cpu"]).unwrap().value, Value::Scalar("2".into()));
+        assert_eq!(
+            root.at(&["override", "a", "memory"]).unwrap().value,
+            Value::Scalar("3".into(), Style::Text)
+        );
+        assert_eq!(
+            root.at(&["override", "a", "cpu"]).unwrap().value,
+            Value::Scalar("2".into(), Style::Text)
+        );
     }
 
     #[test]
     fn setting_below_a_value_is_an_error() {
         let mut sources = Sources::default();
-        let list = [set(&mut sources, "a.b", "1"), set(&mut sources, "a.b.c", "2")];
+        let list = [flag(&mut sources, "a.b", "1"), flag(&mut sources, "a.b.c", "2")];
         let mut diags = Diagnostics::default();
         extra_vars(&list, list[0].span, &mut diags);
-        assert!(diags.has_errors());
+        let first = diags.iter().next().unwrap();
+        assert_eq!(first.message, "`a.b` is a single value; nothing can be set below it");
+    }
+
+    #[test]
+    fn a_file_that_is_no_mapping_needs_a_key() {
+        let mut sources = Sources::default();
+        let id = sources.add("f.yml", "[1, 2]\n");
+        let mut diags = Diagnostics::default();
+        let value = parse(&sources, id, &mut diags).unwrap();
+        let span = value.span;
+        let file = |path: &[&str]| ExtraVar {
+            path: path.iter().map(|key| (*key).to_string()).collect(),
+            value: value.clone(),
+            from_file: true,
+            span,
+        };
+        let root = extra_vars(&[file(&["a"])], span, &mut diags);
+        assert!(diags.is_empty());
+        assert_eq!(Plain::of(&root), Plain::read("a: [1, 2]").unwrap());
+        extra_vars(&[file(&[])], span, &mut diags);
+        assert_eq!(diags.iter().next().unwrap().code, "extra::mapping");
     }
 
     #[test]
     fn a_file_merges_at_its_path() {
         let mut sources = Sources::default();
-        let first = set(&mut sources, "override.a.cpu", "2");
+        let first = flag(&mut sources, "override.a.cpu", "2");
         let id = sources.add("f.yml", "memory: 7\n");
         let mut diags = Diagnostics::default();
         let file = parse(&sources, id, &mut diags).unwrap();

@@ -1,6 +1,6 @@
 //! How two trees become one.
 
-use crate::syntax::{Node, Value};
+use crate::syntax::{Node, Plain, Value};
 
 /// Lays `over` on `base`: mappings merge deeply, everything else is replaced
 /// (InfraRed's rule for `override.*` and roles).
@@ -38,20 +38,9 @@ fn merge_with(base: &mut Node, over: &Node, union: bool) {
     }
 }
 
-/// Equal but for their places.
+/// Equal but for their places: as with InfraRed, `1` and `"1"` are not.
 fn same(a: &Node, b: &Node) -> bool {
-    match (&a.value, &b.value) {
-        (Value::Null, Value::Null) => true,
-        (Value::Scalar(a), Value::Scalar(b)) => a == b,
-        (Value::List(a), Value::List(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-        }
-        (Value::Map(a), Value::Map(b)) => {
-            a.len() == b.len()
-                && a.iter().all(|e| b.iter().any(|f| e.key == f.key && same(&e.value, &f.value)))
-        }
-        _ => false,
-    }
+    Plain::of(a) == Plain::of(b)
 }
 
 #[cfg(test)]
@@ -79,6 +68,13 @@ mod tests {
         let mut base = tree("a: [1, 2]");
         merge_union(&mut base, &tree("a: [2, 3]"));
         assert!(same(&base, &tree("a: [1, 2, 3]")));
+    }
+
+    #[test]
+    fn a_number_and_its_text_are_two_items() {
+        let mut base = tree("a: [1, yes, x]");
+        merge_union(&mut base, &tree("a: ['1', on, 'x']"));
+        assert!(same(&base, &tree("a: [1, yes, x, '1']")));
     }
 
     fn any_tree() -> impl Strategy<Value = Node> {

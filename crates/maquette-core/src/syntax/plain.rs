@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 
-use super::{Node, Value, parse_bool};
+use super::{Entry, Node, Sources, Span, Style, Value, parse, parse_bool};
+use crate::diagnostic::Diagnostics;
 
 /// A value with YAML's types; keys are sorted.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,11 +37,27 @@ impl Plain {
         Self::Text(text.into())
     }
 
-    /// A located tree without its places; scalars have the types that they would have unquoted.
+    /// Reads a YAML document; an empty one is an empty mapping.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let mut sources = Sources::default();
+        let id = sources.add("", text);
+        let mut diags = Diagnostics::default();
+        let node = parse(&sources, id, &mut diags);
+        match (node, diags.iter().next()) {
+            (Some(node), None) => Ok(Self::of(&node)),
+            (_, first) => Err(first.map_or(String::new(), |first| {
+                let line = first.labels.first().map_or(1, |l| sources.position(l.span).0);
+                format!("line {line}: {}", first.message)
+            })),
+        }
+    }
+
+    /// A located tree without its places; scalars have the types that YAML gives them.
     pub fn of(node: &Node) -> Self {
         match &node.value {
             Value::Null => Self::Null,
-            Value::Scalar(text) => Self::scalar(text),
+            Value::Scalar(text, Style::Text) => Self::text(text),
+            Value::Scalar(text, Style::Bare) => Self::scalar(text),
             Value::List(items) => Self::List(items.iter().map(Self::of).collect()),
             Value::Map(entries) => {
                 Self::Map(entries.iter().map(|e| (e.key.clone(), Self::of(&e.value))).collect())
@@ -48,8 +65,33 @@ impl Plain {
         }
     }
 
+    /// The same with places, which are all `span`: what [`Plain::of`] makes this of again.
+    pub fn located(&self, span: Span) -> Node {
+        let bare = |text: String| Value::Scalar(text, Style::Bare);
+        let value = match self {
+            Self::Null => Value::Null,
+            Self::Bool(truth) => bare(truth.to_string()),
+            Self::Int(number) => bare(number.to_string()),
+            // With its point, without which it would be a whole number.
+            Self::Float(number) if number.fract() == 0.0 => bare(format!("{number}.0")),
+            Self::Float(number) => bare(number.to_string()),
+            Self::Text(text) => Value::Scalar(text.clone(), Style::Text),
+            Self::List(items) => Value::List(items.iter().map(|i| i.located(span)).collect()),
+            Self::Map(map) => Value::Map(
+                map.iter()
+                    .map(|(key, value)| Entry {
+                        key: key.clone(),
+                        key_span: span,
+                        value: value.located(span),
+                    })
+                    .collect(),
+            ),
+        };
+        Node { value, span }
+    }
+
     /// The type of an unquoted scalar.
-    pub(super) fn scalar(text: &str) -> Self {
+    fn scalar(text: &str) -> Self {
         if matches!(text, "" | "~" | "null" | "Null" | "NULL") {
             return Self::Null;
         }
@@ -149,6 +191,7 @@ impl Plain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn scalars_get_the_types_of_yaml_1_1() {
@@ -172,13 +215,88 @@ mod tests {
     }
 
     #[test]
-    fn merging_and_placing() {
-        let mut tree = Plain::read("a: {b: [1], c: 1}").unwrap();
-        tree.merge(Plain::read("a: {b: [1, 2], d: 2}").unwrap());
-        assert_eq!(tree, Plain::read("a: {b: [1, 2], c: 1, d: 2}").unwrap());
+    fn places_are_made() {
+        let mut tree = Plain::read("a: {c: 1}").unwrap();
         *tree.place(&["a", "e", "f"]).unwrap() = Plain::text("x");
         assert_eq!(tree.at(&["a", "e", "f"]), Some(&Plain::text("x")));
         let error = tree.place(&["a", "c", "g"]).unwrap_err();
         assert!(error.contains("`a.c` is a single value"), "{error}");
+    }
+
+    #[test]
+    fn mistakes_name_their_line() {
+        for (text, expected) in [
+            ("a: [", "line 1: this is not YAML"),
+            ("a: 1\n? [b]\n: 2\n", "line 2: a key must be a single word"),
+            ("a: 1\nb: {<<: 3}\n", "line 2: `<<` merges a mapping or a list"),
+            ("a: 1\n\"a\": 2\n", "line 2: `a` is here twice"),
+        ] {
+            let error = Plain::read(text).unwrap_err();
+            assert!(error.starts_with(expected), "{text:?}: {error}");
+        }
+    }
+
+    fn span() -> Span {
+        let mut sources = Sources::default();
+        let id = sources.add("t", "");
+        sources.whole(id)
+    }
+
+    fn tree() -> impl Strategy<Value = Plain> {
+        const WORDS: [&str; 12] =
+            ["yes", "no", "12", "012", "1.5", "~", "", "null", "<<", "a b", "x: y", "'"];
+        let leaf = prop_oneof![
+            Just(Plain::Null),
+            any::<bool>().prop_map(Plain::Bool),
+            any::<i64>().prop_map(Plain::Int),
+            any::<i32>().prop_map(|n| Plain::Float(f64::from(n) / 4.0)),
+            prop::sample::select(&WORDS[..]).prop_map(Plain::text),
+            "[ -~]{0,6}".prop_map(Plain::text),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Plain::List),
+                prop::collection::btree_map("[a-e]", inner, 0..4).prop_map(Plain::Map),
+            ]
+        })
+    }
+
+    /// What the located tree says, without the types.
+    fn words(node: &Node) -> Vec<String> {
+        match &node.value {
+            Value::Null => vec!["nothing".into()],
+            Value::Scalar(text, _) => vec![text.clone()],
+            Value::List(items) => items.iter().flat_map(words).collect(),
+            Value::Map(entries) => {
+                let mut sorted: Vec<&Entry> = entries.iter().collect();
+                sorted.sort_by(|a, b| a.key.cmp(&b.key));
+                sorted
+                    .iter()
+                    .flat_map(|e| [vec![e.key.clone()], words(&e.value)].concat())
+                    .collect()
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn places_can_be_put_on_and_taken_off(tree in tree()) {
+            prop_assert_eq!(Plain::of(&tree.located(span())), tree);
+        }
+
+        /// The tree that topologies are read from and the one for playbooks say the same.
+        #[test]
+        fn both_trees_agree_on_any_text(tree in tree()) {
+            let tree = Plain::Map([("root".to_string(), tree)].into());
+            let text = tree.yaml();
+            let mut sources = Sources::default();
+            let id = sources.add("t", text.as_str());
+            let mut diags = Diagnostics::default();
+            let node = parse(&sources, id, &mut diags);
+            prop_assert!(diags.is_empty(), "{text}\n{diags:?}");
+            let node = node.expect("without errors there is a tree");
+            prop_assert_eq!(Plain::of(&node), tree.clone(), "{}", text);
+            prop_assert_eq!(words(&node), words(&tree.located(span())), "{}", text);
+        }
     }
 }

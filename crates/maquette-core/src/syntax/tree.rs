@@ -1,4 +1,5 @@
-//! The located tree. Scalars stay text: the key they belong to decides their type.
+//! The located tree. Scalars stay text, since the key they belong to decides their type; how they were
+//! written is kept for those who have no keys to ask ([`super::Plain`]).
 
 use super::Span;
 
@@ -17,11 +18,20 @@ pub enum Value {
     /// Nothing, `null` or `~`.
     Null,
     /// Any scalar, as text.
-    Scalar(String),
+    Scalar(String, Style),
     /// A sequence.
     List(Vec<Node>),
     /// A mapping, in the order written.
     Map(Vec<Entry>),
+}
+
+/// How a scalar was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Bare: a number, a truth value or text, as YAML takes it.
+    Bare,
+    /// In quotes, as a block, tagged `!!str`, or on the command line: text, whatever it looks like.
+    Text,
 }
 
 /// One pair of a mapping.
@@ -36,9 +46,9 @@ pub struct Entry {
 }
 
 impl Node {
-    /// A scalar.
+    /// A scalar that is text, whatever it looks like.
     pub fn scalar(text: impl Into<String>, span: Span) -> Self {
-        Self { value: Value::Scalar(text.into()), span }
+        Self { value: Value::Scalar(text.into(), Style::Text), span }
     }
 
     /// A mapping without entries.
@@ -50,7 +60,7 @@ impl Node {
     pub fn is_empty(&self) -> bool {
         match &self.value {
             Value::Null => true,
-            Value::Scalar(_) => false,
+            Value::Scalar(..) => false,
             Value::List(list) => list.is_empty(),
             Value::Map(map) => map.is_empty(),
         }
@@ -78,7 +88,7 @@ impl Node {
     pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
-            Value::Scalar(_) => "a single value",
+            Value::Scalar(..) => "a single value",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         }

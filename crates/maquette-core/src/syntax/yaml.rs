@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use saphyr::{MarkedYaml, YamlData, YamlLoader};
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
+use saphyr::{AnnotatedMapping, MarkedYaml, YamlData, YamlLoader};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
-use super::{Entry, Node, Plain, SourceId, Sources, Span, Value};
+use super::{Entry, Node, SourceId, Sources, Span, Style, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// Deepest nesting that is read; topology files use five.
@@ -13,8 +13,10 @@ const MAX_DEPTH: usize = 64;
 
 /// Reads one YAML document. An empty document is an empty mapping.
 ///
-/// Duplicate keys and alias bombs are errors; merge keys (`<<`) are expanded, with the keys written
-/// out winning over merged ones.
+/// Duplicate keys and alias bombs are errors. Merge keys are those of YAML 1.1
+/// (<https://yaml.org/type/merge.html>), as PyYAML reads them: keys written out win over merged ones, of
+/// several mappings (`<<: [*a, *b]`) the first that has a key wins, values are taken whole, and a quoted
+/// `"<<"` is a key like any other.
 pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option<Node> {
     let text = &sources.get(id).text;
     let offsets = Offsets::new(text);
@@ -88,71 +90,6 @@ fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, ScanError> {
     }
 }
 
-impl Plain {
-    /// Reads a YAML document; an empty one is an empty mapping.
-    pub fn read(text: &str) -> Result<Self, String> {
-        match plain(text)? {
-            Self::Null => Ok(Self::map()),
-            other => Ok(other),
-        }
-    }
-}
-
-/// Reads one YAML document into values without places.
-fn plain(text: &str) -> Result<Plain, String> {
-    if let Some(place) = too_deep(text) {
-        return Err(format!("line {}: the file is nested too deeply", place.line()));
-    }
-    let documents = load(text).map_err(|e| {
-        let line = e.marker().line();
-        format!("line {line}: this is not YAML: {}", e.info())
-    })?;
-    match documents.as_slice() {
-        [] => Ok(Plain::Null),
-        [one] => plain_node(one, 0),
-        _ => Err("the file holds more than one document".into()),
-    }
-}
-
-fn plain_node(yaml: &MarkedYaml<'_>, depth: usize) -> Result<Plain, String> {
-    if depth > MAX_DEPTH {
-        return Err("the file is nested too deeply".into());
-    }
-    Ok(match &yaml.data {
-        YamlData::Representation(text, ScalarStyle::Plain, _) => Plain::scalar(text),
-        YamlData::Representation(text, _, _) => Plain::text(text.as_ref()),
-        YamlData::Value(_) | YamlData::Alias(_) | YamlData::BadValue => Plain::Null,
-        YamlData::Tagged(_, inner) => plain_node(inner, depth + 1)?,
-        YamlData::Sequence(list) => {
-            Plain::List(list.iter().map(|n| plain_node(n, depth + 1)).collect::<Result<_, _>>()?)
-        }
-        YamlData::Mapping(map) => {
-            let mut written = Plain::map();
-            let mut merged = Plain::map();
-            for (key, value) in map {
-                let YamlData::Representation(name, _, _) = &key.data else {
-                    return Err(format!(
-                        "line {}: a key must be a single word",
-                        key.span.start.line()
-                    ));
-                };
-                let value = plain_node(value, depth + 1)?;
-                match (name.as_ref(), value) {
-                    ("<<", Plain::List(all)) => all.into_iter().for_each(|one| merged.merge(one)),
-                    ("<<", one) => merged.merge(one),
-                    (name, value) => *written.place(&[name])? = value,
-                }
-            }
-            // What is written out replaces what is merged in, key by key.
-            match (&mut merged, written) {
-                (Plain::Map(into), Plain::Map(from)) => into.extend(from),
-                (into, from) => *into = from,
-            }
-            merged
-        }
-    })
-}
-
 fn syntax_error(reader: &Reader<'_>, text: &str, error: &ScanError) -> Diagnostic {
     let start = reader.offsets.byte(error.marker().index());
     let end = (start as usize + 1).min(text.len()).max(start as usize);
@@ -210,35 +147,55 @@ impl Reader<'_> {
             return None;
         }
         let value = match &yaml.data {
-            YamlData::Representation(text, style, _) => scalar(text, *style),
+            YamlData::Representation(text, form, tag) => scalar(text, style(*form, tag.as_deref())),
             YamlData::Value(_) | YamlData::Alias(_) | YamlData::BadValue => Value::Null,
             YamlData::Tagged(_, inner) => return self.node(inner, depth + 1, diags),
             YamlData::Sequence(list) => {
                 Value::List(list.iter().filter_map(|n| self.node(n, depth + 1, diags)).collect())
             }
-            YamlData::Mapping(map) => {
-                let mut entries = Vec::new();
-                let mut merged = Vec::new();
-                for (key, value) in map {
-                    let key_span = self.span(key);
-                    let Some(name) = self.key(key, diags) else { continue };
-                    let Some(value) = self.node(value, depth + 1, diags) else { continue };
-                    if name == "<<" {
-                        merged.push(value);
-                    } else {
-                        entries.push(Entry { key: name, key_span, value });
-                    }
-                }
-                merge_keys(&mut entries, merged);
-                Value::Map(entries)
-            }
+            YamlData::Mapping(map) => Value::Map(self.entries(map, depth, diags)),
         };
         Some(Node { value, span })
     }
 
-    fn key(&self, key: &MarkedYaml<'_>, diags: &mut Diagnostics) -> Option<String> {
+    fn entries<'a>(
+        &self,
+        map: &AnnotatedMapping<'a, MarkedYaml<'a>>,
+        depth: usize,
+        diags: &mut Diagnostics,
+    ) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut merged = Vec::new();
+        for (key, value) in map {
+            let key_span = self.span(key);
+            let Some((name, form)) = self.key(key, diags) else { continue };
+            let Some(value) = self.node(value, depth + 1, diags) else { continue };
+            if name == "<<" && form == Style::Bare {
+                merged.extend(mappings(value, diags));
+            } else if let Some(first) = entries.iter().find(|e| e.key == name) {
+                // The library takes `a` and `"a"` for two keys.
+                diags.push(
+                    Diagnostic::error("yaml::duplicate", format!("`{name}` is here twice"))
+                        .at(key_span, "again here")
+                        .at(first.key_span, "first here"),
+                );
+            } else {
+                entries.push(Entry { key: name, key_span, value });
+            }
+        }
+        for entry in merged {
+            if !entries.iter().any(|e| e.key == entry.key) {
+                entries.push(entry);
+            }
+        }
+        entries
+    }
+
+    fn key(&self, key: &MarkedYaml<'_>, diags: &mut Diagnostics) -> Option<(String, Style)> {
         match &key.data {
-            YamlData::Representation(text, _, _) => Some(text.to_string()),
+            YamlData::Representation(text, form, tag) => {
+                Some((text.to_string(), style(*form, tag.as_deref())))
+            }
             YamlData::Mapping(_) => {
                 diags.push(
                     Diagnostic::error("yaml::unquoted-expression", "an expression is not quoted")
@@ -258,34 +215,45 @@ impl Reader<'_> {
     }
 }
 
-fn scalar(text: &str, style: ScalarStyle) -> Value {
-    let plain = style == ScalarStyle::Plain;
+fn style(form: ScalarStyle, tag: Option<&Tag>) -> Style {
+    let text = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+    if form == ScalarStyle::Plain && !text { Style::Bare } else { Style::Text }
+}
+
+fn scalar(text: &str, style: Style) -> Value {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" if plain => Value::Null,
-        _ => Value::Scalar(text.to_string()),
+        "" | "~" | "null" | "Null" | "NULL" if style == Style::Bare => Value::Null,
+        _ => Value::Scalar(text.to_string(), style),
     }
 }
 
-/// YAML 1.1 merge keys: <https://yaml.org/type/merge.html>.
-fn merge_keys(entries: &mut Vec<Entry>, merged: Vec<Node>) {
-    let sources = merged.into_iter().flat_map(|node| match node.value {
+/// All that a merge key brings, in the order in which it wins.
+fn mappings(value: Node, diags: &mut Diagnostics) -> Vec<Entry> {
+    let sources = match value.value {
         Value::List(list) => list,
-        _ => vec![node],
-    });
+        _ => vec![value],
+    };
+    let mut entries = Vec::new();
     for source in sources {
-        if let Value::Map(extra) = source.value {
-            for entry in extra {
-                if !entries.iter().any(|e| e.key == entry.key) {
-                    entries.push(entry);
-                }
-            }
+        match source.value {
+            Value::Map(own) => entries.extend(own),
+            _ => diags.push(
+                Diagnostic::error(
+                    "yaml::merge",
+                    format!("`<<` merges a mapping or a list of mappings, not {}", source.kind()),
+                )
+                .at(source.span, ""),
+            ),
         }
     }
+    entries
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::syntax::Plain;
+    use proptest::prelude::*;
 
     fn read(text: &str) -> (Option<Node>, Diagnostics, Sources) {
         let mut sources = Sources::default();
@@ -310,15 +278,110 @@ mod tests {
         assert!(diags.is_empty());
         let node = node.unwrap();
         let b = node.get("b").unwrap();
-        assert_eq!(b.get("x").unwrap().value, Value::Scalar("1".into()));
-        assert_eq!(b.get("y").unwrap().value, Value::Scalar("3".into()));
+        assert_eq!(b.get("x").unwrap().value, Value::Scalar("1".into(), Style::Bare));
+        assert_eq!(b.get("y").unwrap().value, Value::Scalar("3".into(), Style::Bare));
+    }
+
+    /// What PyYAML 6 makes of the same texts.
+    #[test]
+    fn merge_keys_are_those_of_yaml_1_1() {
+        let anchors = "a: &a {x: 1, y: {p: 1}}\nb: &b {x: 2, z: 3}\nl: &l [{x: 5}, {w: 6}]\n";
+        for (merging, expected) in [
+            // Of a list the first wins, whatever comes between.
+            ("{<<: [*a, *b]}", "{x: 1, y: {p: 1}, z: 3}"),
+            ("{<<: [*b, *a]}", "{x: 2, y: {p: 1}, z: 3}"),
+            ("{<<: *l}", "{x: 5, w: 6}"),
+            ("{<<: []}", "{}"),
+            // Own keys win, before it and after it, and values are taken whole.
+            ("{x: 9, <<: *a}", "{x: 9, y: {p: 1}}"),
+            ("{<<: *a, x: 9}", "{x: 9, y: {p: 1}}"),
+            ("{<<: *a, y: {q: 2}}", "{x: 1, y: {q: 2}}"),
+            ("{<<: [{y: {q: 2}}, *a]}", "{x: 1, y: {q: 2}}"),
+            ("{<<: *a, x: }", "{x: , y: {p: 1}}"),
+            // What is merged in may merge itself.
+            ("{<<: {<<: *a, x: 7}, v: 8}", "{x: 7, y: {p: 1}, v: 8}"),
+            ("{<<: [{<<: *b, v: 1}, *a]}", "{v: 1, x: 2, z: 3, y: {p: 1}}"),
+            ("{n: {<<: *b, x: 4}}", "{n: {x: 4, z: 3}}"),
+            ("[{<<: *b}]", "[{x: 2, z: 3}]"),
+            // Text that looks like one.
+            ("{'<<': 3}", "{'<<': 3}"),
+            ("{!!str <<: 3}", "{'<<': 3}"),
+            ("{s: !!str 1, t: '1', u: 1}", "{s: '1', t: '1', u: 1}"),
+        ] {
+            let (node, diags, _) = read(&format!("{anchors}c: {merging}\n"));
+            assert!(diags.is_empty(), "{merging}: {diags:?}");
+            let found = Plain::of(node.unwrap().get("c").unwrap());
+            let expected = Plain::read(&format!("c: {expected}")).unwrap();
+            assert_eq!(Some(&found), expected.at(&["c"]), "{merging}");
+        }
+    }
+
+    #[test]
+    fn merge_keys_that_merge_nothing_are_mistakes() {
+        for (text, kind) in [
+            ("a: {<<: 3}\n", "a single value"),
+            ("a: {<<: }\n", "nothing"),
+            ("a: {<<: [{x: 1}, y]}\n", "a single value"),
+            ("a: {<<: [[{x: 1}]]}\n", "a list"),
+        ] {
+            let (_, diags, _) = read(text);
+            let first = diags.iter().next().unwrap_or_else(|| panic!("{text:?} passed"));
+            assert_eq!(first.code, "yaml::merge");
+            assert!(first.message.ends_with(&format!("not {kind}")), "{first:?}");
+        }
+        let (_, diags, _) = read("a: &a {x: 1}\nb: {<<: *a, <<: *a}\n");
+        assert!(diags.has_errors(), "a merge key twice is a key twice");
+    }
+
+    fn flow(map: &BTreeMap<String, u8>) -> String {
+        let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        pairs.join(", ")
+    }
+
+    fn any_map() -> impl Strategy<Value = BTreeMap<String, u8>> {
+        prop::collection::btree_map("[a-e]", any::<u8>(), 0..5)
+    }
+
+    proptest! {
+        /// Both trees, and the rule: whoever comes first has the key.
+        #[test]
+        fn the_first_that_has_a_key_wins(own in any_map(), list in prop::collection::vec(any_map(), 1..4)) {
+            let mut text = String::new();
+            for (i, map) in list.iter().enumerate() {
+                text += &format!("m{i}: &m{i} {{{}}}\n", flow(map));
+            }
+            let names: Vec<String> = (0..list.len()).map(|i| format!("*m{i}")).collect();
+            let separator = if own.is_empty() { "" } else { ", " };
+            text += &format!("c: {{<<: [{}]{separator}{}}}\n", names.join(", "), flow(&own));
+            let mut expected = own.clone();
+            for map in &list {
+                for (key, value) in map {
+                    expected.entry(key.clone()).or_insert(*value);
+                }
+            }
+            let (node, diags, _) = read(&text);
+            prop_assert!(diags.is_empty(), "{text}{diags:?}");
+            let node = node.expect("without errors there is a tree");
+            let c = node.get("c").expect("it is written");
+            prop_assert_eq!(c.entries().len(), expected.len());
+            let plain = Plain::of(c);
+            for (key, value) in expected {
+                let located = c.get(&key).map(|n| n.value.clone());
+                prop_assert_eq!(located, Some(Value::Scalar(value.to_string(), Style::Bare)));
+                prop_assert_eq!(plain.at(&[&key]), Some(&Plain::Int(value.into())));
+            }
+        }
     }
 
     #[test]
     fn mistakes_have_places() {
-        for (text, line) in
-            [("a: 1\na: 2\n", 2), ("a:\n\tb: 1\n", 2), ("a: {{ net }}\n", 1), ("a: [1\n", 2)]
-        {
+        for (text, line) in [
+            ("a: 1\na: 2\n", 2),
+            ("a: 1\n'a': 2\n", 2),
+            ("a:\n\tb: 1\n", 2),
+            ("a: {{ net }}\n", 1),
+            ("a: [1\n", 2),
+        ] {
             let (_, diags, sources) = read(text);
             let first = diags.iter().next().unwrap_or_else(|| panic!("{text:?} passed"));
             assert_eq!(sources.position(first.labels[0].span).0, line, "{text:?}: {first:?}");

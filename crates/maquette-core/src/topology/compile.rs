@@ -185,7 +185,7 @@ fn unmarked(node: &Node, diags: &mut Diagnostics) {
         }
     };
     match &node.value {
-        Value::Scalar(text) => refuse(text, node.span),
+        Value::Scalar(text, _) => refuse(text, node.span),
         Value::List(items) => items.iter().for_each(|item| unmarked(item, diags)),
         Value::Map(entries) => {
             entries.iter().for_each(|e| refuse(&e.key, e.key_span));
@@ -250,7 +250,7 @@ fn role_of(
     let bgp = whole.settings.bgp;
     if bgp || tree.get("interfaces").is_none_or(Node::is_empty) {
         let name = match tree.get("name").map(|n| &n.value) {
-            Some(Value::Scalar(name)) => name.clone(),
+            Some(Value::Scalar(name, _)) => name.clone(),
             _ => request.file.clone(),
         };
         match network_roles.and_then(|r| r.get(&name).or_else(|| r.get("default"))) {

@@ -103,7 +103,7 @@ pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Interfaces {
             let items = numbered.iter().enumerate();
             same(items.filter_map(|(i, (_, item))| interface(item, i, role, diags)).collect())
         }
-        Value::Scalar(_) => {
+        Value::Scalar(..) => {
             diags.push(wrong_type(node, "`interfaces`", "a list"));
             Interfaces::default()
         }

@@ -252,7 +252,7 @@ fn os(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) {
 
 /// A mapping with `network`, or the manual's plain name.
 fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<ExternalNetwork> {
-    if let Value::Scalar(_) = node.value {
+    if let Value::Scalar(..) = node.value {
         return decode::text(node, "external_network", diags)
             .map(|network| ExternalNetwork { network });
     }

@@ -21,14 +21,14 @@ struct Part {
 /// Reads all node types that were asked for.
 pub fn read(reader: &mut Reader, node: &Node) -> Vec<NodeRequest> {
     let parts = match &node.value {
-        Value::Scalar(text) => parts_of_text(text, node.span),
+        Value::Scalar(text, _) => parts_of_text(text, node.span),
         Value::Map(entries) => entries
             .iter()
             .map(|e| Part {
                 name: e.key.clone(),
                 name_span: e.key_span,
                 count: match &e.value.value {
-                    Value::Scalar(text) => count(text),
+                    Value::Scalar(text, _) => count(text),
                     _ => None,
                 },
                 count_span: e.value.span,

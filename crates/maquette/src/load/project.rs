@@ -89,7 +89,7 @@ pub fn assign(
     diags: &mut Diagnostics,
 ) {
     let Some(set) = row.set else { return };
-    let Value::Scalar(text) = &node.value else {
+    let Value::Scalar(text, _) = &node.value else {
         diags.push(decode::wrong_type(node, what, &row.kind.expected()));
         return;
     };
@@ -131,7 +131,7 @@ fn with_checksum(values: &mut BTreeMap<&'static str, Node>, diags: &mut Diagnost
             "write `image: URL`; an image that a node type imports has it after `#`",
         );
     };
-    let Value::Scalar(word) = &image.value else { return };
+    let Value::Scalar(word, _) = &image.value else { return };
     match Word::parse(word).ok().and_then(|w| w.sum) {
         Some(other) if other != sum => wrong(
             format!("`image` has the checksum {other}, and `checksum` is another"),

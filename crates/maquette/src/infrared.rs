@@ -23,7 +23,6 @@ use crate::commands::up;
 use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::load;
-use crate::playbooks::settings_tree;
 use crate::playbooks::stages::Stage;
 use crate::playbooks::{Hooks, Point};
 use crate::session::Session;
@@ -53,8 +52,8 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
         return Ok(0);
     }
     given.check().map_err(refuse)?;
-    let mut tree = given.tree().map_err(refuse)?;
-    settings_tree::extra(&mut tree, &given.extra).map_err(|why| refuse(vec![why]))?;
+    let tree = given.tree().map_err(refuse)?;
+    let tree = load::with_extra(&tree, &given.extra).map_err(refuse)?;
     decided(&tree)?;
 
     match &given.output {

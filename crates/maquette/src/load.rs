@@ -14,7 +14,7 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::layers;
 use maquette_core::names::EnvName;
 use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
-use maquette_core::syntax::{Node, Sources, parse};
+use maquette_core::syntax::{Node, Plain, Sources, parse};
 use maquette_core::topology::Request;
 
 use crate::cli::{Given, Place, Wanted};
@@ -32,6 +32,8 @@ pub struct Loaded {
     pub sources: Sources,
     /// What a topology is made from.
     pub request: Request,
+    /// Extra variables alone, for playbooks.
+    pub vars: Plain,
     /// Whether anybody said which nodes there shall be, if only that there shall be none.
     pub nodes_named: bool,
     /// The hypervisor.
@@ -127,6 +129,22 @@ pub fn paths_of_nodes(text: &str) -> Result<Vec<(String, i64)>, String> {
     Ok(found.into_iter().map(|n| (n.path, i64::from(n.count))).collect())
 }
 
+/// A settings tree with each `-e` from left to right; or all that is wrong with these.
+pub fn with_extra(tree: &Plain, list: &[String]) -> Result<Plain, Vec<String>> {
+    let mut reader = Reader::default();
+    let id = reader.sources.add("options", "");
+    let mut root = tree.located(reader.sources.whole(id));
+    for text in list {
+        if let Some(extra) = extra::read(&mut reader, text) {
+            layers::set(&mut root, &extra, &mut reader.diags);
+        }
+    }
+    if reader.diags.has_errors() {
+        return Err(reader.diags.iter().map(|mistake| reader.line(mistake)).collect());
+    }
+    Ok(Plain::of(&root))
+}
+
 fn read(args: &Wanted, diags: Diagnostics, lenient: bool) -> Result<Loaded, Failure> {
     let mut reader = Reader { lenient, diags, ..Reader::default() };
     let mut settings = Settings::default();
@@ -138,9 +156,10 @@ fn read(args: &Wanted, diags: Diagnostics, lenient: bool) -> Result<Loaded, Fail
     let nodes_named = lenient || named;
     // Mistakes so far are no reason not to look for more.
     match reader.wanted(&given, &project, settings) {
-        Some(request) => Ok(Loaded {
+        Some((request, vars)) => Ok(Loaded {
             sources: reader.sources,
             request,
+            vars,
             nodes_named,
             host,
             workspace,
@@ -163,6 +182,12 @@ pub fn located(place: &Place) -> Result<Located, Failure> {
     Ok(Located { environment: settings.environment, pool, host, workspace })
 }
 
+/// A mistake and what to do about it.
+fn said(mistake: &Diagnostic) -> String {
+    let help = mistake.help.first().map_or(String::new(), |help| format!(" ({help})"));
+    format!("{}{help}", mistake.message)
+}
+
 /// Collects sources and diagnostics.
 #[derive(Debug, Default)]
 struct Reader {
@@ -174,9 +199,19 @@ struct Reader {
 
 impl Reader {
     fn first_mistake(&self) -> String {
-        let first = self.diags.iter().next();
-        let help = first.and_then(|d| d.help.first()).map_or(String::new(), |h| format!(" ({h})"));
-        first.map_or(String::new(), |d| format!("{}{help}", d.message))
+        self.diags.iter().next().map_or(String::new(), said)
+    }
+
+    /// A mistake in an extra variable or its file, with its place, in one line.
+    fn line(&self, mistake: &Diagnostic) -> String {
+        let said = said(mistake);
+        let Some(label) = mistake.labels.first() else { return said };
+        let source = self.sources.get(label.span.source);
+        if source.name == "-e" {
+            return format!("extra variable `{}`: {said}", source.text);
+        }
+        let (line, _) = self.sources.position(label.span);
+        format!("{}, line {line}: {said}", source.name)
     }
 
     fn project(&mut self, place: &Place, settings: &mut Settings) -> Project {
@@ -325,7 +360,13 @@ impl Reader {
         })
     }
 
-    fn wanted(&mut self, given: &Given, project: &Project, settings: Settings) -> Option<Request> {
+    /// What a topology is made from, and the extra variables alone.
+    fn wanted(
+        &mut self,
+        given: &Given,
+        project: &Project,
+        settings: Settings,
+    ) -> Option<(Request, Plain)> {
         let mut node = |name: &str| match given.text(name) {
             Some(text) => Some(self.flag(&format!("--{name}"), text)),
             None => project.node(name).cloned(),
@@ -337,9 +378,9 @@ impl Reader {
             self.flag("--topology-network", default.unwrap_or_default())
         });
         let network_file = lookup::network(self, &network);
-        let extra = self.extra(given, project);
+        let (extra, vars) = self.extra(given, project);
         let (network_name, network) = network_file?;
-        Some(Request { nodes, network, network_name, extra, settings })
+        Some((Request { nodes, network, network_name, extra, settings }, vars))
     }
 
     /// A password, or with `@` the first line of a file, which no list of processes shows.
@@ -355,22 +396,26 @@ impl Reader {
         }
     }
 
-    /// The project's overrides first, then each `-e` from left to right.
-    fn extra(&mut self, given: &Given, project: &Project) -> Node {
-        let mut list = Vec::new();
+    /// The project's overrides and then each `-e` from left to right; and these alone.
+    fn extra(&mut self, given: &Given, project: &Project) -> (Node, Plain) {
+        let id = self.sources.add("-e", "");
+        let mut vars = Node::empty_map(self.sources.whole(id));
+        let mut all = vars.clone();
         if let Some(overrides) = project.node("extra-vars") {
-            list.push(layers::ExtraVar {
+            let overrides = layers::ExtraVar {
                 path: vec!["override".into()],
                 value: overrides.clone(),
                 from_file: true,
                 span: overrides.span,
-            });
+            };
+            layers::set(&mut all, &overrides, &mut self.diags);
         }
         for text in given.texts("extra-vars") {
-            list.extend(extra::read(self, text));
+            let Some(extra) = extra::read(self, text) else { continue };
+            layers::set(&mut all, &extra, &mut self.diags);
+            // What is wrong with it was said.
+            layers::set(&mut vars, &extra, &mut Diagnostics::default());
         }
-        let id = self.sources.add("-e", "");
-        let root = self.sources.whole(id);
-        layers::extra_vars(&list, root, &mut self.diags)
+        (all, Plain::of(&vars))
     }
 }

@@ -138,6 +138,20 @@ fn answers_win_over_the_environment_and_flags_over_both() {
     assert!(settings.contains("pool:\n    name: env"), "{settings}");
 }
 
+/// Playbooks see what a node file would have been read as; PyYAML reads it so, too.
+#[test]
+fn files_of_extra_variables_merge_as_yaml_does() {
+    let home = Home::new();
+    let text = "small: &small {memory: 1, disks: {a: 1}}\nbig: &big {memory: 9, cpu: 4}\n\
+                node: {<<: [*small, *big], disks: {b: 2}}\nlist: [1, '1']\n";
+    fs::write(home.path("more.yml"), text).unwrap();
+    fs::write(home.path("one.yml"), "[1, 2]\n").unwrap();
+    let settings = home.settings(&["-e", "list=@one.yml", "-e", "@more.yml", "-e", "node.cpu=2"]);
+    let node = "node:\n  cpu: \"2\"\n  disks:\n    b: 2\n  memory: 1\n";
+    assert!(settings.contains(node), "{settings}");
+    assert!(settings.contains("list:\n  - 1\n  - 2\n  - \"1\"\n"), "{settings}");
+}
+
 #[test]
 fn an_answers_file_says_everything() {
     let home = Home::new();
@@ -203,6 +217,8 @@ fn environment_lists_and_flags_are_read_as_such() {
 #[test]
 fn every_check_names_every_offender() {
     let home = Home::new();
+    fs::write(home.path("list.yml"), "[1, 2]\n").unwrap();
+    fs::write(home.path("twice.yml"), "a: 1\nb: 2\n'b': 3\n").unwrap();
     let text = home.fails(1, &["virsh"]);
     assert!(text.contains("--host-address") && text.contains("--host-key"), "{text}");
     let with = |args: &[&'static str]| {
@@ -220,7 +236,10 @@ fn every_check_names_every_offender() {
         (&["--topology-nodes", "controler:1"], 1, "did you mean `controller`?"),
         (&["--topology-network", "4_net"], 1, "no network file `4_net`"),
         (&["-e", "nonsense"], 1, "no `=`"),
+        (&["-e", "a..b=1"], 1, "extra variable `a..b=1`: a part of the key is empty"),
         (&["-e", "@nowhere.yml"], 1, "cannot read nowhere.yml"),
+        (&["-e", "a=@twice.yml"], 1, "twice.yml, line 3: `b` is here twice"),
+        (&["-e", "@list.yml"], 1, "a file of extra variables is a mapping, not a list"),
         (
             &["-e", "provision.prefix.x=1", "--prefix", "ab"],
             1,
@@ -230,6 +249,9 @@ fn every_check_names_every_offender() {
         let text = home.fails(code, &with(args));
         assert!(text.contains(said), "{args:?}: {text}");
     }
+    // Everything that is wrong is said at once.
+    let text = home.fails(1, &with(&["-e", "one", "-e", "two"]));
+    assert!(text.contains("`one`") && text.contains("`two`"), "{text}");
     // A bad choice in a file is found by the check, not by the parser.
     fs::write(home.path("answers.ini"), "[virsh]\nbootmode = coreboot\n").unwrap();
     home.fails(1, &with(&["--from-file", "answers.ini"]));

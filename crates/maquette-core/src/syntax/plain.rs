@@ -134,31 +134,6 @@ impl Plain {
         Ok(at)
     }
 
-    /// Lays `over` on this: mappings merge deeply, lists become their union, anything else is
-    /// replaced.
-    pub fn merge(&mut self, over: Self) {
-        match (self, over) {
-            (Self::Map(into), Self::Map(from)) => {
-                for (key, value) in from {
-                    match into.get_mut(&key) {
-                        Some(existing) => existing.merge(value),
-                        None => {
-                            into.insert(key, value);
-                        }
-                    }
-                }
-            }
-            (Self::List(into), Self::List(from)) => {
-                for item in from {
-                    if !into.contains(&item) {
-                        into.push(item);
-                    }
-                }
-            }
-            (into, from) => *into = from,
-        }
-    }
-
     /// As YAML: block style, sorted keys.
     pub fn yaml(&self) -> String {
         let mut text = String::new();

@@ -8,7 +8,6 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Plan, Step};
-use maquette_core::syntax::Plain;
 use maquette_engine::StepError;
 use maquette_engine::ssh_keys::EnvironmentKey;
 
@@ -19,7 +18,6 @@ use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
 use crate::load::{self, Loaded};
 use crate::pipeline::Planned;
-use crate::playbooks::settings_tree;
 use crate::playbooks::stages::{Stage, Stages};
 use crate::session::connection::Connection;
 use crate::session::run::Runner;
@@ -71,10 +69,7 @@ pub struct How {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&args.wanted)?;
     let requirements = pipeline::check(world, &mut loaded)?;
-    let mut vars = Plain::map();
-    // Mistakes in it were found when it was read as a topology.
-    let _ = settings_tree::extra(&mut vars, args.wanted.flags.0.texts("extra-vars"));
-    let hooks = playbooks::Hooks::read(&loaded.request, &vars, &[])?;
+    let hooks = playbooks::Hooks::read(&loaded.request, &loaded.vars, &[])?;
     let stages = Stages::all().without(hooks.replaced());
     let limit = Duration::from_secs(args.timeout);
     let how = How {

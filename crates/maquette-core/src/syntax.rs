@@ -2,6 +2,7 @@
 //! folder that knows the YAML library.
 
 mod bool;
+mod bounds;
 mod plain;
 mod tree;
 mod yaml;

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 
 use saphyr::{AnnotatedMapping, MarkedYaml, YamlData, YamlLoader};
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+use saphyr_parser::{Marker, Parser, ScalarStyle, ScanError, Tag};
 
+use super::bounds::{self, MAX_DEPTH};
 use super::{Entry, Node, SourceId, Sources, Span, Style, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
-/// Deepest nesting that is read; topology files use five.
-const MAX_DEPTH: usize = 64;
-
 /// Reads one YAML document. An empty document is an empty mapping.
 ///
-/// Duplicate keys and alias bombs are errors. Merge keys are those of YAML 1.1
+/// Duplicate keys, alias bombs and tags that are not YAML's own are errors. Merge keys are those of YAML 1.1
 /// (<https://yaml.org/type/merge.html>), as PyYAML reads them: keys written out win over merged ones, of
 /// several mappings (`<<: [*a, *b]`) the first that has a key wins, values are taken whole, and a quoted
 /// `"<<"` is a key like any other.
@@ -21,10 +19,8 @@ pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option
     let text = &sources.get(id).text;
     let offsets = Offsets::new(text);
     let reader = Reader { id, offsets: &offsets };
-    if let Some(place) = too_deep(text) {
-        let start = offsets.byte(place.index());
-        let span = Span { source: id, start, end: start };
-        diags.push(Diagnostic::error("yaml::depth", "the file is nested too deeply").at(span, ""));
+    if let Some((diagnostic, place)) = bounds::refusal(text) {
+        diags.push(diagnostic.at(reader.place(place.start, place.end), ""));
         return None;
     }
     match load(text) {
@@ -47,37 +43,6 @@ pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option
             }
         },
     }
-}
-
-/// Where a document nests deeper than is read. The loader calls itself for each level and for each
-/// alias copies what it stands for, so this has to be known before it is asked.
-fn too_deep(text: &str) -> Option<Marker> {
-    // Levels below each anchor, and below what is open; an anchor of 0 is none.
-    let mut below: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut open: Vec<(usize, usize)> = Vec::new();
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event.ok()?;
-        let levels = match event {
-            Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
-                open.push((anchor, 0));
-                0
-            }
-            Event::Alias(anchor) => below.get(&anchor).copied().unwrap_or(0),
-            Event::SequenceEnd | Event::MappingEnd => {
-                let (anchor, inner) = open.pop()?;
-                below.insert(anchor, inner + 1);
-                inner + 1
-            }
-            _ => 0,
-        };
-        if open.len() + levels > MAX_DEPTH {
-            return Some(span.start);
-        }
-        if let Some((_, inner)) = open.last_mut() {
-            *inner = levels.max(*inner);
-        }
-    }
-    None
 }
 
 fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, ScanError> {
@@ -133,8 +98,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn span(&self, yaml: &MarkedYaml<'_>) -> Span {
-        let start = self.offsets.byte(yaml.span.start.index());
-        let end = self.offsets.byte(yaml.span.end.index()).max(start);
+        self.place(yaml.span.start, yaml.span.end)
+    }
+
+    fn place(&self, start: Marker, end: Marker) -> Span {
+        let start = self.offsets.byte(start.index());
+        let end = self.offsets.byte(end.index()).max(start);
         Span { source: self.id, start, end }
     }
 
@@ -165,6 +134,7 @@ impl Reader<'_> {
         diags: &mut Diagnostics,
     ) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut places: BTreeMap<String, Span> = BTreeMap::new();
         let mut merged = Vec::new();
         for (key, value) in map {
             let key_span = self.span(key);
@@ -172,19 +142,21 @@ impl Reader<'_> {
             let Some(value) = self.node(value, depth + 1, diags) else { continue };
             if name == "<<" && form == Style::Bare {
                 merged.extend(mappings(value, diags));
-            } else if let Some(first) = entries.iter().find(|e| e.key == name) {
+            } else if let Some(first) = places.get(&name) {
                 // The library takes `a` and `"a"` for two keys.
                 diags.push(
                     Diagnostic::error("yaml::duplicate", format!("`{name}` is here twice"))
                         .at(key_span, "again here")
-                        .at(first.key_span, "first here"),
+                        .at(*first, "first here"),
                 );
             } else {
+                places.insert(name.clone(), key_span);
                 entries.push(Entry { key: name, key_span, value });
             }
         }
         for entry in merged {
-            if !entries.iter().any(|e| e.key == entry.key) {
+            if !places.contains_key(&entry.key) {
+                places.insert(entry.key.clone(), entry.key_span);
                 entries.push(entry);
             }
         }
@@ -215,9 +187,14 @@ impl Reader<'_> {
     }
 }
 
+/// A tag decides, otherwise how it is written. A lone `!` makes text.
 fn style(form: ScalarStyle, tag: Option<&Tag>) -> Style {
-    let text = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
-    if form == ScalarStyle::Plain && !text { Style::Bare } else { Style::Text }
+    match tag.map(|tag| tag.suffix.as_str()) {
+        Some("str" | "!") => Style::Text,
+        Some("int" | "float" | "bool" | "null" | "merge") => Style::Bare,
+        _ if form == ScalarStyle::Plain => Style::Bare,
+        _ => Style::Text,
+    }
 }
 
 fn scalar(text: &str, style: Style) -> Value {
@@ -388,8 +365,131 @@ mod tests {
         }
     }
 
+    /// The first mistake, and the line and column that it is at.
+    fn mistake(text: &str) -> Option<(&'static str, String, (usize, usize))> {
+        let (_, diags, sources) = read(text);
+        let first = diags.iter().next()?;
+        let place = sources.position(first.labels[0].span);
+        Some((first.code, first.message.clone(), place))
+    }
+
+    #[test]
+    fn a_duplicate_key_is_found_at_any_depth() {
+        for (text, place) in [
+            ("a: 1\nb: 2\n'a': 3\n", (3, 1)),
+            ("a:\n  - {x: 1, \"x\": 2}\n", (2, 12)),
+            ("a: &a\n  b: 1\n  'b': 2\nc: *a\n", (3, 3)),
+            ("{\"a\": 1,\n \"a\": 2}\n", (2, 2)),
+            ("1: a\n'1': b\n", (2, 1)),
+        ] {
+            let (_, _, found) = mistake(text).unwrap_or_else(|| panic!("{text:?} passed"));
+            assert_eq!(found, place, "{text:?}");
+        }
+        // What is merged in is no second time.
+        assert_eq!(mistake("a: &a {x: 1}\nb: {<<: *a, x: 2}\nc: {<<: [*a, *a]}\n"), None);
+    }
+
+    #[test]
+    fn what_aliases_make_is_bounded() {
+        let levels = |open: &str, close: &str| {
+            let mut text = "a0: &a0 [1, 2]\n".to_string();
+            for level in 1..60 {
+                let below = vec![format!("*a{}", level - 1); 10].join(", ");
+                text += &format!("a{level}: &a{level} {open}{below}{close}\n");
+            }
+            text
+        };
+        let long = "x".repeat(1 << 18);
+        for text in [
+            levels("[", "]"),
+            levels("{k: [", "]}"),
+            // Keys, which the library does not count.
+            levels("{? [", "] : 1}"),
+            levels("{<<: [{n: [", "]}]}"),
+            format!("a: &a {long}\nb: [{}]\n", vec!["*a"; 100].join(", ")),
+            format!("a: {}\n", nested_anchors(40, 1 << 13)),
+        ] {
+            let (code, message, _) = mistake(&text).unwrap_or_else(|| panic!("{text:.100} passed"));
+            assert_eq!(code, "yaml::alias", "{text:.100}: {message}");
+        }
+        let few = format!("a: &a {long}\nb: [*a, *a, *a]\n");
+        assert_eq!(mistake(&few), None);
+    }
+
+    /// Lists in each other, each with an anchor of its own, around many items.
+    fn nested_anchors(levels: usize, items: usize) -> String {
+        let open: String = (0..levels).map(|n| format!("&n{n} [")).collect();
+        format!("{open}{}{}", "1, ".repeat(items), "]".repeat(levels))
+    }
+
+    #[test]
+    fn an_alias_of_what_it_is_in_is_a_mistake() {
+        for text in ["a: &a {x: *a}\n", "a: &a [*a]\n", "a: &a {*a : 1}\n", "&a {<<: *a}\n"] {
+            let (code, message, _) = mistake(text).unwrap_or_else(|| panic!("{text:?} passed"));
+            assert_eq!(code, "yaml::alias", "{text:?}: {message}");
+        }
+        let (code, ..) = mistake("a: *b\nb: &b 1\n").unwrap();
+        assert_eq!(code, "yaml::syntax");
+        // An anchor that is used again is another one from there on.
+        let again = Plain::read("a: &a 1\nb: *a\nc: &a 2\nd: *a\n");
+        assert_eq!(again, Plain::read("{a: 1, b: 1, c: 2, d: 2}"));
+    }
+
+    #[test]
+    fn tags_are_understood_or_refused() {
+        let text =
+            "{a: !!str 1, b: !!int '1', c: ! 2, d: !!map {x: 1}, e: !!seq [1], f: !!bool 'yes'}";
+        let plain = "{a: '1', b: 1, c: '2', d: {x: 1}, e: [1], f: yes}";
+        assert_eq!(Plain::read(text), Plain::read(plain));
+        for (text, name, place) in [
+            ("a: !vault |\n  abc\n", "!vault", (1, 4)),
+            ("a:\n  - !unsafe '{{ x }}'\n", "!unsafe", (2, 5)),
+            ("a: !set {x: 1}\n", "!set", (1, 4)),
+            ("a: !!binary aGVsbG8=\n", "!!binary", (1, 4)),
+            ("a: !!python/object:os.system x\n", "!!python/object:os.system", (1, 4)),
+        ] {
+            let (code, message, found) = mistake(text).unwrap_or_else(|| panic!("{text:?} passed"));
+            assert_eq!(code, "yaml::tag");
+            assert_eq!(message, format!("the tag `{name}` is not understood"));
+            assert_eq!(found.0, place.0, "{text:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn json_and_what_editors_write_are_yaml() {
+        let expected = Plain::read("{a: {b: [1, 'x', yes, null]}}");
+        for text in [
+            "{\"a\": {\"b\": [1, \"x\", true, null]}}",
+            "{\n\t\"a\": {\n\t\t\"b\": [1, \"x\", true, null]\n\t}\n}\n",
+            "\u{feff}a: {b: [1, x, yes, ~]}\n",
+            "a:\r\n  b: [1, x, on, ~]\r\n",
+            "---\na: {b: [1, x, yes, null]}\n...\n",
+        ] {
+            assert_eq!(Plain::read(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn more_than_one_document_is_a_mistake() {
+        for (text, line) in [("a: 1\n---\nb: 2\n", 3), ("---\n---\na: 1\n", 3), ("a: 1\n---\n", 3)]
+        {
+            let (code, _, place) = mistake(text).unwrap_or_else(|| panic!("{text:?} passed"));
+            assert_eq!((code, place.0), ("yaml::documents", line), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn many_keys_are_read_in_no_time() {
+        let text: String = (0..20_000).map(|n| format!("k{n}: {n}\n")).collect();
+        assert_eq!(read(&text).0.unwrap().entries().len(), 20_000);
+    }
+
     #[test]
     fn an_empty_file_is_an_empty_mapping() {
+        for text in ["---\n", "--- ~\n", "---\n...\n", "\n\n", "null\n", "{}"] {
+            assert!(read(text).0.unwrap().is_empty(), "{text:?}");
+            assert!(read(text).1.is_empty(), "{text:?}");
+        }
         assert!(read("").0.unwrap().is_empty());
         assert!(read("# nothing\n").0.unwrap().is_empty());
     }

@@ -1,0 +1,103 @@
+//! What a document may be, found out before the YAML library loads it: the library calls itself for each
+//! level, copies what an alias stands for, and drops tags that it does not know.
+
+use std::collections::BTreeMap;
+
+use saphyr_parser::{Event, Parser, Span, Tag};
+
+use crate::diagnostic::Diagnostic;
+
+/// Deepest nesting that is read; topology files use five.
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// Most bytes that anchors and aliases may add to a document.
+const MAX_COPIED: usize = 16 << 20;
+
+/// What a node takes besides its text, in bytes, at least.
+const NODE: usize = 64;
+
+/// Tags of YAML's core schema, and of merge keys, that are understood.
+const TAGS: [&str; 8] = ["str", "int", "float", "bool", "null", "seq", "map", "merge"];
+
+/// What a node is, with all that is below it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    levels: usize,
+    bytes: usize,
+}
+
+/// Why a document is not read, and where.
+pub(super) fn refusal(text: &str) -> Option<(Diagnostic, Span)> {
+    let mut anchored: BTreeMap<usize, Size> = BTreeMap::new();
+    let mut open: Vec<(usize, Size)> = Vec::new();
+    let mut copied = 0usize;
+    for event in Parser::new_from_str(text) {
+        // What is not YAML is the loader's to say.
+        let (event, span) = event.ok()?;
+        if let Some(diagnostic) = tag(&event).and_then(foreign) {
+            return Some((diagnostic, span));
+        }
+        // An anchor of 0 is none; the library copies what has one.
+        let (size, copy) = match event {
+            Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
+                open.push((anchor, Size::default()));
+                (Size::default(), false)
+            }
+            Event::Scalar(text, _, anchor, _) => {
+                let size = Size { levels: 0, bytes: NODE + text.len() };
+                anchored.insert(anchor, size);
+                (size, anchor > 0)
+            }
+            Event::Alias(anchor) if open.iter().any(|(above, _)| *above == anchor) => {
+                let message = "an alias stands for something that it is itself in";
+                return Some((Diagnostic::error("yaml::alias", message), span));
+            }
+            Event::Alias(anchor) => (anchored.get(&anchor).copied().unwrap_or_default(), true),
+            Event::SequenceEnd | Event::MappingEnd => {
+                let (anchor, inner) = open.pop()?;
+                let size =
+                    Size { levels: inner.levels + 1, bytes: inner.bytes.saturating_add(NODE) };
+                anchored.insert(anchor, size);
+                (size, anchor > 0)
+            }
+            _ => continue,
+        };
+        if open.len() + size.levels > MAX_DEPTH {
+            return Some((Diagnostic::error("yaml::depth", "the file is nested too deeply"), span));
+        }
+        if copy {
+            copied = copied.saturating_add(size.bytes);
+        }
+        if copied > MAX_COPIED {
+            let message = format!("aliases make more than {} MiB of this", MAX_COPIED >> 20);
+            return Some((Diagnostic::error("yaml::alias", message), span));
+        }
+        if let Some((_, above)) = open.last_mut() {
+            above.levels = above.levels.max(size.levels);
+            above.bytes = above.bytes.saturating_add(size.bytes);
+        }
+    }
+    None
+}
+
+fn tag<'a>(event: &'a Event<'_>) -> Option<&'a Tag> {
+    match event {
+        Event::Scalar(_, _, _, tag)
+        | Event::SequenceStart(_, tag)
+        | Event::MappingStart(_, tag) => tag.as_deref(),
+        _ => None,
+    }
+}
+
+/// A tag whose meaning is not known: without it, `!vault` would be the cipher text itself.
+fn foreign(tag: &Tag) -> Option<Diagnostic> {
+    let core = tag.is_yaml_core_schema();
+    let lone = tag.handle.is_empty() && tag.suffix == "!";
+    if lone || core && TAGS.contains(&tag.suffix.as_str()) {
+        return None;
+    }
+    let handle = if core { "!!" } else { &tag.handle };
+    let message = format!("the tag `{handle}{}` is not understood", tag.suffix);
+    let error = Diagnostic::error("yaml::tag", message);
+    Some(error.help("write the value itself; of tags only YAML's own, such as `!!str`, are read"))
+}

@@ -22,7 +22,7 @@ use crate::cli;
 use crate::commands::up;
 use crate::consent::Consent;
 use crate::failure::Failure;
-use crate::load;
+use crate::load::{self, Extra};
 use crate::playbooks::stages::Stage;
 use crate::playbooks::{Hooks, Point};
 use crate::session::Session;
@@ -53,7 +53,8 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     }
     given.check().map_err(refuse)?;
     let tree = given.tree().map_err(refuse)?;
-    let tree = load::with_extra(&tree, &given.extra).map_err(refuse)?;
+    let extra = Extra::read(&given.extra).map_err(refuse)?;
+    let tree = extra.over(&tree).map_err(refuse)?;
     decided(&tree)?;
 
     match &given.output {
@@ -89,7 +90,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
             world.terminal.talk(&format!("warning: --{} has no effect: {why}", option.name));
         }
     }
-    build(world, &given, tree, workspace)
+    build(world, &given, tree, &extra, workspace)
 }
 
 /// Mistakes of InfraRed's own checks have its exit code.
@@ -174,19 +175,29 @@ fn truth(tree: &Plain, path: &str) -> Option<bool> {
     text(tree, path).and_then(|t| maquette_core::syntax::parse_bool(&t))
 }
 
-fn build(world: &World, given: &Given, tree: Plain, workspace: Workspace) -> Result<u8, Failure> {
+fn build(
+    world: &World,
+    given: &Given,
+    tree: Plain,
+    extra: &Extra,
+    workspace: Workspace,
+) -> Result<u8, Failure> {
     let wanted = wanted(given, &tree, &workspace)?;
+    let mut loaded = load::wanted_leniently(&wanted, extra)?;
     if truth(&tree, "kill") == Some(true) {
-        return remove::environment(world, &wanted, &tree, &given.playbook_args());
+        return remove::environment(world, &loaded, &tree, &given.playbook_args());
     }
     if truth(&tree, "cleanup") == Some(true) {
-        return remove::everything(world, given, &wanted, &tree);
+        // With a prefix one environment, else everything.
+        return match wanted.place.flags.0.has("prefix") {
+            true => remove::environment(world, &loaded, &tree, &given.playbook_args()),
+            false => remove::everything(world, given, &loaded, &tree),
+        };
     }
     let leaving = names(&tree, "remove.nodes");
     if !leaving.is_empty() {
-        return remove::nodes(world, &wanted, &leaving);
+        return remove::nodes(world, &loaded, &leaving);
     }
-    let mut loaded = load::wanted_leniently(&wanted)?;
     let selected =
         tags::select(&world.terminal, &given.ansible_args, given.by_user("topology-nodes"));
     let hooks = Hooks::read(&loaded.request, &tree, &given.playbook_args())?;
@@ -250,7 +261,8 @@ fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wan
     wanted.place.workspace = Some(workspace.path.clone());
     for row in SETTINGS {
         let texts = match (row.infrared, row.kind) {
-            (None, Written::Changes) => given.extra.clone(),
+            // Handed on as they were read.
+            (None, Written::Changes) => Vec::new(),
             (None, _) => of_environment(row)?.into_iter().collect(),
             (Some(_), Written::Nodes | Written::Network) => given.texts(row.name),
             // The tree has all of them.

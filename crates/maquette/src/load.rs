@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use maquette_core::blueprint::Pool;
 use maquette_core::defaults::Kind;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
-use maquette_core::layers;
+use maquette_core::layers::{self, ExtraVar};
 use maquette_core::names::EnvName;
 use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
 use maquette_core::syntax::{Node, Plain, Sources, parse};
@@ -83,12 +83,12 @@ pub fn wanted(args: &Wanted) -> Result<Loaded, Failure> {
     if !project && !given("topology-nodes") && !given("topology-network") {
         diags.push(nothing_asked());
     }
-    read(args, diags, false)
+    read(args, Reader { diags, ..Reader::default() }, None)
 }
 
 /// The same for a picture: where nothing is asked for, it is of what there is.
 pub fn described(args: &Wanted) -> Result<Loaded, Failure> {
-    read(args, Diagnostics::default(), false)
+    read(args, Reader::default(), None)
 }
 
 /// The project file of a directory.
@@ -106,8 +106,10 @@ fn nothing_asked() -> Diagnostic {
 }
 
 /// The same, with unknown keys as warnings and no project file: as InfraRed reads.
-pub fn wanted_leniently(args: &Wanted) -> Result<Loaded, Failure> {
-    read(args, Diagnostics::lenient(), true)
+pub fn wanted_leniently(args: &Wanted, extra: &Extra) -> Result<Loaded, Failure> {
+    let sources = extra.sources.clone();
+    let reader = Reader { lenient: true, diags: Diagnostics::lenient(), sources };
+    read(args, reader, Some(&extra.list))
 }
 
 /// Absolute path of a network file, or the name of a built-in one.
@@ -129,33 +131,46 @@ pub fn paths_of_nodes(text: &str) -> Result<Vec<(String, i64)>, String> {
     Ok(found.into_iter().map(|n| (n.path, i64::from(n.count))).collect())
 }
 
-/// A settings tree with each `-e` from left to right; or all that is wrong with these.
-pub fn with_extra(tree: &Plain, list: &[String]) -> Result<Plain, Vec<String>> {
-    let mut reader = Reader::default();
-    let id = reader.sources.add("options", "");
-    let mut root = tree.located(reader.sources.whole(id));
-    for text in list {
-        if let Some(extra) = extra::read(&mut reader, text) {
-            layers::set(&mut root, &extra, &mut reader.diags);
-        }
-    }
-    if reader.diags.has_errors() {
-        return Err(reader.diags.iter().map(|mistake| reader.line(mistake)).collect());
-    }
-    Ok(Plain::of(&root))
+/// Extra variables that were read once, whatever they are put into: a file of them may be a pipe.
+#[derive(Debug, Default)]
+pub struct Extra {
+    sources: Sources,
+    list: Vec<ExtraVar>,
 }
 
-fn read(args: &Wanted, diags: Diagnostics, lenient: bool) -> Result<Loaded, Failure> {
-    let mut reader = Reader { lenient, diags, ..Reader::default() };
+impl Extra {
+    /// Reads each `-e`; or all that is wrong with them.
+    pub fn read(list: &[String]) -> Result<Self, Vec<String>> {
+        let mut reader = Reader::default();
+        let list = list.iter().filter_map(|text| extra::read(&mut reader, text)).collect();
+        reader.said()?;
+        Ok(Self { sources: reader.sources, list })
+    }
+
+    /// A settings tree with these put into it from left to right; or all that cannot be.
+    pub fn over(&self, tree: &Plain) -> Result<Plain, Vec<String>> {
+        let mut reader = Reader { sources: self.sources.clone(), ..Reader::default() };
+        let id = reader.sources.add("options", "");
+        let mut root = tree.located(reader.sources.whole(id));
+        for extra in &self.list {
+            layers::set(&mut root, extra, &mut reader.diags);
+        }
+        reader.said()?;
+        Ok(Plain::of(&root))
+    }
+}
+
+/// Reads all but `extra` with a reader; that, too, where it has not been read yet.
+fn read(args: &Wanted, mut reader: Reader, extra: Option<&[ExtraVar]>) -> Result<Loaded, Failure> {
     let mut settings = Settings::default();
     let project = reader.project(&args.place, &mut settings);
     let given = args.given();
     let (host, workspace) = reader.place(&args.place, &given, &project, &mut settings);
     // Without nodes, InfraRed's users prepare the hypervisor and its networks, and nodes are left alone.
     let named = given.has("topology-nodes") || project.node("topology-nodes").is_some();
-    let nodes_named = lenient || named;
+    let nodes_named = reader.lenient || named;
     // Mistakes so far are no reason not to look for more.
-    match reader.wanted(&given, &project, settings) {
+    match reader.wanted(&given, &project, settings, extra) {
         Some((request, vars)) => Ok(Loaded {
             sources: reader.sources,
             request,
@@ -200,6 +215,14 @@ struct Reader {
 impl Reader {
     fn first_mistake(&self) -> String {
         self.diags.iter().next().map_or(String::new(), said)
+    }
+
+    /// All that is wrong with extra variables, a line each.
+    fn said(&self) -> Result<(), Vec<String>> {
+        match self.diags.has_errors() {
+            true => Err(self.diags.iter().map(|mistake| self.line(mistake)).collect()),
+            false => Ok(()),
+        }
     }
 
     /// A mistake in an extra variable or its file, with its place, in one line.
@@ -366,6 +389,7 @@ impl Reader {
         given: &Given,
         project: &Project,
         settings: Settings,
+        extra: Option<&[ExtraVar]>,
     ) -> Option<(Request, Plain)> {
         let mut node = |name: &str| match given.text(name) {
             Some(text) => Some(self.flag(&format!("--{name}"), text)),
@@ -378,7 +402,14 @@ impl Reader {
             self.flag("--topology-network", default.unwrap_or_default())
         });
         let network_file = lookup::network(self, &network);
-        let (extra, vars) = self.extra(given, project);
+        let (extra, vars) = match extra {
+            Some(list) => self.extra(list, project),
+            None => {
+                let texts = given.texts("extra-vars").iter();
+                let list: Vec<_> = texts.filter_map(|text| extra::read(self, text)).collect();
+                self.extra(&list, project)
+            }
+        };
         let (network_name, network) = network_file?;
         Some((Request { nodes, network, network_name, extra, settings }, vars))
     }
@@ -397,12 +428,12 @@ impl Reader {
     }
 
     /// The project's overrides and then each `-e` from left to right; and these alone.
-    fn extra(&mut self, given: &Given, project: &Project) -> (Node, Plain) {
+    fn extra(&mut self, list: &[ExtraVar], project: &Project) -> (Node, Plain) {
         let id = self.sources.add("-e", "");
         let mut vars = Node::empty_map(self.sources.whole(id));
         let mut all = vars.clone();
         if let Some(overrides) = project.node("extra-vars") {
-            let overrides = layers::ExtraVar {
+            let overrides = ExtraVar {
                 path: vec!["override".into()],
                 value: overrides.clone(),
                 from_file: true,
@@ -410,12 +441,35 @@ impl Reader {
             };
             layers::set(&mut all, &overrides, &mut self.diags);
         }
-        for text in given.texts("extra-vars") {
-            let Some(extra) = extra::read(self, text) else { continue };
-            layers::set(&mut all, &extra, &mut self.diags);
+        for extra in list {
+            layers::set(&mut all, extra, &mut self.diags);
             // What is wrong with it was said.
-            layers::set(&mut vars, &extra, &mut Diagnostics::default());
+            layers::set(&mut vars, extra, &mut Diagnostics::default());
         }
         (all, Plain::of(&vars))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe (`-e @<(…)`) can be read once; here the file is gone when the topology is made.
+    #[test]
+    fn a_file_of_extra_variables_is_read_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("more.yml");
+        std::fs::write(&file, "a: 1\noverride: {networks: {}}\n").unwrap();
+        let list = [format!("@{}", file.display()), "b=2".to_string()];
+        let extra = Extra::read(&list).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let tree = extra.over(&Plain::read("provision: {}").unwrap()).unwrap();
+        assert_eq!(tree.at(&["b"]), Some(&Plain::text("2")));
+        let mut wanted = Wanted::default();
+        wanted.place.workspace = Some(directory.path().into());
+        let loaded = wanted_leniently(&wanted, &extra).unwrap();
+        assert!(!loaded.diags.has_errors(), "{:?}", loaded.diags);
+        assert_eq!(loaded.vars, Plain::read("{a: 1, b: '2', override: {networks: {}}}").unwrap());
+        assert!(loaded.request.extra.at(&["override", "networks"]).is_some());
     }
 }

@@ -218,6 +218,8 @@ fn environment_lists_and_flags_are_read_as_such() {
 fn every_check_names_every_offender() {
     let home = Home::new();
     fs::write(home.path("list.yml"), "[1, 2]\n").unwrap();
+    fs::write(home.path("latin.yml"), b"a: gr\xfcn\n").unwrap();
+    fs::write(home.path("vault.yml"), "a: !vault |\n  abc\n").unwrap();
     fs::write(home.path("twice.yml"), "a: 1\nb: 2\n'b': 3\n").unwrap();
     let text = home.fails(1, &["virsh"]);
     assert!(text.contains("--host-address") && text.contains("--host-key"), "{text}");
@@ -236,6 +238,9 @@ fn every_check_names_every_offender() {
         (&["--topology-nodes", "controler:1"], 1, "did you mean `controller`?"),
         (&["--topology-network", "4_net"], 1, "no network file `4_net`"),
         (&["-e", "nonsense"], 1, "no `=`"),
+        (&["-e", "{\"a\": \"b=c\"}"], 1, "this extra variable is JSON or YAML (put it into a file"),
+        (&["-e", "a=@latin.yml"], 1, "cannot read latin.yml: it is not UTF-8"),
+        (&["-e", "@vault.yml"], 1, "vault.yml, line 1: the tag `!vault` is not understood"),
         (&["-e", "a..b=1"], 1, "extra variable `a..b=1`: a part of the key is empty"),
         (&["-e", "@nowhere.yml"], 1, "cannot read nowhere.yml"),
         (&["-e", "a=@twice.yml"], 1, "twice.yml, line 3: `b` is here twice"),

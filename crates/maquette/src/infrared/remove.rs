@@ -12,7 +12,7 @@ use maquette_libvirt::Survey;
 use super::given::Given;
 use crate::commands::down;
 use crate::failure::Failure;
-use crate::load::{self, Located};
+use crate::load::{Loaded, Located};
 use crate::playbooks::{Hooks, Point};
 use crate::session::{self, Session};
 use crate::workspace::{Owner, outputs};
@@ -23,24 +23,19 @@ use crate::{cli, consent, render};
 const DEFAULT: &str = "default";
 
 /// `--remove-nodes`: removes nodes by their names in the inventory.
-pub(super) fn nodes(world: &World, wanted: &cli::Wanted, names: &[String]) -> Result<u8, Failure> {
-    let loaded = load::wanted_leniently(wanted)?;
+pub(super) fn nodes(world: &World, loaded: &Loaded, names: &[String]) -> Result<u8, Failure> {
     let locking = cli::Locking::from_environment()?;
     down::remove_nodes(world, &loaded.located(), names, false, locking, down::Asking::Agreed)?;
     Ok(0)
 }
 
-/// `--cleanup`: with a prefix one environment, else everything.
+/// `--cleanup` without a prefix: removes everything.
 pub(super) fn everything(
     world: &World,
     given: &Given,
-    wanted: &cli::Wanted,
+    loaded: &Loaded,
     tree: &Plain,
 ) -> Result<u8, Failure> {
-    if wanted.place.flags.0.has("prefix") {
-        return environment(world, wanted, tree, &given.playbook_args());
-    }
-    let loaded = load::wanted_leniently(wanted)?;
     let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
     let located = loaded.located();
     if !hooks.at(world, Point::Cleanup, &located.workspace)? {
@@ -52,11 +47,10 @@ pub(super) fn everything(
 /// `--kill`: removes the environment, and leaves the workspace with this machine alone.
 pub(super) fn environment(
     world: &World,
-    wanted: &cli::Wanted,
+    loaded: &Loaded,
     tree: &Plain,
     args: &[String],
 ) -> Result<u8, Failure> {
-    let loaded = load::wanted_leniently(wanted)?;
     let hooks = Hooks::read(&loaded.request, tree, args)?;
     let located = loaded.located();
     if !hooks.at(world, Point::Cleanup, &located.workspace)? {

@@ -14,6 +14,15 @@ pub fn read(reader: &mut Reader, text: &str) -> Option<ExtraVar> {
         let value = file(reader, path, span)?;
         return Some(ExtraVar { path: Vec::new(), value, from_file: true, span });
     }
+    // Ansible takes it; here it would become a key with braces in it.
+    if text.trim_start().starts_with(['{', '[']) {
+        reader.diags.push(
+            Diagnostic::error("extra::form", "this extra variable is JSON or YAML")
+                .at(span, "")
+                .help("put it into a file: `-e @file`, or `-e key=@file`"),
+        );
+        return None;
+    }
     let Some((key, value)) = text.split_once('=') else {
         reader.diags.push(
             Diagnostic::error("extra::form", "this extra variable has no `=`")

@@ -440,7 +440,6 @@ fn prepared(networks: usize) -> (HostFacts, Needs) {
 
 #[test]
 fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
-    let pool = Pool { name: "images".into(), path: "/var/lib/libvirt/images".into() };
     let bare = HostFacts {
         kvm_closed: true,
         libvirt: LibvirtState::Missing,
@@ -454,16 +453,8 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         limits: [("fs.inotify.max_user_instances".to_string(), 128)].into(),
         networks: 60,
     };
-    let needs = Needs {
-        pool: pool.clone(),
-        missing_packages: vec!["libvirt".into()],
-        ipv6: true,
-        timezone: Some("Europe/Prague".into()),
-        hook: true,
-        vswitch: true,
-        networks: 5,
-        interfaces: 12,
-    };
+    let (ready, met) = prepared(60);
+    let needs = Needs { missing_packages: vec!["libvirt".into()], ..met.clone() };
     let plan = plan::prepare(&bare, &needs);
     let shown: Vec<String> = plan
         .changes
@@ -471,7 +462,6 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         .map(|c| format!("{} {}: {}; {}", c.op.sign(), c.name, c.detail, c.reason))
         .collect();
     insta::assert_snapshot!(shown.join("\n"));
-    let (ready, met) = prepared(60);
     assert!(plan::prepare(&ready, &met).is_empty());
 }
 

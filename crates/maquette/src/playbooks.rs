@@ -1,6 +1,5 @@
 //! The user's own playbooks: at InfraRed's injection points, with the environment's inventory.
 
-pub mod settings_tree;
 pub mod stages;
 
 use std::path::{Path, PathBuf};
@@ -140,10 +139,12 @@ impl Hooks {
                 _ => None,
             })
             .collect();
-        let mut vars = settings_tree::json(vars);
-        if let (Some(vars), Some(node)) = (vars.as_object_mut(), request.network.get(L3_CONFIG)) {
-            vars.insert(L3_CONFIG.into(), settings_tree::json(&Plain::of(node)));
+        let mut vars = vars.clone();
+        if let (Plain::Map(vars), Some(node)) = (&mut vars, request.network.get(L3_CONFIG)) {
+            vars.insert(L3_CONFIG.into(), Plain::of(node));
         }
+        let vars = serde_json::to_value(vars)
+            .map_err(|e| Failure::because("cannot write the playbooks' variables", e))?;
         Ok(Self { playbooks, replaced, vars, args: args.to_vec() })
     }
 

@@ -29,7 +29,7 @@ impl Schema {
 
     /// What it has to say against a text.
     fn refuses(&self, text: &str) -> Option<String> {
-        let value = json(&Plain::read(text).unwrap());
+        let value = serde_json::to_value(Plain::read(text).unwrap()).unwrap();
         fits(&self.0, &value).err()
     }
 
@@ -115,18 +115,6 @@ fn matches(pattern: &str, text: &str) -> bool {
         let compile = || Regex::new(pattern).unwrap();
         known.entry(pattern.into()).or_insert_with(compile).is_match(text)
     })
-}
-
-fn json(plain: &Plain) -> Value {
-    match plain {
-        Plain::Null => Value::Null,
-        Plain::Bool(truth) => (*truth).into(),
-        Plain::Int(number) => (*number).into(),
-        Plain::Float(number) => (*number).into(),
-        Plain::Text(text) => text.clone().into(),
-        Plain::List(items) => items.iter().map(json).collect(),
-        Plain::Map(map) => map.iter().map(|(key, value)| (key.clone(), json(value))).collect(),
-    }
 }
 
 /// Files of the repository below a folder.

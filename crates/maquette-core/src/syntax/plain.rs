@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
+use serde::{Serialize, Serializer};
 
 use super::{Entry, Node, Sources, Span, Style, Value, parse, parse_bool};
 use crate::diagnostic::Diagnostics;
@@ -159,6 +160,21 @@ impl Plain {
                 }
                 Yaml::Mapping(out)
             }
+        }
+    }
+}
+
+/// As JSON and the like: for Ansible, and for `maquette schema`.
+impl Serialize for Plain {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => to.serialize_unit(),
+            Self::Bool(truth) => to.serialize_bool(*truth),
+            Self::Int(number) => to.serialize_i64(*number),
+            Self::Float(number) => to.serialize_f64(*number),
+            Self::Text(text) => to.serialize_str(text),
+            Self::List(items) => to.collect_seq(items),
+            Self::Map(map) => to.collect_map(map),
         }
     }
 }

@@ -3,7 +3,6 @@
 use maquette_core::schema::{self, File};
 
 use crate::failure::Failure;
-use crate::playbooks::settings_tree;
 use crate::world::World;
 
 /// Arguments of `schema`.
@@ -31,7 +30,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         Files::Nodes => File::Nodes,
         Files::Network => File::Network,
     };
-    let schema = settings_tree::json(&schema::schema(file));
-    world.terminal.result(&format!("{schema:#}"));
+    let schema = serde_json::to_string_pretty(&schema::schema(file))
+        .map_err(|e| Failure::because("cannot print the schema", e))?;
+    world.terminal.result(&schema);
     Ok(0)
 }

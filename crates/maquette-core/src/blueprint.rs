@@ -45,7 +45,7 @@ pub struct Blueprint {
     pub extend: bool,
     /// Networks, in file order.
     pub networks: Vec<Network>,
-    /// Nodes, role by role and index by index.
+    /// Nodes, by node type and index.
     pub nodes: Vec<Node>,
 }
 
@@ -210,9 +210,9 @@ pub struct Reservation {
 pub struct Node {
     /// libvirt name and host name: `[PREFIX-]role-INDEX`.
     pub name: String,
-    /// Role's name.
+    /// Name of its node type.
     pub role: String,
-    /// Number within the role, from 0.
+    /// Number within the node type, from 0.
     pub index: u32,
     /// Stable identifier.
     pub uuid: Uuid,

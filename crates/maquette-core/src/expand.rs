@@ -128,7 +128,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
     }
 }
 
-/// Numbers of a role's nodes. Nodes that are there keep theirs, whatever gaps removed ones have left;
+/// Numbers of a node type's nodes. Nodes that are there keep theirs, whatever gaps removed ones have left;
 /// new ones get the lowest that are free, or with an extension those above the highest in use.
 fn indexes(role: &Role, observed: &Observed, environment: &EnvName, extend: bool) -> Vec<u32> {
     let own = observed.domains.values().filter(|d| d.recorded.role == role.name.value);

@@ -49,7 +49,7 @@ pub struct EnvName(Option<String>);
 impl EnvName {
     /// The environment without a prefix is called this where a name is needed.
     pub const DEFAULT: &'static str = "default";
-    /// Longest prefix, in characters: host names have 63, and roles and numbers are in them too.
+    /// Longest prefix, in characters: host names have 63, and node types and numbers are in them, too.
     pub const LONGEST_PREFIX: usize = 40;
 
     /// The environment of a prefix.

@@ -52,7 +52,7 @@ impl Ground {
             Ok(Command::Plan(plan)) => {
                 Ok(Self { directory: directory.into(), wanted: plan.wanted })
             }
-            Ok(_) => Err(io::Error::other("this is no plan")),
+            Ok(_) => Err(io::Error::other("this is not `plan`")),
             Err(error) => Err(io::Error::other(error.to_string())),
         }
     }

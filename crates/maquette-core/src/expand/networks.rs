@@ -123,7 +123,7 @@ fn bare(name: &str, environment: &EnvName) -> Network {
     }
 }
 
-/// A bridge that stands for a cable between nodes.
+/// The bridge of a link between nodes.
 pub(super) fn link(name: &str, hub: bool, mtu: Option<u32>, environment: &EnvName) -> Network {
     let tuning = Tuning { link_local: true, hub, ..Tuning::default() };
     Network { tuning, mtu, ..bare(name, environment) }

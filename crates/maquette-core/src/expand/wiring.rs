@@ -23,7 +23,7 @@ pub(super) struct Port {
     pub far: bool,
 }
 
-/// Numbers of the nodes of each role, by name.
+/// Numbers of the nodes of each node type, by its name.
 pub(super) type Indexes = BTreeMap<String, Vec<u32>>;
 
 /// All that is wired, or attached to a bridge of the nodes' own.
@@ -32,7 +32,7 @@ pub(super) struct Wiring {
     /// Networks that no file describes, without prefix, and whether they are hubs; in the order in which
     /// they were needed.
     pub links: Vec<(String, bool)>,
-    /// Wired roles whose names begin alike.
+    /// Wired node types whose names begin alike.
     alike: BTreeSet<String>,
     /// Interfaces at the far ends, by node.
     ends: BTreeMap<(String, u32), Vec<Port>>,
@@ -142,12 +142,12 @@ fn pairs<'a>(
 }
 
 /// The first four letters, as InfraRed calls it and port discovery expects; all of them where
-/// two roles would be called alike.
+/// two node types would be called alike.
 fn short(role: &str, alike: &BTreeSet<String>) -> String {
     if alike.contains(role) { role.to_string() } else { role.chars().take(4).collect() }
 }
 
-/// Wired roles whose names begin alike.
+/// Wired node types whose names begin alike.
 fn alike(topology: &Topology) -> BTreeSet<String> {
     let mut wired: BTreeSet<&str> = BTreeSet::new();
     for role in &topology.roles {

@@ -3,7 +3,7 @@
 use crate::syntax::{Node, Plain, Value};
 
 /// Lays `over` on `base`: mappings merge deeply, everything else is replaced
-/// (InfraRed's rule for `override.*` and roles).
+/// (InfraRed's rule for `override.*` and node types).
 pub fn merge(base: &mut Node, over: &Node) {
     merge_with(base, over, false);
 }

@@ -1,5 +1,5 @@
 //! The located tree. Scalars stay text, since the key they belong to decides their type; how they were
-//! written is kept for those who have no keys to ask ([`super::Plain`]).
+//! written is kept for [`super::Plain`], which knows no keys.
 
 use super::Span;
 

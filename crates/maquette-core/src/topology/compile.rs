@@ -33,7 +33,7 @@ impl Allocation {
 pub struct NodeRequest {
     /// Base name of the file, without `.yml`.
     pub file: String,
-    /// The file's path; roles are kept in its order.
+    /// The file's path; node types are kept in its order.
     pub path: String,
     /// The file's content.
     pub tree: Node,

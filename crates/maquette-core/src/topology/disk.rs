@@ -1,4 +1,4 @@
-//! One disk of a role.
+//! One disk of a node type.
 
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -25,7 +25,7 @@ pub enum Preallocation {
     Full,
 }
 
-/// One disk of a role.
+/// One disk of a node type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
     /// Key in the file: `disk1`.

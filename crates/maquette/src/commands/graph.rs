@@ -44,8 +44,8 @@ pub struct Args {
     pub output: Option<PathBuf>,
 }
 
-/// Draws what is wanted, with the state of what is there. A hypervisor that cannot be reached is no
-/// reason not to draw.
+/// Draws what is wanted, with the state of what is there. It is drawn even if the
+/// hypervisor cannot be reached.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::described(&args.wanted)?;
     pipeline::check(world, &mut loaded)?;
@@ -103,7 +103,7 @@ fn state(observed: &Observed, kind: graph::Kind, name: &str) -> State {
 /// Stands where a picture needs no key.
 const NO_KEY: &str = "ssh-ed25519 none";
 
-/// What the files describe. Images and keys are no part of the picture.
+/// What the files describe. Images and keys are left out of the picture.
 fn wanted(loaded: &Loaded, observed: &Observed) -> Result<(Vec<Network>, Vec<Node>), Failure> {
     let mut diags = loaded.diags.fresh();
     let mut seen = observed.clone();

@@ -215,7 +215,7 @@ fn interface(node: &Node, word: &str, located: &Located) -> Result<Interface, Fa
     Err(Failure::input(error.help(format!("it has {}", all.collect::<Vec<_>>().join(", ")))))
 }
 
-/// Pulls or plugs, at both ends of what is a cable between two nodes.
+/// Takes a link down or brings it up, at both ends where it is one between two nodes.
 fn plug(world: &World, args: &Cable, up: bool) -> Result<u8, Failure> {
     let found = hold(world, args)?;
     let network = &found.interface.network;

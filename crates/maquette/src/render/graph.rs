@@ -63,7 +63,7 @@ pub struct Net {
 pub struct Port {
     /// Name in the guest.
     pub name: String,
-    /// Index of the network, or none for a cable to another node.
+    /// Index of the network, or none for a link to another node.
     pub net: Option<usize>,
     /// What it leads to: the network, or the node and interface at the other end.
     pub to: String,

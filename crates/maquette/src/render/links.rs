@@ -21,7 +21,7 @@ pub struct LinkRow {
     pub address: Option<String>,
     /// Tap on the hypervisor.
     pub tap: Option<String>,
-    /// Whether the cable is plugged in; unknown of a node that is off.
+    /// Whether the link is up; unknown while the node is off.
     pub up: Option<bool>,
     /// Limit in KiB a second.
     pub limit_kib_s: Option<u64>,

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 pub struct Row {
     /// Name.
     pub name: String,
-    /// Role.
+    /// Node type.
     pub role: String,
     /// What it does now.
     pub state: &'static str,

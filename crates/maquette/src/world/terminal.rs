@@ -249,9 +249,8 @@ impl Write for Raw<'_> {
     }
 }
 
-/// Text of ours may be coloured; nothing else in it may tell the terminal anything, since names, servers'
-/// answers and guests' words are in it. What others say has no colours either, but it could not do
-/// more harm with them than be coloured.
+/// Text as it may be shown: of escape sequences only colours stay, since names, servers' answers and guests'
+/// words are in it, which must not tell the terminal anything else.
 pub fn shown(text: &str) -> Cow<'_, str> {
     if text.contains("\r\n") {
         // ssh ends its lines like that.

@@ -54,7 +54,7 @@ pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
     of_vnc(vnc, &new.vnc, &mut found);
     found.note(*serial_file != new.serial_file, Restart, "its serial log moves");
     found.note(*groups != new.groups, Record, "its groups change");
-    found.note(*role != new.role || *index != new.index, Record, "its role changes");
+    found.note(*role != new.role || *index != new.index, Record, "its node type changes");
     found
 }
 

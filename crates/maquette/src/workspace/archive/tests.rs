@@ -254,7 +254,7 @@ proptest! {
         let _ = tried(&members);
     }
 
-    /// Bytes that are no archive at all end in words.
+    /// Bytes that are not an archive end in an error, not in a panic.
     #[test]
     fn nonsense_is_refused(cut in 0usize..600, at in 0usize..600, bit in 0u8..8) {
         let members = [member("hosts", EntryType::Regular, "a\n"), member("l", EntryType::Symlink, "x")];

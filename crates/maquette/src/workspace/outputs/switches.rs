@@ -8,8 +8,8 @@ const GROUP: &str = "vswitches";
 
 /// Ports of all switches, by the switch's name in the inventory; each with the number of its NIC
 /// (`nic`, from 0), its number among the ports (`port`, from 0), and the `node` and `role` at the other
-/// end. A NIC for the switch's own management is no port, and neither is one that leads to a part of a
-/// switch.
+/// end. A NIC for the switch's own management does not count as a port, and neither does one that leads to a
+/// part of a switch.
 pub fn ports(nodes: &[&Node]) -> Value {
     let is_switch = |node: &Node| node.groups.iter().any(|g| g == GROUP);
     let switches = nodes.iter().filter(|n| is_switch(n));

@@ -102,7 +102,7 @@ impl Diagnostics {
         Self { list: Vec::new(), lenient: self.lenient }
     }
 
-    /// Records one, unless the very same has been recorded already (two roles may be decoded from
+    /// Records one, unless the very same has been recorded already (two node types may be decoded from
     /// the same text).
     pub fn push(&mut self, mut diagnostic: Diagnostic) {
         if self.lenient && diagnostic.code == UNKNOWN_KEY {
@@ -147,9 +147,35 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, c)| c)
 }
 
+/// The candidate that `word` is a slip of the fingers for: a letter or two too many, missing, swapped or another.
+pub fn slip<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|c| (strsim::osa_distance(word, c), c))
+        .filter(|(slips, c)| *slips <= 2 && slips * 4 <= c.chars().count())
+        .min_by_key(|(slips, _)| *slips)
+        .map(|(_, c)| c)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_is_one_or_two_letters() {
+        let names = ["host-address", "topology-nodes", "topology-username", "kill"];
+        for (word, name) in [
+            ("host-adress", Some("host-address")),
+            ("host_address", Some("host-address")),
+            ("topology-ndoes", Some("topology-nodes")),
+            ("kil", Some("kill")),
+            ("topology-password", None),
+            ("topology-mode-x", None),
+            ("bill-me", None),
+        ] {
+            assert_eq!(slip(word, names), name, "{word}");
+        }
+    }
 
     #[test]
     fn the_closest_word_is_close() {

@@ -1,15 +1,18 @@
 //! The command line's definition. Help, environment variables and completions all come from here.
 
 mod setting_flags;
+mod usage_error;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
+use maquette_core::diagnostic::Diagnostic;
 
 use crate::commands::Command;
 use crate::failure::Failure;
 use crate::reading;
 pub use setting_flags::{BuildingFlags, Given, LocatingFlags};
+pub use usage_error::corrected;
 
 /// Builds scale models of production: whole environments of virtual machines and networks, with
 /// libvirt and QEMU/KVM, on one machine.
@@ -57,6 +60,15 @@ impl Wanted {
     }
 }
 
+/// Most seconds that anything waits: a year.
+const MOST_SECONDS: u64 = 366 * 24 * 60 * 60;
+
+/// Reads a number of seconds.
+pub fn seconds(text: &str) -> Result<u64, String> {
+    let number = text.trim().parse().ok().filter(|n| *n <= MOST_SECONDS);
+    number.ok_or_else(|| "expected a number of seconds, a year at most".into())
+}
+
 /// What to do if somebody else is changing the environment.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Locking {
@@ -64,6 +76,7 @@ pub struct Locking {
     #[arg(
         long,
         value_name = "SECONDS",
+        value_parser = seconds,
         default_value_t = 0,
         hide_default_value = true,
         env = "MAQUETTE_LOCK_WAIT",
@@ -78,7 +91,13 @@ pub struct Locking {
 impl Locking {
     /// As the environment variable says, for commands without flags of ours.
     pub fn from_environment() -> Result<Self, Failure> {
-        let wait = reading::variable("MAQUETTE_LOCK_WAIT", "a number of seconds")?;
-        Ok(Self { lock_wait: wait.unwrap_or(0), take_over: false })
+        let name = "MAQUETTE_LOCK_WAIT";
+        let wait: Option<String> = reading::variable(name, "text")?;
+        let wait = wait.map_or(Ok(0), |text| {
+            let refused = |why| format!("invalid value `{text}` for {name}: {why}");
+            seconds(&text).map_err(refused)
+        });
+        let refused = |why| Failure::input(Diagnostic::error("environment::value", why));
+        Ok(Self { lock_wait: wait.map_err(refused)?, take_over: false })
     }
 }

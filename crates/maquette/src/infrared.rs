@@ -43,6 +43,9 @@ const BOOT: Duration = Duration::from_secs(600);
 /// Runs the provisioner.
 pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> {
     let given = Given::read(args)?;
+    for warning in &given.warnings {
+        world.terminal.talk(&format!("warning: {warning}"));
+    }
     if let Some(file) = &given.generate {
         let text = answers::write(&|name| given.texts(name));
         let secret = OPTIONS.iter().any(|o| o.is_secret() && !given.texts(o.name).is_empty());
@@ -87,7 +90,8 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
         if let Support::Ignored(why) = option.support
             && given.by_user(option.name)
         {
-            world.terminal.talk(&format!("warning: --{} has no effect: {why}", option.name));
+            let called = given.called(option.name);
+            world.terminal.talk(&format!("warning: {called} has no effect: {why}"));
         }
     }
     build(world, &given, tree, &extra, workspace)
@@ -132,7 +136,7 @@ fn decided(tree: &Plain) -> Result<(), Failure> {
             Some(Plain::Int(number)) => format!("`{number}`"),
             Some(_) => "that".to_string(),
         };
-        mistakes.push(option.refusal(&shown));
+        mistakes.push(option.refusal(&format!("--{}", option.name), &shown));
     }
     if mistakes.is_empty() { Ok(()) } else { Err(refuse(mistakes)) }
 }
@@ -147,7 +151,7 @@ fn later(given: &Given) -> Result<(), Failure> {
             text != harmless && !(harmless == "no" && no)
         });
         if asked {
-            let message = format!("--{} is not supported yet", option.name);
+            let message = format!("{} is not supported yet", given.called(option.name));
             diags.push(Diagnostic::error("feature::later", message));
         }
     }
@@ -185,18 +189,18 @@ fn build(
     let wanted = wanted(given, &tree, &workspace)?;
     let mut loaded = load::wanted_leniently(&wanted, extra)?;
     if truth(&tree, "kill") == Some(true) {
-        return remove::environment(world, &loaded, &tree, &given.playbook_args());
+        return remove::environment(world, given, &loaded, &tree);
     }
     if truth(&tree, "cleanup") == Some(true) {
         // With a prefix one environment, else everything.
         return match wanted.place.flags.0.has("prefix") {
-            true => remove::environment(world, &loaded, &tree, &given.playbook_args()),
+            true => remove::environment(world, given, &loaded, &tree),
             false => remove::everything(world, given, &loaded, &tree),
         };
     }
     let leaving = names(&tree, "remove.nodes");
     if !leaving.is_empty() {
-        return remove::nodes(world, &loaded, &leaving);
+        return remove::nodes(world, given, &loaded, &leaving);
     }
     let selected =
         tags::select(&world.terminal, &given.ansible_args, given.by_user("topology-nodes"));
@@ -227,7 +231,7 @@ fn build(
     let consent = Consent::new(given.yes_on_line, &given.accepted()?, false)
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
     let stages_run = stages.clone();
-    let locking = cli::Locking::from_environment()?;
+    let locking = given.locking;
     let how = up::How { json: false, consent, limit: BOOT, stages: stages_run, locking };
     up::build(world, &loaded, &requirements, &session, hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
@@ -267,11 +271,15 @@ fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wan
             (Some(_), Written::Nodes | Written::Network) => given.texts(row.name),
             // The tree has all of them.
             (Some(_), Written::Address) => given.texts(row.name).into_iter().take(1).collect(),
-            (Some(_), _) => of_tree(row, tree)?.into_iter().collect(),
+            (Some(_), _) => of_tree(row, tree, given)?.into_iter().collect(),
         };
         if !texts.is_empty() {
             let flags = &mut wanted.place.flags.0;
-            if row.locates { flags } else { &mut wanted.flags.0 }.set(row.name, texts);
+            let told = match (row.infrared, row.variable()) {
+                (None, Some(variable)) => variable,
+                _ => given.called(row.name),
+            };
+            if row.locates { flags } else { &mut wanted.flags.0 }.set_as(row.name, texts, told);
         }
     }
     if let Some(url) = text(tree, "topology.net.url") {
@@ -281,7 +289,7 @@ fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wan
 }
 
 /// What the tree has of a setting. Any `no` stands for the absence of a number.
-fn of_tree(row: &Setting, tree: &Plain) -> Result<Option<String>, Failure> {
+fn of_tree(row: &Setting, tree: &Plain, given: &Given) -> Result<Option<String>, Failure> {
     let Some(text) = text(tree, &row.name.replace('-', ".")) else { return Ok(None) };
     if !matches!(row.kind, Written::Number(..)) {
         return Ok(Some(text));
@@ -290,8 +298,8 @@ fn of_tree(row: &Setting, tree: &Plain) -> Result<Option<String>, Failure> {
         (Some(false), _) => Ok(None),
         (_, true) => Ok(Some(text)),
         _ => {
-            let expected = row.kind.expected();
-            Err(refuse(vec![format!("--{} takes {expected}, not `{text}`", row.name)]))
+            let (called, expected) = (given.called(row.name), row.kind.expected());
+            Err(refuse(vec![format!("{called} takes {expected}, not `{text}`")]))
         }
     }
 }

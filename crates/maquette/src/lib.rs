@@ -37,11 +37,13 @@ pub fn main() -> ExitCode {
 
 /// Runs a command line, whose first word is the program's name. Says what went wrong, and returns the exit
 /// code: 0 for done, 1 for failed while doing, 2 for bad input.
-pub fn run<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>, world: &World) -> u8 {
+pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World) -> u8 {
     let terminal = &world.terminal;
-    let mut cli = match cli::Cli::try_parse_from(words) {
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    let mut cli = match cli::Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => {
+            let error = cli::corrected(error, &words);
             let text = error.render().ansi().to_string();
             // What was given is in it.
             match error.use_stderr() {

@@ -278,16 +278,15 @@ impl Reader {
     /// What flags say, over what the project file has said.
     fn flags(&mut self, given: &Given, settings: &mut Settings) {
         for row in SETTINGS {
-            let (Some(text), Some(set)) = (given.text(row.name), row.set) else { continue };
+            let (Some((name, text)), Some(set)) = (given.told(row.name), row.set) else { continue };
             if row.kind == Written::Secret {
                 let secret = self.secret(text);
                 // A secret is anything.
                 let _ = set(settings, &secret);
                 continue;
             }
-            let flag = format!("--{}", row.name);
-            let node = self.flag(&flag, text);
-            project::assign(row, settings, &node, &flag, &mut self.diags);
+            let node = self.flag(name, text);
+            project::assign(row, settings, &node, name, &mut self.diags);
         }
     }
 
@@ -310,8 +309,8 @@ impl Reader {
         let asked = named.as_ref().filter(|_| unsaid);
         let told = asked.map(|w| self.recalled(w).unwrap_or_default());
         let remembered = told.as_ref().and_then(|t| t.prefix.clone());
-        let prefix = match (given.text("prefix"), &remembered) {
-            (Some(text), _) => Some(self.flag("--prefix", text)),
+        let prefix = match (given.told("prefix"), &remembered) {
+            (Some((name, text)), _) => Some(self.flag(name, text)),
             (None, Some(text)) => Some(self.flag("the workspace", text)),
             (None, None) => project.node("prefix").cloned(),
         };
@@ -349,7 +348,7 @@ impl Reader {
         let mut pool = Given::default();
         for (name, value) in [("pool-name", saved.pool_name), ("disk-pool", saved.pool_path)] {
             if let Some(value) = value.filter(|_| unsaid(name)) {
-                pool.set(name, vec![value]);
+                pool.set_as(name, vec![value], format!("`{name}` of the workspace"));
             }
         }
         self.flags(&pool, settings);
@@ -391,8 +390,8 @@ impl Reader {
         settings: Settings,
         extra: Option<&[ExtraVar]>,
     ) -> Option<(Request, Plain)> {
-        let mut node = |name: &str| match given.text(name) {
-            Some(text) => Some(self.flag(&format!("--{name}"), text)),
+        let mut node = |name: &str| match given.told(name) {
+            Some((told, text)) => Some(self.flag(told, text)),
             None => project.node(name).cloned(),
         };
         let (nodes, network) = (node("topology-nodes"), node("topology-network"));

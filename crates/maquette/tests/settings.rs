@@ -1,8 +1,11 @@
 //! Everything that is told about settings follows from their table.
 
-use std::fmt::Write;
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-use maquette_core::settings::{Kind, SETTINGS};
+use std::fmt::Write;
+use std::process::Command;
+
+use maquette_core::settings::{Kind, SETTINGS, Settings};
 
 const BEGIN: &str = "<!-- settings: begin -->";
 const END: &str = "<!-- settings: end -->";
@@ -33,4 +36,39 @@ fn the_readme_has_the_table_of_settings() {
         "the README's table of settings should be:\n{}",
         table()
     );
+}
+
+/// Whoever set an environment variable years ago finds it by its name, not by that of a flag nobody gave.
+#[test]
+fn what_an_environment_variable_gets_wrong_is_told_of_the_variable() {
+    let home = tempfile::tempdir().unwrap();
+    let mut tried = Vec::new();
+    for row in SETTINGS {
+        let Some(variable) = row.variable() else { continue };
+        let value = "not\tgood/ ,;";
+        if row.kind.takes(value)
+            && row.set.is_some_and(|set| set(&mut Settings::default(), value).is_ok())
+        {
+            continue;
+        }
+        let said = Command::new(env!("CARGO_BIN_EXE_maquette"))
+            .arg("plan")
+            .args(["--topology-nodes=compute:0"].iter().filter(|_| row.name != "topology-nodes"))
+            .current_dir(home.path())
+            .env_clear()
+            .env("HOME", home.path())
+            .env("MAQUETTE_LIBVIRT_URI", "test:///default")
+            .env(&variable, value)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert_eq!(said.status.code(), Some(2), "{variable}: {text}");
+        assert!(text.contains(&variable), "{variable}: {text}");
+        let first = text.lines().next().unwrap_or_default();
+        assert!(!first.contains(&format!("--{}", row.name)), "{variable}: {text}");
+        tried.push(row.name);
+    }
+    for name in ["prefix", "host-address", "bootmode", "net_subnet", "serial-files", "disk-pool"] {
+        assert!(tried.contains(&name), "{name} of {tried:?}");
+    }
 }

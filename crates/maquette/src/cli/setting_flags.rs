@@ -3,22 +3,32 @@
 use std::collections::BTreeMap;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, ValueHint};
 use maquette_core::settings::{Kind, SETTINGS, Setting};
 
 /// What was given of settings, by their names.
 #[derive(Debug, Clone, Default)]
-pub struct Given(BTreeMap<&'static str, Vec<String>>);
+pub struct Given(BTreeMap<&'static str, Told>);
+
+/// What was given of one setting.
+#[derive(Debug, Clone)]
+struct Told {
+    texts: Vec<String>,
+    /// What whoever gave it knows it as: a flag, an environment variable.
+    name: String,
+}
 
 impl Given {
-    /// The text of a setting.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.last().map(String::as_str)
-    }
-
     /// All texts of a setting that may be given repeatedly.
     pub fn texts(&self, name: &str) -> &[String] {
-        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
+        self.0.get(name).map(|told| told.texts.as_slice()).unwrap_or_default()
+    }
+
+    /// The text of a setting, and what whoever gave it knows it as: for messages.
+    pub fn told(&self, name: &str) -> Option<(&str, &str)> {
+        let told = self.0.get(name)?;
+        Some((told.name.as_str(), told.texts.last()?))
     }
 
     /// Whether a setting was given.
@@ -26,15 +36,20 @@ impl Given {
         self.0.contains_key(name)
     }
 
-    /// Gives a setting.
+    /// Gives a setting by its flag.
     pub fn set(&mut self, name: &'static str, texts: Vec<String>) {
-        self.0.insert(name, texts);
+        self.set_as(name, texts, format!("--{name}"));
+    }
+
+    /// Gives a setting by something else, which is what messages call it.
+    pub fn set_as(&mut self, name: &'static str, texts: Vec<String>, told: String) {
+        self.0.insert(name, Told { texts, name: told });
     }
 
     /// Both; no setting is in more than one group of flags.
     pub fn with(&self, other: &Self) -> Self {
         let both = self.0.iter().chain(&other.0);
-        Self(both.map(|(name, texts)| (*name, texts.clone())).collect())
+        Self(both.map(|(name, told)| (*name, told.clone())).collect())
     }
 }
 
@@ -71,8 +86,13 @@ macro_rules! flags {
 
             fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
                 for row in Self::rows() {
-                    if let Some(texts) = matches.get_many::<String>(row.name) {
-                        self.0.set(row.name, texts.cloned().collect());
+                    let Some(texts) = matches.get_many::<String>(row.name) else { continue };
+                    let texts = texts.cloned().collect();
+                    match (matches.value_source(row.name), row.variable()) {
+                        (Some(ValueSource::EnvVariable), Some(variable)) => {
+                            self.0.set_as(row.name, texts, variable);
+                        }
+                        _ => self.0.set(row.name, texts),
                     }
                 }
                 Ok(())

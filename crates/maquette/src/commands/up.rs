@@ -13,7 +13,7 @@ use maquette_engine::ssh_keys::EnvironmentKey;
 
 use super::lockout::{self, Lockout};
 use super::status;
-use crate::cli::{Locking, Wanted};
+use crate::cli::{Locking, Wanted, seconds};
 use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
 use crate::load::{self, Loaded};
@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long, value_name = "WHAT", value_delimiter = ',', env = "MAQUETTE_ACCEPT")]
     pub accept: Vec<Kind>,
     /// How long the first boot of a node may take, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, env = "MAQUETTE_TIMEOUT")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value_t = 600, env = "MAQUETTE_TIMEOUT")]
     pub timeout: u64,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command};
+use maquette_core::diagnostic::slip;
 use maquette_core::names::EnvName;
 use maquette_core::syntax::Plain;
 use maquette_core::syntax::parse_bool;
@@ -11,6 +12,7 @@ use maquette_engine::StepError;
 
 use super::answers;
 use super::options::{self, Kind, OPTIONS, Opt, REQUIRED_WHEN};
+use crate::cli::Locking;
 use crate::consent;
 use crate::failure::Failure;
 use crate::load;
@@ -20,12 +22,16 @@ use crate::load;
 pub struct Given {
     /// Values by option; from any source.
     values: BTreeMap<String, Vec<String>>,
-    /// Options that somebody gave, on the command line or elsewhere.
-    user: Vec<String>,
+    /// Options that somebody gave, on the command line or elsewhere, and what they are known as there.
+    user: BTreeMap<String, String>,
     /// Options of the command line alone.
     line: Vec<(String, Vec<String>)>,
     /// Unknown keys of the answers file: they become settings.
     settings: Vec<(String, String)>,
+    /// What is likely not meant.
+    pub warnings: Vec<String>,
+    /// What to do if somebody else is changing the environment.
+    pub locking: Locking,
     /// `-e`.
     pub extra: Vec<String>,
     /// `-o`.
@@ -49,6 +55,10 @@ pub struct Given {
     /// `-v`.
     pub verbose: u8,
 }
+
+/// Options of every command of InfraRed's that an answers file may have.
+const COMMON: [&str; 6] =
+    ["extra-vars", "output", "inventory", "ansible-args", "dry-run", "verbose"];
 
 fn command() -> Command {
     let mut command = Command::new("maquette virsh")
@@ -139,19 +149,19 @@ impl Given {
             matches.get_many::<String>(name).map(|v| v.cloned().collect()).unwrap_or_default()
         };
         let last = |name: &str| all(name).pop();
-        let mut given = Self::default();
+        let mut given = Self { locking: Locking::from_environment()?, ..Self::default() };
         for option in OPTIONS.iter() {
             if let Some(default) = option.default {
                 given.values.insert(option.name.into(), vec![default.into()]);
             }
-            if let Some(text) = variable(&option.variable()) {
-                given.set(option.name, split(option, &text));
+            if let Some((called, text)) = variable(&option.variable()) {
+                given.set(option.name, split(option, &text), called);
             }
         }
         let mut common: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for name in ["extra-vars", "output", "inventory", "ansible-args", "dry-run", "verbose"] {
+        for name in COMMON {
             let upper = name.to_uppercase().replace('-', "_");
-            if let Some(text) = variable(&upper) {
+            if let Some((_, text)) = variable(&upper) {
                 common.insert(name, vec![text]);
             }
         }
@@ -167,7 +177,7 @@ impl Given {
                     Kind::Addresses => values.iter().flat_map(|v| split(option, v)).collect(),
                     _ => values.last().cloned().into_iter().collect(),
                 };
-                given.set(option.name, values);
+                given.set(option.name, values, format!("--{}", option.name));
             }
         }
         for name in ["extra-vars", "output", "inventory", "ansible-args"] {
@@ -210,9 +220,14 @@ impl Given {
         Ok(given)
     }
 
-    fn set(&mut self, name: &str, values: Vec<String>) {
+    fn set(&mut self, name: &str, values: Vec<String>, called: String) {
         self.values.insert(name.into(), values);
-        self.user.push(name.into());
+        self.user.insert(name.into(), called);
+    }
+
+    /// What whoever gave an option knows it as: for messages.
+    pub fn called(&self, name: &str) -> String {
+        self.user.get(name).cloned().unwrap_or_else(|| format!("--{name}"))
     }
 
     fn answers(
@@ -231,12 +246,13 @@ impl Given {
         for answer in read {
             let name = answer.name.as_str();
             let one = answer.values.last().cloned().unwrap_or_default();
+            let called = format!("`{name}` ({}, line {})", path.display(), answer.line);
             match options::find(name) {
                 Some(option) if option.kind == Kind::Addresses => {
                     let all = answer.values.iter().flat_map(|v| split(option, v)).collect();
-                    self.set(name, all);
+                    self.set(name, all, called);
                 }
-                Some(_) => self.set(name, vec![one]),
+                Some(_) => self.set(name, vec![one], called),
                 None => match name {
                     "extra-vars" => {
                         common.insert("extra-vars", answer.values);
@@ -256,8 +272,13 @@ impl Given {
                     "verbose" => {
                         common.insert("verbose", vec![one]);
                     }
-                    "from-file" | "generate-answers-file" => {}
-                    _ => self.settings.push((name.into(), one)),
+                    "from-file" | "generate-answers-file" => {
+                        self.warnings.push(format!("{called} has no effect in an answers file"));
+                    }
+                    _ => {
+                        self.warnings.extend(likely_misspelt(name, &called));
+                        self.settings.push((name.into(), one));
+                    }
                 },
             }
         }
@@ -279,7 +300,7 @@ impl Given {
 
     /// Whether somebody gave it.
     pub fn by_user(&self, name: &str) -> bool {
-        self.user.iter().any(|n| n == name)
+        self.user.contains_key(name)
     }
 
     /// Options of the command line, as given.
@@ -310,7 +331,8 @@ impl Given {
             && prefix.chars().count() > EnvName::LONGEST_PREFIX
         {
             stop(vec![format!(
-                "--prefix `{prefix}` is longer than {} characters",
+                "{} is longer than {} characters: `{prefix}`",
+                self.called("prefix"),
                 EnvName::LONGEST_PREFIX
             )])?;
         }
@@ -320,7 +342,7 @@ impl Given {
                 && let Some(value) = self.one(option.name)
                 && !option.kind.takes(&value)
             {
-                wrong.push(option.refusal(&format!("`{value}`")));
+                wrong.push(option.refusal(&self.called(option.name), &format!("`{value}`")));
             }
         }
         stop(wrong)
@@ -365,7 +387,8 @@ impl Given {
             Kind::Bool => match parse_bool(&one) {
                 Some(truth) => Plain::Bool(truth),
                 None => {
-                    return Err(format!("--{} expects yes or no, not `{one}`", option.name));
+                    let called = self.called(option.name);
+                    return Err(format!("{called} expects yes or no, not `{one}`"));
                 }
             },
             Kind::Value | Kind::Choice(_) if !self.by_user(option.name) && one == "no" => {
@@ -424,7 +447,20 @@ fn split(option: &Opt, text: &str) -> Vec<String> {
     }
 }
 
-/// A variable of InfraRed's, or of our own.
-fn variable(name: &str) -> Option<String> {
-    ["MAQUETTE_", "IR_"].iter().find_map(|p| std::env::var(format!("{p}{name}")).ok())
+/// A variable of InfraRed's, or of our own, and its name.
+fn variable(name: &str) -> Option<(String, String)> {
+    ["MAQUETTE_", "IR_"].iter().map(|p| format!("{p}{name}")).find_map(|variable| {
+        let text = std::env::var(&variable).ok()?;
+        Some((variable, text))
+    })
+}
+
+/// A warning about a key that is not an option, but nearly one. Other such keys are the user's own settings,
+/// as with InfraRed.
+fn likely_misspelt(name: &str, called: &str) -> Option<String> {
+    let near = slip(name, OPTIONS.iter().map(|o| o.name).chain(COMMON))?;
+    let path = name.replace('-', ".");
+    Some(format!(
+        "{called} is not an option, and becomes the setting `provision.{path}`; did you mean `{near}`?"
+    ))
 }

@@ -105,10 +105,10 @@ impl Opt {
         self.name.split('-').collect()
     }
 
-    /// Why it cannot have a value, which is shown as it was given.
-    pub fn refusal(&self, shown: &str) -> String {
+    /// Why it cannot have a value, which is shown as it was given; `called` is what the user knows it as.
+    pub fn refusal(&self, called: &str, shown: &str) -> String {
         let words = self.kind.words().unwrap_or_default().join(", ");
-        format!("--{} cannot be {shown}; it is one of {words}", self.name)
+        format!("{called} cannot be {shown}; it is one of {words}")
     }
 
     /// Whether its value must not be shown.

@@ -23,9 +23,14 @@ use crate::{cli, consent, render};
 const DEFAULT: &str = "default";
 
 /// `--remove-nodes`: removes nodes by their names in the inventory.
-pub(super) fn nodes(world: &World, loaded: &Loaded, names: &[String]) -> Result<u8, Failure> {
-    let locking = cli::Locking::from_environment()?;
-    down::remove_nodes(world, &loaded.located(), names, false, locking, down::Asking::Agreed)?;
+pub(super) fn nodes(
+    world: &World,
+    given: &Given,
+    loaded: &Loaded,
+    names: &[String],
+) -> Result<u8, Failure> {
+    let (located, agreed) = (loaded.located(), down::Asking::Agreed);
+    down::remove_nodes(world, &located, names, false, given.locking, agreed)?;
     Ok(0)
 }
 
@@ -39,7 +44,7 @@ pub(super) fn everything(
     let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
     let located = loaded.located();
     if !hooks.at(world, Point::Cleanup, &located.workspace)? {
-        objects(world, &located, given.yes, cli::Locking::from_environment()?)?;
+        objects(world, &located, given.yes, given.locking)?;
     }
     empty_of_all(&located)
 }
@@ -47,15 +52,14 @@ pub(super) fn everything(
 /// `--kill`: removes the environment, and leaves the workspace with this machine alone.
 pub(super) fn environment(
     world: &World,
+    given: &Given,
     loaded: &Loaded,
     tree: &Plain,
-    args: &[String],
 ) -> Result<u8, Failure> {
-    let hooks = Hooks::read(&loaded.request, tree, args)?;
+    let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
     let located = loaded.located();
     if !hooks.at(world, Point::Cleanup, &located.workspace)? {
-        let locking = cli::Locking::from_environment()?;
-        down::remove(world, &located, false, locking, down::Asking::Agreed)?;
+        down::remove(world, &located, false, given.locking, down::Asking::Agreed)?;
     }
     empty(world, &located)
 }

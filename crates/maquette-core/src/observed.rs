@@ -307,6 +307,11 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Whether there is anything of this environment.
+    pub fn exists(&self) -> bool {
+        !(self.domains.is_empty() && self.networks.is_empty() && self.edited.is_empty())
+    }
+
     /// The allocation that this environment was built with, if it exists.
     pub fn allocation(&self) -> Option<Allocation> {
         self.networks.values().map(|n| n.allocation).next()

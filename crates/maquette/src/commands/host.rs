@@ -71,7 +71,7 @@ impl Verdict {
             Self::Good => "ok",
             Self::Prepared => "up will",
             Self::Poor => "warning",
-            Self::Bad => "missing",
+            Self::Bad => "error",
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use maquette_core::diagnostic::Diagnostic;
 use maquette_core::plan::{self, Power};
 use maquette_engine::StepError;
 
 use super::nodes;
-use crate::cli::{Locking, Place};
+use crate::cli::{Locking, Place, seconds};
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::world::World;
@@ -42,7 +43,7 @@ pub struct StartArgs {
     #[command(flatten)]
     pub power: PowerArgs,
     /// How long a node may take to answer after its start, in seconds
-    #[arg(long, value_name = "SECONDS", env = "MAQUETTE_POWER_TIMEOUT", default_value_t = START)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "MAQUETTE_POWER_TIMEOUT", default_value_t = START)]
     pub timeout: u64,
 }
 
@@ -53,7 +54,7 @@ pub struct StopArgs {
     #[command(flatten)]
     pub power: PowerArgs,
     /// How long a guest may take to shut down before the plug is pulled, in seconds
-    #[arg(long, value_name = "SECONDS", env = "MAQUETTE_POWER_TIMEOUT", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "MAQUETTE_POWER_TIMEOUT", default_value_t = 60)]
     pub timeout: u64,
     /// Pull the plug at once
     #[arg(long)]
@@ -86,6 +87,9 @@ pub fn run_for(
     runner.lock(&located.environment, verb, args.locking)?;
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();
+    if args.all && !observed.exists() {
+        return Err(absent(&session.title()));
+    }
     let names = match args.all {
         true => observed.domains.keys().cloned().collect(),
         false => nodes::resolve(world, &args.nodes, &located, &observed, false)?,
@@ -111,4 +115,12 @@ pub fn run_for(
     }
     runner.run(&plan, &hypervisor)?;
     Ok(0)
+}
+
+/// What `--all` of nothing is: a slip in the prefix or the hypervisor, most likely.
+fn absent(environment: &str) -> Failure {
+    let error = Diagnostic::error("environment::unknown", format!("there is no {environment}"));
+    Failure::input(error.help(
+        "`maquette up` builds it; `--prefix NAME` and `--host-address ADDRESS` choose another one",
+    ))
 }

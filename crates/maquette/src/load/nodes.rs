@@ -20,6 +20,8 @@ struct Part {
 
 /// Reads all node types that were asked for.
 pub fn read(reader: &mut Reader, node: &Node) -> Vec<NodeRequest> {
+    // How a count is written where this one is missing.
+    let colon = if matches!(node.value, Value::Map(_)) { ": " } else { ":" };
     let parts = match &node.value {
         Value::Scalar(text, _) => parts_of_text(text, node.span),
         Value::Map(entries) => entries
@@ -73,7 +75,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Vec<NodeRequest> {
                     format!("how many nodes of type `{}`?", part.name),
                 )
                 .at(part.count_span, "a whole number belongs here")
-                .help(format!("write `{}:1`", part.name)),
+                .help(format!("write `{}{colon}1`", part.name)),
             );
         }
         let found = lookup::find(reader, Kind::Nodes, &part.name, part.name_span);

@@ -41,11 +41,9 @@ pub(super) fn everything(
     loaded: &Loaded,
     tree: &Plain,
 ) -> Result<u8, Failure> {
-    let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
-    let located = loaded.located();
-    if !hooks.at(world, Point::Cleanup, &located.workspace)? {
-        objects(world, &located, given.yes, given.locking)?;
-    }
+    let located = unless_played(world, given, loaded, tree, |located| {
+        objects(world, located, given.yes, given.locking)
+    })?;
     empty_of_all(&located)
 }
 
@@ -56,12 +54,26 @@ pub(super) fn environment(
     loaded: &Loaded,
     tree: &Plain,
 ) -> Result<u8, Failure> {
+    let located = unless_played(world, given, loaded, tree, |located| {
+        down::remove(world, located, false, given.locking, down::Asking::Agreed)
+    })?;
+    empty(world, &located)
+}
+
+/// Removes, unless a playbook of the user's does it; says where.
+fn unless_played(
+    world: &World,
+    given: &Given,
+    loaded: &Loaded,
+    tree: &Plain,
+    remove: impl FnOnce(&Located) -> Result<(), Failure>,
+) -> Result<Located, Failure> {
     let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
     let located = loaded.located();
     if !hooks.at(world, Point::Cleanup, &located.workspace)? {
-        down::remove(world, &located, false, given.locking, down::Asking::Agreed)?;
+        remove(&located)?;
     }
-    empty(world, &located)
+    Ok(located)
 }
 
 /// Leaves the workspace with this machine alone, as far as it is that environment's.

@@ -60,6 +60,16 @@ made() {
     : >"$1"
     [ "$(id -u)" != 0 ] || chown 65534:65534 -- "$1"
 }
+# What a program made that ended with $1 takes the part's place, or goes.
+settle() {
+    if [ "$1" != 0 ]; then
+        rm -f -- "$part.new"
+        return
+    fi
+    [ "$(id -u)" != 0 ] || chown 0:0 -- "$part.new"
+    rm -f -- "$part.from"
+    mv -f -- "$part.new" "$part"
+}
 size() { stat -c %s -- "$1" 2>/dev/null || echo 0; }
 # A header of the last answer in a file of headers: before it come those of redirections.
 header() {
@@ -175,14 +185,8 @@ while IFS= read -r order <&7; do
             [ "$limit" -le "$room" ] || limit=$room
             confined "$limit" "$1" -dc <"$part" 1<>"$part.new" || status=$?
             came=$(size "$part.new")
-            if [ "$status" = 0 ]; then
-                [ "$(id -u)" != 0 ] || chown 0:0 -- "$part.new"
-                rm -f -- "$part.from"
-                mv -f -- "$part.new" "$part"
-            else
-                rm -f -- "$part.new"
-                [ "$came" -lt "$limit" ] || status=large
-            fi
+            settle "$status"
+            [ "$status" = 0 ] || [ "$came" -lt "$limit" ] || status=large
             answer "done $status $limit"
             ;;
         check)
@@ -194,13 +198,7 @@ while IFS= read -r order <&7; do
             made "$part.new"
             confined "$1" qemu-img convert -f raw -O qcow2 /proc/self/fd/0 /proc/self/fd/1 \
                 <"$part" 1<>"$part.new" || status=$?
-            if [ "$status" = 0 ]; then
-                [ "$(id -u)" != 0 ] || chown 0:0 -- "$part.new"
-                rm -f -- "$part.from"
-                mv -f -- "$part.new" "$part"
-            else
-                rm -f -- "$part.new"
-            fi
+            settle "$status"
             answer "done $status"
             ;;
         same)

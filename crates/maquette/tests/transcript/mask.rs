@@ -30,7 +30,27 @@ pub fn mask(text: &str, top: &Path) -> String {
         out.push_str(&line);
         out.push('\n');
     }
-    out
+    said_once(&out)
+}
+
+/// What went wrong is said again at the end when other steps were done after it, which is up to chance
+/// (`report/plain.rs` has a test for it).
+fn said_once(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut out: Vec<&str> = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let of_error = |line: &&&str| line.starts_with("! error: ") || line.starts_with("!   ");
+        let block = match lines[at].starts_with("! error: ") {
+            true => lines[at..].iter().take_while(of_error).count(),
+            false => 1,
+        };
+        let (first, half) = (&lines[at..at + block], block / 2);
+        let again = block % 2 == 0 && first[..half] == first[half..];
+        out.extend(if again { &first[..half] } else { first });
+        at += block;
+    }
+    out.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// `[ 3/17] define network data (0.0 s)`

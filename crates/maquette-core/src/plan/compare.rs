@@ -5,6 +5,7 @@
 
 mod network;
 mod node;
+mod switching;
 
 pub(super) use network::{mode, network, outside};
 pub(super) use node::node;

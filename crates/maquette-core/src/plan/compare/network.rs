@@ -1,8 +1,8 @@
 //! Networks.
 
 use super::Class::{Live, Replace};
-use super::{Differences, or};
-use crate::blueprint::{Network, Uplink};
+use super::{Differences, or, switching};
+use crate::blueprint::Network;
 use crate::observed::Wiring;
 use crate::topology::Forward;
 
@@ -41,28 +41,19 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
     found.note(ranges, Replace, "its DHCP range changes");
     found.note(*ipv6 != new.ipv6, Replace, "its IPv6 address changes");
     found.change(Replace, "bridge", bridge, &new.bridge);
-    nic(uplink.as_ref(), new.uplink.as_ref(), &mut found);
-    found.note(*vswitch != new.vswitch, Replace, "its portgroups change");
-    let behaves = *tuning != new.tuning || *stp != new.stp;
-    found.note(behaves, Replace, "how its bridge behaves changes");
-    found.note(*fixed != new.fixed, Replace, "addresses of its nodes change");
+    switching::nic(uplink.as_ref(), new.uplink.as_ref(), &mut found);
+    switching::vswitch(vswitch.as_ref(), new.vswitch.as_ref(), &mut found);
+    switching::tuning(tuning, &new.tuning, &mut found);
+    switching::spanning_tree(*stp, new.stp, &mut found);
+    switching::fixed(fixed.as_ref(), new.fixed.as_ref(), &mut found);
     found.note(*domain != new.domain, Replace, "its DNS domain changes");
     found.note(*forwarders != new.forwarders, Replace, "its DNS forwarders change");
     found.note(*uuid != new.uuid, Replace, "its identifier was changed outside Maquette");
-    let records =
-        srvs.iter().any(|s| !new.srvs.contains(s)) || new.srvs.iter().any(|s| !srvs.contains(s));
-    found.note(records, Live, "its DNS records change");
+    switching::srvs(srvs, &new.srvs, &mut found);
     let word = if new.autostart { "starts" } else { "does not start" };
     let starts = format!("it {word} with the hypervisor now");
     found.note(*autostart != new.autostart, Live, starts);
     found
-}
-
-fn nic(old: Option<&Uplink>, new: Option<&Uplink>, found: &mut Differences) {
-    let name = |uplink: Option<&Uplink>| or(uplink.map(|u| &u.nic), "none");
-    let (from, to) = (name(old), name(new));
-    found.change(Replace, "NIC", &from, &to);
-    found.note(from == to && old != new, Replace, "how its NIC is bridged changes");
 }
 
 /// What somebody changed in a network's definition, apart from reservations.

@@ -25,7 +25,7 @@ use crate::failure::Failure;
 use crate::load::{self, Extra};
 use crate::playbooks::stages::Stage;
 use crate::playbooks::{Hooks, Point};
-use crate::session::Session;
+use crate::session::{Session, authorities};
 use crate::userfile::{self, Content};
 use crate::workspace::Workspace;
 use crate::workspace::named;
@@ -224,6 +224,7 @@ fn build(
             .terminal
             .talk("no --topology-nodes: only the hypervisor and its networks are prepared");
     }
+    let authorities = authorities::authorities(&loaded.request.settings.tls_ca)?;
     let session = Session::open(world, loaded.located())?;
     outputs::write_local(&workspace, false)
         .map_err(|e| Failure::because("cannot write the workspace", e))?;
@@ -232,7 +233,8 @@ fn build(
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
     let stages_run = stages.clone();
     let locking = given.locking;
-    let how = up::How { json: false, consent, limit: BOOT, stages: stages_run, locking };
+    let how =
+        up::How { json: false, consent, limit: BOOT, stages: stages_run, locking, authorities };
     up::build(world, &loaded, &requirements, &session, hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(world, &workspace)?;

@@ -63,6 +63,8 @@ pub struct How {
     pub stages: Stages,
     /// What to do if somebody else is changing the environment.
     pub locking: Locking,
+    /// Who else signs what is downloaded.
+    pub authorities: Option<String>,
 }
 
 /// Brings an environment to what is asked for.
@@ -78,6 +80,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         limit,
         stages,
         locking: args.locking,
+        authorities: authorities::authorities(&loaded.request.settings.tls_ca)?,
     };
     let session = Session::open(world, loaded.located())?;
     build(world, &loaded, &requirements, &session, hooks, &how)?;
@@ -93,9 +96,8 @@ pub fn build(
     hooks: playbooks::Hooks,
     how: &How,
 ) -> Result<(), Failure> {
-    let authorities = authorities::authorities(&loaded.request.settings.tls_ca)?;
     let mut runner = session.runner(how.json, how.limit)?;
-    runner.images(loaded.request.settings.force_image_download, authorities);
+    runner.images(loaded.request.settings.force_image_download, how.authorities.clone());
     let mut building = Building { world, loaded, requirements, session, how, hooks, runner };
     building.begin()?;
     let agreed = building.agree()?;

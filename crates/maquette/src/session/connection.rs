@@ -1,6 +1,6 @@
 //! The way to the hypervisor: this machine, or one over SSH.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use maquette_core::diagnostic::Diagnostic;
@@ -96,7 +96,6 @@ pub fn resolve(world: &World, args: &HostArgs) -> Result<Option<Target>, Failure
             let hint = Some("a link to it with a plainer name will do".into());
             input("hypervisor::key", format!("key file {e}"), hint)
         })?;
-        close_to_others(world, key)?;
     }
     Ok(Some(Target { address, user, key }))
 }
@@ -108,6 +107,9 @@ pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Con
         return Ok(Connection { records, ..Connection::local(world) });
     };
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
+    if let Some(key) = &target.key {
+        close_to_others(world, key)?;
+    }
     let reached = match world.hosts.connect(&target) {
         Err(ConnectError::UnknownHostKey { .. }) => {
             trust(world, &target, args.fingerprint.as_deref())?;
@@ -150,11 +152,14 @@ fn expand(path: &Path) -> PathBuf {
     std::path::absolute(&expanded).unwrap_or(expanded)
 }
 
-/// `ssh` refuses keys that others can read; InfraRed made them private, so this does, too.
+/// `ssh` refuses keys of its user's that others can read; InfraRed made them private, so this does, too: when the
+/// key is used, and not while input is still being checked.
 fn close_to_others(world: &World, key: &Path) -> Result<(), Failure> {
     let Ok(metadata) = key.metadata() else { return Ok(()) };
     let private = || std::fs::read(key).is_ok_and(|b| b.windows(11).any(|w| w == b"PRIVATE KEY"));
-    if metadata.permissions().mode() & 0o077 == 0 || !metadata.is_file() || !private() {
+    let open = metadata.permissions().mode() & 0o077 != 0 && metadata.is_file();
+    // Somebody else's key may be read by a group, and `ssh` takes it as it is.
+    if !open || metadata.uid() != rustix::process::getuid().as_raw() || !private() {
         return Ok(());
     }
     std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).map_err(|e| {
@@ -163,6 +168,7 @@ fn close_to_others(world: &World, key: &Path) -> Result<(), Failure> {
     world
         .terminal
         .talk(&format!("note: {} could be read by others; its mode is 0600 now", key.display()));
+    world.terminal.touched(format!("nothing was touched but the mode of {}", key.display()));
     Ok(())
 }
 

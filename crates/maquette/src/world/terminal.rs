@@ -64,6 +64,8 @@ pub struct Terminal {
     asking: AtomicBool,
     /// What was said that is said once.
     said: Mutex<BTreeSet<String>>,
+    /// What was changed by reading input, in the words that stand in for "nothing was touched".
+    touched: OnceLock<String>,
 }
 
 impl Terminal {
@@ -97,7 +99,8 @@ impl Terminal {
 
     fn new(out: Output, err: Output, input: Option<Input>, is_interactive: bool) -> Self {
         let (lost, asking, said) = (OnceLock::new(), AtomicBool::new(false), Mutex::default());
-        Self { out, err, input: input.map(Mutex::new), is_interactive, lost, asking, said }
+        let (input, touched) = (input.map(Mutex::new), OnceLock::new());
+        Self { out, err, input, is_interactive, lost, asking, said, touched }
     }
 
     /// Whether standard output is a terminal.
@@ -126,12 +129,19 @@ impl Terminal {
         written.is_ok()
     }
 
+    /// From now on it is not so that nothing was touched; `what` is said instead.
+    pub fn touched(&self, what: String) {
+        // There is one key in a run.
+        let _ = self.touched.set(what);
+    }
+
     /// Says what went wrong.
     pub fn fail(&self, failure: &Failure) {
         match failure {
-            Failure::Input(diagnostics, sources) => {
-                self.talk(&render::diagnostics(diagnostics, sources));
-            }
+            Failure::Input(diagnostics, sources) => self.talk(&match self.touched.get() {
+                Some(what) => render::diagnostics_after(diagnostics, sources, what),
+                None => render::diagnostics(diagnostics, sources),
+            }),
             Failure::Failed(error) | Failure::Status(_, error) => {
                 self.talk(&render::step_error(error))
             }

@@ -11,6 +11,7 @@ use maquette_core::diagnostic::Diagnostic;
 use crate::commands::Command;
 use crate::failure::Failure;
 use crate::reading;
+use crate::world::Environment;
 pub use setting_flags::{BuildingFlags, Given, LocatingFlags};
 pub use usage_error::corrected;
 
@@ -90,9 +91,9 @@ pub struct Locking {
 
 impl Locking {
     /// As the environment variable says, for commands without flags of ours.
-    pub fn from_environment() -> Result<Self, Failure> {
+    pub fn from_environment(environment: &Environment) -> Result<Self, Failure> {
         let name = "MAQUETTE_LOCK_WAIT";
-        let wait: Option<String> = reading::variable(name, "text")?;
+        let wait: Option<String> = reading::variable(environment, name, "text")?;
         let wait = wait.map_or(Ok(0), |text| {
             let refused = |why| format!("invalid value `{text}` for {name}: {why}");
             seconds(&text).map_err(refused)

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use maquette_core::diagnostic::Diagnostic;
 
 use crate::failure::Failure;
-use crate::world::World;
+use crate::world::{Environment, World};
 
 /// What is never done without somebody's having agreed to just that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -89,9 +89,10 @@ pub fn question(
 }
 
 /// What `MAQUETTE_YES` says: 1, or one of YAML's words.
-pub fn yes_of_environment() -> bool {
-    std::env::var("MAQUETTE_YES")
-        .is_ok_and(|t| maquette_core::syntax::parse_bool(&t) == Some(true) || t == "1")
+pub fn yes_of_environment(environment: &Environment) -> bool {
+    environment
+        .text("MAQUETTE_YES")
+        .is_some_and(|t| maquette_core::syntax::parse_bool(&t) == Some(true) || t == "1")
 }
 
 /// What `MAQUETTE_ACCEPT` says, for command lines without a flag of ours; words it does not know are

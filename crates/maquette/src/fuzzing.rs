@@ -18,6 +18,7 @@ use crate::workspace::Workspace;
 use crate::workspace::archive;
 use crate::workspace::inventory::Inventory;
 use crate::workspace::outputs::{self, Files};
+use crate::world::Environment;
 use crate::{load, render};
 
 /// A directory in which topologies are read as the command line reads them.
@@ -79,7 +80,7 @@ impl Ground {
         let values = extra.iter().filter(|text| !text.contains('@'));
         let values = values.map(|text| (*text).to_string()).collect();
         self.wanted.flags.0.set("extra-vars", values);
-        match load::wanted(&self.wanted) {
+        match load::wanted(&Environment::of_process(), &self.wanted) {
             Ok(loaded) => Ok((loaded.request, loaded.diags, loaded.sources)),
             Err(Failure::Input(diags, sources)) => Err(drawn(&diags, &sources)),
             Err(_) => Err(String::new()),

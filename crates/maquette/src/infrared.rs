@@ -28,9 +28,9 @@ use crate::playbooks::{Hooks, Point};
 use crate::session::{Session, authorities};
 use crate::userfile::{self, Content};
 use crate::workspace::Workspace;
-use crate::workspace::named;
+use crate::workspace::named::Workspaces;
 use crate::workspace::outputs;
-use crate::world::World;
+use crate::world::{Environment, World};
 use crate::{pipeline, reading};
 use given::Given;
 pub use log::now;
@@ -42,7 +42,7 @@ const BOOT: Duration = Duration::from_secs(600);
 
 /// Runs the provisioner.
 pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> {
-    let given = Given::read(args)?;
+    let given = Given::read(world, args)?;
     for warning in &given.warnings {
         world.terminal.talk(&format!("warning: {warning}"));
     }
@@ -55,9 +55,9 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
         return Ok(0);
     }
     given.check().map_err(refuse)?;
-    let tree = given.tree().map_err(refuse)?;
-    let extra = Extra::read(&given.extra).map_err(refuse)?;
-    let tree = extra.over(&tree).map_err(refuse)?;
+    let tree = given.tree(&world.environment).map_err(refuse)?;
+    let extra = Extra::read(&world.environment, &given.extra).map_err(refuse)?;
+    let tree = extra.over(&world.environment, &tree).map_err(refuse)?;
     decided(&tree)?;
 
     match &given.output {
@@ -69,13 +69,13 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
         None => world.terminal.result(&masked(&tree).yaml()),
     }
     later(&given)?;
-    let (workspace, made) = named::ensure(&now())?;
+    let (workspace, made) = Workspaces::of(&world.environment).ensure(&now(world))?;
     if let Some(name) = made {
         world.terminal.talk(&format!("warning: there was no active workspace; made `{name}`"));
     }
     log::arguments(&workspace, &given)?;
     if logged {
-        log::command(args, &given)?;
+        log::command(world, args, &given)?;
     }
     if let Some(file) = &given.inventory {
         outputs::adopt(&workspace, file).map_err(|e| {
@@ -186,8 +186,8 @@ fn build(
     extra: &Extra,
     workspace: Workspace,
 ) -> Result<u8, Failure> {
-    let wanted = wanted(given, &tree, &workspace)?;
-    let mut loaded = load::wanted_leniently(&wanted, extra)?;
+    let wanted = wanted(world, given, &tree, &workspace)?;
+    let mut loaded = load::wanted_leniently(&world.environment, &wanted, extra)?;
     if truth(&tree, "kill") == Some(true) {
         return remove::environment(world, given, &loaded, &tree);
     }
@@ -204,7 +204,7 @@ fn build(
     }
     let selected =
         tags::select(&world.terminal, &given.ansible_args, given.by_user("topology-nodes"));
-    let hooks = Hooks::read(&loaded.request, &tree, &given.playbook_args())?;
+    let hooks = Hooks::read(world, &loaded.request, &tree, &given.playbook_args())?;
     let hooks = hooks.only(&selected);
     if hooks.at(world, Point::Whole, &workspace)? {
         return Ok(0);
@@ -262,14 +262,19 @@ fn names(tree: &Plain, path: &str) -> Vec<String> {
 
 /// The same as arguments of `maquette up`. Values come from the tree, since extra variables may have
 /// changed it; settings that InfraRed does not have, from our environment variables.
-fn wanted(given: &Given, tree: &Plain, workspace: &Workspace) -> Result<cli::Wanted, Failure> {
+fn wanted(
+    world: &World,
+    given: &Given,
+    tree: &Plain,
+    workspace: &Workspace,
+) -> Result<cli::Wanted, Failure> {
     let mut wanted = cli::Wanted::default();
     wanted.place.workspace = Some(workspace.path.clone());
     for row in SETTINGS {
         let texts = match (row.infrared, row.kind) {
             // Handed on as they were read.
             (None, Written::Changes) => Vec::new(),
-            (None, _) => of_environment(row)?.into_iter().collect(),
+            (None, _) => of_environment(&world.environment, row)?.into_iter().collect(),
             (Some(_), Written::Nodes | Written::Network) => given.texts(row.name),
             // The tree has all of them.
             (Some(_), Written::Address) => given.texts(row.name).into_iter().take(1).collect(),
@@ -307,9 +312,9 @@ fn of_tree(row: &Setting, tree: &Plain, given: &Given) -> Result<Option<String>,
 }
 
 /// What our environment variable says of a setting that no option of InfraRed's does.
-fn of_environment(row: &Setting) -> Result<Option<String>, Failure> {
+fn of_environment(environment: &Environment, row: &Setting) -> Result<Option<String>, Failure> {
     let Some(variable) = row.variable() else { return Ok(None) };
-    let text: Option<String> = reading::variable(&variable, "text")?;
+    let text: Option<String> = reading::variable(environment, &variable, "text")?;
     match text {
         Some(text) if !row.kind.takes(&text) => {
             let message = format!("{variable} has to be {}, not `{text}`", row.kind.expected());

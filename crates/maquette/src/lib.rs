@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use world::{Terminal, World};
+pub use world::{Clock, Environment, Terminal, World};
 
 /// Runs the program as this process.
 pub fn main() -> ExitCode {
@@ -43,7 +43,7 @@ pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World)
     let mut cli = match cli::Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => {
-            let error = cli::corrected(error, &words);
+            let error = cli::corrected(error, &words, &world.environment);
             let text = error.render().ansi().to_string();
             // What was given is in it.
             match error.use_stderr() {
@@ -56,7 +56,7 @@ pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World)
     if let commands::Command::Virsh(args) = &mut cli.command {
         args.unlogged = cli.no_log_commands;
     }
-    let done = reading::check_environment().and_then(|()| cli.command.run(world));
+    let done = reading::check_environment(&world.environment).and_then(|()| cli.command.run(world));
     match done.and_then(|code| terminal.heard(code)) {
         Ok(code) => code,
         Err(failure) => {

@@ -21,8 +21,9 @@ use crate::cli::{Given, Place, Wanted};
 use crate::failure::Failure;
 use crate::reading;
 use crate::session::connection::HostArgs;
-use crate::workspace::named;
+use crate::workspace::named::Workspaces;
 use crate::workspace::{Saved, Workspace};
+use crate::world::Environment;
 use project::Project;
 
 /// Everything that was read.
@@ -76,19 +77,19 @@ pub struct Located {
 }
 
 /// Reads what is needed to build.
-pub fn wanted(args: &Wanted) -> Result<Loaded, Failure> {
+pub fn wanted(environment: &Environment, args: &Wanted) -> Result<Loaded, Failure> {
     let project = args.place.project.is_some() || std::path::Path::new(PROJECT).is_file();
     let mut diags = Diagnostics::default();
     let given = |name| args.flags.0.has(name);
     if !project && !given("topology-nodes") && !given("topology-network") {
         diags.push(nothing_asked());
     }
-    read(args, Reader { diags, ..Reader::default() }, None)
+    read(args, Reader { diags, ..Reader::new(environment) }, None)
 }
 
 /// The same for a picture: where nothing is asked for, it is of what there is.
-pub fn described(args: &Wanted) -> Result<Loaded, Failure> {
-    read(args, Reader::default(), None)
+pub fn described(environment: &Environment, args: &Wanted) -> Result<Loaded, Failure> {
+    read(args, Reader::new(environment), None)
 }
 
 /// The project file of a directory.
@@ -106,23 +107,27 @@ fn nothing_asked() -> Diagnostic {
 }
 
 /// The same, with unknown keys as warnings and no project file: as InfraRed reads.
-pub fn wanted_leniently(args: &Wanted, extra: &Extra) -> Result<Loaded, Failure> {
+pub fn wanted_leniently(
+    environment: &Environment,
+    args: &Wanted,
+    extra: &Extra,
+) -> Result<Loaded, Failure> {
     let sources = extra.sources.clone();
-    let reader = Reader { lenient: true, diags: Diagnostics::lenient(), sources };
+    let reader = Reader { lenient: true, diags: Diagnostics::lenient(), sources, environment };
     read(args, reader, Some(&extra.list))
 }
 
 /// Absolute path of a network file, or the name of a built-in one.
-pub fn path_of_network(name: &str) -> Result<String, String> {
-    let mut reader = Reader::default();
+pub fn path_of_network(environment: &Environment, name: &str) -> Result<String, String> {
+    let mut reader = Reader::new(environment);
     let node = reader.flag("--topology-network", name);
     let found = lookup::find(&mut reader, Kind::Network, name, node.span);
     found.map(|f| f.path).ok_or_else(|| reader.first_mistake())
 }
 
 /// Absolute paths of node types with their counts.
-pub fn paths_of_nodes(text: &str) -> Result<Vec<(String, i64)>, String> {
-    let mut reader = Reader::default();
+pub fn paths_of_nodes(environment: &Environment, text: &str) -> Result<Vec<(String, i64)>, String> {
+    let mut reader = Reader::new(environment);
     let node = reader.flag("--topology-nodes", text);
     let found = nodes::read(&mut reader, &node);
     if reader.diags.has_errors() {
@@ -140,16 +145,16 @@ pub struct Extra {
 
 impl Extra {
     /// Reads each `-e`; or all that is wrong with them.
-    pub fn read(list: &[String]) -> Result<Self, Vec<String>> {
-        let mut reader = Reader::default();
+    pub fn read(environment: &Environment, list: &[String]) -> Result<Self, Vec<String>> {
+        let mut reader = Reader::new(environment);
         let list = list.iter().filter_map(|text| extra::read(&mut reader, text)).collect();
         reader.said()?;
         Ok(Self { sources: reader.sources, list })
     }
 
     /// A settings tree with these put into it from left to right; or all that cannot be.
-    pub fn over(&self, tree: &Plain) -> Result<Plain, Vec<String>> {
-        let mut reader = Reader { sources: self.sources.clone(), ..Reader::default() };
+    pub fn over(&self, environment: &Environment, tree: &Plain) -> Result<Plain, Vec<String>> {
+        let mut reader = Reader { sources: self.sources.clone(), ..Reader::new(environment) };
         let id = reader.sources.add("options", "");
         let mut root = tree.located(reader.sources.whole(id));
         for extra in &self.list {
@@ -161,7 +166,11 @@ impl Extra {
 }
 
 /// Reads all but `extra` with a reader; that, too, where it has not been read yet.
-fn read(args: &Wanted, mut reader: Reader, extra: Option<&[ExtraVar]>) -> Result<Loaded, Failure> {
+fn read(
+    args: &Wanted,
+    mut reader: Reader<'_>,
+    extra: Option<&[ExtraVar]>,
+) -> Result<Loaded, Failure> {
     let mut settings = Settings::default();
     let project = reader.project(&args.place, &mut settings);
     let given = args.given();
@@ -185,8 +194,8 @@ fn read(args: &Wanted, mut reader: Reader, extra: Option<&[ExtraVar]>) -> Result
 }
 
 /// Reads what is needed to find an environment.
-pub fn located(place: &Place) -> Result<Located, Failure> {
-    let mut reader = Reader::default();
+pub fn located(environment: &Environment, place: &Place) -> Result<Located, Failure> {
+    let mut reader = Reader::new(environment);
     let mut settings = Settings::default();
     let project = reader.project(place, &mut settings);
     let (host, workspace) = reader.place(place, &place.flags.0, &project, &mut settings);
@@ -204,15 +213,21 @@ fn said(mistake: &Diagnostic) -> String {
 }
 
 /// Collects sources and diagnostics.
-#[derive(Debug, Default)]
-struct Reader {
+#[derive(Debug)]
+struct Reader<'a> {
+    environment: &'a Environment,
     sources: Sources,
     diags: Diagnostics,
     /// Whether to read as InfraRed did.
     lenient: bool,
 }
 
-impl Reader {
+impl<'a> Reader<'a> {
+    fn new(environment: &'a Environment) -> Self {
+        let (sources, diags) = Default::default();
+        Self { environment, sources, diags, lenient: false }
+    }
+
     fn first_mistake(&self) -> String {
         self.diags.iter().next().map_or(String::new(), said)
     }
@@ -305,7 +320,8 @@ impl Reader {
             true => self.active(),
             false => None,
         };
-        let named = args.workspace.as_deref().map(Workspace::at).or(active);
+        let at = |path| Workspace::at(&self.environment.absolute(path));
+        let named = args.workspace.as_ref().map(at).or(active);
         let asked = named.as_ref().filter(|_| unsaid);
         let told = asked.map(|w| self.recalled(w).unwrap_or_default());
         let remembered = told.as_ref().and_then(|t| t.prefix.clone());
@@ -326,7 +342,8 @@ impl Reader {
                 ),
             }
         }
-        let workspace = named.unwrap_or_else(|| Workspace::of(&settings.environment));
+        let workspace =
+            named.unwrap_or_else(|| Workspace::of(self.environment, &settings.environment));
         // An environment that was built stays where it is, unless somebody says otherwise.
         let elsewhere = project.given || given.has("host-address");
         let saved = match told {
@@ -364,11 +381,12 @@ impl Reader {
 
     /// The active workspace. One that is named and does not exist must not be taken for none.
     fn active(&mut self) -> Option<Workspace> {
-        if let Some(name) = named::forced().filter(|n| !n.is_empty() && !named::exists(n)) {
+        let workspaces = Workspaces::of(self.environment);
+        if let Some(name) = workspaces.missing() {
             let message = format!("there is no workspace `{name}`, which IR_WORKSPACE names");
             self.diags.push(Diagnostic::error("workspace::unknown", message));
         }
-        named::active()
+        workspaces.active()
     }
 
     /// What a workspace remembers.
@@ -456,17 +474,18 @@ mod tests {
     /// A pipe (`-e @<(…)`) can be read once; here the file is gone when the topology is made.
     #[test]
     fn a_file_of_extra_variables_is_read_once() {
+        let environment = &Environment::of_process();
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("more.yml");
         std::fs::write(&file, "a: 1\noverride: {networks: {}}\n").unwrap();
         let list = [format!("@{}", file.display()), "b=2".to_string()];
-        let extra = Extra::read(&list).unwrap();
+        let extra = Extra::read(environment, &list).unwrap();
         std::fs::remove_file(&file).unwrap();
-        let tree = extra.over(&Plain::read("provision: {}").unwrap()).unwrap();
+        let tree = extra.over(environment, &Plain::read("provision: {}").unwrap()).unwrap();
         assert_eq!(tree.at(&["b"]), Some(&Plain::text("2")));
         let mut wanted = Wanted::default();
         wanted.place.workspace = Some(directory.path().into());
-        let loaded = wanted_leniently(&wanted, &extra).unwrap();
+        let loaded = wanted_leniently(environment, &wanted, &extra).unwrap();
         assert!(!loaded.diags.has_errors(), "{:?}", loaded.diags);
         assert_eq!(loaded.vars, Plain::read("{a: 1, b: '2', override: {networks: {}}}").unwrap());
         assert!(loaded.request.extra.at(&["override", "networks"]).is_some());

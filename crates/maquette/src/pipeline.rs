@@ -50,7 +50,7 @@ pub fn check(world: &World, loaded: &mut Loaded) -> Result<Requirements, Failure
         // An extension is put on networks that are there, whatever the file says.
         topology.networks_complete &= !loaded.request.settings.extend;
         topology::lint(&topology, &mut diags);
-        check_images(&topology, &mut diags);
+        check_images(&world.environment, &topology, &mut diags);
         requirements = Requirements::of(&topology);
     }
     // The machine somebody sits at keeps its time zone.
@@ -116,7 +116,7 @@ pub fn plan(
     }
     let topology = expand::choose(&loaded.request, &observed, &mut diags);
     let Some(topology) = topology.filter(|_| !diags.has_errors()) else { return refused(diags) };
-    let images = images(&topology, &observed, &mut diags);
+    let images = images(&world.environment, &topology, &observed, &mut diags);
     let key = key(&loaded.workspace, &observed)?;
     // The key is whole, so deriving from it cannot fail; should it, the host key is never matched.
     let host_keys = |name: &str, uuid, generation| {

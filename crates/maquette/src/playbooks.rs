@@ -89,7 +89,12 @@ pub struct Hooks {
 impl Hooks {
     /// Finds the playbooks that extra variables name. `vars` is what the playbooks see besides the network
     /// file's configuration of an L3 appliance, `args` are further arguments of `ansible-playbook`.
-    pub fn read(request: &Request, vars: &Plain, args: &[String]) -> Result<Self, Failure> {
+    pub fn read(
+        world: &World,
+        request: &Request,
+        vars: &Plain,
+        args: &[String],
+    ) -> Result<Self, Failure> {
         let extra = &request.extra;
         let mut playbooks = Vec::new();
         let mut diags = Diagnostics::default();
@@ -105,7 +110,7 @@ impl Hooks {
                 continue;
             }
             if Path::new(path).is_file() {
-                playbooks.push((point, Playbook::File(absolute(path))));
+                playbooks.push((point, Playbook::File(world.environment.absolute(path))));
             } else if let Some((name, text)) = APPLIANCES.iter().find(|(own, _)| *own == name) {
                 playbooks.push((point, Playbook::Own(name, text)));
             } else if PROPRIETARY.contains(&name) {
@@ -122,7 +127,7 @@ impl Hooks {
                 );
             }
         }
-        if !playbooks.is_empty() && !is_here(ANSIBLE) {
+        if !playbooks.is_empty() && !world.environment.has_program(ANSIBLE) {
             let message = format!("`{ANSIBLE}` is not installed, but there are playbooks to run");
             diags.push(
                 Diagnostic::error("playbook::ansible", message)
@@ -224,13 +229,4 @@ impl Hooks {
         let error = StepError::new(format!("playbook {} failed: {status}", playbook.display()));
         Err(Failure::Status(code, error))
     }
-}
-
-fn is_here(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
-}
-
-fn absolute(path: &str) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.into())
 }

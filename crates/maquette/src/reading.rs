@@ -1,7 +1,6 @@
 //! Files and variables that the user gives. A file may be a pipe (`<(…)`), and is never more than anybody
 //! writes by hand: `/dev/zero` is a mistake, not a reason to run out of memory.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -11,6 +10,7 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::Sources;
 
 use crate::failure::Failure;
+use crate::world::Environment;
 
 /// Most bytes that are read of one file.
 const MOST: u64 = 16 << 20;
@@ -31,11 +31,11 @@ pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
 const PATHS: [&str; 2] = ["MAQUETTE_HOME", "IR_HOME"];
 
 /// Refuses variables of ours that are not text: whatever they were to say, they would say nothing.
-pub fn check_environment() -> Result<(), Failure> {
+pub fn check_environment(environment: &Environment) -> Result<(), Failure> {
     let ours = |name: &str| ["MAQUETTE_", "IR_"].iter().any(|p| name.starts_with(p));
     let mut diags = Diagnostics::default();
-    for (name, value) in std::env::vars_os() {
-        let name = OsStr::to_string_lossy(&name).into_owned();
+    for (name, value) in environment.variables() {
+        let name = name.to_string_lossy().into_owned();
         if ours(&name) && !PATHS.contains(&name.as_str()) && value.to_str().is_none() {
             let message = format!("the value of the environment variable {name} is not UTF-8");
             diags.push(Diagnostic::error("environment::text", message));
@@ -45,8 +45,12 @@ pub fn check_environment() -> Result<(), Failure> {
 }
 
 /// The value of a variable; one that does not parse is a mistake.
-pub fn variable<T: FromStr>(name: &str, expected: &str) -> Result<Option<T>, Failure> {
-    match std::env::var(name).ok().filter(|v| !v.is_empty()) {
+pub fn variable<T: FromStr>(
+    environment: &Environment,
+    name: &str,
+    expected: &str,
+) -> Result<Option<T>, Failure> {
+    match environment.said(name) {
         None => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|_| {
             let message = format!("{name} has to be {expected}, not `{text}`");

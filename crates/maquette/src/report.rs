@@ -4,12 +4,10 @@ mod json;
 mod live;
 mod plain;
 
-use std::sync::Arc;
-
 use maquette_engine::{Event, StepError};
 
 use crate::render;
-use crate::world::Terminal;
+use crate::world::World;
 
 /// Shows events.
 pub trait Reporter {
@@ -18,11 +16,11 @@ pub trait Reporter {
 }
 
 /// The reader that suits: JSON if asked for, a live view on a terminal, plain lines elsewhere.
-pub fn choose(terminal: &Arc<Terminal>, json: bool) -> Box<dyn Reporter> {
-    let terminal = terminal.clone();
+pub fn choose(world: &World, json: bool) -> Box<dyn Reporter> {
+    let terminal = world.terminal.clone();
     if json {
         Box::new(json::Json(terminal))
-    } else if terminal.shows_talk() && std::env::var_os("CI").is_none() {
+    } else if terminal.shows_talk() && world.environment.raw("CI").is_none() {
         Box::new(live::Live::new(terminal))
     } else {
         Box::new(plain::Plain::new(terminal))

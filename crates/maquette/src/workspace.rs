@@ -14,39 +14,13 @@ use maquette_engine::private_file::write_private;
 use serde_json::{Value, json};
 
 use crate::session::connection::HostArgs;
+use crate::world::Environment;
 
 /// The directory with an environment's outputs.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     /// Where it is.
     pub path: PathBuf,
-}
-
-/// A directory of the XDG base directory specification.
-fn xdg(variable: &str, fallback: &str) -> Option<PathBuf> {
-    std::env::var_os(variable)
-        .map(PathBuf::from)
-        .filter(|p| p.is_absolute())
-        .or_else(|| std::env::home_dir().map(|home| home.join(fallback)))
-}
-
-/// Where users keep their own topology files.
-pub fn config_directory() -> Option<PathBuf> {
-    xdg("XDG_CONFIG_HOME", ".config").map(|d| d.join("maquette"))
-}
-
-/// Where images are kept that were built here.
-pub fn built_images() -> PathBuf {
-    xdg("XDG_CACHE_HOME", ".cache")
-        .unwrap_or_else(|| PathBuf::from("/var/cache"))
-        .join("maquette/images")
-}
-
-/// Where downloads are kept that a hypervisor could not make itself.
-pub fn downloads() -> PathBuf {
-    xdg("XDG_CACHE_HOME", ".cache")
-        .unwrap_or_else(|| PathBuf::from("/var/cache"))
-        .join("maquette/downloads")
 }
 
 /// What a workspace remembers of its environment, so that commands need not be told again.
@@ -159,18 +133,14 @@ impl Saved {
 pub const SAVED: &str = "maquette.json";
 
 impl Workspace {
-    /// The directory that the user named.
+    /// A directory, by its absolute path.
     pub fn at(path: &Path) -> Self {
-        Self { path: std::path::absolute(path).unwrap_or_else(|_| path.into()) }
+        Self { path: path.into() }
     }
 
     /// The directory of an environment.
-    pub fn of(environment: &EnvName) -> Self {
-        let path = xdg("XDG_DATA_HOME", ".local/share")
-            .unwrap_or_else(|| PathBuf::from("."))
-            .join("maquette/workspaces")
-            .join(environment.to_string());
-        Self { path }
+    pub fn of(user: &Environment, environment: &EnvName) -> Self {
+        Self { path: user.workspace(environment) }
     }
 
     /// A file in it.

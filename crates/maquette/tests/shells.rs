@@ -246,7 +246,7 @@ fn a_server_that_never_speaks_is_given_up() {
 #[ignore = "started by another test"]
 fn taken_over_inside() {
     use maquette_engine::host::lock::{Lock, Patience};
-    use maquette_engine::host::ssh::Target;
+    use maquette_engine::host::ssh::{Directories, Target};
     use maquette_engine::host::{self, Host, HostError, Ssh};
     let (Ok(key), Ok(file)) = (std::env::var("SHELLS_KEY"), std::env::var("SHELLS_FILE")) else {
         return;
@@ -266,7 +266,7 @@ fn taken_over_inside() {
     };
     let touch = || host::Command::new("touch").arg(format!("{file}.late"));
 
-    let one = Ssh::connect(&target).unwrap();
+    let one = Ssh::connect(&target, &Directories::default()).unwrap();
     let first = take(&one, false);
     let ours = first.fence(&one);
     ours.write(&file, b"first", 0o600).unwrap();
@@ -286,7 +286,7 @@ fn taken_over_inside() {
         assert!(begun.elapsed() < Duration::from_secs(30), "the way to libvirt has no mark");
     }
 
-    let two = Ssh::connect(&target).unwrap();
+    let two = Ssh::connect(&target, &Directories::default()).unwrap();
     let second = take(&two, true);
     // What libvirt has not begun ends with the connection.
     libvirt.wait().unwrap();

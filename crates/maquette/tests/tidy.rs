@@ -244,6 +244,67 @@ fn one_file_prints() {
     assert_eq!(files_with(&words), ["maquette/src/world/terminal.rs"]);
 }
 
+/// Files and why they may.
+type Allowed = &'static [(&'static str, &'static str)];
+
+/// What of a process a program can ask for behind everybody's back, and who may, with the reason.
+const OF_PROCESS: [(&[&str], Allowed); 3] = [
+    (
+        &[
+            "env::var",
+            "env::current_dir",
+            "env::home_dir",
+            "env::temp_dir",
+            "env::args",
+            "path::absolute(",
+        ],
+        &[
+            ("maquette/src/world/environment.rs", "it is what is handed in"),
+            ("maquette/src/lib.rs", "`main` hands the arguments in"),
+        ],
+    ),
+    (
+        &["SystemTime::now", "Zoned::now", "Timestamp::now"],
+        &[("maquette/src/world.rs", "it is what is handed in")],
+    ),
+    (
+        &["Instant::now"],
+        &[
+            ("maquette-engine/src/executor.rs", "events say how long a step took"),
+            ("maquette-engine/src/host/process.rs", "a process may take so long"),
+            ("maquette-engine/src/ready.rs", "a first boot may take so long"),
+            ("maquette-libvirt/src/domain.rs", "a guest may take so long to stop or to let go"),
+        ],
+    ),
+];
+
+/// Whoever asks the process itself for variables, directories or the time cannot be tried with others.
+#[test]
+fn the_world_is_handed_in() {
+    let mut files = Vec::new();
+    for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
+        sources(&crates().join(name).join("src"), &mut files);
+    }
+    let tests = ["tests.rs", "kill_points.rs", "dying_host.rs", "servers.rs"];
+    files.retain(|file| !tests.iter().any(|test| file.ends_with(test)));
+    for (words, allowed) in OF_PROCESS {
+        let mut asking: Vec<String> = files
+            .iter()
+            .filter(|file| {
+                let text = fs::read_to_string(file).unwrap();
+                let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                let mut lines = program.lines().map(|line| line.split("//").next().unwrap());
+                lines.any(|line| words.iter().any(|word| line.contains(word)))
+            })
+            .map(|file| file.strip_prefix(crates()).unwrap().display().to_string())
+            .collect();
+        asking.sort();
+        let mut known: Vec<&str> = allowed.iter().map(|(file, _)| *file).collect();
+        known.sort_unstable();
+        assert_eq!(asking, known, "{words:?}");
+    }
+}
+
 /// Libraries that are known in one place: whoever replaces one has one file, or one folder, to change.
 #[test]
 fn a_library_is_named_in_one_place() {

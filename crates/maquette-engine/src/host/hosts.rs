@@ -37,8 +37,8 @@ pub trait Hosts: Send + Sync {
 }
 
 /// This machine, and what it reaches with its `ssh`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct System;
+#[derive(Debug, Clone, Default)]
+pub struct System(pub ssh::Directories);
 
 impl Hosts for System {
     fn here(&self) -> Box<dyn Host> {
@@ -46,11 +46,11 @@ impl Hosts for System {
     }
 
     fn effective(&self, address: &str) -> Result<Effective, ConnectError> {
-        ssh::effective(address)
+        ssh::effective(address, self.0.home.as_deref())
     }
 
     fn connect(&self, target: &Target) -> Result<Reached, ConnectError> {
-        let ssh = Ssh::connect(target)?;
+        let ssh = Ssh::connect(target, &self.0)?;
         let (transport, jump) = (ssh.libvirt_transport(), ssh.jump_options());
         Ok(Reached { host: Box::new(ssh), transport, jump })
     }
@@ -60,10 +60,10 @@ impl Hosts for System {
     }
 
     fn remember(&self, target: &Target, keys: &[HostKey]) -> Result<String, ConnectError> {
-        ssh::remember(target, keys)
+        ssh::remember(target, keys, self.0.home.as_deref())
     }
 
     fn known(&self, target: &Target) -> Result<Vec<String>, ConnectError> {
-        ssh::known(target)
+        ssh::known(target, self.0.home.as_deref())
     }
 }

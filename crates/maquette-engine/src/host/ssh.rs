@@ -29,7 +29,7 @@ use super::lock::{mark, no_random};
 use super::process::{Frame, await_begin, collect, drain, end, lines};
 use master::Master;
 
-pub use sockets::remove as remove_sockets;
+pub use sockets::{Directories, remove as remove_sockets};
 
 /// How many sessions may run in the connection at once besides libvirt's two (three with events), the
 /// master's own and two locks. sshd's default `MaxSessions` is 10; what is beyond it would be refused,
@@ -64,11 +64,11 @@ const NO_FILE: i32 = 44;
 
 impl Ssh {
     /// Opens the connection and finds out whether commands need `sudo`.
-    pub fn connect(target: &Target) -> Result<Self, ConnectError> {
+    pub fn connect(target: &Target, user: &Directories) -> Result<Self, ConnectError> {
         let frame = Frame::new(format!("{}@{}", target.user, target.address))
             .map_err(|e| ConnectError::Local(no_random(&e)))?;
         let mark = mark().map_err(|e| ConnectError::Local(no_random(&e)))?;
-        let (master, login) = Master::open(target, &frame)?;
+        let (master, login) = Master::open(target, &frame, user)?;
         let sudo = !login.root;
         if sudo && !login.sudo {
             return Err(ConnectError::Sudo { user: login.user, said: login.said });

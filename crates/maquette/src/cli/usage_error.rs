@@ -7,10 +7,11 @@ use clap::{Command, CommandFactory, Error};
 use maquette_core::diagnostic::closest;
 
 use super::Cli;
+use crate::world::Environment;
 
 /// A mistake in the words of a command line, as it is told.
-pub fn corrected(mut error: Error, words: &[OsString]) -> Error {
-    if let Some(variable) = blamed(&error, words) {
+pub fn corrected(mut error: Error, words: &[OsString], environment: &Environment) -> Error {
+    if let Some(variable) = blamed(&error, words, environment) {
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
     }
     if let Some(verb) = text(&error, ContextKind::InvalidSubcommand) {
@@ -32,7 +33,7 @@ pub fn corrected(mut error: Error, words: &[OsString]) -> Error {
 }
 
 /// The environment variable that a refused value comes from.
-fn blamed(error: &Error, words: &[OsString]) -> Option<String> {
+fn blamed(error: &Error, words: &[OsString], environment: &Environment) -> Option<String> {
     let shown = text(error, ContextKind::InvalidArg)?;
     let value = text(error, ContextKind::InvalidValue)?;
     let mut command = Cli::command();
@@ -40,7 +41,7 @@ fn blamed(error: &Error, words: &[OsString]) -> Option<String> {
     let command = verb(&command, words);
     let argument = command.get_arguments().find(|a| a.to_string() == shown)?;
     let variable = argument.get_env()?;
-    let given = std::env::var(variable).ok()?;
+    let given = environment.text(variable.to_str()?)?;
     let delimiter = argument.get_value_delimiter();
     let one = given == value || delimiter.is_some_and(|d| given.split(d).any(|part| part == value));
     // What is on the command line counts more, so that it is what was refused.

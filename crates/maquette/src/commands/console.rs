@@ -52,7 +52,7 @@ impl Drop for Raw {
 
 /// Connects the terminal with a node's serial console.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&args.place)?;
+    let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();

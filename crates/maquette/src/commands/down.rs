@@ -55,8 +55,8 @@ pub enum Asking {
 
 /// Removes an environment: its domains, volumes and networks, then its workspace; or some nodes.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&args.place)?;
-    let agreed = args.yes || consent::yes_of_environment();
+    let located = load::located(&world.environment, &args.place)?;
+    let agreed = args.yes || consent::yes_of_environment(&world.environment);
     let asking = if agreed { Asking::Agreed } else { Asking::First };
     if !args.nodes.is_empty() {
         remove_nodes(world, &located, &args.nodes, args.json, args.locking, asking)?;

@@ -47,7 +47,7 @@ pub struct Args {
 /// Draws what is wanted, with the state of what is there. It is drawn even if the
 /// hypervisor cannot be reached.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let mut loaded = load::described(&args.wanted)?;
+    let mut loaded = load::described(&world.environment, &args.wanted)?;
     pipeline::check(world, &mut loaded)?;
     let found = Session::open(world, loaded.located()).and_then(|session| session.find());
     let observed = match found {

@@ -47,8 +47,8 @@ pub enum Args {
 /// Checks a hypervisor, or puts it back.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
-        Args::Check { place, json } => check(world, &load::located(place)?, *json),
-        Args::Restore { place, yes, json } => restore(world, &load::located(place)?, *yes, *json),
+        Args::Check { place, json } => check(world, &load::located(&world.environment, place)?, *json),
+        Args::Restore { place, yes, json } => restore(world, &load::located(&world.environment, place)?, *yes, *json),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::session::Session;
 use crate::session::connection::Connection;
 use crate::session::locking;
-use crate::{load, render, workspace};
+use crate::{load, render};
 use crate::world::World;
 
 /// What to do with images.
@@ -52,7 +52,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         Args::List { json } => list(world, *json),
         Args::Build { name, output, force } => build(world, name, output.as_deref(), *force),
         Args::Prune { place } => {
-            let located = load::located(place)?;
+            let located = load::located(&world.environment, place)?;
             let session = Session::open(world, located.clone())?;
             let connection = &session.connection;
             // An image that an `up` has just fetched is not named by any domain yet.
@@ -93,31 +93,31 @@ fn idle(connection: &Connection) -> Result<(), Failure> {
     Err(Failure::Failed(error))
 }
 
-fn built(name: &str) -> bool {
-    workspace::built_images().join(format!("{name}.qcow2")).is_file()
+fn built(world: &World, name: &str) -> bool {
+    world.environment.built_images().join(format!("{name}.qcow2")).is_file()
 }
 
 fn list(world: &World, as_json: bool) -> Result<u8, Failure> {
     if as_json {
         let images: Vec<_> = catalogue::ENTRIES
             .iter()
-            .map(|e| json!({"name": e.name, "url": e.url, "checksums": e.checksums, "built": built(e.name)}))
+            .map(|e| json!({"name": e.name, "url": e.url, "checksums": e.checksums, "built": built(world, e.name)}))
             .collect();
         world.terminal.result(&format!("{:#}", json!({"schema": 1, "images": images})));
     } else {
-        world.terminal.result(&render::images(built));
+        world.terminal.result(&render::images(|name| built(world, name)));
     }
     Ok(0)
 }
 
 fn build(world: &World, name: &str, output: Option<&Path>, force: bool) -> Result<u8, Failure> {
-    let named = workspace::built_images().join(format!("{name}.qcow2"));
+    let named = world.environment.built_images().join(format!("{name}.qcow2"));
     let target = output.unwrap_or(&named);
     if target.is_file() && !force {
         world.terminal.talk(&format!("{} is there already; `--force` builds it again", target.display()));
         return Ok(0);
     }
-    let begun = std::time::Instant::now();
+    let begun = (world.clock)();
     build::build(&Local, name, target, &mut |stage| world.terminal.talk(&format!("  {stage}"))).map_err(
         |error| {
             let unknown = matches!(error, BuildError::Unknown(_));
@@ -130,7 +130,8 @@ fn build(world: &World, name: &str, output: Option<&Path>, force: bool) -> Resul
             Failure::Failed(failure)
         },
     )?;
-    world.terminal.talk(&format!("built in {:.0} s", begun.elapsed().as_secs_f64()));
+    let took = (world.clock)().duration_since(begun).unwrap_or_default();
+    world.terminal.talk(&format!("built in {:.0} s", took.as_secs_f64()));
     world.terminal.result(&target.display().to_string());
     Ok(0)
 }

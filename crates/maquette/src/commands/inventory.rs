@@ -26,7 +26,7 @@ pub struct Args {
 
 /// Answers `--list` and `--host NAME`.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&args.place)?;
+    let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();

@@ -154,10 +154,10 @@ fn hold(world: &World, args: &Cable) -> Result<Found, Failure> {
 }
 
 fn look(world: &World, args: &Cable, change: bool) -> Result<Found, Failure> {
-    let located = load::located(&args.place)?;
+    let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;
     let lock = match change {
-        true => Some(session.lock("link", cli::Locking::from_environment()?, &Arc::default())?),
+        true => Some(session.lock("link", cli::Locking::from_environment(&world.environment)?, &Arc::default())?),
         false => None,
     };
     let hypervisor = session.running()?;
@@ -272,7 +272,7 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
 }
 
 fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8, Failure> {
-    let located = load::located(place)?;
+    let located = load::located(&world.environment, place)?;
     let session = Session::open(world, located.clone())?;
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();

@@ -28,7 +28,7 @@ pub struct Args {
 
 /// Prints a node's serial log.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&args.place)?;
+    let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();

@@ -26,7 +26,7 @@ const CHANGES: u8 = 3;
 
 /// Shows what `up` would do.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let mut loaded = load::wanted(&args.wanted)?;
+    let mut loaded = load::wanted(&world.environment, &args.wanted)?;
     let requirements = pipeline::check(world, &mut loaded)?;
     let environment = &loaded.request.settings.environment;
     let session = Session::open(world, loaded.located())?;

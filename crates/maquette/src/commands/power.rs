@@ -81,7 +81,7 @@ pub fn run_for(
     what: Power,
     start: u64,
 ) -> Result<u8, Failure> {
-    let located = load::located(&args.place)?;
+    let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;
     let mut runner = session.runner(args.json, Duration::from_secs(start))?;
     runner.lock(&located.environment, verb, args.locking)?;

@@ -32,8 +32,8 @@ pub struct Args {
 const PATIENCE: [&str; 2] = ["-o", "ConnectTimeout=20"];
 
 /// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's.
-pub fn run(_: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&args.place)?;
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let located = load::located(&world.environment, &args.place)?;
     let config = located.workspace.file(outputs::SSH_CONFIG);
     let text = std::fs::read_to_string(&config).unwrap_or_default();
     let known: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("Host ")).collect();

@@ -38,7 +38,7 @@ pub struct Args {
 
 /// Shows an environment. Exit code 1 if a node is not as `up` leaves it.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&args.place)?;
+    let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;
     if args.watch {
         return watch(world, &located, &session, args.json);

@@ -69,9 +69,9 @@ pub struct How {
 
 /// Brings an environment to what is asked for.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let mut loaded = load::wanted(&args.wanted)?;
+    let mut loaded = load::wanted(&world.environment, &args.wanted)?;
     let requirements = pipeline::check(world, &mut loaded)?;
-    let hooks = playbooks::Hooks::read(&loaded.request, &loaded.vars, &[])?;
+    let hooks = playbooks::Hooks::read(world, &loaded.request, &loaded.vars, &[])?;
     let stages = Stages::all().without(hooks.replaced());
     let limit = Duration::from_secs(args.timeout);
     let how = How {

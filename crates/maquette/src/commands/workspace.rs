@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::infrared;
 use crate::workspace::archive;
 use crate::workspace::inventory::{Host, Inventory};
-use crate::workspace::named;
+use crate::workspace::named::{self, Workspaces};
 use crate::{render};
 use crate::world::World;
 
@@ -111,30 +111,30 @@ const LARGEST_DOWNLOAD: u64 = 256 << 20;
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
         Args::Create { name } => {
-            let name = name.clone().unwrap_or_else(|| format!("workspace_{}", infrared::now()));
+            let name = name.clone().unwrap_or_else(|| format!("workspace_{}", infrared::now(world)));
             create(world, &name)?;
         }
         Args::Checkout { name, create: first } => {
             if *first {
                 create(world, name)?;
             }
-            named::activate(name)?;
+            Workspaces::of(&world.environment).activate(name)?;
             world.terminal.result(&format!("Now using workspace: '{name}'"));
         }
         Args::List { active } => list(world, *active)?,
         Args::Delete { names } => {
             for name in names {
-                named::delete(name)?;
+                Workspaces::of(&world.environment).delete(name)?;
                 world.terminal.result(&format!("Workspace '{name}' deleted"));
             }
         }
-        Args::Cleanup { name } => named::cleanup(name)?,
+        Args::Cleanup { name } => Workspaces::of(&world.environment).cleanup(name)?,
         Args::Export { name, filename, copy_keys } => {
             export(world, name.as_deref(), filename.as_deref(), *copy_keys)?;
         }
         Args::Import { filename, name } => import(world, filename, name.as_deref())?,
         Args::Inventory { name } => {
-            let workspace = named::find(name.as_deref())?;
+            let workspace = Workspaces::of(&world.environment).find(name.as_deref())?;
             world.terminal.result(&named::inventory(&workspace)?.display().to_string());
         }
         Args::NodeList { name, group, format } => {
@@ -146,18 +146,18 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 }
 
 fn create(world: &World, name: &str) -> Result<(), Failure> {
-    named::create(name)?;
+    Workspaces::of(&world.environment).create(name)?;
     world.terminal.result(&format!("Workspace '{name}' has been added"));
     Ok(())
 }
 
 fn list(world: &World, only_active: bool) -> Result<(), Failure> {
-    let active = named::active_name();
+    let active = Workspaces::of(&world.environment).active_name();
     if only_active {
         world.terminal.result(&active.ok_or_else(named::none_active)?);
         return Ok(());
     }
-    let rows: Vec<Vec<String>> = named::names()
+    let rows: Vec<Vec<String>> = Workspaces::of(&world.environment).names()
         .into_iter()
         .map(|name| {
             let mark = if active.as_ref() == Some(&name) { "*" } else { "" };
@@ -169,7 +169,7 @@ fn list(world: &World, only_active: bool) -> Result<(), Failure> {
 }
 
 fn export(world: &World, name: Option<&str>, file: Option<&Path>, copy_keys: bool) -> Result<(), Failure> {
-    let workspace = named::find(name)?;
+    let workspace = Workspaces::of(&world.environment).find(name)?;
     let name = named::name_of(&workspace);
     let mut target = file.map_or_else(|| PathBuf::from(name), Path::to_path_buf).into_os_string();
     target.push(".tgz");
@@ -184,7 +184,7 @@ fn import(world: &World, from: &str, name: Option<&str>) -> Result<(), Failure> 
     let last = last.unwrap_or_default();
     let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
     let name = name.unwrap_or(stem);
-    let workspace = named::vacant(name)?;
+    let workspace = Workspaces::of(&world.environment).vacant(name)?;
     // Nothing is made before the archive is there.
     let downloads =
         tempfile::tempdir().map_err(|e| Failure::because("cannot keep a download", e))?;
@@ -203,18 +203,18 @@ fn import(world: &World, from: &str, name: Option<&str>) -> Result<(), Failure> 
     for left_out in archive::import(&archive, &workspace)? {
         world.terminal.talk(&format!("left out: {}", printable(&left_out)));
     }
-    named::activate(name)
+    Workspaces::of(&world.environment).activate(name)
 }
 
-fn read(name: Option<&str>) -> Result<Inventory, Failure> {
-    let workspace = named::find(name)?;
+fn read(world: &World, name: Option<&str>) -> Result<Inventory, Failure> {
+    let workspace = Workspaces::of(&world.environment).find(name)?;
     let path = named::inventory(&workspace)?;
     Inventory::read(&path)
         .map_err(|e| Failure::because(format!("cannot read inventory {}", path.display()), e))
 }
 
 fn nodes(world: &World, name: Option<&str>, group: Option<&str>, format: TableFormat) -> Result<(), Failure> {
-    let inventory = read(name)?;
+    let inventory = read(world, name)?;
     if let Some(group) = group
         && !inventory.groups().contains_key(group)
     {
@@ -256,7 +256,7 @@ fn nodes(world: &World, name: Option<&str>, group: Option<&str>, format: TableFo
 }
 
 fn groups(world: &World, name: Option<&str>) -> Result<(), Failure> {
-    let inventory = read(name)?;
+    let inventory = read(world, name)?;
     let rows: Vec<Vec<String>> = inventory
         .groups()
         .into_iter()

@@ -16,6 +16,7 @@ use crate::cli::Locking;
 use crate::consent;
 use crate::failure::Failure;
 use crate::load;
+use crate::world::{Environment, World};
 
 /// Values of all options, the strongest source of each.
 #[derive(Debug, Default)]
@@ -141,7 +142,8 @@ fn command() -> Command {
 
 impl Given {
     /// Reads all sources: defaults, then environment, then answers file, then command line.
-    pub fn read(args: &[String]) -> Result<Self, Failure> {
+    pub fn read(world: &World, args: &[String]) -> Result<Self, Failure> {
+        let environment = &world.environment;
         let line = std::iter::once("maquette virsh".to_string()).chain(args.iter().cloned());
         // Usage errors end here with code 2, help with 0.
         let matches = command().get_matches_from(line);
@@ -149,25 +151,26 @@ impl Given {
             matches.get_many::<String>(name).map(|v| v.cloned().collect()).unwrap_or_default()
         };
         let last = |name: &str| all(name).pop();
-        let mut given = Self { locking: Locking::from_environment()?, ..Self::default() };
+        let mut given =
+            Self { locking: Locking::from_environment(environment)?, ..Self::default() };
         for option in OPTIONS.iter() {
             if let Some(default) = option.default {
                 given.values.insert(option.name.into(), vec![default.into()]);
             }
-            if let Some((called, text)) = variable(&option.variable()) {
+            if let Some((called, text)) = variable(environment, &option.variable()) {
                 given.set(option.name, split(option, &text), called);
             }
         }
         let mut common: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for name in COMMON {
             let upper = name.to_uppercase().replace('-', "_");
-            if let Some((_, text)) = variable(&upper) {
+            if let Some((_, text)) = variable(environment, &upper) {
                 common.insert(name, vec![text]);
             }
         }
         given.from_file = last("from-file").map(PathBuf::from);
         if let Some(path) = &given.from_file.clone() {
-            given.answers(path, &mut common)?;
+            given.answers(environment, path, &mut common)?;
         }
         for option in OPTIONS.iter() {
             let values = all(option.name);
@@ -192,9 +195,9 @@ impl Given {
         given.inventory = common("inventory").pop().map(PathBuf::from);
         given.generate = last("generate-answers-file").map(PathBuf::from);
         given.yes_on_line = matches.get_flag("yes");
-        given.yes = given.yes_on_line || consent::yes_of_environment();
+        given.yes = given.yes_on_line || consent::yes_of_environment(environment);
         given.accept = match all("accept") {
-            words if words.is_empty() => std::env::var("MAQUETTE_ACCEPT").into_iter().collect(),
+            words if words.is_empty() => environment.text("MAQUETTE_ACCEPT").into_iter().collect(),
             words => words,
         };
         given.dry_run = matches.get_flag("dry-run")
@@ -202,7 +205,7 @@ impl Given {
         given.verbose = match matches.get_count("verbose") {
             0 => common("verbose")
                 .pop()
-                .or_else(|| std::env::var("ANSIBLE_VERBOSITY").ok())
+                .or_else(|| environment.text("ANSIBLE_VERBOSITY"))
                 .and_then(|t| t.trim().parse().ok())
                 .unwrap_or(0),
             count => count,
@@ -232,6 +235,7 @@ impl Given {
 
     fn answers(
         &mut self,
+        environment: &Environment,
         path: &std::path::Path,
         common: &mut BTreeMap<&str, Vec<String>>,
     ) -> Result<(), Failure> {
@@ -242,7 +246,7 @@ impl Given {
             )))
         };
         let text = crate::reading::text(path).map_err(|e| failed(e.to_string()))?;
-        let read = answers::read(&text, &|name| std::env::var(name).ok()).map_err(failed)?;
+        let read = answers::read(&text, &|name| environment.text(name)).map_err(failed)?;
         for answer in read {
             let name = answer.name.as_str();
             let one = answer.values.last().cloned().unwrap_or_default();
@@ -349,7 +353,7 @@ impl Given {
     }
 
     /// The settings tree, without extra variables.
-    pub fn tree(&self) -> Result<Plain, Vec<String>> {
+    pub fn tree(&self, environment: &Environment) -> Result<Plain, Vec<String>> {
         let mut tree = Plain::map();
         let mut wrong = Vec::new();
         let mut put = |path: Vec<&str>, value: Plain| {
@@ -368,7 +372,7 @@ impl Given {
             if values.is_empty() {
                 continue;
             }
-            match self.convert(option, values) {
+            match self.convert(environment, option, values) {
                 Ok(value) => put(option.path(), value),
                 Err(why) => bad.push(why),
             }
@@ -378,7 +382,12 @@ impl Given {
         Ok(tree)
     }
 
-    fn convert(&self, option: &Opt, values: Vec<String>) -> Result<Plain, String> {
+    fn convert(
+        &self,
+        environment: &Environment,
+        option: &Opt,
+        values: Vec<String>,
+    ) -> Result<Plain, String> {
         let list = |all: Vec<String>| Plain::List(all.into_iter().map(Plain::Text).collect());
         let one = values.last().cloned().unwrap_or_default();
         Ok(match option.kind {
@@ -395,10 +404,10 @@ impl Given {
                 Plain::Bool(false)
             }
             Kind::Value | Kind::Choice(_) => Plain::Text(one),
-            Kind::Network => Plain::Text(load::path_of_network(&one)?),
+            Kind::Network => Plain::Text(load::path_of_network(environment, &one)?),
             Kind::Nodes => {
                 let mut map = BTreeMap::new();
-                for (path, count) in load::paths_of_nodes(&one)? {
+                for (path, count) in load::paths_of_nodes(environment, &one)? {
                     map.insert(path, Plain::Int(count));
                 }
                 Plain::Map(map)
@@ -448,9 +457,9 @@ fn split(option: &Opt, text: &str) -> Vec<String> {
 }
 
 /// A variable of InfraRed's, or of our own, and its name.
-fn variable(name: &str) -> Option<(String, String)> {
+fn variable(environment: &Environment, name: &str) -> Option<(String, String)> {
     ["MAQUETTE_", "IR_"].iter().map(|p| format!("{p}{name}")).find_map(|variable| {
-        let text = std::env::var(&variable).ok()?;
+        let text = environment.text(&variable)?;
         Some((variable, text))
     })
 }

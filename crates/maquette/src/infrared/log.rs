@@ -12,7 +12,8 @@ use super::given::Given;
 use super::options;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
-use crate::workspace::named;
+use crate::workspace::named::Workspaces;
+use crate::world::World;
 
 /// Largest command log before it is put aside, in bytes.
 const LARGEST: u64 = 5 << 20;
@@ -20,8 +21,9 @@ const LARGEST: u64 = 5 << 20;
 const MASK: &str = "******";
 
 /// The local time, as InfraRed writes it into names.
-pub fn now() -> String {
-    jiff::Zoned::now().strftime("%Y-%m-%d_%H-%M-%S").to_string()
+pub fn now(world: &World) -> String {
+    let time = jiff::Timestamp::try_from((world.clock)()).unwrap_or_default();
+    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d_%H-%M-%S").to_string()
 }
 
 fn shown(name: &str, value: &str) -> String {
@@ -62,9 +64,9 @@ pub fn arguments(workspace: &Workspace, given: &Given) -> Result<(), Failure> {
 }
 
 /// Appends the command to the log.
-pub fn command(args: &[String], given: &Given) -> Result<(), Failure> {
+pub fn command(world: &World, args: &[String], given: &Given) -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::because("cannot write the command log", e);
-    let path = named::home().join("ir-commands.log");
+    let path = Workspaces::of(&world.environment).home.join("ir-commands.log");
     if path.metadata().is_ok_and(|m| m.len() > LARGEST) {
         std::fs::rename(&path, path.with_extension("log.1")).map_err(failed)?;
     }
@@ -83,7 +85,7 @@ pub fn command(args: &[String], given: &Given) -> Result<(), Failure> {
         });
         secret = hidden && !arg.contains('=');
     }
-    let mut text = format!("# {}\n", now().replace('_', " "));
+    let mut text = format!("# {}\n", now(world).replace('_', " "));
     if let Some(file) = &given.from_file {
         text.push_str(&format!("# with answers file {}\n", file.display()));
     }

@@ -68,7 +68,7 @@ fn unless_played(
     tree: &Plain,
     remove: impl FnOnce(&Located) -> Result<(), Failure>,
 ) -> Result<Located, Failure> {
-    let hooks = Hooks::read(&loaded.request, tree, &given.playbook_args())?;
+    let hooks = Hooks::read(world, &loaded.request, tree, &given.playbook_args())?;
     let located = loaded.located();
     if !hooks.at(world, Point::Cleanup, &located.workspace)? {
         remove(&located)?;

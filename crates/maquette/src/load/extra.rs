@@ -7,7 +7,7 @@ use maquette_core::syntax::{Node, Span, parse};
 use super::Reader;
 
 /// Understands one `-e`.
-pub fn read(reader: &mut Reader, text: &str) -> Option<ExtraVar> {
+pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<ExtraVar> {
     let id = reader.sources.add("-e", text);
     let span = reader.sources.whole(id);
     if let Some(path) = text.strip_prefix('@') {
@@ -49,7 +49,7 @@ pub fn read(reader: &mut Reader, text: &str) -> Option<ExtraVar> {
     Some(ExtraVar { path, value, from_file: false, span })
 }
 
-fn file(reader: &mut Reader, path: &str, span: Span) -> Option<Node> {
+fn file(reader: &mut Reader<'_>, path: &str, span: Span) -> Option<Node> {
     match crate::reading::text(path) {
         Ok(text) => {
             let id = reader.sources.add(path, text);

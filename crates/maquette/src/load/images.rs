@@ -8,7 +8,7 @@ use maquette_core::topology::Topology;
 use maquette_core::units::ByteSize;
 use maquette_engine::image::{self, Origin, Source};
 
-use crate::workspace;
+use crate::world::Environment;
 
 fn image_error(error: &image::SourceError) -> Diagnostic {
     let mut message = error.to_string();
@@ -32,8 +32,8 @@ fn image_error(error: &image::SourceError) -> Diagnostic {
 }
 
 /// Whether each image can be what it is said to be.
-pub fn check_images(topology: &Topology, diags: &mut Diagnostics) {
-    let built = workspace::built_images();
+pub fn check_images(environment: &Environment, topology: &Topology, diags: &mut Diagnostics) {
+    let built = environment.built_images();
     for word in expand::image_sources(topology) {
         match Source::parse(&word, &built) {
             Ok(Source { origin: Origin::File(path), .. }) if !path.is_file() => diags.push(
@@ -51,8 +51,13 @@ pub fn check_images(topology: &Topology, diags: &mut Diagnostics) {
 
 /// Volume names of all base images. An image that nodes of this environment were made from keeps
 /// its volume, so that a second run reads no image again.
-pub fn images(topology: &Topology, observed: &Observed, diags: &mut Diagnostics) -> ImageMap {
-    let built = workspace::built_images();
+pub fn images(
+    environment: &Environment,
+    topology: &Topology,
+    observed: &Observed,
+    diags: &mut Diagnostics,
+) -> ImageMap {
+    let built = environment.built_images();
     let mut map = ImageMap::new();
     let known = observed
         .domains

@@ -8,7 +8,6 @@ use maquette_core::diagnostic::Diagnostic;
 use maquette_core::syntax::{Node, Span, parse};
 
 use super::Reader;
-use crate::workspace;
 
 /// A file that was found.
 pub struct Found {
@@ -21,16 +20,16 @@ pub struct Found {
 }
 
 /// Finds and reads a network file; `node` holds its name.
-pub fn network(reader: &mut Reader, node: &Node) -> Option<(String, Node)> {
+pub fn network(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Node)> {
     let name = maquette_core::decode::text(node, "network", &mut reader.diags)?;
     let found = find(reader, Kind::Network, &name.value, name.span)?;
     Some((found.name, found.tree))
 }
 
 /// Finds and reads a file.
-pub fn find(reader: &mut Reader, kind: Kind, name: &str, span: Span) -> Option<Found> {
+pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Option<Found> {
     let folder = Path::new("topology").join(kind.folder());
-    let user = workspace::config_directory().map(|d| d.join(&folder));
+    let user = reader.environment.config_directory().map(|d| d.join(&folder));
     let mut tried = Vec::new();
     let endings: &[&str] = if name.ends_with(".yml") { &[""] } else { &["", ".yml"] };
     for ending in endings {
@@ -71,13 +70,13 @@ pub fn find(reader: &mut Reader, kind: Kind, name: &str, span: Span) -> Option<F
     None
 }
 
-fn read(reader: &mut Reader, path: &Path, span: Span) -> Option<Found> {
+fn read(reader: &mut Reader<'_>, path: &Path, span: Span) -> Option<Found> {
     let shown = path.display().to_string();
     match crate::reading::text(path) {
         Ok(text) => {
             let id = reader.sources.add(&shown, text);
             let tree = parse(&reader.sources, id, &mut reader.diags)?;
-            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+            let absolute = reader.environment.absolute(path);
             Some(Found { name: stem(&shown), path: absolute.display().to_string(), tree })
         }
         Err(error) => {
@@ -90,7 +89,7 @@ fn read(reader: &mut Reader, path: &Path, span: Span) -> Option<Found> {
     }
 }
 
-fn built_in(reader: &mut Reader, kind: Kind, name: &str, text: &str) -> Option<Found> {
+fn built_in(reader: &mut Reader<'_>, kind: Kind, name: &str, text: &str) -> Option<Found> {
     let stem = stem(name);
     let shown = format!("<built-in>/{}/{stem}.yml", kind.folder());
     let id = reader.sources.add(&shown, text);

@@ -19,7 +19,7 @@ struct Part {
 }
 
 /// Reads all node types that were asked for.
-pub fn read(reader: &mut Reader, node: &Node) -> Vec<NodeRequest> {
+pub fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<NodeRequest> {
     // How a count is written where this one is missing.
     let colon = if matches!(node.value, Value::Map(_)) { ": " } else { ":" };
     let parts = match &node.value {

@@ -15,12 +15,12 @@ pub use super::named::HostArgs;
 use crate::failure::Failure;
 use crate::signals;
 use crate::workspace::Workspace;
-use crate::world::World;
+use crate::world::{Environment, World};
 
 /// libvirt's address on this machine; another driver, such as libvirt's test driver, for trying things
 /// out without guests.
-fn local_uri() -> String {
-    std::env::var("MAQUETTE_LIBVIRT_URI").unwrap_or_else(|_| "qemu:///system".into())
+fn local_uri(world: &World) -> String {
+    world.environment.text("MAQUETTE_LIBVIRT_URI").unwrap_or_else(|| "qemu:///system".into())
 }
 
 /// How guests' SSH connections and Ansible get to the hypervisor.
@@ -60,8 +60,8 @@ impl Connection {
     pub fn local(world: &World) -> Self {
         Self {
             host: world.hosts.here(),
-            label: local_uri(),
-            uri: local_uri(),
+            label: local_uri(world),
+            uri: local_uri(world),
             remote: None,
             jump: Vec::new(),
             records: None,
@@ -79,8 +79,8 @@ pub fn resolve(world: &World, args: &HostArgs) -> Result<Option<Target>, Failure
         None => {
             // A user that the ssh configuration names; by itself ssh takes the local one.
             let configured = world.hosts.effective(&address).map_err(refused)?.user;
-            let own = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-            if own.is_ok_and(|own| own == configured) {
+            let own = ["USER", "LOGNAME"].iter().find_map(|name| world.environment.text(name));
+            if own.is_some_and(|own| own == configured) {
                 Login::known("root")
             } else {
                 configured.parse().map_err(|e: ValueError| {
@@ -89,7 +89,7 @@ pub fn resolve(world: &World, args: &HostArgs) -> Result<Option<Target>, Failure
             }
         }
     };
-    let key = args.key.as_deref().map(expand);
+    let key = args.key.as_deref().map(|key| expand(&world.environment, key));
     if let Some(key) = &key {
         // It is named in ProxyCommands, which shells take apart.
         key.display().to_string().parse::<PlainPath>().map_err(|e| {
@@ -144,12 +144,12 @@ fn bracketed(address: &str) -> String {
 }
 
 /// `~/` is the user's home, in files as in the shell.
-fn expand(path: &Path) -> PathBuf {
-    let expanded = match (path.strip_prefix("~"), std::env::home_dir()) {
+fn expand(environment: &Environment, path: &Path) -> PathBuf {
+    let expanded = match (path.strip_prefix("~"), environment.home()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_path_buf(),
     };
-    std::path::absolute(&expanded).unwrap_or(expanded)
+    environment.absolute(expanded)
 }
 
 /// `ssh` refuses keys of its user's that others can read; InfraRed made them private, so this does, too: when the

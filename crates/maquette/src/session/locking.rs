@@ -11,12 +11,12 @@ use crate::cli::Locking;
 use crate::failure::Failure;
 
 use crate::session::connection::Connection;
-use crate::world::World;
+use crate::world::{Environment, World};
 
 /// Who we are, for others who find the lock taken: `ann@desk, maquette up`.
-fn who(verb: &str) -> String {
-    let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let user = variable("SUDO_USER").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
+fn who(environment: &Environment, verb: &str) -> String {
+    let names = ["SUDO_USER", "USER", "LOGNAME"];
+    let user = names.iter().find_map(|name| environment.said(name));
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let user = user.unwrap_or_else(|| "somebody".into());
     format!("{user}@{}, maquette {verb}", host.trim())
@@ -34,17 +34,26 @@ pub fn environment(
     let patience = Patience { wait: locking.lock_wait, take_over: locking.take_over };
     let host = connection.host.as_ref();
     let name = format!("environment.{environment}");
-    let lock = Lock::acquire(host, &name, &who(verb), patience, cancelled, &mut |holder| {
-        if holder.gone {
-            return world.terminal.talk(&format!("waiting for the last command of {}", holder.who));
-        }
-        let verb = if patience.take_over { "ending" } else { "waiting for" };
-        let since = duration(holder.seconds);
-        world.terminal.talk(&format!(
-            "{verb} {}, who has held environment `{environment}` for {since}",
-            holder.who
-        ));
-    });
+    let lock = Lock::acquire(
+        host,
+        &name,
+        &who(&world.environment, verb),
+        patience,
+        cancelled,
+        &mut |holder| {
+            if holder.gone {
+                return world
+                    .terminal
+                    .talk(&format!("waiting for the last command of {}", holder.who));
+            }
+            let verb = if patience.take_over { "ending" } else { "waiting for" };
+            let since = duration(holder.seconds);
+            world.terminal.talk(&format!(
+                "{verb} {}, who has held environment `{environment}` for {since}",
+                holder.who
+            ));
+        },
+    );
     lock.map_err(|error| {
         if host.is_lost() {
             return lost(connection);
@@ -84,14 +93,23 @@ pub fn hypervisor(
     const LONGEST: u64 = 900;
     let patience = Patience { wait: LONGEST, take_over: false };
     let host = connection.host.as_ref();
-    let lock = Lock::acquire(host, "hypervisor", &who(verb), patience, cancelled, &mut |holder| {
-        if holder.gone {
-            return world.terminal.talk(&format!("waiting for the last command of {}", holder.who));
-        }
-        world
-            .terminal
-            .talk(&format!("waiting for {}, who prepares the same hypervisor", holder.who));
-    });
+    let lock = Lock::acquire(
+        host,
+        "hypervisor",
+        &who(&world.environment, verb),
+        patience,
+        cancelled,
+        &mut |holder| {
+            if holder.gone {
+                return world
+                    .terminal
+                    .talk(&format!("waiting for the last command of {}", holder.who));
+            }
+            world
+                .terminal
+                .talk(&format!("waiting for {}, who prepares the same hypervisor", holder.who));
+        },
+    );
     let failed = |e: LockError| match host.is_lost() {
         true => lost(connection),
         false => Failure::because("cannot lock the hypervisor", e),

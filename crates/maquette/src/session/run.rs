@@ -25,7 +25,7 @@ use crate::report::{self, Reporter};
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
 use crate::world::World;
-use crate::{open_files, signals, workspace};
+use crate::{open_files, signals};
 
 /// Lets calls to libvirt pass as long as the locks are ours. What another machine's libvirt has been sent and
 /// has not begun ends with the connection, which whoever takes over ends.
@@ -79,15 +79,15 @@ impl<'a> Runner<'a> {
             jump: connection.jump.clone(),
         };
         let transfer = Transfer {
-            built: workspace::built_images(),
-            downloads: workspace::downloads(),
+            built: world.environment.built_images(),
+            downloads: world.environment.downloads(),
             records: RECORDS.into(),
             remote: connection.remote.is_some(),
             force: false,
             authorities: None,
             limits: Limits::default(),
         };
-        let reporter = report::choose(&world.terminal, json);
+        let reporter = report::choose(world, json);
         Ok(Self {
             world,
             connection,

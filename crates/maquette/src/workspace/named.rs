@@ -9,21 +9,18 @@ use maquette_engine::StepError;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
+use crate::world::Environment;
 
 /// Name of the link to the active workspace.
 const ACTIVE: &str = "active";
 
-/// The base directory: `MAQUETTE_HOME`, `IR_HOME`, or InfraRed's own.
-pub fn home() -> PathBuf {
-    let named = ["MAQUETTE_HOME", "IR_HOME"].iter().find_map(std::env::var_os);
-    let home = named.filter(|v| !v.is_empty()).map(PathBuf::from);
-    home.or_else(|| std::env::home_dir().map(|h| h.join(".infrared")))
-        .map(|h| std::path::absolute(&h).unwrap_or(h))
-        .unwrap_or_else(|| PathBuf::from(".infrared"))
-}
-
-fn directory() -> PathBuf {
-    home().join(".workspaces")
+/// A user's workspaces.
+#[derive(Debug, Clone)]
+pub struct Workspaces {
+    /// The base directory: `MAQUETTE_HOME`, `IR_HOME`, or InfraRed's own.
+    pub home: PathBuf,
+    /// The workspace of this command alone, if the environment names one; empty means none.
+    forced: Option<String>,
 }
 
 fn error(message: impl Into<String>) -> Failure {
@@ -44,42 +41,168 @@ fn check(name: &str) -> Result<(), Failure> {
     if bad { Err(error(format!("`{name}` is not a valid workspace name"))) } else { Ok(()) }
 }
 
-/// The workspace of the process alone, if the environment names one; empty means none.
-pub fn forced() -> Option<String> {
-    ["MAQUETTE_ACTIVE_WORKSPACE", "IR_WORKSPACE"].iter().find_map(|v| std::env::var(v).ok())
-}
-
-/// Name of the active workspace.
-pub fn active_name() -> Option<String> {
-    if let Some(name) = forced() {
-        return Some(name).filter(|n| !n.is_empty() && exists(n));
+impl Workspaces {
+    /// Those of a user with these variables.
+    pub fn of(environment: &Environment) -> Self {
+        let named = ["MAQUETTE_HOME", "IR_HOME"].iter().find_map(|name| environment.raw(name));
+        let named = named.filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = named.or_else(|| environment.home().map(|home| home.join(".infrared")));
+        let variables = ["MAQUETTE_ACTIVE_WORKSPACE", "IR_WORKSPACE"];
+        Self {
+            home: home.map_or_else(|| PathBuf::from(".infrared"), |h| environment.absolute(h)),
+            forced: variables.iter().find_map(|name| environment.text(name)),
+        }
     }
-    let target = fs::read_link(directory().join(ACTIVE)).ok()?;
-    let name = target.file_name()?.to_str()?.to_string();
-    exists(&name).then_some(name)
-}
 
-/// The active workspace.
-pub fn active() -> Option<Workspace> {
-    active_name().map(|name| at(&name))
-}
-
-/// The workspace of a name, or the active one.
-pub fn find(name: Option<&str>) -> Result<Workspace, Failure> {
-    match name {
-        Some(name) if exists(name) => Ok(at(name)),
-        Some(name) => Err(unknown(name)),
-        None => active().ok_or_else(none_active),
+    fn directory(&self) -> PathBuf {
+        self.home.join(".workspaces")
     }
-}
 
-fn unknown(name: &str) -> Failure {
-    let mut error = StepError::new(format!("there is no workspace `{name}`"));
-    let names = names();
-    if let Some(like) = maquette_core::diagnostic::closest(name, names.iter().map(String::as_str)) {
-        error = error.hint(format!("did you mean `{like}`?"));
+    /// A workspace that the environment names, and that does not exist.
+    pub fn missing(&self) -> Option<&str> {
+        self.forced.as_deref().filter(|name| !name.is_empty() && !self.exists(name))
     }
-    Failure::Failed(error)
+
+    /// Name of the active workspace.
+    pub fn active_name(&self) -> Option<String> {
+        if let Some(name) = self.forced.clone() {
+            return Some(name).filter(|n| !n.is_empty() && self.exists(n));
+        }
+        let target = fs::read_link(self.directory().join(ACTIVE)).ok()?;
+        let name = target.file_name()?.to_str()?.to_string();
+        self.exists(&name).then_some(name)
+    }
+
+    /// The active workspace.
+    pub fn active(&self) -> Option<Workspace> {
+        self.active_name().map(|name| self.at(&name))
+    }
+
+    /// The workspace of a name, or the active one.
+    pub fn find(&self, name: Option<&str>) -> Result<Workspace, Failure> {
+        match name {
+            Some(name) if self.exists(name) => Ok(self.at(name)),
+            Some(name) => Err(self.unknown(name)),
+            None => self.active().ok_or_else(none_active),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> Failure {
+        let mut error = StepError::new(format!("there is no workspace `{name}`"));
+        let names = self.names();
+        if let Some(like) =
+            maquette_core::diagnostic::closest(name, names.iter().map(String::as_str))
+        {
+            error = error.hint(format!("did you mean `{like}`?"));
+        }
+        Failure::Failed(error)
+    }
+
+    fn at(&self, name: &str) -> Workspace {
+        Workspace::at(&self.directory().join(name))
+    }
+
+    /// Whether there is a workspace of that name.
+    pub fn exists(&self, name: &str) -> bool {
+        check(name).is_ok() && self.directory().join(name).is_dir()
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.directory()).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+            .filter_map(|e| e.file_name().into_string().ok())
+            // What is being imported is none yet.
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// A workspace that is yet to be made, under a name that nothing has, not even a link that leads nowhere.
+    pub fn vacant(&self, name: &str) -> Result<Workspace, Failure> {
+        check(name)?;
+        let workspace = self.at(name);
+        if workspace.path.symlink_metadata().is_ok() {
+            return Err(Failure::Failed(
+                StepError::new(format!("workspace `{name}` exists already"))
+                    .hint("`--name` gives it another one"),
+            ));
+        }
+        Ok(workspace)
+    }
+
+    /// Makes a workspace.
+    pub fn create(&self, name: &str) -> Result<Workspace, Failure> {
+        check(name)?;
+        if self.exists(name) {
+            return Err(error(format!("workspace `{name}` exists already")));
+        }
+        let workspace = self.at(name);
+        workspace
+            .create()
+            .and_then(|()| fs::write(workspace.file(".registry"), ""))
+            .map_err(failed(format!("cannot make workspace `{name}`")))?;
+        Ok(workspace)
+    }
+
+    /// Makes a workspace the active one.
+    pub fn activate(&self, name: &str) -> Result<(), Failure> {
+        if self.forced.clone().is_some() {
+            return Err(error(
+                "IR_WORKSPACE names the workspace; it cannot be changed while it is set",
+            ));
+        }
+        if !self.exists(name) {
+            return Err(self.unknown(name));
+        }
+        let link = self.directory().join(ACTIVE);
+        let target = self.directory().join(name).display().to_string();
+        maquette_engine::private_file::relink(&target, &link)
+            .map_err(failed(format!("cannot activate workspace `{name}`")))
+    }
+
+    /// Removes a workspace.
+    pub fn delete(&self, name: &str) -> Result<(), Failure> {
+        if !self.exists(name) {
+            return Err(self.unknown(name));
+        }
+        let link = self.directory().join(ACTIVE);
+        let was_active = fs::read_link(&link).is_ok_and(|t| t.file_name() == Some(name.as_ref()));
+        let removed = fs::remove_dir_all(self.directory().join(name));
+        removed.map_err(failed(format!("cannot remove workspace `{name}`")))?;
+        if was_active {
+            fs::remove_file(&link).map_err(failed("cannot remove the link to it".into()))?;
+        }
+        Ok(())
+    }
+
+    /// Empties a workspace.
+    pub fn cleanup(&self, name: &str) -> Result<(), Failure> {
+        if !self.exists(name) {
+            return Err(self.unknown(name));
+        }
+        let path = self.directory().join(name);
+        fs::remove_dir_all(&path)
+            .and_then(|()| self.at(name).create())
+            .and_then(|()| fs::write(path.join(".registry"), ""))
+            .map_err(failed(format!("cannot empty workspace `{name}`")))
+    }
+
+    /// The active workspace; if there is none, a new one named after the time, activated.
+    pub fn ensure(&self, now: &str) -> Result<(Workspace, Option<String>), Failure> {
+        if let Some(workspace) = self.active() {
+            return Ok((workspace, None));
+        }
+        if let Some(name) = self.forced.clone().filter(|n| !n.is_empty()) {
+            return Err(self.unknown(&name));
+        }
+        let name = format!("workspace_{now}");
+        let workspace = self.create(&name)?;
+        self.activate(&name)?;
+        Ok((workspace, Some(name)))
+    }
 }
 
 /// The error for a command that needs an active workspace.
@@ -88,112 +211,6 @@ pub fn none_active() -> Failure {
         StepError::new("there is no active workspace")
             .hint("make one with `maquette workspace checkout --create NAME`"),
     )
-}
-
-fn at(name: &str) -> Workspace {
-    Workspace::at(&directory().join(name))
-}
-
-/// Whether there is a workspace of that name.
-pub fn exists(name: &str) -> bool {
-    check(name).is_ok() && directory().join(name).is_dir()
-}
-
-/// All names, sorted.
-pub fn names() -> Vec<String> {
-    let entries = fs::read_dir(directory()).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
-        .filter_map(|e| e.file_name().into_string().ok())
-        // What is being imported is none yet.
-        .filter(|name| !name.starts_with('.'))
-        .collect();
-    names.sort();
-    names
-}
-
-/// A workspace that is yet to be made, under a name that nothing has, not even a link that leads nowhere.
-pub fn vacant(name: &str) -> Result<Workspace, Failure> {
-    check(name)?;
-    let workspace = at(name);
-    if workspace.path.symlink_metadata().is_ok() {
-        return Err(Failure::Failed(
-            StepError::new(format!("workspace `{name}` exists already"))
-                .hint("`--name` gives it another one"),
-        ));
-    }
-    Ok(workspace)
-}
-
-/// Makes a workspace.
-pub fn create(name: &str) -> Result<Workspace, Failure> {
-    check(name)?;
-    if exists(name) {
-        return Err(error(format!("workspace `{name}` exists already")));
-    }
-    let workspace = at(name);
-    workspace
-        .create()
-        .and_then(|()| fs::write(workspace.file(".registry"), ""))
-        .map_err(failed(format!("cannot make workspace `{name}`")))?;
-    Ok(workspace)
-}
-
-/// Makes a workspace the active one.
-pub fn activate(name: &str) -> Result<(), Failure> {
-    if forced().is_some() {
-        return Err(error(
-            "IR_WORKSPACE names the workspace; it cannot be changed while it is set",
-        ));
-    }
-    if !exists(name) {
-        return Err(unknown(name));
-    }
-    let link = directory().join(ACTIVE);
-    let target = directory().join(name).display().to_string();
-    maquette_engine::private_file::relink(&target, &link)
-        .map_err(failed(format!("cannot activate workspace `{name}`")))
-}
-
-/// Removes a workspace.
-pub fn delete(name: &str) -> Result<(), Failure> {
-    if !exists(name) {
-        return Err(unknown(name));
-    }
-    let link = directory().join(ACTIVE);
-    let was_active = fs::read_link(&link).is_ok_and(|t| t.file_name() == Some(name.as_ref()));
-    let removed = fs::remove_dir_all(directory().join(name));
-    removed.map_err(failed(format!("cannot remove workspace `{name}`")))?;
-    if was_active {
-        fs::remove_file(&link).map_err(failed("cannot remove the link to it".into()))?;
-    }
-    Ok(())
-}
-
-/// Empties a workspace.
-pub fn cleanup(name: &str) -> Result<(), Failure> {
-    if !exists(name) {
-        return Err(unknown(name));
-    }
-    let path = directory().join(name);
-    fs::remove_dir_all(&path)
-        .and_then(|()| at(name).create())
-        .and_then(|()| fs::write(path.join(".registry"), ""))
-        .map_err(failed(format!("cannot empty workspace `{name}`")))
-}
-
-/// The active workspace; if there is none, a new one named after the time, activated.
-pub fn ensure(now: &str) -> Result<(Workspace, Option<String>), Failure> {
-    if let Some(workspace) = active() {
-        return Ok((workspace, None));
-    }
-    if let Some(name) = forced().filter(|n| !n.is_empty()) {
-        return Err(unknown(&name));
-    }
-    let name = format!("workspace_{now}");
-    let workspace = create(&name)?;
-    activate(&name)?;
-    Ok((workspace, Some(name)))
 }
 
 /// The path of a workspace's inventory, which is made if there is none.

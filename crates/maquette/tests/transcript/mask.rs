@@ -77,15 +77,10 @@ fn line(line: &str) -> String {
     let line = between(line, ", in ", |c| digit(c) || c == '.', " s", "…");
     let line = between(&line, ", for ", digit, " s now", "…");
     let line = between(&line, "` for ", digit, " s", "…");
-    let line = between(&line, "built in ", digit, " s", "…");
     let line = between(&line, "\"milliseconds\":", digit, "", "0");
     let line =
         between(&line, "SHA256:", |c| c.is_ascii_alphanumeric() || "+/".contains(c), "", "…");
-    // Tables are as wide as what is in them.
-    let line =
-        between(&line, "workspace_", |c| digit(c) || "-_".contains(c), "", "DATE_______________");
-    let line = between(&line, "# 2", |c| digit(c) || "- ".contains(c), "", "…");
-    line.replace("# 2…", "# …").trim_end().to_string()
+    line.trim_end().to_string()
 }
 
 /// Masks what is between two words, where it has two characters and more or follows a colon.

@@ -5,8 +5,9 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
-use maquette::{Terminal, World};
+use maquette::{Environment, Terminal, World};
 use maquette_testkit::{Machine, Model, ModelHost, ModelHosts};
 
 use crate::happening::Stage;
@@ -100,6 +101,8 @@ fn run(command: &str, stage: &mut Stage, hosts: &Arc<ModelHosts>) -> (u8, Vec<(c
             let input = stage.typed.take().map(|text| Box::new(Cursor::new(text)) as _);
             let world = World {
                 terminal: Arc::new(Terminal::to(stream('|'), stream('!'), input)),
+                environment: Environment::of_process(),
+                clock: || UNIX_EPOCH + Duration::from_secs(1_700_000_000),
                 hosts: hosts.clone(),
                 libvirt: Arc::new(Model::new(stage.machine.clone())),
             };

@@ -4,6 +4,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::{self, Stdio};
 
 use ssh_key::HashAlg;
@@ -70,8 +71,8 @@ fn parse(line: &str) -> Option<HostKey> {
 
 /// The keys that are known of a target, as lines of known_hosts under its address, so that another
 /// user or machine can verify it too.
-pub fn known(target: &Target) -> Result<Vec<String>, ConnectError> {
-    let seen = effective(&target.address)?;
+pub fn known(target: &Target, home: Option<&Path>) -> Result<Vec<String>, ConnectError> {
+    let seen = effective(&target.address, home)?;
     let name = match (seen.host_key_alias, seen.port.as_str()) {
         (Some(alias), _) => alias,
         (None, "22" | "") => seen.hostname,
@@ -93,8 +94,12 @@ pub fn known(target: &Target) -> Result<Vec<String>, ConnectError> {
 }
 
 /// Adds keys to the user's known_hosts, as `ssh` does after a yes.
-pub fn remember(target: &Target, keys: &[HostKey]) -> Result<String, ConnectError> {
-    let files = effective(&target.address)?.known_hosts;
+pub fn remember(
+    target: &Target,
+    keys: &[HostKey],
+    home: Option<&Path>,
+) -> Result<String, ConnectError> {
+    let files = effective(&target.address, home)?.known_hosts;
     let Some(path) = files.first() else {
         let error = std::io::Error::other("the ssh configuration names no known_hosts file");
         return Err(ConnectError::Local(error));

@@ -14,7 +14,7 @@ use maquette_core::values::{HostAddress, Login as User};
 use super::super::command::{login_line, quote};
 use super::super::process::{Frame, bounded, brief, first_words, lines};
 use super::error::{ConnectError, classify};
-use super::sockets::Directory;
+use super::sockets::{Directories, Directory};
 
 /// A hypervisor's SSH server and how to log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,24 +51,24 @@ pub struct Effective {
 }
 
 /// Asks `ssh` what it makes of a target; touches no network.
-pub fn effective(address: &str) -> Result<Effective, ConnectError> {
+pub fn effective(address: &str, home: Option<&Path>) -> Result<Effective, ConnectError> {
     let mut ssh = Command::new("ssh");
     ssh.args(["-G", "--", address]).stdin(Stdio::null());
     let output = brief(&mut ssh, LIMIT).map_err(ConnectError::Local)?.ok_or_else(|| {
         let why = "`ssh -G` did not end; look at `Match exec` in the ssh configuration";
         ConnectError::Local(std::io::Error::other(why))
     })?;
-    Ok(read_effective(&String::from_utf8_lossy(&output.stdout), std::env::home_dir()))
+    Ok(read_effective(&String::from_utf8_lossy(&output.stdout), home))
 }
 
-fn read_effective(text: &str, home: Option<PathBuf>) -> Effective {
+fn read_effective(text: &str, home: Option<&Path>) -> Effective {
     let some = |key: &str| {
         let line = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(' '))?.trim();
         (line != "none").then(|| line.to_string())
     };
     let value = |key: &str| some(key).unwrap_or_default();
     let files = format!("{} {}", value("userknownhostsfile"), value("globalknownhostsfile"));
-    let path = |file: &str| match (file.strip_prefix("~/"), &home) {
+    let path = |file: &str| match (file.strip_prefix("~/"), home) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => PathBuf::from(file),
     };
@@ -142,11 +142,15 @@ fn login_words(target: &Target) -> Vec<String> {
 }
 
 impl Master {
-    pub(super) fn open(target: &Target, frame: &Frame) -> Result<(Self, Login), ConnectError> {
+    pub(super) fn open(
+        target: &Target,
+        frame: &Frame,
+        user: &Directories,
+    ) -> Result<(Self, Login), ConnectError> {
         if let Some(key) = &target.key {
             check_key(key)?;
         }
-        let directory = Directory::new().map_err(ConnectError::Local)?;
+        let directory = Directory::new(user).map_err(ConnectError::Local)?;
         let login = login_words(target);
         let mut ssh = Command::new("ssh");
         ssh.args(&login).args(["-o", "ControlMaster=yes", "-o", "ControlPersist=no"]);
@@ -414,7 +418,7 @@ mod tests {
                     identityfile ~/.ssh/lab\nidentitiesonly yes\n\
                     userknownhostsfile ~/.ssh/known_hosts ~/.ssh/known_hosts2\n\
                     globalknownhostsfile /etc/ssh/ssh_known_hosts\nproxycommand none\n";
-        let seen = read_effective(text, Some("/home/me".into()));
+        let seen = read_effective(text, Some(Path::new("/home/me")));
         assert_eq!((seen.user.as_str(), seen.port.as_str()), ("stack", "2222"));
         assert_eq!(seen.proxy_jump.as_deref(), Some("bastion"));
         assert_eq!(seen.proxy_command, None);

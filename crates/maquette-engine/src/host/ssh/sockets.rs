@@ -18,6 +18,17 @@ const YOUNG: Duration = Duration::from_secs(60);
 /// Directories of this process.
 static OURS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+/// Directories of the user that `ssh` runs for.
+#[derive(Debug, Clone, Default)]
+pub struct Directories {
+    /// The home directory, which `~/` in ssh's configuration means.
+    pub home: Option<PathBuf>,
+    /// XDG's runtime directory.
+    pub runtime: Option<PathBuf>,
+    /// The user's own choice for temporary files (`TMPDIR`).
+    pub temporary: Option<PathBuf>,
+}
+
 /// A directory that only its owner can enter.
 pub(super) struct Directory {
     directory: TempDir,
@@ -26,8 +37,8 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Makes one, and removes those of runs that were killed.
-    pub(super) fn new() -> std::io::Result<Self> {
-        let place = place(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from));
+    pub(super) fn new(user: &Directories) -> std::io::Result<Self> {
+        let place = place(user);
         clear(&place);
         let directory = tempfile::Builder::new()
             .prefix(PREFIX)
@@ -83,7 +94,7 @@ fn clear(place: &Path) {
 /// A private place for the socket and a program: XDG's runtime directory, or that for temporary files.
 /// Sockets have short paths (104 bytes on some systems), and `ssh` adds to them while it makes one;
 /// programs cannot be run from everywhere.
-fn place(xdg: Option<PathBuf>) -> PathBuf {
+fn place(user: &Directories) -> PathBuf {
     const LONGEST: usize = 60;
     let fits = |path: &PathBuf| {
         path.is_dir()
@@ -91,9 +102,9 @@ fn place(xdg: Option<PathBuf>) -> PathBuf {
             && statvfs(path).is_ok_and(|s| !s.f_flag.contains(StatVfsMountFlags::NOEXEC))
     };
     let others = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from);
-    let own = std::env::home_dir().map(|home| home.join(".cache"));
-    let places = [xdg, Some(std::env::temp_dir())];
-    let mut all = places.into_iter().flatten().chain(others).chain(own);
+    let own = user.home.as_ref().map(|home| home.join(".cache"));
+    let first = [&user.runtime, &user.temporary].into_iter().flatten().cloned();
+    let mut all = first.chain(others).chain(own);
     all.find(fits).unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
@@ -101,11 +112,15 @@ fn place(xdg: Option<PathBuf>) -> PathBuf {
 mod tests {
     use super::*;
 
+    fn with(runtime: &Path) -> Directories {
+        Directories { runtime: Some(runtime.into()), ..Directories::default() }
+    }
+
     #[test]
     fn sockets_get_a_short_path() {
         let long = tempfile::Builder::new().prefix(&"x".repeat(80)).tempdir().unwrap();
-        assert!(place(Some(long.path().into())).as_os_str().len() <= 60);
-        assert_eq!(place(Some("/".into())), Path::new("/"));
+        assert!(place(&with(long.path())).as_os_str().len() <= 60);
+        assert_eq!(place(&with("/".as_ref())), Path::new("/"));
     }
 
     #[test]
@@ -137,7 +152,7 @@ mod tests {
 
     #[test]
     fn who_ends_at_once_leaves_no_socket() {
-        let directory = Directory::new().unwrap();
+        let directory = Directory::new(&Directories::default()).unwrap();
         let path = directory.path().to_path_buf();
         assert!(path.is_dir());
         remove();

@@ -1,0 +1,139 @@
+//! The variables and the current directory that a command sees. Nothing else asks the process for them.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use maquette_core::names::EnvName;
+use maquette_engine::host::ssh::Directories;
+
+/// Variables and directories of whoever runs a command.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+    directory: PathBuf,
+    home: Option<PathBuf>,
+}
+
+impl Environment {
+    /// That of this process. The home directory of a user without `HOME` is that of the account.
+    pub fn of_process() -> Self {
+        Self {
+            variables: std::env::vars_os().collect(),
+            directory: std::env::current_dir().unwrap_or_default(),
+            home: std::env::home_dir(),
+        }
+    }
+
+    /// One with these variables alone; `HOME` among them is the home directory.
+    pub fn new<N: Into<OsString>, V: Into<OsString>>(
+        variables: impl IntoIterator<Item = (N, V)>,
+        directory: impl Into<PathBuf>,
+    ) -> Self {
+        let pairs = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let variables: BTreeMap<OsString, OsString> = pairs.collect();
+        let home = variables.get(OsStr::new("HOME")).map(PathBuf::from);
+        Self { variables, directory: directory.into(), home }
+    }
+
+    /// All variables.
+    pub fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
+    /// The value of a variable, whatever bytes it has.
+    pub fn raw(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// The value of a variable, if it is text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.raw(name)?.to_str().map(String::from)
+    }
+
+    /// The same, unless it is empty.
+    pub fn said(&self, name: &str) -> Option<String> {
+        self.text(name).filter(|text| !text.is_empty())
+    }
+
+    /// The user's home directory.
+    pub fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+
+    /// A path that means the same in every directory.
+    pub fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        std::path::absolute(self.directory.join(path)).unwrap_or_else(|_| path.into())
+    }
+
+    /// Whether a program is in one of the directories of `PATH`.
+    pub fn has_program(&self, name: &str) -> bool {
+        let path = self.raw("PATH").unwrap_or_default();
+        std::env::split_paths(path).any(|directory| directory.join(name).is_file())
+    }
+
+    /// A directory of the XDG base directory specification.
+    fn xdg(&self, variable: &str, fallback: &str) -> Option<PathBuf> {
+        let named = self.raw(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        named.or_else(|| self.home().map(|home| home.join(fallback)))
+    }
+
+    /// Where users keep their own topology files.
+    pub fn config_directory(&self) -> Option<PathBuf> {
+        self.xdg("XDG_CONFIG_HOME", ".config").map(|directory| directory.join("maquette"))
+    }
+
+    fn cache_directory(&self) -> PathBuf {
+        let directory = self.xdg("XDG_CACHE_HOME", ".cache");
+        directory.unwrap_or_else(|| PathBuf::from("/var/cache")).join("maquette")
+    }
+
+    /// Where images are kept that were built on this machine.
+    pub fn built_images(&self) -> PathBuf {
+        self.cache_directory().join("images")
+    }
+
+    /// Where downloads are kept that a hypervisor could not make itself.
+    pub fn downloads(&self) -> PathBuf {
+        self.cache_directory().join("downloads")
+    }
+
+    /// What `ssh` and its sockets need.
+    pub fn of_ssh(&self) -> Directories {
+        let named = |name| self.raw(name).map(PathBuf::from);
+        Directories {
+            home: self.home.clone(),
+            runtime: named("XDG_RUNTIME_DIR"),
+            temporary: named("TMPDIR"),
+        }
+    }
+
+    /// The workspace directory of an environment, unless the user names another one.
+    pub fn workspace(&self, environment: &EnvName) -> PathBuf {
+        let data = self.xdg("XDG_DATA_HOME", ".local/share").unwrap_or_else(|| PathBuf::from("."));
+        data.join("maquette/workspaces").join(environment.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_follow_from_the_variables_that_are_handed_in() {
+        let none: [(&str, &str); 0] = [];
+        let bare = Environment::new(none, "/work");
+        assert_eq!(bare.config_directory(), None);
+        assert_eq!(bare.built_images(), Path::new("/var/cache/maquette/images"));
+        assert_eq!(bare.absolute("./a/b"), Path::new("/work/a/b"));
+        assert_eq!(bare.absolute("/a"), Path::new("/a"));
+        let own = Environment::new([("HOME", "/h"), ("XDG_CACHE_HOME", "relative")], "/work");
+        assert_eq!(own.built_images(), Path::new("/h/.cache/maquette/images"));
+        let named = Environment::new([("HOME", "/h"), ("XDG_CACHE_HOME", "/c")], "/work");
+        assert_eq!(named.downloads(), Path::new("/c/maquette/downloads"));
+        assert_eq!(named.config_directory(), Some("/h/.config/maquette".into()));
+        assert!(Environment::new([("PATH", "/nowhere:/bin")], "/").has_program("sh"));
+        assert!(!Environment::new([("PATH", "/nowhere")], "/").has_program("sh"));
+    }
+}

@@ -7,6 +7,8 @@ use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::observed::Observed;
 use maquette_core::topology::{self, VirtType};
 use maquette_core::values::PublicKey;
+use maquette_engine::StepError;
+use maquette_engine::probe::Daemons;
 
 use crate::cli::Wanted;
 use crate::failure::Failure;
@@ -45,15 +47,11 @@ pub struct Args {
 }
 
 /// Draws what is wanted, with the state of what is there. It is drawn even if the
-/// hypervisor cannot be reached.
+/// hypervisor cannot be reached; then it is said that nothing is known of that state.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::described(&world.environment, &args.wanted)?;
     pipeline::check(world, &mut loaded)?;
-    let found = Session::open(world, loaded.located()).and_then(|session| session.find());
-    let observed = match found {
-        Ok(hypervisor) => hypervisor.observed(),
-        Err(_) => Observed::default(),
-    };
+    let observed = observed(world, &loaded)?;
     let asked = args.wanted.flags.0.has("topology-nodes") || !loaded.request.nodes.is_empty();
     let (networks, nodes) = match asked || observed.domains.is_empty() {
         true => wanted(&loaded, &observed)?,
@@ -82,6 +80,24 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         None => world.terminal.result(&text),
     }
     Ok(0)
+}
+
+/// What is there. Why it cannot be seen is said, and is nobody's mistake unless the input is.
+fn observed(world: &World, loaded: &Loaded) -> Result<Observed, Failure> {
+    let found = Session::open(world, loaded.located()).and_then(|session| session.find());
+    let why = match found {
+        Ok(found) if found.libvirt.is_none() && found.facts.daemons != Daemons::Missing => {
+            "libvirt does not answer".to_string()
+        }
+        Ok(found) => return Ok(found.observed()),
+        Err(Failure::Failed(StepError { message, causes, .. })) => {
+            std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": ")
+        }
+        Err(other) => return Err(other),
+    };
+    let nothing = "everything is drawn as not built, since it cannot be seen what is there";
+    world.terminal.talk(&format!("warning: {nothing}: {why}"));
+    Ok(Observed::default())
 }
 
 /// What is there of an object.

@@ -52,6 +52,8 @@ enum Kind {
     Inotify,
     /// The kernel has not the queue that a limit needs.
     Queue,
+    /// Somebody is connected to the console.
+    Console,
     /// Any other.
     Other,
 }
@@ -67,6 +69,8 @@ impl Kind {
             Self::Inotify
         } else if says("qdisc kind is unknown") {
             Self::Queue
+        } else if says("Active console session exists") {
+            Self::Console
         } else {
             Self::Other
         }
@@ -88,7 +92,7 @@ impl Kind {
             Self::Queue => Some(
                 "the hypervisor's kernel lacks queues that libvirt uses (modules sch_htb, sch_sfq)",
             ),
-            Self::Missing | Self::AlreadyDone | Self::Schema | Self::Other => None,
+            Self::Missing | Self::AlreadyDone | Self::Schema | Self::Console | Self::Other => None,
         }
     }
 }
@@ -116,7 +120,18 @@ impl From<virt::error::Error> for LibvirtError {
 impl LibvirtError {
     /// Of a call that was not made, or whose answer nobody hears.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self { message: message.into(), kind: Kind::Other }
+        let message = message.into();
+        Self { kind: Kind::of_others(&message), message }
+    }
+
+    /// Whether somebody else has the console, from whom it can be taken.
+    pub fn is_console_taken(&self) -> bool {
+        self.kind == Kind::Console
+    }
+
+    /// Whether the object is not in a state that allows the call.
+    pub fn is_out_of_state(&self) -> bool {
+        self.kind == Kind::AlreadyDone
     }
 
     /// What a step failed of, and what to do about it where that is known.

@@ -21,11 +21,9 @@ pub enum ObserveError {
     /// libvirt refused a call.
     #[error("cannot ask libvirt what there is")]
     Call(#[from] LibvirtError),
-    /// An object's XML cannot be used.
-    #[error("cannot read {kind} `{name}`")]
+    /// What libvirt says of a running domain of this environment cannot be used.
+    #[error("cannot read what libvirt runs of domain `{name}`")]
     Read {
-        /// Kind of object.
-        kind: &'static str,
         /// Its name.
         name: String,
         /// Why.
@@ -48,7 +46,16 @@ pub enum ObserveError {
 impl ObserveError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        let Self::Record { kind, name, source: _ } = self else { return None };
+        let (kind, name) = match self {
+            Self::Record { kind, name, source: _ } => (kind, name),
+            Self::Read { name, .. } => {
+                return Some(format!(
+                    "nothing was touched; `virsh dumpxml {name}` shows what libvirt says of it, and \
+                     `virsh destroy {name}` stops it, so that it can be started anew"
+                ));
+            }
+            Self::Call(_) => return None,
+        };
         let (dump, undefine) = match *kind {
             ObjectKind::Domain => ("dumpxml --inactive", "undefine"),
             _ => ("net-dumpxml --inactive", "net-undefine"),
@@ -129,18 +136,11 @@ pub fn observe(
     let mut others: BTreeSet<String> = seen.domains.values().map(|d| d.pool.name.clone()).collect();
     others.remove(pool);
     for name in others {
-        match pool_content(client, &name) {
-            Ok(content) => seen.volumes.extend(content.volumes.map(|volumes| (name, volumes))),
-            Err(ObserveError::Read { .. }) => {
-                asides.unreadable.push(undescribed("storage pool", &name));
-            }
-            Err(error) => return Err(error),
-        }
+        let content = pool_content(client, &name)?;
+        note_volumes(&name, &content, &mut seen, &mut asides);
     }
     seen.pool_free = first.free;
-    if let Some(volumes) = first.volumes {
-        seen.volumes.insert(pool.to_string(), volumes);
-    }
+    note_volumes(pool, &first, &mut seen, &mut asides);
     let Asides { unreadable, sealed_by_others } = asides;
     let pool = first.state;
     Ok(Seen { observed: seen, pool, unreadable, sealed_by_others, own_bridges })
@@ -314,8 +314,7 @@ fn domains(
             Owner::Own(mut record) => {
                 let access = &mut record.node.access;
                 access.address = access.address.or(parsed.reported);
-                let bad =
-                    |source| ObserveError::Read { kind: "domain", name: name.clone(), source };
+                let bad = |source| ObserveError::Read { name: name.clone(), source };
                 let live = live.map(|xml| read::domain(&xml)).transpose().map_err(bad)?;
                 let domain = observed::Domain {
                     name: name.clone(),
@@ -427,25 +426,66 @@ struct PoolContent {
     free: Option<u64>,
 }
 
-fn pool_content(client: &Client, name: &str) -> Result<PoolContent, ObserveError> {
+fn pool_content(client: &Client, name: &str) -> Result<PoolContent, LibvirtError> {
     let Some(pool) = client.pool(name)? else {
         return Ok(PoolContent { state: PoolState::Missing, volumes: None, free: None });
     };
-    let ((xml, info), ()) = client::join(
+    let ((xml, info), refreshed) = client::join(
         || client::join(|| client::pool_xml(&pool), || client::pool_info(&pool)),
         || client::refresh_pool(&pool),
     );
-    let (xml, (active, free)) = (xml?, info?);
-    let path = read::pool_path(&xml).map_err(|source| ObserveError::Read {
-        kind: "pool",
-        name: name.into(),
-        source,
-    })?;
+    Ok(content(xml, info, refreshed, || client::volume_names(&pool)))
+}
+
+/// What is in a pool, by libvirt's answers. A pool of a kind that is no directory, and one with a file that
+/// libvirt cannot read, is nothing to end every command for.
+fn content(
+    xml: Result<String, LibvirtError>,
+    info: Result<(bool, u64), LibvirtError>,
+    refreshed: Result<(), LibvirtError>,
+    names: impl FnOnce() -> Result<Vec<String>, LibvirtError>,
+) -> PoolContent {
+    let as_it_is = |state| PoolContent { state, volumes: None, free: None };
+    let unreadable = |why: &dyn std::error::Error| as_it_is(PoolState::Unreadable(why.to_string()));
+    let (xml, (active, free)) = match (xml, info) {
+        (Ok(xml), Ok(info)) => (xml, info),
+        (Err(error), _) | (_, Err(error)) => return unreadable(&error),
+    };
+    let path = match read::pool_path(&xml) {
+        Ok(path) => path,
+        Err(error) => return unreadable(&error),
+    };
+    // A pool that does not run cannot be refreshed. One that cannot be read is stopped by that, and libvirt
+    // says which file it is only here.
+    let refused = refreshed.err().filter(|error| !error.is_out_of_state());
     if !active {
-        return Ok(PoolContent { state: PoolState::Inactive(path), volumes: None, free: None });
+        return match refused {
+            Some(error) => unreadable(&error),
+            None => as_it_is(PoolState::Inactive(path)),
+        };
     }
-    let volumes = Some(client::volume_names(&pool)?.into_iter().collect());
-    Ok(PoolContent { state: PoolState::Active(path), volumes, free: Some(free) })
+    match names() {
+        Ok(names) => PoolContent {
+            state: PoolState::Active(path),
+            volumes: Some(names.into_iter().collect()),
+            free: Some(free),
+        },
+        Err(error) => unreadable(&refused.unwrap_or(error)),
+    }
+}
+
+/// Notes what is in a pool. Of one that cannot be read it is not known that a node's volumes are missing, and
+/// nothing is to be made anew because of that.
+fn note_volumes(pool: &str, content: &PoolContent, seen: &mut Observed, asides: &mut Asides) {
+    if let PoolState::Unreadable(why) = &content.state {
+        asides.unreadable.push(format!("what is in storage pool `{pool}` ({why})"));
+        let in_it = seen.domains.values().filter(|d| d.pool.name == pool);
+        let recorded = in_it.flat_map(|d| d.recorded.volumes().map(String::from)).collect();
+        seen.volumes.insert(pool.to_string(), recorded);
+    }
+    if let Some(volumes) = &content.volumes {
+        seen.volumes.insert(pool.to_string(), volumes.clone());
+    }
 }
 
 #[cfg(test)]
@@ -465,5 +505,36 @@ mod tests {
         networks(listed.to_vec(), judge, &mut seen, &mut BTreeSet::new(), &mut asides).unwrap();
         assert_eq!(asides.unreadable, ["libvirt's description of network `x`"; 2]);
         assert!(seen.claims.networks.contains("x") && seen.edited.is_empty());
+    }
+
+    fn failed<T>(why: &str) -> Result<T, LibvirtError> {
+        Err(LibvirtError::refused(why))
+    }
+
+    /// A pool with one file that libvirt cannot read, and one that is no directory, ended every command.
+    #[test]
+    fn a_pool_that_cannot_be_read_is_named_and_its_volumes_are_not_missing() {
+        let directory = || Ok("<pool><target><path>/x</path></target></pool>".to_string());
+        let unreadable = |content: &PoolContent| match &content.state {
+            PoolState::Unreadable(why) => why.clone(),
+            other => panic!("{other:?}"),
+        };
+        let file = "cannot open volume '/x/y': Permission denied";
+        let stopped = || failed("storage pool 'images' is not active");
+        // Looked at before and after the refresh has stopped it.
+        for (active, names) in [(true, stopped as fn() -> _), (false, || panic!())] {
+            let content = content(directory(), Ok((active, 1)), failed(file), names);
+            assert_eq!(unreadable(&content), file);
+        }
+        let network = content(Ok("<pool type='rbd'/>".into()), Ok((true, 1)), Ok(()), stopped);
+        assert!(unreadable(&network).contains("target"));
+        // Somebody else at work in it refuses a refresh, and all is known.
+        let busy = content(directory(), Ok((true, 1)), failed("busy"), || Ok(vec!["v".into()]));
+        assert_eq!((&busy.state, busy.free), (&PoolState::Active("/x".into()), Some(1)));
+
+        let (mut seen, mut asides) = (Observed::default(), Asides::default());
+        note_volumes("images", &network, &mut seen, &mut asides);
+        assert!(asides.unreadable[0].starts_with("what is in storage pool `images` ("));
+        assert!(seen.volumes.contains_key("images"), "volumes of nodes would be made anew");
     }
 }

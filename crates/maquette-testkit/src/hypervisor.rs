@@ -165,7 +165,7 @@ impl Machine {
                 found.claims.subnets.push((net, format!("network `{name}`")));
             }
         }
-        if matches!(self.pool, PoolState::Active(_)) {
+        if matches!(self.pool, PoolState::Active(_) | PoolState::Unreadable(_)) {
             found.volumes.clone_from(&self.seen.volumes);
             found.pool_free = Some(self.free);
         }
@@ -262,7 +262,11 @@ impl Server for Model {
         _key: Option<&RecordKey>,
     ) -> Result<Seen, ObserveError> {
         let machine = self.machine();
-        Ok(Seen::of(machine.observe(environment), machine.pool.clone()))
+        let mut seen = Seen::of(machine.observe(environment), machine.pool.clone());
+        if let PoolState::Unreadable(why) = &machine.pool {
+            seen.unreadable.push(format!("what is in storage pool `images` ({why})"));
+        }
+        Ok(seen)
     }
 
     fn survey(&self) -> Result<Survey, ObserveError> {
@@ -328,12 +332,16 @@ impl Server for Model {
     fn console(
         &self,
         domain: &str,
-        _force: bool,
+        force: bool,
         mut input: Box<dyn Read + Send>,
         output: &mut dyn Write,
         connected: &mut dyn FnMut(),
     ) -> Result<Ended, LibvirtError> {
         let failed = |e: std::io::Error| LibvirtError::refused(e.to_string());
+        let fault = self.machine().faults.get(&format!("open the console of {domain}")).cloned();
+        if let Some(fault) = fault.filter(|_| !force) {
+            return Err(LibvirtError::refused(fault.causes.join(": ")));
+        }
         connected();
         output.write_all(format!("{domain} login: ").as_bytes()).map_err(failed)?;
         let mut typed = Vec::new();

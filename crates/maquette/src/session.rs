@@ -150,6 +150,13 @@ impl<'a> Session<'a> {
             .help(format!("use it with `--disk-pool {path}`, or choose another `--pool-name`"));
             return Err(Failure::input(diagnostic));
         }
+        if let Some(PoolState::Unreadable(why)) = hypervisor.seen.as_ref().map(|seen| &seen.pool) {
+            let said = format!("storage pool `{}` cannot be used: {why}", pool.name);
+            let diagnostic = Diagnostic::error("hypervisor::pool", said)
+                .help(format!("choose another with `--pool-name`, or see `virsh pool-refresh {}`", pool.name))
+                .help(format!("a file that libvirt cannot read has to go elsewhere, and `virsh pool-start {}` follows", pool.name));
+            return Err(Failure::input(diagnostic));
+        }
         let seen = hypervisor.seen.as_ref();
         let libvirt = seen.map(|s| (s.pool.clone(), s.observed.claims.networks.len()));
         let needs = Needs {

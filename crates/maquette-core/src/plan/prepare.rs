@@ -109,6 +109,8 @@ pub enum PoolState {
     Missing,
     /// libvirt cannot be asked yet.
     Unknown,
+    /// It is there and cannot be used; why. Whoever needs it stops before anything is planned.
+    Unreadable(String),
 }
 
 /// What the environment needs of the hypervisor.

@@ -36,9 +36,9 @@ pub fn start_pool(pool: &StoragePool) -> Result<()> {
 }
 
 /// Lets a pool notice files that came without libvirt. Another run that works in the pool refuses
-/// it; then that run's own view is good enough.
-pub fn refresh_pool(pool: &StoragePool) {
-    let _ = pool.refresh(0);
+/// it; then that run's own view is good enough. A file that libvirt cannot read stops the pool.
+pub fn refresh_pool(pool: &StoragePool) -> Result<()> {
+    Ok(pool.refresh(0)?)
 }
 
 /// Names of all volumes of a pool.

@@ -208,6 +208,10 @@ fn libvirt(hypervisor: &Hypervisor, located: &Located, report: &mut Report) {
             report.add("pool", Verdict::Bad, format!("{name} is at {path}, not at {wanted}"));
             report.advise(format!("use it with `--disk-pool {path}`, or another `--pool-name`"));
         }
+        Some((PoolState::Unreadable(why), _)) => {
+            report.add("pool", Verdict::Bad, format!("{name} cannot be used: {why}"));
+            report.advise(format!("`virsh pool-refresh {name}` tells more; or another `--pool-name`"));
+        }
         Some((PoolState::Inactive(_), _)) => {
             report.add("pool", Verdict::Prepared, format!("start {name}"));
         }

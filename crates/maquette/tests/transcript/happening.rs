@@ -55,6 +55,10 @@ impl Stage {
                 machine.strangers.push(((*name).into(), true))
             }
             ["the", "pool", "is", "at", path] => machine.pool = PoolState::Active((*path).into()),
+            ["the", "pool", "cannot", "be", "read:", ..] => {
+                let why = what.trim_start_matches("the pool cannot be read: ");
+                machine.pool = PoolState::Unreadable(why.into());
+            }
             ["the", "pool", "has", free, "GiB"] => {
                 machine.free = free.parse::<u64>().unwrap() << 30
             }

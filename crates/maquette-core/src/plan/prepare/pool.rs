@@ -5,7 +5,7 @@ use crate::plan::Op;
 
 pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
     let reason = match &facts.pool {
-        PoolState::Active(_) => return None,
+        PoolState::Active(_) | PoolState::Unreadable(_) => return None,
         PoolState::Inactive(_) => "the pool is defined and not started",
         PoolState::Missing => "there is no such pool",
         PoolState::Unknown => "nothing is known of it until libvirt answers",

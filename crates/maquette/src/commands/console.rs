@@ -87,8 +87,12 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         }
         Err(error) => {
             let said = StepError::new(format!("cannot open the console of `{name}`"));
+            let taken = error.is_console_taken();
             let said = said.because(error);
-            Err(Failure::Failed(said.hint("`--force` takes it from whoever is connected")))
+            Err(Failure::Failed(match taken {
+                true => said.hint("`--force` takes it from whoever is connected"),
+                false => said,
+            }))
         }
     }
 }

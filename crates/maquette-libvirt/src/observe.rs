@@ -11,9 +11,9 @@ use maquette_engine::ssh_keys::RecordKey;
 use thiserror::Error;
 
 use crate::client::{self, Client, LibvirtError};
-use crate::xml::metadata::seal::{self, Seal};
+use crate::xml::metadata::seal::Seal;
 use crate::xml::metadata::{MetadataError, NetworkRecord, NodeRecord};
-use crate::xml::read::{self, Record};
+use crate::xml::read::{self, Parsed, Record};
 
 /// Why the hypervisor's state cannot be read.
 #[derive(Debug, Error)]
@@ -221,7 +221,7 @@ struct Judge<'a> {
 struct Object<'a> {
     kind: ObjectKind,
     name: &'a str,
-    xml: &'a str,
+    xml: &'a Parsed<'a>,
 }
 
 /// A record, as far as it tells who wrote it.
@@ -266,7 +266,7 @@ impl Judge<'_> {
         match record {
             Record::Good(record) if record.environment() == self.environment => {
                 let edited = || Owner::Edited(MetadataError::Edited.to_string());
-                match seal::check(xml, self.key) {
+                match xml.seal(self.key) {
                     Seal::Broken => return Ok(edited()),
                     // Whoever takes the seal away makes no older record of it.
                     Seal::None if self.key.is_some() && record.is_sealed_by_age() => {
@@ -304,7 +304,8 @@ fn domains(
 ) -> Result<(), ObserveError> {
     for Found { name, listed, defined, live } in all {
         let Some(xml) = defined else { continue };
-        let Ok(parsed) = read::domain(&xml) else {
+        let readable = Parsed::of(&xml).and_then(|xml| Ok((read::domain_in(&xml)?, xml)));
+        let Ok((parsed, xml)) = readable else {
             asides.unreadable.push(undescribed(ObjectKind::Domain, &name));
             seen.claims.domains.insert(name);
             continue;
@@ -359,7 +360,8 @@ fn networks(
 ) -> Result<(), ObserveError> {
     for (name, active, xml) in listed {
         let Some(xml) = xml else { continue };
-        let Ok(parsed) = read::network(&xml) else {
+        let readable = Parsed::of(&xml).and_then(|xml| Ok((read::network_in(&xml)?, xml)));
+        let Ok((parsed, xml)) = readable else {
             asides.unreadable.push(undescribed(ObjectKind::Network, &name));
             seen.claims.networks.insert(name);
             continue;

@@ -6,10 +6,12 @@ use ipnet::IpNet;
 use maquette_core::blueprint::{Host, Portgroup, Tag};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Hardware, Nic, Wiring};
+use maquette_engine::ssh_keys::RecordKey;
 use roxmltree::{Document, Node as Element};
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::metadata::seal::{self, Seal};
 use super::metadata::{self, MetadataError, NAMESPACE, NetworkRecord, NodeRecord, STATE_NAMESPACE};
 
 /// Why an object's XML cannot be used.
@@ -95,10 +97,30 @@ fn ours<'a, 'i>(root: Element<'a, 'i>, name: &str) -> Option<Element<'a, 'i>> {
     child(root, "metadata")?.children().find(|c| c.has_tag_name((NAMESPACE, name)))
 }
 
+/// An object's XML, which is parsed once for all that is asked of it.
+#[derive(Debug)]
+pub struct Parsed<'a>(Document<'a>);
+
+impl<'a> Parsed<'a> {
+    /// Parses it.
+    pub fn of(xml: &'a str) -> Result<Self, ReadError> {
+        Ok(Self(Document::parse(xml)?))
+    }
+
+    /// What the seal of its record says.
+    pub fn seal(&self, key: Option<&RecordKey>) -> Seal {
+        seal::of(&self.0, key)
+    }
+}
+
 /// Reads a domain's XML.
 pub fn domain(xml: &str) -> Result<DomainXml, ReadError> {
-    let document = Document::parse(xml)?;
-    let root = document.root_element();
+    domain_in(&Parsed::of(xml)?)
+}
+
+/// The same of one that was parsed before.
+pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
+    let root = xml.0.root_element();
     let (name, uuid) = identity(root)?;
     let record = Record::read(ours(root, "node"), |e| metadata::read_node(e, &name, uuid));
     let images = ours(root, "node").into_iter().flat_map(|e| e.descendants());
@@ -177,8 +199,12 @@ fn nic(element: Element<'_, '_>) -> Option<Nic> {
 
 /// Reads a network's XML.
 pub fn network(xml: &str) -> Result<NetworkXml, ReadError> {
-    let document = Document::parse(xml)?;
-    let root = document.root_element();
+    network_in(&Parsed::of(xml)?)
+}
+
+/// The same of one that was parsed before.
+pub fn network_in(xml: &Parsed<'_>) -> Result<NetworkXml, ReadError> {
+    let root = xml.0.root_element();
     let (name, uuid) = identity(root)?;
     let record = Record::read(ours(root, "network"), |e| metadata::read_network(e, &name, uuid));
     let bridge = child(root, "bridge").and_then(|b| b.attribute("name")).unwrap_or_default();

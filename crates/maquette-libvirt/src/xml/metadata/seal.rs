@@ -41,8 +41,12 @@ pub fn sealed(xml: &str, key: &RecordKey) -> Option<String> {
 
 /// What the seal of the record in an object's XML says.
 pub fn check(xml: &str, key: Option<&RecordKey>) -> Seal {
-    let Ok(document) = Document::parse(xml) else { return Seal::None };
-    let Some((record, seal)) = record(&document).and_then(|r| Some((r, r.attribute(SEAL)?))) else {
+    Document::parse(xml).map_or(Seal::None, |document| of(&document, key))
+}
+
+/// The same of XML that was parsed before.
+pub(in crate::xml) fn of(document: &Document<'_>, key: Option<&RecordKey>) -> Seal {
+    let Some((record, seal)) = record(document).and_then(|r| Some((r, r.attribute(SEAL)?))) else {
         return Seal::None;
     };
     let (of, written) = seal.split_once(':').unwrap_or((seal, ""));

@@ -1,12 +1,15 @@
-//! First-boot set-up as files: one method so far, cloud-init's NoCloud data source.
+//! First-boot set-up as files: cloud-init's NoCloud data source, and beside it what the agent of prepared images
+//! needs.
 //!
 //! Everything a guest learns comes from here. The seed holds the guest's private host key, which is
 //! why its text is a [`Secret`] and its volume readable by nobody but QEMU.
 
 mod cloud_init;
+mod identity;
 
-pub use cloud_init::{READY_PORT, seed_files};
+pub use cloud_init::READY_PORT;
 
+use crate::blueprint::{Guest, Node};
 use crate::values::Secret;
 
 /// One file of a seed volume.
@@ -16,4 +19,17 @@ pub struct SeedFile {
     pub name: &'static str,
     /// Content.
     pub content: Secret,
+}
+
+/// The files of a node's seed. `host_key` is the private key, in OpenSSH's format. The last two are for the agent
+/// that prepared images have in place of cloud-init, and read `network-config`, too.
+pub fn seed_files(node: &Node, guest: &Guest, host_key: &Secret) -> Vec<SeedFile> {
+    let file = |name, content: String| SeedFile { name, content: Secret::new(content) };
+    vec![
+        file("meta-data", cloud_init::meta_data(node)),
+        file("user-data", cloud_init::user_data(node, guest, host_key)),
+        file("network-config", cloud_init::network_config(&node.interfaces)),
+        file("identity", identity::text(node, guest)),
+        SeedFile { name: "host-key", content: host_key.clone() },
+    ]
 }

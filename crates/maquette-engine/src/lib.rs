@@ -12,6 +12,7 @@ mod backend;
 mod dying_host;
 mod event;
 pub mod executor;
+mod guest_agent;
 pub mod host;
 pub mod image;
 pub mod net;

@@ -160,6 +160,14 @@ pub fn seed(node: &Node) {
     for file in &files {
         let text = file.content.reveal();
         no_controls(file.name, text);
+        match file.name {
+            "identity" => {
+                identity(node, text);
+                continue;
+            }
+            "host-key" => continue,
+            _ => {}
+        }
         let Ok(Plain::Map(map)) = Plain::read(text) else {
             panic!("{}: not a mapping: {text}", file.name);
         };
@@ -190,5 +198,28 @@ pub fn seed(node: &Node) {
         if let Some(Plain::List(users)) = map.get("users") {
             assert!(users.len() <= 2, "{users:?}");
         }
+    }
+}
+
+/// What the agent is told: known keywords only, no user but the node's and root, no interface but its own.
+fn identity(node: &Node, text: &str) {
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("maquette 1"));
+    let login = node.guest.as_ref().map_or("", |g| g.user.as_str());
+    for line in lines {
+        let (keyword, values) = line.split_once(' ').unwrap_or_default();
+        let first = values.split(' ').next().unwrap_or_default();
+        let count = values.split(' ').count();
+        let holds = match keyword {
+            "instance" | "port" | "timezone" | "swap" => count == 1,
+            "hostname" => values == node.name,
+            "user" => first == login && values == format!("{login} sudo"),
+            "key" => first == login || first == "root",
+            "host-key" => true,
+            "nic" => count == 2 && node.interfaces.iter().any(|i| i.name == first),
+            "asks" => node.interfaces.iter().any(|i| i.name == values),
+            _ => false,
+        };
+        assert!(holds, "identity of {}: {line:?}", node.name);
     }
 }

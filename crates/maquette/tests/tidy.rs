@@ -155,6 +155,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
             "small_download",
             "event",
             "executor",
+            "guest_agent",
             "host",
             "private_file",
             "ssh_keys",

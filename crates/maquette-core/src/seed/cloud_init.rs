@@ -4,7 +4,6 @@
 
 use std::fmt::Write;
 
-use super::SeedFile;
 use crate::blueprint::{Guest, Interface, Node};
 use crate::values::Secret;
 
@@ -22,24 +21,24 @@ const REPORT: &str = include_str!("../../assets/report.sh");
 const MODULES: [&str; 6] =
     ["bootcmd", "growpart", "resizefs", "set-hostname", "users-groups", "ssh"];
 
-/// The files of a node's seed. `host_key` is the private key, in OpenSSH's format.
-pub fn seed_files(node: &Node, guest: &Guest, host_key: &Secret) -> Vec<SeedFile> {
-    let file = |name, content: String| SeedFile { name, content: Secret::new(content) };
-    vec![
-        file("meta-data", meta_data(node)),
-        file("user-data", user_data(node, guest, host_key)),
-        file("network-config", network_config(&node.interfaces)),
-    ]
-}
-
-fn meta_data(node: &Node) -> String {
-    // Made anew on disks that were kept, it is another instance: its host key is set up again.
+/// The name of this instance of a node: made anew on disks that were kept, it is another one, whose host key is
+/// set up again.
+pub(super) fn instance(node: &Node) -> String {
     let generation = node.guest.as_ref().and_then(|g| g.generation);
     let generation = generation.map(|g| format!("-{g:016x}")).unwrap_or_default();
-    format!("instance-id: {}{generation}\nlocal-hostname: {}\n", node.uuid, host_name(&node.name))
+    format!("{}{generation}", node.uuid)
 }
 
-fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
+pub(super) fn meta_data(node: &Node) -> String {
+    format!("instance-id: {}\nlocal-hostname: {}\n", instance(node), host_name(&node.name))
+}
+
+/// The interface whose address only the guest knows: somebody on the LAN gives it.
+pub(super) fn asks(node: &Node) -> Option<&Interface> {
+    node.interfaces.iter().find(|i| i.dhcp && node.access.address.is_none())
+}
+
+pub(super) fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
     let mut modules: Vec<&str> = MODULES.to_vec();
     let mut out = String::from("#cloud-config\n");
     let mut line = |text: String| {
@@ -90,16 +89,15 @@ fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
 ///
 /// A node that somebody on the LAN gives its address reports that, too: nobody else knows it.
 fn report(node: &Node) -> String {
-    let asks = node.interfaces.iter().find(|i| i.dhcp && node.access.address.is_none());
     let arguments = [REPORT_BOOT, "sh", REPORT, READY_PORT].into_iter();
-    let arguments = arguments.chain(asks.map(|interface| interface.name.as_str()));
+    let arguments = arguments.chain(asks(node).map(|interface| interface.name.as_str()));
     let arguments: Vec<String> = arguments.map(|a| quoted(a.trim_end())).collect();
     format!("[sh, -c, {}]", arguments.join(", "))
 }
 
 /// Interfaces by MAC. The external one asks DHCP, as its lease carries route and name servers; the
 /// others get their reserved address as it is, so that no second default route can appear.
-fn network_config(interfaces: &[Interface]) -> String {
+pub(super) fn network_config(interfaces: &[Interface]) -> String {
     let mut out = String::from("version: 2\nethernets:\n");
     for interface in interfaces {
         let mut line = |indent: usize, text: &str| {

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::guest_agent;
 use crate::host::{Command, Host, HostError, read_text};
 use crate::prepare::packages;
 use crate::probe::family::{Manager, OsRelease};
@@ -48,6 +50,28 @@ pub enum BuildError {
     Command(#[source] HostError),
 }
 
+/// The file beside a built image that tells which recipe made it.
+fn recipe_of(image: &Path) -> PathBuf {
+    let mut name = image.as_os_str().to_owned();
+    name.push(".recipe");
+    name.into()
+}
+
+/// The recipe, as a digest: another one makes other images.
+fn recipe() -> String {
+    let mut digest = Sha256::new();
+    for part in std::iter::once(SCRIPT).chain(guest_agent::FILES) {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    format!("{:x}\n", digest.finalize())
+}
+
+/// Whether an image was built by this version's recipe.
+pub fn is_current(image: &Path) -> bool {
+    std::fs::read_to_string(recipe_of(image)).is_ok_and(|text| text == recipe())
+}
+
 /// Builds `name` into the file `output`; `on_stage` hears what is being done.
 pub fn build(
     host: &dyn Host,
@@ -80,15 +104,19 @@ pub fn build(
         .map_err(|source| BuildError::Directory { path: parent.into(), source })?;
     let work = format!("{}.work-{}", output.display(), std::process::id());
     let sources = if os.codename == suite { own_sources(host) } else { String::new() };
+    let arguments = [suite.to_string(), work, output.display().to_string(), sources];
     let command =
-        Command::script(SCRIPT, [suite.to_string(), work, output.display().to_string(), sources]);
+        Command::script(SCRIPT, arguments.into_iter().chain(guest_agent::FILES.map(String::from)));
     host.run(&command, &mut |line| {
         if let Some(stage) = line.strip_prefix(":: ") {
             on_stage(stage);
         }
     })
     .and_then(|result| result.success(&command).map(|_| ()))
-    .map_err(BuildError::Command)
+    .map_err(BuildError::Command)?;
+    // Without it the image is only taken for an older one.
+    let _ = std::fs::write(recipe_of(output), recipe());
+    Ok(())
 }
 
 /// The system's own list of Debian mirrors, if it has the modern form: who changed it had a reason.

@@ -114,7 +114,9 @@ fn build(world: &World, name: &str, output: Option<&Path>, force: bool) -> Resul
     let named = world.environment.built_images().join(format!("{name}.qcow2"));
     let target = output.unwrap_or(&named);
     if target.is_file() && !force {
-        world.terminal.talk(&format!("{} is there already; `--force` builds it again", target.display()));
+        let age = if build::is_current(target) { "" } else { ", built by another version" };
+        let target = target.display();
+        world.terminal.talk(&format!("{target} is there already{age}; `--force` builds it again"));
         return Ok(0);
     }
     let begun = (world.clock)();

@@ -1,0 +1,43 @@
+//! `identity`: who a node is, for the agent of prepared images (`maquette-agent` in the engine's assets).
+//!
+//! Lines of a keyword and its values, separated by spaces, after one that names the format's version: the agent is
+//! started before everything else and reads it without a parser. A later agent knows every keyword of an earlier
+//! version; an agent that is older than the version leaves the node to cloud-init.
+
+use std::fmt::Write;
+
+use super::cloud_init::{READY_PORT, asks, instance};
+use crate::blueprint::{Guest, Node};
+
+/// What an agent has to know to set a node up.
+pub(super) fn text(node: &Node, guest: &Guest) -> String {
+    let mut out = String::from("maquette 1\n");
+    let mut line = |keyword: &str, values: &str| {
+        let _ = writeln!(out, "{keyword} {values}");
+    };
+    line("instance", &instance(node));
+    line("hostname", &node.name);
+    line("port", READY_PORT);
+    let mut users = vec!["root"];
+    if guest.user != "root" {
+        line("user", &format!("{} sudo", guest.user));
+        users.push(&guest.user);
+    }
+    for user in users {
+        line("key", &format!("{user} {}", guest.authorized_key));
+    }
+    line("host-key", &guest.host_key);
+    if let Some(zone) = &guest.timezone {
+        line("timezone", zone);
+    }
+    if guest.swap_mib > 0 {
+        line("swap", &guest.swap_mib.to_string());
+    }
+    for interface in &node.interfaces {
+        line("nic", &format!("{} {}", interface.name, interface.mac));
+    }
+    if let Some(interface) = asks(node) {
+        line("asks", &interface.name);
+    }
+    out
+}

@@ -128,6 +128,11 @@ mod tests {
         let status: serde_json::Value = serde_json::from_str(&status).unwrap();
         assert!(status["v1"]["modules-final"]["finished"].as_f64().unwrap() > 0.0);
         assert_eq!(system.text("var/lib/cloud/data/instance-id"), "5f0-1\n");
+        // What `cloud-init query` reads.
+        let facts = system.text("run/cloud-init/instance-data.json");
+        let facts: serde_json::Value = serde_json::from_str(&facts).unwrap();
+        assert_eq!(facts["v1"]["instance_id"], "5f0-1");
+        assert!(system.path("var/lib/cloud/instances/5f0-1/vendor-data.txt").exists());
         let report = system.run("ready");
         let report = String::from_utf8_lossy(&report.stdout).into_owned();
         assert_eq!(report, format!("result {result}done\n"));

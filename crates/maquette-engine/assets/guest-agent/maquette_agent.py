@@ -301,6 +301,8 @@ def cloud_state(identity, files, source, begun, errors):
     write(RUN_CLOUD + "/.instance-id", instance + "\n")
     write(place + "/datasource", f"DataSourceNoCloud: {source}\n")
     write(place + "/user-data.txt", files.get("user-data", ""), 0o600)
+    # There is none, but `cloud-init query` reads it.
+    write(place + "/vendor-data.txt", "", 0o600)
     now = time.time()
     write(place + "/boot-finished", f"{now:.2f} - maquette-agent\n")
     # Only what is printable, so that it is text to JSON and to whoever reads the port.

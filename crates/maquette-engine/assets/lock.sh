@@ -1,7 +1,8 @@
 # Holds a lock on the hypervisor as long as its standard input beats.
 # $1: directory  $2: name  $3: who wants it  $4: seconds to wait for it  $5: `take` to end its holder
 # $6: what marks processes of this run that live long: MAQUETTE_RUN in their environment
-# Says `held SECONDS WHO` if somebody has it, `busy` while a command of his still runs, and `got SINCE PROCESS`
+# Says `held SECONDS WHO` if somebody has it, `busy` while a command of his still runs, `removing WHO` while somebody
+# removes images, and `got SINCE PROCESS`
 # once it is ours: what the file begins with for as long (see fence.sh). Ends with 75 if it cannot be had, with
 # 76 if that command does not end.
 file=$1/$2
@@ -53,6 +54,22 @@ if ! flock -w 0.5 8; then
     flock -w "$longest" 8 || { rm -f -- "$file"; exit 76; }
 fi
 exec 8>&-
+# Who removes images has this lock before he looks whether anybody has an environment's: whoever takes one later
+# waits here, and looks only afterwards which images there are.
+removes() { (exec 7<"$1/images" && { flock -s -w "$2" 7 || exit 9; }) 2>/dev/null; }
+case $2 in
+    environment.*)
+        removed=0
+        removes "$1" 0 || removed=$?
+        if [ "$removed" = 9 ]; then
+            read -r _ _ who <"$1/images" || who=somebody
+            echo "removing ${who:-somebody}"
+            removed=0
+            removes "$1" 300 || removed=$?
+            [ "$removed" != 9 ] || { rm -f -- "$file"; exit 76; }
+        fi
+        ;;
+esac
 echo "got $since $$"
 # A holder that is cut off has no time to say so.
 ended=0

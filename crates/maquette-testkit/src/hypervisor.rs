@@ -279,7 +279,11 @@ impl Server for Model {
         })
     }
 
-    fn prune(&self, _host: &dyn Host, _records: &str, pool: &str) -> Result<Pruned, StepError> {
+    fn prune(&self, host: &dyn Host, _records: &str, pool: &str) -> Result<Pruned, StepError> {
+        // Without it, an image goes that a run which has just begun has seen.
+        if !host.exists("/run/maquette/images") {
+            return Err(StepError::new("images are removed without their lock"));
+        }
         let mut machine = self.machine();
         let nodes = machine.seen.domains.values().flat_map(|d| &d.recorded.disks);
         let used: BTreeSet<String> =

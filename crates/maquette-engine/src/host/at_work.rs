@@ -11,7 +11,7 @@ pub fn at_work(host: &dyn Host) -> Result<Vec<(String, String)>, HostError> {
     look(host, directory())
 }
 
-fn look(host: &dyn Host, directory: &str) -> Result<Vec<(String, String)>, HostError> {
+pub(super) fn look(host: &dyn Host, directory: &str) -> Result<Vec<(String, String)>, HostError> {
     let text = check(host, &Command::script(SCRIPT, [directory]))?;
     let pairs = text.lines().filter_map(|line| line.split_once('\t'));
     Ok(pairs.map(|(name, who)| (name.into(), who.into())).collect())

@@ -16,6 +16,8 @@ use super::fence::Fenced;
 use super::{Command, Host, HostError};
 
 const SCRIPT: &str = include_str!("../../assets/lock.sh");
+/// Name of the lock of whoever removes images. Environments' locks are not given out meanwhile.
+pub const IMAGES: &str = "images";
 /// Gone after a reboot, like everything that could hold it.
 pub(super) fn directory() -> &'static str {
     #[cfg(test)]
@@ -161,6 +163,9 @@ impl Lock {
                     token = rest.to_string();
                     break;
                 }
+                Some(("removing", who)) => {
+                    on_holder(&Holder { who: who.into(), ..Holder::gone() });
+                }
                 _ if line.trim() == "busy" => on_holder(&Holder::gone()),
                 _ => {}
             }
@@ -273,6 +278,45 @@ mod tests {
         drop(first);
         assert!(!second.is_lost());
         assert!(matches!(take(&name, Patience::default()), Err(LockError::Held(_))));
+    }
+
+    /// The script in a directory of its own, and what it says.
+    fn script(directory: &std::path::Path, name: &str) -> (Child, impl FnMut() -> String) {
+        let args = [directory.to_str().unwrap(), name, "ann@desk, maquette it", "0", "", "ab"];
+        let mut child = Local.spawn(&Command::script(SCRIPT, args)).unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let line = move || {
+            let mut line = String::new();
+            said.read_line(&mut line).unwrap();
+            line.split(' ').next().unwrap().trim().to_string()
+        };
+        (child, line)
+    }
+
+    /// `image prune` saw nobody at work and deleted an image; a run that had begun since had found it in the pool.
+    #[test]
+    fn who_begins_while_images_are_removed_waits_and_who_was_first_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let end = |mut child: Child| {
+            drop(child.stdin.take());
+            child.wait().unwrap();
+        };
+        let (prune, mut prune_says) = script(directory.path(), IMAGES);
+        assert_eq!(prune_says(), "got");
+        let (up, mut up_says) = script(directory.path(), "environment.lab");
+        assert_eq!(up_says(), "removing");
+        // Other locks have nothing to do with images.
+        let (other, mut other_says) = script(directory.path(), "hypervisor");
+        assert_eq!(other_says(), "got");
+        end(other);
+        end(prune);
+        assert_eq!(up_says(), "got");
+        let (prune, mut prune_says) = script(directory.path(), IMAGES);
+        assert_eq!(prune_says(), "got");
+        let there = super::super::at_work::look(&Local, directory.path().to_str().unwrap());
+        assert_eq!(there.unwrap(), [("lab".into(), "ann@desk, maquette it".into())]);
+        end(prune);
+        end(up);
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             // An image that an `up` has just fetched is not named by any domain yet.
             let cancelled = Arc::new(AtomicBool::new(false));
             let lock = locking::hypervisor(world, connection, "image prune", &cancelled)?;
+            // Who begins from now on waits until we are done, and who began before is seen.
+            let _images = locking::images(world, connection, "image prune", &cancelled)?;
             let hypervisor = session.running()?;
             idle(connection)?;
             let Some(server) = &hypervisor.libvirt else { return Ok(0) };

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use maquette_core::names::EnvName;
 use maquette_engine::StepError;
-use maquette_engine::host::lock::{Lock, LockError, Patience, duration};
+use maquette_engine::host::lock::{self, Lock, LockError, Patience, duration};
 
 use crate::cli::Locking;
 use crate::failure::Failure;
@@ -81,6 +81,9 @@ fn lost(connection: &Connection) -> Failure {
     Failure::Failed(error.hint("run the same command again to go on from here"))
 }
 
+/// Packages may have to be downloaded; more than that nobody needs.
+const LONGEST: u64 = 900;
+
 /// Takes the lock of a hypervisor for what all its environments share: its preparation, and the choice
 /// of subnets. What was seen before may look different once it is ours.
 pub fn hypervisor(
@@ -89,27 +92,36 @@ pub fn hypervisor(
     verb: &str,
     cancelled: &Arc<AtomicBool>,
 ) -> Result<Lock, Failure> {
-    /// Packages may have to be downloaded; more than that nobody needs.
-    const LONGEST: u64 = 900;
+    shared(world, connection, verb, cancelled, ("hypervisor", "prepares the same hypervisor"))
+}
+
+/// Takes the lock of whoever removes images. As long as it is held nobody gets the lock of an environment, and
+/// with it a look at which images there are; who had one before has to be looked for.
+pub fn images(
+    world: &World,
+    connection: &Connection,
+    verb: &str,
+    cancelled: &Arc<AtomicBool>,
+) -> Result<Lock, Failure> {
+    shared(world, connection, verb, cancelled, (lock::IMAGES, "removes images, too"))
+}
+
+fn shared(
+    world: &World,
+    connection: &Connection,
+    verb: &str,
+    cancelled: &Arc<AtomicBool>,
+    (name, does): (&str, &str),
+) -> Result<Lock, Failure> {
     let patience = Patience { wait: LONGEST, take_over: false };
     let host = connection.host.as_ref();
-    let lock = Lock::acquire(
-        host,
-        "hypervisor",
-        &who(&world.environment, verb),
-        patience,
-        cancelled,
-        &mut |holder| {
-            if holder.gone {
-                return world
-                    .terminal
-                    .talk(&format!("waiting for the last command of {}", holder.who));
-            }
-            world
-                .terminal
-                .talk(&format!("waiting for {}, who prepares the same hypervisor", holder.who));
-        },
-    );
+    let who = who(&world.environment, verb);
+    let lock = Lock::acquire(host, name, &who, patience, cancelled, &mut |holder| {
+        world.terminal.talk(&match holder.gone {
+            true => format!("waiting for the last command of {}", holder.who),
+            false => format!("waiting for {}, who {does}", holder.who),
+        });
+    });
     let failed = |e: LockError| match host.is_lost() {
         true => lost(connection),
         false => Failure::because("cannot lock the hypervisor", e),

@@ -211,7 +211,7 @@ impl Planner<'_> {
     fn remove_network(&mut self, network: &observed::Network, reason: &str) -> StepId {
         let after = self.left();
         let environment = &self.blueprint.environment;
-        remove_network(network, environment, after, reason, &mut self.builder)
+        remove_network(network, environment, (after, Vec::new()), reason, &mut self.builder)
     }
 
     fn network(&mut self, network: &Network, fates: &Fates) {

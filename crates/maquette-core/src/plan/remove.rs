@@ -13,14 +13,15 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     let mut builder = Builder::default();
     let mut changes = Vec::new();
     let reason = "the environment is taken down";
-    let mut gone = Vec::new();
     for domain in observed.domains.values() {
         changes.push(domain_goes(domain, reason));
-        gone.push(remove_domain(domain, observed, reason, &mut builder));
+        remove_domain(domain, observed, reason, &mut builder);
     }
     remove_edited_domains(observed, |_| true, reason, &mut changes, &mut builder);
-    // Volumes without a domain are known by the networks that their node was on.
-    gone.extend(builder.added());
+    // A network takes seconds to stop, and has not to wait for more than those that were on it. Volumes without a
+    // domain are known by the networks that their node was on, so that these are forgotten last.
+    let stopped = builder.stops();
+    let gone: Vec<StepId> = builder.added().collect();
     for network in observed.networks.values() {
         changes.push(Change {
             op: Op::Delete,
@@ -29,7 +30,8 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
             detail: describe::network(&network.recorded),
             reason: reason.into(),
         });
-        remove_network(network, environment, gone.clone(), reason, &mut builder);
+        let after = (stopped.clone(), gone.clone());
+        remove_network(network, environment, after, reason, &mut builder);
     }
     for edited in observed.edited.iter().filter(|e| e.kind == ObjectKind::Network) {
         changes.push(edited_goes(edited, observed, reason));
@@ -178,11 +180,11 @@ pub(super) fn remove_orphan(
 }
 
 /// Stops a network, takes away what was made for it on the hypervisor, and only then its definition,
-/// which tells of it. Returns the last step.
+/// which tells of it. Stopping waits for the first steps, forgetting for the others, too. Returns the last step.
 pub(super) fn remove_network(
     network: &observed::Network,
     environment: &EnvName,
-    mut after: Vec<StepId>,
+    (mut after, gone): (Vec<StepId>, Vec<StepId>),
     reason: &str,
     builder: &mut Builder,
 ) -> StepId {
@@ -193,6 +195,7 @@ pub(super) fn remove_network(
     if let Some(unmake) = switching::unmake(&network.recorded, environment) {
         after = vec![builder.add(unmake, after, reason)];
     }
+    after.extend(gone);
     builder.add(Action::UndefineNetwork { name: name.clone() }, after, reason)
 }
 

@@ -78,6 +78,12 @@ impl Builder {
         StepId::all(self.steps.len())
     }
 
+    /// Those of them after which a domain runs no more.
+    pub fn stops(&self) -> Vec<StepId> {
+        let stops = self.steps.iter().filter(|s| matches!(s.action, Action::StopDomain { .. }));
+        stops.map(|step| step.id).collect()
+    }
+
     /// The steps.
     pub fn finish(self) -> Vec<Step> {
         self.steps

@@ -16,8 +16,9 @@ impl Lanes {
     /// Widths that suit one libvirt connection for quick calls and one for long ones. The server
     /// answers 5 calls of a connection at a time, so the long ones stay below that. To a `remote`
     /// hypervisor more are under way, since most of a call's time is the way there and back; the
-    /// server queues what it does not work on. `boots` is how many guests may boot at once.
-    pub fn new(boots: usize, remote: bool) -> Self {
+    /// server queues what it does not work on. `boots` is how many guests may boot at once, `further` how many
+    /// more connections there are for starting and ending them.
+    pub fn new(boots: usize, further: usize, remote: bool) -> Self {
         let (control, bulk) = if remote { (24, 8) } else { (5, 4) };
         Self(BTreeMap::from([
             (Lane::Host, 1),
@@ -25,6 +26,7 @@ impl Lanes {
             (Lane::Control, control),
             (Lane::Bulk, bulk),
             (Lane::Boot, boots.max(1)),
+            (Lane::Power, control.max(2 + 5 * further)),
         ]))
     }
 

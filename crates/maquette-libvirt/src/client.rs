@@ -7,6 +7,7 @@ mod gate;
 mod network;
 mod raw;
 mod storage;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -184,10 +185,11 @@ pub struct Listed {
 }
 
 /// Two connections: the server works on five calls of a connection at a time, so long ones would
-/// hold up quick ones.
+/// hold up quick ones. More for calls that only wait, when there are many of them.
 pub struct Client {
     control: Connect,
     bulk: Connect,
+    waiting: waiting::Waiting,
     uri: String,
     /// Made when events are first asked for.
     hub: Mutex<Option<Hub>>,
@@ -210,19 +212,14 @@ impl Client {
     pub fn open(uri: &str) -> Result<Self> {
         // Errors are returned; libvirt's own handler would print them too.
         virt::error::clear_error_callback();
-        // The connection to another machine looks after itself, and this would cost a round trip there.
-        let is_local = !uri.contains("+ssh:");
-        if is_local {
+        if is_local(uri) {
             events::start_loop();
         }
         // Opening takes several round trips.
-        let (control, bulk) = join(|| Connect::open(Some(uri)), || Connect::open(Some(uri)));
+        let (control, bulk) = join(|| connect(uri), || connect(uri));
         let (control, bulk) = (control?, bulk?);
-        for connection in [&control, &bulk].into_iter().filter(|_| is_local) {
-            // A daemon that hangs ends calls in a minute. Drivers without a daemon cannot be asked.
-            let _ = connection.set_keep_alive(10, 5);
-        }
-        Ok(Self { control, bulk, uri: uri.into(), hub: Mutex::new(None) })
+        let (waiting, hub) = (waiting::Waiting::default(), Mutex::new(None));
+        Ok(Self { control, bulk, waiting, uri: uri.into(), hub })
     }
 
     /// Whether both connections are still there.
@@ -313,6 +310,19 @@ impl Client {
         optional(gate::call("find a domain", || self.control.lookup_domain_by_name(name)))
     }
 
+    /// Does something with a domain, by name, that takes libvirt seconds of waiting; none if there is no such domain.
+    /// Up to `further` connections are opened for that, and kept.
+    pub fn waiting<T>(
+        &self,
+        domain: &str,
+        further: usize,
+        act: impl FnOnce(&Domain) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let place = self.waiting.place(&self.bulk, further, || connect(&self.uri));
+        let found = gate::call("find a domain", || place.connection.lookup_domain_by_name(domain));
+        optional(found)?.as_ref().map(act).transpose()
+    }
+
     /// A network by name.
     pub fn network(&self, name: &str) -> Result<Option<Network>> {
         optional(gate::call("find a network", || self.control.lookup_network_by_name(name)))
@@ -383,6 +393,21 @@ impl Client {
     pub fn stream(&self) -> Result<Stream> {
         Ok(Stream::new(&self.bulk, 0)?)
     }
+}
+
+/// The connection to another machine looks after itself, and asking it would cost a round trip there.
+fn is_local(uri: &str) -> bool {
+    !uri.contains("+ssh:")
+}
+
+/// Opens one connection.
+fn connect(uri: &str) -> Result<Connect> {
+    let connection = Connect::open(Some(uri))?;
+    if is_local(uri) {
+        // A daemon that hangs ends calls in a minute. Drivers without a daemon cannot be asked.
+        let _ = connection.set_keep_alive(10, 5);
+    }
+    Ok(connection)
 }
 
 /// Makes two calls at the same time: a call is a round trip.

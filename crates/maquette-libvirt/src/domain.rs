@@ -31,23 +31,26 @@ pub fn define(
     client.define_domain(&xml::sealed(xml, key)).map(|_| ())
 }
 
-/// Stops a domain: asks the guest first if there is patience, and pulls the plug when it ends.
+/// Stops a domain, on one of `further` connections: asks the guest first if there is patience, and pulls the plug when it ends.
 pub fn stop(
     client: &Client,
     name: &str,
+    further: usize,
     patience: Option<Duration>,
     forced: &dyn Fn(&str),
 ) -> Result<(), LibvirtError> {
-    let Some(domain) = client.domain(name)? else { return Ok(()) };
-    if !client::is_active(&domain)? {
-        return Ok(());
-    }
-    if let Some(patience) = patience
-        && !shut_down(client, &domain, patience)?
-    {
-        forced(&format!("did not shut down within {} s; pulling the plug", patience.as_secs()));
-    }
-    client::pull_plug(&domain)
+    let stop = |domain: &Domain| {
+        if !client::is_active(domain)? {
+            return Ok(());
+        }
+        if let Some(patience) = patience
+            && !shut_down(client, domain, patience)?
+        {
+            forced(&format!("did not shut down within {} s; pulling the plug", patience.as_secs()));
+        }
+        client::pull_plug(domain)
+    };
+    client.waiting(name, further, stop).map(|_| ())
 }
 
 /// Asks the guest and waits until libvirt tells of its end; false if that takes too long.

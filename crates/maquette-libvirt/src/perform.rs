@@ -29,6 +29,8 @@ pub struct Guests {
     pub limit: Duration,
     /// How many may boot at once.
     pub boots: usize,
+    /// How many connections there may be for starting and ending domains, besides the two for everything.
+    pub further: usize,
     /// Options of `ssh` that lead to guests through the hypervisor's connection; empty if it is here.
     pub jump: Vec<String>,
 }
@@ -113,14 +115,20 @@ impl<'a> Libvirt<'a> {
         let failed =
             |e: LibvirtError| StepError::new(format!("cannot start domain `{name}`")).because(e);
         let client = self.client()?;
-        let domain = client.domain(name).map_err(failed)?.ok_or_else(|| {
+        let started = client.waiting(name, self.guests.further, |domain| {
+            client::start_domain(domain)?;
+            match ready {
+                Some(_) => Ok(()),
+                // An extension that is run again tells by this whether it came so far.
+                None => domain::mark(domain, true, None),
+            }
+        });
+        started.map_err(failed)?.ok_or_else(|| {
             StepError::new(format!("cannot start domain `{name}`: it is not defined"))
         })?;
-        client::start_domain(&domain).map_err(failed)?;
         match ready {
             Some(ready) => self.await_domain(name, ready, context),
-            // An extension that is run again tells by this whether it came so far.
-            None => domain::mark(&domain, true, None).map_err(failed),
+            None => Ok(()),
         }
     }
 
@@ -320,7 +328,7 @@ impl Backend for Libvirt<'_> {
     }
 
     fn lanes(&self) -> Lanes {
-        Lanes::new(self.guests.boots, self.access.reach == Reach::Remote)
+        Lanes::new(self.guests.boots, self.guests.further, self.access.reach == Reach::Remote)
     }
 
     fn is_lost(&self) -> bool {
@@ -418,7 +426,7 @@ impl Libvirt<'_> {
                 let patience = patience.map(Duration::from_secs);
                 let forced = |text: &str| (context.progress)(text.to_string());
                 self.call("stop", &format!("domain `{name}`"), |c| {
-                    domain::stop(c, name, patience, &forced)
+                    domain::stop(c, name, self.guests.further, patience, &forced)
                 })
             }
             Action::UndefineDomain { name } => {

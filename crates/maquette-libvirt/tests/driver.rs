@@ -62,6 +62,7 @@ impl Lab {
             ssh_config: "/nonexistent".into(),
             limit: Duration::from_secs(1),
             boots: 1,
+            further: 4,
             jump: Vec::new(),
         };
         let access = Way {

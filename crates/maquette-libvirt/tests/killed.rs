@@ -285,6 +285,7 @@ impl Lab {
             ssh_config: "/nonexistent".into(),
             limit: Duration::from_secs(1),
             boots: 2,
+            further: 0,
             jump: Vec::new(),
         };
         let backend = Libvirt::new(access, None, guests)

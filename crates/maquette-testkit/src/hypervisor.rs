@@ -408,7 +408,7 @@ impl Backend for Hands<'_> {
     }
 
     fn lanes(&self) -> Lanes {
-        Lanes::new(1, false)
+        Lanes::new(1, 0, false)
     }
 }
 

@@ -24,11 +24,14 @@ pub enum Lane {
     Bulk,
     /// Guests that boot: as many as the CPUs can carry.
     Boot,
+    /// Guests that start without anybody waiting for them, and that end: libvirt mostly waits.
+    Power,
 }
 
 impl Lane {
     /// All lanes.
-    pub const ALL: [Self; 5] = [Self::Host, Self::Fetch, Self::Control, Self::Bulk, Self::Boot];
+    pub const ALL: [Self; 6] =
+        [Self::Host, Self::Fetch, Self::Control, Self::Bulk, Self::Boot, Self::Power];
 
     /// Its name in JSON.
     pub fn as_str(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Lane {
             Self::Control => "control",
             Self::Bulk => "bulk",
             Self::Boot => "boot",
+            Self::Power => "power",
         }
     }
 }
@@ -405,8 +409,8 @@ impl Action {
             | Self::ResizeVolume { .. }
             | Self::DeleteVolume { .. } => Lane::Bulk,
             Self::StartDomain { ready: Some(_), .. } | Self::AwaitDomain { .. } => Lane::Boot,
-            Self::StartDomain { ready: None, .. }
-            | Self::DefineNetwork { .. }
+            Self::StartDomain { ready: None, .. } | Self::StopDomain { .. } => Lane::Power,
+            Self::DefineNetwork { .. }
             | Self::UpdateNetwork { .. }
             | Self::Reconnect { .. }
             | Self::ChangeDomain { .. }
@@ -417,7 +421,6 @@ impl Action {
             | Self::StopNetwork { .. }
             | Self::UndefineNetwork { .. }
             | Self::DefineDomain { .. }
-            | Self::StopDomain { .. }
             | Self::UndefineDomain { .. } => Lane::Control,
         }
     }

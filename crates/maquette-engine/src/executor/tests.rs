@@ -30,7 +30,7 @@ impl Backend for Notes {
     }
 
     fn lanes(&self) -> Lanes {
-        Lanes::new(2, false)
+        Lanes::new(2, 0, false)
     }
 }
 
@@ -94,7 +94,7 @@ fn a_cancelled_run_begins_nothing_more() {
             self.1.perform(action, context)
         }
         fn lanes(&self) -> Lanes {
-            Lanes::new(1, false)
+            Lanes::new(1, 0, false)
         }
     }
     let cancelled = AtomicBool::new(false);
@@ -117,7 +117,7 @@ fn independent_steps_run_at_the_same_time() {
             Ok(())
         }
         fn lanes(&self) -> Lanes {
-            Lanes::new(1, false)
+            Lanes::new(1, 0, false)
         }
     }
     let mut builder = Builder::default();

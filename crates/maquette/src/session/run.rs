@@ -11,7 +11,7 @@ use maquette_core::topology::VirtType;
 use maquette_engine::host::Host;
 use maquette_engine::host::lock::{Claim, Lock};
 use maquette_engine::image::{Limits, RECORDS, Transfer};
-use maquette_engine::probe::Facts;
+use maquette_engine::probe::{Facts, Reach};
 use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Event, StepError, executor};
 use maquette_libvirt::{Access, Gate, Guests, Run, Server};
@@ -76,6 +76,7 @@ impl<'a> Runner<'a> {
             ssh_config: workspace.file(outputs::SSH_CONFIG),
             limit,
             boots: 1,
+            further: 0,
             jump: connection.jump.clone(),
         };
         let transfer = Transfer {
@@ -172,6 +173,7 @@ impl<'a> Runner<'a> {
     pub fn run(&mut self, plan: &Plan, hypervisor: &Hypervisor) -> Result<(), Failure> {
         let facts = &hypervisor.facts;
         self.guests.boots = open_files::boots(boots(facts, self.virt));
+        self.guests.further = further(facts, self.connection.reach());
         let defines = |s: &&Step| matches!(s.action, Action::DefineNetwork { .. });
         let mut defining: BTreeSet<StepId> =
             plan.steps.iter().filter(defines).map(|s| s.id).collect();
@@ -233,5 +235,17 @@ fn boots(facts: &Facts, virt: Option<VirtType>) -> usize {
     match virt {
         None | Some(VirtType::Qemu) => facts.cpus * 2,
         Some(VirtType::Kvm | VirtType::Test) => facts.cpus * 4,
+    }
+}
+
+/// How many more connections to libvirt start and end domains: with five calls on each, for as many as it has workers
+/// (`max_workers` of libvirtd.conf is 20). To another machine each is a session of the SSH connection, which may not have
+/// so many.
+fn further(facts: &Facts, reach: Reach) -> usize {
+    const SESSIONS: u32 = 20;
+    let sessions = facts.sshd.as_ref().map_or(0, |limits| limits.sessions);
+    match reach {
+        Reach::Remote if sessions < SESSIONS => 0,
+        Reach::Remote | Reach::Local => 4,
     }
 }

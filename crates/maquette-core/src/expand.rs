@@ -57,16 +57,9 @@ fn extends(topology: &Topology, observed: &Observed) -> bool {
     topology.settings.extend && !observed.networks.is_empty()
 }
 
-/// Makes everything concrete. Only addresses can run out; that is reported.
-pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostics) -> Blueprint {
-    let environment = topology.settings.environment.clone();
-    let observed = context.observed;
-    let pool = Pool {
-        name: topology.settings.pool_name.clone(),
-        path: topology.settings.pool_path.clone(),
-    };
-    // An extension takes everything that is there as it is.
-    let kept = observed.domains.values().filter(|_| topology.settings.extend);
+/// Nodes that stay as they are: an extension takes everything that is there.
+fn kept(topology: &Topology, context: &Context<'_>) -> Vec<Node> {
+    let kept = context.observed.domains.values().filter(|_| topology.settings.extend);
     let mut nodes: Vec<Node> = kept.map(|d| d.recorded.clone()).collect();
     for node in &mut nodes {
         if node.vnc == *context.vnc {
@@ -78,6 +71,18 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
             guest.host_key = (context.host_keys)(&node.name, node.uuid, guest.generation);
         }
     }
+    nodes
+}
+
+/// Makes everything concrete. Only addresses can run out; that is reported.
+pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostics) -> Blueprint {
+    let environment = topology.settings.environment.clone();
+    let observed = context.observed;
+    let pool = Pool {
+        name: topology.settings.pool_name.clone(),
+        path: topology.settings.pool_path.clone(),
+    };
+    let mut nodes = kept(topology, context);
     let mut networks: Vec<Network> = match extends(topology, observed) {
         true => observed.networks.values().map(|n| n.recorded.clone()).collect(),
         false => networks::of_file(topology, &environment, observed, diags),
@@ -215,6 +220,64 @@ impl<'a> Expander<'a> {
         let uuid = identifier("domain", self.environment, &name);
         let octet = role.octets.get(index as usize).copied();
         let interfaces = self.interfaces(role, &name, ports, octet);
+        let virt = existing.map_or(self.context.virt, |n| n.virt);
+        let recorded = existing.and_then(|n| n.guest.as_ref());
+        let generation = recorded.map_or(Some(self.context.generation), |g| g.generation);
+        let guest = (role.deploy_os && role.adapt_image).then(|| Guest {
+            seed: format!("{name}-seed.img"),
+            user: settings.username.clone(),
+            authorized_key: self.context.authorized_key.clone(),
+            host_key: (self.context.host_keys)(&name, uuid, generation),
+            generation,
+            timezone: settings.timezone.clone(),
+            swap_mib: role.swap_mib,
+        });
+        let options = virtopts::parse(&settings.virtopts).unwrap_or_default();
+        let cpu_model = options.iter().find_map(|option| match option {
+            VirtOpt::Cpu(model) => Some(model),
+            _ => None,
+        });
+        let machine = options.iter().find_map(|option| match option {
+            VirtOpt::Machine(machine) => Some(machine),
+            _ => None,
+        });
+        let machine = machine.or(role.machine_type.as_ref());
+        let user = match &guest {
+            Some(guest) => guest.user.clone(),
+            None => role.ssh_user.clone().unwrap_or_else(|| Login::known("root")),
+        };
+        Node {
+            access: self.access(role, user, &name, &interfaces, diags),
+            disks: self.disks(role, &name),
+            role: role.name.value.clone(),
+            index,
+            uuid,
+            virt,
+            vcpus: role.vcpus,
+            cpu_model: cpu_model.unwrap_or(&role.cpu_model).clone(),
+            memory_mib: role.memory_mib,
+            machine: machine.cloned().unwrap_or_else(|| MachineName::known("pc")),
+            vnc: self.context.vnc.clone(),
+            serial_file: settings.serial_files,
+            virtopts: settings.virtopts.clone(),
+            firmware: if role.deploy_os { Default::default() } else { settings.boot_mode },
+            deploy_os: role.deploy_os,
+            interfaces,
+            groups: role.groups.clone(),
+            guest,
+            name,
+        }
+    }
+
+    /// How a node is reached: on its external network, at the address that it has there.
+    fn access(
+        &self,
+        role: &Role,
+        user: Login,
+        name: &str,
+        interfaces: &[Interface],
+        diags: &mut Diagnostics,
+    ) -> Access {
         let reached_on =
             role.provision_network.as_ref().or(role.external_network.as_ref().map(|e| &e.network));
         let reached = reached_on.and_then(|n| {
@@ -233,63 +296,16 @@ impl<'a> Expander<'a> {
             own.ipv4.map(|n| n.addr().into()).or(own.ipv6.map(|n| n.addr().into()))
         });
         // What somebody on the LAN gave it is known since it said so.
-        let known = existing.and_then(|n| n.access.address);
+        let existing = self.context.observed.domains.get(name);
+        let known = existing.and_then(|d| d.recorded.access.address);
         let address = address.or(known.filter(|_| reached.is_some_and(|i| i.dhcp)));
         if let (true, None, Some(network)) = (role.deploy_os, address, reached_on) {
             let network = self.environment.qualify(&network.value);
             if self.addresses.get(&network).is_some_and(Addresses::gives_any) {
-                diags.push(out_of_addresses(self.topology, &network, &name, self.environment));
+                diags.push(out_of_addresses(self.topology, &network, name, self.environment));
             }
         }
-        let virt = existing.map_or(self.context.virt, |n| n.virt);
-        let recorded = existing.and_then(|n| n.guest.as_ref());
-        let generation = recorded.map_or(Some(self.context.generation), |g| g.generation);
-        let guest = (role.deploy_os && role.adapt_image).then(|| Guest {
-            seed: format!("{name}-seed.img"),
-            user: settings.username.clone(),
-            authorized_key: self.context.authorized_key.clone(),
-            host_key: (self.context.host_keys)(&name, uuid, generation),
-            generation,
-            timezone: settings.timezone.clone(),
-            swap_mib: role.swap_mib,
-        });
-        let options = virtopts::parse(&settings.virtopts).unwrap_or_default();
-        let option =
-            |pick: fn(VirtOpt) -> Option<MachineName>| options.clone().into_iter().find_map(pick);
-        let user = match &guest {
-            Some(guest) => guest.user.clone(),
-            None => role.ssh_user.clone().unwrap_or_else(|| Login::known("root")),
-        };
-        Node {
-            disks: self.disks(role, &name),
-            role: role.name.value.clone(),
-            index,
-            uuid,
-            virt,
-            vcpus: role.vcpus,
-            cpu_model: option(|o| match o {
-                VirtOpt::Cpu(model) => Some(model),
-                _ => None,
-            })
-            .unwrap_or_else(|| role.cpu_model.clone()),
-            memory_mib: role.memory_mib,
-            machine: option(|o| match o {
-                VirtOpt::Machine(machine) => Some(machine),
-                _ => None,
-            })
-            .or(role.machine_type.clone())
-            .unwrap_or_else(|| MachineName::known("pc")),
-            vnc: self.context.vnc.clone(),
-            serial_file: settings.serial_files,
-            virtopts: settings.virtopts.clone(),
-            firmware: if role.deploy_os { Default::default() } else { settings.boot_mode },
-            deploy_os: role.deploy_os,
-            interfaces,
-            groups: role.groups.clone(),
-            guest,
-            access: Access { address, user, connection: role.ansible_connection.clone(), direct },
-            name,
-        }
+        Access { address, user, connection: role.ansible_connection.clone(), direct }
     }
 
     fn interfaces(

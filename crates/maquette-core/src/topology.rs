@@ -30,6 +30,11 @@ pub use subnet::{Dhcp, Fixed, Ipv4, Ipv6};
 pub use uplink::Uplink;
 pub use vswitch::{Portgroup, Vlan, Vswitch};
 
+use crate::decode::Fields;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::names::check_name;
+use crate::syntax::Spanned;
+
 /// Everything that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
@@ -52,4 +57,15 @@ impl Topology {
     pub fn network(&self, name: &str) -> Option<&Network> {
         self.networks.iter().find(|n| n.name.value == name)
     }
+}
+
+/// The `name` of a node type, a network or a portgroup.
+fn checked_name(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Spanned<String>> {
+    let name = fields.text("name", diags);
+    if let Some(name) = &name
+        && let Err(error) = check_name(&name.value)
+    {
+        diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
+    }
+    name
 }

@@ -88,7 +88,105 @@ fn word(name: &str, text: &str) -> Result<String, String> {
     }
 }
 
+/// An option: its name, and its value taken apart.
+struct Given<'a> {
+    name: &'a str,
+    pairs: Vec<(&'a str, &'a str)>,
+}
+
+impl Given<'_> {
+    fn unknown(&self, what: &str) -> String {
+        format!("`{what}` of {} is not understood", self.name)
+    }
+
+    /// A model and what belongs to it: an action or a version, empty if there is none.
+    fn model(&self, default: &str) -> Result<(String, String), String> {
+        let (mut model, mut extra) = (default.to_string(), String::new());
+        for (key, value) in &self.pairs {
+            match *key {
+                "model" | "mode" | "type" => model = word(self.name, value)?,
+                "action" | "backend.version" | "version" => extra = word(self.name, value)?,
+                "backend.type" if *value == "emulator" => {}
+                other => return Err(self.unknown(other)),
+            }
+        }
+        Ok((model, extra))
+    }
+
+    /// A model, and nothing else.
+    fn alone(&self) -> Result<String, String> {
+        let (model, extra) = self.model("")?;
+        match model.is_empty() || !extra.is_empty() {
+            true => Err(format!("{} takes a single word", self.name)),
+            false => Ok(model),
+        }
+    }
+
+    /// A name of libvirt's or QEMU's.
+    fn machine_name(&self, text: &str) -> Result<MachineName, String> {
+        text.parse().map_err(|e| format!("{}: {e}", self.name))
+    }
+
+    fn cpu(&self) -> Result<VirtOpt, String> {
+        match self.alone()?.as_str() {
+            "host" => Ok(VirtOpt::Cpu(MachineName::known("host-passthrough"))),
+            other => Ok(VirtOpt::Cpu(self.machine_name(other)?)),
+        }
+    }
+
+    fn watchdog(&self) -> Result<VirtOpt, String> {
+        let (model, action) = self.model("i6300esb")?;
+        let model = if model == "default" { "i6300esb".into() } else { model };
+        let action = if action.is_empty() { "reset".into() } else { action };
+        Ok(VirtOpt::Watchdog(model, action))
+    }
+
+    fn tpm(&self) -> Result<VirtOpt, String> {
+        let (model, version) = self.model("tpm-crb")?;
+        let usual = matches!(model.as_str(), "default" | "emulator");
+        let model = if usual { "tpm-crb".into() } else { model };
+        Ok(VirtOpt::Tpm(model, if version.is_empty() { "2.0".into() } else { version }))
+    }
+
+    fn boot(&self) -> Result<VirtOpt, String> {
+        let (mut order, mut menu) = (Vec::new(), None);
+        for (key, value) in &self.pairs {
+            match *key {
+                "order" => order.push((*value).to_string()),
+                "menu" => menu = truth(value),
+                device @ ("hd" | "network" | "cdrom") => order.push(device.into()),
+                other => return Err(self.unknown(other)),
+            }
+        }
+        match order.iter().find(|d| !matches!(d.as_str(), "hd" | "network" | "cdrom")) {
+            Some(other) => Err(self.unknown(other)),
+            None => Ok(VirtOpt::Boot { order, menu }),
+        }
+    }
+
+    fn memory(&self) -> Result<VirtOpt, String> {
+        let on = self.pairs.iter().filter(|(_, value)| truth(value) == Some(true));
+        let names = on.map(|(key, _)| match *key {
+            "hugepages" | "locked" | "nosharepages" => Ok((*key).to_string()),
+            other => Err(self.unknown(other)),
+        });
+        Ok(VirtOpt::Memory(names.collect::<Result<_, _>>()?))
+    }
+
+    fn feature(&self, value: &str) -> Result<VirtOpt, String> {
+        const KNOWN: [&str; 6] = ["smm", "pmu", "vmport", "pae", "apic", "acpi"];
+        if let [(key, state)] = self.pairs.as_slice()
+            && let (key, Some(on)) = (key.strip_suffix(".state").unwrap_or(key), truth(state))
+            && KNOWN.contains(&key)
+        {
+            return Ok(VirtOpt::Feature(key.into(), on));
+        }
+        Err(self.unknown(value))
+    }
+}
+
 fn option(name: &str, value: &str) -> Result<VirtOpt, String> {
+    // Its value is a line of arguments, commas included.
     if name == "--qemu-commandline" {
         let words = shlex::split(value).ok_or("a quotation mark is not closed")?;
         return Ok(VirtOpt::Qemu(words));
@@ -98,84 +196,18 @@ fn option(name: &str, value: &str) -> Result<VirtOpt, String> {
         "--memorybacking" | "--features" => "",
         _ => "model",
     };
-    let list = pairs(value, main);
-    let unknown = |key: &str| format!("`{key}` of {name} is not understood");
-    let single = |default: &str| -> Result<(String, String), String> {
-        let (mut model, mut extra) = (default.to_string(), String::new());
-        for (key, value) in &list {
-            match *key {
-                "model" | "mode" | "type" => model = word(name, value)?,
-                "action" | "backend.version" | "version" => extra = word(name, value)?,
-                "backend.type" if *value == "emulator" => {}
-                other => return Err(unknown(other)),
-            }
-        }
-        Ok((model, extra))
-    };
-    let alone = || -> Result<String, String> {
-        let (model, extra) = single("")?;
-        match model.is_empty() || !extra.is_empty() {
-            true => Err(format!("{name} takes a single word")),
-            false => Ok(model),
-        }
-    };
+    let given = Given { name, pairs: pairs(value, main) };
     match name {
-        "--cpu" => match alone()?.as_str() {
-            "host" => Ok(VirtOpt::Cpu(MachineName::known("host-passthrough"))),
-            other => Ok(VirtOpt::Cpu(other.parse().map_err(|e| format!("{name}: {e}"))?)),
-        },
-        "--machine" => Ok(VirtOpt::Machine(alone()?.parse().map_err(|e| format!("{name}: {e}"))?)),
-        "--sound" => Ok(VirtOpt::Sound(alone()?)),
-        "--video" => Ok(VirtOpt::Video(alone()?)),
-        "--memballoon" => Ok(VirtOpt::Balloon(alone()?)),
-        "--watchdog" => {
-            let (model, action) = single("i6300esb")?;
-            let model = if model == "default" { "i6300esb".into() } else { model };
-            let action = if action.is_empty() { "reset".into() } else { action };
-            Ok(VirtOpt::Watchdog(model, action))
-        }
-        "--tpm" => {
-            let (model, version) = single("tpm-crb")?;
-            let usual = matches!(model.as_str(), "default" | "emulator");
-            let model = if usual { "tpm-crb".into() } else { model };
-            Ok(VirtOpt::Tpm(model, if version.is_empty() { "2.0".into() } else { version }))
-        }
-        "--boot" => {
-            let (mut order, mut menu) = (Vec::new(), None);
-            for (key, value) in &list {
-                match *key {
-                    "order" => order.push((*value).to_string()),
-                    "menu" => menu = truth(value),
-                    device @ ("hd" | "network" | "cdrom") => order.push(device.into()),
-                    other => return Err(unknown(other)),
-                }
-            }
-            match order.iter().find(|d| !matches!(d.as_str(), "hd" | "network" | "cdrom")) {
-                Some(other) => Err(format!("`{other}` of --boot is not understood")),
-                None => Ok(VirtOpt::Boot { order, menu }),
-            }
-        }
-        "--memorybacking" => {
-            let on = list.iter().filter(|(_, value)| truth(value) == Some(true));
-            let names = on.map(|(key, _)| match *key {
-                "hugepages" | "locked" | "nosharepages" => Ok((*key).to_string()),
-                other => Err(format!("`{other}` of --memorybacking is not understood")),
-            });
-            Ok(VirtOpt::Memory(names.collect::<Result<_, _>>()?))
-        }
-        "--features" => {
-            let feature = list.first().map(|(key, value)| {
-                let key = key.strip_suffix(".state").unwrap_or(key);
-                (key, truth(value))
-            });
-            match (feature, list.len()) {
-                (
-                    Some((key @ ("smm" | "pmu" | "vmport" | "pae" | "apic" | "acpi"), Some(on))),
-                    1,
-                ) => Ok(VirtOpt::Feature(key.into(), on)),
-                _ => Err(format!("`{value}` of --features is not understood")),
-            }
-        }
+        "--cpu" => given.cpu(),
+        "--machine" => Ok(VirtOpt::Machine(given.machine_name(&given.alone()?)?)),
+        "--sound" => Ok(VirtOpt::Sound(given.alone()?)),
+        "--video" => Ok(VirtOpt::Video(given.alone()?)),
+        "--memballoon" => Ok(VirtOpt::Balloon(given.alone()?)),
+        "--watchdog" => given.watchdog(),
+        "--tpm" => given.tpm(),
+        "--boot" => given.boot(),
+        "--memorybacking" => given.memory(),
+        "--features" => given.feature(value),
         other => {
             Err(format!("virt-install's option `{other}` is not understood; these are: {KNOWN}"))
         }

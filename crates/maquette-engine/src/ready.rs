@@ -99,6 +99,9 @@ pub struct Login<'a> {
     pub host: &'a dyn Host,
 }
 
+/// The stage of a guest that has said nothing yet.
+const BOOTING: &str = "booting";
+
 /// What a guest reports its address with.
 const ADDRESS: &str = "address ";
 
@@ -117,6 +120,58 @@ const QUIET: Duration = Duration::from_secs(30);
 /// the mark.
 const AWAIT_RESULT: &str = include_str!("../assets/await-result.sh");
 
+/// What is known of a guest while it boots.
+struct Boot {
+    /// What it does, for people.
+    stage: String,
+    /// Whether it has said that it is done.
+    over: bool,
+    /// When it last said something.
+    heard: Instant,
+}
+
+impl Boot {
+    /// Whether the guest has said nothing yet.
+    fn is_silent(&self) -> bool {
+        self.stage == BOOTING
+    }
+
+    /// Takes in what a guest reported.
+    fn reported(&mut self, word: &str, login: &mut Login<'_>) -> Result<(), NotReady> {
+        if let Some(address) = word.strip_prefix(ADDRESS) {
+            // With the subnet's length, as `ip` prints it.
+            let said = address.split('/').next().unwrap_or_default();
+            login.address = said.trim().parse().ok().or(login.address);
+        } else if let Some(result) = word.strip_prefix(RESULT) {
+            // Should its network have failed, nobody can log in and read it.
+            let errors = errors(result);
+            if !errors.is_empty() {
+                return Err(NotReady::failed(errors));
+            }
+        } else {
+            self.stage = match word {
+                "cloud-init" => "cloud-init runs".into(),
+                "done" => "cloud-init is done".into(),
+                other => other.chars().take(80).collect(),
+            };
+            self.over |= word == "done";
+        }
+        Ok(())
+    }
+
+    /// Whether it is worth logging in although the guest says nothing. One that has reported will report again,
+    /// most likely; others are found by their SSH port.
+    fn answers(&self, login: &Login<'_>) -> Result<bool, NotReady> {
+        if login.host.is_lost() {
+            return Err(NotReady::Lost);
+        }
+        let answers = |ip| login.host.answers(SocketAddr::new(ip, 22));
+        // A login that failed once may do so because everybody logs in at once.
+        let quiet = self.is_silent() || self.heard.elapsed() >= QUIET;
+        Ok(self.over || (quiet && login.address.is_some_and(answers)))
+    }
+}
+
 /// Waits until `login` works and cloud-init is done, at most `limit`. What the guest reports of its
 /// address is in `login` afterwards, however the wait ended: it is said only once.
 pub fn wait(
@@ -126,75 +181,43 @@ pub fn wait(
     context: &StepContext<'_>,
 ) -> Result<(), NotReady> {
     let deadline = Instant::now() + limit;
-    let mut stage = "booting".to_string();
+    let mut boot = Boot { stage: BOOTING.into(), over: false, heard: Instant::now() };
     let mut last = None;
     let mut reports = true;
-    let mut over = false;
-    let mut heard = Instant::now();
     let mut told = String::new();
     loop {
         // A guest may say the same a thousand times.
-        if stage != told {
-            (context.progress)(stage.clone());
-            told.clone_from(&stage);
+        if boot.stage != told {
+            (context.progress)(boot.stage.clone());
+            told.clone_from(&boot.stage);
         }
         if context.is_cancelled() {
             return Err(NotReady::Cancelled);
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(NotReady::TimedOut { stage, last });
+            return Err(NotReady::TimedOut { stage: boot.stage, last });
         }
-        let signal = receive(signals, &mut reports, left.min(PROBE));
-        if signal.is_some() {
-            heard = Instant::now();
-        }
-        let done = match signal {
+        let done = match receive(signals, &mut reports, left.min(PROBE)) {
             Some(Signal::Stopped) => return Err(NotReady::Stopped),
-            Some(Signal::Reported(word)) if word.starts_with(ADDRESS) => {
-                // With the subnet's length, as `ip` prints it.
-                let said = word[ADDRESS.len()..].split('/').next().unwrap_or_default();
-                login.address = said.trim().parse().ok().or(login.address);
-                over
-            }
-            Some(Signal::Reported(word)) if word.starts_with(RESULT) => {
-                // Should its network have failed, nobody can log in and read it.
-                let errors = errors(&word[RESULT.len()..]);
-                if !errors.is_empty() {
-                    return Err(NotReady::failed(errors));
-                }
-                over
-            }
             Some(Signal::Reported(word)) => {
-                stage = match word.as_str() {
-                    "cloud-init" => "cloud-init runs".into(),
-                    "done" => "cloud-init is done".into(),
-                    other => other.chars().take(80).collect(),
-                };
-                over |= word == "done";
-                over
+                boot.heard = Instant::now();
+                boot.reported(&word, login)?;
+                boot.over
             }
-            // A guest that has reported will report again, most likely; others are found by their SSH port.
-            None => {
-                if login.host.is_lost() {
-                    return Err(NotReady::Lost);
-                }
-                let answers = |ip| login.host.answers(SocketAddr::new(ip, 22));
-                // A login that failed once may do so because everybody logs in at once.
-                let silent = stage == "booting" || heard.elapsed() >= QUIET;
-                over || (silent && login.address.is_some_and(answers))
-            }
+            None => boot.answers(login)?,
         };
-        if done {
-            if stage == "booting" {
-                stage = "SSH answers".into();
-            }
-            match result(login, deadline, context) {
-                Ended::Result(errors) if errors.is_empty() => return Ok(()),
-                Ended::Result(errors) => return Err(NotReady::failed(errors)),
-                Ended::Failed(said) => last = Some(said),
-                Ended::Cancelled => return Err(NotReady::Cancelled),
-            }
+        if !done {
+            continue;
+        }
+        if boot.is_silent() {
+            boot.stage = "SSH answers".into();
+        }
+        match result(login, deadline, context) {
+            Ended::Result(errors) if errors.is_empty() => return Ok(()),
+            Ended::Result(errors) => return Err(NotReady::failed(errors)),
+            Ended::Failed(said) => last = Some(said),
+            Ended::Cancelled => return Err(NotReady::Cancelled),
         }
     }
 }

@@ -188,15 +188,13 @@ fn build(
 ) -> Result<u8, Failure> {
     let wanted = wanted(world, given, &tree, &workspace)?;
     let mut loaded = load::wanted_leniently(&world.environment, &wanted, extra)?;
-    if truth(&tree, "kill") == Some(true) {
+    let cleanup = truth(&tree, "cleanup") == Some(true);
+    // `--cleanup` is about one environment with a prefix, else about everything.
+    if truth(&tree, "kill") == Some(true) || (cleanup && wanted.place.flags.0.has("prefix")) {
         return remove::environment(world, given, &loaded, &tree);
     }
-    if truth(&tree, "cleanup") == Some(true) {
-        // With a prefix one environment, else everything.
-        return match wanted.place.flags.0.has("prefix") {
-            true => remove::environment(world, given, &loaded, &tree),
-            false => remove::everything(world, given, &loaded, &tree),
-        };
+    if cleanup {
+        return remove::everything(world, given, &loaded, &tree);
     }
     let leaving = names(&tree, "remove.nodes");
     if !leaving.is_empty() {
@@ -231,8 +229,7 @@ fn build(
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.
     let consent = Consent::new(given.yes_on_line, &given.accepted()?, false)
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
-    let stages_run = stages.clone();
-    let locking = given.locking;
+    let (stages_run, locking) = (stages.clone(), given.locking);
     let how =
         up::How { json: false, consent, limit: BOOT, stages: stages_run, locking, authorities };
     up::build(world, &loaded, &requirements, &session, hooks, &how)?;

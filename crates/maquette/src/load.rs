@@ -212,6 +212,17 @@ fn said(mistake: &Diagnostic) -> String {
     format!("{}{help}", mistake.message)
 }
 
+/// Why a workspace cannot be used that others can write to.
+fn open_to_all(workspace: &Workspace) -> Option<Diagnostic> {
+    let path = workspace.path.display();
+    let message =
+        format!("everybody can write to workspace {path}: its ssh config and key may be anybody's");
+    workspace.is_open_to_all().then(|| {
+        Diagnostic::error("workspace::open", message)
+            .help("name a directory of your own with `--workspace DIR`")
+    })
+}
+
 /// Collects sources and diagnostics.
 #[derive(Debug)]
 struct Reader<'a> {
@@ -330,17 +341,8 @@ impl<'a> Reader<'a> {
             (None, Some(text)) => Some(self.flag("the workspace", text)),
             (None, None) => project.node("prefix").cloned(),
         };
-        if let Some(node) = prefix
-            && let Some(text) = maquette_core::decode::text(&node, "prefix", &mut self.diags)
-        {
-            match EnvName::from_prefix(&text.value) {
-                Ok(name) => settings.environment = name,
-                Err(error) => self.diags.push(
-                    Diagnostic::error("project::prefix", error.to_string())
-                        .at(text.span, "")
-                        .help("a prefix has 1 to 40 letters, digits, dashes, dots or underscores"),
-                ),
-            }
+        if let Some(name) = prefix.and_then(|node| self.environment_name(&node)) {
+            settings.environment = name;
         }
         let workspace =
             named.unwrap_or_else(|| Workspace::of(self.environment, &settings.environment));
@@ -351,15 +353,8 @@ impl<'a> Reader<'a> {
             None if elsewhere => Saved::default(),
             None => self.recalled(&workspace).unwrap_or_default(),
         };
-        if workspace.is_open_to_all() {
-            let path = workspace.path.display();
-            self.diags.push(
-                Diagnostic::error(
-                    "workspace::open",
-                    format!("everybody can write to workspace {path}: its ssh config and key may be anybody's"),
-                )
-                .help("name a directory of your own with `--workspace DIR`"),
-            );
+        if let Some(open) = open_to_all(&workspace) {
+            self.diags.push(open);
         }
         let unsaid = |name: &str| !given.has(name) && project.node(name).is_none();
         let mut pool = Given::default();
@@ -377,6 +372,21 @@ impl<'a> Reader<'a> {
             fingerprint: settings.host_key_fingerprint.clone(),
         };
         (host, workspace)
+    }
+
+    /// The environment that a prefix names.
+    fn environment_name(&mut self, prefix: &Node) -> Option<EnvName> {
+        let text = maquette_core::decode::text(prefix, "prefix", &mut self.diags)?;
+        let named = EnvName::from_prefix(&text.value);
+        named
+            .map_err(|error| {
+                self.diags.push(
+                    Diagnostic::error("project::prefix", error.to_string())
+                        .at(text.span, "")
+                        .help("a prefix has 1 to 40 letters, digits, dashes, dots or underscores"),
+                );
+            })
+            .ok()
     }
 
     /// The active workspace. One that is named and does not exist must not be taken for none.

@@ -75,6 +75,32 @@ enum Playbook {
     Own(&'static str, &'static str),
 }
 
+impl Playbook {
+    /// The playbook that a variable names; none if Maquette itself does what it did.
+    fn find(world: &World, variable: &str, path: &str) -> Result<Option<Self>, Diagnostic> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if Path::new(path).is_file() {
+            return Ok(Some(Self::File(world.environment.absolute(path))));
+        }
+        if BUILT_IN.contains(&name) {
+            return Ok(None);
+        }
+        if let Some((name, text)) = APPLIANCES.iter().find(|(own, _)| *own == name) {
+            return Ok(Some(Self::Own(name, text)));
+        }
+        if PROPRIETARY.contains(&name) {
+            let message = format!("`{variable}={path}` does not come with Maquette");
+            return Err(Diagnostic::error("playbook::proprietary", message).help(
+                "name a playbook of your own; its variable `switch_ports` says which port of \
+                 each switch leads to which node",
+            ));
+        }
+        let message = format!("there is no playbook {path}, which `{variable}` names");
+        Err(Diagnostic::error("playbook::missing", message)
+            .help("a relative path starts in the current directory"))
+    }
+}
+
 /// The playbooks of one run.
 #[derive(Debug, Clone)]
 pub struct Hooks {
@@ -105,26 +131,9 @@ impl Hooks {
             if path == own || path.is_empty() {
                 continue;
             }
-            let name = path.rsplit('/').next().unwrap_or(path);
-            if BUILT_IN.contains(&name) && !Path::new(path).is_file() {
-                continue;
-            }
-            if Path::new(path).is_file() {
-                playbooks.push((point, Playbook::File(world.environment.absolute(path))));
-            } else if let Some((name, text)) = APPLIANCES.iter().find(|(own, _)| *own == name) {
-                playbooks.push((point, Playbook::Own(name, text)));
-            } else if PROPRIETARY.contains(&name) {
-                let message = format!("`{variable}={path}` does not come with Maquette");
-                diags.push(Diagnostic::error("playbook::proprietary", message).help(
-                    "name a playbook of your own; its variable `switch_ports` says which port of \
-                     each switch leads to which node",
-                ));
-            } else {
-                let message = format!("there is no playbook {path}, which `{variable}` names");
-                diags.push(
-                    Diagnostic::error("playbook::missing", message)
-                        .help("a relative path starts in the current directory"),
-                );
+            match Playbook::find(world, variable, path) {
+                Ok(playbook) => playbooks.extend(playbook.map(|playbook| (point, playbook))),
+                Err(mistake) => diags.push(mistake),
             }
         }
         if !playbooks.is_empty() && !world.environment.has_program(ANSIBLE) {

@@ -115,6 +115,61 @@ fn files_can_be_read_in_one_sitting() {
     }
 }
 
+/// Functions longer than a screen, each with the reason.
+const LONG: [(&str, &str, &str); 1] =
+    [("maquette-libvirt/src/perform.rs", "act", "a row for each kind of step")];
+
+/// Names and lengths of a file's functions, as rustfmt writes them.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (begin, line) in lines.iter().enumerate() {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let words = line.trim_start().split("fn ").collect::<Vec<_>>();
+        let before = ["", "pub ", "pub(super) ", "pub(crate) ", "unsafe ", "const "];
+        let [before_fn, name, ..] = words.as_slice() else { continue };
+        if !before.contains(before_fn) {
+            continue;
+        }
+        let name: String = name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let closes = |line: &&str| {
+            let rest = line.strip_prefix(indent);
+            rest == Some("}")
+                || rest.is_some_and(|rest| rest.starts_with(')') && rest.ends_with(';'))
+        };
+        let one_line = line.ends_with(';') || line.ends_with('}');
+        let end = lines[begin..].iter().position(closes).filter(|_| !one_line);
+        found.push((name, end.map_or(1, |end| end + 1)));
+    }
+    found
+}
+
+#[test]
+fn functions_fit_on_a_screen() {
+    let mut files = Vec::new();
+    for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
+        sources(&crates().join(name).join("src"), &mut files);
+    }
+    let tests = ["tests.rs", "kill_points.rs", "dying_host.rs", "servers.rs", "properties.rs"];
+    files.retain(|file| !tests.iter().any(|test| file.ends_with(test)));
+    let mut long = Vec::new();
+    let mut seen = 0;
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let file = file.strip_prefix(crates()).unwrap().display().to_string();
+        for (name, lines) in functions(program) {
+            seen += 1;
+            if lines > 60 {
+                long.push((file.clone(), name, lines));
+            }
+        }
+    }
+    assert!(seen > 1500, "{seen}");
+    long.retain(|(file, name, _)| !LONG.iter().any(|(f, n, _)| f == file && n == name));
+    assert!(long.is_empty(), "more than 60 lines: {long:#?}");
+}
+
 /// The rooms of each crate, lowest first: a room uses those before it, and none after it. A new one gets its place here.
 /// The wings of the program itself use each other (a verb of InfraRed's ends in `up`, which is a verb): there the rule is
 /// that no files do so in a circle.

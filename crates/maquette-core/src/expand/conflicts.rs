@@ -104,6 +104,15 @@ fn nodes(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
     }
 }
 
+/// NICs that are in no bridge.
+fn free_nics(observed: &Observed) -> Vec<&str> {
+    let links = observed.host.links.iter();
+    let free = links.filter(|(name, link)| {
+        link.master.is_none() && link.kind == LinkKind::Other && name.as_str() != "lo"
+    });
+    free.map(|(name, _)| name.as_str()).collect()
+}
+
 /// A NIC that must not be put into a bridge.
 fn nic(
     topology: &Topology,
@@ -130,18 +139,11 @@ fn nic(
         });
     };
     let Some(link) = observed.host.links.get(nic) else {
-        let known = observed.host.links.iter();
-        let free = known.filter(|(name, l)| {
-            l.master.is_none() && l.kind == LinkKind::Other && name.as_str() != "lo"
-        });
-        let free: Vec<&str> = free.map(|(name, _)| name.as_str()).collect();
+        let free = crate::decode::quoted_list(&free_nics(observed));
         let key = declared.map_or("KEY", |n| n.key.as_str());
         return report(
             format!("the hypervisor has no NIC `{nic}`"),
-            format!(
-                "it has {}; say which with `-e override.networks.{key}.nic=…`",
-                crate::decode::quoted_list(&free)
-            ),
+            format!("it has {free}; say which with `-e override.networks.{key}.nic=…`"),
         );
     };
     if let Some(master) = &link.master {

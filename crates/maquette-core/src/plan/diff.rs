@@ -255,16 +255,7 @@ impl Planner<'_> {
 
     /// A network that stays: nodes come and go, and so do its DNS records.
     fn update(&mut self, network: &Network, old: &observed::Network) {
-        let (had, want) = (&old.defined.hosts, network.hosts());
-        let srvs = |from: &Network, other: &Network| {
-            from.srvs.iter().filter(|s| !other.srvs.contains(s)).cloned().collect::<Vec<_>>()
-        };
-        let change = NetworkChange {
-            add: want.difference(had).cloned().collect(),
-            remove: had.difference(&want).cloned().collect(),
-            add_srvs: srvs(network, &old.recorded),
-            remove_srvs: srvs(&old.recorded, network),
-        };
+        let change = served(network, old);
         let mut reasons = Vec::new();
         if !old.active {
             reasons.push("it is not running".to_string());
@@ -291,8 +282,16 @@ impl Planner<'_> {
         }
         let reason = reasons.join("; ");
         self.change(Op::Update, ObjectKind::Network, &network.name, detail, reasons);
+        let made = missing.and_then(|_| switching::make(network, &self.blueprint.environment));
+        let mending = Mending { change: rewrite.then_some(change), made, unguarded, reason };
+        self.mend(network, old.active, mending);
+    }
+
+    /// The steps that have a network be what it should, one after the other.
+    fn mend(&mut self, network: &Network, active: bool, mending: Mending) {
+        let Mending { change, made, unguarded, reason } = mending;
         let mut last = None;
-        if rewrite {
+        if let Some(change) = change {
             let update = Action::UpdateNetwork {
                 network: Box::new(network.clone()),
                 environment: self.blueprint.environment.clone(),
@@ -301,11 +300,9 @@ impl Planner<'_> {
             };
             last = Some(self.builder.add(update, [], reason.clone()));
         }
-        if let Some(make) = switching::make(network, &self.blueprint.environment)
-            && missing.is_some()
-        {
+        if let Some(make) = made {
             let made = self.builder.add(make, last, reason.clone());
-            if old.active {
+            if active {
                 self.reconnect(network, made, &reason);
             }
             last = Some(made);
@@ -314,7 +311,7 @@ impl Planner<'_> {
             let stop = Action::StopNetwork { name: network.name.clone() };
             last = Some(self.builder.add(stop, last, reason.clone()));
         }
-        if !old.active || unguarded {
+        if !active || unguarded {
             let name = network.name.clone();
             let start = Action::StartNetwork { name, autostart: network.autostart };
             let id = self.builder.add(start, last, reason.clone());
@@ -351,5 +348,30 @@ impl Planner<'_> {
             ObjectKind::Network => 2,
             ObjectKind::Domain | ObjectKind::Volume => 3,
         });
+    }
+}
+
+/// What has to be done to a network that stays.
+struct Mending {
+    /// What it is defined anew with, if it is.
+    change: Option<NetworkChange>,
+    /// Makes its bridge, where libvirt does not and it is gone.
+    made: Option<Action>,
+    /// Whether its guard is gone, which comes with a start.
+    unguarded: bool,
+    reason: String,
+}
+
+/// What a network's DHCP and DNS servers serve otherwise from now on.
+fn served(network: &Network, old: &observed::Network) -> NetworkChange {
+    let (had, want) = (&old.defined.hosts, network.hosts());
+    let srvs = |from: &Network, other: &Network| {
+        from.srvs.iter().filter(|s| !other.srvs.contains(s)).cloned().collect::<Vec<_>>()
+    };
+    NetworkChange {
+        add: want.difference(had).cloned().collect(),
+        remove: had.difference(&want).cloned().collect(),
+        add_srvs: srvs(network, &old.recorded),
+        remove_srvs: srvs(&old.recorded, network),
     }
 }

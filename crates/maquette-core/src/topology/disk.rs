@@ -103,6 +103,41 @@ fn fits(size: ByteSize, node: &Node, diags: &mut Diagnostics) -> bool {
     false
 }
 
+fn preallocation(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Preallocation {
+    let Some(text) = fields.text("preallocation", diags) else { return Preallocation::default() };
+    match text.value.as_str() {
+        "off" => Preallocation::Off,
+        "metadata" => Preallocation::Metadata,
+        "falloc" | "full" => Preallocation::Full,
+        other => {
+            diags.push(
+                Diagnostic::error(
+                    "topology::preallocation",
+                    format!("`{other}` is not a valid preallocation mode"),
+                )
+                .at(text.span, "")
+                .help("modes are `off`, `metadata`, `falloc` and `full`"),
+            );
+            Preallocation::default()
+        }
+    }
+}
+
+fn cache(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> String {
+    let Some(text) = fields.text("cache", diags) else { return "unsafe".into() };
+    if !CACHE_MODES.contains(&text.value.as_str()) {
+        diags.push(
+            Diagnostic::error(
+                "topology::cache",
+                format!("`{}` is not a valid cache mode", text.value),
+            )
+            .at(text.span, "")
+            .help(format!("libvirt knows {}", decode::quoted_list(&CACHE_MODES))),
+        );
+    }
+    text.value
+}
+
 fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
     let (key, node) = (&entry.key, &entry.value);
     let key: DiskKey = match key.parse() {
@@ -126,41 +161,8 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
             None
         }
     };
-    let preallocation = match fields.text("preallocation", diags) {
-        None => Preallocation::default(),
-        Some(text) => match text.value.as_str() {
-            "off" => Preallocation::Off,
-            "metadata" => Preallocation::Metadata,
-            "falloc" | "full" => Preallocation::Full,
-            other => {
-                diags.push(
-                    Diagnostic::error(
-                        "topology::preallocation",
-                        format!("`{other}` is not a valid preallocation mode"),
-                    )
-                    .at(text.span, "")
-                    .help("modes are `off`, `metadata`, `falloc` and `full`"),
-                );
-                Preallocation::default()
-            }
-        },
-    };
-    let cache = match fields.text("cache", diags) {
-        None => "unsafe".into(),
-        Some(text) => {
-            if !CACHE_MODES.contains(&text.value.as_str()) {
-                diags.push(
-                    Diagnostic::error(
-                        "topology::cache",
-                        format!("`{}` is not a valid cache mode", text.value),
-                    )
-                    .at(text.span, "")
-                    .help(format!("libvirt knows {}", decode::quoted_list(&CACHE_MODES))),
-                );
-            }
-            text.value
-        }
-    };
+    let preallocation = preallocation(&mut fields, diags);
+    let cache = cache(&mut fields, diags);
     let path = fields.text("path", diags);
     let bus = fields.parsed::<Bus>("bus", diags).map(|b| b.value);
     let span = fields.span();

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::checked_name;
 use super::subnet::{self, Fixed, Ipv4, Ipv6};
 use super::uplink::{self, Uplink};
 use super::vswitch::{self, Vswitch};
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{Form, Key, key, unread};
-use crate::names::check_name;
 use crate::settings::Settings;
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
 use crate::values::{DnsName, Mtu, ServiceLabel};
@@ -215,12 +215,7 @@ pub(crate) const NETWORK: &[Key] = &[
 pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Option<Network> {
     let key = &entry.key;
     let mut fields = Fields::new(&entry.value, format!("network `{key}`"), NETWORK, diags)?;
-    let name = fields.text("name", diags);
-    if let Some(name) = &name
-        && let Err(error) = check_name(&name.value)
-    {
-        diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
-    }
+    let name = checked_name(&mut fields, diags);
     let label = name.as_ref().map_or(key.as_str(), |n| &n.value);
     let virtualport = fields.text("virtualport_type", diags);
     let forward_node = fields.take("forward");
@@ -233,16 +228,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let vswitch = vswitch.filter(|_| forward == Some(Forward::OpenVswitch));
     let mut ipv4 = subnet::ipv4(&mut fields, diags);
     let ipv6 = fields.take("ipv6").and_then(|node| subnet::ipv6(node, key, diags));
-    let fixed = fields.take("static");
-    if let Some(node) = fixed.filter(|_| served) {
-        let message = format!("libvirt gives out the addresses of network `{label}` itself");
-        diags.push(
-            Diagnostic::error("topology::static", message)
-                .at(node.span, "")
-                .help("`static` is for bridged and Open vSwitch networks; write `dhcp`"),
-        );
-    }
-    let fixed = fixed.filter(|_| !served).and_then(|n| subnet::fixed(n, label, diags));
+    let fixed = fixed(&mut fields, served, label, diags);
     if !served && let Some(bad) = unserved(ipv4.as_ref(), ipv6.as_ref(), label) {
         diags.push(bad);
     }
@@ -256,9 +242,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         && !forwarders.is_empty()
         && !(served && (ipv4.is_some() || ipv6.is_some()))
     {
-        let message = format!("libvirt has no name server on network `{label}`");
-        let help = "`forwarders` is for networks that the hypervisor has an address on, and not for bridged ones";
-        diags.push(Diagnostic::error("topology::dns", message).at(node.span, "").help(help));
+        diags.push(no_name_server("forwarders", node.span, label));
     }
     let mtu = fields.parsed::<Mtu>("mtu", diags).map(|m| m.value.bytes());
     let mtu = mtu.or(settings.mtu);
@@ -277,6 +261,35 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         fixed,
         ..Network::bare(key, name?, forward?)
     })
+}
+
+/// Addresses that nodes have by themselves, on networks that libvirt gives none on.
+fn fixed(
+    fields: &mut Fields<'_>,
+    served: bool,
+    network: &str,
+    diags: &mut Diagnostics,
+) -> Option<Fixed> {
+    let node = fields.take("static")?;
+    if !served {
+        return subnet::fixed(node, network, diags);
+    }
+    let message = format!("libvirt gives out the addresses of network `{network}` itself");
+    diags.push(
+        Diagnostic::error("topology::static", message)
+            .at(node.span, "")
+            .help("`static` is for bridged and Open vSwitch networks; write `dhcp`"),
+    );
+    None
+}
+
+/// A key of dnsmasq's on a network where libvirt starts none.
+fn no_name_server(key: &str, span: Span, network: &str) -> Diagnostic {
+    let message = format!("libvirt has no name server on network `{network}`");
+    let help = format!(
+        "`{key}` is for networks that the hypervisor has an address on, and not for bridged ones"
+    );
+    Diagnostic::error("topology::dns", message).at(span, "").help(help)
 }
 
 /// `virtualport_type: openvswitch` goes with `forward: bridge`.

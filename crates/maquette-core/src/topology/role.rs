@@ -1,11 +1,11 @@
 //! A kind of node and how many of it.
 
+use super::checked_name;
 use super::disk::{self, Disk};
 use super::interface::{self, Interface, Interfaces};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{Form, Key, key, unread};
-use crate::names::check_name;
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::units::MacAddr;
 use crate::values::{ConnectionPlugin, Group, Line, Login, MachineName};
@@ -165,45 +165,23 @@ pub fn decode(
     diags: &mut Diagnostics,
 ) -> Option<Role> {
     let mut fields = Fields::new(node, format!("node type `{file}`"), NODE_TYPE, diags)?;
-    let name = fields.text("name", diags);
-    if let Some(name) = &name
-        && let Err(error) = check_name(&name.value)
-    {
-        diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
-    }
+    let name = checked_name(&mut fields, diags);
     let vcpus = fields.number("cpu", diags);
     let memory = fields.number("memory", diags);
     let swap_mib = fields.number("swap", diags).unwrap_or(0);
-    let cpu_model = fields.parsed("cpumodel", diags);
-    let cpu_model = cpu_model.map_or_else(|| MachineName::known("host-passthrough"), |m| m.value);
+    let cpu_model = fields.parsed("cpumodel", diags).map(|model| model.value);
     let deploy_os = fields.bool("deploy_os", diags).unwrap_or(true);
     let adapt_image = fields.bool("supports_libguestfs", diags).unwrap_or(true);
     os(&mut fields, file, diags);
     let disks = fields.need("disks", diags).map_or(Vec::new(), |n| disk::decode(n, file, diags));
-    let import_url = fields.parsed::<Line>("import_url", diags);
-    let import_url = import_url.map(|u| u.value.to_string());
+    let import_url = fields.parsed::<Line>("import_url", diags).map(|u| u.value.to_string());
     let interfaces = fields
         .take("interfaces")
         .map_or(Interfaces::default(), |n| interface::decode(n, file, diags));
     let octets = fields.take("ips").map_or(Vec::new(), |n| {
         rows(n, "ips", OCTETS, diags).iter().filter_map(|n| octet(n, diags)).collect()
     });
-    let macs = fields.take("introspection_macs");
-    let macs: Vec<MacAddr> = macs.map_or(Vec::new(), |n| {
-        const WHAT: &str = "introspection_macs";
-        let items = rows(n, WHAT, MACS, diags).iter();
-        let parsed = items.filter_map(|n| decode::parsed(n, WHAT, "a MAC address", diags));
-        parsed.map(|mac| mac.value).collect()
-    });
-    let nets = fields.take("introspection_nets");
-    let nets: Vec<String> = nets.map_or(Vec::new(), |n| {
-        let items = rows(n, "introspection_nets", NETS, diags).iter();
-        items
-            .filter_map(|n| decode::text(n, "introspection_nets", diags))
-            .map(|t| t.value)
-            .collect()
-    });
-    let macs = macs.into_iter().zip(nets).collect();
+    let macs = introspection(&mut fields, diags);
     if let Some(listed) = &interfaces.rows {
         per_index(file, count, listed.len(), &octets, bgp, fields.span(), diags);
     }
@@ -211,8 +189,8 @@ pub fn decode(
     let provision_network = fields.text("provision_network", diags);
     let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
     let machine_type = fields.parsed("machine_type", diags).map(|m| m.value);
-    let image = fields.take("image");
-    let (ssh_user, connection) = image.map_or((None, None), |n| access(n, file, diags));
+    let image = fields.take("image").map(|n| access(n, file, diags));
+    let (ssh_user, connection) = image.unwrap_or_default();
     let span = fields.span();
     fields.finish(diags);
     Some(Role {
@@ -220,7 +198,7 @@ pub fn decode(
         name: name?,
         count,
         vcpus: u32::try_from(vcpus?).unwrap_or(u32::MAX),
-        cpu_model,
+        cpu_model: cpu_model.unwrap_or_else(|| MachineName::known("host-passthrough")),
         memory_mib: memory?,
         swap_mib,
         deploy_os,
@@ -238,6 +216,22 @@ pub fn decode(
         ansible_connection: connection.unwrap_or_else(|| ConnectionPlugin::known("ssh")),
         span,
     })
+}
+
+/// MAC addresses, and the networks that their interfaces are on.
+fn introspection(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<(MacAddr, String)> {
+    const ADDRESSES: &str = "introspection_macs";
+    const NETWORKS: &str = "introspection_nets";
+    let macs = fields.take(ADDRESSES).map_or(Vec::new(), |node| {
+        let items = rows(node, ADDRESSES, MACS, diags).iter();
+        let parsed = items.filter_map(|n| decode::parsed(n, ADDRESSES, "a MAC address", diags));
+        parsed.map(|mac| mac.value).collect()
+    });
+    let nets: Vec<String> = fields.take(NETWORKS).map_or(Vec::new(), |node| {
+        let items = rows(node, NETWORKS, NETS, diags).iter();
+        items.filter_map(|n| decode::text(n, NETWORKS, diags)).map(|t| t.value).collect()
+    });
+    macs.into_iter().zip(nets).collect()
 }
 
 /// `os` chose virt-install's defaults; Maquette writes the domain itself and checks only the form.

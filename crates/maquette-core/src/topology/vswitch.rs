@@ -2,10 +2,10 @@
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::checked_name;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{Form, Key, key};
-use crate::names::check_name;
 use crate::syntax::{Node, Spanned};
 
 pub(super) const IPV4: Form = Form::Parsed("an address such as 10.0.0.1/24");
@@ -125,12 +125,7 @@ fn addresses(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<Spanned<Ip
 fn portgroup(node: &Node, network: &str, diags: &mut Diagnostics) -> Option<Portgroup> {
     let what = format!("a portgroup of network `{network}`");
     let mut fields = Fields::new(node, what, PORTGROUP, diags)?;
-    let name = fields.text("name", diags);
-    if let Some(name) = &name
-        && let Err(error) = check_name(&name.value)
-    {
-        diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
-    }
+    let name = checked_name(&mut fields, diags);
     let default = fields.bool("default", diags).unwrap_or(false);
     let trunk = fields.bool("trunk", diags).unwrap_or(false);
     let own = addresses(&mut fields, diags);

@@ -112,6 +112,51 @@ pub(super) fn no_random(error: &getrandom::Error) -> std::io::Error {
     std::io::Error::other(format!("no random numbers: {error}"))
 }
 
+/// Reads what the script says until the lock is ours, and returns the token. The error is that the script has
+/// ended, with the last holder that it named.
+fn turn(
+    answers: &mut impl BufRead,
+    patience: Patience,
+    on_holder: &mut dyn FnMut(&Holder),
+) -> Result<String, Option<Holder>> {
+    let mut holder = None;
+    loop {
+        let mut line = String::new();
+        if answers.read_line(&mut line).unwrap_or(0) == 0 {
+            return Err(holder);
+        }
+        match line.trim().split_once(' ') {
+            Some(("held", rest)) => {
+                let (seconds, who) = rest.split_once(' ').unwrap_or((rest, "somebody"));
+                let seconds = seconds.parse().unwrap_or(0);
+                let found = Holder { who: who.into(), seconds, gone: false };
+                if patience != Patience::default() {
+                    on_holder(&found);
+                }
+                holder = Some(found);
+            }
+            Some(("got", token)) => return Ok(token.to_string()),
+            Some(("removing", who)) => {
+                on_holder(&Holder { who: who.into(), ..Holder::gone() });
+            }
+            _ if line.trim() == "busy" => on_holder(&Holder::gone()),
+            _ => {}
+        }
+    }
+}
+
+/// Why the script has ended without a lock.
+fn refusal(child: Child, holder: Option<Holder>) -> LockError {
+    let (status, said) = child.wait_with_output().map_or((None, String::new()), |output| {
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).trim().to_string())
+    });
+    match holder {
+        Some(holder) if status == Some(HELD) => LockError::Held(holder),
+        _ if status == Some(BUSY) => LockError::Busy,
+        _ => LockError::Failed(said),
+    }
+}
+
 impl Lock {
     /// Takes the lock of a name. `on_holder` hears who has it before we wait; `lost` is set once it is
     /// not ours any more: somebody took it, or its process ended.
@@ -133,43 +178,13 @@ impl Lock {
         let unusable = || LockError::Failed("no pipe".into());
         let mut beats = child.stdin.take().ok_or_else(unusable)?;
         let mut answers = BufReader::new(child.stdout.take().ok_or_else(unusable)?);
-        let mut holder = None;
-        let token;
-        loop {
-            let mut line = String::new();
-            if answers.read_line(&mut line).unwrap_or(0) == 0 {
+        let token = match turn(&mut answers, patience, on_holder) {
+            Ok(token) => token,
+            Err(holder) => {
                 drop(beats);
-                let output = child.wait_with_output();
-                let (status, said) = output.map_or((None, String::new()), |o| {
-                    (o.status.code(), String::from_utf8_lossy(&o.stderr).trim().to_string())
-                });
-                return Err(match holder {
-                    Some(holder) if status == Some(HELD) => LockError::Held(holder),
-                    _ if status == Some(BUSY) => LockError::Busy,
-                    _ => LockError::Failed(said),
-                });
+                return Err(refusal(child, holder));
             }
-            match line.trim().split_once(' ') {
-                Some(("held", rest)) => {
-                    let (seconds, who) = rest.split_once(' ').unwrap_or((rest, "somebody"));
-                    let seconds = seconds.parse().unwrap_or(0);
-                    let found = Holder { who: who.into(), seconds, gone: false };
-                    if patience != Patience::default() {
-                        on_holder(&found);
-                    }
-                    holder = Some(found);
-                }
-                Some(("got", rest)) => {
-                    token = rest.to_string();
-                    break;
-                }
-                Some(("removing", who)) => {
-                    on_holder(&Holder { who: who.into(), ..Holder::gone() });
-                }
-                _ if line.trim() == "busy" => on_holder(&Holder::gone()),
-                _ => {}
-            }
-        }
+        };
         let (stop, stopped) = mpsc::channel::<()>();
         std::thread::spawn(move || {
             // Ends when the lock is dropped, or when nobody listens to the beats any more.

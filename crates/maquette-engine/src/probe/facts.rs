@@ -129,11 +129,7 @@ pub fn read(text: &str) -> Facts {
     let (missing_uefi, missing_tpm) = (lacks(|f| f.uefi), lacks(|f| f.tpm));
     let (missing_guard, missing_vswitch) = (lacks(|f| f.guard), lacks(|f| f.vswitch));
     let kvm_device = words(seen.text("kvm"));
-    let memory = |key: &str| {
-        let line = seen.lines("memory").find_map(|l| l.strip_prefix(key));
-        let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
-        kib.unwrap_or(0) / 1024
-    };
+    let memory = |key| memory_mib(&seen, key);
     let guests = || seen.lines("guests").map(|line| line.split_whitespace().collect::<Vec<_>>());
     let resident = guests().filter_map(|words| match words.as_slice() {
         [kib, name, ..] => Some(((*name).to_string(), kib.parse::<u64>().ok()? / 1024)),
@@ -164,12 +160,7 @@ pub fn read(text: &str) -> Facts {
         available_mib: memory("MemAvailable:"),
         resident_mib: resident.collect(),
         uptime_s: uptime.collect(),
-        routes: {
-            let mut all = routes(seen.text("routes"));
-            all.extend(seen.lines("routes6").filter_map(route6));
-            all.extend(seen.lines("addresses").filter_map(address));
-            all
-        },
+        routes: all_routes(&seen),
         network: network(&seen),
         daemons: daemons::detect(&there, seen.yes("systemd"), seen.yes("monolithic")),
         router_interfaces: seen.lines("router").filter_map(words).collect(),
@@ -180,6 +171,21 @@ pub fn read(text: &str) -> Facts {
         record: seen.text("record").to_string(),
         os,
     }
+}
+
+/// A line of `/proc/meminfo`, in MiB.
+fn memory_mib(seen: &Sections, key: &str) -> u64 {
+    let line = seen.lines("memory").find_map(|l| l.strip_prefix(key));
+    let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
+}
+
+/// Subnets of both families that the hypervisor has routes to or addresses in.
+fn all_routes(seen: &Sections) -> Vec<(IpNet, String)> {
+    let mut all = routes(seen.text("routes"));
+    all.extend(seen.lines("routes6").filter_map(route6));
+    all.extend(seen.lines("addresses").filter_map(address));
+    all
 }
 
 /// Two words of a line.

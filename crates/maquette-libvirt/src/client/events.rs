@@ -55,66 +55,10 @@ impl Events {
         // A peer that is gone without a word is noticed, too. Drivers without a daemon have none.
         let _ = connection.set_keep_alive(5, 3);
         let mut events = Self { connection, callbacks: Vec::new() };
-        type Plain = unsafe extern "C" fn();
-        type Generic = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);
-        let wanted: [(sys::virDomainEventID, Plain); 3] = [
-            // SAFETY: libvirt casts each back to the type that goes with its event.
-            (sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, unsafe {
-                std::mem::transmute::<
-                    unsafe extern "C" fn(
-                        sys::virConnectPtr,
-                        sys::virDomainPtr,
-                        c_int,
-                        c_int,
-                        *mut c_void,
-                    ) -> c_int,
-                    Plain,
-                >(on_lifecycle)
-            }),
-            // SAFETY: as above.
-            (sys::VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, unsafe {
-                std::mem::transmute::<
-                    unsafe extern "C" fn(
-                        sys::virConnectPtr,
-                        sys::virDomainPtr,
-                        *const c_char,
-                        *mut c_void,
-                    ),
-                    Plain,
-                >(on_device_removed)
-            }),
-            // SAFETY: as above.
-            (sys::VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, unsafe {
-                std::mem::transmute::<
-                    unsafe extern "C" fn(
-                        sys::virConnectPtr,
-                        sys::virDomainPtr,
-                        c_int,
-                        *const c_char,
-                        *mut c_void,
-                    ),
-                    Plain,
-                >(on_metadata)
-            }),
-        ];
-        for (event, callback) in wanted {
-            // SAFETY: the connection is open; the listener is owned by libvirt until `forget`.
-            let id = unsafe {
-                sys::virConnectDomainEventRegisterAny(
-                    events.connection.as_ptr(),
-                    std::ptr::null_mut(),
-                    event as c_int,
-                    Some(std::mem::transmute::<Plain, Generic>(callback)),
-                    Box::into_raw(Box::new(listener.clone())).cast(),
-                    Some(forget),
-                )
-            };
-            if id < 0 {
-                return Err(LibvirtError::from(virt::error::Error::last_error()));
-            }
-            events.callbacks.push(id);
+        for (event, callback) in callbacks() {
+            events.register(event, callback, listener)?;
         }
-        // SAFETY: as above.
+        // SAFETY: the connection is open; the listener is owned by libvirt until `forget`.
         let closed = unsafe {
             sys::virConnectRegisterCloseCallback(
                 events.connection.as_ptr(),
@@ -128,6 +72,60 @@ impl Events {
         }
         Ok(events)
     }
+
+    /// Has a callback called for an event of any domain.
+    fn register(
+        &mut self,
+        event: sys::virDomainEventID,
+        callback: Plain,
+        listener: &Listener,
+    ) -> Result<()> {
+        // SAFETY: the connection is open; the listener is owned by libvirt until `forget`.
+        let id = unsafe {
+            sys::virConnectDomainEventRegisterAny(
+                self.connection.as_ptr(),
+                std::ptr::null_mut(),
+                event as c_int,
+                Some(std::mem::transmute::<Plain, Generic>(callback)),
+                Box::into_raw(Box::new(listener.clone())).cast(),
+                Some(forget),
+            )
+        };
+        if id < 0 {
+            return Err(LibvirtError::from(virt::error::Error::last_error()));
+        }
+        self.callbacks.push(id);
+        Ok(())
+    }
+}
+
+/// A callback without its own type, which libvirt casts back to the one that goes with its event.
+type Plain = unsafe extern "C" fn();
+/// The type that libvirt takes callbacks in.
+type Generic = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);
+type OnLifecycle =
+    unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, c_int, c_int, *mut c_void) -> c_int;
+type OnDeviceRemoved =
+    unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *const c_char, *mut c_void);
+type OnMetadata =
+    unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, c_int, *const c_char, *mut c_void);
+
+/// The events that are listened to, each with its callback.
+fn callbacks() -> [(sys::virDomainEventID, Plain); 3] {
+    [
+        // SAFETY: libvirt casts each back to the type that goes with its event.
+        (sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, unsafe {
+            std::mem::transmute::<OnLifecycle, Plain>(on_lifecycle)
+        }),
+        // SAFETY: as above.
+        (sys::VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, unsafe {
+            std::mem::transmute::<OnDeviceRemoved, Plain>(on_device_removed)
+        }),
+        // SAFETY: as above.
+        (sys::VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, unsafe {
+            std::mem::transmute::<OnMetadata, Plain>(on_metadata)
+        }),
+    ]
 }
 
 impl Drop for Events {

@@ -72,15 +72,7 @@ pub fn domain(
         os(w, node, &options);
         features(w, &options);
         cpu(w, node);
-        w.element("clock", &[("offset", "utc")], |w| {
-            w.empty("timer", &[("name", "rtc"), ("tickpolicy", "catchup")]);
-            w.empty("timer", &[("name", "pit"), ("tickpolicy", "delay")]);
-            w.empty("timer", &[("name", "hpet"), ("present", "no")]);
-        });
-        w.element("pm", &[], |w| {
-            w.empty("suspend-to-mem", &[("enabled", "no")]);
-            w.empty("suspend-to-disk", &[("enabled", "no")]);
-        });
+        clock(w);
         w.element("devices", &[], |w| devices(w, node, pool, &options));
         for option in &options {
             let VirtOpt::Qemu(words) = option else { continue };
@@ -90,6 +82,19 @@ pub fn domain(
         }
     });
     w.finish()
+}
+
+/// Clocks, and no sleep: as virt-install has them.
+fn clock(w: &mut Writer) {
+    w.element("clock", &[("offset", "utc")], |w| {
+        w.empty("timer", &[("name", "rtc"), ("tickpolicy", "catchup")]);
+        w.empty("timer", &[("name", "pit"), ("tickpolicy", "delay")]);
+        w.empty("timer", &[("name", "hpet"), ("present", "no")]);
+    });
+    w.element("pm", &[], |w| {
+        w.empty("suspend-to-mem", &[("enabled", "no")]);
+        w.empty("suspend-to-disk", &[("enabled", "no")]);
+    });
 }
 
 fn features(w: &mut Writer, options: &[VirtOpt]) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use maquette_core::diagnostic::slip;
 use maquette_core::names::EnvName;
 use maquette_core::syntax::Plain;
@@ -114,30 +114,32 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Print the settings, and stop"),
         );
-    for option in OPTIONS.iter() {
-        let mut help = option.help.to_string();
-        if option.required {
-            help.push_str(" [required]");
-        }
-        if let Some(default) = option.default.filter(|d| !d.is_empty()) {
-            help.push_str(&format!(" [default: {default}]"));
-        }
-        if let options::Support::Later { .. } = option.support {
-            help.push_str(" [not supported yet]");
-        }
-        let mut arg = Arg::new(option.name)
-            .long(option.name)
-            .help(help)
-            .help_heading(option.group)
-            .value_name(option.value)
-            .action(ArgAction::Append)
-            .allow_hyphen_values(true);
-        if let (Kind::Choice(_), Some(words)) = (option.kind, option.kind.words()) {
-            arg = arg.value_parser(words);
-        }
-        command = command.arg(arg);
+    OPTIONS.iter().fold(command, |command, option| command.arg(argument(option)))
+}
+
+/// The flag of an option.
+fn argument(option: &Opt) -> Arg {
+    let mut help = option.help.to_string();
+    if option.required {
+        help.push_str(" [required]");
     }
-    command
+    if let Some(default) = option.default.filter(|d| !d.is_empty()) {
+        help.push_str(&format!(" [default: {default}]"));
+    }
+    if let options::Support::Later { .. } = option.support {
+        help.push_str(" [not supported yet]");
+    }
+    let arg = Arg::new(option.name)
+        .long(option.name)
+        .help(help)
+        .help_heading(option.group)
+        .value_name(option.value)
+        .action(ArgAction::Append)
+        .allow_hyphen_values(true);
+    match (option.kind, option.kind.words()) {
+        (Kind::Choice(_), Some(words)) => arg.value_parser(words),
+        _ => arg,
+    }
 }
 
 impl Given {
@@ -147,44 +149,17 @@ impl Given {
         let line = std::iter::once("maquette virsh".to_string()).chain(args.iter().cloned());
         // Usage errors end here with code 2, help with 0.
         let matches = command().get_matches_from(line);
-        let all = |name: &str| -> Vec<String> {
-            matches.get_many::<String>(name).map(|v| v.cloned().collect()).unwrap_or_default()
-        };
-        let last = |name: &str| all(name).pop();
-        let mut given =
-            Self { locking: Locking::from_environment(environment)?, ..Self::default() };
-        for option in OPTIONS.iter() {
-            if let Some(default) = option.default {
-                given.values.insert(option.name.into(), vec![default.into()]);
-            }
-            if let Some((called, text)) = variable(environment, &option.variable()) {
-                given.set(option.name, split(option, &text), called);
-            }
-        }
-        let mut common: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for name in COMMON {
-            let upper = name.to_uppercase().replace('-', "_");
-            if let Some((_, text)) = variable(environment, &upper) {
-                common.insert(name, vec![text]);
-            }
-        }
+        let last = |name: &str| all(&matches, name).pop();
+        let locking = Locking::from_environment(environment)?;
+        let mut given = Self { locking, ..Self::default() };
+        let mut common = given.variables(environment);
         given.from_file = last("from-file").map(PathBuf::from);
         if let Some(path) = &given.from_file.clone() {
             given.answers(environment, path, &mut common)?;
         }
-        for option in OPTIONS.iter() {
-            let values = all(option.name);
-            if !values.is_empty() {
-                given.line.push((option.name.into(), values.clone()));
-                let values = match option.kind {
-                    Kind::Addresses => values.iter().flat_map(|v| split(option, v)).collect(),
-                    _ => values.last().cloned().into_iter().collect(),
-                };
-                given.set(option.name, values, format!("--{}", option.name));
-            }
-        }
+        given.options(&matches);
         for name in ["extra-vars", "output", "inventory", "ansible-args"] {
-            let values = all(name);
+            let values = all(&matches, name);
             if !values.is_empty() {
                 common.insert(name, values);
             }
@@ -196,7 +171,7 @@ impl Given {
         given.generate = last("generate-answers-file").map(PathBuf::from);
         given.yes_on_line = matches.get_flag("yes");
         given.yes = given.yes_on_line || consent::yes_of_environment(environment);
-        given.accept = match all("accept") {
+        given.accept = match all(&matches, "accept") {
             words if words.is_empty() => environment.text("MAQUETTE_ACCEPT").into_iter().collect(),
             words => words,
         };
@@ -210,17 +185,38 @@ impl Given {
                 .unwrap_or(0),
             count => count,
         };
-        let ansible = common("ansible-args").pop().unwrap_or_default();
-        given.ansible_args = ansible
-            .split(';')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .map(|part| match part.split_once('=') {
-                Some((name, value)) => (name.trim().into(), Some(value.trim().into())),
-                None => (part.into(), None),
-            })
-            .collect();
+        given.ansible_args = taken_apart(&common("ansible-args").pop().unwrap_or_default());
         Ok(given)
+    }
+
+    /// Takes defaults and variables of options; the variables of what is common to all commands are the result.
+    fn variables(&mut self, environment: &Environment) -> BTreeMap<&'static str, Vec<String>> {
+        for option in OPTIONS.iter() {
+            if let Some(default) = option.default {
+                self.values.insert(option.name.into(), vec![default.into()]);
+            }
+            if let Some((called, text)) = variable(environment, &option.variable()) {
+                self.set(option.name, split(option, &text), called);
+            }
+        }
+        let of = |name: &str| variable(environment, &name.to_uppercase().replace('-', "_"));
+        COMMON.iter().filter_map(|name| Some((*name, vec![of(name)?.1]))).collect()
+    }
+
+    /// Takes the options of the command line.
+    fn options(&mut self, matches: &ArgMatches) {
+        for option in OPTIONS.iter() {
+            let values = all(matches, option.name);
+            if values.is_empty() {
+                continue;
+            }
+            self.line.push((option.name.into(), values.clone()));
+            let values = match option.kind {
+                Kind::Addresses => values.iter().flat_map(|v| split(option, v)).collect(),
+                _ => values.last().cloned().into_iter().collect(),
+            };
+            self.set(option.name, values, format!("--{}", option.name));
+        }
     }
 
     fn set(&mut self, name: &str, values: Vec<String>, called: String) {
@@ -430,6 +426,21 @@ impl Given {
         }
         args
     }
+}
+
+/// Values of an argument, in their order.
+fn all(matches: &ArgMatches, name: &str) -> Vec<String> {
+    matches.get_many::<String>(name).map(|v| v.cloned().collect()).unwrap_or_default()
+}
+
+/// `--ansible-args`: parts between `;`, each a name, or a name and its value.
+fn taken_apart(text: &str) -> Vec<(String, Option<String>)> {
+    let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
+    let apart = parts.map(|part| match part.split_once('=') {
+        Some((name, value)) => (name.trim().into(), Some(value.trim().into())),
+        None => (part.into(), None),
+    });
+    apart.collect()
 }
 
 /// Nothing wrong, or everything that is.

@@ -2,7 +2,7 @@
 
 use maquette_core::defaults::Kind;
 use maquette_core::diagnostic::Diagnostic;
-use maquette_core::syntax::{Node, Span, Value};
+use maquette_core::syntax::{Entry, Node, Span, Value};
 use maquette_core::topology::NodeRequest;
 
 use super::{Reader, lookup};
@@ -24,24 +24,10 @@ pub fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<NodeRequest> {
     let colon = if matches!(node.value, Value::Map(_)) { ": " } else { ":" };
     let parts = match &node.value {
         Value::Scalar(text, _) => parts_of_text(text, node.span),
-        Value::Map(entries) => entries
-            .iter()
-            .map(|e| Part {
-                name: e.key.clone(),
-                name_span: e.key_span,
-                count: match &e.value.value {
-                    Value::Scalar(text, _) => count(text),
-                    _ => None,
-                },
-                count_span: e.value.span,
-            })
-            .collect(),
+        Value::Map(entries) => entries.iter().map(part_of_mapping).collect(),
         _ => {
-            reader.diags.push(maquette_core::decode::wrong_type(
-                node,
-                "`nodes`",
-                "`type:count,…` or a mapping of types to counts",
-            ));
+            let expected = "`type:count,…` or a mapping of types to counts";
+            reader.diags.push(maquette_core::decode::wrong_type(node, "`nodes`", expected));
             return Vec::new();
         }
     };
@@ -90,6 +76,18 @@ pub fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<NodeRequest> {
         }
     }
     requests
+}
+
+fn part_of_mapping(entry: &Entry) -> Part {
+    Part {
+        name: entry.key.clone(),
+        name_span: entry.key_span,
+        count: match &entry.value.value {
+            Value::Scalar(text, _) => count(text),
+            _ => None,
+        },
+        count_span: entry.value.span,
+    }
 }
 
 fn count(text: &str) -> Option<u32> {

@@ -90,8 +90,12 @@ pub struct Diagnostics {
 /// Code of a key that nobody knows.
 pub const UNKNOWN_KEY: &str = "topology::unknown-key";
 
+/// Code of a key that does nothing where it is.
+pub const WITHOUT_EFFECT: &str = "topology::without-effect";
+
 impl Diagnostics {
-    /// Takes unknown keys for warnings, as users of InfraRed expect, which ignored them.
+    /// Takes unknown keys, and known ones without effect, for warnings, as users of InfraRed expect, which ignored
+    /// them.
     pub fn lenient() -> Self {
         Self { list: Vec::new(), lenient: true }
     }
@@ -105,7 +109,7 @@ impl Diagnostics {
     /// Records one, unless the very same has been recorded already (two node types may be decoded from
     /// the same text).
     pub fn push(&mut self, mut diagnostic: Diagnostic) {
-        if self.lenient && diagnostic.code == UNKNOWN_KEY {
+        if self.lenient && [UNKNOWN_KEY, WITHOUT_EFFECT].contains(&diagnostic.code) {
             diagnostic.severity = Severity::Warning;
         }
         if !self.list.contains(&diagnostic) {

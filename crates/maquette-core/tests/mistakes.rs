@@ -94,6 +94,42 @@ networks:
     assert_eq!(about("`management`"), 0, "{found:#?}");
 }
 
+/// Each was read, checked, recorded, and had no effect.
+#[test]
+fn keys_that_do_nothing_in_a_network_of_that_kind_are_refused_by_name() {
+    let networks = "\
+networks:
+  net1: {name: management, forward: nat, ip_address: 172.16.0.1, domain: a.example, nic: eno1, stp: yes, dhcp_guard: no}
+  net2: {name: storage, netmask: 255.255.0.0, domain: b.example, ipv4_address: 10.9.0.1/24}
+  net3: {name: lan, forward: bridge, ip_address: 10.8.0.1, stp: yes, dns: {srvs: [{name: ldap, protocol: tcp}]}}
+  net4: {name: ovs, forward: bridge, virtualport_type: openvswitch, ip_address: 10.7.0.1, nic: eno2, domain: c.example}
+  net5: {name: plain, ip_address: 10.6.0.1, nic: ~}
+";
+    let found = mistakes(&mut input(&[], networks, &[]));
+    insta::assert_snapshot!(found.join("\n"), @"
+    topology::without-effect network.yml:2:90 network `management` has no NIC of the hypervisor in its bridge [`nic` is for networks with `forward: bridge`]
+    topology::without-effect network.yml:2:101 network `management` has no NIC of the hypervisor in its bridge [`stp` is for networks with `forward: bridge`]
+    topology::without-effect network.yml:2:118 network `management` has no NIC of the hypervisor in its bridge [`dhcp_guard` is for networks with `forward: bridge`]
+    topology::without-effect network.yml:3:55 libvirt has no name server on network `storage` [`domain` is for networks that the hypervisor has an address on, and not for bridged ones]
+    topology::without-effect network.yml:3:80 network `storage` is not a bridge of Open vSwitch [`ipv4_address` is for bridges of Open vSwitch; elsewhere it is `ip_address`, or `ip_address` below `ipv6`]
+    topology::without-effect network.yml:3:34 network `storage` has no `ip_address` [`netmask` is for the subnet of `ip_address`]
+    topology::without-effect network.yml:4:82 libvirt has no name server on network `lan` [`srvs` is for networks that the hypervisor has an address on, and not for bridged ones]
+    topology::without-effect network.yml:5:110 libvirt has no name server on network `ovs` [`domain` is for networks that the hypervisor has an address on, and not for bridged ones]
+    topology::without-effect network.yml:5:96 network `ovs` has no NIC of the hypervisor in its bridge [`nic` is for networks with `forward: bridge`]
+    topology::without-effect network.yml:5:81 network `ovs` is a bridge of Open vSwitch [`ip_address` is for other networks; on this one the hypervisor's address is `ipv4_address`]
+    ");
+}
+
+/// InfraRed ignored them, and there are files with them.
+#[test]
+fn users_of_infrared_are_warned_of_keys_that_do_nothing() {
+    let mut input = input(&[], "networks: {net1: {name: lan, domain: a.example}}\n", &[]);
+    input.diags = maquette_core::diagnostic::Diagnostics::lenient();
+    let found = mistakes(&mut input);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(!input.diags.has_errors(), "{found:#?}");
+}
+
 #[test]
 fn overrides_are_typed_like_the_keys_they_set() {
     let extra = ["override.undercloud.deploy_os=false", "override.undercloud.memory=lots"];

@@ -9,7 +9,7 @@ use super::subnet::{self, Fixed, Ipv4, Ipv6};
 use super::uplink::{self, Uplink};
 use super::vswitch::{self, Vswitch};
 use crate::decode::{self, Fields, wrong_type};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::keys::{Form, Key, key, unread};
 use crate::settings::Settings;
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
@@ -238,11 +238,9 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let domain = fields.parsed("domain", diags).map(|d| d.value);
     let dns = fields.take("dns");
     let (srvs, forwarders) = dns.map_or_else(Default::default, |node| self::dns(node, key, diags));
-    if let Some(node) = dns.and_then(|node| node.get("forwarders"))
-        && !forwarders.is_empty()
-        && !(served && (ipv4.is_some() || ipv6.is_some()))
-    {
-        diags.push(no_name_server("forwarders", node.span, label));
+    if let Some(forward) = forward {
+        let has_name_server = served && (ipv4.is_some() || ipv6.is_some());
+        without_effect(&entry.value, forward, has_name_server, label, diags);
     }
     let mtu = fields.parsed::<Mtu>("mtu", diags).map(|m| m.value.bytes());
     let mtu = mtu.or(settings.mtu);
@@ -283,13 +281,60 @@ fn fixed(
     None
 }
 
-/// A key of dnsmasq's on a network where libvirt starts none.
-fn no_name_server(key: &str, span: Span, network: &str) -> Diagnostic {
-    let message = format!("libvirt has no name server on network `{network}`");
-    let help = format!(
-        "`{key}` is for networks that the hypervisor has an address on, and not for bridged ones"
-    );
-    Diagnostic::error("topology::dns", message).at(span, "").help(help)
+/// Keys that would be read and do nothing: what they are about is not there in this mode. (`static`, `dhcp`, `ipv6`,
+/// `portgroups` and `virtualport_type` are looked at where they are read.)
+fn without_effect(
+    network: &Node,
+    forward: Forward,
+    has_name_server: bool,
+    name: &str,
+    diags: &mut Diagnostics,
+) {
+    let written = |path: &[&str]| {
+        let node = network.at(path)?;
+        let empty = match &node.value {
+            Value::Null => true,
+            Value::Scalar(text, _) => text.trim().is_empty(),
+            Value::List(items) => items.is_empty(),
+            Value::Map(_) => false,
+        };
+        (!empty).then_some(node.span)
+    };
+    let mut dead = |path: &[&str], why: String, help: &str| {
+        if let (Some(span), Some(key)) = (written(path), path.last()) {
+            let help = format!("`{key}` is for {help}");
+            let diagnostic = Diagnostic::error(WITHOUT_EFFECT, why).at(span, "").help(help);
+            diags.push(diagnostic);
+        }
+    };
+    if !has_name_server {
+        for path in [&["domain"][..], &["dns", "srvs"], &["dns", "forwarders"]] {
+            let why = format!("libvirt has no name server on network `{name}`");
+            let help = "networks that the hypervisor has an address on, and not for bridged ones";
+            dead(path, why, help);
+        }
+    }
+    if forward != Forward::Bridge {
+        for key in ["nic", "stp", "dhcp_guard"] {
+            let why = format!("network `{name}` has no NIC of the hypervisor in its bridge");
+            dead(&[key], why, "networks with `forward: bridge`");
+        }
+    }
+    if forward == Forward::OpenVswitch {
+        let why = format!("network `{name}` is a bridge of Open vSwitch");
+        let help = "other networks; on this one the hypervisor's address is `ipv4_address`";
+        dead(&["ip_address"], why, help);
+    } else {
+        for key in ["ipv4_address", "ipv6_address"] {
+            let why = format!("network `{name}` is not a bridge of Open vSwitch");
+            let help = "bridges of Open vSwitch; elsewhere it is `ip_address`, or `ip_address` below `ipv6`";
+            dead(&[key], why, help);
+        }
+    }
+    if written(&["ip_address"]).is_none() {
+        let why = format!("network `{name}` has no `ip_address`");
+        dead(&["netmask"], why, "the subnet of `ip_address`");
+    }
 }
 
 /// `virtualport_type: openvswitch` goes with `forward: bridge`.

@@ -6,6 +6,7 @@
 
 mod cloud_init;
 mod identity;
+pub mod report;
 
 pub use cloud_init::READY_PORT;
 

@@ -12,6 +12,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use maquette_core::seed::report;
+
 use crate::StepContext;
 use crate::host::process::{bounded, first_words};
 use crate::host::{Host, login_line};
@@ -102,12 +104,6 @@ pub struct Login<'a> {
 /// The stage of a guest that has said nothing yet.
 const BOOTING: &str = "booting";
 
-/// What a guest reports its address with.
-const ADDRESS: &str = "address ";
-
-/// What a guest reports cloud-init's result with.
-const RESULT: &str = "result ";
-
 /// How long between two tries of the SSH port of a guest that reports nothing.
 const PROBE: Duration = Duration::from_secs(3);
 
@@ -138,23 +134,26 @@ impl Boot {
 
     /// Takes in what a guest reported.
     fn reported(&mut self, word: &str, login: &mut Login<'_>) -> Result<(), NotReady> {
-        if let Some(address) = word.strip_prefix(ADDRESS) {
-            // With the subnet's length, as `ip` prints it.
-            let said = address.split('/').next().unwrap_or_default();
-            login.address = said.trim().parse().ok().or(login.address);
-        } else if let Some(result) = word.strip_prefix(RESULT) {
-            // Should its network have failed, nobody can log in and read it.
-            let errors = errors(result);
-            if !errors.is_empty() {
-                return Err(NotReady::failed(errors));
+        match word.split_once(' ') {
+            Some((report::ADDRESS, address)) => {
+                let said = address.split('/').next().unwrap_or_default();
+                login.address = said.trim().parse().ok().or(login.address);
             }
-        } else {
-            self.stage = match word {
-                "cloud-init" => "cloud-init runs".into(),
-                "done" => "cloud-init is done".into(),
-                other => other.chars().take(80).collect(),
-            };
-            self.over |= word == "done";
+            Some((report::RESULT, result)) => {
+                // Should its network have failed, nobody can log in and read it.
+                let errors = errors(result);
+                if !errors.is_empty() {
+                    return Err(NotReady::failed(errors));
+                }
+            }
+            _ => {
+                self.stage = match word {
+                    report::BEGUN => "cloud-init runs".into(),
+                    report::DONE => "cloud-init is done".into(),
+                    other => other.chars().take(80).collect(),
+                };
+                self.over |= word == report::DONE;
+            }
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use super::report::SCRIPT as REPORT;
 use crate::blueprint::{Guest, Interface, Node};
 use crate::values::Secret;
 
@@ -12,9 +13,6 @@ pub const READY_PORT: &str = "org.maquette.ready";
 
 /// Has units of its own report, in the guest.
 const REPORT_BOOT: &str = include_str!("../../assets/report-boot.sh");
-
-/// What they run.
-const REPORT: &str = include_str!("../../assets/report.sh");
 
 /// Modules of the first stage that a node needs. Everything else that distributions list there or
 /// in the two later stages starts Python for nothing; under emulation that is most of a first boot.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use maquette_core::blueprint::Pool;
 use maquette_core::plan::{Action, Readiness, Setting};
 use maquette_engine::host::{self, Host};
 use maquette_engine::image::{self, Transfer};
@@ -248,13 +249,13 @@ impl<'a> Libvirt<'a> {
     fn prepare(&self, setting: &Setting, context: &StepContext<'_>) -> Result<(), StepError> {
         let apply = || prepare::apply(self.access.host, self.family, setting, context);
         match setting {
-            Setting::Pool(pool) => {
-                let name = &pool.name;
+            Setting::Pool { name, directory: Some(directory) } => {
                 if matches!(self.client()?.pool(name), Ok(None)) {
                     apply()?;
                 }
                 let object = format!("storage pool `{name}`");
-                self.call("start", &object, |c| volume::ensure_pool(c, pool))
+                let pool = Pool { name: name.clone(), path: directory.clone() };
+                self.call("start", &object, |c| volume::ensure_pool(c, &pool))
             }
             // A daemon goes into the background once its socket answers.
             Setting::Daemons => apply().and_then(|()| self.client().map(|_| ())),
@@ -264,15 +265,15 @@ impl<'a> Libvirt<'a> {
 
     fn restore(&self, before: &Setting, context: &StepContext<'_>) -> Result<(), StepError> {
         let host = self.access.host;
-        if let Setting::Pool(pool) = before {
-            let object = format!("storage pool `{}`", pool.name);
+        if let Setting::Pool { name, .. } = before {
+            let object = format!("storage pool `{name}`");
             let missing = || {
                 let facts = probe::gather(host, self.access.reach);
                 facts.is_ok_and(|f| f.daemons == Daemons::Missing)
             };
             // Without libvirt nobody knows of it any more.
             if self.client().is_ok() || !missing() {
-                self.call("undefine", &object, |c| volume::remove_pool(c, &pool.name))?;
+                self.call("undefine", &object, |c| volume::remove_pool(c, name))?;
             }
         }
         prepare::restore(host, self.family, before, context)

@@ -424,7 +424,7 @@ impl Hands<'_> {
             Setting::Packages { names } => r.packages.clone_from(names),
             Setting::Kvm { .. } => r.kvm = Some(("600".into(), "root".into())),
             Setting::Daemons => r.daemons = true,
-            Setting::Pool(pool) => r.pools.extend([pool.name.clone()]),
+            Setting::Pool { name, .. } => r.pools.extend([name.clone()]),
             Setting::Vswitch => r.vswitch = true,
             Setting::NetworkHook => r.network_hook = true,
             Setting::Timezone { .. } => r.timezone = Some(zone),
@@ -442,7 +442,7 @@ impl Hands<'_> {
             Setting::Packages { .. } => r.packages.clear(),
             Setting::Kvm { .. } => r.kvm = None,
             Setting::Daemons => (r.daemons, r.restoring) = (false, true),
-            Setting::Pool(pool) => r.pools.retain(|name| *name != pool.name),
+            Setting::Pool { name, .. } => r.pools.retain(|noted| noted != name),
             Setting::Vswitch => r.vswitch = false,
             Setting::NetworkHook => r.network_hook = false,
             Setting::Timezone { .. } => r.timezone = None,
@@ -457,8 +457,10 @@ impl Hands<'_> {
             Setting::Packages { .. } => machine.installed = there,
             Setting::Kvm { .. } => machine.kvm_open = there,
             Setting::Daemons => machine.runs = there,
-            Setting::Pool(pool) if there => machine.pool = PoolState::Active(pool.path.clone()),
-            Setting::Pool(_) => machine.pool = PoolState::Missing,
+            Setting::Pool { directory, .. } => {
+                let directory = directory.clone().filter(|_| there);
+                machine.pool = directory.map_or(PoolState::Missing, PoolState::Active);
+            }
             Setting::Vswitch => machine.vswitch = there,
             Setting::NetworkHook => machine.hook = there,
             Setting::Timezone { zone } => machine.timezone.clone_from(zone),

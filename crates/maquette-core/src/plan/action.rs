@@ -364,7 +364,7 @@ impl Action {
             Self::Apply(Setting::Packages { .. }) => "install-packages",
             Self::Apply(Setting::Kvm { .. }) => "open-kvm",
             Self::Apply(Setting::Daemons) => "start-daemons",
-            Self::Apply(Setting::Pool(_)) => "ensure-pool",
+            Self::Apply(Setting::Pool { .. }) => "ensure-pool",
             Self::Apply(_) => "apply-setting",
             Self::Restore(_) => "restore",
             Self::FetchImage { .. } => "fetch-image",

@@ -1,6 +1,5 @@
 //! Storage pools: libvirt makes and removes them, and here is noted which ones were not there before.
 
-use maquette_core::blueprint::Pool;
 use maquette_core::plan::Setting;
 
 use super::record::{self, Record};
@@ -13,10 +12,8 @@ pub fn note(host: &dyn Host, name: &str) -> Result<(), HostError> {
     })
 }
 
-/// A pool is undefined by its name: its directory is not noted.
 pub(super) fn noted(record: &Record) -> impl Iterator<Item = Setting> {
-    let pool = |name: &String| Setting::Pool(Pool { name: name.clone(), path: String::new() });
-    record.pools.iter().map(pool)
+    record.pools.iter().map(|name| Setting::Pool { name: name.clone(), directory: None })
 }
 
 pub(super) fn forget(record: &mut Record, name: &str) {

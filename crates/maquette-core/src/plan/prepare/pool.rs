@@ -12,7 +12,8 @@ pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
     };
     let pool = &needs.pool;
     let name = format!("pool {}", pool.name);
-    Some(Lack::new(Op::Create, name, pool.path.clone(), reason, Setting::Pool(pool.clone())))
+    let setting = Setting::Pool { name: pool.name.clone(), directory: Some(pool.path.clone()) };
+    Some(Lack::new(Op::Create, name, pool.path.clone(), reason, setting))
 }
 
 pub(super) fn title(name: &str) -> String {

@@ -1,7 +1,6 @@
 //! The closed list of what preparation changes. What a variant is called is said in its thing's file.
 
 use super::limits::Limit;
-use crate::blueprint::Pool;
 
 /// One thing of a hypervisor that preparation changes, with its value: in `Action::Apply` the one that it shall
 /// have, in `Action::Restore` the one that it had before.
@@ -22,7 +21,12 @@ pub enum Setting {
     /// libvirt's daemons run; before, they did not.
     Daemons,
     /// A storage pool is defined, built and started; before, it was not there.
-    Pool(Pool),
+    Pool {
+        /// Its name.
+        name: String,
+        /// Its directory; none where it was not there.
+        directory: Option<String>,
+    },
     /// Open vSwitch's daemons run; before, they did not.
     Vswitch,
     /// libvirt's network hook is there; before, it was not.

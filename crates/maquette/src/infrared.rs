@@ -222,7 +222,8 @@ fn build(
             .terminal
             .talk("no --topology-nodes: only the hypervisor and its networks are prepared");
     }
-    let authorities = authorities::authorities(&loaded.request.settings.tls_ca)?;
+    let authorities =
+        authorities::authorities(&loaded.called("tls-ca"), &loaded.request.settings.tls_ca)?;
     let session = Session::open(world, loaded.located())?;
     outputs::write_local(&workspace, false)
         .map_err(|e| Failure::because("cannot write the workspace", e))?;

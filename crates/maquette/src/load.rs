@@ -6,6 +6,7 @@ mod lookup;
 mod nodes;
 mod project;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use maquette_core::blueprint::Pool;
@@ -43,6 +44,8 @@ pub struct Loaded {
     pub workspace: Workspace,
     /// Mistakes and warnings so far; `pipeline::check` adds to them and stops at errors.
     pub diags: Diagnostics,
+    /// What whoever gave a setting knows it as, for messages.
+    origins: BTreeMap<&'static str, String>,
 }
 
 impl Loaded {
@@ -50,6 +53,11 @@ impl Loaded {
     pub fn pool(&self) -> Pool {
         let settings = &self.request.settings;
         Pool { name: settings.pool_name.clone(), path: settings.pool_path.clone() }
+    }
+
+    /// What whoever gave a setting knows it as: a flag, a variable, a key of the project file, a line of an answers file.
+    pub fn called(&self, name: &str) -> String {
+        self.origins.get(name).cloned().unwrap_or_else(|| format!("--{name}"))
     }
 
     /// Which environment it is, for all that is not about what is built.
@@ -188,9 +196,24 @@ fn read(
             host,
             workspace,
             diags: reader.diags,
+            origins: origins(&given, &project),
         }),
         None => Err(Failure::Input(reader.diags, reader.sources)),
     }
+}
+
+/// Where each setting comes from that somebody gave; flags and variables win over the project file.
+fn origins(given: &Given, project: &Project) -> BTreeMap<&'static str, String> {
+    let of = |row: &settings::Setting| {
+        let key = || {
+            Some(format!(
+                "`{}` of the project file",
+                row.key.filter(|_| project.node(row.name).is_some())?
+            ))
+        };
+        given.told(row.name).map(|(told, _)| told.to_string()).or_else(key)
+    };
+    SETTINGS.iter().filter_map(|row| Some((row.name, of(row)?))).collect()
 }
 
 /// Reads what is needed to find an environment.
@@ -392,8 +415,8 @@ impl<'a> Reader<'a> {
     /// The active workspace. One that is named and does not exist must not be taken for none.
     fn active(&mut self) -> Option<Workspace> {
         let workspaces = Workspaces::of(self.environment);
-        if let Some(name) = workspaces.missing() {
-            let message = format!("there is no workspace `{name}`, which IR_WORKSPACE names");
+        if let Some((variable, name)) = workspaces.missing() {
+            let message = format!("there is no workspace `{name}`, which {variable} names");
             self.diags.push(Diagnostic::error("workspace::unknown", message));
         }
         workspaces.active()

@@ -100,7 +100,7 @@ fn images_that_cannot_be_are_refused_before_anything_is_touched() {
     let said = project(&format!("{nodes}image: debian-12\nchecksum: sha256:12\n"));
     assert!(said.contains("maquette.yaml:3") && said.contains("64 hexadecimal digits"), "{said}");
     let said = project(&format!("{nodes}checksum: sha256:{}\n", "a".repeat(64)));
-    assert!(said.contains("no `image` that it is of"), "{said}");
+    assert!(said.contains("`checksum` needs an `image`"), "{said}");
     let (a, b) = ("a".repeat(64), "b".repeat(64));
     let said = project(&format!(
         "{nodes}image: https://example.invalid/x.qcow2#sha256:{a}\nchecksum: sha256:{b}\n"
@@ -128,7 +128,10 @@ fn other_bad_input_is_refused_too() {
             "longer than 40 characters",
         ),
         (vec!["plan", "--prefix", "default"], "means the environment without a prefix"),
-        (vec!["plan", "--topology-nodes", "undercloud"], "how many nodes of type `undercloud`?"),
+        (
+            vec!["plan", "--topology-nodes", "undercloud"],
+            "the number of nodes of type `undercloud` is missing",
+        ),
         (vec!["plan", "--topology-nodes", "undercloud:-1"], "a whole number belongs here"),
         (vec!["plan", "--topology-nodes", "odl:1,odl:2"], "asked for twice"),
         (vec!["plan", "--topology-network", "3_net"], "did you mean"),

@@ -234,7 +234,11 @@ fn every_check_names_every_offender() {
         (&["--bootmode", "coreboot"], 2, "coreboot"),
         (&["--host-validate", "1"], 1, "expects yes or no"),
         (&["--force-image-download", ""], 1, "expects yes or no"),
-        (&["--topology-nodes", "controller"], 1, "how many nodes of type `controller`?"),
+        (
+            &["--topology-nodes", "controller"],
+            1,
+            "the number of nodes of type `controller` is missing",
+        ),
         (&["--topology-nodes", "controler:1"], 1, "did you mean `controller`?"),
         (&["--topology-network", "4_net"], 1, "no network file `4_net`"),
         (&["-e", "nonsense"], 1, "no `=`"),

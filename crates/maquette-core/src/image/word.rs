@@ -119,10 +119,10 @@ fn local_fragment(word: &str) -> (&str, Option<&str>) {
 fn check_url(rest: &str) -> Result<(), &'static str> {
     let host = authority(rest).rsplit('@').next().unwrap_or_default();
     if host.is_empty() || host.starts_with(':') {
-        return Err("it names no host");
+        return Err("it does not name a host");
     }
     if host.starts_with('-') {
-        return Err("no host begins with `-`");
+        return Err("a host name cannot begin with `-`");
     }
     if rest.chars().any(|c| c.is_whitespace() || "\"\\<>^`".contains(c)) {
         return Err("it holds blanks or other characters that have to be written as `%..`");

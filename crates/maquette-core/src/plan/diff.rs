@@ -158,7 +158,7 @@ impl Planner<'_> {
                 continue;
             }
             let (op, reason) = if there {
-                (Op::Update, "--force-image-download asks for it again")
+                (Op::Update, "it is to be downloaded again")
             } else {
                 (Op::Create, "it is not in the pool yet")
             };

@@ -224,8 +224,7 @@ fn twins(topology: &Topology, diags: &mut Diagnostics) {
 /// The querier goes where InfraRed put it.
 fn querier(topology: &Topology, diags: &mut Diagnostics) {
     if topology.settings.querier && topology.network("external").is_none() {
-        let message =
-            "--host-network-multicast-querier has no effect: no network is called `external`";
+        let message = "the multicast querier has no effect: no network is called `external`";
         diags.push(Diagnostic::warning("topology::querier", message));
     }
 }

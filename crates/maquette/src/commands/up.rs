@@ -80,7 +80,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         limit,
         stages,
         locking: args.locking,
-        authorities: authorities::authorities(&loaded.request.settings.tls_ca)?,
+        authorities: authorities::authorities(&loaded.called("tls-ca"), &loaded.request.settings.tls_ca)?,
     };
     let session = Session::open(world, loaded.located())?;
     build(world, &loaded, &requirements, &session, hooks, &how)?;

@@ -58,7 +58,7 @@ pub fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<NodeRequest> {
             reader.diags.push(
                 Diagnostic::error(
                     "topology::nodes",
-                    format!("how many nodes of type `{}`?", part.name),
+                    format!("the number of nodes of type `{}` is missing", part.name),
                 )
                 .at(part.count_span, "a whole number belongs here")
                 .help(format!("write `{}{colon}1`", part.name)),

@@ -127,7 +127,7 @@ fn with_checksum(values: &mut BTreeMap<&'static str, Node>, diags: &mut Diagnost
     };
     let Some(image) = values.get_mut(IMAGE) else {
         return wrong(
-            "there is a `checksum` here and no `image` that it is of".into(),
+            "`checksum` needs an `image`, and there is none here".into(),
             "write `image: URL`; an image that a node type imports has it after `#`",
         );
     };

@@ -4,8 +4,8 @@ use maquette_engine::StepError;
 
 use crate::failure::Failure;
 
-/// Reads further certificate authorities: files here, and addresses.
-pub fn authorities(words: &[String]) -> Result<Option<String>, Failure> {
+/// Reads further certificate authorities: files here, and addresses. `called` is what the user knows the setting as.
+pub fn authorities(called: &str, words: &[String]) -> Result<Option<String>, Failure> {
     let mut all = String::new();
     for word in words {
         let text = if word.contains("://") {
@@ -13,11 +13,13 @@ pub fn authorities(words: &[String]) -> Result<Option<String>, Failure> {
             let content = maquette_engine::download(word, &["https", "http"], most)?;
             String::from_utf8_lossy(&content).into_owned()
         } else {
-            crate::reading::text(word)
-                .map_err(|e| Failure::because(format!("cannot read `{word}`"), e))?
+            crate::reading::text(word).map_err(|e| {
+                Failure::because(format!("cannot read `{word}`, which {called} names"), e)
+            })?
         };
         if !text.contains("-----BEGIN CERTIFICATE-----") {
-            let message = format!("`{word}`, given with --tls-ca, holds no certificate in PEM");
+            let message =
+                format!("`{word}`, which {called} names, does not hold a certificate in PEM");
             return Err(Failure::Failed(StepError::new(message)));
         }
         all.push_str(text.trim_end());

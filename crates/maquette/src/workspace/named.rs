@@ -19,8 +19,8 @@ const ACTIVE: &str = "active";
 pub struct Workspaces {
     /// The base directory: `MAQUETTE_HOME`, `IR_HOME`, or InfraRed's own.
     pub home: PathBuf,
-    /// The workspace of this command alone, if the environment names one; empty means none.
-    forced: Option<String>,
+    /// A variable that names the workspace of this command alone, and what it says; empty means none.
+    forced: Option<(&'static str, String)>,
 }
 
 fn error(message: impl Into<String>) -> Failure {
@@ -50,7 +50,7 @@ impl Workspaces {
         let variables = ["MAQUETTE_ACTIVE_WORKSPACE", "IR_WORKSPACE"];
         Self {
             home: home.map_or_else(|| PathBuf::from(".infrared"), |h| environment.absolute(h)),
-            forced: variables.iter().find_map(|name| environment.text(name)),
+            forced: variables.into_iter().find_map(|name| Some((name, environment.text(name)?))),
         }
     }
 
@@ -58,14 +58,15 @@ impl Workspaces {
         self.home.join(".workspaces")
     }
 
-    /// A workspace that the environment names, and that does not exist.
-    pub fn missing(&self) -> Option<&str> {
-        self.forced.as_deref().filter(|name| !name.is_empty() && !self.exists(name))
+    /// A workspace that a variable names, and that does not exist: the variable, and the name.
+    pub fn missing(&self) -> Option<(&str, &str)> {
+        let (variable, name) = self.forced.as_ref()?;
+        (!name.is_empty() && !self.exists(name)).then_some((variable, name.as_str()))
     }
 
     /// Name of the active workspace.
     pub fn active_name(&self) -> Option<String> {
-        if let Some(name) = self.forced.clone() {
+        if let Some((_, name)) = self.forced.clone() {
             return Some(name).filter(|n| !n.is_empty() && self.exists(n));
         }
         let target = fs::read_link(self.directory().join(ACTIVE)).ok()?;
@@ -149,10 +150,10 @@ impl Workspaces {
 
     /// Makes a workspace the active one.
     pub fn activate(&self, name: &str) -> Result<(), Failure> {
-        if self.forced.clone().is_some() {
-            return Err(error(
-                "IR_WORKSPACE names the workspace; it cannot be changed while it is set",
-            ));
+        if let Some((variable, _)) = self.forced {
+            return Err(error(format!(
+                "{variable} names the workspace; it cannot be changed while that is set"
+            )));
         }
         if !self.exists(name) {
             return Err(self.unknown(name));
@@ -195,7 +196,7 @@ impl Workspaces {
         if let Some(workspace) = self.active() {
             return Ok((workspace, None));
         }
-        if let Some(name) = self.forced.clone().filter(|n| !n.is_empty()) {
+        if let Some((_, name)) = self.forced.clone().filter(|(_, name)| !name.is_empty()) {
             return Err(self.unknown(&name));
         }
         let name = format!("workspace_{now}");

@@ -39,7 +39,7 @@ pub struct Blueprint {
     pub images: Vec<Image>,
     /// Whether images that are there are downloaded again for new nodes.
     pub refresh_images: bool,
-    /// How long a guest may take to shut down before the plug is pulled, in seconds.
+    /// How long a guest may take to shut down before it is switched off, in seconds.
     pub shutdown_s: u64,
     /// Whether it is what was there and some nodes more.
     pub extend: bool,

@@ -46,7 +46,7 @@ pub fn stop(
         if let Some(patience) = patience
             && !shut_down(client, domain, patience)?
         {
-            forced(&format!("did not shut down within {} s; pulling the plug", patience.as_secs()));
+            forced(&format!("did not shut down within {} s; switching it off", patience.as_secs()));
         }
         client::pull_plug(domain)
     };

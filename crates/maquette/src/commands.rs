@@ -53,7 +53,7 @@ verbs! {
     graph => Graph;
     /// Start nodes, and wait until they answer
     start => Start;
-    /// Shut nodes down, and pull the plug if that takes too long
+    /// Shut nodes down, and switch them off if that takes too long
     stop => Stop;
     /// Shut nodes down and start them
     restart => Restart;

@@ -186,7 +186,7 @@ fn read(
     // Without nodes, InfraRed's users prepare the hypervisor and its networks, and nodes are left alone.
     let named = given.has("topology-nodes") || project.node("topology-nodes").is_some();
     let nodes_named = reader.lenient || named;
-    // Mistakes so far are no reason not to look for more.
+    // The search for mistakes goes on after the first ones.
     match reader.wanted(&given, &project, settings, extra) {
         Some((request, vars)) => Ok(Loaded {
             sources: reader.sources,

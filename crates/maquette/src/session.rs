@@ -74,7 +74,7 @@ impl<'a> Session<'a> {
         Runner::new(self.world, json, &self.connection, &self.located.workspace, limit)
     }
 
-    /// Takes the environment's lock, for what is no plan; `cancelled` is set when it is lost.
+    /// Takes the environment's lock, for what is done without a plan; `cancelled` is set when it is lost.
     pub fn lock(
         &self,
         verb: &str,

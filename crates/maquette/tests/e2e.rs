@@ -207,9 +207,9 @@ fn nodes_are_switched_watched_and_listened_to() {
     assert_eq!(lab.run(&["status"]).status.code(), Some(1));
     lab.says(&["resume", "tiny-0"], 0);
     assert!(until("ready"));
-    // The guest shuts down when asked; nobody pulls the plug.
+    // The guest shuts down when asked; nobody switches it off.
     let said = lab.says(&["stop", "tiny-0"], 0);
-    assert!(!said.contains("pulling the plug"), "{said}");
+    assert!(!said.contains("switching it off"), "{said}");
     assert!(until("shut off"));
     lab.says(&["start", "--all"], 0);
     assert!(until("ready"));

@@ -342,7 +342,7 @@ settings! {
     }
     shutdown_s: u64 as u64 = 60, {
         name: "shutdown-timeout",
-        doc: "How long a node that restarts may take to shut down before the plug is pulled, in seconds",
+        doc: "How long a node that restarts may take to shut down before it is switched off, in seconds",
         default: Some("60"),
         value: "SECONDS",
         group: Guests,

@@ -385,7 +385,7 @@ mod tests {
             let (_, _, found) = mistake(text).unwrap_or_else(|| panic!("{text:?} passed"));
             assert_eq!(found, place, "{text:?}");
         }
-        // What is merged in is no second time.
+        // A key that is merged in does not count as a second one.
         assert_eq!(mistake("a: &a {x: 1}\nb: {<<: *a, x: 2}\nc: {<<: [*a, *a]}\n"), None);
     }
 

@@ -131,7 +131,7 @@ fn subnet(
                     format!("`{mask_value}` is not a valid netmask"),
                 )
                 .at(span, "")
-                .help("its ones must come first, as in 255.255.255.0"),
+                .help("in binary, its ones come first and then its zeros, as in 255.255.255.0"),
             );
             None
         }

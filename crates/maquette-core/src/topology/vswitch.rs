@@ -143,7 +143,7 @@ fn portgroup(node: &Node, network: &str, diags: &mut Diagnostics) -> Option<Port
     let name = name?;
     if !trunk && vlans.len() != 1 {
         let message =
-            format!("portgroup `{}` is in {} VLANs and no trunk", name.value, vlans.len());
+            format!("portgroup `{}` is in {} VLANs and is not a trunk", name.value, vlans.len());
         diags.push(
             Diagnostic::error("topology::portgroups", message)
                 .at(name.span, "")

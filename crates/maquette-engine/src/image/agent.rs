@@ -106,7 +106,7 @@ impl<'a> Agent<'a> {
                 }
                 "busy" => {
                     return Err(StepError::new(format!(
-                        "another run holds image {target}, and has not got on for {patience} s"
+                        "another run holds image {target}, and has made no progress for {patience} s"
                     ))
                     .hint(format!(
                         "see what `fuser {part}.lock` on the hypervisor names; once that has ended, \
@@ -125,7 +125,8 @@ impl<'a> Agent<'a> {
         on_line: &mut dyn FnMut(&str),
     ) -> Result<Answer, StepError> {
         let verb = order.split_whitespace().next().unwrap_or_default().to_string();
-        let failed = || StepError::new(format!("the hypervisor stopped at `{verb}` of an image"));
+        let failed =
+            || StepError::new(format!("the hypervisor stopped during `{verb}` of an image"));
         // One that is gone does not read; its last words tell why.
         let _ = self.orders.as_mut().map(|pipe| pipe.write_all(format!("{order}\n").as_bytes()));
         self.answer(on_line).map_err(|why| why.unless(failed))
@@ -197,7 +198,7 @@ enum Ended {
 impl Ended {
     fn unless(self, failed: impl Fn() -> StepError) -> StepError {
         match self {
-            Self::Stopped => StepError::new("stopped bringing an image")
+            Self::Stopped => StepError::new("stopped fetching an image")
                 .hint("what was downloaded is kept; run this again to go on from there"),
             Self::Gone(said) => {
                 let mut error = failed();

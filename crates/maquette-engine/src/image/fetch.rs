@@ -144,7 +144,7 @@ impl Job<'_> {
         let resumed = self.download(url)?;
         if let Some(sum) = sum {
             let verified = self.verify(&sum);
-            // What an earlier run left may have been of another file; that is no reason to fail.
+            // What an earlier run left may have been of another file, and the run does not fail of it.
             if resumed && verified.is_err() {
                 self.progress("the resumed download is damaged; downloading it again");
                 self.download(url)?;
@@ -181,7 +181,7 @@ impl Job<'_> {
 
     /// An image that cannot be used; what came is removed, so that the next run begins anew.
     fn broken(&mut self, error: StepError) -> StepError {
-        match self.must("forget", "remove what came of") {
+        match self.must("forget", "remove what is left of") {
             Ok(_) => error,
             Err(more) => StepError { causes: [error.causes, vec![more.message]].concat(), ..error },
         }

@@ -61,7 +61,7 @@ pub fn capture(
     drop(leash);
     let mut said = String::new();
     if let Some(mut stderr) = child.stderr.take() {
-        // What cannot be read was no text.
+        // What cannot be read was not text.
         let _ = stderr.read_to_string(&mut said);
     }
     let failed = |source| HostError::Start { program: "tcpdump".into(), source };

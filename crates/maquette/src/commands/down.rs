@@ -248,7 +248,7 @@ fn patient(locking: Locking) -> Locking {
 
 /// After as many looks as are worth it.
 fn unfinished(message: String) -> Failure {
-    let hint = "somebody goes on building it; run the same command again";
+    let hint = "somebody is still building it; run the same command again";
     Failure::Failed(StepError::new(message).hint(hint))
 }
 

@@ -247,7 +247,7 @@ fn memory(hypervisor: &Hypervisor, report: &mut Report) {
 fn network(facts: &Facts, report: &mut Report) {
     if facts.forward_drop {
         report.add("firewall", Verdict::Poor, "drops what is forwarded; Docker sets it so");
-        report.advise("nodes on NAT networks may lack the way out: `iptables -P FORWARD ACCEPT`");
+        report.advise("nodes on NAT networks may not reach the outside: `iptables -P FORWARD ACCEPT`");
     }
     let at_risk: Vec<&str> = facts
         .router_interfaces
@@ -299,7 +299,7 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     let hypervisor = with_libvirt(world, &session)?;
     let plan = plan::restore(prepare::undoable(&recorded(&hypervisor)?));
     if plan.is_empty() {
-        world.terminal.talk("preparation has changed nothing here that is not as it was");
+        world.terminal.talk("preparation has left no changes here");
         return Ok(0);
     }
     in_use(&hypervisor)?;
@@ -358,7 +358,7 @@ fn in_use(hypervisor: &Hypervisor) -> Result<(), Failure> {
                 format!("domains still exist on the hypervisor: {}", domains.join(", ")),
             )
             .help(
-                "`maquette down` removes an environment; others' domains are for others to remove",
+                "`maquette down` removes an environment; domains of others are removed by their owners",
             ),
         ));
     }

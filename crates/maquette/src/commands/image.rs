@@ -87,7 +87,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 /// need it are defined.
 fn idle(connection: &Connection) -> Result<(), Failure> {
     let busy = host::at_work(connection.host.as_ref())
-        .map_err(|e| Failure::because("cannot look who is at work on the hypervisor", e))?;
+        .map_err(|e| Failure::because("cannot find out who is at work on the hypervisor", e))?;
     let Some((name, who)) = busy.first() else { return Ok(()) };
     let message = format!("environment `{name}` is being changed by {who}, and may need an image");
     let error =

@@ -90,7 +90,7 @@ fn rate(text: &str) -> Result<u64, String> {
     };
     let number: u64 = number.parse().map_err(|_| expected.to_string())?;
     let kib = number.saturating_mul(bits) / 8 / 1024;
-    if kib == 0 { Err("at least 9kbit can be told apart from nothing".into()) } else { Ok(kib) }
+    if kib == 0 { Err("expected at least 9kbit".into()) } else { Ok(kib) }
 }
 
 /// A time in tc's words.
@@ -246,7 +246,7 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     words.extend(args.delay.iter().flat_map(|d| ["delay".to_string(), d.clone()]));
     words.extend(args.loss.iter().flat_map(|l| ["loss".to_string(), l.clone()]));
     if args.rate.is_some() && !words.is_empty() {
-        let error = Diagnostic::error("link::limit", "a rate goes with neither delay nor loss")
+        let error = Diagnostic::error("link::limit", "a rate cannot be combined with delay or loss")
             .help("both are queues of the same tap, and there is one; give them one at a time");
         return Err(Failure::input(error));
     }

@@ -53,16 +53,16 @@ pub struct StopArgs {
     /// Which nodes.
     #[command(flatten)]
     pub power: PowerArgs,
-    /// How long a guest may take to shut down before the plug is pulled, in seconds
+    /// How long a guest may take to shut down before it is switched off, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "MAQUETTE_POWER_TIMEOUT", default_value_t = 60)]
     pub timeout: u64,
-    /// Pull the plug at once
+    /// Switch them off at once
     #[arg(long)]
     pub force: bool,
 }
 
 impl StopArgs {
-    /// Seconds that a guest has to shut down before the plug is pulled.
+    /// Seconds that a guest has to shut down before it is switched off.
     pub fn shutdown_timeout(&self) -> u64 {
         if self.force { 0 } else { self.timeout }
     }
@@ -97,10 +97,11 @@ pub fn run_for(
     let unproven = plan::unproven(&observed, &names, what);
     if !unproven.is_empty() {
         let error = StepError::new(format!(
-            "{} never ended a first boot, and what it is set up from may be half there",
+            "{} did not finish its first boot, and its seed may be incomplete",
             unproven.join(", ")
         ));
-        let hint = "`maquette up` makes that anew and starts it; nothing was started or stopped";
+        let hint =
+            "`maquette up` makes the seed anew and starts it; nothing was started or stopped";
         return Err(Failure::Failed(error.hint(hint)));
     }
     let plan = plan::power(&observed, &names, what);

@@ -415,7 +415,7 @@ fn questions(
     };
     let bridged = plan.chosen_nics().into_iter().map(|nic| Question {
         kind: Kind::BridgeDefaultNic,
-        what: format!("put {nic}, the hypervisor's way out, into a bridge"),
+        what: format!("put {nic}, the NIC of the hypervisor's default route, into a bridge"),
         about: vec![nic.into()],
     });
     let is_open = |q: &Question| {

@@ -72,7 +72,7 @@ fn command() -> Command {
     };
     command = command
         .arg(Arg::new("verbose").short('v').long("verbose").action(ArgAction::Count).help(
-            "More of what ansible-playbook says; several for more yet",
+            "More of what ansible-playbook says; given several times, still more",
         ))
         .arg(
             Arg::new("extra-vars")

@@ -12,7 +12,7 @@ pub(super) fn nic(old: Option<&Uplink>, new: Option<&Uplink>, found: &mut Differ
     let (from, to) = (name(old), name(new));
     found.change(Replace, "NIC", &from, &to);
     let (Some(old), Some(new)) = (old, new) else { return };
-    // With another NIC, how that one is bridged is no change.
+    // With another NIC, how the old one was bridged does not matter.
     if from != to {
         return;
     }

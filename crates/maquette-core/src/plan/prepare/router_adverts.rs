@@ -9,7 +9,7 @@ pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
         return None;
     }
     let detail = format!("accept_ra 2 on {}", facts.router_interfaces.join(", "));
-    let reason = "forwarding would cost it its own default route";
+    let reason = "with forwarding it would lose its own default route";
     let interfaces = facts.router_interfaces.iter().map(|name| (name.clone(), "2".into()));
     let setting = Setting::RouterAdverts { interfaces: interfaces.collect() };
     Some(Lack::new(Op::Update, "ipv6", detail, reason, setting))

@@ -6,7 +6,7 @@ use crate::plan::Op;
 pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
     let zone = needs.timezone.clone().filter(|zone| facts.timezone.as_ref() != Some(zone))?;
     let detail = format!("{} → {zone}", facts.timezone.as_deref().unwrap_or("unknown"));
-    let reason = "as asked for with --topology-timezone";
+    let reason = "the settings ask for it";
     Some(Lack::new(Op::Update, "timezone", detail, reason, Setting::Timezone { zone }))
 }
 

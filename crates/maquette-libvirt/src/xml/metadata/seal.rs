@@ -119,7 +119,7 @@ mod tests {
         let read = |xml: &str| read::domain(xml).unwrap().record;
         assert_eq!(read(&xml), read(&plain));
         assert!(matches!(read(&xml), Record::Good(_)));
-        // A right digest is no help, and neither is a seal of another object.
+        // Neither a right digest nor a seal of another object helps.
         let edited = super::super::forge::sealed_anew(&xml.replace("lab-n-0-disk1", "precious"));
         let edited = edited.unwrap();
         assert!(matches!(read(&edited), Record::Good(_)));

@@ -1,5 +1,6 @@
 //! `maquette host`: a report, and the way back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use maquette_core::diagnostic::Diagnostic;
@@ -14,7 +15,7 @@ use serde_json::json;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::session::{self, Hypervisor, Session};
+use crate::session::{self, Hypervisor, Session, locking};
 use crate::{consent, load, render};
 use crate::world::World;
 
@@ -312,6 +313,8 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     }
     let mut runner = session.runner(as_json, Duration::from_secs(60))?;
     runner.lock_hypervisor("host restore")?;
+    // Cached images go, too: whoever begins to build from now on waits.
+    let _images = locking::images(world, &session.connection, "host restore", &Arc::default())?;
     // Until now somebody may have prepared, built or restored something here.
     let shown = plan;
     let hypervisor = with_libvirt(world, &session)?;

@@ -313,12 +313,13 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     }
     let mut runner = session.runner(as_json, Duration::from_secs(60))?;
     runner.lock_hypervisor("host restore")?;
-    // Cached images go, too: whoever begins to build from now on waits.
+    // Cached images go, too: whoever begins to build from now on waits, and who began before is seen.
     let _images = locking::images(world, &session.connection, "host restore", &Arc::default())?;
     // Until now somebody may have prepared, built or restored something here.
     let shown = plan;
     let hypervisor = with_libvirt(world, &session)?;
     in_use(&hypervisor)?;
+    locking::idle(&session.connection)?;
     let record = recorded(&hypervisor)?;
     let plan = plan::restore(prepare::undoable(&record));
     let known = |name: &String| shown.changes.iter().any(|c| c.name == *name);

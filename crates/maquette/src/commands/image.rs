@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use maquette_engine::StepError;
-use maquette_engine::host::{self, Local};
+use maquette_engine::host::Local;
 use maquette_engine::image::build::{self, BUILDABLE, BuildError};
 use maquette_engine::image::{RECORDS, catalogue};
 use serde_json::json;
@@ -13,7 +13,6 @@ use serde_json::json;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::session::Session;
-use crate::session::connection::Connection;
 use crate::session::locking;
 use crate::{load, render};
 use crate::world::World;
@@ -61,7 +60,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             // Who begins from now on waits until we are done, and who began before is seen.
             let _images = locking::images(world, connection, "image prune", &cancelled)?;
             let hypervisor = session.running()?;
-            idle(connection)?;
+            locking::idle(connection)?;
             let Some(server) = &hypervisor.libvirt else { return Ok(0) };
             let host = lock.fence(connection.host.as_ref());
             let pruned = server.prune(&host, RECORDS, &located.pool.name)?;
@@ -81,18 +80,6 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             Ok(0)
         }
     }
-}
-
-/// Refuses while somebody builds: an image that is there already is named by nobody until the nodes that
-/// need it are defined.
-fn idle(connection: &Connection) -> Result<(), Failure> {
-    let busy = host::at_work(connection.host.as_ref())
-        .map_err(|e| Failure::because("cannot find out who is at work on the hypervisor", e))?;
-    let Some((name, who)) = busy.first() else { return Ok(()) };
-    let message = format!("environment `{name}` is being changed by {who}, and may need an image");
-    let error =
-        StepError::new(message).hint("nothing was removed; run it again once that has ended");
-    Err(Failure::Failed(error))
 }
 
 fn built(world: &World, name: &str) -> bool {

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use maquette_core::names::EnvName;
 use maquette_engine::StepError;
+use maquette_engine::host;
 use maquette_engine::host::lock::{self, Lock, LockError, Patience, duration};
 
 use crate::cli::Locking;
@@ -104,6 +105,19 @@ pub fn images(
     cancelled: &Arc<AtomicBool>,
 ) -> Result<Lock, Failure> {
     shared(world, connection, verb, cancelled, (lock::IMAGES, "removes images, too"))
+}
+
+/// Refuses while somebody builds: an image that is there already is named by nobody until the nodes that
+/// need it are defined.
+pub fn idle(connection: &Connection) -> Result<(), Failure> {
+    let busy = host::at_work(connection.host.as_ref())
+        .map_err(|e| Failure::because("cannot find out who is at work on the hypervisor", e))?;
+    let Some((name, who)) = busy.first() else { return Ok(()) };
+    let message =
+        format!("environment `{name}` is being changed by {who}, and may need what would go");
+    let error =
+        StepError::new(message).hint("nothing was removed; run it again once that has ended");
+    Err(Failure::Failed(error))
 }
 
 fn shared(

@@ -245,7 +245,7 @@ impl Lab {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("node.xml"), HYPERVISOR).unwrap();
         let uri = format!("test://{}/node.xml", directory.path().display());
-        let client = Arc::new(Client::open(&uri).unwrap());
+        let client = Arc::new(Client::open_for_tests(&uri).unwrap());
         let (seeds, transfer) = (Seeds::default(), Transfer::default());
         Self { _directory: directory, uri, client, seeds, transfer }
     }

@@ -5,6 +5,7 @@ mod domain;
 mod events;
 mod gate;
 mod network;
+mod pipe;
 mod raw;
 mod storage;
 mod waiting;
@@ -20,6 +21,7 @@ pub use gate::Gate;
 pub(crate) use gate::with as with_gate;
 use maquette_engine::StepError;
 pub use network::*;
+pub use pipe::Pipe;
 pub use storage::*;
 use thiserror::Error;
 use virt::connect::Connect;
@@ -199,7 +201,7 @@ pub struct Client {
 
 /// One connection with events for all who want to hear of them.
 struct Hub {
-    _events: Events,
+    events: Events,
     listeners: Arc<Mutex<Vec<Sender<DomainEvent>>>>,
 }
 
@@ -266,7 +268,7 @@ impl Client {
                 listeners.retain(|l: &Sender<DomainEvent>| l.send(event.clone()).is_ok());
             }
         });
-        *hub = Some(Hub { _events: events, listeners });
+        *hub = Some(Hub { events, listeners });
         Ok(receiver)
     }
 
@@ -390,23 +392,44 @@ impl Client {
         gate::call("define a pool", || self.bulk.define_storage_pool_xml(xml, 0))
     }
 
-    /// Opens one of a running domain's virtio-serial ports. Domain and stream must belong to one
-    /// connection, and reading blocks: it is the one for long calls.
-    pub fn channel(&self, domain: &str, port: &str) -> Result<(Domain, Stream)> {
-        let domain = self.bulk.lookup_domain_by_name(domain)?;
-        let stream = self.stream()?;
-        domain.open_channel(Some(port), &stream, sys::VIR_DOMAIN_CHANNEL_FORCE)?;
-        Ok((domain, stream))
+    /// Opens one of a running domain's virtio-serial ports.
+    pub fn channel(&self, domain: &str, port: &str) -> Result<(Domain, Pipe)> {
+        self.pipe(domain, |domain, stream| {
+            Ok(domain
+                .open_channel(Some(port), stream, sys::VIR_DOMAIN_CHANNEL_FORCE)
+                .map(|_| ())?)
+        })
     }
 
     /// Opens a running domain's serial console. `force` ends whoever is connected to it.
-    pub fn console(&self, domain: &str, force: bool) -> Result<(Domain, Stream)> {
-        let domain = self.bulk.lookup_domain_by_name(domain)?;
-        let stream = self.stream()?;
+    pub fn console(&self, domain: &str, force: bool) -> Result<(Domain, Pipe)> {
         let flags =
             if force { sys::VIR_DOMAIN_CONSOLE_FORCE } else { sys::VIR_DOMAIN_CONSOLE_SAFE };
-        domain.open_console(None, &stream, flags)?;
-        Ok((domain, stream))
+        self.pipe(domain, |domain, stream| {
+            Ok(domain.open_console(None, stream, flags).map(|_| ())?)
+        })
+    }
+
+    /// Domain and stream have to belong to one connection.
+    fn pipe(
+        &self,
+        domain: &str,
+        open: impl FnOnce(&Domain, &Stream) -> Result<()>,
+    ) -> Result<(Domain, Pipe)> {
+        let connection = self.listening()?;
+        let domain = connection.lookup_domain_by_name(domain)?;
+        let pipe = Pipe::open(connection, |stream| open(&domain, stream))?;
+        Ok((domain, pipe))
+    }
+
+    /// A connection that was opened when the event loop ran: here all are, to another machine that for events is.
+    fn listening(&self) -> Result<Connect> {
+        if is_local(&self.uri) {
+            return Ok(self.bulk.clone());
+        }
+        self.events()?;
+        let hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(hub.as_ref().map_or_else(|| self.bulk.clone(), |hub| hub.events.connection()))
     }
 
     /// A stream on the connection for long calls.
@@ -464,11 +487,6 @@ pub fn map<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R
         }
         all
     })
-}
-
-/// Reads from a stream; 0 bytes at its end.
-pub fn receive(stream: &Stream, buffer: &mut [u8]) -> Result<usize> {
-    Ok(usize::try_from(stream.recv(buffer)?).unwrap_or(0))
 }
 
 /// Writes all of `bytes` to a stream.

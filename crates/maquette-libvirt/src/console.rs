@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use crate::client::{self, Client, LibvirtError};
+use crate::client::{Client, LibvirtError};
 
 /// Why a console ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +26,10 @@ pub fn console(
     output: &mut dyn Write,
     connected: &mut dyn FnMut(),
 ) -> Result<Ended, LibvirtError> {
-    let (_domain, stream) = client.console(domain, force)?;
+    let (_domain, pipe) = client.console(domain, force)?;
     connected();
-    let (sending, escaped) = (stream.clone(), std::sync::Arc::new(std::sync::Mutex::new(false)));
+    let pipe = std::sync::Arc::new(pipe);
+    let (sending, escaped) = (pipe.clone(), std::sync::Arc::new(std::sync::Mutex::new(false)));
     let noted = escaped.clone();
     // Ends with the program: a read of the terminal cannot be called off.
     std::thread::spawn(move || {
@@ -36,18 +37,18 @@ pub fn console(
         while let Ok(count @ 1..) = input.read(&mut buffer) {
             let typed = &buffer[..count];
             let escape = typed.iter().position(|b| *b == ESCAPE);
-            if client::send(&sending, &typed[..escape.unwrap_or(count)]).is_err() {
+            if sending.send(&typed[..escape.unwrap_or(count)]).is_err() {
                 return;
             }
             if escape.is_some() {
                 *noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = true;
-                let _ = sending.clone().abort();
+                sending.abort();
                 return;
             }
         }
     });
     let mut buffer = [0u8; 4096];
-    while let Ok(count @ 1..) = client::receive(&stream, &mut buffer) {
+    while let Ok(count @ 1..) = pipe.receive(&mut buffer) {
         // A reader that has gone away wants no more.
         if output.write_all(&buffer[..count]).and_then(|()| output.flush()).is_err() {
             break;

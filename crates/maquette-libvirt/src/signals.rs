@@ -1,25 +1,24 @@
 //! What a guest says on its virtio-serial port, as signals.
 //!
-//! The port is a stream on libvirt's connection: reading it blocks until the guest writes, and ends
-//! when QEMU does. That makes one thread's read the wait for both events.
+//! The port is a stream on libvirt's connection: a read waits until the guest writes, and ends when QEMU does. That makes one thread's read the wait for both events.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 
 use maquette_core::seed::READY_PORT;
 use maquette_engine::ready::Signal;
 
-use crate::client::{self, Client, LibvirtError, Stream};
+use crate::client::{self, Client, LibvirtError, Pipe};
 
 /// Listens until it is closed, or the domain stops.
 pub struct Listener {
-    stream: Stream,
+    pipe: Arc<Pipe>,
 }
 
 impl Listener {
     /// Stops listening; the reading thread ends by itself.
     pub fn close(self) {
-        // It may have ended already.
-        let _ = self.stream.abort();
+        self.pipe.abort();
     }
 }
 
@@ -70,12 +69,13 @@ pub fn listen(
     domain: &str,
     signals: SyncSender<Signal>,
 ) -> Result<Listener, LibvirtError> {
-    let (domain, stream) = client.channel(domain, READY_PORT)?;
-    let reading = stream.clone();
+    let (domain, pipe) = client.channel(domain, READY_PORT)?;
+    let pipe = Arc::new(pipe);
+    let reading = pipe.clone();
     std::thread::spawn(move || {
         let mut lines = Lines::default();
         let mut buffer = [0u8; 256];
-        while let Ok(count @ 1..) = client::receive(&reading, &mut buffer) {
+        while let Ok(count @ 1..) = reading.receive(&mut buffer) {
             for word in lines.read(&buffer[..count]) {
                 if let Err(TrySendError::Disconnected(_)) = signals.try_send(Signal::Reported(word))
                 {
@@ -88,7 +88,7 @@ pub fn listen(
             let _ = signals.send(Signal::Stopped);
         }
     });
-    Ok(Listener { stream })
+    Ok(Listener { pipe })
 }
 
 #[cfg(test)]

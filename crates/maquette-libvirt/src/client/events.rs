@@ -1,4 +1,4 @@
-//! libvirt's events as messages. With `raw.rs` the only file with `unsafe` in it: the binding knows the calls, but
+//! libvirt's events as messages. With `raw.rs` and `pipe.rs` the only file with `unsafe` in it: the binding knows the calls, but
 //! not how to hand a callback over.
 
 #![allow(unsafe_code, reason = "callbacks of a C library")]
@@ -71,6 +71,11 @@ impl Events {
             return Err(LibvirtError::from(virt::error::Error::last_error()));
         }
         Ok(events)
+    }
+
+    /// The connection.
+    pub(super) fn connection(&self) -> Connect {
+        self.connection.clone()
     }
 
     /// Has a callback called for an event of any domain.

@@ -1,4 +1,4 @@
-//! Calls of libvirt's that the binding does not know yet. With `events.rs` the only `unsafe`.
+//! Calls of libvirt's that the binding does not know yet. With `events.rs` and `pipe.rs` the only `unsafe`.
 
 #![allow(unsafe_code, reason = "calls of a C library")]
 

@@ -124,3 +124,37 @@ fn own_sources(host: &dyn Host) -> String {
     let path = "/etc/apt/sources.list.d/debian.sources";
     if host.exists(path) { path.into() } else { String::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+
+    /// Other calls of qemu-img were by nobody and with limits, and this one was root's.
+    #[test]
+    fn the_image_is_written_by_nobody_where_nobody_may_enter() {
+        let (home, shims) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let at = |name: &str| home.path().join(name).display().to_string();
+        fs::write(at("disk"), vec![7; 1 << 20]).unwrap();
+        fs::set_permissions(at("disk"), Permissions::from_mode(0o600)).unwrap();
+        let shim = shims.path().join("qemu-img");
+        fs::write(&shim, "#!/bin/sh\nid -u >&2\nPATH=/usr/bin exec qemu-img \"$@\"\n").unwrap();
+        fs::set_permissions(&shim, Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(shims.path(), Permissions::from_mode(0o755)).unwrap();
+        let (_, end) = SCRIPT.split_once("say \"writing the image\"").unwrap();
+        let output = std::process::Command::new("sh")
+            .args(["-euc", &format!("size=1 disk=$1 output=$2\n{end}"), "sh"])
+            .args([at("disk"), at("image")])
+            .env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", shims.path().display()))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let own = fs::metadata(home.path()).unwrap().uid();
+        let user = if own == 0 { 65_534 } else { own };
+        assert_eq!(String::from_utf8_lossy(&output.stderr).trim(), user.to_string());
+        assert_eq!(fs::metadata(at("image")).unwrap().uid(), own);
+        assert!(fs::read(at("image")).unwrap().starts_with(b"QFI\xfb"));
+    }
+}

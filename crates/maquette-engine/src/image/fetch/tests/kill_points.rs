@@ -91,3 +91,56 @@ fn killed_before_every_program_the_next_run_ends_well() {
     println!("fetch: killed at {total} points");
     assert!(total >= 60, "only {total} points");
 }
+
+/// curl in the background, and the end of all that is at work here once nearly as much has come as a server sends
+/// before it says nothing more: curl writes in blocks.
+const DIES: &str = r#"for word; do
+    case $last in --output) out=$word ;; --dump-header) headers=$word ;; esac
+    last=$word
+done
+exec 5<&0
+@CURL@ "$@" <&5 &
+while kill -0 $! 2>/dev/null; do
+    if [ -s "$headers" ] && [ "$(stat -c %s -- "$out" 2>/dev/null || echo 0)" -ge @BYTES@ ]; then kill -9 0; fi
+    sleep 0.02
+done
+wait $!
+"#;
+
+/// Killed at the n-th byte of a transfer: the next run goes on from there.
+#[test]
+fn killed_in_the_middle_of_a_transfer_the_next_run_goes_on() {
+    let place = Place::new();
+    let curl = ["/usr/bin/curl", "/bin/curl"].into_iter().find(|file| Path::new(file).exists());
+    let fetched = |host: &dyn Host, source: &str| {
+        let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+        let image = Image { source: source.into(), volume: "v.qcow2".into() };
+        let pool = Pool { name: "p".into(), path: place.pool.path().display().to_string() };
+        let limits = Limits { stall: 30, patience: 30 };
+        let transfer = Transfer { limits, ..Transfer::default() };
+        fetch(host, &transfer, &image, &pool, None, &|| Ok(true), &context)
+    };
+    let total = place.content.len();
+    let points = [1, 4096, 4097, 16_384, 65_537, total / 2, total - 4096, total - 1];
+    for bytes in points {
+        let dies = DIES.replace("@CURL@", curl.unwrap());
+        let dies = dies.replace("@BYTES@", &(bytes.saturating_sub(4096)).to_string());
+        let programs = Programs::new(&[]);
+        programs.quiet("curl", &dies);
+        let url = place.server.url(&format!("hold/a.qcow2?{bytes}"));
+        let said = format!("killed at byte {bytes} of {total}");
+        assert!(fetched(&Dying::new(&programs, None), &url).is_err(), "{said}: it was not killed");
+        assert!(!place.pool.path().join("v.qcow2").exists(), "{said}");
+        let came = fs::metadata(place.pool.path().join(".v.qcow2.part")).map_or(0, |m| m.len());
+        assert!(came <= bytes as u64 && came + 8192 > bytes as u64, "{said}: {came} came");
+        place.server.codes();
+        fetched(&Local, &place.server.url("etag/a.qcow2"))
+            .unwrap_or_else(|e| panic!("{said}: {e:?}"));
+        let code = if came == 0 { "200" } else { "206" };
+        assert_eq!(place.server.codes(), [code], "{said}");
+        assert!(fs::read(place.pool.path().join("v.qcow2")).unwrap() == place.content, "{said}");
+        assert_eq!(left(place.pool.path()), ["v.qcow2"], "{said}");
+        place.clear();
+    }
+    println!("transfer: killed at {} points", points.len());
+}

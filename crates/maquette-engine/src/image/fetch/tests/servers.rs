@@ -23,7 +23,7 @@ class H(http.server.BaseHTTPRequestHandler):
         data = open(name, 'rb').read()
         tag = '"' + hashlib.sha256(data).hexdigest()[:8] + '"'
         asked, start, headers, code = self.headers.get('Range'), 0, [], 200
-        if mode in ('etag', 'deaf', 'stall', 'cut', 'slow', 'endless'): headers.append(('ETag', tag))
+        if mode in ('etag', 'deaf', 'stall', 'cut', 'slow', 'endless', 'hold'): headers.append(('ETag', tag))
         if asked and mode != 'plain':
             fresh = mode == 'deaf' or self.headers.get('If-Range') in (None, tag)
             if mode == 'naive' or fresh:
@@ -37,6 +37,8 @@ class H(http.server.BaseHTTPRequestHandler):
         if mode == 'stall' and not asked: self.answer(code, headers, body[:len(body) // 2], len(body)); time.sleep(60)
         elif mode == 'cut' and not asked:
             self.answer(code, headers, body[:len(body) // 2], len(body)); self.close_connection = True
+        elif mode == 'hold' and not asked:
+            self.answer(code, headers, body[:int(self.path.split('?')[1])], len(body)); time.sleep(60)
         elif mode == 'slow': self.answer(code, headers, body, pause=0.05)
         else: self.answer(code, headers, body)
     def answer(self, code, headers, body, length=None, pause=0):
@@ -87,7 +89,7 @@ impl Server {
 
     /// The statuses that were answered since this was asked last. What was answered before a request of our
     /// own is told before it.
-    fn codes(&self) -> Vec<String> {
+    pub(super) fn codes(&self) -> Vec<String> {
         let mut mark = std::net::TcpStream::connect(format!("127.0.0.1:{}", self.port)).unwrap();
         mark.write_all(b"GET /mark/ HTTP/1.0\r\n\r\n").unwrap();
         let next = || self.lines.recv_timeout(Duration::from_secs(30)).unwrap();

@@ -216,8 +216,10 @@ gateways() {
             { for (i = 2; i < NF; i++) { if ($i == "via") gate = $(i + 1); if ($i == "dev" && $(i + 1) == nic && gate ~ /[.:]/) { print gate; gate = "" } } }'
     done | sort -u
 }
-# This machine cannot ask itself whether it is reached. Its gateway can tell, if it told before; else there
-# are link and addresses.
+# This machine cannot ask itself whether it is reached. Its gateway can tell, if it told before. Without one that
+# answers nobody else is known to: a neighbour may be off by then for reasons of its own, and its silence would undo
+# a change that works. Then the link has to be there if it was before. What is worse is seen by whoever is cut off,
+# and the way back stays noted (`undo`).
 reaches() {
     dev=$(get bridge)
     [ "$(get phase)" = joining ] || dev=$(get nic)

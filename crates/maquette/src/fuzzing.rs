@@ -90,7 +90,7 @@ impl Ground {
 
 /// Diagnostics as a terminal gets them, with colours.
 pub fn drawn(diags: &Diagnostics, sources: &Sources) -> String {
-    crate::world::shown(&render::diagnostics(diags, sources)).into_owned()
+    render::diagnostics(diags, sources).text().to_string()
 }
 
 /// What other programs get to read.

@@ -44,11 +44,10 @@ pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World)
         Ok(cli) => cli,
         Err(error) => {
             let error = cli::corrected(error, &words, &world.environment);
-            let text = error.render().ansi().to_string();
-            // What was given is in it.
+            let text = render::Painted::of_arguments(&error);
             match error.use_stderr() {
-                true => terminal.talk(text.trim_end()),
-                false => terminal.result(&text),
+                true => terminal.painted_talk(&text),
+                false => terminal.painted_result(&text),
             }
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }

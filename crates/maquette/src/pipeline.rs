@@ -65,7 +65,7 @@ fn finish(world: &World, diags: Diagnostics, sources: &Sources) -> Result<(), Fa
         return Err(Failure::Input(diags, sources.clone()));
     }
     if !diags.is_empty() {
-        world.terminal.talk(&render::diagnostics(&diags, sources));
+        world.terminal.painted_talk(&render::diagnostics(&diags, sources));
     }
     Ok(())
 }

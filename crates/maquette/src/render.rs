@@ -4,11 +4,13 @@ mod checklist;
 mod diagnostic;
 pub mod graph;
 mod links;
+mod painted;
 mod plan;
 mod table;
 
 pub use checklist::checklist;
 pub use diagnostic::{diagnostics, diagnostics_after, step_error};
 pub use links::{LinkRow, links, links_json};
+pub use painted::{Painted, plain};
 pub use plan::{plan, plan_json};
 pub use table::{Row, boxes, images, nodes};

@@ -6,7 +6,7 @@ mod plain;
 
 use maquette_engine::{Event, StepError};
 
-use crate::render;
+use crate::render::{self, Painted};
 use crate::world::World;
 
 /// Shows events.
@@ -46,7 +46,7 @@ impl Errors {
     }
 
     /// What is to be said of them again at the end.
-    fn again(&mut self) -> Vec<String> {
+    fn again(&mut self) -> Vec<Painted> {
         let Self { all, buried } = std::mem::take(self);
         if buried { all.iter().map(render::step_error).collect() } else { Vec::new() }
     }

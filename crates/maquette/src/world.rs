@@ -11,7 +11,7 @@ use maquette_engine::host::{Hosts, hosts};
 use maquette_libvirt::Driver;
 
 pub use environment::Environment;
-pub use terminal::{Terminal, shown};
+pub use terminal::Terminal;
 
 /// Tells the time of day.
 pub type Clock = fn() -> SystemTime;

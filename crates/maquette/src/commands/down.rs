@@ -151,7 +151,7 @@ impl<'a> Removal<'a> {
     fn show(&self, plan: &Plan) {
         if !self.json && self.shown.is_empty() {
             let title = self.session.title();
-            self.world.terminal.talk(render::plan(plan, &title).trim_end());
+            self.world.terminal.painted_talk(&render::plan(plan, &title));
         }
     }
 
@@ -167,7 +167,7 @@ impl<'a> Removal<'a> {
         }
         if !self.json {
             let title = self.session.title();
-            self.world.terminal.talk(render::plan(plan, &title).trim_end());
+            self.world.terminal.painted_talk(&render::plan(plan, &title));
         }
         let hints = ["say `--yes` (or MAQUETTE_YES=1) if that is what you want".into()];
         consent::question(self.world, "plan::unconfirmed", &what_goes(plan), self.json, &hints)?;

@@ -305,7 +305,7 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     }
     in_use(&hypervisor)?;
     if !as_json {
-        world.terminal.talk(render::plan(&plan, &session::title(&hypervisor.facts)).trim_end());
+        world.terminal.painted_talk(&render::plan(&plan, &session::title(&hypervisor.facts)));
     }
     if !yes {
         let hints = ["say `--yes` if that is what you want".into()];

@@ -39,7 +39,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     } else {
         if !preparation.is_empty() {
             let title = session::title(&hypervisor.facts);
-            world.terminal.result(&render::plan(preparation, &title));
+            world.terminal.painted_result(&render::plan(preparation, &title));
             if hypervisor.libvirt.is_none() {
                 world.terminal.talk(
                     "libvirt does not answer yet; what follows takes the hypervisor for empty",
@@ -50,7 +50,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         if let Some(lockout) = lockout.filter(|_| !planned.plan.is_empty()) {
             world.terminal.talk(&lockout.text(environment, &loaded.workspace));
         }
-        world.terminal.result(&render::plan(&planned.plan, &session.title()));
+        world.terminal.painted_result(&render::plan(&planned.plan, &session.title()));
     }
     let changes = !preparation.is_empty() || !planned.plan.is_empty();
     Ok(if changes && args.exit_code { CHANGES } else { 0 })

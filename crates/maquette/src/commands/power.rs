@@ -106,7 +106,7 @@ pub fn run_for(
     }
     let plan = plan::power(&observed, &names, what);
     if !args.json {
-        world.terminal.talk(render::plan(&plan, &session.title()).trim_end());
+        world.terminal.painted_talk(&render::plan(&plan, &session.title()));
     }
     if plan.is_empty() {
         return Ok(0);

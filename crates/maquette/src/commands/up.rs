@@ -207,13 +207,13 @@ impl Building<'_> {
     }
 
     /// Shows a plan that was not shown before.
-    fn show(&self, plan: &Plan, lockout: Option<&Lockout>, shown: &mut Option<String>) {
+    fn show(&self, plan: &Plan, lockout: Option<&Lockout>, shown: &mut Option<render::Painted>) {
         let text = render::plan(plan, &self.session.title());
         if shown.as_ref() == Some(&text) {
             return;
         }
         if !self.how.json {
-            self.world.terminal.talk(text.trim_end());
+            self.world.terminal.painted_talk(&text);
         }
         if let Some(lockout) = lockout {
             self.world.terminal.talk(&lockout.text(self.environment(), &self.loaded.workspace));
@@ -236,7 +236,7 @@ impl Building<'_> {
         }
         if !self.how.json {
             let title = session::title(&hypervisor.facts);
-            self.world.terminal.talk(render::plan(&hypervisor.preparation, &title).trim_end());
+            self.world.terminal.painted_talk(&render::plan(&hypervisor.preparation, &title));
         }
         self.runner.run(&hypervisor.preparation, &hypervisor)?;
         let prepared = session.prepared_for(requirements)?;

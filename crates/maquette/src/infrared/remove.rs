@@ -120,7 +120,7 @@ fn objects(
     plans.push((None, strangers(&found)));
     let whole = Plan::all(plans.iter().map(|(_, plan)| plan.clone()));
     let title = format!("everything on {}", session.connection.label);
-    world.terminal.talk(render::plan(&whole, &title).trim_end());
+    world.terminal.painted_talk(&render::plan(&whole, &title));
     if whole.is_empty() {
         return Ok(());
     }

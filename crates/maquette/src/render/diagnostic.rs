@@ -5,20 +5,22 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics, Severity};
 use maquette_core::syntax::{SourceId, Sources, Span};
 use maquette_engine::StepError;
 
+use super::{Painted, plain};
+
 /// All diagnostics, with a count at the end.
-pub fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) -> String {
+pub fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) -> Painted {
     diagnostics_after(diagnostics, sources, "nothing was touched")
 }
 
 /// The same with what was done before they were found.
-pub fn diagnostics_after(diagnostics: &Diagnostics, sources: &Sources, done: &str) -> String {
+pub fn diagnostics_after(diagnostics: &Diagnostics, sources: &Sources, done: &str) -> Painted {
     let mut parts: Vec<String> = diagnostics.iter().map(|d| one(d, sources)).collect();
     let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     if errors > 0 {
         let noun = if errors == 1 { "error" } else { "errors" };
-        parts.push(format!("{errors} {noun}; {done}"));
+        parts.push(format!("{errors} {noun}; {}", plain(done)));
     }
-    parts.join("\n\n")
+    Painted::of(&parts.join("\n\n"))
 }
 
 fn one(diagnostic: &Diagnostic, sources: &Sources) -> String {
@@ -33,7 +35,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources) -> String {
         }
     }
     let mut group: Group<'_> =
-        Group::with_title(level.primary_title(diagnostic.message.as_str()).id(diagnostic.code));
+        Group::with_title(level.primary_title(plain(&diagnostic.message)).id(diagnostic.code));
     for (i, file) in files.iter().enumerate() {
         let source = sources.get(*file);
         let labels = diagnostic.labels.iter().filter(|l| l.span.source == *file);
@@ -41,14 +43,14 @@ fn one(diagnostic: &Diagnostic, sources: &Sources) -> String {
             let kind =
                 if i == 0 && j == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let annotation = kind.span(range(label.span, &source.text));
-            if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
+            if label.text.is_empty() { annotation } else { annotation.label(plain(&label.text)) }
         });
         let snippet: Snippet<'_, Annotation<'_>> =
-            Snippet::source(source.text.as_str()).path(source.name.as_str());
+            Snippet::source(source.text.as_str()).path(plain(&source.name));
         group = group.element(snippet.annotations(annotations));
     }
     for help in &diagnostic.help {
-        group = group.element(Level::HELP.message(help.as_str()));
+        group = group.element(Level::HELP.message(plain(help)));
     }
     Renderer::styled().render(&[group])
 }
@@ -63,26 +65,26 @@ fn range(span: Span, text: &str) -> std::ops::Range<usize> {
 }
 
 /// A failed step or command: what, why, what to do.
-pub fn step_error(error: &StepError) -> String {
+pub fn step_error(error: &StepError) -> Painted {
     let bold = anstyle::Style::new().bold();
     let red = anstyle::AnsiColor::Red.on_default().bold();
-    let mut out = format!("{red}error{red:#}{bold}: {}{bold:#}", error.message);
+    let mut out = format!("{red}error{red:#}{bold}: {}{bold:#}", plain(&error.message));
     for cause in &error.causes {
         for (i, line) in cause.lines().enumerate() {
             out.push_str(if i == 0 { "\n  cause: " } else { "\n         " });
-            out.push_str(line);
+            out.push_str(&plain(line));
         }
     }
     if !error.excerpt.is_empty() {
         out.push_str("\n  last lines of its serial console:");
         for line in &error.excerpt {
             out.push_str("\n  | ");
-            out.push_str(line);
+            out.push_str(&plain(line));
         }
     }
     for hint in &error.hints {
         out.push_str("\n  help: ");
-        out.push_str(hint);
+        out.push_str(&plain(hint));
     }
-    out
+    Painted::of(&out)
 }

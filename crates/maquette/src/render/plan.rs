@@ -4,13 +4,16 @@ use anstyle::{AnsiColor, Style};
 use maquette_core::plan::{Change, Op, Plan};
 use serde_json::{Value, json};
 
+use super::{Painted, plain};
+
 /// A plan as people read it: a line for each object, signs first, reasons last.
-pub fn plan(plan: &Plan, title: &str) -> String {
+pub fn plan(plan: &Plan, title: &str) -> Painted {
+    let title = plain(title);
     if plan.is_empty() {
-        return match plan.count(Op::Keep) {
-            0 => format!("{title}: nothing to do\n"),
-            kept => format!("{title}: nothing to do ({kept} unchanged)\n"),
-        };
+        return Painted::plain(&match plan.count(Op::Keep) {
+            0 => format!("{title}: nothing to do"),
+            kept => format!("{title}: nothing to do ({kept} unchanged)"),
+        });
     }
     let counts: Vec<String> = [
         (Op::Create, "to create"),
@@ -43,9 +46,9 @@ pub fn plan(plan: &Plan, title: &str) -> String {
         } else {
             format!("{line}  {}", change.reason)
         };
-        out.push_str(&format!("{style}{shown}{style:#}\n"));
+        out.push_str(&format!("{style}{}{style:#}\n", plain(&shown)));
     }
-    out
+    Painted::of(out.trim_end_matches('\n'))
 }
 
 fn style(op: Op) -> Style {

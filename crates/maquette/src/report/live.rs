@@ -10,8 +10,8 @@ use maquette_core::plan::StepId;
 use maquette_engine::Event;
 
 use super::{Errors, Reporter, seconds, summary};
-use crate::render;
-use crate::world::{Terminal, shown};
+use crate::render::{self, Painted, plain};
+use crate::world::Terminal;
 
 /// Steps that take less are not worth a line of their own.
 const SHORT: Duration = Duration::from_millis(250);
@@ -38,7 +38,11 @@ impl Live {
     }
 
     fn say(&self, text: &str) {
-        self.all.suspend(|| self.terminal.talk(text));
+        self.paint(&Painted::plain(text));
+    }
+
+    fn paint(&self, text: &Painted) {
+        self.all.suspend(|| self.terminal.painted_talk(text));
     }
 }
 
@@ -55,13 +59,13 @@ impl Reporter for Live {
                 let bar = ProgressBar::new_spinner();
                 bar.set_style(Self::style("  {spinner} {prefix} {msg:.dim} {elapsed:.dim}"));
                 let bar = self.all.add(bar);
-                bar.set_prefix(shown(title).into_owned());
+                bar.set_prefix(plain(title).into_owned());
                 bar.enable_steady_tick(Duration::from_millis(120));
                 self.steps.insert(*id, (title.clone(), bar));
             }
             Event::StepProgress { id, text } => {
                 if let Some((_, bar)) = self.steps.get(id) {
-                    bar.set_message(shown(text).into_owned());
+                    bar.set_message(plain(text).into_owned());
                 }
             }
             Event::StepFinished { id, took } => {
@@ -81,7 +85,7 @@ impl Reporter for Live {
                     bar.finish_and_clear();
                 }
                 self.errors.came(error);
-                self.say(&render::step_error(error));
+                self.paint(&render::step_error(error));
             }
             Event::StepSkipped { title, .. } => self.say(&format!("  not done: {title}")),
             Event::RunFinished { done, failed, skipped, took } => {
@@ -89,7 +93,7 @@ impl Reporter for Live {
                     total.finish_and_clear();
                 }
                 for error in self.errors.again() {
-                    self.say(&error);
+                    self.paint(&error);
                 }
                 self.say(&summary(*done, *failed, *skipped, *took));
             }

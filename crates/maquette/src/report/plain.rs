@@ -7,7 +7,7 @@ use maquette_core::plan::StepId;
 use maquette_engine::{Event, RunState};
 
 use super::{Errors, Reporter, seconds};
-use crate::render;
+use crate::render::{self, Painted};
 use crate::world::Terminal;
 
 /// Writes plain lines.
@@ -23,7 +23,7 @@ impl Reporter for Plain {
     fn event(&mut self, event: &Event) {
         self.state.apply(event);
         for line in self.lines(event) {
-            self.terminal.talk(&line);
+            self.terminal.painted_talk(&line);
         }
     }
 }
@@ -35,7 +35,7 @@ impl Plain {
         Self { terminal, state, told, errors }
     }
 
-    fn lines(&mut self, event: &Event) -> Vec<String> {
+    fn lines(&mut self, event: &Event) -> Vec<Painted> {
         let finished = self.state.count(|s| matches!(s, maquette_engine::StepState::Done(_)));
         let total = self.state.total;
         match event {
@@ -53,21 +53,24 @@ impl Plain {
                 self.told.insert(*id, gist);
                 self.errors.talked();
                 let title = self.state.steps.get(id).map_or("", |s| s.title.as_str());
-                vec![format!("        {title}: {text}")]
+                vec![Painted::plain(&format!("        {title}: {text}"))]
             }
             Event::StepFinished { id, took } => {
                 self.errors.talked();
                 let title = self.state.steps.get(id).map_or("", |s| s.title.as_str());
-                vec![format!("[{finished:>3}/{total}] {title} ({})", seconds(*took))]
+                let took = seconds(*took);
+                vec![Painted::plain(&format!("[{finished:>3}/{total}] {title} ({took})"))]
             }
             Event::StepFailed { error, .. } => {
                 self.errors.came(error);
                 vec![render::step_error(error)]
             }
-            Event::StepSkipped { title, .. } => vec![format!("not done: {title}")],
+            Event::StepSkipped { title, .. } => {
+                vec![Painted::plain(&format!("not done: {title}"))]
+            }
             Event::RunFinished { done, failed, skipped, took } => {
                 let mut lines = self.errors.again();
-                lines.push(super::summary(*done, *failed, *skipped, *took));
+                lines.push(Painted::plain(&super::summary(*done, *failed, *skipped, *took)));
                 lines
             }
         }
@@ -85,9 +88,9 @@ mod tests {
         let mut lines = Vec::new();
         for event in events {
             plain.state.apply(event);
-            lines.extend(plain.lines(event));
+            lines.extend(plain.lines(event).iter().map(ToString::to_string));
         }
-        anstream::adapter::strip_str(&lines.join("\n")).to_string()
+        render::plain(&lines.join("\n")).into_owned()
     }
 
     #[test]

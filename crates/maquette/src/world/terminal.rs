@@ -12,7 +12,7 @@ use maquette_core::values::printable;
 use maquette_engine::StepError;
 
 use crate::failure::Failure;
-use crate::render;
+use crate::render::{self, Painted, plain};
 
 /// Where text goes to.
 struct Output {
@@ -28,12 +28,11 @@ impl Output {
         Self { stream, colour: colour != ColorChoice::Never, is_terminal }
     }
 
-    /// Writes text of ours, as a line of its own.
-    fn line(&self, text: &str) -> std::io::Result<()> {
-        let text = shown(text);
+    /// Writes text as a line of its own.
+    fn line(&self, text: &Painted) -> std::io::Result<()> {
         let text = match self.colour {
-            true => text,
-            false => anstream::adapter::strip_str(&text).to_string().into(),
+            true => Cow::Borrowed(text.text()),
+            false => plain(text.text()),
         };
         let mut stream = lock(&self.stream);
         stream.write_all(text.as_bytes())?;
@@ -138,16 +137,16 @@ impl Terminal {
     /// Says what went wrong.
     pub fn fail(&self, failure: &Failure) {
         match failure {
-            Failure::Input(diagnostics, sources) => self.talk(&match self.touched.get() {
+            Failure::Input(diagnostics, sources) => self.painted_talk(&match self.touched.get() {
                 Some(what) => render::diagnostics_after(diagnostics, sources, what),
                 None => render::diagnostics(diagnostics, sources),
             }),
             Failure::Failed(error) | Failure::Status(_, error) => {
-                self.talk(&render::step_error(error))
+                self.painted_talk(&render::step_error(error))
             }
             Failure::After(within, done) => {
                 if let Failure::Input(diagnostics, sources) = within.as_ref() {
-                    self.talk(&render::diagnostics_after(diagnostics, sources, done));
+                    self.painted_talk(&render::diagnostics_after(diagnostics, sources, done));
                 } else {
                     self.talk(done);
                 }
@@ -172,9 +171,14 @@ impl Terminal {
         }
     }
 
+    /// The same in colours.
+    pub fn painted_result(&self, text: &Painted) {
+        self.noted(self.out.line(text));
+    }
+
     /// Prints a result. A reader that has gone away (`| head`) is not an error.
     pub fn result(&self, text: &str) {
-        self.noted(self.out.line(text));
+        self.painted_result(&Painted::plain(text));
     }
 
     /// Prints what a guest wrote: to a terminal without anything that would tell it more than to show text,
@@ -195,6 +199,11 @@ impl Terminal {
 
     /// Prints a remark. Should nobody read it any more, the work goes on all the same.
     pub fn talk(&self, text: &str) {
+        self.painted_talk(&Painted::plain(text));
+    }
+
+    /// The same in colours.
+    pub fn painted_talk(&self, text: &Painted) {
         let _ = self.err.line(text);
     }
 
@@ -256,67 +265,5 @@ impl Write for Raw<'_> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-/// Text as it may be shown: of escape sequences only colours stay, since names, servers' answers and guests'
-/// words are in it, which must not tell the terminal anything else.
-pub fn shown(text: &str) -> Cow<'_, str> {
-    if text.contains("\r\n") {
-        // ssh ends its lines like that.
-        return Cow::Owned(shown(&text.replace("\r\n", "\n")).into_owned());
-    }
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find('\u{1b}') {
-        let (before, sequence) = rest.split_at(start);
-        out.push_str(&printable(before));
-        let colour = sequence.strip_prefix("\u{1b}[").map(|parameters| {
-            let of = |c: char| !c.is_ascii_digit() && !matches!(c, ';' | ':');
-            (parameters.find(of), parameters)
-        });
-        rest = match colour {
-            Some((Some(length), parameters)) if parameters[length..].starts_with('m') => {
-                out.push_str(&sequence[..length + 3]);
-                &sequence[length + 3..]
-            }
-            _ => {
-                out.push('\u{fffd}');
-                &sequence[1..]
-            }
-        };
-    }
-    if out.is_empty() {
-        return printable(text);
-    }
-    out.push_str(&printable(rest));
-    Cow::Owned(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shown;
-
-    /// Fault M3: titles, the clipboard and other text were the terminal's to change.
-    #[test]
-    fn colours_stay_and_everything_else_that_a_terminal_obeys_goes() {
-        assert_eq!(shown("plain\n\ttext\r\n"), "plain\n\ttext\n");
-        assert_eq!(shown("\u{1b}[1;31mred\u{1b}[0m"), "\u{1b}[1;31mred\u{1b}[0m");
-        for hostile in [
-            "\u{1b}]0;title\u{7}",
-            "\u{1b}]52;c;aWQ=\u{1b}\\",
-            "\u{1b}[2J",
-            "\u{1b}[",
-            "\u{1b}",
-            "\u{9b}2J",
-            "\r",
-            "\u{202e}",
-            "\u{8}",
-        ] {
-            for text in [hostile.to_string(), format!("\u{1b}[1ma{hostile}b\u{1b}[0m")] {
-                let shown = shown(&text).replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");
-                assert!(!shown.contains(maquette_core::values::is_unprintable), "{shown:?}");
-            }
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! libvirt's events as messages. With `raw.rs` and `pipe.rs` the only file with `unsafe` in it: the binding knows the calls, but
+//! libvirt's events as messages. With `raw.rs` and `pipe.rs` the only files with `unsafe`: the binding knows the calls, but
 //! not how to hand a callback over.
 
 #![allow(unsafe_code, reason = "callbacks of a C library")]

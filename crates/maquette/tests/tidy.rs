@@ -146,19 +146,14 @@ fn functions(text: &str) -> Vec<(String, usize)> {
 
 #[test]
 fn functions_fit_on_a_screen() {
-    let mut files = Vec::new();
-    for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
-        sources(&crates().join(name).join("src"), &mut files);
-    }
-    let tests = ["tests.rs", "kill_points.rs", "dying_host.rs", "servers.rs", "properties.rs"];
-    files.retain(|file| !tests.iter().any(|test| file.ends_with(test)));
+    let mut files = program_files();
+    files.retain(|file| !file.ends_with("properties.rs"));
     let mut long = Vec::new();
     let mut seen = 0;
     for file in files {
-        let text = fs::read_to_string(&file).unwrap();
-        let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let program = program_text(&file);
         let file = file.strip_prefix(crates()).unwrap().display().to_string();
-        for (name, lines) in functions(program) {
+        for (name, lines) in functions(&program) {
             seen += 1;
             if lines > 60 {
                 long.push((file.clone(), name, lines));
@@ -263,27 +258,42 @@ fn no_modules_use_each_other_in_a_circle() {
     }
 }
 
-/// Files below `src` of all crates whose text holds any of some words, but for comments.
-fn files_with(words: &[&str]) -> Vec<String> {
+/// Files below `src` of all crates, but for those that are tests: what these say is for whoever runs them.
+fn program_files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
         sources(&crates().join(name).join("src"), &mut files);
     }
+    let tests = ["tests.rs", "kill_points.rs", "dying_host.rs", "servers.rs"];
+    files.retain(|file| !tests.iter().any(|test| file.ends_with(test)));
+    files
+}
+
+/// A file's text without the tests at its end.
+fn program_text(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_string()
+}
+
+/// Those of the program's files whose text, as `read`, holds any of some words, but for comments.
+fn files_holding(words: &[&str], read: impl Fn(&Path) -> String) -> Vec<String> {
     let holds = |file: &PathBuf| {
-        let text = fs::read_to_string(file).unwrap();
+        let text = read(file);
         let mut lines = text.lines().map(|line| line.split("//").next().unwrap());
         lines.any(|line| words.iter().any(|word| line.contains(word)))
     };
-    let mut found: Vec<String> = files
+    let mut found: Vec<String> = program_files()
         .iter()
         .filter(|file| holds(file))
         .map(|file| file.strip_prefix(crates()).unwrap().display().to_string())
         .collect();
-    // What tests say is for whoever runs them.
-    let tests = ["tests.rs", "kill_points.rs", "dying_host.rs", "servers.rs"];
-    found.retain(|file| !tests.iter().any(|test| file.ends_with(test)));
     found.sort();
     found
+}
+
+/// The program's files that hold any of some words, also in the tests at their end.
+fn files_with(words: &[&str]) -> Vec<String> {
+    files_holding(words, |file| fs::read_to_string(file).unwrap())
 }
 
 #[test]
@@ -337,24 +347,8 @@ const OF_PROCESS: [(&[&str], Allowed); 3] = [
 /// Whoever asks the process itself for variables, directories or the time cannot be tried with others.
 #[test]
 fn the_world_is_handed_in() {
-    let mut files = Vec::new();
-    for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
-        sources(&crates().join(name).join("src"), &mut files);
-    }
-    let tests = ["tests.rs", "kill_points.rs", "dying_host.rs", "servers.rs"];
-    files.retain(|file| !tests.iter().any(|test| file.ends_with(test)));
     for (words, allowed) in OF_PROCESS {
-        let mut asking: Vec<String> = files
-            .iter()
-            .filter(|file| {
-                let text = fs::read_to_string(file).unwrap();
-                let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-                let mut lines = program.lines().map(|line| line.split("//").next().unwrap());
-                lines.any(|line| words.iter().any(|word| line.contains(word)))
-            })
-            .map(|file| file.strip_prefix(crates()).unwrap().display().to_string())
-            .collect();
-        asking.sort();
+        let asking = files_holding(words, program_text);
         let mut known: Vec<&str> = allowed.iter().map(|(file, _)| *file).collect();
         known.sort_unstable();
         assert_eq!(asking, known, "{words:?}");
@@ -387,14 +381,8 @@ fn a_library_is_named_in_one_place() {
 /// A script in a string is read by no editor and by no shellcheck.
 #[test]
 fn scripts_are_files() {
-    let mut files = Vec::new();
-    for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
-        sources(&crates().join(name).join("src"), &mut files);
-    }
-    let tests = ["tests.rs", "kill_points.rs", "dying_host.rs", "servers.rs"];
-    for file in files.iter().filter(|f| !tests.iter().any(|test| f.ends_with(test))) {
-        let text = fs::read_to_string(file).unwrap();
-        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    for file in program_files() {
+        let text = program_text(&file);
         let strings = text.split("r#\"").skip(1).map(|rest| rest.split("\"#").next().unwrap());
         let script = |s: &&str| {
             s.lines().count() > 1 && ["fi\n", "$1", "done\n", "exec "].iter().any(|w| s.contains(w))

@@ -1,5 +1,5 @@
-//! libvirt's events as messages. With `raw.rs` and `pipe.rs` the only files with `unsafe`: the binding knows the calls, but
-//! not how to hand a callback over.
+//! libvirt's events as messages. With `raw.rs` and `pipe.rs` the only files with `unsafe`: the binding knows the calls,
+//! but not how to hand a callback over.
 
 #![allow(unsafe_code, reason = "callbacks of a C library")]
 

@@ -180,7 +180,8 @@ pub struct Listed {
     pub domain: Domain,
     /// Whether it runs; a paused one does.
     pub active: bool,
-    /// Whether it is paused.
+    /// Whether it is paused. One that libvirt is about to start is not: its vCPUs wait until all
+    /// is set, which nobody has to end.
     pub paused: bool,
     /// Whether it has a definition.
     pub persistent: bool,
@@ -298,9 +299,9 @@ impl Client {
         let all = all?.into_iter().map(|domain| {
             let name = domain_name(&domain)?;
             Ok(Listed {
-                domain,
                 active: active.contains(&name),
-                paused: paused.contains(&name),
+                paused: paused.contains(&name) && !is_starting_up(&domain),
+                domain,
                 persistent: !transient.contains(&name),
             })
         });

@@ -1,6 +1,8 @@
 //! What is done with one domain.
 
-use virt::domain::{Domain, DomainState};
+use virt::domain::{
+    Domain, DomainPausedReason, DomainState, DomainStateReason, DomainStateReasonEnum,
+};
 use virt::sys;
 
 use super::{Result, gate, optional, settled};
@@ -61,6 +63,17 @@ pub fn pause(domain: &Domain) -> Result<()> {
 
 fn is_paused(domain: &Domain) -> bool {
     domain.state().is_ok_and(|(state, _)| state.is_known_and(|s| s == DomainState::Paused))
+}
+
+/// Whether libvirt has made a domain's process and not let it run yet: it lists such a domain as
+/// paused.
+pub fn is_starting_up(domain: &Domain) -> bool {
+    domain.state().is_ok_and(|(_, reason)| match reason {
+        DomainStateReasonEnum::Known(DomainStateReason::Paused(why)) => {
+            why.is_known_and(|why| why == DomainPausedReason::StartingUp)
+        }
+        _ => false,
+    })
 }
 
 /// Resets a running domain, as its button would.

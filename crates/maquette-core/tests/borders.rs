@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-use maquette_testkit::{input, mistakes};
+use maquette_core::observed::Observed;
+use maquette_testkit::{blueprint_of, input, mistakes};
 
 const NODE: &str = "web=\
 name: web
@@ -133,6 +134,57 @@ fn what_a_consumer_would_obey_or_libvirt_refuse_is_refused_at_its_place() {
         assert!(NETWORK.contains(from));
         let found = new(NODE, &NETWORK.replace(from, to));
         assert!(!found.is_empty(), "{to}");
+    }
+}
+
+/// Fault M12: an appliance's configuration is an extra variable of Ansible's, which evaluates what is a template once
+/// the file is read, however it is written there.
+#[test]
+fn an_appliances_configuration_has_no_marks_however_they_are_written() {
+    for value in [
+        r#""\x7b\x7b lookup('pipe', 'id') }}""#,
+        r#""{\u007b lookup('pipe', 'id') }}""#,
+        r#""\U0000007b% set x = 1 %}""#,
+        "\"{\\\n    { lookup('pipe', 'id') }}\"",
+        "'{# x #}'",
+        "|\n    one\n    {%- set x = 1 %}\n",
+        ">-\n    {{\n    lookup('pipe', 'id') }}\n",
+        "!!str '{% raw %}{{ x }}{% endraw %}'",
+        "{b: {c: [d, ['{% raw %}{{ x }}{% endraw %}']]}}",
+        "{<<: {b: '{% raw %}{{ x }}{% endraw %}'}}",
+        "{? '{% raw %}{{ x }}{% endraw %}' : y}",
+        "[&mark '{% raw %}{{ x }}{% endraw %}', *mark]",
+        r#""\e]52;c;aWQ=\a""#,
+        r#""x\0y""#,
+        r#""\x9b2J""#,
+        r#""\x7f""#,
+        r#""x\u202ey""#,
+        r#""\u2028""#,
+    ] {
+        let text =
+            NETWORK.replace("networks:", &format!("l3appliance_config:\n  a: {value}\nnetworks:"));
+        let found = new(NODE, &text);
+        assert!(found.iter().any(|m| m.contains("topology::template")), "{value}: {found:?}");
+    }
+    let plain = "l3appliance_config: {a: \"100 % of {x} # y\", b: [1, yes, null]}\nnetworks:";
+    assert_eq!(new(NODE, &NETWORK.replace("networks:", plain)), Vec::<String>::new());
+}
+
+/// Fault L3: a disk's letter was counted in a byte, which went round.
+#[test]
+fn more_disks_than_letters_are_a_mistake() {
+    let one = NODE.lines().find(|line| line.starts_with("  disk1")).unwrap();
+    let node = |count: u32| {
+        let all: Vec<String> = (1..=count).map(|n| format!("  disk{n}: {{size: 1G}}")).collect();
+        NODE.replace(one, &all.join("\n"))
+    };
+    let blueprint = blueprint_of(&input(&[(&node(25), 1)], NETWORK, &[]), &Observed::default());
+    let names: Vec<&str> = blueprint.nodes[0].disks.iter().map(|d| d.device.as_str()).collect();
+    let expected: Vec<String> = ('a'..='y').map(|letter| format!("vd{letter}")).collect();
+    assert_eq!(names, expected);
+    for count in [26, 256, 703] {
+        let found = new(&node(count), NETWORK);
+        assert!(found.iter().any(|m| m.starts_with("topology::disks")), "{count}: {found:?}");
     }
 }
 

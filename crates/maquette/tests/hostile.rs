@@ -77,6 +77,61 @@ fn no_flag_takes_what_a_file_of_ours_would_obey() {
     }
 }
 
+/// What is no text, or what no reader of ours takes as text.
+const RAW: [&[u8]; 9] = [
+    b"caf\xe9",
+    b"\xff\xfe",
+    b"\xc0\xaf",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\xf0\x28\x8c\x28",
+    b"x\0y",
+    b"x\x1b]52;c;aWQ=\x07",
+    b"x\x7fy",
+];
+
+/// Fault M12 and its kind: bytes reach no file of ours, terminal or playbook that are not text, wherever they stand in
+/// a file.
+#[test]
+fn no_file_takes_bytes_that_are_no_text() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    let node = "name: web\ncpu: 1\nmemory: 64\nos: {variant: VALUE}\ndisks: {disk1: {size: 9G}}\n";
+    let network = "l3appliance_config: {a: VALUE}\nnetworks:\n  net1:\n    name: a\n    forward: nat\n    \
+                   ip_address: 10.9.0.1\n    netmask: 255.255.255.0\n";
+    let plan = ["plan", "--virt-type=test"];
+    let nodes = "--topology-nodes=controller:1";
+    let files: [(&str, &str, &[&str]); 5] = [
+        ("web.yml", node, &["--topology-nodes=web.yml:1"]),
+        ("lan.yml", network, &[nodes, "--topology-network=lan.yml"]),
+        ("maquette.yaml", "nodes: controller:1\nprefix: VALUE\n", &[]),
+        ("extra.yml", "a: VALUE\n", &[nodes, "-e", "@extra.yml"]),
+        ("vnc", "VALUE\n", &[nodes, "--vnc-password=@vnc"]),
+    ];
+    for (name, text, arguments) in files {
+        // As a value, in a comment, and before everything else.
+        for around in ["\"RAW\"", "a # RAW", "RAW"] {
+            for raw in RAW {
+                let at = text.find("VALUE").unwrap();
+                let (before, after) = (&text[..at], &text[at + "VALUE".len()..]);
+                let (left, right) = around.split_once("RAW").unwrap();
+                let all =
+                    [before.as_bytes(), left.as_bytes(), raw, right.as_bytes(), after.as_bytes()];
+                let is_text = std::str::from_utf8(raw).is_ok();
+                let strangers = ["web.yml", "lan.yml", "maquette.yaml"].contains(&name);
+                // Nobody reads a comment, and what is text one may say to one's own playbooks.
+                if is_text && (!strangers || around.contains('#')) {
+                    continue;
+                }
+                std::fs::write(place(name), all.concat()).unwrap();
+                let arguments: Vec<&str> = plan.iter().chain(arguments).copied().collect();
+                refused(directory.path(), &arguments, &format!("{name}: {around} {raw:?}"));
+            }
+        }
+        std::fs::remove_file(place(name)).unwrap();
+    }
+}
+
 /// Fault M10: 4294967300 bytes became 4, and in the project file nothing at all.
 #[test]
 fn sizes_that_do_not_fit_are_mistakes() {

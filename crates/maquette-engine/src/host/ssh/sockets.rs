@@ -116,6 +116,33 @@ mod tests {
         Directories { runtime: Some(runtime.into()), ..Directories::default() }
     }
 
+    /// Not a test of its own: what the next one starts where nothing can be run from a directory.
+    #[cfg(feature = "e2e")]
+    #[test]
+    #[ignore = "started by another test"]
+    fn inside() {
+        if std::env::var_os("MAQUETTE_TEST_INSIDE").is_none() {
+            return;
+        }
+        let from = |path: &str| {
+            let temporary = Some(PathBuf::from(path));
+            place(&Directories { temporary, ..Directories::default() })
+        };
+        assert_eq!(from("/mnt/exec"), Path::new("/mnt/exec"));
+        assert_ne!(from("/mnt/noexec"), Path::new("/mnt/noexec"));
+    }
+
+    /// Fault L5: the connection's program was put where nothing can be run.
+    #[cfg(feature = "e2e")]
+    #[test]
+    fn a_place_from_which_nothing_is_run_is_passed_over() {
+        const READY: &str = r#"mount -t tmpfs none /mnt
+mkdir /mnt/exec /mnt/noexec
+mount -t tmpfs -o noexec none /mnt/noexec
+exec "$@""#;
+        crate::dying_host::in_namespaces(READY, "host::ssh::sockets::tests::inside");
+    }
+
     #[test]
     fn sockets_get_a_short_path() {
         let long = tempfile::Builder::new().prefix(&"x".repeat(80)).tempdir().unwrap();

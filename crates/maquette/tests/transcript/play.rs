@@ -121,6 +121,10 @@ fn run(command: &str, stage: &mut Stage, hosts: &Arc<ModelHosts>) -> (u8, Vec<(c
             names.iter().for_each(|name| writeln!(stream('|'), "{name}").unwrap());
             0
         }
+        ["mv", from, to] => {
+            fs::rename(home(from), home(to)).unwrap();
+            0
+        }
         ["rm", files @ ..] => {
             files.iter().for_each(|file| fs::remove_file(home(file)).unwrap());
             0

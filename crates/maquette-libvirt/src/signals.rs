@@ -24,6 +24,9 @@ impl Listener {
 
 /// Longest line that a guest may write, in bytes; what is longer is dropped whole.
 const LONGEST: usize = 4096;
+/// Most bytes and words of a guest that are heard: those of a first boot are a hundred times fewer. Who says more is
+/// not listened to any longer, and found by its SSH port.
+const MOST: (usize, usize) = (1 << 20, 1000);
 /// How many signals may wait for whoever waits for them; what is beyond is dropped.
 const WAITING: usize = 64;
 
@@ -73,22 +76,40 @@ pub fn listen(
     let pipe = Arc::new(pipe);
     let reading = pipe.clone();
     std::thread::spawn(move || {
-        let mut lines = Lines::default();
-        let mut buffer = [0u8; 256];
-        while let Ok(count @ 1..) = reading.receive(&mut buffer) {
-            for word in lines.read(&buffer[..count]) {
-                if let Err(TrySendError::Disconnected(_)) = signals.try_send(Signal::Reported(word))
-                {
-                    return;
-                }
-            }
-        }
-        if !client::is_active(&domain).unwrap_or(false) {
+        let ended = hear(|buffer| reading.receive(buffer).unwrap_or(0), &signals);
+        if !ended {
+            // What nobody reads would be kept for ever.
+            reading.abort();
+        } else if !client::is_active(&domain).unwrap_or(false) {
             // Nobody may be waiting any more.
             let _ = signals.send(Signal::Stopped);
         }
     });
     Ok(Listener { pipe })
+}
+
+/// Passes on what a guest says, which `receive` reads, until its end; whether that came. It does not if nobody waits
+/// for signals any more, or the guest says too much.
+fn hear(mut receive: impl FnMut(&mut [u8]) -> usize, signals: &SyncSender<Signal>) -> bool {
+    let mut lines = Lines::default();
+    let (mut bytes, mut words) = MOST;
+    let mut buffer = [0u8; 256];
+    loop {
+        let count = receive(&mut buffer);
+        if count == 0 {
+            return true;
+        }
+        bytes = bytes.saturating_sub(count);
+        for word in lines.read(&buffer[..count]) {
+            words = words.saturating_sub(1);
+            if let Err(TrySendError::Disconnected(_)) = signals.try_send(Signal::Reported(word)) {
+                return false;
+            }
+        }
+        if bytes == 0 || words == 0 {
+            return false;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -109,5 +130,50 @@ mod tests {
         let sent =
             (0..100_000).filter(|_| sender.try_send(Signal::Reported("x".into())).is_ok()).count();
         assert_eq!((sent, receiver.try_iter().count()), (WAITING, WAITING));
+    }
+
+    /// What a guest writes for ever is read for a while, whether it has lines or not, and whether anybody waits for
+    /// them or not.
+    #[test]
+    fn a_guest_that_says_too_much_is_not_listened_to_any_longer() {
+        for text in ["x", "a\n", "a rather long stage of its boot\n", "\n", "\0", "\r"] {
+            let all = text.as_bytes().iter().copied().cycle();
+            let mut read = 0;
+            let (sender, _receiver) = channel();
+            let mut rest = all.clone();
+            let endless = |buffer: &mut [u8]| {
+                read += buffer.len();
+                assert!(read <= MOST.0 + buffer.len(), "{text:?}: {read} bytes were read");
+                buffer.iter_mut().zip(&mut rest).for_each(|(to, byte)| *to = byte);
+                buffer.len()
+            };
+            assert!(!hear(endless, &sender), "{text:?}");
+        }
+    }
+
+    /// Through a pipe, as it comes from libvirt: in parts.
+    #[test]
+    fn a_guest_is_heard_to_its_end_unless_nobody_waits() {
+        use std::io::{Read, Write};
+        let (mut from, mut to) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (sender, receiver) = channel();
+        let listener =
+            std::thread::spawn(move || hear(|buffer| from.read(buffer).unwrap_or(0), &sender));
+        for part in ["clou", "d-init\nup 192.0.2.1", "/24\n\r\ndo", "ne\nnot a line"] {
+            to.write_all(part.as_bytes()).unwrap();
+        }
+        drop(to);
+        let heard: Vec<Signal> = receiver.iter().collect();
+        let words = ["cloud-init", "up 192.0.2.1/24", "done"];
+        assert_eq!(heard, words.map(|word| Signal::Reported(word.into())));
+        assert!(listener.join().unwrap());
+        let (sender, receiver) = channel();
+        drop(receiver);
+        let one = |buffer: &mut [u8]| {
+            buffer[0] = b'\n';
+            buffer[1] = b'x';
+            2
+        };
+        assert!(!hear(one, &sender));
     }
 }

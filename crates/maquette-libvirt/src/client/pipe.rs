@@ -130,8 +130,12 @@ impl Pipe {
 }
 
 impl Drop for Pipe {
+    /// libvirt keeps what comes for a stream until somebody reads it, without a limit and also when nobody has the
+    /// stream any more: only when it is aborted does the other side end sending.
     fn drop(&mut self) {
         self.quiet();
+        // One that was aborted already, or has ended, refuses it.
+        let _ = self.stream.clone().abort();
     }
 }
 

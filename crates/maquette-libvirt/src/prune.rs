@@ -9,7 +9,7 @@ use maquette_engine::host::Host;
 use maquette_engine::image;
 use maquette_engine::{Cause, StepError};
 
-use crate::client::{self, Client, LibvirtError};
+use crate::client::{self, Client, LibvirtError, StoragePool};
 use crate::observe::{domain_xmls, network_xmls};
 use crate::xml::read;
 
@@ -51,9 +51,32 @@ pub fn prune(
     let Some(pool) = client.pool(pool).map_err(|e| failed(e.into()))? else {
         return Ok(Pruned::default());
     };
+    let (runs, _) = client::pool_info(&pool).map_err(|e| failed(e.into()))?;
+    // One that was stopped, by a restoring that did not come to its end for instance, does not say what is in it;
+    // and where it cannot be started, nothing is.
+    if !runs && client::run_pool(&pool).is_err() {
+        return Ok(Pruned::default());
+    }
+    let pruned = of_running(client, host, records, &pool, &recorded);
+    if !runs {
+        // Whoever stopped it can do so again.
+        let _ = client::stop_pool(&pool);
+    }
+    pruned
+}
+
+/// The same, of a pool that runs.
+fn of_running(
+    client: &Client,
+    host: &dyn Host,
+    records: &str,
+    pool: &StoragePool,
+    recorded: &BTreeSet<String>,
+) -> Result<Pruned, StepError> {
+    let failed = |e: Cause| StepError::new("cannot remove cached images").because(e);
     // What it says now is good enough.
-    let _ = client::refresh_pool(&pool);
-    let volumes = client::volumes(&pool).map_err(|e| failed(e.into()))?;
+    let _ = client::refresh_pool(pool);
+    let volumes = client::volumes(pool).map_err(|e| failed(e.into()))?;
     let texts = texts(client).map_err(|e| failed(e.into()))?;
     let used = |name: &str| {
         texts.iter().any(|xml| xml.contains(name))
@@ -72,7 +95,7 @@ pub fn prune(
         match (ours, used(&volume.name)) {
             (_, true) => {}
             (true, false) => {
-                client::delete_volume(&pool, &volume.name).map_err(|e| failed(e.into()))?;
+                client::delete_volume(pool, &volume.name).map_err(|e| failed(e.into()))?;
                 image::forget(host, records, &volume.path).map_err(|e| failed(e.into()))?;
                 pruned.removed.push(volume.name.clone());
             }
@@ -82,7 +105,7 @@ pub fn prune(
             (false, false) => {}
         }
     }
-    let xml = client::pool_xml(&pool).map_err(|e| failed(e.into()))?;
+    let xml = client::pool_xml(pool).map_err(|e| failed(e.into()))?;
     // Pools that are not directories have no path of that kind, and nothing of ours.
     if let Ok(path) = read::pool_path(&xml) {
         let directory = path.trim_end_matches('/').to_string();

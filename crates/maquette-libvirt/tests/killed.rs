@@ -16,19 +16,20 @@ use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use maquette_core::blueprint::Blueprint;
+use maquette_core::blueprint::{Blueprint, Pool};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
-use maquette_core::plan::{self, Action, Plan};
+use maquette_core::plan::{self, Action, Needs, Plan, PoolState, Setting};
 use maquette_core::seed::seed_files;
 use maquette_core::topology::{Preallocation, VirtType};
 use maquette_core::values::Secret;
 use maquette_engine::executor::{self, Summary};
 use maquette_engine::host::{Command, Host, HostError, Output};
 use maquette_engine::image::Transfer;
-use maquette_engine::probe::Reach;
+use maquette_engine::prepare::{self, record, record::Record};
+use maquette_engine::probe::{self, Reach};
 use maquette_engine::{Backend, Event, Lanes, StepContext, StepError, seed_volume};
-use maquette_libvirt::{Access, Client, Gate, Guests, Libvirt, observe};
+use maquette_libvirt::{Access, Client, Gate, Guests, Libvirt, observe, prune};
 use maquette_testkit::Input;
 
 const HYPERVISOR: &str = "<node>
@@ -113,12 +114,18 @@ impl Gate for Killer {
     }
 }
 
+/// Files of the host that are written whole, by path.
+type Files = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
 /// A host on which images are there and commands do nothing.
-struct Shell(Arc<Killer>);
+struct Shell(Arc<Killer>, Files);
+
+fn killed(stderr: String) -> HostError {
+    HostError::Failed { command: "sh".into(), status: None, stderr }
+}
 
 impl Shell {
     fn call(&self) -> Result<(), HostError> {
-        let killed = |stderr| HostError::Failed { command: "sh".into(), status: None, stderr };
         self.0.before("command").and_then(|()| self.0.after("command")).map_err(killed)
     }
 }
@@ -134,8 +141,8 @@ impl Host for Shell {
         Err(HostError::Start { program: command.program.clone(), source })
     }
 
-    fn read_tail(&self, _: &str, _: u64) -> Result<Option<Vec<u8>>, HostError> {
-        self.call().map(|()| None)
+    fn read_tail(&self, path: &str, _: u64) -> Result<Option<Vec<u8>>, HostError> {
+        self.call().map(|()| self.1.lock().unwrap().get(path).cloned())
     }
 
     fn exists(&self, _: &str) -> bool {
@@ -146,8 +153,10 @@ impl Host for Shell {
         self.call()
     }
 
-    fn write(&self, _: &str, _: &[u8], _: u32) -> Result<(), HostError> {
-        self.call()
+    fn write(&self, path: &str, content: &[u8], _: u32) -> Result<(), HostError> {
+        self.0.before("write").map_err(killed)?;
+        self.1.lock().unwrap().insert(path.into(), content.into());
+        self.0.after("write").map_err(killed)
     }
 
     fn answers(&self, _: SocketAddr) -> bool {
@@ -158,8 +167,10 @@ impl Host for Shell {
         self.call()
     }
 
-    fn remove(&self, _: &str) -> Result<(), HostError> {
-        self.call()
+    fn remove(&self, path: &str) -> Result<(), HostError> {
+        self.0.before("remove").map_err(killed)?;
+        self.1.lock().unwrap().remove(path);
+        self.0.after("remove").map_err(killed)
     }
 }
 
@@ -273,9 +284,20 @@ impl Lab {
     fn run(&mut self, goal: &Goal, at: Option<Point>) -> (Summary, usize, Vec<String>) {
         let plan = self.plan(goal);
         let killer = Killer::new(at, &self.seeds);
-        let shell = Shell(killer.clone());
+        let shell = Shell(killer.clone(), Files::default());
+        let backend = Ground(self.backend(&shell), killer.clone());
+        let mut failed = Vec::new();
+        let summary = executor::run(&plan.steps, &backend, &AtomicBool::new(false), &mut |e| {
+            if let Event::StepFailed { title, error, .. } = e {
+                failed.push(format!("{title}: {error:?}"));
+            }
+        });
+        (summary, killer.calls.load(Ordering::SeqCst), failed)
+    }
+
+    fn backend<'a>(&'a self, shell: &'a Shell) -> Libvirt<'a> {
         let access = Access {
-            host: &shell,
+            host: shell,
             uri: &self.uri,
             reach: Reach::Local,
             label: "test",
@@ -288,17 +310,9 @@ impl Lab {
             further: 0,
             jump: Vec::new(),
         };
-        let backend = Libvirt::new(access, None, guests)
+        Libvirt::new(access, None, guests)
             .with_client(self.client.clone())
-            .with_gate(killer.clone());
-        let backend = Ground(backend, killer.clone());
-        let mut failed = Vec::new();
-        let summary = executor::run(&plan.steps, &backend, &AtomicBool::new(false), &mut |e| {
-            if let Event::StepFailed { title, error, .. } = e {
-                failed.push(format!("{title}: {error:?}"));
-            }
-        });
-        (summary, killer.calls.load(Ordering::SeqCst), failed)
+            .with_gate(shell.0.clone())
     }
 
     /// Does it in one go; nothing is left to do after that.
@@ -405,6 +419,105 @@ fn every_point(name: &str, from: &Wish, goal: &Goal) -> usize {
     }
     println!("{name}: {points} points");
     points
+}
+
+/// A pool that preparation makes and restoring removes.
+struct PoolLab {
+    lab: Lab,
+    files: Files,
+}
+
+impl PoolLab {
+    fn new() -> Self {
+        Self { lab: Lab::new(), files: Files::default() }
+    }
+
+    fn state(&self) -> PoolState {
+        observe(&self.lab.client, &environment(), "new", None).unwrap().pool
+    }
+
+    fn record(&self) -> Record {
+        let files = self.files.lock().unwrap();
+        let text = files.get(record::PATH).map(|text| String::from_utf8(text.clone()).unwrap());
+        Record::parse(&text.unwrap_or_default()).unwrap()
+    }
+
+    /// Does as `up` does where the pool is not as it shall be, or as `host restore` does; how it ended, and how many
+    /// calls it took.
+    fn run(&self, restores: bool, at: Option<Point>) -> (Result<(), StepError>, usize) {
+        let killer = Killer::new(at, &self.lab.seeds);
+        let shell = Shell(killer.clone(), self.files.clone());
+        let backend = self.lab.backend(&shell);
+        let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+        let plan = match restores {
+            true => plan::restore(prepare::undoable(&self.record())),
+            false => {
+                let facts = prepare::host_facts(&probe::read(""), Some((self.state(), 0)));
+                let mut plan = plan::prepare(&facts, &needs());
+                plan.steps.retain(|s| matches!(s.action, Action::Apply(Setting::Pool { .. })));
+                plan
+            }
+        };
+        // Its images go first, as long as somebody can tell which they are.
+        let pruned = self.record().pools.into_iter().filter(|_| restores).try_for_each(|pool| {
+            let beside = Shell(Killer::new(None, &self.lab.seeds), self.files.clone());
+            prune(&self.lab.client, &beside, "/var/lib/maquette/images", &pool).map(|_| ())
+        });
+        let done = pruned.and_then(|()| {
+            plan.steps.iter().try_for_each(|s| backend.perform(&s.action, &context))
+        });
+        (done, killer.calls.load(Ordering::SeqCst))
+    }
+}
+
+fn needs() -> Needs {
+    Needs {
+        pool: Pool { name: "new".into(), path: "/new".into() },
+        missing_packages: Vec::new(),
+        ipv6: false,
+        timezone: None,
+        hook: false,
+        vswitch: false,
+        networks: 0,
+        interfaces: 0,
+    }
+}
+
+#[test]
+fn killed_at_every_call_a_pool_is_made_and_removed() {
+    let mut points = 0;
+    for restores in [false, true] {
+        let start = || {
+            let lab = PoolLab::new();
+            if restores {
+                lab.run(false, None).0.unwrap();
+            }
+            lab
+        };
+        let (done, calls) = start().run(restores, None);
+        done.unwrap();
+        assert!(calls >= 4, "{calls}");
+        for call in 1..=calls {
+            for (made, back) in [(false, false), (false, true), (true, false), (true, true)] {
+                let said = format!("restores: {restores}, call {call} of {calls}, made: {made}");
+                let lab = start();
+                let (done, _) = lab.run(restores, Some(Point { call, made }));
+                assert!(done.is_err() || made, "{said}: it was not killed");
+                // It is made whole, or taken back at once.
+                if !back {
+                    lab.run(false, None).0.unwrap_or_else(|e| panic!("{said}: {e:?}"));
+                    assert_eq!(lab.state(), PoolState::Active("/new".into()), "{said}");
+                    assert!(lab.record().pools.contains("new"), "{said}: nobody would remove it");
+                }
+                lab.run(true, None).0.unwrap_or_else(|e| panic!("{said}, restored: {e:?}"));
+                assert_eq!(lab.state(), PoolState::Missing, "{said}");
+                assert!(lab.record().is_empty(), "{said}");
+                points += 1;
+            }
+        }
+    }
+    println!("a pool: killed at {points} points");
+    assert!(points >= 32, "only {points} points");
 }
 
 #[test]

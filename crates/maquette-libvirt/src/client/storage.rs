@@ -35,6 +35,16 @@ pub fn start_pool(pool: &StoragePool) -> Result<()> {
     Ok(())
 }
 
+/// Starts a pool as it is, until it is stopped again.
+pub fn run_pool(pool: &StoragePool) -> Result<()> {
+    gate::call("start a pool", || pool.create(0))
+}
+
+/// Stops a pool that was started for a moment.
+pub fn stop_pool(pool: &StoragePool) -> Result<()> {
+    gate::call("stop a pool", || pool.destroy())
+}
+
 /// Lets a pool notice files that came without libvirt. Another run that works in the pool refuses
 /// it; then that run's own view is good enough. A file that libvirt cannot read stops the pool.
 pub fn refresh_pool(pool: &StoragePool) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Files and flags laid over each other: one tree in which every leaf still knows its place.
 
 mod extra;
+mod index;
 mod merge;
 
-pub use extra::{ExtraVar, extra_vars, set};
-pub use merge::{merge, merge_union};
+pub use extra::{ExtraVar, extra_vars, put};
+pub use merge::merge;

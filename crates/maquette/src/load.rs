@@ -165,9 +165,7 @@ impl Extra {
         let mut reader = Reader { sources: self.sources.clone(), ..Reader::new(environment) };
         let id = reader.sources.add("options", "");
         let mut root = tree.located(reader.sources.whole(id));
-        for extra in &self.list {
-            layers::set(&mut root, extra, &mut reader.diags);
-        }
+        layers::put(&mut root, &self.list, &mut reader.diags);
         reader.said()?;
         Ok(Plain::of(&root))
     }
@@ -482,20 +480,15 @@ impl<'a> Reader<'a> {
         let id = self.sources.add("-e", "");
         let mut vars = Node::empty_map(self.sources.whole(id));
         let mut all = vars.clone();
-        if let Some(overrides) = project.node("extra-vars") {
-            let overrides = ExtraVar {
-                path: vec!["override".into()],
-                value: overrides.clone(),
-                from_file: true,
-                span: overrides.span,
-            };
-            layers::set(&mut all, &overrides, &mut self.diags);
-        }
-        for extra in list {
-            layers::set(&mut all, extra, &mut self.diags);
-            // What is wrong with it was said.
-            layers::set(&mut vars, extra, &mut Diagnostics::default());
-        }
+        let overrides = project.node("extra-vars").map(|overrides| ExtraVar {
+            path: vec!["override".into()],
+            value: overrides.clone(),
+            from_file: true,
+            span: overrides.span,
+        });
+        layers::put(&mut all, overrides.iter().chain(list), &mut self.diags);
+        // What is wrong with them was said.
+        layers::put(&mut vars, list, &mut Diagnostics::default());
         (all, Plain::of(&vars))
     }
 }

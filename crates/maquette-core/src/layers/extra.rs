@@ -1,8 +1,9 @@
 //! Extra variables: `-e a.b=text`, `-e @file`, `-e a.b=@file`.
 
-use super::merge::merge_union;
+use super::index::Index;
+use super::merge::{Lists, lay};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::syntax::{Entry, Node, Span, Value};
+use crate::syntax::{Node, Span, Value};
 
 /// One `-e`, its file (if any) already read.
 #[derive(Debug, Clone)]
@@ -20,14 +21,23 @@ pub struct ExtraVar {
 /// Applies extra variables left to right onto an empty tree.
 pub fn extra_vars(list: &[ExtraVar], root_span: Span, diags: &mut Diagnostics) -> Node {
     let mut root = Node::empty_map(root_span);
-    for extra in list {
-        set(&mut root, extra, diags);
-    }
+    put(&mut root, list, diags);
     root
 }
 
-/// Applies one extra variable to a tree.
-pub fn set(root: &mut Node, extra: &ExtraVar, diags: &mut Diagnostics) {
+/// Applies extra variables left to right to a tree.
+pub fn put<'a>(
+    root: &mut Node,
+    list: impl IntoIterator<Item = &'a ExtraVar>,
+    diags: &mut Diagnostics,
+) {
+    let mut index = Index::default();
+    for extra in list {
+        put_one(root, &mut index, extra, diags);
+    }
+}
+
+fn put_one(root: &mut Node, index: &mut Index, extra: &ExtraVar, diags: &mut Diagnostics) {
     if extra.path.is_empty() && !matches!(extra.value.value, Value::Map(_)) {
         let message = format!("a file of extra variables is a mapping, not {}", extra.value.kind());
         diags.push(
@@ -37,39 +47,26 @@ pub fn set(root: &mut Node, extra: &ExtraVar, diags: &mut Diagnostics) {
         );
         return;
     }
-    let mut node = root;
+    let (mut node, mut index) = (root, index);
     for (depth, key) in extra.path.iter().enumerate() {
-        if !matches!(node.value, Value::Map(_)) {
+        let (kind, span) = (node.kind(), node.span);
+        let Value::Map(entries) = &mut node.value else {
             let above = extra.path[..depth].join(".");
-            let kind = node.kind();
+            let message = format!("`{above}` is {kind}; nothing can be set below it");
             diags.push(
-                Diagnostic::error(
-                    "extra::below-value",
-                    format!("`{above}` is {kind}; nothing can be set below it"),
-                )
-                .at(extra.span, "set here")
-                .at(node.span, "the value is here"),
+                Diagnostic::error("extra::below-value", message)
+                    .at(extra.span, "set here")
+                    .at(span, "the value is here"),
             );
             return;
-        }
-        let Value::Map(entries) = &mut node.value else { return };
-        let index = match entries.iter().position(|e| e.key == *key) {
-            Some(index) => index,
-            None => {
-                entries.push(Entry {
-                    key: key.clone(),
-                    key_span: extra.span,
-                    value: Node::empty_map(extra.span),
-                });
-                entries.len() - 1
-            }
         };
-        node = &mut entries[index].value;
+        (node, index) = index.open(entries, key, extra.span);
     }
     if extra.from_file {
-        merge_union(node, &extra.value);
+        lay(node, &extra.value, Lists::United, index);
     } else {
         *node = extra.value.clone();
+        *index = Index::default();
     }
 }
 
@@ -77,6 +74,7 @@ pub fn set(root: &mut Node, extra: &ExtraVar, diags: &mut Diagnostics) {
 mod tests {
     use super::*;
     use crate::syntax::{Plain, Sources, Style, parse};
+    use proptest::prelude::*;
 
     fn flag(sources: &mut Sources, path: &str, text: &str) -> ExtraVar {
         let id = sources.add("-e", format!("{path}={text}"));
@@ -121,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_mapping_needs_a_key() {
+    fn a_file_that_is_not_a_mapping_needs_a_key() {
         let mut sources = Sources::default();
         let id = sources.add("f.yml", "[1, 2]\n");
         let mut diags = Diagnostics::default();
@@ -155,5 +153,108 @@ mod tests {
         };
         let root = extra_vars(&[first.clone(), second], first.span, &mut diags);
         assert_eq!(root.at(&["override", "a"]).unwrap().entries().len(), 2);
+    }
+
+    /// What so many variables give, and how many entries and items were looked at for that.
+    fn work(list: &[ExtraVar]) -> (Plain, usize) {
+        use super::super::index::LOOKED_AT;
+        let before = LOOKED_AT.get();
+        let mut diags = Diagnostics::default();
+        let root = extra_vars(list, list[0].span, &mut diags);
+        assert!(diags.is_empty());
+        (Plain::of(&root), LOOKED_AT.get() - before)
+    }
+
+    /// A hundred thousand of them took minutes, since each looked at all before it.
+    #[test]
+    fn each_of_many_variables_is_looked_at_once() {
+        let mut sources = Sources::default();
+        let mut file = |name: &str, text: &str| {
+            let id = sources.add(name, text);
+            parse(&sources, id, &mut Diagnostics::default()).unwrap()
+        };
+        let item = file("items.yml", "l: [1, 2, 3]");
+        for count in [100, 1000] {
+            let mut sources = Sources::default();
+            let flags: Vec<_> =
+                (0..count).map(|i| flag(&mut sources, &format!("a.b{i}.c"), "1")).collect();
+            let (tree, looked_at) = work(&flags);
+            assert!(matches!(tree.at(&["a"]), Some(Plain::Map(all)) if all.len() == count));
+            // `b…` and `c` of each, and `a`.
+            assert!(looked_at <= 2 * count + 1, "{looked_at} for {count}");
+            // So many files that are laid on each other.
+            let files: Vec<_> = (0..count)
+                .map(|_| ExtraVar {
+                    path: Vec::new(),
+                    value: item.clone(),
+                    from_file: true,
+                    span: item.span,
+                })
+                .collect();
+            let (tree, looked_at) = work(&files);
+            assert_eq!(tree, Plain::read("l: [1, 2, 3]").unwrap());
+            assert!(looked_at <= 8, "{looked_at} for {count} files");
+            // One file with so many items and keys, on another.
+            let numbers = |from: usize| -> String {
+                let items: Vec<_> = (from..from + count).map(|i| i.to_string()).collect();
+                let keys: Vec<_> = items.iter().map(|i| format!("k{i}: 1")).collect();
+                format!("l: [{}]\nm: {{{}}}\n", items.join(", "), keys.join(", "))
+            };
+            let large = [0, count / 2].map(|from| {
+                let id = sources.add("f.yml", numbers(from));
+                let value = parse(&sources, id, &mut Diagnostics::default()).unwrap();
+                ExtraVar { path: Vec::new(), span: value.span, value, from_file: true }
+            });
+            let (tree, looked_at) = work(&large);
+            let Some(Plain::List(all)) = tree.at(&["l"]) else { panic!("{tree:?}") };
+            assert_eq!(all.len(), count + count / 2);
+            assert!(looked_at <= 3 * count + 4, "{looked_at} for {count} items and keys");
+        }
+    }
+
+    fn any_variable() -> impl Strategy<Value = (Vec<String>, Option<&'static str>)> {
+        let files = [
+            "a: 1",
+            "a: {b: 1, c: [1, 2]}",
+            "b: {a: {c: x}}",
+            "c: [2, '2']",
+            "[1, 2]",
+            "[2, 3]",
+            "x",
+            "{a: [], b: {}}",
+        ];
+        let path = prop::collection::vec("[abc]", 0..4);
+        (path, prop::option::of(prop::sample::select(files.to_vec())))
+    }
+
+    proptest! {
+        /// What is known of a tree never gets in the way of what is in it.
+        #[test]
+        fn all_at_once_give_what_one_after_another_give(
+            given in prop::collection::vec(any_variable(), 1..8)
+        ) {
+            let mut sources = Sources::default();
+            let list: Vec<ExtraVar> = given
+                .iter()
+                .filter(|(path, file)| !path.is_empty() || file.is_some())
+                .map(|(path, file)| {
+                    let id = sources.add("-e", file.unwrap_or("v"));
+                    let span = sources.whole(id);
+                    let read = || parse(&sources, id, &mut Diagnostics::default()).unwrap();
+                    let value = file.map_or(Node::scalar("v", span), |_| read());
+                    ExtraVar { path: path.clone(), value, from_file: file.is_some(), span }
+                })
+                .collect();
+            let id = sources.add("-e", "");
+            let mut one_by_one = Node::empty_map(sources.whole(id));
+            let mut said = Diagnostics::default();
+            for extra in &list {
+                put(&mut one_by_one, [extra], &mut said);
+            }
+            let mut diags = Diagnostics::default();
+            let at_once = extra_vars(&list, sources.whole(id), &mut diags);
+            prop_assert_eq!(at_once, one_by_one);
+            prop_assert_eq!(diags.iter().count(), said.iter().count());
+        }
     }
 }

@@ -1,46 +1,51 @@
 //! How two trees become one.
 
-use crate::syntax::{Node, Plain, Value};
+use super::index::Index;
+use crate::syntax::{Entry, Node, Plain, Value};
 
-/// Lays `over` on `base`: mappings merge deeply, everything else is replaced
-/// (InfraRed's rule for `override.*` and node types).
+/// What becomes of two lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lists {
+    /// The upper one stays (InfraRed's rule for `override.*` and node types).
+    Replaced,
+    /// Their union, in order (InfraRed's rule for `-e @file`).
+    United,
+}
+
+/// Lays `over` on `base`: mappings merge deeply, everything else is replaced.
 pub fn merge(base: &mut Node, over: &Node) {
-    merge_with(base, over, false);
+    lay(base, over, Lists::Replaced, &mut Index::default());
 }
 
-/// Like [`merge`], but two lists become their union, in order (InfraRed's rule for
-/// `-e @file`).
-pub fn merge_union(base: &mut Node, over: &Node) {
-    merge_with(base, over, true);
-}
-
-fn merge_with(base: &mut Node, over: &Node, union: bool) {
+/// Lays `over` on `base`, whose index this is.
+pub(super) fn lay(base: &mut Node, over: &Node, lists: Lists, index: &mut Index) {
     match (&mut base.value, &over.value) {
         (Value::Map(into), Value::Map(from)) => {
-            for entry in from {
-                match into.iter_mut().find(|e| e.key == entry.key) {
-                    Some(existing) => {
-                        merge_with(&mut existing.value, &entry.value, union);
-                        existing.key_span = entry.key_span;
-                    }
-                    None => into.push(entry.clone()),
-                }
-            }
+            from.iter().for_each(|entry| lay_entry(into, entry, lists, index));
         }
-        (Value::List(into), Value::List(from)) if union => {
+        (Value::List(into), Value::List(from)) if lists == Lists::United => {
             for item in from {
-                if !into.iter().any(|n| same(n, item)) {
+                if !index.has(into, &Plain::of(item)) {
                     into.push(item.clone());
                 }
             }
         }
-        _ => *base = over.clone(),
+        _ => {
+            *base = over.clone();
+            *index = Index::default();
+        }
     }
 }
 
-/// Equal but for their places: as with InfraRed, `1` and `"1"` are not.
-fn same(a: &Node, b: &Node) -> bool {
-    Plain::of(a) == Plain::of(b)
+fn lay_entry(into: &mut Vec<Entry>, entry: &Entry, lists: Lists, index: &mut Index) {
+    match index.find(into, &entry.key) {
+        Some((number, below)) => {
+            let existing = &mut into[number];
+            lay(&mut existing.value, &entry.value, lists, below);
+            existing.key_span = entry.key_span;
+        }
+        None => into.push(entry.clone()),
+    }
 }
 
 #[cfg(test)]
@@ -49,6 +54,14 @@ mod tests {
     use crate::diagnostic::Diagnostics;
     use crate::syntax::{Sources, parse};
     use proptest::prelude::*;
+
+    fn same(a: &Node, b: &Node) -> bool {
+        Plain::of(a) == Plain::of(b)
+    }
+
+    fn merge_union(base: &mut Node, over: &Node) {
+        lay(base, over, Lists::United, &mut Index::default());
+    }
 
     fn tree(text: &str) -> Node {
         let mut sources = Sources::default();
@@ -84,7 +97,7 @@ mod tests {
             prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(move |map| Node {
                 value: Value::Map(
                     map.into_iter()
-                        .map(|(key, value)| crate::syntax::Entry { key, key_span: span, value })
+                        .map(|(key, value)| Entry { key, key_span: span, value })
                         .collect(),
                 ),
                 span,

@@ -1,6 +1,7 @@
 //! Values without places: what options and extra variables become for the user's playbooks.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 use serde::{Serialize, Serializer};
@@ -17,7 +18,7 @@ pub enum Plain {
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// Any other number.
+    /// Any other finite number.
     Float(f64),
     /// Text.
     Text(String),
@@ -25,6 +26,25 @@ pub enum Plain {
     List(Vec<Plain>),
     /// A mapping.
     Map(BTreeMap<String, Plain>),
+}
+
+/// A number of a [`Plain`] is finite, so that each equals itself.
+impl Eq for Plain {}
+
+impl Hash for Plain {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        std::mem::discriminant(self).hash(to);
+        match self {
+            Self::Null => {}
+            Self::Bool(truth) => truth.hash(to),
+            Self::Int(number) => number.hash(to),
+            // Zero equals minus zero.
+            Self::Float(number) => (number + 0.0).to_bits().hash(to),
+            Self::Text(text) => text.hash(to),
+            Self::List(items) => items.hash(to),
+            Self::Map(map) => map.hash(to),
+        }
+    }
 }
 
 impl Plain {

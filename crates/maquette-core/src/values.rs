@@ -7,6 +7,7 @@
 //! Writers take these types and need not escape.
 
 mod access;
+mod console;
 mod dns;
 mod hardware;
 mod line;
@@ -15,6 +16,7 @@ mod secret;
 use thiserror::Error;
 
 pub use access::{ConnectionPlugin, Group, Login, PublicKey, TimeZone};
+pub use console::console_text;
 pub use dns::{DnsName, HostAddress, Name, ServiceLabel};
 pub use hardware::{DeviceModel, Directory, DiskKey, FileName, MachineName, Mtu, PlainPath};
 pub use line::{Line, has_template_marks, is_unprintable, printable};

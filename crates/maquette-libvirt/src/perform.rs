@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use maquette_core::blueprint::Pool;
 use maquette_core::plan::{Action, Readiness, Setting};
+use maquette_core::values::console_text;
 use maquette_engine::host::{self, Host};
 use maquette_engine::image::{self, Transfer};
 use maquette_engine::net::{bridge, vswitch};
@@ -223,11 +224,10 @@ impl<'a> Libvirt<'a> {
             self.access.host.read_tail(&xml::serial_log(name, file), 16 * 1024).ok().flatten()
         };
         let text = tail(false).or_else(|| tail(true)).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<String> =
-            text.lines().map(printable).filter(|l| !l.trim().is_empty()).collect();
+        let text = console_text(&text);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let from = lines.len().saturating_sub(LINES);
-        lines[from..].to_vec()
+        lines[from..].iter().map(|line| (*line).to_string()).collect()
     }
 
     /// libvirt puts taps onto a bridge when a domain starts, and never again.
@@ -296,24 +296,6 @@ impl<'a> Libvirt<'a> {
     ) -> Result<T, StepError> {
         call(self.client()?).map_err(|e| e.failed(format!("cannot {verb} {object}")))
     }
-}
-
-/// Drops terminal control sequences.
-fn printable(line: &str) -> String {
-    let mut out = String::new();
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            if chars.next_if_eq(&'[').is_some() {
-                chars.by_ref().find(|c| c.is_ascii_alphabetic());
-            } else {
-                chars.next();
-            }
-        } else if !c.is_control() || c == '\t' {
-            out.push(c);
-        }
-    }
-    out
 }
 
 impl Backend for Libvirt<'_> {
@@ -438,15 +420,5 @@ impl Libvirt<'_> {
                 if was_running { self.forget(name) } else { Ok(()) }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn consoles_lose_their_control_sequences() {
-        assert_eq!(printable("\u{1b}[0;32m  OK  \u{1b}[0m] Started\r"), "  OK  ] Started");
     }
 }

@@ -65,8 +65,9 @@ proptest! {
 
     #[test]
     fn what_is_printed_has_no_controls(text in nasty()) {
-        let shown = printable(&text);
-        prop_assert!(shown.chars().all(|c| matches!(c, '\n' | '\t') || !is_unprintable(c)));
+        for shown in [printable(&text).into_owned(), console_text(text.as_bytes())] {
+            prop_assert!(shown.chars().all(|c| matches!(c, '\n' | '\t') || !is_unprintable(c)));
+        }
     }
 
     #[test]

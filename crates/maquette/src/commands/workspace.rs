@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use maquette_core::values::printable;
 use maquette_engine::StepError;
 use serde_json::json;
 
@@ -201,7 +200,7 @@ fn import(world: &World, from: &str, name: Option<&str>) -> Result<(), Failure> 
         return Err(Failure::Failed(StepError::new(format!("there is no archive {from}"))));
     }
     for left_out in archive::import(&archive, &workspace)? {
-        world.terminal.talk(&format!("left out: {}", printable(&left_out)));
+        world.terminal.talk(&format!("left out: {left_out}"));
     }
     Workspaces::of(&world.environment).activate(name)
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
-use maquette_core::values::printable;
+use maquette_core::values::console_text;
 use maquette_engine::StepError;
 
 use crate::failure::Failure;
@@ -187,9 +187,7 @@ impl Terminal {
         if !self.out.is_terminal {
             return self.bytes(raw);
         }
-        let text = anstream::adapter::strip_bytes(raw).into_vec();
-        let text = String::from_utf8_lossy(&text).replace('\r', "");
-        self.bytes(printable(&text).as_bytes())
+        self.bytes(console_text(raw).as_bytes())
     }
 
     /// Prints bytes as they are; whether somebody still reads them.

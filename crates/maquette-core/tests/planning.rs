@@ -420,6 +420,7 @@ fn prepared(networks: usize) -> (HostFacts, Needs) {
         limits: [
             ("fs.inotify.max_user_instances", 129),
             ("net.ipv4.neigh.default.gc_thresh3", 1024),
+            ("net.ipv6.neigh.default.gc_thresh3", 1024),
         ]
         .map(|(key, value)| (key.to_string(), value))
         .into(),
@@ -469,11 +470,16 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
 #[test]
 fn a_hypervisor_of_many_nodes_may_have_as_many_neighbours() {
     let (facts, needs) = prepared(60);
-    assert!(plan::prepare(&facts, &needs).is_empty());
-    let plan = plan::prepare(&facts, &Needs { interfaces: 800, ..needs });
-    let shown: Vec<String> =
-        plan.changes.iter().map(|c| format!("{}: {}", c.name, c.detail)).collect();
-    assert_eq!(shown, ["neighbours: gc_thresh3 1024 → 4096"]);
+    let raised = |interfaces, ipv6| -> Vec<String> {
+        let plan = plan::prepare(&facts, &Needs { interfaces, ipv6, ..needs.clone() });
+        plan.changes.iter().map(|c| format!("{}: {}", c.name, c.detail)).collect()
+    };
+    assert_eq!(raised(12, true), [""; 0]);
+    let ipv4 = "neighbours: gc_thresh3 1024 → 4096";
+    assert_eq!(raised(800, false), [ipv4]);
+    // The address of its link, and that of its network.
+    assert_eq!(raised(500, true), ["ipv6-neighbours: gc_thresh3 1024 → 4096"]);
+    assert_eq!(raised(800, true), [ipv4, "ipv6-neighbours: gc_thresh3 1024 → 4096"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> impl Iterator<Item = La
         networks: needs.networks,
         other_networks: facts.networks,
         interfaces: needs.interfaces,
+        ipv6: needs.ipv6,
     };
     LIMITS.iter().filter_map(move |limit| {
         let now = *facts.limits.get(limit.key)?;

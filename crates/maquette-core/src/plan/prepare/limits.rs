@@ -11,6 +11,8 @@ pub struct Load {
     pub other_networks: usize,
     /// Interfaces of the environment's nodes.
     pub interfaces: usize,
+    /// Whether any of its networks has IPv6.
+    pub ipv6: bool,
 }
 
 /// A limit of the kernel's.
@@ -46,6 +48,15 @@ fn neighbours(load: &Load) -> usize {
     }
 }
 
+/// The same for IPv6, whose table is another. An interface has two addresses there: the one of its link, and the
+/// one of its network. Networks without IPv6 are not told apart: a limit that is high costs nothing.
+fn ipv6_neighbours(load: &Load) -> usize {
+    match load.ipv6 {
+        true => neighbours(&Load { interfaces: load.interfaces.saturating_mul(2), ..*load }),
+        false => 0,
+    }
+}
+
 /// All of them.
 pub const LIMITS: &[Limit] = &[
     Limit {
@@ -64,6 +75,13 @@ pub const LIMITS: &[Limit] = &[
         title: "the limit of IPv4 neighbours",
         taken: neighbours,
         reason: "each interface of a node takes one, and a full table leaves nodes unreachable",
+    },
+    Limit {
+        key: "net.ipv6.neigh.default.gc_thresh3",
+        name: "ipv6-neighbours",
+        title: "the limit of IPv6 neighbours",
+        taken: ipv6_neighbours,
+        reason: "each interface of a node takes two, and a full table leaves nodes unreachable",
     },
 ];
 

@@ -56,12 +56,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let session = Session::open(world, located.clone())?;
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();
-    let names = nodes::resolve(world, std::slice::from_ref(&args.node), &located, &observed, false)?;
-    let (Some(name), Some(server)) = (names.first(), &hypervisor.libvirt) else { return Ok(1) };
-    if observed.domains.get(name).is_none_or(|d| !d.active) {
-        let error = StepError::new(format!("`{name}` is not running"));
-        return Err(Failure::Failed(error.hint(format!("`maquette start {name}` starts it"))));
-    }
+    let domain = nodes::one(world, &args.node, &located, &observed)?;
+    nodes::must_run(domain)?;
+    let name = &domain.name;
+    let Some(server) = &hypervisor.libvirt else { return Ok(1) };
     let mut raw = None;
     let ended = server.console(
         name,

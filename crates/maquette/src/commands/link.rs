@@ -162,19 +162,13 @@ fn look(world: &World, args: &Cable, change: bool) -> Result<Found, Failure> {
     };
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();
-    let names = nodes::resolve(world, std::slice::from_ref(&args.node), &located, &observed, false)?;
-    let domain = names.first().and_then(|n| observed.domains.get(n));
-    let (Some(domain), Some(libvirt)) = (domain, hypervisor.libvirt.clone()) else {
-        return Err(Failure::Failed(StepError::new("libvirt does not answer")));
-    };
+    let domain = nodes::one(world, &args.node, &located, &observed)?;
     let node = domain.recorded.clone();
     let interface = interface(&node, &args.interface, &located)?;
-    if !domain.active {
-        let error = StepError::new(format!("`{}` is not running", node.name));
-        return Err(Failure::Failed(
-            error.hint(format!("`maquette start {}` starts it", node.name)),
-        ));
-    }
+    nodes::must_run(domain)?;
+    let Some(libvirt) = hypervisor.libvirt.clone() else {
+        return Err(Failure::Failed(StepError::new("libvirt does not answer")));
+    };
     let cables = libvirt.cables(&node.name).map_err(Failure::Failed)?;
     let cable = cables.into_iter().find(|c| c.mac == interface.mac);
     let limited = cable.as_ref().is_some_and(|c| c.limit.is_some());

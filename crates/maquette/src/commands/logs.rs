@@ -32,11 +32,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let session = Session::open(world, located.clone())?;
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();
-    let names = nodes::resolve(world, std::slice::from_ref(&args.node), &located, &observed, false)?;
-    let Some((name, domain)) = names.first().and_then(|n| Some((n, observed.domains.get(n)?)))
-    else {
-        return Ok(1);
-    };
+    let domain = nodes::one(world, &args.node, &located, &observed)?;
+    let name = &domain.name;
     let log = maquette_libvirt::serial_log(name, domain.recorded.serial_file);
     let take = &mut |bytes: &[u8]| world.terminal.output(bytes);
     let host = session.connection.host.as_ref();

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::Observed;
+use maquette_core::observed::{Domain, Observed};
 use maquette_core::syntax::Sources;
+use maquette_engine::StepError;
 
 use crate::failure::Failure;
 use crate::load::Located;
@@ -65,4 +66,25 @@ pub fn resolve(
         true => Err(Failure::Input(diags, Sources::default())),
         false => Ok(names),
     }
+}
+
+/// The domain of one node that is there.
+pub fn one<'a>(
+    world: &World,
+    word: &str,
+    located: &Located,
+    observed: &'a Observed,
+) -> Result<&'a Domain, Failure> {
+    let names = resolve(world, &[word.to_string()], located, observed, false)?;
+    let found = names.first().and_then(|name| observed.domains.get(name));
+    found.ok_or_else(|| Failure::Failed(StepError::new(format!("there is no domain of `{word}`"))))
+}
+
+/// Refuses a domain that does not run.
+pub fn must_run(domain: &Domain) -> Result<(), Failure> {
+    if domain.active {
+        return Ok(());
+    }
+    let error = StepError::new(format!("`{}` is not running", domain.name));
+    Err(Failure::Failed(error.hint(format!("`maquette start {}` starts it", domain.name))))
 }

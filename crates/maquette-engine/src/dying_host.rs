@@ -2,7 +2,8 @@
 //! calls, and nothing is asked of it after that.
 //!
 //! Scripts are the real ones, as another machine gets them. Programs come from a directory that is first on
-//! the path, in which each counts before it does what it is for.
+//! the path, in which each counts before it does what it is for; or they are functions of the script's shell, which
+//! takes half as many processes.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -13,30 +14,43 @@ use std::process::Child;
 use crate::host::{Command, Host, HostError, Local, Output};
 
 /// Counts without starting a process, since it stands before each.
-const COUNT: &str = r#"if [ -n "${KILLED_HOME-}" ]; then
+const COUNT: &str = r#"count() {
+if [ -n "${KILLED_HOME-}" ]; then
     printf . >>"$KILLED_HOME/count"
-    IFS= read -r all <"$KILLED_HOME/count" || :
+    IFS= read -r killed_all <"$KILLED_HOME/count" || :
     # One dies, with its group; what has a group of its own lives on.
-    if [ "${#all}" -ge "$KILLED_AT" ] && (set -C && : >"$KILLED_HOME/dead") 2>/dev/null; then kill -9 0; fi
+    if [ "${#killed_all}" -ge "$KILLED_AT" ] && (set -C && : >"$KILLED_HOME/dead") 2>/dev/null; then
+        kill -9 0
+    fi
 fi
+}
 "#;
 
 /// The programs that scripts call, each with its count.
-pub(crate) struct Programs(tempfile::TempDir);
+pub(crate) struct Programs {
+    directory: tempfile::TempDir,
+    /// What stands before a script, so that its shell has them as functions; empty if it has not.
+    functions: String,
+}
 
 impl Programs {
     /// Programs of this machine; those that it lacks are left out.
     pub(crate) fn new(names: &[&str]) -> Self {
-        let programs = Self(tempfile::tempdir().unwrap());
-        let path = std::env::var("PATH").unwrap_or_default();
-        for name in names {
-            let places = path.split(':').chain(["/usr/sbin", "/sbin"]);
-            let mut all = places.map(|place| Path::new(place).join(name));
-            if let Some(real) = all.find(|file| file.is_file()) {
-                programs.add(name, &format!("exec {} \"$@\"\n", real.display()));
-            }
+        let programs = Self { directory: tempfile::tempdir().unwrap(), functions: String::new() };
+        for (name, real) in of_this_machine(names) {
+            programs.add(name, &format!("exec {} \"$@\"\n", real.display()));
         }
         programs
+    }
+
+    /// The same, and those that a script itself calls are functions of its shell. Not for scripts that run one in
+    /// the background and end it: they would end a shell.
+    pub(crate) fn as_functions(names: &[&str]) -> Self {
+        let function = |(name, real): (&str, PathBuf)| {
+            format!("{name}() {{ count; {} \"$@\"; }}\n", real.display())
+        };
+        let functions: String = of_this_machine(names).map(function).collect();
+        Self { functions: format!("{COUNT}{functions}"), ..Self::new(names) }
     }
 
     /// One that does something else. `count` in its text is a further point.
@@ -46,15 +60,24 @@ impl Programs {
 
     /// One that is a point only where its text says `count`.
     pub(crate) fn quiet(&self, name: &str, text: &str) {
-        let file = self.0.path().join(name);
-        std::fs::write(&file, format!("#!/bin/sh\ncount() {{\n{COUNT}}}\n{text}")).unwrap();
+        let file = self.directory.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{COUNT}{text}")).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Where they are.
     pub(crate) fn directory(&self) -> &Path {
-        self.0.path()
+        self.directory.path()
     }
+}
+
+fn of_this_machine<'a>(names: &'a [&'a str]) -> impl Iterator<Item = (&'a str, PathBuf)> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    names.iter().filter_map(move |name| {
+        let places = path.split(':').chain(["/usr/sbin", "/sbin"]);
+        let mut files = places.map(|place| Path::new(place).join(name));
+        Some((*name, files.find(|file| file.is_file())?))
+    })
 }
 
 /// A host that dies at its `at`-th call, or not at all.
@@ -94,7 +117,12 @@ impl<'a> Dying<'a> {
         let path = std::env::var("PATH").unwrap_or_default();
         let path = format!("{}:{path}:/usr/sbin:/sbin", self.programs.directory().display());
         let home = self.home.path().display().to_string();
-        let command = command.clone().env("PATH", &path).env("KILLED_HOME", &home);
+        let mut command = command.clone().env("PATH", &path).env("KILLED_HOME", &home);
+        if let Some(at) = command.args.iter().position(|word| word == "-euc")
+            && let Some(script) = command.args.get_mut(at + 1)
+        {
+            script.insert_str(0, &self.programs.functions);
+        }
         command.env("KILLED_AT", &self.at.to_string())
     }
 }

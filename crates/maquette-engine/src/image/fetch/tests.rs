@@ -13,10 +13,11 @@ fn image(path: &Path, size: &str) {
 }
 
 fn bring(source: &str, pool: &Path, smallest: Option<u64>) -> Result<(), StepError> {
-    bring_with(&Transfer::default(), source, pool, smallest)
+    bring_to(&Local, &Transfer::default(), source, pool, smallest)
 }
 
-fn bring_with(
+fn bring_to(
+    host: &dyn Host,
     transfer: &Transfer,
     source: &str,
     pool: &Path,
@@ -25,7 +26,7 @@ fn bring_with(
     let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
     let image = Image { source: source.into(), volume: "v.qcow2".into() };
     let pool = Pool { name: "p".into(), path: pool.display().to_string() };
-    fetch(&Local, transfer, &image, &pool, smallest, &|| Ok(true), &context)
+    fetch(host, transfer, &image, &pool, smallest, &|| Ok(true), &context)
 }
 
 #[test]
@@ -177,10 +178,10 @@ server.serve_forever()";
     let refused = bring(&url, pool.path(), None);
     let authorities = Some(fs::read_to_string(&certificate).unwrap());
     let told = Transfer { authorities, ..Transfer::default() };
-    let result = bring_with(&told, &url, pool.path(), None);
+    let result = bring_to(&Local, &told, &url, pool.path(), None);
     // What was begun with encryption goes on with it, or not at all.
     let other = tempfile::tempdir().unwrap();
-    let down = bring_with(&told, &url.replace("a.qcow2", "down"), other.path(), None);
+    let down = bring_to(&Local, &told, &url.replace("a.qcow2", "down"), other.path(), None);
     server.kill().unwrap();
     server.wait().unwrap();
     let error = refused.unwrap_err();

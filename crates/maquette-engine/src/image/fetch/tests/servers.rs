@@ -127,10 +127,19 @@ impl Place {
         Self { here, pool, server, content }
     }
 
+    /// Packs a file of the server's directory.
+    pub(super) fn pack(&self, program: &str, from: &str, to: &str) {
+        let path = |name: &str| self.here.path().join(name);
+        let mut pack = std::process::Command::new(program);
+        let packed = pack.arg("-c").arg(path(from)).output().unwrap();
+        assert!(packed.status.success());
+        fs::write(path(to), packed.stdout).unwrap();
+    }
+
     fn bring(&self, path: &str) -> Result<(), StepError> {
         let limits = Limits { stall: 1, patience: 30 };
         let transfer = Transfer { limits, ..Transfer::default() };
-        bring_with(&transfer, &self.server.url(path), self.pool.path(), None)
+        bring_to(&Local, &transfer, &self.server.url(path), self.pool.path(), None)
     }
 
     fn write(&self, name: &str, content: &[u8]) {
@@ -253,7 +262,7 @@ fn another_run_that_hangs_is_not_waited_for_for_ever() {
     let limits = Limits { stall: 2, patience: 1 };
     let transfer = Transfer { limits, ..Transfer::default() };
     let url = place.server.url("etag/a.qcow2");
-    let error = bring_with(&transfer, &url, place.pool.path(), None).unwrap_err();
+    let error = bring_to(&Local, &transfer, &url, place.pool.path(), None).unwrap_err();
     drop(holder.stdin.take());
     holder.wait().unwrap();
     assert!(error.message.contains("another run holds image"), "{error:?}");
@@ -284,14 +293,8 @@ fn a_checksum_decides_whatever_the_server_says() {
 fn a_packed_image_is_unpacked_and_judged_again() {
     let place = Place::new();
     let path = |name: &str| place.here.path().join(name);
-    let pack = |program: &str, from: &str, to: &str| {
-        let packed =
-            std::process::Command::new(program).arg("-c").arg(path(from)).output().unwrap();
-        assert!(packed.status.success());
-        fs::write(path(to), packed.stdout).unwrap();
-    };
-    pack("gzip", "a.qcow2", "a.gz");
-    pack("xz", "a.qcow2", "a.xz");
+    place.pack("gzip", "a.qcow2", "a.gz");
+    place.pack("xz", "a.qcow2", "a.xz");
     for name in ["a.gz", "a.xz"] {
         place.bring(&format!("plain/{name}")).unwrap();
         place.is_whole();
@@ -303,10 +306,10 @@ fn a_packed_image_is_unpacked_and_judged_again() {
         format!("{}: {}", error.message, error.causes.join(": "))
     };
     fs::write(path("page"), "<html>404</html>").unwrap();
-    pack("gzip", "page", "page.gz");
+    place.pack("gzip", "page", "page.gz");
     let said = refused("page.gz");
     assert!(said.contains("unpacked with gzip") && said.contains("web page"), "{said}");
-    pack("gzip", "a.gz", "twice.gz");
+    place.pack("gzip", "a.gz", "twice.gz");
     assert!(refused("twice.gz").contains("packed twice"));
     let whole = fs::read(path("a.xz")).unwrap();
     fs::write(path("cut.xz"), &whole[..whole.len() / 2]).unwrap();
@@ -398,12 +401,7 @@ fn one_run() {
 #[test]
 fn killed_at_any_moment_the_next_run_ends_well() {
     let place = Place::new();
-    let packed = std::process::Command::new("gzip")
-        .arg("-c")
-        .arg(place.here.path().join("a.qcow2"))
-        .output()
-        .unwrap();
-    fs::write(place.here.path().join("a.gz"), packed.stdout).unwrap();
+    place.pack("gzip", "a.qcow2", "a.gz");
     let file = place.here.path().join("a.qcow2").display().to_string();
     for source in [place.server.url("slow/a.gz"), file] {
         for after in [0u64, 60, 120, 200, 300, 450, 700] {

@@ -1,10 +1,14 @@
 //! Every setting that a flag, a variable or the project file gives, with values that the files it ends in
 //! would obey: all of them end with status 2, and nothing is written.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use maquette::{Terminal, World};
 
 /// What a shell, ssh, Ansible, YAML or a terminal would obey, and what is nothing at all.
 const HOSTILE: [&str; 10] = [
@@ -20,61 +24,110 @@ const HOSTILE: [&str; 10] = [
     "",
 ];
 
-fn maquette(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_maquette"))
-        .args(arguments)
+/// A program without anything of the user's in its environment.
+fn alone(program: impl AsRef<std::ffi::OsStr>, directory: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
         .current_dir(directory)
         .env_clear()
         .env("HOME", directory.join("home"))
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("MAQUETTE_LIBVIRT_URI", "test:///default")
-        .output()
-        .unwrap()
+        .env("MAQUETTE_LIBVIRT_URI", "test:///default");
+    command
+}
+
+fn maquette(directory: &Path, arguments: &[&str]) -> Output {
+    alone(env!("CARGO_BIN_EXE_maquette"), directory).args(arguments).output().unwrap()
+}
+
+/// How a command line has to end that is refused.
+fn judge(directory: &Path, code: Option<i32>, said: &str, what: &str) {
+    assert_eq!(code, Some(2), "{what}: {said}");
+    let raw = |c: char| c.is_control() && c != '\n' && c != '\t';
+    assert!(!said.contains(raw) && !said.contains('\u{202e}'), "{what}: {said:?}");
+    assert!(!directory.join("home").exists(), "{what}");
 }
 
 fn refused(directory: &Path, arguments: &[&str], what: &str) {
     let output = maquette(directory, arguments);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{what}: {said}");
-    let raw = |c: char| c.is_control() && c != '\n' && c != '\t';
-    assert!(!said.contains(raw) && !said.contains('\u{202e}'), "{what}: {said:?}");
-    assert!(!directory.join("home").exists(), "{what}");
+    judge(directory, output.status.code(), &String::from_utf8_lossy(&output.stderr), what);
+}
+
+/// What is said on standard error.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+const FLAGS: [&str; 15] = [
+    "--topology-username",
+    "--topology-timezone",
+    "--host-user",
+    "--host-address",
+    "--prefix",
+    "--pool-name",
+    "--topology-nodes",
+    "--topology-network",
+    "--host-network-mtu-size",
+    "--host-mtu-size",
+    "--net_subnet",
+    "--data_subnet",
+    "--disk-bus",
+    "--bootmode",
+    "--virt-type",
+];
+
+/// Not a test of its own: what the next one starts, in an environment and a directory of its own. All command lines
+/// are run in one process, since starting one takes longer than what is tried here.
+#[test]
+#[ignore = "started by another test"]
+fn inside() {
+    if std::env::var_os("TEST_INSIDE").is_none() {
+        return;
+    }
+    let directory = std::env::current_dir().unwrap();
+    for flag in FLAGS {
+        for value in HOSTILE {
+            // Without an address there is no user to log in as.
+            let address = (flag == "--host-user").then_some("--host-address=192.0.2.1");
+            let given = format!("{flag}={value}");
+            let mut words = vec!["maquette", "plan", "--topology-nodes=controller:1", &given];
+            if flag == "--topology-nodes" {
+                words.remove(2);
+            }
+            words.extend(address);
+            let said = Said::default();
+            let terminal = Arc::new(Terminal::to(std::io::sink(), said.clone(), None));
+            let code = maquette::run(words, &World { terminal, ..World::of_process() });
+            let said = String::from_utf8_lossy(&said.0.lock().unwrap()).into_owned();
+            judge(&directory, Some(code.into()), &said, &format!("{flag}={value:?}"));
+        }
+    }
+    println!("{} command lines are refused", FLAGS.len() * HOSTILE.len());
 }
 
 /// Fault C1 and L1: flags were words of the ssh config and of a ProxyCommand.
 #[test]
 fn no_flag_takes_what_a_file_of_ours_would_obey() {
     let directory = tempfile::tempdir().unwrap();
-    let flags = [
-        "--topology-username",
-        "--topology-timezone",
-        "--host-user",
-        "--host-address",
-        "--prefix",
-        "--pool-name",
-        "--topology-nodes",
-        "--topology-network",
-        "--host-network-mtu-size",
-        "--host-mtu-size",
-        "--net_subnet",
-        "--data_subnet",
-        "--disk-bus",
-        "--bootmode",
-        "--virt-type",
-    ];
-    for flag in flags {
-        for value in HOSTILE {
-            // Without an address there is no user to log in as.
-            let address = (flag == "--host-user").then_some("--host-address=192.0.2.1");
-            let given = format!("{flag}={value}");
-            let mut arguments = vec!["plan", "--topology-nodes=controller:1", given.as_str()];
-            if flag == "--topology-nodes" {
-                arguments.remove(1);
-            }
-            arguments.extend(address);
-            refused(directory.path(), &arguments, &format!("{flag}={value:?}"));
-        }
-    }
+    let mut inside = alone(std::env::current_exe().unwrap(), directory.path());
+    inside.args(["--exact", "inside", "--ignored", "--nocapture"]).env("TEST_INSIDE", "1");
+    let output = inside.output().unwrap();
+    let said =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(output.status.success(), "{said:?}");
+    assert!(said[0].contains("150 command lines are refused"), "{said:?}");
+    // One of them by the program itself.
+    refused(directory.path(), &["plan", "--prefix=x\ry"], "the program");
 }
 
 /// What is no text, or what no reader of ours takes as text.

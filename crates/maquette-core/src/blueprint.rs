@@ -50,7 +50,7 @@ pub struct Blueprint {
 }
 
 impl Blueprint {
-    /// An environment in which nothing is.
+    /// An environment without nodes and networks.
     pub fn nothing() -> Self {
         Self {
             environment: EnvName::default(),
@@ -208,7 +208,7 @@ pub struct Reservation {
 /// A domain with everything that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// libvirt name and host name: `[PREFIX-]role-INDEX`.
+    /// libvirt name and host name: `[PREFIX-]TYPE-INDEX`.
     pub name: String,
     /// Name of its node type.
     pub role: String,

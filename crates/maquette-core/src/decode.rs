@@ -113,7 +113,7 @@ impl<'a> Fields<'a> {
         parsed(node, key, expected, diags)
     }
 
-    /// Reports every key that is none of the mapping's.
+    /// Reports every key that the mapping does not know.
     pub fn finish(self, diags: &mut Diagnostics) {
         let mut known = match self.keys {
             [] => self.known,

@@ -86,7 +86,7 @@ impl Kind {
 pub enum Group {
     /// Which environment.
     Environment,
-    /// The machine it is built on.
+    /// The hypervisor it is built on.
     Hypervisor,
     /// Which nodes and networks.
     Topology,

@@ -1,4 +1,4 @@
-//! What the user asked for: roles with a count, networks and settings, all names resolved.
+//! What the user asked for: node types with counts, networks and settings, all names resolved.
 //!
 //! Nothing here is concrete yet: no MAC address, no volume, no index. [`compile()`] merges, evaluates
 //! and decodes; [`lint()`] then checks what only shows when everything is known.
@@ -21,7 +21,7 @@ pub use bgp::Cidr;
 pub(crate) use compile::NETWORK_FILE;
 pub use compile::{Allocation, NodeRequest, Request, compile};
 pub use disk::{Disk, Preallocation};
-pub use interface::{Interface, Interfaces, Wire};
+pub use interface::{ConnectTo, Interface, Interfaces};
 pub use lint::{ADDRESS_RULE, lint, overlap};
 pub use network::{Forward, Network, Srv};
 pub(crate) use role::NODE_TYPE;

@@ -14,7 +14,7 @@ pub const MIB: u64 = 1 << 20;
 /// Bytes in a GiB.
 pub const GIB: u64 = 1 << 30;
 
-/// Why a size is none.
+/// Why a text is not a valid size.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SizeError {
     /// No number, or an unknown unit.

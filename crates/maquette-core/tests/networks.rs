@@ -205,14 +205,8 @@ fn links_are_wired_as_infrared_wired_them() {
 
 #[test]
 fn types_that_begin_alike_have_links_of_their_own() {
-    let wire =
-        |to: &str| format!("[{{network: management}}, {{connect_to: {to}, src_model: virtio}}]");
-    let override_of = |role: &str| format!("override.{role}.interfaces={}", wire("veos"));
-    let (a, b) = (override_of("compute"), override_of("computehci"));
     let sources = ["compute", "computehci", "veos"].map(|n| (n, 1));
-    // Overrides from flags are text; what the role says is a file's.
     let network = defaults::get(Kind::Network, "3_nets_vswitch").unwrap();
-    let _ = (a, b);
     let mut wanted = input(&sources, network, &[]);
     wanted.request.settings.environment = EnvName::from_prefix("lab").unwrap();
     let blueprint = blueprint_of(&wanted, &machine(&NICS));
@@ -228,7 +222,7 @@ fn types_that_begin_alike_have_links_of_their_own() {
 fn a_link_without_its_switch_is_a_mistake() {
     let found = mistakes(&mut input(&[("controller", 1)], "3_nets_vswitch", &[]));
     assert!(
-        found[0].contains("wired to `None`, which is not in this run [add a switch"),
+        found[0].contains("links to `None`, which is not in this run [add a switch"),
         "{found:#?}"
     );
 }

@@ -41,7 +41,7 @@ pub trait Host: Send + Sync {
         self.run(command, &mut |_| {})
     }
 
-    /// Whether it is the machine we run on: whoever asks himself always has an answer.
+    /// Whether it is the machine we run on, of which an answer says nothing about how others reach it.
     fn is_here(&self) -> bool {
         false
     }

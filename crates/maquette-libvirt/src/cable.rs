@@ -1,4 +1,4 @@
-//! Interfaces of running domains as cables: plugged or pulled, and how much they carry.
+//! Interfaces of running domains: whether they have a carrier, and how much they carry.
 
 use maquette_core::units::MacAddr;
 use maquette_engine::StepError;
@@ -16,12 +16,12 @@ pub fn cables(client: &Client, domain: &str) -> Result<Vec<Cable>, StepError> {
     Ok(text.map(|xml| cable::cables(&xml)).unwrap_or_default())
 }
 
-/// Plugs a cable in, or pulls it out. It stays so until the domain stops.
+/// Gives an interface its carrier, or takes it away. It stays so until the domain stops.
 pub fn set_link(client: &Client, domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError> {
     change(client, domain, &|xml| cable::with_link(xml, mac, up))
 }
 
-/// Limits what goes through a cable in either direction, or lifts the limit. It stays so until the
+/// Limits what goes through an interface in either direction, or lifts the limit. It stays so until the
 /// domain stops.
 pub fn set_bandwidth(
     client: &Client,

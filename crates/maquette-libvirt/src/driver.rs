@@ -52,7 +52,7 @@ pub trait Server: Send + Sync {
     /// Interfaces of a running domain.
     fn cables(&self, domain: &str) -> Result<Vec<Cable>, StepError>;
 
-    /// Pulls the cable of a running domain's interface, or plugs it in.
+    /// Takes the carrier from a running domain's interface, or gives it back.
     fn set_link(&self, domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError>;
 
     /// Limits what goes through an interface of a running domain; none lifts the limit.

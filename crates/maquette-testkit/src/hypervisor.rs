@@ -68,7 +68,7 @@ pub struct Machine {
     pub changed: Instant,
     /// The step during which somebody presses Ctrl-C, and what does that.
     pub interrupt: Option<(String, fn())>,
-    /// Interfaces whose cable is pulled.
+    /// Interfaces without a carrier.
     pub pulled: BTreeSet<MacAddr>,
     /// Limits of interfaces, in KiB a second.
     pub limits: BTreeMap<MacAddr, u64>,

@@ -106,7 +106,7 @@ pub fn plan(
     let observed = hypervisor.observed();
     let mut diags = loaded.diags.fresh();
     let settings = &loaded.request.settings;
-    // That nobody names nodes is no wish to lose those that are there.
+    // Who names no nodes does not ask for the removal of those that are there.
     if !loaded.nodes_named && !settings.extend && !observed.domains.is_empty() {
         diags.push(no_nodes_named(&settings.environment, observed.domains.len()));
     }

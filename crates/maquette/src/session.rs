@@ -126,7 +126,7 @@ impl<'a> Session<'a> {
         if hypervisor.libvirt.is_some() {
             return Ok(hypervisor);
         }
-        // The reason was not kept, since it is none where libvirt is still to be installed.
+        // The reason was not kept, since it is not an error where libvirt is still to be installed.
         let message = format!("cannot connect to libvirt at {}", self.connection.label);
         let mut error = StepError::new(message);
         if let Err(why) = self.world.libvirt.open(&self.connection.uri) {

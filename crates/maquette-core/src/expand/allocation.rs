@@ -55,11 +55,11 @@ fn known_networks(topology: &Topology, observed: &Observed, diags: &mut Diagnost
     let names: Vec<&str> = observed.networks.keys().map(String::as_str).collect();
     for role in &topology.roles {
         for interface in role.every_interface() {
-            if let Some(wire) = &interface.wire {
-                let message = format!("links to `{}` are not made in an extension", wire.to.value);
+            if let Some(link) = &interface.connect_to {
+                let message = format!("links to `{}` are not made in an extension", link.to.value);
                 diags.push(
                     Diagnostic::error("topology::extended-link", message)
-                        .at(wire.to.span, "")
+                        .at(link.to.span, "")
                         .help("ask for all nodes without --topology-extend"),
                 );
                 continue;

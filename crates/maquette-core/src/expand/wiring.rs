@@ -19,20 +19,20 @@ pub(super) struct Port {
     pub bridged: bool,
     /// Its MAC address, if the file says one.
     pub mac: Option<MacAddr>,
-    /// Whether it is there because another node is wired to this one.
+    /// Whether it is there because another node has a link to this one.
     pub far: bool,
 }
 
 /// Numbers of the nodes of each node type, by its name.
 pub(super) type Indexes = BTreeMap<String, Vec<u32>>;
 
-/// All that is wired, or attached to a bridge of the nodes' own.
+/// All links, and all bridges of the nodes' own.
 #[derive(Debug, Default)]
 pub(super) struct Wiring {
     /// Networks that no file describes, without prefix, and whether they are hubs; in the order in which
     /// they were needed.
     pub links: Vec<(String, bool)>,
-    /// Wired node types whose names begin alike.
+    /// Linked node types whose names begin alike.
     alike: BTreeSet<String>,
     /// Interfaces at the far ends, by node.
     ends: BTreeMap<(String, u32), Vec<Port>>,
@@ -45,7 +45,7 @@ impl Wiring {
         for role in &topology.roles {
             for interface in role.every_interface().filter(|_| !of(indexes, role).is_empty()) {
                 let name = &interface.network.value;
-                if interface.wire.is_none() && interface.bridged && !is_there(name) {
+                if interface.connect_to.is_none() && interface.bridged && !is_there(name) {
                     wiring.link(name.clone(), interface.hub);
                 }
             }
@@ -73,20 +73,20 @@ impl Wiring {
         }
     }
 
-    /// Interfaces of a node in NIC order: its own, with a link to each node that it is wired to, then
-    /// those that others are wired to.
+    /// Interfaces of a node in NIC order: its own, with a link to each node of another type, then
+    /// the ends of others' links.
     pub fn ports(&self, role: &Role, index: u32, indexes: &Indexes) -> Vec<Port> {
-        let mut wires = pairs(role, index, indexes, &self.alike).into_iter().peekable();
+        let mut links = pairs(role, index, indexes, &self.alike).into_iter().peekable();
         let row = role.interfaces.rows.as_ref().and_then(|rows| rows.get(index as usize));
         let mut ports = Vec::new();
         for interface in row.unwrap_or(&role.interfaces.all) {
-            let Some(wire) = &interface.wire else {
+            let Some(link) = &interface.connect_to else {
                 ports.push(own(role, interface, index));
                 continue;
             };
-            while let Some((_, name, _)) = wires.next_if(|(i, _, _)| std::ptr::eq(*i, interface)) {
+            while let Some((_, name, _)) = links.next_if(|(i, _, _)| std::ptr::eq(*i, interface)) {
                 let mut port = own(role, interface, index);
-                (port.network, port.model, port.bridged) = (name, wire.model.clone(), false);
+                (port.network, port.model, port.bridged) = (name, link.model.clone(), false);
                 ports.push(port);
             }
         }
@@ -126,8 +126,8 @@ fn pairs<'a>(
     let mut all = Vec::new();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     for interface in &role.interfaces.all {
-        let Some(wire) = &interface.wire else { continue };
-        let to = &wire.to.value;
+        let Some(link) = &interface.connect_to else { continue };
+        let to = &link.to.value;
         for far in indexes.get(to).map_or(&[][..], Vec::as_slice) {
             let name =
                 format!("{}{index}{}{far}", short(&role.name.value, alike), short(to, alike));
@@ -147,15 +147,15 @@ fn short(role: &str, alike: &BTreeSet<String>) -> String {
     if alike.contains(role) { role.to_string() } else { role.chars().take(4).collect() }
 }
 
-/// Wired node types whose names begin alike.
+/// Linked node types whose names begin alike.
 fn alike(topology: &Topology) -> BTreeSet<String> {
-    let mut wired: BTreeSet<&str> = BTreeSet::new();
+    let mut linked: BTreeSet<&str> = BTreeSet::new();
     for role in &topology.roles {
-        for wire in role.interfaces.all.iter().filter_map(|i| i.wire.as_ref()) {
-            wired.extend([role.name.value.as_str(), wire.to.value.as_str()]);
+        for link in role.interfaces.all.iter().filter_map(|i| i.connect_to.as_ref()) {
+            linked.extend([role.name.value.as_str(), link.to.value.as_str()]);
         }
     }
     let begins = |role: &str| role.chars().take(4).collect::<String>();
-    let twin = |role: &&&str| wired.iter().any(|o| o != *role && begins(o) == begins(role));
-    wired.iter().filter(twin).map(|r| (*r).to_string()).collect()
+    let twin = |role: &&&str| linked.iter().any(|o| o != *role && begins(o) == begins(role));
+    linked.iter().filter(twin).map(|r| (*r).to_string()).collect()
 }

@@ -35,7 +35,7 @@ impl Requirements {
         let vswitch = networks.iter().any(|n| n.vswitch.is_some());
         // Links and networks of bridges that nobody declared are made by the hook.
         let undeclared = |i: &Interface| {
-            i.wire.is_some() || (i.bridged && topology.network(&i.network.value).is_none())
+            i.connect_to.is_some() || (i.bridged && topology.network(&i.network.value).is_none())
         };
         let mut used = topology.roles.iter().filter(|r| r.count > 0);
         let hook = guard

@@ -1,4 +1,4 @@
-//! The network interfaces of a role.
+//! The network interfaces of a node type.
 
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -19,13 +19,13 @@ pub struct Interface {
     pub bridged: bool,
     /// Whether the bridge floods everything, as a hub does.
     pub hub: bool,
-    /// The node type that it is wired to, instead of a network.
-    pub wire: Option<Wire>,
+    /// The node type that it links to, instead of a network.
+    pub connect_to: Option<ConnectTo>,
 }
 
 /// A link to each node of another type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wire {
+pub struct ConnectTo {
     /// Name of the other type.
     pub to: Spanned<String>,
     /// Model on this side.
@@ -50,7 +50,7 @@ const INTERFACE: &[Key] = &[
         Form::Text,
         "Network; with `bridged` it may be a bridge of the hypervisor's own",
     ),
-    key("connect_to", Form::Text, "Node type to whose nodes it is wired, instead of a network"),
+    key("connect_to", Form::Text, "Node type whose nodes it links to, instead of a network"),
     key("bridged", Form::YesNo, "Whether the network may be a bridge of the hypervisor's own"),
     key("hub", Form::YesNo, "Whether the bridge floods everything, as a hub does"),
     key("portgroup", Form::Text, "Portgroup of its network"),
@@ -133,6 +133,6 @@ fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> 
         None => fields.need("network", diags).and_then(|n| decode::text(n, "network", diags)),
     };
     fields.finish(diags);
-    let wire = to.map(|to| Wire { to, model: src_model });
-    Some(Interface { network: network?, model, portgroup, bridged, hub, wire })
+    let connect_to = to.map(|to| ConnectTo { to, model: src_model });
+    Some(Interface { network: network?, model, portgroup, bridged, hub, connect_to })
 }

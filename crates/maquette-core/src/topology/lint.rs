@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::{Interface, Network, Role, Topology, Wire};
+use super::{ConnectTo, Interface, Network, Role, Topology};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::units::{ByteSize, MIB};
 
@@ -75,8 +75,8 @@ pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
 fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     let names: Vec<&str> = topology.networks.iter().map(|n| n.name.value.as_str()).collect();
     for (i, interface) in role.every_interface().enumerate() {
-        if let Some(wire) = &interface.wire {
-            wired(topology, role, wire, diags);
+        if let Some(link) = &interface.connect_to {
+            linked(topology, role, link, diags);
             continue;
         }
         let name = &interface.network.value;
@@ -119,7 +119,7 @@ fn reached(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
         );
         return;
     };
-    let on_it = |i: &&Interface| i.wire.is_none() && i.network.value == external.value;
+    let on_it = |i: &&Interface| i.connect_to.is_none() && i.network.value == external.value;
     if !role.every_interface().any(|i| on_it(&i)) {
         let own: Vec<&str> = role.every_interface().map(|i| i.network.value.as_str()).collect();
         diags.push(
@@ -153,15 +153,15 @@ fn reached(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     }
 }
 
-/// A wire leads to another type of the run.
-fn wired(topology: &Topology, role: &Role, wire: &Wire, diags: &mut Diagnostics) {
-    let to = &wire.to;
+/// A link leads to another type of the run.
+fn linked(topology: &Topology, role: &Role, link: &ConnectTo, diags: &mut Diagnostics) {
+    let to = &link.to;
     let others = topology.roles.iter().filter(|r| r.name.value != role.name.value);
     let names: Vec<&str> = others.map(|r| r.name.value.as_str()).collect();
     let message = if to.value == role.name.value {
-        format!("node type `{}` is wired to itself", role.file)
+        format!("node type `{}` links to itself", role.file)
     } else if !names.contains(&to.value.as_str()) {
-        format!("node type `{}` is wired to `{}`, which is not in this run", role.file, to.value)
+        format!("node type `{}` links to `{}`, which is not in this run", role.file, to.value)
     } else {
         return;
     };

@@ -1,4 +1,4 @@
-//! What a machine is made of, and what its files are called.
+//! What a node is made of, and what its files are called.
 
 use std::fmt;
 use std::str::FromStr;

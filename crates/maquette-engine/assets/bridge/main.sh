@@ -194,7 +194,7 @@ ask() {
     [ "$said" = applied ] || { echo "$said" >&2; exit 1; }
 }
 
-# Whether a connection comes from one of this machine's own addresses, which is no other than asking itself.
+# Whether a connection comes from one of this machine's own addresses, which proves nothing of how others reach it.
 itself() {
     # shellcheck disable=SC2086
     set -- ${SSH_CONNECTION:-}

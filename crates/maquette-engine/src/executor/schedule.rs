@@ -13,7 +13,7 @@ pub(super) enum Next {
     Step(StepId),
     /// Wait until something changes.
     Wait,
-    /// Go home.
+    /// End: nothing is left for this worker.
     Finished,
 }
 

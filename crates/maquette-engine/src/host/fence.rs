@@ -31,7 +31,7 @@ impl<'a> Fenced<'a> {
         Self { host, claim }
     }
 
-    /// A command that is waited for by whoever takes over, or one that he ends.
+    /// A command that a run that takes over waits for (`stays`), or one that it ends.
     fn fenced(&self, command: &Command, stays: bool) -> Command {
         let how = if stays { "stay" } else { "" };
         let own = [&self.claim.file, &self.claim.token, how, &command.program];

@@ -393,7 +393,7 @@ impl Job<'_> {
         Err(self.broken(error.hint("fetch it again, or make it anew")))
     }
 
-    /// Puts it in place. A forced download must not pull the rug from under domains; one that brought
+    /// Puts it in place. A forced download never replaces an image that domains were made from; one that brought
     /// nothing new is dropped.
     fn place(&mut self, again: bool, used: Used<'_>) -> Result<(), StepError> {
         if again {

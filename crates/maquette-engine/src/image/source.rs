@@ -33,7 +33,7 @@ pub struct Source {
     pub sum: Option<Sum>,
 }
 
-/// Why a word names no image.
+/// Why a word does not name an image.
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// It is not a word for an image at all.

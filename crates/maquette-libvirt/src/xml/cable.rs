@@ -16,7 +16,7 @@ pub struct Cable {
     pub mac: MacAddr,
     /// Its tap on the hypervisor.
     pub tap: Option<String>,
-    /// Whether the cable is plugged in.
+    /// Whether it has a carrier.
     pub up: bool,
     /// Its limit, if it has one.
     pub limit: Option<Bandwidth>,
@@ -55,7 +55,7 @@ pub fn cables(xml: &str) -> Vec<Cable> {
     interfaces(&document).into_iter().filter_map(read).collect()
 }
 
-/// An interface with its cable plugged or pulled.
+/// An interface with or without its carrier.
 pub fn with_link(xml: &str, wanted: MacAddr, up: bool) -> Option<String> {
     let state = if up { "up" } else { "down" };
     replaced(xml, wanted, "link", &format!("<link state='{state}'/>"))

@@ -114,7 +114,7 @@ impl Workspaces {
         let mut names: Vec<String> = entries
             .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
             .filter_map(|e| e.file_name().into_string().ok())
-            // What is being imported is none yet.
+            // A directory that is being filled by an import is not a workspace yet.
             .filter(|name| !name.starts_with('.'))
             .collect();
         names.sort();

@@ -305,7 +305,9 @@ impl Job<'_> {
         loop {
             let answer = self.must(&format!("head {HEAD}"), "read")?;
             let len: u64 = answer.word(2).parse().unwrap_or(0);
-            let head = bytes(answer.word(3));
+            let mut head = bytes(answer.word(3));
+            // Zeros may fill the last of its words.
+            head.truncate(usize::try_from(len).unwrap_or(usize::MAX));
             match inspect(&head, len) {
                 Ok(Format::Compressed(compression)) if unpacked.is_none() => {
                     self.unpack(compression, smallest)?;

@@ -4,10 +4,12 @@
 //! collect into one [`Diagnostics`] and go on as far as they can, so that a run reports every
 //! mistake and not just the first.
 
+use std::collections::HashSet;
+
 use crate::span::Span;
 
 /// How bad a diagnostic is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// Worth knowing; the run goes on.
     Warning,
@@ -16,7 +18,7 @@ pub enum Severity {
 }
 
 /// A remark on one piece of source text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Label {
     /// The text it points at.
     pub span: Span,
@@ -25,7 +27,7 @@ pub struct Label {
 }
 
 /// One mistake or warning.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// Stable code, such as `topology::unknown-key`.
     pub code: &'static str,
@@ -84,6 +86,8 @@ impl Diagnostic {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    /// The same, to be looked up: a file of many keys may have as many mistakes.
+    recorded: HashSet<Diagnostic>,
     lenient: bool,
 }
 
@@ -97,13 +101,13 @@ impl Diagnostics {
     /// Takes unknown keys, and known ones without effect, for warnings, as users of InfraRed expect, which ignored
     /// them.
     pub fn lenient() -> Self {
-        Self { list: Vec::new(), lenient: true }
+        Self { lenient: true, ..Self::default() }
     }
 
     /// An empty list that is as strict.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self { list: Vec::new(), lenient: self.lenient }
+        Self { lenient: self.lenient, ..Self::default() }
     }
 
     /// Records one, unless the very same has been recorded already (two node types may be decoded from
@@ -112,7 +116,7 @@ impl Diagnostics {
         if self.lenient && [UNKNOWN_KEY, WITHOUT_EFFECT].contains(&diagnostic.code) {
             diagnostic.severity = Severity::Warning;
         }
-        if !self.list.contains(&diagnostic) {
+        if self.recorded.insert(diagnostic.clone()) {
             self.list.push(diagnostic);
         }
     }
@@ -164,6 +168,18 @@ pub fn slip<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A hundred thousand variables that nobody knows took minutes, since each warning was compared with all before it. Three
+    /// times as many would take longer here than a test may.
+    #[test]
+    fn many_are_recorded_and_none_twice() {
+        const MANY: usize = 300_000;
+        let mut diags = Diagnostics::default();
+        for number in (0..MANY).chain(0..MANY) {
+            diags.push(Diagnostic::warning("a::b", number.to_string()));
+        }
+        assert_eq!(diags.iter().count(), MANY);
+    }
 
     #[test]
     fn a_slip_is_one_or_two_letters() {

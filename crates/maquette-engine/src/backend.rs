@@ -35,9 +35,13 @@ impl Lanes {
         self.0.get(&lane).copied().unwrap_or(1)
     }
 
-    /// Width of all lanes together.
-    pub fn total(&self) -> usize {
-        self.0.values().sum()
+    /// Most of some steps, by their lanes, that can run at once.
+    pub fn most(&self, steps: impl IntoIterator<Item = Lane>) -> usize {
+        let mut counts: BTreeMap<Lane, usize> = BTreeMap::new();
+        for lane in steps {
+            *counts.entry(lane).or_default() += 1;
+        }
+        counts.iter().map(|(lane, count)| self.width(*lane).min(*count)).sum()
     }
 }
 

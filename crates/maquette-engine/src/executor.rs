@@ -43,7 +43,7 @@ pub fn run(
     let begun = Instant::now();
     sink(Event::RunStarted { steps: steps.len() });
     let lanes = backend.lanes();
-    let workers = lanes.total().min(steps.len());
+    let workers = lanes.most(steps.iter().map(|step| step.action.lane()));
     let shared = Shared {
         schedule: Mutex::new(Schedule::new(steps, lanes)),
         changed: Condvar::new(),

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 
-use maquette_core::plan::{Action, Builder, Step, StepId};
+use maquette_core::plan::{Action, Builder, Lane, Step, StepId};
 
 use super::*;
 use crate::Lanes;
@@ -126,6 +126,14 @@ fn independent_steps_run_at_the_same_time() {
     let backend = Meet(Barrier::new(2));
     let summary = run(&builder.finish(), &backend, &AtomicBool::new(false), &mut |_| {});
     assert!(summary.is_success());
+}
+
+#[test]
+fn no_more_workers_are_started_than_can_work() {
+    let lanes = Lanes::new(2, 0, false);
+    assert_eq!(lanes.most([Lane::Boot; 5]), 2);
+    assert_eq!(lanes.most([Lane::Boot, Lane::Host, Lane::Host, Lane::Fetch]), 3);
+    assert_eq!(lanes.most([]), 0);
 }
 
 #[test]

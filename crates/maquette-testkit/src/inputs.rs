@@ -1,5 +1,8 @@
 //! Topologies from text, and what they become.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use maquette_core::blueprint::{self, Blueprint, Image};
 use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::Diagnostics;
@@ -7,9 +10,28 @@ use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::layers::{ExtraVar, extra_vars};
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Plan};
-use maquette_core::syntax::{Node, Sources, parse};
+use maquette_core::syntax::{self, Node, SourceId, Sources};
 use maquette_core::topology::{self, NodeRequest, Request, Settings, Topology, VirtType};
 use maquette_core::values::{PublicKey, Secret};
+
+thread_local! {
+    /// Trees of texts without mistakes, by their places among sources: tests read the same files thousands of times.
+    static READ: RefCell<HashMap<(SourceId, String), Node>> = RefCell::default();
+}
+
+fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option<Node> {
+    let key = (id, sources.get(id).text.clone());
+    if let Some(tree) = READ.with_borrow(|read| read.get(&key).cloned()) {
+        return Some(tree);
+    }
+    let mut found = diags.fresh();
+    let tree = syntax::parse(sources, id, &mut found);
+    if let (Some(tree), true) = (&tree, found.is_empty()) {
+        READ.with_borrow_mut(|read| read.insert(key, tree.clone()));
+    }
+    diags.extend(found);
+    tree
+}
 
 /// Input of a test.
 pub struct Input {
@@ -49,7 +71,7 @@ pub fn input(nodes: &[(&str, u32)], network: &str, extra: &[&str]) -> Input {
             let id = sources.add("-e", *text);
             let span = sources.whole(id);
             let (path, value) = text.split_once('=').expect("KEY=VALUE");
-            let span = maquette_core::syntax::Span { start: path.len() as u32 + 1, ..span };
+            let span = syntax::Span { start: path.len() as u32 + 1, ..span };
             let path = path.split('.').map(String::from).collect();
             ExtraVar { path, value: Node::scalar(value, span), from_file: false, span }
         })

@@ -86,30 +86,48 @@ const FLAGS: [&str; 15] = [
     "--virt-type",
 ];
 
-/// Not a test of its own: what the next one starts, in an environment and a directory of its own. All command lines
-/// are run in one process, since starting one takes longer than what is tried here.
+/// Runs a command line that is refused, in this process: starting one takes longer than what is tried here.
+fn refused_here(directory: &Path, arguments: &[&str], what: &str) {
+    let said = Said::default();
+    let terminal = Arc::new(Terminal::to(std::io::sink(), said.clone(), None));
+    let words = std::iter::once("maquette").chain(arguments.iter().copied());
+    let code = maquette::run(words, &World { terminal, ..World::of_process() });
+    let said = String::from_utf8_lossy(&said.0.lock().unwrap()).into_owned();
+    judge(directory, Some(code.into()), &said, what);
+}
+
+/// Tries one of these in a process with an environment and a directory of its own.
+fn inside(which: &str, said: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut inside = alone(std::env::current_exe().unwrap(), directory.path());
+    inside.args(["--exact", which, "--ignored", "--nocapture"]).env("TEST_INSIDE", "1");
+    let output = inside.output().unwrap();
+    let all = [output.stdout, output.stderr].concat();
+    let all = String::from_utf8_lossy(&all);
+    assert!(output.status.success() && all.contains(said), "{all}");
+}
+
+/// The directory of a test that was started by another one.
+fn inside_of() -> Option<std::path::PathBuf> {
+    std::env::var_os("TEST_INSIDE").map(|_| std::env::current_dir().unwrap())
+}
+
+/// Not a test of its own: what the next one starts.
 #[test]
 #[ignore = "started by another test"]
-fn inside() {
-    if std::env::var_os("TEST_INSIDE").is_none() {
-        return;
-    }
-    let directory = std::env::current_dir().unwrap();
+fn flags() {
+    let Some(directory) = inside_of() else { return };
     for flag in FLAGS {
         for value in HOSTILE {
             // Without an address there is no user to log in as.
             let address = (flag == "--host-user").then_some("--host-address=192.0.2.1");
             let given = format!("{flag}={value}");
-            let mut words = vec!["maquette", "plan", "--topology-nodes=controller:1", &given];
+            let mut arguments = vec!["plan", "--topology-nodes=controller:1", given.as_str()];
             if flag == "--topology-nodes" {
-                words.remove(2);
+                arguments.remove(1);
             }
-            words.extend(address);
-            let said = Said::default();
-            let terminal = Arc::new(Terminal::to(std::io::sink(), said.clone(), None));
-            let code = maquette::run(words, &World { terminal, ..World::of_process() });
-            let said = String::from_utf8_lossy(&said.0.lock().unwrap()).into_owned();
-            judge(&directory, Some(code.into()), &said, &format!("{flag}={value:?}"));
+            arguments.extend(address);
+            refused_here(&directory, &arguments, &format!("{flag}={value:?}"));
         }
     }
     println!("{} command lines are refused", FLAGS.len() * HOSTILE.len());
@@ -118,15 +136,9 @@ fn inside() {
 /// Fault C1 and L1: flags were words of the ssh config and of a ProxyCommand.
 #[test]
 fn no_flag_takes_what_a_file_of_ours_would_obey() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut inside = alone(std::env::current_exe().unwrap(), directory.path());
-    inside.args(["--exact", "inside", "--ignored", "--nocapture"]).env("TEST_INSIDE", "1");
-    let output = inside.output().unwrap();
-    let said =
-        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    assert!(output.status.success(), "{said:?}");
-    assert!(said[0].contains("150 command lines are refused"), "{said:?}");
+    inside("flags", "150 command lines are refused");
     // One of them by the program itself.
+    let directory = tempfile::tempdir().unwrap();
     refused(directory.path(), &["plan", "--prefix=x\ry"], "the program");
 }
 
@@ -143,12 +155,13 @@ const RAW: [&[u8]; 9] = [
     b"x\x7fy",
 ];
 
-/// Fault M12 and its kind: bytes reach no file of ours, terminal or playbook that are not text, wherever they stand in
-/// a file.
+/// Not a test of its own: what the next one starts.
 #[test]
-fn no_file_takes_bytes_that_are_no_text() {
-    let directory = tempfile::tempdir().unwrap();
-    let place = |name: &str| directory.path().join(name);
+#[ignore = "started by another test"]
+fn files() {
+    let Some(directory) = inside_of() else { return };
+    let mut tried = 0;
+    let place = |name: &str| directory.join(name);
     let node = "name: web\ncpu: 1\nmemory: 64\nos: {variant: VALUE}\ndisks: {disk1: {size: 9G}}\n";
     let network = "l3appliance_config: {a: VALUE}\nnetworks:\n  net1:\n    name: a\n    forward: nat\n    \
                    ip_address: 10.9.0.1\n    netmask: 255.255.255.0\n";
@@ -178,11 +191,20 @@ fn no_file_takes_bytes_that_are_no_text() {
                 }
                 std::fs::write(place(name), all.concat()).unwrap();
                 let arguments: Vec<&str> = plan.iter().chain(arguments).copied().collect();
-                refused(directory.path(), &arguments, &format!("{name}: {around} {raw:?}"));
+                refused_here(&directory, &arguments, &format!("{name}: {around} {raw:?}"));
+                tried += 1;
             }
         }
         std::fs::remove_file(place(name)).unwrap();
     }
+    println!("{tried} files are refused");
+}
+
+/// Fault M12 and its kind: bytes reach no file of ours, terminal or playbook that are not text, wherever they stand in
+/// a file.
+#[test]
+fn no_file_takes_bytes_that_are_not_text() {
+    inside("files", "108 files are refused");
 }
 
 /// Fault M10: 4294967300 bytes became 4, and in the project file nothing at all.

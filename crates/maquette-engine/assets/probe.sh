@@ -35,7 +35,8 @@ for server in $(sed -n 's/^[^ ]* \/ \(nfs4\{0,1\}\|cifs\|ceph\|9p\) .*addr=\([^,
 done
 say vswitch
 if [ -e /sys/module/openvswitch ] || modprobe -n -q openvswitch 2>/dev/null; then echo kernel; fi
-if [ -S /var/run/openvswitch/db.sock ] && ovs-vsctl --timeout=2 --no-wait show >/dev/null 2>&1; then
+if [ -S /var/run/openvswitch/db.sock ] && ovs-vsctl --timeout=2 --no-wait show >/dev/null 2>&1 &&
+    ovs-appctl --timeout=2 -t ovs-vswitchd version >/dev/null 2>&1; then
     echo runs
 fi
 say hook; sha256sum /etc/libvirt/hooks/network.d/maquette 2>/dev/null || :

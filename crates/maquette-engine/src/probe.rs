@@ -6,4 +6,4 @@ pub mod family;
 mod sections;
 
 pub use daemons::Daemons;
-pub use facts::{Facts, KVM, Reach, SshLimits, gather, read};
+pub use facts::{Facts, KVM, NESTED_OPTIONS, Reach, SSH_LIMITS_BEGUN, SshLimits, gather, read};

@@ -27,8 +27,12 @@ pub fn text(machine: &Machine, paths: &[String], record: &str) -> String {
             (LinkKind::Other, None) => Ok(()),
         };
     }
-    let there =
-        |path: &&String| machine.installed || path.ends_with("/curl") || path.ends_with("/ssh");
+    // Nothing of a preparation that was killed is left.
+    let there = |path: &&String| match path.rsplit_once('/') {
+        Some((_, name)) if name.ends_with(".new") => false,
+        Some((_, name)) => machine.installed || name == "curl" || name == "ssh",
+        None => false,
+    };
     let paths: Vec<&str> = paths.iter().filter(there).map(String::as_str).collect();
     let running = machine.seen.domains.values().filter(|d| d.active);
     let guests: String = running.map(|d| format!("{} {} 300\n", 65_536, d.name)).collect();

@@ -1,6 +1,7 @@
 # Has libvirt look for its hooks: it knows of those that were there when it started, and of those that are there when
 # it is told to read its configuration again. That takes a moment, after which it calls another hook, which tells us.
-# Restoring removes the hook, and what an installation that was killed has left: libvirt would run that, too.
+# Restoring removes the hook, and what an installation that was killed has left: libvirt would run that, too. (After
+# `daemon.sh`.)
 # $1: apply or restore  $2: the hook
 hooks=$(dirname -- "$(dirname -- "$2")") heard=/run/maquette-hooks-read
 mine=$hooks/daemon.d/maquette
@@ -12,8 +13,8 @@ apply)
     rm -f "$heard"
     told=
     for daemon in libvirtd virtnetworkd; do
-        pid=$(cat "/run/$daemon.pid" 2>/dev/null) || continue
-        if kill -HUP "$pid" 2>/dev/null; then told=yes; fi
+        process=$(daemon "$daemon" "/run/$daemon.pid") || continue
+        if kill -HUP "$process" 2>/dev/null; then told=yes; fi
     done
     tries=0
     while [ -n "$told" ] && [ ! -e "$heard" ] && [ $tries -lt 100 ]; do

@@ -12,7 +12,7 @@ esac
 while [ $# -ge 2 ]; do
     [ "$verb" != apply ] || echo "net/ipv6/conf/$1/accept_ra = $2" >> "$file"
     # One that is not there any more has nothing to go back to.
-    if [ "$verb" = apply ] || [ -e "/proc/sys/net/ipv6/conf/$1" ]; then
+    if [ -e "/proc/sys/net/ipv6/conf/$1" ]; then
         echo "$2" > "/proc/sys/net/ipv6/conf/$1/accept_ra"
     fi
     shift 2

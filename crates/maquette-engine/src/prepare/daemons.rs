@@ -3,8 +3,21 @@
 use maquette_core::plan::Setting;
 
 use super::record::{self, Record};
-use crate::host::{Command, Host, HostError, check, read_text};
+use crate::host::{Command, Host, HostError, check};
 use crate::probe::{self, Daemons, Reach};
+
+/// Starts a daemon that does not run. `$1`: its name, `$2`: the file in which it notes its process.
+const START: &str = concat!(
+    "# Starts a daemon\n",
+    include_str!("../../assets/prepare/daemon.sh"),
+    "daemon \"$1\" \"$2\" >/dev/null || exec \"$1\" --daemon\n"
+);
+/// Ends a daemon; arguments as above.
+const END: &str = concat!(
+    "# Ends a daemon\n",
+    include_str!("../../assets/prepare/daemon.sh"),
+    "end \"$1\" \"$2\"\n"
+);
 
 pub(super) fn apply(host: &dyn Host) -> Result<(), HostError> {
     // They may have been installed a moment ago.
@@ -41,9 +54,7 @@ pub fn start(host: &dyn Host, daemons: &Daemons) -> Result<(), HostError> {
         }
         Daemons::Direct(programs) => {
             for program in programs {
-                if !is_running(host, program) {
-                    check(host, &Command::new(*program).arg("--daemon"))?;
-                }
+                check(host, &on(START, program))?;
             }
             Ok(())
         }
@@ -64,48 +75,64 @@ fn stop(host: &dyn Host, daemons: &Daemons) -> Result<(), HostError> {
         }
         Daemons::Direct(programs) => {
             for program in programs.iter().rev() {
-                if let Some(pid) = pid(host, program) {
-                    let script = "kill \"$1\"; tail -f --pid \"$1\" /dev/null";
-                    check(host, &Command::script(script, [pid]))?;
-                }
+                check(host, &on(END, program))?;
             }
             Ok(())
         }
     }
 }
 
-/// Whether a daemon's process, named in its pid file, is alive and is that daemon. One that has
-/// died and was never waited for still has an entry in `/proc`.
-fn is_running(host: &dyn Host, program: &str) -> bool {
-    pid(host, program).is_some()
-}
-
-fn pid(host: &dyn Host, program: &str) -> Option<String> {
-    let pid = read_text(host, &format!("/run/{program}.pid")).unwrap_or_default();
-    let pid = pid.trim();
-    if pid.is_empty() || !pid.chars().all(|c| c.is_ascii_digit()) {
-        return None;
-    }
-    let status = read_text(host, &format!("/proc/{pid}/status")).unwrap_or_default();
-    is_alive(&status, program).then(|| pid.to_string())
-}
-
-fn is_alive(status: &str, program: &str) -> bool {
-    let field = |name: &str| {
-        status.lines().find_map(|l| l.strip_prefix(name)).map(str::trim).unwrap_or_default()
-    };
-    field("Name:") == program && !field("State:").starts_with(['Z', 'X'])
+/// A script's command for a program and the file in which that notes its process.
+fn on(script: &'static str, program: &str) -> Command {
+    Command::script(script, [program.to_string(), format!("/run/{program}.pid")])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Child, Command as Process};
+
     use super::*;
+    use crate::host::Local;
+
+    /// A process whose name is that of a daemon, and the file in which it would note itself.
+    fn running(directory: &std::path::Path) -> (Child, String) {
+        let child = Process::new("sleep").arg("100").spawn().unwrap();
+        let file = directory.join("pid").display().to_string();
+        std::fs::write(&file, format!("{}\n", child.id())).unwrap();
+        (child, file)
+    }
+
+    fn is_alive(child: &mut Child) -> bool {
+        child.try_wait().unwrap().is_none()
+    }
 
     #[test]
-    fn the_dead_do_not_run() {
-        assert!(is_alive("Name:\tlibvirtd\nState:\tS (sleeping)\n", "libvirtd"));
-        assert!(!is_alive("Name:\tlibvirtd\nState:\tZ (zombie)\n", "libvirtd"));
-        assert!(!is_alive("Name:\tbash\nState:\tS (sleeping)\n", "libvirtd"));
-        assert!(!is_alive("", "libvirtd"));
+    fn one_that_nobody_waits_for_does_not_run_and_has_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut child, file) = running(directory.path());
+        let looks = concat!(include_str!("../../assets/prepare/daemon.sh"), "daemon \"$1\" \"$2\"");
+        let runs = || check(&Local, &Command::script(looks, ["sleep", &file])).is_ok();
+        assert!(runs());
+        // The number may have become that of something else.
+        let end = |name: &str| check(&Local, &Command::script(END, [name, &file])).unwrap();
+        end("libvirtd");
+        assert!(runs() && is_alive(&mut child));
+        // It has ended, and is still listed until its parent looks.
+        end("sleep");
+        assert!(!runs());
+        end("sleep");
+        assert!(!is_alive(&mut child));
+        end("sleep");
+    }
+
+    #[test]
+    fn a_file_without_a_process_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        for text in ["", "\n", "none\n", "-1", "1 2", "99999999999999999999\n"] {
+            std::fs::write(&file, text).unwrap();
+            let args = ["sleep".to_string(), file.display().to_string()];
+            assert_eq!(check(&Local, &Command::script(END, args)).unwrap(), "", "{text:?}");
+        }
     }
 }

@@ -10,7 +10,11 @@ use crate::probe::Facts;
 const FILE: &str = "/etc/libvirt/hooks/network.d/maquette";
 const TEXT: &str = include_str!("../../assets/network-hook.sh");
 
-const SCRIPT: &str = include_str!("../../assets/prepare/network-hook.sh");
+const SCRIPT: &str = concat!(
+    "# libvirt's network hook\n",
+    include_str!("../../assets/prepare/daemon.sh"),
+    include_str!("../../assets/prepare/network-hook.sh"),
+);
 
 /// Whether it is there as this version has it.
 pub(super) fn is_current(facts: &Facts) -> bool {
@@ -19,8 +23,10 @@ pub(super) fn is_current(facts: &Facts) -> bool {
 
 pub(super) fn apply(host: &dyn Host) -> Result<(), HostError> {
     record::update(host, |r| r.network_hook = true)?;
-    host.write(FILE, TEXT.as_bytes(), 0o755)?;
-    check(host, &Command::script(SCRIPT, ["apply", FILE])).map(|_| ())
+    // Whoever looks whether it is there knows it by its text: until libvirt knows of it, that is another one.
+    host.write(FILE, format!("{TEXT}# libvirt does not know of it yet.\n").as_bytes(), 0o755)?;
+    check(host, &Command::script(SCRIPT, ["apply", FILE]))?;
+    host.write(FILE, TEXT.as_bytes(), 0o755)
 }
 
 pub(super) fn noted(record: &Record) -> Option<Setting> {

@@ -16,11 +16,11 @@ pub(super) fn apply(host: &dyn Host, zone: &str) -> Result<(), HostError> {
     record::update(host, |r| {
         r.timezone = r.timezone.take().or(before).or(Some(DEFAULT.into()));
     })?;
-    set(host, zone)
+    set(host, "apply", zone)
 }
 
-fn set(host: &dyn Host, zone: &str) -> Result<(), HostError> {
-    check(host, &Command::script(SCRIPT, [zone])).map(|_| ())
+fn set(host: &dyn Host, verb: &str, zone: &str) -> Result<(), HostError> {
+    check(host, &Command::script(SCRIPT, [verb, zone])).map(|_| ())
 }
 
 pub(super) fn noted(record: &Record) -> Option<Setting> {
@@ -28,7 +28,7 @@ pub(super) fn noted(record: &Record) -> Option<Setting> {
 }
 
 pub(super) fn restore(host: &dyn Host, before: &str) -> Result<(), HostError> {
-    set(host, before)
+    set(host, "restore", before)
 }
 
 pub(super) fn forget(record: &mut Record) {

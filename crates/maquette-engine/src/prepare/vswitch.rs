@@ -5,7 +5,11 @@ use maquette_core::plan::Setting;
 use super::record::{self, Record};
 use crate::host::{Command, Host, HostError, check};
 
-const SCRIPT: &str = include_str!("../../assets/prepare/vswitch.sh");
+const SCRIPT: &str = concat!(
+    "# Open vSwitch\n",
+    include_str!("../../assets/prepare/daemon.sh"),
+    include_str!("../../assets/prepare/vswitch.sh"),
+);
 
 pub(super) fn apply(host: &dyn Host) -> Result<(), HostError> {
     record::update(host, |r| r.vswitch = true)?;

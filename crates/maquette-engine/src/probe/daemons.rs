@@ -11,7 +11,8 @@ pub enum Daemons {
     Missing,
 }
 
-const MODULAR: &[&str] = &["virtqemud.socket", "virtnetworkd.socket", "virtstoraged.socket"];
+/// The one that is asked first comes last: when it answers, all do.
+const MODULAR: &[&str] = &["virtnetworkd.socket", "virtstoraged.socket", "virtqemud.socket"];
 const MONOLITHIC: &[&str] = &["libvirtd.socket"];
 
 /// Paths that tell which daemons are installed.

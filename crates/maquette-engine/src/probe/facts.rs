@@ -67,7 +67,15 @@ pub struct Facts {
     pub sshd: Option<SshLimits>,
     /// The record of what earlier preparations have changed; empty if there is none.
     pub record: String,
+    /// Files that are there of those that tell how far a preparation came.
+    pub begun: BTreeSet<&'static str>,
 }
+
+/// Options of the KVM module: the last thing that preparation writes of nested virtualisation.
+pub const NESTED_OPTIONS: &str = "/etc/modprobe.d/maquette-kvm.conf";
+/// There until the SSH server has read its limits.
+pub const SSH_LIMITS_BEGUN: &str = "/etc/ssh/sshd_config.d/10-maquette.conf.new";
+const BEGUN: [&str; 2] = [NESTED_OPTIONS, SSH_LIMITS_BEGUN];
 
 /// Limits of the SSH server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +116,7 @@ pub fn gather(host: &dyn Host, reach: Reach) -> Result<Facts, HostError> {
     let mut args = vec![if reach == Reach::Remote { "remote" } else { "local" }];
     let mut paths: BTreeSet<&str> = daemons::PATHS.iter().copied().collect();
     paths.extend(FAMILIES.iter().flat_map(Family::all_parts).flat_map(|p| p.paths));
+    paths.extend(BEGUN);
     args.extend(LIMITS.iter().map(|limit| limit.key));
     args.push("--");
     args.extend(paths);
@@ -169,6 +178,7 @@ pub fn read(text: &str) -> Facts {
         limits: seen.lines("limits").filter_map(limit).collect(),
         sshd: limits(&seen),
         record: seen.text("record").to_string(),
+        begun: BEGUN.into_iter().filter(|path| there(path)).collect(),
         os,
     }
 }

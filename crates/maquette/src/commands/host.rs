@@ -169,7 +169,11 @@ fn virtualisation(facts: &Facts, report: &mut Report) {
         let text = format!("open /dev/kvm (mode {mode}, group {group}) to group kvm");
         report.add("/dev/kvm", Verdict::Prepared, text);
     }
+    let nested_off = prepare::host_facts(facts, None).nested_off;
     match &facts.nested {
+        Some((module, _)) if nested_off.is_some() => {
+            report.add("nested", Verdict::Prepared, format!("switch it on in {module}"));
+        }
         Some((module, true)) => report.add("nested", Verdict::Good, format!("on in {module}")),
         Some((module, false)) if Record::of(facts).is_ok_and(|r| r.nested.is_some()) => {
             report.add(
@@ -178,9 +182,6 @@ fn virtualisation(facts: &Facts, report: &mut Report) {
                 format!("{module} takes it up when it is reloaded"),
             );
             report.advise("restart the hypervisor");
-        }
-        Some((module, false)) if facts.kvm.is_ok() => {
-            report.add("nested", Verdict::Prepared, format!("switch it on in {module}"));
         }
         _ => {}
     }

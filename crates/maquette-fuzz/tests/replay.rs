@@ -179,6 +179,8 @@ fn dnsmasq_takes_what_networks_become() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("x.conf");
     let mut taken = 0;
+    // Where it is, many users do not look.
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let mut attempt = |what: &str, text: &str| {
         let Some((blueprint, _)) = maquette_fuzz::blueprint(text) else { return };
         for network in &blueprint.networks {
@@ -190,6 +192,7 @@ fn dnsmasq_takes_what_networks_become() {
             let Some(text) = maquette_fuzz::dnsmasq::configuration(&xml) else { continue };
             fs::write(&file, &text).unwrap();
             let output = Command::new("dnsmasq")
+                .env("PATH", &path)
                 .arg("--test")
                 .arg(format!("--conf-file={}", file.display()))
                 .output()

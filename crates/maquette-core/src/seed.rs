@@ -22,6 +22,17 @@ pub struct SeedFile {
     pub content: Secret,
 }
 
+/// The files of a template's seed: a system that boots as nobody, so that its memory can become any node's. Where no
+/// agent takes it up, cloud-init says on the port that it does, and does nothing else.
+pub fn template_files() -> Vec<SeedFile> {
+    let file = |name, content: String| SeedFile { name, content: Secret::new(content) };
+    vec![
+        file("meta-data", cloud_init::template_meta_data()),
+        file("user-data", cloud_init::template_user_data()),
+        file("identity", identity::template()),
+    ]
+}
+
 /// The files of a node's seed. `host_key` is the private key, in OpenSSH's format. The last two are for the agent
 /// that prepared images have in place of cloud-init, and read `network-config`, too.
 pub fn seed_files(node: &Node, guest: &Guest, host_key: &Secret) -> Vec<SeedFile> {

@@ -2,11 +2,11 @@
 # mounting anything: the file system is filled as it is made, GRUB is put in place byte by byte.
 #
 # $1 suite (bookworm)   $2 work directory   $3 output (qcow2)   $4 apt sources file, or empty
-# $5 to $9: the agent: its module, what starts it, its two units, and what cloud-init's units are given
+# $5…: the agent's files, each as where it goes and its text
 #
 # Lines that start with "::" on standard error are for the user.
 suite=$1 work=$2 output=$3 sources=$4
-agent=$5 starter=$6 setup_unit=$7 ready_unit=$8 beside=$9
+shift 4
 root=$work/root
 say() { echo ":: $*" >&2; }
 
@@ -59,19 +59,15 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 # In place of cloud-init where the seed is Maquette's.
-mkdir -p "$root/usr/lib/maquette"
-printf '%s' "$agent" > "$root/usr/lib/maquette/maquette_agent.py"
-printf '%s' "$starter" > "$root/usr/lib/maquette/maquette-agent"
-chmod 755 "$root/usr/lib/maquette/maquette-agent"
-chroot "$root" python3 -m py_compile /usr/lib/maquette/maquette_agent.py
-printf '%s' "$setup_unit" > "$root/etc/systemd/system/maquette-agent.service"
-printf '%s' "$ready_unit" > "$root/etc/systemd/system/maquette-ready.service"
-for unit in cloud-init-local cloud-init cloud-config cloud-final; do
-    mkdir -p "$root/etc/systemd/system/$unit.service.d"
-    printf '%s' "$beside" > "$root/etc/systemd/system/$unit.service.d/maquette.conf"
+while [ $# -ge 2 ]; do
+    mkdir -p "$root/$(dirname "$1")"
+    printf '%s' "$2" > "$root/$1"
+    shift 2
 done
+chmod 755 "$root/usr/lib/maquette/maquette-agent"
+chroot "$root" python3 -m compileall -q /usr/lib/maquette
 systemctl --root="$root" --quiet enable systemd-networkd.service ssh.service \
-    maquette-agent.service maquette-ready.service || true
+    maquette-agent.service maquette-ready.service maquette-template.service || true
 # A boot menu that shows nothing and waits for nobody.
 kernel=$(basename "$(ls "$root"/boot/vmlinuz-* | tail -n 1)")
 mkdir -p "$root/boot/grub"

@@ -2,15 +2,41 @@
 //! network. It reads the seed that cloud-init would read (`identity` in it is its own), and leaves what cloud-init
 //! would leave. An image without it goes through cloud-init, with the same seed.
 
-/// What an image gets, in the order of `build-debian.sh`'s arguments: the agent's module, what starts it, its two
-/// units, and what cloud-init's units are given beside it.
-pub(crate) const FILES: [&str; 5] = [
-    include_str!("../assets/guest-agent/maquette_agent.py"),
-    include_str!("../assets/guest-agent/maquette-agent"),
-    include_str!("../assets/guest-agent/maquette-agent.service"),
-    include_str!("../assets/guest-agent/maquette-ready.service"),
-    include_str!("../assets/guest-agent/cloud-init.conf"),
+/// One file of the agent's, by its name in `assets/guest-agent`.
+macro_rules! asset {
+    ($name:literal) => {
+        include_str!(concat!("../assets/guest-agent/", $name))
+    };
+}
+
+/// What cloud-init's units are given: they have nothing to do where the agent has.
+const BESIDE: &str = asset!("cloud-init.conf");
+/// What units are given that are not for templates.
+const NOT_YET: &str = asset!("template.conf");
+
+/// What an image gets: where, and its text.
+pub(crate) const FILES: [(&str, &str); 16] = [
+    ("usr/lib/maquette/maquette-agent", asset!("maquette-agent")),
+    ("usr/lib/maquette/maquette_agent.py", asset!("maquette_agent.py")),
+    ("usr/lib/maquette/maquette_template.py", asset!("maquette_template.py")),
+    ("usr/lib/maquette/maquette_wake.py", asset!("maquette_wake.py")),
+    ("usr/lib/maquette/maquette_systemd.py", asset!("maquette_systemd.py")),
+    ("etc/systemd/system/maquette-agent.service", asset!("maquette-agent.service")),
+    ("etc/systemd/system/maquette-ready.service", asset!("maquette-ready.service")),
+    ("etc/systemd/system/maquette-template.service", asset!("maquette-template.service")),
+    ("etc/systemd/system/cloud-init-local.service.d/maquette.conf", BESIDE),
+    ("etc/systemd/system/cloud-init.service.d/maquette.conf", BESIDE),
+    ("etc/systemd/system/cloud-config.service.d/maquette.conf", BESIDE),
+    ("etc/systemd/system/cloud-final.service.d/maquette.conf", BESIDE),
+    ("etc/systemd/system/systemd-networkd-wait-online.service.d/maquette.conf", NOT_YET),
+    ("etc/systemd/system/NetworkManager-wait-online.service.d/maquette.conf", NOT_YET),
+    ("etc/systemd/system/systemd-machine-id-commit.service.d/maquette.conf", NOT_YET),
+    ("etc/systemd/system/systemd-journal-flush.service.d/maquette.conf", NOT_YET),
 ];
+
+#[cfg(test)]
+#[path = "guest_agent/template_tests.rs"]
+mod template_tests;
 
 #[cfg(test)]
 mod tests {
@@ -19,15 +45,15 @@ mod tests {
     use std::path::Path;
     use std::process::{Command, Output};
 
-    const IDENTITY: &str = "maquette 1\ninstance 5f0-1\nhostname lab-web-0\nport org.maquette.ready\n\
+    pub(super) const IDENTITY: &str = "maquette 1\ninstance 5f0-1\nhostname lab-web-0\nport org.maquette.ready\n\
         user cloud-user sudo\nkey root ssh-ed25519 AAAA me\nkey cloud-user ssh-ed25519 AAAA me\n\
         host-key ssh-ed25519 BBBB\ntimezone Europe/Prague\nswap 1\nnic eth0 52:54:00:00:00:01\nlater word\n";
 
     /// A system of which the agent changes files, and its seed.
-    struct System(tempfile::TempDir);
+    pub(super) struct System(tempfile::TempDir);
 
     impl System {
-        fn new(identity: &str) -> Self {
+        pub(super) fn new(identity: &str) -> Self {
             let system = Self(tempfile::tempdir().unwrap());
             let owner = fs::metadata(system.0.path()).unwrap();
             let (user, group) = {
@@ -42,6 +68,7 @@ mod tests {
                     ),
                 ),
                 ("etc/fstab", "LABEL=root / ext4".into()),
+                ("etc/shadow", "root:*:1:0:99999:7:::\nrooter:x:1::::::\n".into()),
                 ("etc/ssh/ssh_host_rsa_key", "old".into()),
                 ("usr/share/zoneinfo/Europe/Prague", String::new()),
                 ("root/.ssh/authorized_keys", "ssh-rsa CCCC else\n".into()),
@@ -61,27 +88,29 @@ mod tests {
             system
         }
 
-        fn path(&self, name: &str) -> std::path::PathBuf {
+        pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
             self.0.path().join(name)
         }
 
-        fn text(&self, name: &str) -> String {
+        pub(super) fn text(&self, name: &str) -> String {
             fs::read_to_string(self.path(name)).unwrap_or_default()
         }
 
-        fn mode(&self, name: &str) -> u32 {
+        pub(super) fn mode(&self, name: &str) -> u32 {
             fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o7777
         }
 
-        fn run(&self, verb: &str) -> Output {
-            let agent =
-                Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/guest-agent/maquette_agent.py");
-            Command::new("python3")
-                .args(["-ISEB".as_ref(), agent.as_os_str(), verb.as_ref()])
-                .arg(self.0.path())
-                .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-                .output()
-                .unwrap()
+        pub(super) fn run(&self, verb: &str) -> Output {
+            self.command(verb).output().unwrap()
+        }
+
+        pub(super) fn command(&self, verb: &str) -> Command {
+            let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/guest-agent");
+            let start = "import sys; sys.path.insert(0, sys.argv.pop(1)); import maquette_agent; maquette_agent.main()";
+            let mut command = Command::new("python3");
+            command.args(["-ISEBc", start]).arg(place).arg(verb).arg(self.0.path());
+            command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+            command
         }
     }
 
@@ -96,6 +125,9 @@ mod tests {
         assert_eq!(system.text("etc/ssh/ssh_host_ed25519_key"), "PRIVATE\n");
         assert_eq!(system.mode("etc/ssh/ssh_host_ed25519_key"), 0o600);
         assert_eq!(system.text("etc/ssh/ssh_host_ed25519_key.pub"), "ssh-ed25519 BBBB\n");
+        // Nobody logs in by a password.
+        assert_eq!(system.text("etc/shadow"), "root:!*:1:0:99999:7:::\nrooter:x:1::::::\n");
+        assert_eq!(system.text("etc/shadow-"), "root:*:1:0:99999:7:::\nrooter:x:1::::::\n");
         // Keys that are there stay.
         assert_eq!(
             system.text("root/.ssh/authorized_keys"),
@@ -151,6 +183,7 @@ mod tests {
         fs::write(system.path("seed/identity"), IDENTITY.replace("5f0-1", "5f0-2")).unwrap();
         system.run("setup");
         assert_eq!(system.text("etc/hostname"), "lab-web-0\n");
+        assert!(system.text("etc/shadow").starts_with("root:!*:"));
         let fstab = system.text("etc/fstab");
         assert_eq!(fstab.matches("/swapfile").count(), 1, "{fstab}");
         assert_eq!(system.text("root/.ssh/authorized_keys").lines().count(), 2);

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::report::SCRIPT as REPORT;
+use super::report::{BEGUN, SCRIPT as REPORT};
 use crate::blueprint::{Guest, Interface, Node};
 use crate::values::Secret;
 
@@ -80,6 +80,20 @@ pub(super) fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String
     line("cloud_config_modules: []".into());
     line("cloud_final_modules: []".into());
     out
+}
+
+/// What tells cloud-init that the volume is meant for it.
+pub(super) fn template_meta_data() -> String {
+    "instance-id: maquette-template\nlocal-hostname: template\n".into()
+}
+
+/// An image without the agent says so at once, in its way.
+pub(super) fn template_user_data() -> String {
+    format!(
+        "#cloud-config\nbootcmd:\n  - [sh, -c, {}]\ncloud_init_modules: [bootcmd]\n\
+         cloud_config_modules: []\ncloud_final_modules: []\n",
+        quoted(&format!("echo {BEGUN} > /dev/virtio-ports/{READY_PORT}"))
+    )
 }
 
 /// Has the guest report, on its first boot only, that cloud-init has begun, and when it is done with which result:

@@ -9,6 +9,11 @@ use std::fmt::Write;
 use super::cloud_init::{READY_PORT, asks, instance};
 use crate::blueprint::{Guest, Node};
 
+/// Says that nobody is to be set up yet: the agent waits until it is told who it is.
+pub(super) fn template() -> String {
+    format!("maquette 1\ntemplate\nport {READY_PORT}\n")
+}
+
 /// What an agent has to know to set a node up.
 pub(super) fn text(node: &Node, guest: &Guest) -> String {
     let mut out = String::from("maquette 1\n");

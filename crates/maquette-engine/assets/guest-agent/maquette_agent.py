@@ -2,6 +2,7 @@
 
     setup    before the network: who this node is, on its first boot; growing, on each
     ready    when the network and sshd are up: says so on the virtio-serial port
+    template when everything is up, in a system that is nobody yet: see maquette_template.py
 
 What it does and where it is written is as cloud-init's: whoever looks finds the same files. A volume that has no
 `identity` of version 1 is left to cloud-init.
@@ -16,8 +17,13 @@ import time
 # The root of the system; tests give a directory.
 ROOT = sys.argv[2] if len(sys.argv) > 2 else ""
 STATE = ROOT + "/run/maquette"
+# There in a system that is nobody yet.
+MARKER = STATE + "/template"
+SSH_PLACE = ROOT + "/etc/ssh"
 CLOUD = ROOT + "/var/lib/cloud"
 RUN_CLOUD = ROOT + "/run/cloud-init"
+# What makes the network manager's own files of netplan's; where it is depends on the version.
+NETPLAN = ("/usr/libexec/netplan/generate", "/lib/netplan/generate")
 SOURCE = "DataSourceNoCloud [seed=%s][dsmode=net]"
 
 
@@ -30,13 +36,19 @@ def read(path):
         return file.read()
 
 
-def write(path, text, mode=0o644):
-    """Replaces a file; whoever reads it finds the old or the new one."""
+def write(path, text, mode=0o644, like=None):
+    """Replaces a file; whoever reads it finds the old or the new one. It is everybody's whose `like` is."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     part = path + ".maquette"
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with open(fd, "w", encoding="utf-8") as file:
         file.write(text)
+        if like is not None:
+            past = os.stat(like)
+            os.fchown(fd, past.st_uid, past.st_gid)
+            mode = past.st_mode & 0o7777
+            for name in os.listxattr(like):
+                os.setxattr(fd, name, os.getxattr(like, name))
         os.fchmod(fd, mode)
     os.rename(part, path)
 
@@ -94,24 +106,50 @@ def seed_device():
 
 def seed():
     """The device, and what is on it by name."""
-    names = ("identity", "host-key", "network-config", "user-data", "meta-data")
-
-    def files(directory):
-        paths = ((name, f"{directory}/{name}") for name in names)
-        return {name: read(path) for name, path in paths if os.path.exists(path)}
-
     if ROOT:
-        return "/dev/test", files(ROOT + "/seed")
+        place = ROOT + "/seed"
+        if not os.path.isdir(place):
+            return "/dev/test", fat_files(ROOT + "/seed.img")
+        return "/dev/test", {name: read(f"{place}/{name}") for name in os.listdir(place)}
     device = seed_device()
-    if device is None:
-        return None, {}
-    place = STATE + "/seed"
-    os.makedirs(place, mode=0o700, exist_ok=True)
-    run("mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec", device, place)
-    try:
-        return device, files(place)
-    finally:
-        run("umount", place)
+    return (None, {}) if device is None else (device, fat_files(device))
+
+
+def fat_files(path):
+    """The files of a small FAT12 file system, as our seeds are: mounting takes two programs and four modules."""
+    with open(path, "rb") as disk:
+        data = disk.read(8 << 20)
+
+    def number(data, at, size=2):
+        return int.from_bytes(data[at : at + size], "little")
+
+    if data[54:59] != b"FAT12" or data[13] == 0:
+        return {}
+    sector, reserved, entries = number(data, 11), number(data, 14), number(data, 17)
+    table = data[reserved * sector :]
+    root = (reserved + data[16] * number(data, 22)) * sector
+    area, unit = root + entries * 32, data[13] * sector
+    files, name = {}, ""
+    for entry in (data[at : at + 32] for at in range(root, area, 32)):
+        if len(entry) < 32 or entry[0] == 0:
+            break
+        if entry[11] == 0x0F and entry[0] != 0xE5:
+            # A part of a name, the last one first.
+            part = (entry[1:11] + entry[14:26] + entry[28:32]).decode("utf-16-le", "replace")
+            name = part.split("\0")[0] + name
+            continue
+        if entry[0] != 0xE5 and not entry[11] & 0x18:
+            short = entry[:8].decode("ascii", "replace").rstrip().lower()
+            cluster, left, parts = number(entry, 26), number(entry, 28, 4), []
+            while left > 0 and 2 <= cluster < 0xFF0:
+                begin = area + (cluster - 2) * unit
+                parts.append(data[begin : begin + min(unit, left)])
+                left -= unit
+                word = number(table, cluster * 3 // 2)
+                cluster = word >> 4 if cluster & 1 else word & 0xFFF
+            files[name or short] = b"".join(parts).decode("utf-8", "replace")
+        name = ""
+    return files
 
 
 class Identity:
@@ -146,13 +184,16 @@ def write_kernel(path, text):
 
 
 def host_keys(identity, files):
-    place = ROOT + "/etc/ssh"
-    os.makedirs(place, exist_ok=True)
-    for name in os.listdir(place):
+    no_host_keys()
+    write(SSH_PLACE + "/ssh_host_ed25519_key", files["host-key"], 0o600)
+    write(SSH_PLACE + "/ssh_host_ed25519_key.pub", identity.one("host-key") + "\n")
+
+
+def no_host_keys():
+    os.makedirs(SSH_PLACE, exist_ok=True)
+    for name in os.listdir(SSH_PLACE):
         if name.startswith("ssh_host_") and "key" in name:
-            os.unlink(f"{place}/{name}")
-    write(place + "/ssh_host_ed25519_key", files["host-key"], 0o600)
-    write(place + "/ssh_host_ed25519_key.pub", identity.one("host-key") + "\n")
+            os.unlink(f"{SSH_PLACE}/{name}")
 
 
 def account(name):
@@ -171,8 +212,7 @@ def users(identity, _files):
             run("useradd", *(["--root", ROOT] if ROOT else []), "-m", "-s", "/bin/bash", "--", name)
         if "sudo" in words:
             rules.append(f"# User rules for {name}\n{name} ALL=(ALL) NOPASSWD:ALL\n")
-    if not ROOT:
-        run("passwd", "-q", "-l", "root")
+    lock("root")
     if rules:
         place = ROOT + "/etc/sudoers.d"
         os.makedirs(place, exist_ok=True)
@@ -194,6 +234,21 @@ def users(identity, _files):
         write(path, known, 0o600)
         for owned in (place, path):
             os.chown(owned, user, group, follow_symlinks=False)
+
+
+def lock(name):
+    """What `passwd --lock` does."""
+    path = ROOT + "/etc/shadow"
+    if not os.path.exists(path):
+        return
+    text = read(path)
+    lines = text.splitlines(keepends=True)
+    for at, line in enumerate(lines):
+        if line.startswith(name + ":") and not line.startswith(name + ":!"):
+            lines[at] = line.replace(":", ":!", 1)
+    if "".join(lines) != text:
+        write(path + "-", text, like=path)
+        write(path, "".join(lines), like=path)
 
 
 def time_zone(identity, _files):
@@ -234,32 +289,61 @@ def network(identity, files):
     write(ROOT + "/etc/netplan/50-cloud-init.yaml", text, 0o600)
     if ROOT:
         return
-    for program in ("/usr/libexec/netplan/generate", "/lib/netplan/generate"):
+    for program in NETPLAN:
         if os.path.exists(program):
             run(program)
             return
     raise Failed("there is no netplan in this image")
 
 
-def names(identity):
-    """Gives NICs the names that they have in the network file; the kernel counts them as it finds them."""
+def nics():
+    """The names of the NICs by their MACs; what is no device has no place here."""
     place = ROOT + "/sys/class/net"
     there = {}
     for name in os.listdir(place) if os.path.isdir(place) else []:
-        if os.path.exists(f"{place}/{name}/device"):
-            there[read(f"{place}/{name}/address").strip()] = name
+        try:
+            if os.path.exists(f"{place}/{name}/device"):
+                there[read(f"{place}/{name}/address").strip()] = name
+        except OSError:
+            # It was renamed, or is gone.
+            pass
+    return there
+
+
+def names(identity):
+    """Gives NICs the names that they have in the network file; the kernel counts them as it finds them."""
+    there = nics()
     wanted = {mac: name for name, mac in identity.all("nic")}
     missing = [name for mac, name in wanted.items() if mac not in there]
-    if missing and not ROOT:
+    if missing and (there or not ROOT):
         # In the words of cloud-init, which has that error, too.
         raise Failed(f"Not all expected physical devices present: {missing}")
     wrong = [(there[mac], name) for mac, name in wanted.items() if there.get(mac, name) != name]
     # Two may have each other's name.
     for count, (now, _) in enumerate(wrong):
-        run("ip", "link", "set", "dev", now, "down")
-        run("ip", "link", "set", "dev", now, "name", f"maquette{count}")
+        rename(now, f"maquette{count}")
     for count, (_, name) in enumerate(wrong):
-        run("ip", "link", "set", "dev", f"maquette{count}", "name", name)
+        rename(f"maquette{count}", name)
+
+
+def rename(now, name):
+    """What `ip link set dev … down` and `ip link set dev … name …` do."""
+    if ROOT:
+        os.rename(f"{ROOT}/sys/class/net/{now}", f"{ROOT}/sys/class/net/{name}")
+        return
+    import _socket
+    import fcntl
+
+    control = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    device = now.encode().ljust(16, b"\0")
+    try:
+        flags = bytearray(fcntl.ioctl(control, 0x8913, device + bytes(24)))  # SIOCGIFFLAGS
+        if flags[16] & 1:
+            flags[16] &= ~1
+            fcntl.ioctl(control, 0x8914, bytes(flags))  # SIOCSIFFLAGS
+        fcntl.ioctl(control, 0x8923, device + name.encode().ljust(24, b"\0"))  # SIOCSIFNAME
+    finally:
+        control.close()
 
 
 FIRST = (host_name, host_keys, users, time_zone, network, swap)
@@ -272,21 +356,72 @@ def grow(_identity, _files):
     """The last partition of the disk takes what is free behind it, and its file system takes that."""
     if ROOT:
         return
-    device = next(line.split() for line in read("/proc/self/mountinfo").splitlines() if line.split()[4] == "/")
-    place = os.path.realpath(f"/sys/dev/block/{device[2]}")
+    line = next(line.split() for line in read("/proc/self/mountinfo").splitlines() if line.split()[4] == "/")
+    place = os.path.realpath(f"/sys/dev/block/{line[2]}")
     if not os.path.exists(place + "/partition"):
         return
     start, size = (int(read(f"{place}/{name}")) for name in ("start", "size"))
     disk = os.path.dirname(place)
-    free = int(read(disk + "/size")) - start - size
+    end = int(read(disk + "/size"))
     # A partition table in the last sectors, and what is left of a cylinder, are not worth it.
-    if free < 4096:
+    if end - start - size < 4096:
         return
-    number = read(place + "/partition").strip()
+    number = int(read(place + "/partition"))
     name = "/dev/" + os.path.basename(disk)
-    run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--force", "-N", number, name, given=", +\n")
-    run("partx", "--update", "--nr", number, name)
-    run("/lib/systemd/systemd-growfs", "/")
+    others = (int(read(f"{disk}/{part}/start")) for part in os.listdir(disk) if part.startswith(name[5:]))
+    if start == max(others) and grow_entry(name, number, start, end - start):
+        grow_now(name, number, start, end - start)
+    else:
+        run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--force", "-N", str(number), name, given=", +\n")
+        run("partx", "--update", "--nr", str(number), name)
+    if line[line.index("-") + 1] == "ext4":
+        import fcntl
+
+        root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            blocks = int(read(place + "/size")) * 512 // os.statvfs("/").f_bsize
+            fcntl.ioctl(root, 0x40086610, blocks.to_bytes(8, "little"))  # EXT4_IOC_RESIZE_FS
+        finally:
+            os.close(root)
+    else:
+        run("/lib/systemd/systemd-growfs", "/")
+
+
+def grow_entry(disk, number, start, size):
+    """Writes the new size into the partition table, if it is of the plain kind; whether it is."""
+    at = 446 + 16 * (number - 1)
+    with open(disk, "r+b", buffering=0) as device:
+        sector = bytearray(device.read(512))
+        entry = sector[at : at + 16]
+        first = int.from_bytes(entry[8:12], "little")
+        plain = sector[510:] == b"\x55\xaa" and 1 <= number <= 4 and entry[4] not in (0, 0xEE) and first == start
+        if not plain or size >> 32:
+            return False
+        # Cylinders, heads and sectors end before it does.
+        entry[5:8] = b"\xfe\xff\xff"
+        entry[12:16] = size.to_bytes(4, "little")
+        sector[at : at + 16] = entry
+        device.seek(0)
+        device.write(sector)
+        os.fsync(device.fileno())
+    return True
+
+
+def grow_now(disk, number, start, size):
+    """Tells the kernel, which would otherwise know at the next start."""
+    import array
+    import fcntl
+
+    # struct blkpg_partition, and struct blkpg_ioctl_arg that points to it.
+    part = array.array("q", [start * 512, size * 512])
+    part.frombytes(number.to_bytes(8, "little") + bytes(128))
+    resize = array.array("i", [3, 0, part.itemsize * len(part), 0])
+    resize.frombytes(part.buffer_info()[0].to_bytes(8, "little"))
+    device = os.open(disk, os.O_RDWR)
+    try:
+        fcntl.ioctl(device, 0x1269, resize)  # BLKPG
+    finally:
+        os.close(device)
 
 
 def cloud_state(identity, files, source, begun, errors):
@@ -334,7 +469,19 @@ def cloud_state(identity, files, source, begun, errors):
 
 
 def port(identity):
-    return "/dev/virtio-ports/" + identity.one("port", "")
+    return ROOT + "/dev/virtio-ports/" + identity.one("port", "")
+
+
+def attempt(tasks, identity, files):
+    """Does what can be done; what could not be, in words."""
+    errors = []
+    for task in tasks:
+        try:
+            task(identity, files)
+        except (Failed, OSError, ValueError, KeyError, StopIteration) as error:
+            errors.append(f"{task.__name__}: {error}")
+            print(errors[-1], file=sys.stderr)
+    return errors
 
 
 def setup():
@@ -345,6 +492,15 @@ def setup():
     if not identity.known:
         print("there is no seed of Maquette's, or one of a later version: cloud-init goes on")
         return
+    if identity.all("template"):
+        # cloud-init's units look for it, and the next unit for the other.
+        write(STATE + "/identity", files["identity"], 0o600)
+        write(MARKER, "")
+        # With a key that is removed before anybody can see it sshd starts, and only has to read a node's then.
+        no_host_keys()
+        if not ROOT:
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", SSH_PLACE + "/ssh_host_ed25519_key")
+        return
     current = CLOUD + "/data/instance-id"
     first = not os.path.exists(current) or read(current).strip() != identity.one("instance")
     # cloud-init's units look for it.
@@ -352,13 +508,7 @@ def setup():
     if first:
         write(STATE + "/first-boot", "")
         begin(identity)
-    errors = []
-    for task in (grow,) + (FIRST if first else ()):
-        try:
-            task(identity, files)
-        except (Failed, OSError, ValueError, KeyError, StopIteration) as error:
-            errors.append(f"{task.__name__}: {error}")
-            print(errors[-1], file=sys.stderr)
+    errors = attempt((grow,) + (FIRST if first else ()), identity, files)
     cloud_state(identity, files, SOURCE % device, begun, errors)
 
 
@@ -376,6 +526,18 @@ def begin(identity):
         os.close(fd)
 
 
+def report(identity):
+    """How it went, for whoever waits for it."""
+    lines = []
+    asks = identity.one("asks")
+    if asks is not None:
+        said = run("ip", "-4", "-o", "address", "show", "dev", asks, "scope", "global").split()
+        lines.append(f"address {said[3] if len(said) > 3 else ''}")
+    lines.append("result " + read(RUN_CLOUD + "/result.json").strip())
+    lines.append("done")
+    return "".join(f"{line}\n" for line in lines)
+
+
 def ready():
     """Reports, on the first boot only. The unit has a time limit, since there may never be a reader."""
     marker = STATE + "/first-boot"
@@ -384,14 +546,7 @@ def ready():
     identity = Identity(read(STATE + "/identity"))
     if not os.path.exists(port(identity)) and not ROOT:
         return
-    lines = []
-    asks = identity.one("asks")
-    if asks is not None:
-        said = run("ip", "-4", "-o", "address", "show", "dev", asks, "scope", "global").split()
-        lines.append(f"address {said[3] if len(said) > 3 else ''}")
-    lines.append("result " + read(RUN_CLOUD + "/result.json").strip())
-    lines.append("done")
-    text = "".join(f"{line}\n" for line in lines)
+    text = report(identity)
     if ROOT:
         print(text, end="")
     else:
@@ -408,7 +563,12 @@ def ready():
 
 
 def main():
-    {"setup": setup, "ready": ready}[sys.argv[1]]()
+    if sys.argv[1] == "template":
+        import maquette_template
+
+        maquette_template.template()
+    else:
+        {"setup": setup, "ready": ready}[sys.argv[1]]()
 
 
 if __name__ == "__main__":

@@ -60,11 +60,16 @@ fn recipe_of(image: &Path) -> PathBuf {
 /// The recipe, as a digest: another one makes other images.
 fn recipe() -> String {
     let mut digest = Sha256::new();
-    for part in std::iter::once(SCRIPT).chain(guest_agent::FILES) {
+    for part in std::iter::once(SCRIPT).chain(agent()) {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
     format!("{:x}\n", digest.finalize())
+}
+
+/// The agent's files, each as where it goes and its text.
+fn agent() -> impl Iterator<Item = &'static str> {
+    guest_agent::FILES.into_iter().flat_map(|(place, text)| [place, text])
 }
 
 /// Whether an image was built by this version's recipe.
@@ -105,8 +110,7 @@ pub fn build(
     let work = format!("{}.work-{}", output.display(), std::process::id());
     let sources = if os.codename == suite { own_sources(host) } else { String::new() };
     let arguments = [suite.to_string(), work, output.display().to_string(), sources];
-    let command =
-        Command::script(SCRIPT, arguments.into_iter().chain(guest_agent::FILES.map(String::from)));
+    let command = Command::script(SCRIPT, arguments.into_iter().chain(agent().map(String::from)));
     host.run(&command, &mut |line| {
         if let Some(stage) = line.strip_prefix(":: ") {
             on_stage(stage);

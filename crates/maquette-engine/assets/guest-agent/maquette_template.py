@@ -1,0 +1,207 @@
+"""What only templates need: a system that has booted as nobody in particular, whose memory is saved, and which is then
+a node, again and again.
+
+    template    when everything has started: waits on the virtio-serial port for the line that wakes it
+
+Everything that is imported, and every page of a program that is read, is so before the memory is saved, and costs a
+node nothing. From the line on, each start of a program counts.
+"""
+
+import os
+import re
+import select
+import shutil
+import time
+
+import maquette_agent as agent
+import maquette_wake
+from maquette_agent import ROOT, STATE, Failed, Identity, read, write
+
+# How long whoever makes the template may take to listen, in seconds.
+HEARD = 600
+# An event that was lost is made up for after this long.
+TICK = 30
+
+WAKE = re.compile(rb"wake ([0-9]{18,20}) ([0-9a-f]{128})\r?")
+LONGEST = 4096
+
+# What two nodes must not have from one template, and nobody misses: it is made anew when it is needed.
+OWN = (
+    "var/lib/systemd/random-seed",
+    "var/lib/systemd/credential.secret",
+    "var/lib/NetworkManager/secret_key",
+    "var/lib/dhcp",
+    "var/lib/dhclient",
+    "var/lib/NetworkManager/internal",
+    "var/lib/cloud/data/instance-id",
+)
+# What a node runs when it wakes: read back after the page cache was dropped, by a call that does nothing.
+PROGRAMS = (
+    ("useradd", "--help"),
+    ("/lib/systemd/systemd-networkd-wait-online", "--version"),
+    ("journalctl", "--version"),
+    ("/sbin/agetty", "--version"),
+    ("/usr/sbin/sshd", "-t"),
+    ("bash", "-lc", "true"),
+)
+FILES = (
+    "/lib/systemd/systemd-networkd",
+    "/lib/systemd/systemd-journald",
+    "/lib/systemd/systemd-executor",
+    "/usr/lib/openssh/sftp-server",
+)
+
+
+# The port. A line may be cut off, be rubbish, and come twice.
+
+
+class Port:
+    """Reading it ends at once while nobody is connected; events tell when somebody is, or writes."""
+
+    def __init__(self, path):
+        flags = os.O_NONBLOCK | os.O_CLOEXEC
+        if ROOT:
+            self.input = os.open(path + ".in", os.O_RDONLY | flags)
+            self.output = os.open(path + ".out", os.O_WRONLY | os.O_CREAT | os.O_APPEND | flags, 0o600)
+        else:
+            self.input = self.output = os.open(path, os.O_RDWR | flags)
+        self.rest = b""
+        self.events = select.epoll()
+        # Only changes: that nobody is connected is no event for as long as it lasts.
+        self.events.register(self.input, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
+
+    def wait_for_wake(self):
+        """The time, in ns, and the random bytes of the next line that is one of ours."""
+        while True:
+            found = self.read()
+            if found is not None:
+                return found
+            self.events.poll(TICK)
+
+    def read(self):
+        found = None
+        while True:
+            try:
+                data = os.read(self.input, 4096)
+            except BlockingIOError:
+                return found
+            if not data:
+                # Who wrote half a line is gone.
+                self.rest = b""
+                return found
+            *lines, self.rest = (self.rest + data).split(b"\n")
+            self.rest = self.rest[-LONGEST:]
+            for line in lines:
+                # Half a line may stand before it.
+                at = line.rfind(b"wake ")
+                match = WAKE.fullmatch(line[at:]) if at >= 0 else None
+                # The last one has the time that it is.
+                found = (int(match[1]), bytes.fromhex(match[2].decode())) if match else found
+
+    def say(self, text, patience):
+        """Whether somebody was there to hear it."""
+        data = text.encode()
+        end = time.monotonic() + patience
+        while data:
+            try:
+                data = data[os.write(self.output, data) :]
+            except BlockingIOError:
+                left = end - time.monotonic()
+                if left <= 0:
+                    return False
+                self.events.poll(min(left, TICK))
+        return True
+
+    def close(self):
+        self.events.close()
+        os.close(self.input)
+
+
+# Before the memory is saved.
+
+
+def quietly(*command):
+    try:
+        return agent.run(*command)
+    except Failed as error:
+        print(error)
+        return ""
+
+
+class Before:
+    """What was taken away, and is needed to make a node's own."""
+
+    def __init__(self):
+        self.gettys = []
+        self.logins = b""
+        self.seed = None
+
+    def take(self):
+        for name in OWN:
+            path = f"{ROOT}/{name}"
+            if name.endswith("random-seed") and os.path.exists(path):
+                self.seed = os.path.getsize(path), os.listxattr(path)
+            remove(path)
+        agent.no_host_keys()
+        maquette_wake.forget_journals("")
+        wtmp = ROOT + "/var/log/wtmp"
+        if os.path.exists(wtmp):
+            with open(wtmp, "r+b") as file:
+                self.logins = file.read()
+                file.truncate(0)
+
+
+def remove(path):
+    """A file, or what is in a directory."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        for name in os.listdir(path):
+            inner = f"{path}/{name}"
+            shutil.rmtree(inner) if os.path.isdir(inner) and not os.path.islink(inner) else os.unlink(inner)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+def prepare():
+    before = Before()
+    if not ROOT:
+        # Until everything has started.
+        quietly("systemctl", "is-system-running", "--wait")
+        quietly("udevadm", "settle", "--timeout=30")
+        units = quietly("systemctl", "list-units", "--plain", "--no-legend", "getty@*", "serial-getty@*")
+        before.gettys = [line.split()[0] for line in units.splitlines() if line.split()]
+    before.take()
+    if not ROOT:
+        os.sync()
+        agent.write_kernel("/proc/sys/vm/drop_caches", "3")
+        read_back()
+        os.sync()
+    return before
+
+
+def read_back():
+    for program in PROGRAMS:
+        quietly(*program)
+    place = STATE + "/try"
+    text = "network:\n  version: 2\n  ethernets:\n    eth0: {dhcp4: true}\n"
+    write(place + "/etc/netplan/50-cloud-init.yaml", text, 0o600)
+    for program in agent.NETPLAN:
+        if os.path.exists(program):
+            quietly(program, "--root-dir", place)
+    shutil.rmtree(place)
+    security = "/lib/x86_64-linux-gnu/security"
+    modules = [f"{security}/{name}" for name in (os.listdir(security) if os.path.isdir(security) else [])]
+    for path in FILES + tuple(modules):
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                while file.read(1 << 20):
+                    pass
+
+
+def template():
+    before = prepare()
+    port = Port(agent.port(Identity(read(STATE + "/identity"))))
+    # Whoever makes the template waits for it, and takes the seed away.
+    port.say("template\n", HEARD)
+    while not maquette_wake.wake(port, before, *port.wait_for_wake()):
+        pass
+    port.close()

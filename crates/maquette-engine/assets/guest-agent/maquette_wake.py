@@ -1,0 +1,313 @@
+"""The way from a template to a node, in one process that is there already: each start of a program counts."""
+
+import ctypes
+import fcntl
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import sys
+import time
+
+import maquette_agent as agent
+from maquette_agent import ROOT, STATE, Failed, Identity, read, write
+from maquette_systemd import SLOW, SSH, enabled, networks, systemd, waits_for_network
+
+# How long the seed and the NICs may take to arrive, in seconds.
+PATIENCE = 2 if ROOT else 60
+# How long a report waits for somebody who reads it.
+HEARD = 600
+PID_FILE = ROOT + "/run/sshd.pid"
+
+
+def libc():
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def called(result, what):
+    if result < 0:
+        raise Failed(f"{what}: {os.strerror(ctypes.get_errno())}")
+    return result
+
+
+# What comes first in a node: until then it is the same as every other of this template.
+
+
+def reseed(fresh):
+    """Adds to the kernel's generator, has it believe it, and has all that it gives from now on depend on it."""
+    pool = struct.pack("ii", len(fresh) * 8, len(fresh)) + fresh
+    with open("/dev/urandom", "wb", buffering=0) as device:
+        fcntl.ioctl(device, 0x40085203, pool)  # RNDADDENTROPY
+        fcntl.ioctl(device, 0x5207)  # RNDRESEEDCRNG
+
+
+def machine_id(name):
+    """As systemd leaves it when a first boot is over: until then, one that it made up lies over an empty file."""
+    path, passing = ROOT + "/etc/machine-id", ROOT + "/run/machine-id"
+    if not ROOT:
+        while libc().umount2(path.encode(), 2) == 0:
+            pass
+    write(path, name + "\n", 0o444)
+    if os.path.exists(passing):
+        write(passing, name + "\n", 0o444)
+    bus = ROOT + "/var/lib/dbus/machine-id"
+    if os.path.isfile(bus) and not os.path.islink(bus):
+        write(bus, name + "\n", 0o444)
+
+
+def boot_id():
+    """Over the kernel's, as containers have it: systemd shows no such mount among its units."""
+    if ROOT:
+        return
+    made, place = "/run/maquette-boot-id", "/proc/sys/kernel/random/boot_id"
+    name = os.urandom(16).hex()
+    parts = (name[:8], name[8:12], "4" + name[13:16], "89ab"[int(name[16], 16) % 4] + name[17:20], name[20:])
+    write(made, "-".join(parts) + "\n", 0o444)
+    mount = libc().mount
+    while libc().umount2(place.encode(), 2) == 0:
+        pass
+    try:
+        called(mount(made.encode(), place.encode(), None, ctypes.c_ulong(4096), None), place)
+        # Bound again, read-only, without programs and devices.
+        flags = ctypes.c_ulong(4096 | 32 | 1 | 2 | 4 | 8)
+        called(mount(None, place.encode(), None, flags, None), place)
+    finally:
+        os.unlink(made)
+
+
+def history(before):
+    """When this system was started, and who waits at its consoles; a seed for its next boot."""
+    now = time.time()
+    for path, data in ((ROOT + "/run/utmp", None), (ROOT + "/var/log/wtmp", before.logins)):
+        if not os.path.exists(path):
+            continue
+        with open(path, "r+b") as file:
+            data = bytearray(file.read() if data is None else data)
+            # Records of 384 bytes, on this kind of processor.
+            for at in range(0, len(data), 384) if len(data) % 384 == 0 else []:
+                struct.pack_into("<ii", data, at + 340, int(now), int(now % 1 * 1e6))
+            file.seek(0)
+            file.write(data)
+            file.truncate()
+    if before.seed is not None:
+        size, marks = before.seed
+        path = ROOT + "/var/lib/systemd/random-seed"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(fd, "wb") as file:
+            file.write(os.urandom(size))
+        for mark in marks:
+            if mark.startswith("user."):
+                os.setxattr(path, mark, b"1")
+
+
+def forget_journals(mine):
+    """Those of other machines, and there is one: the template."""
+    for place in (ROOT + "/run/log/journal", ROOT + "/var/log/journal"):
+        for name in os.listdir(place) if os.path.isdir(place) else []:
+            if len(name) == 32 and name != mine:
+                shutil.rmtree(f"{place}/{name}", ignore_errors=True)
+
+
+# Becoming a node.
+
+
+class Arrivals:
+    """The seed and the NICs come when they come. What udev is done with is there."""
+
+    def __init__(self):
+        self.end = time.monotonic() + PATIENCE
+        if ROOT:
+            return
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 15)
+        # The kernel's events, and udev's.
+        self.socket.bind((0, 3))
+
+    def wait(self, found, words):
+        """What `found` returns when it returns something; nothing if that takes too long."""
+        while True:
+            result = found()
+            left = self.end - time.monotonic()
+            if result or left <= 0:
+                return result
+            self.until_next(left, words)
+
+    def until_next(self, left, words):
+        if ROOT:
+            time.sleep(0.05)
+            return
+        self.socket.settimeout(min(left, 5))
+        try:
+            # Those of other devices come by the dozen.
+            while not any(word in self.socket.recv(16384) for word in words):
+                pass
+        except OSError:
+            # Too many at once, or none.
+            pass
+
+
+def node_seed():
+    """The seed of a node; not that of the template."""
+    try:
+        device, files = agent.seed()
+    except OSError:
+        return None
+    identity = Identity(files.get("identity", ""))
+    if identity.known and identity.one("instance") is not None:
+        return device, files, identity
+    return None
+
+
+def nics_came(identity):
+    there = agent.nics()
+    if any(mac not in there for _, mac in identity.all("nic")):
+        return False
+    # Renaming one that udev is working on confuses both.
+    done = (f"/run/udev/data/n{read(f'/sys/class/net/{there[mac]}/ifindex').strip()}" for _, mac in identity.all("nic"))
+    return bool(ROOT) or not os.path.exists("/run/udev/control") or all(os.path.exists(path) for path in done)
+
+
+class Sshd:
+    """Takes the node's keys. It says that it is there again by writing its number."""
+
+    def __init__(self):
+        self.number = None
+        self.watch = None
+
+    def reload(self):
+        """Whether it runs."""
+        try:
+            self.number = int(read(PID_FILE))
+            if ROOT:
+                write(ROOT + "/hangup", f"{self.number}\n")
+                return True
+            self.watch = called(libc().inotify_init1(os.O_CLOEXEC), "inotify")
+            called(libc().inotify_add_watch(self.watch, b"/run", 8), "/run")  # IN_CLOSE_WRITE
+            os.kill(self.number, signal.SIGHUP)
+        except (OSError, ValueError, Failed):
+            self.number = None
+            return False
+        return True
+
+    def wait(self):
+        end = time.monotonic() + SLOW
+        while self.watch is not None and not os.path.exists(PID_FILE):
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.watch], [], [], left)[0]:
+                break
+            os.read(self.watch, 4096)
+        if self.watch is not None:
+            os.close(self.watch)
+
+
+class Wake:
+    """One way from a template to a node, as tasks like those of a first boot."""
+
+    def __init__(self, before):
+        self.before = before
+        self.arrivals = Arrivals()
+        self.systemd = systemd()
+        self.sshd = Sshd()
+        self.name = os.urandom(16).hex()
+        self.wanted = []
+
+    def new(self, _identity, _files):
+        machine_id(self.name)
+        boot_id()
+        history(self.before)
+        # Everything from here on is noted as this machine's, and this boot's; on its disk, as when it has booted.
+        if os.path.isdir(ROOT + "/run/systemd/journal"):
+            write(ROOT + "/run/systemd/journal/flushed", "")
+        self.systemd.order("RestartUnit", "systemd-journald.service")
+
+    def ssh(self, _identity, _files):
+        if self.sshd.reload():
+            return
+        for unit in SSH:
+            if enabled(unit):
+                self.systemd.order("StartUnit", unit)
+                self.wanted.append(unit)
+                return
+
+    def nics(self, identity, _files):
+        # Those that do not come are named by who needs them.
+        self.arrivals.wait(lambda: nics_came(identity), (b"SUBSYSTEM=net",))
+
+    def online(self, _identity, _files):
+        # Units that are not for templates may start.
+        os.unlink(agent.MARKER)
+        manager, waits = networks()
+        self.systemd.order("RestartUnit", manager)
+        self.wanted.append(manager)
+        if waits_for_network(waits):
+            self.systemd.order("StartUnit", waits)
+            self.wanted.append(waits)
+
+    def settle(self):
+        """Until it can be reached; that it cannot is seen from outside, as after a cold start."""
+        try:
+            self.systemd.wait(self.wanted, SLOW)
+        except (OSError, Failed) as error:
+            print(error, file=sys.stderr)
+        self.sshd.wait()
+
+    def afterwards(self):
+        """What nobody waits for."""
+        try:
+            self.systemd.wait(["systemd-journald.service"], SLOW)
+            forget_journals(self.name)
+            self.systemd.order("StartUnit", "systemd-journal-flush.service")
+            for unit in self.before.gettys:
+                # They show the name of the system.
+                self.systemd.order("RestartUnit", unit)
+        except (OSError, Failed) as error:
+            print(error, file=sys.stderr)
+
+
+def failed(error):
+    return f'result {{"v1": {{"datasource": null, "errors": ["{error}"]}}}}\n'
+
+
+def wake(port, before, nanoseconds, fresh):
+    """Whether the template has become a node; a seed that does not come may come later."""
+    try:
+        if not ROOT:
+            reseed(fresh)
+            time.clock_settime_ns(time.CLOCK_REALTIME, nanoseconds)
+    except OSError as error:
+        # With the random numbers of its twins it must not go on.
+        port.say(failed(f"wake: {error.strerror}"), 0)
+        return False
+    port.say("setting up\n", 0)
+    begun = time.time()
+    node = Wake(before)
+    errors = agent.attempt((node.new,), None, None)
+    found = node.arrivals.wait(node_seed, (b"SUBSYSTEM=block",))
+    if not found:
+        port.say(failed("seed: the volume of this node did not come"), 0)
+        return False
+    device, files, identity = found
+    write(STATE + "/identity", files["identity"], 0o600)
+    errors += agent.attempt(
+        (
+            agent.grow,
+            agent.host_name,
+            agent.host_keys,
+            node.ssh,
+            agent.users,
+            agent.time_zone,
+            node.nics,
+            agent.network,
+            node.online,
+            agent.swap,
+        ),
+        identity,
+        files,
+    )
+    agent.cloud_state(identity, files, agent.SOURCE % device, begun, errors)
+    if not errors:
+        node.settle()
+    port.say(agent.report(identity), HEARD)
+    node.afterwards()
+    return True

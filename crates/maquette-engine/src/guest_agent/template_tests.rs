@@ -1,0 +1,424 @@
+//! A template that becomes a node, on a directory: pipes are its port, since they, too, end at once while nobody is
+//! at their other end.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use maquette_core::seed;
+
+use super::tests::{IDENTITY, System};
+
+const PORT: &str = "dev/virtio-ports/org.maquette.ready";
+const WANTS: &str = "etc/systemd/system/multi-user.target.wants/systemd-networkd.service";
+const WAITS: &str =
+    "etc/systemd/system/network-online.target.wants/systemd-networkd-wait-online.service";
+
+fn line() -> String {
+    format!("wake 1790000000123456789 {}\n", "0123456789abcdef".repeat(8))
+}
+
+/// A system whose only NIC is there already.
+fn complete() -> System {
+    let system = System::new(IDENTITY);
+    system.nic("eth0", "52:54:00:00:00:01");
+    system
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < end, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A system in which a template waits.
+struct Template {
+    system: System,
+    agent: Child,
+}
+
+impl Template {
+    fn new(system: System) -> Self {
+        for file in seed::template_files() {
+            system.put(&format!("seed/{}", file.name), file.content.reveal());
+        }
+        system.put(PORT, "");
+        let pipe = system.path(&format!("{PORT}.in"));
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(system.run("setup").status.success());
+        let agent = system.command("template").stderr(Stdio::piped()).spawn().unwrap();
+        let template = Self { system, agent };
+        until("a template", || template.said().starts_with("template\n"));
+        for name in ["identity", "user-data", "meta-data"] {
+            fs::remove_file(template.system.path(&format!("seed/{name}"))).unwrap();
+        }
+        template
+    }
+
+    fn said(&self) -> String {
+        self.system.text(&format!("{PORT}.out"))
+    }
+
+    /// The host's side of the port.
+    fn connect(&self) -> File {
+        File::options().write(true).open(self.system.path(&format!("{PORT}.in"))).unwrap()
+    }
+
+    fn seed(&self, identity: &str) {
+        self.system.put("seed/user-data", "#cloud-config\n");
+        self.system.put("seed/identity.part", identity);
+        fs::rename(self.system.path("seed/identity.part"), self.system.path("seed/identity"))
+            .unwrap();
+    }
+
+    /// Until it is done; what it printed of errors.
+    fn end(&mut self) -> String {
+        let agent = &mut self.agent;
+        until("an end", || agent.try_wait().unwrap().is_some());
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut agent.stderr.take().unwrap(), &mut said).unwrap();
+        assert!(agent.wait().unwrap().success(), "{said}");
+        said
+    }
+}
+
+impl Drop for Template {
+    fn drop(&mut self) {
+        let _ = self.agent.kill();
+        let _ = self.agent.wait();
+    }
+}
+
+impl System {
+    fn put(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn nic(&self, name: &str, mac: &str) {
+        self.put(&format!("sys/class/net/{name}/device/vendor"), "");
+        self.put(&format!("sys/class/net/{name}/address"), &format!("{mac}\n"));
+    }
+
+    /// Everything in it, but for what is a directory's and not a system's.
+    fn tree(&self) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::new();
+        let mut open = vec![self.path("")];
+        while let Some(place) = open.pop() {
+            for entry in fs::read_dir(&place).unwrap().map(Result::unwrap) {
+                let path = entry.path();
+                let name = path.strip_prefix(self.path("")).unwrap().display().to_string();
+                let kind = entry.file_type().unwrap();
+                if kind.is_dir() {
+                    if !["seed", "dev"].contains(&name.as_str()) {
+                        files.insert(name.clone(), format!("{:o}", self.mode(&name)));
+                        open.push(path);
+                    }
+                } else if kind.is_symlink() {
+                    files.insert(name, fs::read_link(&path).unwrap().display().to_string());
+                } else if !["orders", "hangup"].contains(&name.as_str()) {
+                    let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+                    files.insert(name.clone(), format!("{:o} {text}", self.mode(&name)));
+                }
+            }
+        }
+        // When it was.
+        for name in ["data/status.json", "instances/5f0-1/boot-finished"] {
+            files.insert(format!("var/lib/cloud/{name}"), String::new());
+        }
+        // It has a number of its own.
+        files.insert("swapfile".into(), format!("{:o}", self.mode("swapfile")));
+        files
+    }
+}
+
+#[test]
+fn a_template_is_nobody() {
+    let template = Template::new(complete());
+    let system = &template.system;
+    assert!(system.path("run/maquette/template").exists());
+    // cloud-init's units look for it.
+    assert!(system.path("run/maquette/identity").exists());
+    for name in ["run/maquette/first-boot", "etc/hostname", "var/lib/cloud", "swapfile"] {
+        assert!(!system.path(name).exists(), "{name}");
+    }
+    assert!(!system.path("etc/ssh/ssh_host_rsa_key").exists());
+    assert!(system.run("ready").stdout.is_empty());
+    assert_eq!(template.said(), "template\n");
+}
+
+#[test]
+fn what_it_becomes_is_what_a_cold_boot_makes() {
+    let prepared = || {
+        let system = System::new(IDENTITY);
+        system.nic("eth0", "52:54:00:00:00:01");
+        system.put(WANTS, "");
+        system.put(WAITS, "");
+        system.put("run/sshd.pid", "4711\n");
+        system.put("etc/machine-id", "");
+        system.put("run/machine-id", "11111111111111111111111111111111\n");
+        system.put("run/log/journal/11111111111111111111111111111111/system.journal", "x");
+        system
+    };
+    let cold = prepared();
+    cold.run("setup");
+    let report = String::from_utf8(cold.run("ready").stdout).unwrap();
+    let mut warm = Template::new(prepared());
+    warm.seed(IDENTITY);
+    warm.connect().write_all(line().as_bytes()).unwrap();
+    assert_eq!(warm.end(), "");
+    assert_eq!(warm.said(), format!("template\nsetting up\n{report}"));
+    let (mut cold, mut found) = (cold.tree(), warm.system.tree());
+    // systemd's, which is not there to give an identity, and to take back its interim one.
+    let id = found["etc/machine-id"].strip_prefix("444 ").unwrap().to_string();
+    assert!(id.len() == 33 && id.trim().bytes().all(|c| c.is_ascii_hexdigit()), "{id}");
+    assert_eq!(found["run/machine-id"], format!("444 {id}"));
+    for name in ["etc/machine-id", "run/machine-id"] {
+        cold.remove(name);
+        found.remove(name);
+    }
+    cold.retain(|name, _| !name.starts_with("run/log/journal/"));
+    let differ: Vec<_> =
+        cold.keys().chain(found.keys()).filter(|n| cold.get(*n) != found.get(*n)).collect();
+    assert!(differ.is_empty(), "{differ:?}");
+    assert_eq!(warm.system.text("hangup"), "4711\n");
+    assert_eq!(
+        warm.system.text("orders").lines().collect::<Vec<_>>(),
+        [
+            "restart systemd-journald.service",
+            "restart systemd-networkd.service",
+            "start systemd-networkd-wait-online.service",
+            "start systemd-journal-flush.service",
+        ]
+    );
+    // Its next boot is a later one.
+    assert!(warm.system.run("setup").status.success());
+    assert!(!warm.system.path("run/maquette/first-boot").exists());
+}
+
+#[test]
+fn rubbish_and_lines_that_were_cut_off_do_not_wake_it() {
+    let mut template = Template::new(complete());
+    let whole = line();
+    let half = &whole[..60];
+    let mut host = template.connect();
+    host.write_all(b"wake\nwake 12 ab\n\xff\xfe\nWAKE 1 2\n").unwrap();
+    host.write_all(&vec![b'x'; 60_000]).unwrap();
+    host.write_all(b"\n\n").unwrap();
+    host.write_all(half.as_bytes()).unwrap();
+    drop(host);
+    // Another run comes at once, so that the two halves may meet, or later.
+    for pause in [0, 300] {
+        std::thread::sleep(Duration::from_millis(pause));
+        template.connect().write_all(half.as_bytes()).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(template.said(), "template\n");
+    template.seed(IDENTITY);
+    let mut host = template.connect();
+    host.write_all(half.as_bytes()).unwrap();
+    host.write_all(whole.as_bytes()).unwrap();
+    // Another run that does not know of this one.
+    template.connect().write_all(whole.as_bytes()).unwrap();
+    assert_eq!(template.end(), "");
+    assert_eq!(template.said().matches("setting up\n").count(), 1);
+    assert!(template.said().ends_with("done\n"));
+    assert_eq!(template.system.text("etc/hostname"), "lab-web-0\n");
+}
+
+#[test]
+fn waiting_takes_no_time_of_the_processor() {
+    let template = Template::new(complete());
+    let used = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", template.agent.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    // Somebody was there and has left: the end of the file is there all the time.
+    template.connect().write_all(b"x\n").unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    let before = used();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(used() - before <= 5, "{} ticks", used() - before);
+}
+
+#[test]
+fn the_seed_and_nics_may_come_after_the_line() {
+    let system = System::new(IDENTITY);
+    let mut template = Template::new(system);
+    let mut host = template.connect();
+    host.write_all(line().as_bytes()).unwrap();
+    until("the beginning", || template.said().ends_with("setting up\n"));
+    template.system.nic("eth0", "52:54:00:00:00:03");
+    std::thread::sleep(Duration::from_millis(200));
+    template.seed(&format!("{IDENTITY}nic eth1 52:54:00:00:00:02\nnic eth2 52:54:00:00:00:03\n"));
+    std::thread::sleep(Duration::from_millis(200));
+    // In another order than the node has them.
+    template.system.nic("eth1", "52:54:00:00:00:01");
+    template.system.nic("eth2", "52:54:00:00:00:02");
+    assert_eq!(template.end(), "");
+    assert!(template.said().ends_with("done\n"), "{}", template.said());
+    for (name, mac) in [("eth0", "01"), ("eth1", "02"), ("eth2", "03")] {
+        let address = template.system.text(&format!("sys/class/net/{name}/address"));
+        assert_eq!(address, format!("52:54:00:00:00:{mac}\n"));
+    }
+}
+
+#[test]
+fn a_nic_that_does_not_come_is_told_and_the_rest_is_done() {
+    let mut template = Template::new(System::new(IDENTITY));
+    template.system.nic("eth7", "52:54:00:00:00:99");
+    template.seed(IDENTITY);
+    let mut host = template.connect();
+    host.write_all(line().as_bytes()).unwrap();
+    let told = "network: Not all expected physical devices present: ['eth0']";
+    assert!(template.end().contains(told));
+    assert!(template.said().contains(&format!("\"errors\": [\"{told}\"]")), "{}", template.said());
+    assert!(template.said().ends_with("done\n"));
+    assert!(template.system.path("swapfile").exists());
+}
+
+#[test]
+fn a_seed_that_does_not_come_is_told_and_may_come_for_the_next_run() {
+    let mut template = Template::new(complete());
+    // That of the template may still be there.
+    template.seed(seed::template_files()[2].content.reveal());
+    template.connect().write_all(line().as_bytes()).unwrap();
+    until("a result", || template.said().contains("result "));
+    let said = template.said();
+    let result = said.lines().last().unwrap().strip_prefix("result ").unwrap();
+    let result: serde_json::Value = serde_json::from_str(result).unwrap();
+    assert_eq!(result["v1"]["errors"][0], "seed: the volume of this node did not come");
+    template.seed(IDENTITY);
+    template.connect().write_all(line().as_bytes()).unwrap();
+    template.end();
+    assert!(template.said().ends_with("done\n"));
+}
+
+#[test]
+fn another_distribution_has_other_units() {
+    let system = complete();
+    for unit in [
+        "multi-user.target.wants/NetworkManager.service",
+        "network-online.target.wants/NetworkManager-wait-online.service",
+        "multi-user.target.wants/sshd.service",
+    ] {
+        system.put(&format!("etc/systemd/system/{unit}"), "");
+    }
+    system.put("var/lib/NetworkManager/secret_key", "of all of them");
+    let mut template = Template::new(system);
+    assert!(!template.system.path("var/lib/NetworkManager/secret_key").exists());
+    template.seed(IDENTITY);
+    template.connect().write_all(line().as_bytes()).unwrap();
+    template.end();
+    assert_eq!(
+        template.system.text("orders").lines().collect::<Vec<_>>(),
+        [
+            "restart systemd-journald.service",
+            // Not one that only has to read its keys again.
+            "start sshd.service",
+            "restart NetworkManager.service",
+            "start NetworkManager-wait-online.service",
+            "start systemd-journal-flush.service",
+        ]
+    );
+}
+
+/// A run that was killed leaves a template's disk: whoever boots from it must not go on as the template, nor as its twin.
+#[test]
+fn nothing_of_the_template_is_left_on_its_disk() {
+    let own = [
+        "var/lib/systemd/random-seed",
+        "var/lib/systemd/credential.secret",
+        "var/lib/dhcp/dhclient.eth0.leases",
+        "var/log/journal/11111111111111111111111111111111/system.journal",
+    ];
+    let system = complete();
+    for name in own {
+        system.put(name, "the template's");
+    }
+    let mut records = vec![0u8; 2 * 384];
+    records[0] = 2;
+    let logins = |system: &System| fs::read(system.path("var/log/wtmp")).unwrap();
+    fs::create_dir_all(system.path("var/log")).unwrap();
+    fs::write(system.path("var/log/wtmp"), &records).unwrap();
+    let mut template = Template::new(system);
+    for name in own {
+        assert!(!template.system.path(name).exists(), "{name}");
+    }
+    assert!(logins(&template.system).is_empty());
+    template.seed(IDENTITY);
+    template.connect().write_all(line().as_bytes()).unwrap();
+    template.end();
+    // A seed for its next boot, and when it was started.
+    assert_eq!(fs::read(template.system.path("var/lib/systemd/random-seed")).unwrap().len(), 14);
+    assert_ne!(template.system.text("var/lib/systemd/random-seed"), "the template's");
+    let found = logins(&template.system);
+    let at = |at: usize| i32::from_le_bytes(found[at..at + 4].try_into().unwrap());
+    assert!(found.len() == records.len() && at(340) > 1_700_000_000 && at(384 + 340) == at(340));
+    records[340..348].copy_from_slice(&found[340..348]);
+    assert_eq!(found[..384], records[..384]);
+}
+
+#[test]
+fn two_nodes_of_one_template_have_other_identities() {
+    let id = || {
+        let mut template = Template::new(complete());
+        template.seed(IDENTITY);
+        template.connect().write_all(line().as_bytes()).unwrap();
+        template.end();
+        template.system.text("etc/machine-id")
+    };
+    assert_ne!(id(), id());
+}
+
+/// The templates' own drop-ins name units that exist by other names elsewhere; what they ask for is one file.
+#[test]
+fn units_and_agent_speak_of_the_same_marker() {
+    let marker = "/run/maquette/template";
+    let of = |end: &str| {
+        super::FILES.iter().find(|(place, _)| place.ends_with(end)).map(|(_, text)| *text).unwrap()
+    };
+    assert!(of("wait-online.service.d/maquette.conf").contains(&format!("=!{marker}\n")));
+    assert!(of("maquette-template.service").contains(&format!("={marker}\n")));
+    assert!(Path::new(marker).starts_with("/run/maquette"));
+}
+
+/// It is read without being mounted.
+#[test]
+fn the_seed_is_read_from_the_volume_that_is_made_for_it() {
+    let system = System::new("");
+    fs::remove_dir_all(system.path("seed")).unwrap();
+    let file = |name, content: String| seed::SeedFile {
+        name,
+        content: maquette_core::values::Secret::new(content),
+    };
+    for words in [1, 4000, 60_000] {
+        let long = "# ünïcode is text, too\n".repeat(words);
+        let files = vec![
+            file("meta-data", "instance-id: x\n".into()),
+            file("user-data", long.clone()),
+            file("network-config", "version: 2\n".into()),
+            file("identity", IDENTITY.replace("5f0-1", &format!("5f0-{words}"))),
+            file("host-key", "PRIVATE\n".into()),
+        ];
+        fs::write(system.path("seed.img"), crate::seed_volume::image(&files).unwrap()).unwrap();
+        let said = system.run("setup");
+        assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+        assert_eq!(system.text("etc/ssh/ssh_host_ed25519_key"), "PRIVATE\n");
+        let place = format!("var/lib/cloud/instances/5f0-{words}");
+        assert!(system.text(&format!("{place}/user-data.txt")) == long, "{words}");
+    }
+    // Anything else is left to cloud-init.
+    for bytes in [Vec::new(), vec![0; 512], vec![0xff; 1 << 20]] {
+        fs::write(system.path("seed.img"), bytes).unwrap();
+        let said = system.run("setup");
+        assert!(String::from_utf8_lossy(&said.stdout).contains("cloud-init goes on"), "{said:?}");
+    }
+}

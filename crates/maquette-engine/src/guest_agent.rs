@@ -35,7 +35,6 @@ pub(crate) const FILES: [(&str, &str); 16] = [
 ];
 
 #[cfg(test)]
-#[path = "guest_agent/template_tests.rs"]
 mod template_tests;
 
 #[cfg(test)]

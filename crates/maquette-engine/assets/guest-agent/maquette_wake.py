@@ -49,12 +49,10 @@ def machine_id(name):
     if not ROOT:
         while libc().umount2(path.encode(), 2) == 0:
             pass
-    write(path, name + "\n", 0o444)
-    if os.path.exists(passing):
-        write(passing, name + "\n", 0o444)
-    bus = ROOT + "/var/lib/dbus/machine-id"
-    if os.path.isfile(bus) and not os.path.islink(bus):
-        write(bus, name + "\n", 0o444)
+    for file in (path, passing, ROOT + "/var/lib/dbus/machine-id"):
+        there = os.path.isfile(file) and not os.path.islink(file)
+        if there or file == path:
+            write(file, name + "\n", 0o444, like=file if there else None)
 
 
 def boot_id():

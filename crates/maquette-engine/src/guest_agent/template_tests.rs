@@ -176,9 +176,9 @@ fn what_it_becomes_is_what_a_cold_boot_makes() {
     assert_eq!(warm.said(), format!("template\nsetting up\n{report}"));
     let (mut cold, mut found) = (cold.tree(), warm.system.tree());
     // systemd's, which is not there to give an identity, and to take back its interim one.
-    let id = found["etc/machine-id"].strip_prefix("444 ").unwrap().to_string();
+    let id = found["etc/machine-id"].strip_prefix("644 ").unwrap().to_string();
     assert!(id.len() == 33 && id.trim().bytes().all(|c| c.is_ascii_hexdigit()), "{id}");
-    assert_eq!(found["run/machine-id"], format!("444 {id}"));
+    assert_eq!(found["run/machine-id"], format!("644 {id}"));
     for name in ["etc/machine-id", "run/machine-id"] {
         cold.remove(name);
         found.remove(name);

@@ -24,6 +24,8 @@ CLOUD = ROOT + "/var/lib/cloud"
 RUN_CLOUD = ROOT + "/run/cloud-init"
 # What makes the network manager's own files of netplan's; where it is depends on the version.
 NETPLAN = ("/usr/libexec/netplan/generate", "/lib/netplan/generate")
+GENERATOR = "/usr/lib/systemd/system-generators/netplan"
+WANTED = "/etc/systemd/system/multi-user.target.wants"
 SOURCE = "DataSourceNoCloud [seed=%s][dsmode=net]"
 
 
@@ -285,9 +287,35 @@ def swap(identity, _files):
 def network(identity, files):
     names(identity)
     config = files["network-config"]
-    text = "network:\n" + "".join(f"    {line}\n" for line in config.splitlines())
+    text = "network:\n" + "".join(f"    {line}\n" for line in [*renderer(), *config.splitlines()])
     write(ROOT + "/etc/netplan/50-cloud-init.yaml", text, 0o600)
-    if ROOT:
+    if not ROOT:
+        netplan()
+
+
+def renderer():
+    """netplan takes networkd where it is not told."""
+    networkd, other = (
+        os.path.lexists(f"{ROOT}{WANTED}/{name}.service") for name in ("systemd-networkd", "NetworkManager")
+    )
+    return ["renderer: NetworkManager"] if other and not networkd else []
+
+
+def netplan():
+    """Makes the network manager's files. Called as at a boot it starts no other programs to find out whether there is
+    something to start, which there is not if the manager is started without netplan."""
+    if os.path.exists(GENERATOR) and os.path.lexists(f"{ROOT}{WANTED}/systemd-networkd.service"):
+        place = STATE + "/units"
+        places = [f"{place}/{name}" for name in ("normal", "early", "late")]
+        for each in places:
+            os.makedirs(each, exist_ok=True)
+        try:
+            run(GENERATOR, *places)
+        finally:
+            for here, _, names in os.walk(place, topdown=False):
+                for name in names:
+                    os.unlink(f"{here}/{name}")
+                os.rmdir(here)
         return
     for program in NETPLAN:
         if os.path.exists(program):
@@ -361,67 +389,12 @@ def grow(_identity, _files):
     if not os.path.exists(place + "/partition"):
         return
     start, size = (int(read(f"{place}/{name}")) for name in ("start", "size"))
-    disk = os.path.dirname(place)
-    end = int(read(disk + "/size"))
+    end = int(read(os.path.dirname(place) + "/size"))
     # A partition table in the last sectors, and what is left of a cylinder, are not worth it.
-    if end - start - size < 4096:
-        return
-    number = int(read(place + "/partition"))
-    name = "/dev/" + os.path.basename(disk)
-    others = (int(read(f"{disk}/{part}/start")) for part in os.listdir(disk) if part.startswith(name[5:]))
-    if start == max(others) and grow_entry(name, number, start, end - start):
-        grow_now(name, number, start, end - start)
-    else:
-        run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--force", "-N", str(number), name, given=", +\n")
-        run("partx", "--update", "--nr", str(number), name)
-    if line[line.index("-") + 1] == "ext4":
-        import fcntl
+    if end - start - size >= 4096:
+        import maquette_grow
 
-        root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            blocks = int(read(place + "/size")) * 512 // os.statvfs("/").f_bsize
-            fcntl.ioctl(root, 0x40086610, blocks.to_bytes(8, "little"))  # EXT4_IOC_RESIZE_FS
-        finally:
-            os.close(root)
-    else:
-        run("/lib/systemd/systemd-growfs", "/")
-
-
-def grow_entry(disk, number, start, size):
-    """Writes the new size into the partition table, if it is of the plain kind; whether it is."""
-    at = 446 + 16 * (number - 1)
-    with open(disk, "r+b", buffering=0) as device:
-        sector = bytearray(device.read(512))
-        entry = sector[at : at + 16]
-        first = int.from_bytes(entry[8:12], "little")
-        plain = sector[510:] == b"\x55\xaa" and 1 <= number <= 4 and entry[4] not in (0, 0xEE) and first == start
-        if not plain or size >> 32:
-            return False
-        # Cylinders, heads and sectors end before it does.
-        entry[5:8] = b"\xfe\xff\xff"
-        entry[12:16] = size.to_bytes(4, "little")
-        sector[at : at + 16] = entry
-        device.seek(0)
-        device.write(sector)
-        os.fsync(device.fileno())
-    return True
-
-
-def grow_now(disk, number, start, size):
-    """Tells the kernel, which would otherwise know at the next start."""
-    import array
-    import fcntl
-
-    # struct blkpg_partition, and struct blkpg_ioctl_arg that points to it.
-    part = array.array("q", [start * 512, size * 512])
-    part.frombytes(number.to_bytes(8, "little") + bytes(128))
-    resize = array.array("i", [3, 0, part.itemsize * len(part), 0])
-    resize.frombytes(part.buffer_info()[0].to_bytes(8, "little"))
-    device = os.open(disk, os.O_RDWR)
-    try:
-        fcntl.ioctl(device, 0x1269, resize)  # BLKPG
-    finally:
-        os.close(device)
+        maquette_grow.grow(place, start, end, line[line.index("-") + 1])
 
 
 def cloud_state(identity, files, source, begun, errors):
@@ -526,13 +499,29 @@ def begin(identity):
         os.close(fd)
 
 
+def address(name):
+    """The IPv4 address of an interface, with the length of its subnet; nothing if it has none."""
+    import _socket
+    import fcntl
+
+    question = name.encode().ljust(40, b"\0")
+    control = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    try:
+        # SIOCGIFADDR and SIOCGIFNETMASK.
+        own, mask = (fcntl.ioctl(control, number, question)[20:24] for number in (0x8915, 0x891B))
+    except OSError:
+        return ""
+    finally:
+        control.close()
+    return f"{'.'.join(map(str, own))}/{int.from_bytes(mask, 'big').bit_count()}"
+
+
 def report(identity):
     """How it went, for whoever waits for it."""
     lines = []
     asks = identity.one("asks")
     if asks is not None:
-        said = run("ip", "-4", "-o", "address", "show", "dev", asks, "scope", "global").split()
-        lines.append(f"address {said[3] if len(said) > 3 else ''}")
+        lines.append(f"address {address(asks)}")
     lines.append("result " + read(RUN_CLOUD + "/result.json").strip())
     lines.append("done")
     return "".join(f"{line}\n" for line in lines)

@@ -15,7 +15,9 @@ import time
 
 import maquette_agent as agent
 import maquette_wake
+import maquette_grow  # noqa: F401: for later
 from maquette_agent import ROOT, STATE, Failed, Identity, read, write
+from maquette_systemd import NETWORKD, networks
 
 # How long whoever makes the template may take to listen, in seconds.
 HEARD = 600
@@ -124,7 +126,7 @@ def quietly(*command):
     try:
         return agent.run(*command)
     except Failed:
-        return ""
+        return None
 
 
 class Before:
@@ -134,6 +136,7 @@ class Before:
         self.gettys = []
         self.logins = b""
         self.seed = None
+        self.reloads = False
 
     def take(self):
         for name in OWN:
@@ -142,10 +145,13 @@ class Before:
                 self.seed = os.path.getsize(path), os.listxattr(path)
             remove(path)
         agent.no_host_keys()
-        # Where / was read-only at first it lies over an empty file, which makes the next boot a first one.
+        # Where / was read-only at first one in memory lies over an empty file, which makes the next boot a first one.
         name = ROOT + "/etc/machine-id"
-        if os.path.exists(name) and not os.path.ismount(name):
-            write(name, "", like=name)
+        if os.path.exists(name):
+            if os.path.ismount(name):
+                agent.write_kernel("/run/machine-id", "")
+            else:
+                write(name, "", like=name)
         maquette_wake.forget_journals("")
         wtmp = ROOT + "/var/log/wtmp"
         if os.path.exists(wtmp):
@@ -171,8 +177,11 @@ def prepare():
         quietly("systemctl", "is-system-running", "--wait")
         quietly("udevadm", "settle", "--timeout=30")
         units = quietly("systemctl", "list-units", "--plain", "--no-legend", "getty@*", "serial-getty@*")
-        before.gettys = [line.split()[0] for line in units.splitlines() if line.split()]
+        before.gettys = [line.split()[0] for line in (units or "").splitlines() if line.split()]
     before.take()
+    if networks()[0] == NETWORKD:
+        # One that has never seen a machine-id can go on with a node's: its name to DHCP servers is made of that.
+        before.reloads = bool(ROOT) or quietly("systemctl", "restart", NETWORKD) is not None
     if not ROOT:
         os.sync()
         agent.write_kernel("/proc/sys/vm/drop_caches", "3")
@@ -190,6 +199,7 @@ def read_back():
     for program in agent.NETPLAN:
         if os.path.exists(program):
             quietly(program, "--root-dir", place)
+            break
     shutil.rmtree(place)
     security = "/lib/x86_64-linux-gnu/security"
     modules = [f"{security}/{name}" for name in (os.listdir(security) if os.path.isdir(security) else [])]

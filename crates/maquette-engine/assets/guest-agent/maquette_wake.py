@@ -13,7 +13,7 @@ import time
 
 import maquette_agent as agent
 from maquette_agent import ROOT, STATE, Failed, Identity, read, write
-from maquette_systemd import SLOW, SSH, enabled, networks, systemd, waits_for_network
+from maquette_systemd import SLOW, SSH, enabled, networks, reload_network, systemd, waits_for_network
 
 # How long the seed and the NICs may take to arrive, in seconds.
 PATIENCE = 2 if ROOT else 60
@@ -166,6 +166,42 @@ def nics_came(identity):
     return bool(ROOT) or not os.path.exists("/run/udev/control") or all(os.path.exists(path) for path in done)
 
 
+def with_address(config):
+    """The NICs that have to have an IPv4 address before somebody can say that the network is up."""
+    blocks = {}
+    for line in config.splitlines():
+        if line.startswith("  ") and not line.startswith("   ") and line.endswith(":"):
+            blocks[line.strip(" :")] = text = []
+        elif line.startswith("    ") and blocks:
+            text.append(line.strip())
+    return [
+        name
+        for name, lines in blocks.items()
+        if "optional: true" not in lines
+        and ("dhcp4: true" in lines or any(line.startswith("addresses: ") and "." in line for line in lines))
+    ]
+
+
+def until_addressed(names):
+    """An address of IPv6 takes a second or two longer, in which it is asked for; nobody has to wait for that."""
+    if ROOT:
+        return
+    end = time.monotonic() + SLOW
+    news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    with news:
+        news.bind((0, 0x10))  # RTMGRP_IPV4_IFADDR
+        while not all(agent.address(name) for name in names):
+            left = end - time.monotonic()
+            if left <= 0:
+                break
+            if select.select([news], [], [], min(left, 5))[0]:
+                try:
+                    news.recv(65536)
+                except OSError:
+                    # Too many at once.
+                    pass
+
+
 class Sshd:
     """Takes the node's keys. It says that it is there again by writing its number."""
 
@@ -209,6 +245,8 @@ class Wake:
         self.sshd = Sshd()
         self.name = os.urandom(16).hex()
         self.wanted = []
+        self.later = []
+        self.asked = []
 
     def new(self, _identity, _files):
         machine_id(self.name)
@@ -232,29 +270,41 @@ class Wake:
         # Those that do not come are named by who needs them.
         self.arrivals.wait(lambda: nics_came(identity), (b"SUBSYSTEM=net",))
 
-    def online(self, _identity, _files):
+    def online(self, _identity, files):
         # Units that are not for templates may start.
         os.unlink(agent.MARKER)
         manager, waits = networks()
-        self.systemd.order("RestartUnit", manager)
-        self.wanted.append(manager)
+        if not (self.before.reloads and reload_network()):
+            self.systemd.order("RestartUnit", manager)
+            self.wanted.append(manager)
+        self.asked = with_address(files["network-config"])
         if waits_for_network(waits):
-            self.systemd.order("StartUnit", waits)
-            self.wanted.append(waits)
+            self.later.append(waits)
 
     def settle(self):
         """Until it can be reached; that it cannot is seen from outside, as after a cold start."""
         try:
+            if self.later and not self.asked:
+                # Only systemd knows when that is so.
+                self.wanted += self.later
+                self.order_later()
             self.systemd.wait(self.wanted, SLOW)
+            until_addressed(self.asked)
         except (OSError, Failed) as error:
             print(error, file=sys.stderr)
         self.sshd.wait()
+
+    def order_later(self):
+        for unit in self.later:
+            self.systemd.order("StartUnit", unit)
+        self.later = []
 
     def afterwards(self):
         """What nobody waits for."""
         try:
             self.systemd.wait(["systemd-journald.service"], SLOW)
             forget_journals(self.name)
+            self.order_later()
             self.systemd.order("StartUnit", "systemd-journal-flush.service")
             for unit in self.before.gettys:
                 # They show the name of the system.

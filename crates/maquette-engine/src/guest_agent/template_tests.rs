@@ -192,7 +192,7 @@ fn what_it_becomes_is_what_a_cold_boot_makes() {
         warm.system.text("orders").lines().collect::<Vec<_>>(),
         [
             "restart systemd-journald.service",
-            "restart systemd-networkd.service",
+            "reload systemd-networkd.service",
             "start systemd-networkd-wait-online.service",
             "start systemd-journal-flush.service",
         ]
@@ -328,6 +328,8 @@ fn another_distribution_has_other_units() {
             "start systemd-journal-flush.service",
         ]
     );
+    let netplan = template.system.text("etc/netplan/50-cloud-init.yaml");
+    assert!(netplan.starts_with("network:\n    renderer: NetworkManager\n    version: 2\n"));
 }
 
 /// A run that was killed leaves a template's disk: whoever boots from it must not go on as the template, nor as its twin.

@@ -23,13 +23,14 @@ pub struct SeedFile {
 }
 
 /// The files of a template's seed: a system that boots as nobody, so that its memory can become any node's. Where no
-/// agent takes it up, cloud-init says on the port that it does, and does nothing else.
-pub fn template_files() -> Vec<SeedFile> {
+/// agent takes it up, cloud-init says on the port that it does, and does nothing else. `user` is the account that its
+/// nodes have.
+pub fn template_files(user: &str) -> Vec<SeedFile> {
     let file = |name, content: String| SeedFile { name, content: Secret::new(content) };
     vec![
         file("meta-data", cloud_init::template_meta_data()),
         file("user-data", cloud_init::template_user_data()),
-        file("identity", identity::template()),
+        file("identity", identity::template(user)),
     ]
 }
 

@@ -9,9 +9,11 @@ use std::fmt::Write;
 use super::cloud_init::{READY_PORT, asks, instance};
 use crate::blueprint::{Guest, Node};
 
-/// Says that nobody is to be set up yet: the agent waits until it is told who it is.
-pub(super) fn template() -> String {
-    format!("maquette 1\ntemplate\nport {READY_PORT}\n")
+/// Says that nobody is to be set up yet: the agent waits until it is told who it is. Nodes are thought to have an
+/// account `user`, which takes long to make; one that has another loses this.
+pub(super) fn template(user: &str) -> String {
+    let account = if user == "root" { String::new() } else { format!("user {user}\n") };
+    format!("maquette 1\ntemplate\nport {READY_PORT}\n{account}")
 }
 
 /// What an agent has to know to set a node up.

@@ -207,11 +207,15 @@ def account(name):
     return None
 
 
+def ensure_account(name):
+    if account(name) is None:
+        run("useradd", *(["--root", ROOT] if ROOT else []), "-m", "-s", "/bin/bash", "--", name)
+
+
 def users(identity, _files):
     rules = []
     for name, *words in identity.all("user"):
-        if account(name) is None:
-            run("useradd", *(["--root", ROOT] if ROOT else []), "-m", "-s", "/bin/bash", "--", name)
+        ensure_account(name)
         if "sudo" in words:
             rules.append(f"# User rules for {name}\n{name} ALL=(ALL) NOPASSWD:ALL\n")
     lock("root")
@@ -240,17 +244,20 @@ def users(identity, _files):
 
 def lock(name):
     """What `passwd --lock` does."""
+    change_shadow(name, lambda fields: [fields[0], "!" + fields[1].removeprefix("!"), *fields[2:]])
+
+
+def change_shadow(name, change):
     path = ROOT + "/etc/shadow"
     if not os.path.exists(path):
         return
     text = read(path)
-    lines = text.splitlines(keepends=True)
-    for at, line in enumerate(lines):
-        if line.startswith(name + ":") and not line.startswith(name + ":!"):
-            lines[at] = line.replace(":", ":!", 1)
-    if "".join(lines) != text:
+    lines = [line.split(":") for line in text.splitlines()]
+    lines = [change(line) if line[0] == name and len(line) == 9 else line for line in lines]
+    changed = "".join(":".join(line) + "\n" for line in lines)
+    if changed != text:
         write(path + "-", text, like=path)
-        write(path, "".join(lines), like=path)
+        write(path, changed, like=path)
 
 
 def time_zone(identity, _files):
@@ -471,6 +478,9 @@ def setup():
         write(MARKER, "")
         # With a key that is removed before anybody can see it sshd starts, and only has to read a node's then.
         no_host_keys()
+        for name, *_ in identity.all("user"):
+            # Nodes have such an account, and making it takes long.
+            ensure_account(name)
         if not ROOT:
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", SSH_PLACE + "/ssh_host_ed25519_key")
         return

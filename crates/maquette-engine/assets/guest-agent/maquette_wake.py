@@ -270,6 +270,16 @@ class Wake:
         # Those that do not come are named by who needs them.
         self.arrivals.wait(lambda: nics_came(identity), (b"SUBSYSTEM=net",))
 
+    def accounts(self, identity, _files):
+        wanted = [name for name, *_ in identity.all("user")]
+        day = str(int(time.time() // 86400))
+        for name in self.before.accounts:
+            if name in wanted:
+                # Made today.
+                agent.change_shadow(name, lambda fields: [*fields[:2], day, *fields[3:]])
+            elif agent.account(name) is not None:
+                agent.run("userdel", *(["--root", ROOT] if ROOT else []), "-r", "--", name)
+
     def online(self, _identity, files):
         # Units that are not for templates may start.
         os.unlink(agent.MARKER)
@@ -343,6 +353,7 @@ def wake(port, before, nanoseconds, fresh):
             agent.host_name,
             agent.host_keys,
             node.ssh,
+            node.accounts,
             agent.users,
             agent.time_zone,
             node.nics,

@@ -44,7 +44,7 @@ struct Template {
 
 impl Template {
     fn new(system: System) -> Self {
-        for file in seed::template_files() {
+        for file in seed::template_files("cloud-user") {
             system.put(&format!("seed/{}", file.name), file.content.reveal());
         }
         system.put(PORT, "");
@@ -288,7 +288,7 @@ fn a_nic_that_does_not_come_is_told_and_the_rest_is_done() {
 fn a_seed_that_does_not_come_is_told_and_may_come_for_the_next_run() {
     let mut template = Template::new(complete());
     // That of the template may still be there.
-    template.seed(seed::template_files()[2].content.reveal());
+    template.seed(seed::template_files("cloud-user")[2].content.reveal());
     template.connect().write_all(line().as_bytes()).unwrap();
     until("a result", || template.said().contains("result "));
     let said = template.said();
@@ -330,6 +330,23 @@ fn another_distribution_has_other_units() {
     );
     let netplan = template.system.text("etc/netplan/50-cloud-init.yaml");
     assert!(netplan.starts_with("network:\n    renderer: NetworkManager\n    version: 2\n"));
+}
+
+#[test]
+fn the_account_that_was_made_before_is_of_the_day_of_the_node() {
+    let mut template = Template::new(complete());
+    let day = |system: &System| {
+        let shadow = system.text("etc/shadow");
+        let line = shadow.lines().find(|l| l.starts_with("cloud-user:")).unwrap();
+        line.split(':').nth(2).unwrap().parse::<u64>().unwrap()
+    };
+    let shadow = template.system.text("etc/shadow");
+    template.system.put("etc/shadow", &format!("{shadow}cloud-user:!:3:0:99999:7:::\n"));
+    assert_eq!(day(&template.system), 3);
+    template.seed(IDENTITY);
+    template.connect().write_all(line().as_bytes()).unwrap();
+    template.end();
+    assert!(day(&template.system) > 20_000);
 }
 
 /// A run that was killed leaves a template's disk: whoever boots from it must not go on as the template, nor as its twin.

@@ -48,3 +48,18 @@ pub(super) fn text(node: &Node, guest: &Guest) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_nobody_with_the_account_of_its_nodes() {
+        assert_eq!(
+            template("cloud-user"),
+            "maquette 1\ntemplate\nport org.maquette.ready\nuser cloud-user\n"
+        );
+        // Every system has that.
+        assert_eq!(template("root"), "maquette 1\ntemplate\nport org.maquette.ready\n");
+    }
+}

@@ -119,8 +119,13 @@ def seed():
 
 def fat_files(path):
     """The files of a small FAT12 file system, as our seeds are: mounting takes two programs and four modules."""
-    with open(path, "rb") as disk:
-        data = disk.read(8 << 20)
+    with open(path, "rb", buffering=0) as disk:
+        return fat_files_of(disk)
+
+
+def fat_files_of(disk):
+    # Most have no more than that, and reading is slow.
+    data = disk.read(1 << 16)
 
     def number(data, at, size=2):
         return int.from_bytes(data[at : at + size], "little")
@@ -145,6 +150,8 @@ def fat_files(path):
             cluster, left, parts = number(entry, 26), number(entry, 28, 4), []
             while left > 0 and 2 <= cluster < 0xFF0:
                 begin = area + (cluster - 2) * unit
+                if begin + unit > len(data):
+                    data += disk.read(8 << 20)
                 parts.append(data[begin : begin + min(unit, left)])
                 left -= unit
                 word = number(table, cluster * 3 // 2)

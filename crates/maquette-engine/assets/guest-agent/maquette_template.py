@@ -39,17 +39,25 @@ OWN = (
 )
 # What a node runs when it wakes: read back after the page cache was dropped, by a call that does nothing.
 PROGRAMS = (
-    ("useradd", "--help"),
     ("/lib/systemd/systemd-networkd-wait-online", "--version"),
     ("journalctl", "--version"),
+    ("systemctl", "--version"),
+    ("udevadm", "--version"),
     ("/sbin/agetty", "--version"),
     ("/usr/sbin/sshd", "-t"),
     ("bash", "-lc", "true"),
+    ("sudo", "-V"),
+    ("mkswap", "--version"),
+    ("swapon", "--version"),
+    ("sfdisk", "--version"),
 )
+# Read whole: what starts again, and what a login takes.
 FILES = (
-    "/lib/systemd/systemd-networkd",
     "/lib/systemd/systemd-journald",
+    "/lib/systemd/systemd-networkd",
     "/lib/systemd/systemd-executor",
+    "/lib/systemd/systemd",
+    "/lib/systemd/systemd-user-runtime-dir",
     "/usr/lib/openssh/sftp-server",
 )
 

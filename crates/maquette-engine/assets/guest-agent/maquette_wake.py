@@ -367,6 +367,10 @@ def wake(port, before, nanoseconds, fresh):
     agent.cloud_state(identity, files, agent.SOURCE % device, begun, errors)
     if not errors:
         node.settle()
-    port.say(agent.report(identity), HEARD)
+    report = agent.report(identity)
+    heard = port.say(report, 0)
     node.afterwards()
+    if not heard:
+        # The run that woke it is gone; the next one waits for this.
+        port.say(report, HEARD)
     return True

@@ -418,7 +418,7 @@ fn the_seed_is_read_from_the_volume_that_is_made_for_it() {
         name,
         content: maquette_core::values::Secret::new(content),
     };
-    for words in [1, 4000, 60_000] {
+    for words in [1, 2600, 2700, 4000, 60_000] {
         let long = "# ünïcode is text, too\n".repeat(words);
         let files = vec![
             file("meta-data", "instance-id: x\n".into()),

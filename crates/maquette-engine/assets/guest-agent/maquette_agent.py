@@ -17,7 +17,7 @@ import time
 # The root of the system; tests give a directory.
 ROOT = sys.argv[2] if len(sys.argv) > 2 else ""
 STATE = ROOT + "/run/maquette"
-# There in a system that is nobody yet.
+# There in a system that is nobody yet; the accounts in it were made because nodes are thought to have them.
 MARKER = STATE + "/template"
 SSH_PLACE = ROOT + "/etc/ssh"
 CLOUD = ROOT + "/var/lib/cloud"
@@ -215,8 +215,11 @@ def account(name):
 
 
 def ensure_account(name):
-    if account(name) is None:
-        run("useradd", *(["--root", ROOT] if ROOT else []), "-m", "-s", "/bin/bash", "--", name)
+    """Whether it had to be made."""
+    if account(name) is not None:
+        return False
+    run("useradd", *(["--root", ROOT] if ROOT else []), "-m", "-s", "/bin/bash", "--", name)
+    return True
 
 
 def users(identity, _files):
@@ -483,13 +486,7 @@ def setup():
         # cloud-init's units look for it, and the next unit for the other.
         write(STATE + "/identity", files["identity"], 0o600)
         write(MARKER, "")
-        # With a key that is removed before anybody can see it sshd starts, and only has to read a node's then.
-        no_host_keys()
-        for name, *_ in identity.all("user"):
-            # Nodes have such an account, and making it takes long.
-            ensure_account(name)
-        if not ROOT:
-            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", SSH_PLACE + "/ssh_host_ed25519_key")
+        attempt((beforehand,), identity, files)
         return
     current = CLOUD + "/data/instance-id"
     first = not os.path.exists(current) or read(current).strip() != identity.one("instance")
@@ -500,6 +497,16 @@ def setup():
         begin(identity)
     errors = attempt((grow,) + (FIRST if first else ()), identity, files)
     cloud_state(identity, files, SOURCE % device, begun, errors)
+
+
+def beforehand(identity, _files):
+    """What takes long and nodes have in common: sshd, which only has to read a node's key then, and their account."""
+    no_host_keys()
+    if not ROOT:
+        # Removed before anybody can see it.
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", SSH_PLACE + "/ssh_host_ed25519_key")
+    made = [name for name, *_ in identity.all("user") if ensure_account(name)]
+    write(MARKER, "".join(f"{name}\n" for name in made))
 
 
 def begin(identity):

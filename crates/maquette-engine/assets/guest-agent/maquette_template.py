@@ -145,8 +145,7 @@ class Before:
         self.logins = b""
         self.seed = None
         self.reloads = False
-        # The accounts that nodes are thought to have.
-        self.accounts = [name for name, *_ in Identity(read(STATE + "/identity")).all("user")]
+        self.accounts = read(agent.MARKER).split()
 
     def take(self):
         for name in OWN:

@@ -44,6 +44,11 @@ struct Template {
 
 impl Template {
     fn new(system: System) -> Self {
+        Self::after(system, |_| ())
+    }
+
+    /// Something happens before it waits.
+    fn after(system: System, before: impl FnOnce(&System)) -> Self {
         for file in seed::template_files("cloud-user") {
             system.put(&format!("seed/{}", file.name), file.content.reveal());
         }
@@ -51,6 +56,7 @@ impl Template {
         let pipe = system.path(&format!("{PORT}.in"));
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert!(system.run("setup").status.success());
+        before(&system);
         let agent = system.command("template").stderr(Stdio::piped()).spawn().unwrap();
         let template = Self { system, agent };
         until("a template", || template.said().starts_with("template\n"));
@@ -334,19 +340,24 @@ fn another_distribution_has_other_units() {
 
 #[test]
 fn the_account_that_was_made_before_is_of_the_day_of_the_node() {
-    let mut template = Template::new(complete());
     let day = |system: &System| {
         let shadow = system.text("etc/shadow");
         let line = shadow.lines().find(|l| l.starts_with("cloud-user:")).unwrap();
         line.split(':').nth(2).unwrap().parse::<u64>().unwrap()
     };
-    let shadow = template.system.text("etc/shadow");
-    template.system.put("etc/shadow", &format!("{shadow}cloud-user:!:3:0:99999:7:::\n"));
-    assert_eq!(day(&template.system), 3);
-    template.seed(IDENTITY);
-    template.connect().write_all(line().as_bytes()).unwrap();
-    template.end();
-    assert!(day(&template.system) > 20_000);
+    for made in [true, false] {
+        let system = complete();
+        let shadow = system.text("etc/shadow");
+        system.put("etc/shadow", &format!("{shadow}cloud-user:!:3:0:99999:7:::\n"));
+        // One that the image has is the image's.
+        let marker = if made { "cloud-user\n" } else { "" };
+        let mut template =
+            Template::after(system, |system| system.put("run/maquette/template", marker));
+        template.seed(IDENTITY);
+        template.connect().write_all(line().as_bytes()).unwrap();
+        template.end();
+        assert_eq!(day(&template.system) > 20_000, made);
+    }
 }
 
 /// A run that was killed leaves a template's disk: whoever boots from it must not go on as the template, nor as its twin.

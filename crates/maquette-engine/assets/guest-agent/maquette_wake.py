@@ -44,15 +44,19 @@ def reseed(fresh):
 
 
 def machine_id(name):
-    """As systemd leaves it when a first boot is over: until then, one that it made up lies over an empty file."""
+    """Where systemd has put one of its own over an empty file until the first boot is over, it takes this for that one,
+    and has to be told to write it down."""
     path, passing = ROOT + "/etc/machine-id", ROOT + "/run/machine-id"
-    if not ROOT:
-        while libc().umount2(path.encode(), 2) == 0:
-            pass
+    laid_over = not ROOT and os.path.ismount(path)
+    if laid_over:
+        # The same file. Whoever reads it finds either none or this.
+        agent.write_kernel(passing, name + "\n")
+        return True
     for file in (path, passing, ROOT + "/var/lib/dbus/machine-id"):
         there = os.path.isfile(file) and not os.path.islink(file)
         if there or file == path:
             write(file, name + "\n", 0o444, like=file if there else None)
+    return False
 
 
 def boot_id():
@@ -249,7 +253,8 @@ class Wake:
         self.asked = []
 
     def new(self, _identity, _files):
-        machine_id(self.name)
+        if machine_id(self.name):
+            self.later.append("systemd-machine-id-commit.service")
         boot_id()
         history(self.before)
         # Everything from here on is noted as this machine's, and this boot's; on its disk, as when it has booted.
@@ -294,7 +299,7 @@ class Wake:
     def settle(self):
         """Until it can be reached; that it cannot is seen from outside, as after a cold start."""
         try:
-            if self.later and not self.asked:
+            if not self.asked and networks()[1] in self.later:
                 # Only systemd knows when that is so.
                 self.wanted += self.later
                 self.order_later()

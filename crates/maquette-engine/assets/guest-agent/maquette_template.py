@@ -37,29 +37,29 @@ OWN = (
     "var/lib/NetworkManager/internal",
     "var/lib/cloud/data/instance-id",
 )
-# What a node runs when it wakes: read back after the page cache was dropped, by a call that does nothing.
-PROGRAMS = (
-    ("/lib/systemd/systemd-networkd-wait-online", "--version"),
-    ("journalctl", "--version"),
-    ("systemctl", "--version"),
-    ("udevadm", "--version"),
-    ("/sbin/agetty", "--version"),
-    ("/usr/sbin/sshd", "-t"),
-    ("bash", "-lc", "true"),
-    ("sudo", "-V"),
-    ("mkswap", "--version"),
-    ("swapon", "--version"),
-    ("sfdisk", "--version"),
-)
-# Read whole: what starts again, and what a login takes.
+# What starts when a node wakes, and what a login takes; libraries are in use, and so in memory. It is read back after
+# the page cache was dropped, which is done so that memory has nothing else.
 FILES = (
-    "/lib/systemd/systemd-journald",
-    "/lib/systemd/systemd-networkd",
-    "/lib/systemd/systemd-executor",
-    "/lib/systemd/systemd",
-    "/lib/systemd/systemd-user-runtime-dir",
-    "/usr/lib/openssh/sftp-server",
+    "lib/systemd/systemd",
+    "lib/systemd/systemd-executor",
+    "lib/systemd/systemd-journald",
+    "lib/systemd/systemd-networkd-wait-online",
+    "lib/systemd/systemd-user-runtime-dir",
+    "bin/bash",
+    "bin/cat",
+    "bin/journalctl",
+    "bin/ls",
+    "bin/sudo",
+    "bin/systemctl",
+    "bin/systemd-machine-id-setup",
+    "bin/udevadm",
+    "lib/openssh/sftp-server",
+    "libexec/sudo/libsudo_util.so.0",
+    "libexec/sudo/sudoers.so",
+    "sbin/agetty",
+    "sbin/sshd",
 )
+MODULES = "/usr/lib/x86_64-linux-gnu/security"
 
 
 # The port. A line may be cut off, be rubbish, and come twice.
@@ -193,15 +193,14 @@ def prepare():
         before.reloads = bool(ROOT) or quietly("systemctl", "restart", NETWORKD) is not None
     if not ROOT:
         os.sync()
-        agent.write_kernel("/proc/sys/vm/drop_caches", "3")
+        # Not what is known of files, which is small and takes many reads.
+        agent.write_kernel("/proc/sys/vm/drop_caches", "1")
         read_back()
         os.sync()
     return before
 
 
 def read_back():
-    for program in PROGRAMS:
-        quietly(*program)
     place = STATE + "/try"
     text = "network:\n  version: 2\n  ethernets:\n    eth0: {dhcp4: true}\n"
     write(place + "/etc/netplan/50-cloud-init.yaml", text, 0o600)
@@ -210,11 +209,10 @@ def read_back():
             quietly(program, "--root-dir", place)
             break
     shutil.rmtree(place)
-    security = "/lib/x86_64-linux-gnu/security"
-    modules = [f"{security}/{name}" for name in (os.listdir(security) if os.path.isdir(security) else [])]
-    for path in FILES + tuple(modules):
+    modules = os.listdir(MODULES) if os.path.isdir(MODULES) else []
+    for path in [f"/usr/{name}" for name in FILES] + [f"{MODULES}/{name}" for name in modules]:
         if os.path.isfile(path):
-            with open(path, "rb") as file:
+            with open(path, "rb", buffering=0) as file:
                 while file.read(1 << 20):
                     pass
 

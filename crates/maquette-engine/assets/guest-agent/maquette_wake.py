@@ -229,14 +229,17 @@ class Sshd:
         return True
 
     def wait(self):
+        if self.watch is None:
+            return
         end = time.monotonic() + SLOW
-        while self.watch is not None and not os.path.exists(PID_FILE):
+        written = False
+        while not written:
             left = end - time.monotonic()
             if left <= 0 or not select.select([self.watch], [], [], left)[0]:
                 break
-            os.read(self.watch, 4096)
-        if self.watch is not None:
-            os.close(self.watch)
+            # There are names in it, among numbers.
+            written = os.path.basename(PID_FILE).encode() + b"\0" in os.read(self.watch, 4096)
+        os.close(self.watch)
 
 
 class Wake:

@@ -40,6 +40,9 @@ pub(super) fn text(node: &Node, guest: &Guest) -> String {
     if guest.swap_mib > 0 {
         line("swap", &guest.swap_mib.to_string());
     }
+    if let Some(size) = node.disks.first().and_then(|disk| disk.size) {
+        line("disk", &size.0.to_string());
+    }
     for interface in &node.interfaces {
         line("nic", &format!("{} {}", interface.name, interface.mac));
     }

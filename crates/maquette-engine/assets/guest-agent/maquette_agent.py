@@ -405,8 +405,7 @@ def grow(_identity, _files):
     """The last partition of the disk takes what is free behind it, and its file system takes that."""
     if ROOT:
         return
-    line = next(line.split() for line in read("/proc/self/mountinfo").splitlines() if line.split()[4] == "/")
-    place = os.path.realpath(f"/sys/dev/block/{line[2]}")
+    place, kind = root()
     if not os.path.exists(place + "/partition"):
         return
     start, size = (int(read(f"{place}/{name}")) for name in ("start", "size"))
@@ -415,7 +414,13 @@ def grow(_identity, _files):
     if end - start - size >= 4096:
         import maquette_grow
 
-        maquette_grow.grow(place, start, end, line[line.index("-") + 1])
+        maquette_grow.grow(place, start, end, kind)
+
+
+def root():
+    """Where sysfs has what the system is on, and the kind of file system that it is."""
+    line = next(line.split() for line in read("/proc/self/mountinfo").splitlines() if line.split()[4] == "/")
+    return os.path.realpath(f"/sys/dev/block/{line[2]}"), line[line.index("-") + 1]
 
 
 def cloud_state(identity, files, source, begun, errors):

@@ -170,6 +170,11 @@ def nics_came(identity):
     return bool(ROOT) or not os.path.exists("/run/udev/control") or all(os.path.exists(path) for path in done)
 
 
+def disk_size():
+    place, _ = agent.root()
+    return int(read((os.path.dirname(place) if os.path.exists(place + "/partition") else place) + "/size")) * 512
+
+
 def with_address(config):
     """The NICs that have to have an IPv4 address before somebody can say that the network is up."""
     blocks = {}
@@ -278,6 +283,12 @@ class Wake:
         # Those that do not come are named by who needs them.
         self.arrivals.wait(lambda: nics_came(identity), (b"SUBSYSTEM=net",))
 
+    def disk(self, identity, _files):
+        # It has its size when the hypervisor has said so.
+        wanted = int(identity.one("disk", "0"))
+        if not ROOT and not self.arrivals.wait(lambda: disk_size() >= wanted, (b"SUBSYSTEM=block",)):
+            raise Failed(f"it has {disk_size()} bytes, and not yet {wanted}")
+
     def accounts(self, identity, _files):
         wanted = [name for name, *_ in identity.all("user")]
         day = str(int(time.time() // 86400))
@@ -357,7 +368,6 @@ def wake(port, before, nanoseconds, fresh):
     write(STATE + "/identity", files["identity"], 0o600)
     errors += agent.attempt(
         (
-            agent.grow,
             agent.host_name,
             agent.host_keys,
             node.ssh,
@@ -367,6 +377,8 @@ def wake(port, before, nanoseconds, fresh):
             node.nics,
             agent.network,
             node.online,
+            node.disk,
+            agent.grow,
             agent.swap,
         ),
         identity,

@@ -58,6 +58,8 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.
     e2scrub_all.timer e2scrub_reap.service systemd-pstore.service cloud-init-hotplugd.socket; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
+# It has five programs started for each login.
+rm -r "$root/etc/update-motd.d"
 # In place of cloud-init where the seed is Maquette's.
 while [ $# -ge 2 ]; do
     mkdir -p "$root/$(dirname "$1")"

@@ -15,7 +15,7 @@ const BESIDE: &str = asset!("cloud-init.conf");
 const NOT_YET: &str = asset!("template.conf");
 
 /// What an image gets: where, and its text.
-pub(crate) const FILES: [(&str, &str); 17] = [
+pub(crate) const FILES: [(&str, &str); 14] = [
     ("usr/lib/maquette/maquette-agent", asset!("maquette-agent")),
     ("usr/lib/maquette/maquette_agent.py", asset!("maquette_agent.py")),
     ("usr/lib/maquette/maquette_grow.py", asset!("maquette_grow.py")),
@@ -30,9 +30,6 @@ pub(crate) const FILES: [(&str, &str); 17] = [
     ("etc/systemd/system/cloud-config.service.d/maquette.conf", BESIDE),
     ("etc/systemd/system/cloud-final.service.d/maquette.conf", BESIDE),
     ("etc/systemd/system/systemd-networkd-wait-online.service.d/maquette.conf", NOT_YET),
-    ("etc/systemd/system/NetworkManager-wait-online.service.d/maquette.conf", NOT_YET),
-    ("etc/systemd/system/systemd-machine-id-commit.service.d/maquette.conf", NOT_YET),
-    ("etc/systemd/system/systemd-journal-flush.service.d/maquette.conf", NOT_YET),
 ];
 
 #[cfg(test)]

@@ -141,7 +141,6 @@ class Before:
     """What was taken away, and is needed to make a node's own."""
 
     def __init__(self):
-        self.gettys = []
         self.logins = b""
         self.seed = None
         self.reloads = False
@@ -154,14 +153,10 @@ class Before:
                 self.seed = os.path.getsize(path), os.listxattr(path)
             remove(path)
         agent.no_host_keys()
-        # Where / was read-only at first one in memory lies over an empty file, which makes the next boot a first one.
+        # An empty one makes the next boot a first one.
         name = ROOT + "/etc/machine-id"
         if os.path.exists(name):
-            if os.path.ismount(name):
-                agent.write_kernel("/run/machine-id", "")
-            else:
-                write(name, "", like=name)
-        maquette_wake.forget_journals("")
+            write(name, "", like=name)
         wtmp = ROOT + "/var/log/wtmp"
         if os.path.exists(wtmp):
             with open(wtmp, "r+b") as file:
@@ -185,19 +180,30 @@ def prepare():
         # Until everything has started.
         quietly("systemctl", "is-system-running", "--wait")
         quietly("udevadm", "settle", "--timeout=30")
-        units = quietly("systemctl", "list-units", "--plain", "--no-legend", "getty@*", "serial-getty@*")
-        before.gettys = [line.split()[0] for line in (units or "").splitlines() if line.split()]
     before.take()
     if networks()[0] == NETWORKD:
         # One that has never seen a machine-id can go on with a node's: its name to DHCP servers is made of that.
         before.reloads = bool(ROOT) or quietly("systemctl", "restart", NETWORKD) is not None
     if not ROOT:
+        pretend_online(networks()[1])
         os.sync()
         # Not what is known of files, which is small and takes many reads.
         agent.write_kernel("/proc/sys/vm/drop_caches", "1")
         read_back()
-        os.sync()
+    # The last, since whoever says something after it has it made anew.
+    maquette_wake.forget_journals("")
+    os.sync()
     return before
+
+
+def pretend_online(unit):
+    """Has what waits for the network end as it does in a node, which has not to start it then: there is no network."""
+    place = f"/run/systemd/system/{unit}.d"
+    write(place + "/zz-template.conf", "[Unit]\nConditionPathExists=\n[Service]\nExecStart=\nExecStart=/bin/true\n")
+    quietly("systemctl", "daemon-reload")
+    quietly("systemctl", "start", unit)
+    shutil.rmtree(place)
+    quietly("systemctl", "daemon-reload")
 
 
 def read_back():

@@ -19,6 +19,8 @@ from maquette_systemd import SLOW, SSH, enabled, networks, reload_network, syste
 PATIENCE = 2 if ROOT else 60
 # How long a report waits for somebody who reads it.
 HEARD = 600
+# Whoever waits at a console for somebody who logs in looks at it, and shows the name of the system anew.
+PROMPTS = ROOT + "/run/agetty.reload"
 PID_FILE = ROOT + "/run/sshd.pid"
 
 
@@ -44,19 +46,12 @@ def reseed(fresh):
 
 
 def machine_id(name):
-    """Where systemd has put one of its own over an empty file until the first boot is over, it takes this for that one,
-    and has to be told to write it down."""
-    path, passing = ROOT + "/etc/machine-id", ROOT + "/run/machine-id"
-    laid_over = not ROOT and os.path.ismount(path)
-    if laid_over:
-        # The same file. Whoever reads it finds either none or this.
-        agent.write_kernel(passing, name + "\n")
-        return True
-    for file in (path, passing, ROOT + "/var/lib/dbus/machine-id"):
+    """Where systemd and D-Bus have it; the template's were emptied."""
+    path = ROOT + "/etc/machine-id"
+    for file in (path, ROOT + "/run/machine-id", ROOT + "/var/lib/dbus/machine-id"):
         there = os.path.isfile(file) and not os.path.islink(file)
         if there or file == path:
             write(file, name + "\n", 0o444, like=file if there else None)
-    return False
 
 
 def boot_id():
@@ -257,17 +252,13 @@ class Wake:
         self.sshd = Sshd()
         self.name = os.urandom(16).hex()
         self.wanted = []
-        self.later = []
         self.asked = []
 
     def new(self, _identity, _files):
-        if machine_id(self.name):
-            self.later.append("systemd-machine-id-commit.service")
+        machine_id(self.name)
         boot_id()
         history(self.before)
-        # Everything from here on is noted as this machine's, and this boot's; on its disk, as when it has booted.
-        if os.path.isdir(ROOT + "/run/systemd/journal"):
-            write(ROOT + "/run/systemd/journal/flushed", "")
+        # Everything from here on is noted as this machine's, and this boot's.
         self.systemd.order("RestartUnit", "systemd-journald.service")
 
     def ssh(self, _identity, _files):
@@ -286,7 +277,7 @@ class Wake:
     def disk(self, identity, _files):
         # It has its size when the hypervisor has said so.
         wanted = int(identity.one("disk", "0"))
-        if not ROOT and not self.arrivals.wait(lambda: disk_size() >= wanted, (b"SUBSYSTEM=block",)):
+        if wanted and not ROOT and not self.arrivals.wait(lambda: disk_size() >= wanted, (b"SUBSYSTEM=block",)):
             raise Failed(f"it has {disk_size()} bytes, and not yet {wanted}")
 
     def accounts(self, identity, _files):
@@ -307,37 +298,27 @@ class Wake:
             self.systemd.order("RestartUnit", manager)
             self.wanted.append(manager)
         self.asked = with_address(files["network-config"])
-        if waits_for_network(waits):
-            self.later.append(waits)
+        if not self.asked and waits_for_network(waits):
+            # Only systemd knows when that is so.
+            self.systemd.order("RestartUnit", waits)
+            self.wanted.append(waits)
 
     def settle(self):
         """Until it can be reached; that it cannot is seen from outside, as after a cold start."""
         try:
-            if not self.asked and networks()[1] in self.later:
-                # Only systemd knows when that is so.
-                self.wanted += self.later
-                self.order_later()
             self.systemd.wait(self.wanted, SLOW)
             until_addressed(self.asked)
         except (OSError, Failed) as error:
             print(error, file=sys.stderr)
         self.sshd.wait()
 
-    def order_later(self):
-        for unit in self.later:
-            self.systemd.order("StartUnit", unit)
-        self.later = []
-
     def afterwards(self):
         """What nobody waits for."""
         try:
             self.systemd.wait(["systemd-journald.service"], SLOW)
             forget_journals(self.name)
-            self.order_later()
-            self.systemd.order("StartUnit", "systemd-journal-flush.service")
-            for unit in self.before.gettys:
-                # They show the name of the system.
-                self.systemd.order("RestartUnit", unit)
+            if os.path.exists(PROMPTS):
+                os.utime(PROMPTS)
         except (OSError, Failed) as error:
             print(error, file=sys.stderr)
 

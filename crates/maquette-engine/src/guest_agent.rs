@@ -15,10 +15,11 @@ const BESIDE: &str = asset!("cloud-init.conf");
 const NOT_YET: &str = asset!("template.conf");
 
 /// What an image gets: where, and its text.
-pub(crate) const FILES: [(&str, &str); 14] = [
+pub(crate) const FILES: [(&str, &str); 15] = [
     ("usr/lib/maquette/maquette-agent", asset!("maquette-agent")),
     ("usr/lib/maquette/maquette_agent.py", asset!("maquette_agent.py")),
     ("usr/lib/maquette/maquette_grow.py", asset!("maquette_grow.py")),
+    ("usr/lib/maquette/maquette_netplan.py", asset!("maquette_netplan.py")),
     ("usr/lib/maquette/maquette_template.py", asset!("maquette_template.py")),
     ("usr/lib/maquette/maquette_wake.py", asset!("maquette_wake.py")),
     ("usr/lib/maquette/maquette_systemd.py", asset!("maquette_systemd.py")),

@@ -26,7 +26,6 @@ MARKER = STATE + "/template"
 SSH_PLACE = ROOT + "/etc/ssh"
 CLOUD = ROOT + "/var/lib/cloud"
 RUN_CLOUD = ROOT + "/run/cloud-init"
-# What makes the network manager's own files of netplan's; where it is depends on the version.
 NETPLAN = ("/usr/libexec/netplan/generate", "/lib/netplan/generate")
 GENERATOR = "/usr/lib/systemd/system-generators/netplan"
 WANTED = "/etc/systemd/system/multi-user.target.wants"
@@ -115,19 +114,18 @@ def seed():
     if ROOT:
         place = ROOT + "/seed"
         if not os.path.isdir(place):
-            return "/dev/test", fat_files(ROOT + "/seed.img")
+            with open(ROOT + "/seed.img", "rb", buffering=0) as disk:
+                return "/dev/test", fat_files(disk)
         return "/dev/test", {name: read(f"{place}/{name}") for name in os.listdir(place)}
     device = seed_device()
-    return (None, {}) if device is None else (device, fat_files(device))
+    if device is None:
+        return None, {}
+    with open(device, "rb", buffering=0) as disk:
+        return device, fat_files(disk)
 
 
-def fat_files(path):
+def fat_files(disk):
     """The files of a small FAT12 file system, as our seeds are: mounting takes two programs and four modules."""
-    with open(path, "rb", buffering=0) as disk:
-        return fat_files_of(disk)
-
-
-def fat_files_of(disk):
     # Most have no more than that, and reading is slow.
     data = disk.read(1 << 16)
 
@@ -188,12 +186,8 @@ def host_name(identity, _files):
     name = identity.one("hostname")
     write(ROOT + "/etc/hostname", name + "\n")
     if not ROOT:
-        write_kernel("/proc/sys/kernel/hostname", name)
-
-
-def write_kernel(path, text):
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+        with open("/proc/sys/kernel/hostname", "w", encoding="utf-8") as file:
+            file.write(name)
 
 
 def host_keys(identity, files):
@@ -306,31 +300,37 @@ def swap(identity, _files):
 
 
 def network(identity, files):
+    network_file(identity, files)
+    netplan()
+
+
+def network_file(identity, files):
     names(identity)
     config = files["network-config"]
     text = "network:\n" + "".join(f"    {line}\n" for line in [*renderer(), *config.splitlines()])
     write(ROOT + "/etc/netplan/50-cloud-init.yaml", text, 0o600)
-    if not ROOT:
-        netplan()
 
 
 def renderer():
     """netplan takes networkd where it is not told."""
-    networkd, other = (
-        os.path.lexists(f"{ROOT}{WANTED}/{name}.service") for name in ("systemd-networkd", "NetworkManager")
-    )
-    return ["renderer: NetworkManager"] if other and not networkd else []
+    return ["renderer: NetworkManager"] if wanted("NetworkManager") and not wanted("systemd-networkd") else []
+
+
+def wanted(name):
+    return os.path.lexists(f"{ROOT}{WANTED}/{name}.service")
 
 
 def netplan():
     """Makes the network manager's files. Called as at a boot it starts no other programs to find out whether there is
     something to start, which there is not if the manager is started without netplan."""
-    if os.path.exists(GENERATOR) and os.path.lexists(f"{ROOT}{WANTED}/systemd-networkd.service"):
+    if ROOT:
+        return
+    if os.path.exists(GENERATOR) and wanted("systemd-networkd"):
         place = STATE + "/units"
         places = [f"{place}/{name}" for name in ("normal", "early", "late")]
-        for each in places:
-            os.makedirs(each, exist_ok=True)
         try:
+            for each in places:
+                os.makedirs(each)
             run(GENERATOR, *places)
         finally:
             for here, _, names in os.walk(place, topdown=False):

@@ -14,6 +14,7 @@ import shutil
 import time
 
 import maquette_agent as agent
+import maquette_netplan
 import maquette_wake
 import maquette_grow  # noqa: F401: for later
 from maquette_agent import ROOT, STATE, Failed, Identity, read, write
@@ -144,6 +145,7 @@ class Before:
         self.logins = b""
         self.seed = None
         self.reloads = False
+        self.netplan = None
         self.accounts = read(agent.MARKER).split()
 
     def take(self):
@@ -188,8 +190,9 @@ def prepare():
         pretend_online(networks()[1])
         os.sync()
         # Not what is known of files, which is small and takes many reads.
-        agent.write_kernel("/proc/sys/vm/drop_caches", "1")
-        read_back()
+        with open("/proc/sys/vm/drop_caches", "w", encoding="utf-8") as file:
+            file.write("1")
+        read_back(before)
     # The last, since whoever says something after it has it made anew.
     maquette_wake.forget_journals("")
     os.sync()
@@ -206,14 +209,15 @@ def pretend_online(unit):
     quietly("systemctl", "daemon-reload")
 
 
-def read_back():
+def read_back(before):
     place = STATE + "/try"
-    text = "network:\n  version: 2\n  ethernets:\n    eth0: {dhcp4: true}\n"
+    text = "network:\n" + "".join(f"    {line}\n" for line in maquette_netplan.SAMPLE.splitlines())
     write(place + "/etc/netplan/50-cloud-init.yaml", text, 0o600)
     for program in agent.NETPLAN:
         if os.path.exists(program):
             quietly(program, "--root-dir", place)
             break
+    before.netplan = None if agent.renderer() else maquette_netplan.compare(place)
     shutil.rmtree(place)
     modules = os.listdir(MODULES) if os.path.isdir(MODULES) else []
     for path in [f"/usr/{name}" for name in FILES] + [f"{MODULES}/{name}" for name in modules]:

@@ -12,6 +12,7 @@ import sys
 import time
 
 import maquette_agent as agent
+import maquette_netplan
 from maquette_agent import ROOT, STATE, Failed, Identity, read, write
 from maquette_systemd import SLOW, SSH, enabled, networks, reload_network, systemd, waits_for_network
 
@@ -290,6 +291,18 @@ class Wake:
             elif agent.account(name) is not None:
                 agent.run("userdel", *(["--root", ROOT] if ROOT else []), "-r", "--", name)
 
+    def network(self, identity, files):
+        agent.network_file(identity, files)
+        made = None if self.before.netplan is None else maquette_netplan.made(files["network-config"])
+        if made is None:
+            agent.netplan()
+            return
+        for path, text in {**made, **self.before.netplan}.items():
+            if isinstance(text, tuple):
+                agent.link(text[0], ROOT + path)
+            else:
+                write(ROOT + path, text)
+
     def online(self, _identity, files):
         # Units that are not for templates may start.
         os.unlink(agent.MARKER)
@@ -356,7 +369,7 @@ def wake(port, before, nanoseconds, fresh):
             agent.users,
             agent.time_zone,
             node.nics,
-            agent.network,
+            node.network,
             node.online,
             node.disk,
             agent.grow,

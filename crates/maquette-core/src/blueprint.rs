@@ -5,8 +5,9 @@
 
 mod links;
 mod switching;
+mod template;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -14,8 +15,10 @@ use uuid::Uuid;
 
 pub use links::far_end;
 pub use switching::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
+pub use template::{Cold, Template, template};
 
 use crate::names::EnvName;
+use crate::settings::StartChoice;
 use crate::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType};
 use crate::units::{ByteSize, MacAddr};
 use crate::values::Secret;
@@ -47,6 +50,10 @@ pub struct Blueprint {
     pub networks: Vec<Network>,
     /// Nodes, by node type and index.
     pub nodes: Vec<Node>,
+    /// How new nodes start.
+    pub start: StartChoice,
+    /// What nodes can start from instead of booting, by their names.
+    pub templates: BTreeMap<String, Template>,
 }
 
 impl Blueprint {
@@ -62,6 +69,8 @@ impl Blueprint {
             extend: false,
             networks: Vec::new(),
             nodes: Vec::new(),
+            start: StartChoice::default(),
+            templates: BTreeMap::new(),
         }
     }
 

@@ -130,6 +130,8 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         refresh_images: topology.settings.force_image_download,
         networks,
         nodes,
+        start: topology.settings.start,
+        templates: BTreeMap::new(),
     }
 }
 

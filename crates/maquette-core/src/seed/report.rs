@@ -4,6 +4,9 @@
 /// cloud-init runs.
 pub const BEGUN: &str = "cloud-init";
 
+/// The agent of a template has nothing to do until it hears who it is.
+pub const TEMPLATE: &str = "template";
+
 /// Comes before the address that the guest got, with the subnet's length, as `ip` prints it.
 pub const ADDRESS: &str = "address";
 

@@ -1,7 +1,7 @@
 //! The table itself, in the order of `--help`.
 
 use super::Group::{Environment, Guests, Hypervisor, Topology};
-use super::{BgpMode, Infrared, Kind, Lines, Setting, Value, VirtChoice, VirtOptions};
+use super::{BgpMode, Infrared, Kind, Lines, Setting, StartChoice, Value, VirtChoice, VirtOptions};
 use crate::hardware::{BootMode, Bus};
 use crate::names::EnvName;
 use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
@@ -291,6 +291,14 @@ settings! {
         group: Guests,
         key: Some("timezone"),
         infrared: at("Topology", 8, None),
+    }
+    start: StartChoice as StartChoice = StartChoice::Cold, {
+        name: "start",
+        doc: "How new nodes start: from the memory of one like them that has booted before, or by booting",
+        default: Some("cold"),
+        value: "HOW",
+        group: Guests,
+        key: Some("start"),
     }
     disk_bus: Bus as Bus = Bus::Virtio, {
         name: "disk-bus",

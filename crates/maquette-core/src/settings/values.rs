@@ -136,7 +136,24 @@ pub enum VirtChoice {
     Only(VirtType),
 }
 
+/// How new nodes are asked to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StartChoice {
+    /// From a template where there is one, or where several nodes can share one; else by booting.
+    Auto,
+    /// From a template, which is made if there is none.
+    Warm,
+    /// By booting.
+    #[default]
+    Cold,
+}
+
 words! {
+    StartChoice as Self {
+        "auto" => Self::Auto, "From a template where there is one or several nodes can share one";
+        "warm" => Self::Warm, "From a template, which is made if there is none";
+        "cold" => Self::Cold, "By booting";
+    }
     Bus as Self {
         "virtio" => Self::Virtio, "`vda`, `vdb`, …";
         "scsi" => Self::Scsi, "`sda`, `sdb`, …";

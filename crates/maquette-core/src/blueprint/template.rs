@@ -1,0 +1,138 @@
+//! Templates: a node's image that has booted once, and its memory, from which nodes that are alike start.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::{Guest, Image, Node};
+use crate::topology::{BootMode, VirtType};
+
+/// What every change of how templates are made or used changes: those of another version are not used.
+const VERSION: &str = "maquette template 1";
+
+/// What nodes of one shape start from: a disk and a memory image in the pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// Digest of everything that the memory image depends on, in hexadecimal.
+    pub key: String,
+    /// Its image.
+    pub image: Image,
+}
+
+impl Template {
+    /// Name of its domain while it is made, and what the names of all of its files begin with.
+    pub fn name(&self) -> String {
+        format!("maquette-warm-{}", self.key)
+    }
+
+    /// Volume of its disk, an overlay of the image.
+    pub fn disk(&self) -> String {
+        format!("{}.qcow2", self.name())
+    }
+
+    /// File of its memory image in the pool's directory, in the format of `virsh save`.
+    pub fn memory(&self) -> String {
+        format!("{}.save", self.name())
+    }
+
+    /// Volume of its seed while it is made.
+    pub fn seed(&self) -> String {
+        format!("{}-seed.img", self.name())
+    }
+}
+
+/// Why a node boots instead of starting from a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cold {
+    /// Nothing is set up in it.
+    NoGuest,
+    /// It could not be told who it is.
+    NoAgent,
+    /// It has options of virt-install.
+    Options,
+    /// Its firmware keeps variables in a file of the node's own.
+    Uefi,
+    /// libvirt's test driver has no memory.
+    TestDriver,
+    /// It has no disk that overlays an image.
+    NoImage,
+}
+
+impl fmt::Display for Cold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoGuest => "Maquette does not set it up",
+            Self::NoAgent => "the image has no agent",
+            Self::Options => "it has options of virt-install",
+            Self::Uefi => "UEFI keeps variables of its own",
+            Self::TestDriver => "libvirt's test driver cannot save memory",
+            Self::NoImage => "its first disk does not overlay an image",
+        })
+    }
+}
+
+/// The template that a node starts from. `has_agent` tells of which images it is known that they have an agent,
+/// `emulator` names versions of libvirt and QEMU and the CPU, since all of them have a say in what a memory image is.
+///
+/// # Errors
+///
+/// Why it has to boot.
+pub fn template(
+    node: &Node,
+    has_agent: &dyn Fn(&Image) -> bool,
+    emulator: &str,
+) -> Result<Template, Cold> {
+    if node.virt == VirtType::Test {
+        return Err(Cold::TestDriver);
+    }
+    let Some(guest) = &node.guest else { return Err(Cold::NoGuest) };
+    let Some(image) = node.disks.first().and_then(|d| d.backing.as_ref()) else {
+        return Err(Cold::NoImage);
+    };
+    if !has_agent(image) {
+        return Err(Cold::NoAgent);
+    }
+    if !node.virtopts.trim().is_empty() {
+        return Err(Cold::Options);
+    }
+    if node.firmware != BootMode::Bios {
+        return Err(Cold::Uefi);
+    }
+    let shape = shape(node, guest, image, emulator);
+    let key = Uuid::new_v5(&Uuid::NAMESPACE_OID, shape.as_bytes()).simple().to_string();
+    Ok(Template { key, image: image.clone() })
+}
+
+/// Everything of a node that shows in its memory image, and where libvirt puts its devices: that depends on which
+/// and how many there are.
+fn shape(node: &Node, guest: &Guest, image: &Image, emulator: &str) -> String {
+    let mut parts = vec![
+        VERSION.to_string(),
+        emulator.to_string(),
+        // Its name has a digest of its content.
+        image.volume.clone(),
+        // Its account is made beforehand.
+        guest.user.to_string(),
+        node.virt.as_str().to_string(),
+        node.vcpus.to_string(),
+        node.memory_mib.to_string(),
+        node.cpu_model.to_string(),
+        node.machine.to_string(),
+    ];
+    parts.extend(node.disks.iter().map(|d| format!("{} {} {}", d.device, d.bus.as_str(), d.cache)));
+    parts.extend(node.interfaces.iter().map(|i| format!("{} {}", i.model, i.plain_frames)));
+    parts.join("\0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_after_the_key() {
+        let image = Image { source: "x".into(), volume: "maquette-x-0.qcow2".into() };
+        let template = Template { key: "ab".into(), image };
+        assert_eq!(template.disk(), "maquette-warm-ab.qcow2");
+        assert_eq!(template.memory(), "maquette-warm-ab.save");
+    }
+}

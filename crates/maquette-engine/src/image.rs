@@ -7,7 +7,8 @@ mod checksum;
 mod fetch;
 mod leftovers;
 mod source;
+pub mod template;
 
 pub use fetch::{Limits, RECORDS, Transfer, Used, fetch, virtual_size};
-pub use leftovers::{forget, recorded, sweep};
+pub use leftovers::{forget, record, recorded, sweep};
 pub use source::{Origin, Resolved, Source, SourceError, resolve};

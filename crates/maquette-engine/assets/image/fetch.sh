@@ -211,12 +211,13 @@ while IFS= read -r order <&7; do
             exit 0
             ;;
         # The record comes first, so that no image is without one; a power cut finds the whole or nothing.
+        # $1: its mode
         place)
             if [ -n "$record" ]; then
                 mkdir -p -m 755 -- "${record%/*}" && printf '%s\n' "$target" >"$record.new" &&
                     sync -- "$record.new" && mv -f -- "$record.new" "$record" || :
             fi
-            { chmod 644 -- "$part" && sync -- "$part" && mv -f -T -- "$part" "$target" &&
+            { chmod "${1:-644}" -- "$part" && sync -- "$part" && mv -f -T -- "$part" "$target" &&
                 sync -- "${target%/*}"; } || status=$?
             [ "$status" != 0 ] || rm -f -- "$part".*
             answer "done $status"

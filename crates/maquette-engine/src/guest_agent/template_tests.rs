@@ -446,6 +446,43 @@ fn the_seed_is_read_from_the_volume_that_is_made_for_it() {
     }
 }
 
+/// systemd's side of the beginning of a connection.
+fn greet(peer: &mut std::os::unix::net::UnixStream) {
+    use std::io::Read;
+    let mut byte = [0];
+    let mut greeting = Vec::new();
+    while !greeting.ends_with(b"BEGIN\r\n") {
+        peer.read_exact(&mut byte).unwrap();
+        greeting.push(byte[0]);
+    }
+    assert!(greeting.starts_with(b"\0AUTH EXTERNAL "));
+    peer.write_all(b"OK 0123456789abcdef0123456789abcdef\r\n").unwrap();
+}
+
+fn padded(length: usize) -> usize {
+    length.next_multiple_of(8)
+}
+
+/// A message of D-Bus.
+fn send(kind: u8, fields: &[u8], body: &[u8]) -> Vec<u8> {
+    let mut message = vec![b'l', kind, 0, 1];
+    for number in [body.len(), 7, fields.len()] {
+        message.extend((number as u32).to_le_bytes());
+    }
+    message.extend(fields);
+    message.resize(padded(message.len()), 0);
+    message.extend(body);
+    message
+}
+
+/// A text in a message.
+fn text(text: &str) -> Vec<u8> {
+    let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
+    bytes.extend(text.as_bytes());
+    bytes.push(0);
+    bytes
+}
+
 /// As systemd answers: with a job for each order, which is over some time later.
 fn systemd(place: &Path) -> std::thread::JoinHandle<Vec<String>> {
     use std::io::Read;
@@ -453,31 +490,7 @@ fn systemd(place: &Path) -> std::thread::JoinHandle<Vec<String>> {
     let listener = std::os::unix::net::UnixListener::bind(place).unwrap();
     std::thread::spawn(move || {
         let (mut peer, _) = listener.accept().unwrap();
-        let mut byte = [0];
-        let mut greeting = Vec::new();
-        while !greeting.ends_with(b"BEGIN\r\n") {
-            peer.read_exact(&mut byte).unwrap();
-            greeting.push(byte[0]);
-        }
-        assert!(greeting.starts_with(b"\0AUTH EXTERNAL "));
-        peer.write_all(b"OK 0123456789abcdef0123456789abcdef\r\n").unwrap();
-        let padded = |length: usize| length.next_multiple_of(8);
-        let send = |kind: u8, fields: &[u8], body: &[u8]| {
-            let mut message = vec![b'l', kind, 0, 1];
-            for number in [body.len(), 7, fields.len()] {
-                message.extend((number as u32).to_le_bytes());
-            }
-            message.extend(fields);
-            message.resize(padded(message.len()), 0);
-            message.extend(body);
-            message
-        };
-        let text = |text: &str| {
-            let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
-            bytes.extend(text.as_bytes());
-            bytes.push(0);
-            bytes
-        };
+        greet(&mut peer);
         let mut orders = Vec::new();
         let mut head = [0; 16];
         while peer.read_exact(&mut head).is_ok() {

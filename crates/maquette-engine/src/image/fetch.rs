@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use maquette_core::blueprint::{Image, Pool};
 use maquette_core::image::{Compression, Format, HEAD, Sum, inspect, redact};
 use maquette_core::units::ByteSize;
-use sha2::{Digest, Sha256};
 
 use super::agent::{self, Agent, Answer};
 use super::checksum;
+use super::leftovers::record_of;
 use super::source::{Origin, Source};
 use crate::host::{Command, Host, Local, check};
 use crate::{Cause, StepContext, StepError};
@@ -96,14 +96,7 @@ pub fn fetch(
 
 fn place(directory: &str, volume: &str, transfer: &Transfer) -> agent::Place {
     let target = format!("{directory}/{volume}");
-    let record = match transfer.records.as_str() {
-        "" => String::new(),
-        records => {
-            let digest = Sha256::digest(target.as_bytes());
-            let key: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
-            format!("{records}/{key}")
-        }
-    };
+    let record = record_of(&transfer.records, &target);
     let part = format!("{directory}/.{volume}.part");
     agent::Place { target, part, patience: transfer.limits.patience, record }
 }

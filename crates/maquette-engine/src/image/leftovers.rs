@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use sha2::{Digest, Sha256};
+
 use crate::host::{Command, Host, HostError, check};
 
 /// Prints the paths that are recorded.
@@ -9,6 +11,9 @@ const RECORDED: &str = include_str!("../../assets/image/recorded.sh");
 
 /// Forgets what is recorded of one path.
 const FORGET: &str = include_str!("../../assets/image/forget.sh");
+
+/// Records that a path is an image of ours.
+const RECORD: &str = include_str!("../../assets/image/record.sh");
 
 /// Removes what downloads left in a directory, unless a run is at work on it, and prints what it was.
 /// `.VOLUME.part` and what begins so are names that no volume of an environment can have.
@@ -18,6 +23,25 @@ const SWEEP: &str = include_str!("../../assets/image/sweep.sh");
 pub fn recorded(host: &dyn Host, records: &str) -> Result<BTreeSet<String>, HostError> {
     let text = check(host, &Command::script(RECORDED, [records]))?;
     Ok(text.lines().filter(|l| l.starts_with('/')).map(String::from).collect())
+}
+
+/// Records that a path is ours, before there is anything.
+pub fn record(host: &dyn Host, records: &str, path: &str) -> Result<(), HostError> {
+    let record = record_of(records, path);
+    if record.is_empty() {
+        return Ok(());
+    }
+    check(host, &Command::script(RECORD, [record.as_str(), path])).map(|_| ())
+}
+
+/// The file that records a path; empty where nothing is recorded.
+pub(super) fn record_of(records: &str, path: &str) -> String {
+    if records.is_empty() {
+        return String::new();
+    }
+    let digest = Sha256::digest(path.as_bytes());
+    let key: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
+    format!("{records}/{key}")
 }
 
 /// Forgets an image that is gone.

@@ -1,6 +1,7 @@
 //! Servers as they are: with and without ranges, refusing, changing, stalling, breaking off, slow; and
 //! runs that are killed at any moment, or that want the same at once.
 
+use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};

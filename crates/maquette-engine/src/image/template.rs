@@ -1,0 +1,194 @@
+//! Files of templates: nodes' memory images.
+//!
+//! A template's own is made under the lock that images have, and is there when it is whole. A node's copy has no name
+//! and goes with the shell that holds it open, so that nothing stays of it however a run ends.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Child;
+
+use base64ct::{Base64, Encoding};
+
+use super::agent::{Agent, Place};
+use super::fetch::Transfer;
+use super::leftovers::{record, record_of};
+use crate::host::{Command, Host, check};
+use crate::{StepContext, StepError};
+
+const COPY: &str = include_str!("../../assets/image/memory.sh");
+const HEAD: &str = include_str!("../../assets/image/memory-head.sh");
+
+/// Longest line of the shell that is read, in bytes.
+const LONGEST: u64 = 4096;
+
+/// A template that is being made, under its lock.
+pub struct Making<'a> {
+    agent: Agent<'a>,
+    part: String,
+}
+
+/// Begins to make a template's memory image, a file of a pool's directory; none if it is there. `disk` is the volume
+/// that comes with it, and both are recorded as ours before they exist.
+///
+/// # Errors
+///
+/// The hypervisor cannot be worked on, or another run has held the lock for too long.
+pub fn begin<'a>(
+    host: &dyn Host,
+    transfer: &Transfer,
+    directory: &str,
+    (memory, disk): (&str, &str),
+    context: &'a StepContext<'a>,
+) -> Result<Option<Making<'a>>, StepError> {
+    let target = format!("{directory}/{memory}");
+    // Named so that what is left of it is found as what is left of images.
+    let part = format!("{directory}/.{disk}.part");
+    let place = Place {
+        record: record_of(&transfer.records, &target),
+        target,
+        part: part.clone(),
+        patience: transfer.limits.patience,
+    };
+    let (agent, there) = Agent::start(host, &place, context)?;
+    let mut making = Making { agent, part };
+    if there {
+        making.leave();
+        return Ok(None);
+    }
+    record(host, &transfer.records, &format!("{directory}/{disk}"))
+        .map_err(|e| StepError::new(format!("cannot record template {disk}")).because(e))?;
+    Ok(Some(making))
+}
+
+impl Making<'_> {
+    /// The file that the memory is to be saved to.
+    pub fn part(&self) -> &str {
+        &self.part
+    }
+
+    /// What was saved takes its place.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be put there.
+    pub fn place(mut self) -> Result<(), StepError> {
+        let answer = self.agent.order("place 600", &mut |_| {})?;
+        if answer.is_done() {
+            return Ok(());
+        }
+        let mut error = StepError::new("cannot put the template's memory image in its place");
+        error.causes.extend(answer.said.last().cloned());
+        Err(error)
+    }
+
+    /// Removes what was saved, if anything was, and lets go of the lock. What cannot be removed is found by whoever
+    /// takes the lock next.
+    pub fn leave(&mut self) {
+        let _ = self.agent.order("forget", &mut |_| {});
+        let _ = self.agent.order("leave", &mut |_| {});
+    }
+}
+
+/// The first bytes of a file on the hypervisor, at most `limit`.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub fn head(host: &dyn Host, path: &str, limit: usize) -> Result<Vec<u8>, StepError> {
+    let failed = || StepError::new(format!("cannot read {path}"));
+    let text = check(host, &Command::script(HEAD, [path.to_string(), limit.to_string()]))
+        .map_err(|e| failed().because(e))?;
+    Base64::decode_vec(text.trim()).map_err(|e| failed().because(std::io::Error::other(e)))
+}
+
+/// A node's copy of a memory image, which is there as long as this.
+pub struct Copy {
+    child: Child,
+    path: String,
+}
+
+impl Copy {
+    /// Copies the memory image `from`; the copy begins with `head` in place of as many bytes. `name` is what it is
+    /// called for a moment, in the same directory.
+    ///
+    /// # Errors
+    ///
+    /// There is no room, or no such image.
+    pub fn make(host: &dyn Host, from: &str, name: &str, head: &[u8]) -> Result<Self, StepError> {
+        let failed = || StepError::new(format!("cannot copy {from}"));
+        let command = Command::script(COPY, [from, name]);
+        let mut child = host.spawn(&command).map_err(|e| failed().because(e))?;
+        // One that is gone does not read; its last words tell why.
+        let line = format!("{}\n", Base64::encode_string(head));
+        let sent = child.stdin.as_mut().map(|pipe| pipe.write_all(line.as_bytes()));
+        let mut copy = Self { child, path: String::new() };
+        drop(sent);
+        match copy.answer() {
+            Some(path) => {
+                copy.path = path;
+                Ok(copy)
+            }
+            None => {
+                let mut said = String::new();
+                if let Some(pipe) = copy.child.stderr.take() {
+                    // What cannot be read tells nothing.
+                    let _ = pipe.take(LONGEST).read_to_string(&mut said);
+                }
+                let mut error = failed();
+                error.causes.extend(said.lines().last().map(String::from));
+                Err(error)
+            }
+        }
+    }
+
+    /// The path that it says the copy has; none if it ended before.
+    fn answer(&mut self) -> Option<String> {
+        let mut lines = BufReader::new(self.child.stdout.take()?.take(LONGEST)).lines();
+        lines.find_map(|line| line.ok()?.strip_prefix(":: ").map(String::from))
+    }
+
+    /// Where it is, on the hypervisor.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // The end of its input ends it.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::host::Local;
+
+    #[test]
+    fn a_copy_begins_with_other_bytes_and_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        fs::write(path("a.save"), b"old header and the rest").unwrap();
+        let copy = Copy::make(&Local, &path("a.save"), &path(".a.part-x"), b"new").unwrap();
+        assert!(copy.path().starts_with("/proc/"), "{}", copy.path());
+        assert_eq!(fs::read(copy.path()).unwrap(), b"new header and the rest");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let gone = copy.path().to_string();
+        drop(copy);
+        assert!(!std::path::Path::new(&gone).exists());
+        assert_eq!(fs::read(path("a.save")).unwrap(), b"old header and the rest");
+        assert_eq!(head(&Local, &path("a.save"), 3).unwrap(), b"old");
+    }
+
+    #[test]
+    fn what_cannot_be_copied_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        let error = Copy::make(&Local, &path("none"), &path("x"), b"").err().unwrap();
+        assert!(error.causes[0].contains("No such file"), "{error:?}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}

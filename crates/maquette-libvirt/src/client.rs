@@ -367,6 +367,25 @@ impl Client {
         }
     }
 
+    /// Starts a domain without a definition: it is gone when it ends.
+    pub fn create_domain(&self, xml: &str) -> Result<Domain> {
+        gate::call("create a domain", || self.bulk.create_domain_xml(xml, 0))
+    }
+
+    /// Has a domain run with the memory that was saved to a file on the hypervisor.
+    pub fn restore(&self, file: &str, further: usize) -> Result<()> {
+        let place = self.waiting.place(&self.bulk, further, || connect(&self.uri));
+        gate::call("restore memory", || place.connection.restore_domain(file))
+    }
+
+    /// What memory images depend on: versions of libvirt and QEMU, and the CPU.
+    pub fn emulator(&self) -> Result<String> {
+        let (libvirt, qemu) = (self.control.lib_version()?, self.control.hyp_version()?);
+        let capabilities = self.control.capabilities()?;
+        let cpu = capabilities.split_once("<cpu>").and_then(|(_, rest)| rest.split_once("</cpu>"));
+        Ok(format!("libvirt {libvirt}, QEMU {qemu}, {}", cpu.map_or("", |(cpu, _)| cpu)))
+    }
+
     /// Defines a network, or changes its definition, validated where libvirt can.
     pub fn define_network(&self, xml: &str) -> Result<Network> {
         let define = || {

@@ -49,6 +49,9 @@ pub trait Server: Send + Sync {
     /// Deletes recorded images of a pool that nothing uses; see [`prune()`](crate::prune()).
     fn prune(&self, host: &dyn Host, records: &str, pool: &str) -> Result<Pruned, StepError>;
 
+    /// What memory images depend on there: versions of libvirt and QEMU, and the CPU.
+    fn emulator(&self) -> Result<String, LibvirtError>;
+
     /// Interfaces of a running domain.
     fn cables(&self, domain: &str) -> Result<Vec<Cable>, StepError>;
 
@@ -136,6 +139,10 @@ impl Server for Client {
 
     fn prune(&self, host: &dyn Host, records: &str, pool: &str) -> Result<Pruned, StepError> {
         prune(self, host, records, pool)
+    }
+
+    fn emulator(&self) -> Result<String, LibvirtError> {
+        Client::emulator(self)
     }
 
     fn cables(&self, domain: &str) -> Result<Vec<Cable>, StepError> {

@@ -16,6 +16,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Writes to the guest's port.
+    pub fn say(&self, line: &str) -> Result<(), LibvirtError> {
+        self.pipe.send(line.as_bytes())
+    }
+
     /// Stops listening; the reading thread ends by itself.
     pub fn close(self) {
         self.pipe.abort();

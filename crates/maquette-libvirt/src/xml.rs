@@ -5,7 +5,9 @@ mod domain;
 pub mod metadata;
 mod network;
 pub mod read;
+pub mod saved;
 mod storage;
+pub mod warm;
 mod writer;
 
 use maquette_engine::ssh_keys::RecordKey;

@@ -279,6 +279,10 @@ impl Server for Model {
         })
     }
 
+    fn emulator(&self) -> Result<String, LibvirtError> {
+        Ok("model 1".into())
+    }
+
     fn prune(&self, host: &dyn Host, _records: &str, pool: &str) -> Result<Pruned, StepError> {
         // Without it, an image goes that a run which has just begun has seen.
         if !host.exists("/run/maquette/images") {

@@ -86,9 +86,19 @@ pub fn is_active(domain: &Domain) -> Result<bool> {
     gate::call("look whether a domain runs", || domain.is_active())
 }
 
+/// Starts a domain with the hypervisor from now on.
+pub fn set_autostart(domain: &Domain) -> Result<()> {
+    gate::call("set autostart", || domain.set_autostart(true).map(|_| ()))
+}
+
+/// Saves a running domain's memory to a file on the hypervisor, which ends it.
+pub fn save(domain: &Domain, file: &str) -> Result<()> {
+    gate::call("save memory", || super::raw::save(domain, file))
+}
+
 /// Starts a domain with the hypervisor from now on, and now. One that runs is left alone.
 pub fn start_domain(domain: &Domain) -> Result<()> {
-    gate::call("set autostart", || domain.set_autostart(true))?;
+    set_autostart(domain)?;
     match gate::call("start", || domain.create()) {
         // Whatever a driver calls it that a domain runs already.
         Err(_) if domain.is_active().unwrap_or(false) => Ok(()),

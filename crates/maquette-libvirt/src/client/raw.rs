@@ -5,9 +5,19 @@
 use std::ffi::CString;
 
 use virt::connect::Connect;
+use virt::domain::Domain;
 use virt::error::Error;
 use virt::network::Network;
 use virt::sys;
+
+/// Saves a running domain's memory.
+/// <https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainSave>
+pub(super) fn save(domain: &Domain, file: &str) -> Result<(), Error> {
+    let file = CString::new(file)?;
+    // SAFETY: the domain is open as long as it is borrowed, and the text ends with a zero.
+    let saved = unsafe { sys::virDomainSave(domain.as_ptr(), file.as_ptr()) };
+    if saved < 0 { Err(Error::last_error()) } else { Ok(()) }
+}
 
 /// Defines a network that libvirt has checked against its schema first.
 /// <https://libvirt.org/html/libvirt-libvirt-network.html#virNetworkDefineXMLFlags>

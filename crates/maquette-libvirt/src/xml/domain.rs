@@ -37,6 +37,26 @@ pub fn domain(
     ready: bool,
     reported: Option<IpAddr>,
 ) -> String {
+    let record =
+        NodeRecord { environment: environment.clone(), pool: pool.clone(), node: node.clone() };
+    write(node, pool, |w| {
+        metadata::write_node(w, &record);
+        if ready || reported.is_some() {
+            let name = format!("state:{}", metadata::state_name(ready));
+            let address = reported.map(|a| a.to_string());
+            let mut attributes = vec![("xmlns:state", STATE_NAMESPACE)];
+            attributes.extend(address.as_deref().map(|a| ("address", a)));
+            w.empty(&name, &attributes);
+        }
+    })
+}
+
+/// Writes a domain that is no environment's.
+pub fn unrecorded(node: &Node, pool: &Pool) -> String {
+    write(node, pool, |_| {})
+}
+
+fn write(node: &Node, pool: &Pool, metadata: impl FnOnce(&mut Writer)) -> String {
     // They were understood when they were given.
     let options = virtopts::parse(&node.virtopts).unwrap_or_default();
     let mut root = vec![("type", node.virt.as_str())];
@@ -47,21 +67,7 @@ pub fn domain(
     w.element("domain", &root, |w| {
         w.text("name", &[], &node.name);
         w.text("uuid", &[], &node.uuid.to_string());
-        w.element("metadata", &[], |w| {
-            let record = NodeRecord {
-                environment: environment.clone(),
-                pool: pool.clone(),
-                node: node.clone(),
-            };
-            metadata::write_node(w, &record);
-            if ready || reported.is_some() {
-                let name = format!("state:{}", metadata::state_name(ready));
-                let address = reported.map(|a| a.to_string());
-                let mut attributes = vec![("xmlns:state", STATE_NAMESPACE)];
-                attributes.extend(address.as_deref().map(|a| ("address", a)));
-                w.empty(&name, &attributes);
-            }
-        });
+        w.element("metadata", &[], metadata);
         w.text("memory", &[("unit", "MiB")], &node.memory_mib.to_string());
         options.iter().for_each(|o| {
             if let VirtOpt::Memory(names) = o {

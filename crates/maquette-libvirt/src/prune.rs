@@ -3,6 +3,7 @@
 //! What is an image is told by the record that was written when it was brought, and never by its name:
 //! a node's disk may be called like one.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use maquette_engine::host::Host;
@@ -77,32 +78,30 @@ fn of_running(
     // What it says now is good enough.
     let _ = client::refresh_pool(pool);
     let volumes = client::volumes(pool).map_err(|e| failed(e.into()))?;
-    let texts = texts(client).map_err(|e| failed(e.into()))?;
-    let used = |name: &str| {
-        texts.iter().any(|xml| xml.contains(name))
-            || volumes.iter().any(|v| v.name != name && v.xml.contains(name))
+    let mut texts = texts(client).map_err(|e| failed(e.into()))?;
+    if !unused(&volumes, recorded, &texts).is_empty() {
+        // A node may have been defined since the first look; whatever names an image now is in time.
+        texts.extend(self::texts(client).map_err(|e| failed(e.into()))?);
+    }
+    let unused = unused(&volumes, recorded, &texts);
+    let named = |volume: &client::Volume| {
+        let name = stands_for(&volume.name);
+        texts.iter().any(|xml| xml.contains(name.as_ref()))
+            || volumes.iter().any(|v| v.name != volume.name && v.xml.contains(name.as_ref()))
     };
     let mut pruned = Pruned::default();
-    let free = |v: &&client::Volume| recorded.contains(&v.path) && !used(&v.name);
-    // A node may have been defined since the first look; whatever names an image now is in time.
-    let since = match volumes.iter().any(|v| free(&v)) {
-        true => self::texts(client).map_err(|e| failed(e.into()))?,
-        false => Vec::new(),
-    };
-    let used = |name: &str| used(name) || since.iter().any(|xml| xml.contains(name));
     for volume in &volumes {
-        let ours = recorded.contains(&volume.path);
-        match (ours, used(&volume.name)) {
-            (_, true) => {}
-            (true, false) => {
+        match (recorded.contains(&volume.path), unused.contains(volume.name.as_str())) {
+            (true, false) => {}
+            (true, true) => {
                 client::delete_volume(pool, &volume.name).map_err(|e| failed(e.into()))?;
                 image::forget(host, records, &volume.path).map_err(|e| failed(e.into()))?;
                 pruned.removed.push(volume.name.clone());
             }
-            (false, false) if looks_like(&volume.name) => {
+            (false, _) if looks_like(&volume.name) && !named(volume) => {
                 pruned.unrecorded.push(volume.name.clone());
             }
-            (false, false) => {}
+            (false, _) => {}
         }
     }
     let xml = client::pool_xml(pool).map_err(|e| failed(e.into()))?;
@@ -124,6 +123,37 @@ fn of_running(
     Ok(pruned)
 }
 
+/// By which name a volume would be used: a template's memory image is of use as long as its disk is.
+fn stands_for(volume: &str) -> Cow<'_, str> {
+    let stem = volume.strip_suffix(".save").filter(|stem| stem.starts_with("maquette-warm-"));
+    stem.map_or(Cow::Borrowed(volume), |stem| Cow::Owned(format!("{stem}.qcow2")))
+}
+
+/// Recorded volumes that nothing names but others that nothing names: the image of a template goes with it.
+fn unused<'a>(
+    volumes: &'a [client::Volume],
+    recorded: &BTreeSet<String>,
+    texts: &[String],
+) -> BTreeSet<&'a str> {
+    let named = |name: &str| texts.iter().any(|xml| xml.contains(name));
+    let ours = volumes.iter().filter(|v| recorded.contains(&v.path));
+    let mut unused: BTreeSet<&str> =
+        ours.filter(|v| !named(&stands_for(&v.name))).map(|v| v.name.as_str()).collect();
+    loop {
+        let used = |name: &str| {
+            let known = stands_for(name);
+            // What a volume says of itself is no use of it.
+            let others = volumes.iter().filter(|v| v.name != name && v.name != known);
+            others.filter(|v| !unused.contains(v.name.as_str())).any(|v| v.xml.contains(&*known))
+        };
+        let kept: BTreeSet<&str> = unused.iter().copied().filter(|name| !used(name)).collect();
+        if kept.len() == unused.len() {
+            return kept;
+        }
+        unused = kept;
+    }
+}
+
 /// Whether a volume is called as images are: that is a reason to tell of it, and nothing else.
 fn looks_like(volume: &str) -> bool {
     let stem = volume.strip_prefix("maquette-").and_then(|v| v.strip_suffix(".qcow2"));
@@ -134,6 +164,27 @@ fn looks_like(volume: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_unused_volumes_name_is_unused() {
+        let volume = |name: &str, backing: &str| client::Volume {
+            name: name.into(),
+            path: format!("/p/{name}"),
+            xml: format!("<volume><name>{name}</name><path>/p/{backing}</path></volume>"),
+        };
+        let (image, disk, memory) =
+            ("maquette-x-0123456789ab.qcow2", "maquette-warm-k.qcow2", "maquette-warm-k.save");
+        let mut volumes =
+            vec![volume(image, ""), volume(disk, image), volume(memory, ""), volume("other", "")];
+        let recorded = [image, disk, memory].map(|n| format!("/p/{n}")).into();
+        assert_eq!(unused(&volumes, &recorded, &[]), [image, disk, memory].into());
+        // A node's disk overlays it.
+        volumes.push(volume("web-0-disk1.qcow2", disk));
+        assert!(unused(&volumes, &recorded, &[]).is_empty());
+        volumes.pop();
+        // A node that is defined and has no disk yet was to boot from the image.
+        assert_eq!(unused(&volumes, &recorded, &[image.into()]), [disk, memory].into());
+    }
 
     #[test]
     fn a_disk_does_not_look_like_an_image() {

@@ -14,11 +14,14 @@ mod fate;
 mod node;
 mod power;
 mod prepare;
+mod ready;
 mod reasons;
 mod remove;
 mod requirements;
+mod restore;
 mod steps;
 mod switching;
+mod warm;
 
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness};
 pub use diff::{create, renew};
@@ -31,6 +34,7 @@ pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};
 pub use requirements::Requirements;
 pub use steps::{Builder, Step, StepId};
+pub use warm::templates;
 
 use crate::object::ObjectKind;
 

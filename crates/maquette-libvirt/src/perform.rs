@@ -1,5 +1,8 @@
 //! The backend: one action, one place that carries it out.
 
+mod warm;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -17,7 +20,9 @@ use maquette_engine::ready::{self, Login, NotReady};
 use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 
-use crate::client::{self, Client, Gate, LibvirtError};
+use crate::client::{self, Client, Domain, Gate, LibvirtError};
+use crate::signals::Listener;
+use crate::xml::saved::Head;
 use crate::{domain, network, signals, volume, xml};
 
 const FORGET: &str = include_str!("../assets/forget.sh");
@@ -61,14 +66,17 @@ pub struct Libvirt<'a> {
     opening: Mutex<()>,
     gate: Option<Arc<dyn Gate>>,
     key: Option<RecordKey>,
+    /// Heads of templates' memory images, by their paths.
+    heads: Mutex<BTreeMap<String, Arc<Head>>>,
 }
 
 impl<'a> Libvirt<'a> {
     /// A backend that opens `uri` when it is first needed: before that, a plan may have to install
     /// libvirt.
     pub fn new(access: Access<'a>, family: Option<&'static Family>, guests: Guests) -> Self {
-        let opening = Mutex::new(());
-        Self { access, family, guests, client: OnceLock::new(), opening, gate: None, key: None }
+        let (opening, heads) = (Mutex::new(()), Mutex::default());
+        let client = OnceLock::new();
+        Self { access, family, guests, client, opening, gate: None, key: None, heads }
     }
 
     /// Uses a connection that is open already.
@@ -129,16 +137,32 @@ impl<'a> Libvirt<'a> {
             StepError::new(format!("cannot start domain `{name}`: it is not defined"))
         })?;
         match ready {
-            Some(ready) => self.await_domain(name, ready, context),
+            Some(ready) => self.await_guest(name, ready, context, |_, _| Ok(())),
             None => Ok(()),
         }
     }
 
+    /// Waits for a guest that another run has started, and that may still wait to hear who it is.
     fn await_domain(
         &self,
         name: &str,
         ready: &Readiness,
         context: &StepContext<'_>,
+    ) -> Result<(), StepError> {
+        self.await_guest(name, ready, context, |_, listener| {
+            // A guest whose port takes nothing boots by itself.
+            let _ = self.wake(listener);
+            Ok(())
+        })
+    }
+
+    /// Waits for a guest, once it is listened to and was `met`.
+    fn await_guest(
+        &self,
+        name: &str,
+        ready: &Readiness,
+        context: &StepContext<'_>,
+        meet: impl FnOnce(&Domain, Option<&Listener>) -> Result<(), StepError>,
     ) -> Result<(), StepError> {
         let failed =
             |e: LibvirtError| StepError::new(format!("cannot watch domain `{name}`")).because(e);
@@ -149,6 +173,7 @@ impl<'a> Libvirt<'a> {
         let (sender, receiver) = signals::channel();
         // Without the port there still is SSH.
         let listener = signals::listen(client, name, sender).ok();
+        meet(&domain, listener.as_ref())?;
         let mut login = Login {
             config: &self.guests.ssh_config,
             name,
@@ -394,6 +419,12 @@ impl Libvirt<'_> {
                 volume::delete(self.client()?, name, pool)
             }
             Action::StartDomain { name, ready } => self.start_domain(name, ready.as_ref(), context),
+            Action::MakeTemplate { template, node, pool, files } => {
+                self.make_template(warm::Making { template, node, pool, files }, context)
+            }
+            Action::RestoreDomain { node, pool, template, ready } => {
+                self.restore_domain(node, pool, template, ready, context)
+            }
             Action::AwaitDomain { name, ready } => self.await_domain(name, ready, context),
             Action::ChangeDomain { name, change } => domain::change(self.client()?, name, change),
             Action::ResumeDomain { name } => {

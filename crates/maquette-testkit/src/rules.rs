@@ -241,6 +241,19 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             let _ = ready;
             domain.ready = true;
         }
+        Action::MakeTemplate { template, pool, .. } => {
+            let (image, volumes) = (&template.image.volume, seen.volumes.get_mut(&pool.name));
+            let volumes = volumes.expect("there is such a pool");
+            assert!(volumes.contains(image), "{title}: {image} is missing");
+            volumes.extend([template.disk(), template.memory()]);
+        }
+        Action::RestoreDomain { node, template, ready, pool } => {
+            for file in [template.disk(), template.memory()] {
+                assert!(seen.has_volume(pool, &file), "{title}: {file} is missing");
+            }
+            let start = Action::StartDomain { name: node.name.clone(), ready: Some(ready.clone()) };
+            perform(seen, &start);
+        }
         Action::AwaitDomain { name, .. } => {
             seen.domains.get_mut(name).expect("it exists").ready = true;
         }

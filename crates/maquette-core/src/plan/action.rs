@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 
 use super::prepare::Setting;
-use crate::blueprint::{Disk, Host, Image, Interface, Network, Node, Pool, Uplink, Vnc, Vswitch};
+use crate::blueprint::{
+    Disk, Host, Image, Interface, Network, Node, Pool, Template, Uplink, Vnc, Vswitch,
+};
 use crate::names::EnvName;
 use crate::seed::SeedFile;
 use crate::topology::{Allocation, Srv};
@@ -279,6 +281,28 @@ pub enum Action {
         /// What to wait for.
         ready: Option<Readiness>,
     },
+    /// Boot an image once and keep its memory, unless that was done.
+    MakeTemplate {
+        /// What is made.
+        template: Template,
+        /// A node that will start from it.
+        node: Box<Node>,
+        /// Pool that it is made in.
+        pool: Pool,
+        /// Content of its seed.
+        files: Vec<SeedFile>,
+    },
+    /// Start a domain from a template, or by booting where that cannot be done, and wait until it is ready.
+    RestoreDomain {
+        /// The domain, whose first disk overlays the template's.
+        node: Box<Node>,
+        /// Pool of its volumes and of the template.
+        pool: Pool,
+        /// The template.
+        template: Template,
+        /// What to wait for.
+        ready: Readiness,
+    },
     /// Wait for a running domain whose first boot was never seen to end.
     AwaitDomain {
         /// Name.
@@ -348,6 +372,8 @@ impl Action {
             Self::DeleteVolume { volume, .. } => format!("delete volume {volume}"),
             Self::StartDomain { name, ready: None } => format!("start domain {name}"),
             Self::StartDomain { name, ready: Some(_) } => format!("boot domain {name}"),
+            Self::MakeTemplate { template, .. } => format!("make template {}", template.name()),
+            Self::RestoreDomain { node, .. } => format!("restore domain {}", node.name),
             Self::AwaitDomain { name, .. } => format!("wait for domain {name}"),
             Self::ChangeDomain { name, change } => format!("change {name}: {}", change.describe()),
             Self::PauseDomain { name } => format!("pause domain {name}"),
@@ -384,6 +410,8 @@ impl Action {
             Self::ResizeVolume { .. } => "resize-volume",
             Self::DeleteVolume { .. } => "delete-volume",
             Self::StartDomain { .. } => "start-domain",
+            Self::MakeTemplate { .. } => "make-template",
+            Self::RestoreDomain { .. } => "restore-domain",
             Self::AwaitDomain { .. } => "await-domain",
             Self::ChangeDomain { .. } => "change-domain",
             Self::PauseDomain { .. } => "pause-domain",
@@ -408,7 +436,10 @@ impl Action {
             | Self::CreateSeed { .. }
             | Self::ResizeVolume { .. }
             | Self::DeleteVolume { .. } => Lane::Bulk,
-            Self::StartDomain { ready: Some(_), .. } | Self::AwaitDomain { .. } => Lane::Boot,
+            Self::StartDomain { ready: Some(_), .. }
+            | Self::MakeTemplate { .. }
+            | Self::RestoreDomain { .. }
+            | Self::AwaitDomain { .. } => Lane::Boot,
             Self::StartDomain { ready: None, .. } | Self::StopDomain { .. } => Lane::Power,
             Self::DefineNetwork { .. }
             | Self::UpdateNetwork { .. }

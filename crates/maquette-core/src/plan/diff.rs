@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fate::{Fate, Fates, fates};
 use super::remove::{edited_goes, remove_domain, remove_edited, remove_network, remove_orphan};
 use super::{
-    Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe, switching,
+    Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe,
+    switching, warm,
 };
-use crate::blueprint::{Blueprint, Disk, HostKeys, Network, Node};
+use crate::blueprint::{Blueprint, Disk, HostKeys, Network, Node, Template};
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Observed, Orphan};
 use crate::values::Secret;
@@ -29,6 +30,8 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         fetched: BTreeMap::new(),
         stopped: BTreeMap::new(),
         unplugged: Vec::new(),
+        warm: warm::starts(blueprint, observed, &fates),
+        templates: BTreeMap::new(),
     };
     planner.leave(&fates);
     planner.images(&fates);
@@ -75,6 +78,10 @@ pub(super) struct Planner<'a> {
     pub(super) stopped: BTreeMap<String, StepId>,
     /// Steps that unplug interfaces of running domains.
     pub(super) unplugged: Vec<StepId>,
+    /// What new nodes start from that do not boot, by their names.
+    pub(super) warm: BTreeMap<String, Template>,
+    /// Step that makes a template, by key.
+    pub(super) templates: BTreeMap<String, StepId>,
 }
 
 const UNWANTED: &str = "the topology does not ask for it any more";

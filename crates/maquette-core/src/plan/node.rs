@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::diff::Planner;
 use super::fate::Fate;
-use super::{Action, LiveChange, Op, Readiness, Reasons, StepId, describe};
+use super::ready::readiness;
+use super::{Action, LiveChange, Op, Reasons, StepId, describe};
 use crate::blueprint::{Disk, Node, Pool};
 use crate::object::ObjectKind;
 use crate::seed::seed_files;
@@ -24,7 +25,11 @@ impl Planner<'_> {
             Fate::Leave(why) => (Op::Keep, why.as_str().into()),
         };
         let why = reason.all.join("; ");
-        self.change(op, ObjectKind::Domain, &node.name, describe::size(node), reason);
+        let mut detail = describe::size(node);
+        if matches!(fate, Fate::Create | Fate::Replace(_)) && self.warm.contains_key(&node.name) {
+            detail.push_str(", starts warm");
+        }
+        self.change(op, ObjectKind::Domain, &node.name, detail, reason);
         match fate {
             Fate::Create | Fate::Replace(_) => {
                 let gone = self.stopped.get(&node.name).copied();
@@ -81,11 +86,20 @@ impl Planner<'_> {
             after.extend(self.started.values());
         }
         let defined = self.builder.add(self.define(node), after, reason);
-        let volumes: Vec<StepId> =
-            node.disks.iter().map(|d| self.volume(node, d, defined, reason)).collect();
+        let warm = self.warm.get(&node.name).cloned();
+        let mut volumes = Vec::new();
+        for (at, disk) in node.disks.iter().enumerate() {
+            volumes.push(match warm.as_ref().filter(|_| at == 0) {
+                Some(template) => self.overlay((node, disk), template, defined, reason),
+                None => self.volume(node, disk, defined, reason),
+            });
+        }
         let seed = node.guest.as_ref().map(|_| self.seed(node, defined, reason));
         let before: Vec<StepId> = std::iter::once(defined).chain(volumes).chain(seed).collect();
-        self.start(node, before, reason);
+        match warm.zip(readiness(node)) {
+            Some((template, ready)) => self.restore(node, template, ready, before, reason),
+            None => self.start(node, before, reason),
+        }
     }
 
     fn volume(&mut self, node: &Node, disk: &Disk, defined: StepId, reason: &str) -> StepId {
@@ -282,19 +296,4 @@ impl Planner<'_> {
         self.change(Op::Update, ObjectKind::Domain, &node.name, size, reason);
         self.go_on(node, reason);
     }
-}
-
-/// How to know that a node is up; appliances and empty nodes cannot tell.
-pub(super) fn readiness(node: &Node) -> Option<Readiness> {
-    let guest = node.guest.as_ref()?;
-    let reports = node.interfaces.iter().any(|i| i.dhcp);
-    if node.access.address.is_none() && !reports {
-        return None;
-    }
-    Some(Readiness {
-        address: node.access.address,
-        direct: node.access.direct,
-        user: node.access.user.clone(),
-        host_key: guest.host_key.clone(),
-    })
 }

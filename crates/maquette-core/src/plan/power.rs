@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::node::readiness;
+use super::ready::readiness;
 use super::{Action, Builder, Change, Op, Plan, StepId, describe};
 use crate::object::ObjectKind;
 use crate::observed::{Domain, Observed};

@@ -76,6 +76,8 @@ impl Stage {
             | Action::ResizeVolume { .. }
             | Action::DeleteVolume { .. }
             | Action::StartDomain { .. }
+            | Action::MakeTemplate { .. }
+            | Action::RestoreDomain { .. }
             | Action::AwaitDomain { .. }
             | Action::ChangeDomain { .. }
             | Action::PauseDomain { .. }

@@ -1,0 +1,57 @@
+//! Steps of a node that starts from a template.
+
+use super::diff::Planner;
+use super::warm::{REASON, make};
+use super::{Action, Op, Readiness, StepId};
+use crate::blueprint::{Disk, Image, Node, Template};
+use crate::object::ObjectKind;
+
+impl Planner<'_> {
+    /// The step that makes a template, if it is not there.
+    fn template(&mut self, node: &Node, template: &Template) -> Option<StepId> {
+        if let Some(made) = self.templates.get(&template.key) {
+            return Some(*made);
+        }
+        let pool = self.blueprint.pool.clone();
+        if self.observed.has_volume(&pool, &template.memory()) {
+            return None;
+        }
+        let shown = template.image.shown();
+        self.change(Op::Create, ObjectKind::Image, &template.name(), shown, REASON);
+        let fetched = self.fetched.get(&template.image.volume).copied();
+        let made = self.builder.add(make(template, node, &pool), fetched, REASON);
+        self.templates.insert(template.key.clone(), made);
+        Some(made)
+    }
+
+    /// The first disk of a node that starts from a template overlays the template's.
+    pub(super) fn overlay(
+        &mut self,
+        (node, disk): (&Node, &Disk),
+        template: &Template,
+        defined: StepId,
+        reason: &str,
+    ) -> StepId {
+        let made = self.template(node, template);
+        let mut disk = disk.clone();
+        disk.backing = Some(Image { volume: template.disk(), ..template.image.clone() });
+        let create = Action::CreateVolume { disk: Box::new(disk), pool: self.pool(&node.name) };
+        self.builder.add(create, std::iter::once(defined).chain(made), reason)
+    }
+
+    /// Starts a node from a template.
+    pub(super) fn restore(
+        &mut self,
+        node: &Node,
+        template: Template,
+        ready: Readiness,
+        mut after: Vec<StepId>,
+        reason: &str,
+    ) {
+        after.extend(node.interfaces.iter().filter_map(|i| self.started.get(&i.network)));
+        let pool = self.pool(&node.name);
+        let node = Box::new(node.clone());
+        let restore = Action::RestoreDomain { node, pool, template, ready };
+        self.builder.add(restore, after, reason);
+    }
+}

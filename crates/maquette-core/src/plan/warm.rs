@@ -1,0 +1,93 @@
+//! Nodes that start from a template instead of booting.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fate::{Fate, Fates};
+use super::ready::readiness;
+use super::{Action, Builder, Change, Op, Plan};
+use crate::blueprint::{Blueprint, Image, Node, Pool, Template};
+use crate::object::ObjectKind;
+use crate::observed::Observed;
+use crate::seed::template_files;
+use crate::settings::StartChoice;
+
+/// Why templates are made.
+pub(super) const REASON: &str = "nodes start from it";
+
+/// How many nodes have to share a template for it to be worth making, unless it was asked for.
+const SHARED: usize = 2;
+
+/// What new nodes start from, by their names; others boot.
+pub(super) fn starts(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    fates: &Fates,
+) -> BTreeMap<String, Template> {
+    let is_new = |node: &&Node| {
+        matches!(fates.nodes.get(&node.name), None | Some(Fate::Create | Fate::Replace(_)))
+            // One that was undefined or edited keeps its disks, and what is on them.
+            && observed.edited(ObjectKind::Domain, &node.name).is_none()
+            && !observed.orphans().contains_key(&node.name)
+            // Where it answers is known beforehand or reported: else nobody can tell when it is ready.
+            && readiness(node).is_some()
+    };
+    let new = blueprint.nodes.iter().filter(is_new);
+    let found: Vec<(&Node, &Template)> =
+        new.filter_map(|n| Some((n, blueprint.templates.get(&n.name)?))).collect();
+    let worth = |template: &Template| match blueprint.start {
+        StartChoice::Cold => false,
+        StartChoice::Warm => true,
+        StartChoice::Auto => {
+            observed.has_volume(&blueprint.pool, &template.memory())
+                || found.iter().filter(|(_, t)| t.key == template.key).count() >= SHARED
+        }
+    };
+    let warm = found.iter().filter(|(_, template)| worth(template));
+    warm.map(|(node, template)| (node.name.clone(), (*template).clone())).collect()
+}
+
+/// Plans the templates that a blueprint's nodes can start from, and their images; nothing else is made.
+pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
+    let pool = &blueprint.pool;
+    let (mut builder, mut changes) = (Builder::default(), Vec::new());
+    let (mut fetched, mut seen) = (BTreeMap::new(), BTreeSet::new());
+    let mut change = |op, name: &str, image: &Image, reason: &str| {
+        let (kind, detail) = (ObjectKind::Image, image.shown());
+        changes.push(Change { op, kind, name: name.into(), detail, reason: reason.into() });
+    };
+    for node in &blueprint.nodes {
+        let Some(template) = blueprint.templates.get(&node.name) else { continue };
+        if !seen.insert(&template.key) {
+            continue;
+        }
+        let image = &template.image;
+        if observed.has_volume(pool, &template.memory()) {
+            change(Op::Keep, &template.name(), image, "");
+            continue;
+        }
+        if !observed.has_volume(pool, &image.volume) && !fetched.contains_key(&image.volume) {
+            let reason = "it is not in the pool yet";
+            change(Op::Create, &image.volume, image, reason);
+            let fetch = Action::FetchImage {
+                image: image.clone(),
+                pool: pool.clone(),
+                smallest: node.disks.first().and_then(|d| d.size).map(|s| s.0),
+            };
+            fetched.insert(image.volume.clone(), builder.add(fetch, [], reason));
+        }
+        change(Op::Create, &template.name(), image, REASON);
+        let after = fetched.get(&image.volume).copied();
+        builder.add(make(template, node, pool), after, REASON);
+    }
+    Plan { changes, steps: builder.finish() }
+}
+
+/// The step's action that makes a template.
+pub(super) fn make(template: &Template, node: &Node, pool: &Pool) -> Action {
+    Action::MakeTemplate {
+        template: template.clone(),
+        node: Box::new(node.clone()),
+        pool: pool.clone(),
+        files: node.guest.as_ref().map(|g| template_files(&g.user)).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,122 @@
+//! Nodes that start from templates, planned and done on the model.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+
+use std::collections::BTreeSet;
+
+use maquette_core::blueprint::{self, Blueprint, Cold, Image};
+use maquette_core::observed::Observed;
+use maquette_core::plan::{self, Action, Plan};
+use maquette_core::settings::StartChoice;
+use maquette_core::values::Secret;
+use maquette_testkit::{apply, blueprint_of, input};
+
+const WEB: &str = "web=name: web\ncpu: 1\nmemory: 768\ndisks: {disk1: {import_url: x, size: 4G}}\n\
+    external_network: management\ninterfaces:\n  nic1: {network: management}\n";
+const DB: &str = "db=name: db\ncpu: 2\nmemory: 768\ndisks: {disk1: {import_url: x, size: 4G}}\n\
+    external_network: management\ninterfaces:\n  nic1: {network: management}\n";
+
+/// A blueprint whose nodes may start from templates.
+fn warm(nodes: &[(&str, u32)], observed: &Observed, start: StartChoice) -> Blueprint {
+    let mut blueprint = blueprint_of(&input(nodes, "3_nets", &[]), observed);
+    blueprint.start = start;
+    for node in &blueprint.nodes {
+        let template = blueprint::template(node, &|_| true, "QEMU 1").unwrap();
+        blueprint.templates.insert(node.name.clone(), template);
+    }
+    blueprint
+}
+
+fn plan(blueprint: &Blueprint, observed: &Observed) -> Plan {
+    plan::create(blueprint, observed, &|_| Secret::new("private"))
+}
+
+/// What a plan does of templates: made, started from, booted.
+fn counts(plan: &Plan) -> [usize; 3] {
+    let count = |is: fn(&Action) -> bool| plan.steps.iter().filter(|s| is(&s.action)).count();
+    [
+        count(|a| matches!(a, Action::MakeTemplate { .. })),
+        count(|a| matches!(a, Action::RestoreDomain { .. })),
+        count(|a| matches!(a, Action::StartDomain { ready: Some(_), .. })),
+    ]
+}
+
+#[test]
+fn nodes_that_are_alike_share_a_template() {
+    let nothing = Observed::default();
+    let blueprint = warm(&[(WEB, 3), (DB, 1)], &nothing, StartChoice::Auto);
+    let first = plan(&blueprint, &nothing);
+    // The one that is alone boots: making a template for it would take longer.
+    assert_eq!(counts(&first), [1, 3, 1]);
+    let mut after = nothing.clone();
+    apply(&mut after, &first.steps);
+    assert!(after.domains.values().all(|d| d.active && d.ready));
+    assert!(plan(&blueprint, &after).is_empty());
+    // Its template is there for one that comes later.
+    let grown = warm(&[(WEB, 4), (DB, 1)], &after, StartChoice::Auto);
+    assert_eq!(counts(&plan(&grown, &after)), [0, 1, 0]);
+    let asked = warm(&[(WEB, 3), (DB, 1)], &nothing, StartChoice::Warm);
+    assert_eq!(counts(&plan(&asked, &nothing)), [2, 4, 0]);
+    let cold = warm(&[(WEB, 3), (DB, 1)], &nothing, StartChoice::Cold);
+    assert_eq!(counts(&plan(&cold, &nothing)), [0, 0, 4]);
+}
+
+/// Whoever is killed between two steps leaves what the next run makes whole, by booting what has not run yet.
+#[test]
+fn a_run_that_ends_after_any_step_is_gone_on_from() {
+    let nothing = Observed::default();
+    let blueprint = warm(&[(WEB, 2)], &nothing, StartChoice::Auto);
+    let steps = plan(&blueprint, &nothing).steps;
+    for done in 0..=steps.len() {
+        let mut seen = nothing.clone();
+        apply(&mut seen, &steps[..done]);
+        let blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
+        let rest = plan(&blueprint, &seen).steps;
+        apply(&mut seen, &rest);
+        assert!(seen.domains.values().all(|d| d.active && d.ready), "after {done} steps");
+        assert!(plan(&warm(&[(WEB, 2)], &seen, StartChoice::Auto), &seen).is_empty());
+    }
+}
+
+/// What a memory image depends on, and what not.
+#[test]
+fn a_template_is_for_nodes_of_one_shape() {
+    let nothing = Observed::default();
+    let key = |nodes: &str, emulator: &str| {
+        let blueprint = blueprint_of(&input(&[(nodes, 1)], "3_nets", &[]), &nothing);
+        blueprint::template(&blueprint.nodes[0], &|_| true, emulator).unwrap().key
+    };
+    let same = key(WEB, "QEMU 1");
+    for other in [WEB.replace("size: 4G", "size: 9G"), WEB.replace("web", "other")] {
+        assert_eq!(key(&other, "QEMU 1"), same, "{other}");
+    }
+    let further = "disks: {disk1: {import_url: x, size: 4G}, disk2: {size: 1G}}";
+    let keys: BTreeSet<String> = [
+        same.clone(),
+        key(WEB, "QEMU 2"),
+        key(DB, "QEMU 1"),
+        key(&WEB.replace("768", "1024"), "QEMU 1"),
+        key(&WEB.replace("import_url: x", "import_url: y"), "QEMU 1"),
+        key(&WEB.replace("disks: {disk1: {import_url: x, size: 4G}}", further), "QEMU 1"),
+        key(&format!("{WEB}  nic2: {{network: data}}\n"), "QEMU 1"),
+    ]
+    .into();
+    assert_eq!(keys.len(), 7);
+    let blueprint = blueprint_of(&input(&[(WEB, 1)], "3_nets", &[]), &nothing);
+    let none = |_: &Image| false;
+    assert_eq!(blueprint::template(&blueprint.nodes[0], &none, ""), Err(Cold::NoAgent));
+}
+
+#[test]
+fn templates_are_made_beforehand() {
+    let nothing = Observed::default();
+    let blueprint = warm(&[(WEB, 3), (DB, 1)], &nothing, StartChoice::Warm);
+    let plan = plan::templates(&blueprint, &nothing);
+    assert_eq!(counts(&plan), [2, 0, 0]);
+    let titles: Vec<String> = plan.steps.iter().map(|s| s.action.title()).collect();
+    assert_eq!(titles.len(), 3, "{titles:?}");
+    let mut seen = Observed::default();
+    seen.volumes.insert(blueprint.pool.name.clone(), BTreeSet::new());
+    apply(&mut seen, &plan.steps);
+    assert!(plan::templates(&blueprint, &seen).is_empty());
+}

@@ -1,0 +1,285 @@
+//! Templates, and nodes that start from them.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use maquette_core::blueprint::{Disk, Node, Pool, SEED_DEVICE, Template};
+use maquette_core::plan::{LiveChange, Readiness};
+use maquette_core::seed::{SeedFile, report};
+use maquette_core::topology::Preallocation;
+use maquette_engine::host::{Command, check};
+use maquette_engine::image::{self, template};
+use maquette_engine::ready::Signal;
+use maquette_engine::{StepContext, StepError};
+
+use super::Libvirt;
+use crate::client::{self, Domain, LibvirtError};
+use crate::signals::{self, Listener};
+use crate::xml::saved::{self, Head};
+use crate::xml::warm::{self, Plugs};
+use crate::{domain, volume};
+
+/// How often a wait looks whether the user wants to stop.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What a template is made of, and for.
+#[derive(Clone, Copy)]
+pub(super) struct Making<'a> {
+    pub(super) template: &'a Template,
+    pub(super) node: &'a Node,
+    pub(super) pool: &'a Pool,
+    pub(super) files: &'a [SeedFile],
+}
+
+impl Libvirt<'_> {
+    /// Boots an image once, and saves its memory when its agent has nothing more to do.
+    pub(super) fn make_template(
+        &self,
+        making: Making<'_>,
+        context: &StepContext<'_>,
+    ) -> Result<(), StepError> {
+        let (host, transfer) = (self.access.host, self.access.transfer);
+        let Making { template, pool, .. } = making;
+        let (memory, disk) = (template.memory(), template.disk());
+        let begun = template::begin(host, transfer, &pool.path, (&memory, &disk), context)?;
+        let Some(mut files) = begun else { return Ok(()) };
+        let made = self.boot_template(making, files.part(), context);
+        let client = self.client()?;
+        let left = [volume::delete(client, &template.seed(), pool), self.forget(&template.name())];
+        match made {
+            Ok(()) => {
+                left.into_iter().collect::<Result<(), _>>()?;
+                files.place()
+            }
+            Err(mut error) => {
+                error.excerpt = self.console(&template.name());
+                // The first error is the one to tell; whatever is left goes before it is tried again.
+                let _ = self.clear(template, pool);
+                files.leave();
+                Err(error.hint("`--start cold` boots every node by itself"))
+            }
+        }
+    }
+
+    /// Removes what a run left that had begun with a template: it has its lock no more.
+    fn clear(&self, template: &Template, pool: &Pool) -> Result<(), StepError> {
+        let client = self.client()?;
+        let name = template.name();
+        let failed = |e: LibvirtError| {
+            StepError::new(format!("cannot remove what is left of template `{name}`")).because(e)
+        };
+        if let Some(domain) = client.domain(&name).map_err(failed)? {
+            client::pull_plug(&domain).map_err(failed)?;
+            // One that was only ever started is gone by now.
+            let _ = client::undefine_domain(&domain);
+        }
+        volume::delete(client, &template.seed(), pool)?;
+        volume::delete(client, &template.disk(), pool)
+    }
+
+    fn boot_template(
+        &self,
+        making: Making<'_>,
+        part: &str,
+        context: &StepContext<'_>,
+    ) -> Result<(), StepError> {
+        let Making { template, node, pool, files } = making;
+        let (client, name) = (self.client()?, template.name());
+        let failed =
+            |e: LibvirtError| StepError::new(format!("cannot make template `{name}`")).because(e);
+        self.clear(template, pool)?;
+        let Some(first) = node.disks.first() else {
+            return Err(StepError::new(format!("cannot make template `{name}`: it has no disk")));
+        };
+        let disk = Disk {
+            volume: template.disk(),
+            size: None,
+            backing: Some(template.image.clone()),
+            preallocation: Preallocation::Off,
+            ..first.clone()
+        };
+        volume::create(client, &disk, pool, &|path| image::virtual_size(self.access.host, path))?;
+        volume::create_seed(client, &template.seed(), pool, files)?;
+        // libvirt gives addresses to all devices that a node has when it is defined; what is plugged in later has
+        // not to be there for that.
+        let defined =
+            client.define_domain(&warm::template(node, template, pool)).map_err(failed)?;
+        let xml = client::domain_xml(&defined).map_err(failed)?.unwrap_or_default();
+        client::undefine_domain(&defined).map_err(failed)?;
+        let bare = warm::bare(&xml, &[SEED_DEVICE])
+            .map_err(|e| StepError::new(format!("cannot make template `{name}`")).because(e))?;
+        let running = client.create_domain(&bare).map_err(failed)?;
+        let (sender, receiver) = signals::channel();
+        let listener = signals::listen(client, &name, sender).map_err(failed)?;
+        let settled = self.await_template(&name, &receiver, context);
+        listener.close();
+        settled?;
+        let (file, device) =
+            (format!("{}/{}", pool.path, template.seed()), SEED_DEVICE.to_string());
+        domain::change(client, &name, &LiveChange::DetachDisk { file, device })?;
+        (context.progress)("saving its memory".into());
+        client::save(&running, part).map_err(failed)?;
+        // It holds nobody's secrets, and QEMU reads it under whatever account.
+        let readable = ["644", "--", &format!("{}/{}", pool.path, template.disk())];
+        check(self.access.host, &Command::new("chmod").args(readable))
+            .map(|_| ())
+            .map_err(|e| StepError::new(format!("cannot make template `{name}`")).because(e))
+    }
+
+    /// Waits until a template's agent has said that it waits.
+    fn await_template(
+        &self,
+        name: &str,
+        signals: &Receiver<Signal>,
+        context: &StepContext<'_>,
+    ) -> Result<(), StepError> {
+        let deadline = Instant::now() + self.guests.limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let seconds = self.guests.limit.as_secs();
+                let message = format!("template `{name}` had not booted after {seconds} s");
+                return Err(StepError::new(message).hint("`--timeout SECONDS` waits longer"));
+            }
+            if context.is_cancelled() {
+                return Err(StepError::new(format!("stopped waiting for template `{name}`")));
+            }
+            match signals.recv_timeout(left.min(LOOK)) {
+                Ok(Signal::Reported(word)) if word == report::TEMPLATE => return Ok(()),
+                Ok(Signal::Reported(word)) if word == report::BEGUN => {
+                    let message = format!("template `{name}` has no agent that waits");
+                    return Err(StepError::new(message));
+                }
+                Ok(Signal::Reported(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Signal::Stopped) | Err(RecvTimeoutError::Disconnected) => {
+                    let message = format!("template `{name}` stopped while it booted");
+                    return Err(StepError::new(message));
+                }
+            }
+        }
+    }
+
+    /// Starts a node from a template; where that cannot be, it boots.
+    pub(super) fn restore_domain(
+        &self,
+        node: &Node,
+        pool: &Pool,
+        template: &Template,
+        ready: &Readiness,
+        context: &StepContext<'_>,
+    ) -> Result<(), StepError> {
+        let (client, name) = (self.client()?, node.name.as_str());
+        let failed =
+            |e: LibvirtError| StepError::new(format!("cannot start domain `{name}`")).because(e);
+        let Some(domain) = client.domain(name).map_err(failed)? else {
+            return Err(StepError::new(format!("cannot start domain `{name}`: it is not defined")));
+        };
+        if client::is_active(&domain).map_err(failed)? {
+            return self.await_domain(name, ready, context);
+        }
+        let xml = client::domain_xml(&domain).map_err(failed)?.unwrap_or_default();
+        let plugs = match self.restore_memory(name, &xml, pool, template) {
+            Ok(plugs) => plugs,
+            Err(why) => {
+                let why = std::iter::once(why.message).chain(why.causes).collect::<Vec<_>>();
+                (context.progress)(format!(
+                    "boots, since it cannot start warm: {}",
+                    why.join(": ")
+                ));
+                return self.start_domain(name, Some(ready), context);
+            }
+        };
+        client::set_autostart(&domain).map_err(failed)?;
+        let size = node.disks.first().and_then(|d| Some((d.device.as_str(), d.size?.0)));
+        self.await_guest(name, ready, context, |domain, listener| {
+            self.plug(domain, listener, &plugs, size).map_err(|e| {
+                let message = format!("cannot plug in what belongs to domain `{name}`");
+                StepError::new(message).because(e)
+            })
+        })
+    }
+
+    /// Has a domain run with a template's memory; returns what is to be plugged into it.
+    fn restore_memory(
+        &self,
+        name: &str,
+        xml: &str,
+        pool: &Pool,
+        template: &Template,
+    ) -> Result<Plugs, StepError> {
+        let unusable = |why: &dyn std::fmt::Display| {
+            StepError::new(format!("memory image {} cannot be used: {why}", template.memory()))
+        };
+        let memory = format!("{}/{}", pool.path, template.memory());
+        let head = self.head(&memory)?;
+        let bare = warm::bare(xml, &[]).map_err(|e| unusable(&e))?;
+        let plugs = warm::plugs(xml).map_err(|e| unusable(&e))?;
+        if !warm::fit(&bare, &head.xml).map_err(|e| unusable(&e))? {
+            return Err(unusable(&"libvirt gives its devices other addresses"));
+        }
+        let begins = head.of(&bare).map_err(|e| unusable(&e))?;
+        let scratch = format!("{}/.{}.part-{name}", pool.path, template.disk());
+        let copy = template::Copy::make(self.access.host, &memory, &scratch, &begins)?;
+        self.client()?
+            .restore(copy.path(), self.guests.further)
+            .map_err(|e| StepError::new("libvirt cannot restore it").because(e))?;
+        Ok(plugs)
+    }
+
+    /// The head of a memory image, which is read once in a run.
+    fn head(&self, memory: &str) -> Result<Arc<Head>, StepError> {
+        let mut heads = self.heads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(head) = heads.get(memory) {
+            return Ok(head.clone());
+        }
+        let bytes = template::head(self.access.host, memory, saved::ENOUGH)?;
+        let head = Head::parse(&bytes).map_err(|e| {
+            StepError::new(format!("memory image {memory} cannot be used")).because(e)
+        })?;
+        let head = Arc::new(head);
+        heads.insert(memory.to_string(), head.clone());
+        Ok(head)
+    }
+
+    /// Tells a guest who it is: its seed first, and what time it is, so that it has something to do while the rest
+    /// is plugged in.
+    fn plug(
+        &self,
+        domain: &Domain,
+        listener: Option<&Listener>,
+        plugs: &Plugs,
+        size: Option<(&str, u64)>,
+    ) -> Result<(), LibvirtError> {
+        if let Some(seed) = &plugs.seed {
+            client::attach(domain, seed)?;
+        }
+        self.wake(listener)?;
+        for part in plugs.interfaces.iter().chain(&plugs.disks) {
+            client::attach(domain, part)?;
+        }
+        match size {
+            Some((device, bytes)) => client::resize_disk(domain, device, bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells a guest that waits for it what time it is on the hypervisor, and something random. One that waits for
+    /// nothing does not read it.
+    pub(super) fn wake(&self, listener: Option<&Listener>) -> Result<(), LibvirtError> {
+        let Some(listener) = listener else { return Ok(()) };
+        let mut random = [0u8; 64];
+        getrandom::getrandom(&mut random)
+            .map_err(|e| LibvirtError::refused(format!("no random numbers: {e}")))?;
+        let random: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        listener.say(&format!("wake {} {random}\n", self.now()?))
+    }
+
+    /// The hypervisor's time, in nanoseconds since 1970: a node that boots has it from there.
+    fn now(&self) -> Result<u128, LibvirtError> {
+        let said = check(self.access.host, &Command::new("date").arg("+%s%N"))
+            .map_err(|e| LibvirtError::refused(e.to_string()))?;
+        let unknown = || LibvirtError::refused(format!("`date` says `{}`", said.trim()));
+        said.trim().parse().map_err(|_| unknown())
+    }
+}

@@ -1,13 +1,15 @@
 //! From arguments to a plan: the stages in order, each once.
 
-use maquette_core::blueprint::{self, Blueprint};
+use std::collections::BTreeMap;
+
+use maquette_core::blueprint::{self, Blueprint, Image, Template};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::expand::{self, Context};
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Plan, Requirements};
-use maquette_core::settings::{Settings, VirtChoice};
+use maquette_core::settings::{Settings, StartChoice, VirtChoice};
 use maquette_core::syntax::Sources;
 use maquette_core::topology::{self, Allocation, VirtType};
 use maquette_core::values::{PublicKey, Secret};
@@ -17,7 +19,7 @@ use maquette_engine::ssh_keys::{self, EnvironmentKey};
 
 use crate::failure::Failure;
 use crate::load::Loaded;
-use crate::load::images::{check_images, images};
+use crate::load::images::{check_images, has_agent, images};
 use crate::render;
 use crate::session::Hypervisor;
 use crate::workspace::Workspace;
@@ -136,6 +138,7 @@ pub fn plan(
         vnc: &vnc(&topology.settings, &key),
     };
     let mut blueprint = expand::expand(&topology, &context, &mut diags);
+    blueprint.templates = templates(world, &blueprint, hypervisor)?;
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
     expand::conflicts(&topology, &blueprint, &observed, networks, &mut diags);
     // Warnings were shown when the input was checked.
@@ -149,6 +152,41 @@ pub fn plan(
     };
     let plan = plan::create(&blueprint, &observed, &private);
     Ok(Planned { blueprint, observed, plan, key })
+}
+
+/// What nodes can start from instead of booting. Who asks for that of all nodes is told of one that cannot.
+fn templates(
+    world: &World,
+    blueprint: &Blueprint,
+    hypervisor: &Hypervisor,
+) -> Result<BTreeMap<String, Template>, Failure> {
+    let mut found = BTreeMap::new();
+    let Some(server) = hypervisor.libvirt.as_ref().filter(|_| blueprint.start != StartChoice::Cold)
+    else {
+        return Ok(found);
+    };
+    let emulator = server.emulator();
+    let emulator = emulator.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
+    let mut known: BTreeMap<&Image, bool> = BTreeMap::new();
+    for image in &blueprint.images {
+        known.insert(image, has_agent(&world.environment, image));
+    }
+    let has_agent = |image: &Image| known.get(image).copied().unwrap_or(false);
+    let mut diags = Diagnostics::default();
+    for node in &blueprint.nodes {
+        match blueprint::template(node, &has_agent, &emulator) {
+            Ok(template) => {
+                found.insert(node.name.clone(), template);
+            }
+            Err(why) if blueprint.start == StartChoice::Warm => diags.push(Diagnostic::warning(
+                "hypervisor::cold",
+                format!("{} boots: {why}", node.name),
+            )),
+            Err(_) => {}
+        }
+    }
+    finish(world, diags, &Sources::default())?;
+    Ok(found)
 }
 
 /// The environment's key, new or kept: the one that its nodes were made with.

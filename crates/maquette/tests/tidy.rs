@@ -264,7 +264,7 @@ fn program_files() -> Vec<PathBuf> {
     for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
         sources(&crates().join(name).join("src"), &mut files);
     }
-    let tests = ["tests.rs", "kill_points.rs", "stand_ins.rs", "dying_host.rs", "servers.rs"];
+    let tests = ["tests.rs", "template_tests.rs", "kill_points.rs", "stand_ins.rs", "dying_host.rs", "servers.rs"];
     files.retain(|file| !tests.iter().any(|test| file.ends_with(test)));
     files
 }
@@ -340,6 +340,7 @@ const OF_PROCESS: [(&[&str], Allowed); 3] = [
             ("maquette-engine/src/host/process.rs", "a process may take so long"),
             ("maquette-engine/src/ready.rs", "a first boot may take so long"),
             ("maquette-libvirt/src/domain.rs", "a guest may take so long to stop or to let go"),
+            ("maquette-libvirt/src/perform/warm.rs", "a template may take so long to boot"),
         ],
     ),
 ];

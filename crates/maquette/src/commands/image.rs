@@ -3,18 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
+use maquette_core::plan;
+use maquette_core::settings::StartChoice;
 use maquette_engine::StepError;
 use maquette_engine::host::Local;
 use maquette_engine::image::build::{self, BUILDABLE, BuildError};
 use maquette_engine::image::{RECORDS, catalogue};
 use serde_json::json;
 
-use crate::cli::Place;
+use crate::cli::{Locking, Place, Wanted, seconds};
 use crate::failure::Failure;
-use crate::session::Session;
 use crate::session::locking;
-use crate::{load, render};
+use crate::session::{self, Session, authorities};
+use crate::{load, pipeline, render};
 use crate::world::World;
 
 /// What to do with images.
@@ -37,7 +40,9 @@ pub enum Args {
         #[arg(long)]
         force: bool,
     },
-    /// Remove cached base images that no domain uses
+    /// Make templates that new nodes start from (`--start auto` or `warm`), before they are needed
+    Warm(Warming),
+    /// Remove cached base images and templates that no domain uses
     Prune {
         /// Which hypervisor and pool.
         #[command(flatten)]
@@ -45,11 +50,29 @@ pub enum Args {
     },
 }
 
+/// Arguments of `image warm`.
+#[derive(Debug, clap::Args)]
+pub struct Warming {
+    /// The nodes that will start from them.
+    #[command(flatten)]
+    wanted: Wanted,
+    /// What to do if somebody else is changing the environment.
+    #[command(flatten)]
+    locking: Locking,
+    /// Print what happens as JSON, one event a line
+    #[arg(long)]
+    json: bool,
+    /// How long the boot of a template may take, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value_t = 600, env = "MAQUETTE_TIMEOUT")]
+    timeout: u64,
+}
+
 /// Lists, builds or removes base images.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
         Args::List { json } => list(world, *json),
         Args::Build { name, output, force } => build(world, name, output.as_deref(), *force),
+        Args::Warm(warming) => warm(world, warming),
         Args::Prune { place } => {
             let located = load::located(&world.environment, place)?;
             let session = Session::open(world, located.clone())?;
@@ -80,6 +103,41 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             Ok(0)
         }
     }
+}
+
+/// Makes the templates that nodes can start from, and prepares nothing else.
+fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
+    let mut loaded = load::wanted(&world.environment, &args.wanted)?;
+    loaded.request.settings.start = StartChoice::Warm;
+    let requirements = pipeline::check(world, &mut loaded)?;
+    let environment = loaded.request.settings.environment.clone();
+    let session = Session::open(world, loaded.located())?;
+    let mut runner = session.runner(args.json, Duration::from_secs(args.timeout))?;
+    let settings = &loaded.request.settings;
+    let authorities = authorities::authorities(&loaded.called("tls-ca"), &settings.tls_ca)?;
+    runner.images(settings.force_image_download, authorities);
+    runner.lock(&environment, "image warm", args.locking)?;
+    let mut hypervisor = session.prepared_for(&requirements)?;
+    if !hypervisor.preparation.is_empty() {
+        runner.lock_hypervisor("image warm")?;
+        hypervisor = session.prepared_for(&requirements)?;
+        if !args.json {
+            let title = session::title(&hypervisor.facts);
+            world.terminal.painted_talk(&render::plan(&hypervisor.preparation, &title));
+        }
+        runner.run(&hypervisor.preparation, &hypervisor)?;
+        hypervisor = session.prepared_for(&requirements)?;
+        runner.unlock_hypervisor();
+    }
+    let planned = pipeline::plan(world, &loaded, &hypervisor, true)?;
+    let plan = plan::templates(&planned.blueprint, &planned.observed);
+    if !args.json {
+        world.terminal.painted_talk(&render::plan(&plan, &session.title()));
+    }
+    if !plan.is_empty() {
+        runner.run(&plan, &hypervisor)?;
+    }
+    Ok(0)
 }
 
 fn built(world: &World, name: &str) -> bool {

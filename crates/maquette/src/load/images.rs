@@ -1,11 +1,13 @@
 //! What the topology's words for images mean here, before anything is touched.
 
+use maquette_core::blueprint::Image;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::expand::{self, ImageMap};
 use maquette_core::image::WordError;
 use maquette_core::observed::Observed;
 use maquette_core::topology::Topology;
 use maquette_core::units::ByteSize;
+use maquette_engine::image::build::is_current;
 use maquette_engine::image::{self, Origin, Source};
 
 use crate::world::Environment;
@@ -81,6 +83,15 @@ pub fn images(
         }
     }
     map
+}
+
+/// Whether an image has an agent of this version: one that was built here, and is what its volume holds.
+pub fn has_agent(environment: &Environment, image: &Image) -> bool {
+    let built = environment.built_images();
+    let Ok(Source { origin: Origin::File(path), .. }) = Source::parse(&image.source, &built) else {
+        return false;
+    };
+    is_current(&path) && image::resolve(&image.source, &built).is_ok_and(|r| r.image == *image)
 }
 
 /// A disk smaller than the image that it overlays would be cut off.

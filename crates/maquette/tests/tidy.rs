@@ -264,7 +264,14 @@ fn program_files() -> Vec<PathBuf> {
     for name in ["maquette-core", "maquette-engine", "maquette-libvirt", "maquette"] {
         sources(&crates().join(name).join("src"), &mut files);
     }
-    let tests = ["tests.rs", "template_tests.rs", "kill_points.rs", "stand_ins.rs", "dying_host.rs", "servers.rs"];
+    let tests = [
+        "tests.rs",
+        "template_tests.rs",
+        "kill_points.rs",
+        "stand_ins.rs",
+        "dying_host.rs",
+        "servers.rs",
+    ];
     files.retain(|file| !tests.iter().any(|test| file.ends_with(test)));
     files
 }

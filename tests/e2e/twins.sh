@@ -1,0 +1,44 @@
+# Sourced by tests that compare two nodes: all that somebody may look at, in a node called `twin-0` of each of two
+# environments. Sets nothing up.
+on() { "$maquette" ssh --prefix "$1" "$1-twin-0" -- "$2"; }
+# Everything that somebody may look at. What is a node's own becomes a word.
+look='
+    export LC_ALL=C
+    say() { echo "== $*"; }
+    say files; find /etc /root /home /var/lib/systemd /var/lib/dbus /usr/lib/systemd -xdev \
+        \( -name "*.journal" -o -name "*.pyc" -o -name random-seed \) -prune -o -printf "%p %y %m %u %g %l\n" | sort
+    say contents; find /etc /root /home -xdev -type f ! -name machine-id -exec md5sum {} + | sort -k 2
+    say own files; for f in /etc/hostname /etc/hosts /etc/fstab /etc/timezone /etc/netplan/* /etc/sudoers.d/* /etc/default/locale; do
+        echo "$f:"; cat $f; done 2>&1
+    say accounts; getent passwd; getent group; cut -d: -f1,2 /etc/shadow
+    say keys; sort /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys; ls /etc/ssh; ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key
+    say sudo; sudo -l -U cloud-user
+    say names; hostname; hostname -f; hostnamectl --static; uname -r
+    say network; ip -o link | sed "s/^[0-9]*: //"; ip -o address | sed "s/valid_lft.*//"; ip route; ip -6 route | sort; resolvectl dns; resolvectl domain
+    networkctl --no-legend list
+    say swap; swapon --noheadings --show=NAME,SIZE; say disk; df --output=size,target -k / | tail -n 1; lsblk -brno NAME,SIZE,TYPE /dev/vda
+    say failed; systemctl --failed --no-legend; systemctl is-system-running
+    say active; systemctl list-units --no-legend --plain --state=active | awk "{print \$1}" | sort
+    say enabled; systemctl list-unit-files --no-legend | awk "{print \$1, \$2}" | sort
+    say time; timedatectl show -p Timezone -p LocalRTC; date +%Z
+    say machine-id; wc -c /etc/machine-id; say locale; locale
+    say cloud-init; cloud-init status; cat /run/cloud-init/result.json | tr -d " \n"; echo; cloud-id; true'
+seen() {
+    on "$1" "sudo sh -c $(printf %q "$look")" 2>&1 |
+        sed -E "s/\b$1-twin-0\b/NODE/g; s/([0-9a-f]{2}:){5}[0-9a-f]{2}/MAC/g; s/SHA256:[^ ]*/KEY/g; s/AAAAC3[^ ]*/KEY/g
+            s/(172\.16|10\.0)\.(10|20)\./\1.N./g; s/2620:52:0:13[0-9a-f]{2}:/NET:/g; s/fe80:[^ ]*/LINK/g
+            s/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9a-f]{16}/INSTANCE/g" > "$work/$1.$2"
+}
+# Compares the nodes of two environments. $1 and $2: their prefixes; $3: when. `$known` has a line for each thing that may
+# differ: an expression, two spaces, and why that is no fault.
+compare() {
+    local node
+    seen "$1" "$3" & seen "$2" "$3"; wait $!
+    for node in "$1" "$2"; do
+        [ "$(grep -c '^== ' "$work/$node.$3")" -ge 17 ] || fail "a node could not be looked at: $(tail -n 3 "$work/$node.$3")"
+        # The same network in YAML of another layout.
+        sed '/50-cloud-init.yaml:$/,/^\/etc\/sudoers/d' "$work/$node.$3" > "$work/$node"
+    done
+    diff "$work/$1" "$work/$2" | grep '^[<>]' | grep -vE "$(sed -E 's/(  +[a-z].*)$//' <<< "$known" | paste -sd '|')" > "$work/differs" || true
+    [ ! -s "$work/differs" ] || fail "the node of $1 (<) and that of $2 (>) differ: $(cat "$work/differs")"
+}

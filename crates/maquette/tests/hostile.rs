@@ -144,7 +144,7 @@ fn no_flag_takes_what_a_file_of_ours_would_obey() {
 
 /// What is no text, or what no reader of ours takes as text.
 const RAW: [&[u8]; 9] = [
-    b"caf\xe9",
+    b"red\xe9",
     b"\xff\xfe",
     b"\xc0\xaf",
     b"\xed\xa0\x80",

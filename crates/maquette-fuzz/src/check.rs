@@ -212,6 +212,10 @@ fn identity(node: &Node, text: &str) {
         let count = values.split(' ').count();
         let holds = match keyword {
             "instance" | "port" | "timezone" | "swap" => count == 1,
+            "disk" => {
+                node.disks.first().is_some_and(|d| d.size.is_some())
+                    && values.parse::<u64>().is_ok()
+            }
             "hostname" => values == node.name,
             "user" => first == login && values == format!("{login} sudo"),
             "key" => first == login || first == "root",

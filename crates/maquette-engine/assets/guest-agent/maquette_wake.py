@@ -126,6 +126,9 @@ class Arrivals:
         """What `found` returns when it returns something; nothing if that takes too long."""
         while True:
             result = found()
+            if result:
+                # Whatever is next has as long.
+                self.end = time.monotonic() + PATIENCE
             left = self.end - time.monotonic()
             if result or left <= 0:
                 return result
@@ -271,10 +274,6 @@ class Wake:
                 self.wanted.append(unit)
                 return
 
-    def nics(self, identity, _files):
-        # Those that do not come are named by who needs them.
-        self.arrivals.wait(lambda: nics_came(identity), (b"SUBSYSTEM=net",))
-
     def disk(self, identity, _files):
         # It has its size when the hypervisor has said so.
         wanted = int(identity.one("disk", "0"))
@@ -368,7 +367,18 @@ def wake(port, before, nanoseconds, fresh):
             node.accounts,
             agent.users,
             agent.time_zone,
-            node.nics,
+        ),
+        identity,
+        files,
+    )
+    if not node.arrivals.wait(lambda: nics_came(identity), (b"SUBSYSTEM=net",)):
+        # They may come later, with another run; until then this is nobody's first boot. The words are cloud-init's.
+        there = agent.nics()
+        missing = ", ".join(name for name, mac in identity.all("nic") if mac not in there)
+        port.say(failed(f"nics: Not all expected physical devices present: {missing}"), 0)
+        return False
+    errors += agent.attempt(
+        (
             node.network,
             node.online,
             node.disk,
@@ -379,7 +389,10 @@ def wake(port, before, nanoseconds, fresh):
         files,
     )
     agent.cloud_state(identity, files, agent.SOURCE % device, begun, errors)
-    if not errors:
+    if errors:
+        # Its next boot is a first one, which may do what could not be done now.
+        os.unlink(agent.CLOUD + "/data/instance-id")
+    else:
         node.settle()
     report = agent.report(identity)
     heard = port.say(report, 0)

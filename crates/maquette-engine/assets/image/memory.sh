@@ -1,12 +1,13 @@
-# Makes one node's copy of a template's memory image, a file without a name that is gone when this shell ends: whoever
-# gives it its input has died, or needs it no more.
-# $1: the template's  $2: what the copy is called while it begins
+# Makes one node's copy of a template's memory image, which goes when this shell ends: whoever gives it its input has
+# died, or needs it no more.
+# $1: the template's  $2: the copy
 # The first line of input are the bytes that it begins with in place of the template's, in base64.
 umask 077
-exec 3<>"$2"
+trap 'rm -f -- "$2"' EXIT
+trap 'exit 1' HUP INT TERM
 rm -f -- "$2"
 IFS= read -r head
-cp --reflink=auto -- "$1" /proc/$$/fd/3
-printf '%s' "$head" | base64 -d | dd of=/proc/$$/fd/3 conv=notrunc status=none
-echo ":: /proc/$$/fd/3"
+cp --reflink=auto -- "$1" "$2"
+printf '%s' "$head" | base64 -d | dd of="$2" conv=notrunc status=none
+echo ":: $2"
 read -r _ || :

@@ -1,7 +1,8 @@
 //! Files of templates: nodes' memory images.
 //!
-//! A template's own is made under the lock that images have, and is there when it is whole. A node's copy has no name
-//! and goes with the shell that holds it open, so that nothing stays of it however a run ends.
+//! A template's own is made under the lock that images have, and is there when it is whole. A node's copy is removed by
+//! the shell that made it when whoever wanted it is gone; what is left of one that was killed goes with what downloads
+//! leave.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Child;
@@ -50,11 +51,19 @@ pub fn begin<'a>(
     };
     let (agent, there) = Agent::start(host, &place, context)?;
     let mut making = Making { agent, part };
-    if there {
-        making.leave();
-        return Ok(None);
+    let disk_path = format!("{directory}/{disk}");
+    match (there, host.exists(&disk_path)) {
+        (true, true) => {
+            making.leave();
+            return Ok(None);
+        }
+        // Memory is of no use without the disk that it remembers.
+        (true, false) => host
+            .remove(&format!("{directory}/{memory}"))
+            .map_err(|e| StepError::new(format!("cannot remove {memory}")).because(e))?,
+        (false, _) => {}
     }
-    record(host, &transfer.records, &format!("{directory}/{disk}"))
+    record(host, &transfer.records, &disk_path)
         .map_err(|e| StepError::new(format!("cannot record template {disk}")).because(e))?;
     Ok(Some(making))
 }
@@ -100,7 +109,8 @@ pub fn head(host: &dyn Host, path: &str, limit: usize) -> Result<Vec<u8>, StepEr
     Base64::decode_vec(text.trim()).map_err(|e| failed().because(std::io::Error::other(e)))
 }
 
-/// A node's copy of a memory image, which is there as long as this.
+/// A node's copy of a memory image, which is there as long as this. It has a name: where AppArmor confines domains,
+/// libvirt has to find out which file it is that one of them reads.
 pub struct Copy {
     child: Child,
     path: String,
@@ -173,12 +183,12 @@ mod tests {
         let path = |name: &str| directory.path().join(name).display().to_string();
         fs::write(path("a.save"), b"old header and the rest").unwrap();
         let copy = Copy::make(&Local, &path("a.save"), &path(".a.part-x"), b"new").unwrap();
-        assert!(copy.path().starts_with("/proc/"), "{}", copy.path());
+        assert_eq!(copy.path(), path(".a.part-x"));
         assert_eq!(fs::read(copy.path()).unwrap(), b"new header and the rest");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-        let gone = copy.path().to_string();
+        let mode = fs::metadata(copy.path()).unwrap().permissions();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
         drop(copy);
-        assert!(!std::path::Path::new(&gone).exists());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         assert_eq!(fs::read(path("a.save")).unwrap(), b"old header and the rest");
         assert_eq!(head(&Local, &path("a.save"), 3).unwrap(), b"old");
     }

@@ -90,7 +90,10 @@ fn of_running(
             || volumes.iter().any(|v| v.name != volume.name && v.xml.contains(name.as_ref()))
     };
     let mut pruned = Pruned::default();
-    for volume in &volumes {
+    // A memory image before its disk: what is left should this end between the two is no template.
+    let (memories, others): (Vec<_>, Vec<_>) =
+        volumes.iter().partition(|v| v.name.ends_with(".save"));
+    for volume in memories.into_iter().chain(others) {
         match (recorded.contains(&volume.path), unused.contains(volume.name.as_str())) {
             (true, false) => {}
             (true, true) => {

@@ -107,6 +107,13 @@ pub fn resize(client: &Client, name: &str, pool: &Pool, bytes: u64) -> Result<()
     }
 }
 
+/// Whether another volume of a pool names one.
+pub fn is_overlaid(client: &Client, name: &str, pool: &Pool) -> Result<bool, StepError> {
+    let volumes = client::volumes(&find_pool(client, pool)?)
+        .map_err(|e| StepError::new(format!("cannot look into pool `{}`", pool.name)).because(e))?;
+    Ok(volumes.iter().any(|v| v.name != name && v.xml.contains(name)))
+}
+
 /// Deletes a volume.
 pub fn delete(client: &Client, name: &str, pool: &Pool) -> Result<(), StepError> {
     let storage = find_pool(client, pool)?;

@@ -5,7 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::{Guest, Image, Node};
-use crate::topology::{BootMode, VirtType};
+use crate::topology::{BootMode, Bus, VirtType};
 
 /// What every change of how templates are made or used changes: those of another version are not used.
 const VERSION: &str = "maquette template 1";
@@ -56,6 +56,8 @@ pub enum Cold {
     TestDriver,
     /// It has no disk that overlays an image.
     NoImage,
+    /// It has a disk that cannot be plugged into a running domain, or whose size such a one would not learn.
+    Bus(Bus),
 }
 
 impl fmt::Display for Cold {
@@ -67,6 +69,9 @@ impl fmt::Display for Cold {
             Self::Uefi => "UEFI keeps variables of its own",
             Self::TestDriver => "libvirt's test driver cannot save memory",
             Self::NoImage => "its first disk does not overlay an image",
+            Self::Bus(bus) => {
+                return write!(f, "disks on {} cannot be plugged in while it runs", bus.as_str());
+            }
         })
     }
 }
@@ -97,6 +102,9 @@ pub fn template(
     }
     if node.firmware != BootMode::Bios {
         return Err(Cold::Uefi);
+    }
+    if let Some(disk) = node.disks.iter().find(|d| !matches!(d.bus, Bus::Virtio | Bus::Scsi)) {
+        return Err(Cold::Bus(disk.bus));
     }
     let shape = shape(node, guest, image, emulator);
     let key = Uuid::new_v5(&Uuid::NAMESPACE_OID, shape.as_bytes()).simple().to_string();

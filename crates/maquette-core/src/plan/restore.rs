@@ -1,7 +1,7 @@
 //! Steps of a node that starts from a template.
 
 use super::diff::Planner;
-use super::warm::{REASON, make};
+use super::warm::{REASON, is_there, make};
 use super::{Action, Op, Readiness, StepId};
 use crate::blueprint::{Disk, Image, Node, Template};
 use crate::object::ObjectKind;
@@ -13,7 +13,7 @@ impl Planner<'_> {
             return Some(*made);
         }
         let pool = self.blueprint.pool.clone();
-        if self.observed.has_volume(&pool, &template.memory()) {
+        if is_there(template, &pool, self.observed) {
             return None;
         }
         let shown = template.image.shown();

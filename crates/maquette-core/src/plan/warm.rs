@@ -38,12 +38,17 @@ pub(super) fn starts(
         StartChoice::Cold => false,
         StartChoice::Warm => true,
         StartChoice::Auto => {
-            observed.has_volume(&blueprint.pool, &template.memory())
+            is_there(template, &blueprint.pool, observed)
                 || found.iter().filter(|(_, t)| t.key == template.key).count() >= SHARED
         }
     };
     let warm = found.iter().filter(|(_, template)| worth(template));
     warm.map(|(node, template)| (node.name.clone(), (*template).clone())).collect()
+}
+
+/// Whether a template can be started from: its disk and its memory are there.
+pub(super) fn is_there(template: &Template, pool: &Pool, observed: &Observed) -> bool {
+    [template.memory(), template.disk()].iter().all(|file| observed.has_volume(pool, file))
 }
 
 /// Plans the templates that a blueprint's nodes can start from, and their images; nothing else is made.
@@ -61,7 +66,7 @@ pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
             continue;
         }
         let image = &template.image;
-        if observed.has_volume(pool, &template.memory()) {
+        if is_there(template, pool, observed) {
             change(Op::Keep, &template.name(), image, "");
             continue;
         }

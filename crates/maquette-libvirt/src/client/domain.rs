@@ -17,6 +17,12 @@ pub fn domain_xml(domain: &Domain) -> Result<Option<String>> {
     optional(gate::call("read a domain", || domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)))
 }
 
+/// The same with its secrets, such as the password of its VNC server.
+pub fn secret_xml(domain: &Domain) -> Result<Option<String>> {
+    let all = sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE;
+    optional(gate::call("read a domain", || domain.xml_desc(all)))
+}
+
 /// What a running domain is made of; none if it has stopped since it was listed.
 pub fn live_xml(domain: &Domain) -> Result<Option<String>> {
     optional(gate::call("read a domain", || domain.xml_desc(0)))

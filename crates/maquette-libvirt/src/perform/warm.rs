@@ -44,18 +44,16 @@ impl Libvirt<'_> {
         let (memory, disk) = (template.memory(), template.disk());
         let begun = template::begin(host, transfer, &pool.path, (&memory, &disk), context)?;
         let Some(mut files) = begun else { return Ok(()) };
-        let made = self.boot_template(making, files.part(), context);
-        let client = self.client()?;
-        let left = [volume::delete(client, &template.seed(), pool), self.forget(&template.name())];
-        match made {
+        match self.boot_template(making, files.part(), context) {
             Ok(()) => {
-                left.into_iter().collect::<Result<(), _>>()?;
+                volume::delete(self.client()?, &template.seed(), pool)?;
+                self.forget(&template.name())?;
                 files.place()
             }
             Err(mut error) => {
                 error.excerpt = self.console(&template.name());
                 // The first error is the one to tell; whatever is left goes before it is tried again.
-                let _ = self.clear(template, pool);
+                let _ = self.clear(template, pool).and_then(|()| self.forget(&template.name()));
                 files.leave();
                 Err(error.hint("`--start cold` boots every node by itself"))
             }
@@ -75,6 +73,12 @@ impl Libvirt<'_> {
             let _ = client::undefine_domain(&domain);
         }
         volume::delete(client, &template.seed(), pool)?;
+        // Without its memory, a disk may still be what nodes' disks overlay.
+        if volume::is_overlaid(client, &template.disk(), pool)? {
+            let message =
+                format!("nodes' disks overlay that of template `{name}`, whose memory is gone");
+            return Err(StepError::new(message));
+        }
         volume::delete(client, &template.disk(), pool)
     }
 
@@ -121,10 +125,16 @@ impl Libvirt<'_> {
         (context.progress)("saving its memory".into());
         client::save(&running, part).map_err(failed)?;
         // It holds nobody's secrets, and QEMU reads it under whatever account.
-        let readable = ["644", "--", &format!("{}/{}", pool.path, template.disk())];
-        check(self.access.host, &Command::new("chmod").args(readable))
-            .map(|_| ())
-            .map_err(|e| StepError::new(format!("cannot make template `{name}`")).because(e))
+        let disk = format!("{}/{}", pool.path, template.disk());
+        for command in [
+            Command::new("chmod").args(["644", "--", &disk]),
+            // QEMU may leave that to the kernel, and the memory is of no use without it.
+            Command::new("sync").args(["--", &disk]),
+        ] {
+            check(self.access.host, &command)
+                .map_err(|e| StepError::new(format!("cannot make template `{name}`")).because(e))?;
+        }
+        Ok(())
     }
 
     /// Waits until a template's agent has said that it waits.
@@ -178,7 +188,9 @@ impl Libvirt<'_> {
         if client::is_active(&domain).map_err(failed)? {
             return self.await_domain(name, ready, context);
         }
-        let xml = client::domain_xml(&domain).map_err(failed)?.unwrap_or_default();
+        client::set_autostart(&domain).map_err(failed)?;
+        // With the password of its VNC server.
+        let xml = client::secret_xml(&domain).map_err(failed)?.unwrap_or_default();
         let plugs = match self.restore_memory(name, &xml, pool, template) {
             Ok(plugs) => plugs,
             Err(why) => {
@@ -187,10 +199,12 @@ impl Libvirt<'_> {
                     "boots, since it cannot start warm: {}",
                     why.join(": ")
                 ));
+                if client::is_active(&domain).map_err(failed)? {
+                    client::pull_plug(&domain).map_err(failed)?;
+                }
                 return self.start_domain(name, Some(ready), context);
             }
         };
-        client::set_autostart(&domain).map_err(failed)?;
         let size = node.disks.first().and_then(|d| Some((d.device.as_str(), d.size?.0)));
         self.await_guest(name, ready, context, |domain, listener| {
             self.plug(domain, listener, &plugs, size).map_err(|e| {
@@ -251,6 +265,13 @@ impl Libvirt<'_> {
         plugs: &Plugs,
         size: Option<(&str, u64)>,
     ) -> Result<(), LibvirtError> {
+        if listener.is_none() {
+            return Err(LibvirtError::refused("its virtio-serial port cannot be opened"));
+        }
+        // First: nobody would do it later, should this end here.
+        if let Some((device, bytes)) = size {
+            client::resize_disk(domain, device, bytes)?;
+        }
         if let Some(seed) = &plugs.seed {
             client::attach(domain, seed)?;
         }
@@ -258,10 +279,7 @@ impl Libvirt<'_> {
         for part in plugs.interfaces.iter().chain(&plugs.disks) {
             client::attach(domain, part)?;
         }
-        match size {
-            Some((device, bytes)) => client::resize_disk(domain, device, bytes),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Tells a guest that waits for it what time it is on the hypervisor, and something random. One that waits for

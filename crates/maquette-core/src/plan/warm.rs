@@ -23,11 +23,15 @@ pub(super) fn starts(
     observed: &Observed,
     fates: &Fates,
 ) -> BTreeMap<String, Template> {
+    if blueprint.templates.is_empty() {
+        return BTreeMap::new();
+    }
+    let orphans = observed.orphans();
     let is_new = |node: &&Node| {
         matches!(fates.nodes.get(&node.name), None | Some(Fate::Create | Fate::Replace(_)))
             // One that was undefined or edited keeps its disks, and what is on them.
             && observed.edited(ObjectKind::Domain, &node.name).is_none()
-            && !observed.orphans().contains_key(&node.name)
+            && !orphans.contains_key(&node.name)
             // Where it answers is known beforehand or reported: else nobody can tell when it is ready.
             && readiness(node).is_some()
     };

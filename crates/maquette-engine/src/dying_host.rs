@@ -53,6 +53,17 @@ impl Programs {
         Self { functions: format!("{COUNT}{functions}"), ..Self::new(names) }
     }
 
+    /// The same, and a script notes in a file which processes it ends: one that was told to end may be there for a
+    /// moment more, while what told it is dead already.
+    #[cfg(feature = "e2e")]
+    pub(crate) fn noting_ends(mut self, file: &str) -> Self {
+        let note = format!(
+            "kill() {{\ncase $1 in -*) ;; *) echo \"$1\" >>{file} ;; esac\ncommand kill \"$@\"\n}}\n"
+        );
+        self.functions.push_str(&note);
+        self
+    }
+
     /// One that does something else. `count` in its text is a further point.
     pub(crate) fn add(&self, name: &str, text: &str) {
         self.quiet(name, &format!("count\n{text}"));

@@ -10,6 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use maquette_core::blueprint::Pool;
 use maquette_core::plan::{self, Action, LIMITS, Limit, Needs, PoolState};
@@ -19,7 +21,7 @@ use crate::dying_host::{Dying, Programs, every_point};
 use crate::host::{Command, check};
 use crate::probe;
 use crate::probe::family::FAMILIES;
-use stand_ins::{DAEMONS, programs};
+use stand_ins::{DAEMONS, ENDED, programs};
 
 /// What the namespaces are made of: `$@` goes on inside.
 const INSIDE: &str = r#"export PATH="$PATH:/usr/sbin:/sbin"
@@ -111,11 +113,22 @@ const STAYS: &str = "/run/told/libvirtd";
 
 fn is_alive(daemon: &str) -> bool {
     let files = [format!("/run/{daemon}.pid"), format!("/run/openvswitch/{daemon}.pid")];
-    files.iter().filter_map(|file| fs::read_to_string(file).ok()).any(|pid| {
-        let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap_or_default();
-        let state = status.lines().find_map(|line| line.strip_prefix("State:\t"));
-        state.is_some_and(|state| !state.starts_with(['Z', 'X']))
-    })
+    files.iter().filter_map(|file| fs::read_to_string(file).ok()).any(|pid| is_process(&pid))
+}
+
+fn is_process(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap_or_default();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:\t"));
+    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
+}
+
+/// Waits for daemons that were told to end by what was then killed: who comes next comes later than that.
+fn settle() {
+    let told = fs::read_to_string(ENDED).unwrap_or_default();
+    while told.lines().any(is_process) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let _ = fs::remove_file(ENDED);
 }
 
 /// What is not as in another state.
@@ -259,6 +272,7 @@ fn story(name: &str, ground: Ground, programs: &Programs) -> usize {
     // Prepared anew, as far as that is seen to be missing, and put back; or put back at once.
     let turn = AtomicBool::new(false);
     let judge = |said: &str| {
+        settle();
         if turn.fetch_xor(true, Ordering::SeqCst) {
             if let Some(setting) = planned(whole, name) {
                 apply(whole, family, &setting, &context)

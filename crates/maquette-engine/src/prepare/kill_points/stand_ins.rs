@@ -159,9 +159,12 @@ const CALLED: [&str; 11] = [
 /// Daemons of libvirt and of Open vSwitch.
 pub(super) const DAEMONS: [&str; 4] = ["virtlogd", "libvirtd", "ovsdb-server", "ovs-vswitchd"];
 
+/// Where scripts note which daemons they end.
+pub(super) const ENDED: &str = "/run/ended";
+
 /// All of them.
 pub(super) fn programs() -> Programs {
-    let programs = Programs::as_functions(&CALLED);
+    let programs = Programs::as_functions(&CALLED).noting_ends(ENDED);
     programs.quiet("cat", CAT);
     programs.add("sync", SYNC);
     programs.add("mv", MV);

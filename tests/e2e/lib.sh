@@ -7,6 +7,8 @@ maquette=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release/maquette
 # The Ansible of `scripts/deps`, before the system's.
 PATH=$here/target/test-tools/ansible/bin:$PATH
 work=$(mktemp -d)
+# An emulated guest may take longer than ten seconds to answer while others boot.
+export ANSIBLE_TIMEOUT=60
 
 # A heading with the time, so that a log tells where the time went.
 step() { printf '%s %(%H:%M:%S)T %s\n' "${mark:---}" -1 "$*"; }

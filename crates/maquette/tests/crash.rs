@@ -75,6 +75,8 @@ impl Ground {
             .args(args)
             .current_dir(repository().join("tests/e2e"))
             .env("XDG_DATA_HOME", self.home.path())
+            // The lock of a run that was killed is there for a moment more.
+            .env("MAQUETTE_LOCK_WAIT", "60")
             .env("MAQUETTE_LIBVIRT_URI", self.uri);
         command
     }
@@ -215,8 +217,19 @@ fn rounds(
     part: &Part,
     files: &dyn Fn() -> BTreeSet<String>,
 ) -> String {
-    let everything_left =
+    let all =
         || -> BTreeSet<String> { ground.everything(prefix).into_iter().chain(files()).collect() };
+    // What was told to end is there for a moment more.
+    let everything_left = || {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let left = all();
+            if left.is_empty() || Instant::now() > deadline {
+                return left;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
     let (_, took) = ground.ok(&ground.up);
     let whole = ground.everything(prefix);
     assert!(whole.len() > 100, "{whole:?}");

@@ -68,7 +68,7 @@ fn libvirtd_is_killed_while_it_is_needed() {
     let rest: Vec<String> = lines.collect();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     let said = format!("{}{}", rest.join("\n"), String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("libvirt ended the connection to qemu:///system"), "{said}");
     assert!(said.contains("run the same command again"), "{said}");
@@ -300,7 +300,7 @@ fn two_at_once() {
     assert!(lab.says(&["down"], 1).contains("is being changed by"));
     // Others are free to look, and other environments to do as they like.
     assert_eq!(lab.status()["nodes"][0]["state"], "booting");
-    let waited = lab.up_says("tiny.yml:1", &["--lock-wait", "60"], 0);
+    let waited = lab.up_says("tiny.yml:1", &["--lock-wait", "300"], 0);
     assert!(waited.contains("waiting for") && waited.contains("nothing to do"), "{waited}");
     drop(lines);
     assert!(child.wait_with_output().unwrap().status.success());

@@ -125,7 +125,11 @@ fn is_process(pid: &str) -> bool {
 /// Waits for daemons that were told to end by what was then killed: who comes next comes later than that.
 fn settle() {
     let told = fs::read_to_string(ENDED).unwrap_or_default();
-    while told.lines().any(is_process) {
+    // A number may be another process's by then, which does not end.
+    for _ in 0..1000 {
+        if !told.lines().any(is_process) {
+            break;
+        }
         thread::sleep(Duration::from_millis(10));
     }
     let _ = fs::remove_file(ENDED);

@@ -32,6 +32,10 @@ impl Lab {
         let lab = Self { prefix, home: tempfile::tempdir().unwrap() };
         // A test that was ended in the middle of a run leaves what says that one is at work.
         let _ = std::fs::remove_file(format!("/run/maquette/environment.{prefix}.busy"));
+        // So is what one has left that failed: it is tried again.
+        if !leftovers(prefix).is_empty() {
+            let _ = lab.run(&["down", "--take-over"]);
+        }
         lab.nothing_left();
         lab
     }
@@ -127,7 +131,13 @@ impl Lab {
     }
 
     pub fn nothing_left(&self) {
-        let left = leftovers(self.prefix);
+        // A process that was told to end is there for a moment more.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let mut left = leftovers(self.prefix);
+        while !left.is_empty() && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            left = leftovers(self.prefix);
+        }
         assert!(left.is_empty(), "left behind: {left:?}");
     }
 }
@@ -135,7 +145,8 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let _ = self.run(&["down"]);
+            // A run that the test has started may go on.
+            let _ = self.run(&["down", "--take-over"]);
         }
     }
 }

@@ -52,8 +52,8 @@ pub struct Blueprint {
     pub nodes: Vec<Node>,
     /// How new nodes start.
     pub start: StartChoice,
-    /// What nodes can start from instead of booting, by their names.
-    pub templates: BTreeMap<String, Template>,
+    /// What nodes can start from instead of booting, or why they cannot, by their names.
+    pub templates: BTreeMap<String, Result<Template, Cold>>,
 }
 
 impl Blueprint {

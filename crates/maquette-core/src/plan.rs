@@ -34,7 +34,7 @@ pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};
 pub use requirements::Requirements;
 pub use steps::{Builder, Step, StepId};
-pub use warm::templates;
+pub use warm::{fresh, templates};
 
 use crate::object::ObjectKind;
 

@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 
 use maquette_core::blueprint::{self, Blueprint, Cold, Image};
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{self, Action, Plan};
+use maquette_core::plan::{self, Action, Plan, Step};
 use maquette_core::settings::StartChoice;
 use maquette_core::values::Secret;
 use maquette_testkit::{apply, blueprint_of, input};
@@ -21,7 +22,7 @@ fn warm(nodes: &[(&str, u32)], observed: &Observed, start: StartChoice) -> Bluep
     let mut blueprint = blueprint_of(&input(nodes, "3_nets", &[]), observed);
     blueprint.start = start;
     for node in &blueprint.nodes {
-        let template = blueprint::template(node, &|_| true, "QEMU 1").unwrap();
+        let template = blueprint::template(node, &|_| true, "QEMU 1");
         blueprint.templates.insert(node.name.clone(), template);
     }
     blueprint
@@ -59,6 +60,44 @@ fn nodes_that_are_alike_share_a_template() {
     assert_eq!(counts(&plan(&asked, &nothing)), [2, 4, 0]);
     let cold = warm(&[(WEB, 3), (DB, 1)], &nothing, StartChoice::Cold);
     assert_eq!(counts(&plan(&cold, &nothing)), [0, 0, 4]);
+}
+
+/// How each new node starts is told before it does, with the reason where it boots.
+#[test]
+fn a_plan_says_how_nodes_start() {
+    let nothing = Observed::default();
+    let told = |blueprint: &Blueprint| -> BTreeSet<String> {
+        let plan = plan(blueprint, &nothing);
+        let domains = plan.changes.into_iter().filter(|c| c.kind == ObjectKind::Domain);
+        let starts =
+            |detail: String| detail.split_once(", starts ").unwrap_or_default().1.to_string();
+        domains.map(|change| starts(change.detail)).collect()
+    };
+    let mut blueprint = warm(&[(WEB, 2), (DB, 1)], &nothing, StartChoice::Auto);
+    let alone = "cold: no other node would start from its template";
+    assert_eq!(told(&blueprint), BTreeSet::from(["warm".to_string(), alone.into()]));
+    for why in blueprint.templates.values_mut() {
+        *why = Err(Cold::NoAgent);
+    }
+    assert_eq!(told(&blueprint), BTreeSet::from(["cold: the image has no agent".to_string()]));
+    blueprint.start = StartChoice::Cold;
+    assert_eq!(told(&blueprint), BTreeSet::from([String::new()]));
+}
+
+/// Whoever did not insist on templates has nodes that boot where none can be made.
+#[test]
+fn nodes_boot_where_a_template_cannot_be_made() {
+    let nothing = Observed::default();
+    for (start, insists) in [(StartChoice::Auto, false), (StartChoice::Warm, true)] {
+        let steps = plan(&warm(&[(WEB, 2)], &nothing, start), &nothing).steps;
+        let required = |a: &Action| matches!(a, Action::MakeTemplate { required: true, .. });
+        assert_eq!(steps.iter().any(|s| required(&s.action)), insists);
+        let others = |s: &&Step| !matches!(s.action, Action::MakeTemplate { .. });
+        let others: Vec<Step> = steps.iter().filter(others).cloned().collect();
+        let mut seen = nothing.clone();
+        apply(&mut seen, &others);
+        assert!(seen.domains.values().all(|d| d.active && d.ready));
+    }
 }
 
 /// Whoever is killed between two steps leaves what the next run makes whole, by booting what has not run yet.

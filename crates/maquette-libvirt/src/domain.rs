@@ -8,10 +8,13 @@ use maquette_core::names::EnvName;
 use maquette_core::observed::Hardware;
 use maquette_core::plan::LiveChange;
 use maquette_engine::StepError;
+use maquette_engine::host::{Command, Host, check};
 use maquette_engine::ssh_keys::RecordKey;
 
 use crate::client::{self, Client, Domain, DomainEvent, LibvirtError};
 use crate::xml;
+
+const FORGET: &str = include_str!("../assets/forget.sh");
 
 /// Defines a domain; one that exists keeps the mark of its first boot. Its record is sealed with `key`.
 pub fn define(
@@ -29,6 +32,14 @@ pub fn define(
     let (ready, reported) = old.map_or((false, None), |d| (d.ready, d.reported));
     let xml = xml::domain(node, environment, pool, ready, reported);
     client.define_domain(&xml::sealed(xml, key)).map(|_| ())
+}
+
+/// Removes what a domain that is off leaves besides its definition: logs and directories.
+pub fn forget(host: &dyn Host, name: &str) -> Result<(), StepError> {
+    let left = std::iter::once(name.to_string()).chain(xml::logs(name));
+    check(host, &Command::script(FORGET, left))
+        .map(|_| ())
+        .map_err(|e| StepError::new(format!("cannot remove the logs of `{name}`")).because(e))
 }
 
 /// Stops a domain, on one of `further` connections: asks the guest first if there is patience, and pulls the plug when it ends.

@@ -22,10 +22,7 @@ use maquette_engine::{Backend, Lanes, StepContext, StepError};
 
 use crate::client::{self, Client, Domain, Gate, LibvirtError};
 use crate::signals::Listener;
-use crate::xml::saved::Head;
 use crate::{domain, network, signals, volume, xml};
-
-const FORGET: &str = include_str!("../assets/forget.sh");
 
 /// How guests are reached and how long they may take.
 #[derive(Debug, Clone)]
@@ -66,17 +63,17 @@ pub struct Libvirt<'a> {
     opening: Mutex<()>,
     gate: Option<Arc<dyn Gate>>,
     key: Option<RecordKey>,
-    /// Heads of templates' memory images, by their paths.
-    heads: Mutex<BTreeMap<String, Arc<Head>>>,
+    /// What is known of templates, by their keys.
+    templates: Mutex<BTreeMap<String, warm::Known>>,
 }
 
 impl<'a> Libvirt<'a> {
     /// A backend that opens `uri` when it is first needed: before that, a plan may have to install
     /// libvirt.
     pub fn new(access: Access<'a>, family: Option<&'static Family>, guests: Guests) -> Self {
-        let (opening, heads) = (Mutex::new(()), Mutex::default());
+        let (opening, templates) = (Mutex::new(()), Mutex::default());
         let client = OnceLock::new();
-        Self { access, family, guests, client, opening, gate: None, key: None, heads }
+        Self { access, family, guests, client, opening, gate: None, key: None, templates }
     }
 
     /// Uses a connection that is open already.
@@ -306,11 +303,7 @@ impl<'a> Libvirt<'a> {
 
     /// Removes a domain's logs and directories.
     fn forget(&self, name: &str) -> Result<(), StepError> {
-        let left = std::iter::once(name.to_string()).chain(xml::logs(name));
-        let command = host::Command::script(FORGET, left);
-        host::check(self.access.host, &command)
-            .map(|_| ())
-            .map_err(|e| StepError::new(format!("cannot remove the logs of `{name}`")).because(e))
+        domain::forget(self.access.host, name)
     }
 
     fn call<T>(
@@ -405,9 +398,10 @@ impl Libvirt<'_> {
                     domain::define(c, node, environment, pool, self.key.as_ref())
                 })
             }
-            Action::CreateVolume { disk, pool } => {
+            Action::CreateVolume { disk, pool, over } => {
                 let size_of = |path: &str| image::virtual_size(self.access.host, path);
-                volume::create(self.client()?, disk, pool, &size_of)
+                let disk = self.over(disk, over.as_ref());
+                volume::create(self.client()?, &disk, pool, &size_of)
             }
             Action::CreateSeed { volume: name, pool, files } => {
                 volume::create_seed(self.client()?, name, pool, files)
@@ -419,8 +413,8 @@ impl Libvirt<'_> {
                 volume::delete(self.client()?, name, pool)
             }
             Action::StartDomain { name, ready } => self.start_domain(name, ready.as_ref(), context),
-            Action::MakeTemplate { template, node, pool, files } => {
-                self.make_template(warm::Making { template, node, pool, files }, context)
+            Action::MakeTemplate { template, node, pool, required, files } => {
+                self.try_template(warm::Making { template, node, pool, files }, *required, context)
             }
             Action::RestoreDomain { node, pool, template, ready } => {
                 self.restore_domain(node, pool, template, ready, context)

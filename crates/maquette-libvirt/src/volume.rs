@@ -115,6 +115,16 @@ pub fn is_overlaid(client: &Client, name: &str, pool: &Pool) -> Result<bool, Ste
     Ok(volumes.iter().any(|v| v.name != name && v.xml.contains(&path)))
 }
 
+/// Whether a volume overlays another one of the same pool.
+pub fn overlays(client: &Client, name: &str, other: &str, pool: &Pool) -> Result<bool, StepError> {
+    let failed =
+        |e: LibvirtError| StepError::new(format!("cannot look at volume `{name}`")).because(e);
+    let found = client::volume(&find_pool(client, pool)?, name).map_err(failed)?;
+    let xml = found.map(|volume| client::volume_xml(&volume)).transpose().map_err(failed)?;
+    let backing = xml.and_then(|xml| xml::read::backing(&xml).ok().flatten());
+    Ok(backing == Some(format!("{}/{other}", pool.path)))
+}
+
 /// Deletes a volume.
 pub fn delete(client: &Client, name: &str, pool: &Pool) -> Result<(), StepError> {
     let storage = find_pool(client, pool)?;

@@ -267,7 +267,7 @@ fn volumes_are_created_once_resized_and_deleted() {
     // The driver refuses to preallocate.
     let disk = Disk { preallocation: Preallocation::Off, ..node().disks[0].clone() };
     let volume = disk.volume.clone();
-    let create = Action::CreateVolume { disk: Box::new(disk), pool: pool() };
+    let create = Action::CreateVolume { disk: Box::new(disk), pool: pool(), over: None };
     perform(&backend, &create);
     perform(&backend, &create);
     assert!(look(&backend).has_volume(&pool(), &volume));

@@ -185,14 +185,17 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             };
             seen.domains.insert(node.name.clone(), domain);
         }
-        Action::CreateVolume { disk, pool } => {
+        Action::CreateVolume { disk, pool, over } => {
             let named = seen
                 .domains
                 .values()
                 .any(|d| d.recorded.disks.iter().any(|own| own.volume == disk.volume));
             assert!(named, "{title}: no domain names it yet, a crash would lose it");
             if let Some(image) = &disk.backing {
-                assert!(seen.has_volume(pool, &image.volume), "{title}: its image is missing");
+                let instead = over.as_ref().map(|template| &template.image.volume);
+                let there = |volume: &String| seen.has_volume(pool, volume);
+                let any = there(&image.volume) || instead.is_some_and(there);
+                assert!(any, "{title}: its image is missing");
             }
             seen.volumes.entry(pool.name.clone()).or_default().insert(disk.volume.clone());
         }
@@ -248,9 +251,9 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             volumes.extend([template.disk(), template.memory()]);
         }
         Action::RestoreDomain { node, template, ready, pool } => {
-            for file in [template.disk(), template.memory()] {
-                assert!(seen.has_volume(pool, &file), "{title}: {file} is missing");
-            }
+            let overlaid = [template.disk(), template.image.volume.clone()];
+            let there = overlaid.iter().any(|volume| seen.has_volume(pool, volume));
+            assert!(there, "{title}: what its disk overlays is missing");
             let start = Action::StartDomain { name: node.name.clone(), ready: Some(ready.clone()) };
             perform(seen, &start);
         }

@@ -1,8 +1,8 @@
 //! From arguments to a plan: the stages in order, each once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use maquette_core::blueprint::{self, Blueprint, Image, Template};
+use maquette_core::blueprint::{self, Blueprint, Cold, Image, Template};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::expand::{self, Context};
@@ -98,12 +98,26 @@ fn no_nodes_named(environment: &EnvName, count: usize) -> Diagnostic {
     .help("`maquette down` removes the environment; `nodes: {}` in the project file leaves it without nodes")
 }
 
-/// Makes the plan; `networks` says whether we make those.
+/// What a plan is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    /// Whether networks are made.
+    pub networks: bool,
+    /// Whether templates are looked for that only nodes need which are there already.
+    pub all_templates: bool,
+}
+
+impl Scope {
+    /// All of an environment, as far as it is not there.
+    pub const USUAL: Self = Self { networks: true, all_templates: false };
+}
+
+/// Makes the plan.
 pub fn plan(
     world: &World,
     loaded: &Loaded,
     hypervisor: &Hypervisor,
-    networks: bool,
+    scope: Scope,
 ) -> Result<Planned, Failure> {
     let observed = hypervisor.observed();
     let mut diags = loaded.diags.fresh();
@@ -118,7 +132,7 @@ pub fn plan(
     }
     let topology = expand::choose(&loaded.request, &observed, &mut diags);
     let Some(topology) = topology.filter(|_| !diags.has_errors()) else { return refused(diags) };
-    let images = images(&world.environment, &topology, &observed, &mut diags);
+    let (images, read) = images(&world.environment, &topology, &observed, &mut diags);
     let key = key(&loaded.workspace, &observed)?;
     // The key is whole, so deriving from it cannot fail; should it, the host key is never matched.
     let host_keys = |name: &str, uuid, generation| {
@@ -138,9 +152,13 @@ pub fn plan(
         vnc: &vnc(&topology.settings, &key),
     };
     let mut blueprint = expand::expand(&topology, &context, &mut diags);
-    blueprint.templates = templates(world, &blueprint, hypervisor)?;
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
-    expand::conflicts(&topology, &blueprint, &observed, networks, &mut diags);
+    let fresh = match scope.all_templates {
+        true => blueprint.nodes.iter().map(|node| node.name.clone()).collect(),
+        false => plan::fresh(&blueprint, &observed),
+    };
+    blueprint.templates = templates(world, &blueprint, (&fresh, &read), hypervisor)?;
+    expand::conflicts(&topology, &blueprint, &observed, scope.networks, &mut diags);
     // Warnings were shown when the input was checked.
     if diags.has_errors() {
         return refused(diags);
@@ -154,36 +172,39 @@ pub fn plan(
     Ok(Planned { blueprint, observed, plan, key })
 }
 
-/// What nodes can start from instead of booting. Who asks for that of all nodes is told of one that cannot.
+/// What `fresh` nodes can start from instead of booting. Who asks for that of all nodes is told of one that cannot.
+/// Images that were just `read` are known.
 fn templates(
     world: &World,
     blueprint: &Blueprint,
+    (fresh, read): (&BTreeSet<String>, &BTreeSet<Image>),
     hypervisor: &Hypervisor,
-) -> Result<BTreeMap<String, Template>, Failure> {
+) -> Result<BTreeMap<String, Result<Template, Cold>>, Failure> {
     let mut found = BTreeMap::new();
     let Some(server) = hypervisor.libvirt.as_ref().filter(|_| blueprint.start != StartChoice::Cold)
     else {
         return Ok(found);
     };
-    let emulator = server.emulator();
-    let emulator = emulator.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
+    let nodes = || blueprint.nodes.iter().filter(|node| fresh.contains(&node.name));
     let mut known: BTreeMap<&Image, bool> = BTreeMap::new();
-    for image in &blueprint.images {
-        known.insert(image, has_agent(&world.environment, image));
+    for image in nodes().filter_map(|n| n.disks.first()?.backing.as_ref()) {
+        known.entry(image).or_insert_with(|| has_agent(&world.environment, image, read));
     }
+    // Nobody asks libvirt what does not matter.
+    let emulator = match known.values().any(|agent| *agent) {
+        true => server.emulator(),
+        false => Ok(String::new()),
+    };
+    let emulator = emulator.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
     let has_agent = |image: &Image| known.get(image).copied().unwrap_or(false);
     let mut diags = Diagnostics::default();
-    for node in &blueprint.nodes {
-        match blueprint::template(node, &has_agent, &emulator) {
-            Ok(template) => {
-                found.insert(node.name.clone(), template);
-            }
-            Err(why) if blueprint.start == StartChoice::Warm => diags.push(Diagnostic::warning(
-                "hypervisor::cold",
-                format!("{} boots: {why}", node.name),
-            )),
-            Err(_) => {}
+    for node in nodes() {
+        let template = blueprint::template(node, &has_agent, &emulator);
+        if let (Err(why), StartChoice::Warm) = (&template, blueprint.start) {
+            let message = format!("{} boots: {why}", node.name);
+            diags.push(Diagnostic::warning("hypervisor::cold", message));
         }
+        found.insert(node.name.clone(), template);
     }
     finish(world, diags, &Sources::default())?;
     Ok(found)

@@ -8,7 +8,10 @@ use super::{Guest, Image, Node};
 use crate::topology::{BootMode, Bus, VirtType};
 
 /// What every change of how templates are made or used changes: those of another version are not used.
-const VERSION: &str = "maquette template 1";
+const VERSION: &str = "maquette template 2";
+
+/// What its name and those of its files begin with.
+const STEM: &str = "maquette-warm-";
 
 /// What nodes of one shape start from: a disk and a memory image in the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +23,30 @@ pub struct Template {
 }
 
 impl Template {
+    /// Whether a domain is called as those are from which templates are made.
+    pub fn is_called_so(domain: &str) -> bool {
+        let key = domain.strip_prefix(STEM);
+        key.is_some_and(|key| key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
+
+    /// The UUID of its domain while it is made, which is in its memory for guests to read.
+    pub fn uuid(&self) -> Uuid {
+        Self::uuid_of(&self.name())
+    }
+
+    /// The UUID of a domain from which a template is made: one that tools which read lines find in its memory.
+    pub fn uuid_of(domain: &str) -> Uuid {
+        let ends_lines = |uuid: &Uuid| uuid.as_bytes().iter().any(|byte| matches!(byte, 0 | b'\n'));
+        let mut uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, domain.as_bytes());
+        while ends_lines(&uuid) {
+            uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, uuid.as_bytes());
+        }
+        uuid
+    }
+
     /// Name of its domain while it is made, and what the names of all of its files begin with.
     pub fn name(&self) -> String {
-        format!("maquette-warm-{}", self.key)
+        format!("{STEM}{}", self.key)
     }
 
     /// Volume of its disk, an overlay of the image.
@@ -37,7 +61,12 @@ impl Template {
 
     /// Volume of its seed while it is made.
     pub fn seed(&self) -> String {
-        format!("{}-seed.img", self.name())
+        Self::seed_of(&self.name())
+    }
+
+    /// Volume of the seed of a domain from which a template is made.
+    pub fn seed_of(domain: &str) -> String {
+        format!("{domain}-seed.img")
     }
 }
 
@@ -58,6 +87,10 @@ pub enum Cold {
     NoImage,
     /// It has a disk that cannot be plugged into a running domain, or whose size such a one would not learn.
     Bus(Bus),
+    /// Nobody could tell when it is up.
+    NoAddress,
+    /// To make a template for one node takes longer than to boot it.
+    Alone,
 }
 
 impl fmt::Display for Cold {
@@ -69,6 +102,8 @@ impl fmt::Display for Cold {
             Self::Uefi => "UEFI keeps variables of its own",
             Self::TestDriver => "libvirt's test driver cannot save memory",
             Self::NoImage => "its first disk does not overlay an image",
+            Self::NoAddress => "nothing tells under which address it answers",
+            Self::Alone => "no other node would start from its template",
             Self::Bus(bus) => {
                 return write!(f, "disks on {} cannot be plugged in while it runs", bus.as_str());
             }
@@ -134,6 +169,8 @@ fn shape(node: &Node, guest: &Guest, image: &Image, emulator: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -142,5 +179,19 @@ mod tests {
         let template = Template { key: "ab".into(), image };
         assert_eq!(template.disk(), "maquette-warm-ab.qcow2");
         assert_eq!(template.memory(), "maquette-warm-ab.save");
+    }
+
+    /// What is searched for in memory by tools that read lines has no ends of lines.
+    #[test]
+    fn a_uuid_can_be_found_in_memory() {
+        let names: Vec<String> = (0..500).map(|n| format!("maquette-warm-{n:032x}")).collect();
+        assert!(names.iter().all(|name| Template::is_called_so(name)));
+        let uuids: BTreeSet<Uuid> = names.iter().map(|name| Template::uuid_of(name)).collect();
+        assert_eq!(uuids.len(), 500);
+        assert!(uuids.iter().all(|uuid| !uuid.as_bytes().iter().any(|b| [0, b'\n'].contains(b))));
+        for other in ["maquette-warm-0", "web-0", "maquette-warm-0123456789abcdef0123456789abcdeg"]
+        {
+            assert!(!Template::is_called_so(other));
+        }
     }
 }

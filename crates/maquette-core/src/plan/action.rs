@@ -248,6 +248,8 @@ pub enum Action {
         disk: Box<Disk>,
         /// Pool to create it in.
         pool: Pool,
+        /// The template whose disk it overlays; its image's, if that template could not be made.
+        over: Option<Template>,
     },
     /// Create and fill a seed volume.
     CreateSeed {
@@ -289,6 +291,8 @@ pub enum Action {
         node: Box<Node>,
         /// Pool that it is made in.
         pool: Pool,
+        /// Whether nothing goes on without it; else what was to start from it boots.
+        required: bool,
         /// Content of its seed.
         files: Vec<SeedFile>,
     },

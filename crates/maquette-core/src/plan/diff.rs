@@ -8,7 +8,7 @@ use super::{
     Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe,
     switching, warm,
 };
-use crate::blueprint::{Blueprint, Disk, HostKeys, Network, Node, Template};
+use crate::blueprint::{Blueprint, Cold, Disk, HostKeys, Network, Node, Template};
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Observed, Orphan};
 use crate::values::Secret;
@@ -78,8 +78,8 @@ pub(super) struct Planner<'a> {
     pub(super) stopped: BTreeMap<String, StepId>,
     /// Steps that unplug interfaces of running domains.
     pub(super) unplugged: Vec<StepId>,
-    /// What new nodes start from that do not boot, by their names.
-    pub(super) warm: BTreeMap<String, Template>,
+    /// What new nodes start from, or why they boot, by their names.
+    pub(super) warm: BTreeMap<String, Result<Template, Cold>>,
     /// Step that makes a template, by key.
     pub(super) templates: BTreeMap<String, StepId>,
 }

@@ -26,8 +26,10 @@ impl Planner<'_> {
         };
         let why = reason.all.join("; ");
         let mut detail = describe::size(node);
-        if matches!(fate, Fate::Create | Fate::Replace(_)) && self.warm.contains_key(&node.name) {
-            detail.push_str(", starts warm");
+        match self.warm.get(&node.name) {
+            Some(Ok(_)) => detail.push_str(", starts warm"),
+            Some(Err(why)) => detail.push_str(&format!(", starts cold: {why}")),
+            None => {}
         }
         self.change(op, ObjectKind::Domain, &node.name, detail, reason);
         match fate {
@@ -86,7 +88,7 @@ impl Planner<'_> {
             after.extend(self.started.values());
         }
         let defined = self.builder.add(self.define(node), after, reason);
-        let warm = self.warm.get(&node.name).cloned();
+        let warm = self.warm.get(&node.name).and_then(|start| start.as_ref().ok()).cloned();
         let mut volumes = Vec::new();
         for (at, disk) in node.disks.iter().enumerate() {
             volumes.push(match warm.as_ref().filter(|_| at == 0) {
@@ -104,8 +106,8 @@ impl Planner<'_> {
 
     fn volume(&mut self, node: &Node, disk: &Disk, defined: StepId, reason: &str) -> StepId {
         let fetched = disk.backing.as_ref().and_then(|i| self.fetched.get(&i.volume)).copied();
-        let create =
-            Action::CreateVolume { disk: Box::new(disk.clone()), pool: self.pool(&node.name) };
+        let (disk, pool) = (Box::new(disk.clone()), self.pool(&node.name));
+        let create = Action::CreateVolume { disk, pool, over: None };
         self.builder.add(create, std::iter::once(defined).chain(fetched), reason)
     }
 

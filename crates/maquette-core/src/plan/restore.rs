@@ -5,6 +5,7 @@ use super::warm::{REASON, is_there, make};
 use super::{Action, Op, Readiness, StepId};
 use crate::blueprint::{Disk, Image, Node, Template};
 use crate::object::ObjectKind;
+use crate::settings::StartChoice;
 
 impl Planner<'_> {
     /// The step that makes a template, if it is not there.
@@ -19,7 +20,8 @@ impl Planner<'_> {
         let shown = template.image.shown();
         self.change(Op::Create, ObjectKind::Image, &template.name(), shown, REASON);
         let fetched = self.fetched.get(&template.image.volume).copied();
-        let made = self.builder.add(make(template, node, &pool), fetched, REASON);
+        let required = self.blueprint.start == StartChoice::Warm;
+        let made = self.builder.add(make(template, node, &pool, required), fetched, REASON);
         self.templates.insert(template.key.clone(), made);
         Some(made)
     }
@@ -35,7 +37,8 @@ impl Planner<'_> {
         let made = self.template(node, template);
         let mut disk = disk.clone();
         disk.backing = Some(Image { volume: template.disk(), ..template.image.clone() });
-        let create = Action::CreateVolume { disk: Box::new(disk), pool: self.pool(&node.name) };
+        let (disk, pool) = (Box::new(disk), self.pool(&node.name));
+        let create = Action::CreateVolume { disk, pool, over: Some(template.clone()) };
         self.builder.add(create, std::iter::once(defined).chain(made), reason)
     }
 

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fate::{Fate, Fates};
+use super::fate::{Fate, Fates, fates};
 use super::ready::readiness;
 use super::{Action, Builder, Change, Op, Plan};
-use crate::blueprint::{Blueprint, Image, Node, Pool, Template};
+use crate::blueprint::{Blueprint, Cold, Image, Node, Pool, Template};
 use crate::object::ObjectKind;
 use crate::observed::Observed;
 use crate::seed::template_files;
@@ -17,37 +17,56 @@ pub(super) const REASON: &str = "nodes start from it";
 /// How many nodes have to share a template for it to be worth making, unless it was asked for.
 const SHARED: usize = 2;
 
-/// What new nodes start from, by their names; others boot.
+/// What new nodes start from, or why they boot, by their names; nothing where everything boots.
 pub(super) fn starts(
     blueprint: &Blueprint,
     observed: &Observed,
     fates: &Fates,
-) -> BTreeMap<String, Template> {
-    if blueprint.templates.is_empty() {
+) -> BTreeMap<String, Result<Template, Cold>> {
+    if blueprint.start == StartChoice::Cold {
         return BTreeMap::new();
     }
+    let able = |node: &Node| match blueprint.templates.get(&node.name)? {
+        // Where it answers is known beforehand or reported: else nobody can tell when it is ready.
+        Ok(_) if readiness(node).is_none() => Some(Err(Cold::NoAddress)),
+        found => Some(found.clone()),
+    };
+    let new = new(blueprint, observed, fates);
+    let mut found: BTreeMap<String, Result<Template, Cold>> =
+        new.into_iter().filter_map(|node| Some((node.name.clone(), able(node)?))).collect();
+    let mut shared: BTreeMap<String, usize> = BTreeMap::new();
+    for template in found.values().flatten() {
+        *shared.entry(template.key.clone()).or_default() += 1;
+    }
+    let worth = |template: &Template| {
+        blueprint.start == StartChoice::Warm
+            || shared.get(&template.key).is_some_and(|count| *count >= SHARED)
+            || is_there(template, &blueprint.pool, observed)
+    };
+    for start in found.values_mut() {
+        if start.as_ref().is_ok_and(|template| !worth(template)) {
+            *start = Err(Cold::Alone);
+        }
+    }
+    found
+}
+
+/// Nodes whose disks are made.
+fn new<'a>(blueprint: &'a Blueprint, observed: &Observed, fates: &Fates) -> Vec<&'a Node> {
     let orphans = observed.orphans();
     let is_new = |node: &&Node| {
         matches!(fates.nodes.get(&node.name), None | Some(Fate::Create | Fate::Replace(_)))
             // One that was undefined or edited keeps its disks, and what is on them.
             && observed.edited(ObjectKind::Domain, &node.name).is_none()
             && !orphans.contains_key(&node.name)
-            // Where it answers is known beforehand or reported: else nobody can tell when it is ready.
-            && readiness(node).is_some()
     };
-    let new = blueprint.nodes.iter().filter(is_new);
-    let found: Vec<(&Node, &Template)> =
-        new.filter_map(|n| Some((n, blueprint.templates.get(&n.name)?))).collect();
-    let worth = |template: &Template| match blueprint.start {
-        StartChoice::Cold => false,
-        StartChoice::Warm => true,
-        StartChoice::Auto => {
-            is_there(template, &blueprint.pool, observed)
-                || found.iter().filter(|(_, t)| t.key == template.key).count() >= SHARED
-        }
-    };
-    let warm = found.iter().filter(|(_, template)| worth(template));
-    warm.map(|(node, template)| (node.name.clone(), (*template).clone())).collect()
+    blueprint.nodes.iter().filter(is_new).collect()
+}
+
+/// The names of nodes that may start from templates: those whose disks are made.
+pub fn fresh(blueprint: &Blueprint, observed: &Observed) -> BTreeSet<String> {
+    let new = new(blueprint, observed, &fates(blueprint, observed));
+    new.into_iter().map(|node| node.name.clone()).collect()
 }
 
 /// Whether a template can be started from: its disk and its memory are there.
@@ -65,8 +84,9 @@ pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
         changes.push(Change { op, kind, name: name.into(), detail, reason: reason.into() });
     };
     for node in &blueprint.nodes {
-        let Some(template) = blueprint.templates.get(&node.name) else { continue };
-        if !seen.insert(&template.key) {
+        let Some(Ok(template)) = blueprint.templates.get(&node.name) else { continue };
+        // A node that would boot in spite of it needs none.
+        if readiness(node).is_none() || !seen.insert(&template.key) {
             continue;
         }
         let image = &template.image;
@@ -86,17 +106,18 @@ pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
         }
         change(Op::Create, &template.name(), image, REASON);
         let after = fetched.get(&image.volume).copied();
-        builder.add(make(template, node, pool), after, REASON);
+        builder.add(make(template, node, pool, true), after, REASON);
     }
     Plan { changes, steps: builder.finish() }
 }
 
 /// The step's action that makes a template.
-pub(super) fn make(template: &Template, node: &Node, pool: &Pool) -> Action {
+pub(super) fn make(template: &Template, node: &Node, pool: &Pool, required: bool) -> Action {
     Action::MakeTemplate {
         template: template.clone(),
         node: Box::new(node.clone()),
         pool: pool.clone(),
+        required,
         files: node.guest.as_ref().map(|g| template_files(&g.user)).unwrap_or_default(),
     }
 }

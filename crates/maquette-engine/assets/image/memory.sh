@@ -1,13 +1,22 @@
 # Makes one node's copy of a template's memory image, which goes when this shell ends: whoever gives it its input has
-# died, or needs it no more.
+# died, or needs it no more. Until then it has a lock, as what is being downloaded has.
 # $1: the template's  $2: the copy
-# The first line of input are the bytes that it begins with in place of the template's, in base64.
+# Lines of input, up to an empty one: where bytes of the copy are others, and these, in base64.
 umask 077
-trap 'rm -f -- "$2"' EXIT
+exec 9>>"$2.lock"
+if ! flock -n 9; then echo "another run is at work on $2" >&2; exit 1; fi
+trap 'rm -f -- "$2" "$2.lock"' EXIT
 trap 'exit 1' HUP INT TERM
 rm -f -- "$2"
-IFS= read -r head
+others=
+while IFS= read -r line && [ -n "$line" ]; do others="$others$line
+"; done
 cp --reflink=auto -- "$1" "$2"
-printf '%s' "$head" | base64 -d | dd of="$2" conv=notrunc status=none
+while read -r at bytes; do
+    [ -z "$at" ] ||
+        printf '%s' "$bytes" | base64 -d | dd of="$2" oflag=seek_bytes seek="$at" conv=notrunc status=none
+done <<END
+$others
+END
 echo ":: $2"
 read -r _ || :

@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Child;
 
 use base64ct::{Base64, Encoding};
+use uuid::Uuid;
 
 use super::agent::{Agent, Place};
 use super::fetch::Transfer;
@@ -16,7 +17,7 @@ use crate::host::{Command, Host, check};
 use crate::{StepContext, StepError};
 
 const COPY: &str = include_str!("../../assets/image/memory.sh");
-const HEAD: &str = include_str!("../../assets/image/memory-head.sh");
+const READ: &str = include_str!("../../assets/image/memory-read.sh");
 
 /// Longest line of the shell that is read, in bytes.
 const LONGEST: u64 = 4096;
@@ -97,16 +98,84 @@ impl Making<'_> {
     }
 }
 
-/// The first bytes of a file on the hypervisor, at most `limit`.
+/// How a UUID is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// As in the firmware's tables (System Management BIOS 2.6 and later, 7.2.1): its first three fields are
+    /// little-endian.
+    Firmware,
+    /// As text, as Linux writes it down when it starts.
+    Text,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Firmware, Self::Text];
+
+    /// A UUID written so.
+    pub fn bytes(self, uuid: Uuid) -> Vec<u8> {
+        match self {
+            Self::Firmware => uuid.to_bytes_le().to_vec(),
+            Self::Text => uuid.hyphenated().to_string().into_bytes(),
+        }
+    }
+}
+
+/// A place in a memory image where a UUID is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Where it begins, in bytes.
+    pub at: u64,
+    /// How it is written.
+    pub kind: Kind,
+}
+
+/// Most places that are believed.
+const PLACES: usize = 256;
+
+/// The first bytes of a memory image on the hypervisor, at most `limit`, and where a UUID is in it that has neither a
+/// zero nor an end of line.
 ///
 /// # Errors
 ///
 /// It cannot be read.
-pub fn head(host: &dyn Host, path: &str, limit: usize) -> Result<Vec<u8>, StepError> {
+pub fn read(
+    host: &dyn Host,
+    path: &str,
+    limit: usize,
+    uuid: Uuid,
+) -> Result<(Vec<u8>, Vec<Found>), StepError> {
     let failed = || StepError::new(format!("cannot read {path}"));
-    let text = check(host, &Command::script(HEAD, [path.to_string(), limit.to_string()]))
-        .map_err(|e| failed().because(e))?;
-    Base64::decode_vec(text.trim()).map_err(|e| failed().because(std::io::Error::other(e)))
+    let strange = |why: &str| failed().because(std::io::Error::other(why.to_string()));
+    let bytes = Kind::Firmware.bytes(uuid);
+    let pattern: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    let text = uuid.hyphenated().to_string();
+    let arguments = [path.to_string(), limit.to_string(), pattern, text];
+    let said = check(host, &Command::script(READ, arguments)).map_err(|e| failed().because(e))?;
+    let (mut head, mut found) = (Vec::new(), Vec::new());
+    for line in said.lines() {
+        let (word, value) = line.split_once(' ').unwrap_or((line, ""));
+        let at = || value.parse().map_err(|_| strange("its places are not numbers"));
+        match word {
+            "head" => head = Base64::decode_vec(value).map_err(|_| strange("it is not base64"))?,
+            "firmware" => found.push(Found { at: at()?, kind: Kind::Firmware }),
+            "text" => found.push(Found { at: at()?, kind: Kind::Text }),
+            _ => {}
+        }
+    }
+    if found.len() > PLACES {
+        return Err(strange("the domain's UUID is in it too often"));
+    }
+    Ok((head, found))
+}
+
+/// Bytes of a copy that are not the template's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    /// Where they begin, in bytes.
+    pub at: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// A node's copy of a memory image, which is there as long as this. It has a name: where AppArmor confines domains,
@@ -117,19 +186,26 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// Copies the memory image `from`; the copy begins with `head` in place of as many bytes. `name` is what it is
-    /// called for a moment, in the same directory.
+    /// Copies the memory image `from`; the copy has `patches` in place of as many bytes. `name` is what it is called
+    /// for a moment, in the same directory.
     ///
     /// # Errors
     ///
     /// There is no room, or no such image.
-    pub fn make(host: &dyn Host, from: &str, name: &str, head: &[u8]) -> Result<Self, StepError> {
+    pub fn make(
+        host: &dyn Host,
+        from: &str,
+        name: &str,
+        patches: &[Patch],
+    ) -> Result<Self, StepError> {
         let failed = || StepError::new(format!("cannot copy {from}"));
         let command = Command::script(COPY, [from, name]);
         let mut child = host.spawn(&command).map_err(|e| failed().because(e))?;
         // One that is gone does not read; its last words tell why.
-        let line = format!("{}\n", Base64::encode_string(head));
-        let sent = child.stdin.as_mut().map(|pipe| pipe.write_all(line.as_bytes()));
+        let line =
+            |patch: &Patch| format!("{} {}\n", patch.at, Base64::encode_string(&patch.bytes));
+        let lines: String = patches.iter().map(line).chain(["\n".to_string()]).collect();
+        let sent = child.stdin.as_mut().map(|pipe| pipe.write_all(lines.as_bytes()));
         let mut copy = Self { child, path: String::new() };
         drop(sent);
         match copy.answer() {
@@ -171,33 +247,55 @@ impl Drop for Copy {
 }
 
 #[cfg(test)]
+mod kill_points;
+
+#[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
     use crate::host::Local;
+    use crate::image::sweep;
 
     #[test]
     fn a_copy_begins_with_other_bytes_and_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
-        fs::write(path("a.save"), b"old header and the rest").unwrap();
-        let copy = Copy::make(&Local, &path("a.save"), &path(".a.part-x"), b"new").unwrap();
-        assert_eq!(copy.path(), path(".a.part-x"));
-        assert_eq!(fs::read(copy.path()).unwrap(), b"new header and the rest");
+        let (one, other) = (Uuid::from_u128(u128::MAX / 7), Uuid::from_u128(u128::MAX / 9));
+        let content = |begins: &str, uuid: Uuid| {
+            let tables = Kind::Firmware.bytes(uuid);
+            [begins.as_bytes(), b" header \n\0 ", &tables, b"\0and ", uuid.to_string().as_bytes()]
+                .concat()
+        };
+        let old = content("old", one);
+        fs::write(path("a.save"), &old).unwrap();
+        let (head, found) = read(&Local, &path("a.save"), 3, one).unwrap();
+        assert_eq!(head, b"old");
+        let firmware = Found { at: 14, kind: Kind::Firmware };
+        assert_eq!(found, [firmware, Found { at: 35, kind: Kind::Text }]);
+        assert_eq!(read(&Local, &path("a.save"), 3, other).unwrap().1, []);
+        let name = ".maquette-warm-a.b.qcow2.part";
+        let mut patches = vec![Patch { at: 0, bytes: b"new".into() }];
+        patches.extend(found.iter().map(|f| Patch { at: f.at, bytes: f.kind.bytes(other) }));
+        let copy = Copy::make(&Local, &path("a.save"), &path(name), &patches).unwrap();
+        assert_eq!(copy.path(), path(name));
+        assert_eq!(fs::read(copy.path()).unwrap(), content("new", other));
         let mode = fs::metadata(copy.path()).unwrap().permissions();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+        // Whoever removes what runs left sees that somebody is at work on it.
+        assert!(sweep(&Local, directory.path().to_str().unwrap()).unwrap().is_empty());
+        assert!(Copy::make(&Local, &path("a.save"), &path(name), &patches).is_err());
+        assert_eq!(fs::read(copy.path()).unwrap(), content("new", other));
         drop(copy);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-        assert_eq!(fs::read(path("a.save")).unwrap(), b"old header and the rest");
-        assert_eq!(head(&Local, &path("a.save"), 3).unwrap(), b"old");
+        assert_eq!(fs::read(path("a.save")).unwrap(), old);
     }
 
     #[test]
     fn what_cannot_be_copied_is_said() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
-        let error = Copy::make(&Local, &path("none"), &path("x"), b"").err().unwrap();
+        let error = Copy::make(&Local, &path("none"), &path("x"), &[]).err().unwrap();
         assert!(error.causes[0].contains("No such file"), "{error:?}");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }

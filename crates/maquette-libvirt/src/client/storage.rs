@@ -80,6 +80,11 @@ pub fn volume(pool: &StoragePool, name: &str) -> Result<Option<StorageVol>> {
     optional(gate::call("find a volume", || pool.lookup_storage_vol_by_name(name)))
 }
 
+/// What libvirt says of a volume.
+pub fn volume_xml(volume: &StorageVol) -> Result<String> {
+    Ok(volume.xml_desc(0)?)
+}
+
 /// Creates a volume; `allocate` preallocates qcow2's own tables, and the content where the definition
 /// asks for as much.
 pub fn create_volume(pool: &StoragePool, xml: &str, allocate: bool) -> Result<StorageVol> {

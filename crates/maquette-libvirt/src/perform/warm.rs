@@ -1,7 +1,9 @@
 //! Templates, and nodes that start from them.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use maquette_core::blueprint::{Disk, Node, Pool, SEED_DEVICE, Template};
@@ -9,7 +11,8 @@ use maquette_core::plan::{LiveChange, Readiness};
 use maquette_core::seed::{SeedFile, report};
 use maquette_core::topology::Preallocation;
 use maquette_engine::host::{Command, check};
-use maquette_engine::image::{self, template};
+use maquette_engine::image;
+use maquette_engine::image::template::{self, Patch};
 use maquette_engine::ready::Signal;
 use maquette_engine::{StepContext, StepError};
 
@@ -23,6 +26,21 @@ use crate::{domain, volume};
 /// How often a wait looks whether the user wants to stop.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What a run has found out about a template.
+pub(super) enum Known {
+    /// It could not be made.
+    Failed,
+    /// How its memory image begins, and what of it is the node's own.
+    Memory(Arc<Memory>),
+}
+
+/// What has to be known of a memory image before a node can start from it.
+pub(super) struct Memory {
+    head: Head,
+    /// Where the UUID is, as guests read it from the firmware's tables and as their kernel has written it down.
+    uuids: Vec<template::Found>,
+}
+
 /// What a template is made of, and for.
 #[derive(Clone, Copy)]
 pub(super) struct Making<'a> {
@@ -33,8 +51,45 @@ pub(super) struct Making<'a> {
 }
 
 impl Libvirt<'_> {
+    /// Makes a template. Where it is not `required`, nodes boot if it cannot be made.
+    pub(super) fn try_template(
+        &self,
+        making: Making<'_>,
+        required: bool,
+        context: &StepContext<'_>,
+    ) -> Result<(), StepError> {
+        match self.make_template(making, context) {
+            Err(why) if !required && !context.is_cancelled() => {
+                (context.progress)(format!("nodes boot, since it cannot be made: {}", words(why)));
+                self.templates().insert(making.template.key.clone(), Known::Failed);
+                Ok(())
+            }
+            made => made,
+        }
+    }
+
+    fn templates(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.templates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a template could not be made by this run.
+    fn has_failed(&self, template: &Template) -> bool {
+        matches!(self.templates().get(&template.key), Some(Known::Failed))
+    }
+
+    /// A disk that overlays a template's, or its image's if that template could not be made.
+    pub(super) fn over<'d>(&self, disk: &'d Disk, template: Option<&Template>) -> Cow<'d, Disk> {
+        match template.filter(|template| self.has_failed(template)) {
+            Some(template) => {
+                let backing = Some(template.image.clone());
+                Cow::Owned(Disk { backing, ..disk.clone() })
+            }
+            None => Cow::Borrowed(disk),
+        }
+    }
+
     /// Boots an image once, and saves its memory when its agent has nothing more to do.
-    pub(super) fn make_template(
+    fn make_template(
         &self,
         making: Making<'_>,
         context: &StepContext<'_>,
@@ -188,17 +243,17 @@ impl Libvirt<'_> {
         if client::is_active(&domain).map_err(failed)? {
             return self.await_domain(name, ready, context);
         }
+        if self.has_failed(template) {
+            return self.start_domain(name, Some(ready), context);
+        }
         client::set_autostart(&domain).map_err(failed)?;
         // With the password of its VNC server.
         let xml = client::secret_xml(&domain).map_err(failed)?.unwrap_or_default();
-        let plugs = match self.restore_memory(name, &xml, pool, template) {
+        let plugs = match self.restore_memory(node, &xml, pool, template) {
             Ok(plugs) => plugs,
             Err(why) => {
-                let why = std::iter::once(why.message).chain(why.causes).collect::<Vec<_>>();
-                (context.progress)(format!(
-                    "boots, since it cannot start warm: {}",
-                    why.join(": ")
-                ));
+                let why = words(why);
+                (context.progress)(format!("boots, since it cannot start warm: {why}"));
                 if client::is_active(&domain).map_err(failed)? {
                     client::pull_plug(&domain).map_err(failed)?;
                 }
@@ -217,7 +272,7 @@ impl Libvirt<'_> {
     /// Has a domain run with a template's memory; returns what is to be plugged into it.
     fn restore_memory(
         &self,
-        name: &str,
+        node: &Node,
         xml: &str,
         pool: &Pool,
         template: &Template,
@@ -225,35 +280,47 @@ impl Libvirt<'_> {
         let unusable = |why: &dyn std::fmt::Display| {
             StepError::new(format!("memory image {} cannot be used: {why}", template.memory()))
         };
-        let memory = format!("{}/{}", pool.path, template.memory());
-        let head = self.head(&memory)?;
+        // A disk of an earlier run has another content than what the memory knows of it.
+        let disk = node.disks.first().map_or("", |disk| disk.volume.as_str());
+        if !volume::overlays(self.client()?, disk, &template.disk(), pool)? {
+            return Err(unusable(&format!("volume {disk} does not overlay its disk")));
+        }
+        let path = format!("{}/{}", pool.path, template.memory());
+        let memory = self.memory(template, &path)?;
+        let head = &memory.head;
         let bare = warm::bare(xml, &[]).map_err(|e| unusable(&e))?;
         let plugs = warm::plugs(xml).map_err(|e| unusable(&e))?;
         if !warm::fit(&bare, &head.xml).map_err(|e| unusable(&e))? {
             return Err(unusable(&"libvirt gives its devices other addresses"));
         }
         let begins = head.of(&bare).map_err(|e| unusable(&e))?;
-        let scratch = format!("{}/.{}.part-{name}", pool.path, template.disk());
-        let copy = template::Copy::make(self.access.host, &memory, &scratch, &begins)?;
+        let scratch = format!("{}/.{}.{}.qcow2.part", pool.path, template.name(), node.name);
+        let mut patches = vec![Patch { at: 0, bytes: begins }];
+        let uuids = memory.uuids.iter();
+        patches.extend(uuids.map(|f| Patch { at: f.at, bytes: f.kind.bytes(node.uuid) }));
+        let copy = template::Copy::make(self.access.host, &path, &scratch, &patches)?;
         self.client()?
             .restore(copy.path(), self.guests.further)
             .map_err(|e| StepError::new("libvirt cannot restore it").because(e))?;
         Ok(plugs)
     }
 
-    /// The head of a memory image, which is read once in a run.
-    fn head(&self, memory: &str) -> Result<Arc<Head>, StepError> {
-        let mut heads = self.heads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(head) = heads.get(memory) {
-            return Ok(head.clone());
+    /// What has to be known of a template's memory image, which is read once in a run.
+    fn memory(&self, template: &Template, path: &str) -> Result<Arc<Memory>, StepError> {
+        let mut known = self.templates();
+        if let Some(Known::Memory(memory)) = known.get(&template.key) {
+            return Ok(memory.clone());
         }
-        let bytes = template::head(self.access.host, memory, saved::ENOUGH)?;
-        let head = Head::parse(&bytes).map_err(|e| {
-            StepError::new(format!("memory image {memory} cannot be used")).because(e)
-        })?;
-        let head = Arc::new(head);
-        heads.insert(memory.to_string(), head.clone());
-        Ok(head)
+        let unusable = || StepError::new(format!("memory image {path} cannot be used"));
+        let (bytes, uuids) =
+            template::read(self.access.host, path, saved::ENOUGH, template.uuid())?;
+        let head = Head::parse(&bytes).map_err(|e| unusable().because(e))?;
+        if template::Kind::ALL.iter().any(|kind| !uuids.iter().any(|found| found.kind == *kind)) {
+            return Err(unusable().because(LibvirtError::refused("the domain's UUID is not in it")));
+        }
+        let memory = Arc::new(Memory { head, uuids });
+        known.insert(template.key.clone(), Known::Memory(memory.clone()));
+        Ok(memory)
     }
 
     /// Tells a guest who it is: its seed first, and what time it is, so that it has something to do while the rest
@@ -300,4 +367,9 @@ impl Libvirt<'_> {
         let unknown = || LibvirtError::refused(format!("`date` says `{}`", said.trim()));
         said.trim().parse().map_err(|_| unknown())
     }
+}
+
+/// An error in one line.
+fn words(error: StepError) -> String {
+    std::iter::once(error.message).chain(error.causes).collect::<Vec<_>>().join(": ")
 }

@@ -269,6 +269,22 @@ fn subnet(ip: Element<'_, '_>) -> Option<IpNet> {
     IpNet::new(address, length).ok()
 }
 
+/// The file that a volume overlays, if there is one.
+pub fn backing(xml: &str) -> Result<Option<String>, ReadError> {
+    let document = Document::parse(xml)?;
+    let store = child(document.root_element(), "backingStore");
+    // Where nothing is overlaid, the element may be there and empty.
+    let store = store.filter(|store| child(*store, "path").is_some());
+    store.map(|store| text(store, "path")).transpose()
+}
+
+/// How much room a volume takes, in bytes.
+pub fn allocation(xml: &str) -> Result<u64, ReadError> {
+    let document = Document::parse(xml)?;
+    let bytes = text(document.root_element(), "allocation")?;
+    bytes.parse().map_err(|_| ReadError::Missing("allocation"))
+}
+
 /// Directory of a pool.
 pub fn pool_path(xml: &str) -> Result<String, ReadError> {
     let document = Document::parse(xml)?;

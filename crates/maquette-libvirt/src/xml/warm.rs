@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use maquette_core::blueprint::{Node, Pool, SEED_DEVICE, Template, Vnc};
 use roxmltree::{Document, Node as Element};
-use uuid::Uuid;
 
 use super::read::ReadError;
 
@@ -12,7 +11,7 @@ use super::read::ReadError;
 pub fn template(node: &Node, template: &Template, pool: &Pool) -> String {
     let mut node = node.clone();
     node.name = template.name();
-    node.uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, node.name.as_bytes());
+    node.uuid = template.uuid();
     node.serial_file = false;
     node.vnc = Vnc::default();
     for (at, disk) in node.disks.iter_mut().enumerate() {

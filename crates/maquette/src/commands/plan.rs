@@ -31,7 +31,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let environment = &loaded.request.settings.environment;
     let session = Session::open(world, loaded.located())?;
     let hypervisor = session.prepared_for(&requirements)?;
-    let planned = pipeline::plan(world, &loaded, &hypervisor, true)?;
+    let planned = pipeline::plan(world, &loaded, &hypervisor, pipeline::Scope::USUAL)?;
     let preparation = &hypervisor.preparation;
     if args.json {
         let value = render::plan_json(&planned.plan, &environment.to_string(), preparation);

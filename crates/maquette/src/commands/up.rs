@@ -17,7 +17,7 @@ use crate::cli::{Locking, Wanted, seconds};
 use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
 use crate::load::{self, Loaded};
-use crate::pipeline::Planned;
+use crate::pipeline::{Planned, Scope};
 use crate::playbooks::stages::{Stage, Stages};
 use crate::session::connection::Connection;
 use crate::session::run::Runner;
@@ -178,9 +178,10 @@ impl Building<'_> {
                 }
                 (false, false) => failure,
             };
-            let own = self.how.stages.has(Stage::Networks);
+            let networks = self.how.stages.has(Stage::Networks);
+            let scope = Scope { networks, ..Scope::USUAL };
             let planned =
-                pipeline::plan(self.world, self.loaded, &hypervisor, own).map_err(honest)?;
+                pipeline::plan(self.world, self.loaded, &hypervisor, scope).map_err(honest)?;
             let plan = self.how.stages.part(planned.plan.clone());
             if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
                 self.runner.unlock_hypervisor();

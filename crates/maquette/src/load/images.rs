@@ -1,5 +1,7 @@
 //! What the topology's words for images mean here, before anything is touched.
 
+use std::collections::BTreeSet;
+
 use maquette_core::blueprint::Image;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::expand::{self, ImageMap};
@@ -51,16 +53,16 @@ pub fn check_images(environment: &Environment, topology: &Topology, diags: &mut 
     }
 }
 
-/// Volume names of all base images. An image that nodes of this environment were made from keeps
-/// its volume, so that a second run reads no image again.
+/// Volume names of all base images, and those that were read to know theirs. An image that nodes of this environment
+/// were made from keeps its volume, so that a second run reads no image again.
 pub fn images(
     environment: &Environment,
     topology: &Topology,
     observed: &Observed,
     diags: &mut Diagnostics,
-) -> ImageMap {
+) -> (ImageMap, BTreeSet<Image>) {
     let built = environment.built_images();
-    let mut map = ImageMap::new();
+    let (mut map, mut read) = (ImageMap::new(), BTreeSet::new());
     let known = observed
         .domains
         .values()
@@ -77,21 +79,24 @@ pub fn images(
         match image::resolve(&word, &built) {
             Ok(resolved) => {
                 check_size(topology, &word, resolved.size, diags);
+                read.insert(resolved.image.clone());
                 map.insert(word, resolved.image);
             }
             Err(error) => diags.push(image_error(&error)),
         }
     }
-    map
+    (map, read)
 }
 
-/// Whether an image has an agent of this version: one that was built here, and is what its volume holds.
-pub fn has_agent(environment: &Environment, image: &Image) -> bool {
+/// Whether an image has an agent of this version: one that was built here, and is what its volume holds. Those that
+/// were just `read` are not read again, which takes a second.
+pub fn has_agent(environment: &Environment, image: &Image, read: &BTreeSet<Image>) -> bool {
     let built = environment.built_images();
     let Ok(Source { origin: Origin::File(path), .. }) = Source::parse(&image.source, &built) else {
         return false;
     };
-    is_current(&path) && image::resolve(&image.source, &built).is_ok_and(|r| r.image == *image)
+    let same = || image::resolve(&image.source, &built).is_ok_and(|r| r.image == *image);
+    is_current(&path) && (read.contains(image) || same())
 }
 
 /// A disk smaller than the image that it overlays would be cut off.

@@ -6,11 +6,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use maquette_core::blueprint::Template;
 use maquette_engine::host::Host;
 use maquette_engine::image;
 use maquette_engine::{Cause, StepError};
 
 use crate::client::{self, Client, LibvirtError, StoragePool};
+use crate::domain;
 use crate::observe::{domain_xmls, network_xmls};
 use crate::xml::read;
 
@@ -77,6 +79,7 @@ fn of_running(
     let failed = |e: Cause| StepError::new("cannot remove cached images").because(e);
     // What it says now is good enough.
     let _ = client::refresh_pool(pool);
+    clear(client, host, pool, recorded)?;
     let volumes = client::volumes(pool).map_err(|e| failed(e.into()))?;
     let mut texts = texts(client).map_err(|e| failed(e.into()))?;
     if !unused(&volumes, recorded, &texts).is_empty() {
@@ -124,6 +127,34 @@ fn of_running(
     pruned.removed.sort();
     pruned.unrecorded.sort();
     Ok(pruned)
+}
+
+/// Ends domains from which runs that are gone were making templates: as long as one is there, its image is in use.
+fn clear(
+    client: &Client,
+    host: &dyn Host,
+    pool: &StoragePool,
+    recorded: &BTreeSet<String>,
+) -> Result<(), StepError> {
+    let failed = |e: LibvirtError| StepError::new("cannot remove unfinished templates").because(e);
+    for found in domain_xmls(client).map_err(failed)? {
+        let name = found.name.as_str();
+        let xml = found.defined.as_ref().or(found.live.as_ref());
+        // Named by us and with our UUID, on a disk that is recorded as ours.
+        let uuid = Template::uuid_of(name).to_string();
+        let disk = format!("/{name}.qcow2");
+        let ours =
+            |xml: &String| xml.contains(&uuid) && recorded.iter().any(|path| path.ends_with(&disk));
+        if !Template::is_called_so(name) || !xml.is_some_and(ours) {
+            continue;
+        }
+        client::pull_plug(&found.listed.domain).map_err(failed)?;
+        // One that was only ever started is gone by now.
+        let _ = client::undefine_domain(&found.listed.domain);
+        client::delete_volume(pool, &Template::seed_of(name)).map_err(failed)?;
+        domain::forget(host, name)?;
+    }
+    Ok(())
 }
 
 /// By which name a volume would be used: a template's memory image is of use as long as its disk is.

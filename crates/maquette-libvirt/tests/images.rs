@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
+use maquette_core::blueprint::Template;
+use maquette_core::names::EnvName;
 use maquette_engine::host::Local;
-use maquette_libvirt::{Client, prune};
+use maquette_libvirt::{Client, observe, prune};
 
 /// Disks of running nodes of an environment called `maquette`, and images: used by a domain of ours, by
 /// one of somebody else's, as what another volume overlays, by nobody.
@@ -68,4 +70,45 @@ fn only_what_is_recorded_and_unused_is_pruned_whatever_it_is_called() {
     );
     // A second time there is nothing left to do.
     assert!(prune(&client, &Local, records, "images").unwrap().removed.is_empty());
+}
+
+/// A run that is killed while it makes a template leaves a domain that nobody would ever end, and whose image would
+/// always be in use. One of somebody else's that is only called so is none of our business.
+#[test]
+fn what_a_killed_run_leaves_of_a_template_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ours, other) = (
+        "maquette-warm-0123456789abcdef0123456789abcdef",
+        "maquette-warm-0123456789abcdef0123456789abcdee",
+    );
+    let domain = |name: &str, uuid: &str| {
+        format!("<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><memory>65536</memory><os><type>hvm</type></os>
+          <devices><disk type='file' device='disk'><source file='/default-pool/{name}.qcow2'/><target dev='vda'/></disk></devices></domain>")
+    };
+    let volume = |name: &str| {
+        format!("<volume type='file'><name>{name}</name><capacity>1</capacity></volume>")
+    };
+    let xml = format!(
+        "<node>{}{}<pool type='dir'><name>images</name><target><path>/default-pool</path></target>{}{}{}</pool></node>",
+        domain(ours, &Template::uuid_of(ours).to_string()),
+        domain(other, "11111111-2222-3333-4444-555555555555"),
+        volume(&format!("{ours}.qcow2")),
+        volume(&format!("{other}.qcow2")),
+        volume(&format!("{ours}-seed.img")),
+    );
+    std::fs::write(directory.path().join("node.xml"), xml).unwrap();
+    let records = directory.path().join("images");
+    std::fs::create_dir(&records).unwrap();
+    for name in [ours, other] {
+        std::fs::write(records.join(name), format!("/default-pool/{name}.qcow2\n")).unwrap();
+    }
+    let uri = format!("test://{}/node.xml", directory.path().display());
+    let client = Client::open(&uri).unwrap();
+    let pruned = prune(&client, &Local, records.to_str().unwrap(), "images").unwrap();
+    assert_eq!(pruned.removed, [format!("{ours}.qcow2")]);
+    let seen = observe(&client, &EnvName::default(), "images", None).unwrap().observed;
+    let left: Vec<&str> = seen.claims.domains.iter().map(String::as_str).collect();
+    assert_eq!(left, [other]);
+    let volumes: Vec<&String> = seen.volumes.values().flatten().collect();
+    assert_eq!(volumes, [&format!("{other}.qcow2")]);
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use maquette_core::blueprint::Template;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::plan::{self, PoolState};
 use maquette_core::units::ByteSize;
@@ -355,6 +356,8 @@ fn recorded(hypervisor: &Hypervisor) -> Result<Record, Failure> {
 fn in_use(hypervisor: &Hypervisor) -> Result<(), Failure> {
     let observed = hypervisor.observed();
     let others = observed.claims.domains.iter().chain(observed.domains.keys());
+    // One that a run has left that was making a template goes with the images.
+    let others = others.filter(|name| !Template::is_called_so(name));
     let domains: Vec<&str> = others.map(String::as_str).collect();
     if !domains.is_empty() {
         return Err(Failure::input(

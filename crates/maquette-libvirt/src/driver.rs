@@ -14,8 +14,8 @@ use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, StepError};
 
 use crate::{
-    Access, Bandwidth, Cable, Client, DomainEvent, Ended, Events, Gate, Guests, Libvirt,
-    LibvirtError, ObserveError, Pruned, Seen, Survey, cables, console, observe, prune,
+    Access, Bandwidth, Cable, Cached, Client, DomainEvent, Ended, Events, Gate, Guests, Libvirt,
+    LibvirtError, ObserveError, Pruned, Seen, Survey, cables, cached, console, observe, prune,
     set_bandwidth, set_link, survey,
 };
 
@@ -48,6 +48,9 @@ pub trait Server: Send + Sync {
 
     /// Deletes recorded images of a pool that nothing uses; see [`prune()`](crate::prune()).
     fn prune(&self, host: &dyn Host, records: &str, pool: &str) -> Result<Pruned, StepError>;
+
+    /// Images and templates in a pool, by their records.
+    fn cached(&self, host: &dyn Host, records: &str, pool: &str) -> Result<Vec<Cached>, StepError>;
 
     /// What memory images depend on there: versions of libvirt and QEMU, and the CPU.
     fn emulator(&self) -> Result<String, LibvirtError>;
@@ -139,6 +142,10 @@ impl Server for Client {
 
     fn prune(&self, host: &dyn Host, records: &str, pool: &str) -> Result<Pruned, StepError> {
         prune(self, host, records, pool)
+    }
+
+    fn cached(&self, host: &dyn Host, records: &str, pool: &str) -> Result<Vec<Cached>, StepError> {
+        cached(self, host, records, pool)
     }
 
     fn emulator(&self) -> Result<String, LibvirtError> {

@@ -5,6 +5,7 @@
 //! YAML.
 
 mod cable;
+mod cached;
 mod client;
 mod console;
 mod domain;
@@ -19,6 +20,7 @@ mod volume;
 pub mod xml;
 
 pub use cable::{cables, set_bandwidth, set_link};
+pub use cached::{Cached, cached};
 pub use client::{Client, DomainEvent, Events, Gate, LibvirtError};
 pub use console::{ESCAPE, Ended, console};
 pub use driver::{Driver, Run, Server, System};

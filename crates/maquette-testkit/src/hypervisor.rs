@@ -18,8 +18,8 @@ use maquette_engine::prepare::record;
 use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 use maquette_libvirt::{
-    Bandwidth, Cable, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, ObserveError, Pruned, Run,
-    Seen, Server, Survey,
+    Bandwidth, Cable, Cached, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, ObserveError,
+    Pruned, Run, Seen, Server, Survey,
 };
 
 use crate::rules;
@@ -299,6 +299,28 @@ impl Server for Model {
         let removed: Vec<String> = volumes.iter().filter(unused).cloned().collect();
         volumes.retain(|v| !removed.contains(v));
         Ok(Pruned { removed, ..Pruned::default() })
+    }
+
+    fn cached(
+        &self,
+        _host: &dyn Host,
+        _records: &str,
+        pool: &str,
+    ) -> Result<Vec<Cached>, StepError> {
+        let machine = self.machine();
+        let volumes = machine.seen.volumes.get(pool).cloned().unwrap_or_default();
+        let disks = || machine.seen.domains.values().flat_map(|d| &d.recorded.disks);
+        let over = |volume: &str| {
+            disks().filter(|d| d.backing.as_ref().is_some_and(|b| b.volume == volume)).count()
+        };
+        let entry = |volume: String| Cached {
+            overlays: over(&volume),
+            image: None,
+            whole: true,
+            bytes: 300 << 20,
+            volume,
+        };
+        Ok(volumes.into_iter().filter(|v| v.starts_with("maquette-")).map(entry).collect())
     }
 
     fn cables(&self, domain: &str) -> Result<Vec<Cable>, StepError> {

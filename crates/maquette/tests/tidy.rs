@@ -222,7 +222,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
         "maquette-libvirt",
         &[
             "client", "xml", "cable", "console", "domain", "network", "observe", "signals",
-            "prune", "survey", "volume", "perform", "driver",
+            "cached", "prune", "survey", "volume", "perform", "driver",
         ],
     ),
 ];

@@ -11,10 +11,12 @@ use maquette_engine::StepError;
 use maquette_engine::host::Local;
 use maquette_engine::image::build::{self, BUILDABLE, BuildError};
 use maquette_engine::image::{RECORDS, catalogue};
-use serde_json::json;
+use maquette_libvirt::Cached;
+use serde_json::{Value, json};
 
 use crate::cli::{Locking, Place, Wanted, seconds};
 use crate::failure::Failure;
+use crate::pipeline::Scope;
 use crate::session::locking;
 use crate::session::{self, Session, authorities};
 use crate::{load, pipeline, render};
@@ -23,8 +25,11 @@ use crate::world::World;
 /// What to do with images.
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
-    /// List the images that can be named
+    /// List the images that can be named, and the images and templates that the pool holds
     List {
+        /// Which hypervisor and pool.
+        #[command(flatten)]
+        place: Place,
         /// Print as JSON
         #[arg(long)]
         json: bool,
@@ -70,7 +75,7 @@ pub struct Warming {
 /// Lists, builds or removes base images.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
-        Args::List { json } => list(world, *json),
+        Args::List { json, place } => list(world, place, *json),
         Args::Build { name, output, force } => build(world, name, output.as_deref(), *force),
         Args::Warm(warming) => warm(world, warming),
         Args::Prune { place } => {
@@ -129,7 +134,7 @@ fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
         hypervisor = session.prepared_for(&requirements)?;
         runner.unlock_hypervisor();
     }
-    let planned = pipeline::plan(world, &loaded, &hypervisor, true)?;
+    let planned = pipeline::plan(world, &loaded, &hypervisor, Scope { all_templates: true, ..Scope::USUAL })?;
     let plan = plan::templates(&planned.blueprint, &planned.observed);
     if !args.json {
         world.terminal.painted_talk(&render::plan(&plan, &session.title()));
@@ -144,17 +149,58 @@ fn built(world: &World, name: &str) -> bool {
     world.environment.built_images().join(format!("{name}.qcow2")).is_file()
 }
 
-fn list(world: &World, as_json: bool) -> Result<u8, Failure> {
+fn list(world: &World, place: &Place, as_json: bool) -> Result<u8, Failure> {
+    // The names are known without a hypervisor, too.
+    let held = match held(world, place) {
+        Err(Failure::Failed(error)) => Err(error),
+        held => Ok(held?),
+    };
     if as_json {
         let images: Vec<_> = catalogue::ENTRIES
             .iter()
             .map(|e| json!({"name": e.name, "url": e.url, "checksums": e.checksums, "built": built(world, e.name)}))
             .collect();
-        world.terminal.result(&format!("{:#}", json!({"schema": 1, "images": images})));
+        let cached = held.as_ref().ok().map(|all| all.iter().map(described).collect::<Vec<_>>());
+        let text = json!({"schema": 1, "images": images, "cached": cached});
+        world.terminal.result(&format!("{text:#}"));
     } else {
         world.terminal.result(&render::images(|name| built(world, name)));
     }
+    match held {
+        Ok(cached) if !as_json && !cached.is_empty() => {
+            world.terminal.result("");
+            world.terminal.result(&render::cached(&cached));
+        }
+        Ok(_) => {}
+        Err(why) => {
+            let why = std::iter::once(&why.message).chain(&why.causes);
+            let why = why.map(String::as_str).collect::<Vec<_>>().join(": ");
+            world.terminal.talk(&format!("what the pool holds is not known: {why}"));
+        }
+    }
     Ok(0)
+}
+
+fn described(cached: &Cached) -> Value {
+    let kind = if cached.image.is_some() { "template" } else { "image" };
+    json!({
+        "volume": cached.volume,
+        "kind": kind,
+        "image": cached.image,
+        "usable": cached.whole,
+        "bytes": cached.bytes,
+        "overlays": cached.overlays,
+    })
+}
+
+/// What a hypervisor's pool holds.
+fn held(world: &World, place: &Place) -> Result<Vec<Cached>, Failure> {
+    let located = load::located(&world.environment, place)?;
+    let session = Session::open(world, located.clone())?;
+    let hypervisor = session.running()?;
+    let Some(server) = &hypervisor.libvirt else { return Ok(Vec::new()) };
+    let host = session.connection.host.as_ref();
+    Ok(server.cached(host, RECORDS, &located.pool.name)?)
 }
 
 fn build(world: &World, name: &str, output: Option<&Path>, force: bool) -> Result<u8, Failure> {

@@ -10,6 +10,7 @@ use maquette_core::units::ByteSize;
 use maquette_engine::host::lock::duration;
 use maquette_engine::image::build::BUILDABLE;
 use maquette_engine::image::catalogue;
+use maquette_libvirt::Cached;
 use serde_json::{Value, json};
 
 /// A node as `status` shows it.
@@ -144,6 +145,26 @@ pub fn images(built: impl Fn(&str) -> bool) -> String {
             (false, false) => "",
         };
         table.add_row([entry.name, here, entry.url]);
+    }
+    finish(&table)
+}
+
+/// Images and templates in a pool.
+pub fn cached(all: &[Cached]) -> String {
+    let mut table = plain(&["VOLUME", "KIND", "SIZE", "OVERLAYS", "OF IMAGE"]);
+    for entry in all {
+        let kind = match (&entry.image, entry.whole) {
+            (None, _) => "image",
+            (Some(_), true) => "template",
+            (Some(_), false) => "template without memory",
+        };
+        table.add_row([
+            entry.volume.clone(),
+            kind.into(),
+            ByteSize(entry.bytes).to_string(),
+            entry.overlays.to_string(),
+            entry.image.clone().unwrap_or_default(),
+        ]);
     }
     finish(&table)
 }

@@ -1,0 +1,99 @@
+//! Images and templates that a pool holds.
+
+use maquette_core::blueprint::Template;
+use maquette_engine::StepError;
+use maquette_engine::host::Host;
+use maquette_engine::{Cause, image};
+
+use crate::client::{self, Client, Volume};
+use crate::xml::read;
+
+/// An image or a template in a pool, by its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cached {
+    /// Its volume.
+    pub volume: String,
+    /// The image that a template's disk overlays; none for an image.
+    pub image: Option<String>,
+    /// Whether nodes can start from it: a template has its memory besides its disk.
+    pub whole: bool,
+    /// How much room it takes, in bytes.
+    pub bytes: u64,
+    /// How many disks overlay it.
+    pub overlays: usize,
+}
+
+/// What a pool holds of what was brought or made, sorted by name. `records` is where that is recorded on the
+/// hypervisor.
+pub fn cached(
+    client: &Client,
+    host: &dyn Host,
+    records: &str,
+    pool: &str,
+) -> Result<Vec<Cached>, StepError> {
+    let failed = |e: Cause| StepError::new("cannot list images").because(e);
+    let recorded = image::recorded(host, records).map_err(|e| failed(e.into()))?;
+    let Some(pool) = client.pool(pool).map_err(|e| failed(e.into()))? else {
+        return Ok(Vec::new());
+    };
+    let volumes = client::volumes(&pool).map_err(|e| failed(e.into()))?;
+    let ours = volumes.iter().filter(|v| recorded.contains(&v.path));
+    let mut found: Vec<Cached> =
+        ours.filter(|v| !is_memory(&v.name)).map(|v| entry(v, &volumes)).collect();
+    found.sort_by(|a, b| a.volume.cmp(&b.volume));
+    Ok(found)
+}
+
+fn is_memory(volume: &str) -> bool {
+    volume.strip_suffix(".save").is_some_and(Template::is_called_so)
+}
+
+fn entry(volume: &Volume, volumes: &[Volume]) -> Cached {
+    let stem = volume.name.strip_suffix(".qcow2").filter(|stem| Template::is_called_so(stem));
+    let memory = stem.map(|stem| format!("{stem}.save"));
+    let memory = memory.and_then(|name| volumes.iter().find(|v| v.name == name));
+    let size = |volume: &Volume| read::allocation(&volume.xml).unwrap_or_default();
+    let backing = |volume: &Volume| read::backing(&volume.xml).ok().flatten();
+    let below = backing(volume);
+    let name = |path: String| path.rsplit('/').next().unwrap_or_default().to_string();
+    let over = |v: &&Volume| backing(v).as_deref() == Some(volume.path.as_str());
+    Cached {
+        volume: volume.name.clone(),
+        image: stem.and(below).map(name),
+        whole: stem.is_none() || memory.is_some(),
+        bytes: size(volume) + memory.map_or(0, size),
+        overlays: volumes.iter().filter(over).count(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_its_disk_and_its_memory() {
+        let volume = |name: &str, bytes: u64, backing: &str| Volume {
+            name: name.into(),
+            path: format!("/p/{name}"),
+            xml: format!(
+                "<volume><allocation unit='bytes'>{bytes}</allocation><backingStore>{backing}</backingStore></volume>"
+            ),
+        };
+        let stem = format!("maquette-warm-{}", "0".repeat(32));
+        let (disk, memory) = (format!("{stem}.qcow2"), format!("{stem}.save"));
+        let volumes = [
+            volume("maquette-x-0123456789ab.qcow2", 5, ""),
+            volume(&disk, 7, "<path>/p/maquette-x-0123456789ab.qcow2</path>"),
+            volume(&memory, 11, ""),
+            volume("web-0-disk1.qcow2", 1, &format!("<path>/p/{disk}</path>")),
+            volume("web-1-disk1.qcow2", 1, &format!("<path>/p/{disk}</path>")),
+        ];
+        let image = entry(&volumes[0], &volumes);
+        assert_eq!((image.image, image.whole, image.bytes, image.overlays), (None, true, 5, 1));
+        let of = Some("maquette-x-0123456789ab.qcow2".to_string());
+        let whole = entry(&volumes[1], &volumes);
+        assert_eq!((whole.image, whole.whole, whole.bytes, whole.overlays), (of, true, 18, 2));
+        assert!(!entry(&volumes[1], &volumes[..2]).whole);
+        assert!(is_memory(&memory) && !is_memory("x.save"));
+    }
+}

@@ -59,7 +59,7 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 # It has five programs started for each login.
-rm -r "$root/etc/update-motd.d"
+rm -rf "$root/etc/update-motd.d"
 # In place of cloud-init where the seed is Maquette's.
 while [ $# -ge 2 ]; do
     mkdir -p "$root/$(dirname "$1")"

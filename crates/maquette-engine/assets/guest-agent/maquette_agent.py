@@ -477,8 +477,10 @@ def attempt(tasks, identity, files):
     for task in tasks:
         try:
             task(identity, files)
-        except (Failed, OSError, ValueError, KeyError, StopIteration) as error:
-            errors.append(f"{task.__name__}: {error}")
+        except Exception as error:
+            # What went wrong in an unforeseen way is a failure of that task all the same.
+            kind = "" if isinstance(error, (Failed, OSError, ValueError)) else f"{type(error).__name__}: "
+            errors.append(f"{task.__name__}: {kind}{error}")
             print(errors[-1], file=sys.stderr)
     return errors
 

@@ -18,6 +18,11 @@ const WORDS: &str = "another run has taken over";
 /// Marks what may be ended over there when somebody takes over: see `assets/lock.sh`.
 pub const MARK: &str = "MAQUETTE_RUN";
 
+/// Why a lock is not ours any more: a connection that was cut took its process along, or another run did.
+pub fn taken(host: &dyn Host) -> HostError {
+    host.run(&Command::new("true"), &mut |_| {}).err().unwrap_or(HostError::Taken)
+}
+
 /// A host behind a lock. Each command compares the lock's file, over there, with what it was when the lock
 /// became ours; that costs no round trip.
 pub struct Fenced<'a> {
@@ -52,7 +57,7 @@ impl<'a> Fenced<'a> {
     }
 
     fn check(&self) -> Result<(), HostError> {
-        if self.claim.is_ours(self.host.is_here()) { Ok(()) } else { Err(HostError::Taken) }
+        if self.claim.is_ours(self.host.is_here()) { Ok(()) } else { Err(taken(self.host)) }
     }
 
     /// Changes a file: here by ourselves, elsewhere by a command that is refused like any other.

@@ -222,7 +222,8 @@ impl Lock {
 
     /// Whether its process has ended although we did not give the lock back.
     pub fn is_lost(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(Some(_)))
+        // What it says ends a moment before it does.
+        self.claim.taken.load(Ordering::SeqCst) || matches!(self.child.try_wait(), Ok(Some(_)))
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use maquette_core::names::EnvName;
 use maquette_core::plan::{Action, Plan, Step, StepId};
 use maquette_core::topology::VirtType;
-use maquette_engine::host::Host;
 use maquette_engine::host::lock::{Claim, Lock};
+use maquette_engine::host::{Host, HostError, fence};
 use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::probe::{Facts, Reach};
 use maquette_engine::ssh_keys::RecordKey;
@@ -130,13 +130,19 @@ impl<'a> Runner<'a> {
         (self.lock, self.shared) = (None, None);
     }
 
-    /// An error once another run has taken the environment over.
+    /// An error once the environment's lock is not ours any more.
     pub fn still_ours(&mut self) -> Result<(), Failure> {
         if !self.lock.as_mut().is_some_and(Lock::is_lost) {
             return Ok(());
         }
-        let error = StepError::new("another run has taken the environment over");
-        Err(Failure::Failed(error.hint("what was done stays; that run goes on with it")))
+        let error = match fence::taken(self.connection.host.as_ref()) {
+            HostError::Taken => StepError::new("another run has taken the environment over")
+                .hint("what was done stays; that run goes on with it"),
+            lost => StepError::new("the environment's lock is lost")
+                .because(lost)
+                .hint("what was done stays; run the same command again to go on"),
+        };
+        Err(Failure::Failed(error))
     }
 
     /// Gives back what environments share, once nothing of it is going to change.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::super::lock::{Lock, LockError, Patience, directory};
 use super::*;
+use crate::dying_host::{Dying, Programs};
 use crate::host::Local;
 
 fn named(word: &str) -> String {
@@ -68,6 +69,10 @@ fn taken_over(name: &str) -> (Lock, Claim, Claim) {
     let deaf = first.claim().unheard();
     let knows = first.claim();
     let second = take(name, true).unwrap();
+    // One that is given back listens no more.
+    while knows.is_ours(false) {
+        std::thread::yield_now();
+    }
     drop(first);
     (second, deaf, knows)
 }
@@ -107,9 +112,6 @@ fn what_a_run_that_was_taken_over_still_sends_is_refused() {
             assert!(second.fence(&Local).run(&touch(&file), &mut |_| {}).is_ok());
             fs::remove_file(&file).unwrap();
         }
-    }
-    while knows.is_ours(false) {
-        std::thread::yield_now();
     }
     drop(second);
     let late = Fenced::new(&Elsewhere, deaf);
@@ -240,4 +242,13 @@ fn take_claim(name: &str, token: &str) -> Claim {
     let mut claim = lock.claim().unheard();
     (claim.file, claim.token) = (format!("{}/{name}", directory()), token.into());
     claim
+}
+
+/// A cut connection takes the lock's process along: that is no other run.
+#[test]
+fn a_cut_connection_is_not_told_as_another_run() {
+    let programs = Programs::new(&["true"]);
+    let cut = Dying::new(&programs, Some(1));
+    assert!(matches!(taken(&cut), HostError::Lost { .. }));
+    assert!(matches!(taken(&Local), HostError::Taken));
 }

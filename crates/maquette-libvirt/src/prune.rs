@@ -77,9 +77,18 @@ fn of_running(
     recorded: &BTreeSet<String>,
 ) -> Result<Pruned, StepError> {
     let failed = |e: Cause| StepError::new("cannot remove cached images").because(e);
+    let mut pruned = Pruned::default();
+    let xml = client::pool_xml(pool).map_err(|e| failed(e.into()))?;
+    // Pools that are not directories have no path of that kind, and nothing of ours.
+    let directory = read::pool_path(&xml).ok().map(|path| path.trim_end_matches('/').to_string());
+    if let Some(directory) = &directory {
+        clear(client, host, (pool, directory), recorded)?;
+        // Before anything is looked at: what downloads left is called after their image, and would be taken for a use
+        // of it.
+        pruned.swept = image::sweep(host, directory).map_err(|e| failed(e.into()))?;
+    }
     // What it says now is good enough.
     let _ = client::refresh_pool(pool);
-    clear(client, host, pool, recorded)?;
     let volumes = client::volumes(pool).map_err(|e| failed(e.into()))?;
     let mut texts = texts(client).map_err(|e| failed(e.into()))?;
     if !unused(&volumes, recorded, &texts).is_empty() {
@@ -92,7 +101,6 @@ fn of_running(
         texts.iter().any(|xml| xml.contains(name.as_ref()))
             || volumes.iter().any(|v| v.name != volume.name && v.xml.contains(name.as_ref()))
     };
-    let mut pruned = Pruned::default();
     // A memory image before its disk: what is left should this end between the two is no template.
     let (memories, others): (Vec<_>, Vec<_>) =
         volumes.iter().partition(|v| v.name.ends_with(".save"));
@@ -110,10 +118,7 @@ fn of_running(
             (false, _) => {}
         }
     }
-    let xml = client::pool_xml(pool).map_err(|e| failed(e.into()))?;
-    // Pools that are not directories have no path of that kind, and nothing of ours.
-    if let Ok(path) = read::pool_path(&xml) {
-        let directory = path.trim_end_matches('/').to_string();
+    if let Some(directory) = directory {
         let there: BTreeSet<&str> = volumes.iter().map(|v| v.path.as_str()).collect();
         // Records of what somebody else has deleted.
         let of_pool = |path: &&String| path.rsplit_once('/').is_some_and(|(d, _)| d == directory);
@@ -122,7 +127,6 @@ fn of_running(
                 image::forget(host, records, path).map_err(|e| failed(e.into()))?;
             }
         }
-        pruned.swept = image::sweep(host, &directory).map_err(|e| failed(e.into()))?;
     }
     pruned.removed.sort();
     pruned.unrecorded.sort();
@@ -133,18 +137,18 @@ fn of_running(
 fn clear(
     client: &Client,
     host: &dyn Host,
-    pool: &StoragePool,
+    (pool, directory): (&StoragePool, &str),
     recorded: &BTreeSet<String>,
 ) -> Result<(), StepError> {
     let failed = |e: LibvirtError| StepError::new("cannot remove unfinished templates").because(e);
     for found in domain_xmls(client).map_err(failed)? {
         let name = found.name.as_str();
         let xml = found.defined.as_ref().or(found.live.as_ref());
-        // Named by us and with our UUID, on a disk that is recorded as ours.
+        // Named by us and with our UUID, on a disk of this pool that is recorded as ours.
         let uuid = Template::uuid_of(name).to_string();
-        let disk = format!("/{name}.qcow2");
+        let disk = format!("{directory}/{name}.qcow2");
         let ours =
-            |xml: &String| xml.contains(&uuid) && recorded.iter().any(|path| path.ends_with(&disk));
+            |xml: &String| recorded.contains(&disk) && xml.contains(&uuid) && xml.contains(&disk);
         if !Template::is_called_so(name) || !xml.is_some_and(ours) {
             continue;
         }

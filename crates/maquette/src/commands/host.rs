@@ -305,7 +305,7 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
         world.terminal.talk("preparation has left no changes here");
         return Ok(0);
     }
-    in_use(&hypervisor)?;
+    in_use(&hypervisor, true)?;
     if !as_json {
         world.terminal.painted_talk(&render::plan(&plan, &session::title(&hypervisor.facts)));
     }
@@ -320,7 +320,7 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     // Until now somebody may have prepared, built or restored something here.
     let shown = plan;
     let hypervisor = with_libvirt(world, &session)?;
-    in_use(&hypervisor)?;
+    in_use(&hypervisor, true)?;
     locking::idle(&session.connection)?;
     let record = recorded(&hypervisor)?;
     let plan = plan::restore(prepare::undoable(&record));
@@ -335,6 +335,9 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
             runner.prune(server.as_ref(), pool)?;
         }
     }
+    // What is left of templates is gone now, or somebody else's.
+    let hypervisor = with_libvirt(world, &session)?;
+    in_use(&hypervisor, false)?;
     runner.run(&plan, &hypervisor)?;
     Ok(0)
 }
@@ -352,12 +355,12 @@ fn recorded(hypervisor: &Hypervisor) -> Result<Record, Failure> {
     })
 }
 
-/// Refuses while anything exists on a hypervisor that needs what preparation has brought.
-fn in_use(hypervisor: &Hypervisor) -> Result<(), Failure> {
+/// Refuses while anything exists on a hypervisor that needs what preparation has brought. What a run has left that was
+/// making a template goes with the images, and may be `left` until then.
+fn in_use(hypervisor: &Hypervisor, left: bool) -> Result<(), Failure> {
     let observed = hypervisor.observed();
     let others = observed.claims.domains.iter().chain(observed.domains.keys());
-    // One that a run has left that was making a template goes with the images.
-    let others = others.filter(|name| !Template::is_called_so(name));
+    let others = others.filter(|name| !left || !Template::is_called_so(name));
     let domains: Vec<&str> = others.map(String::as_str).collect();
     if !domains.is_empty() {
         return Err(Failure::input(

@@ -151,34 +151,44 @@ fn built(world: &World, name: &str) -> bool {
 
 fn list(world: &World, place: &Place, as_json: bool) -> Result<u8, Failure> {
     // The names are known without a hypervisor, too.
-    let held = match held(world, place) {
-        Err(Failure::Failed(error)) => Err(error),
-        held => Ok(held?),
+    if !as_json {
+        world.terminal.result(&render::images(|name| built(world, name)));
+    }
+    let (held, unknown) = match held(world, place) {
+        Ok(held) => (Some(held), None),
+        Err(Failure::Interrupted) => return Err(Failure::Interrupted),
+        Err(failure) => (None, Some(words(&failure))),
     };
     if as_json {
         let images: Vec<_> = catalogue::ENTRIES
             .iter()
             .map(|e| json!({"name": e.name, "url": e.url, "checksums": e.checksums, "built": built(world, e.name)}))
             .collect();
-        let cached = held.as_ref().ok().map(|all| all.iter().map(described).collect::<Vec<_>>());
+        let cached = held.map(|all| all.iter().map(described).collect::<Vec<_>>());
         let text = json!({"schema": 1, "images": images, "cached": cached});
         world.terminal.result(&format!("{text:#}"));
-    } else {
-        world.terminal.result(&render::images(|name| built(world, name)));
+    } else if let Some(cached) = held.filter(|cached| !cached.is_empty()) {
+        world.terminal.result("");
+        world.terminal.result(&render::cached(&cached));
     }
-    match held {
-        Ok(cached) if !as_json && !cached.is_empty() => {
-            world.terminal.result("");
-            world.terminal.result(&render::cached(&cached));
-        }
-        Ok(_) => {}
-        Err(why) => {
-            let why = std::iter::once(&why.message).chain(&why.causes);
-            let why = why.map(String::as_str).collect::<Vec<_>>().join(": ");
-            world.terminal.talk(&format!("what the pool holds is not known: {why}"));
-        }
+    if let Some(why) = unknown {
+        world.terminal.talk(&format!("what the pool holds is not known: {why}"));
     }
     Ok(0)
+}
+
+/// A failure in one line.
+fn words(failure: &Failure) -> String {
+    match failure {
+        Failure::Failed(error) | Failure::Status(_, error) => {
+            let all = std::iter::once(&error.message).chain(&error.causes);
+            all.map(String::as_str).collect::<Vec<_>>().join(": ")
+        }
+        Failure::Input(diagnostics, _) => {
+            diagnostics.iter().next().map(|d| d.message.clone()).unwrap_or_default()
+        }
+        _ => "it was not asked".into(),
+    }
 }
 
 fn described(cached: &Cached) -> Value {

@@ -1,5 +1,6 @@
 //! The backend: one action, one place that carries it out.
 
+mod memory;
 mod warm;
 
 use std::collections::BTreeMap;

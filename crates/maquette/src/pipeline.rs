@@ -195,11 +195,19 @@ fn templates(
         true => server.emulator(),
         false => Ok(String::new()),
     };
-    let emulator = emulator.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
+    let emulator = match emulator {
+        Err(e) if blueprint.start == StartChoice::Warm => {
+            return Err(Failure::because("cannot look at the hypervisor", e));
+        }
+        emulator => emulator.ok(),
+    };
     let has_agent = |image: &Image| known.get(image).copied().unwrap_or(false);
     let mut diags = Diagnostics::default();
     for node in nodes() {
-        let template = blueprint::template(node, &has_agent, &emulator);
+        let template = match &emulator {
+            Some(emulator) => blueprint::template(node, &has_agent, emulator),
+            None => Err(Cold::NoEmulator),
+        };
         if let (Err(why), StartChoice::Warm) = (&template, blueprint.start) {
             let message = format!("{} boots: {why}", node.name);
             diags.push(Diagnostic::warning("hypervisor::cold", message));

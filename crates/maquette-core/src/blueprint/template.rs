@@ -87,6 +87,10 @@ pub enum Cold {
     NoImage,
     /// It has a disk that cannot be plugged into a running domain, or whose size such a one would not learn.
     Bus(Bus),
+    /// Its disks are in another pool than the one in which images are.
+    Pool,
+    /// libvirt does not say which QEMU there is.
+    NoEmulator,
     /// Nobody could tell when it is up.
     NoAddress,
     /// To make a template for one node takes longer than to boot it.
@@ -102,6 +106,8 @@ impl fmt::Display for Cold {
             Self::Uefi => "UEFI keeps variables of its own",
             Self::TestDriver => "libvirt's test driver cannot save memory",
             Self::NoImage => "its first disk does not overlay an image",
+            Self::Pool => "its disks are in another pool",
+            Self::NoEmulator => "libvirt does not tell its version and that of QEMU",
             Self::NoAddress => "nothing tells under which address it answers",
             Self::Alone => "no other node would start from its template",
             Self::Bus(bus) => {

@@ -6,7 +6,7 @@ use super::diff::Planner;
 use super::fate::Fate;
 use super::ready::readiness;
 use super::{Action, LiveChange, Op, Reasons, StepId, describe};
-use crate::blueprint::{Disk, Node, Pool};
+use crate::blueprint::{Disk, Node, Pool, Template};
 use crate::object::ObjectKind;
 use crate::seed::seed_files;
 
@@ -25,13 +25,7 @@ impl Planner<'_> {
             Fate::Leave(why) => (Op::Keep, why.as_str().into()),
         };
         let why = reason.all.join("; ");
-        let mut detail = describe::size(node);
-        match self.warm.get(&node.name) {
-            Some(Ok(_)) => detail.push_str(", starts warm"),
-            Some(Err(why)) => detail.push_str(&format!(", starts cold: {why}")),
-            None => {}
-        }
-        self.change(op, ObjectKind::Domain, &node.name, detail, reason);
+        self.change(op, ObjectKind::Domain, &node.name, self.size(node), reason);
         match fate {
             Fate::Create | Fate::Replace(_) => {
                 let gone = self.stopped.get(&node.name).copied();
@@ -50,6 +44,20 @@ impl Planner<'_> {
             }
             Fate::Keep | Fate::Leave(_) => {}
         }
+    }
+
+    /// How large a node is, and how it starts if it is new.
+    fn size(&self, node: &Node) -> String {
+        let size = describe::size(node);
+        match self.warm.get(&node.name) {
+            Some(Ok(_)) => format!("{size}, warm"),
+            Some(Err(why)) => format!("{size}, cold: {why}"),
+            None => size,
+        }
+    }
+
+    fn starts_from(&self, node: &Node) -> Option<Template> {
+        self.warm.get(&node.name)?.as_ref().ok().cloned()
     }
 
     /// Why a node is made whose domain is not there, or is not believed.
@@ -88,23 +96,27 @@ impl Planner<'_> {
             after.extend(self.started.values());
         }
         let defined = self.builder.add(self.define(node), after, reason);
-        let warm = self.warm.get(&node.name).and_then(|start| start.as_ref().ok()).cloned();
-        let mut volumes = Vec::new();
-        for (at, disk) in node.disks.iter().enumerate() {
-            volumes.push(match warm.as_ref().filter(|_| at == 0) {
-                Some(template) => self.overlay((node, disk), template, defined, reason),
-                None => self.volume(node, disk, defined, reason),
-            });
+        let mut before = vec![defined];
+        for disk in &node.disks {
+            before.push(self.volume(node, disk, defined, reason));
         }
-        let seed = node.guest.as_ref().map(|_| self.seed(node, defined, reason));
-        let before: Vec<StepId> = std::iter::once(defined).chain(volumes).chain(seed).collect();
-        match warm.zip(readiness(node)) {
+        before.extend(node.guest.as_ref().map(|_| self.seed(node, defined, reason)));
+        self.begin(node, before, reason);
+    }
+
+    /// Starts a new node.
+    fn begin(&mut self, node: &Node, before: Vec<StepId>, reason: &str) {
+        match self.starts_from(node).zip(readiness(node)) {
             Some((template, ready)) => self.restore(node, template, ready, before, reason),
             None => self.start(node, before, reason),
         }
     }
 
     fn volume(&mut self, node: &Node, disk: &Disk, defined: StepId, reason: &str) -> StepId {
+        let first = node.disks.first().is_some_and(|first| first.volume == disk.volume);
+        if let Some(template) = self.starts_from(node).filter(|_| first) {
+            return self.overlay((node, disk), &template, defined, reason);
+        }
         let fetched = disk.backing.as_ref().and_then(|i| self.fetched.get(&i.volume)).copied();
         let (disk, pool) = (Box::new(disk.clone()), self.pool(&node.name));
         let create = Action::CreateVolume { disk, pool, over: None };
@@ -268,7 +280,7 @@ impl Planner<'_> {
     /// A node as it is wanted: only what an interrupted run or a user left undone.
     fn keep(&mut self, node: &Node) {
         let Some(domain) = self.observed.domains.get(&node.name) else { return };
-        let size = describe::size(node);
+        let size = self.size(node);
         if !domain.active {
             let missing = self.observed.missing_volumes(node, &domain.pool);
             let reason = match missing.is_empty() {
@@ -283,7 +295,7 @@ impl Planner<'_> {
                 before.push(defined);
                 before.extend(self.missing(node, defined, &reason));
             }
-            self.start(node, before, &reason);
+            self.begin(node, before, &reason);
             return;
         }
         let reason = match (domain.paused, domain.ready) {

@@ -26,7 +26,11 @@ pub(super) fn starts(
     if blueprint.start == StartChoice::Cold {
         return BTreeMap::new();
     }
+    let elsewhere = |node: &Node| {
+        observed.domains.get(&node.name).is_some_and(|domain| domain.pool != blueprint.pool)
+    };
     let able = |node: &Node| match blueprint.templates.get(&node.name)? {
+        Ok(_) if elsewhere(node) => Some(Err(Cold::Pool)),
         // Where it answers is known beforehand or reported: else nobody can tell when it is ready.
         Ok(_) if readiness(node).is_none() => Some(Err(Cold::NoAddress)),
         found => Some(found.clone()),
@@ -51,16 +55,29 @@ pub(super) fn starts(
     found
 }
 
-/// Nodes whose disks are made.
+/// Nodes whose first disk is made.
 fn new<'a>(blueprint: &'a Blueprint, observed: &Observed, fates: &Fates) -> Vec<&'a Node> {
     let orphans = observed.orphans();
     let is_new = |node: &&Node| {
-        matches!(fates.nodes.get(&node.name), None | Some(Fate::Create | Fate::Replace(_)))
+        let made = match fates.nodes.get(&node.name) {
+            None | Some(Fate::Create | Fate::Replace(_)) => true,
+            Some(Fate::Keep) => is_begun(node, observed),
+            Some(_) => false,
+        };
+        made
             // One that was undefined or edited keeps its disks, and what is on them.
             && observed.edited(ObjectKind::Domain, &node.name).is_none()
             && !orphans.contains_key(&node.name)
     };
     blueprint.nodes.iter().filter(is_new).collect()
+}
+
+/// Whether a run that ended before has defined a node, and not come to its first disk.
+fn is_begun(node: &Node, observed: &Observed) -> bool {
+    let Some(domain) = observed.domains.get(&node.name) else { return false };
+    let first = node.disks.first().map(|disk| disk.volume.as_str());
+    let missing = observed.missing_volumes(node, &domain.pool);
+    !domain.active && !domain.ready && first.is_some_and(|volume| missing.contains(&volume))
 }
 
 /// The names of nodes that may start from templates: those whose disks are made.

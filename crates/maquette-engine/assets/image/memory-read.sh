@@ -3,7 +3,13 @@
 LC_ALL=C
 export LC_ALL
 printf 'head %s\n' "$(head -c "$2" -- "$1" | base64 -w 0)"
-# Lines of a memory image have no meaning, and what matches has none of its ends.
-places() { grep -obUa "$2" -e "$3" -- "$1" | sed -n "s/^\([0-9]*\):.*/$4 \1/p"; }
+# Lines of a memory image have no meaning, and what matches has none of their ends.
+places() {
+    status=0
+    found=$(grep -obUa "$2" -e "$3" -- "$1") || status=$?
+    # There is none: that is no failure.
+    [ "$status" -le 1 ] || exit "$status"
+    printf '%s\n' "$found" | sed -n "s/^\([0-9]*\):.*/$4 \1/p"
+}
 places "$1" -P "$3" firmware
 places "$1" -F "$4" text

@@ -102,7 +102,7 @@ impl<'a> Agent<'a> {
                     return Ok((agent, there));
                 }
                 "waiting" => {
-                    (context.progress)("another run is fetching it; waiting for that".into())
+                    (context.progress)("another run is at work on it; waiting for that".into())
                 }
                 "busy" => {
                     return Err(StepError::new(format!(

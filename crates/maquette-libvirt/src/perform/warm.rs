@@ -12,14 +12,14 @@ use maquette_core::seed::{SeedFile, report};
 use maquette_core::topology::Preallocation;
 use maquette_engine::host::{Command, check};
 use maquette_engine::image;
-use maquette_engine::image::template::{self, Patch};
+use maquette_engine::image::template;
 use maquette_engine::ready::Signal;
 use maquette_engine::{StepContext, StepError};
 
 use super::Libvirt;
+use super::memory::Memory;
 use crate::client::{self, Domain, LibvirtError};
 use crate::signals::{self, Listener};
-use crate::xml::saved::{self, Head};
 use crate::xml::warm::{self, Plugs};
 use crate::{domain, volume};
 
@@ -32,13 +32,6 @@ pub(super) enum Known {
     Failed,
     /// How its memory image begins, and what of it is the node's own.
     Memory(Arc<Memory>),
-}
-
-/// What has to be known of a memory image before a node can start from it.
-pub(super) struct Memory {
-    head: Head,
-    /// Where the UUID is, as guests read it from the firmware's tables and as their kernel has written it down.
-    uuids: Vec<template::Found>,
 }
 
 /// What a template is made of, and for.
@@ -99,11 +92,15 @@ impl Libvirt<'_> {
         let (memory, disk) = (template.memory(), template.disk());
         let begun = template::begin(host, transfer, &pool.path, (&memory, &disk), context)?;
         let Some(mut files) = begun else { return Ok(()) };
-        match self.boot_template(making, files.part(), context) {
-            Ok(()) => {
+        let booted = self.boot_template(making, files.part(), context);
+        // What cannot be used has no place among templates.
+        match booted.and_then(|()| self.examined(template, files.part())) {
+            Ok(memory) => {
                 volume::delete(self.client()?, &template.seed(), pool)?;
                 self.forget(&template.name())?;
-                files.place()
+                files.place()?;
+                self.templates().insert(template.key.clone(), Known::Memory(memory));
+                Ok(())
             }
             Err(mut error) => {
                 error.excerpt = self.console(&template.name());
@@ -287,17 +284,13 @@ impl Libvirt<'_> {
         }
         let path = format!("{}/{}", pool.path, template.memory());
         let memory = self.memory(template, &path)?;
-        let head = &memory.head;
         let bare = warm::bare(xml, &[]).map_err(|e| unusable(&e))?;
         let plugs = warm::plugs(xml).map_err(|e| unusable(&e))?;
-        if !warm::fit(&bare, &head.xml).map_err(|e| unusable(&e))? {
+        if !warm::fit(&bare, &memory.head.xml).map_err(|e| unusable(&e))? {
             return Err(unusable(&"libvirt gives its devices other addresses"));
         }
-        let begins = head.of(&bare).map_err(|e| unusable(&e))?;
+        let patches = memory.patches(&bare, node.uuid).map_err(|e| unusable(&e))?;
         let scratch = format!("{}/.{}.{}.qcow2.part", pool.path, template.name(), node.name);
-        let mut patches = vec![Patch { at: 0, bytes: begins }];
-        let uuids = memory.uuids.iter();
-        patches.extend(uuids.map(|f| Patch { at: f.at, bytes: f.kind.bytes(node.uuid) }));
         let copy = template::Copy::make(self.access.host, &path, &scratch, &patches)?;
         self.client()?
             .restore(copy.path(), self.guests.further)
@@ -311,16 +304,13 @@ impl Libvirt<'_> {
         if let Some(Known::Memory(memory)) = known.get(&template.key) {
             return Ok(memory.clone());
         }
-        let unusable = || StepError::new(format!("memory image {path} cannot be used"));
-        let (bytes, uuids) =
-            template::read(self.access.host, path, saved::ENOUGH, template.uuid())?;
-        let head = Head::parse(&bytes).map_err(|e| unusable().because(e))?;
-        if template::Kind::ALL.iter().any(|kind| !uuids.iter().any(|found| found.kind == *kind)) {
-            return Err(unusable().because(LibvirtError::refused("the domain's UUID is not in it")));
-        }
-        let memory = Arc::new(Memory { head, uuids });
+        let memory = self.examined(template, path)?;
         known.insert(template.key.clone(), Known::Memory(memory.clone()));
         Ok(memory)
+    }
+
+    fn examined(&self, template: &Template, path: &str) -> Result<Arc<Memory>, StepError> {
+        Memory::examine(self.access.host, path, template.uuid()).map(Arc::new)
     }
 
     /// Tells a guest who it is: its seed first, and what time it is, so that it has something to do while the rest

@@ -28,6 +28,9 @@ pub enum HeadError {
     /// It has another version.
     #[error("libvirt writes memory images of version {0}, and only version 2 is known")]
     Version(u32),
+    /// Its memory cannot be searched.
+    #[error("it is compressed, as `save_image_format` in libvirt's qemu.conf says")]
+    Compressed,
     /// Its lengths contradict each other.
     #[error("the lengths in its head contradict each other")]
     Lengths,
@@ -57,8 +60,11 @@ impl Head {
         if version != VERSION {
             return Err(HeadError::Version(version));
         }
+        if number(fixed, 28)? != 0 {
+            return Err(HeadError::Compressed);
+        }
         let size = |at| Ok(usize::try_from(number(fixed, at)?).unwrap_or(usize::MAX));
-        // Between these two: whether it ran, and how it is compressed.
+        // Between these two: whether it ran.
         let (length, notes_at) = (size(20)?, size(32)?);
         if length > LONGEST || notes_at > length {
             return Err(HeadError::Lengths);
@@ -75,6 +81,11 @@ impl Head {
             return Err(HeadError::Lengths);
         }
         Ok(head)
+    }
+
+    /// Where it ends and the memory begins, in bytes.
+    pub fn end(&self) -> u64 {
+        (FIXED + self.length) as u64
     }
 
     /// The bytes that the image begins with if it is of another domain, and goes on running when it is restored.
@@ -113,10 +124,10 @@ fn text(bytes: &[u8]) -> Result<(&[u8], &[u8]), HeadError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn image(length: u32, xml: &str, notes: &str) -> Vec<u8> {
+    pub(crate) fn image(length: u32, xml: &str, notes: &str) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         let notes_at = if notes.is_empty() { 0 } else { u32::try_from(xml.len()).unwrap() + 1 };
         for number in [VERSION, length, 0, 0, notes_at] {

@@ -96,11 +96,6 @@ fn of_running(
         texts.extend(self::texts(client).map_err(|e| failed(e.into()))?);
     }
     let unused = unused(&volumes, recorded, &texts);
-    let named = |volume: &client::Volume| {
-        let name = stands_for(&volume.name);
-        texts.iter().any(|xml| xml.contains(name.as_ref()))
-            || volumes.iter().any(|v| v.name != volume.name && v.xml.contains(name.as_ref()))
-    };
     // A memory image before its disk: what is left should this end between the two is no template.
     let (memories, others): (Vec<_>, Vec<_>) =
         volumes.iter().partition(|v| v.name.ends_with(".save"));
@@ -112,7 +107,7 @@ fn of_running(
                 image::forget(host, records, &volume.path).map_err(|e| failed(e.into()))?;
                 pruned.removed.push(volume.name.clone());
             }
-            (false, _) if looks_like(&volume.name) && !named(volume) => {
+            (false, _) if looks_like(&volume.name) && !is_named(volume, &volumes, &texts) => {
                 pruned.unrecorded.push(volume.name.clone());
             }
             (false, _) => {}
@@ -122,15 +117,21 @@ fn of_running(
         let there: BTreeSet<&str> = volumes.iter().map(|v| v.path.as_str()).collect();
         // Records of what somebody else has deleted.
         let of_pool = |path: &&String| path.rsplit_once('/').is_some_and(|(d, _)| d == directory);
-        for path in recorded.iter().filter(of_pool).filter(|p| !there.contains(p.as_str())) {
-            if !host.exists(path) {
-                image::forget(host, records, path).map_err(|e| failed(e.into()))?;
-            }
+        let gone = |p: &&String| !there.contains(p.as_str()) && !host.exists(p);
+        for path in recorded.iter().filter(of_pool).filter(gone) {
+            image::forget(host, records, path).map_err(|e| failed(e.into()))?;
         }
     }
     pruned.removed.sort();
     pruned.unrecorded.sort();
     Ok(pruned)
+}
+
+/// Whether a domain, a network or another volume names one.
+fn is_named(volume: &client::Volume, volumes: &[client::Volume], texts: &[String]) -> bool {
+    let name = stands_for(&volume.name);
+    texts.iter().any(|xml| xml.contains(name.as_ref()))
+        || volumes.iter().any(|v| v.name != volume.name && v.xml.contains(name.as_ref()))
 }
 
 /// Ends domains from which runs that are gone were making templates: as long as one is there, its image is in use.

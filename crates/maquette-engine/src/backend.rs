@@ -75,6 +75,12 @@ impl StepError {
         }
     }
 
+    /// Its message and its causes, in one line.
+    pub fn in_one_line(&self) -> String {
+        let all = std::iter::once(&self.message).chain(&self.causes);
+        all.map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+
     /// An error that is told as it is, with those behind it.
     pub fn of(error: impl Error + Send + Sync + 'static) -> Self {
         let mut told = Self::new(error.to_string()).because(error);

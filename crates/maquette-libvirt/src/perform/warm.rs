@@ -53,7 +53,10 @@ impl Libvirt<'_> {
     ) -> Result<(), StepError> {
         match self.make_template(making, context) {
             Err(why) if !required && !context.is_cancelled() => {
-                (context.progress)(format!("nodes boot, since it cannot be made: {}", words(why)));
+                (context.progress)(format!(
+                    "nodes boot, since it cannot be made: {}",
+                    why.in_one_line()
+                ));
                 self.templates().insert(making.template.key.clone(), Known::Failed);
                 Ok(())
             }
@@ -249,7 +252,7 @@ impl Libvirt<'_> {
         let plugs = match self.restore_memory(node, &xml, pool, template) {
             Ok(plugs) => plugs,
             Err(why) => {
-                let why = words(why);
+                let why = why.in_one_line();
                 (context.progress)(format!("boots, since it cannot start warm: {why}"));
                 if client::is_active(&domain).map_err(failed)? {
                     client::pull_plug(&domain).map_err(failed)?;
@@ -357,9 +360,4 @@ impl Libvirt<'_> {
         let unknown = || LibvirtError::refused(format!("`date` says `{}`", said.trim()));
         said.trim().parse().map_err(|_| unknown())
     }
-}
-
-/// An error in one line.
-fn words(error: StepError) -> String {
-    std::iter::once(error.message).chain(error.causes).collect::<Vec<_>>().join(": ")
 }

@@ -7,7 +7,6 @@ use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::observed::Observed;
 use maquette_core::topology::{self, VirtType};
 use maquette_core::values::PublicKey;
-use maquette_engine::StepError;
 use maquette_engine::probe::Daemons;
 
 use crate::cli::Wanted;
@@ -90,9 +89,7 @@ fn observed(world: &World, loaded: &Loaded) -> Result<Observed, Failure> {
             "libvirt does not answer".to_string()
         }
         Ok(found) => return Ok(found.observed()),
-        Err(Failure::Failed(StepError { message, causes, .. })) => {
-            std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": ")
-        }
+        Err(Failure::Failed(error)) => error.in_one_line(),
         Err(other) => return Err(other),
     };
     let nothing = "everything is drawn as not built, since it cannot be seen what is there";

@@ -180,10 +180,7 @@ fn list(world: &World, place: &Place, as_json: bool) -> Result<u8, Failure> {
 /// A failure in one line.
 fn words(failure: &Failure) -> String {
     match failure {
-        Failure::Failed(error) | Failure::Status(_, error) => {
-            let all = std::iter::once(&error.message).chain(&error.causes);
-            all.map(String::as_str).collect::<Vec<_>>().join(": ")
-        }
+        Failure::Failed(error) | Failure::Status(_, error) => error.in_one_line(),
         Failure::Input(diagnostics, _) => {
             diagnostics.iter().next().map(|d| d.message.clone()).unwrap_or_default()
         }

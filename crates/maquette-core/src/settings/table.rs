@@ -292,10 +292,10 @@ settings! {
         key: Some("timezone"),
         infrared: at("Topology", 8, None),
     }
-    start: StartChoice as StartChoice = StartChoice::Cold, {
+    start: StartChoice as StartChoice = StartChoice::Auto, {
         name: "start",
         doc: "How new nodes start: from the memory of one like them that has booted before, or by booting",
-        default: Some("cold"),
+        default: Some("auto"),
         value: "HOW",
         group: Guests,
         key: Some("start"),

@@ -140,11 +140,11 @@ pub enum VirtChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StartChoice {
     /// From a template where there is one, or where several nodes can share one; else by booting.
+    #[default]
     Auto,
     /// From a template, which is made if there is none.
     Warm,
     /// By booting.
-    #[default]
     Cold,
 }
 

@@ -28,6 +28,7 @@ pub mod schema;
 pub mod seed;
 pub mod settings;
 pub mod span;
+pub mod starts;
 pub mod syntax;
 pub mod topology;
 pub mod units;

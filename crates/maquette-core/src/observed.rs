@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::blueprint::{self, Host};
 use crate::object::ObjectKind;
+use crate::starts::Starts;
 use crate::topology::{self, Allocation, Forward};
 use crate::units::MacAddr;
 
@@ -304,6 +305,8 @@ pub struct Observed {
     pub claims: Claims,
     /// Its own network interfaces.
     pub host: HostNetwork,
+    /// How long nodes took to start there.
+    pub starts: Starts,
 }
 
 impl Observed {

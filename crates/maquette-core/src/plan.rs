@@ -11,6 +11,7 @@ mod devices;
 mod diff;
 mod drift;
 mod fate;
+mod measured;
 mod node;
 mod power;
 mod prepare;
@@ -26,6 +27,7 @@ mod warm;
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness};
 pub use diff::{create, renew};
 pub use drift::{Drift, drifts};
+pub use measured::measured;
 pub use power::{Power, power, unproven};
 pub use prepare::{
     HostFacts, LIMITS, LibvirtState, Limit, Needs, PoolState, Setting, prepare, restore,

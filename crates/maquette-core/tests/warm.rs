@@ -9,6 +9,7 @@ use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, Plan, Step};
 use maquette_core::settings::StartChoice;
+use maquette_core::starts::How;
 use maquette_core::values::Secret;
 use maquette_testkit::{apply, blueprint_of, input};
 
@@ -60,6 +61,43 @@ fn nodes_that_are_alike_share_a_template() {
     assert_eq!(counts(&plan(&asked, &nothing)), [2, 4, 0]);
     let cold = warm(&[(WEB, 3), (DB, 1)], &nothing, StartChoice::Cold);
     assert_eq!(counts(&plan(&cold, &nothing)), [0, 0, 4]);
+}
+
+/// How long a node took is told of the next one like it, and of no other; restarts and nodes that booted in spite of a
+/// template do not count as warm.
+#[test]
+fn how_long_it_took_is_told_the_next_time() {
+    let nothing = Observed::default();
+    let blueprint = warm(&[(WEB, 2), (DB, 1)], &nothing, StartChoice::Auto);
+    let first = plan(&blueprint, &nothing);
+    let took = first.steps.iter().map(|s| (s.id, s.id.index() as u64 + 1)).collect();
+    let booted = BTreeSet::from(["web-1".to_string()]);
+    let measured = plan::measured(&first.steps, &took, &booted);
+    let known: Vec<_> = measured.iter().map(|(node, how, _)| (node.name.as_str(), *how)).collect();
+    let wanted = [("db-0", How::Cold), ("web-0", How::Warm), ("web-1", How::Cold)];
+    assert_eq!(BTreeSet::from_iter(known), BTreeSet::from(wanted));
+    let mut later = Observed::default();
+    later.starts.learn(&measured);
+    let details = |observed: &Observed| -> Vec<String> {
+        let changes = plan(&blueprint, observed).changes;
+        changes.into_iter().filter(|c| c.kind == ObjectKind::Domain).map(|c| c.detail).collect()
+    };
+    let seconds = |name: &str| measured.iter().find(|(n, ..)| n.name == name).unwrap().2;
+    let [db, web] = [
+        format!("({} s last time)", seconds("db-0")),
+        format!("({} s last time)", seconds("web-0")),
+    ];
+    assert!(details(&nothing).iter().all(|detail| !detail.contains("last time")));
+    assert!(details(&later)[0].ends_with(&db), "{:?}", details(&later));
+    assert!(details(&later)[1].ends_with(&format!("warm {web}")), "{:?}", details(&later));
+    // Nobody has seen a first start where a node only starts again.
+    let mut after = nothing.clone();
+    apply(&mut after, &first.steps);
+    after.domains.get_mut("web-0").unwrap().active = false;
+    let again = plan(&blueprint, &after);
+    let took = again.steps.iter().map(|s| (s.id, 1)).collect();
+    assert!(!again.steps.is_empty());
+    assert!(plan::measured(&again.steps, &took, &BTreeSet::new()).is_empty());
 }
 
 /// How each new node starts is told before it does, with the reason where it boots.

@@ -64,6 +64,7 @@ done
 say zone; readlink -f /etc/localtime 2>/dev/null | sed -n 's|.*/zoneinfo/||p' || :
 say forward; iptables -S FORWARD 2>/dev/null | head -n 1 || :
 show record /var/lib/maquette/preparation.json
+say starts; head -c 65536 /var/lib/maquette/starts 2>/dev/null || :
 if [ "$where" = remote ]; then
     say sshd; sshd -T 2>/dev/null | grep -iE '^(maxsessions|maxstartups) ' || :
     say include

@@ -24,6 +24,7 @@ pub mod ready;
 pub mod seed_volume;
 mod small_download;
 pub mod ssh_keys;
+pub mod starts;
 
 pub use backend::{Backend, Cause, Lanes, StepContext, StepError};
 pub use event::{Event, RunState, StepState, StepView};

@@ -14,9 +14,9 @@ use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, StepError};
 
 use crate::{
-    Access, Bandwidth, Cable, Cached, Client, DomainEvent, Ended, Events, Gate, Guests, Libvirt,
-    LibvirtError, ObserveError, Pruned, Seen, Survey, cables, cached, console, observe, prune,
-    set_bandwidth, set_link, survey,
+    Access, Bandwidth, Booted, Cable, Cached, Client, DomainEvent, Ended, Events, Gate, Guests,
+    Libvirt, LibvirtError, ObserveError, Pruned, Seen, Survey, cables, cached, console, observe,
+    prune, set_bandwidth, set_link, survey,
 };
 
 /// What a plan is carried out with.
@@ -31,6 +31,8 @@ pub struct Run<'a> {
     pub key: Option<RecordKey>,
     /// Who stands before each call.
     pub gate: Arc<dyn Gate>,
+    /// Nodes that booted although a template was there for them.
+    pub booted: Booted,
 }
 
 /// A libvirt that answers.
@@ -122,8 +124,8 @@ impl Driver for System {
 }
 
 fn libvirt(run: Run<'_>) -> Libvirt<'_> {
-    let Run { access, family, guests, key, gate } = run;
-    Libvirt::new(access, family, guests).with_record_key(key).with_gate(gate)
+    let Run { access, family, guests, key, gate, booted } = run;
+    Libvirt::new(access, family, guests).with_record_key(key).with_gate(gate).with_booted(booted)
 }
 
 impl Server for Client {

@@ -25,7 +25,7 @@ pub use client::{Client, DomainEvent, Events, Gate, LibvirtError};
 pub use console::{ESCAPE, Ended, console};
 pub use driver::{Driver, Run, Server, System};
 pub use observe::{ObserveError, Seen, observe};
-pub use perform::{Access, Guests, Libvirt};
+pub use perform::{Access, Booted, Guests, Libvirt};
 pub use prune::{Pruned, prune};
 #[doc(hidden)]
 pub use signals::Lines;

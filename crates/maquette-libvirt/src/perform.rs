@@ -3,7 +3,7 @@
 mod memory;
 mod warm;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -24,6 +24,9 @@ use maquette_engine::{Backend, Lanes, StepContext, StepError};
 use crate::client::{self, Client, Domain, Gate, LibvirtError};
 use crate::signals::Listener;
 use crate::{domain, network, signals, volume, xml};
+
+/// Names of nodes, noted while steps run.
+pub type Booted = Arc<Mutex<BTreeSet<String>>>;
 
 /// How guests are reached and how long they may take.
 #[derive(Debug, Clone)]
@@ -66,6 +69,7 @@ pub struct Libvirt<'a> {
     key: Option<RecordKey>,
     /// What is known of templates, by their keys.
     templates: Mutex<BTreeMap<String, warm::Known>>,
+    booted: Booted,
 }
 
 impl<'a> Libvirt<'a> {
@@ -74,7 +78,17 @@ impl<'a> Libvirt<'a> {
     pub fn new(access: Access<'a>, family: Option<&'static Family>, guests: Guests) -> Self {
         let (opening, templates) = (Mutex::new(()), Mutex::default());
         let client = OnceLock::new();
-        Self { access, family, guests, client, opening, gate: None, key: None, templates }
+        Self {
+            access,
+            family,
+            guests,
+            client,
+            opening,
+            gate: None,
+            key: None,
+            templates,
+            booted: Booted::default(),
+        }
     }
 
     /// Uses a connection that is open already.
@@ -89,6 +103,12 @@ impl<'a> Libvirt<'a> {
     #[must_use]
     pub fn with_record_key(self, key: Option<RecordKey>) -> Self {
         Self { key, ..self }
+    }
+
+    /// Notes there which nodes booted although a template was there for them.
+    pub(crate) fn with_booted(mut self, booted: Booted) -> Self {
+        self.booted = booted;
+        self
     }
 
     /// Has every call to libvirt that a step makes pass a gate.

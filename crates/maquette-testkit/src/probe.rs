@@ -10,8 +10,9 @@ use crate::Machine;
 /// libvirt's hook for networks, as preparation installs it.
 const HOOK: &str = include_str!("../../maquette-engine/assets/network-hook.sh");
 
-/// What the probe prints there; `paths` are those that it looks for, `record` is preparation's.
-pub fn text(machine: &Machine, paths: &[String], record: &str) -> String {
+/// What the probe prints there; `paths` are those that it looks for, `record` is preparation's,
+/// `starts` says how long nodes took to start.
+pub fn text(machine: &Machine, paths: &[String], record: &str, starts: &str) -> String {
     let host = &machine.seen.host;
     let routes = host.default_nic.as_ref().map_or(String::new(), |nic| {
         format!("\n{nic}\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0")
@@ -68,6 +69,7 @@ pub fn text(machine: &Machine, paths: &[String], record: &str) -> String {
         ("zone", machine.timezone.clone()),
         ("forward", "-P FORWARD ACCEPT".into()),
         ("record", record.into()),
+        ("starts", starts.into()),
         ("sshd", "maxsessions 100\nmaxstartups 100:30:100".into()),
         ("include", "Include /etc/ssh/sshd_config.d/*.conf".into()),
     ];

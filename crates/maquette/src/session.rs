@@ -45,8 +45,14 @@ impl Hypervisor {
     pub fn observed(&self) -> Observed {
         let facts = &self.facts;
         let seen = self.seen.clone().unwrap_or_else(Seen::nothing);
-        seen.on_host(&facts.routes, facts.network.clone())
+        on_host(seen, facts)
     }
+}
+
+/// What libvirt knows, with the hypervisor's own side.
+fn on_host(seen: Seen, facts: &Facts) -> Observed {
+    let observed = seen.on_host(&facts.routes, facts.network.clone());
+    Observed { starts: facts.starts.clone(), ..observed }
 }
 
 /// An environment on its hypervisor, for the time of a command.
@@ -190,7 +196,7 @@ impl<'a> Session<'a> {
         let (environment, pool) = (&located.environment, &located.pool.name);
         let seen = server.observe(environment, pool, connection.records.as_ref());
         let seen = seen.map_err(unobserved)?;
-        Ok(seen.on_host(&facts.routes, facts.network.clone()))
+        Ok(on_host(seen, facts))
     }
 }
 

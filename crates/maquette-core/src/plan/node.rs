@@ -9,6 +9,7 @@ use super::{Action, LiveChange, Op, Reasons, StepId, describe};
 use crate::blueprint::{Disk, Node, Pool, Template};
 use crate::object::ObjectKind;
 use crate::seed::seed_files;
+use crate::starts::How;
 
 const UNWANTED: &str = "the topology does not ask for it any more";
 
@@ -49,9 +50,15 @@ impl Planner<'_> {
     /// How large a node is, and how it starts if it is new.
     fn size(&self, node: &Node) -> String {
         let size = describe::size(node);
+        let took = |how| {
+            let seconds = self.observed.starts.seconds(node, how);
+            seconds.map(|s| format!(" ({s} s last time)")).unwrap_or_default()
+        };
         match self.warm.get(&node.name) {
-            Some(Ok(_)) => format!("{size}, warm"),
-            Some(Err(why)) => format!("{size}, cold: {why}"),
+            Some(Ok(_)) => format!("{size}, warm{}", took(How::Warm)),
+            // How it starts is said by its size.
+            Some(Err(_)) if !node.deploy_os => size,
+            Some(Err(why)) => format!("{size}, cold: {why}{}", took(How::Cold)),
             None => size,
         }
     }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maquette_core::observed::{HostLink, HostNetwork, LinkKind};
 use maquette_core::plan::LIMITS;
+use maquette_core::starts::Starts;
 
 use super::daemons::{self, Daemons};
 use super::family::{self, FAMILIES, Family, OsRelease, Part};
@@ -67,6 +68,8 @@ pub struct Facts {
     pub sshd: Option<SshLimits>,
     /// The record of what earlier preparations have changed; empty if there is none.
     pub record: String,
+    /// How long nodes took to start there.
+    pub starts: Starts,
     /// Files that are there of those that tell how far a preparation came.
     pub begun: BTreeSet<&'static str>,
 }
@@ -178,6 +181,7 @@ pub fn read(text: &str) -> Facts {
         limits: seen.lines("limits").filter_map(limit).collect(),
         sshd: limits(&seen),
         record: seen.text("record").to_string(),
+        starts: Starts::parse(seen.text("starts")),
         begun: BEGUN.into_iter().filter(|path| there(path)).collect(),
         os,
     }

@@ -73,6 +73,10 @@ impl Libvirt<'_> {
         matches!(self.templates().get(&template.key), Some(Known::Failed))
     }
 
+    fn boots(&self, node: &str) {
+        self.booted.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_string());
+    }
+
     /// A disk that overlays a template's, or its image's if that template could not be made.
     pub(super) fn over<'d>(&self, disk: &'d Disk, template: Option<&Template>) -> Cow<'d, Disk> {
         match template.filter(|template| self.has_failed(template)) {
@@ -244,6 +248,7 @@ impl Libvirt<'_> {
             return self.await_domain(name, ready, context);
         }
         if self.has_failed(template) {
+            self.boots(name);
             return self.start_domain(name, Some(ready), context);
         }
         client::set_autostart(&domain).map_err(failed)?;
@@ -253,6 +258,7 @@ impl Libvirt<'_> {
             Ok(plugs) => plugs,
             Err(why) => {
                 let why = why.in_one_line();
+                self.boots(name);
                 (context.progress)(format!("boots, since it cannot start warm: {why}"));
                 if client::is_active(&domain).map_err(failed)? {
                     client::pull_plug(&domain).map_err(failed)?;

@@ -7,7 +7,7 @@ use maquette_core::blueprint::Template;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::plan::{self, PoolState};
 use maquette_core::units::ByteSize;
-use maquette_engine::StepError;
+use maquette_engine::{StepError, starts};
 use maquette_engine::prepare::record::Record;
 use maquette_engine::prepare::{self, daemons, record, ssh_limits};
 use maquette_engine::probe::{Daemons, Facts, SshLimits};
@@ -335,6 +335,8 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
             runner.prune(server.as_ref(), pool)?;
         }
     }
+    let host = session.connection.host.as_ref();
+    starts::remove(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
     // What is left of templates is gone now, or somebody else's.
     let hypervisor = with_libvirt(world, &session)?;
     in_use(&hypervisor, false)?;

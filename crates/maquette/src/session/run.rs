@@ -1,20 +1,22 @@
 //! Carrying a plan out, for every verb that does.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use maquette_core::blueprint::Node;
 use maquette_core::names::EnvName;
-use maquette_core::plan::{Action, Plan, Step, StepId};
+use maquette_core::plan::{self, Action, Plan, Step, StepId};
+use maquette_core::starts::{How, Starts};
 use maquette_core::topology::VirtType;
 use maquette_engine::host::lock::{Claim, Lock};
 use maquette_engine::host::{Host, HostError, fence};
 use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::probe::{Facts, Reach};
 use maquette_engine::ssh_keys::RecordKey;
-use maquette_engine::{Event, StepError, executor};
-use maquette_libvirt::{Access, Gate, Guests, Run, Server};
+use maquette_engine::{Event, StepError, executor, starts};
+use maquette_libvirt::{Access, Booted, Gate, Guests, Run, Server};
 
 use super::Hypervisor;
 use super::connection::Connection;
@@ -181,10 +183,9 @@ impl<'a> Runner<'a> {
         self.guests.boots = open_files::boots(boots(facts, self.virt));
         self.guests.further = further(facts, self.connection.reach());
         let defines = |s: &&Step| matches!(s.action, Action::DefineNetwork { .. });
-        let mut defining: BTreeSet<StepId> =
-            plan.steps.iter().filter(defines).map(|s| s.id).collect();
+        let defining: BTreeSet<StepId> = plan.steps.iter().filter(defines).map(|s| s.id).collect();
         // A preparation defines none, and is itself what is shared.
-        let mut shared = self.shared.take_if(|_| !defining.is_empty());
+        let shared = self.shared.take_if(|_| !defining.is_empty());
         let host = self.connection.host.as_ref();
         // What is done to the hypervisor itself goes on to its end, whoever takes the environment.
         let fence = self.shared.as_ref().or(self.lock.as_ref());
@@ -198,27 +199,27 @@ impl<'a> Runner<'a> {
             transfer: &self.transfer,
         };
         let gate = Arc::new(Ours { claims, here: host.is_here() });
+        let booted = Booted::default();
         let run = Run {
             access,
             family: facts.family(),
             guests: self.guests.clone(),
             key: self.records.clone(),
             gate,
+            booted: booted.clone(),
         };
         let backend = match &hypervisor.libvirt {
             Some(server) => server.clone().backend(run),
             None => self.world.libvirt.backend(run),
         };
-        let reporter = &mut self.reporter;
+        let reporter = self.reporter.as_mut();
+        let mut watch = Watch { reporter, defining, shared, took: BTreeMap::new() };
         let summary = executor::run(&plan.steps, backend.as_ref(), &self.cancelled, &mut |e| {
-            if let Event::StepFinished { id, .. } = &e
-                && defining.remove(id)
-                && defining.is_empty()
-            {
-                shared = None;
-            }
-            reporter.event(&e);
+            watch.event(&e);
         });
+        let booted = booted.lock().unwrap_or_else(PoisonError::into_inner);
+        let measured = plan::measured(&plan.steps, &watch.took, &booted);
+        learn(access.host, &facts.starts, &measured);
         if summary.is_success() {
             return Ok(());
         }
@@ -232,6 +233,39 @@ impl<'a> Runner<'a> {
             .terminal
             .talk("what is done stays; mend the cause and run the same command again to go on");
         Err(Failure::Shown)
+    }
+}
+
+/// Who hears of a run's events.
+struct Watch<'r> {
+    reporter: &'r mut dyn Reporter,
+    /// Steps that define networks, and are not done.
+    defining: BTreeSet<StepId>,
+    /// Held until there are none of these.
+    shared: Option<Lock>,
+    /// How long steps took, in seconds.
+    took: BTreeMap<StepId, u64>,
+}
+
+impl Watch<'_> {
+    fn event(&mut self, event: &Event) {
+        if let Event::StepFinished { id, took } = event {
+            self.took.insert(*id, took.as_secs_f64().ceil() as u64);
+            if self.defining.remove(id) && self.defining.is_empty() {
+                self.shared = None;
+            }
+        }
+        self.reporter.event(event);
+    }
+}
+
+/// Notes on the hypervisor how long nodes took to start, for the plans of those to come.
+fn learn(host: &dyn Host, known: &Starts, took: &[(&Node, How, u64)]) {
+    let mut starts = known.clone();
+    starts.learn(took);
+    if starts != *known {
+        // Nothing depends on it: a run that did all else has not failed.
+        let _ = starts::write(host, &starts);
     }
 }
 

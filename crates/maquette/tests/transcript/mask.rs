@@ -77,6 +77,7 @@ fn line(line: &str) -> String {
     let line = between(line, ", in ", |c| digit(c) || c == '.', " s", "…");
     let line = between(&line, ", for ", digit, " s now", "…");
     let line = between(&line, "` for ", digit, " s", "…");
+    let line = between(&line, " (", digit, " s last time)", "…");
     let line = between(&line, "\"milliseconds\":", digit, "", "0");
     let line =
         between(&line, "SHA256:", |c| c.is_ascii_alphanumeric() || "+/".contains(c), "", "…");

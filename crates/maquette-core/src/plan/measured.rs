@@ -1,0 +1,42 @@
+//! How long the first starts of a run's nodes took.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Action, Step, StepId};
+use crate::blueprint::Node;
+use crate::starts::How;
+
+/// The first starts among steps, with the nodes and how many seconds they took. `took` has
+/// that of the steps that are done, `booted`
+/// the nodes that booted although a template was there for them.
+pub fn measured<'a>(
+    steps: &'a [Step],
+    took: &BTreeMap<StepId, u64>,
+    booted: &BTreeSet<String>,
+) -> Vec<(&'a Node, How, u64)> {
+    let mut nodes: BTreeMap<&str, &Node> = BTreeMap::new();
+    let mut made: BTreeSet<&str> = BTreeSet::new();
+    for step in steps {
+        match &step.action {
+            Action::DefineDomain { node, .. } => drop(nodes.insert(&node.name, node)),
+            Action::CreateVolume { disk, .. } => drop(made.insert(&disk.volume)),
+            _ => {}
+        }
+    }
+    let is_new = |node: &Node| node.disks.first().is_some_and(|d| made.contains(d.volume.as_str()));
+    let start = |step: &'a Step| {
+        let took = *took.get(&step.id)?;
+        match &step.action {
+            Action::RestoreDomain { node, .. } => {
+                let warm = !booted.contains(&node.name);
+                Some((node.as_ref(), if warm { How::Warm } else { How::Cold }, took))
+            }
+            Action::StartDomain { name, ready: Some(_) } => {
+                let node = nodes.get(name.as_str()).filter(|node| is_new(node))?;
+                Some((*node, How::Cold, took))
+            }
+            _ => None,
+        }
+    };
+    steps.iter().filter_map(start).collect()
+}

@@ -1,0 +1,115 @@
+//! How long nodes took to start on a hypervisor, by what they are like: kept there, and told by the plan of the next
+//! nodes that are like them.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::blueprint::Node;
+
+/// How many lines are read and kept: there are as many as kinds of nodes, which are few.
+const MOST: usize = 500;
+
+/// How a node starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum How {
+    /// From a template.
+    Warm,
+    /// By booting.
+    Cold,
+}
+
+impl How {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Warm => "warm",
+            Self::Cold => "cold",
+        }
+    }
+}
+
+/// How many seconds nodes took from their start to their first login.
+///
+/// Its text has a line for each kind of node and way to start: `warm DIGEST SECONDS`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Starts(BTreeMap<(How, String), u64>);
+
+impl Starts {
+    /// Reads its text. Nothing depends on it, so that lines of another form are passed over.
+    pub fn parse(text: &str) -> Self {
+        let line = |line: &str| {
+            let mut words = line.split(' ');
+            let how = match words.next()? {
+                "warm" => How::Warm,
+                "cold" => How::Cold,
+                _ => return None,
+            };
+            let kind: Uuid = words.next()?.parse().ok()?;
+            let seconds = words.next()?.parse().ok()?;
+            words.next().is_none().then(|| ((how, kind.simple().to_string()), seconds))
+        };
+        Self(text.lines().take(MOST).filter_map(line).collect())
+    }
+
+    /// Its text.
+    pub fn text(&self) -> String {
+        let lines = self.0.iter().take(MOST);
+        lines.map(|((how, kind), s)| format!("{} {kind} {s}\n", how.as_str())).collect()
+    }
+
+    /// How many seconds a node like this one took the last time.
+    pub fn seconds(&self, node: &Node, how: How) -> Option<u64> {
+        self.0.get(&(how, kind(node))).copied()
+    }
+
+    /// How many seconds nodes that just started took, the slowest of those that are alike, in place of what was known.
+    pub fn learn(&mut self, took: &[(&Node, How, u64)]) {
+        let mut slowest: BTreeMap<(How, String), u64> = BTreeMap::new();
+        for (node, how, seconds) in took {
+            let known = slowest.entry((*how, kind(node))).or_default();
+            *known = (*seconds).max(*known);
+        }
+        self.0.extend(slowest);
+    }
+}
+
+/// What nodes have in common that take as long as each other: image, CPUs, memory, virtualisation, firmware, and
+/// how many disks and NICs.
+fn kind(node: &Node) -> String {
+    let image = node.disks.first().and_then(|d| d.backing.as_ref()).map(|i| i.volume.as_str());
+    let parts = [
+        image.unwrap_or_default().to_string(),
+        node.vcpus.to_string(),
+        node.memory_mib.to_string(),
+        node.virt.as_str().to_string(),
+        format!("{:?}", node.firmware),
+        node.disks.len().to_string(),
+        node.interfaces.len().to_string(),
+    ];
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, parts.join("\0").as_bytes()).simple().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let kind = "0123456789abcdef0123456789abcdef";
+        let known = Starts(
+            [((How::Warm, kind.to_string()), 28), ((How::Cold, kind.to_string()), 65)].into(),
+        );
+        assert_eq!(Starts::parse(&known.text()), known);
+    }
+
+    #[test]
+    fn lines_of_another_form_are_passed_over() {
+        let kind = "0123456789abcdef0123456789abcdef";
+        let text = format!(
+            "hot {kind} 1\nwarm {kind}\nwarm {kind} x\nwarm {kind} 1 2\nwarm ../x 1\n\0\nwarm {kind} -1\ncold {kind} 9\n"
+        );
+        assert_eq!(Starts::parse(&text).text(), format!("cold {kind} 9\n"));
+        let many: String = (0..9_000).map(|n| format!("warm {n:032x} 1\n")).collect();
+        assert_eq!(Starts::parse(&many).text().lines().count(), MOST);
+    }
+}

@@ -26,7 +26,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
 use crate::observed::Observed;
 use crate::topology::virtopts::{self, VirtOpt};
-use crate::topology::{self, Preallocation, Role, Topology, VirtType};
+use crate::topology::{self, Forward, Preallocation, Role, Topology, VirtType};
 use crate::units::MacAddr;
 use crate::values::{DeviceModel, Login, MachineName, PublicKey};
 
@@ -103,13 +103,8 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
     let mtu = topology.settings.mtu;
     networks.extend(wiring.links.iter().map(|(n, hub)| networks::link(n, *hub, mtu, &environment)));
     let mut expander = Expander::new(topology, context, &environment, &networks);
-    for role in &topology.roles {
-        for index in numbers.get(&role.name.value).into_iter().flatten() {
-            let mut ports = wiring.ports(role, *index, &numbers);
-            keep_order(&mut ports, observed, &environment, &role.name.value, *index);
-            nodes.push(expander.node(role, *index, &ports, diags));
-        }
-    }
+    nodes.extend(expander.nodes(&wiring, &numbers, diags));
+    same_addresses(&nodes, diags);
     nodes.sort_by_key(|n| {
         let place = topology.roles.iter().position(|r| r.name.value == n.role);
         (place.unwrap_or(usize::MAX), n.role.clone(), n.index)
@@ -213,6 +208,47 @@ impl<'a> Expander<'a> {
             networks.iter().map(|n| (n.name.clone(), Addresses::new(n, observed))).collect();
         let networks = networks.iter().map(|n| (n.name.as_str(), n)).collect();
         Self { topology, context, environment, macs, networks, addresses }
+    }
+
+    /// All nodes of the topology.
+    fn nodes(&mut self, wiring: &Wiring, numbers: &Indexes, diags: &mut Diagnostics) -> Vec<Node> {
+        let mut new: Vec<(&Role, u32, Vec<Port>)> = Vec::new();
+        for role in &self.topology.roles {
+            let name = &role.name.value;
+            for index in numbers.get(name).into_iter().flatten() {
+                let mut ports = wiring.ports(role, *index, numbers);
+                keep_order(&mut ports, self.context.observed, self.environment, name, *index);
+                new.push((role, *index, ports));
+            }
+        }
+        // What a user has chosen for one node is not given to another before its turn comes.
+        for (role, index, ports) in &new {
+            self.reserve(role, *index, ports, diags);
+        }
+        new.iter().map(|(role, index, ports)| self.node(role, *index, ports, diags)).collect()
+    }
+
+    /// Sets addresses aside that users have chosen. A node whose number is higher than how many there are may have none.
+    fn reserve(&mut self, role: &Role, index: u32, ports: &[Port], diags: &mut Diagnostics) {
+        for ip in role.interfaces.all.iter().filter_map(|i| i.ip.as_ref()) {
+            if ip.of(index).is_none() {
+                let message = format!("`ip` has no address for `{}-{index}`", role.name.value);
+                let diagnostic = Diagnostic::error("blueprint::no-address", message);
+                diags.push(diagnostic.at(ip.span(index), "").help("add one to the list"));
+            }
+        }
+        for port in ports {
+            let network = self.environment.qualify(&port.network);
+            let (Some(ip), Some(of)) = (port.ip, self.addresses.get_mut(&network)) else {
+                continue;
+            };
+            if of.net4.is_none_or(|net| !net.contains(&ip)) {
+                let node = format!("{}-{index}", role.name.value);
+                let message = format!("{ip}, for `{node}`, is not in the subnet of `{network}`");
+                diags.push(Diagnostic::error("blueprint::no-address", message));
+            }
+            of.chosen.insert(ip);
+        }
     }
 
     fn node(&mut self, role: &Role, index: u32, ports: &[Port], diags: &mut Diagnostics) -> Node {
@@ -334,13 +370,17 @@ impl<'a> Expander<'a> {
                 (None, None) => self.macs.derive(self.environment, node, index),
             };
             self.macs.keep(mac);
-            let (ipv4, ipv6) = self.addresses_of(node, &name, mac, kept, octet);
+            let (ipv4, ipv6) = self.addresses_of(node, &name, mac, kept, (octet, port.ip));
             let default_route = !routed && external == Some(port.network.as_str());
             routed |= default_route;
             let fixed = network.and_then(|n| n.fixed.as_ref());
             let served = network.is_some_and(|n| n.dhcp4.is_some());
             // On the LAN somebody else gives addresses out.
             let on_lan = foreign || network.is_some_and(|n| !n.forward.is_served());
+            // Without DHCP nobody else names the hypervisor as router and name server.
+            let hypervisor = network
+                .filter(|n| default_route && ipv4.is_some() && !served && n.forward.is_served())
+                .and_then(|n| Some((n.ipv4?.addr(), n.forward != Forward::Isolated)));
             list.push(Interface {
                 name: format!("eth{index}"),
                 mac,
@@ -351,8 +391,11 @@ impl<'a> Expander<'a> {
                 ipv6,
                 default_route,
                 dhcp: default_route && ((served && ipv4.is_some()) || (on_lan && fixed.is_none())),
-                gateway: fixed.and_then(|f| f.gateway),
-                nameserver: fixed.and_then(|f| f.nameserver),
+                gateway: match hypervisor {
+                    Some((address, routes)) => routes.then_some(address),
+                    None => fixed.and_then(|f| f.gateway),
+                },
+                nameserver: hypervisor.map(|(a, _)| a).or(fixed.and_then(|f| f.nameserver)),
                 mtu: network.map_or(self.topology.settings.mtu, |n| n.mtu),
                 foreign_bridge: network.is_none_or(|n| !n.forward.is_served()),
                 plain_frames: network.and_then(|n| n.vswitch.as_ref()).is_some_and(|v| v.userspace),
@@ -362,18 +405,18 @@ impl<'a> Expander<'a> {
         list
     }
 
-    /// Addresses of one interface: those it has, else those that are next.
+    /// Addresses of one interface: those that the user has chosen, those it has, else those that are next.
     fn addresses_of(
         &mut self,
         node: &str,
         network: &str,
         mac: MacAddr,
         kept: Option<&Interface>,
-        octet: Option<u8>,
+        (octet, chosen): (Option<u8>, Option<Ipv4Addr>),
     ) -> (Option<Ipv4Net>, Option<Ipv6Net>) {
         let Some(free) = self.addresses.get_mut(network) else { return (None, None) };
         let (v4, v6) = (free.net4, free.net6);
-        if let Some(numbered) = free.numbered {
+        if let Some(numbered) = free.numbered.filter(|_| chosen.is_none()) {
             let [a, b, c, _] = numbered.network().octets();
             let own = octet.map(|o| Ipv4Addr::new(a, b, c, o));
             return (own.and_then(|a| Ipv4Net::new(a, numbered.prefix_len()).ok()), None);
@@ -384,7 +427,8 @@ impl<'a> Expander<'a> {
         let kept6 = kept.and_then(|k| k.ipv6).map(|n| n.addr());
         let kept6 = kept6.or(reserved.and_then(|r| r.ipv6));
         // An address outside the subnet is one of a subnet that has changed since.
-        let ipv4 = kept4.filter(|k| v4.is_some_and(|n| n.contains(k))).or_else(|| free.next_v4());
+        let kept4 = kept4.filter(|k| v4.is_some_and(|n| n.contains(k)) && !free.chosen.contains(k));
+        let ipv4 = chosen.or(kept4).or_else(|| free.next_v4());
         let ipv6 = kept6.filter(|k| v6.is_some_and(|n| n.contains(k))).or_else(|| free.next_v6());
         (
             ipv4.zip(v4).and_then(|(a, n)| Ipv4Net::new(a, n.prefix_len()).ok()),
@@ -442,6 +486,23 @@ fn letters(index: u32) -> String {
     match (index / 26).checked_sub(1) {
         None => letter.to_string(),
         Some(before) => format!("{}{letter}", letters(before)),
+    }
+}
+
+/// Two nodes of one address: one that the user has chosen is another's, which an extension keeps as it is.
+fn same_addresses(nodes: &[Node], diags: &mut Diagnostics) {
+    let mut seen: BTreeMap<(&str, Ipv4Addr), &str> = BTreeMap::new();
+    for node in nodes {
+        for interface in &node.interfaces {
+            let Some(address) = interface.ipv4.map(|n| n.addr()) else { continue };
+            if let Some(first) = seen.insert((&interface.network, address), &node.name) {
+                let message = format!("`{first}` and `{}` would both have {address}", node.name);
+                diags.push(
+                    Diagnostic::error("blueprint::same-address", message)
+                        .help("choose another `ip`, or remove the node that has it"),
+                );
+            }
+        }
     }
 }
 

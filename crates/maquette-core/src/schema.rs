@@ -7,7 +7,7 @@
 use crate::keys::{Form, Key};
 use crate::settings::{Kind, SETTINGS, Setting};
 use crate::syntax::Plain;
-use crate::topology::{NETWORK_FILE, NODE_TYPE};
+use crate::topology::{DESCRIBED, NETWORK_FILE, NETWORKS, NODE_TYPE};
 
 /// What a schema is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,10 +177,15 @@ fn setting(row: &Setting) -> Plain {
         Kind::YesNo => any_of(yes_no()),
         Kind::Number(least, most) => any_of(number(least, most)),
         Kind::Words(all) => words(all.iter().filter(|w| !w.hidden).map(|w| w.word)),
-        Kind::Nodes => any_of(vec![
-            object([("type", text("string"))]),
-            with(mapping(), [("additionalProperties", any_of(number(0, u64::MAX)))]),
-        ]),
+        Kind::Nodes => {
+            let mut each = number(0, u64::MAX);
+            each.push(self::mapping(DESCRIBED, false));
+            any_of(vec![
+                object([("type", text("string"))]),
+                with(mapping(), [("additionalProperties", any_of(each))]),
+            ])
+        }
+        Kind::Networks => of(&NETWORKS),
         Kind::Changes => with(mapping(), [("additionalProperties", mapping())]),
     }
 }

@@ -32,6 +32,8 @@ pub enum Kind {
     Nodes,
     /// Name or path of a network file.
     Network,
+    /// Networks with their keys: a mapping.
+    Networks,
     /// Changes of node and network files: a mapping, or `key=value` and `@file`, repeatedly.
     Changes,
 }

@@ -5,7 +5,9 @@
 
 mod bgp;
 mod compile;
+mod described;
 mod disk;
+mod free_subnet;
 mod interface;
 mod lint;
 mod network;
@@ -20,12 +22,15 @@ pub use crate::virtopts;
 pub use bgp::Cidr;
 pub(crate) use compile::NETWORK_FILE;
 pub use compile::{Allocation, NodeRequest, Request, compile};
+pub(crate) use described::NETWORKS;
+pub use described::only_network;
 pub use disk::{Disk, Preallocation};
-pub use interface::{ConnectTo, Interface, Interfaces};
+pub use free_subnet::place;
+pub use interface::{ConnectTo, Interface, Interfaces, Ips};
 pub use lint::{ADDRESS_RULE, lint, overlap};
 pub use network::{Forward, Network, Srv};
-pub(crate) use role::NODE_TYPE;
-pub use role::{ExternalNetwork, Role};
+pub(crate) use role::{DESCRIBED, NODE_TYPE};
+pub use role::{ExternalNetwork, MOST_NODES, Role};
 pub use subnet::{Dhcp, Fixed, Ipv4, Ipv6};
 pub use uplink::Uplink;
 pub use vswitch::{Portgroup, Vlan, Vswitch};

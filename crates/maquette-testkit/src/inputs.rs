@@ -58,7 +58,8 @@ pub fn input(nodes: &[(&str, u32)], network: &str, extra: &[&str]) -> Input {
         let span = sources.whole(id);
         if let Some(tree) = parse(&sources, id, &mut diags) {
             let (file, path) = (file.to_string(), format!("/{file}.yml"));
-            requests.push(NodeRequest { file, path, tree, count: *count, span });
+            let described = false;
+            requests.push(NodeRequest { file, path, tree, count: *count, span, described });
         }
     }
     let text = defaults::get(Kind::Network, network).unwrap_or(network);
@@ -78,8 +79,14 @@ pub fn input(nodes: &[(&str, u32)], network: &str, extra: &[&str]) -> Input {
         .collect();
     let extra = extra_vars(&list, whole, &mut diags);
     let settings = Settings { image: Some("debian-12".into()), ..Settings::default() };
-    let request =
-        Request { nodes: requests, network, network_name: "network.yml".into(), extra, settings };
+    let request = Request {
+        nodes: requests,
+        network,
+        network_name: "network.yml".into(),
+        networks: None,
+        extra,
+        settings,
+    };
     Input { sources, request, diags }
 }
 

@@ -16,7 +16,7 @@ use maquette_core::layers::{self, ExtraVar};
 use maquette_core::names::EnvName;
 use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
 use maquette_core::syntax::{Node, Plain, Sources, parse};
-use maquette_core::topology::Request;
+use maquette_core::topology::{Request, only_network};
 
 use crate::cli::{Given, Place, Wanted};
 use crate::failure::Failure;
@@ -137,7 +137,7 @@ pub fn path_of_network(environment: &Environment, name: &str) -> Result<String, 
 pub fn paths_of_nodes(environment: &Environment, text: &str) -> Result<Vec<(String, i64)>, String> {
     let mut reader = Reader::new(environment);
     let node = reader.flag("--topology-nodes", text);
-    let found = nodes::read(&mut reader, &node);
+    let found = nodes::read(&mut reader, &node, None);
     if reader.diags.has_errors() {
         return Err(reader.first_mistake());
     }
@@ -444,12 +444,22 @@ impl<'a> Reader<'a> {
             None => project.node(name).cloned(),
         };
         let (nodes, network) = (node("topology-nodes"), node("topology-network"));
-        let nodes = nodes.map(|node| nodes::read(self, &node)).unwrap_or_default();
-        let network = network.unwrap_or_else(|| {
-            let default = settings::find("topology-network").and_then(|row| row.default);
-            self.flag("--topology-network", default.unwrap_or_default())
-        });
-        let network_file = lookup::network(self, &network);
+        let written = project.node("topology-nodes");
+        let nodes = nodes.map(|node| nodes::read(self, &node, written)).unwrap_or_default();
+        let mut networks = project.node("networks").cloned();
+        let described = nodes.iter().find(|n| n.described).map(|n| n.span);
+        if let (Some(span), None, None) = (described, &networks, &network) {
+            networks = Some(only_network(span));
+        }
+        let network_file = match (network, &networks) {
+            (None, Some(networks)) => Some((PROJECT.into(), Node::empty_map(networks.span))),
+            (Some(network), _) => lookup::network(self, &network),
+            (None, None) => {
+                let default = settings::find("topology-network").and_then(|row| row.default);
+                let network = self.flag("--topology-network", default.unwrap_or_default());
+                lookup::network(self, &network)
+            }
+        };
         let (extra, vars) = match extra {
             Some(list) => self.extra(list, project),
             None => {
@@ -459,7 +469,7 @@ impl<'a> Reader<'a> {
             }
         };
         let (network_name, network) = network_file?;
-        Some((Request { nodes, network, network_name, extra, settings }, vars))
+        Some((Request { nodes, network, network_name, networks, extra, settings }, vars))
     }
 
     /// A password, or with `@` the first line of a file, which no list of processes shows.

@@ -188,6 +188,8 @@ fn what_people_write_in_yaml_fits() {
         "nodes: {controller: 3}\nhypervisor: {address: hv1, mtu: 9000, virt_type: kvm, validate: 'no'}",
         "overrides: {controller: {memory: 2048}}\nchecksum: sha256:00",
         "prefix: 7\nnet_subnet: 255",
+        "nodes: {web: {}, db: 1, app: {count: 2, networks: [a, {network: b, ip: 10.9.0.2}], disks: [1G, {size: 2G}]}}",
+        "networks: {a: {}, b: , c: {subnet: 10.9.0.0/24, dhcp: no}, d: {forward: none, dhcp: {range: {start: 1, end: 2}}}}",
     ] {
         project.takes(text, text);
     }
@@ -240,6 +242,10 @@ fn wrong_keys_and_values_do_not_fit() {
         "hypervisor: {virt_type: xen}",
         "net_subnet: 256",
         "nodes: {controller: many}",
+        "nodes: {web: {cuont: 2}}",
+        "nodes: {web: {networks: a}}",
+        "networks: {a: {subent: 10.9.0.0/24}}",
+        "networks: [a]",
         "overrides: [1]",
     ] {
         assert!(project.refuses(text).is_some(), "{text}");

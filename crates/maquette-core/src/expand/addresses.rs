@@ -17,6 +17,8 @@ pub struct Addresses {
     pub net6: Option<Ipv6Net>,
     /// Subnet in which a node's own number is its address.
     pub numbered: Option<Ipv4Net>,
+    /// Addresses that users have chosen for nodes.
+    pub chosen: BTreeSet<Ipv4Addr>,
     v4: Option<Range<u32>>,
     v6: Option<Range<u128>>,
 }
@@ -48,7 +50,7 @@ impl Addresses {
         });
         let numbered = fixed.filter(|f| f.range.is_none()).map(|f| f.net);
         let net4 = network.ipv4.or(fixed.map(|f| f.net));
-        Self { net4, net6: network.ipv6, numbered, v4, v6 }
+        Self { net4, net6: network.ipv6, numbered, chosen: BTreeSet::new(), v4, v6 }
     }
 
     /// Whether it gives out addresses at all.
@@ -62,8 +64,9 @@ impl Addresses {
         while range.next <= range.end {
             let candidate = range.next;
             range.next = range.next.checked_add(1)?;
-            if !range.taken.contains(&candidate) {
-                return Some(Ipv4Addr::from(candidate));
+            let address = Ipv4Addr::from(candidate);
+            if !range.taken.contains(&candidate) && !self.chosen.contains(&address) {
+                return Some(address);
             }
         }
         None

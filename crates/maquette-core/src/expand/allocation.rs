@@ -5,7 +5,8 @@ use ipnet::IpNet;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::observed::Observed;
 use crate::syntax::Span;
-use crate::topology::{Allocation, Request, Settings, Topology, compile};
+use crate::topology;
+use crate::topology::{Allocation, Request, Settings, Topology};
 
 /// Chooses the allocation and compiles with it: the one the environment already has, else what the
 /// user fixed, else (with a prefix) the first whose subnets nobody else has.
@@ -16,7 +17,7 @@ pub fn choose(request: &Request, observed: &Observed, diags: &mut Diagnostics) -
         data_net: settings.data_subnet.unwrap_or(a.data_net),
     };
     if let Some(existing) = observed.allocation() {
-        let mut topology = compile(request, fixed(existing), diags)?;
+        let mut topology = compile(request, fixed(existing), observed, diags)?;
         if super::extends(&topology, observed) {
             // Networks stay as they are: those of the file are not even looked at.
             topology.networks.clear();
@@ -25,12 +26,12 @@ pub fn choose(request: &Request, observed: &Observed, diags: &mut Diagnostics) -
         return Some(topology);
     }
     if settings.environment.prefix().is_none() {
-        return compile(request, fixed(Allocation::UNPREFIXED), diags);
+        return compile(request, fixed(Allocation::UNPREFIXED), observed, diags);
     }
     let mut nearest: Option<(usize, Topology, Diagnostics)> = None;
     for candidate in Allocation::candidates().map(fixed) {
         let mut own = diags.fresh();
-        let topology = compile(request, candidate, &mut own);
+        let topology = compile(request, candidate, observed, &mut own);
         let conflicts = topology.as_ref().map_or(0, |t| taken(t, observed).len());
         if conflicts == 0 || own.has_errors() {
             diags.extend(own);
@@ -47,6 +48,28 @@ pub fn choose(request: &Request, observed: &Observed, diags: &mut Diagnostics) -
         diags.extend(own);
         topology
     })
+}
+
+/// Compiles, and chooses subnets where that is left to Maquette.
+fn compile(
+    request: &Request,
+    allocation: Allocation,
+    observed: &Observed,
+    diags: &mut Diagnostics,
+) -> Option<Topology> {
+    let mut topology = topology::compile(request, allocation, diags)?;
+    let environment = &request.settings.environment;
+    let own = |name: &str| observed.networks.get(&environment.qualify(name));
+    let kept = |name: &str| own(name).and_then(|n| n.recorded.ipv4);
+    let others = observed.claims.subnets.iter().map(|(net, _)| *net);
+    // Networks that go have their subnets until they are gone.
+    let declared: Vec<String> =
+        topology.networks.iter().map(|n| environment.qualify(&n.name.value)).collect();
+    let going = observed.networks.iter().filter(|(name, _)| !declared.contains(name));
+    let going = going.filter_map(|(_, n)| n.recorded.ipv4.map(IpNet::V4));
+    let taken: Vec<IpNet> = others.chain(going).collect();
+    topology::place(&mut topology.networks, kept, &taken, diags);
+    Some(topology)
 }
 
 /// In an extension, nodes are put on networks that are there.
@@ -91,7 +114,7 @@ pub(super) fn taken<'a>(
         for (net, span) in network.subnets() {
             let mut others =
                 observed.claims.subnets.iter().filter(|(_, owner)| Some(owner) != nic.as_ref());
-            let other = others.find(|(other, _)| crate::topology::overlap(&net, other));
+            let other = others.find(|(other, _)| topology::overlap(&net, other));
             found.extend(other.map(|(_, owner)| (net, span, owner.as_str())));
         }
     }

@@ -1,6 +1,7 @@
 //! Links between nodes: a bridge of its own for each pair (spec 04, section 9).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use crate::topology::{Interface, Role, Topology};
 use crate::units::MacAddr;
@@ -21,6 +22,8 @@ pub(super) struct Port {
     pub mac: Option<MacAddr>,
     /// Whether it is there because another node has a link to this one.
     pub far: bool,
+    /// Its IPv4 address, if the user has chosen one.
+    pub ip: Option<Ipv4Addr>,
 }
 
 /// Numbers of the nodes of each node type, by its name.
@@ -59,6 +62,7 @@ impl Wiring {
                         bridged: false,
                         mac: None,
                         far: true,
+                        ip: None,
                     });
                 }
             }
@@ -110,6 +114,7 @@ fn own(role: &Role, interface: &Interface, index: u32) -> Port {
         network,
         mac,
         far: false,
+        ip: interface.ip.as_ref().and_then(|ip| ip.of(index)),
     }
 }
 

@@ -176,6 +176,13 @@ settings! {
         key: Some("network"),
         infrared: at("Topology", 3, Some("3_nets")),
     }
+    {
+        name: "networks",
+        doc: "Networks that are described here, by their names, beside those of `network`",
+        kind: Kind::Networks,
+        group: Topology,
+        key: Some("networks"),
+    }
     extend: bool as bool = false, {
         name: "topology-extend",
         doc: "Add these nodes to those that are there, which stay as they are",

@@ -79,9 +79,26 @@ impl Node {
         self.entries().iter().find(|e| e.key == key).map(|e| &e.value)
     }
 
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.value {
+            Value::Map(entries) => entries.iter_mut().find(|e| e.key == key).map(|e| &mut e.value),
+            _ => None,
+        }
+    }
+
     /// The value at a path of keys.
     pub fn at(&self, path: &[&str]) -> Option<&Node> {
         path.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    /// Whether it says nothing, or no.
+    pub fn is_no(&self) -> bool {
+        match &self.value {
+            Value::Null => true,
+            Value::Scalar(text, _) => super::parse_bool(text) == Some(false),
+            _ => false,
+        }
     }
 
     /// What a reader would call it.

@@ -93,7 +93,7 @@ pub(super) fn decode(entry: &Entry, mtu: Option<u32>, diags: &mut Diagnostics) -
     let own = hypervisor.filter(|_| ADDRESSED.contains(&key.as_str()));
     network.ipv4 = own.and_then(|own| {
         let net = Ipv4Net::new(own.value, net.prefix_len()).ok()?;
-        Some(Ipv4 { net, dhcp: None, span: own.span })
+        Some(Ipv4 { net, dhcp: None, chosen: false, span: own.span })
     });
     network.fixed = Some(Fixed {
         net,

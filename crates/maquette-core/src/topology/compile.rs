@@ -1,6 +1,7 @@
 //! Merging, evaluating and decoding: from trees to a [`Topology`].
 
-use super::{Role, Settings, Topology, bgp, network, role};
+use super::{Forward, Interface, Network, Role, Settings, Topology};
+use super::{bgp, described, free_subnet, network, role};
 use crate::decode::{Fields, quoted_list};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::{self, Variables};
@@ -41,6 +42,8 @@ pub struct NodeRequest {
     pub count: u32,
     /// Where the count was asked for.
     pub span: Span,
+    /// Whether it is described in the project file, so that what it leaves out has defaults.
+    pub described: bool,
 }
 
 /// All that a topology is made from, already read.
@@ -52,6 +55,8 @@ pub struct Request {
     pub network: Node,
     /// Its name, for messages.
     pub network_name: String,
+    /// Networks that are described in the project file, beside those of the network file.
+    pub networks: Option<Node>,
     /// Extra variables; `override` counts.
     pub extra: Node,
     /// Settings.
@@ -76,23 +81,31 @@ pub fn compile(
     warn_about_extras(request, overrides, diags);
 
     let mut file = request.network.clone();
+    if let Some(networks) = &request.networks {
+        described::put_beside(&mut file, networks, diags);
+    }
     if let Some(over) = overrides.and_then(|o| o.get("networks"))
-        && let Some(networks) = child(&mut file, "networks")
+        && let Some(networks) = file.get_mut("networks")
     {
         merge(networks, over);
     }
     expr::resolve(&mut file, &variables, diags);
+    if let Some(networks) = &request.networks {
+        described::complete_networks(&mut file, networks);
+    }
     // Playbooks see this as it is in the file.
     if let Some(node) = request.network.get("l3appliance_config") {
         unmarked(node, diags);
     }
 
-    let (networks, roles_node, cidrs) = networks(&file, request, diags)?;
+    let (mut networks, roles_node, cidrs) = networks(&file, request, diags)?;
+    free_subnet::place(&mut networks, |_| None, &[], diags);
     let mut nodes: Vec<&NodeRequest> = request.nodes.iter().collect();
     nodes.sort_by(|a, b| a.path.cmp(&b.path));
     let roles: Vec<Role> = nodes
         .into_iter()
         .filter_map(|node| role_of(node, overrides, roles_node, request, &variables, diags))
+        .map(|role| reached(role, &networks))
         .collect();
     same_names(&roles, diags);
     let declared = file.get("networks").map_or(0, |n| n.entries().len());
@@ -168,13 +181,6 @@ fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Di
     }
 }
 
-fn child<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Node> {
-    match &mut node.value {
-        Value::Map(entries) => entries.iter_mut().find(|e| e.key == key).map(|e| &mut e.value),
-        _ => None,
-    }
-}
-
 /// Ansible would evaluate a template in an extra variable, on the machine that it runs on.
 fn unmarked(node: &Node, diags: &mut Diagnostics) {
     let mut refuse = |text: &str, span| {
@@ -214,7 +220,7 @@ pub(crate) const NETWORK_FILE: &[Key] = &[
     },
 ];
 
-type Read<'a> = (Vec<super::Network>, Option<&'a Node>, Vec<super::Cidr>);
+type Read<'a> = (Vec<Network>, Option<&'a Node>, Vec<super::Cidr>);
 
 fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> Option<Read<'a>> {
     let what = format!("network file `{}`", request.network_name);
@@ -247,20 +253,46 @@ fn role_of(
         merge(&mut tree, over);
     }
     expr::resolve(&mut tree, variables, diags);
+    if request.described {
+        described::complete_node(&mut tree, &request.file, request.span);
+    }
     let bgp = whole.settings.bgp;
-    if bgp || tree.get("interfaces").is_none_or(Node::is_empty) {
+    let named = |key: &str| tree.get(key).is_some_and(|n| !n.is_empty());
+    if bgp || !(named("interfaces") || named("networks")) {
         let name = match tree.get("name").map(|n| &n.value) {
             Some(Value::Scalar(name, _)) => name.clone(),
             _ => request.file.clone(),
         };
-        match network_roles.and_then(|r| r.get(&name).or_else(|| r.get("default"))) {
-            Some(role) => merge(&mut tree, role),
+        let role = network_roles.and_then(|r| r.get(&name).or_else(|| r.get("default")));
+        let first = whole.networks.as_ref().and_then(|n| described::first_of(n, request.span));
+        match (role, first) {
+            (Some(role), _) => merge(&mut tree, role),
             // With lists for each index, all may be said already.
-            None if bgp => {}
-            None => diags.push(no_role(request, &name, network_roles, whole)),
+            (None, _) if bgp => {}
+            (None, Some(first)) => described::set(&mut tree, "networks", first, request.span),
+            (None, None) => diags.push(no_role(request, &name, network_roles, whole)),
         }
     }
-    role::decode(&request.file, request.count, &tree, bgp, diags)
+    role::decode((&request.file, request.count, request.described), &tree, bgp, diags)
+}
+
+/// A node that does not say what it is reached on is reached on the first of its networks that gives it an address.
+fn reached(mut role: Role, networks: &[Network]) -> Role {
+    if !role.deploy_os || role.external_network.is_some() || role.provision_network.is_some() {
+        return role;
+    }
+    let network = |i: &Interface| networks.iter().find(|n| n.name.value == i.network.value);
+    let addressed = |i: &&Interface| {
+        let network = network(i).filter(|_| i.connect_to.is_none());
+        let served = |n: &Network| n.ipv4.as_ref().is_some_and(|i| i.dhcp.is_some());
+        network.is_some_and(|n| i.ip.is_some() || n.fixed.is_some() || served(n))
+    };
+    // There the LAN gives addresses.
+    let on_lan = |i: &&Interface| network(i).is_some_and(|n| n.forward == Forward::Bridge);
+    let own = &role.interfaces.all;
+    let first = own.iter().find(addressed).or_else(|| own.iter().find(on_lan));
+    role.external_network = first.map(|i| super::ExternalNetwork { network: i.network.clone() });
+    role
 }
 
 fn no_role(

@@ -4,7 +4,7 @@ use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::hardware::Bus;
 use crate::keys::{Form, Key, key, unread};
-use crate::syntax::{Entry, Node, Span, Spanned};
+use crate::syntax::{Entry, Node, Span, Spanned, Value};
 use crate::units::ByteSize;
 use crate::values::{DiskKey, Line};
 
@@ -53,13 +53,11 @@ const CACHE_MODES: [&str; 6] =
 /// Modes of preallocation, as `qemu-img` knows them.
 const PREALLOCATION: [&str; 4] = ["off", "metadata", "falloc", "full"];
 
+const SIZE: Form = Form::Parsed("a size such as `40G`");
+
 /// Keys of a disk.
 const DISK: &[Key] = &[
-    key(
-        "size",
-        Form::Parsed("a size such as `40G`"),
-        "Virtual size; an imported disk has its image's",
-    ),
+    key("size", SIZE, "Virtual size; an imported disk has its image's"),
     key("import_url", Form::Parsed("an image"), "Image that the disk is made from as it is"),
     key("image_url", Form::Parsed("an image"), "The same as `import_url`"),
     key(
@@ -79,10 +77,22 @@ const DISK: &[Key] = &[
 ];
 
 /// How `disks` of a node type is written.
-pub(super) const DISKS: Form = Form::Entries("^disk[0-9A-Za-z_-]*$", &Form::Map(DISK));
+pub(super) const DISKS: Form = Form::Either(&[
+    Form::Entries("^disk[0-9A-Za-z_-]*$", &Form::Map(DISK)),
+    Form::List(&Form::Either(&[SIZE, Form::Map(DISK)])),
+]);
 
-/// Reads `disks`: a mapping of `diskN`, in the order written.
+/// Reads `disks`: a mapping of `diskN`, in the order written; or a list, whose items are called `disk1` and so on.
 pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Disk> {
+    if let Value::List(items) = &node.value {
+        let named = items.iter().enumerate().map(|(i, item)| Entry {
+            key: format!("disk{}", i + 1),
+            key_span: item.span,
+            value: sized(item),
+        });
+        let all = Node { value: Value::Map(named.collect()), span: node.span };
+        return decode(&all, role, diags);
+    }
     if Fields::open(node, format!("`disks` of node type `{role}`"), diags).is_none() {
         return Vec::new();
     }
@@ -91,6 +101,13 @@ pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Disk> {
         diags.push(Diagnostic::error("topology::disks", message).at(entry.key_span, ""));
     }
     node.entries().iter().filter_map(|e| disk(e, role, diags)).collect()
+}
+
+/// A size alone is a disk of that size.
+fn sized(item: &Node) -> Node {
+    let Value::Scalar(..) = item.value else { return item.clone() };
+    let size = Entry { key: "size".into(), key_span: item.span, value: item.clone() };
+    Node { value: Value::Map(vec![size]), span: item.span }
 }
 
 /// Whether qcow2 can be that large.

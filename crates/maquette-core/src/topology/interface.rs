@@ -1,9 +1,11 @@
 //! The network interfaces of a node type.
 
+use std::net::Ipv4Addr;
+
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{Form, Key, key, unread};
-use crate::syntax::{Node, Spanned, Value};
+use crate::syntax::{Node, Span, Spanned, Value};
 use crate::values::DeviceModel;
 
 /// One network interface; its position is its number in the guest (`eth0`, `eth1`, …).
@@ -21,6 +23,35 @@ pub struct Interface {
     pub hub: bool,
     /// The node type that it links to, instead of a network.
     pub connect_to: Option<ConnectTo>,
+    /// IPv4 addresses that the nodes have on it, where their owner chooses.
+    pub ip: Option<Ips>,
+}
+
+/// Addresses that a node type's nodes have on an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ips {
+    /// The node with number 0 has this one, and each further node the next.
+    From(Spanned<Ipv4Addr>),
+    /// One for each node, by its number.
+    Each(Vec<Spanned<Ipv4Addr>>, Span),
+}
+
+impl Ips {
+    /// The address of the node with a number, if there is one.
+    pub fn of(&self, number: u32) -> Option<Ipv4Addr> {
+        match self {
+            Self::From(first) => u32::from(first.value).checked_add(number).map(Ipv4Addr::from),
+            Self::Each(all, _) => all.get(number as usize).map(|a| a.value),
+        }
+    }
+
+    /// Where the address of the node with a number was written.
+    pub fn span(&self, number: u32) -> Span {
+        match self {
+            Self::From(first) => first.span,
+            Self::Each(all, whole) => all.get(number as usize).map_or(*whole, |a| a.span),
+        }
+    }
 }
 
 /// A link to each node of another type.
@@ -41,6 +72,7 @@ pub struct Interfaces {
     pub rows: Option<Vec<Vec<Interface>>>,
 }
 
+const ADDRESS: Form = Form::Parsed("an IPv4 address");
 const MODEL: Form = Form::Parsed("a model of a NIC");
 
 /// Keys of an interface.
@@ -56,17 +88,28 @@ const INTERFACE: &[Key] = &[
     key("portgroup", Form::Text, "Portgroup of its network"),
     key("model", MODEL, "Model of the NIC, such as `virtio` or `e1000`"),
     key("src_model", MODEL, "With `connect_to`, the model on this side"),
+    key(
+        "ip",
+        Form::Either(&[ADDRESS, Form::List(&ADDRESS)]),
+        "IPv4 address of the first node, from which further nodes count up; or a list with one for each node",
+    ),
     // What InfraRed's own wiring wrote.
     unread("needs_formatting"),
 ];
 
+/// How one of them is written: with its keys, or as nothing but the network's name.
+const ONE: Form = Form::Either(&[Form::Text, Form::Map(INTERFACE)]);
+
+/// How `networks` of a node type is written.
+pub(super) const NETWORKS: Form = Form::List(&ONE);
+
 /// How `interfaces` is written.
 pub(super) const INTERFACES: Form = Form::Either(&[
-    Form::List(&Form::Map(INTERFACE)),
-    Form::Entries("^nic[0-9]+$", &Form::Map(INTERFACE)),
+    NETWORKS,
+    Form::Entries("^nic[0-9]+$", &ONE),
     Form::Map(&[key(
         "basic",
-        Form::List(&Form::List(&Form::Map(INTERFACE))),
+        Form::List(&Form::List(&ONE)),
         "Interfaces of the node with each index (BGP)",
     )
     .needed()]),
@@ -117,6 +160,18 @@ fn several(items: &[Node], role: &str, diags: &mut Diagnostics) -> Vec<Interface
 
 fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> Option<Interface> {
     let what = format!("interface {} of node type `{role}`", index + 1);
+    if let Value::Scalar(..) = node.value {
+        let network = decode::text(node, &what, diags)?;
+        return Some(Interface {
+            network,
+            model: None,
+            portgroup: None,
+            bridged: false,
+            hub: false,
+            connect_to: None,
+            ip: None,
+        });
+    }
     let mut fields = Fields::new(node, what, INTERFACE, diags)?;
     let to = fields.text("connect_to", diags);
     let bridged = fields.bool("bridged", diags).unwrap_or(false);
@@ -132,7 +187,22 @@ fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> 
         }
         None => fields.need("network", diags).and_then(|n| decode::text(n, "network", diags)),
     };
+    let ip = fields.take("ip").and_then(|n| ips(n, diags));
     fields.finish(diags);
     let connect_to = to.map(|to| ConnectTo { to, model: src_model });
-    Some(Interface { network: network?, model, portgroup, bridged, hub, connect_to })
+    Some(Interface { network: network?, model, portgroup, bridged, hub, connect_to, ip })
+}
+
+/// An address, or a list of them.
+fn ips(node: &Node, diags: &mut Diagnostics) -> Option<Ips> {
+    let one = |node: &Node, diags: &mut Diagnostics| {
+        decode::parsed::<Ipv4Addr>(node, "ip", "an IPv4 address, or a list of them", diags)
+    };
+    match &node.value {
+        Value::List(items) => {
+            let all: Vec<_> = items.iter().filter_map(|n| one(n, diags)).collect();
+            Some(Ips::Each(all, node.span))
+        }
+        _ => one(node, diags).map(Ips::From),
+    }
 }

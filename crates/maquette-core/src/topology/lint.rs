@@ -1,5 +1,7 @@
 //! Checks that need the whole topology: references, overlaps, sizes.
 
+mod ips;
+
 use ipnet::IpNet;
 
 use super::{ConnectTo, Interface, Network, Role, Topology};
@@ -25,6 +27,7 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
     image(topology, diags);
     twins(topology, diags);
     if topology.networks_complete {
+        ips::check(topology, diags);
         querier(topology, diags);
     }
 }
@@ -109,18 +112,26 @@ fn reached(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     let Some(external) =
         role.provision_network.as_ref().or(role.external_network.as_ref().map(|e| &e.network))
     else {
+        // A network that does not exist has been reported.
+        let unknown =
+            |i: &Interface| i.connect_to.is_none() && topology.network(&i.network.value).is_none();
+        if role.every_interface().any(|i| unknown(i) && !i.bridged) {
+            return;
+        }
         diags.push(
             Diagnostic::error(
                 "topology::no-external-network",
-                format!("node type `{}` has no `external_network`", role.file),
+                format!("node type `{}` is on no network that gives it an address", role.file),
             )
             .at(role.span, "")
+            .help("give one of its networks DHCP, or name the one it is reached on: `external_network: NETWORK`")
             .help(ADDRESS_RULE),
         );
         return;
     };
     let on_it = |i: &&Interface| i.connect_to.is_none() && i.network.value == external.value;
-    if !role.every_interface().any(|i| on_it(&i)) {
+    let interface = role.every_interface().find(on_it);
+    if interface.is_none() {
         let own: Vec<&str> = role.every_interface().map(|i| i.network.value.as_str()).collect();
         diags.push(
             Diagnostic::error(
@@ -137,6 +148,7 @@ fn reached(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     } else if let Some(network) = topology.network(&external.value)
         && network.forward.is_served()
         && network.fixed.is_none()
+        && interface.is_some_and(|i| i.ip.is_none())
         && network.ipv4.as_ref().is_none_or(|i| i.dhcp.is_none())
     {
         diags.push(

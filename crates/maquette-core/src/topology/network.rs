@@ -15,6 +15,8 @@ use crate::settings::Settings;
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
 use crate::values::{DnsName, Mtu, ServiceLabel};
 
+pub(super) use super::subnet::AUTO;
+
 /// How a network reaches the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forward {
@@ -189,7 +191,16 @@ pub(crate) const NETWORK: &[Key] = &[
         Form::Parsed("a netmask such as 255.255.255.0"),
         "Netmask [default: 255.255.255.0]",
     ),
-    key("dhcp", Form::Map(subnet::DHCP), "Addresses that libvirt gives out"),
+    key(
+        "subnet",
+        Form::Parsed("a subnet such as 10.9.0.0/24, or auto"),
+        "IPv4 subnet; the hypervisor has its first address, unless `ip_address` says another. `auto` is one that is free",
+    ),
+    key(
+        "dhcp",
+        Form::Either(&[Form::YesNo, Form::Map(subnet::DHCP)]),
+        "Addresses that libvirt gives out; `yes` is all of the subnet",
+    ),
     key("ipv6", Form::Map(subnet::IPV6), "The hypervisor's IPv6 address on it"),
     key("ipv4_address", vswitch::IPV4, "Address of the hypervisor on a bridge of Open vSwitch"),
     key(
@@ -226,11 +237,14 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let used = forward == Some(Forward::OpenVswitch) || forward.is_none();
     let vswitch = vswitch::decode(&mut fields, used, label, diags);
     let vswitch = vswitch.filter(|_| forward == Some(Forward::OpenVswitch));
-    let mut ipv4 = subnet::ipv4(&mut fields, diags);
+    let mut ipv4 = subnet::ipv4(&mut fields, served, diags);
     let ipv6 = fields.take("ipv6").and_then(|node| subnet::ipv6(node, key, diags));
     let fixed = fixed(&mut fields, served, label, diags);
-    if !served && let Some(bad) = unserved(ipv4.as_ref(), ipv6.as_ref(), label) {
-        diags.push(bad);
+    let dhcp = entry.value.get("dhcp").filter(|n| ipv4.is_none() && !n.is_no());
+    let unserved4 = ipv4.as_ref().filter(|i| i.dhcp.is_some()).map(|i| i.span);
+    let unserved4 = unserved4.or(dhcp.map(|n| n.span));
+    if !served && let Some(span) = unserved4.or(ipv6.as_ref().map(|i| i.span)) {
+        diags.push(unserved(span, label));
     }
     if let Some(node) = fields.take("floating_ip") {
         subnet::keep_free(node, ipv4.as_mut(), label, diags);
@@ -281,6 +295,18 @@ fn fixed(
     None
 }
 
+/// Where a key is that says something.
+fn written(network: &Node, path: &[&str]) -> Option<Span> {
+    let node = network.at(path)?;
+    let empty = match &node.value {
+        Value::Null => true,
+        Value::Scalar(text, _) => text.trim().is_empty(),
+        Value::List(items) => items.is_empty(),
+        Value::Map(_) => false,
+    };
+    (!empty).then_some(node.span)
+}
+
 /// Keys that would be read and do nothing: what they are about is not there in this mode. (`static`, `dhcp`, `ipv6`,
 /// `portgroups` and `virtualport_type` are looked at where they are read.)
 fn without_effect(
@@ -290,16 +316,7 @@ fn without_effect(
     name: &str,
     diags: &mut Diagnostics,
 ) {
-    let written = |path: &[&str]| {
-        let node = network.at(path)?;
-        let empty = match &node.value {
-            Value::Null => true,
-            Value::Scalar(text, _) => text.trim().is_empty(),
-            Value::List(items) => items.is_empty(),
-            Value::Map(_) => false,
-        };
-        (!empty).then_some(node.span)
-    };
+    let written = |path: &[&str]| written(network, path);
     let mut dead = |path: &[&str], why: String, help: &str| {
         if let (Some(span), Some(key)) = (written(path), path.last()) {
             let help = format!("`{key}` is for {help}");
@@ -320,6 +337,11 @@ fn without_effect(
             dead(&[key], why, "networks with `forward: bridge`");
         }
     }
+    if !forward.is_served() {
+        let why = format!("the subnet of network `{name}` is the LAN's");
+        let help = "networks that libvirt serves; write `static` to give nodes addresses";
+        dead(&["subnet"], why, help);
+    }
     if forward == Forward::OpenVswitch {
         let why = format!("network `{name}` is a bridge of Open vSwitch");
         let help = "other networks; on this one the hypervisor's address is `ipv4_address`";
@@ -331,7 +353,7 @@ fn without_effect(
             dead(&[key], why, help);
         }
     }
-    if written(&["ip_address"]).is_none() {
+    if written(&["ip_address"]).is_none() && written(&["subnet"]).is_none() {
         let why = format!("network `{name}` has no `ip_address`");
         dead(&["netmask"], why, "the subnet of `ip_address`");
     }
@@ -369,13 +391,11 @@ fn on_vswitch(
 }
 
 /// libvirt serves nothing on a bridge that is not its own.
-fn unserved(ipv4: Option<&Ipv4>, ipv6: Option<&Ipv6>, name: &str) -> Option<Diagnostic> {
-    let dhcp4 = ipv4.filter(|i| i.dhcp.is_some()).map(|i| i.span);
-    let span = dhcp4.or(ipv6.map(|i| i.span))?;
+fn unserved(span: Span, name: &str) -> Diagnostic {
     let message = format!("libvirt serves neither DHCP nor IPv6 on the bridged network `{name}`");
     let help = "leave it to the LAN, or give nodes addresses with \
                 `static: {subnet: …, range: {start: …, end: …}, gateway: …}`";
-    Some(Diagnostic::error("topology::bridged-dhcp", message).at(span, "").help(help))
+    Diagnostic::error("topology::bridged-dhcp", message).at(span, "").help(help)
 }
 
 /// Plain text, or the manual's `{type: nat}`.

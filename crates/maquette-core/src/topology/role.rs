@@ -72,13 +72,18 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         "Base image of this type instead of the environment's",
     ),
     key("interfaces", interface::INTERFACES, "Interfaces in NIC order; else the network file's"),
+    key(
+        "networks",
+        interface::NETWORKS,
+        "Networks, an interface on each: the same as `interfaces` in a list",
+    ),
     key("ips", Form::Map(OCTETS), "Last octet of each node's addresses (BGP)"),
     key("introspection_macs", Form::Map(MACS), "MAC addresses of single interfaces (BGP)"),
     key("introspection_nets", Form::Map(NETS), "The networks of these interfaces (BGP)"),
     key(
         "external_network",
         Form::Either(&[Form::Text, Form::Map(EXTERNAL)]),
-        "Network that it is reached on, which has its default route",
+        "Network that it is reached on, which has its default route [default: its first one with DHCP]",
     ),
     key("provision_network", Form::Text, "Network that its address is taken from instead"),
     key("groups", Form::List(&Form::Parsed("a list of Ansible groups")), "Ansible groups"),
@@ -94,6 +99,26 @@ pub(crate) const NODE_TYPE: &[Key] = &[
     unread("ansible_user"),
     unread("ansible_connection"),
 ];
+
+/// Most nodes of one type; more is surely a slip.
+pub const MOST_NODES: u32 = 100_000;
+
+/// The key that node files do not have.
+const COUNT: Key =
+    key("count", Form::Number(0, MOST_NODES as u64, ""), "How many nodes [default: 1]");
+
+const fn with_count() -> [Key; NODE_TYPE.len() + 1] {
+    let mut all = [COUNT; NODE_TYPE.len() + 1];
+    let mut at = 0;
+    while at < NODE_TYPE.len() {
+        all[at + 1] = NODE_TYPE[at];
+        at += 1;
+    }
+    all
+}
+
+/// Keys of a node type that is described in the project file.
+pub(crate) const DESCRIBED: &[Key] = &with_count();
 
 /// The network a node is reached on, which carries its default route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,15 +181,16 @@ impl Role {
     }
 }
 
-/// Reads a node type whose layers are already merged. `name` is the unprefixed name, if known.
+/// Reads a node type whose layers are already merged, from a file or from where it was `described`.
 pub fn decode(
-    file: &str,
-    count: u32,
+    (file, count, described): (&str, u32, bool),
     node: &Node,
     bgp: bool,
     diags: &mut Diagnostics,
 ) -> Option<Role> {
-    let mut fields = Fields::new(node, format!("node type `{file}`"), NODE_TYPE, diags)?;
+    let keys = if described { DESCRIBED } else { NODE_TYPE };
+    let mut fields = Fields::new(node, format!("node type `{file}`"), keys, diags)?;
+    late_count(&mut fields, described, file, diags);
     let name = checked_name(&mut fields, diags);
     let vcpus = fields.number("cpu", diags);
     let memory = fields.number("memory", diags);
@@ -175,9 +201,7 @@ pub fn decode(
     os(&mut fields, file, diags);
     let disks = fields.need("disks", diags).map_or(Vec::new(), |n| disk::decode(n, file, diags));
     let import_url = fields.parsed::<Line>("import_url", diags).map(|u| u.value.to_string());
-    let interfaces = fields
-        .take("interfaces")
-        .map_or(Interfaces::default(), |n| interface::decode(n, file, diags));
+    let interfaces = interfaces(&mut fields, file, diags);
     let octets = fields.take("ips").map_or(Vec::new(), |n| {
         rows(n, "ips", OCTETS, diags).iter().filter_map(|n| octet(n, diags)).collect()
     });
@@ -216,6 +240,31 @@ pub fn decode(
         ansible_connection: connection.unwrap_or_else(|| ConnectionPlugin::known("ssh")),
         span,
     })
+}
+
+/// `interfaces`, or `networks`.
+fn interfaces(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> Interfaces {
+    let (interfaces, networks) = (fields.take("interfaces"), fields.take("networks"));
+    if let (Some(first), Some(second)) = (interfaces, networks) {
+        let message = format!("node type `{file}` has both `interfaces` and `networks`");
+        diags.push(
+            Diagnostic::error("topology::interfaces", message)
+                .at(second.span, "")
+                .at(first.span, "the interfaces are here")
+                .help("write all of them below one of these keys"),
+        );
+    }
+    match (interfaces, networks) {
+        (Some(node), _) => interface::decode(node, file, diags),
+        (None, Some(node)) if matches!(node.value, Value::List(_)) => {
+            interface::decode(node, file, diags)
+        }
+        (None, Some(node)) => {
+            diags.push(decode::wrong_type(node, "`networks`", "a list").help("write `[NAME, …]`"));
+            Interfaces::default()
+        }
+        (None, None) => Interfaces::default(),
+    }
 }
 
 /// MAC addresses, and the networks that their interfaces are on.
@@ -257,6 +306,14 @@ fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<External
     fields.bool("bridged", diags);
     fields.finish(diags);
     Some(ExternalNetwork { network: network? })
+}
+
+/// How many nodes there are is known before overrides are merged.
+fn late_count(fields: &mut Fields<'_>, described: bool, file: &str, diags: &mut Diagnostics) {
+    let Some(node) = described.then(|| fields.take("count")).flatten() else { return };
+    let message = format!("an override does not change the number of nodes of type `{file}`");
+    let help = format!("`--topology-nodes {file}:2` does, with all other node types beside it");
+    diags.push(Diagnostic::error("topology::count", message).at(node.span, "").help(help));
 }
 
 /// The rows of a BGP key: `{basic: [...]}`.

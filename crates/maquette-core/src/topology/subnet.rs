@@ -7,7 +7,10 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{Form, Key, key, unread};
-use crate::syntax::{Node, Span, Spanned};
+use crate::syntax::{Node, Span, Spanned, Value};
+
+/// The word that leaves the choice of a subnet to Maquette.
+pub(super) const AUTO: &str = "auto";
 
 const ADDRESS: Form = Form::Parsed("an IPv4 address");
 
@@ -55,6 +58,8 @@ pub struct Ipv4 {
     pub net: Ipv4Net,
     /// Range given out, if any.
     pub dhcp: Option<Dhcp<Ipv4Addr>>,
+    /// Whether the choice of the subnet is left to Maquette.
+    pub chosen: bool,
     /// Where it was written.
     pub span: Span,
 }
@@ -70,27 +75,159 @@ pub struct Ipv6 {
     pub span: Span,
 }
 
-/// `ip_address`, `netmask` and `dhcp` of a network.
-pub(super) fn ipv4(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Ipv4> {
+/// What DHCP gives out.
+enum Serves {
+    /// All addresses but the hypervisor's own.
+    All,
+    /// These.
+    Range(Spanned<Dhcp<Ipv4Addr>>),
+    /// Nothing.
+    Nothing,
+}
+
+/// `dhcp`: yes, no, or a range.
+fn serves(node: &Node, diags: &mut Diagnostics) -> Option<Serves> {
+    if let Value::Scalar(..) = node.value {
+        let yes = decode::boolean(node, "dhcp", diags)?;
+        return Some(if yes { Serves::All } else { Serves::Nothing });
+    }
+    range::<Ipv4Addr>(node, "an IPv4 address", diags).map(Serves::Range)
+}
+
+/// `subnet`, `ip_address`, `netmask` and `dhcp` of a network; `is_served` says whether libvirt serves DHCP there.
+pub(super) fn ipv4(
+    fields: &mut Fields<'_>,
+    is_served: bool,
+    diags: &mut Diagnostics,
+) -> Option<Ipv4> {
+    let wanted = fields.text("subnet", diags);
     let raw = fields.text("ip_address", diags);
     let mask = fields.parsed::<Ipv4Addr>("netmask", diags);
     let dhcp = fields.take("dhcp");
-    let range = dhcp.and_then(|n| range::<Ipv4Addr>(n, "an IPv4 address", diags));
-    let Some(raw) = raw else {
-        if let Some(dhcp) = dhcp {
+    let serves = dhcp.map_or(Some(Serves::Nothing), |n| serves(n, diags));
+    let Some(span) = wanted.as_ref().or(raw.as_ref()).map(|t| t.span) else {
+        if let Some(dhcp) = dhcp.filter(|_| is_served && !matches!(serves, Some(Serves::Nothing))) {
             diags.push(
                 Diagnostic::error("topology::dhcp-without-address", "DHCP needs an `ip_address`")
                     .at(dhcp.span, "")
-                    .help("give the network the address that the hypervisor has on it"),
+                    .help("give the network the address that the hypervisor has on it")
+                    .help("or a `subnet`, of which the hypervisor gets the first address"),
             );
         }
         return None;
     };
-    let net = subnet(&raw, mask.as_ref(), diags)?;
-    if let Some(range) = &range {
-        check_range(range, |a| net.contains(a), &net.trunc().to_string(), diags);
+    let chosen = wanted.as_ref().is_some_and(|w| w.value == AUTO);
+    let net = match (&wanted, &raw) {
+        (Some(wanted), raw) => {
+            excluded(wanted, raw.as_ref(), mask.as_ref(), serves.as_ref(), diags)?;
+            if chosen { provisional() } else { of_subnet(wanted, raw.as_ref(), diags)? }
+        }
+        (None, Some(raw)) => subnet(raw, mask.as_ref(), diags)?,
+        (None, None) => return None,
+    };
+    let dhcp = match serves? {
+        Serves::Nothing => None,
+        Serves::All => whole(net),
+        Serves::Range(range) => {
+            check_range(&range, |a| net.contains(a), &net.trunc().to_string(), diags);
+            Some(range.value)
+        }
+    };
+    Some(Ipv4 { net, dhcp, chosen, span })
+}
+
+/// What stands for a subnet until one is chosen, which knows what others have.
+fn provisional() -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 100, 0, 1), 24)
+}
+
+/// What does not go with a `subnet`.
+fn excluded(
+    subnet: &Spanned<String>,
+    address: Option<&Spanned<String>>,
+    mask: Option<&Spanned<Ipv4Addr>>,
+    serves: Option<&Serves>,
+    diags: &mut Diagnostics,
+) -> Option<()> {
+    let mut refuse = |key: &str, span, help: &str| {
+        let message = format!("`{key}` does not go with `subnet: {}`", subnet.value.trim());
+        diags.push(Diagnostic::error("topology::subnet", message).at(span, "").help(help));
+        None
+    };
+    if let Some(mask) = mask {
+        return refuse("netmask", mask.span, "`subnet` has its length, such as 10.9.0.0/24");
     }
-    Some(Ipv4 { net, dhcp: range.map(Spanned::into_value), span: raw.span })
+    if subnet.value != AUTO {
+        return Some(());
+    }
+    let help = "name the subnet, such as `subnet: 10.9.0.0/24`";
+    match (address, serves) {
+        (Some(address), _) => refuse("ip_address", address.span, help),
+        (None, Some(Serves::Range(range))) => refuse("dhcp.range", range.span, help),
+        _ => Some(()),
+    }
+}
+
+/// A subnet, with the hypervisor's address in it: the first, unless another is given.
+fn of_subnet(
+    wanted: &Spanned<String>,
+    address: Option<&Spanned<String>>,
+    diags: &mut Diagnostics,
+) -> Option<Ipv4Net> {
+    let text = wanted.value.trim();
+    let mut refuse = |message: String, span, help: String| {
+        diags.push(Diagnostic::error("topology::subnet", message).at(span, "").help(help));
+        None
+    };
+    let Some(net) = text.parse::<Ipv4Net>().ok().filter(|n| n.prefix_len() <= 30) else {
+        let message = format!("`{text}` is not a valid IPv4 subnet");
+        let help = "write its address and a length of at most 30, such as 10.9.0.0/24; \
+                    `ipv6` gives the network IPv6 addresses";
+        return refuse(message, wanted.span, help.into());
+    };
+    if net.addr() != net.network() {
+        let message = format!("`{text}` is an address and not a subnet");
+        let help = format!(
+            "the subnet is {}; the hypervisor's own address in it is `ip_address: {}`",
+            net.trunc(),
+            net.addr()
+        );
+        return refuse(message, wanted.span, help);
+    }
+    let Some(address) = address else {
+        return Ipv4Net::new(net.hosts().next()?, net.prefix_len()).ok();
+    };
+    let own = lenient_ipv4(address.value.trim()).ok();
+    match own.filter(|a| is_host(net, *a)) {
+        Some(own) => Ipv4Net::new(own, net.prefix_len()).ok(),
+        None => {
+            let message = format!("`{}` is not an address in {net}", address.value.trim());
+            let help = "with `subnet`, `ip_address` is written without a length".to_string();
+            refuse(message, address.span, help)
+        }
+    }
+}
+
+/// Whether an address can be somebody's in a subnet.
+pub(super) fn is_host(net: Ipv4Net, address: Ipv4Addr) -> bool {
+    let ends = [net.network(), net.broadcast()];
+    net.contains(&address) && (net.prefix_len() > 30 || !ends.contains(&address))
+}
+
+/// Most addresses of a range: libvirt takes 65535.
+const MOST_ADDRESSES: u32 = 65_535;
+
+/// All addresses that DHCP can give out in a subnet: those on the longer side of the hypervisor's own.
+pub(super) fn whole(net: Ipv4Net) -> Option<Dhcp<Ipv4Addr>> {
+    let own = u32::from(net.addr());
+    let (first, last) =
+        (u32::from(net.network()) + 1, u32::from(net.broadcast()).saturating_sub(1));
+    let (start, end) = match own.saturating_sub(first) > last.saturating_sub(own) {
+        true => (first, own - 1),
+        false => (own + 1, last),
+    };
+    let end = end.min(start.saturating_add(MOST_ADDRESSES - 1));
+    (start <= end).then(|| Dhcp { start: start.into(), end: end.into() })
 }
 
 /// `a.b.c.d` with a netmask (255.255.255.0 where there is none), or `a.b.c.d/length`.

@@ -146,7 +146,7 @@ fn argument(row: &Setting) -> Arg {
         Kind::Secret => arg.hide_env_values(true),
         Kind::Arguments => arg.allow_hyphen_values(true),
         Kind::Changes => arg.short('e').action(ArgAction::Append),
-        Kind::Text | Kind::Address | Kind::Nodes | Kind::Network => arg,
+        Kind::Text | Kind::Address | Kind::Nodes | Kind::Network | Kind::Networks => arg,
     }
 }
 

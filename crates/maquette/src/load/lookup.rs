@@ -66,6 +66,13 @@ pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Opti
     .suggest(name, known)
     .help("`maquette topology list` shows the built-in ones")
     .help(format!("looked for {}", tried.join(", ")));
+    let described = match kind {
+        Kind::Nodes => "`nodes: {NAME: {count: 1, memory: 1024}}` in maquette.yaml describes one",
+        Kind::Network => {
+            "`networks: {NAME: {}}` in maquette.yaml describes networks without a file"
+        }
+    };
+    let diagnostic = if reader.lenient { diagnostic } else { diagnostic.help(described) };
     reader.diags.push(diagnostic);
     None
 }

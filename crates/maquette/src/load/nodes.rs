@@ -1,101 +1,141 @@
-//! `--topology-nodes undercloud:1,controller:3`, or the same as a mapping in the project file.
+//! `--topology-nodes undercloud:1,controller:3`, or the same as a mapping in the project file, which may describe node
+//! types as well.
 
+use maquette_core::decode::within;
 use maquette_core::defaults::Kind;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::syntax::{Entry, Node, Span, Value};
-use maquette_core::topology::NodeRequest;
+use maquette_core::topology::{MOST_NODES, NodeRequest};
 
 use super::{Reader, lookup};
 
-/// Most nodes of one type; more is surely a slip.
-const MOST: u32 = 100_000;
-
 /// One part, before its file is looked up.
-struct Part {
+struct Part<'a> {
     name: String,
     name_span: Span,
     count: Option<u32>,
     count_span: Span,
+    /// Its keys, if it is described in the project file.
+    keys: Option<&'a Node>,
 }
 
-/// Reads all node types that were asked for.
-pub fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<NodeRequest> {
+/// Reads all node types that were asked for; `project` is what the project file says of nodes.
+pub fn read(reader: &mut Reader<'_>, node: &Node, project: Option<&Node>) -> Vec<NodeRequest> {
     // How a count is written where this one is missing.
     let colon = if matches!(node.value, Value::Map(_)) { ": " } else { ":" };
-    let parts = match &node.value {
+    let mut parts = match &node.value {
         Value::Scalar(text, _) => parts_of_text(text, node.span),
-        Value::Map(entries) => entries.iter().map(part_of_mapping).collect(),
+        Value::Map(entries) => entries.iter().map(|e| part_of_mapping(reader, e)).collect(),
         _ => {
-            let expected = "`type:count,…` or a mapping of types to counts";
+            let expected = "`type:count,…`, or a mapping of types to counts or to their keys";
             reader.diags.push(maquette_core::decode::wrong_type(node, "`nodes`", expected));
             return Vec::new();
         }
     };
+    // A flag may ask for other numbers of what the project file describes.
+    let keys = |name: &str| project?.get(name).filter(|n| matches!(n.value, Value::Map(_)));
+    parts.iter_mut().for_each(|part| part.keys = part.keys.or(keys(&part.name)));
     let mut seen: Vec<(String, Span)> = Vec::new();
     let mut requests = Vec::new();
     for part in parts {
-        if part.name.is_empty() {
-            reader.diags.push(
-                Diagnostic::error("topology::nodes", "a node type is missing here")
-                    .at(part.name_span, "")
-                    .help("write `type:count,type:count`"),
-            );
+        let first = seen.iter().find(|(name, _)| *name == part.name).map(|(_, span)| *span);
+        let Err(mistake) = can_be(&part, first, colon) else {
+            seen.push((part.name.clone(), part.name_span));
+            requests.extend(request(reader, &part, requests.len()));
             continue;
-        }
-        if let Some((_, first)) = seen.iter().find(|(name, _)| *name == part.name) {
-            reader.diags.push(
-                Diagnostic::error(
-                    "topology::nodes",
-                    format!("node type `{}` is asked for twice", part.name),
-                )
-                .at(part.name_span, "")
-                .at(*first, "the first is here"),
-            );
-            continue;
-        }
-        seen.push((part.name.clone(), part.name_span));
-        if part.count.is_none() {
-            reader.diags.push(
-                Diagnostic::error(
-                    "topology::nodes",
-                    format!("the number of nodes of type `{}` is missing", part.name),
-                )
-                .at(part.count_span, "a whole number belongs here")
-                .help(format!("write `{}{colon}1`", part.name)),
-            );
-        }
-        let found = lookup::find(reader, Kind::Nodes, &part.name, part.name_span);
-        if let (Some(found), Some(count)) = (found, part.count) {
-            requests.push(NodeRequest {
-                file: found.name,
-                path: found.path,
-                tree: found.tree,
-                count,
-                span: part.name_span,
-            });
+        };
+        reader.diags.push(mistake);
+        // Another mistake in it is told, too.
+        if part.count.is_none() && !part.name.is_empty() && !part.name.contains('=') {
+            lookup::find(reader, Kind::Nodes, &part.name, part.name_span);
         }
     }
     requests
 }
 
-fn part_of_mapping(entry: &Entry) -> Part {
-    Part {
-        name: entry.key.clone(),
-        name_span: entry.key_span,
-        count: match &entry.value.value {
-            Value::Scalar(text, _) => count(text),
-            _ => None,
-        },
-        count_span: entry.value.span,
+/// What is wrong with a part by itself; `first` is where its type was asked for before.
+fn can_be(part: &Part<'_>, first: Option<Span>, colon: &str) -> Result<(), Diagnostic> {
+    let mistake =
+        |text: String, span, label| Diagnostic::error("topology::nodes", text).at(span, label);
+    if part.name.is_empty() {
+        let text = "a node type is missing here".to_string();
+        return Err(mistake(text, part.name_span, "").help("write `type:count,type:count`"));
+    }
+    if let Some(first) = first {
+        let text = format!("node type `{}` is asked for twice", part.name);
+        return Err(mistake(text, part.name_span, "").at(first, "the first is here"));
+    }
+    if part.count.is_none() {
+        let text = format!("the number of nodes of type `{}` is missing", part.name);
+        let name = part.name.split('=').next().unwrap_or_default();
+        return Err(mistake(text, part.count_span, "a whole number belongs here")
+            .help(format!("write `{name}{colon}1`")));
+    }
+    Ok(())
+}
+
+/// A part with what is known of its type.
+fn request(reader: &mut Reader<'_>, part: &Part<'_>, place: usize) -> Option<NodeRequest> {
+    if let Some(keys) = part.keys {
+        return Some(described(part, keys, place));
+    }
+    let found = lookup::find(reader, Kind::Nodes, &part.name, part.name_span)?;
+    Some(NodeRequest {
+        file: found.name,
+        path: found.path,
+        tree: found.tree,
+        count: part.count?,
+        span: part.name_span,
+        described: false,
+    })
+}
+
+/// A node type that the project file describes. Those of files come first, then these as they are written.
+fn described(part: &Part<'_>, keys: &Node, place: usize) -> NodeRequest {
+    let mut tree = keys.clone();
+    if let Value::Map(entries) = &mut tree.value {
+        entries.retain(|e| e.key != "count");
+    }
+    NodeRequest {
+        file: part.name.clone(),
+        path: format!("nodes/{place:05}/{}", part.name),
+        tree,
+        count: part.count.unwrap_or(0),
+        span: part.name_span,
+        described: true,
     }
 }
 
+/// A type with its number of nodes, or with its keys, of which one is the number.
+fn part_of_mapping<'a>(reader: &mut Reader<'_>, entry: &'a Entry) -> Part<'a> {
+    let mut part = Part {
+        name: entry.key.clone(),
+        name_span: entry.key_span,
+        count: None,
+        count_span: entry.value.span,
+        keys: None,
+    };
+    match &entry.value.value {
+        Value::Scalar(text, _) => part.count = count(text),
+        Value::Map(_) => {
+            let most = u64::from(MOST_NODES);
+            let given = entry.value.get("count").filter(|n| n.value != Value::Null);
+            let number = given.map(|n| within(n, "count", 0..=most, "", &mut reader.diags));
+            // A number that is wrong has been reported.
+            part.count = Some(number.unwrap_or(Some(1)).unwrap_or(0) as u32);
+            part.keys = Some(&entry.value);
+        }
+        _ => {}
+    }
+    part
+}
+
 fn count(text: &str) -> Option<u32> {
-    text.trim().parse().ok().filter(|n| *n <= MOST)
+    text.trim().parse().ok().filter(|n| *n <= MOST_NODES)
 }
 
 /// Splits at commas, then each part at its last colon; blanks around either do not count.
-fn parts_of_text(text: &str, span: Span) -> Vec<Part> {
+fn parts_of_text<'a>(text: &str, span: Span) -> Vec<Part<'a>> {
     // A quoted scalar's place includes its quotes; pointing at the whole is then all one can do.
     let exact = (span.end - span.start) as usize == text.len();
     let mut parts = Vec::new();
@@ -123,6 +163,7 @@ fn parts_of_text(text: &str, span: Span) -> Vec<Part> {
             name_span,
             count: number.and_then(count),
             count_span,
+            keys: None,
         });
         at += piece.len() + 1;
     }

@@ -66,8 +66,13 @@ fn keys(
         values.insert(row.name, node.clone());
         let what = format!("`{key}`");
         assign(row, settings, node, &what, diags);
-        if row.kind == Kind::Changes && !matches!(node.value, Value::Map(_)) {
-            diags.push(decode::wrong_type(node, &what, "a mapping of node types"));
+        let expected = match row.kind {
+            Kind::Changes => "a mapping of node types",
+            Kind::Networks => "a mapping of networks",
+            _ => continue,
+        };
+        if !matches!(node.value, Value::Map(_)) {
+            diags.push(decode::wrong_type(node, &what, expected));
         }
     }
     for mapping in inner {

@@ -1,0 +1,133 @@
+//! Node types and networks that are described in the project file itself. They have the keys of node and network
+//! files; what they leave out gets the defaults here, after overrides were merged. From there on, nothing tells them
+//! from those of files.
+
+use super::network;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::keys::Form;
+use crate::syntax::{Entry, Node, Span, Value};
+use crate::values::Group;
+
+/// What a node that says nothing of it has.
+const VCPUS: &str = "1";
+const MEMORY_MIB: &str = "1024";
+/// Images that `maquette image list` names have 2 to 10 GiB.
+const DISK: &str = "20G";
+
+/// The network of nodes that are described where no network is.
+const ONLY_NETWORK: &str = "net";
+
+/// How `networks` of the project file is written.
+pub(crate) const NETWORKS: Form =
+    Form::Entries("", &Form::Either(&[Form::Part(network::NETWORK), Form::Nothing]));
+
+/// The `networks` of a project file that describes nodes and names no network: one network.
+pub fn only_network(span: Span) -> Node {
+    let entry = Entry { key: ONLY_NETWORK.into(), key_span: span, value: Node::empty_map(span) };
+    Node { value: Value::Map(vec![entry]), span }
+}
+
+/// Puts the networks of the project file beside those of a network file.
+pub(super) fn put_beside(file: &mut Node, networks: &Node, diags: &mut Diagnostics) {
+    let Value::Map(top) = &mut file.value else { return };
+    if !top.iter().any(|e| e.key == "networks") {
+        let value = Node::empty_map(networks.span);
+        top.push(Entry { key: "networks".into(), key_span: networks.span, value });
+    }
+    let list = top.iter_mut().find(|e| e.key == "networks");
+    let Some(Value::Map(list)) = list.map(|e| &mut e.value.value) else { return };
+    for entry in networks.entries() {
+        if let Some(first) = list.iter().find(|e| e.key == entry.key) {
+            let message = format!("the network file has a network with the key `{}`", entry.key);
+            diags.push(
+                Diagnostic::error("topology::duplicate-network", message)
+                    .at(entry.key_span, "")
+                    .at(first.key_span, "it is here")
+                    .help("give this one another key; `overrides: {networks: …}` changes those of the file"),
+            );
+            continue;
+        }
+        let mut entry = entry.clone();
+        if entry.value.value == Value::Null {
+            entry.value = Node::empty_map(entry.key_span);
+        }
+        list.push(entry);
+    }
+}
+
+/// Gives networks of the project file what they leave out: they are nat, with DHCP on a subnet that nobody has.
+pub(super) fn complete_networks(file: &mut Node, described: &Node) {
+    let Some(list) = file.get_mut("networks") else { return };
+    let Value::Map(list) = &mut list.value else { return };
+    for entry in list {
+        if described.get(&entry.key).is_some() {
+            complete_network(entry);
+        }
+    }
+}
+
+fn complete_network(entry: &mut Entry) {
+    let span = entry.key_span;
+    let has = |node: &Node, key: &str| node.get(key).is_some_and(|n| n.value != Value::Null);
+    let node = &mut entry.value;
+    // Networks of the BGP files are named by their key.
+    if !matches!(node.value, Value::Map(_)) || (has(node, "net") && !has(node, "name")) {
+        return;
+    }
+    let put = |node: &mut Node, key: &str, text: &str| {
+        if !has(node, key) {
+            set(node, key, Node::scalar(text, span), span);
+        }
+    };
+    put(node, "name", &entry.key);
+    let on_bridge = has(node, "virtualport_type") || has(node, "nic");
+    put(node, "forward", if on_bridge { "bridge" } else { "nat" });
+    let mode = node.get("forward").map(|f| f.get("type").unwrap_or(f));
+    let mode = mode.and_then(|m| match &m.value {
+        Value::Scalar(text, _) => Some(text.as_str()),
+        _ => None,
+    });
+    if mode == Some("bridge") {
+        return;
+    }
+    if !has(node, "ip_address") {
+        put(node, "subnet", network::AUTO);
+    }
+    put(node, "dhcp", "yes");
+}
+
+/// Gives a node type of the project file what it leaves out. `key` is what the project file calls it.
+pub(super) fn complete_node(node: &mut Node, key: &str, span: Span) {
+    let put = |node: &mut Node, key: &str, value: Node| {
+        if node.get(key).is_none_or(|n| n.value == Value::Null) {
+            set(node, key, value, span);
+        }
+    };
+    let one = |node| Node { value: Value::List(vec![node]), span };
+    put(node, "name", Node::scalar(key, span));
+    put(node, "cpu", Node::scalar(VCPUS, span));
+    put(node, "memory", Node::scalar(MEMORY_MIB, span));
+    put(node, "disks", one(Node::scalar(DISK, span)));
+    // A name that Ansible does not take for a group is a good name all the same.
+    if key.parse::<Group>().is_ok() {
+        put(node, "groups", one(Node::scalar(key, span)));
+    }
+}
+
+/// The interfaces of a node that names none: one, on the first of the networks.
+pub(super) fn first_of(networks: &Node, span: Span) -> Option<Node> {
+    let first = networks.entries().first()?;
+    let name = match first.value.get("name").map(|n| &n.value) {
+        Some(Value::Scalar(name, _)) => name,
+        _ => &first.key,
+    };
+    Some(Node { value: Value::List(vec![Node::scalar(name, span)]), span })
+}
+
+/// Puts a key into a mapping.
+pub(super) fn set(node: &mut Node, key: &str, value: Node, span: Span) {
+    if let Value::Map(entries) = &mut node.value {
+        entries.retain(|e| e.key != key);
+        entries.push(Entry { key: key.into(), key_span: span, value });
+    }
+}

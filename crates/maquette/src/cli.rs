@@ -18,7 +18,7 @@ pub use usage_error::corrected;
 /// Builds scale models of production: whole environments of virtual machines and networks, with
 /// libvirt and QEMU/KVM, on one machine.
 #[derive(Debug, Parser)]
-#[command(name = "maquette", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "maquette", version, max_term_width = 100)]
 pub struct Cli {
     /// Of InfraRed: do not append this command to its log
     #[arg(long, hide = true)]

@@ -32,6 +32,8 @@ macro_rules! verbs {
 }
 
 verbs! {
+    /// Write a project file to begin with
+    init => Init;
     /// Show what `up` would do, and touch nothing
     plan => Plan;
     /// Build the environment, or bring it to what is asked for now

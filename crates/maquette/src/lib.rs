@@ -35,11 +35,18 @@ pub fn main() -> ExitCode {
     ExitCode::from(run(std::env::args_os(), &World::of_process()))
 }
 
+/// The exit code of a command line that is no command.
+const USAGE: u8 = 2;
+
 /// Runs a command line, whose first word is the program's name. Says what went wrong, and returns the exit
 /// code: 0 for done, 1 for failed while doing, 2 for bad input.
 pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World) -> u8 {
     let terminal = &world.terminal;
     let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    if words.len() <= 1 {
+        terminal.talk(&commands::init::next_steps());
+        return USAGE;
+    }
     let mut cli = match cli::Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => {
@@ -49,7 +56,7 @@ pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World)
                 true => terminal.painted_talk(&text),
                 false => terminal.painted_result(&text),
             }
-            return u8::try_from(error.exit_code()).unwrap_or(2);
+            return u8::try_from(error.exit_code()).unwrap_or(USAGE);
         }
     };
     if let commands::Command::Virsh(args) = &mut cli.command {

@@ -101,7 +101,7 @@ pub fn described(environment: &Environment, args: &Wanted) -> Result<Loaded, Fai
 }
 
 /// The project file of a directory.
-const PROJECT: &str = "maquette.yaml";
+pub const PROJECT: &str = "maquette.yaml";
 
 /// The wrong directory must not look like a wish for an empty environment.
 fn nothing_asked() -> Diagnostic {
@@ -110,6 +110,7 @@ fn nothing_asked() -> Diagnostic {
         format!("there is no {PROJECT} here and no --topology-nodes; nothing is asked for"),
     )
     .help("run it in the directory of your project file, or name that with `--project FILE`")
+    .help("`maquette init` writes a project file to begin with")
     .help("`--topology-nodes TYPE:COUNT,…` says what to build, `--topology-network FILE` on which networks")
     .help("`maquette status` shows what is there, and `maquette down` removes it")
 }

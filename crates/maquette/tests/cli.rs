@@ -43,6 +43,7 @@ fn help_of_every_command() {
         "host",
         "workspace",
         "inventory",
+        "init",
     ] {
         let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         let output = maquette(here.path(), &args);
@@ -164,6 +165,23 @@ fn built_in_files_are_listed_and_shown() {
     let wrong = maquette(here.path(), &["topology", "show", "undercluod"]);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("did you mean `undercloud`?"));
+}
+
+#[test]
+fn every_example_has_a_transcript() {
+    let planned = include_str!("transcripts/init_examples.txt");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let folders = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name());
+    let mut all: Vec<String> = folders.map(|name| name.into_string().unwrap()).collect();
+    all.sort();
+    assert!(all.len() >= 8, "{all:?}");
+    for name in &all {
+        assert!(planned.contains(&format!("% maquette init {name}\n$ maquette plan\n")), "{name}");
+    }
+    let mut known: Vec<&str> =
+        maquette_core::examples::examples().iter().map(|example| example.name).collect();
+    known.sort_unstable();
+    assert_eq!(known, all);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use maquette_core::defaults::{self, Kind};
+use maquette_core::examples::examples;
 use maquette_core::syntax::Plain;
 use regex_automata::meta::Regex;
 use serde_json::{Map, Value};
@@ -144,8 +145,8 @@ fn every_built_in_file_fits_its_schema() {
 #[test]
 fn every_example_fits_its_schema() {
     let schema = Schema::of("project");
-    for path in files("examples/quickstart") {
-        schema.takes(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
+    for example in examples() {
+        schema.takes(example.name, example.text);
     }
     let (nodes, networks) = (Schema::of("nodes"), Schema::of("network"));
     for path in files("tests/e2e").into_iter().chain(files("tests/e2e/nodes")) {

@@ -173,6 +173,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
         "maquette-core",
         &[
             "defaults",
+            "examples",
             "hardware",
             "names",
             "object",

@@ -285,12 +285,11 @@ fn reached(mut role: Role, networks: &[Network]) -> Role {
     let addressed = |i: &&Interface| {
         let network = network(i).filter(|_| i.connect_to.is_none());
         let served = |n: &Network| n.ipv4.as_ref().is_some_and(|i| i.dhcp.is_some());
-        network.is_some_and(|n| i.ip.is_some() || n.fixed.is_some() || served(n))
+        // On a bridged network it is the LAN that does.
+        let lan = |n: &Network| n.forward == Forward::Bridge;
+        network.is_some_and(|n| i.ip.is_some() || n.fixed.is_some() || served(n) || lan(n))
     };
-    // There the LAN gives addresses.
-    let on_lan = |i: &&Interface| network(i).is_some_and(|n| n.forward == Forward::Bridge);
-    let own = &role.interfaces.all;
-    let first = own.iter().find(addressed).or_else(|| own.iter().find(on_lan));
+    let first = role.interfaces.all.iter().find(addressed);
     role.external_network = first.map(|i| super::ExternalNetwork { network: i.network.clone() });
     role
 }

@@ -1,0 +1,93 @@
+//! `maquette init`.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use maquette_core::diagnostic::{Diagnostic, closest};
+use maquette_core::examples::{self, Example, examples};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::load::PROJECT;
+use crate::world::World;
+
+/// Arguments of `init`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to begin with; `--list` names all
+    #[arg(value_name = "EXAMPLE", default_value = examples::FIRST, hide_default_value = true)]
+    pub example: String,
+    /// List the examples, and write nothing
+    #[arg(long)]
+    pub list: bool,
+    /// With `--list`: as JSON
+    #[arg(long, requires = "list")]
+    pub json: bool,
+}
+
+/// What to do next, for who says nothing.
+pub fn next_steps() -> String {
+    let first = match Path::new(PROJECT).is_file() {
+        true => format!(
+            "{PROJECT} is here: `maquette plan` shows what would be built, `maquette up` builds it\n\
+             `maquette status` shows what is there, `maquette ssh NODE` logs in, `maquette down` removes it"
+        ),
+        false => format!(
+            "there is no {PROJECT} here: `maquette init` writes one, `maquette init --list` shows examples\n\
+             then `maquette up` builds what it describes, and `maquette down` removes it"
+        ),
+    };
+    format!("{first}\n`maquette --help` lists all that it can do")
+}
+
+/// Writes an example as the project file of this directory, or lists all.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let all = examples();
+    if args.list {
+        world.terminal.result(&if args.json { listed_json(&all) } else { listed(&all) });
+        return Ok(0);
+    }
+    let Some(example) = all.iter().find(|e| e.name == args.example) else {
+        return Err(Failure::input(unknown(&args.example, &all)));
+    };
+    write(example)?;
+    world.terminal.talk(&format!("{PROJECT} is written: {}", example.title));
+    world.terminal.talk("`maquette plan` shows what would be built, and `maquette up` builds it");
+    Ok(0)
+}
+
+fn listed(all: &[Example]) -> String {
+    let width = all.iter().map(|e| e.name.len()).max().unwrap_or(0);
+    let lines = all.iter().map(|e| format!("{:width$}  {}", e.name, e.title));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn listed_json(all: &[Example]) -> String {
+    let rows = all.iter().map(|e| json!({"name": e.name, "title": e.title}));
+    format!("{:#}", Value::from_iter(rows))
+}
+
+fn unknown(name: &str, all: &[Example]) -> Diagnostic {
+    let diagnostic = Diagnostic::error("init::unknown", format!("there is no example `{name}`"));
+    match closest(name, all.iter().map(|e| e.name)) {
+        Some(like) => diagnostic.help(format!("did you mean `{like}`?")),
+        None => diagnostic.help("`maquette init --list` shows all"),
+    }
+}
+
+/// Never over a file that is there: it is somebody's work.
+fn write(example: &Example) -> Result<(), Failure> {
+    let failed = |e| Failure::because(format!("cannot write {PROJECT}"), e);
+    match OpenOptions::new().write(true).create_new(true).open(PROJECT) {
+        Ok(mut file) => file.write_all(example.text.as_bytes()).map_err(failed),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            let message = format!("there is a {PROJECT} here already");
+            Err(Failure::input(
+                Diagnostic::error("init::exists", message)
+                    .help("`maquette plan` shows what it describes; begin anew in another directory"),
+            ))
+        }
+        Err(e) => Err(failed(e)),
+    }
+}

@@ -16,6 +16,7 @@ pub mod defaults;
 pub mod diagnostic;
 pub mod examples;
 pub mod expand;
+pub mod explain;
 pub mod expr;
 pub mod hardware;
 pub mod image;

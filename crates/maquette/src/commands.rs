@@ -34,6 +34,10 @@ macro_rules! verbs {
 verbs! {
     /// Write a project file to begin with
     init => Init;
+    /// Check all that can be checked without a hypervisor
+    validate => Validate;
+    /// Explain settings and keys: what they mean, how and where they are written
+    explain => Explain;
     /// Show what `up` would do, and touch nothing
     plan => Plan;
     /// Build the environment, or bring it to what is asked for now

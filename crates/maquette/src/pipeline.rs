@@ -23,7 +23,7 @@ use crate::load::images::{check_images, has_agent, images};
 use crate::render;
 use crate::session::Hypervisor;
 use crate::workspace::Workspace;
-use crate::world::World;
+use crate::world::{Environment, World};
 
 /// An environment that is planned.
 pub struct Planned {
@@ -37,24 +37,33 @@ pub struct Planned {
     pub key: EnvironmentKey,
 }
 
-/// Checks all that can be checked without touching anything: the input as such.
-pub fn check(world: &World, loaded: &mut Loaded) -> Result<Requirements, Failure> {
+/// What is wrong with the input as such, and what it asks for as far as that can be understood.
+pub fn examine(
+    environment: &Environment,
+    loaded: &mut Loaded,
+) -> (Diagnostics, Option<topology::Topology>) {
     let settings = &loaded.request.settings;
-    let remote = loaded.host.is_remote();
     let allocation = Allocation {
         net: settings.net_subnet.unwrap_or(Allocation::UNPREFIXED.net),
         data_net: settings.data_subnet.unwrap_or(Allocation::UNPREFIXED.data_net),
     };
-    let mut requirements = Requirements::default();
     let fresh = loaded.diags.fresh();
     let mut diags = std::mem::replace(&mut loaded.diags, fresh);
-    if let Some(mut topology) = topology::compile(&loaded.request, allocation, &mut diags) {
+    let mut topology = topology::compile(&loaded.request, allocation, &mut diags);
+    if let Some(topology) = &mut topology {
         // An extension is put on networks that are there, whatever the file says.
         topology.networks_complete &= !loaded.request.settings.extend;
-        topology::lint(&topology, &mut diags);
-        check_images(&world.environment, &topology, &mut diags);
-        requirements = Requirements::of(&topology);
+        topology::lint(topology, &mut diags);
+        check_images(environment, topology, &mut diags);
     }
+    (diags, topology)
+}
+
+/// Checks all that can be checked without touching anything: the input as such.
+pub fn check(world: &World, loaded: &mut Loaded) -> Result<Requirements, Failure> {
+    let remote = loaded.host.is_remote();
+    let (diags, topology) = examine(&world.environment, loaded);
+    let mut requirements = topology.as_ref().map(Requirements::of).unwrap_or_default();
     // The machine somebody sits at keeps its time zone.
     requirements.timezone = loaded.request.settings.timezone.clone().filter(|_| remote);
     finish(world, diags, &loaded.sources)?;

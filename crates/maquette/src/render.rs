@@ -9,7 +9,7 @@ mod plan;
 mod table;
 
 pub use checklist::checklist;
-pub use diagnostic::{diagnostics, diagnostics_after, step_error};
+pub use diagnostic::{diagnostics, diagnostics_after, diagnostics_json, step_error};
 pub use links::{LinkRow, links, links_json};
 pub use painted::{Painted, plain};
 pub use plan::{plan, plan_json};

@@ -44,6 +44,7 @@ fn help_of_every_command() {
         "workspace",
         "inventory",
         "init",
+        "explain",
     ] {
         let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         let output = maquette(here.path(), &args);

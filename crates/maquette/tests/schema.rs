@@ -159,6 +159,27 @@ fn every_example_fits_its_schema() {
     }
 }
 
+/// Whatever `explain` shows can be written so.
+#[test]
+fn every_example_of_a_key_fits() {
+    let said =
+        Command::new(env!("CARGO_BIN_EXE_maquette")).args(["explain", "--json"]).output().unwrap();
+    let all: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let schema = Schema::of("project");
+    let mut tried = 0;
+    for topic in all.as_array().unwrap() {
+        let example = topic["example"].as_str().unwrap();
+        let of_file = topic["written"][0].as_str().unwrap().contains("maquette.yaml");
+        if of_file {
+            schema.takes(topic["key"].as_str().unwrap(), example);
+            tried += 1;
+        } else {
+            assert!(example.starts_with("--"), "{example}");
+        }
+    }
+    assert!(tried > 100, "{tried}");
+}
+
 #[test]
 fn what_people_write_in_yaml_fits() {
     let nodes = Schema::of("nodes");

@@ -191,6 +191,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
             "settings",
             "topology",
             "schema",
+            "explain",
             "blueprint",
             "starts",
             "observed",

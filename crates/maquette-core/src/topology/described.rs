@@ -14,8 +14,26 @@ const MEMORY_MIB: &str = "1024";
 /// Images that `maquette image list` names have 2 to 10 GiB.
 const DISK: &str = "20G";
 
+/// What a network that says nothing of it has.
+const NAT: &str = "nat";
+const YES: &str = "yes";
+
 /// The network of nodes that are described where no network is.
 const ONLY_NETWORK: &str = "net";
+
+/// What holds for keys of a node type that are left out, for people.
+pub(crate) const NODE_DEFAULTS: &[(&str, &str)] = &[
+    ("name", "its key"),
+    ("cpu", VCPUS),
+    ("memory", MEMORY_MIB),
+    ("disks", DISK),
+    ("networks", "the first of `networks`"),
+    ("groups", "its name"),
+];
+
+/// The same for a network; those of bridges have no subnet and no DHCP of the hypervisor's.
+pub(crate) const NETWORK_DEFAULTS: &[(&str, &str)] =
+    &[("name", "its key"), ("forward", NAT), ("subnet", network::AUTO), ("dhcp", YES)];
 
 /// How `networks` of the project file is written.
 pub(crate) const NETWORKS: Form =
@@ -81,7 +99,7 @@ fn complete_network(entry: &mut Entry) {
     };
     put(node, "name", &entry.key);
     let on_bridge = has(node, "virtualport_type") || has(node, "nic");
-    put(node, "forward", if on_bridge { "bridge" } else { "nat" });
+    put(node, "forward", if on_bridge { "bridge" } else { NAT });
     let mode = node.get("forward").map(|f| f.get("type").unwrap_or(f));
     let mode = mode.and_then(|m| match &m.value {
         Value::Scalar(text, _) => Some(text.as_str()),
@@ -93,7 +111,7 @@ fn complete_network(entry: &mut Entry) {
     if !has(node, "ip_address") {
         put(node, "subnet", network::AUTO);
     }
-    put(node, "dhcp", "yes");
+    put(node, "dhcp", YES);
 }
 
 /// Gives a node type of the project file what it leaves out. `key` is what the project file calls it.

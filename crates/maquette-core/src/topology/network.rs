@@ -167,7 +167,7 @@ pub(crate) const NETWORK: &[Key] = &[
     key(
         "forward",
         Form::Either(&[FORWARD, Form::Map(FORWARD_TYPE)]),
-        "How it reaches the outside; without it the network is isolated",
+        "How it reaches the outside; in network files, a network without it is isolated",
     ),
     key(
         "virtualport_type",

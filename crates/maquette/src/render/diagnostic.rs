@@ -4,6 +4,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, Severity};
 use maquette_core::syntax::{SourceId, Sources, Span};
 use maquette_engine::StepError;
+use serde_json::{Value, json};
 
 use super::{Painted, plain};
 
@@ -21,6 +22,39 @@ pub fn diagnostics_after(diagnostics: &Diagnostics, sources: &Sources, done: &st
         parts.push(format!("{errors} {noun}; {}", plain(done)));
     }
     Painted::of(&parts.join("\n\n"))
+}
+
+/// The same as JSON: a list.
+pub fn diagnostics_json(diagnostics: &Diagnostics, sources: &Sources) -> Value {
+    let place = |span: Span| {
+        let (line, column) = sources.position(span);
+        json!({"file": sources.get(span.source).name, "line": line, "column": column})
+    };
+    let one = |d: &Diagnostic| {
+        let severity = match d.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let mut value = json!({
+            "severity": severity, "code": d.code, "message": d.message, "help": d.help,
+            "file": null, "line": null, "column": null, "related": [],
+        });
+        let mut labels = d.labels.iter();
+        if let Some(first) = labels.next() {
+            for (key, place) in place(first.span).as_object().into_iter().flatten() {
+                value[key] = place.clone();
+            }
+        }
+        value["related"] = labels
+            .map(|label| {
+                let mut value = place(label.span);
+                value["message"] = label.text.clone().into();
+                value
+            })
+            .collect();
+        value
+    };
+    diagnostics.iter().map(one).collect()
 }
 
 fn one(diagnostic: &Diagnostic, sources: &Sources) -> String {

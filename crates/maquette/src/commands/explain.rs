@@ -1,0 +1,96 @@
+//! `maquette explain`.
+
+use maquette_core::diagnostic::Diagnostic;
+use maquette_core::explain::{self, Topic};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::world::World;
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A key, a flag or a variable: `memory`, `nodes.web.disks`, `networks.forward`, `--prefix` [default: list all]
+    #[arg(value_name = "KEY", allow_hyphen_values = true)]
+    pub key: Option<String>,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Explains a key, or lists all.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let topics = match &args.key {
+        Some(key) => explain::find(key).map_err(|like| unknown(key, like))?,
+        None => explain::topics(),
+    };
+    let text = match (args.json, &args.key) {
+        (true, _) => format!("{:#}", Value::from_iter(topics.iter().map(as_json))),
+        (false, None) => list(&topics),
+        (false, Some(_)) => topics.iter().map(explained).collect::<Vec<_>>().join("\n\n"),
+    };
+    world.terminal.result(&text);
+    Ok(0)
+}
+
+fn unknown(key: &str, like: Option<String>) -> Failure {
+    let diagnostic = Diagnostic::error("explain::unknown", format!("there is no key `{key}`"));
+    Failure::input(match like {
+        Some(like) => diagnostic.help(format!("did you mean `{like}`?")),
+        None => diagnostic.help("`maquette explain` lists all"),
+    })
+}
+
+/// All that has an effect, with what it is, by what it is together with.
+fn list(topics: &[Topic]) -> String {
+    let shown: Vec<&Topic> = topics.iter().filter(|t| t.has_effect).collect();
+    let name = |topic: &Topic| match topic.path.strip_prefix(&topic.group) {
+        Some(rest) => rest.trim_start_matches('.').to_string(),
+        None => topic.path.clone(),
+    };
+    let mut lines = Vec::new();
+    let mut groups: Vec<&str> = Vec::new();
+    for topic in &shown {
+        // Of a name that the user gives, what is below it says more.
+        if groups.contains(&topic.group.as_str()) || topic.path.ends_with(".NAME") {
+            continue;
+        }
+        groups.push(&topic.group);
+        let own: Vec<&&Topic> = shown.iter().filter(|t| t.group == topic.group).collect();
+        let width = own.iter().map(|t| name(t).len()).max().unwrap_or(0);
+        lines.push(format!("{}{}", if lines.is_empty() { "" } else { "\n" }, topic.group));
+        lines.extend(own.iter().map(|t| format!("  {:width$}  {}", name(t), t.doc)));
+    }
+    lines.push("\n`maquette explain KEY` says how one is written, and where".into());
+    lines.join("\n")
+}
+
+/// All about a topic.
+fn explained(topic: &Topic) -> String {
+    let mut lines = vec![topic.path.clone(), format!("  {}", topic.doc)];
+    let mut line = |name: &str, text: &str| lines.push(format!("  {:10}{text}", format!("{name}:")));
+    line("type", &topic.kind);
+    if let Some(default) = &topic.default {
+        line("default", default);
+    }
+    if !topic.keys.is_empty() {
+        line("keys", &topic.keys.join(", "));
+    }
+    line("example", &topic.example);
+    line("written", &topic.places.join(", "));
+    lines.join("\n")
+}
+
+fn as_json(topic: &Topic) -> Value {
+    json!({
+        "key": topic.path,
+        "group": topic.group,
+        "meaning": topic.doc,
+        "type": topic.kind,
+        "default": topic.default,
+        "keys": topic.keys,
+        "example": topic.example,
+        "written": topic.places,
+        "has_effect": topic.has_effect,
+    })
+}

@@ -1,0 +1,96 @@
+//! `maquette validate`.
+
+use std::path::Path;
+
+use maquette_core::diagnostic::{Diagnostic, Diagnostics, Severity};
+use maquette_core::observed::Observed;
+use maquette_core::syntax::Sources;
+use serde_json::json;
+
+use super::graph;
+use crate::cli::Wanted;
+use crate::failure::Failure;
+use crate::load::{self, PROJECT};
+use crate::world::World;
+use crate::{pipeline, render};
+
+/// Arguments of `validate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What would be built.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// Take warnings for errors
+    #[arg(long)]
+    pub strict: bool,
+    /// Print all that was found as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Numbers of nodes and of networks.
+type Counts = (usize, usize);
+
+/// Says what is wrong with the input, or how much it asks for.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let (found, sources, counts) = examined(world, args)?;
+    let diags = if args.strict { strict(&found) } else { found };
+    let valid = counts.filter(|_| !diags.has_errors());
+    if args.json {
+        let value = json!({
+            "valid": valid.is_some(),
+            "nodes": valid.map(|(nodes, _)| nodes),
+            "networks": valid.map(|(_, networks)| networks),
+            "diagnostics": render::diagnostics_json(&diags, &sources),
+        });
+        world.terminal.result(&format!("{value:#}"));
+        return Ok(if valid.is_some() { 0 } else { 2 });
+    }
+    let Some((nodes, networks)) = valid else { return Err(Failure::Input(diags, sources)) };
+    if !diags.is_empty() {
+        world.terminal.painted_talk(&render::diagnostics(&diags, &sources));
+    }
+    let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let (nodes, networks) = (count(nodes, "node"), count(networks, "network"));
+    world.terminal.result(&format!("{} is valid: {nodes}, {networks}", subject(args)));
+    Ok(0)
+}
+
+/// What is checked.
+fn subject(args: &Args) -> String {
+    match &args.wanted.place.project {
+        Some(path) => path.display().to_string(),
+        None if Path::new(PROJECT).is_file() => PROJECT.into(),
+        None => "the topology".into(),
+    }
+}
+
+/// All that is wrong as far as no hypervisor is needed to see it.
+fn examined(world: &World, args: &Args) -> Result<(Diagnostics, Sources, Option<Counts>), Failure> {
+    let mut loaded = match load::wanted(&world.environment, &args.wanted) {
+        Ok(loaded) => loaded,
+        Err(Failure::Input(diags, sources)) => return Ok((diags, sources, None)),
+        Err(other) => return Err(other),
+    };
+    let (mut diags, _) = pipeline::examine(&world.environment, &mut loaded);
+    if diags.has_errors() {
+        return Ok((diags, loaded.sources, None));
+    }
+    // What runs out on a hypervisor without anything else runs out on any.
+    let counts = match graph::wanted(&loaded, &Observed::default()) {
+        Ok((networks, nodes)) => Some((nodes.len(), networks.len())),
+        Err(Failure::Input(more, _)) => {
+            diags.extend(more);
+            None
+        }
+        Err(other) => return Err(other),
+    };
+    Ok((diags, loaded.sources, counts))
+}
+
+/// The same with errors in the place of warnings.
+fn strict(diags: &Diagnostics) -> Diagnostics {
+    let mut all = Diagnostics::default();
+    diags.iter().for_each(|d| all.push(Diagnostic { severity: Severity::Error, ..d.clone() }));
+    all
+}

@@ -360,6 +360,14 @@ impl Interface {
             false => self.network.clone(),
         }
     }
+
+    /// Whether an address is its own.
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(ip) => self.ipv4.is_some_and(|net| net.addr() == ip),
+            IpAddr::V6(ip) => self.ipv6.is_some_and(|net| net.addr() == ip),
+        }
+    }
 }
 
 /// What the first boot sets up.

@@ -23,6 +23,7 @@ pub mod image;
 pub mod keys;
 pub mod layers;
 pub mod names;
+pub mod node_state;
 pub mod object;
 pub mod observed;
 pub mod plan;

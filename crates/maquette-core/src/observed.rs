@@ -146,6 +146,10 @@ pub struct Domain {
     pub persistent: bool,
     /// Whether its first boot was seen to end; without a guest, whether it was ever started.
     pub ready: bool,
+    /// Why its first boot failed, if that was seen.
+    pub failed: Option<String>,
+    /// Interfaces without a carrier: their cables are pulled. Only a running one has any.
+    pub pulled: Vec<MacAddr>,
     /// What it is made of when it starts next.
     pub defined: Hardware,
     /// What it is made of now, if it runs.

@@ -13,6 +13,7 @@ mod dying_host;
 mod event;
 pub mod executor;
 mod guest_agent;
+pub mod guests;
 pub mod host;
 pub mod image;
 pub mod net;

@@ -201,11 +201,24 @@ pub fn taps(client: &Client, name: &str, network: &str) -> Result<Vec<String>, L
 
 /// Notes whether the first boot was seen to end, and the address that the guest reported, if it did.
 pub fn mark(domain: &Domain, ready: bool, address: Option<IpAddr>) -> Result<(), LibvirtError> {
-    let namespace = xml::metadata::STATE_NAMESPACE;
-    let name = xml::metadata::state_name(ready);
-    let mark = match address {
-        Some(address) => format!("<{name} address='{address}'/>"),
-        None => format!("<{name}/>"),
-    };
-    client::set_domain_metadata(domain, &mark, "state", namespace)
+    note(domain, ready, address, None)
+}
+
+/// Notes why the first boot failed, and the address that the guest reported, if it did.
+pub fn mark_failed(
+    domain: &Domain,
+    why: &str,
+    address: Option<IpAddr>,
+) -> Result<(), LibvirtError> {
+    note(domain, false, address, Some(why))
+}
+
+fn note(
+    domain: &Domain,
+    ready: bool,
+    address: Option<IpAddr>,
+    failed: Option<&str>,
+) -> Result<(), LibvirtError> {
+    let mark = xml::state(ready, address, failed);
+    client::set_domain_metadata(domain, &mark, "state", xml::metadata::STATE_NAMESPACE)
 }

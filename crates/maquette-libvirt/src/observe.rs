@@ -325,6 +325,8 @@ fn domains(
                     paused: listed.paused,
                     persistent: listed.persistent,
                     ready: parsed.ready,
+                    failed: parsed.failed,
+                    pulled: live.as_ref().map(|l| l.pulled.clone()).unwrap_or_default(),
                     defined: parsed.hardware,
                     vnc_port: live.as_ref().and_then(|l| l.vnc_port),
                     live: live.map(|l| l.hardware),

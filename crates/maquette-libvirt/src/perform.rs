@@ -204,9 +204,16 @@ impl<'a> Libvirt<'a> {
             listener.close();
         }
         let reported = login.address.filter(|_| ready.address.is_none());
-        if result.is_err() && reported.is_some() {
-            // The reason why it is not ready is worth more than this.
-            let _ = domain::mark(&domain, false, reported);
+        // The reason why it is not ready is worth more than a mark that cannot be made.
+        match &result {
+            Err(NotReady::Failed { errors, .. }) => {
+                let why = format!("cloud-init failed: {}", errors.join("; "));
+                let _ = domain::mark_failed(&domain, &why, reported);
+            }
+            Err(_) if reported.is_some() => {
+                let _ = domain::mark(&domain, false, reported);
+            }
+            _ => {}
         }
         match result {
             Ok(()) => domain::mark(&domain, true, reported).map_err(failed),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use maquette_engine::host::ssh::{ConnectError, Effective, HostKey, Target};
 use maquette_engine::host::{Command, Host, HostError, Hosts, Local, Output, Reached};
 use maquette_engine::prepare::record;
-use maquette_engine::starts;
+use maquette_engine::{guests, starts};
 
 use crate::{Machine, probe};
 
@@ -40,6 +40,27 @@ impl ModelHost {
         }
     }
 
+    /// What `guests::SCRIPT` prints. `sh -euc SCRIPT sh LIMIT [ADDRESS LOG]…`
+    fn guests(&self, command: &Command) -> String {
+        let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = command.args.iter().position(|arg| arg == guests::SCRIPT).map_or(0, |at| at + 3);
+        let mut out = String::new();
+        for (index, pair) in command.args.get(at..).unwrap_or_default().chunks(2).enumerate() {
+            let [address, log] = pair else { continue };
+            let word = machine.ssh.get(address).map_or("greeted", String::as_str);
+            if address != "-" {
+                out.push_str(&format!("ssh {index} {word}\n"));
+            }
+            if (address == "-" || word != "greeted")
+                && let Ok(text) = std::fs::read_to_string(self.path(log))
+            {
+                out.push_str(&format!("log {index} 1\n"));
+                text.lines().for_each(|line| out.push_str(&format!("|{line}\n")));
+            }
+        }
+        out
+    }
+
     fn command(&self, command: &Command) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
         Command::new(command.program.clone())
@@ -58,6 +79,10 @@ impl Host for ModelHost {
             let (record, starts) = (read(record::PATH), read(starts::PATH));
             let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
             let stdout = probe::text(&machine, paths, &record, &starts);
+            return Ok(Output { status: Some(0), stdout, stderr: String::new() });
+        }
+        if command.args.iter().any(|arg| arg == guests::SCRIPT) {
+            let stdout = self.guests(command);
             return Ok(Output { status: Some(0), stdout, stderr: String::new() });
         }
         Local.run(&self.command(command), on_line)

@@ -70,6 +70,10 @@ pub struct Machine {
     pub interrupt: Option<(String, fn())>,
     /// Interfaces without a carrier.
     pub pulled: BTreeSet<MacAddr>,
+    /// How guests answer on their SSH port where they do not greet, in the engine's words.
+    pub ssh: BTreeMap<String, String>,
+    /// For how long domains have run that were not started five minutes ago, in seconds.
+    pub uptime_s: BTreeMap<String, u64>,
     /// Limits of interfaces, in KiB a second.
     pub limits: BTreeMap<MacAddr, u64>,
 }
@@ -98,6 +102,8 @@ impl Machine {
             changed: Instant::now(),
             interrupt: None,
             pulled: BTreeSet::new(),
+            ssh: BTreeMap::new(),
+            uptime_s: BTreeMap::new(),
             limits: BTreeMap::new(),
         }
     }
@@ -131,7 +137,10 @@ impl Machine {
         let ours = |kind, name: &str| self.owner(kind, name) == Some(environment);
         for (name, domain) in &self.seen.domains {
             if ours(ObjectKind::Domain, name) {
-                found.domains.insert(name.clone(), domain.clone());
+                let mut domain = domain.clone();
+                let nics = domain.live.iter().flat_map(|live| &live.nics).map(|nic| nic.mac);
+                domain.pulled = nics.filter(|mac| self.pulled.contains(mac)).collect();
+                found.domains.insert(name.clone(), domain);
                 continue;
             }
             found.claims.domains.insert(name.clone());

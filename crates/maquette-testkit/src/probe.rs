@@ -36,7 +36,9 @@ pub fn text(machine: &Machine, paths: &[String], record: &str, starts: &str) -> 
     };
     let paths: Vec<&str> = paths.iter().filter(there).map(String::as_str).collect();
     let running = machine.seen.domains.values().filter(|d| d.active);
-    let guests: String = running.map(|d| format!("{} {} 300\n", 65_536, d.name)).collect();
+    let uptime = |name: &str| machine.uptime_s.get(name).copied().unwrap_or(300);
+    let guests: String =
+        running.map(|d| format!("{} {} {}\n", 65_536, d.name, uptime(&d.name))).collect();
     let kvm = if machine.kvm_open { "660 kvm" } else { "600 root" };
     let flags = if machine.kvm { "flags : fpu vmx" } else { "flags : fpu" };
     let vswitch = if machine.vswitch { "kernel\nruns" } else { "kernel" };

@@ -179,6 +179,8 @@ pub fn perform(seen: &mut Observed, action: &Action) {
                 paused: old.is_some_and(|d| d.paused),
                 persistent: true,
                 ready: old.is_some_and(|d| d.ready),
+                failed: None,
+                pulled: Vec::new(),
                 defined: Hardware::of(node, pool),
                 live: old.and_then(|d| d.live.clone()),
                 vnc_port: None,

@@ -3,16 +3,19 @@
 
 pub mod authorities;
 pub mod connection;
+mod guests;
 pub mod locking;
 mod named;
 pub mod run;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::names::EnvName;
+use maquette_core::node_state::Evidence;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Needs, Plan, PoolState, Requirements};
 use maquette_engine::StepError;
@@ -20,6 +23,8 @@ use maquette_engine::host::lock::Lock;
 use maquette_engine::prepare;
 use maquette_engine::probe::{self, Facts};
 use maquette_libvirt::{ObserveError, Seen, Server};
+
+pub use guests::Ask;
 
 use crate::cli::Locking;
 use crate::failure::Failure;
@@ -178,6 +183,23 @@ impl<'a> Session<'a> {
         };
         let preparation = plan::prepare(&prepare::host_facts(facts, libvirt), &needs);
         Ok(Hypervisor { preparation, ..hypervisor })
+    }
+
+    /// What nodes answer at this moment; `uptime_s` is for how long domains have run.
+    pub fn evidence(
+        &self,
+        observed: &Observed,
+        uptime_s: &BTreeMap<String, u64>,
+        ask: Ask,
+    ) -> Result<BTreeMap<String, Evidence>, Failure> {
+        guests::look(self.world, &self.connection, observed, uptime_s, ask)
+    }
+
+    /// For how long domains have run by now, in seconds.
+    pub fn uptimes(&self) -> Result<BTreeMap<String, u64>, Failure> {
+        let facts = probe::gather(self.connection.host.as_ref(), self.connection.reach());
+        let facts = facts.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
+        Ok(facts.uptime_s)
     }
 
     /// What libvirt knows by now, on a hypervisor that was looked at before; with its own interfaces asked for

@@ -8,6 +8,7 @@ use maquette_core::observed::{DiskDevice, Nic};
 use maquette_core::seed::READY_PORT;
 use maquette_core::topology::virtopts::{self, VirtOpt};
 use maquette_core::topology::{BootMode, Bus, VirtType};
+use maquette_core::values::printable;
 
 use super::Writer;
 use super::metadata::{self, NodeRecord, STATE_NAMESPACE};
@@ -49,6 +50,26 @@ pub fn domain(
             w.empty(&name, &attributes);
         }
     })
+}
+
+/// What is noted of a node's first boot: whether it was seen to end, the address that the guest reported, and why it
+/// failed.
+pub fn state(ready: bool, address: Option<IpAddr>, failed: Option<&str>) -> String {
+    let address = address.map(|a| a.to_string());
+    let failed = failed.map(reason);
+    let given = [("address", address.as_deref()), ("failed", failed.as_deref())];
+    let given: Vec<(&str, &str)> =
+        given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    let mut w = Writer::default();
+    w.empty(metadata::state_name(ready), &given);
+    w.finish()
+}
+
+/// Why a first boot failed, as one line for people: the words are the guest's.
+pub fn reason(words: &str) -> String {
+    const MOST: usize = 300;
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    printable(&words).chars().take(MOST).collect()
 }
 
 /// Writes a domain that is no environment's.

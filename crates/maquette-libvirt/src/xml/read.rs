@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use maquette_core::blueprint::{Host, Portgroup, Tag};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Hardware, Nic, Wiring};
+use maquette_core::units::MacAddr;
 use maquette_engine::ssh_keys::RecordKey;
 use roxmltree::{Document, Node as Element};
 use thiserror::Error;
@@ -60,6 +61,10 @@ pub struct DomainXml {
     pub ready: bool,
     /// The address that the guest reported with it.
     pub reported: Option<IpAddr>,
+    /// Why its first boot failed, if that was seen.
+    pub failed: Option<String>,
+    /// Interfaces without a carrier.
+    pub pulled: Vec<MacAddr>,
     /// What it is made of.
     pub hardware: Hardware,
     /// TCP port of its VNC server; only a running one has any.
@@ -129,6 +134,8 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let marks = || marks().filter(|c| c.tag_name().namespace() == Some(STATE_NAMESPACE));
     let ready = marks().any(|c| c.tag_name().name() == metadata::state_name(true));
     let reported = marks().find_map(|m| m.attribute("address")?.parse().ok());
+    let failed = marks().find_map(|m| m.attribute("failed"));
+    let failed = failed.map(super::reason);
     let maximum_mib = memory(child(root, "memory").ok_or(ReadError::Missing("memory"))?)?;
     let memory_mib = child(root, "currentMemory").map_or(Ok(maximum_mib), memory)?;
     let vcpus = text(root, "vcpu")?.parse().map_err(|_| ReadError::Missing("vcpu"))?;
@@ -138,6 +145,9 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     disks.sort_by(|a, b| a.device.cmp(&b.device));
     let interfaces = || devices().filter(|c| c.has_tag_name("interface"));
     let nics = interfaces().filter_map(nic).collect();
+    let pulled = interfaces()
+        .filter(|i| child(*i, "link").is_some_and(|link| link.attribute("state") == Some("down")));
+    let pulled = pulled.filter_map(nic).map(|nic| nic.mac).collect();
     let taps = interfaces()
         .filter_map(|i| {
             let tap = child(i, "target")?.attribute("dev")?;
@@ -147,7 +157,7 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let mut graphics = devices().filter(|c| c.has_tag_name("graphics"));
     let vnc_port = graphics.find_map(|g| g.attribute("port")?.parse().ok());
     let hardware = Hardware { maximum_mib, memory_mib, vcpus, disks, nics };
-    Ok(DomainXml { record, images, ready, reported, hardware, vnc_port, taps })
+    Ok(DomainXml { record, images, ready, reported, failed, pulled, hardware, vnc_port, taps })
 }
 
 /// An amount of memory, in MiB.
@@ -290,4 +300,27 @@ pub fn pool_path(xml: &str) -> Result<String, ReadError> {
     let document = Document::parse(xml)?;
     let target = child(document.root_element(), "target").ok_or(ReadError::Missing("target"))?;
     text(target, "path")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_first_boot_failed_is_one_line_of_what_was_noted() {
+        let noted = super::super::state(false, None, Some("no\n zone <a'b>\u{1b}"));
+        let noted =
+            noted.replace("<booting ", "<s:booting xmlns:s='https://maquette.dev/xmlns/state/1' ");
+        let xml = format!(
+            "<domain><name>a</name><uuid>5f0c8b9e-63f6-4a1c-8a54-8a2f2f5b0c11</uuid>\
+             <metadata>{noted}</metadata><memory>1024</memory><vcpu>1</vcpu><devices>\
+             <interface type='network'><mac address='52:54:00:00:00:01'/><link state='down'/></interface>\
+             <interface type='network'><mac address='52:54:00:00:00:02'/><link state='up'/></interface>\
+             </devices></domain>"
+        );
+        let read = domain(&xml).unwrap();
+        assert_eq!(read.failed.as_deref(), Some("no zone <a'b>\u{fffd}"));
+        assert_eq!(read.pulled, ["52:54:00:00:00:01".parse().unwrap()]);
+        assert!(!read.ready);
+    }
 }

@@ -1,9 +1,11 @@
 //! `maquette status`.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use maquette_core::names::EnvName;
+use maquette_core::node_state::{Evidence, NodeState};
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan;
@@ -16,7 +18,7 @@ use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::render::Row;
-use crate::session::Session;
+use crate::session::{Ask, Session};
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
 use crate::{load, render};
@@ -31,6 +33,9 @@ pub struct Args {
     /// Print as JSON
     #[arg(long)]
     pub json: bool,
+    /// Do not ask nodes whether they answer: show what libvirt says of them only
+    #[arg(long)]
+    pub quick: bool,
     /// Print again whenever something changes; with --json, one line each time
     #[arg(short, long)]
     pub watch: bool,
@@ -40,10 +45,11 @@ pub struct Args {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;
+    let ask = if args.quick { Ask::Nobody } else { Ask::Nodes };
     if args.watch {
-        return watch(world, &located, &session, args.json);
+        return watch(world, &located, &session, ask, args.json);
     }
-    let now = Now::look(&session)?;
+    let now = Now::look(&session, ask)?;
     if args.json {
         world.terminal.result(&format!("{:#}", now.json(&located)));
     } else {
@@ -55,18 +61,19 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 /// An environment at one moment.
 struct Now {
     observed: Observed,
-    uptime_s: BTreeMap<String, u64>,
+    evidence: BTreeMap<String, Evidence>,
 }
 
 impl Now {
-    fn look(session: &Session<'_>) -> Result<Self, Failure> {
+    fn look(session: &Session<'_>, ask: Ask) -> Result<Self, Failure> {
         let hypervisor = session.running()?;
         let observed = hypervisor.observed();
-        Ok(Self { observed, uptime_s: hypervisor.facts.uptime_s })
+        let evidence = session.evidence(&observed, &hypervisor.facts.uptime_s, ask)?;
+        Ok(Self { observed, evidence })
     }
 
     fn rows(&self) -> Vec<Row> {
-        Row::all(&self.observed, &self.uptime_s)
+        Row::all(&self.observed, &self.evidence)
     }
 
     fn good(&self) -> bool {
@@ -96,6 +103,15 @@ impl Now {
         })
     }
 
+    /// What changes only if something happens: time passes anyway.
+    fn without_time(&self, located: &Located) -> String {
+        let mut value = self.json(located);
+        for node in value["nodes"].as_array_mut().into_iter().flatten() {
+            node["uptime_s"] = Value::Null;
+        }
+        value.to_string()
+    }
+
     fn show(&self, world: &World, located: &Located) {
         let seen = &self.observed;
         if seen.domains.is_empty() && seen.networks.is_empty() && seen.edited.is_empty() {
@@ -104,17 +120,18 @@ impl Now {
                 located.environment
             ));
         } else {
-            let (seen, up) = (&self.observed, &self.uptime_s);
-            world.terminal.result(&text(&located.environment, seen, up, &located.workspace));
+            let (seen, found) = (&self.observed, &self.evidence);
+            world.terminal.result(&text(&located.environment, seen, found, &located.workspace));
         }
     }
 }
 
-/// Shows it again whenever libvirt tells of a change, until Ctrl-C.
+/// Shows it again whenever something changes, until Ctrl-C: libvirt tells of its part, and nodes are asked.
 fn watch(
     world: &World,
     located: &Located,
     session: &Session<'_>,
+    ask: Ask,
     json: bool,
 ) -> Result<u8, Failure> {
     let (sender, events) = mpsc::channel();
@@ -125,37 +142,53 @@ fn watch(
     let terminal = world.terminal.shows_results();
     let mut shown = None;
     loop {
-        let now = Now::look(session)?;
+        let now = Now::look(session, ask)?;
         if json {
-            let mut value = now.json(located);
-            // Time passes without an event.
-            let line = value.to_string();
-            for node in value["nodes"].as_array_mut().into_iter().flatten() {
-                node["uptime_s"] = Value::Null;
-            }
-            let what = value.to_string();
+            let line = now.json(located).to_string();
+            let what = now.without_time(located);
             if shown.as_ref() != Some(&what) && !world.terminal.bytes(format!("{line}\n").as_bytes()) {
                 return Ok(0);
             }
             shown = Some(what);
         } else {
+            let what = now.without_time(located);
             if terminal {
                 // The top of an empty screen.
                 world.terminal.bytes(b"\x1b[H\x1b[2J");
             }
-            now.show(world, located);
+            if terminal || shown.as_ref() != Some(&what) {
+                now.show(world, located);
+            }
+            shown = Some(what);
         }
-        if !next_change(&events, &now, &prefix) {
+        if !next_change(&events, &now, &prefix, ask) {
             let error = StepError::new(format!("{} ended the connection", session.connection.label));
             return Err(Failure::Failed(error));
         }
     }
 }
 
-/// Waits for something to happen to this environment; false if nothing can any more.
-fn next_change(events: &mpsc::Receiver<DomainEvent>, now: &Now, prefix: &str) -> bool {
+/// How often nodes are asked anew while they are watched: of what happens inside them nobody tells.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Waits for something to happen to this environment, or until nodes are to be asked again; false if nothing can
+/// happen any more.
+fn next_change(
+    events: &mpsc::Receiver<DomainEvent>,
+    now: &Now,
+    prefix: &str,
+    ask: Ask,
+) -> bool {
     loop {
-        let Ok(event) = events.recv() else { return false };
+        let event = match ask {
+            Ask::Nodes => events.recv_timeout(AGAIN),
+            Ask::Nobody => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let event = match event {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
         // What comes at once is shown at once.
         let mut all = vec![event];
         all.extend(events.try_iter());
@@ -179,16 +212,17 @@ fn next_change(events: &mpsc::Receiver<DomainEvent>, now: &Now, prefix: &str) ->
 pub fn text(
     environment: &EnvName,
     observed: &Observed,
-    uptime_s: &BTreeMap<String, u64>,
+    evidence: &BTreeMap<String, Evidence>,
     workspace: &Workspace,
 ) -> String {
-    let rows = Row::all(observed, uptime_s);
+    let rows = Row::all(observed, evidence);
     let drifts = plan::drifts(observed);
     let mut out = match (rows.is_empty(), observed.networks.is_empty()) {
         (true, true) => "no nodes and no networks\n".into(),
         (true, false) => format!("no nodes; networks: {}\n", names(observed)),
         (false, _) => render::nodes(&rows),
     };
+    out.push_str(&render::reasons(&rows));
     if !drifts.is_empty() {
         out.push_str("\nnot as Maquette left it (`maquette up` mends it):\n");
         for drift in &drifts {
@@ -200,16 +234,20 @@ pub fn text(
         out.push_str(&format!("\n{}\n", lockout.text(environment, workspace)));
         return out;
     }
-    let reachable = rows.iter().find(|r| r.user != "-" && r.address != "-");
-    if let Some(row) = reachable {
-        let config = workspace.file(outputs::SSH_CONFIG);
-        out.push_str(&format!(
-            "\nlog in:    maquette ssh {name}   or   ssh -F {config} {name}\ninventory: {inventory}\n",
-            name = row.name,
-            config = config.display(),
-            inventory = workspace.file(outputs::INVENTORY).display(),
-        ));
+    let has_login = |r: &&Row| r.user != "-" && r.address != "-";
+    if !rows.iter().any(|r| has_login(&r)) {
+        return out;
     }
+    // Who follows this line gets in.
+    let answers = |r: &&Row| matches!(r.state, NodeState::Ready | NodeState::Running);
+    let login = rows.iter().filter(has_login).find(answers).map(|row| {
+        let config = workspace.file(outputs::SSH_CONFIG);
+        let (name, config) = (&row.name, config.display());
+        format!("log in:    maquette ssh {name}   or   ssh -F {config} {name}\n")
+    });
+    let inventory = workspace.file(outputs::INVENTORY);
+    let login = login.unwrap_or_default();
+    out.push_str(&format!("\n{login}inventory: {}\n", inventory.display()));
     out
 }
 

@@ -1,6 +1,6 @@
 //! `maquette up`, and the building part of `maquette virsh`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
@@ -21,7 +21,7 @@ use crate::pipeline::{Planned, Scope};
 use crate::playbooks::stages::{Stage, Stages};
 use crate::session::connection::Connection;
 use crate::session::run::Runner;
-use crate::session::{self, Hypervisor, Session, authorities};
+use crate::session::{self, Ask, Hypervisor, Session, authorities};
 use crate::workspace::outputs;
 use crate::workspace::{Owner, Saved, Workspace};
 use crate::{pipeline, playbooks, render};
@@ -324,12 +324,14 @@ impl Building<'_> {
         let uptime = match plan.is_empty() {
             true => hypervisor.facts.uptime_s.clone(),
             // It was asked before nodes were started.
-            false => BTreeMap::new(),
+            false => self.session.uptimes()?,
         };
         let now = after.map_or_else(|| self.now(agreed), Ok)?;
+        // That others do not answer is said, and nothing of this run has failed.
+        let evidence = self.session.evidence(&now, &uptime, Ask::Nodes)?;
         let workspace = &self.loaded.workspace;
         let terminal = &self.world.terminal;
-        terminal.result(&status::text(self.environment(), &now, &uptime, workspace));
+        terminal.result(&status::text(self.environment(), &now, &evidence, workspace));
         if planned.blueprint.nodes.first().is_some_and(|n| n.vnc.external) {
             let file = workspace.file(outputs::VNC_PASSWORD);
             let file = file.display();

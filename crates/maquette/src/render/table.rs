@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{Table, presets};
+use maquette_core::node_state::{Condition, Evidence, NodeState};
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Domain, Observed};
 use maquette_core::plan;
@@ -21,7 +22,11 @@ pub struct Row {
     /// Node type.
     pub role: String,
     /// What it does now.
-    pub state: &'static str,
+    pub state: NodeState,
+    /// Why it is not ready, where the state does not say it all.
+    pub reason: Option<String>,
+    /// Its interfaces without a carrier, each with its network.
+    pub pulled: Vec<(String, String)>,
     /// Address, or `-`.
     pub address: String,
     /// Login, or `-`.
@@ -42,7 +47,7 @@ pub struct Row {
 
 impl Row {
     /// Every node of an environment, in the order of names and numbers.
-    pub fn all(observed: &Observed, uptime_s: &BTreeMap<String, u64>) -> Vec<Self> {
+    pub fn all(observed: &Observed, evidence: &BTreeMap<String, Evidence>) -> Vec<Self> {
         let mut domains: Vec<&Domain> = observed.domains.values().collect();
         domains.sort_by(|a, b| {
             (&a.recorded.role, a.recorded.index).cmp(&(&b.recorded.role, b.recorded.index))
@@ -54,22 +59,20 @@ impl Row {
             own.map(|d| d.what.clone()).collect::<Vec<_>>()
         };
         let row = |domain: &Domain| {
-            let uptime = uptime_s.get(&domain.name).copied().filter(|_| domain.active);
-            Self::new(domain, uptime, of(domain))
+            let nothing = Evidence::default();
+            Self::new(domain, evidence.get(&domain.name).unwrap_or(&nothing), of(domain))
         };
         domains.into_iter().map(row).collect()
     }
 
-    fn new(domain: &Domain, uptime_s: Option<u64>, drift: Vec<String>) -> Self {
+    fn new(domain: &Domain, evidence: &Evidence, drift: Vec<String>) -> Self {
         let node = &domain.recorded;
-        let (state, good) = match (domain.active, node.guest.is_some(), domain.ready) {
-            (false, _, _) => ("shut off", false),
-            (true, _, _) if domain.paused => ("paused", false),
-            (true, true, false) => ("booting", false),
-            (true, true, true) => ("ready", true),
-            (true, false, _) => ("running", true),
-        };
+        let Condition { state, reason } = Condition::of(domain, evidence);
+        let good = matches!(state, NodeState::Ready | NodeState::Running);
+        let interfaces = node.interfaces.iter().filter(|i| domain.pulled.contains(&i.mac));
+        let pulled: Vec<_> = interfaces.map(|i| (i.name.clone(), i.network.clone())).collect();
         Self {
+            reason,
             name: domain.name.clone(),
             role: node.role.clone(),
             state,
@@ -77,9 +80,10 @@ impl Row {
             user: if node.deploy_os { node.access.user.to_string() } else { "-".into() },
             vcpus: domain.defined.vcpus,
             memory_mib: domain.defined.memory_mib,
-            good: good && drift.is_empty(),
+            good: good && drift.is_empty() && pulled.is_empty(),
+            pulled,
             vnc_port: domain.vnc_port,
-            uptime_s,
+            uptime_s: evidence.uptime_s.filter(|_| domain.active),
             drift,
         }
     }
@@ -89,7 +93,9 @@ impl Row {
         json!({
             "name": self.name,
             "role": self.role,
-            "state": self.state,
+            "state": self.state.as_str(),
+            "reason": self.reason,
+            "pulled": self.pulled.iter().map(|(interface, _)| interface).collect::<Vec<_>>(),
             "address": (self.address != "-").then_some(&self.address),
             "user": (self.user != "-").then_some(&self.user),
             "vcpus": self.vcpus,
@@ -124,7 +130,7 @@ pub fn nodes(rows: &[Row]) -> String {
     for row in rows {
         table.add_row([
             row.name.clone(),
-            row.state.into(),
+            row.state.as_str().into(),
             row.address.clone(),
             row.user.clone(),
             row.vcpus.to_string(),
@@ -133,6 +139,26 @@ pub fn nodes(rows: &[Row]) -> String {
         ]);
     }
     finish(&table)
+}
+
+/// Why nodes are not ready, and whose cables are pulled; nothing if there is nothing to say.
+pub fn reasons(rows: &[Row]) -> String {
+    let why = rows.iter().filter_map(|row| Some((row, row.reason.as_ref()?)));
+    let why: String =
+        why.map(|(row, why)| format!("  {}: {}, {why}\n", row.name, row.state.as_str())).collect();
+    let pulled = rows.iter().flat_map(|row| row.pulled.iter().map(move |nic| (row, nic)));
+    let pulled: String = pulled
+        .map(|(row, (nic, network))| format!("  {} {nic}, network {network}\n", row.name))
+        .collect();
+    let mut out = String::new();
+    if !why.is_empty() {
+        out.push_str(&format!("\nnot ready:\n{why}"));
+    }
+    if !pulled.is_empty() {
+        let how = "`maquette link up NODE INTERFACE` plugs them in";
+        out.push_str(&format!("\ncables that are pulled ({how}):\n{pulled}"));
+    }
+    out
 }
 
 /// Images that can be named; `built` tells which are here already.

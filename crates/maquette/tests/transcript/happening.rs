@@ -38,6 +38,26 @@ impl Stage {
                 (domain.active, domain.live) = (false, None);
             }
             ["domain", name, "pauses"] => seen.domains.get_mut(*name).unwrap().paused = true,
+            ["guest", address, "answers", word] => {
+                machine.ssh.insert((*address).into(), (*word).into());
+            }
+            ["guest", address, "answers"] => {
+                machine.ssh.remove(*address);
+            }
+            ["domain", name, "runs", "for", seconds, "s"] => {
+                machine.uptime_s.insert((*name).into(), seconds.parse().unwrap());
+            }
+            ["cloud-init", "fails", "on", name, ..] => {
+                let domain = seen.domains.get_mut(name.trim_end_matches(':')).unwrap();
+                let (_, why) = what.split_once(": ").unwrap();
+                (domain.ready, domain.failed) = (false, Some(format!("cloud-init failed: {why}")));
+            }
+            ["console", "of", name, ..] => {
+                let (_, text) = what.split_once(": ").unwrap();
+                let log =
+                    format!("/var/log/libvirt/qemu/{}-serial.log", name.trim_end_matches(':'));
+                self.host.write(&log, text.as_bytes(), 0o600).unwrap();
+            }
             ["domain", name, "never", "booted"] => {
                 seen.domains.get_mut(*name).unwrap().ready = false
             }

@@ -1,0 +1,233 @@
+//! What a node does now, and why it is not ready: decided from what libvirt has, what the guest said before, and what
+//! it answers now.
+
+use std::net::IpAddr;
+
+use crate::observed::Domain;
+
+/// How a guest's SSH port answered a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SshAnswer {
+    /// With an SSH server's greeting.
+    Greeted,
+    /// The connection was refused: nothing listens there.
+    Refused,
+    /// There is no way to it: nobody has that address.
+    NoRoute,
+    /// Nothing came within the limit.
+    Silent,
+    /// Something listens that is no SSH server, or closes the connection at once.
+    Other,
+    /// Nobody could ask.
+    Unknown,
+}
+
+impl SshAnswer {
+    /// Why a guest that answered so cannot be logged in to.
+    fn reason(self, address: IpAddr) -> String {
+        match self {
+            Self::Greeted => format!("SSH answers at {address}"),
+            Self::Refused => format!("port 22 of {address} is closed: no SSH server runs there"),
+            Self::NoRoute => format!("nothing answers at {address}"),
+            Self::Silent => format!("SSH at {address} says nothing"),
+            Self::Other => format!("what listens on port 22 of {address} does not speak SSH"),
+            Self::Unknown => format!(
+                "whether SSH answers at {address} could not be asked: the hypervisor has no `bash` or no `timeout`"
+            ),
+        }
+    }
+}
+
+/// The end of a node's serial console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleEnd {
+    /// Its last lines, as people may see them.
+    pub text: String,
+    /// How long ago something was written, in seconds.
+    pub age_s: u64,
+}
+
+/// What was found out about a node besides what libvirt has of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// How its SSH port answered; none if it was not asked.
+    pub ssh: Option<SshAnswer>,
+    /// The end of its console; none if it was not read, or nothing was ever written.
+    pub console: Option<ConsoleEnd>,
+    /// Whether its console was looked for.
+    pub console_read: bool,
+    /// How long its domain has run, in seconds.
+    pub uptime_s: Option<u64>,
+}
+
+/// What a node does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// Its first boot has ended, and it answers.
+    Ready,
+    /// It runs, and whether it answers cannot be told or was not asked.
+    Running,
+    /// It was started a moment ago, and does not answer yet.
+    Starting,
+    /// Its first boot has not ended yet.
+    Booting,
+    /// It ought to answer, and does not.
+    Unreachable,
+    /// Its first boot failed, or its guest crashed.
+    Failed,
+    /// Its vCPUs are stopped.
+    Paused,
+    /// It does not run.
+    ShutOff,
+}
+
+impl NodeState {
+    /// For tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Starting => "starting",
+            Self::Booting => "booting",
+            Self::Unreachable => "unreachable",
+            Self::Failed => "failed",
+            Self::Paused => "paused",
+            Self::ShutOff => "shut off",
+        }
+    }
+}
+
+/// What a node does, and why it is not ready where there is more to say than the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The state.
+    pub state: NodeState,
+    /// Why; none if the state says it all.
+    pub reason: Option<String>,
+}
+
+/// For how long a node that was started may keep silent before that is called unreachable, in seconds.
+const START_S: u64 = 180;
+/// The same for a first boot, which may take long under emulation.
+const FIRST_BOOT_S: u64 = 600;
+/// After how long a console without a word tells that nothing boots, in seconds.
+const SILENT_CONSOLE_S: u64 = 120;
+
+/// Last words of a guest that has come no further, and what they mean.
+const LAST_WORDS: [(&str, &str); 9] = [
+    ("Kernel panic - not syncing", "the guest's kernel panicked"),
+    ("No bootable device", "the firmware found nothing to boot"),
+    ("Boot failed: not a bootable disk", "the firmware found nothing to boot"),
+    ("UEFI Interactive Shell", "the firmware found nothing to boot"),
+    ("grub rescue>", "GRUB did not find its files"),
+    ("Entering emergency mode", "the guest is in emergency mode"),
+    ("You are in emergency mode", "the guest is in emergency mode"),
+    ("(initramfs)", "the guest's kernel did not find its root file system"),
+    ("dracut:/#", "the guest's kernel did not find its root file system"),
+];
+
+/// What the end of a console says of a guest that came no further.
+fn last_words(text: &str) -> Option<String> {
+    // The log goes on over starts: only what is after the last one counts.
+    let begun = ["Linux version ", "SeaBIOS (version"].iter().filter_map(|m| text.rfind(m)).max();
+    let text = &text[begun.unwrap_or(0)..];
+    LAST_WORDS.iter().find_map(|(words, meaning)| {
+        let line = text.lines().rfind(|line| line.contains(words))?;
+        let from = line.find(words).unwrap_or(0);
+        let said: String = line[from..].trim().chars().take(120).collect();
+        Some(format!("{meaning}; its console says: {said}"))
+    })
+}
+
+impl Condition {
+    fn new(state: NodeState, reason: Option<String>) -> Self {
+        Self { state, reason }
+    }
+
+    /// What a node does.
+    pub fn of(domain: &Domain, evidence: &Evidence) -> Self {
+        if !domain.active {
+            return Self::new(NodeState::ShutOff, domain.failed.clone());
+        }
+        if domain.paused {
+            return Self::new(NodeState::Paused, None);
+        }
+        if domain.recorded.guest.is_none() {
+            return Self::new(NodeState::Running, None);
+        }
+        if let Some(why) = &domain.failed {
+            return Self::new(NodeState::Failed, Some(why.clone()));
+        }
+        match evidence.ssh {
+            Some(SshAnswer::Greeted) if domain.ready => Self::new(NodeState::Ready, None),
+            Some(SshAnswer::Greeted) => {
+                let reason = "SSH answers, and its first boot was not seen to end; `maquette up` waits for that";
+                Self::new(NodeState::Booting, Some(reason.into()))
+            }
+            None if domain.ready => Self::new(NodeState::Running, None),
+            None => Self::new(NodeState::Booting, None),
+            Some(SshAnswer::Unknown) => {
+                let state = if domain.ready { NodeState::Running } else { NodeState::Booting };
+                let address = domain.recorded.access.address;
+                Self::new(state, address.map(|a| SshAnswer::Unknown.reason(a)))
+            }
+            Some(answer) => Self::unanswered(domain, answer, evidence),
+        }
+    }
+
+    /// What a node does that does not answer.
+    fn unanswered(domain: &Domain, answer: SshAnswer, evidence: &Evidence) -> Self {
+        let uptime = evidence.uptime_s;
+        // What was written before it was started says nothing about now.
+        let recent = |c: &&ConsoleEnd| uptime.is_none_or(|up| c.age_s <= up.saturating_add(1));
+        let console = evidence.console.as_ref().filter(recent);
+        if let Some(why) = console.and_then(|c| last_words(&c.text)) {
+            return Self::new(NodeState::Failed, Some(why));
+        }
+        if let Some(why) = Self::pulled(domain) {
+            return Self::new(NodeState::Unreachable, Some(why));
+        }
+        let address = domain.recorded.access.address;
+        let why = address.map(|a| answer.reason(a));
+        let limit = if domain.ready { START_S } else { FIRST_BOOT_S };
+        let state = if domain.ready { NodeState::Starting } else { NodeState::Booting };
+        let mute = evidence.console_read && console.is_none() && !domain.ready;
+        match uptime {
+            Some(up) if mute && up >= SILENT_CONSOLE_S => {
+                let said = format!(
+                    "nothing on its serial console in {up} s, and no answer: its disk may not boot"
+                );
+                Self::new(NodeState::Unreachable, Some(said))
+            }
+            Some(up) if up < limit => Self::new(state, why),
+            _ => Self::new(NodeState::Unreachable, why),
+        }
+    }
+
+    /// That the NIC through which a node is reached has no carrier.
+    fn pulled(domain: &Domain) -> Option<String> {
+        let address = domain.recorded.access.address?;
+        let nics = domain.recorded.interfaces.iter();
+        let mut through = nics.filter(|i| i.has_address(address));
+        let nic = through.find(|i| domain.pulled.contains(&i.mac))?;
+        Some(format!("the cable of {} (network {}) is pulled", nic.name, nic.network))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_words;
+
+    #[test]
+    fn only_what_a_guest_said_since_its_last_start_counts() {
+        let panic = "[ 1.2] Kernel panic - not syncing: VFS: Unable to mount root fs\n";
+        let said = last_words(panic).unwrap();
+        assert_eq!(
+            said,
+            "the guest's kernel panicked; its console says: Kernel panic - not syncing: VFS: \
+             Unable to mount root fs"
+        );
+        assert_eq!(last_words(&format!("{panic}[ 0.0] Linux version 6.1\nlogin:")), None);
+        assert_eq!(last_words("login: "), None);
+    }
+}

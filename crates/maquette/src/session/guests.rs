@@ -1,0 +1,64 @@
+//! What nodes answer at this moment, for those who say what state they are in.
+
+use std::collections::BTreeMap;
+
+use maquette_core::node_state::Evidence;
+use maquette_core::observed::{Domain, Observed};
+use maquette_engine::guests::{self, Guest};
+
+use super::connection::Connection;
+use crate::failure::Failure;
+use crate::world::World;
+
+/// Whether nodes are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// All that ought to answer, at once.
+    Nodes,
+    /// None: what libvirt and the records say is enough.
+    Nobody,
+}
+
+/// Finds out about every node that runs. Guests on a LAN are asked from here, all others from the hypervisor.
+pub(super) fn look(
+    world: &World,
+    connection: &Connection,
+    observed: &Observed,
+    uptime_s: &BTreeMap<String, u64>,
+    ask: Ask,
+) -> Result<BTreeMap<String, Evidence>, Failure> {
+    let host = connection.host.as_ref();
+    let asked = |d: &&Domain| {
+        ask == Ask::Nodes
+            && d.active
+            && !d.paused
+            && d.recorded.guest.is_some()
+            && d.failed.is_none()
+    };
+    let asked: Vec<&Domain> = observed.domains.values().filter(asked).collect();
+    let from_here = |d: &Domain| d.recorded.access.direct && !host.is_here();
+    let guest = |d: &Domain, address: bool, log: bool| Guest {
+        name: d.name.clone(),
+        address: d.recorded.access.address.filter(|_| address),
+        log: log.then(|| maquette_libvirt::serial_log(&d.name, d.recorded.serial_file)),
+    };
+    let there: Vec<Guest> = asked.iter().map(|d| guest(d, !from_here(d), true)).collect();
+    let here = asked.iter().filter(|d| from_here(d));
+    let here: Vec<Guest> = here.map(|d| guest(d, true, false)).collect();
+    let failed = |e| Failure::because("cannot ask the nodes whether they answer", e);
+    let (found, direct) = std::thread::scope(|scope| {
+        let direct = scope.spawn(|| guests::look(world.hosts.here().as_ref(), &here));
+        let found = guests::look(host, &there);
+        (found, direct.join())
+    });
+    let mut found = found.map_err(failed)?;
+    // A node that cannot be asked from here is not asked.
+    let direct = direct.ok().and_then(Result::ok).unwrap_or_default();
+    for (name, evidence) in direct {
+        found.entry(name).or_default().ssh = evidence.ssh;
+    }
+    for (name, seconds) in uptime_s {
+        found.entry(name.clone()).or_default().uptime_s = Some(*seconds);
+    }
+    Ok(found)
+}

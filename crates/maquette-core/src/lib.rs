@@ -29,6 +29,7 @@ pub mod observed;
 pub mod plan;
 pub mod schema;
 pub mod seed;
+pub mod selection;
 pub mod settings;
 pub mod span;
 pub mod starts;

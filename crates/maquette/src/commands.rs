@@ -70,6 +70,7 @@ verbs! {
     /// Let paused nodes go on
     resume => Resume;
     /// Remove the environment with all its disks, or some of its nodes
+    #[command(visible_alias = "destroy")]
     down => Down;
     /// The hypervisor: check it, put it back as it was
     #[command(subcommand)]

@@ -176,6 +176,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
             "examples",
             "hardware",
             "names",
+            "selection",
             "object",
             "span",
             "units",

@@ -36,7 +36,7 @@ pub struct Args {
     /// Do not ask (or MAQUETTE_YES=1)
     #[arg(short, long)]
     pub yes: bool,
-    /// Nodes to remove [default: everything]
+    /// Nodes to remove, node types, Ansible groups, or patterns such as 'web-*' [default: everything]
     #[arg(value_name = "NODE")]
     pub nodes: Vec<String>,
     /// Print what happens as JSON, one event a line

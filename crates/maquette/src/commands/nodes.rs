@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
+use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Domain, Observed};
+use maquette_core::selection::{self, Candidate};
 use maquette_core::syntax::Sources;
 use maquette_engine::StepError;
 
@@ -15,9 +17,12 @@ use crate::workspace::inventory::Inventory;
 use crate::workspace::outputs;
 use crate::world::World;
 
-/// libvirt's names of nodes, which are given with or without the prefix, or by their names in the
-/// user's own inventory. With `gone`, a node that has gone already is fine; a name that no node can
-/// have never is.
+/// What a list of nodes may name, for the help of verbs.
+pub const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*'";
+
+/// libvirt's names of the nodes that words mean: nodes, which are given with or without the prefix, or by their names in
+/// the user's own inventory; node types, Ansible groups and patterns. With `gone`, a node that has gone already is fine;
+/// a name that no node can have never is.
 pub fn resolve(
     world: &World,
     words: &[String],
@@ -26,46 +31,87 @@ pub fn resolve(
     gone: bool,
 ) -> Result<BTreeSet<String>, Failure> {
     let environment = &located.environment;
-    let noted = observed.networks.values().flat_map(|n| &n.recorded.tenants).map(|t| &t.node);
-    let edited = observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain).map(|e| &e.name);
-    let noted = noted.chain(edited).filter(|_| gone);
-    let known: BTreeSet<&str> = observed.domains.keys().chain(noted).map(String::as_str).collect();
+    let known = candidates(observed, gone);
     let inventory =
         Inventory::read(&located.workspace.file(outputs::INVENTORY)).unwrap_or_default();
     let original = |word: &str| Some(inventory.find(word)?.var("original_name")?.to_string());
-    let roles: BTreeSet<String> =
-        observed.domains.values().map(|d| environment.qualify(&d.recorded.role)).collect();
     let mut names = BTreeSet::new();
     let mut diags = Diagnostics::default();
     for word in words {
-        let candidates = [Some(word.clone()), Some(environment.qualify(word)), original(word)];
-        let found = candidates.iter().flatten().find(|name| known.contains(name.as_str()));
-        if let Some(name) = found {
-            names.insert(name.clone());
-            continue;
+        let mut found = selection::select(word, environment, &known);
+        if let Some(name) = original(word).filter(|_| found.is_empty()) {
+            found = selection::select(&name, environment, &known);
         }
-        let numbered = |name: &String| {
-            let role = name.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok());
-            role.is_some_and(|(role, _)| roles.contains(role))
-        };
-        if gone && candidates.iter().flatten().any(numbered) {
+        if !found.is_empty() {
+            names.extend(found.into_iter().map(str::to_string));
+        } else if gone && was_there(word, original(word), environment, &known) {
             world.terminal.talk(&format!("`{word}` is not there; it may have been removed before"));
-            continue;
+        } else {
+            diags.push(unknown(word, environment, &known));
         }
-        let message = format!("environment `{environment}` has no node `{word}`");
-        let mut error = Diagnostic::error("node::unknown", message);
-        if let Some(name) = closest(&environment.qualify(word), known.iter().copied()) {
-            error = error.help(format!("did you mean `{name}`?"));
-        }
-        let list = known.iter().copied().collect::<Vec<_>>().join(", ");
-        let list =
-            if list.is_empty() { "there is none".into() } else { format!("there are: {list}") };
-        diags.push(error.help(list));
     }
     match diags.has_errors() {
         true => Err(Failure::Input(diags, Sources::default())),
         false => Ok(names),
     }
+}
+
+/// Nodes that are there; with `gone`, those too of which only something is left.
+fn candidates(observed: &Observed, gone: bool) -> Vec<Candidate<'_>> {
+    let noted = observed.networks.values().flat_map(|n| &n.recorded.tenants).map(|t| &t.node);
+    let edited = observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain).map(|e| &e.name);
+    let left: BTreeSet<&String> = noted.chain(edited).filter(|_| gone).collect();
+    let left = left.into_iter().filter(|name| !observed.domains.contains_key(*name));
+    let there = observed.domains.values().map(|d| Candidate {
+        name: &d.name,
+        role: &d.recorded.role,
+        groups: d.recorded.groups.iter().map(|g| g.as_str()).collect(),
+    });
+    let left = left.map(|name| Candidate { name, role: "", groups: Vec::new() });
+    there.chain(left).collect()
+}
+
+/// Whether a word is what a node of a type that is there could be called.
+fn was_there(
+    word: &str,
+    original: Option<String>,
+    environment: &EnvName,
+    known: &[Candidate<'_>],
+) -> bool {
+    let typed = known.iter().filter(|c| !c.role.is_empty());
+    let roles: BTreeSet<String> = typed.map(|c| environment.qualify(c.role)).collect();
+    let names = [Some(word.to_string()), Some(environment.qualify(word)), original];
+    names.iter().flatten().any(|name| {
+        let role = name.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok());
+        role.is_some_and(|(role, _)| roles.contains(role))
+    })
+}
+
+/// A word that means no node.
+fn unknown(word: &str, environment: &EnvName, known: &[Candidate<'_>]) -> Diagnostic {
+    let message = match selection::is_pattern(word) {
+        true => format!("no node of environment `{environment}` fits `{word}`"),
+        false => format!("environment `{environment}` has no node, node type or group `{word}`"),
+    };
+    let mut error = Diagnostic::error("node::unknown", message);
+    let names = || known.iter().map(|c| c.name);
+    let near = closest(&environment.qualify(word), names());
+    if let Some(name) = near.filter(|_| !selection::is_pattern(word)) {
+        error = error.help(format!("did you mean `{name}`?"));
+    }
+    let list = names().collect::<Vec<_>>().join(", ");
+    error.help(if list.is_empty() { "there is none".into() } else { format!("there are: {list}") })
+}
+
+/// Nobody said which nodes are meant.
+pub fn unnamed(verb: &str) -> Failure {
+    let error =
+        Diagnostic::error("node::unnamed", format!("`maquette {verb}` is not told which nodes"));
+    Failure::input(
+        error
+            .help("name nodes, node types, Ansible groups, or patterns such as `'web-*'`")
+            .help("`--all` means all nodes of the environment"),
+    )
 }
 
 /// The domain of one node that is there.
@@ -76,6 +122,12 @@ pub fn one<'a>(
     observed: &'a Observed,
 ) -> Result<&'a Domain, Failure> {
     let names = resolve(world, &[word.to_string()], located, observed, false)?;
+    if names.len() > 1 {
+        let list = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let error =
+            Diagnostic::error("node::several", format!("`{word}` means {} nodes", names.len()));
+        return Err(Failure::input(error.help(format!("name one of them: {list}"))));
+    }
     let found = names.first().and_then(|name| observed.domains.get(name));
     found.ok_or_else(|| Failure::Failed(StepError::new(format!("there is no domain of `{word}`"))))
 }

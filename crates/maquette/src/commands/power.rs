@@ -25,8 +25,8 @@ pub struct PowerArgs {
     /// What to do if somebody else is changing it.
     #[command(flatten)]
     pub locking: Locking,
-    /// The nodes
-    #[arg(value_name = "NODE", required_unless_present = "all")]
+    /// What it is done to
+    #[arg(value_name = "NODE", help = nodes::NODES)]
     pub nodes: Vec<String>,
     /// All nodes of the environment
     #[arg(long, conflicts_with = "nodes")]
@@ -81,6 +81,9 @@ pub fn run_for(
     what: Power,
     start: u64,
 ) -> Result<u8, Failure> {
+    if args.nodes.is_empty() && !args.all {
+        return Err(nodes::unnamed(verb));
+    }
     let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;
     let mut runner = session.runner(args.json, Duration::from_secs(start))?;

@@ -83,13 +83,14 @@ pub fn check(
     overcommit: bool,
     diags: &mut Diagnostics,
 ) {
-    check_memory(&memory(blueprint, observed, capacity), overcommit, diags);
+    let largest = blueprint.nodes.iter().max_by_key(|n| n.memory_mib).map(|n| n.role.as_str());
+    check_memory(&memory(blueprint, observed, capacity), largest, overcommit, diags);
     check_largest(blueprint, observed, capacity.total_mib, overcommit, diags);
     check_space(blueprint, observed, diags);
     check_cpus(blueprint, observed, capacity.cpus, diags);
 }
 
-fn check_memory(memory: &Memory, overcommit: bool, diags: &mut Diagnostics) {
+fn check_memory(memory: &Memory, largest: Option<&str>, overcommit: bool, diags: &mut Diagnostics) {
     let free = memory.free();
     if memory.needed <= free {
         return;
@@ -111,7 +112,10 @@ fn check_memory(memory: &Memory, overcommit: bool, diags: &mut Diagnostics) {
             "capacity::memory",
             format!("not enough memory on the hypervisor: {sizes}"),
         )
-        .help("ask for fewer or smaller nodes, such as `-e override.controller.memory=4096`")
+        .help(format!(
+            "ask for fewer or smaller nodes, such as `-e override.{}.memory=1024`",
+            largest.unwrap_or("TYPE")
+        ))
         .help("`--host-memory-overcommit yes` builds them nevertheless")
     } else {
         let message = format!("memory of the hypervisor is short: {sizes}");

@@ -280,7 +280,13 @@ pub fn list<'a>(node: &'a Node, what: &str, diags: &mut Diagnostics) -> &'a [Nod
         Value::List(items) => items,
         Value::Null => &[],
         _ => {
-            diags.push(wrong_type(node, &format!("`{what}`"), "a list"));
+            let diagnostic = wrong_type(node, &format!("`{what}`"), "a list");
+            let bracket = |text: &String| text.trim_start().starts_with('[');
+            diags.push(match &node.value {
+                Value::Scalar(text, _) if bracket(text) => diagnostic
+                    .help("a flag takes single values; a list is written in a file: `overrides` of the project file, or `-e @FILE`"),
+                _ => diagnostic,
+            });
             &[]
         }
     }

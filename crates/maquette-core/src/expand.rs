@@ -451,7 +451,7 @@ impl<'a> Expander<'a> {
                 });
                 let bus = disk.bus.unwrap_or(settings.disk_bus);
                 let letter = used.entry(bus.device_prefix()).or_default();
-                let device = format!("{}{}", bus.device_prefix(), letters(*letter));
+                let device = bus.device(*letter);
                 *letter += 1;
                 let backing = source.map(|s| {
                     self.context
@@ -477,15 +477,6 @@ impl<'a> Expander<'a> {
                 }
             })
             .collect()
-    }
-}
-
-/// `a` … `z`, `aa` …, as the kernel counts disks.
-fn letters(index: u32) -> String {
-    let letter = char::from(b'a' + (index % 26) as u8);
-    match (index / 26).checked_sub(1) {
-        None => letter.to_string(),
-        Some(before) => format!("{}{letter}", letters(before)),
     }
 }
 
@@ -544,19 +535,4 @@ pub fn image_sources(topology: &Topology) -> BTreeSet<String> {
         }
     }
     sources
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn disks_are_lettered_like_the_kernel_does() {
-        assert_eq!(letters(0), "a");
-        assert_eq!(letters(25), "z");
-        assert_eq!(letters(26), "aa");
-        assert_eq!(letters(53), "bb");
-        assert_eq!(letters(701), "zz");
-        assert_eq!(letters(702), "aaa");
-    }
 }

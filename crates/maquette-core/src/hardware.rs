@@ -27,6 +27,11 @@ impl Bus {
         }
     }
 
+    /// The device that a disk is, by its number among those whose devices begin alike.
+    pub fn device(self, number: u32) -> String {
+        format!("{}{}", self.device_prefix(), letters(number))
+    }
+
     /// Start of the device names on this bus.
     pub fn device_prefix(self) -> &'static str {
         match self {
@@ -93,5 +98,29 @@ impl FromStr for VirtType {
             "test" => Ok(Self::Test),
             _ => Err(format!("`{text}` is neither `kvm` nor `qemu`")),
         }
+    }
+}
+
+/// `a` … `z`, `aa` …, as the kernel counts disks.
+fn letters(index: u32) -> String {
+    let letter = char::from(b'a' + (index % 26) as u8);
+    match (index / 26).checked_sub(1) {
+        None => letter.to_string(),
+        Some(before) => format!("{}{letter}", letters(before)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disks_are_lettered_like_the_kernel_does() {
+        assert_eq!(letters(0), "a");
+        assert_eq!(letters(25), "z");
+        assert_eq!(letters(26), "aa");
+        assert_eq!(letters(53), "bb");
+        assert_eq!(letters(701), "zz");
+        assert_eq!(letters(702), "aaa");
     }
 }

@@ -15,7 +15,7 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::layers::{self, ExtraVar};
 use maquette_core::names::EnvName;
 use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
-use maquette_core::syntax::{Node, Plain, Sources, parse};
+use maquette_core::syntax::{Node, Plain, Sources, Span, parse};
 use maquette_core::topology::{Request, only_network};
 
 use crate::cli::{Given, Place, Wanted};
@@ -25,7 +25,7 @@ use crate::session::connection::HostArgs;
 use crate::workspace::named::Workspaces;
 use crate::workspace::{Saved, Workspace};
 use crate::world::Environment;
-use project::Project;
+use project::{IMAGE, Project};
 
 /// Everything that was read.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct Loaded {
     pub host: HostArgs,
     /// The local directory.
     pub workspace: Workspace,
+    /// Where the environment's image was asked for.
+    pub image_place: Option<Span>,
     /// Mistakes and warnings so far; `pipeline::check` adds to them and stops at errors.
     pub diags: Diagnostics,
     /// What whoever gave a setting knows it as, for messages.
@@ -185,6 +187,8 @@ fn read(
     // Without nodes, InfraRed's users prepare the hypervisor and its networks, and nodes are left alone.
     let named = given.has("topology-nodes") || project.node("topology-nodes").is_some();
     let nodes_named = reader.lenient || named;
+    let image = given.told(IMAGE).map(|(told, text)| reader.flag(told, text).span);
+    let image_place = image.or(project.node(IMAGE).map(|node| node.span));
     // The search for mistakes goes on after the first ones.
     match reader.wanted(&given, &project, settings, extra) {
         Some((request, vars)) => Ok(Loaded {
@@ -192,6 +196,7 @@ fn read(
             request,
             vars,
             nodes_named,
+            image_place,
             host,
             workspace,
             diags: reader.diags,

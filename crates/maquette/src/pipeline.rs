@@ -54,7 +54,7 @@ pub fn examine(
         // An extension is put on networks that are there, whatever the file says.
         topology.networks_complete &= !loaded.request.settings.extend;
         topology::lint(topology, &mut diags);
-        check_images(environment, topology, &mut diags);
+        check_images(environment, topology, loaded.image_place, &mut diags);
     }
     (diags, topology)
 }

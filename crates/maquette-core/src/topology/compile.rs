@@ -3,7 +3,8 @@
 use super::{Forward, Interface, Network, Role, Settings, Topology};
 use super::{bgp, described, free_subnet, network, role};
 use crate::decode::{Fields, quoted_list};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::defaults::{self, Kind};
+use crate::diagnostic::{Diagnostic, Diagnostics, slip};
 use crate::expr::{self, Variables};
 use crate::keys::{Form, Key, key};
 use crate::layers::merge;
@@ -87,6 +88,7 @@ pub fn compile(
     if let Some(over) = overrides.and_then(|o| o.get("networks"))
         && let Some(networks) = file.get_mut("networks")
     {
+        added_by_mistake(networks, over, diags);
         merge(networks, over);
     }
     expr::resolve(&mut file, &variables, diags);
@@ -108,6 +110,7 @@ pub fn compile(
         .map(|role| reached(role, &networks))
         .collect();
     same_names(&roles, diags);
+    nearly_named(roles_node, request, diags);
     let declared = file.get("networks").map_or(0, |n| n.entries().len());
     Some(Topology {
         roles,
@@ -314,6 +317,49 @@ fn no_role(
         "its roles are {}; add one, or give the node type `interfaces`",
         quoted_list(&roles)
     ))
+}
+
+/// An override of one value makes a network where it was to change one.
+fn added_by_mistake(networks: &Node, over: &Node, diags: &mut Diagnostics) {
+    let known: Vec<&str> = networks.entries().iter().map(|e| e.key.as_str()).collect();
+    for entry in over.entries() {
+        if entry.value.entries().len() == 1 && !known.contains(&entry.key.as_str()) {
+            let message = format!("there is no network with the key `{}`", entry.key);
+            diags.push(
+                Diagnostic::warning("extra::added", message)
+                    .at(entry.key_span, "this override adds one")
+                    .suggest(&entry.key, known.iter().copied())
+                    .help(format!("the keys are {}", quoted_list(&known))),
+            );
+        }
+    }
+}
+
+/// A network file that describes the nodes of a type by nearly its name does not describe them at all. (It may well
+/// describe types that are not in the run.)
+fn nearly_named(described: Option<&Node>, request: &Request, diags: &mut Diagnostics) {
+    let described = described.map_or(&[][..], Node::entries);
+    let is_described = |name: &str| described.iter().any(|e| e.key == name);
+    let asked = request.nodes.iter().map(|n| n.file.as_str()).filter(|n| !is_described(n));
+    let asked: Vec<&str> = asked.collect();
+    // `web1` and `web2` are two types.
+    let numbered = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_string();
+    for entry in described {
+        let other = entry.key == "default" || defaults::get(Kind::Nodes, &entry.key).is_some();
+        let near = |name: &&&str| {
+            slip(name, [entry.key.as_str()]).is_some() && numbered(name) != numbered(&entry.key)
+        };
+        if let Some(like) = asked.iter().find(near).filter(|_| !other) {
+            let file = &request.network_name;
+            let message =
+                format!("network file `{file}` says nothing of `{like}`, but of `{}`", entry.key);
+            diags.push(
+                Diagnostic::warning("topology::unused-role", message)
+                    .at(entry.key_span, "nothing in this run is called so")
+                    .help(format!("did you mean `{like}`?")),
+            );
+        }
+    }
 }
 
 /// Two types of one name would overwrite each other's nodes.

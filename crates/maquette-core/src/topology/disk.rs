@@ -42,6 +42,8 @@ pub struct Disk {
     pub path: Option<Spanned<String>>,
     /// Bus other than the environment's.
     pub bus: Option<Bus>,
+    /// The device that it is said to be.
+    pub dev: Option<Spanned<String>>,
     /// Where the disk is defined.
     pub span: Span,
 }
@@ -72,7 +74,11 @@ const DISK: &[Key] = &[
         Form::Parsed("a disk bus"),
         "Bus other than the environment's: virtio, scsi, sata, ide",
     ),
-    unread("dev"),
+    key(
+        "dev",
+        Form::Text,
+        "Device that it is, such as `/dev/vdb`: checked, since disks are named in their order",
+    ),
     unread("force_image_download"),
 ];
 
@@ -182,6 +188,7 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
     let cache = cache(&mut fields, diags);
     let path = fields.text("path", diags);
     let bus = fields.parsed::<Bus>("bus", diags).map(|b| b.value);
+    let dev = fields.text("dev", diags);
     let span = fields.span();
     fields.finish(diags);
     Some(Disk {
@@ -192,6 +199,7 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
         import_url: import.map(|i| i.value.to_string()),
         path,
         bus,
+        dev,
         span,
     })
 }

@@ -1,5 +1,6 @@
 //! Checks that need the whole topology: references, overlaps, sizes.
 
+mod devices;
 mod ips;
 
 use ipnet::IpNet;
@@ -23,6 +24,7 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
             interfaces(topology, role, diags);
         }
         disks(role, diags);
+        devices::check(topology, role, diags);
     }
     image(topology, diags);
     twins(topology, diags);

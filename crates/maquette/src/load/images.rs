@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use maquette_core::blueprint::Image;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::expand::{self, ImageMap};
-use maquette_core::image::WordError;
+use maquette_core::image::{WordError, redact};
 use maquette_core::observed::Observed;
+use maquette_core::syntax::Span;
 use maquette_core::topology::Topology;
 use maquette_core::units::ByteSize;
 use maquette_engine::image::build::is_current;
@@ -36,21 +37,40 @@ fn image_error(error: &image::SourceError) -> Diagnostic {
 }
 
 /// Whether each image can be what it is said to be.
-pub fn check_images(environment: &Environment, topology: &Topology, diags: &mut Diagnostics) {
+/// `asked` is where the environment's image was asked for.
+pub fn check_images(
+    environment: &Environment,
+    topology: &Topology,
+    asked: Option<Span>,
+    diags: &mut Diagnostics,
+) {
+    let at = |diagnostic: Diagnostic, word: &str| match place(topology, word).or(asked) {
+        // What is at the place is shown, and an address may hold a password.
+        Some(span) if redact(word) == word => diagnostic.at(span, ""),
+        _ => diagnostic,
+    };
     let built = environment.built_images();
     for word in expand::image_sources(topology) {
         match Source::parse(&word, &built) {
-            Ok(Source { origin: Origin::File(path), .. }) if !path.is_file() => diags.push(
-                Diagnostic::error(
-                    "image::unusable",
-                    format!("there is no image {}", path.display()),
-                )
-                .help("a word with a `/` is a path; names are listed by `maquette image list`"),
-            ),
+            Ok(Source { origin: Origin::File(path), .. }) if !path.is_file() => {
+                let message = format!("there is no image {}", path.display());
+                let diagnostic = Diagnostic::error("image::unusable", message)
+                    .help("a word with a `/` is a path; names are listed by `maquette image list`");
+                diags.push(at(diagnostic, &word));
+            }
             Ok(_) => {}
-            Err(error) => diags.push(image_error(&error)),
+            Err(error) => diags.push(at(image_error(&error), &word)),
         }
     }
+}
+
+/// The disk or the node type that names an image itself.
+fn place(topology: &Topology, word: &str) -> Option<Span> {
+    let is = |image: &Option<String>| image.as_deref() == Some(word);
+    topology.roles.iter().find_map(|role| {
+        let disk = role.disks.iter().find(|d| is(&d.import_url)).map(|d| d.span);
+        disk.or(is(&role.import_url).then_some(role.span))
+    })
 }
 
 /// Volume names of all base images, and those that were read to know theirs. An image that nodes of this environment

@@ -42,7 +42,7 @@ pub fn decode(node: &Node, settings: &mut Settings, diags: &mut Diagnostics) -> 
 }
 
 /// The setting that a checksum belongs to.
-const IMAGE: &str = "image-url";
+pub const IMAGE: &str = "image-url";
 
 /// Takes the keys of a mapping, and of those in it; `prefix` is where it is (`hypervisor.`).
 fn keys(

@@ -19,7 +19,9 @@ pub use template::{Cold, Template, template};
 
 use crate::names::EnvName;
 use crate::settings::StartChoice;
-use crate::topology::{Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType};
+use crate::topology::{
+    Allocation, BootMode, Bus, Dhcp, FirstBoot, Forward, Preallocation, Srv, VirtType,
+};
 use crate::units::{ByteSize, MacAddr};
 use crate::values::Secret;
 use crate::values::{
@@ -54,6 +56,8 @@ pub struct Blueprint {
     pub start: StartChoice,
     /// What nodes can start from instead of booting, or why they cannot, by their names.
     pub templates: BTreeMap<String, Result<Template, Cold>>,
+    /// What first boots do besides setting nodes up, by its digest.
+    pub first_boots: BTreeMap<Uuid, FirstBoot>,
 }
 
 impl Blueprint {
@@ -71,6 +75,7 @@ impl Blueprint {
             nodes: Vec::new(),
             start: StartChoice::default(),
             templates: BTreeMap::new(),
+            first_boots: BTreeMap::new(),
         }
     }
 
@@ -388,4 +393,6 @@ pub struct Guest {
     pub timezone: Option<TimeZone>,
     /// Swap file in MiB; 0 for none.
     pub swap_mib: u64,
+    /// Digest of what its first boot does besides; none where that is nothing.
+    pub first_boot: Option<Uuid>,
 }

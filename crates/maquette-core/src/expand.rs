@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
+use uuid::Uuid;
 
 pub use allocation::choose;
 pub use conflicts::conflicts;
@@ -26,7 +27,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
 use crate::observed::Observed;
 use crate::topology::virtopts::{self, VirtOpt};
-use crate::topology::{self, Forward, Preallocation, Role, Topology, VirtType};
+use crate::topology::{self, FirstBoot, Forward, Preallocation, Role, Topology, VirtType};
 use crate::units::MacAddr;
 use crate::values::{DeviceModel, Login, MachineName, PublicKey};
 
@@ -127,6 +128,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         nodes,
         start: topology.settings.start,
         templates: BTreeMap::new(),
+        first_boots: first_boots(topology),
     }
 }
 
@@ -173,6 +175,12 @@ fn keep_order(
         false => (false, 0),
         true => (true, place(port).unwrap_or(usize::MAX)),
     });
+}
+
+/// What first boots do, by its digest.
+fn first_boots(topology: &Topology) -> BTreeMap<Uuid, FirstBoot> {
+    let all = topology.roles.iter().map(|role| &role.first_boot);
+    all.filter_map(|first_boot| Some((first_boot.digest()?, first_boot.clone()))).collect()
 }
 
 /// Whether the hypervisor has a bridge of a name that is not this environment's.
@@ -269,6 +277,7 @@ impl<'a> Expander<'a> {
             generation,
             timezone: settings.timezone.clone(),
             swap_mib: role.swap_mib,
+            first_boot: role.first_boot.digest(),
         });
         let options = virtopts::parse(&settings.virtopts).unwrap_or_default();
         let cpu_model = options.iter().find_map(|option| match option {

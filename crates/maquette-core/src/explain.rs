@@ -121,7 +121,7 @@ impl Query {
         let path: Vec<&str> = path.split('.').collect();
         let (last, above) = self.0.split_last()?;
         let (own, higher) = path.split_last()?;
-        let is_name = |part: &str| part == NAME || part == "diskN";
+        let is_name = |part: &str| [NAME, "diskN", "PATH"].contains(&part);
         let named = is_name(own)
             && above.last().is_some_and(|part| higher.last().is_some_and(|higher| part == higher));
         if last != own && !named {
@@ -348,6 +348,9 @@ fn nested(form: &Form) -> Option<(&'static [Key], Option<&'static str>, &'static
     match form {
         Form::Map(keys) | Form::Part(keys) if keys.iter().all(|k| k.name != "basic") => {
             Some((keys, None, "{<>}"))
+        }
+        Form::Entries("^/", form) => {
+            nested(form).map(|(keys, ..)| (keys, Some("PATH"), "{/etc/motd: {<>}}"))
         }
         Form::Entries(_, form) => {
             nested(form).map(|(keys, ..)| (keys, Some("diskN"), "{disk1: {<>}}"))

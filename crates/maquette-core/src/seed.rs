@@ -5,12 +5,15 @@
 //! why its text is a [`Secret`] and its volume readable by nobody but QEMU.
 
 mod cloud_init;
+mod first_boot;
 mod identity;
 pub mod report;
+mod scalar;
 
 pub use cloud_init::READY_PORT;
 
 use crate::blueprint::{Guest, Node};
+use crate::topology::FirstBoot;
 use crate::values::Secret;
 
 /// One file of a seed volume.
@@ -34,15 +37,23 @@ pub fn template_files(user: &str) -> Vec<SeedFile> {
     ]
 }
 
-/// The files of a node's seed. `host_key` is the private key, in OpenSSH's format. The last two are for the agent
-/// that prepared images have in place of cloud-init, and read `network-config`, too.
-pub fn seed_files(node: &Node, guest: &Guest, host_key: &Secret) -> Vec<SeedFile> {
+/// The files of a node's seed. `host_key` is the private key, in OpenSSH's format; `first_boot`
+/// is what there is to do besides setting the node up. Whatever comes after `network-config` is for the agent that
+/// prepared images have in place of cloud-init, and that reads `network-config`, too.
+pub fn seed_files(
+    node: &Node,
+    guest: &Guest,
+    host_key: &Secret,
+    first_boot: Option<&FirstBoot>,
+) -> Vec<SeedFile> {
     let file = |name, content: String| SeedFile { name, content: Secret::new(content) };
-    vec![
+    let mut files = vec![
         file("meta-data", cloud_init::meta_data(node)),
-        file("user-data", cloud_init::user_data(node, guest, host_key)),
+        file("user-data", cloud_init::user_data(node, guest, host_key, first_boot)),
         file("network-config", cloud_init::network_config(&node.interfaces)),
         file("identity", identity::text(node, guest)),
         SeedFile { name: "host-key", content: host_key.clone() },
-    ]
+    ];
+    files.extend(first_boot.map(|first_boot| file("first-boot", first_boot::json(first_boot))));
+    files
 }

@@ -9,6 +9,7 @@
 mod access;
 mod console;
 mod dns;
+mod first_boot;
 mod hardware;
 mod line;
 mod secret;
@@ -18,6 +19,7 @@ use thiserror::Error;
 pub use access::{ConnectionPlugin, Group, Login, PublicKey, TimeZone};
 pub use console::console_text;
 pub use dns::{DnsName, HostAddress, Name, ServiceLabel};
+pub use first_boot::{FileMode, GuestPath, GuestText, Owner, PackageName};
 pub use hardware::{DeviceModel, Directory, DiskKey, FileName, MachineName, Mtu, PlainPath};
 pub use line::{Line, has_template_marks, is_unprintable, printable};
 pub use secret::Secret;

@@ -273,7 +273,7 @@ fn bgp_nodes_have_their_own_interfaces_numbers_and_macs() {
     assert_eq!(external.ipv4.unwrap().to_string(), "10.0.0.31/24");
     assert_eq!(external.gateway, Some([10, 0, 0, 1].into()));
     let guest = router.guest.as_ref().unwrap();
-    let seed = seed_files(router, guest, &Secret::new("k"));
+    let seed = seed_files(router, guest, &Secret::new("k"), None);
     let config =
         seed.iter().find(|f| f.name == "network-config").unwrap().content.reveal().to_string();
     assert!(config.contains("routes: [{to: 0.0.0.0/0, via: 10.0.0.1}]"), "{config}");
@@ -323,7 +323,7 @@ nodes:
     let blueprint = blueprint_of(&input(&[("undercloud", 1)], &text, &[]), &seen);
     let node = &blueprint.nodes[0];
     assert!(node.access.address.is_none() && node.interfaces[0].dhcp);
-    let seed = seed_files(node, node.guest.as_ref().unwrap(), &Secret::new("k"));
+    let seed = seed_files(node, node.guest.as_ref().unwrap(), &Secret::new("k"), None);
     let data = seed.iter().find(|f| f.name == "user-data").unwrap().content.reveal().to_string();
     assert!(data.contains("say address $4"), "{data}");
 }

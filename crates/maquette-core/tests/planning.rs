@@ -175,7 +175,7 @@ fn the_seed_of_a_node() {
     let key = Secret::new(
         "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n",
     );
-    let text: String = seed_files(node, guest, &key)
+    let text: String = seed_files(node, guest, &key, None)
         .iter()
         .map(|f| format!("--- {}\n{}", f.name, f.content.reveal()))
         .collect();
@@ -516,4 +516,42 @@ fn everything_that_somebody_changed_by_hand_is_named() {
     for what in ["memory was changed to 99 MiB", "vCPUs were changed to 7"] {
         assert!(text.contains(&format!("{what} outside Maquette")), "{text}");
     }
+}
+
+/// What a first boot installs, writes and runs reaches cloud-init and the agent, is recorded by its digest, and a node is
+/// made anew when it changes.
+#[test]
+fn packages_files_and_commands_of_a_first_boot() {
+    let web = |content: &str| {
+        format!(
+            "web=name: web\ncpu: 1\nmemory: 768\ndisks: {{disk1: {{import_url: x, size: 12G}}}}\n\
+             external_network: management\ninterfaces:\n  nic1: {{network: management}}\n\
+             packages: [nginx]\nfiles:\n  /etc/motd: \"{content}\\n\"\n  /srv/run: {{content: \"#!/bin/sh\\n\", \
+             mode: 0755, owner: www-data}}\ncommands:\n  - systemctl enable --now nginx\n"
+        )
+    };
+    let nothing = Observed::default();
+    let blueprint = blueprint_of(&input(&[(&web("hello"), 1)], "3_nets", &[]), &nothing);
+    let plan = plan::create(&blueprint, &nothing, &|_| Secret::new("private"));
+    let files = plan.steps.iter().find_map(|step| match &step.action {
+        Action::CreateSeed { files, .. } => Some(files),
+        _ => None,
+    });
+    let text = |name: &str| {
+        let file = files.unwrap().iter().find(|file| file.name == name).unwrap();
+        file.content.reveal().to_string()
+    };
+    let user_data = text("user-data");
+    let after = user_data.split("cloud_init_modules").nth(1).unwrap();
+    insta::assert_snapshot!("first_boot_cloud_init", after);
+    insta::assert_snapshot!("first_boot_agent", text("first-boot"));
+    assert!(text("identity").starts_with("maquette 2\n"));
+    let mut observed = nothing.clone();
+    apply(&mut observed, &plan.steps);
+    assert!(plan::create(&blueprint, &observed, &|_| Secret::new("private")).is_empty());
+    let changed = blueprint_of(&input(&[(&web("bye"), 1)], "3_nets", &[]), &observed);
+    let changed = plan::create(&changed, &observed, &|_| Secret::new("private"));
+    let node = changed.changes.iter().find(|c| c.name == "web-0").unwrap();
+    assert_eq!(node.op, Op::Replace);
+    assert_eq!(node.reason.to_string(), "the packages, files or commands of its first boot change");
 }

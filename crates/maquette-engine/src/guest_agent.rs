@@ -15,9 +15,11 @@ const BESIDE: &str = asset!("cloud-init.conf");
 const NOT_YET: &str = asset!("template.conf");
 
 /// What an image gets: where, and its text.
-pub(crate) const FILES: [(&str, &str); 15] = [
+pub(crate) const FILES: [(&str, &str); 17] = [
     ("usr/lib/maquette/maquette-agent", asset!("maquette-agent")),
     ("usr/lib/maquette/maquette_agent.py", asset!("maquette_agent.py")),
+    ("usr/lib/maquette/maquette_first_boot.py", asset!("maquette_first_boot.py")),
+    ("usr/lib/maquette/maquette_state.py", asset!("maquette_state.py")),
     ("usr/lib/maquette/maquette_grow.py", asset!("maquette_grow.py")),
     ("usr/lib/maquette/maquette_netplan.py", asset!("maquette_netplan.py")),
     ("usr/lib/maquette/maquette_template.py", asset!("maquette_template.py")),
@@ -33,6 +35,8 @@ pub(crate) const FILES: [(&str, &str); 15] = [
     ("etc/systemd/system/systemd-networkd-wait-online.service.d/maquette.conf", NOT_YET),
 ];
 
+#[cfg(test)]
+mod first_boot_tests;
 #[cfg(test)]
 mod template_tests;
 
@@ -204,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_seed_of_somebody_else_is_left_to_cloud_init() {
-        for identity in ["", "maquette 2\ninstance x\n", "other 1\n"] {
+        for identity in ["", "maquette 3\ninstance x\n", "other 1\n"] {
             let system = System::new(identity);
             let said = system.run("setup");
             assert!(said.status.success());

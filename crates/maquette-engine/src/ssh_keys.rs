@@ -336,6 +336,7 @@ mod tests {
             generation: Some(1),
             timezone: None,
             swap_mib: 0,
+            first_boot: None,
         };
         assert!(lent.lacks_secret_of(&guest) && !key.lacks_secret_of(&guest));
         guest.generation = None;

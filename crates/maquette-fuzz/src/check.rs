@@ -7,6 +7,7 @@ use maquette::fuzzing::{self, Outputs};
 use maquette_core::blueprint::Node;
 use maquette_core::seed::seed_files;
 use maquette_core::syntax::Plain;
+use maquette_core::topology::FirstBoot;
 use maquette_core::values::Secret;
 
 /// Keywords of an ssh config that Maquette writes.
@@ -153,10 +154,15 @@ fn ansible(inventory: &str, nodes: &[&Node]) {
     }
 }
 
-/// What a guest's first boot is told.
-pub fn seed(node: &Node) {
+/// What a guest's first boot is told, `first_boot` included.
+pub fn seed(node: &Node, first_boot: Option<&FirstBoot>) {
     let Some(guest) = &node.guest else { return };
-    let files = seed_files(node, guest, &Secret::new("-----BEGIN X-----\nAAAA\n-----END X-----\n"));
+    let files = seed_files(
+        node,
+        guest,
+        &Secret::new("-----BEGIN X-----\nAAAA\n-----END X-----\n"),
+        first_boot,
+    );
     for file in &files {
         let text = file.content.reveal();
         no_controls(file.name, text);
@@ -175,6 +181,7 @@ pub fn seed(node: &Node) {
         let known: &[&str] = match file.name {
             "meta-data" => &["instance-id", "local-hostname"],
             "network-config" => &["version", "ethernets"],
+            "first-boot" => &["packages", "files", "commands"],
             _ => &[
                 "hostname",
                 "disable_root",
@@ -187,6 +194,10 @@ pub fn seed(node: &Node) {
                 "cloud_init_modules",
                 "cloud_config_modules",
                 "cloud_final_modules",
+                "write_files",
+                "package_update",
+                "packages",
+                "runcmd",
             ],
         };
         assert!(keys.iter().all(|k| known.contains(k)), "{}: {keys:?}", file.name);
@@ -195,16 +206,36 @@ pub fn seed(node: &Node) {
             let read = ethernets.keys().map(String::as_str).collect::<BTreeSet<_>>();
             assert_eq!(read, wanted);
         }
+        for key in ["files", "write_files"] {
+            boot_files(map.get(key), first_boot);
+        }
         if let Some(Plain::List(users)) = map.get("users") {
             assert!(users.len() <= 2, "{users:?}");
         }
     }
 }
 
+/// The files of a first boot: those that were asked for, and their text to the letter.
+fn boot_files(told: Option<&Plain>, first_boot: Option<&FirstBoot>) {
+    let Some(Plain::List(told)) = told else { return };
+    let wanted = first_boot.map_or(&[][..], |first_boot| &first_boot.files);
+    assert_eq!(told.len(), wanted.len());
+    for (told, wanted) in told.iter().zip(wanted) {
+        let Plain::Map(told) = told else { panic!("not a mapping: {told:?}") };
+        let text = |key| match told.get(key) {
+            Some(Plain::Text(text)) => text.as_str(),
+            other => panic!("`{key}` is not text: {other:?}"),
+        };
+        assert_eq!(text("path"), wanted.path.as_str());
+        assert_eq!(text("content"), wanted.content.reveal());
+    }
+}
+
 /// What the agent is told: known keywords only, no user but the node's and root, no interface but its own.
 fn identity(node: &Node, text: &str) {
     let mut lines = text.lines();
-    assert_eq!(lines.next(), Some("maquette 1"));
+    let more = node.guest.as_ref().is_some_and(|guest| guest.first_boot.is_some());
+    assert_eq!(lines.next(), Some(if more { "maquette 2" } else { "maquette 1" }));
     let login = node.guest.as_ref().map_or("", |g| g.user.as_str());
     for line in lines {
         let (keyword, values) = line.split_once(' ').unwrap_or_default();

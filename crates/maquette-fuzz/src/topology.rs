@@ -101,7 +101,8 @@ fn outputs(blueprint: &Blueprint, observed: &Observed) {
     let nodes: Vec<_> = blueprint.nodes.iter().collect();
     check::operators_files(&nodes);
     for node in &nodes {
-        check::seed(node);
+        let digest = node.guest.as_ref().and_then(|guest| guest.first_boot);
+        check::seed(node, digest.and_then(|digest| blueprint.first_boots.get(&digest)));
         let written =
             xml::domain(node, &blueprint.environment, &blueprint.pool, true, node.access.address);
         written_xml(&written);

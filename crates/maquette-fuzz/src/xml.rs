@@ -29,7 +29,7 @@ fn seen(text: &str) {
         && let Record::Good(record) = domain.record
     {
         check::operators_files(&[&record.node]);
-        check::seed(&record.node);
+        check::seed(&record.node, None);
         let again = own::domain(
             &record.node,
             &record.environment,

@@ -433,6 +433,7 @@ fn an_edited_record_is_told_from_a_colleagues_by_its_seal() {
         generation: Some(5),
         timezone: None,
         swap_mib: 0,
+        first_boot: None,
     };
     let node = Node { guest: Some(guest), ..node() };
     perform(&backend, &define_network(network(Vec::new())));

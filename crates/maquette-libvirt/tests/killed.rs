@@ -347,7 +347,7 @@ impl Lab {
         let mut torn = Vec::new();
         for node in seen.domains.values().map(|d| &d.recorded) {
             let Some(guest) = &node.guest else { continue };
-            let files = seed_files(node, guest, &Secret::new("private"));
+            let files = seed_files(node, guest, &Secret::new("private"), None);
             if seeds.get(&guest.seed) != Some(&seed_volume::image(&files).unwrap()) {
                 torn.push(guest.seed.clone());
             }

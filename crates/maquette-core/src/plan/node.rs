@@ -132,7 +132,11 @@ impl Planner<'_> {
 
     fn seed(&mut self, node: &Node, defined: StepId, reason: &str) -> StepId {
         let (volume, files) = match &node.guest {
-            Some(guest) => (guest.seed.clone(), seed_files(node, guest, &(self.keys)(node))),
+            Some(guest) => {
+                let first_boot = guest.first_boot.and_then(|d| self.blueprint.first_boots.get(&d));
+                let files = seed_files(node, guest, &(self.keys)(node), first_boot);
+                (guest.seed.clone(), files)
+            }
             None => (String::new(), Vec::new()),
         };
         let create = Action::CreateSeed { volume, pool: self.pool(&node.name), files };

@@ -4,8 +4,11 @@
 
 use std::fmt::Write;
 
+use super::first_boot;
 use super::report::{BEGUN, SCRIPT as REPORT};
+use super::scalar::quoted;
 use crate::blueprint::{Guest, Interface, Node};
+use crate::topology::FirstBoot;
 use crate::values::Secret;
 
 /// Name of the virtio-serial port on which a guest reports its first boot.
@@ -36,7 +39,12 @@ pub(super) fn asks(node: &Node) -> Option<&Interface> {
     node.interfaces.iter().find(|i| i.dhcp && node.access.address.is_none())
 }
 
-pub(super) fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String {
+pub(super) fn user_data(
+    node: &Node,
+    guest: &Guest,
+    host_key: &Secret,
+    first_boot: Option<&FirstBoot>,
+) -> String {
     let mut modules: Vec<&str> = MODULES.to_vec();
     let mut out = String::from("#cloud-config\n");
     let mut line = |text: String| {
@@ -76,9 +84,15 @@ pub(super) fn user_data(node: &Node, guest: &Guest, host_key: &Secret) -> String
     }
     line("bootcmd:".into());
     line(format!("  - {}", report(node)));
+    if first_boot.is_some_and(|first_boot| !first_boot.files.is_empty()) {
+        // After users-groups, who may own them.
+        modules.push("write-files");
+    }
     line(format!("cloud_init_modules: [{}]", modules.join(", ")));
     line("cloud_config_modules: []".into());
-    line("cloud_final_modules: []".into());
+    let (last, text) = first_boot.map(first_boot::cloud_config).unwrap_or_default();
+    line(format!("cloud_final_modules: [{}]", last.join(", ")));
+    out.push_str(&text);
     out
 }
 
@@ -147,25 +161,6 @@ pub(super) fn network_config(interfaces: &[Interface]) -> String {
 /// every guest that reads a NoCloud seed has a YAML parser.
 fn host_name(name: &str) -> String {
     if name.starts_with(|c: char| c.is_ascii_digit()) { quoted(name) } else { name.into() }
-}
-
-/// A YAML scalar in double quotes.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            c if (c as u32) < 0x20 => {
-                let _ = write!(out, "\\x{:02x}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 #[cfg(test)]

@@ -18,7 +18,9 @@ pub(super) fn template(user: &str) -> String {
 
 /// What an agent has to know to set a node up.
 pub(super) fn text(node: &Node, guest: &Guest) -> String {
-    let mut out = String::from("maquette 1\n");
+    // Agents of the first version would pass over what else there is to do.
+    let version = if guest.first_boot.is_some() { 2 } else { 1 };
+    let mut out = format!("maquette {version}\n");
     let mut line = |keyword: &str, values: &str| {
         let _ = writeln!(out, "{keyword} {values}");
     };

@@ -25,6 +25,7 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
         }
         disks(role, diags);
         devices::check(topology, role, diags);
+        first_boot(role, diags);
     }
     image(topology, diags);
     twins(topology, diags);
@@ -240,6 +241,22 @@ fn querier(topology: &Topology, diags: &mut Diagnostics) {
     if topology.settings.querier && topology.network("external").is_none() {
         let message = "the multicast querier has no effect: no network is called `external`";
         diags.push(Diagnostic::warning("topology::querier", message));
+    }
+}
+
+/// Nobody would do what a first boot is to do in a node that is not set up.
+fn first_boot(role: &Role, diags: &mut Diagnostics) {
+    let why = match (role.deploy_os, role.adapt_image) {
+        (true, true) => return,
+        (false, _) => "it has no operating system (`deploy_os: no`)",
+        (true, false) => "its image is used as it is (`supports_libguestfs: no`)",
+    };
+    if !role.first_boot.is_empty() {
+        let message = format!(
+            "`packages`, `files` and `commands` of node type `{}` would have no effect: {why}",
+            role.file
+        );
+        diags.push(Diagnostic::error("topology::first-boot", message).at(role.span, ""));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::checked_name;
 use super::disk::{self, Disk};
+use super::first_boot::{self, FirstBoot};
 use super::interface::{self, Interface, Interfaces};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -93,6 +94,13 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         "Machine type other than libvirt's default",
     ),
     key("image", Form::Map(ACCESS), "How Ansible reaches the node"),
+    key("packages", first_boot::PACKAGES, "Packages that its first boot installs"),
+    key("files", first_boot::FILES, "Files that its first boot writes: text, by absolute paths"),
+    key(
+        "commands",
+        first_boot::COMMANDS,
+        "Shell commands that its first boot runs last, as root, until one fails",
+    ),
     unread("prefix"),
     unread("flavor"),
     unread("flavor_id"),
@@ -170,6 +178,8 @@ pub struct Role {
     pub ssh_user: Option<Login>,
     /// Ansible connection plug-in.
     pub ansible_connection: ConnectionPlugin,
+    /// What its first boot does besides setting it up.
+    pub first_boot: FirstBoot,
     /// The mapping it was read from.
     pub span: Span,
 }
@@ -202,9 +212,7 @@ pub fn decode(
     let disks = fields.need("disks", diags).map_or(Vec::new(), |n| disk::decode(n, file, diags));
     let import_url = fields.parsed::<Line>("import_url", diags).map(|u| u.value.to_string());
     let interfaces = interfaces(&mut fields, file, diags);
-    let octets = fields.take("ips").map_or(Vec::new(), |n| {
-        rows(n, "ips", OCTETS, diags).iter().filter_map(|n| octet(n, diags)).collect()
-    });
+    let octets = octets(&mut fields, diags);
     let macs = introspection(&mut fields, diags);
     if let Some(listed) = &interfaces.rows {
         per_index(file, count, listed.len(), &octets, bgp, fields.span(), diags);
@@ -215,6 +223,7 @@ pub fn decode(
     let machine_type = fields.parsed("machine_type", diags).map(|m| m.value);
     let image = fields.take("image").map(|n| access(n, file, diags));
     let (ssh_user, connection) = image.unwrap_or_default();
+    let first_boot = first_boot::decode(&mut fields, file, diags);
     let span = fields.span();
     fields.finish(diags);
     Some(Role {
@@ -238,6 +247,7 @@ pub fn decode(
         machine_type,
         ssh_user,
         ansible_connection: connection.unwrap_or_else(|| ConnectionPlugin::known("ssh")),
+        first_boot,
         span,
     })
 }
@@ -327,6 +337,12 @@ fn rows<'a>(
     let basic = fields.take("basic");
     fields.finish(diags);
     basic.map_or(&[], |n| decode::list(n, what, diags))
+}
+
+fn octets(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<u8> {
+    fields.take("ips").map_or(Vec::new(), |node| {
+        rows(node, "ips", OCTETS, diags).iter().filter_map(|n| octet(n, diags)).collect()
+    })
 }
 
 fn octet(node: &Node, diags: &mut Diagnostics) -> Option<u8> {

@@ -5,7 +5,7 @@
     template when everything is up, in a system that is nobody yet: see maquette_template.py
 
 What it does and where it is written is as cloud-init's: whoever looks finds the same files. A volume that has no
-`identity` of version 1 is left to cloud-init.
+`identity` of a version that is known here is left to cloud-init.
 
 Only modules that are built into Python or nearly so: importing is most of the time that this takes.
 """
@@ -164,11 +164,11 @@ def fat_files(disk):
 
 
 class Identity:
-    """Lines of a keyword and its values; those of version 1 that are not known are for later agents."""
+    """Lines of a keyword and its values; those that are not known are for later agents. Version 2 has `first-boot`."""
 
     def __init__(self, text):
         lines = [line.split(" ") for line in text.splitlines() if line]
-        self.known = bool(lines) and lines[0] == ["maquette", "1"]
+        self.known = bool(lines) and lines[0] in (["maquette", "1"], ["maquette", "2"])
         self.lines = lines[1:]
 
     def all(self, keyword):
@@ -423,47 +423,6 @@ def root():
     return os.path.realpath(f"/sys/dev/block/{line[2]}"), line[line.index("-") + 1]
 
 
-def cloud_state(identity, files, source, begun, errors):
-    """The state that cloud-init has after a boot, so that `cloud-init status` and who reads its files see one."""
-    instance = identity.one("instance")
-    place = f"{CLOUD}/instances/{instance}"
-    for name in ("sem", "scripts"):
-        os.makedirs(f"{place}/{name}", mode=0o755, exist_ok=True)
-    os.chmod(place, 0o755)
-    link(place[len(ROOT) :], CLOUD + "/instance")
-    write(CLOUD + "/data/instance-id", instance + "\n")
-    write(RUN_CLOUD + "/.instance-id", instance + "\n")
-    write(place + "/datasource", f"DataSourceNoCloud: {source}\n")
-    write(place + "/user-data.txt", files.get("user-data", ""), 0o600)
-    # There is none, but `cloud-init query` reads it.
-    write(place + "/vendor-data.txt", "", 0o600)
-    now = time.time()
-    write(place + "/boot-finished", f"{now:.2f} - maquette-agent\n")
-    # Only what is printable, so that it is text to JSON and to whoever reads the port.
-    plain = ["".join(c if " " <= c <= "~" and c not in '"\\' else "." for c in error)[:300] for error in errors]
-    listed = ", ".join(f'"{error}"' for error in plain)
-    stages = ", ".join(
-        f'"{stage}": {{"errors": [{listed if stage == "init-local" else ""}], '
-        f'"start": {begun:.3f}, "finished": {now:.3f}}}'
-        for stage in ("init-local", "init", "modules-config", "modules-final")
-    )
-    status = f'{{"v1": {{"datasource": "{source}", {stages}, "stage": null}}}}\n'
-    result = f'{{"v1": {{"datasource": "{source}", "errors": [{listed}]}}}}\n'
-    for name, text in (("status.json", status), ("result.json", result)):
-        write(f"{CLOUD}/data/{name}", text)
-        link(f"../../var/lib/cloud/data/{name}", f"{RUN_CLOUD}/{name}")
-    # What `cloud-init query` and `cloud-id` answer from; names and numbers have nothing that JSON would escape.
-    names = f'"instance_id": "{instance}", "local_hostname": "{identity.one("hostname")}"'
-    facts = (
-        f'{{"v1": {{"cloud_id": "nocloud", "cloud_name": "unknown", "platform": "nocloud", '
-        f'"subplatform": "{source}", {names}}}}}\n'
-    )
-    write(RUN_CLOUD + "/instance-data.json", facts)
-    write(RUN_CLOUD + "/instance-data-sensitive.json", facts, 0o600)
-    write(RUN_CLOUD + "/cloud-id-nocloud", "nocloud\n")
-    link("/run/cloud-init/cloud-id-nocloud", RUN_CLOUD + "/cloud-id")
-
-
 # The port.
 
 
@@ -506,8 +465,18 @@ def setup():
     if first:
         write(STATE + "/first-boot", "")
         begin(identity)
-    errors = attempt((grow,) + (FIRST if first else ()), identity, files)
-    cloud_state(identity, files, SOURCE % device, begun, errors)
+    tasks = (grow,) + (FIRST if first else ())
+    more = first and "first-boot" in files
+    if more:
+        import maquette_first_boot
+
+        tasks += (maquette_first_boot.files,)
+    errors = attempt(tasks, identity, files)
+    import maquette_state
+
+    maquette_state.write_all(identity, files, SOURCE % device, begun, errors)
+    if more:
+        maquette_state.postpone(identity)
 
 
 def beforehand(identity, _files):
@@ -563,18 +532,25 @@ def report(identity):
 
 
 def ready():
-    """Reports, on the first boot only. The unit has a time limit, since there may never be a reader."""
+    """What a first boot does last, and its report."""
     marker = STATE + "/first-boot"
     if not os.path.exists(marker):
         return
     identity = Identity(read(STATE + "/identity"))
     if not os.path.exists(port(identity)) and not ROOT:
         return
+    if os.path.exists(STATE + "/first-boot.json"):
+        import maquette_first_boot
+
+        maquette_first_boot.finish(identity)
     text = report(identity)
     if ROOT:
         print(text, end="")
     else:
-        # Waits for a reader, and for whoever else has the port.
+        import _signal
+
+        # Waits for a reader, and for whoever else has the port, but not for ever: there may be none.
+        _signal.alarm(600)
         while True:
             try:
                 fd = os.open(port(identity), os.O_WRONLY)

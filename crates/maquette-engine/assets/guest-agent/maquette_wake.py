@@ -359,18 +359,13 @@ def wake(port, before, nanoseconds, fresh):
         return False
     device, files, identity = found
     write(STATE + "/identity", files["identity"], 0o600)
-    errors += agent.attempt(
-        (
-            agent.host_name,
-            agent.host_keys,
-            node.ssh,
-            node.accounts,
-            agent.users,
-            agent.time_zone,
-        ),
-        identity,
-        files,
-    )
+    tasks = (agent.host_name, agent.host_keys, node.ssh, node.accounts, agent.users, agent.time_zone)
+    more = "first-boot" in files
+    if more:
+        import maquette_first_boot
+
+        tasks += (maquette_first_boot.files,)
+    errors += agent.attempt(tasks, identity, files)
     if not node.arrivals.wait(lambda: nics_came(identity), (b"SUBSYSTEM=net",)):
         # They may come later, with another run; until then this is nobody's first boot. The words are cloud-init's.
         there = agent.nics()
@@ -388,12 +383,17 @@ def wake(port, before, nanoseconds, fresh):
         identity,
         files,
     )
-    agent.cloud_state(identity, files, agent.SOURCE % device, begun, errors)
+    import maquette_state
+
+    maquette_state.write_all(identity, files, agent.SOURCE % device, begun, errors)
     if errors:
         # Its next boot is a first one, which may do what could not be done now.
         os.unlink(agent.CLOUD + "/data/instance-id")
     else:
         node.settle()
+        if more:
+            maquette_state.postpone(identity)
+            maquette_first_boot.finish(identity)
     report = agent.report(identity)
     heard = port.say(report, 0)
     node.afterwards()

@@ -17,12 +17,12 @@ const WANTS: &str = "etc/systemd/system/multi-user.target.wants/systemd-networkd
 const WAITS: &str =
     "etc/systemd/system/network-online.target.wants/systemd-networkd-wait-online.service";
 
-fn line() -> String {
+pub(super) fn line() -> String {
     format!("wake 1790000000123456789 {}\n", "0123456789abcdef".repeat(8))
 }
 
 /// A system whose only NIC is there already.
-fn complete() -> System {
+pub(super) fn complete() -> System {
     let system = System::new(IDENTITY);
     system.nic("eth0", "52:54:00:00:00:01");
     system
@@ -37,13 +37,13 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// A system in which a template waits.
-struct Template {
-    system: System,
+pub(super) struct Template {
+    pub(super) system: System,
     agent: Child,
 }
 
 impl Template {
-    fn new(system: System) -> Self {
+    pub(super) fn new(system: System) -> Self {
         Self::after(system, |_| ())
     }
 
@@ -66,16 +66,16 @@ impl Template {
         template
     }
 
-    fn said(&self) -> String {
+    pub(super) fn said(&self) -> String {
         self.system.text(&format!("{PORT}.out"))
     }
 
     /// The host's side of the port.
-    fn connect(&self) -> File {
+    pub(super) fn connect(&self) -> File {
         File::options().write(true).open(self.system.path(&format!("{PORT}.in"))).unwrap()
     }
 
-    fn seed(&self, identity: &str) {
+    pub(super) fn seed(&self, identity: &str) {
         self.system.put("seed/user-data", "#cloud-config\n");
         self.system.put("seed/identity.part", identity);
         fs::rename(self.system.path("seed/identity.part"), self.system.path("seed/identity"))
@@ -83,7 +83,7 @@ impl Template {
     }
 
     /// Until it is done; what it printed of errors.
-    fn end(&mut self) -> String {
+    pub(super) fn end(&mut self) -> String {
         let agent = &mut self.agent;
         until("an end", || agent.try_wait().unwrap().is_some());
         let mut said = String::new();
@@ -101,7 +101,7 @@ impl Drop for Template {
 }
 
 impl System {
-    fn put(&self, name: &str, text: &str) {
+    pub(super) fn put(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();

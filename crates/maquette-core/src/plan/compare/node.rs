@@ -86,7 +86,16 @@ fn of_guest(old: Option<&Guest>, new: Option<&Guest>, found: &mut Differences) {
         _ => return found.note(true, Replace, "its first-boot set-up changes"),
     };
     // The seed's name follows from the node's; a generation comes with being made anew.
-    let Guest { seed: _, generation: _, user, authorized_key, host_key, timezone, swap_mib } = old;
+    let Guest {
+        seed: _,
+        generation: _,
+        user,
+        authorized_key,
+        host_key,
+        timezone,
+        swap_mib,
+        first_boot,
+    } = old;
     found.change(Replace, "user", user, &new.user);
     let key = "it was made with another SSH key than this workspace has";
     found.note(*authorized_key != new.authorized_key, Replace, key);
@@ -94,6 +103,8 @@ fn of_guest(old: Option<&Guest>, new: Option<&Guest>, found: &mut Differences) {
     let (from, to) = (zone(timezone.as_ref()), zone(new.timezone.as_ref()));
     found.change(Replace, "time zone", &from, &to);
     let mib = |mib: u64| format!("{mib} MiB");
+    let what = "the packages, files or commands of its first boot change";
+    found.note(*first_boot != new.first_boot, Replace, what);
     found.change(Replace, "swap", &mib(*swap_mib), &mib(new.swap_mib));
     // Whatever is made anew has another host key; that alone is a reason only if nothing else is.
     let alone = found.worst() < Some(Replace);

@@ -131,6 +131,7 @@ record!(GuestFields: Guest {
     generation: Optional("generation"),
     timezone: Optional("timezone"),
     swap_mib: Required("swap-mib"),
+    first_boot: Optional("first-boot"),
 });
 
 /// Interfaces of the first version asked DHCP where they had the default route.

@@ -139,15 +139,19 @@ fn interface() -> impl Strategy<Value = Interface> {
 
 fn guest() -> impl Strategy<Value = Guest> {
     let zone = of(value("[A-Z][a-z]{1,8}(/[A-Z][a-z]{1,8})?"));
-    (file(), login(), key(), key(), whatever(), zone, whatever()).prop_map(
-        |(seed, user, authorized_key, host_key, generation, timezone, swap_mib)| Guest {
-            seed,
-            user,
-            authorized_key,
-            host_key,
-            generation,
-            timezone,
-            swap_mib,
+    let first_boot = any::<Option<u128>>().prop_map(|id| id.map(Uuid::from_u128));
+    (file(), login(), key(), key(), whatever(), zone, whatever(), first_boot).prop_map(
+        |(seed, user, authorized_key, host_key, generation, timezone, swap_mib, first_boot)| {
+            Guest {
+                seed,
+                user,
+                authorized_key,
+                host_key,
+                generation,
+                timezone,
+                swap_mib,
+                first_boot,
+            }
         },
     )
 }

@@ -58,6 +58,7 @@ pub(super) fn full_node() -> NodeRecord {
         generation: Some(u64::MAX),
         timezone: Some(TimeZone::known("Europe/Berlin")),
         swap_mib: 512,
+        first_boot: Some(Uuid::from_u128(7)),
     };
     let node = Node {
         name: "lab-n-0".into(),

@@ -1,0 +1,65 @@
+//! Packages, files and commands of a first boot, for cloud-init and for the agent of prepared images.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::scalar::quoted;
+use crate::topology::FirstBoot;
+
+/// cloud-init's modules for the last stage, and what they read.
+///
+/// <https://cloudinit.readthedocs.io/en/latest/reference/modules.html>
+pub(super) fn cloud_config(first_boot: &FirstBoot) -> (Vec<&'static str>, String) {
+    let FirstBoot { packages, files, commands } = first_boot;
+    let (mut modules, mut out) = (Vec::new(), String::new());
+    let mut line = |text: &str| {
+        let _ = writeln!(out, "{text}");
+    };
+    if !files.is_empty() {
+        line("write_files:");
+        for file in files {
+            line(&format!("  - path: {}", quoted(&file.path)));
+            line(&format!("    permissions: \"{:04o}\"", file.mode.bits()));
+            if let Some(owner) = &file.owner {
+                line(&format!("    owner: {}", quoted(owner)));
+            }
+            line(&format!("    content: {}", quoted(file.content.reveal())));
+        }
+    }
+    if !packages.is_empty() {
+        modules.push("package-update-upgrade-install");
+        let names: Vec<String> = packages.iter().map(|name| quoted(name)).collect();
+        line("package_update: true");
+        line(&format!("packages: [{}]", names.join(", ")));
+    }
+    if !commands.is_empty() {
+        // The first writes a script of the commands, the second runs it.
+        modules.extend(["runcmd", "scripts-user"]);
+        line("runcmd:");
+        line("  - set -e");
+        for command in commands {
+            line(&format!("  - {}", quoted(command.reveal())));
+        }
+    }
+    (modules, out)
+}
+
+/// The same as JSON.
+pub(super) fn json(first_boot: &FirstBoot) -> String {
+    let FirstBoot { packages, files, commands } = first_boot;
+    let files: Vec<_> = files
+        .iter()
+        .map(|file| {
+            json!({
+                "path": file.path.as_str(),
+                "mode": file.mode.bits(),
+                "owner": file.owner.as_deref(),
+                "content": file.content.reveal(),
+            })
+        })
+        .collect();
+    let packages: Vec<&str> = packages.iter().map(|name| name.as_str()).collect();
+    let commands: Vec<&str> = commands.iter().map(|command| command.reveal()).collect();
+    json!({ "packages": packages, "files": files, "commands": commands }).to_string()
+}

@@ -1,0 +1,50 @@
+//! Text as YAML has it.
+
+use std::fmt::Write;
+
+/// A YAML scalar in double quotes.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if (c as u32) < 0x20 => {
+                let _ = write!(out, "\\x{:02x}", c as u32);
+            }
+            // Ends of lines to YAML 1.1, and a mark that a reader may take away.
+            '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::Plain;
+
+    /// Whatever it holds, readers of YAML 1.1 and 1.2 read that.
+    #[test]
+    fn what_is_quoted_is_read() {
+        for text in [
+            "",
+            "a: b",
+            "\"\\",
+            "a\nb\r\n\tc",
+            "#x",
+            "\u{85}\u{2028}\u{2029}\u{feff}",
+            "\u{e9}\u{1f600}",
+        ] {
+            let quoted = quoted(text);
+            assert!(!quoted.contains(['\n', '\u{85}', '\u{2028}', '\u{feff}']), "{quoted}");
+            assert_eq!(Plain::read(&quoted).unwrap(), Plain::Text(text.into()), "{quoted}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What a node's first boot installs, writes and runs besides setting the node up.
+
+use uuid::Uuid;
+
+use crate::decode::{self, Fields};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::keys::{Form, Key, key};
+use crate::syntax::{Entry, Node, Value};
+use crate::values::{FileMode, GuestPath, GuestText, Owner, PackageName, Secret};
+
+/// Most bytes of all files and commands: they travel on the seed volume.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Keys of one of `files`.
+const FILE: &[Key] = &[
+    key("content", Form::Anything, "Its text").needed(),
+    key("mode", Form::Parsed("a file mode"), "Its permissions in octal; 0644 if there are none"),
+    key(
+        "owner",
+        Form::Parsed("an owner"),
+        "User, or user and group, such as `www-data:adm`; else root",
+    ),
+];
+
+/// How `packages` is written.
+pub(super) const PACKAGES: Form = Form::List(&Form::Parsed("a package name"));
+/// How `files` is written.
+pub(super) const FILES: Form =
+    Form::Entries("^/", &Form::Either(&[Form::Anything, Form::Map(FILE)]));
+/// How `commands` is written.
+pub(super) const COMMANDS: Form = Form::List(&Form::Anything);
+
+/// A file that a first boot writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootFile {
+    /// Where.
+    pub path: GuestPath,
+    /// Its text, which may hold what is nobody's business.
+    pub content: Secret,
+    /// Its permissions.
+    pub mode: FileMode,
+    /// Whose it is, if not root's.
+    pub owner: Option<Owner>,
+}
+
+/// What a first boot installs, writes and runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FirstBoot {
+    /// Packages, installed when the network is up.
+    pub packages: Vec<PackageName>,
+    /// Files, written before services start.
+    pub files: Vec<BootFile>,
+    /// Shell commands that root runs last, one after another until one fails.
+    pub commands: Vec<Secret>,
+}
+
+impl FirstBoot {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        let Self { packages, files, commands } = self;
+        packages.is_empty() && files.is_empty() && commands.is_empty()
+    }
+
+    /// A digest of all of it, by which a change is seen; none if there is nothing to do.
+    pub fn digest(&self) -> Option<Uuid> {
+        let mut all = String::new();
+        let mut part = |text: &str| all.push_str(&format!("{} {text}\0", text.len()));
+        let Self { packages, files, commands } = self;
+        packages.iter().for_each(|name| part(name));
+        part("files");
+        for BootFile { path, content, mode, owner } in files {
+            part(path);
+            part(content.reveal());
+            part(&format!("{:o}", mode.bits()));
+            part(owner.as_ref().map_or("", Owner::as_str));
+        }
+        part("commands");
+        commands.iter().for_each(|command| part(command.reveal()));
+        (!self.is_empty()).then(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, all.as_bytes()))
+    }
+}
+
+/// Reads `packages`, `files` and `commands` of a node type.
+pub(super) fn decode(fields: &mut Fields<'_>, role: &str, diags: &mut Diagnostics) -> FirstBoot {
+    let packages = fields.take("packages").map_or(Vec::new(), |node| {
+        let items = decode::list(node, "packages", diags).iter();
+        items.filter_map(|item| decode::checked(item, "packages", diags)).map(|p| p.value).collect()
+    });
+    let files = fields.take("files").map_or(Vec::new(), |node| files(node, role, diags));
+    let commands = fields.take("commands").map_or(Vec::new(), |node| {
+        let items = decode::list(node, "commands", diags).iter();
+        items.filter_map(|item| text(item, "commands", diags)).collect()
+    });
+    let found = FirstBoot { packages, files, commands };
+    let sizes =
+        found.files.iter().map(|f| &f.content).chain(&found.commands).map(|s| s.reveal().len());
+    if sizes.sum::<usize>() > MOST_BYTES {
+        let message =
+            format!("files and commands of node type `{role}` are larger than 4 MiB together");
+        let diagnostic = Diagnostic::error("topology::first-boot", message).at(fields.span(), "");
+        diags.push(
+            diagnostic.help("`maquette ssh` and Ansible bring larger files to nodes that are up"),
+        );
+    }
+    found
+}
+
+fn files(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<BootFile> {
+    if Fields::open(node, format!("`files` of node type `{role}`"), diags).is_none() {
+        return Vec::new();
+    }
+    node.entries().iter().filter_map(|entry| file(entry, role, diags)).collect()
+}
+
+fn file(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<BootFile> {
+    let path = match entry.key.parse::<GuestPath>() {
+        Ok(path) => path,
+        Err(why) => {
+            let diagnostic = Diagnostic::error("topology::first-boot", why.to_string());
+            diags.push(diagnostic.at(entry.key_span, "").help("such as `/etc/motd`"));
+            return None;
+        }
+    };
+    if let Value::Scalar(..) = entry.value.value {
+        let content = text(&entry.value, &entry.key, diags)?;
+        return Some(BootFile { path, content, mode: FileMode::USUAL, owner: None });
+    }
+    let what = format!("file `{path}` of node type `{role}`");
+    let mut fields = Fields::new(&entry.value, what, FILE, diags)?;
+    let content = fields.need("content", diags).and_then(|node| text(node, "content", diags));
+    let mode = fields.parsed("mode", diags).map_or(FileMode::USUAL, |mode| mode.value);
+    let owner = fields.parsed("owner", diags).map(|owner| owner.value);
+    fields.finish(diags);
+    Some(BootFile { path, content: content?, mode, owner })
+}
+
+/// Text that may have lines.
+fn text(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Secret> {
+    let text = decode::checked::<GuestText>(node, what, diags)?;
+    Some(Secret::new(text.value.as_str()))
+}

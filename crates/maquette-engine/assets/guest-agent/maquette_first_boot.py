@@ -1,0 +1,104 @@
+"""Files, packages and commands that a node's first boot has besides the node itself: as cloud-init's `write_files`,
+`packages` and `runcmd`."""
+
+import json
+import os
+
+import maquette_agent as agent
+import maquette_state
+from maquette_agent import ROOT, STATE, Failed, account, read, write
+
+# There until all of it is done; nobody but root may read it.
+LEFT = STATE + "/first-boot.json"
+# Where cloud-init has what programs say that it runs.
+LOG = ROOT + "/var/log/cloud-init-output.log"
+SCRIPT = STATE + "/commands"
+# Each installs what is named after it; the first that is there does.
+MANAGERS = (
+    (("apt-get", "-q", "update"), ("apt-get", "-q", "-y", "-o", "Dpkg::Options::=--force-confold", "install", "--")),
+    (None, ("dnf", "-q", "-y", "install", "--")),
+    (None, ("zypper", "-n", "install", "--")),
+)
+PATHS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+
+def files(_identity, found):
+    """Writes files, as long as no service has started, and keeps the rest for later."""
+    wanted = json.loads(found["first-boot"])
+    for file in wanted["files"]:
+        path = ROOT + file["path"]
+        write(path, file["content"], 0o600)
+        if file["owner"]:
+            user, group = ids(file["owner"])
+            os.chown(path, user, group)
+        # Last: another owner takes some of it away.
+        os.chmod(path, file["mode"])
+    write(LEFT, found["first-boot"], 0o600)
+
+
+def ids(owner):
+    """The numbers of a user, and of a group or the user's own."""
+    name, _, group = owner.partition(":")
+    found = account(name)
+    if found is None:
+        raise Failed(f"there is no account `{name}`")
+    if not group:
+        return found[:2]
+    for line in read(ROOT + "/etc/group").splitlines():
+        fields = line.split(":")
+        if fields[0] == group and len(fields) > 2:
+            return found[0], int(fields[2])
+    raise Failed(f"there is no group `{group}`")
+
+
+def packages(_identity, _files):
+    names = json.loads(read(LEFT))["packages"]
+    if not names:
+        return
+    for before, install in MANAGERS:
+        if any(os.path.exists(f"{ROOT}{place}/{install[0]}") for place in PATHS):
+            if before is not None:
+                run(*before)
+            run(*install, *names)
+            return
+    raise Failed("there is no package manager that is known here")
+
+
+def commands(_identity, _files):
+    listed = json.loads(read(LEFT))["commands"]
+    if listed:
+        write(SCRIPT, "".join(f"{line}\n" for line in ["set -e", *listed]), 0o700)
+        run("/bin/sh", SCRIPT)
+        os.unlink(SCRIPT)
+
+
+def run(*command):
+    """Runs a program whose output goes to the log; when it fails, its last line there is the error's words."""
+    environment = {"PATH": ":".join(PATHS), "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+    os.makedirs(os.path.dirname(LOG), exist_ok=True)
+    log = os.open(LOG, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    try:
+        begun = os.lseek(log, 0, os.SEEK_END)
+        actions = [(os.POSIX_SPAWN_DUP2, nothing, 0), (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
+        try:
+            child = os.posix_spawnp(command[0], command, environment, file_actions=actions)
+        except OSError as error:
+            raise Failed(f"{command[0]}: {error.strerror}") from None
+        _, status = os.waitpid(child, 0)
+        if status:
+            size = os.lseek(log, 0, os.SEEK_END)
+            said = os.pread(log, 4096, max(begun, size - 4096)).decode("utf-8", "replace").strip()
+            last = said.splitlines()[-1] if said else "it says nothing"
+            raise Failed(f"{command[0]} ended with status {os.waitstatus_to_exitcode(status)}: {last}")
+    finally:
+        os.close(nothing)
+        os.close(log)
+
+
+def finish(identity):
+    """What needs the network. Its errors, which are in cloud-init's state, too."""
+    errors = agent.attempt((packages, commands), identity, {})
+    maquette_state.complete(identity, errors)
+    os.unlink(LEFT)
+    return errors

@@ -1,0 +1,122 @@
+//! Files, packages and commands that a first boot has besides the node itself.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+
+use super::template_tests::{Template, complete, line};
+use super::tests::{IDENTITY, System};
+
+/// A system whose first boot has more to do, and that has a package manager which tells what it was asked.
+fn with_more(commands: &[&str]) -> System {
+    let system = System::new(&IDENTITY.replace("maquette 1", "maquette 2"));
+    let first_boot = serde_json::json!({
+        "packages": ["nginx", "libc6:amd64"],
+        "files": [
+            {"path": "/etc/motd", "mode": 0o644, "owner": null, "content": "hello\n"},
+            {"path": "/srv/own/secret", "mode": 0o600, "owner": "cloud-user", "content": "\u{e9}\"\n"},
+        ],
+        "commands": commands,
+    });
+    fs::write(system.path("seed/first-boot"), first_boot.to_string()).unwrap();
+    let manager = system.path("usr/bin/apt-get");
+    fs::create_dir_all(manager.parent().unwrap()).unwrap();
+    fs::write(&manager, "#!/bin/sh\necho \"apt-get $*\"\n").unwrap();
+    fs::set_permissions(&manager, fs::Permissions::from_mode(0o755)).unwrap();
+    system
+}
+
+fn ready_with(system: &System) -> Output {
+    let path = format!("{}:/usr/bin:/bin", system.path("usr/bin").display());
+    let said = system.command("ready").env("PATH", path).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    said
+}
+
+#[test]
+fn files_packages_and_commands_of_a_first_boot() {
+    let system = with_more(&["echo one\necho two", "pwd"]);
+    assert_eq!(String::from_utf8_lossy(&system.run("setup").stderr), "");
+    // Files are there before services start; nobody may think that it is done.
+    assert_eq!((system.text("etc/motd").as_str(), system.mode("etc/motd")), ("hello\n", 0o644));
+    assert_eq!(system.text("srv/own/secret"), "\u{e9}\"\n");
+    assert_eq!(system.mode("srv/own/secret"), 0o600);
+    assert_eq!(system.mode("run/maquette/first-boot.json"), 0o600);
+    assert!(!system.path("var/lib/cloud/instances/5f0-1/boot-finished").exists());
+    assert!(!system.path("var/lib/cloud/data/instance-id").exists());
+    let report = ready_with(&system);
+    let report = String::from_utf8_lossy(&report.stdout).into_owned();
+    assert!(report.contains("\"errors\": []") && report.ends_with("done\n"), "{report}");
+    let log = system.text("var/log/cloud-init-output.log");
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines[0], "apt-get -q update");
+    assert!(lines[1].ends_with("install -- nginx libc6:amd64"), "{log}");
+    assert_eq!(lines[2..4], ["one", "two"]);
+    assert_eq!(system.text("var/lib/cloud/data/instance-id"), "5f0-1\n");
+    assert!(system.path("var/lib/cloud/instances/5f0-1/boot-finished").exists());
+    assert!(!system.path("run/maquette/first-boot.json").exists());
+    // Once.
+    system.run("setup");
+    assert!(ready_with(&system).stdout.is_empty());
+    assert_eq!(system.text("var/log/cloud-init-output.log"), log);
+}
+
+/// What fails is told with what it said last, and the next boot tries again.
+#[test]
+fn a_command_that_fails_ends_the_others_and_is_told() {
+    let system = with_more(&["echo first", "echo 'no such thing' >&2; false", "echo never"]);
+    system.run("setup");
+    let report = ready_with(&system);
+    let report = String::from_utf8_lossy(&report.stdout).into_owned();
+    assert!(report.contains("commands: /bin/sh ended with status 1: no such thing"), "{report}");
+    assert!(!system.text("var/log/cloud-init-output.log").contains("never"));
+    let status = system.text("var/lib/cloud/data/status.json");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["v1"]["modules-final"]["errors"].as_array().unwrap().len(), 1);
+    assert!(!system.path("var/lib/cloud/data/instance-id").exists());
+    fs::write(
+        system.path("seed/first-boot"),
+        r#"{"packages": [], "files": [], "commands": ["true"]}"#,
+    )
+    .unwrap();
+    system.run("setup");
+    let report = String::from_utf8_lossy(&ready_with(&system).stdout).into_owned();
+    assert!(report.contains("\"errors\": []"), "{report}");
+}
+
+/// Files, commands and what fails of them, as on a boot.
+#[test]
+fn what_a_first_boot_has_besides_is_done_in_a_node_of_a_template() {
+    let identity = IDENTITY.replace("maquette 1", "maquette 2");
+    let first_boot = r#"{"packages": [], "commands": ["echo said; exit 3"],
+        "files": [{"path": "/etc/motd", "mode": 416, "owner": "cloud-user:staff", "content": "hello\n"}]}"#;
+    let prepared = || {
+        let system = complete();
+        system.put("etc/group", &format!("staff:x:{}:\n", own_group(&system)));
+        system.put("seed/first-boot", first_boot);
+        system
+    };
+    let cold = prepared();
+    cold.put("seed/identity", &identity);
+    cold.run("setup");
+    let report = String::from_utf8(cold.run("ready").stdout).unwrap();
+    assert!(report.contains("commands: /bin/sh ended with status 3: said"), "{report}");
+    let mut warm = Template::new(prepared());
+    warm.seed(&identity);
+    warm.connect().write_all(line().as_bytes()).unwrap();
+    assert_eq!(warm.end(), "commands: /bin/sh ended with status 3: said\n");
+    assert_eq!(warm.said(), format!("template\nsetting up\n{report}"));
+    for name in ["etc/motd", "var/log/cloud-init-output.log"] {
+        assert_eq!(warm.system.text(name), cold.text(name), "{name}");
+    }
+    assert_eq!(warm.system.mode("etc/motd"), 0o640);
+    assert!(!warm.system.path("run/maquette/first-boot.json").exists());
+    // Its next boot tries again.
+    assert!(!warm.system.path("var/lib/cloud/data/instance-id").exists());
+}
+
+/// The group of whoever runs the test, which it may give files to.
+fn own_group(system: &System) -> u32 {
+    std::os::unix::fs::MetadataExt::gid(&fs::metadata(system.path("")).unwrap())
+}

@@ -110,9 +110,10 @@ enum Content {
     Anew(String),
 }
 
-/// Inventories, and what a link named `hosts` may lead to.
+/// Inventories, and what a link named `hosts` may lead to. A public key is one, whatever its name begins with.
 fn is_inventory(lower: &str) -> bool {
-    lower.starts_with(outputs::INVENTORY) || lower == outputs::LOCAL
+    let named = lower.starts_with(outputs::INVENTORY) || lower == outputs::LOCAL;
+    named && !lower.ends_with(".pub")
 }
 
 fn is_special(lower: &str) -> bool {

@@ -354,7 +354,7 @@ fn what_links_lead_to_is_checked_as_what_it_is_read_as() {
     use EntryType::{Directory, Regular, Symlink};
     const RUNS: &str =
         "web ansible_host=127.0.0.1 ansible_ssh_common_args='-o ProxyCommand=\"touch x\"'\n";
-    let cases: [(&[Member], &str, &str); 8] = [
+    let cases: [(&[Member], &str, &str); 9] = [
         (
             &[member("hosts", Symlink, "a"), member("a", Symlink, "b"), member("b", Regular, RUNS)],
             "hosts",
@@ -406,6 +406,15 @@ fn what_links_lead_to_is_checked_as_what_it_is_read_as() {
             ],
             "id_ed25519.pub",
             "command",
+        ),
+        // A name is that of one kind of file, whether it is a link's or a file's.
+        (
+            &[
+                member("hosts.pub", Symlink, "hosts-prov"),
+                member("hosts-prov", Regular, "a-0 ansible_host=192.0.2.7\n"),
+            ],
+            "hosts.pub",
+            "ansible_host",
         ),
         (&[member("hosts", Symlink, "a"), member("a", Symlink, "hosts")], "hosts", "hosts"),
     ];

@@ -3,6 +3,7 @@
 mod lockout;
 mod nodes;
 mod power;
+mod ways;
 
 use clap::Subcommand;
 
@@ -46,6 +47,13 @@ verbs! {
     status => Status;
     /// Log in to a node, or run a command on it
     ssh => Ssh;
+    /// Copy files to and from nodes
+    #[command(visible_alias = "scp")]
+    cp => Cp;
+    /// Run a command on many nodes at once
+    exec => Exec;
+    /// Make ports of a node reachable on this machine
+    forward => Forward;
     /// Connect to a node's serial console
     console => Console;
     /// Print what a node wrote to its serial console

@@ -53,8 +53,12 @@ fn main() -> ExitCode {
 }
 
 /// Programs on the user's machine and on the hypervisor that say what they were asked.
-const PROGRAMS: [(&str, &str); 5] = [
-    ("bin/ssh", "echo \"ssh $*\""),
+const PROGRAMS: [(&str, &str); 6] = [
+    (
+        "bin/ssh",
+        "echo \"ssh $*\"\ncase $* in\n*' cat') head -n 1 ;;\n*web-1*fails*) echo no >&2; exit 3 ;;\nesac",
+    ),
+    ("bin/scp", "echo \"scp $*\""),
     ("bin/ansible-playbook", "shift 4; echo \"PLAY $*\"; case \"$*\" in *bad*) exit 4 ;; esac"),
     ("hv/bin/tcpdump", "echo 'tcpdump: listening' >&2; printf 'pcap of %s' \"$2\""),
     (

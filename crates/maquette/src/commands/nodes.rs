@@ -123,20 +123,28 @@ pub fn one<'a>(
 ) -> Result<&'a Domain, Failure> {
     let names = resolve(world, &[word.to_string()], located, observed, false)?;
     if names.len() > 1 {
-        let list = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let error =
-            Diagnostic::error("node::several", format!("`{word}` means {} nodes", names.len()));
-        return Err(Failure::input(error.help(format!("name one of them: {list}"))));
+        return Err(several(word, &names.iter().map(String::as_str).collect::<Vec<_>>()));
     }
     let found = names.first().and_then(|name| observed.domains.get(name));
     found.ok_or_else(|| Failure::Failed(StepError::new(format!("there is no domain of `{word}`"))))
 }
 
+/// A word that means several nodes, where one is needed.
+pub fn several(word: &str, names: &[&str]) -> Failure {
+    let error = Diagnostic::error("node::several", format!("`{word}` means {} nodes", names.len()));
+    Failure::input(error.help(format!("name one of them: {}", names.join(", "))))
+}
+
 /// Refuses a domain that does not run.
 pub fn must_run(domain: &Domain) -> Result<(), Failure> {
-    if domain.active {
-        return Ok(());
+    match domain.active {
+        true => Ok(()),
+        false => Err(Failure::Failed(not_running(&domain.name))),
     }
-    let error = StepError::new(format!("`{}` is not running", domain.name));
-    Err(Failure::Failed(error.hint(format!("`maquette start {}` starts it", domain.name))))
+}
+
+/// A node that does not run, where it has to.
+pub fn not_running(name: &str) -> StepError {
+    let error = StepError::new(format!("`{name}` is not running"));
+    error.hint(format!("`maquette start {name}` starts it"))
 }

@@ -1,18 +1,13 @@
 //! `maquette ssh`.
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::Command;
 
-use maquette_core::diagnostic::closest;
-use maquette_core::values::{HostAddress, Login, ValueError};
-use maquette_engine::StepError;
+use maquette_core::diagnostic::Diagnostic;
 
+use super::ways::Ways;
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::load;
-use crate::workspace::inventory::{Host, Inventory};
-use crate::workspace::outputs;
 use crate::world::World;
 
 /// Arguments of `ssh`.
@@ -23,85 +18,87 @@ pub struct Args {
     pub place: Place,
     /// The node
     pub node: String,
-    /// A command to run there instead of a shell
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub command: Vec<String>,
+    /// Options of ssh (`-L 8080:localhost:80`), then a command to run there instead of a shell
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub words: Vec<String>,
 }
 
-/// Where nobody answers, this is said in time.
-const PATIENCE: [&str; 2] = ["-o", "ConnectTimeout=20"];
+/// Options of ssh that take a value, by ssh(1).
+const WITH_VALUE: &str = "BbcDEeFIiJLlmOoPpQRSWw";
+
+/// Options of ssh without one.
+const PLAIN: &str = "46AaCfGgKkMNnqsTtVvXxYy";
+
+/// ssh's own options at the beginning of words, and the command after them. `--` ends the options.
+fn split(words: &[String]) -> Result<(&[String], &[String]), String> {
+    let mut at = 0;
+    while let Some(letters) = words.get(at).and_then(|word| word.strip_prefix('-')) {
+        if letters == "-" {
+            return Ok((&words[..at], &words[at + 1..]));
+        }
+        let valued = letters.find(|c| WITH_VALUE.contains(c));
+        let plain = &letters[..valued.unwrap_or(letters.len())];
+        if letters.is_empty() || !plain.chars().all(|c| PLAIN.contains(c)) {
+            return Err(format!("ssh has no option `-{letters}`"));
+        }
+        at += 1;
+        // Without a value in the same word, the next word is it.
+        if valued.is_some_and(|valued| valued + 1 == letters.len()) {
+            if at == words.len() {
+                return Err(format!("ssh's option `-{letters}` needs a value"));
+            }
+            at += 1;
+        }
+    }
+    Ok(words.split_at(at))
+}
 
 /// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.place)?;
-    let config = located.workspace.file(outputs::SSH_CONFIG);
-    let text = std::fs::read_to_string(&config).unwrap_or_default();
-    let known: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("Host ")).collect();
-    let qualified = located.environment.qualify(&args.node);
-    let path = located.workspace.file(outputs::INVENTORY);
-    let inventory = Inventory::read(&path).unwrap_or_default();
-    for name in [&args.node, &qualified] {
-        if known.contains(&name.as_str()) {
-            let mut ssh = Command::new("ssh");
-            ssh.arg("-F").arg(&config).args(PATIENCE).arg("--").arg(name).args(&args.command);
-            return Err(Failure::because("cannot run ssh", ssh.exec()));
-        }
-        // An inventory of the user's own has no ssh config beside it.
-        if let Some(host) = inventory.find(name) {
-            let mut ssh = by_inventory(host, &path)?;
-            return Err(Failure::because("cannot run ssh", ssh.args(&args.command).exec()));
-        }
-    }
-    if known.is_empty() && inventory.hosts.is_empty() {
-        let error =
-            StepError::new(format!("environment `{}` has no ssh config here", located.environment));
-        return Err(Failure::Failed(
-            error
-                .hint("`--prefix` and `--workspace` choose another environment, or a copy of its workspace")
-                .hint("its key is in the workspace of whoever built it; `maquette status` says whether it is there, and which key opens it")
-                .hint("if nothing was built yet, `maquette up` writes it"),
-        ));
-    }
-    let mut names: Vec<&str> = known;
-    names.extend(inventory.hosts.iter().filter(|h| !h.is_local()).map(|h| h.name.as_str()));
-    names.sort_unstable();
-    names.dedup();
-    let mut error = StepError::new(format!("no node `{qualified}` can be logged in to"));
-    if let Some(name) = closest(&qualified, names.iter().copied()) {
-        error = error.hint(format!("did you mean `{name}`?"));
-    }
-    Err(Failure::Failed(error.hint(format!("there are: {}", names.join(", ")))))
+    let (options, command) = split(&args.words).map_err(|why| {
+        Failure::input(
+            Diagnostic::error("ssh::option", why)
+                .help("a command that begins with `-` stands after `--`, as in `maquette ssh NODE -- COMMAND`"),
+        )
+    })?;
+    let ways = Ways::read(world, &args.place)?;
+    let way = ways.one(&args.node)?;
+    ways.must_run(world, &way)?;
+    let mut ssh = Command::new("ssh");
+    ssh.args(way.options(options.iter().map(String::as_str)));
+    // ssh decides by itself where its config says who it talks to; InfraRed's nodes were entered with a terminal.
+    ssh.args(way.own.then_some("-t"));
+    ssh.arg("--").arg(&way.destination).args(command);
+    Err(Failure::because("cannot run ssh", ssh.exec()))
 }
 
-/// As the inventory says: key, arguments, port, user, address.
-fn by_inventory(host: &Host, inventory: &Path) -> Result<Command, Failure> {
-    let bad = |why: String| Failure::Failed(StepError::new(format!("`{}`: {why}", host.name)));
-    if host.is_local() {
-        return Err(bad("it is this machine, or not deployed; there is no way to log in".into()));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(text: &str) -> Result<(String, String), String> {
+        let words: Vec<String> = text.split_whitespace().map(String::from).collect();
+        split(&words).map(|(options, command)| (options.join(" "), command.join(" ")))
     }
-    let not_valid = |e: ValueError| bad(e.to_string());
-    let address = host.var("ansible_host").unwrap_or(&host.name);
-    if address == "NA" {
-        return Err(bad("it has no operating system to log in to".into()));
+
+    #[test]
+    fn options_of_ssh_end_where_the_command_begins() {
+        let is = |text: &str, options: &str, command: &str| {
+            assert_eq!(parts(text), Ok((options.into(), command.into())), "{text}");
+        };
+        is("", "", "");
+        is("uptime -p", "", "uptime -p");
+        is("-L 8080:localhost:80", "-L 8080:localhost:80", "");
+        is("-NL8080:localhost:80 -o A=b ls -l", "-NL8080:localhost:80 -o A=b", "ls -l");
+        is("-tt -- -weird x", "-tt", "-weird x");
+        is("-vvvL 1:b:2 top", "-vvvL 1:b:2", "top");
     }
-    let mut ssh = Command::new("ssh");
-    ssh.args(PATIENCE);
-    if let Some(key) = host.var("ansible_ssh_private_key_file") {
-        // Relative to the inventory's directory.
-        let key = inventory.parent().unwrap_or(Path::new("")).join(key);
-        std::fs::File::open(&key)
-            .map_err(|e| bad(format!("cannot read its key {}: {e}", key.display())))?;
-        ssh.arg("-i").arg(key);
+
+    #[test]
+    fn what_is_no_option_of_ssh_is_told() {
+        assert!(parts("-L").unwrap_err().contains("needs a value"));
+        assert!(parts("-Z x").is_err());
+        assert!(parts("--help").is_err());
+        assert!(parts("-é").is_err());
     }
-    for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args"] {
-        if let Some(words) = host.var(name).and_then(shlex::split) {
-            ssh.args(words);
-        }
-    }
-    let port = host.var("ansible_port").unwrap_or("22");
-    let port: u16 = port.parse().map_err(|_| bad(format!("`{port}` is not a valid port")))?;
-    let user: Login = host.var("ansible_user").unwrap_or("root").parse().map_err(not_valid)?;
-    let address: HostAddress = address.trim_matches(['[', ']']).parse().map_err(not_valid)?;
-    ssh.args(["-p", &port.to_string(), "-t", "--", &format!("{user}@{address}")]);
-    Ok(ssh)
 }

@@ -1,0 +1,112 @@
+//! `maquette cp`.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use maquette_core::diagnostic::Diagnostic;
+
+use super::nodes;
+use super::ways::{Way, Ways};
+use crate::cli::Place;
+use crate::failure::Failure;
+use crate::world::World;
+
+/// Arguments of `cp`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// Copy directories with all that is in them
+    #[arg(short, long)]
+    pub recursive: bool,
+    /// Keep times and modes
+    #[arg(short, long)]
+    pub preserve: bool,
+    /// What to copy: files here, or NODE:PATH
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
+    /// Where to: a path here, or NODE:PATH
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+}
+
+/// One side of a copy.
+#[derive(Debug, PartialEq, Eq)]
+enum Side<'a> {
+    /// A file of this machine.
+    Here(&'a str),
+    /// One of a node.
+    There { node: &'a str, path: &'a str },
+}
+
+/// What a word means: as with scp, a colon before the first slash ends a node's name.
+fn side(word: &str) -> Side<'_> {
+    match word.split_once(':') {
+        Some((node, path)) if !node.is_empty() && !node.contains('/') => Side::There { node, path },
+        _ => Side::Here(word),
+    }
+}
+
+/// Becomes `scp`, so that its exit code, its progress and its signals are the user's.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let ways = Ways::read(world, &args.place)?;
+    let mut led: Vec<Way> = Vec::new();
+    let mut words = Vec::new();
+    for word in args.sources.iter().chain([&args.destination]) {
+        match side(word) {
+            Side::Here(path) => words.push(path.to_string()),
+            Side::There { node, path } => {
+                let way = ways.one(node).map_err(|e| or_a_file(e, word))?;
+                words.push(way.path(path));
+                led.push(way);
+            }
+        }
+    }
+    let Some(first) = led.first() else { return Err(nowhere()) };
+    if let Some(other) = led.iter().find(|way| !way.leads_as(first)) {
+        let what = format!("{} and {} are reached in different ways", first.name, other.name);
+        let error = Diagnostic::error("cp::ways", what);
+        return Err(Failure::input(error.help("copy to this machine first, and from here")));
+    }
+    let stopped: BTreeSet<String> = ways.stopped(world, &led);
+    if let Some(name) = stopped.first() {
+        return Err(Failure::Failed(nodes::not_running(name)));
+    }
+    let mut scp = Command::new("scp");
+    scp.args(first.options([]));
+    scp.args(args.recursive.then_some("-r")).args(args.preserve.then_some("-p"));
+    // From node to node it goes through this machine, which has the keys.
+    scp.args((led.len() > 1).then_some("-3")).arg("--").args(words);
+    Err(Failure::because("cannot run scp", scp.exec()))
+}
+
+fn nowhere() -> Failure {
+    let error = Diagnostic::error("cp::here", "neither source nor destination is on a node");
+    Failure::input(error.help("a path on a node is NODE:PATH, as in `maquette cp notes.txt web-0:/tmp/`"))
+}
+
+/// A file here may have a colon in its name.
+fn or_a_file(failure: Failure, word: &str) -> Failure {
+    match failure {
+        Failure::Failed(error) => {
+            Failure::Failed(error.hint(format!("a file here that is called so is `./{word}`")))
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_colon_before_the_first_slash_ends_a_nodes_name() {
+        assert_eq!(side("web-0:/etc/hosts"), Side::There { node: "web-0", path: "/etc/hosts" });
+        assert_eq!(side("web-0:"), Side::There { node: "web-0", path: "" });
+        assert_eq!(side("./a:b"), Side::Here("./a:b"));
+        assert_eq!(side(":b"), Side::Here(":b"));
+        assert_eq!(side("notes.txt"), Side::Here("notes.txt"));
+    }
+}

@@ -1,0 +1,244 @@
+//! How nodes are logged in to, as the workspace knows it: what `ssh`, `cp`, `forward` and `exec` have in common. None of
+//! them asks the hypervisor for more than whether a node runs, and that only where the hypervisor is this machine.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use maquette_core::diagnostic::closest;
+use maquette_core::observed::Domain;
+use maquette_core::selection::{self, Candidate};
+use maquette_core::values::{HostAddress, Login, ValueError};
+use maquette_engine::StepError;
+
+use super::nodes;
+use crate::cli::Place;
+use crate::failure::Failure;
+use crate::load::{self, Located};
+use crate::session::connection::Connection;
+use crate::workspace::inventory::{Host, Inventory};
+use crate::workspace::outputs;
+use crate::world::World;
+
+/// Where nobody answers, this is said in time; what the user asks for comes before it, and counts.
+const PATIENCE: [&str; 2] = ["-o", "ConnectTimeout=20"];
+
+/// The way to one node.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// The node, as the inventory calls it.
+    pub name: String,
+    /// Where `ssh` goes.
+    pub destination: String,
+    /// Options of both that lead there, and that come before those of the user.
+    options: Vec<OsString>,
+    /// Whether it is from an inventory of the user's own.
+    pub own: bool,
+}
+
+impl Way {
+    /// Options of `ssh` and `scp` that lead there, with the user's own before what they may change.
+    pub fn options<'a>(
+        &'a self,
+        own: impl IntoIterator<Item = &'a str>,
+    ) -> impl Iterator<Item = OsString> {
+        let own: Vec<OsString> = own.into_iter().map(OsString::from).collect();
+        self.options.iter().cloned().chain(own).chain(PATIENCE.map(OsString::from))
+    }
+
+    /// A path there as `scp` has it, for which a colon ends the host.
+    pub fn path(&self, path: &str) -> String {
+        match self.destination.split_once('@') {
+            Some((user, host)) if host.contains(':') => format!("{user}@[{host}]:{path}"),
+            _ => format!("{}:{path}", self.destination),
+        }
+    }
+
+    /// Options that lead there and are the user's inventory's: two nodes of that may differ in them.
+    pub fn leads_as(&self, other: &Self) -> bool {
+        self.options == other.options
+    }
+}
+
+/// The ways to all nodes of an environment.
+pub struct Ways {
+    located: Located,
+    config: PathBuf,
+    /// Names in the ssh config.
+    configured: Vec<String>,
+    inventory: Inventory,
+    inventory_file: PathBuf,
+}
+
+impl Ways {
+    /// Reads the workspace.
+    pub fn read(world: &World, place: &Place) -> Result<Self, Failure> {
+        let located = load::located(&world.environment, place)?;
+        let config = located.workspace.file(outputs::SSH_CONFIG);
+        let text = std::fs::read_to_string(&config).unwrap_or_default();
+        let names = text.lines().filter_map(|line| line.strip_prefix("Host "));
+        let configured = names.filter(|n| *n != "hypervisor").map(String::from).collect();
+        let inventory_file = located.workspace.file(outputs::INVENTORY);
+        let inventory = Inventory::read(&inventory_file).unwrap_or_default();
+        Ok(Self { located, config, configured, inventory, inventory_file })
+    }
+
+    /// The ways to all nodes that words mean; to all that can be logged in to, where there are no words.
+    pub fn select(&self, words: &[String]) -> Result<Vec<Way>, Failure> {
+        let candidates = self.candidates();
+        if candidates.is_empty() {
+            return Err(self.unbuilt());
+        }
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        if words.is_empty() {
+            let local = |name: &str| self.inventory.find(name).is_some_and(Host::is_local);
+            let off = |name: &str| {
+                let host = self.inventory.find(name);
+                host.is_some_and(|h| h.var("ansible_host") == Some("NA"))
+            };
+            let all = candidates.iter().map(|c| c.name);
+            names.extend(all.filter(|name| !local(name) && !off(name) && *name != "hypervisor"));
+        }
+        for word in words {
+            let found = selection::select(word, &self.located.environment, &candidates);
+            if found.is_empty() {
+                return Err(self.unknown(word, &candidates));
+            }
+            names.extend(found);
+        }
+        names.into_iter().map(|name| self.way(name)).collect()
+    }
+
+    /// The way to the one node that a word means.
+    pub fn one(&self, word: &str) -> Result<Way, Failure> {
+        let mut found = self.select(&[word.to_string()])?;
+        match (found.pop(), found.is_empty()) {
+            (Some(way), true) => Ok(way),
+            (last, _) => {
+                let names: Vec<&str> =
+                    found.iter().chain(&last).map(|way| way.name.as_str()).collect();
+                Err(nodes::several(word, &names))
+            }
+        }
+    }
+
+    /// Names of nodes that do not run, as far as that can be found out at once: where the hypervisor is this machine.
+    pub fn stopped(&self, world: &World, ways: &[Way]) -> BTreeSet<String> {
+        let mut stopped = BTreeSet::new();
+        if self.located.host.is_remote() || ways.iter().all(|way| way.own) {
+            return stopped;
+        }
+        let uri = Connection::local(world).uri;
+        let located = &self.located;
+        let seen =
+            world.libvirt.open(&uri).ok().and_then(|server| {
+                server.observe(&located.environment, &located.pool.name, None).ok()
+            });
+        let Some(seen) = seen else { return stopped };
+        let runs = |domain: &Domain| domain.active;
+        for way in ways {
+            if seen.observed.domains.get(&way.name).is_some_and(|domain| !runs(domain)) {
+                stopped.insert(way.name.clone());
+            }
+        }
+        stopped
+    }
+
+    /// Refuses the way to a node that does not run.
+    pub fn must_run(&self, world: &World, way: &Way) -> Result<(), Failure> {
+        match self.stopped(world, std::slice::from_ref(way)).contains(&way.name) {
+            true => Err(Failure::Failed(nodes::not_running(&way.name))),
+            false => Ok(()),
+        }
+    }
+
+    fn candidates(&self) -> Vec<Candidate<'_>> {
+        let configured = self.configured.iter().map(String::as_str);
+        let listed = self.inventory.hosts.iter().map(|host| host.name.as_str());
+        let names: BTreeSet<&str> = configured.chain(listed).collect();
+        let prefix = self.located.environment.qualify("");
+        let candidate = |name| {
+            let groups = self.inventory.find(name).map(|host| host.groups.iter());
+            let groups = groups.into_iter().flatten().map(String::as_str);
+            let groups = groups.filter(|group| *group != "ungrouped").collect();
+            Candidate { name, role: role(name, &prefix), groups }
+        };
+        names.into_iter().map(candidate).collect()
+    }
+
+    fn way(&self, name: &str) -> Result<Way, Failure> {
+        if self.configured.iter().any(|known| known == name) {
+            let options = vec!["-F".into(), self.config.clone().into()];
+            let (name, destination) = (name.to_string(), name.to_string());
+            return Ok(Way { name, destination, options, own: false });
+        }
+        // An inventory of the user's own has no ssh config beside it.
+        match self.inventory.find(name) {
+            Some(host) => by_inventory(host, &self.inventory_file),
+            None => Err(self.unbuilt()),
+        }
+    }
+
+    fn unbuilt(&self) -> Failure {
+        let name = &self.located.environment;
+        let error = StepError::new(format!("environment `{name}` has no ssh config here"));
+        Failure::Failed(
+            error
+                .hint("`--prefix` and `--workspace` choose another environment, or a copy of its workspace")
+                .hint("its key is in the workspace of whoever built it; `maquette status` says whether it is there, and which key opens it")
+                .hint("if nothing was built yet, `maquette up` writes it"),
+        )
+    }
+
+    fn unknown(&self, word: &str, candidates: &[Candidate<'_>]) -> Failure {
+        let qualified = self.located.environment.qualify(word);
+        let local = |name: &str| self.inventory.find(name).is_some_and(Host::is_local);
+        let names: Vec<&str> = candidates.iter().map(|c| c.name).filter(|n| !local(n)).collect();
+        let mut error = StepError::new(format!("no node `{qualified}` can be logged in to"));
+        if let Some(name) = closest(&qualified, names.iter().copied()) {
+            error = error.hint(format!("did you mean `{name}`?"));
+        }
+        Failure::Failed(error.hint(format!("there are: {}", names.join(", "))))
+    }
+}
+
+/// The node type in a node's name, `[PREFIX-]TYPE-INDEX`; empty if it has none.
+fn role<'a>(name: &'a str, prefix: &str) -> &'a str {
+    let own = name.strip_prefix(prefix).unwrap_or(name);
+    let split = own.rsplit_once('-').filter(|(_, index)| index.parse::<u32>().is_ok());
+    split.map_or("", |(role, _)| role)
+}
+
+/// As the inventory says: key, arguments, port, user, address.
+fn by_inventory(host: &Host, inventory: &Path) -> Result<Way, Failure> {
+    let bad = |why: String| Failure::Failed(StepError::new(format!("`{}`: {why}", host.name)));
+    if host.is_local() {
+        return Err(bad("it is this machine, or not deployed; there is no way to log in".into()));
+    }
+    let not_valid = |e: ValueError| bad(e.to_string());
+    let address = host.var("ansible_host").unwrap_or(&host.name);
+    if address == "NA" {
+        return Err(bad("it has no operating system to log in to".into()));
+    }
+    let mut options: Vec<OsString> = Vec::new();
+    if let Some(key) = host.var("ansible_ssh_private_key_file") {
+        // Relative to the inventory's directory.
+        let key = inventory.parent().unwrap_or(Path::new("")).join(key);
+        std::fs::File::open(&key)
+            .map_err(|e| bad(format!("cannot read its key {}: {e}", key.display())))?;
+        options.extend(["-i".into(), key.into()]);
+    }
+    for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args"] {
+        if let Some(words) = host.var(name).and_then(shlex::split) {
+            options.extend(words.into_iter().map(OsString::from));
+        }
+    }
+    let port = host.var("ansible_port").unwrap_or("22");
+    let port: u16 = port.parse().map_err(|_| bad(format!("`{port}` is not a valid port")))?;
+    let user: Login = host.var("ansible_user").unwrap_or("root").parse().map_err(not_valid)?;
+    let address: HostAddress = address.trim_matches(['[', ']']).parse().map_err(not_valid)?;
+    // `-p` means something else to scp.
+    options.extend(["-o".into(), format!("Port={port}").into()]);
+    let destination = format!("{user}@{address}");
+    Ok(Way { name: host.name.clone(), destination, options, own: true })
+}

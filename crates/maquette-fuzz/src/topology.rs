@@ -24,7 +24,8 @@ thread_local! {
     static GROUND: RefCell<Option<(TempDir, Ground)>> = const { RefCell::new(None) };
 }
 
-/// The input has the parts `project`, `node`, `network` and `extra` (a line for each variable).
+/// The input has the parts `project`, `node`, `network` and `extra` (a line for each variable); without `node`, the
+/// project file describes nodes and networks itself.
 pub fn topology(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Some((blueprint, observed)) = blueprint(text) {

@@ -25,7 +25,10 @@ use crate::{load, render};
 #[derive(Debug)]
 pub struct Ground {
     directory: PathBuf,
+    /// With flags for the node and the network file.
     wanted: Wanted,
+    /// With the project file alone.
+    described: Wanted,
 }
 
 /// What was read: a request, with what is to be said about it so far.
@@ -39,27 +42,16 @@ impl Ground {
     /// The flags that this is made of have changed.
     pub fn new(directory: &Path) -> io::Result<Self> {
         let file = |name: &str| directory.join(name).display().to_string();
-        let flags = [
-            "maquette",
-            "plan",
-            "--project",
-            &file("maquette.yaml"),
-            "--topology-nodes",
-            &format!("{}:2", file("node.yml")),
-            "--topology-network",
-            &file("network.yml"),
-        ];
-        match Cli::try_parse_from(flags).map(|cli| cli.command) {
-            Ok(Command::Plan(plan)) => {
-                Ok(Self { directory: directory.into(), wanted: plan.wanted })
-            }
-            Ok(_) => Err(io::Error::other("this is not `plan`")),
-            Err(error) => Err(io::Error::other(error.to_string())),
-        }
+        let project = ["maquette", "plan", "--project", &file("maquette.yaml")].map(String::from);
+        let nodes = ["--topology-nodes".into(), format!("{}:2", file("node.yml"))];
+        let network = ["--topology-network".into(), file("network.yml")];
+        let described = planned(project.clone())?;
+        let wanted = planned(project.into_iter().chain(nodes).chain(network))?;
+        Ok(Self { directory: directory.into(), wanted, described })
     }
 
-    /// Reads a project file, a node file, a network file, and extra variables. What is wrong with them is
-    /// the error, as it is printed.
+    /// Reads a project file, a node file, a network file, and extra variables; without a node file, what the project
+    /// file describes. What is wrong with them is the error, as it is printed.
     ///
     /// # Errors
     ///
@@ -79,12 +71,22 @@ impl Ground {
         // Files are what other texts here are for.
         let values = extra.iter().filter(|text| !text.contains('@'));
         let values = values.map(|text| (*text).to_string()).collect();
-        self.wanted.flags.0.set("extra-vars", values);
-        match load::wanted(&Environment::of_process(), &self.wanted) {
+        let wanted = if node.is_empty() { &mut self.described } else { &mut self.wanted };
+        wanted.flags.0.set("extra-vars", values);
+        match load::wanted(&Environment::of_process(), wanted) {
             Ok(loaded) => Ok((loaded.request, loaded.diags, loaded.sources)),
             Err(Failure::Input(diags, sources)) => Err(drawn(&diags, &sources)),
             Err(_) => Err(String::new()),
         }
+    }
+}
+
+/// What the flags of `plan` say.
+fn planned(flags: impl IntoIterator<Item = String>) -> io::Result<Wanted> {
+    match Cli::try_parse_from(flags).map(|cli| cli.command) {
+        Ok(Command::Plan(plan)) => Ok(plan.wanted),
+        Ok(_) => Err(io::Error::other("this is not `plan`")),
+        Err(error) => Err(io::Error::other(error.to_string())),
     }
 }
 

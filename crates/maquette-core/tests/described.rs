@@ -320,4 +320,15 @@ fn nodes_without_a_network_get_one() {
     given.request.networks = Some(topology::only_network(sources.whole(id)));
     let blueprint = blueprint_of(&given, &Observed::default());
     assert_eq!(addresses(&blueprint), "web-0: net 10.100.0.2");
+    // A list of none is none; where a network file has something to say, that counts.
+    let mut given = described(&[("web", 1, "networks: []")], "{front: {}}");
+    assert_eq!(addresses(&blueprint_of(&given, &Observed::default())), "web-0: front 10.100.0.2");
+    let file = input(
+        &[],
+        "networks: {a: {name: a, subnet: auto, dhcp: yes}}\nnodes: {default: {interfaces: [a]}}",
+        &[],
+    );
+    given.request.network = file.request.network;
+    assert!(mistakes(&mut given).is_empty(), "{:?}", given.diags);
+    assert_eq!(addresses(&blueprint_of(&given, &Observed::default())), "web-0: a 10.100.0.2");
 }

@@ -10,6 +10,10 @@ use clap::Subcommand;
 use crate::failure::Failure;
 use crate::world::World;
 
+/// Where what is built is described, for help pages.
+const BEGIN: &str = "What is built is described in maquette.yaml: `maquette init` writes one, `maquette explain` lists \
+     its keys. A flag counts more, as in `-e override.web.memory=2048`.";
+
 /// Declares each verb's module, its variant of the command line and who runs it.
 macro_rules! verbs {
     ($($(#[$meta:meta])* $module:ident => $Verb:ident;)*) => {
@@ -36,12 +40,15 @@ verbs! {
     /// Write a project file to begin with
     init => Init;
     /// Check all that can be checked without a hypervisor
+    #[command(after_help = BEGIN)]
     validate => Validate;
     /// Explain settings and keys: what they mean, how and where they are written
     explain => Explain;
     /// Show what `up` would do, and touch nothing
+    #[command(after_help = BEGIN)]
     plan => Plan;
     /// Build the environment, or bring it to what is asked for now
+    #[command(after_help = BEGIN)]
     up => Up;
     /// Show the nodes of the environment
     status => Status;

@@ -266,6 +266,10 @@ fn role_of(
             Some(Value::Scalar(name, _)) => name.clone(),
             _ => request.file.clone(),
         };
+        // An empty list says as little as none.
+        if let Value::Map(entries) = &mut tree.value {
+            entries.retain(|e| e.key != "networks");
+        }
         let role = network_roles.and_then(|r| r.get(&name).or_else(|| r.get("default")));
         let first = whole.networks.as_ref().and_then(|n| described::first_of(n, request.span));
         match (role, first) {

@@ -84,7 +84,7 @@ pub(crate) const NODE_TYPE: &[Key] = &[
     key(
         "external_network",
         Form::Either(&[Form::Text, Form::Map(EXTERNAL)]),
-        "Network that it is reached on, which has its default route [default: its first one with DHCP]",
+        "Network that it is reached on, which has its default route [default: the first that gives it an address]",
     ),
     key("provision_network", Form::Text, "Network that its address is taken from instead"),
     key("groups", Form::List(&Form::Parsed("a list of Ansible groups")), "Ansible groups"),

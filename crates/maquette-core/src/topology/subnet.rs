@@ -179,9 +179,10 @@ fn of_subnet(
         diags.push(Diagnostic::error("topology::subnet", message).at(span, "").help(help));
         None
     };
-    let Some(net) = text.parse::<Ipv4Net>().ok().filter(|n| n.prefix_len() <= 30) else {
+    let Some(net) = text.parse::<Ipv4Net>().ok().filter(|n| (8..=30).contains(&n.prefix_len()))
+    else {
         let message = format!("`{text}` is not a valid IPv4 subnet");
-        let help = "write its address and a length of at most 30, such as 10.9.0.0/24; \
+        let help = "write its address and a length from 8 to 30, such as 10.9.0.0/24; \
                     `ipv6` gives the network IPv6 addresses";
         return refuse(message, wanted.span, help.into());
     };

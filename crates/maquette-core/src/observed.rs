@@ -222,6 +222,15 @@ pub struct Promise {
     pub active: bool,
 }
 
+/// Who made an object, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// A user and a machine: `ann@desk`. Nobody vouches for it.
+    pub by: String,
+    /// Seconds since 1970.
+    pub at_s: u64,
+}
+
 /// What is on the hypervisor and not ours; nothing of it is ever changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use maquette_core::blueprint::{Node, Pool};
 use maquette_core::names::EnvName;
-use maquette_core::observed::Hardware;
+use maquette_core::observed::{Hardware, Origin};
 use maquette_core::plan::LiveChange;
 use maquette_engine::StepError;
 use maquette_engine::host::{Command, Host, check};
@@ -16,21 +16,27 @@ use crate::xml;
 
 const FORGET: &str = include_str!("../assets/forget.sh");
 
-/// Defines a domain; one that exists keeps the mark of its first boot. Its record is sealed with `key`.
+/// Defines a domain; one that exists keeps the mark of its first boot, and who made it: `origin` does if it does not
+/// exist. Its record is sealed with `key`.
 pub fn define(
     client: &Client,
     node: &Node,
     environment: &EnvName,
     pool: &Pool,
     key: Option<&RecordKey>,
+    origin: Option<&Origin>,
 ) -> Result<(), LibvirtError> {
     let old = match client.domain(&node.name)? {
         Some(domain) => client::domain_xml(&domain)?,
         None => None,
     };
     let old = old.and_then(|old| xml::read::domain(&old).ok());
-    let (ready, reported) = old.map_or((false, None), |d| (d.ready, d.reported));
-    let xml = xml::domain(node, environment, pool, ready, reported);
+    let state = old.as_ref().map_or((false, None), |d| (d.ready, d.reported));
+    let origin = match &old {
+        Some(old) => old.origin.as_ref(),
+        None => origin,
+    };
+    let xml = xml::domain_made(node, environment, pool, state, origin);
     client.define_domain(&xml::sealed(xml, key)).map(|_| ())
 }
 

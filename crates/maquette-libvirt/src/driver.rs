@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use maquette_core::names::EnvName;
+use maquette_core::observed::Origin;
 use maquette_core::units::MacAddr;
 use maquette_engine::host::Host;
 use maquette_engine::probe::family::Family;
@@ -29,6 +30,8 @@ pub struct Run<'a> {
     pub guests: Guests,
     /// What records are sealed with.
     pub key: Option<RecordKey>,
+    /// Who makes what is new.
+    pub origin: Option<Origin>,
     /// Who stands before each call.
     pub gate: Arc<dyn Gate>,
     /// Nodes that booted although a template was there for them.
@@ -124,8 +127,9 @@ impl Driver for System {
 }
 
 fn libvirt(run: Run<'_>) -> Libvirt<'_> {
-    let Run { access, family, guests, key, gate, booted } = run;
-    Libvirt::new(access, family, guests).with_record_key(key).with_gate(gate).with_booted(booted)
+    let Run { access, family, guests, key, origin, gate, booted } = run;
+    let libvirt = Libvirt::new(access, family, guests).with_record_key(key).with_origin(origin);
+    libvirt.with_gate(gate).with_booted(booted)
 }
 
 impl Server for Client {

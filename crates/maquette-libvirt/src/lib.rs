@@ -29,6 +29,6 @@ pub use perform::{Access, Booted, Guests, Libvirt};
 pub use prune::{Pruned, prune};
 #[doc(hidden)]
 pub use signals::Lines;
-pub use survey::{Survey, survey};
+pub use survey::{Survey, Surveyed, survey};
 pub use xml::cable::{Bandwidth, Cable};
 pub use xml::serial_log;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use maquette_core::blueprint::Pool;
+use maquette_core::observed::Origin;
 use maquette_core::plan::{Action, Readiness, Setting};
 use maquette_core::values::console_text;
 use maquette_engine::host::{self, Host};
@@ -69,6 +70,7 @@ pub struct Libvirt<'a> {
     key: Option<RecordKey>,
     /// What is known of templates, by their keys.
     templates: Mutex<BTreeMap<String, warm::Known>>,
+    origin: Option<Origin>,
     booted: Booted,
 }
 
@@ -87,6 +89,7 @@ impl<'a> Libvirt<'a> {
             gate: None,
             key: None,
             templates,
+            origin: None,
             booted: Booted::default(),
         }
     }
@@ -103,6 +106,12 @@ impl<'a> Libvirt<'a> {
     #[must_use]
     pub fn with_record_key(self, key: Option<RecordKey>) -> Self {
         Self { key, ..self }
+    }
+
+    /// Notes with new domains who makes them.
+    #[must_use]
+    pub fn with_origin(self, origin: Option<Origin>) -> Self {
+        Self { origin, ..self }
     }
 
     /// Notes there which nodes booted although a template was there for them.
@@ -423,7 +432,8 @@ impl Libvirt<'_> {
             }
             Action::DefineDomain { node, environment, pool } => {
                 self.call("define", &format!("domain `{}`", node.name), |c| {
-                    domain::define(c, node, environment, pool, self.key.as_ref())
+                    let origin = self.origin.as_ref();
+                    domain::define(c, node, environment, pool, self.key.as_ref(), origin)
                 })
             }
             Action::CreateVolume { disk, pool, over } => {

@@ -2,18 +2,37 @@
 
 use std::collections::BTreeSet;
 
+use maquette_core::blueprint::Node;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
+use maquette_core::observed::Origin;
 
 use crate::client::Client;
 use crate::observe::{ObserveError, domain_xmls, network_xmls, undescribed};
 use crate::xml::read::{self, Record};
+
+/// A node of some environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surveyed {
+    /// libvirt name.
+    pub name: String,
+    /// Whether it runs.
+    pub active: bool,
+    /// What is recorded of it, where that can be read.
+    pub recorded: Option<Node>,
+    /// Memory that it is defined with, in MiB.
+    pub memory_mib: u64,
+    /// Who made it, and when, where that was noted.
+    pub origin: Option<Origin>,
+}
 
 /// Environments, and what belongs to none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Environments that have a domain or network.
     pub environments: BTreeSet<EnvName>,
+    /// Their nodes.
+    pub nodes: Vec<(EnvName, Surveyed)>,
     /// Domains that are not ours, each with whether it runs.
     pub domains: Vec<(String, bool)>,
     /// Networks that are not ours, each with whether it runs.
@@ -31,12 +50,20 @@ pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
             survey.unreadable.push(undescribed(ObjectKind::Domain, &found.name));
             continue;
         };
-        match owner(parsed.record, |r| r.environment) {
-            Some(environment) => {
-                survey.environments.insert(environment);
-            }
-            None => survey.domains.push((found.name, found.listed.active)),
-        }
+        let (environment, recorded) = match parsed.record {
+            Record::None => (None, None),
+            Record::Good(record) => (Some(record.environment), Some(record.node)),
+            Record::Bad(environment, _) => (environment, None),
+        };
+        let (name, active) = (found.name, found.listed.active);
+        let Some(environment) = environment else {
+            survey.domains.push((name, active));
+            continue;
+        };
+        survey.environments.insert(environment.clone());
+        let (memory_mib, origin) = (parsed.hardware.memory_mib, parsed.origin);
+        let node = Surveyed { name, active, recorded, memory_mib, origin };
+        survey.nodes.push((environment, node));
     }
     for (name, active, xml) in network_xmls(client)? {
         let Some(xml) = xml else { continue };

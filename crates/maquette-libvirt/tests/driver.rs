@@ -316,6 +316,37 @@ fn the_xml_of_a_domain_and_its_record() {
 }
 
 #[test]
+fn who_made_a_domain_is_beside_its_record() {
+    use maquette_core::observed::Origin;
+    use maquette_libvirt::xml;
+    let made = Origin { by: "ann@<desk>\u{1b}[31m".into(), at_s: 1_700_000_000 };
+    let xml = xml::domain_made(&node(), &environment(), &pool(), (true, None), Some(&made));
+    let read = xml::read::domain(&xml).unwrap();
+    let by = "ann@<desk>\u{fffd}[31m".to_string();
+    assert_eq!(read.origin, Some(Origin { by, ..made }));
+    let without = xml::domain(&node(), &environment(), &pool(), true, None);
+    let without = xml::read::domain(&without).unwrap();
+    assert_eq!((without.origin, without.record), (None, read.record));
+}
+
+#[test]
+fn the_one_who_made_a_domain_stays_when_it_is_defined_anew() {
+    use maquette_core::observed::Origin;
+    let lab = Lab::new();
+    let (environment, pool) = (environment(), pool());
+    let define = Action::DefineDomain { node: Box::new(node()), environment, pool };
+    let origin = |by: &str| Some(Origin { by: by.into(), at_s: 7 });
+    let backend = lab.backend().with_origin(origin("ann@desk"));
+    perform(&backend, &define);
+    let backend = backend.with_origin(origin("bob@desk"));
+    perform(&backend, &define);
+    let survey = maquette_libvirt::survey(backend.client().unwrap()).unwrap();
+    let [(of, found)] = survey.nodes.as_slice() else { panic!("{survey:?}") };
+    assert_eq!((of.to_string(), &found.origin), ("lab".into(), &origin("ann@desk")));
+    assert_eq!(found.recorded, Some(node()));
+}
+
+#[test]
 fn the_xml_of_a_network_and_its_record() {
     let wanted = network(vec![reservation("lab-web-0", 2)]);
     let allocation = Allocation { net: 10, data_net: 24 };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::{Edited, Observed, Promise};
+use maquette_core::observed::{Edited, Observed, Origin, Promise};
 use maquette_core::plan::{Action, PoolState, Setting};
 use maquette_core::units::MacAddr;
 use maquette_engine::host::{Host, HostError};
@@ -19,7 +19,7 @@ use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 use maquette_libvirt::{
     Bandwidth, Cable, Cached, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, ObserveError,
-    Pruned, Run, Seen, Server, Survey,
+    Pruned, Run, Seen, Server, Survey, Surveyed,
 };
 
 use crate::rules;
@@ -34,6 +34,8 @@ pub struct Machine {
     pub seen: Observed,
     /// Whose objects are, by kind and name.
     pub owners: BTreeMap<(ObjectKind, String), EnvName>,
+    /// Who made domains, and when, where that was noted.
+    pub origins: BTreeMap<String, Origin>,
     /// Domains that are nobody's environment, each with whether it runs.
     pub strangers: Vec<(String, bool)>,
     /// The same for networks.
@@ -84,6 +86,7 @@ impl Machine {
         Self {
             seen: rules::machine(&["eth0", "eth1", "lo"]),
             owners: BTreeMap::new(),
+            origins: BTreeMap::new(),
             strangers: Vec::new(),
             stranger_networks: vec![("default".into(), true)],
             pool: PoolState::Missing,
@@ -181,20 +184,40 @@ impl Machine {
         found
     }
 
+    /// The nodes of all environments.
+    fn surveyed(&self) -> Vec<(EnvName, Surveyed)> {
+        let domains = self.seen.domains.values().filter_map(|domain| {
+            let environment = self.owner(ObjectKind::Domain, &domain.name)?.clone();
+            let node = Surveyed {
+                name: domain.name.clone(),
+                active: domain.active,
+                recorded: Some(domain.recorded.clone()),
+                memory_mib: domain.defined.memory_mib,
+                origin: self.origins.get(&domain.name).cloned(),
+            };
+            Some((environment, node))
+        });
+        domains.collect()
+    }
+
     /// What an action makes belongs to an environment, and what is gone to none.
-    fn note(&mut self, action: &Action) {
+    fn note(&mut self, action: &Action, origin: Option<&Origin>) {
         let own = |kind, name: &str, environment: &EnvName, owners: &mut BTreeMap<_, _>| {
             owners.insert((kind, name.to_string()), environment.clone());
         };
         match action {
             Action::DefineDomain { node, environment, .. } => {
                 own(ObjectKind::Domain, &node.name, environment, &mut self.owners);
+                if let Some(origin) = origin {
+                    self.origins.entry(node.name.clone()).or_insert_with(|| origin.clone());
+                }
             }
             Action::DefineNetwork { network, environment, .. } => {
                 own(ObjectKind::Network, &network.name, environment, &mut self.owners);
             }
             Action::UndefineDomain { name } => {
                 self.owners.remove(&(ObjectKind::Domain, name.clone()));
+                self.origins.remove(name);
                 self.strangers.retain(|(n, _)| n != name);
             }
             Action::UndefineNetwork { name } => {
@@ -282,6 +305,7 @@ impl Server for Model {
         let machine = self.machine();
         Ok(Survey {
             environments: machine.owners.values().cloned().collect(),
+            nodes: machine.surveyed(),
             domains: machine.strangers.clone(),
             networks: machine.stranger_networks.clone(),
             unreadable: Vec::new(),
@@ -437,7 +461,7 @@ impl Backend for Hands<'_> {
             stranger.1 = false;
         }
         rules::perform(&mut machine.seen, action);
-        machine.note(action);
+        machine.note(action, self.run.origin.as_ref());
         machine.changed = Instant::now();
         Ok(())
     }

@@ -52,6 +52,9 @@ verbs! {
     up => Up;
     /// Show the nodes of the environment
     status => Status;
+    /// List the environments of a hypervisor
+    #[command(visible_alias = "ls")]
+    list => List;
     /// Log in to a node, or run a command on it
     ssh => Ssh;
     /// Copy files to and from nodes

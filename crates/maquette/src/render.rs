@@ -13,4 +13,4 @@ pub use diagnostic::{diagnostics, diagnostics_after, diagnostics_json, step_erro
 pub use links::{LinkRow, links, links_json};
 pub use painted::{Painted, plain};
 pub use plan::{plan, plan_json};
-pub use table::{Row, boxes, cached, images, nodes, reasons};
+pub use table::{Row, boxes, cached, columns, images, nodes, reasons};

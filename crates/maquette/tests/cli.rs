@@ -33,6 +33,7 @@ fn help_of_every_command() {
         "plan",
         "up",
         "status",
+        "list",
         "link",
         "capture",
         "graph",

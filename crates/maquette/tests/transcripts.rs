@@ -94,7 +94,12 @@ fn test(file: &Path) -> Result<(), Failed> {
     }
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(PLAY).arg(file).arg(top.path()).current_dir(at("work")).env_clear();
-    command.env("HOME", at("home")).env("USER", "ann").env("LC_ALL", "C.UTF-8").env("CI", "1");
+    command
+        .env("HOME", at("home"))
+        .env("USER", "ann")
+        .env("HOSTNAME", "desk")
+        .env("LC_ALL", "C.UTF-8")
+        .env("CI", "1");
     command
         .env("TZ", "UTC")
         .env("PATH", format!("{}:/usr/sbin:/usr/bin:/bin", at("bin").display()));

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use maquette_core::blueprint::{Disk, Interface, Node, Pool, SEED_DEVICE, Vnc};
 use maquette_core::names::EnvName;
-use maquette_core::observed::{DiskDevice, Nic};
+use maquette_core::observed::{DiskDevice, Nic, Origin};
 use maquette_core::seed::READY_PORT;
 use maquette_core::topology::virtopts::{self, VirtOpt};
 use maquette_core::topology::{BootMode, Bus, VirtType};
 use maquette_core::values::printable;
 
 use super::Writer;
-use super::metadata::{self, NodeRecord, STATE_NAMESPACE};
+use super::metadata::{self, NodeRecord, ORIGIN, ORIGIN_NAMESPACE, STATE_NAMESPACE};
 
 /// Where a domain's serial console is logged on the hypervisor: beside QEMU's own log, or where
 /// `--serial-files` of InfraRed put it.
@@ -38,6 +38,17 @@ pub fn domain(
     ready: bool,
     reported: Option<IpAddr>,
 ) -> String {
+    domain_made(node, environment, pool, (ready, reported), None)
+}
+
+/// The same, with who made it.
+pub fn domain_made(
+    node: &Node,
+    environment: &EnvName,
+    pool: &Pool,
+    (ready, reported): (bool, Option<IpAddr>),
+    origin: Option<&Origin>,
+) -> String {
     let record =
         NodeRecord { environment: environment.clone(), pool: pool.clone(), node: node.clone() };
     write(node, pool, |w| {
@@ -47,6 +58,11 @@ pub fn domain(
             let address = reported.map(|a| a.to_string());
             let mut attributes = vec![("xmlns:state", STATE_NAMESPACE)];
             attributes.extend(address.as_deref().map(|a| ("address", a)));
+            w.empty(&name, &attributes);
+        }
+        if let Some(Origin { by, at_s }) = origin {
+            let (name, by, at) = (format!("origin:{ORIGIN}"), reason(by), at_s.to_string());
+            let attributes = [("xmlns:origin", ORIGIN_NAMESPACE), ("by", &by), ("at", &at)];
             w.empty(&name, &attributes);
         }
     })
@@ -65,7 +81,7 @@ pub fn state(ready: bool, address: Option<IpAddr>, failed: Option<&str>) -> Stri
     w.finish()
 }
 
-/// Why a first boot failed, as one line for people: the words are the guest's.
+/// Words of others as one line for people: why a first boot failed, in the guest's words; who made a domain.
 pub fn reason(words: &str) -> String {
     const MOST: usize = 300;
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");

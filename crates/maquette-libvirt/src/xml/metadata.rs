@@ -32,6 +32,10 @@ use fields::{Field, Required, Source, Tree};
 pub const NAMESPACE: &str = "https://maquette.dev/xmlns/libvirt/1";
 /// Namespace of what became of it.
 pub const STATE_NAMESPACE: &str = "https://maquette.dev/xmlns/state/1";
+/// Namespace of who made an object, and when; nothing is decided by it, so it is in no record.
+pub const ORIGIN_NAMESPACE: &str = "https://maquette.dev/xmlns/origin/1";
+/// Name of the element with that.
+pub const ORIGIN: &str = "made";
 /// What became of a node: whether its first boot was seen to end.
 pub fn state_name(ready: bool) -> &'static str {
     if ready { "ready" } else { "booting" }

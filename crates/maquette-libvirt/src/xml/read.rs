@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use maquette_core::blueprint::{Host, Portgroup, Tag};
 use maquette_core::names::EnvName;
-use maquette_core::observed::{DiskDevice, Hardware, Nic, Wiring};
+use maquette_core::observed::{DiskDevice, Hardware, Nic, Origin, Wiring};
 use maquette_core::units::MacAddr;
 use maquette_engine::ssh_keys::RecordKey;
 use roxmltree::{Document, Node as Element};
@@ -13,7 +13,10 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::metadata::seal::{self, Seal};
-use super::metadata::{self, MetadataError, NAMESPACE, NetworkRecord, NodeRecord, STATE_NAMESPACE};
+use super::metadata::{
+    self, MetadataError, NAMESPACE, NetworkRecord, NodeRecord, ORIGIN, ORIGIN_NAMESPACE,
+    STATE_NAMESPACE,
+};
 
 /// Why an object's XML cannot be used.
 #[derive(Debug, Error)]
@@ -61,6 +64,8 @@ pub struct DomainXml {
     pub ready: bool,
     /// The address that the guest reported with it.
     pub reported: Option<IpAddr>,
+    /// Who made it, and when, where that was noted.
+    pub origin: Option<Origin>,
     /// Why its first boot failed, if that was seen.
     pub failed: Option<String>,
     /// Interfaces without a carrier.
@@ -134,6 +139,8 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let marks = || marks().filter(|c| c.tag_name().namespace() == Some(STATE_NAMESPACE));
     let ready = marks().any(|c| c.tag_name().name() == metadata::state_name(true));
     let reported = marks().find_map(|m| m.attribute("address")?.parse().ok());
+    let origin = child(root, "metadata").into_iter().flat_map(|m| m.children());
+    let origin = origin.filter(|c| c.has_tag_name((ORIGIN_NAMESPACE, ORIGIN))).find_map(origin_of);
     let failed = marks().find_map(|m| m.attribute("failed"));
     let failed = failed.map(super::reason);
     let maximum_mib = memory(child(root, "memory").ok_or(ReadError::Missing("memory"))?)?;
@@ -157,7 +164,25 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let mut graphics = devices().filter(|c| c.has_tag_name("graphics"));
     let vnc_port = graphics.find_map(|g| g.attribute("port")?.parse().ok());
     let hardware = Hardware { maximum_mib, memory_mib, vcpus, disks, nics };
-    Ok(DomainXml { record, images, ready, reported, failed, pulled, hardware, vnc_port, taps })
+    Ok(DomainXml {
+        record,
+        images,
+        ready,
+        reported,
+        origin,
+        failed,
+        pulled,
+        hardware,
+        vnc_port,
+        taps,
+    })
+}
+
+/// Who made a domain: words that anybody may have put there, for people to see.
+fn origin_of(element: Element<'_, '_>) -> Option<Origin> {
+    let by = super::reason(element.attribute("by")?);
+    let at_s = element.attribute("at")?.parse().ok()?;
+    (!by.is_empty()).then_some(Origin { by, at_s })
 }
 
 /// An amount of memory, in MiB.

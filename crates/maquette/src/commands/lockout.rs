@@ -27,15 +27,16 @@ pub fn of(observed: &Observed, workspace: &Workspace) -> Option<Lockout> {
     with(observed, key.as_ref().map(|key| key.public().as_str()))
 }
 
+/// Whether two public keys are the same, whatever their comments are.
+pub fn is_same(one: &str, other: &str) -> bool {
+    one.split_whitespace().nth(1) == other.split_whitespace().nth(1)
+}
+
 fn with(observed: &Observed, key: Option<&str>) -> Option<Lockout> {
-    /// The key itself, without its comment.
-    fn body(key: &str) -> Option<&str> {
-        key.split_whitespace().nth(1)
-    }
     let guests = observed.domains.values().filter_map(|d| Some((d, d.recorded.guest.as_ref()?)));
     let made: Vec<(String, String)> =
         guests.map(|(d, guest)| (d.name.clone(), guest.authorized_key.to_string())).collect();
-    let opens = |made: &str| key.is_some_and(|key| body(key) == body(made));
+    let opens = |made: &str| key.is_some_and(|key| is_same(key, made));
     if made.is_empty() || made.iter().any(|(_, made)| opens(made)) {
         return None;
     }

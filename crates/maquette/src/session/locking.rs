@@ -16,11 +16,17 @@ use crate::world::{Environment, World};
 
 /// Who we are, for others who find the lock taken: `ann@desk, maquette up`.
 fn who(environment: &Environment, verb: &str) -> String {
+    format!("{}, maquette {verb}", whoami(environment))
+}
+
+/// Who we are: `ann@desk`.
+pub fn whoami(environment: &Environment) -> String {
     let names = ["SUDO_USER", "USER", "LOGNAME"];
     let user = names.iter().find_map(|name| environment.said(name));
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = environment.said("HOSTNAME").unwrap_or_else(kernel);
     let user = user.unwrap_or_else(|| "somebody".into());
-    format!("{user}@{}, maquette {verb}", host.trim())
+    format!("{user}@{}", host.trim())
 }
 
 /// Takes an environment's lock; `cancelled` is set when it is lost.

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use maquette_core::blueprint::Node;
 use maquette_core::names::EnvName;
+use maquette_core::observed::Origin;
 use maquette_core::plan::{self, Action, Plan, Step, StepId};
 use maquette_core::starts::{How, Starts};
 use maquette_core::topology::VirtType;
@@ -205,6 +206,7 @@ impl<'a> Runner<'a> {
             family: facts.family(),
             guests: self.guests.clone(),
             key: self.records.clone(),
+            origin: Some(origin(self.world)),
             gate,
             booted: booted.clone(),
         };
@@ -288,4 +290,10 @@ fn further(facts: &Facts, reach: Reach) -> usize {
         Reach::Remote if sessions < SESSIONS => 0,
         Reach::Remote | Reach::Local => 4,
     }
+}
+
+/// Who makes what this run makes, and when.
+fn origin(world: &World) -> Origin {
+    let since = (world.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Origin { by: locking::whoami(&world.environment), at_s: since.as_secs() }
 }

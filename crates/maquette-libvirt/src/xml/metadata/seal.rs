@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(check(&edited, None), Seal::Other);
         let moved = xml.replace("<name>lab-n-0</name>", "<name>lab-n-1</name>");
         assert_eq!(check(&moved, Some(&key)), Seal::Broken);
-        // What becomes of the object besides is not sealed.
+        // Neither what becomes of the object nor who made it is sealed.
         let grown = xml.replace("<vcpu>4</vcpu>", "<vcpu>5</vcpu>");
         assert_ne!(grown, xml);
         assert_eq!(check(&grown, Some(&key)), Seal::Fits);

@@ -1,0 +1,168 @@
+//! `maquette list`.
+
+use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
+
+use maquette_core::names::EnvName;
+use maquette_core::observed::Origin;
+use maquette_core::units::ByteSize;
+use maquette_engine::StepError;
+use maquette_engine::host::lock::duration;
+use maquette_engine::ssh_keys::{EnvironmentKey, fingerprint};
+use maquette_libvirt::{Survey, Surveyed};
+use serde_json::{Value, json};
+
+use super::lockout;
+use crate::cli::Place;
+use crate::failure::Failure;
+use crate::load::{self, Located};
+use crate::render;
+use crate::session::{self, Session};
+use crate::workspace::Workspace;
+use crate::world::World;
+
+/// Arguments of `list`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which hypervisor.
+    #[command(flatten)]
+    pub place: Place,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An environment, as far as its nodes tell.
+#[derive(Debug, Default)]
+struct Environment {
+    nodes: usize,
+    running: usize,
+    /// Memory of all nodes, and of those that run, in MiB.
+    memory_mib: u64,
+    running_mib: u64,
+    /// Sizes of all disks as guests see them, in bytes.
+    disk: u64,
+    /// Who made its oldest node.
+    origin: Option<Origin>,
+    /// Public keys that its nodes were made with.
+    keys: Vec<String>,
+    /// The workspace here whose key opens a node.
+    workspace: Option<Workspace>,
+}
+
+impl Environment {
+    fn add(&mut self, node: &Surveyed) {
+        self.nodes += 1;
+        self.memory_mib = self.memory_mib.saturating_add(node.memory_mib);
+        if node.active {
+            self.running += 1;
+            self.running_mib = self.running_mib.saturating_add(node.memory_mib);
+        }
+        for disk in node.recorded.iter().flat_map(|recorded| &recorded.disks) {
+            self.disk = self.disk.saturating_add(disk.size.map_or(0, |size| size.0));
+        }
+        let guest = node.recorded.as_ref().and_then(|recorded| recorded.guest.as_ref());
+        self.keys.extend(guest.map(|guest| guest.authorized_key.to_string()));
+        let origins = self.origin.take().into_iter().chain(node.origin.clone());
+        self.origin = origins.min_by_key(|origin| origin.at_s);
+    }
+
+    /// Whether somebody can log in with what is here; none where nobody can log in at all.
+    fn opens(&self) -> Option<bool> {
+        (!self.keys.is_empty()).then_some(self.workspace.is_some())
+    }
+}
+
+/// Lists them, from what libvirt has alone.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let located = load::located(&world.environment, &args.place)?;
+    let session = Session::open(world, located.clone())?;
+    let connection = &session.connection;
+    let server = world.libvirt.open(&connection.uri).map_err(|e| {
+        let error = StepError::new(format!("cannot connect to libvirt at {}", connection.label));
+        Failure::Failed(error.because(e).hint("`maquette up` installs and starts it"))
+    })?;
+    let found = server.survey().map_err(session::unobserved)?;
+    for what in &found.unreadable {
+        world.terminal.talk(&format!("warning: {what} cannot be read; it is passed over"));
+    }
+    let environments = environments(world, &located, &found);
+    let now = (world.clock)().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    if args.json {
+        let all: Vec<Value> = environments.iter().map(|(name, e)| as_json(name, e)).collect();
+        world.terminal.result(&format!("{:#}", json!({"schema": 1, "environments": all})));
+    } else if environments.is_empty() {
+        let text = "there is no environment on";
+        world.terminal.talk(&format!("{text} {}; `maquette up` builds one", connection.label));
+    } else {
+        world.terminal.result(&table(&environments, now));
+    }
+    Ok(0)
+}
+
+fn environments(
+    world: &World,
+    located: &Located,
+    found: &Survey,
+) -> BTreeMap<EnvName, Environment> {
+    let mut all: BTreeMap<EnvName, Environment> =
+        found.environments.iter().map(|name| (name.clone(), Environment::default())).collect();
+    for (name, node) in &found.nodes {
+        all.entry(name.clone()).or_default().add(node);
+    }
+    for (name, environment) in &mut all {
+        let usual = Workspace::of(&world.environment, name);
+        let given = (*name == located.environment).then(|| located.workspace.clone());
+        let opens = |workspace: &Workspace| {
+            // A key that cannot be read opens nothing.
+            let key = EnvironmentKey::read(&workspace.path).ok().flatten();
+            let is_its = |made: &String| {
+                key.as_ref().is_some_and(|key| lockout::is_same(key.public(), made))
+            };
+            environment.keys.iter().any(is_its)
+        };
+        environment.workspace = given.into_iter().chain([usual]).find(opens);
+    }
+    all
+}
+
+fn table(environments: &BTreeMap<EnvName, Environment>, now: u64) -> String {
+    let header = ["ENVIRONMENT", "RUNNING", "MEMORY", "DISKS", "MADE BY", "AGE", "LOG IN"];
+    let rows = environments.iter().map(|(name, e)| {
+        let age = |origin: &Origin| duration(now.saturating_sub(origin.at_s));
+        vec![
+            name.to_string(),
+            format!("{} of {}", e.running, e.nodes),
+            ByteSize(e.memory_mib.saturating_mul(1 << 20)).to_string(),
+            ByteSize(e.disk).to_string(),
+            e.origin.as_ref().map_or("-".into(), |origin| origin.by.clone()),
+            e.origin.as_ref().map_or("-".into(), age),
+            match e.opens() {
+                Some(true) => "yes",
+                Some(false) => "no key here",
+                None => "-",
+            }
+            .into(),
+        ]
+    });
+    render::columns(&header, rows)
+}
+
+fn as_json(name: &EnvName, environment: &Environment) -> Value {
+    let keys = environment.keys.iter().filter_map(|key| fingerprint(key));
+    let keys: std::collections::BTreeSet<String> = keys.collect();
+    json!({
+        "name": name.to_string(),
+        "prefix": name.prefix(),
+        "nodes": environment.nodes,
+        "running": environment.running,
+        "memory_mib": environment.memory_mib,
+        "running_memory_mib": environment.running_mib,
+        "disk_bytes": environment.disk,
+        "made_by": environment.origin.as_ref().map(|origin| &origin.by),
+        "made_at_s": environment.origin.as_ref().map(|origin| origin.at_s),
+        "keys": keys,
+        "can_log_in": environment.opens(),
+        "workspace": environment.workspace.as_ref().map(|w| w.path.display().to_string()),
+    })
+}

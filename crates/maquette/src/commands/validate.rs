@@ -10,7 +10,9 @@ use serde_json::json;
 use super::graph;
 use crate::cli::Wanted;
 use crate::failure::Failure;
-use crate::load::{self, PROJECT};
+use crate::load::{self, Loaded, PROJECT};
+use crate::playbooks::Hooks;
+use crate::session::authorities::authorities;
 use crate::world::World;
 use crate::{pipeline, render};
 
@@ -73,6 +75,7 @@ fn examined(world: &World, args: &Args) -> Result<(Diagnostics, Sources, Option<
         Err(other) => return Err(other),
     };
     let (mut diags, _) = pipeline::examine(&world.environment, &mut loaded);
+    besides(world, &loaded, &mut diags)?;
     if diags.has_errors() {
         return Ok((diags, loaded.sources, None));
     }
@@ -86,6 +89,24 @@ fn examined(world: &World, args: &Args) -> Result<(Diagnostics, Sources, Option<
         Err(other) => return Err(other),
     };
     Ok((diags, loaded.sources, counts))
+}
+
+/// Files that are named besides: playbooks, and certificates, as far as nothing has to be downloaded.
+fn besides(world: &World, loaded: &Loaded, diags: &mut Diagnostics) -> Result<(), Failure> {
+    match Hooks::read(world, &loaded.request, &loaded.vars, &[]) {
+        Ok(_) => {}
+        Err(Failure::Input(more, _)) => diags.extend(more),
+        Err(other) => return Err(other),
+    }
+    let here = loaded.request.settings.tls_ca.iter().filter(|word| !word.contains("://"));
+    match authorities(&loaded.called("tls-ca"), &here.cloned().collect::<Vec<_>>()) {
+        Ok(_) => {}
+        Err(Failure::Failed(error)) => {
+            diags.push(Diagnostic::error("validate::authority", error.in_one_line()));
+        }
+        Err(other) => return Err(other),
+    }
+    Ok(())
 }
 
 /// The same with errors in the place of warnings.

@@ -48,7 +48,8 @@ fn walk(node: &mut Node, env: &Environment<'_>, context: &Jinja, diags: &mut Dia
         Value::Null => {}
         Value::Scalar(text, _) => {
             if text.contains("{{") || text.contains("{%") {
-                match env.render_str(text, context) {
+                // One end of line at the end is taken off: this one, and none of the text's own.
+                match env.render_str(&format!("{text}\n"), context) {
                     Ok(result) => *text = result,
                     Err(error) => diags.push(describe(&error, text, node.span)),
                 }
@@ -105,6 +106,7 @@ mod tests {
             ("a: \"10.0.{{ net | int + 1 }}.1\"", "10.0.11.1"),
             ("a: \"{{ provision.image.mirror.url }}/x.img\"", "http://m/x.img"),
             ("a: '{{ vswitch_type }}'", "None"),
+            ("a: |\n  net {{ net }}\n  end\n", "net 10\nend\n"),
         ] {
             let (node, diags) = resolved(text);
             assert!(diags.is_empty(), "{diags:?}");

@@ -52,6 +52,8 @@ pub struct Blueprint {
     pub networks: Vec<Network>,
     /// Nodes, by node type and index.
     pub nodes: Vec<Node>,
+    /// The nodes that a run is about, if it is not about all: others stay as they are.
+    pub only: Option<BTreeSet<String>>,
     /// How new nodes start.
     pub start: StartChoice,
     /// What nodes can start from instead of booting, or why they cannot, by their names.
@@ -73,10 +75,22 @@ impl Blueprint {
             extend: false,
             networks: Vec::new(),
             nodes: Vec::new(),
+            only: None,
             start: StartChoice::default(),
             templates: BTreeMap::new(),
             first_boots: BTreeMap::new(),
         }
+    }
+
+    /// Whether a node of a (libvirt) name is looked at in this run.
+    pub fn is_about(&self, node: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(node))
+    }
+
+    /// Whether a network is: one that a node is on which is looked at.
+    pub fn is_about_network(&self, network: &str) -> bool {
+        let on_it = |node: &&Node| node.interfaces.iter().any(|i| i.network == network);
+        self.only.is_none() || self.nodes.iter().filter(on_it).any(|n| self.is_about(&n.name))
     }
 
     /// The node of a (libvirt) name.

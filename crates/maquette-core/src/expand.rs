@@ -5,6 +5,7 @@ mod allocation;
 mod conflicts;
 mod extension;
 mod macs;
+mod narrow;
 mod networks;
 mod wiring;
 
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 pub use allocation::choose;
 pub use conflicts::conflicts;
+pub use narrow::narrow;
 
 use self::addresses::Addresses;
 use self::macs::Macs;
@@ -25,7 +27,7 @@ use crate::blueprint::{
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
-use crate::observed::Observed;
+use crate::observed::{Domain, Observed};
 use crate::topology::virtopts::{self, VirtOpt};
 use crate::topology::{self, FirstBoot, Forward, Preallocation, Role, Topology, VirtType};
 use crate::units::MacAddr;
@@ -60,8 +62,12 @@ fn extends(topology: &Topology, observed: &Observed) -> bool {
 
 /// Nodes that stay as they are: an extension takes everything that is there.
 fn kept(topology: &Topology, context: &Context<'_>) -> Vec<Node> {
-    let kept = context.observed.domains.values().filter(|_| topology.settings.extend);
-    let mut nodes: Vec<Node> = kept.map(|d| d.recorded.clone()).collect();
+    recorded(context.observed.domains.values().filter(|_| topology.settings.extend), context)
+}
+
+/// Nodes as they are recorded, with what only who has their key knows of them.
+fn recorded<'a>(domains: impl Iterator<Item = &'a Domain>, context: &Context<'_>) -> Vec<Node> {
+    let mut nodes: Vec<Node> = domains.map(|d| d.recorded.clone()).collect();
     for node in &mut nodes {
         if node.vnc == *context.vnc {
             node.vnc = context.vnc.clone();
@@ -128,6 +134,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         nodes,
         start: topology.settings.start,
         templates: BTreeMap::new(),
+        only: None,
         first_boots: first_boots(topology),
     }
 }

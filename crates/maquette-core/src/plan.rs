@@ -27,6 +27,7 @@ mod warm;
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness};
 pub use diff::{create, renew};
 pub use drift::{Drift, drifts};
+pub use fate::entangled;
 pub use measured::measured;
 pub use power::{Power, power, unproven};
 pub use prepare::{

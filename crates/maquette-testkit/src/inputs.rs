@@ -160,6 +160,14 @@ pub fn topology(input: &Input, observed: &Observed) -> Topology {
 
 /// The blueprint of a topology on a hypervisor, and what is wrong with it.
 pub fn expand(topology: &Topology, observed: &Observed) -> (Blueprint, Diagnostics) {
+    expanded(topology, observed, None)
+}
+
+fn expanded(
+    topology: &Topology,
+    observed: &Observed,
+    names: Option<&[&str]>,
+) -> (Blueprint, Diagnostics) {
     let images: ImageMap = expand::image_sources(topology)
         .into_iter()
         .map(|s| (s.clone(), Image { volume: format!("maquette-{s}.qcow2"), source: s }))
@@ -177,12 +185,22 @@ pub fn expand(topology: &Topology, observed: &Observed) -> (Blueprint, Diagnosti
         generation: 1,
         vnc: &blueprint::Vnc::default(),
     };
-    (expand::expand(topology, &context, &mut diags), diags)
+    let whole = expand::expand(topology, &context, &mut diags);
+    let names = names.map(|names| names.iter().map(|name| (*name).to_string()).collect());
+    let narrow = |names| expand::narrow(whole.clone(), &names, &context);
+    (names.map_or(whole.clone(), narrow), diags)
 }
 
 /// The blueprint of an input on a hypervisor.
 pub fn blueprint_of(input: &Input, observed: &Observed) -> Blueprint {
     let (blueprint, diags) = expand(&topology(input, observed), observed);
+    assert!(!diags.has_errors(), "{diags:?}");
+    blueprint
+}
+
+/// The same for some of its nodes.
+pub fn blueprint_of_nodes(input: &Input, observed: &Observed, names: &[&str]) -> Blueprint {
+    let (blueprint, diags) = expanded(&topology(input, observed), observed, Some(names));
     assert!(!diags.has_errors(), "{diags:?}");
     blueprint
 }

@@ -16,6 +16,8 @@ mod rules;
 pub use host::{ModelHost, ModelHosts};
 #[cfg(feature = "hypervisor")]
 pub use hypervisor::{Machine, Model};
-pub use inputs::{Input, blueprint_of, expand, input, mistakes, plan_of, topology, types_for};
+pub use inputs::{
+    Input, blueprint_of, blueprint_of_nodes, expand, input, mistakes, plan_of, topology, types_for,
+};
 pub use nodes::{interface, node};
 pub use rules::{apply, edit, machine, node_volumes, perform};

@@ -1,7 +1,7 @@
 //! The verbs. Each is a file with its `Args` and its `run`, and a row here.
 
 mod lockout;
-mod nodes;
+pub mod nodes;
 mod power;
 mod ways;
 

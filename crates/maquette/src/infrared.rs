@@ -230,9 +230,7 @@ fn build(
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.
     let consent = Consent::new(given.yes_on_line, &given.accepted()?, false)
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
-    let (stages_run, locking) = (stages.clone(), given.locking);
-    let how =
-        up::How { json: false, consent, limit: BOOT, stages: stages_run, locking, authorities };
+    let how = up::How::of_all(consent, BOOT, stages.clone(), given.locking, authorities);
     up::build(world, &loaded, &requirements, &session, hooks, &how)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(world, &workspace)?;

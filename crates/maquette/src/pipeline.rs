@@ -17,6 +17,7 @@ use maquette_engine::StepError;
 use maquette_engine::probe::Facts;
 use maquette_engine::ssh_keys::{self, EnvironmentKey};
 
+use crate::commands::nodes;
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::load::images::{check_images, has_agent, images};
@@ -35,6 +36,25 @@ pub struct Planned {
     pub plan: Plan,
     /// Its key, new or kept.
     pub key: EnvironmentKey,
+    /// Nodes that it is not about.
+    pub aside: Vec<String>,
+}
+
+impl Planned {
+    /// What is said of nodes that it is not about; none if it is about all.
+    pub fn rest(&self) -> Option<String> {
+        let (there, not): (Vec<&str>, Vec<&str>) = self
+            .aside
+            .iter()
+            .map(String::as_str)
+            .partition(|name| self.observed.domains.contains_key(*name));
+        let part = |what: &str, names: &[&str]| {
+            (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")))
+        };
+        let parts = [part("left as they are", &there), part("not built", &not)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
 }
 
 /// What is wrong with the input as such, and what it asks for as far as that can be understood.
@@ -109,16 +129,18 @@ fn no_nodes_named(environment: &EnvName, count: usize) -> Diagnostic {
 
 /// What a plan is made for.
 #[derive(Debug, Clone, Copy)]
-pub struct Scope {
+pub struct Scope<'a> {
+    /// The nodes it is about, in the user's words; all of them if there are none.
+    pub nodes: &'a [String],
     /// Whether networks are made.
     pub networks: bool,
     /// Whether templates are looked for that only nodes need which are there already.
     pub all_templates: bool,
 }
 
-impl Scope {
+impl Scope<'_> {
     /// All of an environment, as far as it is not there.
-    pub const USUAL: Self = Self { networks: true, all_templates: false };
+    pub const USUAL: Self = Self { nodes: &[], networks: true, all_templates: false };
 }
 
 /// Makes the plan.
@@ -126,7 +148,7 @@ pub fn plan(
     world: &World,
     loaded: &Loaded,
     hypervisor: &Hypervisor,
-    scope: Scope,
+    scope: Scope<'_>,
 ) -> Result<Planned, Failure> {
     let observed = hypervisor.observed();
     let mut diags = loaded.diags.fresh();
@@ -161,6 +183,8 @@ pub fn plan(
         vnc: &vnc(&topology.settings, &key),
     };
     let mut blueprint = expand::expand(&topology, &context, &mut diags);
+    let words = if diags.has_errors() { &[] } else { scope.nodes };
+    let aside = narrow(&mut blueprint, words, &context, settings)?;
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
     let fresh = match scope.all_templates {
         true => blueprint.nodes.iter().map(|node| node.name.clone()).collect(),
@@ -178,7 +202,46 @@ pub fn plan(
         key.host_private(&node.name, node.uuid, generation).unwrap_or_else(|_| Secret::new(""))
     };
     let plan = plan::create(&blueprint, &observed, &private);
-    Ok(Planned { blueprint, observed, plan, key })
+    Ok(Planned { blueprint, observed, plan, key, aside })
+}
+
+/// Leaves of a blueprint what words name, if there are any; the names of all other nodes.
+fn narrow(
+    blueprint: &mut Blueprint,
+    words: &[String],
+    context: &Context<'_>,
+    settings: &Settings,
+) -> Result<Vec<String>, Failure> {
+    if words.is_empty() {
+        return Ok(Vec::new());
+    }
+    if settings.extend {
+        let error = Diagnostic::error(
+            "project::extend",
+            "an extension is about its new nodes, and takes no names of others",
+        );
+        return Err(Failure::input(
+            error.help("leave out either `--topology-extend` or the nodes"),
+        ));
+    }
+    let names = nodes::wanted(words, &blueprint.environment, &blueprint.nodes)?;
+    let observed = context.observed;
+    let all = blueprint.nodes.iter().map(|node| &node.name).chain(observed.domains.keys());
+    let aside: BTreeSet<String> = all.filter(|name| !names.contains(*name)).cloned().collect();
+    let whole = std::mem::replace(blueprint, Blueprint::nothing());
+    *blueprint = expand::narrow(whole, &names, context);
+    let mut diags = Diagnostics::default();
+    for (network, others) in plan::entangled(blueprint, observed) {
+        let message = format!("network `{network}` has to be made again, and others are on it");
+        diags.push(
+            Diagnostic::error("node::entangled", message)
+                .help(format!("`maquette up` does it for all; on it are: {}", others.join(", "))),
+        );
+    }
+    match diags.has_errors() {
+        true => Err(Failure::Input(diags, Sources::default())),
+        false => Ok(aside.into_iter().collect()),
+    }
 }
 
 /// What `fresh` nodes can start from instead of booting. Who asks for that of all nodes is told of one that cannot.

@@ -125,7 +125,9 @@ impl Planner<'_> {
                 Some(_) => {}
             }
         }
-        for edited in self.observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain) {
+        let about = |name: &str| self.blueprint.is_about(name);
+        let edited = self.observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain);
+        for edited in edited.filter(|e| about(&e.name)) {
             if !fates.nodes.contains_key(&edited.name) {
                 self.changes.push(edited_goes(edited, self.observed, UNWANTED));
             }
@@ -133,7 +135,8 @@ impl Planner<'_> {
             self.stopped.insert(edited.name.clone(), last);
         }
         let orphans = self.orphans.clone();
-        for orphan in orphans.values().filter(|o| !fates.nodes.contains_key(&o.node)) {
+        let unwanted = |o: &&Orphan| !fates.nodes.contains_key(&o.node) && about(&o.node);
+        for orphan in orphans.values().filter(unwanted) {
             let after = self.stopped.get(&orphan.node).copied();
             let changes = remove_orphan(orphan, after, UNWANTED, &mut self.builder);
             self.changes.extend(changes);
@@ -150,6 +153,7 @@ impl Planner<'_> {
             // Disks that are to be made: of new nodes, and those that are not there.
             let unmade = |node: &Node, disk: &Disk| match fates.nodes.get(&node.name) {
                 Some(Fate::Create | Fate::Replace(_)) => true,
+                Some(Fate::Aside) => false,
                 _ => !self.observed.has_volume(&self.pool(&node.name), &disk.volume),
             };
             let disks = self
@@ -182,12 +186,20 @@ impl Planner<'_> {
 
     fn networks(&mut self, fates: &Fates) {
         for network in &self.blueprint.networks {
-            self.network(network, fates);
+            if self.blueprint.is_about_network(&network.name) {
+                self.network(network, fates);
+            } else {
+                let detail = describe::network(network);
+                self.change(Op::Keep, ObjectKind::Network, &network.name, detail, "");
+            }
         }
     }
 
     /// Takes away networks once nobody is on them any more, nodes that go on running included.
     fn unwanted_networks(&mut self) {
+        if self.blueprint.only.is_some() {
+            return;
+        }
         let wanted: BTreeSet<&str> =
             self.blueprint.networks.iter().map(|n| n.name.as_str()).collect();
         for network in self.observed.networks.values() {

@@ -20,6 +20,8 @@ pub(super) struct Fates {
 /// What happens to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
+    /// This run is not about it.
+    Aside,
     /// It is made.
     Create,
     /// Everything is as wanted; start it if it is off.
@@ -39,7 +41,7 @@ pub(super) enum Fate {
 /// Decides it all.
 pub(super) fn fates(blueprint: &Blueprint, observed: &Observed) -> Fates {
     let mut replaced = BTreeMap::new();
-    for network in &blueprint.networks {
+    for network in blueprint.networks.iter().filter(|n| blueprint.is_about_network(&n.name)) {
         if let Some(existing) = observed.networks.get(&network.name)
             && let Some(why) = made_again(existing, network)
         {
@@ -51,12 +53,26 @@ pub(super) fn fates(blueprint: &Blueprint, observed: &Observed) -> Fates {
     let mut nodes = BTreeMap::new();
     for node in &blueprint.nodes {
         let fate = match observed.domains.get(&node.name) {
+            _ if !blueprint.is_about(&node.name) => Fate::Aside,
             None => Fate::Create,
             Some(domain) => fate_of(domain, node, &replaced, observed),
         };
         nodes.insert(node.name.clone(), fate);
     }
     Fates { nodes, replaced }
+}
+
+/// Networks that would be made again under nodes that a run is not about, each with these.
+pub fn entangled(blueprint: &Blueprint, observed: &Observed) -> BTreeMap<String, Vec<String>> {
+    let Fates { nodes: _, replaced } = fates(blueprint, observed);
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for node in blueprint.nodes.iter().filter(|node| !blueprint.is_about(&node.name)) {
+        let networks: BTreeSet<&String> = node.interfaces.iter().map(|i| &i.network).collect();
+        for network in networks.into_iter().filter(|network| replaced.contains_key(*network)) {
+            found.entry(network.clone()).or_default().push(node.name.clone());
+        }
+    }
+    found
 }
 
 /// Why a network is made again: what a running one cannot take on, and all else that changes with it.

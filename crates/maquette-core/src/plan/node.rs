@@ -23,6 +23,7 @@ impl Planner<'_> {
             Fate::Live(_, why) => (Op::Update, Reasons::how(why.clone(), "while it runs")),
             Fate::Record(why) => (Op::Update, why.clone().into()),
             Fate::Keep => return self.keep(node),
+            Fate::Aside => (Op::Keep, Reasons::default()),
             Fate::Leave(why) => (Op::Keep, why.as_str().into()),
         };
         let why = reason.all.join("; ");
@@ -43,7 +44,7 @@ impl Planner<'_> {
             Fate::Leave(_) if self.is_off(node) => {
                 self.start(node, Vec::new(), "it is not running");
             }
-            Fate::Keep | Fate::Leave(_) => {}
+            Fate::Keep | Fate::Aside | Fate::Leave(_) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use maquette_core::blueprint::Node;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
@@ -19,6 +20,9 @@ use crate::world::World;
 
 /// What a list of nodes may name, for the help of verbs.
 pub const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*'";
+
+/// The same where all are meant if none is named.
+pub const WANTED: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*'; others stay as they are [default: all]";
 
 /// libvirt's names of the nodes that words mean: nodes, which are given with or without the prefix, or by their names in
 /// the user's own inventory; node types, Ansible groups and patterns. With `gone`, a node that has gone already is fine;
@@ -56,17 +60,18 @@ pub fn resolve(
     }
 }
 
+fn candidate(node: &Node) -> Candidate<'_> {
+    let groups = node.groups.iter().map(|group| group.as_str()).collect();
+    Candidate { name: &node.name, role: &node.role, groups }
+}
+
 /// Nodes that are there; with `gone`, those too of which only something is left.
 fn candidates(observed: &Observed, gone: bool) -> Vec<Candidate<'_>> {
     let noted = observed.networks.values().flat_map(|n| &n.recorded.tenants).map(|t| &t.node);
     let edited = observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain).map(|e| &e.name);
     let left: BTreeSet<&String> = noted.chain(edited).filter(|_| gone).collect();
     let left = left.into_iter().filter(|name| !observed.domains.contains_key(*name));
-    let there = observed.domains.values().map(|d| Candidate {
-        name: &d.name,
-        role: &d.recorded.role,
-        groups: d.recorded.groups.iter().map(|g| g.as_str()).collect(),
-    });
+    let there = observed.domains.values().map(|d| candidate(&d.recorded));
     let left = left.map(|name| Candidate { name, role: "", groups: Vec::new() });
     there.chain(left).collect()
 }
@@ -101,6 +106,30 @@ fn unknown(word: &str, environment: &EnvName, known: &[Candidate<'_>]) -> Diagno
     }
     let list = names().collect::<Vec<_>>().join(", ");
     error.help(if list.is_empty() { "there is none".into() } else { format!("there are: {list}") })
+}
+
+/// libvirt's names of the nodes that words mean, of those that an environment is to have.
+pub fn wanted(
+    words: &[String],
+    environment: &EnvName,
+    nodes: &[Node],
+) -> Result<BTreeSet<String>, Failure> {
+    let known: Vec<Candidate<'_>> = nodes.iter().map(candidate).collect();
+    let (mut names, mut diags) = (BTreeSet::new(), Diagnostics::default());
+    for word in words {
+        let found = selection::select(word, environment, &known);
+        if found.is_empty() {
+            let error = unknown(word, environment, &known);
+            diags.push(
+                error.help("`maquette down NODE` removes one that is not asked for any more"),
+            );
+        }
+        names.extend(found.into_iter().map(str::to_string));
+    }
+    match diags.has_errors() {
+        true => Err(Failure::Input(diags, Sources::default())),
+        false => Ok(names),
+    }
 }
 
 /// Nobody said which nodes are meant.

@@ -1,6 +1,6 @@
 //! `maquette plan`.
 
-use super::lockout;
+use super::{lockout, nodes};
 use crate::cli::Wanted;
 use crate::failure::Failure;
 use crate::session::{self, Session};
@@ -13,6 +13,9 @@ pub struct Args {
     /// What to build.
     #[command(flatten)]
     pub wanted: Wanted,
+    /// What `maquette up NODE…` would do
+    #[arg(value_name = "NODE", help = nodes::WANTED)]
+    pub nodes: Vec<String>,
     /// Print the plan as JSON
     #[arg(long)]
     pub json: bool,
@@ -31,7 +34,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let environment = &loaded.request.settings.environment;
     let session = Session::open(world, loaded.located())?;
     let hypervisor = session.prepared_for(&requirements)?;
-    let planned = pipeline::plan(world, &loaded, &hypervisor, pipeline::Scope::USUAL)?;
+    let scope = pipeline::Scope { nodes: &args.nodes, ..pipeline::Scope::USUAL };
+    let planned = pipeline::plan(world, &loaded, &hypervisor, scope)?;
     let preparation = &hypervisor.preparation;
     if args.json {
         let value = render::plan_json(&planned.plan, &environment.to_string(), preparation);
@@ -51,6 +55,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             world.terminal.talk(&lockout.text(environment, &loaded.workspace));
         }
         world.terminal.painted_result(&render::plan(&planned.plan, &session.title()));
+        if let Some(rest) = planned.rest() {
+            world.terminal.talk(&rest);
+        }
     }
     let changes = !preparation.is_empty() || !planned.plan.is_empty();
     Ok(if changes && args.exit_code { CHANGES } else { 0 })

@@ -37,6 +37,9 @@ pub struct Args {
     /// What to do if somebody else is changing it.
     #[command(flatten)]
     pub locking: Locking,
+    /// What is built or changed.
+    #[arg(value_name = "NODE", help = super::nodes::WANTED)]
+    pub nodes: Vec<String>,
     /// Print what happens as JSON, one event a line
     #[arg(long)]
     pub json: bool,
@@ -53,6 +56,8 @@ pub struct Args {
 
 /// How to build.
 pub struct How {
+    /// The nodes it is about, in the user's words; all of them if there are none.
+    pub nodes: Vec<String>,
     /// Events as JSON lines.
     pub json: bool,
     /// What was agreed to beforehand.
@@ -67,6 +72,19 @@ pub struct How {
     pub authorities: Option<String>,
 }
 
+impl How {
+    /// About all nodes, with events for people.
+    pub fn of_all(
+        consent: Consent,
+        limit: Duration,
+        stages: Stages,
+        locking: Locking,
+        authorities: Option<String>,
+    ) -> Self {
+        Self { nodes: Vec::new(), json: false, consent, limit, stages, locking, authorities }
+    }
+}
+
 /// Brings an environment to what is asked for.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&world.environment, &args.wanted)?;
@@ -75,6 +93,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let stages = Stages::all().without(hooks.replaced());
     let limit = Duration::from_secs(args.timeout);
     let how = How {
+        nodes: args.nodes.clone(),
         json: args.json,
         consent: Consent::new(args.yes, &args.accept, args.json).hint("or `--yes`"),
         limit,
@@ -179,7 +198,7 @@ impl Building<'_> {
                 (false, false) => failure,
             };
             let networks = self.how.stages.has(Stage::Networks);
-            let scope = Scope { networks, ..Scope::USUAL };
+            let scope = Scope { nodes: &self.how.nodes, networks, ..Scope::USUAL };
             let planned =
                 pipeline::plan(self.world, self.loaded, &hypervisor, scope).map_err(honest)?;
             let plan = self.how.stages.part(planned.plan.clone());
@@ -188,7 +207,7 @@ impl Building<'_> {
             }
             let lockout = lockout::find(&planned.observed, &planned.key);
             let lockout = lockout.filter(|_| !plan.is_empty());
-            self.show(&plan, lockout.as_ref(), &mut shown);
+            self.show(&plan, planned.rest(), lockout.as_ref(), &mut shown);
             let open = questions(&plan, lockout.is_some(), &self.how.consent, &agreed);
             if open.is_empty() {
                 return Ok(Agreed { hypervisor, planned, plan });
@@ -208,13 +227,18 @@ impl Building<'_> {
     }
 
     /// Shows a plan that was not shown before.
-    fn show(&self, plan: &Plan, lockout: Option<&Lockout>, shown: &mut Option<render::Painted>) {
+    fn show(
+        &self,
+        plan: &Plan,
+        rest: Option<String>,
+        lockout: Option<&Lockout>, shown: &mut Option<render::Painted>) {
         let text = render::plan(plan, &self.session.title());
         if shown.as_ref() == Some(&text) {
             return;
         }
         if !self.how.json {
             self.world.terminal.painted_talk(&text);
+            rest.iter().for_each(|rest| self.world.terminal.talk(rest));
         }
         if let Some(lockout) = lockout {
             self.world.terminal.talk(&lockout.text(self.environment(), &self.loaded.workspace));
@@ -270,7 +294,7 @@ impl Building<'_> {
         self.runner.seal(key.records());
         write(workspace, nodes, key, &self.session.connection)?;
         self.hooks.know(nodes);
-        let password = blueprint.nodes.first().and_then(|n| n.vnc.password.as_ref());
+        let password = blueprint.nodes.iter().find_map(|n| n.vnc.password.as_ref());
         outputs::write_vnc_password(workspace, password).map_err(unwritten)
     }
 

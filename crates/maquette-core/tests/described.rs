@@ -145,6 +145,26 @@ fn addresses_are_those_that_were_chosen() {
     assert!(!changed.iter().any(|t| t.contains("db-0")), "{changed:#?}");
 }
 
+/// libvirt refuses larger ones when they are defined.
+#[test]
+fn ranges_of_large_subnets_are_as_large_as_libvirt_takes_them() {
+    let range = |subnet: &str| {
+        let given = described(&[("web", 1, "{}")], &format!("{{a: {{subnet: {subnet}}}}}"));
+        let network = blueprint_of(&given, &Observed::default()).networks.remove(0);
+        let range = network.dhcp4.unwrap();
+        format!("{} {}-{}", network.ipv4.unwrap(), range.start, range.end)
+    };
+    assert_eq!(range("10.16.0.0/12"), "10.16.0.1/12 10.16.0.2-10.16.255.255");
+    assert_eq!(range("10.16.0.0/16"), "10.16.0.1/16 10.16.0.2-10.16.255.254");
+    assert_eq!(range("10.16.0.0/30"), "10.16.0.1/30 10.16.0.2-10.16.0.2");
+    assert_eq!(range("10.9.0.0/24, ip_address: 10.9.0.254"), "10.9.0.254/24 10.9.0.1-10.9.0.253");
+    for (end, fits) in [("10.16.255.255", true), ("10.17.0.0", false)] {
+        let dhcp = format!("dhcp: {{range: {{start: 10.16.0.2, end: {end}}}}}");
+        let net = format!("{{a: {{subnet: 10.16.0.0/12, {dhcp}}}}}");
+        assert_eq!(mistakes(&mut described(&[], &net)).is_empty(), fits, "{end}");
+    }
+}
+
 /// Without DHCP nobody tells a node its router.
 #[test]
 fn a_node_with_an_address_of_its_own_is_reached_without_dhcp() {

@@ -130,6 +130,13 @@ pub(super) fn ipv4(
         Serves::All => whole(net),
         Serves::Range(range) => {
             check_range(&range, |a| net.contains(a), &net.trunc().to_string(), diags);
+            let Dhcp { start, end } = range.value;
+            let inside = net.contains(&start) && net.contains(&end);
+            if inside && u32::from(end).saturating_sub(u32::from(start)) >= MOST_ADDRESSES {
+                let message = format!("a DHCP range has at most {MOST_ADDRESSES} addresses");
+                let diagnostic = Diagnostic::error("topology::dhcp-range", message);
+                diags.push(diagnostic.at(range.span, "").help("libvirt takes no larger one"));
+            }
             Some(range.value)
         }
     };
@@ -215,8 +222,8 @@ pub(super) fn is_host(net: Ipv4Net, address: Ipv4Addr) -> bool {
     net.contains(&address) && (net.prefix_len() > 30 || !ends.contains(&address))
 }
 
-/// Most addresses of a range: libvirt takes 65535.
-const MOST_ADDRESSES: u32 = 65_535;
+/// Most addresses of a range that libvirt takes (`virSocketAddrGetRange`).
+const MOST_ADDRESSES: u32 = 65_534;
 
 /// All addresses that DHCP can give out in a subnet: those on the longer side of the hypervisor's own.
 pub(super) fn whole(net: Ipv4Net) -> Option<Dhcp<Ipv4Addr>> {

@@ -117,4 +117,7 @@ verbs! {
     schema => Schema;
     /// Print completions for a shell
     completions => Completions;
+    /// Print the names that fit where somebody is typing, for completions
+    #[command(hide = true)]
+    complete_names => CompleteNames;
 }

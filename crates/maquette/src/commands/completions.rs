@@ -1,6 +1,7 @@
 //! `maquette completions`: what a shell completes.
 
 use clap::CommandFactory;
+use clap_complete::Shell;
 
 use crate::cli::Cli;
 use crate::failure::Failure;
@@ -11,13 +12,24 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The shell
-    pub shell: clap_complete::Shell,
+    pub shell: Shell,
+}
+
+/// What adds names to them that are known only while somebody types.
+fn names(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => include_str!("../../assets/completions/names.bash"),
+        Shell::Fish => include_str!("../../assets/completions/names.fish"),
+        Shell::Zsh => include_str!("../../assets/completions/names.zsh"),
+        _ => "",
+    }
 }
 
 /// Prints them.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "maquette", &mut text);
+    text.extend(names(args.shell).bytes());
     world.terminal.result(&String::from_utf8_lossy(&text));
     Ok(0)
 }

@@ -152,6 +152,24 @@ impl Ways {
         }
     }
 
+    /// What a user may type for nodes: their names, with the prefix only where something is typed already; with `sets` node
+    /// types and groups, too.
+    pub fn words(&self, typed: &str, sets: bool) -> BTreeSet<String> {
+        let prefix = self.located.environment.qualify("");
+        let mut words = BTreeSet::new();
+        for Candidate { name, role, groups } in self.candidates() {
+            if name == "hypervisor" || self.inventory.find(name).is_some_and(Host::is_local) {
+                continue;
+            }
+            words.insert(name.strip_prefix(&prefix).unwrap_or(name));
+            words.extend((!typed.is_empty()).then_some(name));
+            if sets {
+                words.extend(groups.into_iter().chain([role]));
+            }
+        }
+        words.into_iter().filter(|word| !word.is_empty()).map(String::from).collect()
+    }
+
     fn candidates(&self) -> Vec<Candidate<'_>> {
         let configured = self.configured.iter().map(String::as_str);
         let listed = self.inventory.hosts.iter().map(|host| host.name.as_str());

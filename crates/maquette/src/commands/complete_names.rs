@@ -1,0 +1,192 @@
+//! `maquette complete-names`: the names that fit where a user of a shell is typing. It reads files of the workspace, and
+//! asks no hypervisor: it runs at each press of Tab. Whatever goes wrong, it says nothing.
+
+use std::collections::BTreeSet;
+
+use clap::{Arg, Args as _, Command, CommandFactory, FromArgMatches};
+use maquette_core::defaults::{self, Kind};
+use maquette_engine::image::catalogue;
+
+use super::ways::Ways;
+use crate::cli::{Cli, Place};
+use crate::failure::Failure;
+use crate::world::World;
+
+/// Arguments of `complete-names`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The words after `maquette`; the last one is being typed
+    #[arg(last = true, allow_hyphen_values = true, value_name = "WORD")]
+    pub words: Vec<String>,
+}
+
+/// What is being typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Nodes, node types and groups.
+    Nodes,
+    /// A path on a node.
+    Path,
+    /// An environment.
+    Prefix,
+    /// Node types with their count.
+    Types,
+    /// A network file.
+    Network,
+    /// A base image.
+    Image,
+}
+
+/// Prints the names, a line each.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let Some((typed, before)) = args.words.split_last() else { return Ok(0) };
+    let names = what(before).map(|what| names(world, what, typed, before)).unwrap_or_default();
+    // They go through a shell's hands.
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
+    for name in names.iter().filter(|n| n.starts_with(typed) && n.chars().all(harmless)) {
+        world.terminal.result(name);
+    }
+    Ok(0)
+}
+
+fn names(world: &World, what: What, typed: &str, before: &[String]) -> BTreeSet<String> {
+    let named = |kind| defaults::names(kind).into_iter().map(String::from);
+    match what {
+        What::Nodes => nodes(world, typed, before, true),
+        What::Path => {
+            let nodes = nodes(world, typed, before, false).into_iter();
+            nodes.map(|name| format!("{name}:")).collect()
+        }
+        What::Prefix => environments(world),
+        What::Types => named(Kind::Nodes).map(|name| format!("{name}:")).collect(),
+        What::Network => named(Kind::Network).collect(),
+        What::Image => catalogue::ENTRIES.iter().map(|entry| entry.name.to_string()).collect(),
+    }
+}
+
+/// Names of nodes, with `sets` those of several, too.
+fn nodes(world: &World, typed: &str, before: &[String], sets: bool) -> BTreeSet<String> {
+    let place = place(before).unwrap_or_default();
+    Ways::read(world, &place).map(|ways| ways.words(typed, sets)).unwrap_or_default()
+}
+
+/// Environments that have a workspace here.
+fn environments(world: &World) -> BTreeSet<String> {
+    let usual = world.environment.workspace(&Default::default());
+    let entries = usual.parent().and_then(|all| std::fs::read_dir(all).ok());
+    let names = entries.into_iter().flatten().flatten();
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| *name != maquette_core::names::EnvName::DEFAULT).collect()
+}
+
+/// Which environment the words name.
+fn place(before: &[String]) -> Option<Place> {
+    let flags = ["--prefix", "--project", "--workspace"];
+    let mut words = vec!["maquette".to_string()];
+    for (at, word) in before.iter().enumerate() {
+        match word.split_once('=') {
+            Some((flag, _)) if flags.contains(&flag) => words.push(word.clone()),
+            None if flags.contains(&word.as_str()) => {
+                words.extend(before[at..].iter().take(2).cloned());
+            }
+            _ => {}
+        }
+    }
+    let matches = Place::augment_args(Command::new("maquette")).try_get_matches_from(words).ok()?;
+    Place::from_arg_matches(&matches).ok()
+}
+
+/// What stands after the words, as the command line is defined.
+fn what(before: &[String]) -> Option<What> {
+    let whole = Cli::command();
+    let (mut command, mut positions, mut words) = (&whole, 0, before.iter());
+    let mut after_options = None;
+    while let Some(word) = words.next() {
+        after_options = None;
+        if word == "--" {
+            return None;
+        } else if word.starts_with('-') {
+            let option = option(command, word);
+            // Its value is the next word, which may be the one that is being typed.
+            if option.is_some() && !word.contains('=') && words.next().is_none() {
+                after_options = option;
+            }
+        } else if let Some(verb) = command.find_subcommand(word) {
+            (command, positions) = (verb, 0);
+        } else {
+            positions += 1;
+        }
+    }
+    match after_options {
+        Some(option) => match option.get_long()? {
+            "prefix" => Some(What::Prefix),
+            "topology-nodes" => Some(What::Types),
+            "topology-network" => Some(What::Network),
+            "image-url" => Some(What::Image),
+            _ => None,
+        },
+        None => positional(command, positions),
+    }
+}
+
+/// The option of a word, if it takes a value.
+fn option<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
+    let found = match word.strip_prefix("--") {
+        Some(long) => {
+            let long = long.split('=').next()?;
+            command.get_arguments().find(|arg| arg.get_long() == Some(long))
+        }
+        None => command.get_arguments().find(|arg| arg.get_short() == word.chars().next_back()),
+    };
+    found.filter(|arg| arg.get_action().takes_values())
+}
+
+fn positional(command: &Command, at: usize) -> Option<What> {
+    let mut found = None;
+    for (number, arg) in command.get_positionals().filter(|arg| !arg.is_last_set()).enumerate() {
+        let many = matches!(arg.get_action(), clap::ArgAction::Append);
+        if number == at || (many && number < at) {
+            found = Some(arg);
+        }
+    }
+    let name = found?.get_value_names().and_then(|names| names.first());
+    match name.map_or(found?.get_id().as_str(), |name| name.as_str()) {
+        "NODE" | "NODES" | "node" => Some(What::Nodes),
+        "SOURCE" | "DESTINATION" => Some(What::Path),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_follows_from_the_command_lines_definition() {
+        let is = |text: &str, expected: Option<What>| {
+            let words: Vec<String> = text.split_whitespace().map(String::from).collect();
+            assert_eq!(what(&words), expected, "{text}");
+        };
+        for verb in ["ssh", "console", "logs -f", "stop", "stop web-0", "up", "plan --json", "down"] {
+            is(verb, Some(What::Nodes));
+        }
+        is("link down", Some(What::Nodes));
+        is("link show --prefix lab", Some(What::Nodes));
+        is("logs web-0", None);
+        is("forward web-0", None);
+        is("ssh web-0", None);
+        is("exec web-0", Some(What::Nodes));
+        is("exec web-0 --", None);
+        is("cp", Some(What::Path));
+        is("scp -r notes.txt", Some(What::Path));
+        is("stop --prefix", Some(What::Prefix));
+        is("stop --prefix lab", Some(What::Nodes));
+        is("stop --prefix=lab", Some(What::Nodes));
+        is("up --topology-nodes", Some(What::Types));
+        is("up --topology-network", Some(What::Network));
+        is("up --image-url", Some(What::Image));
+        is("stop --timeout", None);
+        is("", None);
+        is("topology show", None);
+    }
+}

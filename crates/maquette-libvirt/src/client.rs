@@ -212,6 +212,9 @@ impl fmt::Debug for Client {
     }
 }
 
+/// Most bytes of a picture that are taken: 8192 times 8192 pixels in three colours.
+const MOST_PIXELS: usize = 3 << 26;
+
 impl Client {
     /// Opens both connections.
     pub fn open(uri: &str) -> Result<Self> {
@@ -430,6 +433,23 @@ impl Client {
         self.pipe(domain, |domain, stream| {
             Ok(domain.open_console(None, stream, flags).map(|_| ())?)
         })
+    }
+
+    /// What is on the first screen of a running domain: a picture, in a form of libvirt's choice.
+    pub fn screenshot(&self, domain: &str) -> Result<Vec<u8>> {
+        let take =
+            |domain: &Domain, stream: &Stream| Ok(domain.screenshot(stream, 0, 0).map(|_| ())?);
+        let (_, pipe) = self.pipe(domain, take)?;
+        let (mut picture, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+        loop {
+            match pipe.receive(&mut buffer)? {
+                0 => return Ok(picture),
+                _ if picture.len() > MOST_PIXELS => {
+                    return Err(LibvirtError::refused("the picture has no end"));
+                }
+                count => picture.extend(&buffer[..count]),
+            }
+        }
     }
 
     /// Domain and stream have to belong to one connection.

@@ -74,6 +74,9 @@ pub trait Server: Send + Sync {
         limit: Option<Bandwidth>,
     ) -> Result<(), StepError>;
 
+    /// What is on the first screen of a running domain: a picture, in a form of libvirt's choice.
+    fn screenshot(&self, domain: &str) -> Result<Vec<u8>, LibvirtError>;
+
     /// Connects a running domain's console with `input` and `output`; see [`console()`](crate::console()).
     fn console(
         &self,
@@ -173,6 +176,10 @@ impl Server for Client {
         limit: Option<Bandwidth>,
     ) -> Result<(), StepError> {
         set_bandwidth(self, domain, mac, limit)
+    }
+
+    fn screenshot(&self, domain: &str) -> Result<Vec<u8>, LibvirtError> {
+        Client::screenshot(self, domain)
     }
 
     fn console(

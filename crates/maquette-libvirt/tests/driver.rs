@@ -346,6 +346,17 @@ fn the_one_who_made_a_domain_stays_when_it_is_defined_anew() {
     assert_eq!(found.recorded, Some(node()));
 }
 
+/// libvirt's test driver has a picture of its own, which comes through a stream.
+#[test]
+fn a_picture_of_a_screen_comes_whole() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    let picture = backend.client().unwrap().screenshot("foreign").unwrap();
+    assert!(picture.starts_with(b"\x89PNG"), "{} bytes", picture.len());
+    assert!(picture.ends_with(b"IEND\xae\x42\x60\x82"), "{} bytes", picture.len());
+    assert!(backend.client().unwrap().screenshot("nobody").is_err());
+}
+
 #[test]
 fn the_xml_of_a_network_and_its_record() {
     let wanted = network(vec![reservation("lab-web-0", 2)]);

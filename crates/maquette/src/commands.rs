@@ -66,6 +66,10 @@ verbs! {
     forward => Forward;
     /// Connect to a node's serial console
     console => Console;
+    /// Take a picture of a node's screen
+    screenshot => Screenshot;
+    /// Show a node's screen with a VNC viewer
+    open => Open;
     /// Print what a node wrote to its serial console
     logs => Logs;
     /// Links of nodes' interfaces: show, take down, bring up, limit

@@ -6,6 +6,7 @@ pub mod graph;
 mod links;
 mod painted;
 mod plan;
+mod png;
 mod table;
 
 pub use checklist::checklist;
@@ -13,4 +14,5 @@ pub use diagnostic::{diagnostics, diagnostics_after, diagnostics_json, step_erro
 pub use links::{LinkRow, links, links_json};
 pub use painted::{Painted, plain};
 pub use plan::{plan, plan_json};
+pub use png::png;
 pub use table::{Row, boxes, cached, columns, images, nodes, reasons};

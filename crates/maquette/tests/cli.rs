@@ -41,6 +41,8 @@ fn help_of_every_command() {
         "cp",
         "exec",
         "forward",
+        "screenshot",
+        "open",
         "down",
         "image",
         "topology",

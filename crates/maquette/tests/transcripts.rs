@@ -53,7 +53,8 @@ fn main() -> ExitCode {
 }
 
 /// Programs on the user's machine and on the hypervisor that say what they were asked.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
+    ("bin/remote-viewer", "echo \"remote-viewer $*\" >>viewed"),
     (
         "bin/ssh",
         "echo \"ssh $*\"\ncase $* in\n*' cat') head -n 1 ;;\n*web-1*fails*) echo no >&2; exit 3 ;;\nesac",

@@ -43,7 +43,7 @@ fn ports(text: &str) -> Result<Ports, String> {
 
 /// What runs on the node meanwhile: it says back what it is told, which shows that the ports are open, and ends when we
 /// do, however that happens.
-const HOLD: &str = "cat";
+pub const HOLD: &str = "cat";
 
 /// Forwards until it is stopped, or the connection ends.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
@@ -97,7 +97,7 @@ fn ssh(way: &Way, args: &Args) -> Command {
 }
 
 /// Waits until the other end says back what it is told; what else it said before that.
-fn opened(ssh: &mut Child, input: Option<&mut ChildStdin>) -> Result<Vec<String>, ()> {
+pub fn opened(ssh: &mut Child, input: Option<&mut ChildStdin>) -> Result<Vec<String>, ()> {
     let (Some(input), Some(output)) = (input, ssh.stdout.take()) else { return Err(()) };
     // Should ssh have ended, there is no answer.
     let _ = input.write_all(b"\n").and_then(|()| input.flush());

@@ -64,6 +64,9 @@ impl Stage {
             ["domain", name, "has", memory, "MiB"] => {
                 seen.domains.get_mut(*name).unwrap().defined.memory_mib = memory.parse().unwrap();
             }
+            ["domain", name, "has", "VNC", "port", port] => {
+                seen.domains.get_mut(*name).unwrap().vnc_port = Some(port.parse().unwrap());
+            }
             ["domain", name, "is", "undefined"] => {
                 seen.domains.remove(*name).unwrap();
                 machine.owners.remove(&(ObjectKind::Domain, (*name).to_string()));

@@ -1,0 +1,134 @@
+//! `maquette open`.
+
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use maquette_engine::StepError;
+use maquette_engine::host::ssh::Target;
+
+use super::{forward, nodes};
+use crate::cli::Place;
+use crate::failure::Failure;
+use crate::load;
+use crate::session::Session;
+use crate::signals;
+use crate::workspace::outputs;
+use crate::world::World;
+
+/// Arguments of `open`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// The node
+    pub node: String,
+    /// Print where its screen is instead of showing it
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// A program that shows a screen, and how it is told the port on this machine.
+type Viewer = (&'static str, fn(u16) -> String);
+
+/// Those that are looked for, the first that is there counts.
+const VIEWERS: [Viewer; 2] = [
+    ("remote-viewer", |port| format!("vnc://127.0.0.1:{port}")),
+    ("vncviewer", |port| format!("127.0.0.1::{port}")),
+];
+
+/// Shows a node's screen with the viewer that is there; without one, says where it is.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let located = load::located(&world.environment, &args.place)?;
+    let session = Session::open(world, located.clone())?;
+    let observed = session.running()?.observed();
+    let domain = nodes::one(world, &args.node, &located, &observed)?;
+    nodes::must_run(domain)?;
+    let Some(port) = domain.vnc_port else {
+        let error = StepError::new(format!("libvirt tells no VNC port of `{}`", domain.name));
+        return Err(Failure::Failed(error));
+    };
+    let password = located.workspace.file(outputs::VNC_PASSWORD);
+    if domain.recorded.vnc.tag.is_some() && password.exists() {
+        world.terminal.talk(&format!("the password is in {}", password.display()));
+    }
+    let target = session.connection.remote.as_ref().map(|remote| &remote.target);
+    let path = world.environment.text("PATH").unwrap_or_default();
+    let found = VIEWERS.iter().find_map(|(name, url)| {
+        let mut places = std::env::split_paths(&path).map(|directory| directory.join(name));
+        Some((places.find(|place| place.is_file())?, url))
+    });
+    let Some((viewer, url)) = found.filter(|_| !args.print) else {
+        tell(world, port, target, args.print);
+        return Ok(0);
+    };
+    let tunnel = target.map(|target| Tunnel::open(world, target, port)).transpose()?;
+    let url = url(tunnel.as_ref().map_or(port, |tunnel| tunnel.port));
+    show(viewer, url)
+}
+
+/// Where a screen is, and the way there.
+fn tell(world: &World, port: u16, target: Option<&Target>, asked: bool) {
+    if let Some(target) = target {
+        let key = target.key.as_ref().map_or(String::new(), |key| format!("-i {} ", key.display()));
+        let (user, address) = (&target.user, &target.address);
+        let way = format!("ssh {key}-N -L {port}:127.0.0.1:{port} {user}@{address}");
+        world.terminal.talk(&format!("it is on the hypervisor; `{way}` leads there"));
+    }
+    if !asked {
+        let names = VIEWERS.map(|(name, _)| name).join(" or ");
+        world.terminal.talk(&format!("there is no {names} here to show it with"));
+    }
+    world.terminal.result(&format!("vnc://127.0.0.1:{port}"));
+}
+
+fn show(viewer: PathBuf, url: String) -> Result<u8, Failure> {
+    let failed = format!("cannot run {}", viewer.display());
+    let status = Command::new(viewer).arg(url).status();
+    let status = status.map_err(|e| Failure::because(failed, e))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// A port of this machine that leads to one of the hypervisor, for as long as this lives.
+struct Tunnel {
+    port: u16,
+    ssh: Child,
+    hold: Option<ChildStdin>,
+}
+
+impl Tunnel {
+    fn open(world: &World, target: &Target, there: u16) -> Result<Self, Failure> {
+        let failed = |e: std::io::Error| Failure::because("cannot reach the screen over SSH", e);
+        signals::watch(&world.terminal).map_err(failed)?;
+        // Should somebody take it before ssh does, ssh says so.
+        let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr());
+        let port = free.map_err(failed)?.port();
+        let mut ssh = Command::new("ssh");
+        if let Some(key) = &target.key {
+            ssh.args([OsString::from("-i"), key.into()]);
+        }
+        ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-L"]);
+        ssh.arg(format!("127.0.0.1:{port}:127.0.0.1:{there}")).arg("--");
+        ssh.arg(format!("{}@{}", target.user, target.address)).arg(forward::HOLD);
+        ssh.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut ssh = ssh.spawn().map_err(failed)?;
+        let mut hold = ssh.stdin.take();
+        if forward::opened(&mut ssh, hold.as_mut()).is_err() {
+            // It has said why.
+            let _ = ssh.wait();
+            let error = StepError::new("cannot reach the screen over SSH");
+            return Err(Failure::Failed(error.hint("`maquette open --print NODE` tells the way there")));
+        }
+        Ok(Self { port, ssh, hold })
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        // What holds it open ends with this.
+        drop(self.hold.take());
+        let _ = self.ssh.wait();
+    }
+}

@@ -1,0 +1,56 @@
+//! `maquette screenshot`.
+
+use std::path::PathBuf;
+
+use maquette_core::diagnostic::Diagnostic;
+use maquette_engine::StepError;
+
+use super::nodes;
+use crate::cli::Place;
+use crate::failure::Failure;
+use crate::load;
+use crate::render;
+use crate::session::Session;
+use crate::userfile::{self, Content};
+use crate::world::World;
+
+/// Arguments of `screenshot`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// The node
+    pub node: String,
+    /// File to write, in PNG [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Takes a picture of what is on a node's screen.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    if args.output.is_none() && world.terminal.shows_results() {
+        let error = Diagnostic::error("screenshot::terminal", "a terminal cannot show a PNG file");
+        return Err(Failure::input(error.help("write it to a file with `-o FILE.png`")));
+    }
+    let located = load::located(&world.environment, &args.place)?;
+    let session = Session::open(world, located.clone())?;
+    let hypervisor = session.running()?;
+    let observed = hypervisor.observed();
+    let domain = nodes::one(world, &args.node, &located, &observed)?;
+    nodes::must_run(domain)?;
+    let Some(server) = &hypervisor.libvirt else { return Ok(1) };
+    let failed = format!("cannot take a picture of the screen of `{}`", domain.name);
+    let taken = server.screenshot(&domain.name).map_err(|e| Failure::because(failed.clone(), e))?;
+    let picture = render::png(&taken).ok_or_else(|| {
+        Failure::Failed(StepError::new(format!("{failed}: libvirt hands it over in an unknown form")))
+    })?;
+    match &args.output {
+        // What is on a screen may be secret.
+        Some(path) => userfile::write(&world.terminal, path, &picture, Content::Private)?,
+        None => {
+            world.terminal.bytes(&picture);
+        }
+    }
+    Ok(0)
+}

@@ -59,7 +59,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let agreed = args.yes || consent::yes_of_environment(&world.environment);
     let asking = if agreed { Asking::Agreed } else { Asking::First };
     if !args.nodes.is_empty() {
-        remove_nodes(world, &located, &args.nodes, args.json, args.locking, asking)?;
+        let words = (args.nodes.as_slice(), nodes::Meaning::Gone);
+        remove_nodes(world, &located, words, args.json, args.locking, asking)?;
         return Ok(0);
     }
     remove(world, &located, args.json, args.locking, asking)?;
@@ -268,7 +269,7 @@ fn farewell(world: &World, left: &Survey, facts: &Facts) {
 pub fn remove_nodes(
     world: &World,
     located: &Located,
-    words: &[String],
+    (words, meaning): (&[String], nodes::Meaning),
     json: bool,
     locking: Locking,
     asking: Asking,
@@ -276,7 +277,7 @@ pub fn remove_nodes(
     let environment = &located.environment;
     let session = Session::open(world, located.clone())?;
     let mut removal = Removal::new(world, &session, environment, json, locking, asking)?;
-    let resolve = |observed: &Observed| nodes::resolve(world, words, located, observed, true);
+    let resolve = |observed: &Observed| nodes::resolve(world, words, located, observed, meaning);
     removal.begin(&mut |observed| {
         Ok(plan::remove_nodes(observed, environment, &resolve(observed)?))
     })?;

@@ -270,7 +270,7 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
     let session = Session::open(world, located.clone())?;
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();
-    let names = nodes::resolve(world, words, &located, &observed, false)?;
+    let names = nodes::resolve(world, words, &located, &observed, nodes::Meaning::There)?;
     let Some(server) = &hypervisor.libvirt else { return Ok(1) };
     let disturbances = netem::disturbances(session.connection.host.as_ref());
     let mut rows = Vec::new();

@@ -18,6 +18,17 @@ use crate::workspace::inventory::Inventory;
 use crate::workspace::outputs;
 use crate::world::World;
 
+/// What words may mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nodes that are there.
+    There,
+    /// The same, and nodes that have gone already.
+    Gone,
+    /// A node each, by its name alone, also one that has gone: as InfraRed has it, which never asks.
+    GoneByName,
+}
+
 /// What a list of nodes may name, for the help of verbs.
 pub const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*'";
 
@@ -25,15 +36,16 @@ pub const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 
 pub const WANTED: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*'; others stay as they are [default: all]";
 
 /// libvirt's names of the nodes that words mean: nodes, which are given with or without the prefix, or by their names in
-/// the user's own inventory; node types, Ansible groups and patterns. With `gone`, a node that has gone already is fine;
+/// the user's own inventory; node types, Ansible groups and patterns. A node that has gone already may be fine;
 /// a name that no node can have never is.
 pub fn resolve(
     world: &World,
     words: &[String],
     located: &Located,
     observed: &Observed,
-    gone: bool,
+    meaning: Meaning,
 ) -> Result<BTreeSet<String>, Failure> {
+    let gone = meaning != Meaning::There;
     let environment = &located.environment;
     let known = candidates(observed, gone);
     let inventory =
@@ -42,9 +54,16 @@ pub fn resolve(
     let mut names = BTreeSet::new();
     let mut diags = Diagnostics::default();
     for word in words {
-        let mut found = selection::select(word, environment, &known);
+        let select = |word: &str| {
+            let mut found = selection::select(word, environment, &known);
+            if meaning == Meaning::GoneByName {
+                found.retain(|name| *name == word || *name == environment.qualify(word));
+            }
+            found
+        };
+        let mut found = select(word);
         if let Some(name) = original(word).filter(|_| found.is_empty()) {
-            found = selection::select(&name, environment, &known);
+            found = select(&name);
         }
         if !found.is_empty() {
             names.extend(found.into_iter().map(str::to_string));
@@ -150,7 +169,7 @@ pub fn one<'a>(
     located: &Located,
     observed: &'a Observed,
 ) -> Result<&'a Domain, Failure> {
-    let names = resolve(world, &[word.to_string()], located, observed, false)?;
+    let names = resolve(world, &[word.to_string()], located, observed, Meaning::There)?;
     if names.len() > 1 {
         return Err(several(word, &names.iter().map(String::as_str).collect::<Vec<_>>()));
     }

@@ -95,7 +95,7 @@ pub fn run_for(
     }
     let names = match args.all {
         true => observed.domains.keys().cloned().collect(),
-        false => nodes::resolve(world, &args.nodes, &located, &observed, false)?,
+        false => nodes::resolve(world, &args.nodes, &located, &observed, nodes::Meaning::There)?,
     };
     let unproven = plan::unproven(&observed, &names, what);
     if !unproven.is_empty() {

@@ -11,6 +11,7 @@ use maquette_libvirt::Survey;
 
 use super::given::Given;
 use crate::commands::down;
+use crate::commands::nodes::Meaning;
 use crate::failure::Failure;
 use crate::load::{Loaded, Located};
 use crate::playbooks::{Hooks, Point};
@@ -30,6 +31,7 @@ pub(super) fn nodes(
     names: &[String],
 ) -> Result<u8, Failure> {
     let (located, agreed) = (loaded.located(), down::Asking::Agreed);
+    let names = (names, Meaning::GoneByName);
     down::remove_nodes(world, &located, names, false, given.locking, agreed)?;
     Ok(0)
 }

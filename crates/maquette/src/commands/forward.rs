@@ -27,6 +27,13 @@ pub struct Args {
     pub external: bool,
 }
 
+impl Args {
+    /// Where it listens. `localhost` would be two addresses, and one that is taken would be no error to ssh.
+    fn listens(&self) -> &'static str {
+        if self.external { "*" } else { "127.0.0.1" }
+    }
+}
+
 /// A port of this machine, and the one of the node that it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
@@ -58,7 +65,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let opened = opened(&mut ssh, hold.as_mut());
     if let Ok(said) = &opened {
         for Ports { here, there } in &args.ports {
-            let from = if args.external { "*" } else { "localhost" };
+            let from = args.listens();
             world.terminal.result(&format!("{from}:{here} → {}:{there}", way.name));
         }
         world.terminal.talk("Ctrl-C ends it");
@@ -83,7 +90,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 
 fn ssh(way: &Way, args: &Args) -> Command {
     let mut ssh = Command::new("ssh");
-    let listen = if args.external { "*" } else { "localhost" };
+    let listen = args.listens();
     let forwards: Vec<String> = args
         .ports
         .iter()

@@ -59,6 +59,8 @@ pub struct StepError {
     pub hints: Vec<String>,
     /// Lines to look at, such as the end of a serial console.
     pub excerpt: Vec<String>,
+    /// Whether nothing failed: the user wanted to stop, and the step waits no longer.
+    pub interrupted: bool,
     /// The error behind it, if there is one: what it is besides its words, which `causes` begin with.
     pub source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -71,8 +73,14 @@ impl StepError {
             causes: Vec::new(),
             hints: Vec::new(),
             excerpt: Vec::new(),
+            interrupted: false,
             source: None,
         }
+    }
+
+    /// That a step waits no longer, since the user wants to stop; what becomes of what it waited for.
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Self { interrupted: true, ..Self::new(message) }
     }
 
     /// Its message and its causes, in one line.
@@ -114,9 +122,9 @@ impl StepError {
 /// Two are the same that are told in the same words.
 impl PartialEq for StepError {
     fn eq(&self, other: &Self) -> bool {
-        let Self { message, causes, hints, excerpt, source: _ } = self;
-        (message, causes, hints, excerpt)
-            == (&other.message, &other.causes, &other.hints, &other.excerpt)
+        let Self { message, causes, hints, excerpt, interrupted, source: _ } = self;
+        let rest = (&other.causes, &other.hints, &other.excerpt, &other.interrupted);
+        message == &other.message && (causes, hints, excerpt, interrupted) == rest
     }
 }
 

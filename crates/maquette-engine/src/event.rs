@@ -45,6 +45,15 @@ pub enum Event {
         /// Why.
         error: StepError,
     },
+    /// A step waits no longer, since the user wants to stop.
+    StepInterrupted {
+        /// Which.
+        id: StepId,
+        /// Verb and object.
+        title: String,
+        /// What becomes of what it waited for.
+        text: String,
+    },
     /// A step was not begun.
     StepSkipped {
         /// Which.
@@ -60,7 +69,7 @@ pub enum Event {
         done: usize,
         /// Steps that failed.
         failed: usize,
-        /// Steps not begun.
+        /// Steps not begun, or interrupted.
         skipped: usize,
         /// How long it took.
         took: Duration,
@@ -122,7 +131,9 @@ impl RunState {
             Event::StepFailed { id, title, error } => {
                 self.put(*id, title, StepState::Failed(error.clone()));
             }
-            Event::StepSkipped { id, title, .. } => self.put(*id, title, StepState::Skipped),
+            Event::StepSkipped { id, title, .. } | Event::StepInterrupted { id, title, .. } => {
+                self.put(*id, title, StepState::Skipped)
+            }
             Event::RunFinished { took, .. } => self.took = Some(*took),
         }
     }

@@ -21,7 +21,7 @@ pub struct Summary {
     pub done: usize,
     /// Steps that failed.
     pub failed: usize,
-    /// Steps not begun.
+    /// Steps not begun, or interrupted.
     pub skipped: usize,
 }
 
@@ -130,6 +130,14 @@ impl<'a> Shared<'a> {
                 Ok(()) => {
                     schedule.done(id);
                     send(Event::StepFinished { id, took: begun.elapsed() });
+                }
+                Err(error) if error.interrupted => {
+                    let skipped = schedule.interrupted(id);
+                    send(Event::StepInterrupted { id, title, text: error.message });
+                    for id in skipped {
+                        let title = self.steps[id.index()].action.title();
+                        send(Event::StepSkipped { id, title, because: None });
+                    }
                 }
                 Err(error) => {
                     let skipped = schedule.failed(id);

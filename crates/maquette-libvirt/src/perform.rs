@@ -233,8 +233,7 @@ impl<'a> Libvirt<'a> {
     fn not_ready(&self, name: &str, reason: NotReady) -> StepError {
         let mut error = match reason {
             NotReady::Cancelled => {
-                return StepError::new(format!("stopped waiting for `{name}`"))
-                    .hint("it goes on booting; `maquette up` waits for it again");
+                return StepError::interrupted("it goes on booting");
             }
             NotReady::Lost => return self.lost(),
             NotReady::TimedOut { stage, last } => {

@@ -453,6 +453,13 @@ impl Backend for Hands<'_> {
             }
         }
         if let Some(fault) = fault {
+            if fault.interrupted
+                && let Action::StartDomain { name, .. } = action
+            {
+                let mut machine = self.model.machine();
+                rules::perform(&mut machine.seen, action);
+                machine.seen.domains.entry(name.clone()).and_modify(|d| d.ready = false);
+            }
             return Err(fault);
         }
         let failed = |e: HostError| StepError::new(format!("cannot {title}")).because(e);

@@ -4,6 +4,8 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::Sources;
 use maquette_engine::{Cause, StepError};
 
+use crate::signals;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
@@ -20,8 +22,8 @@ pub enum Failure {
     After(Box<Failure>, &'static str),
     /// The user said no to a question. Exit code 1.
     Declined,
-    /// The user wanted to stop. Exit code 130.
-    Interrupted,
+    /// The user wanted to stop; with nodes that go on booting. Exit code 130, or what the signal says.
+    Interrupted(Vec<String>),
 }
 
 impl Failure {
@@ -51,7 +53,7 @@ impl Failure {
             Self::Input(..) => 2,
             Self::Status(code, _) => *code,
             Self::Failed(_) | Self::After(..) | Self::Shown | Self::Declined => 1,
-            Self::Interrupted => 130,
+            Self::Interrupted(_) => signals::code(),
         }
     }
 }

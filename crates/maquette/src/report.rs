@@ -65,7 +65,7 @@ fn summary(done: usize, failed: usize, skipped: usize, took: std::time::Duration
         text.push_str(&format!(", {failed} failed"));
     }
     if skipped > 0 {
-        text.push_str(&format!(", {skipped} not begun"));
+        text.push_str(&format!(", {skipped} not done"));
     }
     format!("{text}, in {}", seconds(took))
 }

@@ -1,7 +1,7 @@
 //! Ctrl-C, a closed terminal and `kill`. While a plan is carried out the first of them lets running steps
 //! end; everywhere else, at a question and the second time the program ends at once, and its sockets with it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use maquette_engine::host::ssh;
@@ -9,6 +9,18 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::world::Terminal;
+
+/// The signal that came last; 0 for none.
+static CAME: AtomicI32 = AtomicI32::new(0);
+
+/// The exit code of a run that was stopped: 128 and the number of the signal, as shells have it.
+pub fn code() -> u8 {
+    match CAME.load(Ordering::SeqCst) {
+        // A run that was told to stop by itself, as if by Ctrl-C.
+        0 => 130,
+        signal => u8::try_from(128 + signal).unwrap_or(130),
+    }
+}
 
 /// What the run looks at that is being stopped.
 static RUN: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
@@ -23,7 +35,8 @@ pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
     let terminal = terminal.clone();
     std::thread::spawn(move || {
-        for _ in signals.forever() {
+        for signal in signals.forever() {
+            CAME.store(signal, Ordering::SeqCst);
             let run = RUN.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let first = run.is_some_and(|cancelled| !cancelled.swap(true, Ordering::SeqCst));
             let asking = terminal.is_asking();
@@ -34,7 +47,7 @@ pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
                 terminal.talk("\ninterrupted at the question; nothing more was done");
             }
             ssh::remove_sockets();
-            signal_hook::low_level::exit(130);
+            signal_hook::low_level::exit(i32::from(code()));
         }
     });
     Ok(())

@@ -108,6 +108,34 @@ fn a_cancelled_run_begins_nothing_more() {
 }
 
 #[test]
+fn a_step_that_waits_no_longer_has_not_failed() {
+    struct Waits;
+    impl Backend for Waits {
+        fn perform(&self, _: &Action, _: &StepContext<'_>) -> Result<(), StepError> {
+            Err(StepError::interrupted("it goes on"))
+        }
+        fn lanes(&self) -> Lanes {
+            Lanes::new(1, 0, false)
+        }
+    }
+    let mut builder = Builder::default();
+    let a = builder.add(stop("a"), [], "");
+    let b = builder.add(stop("b"), [a], "");
+    let mut events = Vec::new();
+    let cancelled = AtomicBool::new(false);
+    let summary = run(&builder.finish(), &Waits, &cancelled, &mut |event| events.push(event));
+    assert_eq!(summary, Summary { done: 0, failed: 0, skipped: 2 });
+    let text = "it goes on".to_string();
+    assert!(events.contains(&Event::StepInterrupted {
+        id: a,
+        title: "undefine domain a".into(),
+        text
+    }));
+    let title = "undefine domain b".into();
+    assert!(events.contains(&Event::StepSkipped { id: b, title, because: None }));
+}
+
+#[test]
 fn independent_steps_run_at_the_same_time() {
     struct Meet(Barrier);
     impl Backend for Meet {

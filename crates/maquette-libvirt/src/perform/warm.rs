@@ -212,7 +212,7 @@ impl Libvirt<'_> {
                 return Err(StepError::new(message).hint("`--timeout SECONDS` waits longer"));
             }
             if context.is_cancelled() {
-                return Err(StepError::new(format!("stopped waiting for template `{name}`")));
+                return Err(StepError::interrupted("it is made anew the next time"));
             }
             match signals.recv_timeout(left.min(LOOK)) {
                 Ok(Signal::Reported(word)) if word == report::TEMPLATE => return Ok(()),

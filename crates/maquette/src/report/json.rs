@@ -42,6 +42,9 @@ fn describe(event: &Event) -> Value {
             "hints": error.hints,
             "excerpt": error.excerpt,
         }),
+        Event::StepInterrupted { id, title, text } => {
+            json!({"event": "step-interrupted", "id": id.index(), "title": title, "text": text})
+        }
         Event::StepSkipped { id, title, because } => {
             json!({"event": "step-skipped", "id": id.index(), "title": title, "because": because.map(StepId::index)})
         }

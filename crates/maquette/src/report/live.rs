@@ -87,6 +87,12 @@ impl Reporter for Live {
                 self.errors.came(error);
                 self.paint(&render::step_error(error));
             }
+            Event::StepInterrupted { id, title, text } => {
+                if let Some((_, bar)) = self.steps.remove(id) {
+                    bar.finish_and_clear();
+                }
+                self.say(&format!("  not done: {title}; {text}"));
+            }
             Event::StepSkipped { title, .. } => self.say(&format!("  not done: {title}")),
             Event::RunFinished { done, failed, skipped, took } => {
                 if let Some(total) = self.total.take() {

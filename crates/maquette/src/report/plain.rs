@@ -65,6 +65,10 @@ impl Plain {
                 self.errors.came(error);
                 vec![render::step_error(error)]
             }
+            Event::StepInterrupted { title, text, .. } => {
+                self.errors.talked();
+                vec![Painted::plain(&format!("not done: {title}; {text}"))]
+            }
             Event::StepSkipped { title, .. } => {
                 vec![Painted::plain(&format!("not done: {title}"))]
             }
@@ -120,7 +124,7 @@ mod tests {
         error: `a-0` stopped while it booted
           help: look at it
         not done: boot domain b-0
-        1 step done, 1 failed, 1 not begun, in 2.0 s
+        1 step done, 1 failed, 1 not done, in 2.0 s
         ");
     }
 

@@ -215,7 +215,8 @@ impl<'a> Runner<'a> {
             None => self.world.libvirt.backend(run),
         };
         let reporter = self.reporter.as_mut();
-        let mut watch = Watch { reporter, defining, shared, took: BTreeMap::new() };
+        let (took, interrupted) = (BTreeMap::new(), BTreeSet::new());
+        let mut watch = Watch { reporter, defining, shared, took, interrupted };
         let summary = executor::run(&plan.steps, backend.as_ref(), &self.cancelled, &mut |e| {
             watch.event(&e);
         });
@@ -225,11 +226,12 @@ impl<'a> Runner<'a> {
         if summary.is_success() {
             return Ok(());
         }
+        let waiting = plan.steps.iter().filter(|s| watch.interrupted.contains(&s.id));
+        let booting: Vec<String> = waiting.filter_map(|s| booting(&s.action)).collect();
         drop(backend);
         self.still_ours()?;
-        // What was stopped while it waited has failed because of that.
         if self.cancelled.load(Ordering::Relaxed) {
-            return Err(Failure::Interrupted);
+            return Err(Failure::Interrupted(booting));
         }
         self.world
             .terminal
@@ -247,6 +249,8 @@ struct Watch<'r> {
     shared: Option<Lock>,
     /// How long steps took, in seconds.
     took: BTreeMap<StepId, u64>,
+    /// Steps that wait no longer.
+    interrupted: BTreeSet<StepId>,
 }
 
 impl Watch<'_> {
@@ -256,6 +260,9 @@ impl Watch<'_> {
             if self.defining.remove(id) && self.defining.is_empty() {
                 self.shared = None;
             }
+        }
+        if let Event::StepInterrupted { id, .. } = event {
+            self.interrupted.insert(*id);
         }
         self.reporter.event(event);
     }
@@ -268,6 +275,15 @@ fn learn(host: &dyn Host, known: &Starts, took: &[(&Node, How, u64)]) {
     if starts != *known {
         // Nothing depends on it: a run that did all else has not failed.
         let _ = starts::write(host, &starts);
+    }
+}
+
+/// The node that a step waits for.
+fn booting(action: &Action) -> Option<String> {
+    match action {
+        Action::StartDomain { name, .. } | Action::AwaitDomain { name, .. } => Some(name.clone()),
+        Action::RestoreDomain { node, .. } => Some(node.name.clone()),
+        _ => None,
     }
 }
 

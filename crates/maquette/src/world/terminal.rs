@@ -153,9 +153,14 @@ impl Terminal {
             }
             Failure::Shown => {}
             Failure::Declined => self.talk("nothing was changed"),
-            Failure::Interrupted => {
-                self.talk("interrupted; run the same command again to go on from here");
-            }
+            Failure::Interrupted(booting) => self.talk(&match booting.as_slice() {
+                [] => "interrupted; run the same command again to go on from here".into(),
+                [one] => format!("interrupted; `{one}` goes on booting; `maquette up` continues"),
+                all => {
+                    let all = all.join(", ");
+                    format!("interrupted; {all} go on booting; `maquette up` continues")
+                }
+            }),
         }
     }
 

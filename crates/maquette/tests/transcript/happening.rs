@@ -93,6 +93,20 @@ impl Stage {
                     signal_hook::low_level::raise(signal_hook::consts::SIGINT).unwrap();
                 }));
             }
+            [signal @ ("Ctrl-C" | "SIGTERM"), "while", name, "boots"] => {
+                let step = format!("boot domain {name}");
+                machine.interrupt = Some((
+                    step.clone(),
+                    match *signal {
+                        "SIGTERM" => || {
+                            signal_hook::low_level::raise(signal_hook::consts::SIGTERM).unwrap();
+                        },
+                        _ => || signal_hook::low_level::raise(signal_hook::consts::SIGINT).unwrap(),
+                    },
+                ));
+                let error = StepError::interrupted("it goes on booting");
+                machine.faults.insert(step, error);
+            }
             ["all", "goes", "well", "again"] => {
                 machine.faults.clear();
                 machine.interrupt = None;

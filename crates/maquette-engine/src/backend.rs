@@ -146,6 +146,8 @@ impl Error for StepError {
 pub struct StepContext<'a> {
     /// Tells how far it is.
     pub progress: &'a dyn Fn(String),
+    /// Says how it was done, where that is worth knowing afterwards.
+    pub remark: &'a dyn Fn(String),
     /// Set when the user wants to stop; long waits look at it.
     pub cancelled: &'a AtomicBool,
 }

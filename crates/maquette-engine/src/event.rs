@@ -29,6 +29,13 @@ pub enum Event {
         /// In a few words.
         text: String,
     },
+    /// A step tells how it was done, before it is.
+    StepRemark {
+        /// Which.
+        id: StepId,
+        /// In a few words.
+        text: String,
+    },
     /// A step is done.
     StepFinished {
         /// Which.
@@ -118,7 +125,7 @@ impl RunState {
             // The preparation and what it is for are a run each, and count their own steps.
             Event::RunStarted { steps } => *self = Self { total: *steps, ..Self::default() },
             Event::StepStarted { id, title } => self.put(*id, title, StepState::Running),
-            Event::StepProgress { id, text } => {
+            Event::StepProgress { id, text } | Event::StepRemark { id, text } => {
                 if let Some(step) = self.steps.get_mut(id) {
                     step.progress = text.clone();
                 }

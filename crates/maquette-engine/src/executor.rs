@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, mpsc};
 use std::time::Instant;
 
-use maquette_core::plan::Step;
+use maquette_core::plan::{Step, StepId};
 
 use crate::{Backend, Event, StepContext, StepError};
 use schedule::{Next, Schedule};
@@ -115,41 +115,43 @@ impl<'a> Shared<'a> {
                 }
             };
             drop(schedule);
-            let step = &self.steps[id.index()];
-            let title = step.action.title();
-            send(Event::StepStarted { id, title: title.clone() });
-            let begun = Instant::now();
-            let progress = |text| send(Event::StepProgress { id, text });
-            let context = StepContext { progress: &progress, cancelled: self.cancelled };
-            let result = self.perform(step, &context);
-            if result.is_err() && self.backend.is_lost() {
-                self.lost.store(true, Ordering::Relaxed);
-            }
-            let mut schedule = self.lock();
-            match result {
-                Ok(()) => {
-                    schedule.done(id);
-                    send(Event::StepFinished { id, took: begun.elapsed() });
-                }
-                Err(error) if error.interrupted => {
-                    let skipped = schedule.interrupted(id);
-                    send(Event::StepInterrupted { id, title, text: error.message });
-                    for id in skipped {
-                        let title = self.steps[id.index()].action.title();
-                        send(Event::StepSkipped { id, title, because: None });
-                    }
-                }
-                Err(error) => {
-                    let skipped = schedule.failed(id);
-                    send(Event::StepFailed { id, title, error });
-                    for id_skipped in skipped {
-                        let title = self.steps[id_skipped.index()].action.title();
-                        send(Event::StepSkipped { id: id_skipped, title, because: Some(id) });
-                    }
-                }
-            }
-            drop(schedule);
+            self.carry_out(id, &send);
             self.changed.notify_all();
+        }
+    }
+
+    /// Does a step, tells how it went, and gives up those that waited for it in vain.
+    fn carry_out(&self, id: StepId, send: &dyn Fn(Event)) {
+        let step = &self.steps[id.index()];
+        let title = step.action.title();
+        send(Event::StepStarted { id, title: title.clone() });
+        let begun = Instant::now();
+        let progress = |text| send(Event::StepProgress { id, text });
+        let remark = |text| send(Event::StepRemark { id, text });
+        let context =
+            StepContext { progress: &progress, remark: &remark, cancelled: self.cancelled };
+        let result = self.perform(step, &context);
+        if result.is_err() && self.backend.is_lost() {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+        let mut schedule = self.lock();
+        match result {
+            Ok(()) => {
+                schedule.done(id);
+                send(Event::StepFinished { id, took: begun.elapsed() });
+            }
+            Err(error) => {
+                let because = (!error.interrupted).then_some(id);
+                let skipped = schedule.lost(id, error.interrupted);
+                send(match error.interrupted {
+                    true => Event::StepInterrupted { id, title, text: error.message },
+                    false => Event::StepFailed { id, title, error },
+                });
+                for id in skipped {
+                    let title = self.steps[id.index()].action.title();
+                    send(Event::StepSkipped { id, title, because });
+                }
+            }
         }
     }
 

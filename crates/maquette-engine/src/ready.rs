@@ -383,7 +383,7 @@ mod tests {
 
     fn run(signals: &Receiver<Signal>, cancelled: bool) -> NotReady {
         let cancelled = AtomicBool::new(cancelled);
-        let context = StepContext { progress: &|_| {}, cancelled: &cancelled };
+        let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
         wait(&mut login(), signals, Duration::from_millis(1500), &context).unwrap_err()
     }
 
@@ -423,7 +423,7 @@ mod tests {
     /// What a guest's login makes of it: the guest is played by a shell.
     fn played(script: &str, limit: u64, cancelled: bool) -> String {
         let cancelled = AtomicBool::new(cancelled);
-        let context = StepContext { progress: &|_| {}, cancelled: &cancelled };
+        let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
         let mut shell = Command::new("sh");
         shell.args(["-c", script]);
         match read_result(shell, Duration::from_millis(limit), &context) {

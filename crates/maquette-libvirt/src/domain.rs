@@ -54,20 +54,42 @@ pub fn stop(
     name: &str,
     further: usize,
     patience: Option<Duration>,
-    forced: &dyn Fn(&str),
+    remark: &dyn Fn(String),
 ) -> Result<(), LibvirtError> {
     let stop = |domain: &Domain| {
         if !client::is_active(domain)? {
             return Ok(());
         }
-        if let Some(patience) = patience
-            && !shut_down(client, domain, patience)?
-        {
-            forced(&format!("did not shut down within {} s; switching it off", patience.as_secs()));
+        let Some(patience) = patience else { return client::pull_plug(domain) };
+        if is_blank(domain) {
+            remark("powered off; it has no operating system: its disks are empty".into());
+        } else if !shut_down(client, domain, patience)? {
+            let seconds = patience.as_secs();
+            remark(format!("powered off; its guest did not shut down within {seconds} s"));
         }
         client::pull_plug(domain)
     };
     client.waiting(name, further, stop).map(|_| ())
+}
+
+/// Most bytes of a disk's file to which nothing was ever written: a qcow2 file of any size has a quarter of that. The
+/// smallest operating system takes more.
+const EMPTY: u64 = 1 << 20;
+
+/// Whether nothing can run on a domain that would hear of a request to shut down, since nothing was ever written to
+/// any of its disks and none overlays an image. What has no disks may have booted from the network, and what cannot be
+/// told is not.
+fn is_blank(domain: &Domain) -> bool {
+    let xml = client::live_xml(domain).ok().flatten();
+    let Some(Ok(read)) = xml.as_deref().map(xml::read::domain) else { return false };
+    let xml::read::Record::Good(record) = read.record else { return false };
+    let node = record.node;
+    if node.guest.is_some() || node.disks.iter().any(|d| d.backing.is_some()) {
+        return false;
+    }
+    let devices: Vec<String> = read.hardware.disks.iter().map(|d| d.device.clone()).collect();
+    let sizes = client::disk_files(domain, &devices);
+    !sizes.is_empty() && sizes.len() == devices.len() && sizes.iter().all(|size| *size <= EMPTY)
 }
 
 /// Asks the guest and waits until libvirt tells of its end; false if that takes too long.

@@ -469,7 +469,7 @@ impl Libvirt<'_> {
             }
             Action::StopDomain { name, patience } => {
                 let patience = patience.map(Duration::from_secs);
-                let forced = |text: &str| (context.progress)(text.to_string());
+                let forced = |text: String| (context.remark)(text);
                 self.call("stop", &format!("domain `{name}`"), |c| {
                     domain::stop(c, name, self.guests.further, patience, &forced)
                 })

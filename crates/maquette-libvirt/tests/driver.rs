@@ -158,7 +158,8 @@ fn environment() -> EnvName {
 }
 
 fn perform(backend: &Libvirt<'_>, action: &Action) {
-    let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let context =
+        StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     backend.perform(action, &context).unwrap_or_else(|e| panic!("{}: {e:?}", action.title()));
 }
 
@@ -226,7 +227,8 @@ fn libvirt_checks_a_network_before_it_takes_it() {
     let backend = lab.backend();
     let mut wrong = network(Vec::new());
     wrong.bridge = "two words".into();
-    let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let context =
+        StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     let error = backend.perform(&define_network(wrong), &context).unwrap_err();
     assert!(format!("{error:?}").contains("failed to validate"), "{error:?}");
     assert!(look(&backend).networks.is_empty());

@@ -464,7 +464,8 @@ impl PoolLab {
         let killer = Killer::new(at, &self.lab.seeds);
         let shell = Shell(killer.clone(), self.files.clone());
         let backend = self.lab.backend(&shell);
-        let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+        let context =
+            StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
         let plan = match restores {
             true => plan::restore(prepare::undoable(&self.record())),
             false => {

@@ -72,6 +72,8 @@ pub struct Machine {
     pub interrupt: Option<(String, fn())>,
     /// Interfaces without a carrier.
     pub pulled: BTreeSet<MacAddr>,
+    /// Domains that do not shut down when asked, and how they are stopped.
+    pub unwilling: BTreeMap<String, String>,
     /// How guests answer on their SSH port where they do not greet, in the engine's words.
     pub ssh: BTreeMap<String, String>,
     /// For how long domains have run that were not started five minutes ago, in seconds.
@@ -105,6 +107,7 @@ impl Machine {
             changed: Instant::now(),
             interrupt: None,
             pulled: BTreeSet::new(),
+            unwilling: BTreeMap::new(),
             ssh: BTreeMap::new(),
             uptime_s: BTreeMap::new(),
             limits: BTreeMap::new(),
@@ -473,6 +476,11 @@ impl Backend for Hands<'_> {
             && let Some(stranger) = machine.strangers.iter_mut().find(|(n, _)| n == name)
         {
             stranger.1 = false;
+        }
+        if let Action::StopDomain { name, patience: Some(_) } = action
+            && let Some(remark) = machine.unwilling.get(name)
+        {
+            (context.remark)(remark.clone());
         }
         rules::perform(&mut machine.seen, action);
         machine.note(action, self.run.origin.as_ref());

@@ -4,8 +4,6 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::Sources;
 use maquette_engine::{Cause, StepError};
 
-use crate::signals;
-
 /// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
@@ -22,8 +20,13 @@ pub enum Failure {
     After(Box<Failure>, &'static str),
     /// The user said no to a question. Exit code 1.
     Declined,
-    /// The user wanted to stop; with nodes that go on booting. Exit code 130, or what the signal says.
-    Interrupted(Vec<String>),
+    /// The user wanted to stop.
+    Interrupted {
+        /// Nodes that go on booting.
+        booting: Vec<String>,
+        /// The exit code, which tells the signal: 130 for Ctrl-C.
+        code: u8,
+    },
 }
 
 impl Failure {
@@ -53,7 +56,7 @@ impl Failure {
             Self::Input(..) => 2,
             Self::Status(code, _) => *code,
             Self::Failed(_) | Self::After(..) | Self::Shown | Self::Declined => 1,
-            Self::Interrupted(_) => signals::code(),
+            Self::Interrupted { code, .. } => *code,
         }
     }
 }

@@ -213,7 +213,7 @@ fn nodes_are_switched_watched_and_listened_to() {
     assert!(until("ready"));
     // The guest shuts down when asked; nobody switches it off.
     let said = lab.says(&["stop", "tiny-0"], 0);
-    assert!(!said.contains("switching it off"), "{said}");
+    assert!(!said.contains("powered off"), "{said}");
     assert!(until("shut off"));
     lab.says(&["start", "--all"], 0);
     assert!(until("ready"));

@@ -383,7 +383,8 @@ impl Action {
             Self::PauseDomain { name } => format!("pause domain {name}"),
             Self::ResetDomain { name } => format!("reset domain {name}"),
             Self::ResumeDomain { name } => format!("resume domain {name}"),
-            Self::StopDomain { name, .. } => format!("stop domain {name}"),
+            Self::StopDomain { name, patience: Some(_) } => format!("stop domain {name}"),
+            Self::StopDomain { name, patience: None } => format!("power off domain {name}"),
             Self::UndefineDomain { name } => format!("undefine domain {name}"),
         }
     }

@@ -85,20 +85,13 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Notes a failure; returns the steps that can no longer be done, in order.
-    pub(super) fn failed(&mut self, id: StepId) -> Vec<StepId> {
-        self.summary.failed += 1;
-        self.lose(id)
-    }
-
-    /// Notes that a step was interrupted; returns the steps that can no longer be done, in order.
-    pub(super) fn interrupted(&mut self, id: StepId) -> Vec<StepId> {
-        self.summary.skipped += 1;
-        self.lose(id)
-    }
-
-    fn lose(&mut self, id: StepId) -> Vec<StepId> {
+    /// Notes that a step failed, or was interrupted; returns the steps that can no longer be done, in order.
+    pub(super) fn lost(&mut self, id: StepId, interrupted: bool) -> Vec<StepId> {
         self.leave(id);
+        match interrupted {
+            true => self.summary.skipped += 1,
+            false => self.summary.failed += 1,
+        }
         let mut lost = BTreeSet::new();
         let mut front = self.dependents[id.index()].clone();
         while let Some(next) = front.pop() {

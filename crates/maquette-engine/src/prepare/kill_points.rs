@@ -263,7 +263,8 @@ fn restart() {
 /// Prepares a thing and puts it back, killed at every point; how many there were.
 fn story(name: &str, ground: Ground, programs: &Programs) -> usize {
     let whole = &Dying::new(programs, None);
-    let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let context =
+        StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     let family = Some(&FAMILIES[0]);
     restart();
     let before = state();
@@ -319,7 +320,8 @@ fn inside() {
     let _socket = UnixListener::bind("/run/openvswitch/db.sock").unwrap();
     let programs = programs();
     let whole = &Dying::new(&programs, None);
-    let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let context =
+        StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     let before = state();
     for limit in LIMITS {
         let setting = Setting::Limit { limit, value: 9999 };

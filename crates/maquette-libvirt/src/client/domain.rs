@@ -112,6 +112,12 @@ pub fn start_domain(domain: &Domain) -> Result<()> {
     }
 }
 
+/// Sizes in bytes of the files of a domain's disks, by their device names; those that libvirt cannot tell are left out.
+pub fn disk_files(domain: &Domain, devices: &[String]) -> Vec<u64> {
+    let size = |device: &String| gate::call("measure a disk", || domain.block_info(device, 0)).ok();
+    devices.iter().filter_map(size).map(|info| info.physical).collect()
+}
+
 /// Asks a guest to shut down.
 pub fn shut_down(domain: &Domain) -> Result<()> {
     settled(gate::call("shut down", || domain.shutdown()), || !domain.is_active().unwrap_or(true))

@@ -156,7 +156,7 @@ fn list(world: &World, place: &Place, as_json: bool) -> Result<u8, Failure> {
     }
     let (held, unknown) = match held(world, place) {
         Ok(held) => (Some(held), None),
-        Err(failure @ Failure::Interrupted(_)) => return Err(failure),
+        Err(failure @ Failure::Interrupted { .. }) => return Err(failure),
         Err(failure) => (None, Some(words(&failure))),
     };
     if as_json {

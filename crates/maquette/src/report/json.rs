@@ -30,6 +30,9 @@ fn describe(event: &Event) -> Value {
         Event::StepProgress { id, text } => {
             json!({"event": "step-progress", "id": id.index(), "text": text})
         }
+        Event::StepRemark { id, text } => {
+            json!({"event": "step-remark", "id": id.index(), "text": text})
+        }
         Event::StepFinished { id, took } => {
             json!({"event": "step-finished", "id": id.index(), "milliseconds": millis(took)})
         }

@@ -37,6 +37,16 @@ impl Live {
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
     }
 
+    /// The line of a step under way, which shows for how long it has been.
+    fn spinner(&self, title: &str) -> ProgressBar {
+        let bar = ProgressBar::new_spinner();
+        bar.set_style(Self::style("  {spinner} {prefix}{msg:.dim} {elapsed:.dim}"));
+        let bar = self.all.add(bar);
+        bar.set_prefix(plain(title).into_owned());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+
     fn say(&self, text: &str) {
         self.paint(&Painted::plain(text));
     }
@@ -56,17 +66,17 @@ impl Reporter for Live {
                 self.total = Some(bar);
             }
             Event::StepStarted { id, title } => {
-                let bar = ProgressBar::new_spinner();
-                bar.set_style(Self::style("  {spinner} {prefix} {msg:.dim} {elapsed:.dim}"));
-                let bar = self.all.add(bar);
-                bar.set_prefix(plain(title).into_owned());
-                bar.enable_steady_tick(Duration::from_millis(120));
-                self.steps.insert(*id, (title.clone(), bar));
+                self.steps.insert(*id, (title.clone(), self.spinner(title)));
             }
             Event::StepProgress { id, text } => {
                 if let Some((_, bar)) = self.steps.get(id) {
-                    bar.set_message(plain(text).into_owned());
+                    bar.set_message(format!(": {},", plain(text)));
                 }
+            }
+            Event::StepRemark { id, text } => {
+                self.errors.talked();
+                let title = self.steps.get(id).map_or("", |(title, _)| title.as_str());
+                self.say(&format!("  {title}: {text}"));
             }
             Event::StepFinished { id, took } => {
                 if let Some((title, bar)) = self.steps.remove(id) {

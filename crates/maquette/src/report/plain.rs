@@ -55,6 +55,11 @@ impl Plain {
                 let title = self.state.steps.get(id).map_or("", |s| s.title.as_str());
                 vec![Painted::plain(&format!("        {title}: {text}"))]
             }
+            Event::StepRemark { id, text } => {
+                self.errors.talked();
+                let title = self.state.steps.get(id).map_or("", |s| s.title.as_str());
+                vec![Painted::plain(&format!("        {title}: {text}"))]
+            }
             Event::StepFinished { id, took } => {
                 self.errors.talked();
                 let title = self.state.steps.get(id).map_or("", |s| s.title.as_str());

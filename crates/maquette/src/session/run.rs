@@ -231,7 +231,7 @@ impl<'a> Runner<'a> {
         drop(backend);
         self.still_ours()?;
         if self.cancelled.load(Ordering::Relaxed) {
-            return Err(Failure::Interrupted(booting));
+            return Err(Failure::Interrupted { booting, code: signals::code() });
         }
         self.world
             .terminal

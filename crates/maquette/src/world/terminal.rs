@@ -153,7 +153,7 @@ impl Terminal {
             }
             Failure::Shown => {}
             Failure::Declined => self.talk("nothing was changed"),
-            Failure::Interrupted(booting) => self.talk(&match booting.as_slice() {
+            Failure::Interrupted { booting, .. } => self.talk(&match booting.as_slice() {
                 [] => "interrupted; run the same command again to go on from here".into(),
                 [one] => format!("interrupted; `{one}` goes on booting; `maquette up` continues"),
                 all => {

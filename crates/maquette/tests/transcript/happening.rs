@@ -41,6 +41,10 @@ impl Stage {
             ["guest", address, "answers", word] => {
                 machine.ssh.insert((*address).into(), (*word).into());
             }
+            ["domain", name, "has", "to", "be", "powered", "off:", ..] => {
+                let (_, why) = what.split_once(": ").unwrap();
+                machine.unwilling.insert((*name).into(), format!("powered off; {why}"));
+            }
             ["guest", address, "answers"] => {
                 machine.ssh.remove(*address);
             }

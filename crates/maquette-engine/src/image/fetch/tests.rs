@@ -23,7 +23,8 @@ fn bring_to(
     pool: &Path,
     smallest: Option<u64>,
 ) -> Result<(), StepError> {
-    let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let context =
+        StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     let image = Image { source: source.into(), volume: "v.qcow2".into() };
     let pool = Pool { name: "p".into(), path: pool.display().to_string() };
     fetch(host, transfer, &image, &pool, smallest, &|| Ok(true), &context)

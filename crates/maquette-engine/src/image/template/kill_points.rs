@@ -33,7 +33,7 @@ fn killed_before_every_program_a_template_is_whole_or_made_again() {
         ..Transfer::default()
     };
     let cancelled = AtomicBool::new(false);
-    let context = StepContext { progress: &|_| {}, cancelled: &cancelled };
+    let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
     let directory = pool.path().display().to_string();
     let made = |host: &dyn Host| -> Result<(), StepError> {
         let Some(making) = begin(host, &transfer, &directory, (MEMORY, DISK), &context)? else {

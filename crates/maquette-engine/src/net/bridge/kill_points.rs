@@ -90,7 +90,8 @@ fn inside() {
     for file in fs::read_dir(programs.directory()).unwrap().flatten() {
         fs::copy(file.path(), format!("/usr/local/sbin/{}", file.file_name().display())).unwrap();
     }
-    let context = StepContext { progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let context =
+        StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     let uplink = Uplink {
         nic: "v0".into(),
         chosen: false,

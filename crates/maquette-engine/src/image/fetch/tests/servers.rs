@@ -392,6 +392,7 @@ fn one_run() {
         progress: &|text| {
             let _ = writeln!(std::io::stderr(), "stage {text}");
         },
+        remark: &|_| {},
         cancelled: &AtomicBool::new(false),
     };
     let image = Image { source, volume: "v.qcow2".into() };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use maquette_core::blueprint::{self, Blueprint, Cold, Image, Template};
 use maquette_core::capacity::{self, Capacity};
-use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::expand::{self, Context};
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
@@ -70,6 +70,9 @@ pub fn examine(
     let fresh = loaded.diags.fresh();
     let mut diags = std::mem::replace(&mut loaded.diags, fresh);
     let mut topology = topology::compile(&loaded.request, allocation, &mut diags);
+    if let Some(zone) = &settings.timezone {
+        check_timezone(zone.as_str(), &loaded.called("topology-timezone"), &mut diags);
+    }
     if let Some(topology) = &mut topology {
         // An extension is put on networks that are there, whatever the file says.
         topology.networks_complete &= !loaded.request.settings.extend;
@@ -77,6 +80,24 @@ pub fn examine(
         check_images(environment, topology, loaded.image_place, &mut diags);
     }
     (diags, topology)
+}
+
+/// Refuses a time zone that IANA's list does not have, which would have the first boot fail. The list is this machine's;
+/// where it has none, nothing is checked.
+fn check_timezone(zone: &str, called: &str, diags: &mut Diagnostics) {
+    let zones = jiff::tz::db();
+    let known: Vec<String> = zones.available().map(|name| name.to_string()).collect();
+    if known.is_empty() || known.iter().any(|name| name == zone) {
+        return;
+    }
+    let mut error = Diagnostic::error(
+        "project::timezone",
+        format!("there is no time zone `{zone}` ({called})"),
+    );
+    if let Some(near) = closest(zone, known.iter().map(String::as_str)) {
+        error = error.help(format!("did you mean `{near}`?"));
+    }
+    diags.push(error.help("zones have the names of IANA's list, such as Europe/Prague or Etc/UTC"));
 }
 
 /// Checks all that can be checked without touching anything: the input as such.

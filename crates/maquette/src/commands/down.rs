@@ -21,7 +21,7 @@ use crate::session::run::Runner;
 use crate::session::{Hypervisor, Session};
 use crate::workspace::Owner;
 use crate::workspace::outputs;
-use crate::{consent, load, render};
+use crate::{consent, load};
 use crate::world::World;
 
 /// Arguments of `down`.
@@ -152,7 +152,7 @@ impl<'a> Removal<'a> {
     fn show(&self, plan: &Plan) {
         if !self.json && self.shown.is_empty() {
             let title = self.session.title();
-            self.world.terminal.painted_talk(&render::plan(plan, &title));
+            self.world.terminal.plan(plan, &title);
         }
     }
 
@@ -168,7 +168,7 @@ impl<'a> Removal<'a> {
         }
         if !self.json {
             let title = self.session.title();
-            self.world.terminal.painted_talk(&render::plan(plan, &title));
+            self.world.terminal.plan(plan, &title);
         }
         let hints = ["say `--yes` (or MAQUETTE_YES=1) if that is what you want".into()];
         consent::question(self.world, "plan::unconfirmed", &what_goes(plan), self.json, &hints)?;

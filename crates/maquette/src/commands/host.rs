@@ -307,7 +307,7 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     }
     in_use(&hypervisor, true)?;
     if !as_json {
-        world.terminal.painted_talk(&render::plan(&plan, &session::title(&hypervisor.facts)));
+        world.terminal.plan(&plan, &session::title(&hypervisor.facts));
     }
     if !yes {
         let hints = ["say `--yes` if that is what you want".into()];

@@ -128,7 +128,7 @@ fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
         hypervisor = session.prepared_for(&requirements)?;
         if !args.json {
             let title = session::title(&hypervisor.facts);
-            world.terminal.painted_talk(&render::plan(&hypervisor.preparation, &title));
+            world.terminal.plan(&hypervisor.preparation, &title);
         }
         runner.run(&hypervisor.preparation, &hypervisor)?;
         hypervisor = session.prepared_for(&requirements)?;
@@ -137,7 +137,7 @@ fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
     let planned = pipeline::plan(world, &loaded, &hypervisor, Scope { all_templates: true, ..Scope::USUAL })?;
     let plan = plan::templates(&planned.blueprint, &planned.observed);
     if !args.json {
-        world.terminal.painted_talk(&render::plan(&plan, &session.title()));
+        world.terminal.plan(&plan, &session.title());
     }
     if !plan.is_empty() {
         runner.run(&plan, &hypervisor)?;

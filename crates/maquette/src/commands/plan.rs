@@ -43,7 +43,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     } else {
         if !preparation.is_empty() {
             let title = session::title(&hypervisor.facts);
-            world.terminal.painted_result(&render::plan(preparation, &title));
+            world.terminal.plan_as_result(preparation, &title);
             if hypervisor.libvirt.is_none() {
                 world.terminal.talk(
                     "libvirt does not answer yet; what follows takes the hypervisor for empty",
@@ -54,7 +54,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         if let Some(lockout) = lockout.filter(|_| !planned.plan.is_empty()) {
             world.terminal.talk(&lockout.text(environment, &loaded.workspace));
         }
-        world.terminal.painted_result(&render::plan(&planned.plan, &session.title()));
+        world.terminal.plan_as_result(&planned.plan, &session.title());
         if let Some(rest) = planned.rest() {
             world.terminal.talk(&rest);
         }

@@ -9,9 +9,9 @@ use maquette_engine::StepError;
 use super::nodes;
 use crate::cli::{Locking, Place, seconds};
 use crate::failure::Failure;
+use crate::load;
 use crate::session::Session;
 use crate::world::World;
-use crate::{load, render};
 
 /// How long a first boot or a start may take where nobody says, in seconds.
 const START: u64 = 600;
@@ -109,7 +109,7 @@ pub fn run_for(
     }
     let plan = plan::power(&observed, &names, what);
     if !args.json {
-        world.terminal.painted_talk(&render::plan(&plan, &session.title()));
+        world.terminal.plan(&plan, &session.title());
     }
     if plan.is_empty() {
         return Ok(0);

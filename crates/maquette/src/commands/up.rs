@@ -232,7 +232,8 @@ impl Building<'_> {
         plan: &Plan,
         rest: Option<String>,
         lockout: Option<&Lockout>, shown: &mut Option<render::Painted>) {
-        let text = render::plan(plan, &self.session.title());
+        let width = self.world.terminal.talk_width();
+        let text = render::plan(plan, &self.session.title(), width);
         if shown.as_ref() == Some(&text) {
             return;
         }
@@ -261,7 +262,7 @@ impl Building<'_> {
         }
         if !self.how.json {
             let title = session::title(&hypervisor.facts);
-            self.world.terminal.painted_talk(&render::plan(&hypervisor.preparation, &title));
+            self.world.terminal.plan(&hypervisor.preparation, &title);
         }
         self.runner.run(&hypervisor.preparation, &hypervisor)?;
         let prepared = session.prepared_for(requirements)?;

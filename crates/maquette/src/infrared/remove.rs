@@ -18,7 +18,7 @@ use crate::playbooks::{Hooks, Point};
 use crate::session::{self, Session};
 use crate::workspace::{Owner, outputs};
 use crate::world::World;
-use crate::{cli, consent, render};
+use crate::{cli, consent};
 
 /// The network that libvirt brings.
 const DEFAULT: &str = "default";
@@ -122,7 +122,7 @@ fn objects(
     plans.push((None, strangers(&found)));
     let whole = Plan::all(plans.iter().map(|(_, plan)| plan.clone()));
     let title = format!("everything on {}", session.connection.label);
-    world.terminal.painted_talk(&render::plan(&whole, &title));
+    world.terminal.plan(&whole, &title);
     if whole.is_empty() {
         return Ok(());
     }

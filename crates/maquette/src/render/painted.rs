@@ -138,7 +138,9 @@ mod tests {
         let mut steps = Builder::default();
         steps.add(Action::StopNetwork { name: FOREIGN.into() }, [], FOREIGN);
         let whole = Plan { changes: vec![change], steps: steps.finish() };
-        for painted in [step_error(&error), diagnostics(&found, &sources), plan(&whole, FOREIGN)] {
+        for painted in
+            [step_error(&error), diagnostics(&found, &sources), plan(&whole, FOREIGN, None)]
+        {
             let text = painted.text();
             assert!(text.contains("\u{1b}["), "ours are there: {text:?}");
             assert!(!text.contains("\u{1b}[8m") && !text.contains("\u{1b}[32mc"), "{text:?}");

@@ -6,8 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Painted, plain};
 
-/// A plan as people read it: a line for each object, signs first, reasons last.
-pub fn plan(plan: &Plan, title: &str) -> Painted {
+/// The narrowest that the words about an object become before they are left to the terminal to break.
+const NARROWEST: usize = 24;
+
+/// A plan as people read it: a line for each object, signs first, reasons last. In a terminal of fewer columns than that
+/// takes, what is said of an object goes on below itself.
+pub fn plan(plan: &Plan, title: &str, width: Option<usize>) -> Painted {
     let title = plain(title);
     if plan.is_empty() {
         return Painted::plain(&match plan.count(Op::Keep) {
@@ -15,40 +19,64 @@ pub fn plan(plan: &Plan, title: &str) -> Painted {
             kept => format!("{title}: nothing to do ({kept} unchanged)"),
         });
     }
-    let counts: Vec<String> = [
+    let mut out = format!("{title}: {}\n", counts(plan));
+    let longest = |f: fn(&Change) -> usize| plan.changes.iter().map(f).max().unwrap_or(0);
+    let kinds = longest(|c| c.kind.as_str().len());
+    // Templates have the longest names: 46 characters.
+    let names = longest(|c| c.name.chars().count()).min(46);
+    let details = longest(|c| c.detail.chars().count()).min(60);
+    for change in &plan.changes {
+        let style = style(change.op);
+        let what =
+            format!("{:>3} {:kinds$}  {:names$}  ", change.op.sign(), change.kind, change.name);
+        let about = match change.reason.is_empty() {
+            true => change.detail.clone(),
+            false => format!("{:details$}  {}", change.detail, change.reason),
+        };
+        let begin = what.chars().count();
+        let room = width.and_then(|width| width.checked_sub(begin)).filter(|w| *w >= NARROWEST);
+        let shown = match room {
+            Some(room) if about.trim_end().chars().count() > room => {
+                let reason = change.reason.to_string();
+                let lines = [change.detail.as_str(), &reason].into_iter();
+                let lines: Vec<String> = lines.flat_map(|text| wrapped(text, room)).collect();
+                format!("{what}{}", lines.join(&format!("\n{:begin$}", "")))
+            }
+            _ => format!("{what}{about}"),
+        };
+        out.push_str(&format!("{style}{}{style:#}\n", plain(shown.trim_end())));
+    }
+    Painted::of(out.trim_end_matches('\n'))
+}
+
+/// How many objects there are of each fate.
+fn counts(plan: &Plan) -> String {
+    let counts = [
         (Op::Create, "to create"),
         (Op::Update, "to change"),
         (Op::Replace, "to replace"),
         (Op::Delete, "to remove"),
         (Op::Keep, "unchanged"),
-    ]
-    .into_iter()
-    .map(|(op, words)| (plan.count(op), words))
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, words)| format!("{count} {words}"))
-    .collect();
-    let mut out = format!("{title}: {}\n", counts.join(", "));
-    let width = |f: fn(&Change) -> usize| plan.changes.iter().map(f).max().unwrap_or(0);
-    let kinds = width(|c| c.kind.as_str().len());
-    let names = width(|c| c.name.chars().count()).min(40);
-    let details = width(|c| c.detail.chars().count()).min(60);
-    for change in &plan.changes {
-        let style = style(change.op);
-        let line = format!(
-            "{:>3} {:kinds$}  {:names$}  {:details$}",
-            change.op.sign(),
-            change.kind,
-            change.name,
-            change.detail,
-        );
-        let shown = if change.reason.is_empty() {
-            line.trim_end().to_string()
-        } else {
-            format!("{line}  {}", change.reason)
-        };
-        out.push_str(&format!("{style}{}{style:#}\n", plain(&shown)));
+    ];
+    let counts = counts.into_iter().map(|(op, words)| (plan.count(op), words));
+    let counts = counts.filter(|(count, _)| *count > 0);
+    counts.map(|(count, words)| format!("{count} {words}")).collect::<Vec<_>>().join(", ")
+}
+
+/// A text in lines of at most so many characters, broken at blanks; a longer word has a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ if word.is_empty() => {}
+            _ => lines.push(word.to_string()),
+        }
     }
-    Painted::of(out.trim_end_matches('\n'))
+    lines
 }
 
 fn style(op: Op) -> Style {
@@ -106,4 +134,47 @@ fn steps(plan: &Plan) -> Vec<Value> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use maquette_core::object::ObjectKind;
+    use maquette_core::plan::{Action, Builder};
+
+    use super::*;
+
+    fn shown(width: Option<usize>) -> String {
+        let change = |name: &str, detail: &str, reason: &str| Change {
+            op: Op::Create,
+            kind: ObjectKind::Domain,
+            name: name.into(),
+            detail: detail.into(),
+            reason: reason.into(),
+        };
+        let changes = vec![
+            change(
+                "web-0",
+                "1 vCPU, 768 MiB, 12 GiB, 172.16.0.2, cold: the image has no agent",
+                "it does not exist",
+            ),
+            change("db-0", "1 vCPU", ""),
+        ];
+        let mut steps = Builder::default();
+        steps.add(Action::StartDomain { name: "db-0".into(), ready: None }, [], "");
+        let painted = plan(&Plan { changes, steps: steps.finish() }, "lab", width);
+        plain(painted.text()).into_owned()
+    }
+
+    #[test]
+    fn a_narrow_terminal_keeps_its_columns() {
+        insta::assert_snapshot!(shown(Some(60)));
+        for width in [60, 72, 90] {
+            let longest = shown(Some(width)).lines().map(|l| l.chars().count()).max();
+            assert!(longest <= Some(width), "{width}: {longest:?}");
+        }
+        // Wide enough, too narrow for anything, and not a terminal: a line for each.
+        for width in [Some(200), Some(30), None] {
+            assert_eq!(shown(width), shown(None));
+        }
+    }
 }

@@ -4,12 +4,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
+use maquette_core::plan::Plan;
 use maquette_core::values::console_text;
 use maquette_engine::StepError;
+use rustix::termios::tcgetwinsize;
 
 use crate::failure::Failure;
 use crate::render::{self, Painted, plain};
@@ -19,13 +22,17 @@ struct Output {
     stream: Mutex<Box<dyn Write + Send>>,
     colour: bool,
     is_terminal: bool,
+    /// Columns of the terminal, as it was at the start.
+    width: Option<usize>,
 }
 
 impl Output {
-    fn of(stream: impl Write + IsTerminal + Send + 'static, colour: ColorChoice) -> Self {
+    fn of(stream: impl Write + IsTerminal + AsFd + Send + 'static, colour: ColorChoice) -> Self {
         let is_terminal = stream.is_terminal();
+        let size = tcgetwinsize(&stream).ok().filter(|_| is_terminal);
+        let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0);
         let stream: Mutex<Box<dyn Write + Send>> = Mutex::new(Box::new(stream));
-        Self { stream, colour: colour != ColorChoice::Never, is_terminal }
+        Self { stream, colour: colour != ColorChoice::Never, is_terminal, width }
     }
 
     /// Writes text as a line of its own.
@@ -83,7 +90,8 @@ impl Terminal {
         input: Option<Box<dyn BufRead + Send>>,
     ) -> Self {
         fn output(stream: impl Write + Send + 'static) -> Output {
-            Output { stream: Mutex::new(Box::new(stream)), colour: false, is_terminal: false }
+            let stream: Mutex<Box<dyn Write + Send>> = Mutex::new(Box::new(stream));
+            Output { stream, colour: false, is_terminal: false, width: None }
         }
         let is_interactive = input.is_some();
         let input = input.unwrap_or_else(|| Box::new(std::io::empty()));
@@ -110,6 +118,21 @@ impl Terminal {
     /// Whether standard error is a terminal.
     pub fn shows_talk(&self) -> bool {
         self.err.is_terminal
+    }
+
+    /// Columns of standard error's terminal; none where it is no terminal.
+    pub fn talk_width(&self) -> Option<usize> {
+        self.err.width
+    }
+
+    /// Shows a plan that is about to be done.
+    pub fn plan(&self, plan: &Plan, title: &str) {
+        self.painted_talk(&render::plan(plan, title, self.err.width));
+    }
+
+    /// Shows a plan to whoever asked for it.
+    pub fn plan_as_result(&self, plan: &Plan, title: &str) {
+        self.painted_result(&render::plan(plan, title, self.out.width));
     }
 
     /// Whether somebody is there who can be asked.

@@ -193,11 +193,10 @@ impl Condition {
         let state = if domain.ready { NodeState::Starting } else { NodeState::Booting };
         let mute = evidence.console_read && console.is_none() && !domain.ready;
         match uptime {
+            // Without how long that is: whoever watches is told of changes only.
             Some(up) if mute && up >= SILENT_CONSOLE_S => {
-                let said = format!(
-                    "nothing on its serial console in {up} s, and no answer: its disk may not boot"
-                );
-                Self::new(NodeState::Unreachable, Some(said))
+                let said = "nothing on its serial console since it started, and no answer: its disk may not boot";
+                Self::new(NodeState::Unreachable, Some(said.into()))
             }
             Some(up) if up < limit => Self::new(state, why),
             _ => Self::new(NodeState::Unreachable, why),

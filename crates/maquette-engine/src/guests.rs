@@ -13,8 +13,8 @@ use crate::host::{Command, Host, HostError, check};
 pub const SCRIPT: &str = include_str!("../assets/host/guests.sh");
 
 /// How long an answer may take, in seconds: on its own network a guest that lives answers in milliseconds, and one
-/// that nobody has the address of is known to be gone after three seconds (ARP).
-const LIMIT_S: u64 = 3;
+/// that nobody has the address of is known to be gone after a little more than three seconds (ARP).
+const LIMIT_S: u64 = 5;
 
 /// A guest to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]

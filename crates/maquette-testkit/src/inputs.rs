@@ -187,8 +187,11 @@ fn expanded(
     };
     let whole = expand::expand(topology, &context, &mut diags);
     let names = names.map(|names| names.iter().map(|name| (*name).to_string()).collect());
-    let narrow = |names| expand::narrow(whole.clone(), &names, &context);
-    (names.map_or(whole.clone(), narrow), diags)
+    let blueprint = match names {
+        Some(names) => expand::narrow(whole, &names, &context, &mut diags),
+        None => whole,
+    };
+    (blueprint, diags)
 }
 
 /// The blueprint of an input on a hypervisor.

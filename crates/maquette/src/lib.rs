@@ -62,6 +62,9 @@ pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World)
     if let commands::Command::Virsh(args) = &mut cli.command {
         args.unlogged = cli.no_log_commands;
     }
+    if let commands::Command::Ssh(args) = &mut cli.command {
+        args.read_end_of_options(&words);
+    }
     let done = reading::check_environment(&world.environment).and_then(|()| cli.command.run(world));
     match done.and_then(|code| terminal.heard(code)) {
         Ok(code) => code,

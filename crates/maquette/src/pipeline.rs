@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::tz::TimeZoneDatabase;
 use maquette_core::blueprint::{self, Blueprint, Cold, Image, Template};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
@@ -82,12 +83,13 @@ pub fn examine(
     (diags, topology)
 }
 
-/// Refuses a time zone that IANA's list does not have, which would have the first boot fail. The list is this machine's;
-/// where it has none, nothing is checked.
+/// Refuses a time zone that IANA's list does not have, which would have the first boot fail. The list is a library's: this
+/// machine may have none, or none of the older names (Debian's `tzdata-legacy`), and have newer ones.
 fn check_timezone(zone: &str, called: &str, diags: &mut Diagnostics) {
-    let zones = jiff::tz::db();
-    let known: Vec<String> = zones.available().map(|name| name.to_string()).collect();
-    if known.is_empty() || known.iter().any(|name| name == zone) {
+    let lists = [TimeZoneDatabase::bundled(), jiff::tz::db().clone()];
+    let known: Vec<String> =
+        lists.iter().flat_map(TimeZoneDatabase::available).map(|name| name.to_string()).collect();
+    if known.iter().any(|name| name == zone) {
         return;
     }
     let mut error = Diagnostic::error(
@@ -250,8 +252,8 @@ fn narrow(
     let all = blueprint.nodes.iter().map(|node| &node.name).chain(observed.domains.keys());
     let aside: BTreeSet<String> = all.filter(|name| !names.contains(*name)).cloned().collect();
     let whole = std::mem::replace(blueprint, Blueprint::nothing());
-    *blueprint = expand::narrow(whole, &names, context);
     let mut diags = Diagnostics::default();
+    *blueprint = expand::narrow(whole, &names, context, &mut diags);
     for (network, others) in plan::entangled(blueprint, observed) {
         let message = format!("network `{network}` has to be made again, and others are on it");
         diags.push(

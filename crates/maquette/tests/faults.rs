@@ -349,8 +349,9 @@ fn an_environment_comes_back_after_the_hypervisor_did() {
         std::thread::yield_now();
     }
     run("libvirtd", &["--daemon"]);
-    // It is up again without anybody's doing; `up` finds nothing to do but to see it boot.
+    // It is up again without anybody's doing; `up` finds nothing to do.
     lab.up_says("tiny.yml:1,bare.yml:1", &[], 0);
+    assert_ne!(lab.on_when_up("tiny-0", "cat /proc/sys/kernel/random/boot_id"), boot);
     let states: Vec<String> = lab.status()["nodes"]
         .as_array()
         .unwrap()
@@ -358,7 +359,6 @@ fn an_environment_comes_back_after_the_hypervisor_did() {
         .map(|n| n["state"].as_str().unwrap().to_string())
         .collect();
     assert_eq!(states, ["running", "ready"]);
-    assert_ne!(lab.on_when_up("tiny-0", "cat /proc/sys/kernel/random/boot_id"), boot);
     lab.says(&["down"], 0);
     lab.nothing_left();
 }

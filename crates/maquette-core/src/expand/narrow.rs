@@ -2,13 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::{Context, networks, recorded};
+use super::{Context, networks, recorded, same_addresses};
 use crate::blueprint::{Blueprint, Network, Node};
+use crate::diagnostic::Diagnostics;
 use crate::observed::Observed;
 
 /// Leaves of a whole blueprint the nodes of some names, and the networks that they are on. Other nodes and networks are
 /// those that are there, as they are recorded; what is not there is not made.
-pub fn narrow(whole: Blueprint, names: &BTreeSet<String>, context: &Context<'_>) -> Blueprint {
+pub fn narrow(
+    whole: Blueprint,
+    names: &BTreeSet<String>,
+    context: &Context<'_>,
+    diags: &mut Diagnostics,
+) -> Blueprint {
     let observed = context.observed;
     let there = recorded(observed.domains.values(), context);
     let is_wanted = |node: &Node| whole.nodes.iter().any(|n| n.name == node.name);
@@ -18,6 +24,8 @@ pub fn narrow(whole: Blueprint, names: &BTreeSet<String>, context: &Context<'_>)
         false => there.iter().find(|n| n.name == node.name).cloned(),
     });
     let nodes: Vec<Node> = wanted.chain(more).collect();
+    // Others keep what they have, also an address that is one of these by now.
+    same_addresses(&nodes, diags);
     let selected = nodes.iter().filter(|node| names.contains(&node.name));
     let needed: BTreeSet<&str> =
         selected.flat_map(|n| &n.interfaces).map(|i| i.network.as_str()).collect();

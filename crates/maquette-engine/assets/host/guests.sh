@@ -47,9 +47,10 @@ ssh $index greeted
 "*) ;;
     *)
         if [ "$2" != - ] && [ -s "$2" ]; then
-            written=$(stat -c %Y -- "$2")
+            # It may be rotated away at this moment.
+            written=$(stat -c %Y -- "$2" 2>/dev/null) || written=$now
             echo "log $index $((now - written))"
-            tail -c 4096 -- "$2" | tr -d '\000' | sed 's/^/|/'
+            tail -c 4096 -- "$2" 2>/dev/null | tr -d '\000' | sed 's/^/|/'
             echo
         fi
         ;;

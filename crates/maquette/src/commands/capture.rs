@@ -1,13 +1,13 @@
 //! `maquette capture`: what goes through an interface, as a pcap stream.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::io::Write;
 use std::path::Path;
+use std::path::PathBuf;
 
 use maquette_core::diagnostic::Diagnostic;
-use maquette_engine::{Cause, StepError};
 use maquette_engine::net::capture::{CaptureError, Filter, capture};
+use maquette_engine::{Cause, StepError};
 
 use super::link;
 use crate::commands::link::Cable;
@@ -44,13 +44,11 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         ));
     }
     let found = link::find(world, &args.cable)?;
-    let failed = |e: Cause| {
-        Failure::because(format!("cannot capture {}", found.label()), e)
-    };
-    let mut file = args.write.as_ref().map(File::create).transpose().map_err(|e| failed(e.into()))?;
+    let failed = |e: Cause| Failure::because(format!("cannot capture {}", found.label()), e);
+    let mut file =
+        args.write.as_ref().map(File::create).transpose().map_err(|e| failed(e.into()))?;
     let filter = Filter { count: args.count, words: args.filter.clone() };
-    let begun =
-        format!("capturing {} ({} on the hypervisor)", found.label(), found.tap);
+    let begun = format!("capturing {} ({} on the hypervisor)", found.label(), found.tap);
     let mut unwritten = None;
     let mut take = |bytes: &[u8]| match &mut file {
         Some(file) => file.write_all(bytes).map_err(|e| unwritten = Some(e)).is_ok(),
@@ -58,8 +56,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         None => world.terminal.bytes(bytes),
     };
     let host = found.connection.host.as_ref();
-    let ended =
-        capture(host, &found.tap, &filter, &mut || world.terminal.talk(&begun), &mut take);
+    let ended = capture(host, &found.tap, &filter, &mut || world.terminal.talk(&begun), &mut take);
     if let Some(error) = unwritten {
         let path = args.write.as_deref().unwrap_or(Path::new("")).display();
         return Err(Failure::because(format!("cannot write {path}"), error));

@@ -167,7 +167,8 @@ mod tests {
             let words: Vec<String> = text.split_whitespace().map(String::from).collect();
             assert_eq!(what(&words), expected, "{text}");
         };
-        for verb in ["ssh", "console", "logs -f", "stop", "stop web-0", "up", "plan --json", "down"] {
+        for verb in ["ssh", "console", "logs -f", "stop", "stop web-0", "up", "plan --json", "down"]
+        {
             is(verb, Some(What::Nodes));
         }
         is("link down", Some(What::Nodes));

@@ -9,8 +9,8 @@ use rustix::termios::{self, OptionalActions, Termios};
 use super::nodes;
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::session::Session;
 use crate::load;
+use crate::session::Session;
 use crate::world::World;
 
 /// Arguments of `console`.

@@ -84,7 +84,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 
 fn nowhere() -> Failure {
     let error = Diagnostic::error("cp::here", "neither source nor destination is on a node");
-    Failure::input(error.help("a path on a node is NODE:PATH, as in `maquette cp notes.txt web-0:/tmp/`"))
+    Failure::input(
+        error.help("a path on a node is NODE:PATH, as in `maquette cp notes.txt web-0:/tmp/`"),
+    )
 }
 
 /// A file here may have a colon in its name.

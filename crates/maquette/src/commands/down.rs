@@ -21,8 +21,8 @@ use crate::session::run::Runner;
 use crate::session::{Hypervisor, Session};
 use crate::workspace::Owner;
 use crate::workspace::outputs;
-use crate::{consent, load};
 use crate::world::World;
+use crate::{consent, load};
 
 /// Arguments of `down`.
 #[derive(Debug, clap::Args)]

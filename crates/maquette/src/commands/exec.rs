@@ -39,8 +39,7 @@ pub struct Args {
 }
 
 /// Which nodes, for the help.
-const NODES: &str =
-    "Nodes, node types, Ansible groups, or patterns such as 'web-*' [default: all that can be logged in to]";
+const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*' [default: all that can be logged in to]";
 
 /// Most bytes that are kept of what a node says, where it is printed only afterwards.
 const MOST_KEPT: usize = 4 << 20;
@@ -109,7 +108,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let off: Vec<&str> = off.collect();
     Err(Failure::Failed(match off.is_empty() {
         true => error,
-        false => error.hint(format!("`maquette start {}` starts what is not running", off.join(" "))),
+        false => {
+            error.hint(format!("`maquette start {}` starts what is not running", off.join(" ")))
+        }
     }))
 }
 
@@ -134,6 +135,9 @@ fn on_all(
                 for (which, output) in outcome.output.iter().enumerate() {
                     let lines = output.split_inclusive(|byte| *byte == b'\n');
                     lines.for_each(|line| print(world, &way.name, which, line));
+                }
+                if outcome.cut {
+                    world.terminal.talk(&format!("{}: it said more, which was not kept", way.name));
                 }
             }
             outcomes.insert(way.name.clone(), outcome);
@@ -165,7 +169,7 @@ fn on_one(world: &World, args: &Args, way: &Way) -> std::io::Result<Outcome> {
         while (&mut reader).take(1 << 16).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
             if !keeps {
                 print(world, &way.name, which, &line);
-            } else if kept.len() + line.len() <= MOST_KEPT {
+            } else if !cut && kept.len() + line.len() <= MOST_KEPT {
                 kept.append(&mut line);
             } else {
                 cut = true;

@@ -68,7 +68,8 @@ fn list(topics: &[Topic]) -> String {
 /// All about a topic.
 fn explained(topic: &Topic) -> String {
     let mut lines = vec![topic.path.clone(), format!("  {}", topic.doc)];
-    let mut line = |name: &str, text: &str| lines.push(format!("  {:10}{text}", format!("{name}:")));
+    let mut line =
+        |name: &str, text: &str| lines.push(format!("  {:10}{text}", format!("{name}:")));
     line("type", &topic.kind);
     if let Some(default) = &topic.default {
         line("default", default);

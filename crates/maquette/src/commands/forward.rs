@@ -96,7 +96,9 @@ fn ssh(way: &Way, args: &Args) -> Command {
         .iter()
         .map(|Ports { here, there }| format!("{listen}:{here}:localhost:{there}"))
         .collect();
-    let mut own = vec!["-T", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=30"];
+    // Ports of a shared connection would stay open after this.
+    let mut own = vec!["-T", "-o", "ControlMaster=no", "-o", "ControlPath=none"];
+    own.extend(["-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=30"]);
     own.extend(forwards.iter().flat_map(|forward| ["-L", forward.as_str()]));
     ssh.args(way.options(own)).arg("--").arg(&way.destination).arg(HOLD);
     ssh.stdin(Stdio::piped()).stdout(Stdio::piped());

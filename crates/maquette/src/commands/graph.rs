@@ -15,8 +15,8 @@ use crate::load::Loaded;
 use crate::render::graph::{self, State};
 use crate::session::Session;
 use crate::userfile::{self, Content};
-use crate::{load, pipeline};
 use crate::world::World;
+use crate::{load, pipeline};
 
 /// How a picture is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -117,7 +117,10 @@ fn state(observed: &Observed, kind: graph::Kind, name: &str) -> State {
 const NO_KEY: &str = "ssh-ed25519 none";
 
 /// What the files describe. Images and keys are left out of the picture.
-pub(super) fn wanted(loaded: &Loaded, observed: &Observed) -> Result<(Vec<Network>, Vec<Node>), Failure> {
+pub(super) fn wanted(
+    loaded: &Loaded,
+    observed: &Observed,
+) -> Result<(Vec<Network>, Vec<Node>), Failure> {
     let mut diags = loaded.diags.fresh();
     let mut seen = observed.clone();
     // Without a hypervisor, the NIC of its default route has no name.

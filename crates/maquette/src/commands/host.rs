@@ -7,18 +7,18 @@ use maquette_core::blueprint::Template;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::plan::{self, PoolState};
 use maquette_core::units::ByteSize;
-use maquette_engine::{StepError, starts};
 use maquette_engine::prepare::record::Record;
 use maquette_engine::prepare::{self, daemons, record, ssh_limits};
 use maquette_engine::probe::{Daemons, Facts, SshLimits};
+use maquette_engine::{StepError, starts};
 use serde_json::json;
 
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::{self, Hypervisor, Session, locking};
-use crate::{consent, load, render};
 use crate::world::World;
+use crate::{consent, load, render};
 
 /// What to do with a hypervisor.
 #[derive(Debug, clap::Subcommand)]
@@ -49,8 +49,12 @@ pub enum Args {
 /// Checks a hypervisor, or puts it back.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
-        Args::Check { place, json } => check(world, &load::located(&world.environment, place)?, *json),
-        Args::Restore { place, yes, json } => restore(world, &load::located(&world.environment, place)?, *yes, *json),
+        Args::Check { place, json } => {
+            check(world, &load::located(&world.environment, place)?, *json)
+        }
+        Args::Restore { place, yes, json } => {
+            restore(world, &load::located(&world.environment, place)?, *yes, *json)
+        }
     }
 }
 
@@ -130,7 +134,9 @@ fn check(world: &World, located: &Located, as_json: bool) -> Result<u8, Failure>
         });
         world.terminal.result(&format!("{value:#}"));
     } else {
-        world.terminal.result(&format!("hypervisor {} at {}\n", facts.name, session.connection.label));
+        world
+            .terminal
+            .result(&format!("hypervisor {} at {}\n", facts.name, session.connection.label));
         let rows: Vec<_> = report
             .0
             .iter()
@@ -213,7 +219,9 @@ fn libvirt(hypervisor: &Hypervisor, located: &Located, report: &mut Report) {
         }
         Some((PoolState::Unreadable(why), _)) => {
             report.add("pool", Verdict::Bad, format!("{name} cannot be used: {why}"));
-            report.advise(format!("`virsh pool-refresh {name}` tells more; or another `--pool-name`"));
+            report.advise(format!(
+                "`virsh pool-refresh {name}` tells more; or another `--pool-name`"
+            ));
         }
         Some((PoolState::Inactive(_), _)) => {
             report.add("pool", Verdict::Prepared, format!("start {name}"));
@@ -250,7 +258,9 @@ fn memory(hypervisor: &Hypervisor, report: &mut Report) {
 fn network(facts: &Facts, report: &mut Report) {
     if facts.forward_drop {
         report.add("firewall", Verdict::Poor, "drops what is forwarded; Docker sets it so");
-        report.advise("nodes on NAT networks may not reach the outside: `iptables -P FORWARD ACCEPT`");
+        report.advise(
+            "nodes on NAT networks may not reach the outside: `iptables -P FORWARD ACCEPT`",
+        );
     }
     let at_risk: Vec<&str> = facts
         .router_interfaces
@@ -289,7 +299,9 @@ fn with_libvirt(world: &World, session: &Session<'_>) -> Result<Hypervisor, Fail
     // Whoever else stopped them had a reason. A restoring that did not come to its end has stopped them itself.
     let record = Record::of(&hypervisor.facts).unwrap_or_default();
     if record.daemons || record.restoring {
-        world.terminal.talk("libvirt does not answer; starting its daemons, to see what still exists");
+        world
+            .terminal
+            .talk("libvirt does not answer; starting its daemons, to see what still exists");
         daemons::start(session.connection.host.as_ref(), daemons)
             .map_err(|e| Failure::because("cannot start libvirt", e))?;
     }
@@ -311,7 +323,13 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     }
     if !yes {
         let hints = ["say `--yes` if that is what you want".into()];
-        consent::question(world, "plan::unconfirmed", "undo that on the hypervisor", as_json, &hints)?;
+        consent::question(
+            world,
+            "plan::unconfirmed",
+            "undo that on the hypervisor",
+            as_json,
+            &hints,
+        )?;
     }
     let mut runner = session.runner(as_json, Duration::from_secs(60))?;
     runner.lock_hypervisor("host restore")?;

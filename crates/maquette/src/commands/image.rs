@@ -19,8 +19,8 @@ use crate::failure::Failure;
 use crate::pipeline::Scope;
 use crate::session::locking;
 use crate::session::{self, Session, authorities};
-use crate::{load, pipeline, render};
 use crate::world::World;
+use crate::{load, pipeline, render};
 
 /// What to do with images.
 #[derive(Debug, clap::Subcommand)]
@@ -134,7 +134,8 @@ fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
         hypervisor = session.prepared_for(&requirements)?;
         runner.unlock_hypervisor();
     }
-    let planned = pipeline::plan(world, &loaded, &hypervisor, Scope { all_templates: true, ..Scope::USUAL })?;
+    let planned =
+        pipeline::plan(world, &loaded, &hypervisor, Scope { all_templates: true, ..Scope::USUAL })?;
     let plan = plan::templates(&planned.blueprint, &planned.observed);
     if !args.json {
         world.terminal.plan(&plan, &session.title());
@@ -220,18 +221,16 @@ fn build(world: &World, name: &str, output: Option<&Path>, force: bool) -> Resul
         return Ok(0);
     }
     let begun = (world.clock)();
-    build::build(&Local, name, target, &mut |stage| world.terminal.talk(&format!("  {stage}"))).map_err(
-        |error| {
+    build::build(&Local, name, target, &mut |stage| world.terminal.talk(&format!("  {stage}")))
+        .map_err(|error| {
             let unknown = matches!(error, BuildError::Unknown(_));
-            let mut failure =
-                StepError::new(format!("cannot build image `{name}`")).because(error);
+            let mut failure = StepError::new(format!("cannot build image `{name}`")).because(error);
             if unknown {
                 let known: Vec<&str> = BUILDABLE.iter().map(|(name, _)| *name).collect();
                 failure = failure.hint(format!("these can be built: {}", known.join(", ")));
             }
             Failure::Failed(failure)
-        },
-    )?;
+        })?;
     let took = (world.clock)().duration_since(begun).unwrap_or_default();
     world.terminal.talk(&format!("built in {:.0} s", took.as_secs_f64()));
     world.terminal.result(&target.display().to_string());

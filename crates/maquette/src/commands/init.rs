@@ -84,8 +84,9 @@ fn write(example: &Example) -> Result<(), Failure> {
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
             let message = format!("there is a {PROJECT} here already");
             Err(Failure::input(
-                Diagnostic::error("init::exists", message)
-                    .help("`maquette plan` shows what it describes; begin anew in another directory"),
+                Diagnostic::error("init::exists", message).help(
+                    "`maquette plan` shows what it describes; begin anew in another directory",
+                ),
             ))
         }
         Err(e) => Err(failed(e)),

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use crate::cli::Place;
 use crate::failure::Failure;
+use crate::load;
 use crate::session::Session;
 use crate::workspace::outputs;
-use crate::load;
 use crate::world::World;
 
 /// Arguments of `inventory`.

@@ -7,8 +7,8 @@ use maquette_core::diagnostic::{Diagnostic, closest};
 use maquette_core::observed::Observed;
 use maquette_core::units::MacAddr;
 use maquette_engine::StepError;
-use maquette_engine::host::lock::Lock;
 use maquette_engine::host::Host;
+use maquette_engine::host::lock::Lock;
 use maquette_engine::net::netem;
 use maquette_libvirt::{Bandwidth, Server};
 
@@ -18,8 +18,8 @@ use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::Session;
 use crate::session::connection::Connection;
-use crate::{load, render};
 use crate::world::World;
+use crate::{load, render};
 
 /// What to do with links.
 #[derive(Debug, clap::Subcommand)]
@@ -157,7 +157,11 @@ fn look(world: &World, args: &Cable, change: bool) -> Result<Found, Failure> {
     let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;
     let lock = match change {
-        true => Some(session.lock("link", cli::Locking::from_environment(&world.environment)?, &Arc::default())?),
+        true => Some(session.lock(
+            "link",
+            cli::Locking::from_environment(&world.environment)?,
+            &Arc::default(),
+        )?),
         false => None,
     };
     let hypervisor = session.running()?;
@@ -222,8 +226,7 @@ fn plug(world: &World, args: &Cable, up: bool) -> Result<u8, Failure> {
         ends.extend(far.map(|(node, interface)| (node.name.clone(), interface.clone())));
     }
     for (node, interface) in &ends {
-        found.libvirt.set_link(node, interface.mac, up)
-            .map_err(Failure::Failed)?;
+        found.libvirt.set_link(node, interface.mac, up).map_err(Failure::Failed)?;
     }
     let said: Vec<String> = ends.iter().map(|(n, i)| format!("{n} {}", i.name)).collect();
     let state = if up { "up" } else { "down" };
@@ -240,8 +243,9 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     words.extend(args.delay.iter().flat_map(|d| ["delay".to_string(), d.clone()]));
     words.extend(args.loss.iter().flat_map(|l| ["loss".to_string(), l.clone()]));
     if args.rate.is_some() && !words.is_empty() {
-        let error = Diagnostic::error("link::limit", "a rate cannot be combined with delay or loss")
-            .help("both are queues of the same tap, and there is one; give them one at a time");
+        let error =
+            Diagnostic::error("link::limit", "a rate cannot be combined with delay or loss")
+                .help("both are queues of the same tap, and there is one; give them one at a time");
         return Err(Failure::input(error));
     }
     // There is one queue: a rate ends a delay, and the other way round.

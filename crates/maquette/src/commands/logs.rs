@@ -6,8 +6,8 @@ use maquette_engine::host;
 use super::nodes;
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::session::Session;
 use crate::load;
+use crate::session::Session;
 use crate::world::World;
 
 /// Arguments of `logs`.

@@ -109,6 +109,8 @@ impl Tunnel {
         if let Some(key) = &target.key {
             ssh.args([OsString::from("-i"), key.into()]);
         }
+        // The port of a shared connection would stay open after this.
+        ssh.args(["-o", "ControlMaster=no", "-o", "ControlPath=none"]);
         ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-L"]);
         ssh.arg(format!("127.0.0.1:{port}:127.0.0.1:{there}")).arg("--");
         ssh.arg(format!("{}@{}", target.user, target.address)).arg(forward::HOLD);
@@ -119,7 +121,9 @@ impl Tunnel {
             // It has said why.
             let _ = ssh.wait();
             let error = StepError::new("cannot reach the screen over SSH");
-            return Err(Failure::Failed(error.hint("`maquette open --print NODE` tells the way there")));
+            return Err(Failure::Failed(
+                error.hint("`maquette open --print NODE` tells the way there"),
+            ));
         }
         Ok(Self { port, ssh, hold })
     }

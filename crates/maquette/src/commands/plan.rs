@@ -4,8 +4,8 @@ use super::{lockout, nodes};
 use crate::cli::Wanted;
 use crate::failure::Failure;
 use crate::session::{self, Session};
-use crate::{load, pipeline, render};
 use crate::world::World;
+use crate::{load, pipeline, render};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]

@@ -43,7 +43,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let failed = format!("cannot take a picture of the screen of `{}`", domain.name);
     let taken = server.screenshot(&domain.name).map_err(|e| Failure::because(failed.clone(), e))?;
     let picture = render::png(&taken).ok_or_else(|| {
-        Failure::Failed(StepError::new(format!("{failed}: libvirt hands it over in an unknown form")))
+        Failure::Failed(StepError::new(format!(
+            "{failed}: libvirt hands it over in an unknown form"
+        )))
     })?;
     match &args.output {
         // What is on a screen may be secret.

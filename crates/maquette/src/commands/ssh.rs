@@ -1,5 +1,6 @@
 //! `maquette ssh`.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -21,6 +22,18 @@ pub struct Args {
     /// Options of ssh (`-L 8080:localhost:80`), then a command to run there instead of a shell
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub words: Vec<String>,
+    /// Whether `--` stood before all of these: none is an option then.
+    #[arg(skip)]
+    pub is_command: bool,
+}
+
+impl Args {
+    /// Finds out whether `--` came right after the node, which is all that is not seen in the arguments themselves: they
+    /// are the last of a command line's words.
+    pub fn read_end_of_options(&mut self, line: &[OsString]) {
+        let before = line.len().checked_sub(self.words.len() + 1);
+        self.is_command = before.and_then(|at| line.get(at)).is_some_and(|word| word == "--");
+    }
 }
 
 /// Options of ssh that take a value, by ssh(1).
@@ -55,7 +68,11 @@ fn split(words: &[String]) -> Result<(&[String], &[String]), String> {
 
 /// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let (options, command) = split(&args.words).map_err(|why| {
+    let split = match args.is_command {
+        true => Ok((&[][..], args.words.as_slice())),
+        false => split(&args.words),
+    };
+    let (options, command) = split.map_err(|why| {
         Failure::input(
             Diagnostic::error("ssh::option", why)
                 .help("a command that begins with `-` stands after `--`, as in `maquette ssh NODE -- COMMAND`"),
@@ -74,6 +91,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     fn parts(text: &str) -> Result<(String, String), String> {
@@ -92,6 +111,26 @@ mod tests {
         is("-NL8080:localhost:80 -o A=b ls -l", "-NL8080:localhost:80 -o A=b", "ls -l");
         is("-tt -- -weird x", "-tt", "-weird x");
         is("-vvvL 1:b:2 top", "-vvvL 1:b:2", "top");
+    }
+
+    /// `--` right after the node makes all that follows a command, whatever it looks like; later ones are part of it.
+    #[test]
+    fn what_comes_after_the_end_of_options_is_a_command() {
+        let is_command = |line: &str| {
+            let line: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let cli = crate::cli::Cli::try_parse_from(&line).unwrap();
+            let crate::commands::Command::Ssh(mut args) = cli.command else { panic!("not ssh") };
+            args.read_end_of_options(&line);
+            (args.is_command, args.words.join(" "))
+        };
+        let is = |line: &str, command: bool, words: &str| {
+            assert_eq!(is_command(line), (command, words.into()), "{line}");
+        };
+        is("maquette ssh web-0 -- -oProxyCommand=x", true, "-oProxyCommand=x");
+        is("maquette ssh web-0 -- git log -- file", true, "git log -- file");
+        is("maquette ssh web-0 -L 1:b:2 -- -x", false, "-L 1:b:2 -- -x");
+        is("maquette ssh web-0 git log -- file", false, "git log -- file");
+        is("maquette ssh web-0", false, "");
     }
 
     #[test]

@@ -21,8 +21,8 @@ use crate::render::Row;
 use crate::session::{Ask, Session};
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
-use crate::{load, render};
 use crate::world::World;
+use crate::{load, render};
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -92,7 +92,8 @@ impl Now {
                 json!({"name": n.name, "active": n.active, "bridge": n.recorded.bridge, "drift": drift})
             })
             .collect();
-        let all = drifts.iter().map(|d| json!({"kind": d.kind.as_str(), "name": d.name, "what": d.what}));
+        let all =
+            drifts.iter().map(|d| json!({"kind": d.kind.as_str(), "name": d.name, "what": d.what}));
         json!({
             "schema": 1,
             "environment": located.environment.to_string(),
@@ -137,7 +138,8 @@ fn watch(
     let (sender, events) = mpsc::channel();
     let failed = |e: Cause| Failure::because("cannot listen to libvirt", e);
     // Listening begins before looking, so that nothing is missed between the two.
-    let _listening = world.libvirt.listen(&session.connection.uri, &sender).map_err(|e| failed(e.into()))?;
+    let _listening =
+        world.libvirt.listen(&session.connection.uri, &sender).map_err(|e| failed(e.into()))?;
     let prefix = located.environment.qualify("");
     let terminal = world.terminal.shows_results();
     let mut shown = None;
@@ -146,7 +148,9 @@ fn watch(
         if json {
             let line = now.json(located).to_string();
             let what = now.without_time(located);
-            if shown.as_ref() != Some(&what) && !world.terminal.bytes(format!("{line}\n").as_bytes()) {
+            if shown.as_ref() != Some(&what)
+                && !world.terminal.bytes(format!("{line}\n").as_bytes())
+            {
                 return Ok(0);
             }
             shown = Some(what);
@@ -162,7 +166,8 @@ fn watch(
             shown = Some(what);
         }
         if !next_change(&events, &now, &prefix, ask) {
-            let error = StepError::new(format!("{} ended the connection", session.connection.label));
+            let error =
+                StepError::new(format!("{} ended the connection", session.connection.label));
             return Err(Failure::Failed(error));
         }
     }
@@ -173,12 +178,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// Waits for something to happen to this environment, or until nodes are to be asked again; false if nothing can
 /// happen any more.
-fn next_change(
-    events: &mpsc::Receiver<DomainEvent>,
-    now: &Now,
-    prefix: &str,
-    ask: Ask,
-) -> bool {
+fn next_change(events: &mpsc::Receiver<DomainEvent>, now: &Now, prefix: &str, ask: Ask) -> bool {
     loop {
         let event = match ask {
             Ask::Nodes => events.recv_timeout(AGAIN),

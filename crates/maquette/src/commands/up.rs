@@ -24,8 +24,8 @@ use crate::session::run::Runner;
 use crate::session::{self, Ask, Hypervisor, Session, authorities};
 use crate::workspace::outputs;
 use crate::workspace::{Owner, Saved, Workspace};
-use crate::{pipeline, playbooks, render};
 use crate::world::World;
+use crate::{pipeline, playbooks, render};
 use maquette_core::plan::Requirements;
 
 /// Arguments of `up`.
@@ -99,7 +99,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         limit,
         stages,
         locking: args.locking,
-        authorities: authorities::authorities(&loaded.called("tls-ca"), &loaded.request.settings.tls_ca)?,
+        authorities: authorities::authorities(
+            &loaded.called("tls-ca"),
+            &loaded.request.settings.tls_ca,
+        )?,
     };
     let session = Session::open(world, loaded.located())?;
     build(world, &loaded, &requirements, &session, hooks, &how)?;
@@ -231,7 +234,9 @@ impl Building<'_> {
         &self,
         plan: &Plan,
         rest: Option<String>,
-        lockout: Option<&Lockout>, shown: &mut Option<render::Painted>) {
+        lockout: Option<&Lockout>,
+        shown: &mut Option<render::Painted>,
+    ) {
         let width = self.world.terminal.talk_width();
         let text = render::plan(plan, &self.session.title(), width);
         if shown.as_ref() == Some(&text) {

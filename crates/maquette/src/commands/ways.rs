@@ -91,22 +91,31 @@ impl Ways {
         }
         let mut names: BTreeSet<&str> = BTreeSet::new();
         if words.is_empty() {
-            let local = |name: &str| self.inventory.find(name).is_some_and(Host::is_local);
-            let off = |name: &str| {
-                let host = self.inventory.find(name);
-                host.is_some_and(|h| h.var("ansible_host") == Some("NA"))
+            // Nodes without an operating system are in inventories, and nobody can log in to them.
+            let known = |name: &&str| match self.configured.is_empty() {
+                true => self.is_node(name),
+                false => self.configured.iter().any(|known| known == name),
             };
-            let all = candidates.iter().map(|c| c.name);
-            names.extend(all.filter(|name| !local(name) && !off(name) && *name != "hypervisor"));
+            names.extend(candidates.iter().map(|c| c.name).filter(known));
         }
         for word in words {
             let found = selection::select(word, &self.located.environment, &candidates);
+            // The hypervisor, this machine and what cannot be logged in to are meant by their names only.
+            let found = found.into_iter().filter(|name| *name == word || self.is_node(name));
+            let found: Vec<&str> = found.collect();
             if found.is_empty() {
                 return Err(self.unknown(word, &candidates));
             }
             names.extend(found);
         }
         names.into_iter().map(|name| self.way(name)).collect()
+    }
+
+    /// Whether it is a node that can be logged in to, as far as the inventory says.
+    fn is_node(&self, name: &str) -> bool {
+        let host = self.inventory.find(name);
+        let off = |host: &Host| host.is_local() || host.var("ansible_host") == Some("NA");
+        name != "hypervisor" && !host.is_some_and(off)
     }
 
     /// The way to the one node that a word means.

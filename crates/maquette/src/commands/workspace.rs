@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::infrared;
+use crate::render;
 use crate::workspace::archive;
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::named::{self, Workspaces};
-use crate::{render};
 use crate::world::World;
 
 /// What to do with workspaces.
@@ -110,7 +110,8 @@ const LARGEST_DOWNLOAD: u64 = 256 << 20;
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
         Args::Create { name } => {
-            let name = name.clone().unwrap_or_else(|| format!("workspace_{}", infrared::now(world)));
+            let name =
+                name.clone().unwrap_or_else(|| format!("workspace_{}", infrared::now(world)));
             create(world, &name)?;
         }
         Args::Checkout { name, create: first } => {
@@ -156,7 +157,8 @@ fn list(world: &World, only_active: bool) -> Result<(), Failure> {
         world.terminal.result(&active.ok_or_else(named::none_active)?);
         return Ok(());
     }
-    let rows: Vec<Vec<String>> = Workspaces::of(&world.environment).names()
+    let rows: Vec<Vec<String>> = Workspaces::of(&world.environment)
+        .names()
         .into_iter()
         .map(|name| {
             let mark = if active.as_ref() == Some(&name) { "*" } else { "" };
@@ -167,7 +169,12 @@ fn list(world: &World, only_active: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn export(world: &World, name: Option<&str>, file: Option<&Path>, copy_keys: bool) -> Result<(), Failure> {
+fn export(
+    world: &World,
+    name: Option<&str>,
+    file: Option<&Path>,
+    copy_keys: bool,
+) -> Result<(), Failure> {
     let workspace = Workspaces::of(&world.environment).find(name)?;
     let name = named::name_of(&workspace);
     let mut target = file.map_or_else(|| PathBuf::from(name), Path::to_path_buf).into_os_string();
@@ -212,7 +219,12 @@ fn read(world: &World, name: Option<&str>) -> Result<Inventory, Failure> {
         .map_err(|e| Failure::because(format!("cannot read inventory {}", path.display()), e))
 }
 
-fn nodes(world: &World, name: Option<&str>, group: Option<&str>, format: TableFormat) -> Result<(), Failure> {
+fn nodes(
+    world: &World,
+    name: Option<&str>,
+    group: Option<&str>,
+    format: TableFormat,
+) -> Result<(), Failure> {
     let inventory = read(world, name)?;
     if let Some(group) = group
         && !inventory.groups().contains_key(group)

@@ -31,7 +31,7 @@ use crate::observed::{Domain, Observed};
 use crate::topology::virtopts::{self, VirtOpt};
 use crate::topology::{self, FirstBoot, Forward, Preallocation, Role, Topology, VirtType};
 use crate::units::MacAddr;
-use crate::values::{DeviceModel, Login, MachineName, PublicKey};
+use crate::values::{DeviceModel, Login, MachineName, PublicKey, Secret};
 
 /// Volume names of base images, by source.
 pub type ImageMap = BTreeMap<String, Image>;
@@ -52,6 +52,8 @@ pub struct Context<'a> {
     pub generation: u64,
     /// VNC servers of all nodes.
     pub vnc: &'a Vnc,
+    /// Tells secrets apart; only who has the environment's secret can try guesses against what it gives.
+    pub tag: &'a dyn Fn(&Secret) -> String,
 }
 
 /// Whether nodes are added to what is there. The first time there is nothing, and an extension is like any
@@ -135,7 +137,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         start: topology.settings.start,
         templates: BTreeMap::new(),
         only: None,
-        first_boots: first_boots(topology),
+        first_boots: first_boots(topology, context),
     }
 }
 
@@ -185,9 +187,10 @@ fn keep_order(
 }
 
 /// What first boots do, by its digest.
-fn first_boots(topology: &Topology) -> BTreeMap<Uuid, FirstBoot> {
+fn first_boots(topology: &Topology, context: &Context<'_>) -> BTreeMap<Uuid, FirstBoot> {
     let all = topology.roles.iter().map(|role| &role.first_boot);
-    all.filter_map(|first_boot| Some((first_boot.digest()?, first_boot.clone()))).collect()
+    all.filter_map(|first_boot| Some((first_boot.digest(context.tag)?, first_boot.clone())))
+        .collect()
 }
 
 /// Whether the hypervisor has a bridge of a name that is not this environment's.
@@ -284,7 +287,7 @@ impl<'a> Expander<'a> {
             generation,
             timezone: settings.timezone.clone(),
             swap_mib: role.swap_mib,
-            first_boot: role.first_boot.digest(),
+            first_boot: role.first_boot.digest(self.context.tag),
         });
         let options = virtopts::parse(&settings.virtopts).unwrap_or_default();
         let cpu_model = options.iter().find_map(|option| match option {

@@ -73,8 +73,8 @@ impl Starts {
     }
 }
 
-/// What nodes have in common that take as long as each other: image, CPUs, memory, virtualisation, firmware, and
-/// how many disks and NICs.
+/// What nodes have in common that take as long as each other: image, CPUs, memory, virtualisation, firmware,
+/// how many disks and NICs, and what a first boot does besides.
 fn kind(node: &Node) -> String {
     let image = node.disks.first().and_then(|d| d.backing.as_ref()).map(|i| i.volume.as_str());
     let parts = [
@@ -85,6 +85,7 @@ fn kind(node: &Node) -> String {
         format!("{:?}", node.firmware),
         node.disks.len().to_string(),
         node.interfaces.len().to_string(),
+        node.guest.as_ref().and_then(|g| g.first_boot).map(|d| d.to_string()).unwrap_or_default(),
     ];
     Uuid::new_v5(&Uuid::NAMESPACE_OID, parts.join("\0").as_bytes()).simple().to_string()
 }

@@ -91,6 +91,12 @@ fn a_subnet_that_was_chosen_stays() {
     };
     let kept = blueprint_of(&described(&[web], "{c: {}, b: {}}"), &seen);
     assert_eq!(net(&kept, "b"), "10.100.1.0/24");
+    // Also where somebody has undefined the network: its nodes have addresses in it.
+    let mut undefined = seen.clone();
+    undefined.networks.clear();
+    assert_eq!(net(&blueprint_of(&two, &undefined), "b"), "10.100.1.0/24");
+    let alone = blueprint_of(&described(&[web], "{b: {}}"), &undefined);
+    assert_eq!(net(&alone, "b"), "10.100.1.0/24");
     // That of `a` is free only when `a` is gone.
     assert_eq!(net(&kept, "c"), "10.100.2.0/24");
     // What is there keeps the subnet that it was given by name, too.

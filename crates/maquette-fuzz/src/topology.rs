@@ -79,6 +79,7 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
         host_keys: &|_, _, _| PublicKey::known("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBB host"),
         generation: 1,
         vnc: &Vnc::default(),
+        tag: &|secret| secret.reveal().to_string(),
     };
     let mut diags = diags.fresh();
     let blueprint = expand::expand(&topology, &context, &mut diags);

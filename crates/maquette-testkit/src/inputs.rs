@@ -184,6 +184,7 @@ fn expanded(
         },
         generation: 1,
         vnc: &blueprint::Vnc::default(),
+        tag: &|secret| format!("tag of {}", secret.reveal()),
     };
     let whole = expand::expand(topology, &context, &mut diags);
     let names = names.map(|names| names.iter().map(|name| (*name).to_string()).collect());

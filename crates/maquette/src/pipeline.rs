@@ -204,6 +204,7 @@ pub fn plan(
         host_keys: &host_keys,
         generation,
         vnc: &vnc(&topology.settings, &key),
+        tag: &|secret| key.tag(secret),
     };
     let mut blueprint = expand::expand(&topology, &context, &mut diags);
     let words = if diags.has_errors() { &[] } else { scope.nodes };

@@ -129,10 +129,11 @@ impl Ground {
         all.extend(volumes);
         if !questions.is_empty() {
             let xml = self.virsh(&[questions.join("; ").as_str()]);
-            // A bridge's own hardware address is libvirt's choice.
+            // A bridge's own hardware address is libvirt's choice, and what is made anew is made later.
             let own = |line: &&str| {
-                !line.trim_start().starts_with("<mac address='52:54:00")
-                    || line.starts_with("      ")
+                let text = line.trim_start();
+                let mac = text.starts_with("<mac address='52:54:00") && !line.starts_with("      ");
+                !mac && !text.starts_with("<origin:made ")
             };
             all.extend(xml.lines().filter(own).map(keyless));
         }

@@ -137,8 +137,11 @@ fn a_run_that_is_killed_is_continued() {
 #[test]
 fn a_node_that_never_gets_ready_is_reported_and_left_for_a_look() {
     let lab = Lab::new("dead");
-    let said =
-        lab.up_says("tiny.yml:1", &["--topology-timezone", "Never/Ready", "--timeout", "90"], 1);
+    let said = lab.up_says(
+        "tiny.yml:1",
+        &["--topology-timezone", "Antarctica/Troll", "--timeout", "90"],
+        1,
+    );
     assert!(said.contains("`dead-tiny-0` was not ready after 90 s"), "{said}");
     assert!(said.contains("it came as far as: cloud-init runs"), "{said}");
     assert!(said.contains("| tiny guest: told never to be ready"), "{said}");

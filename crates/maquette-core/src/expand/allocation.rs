@@ -1,6 +1,6 @@
 //! Which third octets an environment gets.
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::observed::Observed;
@@ -60,7 +60,14 @@ fn compile(
     let mut topology = topology::compile(request, allocation, diags)?;
     let environment = &request.settings.environment;
     let own = |name: &str| observed.networks.get(&environment.qualify(name));
-    let kept = |name: &str| own(name).and_then(|n| n.recorded.ipv4);
+    // One that somebody has undefined or edited is known by its nodes, which have addresses in it.
+    let of_nodes = |name: &str| {
+        let name = environment.qualify(name);
+        let mut all = observed.domains.values().flat_map(|d| &d.recorded.interfaces);
+        let address = all.find(|i| i.network == name && i.ipv4.is_some())?.ipv4?;
+        Ipv4Net::new(address.hosts().next()?, address.prefix_len()).ok()
+    };
+    let kept = |name: &str| own(name).and_then(|n| n.recorded.ipv4).or_else(|| of_nodes(name));
     let others = observed.claims.subnets.iter().map(|(net, _)| *net);
     // Networks that go have their subnets until they are gone.
     let declared: Vec<String> =

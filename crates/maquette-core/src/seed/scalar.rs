@@ -15,7 +15,7 @@ pub(super) fn quoted(text: &str) -> String {
                 let _ = write!(out, "\\x{:02x}", c as u32);
             }
             // Ends of lines to YAML 1.1, and a mark that a reader may take away.
-            '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+            '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
                 let _ = write!(out, "\\u{:04x}", c as u32);
             }
             c => out.push(c),
@@ -39,7 +39,7 @@ mod tests {
             "\"\\",
             "a\nb\r\n\tc",
             "#x",
-            "\u{85}\u{2028}\u{2029}\u{feff}",
+            "\u{85}\u{2028}\u{2029}\u{feff}\u{fffe}\u{ffff}",
             "\u{e9}\u{1f600}",
         ] {
             let quoted = quoted(text);

@@ -61,8 +61,9 @@ impl FirstBoot {
         packages.is_empty() && files.is_empty() && commands.is_empty()
     }
 
-    /// A digest of all of it, by which a change is seen; none if there is nothing to do.
-    pub fn digest(&self) -> Option<Uuid> {
+    /// A digest of all of it, by which a change is seen; none if there is nothing to do. `tag` keeps those from trying
+    /// guesses who read it on the hypervisor, for there may be passwords in it.
+    pub fn digest(&self, tag: &dyn Fn(&Secret) -> String) -> Option<Uuid> {
         let mut all = String::new();
         let mut part = |text: &str| all.push_str(&format!("{} {text}\0", text.len()));
         let Self { packages, files, commands } = self;
@@ -76,7 +77,8 @@ impl FirstBoot {
         }
         part("commands");
         commands.iter().for_each(|command| part(command.reveal()));
-        (!self.is_empty()).then(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, all.as_bytes()))
+        let all = Secret::new(all);
+        (!self.is_empty()).then(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, tag(&all).as_bytes()))
     }
 }
 

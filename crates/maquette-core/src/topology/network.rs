@@ -247,6 +247,15 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         diags.push(unserved(span, label));
     }
     if let Some(node) = fields.take("floating_ip") {
+        if ipv4.as_ref().is_some_and(|i| i.chosen) {
+            let message =
+                format!("`floating_ip` of network `{label}` needs a subnet that is known");
+            diags.push(
+                Diagnostic::error("topology::floating-ip", message)
+                    .at(node.span, "")
+                    .help("add one, such as `subnet: 10.9.0.0/24`"),
+            );
+        }
         subnet::keep_free(node, ipv4.as_mut(), label, diags);
     }
     let domain = fields.parsed("domain", diags).map(|d| d.value);

@@ -60,7 +60,7 @@ checked!(
     }
 );
 
-/// Permissions of a file, in octal.
+/// Permissions of a file, in octal. Bits beyond these go where an owner is given after them, as cloud-init does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileMode(u32);
 
@@ -81,7 +81,7 @@ impl FromStr for FileMode {
         let digits = text.strip_prefix("0o").unwrap_or(text);
         let octal =
             (3..=5).contains(&digits.len()) && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
-        let bits = u32::from_str_radix(digits, 8).ok().filter(|bits| octal && *bits <= 0o7777);
+        let bits = u32::from_str_radix(digits, 8).ok().filter(|bits| octal && *bits <= 0o777);
         bits.map(Self).ok_or_else(|| {
             ValueError(format!("`{}` is not a file mode such as `0644`, in octal", shortened(text)))
         })
@@ -116,11 +116,11 @@ mod tests {
             ("0644", Some(0o644)),
             ("755", Some(0o755)),
             ("0o600", Some(0o600)),
-            ("4755", Some(0o4755)),
+            ("0777", Some(0o777)),
         ] {
             assert_eq!(mode.parse::<FileMode>().ok().map(FileMode::bits), bits);
         }
-        for bad in ["", "6", "+644", "888", "17777", "rw-r--r--"] {
+        for bad in ["", "6", "+644", "888", "4755", "17777", "rw-r--r--"] {
             assert!(bad.parse::<FileMode>().is_err(), "{bad}");
         }
         assert!("www-data:adm".parse::<Owner>().is_ok());

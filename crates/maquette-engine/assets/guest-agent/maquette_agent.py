@@ -284,6 +284,9 @@ def swap(identity, _files):
     if mib == 0:
         return
     path = ROOT + "/swapfile"
+    if not ROOT and any(line.split()[:1] == [path] for line in read("/proc/swaps").splitlines()):
+        # A first boot that is begun anew.
+        return
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         os.posix_fallocate(fd, 0, mib << 20)

@@ -24,6 +24,8 @@ PATHS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", 
 
 def files(_identity, found):
     """Writes files, as long as no service has started, and keeps the rest for later."""
+    # What fails here keeps nothing else from being done.
+    write(LEFT, found["first-boot"], 0o600)
     wanted = json.loads(found["first-boot"])
     for file in wanted["files"]:
         path = ROOT + file["path"]
@@ -33,17 +35,16 @@ def files(_identity, found):
             os.chown(path, user, group)
         # Last: another owner takes some of it away.
         os.chmod(path, file["mode"])
-    write(LEFT, found["first-boot"], 0o600)
 
 
 def ids(owner):
-    """The numbers of a user, and of a group or the user's own."""
+    """The numbers of a user, and of a group; the group stays as it is where there is none."""
     name, _, group = owner.partition(":")
     found = account(name)
     if found is None:
         raise Failed(f"there is no account `{name}`")
     if not group:
-        return found[:2]
+        return found[0], -1
     for line in read(ROOT + "/etc/group").splitlines():
         fields = line.split(":")
         if fields[0] == group and len(fields) > 2:

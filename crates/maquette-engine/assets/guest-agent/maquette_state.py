@@ -56,8 +56,9 @@ def finished(instance):
 
 def postpone(identity):
     """The first boot goes on: it is not done, and a restart before its end begins it anew."""
-    for path in (CLOUD + "/data/instance-id", finished(identity.one("instance"))):
-        if os.path.exists(path):
+    # Whoever waits for it waits for the result, which comes last.
+    for path in (CLOUD + "/data/instance-id", finished(identity.one("instance")), RUN_CLOUD + "/result.json"):
+        if os.path.lexists(path):
             os.unlink(path)
 
 
@@ -81,3 +82,4 @@ def complete(identity, errors):
     write(finished(instance), f"{now:.2f} - maquette-agent\n")
     if not failed:
         write(CLOUD + "/data/instance-id", instance + "\n")
+    link("../../var/lib/cloud/data/result.json", RUN_CLOUD + "/result.json")

@@ -390,9 +390,10 @@ def wake(port, before, nanoseconds, fresh):
         # Its next boot is a first one, which may do what could not be done now.
         os.unlink(agent.CLOUD + "/data/instance-id")
     else:
-        node.settle()
         if more:
             maquette_state.postpone(identity)
+        node.settle()
+        if more:
             maquette_first_boot.finish(identity)
     report = agent.report(identity)
     heard = port.say(report, 0)

@@ -45,6 +45,8 @@ fn files_packages_and_commands_of_a_first_boot() {
     assert_eq!(system.mode("run/maquette/first-boot.json"), 0o600);
     assert!(!system.path("var/lib/cloud/instances/5f0-1/boot-finished").exists());
     assert!(!system.path("var/lib/cloud/data/instance-id").exists());
+    // Whoever logs in meanwhile waits for it.
+    assert!(!system.path("run/cloud-init/result.json").is_symlink());
     let report = ready_with(&system);
     let report = String::from_utf8_lossy(&report.stdout).into_owned();
     assert!(report.contains("\"errors\": []") && report.ends_with("done\n"), "{report}");
@@ -55,6 +57,7 @@ fn files_packages_and_commands_of_a_first_boot() {
     assert_eq!(lines[2..4], ["one", "two"]);
     assert_eq!(system.text("var/lib/cloud/data/instance-id"), "5f0-1\n");
     assert!(system.path("var/lib/cloud/instances/5f0-1/boot-finished").exists());
+    assert!(system.path("run/cloud-init/result.json").is_symlink());
     assert!(!system.path("run/maquette/first-boot.json").exists());
     // Once.
     system.run("setup");
@@ -83,6 +86,19 @@ fn a_command_that_fails_ends_the_others_and_is_told() {
     system.run("setup");
     let report = String::from_utf8_lossy(&ready_with(&system).stdout).into_owned();
     assert!(report.contains("\"errors\": []"), "{report}");
+}
+
+/// A file that cannot be written keeps nothing else from being done.
+#[test]
+fn a_file_that_cannot_be_written_is_told_and_the_rest_is_done() {
+    let system = with_more(&["echo done"]);
+    let text = system.text("seed/first-boot").replace("\"cloud-user\"", "\"nobody-here\"");
+    fs::write(system.path("seed/first-boot"), text).unwrap();
+    system.run("setup");
+    let report = String::from_utf8_lossy(&ready_with(&system).stdout).into_owned();
+    assert!(report.contains("files: there is no account `nobody-here`"), "{report}");
+    assert!(report.ends_with("done\n"), "{report}");
+    assert!(system.text("var/log/cloud-init-output.log").ends_with("done\n"));
 }
 
 /// Files, commands and what fails of them, as on a boot.

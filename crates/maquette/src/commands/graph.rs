@@ -137,6 +137,8 @@ pub(super) fn wanted(
         host_keys: &|_, _, _| PublicKey::known(NO_KEY),
         generation: 0,
         vnc: &Vnc::default(),
+        // What is drawn has no first boot.
+        tag: &|_| String::new(),
     };
     let blueprint = expand::expand(&topology, &context, &mut diags);
     if diags.has_errors() {

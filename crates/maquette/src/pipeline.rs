@@ -193,8 +193,7 @@ pub fn plan(
         let derived = key.host_public(name, uuid, generation);
         derived.unwrap_or_else(|_| PublicKey::known("ssh-ed25519 none"))
     };
-    let generation =
-        ssh_keys::generation().map_err(|e| Failure::because("cannot make host keys", e))?;
+    let generation = new_generation()?;
     let quiet = !settings.validate || topology.roles.iter().all(|r| r.count == 0);
     let context = Context {
         observed: &observed,
@@ -227,6 +226,11 @@ pub fn plan(
     };
     let plan = plan::create(&blueprint, &observed, &private);
     Ok(Planned { blueprint, observed, plan, key, aside })
+}
+
+/// The generation of nodes that are made in this run.
+fn new_generation() -> Result<u64, Failure> {
+    ssh_keys::generation().map_err(|e| Failure::because("cannot make host keys", e))
 }
 
 /// Leaves of a blueprint what words name, if there are any; the names of all other nodes.

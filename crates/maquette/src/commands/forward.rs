@@ -52,6 +52,10 @@ fn ports(text: &str) -> Result<Ports, String> {
 /// do, however that happens.
 pub const HOLD: &str = "cat";
 
+/// Options of an `ssh` that forwards ports and fails if it cannot. Ports of a shared connection would stay open after it.
+pub const PORTS_ONLY: [&str; 7] =
+    ["-T", "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes"];
+
 /// Forwards until it is stopped, or the connection ends.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let ways = Ways::read(world, &args.place)?;
@@ -96,9 +100,8 @@ fn ssh(way: &Way, args: &Args) -> Command {
         .iter()
         .map(|Ports { here, there }| format!("{listen}:{here}:localhost:{there}"))
         .collect();
-    // Ports of a shared connection would stay open after this.
-    let mut own = vec!["-T", "-o", "ControlMaster=no", "-o", "ControlPath=none"];
-    own.extend(["-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=30"]);
+    let mut own = PORTS_ONLY.to_vec();
+    own.extend(["-o", "ServerAliveInterval=30"]);
     own.extend(forwards.iter().flat_map(|forward| ["-L", forward.as_str()]));
     ssh.args(way.options(own)).arg("--").arg(&way.destination).arg(HOLD);
     ssh.stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -109,9 +109,7 @@ impl Tunnel {
         if let Some(key) = &target.key {
             ssh.args([OsString::from("-i"), key.into()]);
         }
-        // The port of a shared connection would stay open after this.
-        ssh.args(["-o", "ControlMaster=no", "-o", "ControlPath=none"]);
-        ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-L"]);
+        ssh.args(forward::PORTS_ONLY).args(["-o", "BatchMode=yes", "-L"]);
         ssh.arg(format!("127.0.0.1:{port}:127.0.0.1:{there}")).arg("--");
         ssh.arg(format!("{}@{}", target.user, target.address)).arg(forward::HOLD);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped());

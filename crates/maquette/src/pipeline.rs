@@ -87,11 +87,12 @@ pub fn examine(
 /// machine may have none, or none of the older names (Debian's `tzdata-legacy`), and have newer ones.
 fn check_timezone(zone: &str, called: &str, diags: &mut Diagnostics) {
     let lists = [TimeZoneDatabase::bundled(), jiff::tz::db().clone()];
-    let known: Vec<String> =
-        lists.iter().flat_map(TimeZoneDatabase::available).map(|name| name.to_string()).collect();
-    if known.iter().any(|name| name == zone) {
+    // The library's comes first: this machine's is a directory, which has to be read only for what is not in that.
+    let names = || lists.iter().flat_map(TimeZoneDatabase::available).map(|name| name.to_string());
+    if names().any(|name| name == zone) {
         return;
     }
+    let known: Vec<String> = names().collect();
     let mut error = Diagnostic::error(
         "project::timezone",
         format!("there is no time zone `{zone}` ({called})"),

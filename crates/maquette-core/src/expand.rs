@@ -1,12 +1,12 @@
 //! Topology to blueprint: everything that is still open is decided here.
 
 mod addresses;
-mod allocation;
 mod conflicts;
 mod extension;
 mod macs;
 mod narrow;
 mod networks;
+mod subnets;
 mod wiring;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +15,9 @@ use std::net::Ipv4Addr;
 use ipnet::{Ipv4Net, Ipv6Net};
 use uuid::Uuid;
 
-pub use allocation::choose;
 pub use conflicts::conflicts;
 pub use narrow::narrow;
+pub use subnets::choose;
 
 use self::addresses::Addresses;
 use self::macs::Macs;

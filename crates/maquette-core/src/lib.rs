@@ -32,7 +32,7 @@ pub mod seed;
 pub mod selection;
 pub mod settings;
 pub mod span;
-pub mod starts;
+pub mod start_times;
 pub mod syntax;
 pub mod topology;
 pub mod units;

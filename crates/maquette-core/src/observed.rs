@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::blueprint::{self, Host};
 use crate::object::ObjectKind;
-use crate::starts::Starts;
+use crate::start_times::Starts;
 use crate::topology::{self, Allocation, Forward};
 use crate::units::MacAddr;
 

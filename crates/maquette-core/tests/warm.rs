@@ -9,7 +9,7 @@ use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, Plan, Step};
 use maquette_core::settings::StartChoice;
-use maquette_core::starts::How;
+use maquette_core::start_times::How;
 use maquette_core::values::Secret;
 use maquette_testkit::{apply, blueprint_of, input};
 

@@ -20,12 +20,12 @@ pub mod net;
 pub mod prepare;
 pub mod private_file;
 pub mod probe;
-pub mod public;
+pub mod public_keys;
 pub mod ready;
 pub mod seed_volume;
 mod small_download;
 pub mod ssh_keys;
-pub mod starts;
+pub mod start_times;
 
 pub use backend::{Backend, Cause, Lanes, StepContext, StepError};
 pub use event::{Event, RunState, StepState, StepView};

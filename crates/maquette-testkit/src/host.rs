@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use maquette_engine::host::ssh::{ConnectError, Effective, HostKey, Target};
 use maquette_engine::host::{Command, Host, HostError, Hosts, Local, Output, Reached};
 use maquette_engine::prepare::record;
-use maquette_engine::{guests, starts};
+use maquette_engine::{guests, start_times};
 
 use crate::{Machine, probe};
 
@@ -76,7 +76,7 @@ impl Host for ModelHost {
             let paths = command.args.iter().position(|arg| arg == "--").map_or(0, |at| at + 1);
             let paths = &command.args[paths..];
             let read = |path| std::fs::read_to_string(self.path(path)).unwrap_or_default();
-            let (record, starts) = (read(record::PATH), read(starts::PATH));
+            let (record, starts) = (read(record::PATH), read(start_times::PATH));
             let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
             let stdout = probe::text(&machine, paths, &record, &starts);
             return Ok(Output { status: Some(0), stdout, stderr: String::new() });

@@ -4,8 +4,8 @@
 pub mod authorities;
 pub mod connection;
 mod guests;
+mod host_args;
 pub mod locking;
-mod named;
 pub mod run;
 
 use std::collections::BTreeMap;

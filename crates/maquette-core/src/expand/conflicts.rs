@@ -1,6 +1,6 @@
 //! What stands in the way on the hypervisor: names and subnets that others have.
 
-use super::allocation::{taken, taken_error};
+use super::subnets::{taken, taken_error};
 use crate::blueprint::{Blueprint, Network, Uplink};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::observed::{LinkKind, Observed};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Step, StepId};
 use crate::blueprint::Node;
-use crate::starts::How;
+use crate::start_times::How;
 
 /// The first starts among steps, with the nodes and how many seconds they took. `took` has
 /// that of the steps that are done, `booted`

@@ -9,7 +9,7 @@ use super::{Action, LiveChange, Op, Reasons, StepId, describe};
 use crate::blueprint::{Disk, Node, Pool, Template};
 use crate::object::ObjectKind;
 use crate::seed::seed_files;
-use crate::starts::How;
+use crate::start_times::How;
 
 const UNWANTED: &str = "the topology does not ask for it any more";
 

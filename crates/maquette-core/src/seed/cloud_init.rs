@@ -15,7 +15,7 @@ use crate::values::Secret;
 pub const READY_PORT: &str = "org.maquette.ready";
 
 /// Has units of its own report, in the guest.
-const REPORT_BOOT: &str = include_str!("../../assets/report-boot.sh");
+const REPORT_BOOT: &str = include_str!("../../assets/seed/report-boot.sh");
 
 /// Modules of the first stage that a node needs. Everything else that distributions list there or
 /// in the two later stages starts Python for nothing; under emulation that is most of a first boot.

@@ -1,4 +1,4 @@
-//! What a guest reports of its first boot, a line each: the words that its script (`assets/report.sh`) says, and by which
+//! What a guest reports of its first boot, a line each: the words that its script (`assets/seed/report.sh`) says, and by which
 //! whoever waits knows them.
 
 /// cloud-init runs.
@@ -17,7 +17,7 @@ pub const RESULT: &str = "result";
 pub const DONE: &str = "done";
 
 /// What the units in the guest run.
-pub(super) const SCRIPT: &str = include_str!("../../assets/report.sh");
+pub(super) const SCRIPT: &str = include_str!("../../assets/seed/report.sh");
 
 #[cfg(test)]
 mod tests {

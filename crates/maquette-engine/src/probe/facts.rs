@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maquette_core::observed::{HostLink, HostNetwork, LinkKind};
 use maquette_core::plan::LIMITS;
-use maquette_core::starts::Starts;
+use maquette_core::start_times::Starts;
 
 use super::daemons::{self, Daemons};
 use super::family::{self, FAMILIES, Family, OsRelease, Part};

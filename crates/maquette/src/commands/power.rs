@@ -7,14 +7,14 @@ use maquette_core::plan::{self, Power};
 use maquette_engine::StepError;
 
 use super::nodes;
-use crate::cli::{Locking, Place, seconds};
+use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load;
 use crate::session::Session;
 use crate::world::World;
 
-/// How long a first boot or a start may take where nobody says, in seconds.
-const START: u64 = 600;
+/// How long a first boot or a start may take where no `--timeout` says so, in seconds.
+pub const START_TIMEOUT: u64 = 600;
 
 /// Arguments of `reset`, `pause` and `resume`, and part of the others'.
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub struct PowerArgs {
     /// What to do if somebody else is changing it.
     #[command(flatten)]
     pub locking: Locking,
-    /// What it is done to
+    /// Which nodes.
     #[arg(value_name = "NODE", help = nodes::NODES)]
     pub nodes: Vec<String>,
     /// All nodes of the environment
@@ -36,57 +36,26 @@ pub struct PowerArgs {
     pub json: bool,
 }
 
-/// Arguments of `start`.
-#[derive(Debug, clap::Args)]
-pub struct StartArgs {
-    /// Which nodes.
-    #[command(flatten)]
-    pub power: PowerArgs,
-    /// How long a node may take to answer after its start, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "MAQUETTE_POWER_TIMEOUT", default_value_t = START)]
-    pub timeout: u64,
-}
-
-/// Arguments of `stop` and `restart`.
-#[derive(Debug, clap::Args)]
-pub struct StopArgs {
-    /// Which nodes.
-    #[command(flatten)]
-    pub power: PowerArgs,
-    /// How long a guest may take to shut down before it is switched off, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "MAQUETTE_POWER_TIMEOUT", default_value_t = 60)]
-    pub timeout: u64,
-    /// Switch them off at once
-    #[arg(long)]
-    pub force: bool,
-}
-
-impl StopArgs {
-    /// Seconds that a guest has to shut down before it is switched off.
-    pub fn shutdown_timeout(&self) -> u64 {
-        if self.force { 0 } else { self.timeout }
-    }
-}
-
-/// Does it to the nodes that are named, or to all.
+/// Plans `what` for the nodes that are named, or for all, shows the plan and carries it out. `verb` is what the user
+/// typed, for messages.
 pub fn run(world: &World, args: &PowerArgs, verb: &str, what: Power) -> Result<u8, Failure> {
-    run_for(world, args, verb, what, START)
+    run_for(world, args, verb, what, START_TIMEOUT)
 }
 
-/// The same, with a time that nodes may take to answer after a start, in seconds.
+/// The same; after a start nodes may take `timeout_s` seconds to answer.
 pub fn run_for(
     world: &World,
     args: &PowerArgs,
     verb: &str,
     what: Power,
-    start: u64,
+    timeout_s: u64,
 ) -> Result<u8, Failure> {
     if args.nodes.is_empty() && !args.all {
         return Err(nodes::unnamed(verb));
     }
     let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;
-    let mut runner = session.runner(args.json, Duration::from_secs(start))?;
+    let mut runner = session.runner(args.json, Duration::from_secs(timeout_s))?;
     runner.lock(&located.environment, verb, args.locking)?;
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();
@@ -121,7 +90,7 @@ pub fn run_for(
     Ok(0)
 }
 
-/// What `--all` of nothing is: a slip in the prefix or the hypervisor, most likely.
+/// The error of `--all` where there is no environment: most likely the prefix or the hypervisor is a slip.
 fn absent(environment: &str) -> Failure {
     let error = Diagnostic::error("environment::unknown", format!("there is no {environment}"));
     Failure::input(error.help(

@@ -3,7 +3,7 @@
 use maquette_core::plan::Power;
 
 use super::power;
-pub use super::power::StopArgs as Args;
+pub use super::stop::Args;
 use crate::failure::Failure;
 use crate::world::World;
 

@@ -1,11 +1,32 @@
-//! `maquette stop`: shuts nodes down.
+//! `maquette stop`: shuts nodes down, and switches them off if that takes too long.
 
 use maquette_core::plan::Power;
 
-use super::power;
-pub use super::power::StopArgs as Args;
+use super::power::{self, PowerArgs};
+use crate::cli::seconds;
 use crate::failure::Failure;
 use crate::world::World;
+
+/// Arguments of `stop` and `restart`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which nodes.
+    #[command(flatten)]
+    pub power: PowerArgs,
+    /// How long a guest may take to shut down before it is switched off, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "MAQUETTE_POWER_TIMEOUT", default_value_t = 60)]
+    pub timeout: u64,
+    /// Switch them off at once
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl Args {
+    /// Seconds that a guest has to shut down before it is switched off; 0 with `--force`.
+    pub fn shutdown_timeout(&self) -> u64 {
+        if self.force { 0 } else { self.timeout }
+    }
+}
 
 /// Runs it; the exit code if it did not fail.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {

@@ -11,7 +11,7 @@ use maquette_engine::host::ssh::{self, ConnectError, HostKey, Target};
 use maquette_engine::probe::Reach;
 use maquette_engine::ssh_keys::RecordKey;
 
-pub use super::named::HostArgs;
+pub use super::host_args::HostArgs;
 use crate::failure::Failure;
 use crate::signals;
 use crate::workspace::Workspace;

@@ -9,14 +9,14 @@ use maquette_core::blueprint::Node;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::plan::{self, Action, Plan, Step, StepId};
-use maquette_core::starts::{How, Starts};
+use maquette_core::start_times::{How, Starts};
 use maquette_core::topology::VirtType;
 use maquette_engine::host::lock::{Claim, Lock};
 use maquette_engine::host::{Host, HostError, fence};
 use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::probe::{Facts, Reach};
 use maquette_engine::ssh_keys::RecordKey;
-use maquette_engine::{Event, StepError, executor, starts};
+use maquette_engine::{Event, StepError, executor, start_times};
 use maquette_libvirt::{Access, Booted, Gate, Guests, Run, Server};
 
 use super::Hypervisor;
@@ -274,7 +274,7 @@ fn learn(host: &dyn Host, known: &Starts, took: &[(&Node, How, u64)]) {
     starts.learn(took);
     if starts != *known {
         // Nothing depends on it: a run that did all else has not failed.
-        let _ = starts::write(host, &starts);
+        let _ = start_times::write(host, &starts);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use maquette_core::names::EnvName;
-use maquette_engine::public;
+use maquette_engine::public_keys;
 use maquette_engine::ssh_keys::KEY_FILE;
 
 use super::contents::{Node, Tree};
@@ -151,14 +151,14 @@ fn content(
 
 fn public_key(tree: &Tree, private: &str, text: &str) -> Option<String> {
     let derived = match tree.get(private) {
-        Some(Node::File(bytes)) => public::of_private(bytes),
+        Some(Node::File(bytes)) => public_keys::of_private(bytes),
         _ => None,
     };
     // An encrypted private key keeps its public half to itself.
     let line = match derived {
         Some(line) => line,
         None if private == KEY_FILE => return None,
-        None => public::line(text)?,
+        None => public_keys::line(text)?,
     };
     Some(format!("{line}\n"))
 }
@@ -166,7 +166,7 @@ fn public_key(tree: &Tree, private: &str, text: &str) -> Option<String> {
 fn known_hosts(text: &str, left_out: &mut LeftOut) -> String {
     let mut out = String::new();
     for line in text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
-        match public::known_host(line) {
+        match public_keys::known_host(line) {
             Some(line) => {
                 let _ = writeln!(out, "{line}");
             }

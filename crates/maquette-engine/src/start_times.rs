@@ -1,6 +1,6 @@
 //! Keeps on a hypervisor how long nodes took to start there.
 
-use maquette_core::starts::Starts;
+use maquette_core::start_times::Starts;
 
 use crate::host::{Host, HostError};
 

@@ -1,4 +1,4 @@
-//! Which third octets an environment gets.
+//! Which subnets an environment gets: the third octets of its networks' addresses.
 
 use ipnet::{IpNet, Ipv4Net};
 

@@ -49,22 +49,22 @@ pub struct Wanted {
     /// Where it is built, and under what name.
     #[command(flatten)]
     pub place: Place,
-    /// What it is.
+    /// What is built, and how: all other settings.
     #[command(flatten)]
     pub flags: BuildingFlags,
 }
 
 impl Wanted {
-    /// Everything that was given.
+    /// All settings that were given, as flags or as environment variables.
     pub fn given(&self) -> Given {
         self.place.flags.0.with(&self.flags.0)
     }
 }
 
-/// Most seconds that anything waits: a year.
+/// The longest time that can be asked for, in seconds: a year.
 const MOST_SECONDS: u64 = 366 * 24 * 60 * 60;
 
-/// Reads a number of seconds.
+/// Reads a number of seconds, from 0 to a year; the error says what was expected.
 pub fn seconds(text: &str) -> Result<u64, String> {
     let number = text.trim().parse().ok().filter(|n| *n <= MOST_SECONDS);
     number.ok_or_else(|| "expected a number of seconds, a year at most".into())
@@ -90,7 +90,8 @@ pub struct Locking {
 }
 
 impl Locking {
-    /// As the environment variable says, for commands without flags of ours.
+    /// Waiting as MAQUETTE_LOCK_WAIT says, for commands that do not have these flags. Fails if that is not a number of
+    /// seconds.
     pub fn from_environment(environment: &Environment) -> Result<Self, Failure> {
         let name = "MAQUETTE_LOCK_WAIT";
         let wait: Option<String> = reading::variable(environment, name, "text")?;

@@ -10,7 +10,7 @@ use clap::Subcommand;
 use crate::failure::Failure;
 use crate::world::World;
 
-/// Where what is built is described, for help pages.
+/// The end of help pages of verbs that read the project file.
 const BEGIN: &str = "What is built is described in maquette.yaml: `maquette init` writes one, `maquette explain` lists \
      its keys. A flag counts more, as in `-e override.web.memory=2048`.";
 
@@ -26,7 +26,7 @@ macro_rules! verbs {
         }
 
         impl Command {
-            /// Does it; the exit code if it did not fail.
+            /// Runs the verb; the exit code if it did not fail.
             pub fn run(&self, world: &World) -> Result<u8, Failure> {
                 match self {
                     $(Self::$Verb(args) => $module::run(world, args),)*

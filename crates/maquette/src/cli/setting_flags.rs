@@ -7,25 +7,25 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, ValueHint};
 use maquette_core::settings::{Kind, SETTINGS, Setting};
 
-/// What was given of settings, by their names.
+/// Texts that were given for settings, by the settings' names. They are not read yet.
 #[derive(Debug, Clone, Default)]
 pub struct Given(BTreeMap<&'static str, Told>);
 
-/// What was given of one setting.
+/// What was given for one setting.
 #[derive(Debug, Clone)]
 struct Told {
     texts: Vec<String>,
-    /// What whoever gave it knows it as: a flag, an environment variable.
+    /// The flag or environment variable that it was given by, for messages.
     name: String,
 }
 
 impl Given {
-    /// All texts of a setting that may be given repeatedly.
+    /// All texts of a setting that may be given repeatedly, in their order.
     pub fn texts(&self, name: &str) -> &[String] {
         self.0.get(name).map(|told| told.texts.as_slice()).unwrap_or_default()
     }
 
-    /// The text of a setting, and what whoever gave it knows it as: for messages.
+    /// The flag or environment variable that a setting was given by, and its last text.
     pub fn told(&self, name: &str) -> Option<(&str, &str)> {
         let told = self.0.get(name)?;
         Some((told.name.as_str(), told.texts.last()?))
@@ -41,12 +41,12 @@ impl Given {
         self.set_as(name, texts, format!("--{name}"));
     }
 
-    /// Gives a setting by something else, which is what messages call it.
+    /// Gives a setting by something else than its flag; messages call it `told`.
     pub fn set_as(&mut self, name: &'static str, texts: Vec<String>, told: String) {
         self.0.insert(name, Told { texts, name: told });
     }
 
-    /// Both; no setting is in more than one group of flags.
+    /// The settings of both groups of flags. No setting is in more than one.
     pub fn with(&self, other: &Self) -> Self {
         let both = self.0.iter().chain(&other.0);
         Self(both.map(|(name, told)| (*name, told.clone())).collect())
@@ -150,7 +150,7 @@ fn argument(row: &Setting) -> Arg {
     }
 }
 
-/// Takes texts of a kind.
+/// A parser that takes the texts of a kind, and leaves them texts.
 fn told(kind: Kind) -> impl TypedValueParser<Value = String> {
     StringValueParser::new().try_map(move |text| match kind.takes(&text) {
         true => Ok(text),

@@ -1,4 +1,5 @@
-//! What clap says of a mistake in the command line, put right where it blames or suggests the wrong thing.
+//! Mistakes in the command line, as clap reports them, corrected in two points: a wrong value of an environment variable is
+//! not blamed on the flag, and a verb is suggested only if it is like what was typed.
 
 use std::ffi::{OsStr, OsString};
 
@@ -9,7 +10,7 @@ use maquette_core::diagnostic::closest;
 use super::Cli;
 use crate::world::Environment;
 
-/// A mistake in the words of a command line, as it is told.
+/// clap's error for a command line's `words`, corrected in these two points.
 pub fn corrected(mut error: Error, words: &[OsString], environment: &Environment) -> Error {
     if let Some(variable) = blamed(&error, words, environment) {
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
@@ -24,7 +25,7 @@ pub fn corrected(mut error: Error, words: &[OsString], environment: &Environment
             }
             None => {
                 error.remove(ContextKind::SuggestedSubcommand);
-                // It is empty, and a line of its own.
+                // What is left of it would be printed as an empty line.
                 error.remove(ContextKind::Suggested);
             }
         }
@@ -44,7 +45,7 @@ fn blamed(error: &Error, words: &[OsString], environment: &Environment) -> Optio
     let given = environment.text(variable.to_str()?)?;
     let delimiter = argument.get_value_delimiter();
     let one = given == value || delimiter.is_some_and(|d| given.split(d).any(|part| part == value));
-    // What is on the command line counts more, so that it is what was refused.
+    // A flag counts more than its variable: where both are given, the flag's value was refused.
     let flag = format!("--{}", argument.get_long()?);
     let is_flag = |word: &OsString| {
         let word = word.to_string_lossy();
@@ -53,7 +54,7 @@ fn blamed(error: &Error, words: &[OsString], environment: &Environment) -> Optio
     (one && !words.iter().any(is_flag)).then(|| variable.to_string_lossy().into_owned())
 }
 
-/// The command that the words name.
+/// The verb, or the verb of a verb, that the words name.
 fn verb<'a>(top: &'a Command, words: &[OsString]) -> &'a Command {
     let words = words.iter().skip(1).map(OsString::as_os_str).filter_map(OsStr::to_str);
     words.fold(top, |command, word| command.find_subcommand(word).unwrap_or(command))

@@ -2,8 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_engine::net::capture::{CaptureError, Filter, capture};
@@ -12,7 +11,6 @@ use maquette_engine::{Cause, StepError};
 use super::link;
 use crate::commands::link::Cable;
 use crate::failure::Failure;
-
 use crate::world::World;
 
 /// Arguments of `capture`.
@@ -32,7 +30,8 @@ pub struct Args {
     pub filter: Vec<String>,
 }
 
-/// Records until it is stopped.
+/// Records until Ctrl-C, until as many frames were seen as were asked for, or until nobody reads any more. Refuses to
+/// write to a terminal.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let to_terminal = args.write.is_none() && world.terminal.shows_results();
     if to_terminal {
@@ -52,7 +51,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut unwritten = None;
     let mut take = |bytes: &[u8]| match &mut file {
         Some(file) => file.write_all(bytes).map_err(|e| unwritten = Some(e)).is_ok(),
-        // Why nobody reads any more is told at the end.
+        // Whether output was lost is said when the command ends.
         None => world.terminal.bytes(bytes),
     };
     let host = found.connection.host.as_ref();

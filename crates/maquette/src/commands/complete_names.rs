@@ -1,5 +1,5 @@
-//! `maquette complete-names`: the names that fit where a user of a shell is typing. It reads files of the workspace, and
-//! asks no hypervisor: it runs at each press of Tab. Whatever goes wrong, it says nothing.
+//! `maquette complete-names`: the names that fit where a user of a shell is typing. Scripts of shells call it at each
+//! press of Tab, so it reads files of the workspace and asks no hypervisor. Whatever goes wrong, it prints nothing.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub struct Args {
     pub words: Vec<String>,
 }
 
-/// What is being typed.
+/// The kind of name that is being typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     /// Nodes, node types and groups.
@@ -41,7 +41,7 @@ enum What {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let Some((typed, before)) = args.words.split_last() else { return Ok(0) };
     let names = what(before).map(|what| names(world, what, typed, before)).unwrap_or_default();
-    // They go through a shell's hands.
+    // A shell's script splits and inserts them.
     let harmless = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
     for name in names.iter().filter(|n| n.starts_with(typed) && n.chars().all(harmless)) {
         world.terminal.result(name);
@@ -64,7 +64,7 @@ fn names(world: &World, what: What, typed: &str, before: &[String]) -> BTreeSet<
     }
 }
 
-/// Names of nodes, with `sets` those of several, too.
+/// Names of nodes; with `sets` those of node types and groups as well.
 fn nodes(world: &World, typed: &str, before: &[String], sets: bool) -> BTreeSet<String> {
     let place = place(before).unwrap_or_default();
     Ways::read(world, &place).map(|ways| ways.words(typed, sets)).unwrap_or_default()
@@ -96,7 +96,7 @@ fn place(before: &[String]) -> Option<Place> {
     Place::from_arg_matches(&matches).ok()
 }
 
-/// What stands after the words, as the command line is defined.
+/// The kind of name that follows the words, by the command line's definition; none where no names are known.
 fn what(before: &[String]) -> Option<What> {
     let whole = Cli::command();
     let (mut command, mut positions, mut words) = (&whole, 0, before.iter());
@@ -129,7 +129,7 @@ fn what(before: &[String]) -> Option<What> {
     }
 }
 
-/// The option of a word, if it takes a value.
+/// The option that a word is, if that takes a value.
 fn option<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
     let found = match word.strip_prefix("--") {
         Some(long) => {

@@ -1,11 +1,10 @@
-//! `maquette completions`: what a shell completes.
+//! `maquette completions`: the script that has a shell complete words of our command line.
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::cli::Cli;
 use crate::failure::Failure;
-
 use crate::world::World;
 
 /// Arguments of `completions`.
@@ -15,7 +14,8 @@ pub struct Args {
     pub shell: Shell,
 }
 
-/// What adds names to them that are known only while somebody types.
+/// The part of the script that completes names of nodes, environments and images, by calling `maquette complete-names`;
+/// empty for shells that have none.
 fn names(shell: Shell) -> &'static str {
     match shell {
         Shell::Bash => include_str!("../../assets/completions/names.bash"),
@@ -25,7 +25,7 @@ fn names(shell: Shell) -> &'static str {
     }
 }
 
-/// Prints them.
+/// Prints the script.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "maquette", &mut text);

@@ -1,4 +1,4 @@
-//! `maquette console`.
+//! `maquette console`: a node's serial console in this terminal.
 
 use std::io::IsTerminal;
 
@@ -26,10 +26,11 @@ pub struct Args {
     pub force: bool,
 }
 
-/// A terminal that hands over every key, until this is dropped.
+/// The terminal in raw mode, in which every key reaches the node, Ctrl-C too; as it was before once this is dropped.
 struct Raw(Termios);
 
 impl Raw {
+    /// None if standard input is not a terminal.
     fn new() -> Option<Self> {
         let stdin = std::io::stdin();
         if !stdin.is_terminal() {
@@ -50,7 +51,7 @@ impl Drop for Raw {
     }
 }
 
-/// Connects the terminal with a node's serial console.
+/// Connects the terminal with a node's serial console, until Ctrl-] or until the node stops.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;

@@ -1,4 +1,4 @@
-//! `maquette cp`.
+//! `maquette cp`: `scp` with the workspace's ssh config.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
@@ -41,7 +41,7 @@ enum Side<'a> {
     There { node: &'a str, path: &'a str },
 }
 
-/// What a word means: as with scp, a colon before the first slash ends a node's name.
+/// Which side a word names. As with `scp`, a colon before the first slash ends a node's name.
 fn side(word: &str) -> Side<'_> {
     match word.split_once(':') {
         Some((node, path)) if !node.is_empty() && !node.contains('/') => Side::There { node, path },
@@ -49,7 +49,7 @@ fn side(word: &str) -> Side<'_> {
     }
 }
 
-/// Becomes `scp`, so that its exit code, its progress and its signals are the user's.
+/// Replaces this process by `scp`, whose exit code and progress are then the user's; returns only if that fails.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let ways = Ways::read(world, &args.place)?;
     let mut led: Vec<Way> = Vec::new();
@@ -89,7 +89,7 @@ fn nowhere() -> Failure {
     )
 }
 
-/// A file here may have a colon in its name.
+/// Adds to the error of an unknown node how a local file with a colon in its name is written.
 fn or_a_file(failure: Failure, word: &str) -> Failure {
     match failure {
         Failure::Failed(error) => {

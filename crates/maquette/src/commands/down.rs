@@ -1,4 +1,4 @@
-//! `maquette down`.
+//! `maquette down`: removes an environment, or some of its nodes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -44,12 +44,12 @@ pub struct Args {
     pub json: bool,
 }
 
-/// How a removal is agreed to.
+/// Whether a removal has to be agreed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asking {
-    /// It has been: by a flag, or by a command that never asks.
+    /// It was: by a flag, or since the command never asks.
     Agreed,
-    /// What goes is shown, and asked for.
+    /// The plan is shown, and the user is asked.
     First,
 }
 
@@ -68,7 +68,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Removes what the workspace has of an environment that is gone.
+/// Removes what the workspace has of an environment that is gone. False, which is said, if the workspace is another
+/// environment's.
 pub fn forget(world: &World, located: &Located) -> Result<bool, Failure> {
     let owner = Owner::new(&located.environment, &located.host);
     let ours = outputs::remove(&located.workspace, &owner)
@@ -85,12 +86,13 @@ pub fn forget(world: &World, located: &Located) -> Result<bool, Failure> {
     Ok(ours)
 }
 
-/// How often a removal looks again for what an earlier, killed run still had libvirt do.
+/// How often a removal looks at the hypervisor again: libvirt may still be doing what an earlier, killed run asked of it.
 const LOOKS: usize = 3;
 
-/// What somebody was shown and has agreed to: kinds and names.
+/// Objects whose removal the user was shown and has agreed to, by kind and name.
 type Shown = BTreeSet<(ObjectKind, String)>;
 
+/// The objects of a plan.
 fn objects(plan: &Plan) -> Shown {
     plan.changes.iter().map(|c| (c.kind, c.name.clone())).collect()
 }
@@ -121,8 +123,8 @@ impl<'a> Removal<'a> {
         Ok(Self { world, session, environment, runner, json, locking, asking, shown })
     }
 
-    /// Takes the environment, after what goes as far as one can see before that has been agreed to: nobody has
-    /// to wait for the answer.
+    /// Locks the environment. The plan as it looks without the lock is shown and agreed to before, so that nobody waits
+    /// for the lock while the user thinks.
     fn begin(&mut self, plan_of: &mut PlanOf<'_>) -> Result<(), Failure> {
         if self.asking == Asking::First {
             let plan = plan_of(&self.session.running()?.observed())?;
@@ -177,7 +179,7 @@ impl<'a> Removal<'a> {
     }
 }
 
-/// Plans what goes, of what there is.
+/// Makes the plan of a removal from what is on the hypervisor.
 type PlanOf<'a> = dyn FnMut(&Observed) -> Result<Plan, Failure> + 'a;
 
 /// What a removal takes away, for a question.
@@ -207,7 +209,7 @@ fn what_goes(plan: &Plan) -> String {
     }
 }
 
-/// Removes what is on the hypervisor.
+/// Removes all of an environment that is on the hypervisor. The workspace stays.
 pub fn remove(
     world: &World,
     located: &Located,
@@ -242,12 +244,13 @@ pub fn remove(
     Err(unfinished(format!("environment `{environment}` is not empty")))
 }
 
-/// How to take a lock again that was given back for a question: who has it by now is not ended.
+/// How to take a lock again that was given back for a question: whoever has it by now is waited for as asked, and not
+/// ended.
 fn patient(locking: Locking) -> Locking {
     Locking { take_over: false, ..locking }
 }
 
-/// After as many looks as are worth it.
+/// The error after [`LOOKS`] looks that each found something to remove.
 fn unfinished(message: String) -> Failure {
     let hint = "somebody is still building it; run the same command again";
     Failure::Failed(StepError::new(message).hint(hint))

@@ -1,4 +1,4 @@
-//! `maquette exec`.
+//! `maquette exec`: a command on many nodes at once, over SSH.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
@@ -21,7 +21,7 @@ pub struct Args {
     /// Which environment.
     #[command(flatten)]
     pub place: Place,
-    /// Where it runs.
+    /// Which nodes.
     #[arg(value_name = "NODE", help = NODES)]
     pub nodes: Vec<String>,
     /// The command, for the login shell there, as with ssh
@@ -47,20 +47,21 @@ const MOST_KEPT: usize = 4 << 20;
 /// Exit status of ssh itself: the connection failed.
 const SSH_FAILED: i32 = 255;
 
-/// What came of it on one node.
+/// What came of the command on one node.
 #[derive(Debug, Clone, Default)]
 struct Outcome {
-    /// Exit status; none if it did not run or was killed.
+    /// Exit status; none if the command did not run or was killed.
     status: Option<i32>,
     /// Why it did not run.
     why: Option<String>,
     /// Standard output and standard error, as far as they are kept.
     output: [Vec<u8>; 2],
-    /// Whether not all of it was kept.
+    /// Whether there was more output than is kept.
     cut: bool,
 }
 
 impl Outcome {
+    /// It did not run, and why.
     fn not(why: impl Into<String>) -> Self {
         Self { why: Some(why.into()), ..Self::default() }
     }
@@ -80,7 +81,7 @@ impl Outcome {
     }
 }
 
-/// Runs the command on all nodes, and is done if it succeeded on all of them.
+/// Runs the command on all nodes. Fails if it failed on one of them, once all have ended.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let ways = Ways::read(world, &args.place)?;
     let targets = ways.select(&args.nodes)?;
@@ -114,7 +115,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }))
 }
 
-/// Runs it on so many at once as are asked for, in the order of their names.
+/// Runs the command on all `targets`, on at most `--parallel` at once, and returns the outcomes by node. On nodes that
+/// are `stopped` it is not tried.
 fn on_all(
     world: &World,
     args: &Args,
@@ -151,7 +153,7 @@ fn on_all(
     outcomes.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs it on one node. Nobody can type there, so nobody is asked for anything.
+/// Runs the command on one node. Nobody can type, so `ssh` must not ask for anything.
 fn on_one(world: &World, args: &Args, way: &Way) -> std::io::Result<Outcome> {
     let mut ssh = Command::new("ssh");
     ssh.args(way.options(["-T", "-o", "BatchMode=yes"]));
@@ -187,7 +189,7 @@ fn on_one(world: &World, args: &Args, way: &Way) -> std::io::Result<Outcome> {
     Ok(Outcome { status, why: None, output: [out, err], cut: cut_out || cut_err })
 }
 
-/// A line of a node's, with its name before it.
+/// Prints a line of a node's with the node's name before it; `which` is 0 for standard output, 1 for standard error.
 fn print(world: &World, name: &str, which: usize, line: &[u8]) {
     let text = line.strip_suffix(b"\n").unwrap_or(line);
     let text = text.strip_suffix(b"\r").unwrap_or(text);

@@ -1,4 +1,4 @@
-//! `maquette explain`.
+//! `maquette explain`: what a setting or key means and how it is written.
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::explain::{self, Topic};
@@ -41,7 +41,7 @@ fn unknown(key: &str, like: Option<String>) -> Failure {
     })
 }
 
-/// All that has an effect, with what it is, by what it is together with.
+/// All settings and keys that have an effect, a line each, under the mapping that they are written in.
 fn list(topics: &[Topic]) -> String {
     let shown: Vec<&Topic> = topics.iter().filter(|t| t.has_effect).collect();
     let name = |topic: &Topic| match topic.path.strip_prefix(&topic.group) {
@@ -51,7 +51,7 @@ fn list(topics: &[Topic]) -> String {
     let mut lines = Vec::new();
     let mut groups: Vec<&str> = Vec::new();
     for topic in &shown {
-        // Of a name that the user gives, what is below it says more.
+        // A row such as `nodes.NAME` would say less than the group of the keys below it.
         if groups.contains(&topic.group.as_str()) || topic.path.ends_with(".NAME") {
             continue;
         }

@@ -1,4 +1,4 @@
-//! `maquette forward`.
+//! `maquette forward`: ports of a node on this machine, by `ssh -L`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -28,7 +28,8 @@ pub struct Args {
 }
 
 impl Args {
-    /// Where it listens. `localhost` would be two addresses, and one that is taken would be no error to ssh.
+    /// The address that `ssh` listens on. `localhost` would be two, and `ssh` takes it for a success if one of them is
+    /// free.
     fn listens(&self) -> &'static str {
         if self.external { "*" } else { "127.0.0.1" }
     }
@@ -41,6 +42,7 @@ pub struct Ports {
     there: u16,
 }
 
+/// Reads `PORT` or `PORT:PORT`, the one here first.
 fn ports(text: &str) -> Result<Ports, String> {
     let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
     let (here, there) = text.split_once(':').unwrap_or((text, text));
@@ -48,11 +50,12 @@ fn ports(text: &str) -> Result<Ports, String> {
     found.ok_or_else(|| "expected PORT or PORT:PORT, as in `8080:80`".into())
 }
 
-/// What runs on the node meanwhile: it says back what it is told, which shows that the ports are open, and ends when we
-/// do, however that happens.
+/// What runs on the node while ports are forwarded. It sends back the line that it is sent, which shows that the ports
+/// are open, and ends with its standard input, however this process ends.
 pub const HOLD: &str = "cat";
 
-/// Options of an `ssh` that forwards ports and fails if it cannot. Ports of a shared connection would stay open after it.
+/// Options of an `ssh` that forwards ports and fails if it cannot. It shares no connection: the ports of a shared one
+/// stay open when `ssh` ends.
 pub const PORTS_ONLY: [&str; 7] =
     ["-T", "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes"];
 
@@ -64,7 +67,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
     let failed = |e| Failure::because("cannot run ssh", e);
     let mut ssh = ssh(&way, args).spawn().map_err(failed)?;
-    // Waiting would close it, and what holds the ports open would end.
+    // `wait` closes it otherwise, which would end the command on the node.
     let mut hold = ssh.stdin.take();
     let opened = opened(&mut ssh, hold.as_mut());
     if let Ok(said) = &opened {
@@ -108,10 +111,11 @@ fn ssh(way: &Way, args: &Args) -> Command {
     ssh
 }
 
-/// Waits until the other end says back what it is told; what else it said before that.
+/// Waits until [`HOLD`] sends back an empty line; returns the lines that came before it, which login shells print. An
+/// error if `ssh` ends first.
 pub fn opened(ssh: &mut Child, input: Option<&mut ChildStdin>) -> Result<Vec<String>, ()> {
     let (Some(input), Some(output)) = (input, ssh.stdout.take()) else { return Err(()) };
-    // Should ssh have ended, there is no answer.
+    // If `ssh` has ended, this fails, and so does reading.
     let _ = input.write_all(b"\n").and_then(|()| input.flush());
     let mut said = Vec::new();
     for line in BufReader::new(output).lines() {

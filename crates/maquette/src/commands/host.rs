@@ -1,4 +1,4 @@
-//! `maquette host`: a report, and the way back.
+//! `maquette host`: a report on a hypervisor, and undoing its preparation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,14 +58,14 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }
 }
 
-/// How one thing stands.
+/// What the report says of one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     /// As it should be.
     Good,
-    /// `up` takes care of it.
+    /// Not yet as it should be; `up` changes it.
     Prepared,
-    /// Works, and not well.
+    /// Something can be built, and will be slow, or will not reach all it should.
     Poor,
     /// Nothing can be built.
     Bad,
@@ -90,7 +90,7 @@ struct Item {
     remedy: Option<String>,
 }
 
-/// Collects lines.
+/// The lines of the report, in order.
 #[derive(Default)]
 struct Report(Vec<Item>);
 
@@ -99,6 +99,7 @@ impl Report {
         self.0.push(Item { name, verdict, text: text.into(), remedy: None });
     }
 
+    /// Adds to the last line what can be done about it.
     fn advise(&mut self, remedy: impl Into<String>) {
         if let Some(last) = self.0.last_mut() {
             last.remedy = Some(remedy.into());
@@ -106,7 +107,7 @@ impl Report {
     }
 }
 
-/// Exit code 1 if nothing could be built.
+/// Prints the report; exit code 1 if nothing could be built.
 fn check(world: &World, located: &Located, as_json: bool) -> Result<u8, Failure> {
     let session = Session::open(world, located.clone())?;
     let hypervisor = session.find()?;
@@ -308,7 +309,7 @@ fn with_libvirt(world: &World, session: &Session<'_>) -> Result<Hypervisor, Fail
     session.running()
 }
 
-/// Undoes preparation. Domains, whosever they are, must be gone first.
+/// Undoes preparation. All domains must be gone first, also those that are not Maquette's.
 fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
     let session = Session::open(world, located.clone())?;
     let hypervisor = with_libvirt(world, &session)?;
@@ -362,7 +363,7 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     Ok(0)
 }
 
-/// What preparation has changed.
+/// What preparation has changed, as it is noted on the hypervisor; an error if that cannot be read.
 fn recorded(hypervisor: &Hypervisor) -> Result<Record, Failure> {
     Record::of(&hypervisor.facts).map_err(|why| {
         Failure::Failed(
@@ -375,8 +376,8 @@ fn recorded(hypervisor: &Hypervisor) -> Result<Record, Failure> {
     })
 }
 
-/// Refuses while anything exists on a hypervisor that needs what preparation has brought. What a run has left that was
-/// making a template goes with the images, and may be `left` until then.
+/// Refuses while domains or environments exist on a hypervisor. With `left`, domains that making a template has left are
+/// no reason: they are removed together with the images.
 fn in_use(hypervisor: &Hypervisor, left: bool) -> Result<(), Failure> {
     let observed = hypervisor.observed();
     let others = observed.claims.domains.iter().chain(observed.domains.keys());

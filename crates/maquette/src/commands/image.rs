@@ -1,4 +1,4 @@
-//! `maquette image`.
+//! `maquette image`: base images and templates.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -110,7 +110,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }
 }
 
-/// Makes the templates that nodes can start from, and prepares nothing else.
+/// Makes the templates that nodes of the project can start from; the hypervisor is prepared for that.
 fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&world.environment, &args.wanted)?;
     loaded.request.settings.start = StartChoice::Warm;
@@ -146,6 +146,7 @@ fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// Whether an image of this name was built on this machine.
 fn built(world: &World, name: &str) -> bool {
     world.environment.built_images().join(format!("{name}.qcow2")).is_file()
 }
@@ -201,7 +202,7 @@ fn described(cached: &Cached) -> Value {
     })
 }
 
-/// What a hypervisor's pool holds.
+/// The images and templates in a hypervisor's pool.
 fn held(world: &World, place: &Place) -> Result<Vec<Cached>, Failure> {
     let located = load::located(&world.environment, place)?;
     let session = Session::open(world, located.clone())?;

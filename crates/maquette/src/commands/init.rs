@@ -1,4 +1,4 @@
-//! `maquette init`.
+//! `maquette init`: a project file to begin with.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -26,7 +26,7 @@ pub struct Args {
     pub json: bool,
 }
 
-/// What to do next, for who says nothing.
+/// What to do next, for `maquette` without a verb.
 pub fn next_steps() -> String {
     let first = match Path::new(PROJECT).is_file() {
         true => format!(
@@ -76,7 +76,7 @@ fn unknown(name: &str, all: &[Example]) -> Diagnostic {
     }
 }
 
-/// Never over a file that is there: it is somebody's work.
+/// Writes the project file. A file that is there is never overwritten: it is somebody's work.
 fn write(example: &Example) -> Result<(), Failure> {
     let failed = |e| Failure::because(format!("cannot write {PROJECT}"), e);
     match OpenOptions::new().write(true).create_new(true).open(PROJECT) {

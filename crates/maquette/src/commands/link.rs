@@ -77,7 +77,7 @@ pub struct Limit {
     pub none: bool,
 }
 
-/// A rate in tc's words, as KiB a second.
+/// Reads a rate in tc's words, such as `10mbit`; in KiB per second, which libvirt counts in, rounded down.
 fn rate(text: &str) -> Result<u64, String> {
     let expected = "expected a rate such as 10mbit, 512kbit or 1gbit";
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -93,7 +93,7 @@ fn rate(text: &str) -> Result<u64, String> {
     if kib == 0 { Err("expected at least 9kbit".into()) } else { Ok(kib) }
 }
 
-/// A time in tc's words.
+/// Checks a time in tc's words, such as `50ms` or `1s`.
 fn delay(text: &str) -> Result<String, String> {
     let number = text.strip_suffix("ms").or_else(|| text.strip_suffix('s')).unwrap_or_default();
     match number.parse::<f64>() {
@@ -102,7 +102,7 @@ fn delay(text: &str) -> Result<String, String> {
     }
 }
 
-/// A share in tc's words.
+/// Reads a share from 0 to 100 per cent, with or without its sign; in tc's words, such as `1%`.
 fn percent(text: &str) -> Result<String, String> {
     match text.strip_suffix('%').unwrap_or(text).parse::<f64>() {
         Ok(value) if (0.0..=100.0).contains(&value) => Ok(format!("{value}%")),
@@ -120,7 +120,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }
 }
 
-/// A node's interface, found.
+/// An interface of a running node, and what is needed to look at its link or to change it.
 pub(super) struct Found {
     /// How the hypervisor is reached.
     pub connection: Connection,
@@ -132,7 +132,7 @@ pub(super) struct Found {
     pub tap: String,
     /// Whether libvirt limits what goes through it.
     limited: bool,
-    /// Keeps everybody else from changing the environment meanwhile.
+    /// The environment's lock, if the link is to be changed.
     lock: Option<Lock>,
 }
 
@@ -148,7 +148,7 @@ pub(super) fn find(world: &World, args: &Cable) -> Result<Found, Failure> {
     look(world, args, false)
 }
 
-/// The same to change it: nobody else may be changing the environment.
+/// The same to change it, with the environment's lock.
 fn hold(world: &World, args: &Cable) -> Result<Found, Failure> {
     look(world, args, true)
 }
@@ -184,7 +184,7 @@ fn look(world: &World, args: &Cable, change: bool) -> Result<Found, Failure> {
     Ok(Found { connection, libvirt, observed, node, interface, tap, limited, lock })
 }
 
-/// `eth1`, a MAC address, or a network that the node has one interface on.
+/// The interface that a word means: its name (`eth1`), its MAC address, or a network that the node has one interface on.
 fn interface(node: &Node, word: &str, located: &Located) -> Result<Interface, Failure> {
     let qualified = located.environment.qualify(word);
     let mac = word.parse::<MacAddr>().ok();
@@ -221,7 +221,7 @@ fn plug(world: &World, args: &Cable, up: bool) -> Result<u8, Failure> {
     let mut ends = vec![(found.node.name.clone(), found.interface.clone())];
     if cable.is_some() {
         let running = found.observed.domains.values().filter(|d| d.active).map(|d| &d.recorded);
-        // With more ends it is a switch, and whoever is left goes on talking.
+        // With more than two ends it is a switch: the others' links stay up.
         let far = far_end(running, &found.interface);
         ends.extend(far.map(|(node, interface)| (node.name.clone(), interface.clone())));
     }
@@ -248,7 +248,7 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
                 .help("both are queues of the same tap, and there is one; give them one at a time");
         return Err(Failure::input(error));
     }
-    // There is one queue: a rate ends a delay, and the other way round.
+    // An interface has one queue for both: setting a rate removes a delay, and setting a delay removes a rate.
     if words.is_empty() {
         netem::disturb(host, &found.tap, &[], &found.label()).map_err(Failure::Failed)?;
     }

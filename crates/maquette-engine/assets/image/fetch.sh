@@ -71,6 +71,8 @@ settle() {
     mv -f -- "$part.new" "$part"
 }
 size() { stat -c %s -- "$1" 2>/dev/null || echo 0; }
+# How many bytes more may come into the pool: guests whose disks are there stop when it is full.
+room() { echo $(($(stat -f -c '%a * %S' -- "${part%/*}") * 9 / 10)); }
 # A header of the last answer in a file of headers: before it come those of redirections.
 header() {
     tr -d '\r' <"$2" 2>/dev/null | awk -v name="$1" '
@@ -87,11 +89,17 @@ validator() {
 curl_it() {
     # Where a redirection leads may be secret, too.
     (umask 077 && rm -f -- "$1" && : >"$1")
-    # The address may hold a password: it comes on standard input, and is in nobody's list of processes.
-    printf '%s\n' "$config" | curl --config - --fail --location --globoff --retry 2 --max-redirs 10 \
-        --proto '=http,https' --proto-redir "$redirects" --connect-timeout 10 \
+    most=$(($(size "$part") + $(room)))
+    [ "$most" -le "$largest" ] || most=$largest
+    ended=0
+    # The address may hold a password: it comes on standard input, and is in nobody's list of processes. A server need
+    # not say how much it sends, nor tell the truth.
+    printf '%s\n' "$config" | prlimit --core=0 "--fsize=$most" -- curl --config - --fail --location --globoff \
+        --retry 2 --max-redirs 10 --proto '=http,https' --proto-redir "$redirects" --connect-timeout 10 \
         --speed-limit 1000 --speed-time "$stall" ${2:+--continue-at "$2"} ${3:+--header "If-Range: $3"} \
-        ${authorities:+--cacert "$part.ca"} --dump-header "$1" --output "$part" >/dev/null
+        ${authorities:+--cacert "$part.ca"} --dump-header "$1" --output "$part" >/dev/null || ended=$?
+    [ "$ended" = 0 ] || [ "$(size "$part")" -lt "$most" ] || large=$most
+    return "$ended"
 }
 whole() {
     rm -f -- "$part" "$part.from"
@@ -105,8 +113,8 @@ download() {
         return
     fi
     at=$(size "$part")
-    ended=0
-    curl_it "$part.again" "$at" "$valid" || ended=$?
+    curl_it "$part.again" "$at" "$valid" || :
+    [ -z "$large" ] || return "$ended"
     range=$(header content-range "$part.again")
     case $ended in
         0)
@@ -125,7 +133,7 @@ download() {
 }
 
 if [ -e "$target" ]; then answer ready there; else answer ready; fi
-config= redirects= stall=60 authorities= how=
+config= redirects= stall=60 largest=0 authorities= how= large=
 while IFS= read -r order <&7; do
     # Orders are words and numbers of ours.
     # shellcheck disable=SC2086
@@ -134,9 +142,10 @@ while IFS= read -r order <&7; do
     shift
     status=0
     case $verb in
-        # $1: protocols of redirections  $2: seconds without progress; then lines for curl, and an empty one
+        # $1: protocols of redirections  $2: seconds without progress  $3: how many bytes may come; then lines for
+        # curl, and an empty one
         from)
-            redirects=$1 stall=$2 config=
+            redirects=$1 stall=$2 largest=$3 config=
             while IFS= read -r line <&7 && [ -n "$line" ]; do config="$config$line
 "; done
             answer "done 0"
@@ -152,6 +161,7 @@ while IFS= read -r order <&7; do
         download)
             download || status=$?
             rm -f -- "$part.again" "$part.ca"
+            [ -z "$large" ] || { rm -f -- "$part" && status=large how=$large large=; }
             [ -s "$part" ] || rm -f -- "$part.from"
             answer "done $status $how"
             ;;
@@ -180,9 +190,8 @@ while IFS= read -r order <&7; do
         # $1: program  $2: how many bytes may come of it
         unpack)
             made "$part.new"
-            room=$(($(stat -f -c '%a * %S' -- "$part") * 9 / 10))
-            limit=$2
-            [ "$limit" -le "$room" ] || limit=$room
+            limit=$2 most=$(room)
+            [ "$limit" -le "$most" ] || limit=$most
             confined "$limit" "$1" -dc <"$part" 1<>"$part.new" || status=$?
             came=$(size "$part.new")
             settle "$status"

@@ -17,7 +17,7 @@ use crate::{Cause, StepContext, StepError};
 /// for each, with its path in it.
 pub const RECORDS: &str = "/var/lib/maquette/images";
 
-/// How large a file may become that is unpacked for disks of no certain size, in bytes.
+/// How large a file may become that is downloaded, or unpacked for disks of no certain size, in bytes.
 const LARGEST: u64 = 256 << 30;
 
 /// What a qcow2 file may have besides the content of its disk, in bytes: tables of all sizes.
@@ -418,10 +418,10 @@ fn order_download(
     context: &StepContext<'_>,
 ) -> Result<Answer, StepError> {
     // What was begun with encryption goes on so.
-    let encrypted = url.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://"));
-    let redirects = if encrypted { "=https" } else { "=http,https" };
+    let redirects = if is_encrypted(url) { "=https" } else { "=http,https" };
     // It was checked to have neither quotes nor backslashes nor line ends.
-    let from = format!("from {redirects} {}\nurl = \"{url}\"\n", transfer.limits.stall);
+    let stall = transfer.limits.stall;
+    let from = format!("from {redirects} {stall} {LARGEST}\nurl = \"{url}\"\n");
     agent.order(&from, &mut |_| {})?;
     if let Some(text) = &transfer.authorities {
         let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
@@ -434,11 +434,21 @@ fn order_download(
     })
 }
 
+fn is_encrypted(url: &str) -> bool {
+    url.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://"))
+}
+
 fn downloaded(url: &str, answer: &Answer) -> Result<(), StepError> {
     if answer.is_done() {
         return Ok(());
     }
     let shown = redact(url);
+    if answer.status() == "large" {
+        let most = ByteSize(answer.word(2).parse().unwrap_or(LARGEST));
+        return Err(StepError::new(format!("{shown} has more than {most}")).hint(
+            "that is more than the pool has room for, or than any image has; it was removed",
+        ));
+    }
     let why = answer.said.iter().rev().find_map(|l| l.trim().strip_prefix("curl: "));
     let mut error = StepError::new(format!("cannot download {shown}"));
     error.causes.extend(why.map(|w| format!("curl: {}", w.replace(url, &shown))));

@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::dying_host::{Dying, Programs};
 
 /// `/MODE/FILE` of the directory it runs in; prints its port and then a line for each request.
 const SERVER: &str = r#"
@@ -21,10 +22,12 @@ class H(http.server.BaseHTTPRequestHandler):
         if mode == 'mark': self.answer(200, [], b''); return
         if mode == 'hop':
             self.answer(302, [('Location', '/etag/' + name), ('ETag', '"hop"')], b''); return
+        if mode == 'endless':
+            self.answer(200, [], b'x' * (64 << 20), length=''); return
         data = open(name, 'rb').read()
         tag = '"' + hashlib.sha256(data).hexdigest()[:8] + '"'
         asked, start, headers, code = self.headers.get('Range'), 0, [], 200
-        if mode in ('etag', 'deaf', 'stall', 'cut', 'slow', 'endless', 'hold'): headers.append(('ETag', tag))
+        if mode in ('etag', 'deaf', 'stall', 'cut', 'slow', 'hold'): headers.append(('ETag', tag))
         if asked and mode != 'plain':
             fresh = mode == 'deaf' or self.headers.get('If-Range') in (None, tag)
             if mode == 'naive' or fresh:
@@ -46,7 +49,8 @@ class H(http.server.BaseHTTPRequestHandler):
         print(self.path, code, self.headers.get('Authorization'), flush=True)
         self.send_response(code)
         for k, v in headers: self.send_header(k, v)
-        self.send_header('Content-Length', str(len(body) if length is None else length))
+        if length == '': self.send_header('Connection', 'close')
+        else: self.send_header('Content-Length', str(len(body) if length is None else length))
         self.end_headers()
         try:
             for i in range(0, len(body), 1 << 14):
@@ -224,6 +228,28 @@ fn a_server_that_stalls_or_breaks_off_fails_in_time_and_the_next_run_goes_on() {
     let error = place.bring("etag/missing.qcow2").unwrap_err();
     assert!(error.hints.iter().any(|h| h.contains("image build")), "{error:?}");
     assert!(left(place.pool.path()).is_empty(), "{:?}", left(place.pool.path()));
+}
+
+/// A pool that is full stops the guests whose disks are there.
+#[test]
+fn a_server_that_sends_without_end_does_not_fill_the_pool() {
+    let place = Place::new();
+    let programs = Programs::new(&[]);
+    // A pool with a mebibyte left.
+    let stat =
+        "case $1 in -f) echo '256 * 4096' ;; *) PATH=/usr/bin:/bin exec stat \"$@\" ;; esac\n";
+    programs.quiet("stat", stat);
+    let host = Dying::new(&programs, None);
+    let bring = |path: &str| {
+        bring_to(&host, &Transfer::default(), &place.server.url(path), place.pool.path(), None)
+    };
+    let error = bring("endless/x").unwrap_err();
+    assert!(error.message.ends_with("/endless/x has more than 921.6 KiB"), "{error:?}");
+    assert!(left(place.pool.path()).is_empty(), "{:?}", left(place.pool.path()));
+    // What goes on from an earlier run takes no more either.
+    place.half(&place.content[..1 << 18], &place.tag());
+    bring("etag/a.qcow2").unwrap();
+    place.is_whole();
 }
 
 #[test]

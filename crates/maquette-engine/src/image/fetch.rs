@@ -453,9 +453,13 @@ fn downloaded(url: &str, answer: &Answer) -> Result<(), StepError> {
     let mut error = StepError::new(format!("cannot download {shown}"));
     error.causes.extend(why.map(|w| format!("curl: {}", w.replace(url, &shown))));
     let error = match answer.status() {
-        // curl's words for a protocol that it must not use, which a redirection can only lead to.
-        "1" => error
+        // curl's word for a protocol that it must not use, which only a redirection can lead to.
+        "1" if is_encrypted(url) => error
             .hint("the server redirects to an address that is not encrypted; that is not followed"),
+        "1" => error.hint(
+            "the server redirects to an address that is neither `http:` nor `https:`; that is not \
+             followed",
+        ),
         "28" => error.hint("the server does not answer, or sends next to nothing"),
         // A certificate that nobody known has signed.
         "60" => error.hint("`--tls-ca` names further certificate authorities"),

@@ -20,6 +20,7 @@ class H(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         _, mode, name = self.path.split('?')[0].split('/')
         if mode == 'mark': self.answer(200, [], b''); return
+        if mode == 'to': self.answer(302, [('Location', self.path.split('?', 1)[1])], b''); return
         if mode == 'hop':
             self.answer(302, [('Location', '/etag/' + name), ('ETag', '"hop"')], b''); return
         if mode == 'endless':
@@ -250,6 +251,28 @@ fn a_server_that_sends_without_end_does_not_fill_the_pool() {
     place.half(&place.content[..1 << 18], &place.tag());
     bring("etag/a.qcow2").unwrap();
     place.is_whole();
+}
+
+/// Fault M6: curl knows many protocols, and a server may lead to any of them.
+#[test]
+fn no_server_leads_to_a_file_or_to_what_is_not_of_the_web() {
+    let place = Place::new();
+    let file = place.here.path().join("a.qcow2").display().to_string();
+    for to in [format!("file://{file}"), place.server.url("x").replace("http:", "ftp:")] {
+        let error = place.bring(&format!("to/x?{to}")).unwrap_err();
+        assert!(error.causes[0].starts_with("curl: (1) "), "{error:?}");
+        assert!(error.hints[0].contains("neither `http:` nor `https:`"), "{error:?}");
+        assert_eq!(place.server.codes(), ["302"]);
+        assert!(left(place.pool.path()).is_empty());
+    }
+    // Neither does whoever asks, whatever a source was checked for.
+    let context =
+        StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let transfer = Transfer::default();
+    let at = super::super::place(&place.pool.path().display().to_string(), "v", &transfer);
+    let (mut agent, _) = Agent::start(&Local, &at, &context).unwrap();
+    let asked = order_download(&mut agent, &format!("file://{file}"), &transfer, &context).unwrap();
+    assert_eq!(asked.status(), "1", "{asked:?}");
 }
 
 #[test]

@@ -42,6 +42,9 @@ class H(http.server.BaseHTTPRequestHandler):
         if mode == 'stall' and not asked: self.answer(code, headers, body[:len(body) // 2], len(body)); time.sleep(60)
         elif mode == 'cut' and not asked:
             self.answer(code, headers, body[:len(body) // 2], len(body)); self.close_connection = True
+        elif mode == 'drip':
+            self.answer(code, headers, b'', len(body))
+            for byte in body: self.wfile.write(bytes([byte])); self.wfile.flush(); time.sleep(0.1)
         elif mode == 'hold' and not asked:
             self.answer(code, headers, body[:int(self.path.split('?')[1])], len(body)); time.sleep(60)
         elif mode == 'slow': self.answer(code, headers, body, pause=0.05)
@@ -229,6 +232,28 @@ fn a_server_that_stalls_or_breaks_off_fails_in_time_and_the_next_run_goes_on() {
     let error = place.bring("etag/missing.qcow2").unwrap_err();
     assert!(error.hints.iter().any(|h| h.contains("image build")), "{error:?}");
     assert!(left(place.pool.path()).is_empty(), "{:?}", left(place.pool.path()));
+}
+
+/// Fault M14: it sends, and would have sent for days.
+#[test]
+fn a_server_that_sends_next_to_nothing_has_stalled() {
+    let place = Place::new();
+    let error = place.bring("drip/a.qcow2").unwrap_err();
+    assert!(error.hints.iter().any(|h| h.contains("next to nothing")), "{error:?}");
+}
+
+/// Fault M14, with nobody between who waits for minutes: how long that is in real runs.
+#[test]
+fn a_server_and_another_run_have_a_time_each() {
+    let pool = tempfile::tempdir().unwrap();
+    let programs = Programs::new(&[]);
+    programs.quiet("curl", "echo \"curl: told $*\" >&2\nexit 28\n");
+    let host = Dying::new(&programs, None);
+    let source = "http://h/a.qcow2";
+    let error = bring_to(&host, &Transfer::default(), source, pool.path(), None).unwrap_err();
+    let told = "--connect-timeout 10 --speed-limit 1000 --speed-time 60 ";
+    assert!(error.causes[0].contains(told), "{error:?}");
+    assert_eq!(Limits::default().patience, 900);
 }
 
 /// A pool that is full stops the guests whose disks are there.

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::host::Local;
 
+mod confined;
 mod kill_points;
 mod servers;
 

@@ -415,7 +415,15 @@ fn a_description_that_names_files_of_the_hypervisor_is_refused() {
     // The feature bit of an external data file.
     bytes[79] |= 4;
     fs::write(&data, &bytes).unwrap();
-    for (name, says) in [("evil", "description of a VMDK"), ("data.qcow2", "external data file")] {
+    bytes[79] = 0;
+    // Encrypted with LUKS: without a key, QEMU would ask for one.
+    bytes[35] = 2;
+    fs::write(place.here.path().join("locked.qcow2"), &bytes).unwrap();
+    for (name, says) in [
+        ("evil", "description of a VMDK"),
+        ("data.qcow2", "external data file"),
+        ("locked.qcow2", "it is encrypted"),
+    ] {
         let error = place.bring(&format!("plain/{name}")).unwrap_err();
         assert!(error.causes[0].contains(says), "{error:?}");
         assert_eq!(left(place.pool.path()), ["secret"]);

@@ -1,0 +1,126 @@
+//! What reads a stranger's bytes on the hypervisor: it is told the format, is nobody, and has limits.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use super::*;
+use crate::dying_host::{Dying, Programs};
+
+/// Says in one line how it was called and what it may do, and fails.
+const TELLS: &str = r#"
+of() { awk -v name="$1:" '$1 == name { $1 = ""; print }' "/proc/$$/status"; }
+limits=$(awk '
+    /^Max file size/ { file = $(NF - 2) "/" $(NF - 1) }
+    /^Max address space/ { memory = $(NF - 2) "/" $(NF - 1) }
+    /^Max open files/ { files = $(NF - 2) "/" $(NF - 1) }
+    /^Max cpu time/ { time = $(NF - 2) "/" $(NF - 1) }
+    /^Max core file size/ { core = $(NF - 2) "/" $(NF - 1) }
+    END { print "file " file ", memory " memory ", files " files ", time " time ", core " core }
+' "/proc/$$/limits")
+names=$(tr '\0' '\n' <"/proc/$$/environ" | sed 's/=.*//' | sort | tr '\n' ' ')
+open=$(for file in /proc/$$/fd/*; do readlink "$file"; done | grep -c -e lock -e orders)
+echo "${0##*/} $*; $limits; user$(of Uid), group$(of Gid)," \
+    "groups$(of Groups), capabilities$(of CapEff), none to come$(of NoNewPrivs); variables $names; ours open $open" >&2
+exit 1
+"#;
+
+/// Where the shell is root's, it has a group besides, as at many a place.
+const ENV: &str = r#"
+[ "$(id -u)" != 0 ] || exec setpriv --groups=6 -- /usr/bin/env "$@"
+exec /usr/bin/env "$@"
+"#;
+
+/// What a program says that is called for a file.
+fn told(program: &str, file: &Path, smallest: u64) -> Vec<String> {
+    let pool = tempfile::tempdir().unwrap();
+    let programs = Programs::new(&[]);
+    programs.quiet(program, TELLS);
+    programs.quiet("env", ENV);
+    fs::set_permissions(programs.directory(), fs::Permissions::from_mode(0o755)).unwrap();
+    let host = Dying::new(&programs, None);
+    let source = file.to_str().unwrap();
+    let error =
+        bring_to(&host, &Transfer::default(), source, pool.path(), Some(smallest)).unwrap_err();
+    error.causes.last().unwrap().split("; ").map(String::from).collect()
+}
+
+fn is_root(here: &Path) -> bool {
+    fs::metadata(here).unwrap().uid() == 0
+}
+
+/// Fault C4: QEMU was left to guess what a file is, as root.
+#[test]
+fn whatever_reads_an_image_is_told_its_format_and_may_do_nothing_else() {
+    let here = tempfile::tempdir().unwrap();
+    let at = |name: &str| here.path().join(name);
+    image(&at("a.qcow2"), "1G");
+    raw(&at("a.img"));
+    let pack = "gzip -c <\"$1\" >\"$1.gz\"";
+    check(&Local, &Command::script(pack, [at("a.img").to_str().unwrap()])).unwrap();
+    let convert = "qemu-img convert -f raw -O qcow2 /proc/self/fd/0 /proc/self/fd/1";
+    let written = (1 << 20) + (1 << 16) + OVERHEAD;
+    let cases = [
+        // What only looks writes nothing.
+        ("qemu-img", "a.qcow2", 1 << 30, "qemu-img check -q -f qcow2 /proc/self/fd/0", 0),
+        ("qemu-img", "a.img", 1 << 20, convert, written),
+        ("gzip", "a.img.gz", 1 << 20, "gzip -dc", written),
+    ];
+    for (program, file, smallest, call, most) in cases {
+        let said = told(program, &at(file), smallest);
+        assert_eq!(said[0], call);
+        let limits = format!(
+            "file {most}/{most}, memory 4294967296/4294967296, files 64/64, time 3600/3600, core 0/0"
+        );
+        assert_eq!(said[1], limits, "{call}");
+        if is_root(here.path()) {
+            let nobody = "65534 65534 65534 65534";
+            let expected = format!(
+                "user {nobody}, group {nobody}, groups, capabilities 0000000000000000, none to come 1"
+            );
+            assert_eq!(said[2], expected, "{call}");
+        }
+        assert_eq!(said[3..], ["variables LC_ALL PATH ", "ours open 0"], "{call}");
+    }
+}
+
+/// The program that wrote it was nobody, who shall not be able to change it any more.
+#[test]
+fn what_nobody_has_written_belongs_to_whoever_fetched_it() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let at = |name: &str| here.path().join(name).display().to_string();
+    let (image_file, disk) = (at("a.qcow2"), at("a.img"));
+    image(Path::new(&image_file), "1G");
+    raw(Path::new(&disk));
+    let pack = "gzip -c <\"$1\" >\"$1.gz\"";
+    check(&Local, &Command::script(pack, [image_file.as_str()])).unwrap();
+    let own = fs::metadata(pool.path()).unwrap();
+    for source in [format!("{image_file}.gz"), disk] {
+        bring(&source, pool.path(), None).unwrap();
+        let target = pool.path().join("v.qcow2");
+        let found = fs::metadata(&target).unwrap();
+        assert_eq!((found.uid(), found.gid()), (own.uid(), own.gid()), "{source}");
+        assert_eq!(found.mode() & 0o7777, 0o644, "{source}");
+        fs::remove_file(target).unwrap();
+    }
+}
+
+/// Where a disk is made that overlays an image, the image is there for long: nobody is asked to guess what it is
+/// by now.
+#[test]
+fn the_size_of_an_image_is_read_from_its_own_header() {
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("a.qcow2");
+    image(&path, "3G");
+    let size = || virtual_size(&Local, path.to_str().unwrap());
+    assert_eq!(size().unwrap(), 3 << 30);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[79] |= 4;
+    fs::write(&path, &bytes).unwrap();
+    let error = size().unwrap_err();
+    assert!(error.causes[0].contains("external data file"), "{error:?}");
+    fs::write(&path, "# Disk DescriptorFile\nversion=1\nRW 2048 FLAT \"/etc/shadow\" 0\n").unwrap();
+    let error = size().unwrap_err();
+    assert!(error.causes[0].contains("description of a VMDK"), "{error:?}");
+    raw(&path);
+    let error = size().unwrap_err();
+    assert!(error.hints[0].contains("not the qcow2 image"), "{error:?}");
+}

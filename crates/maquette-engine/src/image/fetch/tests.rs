@@ -5,6 +5,7 @@ use super::*;
 use crate::host::Local;
 
 mod confined;
+mod encrypted;
 mod kill_points;
 mod servers;
 
@@ -140,57 +141,4 @@ fn an_image_is_on_the_disk_before_it_has_its_name() {
             "sync -- POOL",
         ]
     );
-}
-
-#[test]
-fn a_server_with_an_authority_of_its_own_needs_to_be_told_of_it() {
-    use std::io::{BufRead, BufReader};
-    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    image(&here.path().join("a.qcow2"), "1G");
-    let (key, certificate) = (here.path().join("key.pem"), here.path().join("cert.pem"));
-    let args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    let command = Command::new("openssl")
-        .args(args)
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"])
-        .args(["-keyout", key.to_str().unwrap(), "-out", certificate.to_str().unwrap()]);
-    check(&Local, &command).unwrap();
-    const SERVER: &str = "import http.server, ssl, sys
-class H(http.server.SimpleHTTPRequestHandler):
-    def do_GET(self):
-        if self.path != '/down': return super().do_GET()
-        self.send_response(302)
-        self.send_header('Location', 'http://127.0.0.1:1/a.qcow2')
-        self.end_headers()
-server = http.server.HTTPServer(('127.0.0.1', 0), H)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain('cert.pem', 'key.pem')
-server.socket = context.wrap_socket(server.socket, server_side=True)
-print(server.server_port, flush=True)
-server.serve_forever()";
-    let mut server = std::process::Command::new("python3")
-        .args(["-c", SERVER])
-        .current_dir(here.path())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut port = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    let url = format!("https://localhost:{}/a.qcow2", port.trim());
-    let refused = bring(&url, pool.path(), None);
-    let authorities = Some(fs::read_to_string(&certificate).unwrap());
-    let told = Transfer { authorities, ..Transfer::default() };
-    let result = bring_to(&Local, &told, &url, pool.path(), None);
-    // What was begun with encryption goes on with it, or not at all.
-    let other = tempfile::tempdir().unwrap();
-    let down = bring_to(&Local, &told, &url.replace("a.qcow2", "down"), other.path(), None);
-    server.kill().unwrap();
-    server.wait().unwrap();
-    let error = refused.unwrap_err();
-    assert!(error.hints.iter().any(|h| h.contains("--tls-ca")), "{error:?}");
-    result.unwrap();
-    assert_eq!(left(pool.path()), ["v.qcow2"]);
-    let down = down.unwrap_err();
-    assert!(down.hints.iter().any(|h| h.contains("not encrypted")), "{down:?}");
-    assert!(left(other.path()).is_empty());
 }

@@ -168,7 +168,7 @@ impl Place {
         format!("\"{hex}\"")
     }
 
-    fn is_whole(&self) {
+    pub(super) fn is_whole(&self) {
         assert_eq!(left(self.pool.path()), ["v.qcow2"]);
         assert!(fs::read(self.pool.path().join("v.qcow2")).unwrap() == self.content);
     }

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 /// A YAML scalar in double quotes.
 pub(super) fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
     for c in text.chars() {
         match c {
             '"' | '\\' => {

@@ -8,6 +8,7 @@ mod switching;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -42,6 +43,8 @@ pub struct Blueprint {
     pub pool: Pool,
     /// Base images, each once, sorted by volume.
     pub images: Vec<Image>,
+    /// Where images come from that were looked up in this run; others are in the pool already.
+    pub image_origins: BTreeMap<Image, ImageOrigin>,
     /// Whether images that are there are downloaded again for new nodes.
     pub refresh_images: bool,
     /// How long a guest may take to shut down before it is switched off, in seconds.
@@ -70,6 +73,7 @@ impl Blueprint {
             allocation: Allocation::UNPREFIXED,
             pool: Pool { name: String::new(), path: String::new() },
             images: Vec::new(),
+            image_origins: BTreeMap::new(),
             refresh_images: false,
             shutdown_s: 60,
             extend: false,
@@ -124,6 +128,36 @@ impl Image {
     /// Its source without what may be secret in an address.
     pub fn shown(&self) -> String {
         crate::image::redact(&self.source)
+    }
+}
+
+/// Where a base image comes from, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageOrigin {
+    /// A server. How large the image is shows when the download begins.
+    Download {
+        /// Its name or address.
+        server: String,
+    },
+    /// A file that `maquette image build` made on the machine that Maquette runs on.
+    Built {
+        /// Its size.
+        bytes: u64,
+    },
+    /// Another file of that machine.
+    File {
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+impl fmt::Display for ImageOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Download { server } => write!(f, "is downloaded from {server}"),
+            Self::Built { bytes } => write!(f, "was built on this machine, {}", ByteSize(*bytes)),
+            Self::File { bytes } => write!(f, "is copied from this machine, {}", ByteSize(*bytes)),
+        }
     }
 }
 

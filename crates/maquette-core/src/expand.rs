@@ -131,6 +131,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         allocation: topology.allocation,
         pool,
         images: images.into_iter().collect(),
+        image_origins: BTreeMap::new(),
         refresh_images: topology.settings.force_image_download,
         networks,
         nodes,

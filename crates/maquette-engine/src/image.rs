@@ -11,4 +11,4 @@ pub mod template;
 
 pub use fetch::{Limits, RECORDS, Transfer, Used, fetch, virtual_size};
 pub use leftovers::{forget, record, recorded, sweep};
-pub use source::{Origin, Resolved, Source, SourceError, resolve};
+pub use source::{Looked, Origin, Resolved, Source, SourceError, look, resolve};

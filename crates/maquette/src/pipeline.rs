@@ -214,7 +214,8 @@ pub fn plan(
         true => blueprint.nodes.iter().map(|node| node.name.clone()).collect(),
         false => plan::fresh(&blueprint, &observed),
     };
-    blueprint.templates = templates(world, &blueprint, (&fresh, &read), hypervisor)?;
+    blueprint.image_origins = read;
+    blueprint.templates = templates(world, &blueprint, &fresh, hypervisor)?;
     expand::conflicts(&topology, &blueprint, &observed, scope.networks, &mut diags);
     // Warnings were shown when the input was checked.
     if diags.has_errors() {
@@ -274,11 +275,10 @@ fn narrow(
 }
 
 /// What `fresh` nodes can start from instead of booting. Who asks for that of all nodes is told of one that cannot.
-/// Images that were just `read` are known.
 fn templates(
     world: &World,
     blueprint: &Blueprint,
-    (fresh, read): (&BTreeSet<String>, &BTreeSet<Image>),
+    fresh: &BTreeSet<String>,
     hypervisor: &Hypervisor,
 ) -> Result<BTreeMap<String, Result<Template, Cold>>, Failure> {
     let mut found = BTreeMap::new();
@@ -289,6 +289,7 @@ fn templates(
     let nodes = || blueprint.nodes.iter().filter(|node| fresh.contains(&node.name));
     let mut known: BTreeMap<&Image, bool> = BTreeMap::new();
     for image in nodes().filter_map(|n| n.disks.first()?.backing.as_ref()) {
+        let read = &blueprint.image_origins;
         known.entry(image).or_insert_with(|| has_agent(&world.environment, image, read));
     }
     // Nobody asks libvirt what does not matter.

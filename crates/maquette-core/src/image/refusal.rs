@@ -55,9 +55,9 @@ impl NotAnImage {
             Self::Unknown | Self::Short => "if it is the content of a disk nevertheless: \
                  `qemu-img convert -f raw -O qcow2 IMAGE IMAGE.qcow2`"
                 .into(),
-            Self::Other(..) => "give an image in qcow2 or raw format; was it an error page or the \
-                 wrong file that was downloaded?"
-                .into(),
+            Self::Other(..) => {
+                "give the path or the address of an image in qcow2 or raw format".into()
+            }
         }
     }
 }

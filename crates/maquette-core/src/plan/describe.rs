@@ -1,7 +1,7 @@
 //! Objects in a few words.
 
 use super::compare;
-use crate::blueprint::{Network, Node};
+use crate::blueprint::{Blueprint, Image, Network, Node};
 use crate::units::{ByteSize, MIB};
 
 /// A node's size and address.
@@ -18,6 +18,15 @@ pub(super) fn size(node: &Node) -> String {
         (true, None) => "no address".into(),
     };
     format!("{cpus}, {memory}, {disks}, {address}")
+}
+
+/// Why an image is fetched that the pool does not have, and where it comes from.
+pub(super) fn missing_image(blueprint: &Blueprint, image: &Image) -> String {
+    let begin = "it is not in the pool yet";
+    match blueprint.image_origins.get(image) {
+        Some(origin) => format!("{begin}, and {origin}"),
+        None => begin.into(),
+    }
 }
 
 /// A network's addresses and mode.

@@ -169,11 +169,11 @@ impl Planner<'_> {
                 continue;
             }
             let (op, reason) = if there {
-                (Op::Update, "it is to be downloaded again")
+                (Op::Update, "it is to be downloaded again".into())
             } else {
-                (Op::Create, "it is not in the pool yet")
+                (Op::Create, describe::missing_image(self.blueprint, image))
             };
-            self.change(op, ObjectKind::Image, &image.volume, image.shown(), reason);
+            self.change(op, ObjectKind::Image, &image.volume, image.shown(), reason.as_str());
             let fetch = Action::FetchImage {
                 image: image.clone(),
                 pool: self.blueprint.pool.clone(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fate::{Fate, Fates, fates};
 use super::ready::readiness;
-use super::{Action, Builder, Change, Op, Plan};
+use super::{Action, Builder, Change, Op, Plan, describe};
 use crate::blueprint::{Blueprint, Cold, Image, Node, Pool, Template};
 use crate::object::ObjectKind;
 use crate::observed::Observed;
@@ -112,8 +112,8 @@ pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
             continue;
         }
         if !observed.has_volume(pool, &image.volume) && !fetched.contains_key(&image.volume) {
-            let reason = "it is not in the pool yet";
-            change(Op::Create, &image.volume, image, reason);
+            let reason = describe::missing_image(blueprint, image);
+            change(Op::Create, &image.volume, image, &reason);
             let fetch = Action::FetchImage {
                 image: image.clone(),
                 pool: pool.clone(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::{Image, Pool};
-use maquette_core::image::{Compression, Format, HEAD, Sum, inspect, redact};
+use maquette_core::image::{Compression, Format, HEAD, NotAnImage, Sum, inspect, redact};
 use maquette_core::units::ByteSize;
 
 use super::agent::{self, Agent, Answer};
@@ -326,7 +326,12 @@ impl Job<'_> {
                     let message =
                         format!("{}{packed} is not a disk image that can be used", self.name);
                     let hint = why.hint();
-                    let error = StepError::new(message).because(why).hint(hint);
+                    let mut error = StepError::new(message).because(why).hint(hint);
+                    if matches!(why, NotAnImage::Other(_, None)) {
+                        // Files of this machine were looked at before.
+                        error =
+                            error.hint("servers answer with a page where they do not have a file");
+                    }
                     return Err(self.broken(error));
                 }
             }

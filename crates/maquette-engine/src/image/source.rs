@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use maquette_core::blueprint::Image;
+use maquette_core::blueprint::{Image, ImageOrigin};
 use maquette_core::diagnostic::closest;
 use maquette_core::image::{Format, HEAD, NotAnImage, Place, Sum, Word, WordError, inspect};
 use sha2::{Digest, Sha256};
@@ -114,19 +114,23 @@ pub struct Resolved {
     pub image: Image,
     /// Its virtual size in bytes, where that can be known beforehand.
     pub size: Option<u64>,
+    /// Where it comes from.
+    pub origin: ImageOrigin,
 }
 
 /// Finds out what volume an image is cached as: by content for files, by address and checksum for what
 /// is elsewhere. A file is looked at and verified.
 pub fn resolve(word: &str, built: &Path) -> Result<Resolved, SourceError> {
     let Source { origin, sum } = Source::parse(word, built)?;
-    let (stem, key, size) = match origin {
-        Origin::Url(url) => (stem(&url), identity(&url, sum.as_ref()), None),
+    let download = |url: &str| ImageOrigin::Download { server: server(url).into() };
+    let (stem, key, size, origin) = match origin {
+        Origin::Url(url) => (stem(&url), identity(&url, sum.as_ref()), None, download(&url)),
         Origin::Catalogue(entry) => {
-            (entry.name.to_string(), identity(entry.url, sum.as_ref()), None)
+            let key = identity(entry.url, sum.as_ref());
+            (entry.name.to_string(), key, None, download(entry.url))
         }
         Origin::File(path) => {
-            let size = looked_at(&path)?;
+            let Looked { size, bytes } = look(&path)?;
             let failed = |source| SourceError::File { path: path.clone(), source };
             if let Some(wanted) = sum {
                 let actual = checksum::of(&path, wanted.kind()).map_err(failed)?;
@@ -136,15 +140,28 @@ pub fn resolve(word: &str, built: &Path) -> Result<Resolved, SourceError> {
                 }
             }
             let key = checksum::sha256(&path).map_err(failed)?;
-            (stem(&path.to_string_lossy()), key, size)
+            let origin = match path.starts_with(built) {
+                true => ImageOrigin::Built { bytes },
+                false => ImageOrigin::File { bytes },
+            };
+            (stem(&path.to_string_lossy()), key, size, origin)
         }
     };
     let volume = format!("maquette-{stem}-{}.qcow2", &key[..12]);
-    Ok(Resolved { image: Image { source: word.into(), volume }, size })
+    Ok(Resolved { image: Image { source: word.into(), volume }, size, origin })
 }
 
-/// Looks at a file's first bytes; returns the size of its disk, which a packed one does not tell.
-fn looked_at(path: &Path) -> Result<Option<u64>, SourceError> {
+/// A file that is an image, as far as its first bytes tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked {
+    /// Size of its disk in bytes; none if it is packed.
+    pub size: Option<u64>,
+    /// Its own size in bytes.
+    pub bytes: u64,
+}
+
+/// Looks at a file's first bytes; an error if no image begins so.
+pub fn look(path: &Path) -> Result<Looked, SourceError> {
     let failed = |source| SourceError::File { path: path.into(), source };
     // Others, such as pipes, have no end, or none that is known.
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
@@ -154,12 +171,20 @@ fn looked_at(path: &Path) -> Result<Option<u64>, SourceError> {
     let len = file.metadata().map_err(failed)?.len();
     let mut head = Vec::new();
     file.take(HEAD as u64).read_to_end(&mut head).map_err(failed)?;
-    match inspect(&head, len) {
-        Ok(Format::Qcow2 { size }) => Ok(Some(size)),
-        Ok(Format::Raw) => Ok(Some(len)),
-        Ok(Format::Compressed(_)) => Ok(None),
-        Err(source) => Err(SourceError::NotAnImage { path: path.into(), source }),
-    }
+    let size = match inspect(&head, len) {
+        Ok(Format::Qcow2 { size }) => Some(size),
+        Ok(Format::Raw) => Some(len),
+        Ok(Format::Compressed(_)) => None,
+        Err(source) => return Err(SourceError::NotAnImage { path: path.into(), source }),
+    };
+    Ok(Looked { size, bytes: len })
+}
+
+/// The server of an address, without whoever asks it.
+fn server(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default()
 }
 
 /// What an image from elsewhere is known by: its address without whoever asks for it, and its checksum.
@@ -167,8 +192,7 @@ fn identity(url: &str, sum: Option<&Sum>) -> String {
     let mut known = url.to_string();
     if let Some((scheme, rest)) = url.split_once("://") {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let host = authority.rsplit('@').next().unwrap_or_default();
-        known = format!("{scheme}://{host}{}", &rest[authority.len()..]);
+        known = format!("{scheme}://{}{}", server(url), &rest[authority.len()..]);
     }
     if let Some(sum) = sum {
         known = format!("{known}#{sum}");
@@ -253,6 +277,21 @@ mod tests {
         assert_ne!(first, volume(&format!("https://h/x.qcow2{}", sum("b"))));
         assert_eq!(first, volume(&format!("https://h/x.qcow2{}", sum("A").replace(':', "="))));
         assert_ne!(volume("debian-12"), volume(&format!("debian-12{}", sum("a"))));
+    }
+
+    #[test]
+    fn where_an_image_comes_from_is_told_without_a_password() {
+        let built = tempfile::tempdir().unwrap();
+        let origin = |word: &str| resolve(word, built.path()).unwrap().origin.to_string();
+        assert_eq!(origin("https://user:secret@h:8443/x.qcow2"), "is downloaded from h:8443");
+        assert_eq!(origin("debian-12"), "is downloaded from cloud.debian.org");
+        let own = built.path().join("debian-12.qcow2");
+        std::fs::write(&own, disk("one")).unwrap();
+        assert_eq!(origin("debian-12"), "was built on this machine, 1 MiB");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let file = elsewhere.path().join("x.img");
+        std::fs::write(&file, disk("one")).unwrap();
+        assert_eq!(origin(file.to_str().unwrap()), "is copied from this machine, 1 MiB");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the topology's words for images mean here, before anything is touched.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use maquette_core::blueprint::Image;
+use maquette_core::blueprint::{Image, ImageOrigin};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::expand::{self, ImageMap};
 use maquette_core::image::{WordError, redact};
@@ -58,6 +58,11 @@ pub fn check_images(
                     .help("a word with a `/` is a path; names are listed by `maquette image list`");
                 diags.push(at(diagnostic, &word));
             }
+            Ok(Source { origin: Origin::File(path), .. }) => {
+                if let Err(error) = image::look(&path) {
+                    diags.push(at(image_error(&error), &word));
+                }
+            }
             Ok(_) => {}
             Err(error) => diags.push(at(image_error(&error), &word)),
         }
@@ -73,16 +78,16 @@ fn place(topology: &Topology, word: &str) -> Option<Span> {
     })
 }
 
-/// Volume names of all base images, and those that were read to know theirs. An image that nodes of this environment
-/// were made from keeps its volume, so that a second run reads no image again.
+/// Volume names of all base images, and where those come from that were read to know theirs. An image that nodes of this
+/// environment were made from keeps its volume, so that a second run reads no image again.
 pub fn images(
     environment: &Environment,
     topology: &Topology,
     observed: &Observed,
     diags: &mut Diagnostics,
-) -> (ImageMap, BTreeSet<Image>) {
+) -> (ImageMap, BTreeMap<Image, ImageOrigin>) {
     let built = environment.built_images();
-    let (mut map, mut read) = (ImageMap::new(), BTreeSet::new());
+    let (mut map, mut read) = (ImageMap::new(), BTreeMap::new());
     let known = observed
         .domains
         .values()
@@ -99,7 +104,7 @@ pub fn images(
         match image::resolve(&word, &built) {
             Ok(resolved) => {
                 check_size(topology, &word, resolved.size, diags);
-                read.insert(resolved.image.clone());
+                read.insert(resolved.image.clone(), resolved.origin);
                 map.insert(word, resolved.image);
             }
             Err(error) => diags.push(image_error(&error)),
@@ -110,13 +115,17 @@ pub fn images(
 
 /// Whether an image has an agent of this version: one that was built here, and is what its volume holds. Those that
 /// were just `read` are not read again, which takes a second.
-pub fn has_agent(environment: &Environment, image: &Image, read: &BTreeSet<Image>) -> bool {
+pub fn has_agent(
+    environment: &Environment,
+    image: &Image,
+    read: &BTreeMap<Image, ImageOrigin>,
+) -> bool {
     let built = environment.built_images();
     let Ok(Source { origin: Origin::File(path), .. }) = Source::parse(&image.source, &built) else {
         return false;
     };
     let same = || image::resolve(&image.source, &built).is_ok_and(|r| r.image == *image);
-    is_current(&path) && (read.contains(image) || same())
+    is_current(&path) && (read.contains_key(image) || same())
 }
 
 /// A disk smaller than the image that it overlays would be cut off.

@@ -8,7 +8,7 @@ use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::expand::{self, Context};
 use maquette_core::names::EnvName;
-use maquette_core::observed::Observed;
+use maquette_core::observed::{Domain, Observed};
 use maquette_core::plan::{self, Plan, Requirements};
 use maquette_core::settings::{Settings, StartChoice, VirtChoice};
 use maquette_core::syntax::Sources;
@@ -125,20 +125,29 @@ fn finish(world: &World, diags: Diagnostics, sources: &Sources) -> Result<(), Fa
     Ok(())
 }
 
-/// How guests are run, with one warning where that is slower than one would expect.
-/// No warning where there is no node to be slow.
-pub fn virt_type(world: &World, asked: VirtChoice, facts: &Facts, quiet: bool) -> VirtType {
+/// How new guests run. Where that is slower than one would expect, it is said, unless `quiet`.
+fn virt_type(world: &World, asked: VirtChoice, facts: &Facts, quiet: bool) -> VirtType {
     match (asked, &facts.kvm) {
         (VirtChoice::Only(virt), _) => virt,
         (VirtChoice::Auto, Ok(())) => VirtType::Kvm,
         (VirtChoice::Auto, Err(_)) if quiet => VirtType::Qemu,
         (VirtChoice::Auto, Err(why)) => {
-            world.terminal.talk(&format!(
+            // A plan is made anew after a question.
+            world.terminal.talk_once(format!(
                 "warning: guests run under QEMU's emulation, several times slower than KVM: {why}"
             ));
             VirtType::Qemu
         }
     }
+}
+
+/// Whether it was said before, or matters to nobody, that guests are emulated: a node that is emulated was made by a run
+/// that said so.
+fn emulation_is_known(topology: &topology::Topology, observed: &Observed) -> bool {
+    let emulated = |d: &Domain| d.recorded.virt == VirtType::Qemu;
+    !topology.settings.validate
+        || topology.roles.iter().all(|role| role.count == 0)
+        || observed.domains.values().any(emulated)
 }
 
 fn no_nodes_named(environment: &EnvName, count: usize) -> Diagnostic {
@@ -195,7 +204,7 @@ pub fn plan(
         derived.unwrap_or_else(|_| PublicKey::known("ssh-ed25519 none"))
     };
     let generation = new_generation()?;
-    let quiet = !settings.validate || topology.roles.iter().all(|r| r.count == 0);
+    let quiet = emulation_is_known(&topology, &observed);
     let context = Context {
         observed: &observed,
         virt: virt_type(world, settings.virt, &hypervisor.facts, quiet),

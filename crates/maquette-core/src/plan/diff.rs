@@ -287,7 +287,10 @@ impl Planner<'_> {
         }
         let (add, remove) = (change.add.len(), change.remove.len());
         if add + remove > 0 {
-            reasons.push(format!("reservations: {add} to add, {remove} to remove"));
+            let part = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+            let parts = [part(add, "to add"), part(remove, "to remove")];
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
+            reasons.push(format!("reservations: {}", parts.join(", ")));
         }
         reasons.extend(compare::network(&old.recorded, network).words());
         let rewrite = *network != old.recorded || add + remove > 0;

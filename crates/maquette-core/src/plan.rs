@@ -25,7 +25,7 @@ mod switching;
 mod warm;
 
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness};
-pub use diff::{create, renew};
+pub use diff::{create, renew, unknown_first_boots};
 pub use drift::{Drift, drifts};
 pub use fate::entangled;
 pub use measured::measured;

@@ -231,12 +231,34 @@ pub fn plan(
         return refused(diags);
     }
     fits(world, &blueprint, &observed, &hypervisor.facts, settings)?;
+    let plan = steps(&blueprint, &observed, &key)?;
+    Ok(Planned { blueprint, observed, plan, key, aside })
+}
+
+/// The plan that leads from what is there to a blueprint. An extension describes new nodes only, and so cannot make the
+/// seed of another node whose first boot does more than set it up.
+fn steps(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    key: &EnvironmentKey,
+) -> Result<Plan, Failure> {
     let private = |node: &blueprint::Node| {
         let generation = node.guest.as_ref().and_then(|g| g.generation);
         key.host_private(&node.name, node.uuid, generation).unwrap_or_else(|_| Secret::new(""))
     };
-    let plan = plan::create(&blueprint, &observed, &private);
-    Ok(Planned { blueprint, observed, plan, key, aside })
+    let plan = plan::create(blueprint, observed, &private);
+    let unknown = plan::unknown_first_boots(blueprint, &plan);
+    if unknown.is_empty() {
+        return Ok(plan);
+    }
+    let message = format!(
+        "the seed of `{}` has to be made anew, and an extension does not say which packages, files and commands \
+         belong to it",
+        unknown.join("`, `")
+    );
+    let error = Diagnostic::error("project::extend", message)
+        .help("`maquette up` without `--topology-extend`, with the files that describe all nodes, makes it");
+    Err(Failure::input(error))
 }
 
 /// The generation of nodes that are made in this run.

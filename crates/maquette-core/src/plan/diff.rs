@@ -62,6 +62,22 @@ pub fn renew(
     }
 }
 
+/// Nodes whose seed a plan makes without what their first boot does besides setting them up, since the topology does not
+/// describe them: an extension keeps nodes as they are recorded, and the record has a digest of that only.
+pub fn unknown_first_boots<'a>(blueprint: &'a Blueprint, plan: &Plan) -> Vec<&'a str> {
+    let makes = |seed: &str| {
+        let is_it = |a: &Action| matches!(a, Action::CreateSeed { volume, .. } if volume == seed);
+        plan.steps.iter().any(|step| is_it(&step.action))
+    };
+    let is_unknown = |node: &&Node| {
+        node.guest.as_ref().is_some_and(|guest| {
+            let known = |digest| blueprint.first_boots.contains_key(digest);
+            guest.first_boot.as_ref().is_some_and(|digest| !known(digest)) && makes(&guest.seed)
+        })
+    };
+    blueprint.nodes.iter().filter(is_unknown).map(|node| node.name.as_str()).collect()
+}
+
 pub(super) struct Planner<'a> {
     pub(super) blueprint: &'a Blueprint,
     pub(super) observed: &'a Observed,

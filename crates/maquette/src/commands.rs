@@ -36,6 +36,24 @@ macro_rules! verbs {
     };
 }
 
+impl Command {
+    /// What to do after this command was interrupted while nodes boot, for people. Flags stay as they were.
+    pub fn goes_on(&self) -> String {
+        let up = |nodes: &[String]| {
+            let words = nodes.iter().map(|word| shlex::try_quote(word).unwrap_or_default());
+            let words: Vec<_> = ["maquette up".into()].into_iter().chain(words).collect();
+            format!("`{}` continues", words.join(" "))
+        };
+        match self {
+            Self::Up(args) => up(&args.nodes),
+            Self::Image(_) => "`maquette image warm` continues".into(),
+            // What runs by then is started no more.
+            Self::Start(_) | Self::Restart(_) => "`maquette status` shows what answers".into(),
+            _ => "the same command continues".into(),
+        }
+    }
+}
+
 verbs! {
     /// Write a project file to begin with
     init => Init;

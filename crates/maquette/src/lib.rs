@@ -69,7 +69,7 @@ pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World)
     match done.and_then(|code| terminal.heard(code)) {
         Ok(code) => code,
         Err(failure) => {
-            terminal.fail(&failure);
+            terminal.fail(&failure, &cli.command.goes_on());
             failure.code()
         }
     }

@@ -157,8 +157,8 @@ impl Terminal {
         let _ = self.touched.set(what);
     }
 
-    /// Says what went wrong.
-    pub fn fail(&self, failure: &Failure) {
+    /// Says what went wrong; `goes_on` is what to do after an interruption.
+    pub fn fail(&self, failure: &Failure, goes_on: &str) {
         match failure {
             Failure::Input(diagnostics, sources) => self.painted_talk(&match self.touched.get() {
                 Some(what) => render::diagnostics_after(diagnostics, sources, what),
@@ -178,10 +178,10 @@ impl Terminal {
             Failure::Declined => self.talk("nothing was changed"),
             Failure::Interrupted { booting, .. } => self.talk(&match booting.as_slice() {
                 [] => "interrupted; run the same command again to go on from here".into(),
-                [one] => format!("interrupted; `{one}` goes on booting; `maquette up` continues"),
+                [one] => format!("interrupted; `{one}` goes on booting; {goes_on}"),
                 all => {
                     let all = all.join(", ");
-                    format!("interrupted; {all} go on booting; `maquette up` continues")
+                    format!("interrupted; {all} go on booting; {goes_on}")
                 }
             }),
         }

@@ -11,10 +11,11 @@ use maquette_core::topology::FirstBoot;
 use maquette_core::values::Secret;
 
 /// Keywords of an ssh config that Maquette writes.
-const SSH_WORDS: [&str; 8] = [
+const SSH_WORDS: [&str; 9] = [
     "Host",
     "HostName",
     "User",
+    "ConnectTimeout",
     "IdentityFile",
     "IdentitiesOnly",
     "HostKeyAlias",

@@ -9,8 +9,6 @@ use rustix::termios::{self, OptionalActions, Termios};
 use super::nodes;
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::load;
-use crate::session::Session;
 use crate::world::World;
 
 /// Arguments of `console`.
@@ -53,16 +51,10 @@ impl Drop for Raw {
 
 /// Connects the terminal with a node's serial console, until Ctrl-] or until the node stops.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.place)?;
-    let session = Session::open(world, located.clone())?;
-    let hypervisor = session.running()?;
-    let observed = hypervisor.observed();
-    let domain = nodes::one(world, &args.node, &located, &observed)?;
-    nodes::must_run(domain)?;
-    let name = &domain.name;
-    let Some(server) = &hypervisor.libvirt else { return Ok(1) };
+    let node = nodes::running(world, &args.place, &args.node)?;
+    let name = &node.domain.name;
     let mut raw = None;
-    let ended = server.console(
+    let ended = node.libvirt.console(
         name,
         args.force,
         world.terminal.keys(),

@@ -1,6 +1,7 @@
 //! Finding nodes by what the user calls them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use maquette_core::blueprint::Node;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
@@ -10,10 +11,13 @@ use maquette_core::observed::{Domain, Observed};
 use maquette_core::selection::{self, Candidate};
 use maquette_core::syntax::Sources;
 use maquette_engine::StepError;
+use maquette_libvirt::Server;
 
+use crate::cli::Place;
 use crate::failure::Failure;
-use crate::load::Located;
-
+use crate::load::{self, Located};
+use crate::session::Session;
+use crate::session::connection::Connection;
 use crate::workspace::inventory::Inventory;
 use crate::workspace::outputs;
 use crate::world::World;
@@ -181,6 +185,31 @@ pub fn one<'a>(
 pub fn several(word: &str, names: &[&str]) -> Failure {
     let error = Diagnostic::error("node::several", format!("`{word}` means {} nodes", names.len()));
     Failure::input(error.help(format!("name one of them: {}", names.join(", "))))
+}
+
+/// A node that runs, for verbs that show or take something of it.
+pub struct Running {
+    /// The environment that it is in.
+    pub located: Located,
+    /// How its hypervisor is reached.
+    pub connection: Connection,
+    /// libvirt there.
+    pub libvirt: Arc<dyn Server>,
+    /// Its domain.
+    pub domain: Domain,
+}
+
+/// Finds a node by what the user calls it. An error if the word means none or several, or if the node does not run.
+pub fn running(world: &World, place: &Place, word: &str) -> Result<Running, Failure> {
+    let located = load::located(&world.environment, place)?;
+    let session = Session::open(world, located.clone())?;
+    let hypervisor = session.running()?;
+    let domain = one(world, word, &located, &hypervisor.observed())?.clone();
+    must_run(&domain)?;
+    let Some(libvirt) = hypervisor.libvirt else {
+        return Err(Failure::Failed(StepError::new("libvirt does not answer")));
+    };
+    Ok(Running { located, connection: session.connection, libvirt, domain })
 }
 
 /// Refuses a domain that does not run.

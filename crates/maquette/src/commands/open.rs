@@ -11,8 +11,6 @@ use maquette_engine::host::ssh::Target;
 use super::{forward, nodes};
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::load;
-use crate::session::Session;
 use crate::signals;
 use crate::workspace::outputs;
 use crate::world::World;
@@ -41,20 +39,17 @@ const VIEWERS: [Viewer; 2] = [
 
 /// Shows a node's screen with the viewer that is there; without one, says where it is.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.place)?;
-    let session = Session::open(world, located.clone())?;
-    let observed = session.running()?.observed();
-    let domain = nodes::one(world, &args.node, &located, &observed)?;
-    nodes::must_run(domain)?;
+    let node = nodes::running(world, &args.place, &args.node)?;
+    let domain = &node.domain;
     let Some(port) = domain.vnc_port else {
         let error = StepError::new(format!("libvirt tells no VNC port of `{}`", domain.name));
         return Err(Failure::Failed(error));
     };
-    let password = located.workspace.file(outputs::VNC_PASSWORD);
+    let password = node.located.workspace.file(outputs::VNC_PASSWORD);
     if domain.recorded.vnc.tag.is_some() && password.exists() {
         world.terminal.talk(&format!("the password is in {}", password.display()));
     }
-    let target = session.connection.remote.as_ref().map(|remote| &remote.target);
+    let target = node.connection.remote.as_ref().map(|remote| &remote.target);
     let path = world.environment.text("PATH").unwrap_or_default();
     let found = VIEWERS.iter().find_map(|(name, url)| {
         let mut places = std::env::split_paths(&path).map(|directory| directory.join(name));

@@ -8,9 +8,7 @@ use maquette_engine::StepError;
 use super::nodes;
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::load;
 use crate::render;
-use crate::session::Session;
 use crate::userfile::{self, Content};
 use crate::world::World;
 
@@ -33,15 +31,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         let error = Diagnostic::error("screenshot::terminal", "a terminal cannot show a PNG file");
         return Err(Failure::input(error.help("write it to a file with `-o FILE.png`")));
     }
-    let located = load::located(&world.environment, &args.place)?;
-    let session = Session::open(world, located.clone())?;
-    let hypervisor = session.running()?;
-    let observed = hypervisor.observed();
-    let domain = nodes::one(world, &args.node, &located, &observed)?;
-    nodes::must_run(domain)?;
-    let Some(server) = &hypervisor.libvirt else { return Ok(1) };
-    let failed = format!("cannot take a picture of the screen of `{}`", domain.name);
-    let taken = server.screenshot(&domain.name).map_err(|e| Failure::because(failed.clone(), e))?;
+    let node = nodes::running(world, &args.place, &args.node)?;
+    let name = &node.domain.name;
+    let failed = format!("cannot take a picture of the screen of `{name}`");
+    let taken = node.libvirt.screenshot(name).map_err(|e| Failure::because(failed.clone(), e))?;
     let picture = render::png(&taken).ok_or_else(|| {
         Failure::Failed(StepError::new(format!(
             "{failed}: libvirt hands it over in an unknown form"

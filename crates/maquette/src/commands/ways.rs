@@ -17,11 +17,8 @@ use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::session::connection::Connection;
 use crate::workspace::inventory::{Host, Inventory};
-use crate::workspace::outputs;
+use crate::workspace::outputs::{self, CONNECT_TIMEOUT};
 use crate::world::World;
-
-/// Where nobody answers, this is said in time; what the user asks for comes before it, and counts.
-const PATIENCE: [&str; 2] = ["-o", "ConnectTimeout=20"];
 
 /// The way to one node.
 #[derive(Debug, Clone)]
@@ -43,7 +40,10 @@ impl Way {
         own: impl IntoIterator<Item = &'a str>,
     ) -> impl Iterator<Item = OsString> {
         let own: Vec<OsString> = own.into_iter().map(OsString::from).collect();
-        self.options.iter().cloned().chain(own).chain(PATIENCE.map(OsString::from))
+        // The ssh config says it, too, and an inventory of the user's own may not. What the user asks for comes before.
+        let limit = format!("ConnectTimeout={CONNECT_TIMEOUT}");
+        let limit = ["-o".into(), limit.into()];
+        self.options.iter().cloned().chain(own).chain(limit)
     }
 
     /// A path there as `scp` has it, for which a colon ends the host.

@@ -18,6 +18,7 @@ use crate::session::connection::Remote;
 use crate::workspace::{Owner, SAVED, Workspace};
 
 pub use ansible::dynamic;
+pub use ssh_config::CONNECT_TIMEOUT;
 pub use switches::ports as switch_ports;
 
 /// The inventory's path for other programs: a link, as InfraRed's plug-ins expect.

@@ -8,6 +8,10 @@ use maquette_core::blueprint::Node;
 use super::Files;
 use crate::session::connection::Remote;
 
+/// Seconds that a login to a node may take to begin, unless the user says something else: without a limit TCP tries for
+/// two minutes where nothing answers.
+pub const CONNECT_TIMEOUT: &str = "20";
+
 /// `ssh -F`: a block for each node that can be logged in to, and one for the hypervisor that leads
 /// there.
 pub fn config(nodes: &[&Node], files: &Files<'_>) -> String {
@@ -25,6 +29,7 @@ pub fn config(nodes: &[&Node], files: &Files<'_>) -> String {
             let _ = writeln!(out, "  HostName {address}");
         }
         let _ = writeln!(out, "  User {}", node.access.user);
+        let _ = writeln!(out, "  ConnectTimeout {CONNECT_TIMEOUT}");
         if node.guest.is_some() {
             let _ = write!(
                 out,

@@ -8,6 +8,7 @@ use maquette_core::blueprint::Blueprint;
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostics, Severity};
 use maquette_core::observed::{Observed, Promise};
+use maquette_core::units::ByteSize;
 
 /// Messages for an environment of two nodes with 1 GiB and 2 vCPUs each.
 fn says(blueprint: &Blueprint, observed: &Observed, available: u64, overcommit: bool) -> String {
@@ -85,6 +86,13 @@ fn sums_that_do_not_fit_are_much_and_not_little() {
     let mut seen = Observed::default();
     seen.claims.promises = vec![promise(u64::MAX, false), promise(u64::MAX, false)];
     assert!(says(&nodes(1), &seen, 4096, false).contains("error: not enough memory"));
+    // Disks of half of what a number can be, and one byte, for each of two nodes.
+    for disk in two.nodes.iter_mut().flat_map(|node| &mut node.disks) {
+        disk.size = Some(ByteSize(u64::MAX / 2 + 1));
+    }
+    let seen = Observed { pool_free: Some(1 << 50), ..Observed::default() };
+    let said = says(&two, &seen, 4096, true);
+    assert!(said.contains("disks of new nodes may grow to 16.0 EiB"), "{said}");
 }
 
 #[test]

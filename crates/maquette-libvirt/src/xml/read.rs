@@ -331,6 +331,24 @@ pub fn pool_path(xml: &str) -> Result<String, ReadError> {
 mod tests {
     use super::*;
 
+    /// Fault L3: of a stranger's domain, whose units are what they are.
+    #[test]
+    fn memory_that_does_not_fit_is_much_and_not_little() {
+        let mib = |memory: &str| {
+            let xml = format!(
+                "<domain><name>a</name><uuid>5f0c8b9e-63f6-4a1c-8a54-8a2f2f5b0c11</uuid>{memory}\
+                 <vcpu>1</vcpu></domain>"
+            );
+            domain(&xml).unwrap().hardware.memory_mib
+        };
+        assert_eq!(mib("<memory>2048</memory>"), 2);
+        assert_eq!(mib("<memory unit='bytes'>3145728</memory>"), 3);
+        assert_eq!(mib("<memory unit='GB'>1073741824</memory>"), 1_024_000_000_000);
+        // 2^54 GiB and a little: what is beyond 64 bits in bytes would be little.
+        assert_eq!(mib("<memory unit='GiB'>18014398509481985</memory>"), u64::MAX);
+        assert_eq!(mib("<memory unit='KiB'>18446744073709551615</memory>"), (1 << 54) - 1);
+    }
+
     #[test]
     fn why_a_first_boot_failed_is_one_line_of_what_was_noted() {
         let noted = super::super::state(false, None, Some("no\n zone <a'b>\u{1b}"));

@@ -98,17 +98,29 @@ fn everything_else_is_called_what_it_is() {
     vdi[0x40..0x44].copy_from_slice(&[0x7f, 0x10, 0xda, 0xbe]);
     let mut tar = vec![b'a'; 512];
     tar[257..262].copy_from_slice(b"ustar");
-    let cases: [(&[u8], &str, &str); 20] = [
+    let cases: [(&[u8], &str, &str); 33] = [
         (VMDK.as_bytes(), "description of a VMDK", "-f vmdk -O qcow2"),
+        (b"encoding=x\ncreateType=y\n", "description of a VMDK", "-f vmdk -O qcow2"),
         (b"KDMV\x01", "VMDK", "convert -f vmdk -O qcow2"),
+        (b"COWD\x01", "VMDK", "convert -f vmdk -O qcow2"),
         (b"vhdxfile", "VHDX", "-f vhdx"),
         (b"conectix", "VHD", "-f vpc"),
         (&vdi, "VDI", "-f vdi"),
         (b"QED\0", "QED", "-f qed"),
         (b"WithouFreSpacExt", "Parallels", "-f parallels"),
+        (b"WithoutFreeSpace", "Parallels", "-f parallels"),
+        (b"Bochs Virtual HD Image", "Bochs", "-f bochs"),
         (b"LUKS\xba\xbe", "encrypted", "not encrypted"),
         (b"BZh9", "packed with bunzip2", "unpack"),
         (b"PK\x03\x04", "unzip", "unpack"),
+        (b"PK\x05\x06", "unzip", "unpack"),
+        (b"7z\xbc\xaf\x27\x1c", "7z x", "unpack"),
+        (b"Rar!", "unrar", "unpack"),
+        (b"\x04\x22\x4d\x18", "unlz4", "unpack"),
+        (b"LZIP", "lzip -d", "unpack"),
+        (b"%PDF-1.7", "PDF", "qcow2 or raw"),
+        (b"\xed\xab\xee\xdb", "RPM", "qcow2 or raw"),
+        (b"!<arch>\n", "Debian package", "qcow2 or raw"),
         (&tar, "tar archive", "qcow2 or raw"),
         (b"\x7fELF\x02", "ELF", "qcow2 or raw"),
         (b"<!DOCTYPE html><html>", "web page", "qcow2 or raw"),
@@ -117,6 +129,7 @@ fn everything_else_is_called_what_it_is() {
         (b"{\"error\": 404}", "JSON", "qcow2 or raw"),
         (b"name: x\n", "text file", "qcow2 or raw"),
         (b"#!/bin/sh\n", "script", "qcow2 or raw"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS", "qcow2 or raw"),
         (&[0; 512], "blank", "-f raw"),
         (&[0x5a, 1, 2, 3], "nothing in it", "-f raw -O qcow2"),
     ];

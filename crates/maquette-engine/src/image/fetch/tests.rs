@@ -2,6 +2,7 @@ use std::fs;
 use std::sync::atomic::AtomicBool;
 
 use super::*;
+use crate::dying_host::{Dying, Programs};
 use crate::host::Local;
 
 mod confined;
@@ -42,6 +43,23 @@ fn a_file_arrives_whole_and_leaves_nothing_beside() {
         fs::read_dir(pool.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["v.qcow2"]);
     assert_eq!(fs::read(path).unwrap(), fs::read(pool.path().join("v.qcow2")).unwrap());
+}
+
+/// Fault H6: what was pushed was taken for what was sent.
+#[test]
+fn a_copy_that_was_damaged_on_its_way_is_not_used() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.img");
+    raw(&path);
+    let programs = Programs::new(&[]);
+    // A connection that loses what a disk can do without: it would be converted without a complaint.
+    programs.quiet("cat", "head -c 1048064\nhead -c 512 /dev/zero | tr '\\0' x\n");
+    let host = Dying::new(&programs, None);
+    let transfer = Transfer { remote: true, ..Transfer::default() };
+    let source = path.to_str().unwrap();
+    let error = bring_to(&host, &transfer, source, pool.path(), None).unwrap_err();
+    assert!(error.message.contains("does not match its checksum"), "{error:?}");
+    assert!(left(pool.path()).is_empty(), "{:?}", left(pool.path()));
 }
 
 /// A disk with a boot sector.

@@ -3,7 +3,6 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
-use crate::dying_host::{Dying, Programs};
 
 /// Says in one line how it was called and what it may do, and fails.
 const TELLS: &str = r#"

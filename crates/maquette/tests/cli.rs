@@ -114,6 +114,13 @@ fn images_that_cannot_be_are_refused_before_anything_is_touched() {
         "{nodes}image: https://example.invalid/x.qcow2#sha256:{a}\nchecksum: sha256:{b}\n"
     ));
     assert!(said.contains("`checksum` is another"), "{said}");
+    let mut disk = vec![0u8; 1 << 20];
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    std::fs::write(here.path().join("disk.img"), disk).unwrap();
+    for of_image in [format!("#sha256:{a}\n"), format!("\nchecksum: sha256:{a}\n")] {
+        let said = project(&format!("{nodes}image: ./disk.img{of_image}"));
+        assert!(said.contains(&format!("wanted sha256:{a}")), "{said}");
+    }
 }
 
 #[test]

@@ -7,7 +7,6 @@ use maquette_core::image::Kind;
 
 use super::servers::Place;
 use super::*;
-use crate::dying_host::{Dying, Programs};
 
 /// Files of the directory it runs in; `/to?ADDRESS` leads to an address. Its certificate is `cert.pem`.
 const SERVER: &str = "import http.server, ssl
@@ -133,6 +132,10 @@ impl Publisher {
     }
 
     fn bring(&self, list_at: &str, list: &str) -> Result<(), StepError> {
+        self.bring_as("debian-12", list_at, list)
+    }
+
+    fn bring_as(&self, word: &str, list_at: &str, list: &str) -> Result<(), StepError> {
         fs::write(self.place.here.path().join("LIST"), list).unwrap();
         let curl = CURL
             .replace("@LIST@", list_at)
@@ -142,7 +145,7 @@ impl Publisher {
         let programs = Programs::new(&[]);
         programs.quiet("curl", &curl);
         let host = Dying::new(&programs, None);
-        bring_to(&host, &Transfer::default(), "debian-12", self.place.pool.path(), None)
+        bring_to(&host, &Transfer::default(), word, self.place.pool.path(), None)
     }
 }
 
@@ -172,6 +175,14 @@ fn published_checksums_decide_and_come_encrypted_all_the_way() {
         refused(list, right, "cannot read the published checksums");
         assert!(place.server.codes().is_empty(), "it was asked");
     }
+    // Who gives a checksum is not in need of the publisher's.
+    let own = |sum: &str| publisher.bring_as(&format!("debian-12#sha512:{sum}"), &list, &wrong);
+    let error = own(&"1".repeat(128)).unwrap_err();
+    assert!(error.message.contains("does not match its checksum"), "{error:?}");
+    assert!(left(place.pool.path()).is_empty());
+    own(right.split(' ').next().unwrap()).unwrap();
+    place.is_whole();
+    place.clear();
     // More than any list has.
     let long = format!("{right}{}", "x".repeat(4 << 20));
     refused(&list, &long, "cannot read the published checksums");

@@ -9,7 +9,6 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::dying_host::{Dying, Programs};
 
 /// `/MODE/FILE` of the directory it runs in; prints its port and then a line for each request.
 const SERVER: &str = r#"
@@ -21,16 +20,19 @@ class H(http.server.BaseHTTPRequestHandler):
         _, mode, name = self.path.split('?')[0].split('/')
         if mode == 'mark': self.answer(200, [], b''); return
         if mode == 'to': self.answer(302, [('Location', self.path.split('?', 1)[1])], b''); return
-        if mode == 'hop':
-            self.answer(302, [('Location', '/etag/' + name), ('ETag', '"hop"')], b''); return
+        if mode in ('hop', 'hopnaive'):
+            to = {'hop': '/etag/', 'hopnaive': '/naive/'}[mode]
+            self.answer(302, [('Location', to + name), ('ETag', '"hop"')], b''); return
         if mode == 'endless':
             self.answer(200, [], b'x' * (64 << 20), length=''); return
         data = open(name, 'rb').read()
         tag = '"' + hashlib.sha256(data).hexdigest()[:8] + '"'
         asked, start, headers, code = self.headers.get('Range'), 0, [], 200
         if mode in ('etag', 'deaf', 'stall', 'cut', 'slow', 'hold'): headers.append(('ETag', tag))
+        date = 'Wed, 25 Nov 2026 10:00:00 GMT'
+        if mode in ('date', 'deafdate'): headers.append(('Last-Modified', date))
         if asked and mode != 'plain':
-            fresh = mode == 'deaf' or self.headers.get('If-Range') in (None, tag)
+            fresh = 'deaf' in mode or self.headers.get('If-Range') in (None, date if mode == 'date' else tag)
             if mode == 'naive' or fresh:
                 start = int(asked.split('=')[1].split('-')[0])
                 code = 206
@@ -44,7 +46,7 @@ class H(http.server.BaseHTTPRequestHandler):
             self.answer(code, headers, body[:len(body) // 2], len(body)); self.close_connection = True
         elif mode == 'drip':
             self.answer(code, headers, b'', len(body))
-            for byte in body: self.wfile.write(bytes([byte])); self.wfile.flush(); time.sleep(0.1)
+            for byte in body[:200]: self.wfile.write(bytes([byte])); self.wfile.flush(); time.sleep(0.1)
         elif mode == 'hold' and not asked:
             self.answer(code, headers, body[:int(self.path.split('?')[1])], len(body)); time.sleep(60)
         elif mode == 'slow': self.answer(code, headers, body, pause=0.05)
@@ -186,7 +188,13 @@ fn what_an_interrupted_run_left_is_gone_on_from_and_never_mixed() {
     let half = &content[..content.len() / 2];
     let wrong = vec![1u8; content.len() / 2];
     type Case<'a> = (&'a str, &'a [u8], &'a str, &'a [&'a str]);
-    let cases: [Case<'_>; 9] = [
+    // Servers without tags tell when a file was changed.
+    let (date, older) = [("10"), ("09")]
+        .map(|hour| format!("\r\nLast-Modified: Wed, 25 Nov 2026 {hour}:00:00 GMT"))
+        .into();
+    // A tag of a redirection is none of what it leads to.
+    let hop = "\"hop\"\r\n\r\nHTTP/1.1 200 OK";
+    let cases: [Case<'_>; 13] = [
         // It goes on from the middle of the same, also behind a redirection.
         ("etag/a.qcow2", half, &tag, &["206"]),
         ("hop/a.qcow2", half, &tag, &["302", "206"]),
@@ -197,9 +205,13 @@ fn what_an_interrupted_run_left_is_gone_on_from_and_never_mixed() {
         ("etag/a.qcow2", &[0; 2 << 20], &tag, &["416", "200"]),
         // A server that goes on from the middle of something else all the same.
         ("deaf/a.qcow2", &wrong, "\"old\"", &["206", "200"]),
+        ("date/a.qcow2", half, &date, &["206"]),
+        ("date/a.qcow2", &wrong, &older, &["200", "200"]),
+        ("deafdate/a.qcow2", &wrong, &older, &["206", "200"]),
         // Nothing tells whether it is still the same: never mixed.
         ("naive/a.qcow2", &wrong, "W/\"weak\"", &["200"]),
         ("naive/a.qcow2", &content, "", &["200"]),
+        ("hopnaive/a.qcow2", &wrong, hop, &["302", "200"]),
         ("plain/a.qcow2", half, "\"old\"", &["200", "200"]),
     ];
     for (path, part, tag, codes) in cases {
@@ -234,7 +246,7 @@ fn a_server_that_stalls_or_breaks_off_fails_in_time_and_the_next_run_goes_on() {
     assert!(left(place.pool.path()).is_empty(), "{:?}", left(place.pool.path()));
 }
 
-/// Fault M14: it sends, and would have sent for days.
+/// Fault M14: it sends, and would send for days.
 #[test]
 fn a_server_that_sends_next_to_nothing_has_stalled() {
     let place = Place::new();
@@ -362,6 +374,14 @@ fn a_checksum_decides_whatever_the_server_says() {
     place.bring(&format!("etag/a.qcow2#sha256:{right}")).unwrap();
     assert_eq!(place.server.codes(), ["416", "200"]);
     place.is_whole();
+    place.clear();
+    // A file of this machine may have become another since it was looked at.
+    let file = place.here.path().join("a.qcow2").display().to_string();
+    let error = bring(&format!("{file}#sha256:{wrong}"), place.pool.path(), None).unwrap_err();
+    assert!(error.message.contains("does not match its checksum"), "{error:?}");
+    assert!(left(place.pool.path()).is_empty());
+    bring(&format!("{file}#sha256:{right}"), place.pool.path(), None).unwrap();
+    place.is_whole();
 }
 
 #[test]
@@ -370,7 +390,8 @@ fn a_packed_image_is_unpacked_and_judged_again() {
     let path = |name: &str| place.here.path().join(name);
     place.pack("gzip", "a.qcow2", "a.gz");
     place.pack("xz", "a.qcow2", "a.xz");
-    for name in ["a.gz", "a.xz"] {
+    place.pack("zstd", "a.qcow2", "a.zst");
+    for name in ["a.gz", "a.xz", "a.zst"] {
         place.bring(&format!("plain/{name}")).unwrap();
         place.is_whole();
         place.clear();

@@ -112,3 +112,34 @@ pub fn known_hosts(nodes: &[&Node], remote: Option<&Remote>) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use maquette_engine::host::ssh::{Effective, Target};
+
+    use super::*;
+    use crate::workspace::Workspace;
+
+    /// Fault L1: `%` begins a token of ssh's, and one that it does not know ends it.
+    #[test]
+    fn an_ipv6_address_with_a_zone_is_what_ssh_connects_to() {
+        let home = tempfile::tempdir().unwrap();
+        let target = Target {
+            address: "fe80::1%eth0".parse().unwrap(),
+            user: "root".parse().unwrap(),
+            key: None,
+        };
+        let effective = Effective { hostname: "fe80::1%eth0".into(), ..Effective::default() };
+        let remote = Remote { target, effective, host_keys: Vec::new() };
+        let files = Files::new(&Workspace::at(home.path()), Some(&remote)).unwrap();
+        let text = config(&[], &files);
+        // What follows is the user's own.
+        let (own, _) = text.split_once("Match all").unwrap();
+        let file = home.path().join("config");
+        std::fs::write(&file, own).unwrap();
+        let mut ssh = std::process::Command::new("ssh");
+        let output = ssh.arg("-F").arg(&file).args(["-G", "hypervisor"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.lines().any(|line| line == "hostname fe80::1%eth0"), "{output:?}");
+    }
+}

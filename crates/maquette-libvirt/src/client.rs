@@ -5,6 +5,7 @@ mod domain;
 mod events;
 mod gate;
 mod network;
+mod opening;
 mod pipe;
 mod raw;
 mod storage;
@@ -21,6 +22,7 @@ pub use gate::Gate;
 pub(crate) use gate::with as with_gate;
 use maquette_engine::StepError;
 pub use network::*;
+use opening::{connect, is_local};
 pub use pipe::Pipe;
 pub use storage::*;
 use thiserror::Error;
@@ -478,21 +480,6 @@ impl Client {
     pub fn stream(&self) -> Result<Stream> {
         Ok(Stream::new(&self.bulk, 0)?)
     }
-}
-
-/// The connection to another machine looks after itself, and asking it would cost a round trip there.
-fn is_local(uri: &str) -> bool {
-    !uri.contains("+ssh:")
-}
-
-/// Opens one connection.
-fn connect(uri: &str) -> Result<Connect> {
-    let connection = Connect::open(Some(uri))?;
-    if is_local(uri) {
-        // A daemon that hangs ends calls in a minute. Drivers without a daemon cannot be asked.
-        let _ = connection.set_keep_alive(10, 5);
-    }
-    Ok(connection)
 }
 
 /// Makes two calls at the same time: a call is a round trip.

@@ -10,7 +10,7 @@ use std::sync::mpsc::Sender;
 use virt::connect::Connect;
 use virt::sys;
 
-use super::{LibvirtError, Result};
+use super::{LibvirtError, Result, opening};
 
 /// What happened to a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Events {
     /// Opens `uri` and tells `listener` what happens to any domain there.
     pub fn listen(uri: &str, listener: &Listener) -> Result<Self> {
         start_loop();
-        let connection = Connect::open(Some(uri))?;
+        let connection = opening::within(opening::OPENING, uri)?;
         // A peer that is gone without a word is noticed, too. Drivers without a daemon have none.
         let _ = connection.set_keep_alive(5, 3);
         let mut events = Self { connection, callbacks: Vec::new() };

@@ -308,3 +308,23 @@ fn a_restoring_waits_for_who_is_at_work_and_looks_again() {
     assert!(more.contains("code 1") && more.contains("nothing was undone"), "{more}");
     assert!(more.contains("first") && more.contains("second"), "{more}");
 }
+
+/// Fault L8: with what most systems allow unless somebody asks for more, guests would boot a few at a time.
+#[test]
+fn as_many_files_may_be_open_as_the_user_is_allowed() {
+    let home = Home::new();
+    fs::create_dir(home.path("bin")).unwrap();
+    // What the program starts may have as many as itself.
+    const SSH: &str = "#!/bin/sh\nulimit -n >told\necho user root\necho hostname h\necho port 22\n";
+    fs::write(home.path("bin/ssh"), SSH).unwrap();
+    fs::set_permissions(home.path("bin/ssh"), Permissions::from_mode(0o755)).unwrap();
+    let maquette = home.command(&["host", "check", "--host-address", "h"]);
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=256:4096").arg(maquette.get_program()).args(maquette.get_args());
+    limited.current_dir(home.directory.path());
+    limited.envs(maquette.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let path = std::env::var("PATH").unwrap();
+    limited.env("PATH", format!("{}:{path}", home.path("bin").display()));
+    says(&mut limited, 1);
+    assert_eq!(fs::read_to_string(home.path("told")).unwrap(), "4096\n");
+}

@@ -82,9 +82,10 @@ fn sums_that_do_not_fit_are_much_and_not_little() {
     }
     let said = says(&two, &Observed::default(), 4096, false);
     assert!(said.contains("error: not enough memory"), "{said}");
+    assert!(said.contains("new nodes need 16.0 EiB"), "{said}");
     assert!(said.contains("8589934590 vCPUs would share"), "{said}");
     let mut seen = Observed::default();
-    seen.claims.promises = vec![promise(u64::MAX, false), promise(u64::MAX, false)];
+    seen.claims.promises = vec![promise(1 << 63, false), promise(1 << 63, false)];
     assert!(says(&nodes(1), &seen, 4096, false).contains("error: not enough memory"));
     // Disks of half of what a number can be, and one byte, for each of two nodes.
     for disk in two.nodes.iter_mut().flat_map(|node| &mut node.disks) {

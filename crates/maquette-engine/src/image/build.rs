@@ -109,7 +109,9 @@ pub fn build(
         .map_err(|source| BuildError::Directory { path: parent.into(), source })?;
     let work = format!("{}.work-{}", output.display(), std::process::id());
     let sources = if os.codename == suite { own_sources(host) } else { String::new() };
-    let arguments = [suite.to_string(), work, output.display().to_string(), sources];
+    let whole = output.display().to_string();
+    let new = format!("{whole}.new");
+    let arguments = [suite.to_string(), work, new.clone(), sources];
     let command = Command::script(SCRIPT, arguments.into_iter().chain(agent().map(String::from)));
     host.run(&command, &mut |line| {
         if let Some(stage) = line.strip_prefix(":: ") {
@@ -117,6 +119,8 @@ pub fn build(
         }
     })
     .and_then(|result| result.success(&command).map(|_| ()))
+    // After a power cut there is the whole image or none.
+    .and_then(|()| host.rename(&new, &whole))
     .map_err(BuildError::Command)?;
     // Without it the image is only taken for an older one.
     let _ = std::fs::write(recipe_of(output), recipe());
@@ -133,8 +137,56 @@ fn own_sources(host: &dyn Host) -> String {
 mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::sync::Mutex;
 
     use super::*;
+    use crate::host::{Local, Output};
+
+    /// Notes which files are renamed, and makes what the recipe would make.
+    struct Builder(Mutex<Vec<String>>);
+
+    impl Host for Builder {
+        fn run(&self, command: &Command, _: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
+            // `sh -euc SCRIPT sh SUITE WORK OUTPUT …`
+            fs::write(&command.args[5], "image").unwrap();
+            Ok(Output { status: Some(0), ..Output::default() })
+        }
+
+        fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
+            self.0.lock().unwrap().push(format!("{from} {to}"));
+            Local.rename(from, to)
+        }
+
+        fn spawn(&self, command: &Command) -> Result<std::process::Child, HostError> {
+            Local.spawn(command)
+        }
+
+        fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {
+            Local.read_tail(path, limit)
+        }
+
+        fn exists(&self, _: &str) -> bool {
+            true
+        }
+
+        fn answers(&self, _: std::net::SocketAddr) -> bool {
+            false
+        }
+    }
+
+    /// Fault M7: after a power cut an image was there that was not on the disk.
+    #[test]
+    fn an_image_has_its_name_once_it_is_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let image = home.path().join("images/debian-12.qcow2");
+        let builder = Builder(Mutex::default());
+        build(&builder, "debian-12", &image, &mut |_| {}).unwrap();
+        let (new, whole) = (format!("{}.new", image.display()), image.display().to_string());
+        // Renaming is what syncs a file before and its directory after.
+        assert_eq!(*builder.0.lock().unwrap(), [format!("{new} {whole}")]);
+        assert_eq!(fs::read(&image).unwrap(), b"image");
+        assert!(is_current(&image) && !Path::new(&new).exists());
+    }
 
     /// Other calls of qemu-img were by nobody and with limits, and this one was root's.
     #[test]

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 pub use links::far_end;
 pub use switching::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
-pub use template::{Cold, Template, template};
+pub use template::{Cold, Template, TemplatePart, template};
 
 use crate::names::EnvName;
 use crate::settings::StartChoice;

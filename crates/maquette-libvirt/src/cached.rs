@@ -1,6 +1,6 @@
 //! Images and templates that a pool holds.
 
-use maquette_core::blueprint::Template;
+use maquette_core::blueprint::TemplatePart;
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
 use maquette_engine::{Cause, image};
@@ -45,12 +45,12 @@ pub fn cached(
 }
 
 fn is_memory(volume: &str) -> bool {
-    volume.strip_suffix(".save").is_some_and(Template::is_called_so)
+    TemplatePart::Memory.domain(volume).is_some()
 }
 
 fn entry(volume: &Volume, volumes: &[Volume]) -> Cached {
-    let stem = volume.name.strip_suffix(".qcow2").filter(|stem| Template::is_called_so(stem));
-    let memory = stem.map(|stem| format!("{stem}.save"));
+    let stem = TemplatePart::Disk.domain(&volume.name);
+    let memory = stem.map(|stem| TemplatePart::Memory.of(stem));
     let memory = memory.and_then(|name| volumes.iter().find(|v| v.name == name));
     let size = |volume: &Volume| read::allocation(&volume.xml).unwrap_or_default();
     let backing = |volume: &Volume| read::backing(&volume.xml).ok().flatten();

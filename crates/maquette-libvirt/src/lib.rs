@@ -16,6 +16,7 @@ mod perform;
 mod prune;
 mod signals;
 mod survey;
+mod template;
 mod volume;
 pub mod xml;
 

@@ -6,14 +6,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use maquette_core::blueprint::Template;
+use maquette_core::blueprint::TemplatePart;
 use maquette_engine::host::Host;
 use maquette_engine::image;
 use maquette_engine::{Cause, StepError};
 
 use crate::client::{self, Client, LibvirtError, StoragePool};
-use crate::domain;
 use crate::observe::{domain_xmls, network_xmls};
+use crate::template;
 use crate::xml::read;
 
 /// What was done about the images of a pool.
@@ -98,7 +98,7 @@ fn of_running(
     let unused = unused(&volumes, recorded, &texts);
     // A memory image before its disk: what is left should this end between the two is no template.
     let (memories, others): (Vec<_>, Vec<_>) =
-        volumes.iter().partition(|v| v.name.ends_with(".save"));
+        volumes.iter().partition(|v| TemplatePart::Memory.domain(&v.name).is_some());
     for volume in memories.into_iter().chain(others) {
         match (recorded.contains(&volume.path), unused.contains(volume.name.as_str())) {
             (true, false) => {}
@@ -134,7 +134,8 @@ fn is_named(volume: &client::Volume, volumes: &[client::Volume], texts: &[String
         || volumes.iter().any(|v| v.name != volume.name && v.xml.contains(name.as_ref()))
 }
 
-/// Ends domains from which runs that are gone were making templates: as long as one is there, its image is in use.
+/// Ends what runs that are gone were making templates from: as long as a domain is there, its image is in use. A seed
+/// may be there without one.
 fn clear(
     client: &Client,
     host: &dyn Host,
@@ -142,30 +143,28 @@ fn clear(
     recorded: &BTreeSet<String>,
 ) -> Result<(), StepError> {
     let failed = |e: LibvirtError| StepError::new("cannot remove unfinished templates").because(e);
+    let is_recorded = |path: &str| recorded.contains(path);
+    let mut left = BTreeSet::new();
+    let mut others = BTreeSet::new();
     for found in domain_xmls(client).map_err(failed)? {
-        let name = found.name.as_str();
-        let xml = found.defined.as_ref().or(found.live.as_ref());
-        // Named by us and with our UUID, on a disk of this pool that is recorded as ours.
-        let uuid = Template::uuid_of(name).to_string();
-        let disk = format!("{directory}/{name}.qcow2");
-        let ours =
-            |xml: &String| recorded.contains(&disk) && xml.contains(&uuid) && xml.contains(&disk);
-        if !Template::is_called_so(name) || !xml.is_some_and(ours) {
-            continue;
-        }
-        client::pull_plug(&found.listed.domain).map_err(failed)?;
-        // One that was only ever started is gone by now.
-        let _ = client::undefine_domain(&found.listed.domain);
-        client::delete_volume(pool, &Template::seed_of(name)).map_err(failed)?;
-        domain::forget(host, name)?;
+        let xml = found.defined.or(found.live).unwrap_or_default();
+        let ours = template::is_making(&found.name, &xml, directory, is_recorded);
+        if ours { &mut left } else { &mut others }.insert(found.name);
     }
-    Ok(())
+    for volume in client::volumes(pool).map_err(failed)? {
+        let of = TemplatePart::Seed.domain(&volume.name).filter(|name| {
+            is_recorded(&format!("{directory}/{}", TemplatePart::Disk.of(name)))
+                && !others.contains(*name)
+        });
+        left.extend(of.map(String::from));
+    }
+    left.iter().try_for_each(|name| template::end(client, host, pool, name))
 }
 
 /// By which name a volume would be used: a template's memory image is of use as long as its disk is.
 fn stands_for(volume: &str) -> Cow<'_, str> {
-    let stem = volume.strip_suffix(".save").filter(|stem| stem.starts_with("maquette-warm-"));
-    stem.map_or(Cow::Borrowed(volume), |stem| Cow::Owned(format!("{stem}.qcow2")))
+    let domain = TemplatePart::Memory.domain(volume);
+    domain.map_or(Cow::Borrowed(volume), |domain| Cow::Owned(TemplatePart::Disk.of(domain)))
 }
 
 /// Recorded volumes that nothing names but others that nothing names: the image of a template goes with it.
@@ -211,8 +210,10 @@ mod tests {
             path: format!("/p/{name}"),
             xml: format!("<volume><name>{name}</name><path>/p/{backing}</path></volume>"),
         };
-        let (image, disk, memory) =
-            ("maquette-x-0123456789ab.qcow2", "maquette-warm-k.qcow2", "maquette-warm-k.save");
+        let image = "maquette-x-0123456789ab.qcow2";
+        let domain = format!("maquette-warm-{}", "0".repeat(32));
+        let [disk, memory] = [TemplatePart::Disk, TemplatePart::Memory].map(|p| p.of(&domain));
+        let (disk, memory) = (disk.as_str(), memory.as_str());
         let mut volumes =
             vec![volume(image, ""), volume(disk, image), volume(memory, ""), volume("other", "")];
         let recorded = [image, disk, memory].map(|n| format!("/p/{n}")).into();

@@ -32,7 +32,8 @@ pub fn is_used(client: &Client, volume: &str) -> Result<bool, StepError> {
     })
 }
 
-fn find_pool(client: &Client, pool: &Pool) -> Result<StoragePool, StepError> {
+/// A pool that has to be there.
+pub(crate) fn find_pool(client: &Client, pool: &Pool) -> Result<StoragePool, StepError> {
     match client.pool(&pool.name) {
         Ok(Some(found)) => Ok(found),
         Ok(None) => Err(StepError::new(format!("there is no storage pool `{}`", pool.name))),

@@ -73,13 +73,14 @@ fn only_what_is_recorded_and_unused_is_pruned_whatever_it_is_called() {
 }
 
 /// A run that is killed while it makes a template leaves a domain that nobody would ever end, and whose image would
-/// always be in use. One of somebody else's that is only called so is none of our business.
+/// always be in use, or a seed before there is one. One of somebody else's that is only called so is none of our business.
 #[test]
 fn what_a_killed_run_leaves_of_a_template_goes() {
     let directory = tempfile::tempdir().unwrap();
-    let (ours, other) = (
+    let (ours, other, begun) = (
         "maquette-warm-0123456789abcdef0123456789abcdef",
         "maquette-warm-0123456789abcdef0123456789abcdee",
+        "maquette-warm-0123456789abcdef0123456789abcded",
     );
     let domain = |name: &str, uuid: &str| {
         format!("<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><memory>65536</memory><os><type>hvm</type></os>
@@ -89,17 +90,19 @@ fn what_a_killed_run_leaves_of_a_template_goes() {
         format!("<volume type='file'><name>{name}</name><capacity>1</capacity></volume>")
     };
     let xml = format!(
-        "<node>{}{}<pool type='dir'><name>images</name><target><path>/default-pool</path></target>{}{}{}</pool></node>",
+        "<node>{}{}<pool type='dir'><name>images</name><target><path>/default-pool</path></target>{}{}{}{}{}</pool></node>",
         domain(ours, &Template::uuid_of(ours).to_string()),
         domain(other, "11111111-2222-3333-4444-555555555555"),
         volume(&format!("{ours}.qcow2")),
         volume(&format!("{other}.qcow2")),
         volume(&format!("{ours}-seed.img")),
+        volume(&format!("{other}-seed.img")),
+        volume(&format!("{begun}-seed.img")),
     );
     std::fs::write(directory.path().join("node.xml"), xml).unwrap();
     let records = directory.path().join("images");
     std::fs::create_dir(&records).unwrap();
-    for name in [ours, other] {
+    for name in [ours, other, begun] {
         std::fs::write(records.join(name), format!("/default-pool/{name}.qcow2\n")).unwrap();
     }
     let uri = format!("test://{}/node.xml", directory.path().display());
@@ -110,5 +113,5 @@ fn what_a_killed_run_leaves_of_a_template_goes() {
     let left: Vec<&str> = seen.claims.domains.iter().map(String::as_str).collect();
     assert_eq!(left, [other]);
     let volumes: Vec<&String> = seen.volumes.values().flatten().collect();
-    assert_eq!(volumes, [&format!("{other}.qcow2")]);
+    assert_eq!(volumes, [&format!("{other}-seed.img"), &format!("{other}.qcow2")]);
 }

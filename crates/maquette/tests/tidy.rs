@@ -228,8 +228,8 @@ const ROOMS: [(&str, &[&str]); 3] = [
     (
         "maquette-libvirt",
         &[
-            "client", "xml", "cable", "console", "domain", "network", "observe", "signals",
-            "cached", "prune", "survey", "volume", "perform", "driver",
+            "client", "xml", "cable", "console", "domain", "template", "network", "observe",
+            "signals", "cached", "prune", "survey", "volume", "perform", "driver",
         ],
     ),
 ];

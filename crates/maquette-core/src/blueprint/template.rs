@@ -51,22 +51,48 @@ impl Template {
 
     /// Volume of its disk, an overlay of the image.
     pub fn disk(&self) -> String {
-        format!("{}.qcow2", self.name())
+        TemplatePart::Disk.of(&self.name())
     }
 
     /// File of its memory image in the pool's directory, in the format of `virsh save`.
     pub fn memory(&self) -> String {
-        format!("{}.save", self.name())
+        TemplatePart::Memory.of(&self.name())
     }
 
     /// Volume of its seed while it is made.
     pub fn seed(&self) -> String {
-        Self::seed_of(&self.name())
+        TemplatePart::Seed.of(&self.name())
+    }
+}
+
+/// What a template has in the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TemplatePart {
+    /// The disk, an overlay of the image.
+    Disk,
+    /// The memory image.
+    Memory,
+    /// The seed, while the template is made.
+    Seed,
+}
+
+impl TemplatePart {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Disk => ".qcow2",
+            Self::Memory => ".save",
+            Self::Seed => "-seed.img",
+        }
     }
 
-    /// Volume of the seed of a domain from which a template is made.
-    pub fn seed_of(domain: &str) -> String {
-        format!("{domain}-seed.img")
+    /// Volume of the template that a domain makes.
+    pub fn of(self, domain: &str) -> String {
+        format!("{domain}{}", self.suffix())
+    }
+
+    /// The domain that makes the template to which a volume belongs as this part; none for what is called otherwise.
+    pub fn domain(self, volume: &str) -> Option<&str> {
+        volume.strip_suffix(self.suffix()).filter(|domain| Template::is_called_so(domain))
     }
 }
 
@@ -185,6 +211,15 @@ mod tests {
         let template = Template { key: "ab".into(), image };
         assert_eq!(template.disk(), "maquette-warm-ab.qcow2");
         assert_eq!(template.memory(), "maquette-warm-ab.save");
+        let domain = format!("maquette-warm-{}", "0".repeat(32));
+        for part in [TemplatePart::Disk, TemplatePart::Memory, TemplatePart::Seed] {
+            let volume = part.of(&domain);
+            let parts = [TemplatePart::Disk, TemplatePart::Memory, TemplatePart::Seed];
+            let of: Vec<TemplatePart> =
+                parts.into_iter().filter(|p| p.domain(&volume).is_some()).collect();
+            assert_eq!((of, part.domain(&volume)), (vec![part], Some(domain.as_str())));
+        }
+        assert_eq!(TemplatePart::Disk.domain("maquette-warm-ab.qcow2"), None);
     }
 
     /// What is searched for in memory by tools that read lines has no ends of lines.

@@ -6,7 +6,8 @@ umask 077
 exec 9>>"$2.lock"
 if ! flock -n 9; then echo "another run is at work on $2" >&2; exit 1; fi
 trap 'rm -f -- "$2" "$2.lock"' EXIT
-trap 'exit 1' HUP INT TERM
+# Whoever would hear the answer may be gone, too: a shell that a signal ends removes nothing.
+trap 'exit 1' HUP INT TERM PIPE
 rm -f -- "$2"
 others=
 while IFS= read -r line && [ -n "$line" ]; do others="$others$line

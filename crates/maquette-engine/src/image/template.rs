@@ -291,6 +291,20 @@ mod tests {
         assert_eq!(fs::read(path("a.save")).unwrap(), old);
     }
 
+    /// A run that is killed while it waits for its copy hears no answer.
+    #[test]
+    fn a_copy_that_nobody_waits_for_any_more_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        fs::write(path("a.save"), "memory").unwrap();
+        let command =
+            Command::script(COPY, [path("a.save"), path(".maquette-warm-a.b.qcow2.part")]);
+        let mut child = Local.spawn(&command).unwrap();
+        drop((child.stdout.take(), child.stdin.take()));
+        child.wait().unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
     #[test]
     fn what_cannot_be_copied_is_said() {
         let directory = tempfile::tempdir().unwrap();

@@ -103,8 +103,7 @@ impl Libvirt<'_> {
         // What cannot be used has no place among templates.
         match booted.and_then(|()| self.examined(template, files.part())) {
             Ok(memory) => {
-                volume::delete(self.client()?, &template.seed(), pool)?;
-                self.forget(&template.name())?;
+                self.end_template(template, pool)?;
                 files.place()?;
                 self.templates().insert(template.key.clone(), Known::Memory(memory));
                 Ok(())
@@ -112,28 +111,27 @@ impl Libvirt<'_> {
             Err(mut error) => {
                 error.excerpt = self.console(&template.name());
                 // The first error is the one to tell; whatever is left goes before it is tried again.
-                let _ = self.clear(template, pool).and_then(|()| self.forget(&template.name()));
+                let _ = self.clear(template, pool);
                 files.leave();
                 Err(error.hint("`--start cold` boots every node by itself"))
             }
         }
     }
 
+    /// Ends the domain from which a template is made.
+    fn end_template(&self, template: &Template, pool: &Pool) -> Result<(), StepError> {
+        let client = self.client()?;
+        let storage = volume::find_pool(client, pool)?;
+        crate::template::end(client, self.access.host, &storage, &template.name())
+    }
+
     /// Removes what a run left that had begun with a template: it has its lock no more.
     fn clear(&self, template: &Template, pool: &Pool) -> Result<(), StepError> {
+        self.end_template(template, pool)?;
         let client = self.client()?;
-        let name = template.name();
-        let failed = |e: LibvirtError| {
-            StepError::new(format!("cannot remove what is left of template `{name}`")).because(e)
-        };
-        if let Some(domain) = client.domain(&name).map_err(failed)? {
-            client::pull_plug(&domain).map_err(failed)?;
-            // One that was only ever started is gone by now.
-            let _ = client::undefine_domain(&domain);
-        }
-        volume::delete(client, &template.seed(), pool)?;
         // Without its memory, a disk may still be what nodes' disks overlay.
         if volume::is_overlaid(client, &template.disk(), pool)? {
+            let name = template.name();
             let message =
                 format!("nodes' disks overlay that of template `{name}`, whose memory is gone");
             return Err(StepError::new(message));

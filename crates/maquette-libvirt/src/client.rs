@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use domain::*;
 pub use events::{DomainEvent, Events};
-pub use gate::Gate;
 pub(crate) use gate::with as with_gate;
+pub use gate::{Gate, Instead, Port};
 use maquette_engine::StepError;
 pub use network::*;
 use opening::{connect, is_local};
@@ -380,7 +380,8 @@ impl Client {
     /// Has a domain run with the memory that was saved to a file on the hypervisor.
     pub fn restore(&self, file: &str, further: usize) -> Result<()> {
         let place = self.waiting.place(&self.bulk, further, || connect(&self.uri));
-        gate::call("restore memory", || place.connection.restore_domain(file))
+        let instead = Instead::Restore { file };
+        gate::call_or("restore memory", &instead, || place.connection.restore_domain(file))
     }
 
     /// What memory images depend on: versions of libvirt and QEMU, and the CPU.
@@ -420,11 +421,18 @@ impl Client {
     }
 
     /// Opens one of a running domain's virtio-serial ports.
-    pub fn channel(&self, domain: &str, port: &str) -> Result<(Domain, Pipe)> {
-        self.pipe(domain, |domain, stream| {
+    pub fn channel(&self, domain: &str, port: &str) -> Result<(Domain, Arc<dyn Port>)> {
+        let open = |domain: &Domain, stream: &Stream| {
             Ok(domain
                 .open_channel(Some(port), stream, sys::VIR_DOMAIN_CHANNEL_FORCE)
                 .map(|_| ())?)
+        };
+        gate::call("open a port", || -> Result<(Domain, Arc<dyn Port>)> {
+            if let Some(port) = gate::port(domain) {
+                return Ok((self.control.lookup_domain_by_name(domain)?, port));
+            }
+            let (domain, pipe) = self.pipe(domain, open)?;
+            Ok((domain, Arc::new(pipe)))
         })
     }
 
@@ -516,6 +524,11 @@ pub fn map<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R
         }
         all
     })
+}
+
+/// Writes a line to a guest's port.
+pub fn say(port: &dyn Port, line: &str) -> Result<()> {
+    gate::call("write to a port", || port.send(line.as_bytes()))
 }
 
 /// Writes all of `bytes` to a stream.

@@ -22,7 +22,7 @@ pub mod xml;
 
 pub use cable::{cables, set_bandwidth, set_link};
 pub use cached::{Cached, cached};
-pub use client::{Client, DomainEvent, Events, Gate, LibvirtError};
+pub use client::{Client, DomainEvent, Events, Gate, Instead, LibvirtError, Port};
 pub use console::{ESCAPE, Ended, console};
 pub use driver::{Driver, Run, Server, System};
 pub use observe::{ObserveError, Seen, observe};

@@ -8,22 +8,22 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use maquette_core::seed::READY_PORT;
 use maquette_engine::ready::Signal;
 
-use crate::client::{self, Client, LibvirtError, Pipe};
+use crate::client::{self, Client, LibvirtError, Port};
 
 /// Listens until it is closed, or the domain stops.
 pub struct Listener {
-    pipe: Arc<Pipe>,
+    port: Arc<dyn Port>,
 }
 
 impl Listener {
     /// Writes to the guest's port.
     pub fn say(&self, line: &str) -> Result<(), LibvirtError> {
-        self.pipe.send(line.as_bytes())
+        client::say(self.port.as_ref(), line)
     }
 
     /// Stops listening; the reading thread ends by itself.
     pub fn close(self) {
-        self.pipe.abort();
+        self.port.abort();
     }
 }
 
@@ -77,9 +77,8 @@ pub fn listen(
     domain: &str,
     signals: SyncSender<Signal>,
 ) -> Result<Listener, LibvirtError> {
-    let (domain, pipe) = client.channel(domain, READY_PORT)?;
-    let pipe = Arc::new(pipe);
-    let reading = pipe.clone();
+    let (domain, port) = client.channel(domain, READY_PORT)?;
+    let reading = port.clone();
     std::thread::spawn(move || {
         let ended = hear(|buffer| reading.receive(buffer).unwrap_or(0), &signals);
         if !ended {
@@ -90,7 +89,7 @@ pub fn listen(
             let _ = signals.send(Signal::Stopped);
         }
     });
-    Ok(Listener { pipe })
+    Ok(Listener { port })
 }
 
 /// Passes on what a guest says, which `receive` reads, until its end; whether that came. It does not if nobody waits

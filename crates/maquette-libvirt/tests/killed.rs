@@ -6,16 +6,17 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-use std::cell::Cell;
+mod killer;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Child;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::thread::ThreadId;
 use std::time::Duration;
 
+use killer::{Killer, Point, beside};
 use maquette_core::blueprint::{Blueprint, Pool};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
@@ -29,7 +30,7 @@ use maquette_engine::image::Transfer;
 use maquette_engine::prepare::{self, record, record::Record};
 use maquette_engine::probe::{self, Reach};
 use maquette_engine::{Backend, Event, Lanes, StepContext, StepError, seed_volume};
-use maquette_libvirt::{Access, Client, Gate, Guests, Libvirt, observe, prune};
+use maquette_libvirt::{Access, Client, Gate, Guests, Instead, Libvirt, observe, prune};
 use maquette_testkit::Input;
 
 const HYPERVISOR: &str = "<node>
@@ -40,75 +41,26 @@ const HYPERVISOR: &str = "<node>
 /// Seeds, by volume, as far as they were sent.
 type Seeds = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
-/// Where a run ends.
-#[derive(Debug, Clone, Copy)]
-struct Point {
-    /// Number of the call.
-    call: usize,
-    /// Whether that call was still made.
-    made: bool,
-}
+/// Ends a run, and keeps seeds.
+struct Ending(Arc<Killer>, Seeds);
 
-/// Counts calls and ends the run at one of them: whatever it tries after that fails, as it would not
-/// happen at all.
-struct Killer {
-    at: Option<Point>,
-    calls: AtomicUsize,
-    dying: Mutex<Option<ThreadId>>,
-    dead: AtomicBool,
-    seeds: Seeds,
-}
-
-impl Killer {
-    fn new(at: Option<Point>, seeds: &Seeds) -> Arc<Self> {
-        let (calls, dead) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Self { at, calls, dying: Mutex::new(None), dead, seeds: seeds.clone() })
-    }
-
-    fn is_dead(&self) -> Result<(), String> {
-        if self.dead.load(Ordering::SeqCst) { Err("killed".into()) } else { Ok(()) }
-    }
-}
-
-thread_local! {
-    /// Whether this thread does something that is no part of the run.
-    static BESIDE: Cell<bool> = const { Cell::new(false) };
-}
-
-impl Gate for Killer {
+impl Gate for Ending {
     fn before(&self, _call: &str) -> Result<(), String> {
-        if BESIDE.get() {
-            return Ok(());
-        }
-        self.is_dead()?;
-        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        match self.at {
-            Some(at) if at.call == call && at.made => {
-                *self.dying.lock().unwrap() = Some(std::thread::current().id());
-            }
-            Some(at) if at.call == call => self.dead.store(true, Ordering::SeqCst),
-            _ => {}
-        }
-        self.is_dead()
+        self.0.before()
     }
 
     fn after(&self, _call: &str) -> Result<(), String> {
-        if BESIDE.get() {
-            return Ok(());
-        }
-        if *self.dying.lock().unwrap() == Some(std::thread::current().id()) {
-            self.dead.store(true, Ordering::SeqCst);
-        }
-        self.is_dead()
+        self.0.after()
     }
 
-    fn upload(&self, volume: &str, content: &[u8]) -> Option<Result<(), String>> {
+    fn instead(&self, call: &Instead<'_>) -> Option<Result<(), String>> {
+        let Instead::Upload { volume, content } = *call else { return None };
         // A volume is there, and empty, before anything is sent.
-        self.seeds.lock().unwrap().insert(volume.into(), Vec::new());
+        self.1.lock().unwrap().insert(volume.into(), Vec::new());
         let send = |chunk: &[u8]| {
-            self.before("send")?;
-            self.seeds.lock().unwrap().get_mut(volume).unwrap().extend_from_slice(chunk);
-            self.after("send")
+            self.0.before()?;
+            self.1.lock().unwrap().get_mut(volume).unwrap().extend_from_slice(chunk);
+            self.0.after()
         };
         Some(content.chunks(content.len().div_ceil(4)).try_for_each(send))
     }
@@ -120,13 +72,9 @@ type Files = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 /// A host on which images are there and commands do nothing.
 struct Shell(Arc<Killer>, Files);
 
-fn killed(stderr: String) -> HostError {
-    HostError::Failed { command: "sh".into(), status: None, stderr }
-}
-
 impl Shell {
     fn call(&self) -> Result<(), HostError> {
-        self.0.before("command").and_then(|()| self.0.after("command")).map_err(killed)
+        self.0.call(|| Ok(()))
     }
 }
 
@@ -154,9 +102,8 @@ impl Host for Shell {
     }
 
     fn write(&self, path: &str, content: &[u8], _: u32) -> Result<(), HostError> {
-        self.0.before("write").map_err(killed)?;
-        self.1.lock().unwrap().insert(path.into(), content.into());
-        self.0.after("write").map_err(killed)
+        let write = || self.1.lock().unwrap().insert(path.into(), content.into());
+        self.0.call(|| Ok(write())).map(|_| ())
     }
 
     fn answers(&self, _: SocketAddr) -> bool {
@@ -168,9 +115,7 @@ impl Host for Shell {
     }
 
     fn remove(&self, path: &str) -> Result<(), HostError> {
-        self.0.before("remove").map_err(killed)?;
-        self.1.lock().unwrap().remove(path);
-        self.0.after("remove").map_err(killed)
+        self.0.call(|| Ok(self.1.lock().unwrap().remove(path))).map(|_| ())
     }
 }
 
@@ -180,10 +125,7 @@ struct Ground<'a>(Libvirt<'a>, Arc<Killer>);
 
 impl Ground<'_> {
     fn beside(&self, action: &Action, context: &StepContext<'_>) {
-        BESIDE.set(true);
-        let done = self.0.perform(action, context);
-        BESIDE.set(false);
-        done.unwrap();
+        beside(|| self.0.perform(action, context)).unwrap();
     }
 }
 
@@ -191,7 +133,7 @@ impl Backend for Ground<'_> {
     fn perform(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
         if matches!(action, Action::FetchImage { .. }) {
             // It is there; what fetching one takes is tried where it is done, in a shell.
-            let call = self.1.before("fetch").and_then(|()| self.1.after("fetch"));
+            let call = self.1.before().and_then(|()| self.1.after());
             return call.map_err(StepError::new);
         }
         let Action::UpdateNetwork { network, .. } = action else {
@@ -299,7 +241,7 @@ impl Lab {
     /// Plans and carries out; how it ended, how many calls it took, and what failed.
     fn run(&mut self, goal: &Goal, at: Option<Point>) -> (Summary, usize, Vec<String>) {
         let plan = self.plan(goal);
-        let killer = Killer::new(at, &self.seeds);
+        let killer = Killer::new(at);
         let shell = Shell(killer.clone(), Files::default());
         let backend = Ground(self.backend(&shell), killer.clone());
         let mut failed = Vec::new();
@@ -308,7 +250,7 @@ impl Lab {
                 failed.push(format!("{title}: {error:?}"));
             }
         });
-        (summary, killer.calls.load(Ordering::SeqCst), failed)
+        (summary, killer.calls(), failed)
     }
 
     fn backend<'a>(&'a self, shell: &'a Shell) -> Libvirt<'a> {
@@ -328,7 +270,7 @@ impl Lab {
         };
         Libvirt::new(access, None, guests)
             .with_client(self.client.clone())
-            .with_gate(shell.0.clone())
+            .with_gate(Arc::new(Ending(shell.0.clone(), self.seeds.clone())))
     }
 
     /// Does it in one go; nothing is left to do after that.
@@ -461,7 +403,7 @@ impl PoolLab {
     /// Does as `up` does where the pool is not as it shall be, or as `host restore` does; how it ended, and how many
     /// calls it took.
     fn run(&self, restores: bool, at: Option<Point>) -> (Result<(), StepError>, usize) {
-        let killer = Killer::new(at, &self.lab.seeds);
+        let killer = Killer::new(at);
         let shell = Shell(killer.clone(), self.files.clone());
         let backend = self.lab.backend(&shell);
         let context =
@@ -477,13 +419,13 @@ impl PoolLab {
         };
         // Its images go first, as long as somebody can tell which they are.
         let pruned = self.record().pools.into_iter().filter(|_| restores).try_for_each(|pool| {
-            let beside = Shell(Killer::new(None, &self.lab.seeds), self.files.clone());
+            let beside = Shell(Killer::new(None), self.files.clone());
             prune(&self.lab.client, &beside, "/var/lib/maquette/images", &pool).map(|_| ())
         });
         let done = pruned.and_then(|()| {
             plan.steps.iter().try_for_each(|s| backend.perform(&s.action, &context))
         });
-        (done, killer.calls.load(Ordering::SeqCst))
+        (done, killer.calls())
     }
 }
 

@@ -5,6 +5,7 @@ use virt::domain::{
 };
 use virt::sys;
 
+use super::gate::Instead;
 use super::{Result, gate, optional, settled};
 
 /// Name of a domain.
@@ -36,15 +37,17 @@ pub fn set_memory(domain: &Domain, mib: u64) -> Result<()> {
 
 /// Tells a running guest of more room on a disk.
 pub fn resize_disk(domain: &Domain, device: &str, bytes: u64) -> Result<()> {
-    gate::call("resize a disk", || {
+    gate::call_or("resize a disk", &Instead::Resize { domain: &domain.name()? }, || {
         domain.block_resize(device, bytes, sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES)
-    })?;
-    Ok(())
+    })
 }
 
 /// Plugs a device into a running domain.
 pub fn attach(domain: &Domain, xml: &str) -> Result<()> {
-    gate::call("attach a device", || domain.attach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE))
+    let instead = Instead::Attach { domain: &domain.name()?, device: xml };
+    gate::call_or("attach a device", &instead, || {
+        domain.attach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)
+    })
 }
 
 /// Changes a device of a running domain.
@@ -54,7 +57,10 @@ pub fn update(domain: &Domain, xml: &str) -> Result<()> {
 
 /// Asks a running guest to let go of a device; it may take its time.
 pub fn detach(domain: &Domain, xml: &str) -> Result<()> {
-    gate::call("detach a device", || domain.detach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE))
+    let instead = Instead::Detach { domain: &domain.name()?, device: xml };
+    gate::call_or("detach a device", &instead, || {
+        domain.detach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)
+    })
 }
 
 /// Lets a paused domain go on. One that runs is left alone.
@@ -99,7 +105,8 @@ pub fn set_autostart(domain: &Domain) -> Result<()> {
 
 /// Saves a running domain's memory to a file on the hypervisor, which ends it.
 pub fn save(domain: &Domain, file: &str) -> Result<()> {
-    gate::call("save memory", || super::raw::save(domain, file))
+    let instead = Instead::Save { domain: &domain.name()?, file };
+    gate::call_or("save memory", &instead, || super::raw::save(domain, file))
 }
 
 /// Starts a domain with the hypervisor from now on, and now. One that runs is left alone.

@@ -6,6 +6,62 @@ use std::sync::Arc;
 
 use super::{LibvirtError, Result};
 
+/// A call that drivers lack that are not QEMU's: libvirt's test driver has neither streams, nor devices that come and
+/// go, nor memory that could be used again.
+#[derive(Debug, Clone, Copy)]
+pub enum Instead<'a> {
+    /// Fill a volume.
+    Upload {
+        /// Its name.
+        volume: &'a str,
+        /// Its content.
+        content: &'a [u8],
+    },
+    /// Plug a device into a running domain.
+    Attach {
+        /// Name of the domain.
+        domain: &'a str,
+        /// The device in XML.
+        device: &'a str,
+    },
+    /// Unplug a device.
+    Detach {
+        /// Name of the domain.
+        domain: &'a str,
+        /// The device in XML.
+        device: &'a str,
+    },
+    /// Tell a running domain of more room on a disk.
+    Resize {
+        /// Name of the domain.
+        domain: &'a str,
+    },
+    /// Save a running domain's memory, which ends it.
+    Save {
+        /// Name of the domain.
+        domain: &'a str,
+        /// Path of the memory image.
+        file: &'a str,
+    },
+    /// Have a domain run with a memory image.
+    Restore {
+        /// Path of the memory image.
+        file: &'a str,
+    },
+}
+
+/// Both ends of a domain's virtio-serial port.
+pub trait Port: Send + Sync {
+    /// Reads what has come, or waits for it; 0 bytes at the end.
+    fn receive(&self, buffer: &mut [u8]) -> Result<usize>;
+
+    /// Writes all of `bytes`.
+    fn send(&self, bytes: &[u8]) -> Result<()>;
+
+    /// Ends it; whoever reads is told so.
+    fn abort(&self);
+}
+
 /// Hears of each call to libvirt that a step makes, and may refuse it.
 pub trait Gate: Send + Sync {
     /// Before a call. An error, in words for people, keeps it from being made.
@@ -16,9 +72,13 @@ pub trait Gate: Send + Sync {
         Ok(())
     }
 
-    /// Takes a volume's content in the place of a driver that has no streams; none leaves it to the
-    /// driver.
-    fn upload(&self, _volume: &str, _content: &[u8]) -> Option<std::result::Result<(), String>> {
+    /// Does something in the place of a driver that cannot; none leaves it to the driver.
+    fn instead(&self, _call: &Instead<'_>) -> Option<std::result::Result<(), String>> {
+        None
+    }
+
+    /// A running domain's port in the place of a driver's that has none; none leaves it to the driver.
+    fn port(&self, _domain: &str) -> Option<Arc<dyn Port>> {
         None
     }
 }
@@ -60,8 +120,25 @@ pub(super) fn call<T, E: Into<LibvirtError>>(
     Ok(made)
 }
 
-/// Whether the gate has taken a volume's content.
-pub(super) fn upload(volume: &str, content: &[u8]) -> Option<Result<()>> {
-    let taken = current()?.upload(volume, content)?;
+/// Makes a call that the gate may make in the driver's place.
+pub(super) fn call_or<T, E: Into<LibvirtError>>(
+    name: &str,
+    instead: &Instead<'_>,
+    make: impl FnOnce() -> std::result::Result<T, E>,
+) -> Result<()> {
+    call(name, || match self::instead(instead) {
+        Some(taken) => taken,
+        None => make().map(|_| ()).map_err(Into::into),
+    })
+}
+
+/// What the gate has done in the driver's place; none if it leaves that to the driver.
+pub(super) fn instead(call: &Instead<'_>) -> Option<Result<()>> {
+    let taken = current()?.instead(call)?;
     Some(taken.map_err(LibvirtError::refused))
+}
+
+/// The gate's port of a domain.
+pub(super) fn port(domain: &str) -> Option<Arc<dyn Port>> {
+    current()?.port(domain)
 }

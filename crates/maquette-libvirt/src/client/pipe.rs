@@ -17,7 +17,7 @@ use virt::error::Error;
 use virt::stream::Stream;
 use virt::sys;
 
-use super::{LibvirtError, Result};
+use super::{LibvirtError, Port, Result};
 
 /// How often it is looked whether the connection still lives: nobody tells a stream that it does not.
 const LIVES: Duration = Duration::from_secs(1);
@@ -126,6 +126,20 @@ impl Pipe {
     fn quiet(&self) {
         // SAFETY: the stream is open as long as `self` lives; it may have no callback any more.
         let _ = unsafe { sys::virStreamEventRemoveCallback(self.stream.as_ptr()) };
+    }
+}
+
+impl Port for Pipe {
+    fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
+        Self::receive(self, buffer)
+    }
+
+    fn send(&self, bytes: &[u8]) -> Result<()> {
+        Self::send(self, bytes)
+    }
+
+    fn abort(&self) {
+        Self::abort(self);
     }
 }
 

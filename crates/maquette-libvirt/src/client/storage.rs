@@ -4,6 +4,7 @@ use virt::storage_pool::StoragePool;
 use virt::storage_vol::StorageVol;
 use virt::sys;
 
+use super::gate::Instead;
 use super::{Client, Result, gate, optional, send, settled};
 
 /// Definition of a pool.
@@ -95,7 +96,7 @@ pub fn create_volume(pool: &StoragePool, xml: &str, allocate: bool) -> Result<St
 /// Fills a volume.
 pub fn upload(client: &Client, volume: &StorageVol, content: &[u8]) -> Result<()> {
     const CHUNK: usize = 64 * 1024;
-    if let Some(taken) = gate::upload(&volume.name()?, content) {
+    if let Some(taken) = gate::instead(&Instead::Upload { volume: &volume.name()?, content }) {
         return taken;
     }
     let stream = client.stream()?;

@@ -1,0 +1,111 @@
+//! Ends a run at one of the calls that it makes.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
+
+use maquette_engine::host::HostError;
+
+/// Where a run ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Point {
+    /// Number of the call.
+    pub call: usize,
+    /// Whether that call was still made.
+    pub made: bool,
+}
+
+/// What happens when a run ends.
+type End = Box<dyn FnOnce() + Send>;
+
+/// Counts calls and ends the run at one of them: whatever it tries after that fails, as it would not
+/// happen at all.
+pub struct Killer {
+    at: Option<Point>,
+    calls: AtomicUsize,
+    dying: Mutex<Option<ThreadId>>,
+    dead: AtomicBool,
+    ends: Mutex<Vec<End>>,
+}
+
+thread_local! {
+    /// Whether this thread does something that is no part of the run.
+    static BESIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does something that is no part of the run.
+pub fn beside<T>(act: impl FnOnce() -> T) -> T {
+    let before = BESIDE.replace(true);
+    let done = act();
+    BESIDE.set(before);
+    done
+}
+
+impl Killer {
+    pub fn new(at: Option<Point>) -> Arc<Self> {
+        let (calls, dead) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (dying, ends) = (Mutex::new(None), Mutex::default());
+        Arc::new(Self { at, calls, dying, dead, ends })
+    }
+
+    /// How many calls there were.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    pub fn is_dead(&self) -> Result<(), String> {
+        if self.dead.load(Ordering::SeqCst) { Err("killed".into()) } else { Ok(()) }
+    }
+
+    pub fn before(&self) -> Result<(), String> {
+        if BESIDE.get() {
+            return Ok(());
+        }
+        self.is_dead()?;
+        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        match self.at {
+            Some(at) if at.call == call && at.made => {
+                *self.dying.lock().unwrap() = Some(std::thread::current().id());
+            }
+            Some(at) if at.call == call => self.end(),
+            _ => {}
+        }
+        self.is_dead()
+    }
+
+    pub fn after(&self) -> Result<(), String> {
+        if BESIDE.get() {
+            return Ok(());
+        }
+        if *self.dying.lock().unwrap() == Some(std::thread::current().id()) {
+            self.end();
+        }
+        self.is_dead()
+    }
+
+    /// One call of the hypervisor's own side.
+    pub fn call<T>(&self, make: impl FnOnce() -> Result<T, HostError>) -> Result<T, HostError> {
+        self.before().map_err(killed)?;
+        let made = make()?;
+        self.after().map_err(killed)?;
+        Ok(made)
+    }
+
+    /// Has something happen when the run ends.
+    #[allow(dead_code, reason = "not every test has that")]
+    pub fn at_end(&self, act: impl FnOnce() + Send + 'static) {
+        self.ends.lock().unwrap().push(Box::new(act));
+    }
+
+    fn end(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+        for act in std::mem::take(&mut *self.ends.lock().unwrap()) {
+            act();
+        }
+    }
+}
+
+fn killed(stderr: String) -> HostError {
+    HostError::Failed { command: "sh".into(), status: None, stderr }
+}

@@ -234,3 +234,49 @@ fn listen(
         let _ = sender.send(Line::Closed);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// A program without end says no line that is longer than what a file's head takes.
+    #[test]
+    fn a_line_without_end_is_not_kept() {
+        let (sender, lines) = channel();
+        let mut text = vec![b'x'; 4 << 20];
+        text.extend(b"\nthe next\r");
+        listen(Cursor::new(text), sender, |line| Some(Line::Said(line)));
+        let said: Vec<String> = lines
+            .iter()
+            .map_while(|line| match line {
+                Line::Said(line) => Some(line),
+                Line::Answer(_) | Line::Closed => None,
+            })
+            .collect();
+        assert_eq!(said.len(), 2);
+        assert_eq!((said[0].len(), said[1].as_str()), (LONGEST, "the next"));
+    }
+
+    /// Of what programs say, the last lines tell why they failed.
+    #[test]
+    fn the_last_lines_are_kept_of_what_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        let programs = crate::dying_host::Programs::new(&[]);
+        programs.quiet("cmp", "seq 10000 >&2\nexit 2\n");
+        let host = crate::dying_host::Dying::new(&programs, None);
+        let cancelled = std::sync::atomic::AtomicBool::new(false);
+        let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
+        let place =
+            Place { target: at("a"), part: at(".a.part"), patience: 30, record: String::new() };
+        let (mut agent, _) = Agent::start(&host, &place, &context).unwrap();
+        let mut heard = 0;
+        let answer = agent.order("same", &mut |_| heard += 1).unwrap();
+        assert_eq!(answer.status(), "2");
+        assert!(heard >= 10_000, "{heard}");
+        assert_eq!(answer.said.len(), KEPT);
+        assert_eq!(answer.said.last().unwrap(), "10000");
+    }
+}

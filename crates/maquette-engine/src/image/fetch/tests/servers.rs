@@ -41,12 +41,13 @@ class H(http.server.BaseHTTPRequestHandler):
                     self.answer(416, headers[:-1] + [('Content-Range', f'bytes */{len(data)}')], b'')
                     return
         body = data[start:]
-        if mode == 'stall' and not asked: self.answer(code, headers, body[:len(body) // 2], len(body)); time.sleep(60)
+        if mode == 'stall' and not asked: self.answer(code, headers, body[:len(body) // 2], len(body)); time.sleep(60); self.close_connection = True
         elif mode == 'cut' and not asked:
             self.answer(code, headers, body[:len(body) // 2], len(body)); self.close_connection = True
         elif mode == 'drip':
             self.answer(code, headers, b'', len(body))
             for byte in body[:200]: self.wfile.write(bytes([byte])); self.wfile.flush(); time.sleep(0.1)
+            self.close_connection = True
         elif mode == 'hold' and not asked:
             self.answer(code, headers, body[:int(self.path.split('?')[1])], len(body)); time.sleep(60)
         elif mode == 'slow': self.answer(code, headers, body, pause=0.05)

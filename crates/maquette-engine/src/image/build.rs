@@ -188,6 +188,14 @@ mod tests {
         assert!(is_current(&image) && !Path::new(&new).exists());
     }
 
+    /// Says how it was called, by whom and with which limits, and does it.
+    const QEMU_IMG: &str = r#"#!/bin/sh
+bound=$(grep -c -e 'NoNewPrivs:.1' -e 'CapEff:.0000000000000000' /proc/self/status)
+echo "$* by $(id -u) with $(id -G), bound by $bound of 2" >&2
+echo "$(ulimit -n) files, $(ulimit -t) s, $(ulimit -v) KiB, $(ulimit -f) blocks of a file, $(ulimit -c) of a core" >&2
+PATH=/usr/bin exec qemu-img "$@"
+"#;
+
     /// Other calls of qemu-img were by nobody and with limits, and this one was root's.
     #[test]
     fn the_image_is_written_by_nobody_where_nobody_may_enter() {
@@ -196,7 +204,7 @@ mod tests {
         fs::write(at("disk"), vec![7; 1 << 20]).unwrap();
         fs::set_permissions(at("disk"), Permissions::from_mode(0o600)).unwrap();
         let shim = shims.path().join("qemu-img");
-        fs::write(&shim, "#!/bin/sh\nid -u >&2\nPATH=/usr/bin exec qemu-img \"$@\"\n").unwrap();
+        fs::write(&shim, QEMU_IMG).unwrap();
         fs::set_permissions(&shim, Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(shims.path(), Permissions::from_mode(0o755)).unwrap();
         let (_, end) = SCRIPT.split_once("say \"writing the image\"").unwrap();
@@ -207,9 +215,15 @@ mod tests {
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let (call, limits) = said.trim().split_once('\n').unwrap();
         let own = fs::metadata(home.path()).unwrap().uid();
-        let user = if own == 0 { 65_534 } else { own };
-        assert_eq!(String::from_utf8_lossy(&output.stderr).trim(), user.to_string());
+        if own == 0 {
+            let nobody = "by 65534 with 65534, bound by 2 of 2";
+            assert_eq!(call, format!("convert -f raw -O qcow2 /dev/fd/3 /dev/fd/4 {nobody}"));
+        }
+        let most = "64 files, 3600 s, 4194304 KiB, 266240 blocks of a file, 0 of a core";
+        assert_eq!(limits, most);
         assert_eq!(fs::metadata(at("image")).unwrap().uid(), own);
         assert!(fs::read(at("image")).unwrap().starts_with(b"QFI\xfb"));
     }

@@ -59,6 +59,8 @@ enum Kind {
     Queue,
     /// Somebody is connected to the console.
     Console,
+    /// The daemon takes connections and says nothing.
+    Silent,
     /// Any other.
     Other,
 }
@@ -97,6 +99,10 @@ impl Kind {
             Self::Queue => Some(
                 "the hypervisor's kernel lacks queues that libvirt uses (modules sch_htb, sch_sfq)",
             ),
+            Self::Silent => Some(
+                "it hangs: `systemctl restart libvirtd` (or virtqemud, and the other virt daemons) \
+                 starts it anew, and guests go on running",
+            ),
             Self::Missing | Self::AlreadyDone | Self::Schema | Self::Console | Self::Other => None,
         }
     }
@@ -127,6 +133,17 @@ impl LibvirtError {
     pub fn refused(message: impl Into<String>) -> Self {
         let message = message.into();
         Self { kind: Kind::of_others(&message), message }
+    }
+
+    /// Of a connection that was not opened within so many seconds.
+    pub fn silent(seconds: u64) -> Self {
+        let message = format!("its daemon has not answered within {seconds} s");
+        Self { kind: Kind::Silent, message }
+    }
+
+    /// Whether the daemon is there and hangs.
+    pub fn is_silent(&self) -> bool {
+        self.kind == Kind::Silent
     }
 
     /// Whether somebody else has the console, from whom it can be taken.

@@ -48,6 +48,8 @@ pub struct Machine {
     pub installed: bool,
     /// Whether libvirt answers.
     pub runs: bool,
+    /// Whether its daemon takes connections and says nothing.
+    pub hangs: bool,
     /// Whether the CPU can run guests.
     pub kvm: bool,
     /// Whether QEMU's user may.
@@ -95,6 +97,7 @@ impl Machine {
             free: 500 << 30,
             installed: false,
             runs: false,
+            hangs: false,
             kvm: true,
             kvm_open: false,
             hook: false,
@@ -120,6 +123,7 @@ impl Machine {
             pool: PoolState::Active("/var/lib/libvirt/images".into()),
             installed: true,
             runs: true,
+            hangs: false,
             kvm_open: true,
             hook: true,
             sysctls: BTreeMap::from([(INOTIFY.into(), 8192)]),
@@ -266,6 +270,9 @@ impl Model {
 
 impl Driver for Model {
     fn open(&self, _uri: &str) -> Result<Arc<dyn Server>, LibvirtError> {
+        if self.machine().hangs {
+            return Err(LibvirtError::silent(120));
+        }
         if self.machine().runs {
             return Ok(Arc::new(self.clone()));
         }

@@ -22,7 +22,7 @@ use maquette_engine::StepError;
 use maquette_engine::host::lock::Lock;
 use maquette_engine::prepare;
 use maquette_engine::probe::{self, Facts};
-use maquette_libvirt::{ObserveError, Seen, Server};
+use maquette_libvirt::{LibvirtError, ObserveError, Seen, Server};
 
 pub use guests::Ask;
 
@@ -58,6 +58,15 @@ impl Hypervisor {
 fn on_host(seen: Seen, facts: &Facts) -> Observed {
     let observed = seen.on_host(&facts.routes, facts.network.clone());
     Observed { starts: facts.starts.clone(), ..observed }
+}
+
+/// libvirt cannot be connected to.
+pub fn unreached(label: &str, why: &LibvirtError) -> Failure {
+    let error = why.failed(format!("cannot connect to libvirt at {label}"));
+    Failure::Failed(match why.is_silent() {
+        true => error,
+        false => error.hint("`maquette up` installs and starts it"),
+    })
 }
 
 /// An environment on its hypervisor, for the time of a command.
@@ -108,17 +117,19 @@ impl<'a> Session<'a> {
         let pool = &self.located.pool.name;
         let (facts, libvirt) = std::thread::scope(|scope| {
             let libvirt = scope.spawn(|| {
-                let server = self.world.libvirt.open(&connection.uri).ok()?;
+                let server = self.world.libvirt.open(&connection.uri)?;
                 let seen = server.observe(environment, pool, connection.records.as_ref());
-                Some((server, seen))
+                Ok::<_, LibvirtError>((server, seen))
             });
             let facts = probe::gather(host, connection.reach());
-            (facts, libvirt.join().ok().flatten())
+            (facts, libvirt.join().ok())
         });
         let facts = facts.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
         let (libvirt, seen) = match libvirt {
-            Some((server, seen)) => (Some(server), Some(seen.map_err(unobserved)?)),
-            None => (None, None),
+            Some(Ok((server, seen))) => (Some(server), Some(seen.map_err(unobserved)?)),
+            // To start a daemon that hangs, or to install it, is of no use.
+            Some(Err(why)) if why.is_silent() => return Err(unreached(&connection.label, &why)),
+            Some(Err(_)) | None => (None, None),
         };
         if let Some(seen) = &seen {
             tell(self.world, seen);
@@ -138,12 +149,11 @@ impl<'a> Session<'a> {
             return Ok(hypervisor);
         }
         // The reason was not kept, since it is not an error where libvirt is still to be installed.
-        let message = format!("cannot connect to libvirt at {}", self.connection.label);
-        let mut error = StepError::new(message);
-        if let Err(why) = self.world.libvirt.open(&self.connection.uri) {
-            error = error.because(why);
-        }
-        Err(Failure::Failed(error.hint("`maquette up` installs and starts it")))
+        let (label, opened) =
+            (&self.connection.label, self.world.libvirt.open(&self.connection.uri));
+        let why =
+            opened.err().unwrap_or_else(|| LibvirtError::refused("it was not there just now"));
+        Err(unreached(label, &why))
     }
 
     /// Looks at the hypervisor and plans its preparation.

@@ -7,8 +7,8 @@ use virt::connect::Connect;
 
 use super::{LibvirtError, Result};
 
-/// How long it may take until a connection is open. systemd starts a daemon that nobody has asked before.
-pub(super) const OPENING: Duration = Duration::from_secs(60);
+/// How long it may take until a connection is open: systemd starts a daemon that nobody has asked before, for 90 seconds.
+pub(super) const OPENING: Duration = Duration::from_secs(120);
 
 /// Seconds between questions whether a daemon still lives, and how many may go without an answer: one that hangs ends
 /// calls in a minute.
@@ -43,10 +43,7 @@ pub(super) fn within(limit: Duration, uri: &str) -> Result<Connect> {
     });
     match receiver.recv_timeout(limit) {
         Ok(opened) => Ok(opened?),
-        Err(_) => {
-            let seconds = limit.as_secs();
-            Err(LibvirtError::refused(format!("its daemon has not answered within {seconds} s")))
-        }
+        Err(_) => Err(LibvirtError::silent(limit.as_secs())),
     }
 }
 
@@ -99,6 +96,7 @@ mod tests {
         let silent = |mut stream: UnixStream| stream.read_to_end(&mut Vec::new()).map(drop);
         let (_directory, uri) = daemon(silent);
         let error = within(Duration::from_secs(1), &uri).unwrap_err();
+        assert!(error.is_silent());
         assert_eq!(error.to_string(), "its daemon has not answered within 1 s");
     }
 

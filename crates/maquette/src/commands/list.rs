@@ -6,7 +6,6 @@ use std::time::UNIX_EPOCH;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::units::ByteSize;
-use maquette_engine::StepError;
 use maquette_engine::host::lock::duration;
 use maquette_engine::ssh_keys::{EnvironmentKey, fingerprint};
 use maquette_libvirt::{Survey, Surveyed};
@@ -78,10 +77,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.place)?;
     let session = Session::open(world, located.clone())?;
     let connection = &session.connection;
-    let server = world.libvirt.open(&connection.uri).map_err(|e| {
-        let error = StepError::new(format!("cannot connect to libvirt at {}", connection.label));
-        Failure::Failed(error.because(e).hint("`maquette up` installs and starts it"))
-    })?;
+    let opened = world.libvirt.open(&connection.uri);
+    let server = opened.map_err(|why| session::unreached(&connection.label, &why))?;
     let found = server.survey().map_err(session::unobserved)?;
     for what in &found.unreadable {
         world.terminal.talk(&format!("warning: {what} cannot be read; it is passed over"));

@@ -33,6 +33,7 @@ impl Stage {
                 self.typed = Some(format!("{}\n", text.replace("Ctrl-]", "\u{1d}")));
             }
             ["libvirt", "stops"] => machine.runs = false,
+            ["libvirt", "hangs"] => machine.hangs = true,
             ["domain", name, "stops"] => {
                 let domain = seen.domains.get_mut(*name).unwrap();
                 (domain.active, domain.live) = (false, None);

@@ -313,6 +313,36 @@ fn no_server_leads_to_a_file_or_to_what_is_not_of_the_web() {
     assert_eq!(asked.status(), "1", "{asked:?}");
 }
 
+/// Where the hypervisor has no way out, it is downloaded here and pushed, and judged there all the same.
+#[test]
+fn what_the_hypervisor_cannot_reach_is_downloaded_here_and_verified_there() {
+    let place = Place::new();
+    let downloads = tempfile::tempdir().unwrap();
+    let programs = Programs::new(&[]);
+    programs.quiet("curl", "echo 'curl: (6) Could not resolve host' >&2\nexit 6\n");
+    let host = Dying::new(&programs, None);
+    let kept = downloads.path().join("kept");
+    let transfer = Transfer { remote: true, downloads: kept.clone(), ..Transfer::default() };
+    let bring =
+        |path: &str| bring_to(&host, &transfer, &place.server.url(path), place.pool.path(), None);
+    bring("etag/a.qcow2").unwrap();
+    place.is_whole();
+    assert!(left(&kept).is_empty(), "{:?}", left(&kept));
+    place.clear();
+    let wrong = format!("etag/a.qcow2#sha256:{}", "0".repeat(64));
+    let error = bring(&wrong).unwrap_err();
+    assert!(error.message.contains("does not match its checksum"), "{error:?}");
+    fs::write(place.here.path().join("page"), "<html>404</html>").unwrap();
+    let error = bring("etag/page").unwrap_err();
+    assert!(error.causes[0].contains("web page"), "{error:?}");
+    assert!(left(place.pool.path()).is_empty() && left(&kept).is_empty());
+    // A hypervisor that is this machine has no other way.
+    let here = Transfer { remote: false, ..transfer.clone() };
+    let url = place.server.url("etag/a.qcow2");
+    let error = bring_to(&host, &here, &url, place.pool.path(), None).unwrap_err();
+    assert!(error.causes[0].contains("Could not resolve host"), "{error:?}");
+}
+
 #[test]
 fn runs_that_want_the_same_at_once_all_get_it() {
     let place = Place::new();

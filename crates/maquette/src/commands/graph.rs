@@ -1,8 +1,10 @@
-//! `maquette graph`.
+//! `maquette graph`: a picture of what is there, with what `up` would add to it, change or remove.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use maquette_core::blueprint::{Network, Node, Vnc};
+use maquette_core::diagnostic::Diagnostic;
 use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::observed::Observed;
 use maquette_core::topology::{self, VirtType};
@@ -12,7 +14,7 @@ use maquette_engine::probe::Daemons;
 use crate::cli::Wanted;
 use crate::failure::Failure;
 use crate::load::Loaded;
-use crate::render::graph::{self, State};
+use crate::render::graph::{self, Fate, State};
 use crate::session::Session;
 use crate::userfile::{self, Content};
 use crate::world::World;
@@ -34,10 +36,10 @@ pub enum Picture {
 /// Arguments of `graph`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to draw; what is there already is drawn with its state.
+    /// What is asked for. What is there already is drawn as it is, with its state.
     #[command(flatten)]
     pub wanted: Wanted,
-    /// How [default: as the file's name ends, else text]
+    /// How [default: what the file's name ends in, else text]
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Picture>,
     /// File to write [default: standard output]
@@ -45,28 +47,97 @@ pub struct Args {
     pub output: Option<PathBuf>,
 }
 
-/// Draws what is wanted, with the state of what is there. It is drawn even if the
-/// hypervisor cannot be reached; then it is said that nothing is known of that state.
+/// The format of a picture: the one that was asked for, or the one that the file's name ends in.
+fn format(args: &Args) -> Result<Picture, Failure> {
+    if let Some(format) = args.format {
+        return Ok(format);
+    }
+    let ending = args.output.as_ref().and_then(|path| path.extension()?.to_str());
+    match ending.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("txt") => Ok(Picture::Text),
+        Some("svg") => Ok(Picture::Svg),
+        Some("dot" | "gv") => Ok(Picture::Dot),
+        Some("mmd" | "mermaid" | "md") => Ok(Picture::Mermaid),
+        Some(other) => {
+            let message = format!("no format of pictures ends in `.{other}`");
+            Err(Failure::input(
+                Diagnostic::error("graph::format", message)
+                    .help("name a file that ends in .svg, .mmd (Mermaid), .dot (Graphviz) or .txt")
+                    .help("`--format` chooses one of them for any file"),
+            ))
+        }
+    }
+}
+
+/// Networks and nodes that are drawn: what is there as it is, and what is asked for beside it.
+struct Drawn {
+    networks: Vec<Network>,
+    nodes: Vec<Node>,
+    /// What becomes of those that do not stay as they are, by kind and name.
+    fates: BTreeMap<(graph::Kind, String), Fate>,
+}
+
+impl Drawn {
+    /// What is there alone.
+    fn there(observed: &Observed) -> Self {
+        let networks = observed.networks.values().map(|n| n.recorded.clone()).collect();
+        let nodes = observed.domains.values().map(|d| d.recorded.clone()).collect();
+        Self { networks, nodes, fates: BTreeMap::new() }
+    }
+
+    /// What is there, beside what is asked for.
+    fn both(observed: &Observed, wanted: &(Vec<Network>, Vec<Node>)) -> Self {
+        let mut drawn = Self::there(observed);
+        let mut fate = |kind, name: &str, asked: bool, changed: bool| {
+            let fate = match (asked, changed) {
+                (false, _) => Fate::Goes,
+                (true, true) => Fate::Changes,
+                (true, false) => return,
+            };
+            drawn.fates.insert((kind, name.to_string()), fate);
+        };
+        let (networks, nodes) = wanted;
+        for there in &drawn.networks {
+            let asked = networks.iter().find(|n| n.name == there.name);
+            let changed = asked.is_some_and(|asked| !graph::same_network(asked, there));
+            fate(graph::Kind::Network, &there.name, asked.is_some(), changed);
+        }
+        for there in &drawn.nodes {
+            let asked = nodes.iter().find(|n| n.name == there.name);
+            let changed = asked.is_some_and(|asked| !graph::same_node(asked, there));
+            fate(graph::Kind::Node, &there.name, asked.is_some(), changed);
+        }
+        // In the order of the files, with what they do not name at the end.
+        let place = |name: &str| networks.iter().position(|n| n.name == name);
+        let new = networks.iter().filter(|n| !observed.networks.contains_key(&n.name));
+        drawn.networks.extend(new.cloned());
+        drawn.networks.sort_by_key(|n| place(&n.name).unwrap_or(usize::MAX));
+        let place = |name: &str| nodes.iter().position(|n| n.name == name);
+        let new = nodes.iter().filter(|n| !observed.domains.contains_key(&n.name));
+        drawn.nodes.extend(new.cloned());
+        drawn.nodes.sort_by_key(|n| place(&n.name).unwrap_or(usize::MAX));
+        drawn
+    }
+}
+
+/// Draws what is there and what is asked for. It is drawn even if the hypervisor cannot be reached; then everything is
+/// drawn as not built, which is said.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let format = format(args)?;
     let mut loaded = load::described(&world.environment, &args.wanted)?;
+    // No image is drawn, so that none has to be named.
+    loaded.request.settings.image.get_or_insert_with(|| NO_IMAGE.into());
     pipeline::check(world, &mut loaded)?;
     let observed = observed(world, &loaded)?;
     let asked = args.wanted.flags.0.has("topology-nodes") || !loaded.request.nodes.is_empty();
-    let (networks, nodes) = match asked || observed.domains.is_empty() {
-        true => wanted(&loaded, &observed)?,
-        // Nothing is asked for: it is about what there is.
-        false => (
-            observed.networks.values().map(|n| n.recorded.clone()).collect(),
-            observed.domains.values().map(|d| d.recorded.clone()).collect(),
-        ),
+    let drawn = match asked || observed.domains.is_empty() {
+        true => Drawn::both(&observed, &wanted(&loaded, &observed)?),
+        false => Drawn::there(&observed),
     };
-    let picture = graph::picture(&networks, &nodes, &|kind, name| state(&observed, kind, name));
-    let ending = args.output.as_ref().and_then(|p| p.extension()?.to_str());
-    let format = args.format.unwrap_or(match ending {
-        Some("svg") => Picture::Svg,
-        Some("dot" | "gv") => Picture::Dot,
-        Some("mmd" | "mermaid" | "md") => Picture::Mermaid,
-        _ => Picture::Text,
+    let title = format!("environment {}", loaded.request.settings.environment);
+    let picture = graph::picture(&title, &drawn.networks, &drawn.nodes, &|kind, name| {
+        let fate = drawn.fates.get(&(kind, name.to_string())).copied();
+        (state(&observed, kind, name), fate.unwrap_or_default())
     });
     let text = match format {
         Picture::Text => graph::text(&picture),
@@ -112,6 +183,9 @@ fn state(observed: &Observed, kind: graph::Kind, name: &str) -> State {
         },
     }
 }
+
+/// Stands where a picture needs no image: any name that there is.
+const NO_IMAGE: &str = "debian-12";
 
 /// Stands where a picture needs no key.
 const NO_KEY: &str = "ssh-ed25519 none";

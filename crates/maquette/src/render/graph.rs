@@ -9,7 +9,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use maquette_core::blueprint::{Network, Node};
+use maquette_core::blueprint::{Interface, Network, Node};
+use maquette_core::topology::Forward;
 use maquette_core::units::{ByteSize, MIB};
 
 pub use markup::{dot, mermaid};
@@ -17,7 +18,7 @@ pub use svg::svg;
 pub use text::text;
 
 /// What an object is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A network.
     Network,
@@ -47,6 +48,31 @@ impl State {
     }
 }
 
+/// What `up` would do with an object that is there, as far as that can be seen in the picture.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing.
+    #[default]
+    Stays,
+    /// It would look different.
+    Changes,
+    /// It is not asked for any more.
+    Goes,
+}
+
+impl Fate {
+    /// A detail of an object, with what becomes of the object.
+    fn beside(self, detail: &str) -> String {
+        let words = match self {
+            Self::Stays => "",
+            Self::Changes => "to be changed",
+            Self::Goes => "to be removed",
+        };
+        let parts = [detail, words].into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// A network that several nodes are on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Net {
@@ -54,8 +80,12 @@ pub struct Net {
     pub name: String,
     /// Subnet and kind.
     pub detail: String,
+    /// How it leads out of the hypervisor, if it does.
+    pub outside: Option<String>,
     /// What there is of it.
     pub state: State,
+    /// What becomes of it.
+    pub fate: Fate,
 }
 
 /// An interface of a node.
@@ -80,6 +110,8 @@ pub struct Item {
     pub detail: String,
     /// What there is of it.
     pub state: State,
+    /// What becomes of it.
+    pub fate: Fate,
     /// Its interfaces, in order.
     pub ports: Vec<Port>,
 }
@@ -87,6 +119,8 @@ pub struct Item {
 /// An environment, ready to be drawn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scene {
+    /// What it is a picture of.
+    pub title: String,
     /// Networks, in file order.
     pub nets: Vec<Net>,
     /// Nodes, in order.
@@ -95,9 +129,14 @@ pub struct Scene {
     pub cables: Vec<[(usize, usize); 2]>,
 }
 
-/// What is drawn of networks and nodes.
-pub fn picture(networks: &[Network], nodes: &[Node], state: &dyn Fn(Kind, &str) -> State) -> Scene {
-    let mut scene = Scene::default();
+/// What is drawn of networks and nodes; `state` is asked for each of them.
+pub fn picture(
+    title: &str,
+    networks: &[Network],
+    nodes: &[Node],
+    state: &dyn Fn(Kind, &str) -> (State, Fate),
+) -> Scene {
+    let mut scene = Scene { title: title.into(), ..Scene::default() };
     let mut ends: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();
     for (i, node) in nodes.iter().enumerate() {
         for (j, interface) in node.interfaces.iter().enumerate() {
@@ -110,8 +149,9 @@ pub fn picture(networks: &[Network], nodes: &[Node], state: &dyn Fn(Kind, &str) 
     let mut index: BTreeMap<&str, usize> = BTreeMap::new();
     for network in networks.iter().filter(|n| !is_cable(n)) {
         index.insert(&network.name, scene.nets.len());
-        let state = state(Kind::Network, &network.name);
-        scene.nets.push(Net { name: network.name.clone(), detail: describe(network), state });
+        let (state, fate) = state(Kind::Network, &network.name);
+        let (name, detail) = (network.name.clone(), describe(network));
+        scene.nets.push(Net { name, detail, outside: outside(network), state, fate });
     }
     // Bridges of the hypervisor's own that nodes are on.
     for node in nodes {
@@ -119,7 +159,8 @@ pub fn picture(networks: &[Network], nodes: &[Node], state: &dyn Fn(Kind, &str) 
             if !index.contains_key(interface.network.as_str()) {
                 index.insert(&interface.network, scene.nets.len());
                 let (name, detail) = (interface.network.clone(), "the hypervisor's bridge".into());
-                scene.nets.push(Net { name, detail, state: State::Active });
+                let (state, fate) = (State::Active, Fate::Stays);
+                scene.nets.push(Net { name, detail, outside: None, state, fate });
             }
         }
     }
@@ -132,19 +173,11 @@ pub fn picture(networks: &[Network], nodes: &[Node], state: &dyn Fn(Kind, &str) 
                 Some((n, p)) => format!("{} {}", nodes[*n].name, nodes[*n].interfaces[*p].name),
                 None => interface.network.clone(),
             };
-            let v4 = interface.ipv4.map(|n| n.addr().to_string());
-            let lan = (interface.dhcp && v4.is_none()).then(|| "DHCP of the LAN".to_string());
-            let group = interface.portgroup.as_ref().map(|p| format!("portgroup {p}"));
-            let parts: Vec<String> = v4.into_iter().chain(lan).chain(group).collect();
-            Port { name: interface.name.clone(), net, to, detail: parts.join(", ") }
+            Port { name: interface.name.clone(), net, to, detail: plugged(interface) }
         });
-        let memory = ByteSize(node.memory_mib.saturating_mul(MIB));
-        scene.items.push(Item {
-            name: node.name.clone(),
-            detail: format!("{} vCPU, {memory}", node.vcpus),
-            state: state(Kind::Node, &node.name),
-            ports: ports.collect(),
-        });
+        let (state, fate) = state(Kind::Node, &node.name);
+        let (name, ports) = (node.name.clone(), ports.collect());
+        scene.items.push(Item { name, detail: size(node), state, fate, ports });
     }
     let cables = networks.iter().filter(|n| is_cable(n));
     scene.cables = cables
@@ -154,6 +187,42 @@ pub fn picture(networks: &[Network], nodes: &[Node], state: &dyn Fn(Kind, &str) 
         })
         .collect();
     scene
+}
+
+/// Whether two networks are drawn alike.
+pub fn same_network(one: &Network, other: &Network) -> bool {
+    describe(one) == describe(other)
+}
+
+/// Whether two nodes are drawn alike.
+pub fn same_node(one: &Node, other: &Node) -> bool {
+    let ports = |node: &Node| -> Vec<(String, String, String)> {
+        let each = node.interfaces.iter();
+        each.map(|i| (i.name.clone(), i.network.clone(), plugged(i))).collect()
+    };
+    size(one) == size(other) && ports(one) == ports(other)
+}
+
+fn size(node: &Node) -> String {
+    format!("{} vCPU, {}", node.vcpus, ByteSize(node.memory_mib.saturating_mul(MIB)))
+}
+
+/// What is said of an interface: its address, its VLANs.
+fn plugged(interface: &Interface) -> String {
+    let v4 = interface.ipv4.map(|n| n.addr().to_string());
+    let lan = (interface.dhcp && v4.is_none()).then(|| "DHCP of the LAN".to_string());
+    let group = interface.portgroup.as_ref().map(|p| format!("portgroup {p}"));
+    v4.into_iter().chain(lan).chain(group).collect::<Vec<_>>().join(", ")
+}
+
+/// How a network leads out of the hypervisor.
+fn outside(network: &Network) -> Option<String> {
+    match (&network.uplink, network.forward) {
+        (Some(uplink), _) => Some(format!("LAN on {}", uplink.nic)),
+        (None, Forward::Nat) => Some("outside, by NAT".into()),
+        (None, Forward::Route) => Some("outside, routed".into()),
+        (None, Forward::Isolated | Forward::Bridge | Forward::OpenVswitch) => None,
+    }
 }
 
 fn describe(network: &Network) -> String {

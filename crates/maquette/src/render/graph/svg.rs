@@ -1,8 +1,9 @@
-//! A drawing: nodes in rows, below each row the networks as bars that its nodes hang on.
+//! A drawing: nodes in rows, below each row the networks as bars that its nodes hang on. Networks that lead out of the
+//! hypervisor say so at the right end of their bars.
 
 use std::fmt::Write;
 
-use super::{Item, Scene, State};
+use super::{Fate, Item, Net, Scene, State};
 
 /// Most nodes in a row.
 const ROW: usize = 8;
@@ -14,8 +15,11 @@ const GAP: usize = 20;
 const LINE: usize = 16;
 /// Room between bars.
 const BAR: usize = 34;
-/// Room on the left, where bars have their names.
-const LEFT: usize = 250;
+/// Most characters of a network's name and of what is said of it.
+const NAME: usize = 30;
+const DETAIL: usize = 52;
+/// Most interfaces in a box that have room for their whole names between the lines.
+const NAMED: usize = 6;
 /// Room around everything.
 const EDGE: usize = 16;
 
@@ -35,20 +39,53 @@ fn fitted(text: &str, most: usize) -> String {
     }
 }
 
+/// About how wide a text is, in pixels: `per` tenths of one for each character.
+fn text_width(text: &str, per: usize) -> usize {
+    text.chars().count() * per / 10
+}
+
+fn name(net: &Net) -> String {
+    fitted(&net.name, NAME)
+}
+
+fn detail(net: &Net) -> String {
+    fitted(&net.fate.beside(&net.detail), DETAIL)
+}
+
+/// Room on the left, where bars have their names.
+fn left(scene: &Scene) -> usize {
+    let each = scene.nets.iter();
+    let widths = each.map(|net| text_width(&name(net), 76).max(text_width(&detail(net), 62)));
+    EDGE + widths.max().unwrap_or(0) + GAP
+}
+
+/// Room on the right, where bars say how they lead outside.
+fn right(scene: &Scene) -> usize {
+    let outside = scene.nets.iter().filter_map(|net| net.outside.as_deref());
+    outside.map(|text| text_width(text, 62) + 24).max().unwrap_or(0)
+}
+
 /// Draws a scene.
 pub fn svg(scene: &Scene) -> String {
     let mut body = String::new();
-    let columns = scene.items.len().clamp(1, ROW);
-    let width = LEFT + columns * (BOX + GAP) + EDGE;
-    let mut top = EDGE;
-    let rows: Vec<&[Item]> = scene.items.chunks(ROW).collect();
+    let left = left(scene);
+    let end = |columns: usize| left + columns * (BOX + GAP);
+    let width = end(scene.items.len().clamp(1, ROW)) + right(scene) + EDGE;
+    let title = escape(&scene.title);
+    let _ = writeln!(
+        body,
+        "<title>{title}</title>\
+         <text x=\"{EDGE}\" y=\"{}\" font-weight=\"bold\" font-size=\"15\">{title}</text>",
+        EDGE + 14
+    );
+    let mut top = EDGE + 2 * LINE;
     let mut drawn = vec![false; scene.nets.len()];
-    for row in &rows {
-        top = draw_row(&mut body, scene, row, top, width, &mut drawn);
+    for row in scene.items.chunks(ROW) {
+        top = draw_row(&mut body, scene, row, (left, top), end(row.len()), &mut drawn);
     }
     // Networks that nobody is on.
     for n in (0..scene.nets.len()).filter(|n| !drawn[*n]) {
-        bar(&mut body, scene, n, top + BAR / 2, width);
+        bar(&mut body, scene, n, top + BAR / 2, (left, end(1)));
         top += BAR;
     }
     let height = top + EDGE;
@@ -63,13 +100,13 @@ fn colour(net: usize) -> &'static str {
     COLOURS[net % COLOURS.len()]
 }
 
-/// Draws some nodes and the bars that they hang on; returns where the next row begins.
+/// Draws some nodes and the bars that they hang on, up to `end`; returns where the next row begins.
 fn draw_row(
     body: &mut String,
     scene: &Scene,
     row: &[Item],
-    top: usize,
-    width: usize,
+    (begin, top): (usize, usize),
+    end: usize,
     drawn: &mut [bool],
 ) -> usize {
     let ports = row.iter().map(|i| i.ports.len()).max().unwrap_or(0);
@@ -79,11 +116,11 @@ fn draw_row(
         .collect();
     let bars = top + height + BAR;
     for (k, net) in used.iter().enumerate() {
-        bar(body, scene, *net, bars + k * BAR, width);
+        bar(body, scene, *net, bars + k * BAR, (begin, end));
         drawn[*net] = true;
     }
     for (column, item) in row.iter().enumerate() {
-        let left = LEFT + column * (BOX + GAP);
+        let left = begin + column * (BOX + GAP);
         // Lines first, so that boxes and text lie above them.
         for (p, port) in item.ports.iter().enumerate() {
             let Some(net) = port.net else { continue };
@@ -98,7 +135,10 @@ fn draw_row(
                  <text x=\"{}\" y=\"{}\" font-size=\"10\" fill=\"{colour}\">{}</text>",
                 x + 4,
                 from + 14,
-                escape(port.name.trim_start_matches("eth")),
+                escape(match item.ports.len() > NAMED {
+                    true => port.name.trim_start_matches("eth"),
+                    false => &port.name,
+                }),
             );
         }
         node(body, item, left, top, height);
@@ -106,25 +146,35 @@ fn draw_row(
     bars + used.len() * BAR + GAP
 }
 
-fn bar(body: &mut String, scene: &Scene, net: usize, y: usize, width: usize) {
+/// A network as a bar at a height, from where nodes begin to where they end.
+fn bar(body: &mut String, scene: &Scene, net: usize, y: usize, (begin, end): (usize, usize)) {
     let (item, colour) = (&scene.nets[net], colour(net));
     let dash = if item.state == State::Off { " stroke-dasharray=\"8 5\"" } else { "" };
     let _ = writeln!(
         body,
-        "<line x1=\"{LEFT}\" y1=\"{y}\" x2=\"{}\" y2=\"{y}\" stroke=\"{colour}\" \
+        "<line x1=\"{begin}\" y1=\"{y}\" x2=\"{end}\" y2=\"{y}\" stroke=\"{colour}\" \
          stroke-width=\"5\" stroke-linecap=\"round\"{dash}/>\
          <text x=\"{EDGE}\" y=\"{}\" fill=\"{colour}\" font-weight=\"bold\">{}</text>\
          <text x=\"{EDGE}\" y=\"{}\" fill=\"#555555\" font-size=\"11\">{}</text>",
-        width - EDGE,
         y - 2,
-        escape(&fitted(&item.name, 30)),
+        escape(&name(item)),
         y + 12,
-        escape(&fitted(&item.detail, 38)),
+        escape(&detail(item)),
     );
+    if let Some(outside) = &item.outside {
+        let _ = writeln!(
+            body,
+            "<text x=\"{}\" y=\"{}\" fill=\"{colour}\" font-size=\"11\">→ {}</text>",
+            end + 8,
+            y + 4,
+            escape(outside),
+        );
+    }
 }
 
 fn node(body: &mut String, item: &Item, left: usize, top: usize, height: usize) {
     let (fill, stroke, dash) = match item.state {
+        _ if item.fate == Fate::Goes => ("#fbeeee", "#b23a48", " stroke-dasharray=\"2 3\""),
         State::Active => ("#eef7ee", "#2f8f4e", ""),
         State::Off => ("#f3f3f3", "#888888", " stroke-dasharray=\"5 4\""),
         State::Planned => ("#f4f7fb", "#4a5a6a", ""),
@@ -140,7 +190,7 @@ fn node(body: &mut String, item: &Item, left: usize, top: usize, height: usize) 
         escape(&fitted(&item.name, 27)),
         left + 10,
         top + 33,
-        escape(&item.detail),
+        escape(&item.fate.beside(&item.detail)),
     );
     for (p, port) in item.ports.iter().enumerate() {
         let colour = port.net.map_or("#333333", colour);

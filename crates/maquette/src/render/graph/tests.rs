@@ -3,8 +3,13 @@
 use super::*;
 
 fn scene() -> Scene {
-    let net =
-        |name: &str, detail: &str, state| Net { name: name.into(), detail: detail.into(), state };
+    let net = |name: &str, detail: &str, outside: Option<&str>, state| Net {
+        name: name.into(),
+        detail: detail.into(),
+        outside: outside.map(String::from),
+        state,
+        fate: Fate::Stays,
+    };
     let port = |name: &str, net, to: &str, detail: &str| Port {
         name: name.into(),
         net,
@@ -15,13 +20,15 @@ fn scene() -> Scene {
         name: name.into(),
         detail: "1 vCPU, 1 GiB".into(),
         state,
+        fate: if name == "switch-0" { Fate::Goes } else { Fate::Stays },
         ports,
     };
     Scene {
+        title: "environment lab".into(),
         nets: vec![
-            net("management", "172.16.0.0/24, nat", State::Active),
-            net("data <&> \"lan\"", "bridged to eno2", State::Off),
-            net("nobody", "isolated", State::Planned),
+            net("management", "172.16.0.0/24, nat", Some("outside, by NAT"), State::Active),
+            net("data <&> \"lan\"", "bridged to eno2", Some("LAN on eno2"), State::Off),
+            net("nobody", "isolated", None, State::Planned),
         ],
         items: vec![
             item(
@@ -70,7 +77,8 @@ fn a_drawing_has_every_name_once_and_is_as_wide_as_its_nodes() {
     {
         assert_eq!(drawing.matches(&format!(">{name}<")).count(), 1, "{name}: {drawing}");
     }
-    assert!(drawing.contains("⇄ switch-0 eth1"));
+    assert!(drawing.contains("⇄ switch-0 eth1") && drawing.contains("→ LAN on eno2"));
+    assert!(drawing.contains("<title>environment lab</title>"));
     let mut many = scene();
     many.items =
         (0..40).map(|n| Item { name: format!("node-{n}"), ..scene().items[0].clone() }).collect();

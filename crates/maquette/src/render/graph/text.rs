@@ -12,7 +12,7 @@ pub fn text(scene: &Scene) -> String {
         for item in &scene.items {
             for port in item.ports.iter().filter(|p| p.net == Some(n)) {
                 let name = format!("{} {}", item.state.sign(), item.name);
-                rows.push((n, [name, port.name.clone(), port.detail.clone()]));
+                rows.push((n, [name, port.name.clone(), item.fate.beside(&port.detail)]));
             }
         }
     }
@@ -20,7 +20,8 @@ pub fn text(scene: &Scene) -> String {
         |column: usize| rows.iter().map(|(_, r)| r[column].chars().count()).max().unwrap_or(0);
     let (names, ports) = (width(0), width(1));
     for (n, net) in scene.nets.iter().enumerate() {
-        let _ = writeln!(out, "{} {}  {}", net.state.sign(), net.name, net.detail);
+        let detail = net.fate.beside(&net.detail);
+        let _ = writeln!(out, "{} {}  {detail}", net.state.sign(), net.name);
         let own: Vec<&[String; 3]> =
             rows.iter().filter(|(of, _)| *of == n).map(|(_, r)| r).collect();
         for (i, [name, port, detail]) in own.iter().enumerate() {
@@ -44,7 +45,8 @@ pub fn text(scene: &Scene) -> String {
     }
     let alone = scene.items.iter().filter(|i| i.ports.is_empty());
     for item in alone {
-        let _ = writeln!(out, "{} {}  no interface", item.state.sign(), item.name);
+        let detail = item.fate.beside("no interface");
+        let _ = writeln!(out, "{} {}  {detail}", item.state.sign(), item.name);
     }
     let states = scene.nets.iter().map(|n| n.state).chain(scene.items.iter().map(|i| i.state));
     if states.clone().any(|s| s != State::Planned) {

@@ -205,6 +205,11 @@ impl<'a> Session<'a> {
         guests::look(self.world, &self.connection, observed, uptime_s, ask)
     }
 
+    /// Who is changing the environment just now, if anybody is.
+    pub fn changed_by(&self) -> Option<String> {
+        locking::holder(&self.connection, &self.located.environment)
+    }
+
     /// For how long domains have run by now, in seconds.
     pub fn uptimes(&self) -> Result<BTreeMap<String, u64>, Failure> {
         let facts = probe::gather(self.connection.host.as_ref(), self.connection.reach());

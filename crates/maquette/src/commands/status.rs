@@ -62,6 +62,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 struct Now {
     observed: Observed,
     evidence: BTreeMap<String, Evidence>,
+    /// Who is changing it; asked only if something is not as it should be.
+    changed_by: Option<String>,
 }
 
 impl Now {
@@ -69,7 +71,9 @@ impl Now {
         let hypervisor = session.running()?;
         let observed = hypervisor.observed();
         let evidence = session.evidence(&observed, &hypervisor.facts.uptime_s, ask)?;
-        Ok(Self { observed, evidence })
+        let off = !plan::drifts(&observed).is_empty();
+        let changed_by = off.then(|| session.changed_by()).flatten();
+        Ok(Self { observed, evidence, changed_by })
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -100,6 +104,7 @@ impl Now {
             "nodes": self.rows().iter().map(Row::json).collect::<Vec<_>>(),
             "networks": networks,
             "drift": all.collect::<Vec<_>>(),
+            "changed_by": self.changed_by,
             "workspace": located.workspace.path.display().to_string(),
         })
     }
@@ -121,7 +126,7 @@ impl Now {
                 located.environment
             ));
         } else {
-            let (seen, found) = (&self.observed, &self.evidence);
+            let (seen, found) = ((&self.observed, self.changed_by.as_deref()), &self.evidence);
             world.terminal.result(&text(&located.environment, seen, found, &located.workspace));
         }
     }
@@ -208,10 +213,11 @@ fn next_change(events: &mpsc::Receiver<DomainEvent>, now: &Now, prefix: &str, as
     }
 }
 
-/// The table of nodes, what is not as it should be, and how to reach them.
+/// The table of nodes, what is not as it should be, and how to reach them. What is off while somebody else changes the
+/// environment is theirs.
 pub fn text(
     environment: &EnvName,
-    observed: &Observed,
+    (observed, changed_by): (&Observed, Option<&str>),
     evidence: &BTreeMap<String, Evidence>,
     workspace: &Workspace,
 ) -> String {
@@ -224,7 +230,10 @@ pub fn text(
     };
     out.push_str(&render::reasons(&rows));
     if !drifts.is_empty() {
-        out.push_str("\nnot as Maquette left it (`maquette up` mends it):\n");
+        out.push_str(&match changed_by {
+            Some(who) => format!("\nbeing changed by {who}; by now:\n"),
+            None => "\nnot as Maquette left it (`maquette up` mends it):\n".into(),
+        });
         for drift in &drifts {
             out.push_str(&format!("  {} {}: {}\n", drift.kind, drift.name, drift.what));
         }

@@ -361,7 +361,7 @@ impl Building<'_> {
         let evidence = self.session.evidence(&now, &uptime, Ask::Nodes)?;
         let workspace = &self.loaded.workspace;
         let terminal = &self.world.terminal;
-        terminal.result(&status::text(self.environment(), &now, &evidence, workspace));
+        terminal.result(&status::text(self.environment(), (&now, None), &evidence, workspace));
         if planned.blueprint.nodes.first().is_some_and(|n| n.vnc.external) {
             let file = workspace.file(outputs::VNC_PASSWORD);
             let file = file.display();

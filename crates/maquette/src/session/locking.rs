@@ -1,5 +1,6 @@
 //! One run at a time on an environment, whoever starts it and from where.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -14,9 +15,9 @@ use crate::failure::Failure;
 use crate::session::connection::Connection;
 use crate::world::{Environment, World};
 
-/// Who we are, for others who find the lock taken: `ann@desk, maquette up`.
+/// Who we are, for others who find the lock taken: `ann@desk (process 4711), maquette up`.
 fn who(environment: &Environment, verb: &str) -> String {
-    format!("{}, maquette {verb}", whoami(environment))
+    format!("{} (process {}), maquette {verb}", whoami(environment), std::process::id())
 }
 
 /// Who we are: `ann@desk`.
@@ -25,8 +26,17 @@ pub fn whoami(environment: &Environment) -> String {
     let user = names.iter().find_map(|name| environment.said(name));
     let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = environment.said("HOSTNAME").unwrap_or_else(kernel);
-    let user = user.unwrap_or_else(|| "somebody".into());
+    let user = user.or_else(login_name).unwrap_or_else(|| "somebody".into());
     format!("{user}@{}", host.trim())
+}
+
+/// The name of the user that this process runs as, where no variable tells it.
+fn login_name() -> Option<String> {
+    let own = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let user = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let name = |user: Vec<&str>| (user.get(2)? == &own).then(|| user[0].to_string());
+    user.filter_map(name).next()
 }
 
 /// Takes an environment's lock; `cancelled` is set when it is lost.
@@ -81,6 +91,12 @@ pub fn environment(
             other => cannot().because(other),
         })
     })
+}
+
+/// Who is changing an environment just now, if anybody is; nobody, where that cannot be found out.
+pub fn holder(connection: &Connection, environment: &EnvName) -> Option<String> {
+    let busy = host::at_work(connection.host.as_ref()).ok()?;
+    busy.into_iter().find(|(name, _)| *name == environment.to_string()).map(|(_, who)| who)
 }
 
 fn lost(connection: &Connection) -> Failure {

@@ -161,5 +161,5 @@ fn a_type_without_a_role_is_named_with_the_roles_there_are() {
 fn swap_must_leave_room() {
     let extra = ["override.undercloud.disks.disk1.size=10G", "override.undercloud.swap=4096"];
     let found = mistakes(&mut input(&[("undercloud", 1)], "3_nets", &extra));
-    insta::assert_snapshot!(found.join("\n"), @"topology::disk-too-small -e:1:38 `disk1` of node type `undercloud` is too small: 10 GiB less 4 GiB of swap leaves under 8 GiB [it needs 12 GiB or more]");
+    insta::assert_snapshot!(found.join("\n"), @"topology::disk-too-small -e:1:38 `disk1` of node type `undercloud` is too small: 10 GiB less 4 GiB of swap leaves under 8 GiB [it needs 12 GiB or more: 8 GiB for the system, and its swap]");
 }

@@ -277,21 +277,25 @@ fn disks(role: &Role, diags: &mut Diagnostics) {
     let Some(size) = &system.size else { return };
     let swap = role.swap_mib.saturating_mul(MIB);
     if size.value.0.saturating_sub(swap) < SYSTEM_ROOM {
-        diags.push(
-            Diagnostic::error(
-                "topology::disk-too-small",
+        let (disk, room) = (&system.key, ByteSize(SYSTEM_ROOM));
+        let which = format!("`{disk}` of node type `{}`", role.file);
+        let least = ByteSize(SYSTEM_ROOM.saturating_add(swap));
+        let (message, help) = match swap {
+            0 => (
+                format!("{which} is too small for an operating system: {}", size.value),
+                format!("it needs {least} or more, and takes of the pool what the guest writes"),
+            ),
+            _ => (
                 format!(
-                    "`{}` of node type `{}` is too small: {} less {} of swap leaves under {}",
-                    system.key,
-                    role.file,
+                    "{which} is too small: {} less {} of swap leaves under {room}",
                     size.value,
-                    ByteSize(swap),
-                    ByteSize(SYSTEM_ROOM)
+                    ByteSize(swap)
                 ),
-            )
-            .at(size.span, "")
-            .help(format!("it needs {} or more", ByteSize(SYSTEM_ROOM.saturating_add(swap)))),
-        );
+                format!("it needs {least} or more: {room} for the system, and its swap"),
+            ),
+        };
+        let error = Diagnostic::error("topology::disk-too-small", message);
+        diags.push(error.at(size.span, "").help(help));
     }
     for disk in role.disks.iter().filter(|d| d.path.is_some()) {
         let span = disk.path.as_ref().map_or(disk.span, |p| p.span);

@@ -117,6 +117,16 @@ fn nothing_asked() -> Diagnostic {
     .help("`maquette status` shows what is there, and `maquette down` removes it")
 }
 
+/// Node types of files are made for the built-in networks, which a described node type replaces by one network.
+fn networks_left_out(span: Span) -> Diagnostic {
+    Diagnostic::warning(
+        "project::networks",
+        "a node type that is described here has the built-in networks left out",
+    )
+    .at(span, "so all nodes are on one network, `net`")
+    .help("`network: 3_nets` in the project file brings them back, and `networks` describes others")
+}
+
 /// The same, with unknown keys as warnings and no project file: as InfraRed reads.
 pub fn wanted_leniently(
     environment: &Environment,
@@ -456,6 +466,9 @@ impl<'a> Reader<'a> {
         let described = nodes.iter().find(|n| n.described).map(|n| n.span);
         if let (Some(span), None, None) = (described, &networks, &network) {
             networks = Some(only_network(span));
+            if nodes.iter().any(|n| !n.described) {
+                self.diags.push(networks_left_out(span));
+            }
         }
         let network_file = match (network, &networks) {
             (None, Some(networks)) => Some((PROJECT.into(), Node::empty_map(networks.span))),

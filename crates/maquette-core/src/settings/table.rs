@@ -168,7 +168,7 @@ settings! {
     }
     {
         name: "topology-network",
-        doc: "Network file: a built-in name, a name in your topology directory, or a path",
+        doc: "Network file: a built-in name, a name in your topology directory, or a path; none by default if the project file describes node types or networks",
         kind: Kind::Network,
         default: Some("3_nets"),
         value: "NAME",

@@ -327,7 +327,7 @@ fn an_extension_leaves_what_is_there_whatever_the_files_say_now() {
     wanted.request.network = input(&[], "1_net", &[]).request.network;
     let plan = plan_of(&wanted, &seen);
     insta::assert_snapshot!(changes(&plan), @"
-    update network management: reservations: 1 to add, 0 to remove
+    update network management: reservations: 1 to add
     create domain controller-1: it does not exist
     ");
     apply(&mut seen, &plan.steps);

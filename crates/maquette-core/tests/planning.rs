@@ -72,8 +72,8 @@ fn growing_touches_only_what_is_new() {
     insta::assert_snapshot!(lines(&plan), @"
     keep image maquette-debian-12.qcow2: 
     update network data: the record of its nodes changes
-    update network management: reservations: 1 to add, 0 to remove
-    update network external: reservations: 2 to add, 0 to remove
+    update network management: reservations: 1 to add
+    update network external: reservations: 2 to add
     keep domain controller-0: 
     create domain controller-1: it does not exist
     ");

@@ -154,7 +154,7 @@ fn two_types_of_one_name_are_refused() {
 #[test]
 fn a_type_without_a_role_is_named_with_the_roles_there_are() {
     let found = mistakes(&mut input(&[("swift", 1)], "6_nets_3_bridges", &[]));
-    insta::assert_snapshot!(found.join("\n"), @"topology::no-role swift.yml:1:1 network file `network.yml` says nothing about `swift` and has no `default` [its roles are `undercloud`, `controller` and `compute`; add one, or give the node type `interfaces`]");
+    insta::assert_snapshot!(found.join("\n"), @"topology::no-role swift.yml:1:1 network file `network.yml` says nothing about `swift` and has no `default` [it has the node types `undercloud`, `controller` and `compute`; add this one there, or give it `interfaces`]");
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn nic(
     } else if link.carries_root {
         report(
             format!("the hypervisor's root file system is reached through `{nic}`"),
-            "the hypervisor would hang if it lost it for a moment; use another NIC".into(),
+            "the hypervisor would hang if the NIC were gone for a moment; use another one".into(),
         );
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn refusal(text: &str) -> Option<(Diagnostic, Span)> {
                 (size, anchor > 0)
             }
             Event::Alias(anchor) if open.iter().any(|(above, _)| *above == anchor) => {
-                let message = "an alias stands for something that it is itself in";
+                let message = "an alias refers to a value that contains the alias";
                 return Some((Diagnostic::error("yaml::alias", message), span));
             }
             Event::Alias(anchor) => (anchored.get(&anchor).copied().unwrap_or_default(), true),

@@ -318,7 +318,7 @@ fn no_role(
     )
     .at(request.span, "asked for here")
     .help(format!(
-        "its roles are {}; add one, or give the node type `interfaces`",
+        "it has the node types {}; add this one there, or give it `interfaces`",
         quoted_list(&roles)
     ))
 }

@@ -121,7 +121,7 @@ fn fits(size: ByteSize, node: &Node, diags: &mut Diagnostics) -> bool {
     if (1..=MOST_BYTES).contains(&size.0) {
         return true;
     }
-    let expected = "more than nothing and at most 2 PiB, which is what qcow2 can be";
+    let expected = "more than 0 and at most 2 PiB, the most that qcow2 holds";
     diags.push(decode::wrong_type(node, "`size`", expected));
     false
 }

@@ -93,7 +93,7 @@ fn nowhere() -> Failure {
 fn or_a_file(failure: Failure, word: &str) -> Failure {
     match failure {
         Failure::Failed(error) => {
-            Failure::Failed(error.hint(format!("a file here that is called so is `./{word}`")))
+            Failure::Failed(error.hint(format!("a local file of that name is written `./{word}`")))
         }
         other => other,
     }

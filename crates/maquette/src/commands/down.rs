@@ -76,12 +76,12 @@ pub fn forget(world: &World, located: &Located) -> Result<bool, Failure> {
         .map_err(|e| Failure::because("cannot remove the workspace", e))?;
     if !ours {
         let whose = located.workspace.saved().and_then(|s| s.owner);
-        let whose =
-            whose.map_or("of nobody that it knows of".into(), |o| format!("of {}", o.label()));
-        world.terminal.talk(&format!(
-            "workspace {} stays as it is: its inventory and key are {whose}",
-            located.workspace.path.display()
-        ));
+        let why = match whose {
+            Some(owner) => format!("its inventory and key are of {}", owner.label()),
+            None => "it is not noted there whose its inventory and key are".into(),
+        };
+        let path = located.workspace.path.display();
+        world.terminal.talk(&format!("workspace {path} stays as it is: {why}"));
     }
     Ok(ours)
 }
@@ -314,5 +314,5 @@ pub fn remove_nodes(
             removal.runner.run(&plan, &hypervisor)?;
         }
     }
-    Err(unfinished(format!("there is still something of {}", words.join(", "))))
+    Err(unfinished(format!("not all of {} is removed", words.join(", "))))
 }

@@ -99,11 +99,11 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let nodes = if count == 1 { "1 node".to_string() } else { format!("{count} nodes") };
     if failed.is_empty() {
         if !args.json {
-            world.terminal.talk(&format!("it succeeded on {nodes}"));
+            world.terminal.talk(&format!("the command succeeded on {nodes}"));
         }
         return Ok(0);
     }
-    let mut error = StepError::new(format!("it failed on {} of {nodes}", failed.len()));
+    let mut error = StepError::new(format!("the command failed on {} of {nodes}", failed.len()));
     error.causes = failed.iter().map(|(name, o)| format!("{name}: {}", o.wrong())).collect();
     let off = failed.iter().map(|(name, _)| name.as_str()).filter(|name| stopped.contains(*name));
     let off: Vec<&str> = off.collect();

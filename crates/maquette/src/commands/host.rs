@@ -187,7 +187,7 @@ fn virtualisation(facts: &Facts, report: &mut Report) {
             report.add(
                 "nested",
                 Verdict::Poor,
-                format!("{module} takes it up when it is reloaded"),
+                format!("{module} was loaded before that was set, and has to be loaded again"),
             );
             report.advise("restart the hypervisor");
         }
@@ -258,7 +258,7 @@ fn memory(hypervisor: &Hypervisor, report: &mut Report) {
 
 fn network(facts: &Facts, report: &mut Report) {
     if facts.forward_drop {
-        report.add("firewall", Verdict::Poor, "drops what is forwarded; Docker sets it so");
+        report.add("firewall", Verdict::Poor, "drops forwarded packets by default, as Docker sets it");
         report.advise(
             "nodes on NAT networks may not reach the outside: `iptables -P FORWARD ACCEPT`",
         );

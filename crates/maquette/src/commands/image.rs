@@ -103,7 +103,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
                 ));
             }
             if pruned.removed.is_empty() && pruned.swept.is_empty() {
-                world.terminal.talk("no cached image is unused");
+                world.terminal.talk("the pool has no unused image");
             }
             Ok(0)
         }

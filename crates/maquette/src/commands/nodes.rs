@@ -128,7 +128,11 @@ fn unknown(word: &str, environment: &EnvName, known: &[Candidate<'_>]) -> Diagno
         error = error.help(format!("did you mean `{name}`?"));
     }
     let list = names().collect::<Vec<_>>().join(", ");
-    error.help(if list.is_empty() { "there is none".into() } else { format!("there are: {list}") })
+    error.help(if list.is_empty() {
+        "the environment has no nodes".into()
+    } else {
+        format!("there are: {list}")
+    })
 }
 
 /// libvirt's names of the nodes that words mean, of those that an environment is to have.

@@ -42,7 +42,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let node = nodes::running(world, &args.place, &args.node)?;
     let domain = &node.domain;
     let Some(port) = domain.vnc_port else {
-        let error = StepError::new(format!("libvirt tells no VNC port of `{}`", domain.name));
+        let error = StepError::new(format!("libvirt reports no VNC port for `{}`", domain.name));
         return Err(Failure::Failed(error));
     };
     let password = node.located.workspace.file(outputs::VNC_PASSWORD);

@@ -37,7 +37,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let taken = node.libvirt.screenshot(name).map_err(|e| Failure::because(failed.clone(), e))?;
     let picture = render::png(&taken).ok_or_else(|| {
         Failure::Failed(StepError::new(format!(
-            "{failed}: libvirt hands it over in an unknown form"
+            "{failed}: libvirt returned it in a format that Maquette does not know"
         )))
     })?;
     match &args.output {

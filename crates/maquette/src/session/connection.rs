@@ -93,7 +93,7 @@ pub fn resolve(world: &World, args: &HostArgs) -> Result<Option<Target>, Failure
     if let Some(key) = &key {
         // It is named in ProxyCommands, which shells take apart.
         key.display().to_string().parse::<PlainPath>().map_err(|e| {
-            let hint = Some("a link to it with a plainer name will do".into());
+            let hint = Some("make a symbolic link to it with a plain name, and name that".into());
             input("hypervisor::key", format!("key file {e}"), hint)
         })?;
     }

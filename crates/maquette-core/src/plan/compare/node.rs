@@ -61,11 +61,11 @@ pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
 fn of_vnc(old: &Vnc, new: &Vnc, found: &mut Differences) {
     // What was read from a hypervisor knows no password, only its tag.
     let Vnc { external, password: _, tag } = old;
-    let which = if new.external { "all addresses" } else { "this host only" };
+    let which = if new.external { "all addresses" } else { "the hypervisor alone" };
     found.note(*external != new.external, Restart, format!("VNC: listens on {which}"));
     // QEMU has to be told at its start that there is one.
     let appears = tag.is_some() != new.tag.is_some();
-    found.note(appears, Restart, "VNC: with or without a password");
+    found.note(appears, Restart, "whether VNC asks for a password changes");
     found.note(!appears && *tag != new.tag, Live, "the VNC password changes");
 }
 
@@ -219,5 +219,5 @@ fn of_interface(
     let (from, to) = (or(portgroup.as_ref(), "none"), or(new.portgroup.as_ref(), "none"));
     found.change(machine, &format!("portgroup of interface {mac}"), &from, &to);
     let frames = *plain_frames != new.plain_frames;
-    found.note(frames, machine, "who computes checksums of its interfaces changes");
+    found.note(frames, machine, "checksum offloading of its interfaces changes");
 }

@@ -8,7 +8,7 @@ pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
         PoolState::Active(_) | PoolState::Unreadable(_) => return None,
         PoolState::Inactive(_) => "the pool is defined and not started",
         PoolState::Missing => "there is no such pool",
-        PoolState::Unknown => "nothing is known of it until libvirt answers",
+        PoolState::Unknown => "whether it exists is known when libvirt answers",
     };
     let pool = &needs.pool;
     let name = format!("pool {}", pool.name);

@@ -71,7 +71,7 @@ fn subnet(topology: &Topology, interface: &Interface) -> Result<Ipv4Net, String>
         return Err("a link has no subnet, and no addresses".into());
     }
     let Some(network) = topology.network(name) else {
-        return Err(format!("nobody knows the subnet of `{name}`"));
+        return Err(format!("the subnet of `{name}` is not known"));
     };
     match (&network.fixed, &network.ipv4) {
         (Some(fixed), _) => Ok(fixed.net),

@@ -181,7 +181,7 @@ impl<'a> Runner<'a> {
     /// Carries a plan out.
     pub fn run(&mut self, plan: &Plan, hypervisor: &Hypervisor) -> Result<(), Failure> {
         let facts = &hypervisor.facts;
-        self.guests.boots = open_files::boots(boots(facts, self.virt));
+        self.guests.boots = boots(facts.cpus, self.virt);
         self.guests.further = further(facts, self.connection.reach());
         let defines = |s: &&Step| matches!(s.action, Action::DefineNetwork { .. });
         let defining: BTreeSet<StepId> = plan.steps.iter().filter(defines).map(|s| s.id).collect();
@@ -288,12 +288,12 @@ fn booting(action: &Action) -> Option<String> {
 }
 
 /// How many guests may boot at once. Under emulation a boot keeps one CPU busy, and two on each
-/// CPU fill the gaps; hardware virtualisation leaves room for more.
-fn boots(facts: &Facts, virt: Option<VirtType>) -> usize {
-    match virt {
-        None | Some(VirtType::Qemu) => facts.cpus * 2,
-        Some(VirtType::Kvm | VirtType::Test) => facts.cpus * 4,
-    }
+/// CPU fill the gaps; hardware virtualisation leaves room for more. Each needs open files here.
+fn boots(cpus: usize, virt: Option<VirtType>) -> usize {
+    open_files::boots(match virt {
+        None | Some(VirtType::Qemu) => cpus * 2,
+        Some(VirtType::Kvm | VirtType::Test) => cpus * 4,
+    })
 }
 
 /// How many more connections to libvirt start and end domains: with five calls on each, for as many as it has workers
@@ -312,4 +312,19 @@ fn further(facts: &Facts, reach: Reach) -> usize {
 fn origin(world: &World) -> Origin {
     let since = (world.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
     Origin { by: locking::whoami(&world.environment), at_s: since.as_secs() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fault L8: a hypervisor with very many CPUs would have had more guests boot than files can be open.
+    #[test]
+    fn guests_boot_as_many_at_once_as_cpus_and_open_files_allow() {
+        assert_eq!(boots(1, None), 2);
+        assert_eq!(boots(1, Some(VirtType::Kvm)), 4);
+        let most = open_files::boots(usize::MAX);
+        assert!(most < 10_000, "{most}");
+        assert_eq!(boots(1 << 40, Some(VirtType::Kvm)), most);
+    }
 }

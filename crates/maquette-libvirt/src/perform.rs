@@ -260,7 +260,7 @@ impl<'a> Libvirt<'a> {
         error
             .hint(format!("nothing was removed; look at it with `maquette console {name}`"))
             .hint(format!(
-                "run `maquette up` again to go on waiting, or `maquette down {name}` to remove this node"
+                "run the same command again to go on waiting, or `maquette down {name}` to remove this node"
             ))
     }
 

@@ -145,7 +145,7 @@ fn a_node_that_never_gets_ready_is_reported_and_left_for_a_look() {
     assert!(said.contains("`dead-tiny-0` was not ready after 90 s"), "{said}");
     assert!(said.contains("it came as far as: cloud-init runs"), "{said}");
     assert!(said.contains("| tiny guest: told never to be ready"), "{said}");
-    assert!(said.contains("run `maquette up` again"), "{said}");
+    assert!(said.contains("run the same command again to go on waiting"), "{said}");
     assert_eq!(lab.status()["nodes"][0]["state"], "booting");
     lab.says(&["down"], 0);
     lab.nothing_left();

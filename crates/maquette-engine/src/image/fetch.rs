@@ -472,7 +472,7 @@ fn downloaded(url: &str, answer: &Answer) -> Result<(), StepError> {
         _ => error,
     };
     Err(error
-        .hint("what was downloaded is kept; run `maquette up` again to go on from there")
+        .hint("what was downloaded is kept; run the same command again to go on from there")
         .hint("without internet access, `maquette image build debian-12` makes an image here"))
 }
 

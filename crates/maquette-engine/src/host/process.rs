@@ -231,12 +231,8 @@ pub(super) fn lines(pipe: impl Read, on_line: &mut dyn FnMut(&str)) -> String {
         if byte == b'\n' || byte == b'\r' {
             let text = String::from_utf8_lossy(&line).into_owned();
             on_line(&text);
-            kept.push_str(&text);
-            kept.push('\n');
+            keep(&mut kept, &text);
             line.clear();
-            if kept.len() > 2 * KEEP {
-                shorten(&mut kept);
-            }
         } else if line.len() < LINE {
             line.push(byte);
         }
@@ -244,6 +240,15 @@ pub(super) fn lines(pipe: impl Read, on_line: &mut dyn FnMut(&str)) -> String {
     kept.push_str(&String::from_utf8_lossy(&line));
     shorten(&mut kept);
     kept
+}
+
+/// Adds a line to what is kept, which is shortened now and then: not for each line.
+fn keep(kept: &mut String, line: &str) {
+    kept.push_str(line);
+    kept.push('\n');
+    if kept.len() > 2 * KEEP {
+        shorten(kept);
+    }
 }
 
 fn shorten(text: &mut String) {
@@ -355,6 +360,17 @@ mod tests {
             collect(&mut shell(script), "it", None, &mut |l| assert!(l.len() < 20_000)).unwrap();
         assert!(output.stderr.len() <= KEEP && output.stderr.ends_with("errors\n"));
         assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+
+    /// Also while they come: a command may say something for hours.
+    #[test]
+    fn the_last_lines_are_kept() {
+        let mut kept = String::new();
+        for number in 0..100_000 {
+            keep(&mut kept, &format!("line ä {number}"));
+            assert!(kept.len() <= 2 * KEEP, "{}", kept.len());
+        }
+        assert!(kept.ends_with("line ä 99999\n"));
     }
 
     #[test]

@@ -58,6 +58,9 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.
     e2scrub_all.timer e2scrub_reap.service systemd-pstore.service cloud-init-hotplugd.socket; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
+# networkd asks for wireless networks, which loads this; without a database of its rules it asks udev for one every
+# three seconds. What needs it still loads it.
+echo 'blacklist cfg80211' > "$root/etc/modprobe.d/maquette.conf"
 # It has five programs started for each login.
 rm -rf "$root/etc/update-motd.d"
 # In place of cloud-init where the seed is Maquette's.

@@ -15,7 +15,7 @@ const BESIDE: &str = asset!("cloud-init.conf");
 const NOT_YET: &str = asset!("template.conf");
 
 /// What an image gets: where, and its text.
-pub(crate) const FILES: [(&str, &str); 17] = [
+pub(crate) const FILES: [(&str, &str); 18] = [
     ("usr/lib/maquette/maquette-agent", asset!("maquette-agent")),
     ("usr/lib/maquette/maquette_agent.py", asset!("maquette_agent.py")),
     ("usr/lib/maquette/maquette_first_boot.py", asset!("maquette_first_boot.py")),
@@ -25,6 +25,7 @@ pub(crate) const FILES: [(&str, &str); 17] = [
     ("usr/lib/maquette/maquette_template.py", asset!("maquette_template.py")),
     ("usr/lib/maquette/maquette_wake.py", asset!("maquette_wake.py")),
     ("usr/lib/maquette/maquette_systemd.py", asset!("maquette_systemd.py")),
+    ("usr/lib/udev/rules.d/99-zz-maquette.rules", asset!("nic.rules")),
     ("etc/systemd/system/maquette-agent.service", asset!("maquette-agent.service")),
     ("etc/systemd/system/maquette-ready.service", asset!("maquette-ready.service")),
     ("etc/systemd/system/maquette-template.service", asset!("maquette-template.service")),
@@ -149,6 +150,17 @@ mod tests {
         );
         assert_eq!(fs::metadata(system.path("swapfile")).unwrap().len(), 1 << 20);
         assert_eq!(system.mode("swapfile"), 0o600);
+        let swap = |path: &Path| {
+            let mut head = fs::read(path).unwrap()[..4096].to_vec();
+            // Its UUID is its own.
+            head[1036..1052].fill(0);
+            head
+        };
+        let made = system.path("made");
+        fs::write(&made, vec![0; 1 << 20]).unwrap();
+        let mkswap = Command::new("mkswap").arg(&made).env("PATH", "/usr/sbin:/sbin").output();
+        assert!(mkswap.unwrap().status.success());
+        assert!(swap(&system.path("swapfile")) == swap(&made), "another head than mkswap's");
         assert_eq!(
             system.text("etc/netplan/50-cloud-init.yaml"),
             "network:\n    version: 2\n    ethernets:\n      eth0:\n        dhcp4: true\n"

@@ -151,11 +151,24 @@ def reload_network():
         ordered(f"reload {NETWORKD}")
         return True
     name = "org.freedesktop.network1"
+    return asked(name, "/org/freedesktop/network1", name + ".Manager", "Reload")
+
+
+def start_hostnamed():
+    """Who manages the network asks it for the host's name. It is started by being asked, and ends half a minute later."""
+    if ROOT:
+        ordered("start systemd-hostnamed.service")
+    else:
+        asked("org.freedesktop.hostname1", "/org/freedesktop/hostname1", "org.freedesktop.DBus.Peer", "Ping")
+
+
+def asked(name, path, interface, method):
+    """Whether somebody on the system's bus did what was asked."""
     try:
         bus = Bus("/run/dbus/system_bus_socket")
         with bus.socket:
             bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello")
-            bus.call(name, "/org/freedesktop/network1", name + ".Manager", "Reload")
+            bus.call(name, path, interface, method)
     except (OSError, Failed):
         return False
     return True

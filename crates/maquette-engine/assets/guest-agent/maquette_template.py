@@ -7,6 +7,7 @@ Everything that is imported, and every page of a program that is read, is so bef
 node nothing. From the line on, each start of a program counts.
 """
 
+import mmap
 import os
 import re
 import select
@@ -18,10 +19,12 @@ import maquette_netplan
 import maquette_wake
 import maquette_grow  # noqa: F401: for later
 from maquette_agent import ROOT, STATE, Failed, Identity, read, write
-from maquette_systemd import NETWORKD, networks
+from maquette_systemd import NETWORKD, networks, start_hostnamed
 
 # How long whoever makes the template may take to listen, in seconds.
 HEARD = 600
+# Memory that stays free while the rest is cleared, in bytes.
+SPARED = 48 << 20
 # An event that was lost is made up for after this long.
 TICK = 30
 
@@ -193,6 +196,10 @@ def prepare():
         with open("/proc/sys/vm/drop_caches", "w", encoding="utf-8") as file:
             file.write("1")
         read_back(before)
+        clear_memory()
+    if inherits():
+        write(maquette_wake.INHERITS, "")
+    start_hostnamed()
     # The last, since whoever says something after it has it made anew.
     maquette_wake.forget_journals("")
     os.sync()
@@ -207,6 +214,42 @@ def pretend_online(unit):
     quietly("systemctl", "start", unit)
     shutil.rmtree(place)
     quietly("systemctl", "daemon-reload")
+
+
+def inherits():
+    """Whether systemd-sysctl has nothing to do for a NIC, since the kernel gives it what is set for `default`."""
+    return all(as_default(*line) for line in sysctls())
+
+
+def sysctls():
+    """The names and values that the system sets; no value for what it leaves alone."""
+    for place in ("/etc", "/run", "/usr/local/lib", "/usr/lib"):
+        place = f"{ROOT}{place}/sysctl.d"
+        for file in os.listdir(place) if os.path.isdir(place) else []:
+            for line in read(f"{place}/{file}").splitlines() if file.endswith(".conf") else []:
+                name, equals, value = line.strip().partition("=")
+                if name and name[0] not in "#;":
+                    yield name.strip().lstrip("-"), value.strip() if equals else None
+
+
+def as_default(name, value):
+    # What comes first, a dot or a slash, is what parts the name.
+    slash, dot = name.find("/"), name.find(".")
+    parts = name.split("/" if slash >= 0 and (dot < 0 or slash < dot) else ".")
+    if any("*" in part or "?" in part or "[" in part for part in parts[:3]):
+        return False
+    if parts[0] != "net" or parts[2:3] not in (["conf"], ["neigh"]) or parts[3:4] in (["all"], ["default"]):
+        return True
+    place = f"{ROOT}/proc/sys/{'/'.join([*parts[:3], 'default', *parts[4:]])}"
+    return parts[3:4] == ["*"] and value is not None and os.path.exists(place) and read(place).split() == value.split()
+
+
+def clear_memory():
+    """Pages that nobody has are not saved if there are only zeros in them."""
+    free = next(int(line.split()[1]) for line in read("/proc/meminfo").splitlines() if line.startswith("MemFree:"))
+    size = (free << 10) - SPARED
+    if size > 0:
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
 
 def read_back(before):

@@ -18,11 +18,15 @@ from maquette_systemd import SLOW, SSH, enabled, networks, reload_network, syste
 
 # How long the seed and the NICs may take to arrive, in seconds.
 PATIENCE = 2 if ROOT else 60
+# There while a NIC needs nothing from systemd-sysctl: a rule of udev's looks for it.
+INHERITS = STATE + "/inherits"
 # How long a report waits for somebody who reads it.
 HEARD = 600
 # Whoever waits at a console for somebody who logs in looks at it, and shows the name of the system anew.
 PROMPTS = ROOT + "/run/agetty.reload"
 PID_FILE = ROOT + "/run/sshd.pid"
+# Where OpenSSH has this (9.8 on), the listener hands the keys on that it has read; earlier ones read them at each login.
+SESSIONS = ("/usr/lib/openssh/sshd-session", "/usr/libexec/openssh/sshd-session")
 
 
 def libc():
@@ -211,7 +215,7 @@ def until_addressed(names):
 
 
 class Sshd:
-    """Takes the node's keys. It says that it is there again by writing its number."""
+    """Takes the node's keys, by itself or when it is told to. It says that it is there again by writing its number."""
 
     def __init__(self):
         self.number = None
@@ -221,6 +225,11 @@ class Sshd:
         """Whether it runs."""
         try:
             self.number = int(read(PID_FILE))
+            if not any(os.path.exists(ROOT + path) for path in SESSIONS):
+                # Reading them again is a start of it that nobody needs.
+                if not ROOT:
+                    os.kill(self.number, 0)
+                return True
             if ROOT:
                 write(ROOT + "/hangup", f"{self.number}\n")
                 return True
@@ -302,9 +311,16 @@ class Wake:
             else:
                 write(ROOT + path, text)
 
+    def swap(self, identity, _files):
+        path = agent.swap_file(identity)
+        if path is not None and not ROOT:
+            called(libc().swapon(path.encode(), 0), f"swapon {path}")
+
     def online(self, _identity, files):
         # Units that are not for templates may start.
         os.unlink(agent.MARKER)
+        if os.path.exists(INHERITS):
+            os.unlink(INHERITS)
         manager, waits = networks()
         if not (self.before.reloads and reload_network()):
             self.systemd.order("RestartUnit", manager)
@@ -378,7 +394,7 @@ def wake(port, before, nanoseconds, fresh):
             node.online,
             node.disk,
             agent.grow,
-            agent.swap,
+            node.swap,
         ),
         identity,
         files,

@@ -167,6 +167,7 @@ fn what_it_becomes_is_what_a_cold_boot_makes() {
         system.put(WANTS, "");
         system.put(WAITS, "");
         system.put("run/sshd.pid", "4711\n");
+        system.put("usr/lib/openssh/sshd-session", "");
         system.put("etc/machine-id", "");
         system.put("run/machine-id", "11111111111111111111111111111111\n");
         system.put("run/log/journal/11111111111111111111111111111111/system.journal", "x");
@@ -196,11 +197,62 @@ fn what_it_becomes_is_what_a_cold_boot_makes() {
     assert_eq!(warm.system.text("hangup"), "4711\n");
     assert_eq!(
         warm.system.text("orders").lines().collect::<Vec<_>>(),
-        ["restart systemd-journald.service", "reload systemd-networkd.service",]
+        [
+            "start systemd-hostnamed.service",
+            "restart systemd-journald.service",
+            "reload systemd-networkd.service",
+        ]
     );
     // Its next boot is a later one.
     assert!(warm.system.run("setup").status.success());
     assert!(!warm.system.path("run/maquette/first-boot").exists());
+}
+
+/// Up to OpenSSH 9.7 what answers a login reads the keys itself.
+#[test]
+fn an_sshd_that_reads_its_keys_at_each_login_is_left_alone() {
+    let system = complete();
+    system.put("run/sshd.pid", "4711\n");
+    system.put("etc/systemd/system/multi-user.target.wants/ssh.service", "");
+    let mut template = Template::new(system);
+    template.seed(IDENTITY);
+    template.connect().write_all(line().as_bytes()).unwrap();
+    assert_eq!(template.end(), "");
+    assert_eq!(template.system.text("hangup"), "");
+    assert!(!template.system.text("orders").contains("ssh"));
+}
+
+/// What Debian sets for all interfaces is what its `default` has; a NIC that is named may have something else.
+#[test]
+fn a_nic_inherits_what_is_set_for_all() {
+    let default = "net.ipv4.conf.default.rp_filter = 2\n# net.ipv4.conf.eth0.rp_filter = 0\n; x\n\nkernel.pid_max = 7\n";
+    for (text, inherits) in [
+        ("", true),
+        ("net.ipv4.conf.*.rp_filter = 2\n-net.ipv4.conf.all.rp_filter\n", true),
+        ("net/ipv4/conf/*/rp_filter=2\n", true),
+        ("net.ipv4.conf.*.rp_filter = 1\n", false),
+        ("-net.ipv4.conf.*.rp_filter\n", false),
+        ("net.ipv4.conf.eth0.rp_filter = 2\n", false),
+        ("-net/ipv4/conf/eth0/rp_filter\n", false),
+        ("net.ipv6.neigh.eth*.mcast_solicit = 1\n", false),
+        ("net.ipv4.conf.*.unknown = 2\n", false),
+        ("net.*.conf.eth0.rp_filter = 2\n", false),
+    ] {
+        let system = complete();
+        system.put("proc/sys/net/ipv4/conf/default/rp_filter", "2\n");
+        system.put("usr/lib/sysctl.d/50-default.conf", default);
+        system.put("etc/sysctl.d/99-own.conf", text);
+        system.put("etc/sysctl.d/README.sysctl", "net.ipv4.conf.eth0.rp_filter = 0\n");
+        let mut template = Template::new(system);
+        let mark = template.system.path("run/maquette/inherits");
+        until("a template", || template.said() == "template\n");
+        assert_eq!(mark.exists(), inherits, "{text}");
+        // A NIC of a node that is plugged in later is treated as any.
+        template.seed(IDENTITY);
+        template.connect().write_all(line().as_bytes()).unwrap();
+        assert_eq!(template.end(), "");
+        assert!(!mark.exists(), "{text}");
+    }
 }
 
 #[test]
@@ -327,6 +379,7 @@ fn another_distribution_has_other_units() {
     assert_eq!(
         template.system.text("orders").lines().collect::<Vec<_>>(),
         [
+            "start systemd-hostnamed.service",
             "restart systemd-journald.service",
             // Not one that only has to read its keys again.
             "start sshd.service",
@@ -417,6 +470,7 @@ fn units_and_agent_speak_of_the_same_marker() {
     assert!(of("wait-online.service.d/maquette.conf").contains(&format!("=!{marker}\n")));
     assert!(of("maquette-template.service").contains(&format!("={marker}\n")));
     assert!(Path::new(marker).starts_with("/run/maquette"));
+    assert!(of("99-zz-maquette.rules").contains(r#"TEST=="/run/maquette/inherits""#));
 }
 
 /// It is read without being mounted.

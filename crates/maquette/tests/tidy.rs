@@ -274,6 +274,7 @@ fn program_files() -> Vec<PathBuf> {
     let tests = [
         "tests.rs",
         "template_tests.rs",
+        "systemd_tests.rs",
         "first_boot_tests.rs",
         "kill_points.rs",
         "stand_ins.rs",

@@ -3,7 +3,7 @@
 mod lockout;
 pub mod nodes;
 mod power;
-mod ways;
+mod ssh_routes;
 
 use clap::Subcommand;
 

@@ -7,7 +7,7 @@ use clap::{Arg, Args as _, Command, CommandFactory, FromArgMatches};
 use maquette_core::defaults::{self, Kind};
 use maquette_engine::image::catalogue;
 
-use super::ways::Ways;
+use super::ssh_routes::Routes;
 use crate::cli::{Cli, Place};
 use crate::failure::Failure;
 use crate::world::World;
@@ -67,7 +67,7 @@ fn names(world: &World, what: What, typed: &str, before: &[String]) -> BTreeSet<
 /// Names of nodes; with `sets` those of node types and groups as well.
 fn nodes(world: &World, typed: &str, before: &[String], sets: bool) -> BTreeSet<String> {
     let place = place(before).unwrap_or_default();
-    Ways::read(world, &place).map(|ways| ways.words(typed, sets)).unwrap_or_default()
+    Routes::read(world, &place).map(|routes| routes.words(typed, sets)).unwrap_or_default()
 }
 
 /// Environments that have a workspace here.

@@ -7,7 +7,7 @@ use std::process::Command;
 use maquette_core::diagnostic::Diagnostic;
 
 use super::nodes;
-use super::ways::{Way, Ways};
+use super::ssh_routes::{Route, Routes};
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::world::World;
@@ -51,26 +51,26 @@ fn side(word: &str) -> Side<'_> {
 
 /// Replaces this process by `scp`, whose exit code and progress are then the user's; returns only if that fails.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let ways = Ways::read(world, &args.place)?;
-    let mut led: Vec<Way> = Vec::new();
+    let routes = Routes::read(world, &args.place)?;
+    let mut led: Vec<Route> = Vec::new();
     let mut words = Vec::new();
     for word in args.sources.iter().chain([&args.destination]) {
         match side(word) {
             Side::Here(path) => words.push(path.to_string()),
             Side::There { node, path } => {
-                let way = ways.one(node).map_err(|e| or_a_file(e, word))?;
-                words.push(way.path(path));
-                led.push(way);
+                let route = routes.one(node).map_err(|e| or_a_file(e, word))?;
+                words.push(route.path(path));
+                led.push(route);
             }
         }
     }
     let Some(first) = led.first() else { return Err(nowhere()) };
-    if let Some(other) = led.iter().find(|way| !way.leads_as(first)) {
+    if let Some(other) = led.iter().find(|route| !route.leads_as(first)) {
         let what = format!("{} and {} are reached in different ways", first.name, other.name);
-        let error = Diagnostic::error("cp::ways", what);
+        let error = Diagnostic::error("cp::routes", what);
         return Err(Failure::input(error.help("copy to this machine first, and from here")));
     }
-    let stopped: BTreeSet<String> = ways.stopped(world, &led);
+    let stopped: BTreeSet<String> = routes.stopped(world, &led);
     if let Some(name) = stopped.first() {
         return Err(Failure::Failed(nodes::not_running(name)));
     }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use maquette_engine::StepError;
 use serde_json::json;
 
-use super::ways::{Way, Ways};
+use super::ssh_routes::{Route, Routes};
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::signals;
@@ -83,12 +83,12 @@ impl Outcome {
 
 /// Runs the command on all nodes. Fails if it failed on one of them, once all have ended.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let ways = Ways::read(world, &args.place)?;
-    let targets = ways.select(&args.nodes)?;
+    let routes = Routes::read(world, &args.place)?;
+    let targets = routes.select(&args.nodes)?;
     if targets.is_empty() {
         return Err(Failure::Failed(StepError::new("there is no node that can be logged in to")));
     }
-    let stopped = ways.stopped(world, &targets);
+    let stopped = routes.stopped(world, &targets);
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
     let outcomes = on_all(world, args, &targets, &stopped);
     let failed: Vec<(&String, &Outcome)> = outcomes.iter().filter(|(_, o)| !o.is_good()).collect();
@@ -120,15 +120,15 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 fn on_all(
     world: &World,
     args: &Args,
-    targets: &[Way],
+    targets: &[Route],
     stopped: &BTreeSet<String>,
 ) -> BTreeMap<String, Outcome> {
     let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let work = || {
-        while let Some(way) = targets.get(next.fetch_add(1, Ordering::SeqCst)) {
-            let outcome = match stopped.contains(&way.name) {
+        while let Some(route) = targets.get(next.fetch_add(1, Ordering::SeqCst)) {
+            let outcome = match stopped.contains(&route.name) {
                 true => Outcome::not("it is not running"),
-                false => on_one(world, args, way)
+                false => on_one(world, args, route)
                     .unwrap_or_else(|e| Outcome::not(format!("cannot run ssh: {e}"))),
             };
             // What one node said is printed in one piece.
@@ -136,13 +136,13 @@ fn on_all(
             if args.group_output {
                 for (which, output) in outcome.output.iter().enumerate() {
                     let lines = output.split_inclusive(|byte| *byte == b'\n');
-                    lines.for_each(|line| print(world, &way.name, which, line));
+                    lines.for_each(|line| print(world, &route.name, which, line));
                 }
                 if outcome.cut {
-                    world.terminal.talk(&format!("{}: it said more, which was not kept", way.name));
+                    world.terminal.talk(&format!("{}: it said more, which was not kept", route.name));
                 }
             }
-            outcomes.insert(way.name.clone(), outcome);
+            outcomes.insert(route.name.clone(), outcome);
         }
     };
     std::thread::scope(|scope| {
@@ -154,10 +154,10 @@ fn on_all(
 }
 
 /// Runs the command on one node. Nobody can type, so `ssh` must not ask for anything.
-fn on_one(world: &World, args: &Args, way: &Way) -> std::io::Result<Outcome> {
+fn on_one(world: &World, args: &Args, route: &Route) -> std::io::Result<Outcome> {
     let mut ssh = Command::new("ssh");
-    ssh.args(way.options(["-T", "-o", "BatchMode=yes"]));
-    ssh.arg("--").arg(&way.destination).args(&args.command);
+    ssh.args(route.options(["-T", "-o", "BatchMode=yes"]));
+    ssh.arg("--").arg(&route.destination).args(&args.command);
     ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = ssh.spawn()?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
@@ -170,7 +170,7 @@ fn on_one(world: &World, args: &Args, way: &Way) -> std::io::Result<Outcome> {
         // A line without an end is printed in pieces.
         while (&mut reader).take(1 << 16).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
             if !keeps {
-                print(world, &way.name, which, &line);
+                print(world, &route.name, which, &line);
             } else if !cut && kept.len() + line.len() <= MOST_KEPT {
                 kept.append(&mut line);
             } else {

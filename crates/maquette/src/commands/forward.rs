@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use maquette_engine::StepError;
 
-use super::ways::{Way, Ways};
+use super::ssh_routes::{Route, Routes};
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::signals;
@@ -61,19 +61,19 @@ pub const PORTS_ONLY: [&str; 7] =
 
 /// Forwards until it is stopped, or the connection ends.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let ways = Ways::read(world, &args.place)?;
-    let way = ways.one(&args.node)?;
-    ways.must_run(world, &way)?;
+    let routes = Routes::read(world, &args.place)?;
+    let route = routes.one(&args.node)?;
+    routes.must_run(world, &route)?;
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
     let failed = |e| Failure::because("cannot run ssh", e);
-    let mut ssh = ssh(&way, args).spawn().map_err(failed)?;
+    let mut ssh = ssh(&route, args).spawn().map_err(failed)?;
     // `wait` closes it otherwise, which would end the command on the node.
     let mut hold = ssh.stdin.take();
     let opened = opened(&mut ssh, hold.as_mut());
     if let Ok(said) = &opened {
         for Ports { here, there } in &args.ports {
             let from = args.listens();
-            world.terminal.result(&format!("{from}:{here} → {}:{there}", way.name));
+            world.terminal.result(&format!("{from}:{here} → {}:{there}", route.name));
         }
         world.terminal.talk("Ctrl-C ends it");
         said.iter().for_each(|line| world.terminal.result(line));
@@ -83,19 +83,19 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match (opened, status.success()) {
         (Ok(_), true) => Ok(0),
         (Ok(_), false) => {
-            let message = format!("the connection to `{}` has ended", way.name);
+            let message = format!("the connection to `{}` has ended", route.name);
             Err(Failure::Failed(StepError::new(message)))
         }
         // What ssh has to say of it stands above this.
         (Err(()), _) => {
-            let message = format!("cannot forward ports of `{}`", way.name);
+            let message = format!("cannot forward ports of `{}`", route.name);
             let hint = "if another program has the port here, name another: `PORT_HERE:PORT_THERE`";
             Err(Failure::Failed(StepError::new(message).hint(hint)))
         }
     }
 }
 
-fn ssh(way: &Way, args: &Args) -> Command {
+fn ssh(route: &Route, args: &Args) -> Command {
     let mut ssh = Command::new("ssh");
     let listen = args.listens();
     let forwards: Vec<String> = args
@@ -106,7 +106,7 @@ fn ssh(way: &Way, args: &Args) -> Command {
     let mut own = PORTS_ONLY.to_vec();
     own.extend(["-o", "ServerAliveInterval=30"]);
     own.extend(forwards.iter().flat_map(|forward| ["-L", forward.as_str()]));
-    ssh.args(way.options(own)).arg("--").arg(&way.destination).arg(HOLD);
+    ssh.args(route.options(own)).arg("--").arg(&route.destination).arg(HOLD);
     ssh.stdin(Stdio::piped()).stdout(Stdio::piped());
     ssh
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use maquette_core::diagnostic::Diagnostic;
 
-use super::ways::Ways;
+use super::ssh_routes::Routes;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::world::World;
@@ -78,14 +78,14 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
                 .help("a command that begins with `-` stands after `--`, as in `maquette ssh NODE -- COMMAND`"),
         )
     })?;
-    let ways = Ways::read(world, &args.place)?;
-    let way = ways.one(&args.node)?;
-    ways.must_run(world, &way)?;
+    let routes = Routes::read(world, &args.place)?;
+    let route = routes.one(&args.node)?;
+    routes.must_run(world, &route)?;
     let mut ssh = Command::new("ssh");
-    ssh.args(way.options(options.iter().map(String::as_str)));
+    ssh.args(route.options(options.iter().map(String::as_str)));
     // ssh decides by itself where its config says who it talks to; InfraRed's nodes were entered with a terminal.
-    ssh.args(way.own.then_some("-t"));
-    ssh.arg("--").arg(&way.destination).args(command);
+    ssh.args(route.own.then_some("-t"));
+    ssh.arg("--").arg(&route.destination).args(command);
     Err(Failure::because("cannot run ssh", ssh.exec()))
 }
 

@@ -1,4 +1,4 @@
-//! How nodes are logged in to, as the workspace knows it: what `ssh`, `cp`, `forward` and `exec` have in common. None of
+//! How nodes are reached over SSH, as the workspace knows it: what `ssh`, `cp`, `forward` and `exec` have in common. None of
 //! them asks the hypervisor for more than whether a node runs, and that only where the hypervisor is this machine.
 
 use std::collections::BTreeSet;
@@ -20,9 +20,9 @@ use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::outputs::{self, CONNECT_TIMEOUT};
 use crate::world::World;
 
-/// The way to one node.
+/// How one node is reached over SSH.
 #[derive(Debug, Clone)]
-pub struct Way {
+pub struct Route {
     /// The node, as the inventory calls it.
     pub name: String,
     /// Where `ssh` goes.
@@ -33,7 +33,7 @@ pub struct Way {
     pub own: bool,
 }
 
-impl Way {
+impl Route {
     /// Options of `ssh` and `scp` that lead there, with the user's own before what they may change.
     pub fn options<'a>(
         &'a self,
@@ -60,8 +60,8 @@ impl Way {
     }
 }
 
-/// The ways to all nodes of an environment.
-pub struct Ways {
+/// How all nodes of an environment are reached over SSH.
+pub struct Routes {
     located: Located,
     config: PathBuf,
     /// Names in the ssh config.
@@ -70,7 +70,7 @@ pub struct Ways {
     inventory_file: PathBuf,
 }
 
-impl Ways {
+impl Routes {
     /// Reads the workspace.
     pub fn read(world: &World, place: &Place) -> Result<Self, Failure> {
         let located = load::located(&world.environment, place)?;
@@ -83,8 +83,8 @@ impl Ways {
         Ok(Self { located, config, configured, inventory, inventory_file })
     }
 
-    /// The ways to all nodes that words mean; to all that can be logged in to, where there are no words.
-    pub fn select(&self, words: &[String]) -> Result<Vec<Way>, Failure> {
+    /// The routes to all nodes that words mean; to all that can be logged in to, where there are no words.
+    pub fn select(&self, words: &[String]) -> Result<Vec<Route>, Failure> {
         let candidates = self.candidates();
         if candidates.is_empty() {
             return Err(self.unbuilt());
@@ -108,7 +108,7 @@ impl Ways {
             }
             names.extend(found);
         }
-        names.into_iter().map(|name| self.way(name)).collect()
+        names.into_iter().map(|name| self.route(name)).collect()
     }
 
     /// Whether it is a node that can be logged in to, as far as the inventory says.
@@ -118,23 +118,23 @@ impl Ways {
         name != "hypervisor" && !host.is_some_and(off)
     }
 
-    /// The way to the one node that a word means.
-    pub fn one(&self, word: &str) -> Result<Way, Failure> {
+    /// The route to the one node that a word means.
+    pub fn one(&self, word: &str) -> Result<Route, Failure> {
         let mut found = self.select(&[word.to_string()])?;
         match (found.pop(), found.is_empty()) {
-            (Some(way), true) => Ok(way),
+            (Some(route), true) => Ok(route),
             (last, _) => {
                 let names: Vec<&str> =
-                    found.iter().chain(&last).map(|way| way.name.as_str()).collect();
+                    found.iter().chain(&last).map(|route| route.name.as_str()).collect();
                 Err(nodes::several(word, &names))
             }
         }
     }
 
     /// Names of nodes that do not run, as far as that can be found out at once: where the hypervisor is this machine.
-    pub fn stopped(&self, world: &World, ways: &[Way]) -> BTreeSet<String> {
+    pub fn stopped(&self, world: &World, routes: &[Route]) -> BTreeSet<String> {
         let mut stopped = BTreeSet::new();
-        if self.located.host.is_remote() || ways.iter().all(|way| way.own) {
+        if self.located.host.is_remote() || routes.iter().all(|route| route.own) {
             return stopped;
         }
         let uri = Connection::local(world).uri;
@@ -145,18 +145,18 @@ impl Ways {
             });
         let Some(seen) = seen else { return stopped };
         let runs = |domain: &Domain| domain.active;
-        for way in ways {
-            if seen.observed.domains.get(&way.name).is_some_and(|domain| !runs(domain)) {
-                stopped.insert(way.name.clone());
+        for route in routes {
+            if seen.observed.domains.get(&route.name).is_some_and(|domain| !runs(domain)) {
+                stopped.insert(route.name.clone());
             }
         }
         stopped
     }
 
-    /// Refuses the way to a node that does not run.
-    pub fn must_run(&self, world: &World, way: &Way) -> Result<(), Failure> {
-        match self.stopped(world, std::slice::from_ref(way)).contains(&way.name) {
-            true => Err(Failure::Failed(nodes::not_running(&way.name))),
+    /// Refuses the route to a node that does not run.
+    pub fn must_run(&self, world: &World, route: &Route) -> Result<(), Failure> {
+        match self.stopped(world, std::slice::from_ref(route)).contains(&route.name) {
+            true => Err(Failure::Failed(nodes::not_running(&route.name))),
             false => Ok(()),
         }
     }
@@ -193,11 +193,11 @@ impl Ways {
         names.into_iter().map(candidate).collect()
     }
 
-    fn way(&self, name: &str) -> Result<Way, Failure> {
+    fn route(&self, name: &str) -> Result<Route, Failure> {
         if self.configured.iter().any(|known| known == name) {
             let options = vec!["-F".into(), self.config.clone().into()];
             let (name, destination) = (name.to_string(), name.to_string());
-            return Ok(Way { name, destination, options, own: false });
+            return Ok(Route { name, destination, options, own: false });
         }
         // An inventory of the user's own has no ssh config beside it.
         match self.inventory.find(name) {
@@ -237,7 +237,7 @@ fn role<'a>(name: &'a str, prefix: &str) -> &'a str {
 }
 
 /// As the inventory says: key, arguments, port, user, address.
-fn by_inventory(host: &Host, inventory: &Path) -> Result<Way, Failure> {
+fn by_inventory(host: &Host, inventory: &Path) -> Result<Route, Failure> {
     let bad = |why: String| Failure::Failed(StepError::new(format!("`{}`: {why}", host.name)));
     if host.is_local() {
         return Err(bad("it is this machine, or not deployed; there is no way to log in".into()));
@@ -267,5 +267,5 @@ fn by_inventory(host: &Host, inventory: &Path) -> Result<Way, Failure> {
     // `-p` means something else to scp.
     options.extend(["-o".into(), format!("Port={port}").into()]);
     let destination = format!("{user}@{address}");
-    Ok(Way { name: host.name.clone(), destination, options, own: true })
+    Ok(Route { name: host.name.clone(), destination, options, own: true })
 }

@@ -185,6 +185,18 @@ fn whatever_a_server_does_it_ends_in_time_and_in_words() {
     });
 }
 
+/// Whoever says nothing is not waited for as long as whoever sends.
+#[test]
+fn a_server_that_stalls_is_given_up_before_the_time_for_all_is_over() {
+    let address = server(enemy);
+    for path in ["silent", "stalls"] {
+        let patience = Patience { connecting: 120, stalled: 2, whole: 120 };
+        let url = format!("http://{address}/{path}");
+        let error = get_within(patience, &url, 1 << 20, None).0.unwrap_err();
+        assert!(error.causes[0].contains("too slow"), "{path}: {error:?}");
+    }
+}
+
 /// More than was announced is not read: a server that says what it sends and goes on is not followed.
 #[test]
 fn no_more_is_taken_than_is_allowed_or_announced() {

@@ -39,6 +39,8 @@ pub(crate) const FILES: [(&str, &str); 18] = [
 #[cfg(test)]
 mod first_boot_tests;
 #[cfg(test)]
+mod kill_points;
+#[cfg(test)]
 mod systemd_tests;
 #[cfg(test)]
 mod template_tests;

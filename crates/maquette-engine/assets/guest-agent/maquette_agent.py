@@ -489,9 +489,7 @@ def setup():
     errors = attempt(tasks, identity, files)
     import maquette_state
 
-    maquette_state.write_all(identity, files, SOURCE % device, begun, errors)
-    if more:
-        maquette_state.postpone(identity)
+    maquette_state.write_all(identity, files, SOURCE % device, begun, errors, goes_on=more)
 
 
 def beforehand(identity, _files):

@@ -11,22 +11,26 @@ def plain(errors):
     return ["".join(c if " " <= c <= "~" and c not in '"\\' else "." for c in error)[:300] for error in errors]
 
 
-def write_all(identity, files, source, begun, errors):
-    """All of it, as after a boot that is done."""
+def write_all(identity, files, source, begun, errors, goes_on=False, again=False):
+    """All of it, as after a boot that is done; a first boot that `goes_on` is not. What says that it is done comes last,
+    so that one that ends before, or that is to be done `again`, is begun anew at the next start."""
     instance = identity.one("instance")
+    done = CLOUD + "/data/instance-id"
+    # Whoever waits for it waits for the result.
+    for path in (done, finished(instance), RUN_CLOUD + "/result.json") if goes_on else (done,) if again else ():
+        if os.path.lexists(path):
+            os.unlink(path)
     place = f"{CLOUD}/instances/{instance}"
     for name in ("sem", "scripts"):
         os.makedirs(f"{place}/{name}", mode=0o755, exist_ok=True)
     os.chmod(place, 0o755)
     link(place[len(ROOT) :], CLOUD + "/instance")
-    write(CLOUD + "/data/instance-id", instance + "\n")
     write(RUN_CLOUD + "/.instance-id", instance + "\n")
     write(place + "/datasource", f"DataSourceNoCloud: {source}\n")
     write(place + "/user-data.txt", files.get("user-data", ""), 0o600)
     # There is none, but `cloud-init query` reads it.
     write(place + "/vendor-data.txt", "", 0o600)
     now = time.time()
-    write(finished(instance), f"{now:.2f} - maquette-agent\n")
     listed = ", ".join(f'"{error}"' for error in plain(errors))
     stages = ", ".join(
         f'"{stage}": {{"errors": [{listed if stage == "init-local" else ""}], '
@@ -35,9 +39,9 @@ def write_all(identity, files, source, begun, errors):
     )
     status = f'{{"v1": {{"datasource": "{source}", {stages}, "stage": null}}}}\n'
     result = f'{{"v1": {{"datasource": "{source}", "errors": [{listed}]}}}}\n'
-    for name, text in (("status.json", status), ("result.json", result)):
-        write(f"{CLOUD}/data/{name}", text)
-        link(f"../../var/lib/cloud/data/{name}", f"{RUN_CLOUD}/{name}")
+    write(CLOUD + "/data/status.json", status)
+    link("../../var/lib/cloud/data/status.json", RUN_CLOUD + "/status.json")
+    write(CLOUD + "/data/result.json", result)
     # What `cloud-init query` and `cloud-id` answer from; names and numbers have nothing that JSON would escape.
     names = f'"instance_id": "{instance}", "local_hostname": "{identity.one("hostname")}"'
     facts = (
@@ -48,18 +52,20 @@ def write_all(identity, files, source, begun, errors):
     write(RUN_CLOUD + "/instance-data-sensitive.json", facts, 0o600)
     write(RUN_CLOUD + "/cloud-id-nocloud", "nocloud\n")
     link("/run/cloud-init/cloud-id-nocloud", RUN_CLOUD + "/cloud-id")
+    if not goes_on:
+        conclude(instance, now, again)
 
 
 def finished(instance):
     return f"{CLOUD}/instances/{instance}/boot-finished"
 
 
-def postpone(identity):
-    """The first boot goes on: it is not done, and a restart before its end begins it anew."""
-    # Whoever waits for it waits for the result, which comes last.
-    for path in (CLOUD + "/data/instance-id", finished(identity.one("instance")), RUN_CLOUD + "/result.json"):
-        if os.path.lexists(path):
-            os.unlink(path)
+def conclude(instance, now, again):
+    """Says that a boot is done, and the first one with it, unless that is to be done `again`."""
+    write(finished(instance), f"{now:.2f} - maquette-agent\n")
+    if not again:
+        write(CLOUD + "/data/instance-id", instance + "\n")
+    link("../../var/lib/cloud/data/result.json", RUN_CLOUD + "/result.json")
 
 
 def complete(identity, errors):
@@ -78,8 +84,4 @@ def complete(identity, errors):
             state["v1"]["errors"] += plain(errors)
             failed = bool(state["v1"]["errors"])
         write(path, json.dumps(state) + "\n")
-    instance = identity.one("instance")
-    write(finished(instance), f"{now:.2f} - maquette-agent\n")
-    if not failed:
-        write(CLOUD + "/data/instance-id", instance + "\n")
-    link("../../var/lib/cloud/data/result.json", RUN_CLOUD + "/result.json")
+    conclude(identity.one("instance"), now, failed)

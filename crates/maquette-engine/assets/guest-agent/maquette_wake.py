@@ -401,16 +401,15 @@ def wake(port, before, nanoseconds, fresh):
     )
     import maquette_state
 
-    maquette_state.write_all(identity, files, agent.SOURCE % device, begun, errors)
-    if errors:
-        # Its next boot is a first one, which may do what could not be done now.
-        os.unlink(agent.CLOUD + "/data/instance-id")
-    else:
-        if more:
-            maquette_state.postpone(identity)
+    more = more and not errors
+    # With errors its next boot is a first one, which may do what could not be done now.
+    maquette_state.write_all(
+        identity, files, agent.SOURCE % device, begun, errors, goes_on=more, again=bool(errors)
+    )
+    if not errors:
         node.settle()
-        if more:
-            maquette_first_boot.finish(identity)
+    if more:
+        maquette_first_boot.finish(identity)
     report = agent.report(identity)
     heard = port.say(report, 0)
     node.afterwards()

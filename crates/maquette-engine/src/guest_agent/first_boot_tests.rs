@@ -9,7 +9,7 @@ use super::template_tests::{Template, complete, line};
 use super::tests::{IDENTITY, System};
 
 /// A system whose first boot has more to do, and that has a package manager which tells what it was asked.
-fn with_more(commands: &[&str]) -> System {
+pub(super) fn with_more(commands: &[&str]) -> System {
     let system = System::new(&IDENTITY.replace("maquette 1", "maquette 2"));
     let first_boot = serde_json::json!({
         "packages": ["nginx", "libc6:amd64"],
@@ -27,7 +27,7 @@ fn with_more(commands: &[&str]) -> System {
     system
 }
 
-fn ready_with(system: &System) -> Output {
+pub(super) fn ready_with(system: &System) -> Output {
     let path = format!("{}:/usr/bin:/bin", system.path("usr/bin").display());
     let said = system.command("ready").env("PATH", path).output().unwrap();
     assert!(said.status.success(), "{said:?}");

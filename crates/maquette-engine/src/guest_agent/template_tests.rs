@@ -50,6 +50,15 @@ impl Template {
 
     /// Something happens before it waits.
     fn after(system: System, before: impl FnOnce(&System)) -> Self {
+        Self::started(system, before, |system| system.command("template"))
+    }
+
+    /// The same, started by another command.
+    pub(super) fn started(
+        system: System,
+        before: impl FnOnce(&System),
+        command: impl FnOnce(&System) -> Command,
+    ) -> Self {
         for file in seed::template_files("cloud-user") {
             system.put(&format!("seed/{}", file.name), file.content.reveal());
         }
@@ -58,7 +67,7 @@ impl Template {
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert!(system.run("setup").status.success());
         before(&system);
-        let agent = system.command("template").stderr(Stdio::piped()).spawn().unwrap();
+        let agent = command(&system).stderr(Stdio::piped()).spawn().unwrap();
         let template = Self { system, agent };
         until("a template", || template.said().starts_with("template\n"));
         for name in ["identity", "user-data", "meta-data"] {
@@ -81,6 +90,12 @@ impl Template {
         self.system.put("seed/identity.part", identity);
         fs::rename(self.system.path("seed/identity.part"), self.system.path("seed/identity"))
             .unwrap();
+    }
+
+    /// Until it is there no more, however it ended.
+    pub(super) fn gone(&mut self) {
+        let agent = &mut self.agent;
+        until("an end", || agent.try_wait().unwrap().is_some());
     }
 
     /// Until it is done; what it printed of errors.
@@ -108,13 +123,13 @@ impl System {
         fs::write(path, text).unwrap();
     }
 
-    fn nic(&self, name: &str, mac: &str) {
+    pub(super) fn nic(&self, name: &str, mac: &str) {
         self.put(&format!("sys/class/net/{name}/device/vendor"), "");
         self.put(&format!("sys/class/net/{name}/address"), &format!("{mac}\n"));
     }
 
     /// Everything in it, but for what is a directory's and not a system's.
-    fn tree(&self) -> BTreeMap<String, String> {
+    pub(super) fn tree(&self) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
         let mut open = vec![self.path("")];
         while let Some(place) = open.pop() {

@@ -12,6 +12,8 @@ import os
 import re
 import select
 import shutil
+import signal
+import sys
 import time
 
 import maquette_agent as agent
@@ -270,7 +272,22 @@ def read_back(before):
                     pass
 
 
+def leave(number, _frame):
+    """Ends one that is shut down before it is anybody. systemd keeps random numbers of it for its next boot: those shall
+    be no twin's. What only this machine has is its UUID, and what it has met since it runs."""
+    own = b""
+    try:
+        with open(ROOT + "/sys/class/dmi/id/product_uuid", "rb") as file:
+            own = file.read()
+        maquette_wake.reseed(own, 0)
+    except OSError as error:
+        print(f"random numbers: {error.strerror}", file=sys.stderr)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
 def template():
+    signal.signal(signal.SIGTERM, leave)
     before = prepare()
     port = Port(agent.port(Identity(read(STATE + "/identity"))))
     # Whoever makes the template waits for it, and takes the seed away.

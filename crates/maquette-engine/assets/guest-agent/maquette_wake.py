@@ -42,9 +42,13 @@ def called(result, what):
 # What comes first in a node: until then it is the same as every other of this template.
 
 
-def reseed(fresh):
-    """Adds to the kernel's generator, has it believe it, and has all that it gives from now on depend on it."""
-    pool = struct.pack("ii", len(fresh) * 8, len(fresh)) + fresh
+def reseed(fresh, bits):
+    """Adds to the kernel's generator, has it believe that as many bits of it are random, and has all that it gives from
+    now on depend on it."""
+    if ROOT:
+        write(ROOT + "/reseeded", fresh.decode())
+        return
+    pool = struct.pack("ii", bits, len(fresh)) + fresh
     with open("/dev/urandom", "wb", buffering=0) as device:
         fcntl.ioctl(device, 0x40085203, pool)  # RNDADDENTROPY
         fcntl.ioctl(device, 0x5207)  # RNDRESEEDCRNG
@@ -359,7 +363,7 @@ def wake(port, before, nanoseconds, fresh):
     """Whether the template has become a node; a seed that does not come may come later."""
     try:
         if not ROOT:
-            reseed(fresh)
+            reseed(fresh, len(fresh) * 8)
             time.clock_settime_ns(time.CLOCK_REALTIME, nanoseconds)
     except OSError as error:
         # With the random numbers of its twins it must not go on.

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use super::first_boot_tests::{ready_with, with_more};
@@ -188,4 +189,16 @@ fn killed_while_a_template_becomes_a_node_it_boots_as_that_node() {
             judge(&template.system);
         });
     assert!(points >= 15, "only {points} points");
+}
+
+/// Shut down before it has heard who it is: what is kept of its random numbers is no twin's.
+#[test]
+fn a_template_that_ends_as_nobody_draws_random_numbers_of_its_own() {
+    let system = prepared();
+    system.put("sys/class/dmi/id/product_uuid", "d8e9\n");
+    let mut template = Template::new(system);
+    let number = template.agent.id().to_string();
+    assert!(Command::new("kill").arg(number).status().unwrap().success());
+    assert_eq!(template.gone().signal(), Some(15));
+    assert_eq!(template.system.text("reseeded"), "d8e9\n");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use maquette_core::seed;
@@ -40,7 +40,7 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 /// A system in which a template waits.
 pub(super) struct Template {
     pub(super) system: System,
-    agent: Child,
+    pub(super) agent: Child,
 }
 
 impl Template {
@@ -93,18 +93,18 @@ impl Template {
     }
 
     /// Until it is there no more, however it ended.
-    pub(super) fn gone(&mut self) {
+    pub(super) fn gone(&mut self) -> ExitStatus {
         let agent = &mut self.agent;
         until("an end", || agent.try_wait().unwrap().is_some());
+        agent.wait().unwrap()
     }
 
     /// Until it is done; what it printed of errors.
     pub(super) fn end(&mut self) -> String {
-        let agent = &mut self.agent;
-        until("an end", || agent.try_wait().unwrap().is_some());
+        let ended = self.gone();
         let mut said = String::new();
-        std::io::Read::read_to_string(&mut agent.stderr.take().unwrap(), &mut said).unwrap();
-        assert!(agent.wait().unwrap().success(), "{said}");
+        std::io::Read::read_to_string(&mut self.agent.stderr.take().unwrap(), &mut said).unwrap();
+        assert!(ended.success(), "{said}");
         said
     }
 }

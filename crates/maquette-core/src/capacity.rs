@@ -46,6 +46,15 @@ impl Memory {
     }
 }
 
+/// What the making of templates takes, besides what their nodes take afterwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Templates {
+    /// Memory that their domains have, in MiB.
+    pub memory_mib: u64,
+    /// Room in the pool, in bytes.
+    pub bytes: u64,
+}
+
 /// Adds up memory: of nodes that run already, only growth is needed.
 pub fn memory(blueprint: &Blueprint, observed: &Observed, capacity: &Capacity<'_>) -> Memory {
     let mut needed = 0;
@@ -75,22 +84,39 @@ pub fn memory(blueprint: &Blueprint, observed: &Observed, capacity: &Capacity<'_
 /// touch all they have (InfraRed's rule).
 const BAND: u64 = 20;
 
-/// Checks everything. `overcommit` turns the refusal into a warning.
+/// Checks everything, with the `templates` that are made. `overcommit` turns the refusal into a warning.
 pub fn check(
     blueprint: &Blueprint,
     observed: &Observed,
     capacity: &Capacity<'_>,
+    templates: Templates,
     overcommit: bool,
     diags: &mut Diagnostics,
 ) {
     let largest = blueprint.nodes.iter().max_by_key(|n| n.memory_mib).map(|n| n.role.as_str());
-    check_memory(&memory(blueprint, observed, capacity), largest, overcommit, diags);
+    let mut memory = memory(blueprint, observed, capacity);
+    memory.needed = memory.needed.saturating_add(templates.memory_mib);
+    let what = words(blueprint, templates.memory_mib > 0);
+    check_memory(&memory, &what, largest, overcommit, diags);
     check_largest(blueprint, observed, capacity.total_mib, overcommit, diags);
-    check_space(blueprint, observed, diags);
+    check_space(blueprint, observed, templates.bytes, diags);
     check_cpus(blueprint, observed, capacity.cpus, diags);
 }
 
-fn check_memory(memory: &Memory, largest: Option<&str>, overcommit: bool, diags: &mut Diagnostics) {
+/// What takes something, for people.
+fn words(blueprint: &Blueprint, templates: bool) -> String {
+    let nodes = (!blueprint.nodes.is_empty() || !templates).then_some("new nodes");
+    let all: Vec<&str> = nodes.into_iter().chain(templates.then_some("templates")).collect();
+    all.join(" and ")
+}
+
+fn check_memory(
+    memory: &Memory,
+    what: &str,
+    largest: Option<&str>,
+    overcommit: bool,
+    diags: &mut Diagnostics,
+) {
     let free = memory.free();
     if memory.needed <= free {
         return;
@@ -100,7 +126,7 @@ fn check_memory(memory: &Memory, largest: Option<&str>, overcommit: bool, diags:
         kept => format!(", {} reserved", mib(kept)),
     };
     let sizes = format!(
-        "new nodes need {}, and {} are free ({} available, {} promised to existing domains{reserved})",
+        "{what} need {}, and {} are free ({} available, {} promised to existing domains{reserved})",
         mib(memory.needed),
         mib(free),
         mib(memory.available),
@@ -151,14 +177,20 @@ fn check_largest(
     });
 }
 
-fn check_space(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
+fn check_space(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    templates: u64,
+    diags: &mut Diagnostics,
+) {
     let Some(free) = observed.pool_free else { return };
     let new = blueprint.nodes.iter().filter(|n| !observed.domains.contains_key(&n.name));
-    let wanted: u64 =
-        new.flat_map(|n| &n.disks).filter_map(|d| d.size).map(|s| s.0).fold(0, u64::saturating_add);
+    let disks = new.flat_map(|n| &n.disks).filter_map(|d| d.size).map(|s| s.0);
+    let wanted: u64 = disks.fold(templates, u64::saturating_add);
     if wanted > free {
         let message = format!(
-            "disks of new nodes may grow to {}, and pool `{}` has {} free",
+            "disks of {} may grow to {}, and pool `{}` has {} free",
+            words(blueprint, templates > 0),
             ByteSize(wanted),
             blueprint.pool.name,
             ByteSize(free),

@@ -37,7 +37,7 @@ pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};
 pub use requirements::Requirements;
 pub use steps::{Builder, Step, StepId};
-pub use warm::{fresh, templates};
+pub use warm::{fresh, made_beforehand, made_for_nodes, templates};
 
 use crate::object::ObjectKind;
 

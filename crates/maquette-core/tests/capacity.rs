@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use maquette_core::blueprint::Blueprint;
-use maquette_core::capacity::{self, Capacity};
+use maquette_core::capacity::{self, Capacity, Templates};
 use maquette_core::diagnostic::{Diagnostics, Severity};
 use maquette_core::observed::{Observed, Promise};
 use maquette_core::units::ByteSize;
@@ -31,7 +31,7 @@ fn said(
     overcommit: bool,
 ) -> String {
     let mut diags = Diagnostics::default();
-    capacity::check(blueprint, observed, capacity, overcommit, &mut diags);
+    capacity::check(blueprint, observed, capacity, Templates::default(), overcommit, &mut diags);
     let lines: Vec<String> = diags
         .iter()
         .map(|d| {
@@ -141,13 +141,13 @@ fn a_node_larger_than_the_hypervisor_is_refused() {
         resident_mib: &resident,
     };
     let mut diags = Diagnostics::default();
-    capacity::check(&nodes(1), &seen, &capacity, false, &mut diags);
+    capacity::check(&nodes(1), &seen, &capacity, Templates::default(), false, &mut diags);
     let said: Vec<String> = diags.iter().map(|d| d.message.clone()).collect();
     // 24 MiB more than is free would have been let through.
     assert!(said.iter().any(|m| m.contains("`n-0` alone wants 1 GiB")), "{said:?}");
     assert!(diags.has_errors());
     let mut diags = Diagnostics::default();
-    capacity::check(&nodes(1), &seen, &capacity, true, &mut diags);
+    capacity::check(&nodes(1), &seen, &capacity, Templates::default(), true, &mut diags);
     assert!(!diags.has_errors());
 }
 
@@ -168,4 +168,31 @@ fn memory_that_is_reserved_is_not_for_nodes() {
     assert!(refused.contains("1 GiB are free") && refused.contains("3 GiB reserved"), "{refused}");
     let everything = said(&two, &nothing, &capacity(u64::MAX), true);
     assert!(everything.starts_with("warning: "), "{everything}");
+}
+
+/// Templates that are made beside nodes, and where no node is made.
+#[test]
+fn templates_count_too() {
+    let resident = BTreeMap::new();
+    let capacity = Capacity {
+        cpus: 2,
+        total_mib: 1 << 20,
+        available_mib: 2048,
+        reserved_mib: 0,
+        resident_mib: &resident,
+    };
+    let seen = Observed { pool_free: Some(3 << 30), ..Observed::default() };
+    let none = Blueprint { nodes: Vec::new(), ..nodes(1) };
+    let says = |blueprint: &Blueprint, memory_mib, bytes| {
+        let mut diags = Diagnostics::default();
+        let templates = Templates { memory_mib, bytes };
+        capacity::check(blueprint, &seen, &capacity, templates, true, &mut diags);
+        diags.iter().map(|d| d.message.clone()).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(says(&nodes(2), 0, 1 << 30), "");
+    let memory = says(&nodes(2), 1024, 0);
+    assert!(memory.contains("new nodes and templates need 3 GiB"), "{memory}");
+    let room = says(&nodes(2), 0, 2 << 30);
+    assert!(room.contains("disks of new nodes and templates may grow to 4 GiB"), "{room}");
+    assert!(says(&none, 3072, 0).contains("short: templates need 3 GiB"));
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use maquette_core::blueprint::{self, Blueprint, Cold, Image};
+use maquette_core::capacity;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, Plan, Step};
@@ -122,6 +123,60 @@ fn a_plan_says_how_nodes_start() {
     assert_eq!(told(&blueprint), BTreeSet::from(["cold: the image has no agent".to_string()]));
     blueprint.start = StartChoice::Cold;
     assert_eq!(told(&blueprint), BTreeSet::from([String::new()]));
+}
+
+/// What a memory image takes of a node with 768 MiB, and what a template does, in bytes.
+const IMAGE: u64 = (512 + 48) << 20;
+const MADE: u64 = IMAGE + (64 << 20);
+
+/// Nobody starts to make what there is no room for; what is there needs room for the copy of one node.
+#[test]
+fn a_pool_without_room_has_nodes_boot() {
+    let mut seen = Observed::default();
+    for (start, free, made) in [
+        (StartChoice::Auto, MADE + IMAGE, 1),
+        (StartChoice::Auto, MADE + IMAGE - 1, 0),
+        (StartChoice::Warm, 0, 0),
+    ] {
+        seen.pool_free = Some(free);
+        let plan = plan(&warm(&[(WEB, 2)], &seen, start), &seen);
+        assert_eq!(counts(&plan), [made, 2 * made, 2 - 2 * made], "{free}");
+        let told = plan
+            .changes
+            .iter()
+            .any(|change| change.detail.contains("cold: the pool has no room for its memory"));
+        assert_eq!(told, made == 0, "{free}");
+    }
+    // Two of which only one fits.
+    seen.pool_free = Some(MADE + 2 * IMAGE);
+    assert_eq!(counts(&plan(&warm(&[(WEB, 2), (DB, 2)], &seen, StartChoice::Auto), &seen))[0], 1);
+    seen.pool_free = Some(u64::MAX);
+    let blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
+    let steps = plan(&blueprint, &seen).steps;
+    apply(&mut seen, &steps);
+    for (free, cold) in [(IMAGE, false), (IMAGE - 1, true)] {
+        seen.pool_free = Some(free);
+        let blueprint = warm(&[(WEB, 3)], &seen, StartChoice::Auto);
+        assert_eq!(counts(&plan(&blueprint, &seen))[2] == 1, cold, "{free}");
+    }
+}
+
+/// A node starts when its template's domain is gone; one that is replaced still runs.
+#[test]
+fn what_templates_take_is_counted() {
+    let mut seen = Observed::default();
+    let blueprint = warm(&[(WEB, 2), (DB, 1)], &seen, StartChoice::Auto);
+    let templates = |memory_mib, bytes| capacity::Templates { memory_mib, bytes };
+    assert_eq!(plan::made_for_nodes(&blueprint, &seen), templates(0, MADE));
+    assert_eq!(plan::made_beforehand(&blueprint, &seen), templates(2 * 768, 2 * MADE));
+    let steps = plan(&blueprint, &seen).steps;
+    apply(&mut seen, &steps);
+    assert_eq!(plan::made_for_nodes(&blueprint, &seen), templates(0, 0));
+    assert_eq!(plan::made_beforehand(&blueprint, &seen), templates(768, MADE));
+    // Another image replaces them.
+    let other = WEB.replace("import_url: x", "import_url: y");
+    let replaced = warm(&[(&other, 2), (DB, 1)], &seen, StartChoice::Auto);
+    assert_eq!(plan::made_for_nodes(&replaced, &seen), templates(768, MADE));
 }
 
 /// Whoever did not insist on templates has nodes that boot where none can be made.

@@ -230,7 +230,8 @@ pub fn plan(
     if diags.has_errors() {
         return refused(diags);
     }
-    fits(world, &blueprint, &observed, &hypervisor.facts, settings)?;
+    let (facts, all) = (&hypervisor.facts, scope.all_templates);
+    fits(world, (&blueprint, all), &observed, facts, settings)?;
     let plan = steps(&blueprint, &observed, &key)?;
     Ok(Planned { blueprint, observed, plan, key, aside })
 }
@@ -384,14 +385,19 @@ fn vnc(settings: &Settings, key: &EnvironmentKey) -> blueprint::Vnc {
     }
 }
 
-/// Whether the hypervisor can carry it.
+/// Whether the hypervisor can carry it; only its templates, where no nodes are made.
 fn fits(
     world: &World,
-    blueprint: &Blueprint,
+    (blueprint, only_templates): (&Blueprint, bool),
     observed: &Observed,
     facts: &Facts,
     settings: &Settings,
 ) -> Result<(), Failure> {
+    let nothing = Blueprint { nodes: Vec::new(), ..blueprint.clone() };
+    let (nodes, templates) = match only_templates {
+        true => (&nothing, plan::made_beforehand(blueprint, observed)),
+        false => (blueprint, plan::made_for_nodes(blueprint, observed)),
+    };
     let capacity = Capacity {
         cpus: facts.cpus,
         total_mib: facts.memory_mib,
@@ -400,6 +406,7 @@ fn fits(
         resident_mib: &facts.resident_mib,
     };
     let mut diags = Diagnostics::default();
-    capacity::check(blueprint, observed, &capacity, settings.overcommit, &mut diags);
+    let overcommit = settings.overcommit;
+    capacity::check(nodes, observed, &capacity, templates, overcommit, &mut diags);
     finish(world, diags, &Sources::default())
 }

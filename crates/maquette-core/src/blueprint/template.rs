@@ -115,6 +115,8 @@ pub enum Cold {
     Bus(Bus),
     /// Its disks are in another pool than the one in which images are.
     Pool,
+    /// There is no room in the pool for memory images.
+    NoRoom,
     /// libvirt does not say which QEMU there is.
     NoEmulator,
     /// Nobody could tell when it is up.
@@ -133,6 +135,7 @@ impl fmt::Display for Cold {
             Self::TestDriver => "libvirt's test driver cannot save memory",
             Self::NoImage => "its first disk does not overlay an image",
             Self::Pool => "its disks are in another pool",
+            Self::NoRoom => "the pool has no room for its memory",
             Self::NoEmulator => "libvirt does not tell its version and that of QEMU",
             Self::NoAddress => "nothing tells under which address it answers",
             Self::Alone => "no other node would start from its template",

@@ -6,10 +6,12 @@ use super::fate::{Fate, Fates, fates};
 use super::ready::readiness;
 use super::{Action, Builder, Change, Op, Plan, describe};
 use crate::blueprint::{Blueprint, Cold, Image, Node, Pool, Template};
+use crate::capacity;
 use crate::object::ObjectKind;
 use crate::observed::Observed;
 use crate::seed::template_files;
 use crate::settings::StartChoice;
+use crate::units::MIB;
 
 /// Why templates are made.
 pub(super) const REASON: &str = "nodes start from it";
@@ -17,12 +19,19 @@ pub(super) const REASON: &str = "nodes start from it";
 /// How many nodes have to share a template for it to be worth making, unless it was asked for.
 const SHARED: usize = 2;
 
+/// Room in bytes that a template's disk has for what a system writes when it boots.
+const WRITTEN: u64 = 64 * MIB;
+
+/// How many bytes a node's memory is thought to take as a file, which has no room for what was never touched: booting
+/// touches much the same whatever there is, and what Linux knows of each page grows with their number. Should it be more,
+/// the template is not made, and nodes boot.
+fn image_bytes(node: &Node) -> u64 {
+    let all = node.memory_mib.saturating_mul(MIB);
+    all.min((512 * MIB).saturating_add(all / 16))
+}
+
 /// What new nodes start from, or why they boot, by their names; nothing where everything boots.
-pub(super) fn starts(
-    blueprint: &Blueprint,
-    observed: &Observed,
-    fates: &Fates,
-) -> BTreeMap<String, Result<Template, Cold>> {
+pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) -> Starts {
     if blueprint.start == StartChoice::Cold {
         return BTreeMap::new();
     }
@@ -36,7 +45,7 @@ pub(super) fn starts(
         found => Some(found.clone()),
     };
     let new = new(blueprint, observed, fates);
-    let mut found: BTreeMap<String, Result<Template, Cold>> =
+    let mut found: Starts =
         new.into_iter().filter_map(|node| Some((node.name.clone(), able(node)?))).collect();
     let mut shared: BTreeMap<String, usize> = BTreeMap::new();
     for template in found.values().flatten() {
@@ -52,7 +61,94 @@ pub(super) fn starts(
             *start = Err(Cold::Alone);
         }
     }
+    let short = without_room(blueprint, observed, &found);
+    for start in found.values_mut() {
+        if start.as_ref().is_ok_and(|template| short.contains(&template.key)) {
+            *start = Err(Cold::NoRoom);
+        }
+    }
     found
+}
+
+type Starts = BTreeMap<String, Result<Template, Cold>>;
+
+/// Templates by their keys, each with the nodes that start from it.
+fn by_template<'a>(
+    nodes: impl IntoIterator<Item = (&'a Node, &'a Template)>,
+) -> BTreeMap<&'a str, (&'a Template, Vec<&'a Node>)> {
+    let mut found: BTreeMap<&str, (&Template, Vec<&Node>)> = BTreeMap::new();
+    for (node, template) in nodes {
+        found.entry(&template.key).or_insert((template, Vec::new())).1.push(node);
+    }
+    found
+}
+
+fn warm<'a>(blueprint: &'a Blueprint, starts: &'a Starts) -> Vec<(&'a Node, &'a Template)> {
+    let start = |node: &'a Node| Some((node, starts.get(&node.name)?.as_ref().ok()?));
+    blueprint.nodes.iter().filter_map(start).collect()
+}
+
+/// Keys of templates for which the pool has no room: for the memory image, and for the copy of it that a node has while
+/// it starts. Where those of two nodes do not fit at the same time, one of them boots.
+fn without_room(blueprint: &Blueprint, observed: &Observed, starts: &Starts) -> BTreeSet<String> {
+    let Some(mut left) = observed.pool_free else { return BTreeSet::new() };
+    let mut short = BTreeSet::new();
+    for (key, (template, nodes)) in by_template(warm(blueprint, starts)) {
+        let copy = nodes.first().map_or(0, |node| image_bytes(node));
+        let made = match is_there(template, &blueprint.pool, observed) {
+            true => 0,
+            false => copy.saturating_add(WRITTEN),
+        };
+        match left.checked_sub(made).filter(|rest| *rest >= copy) {
+            Some(rest) => left = rest,
+            None => {
+                short.insert(key.to_string());
+            }
+        }
+    }
+    short
+}
+
+/// What the templates take that a plan makes for new nodes. A node starts when its template is made, in the memory that
+/// the template's domain had; but one that is replaced still runs meanwhile.
+pub fn made_for_nodes(blueprint: &Blueprint, observed: &Observed) -> capacity::Templates {
+    let starts = starts(blueprint, observed, &fates(blueprint, observed));
+    let runs = |node: &&Node| observed.domains.get(&node.name).is_some_and(|d| d.active);
+    taken(blueprint, observed, warm(blueprint, &starts), |nodes| nodes.iter().all(runs))
+}
+
+/// What the templates take that [`templates`] makes.
+pub fn made_beforehand(blueprint: &Blueprint, observed: &Observed) -> capacity::Templates {
+    taken(blueprint, observed, startable(blueprint), |_| true)
+}
+
+fn taken<'a>(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    nodes: impl IntoIterator<Item = (&'a Node, &'a Template)>,
+    has_memory_besides: impl Fn(&[&Node]) -> bool,
+) -> capacity::Templates {
+    let mut taken = capacity::Templates::default();
+    for (template, nodes) in by_template(nodes).into_values() {
+        let Some(node) = nodes.first() else { continue };
+        if is_there(template, &blueprint.pool, observed) {
+            continue;
+        }
+        if has_memory_besides(&nodes) {
+            taken.memory_mib = taken.memory_mib.saturating_add(node.memory_mib);
+        }
+        taken.bytes = taken.bytes.saturating_add(image_bytes(node)).saturating_add(WRITTEN);
+    }
+    taken
+}
+
+/// Nodes that could start from a template, whether they do or not.
+fn startable(blueprint: &Blueprint) -> impl Iterator<Item = (&Node, &Template)> {
+    blueprint.nodes.iter().filter_map(|node| {
+        let template = blueprint.templates.get(&node.name)?.as_ref().ok()?;
+        // A node that would boot in spite of it needs none.
+        readiness(node).map(|_| (node, template))
+    })
 }
 
 /// Nodes whose first disk is made.
@@ -100,10 +196,8 @@ pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
         let (kind, detail) = (ObjectKind::Image, image.shown());
         changes.push(Change { op, kind, name: name.into(), detail, reason: reason.into() });
     };
-    for node in &blueprint.nodes {
-        let Some(Ok(template)) = blueprint.templates.get(&node.name) else { continue };
-        // A node that would boot in spite of it needs none.
-        if readiness(node).is_none() || !seen.insert(&template.key) {
+    for (node, template) in startable(blueprint) {
+        if !seen.insert(&template.key) {
             continue;
         }
         let image = &template.image;

@@ -82,7 +82,7 @@ fn sums_that_do_not_fit_are_much_and_not_little() {
     }
     let said = says(&two, &Observed::default(), 4096, false);
     assert!(said.contains("error: not enough memory"), "{said}");
-    assert!(said.contains("new nodes need 16.0 EiB"), "{said}");
+    assert!(said.contains("alone wants 16.0 EiB"), "{said}");
     assert!(said.contains("8589934590 vCPUs would share"), "{said}");
     let mut seen = Observed::default();
     seen.claims.promises = vec![promise(1 << 63, false), promise(1 << 63, false)];

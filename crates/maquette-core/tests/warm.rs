@@ -218,6 +218,26 @@ fn a_run_that_ends_after_any_step_is_gone_on_from() {
     }
 }
 
+/// A run that ended while devices were plugged in, or one that is at it: nobody has taken anything out.
+#[test]
+fn a_node_that_gets_its_devices_was_not_changed_by_others() {
+    let mut seen = Observed::default();
+    let blueprint = warm(&[(WEB, 1)], &seen, StartChoice::Warm);
+    let steps = plan(&blueprint, &seen).steps;
+    apply(&mut seen, &steps);
+    let domain = seen.domains.get_mut("web-0").unwrap();
+    domain.live.as_mut().unwrap().nics.clear();
+    for (ready, told) in [(false, "does not have all of its devices yet"), (true, "taken out")] {
+        seen.domains.get_mut("web-0").unwrap().ready = ready;
+        let blueprint = warm(&[(WEB, 1)], &seen, StartChoice::Warm);
+        let changes = plan(&blueprint, &seen).changes;
+        let change = changes.iter().find(|c| c.name == "web-0").unwrap();
+        assert!(change.reason.all.join("; ").contains(told), "{change:?}");
+        let drifts = plan::drifts(&seen);
+        assert!(drifts.len() == 1 && drifts[0].what.contains(told), "{drifts:?}");
+    }
+}
+
 /// What a memory image depends on, and what not.
 #[test]
 fn a_template_is_for_nodes_of_one_shape() {

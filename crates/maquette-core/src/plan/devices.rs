@@ -52,6 +52,19 @@ pub(super) fn devices(expected: &Hardware, found: &Hardware) -> Vec<String> {
     all
 }
 
+/// The same of what runs. What starts from a template gets its devices one after the other: what it lacks until its first
+/// boot was seen to end, nobody took out.
+pub(super) fn running(domain: &Domain, expected: &Hardware, live: &Hardware) -> Vec<String> {
+    let all = devices(expected, live);
+    let has_no_other = live.disks.iter().all(|d| expected.disks.contains(d))
+        && live.nics.iter().all(|n| expected.nics.contains(n));
+    let comes = !domain.ready && domain.recorded.guest.is_some() && has_no_other;
+    match all.is_empty() || !comes {
+        true => all,
+        false => vec!["it does not have all of its devices yet".into()],
+    }
+}
+
 /// A disk that runs on a file that is not ours in the place of one that is, as after an external
 /// snapshot. Going back to ours would lose what was written since.
 pub(super) fn elsewhere(domain: &Domain) -> Option<String> {
@@ -89,7 +102,7 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
         if *vcpus != old.vcpus {
             by_hand.push(format!("vCPUs were changed to {vcpus} outside Maquette"));
         }
-        by_hand.extend(devices(&expected, live));
+        by_hand.extend(running(domain, &expected, live));
         return Gap::Restart(by_hand, format!("vCPUs: {vcpus} → {}", wanted.vcpus));
     }
     let mut changes = Vec::new();
@@ -98,7 +111,7 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
         let why = format!("memory: {} MiB → {} MiB", old.memory_mib, wanted.memory_mib);
         // A guest without an operating system of ours may not know how to give memory back.
         if *maximum_mib < wanted.memory_mib || !node.deploy_os {
-            return Gap::Restart(devices(&expected, live), why);
+            return Gap::Restart(running(domain, &expected, live), why);
         }
         changes.push(LiveChange::Memory { mib: wanted.memory_mib });
         reasons.push(why);
@@ -108,7 +121,7 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
         reasons.push("the VNC password changes".into());
     }
     // What the user changed explains the difference; what he did not, somebody else did.
-    let by_hand = devices(&expected, live);
+    let by_hand = running(domain, &expected, live);
     match disks(live, &wanted, node, pool) {
         Err(why) => return Gap::Restart(by_hand, why),
         Ok(found) => changes.extend(found),

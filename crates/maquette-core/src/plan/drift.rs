@@ -59,7 +59,7 @@ fn of_domain(domain: &Domain, observed: &Observed) -> impl Iterator<Item = Strin
     let expected = Hardware::of(&domain.recorded, &domain.pool);
     let edited = devices::drift(&expected, &domain.defined);
     // Memory is the guest's own business as long as it runs.
-    let live = domain.live.as_ref().map(|live| devices::devices(&expected, live));
+    let live = domain.live.as_ref().map(|live| devices::running(domain, &expected, live));
     let live = live.unwrap_or_default().into_iter().filter(|l| !edited.contains(l));
     let live: Vec<String> = live.collect();
     let transient = (!domain.persistent).then(|| "it was undefined outside Maquette".to_string());

@@ -224,15 +224,21 @@ pub(crate) fn every_point(
     points
 }
 
-/// Runs a test of this program in mount and network namespaces of its own, which a script has made ready; what it
-/// said.
+/// What a test finds in namespaces that `in_namespaces` has made: which part of it is to be done.
 #[cfg(feature = "e2e")]
-pub(crate) fn in_namespaces(ready: &str, test: &str) -> String {
+pub(crate) fn part() -> Option<usize> {
+    std::env::var("MAQUETTE_TEST_INSIDE").ok()?.parse().ok()
+}
+
+/// Runs a part of a test of this program in mount and network namespaces of its own, which a script has made ready;
+/// what it said.
+#[cfg(feature = "e2e")]
+pub(crate) fn in_namespaces(ready: &str, test: &str, part: usize) -> String {
     let output = std::process::Command::new("unshare")
         .args(["-n", "-m", "--propagation", "private", "sh", "-euc", ready, "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--nocapture"])
-        .env("MAQUETTE_TEST_INSIDE", "1")
+        .env("MAQUETTE_TEST_INSIDE", part.to_string())
         .output()
         .unwrap();
     let (out, err) =

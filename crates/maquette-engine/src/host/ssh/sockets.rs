@@ -121,7 +121,7 @@ mod tests {
     #[test]
     #[ignore = "started by another test"]
     fn inside() {
-        if std::env::var_os("MAQUETTE_TEST_INSIDE").is_none() {
+        if crate::dying_host::part().is_none() {
             return;
         }
         let from = |path: &str| {
@@ -140,7 +140,7 @@ mod tests {
 mkdir /mnt/exec /mnt/noexec
 mount -t tmpfs -o noexec none /mnt/noexec
 exec "$@""#;
-        crate::dying_host::in_namespaces(READY, "host::ssh::sockets::tests::inside");
+        crate::dying_host::in_namespaces(READY, "host::ssh::sockets::tests::inside", 0);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::dying_host::{Dying, Programs, every_point, stride};
+use crate::dying_host::{Dying, Programs, every_point, part, stride};
 use crate::host::Local;
 
 const INSIDE: &str = r#"export PATH="$PATH:/usr/sbin:/sbin"
@@ -72,7 +72,7 @@ fn is_back(before: &[String], said: &str) {
 #[test]
 #[ignore = "started by another test"]
 fn inside() {
-    if std::env::var_os("MAQUETTE_TEST_INSIDE").is_none() {
+    if part().is_none() {
         return;
     }
     let programs = Programs::new(&CALLED);
@@ -128,6 +128,6 @@ fn inside() {
 /// Faults C3, M5 and their kind, where `tests/e2e/bridges` kills whole processes at chosen moments.
 #[test]
 fn killed_before_every_program_a_nic_is_where_it_was() {
-    let said = crate::dying_host::in_namespaces(INSIDE, "net::bridge::kill_points::inside");
+    let said = crate::dying_host::in_namespaces(INSIDE, "net::bridge::kill_points::inside", 0);
     assert!(said.contains("bridge: killed at"), "{said}");
 }

@@ -45,7 +45,10 @@ def write(path, text, mode=0o644, like=None):
     """Replaces a file; whoever reads it finds the old or the new one. It is everybody's whose `like` is."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     part = path + ".maquette"
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    if os.path.lexists(part):
+        # Left half made.
+        os.unlink(part)
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(fd, "w", encoding="utf-8") as file:
         file.write(text)
         if like is not None:

@@ -150,7 +150,7 @@ fn every_point(
 /// Nothing has run yet that must not run twice.
 #[test]
 fn killed_before_every_change_of_a_first_boot_it_is_begun_anew() {
-    let points = every_point("setting a node up", stride(3), 1..=1, &|killer, judge| {
+    let points = every_point("setting a node up", stride(5), 1..=1, &|killer, judge| {
         let system = prepared();
         killer.begin();
         killer.command(&system, "setup").output().unwrap();
@@ -162,13 +162,14 @@ fn killed_before_every_change_of_a_first_boot_it_is_begun_anew() {
 /// What commands of a first boot have to bear is that they run again.
 #[test]
 fn killed_while_commands_of_a_first_boot_run_they_run_again() {
-    let points = every_point("what a first boot has besides", 1, 1..=2, &|killer, judge| {
-        let system = prepared();
-        assert!(system.run("setup").status.success());
-        killer.begin();
-        killer.command(&system, "ready").output().unwrap();
-        judge(&system);
-    });
+    let points =
+        every_point("what a first boot has besides", stride(2), 1..=2, &|killer, judge| {
+            let system = prepared();
+            assert!(system.run("setup").status.success());
+            killer.begin();
+            killer.command(&system, "ready").output().unwrap();
+            judge(&system);
+        });
     assert!(points >= 15, "only {points} points");
 }
 
@@ -176,7 +177,7 @@ fn killed_while_commands_of_a_first_boot_run_they_run_again() {
 #[test]
 fn killed_while_a_template_becomes_a_node_it_boots_as_that_node() {
     let points =
-        every_point("a template that becomes a node", stride(5), 1..=2, &|killer, judge| {
+        every_point("a template that becomes a node", stride(9), 1..=2, &|killer, judge| {
             let system = prepared();
             let more = system.text("seed/first-boot");
             let mut template =

@@ -139,7 +139,9 @@ fn on_all(
                     lines.for_each(|line| print(world, &route.name, which, line));
                 }
                 if outcome.cut {
-                    world.terminal.talk(&format!("{}: it said more, which was not kept", route.name));
+                    world
+                        .terminal
+                        .talk(&format!("{}: it said more, which was not kept", route.name));
                 }
             }
             outcomes.insert(route.name.clone(), outcome);

@@ -258,7 +258,11 @@ fn memory(hypervisor: &Hypervisor, report: &mut Report) {
 
 fn network(facts: &Facts, report: &mut Report) {
     if facts.forward_drop {
-        report.add("firewall", Verdict::Poor, "drops forwarded packets by default, as Docker sets it");
+        report.add(
+            "firewall",
+            Verdict::Poor,
+            "drops forwarded packets by default, as Docker sets it",
+        );
         report.advise(
             "nodes on NAT networks may not reach the outside: `iptables -P FORWARD ACCEPT`",
         );

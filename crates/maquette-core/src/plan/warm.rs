@@ -91,7 +91,9 @@ fn warm<'a>(blueprint: &'a Blueprint, starts: &'a Starts) -> Vec<(&'a Node, &'a 
 /// Keys of templates for which the pool has no room: for the memory image, and for the copy of it that a node has while
 /// it starts. Where those of two nodes do not fit at the same time, one of them boots.
 fn without_room(blueprint: &Blueprint, observed: &Observed, starts: &Starts) -> BTreeSet<String> {
-    let Some(mut left) = observed.pool_free else { return BTreeSet::new() };
+    // One that is asked for by name is tried, and fails where it does not fit.
+    let asked = blueprint.start == StartChoice::Warm;
+    let Some(mut left) = observed.pool_free.filter(|_| !asked) else { return BTreeSet::new() };
     let mut short = BTreeSet::new();
     for (key, (template, nodes)) in by_template(warm(blueprint, starts)) {
         let copy = nodes.first().map_or(0, |node| image_bytes(node));

@@ -129,7 +129,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     loaded.request.settings.image.get_or_insert_with(|| NO_IMAGE.into());
     pipeline::check(world, &mut loaded)?;
     let observed = observed(world, &loaded)?;
-    let asked = args.wanted.flags.0.has("topology-nodes") || !loaded.request.nodes.is_empty();
+    let asked = loaded.nodes_named || !loaded.request.nodes.is_empty();
     let drawn = match asked || observed.domains.is_empty() {
         true => Drawn::both(&observed, &wanted(&loaded, &observed)?),
         false => Drawn::there(&observed),

@@ -3,7 +3,7 @@
 for file in "$1"/environment.*; do
     [ -f "$file" ] || continue
     held=0
-    (exec 9<"$file" && { flock -n 9 || exit 9; }) 2>/dev/null || held=$?
+    (exec 9<"$file" && { flock -s -n 9 || exit 9; }) 2>/dev/null || held=$?
     [ "$held" = 9 ] || continue
     read -r since pid who <"$file" || :
     printf '%s\t%s\n' "${file##*/environment.}" "${who:-somebody}"

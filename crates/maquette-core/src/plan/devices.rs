@@ -56,7 +56,10 @@ pub(super) fn devices(expected: &Hardware, found: &Hardware) -> Vec<String> {
 /// boot was seen to end, nobody took out.
 pub(super) fn running(domain: &Domain, expected: &Hardware, live: &Hardware) -> Vec<String> {
     let all = devices(expected, live);
-    let has_no_other = live.disks.iter().all(|d| expected.disks.contains(d))
+    let has_fewer =
+        live.disks.len() < expected.disks.len() || live.nics.len() < expected.nics.len();
+    let has_no_other = has_fewer
+        && live.disks.iter().all(|d| expected.disks.contains(d))
         && live.nics.iter().all(|n| expected.nics.contains(n));
     let comes = !domain.ready && domain.recorded.guest.is_some() && has_no_other;
     match all.is_empty() || !comes {

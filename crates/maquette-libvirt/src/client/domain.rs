@@ -132,8 +132,11 @@ pub fn shut_down(domain: &Domain) -> Result<()> {
 
 /// Stops a domain at once. One that is off is left alone.
 pub fn pull_plug(domain: &Domain) -> Result<()> {
-    settled(gate::call("pull the plug", || domain.destroy()), || {
-        !domain.is_active().unwrap_or(true)
+    let pulled = gate::call("pull the plug", || domain.destroy());
+    settled(pulled, || match optional(domain.is_active()) {
+        // One that was only ever started is gone with its end.
+        Ok(active) => !active.unwrap_or(false),
+        Err(_) => false,
     })
 }
 

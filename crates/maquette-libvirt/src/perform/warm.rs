@@ -320,8 +320,8 @@ impl Libvirt<'_> {
         Memory::examine(self.access.host, path, template.uuid()).map(Arc::new)
     }
 
-    /// Tells a guest who it is: its seed first, and what time it is, so that it has something to do while the rest
-    /// is plugged in.
+    /// Tells a guest that it is somebody, and who: its seed comes first, so that it has something to do while the rest is
+    /// plugged in.
     fn plug(
         &self,
         domain: &Domain,
@@ -336,11 +336,9 @@ impl Libvirt<'_> {
         if let Some((device, bytes)) = size {
             client::resize_disk(domain, device, bytes)?;
         }
-        if let Some(seed) = &plugs.seed {
-            client::attach(domain, seed)?;
-        }
+        // It draws other random numbers than its twins before a device has anything else happen in it.
         self.wake(listener)?;
-        for part in plugs.interfaces.iter().chain(&plugs.disks) {
+        for part in plugs.seed.iter().chain(&plugs.interfaces).chain(&plugs.disks) {
             client::attach(domain, part)?;
         }
         Ok(())

@@ -1,7 +1,8 @@
 # Sourced by tests that compare two nodes: all that somebody may look at, in a node called `twin-0` of each of two
 # environments. Sets nothing up.
 on() { "$maquette" ssh --prefix "$1" "$1-twin-0" -- "$2"; }
-# Everything that somebody may look at. What is a node's own becomes a word.
+# Everything that somebody may look at. What is a node's own becomes a word. Services that end by themselves half a minute
+# after somebody asked them are there or not.
 look='
     export LC_ALL=C
     say() { echo "== $*"; }
@@ -18,7 +19,8 @@ look='
     networkctl --no-legend list
     say swap; swapon --noheadings --show=NAME,SIZE; say disk; df --output=size,target -k / | tail -n 1; lsblk -brno NAME,SIZE,TYPE /dev/vda
     say failed; systemctl --failed --no-legend; systemctl is-system-running
-    say active; systemctl list-units --no-legend --plain --state=active | awk "{print \$1}" | sort
+    say active; systemctl list-units --no-legend --plain --state=active | awk "{print \$1}" | sort |
+        grep -vE "^systemd-(fsck|hostname|timedate|locale)d\.service\$"
     say enabled; systemctl list-unit-files --no-legend | awk "{print \$1, \$2}" | sort
     say time; timedatectl show -p Timezone -p LocalRTC; date +%Z
     say machine-id; wc -c /etc/machine-id; say locale; locale

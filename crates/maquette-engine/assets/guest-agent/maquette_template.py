@@ -187,6 +187,11 @@ def prepare():
         # Until everything has started.
         quietly("systemctl", "is-system-running", "--wait")
         quietly("udevadm", "settle", "--timeout=30")
+    if networks()[0] != NETWORKD:
+        # Before its secrets are taken away: it makes new ones as it starts.
+        write(maquette_wake.NOT_YET, "[main]\nno-auto-default=*\n")
+        if not ROOT:
+            quietly("systemctl", "restart", networks()[0])
     before.take()
     if networks()[0] == NETWORKD:
         # One that has never seen a machine-id can go on with a node's: its name to DHCP servers is made of that.

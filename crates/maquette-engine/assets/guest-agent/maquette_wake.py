@@ -20,6 +20,8 @@ from maquette_systemd import SLOW, SSH, enabled, networks, reload_network, syste
 PATIENCE = 2 if ROOT else 60
 # There while a NIC needs nothing from systemd-sysctl: a rule of udev's looks for it.
 INHERITS = STATE + "/inherits"
+# NetworkManager gives NICs that nobody has described connections of their own, and keeps them; it does not while there is this.
+NOT_YET = ROOT + "/run/NetworkManager/conf.d/maquette-template.conf"
 # How long a report waits for somebody who reads it.
 HEARD = 600
 # Whoever waits at a console for somebody who logs in looks at it, and shows the name of the system anew.
@@ -323,8 +325,9 @@ class Wake:
     def online(self, _identity, files):
         # Units that are not for templates may start.
         os.unlink(agent.MARKER)
-        if os.path.exists(INHERITS):
-            os.unlink(INHERITS)
+        for path in (INHERITS, NOT_YET):
+            if os.path.exists(path):
+                os.unlink(path)
         manager, waits = networks()
         if not (self.before.reloads and reload_network()):
             self.systemd.order("RestartUnit", manager)

@@ -389,9 +389,13 @@ fn another_distribution_has_other_units() {
     system.put("var/lib/NetworkManager/secret_key", "of all of them");
     let mut template = Template::new(system);
     assert!(!template.system.path("var/lib/NetworkManager/secret_key").exists());
+    // NICs come before what describes them.
+    let not_yet = "run/NetworkManager/conf.d/maquette-template.conf";
+    assert_eq!(template.system.text(not_yet), "[main]\nno-auto-default=*\n");
     template.seed(IDENTITY);
     template.connect().write_all(line().as_bytes()).unwrap();
     template.end();
+    assert!(!template.system.path(not_yet).exists());
     assert_eq!(
         template.system.text("orders").lines().collect::<Vec<_>>(),
         [

@@ -29,7 +29,7 @@ seen() {
     on "$1" "sudo sh -c $(printf %q "$look")" 2>&1 |
         sed -E "s/\b$1-twin-0\b/NODE/g; s/([0-9a-f]{2}:){5}[0-9a-f]{2}/MAC/g; s/SHA256:[^ ]*/KEY/g; s/AAAAC3[^ ]*/KEY/g
             s/(172\.16|10\.0)\.[1-9]0\./\1.N./g; s/2620:52:0:13[0-9a-f]{2}:/NET:/g; s/fe80:[^ ]*/LINK/g
-            s/session-[0-9]+/session-N/; s/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9a-f]{16}/INSTANCE/g" > "$work/$1.$2"
+            s/169\.254\.[0-9.]+/LINK4/g; s/session-[0-9]+/session-N/; s/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9a-f]{16}/INSTANCE/g" > "$work/$1.$2"
 }
 # Compares the nodes of two environments. $1 and $2: their prefixes; $3: when. `$known` has a line for each thing that may
 # differ: an expression, two spaces, and why that is no fault.

@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use killer::{Killer, Point, beside};
+use killer::{Killer, Point, beside, carry_out};
 use maquette_core::blueprint::{Blueprint, Pool};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
@@ -24,13 +24,13 @@ use maquette_core::plan::{self, Action, Needs, Plan, PoolState, Setting};
 use maquette_core::seed::seed_files;
 use maquette_core::topology::{Preallocation, VirtType};
 use maquette_core::values::Secret;
-use maquette_engine::executor::{self, Summary};
+use maquette_engine::executor::Summary;
 use maquette_engine::host::{Command, Host, HostError, Output};
 use maquette_engine::image::Transfer;
 use maquette_engine::prepare::{self, record, record::Record};
-use maquette_engine::probe::{self, Reach};
-use maquette_engine::{Backend, Event, Lanes, StepContext, StepError, seed_volume};
-use maquette_libvirt::{Access, Client, Gate, Guests, Instead, Libvirt, observe, prune};
+use maquette_engine::probe;
+use maquette_engine::{Backend, Lanes, StepContext, StepError, seed_volume};
+use maquette_libvirt::{Client, Gate, Instead, Libvirt, observe, prune};
 use maquette_testkit::Input;
 
 const HYPERVISOR: &str = "<node>
@@ -244,31 +244,12 @@ impl Lab {
         let killer = Killer::new(at);
         let shell = Shell(killer.clone(), Files::default());
         let backend = Ground(self.backend(&shell), killer.clone());
-        let mut failed = Vec::new();
-        let summary = executor::run(&plan.steps, &backend, &AtomicBool::new(false), &mut |e| {
-            if let Event::StepFailed { title, error, .. } = e {
-                failed.push(format!("{title}: {error:?}"));
-            }
-        });
+        let (summary, failed) = carry_out(&plan, &backend);
         (summary, killer.calls(), failed)
     }
 
     fn backend<'a>(&'a self, shell: &'a Shell) -> Libvirt<'a> {
-        let access = Access {
-            host: shell,
-            uri: &self.uri,
-            reach: Reach::Local,
-            label: "test",
-            transfer: &self.transfer,
-        };
-        let guests = Guests {
-            ssh_config: "/nonexistent".into(),
-            limit: Duration::from_secs(1),
-            boots: 2,
-            further: 0,
-            jump: Vec::new(),
-        };
-        Libvirt::new(access, None, guests)
+        killer::backend(shell, &self.uri, &self.transfer, Duration::from_secs(1))
             .with_client(self.client.clone())
             .with_gate(Arc::new(Ending(shell.0.clone(), self.seeds.clone())))
     }

@@ -18,11 +18,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use killer::{Killer, Point, beside};
+use killer::{Killer, Point, beside, carry_out};
 use maquette_core::blueprint::{self, Blueprint};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
@@ -30,12 +29,11 @@ use maquette_core::plan::{self, Action, Plan};
 use maquette_core::settings::StartChoice;
 use maquette_core::topology::{Preallocation, VirtType};
 use maquette_core::values::Secret;
-use maquette_engine::executor::{self, Summary};
+use maquette_engine::executor::Summary;
 use maquette_engine::host::{Command, Host, HostError, Local, Output};
 use maquette_engine::image::Transfer;
-use maquette_engine::probe::Reach;
-use maquette_engine::{Backend, Event, Lanes, StepContext, StepError};
-use maquette_libvirt::{Access, Client, Gate, Guests, Instead, Libvirt, Port, observe, prune};
+use maquette_engine::{Backend, Lanes, StepContext, StepError};
+use maquette_libvirt::{Client, Gate, Instead, Libvirt, Port, observe, prune};
 use stand_in::{Machine, Voice};
 
 const WEB: &str = "web=name: web\ncpu: 1\nmemory: 768\n\
@@ -271,31 +269,12 @@ impl Lab<'_> {
         killer.at_end(move || machine.tell());
         let shell = Shell(killer.clone(), self.machine.clone());
         let backend = Ground(self.backend(&shell), killer.clone());
-        let mut failed = Vec::new();
-        let summary = executor::run(&plan.steps, &backend, &AtomicBool::new(false), &mut |e| {
-            if let Event::StepFailed { title, error, .. } = e {
-                failed.push(format!("{title}: {error:?}"));
-            }
-        });
+        let (summary, failed) = carry_out(&plan, &backend);
         (summary, killer.calls(), failed)
     }
 
     fn backend<'a>(&'a self, shell: &'a Shell) -> Libvirt<'a> {
-        let access = Access {
-            host: shell,
-            uri: &self.uri,
-            reach: Reach::Local,
-            label: "test",
-            transfer: &self.transfer,
-        };
-        let guests = Guests {
-            ssh_config: "/nonexistent".into(),
-            limit: Duration::from_secs(300),
-            boots: 2,
-            further: 0,
-            jump: Vec::new(),
-        };
-        Libvirt::new(access, None, guests)
+        killer::backend(shell, &self.uri, &self.transfer, Duration::from_secs(300))
             .with_client(self.machine.client.clone())
             .with_gate(Arc::new(Ending(shell.0.clone(), self.machine.clone())))
     }

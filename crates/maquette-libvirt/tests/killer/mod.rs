@@ -5,7 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 
-use maquette_engine::host::HostError;
+use std::time::Duration;
+
+use maquette_core::plan::Plan;
+use maquette_engine::executor::{self, Summary};
+use maquette_engine::host::{Host, HostError};
+use maquette_engine::image::Transfer;
+use maquette_engine::probe::Reach;
+use maquette_engine::{Backend, Event};
+use maquette_libvirt::{Access, Guests, Libvirt};
 
 /// Where a run ends.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +112,30 @@ impl Killer {
             act();
         }
     }
+}
+
+/// Carries a plan out; how it ended, and what failed.
+pub fn carry_out(plan: &Plan, backend: &dyn Backend) -> (Summary, Vec<String>) {
+    let mut failed = Vec::new();
+    let summary = executor::run(&plan.steps, backend, &AtomicBool::new(false), &mut |e| {
+        if let Event::StepFailed { title, error, .. } = e {
+            failed.push(format!("{title}: {error:?}"));
+        }
+    });
+    (summary, failed)
+}
+
+/// The real backend on a host, whose guests may take `limit` to be ready.
+pub fn backend<'a>(
+    host: &'a dyn Host,
+    uri: &'a str,
+    transfer: &'a Transfer,
+    limit: Duration,
+) -> Libvirt<'a> {
+    let access = Access { host, uri, reach: Reach::Local, label: "test", transfer };
+    let guests =
+        Guests { ssh_config: "/nonexistent".into(), limit, boots: 2, further: 0, jump: Vec::new() };
+    Libvirt::new(access, None, guests)
 }
 
 fn killed(stderr: String) -> HostError {

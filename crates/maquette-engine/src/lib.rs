@@ -21,6 +21,8 @@ pub mod prepare;
 pub mod private_file;
 pub mod probe;
 pub mod public_keys;
+#[cfg(test)]
+mod python_server;
 pub mod ready;
 pub mod seed_volume;
 mod small_download;

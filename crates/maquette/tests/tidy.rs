@@ -279,6 +279,7 @@ fn program_files() -> Vec<PathBuf> {
         "kill_points.rs",
         "stand_ins.rs",
         "dying_host.rs",
+        "python_server.rs",
     ];
     let folder = |file: &Path| {
         file.to_string_lossy().rsplit("/src/").next().is_some_and(|below| below.contains("/tests/"))

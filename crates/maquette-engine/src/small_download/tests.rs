@@ -2,11 +2,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Stdio};
-use std::sync::mpsc;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::python_server::{PythonServer, certificate};
 
 /// A server on this machine that answers every request, as it is asked, in a thread of its own.
 fn server(answer: fn(&str, SocketAddr, &mut TcpStream) -> std::io::Result<()>) -> SocketAddr {
@@ -251,55 +251,25 @@ server.serve_forever()
 
 /// A server with encryption, and the certificate that it shows.
 struct Encrypted {
-    child: Child,
-    port: String,
-    directory: tempfile::TempDir,
+    python: PythonServer,
+    certificate: PathBuf,
+    _directory: tempfile::TempDir,
 }
 
 impl Encrypted {
     /// One that says that it is somebody.
     fn new(who: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let file = |name: &str| directory.path().join(name);
-        let made = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-            ])
-            .args(["-days", "2", "-subj", "/CN=test", "-addext", &format!("subjectAltName={who}")])
-            .args([
-                "-keyout".as_ref(),
-                file("key").as_os_str(),
-                "-out".as_ref(),
-                file("cert").as_os_str(),
-            ])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
-        let mut child = Command::new("python3")
-            .args(["-c", ENCRYPTED])
-            .args([file("cert"), file("key")])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (sender, receiver) = mpsc::channel();
-        let pipe = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || sender.send(pipe.lines().next().unwrap().unwrap()).unwrap());
-        let port = receiver.recv_timeout(Duration::from_secs(60)).unwrap();
-        Self { child, port, directory }
+        let (key, certificate) = certificate(directory.path(), who);
+        let arguments = [certificate.as_os_str(), key.as_os_str()];
+        let python = PythonServer::start(ENCRYPTED, directory.path(), &arguments);
+        Self { python, certificate, _directory: directory }
     }
 
     fn get(&self, path: &str, trusted: bool) -> Result<Vec<u8>, StepError> {
-        let certificate = self.directory.path().join("cert");
-        let url = format!("https://127.0.0.1:{}{path}", self.port);
+        let url = format!("https://127.0.0.1:{}{path}", self.python.port);
         let patience = Patience { connecting: 30, stalled: 30, whole: 60 };
-        let authority = trusted.then_some(certificate.as_path());
+        let authority = trusted.then_some(self.certificate.as_path());
         let mut content = Vec::new();
         let download = Download {
             url: &url,
@@ -312,18 +282,14 @@ impl Encrypted {
     }
 }
 
-impl Drop for Encrypted {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
 #[test]
 fn encryption_is_not_given_up_on_the_way() {
     let (address, good) = (server(enemy), Encrypted::new("IP:127.0.0.1"));
     assert_eq!(good.get("/", true).unwrap(), b"content");
-    assert_eq!(good.get(&format!("/?https://127.0.0.1:{}/", good.port), true).unwrap(), b"content");
+    assert_eq!(
+        good.get(&format!("/?https://127.0.0.1:{}/", good.python.port), true).unwrap(),
+        b"content"
+    );
     let causes = |done: Result<Vec<u8>, StepError>| done.unwrap_err().causes.join(" ");
     for to in [format!("http://{address}/good"), "file:///etc/hostname".into()] {
         let said = causes(good.get(&format!("/?{to}"), true));

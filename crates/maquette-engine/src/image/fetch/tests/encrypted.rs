@@ -1,12 +1,10 @@
 //! Servers with encryption: whose certificate is trusted, and that nothing goes on without it.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-
 use maquette_core::image::Kind;
 
 use super::servers::Place;
 use super::*;
+use crate::python_server::{PythonServer, certificate};
 
 /// Files of the directory it runs in; `/to?ADDRESS` leads to an address. Its certificate is `cert.pem`.
 const SERVER: &str = "import http.server, ssl
@@ -25,43 +23,18 @@ print(server.server_port, flush=True)
 server.serve_forever()";
 
 struct Server {
-    child: Child,
-    port: String,
+    python: PythonServer,
     certificate: PathBuf,
 }
 
 impl Server {
     fn start(directory: &Path) -> Self {
-        let (key, certificate) = (directory.join("key.pem"), directory.join("cert.pem"));
-        let kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        let command = Command::new("openssl")
-            .args(["req", "-x509"])
-            .args(kind)
-            .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
-            .args(["-days", "2", "-keyout", key.to_str().unwrap()])
-            .args(["-out", certificate.to_str().unwrap()]);
-        check(&Local, &command).unwrap();
-        let mut child = std::process::Command::new("python3")
-            .args(["-c", SERVER])
-            .current_dir(directory)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut port = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
-        Self { child, port: port.trim().into(), certificate }
+        let (_, certificate) = certificate(directory, "DNS:localhost");
+        Self { python: PythonServer::start(SERVER, directory, &[]), certificate }
     }
 
     fn url(&self, path: &str) -> String {
-        format!("https://localhost:{}/{path}", self.port)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        format!("https://localhost:{}/{path}", self.python.port)
     }
 }
 

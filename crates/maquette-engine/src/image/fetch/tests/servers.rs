@@ -4,11 +4,11 @@
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Stdio};
-use std::sync::mpsc;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::python_server::PythonServer;
 
 /// `/MODE/FILE` of the directory it runs in; prints its port and then a line for each request.
 const SERVER: &str = r#"
@@ -69,53 +69,27 @@ print(server.server_port, flush=True)
 server.serve_forever()
 "#;
 
-pub(super) struct Server {
-    child: Child,
-    port: String,
-    lines: mpsc::Receiver<String>,
-}
+pub(super) struct Server(PythonServer);
 
 impl Server {
     fn start(directory: &Path) -> Self {
-        let mut child = std::process::Command::new("python3")
-            .args(["-c", SERVER])
-            .current_dir(directory)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (sender, lines) = mpsc::channel();
-        let pipe = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            for line in pipe.lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let port = lines.recv_timeout(Duration::from_secs(30)).unwrap();
-        Self { child, port, lines }
+        Self(PythonServer::start(SERVER, directory, &[]))
     }
 
     pub(super) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}/{path}", self.port)
+        format!("http://127.0.0.1:{}/{path}", self.0.port)
     }
 
     /// The statuses that were answered since this was asked last. What was answered before a request of our
     /// own is told before it.
     pub(super) fn codes(&self) -> Vec<String> {
-        let mut mark = std::net::TcpStream::connect(format!("127.0.0.1:{}", self.port)).unwrap();
+        let mut mark = std::net::TcpStream::connect(format!("127.0.0.1:{}", self.0.port)).unwrap();
         mark.write_all(b"GET /mark/ HTTP/1.0\r\n\r\n").unwrap();
-        let next = || self.lines.recv_timeout(Duration::from_secs(30)).unwrap();
+        let next = || self.0.lines.recv_timeout(Duration::from_secs(30)).unwrap();
         std::iter::repeat_with(next)
             .take_while(|line| !line.starts_with("/mark/"))
             .map(|line| line.split(' ').nth(1).unwrap().to_string())
             .collect()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
     }
 }
 
@@ -499,7 +473,7 @@ fn credentials_reach_the_server_and_nobody_else() {
         let run = scope.spawn(|| bring(&url, place.pool.path(), None));
         // The request is under way once the server tells of it.
         let line = loop {
-            let line = place.server.lines.recv_timeout(Duration::from_secs(30)).unwrap();
+            let line = place.server.0.lines.recv_timeout(Duration::from_secs(30)).unwrap();
             if line.contains("/slow/a.qcow2") {
                 break line;
             }

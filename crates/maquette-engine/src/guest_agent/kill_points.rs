@@ -11,6 +11,7 @@ use std::process::Command;
 use super::first_boot_tests::{ready_with, with_more};
 use super::template_tests::{Template, line};
 use super::tests::{IDENTITY, System};
+use crate::dying_host::stride;
 
 /// Ends before the call that has a number, and counts them. What is called changes files or starts programs.
 const START: &str = r#"
@@ -103,11 +104,6 @@ fn prepared() -> System {
     let system = with_more(&["echo one"]);
     system.nic("eth0", "52:54:00:00:00:01");
     system
-}
-
-/// How many points are gone over for each that is tried: none where all are asked for.
-fn stride(usual: usize) -> usize {
-    if std::env::var_os("MAQUETTE_TEST_ALL").is_some() { 1 } else { usual }
 }
 
 /// Ends an agent, and hands its system over to whoever judges it.

@@ -45,9 +45,8 @@ def write(path, text, mode=0o644, like=None):
     """Replaces a file; whoever reads it finds the old or the new one. It is everybody's whose `like` is."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     part = path + ".maquette"
-    if os.path.lexists(part):
-        # Left half made.
-        os.unlink(part)
+    # One may be left half made.
+    unlink(part)
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(fd, "w", encoding="utf-8") as file:
         file.write(text)
@@ -61,11 +60,17 @@ def write(path, text, mode=0o644, like=None):
     os.rename(part, path)
 
 
+def unlink(*paths):
+    """Files that are to be gone, whether they are there or not."""
+    for path in paths:
+        if os.path.lexists(path):
+            os.unlink(path)
+
+
 def link(target, path):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     part = path + ".maquette"
-    if os.path.lexists(part):
-        os.unlink(part)
+    unlink(part)
     os.symlink(target, part)
     os.rename(part, path)
 

@@ -3,7 +3,7 @@
 import os
 import time
 
-from maquette_agent import CLOUD, ROOT, RUN_CLOUD, link, read, write
+from maquette_agent import CLOUD, ROOT, RUN_CLOUD, link, read, unlink, write
 
 
 def plain(errors):
@@ -17,9 +17,10 @@ def write_all(identity, files, source, begun, errors, goes_on=False, again=False
     instance = identity.one("instance")
     done = CLOUD + "/data/instance-id"
     # Whoever waits for it waits for the result.
-    for path in (done, finished(instance), RUN_CLOUD + "/result.json") if goes_on else (done,) if again else ():
-        if os.path.lexists(path):
-            os.unlink(path)
+    if goes_on:
+        unlink(done, finished(instance), RUN_CLOUD + "/result.json")
+    elif again:
+        unlink(done)
     place = f"{CLOUD}/instances/{instance}"
     for name in ("sem", "scripts"):
         os.makedirs(f"{place}/{name}", mode=0o755, exist_ok=True)

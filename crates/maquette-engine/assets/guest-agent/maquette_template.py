@@ -177,8 +177,8 @@ def remove(path):
         for name in os.listdir(path):
             inner = f"{path}/{name}"
             shutil.rmtree(inner) if os.path.isdir(inner) and not os.path.islink(inner) else os.unlink(inner)
-    elif os.path.lexists(path):
-        os.unlink(path)
+    else:
+        agent.unlink(path)
 
 
 def prepare():
@@ -187,17 +187,18 @@ def prepare():
         # Until everything has started.
         quietly("systemctl", "is-system-running", "--wait")
         quietly("udevadm", "settle", "--timeout=30")
-    if networks()[0] != NETWORKD:
+    manager, waits = networks()
+    if manager != NETWORKD:
         # Before its secrets are taken away: it makes new ones as it starts.
         write(maquette_wake.NOT_YET, "[main]\nno-auto-default=*\n")
         if not ROOT:
-            quietly("systemctl", "restart", networks()[0])
+            quietly("systemctl", "restart", manager)
     before.take()
-    if networks()[0] == NETWORKD:
+    if manager == NETWORKD:
         # One that has never seen a machine-id can go on with a node's: its name to DHCP servers is made of that.
         before.reloads = bool(ROOT) or quietly("systemctl", "restart", NETWORKD) is not None
     if not ROOT:
-        pretend_online(networks()[1])
+        pretend_online(waits)
         os.sync()
         # Not what is known of files, which is small and takes many reads.
         with open("/proc/sys/vm/drop_caches", "w", encoding="utf-8") as file:
@@ -280,11 +281,9 @@ def read_back(before):
 def leave(number, _frame):
     """Ends one that is shut down before it is anybody. systemd keeps random numbers of it for its next boot: those shall
     be no twin's. What only this machine has is its UUID, and what it has met since it runs."""
-    own = b""
     try:
         with open(ROOT + "/sys/class/dmi/id/product_uuid", "rb") as file:
-            own = file.read()
-        maquette_wake.reseed(own, 0)
+            maquette_wake.reseed(file.read(), 0)
     except OSError as error:
         print(f"random numbers: {error.strerror}", file=sys.stderr)
     signal.signal(number, signal.SIG_DFL)

@@ -325,9 +325,7 @@ class Wake:
     def online(self, _identity, files):
         # Units that are not for templates may start.
         os.unlink(agent.MARKER)
-        for path in (INHERITS, NOT_YET):
-            if os.path.exists(path):
-                os.unlink(path)
+        agent.unlink(INHERITS, NOT_YET)
         manager, waits = networks()
         if not (self.before.reloads and reload_network()):
             self.systemd.order("RestartUnit", manager)

@@ -1,6 +1,6 @@
 //! `maquette graph`: a picture of what is there, with what `up` would add to it, change or remove.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use maquette_core::blueprint::{Network, Node, Vnc};
@@ -86,38 +86,40 @@ impl Drawn {
     }
 
     /// What is there, beside what is asked for.
-    fn both(observed: &Observed, wanted: &(Vec<Network>, Vec<Node>)) -> Self {
-        let mut drawn = Self::there(observed);
-        let mut fate = |kind, name: &str, asked: bool, changed: bool| {
-            let fate = match (asked, changed) {
-                (false, _) => Fate::Goes,
-                (true, true) => Fate::Changes,
-                (true, false) => return,
-            };
-            drawn.fates.insert((kind, name.to_string()), fate);
+    fn both(observed: &Observed, (networks, nodes): &(Vec<Network>, Vec<Node>)) -> Self {
+        let there = Self::there(observed);
+        let (networks, of_networks) =
+            beside(there.networks, networks, |n| &n.name, graph::same_network);
+        let (nodes, of_nodes) = beside(there.nodes, nodes, |n| &n.name, graph::same_node);
+        let of = |kind, fates: Vec<(String, Fate)>| {
+            fates.into_iter().map(move |(name, fate)| ((kind, name), fate))
         };
-        let (networks, nodes) = wanted;
-        for there in &drawn.networks {
-            let asked = networks.iter().find(|n| n.name == there.name);
-            let changed = asked.is_some_and(|asked| !graph::same_network(asked, there));
-            fate(graph::Kind::Network, &there.name, asked.is_some(), changed);
-        }
-        for there in &drawn.nodes {
-            let asked = nodes.iter().find(|n| n.name == there.name);
-            let changed = asked.is_some_and(|asked| !graph::same_node(asked, there));
-            fate(graph::Kind::Node, &there.name, asked.is_some(), changed);
-        }
-        // In the order of the files, with what they do not name at the end.
-        let place = |name: &str| networks.iter().position(|n| n.name == name);
-        let new = networks.iter().filter(|n| !observed.networks.contains_key(&n.name));
-        drawn.networks.extend(new.cloned());
-        drawn.networks.sort_by_key(|n| place(&n.name).unwrap_or(usize::MAX));
-        let place = |name: &str| nodes.iter().position(|n| n.name == name);
-        let new = nodes.iter().filter(|n| !observed.domains.contains_key(&n.name));
-        drawn.nodes.extend(new.cloned());
-        drawn.nodes.sort_by_key(|n| place(&n.name).unwrap_or(usize::MAX));
-        drawn
+        let fates = of(graph::Kind::Network, of_networks).chain(of(graph::Kind::Node, of_nodes));
+        Self { networks, nodes, fates: fates.collect() }
     }
+}
+
+/// Objects of one kind that are `there` or are `asked` for, in the order of the files, with what those do not name at the
+/// end; and what becomes of those that do not stay as they are.
+fn beside<T: Clone>(
+    there: Vec<T>,
+    asked: &[T],
+    name: fn(&T) -> &str,
+    alike: fn(&T, &T) -> bool,
+) -> (Vec<T>, Vec<(String, Fate)>) {
+    let places: BTreeMap<&str, usize> =
+        asked.iter().enumerate().map(|(place, object)| (name(object), place)).collect();
+    let fate = |object: &T| match places.get(name(object)) {
+        None => Some(Fate::Goes),
+        Some(place) => (!alike(&asked[*place], object)).then_some(Fate::Changes),
+    };
+    let fates = there.iter().filter_map(|o| Some((name(o).to_string(), fate(o)?))).collect();
+    let known: BTreeSet<&str> = there.iter().map(name).collect();
+    let new: Vec<T> = asked.iter().filter(|o| !known.contains(name(o))).cloned().collect();
+    let mut all = there;
+    all.extend(new);
+    all.sort_by_key(|object| places.get(name(object)).copied().unwrap_or(usize::MAX));
+    (all, fates)
 }
 
 /// Draws what is there and what is asked for. It is drawn even if the hypervisor cannot be reached; then everything is

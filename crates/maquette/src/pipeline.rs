@@ -1,5 +1,6 @@
 //! From arguments to a plan: the stages in order, each once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZoneDatabase;
@@ -393,10 +394,12 @@ fn fits(
     facts: &Facts,
     settings: &Settings,
 ) -> Result<(), Failure> {
-    let nothing = Blueprint { nodes: Vec::new(), ..blueprint.clone() };
     let (nodes, templates) = match only_templates {
-        true => (&nothing, plan::made_beforehand(blueprint, observed)),
-        false => (blueprint, plan::made_for_nodes(blueprint, observed)),
+        true => {
+            let nothing = Blueprint { nodes: Vec::new(), ..blueprint.clone() };
+            (Cow::Owned(nothing), plan::made_beforehand(blueprint, observed))
+        }
+        false => (Cow::Borrowed(blueprint), plan::made_for_nodes(blueprint, observed)),
     };
     let capacity = Capacity {
         cpus: facts.cpus,
@@ -407,6 +410,6 @@ fn fits(
     };
     let mut diags = Diagnostics::default();
     let overcommit = settings.overcommit;
-    capacity::check(nodes, observed, &capacity, templates, overcommit, &mut diags);
+    capacity::check(&nodes, observed, &capacity, templates, overcommit, &mut diags);
     finish(world, diags, &Sources::default())
 }

@@ -58,13 +58,12 @@ pub(super) fn running(domain: &Domain, expected: &Hardware, live: &Hardware) -> 
     let all = devices(expected, live);
     let has_fewer =
         live.disks.len() < expected.disks.len() || live.nics.len() < expected.nics.len();
-    let has_no_other = has_fewer
-        && live.disks.iter().all(|d| expected.disks.contains(d))
+    let has_no_other = live.disks.iter().all(|d| expected.disks.contains(d))
         && live.nics.iter().all(|n| expected.nics.contains(n));
-    let comes = !domain.ready && domain.recorded.guest.is_some() && has_no_other;
-    match all.is_empty() || !comes {
-        true => all,
-        false => vec!["it does not have all of its devices yet".into()],
+    let is_starting = !domain.ready && domain.recorded.guest.is_some();
+    match is_starting && has_fewer && has_no_other {
+        true => vec!["it does not have all of its devices yet".into()],
+        false => all,
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Variables {
     pub mirror_url: String,
 }
 
-/// Fourth part of the external IPv6 subnet of an environment without a prefix (spec 03, section 3); it
+/// Fourth part of the external IPv6 subnet of an environment without a prefix, as InfraRed has it; it
 /// moves on with `net`, so that prefixed environments can live side by side: `{{ net6 }}`.
 const NET6: u16 = 0x13b8;
 

@@ -1,4 +1,4 @@
-//! Links between nodes: a bridge of its own for each pair (spec 04, section 9).
+//! Links between nodes: a bridge of its own for each pair of interfaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;

@@ -12,7 +12,7 @@ use crate::keys::{Form, Key, key, unread};
 use crate::names::check_name;
 use crate::syntax::{Entry, Node, Spanned, Value};
 
-/// Networks that the hypervisor has an address on, if the file gives one (spec 03, section 7).
+/// Networks that the hypervisor has an address on, if the file gives one. Of the others InfraRed leaves it out, too.
 const ADDRESSED: [&str; 4] = ["uc-external", "external", "ctlplane", "management"];
 
 const ADDRESS: Form = Form::Parsed("an IPv4 address");

@@ -13,7 +13,7 @@ use crate::units::{ByteSize, MIB};
 pub const ADDRESS_RULE: &str =
     "a node with an operating system is reached on its external network, which needs DHCP";
 
-/// Least room that swap may leave on the system disk (spec 02, section 3).
+/// Least room that swap may leave on the system disk.
 const SYSTEM_ROOM: u64 = 8192 * MIB;
 
 /// Reports every contradiction in `topology`.

@@ -59,6 +59,8 @@ enum Kind {
     Queue,
     /// Somebody is connected to the console.
     Console,
+    /// The server knows a call, and not the flags that it was given.
+    Flags,
     /// The daemon takes connections and says nothing.
     Silent,
     /// Any other.
@@ -78,6 +80,8 @@ impl Kind {
             Self::Queue
         } else if says("Active console session exists") {
             Self::Console
+        } else if says("unsupported flags") {
+            Self::Flags
         } else {
             Self::Other
         }
@@ -103,7 +107,12 @@ impl Kind {
                 "it hangs: `systemctl restart libvirtd` (or virtqemud, and the other virt daemons) \
                  starts it anew, and guests go on running",
             ),
-            Self::Missing | Self::AlreadyDone | Self::Schema | Self::Console | Self::Other => None,
+            Self::Missing
+            | Self::AlreadyDone
+            | Self::Schema
+            | Self::Console
+            | Self::Flags
+            | Self::Other => None,
         }
     }
 }
@@ -425,7 +434,7 @@ impl Client {
         };
         match result {
             // libvirt before 7.8 has no schema to check a network with.
-            Err(error) if error.message.contains("unsupported flags") => {
+            Err(error) if error.kind == Kind::Flags => {
                 gate::call("define a network", || self.control.define_network_xml(xml))
             }
             result => result,
@@ -561,7 +570,7 @@ pub fn send(stream: &Stream, bytes: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// As libvirt 9 says it of what dnsmasq, iptables and tc said.
+    /// As libvirt 9 says it of what dnsmasq, iptables and tc said, and older ones of flags.
     #[test]
     fn what_other_programs_fail_of_has_a_kind_and_a_hint() {
         for (said, kind) in [
@@ -569,11 +578,12 @@ mod tests {
             ("dnsmasq: failed to create inotify: Too many open files", Kind::Inotify),
             ("tc qdisc add … Error: Specified qdisc kind is unknown.", Kind::Queue),
             ("network is not active", Kind::Other),
+            ("unsupported flags (0x1) in function networkDefineXML", Kind::Flags),
         ] {
             assert_eq!(Kind::of_others(said), kind);
             let error = LibvirtError { message: said.into(), kind };
             let failed = error.failed("cannot start network `a`");
-            assert_eq!(failed.hints.is_empty(), kind == Kind::Other);
+            assert_eq!(failed.hints.is_empty(), matches!(kind, Kind::Other | Kind::Flags));
             assert_eq!(failed.causes, [said]);
         }
     }

@@ -71,7 +71,7 @@ impl Ssh {
         let (master, login) = Master::open(target, &frame, user)?;
         let sudo = !login.root;
         if sudo && !login.sudo {
-            return Err(ConnectError::Sudo { user: login.user, said: login.said });
+            return Err(error::classify_sudo(login.user, login.said));
         }
         let (free, freed) = (Mutex::new(SESSIONS), Condvar::new());
         Ok(Self { master, frame, mark, sudo, noisy: login.noisy, free, freed })

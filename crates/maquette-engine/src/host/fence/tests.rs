@@ -244,7 +244,7 @@ fn take_claim(name: &str, token: &str) -> Claim {
     claim
 }
 
-/// A cut connection takes the lock's process along: that is no other run.
+/// A cut connection takes the lock's process along, which is not another run's doing.
 #[test]
 fn a_cut_connection_is_not_told_as_another_run() {
     let programs = Programs::new(&["true"]);

@@ -62,6 +62,8 @@ pub enum ConnectError {
     Sudo {
         /// The user.
         user: String,
+        /// What sudo wants.
+        wanted: SudoWants,
         /// `sudo`'s words.
         said: String,
     },
@@ -96,11 +98,11 @@ impl ConnectError {
                  command (ForceCommand, authorized_keys), and for start-up files of the shell that \
                  print, wait or `exec`"
             ),
-            Self::Sudo { user, said } if said.contains("tty") => format!(
+            Self::Sudo { user, wanted: SudoWants::Terminal, .. } => format!(
                 "sudo wants a terminal: add `Defaults:{user} !requiretty` to a file below \
                  /etc/sudoers.d, or log in as root"
             ),
-            Self::Sudo { user, .. } => format!(
+            Self::Sudo { user, wanted: SudoWants::Permission, .. } => format!(
                 "log in as root, or allow it: `{user} ALL=(ALL) NOPASSWD: ALL` in a file below \
                  /etc/sudoers.d"
             ),
@@ -114,6 +116,21 @@ impl ConnectError {
             Self::Local(_) => return None,
         })
     }
+}
+
+/// What sudo wants before it runs a command without asking for a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SudoWants {
+    /// A terminal.
+    Terminal,
+    /// A line in its rules.
+    Permission,
+}
+
+/// Understands what a `sudo` that ran nothing has said.
+pub(super) fn classify_sudo(user: String, said: String) -> ConnectError {
+    let wanted = if said.contains("tty") { SudoWants::Terminal } else { SudoWants::Permission };
+    ConnectError::Sudo { user, wanted, said }
 }
 
 /// Understands what a failed `ssh` has said.
@@ -177,7 +194,9 @@ mod tests {
     #[test]
     fn a_sudo_that_wants_a_terminal_is_told_how_to_do_without() {
         let said = "sudo: sorry, you must have a tty to run sudo".to_string();
-        let hint = ConnectError::Sudo { user: "stack".into(), said }.hint().unwrap();
+        let hint = classify_sudo("stack".into(), said).hint().unwrap();
         assert!(hint.contains("Defaults:stack !requiretty"), "{hint}");
+        let hint = classify_sudo("stack".into(), "sudo: a password is required".into()).hint();
+        assert!(hint.unwrap().contains("NOPASSWD"));
     }
 }

@@ -32,7 +32,7 @@ seen() {
             s/169\.254\.[0-9.]+/LINK4/g; s/session-[0-9]+/session-N/; s/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9a-f]{16}/INSTANCE/g" > "$work/$1.$2"
 }
 # Compares the nodes of two environments. $1 and $2: their prefixes; $3: when. `$known` has a line for each thing that may
-# differ: an expression, two spaces, and why that is no fault.
+# differ: an expression, two spaces, and why that is not a fault.
 compare() {
     local node
     seen "$1" "$3" & seen "$2" "$3"; wait $!

@@ -16,7 +16,7 @@ pub enum SshAnswer {
     NoRoute,
     /// Nothing came within the limit.
     Silent,
-    /// Something listens that is no SSH server, or closes the connection at once.
+    /// Something listens that is not an SSH server, or closes the connection at once.
     Other,
     /// Nobody could ask.
     Unknown,

@@ -346,7 +346,7 @@ fn nodes_without_a_network_get_one() {
     given.request.networks = Some(topology::only_network(sources.whole(id)));
     let blueprint = blueprint_of(&given, &Observed::default());
     assert_eq!(addresses(&blueprint), "web-0: net 10.100.0.2");
-    // A list of none is none; where a network file has something to say, that counts.
+    // An empty list is as if it was not there; where a network file has something to say, that counts.
     let mut given = described(&[("web", 1, "networks: []")], "{front: {}}");
     assert_eq!(addresses(&blueprint_of(&given, &Observed::default())), "web-0: front 10.100.0.2");
     let file = input(

@@ -388,7 +388,7 @@ fn an_old_node_that_never_came_up_keeps_nobody_from_extending() {
 fn an_interrupted_extension_by_nodes_without_a_system_ends_with_as_many_as_were_asked_for() {
     let off = ["override.ironic.deploy_os=no"];
     let mut whole = built(&[("ironic", 2)], &off);
-    // Switched off on purpose: that is no part of any extension.
+    // Switched off on purpose, which an extension leaves so.
     whole.domains.get_mut("ironic-0").expect("it exists").active = false;
     let wanted = extended(&[("ironic", 2)], &off);
     let plan = plan_of(&wanted, &whole);

@@ -8,7 +8,7 @@
 file=$1/$2
 mkdir -p -m 755 -- "$1" || exit 77
 open() { exec 9>>"$file"; }
-# Its last holder removes the file; a lock on a file that nobody else can open any more is none.
+# Its last holder removes the file; a lock on a file that nobody else can open any more locks nothing.
 same() { [ "$(stat -c %i -- "$file" 2>/dev/null)" = "$(stat -L -c %i /proc/self/fd/9)" ]; }
 # Ends what a run has left here that would go on: its way to libvirt, and the shell that fetches an image.
 end() {

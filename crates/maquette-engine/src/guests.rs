@@ -30,7 +30,7 @@ pub struct Guest {
 /// Looks at guests; each with what was found out.
 ///
 /// # Errors
-/// If the hypervisor cannot be asked. That it cannot ask a guest is no error, but [`SshAnswer::Unknown`].
+/// If the hypervisor cannot be asked. A guest that it cannot ask is [`SshAnswer::Unknown`], not an error.
 pub fn look(host: &dyn Host, guests: &[Guest]) -> Result<BTreeMap<String, Evidence>, HostError> {
     if guests.is_empty() {
         return Ok(BTreeMap::new());

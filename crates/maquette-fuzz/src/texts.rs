@@ -99,7 +99,7 @@ pub fn image(data: &[u8]) {
             }
             Ok(Format::Compressed(_)) => {}
             Err(why) => {
-                check::no_controls("why it is no image", &why.to_string());
+                check::no_controls("why it is not an image", &why.to_string());
                 check::no_controls("what to do", &why.hint());
             }
         }

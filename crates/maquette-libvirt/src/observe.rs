@@ -441,8 +441,8 @@ fn pool_content(client: &Client, name: &str) -> Result<PoolContent, LibvirtError
     Ok(content(xml, info, refreshed, || client::volume_names(&pool)))
 }
 
-/// What is in a pool, by libvirt's answers. A pool of a kind that is no directory, and one with a file that
-/// libvirt cannot read, is nothing to end every command for.
+/// What is in a pool, by libvirt's answers. A pool that is not a directory, or has a file that libvirt
+/// cannot read, does not end every command.
 fn content(
     xml: Result<String, LibvirtError>,
     info: Result<(bool, u64), LibvirtError>,
@@ -515,7 +515,7 @@ mod tests {
         Err(LibvirtError::refused(why))
     }
 
-    /// A pool with one file that libvirt cannot read, and one that is no directory, ended every command.
+    /// A pool with one file that libvirt cannot read, and one that is not a directory, ended every command.
     #[test]
     fn a_pool_that_cannot_be_read_is_named_and_its_volumes_are_not_missing() {
         let directory = || Ok("<pool><target><path>/x</path></target></pool>".to_string());

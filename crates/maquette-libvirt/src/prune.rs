@@ -96,7 +96,7 @@ fn of_running(
         texts.extend(self::texts(client).map_err(|e| failed(e.into()))?);
     }
     let unused = unused(&volumes, recorded, &texts);
-    // A memory image before its disk: what is left should this end between the two is no template.
+    // A memory image before its disk: should this end between the two, what is left cannot pass for a template.
     let (memories, others): (Vec<_>, Vec<_>) =
         volumes.iter().partition(|v| TemplatePart::Memory.domain(&v.name).is_some());
     for volume in memories.into_iter().chain(others) {
@@ -180,7 +180,7 @@ fn unused<'a>(
     loop {
         let used = |name: &str| {
             let known = stands_for(name);
-            // What a volume says of itself is no use of it.
+            // A volume that names itself is not in use for that.
             let others = volumes.iter().filter(|v| v.name != name && v.name != known);
             others.filter(|v| !unused.contains(v.name.as_str())).any(|v| v.xml.contains(&*known))
         };

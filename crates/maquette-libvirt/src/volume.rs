@@ -108,7 +108,7 @@ pub fn resize(client: &Client, name: &str, pool: &Pool, bytes: u64) -> Result<()
     }
 }
 
-/// Whether another volume of a pool overlays one. What a killed run left is called after it, and is no overlay.
+/// Whether another volume of a pool overlays one. What a killed run left is called after it, and is not an overlay.
 pub fn is_overlaid(client: &Client, name: &str, pool: &Pool) -> Result<bool, StepError> {
     let volumes = client::volumes(&find_pool(client, pool)?)
         .map_err(|e| StepError::new(format!("cannot look into pool `{}`", pool.name)).because(e))?;

@@ -73,7 +73,7 @@ fn only_what_is_recorded_and_unused_is_pruned_whatever_it_is_called() {
 }
 
 /// A run that is killed while it makes a template leaves a domain that nobody would ever end, and whose image would
-/// always be in use, or a seed before there is one. One of somebody else's that is only called so is none of our business.
+/// always be in use, or a seed before there is one. One of somebody else's that is only called so is left alone.
 #[test]
 fn what_a_killed_run_leaves_of_a_template_goes() {
     let directory = tempfile::tempdir().unwrap();

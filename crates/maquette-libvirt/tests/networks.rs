@@ -29,7 +29,7 @@ fn networks(file: &str, environment: &EnvName) -> Vec<Network> {
         input.request.settings.bgp = bgp;
         input.request.settings.environment = environment.clone();
         for mut network in blueprint_of(&input, &machine(&NICS)).networks {
-            // Nodes are no part of the file.
+            // The file says nothing of nodes.
             network.reservations.clear();
             network.tenants.clear();
             if all.insert(network.name.clone(), network.clone()).is_none() {

@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(run(std::env::args_os(), &World::of_process()))
 }
 
-/// The exit code of a command line that is no command.
+/// The exit code of a command line that cannot be understood.
 const USAGE: u8 = 2;
 
 /// Runs a command line, whose first word is the program's name. Says what went wrong, and returns the exit

@@ -142,7 +142,7 @@ fn no_flag_takes_what_a_file_of_ours_would_obey() {
     refused(directory.path(), &["plan", "--prefix=x\ry"], "the program");
 }
 
-/// What is no text, or what no reader of ours takes as text.
+/// What is not text, or not what a reader of ours takes as text.
 const RAW: [&[u8]; 9] = [
     b"red\xe9",
     b"\xff\xfe",

@@ -290,7 +290,7 @@ fn what_comes_later_is_refused_by_name_and_touches_nothing() {
         let text = home.fails(2, &all);
         assert!(text.contains(name), "{name}: {text}");
     }
-    // What asks for nothing is no reason to refuse.
+    // What asks for nothing is not refused.
     home.settings(&["--cleanup", "no", "--virtopts", "", "--virsh-snapshot-servers", ".*"]);
     let text = home.fails(
         2,

@@ -37,7 +37,7 @@ pub(super) fn refusal(text: &str) -> Option<(Diagnostic, Span)> {
         if let Some(diagnostic) = tag(&event).and_then(foreign) {
             return Some((diagnostic, span));
         }
-        // An anchor of 0 is none; the library copies what has one.
+        // An anchor of 0 stands for none; the library copies what has one.
         let (size, copy) = match event {
             Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
                 open.push((anchor, Size::default()));

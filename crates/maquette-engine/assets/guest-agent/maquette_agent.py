@@ -369,7 +369,7 @@ def netplan():
 
 
 def nics():
-    """The names of the NICs by their MACs; what is no device has no place here."""
+    """The names of the NICs by their MACs; what is not a device is left out."""
     place = ROOT + "/sys/class/net"
     there = {}
     for name in os.listdir(place) if os.path.isdir(place) else []:

@@ -83,7 +83,7 @@ class Port:
             self.input = self.output = os.open(path, os.O_RDWR | flags)
         self.rest = b""
         self.events = select.epoll()
-        # Only changes: that nobody is connected is no event for as long as it lasts.
+        # Only changes: otherwise it would be an event all the time that nobody is connected.
         self.events.register(self.input, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
 
     def wait_for_wake(self):
@@ -279,8 +279,8 @@ def read_back(before):
 
 
 def leave(number, _frame):
-    """Ends one that is shut down before it is anybody. systemd keeps random numbers of it for its next boot: those shall
-    be no twin's. What only this machine has is its UUID, and what it has met since it runs."""
+    """Ends one that is shut down before it is anybody. systemd keeps random numbers of it for its next boot: no
+    other node shall have those. What only this machine has is its UUID, and what it has met since it runs."""
     try:
         with open(ROOT + "/sys/class/dmi/id/product_uuid", "rb") as file:
             maquette_wake.reseed(file.read(), 0)

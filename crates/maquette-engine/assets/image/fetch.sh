@@ -24,7 +24,7 @@ exec 3<&-
 
 lock=$part.lock
 open() { exec 9>>"$lock"; }
-# Its last holder removes the file; a lock on a file that nobody else can open any more is none.
+# Its last holder removes the file; a lock on a file that nobody else can open any more locks nothing.
 same() { [ "$(stat -c %i -- "$lock" 2>/dev/null)" = "$(stat -L -c %i /proc/self/fd/9)" ]; }
 seen() { stat -c '%n %s %Y' -- "$part"* 2>/dev/null || :; }
 take() {

@@ -7,7 +7,7 @@ printf 'head %s\n' "$(head -c "$2" -- "$1" | base64 -w 0)"
 places() {
     status=0
     found=$(grep -obUa "$2" -e "$3" -- "$1") || status=$?
-    # There is none: that is no failure.
+    # Not found is not a failure.
     [ "$status" -le 1 ] || exit "$status"
     printf '%s\n' "$found" | sed -n "s/^\([0-9]*\):.*/$4 \1/p"
 }

@@ -18,7 +18,7 @@ if [ "$1" = stop ]; then
 fi
 mkdir -p "$run" "$etc" /var/log/openvswitch
 if [ ! -s "$etc/conf.db" ]; then
-    # A database is made in several writes, and half of one is none.
+    # A database is made in several writes, and half of one cannot be used.
     rm -f "$etc/conf.db.new" "$etc/.conf.db.new.~lock~"
     ovsdb-tool create "$etc/conf.db.new" "$share/vswitch.ovsschema"
     sync -- "$etc/conf.db.new"

@@ -188,7 +188,7 @@ fn killed_while_a_template_becomes_a_node_it_boots_as_that_node() {
     assert!(points >= 15, "only {points} points");
 }
 
-/// Shut down before it has heard who it is: what is kept of its random numbers is no twin's.
+/// Shut down before it has heard who it is: what is kept of its random numbers, no other node gets.
 #[test]
 fn a_template_that_ends_as_nobody_draws_random_numbers_of_its_own() {
     let system = prepared();

@@ -84,7 +84,7 @@ mod tests {
     fn calls_that_wait_are_as_many_as_the_server_works_on() {
         let (waiting, bulk) = (Waiting::default(), connect().unwrap());
         let mut places: Vec<_> = (0..2).map(|_| waiting.place(&bulk, 4, connect)).collect();
-        assert_eq!(calls(&waiting), [2], "few are no reason for another connection");
+        assert_eq!(calls(&waiting), [2], "a few share one connection");
         places.extend((2..22).map(|_| waiting.place(&bulk, 4, connect)));
         assert_eq!(calls(&waiting), [2, 5, 5, 5, 5]);
         places.push(waiting.place(&bulk, 4, connect));

@@ -88,7 +88,7 @@ pub fn reason(words: &str) -> String {
     printable(&words).chars().take(MOST).collect()
 }
 
-/// Writes a domain that is no environment's.
+/// Writes a domain that belongs to no environment.
 pub fn unrecorded(node: &Node, pool: &Pool) -> String {
     write(node, pool, |_| {})
 }

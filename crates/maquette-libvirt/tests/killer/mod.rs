@@ -38,11 +38,11 @@ pub struct Killer {
 }
 
 thread_local! {
-    /// Whether this thread does something that is no part of the run.
+    /// Whether this thread does something that does not belong to the run.
     static BESIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does something that is no part of the run.
+/// Does something that does not belong to the run.
 pub fn beside<T>(act: impl FnOnce() -> T) -> T {
     let before = BESIDE.replace(true);
     let done = act();

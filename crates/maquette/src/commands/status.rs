@@ -238,7 +238,7 @@ pub fn text(
             out.push_str(&format!("  {} {}: {}\n", drift.kind, drift.name, drift.what));
         }
     }
-    // A way in that this workspace does not have is none.
+    // A way in that this workspace does not have counts as missing.
     if let Some(lockout) = lockout::of(observed, workspace) {
         out.push_str(&format!("\n{}\n", lockout.text(environment, workspace)));
         return out;

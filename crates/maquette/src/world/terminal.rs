@@ -120,7 +120,7 @@ impl Terminal {
         self.err.is_terminal
     }
 
-    /// Columns of standard error's terminal; none where it is no terminal.
+    /// Columns of standard error's terminal; none where it is not a terminal.
     pub fn talk_width(&self) -> Option<usize> {
         self.err.width
     }

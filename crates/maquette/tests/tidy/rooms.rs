@@ -23,7 +23,7 @@ impl Modules {
             let name = if words == ["lib"] { String::new() } else { words.join("::") };
             texts.insert(name, plain(&text));
         }
-        // What is there for tests alone is no part of the program.
+        // What is there for tests alone does not belong to the program.
         let tests: Vec<String> = texts.iter().flat_map(|(name, text)| tested(name, text)).collect();
         texts.retain(|name, _| !tests.iter().any(|test| is_below(name, test)) && name != "main");
         Self { texts }

@@ -167,7 +167,7 @@ fn what_an_interrupted_run_left_is_gone_on_from_and_never_mixed() {
     let (date, older) = [("10"), ("09")]
         .map(|hour| format!("\r\nLast-Modified: Wed, 25 Nov 2026 {hour}:00:00 GMT"))
         .into();
-    // A tag of a redirection is none of what it leads to.
+    // A redirection's tag is not the tag of what it leads to.
     let hop = "\"hop\"\r\n\r\nHTTP/1.1 200 OK";
     let cases: [Case<'_>; 13] = [
         // It goes on from the middle of the same, also behind a redirection.

@@ -423,6 +423,13 @@ impl Interface {
     }
 }
 
+impl Guest {
+    /// All public keys that open user and root, that of the environment first.
+    pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        std::iter::once(&self.authorized_key).chain(&self.shared)
+    }
+}
+
 /// What the first boot sets up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guest {
@@ -432,6 +439,8 @@ pub struct Guest {
     pub user: Login,
     /// Public key that opens user and root.
     pub authorized_key: PublicKey,
+    /// Further public keys that open both: those of colleagues.
+    pub shared: Vec<PublicKey>,
     /// Public part of the SSH host key made for it.
     pub host_key: PublicKey,
     /// Drawn whenever the node is made anew, and mixed into its host key, so that nobody who knew its

@@ -273,7 +273,8 @@ impl<'a> Expander<'a> {
     fn node(&mut self, role: &Role, index: u32, ports: &[Port], diags: &mut Diagnostics) -> Node {
         let settings = &self.topology.settings;
         let name = self.environment.qualify(&format!("{}-{index}", role.name.value));
-        let existing = self.context.observed.domains.get(&name).map(|d| &d.recorded);
+        let observed = self.context.observed;
+        let existing = observed.domains.get(&name).map(|d| &d.recorded);
         let uuid = identifier("domain", self.environment, &name);
         let octet = role.octets.get(index as usize).copied();
         let interfaces = self.interfaces(role, &name, ports, octet);
@@ -284,6 +285,7 @@ impl<'a> Expander<'a> {
             seed: format!("{name}-seed.img"),
             user: settings.username.clone(),
             authorized_key: self.context.authorized_key.clone(),
+            shared: recorded.map_or_else(|| observed.shared_keys(), |guest| guest.shared.clone()),
             host_key: (self.context.host_keys)(&name, uuid, generation),
             generation,
             timezone: settings.timezone.clone(),

@@ -10,6 +10,7 @@ use crate::object::ObjectKind;
 use crate::start_times::Starts;
 use crate::topology::{self, Allocation, Forward};
 use crate::units::MacAddr;
+use crate::values::PublicKey;
 
 /// A disk of a domain, as libvirt has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -343,6 +344,18 @@ impl Observed {
     pub fn is_in_edited(&self, node: &str, pool: &blueprint::Pool, volume: &str) -> bool {
         let file = format!("{}/{volume}", pool.path);
         self.edited(ObjectKind::Domain, node).is_some_and(|e| e.files.contains(&file))
+    }
+
+    /// Public keys of colleagues that open a node, each once.
+    pub fn shared_keys(&self) -> Vec<PublicKey> {
+        let guests = self.domains.values().filter_map(|d| d.recorded.guest.as_ref());
+        let mut keys: Vec<PublicKey> = Vec::new();
+        for key in guests.flat_map(|guest| &guest.shared) {
+            if !keys.iter().any(|known| known.is_same(key)) {
+                keys.push(key.clone());
+            }
+        }
+        keys
     }
 
     /// Whether a pool has a volume.

@@ -20,6 +20,7 @@ mod reasons;
 mod remove;
 mod requirements;
 mod restore;
+mod share;
 mod steps;
 mod switching;
 mod warm;
@@ -36,6 +37,7 @@ pub use prepare::{
 pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};
 pub use requirements::Requirements;
+pub use share::{out_of_reach, share};
 pub use steps::{Builder, Step, StepId};
 pub use warm::{fresh, made_beforehand, made_for_nodes, templates};
 

@@ -16,6 +16,7 @@ mod guest_agent;
 pub mod guests;
 pub mod host;
 pub mod image;
+pub mod login_keys;
 pub mod net;
 pub mod prepare;
 pub mod private_file;

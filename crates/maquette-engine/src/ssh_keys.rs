@@ -138,15 +138,20 @@ impl EnvironmentKey {
     /// Writes the pair and the secret into a workspace. What is there already and private stays as it
     /// is; only the owner can read it.
     pub fn write(&self, directory: &Path) -> Result<(), KeyError> {
-        let path = directory.join(KEY_FILE);
-        let key = PrivateKey::new(pair(self.login).into(), "maquette").map_err(KeyError::Encode)?;
-        let text = key.to_openssh(LineEnding::LF).map_err(KeyError::Encode)?;
-        let link = directory.join(KEY_LINK);
         let secret = directory.join(SECRET_FILE);
         if !secret.exists() {
             write_private(&secret, format!("{}\n", hex(&self.secret)).as_bytes())
                 .map_err(|source| KeyError::File { path: secret, source })?;
         }
+        self.write_login(directory)
+    }
+
+    /// Writes the pair alone, which logs in where it is let in, and builds nothing.
+    pub fn write_login(&self, directory: &Path) -> Result<(), KeyError> {
+        let path = directory.join(KEY_FILE);
+        let key = PrivateKey::new(pair(self.login).into(), "maquette").map_err(KeyError::Encode)?;
+        let text = key.to_openssh(LineEnding::LF).map_err(KeyError::Encode)?;
+        let link = directory.join(KEY_LINK);
         if !path.exists() {
             write_private(&path, text.as_bytes())
                 .map_err(|source| KeyError::File { path: path.clone(), source })?;
@@ -332,6 +337,7 @@ mod tests {
             seed: "x-seed.img".into(),
             user: maquette_core::values::Login::known("cloud"),
             authorized_key: key.public().clone(),
+            shared: Vec::new(),
             host_key: of(&key, Some(1)),
             generation: Some(1),
             timezone: None,

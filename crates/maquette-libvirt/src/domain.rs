@@ -40,6 +40,20 @@ pub fn define(
     client.define_domain(&xml::sealed(xml, key)).map(|_| ())
 }
 
+/// Records anew what a domain was made from, and changes nothing else of it: its definition may have what no record has,
+/// such as a password.
+pub fn record(
+    client: &Client,
+    node: &Node,
+    environment: &EnvName,
+    pool: &Pool,
+    key: Option<&RecordKey>,
+) -> Result<(), LibvirtError> {
+    let Some(domain) = client.domain(&node.name)? else { return Ok(()) };
+    let record = xml::record(node, environment, pool, key);
+    client::set_domain_metadata(&domain, &record, xml::metadata::PREFIX, xml::metadata::NAMESPACE)
+}
+
 /// Removes what a domain that is off leaves besides its definition: logs and directories.
 pub fn forget(host: &dyn Host, name: &str) -> Result<(), StepError> {
     let left = std::iter::once(name.to_string()).chain(xml::logs(name));

@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use maquette_core::blueprint::Pool;
+use maquette_core::blueprint::{Node, Pool};
+use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::plan::{Action, Readiness, Setting};
 use maquette_core::values::console_text;
 use maquette_engine::host::{self, Host};
 use maquette_engine::image::{self, Transfer};
+use maquette_engine::login_keys;
 use maquette_engine::net::{bridge, vswitch};
 use maquette_engine::prepare;
 use maquette_engine::probe::family::Family;
@@ -183,6 +185,30 @@ impl<'a> Libvirt<'a> {
         })
     }
 
+    /// Records anew what a domain was made from, and changes nothing else of it.
+    #[doc(hidden)]
+    pub fn record_domain(
+        &self,
+        node: &Node,
+        environment: &EnvName,
+        pool: &Pool,
+    ) -> Result<(), StepError> {
+        self.call("record", &format!("domain `{}`", node.name), |c| {
+            domain::record(c, node, environment, pool, self.key.as_ref())
+        })
+    }
+
+    /// How to log in to a guest.
+    fn login<'l>(&'l self, name: &'l str, ready: &Readiness) -> Login<'l> {
+        Login {
+            config: &self.guests.ssh_config,
+            name,
+            address: ready.address,
+            jump: if ready.direct { &[] } else { &self.guests.jump },
+            host: self.access.host,
+        }
+    }
+
     /// Waits for a guest, once it is listened to and was `met`.
     fn await_guest(
         &self,
@@ -201,13 +227,7 @@ impl<'a> Libvirt<'a> {
         // Without the port there still is SSH.
         let listener = signals::listen(client, name, sender).ok();
         meet(&domain, listener.as_ref())?;
-        let mut login = Login {
-            config: &self.guests.ssh_config,
-            name,
-            address: ready.address,
-            jump: if ready.direct { &[] } else { &self.guests.jump },
-            host: self.access.host,
-        };
+        let mut login = self.login(name, ready);
         let result = ready::wait(&mut login, &receiver, self.guests.limit, context);
         if let Some(listener) = listener {
             listener.close();
@@ -458,6 +478,11 @@ impl Libvirt<'_> {
             }
             Action::AwaitDomain { name, ready } => self.await_domain(name, ready, context),
             Action::ChangeDomain { name, change } => domain::change(self.client()?, name, change),
+            Action::ShareDomain { node, environment, pool, add, remove, ready } => {
+                let login = self.login(&node.name, ready);
+                login_keys::change(&login, add, remove)?;
+                self.record_domain(node, environment, pool)
+            }
             Action::ResumeDomain { name } => {
                 self.call("resume", &format!("domain `{name}`"), |c| domain::resume(c, name))
             }

@@ -463,23 +463,55 @@ fn a_broken_record_is_edited_for_its_own_environment_and_a_claim_for_others() {
     assert!(seen.observed.claims.networks.contains("lab-data"));
 }
 
+fn guest() -> Guest {
+    Guest {
+        seed: "lab-web-0-seed.img".into(),
+        user: Login::known("cloud"),
+        authorized_key: PublicKey::known("ssh-ed25519 AAAA a"),
+        shared: Vec::new(),
+        host_key: PublicKey::known("ssh-ed25519 BBBB lab-web-0"),
+        generation: Some(5),
+        timezone: None,
+        swap_mib: 0,
+        first_boot: None,
+    }
+}
+
+/// What a record says of a running domain changes with its seal, and nothing else of the definition does: not what was
+/// changed there by hand either.
+#[test]
+fn a_record_is_written_anew_without_a_new_definition() {
+    let lab = Lab::new();
+    let key = RecordKey::made_of([1; 32]);
+    let backend = lab.backend().with_record_key(Some(key.clone()));
+    let node = Node { guest: Some(guest()), ..node() };
+    perform(&backend, &define_network(network(Vec::new())));
+    let (environment, pool) = (environment(), pool());
+    let plain = maquette_libvirt::xml::domain(&node, &environment, &pool, false, None);
+    let sealed = maquette_libvirt::xml::sealed(plain, Some(&key));
+    let vcpus = |count: u32| format!("<vcpu>{count}</vcpu>");
+    let by_hand = sealed.replace(&vcpus(node.vcpus), &vcpus(node.vcpus + 1));
+    let client = backend.client().unwrap();
+    client.define_domain(&by_hand).unwrap();
+    let shared: Vec<PublicKey> = vec![PublicKey::known("ssh-ed25519 CCCC bob@desk")];
+    let with = Guest { shared: shared.clone(), ..guest() };
+    let shared_node = Node { guest: Some(with), ..node.clone() };
+    backend.record_domain(&shared_node, &environment, &pool).unwrap();
+    let seen = observe(client, &environment, "images", Some(&key)).unwrap();
+    assert!(seen.observed.edited.is_empty() && seen.sealed_by_others.is_empty());
+    let domain = &seen.observed.domains["lab-web-0"];
+    assert_eq!(domain.recorded.guest.as_ref().unwrap().shared, shared);
+    assert_eq!(domain.defined.vcpus, node.vcpus + 1);
+    perform(&backend, &Action::UndefineDomain { name: "lab-web-0".into() });
+}
+
 /// Whoever may define domains can make a digest fit, but not the seal of who has the environment's secret.
 #[test]
 fn an_edited_record_is_told_from_a_colleagues_by_its_seal() {
     let lab = Lab::new();
     let keys = [1, 2].map(|byte| RecordKey::made_of([byte; 32]));
     let backend = lab.backend().with_record_key(Some(keys[0].clone()));
-    let guest = Guest {
-        seed: "lab-web-0-seed.img".into(),
-        user: Login::known("cloud"),
-        authorized_key: PublicKey::known("ssh-ed25519 AAAA a"),
-        host_key: PublicKey::known("ssh-ed25519 BBBB lab-web-0"),
-        generation: Some(5),
-        timezone: None,
-        swap_mib: 0,
-        first_boot: None,
-    };
-    let node = Node { guest: Some(guest), ..node() };
+    let node = Node { guest: Some(guest()), ..node() };
     perform(&backend, &define_network(network(Vec::new())));
     let define = Action::DefineDomain {
         node: Box::new(node.clone()),

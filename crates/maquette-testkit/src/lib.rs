@@ -19,5 +19,5 @@ pub use hypervisor::{Machine, Model};
 pub use inputs::{
     Input, blueprint_of, blueprint_of_nodes, expand, input, mistakes, plan_of, topology, types_for,
 };
-pub use nodes::{interface, node};
+pub use nodes::{guest, interface, node};
 pub use rules::{apply, edit, machine, node_volumes, perform};

@@ -1,10 +1,25 @@
 //! Nodes and interfaces with nothing special about them: a test names what it is about, with `..node(…)`.
 
-use maquette_core::blueprint::{Access, Interface, Node, Vnc};
+use maquette_core::blueprint::{Access, Guest, Interface, Node, Vnc};
 use maquette_core::topology::{BootMode, VirtType};
 use maquette_core::units::MacAddr;
-use maquette_core::values::{ConnectionPlugin, DeviceModel, Login, MachineName};
+use maquette_core::values::{ConnectionPlugin, DeviceModel, Login, MachineName, PublicKey};
 use uuid::Uuid;
+
+/// What the first boot of a node sets up.
+pub fn guest() -> Guest {
+    Guest {
+        seed: "n-0-seed.img".into(),
+        user: Login::known("cloud-user"),
+        authorized_key: PublicKey::known("ssh-ed25519 AAAA maquette"),
+        shared: Vec::new(),
+        host_key: PublicKey::known("ssh-ed25519 BBBB n-0"),
+        generation: None,
+        timezone: None,
+        swap_mib: 0,
+        first_boot: None,
+    }
+}
 
 /// A node without disks, interfaces and an operating system; its role is its name without the number.
 pub fn node(name: &str) -> Node {

@@ -274,6 +274,11 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             let domain = seen.domains.get_mut(name).expect("it exists");
             change_live(domain, change);
         }
+        Action::ShareDomain { node, .. } => {
+            let domain = seen.domains.get_mut(&node.name).expect("it exists");
+            assert!(domain.active && !domain.paused, "{title}: nobody can log in");
+            domain.recorded = (**node).clone();
+        }
         Action::PauseDomain { name } => {
             seen.domains.get_mut(name).expect("it exists").paused = true;
         }

@@ -1,5 +1,6 @@
 //! The verbs. Each is a file with its `Args` and its `run`, and a row here.
 
+mod entry;
 mod lockout;
 pub mod nodes;
 mod power;
@@ -82,6 +83,10 @@ verbs! {
     exec => Exec;
     /// Make ports of a node reachable on this machine
     forward => Forward;
+    /// Let others log in to the nodes with their own keys, and show who may
+    share => Share;
+    /// Take away a key that nodes were shared with
+    unshare => Unshare;
     /// Connect to a node's serial console
     console => Console;
     /// Take a picture of a node's screen

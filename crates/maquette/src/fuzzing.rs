@@ -114,7 +114,7 @@ pub struct Outputs {
 ///
 /// Why the writers refuse it.
 pub fn outputs(nodes: &[&Node], workspace: &Path) -> Result<Outputs, String> {
-    let files = Files::new(&Workspace::at(workspace), None).map_err(|e| e.to_string())?;
+    let files = Files::new(&Workspace::at(workspace), None, None).map_err(|e| e.to_string())?;
     let (ssh_config, known_hosts, inventory) = outputs::texts(nodes, &files);
     let dynamic = outputs::dynamic(nodes, &files);
     Ok(Outputs { ssh_config, known_hosts, inventory, dynamic })

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use jiff::tz::TimeZoneDatabase;
 use maquette_core::blueprint::{self, Blueprint, Cold, Image, Template};
@@ -26,6 +27,7 @@ use crate::load::images::{check_images, has_agent, images};
 use crate::render;
 use crate::session::Hypervisor;
 use crate::workspace::Workspace;
+use crate::workspace::identity::{self, Way};
 use crate::world::{Environment, World};
 
 /// An environment that is planned.
@@ -40,9 +42,21 @@ pub struct Planned {
     pub key: EnvironmentKey,
     /// Nodes that it is not about.
     pub aside: Vec<String>,
+    /// The key with which nodes that another workspace built open to this one.
+    pub shared: Option<PathBuf>,
 }
 
 impl Planned {
+    /// Why nothing of it is done in a workspace that the environment is only shared with.
+    pub fn only_shared(&self) -> Failure {
+        let name = &self.blueprint.environment;
+        let message =
+            format!("environment `{name}` is shared with this workspace, which did not build it");
+        Failure::input(Diagnostic::error("plan::shared", message).help(
+            "its nodes can be logged in to, started and stopped from here; whoever built it changes what they are",
+        ))
+    }
+
     /// What is said of nodes that it is not about; none if it is about all.
     pub fn rest(&self) -> Option<String> {
         let (there, not): (Vec<&str>, Vec<&str>) = self
@@ -219,6 +233,7 @@ pub fn plan(
     let mut blueprint = expand::expand(&topology, &context, &mut diags);
     let words = if diags.has_errors() { &[] } else { scope.nodes };
     let aside = narrow(&mut blueprint, words, &context, settings)?;
+    let shared = as_shared(&mut blueprint, &observed, &loaded.workspace, &world.environment);
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
     let fresh = match scope.all_templates {
         true => blueprint.nodes.iter().map(|node| node.name.clone()).collect(),
@@ -234,7 +249,32 @@ pub fn plan(
     let (facts, all) = (&hypervisor.facts, scope.all_templates);
     fits(world, (&blueprint, all), &observed, facts, settings)?;
     let plan = steps(&blueprint, &observed, &key)?;
-    Ok(Planned { blueprint, observed, plan, key, aside })
+    Ok(Planned { blueprint, observed, plan, key, aside, shared })
+}
+
+/// In a workspace that the environment is only shared with, what follows from its secret is as it is recorded; the key that
+/// opens the nodes to that.
+fn as_shared(
+    blueprint: &mut Blueprint,
+    observed: &Observed,
+    workspace: &Workspace,
+    user: &Environment,
+) -> Option<PathBuf> {
+    let file = identity::way(observed, workspace, user).and_then(Way::shared)?;
+    for node in &mut blueprint.nodes {
+        let Some(recorded) = observed.domains.get(&node.name).map(|d| &d.recorded) else {
+            continue;
+        };
+        if node.vnc.external == recorded.vnc.external {
+            node.vnc = recorded.vnc.clone();
+        }
+        if let (Some(guest), Some(known)) = (&mut node.guest, &recorded.guest) {
+            guest.authorized_key = known.authorized_key.clone();
+            guest.host_key = known.host_key.clone();
+            guest.generation = known.generation;
+        }
+    }
+    Some(file)
 }
 
 /// The plan that leads from what is there to a blueprint. An extension describes new nodes only, and so cannot make the

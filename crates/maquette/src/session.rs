@@ -72,7 +72,8 @@ pub fn unreached(label: &str, why: &LibvirtError) -> Failure {
 /// An environment on its hypervisor, for the time of a command.
 pub struct Session<'a> {
     world: &'a World,
-    located: Located,
+    /// Which environment.
+    pub located: Located,
     /// How the hypervisor is reached.
     pub connection: Connection,
 }

@@ -1,6 +1,7 @@
 //! The local directory of an environment, and the other directories of the user.
 
 pub mod archive;
+pub mod identity;
 pub mod inventory;
 pub mod named;
 pub mod outputs;

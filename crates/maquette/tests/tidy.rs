@@ -220,6 +220,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
             "net",
             "probe",
             "ready",
+            "login_keys",
             "guests",
             "prepare",
             "image",

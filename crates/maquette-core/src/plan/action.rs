@@ -321,6 +321,21 @@ pub enum Action {
         /// What changes.
         change: LiveChange,
     },
+    /// Change which keys of colleagues open a running domain's guest, and record it.
+    ShareDomain {
+        /// The domain as it is recorded then.
+        node: Box<Node>,
+        /// Environment it belongs to.
+        environment: EnvName,
+        /// Pool of its volumes.
+        pool: Pool,
+        /// Keys that come.
+        add: Vec<PublicKey>,
+        /// Keys that go.
+        remove: Vec<PublicKey>,
+        /// How it is reached.
+        ready: Readiness,
+    },
     /// Stop a domain's vCPUs.
     PauseDomain {
         /// Name.
@@ -380,6 +395,7 @@ impl Action {
             Self::RestoreDomain { node, .. } => format!("restore domain {}", node.name),
             Self::AwaitDomain { name, .. } => format!("wait for domain {name}"),
             Self::ChangeDomain { name, change } => format!("change {name}: {}", change.describe()),
+            Self::ShareDomain { node, .. } => format!("set SSH keys of domain {}", node.name),
             Self::PauseDomain { name } => format!("pause domain {name}"),
             Self::ResetDomain { name } => format!("reset domain {name}"),
             Self::ResumeDomain { name } => format!("resume domain {name}"),
@@ -419,6 +435,7 @@ impl Action {
             Self::RestoreDomain { .. } => "restore-domain",
             Self::AwaitDomain { .. } => "await-domain",
             Self::ChangeDomain { .. } => "change-domain",
+            Self::ShareDomain { .. } => "share-domain",
             Self::PauseDomain { .. } => "pause-domain",
             Self::ResetDomain { .. } => "reset-domain",
             Self::ResumeDomain { .. } => "resume-domain",
@@ -444,7 +461,8 @@ impl Action {
             Self::StartDomain { ready: Some(_), .. }
             | Self::MakeTemplate { .. }
             | Self::RestoreDomain { .. }
-            | Self::AwaitDomain { .. } => Lane::Boot,
+            | Self::AwaitDomain { .. }
+            | Self::ShareDomain { .. } => Lane::Boot,
             Self::StartDomain { ready: None, .. } | Self::StopDomain { .. } => Lane::Power,
             Self::DefineNetwork { .. }
             | Self::UpdateNetwork { .. }

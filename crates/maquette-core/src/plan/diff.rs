@@ -39,6 +39,7 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
     for node in &blueprint.nodes {
         planner.node(node, fates.nodes.get(&node.name).unwrap_or(&Fate::Create));
     }
+    planner.share(&fates);
     planner.unwanted_networks();
     planner.sort();
     Plan { changes: planner.changes, steps: planner.builder.finish() }
@@ -58,6 +59,7 @@ pub fn renew(
         if let Some(guest) = node.guest.as_mut().filter(|_| replaced) {
             guest.generation = Some(generation);
             guest.host_key = host_keys(&node.name, node.uuid, guest.generation);
+            guest.shared = observed.shared_keys();
         }
     }
 }
@@ -85,7 +87,7 @@ pub(super) struct Planner<'a> {
     /// Volumes of nodes whose domain is gone, by node.
     pub(super) orphans: BTreeMap<String, Orphan>,
     pub(super) builder: Builder,
-    changes: Vec<Change>,
+    pub(super) changes: Vec<Change>,
     /// Step that starts a network, by name.
     pub(super) started: BTreeMap<String, StepId>,
     /// Step that fetches an image, by volume.

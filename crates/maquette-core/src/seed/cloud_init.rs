@@ -57,13 +57,15 @@ pub(super) fn user_data(
     line("users:".into());
     line("  - name: root".into());
     line("    lock_passwd: true".into());
-    line(format!("    ssh_authorized_keys: [{}]", quoted(&guest.authorized_key)));
+    let keys: Vec<String> = guest.keys().map(|key| quoted(key)).collect();
+    let keys = keys.join(", ");
+    line(format!("    ssh_authorized_keys: [{keys}]"));
     if guest.user != "root" {
         line(format!("  - name: {}", quoted(&guest.user)));
         line("    lock_passwd: true".into());
         line("    shell: /bin/bash".into());
         line("    sudo: \"ALL=(ALL) NOPASSWD:ALL\"".into());
-        line(format!("    ssh_authorized_keys: [{}]", quoted(&guest.authorized_key)));
+        line(format!("    ssh_authorized_keys: [{keys}]"));
     }
     line("ssh_keys:".into());
     line("  ed25519_private: |".into());

@@ -33,7 +33,7 @@ pub(super) fn text(node: &Node, guest: &Guest) -> String {
         users.push(&guest.user);
     }
     for user in users {
-        line("key", &format!("{user} {}", guest.authorized_key));
+        guest.keys().for_each(|key| line("key", &format!("{user} {key}")));
     }
     line("host-key", &guest.host_key);
     if let Some(zone) = &guest.timezone {

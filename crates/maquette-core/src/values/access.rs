@@ -107,3 +107,16 @@ checked!(
         if fits { Ok(()) } else { Err(wrong()) }
     }
 );
+
+impl PublicKey {
+    /// Whether it is the same key, whatever the comments are.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let key = |text: &Self| text.as_str().split(' ').nth(1).map(String::from);
+        key(self) == key(other)
+    }
+
+    /// Whose it is, as its comment says; none where it has none.
+    pub fn comment(&self) -> Option<&str> {
+        self.as_str().splitn(3, ' ').nth(2).map(str::trim).filter(|comment| !comment.is_empty())
+    }
+}

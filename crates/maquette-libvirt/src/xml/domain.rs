@@ -9,9 +9,11 @@ use maquette_core::seed::READY_PORT;
 use maquette_core::topology::virtopts::{self, VirtOpt};
 use maquette_core::topology::{BootMode, Bus, VirtType};
 use maquette_core::values::printable;
+use maquette_engine::ssh_keys::RecordKey;
+use roxmltree::{Document, Node as Element};
 
 use super::Writer;
-use super::metadata::{self, NodeRecord, ORIGIN, ORIGIN_NAMESPACE, STATE_NAMESPACE};
+use super::metadata::{self, NAMESPACE, NodeRecord, ORIGIN, ORIGIN_NAMESPACE, STATE_NAMESPACE};
 
 /// Where a domain's serial console is logged on the hypervisor: beside QEMU's own log, or where
 /// `--serial-files` of InfraRed put it.
@@ -66,6 +68,21 @@ pub fn domain_made(
             w.empty(&name, &attributes);
         }
     })
+}
+
+/// The record of a domain alone, as libvirt takes an element of metadata: without a namespace, which libvirt adds.
+pub fn record(node: &Node, environment: &EnvName, pool: &Pool, key: Option<&RecordKey>) -> String {
+    let whole = super::sealed(domain(node, environment, pool, false, None), key);
+    let found = Document::parse(&whole).ok().and_then(|document| {
+        let named = |e: &Element<'_, '_>| e.tag_name().namespace() == Some(NAMESPACE);
+        let record = document.descendants().find(named)?;
+        whole.get(record.range()).map(String::from)
+    });
+    let prefix = metadata::PREFIX;
+    let declared = format!(" xmlns:{prefix}='{NAMESPACE}'");
+    // No value has such a bracket in it.
+    let record = found.unwrap_or_default().replacen(&declared, "", 1);
+    record.replace(&format!("<{prefix}:"), "<").replace(&format!("</{prefix}:"), "</")
 }
 
 /// What is noted of a node's first boot: whether it was seen to end, the address that the guest reported, and why it

@@ -30,6 +30,8 @@ use fields::{Field, Required, Source, Tree};
 
 /// Namespace of what an object was made from.
 pub const NAMESPACE: &str = "https://maquette.dev/xmlns/libvirt/1";
+/// How that is shortened in libvirt's XML.
+pub const PREFIX: &str = "maquette";
 /// Namespace of what became of it.
 pub const STATE_NAMESPACE: &str = "https://maquette.dev/xmlns/state/1";
 /// Namespace of who made an object, and when; nothing is decided by it, so it is in no record.

@@ -51,7 +51,7 @@ fn side(word: &str) -> Side<'_> {
 
 /// Replaces this process by `scp`, whose exit code and progress are then the user's; returns only if that fails.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let routes = Routes::read(world, &args.place)?;
+    let routes = Routes::open(world, &args.place)?;
     let mut led: Vec<Route> = Vec::new();
     let mut words = Vec::new();
     for word in args.sources.iter().chain([&args.destination]) {

@@ -13,13 +13,14 @@ use maquette_engine::prepare::record::Record;
 use maquette_engine::probe::Facts;
 use maquette_libvirt::Survey;
 
-use super::nodes;
+use super::{entry, nodes};
 use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::run::Runner;
 use crate::session::{Hypervisor, Session};
 use crate::workspace::Owner;
+use crate::workspace::identity::{self, Way};
 use crate::workspace::outputs;
 use crate::world::World;
 use crate::{consent, load};
@@ -306,9 +307,9 @@ pub fn remove_nodes(
             }
             let observed = hypervisor.observed();
             let nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
-            let remote = session.connection.remote.as_ref();
-            return outputs::write(&located.workspace, &nodes, remote)
-                .map_err(|e| Failure::because("cannot write the workspace", e));
+            let way = identity::way(&observed, &located.workspace, &world.environment);
+            let key = way.and_then(Way::shared);
+            return entry::write(located, &nodes, key.as_deref(), &session.connection);
         }
         if again < LOOKS {
             removal.runner.run(&plan, &hypervisor)?;

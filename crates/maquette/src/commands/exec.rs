@@ -83,7 +83,7 @@ impl Outcome {
 
 /// Runs the command on all nodes. Fails if it failed on one of them, once all have ended.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let routes = Routes::read(world, &args.place)?;
+    let routes = Routes::open(world, &args.place)?;
     let targets = routes.select(&args.nodes)?;
     if targets.is_empty() {
         return Err(Failure::Failed(StepError::new("there is no node that can be logged in to")));

@@ -61,7 +61,7 @@ pub const PORTS_ONLY: [&str; 7] =
 
 /// Forwards until it is stopped, or the connection ends.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let routes = Routes::read(world, &args.place)?;
+    let routes = Routes::open(world, &args.place)?;
     let route = routes.one(&args.node)?;
     routes.must_run(world, &route)?;
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;

@@ -7,6 +7,7 @@ use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load;
 use crate::session::Session;
+use crate::workspace::identity::{self, Way};
 use crate::workspace::outputs;
 use crate::world::World;
 
@@ -32,7 +33,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let observed = hypervisor.observed();
     let mut nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
     nodes.sort_by(|a, b| (&a.role, a.index).cmp(&(&b.role, b.index)));
-    let files = outputs::Files::new(&located.workspace, session.connection.remote.as_ref())
+    let way = identity::way(&observed, &located.workspace, &world.environment);
+    let key = way.and_then(Way::shared);
+    let remote = session.connection.remote.as_ref();
+    let files = outputs::Files::new(&located.workspace, remote, key.as_deref())
         .map_err(|e| Failure::because("cannot name the workspace's files", e))?;
     let all = outputs::dynamic(&nodes, &files);
     let answer = match &args.host {

@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
+use maquette_core::blueprint::Guest;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::units::ByteSize;
+use maquette_core::values::PublicKey;
 use maquette_engine::host::lock::duration;
-use maquette_engine::ssh_keys::{EnvironmentKey, fingerprint};
+use maquette_engine::ssh_keys::fingerprint;
 use maquette_libvirt::{Survey, Surveyed};
 use serde_json::{Value, json};
 
-use super::lockout;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::render;
 use crate::session::{self, Session};
 use crate::workspace::Workspace;
+use crate::workspace::identity::{Keys, Way};
 use crate::world::World;
 
 /// Arguments of `list`.
@@ -43,8 +45,10 @@ struct Environment {
     disk: u64,
     /// Who made its oldest node.
     origin: Option<Origin>,
-    /// Public keys that its nodes were made with.
-    keys: Vec<String>,
+    /// How its nodes are logged in to.
+    guests: Vec<Guest>,
+    /// Whether somebody can log in with what is here.
+    opens: bool,
     /// The workspace here whose key opens a node.
     workspace: Option<Workspace>,
 }
@@ -61,14 +65,25 @@ impl Environment {
             self.disk = self.disk.saturating_add(disk.size.map_or(0, |size| size.0));
         }
         let guest = node.recorded.as_ref().and_then(|recorded| recorded.guest.as_ref());
-        self.keys.extend(guest.map(|guest| guest.authorized_key.to_string()));
+        self.guests.extend(guest.cloned());
         let origins = self.origin.take().into_iter().chain(node.origin.clone());
         self.origin = origins.min_by_key(|origin| origin.at_s);
     }
 
     /// Whether somebody can log in with what is here; none where nobody can log in at all.
     fn opens(&self) -> Option<bool> {
-        (!self.keys.is_empty()).then_some(self.workspace.is_some())
+        (!self.guests.is_empty()).then_some(self.opens)
+    }
+
+    /// Who else may log in.
+    fn shared(&self) -> Vec<&PublicKey> {
+        let mut keys: Vec<&PublicKey> = Vec::new();
+        for key in self.guests.iter().flat_map(|guest| &guest.shared) {
+            if !keys.iter().any(|known| known.is_same(key)) {
+                keys.push(key);
+            }
+        }
+        keys
     }
 }
 
@@ -110,24 +125,33 @@ fn environments(
     for (name, environment) in &mut all {
         let usual = Workspace::of(&world.environment, name);
         let given = (*name == located.environment).then(|| located.workspace.clone());
-        let opens = |workspace: &Workspace| {
-            // A key that cannot be read opens nothing.
-            let key = EnvironmentKey::read(&workspace.path).ok().flatten();
-            let is_its = |made: &String| {
-                key.as_ref().is_some_and(|key| lockout::is_same(key.public(), made))
-            };
-            environment.keys.iter().any(is_its)
+        let guests = || environment.guests.iter();
+        let way = |workspace: &Workspace| Keys::here(workspace, &world.environment).way(guests());
+        let ways = given.into_iter().chain([usual]).filter_map(|w| Some((way(&w)?, w)));
+        let mut ways: Vec<(Way, Workspace)> = ways.collect();
+        ways.sort_by_key(|(way, _)| *way != Way::Built);
+        environment.opens = !ways.is_empty();
+        // A key of the user's own is in no workspace.
+        let is_in = |way: &Way, w: &Workspace| match way {
+            Way::Built => true,
+            Way::Shared(file) => file.starts_with(&w.path),
         };
-        environment.workspace = given.into_iter().chain([usual]).find(opens);
+        environment.workspace = ways.into_iter().find(|(way, w)| is_in(way, w)).map(|(_, w)| w);
     }
     all
 }
 
 fn table(environments: &BTreeMap<EnvName, Environment>, now: u64) -> String {
-    let header = ["ENVIRONMENT", "RUNNING", "MEMORY", "DISKS", "MADE BY", "AGE", "LOG IN"];
+    let mut header = vec!["ENVIRONMENT", "RUNNING", "MEMORY", "DISKS", "MADE BY", "AGE", "LOG IN"];
+    let any_shared = environments.values().any(|e| !e.shared().is_empty());
+    header.extend(any_shared.then_some("SHARED WITH"));
     let rows = environments.iter().map(|(name, e)| {
         let age = |origin: &Origin| duration(now.saturating_sub(origin.at_s));
-        vec![
+        let shared = e.shared();
+        let shared = shared.iter().map(|key| key.comment().unwrap_or("a key without a name"));
+        let shared = shared.collect::<Vec<_>>().join(", ");
+        let shared = if shared.is_empty() { "-".to_string() } else { shared };
+        let mut row = vec![
             name.to_string(),
             format!("{} of {}", e.running, e.nodes),
             ByteSize(e.memory_mib.saturating_mul(1 << 20)).to_string(),
@@ -140,13 +164,18 @@ fn table(environments: &BTreeMap<EnvName, Environment>, now: u64) -> String {
                 None => "-",
             }
             .into(),
-        ]
+        ];
+        row.extend(any_shared.then_some(shared));
+        row
     });
     render::columns(&header, rows)
 }
 
 fn as_json(name: &EnvName, environment: &Environment) -> Value {
-    let keys = environment.keys.iter().filter_map(|key| fingerprint(key));
+    let keys = environment.guests.iter().filter_map(|guest| fingerprint(&guest.authorized_key));
+    let shared = environment.shared().into_iter();
+    let shared: Vec<Value> =
+        shared.map(|key| json!({"who": key.comment(), "fingerprint": fingerprint(key)})).collect();
     let keys: std::collections::BTreeSet<String> = keys.collect();
     json!({
         "name": name.to_string(),
@@ -159,6 +188,7 @@ fn as_json(name: &EnvName, environment: &Environment) -> Value {
         "made_by": environment.origin.as_ref().map(|origin| &origin.by),
         "made_at_s": environment.origin.as_ref().map(|origin| origin.at_s),
         "keys": keys,
+        "shared_with": shared,
         "can_log_in": environment.opens(),
         "workspace": environment.workspace.as_ref().map(|w| w.path.display().to_string()),
     })

@@ -50,11 +50,16 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
                 );
             }
         }
-        let lockout = lockout::find(&planned.observed, &planned.key);
+        let user = &world.environment;
+        let lockout = lockout::of(&planned.observed, &loaded.workspace, user);
         if let Some(lockout) = lockout.filter(|_| !planned.plan.is_empty()) {
             world.terminal.talk(&lockout.text(environment, &loaded.workspace));
         }
         world.terminal.plan_as_result(&planned.plan, &session.title());
+        if planned.shared.is_some() && !planned.plan.is_empty() {
+            let text = "another workspace built this environment and shares it with this one: it is changed there only";
+            world.terminal.talk(text);
+        }
         if let Some(rest) = planned.rest() {
             world.terminal.talk(&rest);
         }

@@ -78,7 +78,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
                 .help("a command that begins with `-` stands after `--`, as in `maquette ssh NODE -- COMMAND`"),
         )
     })?;
-    let routes = Routes::read(world, &args.place)?;
+    let routes = Routes::open(world, &args.place)?;
     let route = routes.one(&args.node)?;
     routes.must_run(world, &route)?;
     let mut ssh = Command::new("ssh");

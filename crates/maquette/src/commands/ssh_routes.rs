@@ -11,7 +11,7 @@ use maquette_core::selection::{self, Candidate};
 use maquette_core::values::{HostAddress, Login, ValueError};
 use maquette_engine::StepError;
 
-use super::nodes;
+use super::{entry, nodes};
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::{self, Located};
@@ -71,6 +71,28 @@ pub struct Routes {
 }
 
 impl Routes {
+    /// Reads the workspace; one without anything of the environment is made to lead into it, if a key here opens that.
+    pub fn open(world: &World, place: &Place) -> Result<Self, Failure> {
+        let routes = Self::read(world, place)?;
+        if !routes.candidates().is_empty() {
+            return Ok(routes);
+        }
+        match entry::enter(world, &routes.located) {
+            Ok(true) => Self::read(world, place),
+            Ok(false) => Err(routes.unbuilt()),
+            // Where libvirt is not even installed, nothing was built.
+            Err(_) if !routes.located.host.is_remote() && !routes.is_served(world) => {
+                Err(routes.unbuilt())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether this machine's libvirt answers.
+    fn is_served(&self, world: &World) -> bool {
+        world.libvirt.open(&Connection::local(world).uri).is_ok()
+    }
+
     /// Reads the workspace.
     pub fn read(world: &World, place: &Place) -> Result<Self, Failure> {
         let located = load::located(&world.environment, place)?;

@@ -13,7 +13,7 @@ use maquette_engine::{Cause, StepError};
 use maquette_libvirt::DomainEvent;
 use serde_json::{Value, json};
 
-use super::lockout;
+use super::{entry, lockout};
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::Located;
@@ -21,7 +21,7 @@ use crate::render::Row;
 use crate::session::{Ask, Session};
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
-use crate::world::World;
+use crate::world::{Environment, World};
 use crate::{load, render};
 
 /// Arguments of `status`.
@@ -50,6 +50,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         return watch(world, &located, &session, ask, args.json);
     }
     let now = Now::look(&session, ask)?;
+    entry::refresh(world, &located, &session, &now.observed)?;
     if args.json {
         world.terminal.result(&format!("{:#}", now.json(&located)));
     } else {
@@ -127,7 +128,8 @@ impl Now {
             ));
         } else {
             let (seen, found) = ((&self.observed, self.changed_by.as_deref()), &self.evidence);
-            world.terminal.result(&text(&located.environment, seen, found, &located.workspace));
+            let place = (&located.workspace, &world.environment);
+            world.terminal.result(&text(&located.environment, seen, found, place));
         }
     }
 }
@@ -219,7 +221,7 @@ pub fn text(
     environment: &EnvName,
     (observed, changed_by): (&Observed, Option<&str>),
     evidence: &BTreeMap<String, Evidence>,
-    workspace: &Workspace,
+    (workspace, user): (&Workspace, &Environment),
 ) -> String {
     let rows = Row::all(observed, evidence);
     let drifts = plan::drifts(observed);
@@ -239,7 +241,7 @@ pub fn text(
         }
     }
     // A way in that this workspace does not have counts as missing.
-    if let Some(lockout) = lockout::of(observed, workspace) {
+    if let Some(lockout) = lockout::of(observed, workspace, user) {
         out.push_str(&format!("\n{}\n", lockout.text(environment, workspace)));
         return out;
     }

@@ -9,21 +9,18 @@ use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Plan, Step};
 use maquette_engine::StepError;
-use maquette_engine::ssh_keys::EnvironmentKey;
 
 use super::lockout::{self, Lockout};
-use super::status;
+use super::{entry, status};
 use crate::cli::{Locking, Wanted, seconds};
 use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
 use crate::load::{self, Loaded};
 use crate::pipeline::{Planned, Scope};
 use crate::playbooks::stages::{Stage, Stages};
-use crate::session::connection::Connection;
 use crate::session::run::Runner;
 use crate::session::{self, Ask, Hypervisor, Session, authorities};
 use crate::workspace::outputs;
-use crate::workspace::{Owner, Saved, Workspace};
 use crate::world::World;
 use crate::{pipeline, playbooks, render};
 use maquette_core::plan::Requirements;
@@ -169,10 +166,10 @@ impl Building<'_> {
         let environment = &self.loaded.request.settings.environment;
         self.runner.lock(environment, "up", self.how.locking)?;
         let connection = &self.session.connection;
-        save(self.loaded, connection)?;
+        entry::save(&self.session.located, connection)?;
         let workspace = &self.loaded.workspace;
         if self.hooks.any() && !outputs::is_built(workspace) {
-            outputs::write(workspace, &[], connection.remote.as_ref()).map_err(unwritten)?;
+            entry::write(&self.session.located, &[], None, connection)?;
         }
         self.hook(Stage::Pre)?;
         self.hook(Stage::Validate)
@@ -208,7 +205,11 @@ impl Building<'_> {
             if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
                 self.runner.unlock_hypervisor();
             }
-            let lockout = lockout::find(&planned.observed, &planned.key);
+            if planned.shared.is_some() && !plan.is_empty() {
+                return Err(honest(planned.only_shared()));
+            }
+            let user = &self.world.environment;
+            let lockout = lockout::of(&planned.observed, &self.loaded.workspace, user);
             let lockout = lockout.filter(|_| !plan.is_empty());
             self.show(&plan, planned.rest(), lockout.as_ref(), &mut shown);
             let open = questions(&plan, lockout.is_some(), &self.how.consent, &agreed);
@@ -296,12 +297,19 @@ impl Building<'_> {
     fn record(&mut self, agreed: &Agreed, nodes: &[&Node]) -> Result<(), Failure> {
         let Planned { blueprint, key, .. } = &agreed.planned;
         let workspace = &self.loaded.workspace;
-        remember(workspace, self.loaded)?;
-        self.runner.seal(key.records());
-        write(workspace, nodes, key, &self.session.connection)?;
+        entry::remember(&self.session.located)?;
+        let shared = agreed.planned.shared.as_deref();
+        if shared.is_none() {
+            self.runner.seal(key.records());
+            workspace.create().map_err(entry::unwritten)?;
+            key.write(&workspace.path)
+                .map_err(|e| Failure::because("cannot write the workspace", e))?;
+        }
+        // Readiness is checked with this very configuration.
+        entry::write(&self.session.located, nodes, shared, &self.session.connection)?;
         self.hooks.know(nodes);
         let password = blueprint.nodes.iter().find_map(|n| n.vnc.password.as_ref());
-        outputs::write_vnc_password(workspace, password).map_err(unwritten)
+        outputs::write_vnc_password(workspace, password).map_err(entry::unwritten)
     }
 
     /// Does what is planned. The user's playbooks may stand between our own steps.
@@ -331,8 +339,7 @@ impl Building<'_> {
         }
         let found = self.now(agreed)?;
         let known: Vec<&Node> = found.domains.values().map(|d| &d.recorded).collect();
-        let (workspace, key) = (&self.loaded.workspace, &agreed.planned.key);
-        write(workspace, &known, key, &self.session.connection)?;
+        entry::write(&self.session.located, &known, None, &self.session.connection)?;
         Ok(Some(found))
     }
 
@@ -361,7 +368,8 @@ impl Building<'_> {
         let evidence = self.session.evidence(&now, &uptime, Ask::Nodes)?;
         let workspace = &self.loaded.workspace;
         let terminal = &self.world.terminal;
-        terminal.result(&status::text(self.environment(), (&now, None), &evidence, workspace));
+        let place = (workspace, &self.world.environment);
+        terminal.result(&status::text(self.environment(), (&now, None), &evidence, place));
         if planned.blueprint.nodes.first().is_some_and(|n| n.vnc.external) {
             let file = workspace.file(outputs::VNC_PASSWORD);
             let file = file.display();
@@ -371,49 +379,6 @@ impl Building<'_> {
         }
         Ok(())
     }
-}
-
-fn unwritten(error: std::io::Error) -> Failure {
-    Failure::because("cannot write the workspace", error)
-}
-
-/// Has the workspace remember where its environment is, before anything is built.
-fn save(loaded: &Loaded, connection: &Connection) -> Result<(), Failure> {
-    let settings = &loaded.request.settings;
-    let mut host = loaded.host.clone();
-    if let Some(remote) = &connection.remote {
-        host.user = Some(remote.target.user.clone());
-        host.key = remote.target.key.clone();
-    }
-    let workspace = &loaded.workspace;
-    let before = workspace.saved().unwrap_or_default();
-    let saved = Saved {
-        prefix: settings.environment.prefix().map(String::from),
-        host,
-        pool_name: Some(settings.pool_name.clone()),
-        pool_path: Some(settings.pool_path.clone()),
-        owner: before.owner,
-        opens: before.opens,
-    };
-    workspace.create().and_then(|()| workspace.save(&saved)).map_err(unwritten)
-}
-
-/// Has the workspace remember which environment its outputs and its key belong to.
-fn remember(workspace: &Workspace, loaded: &Loaded) -> Result<(), Failure> {
-    let owner = Owner::new(&loaded.request.settings.environment, &loaded.host);
-    workspace.claim(&owner).map_err(unwritten)
-}
-
-/// All is known beforehand; and readiness is checked with this very configuration.
-fn write(
-    workspace: &Workspace,
-    nodes: &[&Node],
-    key: &EnvironmentKey,
-    connection: &Connection,
-) -> Result<(), Failure> {
-    workspace.create().map_err(unwritten)?;
-    key.write(&workspace.path).map_err(|e| Failure::because("cannot write the workspace", e))?;
-    outputs::write(workspace, nodes, connection.remote.as_ref()).map_err(unwritten)
 }
 
 /// The steps that concern networks, and the others.

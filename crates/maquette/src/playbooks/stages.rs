@@ -82,6 +82,7 @@ impl Stage {
             | Action::ChangeDomain { .. }
             | Action::PauseDomain { .. }
             | Action::ResetDomain { .. }
+            | Action::ShareDomain { .. }
             | Action::ResumeDomain { .. }
             | Action::StopDomain { .. }
             | Action::UndefineDomain { .. } => Self::Vms,

@@ -40,10 +40,16 @@ pub fn texts(nodes: &[&Node], files: &Files<'_>) -> (String, String, String) {
     (ssh_config::config(nodes, files), known_hosts, ansible::inventory(nodes, files))
 }
 
-/// Writes all outputs. Everything in them is known before anything is built.
-pub fn write(workspace: &Workspace, nodes: &[&Node], remote: Option<&Remote>) -> io::Result<()> {
+/// Writes all outputs. Everything in them is known before anything is built. Logins use the key in a file, or the
+/// workspace's own.
+pub fn write(
+    workspace: &Workspace,
+    nodes: &[&Node],
+    remote: Option<&Remote>,
+    key: Option<&Path>,
+) -> io::Result<()> {
     workspace.create()?;
-    let files = Files::new(workspace, remote)?;
+    let files = Files::new(workspace, remote, key)?;
     let (ssh_config, known_hosts, inventory) = texts(nodes, &files);
     write_private(&workspace.file(KNOWN_HOSTS), known_hosts.as_bytes())?;
     write_private(&workspace.file(SSH_CONFIG), ssh_config.as_bytes())?;
@@ -150,16 +156,22 @@ pub struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    /// The files of a workspace. A path that ssh, Ansible or a shell would take apart is an error.
-    pub fn new(workspace: &Workspace, remote: Option<&'a Remote>) -> io::Result<Self> {
-        let path = |name: &str| {
-            let path: Result<PlainPath, _> = workspace.file(name).display().to_string().parse();
+    /// The files of a workspace, with another key than its own if there is one. A path that ssh, Ansible or a shell would
+    /// take apart is an error.
+    pub fn new(
+        workspace: &Workspace,
+        remote: Option<&'a Remote>,
+        key: Option<&Path>,
+    ) -> io::Result<Self> {
+        let own = (workspace.file(KEY_LINK), workspace.file(KNOWN_HOSTS));
+        let path = |path: &Path| {
+            let path: Result<PlainPath, _> = path.display().to_string().parse();
             path.map_err(|e| {
                 let message = format!("{e}; choose another directory with `--workspace`");
                 io::Error::new(io::ErrorKind::InvalidInput, message)
             })
         };
-        Ok(Self { key: path(KEY_LINK)?, known_hosts: path(KNOWN_HOSTS)?, remote })
+        Ok(Self { key: path(key.unwrap_or(&own.0))?, known_hosts: path(&own.1)?, remote })
     }
 
     /// The hypervisor's SSH login, if nodes are reached through it.

@@ -501,6 +501,29 @@ impl<T, F: Field<T>> Field<Vec<T>> for Many<F> {
     }
 }
 
+/// The same of a list that did not exist in the first version: where it is empty, nothing is written.
+pub(super) struct Few<F>(pub(super) &'static str, pub(super) F);
+
+impl<F: Named> Named for Few<F> {
+    fn names(&self, _: &'static str, names: &mut Names) {
+        self.1.names(self.0, names);
+    }
+}
+
+impl<T, F: Field<T>> Field<Vec<T>> for Few<F> {
+    fn write(&self, value: &Vec<T>, tree: &mut Tree) {
+        for value in value {
+            let mut child = Tree::new(self.0);
+            self.1.write(value, &mut child);
+            tree.child(child);
+        }
+    }
+
+    fn read(&self, from: Source<'_, '_>) -> Result<Vec<T>, MetadataError> {
+        from.children(self.0).map(|child| self.1.read(child)).collect()
+    }
+}
+
 /// An element for a value, if there is one.
 pub(super) struct One<F>(pub(super) &'static str, pub(super) F);
 

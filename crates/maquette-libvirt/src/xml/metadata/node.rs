@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::super::Writer;
 use super::fields::{
-    Added, Backing, Bytes, Field, Many, Named, Names, One, Optional, OptionalOtherwise, Otherwise,
-    OwnName, OwnUuid, PoolFields, Required, Set, Source, Unwritten, Word, Words, filled_text,
-    optional_text, record, text,
+    Added, Backing, Bytes, Few, Field, Many, Named, Names, One, Optional, OptionalOtherwise,
+    Otherwise, OwnName, OwnUuid, PoolFields, Required, Set, Source, Unwritten, Word, Words,
+    filled_text, optional_text, record, text,
 };
 use super::{MetadataError, schema, sealed};
 
@@ -127,6 +127,7 @@ record!(GuestFields: Guest {
     seed: text::<FileName>("seed"),
     user: Required("user"),
     authorized_key: Required("authorized-key"),
+    shared: Few("shared", Required("key")),
     host_key: Required("host-key"),
     generation: Optional("generation"),
     timezone: Optional("timezone"),

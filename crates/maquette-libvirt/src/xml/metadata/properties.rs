@@ -140,12 +140,15 @@ fn interface() -> impl Strategy<Value = Interface> {
 fn guest() -> impl Strategy<Value = Guest> {
     let zone = of(value("[A-Z][a-z]{1,8}(/[A-Z][a-z]{1,8})?"));
     let first_boot = any::<Option<u128>>().prop_map(|id| id.map(Uuid::from_u128));
-    (file(), login(), key(), key(), whatever(), zone, whatever(), first_boot).prop_map(
-        |(seed, user, authorized_key, host_key, generation, timezone, swap_mib, first_boot)| {
+    let keys = (key(), vec(key(), 0..3), key());
+    (file(), login(), keys, whatever(), zone, whatever(), first_boot).prop_map(
+        |(seed, user, keys, generation, timezone, swap_mib, first_boot)| {
+            let (authorized_key, shared, host_key) = keys;
             Guest {
                 seed,
                 user,
                 authorized_key,
+                shared,
                 host_key,
                 generation,
                 timezone,

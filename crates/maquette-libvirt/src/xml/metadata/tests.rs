@@ -54,6 +54,7 @@ pub(super) fn full_node() -> NodeRecord {
         seed: "lab-n-0-seed.img".into(),
         user: Login::known("cloud"),
         authorized_key: PublicKey::known("ssh-ed25519 AAAA a"),
+        shared: vec![PublicKey::known("ssh-ed25519 CCCC bob@desk")],
         host_key: PublicKey::known("ssh-ed25519 BBBB n-0"),
         generation: Some(u64::MAX),
         timezone: Some(TimeZone::known("Europe/Berlin")),

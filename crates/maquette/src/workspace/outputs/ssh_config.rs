@@ -131,7 +131,7 @@ mod tests {
         };
         let effective = Effective { hostname: "fe80::1%eth0".into(), ..Effective::default() };
         let remote = Remote { target, effective, host_keys: Vec::new() };
-        let files = Files::new(&Workspace::at(home.path()), Some(&remote)).unwrap();
+        let files = Files::new(&Workspace::at(home.path()), Some(&remote), None).unwrap();
         let text = config(&[], &files);
         // What follows is the user's own.
         let (own, _) = text.split_once("Match all").unwrap();

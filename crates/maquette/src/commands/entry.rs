@@ -1,0 +1,114 @@
+//! A workspace leads into an environment: its ssh config, inventory and known hosts, and what it remembers of it.
+
+use std::path::Path;
+
+use maquette_core::blueprint::Node;
+use maquette_core::observed::Observed;
+use maquette_engine::StepError;
+
+use super::lockout;
+use crate::failure::Failure;
+use crate::load::Located;
+use crate::session::Session;
+use crate::session::connection::Connection;
+use crate::workspace::identity::{self, Way};
+use crate::workspace::outputs;
+use crate::workspace::{Owner, Saved};
+use crate::world::World;
+
+/// The workspace cannot be written.
+pub fn unwritten(error: std::io::Error) -> Failure {
+    Failure::because("cannot write the workspace", error)
+}
+
+/// Has the workspace remember where its environment is.
+pub fn save(located: &Located, connection: &Connection) -> Result<(), Failure> {
+    let mut host = located.host.clone();
+    if let Some(remote) = &connection.remote {
+        host.user = Some(remote.target.user.clone());
+        host.key = remote.target.key.clone();
+    }
+    let workspace = &located.workspace;
+    let before = workspace.saved().unwrap_or_default();
+    let saved = Saved {
+        prefix: located.environment.prefix().map(String::from),
+        host,
+        pool_name: Some(located.pool.name.clone()),
+        pool_path: Some(located.pool.path.clone()),
+        owner: before.owner,
+        opens: before.opens,
+    };
+    workspace.create().and_then(|()| workspace.save(&saved)).map_err(unwritten)
+}
+
+/// Has the workspace remember which environment its outputs and its key belong to.
+pub fn remember(located: &Located) -> Result<(), Failure> {
+    let owner = Owner::new(&located.environment, &located.host);
+    located.workspace.claim(&owner).map_err(unwritten)
+}
+
+/// Writes outputs that use the key in `file`, or the workspace's own.
+pub fn write(
+    located: &Located,
+    nodes: &[&Node],
+    file: Option<&Path>,
+    connection: &Connection,
+) -> Result<(), Failure> {
+    outputs::write(&located.workspace, nodes, connection.remote.as_ref(), file).map_err(unwritten)
+}
+
+/// Has a workspace that never built the environment lead into it, with a key that it was shared with, or with the one that
+/// built it. False if there is no such environment.
+pub fn enter(world: &World, located: &Located) -> Result<bool, Failure> {
+    let session = Session::open(world, located.clone())?;
+    let observed = session.running()?.observed();
+    if observed.domains.is_empty() {
+        return Ok(false);
+    }
+    let Some(way) = identity::way(&observed, &located.workspace, &world.environment) else {
+        return match lockout::of(&observed, &located.workspace, &world.environment) {
+            Some(lockout) => Err(Failure::Failed(lockout.error(&located.environment))),
+            None => Ok(false),
+        };
+    };
+    save(located, &session.connection)?;
+    remember(located)?;
+    lead(located, &session, &observed, way.shared().as_deref())?;
+    Ok(true)
+}
+
+/// Writes the outputs of a workspace that an environment was shared with anew: since then nodes may have come, or have been
+/// made anew with other host keys.
+pub fn refresh(
+    world: &World,
+    located: &Located,
+    session: &Session<'_>,
+    observed: &Observed,
+) -> Result<(), Failure> {
+    let owner = Owner::new(&located.environment, &located.host);
+    match identity::way(observed, &located.workspace, &world.environment) {
+        Some(Way::Shared(file)) if outputs::belongs(&located.workspace, &owner) => {
+            save(located, &session.connection)?;
+            remember(located)?;
+            lead(located, session, observed, Some(&file))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn lead(
+    located: &Located,
+    session: &Session<'_>,
+    observed: &Observed,
+    file: Option<&Path>,
+) -> Result<(), Failure> {
+    let nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
+    write(located, &nodes, file, &session.connection)
+}
+
+/// The error of whoever would change an environment that was only shared with them.
+pub fn only_shared(located: &Located) -> StepError {
+    let name = &located.environment;
+    StepError::new(format!("environment `{name}` is shared with this workspace, which did not build it"))
+        .hint("its nodes can be logged in to, started and stopped from here; whoever built it changes what they are")
+}

@@ -1,0 +1,329 @@
+//! `maquette share`: another person's public key opens the nodes, and `maquette unshare`, which takes it away again.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::time::Duration;
+
+use maquette_core::diagnostic::Diagnostic;
+use maquette_core::observed::Observed;
+use maquette_core::plan;
+use maquette_core::values::PublicKey;
+use maquette_engine::private_file::write_private;
+use maquette_engine::ssh_keys::{EnvironmentKey, KEY_FILE, SECRET_FILE, fingerprint};
+use maquette_engine::{StepError, public_keys};
+use serde_json::{Value, json};
+
+use super::{entry, lockout, power};
+use crate::cli::{Locking, Place};
+use crate::failure::Failure;
+use crate::load::{self, Located};
+use crate::render;
+use crate::session::{Session, locking};
+use crate::workspace::identity::{self, Way};
+use crate::world::World;
+
+/// Arguments of `share`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do if somebody else is changing it.
+    #[command(flatten)]
+    pub locking: Locking,
+    /// Public keys: files, `-` for standard input, or a key in quotes; without any, who may log in is shown
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// Print the public key of this workspace, for whoever built an environment elsewhere; it is made if there is none
+    #[arg(long, conflicts_with_all = ["keys", "json"])]
+    pub export: bool,
+    /// Print what happens as JSON, one event a line; without keys, who may log in
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is done with keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// They come.
+    Share,
+    /// They go.
+    Unshare,
+}
+
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Share => "share",
+            Self::Unshare => "unshare",
+        }
+    }
+}
+
+/// Runs it; the exit code if it did not fail.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let located = load::located(&world.environment, &args.place)?;
+    if args.export {
+        return export(world, &located);
+    }
+    if args.keys.is_empty() {
+        return list(world, &located, args.json);
+    }
+    let keys = all_keys(world, &args.keys)?;
+    change(world, &located, Verb::Share, args.locking, args.json, |observed| {
+        match observed
+            .domains
+            .values()
+            .filter_map(|d| d.recorded.guest.as_ref())
+            .find_map(|g| keys.iter().find(|key| key.is_same(&g.authorized_key)))
+        {
+            Some(_) => Err(Failure::input(Diagnostic::error(
+                "share::own",
+                "this is the key that the environment was built with; it opens the nodes already",
+            ))),
+            None => Ok(keys.clone()),
+        }
+    })
+}
+
+/// Changes whose keys open the nodes; `which` says which keys, once it is known what is there.
+pub fn change(
+    world: &World,
+    located: &Located,
+    verb: Verb,
+    how: Locking,
+    json: bool,
+    which: impl Fn(&Observed) -> Result<Vec<PublicKey>, Failure>,
+) -> Result<u8, Failure> {
+    let session = Session::open(world, located.clone())?;
+    let mut runner = session.runner(json, Duration::from_secs(power::START_TIMEOUT))?;
+    runner.lock(&located.environment, verb.word(), how)?;
+    let hypervisor = session.running()?;
+    let observed = hypervisor.observed();
+    if !observed.domains.values().any(|d| d.recorded.guest.is_some()) {
+        let message = format!("{} has no nodes that can be logged in to", session.title());
+        return Err(Failure::input(
+            Diagnostic::error("environment::unknown", message)
+                .help("`--prefix NAME` and `--host-address ADDRESS` choose another environment"),
+        ));
+    }
+    must_have_built(world, located, &observed, session.connection.records.is_some())?;
+    let keys = which(&observed)?;
+    let away = plan::out_of_reach(&observed);
+    if verb == Verb::Unshare && !away.is_empty() {
+        let message =
+            format!("the keys of {} cannot be changed now; nothing was changed", away.join(", "));
+        return Err(Failure::Failed(StepError::new(message).hint(format!(
+            "a key goes from all nodes or from none: `maquette start {}` first",
+            away.join(" ")
+        ))));
+    }
+    let (add, remove): (&[PublicKey], &[PublicKey]) = match verb {
+        Verb::Share => (&keys, &[]),
+        Verb::Unshare => (&[], &keys),
+    };
+    let plan = plan::share(&observed, &located.environment, add, remove);
+    if plan.is_empty() {
+        let error =
+            StepError::new("there is no node that can be logged in to now; nothing was changed");
+        return Err(Failure::Failed(error.hint("`maquette start --all` starts them")));
+    }
+    if !json {
+        world.terminal.plan(&plan, &session.title());
+    }
+    if let Some(domain) = observed.domains.values().next() {
+        runner.starts(domain.recorded.virt);
+    }
+    runner.run(&plan, &hypervisor)?;
+    if verb == Verb::Share && !json {
+        invite(world, located, &observed, &away);
+    }
+    Ok(0)
+}
+
+/// Says what the colleague types, and which nodes are still to come.
+fn invite(world: &World, located: &Located, observed: &Observed, away: &[&str]) {
+    if !away.is_empty() {
+        let text = "not running, or not ready: `maquette up` gives them the key once they are";
+        world.terminal.talk(&format!("{} {text}", away.join(", ")));
+    }
+    let mut words = vec!["maquette ssh".to_string()];
+    words.extend(located.environment.prefix().map(|prefix| format!("--prefix {prefix}")));
+    words.extend(located.host.address.as_ref().map(|address| format!("--host-address {address}")));
+    words.extend(observed.domains.keys().next().cloned());
+    world.terminal.talk(&format!("whose key it is logs in with `{}`", words.join(" ")));
+}
+
+/// Only whoever built an environment can record who may log in: records carry a seal.
+fn must_have_built(
+    world: &World,
+    located: &Located,
+    observed: &Observed,
+    has_secret: bool,
+) -> Result<(), Failure> {
+    let workspace = &located.workspace;
+    match identity::way(observed, workspace, &world.environment) {
+        Some(Way::Built) if has_secret => Ok(()),
+        Some(Way::Built) => {
+            let what = "the nodes were made with a secret that this workspace does not have";
+            let error = StepError::new(format!("{what}: {SECRET_FILE}"));
+            Err(Failure::Failed(error.hint("run this in the workspace that built them")))
+        }
+        Some(Way::Shared(_)) => Err(Failure::Failed(entry::only_shared(located))),
+        None => {
+            let lockout = lockout::of(observed, workspace, &world.environment);
+            let error = lockout.map(|lockout| lockout.error(&located.environment));
+            Err(Failure::Failed(error.unwrap_or_else(|| StepError::new("no key opens the nodes"))))
+        }
+    }
+}
+
+/// Prints the workspace's public key, with the name of whoever asks; it is made first if there is none.
+fn export(world: &World, located: &Located) -> Result<u8, Failure> {
+    let (workspace, failed) =
+        (&located.workspace, |e| Failure::because("cannot use the workspace's key", e));
+    let there = EnvironmentKey::read(&workspace.path).map_err(failed)?;
+    let made = there.is_none();
+    let key = match there {
+        Some(key) => key,
+        None => {
+            workspace.create().map_err(entry::unwritten)?;
+            let key = EnvironmentKey::generate().map_err(failed)?;
+            key.write_login(&workspace.path).map_err(failed)?;
+            world.terminal.talk(&format!("made {}", workspace.file(KEY_FILE).display()));
+            key
+        }
+    };
+    let bare = key.public().as_str().rsplit_once(' ').map_or(key.public().as_str(), |(key, _)| key);
+    let named = format!("{bare} {}", locking::whoami(&world.environment));
+    let named: Option<PublicKey> = named.parse().ok();
+    let named = named.as_ref().unwrap_or(key.public());
+    if made {
+        let file = workspace.file(&format!("{KEY_FILE}.pub"));
+        write_private(&file, format!("{named}\n").as_bytes()).map_err(entry::unwritten)?;
+    }
+    world.terminal.result(named);
+    Ok(0)
+}
+
+/// A key that opens nodes.
+struct Known {
+    key: PublicKey,
+    /// Whether the environment was built with it.
+    built: bool,
+    /// The nodes that it opens.
+    nodes: BTreeSet<String>,
+}
+
+/// Keys that open nodes, those of whoever built them first.
+fn known(observed: &Observed) -> Vec<Known> {
+    let mut all: Vec<Known> = Vec::new();
+    let guests = || observed.domains.values().filter_map(|d| Some((d, d.recorded.guest.as_ref()?)));
+    let built = guests().map(|(d, guest)| (d, &guest.authorized_key, true));
+    let shared =
+        guests().flat_map(|(d, guest)| guest.shared.iter().map(move |key| (d, key, false)));
+    for (domain, key, built) in built.chain(shared) {
+        let at = all.iter().position(|known| known.key.is_same(key)).unwrap_or_else(|| {
+            all.push(Known { key: key.clone(), built, nodes: BTreeSet::new() });
+            all.len() - 1
+        });
+        all[at].nodes.insert(domain.name.clone());
+    }
+    all
+}
+
+impl Known {
+    fn who(&self) -> &str {
+        match self.built {
+            true => "who built it",
+            false => self.key.comment().unwrap_or("-"),
+        }
+    }
+}
+
+/// Shows who may log in.
+fn list(world: &World, located: &Located, json: bool) -> Result<u8, Failure> {
+    let session = Session::open(world, located.clone())?;
+    let observed = session.running()?.observed();
+    let all = known(&observed);
+    if json {
+        let keys: Vec<Value> = all
+            .iter()
+            .map(|known| {
+                json!({
+                    "who": known.key.comment().filter(|_| !known.built),
+                    "fingerprint": fingerprint(&known.key),
+                    "key": known.key.as_str(),
+                    "built": known.built,
+                    "nodes": known.nodes,
+                })
+            })
+            .collect();
+        let name = located.environment.to_string();
+        let value = json!({"schema": 1, "environment": name, "keys": keys});
+        world.terminal.result(&format!("{value:#}"));
+        return Ok(0);
+    }
+    if all.is_empty() {
+        let text = format!("{} has no nodes that can be logged in to", session.title());
+        world.terminal.talk(&text);
+        return Ok(0);
+    }
+    let guests = observed.domains.values().filter(|d| d.recorded.guest.is_some()).count();
+    let rows = all.iter().map(|known| {
+        let nodes = format!("{} of {guests}", known.nodes.len());
+        vec![known.who().into(), fingerprint(&known.key).unwrap_or("-".into()), nodes]
+    });
+    world.terminal.result(&render::columns(&["WHO MAY LOG IN", "KEY", "NODES"], rows));
+    Ok(0)
+}
+
+/// The keys that words mean: files, standard input, or keys themselves.
+pub fn all_keys(world: &World, words: &[String]) -> Result<Vec<PublicKey>, Failure> {
+    let mut keys = Vec::new();
+    for word in words {
+        keys.extend(keys_of(world, word)?);
+    }
+    Ok(keys)
+}
+
+/// Most bytes of keys that are read.
+const LONGEST: u64 = 1 << 20;
+
+/// Whether a word is a key itself.
+fn is_key(word: &str) -> bool {
+    ["ssh-", "ecdsa-", "sk-"].iter().any(|begin| word.starts_with(begin)) && word.contains(' ')
+}
+
+fn keys_of(world: &World, word: &str) -> Result<Vec<PublicKey>, Failure> {
+    let refused = |message: String| Failure::input(Diagnostic::error("share::key", message));
+    let unread = |what: &str, e: std::io::Error| refused(format!("cannot read {what}: {e}"));
+    let (text, whence) = match word {
+        "-" => {
+            let mut text = String::new();
+            let read = world.terminal.keys().take(LONGEST).read_to_string(&mut text);
+            read.map_err(|e| unread("standard input", e))?;
+            (text, "standard input".to_string())
+        }
+        key if is_key(key) => (key.to_string(), format!("`{key}`")),
+        file => (crate::reading::text(file).map_err(|e| unread(file, e))?, file.to_string()),
+    };
+    if text.contains("PRIVATE KEY") {
+        let error = Diagnostic::error("share::key", format!("{whence} is a private key"));
+        return Err(Failure::input(
+            error.help("that is nobody else's to have; give the public one, which ends in .pub"),
+        ));
+    }
+    let mut keys = Vec::new();
+    for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        let key = public_keys::line(line).and_then(|line| line.trim().parse().ok());
+        keys.push(key.ok_or_else(|| {
+            let error = Diagnostic::error("share::key", format!("{whence} is not a public SSH key"));
+            Failure::input(error.help("such a key is a line of a type, the key and perhaps a name; options are not allowed"))
+        })?);
+    }
+    match keys.is_empty() {
+        true => Err(refused(format!("{whence} has no public SSH key"))),
+        false => Ok(keys),
+    }
+}

@@ -26,7 +26,7 @@ use crate::topology::{
 use crate::units::{ByteSize, MacAddr};
 use crate::values::Secret;
 use crate::values::{
-    ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey, TimeZone,
+    ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey, Serial, TimeZone,
 };
 
 /// Derives the public host key of a node from its name, its identifier and its generation.
@@ -286,6 +286,8 @@ pub struct Node {
     pub cpu_model: MachineName,
     /// Memory in MiB.
     pub memory_mib: u64,
+    /// Most memory that it can have while it runs, in MiB, if that is more.
+    pub memory_max_mib: Option<u64>,
     /// Machine type.
     pub machine: MachineName,
     /// Firmware.
@@ -331,6 +333,11 @@ impl PartialEq for Vnc {
 impl Eq for Vnc {}
 
 impl Node {
+    /// Most memory that it can have without a restart, in MiB.
+    pub fn maximum_mib(&self) -> u64 {
+        self.memory_max_mib.unwrap_or(self.memory_mib)
+    }
+
     /// Names of its volumes: disks and seed.
     pub fn volumes(&self) -> impl Iterator<Item = &str> {
         let seed = self.guest.iter().map(|g| g.seed.as_str());
@@ -368,6 +375,8 @@ pub struct Disk {
     pub backing: Option<Image>,
     /// qcow2 preallocation; overlays have none.
     pub preallocation: Preallocation,
+    /// Serial number that the guest reads. None in records of version 0.1.
+    pub serial: Option<Serial>,
 }
 
 /// A network interface of a domain.

@@ -60,8 +60,8 @@ pub fn memory(blueprint: &Blueprint, observed: &Observed, capacity: &Capacity<'_
     let mut needed = 0;
     for node in &blueprint.nodes {
         let more = match observed.domains.get(&node.name).filter(|d| d.active) {
-            Some(running) => node.memory_mib.saturating_sub(running.defined.memory_mib),
-            None => node.memory_mib,
+            Some(running) => node.maximum_mib().saturating_sub(running.defined.maximum_mib),
+            None => node.maximum_mib(),
         };
         needed = u64::saturating_add(needed, more);
     }
@@ -74,7 +74,7 @@ pub fn memory(blueprint: &Blueprint, observed: &Observed, capacity: &Capacity<'_
     });
     // Those of our own that are off are counted as needed, or about to be removed.
     let own = observed.domains.values().filter(|d| d.active);
-    let own = own.map(|d| untouched(&d.name, d.defined.memory_mib));
+    let own = own.map(|d| untouched(&d.name, d.defined.maximum_mib));
     let promised = others.chain(own).fold(0, u64::saturating_add);
     let (available, reserved) = (capacity.available_mib, capacity.reserved_mib);
     Memory { needed, available, promised, reserved }
@@ -93,7 +93,7 @@ pub fn check(
     overcommit: bool,
     diags: &mut Diagnostics,
 ) {
-    let largest = blueprint.nodes.iter().max_by_key(|n| n.memory_mib).map(|n| n.role.as_str());
+    let largest = blueprint.nodes.iter().max_by_key(|n| n.maximum_mib()).map(|n| n.role.as_str());
     let mut memory = memory(blueprint, observed, capacity);
     memory.needed = memory.needed.saturating_add(templates.memory_mib);
     let what = words(blueprint, templates.memory_mib > 0);
@@ -159,13 +159,14 @@ fn check_largest(
 ) {
     let off = |name: &str| !observed.domains.get(name).is_some_and(|d| d.active);
     let new = blueprint.nodes.iter().filter(|n| off(&n.name));
-    let Some(node) = new.max_by_key(|n| n.memory_mib).filter(|n| n.memory_mib > total_mib) else {
+    let Some(node) = new.max_by_key(|n| n.maximum_mib()).filter(|n| n.maximum_mib() > total_mib)
+    else {
         return;
     };
     let message = format!(
         "node `{}` alone wants {}, and the hypervisor has {}",
         node.name,
-        mib(node.memory_mib),
+        mib(node.maximum_mib()),
         mib(total_mib)
     );
     diags.push(if overcommit {

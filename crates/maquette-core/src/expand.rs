@@ -31,7 +31,7 @@ use crate::observed::{Domain, Observed};
 use crate::topology::virtopts::{self, VirtOpt};
 use crate::topology::{self, FirstBoot, Forward, Preallocation, Role, Topology, VirtType};
 use crate::units::MacAddr;
-use crate::values::{DeviceModel, Login, MachineName, PublicKey, Secret};
+use crate::values::{DeviceModel, Login, MachineName, PublicKey, Secret, Serial};
 
 /// Volume names of base images, by source.
 pub type ImageMap = BTreeMap<String, Image>;
@@ -316,6 +316,7 @@ impl<'a> Expander<'a> {
             vcpus: role.vcpus,
             cpu_model: cpu_model.unwrap_or(&role.cpu_model).clone(),
             memory_mib: role.memory_mib,
+            memory_max_mib: role.memory_max_mib,
             machine: machine.cloned().unwrap_or_else(|| MachineName::known("pc")),
             vnc: self.context.vnc.clone(),
             serial_file: settings.serial_files,
@@ -496,6 +497,10 @@ impl<'a> Expander<'a> {
                         None => disk.preallocation,
                     },
                     backing,
+                    serial: Some(match &disk.serial {
+                        Some(serial) => serial.value.clone(),
+                        None => Serial::of(&disk.key),
+                    }),
                 }
             })
             .collect()

@@ -78,7 +78,7 @@ impl Hardware {
         let mut disks: Vec<DiskDevice> = disks.chain(seed).collect();
         disks.sort_by(|a, b| a.device.cmp(&b.device));
         Self {
-            maximum_mib: node.memory_mib,
+            maximum_mib: node.maximum_mib(),
             memory_mib: node.memory_mib,
             vcpus: node.vcpus,
             disks,

@@ -20,7 +20,9 @@ pub use access::{ConnectionPlugin, Group, Login, PublicKey, TimeZone};
 pub use console::console_text;
 pub use dns::{DnsName, HostAddress, Name, ServiceLabel};
 pub use first_boot::{FileMode, GuestPath, GuestText, Owner, PackageName};
-pub use hardware::{DeviceModel, Directory, DiskKey, FileName, MachineName, Mtu, PlainPath};
+pub use hardware::{
+    DeviceModel, Directory, DiskKey, FileName, MachineName, Mtu, PlainPath, Serial,
+};
 pub use line::{Line, has_template_marks, is_unprintable, printable};
 pub use secret::Secret;
 

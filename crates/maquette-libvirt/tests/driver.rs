@@ -16,7 +16,7 @@ use maquette_core::observed::{Hardware, HostNetwork, Observed, Wiring};
 use maquette_core::plan::{self, Action, NetworkChange, PoolState, Step, StepId};
 use maquette_core::topology::{Allocation, Bus, Dhcp, Forward, Preallocation};
 use maquette_core::units::{ByteSize, MacAddr};
-use maquette_core::values::{DnsName, Group, Login, MachineName, PublicKey};
+use maquette_core::values::{DnsName, Group, Login, MachineName, PublicKey, Serial};
 use maquette_engine::executor;
 use maquette_engine::image::Transfer;
 use maquette_engine::probe::Reach;
@@ -138,6 +138,7 @@ fn node() -> Node {
             size: Some(ByteSize(8 << 30)),
             backing: None,
             preallocation: Preallocation::Metadata,
+            serial: Some(Serial::known("disk1")),
         }],
         interfaces: vec![Interface {
             ipv4: Some("172.16.10.2/24".parse().unwrap()),

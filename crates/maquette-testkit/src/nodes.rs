@@ -32,6 +32,7 @@ pub fn node(name: &str) -> Node {
         vcpus: 1,
         cpu_model: MachineName::known("maximum"),
         memory_mib: 64,
+        memory_max_mib: None,
         machine: MachineName::known("q35"),
         firmware: BootMode::Bios,
         vnc: Vnc::default(),

@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use super::{Guest, Image, Node};
 use crate::topology::{BootMode, Bus, VirtType};
+use crate::values::Serial;
 
 /// What every change of how templates are made or used changes: those of another version are not used.
-const VERSION: &str = "maquette template 2";
+const VERSION: &str = "maquette template 3";
 
 /// What its name and those of its files begin with.
 const STEM: &str = "maquette-warm-";
@@ -194,10 +195,13 @@ fn shape(node: &Node, guest: &Guest, image: &Image, emulator: &str) -> String {
         node.virt.as_str().to_string(),
         node.vcpus.to_string(),
         node.memory_mib.to_string(),
+        node.maximum_mib().to_string(),
         node.cpu_model.to_string(),
         node.machine.to_string(),
     ];
     parts.extend(node.disks.iter().map(|d| format!("{} {} {}", d.device, d.bus.as_str(), d.cache)));
+    // The others are plugged in.
+    parts.extend(node.disks.first().and_then(|d| d.serial.as_ref()).map(Serial::to_string));
     parts.extend(node.interfaces.iter().map(|i| format!("{} {}", i.model, i.plain_frames)));
     parts.join("\0")
 }

@@ -9,7 +9,11 @@ pub(super) fn size(node: &Node) -> String {
     let disks: Vec<String> =
         node.disks.iter().map(|d| d.size.map_or("image".into(), |s| s.to_string())).collect();
     let disks = if disks.is_empty() { "no disk".into() } else { disks.join(" + ") };
-    let memory = ByteSize(node.memory_mib.saturating_mul(MIB));
+    let mib = |mib: u64| ByteSize(mib.saturating_mul(MIB));
+    let memory = match node.memory_max_mib {
+        Some(most) => format!("{} of at most {}", mib(node.memory_mib), mib(most)),
+        None => mib(node.memory_mib).to_string(),
+    };
     let cpus = if node.vcpus == 1 { "1 vCPU".into() } else { format!("{} vCPUs", node.vcpus) };
     let address = match (node.deploy_os, node.access.address) {
         (true, Some(address)) => address.to_string(),

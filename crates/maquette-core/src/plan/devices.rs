@@ -111,8 +111,9 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
     let mut reasons = Vec::new();
     if old.memory_mib != wanted.memory_mib || *maximum_mib < wanted.memory_mib {
         let why = format!("memory: {} MiB → {} MiB", old.memory_mib, wanted.memory_mib);
-        // A guest without an operating system of ours may not know how to give memory back.
-        if *maximum_mib < wanted.memory_mib || !node.deploy_os {
+        // A guest without an operating system of ours may not know how to give memory back, unless its owner says so.
+        let gives_back = node.deploy_os || node.memory_max_mib.is_some();
+        if *maximum_mib < wanted.memory_mib || !gives_back {
             return Gap::Restart(running(domain, &expected, live), why);
         }
         changes.push(LiveChange::Memory { mib: wanted.memory_mib });

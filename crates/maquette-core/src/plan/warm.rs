@@ -26,7 +26,7 @@ const WRITTEN: u64 = 64 * MIB;
 /// touches much the same whatever there is, and what Linux knows of each page grows with their number. Should it be more,
 /// the template is not made, and nodes boot.
 fn image_bytes(node: &Node) -> u64 {
-    let all = node.memory_mib.saturating_mul(MIB);
+    let all = node.maximum_mib().saturating_mul(MIB);
     all.min((512 * MIB).saturating_add(all / 16))
 }
 
@@ -137,7 +137,7 @@ fn taken<'a>(
             continue;
         }
         if has_memory_besides(&nodes) {
-            taken.memory_mib = taken.memory_mib.saturating_add(node.memory_mib);
+            taken.memory_mib = taken.memory_mib.saturating_add(node.maximum_mib());
         }
         taken.bytes = taken.bytes.saturating_add(image_bytes(node)).saturating_add(WRITTEN);
     }

@@ -6,7 +6,7 @@ use crate::hardware::Bus;
 use crate::keys::{Form, Key, key, unread};
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
 use crate::units::ByteSize;
-use crate::values::{DiskKey, Line};
+use crate::values::{DiskKey, Line, Serial};
 
 /// Disks of a node: `vda` to `vdy`, for `vdz` is the seed.
 const MOST_DISKS: usize = 25;
@@ -44,6 +44,8 @@ pub struct Disk {
     pub bus: Option<Bus>,
     /// The device that it is said to be.
     pub dev: Option<Spanned<String>>,
+    /// The serial number that is chosen for it.
+    pub serial: Option<Spanned<Serial>>,
     /// Where the disk is defined.
     pub span: Span,
 }
@@ -78,6 +80,11 @@ const DISK: &[Key] = &[
         "dev",
         Form::Text,
         "Device that it is, such as `/dev/vdb`: checked, since disks are named in their order",
+    ),
+    key(
+        "serial",
+        Form::Parsed("a serial number"),
+        "Serial number, by which /dev/disk/by-id names it [default: its key]",
     ),
     unread("force_image_download"),
 ];
@@ -189,6 +196,7 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
     let path = fields.text("path", diags);
     let bus = fields.parsed::<Bus>("bus", diags).map(|b| b.value);
     let dev = fields.text("dev", diags);
+    let serial = fields.parsed("serial", diags);
     let span = fields.span();
     fields.finish(diags);
     Some(Disk {
@@ -200,6 +208,7 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
         path,
         bus,
         dev,
+        serial,
         span,
     })
 }

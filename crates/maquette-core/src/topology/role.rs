@@ -49,6 +49,11 @@ pub(crate) const NODE_TYPE: &[Key] = &[
     key("name", Form::Text, "What nodes are called, before their number").needed(),
     key("cpu", Form::Number(1, MOST_VCPUS, "vCPUs"), "vCPUs").needed(),
     key("memory", Form::Number(1, MOST_MIB, "MiB"), "Memory in MiB").needed(),
+    key(
+        "memory_max",
+        Form::Number(1, MOST_MIB, "MiB"),
+        "Most memory in MiB that it can have while it runs; `memory` is what it starts with",
+    ),
     key("swap", Form::Number(0, MOST_MIB, "MiB"), "Swap file in MiB; 0 for none"),
     key(
         "cpumodel",
@@ -150,6 +155,8 @@ pub struct Role {
     pub cpu_model: MachineName,
     /// Memory in MiB.
     pub memory_mib: u64,
+    /// Most memory that it can have while it runs, in MiB.
+    pub memory_max_mib: Option<u64>,
     /// Swap file in MiB; 0 for none.
     pub swap_mib: u64,
     /// Whether the first disk gets the base image.
@@ -203,7 +210,7 @@ pub fn decode(
     late_count(&mut fields, described, file, diags);
     let name = checked_name(&mut fields, diags);
     let vcpus = fields.number("cpu", diags);
-    let memory = fields.number("memory", diags);
+    let (memory, memory_max_mib) = memory(&mut fields, file, diags);
     let swap_mib = fields.number("swap", diags).unwrap_or(0);
     let cpu_model = fields.parsed("cpumodel", diags).map(|model| model.value);
     let deploy_os = fields.bool("deploy_os", diags).unwrap_or(true);
@@ -233,6 +240,7 @@ pub fn decode(
         vcpus: u32::try_from(vcpus?).unwrap_or(u32::MAX),
         cpu_model: cpu_model.unwrap_or_else(|| MachineName::known("host-passthrough")),
         memory_mib: memory?,
+        memory_max_mib,
         swap_mib,
         deploy_os,
         adapt_image,
@@ -250,6 +258,25 @@ pub fn decode(
         first_boot,
         span,
     })
+}
+
+/// Memory and the most that there may be, in MiB. A node does not start with more than it can have.
+fn memory(
+    fields: &mut Fields<'_>,
+    file: &str,
+    diags: &mut Diagnostics,
+) -> (Option<u64>, Option<u64>) {
+    let (memory, most) = (fields.number("memory", diags), fields.number("memory_max", diags));
+    if let (Some(memory), Some(most)) = (memory, most)
+        && most < memory
+    {
+        let message = format!(
+            "`memory_max` of node type `{file}` is {most} MiB, less than its `memory` of {memory} MiB"
+        );
+        let diagnostic = Diagnostic::error("topology::memory", message).at(fields.span(), "");
+        diags.push(diagnostic.help("raise `memory_max`, or leave it out"));
+    }
+    (memory, most)
 }
 
 /// `interfaces`, or `networks`.

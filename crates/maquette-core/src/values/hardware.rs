@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use uuid::Uuid;
+
 use super::{Form, ValueError, checked, shortened, word};
 
 checked!(
@@ -17,6 +19,34 @@ checked!(
     }
     .check(text)
 );
+
+checked!(
+    /// A serial number of a disk: as much as virtio gives a guest to read, and nothing that udev would write otherwise.
+    Serial,
+    |text| Form {
+        what: "a valid serial number",
+        longest: 20,
+        first: |c| c.is_ascii_alphanumeric(),
+        rest: |c| word(c) || matches!(c, '-' | '.' | '+'),
+        rule: "letters, digits and `-_.+` only, and it begins with a letter or digit",
+    }
+    .check(text)
+);
+
+impl Serial {
+    /// Most characters.
+    const MOST: usize = 20;
+
+    /// The one of a disk that is given none: its key, or the beginning of a longer one with a digest of it.
+    pub fn of(key: &DiskKey) -> Self {
+        if key.len() <= Self::MOST {
+            return Self(key.to_string());
+        }
+        let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()).simple().to_string();
+        // Both are ASCII.
+        Self(format!("{}-{}", &key.as_str()[..Self::MOST - 9], &digest[..8]))
+    }
+}
 
 checked!(
     /// A model of a NIC, as libvirt's schema takes them.

@@ -128,3 +128,20 @@ fn groups_of_the_inventory_itself_are_not_for_nodes() {
     assert!("hypervisors".parse::<Group>().is_ok());
     assert!("root$X".parse::<Login>().is_err() && "machine$".parse::<Login>().is_ok());
 }
+
+/// What a guest reads of a disk on virtio ends after 20 characters.
+#[test]
+fn serial_numbers_are_as_long_as_guests_read_them_and_tell_keys_apart() {
+    let of = |key: &str| Serial::of(&key.parse().unwrap()).to_string();
+    assert_eq!(of("disk1"), "disk1");
+    assert_eq!(of("disk_of_twenty_signs"), "disk_of_twenty_signs");
+    let (one, other) = (of("disk_for_the_database_a"), of("disk_for_the_database_b"));
+    assert_ne!(one, other);
+    for serial in [one, other] {
+        assert!(serial.starts_with("disk_for_th-") && serial.len() == 20, "{serial}");
+        assert!(serial.parse::<Serial>().is_ok());
+    }
+    for bad in ["", "-x", "a b", "a/b", "a\nb", "<x>", "more-than-twenty-signs"] {
+        assert!(bad.parse::<Serial>().is_err(), "{bad}");
+    }
+}

@@ -122,7 +122,10 @@ fn write(node: &Node, pool: &Pool, metadata: impl FnOnce(&mut Writer)) -> String
         w.text("name", &[], &node.name);
         w.text("uuid", &[], &node.uuid.to_string());
         w.element("metadata", &[], metadata);
-        w.text("memory", &[("unit", "MiB")], &node.memory_mib.to_string());
+        w.text("memory", &[("unit", "MiB")], &node.maximum_mib().to_string());
+        if node.memory_max_mib.is_some() {
+            w.text("currentMemory", &[("unit", "MiB")], &node.memory_mib.to_string());
+        }
         options.iter().for_each(|o| {
             if let VirtOpt::Memory(names) = o {
                 w.element("memoryBacking", &[], |w| names.iter().for_each(|n| w.empty(n, &[])));
@@ -345,6 +348,9 @@ fn write_disk(w: &mut Writer, disk: &Disk, pool: &Pool) {
         w.empty("driver", &[("name", "qemu"), ("type", "qcow2"), ("cache", &disk.cache)]);
         w.empty("source", &[("file", &file)]);
         w.empty("target", &[("dev", &disk.device), ("bus", disk.bus.as_str())]);
+        if let Some(serial) = &disk.serial {
+            w.text("serial", &[], serial);
+        }
     });
 }
 

@@ -3,7 +3,7 @@
 use super::Class::{Live, Record, Replace, Restart};
 use super::{Class, Differences, or};
 use crate::blueprint::{Access, Disk, Guest, Image, Interface, Node, Vnc};
-use crate::values::TimeZone;
+use crate::values::{Serial, TimeZone};
 
 /// What differs between a node as recorded and as wanted.
 pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
@@ -17,6 +17,7 @@ pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
         vcpus,
         cpu_model,
         memory_mib,
+        memory_max_mib,
         machine,
         firmware,
         vnc,
@@ -45,6 +46,8 @@ pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
     found.change(Restart, "vCPUs", vcpus, &new.vcpus);
     let mib = |mib: u64| format!("{mib} MiB");
     found.change(Live, "memory", &mib(*memory_mib), &mib(new.memory_mib));
+    let most = |mib: Option<u64>| mib.map_or("its memory".to_string(), |mib| format!("{mib} MiB"));
+    found.change(Restart, "most memory", &most(*memory_max_mib), &most(new.memory_max_mib));
     found.change(Restart, "CPU model", cpu_model, &new.cpu_model);
     found.change(Restart, "machine type", machine, &new.machine);
     found.note(*firmware != new.firmware, Restart, "its firmware changes");
@@ -128,7 +131,7 @@ fn all_disks(old: &[Disk], new: &[Disk], found: &mut Differences) {
 
 fn of_disk(old: &Disk, new: &Disk, found: &mut Differences) {
     // A volume is preallocated when it is made, and not again.
-    let Disk { volume, device, bus, cache, size, backing, preallocation: _ } = old;
+    let Disk { volume, device, bus, cache, size, backing, preallocation: _, serial } = old;
     of_image(volume, backing.as_ref(), new.backing.as_ref(), found);
     match (size, new.size) {
         (Some(from), Some(to)) if to < *from => {
@@ -144,6 +147,17 @@ fn of_disk(old: &Disk, new: &Disk, found: &mut Differences) {
     found.change(Restart, &format!("device of {volume}"), device, &new.device);
     found.change(Restart, &format!("bus of {volume}"), &bus.as_str(), &new.bus.as_str());
     found.change(Restart, &format!("cache of {volume}"), cache, &new.cache);
+    match (serial, &new.serial) {
+        // Nobody has to restart nodes for what earlier versions did not give them.
+        (None, Some(_)) => {
+            found.note(true, Record, "its disks have serial numbers when it starts next")
+        }
+        (from, to) => {
+            let shown = |serial: &Option<Serial>| or(serial.as_ref(), "none");
+            let what = format!("serial number of {volume}");
+            found.change(Restart, &what, &shown(from), &shown(to));
+        }
+    }
 }
 
 /// Records have no secrets of an address. The volume of such an image tells whether these differ, since

@@ -1,10 +1,12 @@
-//! What disks are called in a guest, and what they are said to be.
+//! What disks are called in a guest, and what they are said to be; memory that a guest has to give back.
 
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::hardware::Bus;
+use crate::topology::virtopts::{self, VirtOpt};
 use crate::topology::{Disk, Role, Topology};
+use crate::values::Serial;
 
 /// Reports each disk that is another device than its `dev`, and each size that an image does not get.
 pub(super) fn check(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
@@ -15,6 +17,46 @@ pub(super) fn check(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
         device(role, disk, bus, *number, diags);
         *number += 1;
         size(role, disk, diags);
+    }
+    serials(role, diags);
+    balloon(topology, role, diags);
+}
+
+/// Two disks of one serial number would have one name in a guest.
+fn serials(role: &Role, diags: &mut Diagnostics) {
+    let mut seen: BTreeMap<Serial, &Disk> = BTreeMap::new();
+    for disk in &role.disks {
+        let serial = disk.serial.as_ref().map(|s| s.value.clone());
+        let serial = serial.unwrap_or_else(|| Serial::of(&disk.key));
+        let Some(first) = seen.insert(serial.clone(), disk) else { continue };
+        let span = |disk: &Disk| disk.serial.as_ref().map_or(disk.span, |s| s.span);
+        let message = format!(
+            "disks `{}` and `{}` of node type `{}` both have the serial number `{serial}`",
+            first.key, disk.key, role.file
+        );
+        diags.push(
+            Diagnostic::error("topology::serial", message)
+                .at(span(disk), "")
+                .at(span(first), "the first is here")
+                .help("a disk without `serial` has its key for one"),
+        );
+    }
+}
+
+/// Only the balloon takes memory back from a guest that runs, and it is as large as what `memory_max` adds.
+fn balloon(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
+    let options = virtopts::parse(&topology.settings.virtopts).unwrap_or_default();
+    let is_none = |option: &VirtOpt| matches!(option, VirtOpt::Balloon(model) if model == "none");
+    if role.memory_max_mib.is_some() && options.iter().any(is_none) {
+        let message = format!(
+            "node type `{}` has `memory_max`, and `--virtopts` takes its memory balloon away",
+            role.file
+        );
+        diags.push(
+            Diagnostic::error("topology::memory", message)
+                .at(role.span, "")
+                .help("leave `--memballoon none` out, or `memory_max`"),
+        );
     }
 }
 

@@ -64,6 +64,7 @@ record!(NodeFields: Node {
     vcpus: Required("vcpus"),
     cpu_model: Required("cpu-model"),
     memory_mib: Required("memory-mib"),
+    memory_max_mib: Optional("memory-max-mib"),
     machine: Required("machine"),
     firmware: Words("firmware", firmware_word, &[BootMode::Bios, BootMode::Uefi]),
     deploy_os: Required("deploy-os"),
@@ -103,6 +104,7 @@ record!(DiskFields: Disk {
         preallocation_word,
         &[Preallocation::Off, Preallocation::Metadata, Preallocation::Full],
     ),
+    serial: Optional("serial"),
 });
 
 record!(InterfaceFields: Interface {

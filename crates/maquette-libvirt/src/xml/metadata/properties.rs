@@ -102,10 +102,11 @@ fn disk() -> impl Strategy<Value = Disk> {
     let bus = prop::sample::select(vec![Bus::Virtio, Bus::Scsi, Bus::Ide, Bus::Sata]);
     let all = [Preallocation::Off, Preallocation::Metadata, Preallocation::Full];
     let preallocation = prop::sample::select(all.to_vec());
-    (file(), key(), bus, key(), of(any::<u64>()), of(image), preallocation).prop_map(
-        |(volume, device, bus, cache, size, backing, preallocation)| {
+    let serial = of(value("[a-z0-9][a-z0-9_.+-]{0,12}"));
+    (file(), key(), bus, key(), of(any::<u64>()), of(image), preallocation, serial).prop_map(
+        |(volume, device, bus, cache, size, backing, preallocation, serial)| {
             let size = size.map(ByteSize);
-            Disk { volume, device, bus, cache, size, backing, preallocation }
+            Disk { volume, device, bus, cache, size, backing, preallocation, serial }
         },
     )
 }
@@ -164,7 +165,8 @@ fn node() -> impl Strategy<Value = NodeRecord> {
     let virt = prop::sample::select(vec![VirtType::Kvm, VirtType::Qemu, VirtType::Test]);
     let firmware = prop::sample::select(vec![BootMode::Bios, BootMode::Uefi]);
     let who = (environment(), pool(), name(), name(), any::<u128>(), whatever());
-    let made = (virt, whatever(), machine(), whatever(), machine(), firmware, any::<[bool; 4]>());
+    let memory = (whatever(), whatever());
+    let made = (virt, whatever(), machine(), memory, machine(), firmware, any::<[bool; 4]>());
     let has = (
         vec(disk(), 0..3),
         vec(interface(), 0..3),
@@ -174,7 +176,7 @@ fn node() -> impl Strategy<Value = NodeRecord> {
     let more = (of(file()), of(line()), whatever(), login(), value("[a-z][a-z0-9_.]{0,8}"));
     (who, made, has, more).prop_map(|(who, made, has, more)| {
         let (environment, pool, name, role, uuid, index) = who;
-        let (virt, vcpus, cpu_model, memory_mib, machine, firmware, flags) = made;
+        let (virt, vcpus, cpu_model, (memory_mib, memory_max_mib), machine, firmware, flags) = made;
         let (disks, interfaces, groups, guest) = has;
         let (tag, virtopts, address, user, connection) = more;
         let [external, serial_file, deploy_os, direct] = flags;
@@ -187,6 +189,7 @@ fn node() -> impl Strategy<Value = NodeRecord> {
             vcpus,
             cpu_model,
             memory_mib,
+            memory_max_mib,
             machine,
             firmware,
             vnc: Vnc { external, password: None, tag },

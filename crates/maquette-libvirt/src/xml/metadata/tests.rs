@@ -9,8 +9,8 @@ use maquette_core::topology::{
 };
 use maquette_core::units::ByteSize;
 use maquette_core::values::{
-    ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey, ServiceLabel,
-    TimeZone,
+    ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey, Serial,
+    ServiceLabel, TimeZone,
 };
 use roxmltree::Document;
 use uuid::Uuid;
@@ -49,6 +49,7 @@ pub(super) fn full_node() -> NodeRecord {
         size: Some(ByteSize(1 << 30)),
         backing: Some(Image { source: "debian-12".into(), volume: "maquette-x.qcow2".into() }),
         preallocation: Preallocation::Metadata,
+        serial: Some(Serial::known("data.1")),
     };
     let guest = Guest {
         seed: "lab-n-0-seed.img".into(),
@@ -70,6 +71,7 @@ pub(super) fn full_node() -> NodeRecord {
         vcpus: 4,
         cpu_model: MachineName::known("host-passthrough"),
         memory_mib: 2048,
+        memory_max_mib: Some(8192),
         machine: MachineName::known("q35"),
         firmware: BootMode::Uefi,
         vnc: Vnc { external: true, password: None, tag: Some("abcd".into()) },

@@ -93,7 +93,9 @@ fn warm<'a>(blueprint: &'a Blueprint, starts: &'a Starts) -> Vec<(&'a Node, &'a 
 fn without_room(blueprint: &Blueprint, observed: &Observed, starts: &Starts) -> BTreeSet<String> {
     // One that is asked for by name is tried, and fails where it does not fit.
     let asked = blueprint.start == StartChoice::Warm;
-    let Some(mut left) = observed.pool_free.filter(|_| !asked) else { return BTreeSet::new() };
+    let Some(free) = observed.pool_free.filter(|_| !asked) else { return BTreeSet::new() };
+    // A tenth stays free, as whoever makes the copies sees to.
+    let mut left = free / 10 * 9;
     let mut short = BTreeSet::new();
     for (key, (template, nodes)) in by_template(warm(blueprint, starts)) {
         let copy = nodes.first().map_or(0, |node| image_bytes(node));

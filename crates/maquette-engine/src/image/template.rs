@@ -305,6 +305,38 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
+    /// Guests whose disks are in the pool stop when it is full.
+    #[test]
+    fn a_copy_leaves_a_tenth_of_the_room() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        fs::create_dir(path("bin")).unwrap();
+        fs::create_dir(path("pool")).unwrap();
+        fs::write(path("pool/a.save"), vec![7; 9000]).unwrap();
+        for (tool, does) in [
+            // A file system that cannot clone files, with 10 blocks of 1000 bytes.
+            ("cp", "[ \"$1\" = --reflink=always ] && exit 1\nexec /bin/cp \"$@\""),
+            ("stat", "[ \"$1\" = -f ] && echo \"10 * 1000\" || echo \"$BYTES * 1\""),
+        ] {
+            fs::write(path(&format!("bin/{tool}")), format!("#!/bin/sh\n{does}\n")).unwrap();
+            let executable = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(path(&format!("bin/{tool}")), executable).unwrap();
+        }
+        let copied = |bytes: &str| {
+            let mut sh = std::process::Command::new("sh");
+            sh.args(["-euc", COPY, "sh", &path("pool/a.save"), &path("pool/.b.part")]);
+            sh.env("PATH", format!("{}:/usr/bin:/bin", path("bin"))).env("BYTES", bytes);
+            sh.stdin(std::process::Stdio::null()).output().unwrap()
+        };
+        let whole = copied("9000");
+        assert!(whole.status.success() && whole.stdout.starts_with(b":: "), "{whole:?}");
+        let refused = copied("9001");
+        assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("MiB to spare"), "{refused:?}");
+        assert_eq!(fs::read_dir(path("pool")).unwrap().count(), 1);
+    }
+
     #[test]
     fn what_cannot_be_copied_is_said() {
         let directory = tempfile::tempdir().unwrap();

@@ -11,6 +11,7 @@ use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, Plan, Step};
 use maquette_core::settings::StartChoice;
 use maquette_core::start_times::How;
+use maquette_core::topology::{BootFile, FirstBoot};
 use maquette_core::values::Secret;
 use maquette_testkit::{apply, blueprint_of, input};
 
@@ -24,7 +25,7 @@ fn warm(nodes: &[(&str, u32)], observed: &Observed, start: StartChoice) -> Bluep
     let mut blueprint = blueprint_of(&input(nodes, "3_nets", &[]), observed);
     blueprint.start = start;
     for node in &blueprint.nodes {
-        let template = blueprint::template(node, &|_| true, "QEMU 1");
+        let template = blueprint::template(node, None, &|_| true, "QEMU 1");
         blueprint.templates.insert(node.name.clone(), template);
     }
     blueprint
@@ -129,13 +130,18 @@ fn a_plan_says_how_nodes_start() {
 const IMAGE: u64 = (512 + 48) << 20;
 const MADE: u64 = IMAGE + (64 << 20);
 
+/// As much free room as it takes to have so much to spare: a tenth of it stays free.
+fn sparing(bytes: u64) -> u64 {
+    (bytes * 10).div_ceil(9)
+}
+
 /// Nobody starts to make what there is no room for; what is there needs room for the copy of one node.
 #[test]
 fn a_pool_without_room_has_nodes_boot() {
     let mut seen = Observed::default();
     for (start, free, made) in [
-        (StartChoice::Auto, MADE + IMAGE, 1),
-        (StartChoice::Auto, MADE + IMAGE - 1, 0),
+        (StartChoice::Auto, sparing(MADE + IMAGE) + 10, 1),
+        (StartChoice::Auto, sparing(MADE + IMAGE) - 10, 0),
         // What is asked for by name is tried.
         (StartChoice::Warm, 0, 1),
     ] {
@@ -149,13 +155,13 @@ fn a_pool_without_room_has_nodes_boot() {
         assert_eq!(told, made == 0, "{free}");
     }
     // Two of which only one fits.
-    seen.pool_free = Some(MADE + 2 * IMAGE);
+    seen.pool_free = Some(sparing(MADE + 2 * IMAGE) + 10);
     assert_eq!(counts(&plan(&warm(&[(WEB, 2), (DB, 2)], &seen, StartChoice::Auto), &seen))[0], 1);
     seen.pool_free = Some(u64::MAX);
     let blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
     let steps = plan(&blueprint, &seen).steps;
     apply(&mut seen, &steps);
-    for (free, cold) in [(IMAGE, false), (IMAGE - 1, true)] {
+    for (free, cold) in [(sparing(IMAGE) + 10, false), (sparing(IMAGE) - 10, true)] {
         seen.pool_free = Some(free);
         let blueprint = warm(&[(WEB, 3)], &seen, StartChoice::Auto);
         assert_eq!(counts(&plan(&blueprint, &seen))[2] == 1, cold, "{free}");
@@ -245,7 +251,7 @@ fn a_template_is_for_nodes_of_one_shape() {
     let nothing = Observed::default();
     let key = |nodes: &str, emulator: &str| {
         let blueprint = blueprint_of(&input(&[(nodes, 1)], "3_nets", &[]), &nothing);
-        blueprint::template(&blueprint.nodes[0], &|_| true, emulator).unwrap().key
+        blueprint::template(&blueprint.nodes[0], None, &|_| true, emulator).unwrap().key
     };
     let same = key(WEB, "QEMU 1");
     for other in [WEB.replace("size: 4G", "size: 9G"), WEB.replace("web", "other")] {
@@ -265,7 +271,23 @@ fn a_template_is_for_nodes_of_one_shape() {
     assert_eq!(keys.len(), 7);
     let blueprint = blueprint_of(&input(&[(WEB, 1)], "3_nets", &[]), &nothing);
     let none = |_: &Image| false;
-    assert_eq!(blueprint::template(&blueprint.nodes[0], &none, ""), Err(Cold::NoAgent));
+    let first = &blueprint.nodes[0];
+    assert_eq!(blueprint::template(first, None, &none, ""), Err(Cold::NoAgent));
+    // What would have to be there as it starts.
+    let writing = |path: &str| FirstBoot {
+        files: vec![BootFile {
+            path: path.parse().unwrap(),
+            content: Secret::new(String::new()),
+            mode: "0644".parse().unwrap(),
+            owner: None,
+        }],
+        ..FirstBoot::default()
+    };
+    let start =
+        |path: &str| blueprint::template(first, Some(&writing(path)), &|_: &Image| true, "");
+    assert!(start("/etc/motd").is_ok());
+    let cold = start("/etc/udev/rules.d/70-own.rules").unwrap_err().to_string();
+    assert_eq!(cold, "`/etc/udev/rules.d/70-own.rules` is read while a system starts");
 }
 
 #[test]

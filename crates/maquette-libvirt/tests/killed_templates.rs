@@ -237,7 +237,7 @@ impl Lab<'_> {
         blueprint.start = start;
         for node in &mut blueprint.nodes {
             node.virt = VirtType::Qemu;
-            let template = blueprint::template(node, &|_| true, "QEMU 1");
+            let template = blueprint::template(node, None, &|_| true, "QEMU 1");
             blueprint.templates.insert(node.name.clone(), template);
             node.virt = VirtType::Test;
             // The driver refuses it.

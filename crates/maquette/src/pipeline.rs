@@ -380,7 +380,11 @@ fn templates(
     let mut diags = Diagnostics::default();
     for node in nodes() {
         let template = match &emulator {
-            Some(emulator) => blueprint::template(node, &has_agent, emulator),
+            Some(emulator) => {
+                let guest = node.guest.as_ref().and_then(|guest| guest.first_boot);
+                let first_boot = guest.and_then(|digest| blueprint.first_boots.get(&digest));
+                blueprint::template(node, first_boot, &has_agent, emulator)
+            }
             None => Err(Cold::NoEmulator),
         };
         if let (Err(why), StartChoice::Warm) = (&template, blueprint.start) {

@@ -5,8 +5,8 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::{Guest, Image, Node};
-use crate::topology::{BootMode, Bus, VirtType};
-use crate::values::Serial;
+use crate::topology::{BootMode, Bus, FirstBoot, VirtType};
+use crate::values::{GuestPath, Serial};
 
 /// What every change of how templates are made or used changes: those of another version are not used.
 const VERSION: &str = "maquette template 3";
@@ -98,7 +98,7 @@ impl TemplatePart {
 }
 
 /// Why a node boots instead of starting from a template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cold {
     /// Nothing is set up in it.
     NoGuest,
@@ -122,6 +122,8 @@ pub enum Cold {
     NoEmulator,
     /// Nobody could tell when it is up.
     NoAddress,
+    /// Its first boot writes a file that only a system which starts would read.
+    File(GuestPath),
     /// To make a template for one node takes longer than to boot it.
     Alone,
 }
@@ -143,18 +145,20 @@ impl fmt::Display for Cold {
             Self::Bus(bus) => {
                 return write!(f, "disks on {} cannot be plugged in while it runs", bus.as_str());
             }
+            Self::File(path) => return write!(f, "`{path}` is read while a system starts"),
         })
     }
 }
 
-/// The template that a node starts from. `has_agent` tells of which images it is known that they have an agent,
-/// `emulator` names versions of libvirt and QEMU and the CPU, since all of them have a say in what a memory image is.
+/// The template that a node starts from, whose first boot does `first_boot` besides. `has_agent` tells of which images
+/// it is known that they have an agent, `emulator` names versions of libvirt and QEMU and the CPU, since all of them have a say in what a memory image is.
 ///
 /// # Errors
 ///
 /// Why it has to boot.
 pub fn template(
     node: &Node,
+    first_boot: Option<&FirstBoot>,
     has_agent: &dyn Fn(&Image) -> bool,
     emulator: &str,
 ) -> Result<Template, Cold> {
@@ -176,6 +180,9 @@ pub fn template(
     }
     if let Some(disk) = node.disks.iter().find(|d| !matches!(d.bus, Bus::Virtio | Bus::Scsi)) {
         return Err(Cold::Bus(disk.bus));
+    }
+    if let Some(path) = first_boot.and_then(FirstBoot::read_while_starting) {
+        return Err(Cold::File(path.clone()));
     }
     let shape = shape(node, guest, image, emulator);
     let key = Uuid::new_v5(&Uuid::NAMESPACE_OID, shape.as_bytes()).simple().to_string();

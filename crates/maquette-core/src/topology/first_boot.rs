@@ -30,6 +30,65 @@ pub(super) const FILES: Form =
 /// How `commands` is written.
 pub(super) const COMMANDS: Form = Form::List(&Form::Anything);
 
+/// Directories, which end in `/`, and files that systemd, udev and what runs in every system read as they start:
+/// systemd.directives(7), and Debian's and Fedora's base systems.
+const READ_WHILE_STARTING: &[&str] = &[
+    "/etc/NetworkManager/",
+    "/etc/apparmor.d/",
+    "/etc/apparmor/",
+    "/etc/audit/",
+    "/etc/chrony/",
+    "/etc/chrony.conf",
+    "/etc/crypttab",
+    "/etc/dbus-1/",
+    "/etc/default/",
+    "/etc/firewalld/",
+    "/etc/fstab",
+    "/etc/init.d/",
+    "/etc/iptables/",
+    "/etc/locale.conf",
+    "/etc/modprobe.d/",
+    "/etc/modules",
+    "/etc/modules-load.d/",
+    "/etc/netplan/",
+    "/etc/network/",
+    "/etc/nftables.conf",
+    "/etc/nftables/",
+    "/etc/polkit-1/",
+    "/etc/rc.local",
+    "/etc/rsyslog.conf",
+    "/etc/rsyslog.d/",
+    "/etc/selinux/",
+    "/etc/sysconfig/",
+    "/etc/sysusers.d/",
+    "/etc/systemd/",
+    "/etc/tmpfiles.d/",
+    "/etc/udev/",
+    "/etc/ufw/",
+    "/etc/vconsole.conf",
+    "/lib/modprobe.d/",
+    "/lib/systemd/",
+    "/lib/udev/",
+    "/run/",
+    "/usr/lib/modprobe.d/",
+    "/usr/lib/modules-load.d/",
+    "/usr/lib/sysusers.d/",
+    "/usr/lib/systemd/",
+    "/usr/lib/tmpfiles.d/",
+    "/usr/lib/udev/",
+    "/usr/local/lib/systemd/",
+];
+
+fn read_while_starting(path: &str) -> bool {
+    let listed = |place: &&str| match place.ends_with('/') {
+        true => path.starts_with(*place),
+        false => path == *place,
+    };
+    // The agent has systemd read the files of units again, but not restart what a directory beside one is about.
+    let unit = path.split_once("/systemd/system/").is_some_and(|(_, name)| !name.contains('/'));
+    READ_WHILE_STARTING.iter().any(listed) && !unit
+}
+
 /// A file that a first boot writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootFile {
@@ -59,6 +118,12 @@ impl FirstBoot {
     pub fn is_empty(&self) -> bool {
         let Self { packages, files, commands } = self;
         packages.is_empty() && files.is_empty() && commands.is_empty()
+    }
+
+    /// A file that is read while a system starts, and by nobody whom the agent of a node could have read it that has
+    /// started as another one.
+    pub fn read_while_starting(&self) -> Option<&GuestPath> {
+        self.files.iter().map(|file| &file.path).find(|path| read_while_starting(path))
     }
 
     /// A digest of all of it, by which a change is seen; none if there is nothing to do. `tag` keeps those from trying
@@ -140,4 +205,29 @@ fn file(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<BootFile> 
 fn text(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Secret> {
     let text = decode::checked::<GuestText>(node, what, diags)?;
     Some(Secret::new(text.value.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_files_are_read_while_a_system_starts() {
+        for (path, read) in [
+            ("/etc/udev/rules.d/70-own.rules", true),
+            ("/etc/fstab", true),
+            ("/etc/fstab.d/own", false),
+            ("/etc/systemd/journald.conf.d/own.conf", true),
+            ("/etc/systemd/system/own.service", false),
+            ("/etc/systemd/system/cron.service.d/own.conf", true),
+            ("/etc/systemd/network/10-own.network", true),
+            ("/usr/local/lib/systemd/system/own.timer", false),
+            ("/etc/sysctl.d/90-own.conf", false),
+            ("/etc/ssh/sshd_config.d/10-own.conf", false),
+            ("/etc/nginx/nginx.conf", false),
+            ("/srv/etc/fstab", false),
+        ] {
+            assert_eq!(read_while_starting(path), read, "{path}");
+        }
+    }
 }

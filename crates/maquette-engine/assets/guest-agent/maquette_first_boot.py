@@ -19,6 +19,9 @@ MANAGERS = (
     (None, ("dnf", "-q", "-y", "install", "--")),
     (None, ("zypper", "-n", "install", "--")),
 )
+# Where files are that somebody has read before they are written.
+SETTINGS = ("/etc/sysctl.conf", "/etc/sysctl.d/", "/usr/local/lib/sysctl.d/", "/usr/lib/sysctl.d/")
+UNITS = ("/etc/systemd/system/", "/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
 PATHS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
@@ -35,6 +38,26 @@ def files(_identity, found):
             os.chown(path, user, group)
         # Last: another owner takes some of it away.
         os.chmod(path, file["mode"])
+    heed([file["path"] for file in wanted["files"]])
+
+
+def heed(paths):
+    """Has the kernel and systemd know files that they would have found if they had been there from the start."""
+    if any(path.startswith(SETTINGS) for path in paths):
+        # A NIC that comes from now on has them, too: see nic.rules.
+        agent.unlink(STATE + "/inherits")
+        start("/usr/lib/systemd/systemd-sysctl")
+    if any(path.startswith(UNITS) for path in paths):
+        start("systemctl", "daemon-reload")
+
+
+def start(*command):
+    if ROOT:
+        from maquette_systemd import ordered
+
+        ordered(" ".join(command))
+    else:
+        agent.run(*command)
 
 
 def ids(owner):

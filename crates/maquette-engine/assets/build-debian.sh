@@ -60,6 +60,7 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.
 done
 # networkd asks for wireless networks, which loads this; without a database of its rules it asks udev for one every
 # three seconds. What needs it still loads it.
+mkdir -p "$root/etc/modprobe.d"
 echo 'blacklist cfg80211' > "$root/etc/modprobe.d/maquette.conf"
 # It has five programs started for each login.
 rm -rf "$root/etc/update-motd.d"

@@ -22,6 +22,7 @@ look='
     say active; systemctl list-units --no-legend --plain --state=active | awk "{print \$1}" | sort |
         grep -vE "^systemd-(fsck|hostname|timedate|locale)d\.service\$"
     say enabled; systemctl list-unit-files --no-legend | awk "{print \$1, \$2}" | sort
+    say settings; sysctl -a 2> /dev/null | grep "^net\.ipv[46]\.\(conf\|neigh\)"
     say time; timedatectl show -p Timezone -p LocalRTC; date +%Z
     say machine-id; wc -c /etc/machine-id; say locale; locale
     say cloud-init; cloud-init status; cat /run/cloud-init/result.json | tr -d " \n"; echo; cloud-id; true'
@@ -37,7 +38,7 @@ compare() {
     local node
     seen "$1" "$3" & seen "$2" "$3"; wait $!
     for node in "$1" "$2"; do
-        [ "$(grep -c '^== ' "$work/$node.$3")" -ge 17 ] || fail "a node could not be looked at: $(tail -n 3 "$work/$node.$3")"
+        [ "$(grep -c '^== ' "$work/$node.$3")" -ge 18 ] || fail "a node could not be looked at: $(tail -n 3 "$work/$node.$3")"
         # The same network in YAML of another layout.
         sed '/50-cloud-init.yaml:$/,/^\/etc\/sudoers/d' "$work/$node.$3" > "$work/$node"
     done

@@ -348,6 +348,11 @@ fn read_beside(
     });
 }
 
+/// The errors that a guest reports, if it reports a result.
+pub fn errors_of(word: &str) -> Option<Vec<String>> {
+    word.strip_prefix(report::RESULT).map(errors)
+}
+
 /// Errors in `result.json`: `{"v1": {"datasource": …, "errors": […]}}`.
 fn errors(json: &str) -> Vec<String> {
     // A shell may print something when it ends, too.

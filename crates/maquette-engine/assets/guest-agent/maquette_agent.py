@@ -497,7 +497,8 @@ def setup():
     errors = attempt(tasks, identity, files)
     import maquette_state
 
-    maquette_state.write_all(identity, files, SOURCE % device, begun, errors, goes_on=more)
+    again = first and bool(errors)
+    maquette_state.write_all(identity, files, SOURCE % device, begun, errors, goes_on=more, again=again)
 
 
 def beforehand(identity, _files):

@@ -25,8 +25,10 @@ from maquette_systemd import NETWORKD, networks, start_hostnamed
 
 # How long whoever makes the template may take to listen, in seconds.
 HEARD = 600
-# Memory that stays free while the rest is cleared, in bytes.
+# Memory that stays free while the rest is cleared, and the most that is: booting has used no more, and the hypervisor
+# shall not have to have all that a template may use. In bytes.
 SPARED = 48 << 20
+CLEARED = 1 << 30
 # An event that was lost is made up for after this long.
 TICK = 30
 
@@ -197,6 +199,7 @@ def prepare():
     if manager == NETWORKD:
         # One that has never seen a machine-id can go on with a node's: its name to DHCP servers is made of that.
         before.reloads = bool(ROOT) or quietly("systemctl", "restart", NETWORKD) is not None
+    inherit = inherits()
     if not ROOT:
         pretend_online(waits)
         os.sync()
@@ -205,7 +208,7 @@ def prepare():
             file.write("1")
         read_back(before)
         clear_memory()
-    if inherits():
+    if inherit:
         write(maquette_wake.INHERITS, "")
     start_hostnamed()
     # The last, since whoever says something after it has it made anew.
@@ -225,8 +228,26 @@ def pretend_online(unit):
 
 
 def inherits():
-    """Whether systemd-sysctl has nothing to do for a NIC, since the kernel gives it what is set for `default`."""
-    return all(as_default(*line) for line in sysctls())
+    """Whether systemd-sysctl has nothing to do for a NIC, since the kernel gives it what is set for `default`, and nobody
+    else has udev run something for it: our rule clears that, too."""
+    try:
+        return all(as_default(*line) for line in sysctls()) and not any(runs_for_nics(*rules) for rules in udev_rules())
+    except (OSError, ValueError):
+        return False
+
+
+def udev_rules():
+    for place in ("/etc", "/run", "/usr/local/lib", "/usr/lib"):
+        place = f"{ROOT}{place}/udev/rules.d"
+        for name in os.listdir(place) if os.path.isdir(place) else []:
+            yield name, read(f"{place}/{name}")
+
+
+def runs_for_nics(name, text):
+    # systemd's own runs systemd-sysctl, and ours has it not run.
+    own = name in ("99-systemd.rules", "99-zz-maquette.rules")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return not own and any("RUN" in line for line in lines) and any('"net"' in line for line in lines)
 
 
 def sysctls():
@@ -254,10 +275,20 @@ def as_default(name, value):
 
 def clear_memory():
     """Pages that nobody has are not saved if there are only zeros in them."""
-    free = next(int(line.split()[1]) for line in read("/proc/meminfo").splitlines() if line.startswith("MemFree:"))
-    size = (free << 10) - SPARED
-    if size > 0:
-        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
+    try:
+        size = clearable(read("/proc/meminfo"), read("/proc/sys/vm/min_free_kbytes"))
+        if size > 0:
+            mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
+    except (OSError, ValueError) as error:
+        # The image is larger, and as good.
+        print(f"memory is not cleared: {error}", file=sys.stderr)
+
+
+def clearable(memory, reserve):
+    """How much can be taken, in bytes, without the kernel giving up pages that were read: it begins to below twice its
+    reserve, which is in KiB."""
+    free = next(int(line.split()[1]) for line in memory.splitlines() if line.startswith("MemFree:"))
+    return min((free << 10) - SPARED - (2 * int(reserve) << 10), CLEARED)
 
 
 def read_back(before):
@@ -292,8 +323,12 @@ def leave(number, _frame):
 
 def template():
     signal.signal(signal.SIGTERM, leave)
-    before = prepare()
     port = Port(agent.port(Identity(read(STATE + "/identity"))))
+    try:
+        before = prepare()
+    except Exception as error:
+        port.say(maquette_wake.failed(f"template: {type(error).__name__}: {error}"), HEARD)
+        raise
     # Whoever makes the template waits for it, and takes the seed away.
     port.say("template\n", HEARD)
     while not maquette_wake.wake(port, before, *port.wait_for_wake()):

@@ -227,11 +227,11 @@ class Sshd:
         self.number = None
         self.watch = None
 
-    def reload(self):
-        """Whether it runs."""
+    def reload(self, always):
+        """Whether it runs. There may be nothing new for it but keys, unless it is to read its files `always`."""
         try:
             self.number = int(read(PID_FILE))
-            if not any(os.path.exists(ROOT + path) for path in SESSIONS):
+            if not always and not any(os.path.exists(ROOT + path) for path in SESSIONS):
                 # Reading them again is a start of it that nobody needs.
                 if not ROOT:
                     os.kill(self.number, 0)
@@ -280,8 +280,9 @@ class Wake:
         # Everything from here on is noted as this machine's, and this boot's.
         self.systemd.order("RestartUnit", "systemd-journald.service")
 
-    def ssh(self, _identity, _files):
-        if self.sshd.reload():
+    def ssh(self, _identity, files):
+        # Files of a first boot may be its own.
+        if self.sshd.reload("first-boot" in files):
             return
         for unit in SSH:
             if enabled(unit):
@@ -357,7 +358,9 @@ class Wake:
 
 
 def failed(error):
-    return f'result {{"v1": {{"datasource": null, "errors": ["{error}"]}}}}\n'
+    import maquette_state
+
+    return f'result {{"v1": {{"datasource": null, "errors": ["{maquette_state.plain([error])[0]}"]}}}}\n'
 
 
 def wake(port, before, nanoseconds, fresh):
@@ -380,13 +383,16 @@ def wake(port, before, nanoseconds, fresh):
         return False
     device, files, identity = found
     write(STATE + "/identity", files["identity"], 0o600)
-    tasks = (agent.host_name, agent.host_keys, node.ssh, node.accounts, agent.users, agent.time_zone)
     more = "first-boot" in files
+    people = (node.accounts, agent.users, agent.time_zone)
     if more:
         import maquette_first_boot
 
-        tasks += (maquette_first_boot.files,)
-    errors += agent.attempt(tasks, identity, files)
+        tasks = (*people, maquette_first_boot.files, node.ssh)
+    else:
+        # sshd needs longer than all of these.
+        tasks = (node.ssh, *people)
+    errors += agent.attempt((agent.host_name, agent.host_keys, *tasks), identity, files)
     if not node.arrivals.wait(lambda: nics_came(identity), (b"SUBSYSTEM=net",)):
         # They may come later, with another run; until then this is nobody's first boot. The words are cloud-init's.
         there = agent.nics()

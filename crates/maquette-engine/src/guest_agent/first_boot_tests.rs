@@ -132,6 +132,45 @@ fn what_a_first_boot_has_besides_is_done_in_a_node_of_a_template() {
     assert!(!warm.system.path("var/lib/cloud/data/instance-id").exists());
 }
 
+/// Whoever reads a file once, and has done so, reads it again: the kernel's settings, systemd, and sshd.
+#[test]
+fn files_take_effect_that_would_have_been_read_already() {
+    let identity = IDENTITY.replace("maquette 1", "maquette 2");
+    let file = |path: &str| serde_json::json!({"path": path, "mode": 420, "owner": null, "content": "x\n"});
+    let files = ["/etc/sysctl.d/90-own.conf", "/etc/systemd/system/own.service"].map(file);
+    let first_boot =
+        serde_json::json!({"packages": [], "commands": [], "files": files}).to_string();
+    let wanted = "/usr/lib/systemd/systemd-sysctl\nsystemctl daemon-reload\n";
+    let cold = complete();
+    cold.put("seed/identity", &identity);
+    cold.put("seed/first-boot", &first_boot);
+    assert!(cold.run("setup").stderr.is_empty());
+    assert_eq!(cold.text("orders"), wanted);
+    let system = complete();
+    system.put("run/sshd.pid", "4711\n");
+    system.put("seed/first-boot", &first_boot);
+    let mut warm = Template::new(system);
+    assert!(warm.system.path("run/maquette/inherits").exists());
+    warm.seed(&identity);
+    warm.connect().write_all(line().as_bytes()).unwrap();
+    assert_eq!(warm.end(), "");
+    assert!(warm.system.text("orders").contains(wanted), "{}", warm.system.text("orders"));
+    assert_eq!(warm.system.text("hangup"), "4711\n");
+}
+
+/// As any that failed: what is missing may be there then.
+#[test]
+fn a_first_boot_with_errors_is_begun_anew() {
+    let system = System::new(IDENTITY);
+    fs::remove_file(system.path("usr/share/zoneinfo/Europe/Prague")).unwrap();
+    system.run("setup");
+    let done = system.path("var/lib/cloud/data/instance-id");
+    assert!(!done.exists());
+    fs::write(system.path("usr/share/zoneinfo/Europe/Prague"), "").unwrap();
+    system.run("setup");
+    assert!(done.exists());
+}
+
 /// The group of whoever runs the test, which it may give files to.
 fn own_group(system: &System) -> u32 {
     std::os::unix::fs::MetadataExt::gid(&fs::metadata(system.path("")).unwrap())

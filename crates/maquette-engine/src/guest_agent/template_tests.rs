@@ -238,6 +238,42 @@ fn an_sshd_that_reads_its_keys_at_each_login_is_left_alone() {
     assert!(!template.system.text("orders").contains("ssh"));
 }
 
+/// What is wrong with a template is said at once: whoever makes it would wait as long as for one that boots slowly.
+#[test]
+fn a_template_that_cannot_be_prepared_says_so() {
+    let system = complete();
+    fs::create_dir_all(system.path("var/log/wtmp")).unwrap();
+    for file in seed::template_files("cloud-user") {
+        system.put(&format!("seed/{}", file.name), file.content.reveal());
+    }
+    system.put(PORT, "");
+    let pipe = system.path(&format!("{PORT}.in"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(system.run("setup").status.success());
+    assert!(!system.run("template").status.success());
+    let said = system.text(&format!("{PORT}.out"));
+    let errors = crate::ready::errors_of(said.trim_end()).unwrap();
+    assert!(errors[0].starts_with("template: IsADirectoryError: "), "{said}");
+}
+
+/// The kernel keeps what it has read, and has as much to spare as it wants to have.
+#[test]
+fn only_as_much_memory_is_cleared_as_is_to_spare() {
+    let assets = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/guest-agent");
+    let code = "import sys\nsys.path.insert(0, sys.argv[3])\nsys.dont_write_bytecode = True\nimport maquette_template as t\n\
+        for free, reserve in ((700 << 10, 4096), (56 << 10, 4096), (40 << 10, 0), (15 << 20, 65536)):\n\
+        \x20   print(t.clearable(f'MemTotal: 1 kB\\nMemFree:  {free} kB\\n', f'{reserve}\\n'))";
+    let root = tempfile::tempdir().unwrap();
+    let said =
+        Command::new("python3").args(["-c", code, "x"]).arg(root.path()).arg(assets).output();
+    let said = said.unwrap();
+    assert!(said.status.success(), "{said:?}");
+    let mib = |mib: i64| mib << 20;
+    let bytes: Vec<i64> =
+        String::from_utf8_lossy(&said.stdout).lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(bytes, [mib(700 - 48 - 8), 0, mib(-8), mib(1024)]);
+}
+
 /// What Debian sets for all interfaces is what its `default` has; a NIC that is named may have something else.
 #[test]
 fn a_nic_inherits_what_is_set_for_all() {
@@ -253,8 +289,22 @@ fn a_nic_inherits_what_is_set_for_all() {
         ("net.ipv6.neigh.eth*.mcast_solicit = 1\n", false),
         ("net.ipv4.conf.*.unknown = 2\n", false),
         ("net.*.conf.eth0.rp_filter = 2\n", false),
+        ("RULE", false),
+        ("BINARY", false),
     ] {
         let system = complete();
+        let rules = "# RUN\nSUBSYSTEM==\"net\", NAME=\"x\"\n";
+        system.put("usr/lib/udev/rules.d/99-systemd.rules", "SUBSYSTEM==\"net\", RUN+=\"x\"\n");
+        system.put("usr/lib/udev/rules.d/60-own.rules", rules);
+        if text == "RULE" {
+            let runs = "SUBSYSTEM!=\"net\", GOTO=\"x\"\nRUN+=\"y\"\nLABEL=\"x\"\n";
+            system.put("etc/udev/rules.d/80-own.rules", runs);
+        }
+        if text == "BINARY" {
+            let place = system.path("etc/sysctl.d/90-binary.conf");
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::write(place, b"\xff\xfe\n").unwrap();
+        }
         system.put("proc/sys/net/ipv4/conf/default/rp_filter", "2\n");
         system.put("usr/lib/sysctl.d/50-default.conf", default);
         system.put("etc/sysctl.d/99-own.conf", text);

@@ -13,7 +13,7 @@ use maquette_core::topology::Preallocation;
 use maquette_engine::host::{Command, check};
 use maquette_engine::image;
 use maquette_engine::image::template;
-use maquette_engine::ready::Signal;
+use maquette_engine::ready::{self, Signal};
 use maquette_engine::{StepContext, StepError};
 
 use super::Libvirt;
@@ -218,7 +218,13 @@ impl Libvirt<'_> {
                     let message = format!("template `{name}` has no agent that waits");
                     return Err(StepError::new(message));
                 }
-                Ok(Signal::Reported(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Signal::Reported(word)) => {
+                    if let Some(errors) = ready::errors_of(&word) {
+                        let message = format!("the agent of template `{name}` failed");
+                        return Err(StepError::new(message).because(errors.join("; ")));
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Ok(Signal::Stopped) | Err(RecvTimeoutError::Disconnected) => {
                     let message = format!("template `{name}` stopped while it booted");
                     return Err(StepError::new(message));

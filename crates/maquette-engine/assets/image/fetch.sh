@@ -222,9 +222,13 @@ while IFS= read -r order <&7; do
         # The record comes first, so that no image is without one; a power cut finds the whole or nothing.
         # $1: its mode
         place)
+            # It is made whole even if everything else here ends: nobody would find what is left of it.
             if [ -n "$record" ]; then
-                mkdir -p -m 755 -- "${record%/*}" && printf '%s\n' "$target" >"$record.new" &&
-                    sync -- "$record.new" && mv -f -- "$record.new" "$record" || :
+                (
+                    trap '' TERM
+                    mkdir -p -m 755 -- "${record%/*}" && printf '%s\n' "$target" >"$record.new" &&
+                        sync -- "$record.new" && mv -f -- "$record.new" "$record"
+                ) || :
             fi
             { chmod "${1:-644}" -- "$part" && sync -- "$part" && mv -f -T -- "$part" "$target" &&
                 sync -- "${target%/*}"; } || status=$?

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use maquette_core::blueprint::{self, Blueprint, Cold, Image};
+use maquette_core::blueprint::{self, Blueprint, Cold, Image, Pool};
 use maquette_core::capacity;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
@@ -25,7 +25,7 @@ fn warm(nodes: &[(&str, u32)], observed: &Observed, start: StartChoice) -> Bluep
     let mut blueprint = blueprint_of(&input(nodes, "3_nets", &[]), observed);
     blueprint.start = start;
     for node in &blueprint.nodes {
-        let template = blueprint::template(node, None, &|_| true, "QEMU 1");
+        let template = blueprint::template(node, None, &blueprint.pool, &|_| true, "QEMU 1");
         blueprint.templates.insert(node.name.clone(), template);
     }
     blueprint
@@ -251,7 +251,9 @@ fn a_template_is_for_nodes_of_one_shape() {
     let nothing = Observed::default();
     let key = |nodes: &str, emulator: &str| {
         let blueprint = blueprint_of(&input(&[(nodes, 1)], "3_nets", &[]), &nothing);
-        blueprint::template(&blueprint.nodes[0], None, &|_| true, emulator).unwrap().key
+        blueprint::template(&blueprint.nodes[0], None, &blueprint.pool, &|_| true, emulator)
+            .unwrap()
+            .key
     };
     let same = key(WEB, "QEMU 1");
     for other in [WEB.replace("size: 4G", "size: 9G"), WEB.replace("web", "other")] {
@@ -272,7 +274,11 @@ fn a_template_is_for_nodes_of_one_shape() {
     let blueprint = blueprint_of(&input(&[(WEB, 1)], "3_nets", &[]), &nothing);
     let none = |_: &Image| false;
     let first = &blueprint.nodes[0];
-    assert_eq!(blueprint::template(first, None, &none, ""), Err(Cold::NoAgent));
+    assert_eq!(blueprint::template(first, None, &blueprint.pool, &none, ""), Err(Cold::NoAgent));
+    // Its files are in that pool, and its domain is called after it.
+    let other = Pool { path: "/other".into(), ..blueprint.pool.clone() };
+    let of = |pool: &Pool| blueprint::template(first, None, pool, &|_: &Image| true, "QEMU 1");
+    assert_ne!(of(&blueprint.pool).unwrap().key, of(&other).unwrap().key);
     // What would have to be there as it starts.
     let writing = |path: &str| FirstBoot {
         files: vec![BootFile {
@@ -283,8 +289,9 @@ fn a_template_is_for_nodes_of_one_shape() {
         }],
         ..FirstBoot::default()
     };
-    let start =
-        |path: &str| blueprint::template(first, Some(&writing(path)), &|_: &Image| true, "");
+    let start = |path: &str| {
+        blueprint::template(first, Some(&writing(path)), &blueprint.pool, &|_: &Image| true, "")
+    };
     assert!(start("/etc/motd").is_ok());
     let cold = start("/etc/udev/rules.d/70-own.rules").unwrap_err().to_string();
     assert_eq!(cold, "`/etc/udev/rules.d/70-own.rules` is read while a system starts");

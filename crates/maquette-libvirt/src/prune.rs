@@ -158,7 +158,7 @@ fn clear(
         });
         left.extend(of.map(String::from));
     }
-    left.iter().try_for_each(|name| template::end(client, host, pool, name))
+    left.iter().try_for_each(|name| template::end(client, host, (pool, directory), name))
 }
 
 /// By which name a volume would be used: a template's memory image is of use as long as its disk is.

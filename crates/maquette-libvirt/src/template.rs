@@ -7,18 +7,30 @@ use maquette_engine::host::Host;
 use crate::client::{self, Client, Domain, LibvirtError, StoragePool};
 use crate::domain;
 
-/// Ends the domain from which a template is made, and removes all that this has taken besides the template itself. What
-/// is gone already is fine.
+/// Ends the domain from which a template is made in the pool with a directory, and removes all that this has taken besides
+/// the template itself. What is gone already is fine.
+///
+/// # Errors
+///
+/// It cannot be ended, or is somebody else's.
 pub(crate) fn end(
     client: &Client,
     host: &dyn Host,
-    pool: &StoragePool,
+    (pool, directory): (&StoragePool, &str),
     name: &str,
 ) -> Result<(), StepError> {
     let failed = |e: LibvirtError| {
         StepError::new(format!("cannot remove what is left of template `{name}`")).because(e)
     };
     if let Some(domain) = client.domain(name).map_err(failed)? {
+        // One that is gone by now has nothing to look at.
+        let xml = client::domain_xml(&domain).map_err(failed)?;
+        if xml.is_some_and(|xml| !makes(name, &xml, directory)) {
+            let message =
+                format!("domain `{name}` is not the one from which that template is made");
+            return Err(StepError::new(message)
+                .hint("it is called like that, but is somebody else's: give it another name"));
+        }
         stop(&domain).map_err(failed)?;
     }
     client::delete_volume(pool, &TemplatePart::Seed.of(name)).map_err(failed)?;
@@ -40,8 +52,11 @@ pub(crate) fn is_making(
     is_recorded: impl Fn(&str) -> bool,
 ) -> bool {
     let disk = format!("{directory}/{}", TemplatePart::Disk.of(name));
-    Template::is_called_so(name)
-        && is_recorded(&disk)
-        && xml.contains(&Template::uuid_of(name).to_string())
-        && xml.contains(&disk)
+    Template::is_called_so(name) && is_recorded(&disk) && makes(name, xml, directory)
+}
+
+/// Whether a domain with such a name has the UUID that goes with it, and the disk of the template.
+fn makes(name: &str, xml: &str, directory: &str) -> bool {
+    let disk = format!("{directory}/{}", TemplatePart::Disk.of(name));
+    xml.contains(&Template::uuid_of(name).to_string()) && xml.contains(&disk)
 }

@@ -235,9 +235,10 @@ impl Lab<'_> {
         input.request.settings.pool_path = self.place.pool().display().to_string();
         let mut blueprint = maquette_testkit::blueprint_of(&input, seen);
         blueprint.start = start;
+        let pool = blueprint.pool.clone();
         for node in &mut blueprint.nodes {
             node.virt = VirtType::Qemu;
-            let template = blueprint::template(node, None, &|_| true, "QEMU 1");
+            let template = blueprint::template(node, None, &pool, &|_| true, "QEMU 1");
             blueprint.templates.insert(node.name.clone(), template);
             node.virt = VirtType::Test;
             // The driver refuses it.
@@ -356,6 +357,25 @@ fn every_point(name: &str, from: Goal, goal: Goal) -> usize {
     }
     println!("{name}: {points} points");
     points
+}
+
+/// What is called like a domain from which a template is made, and is not, is not ended for that.
+#[test]
+fn somebody_elses_domain_of_such_a_name_is_left_alone() {
+    let place = Place::new();
+    let lab = place.lab();
+    let blueprint = lab.blueprint(1, StartChoice::Warm, &lab.look());
+    let name = blueprint.templates.values().next().unwrap().as_ref().unwrap().name();
+    let xml = format!(
+        "<domain type='test'><name>{name}</name><memory unit='MiB'>8</memory>\
+         <os><type>hvm</type></os></domain>"
+    );
+    lab.machine.client.create_domain(&xml).unwrap();
+    let (summary, _, failed) = lab.run(Goal::Templates(1), None);
+    assert!(!summary.is_success());
+    assert!(failed.iter().any(|f| f.contains("somebody else's")), "{failed:?}");
+    let left = lab.machine.client.domain(&name).unwrap().unwrap();
+    assert!(left.is_active().unwrap());
 }
 
 const INSIDE: &str = "MAQUETTE_TEST_INSIDE";

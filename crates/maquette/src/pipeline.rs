@@ -383,7 +383,7 @@ fn templates(
             Some(emulator) => {
                 let guest = node.guest.as_ref().and_then(|guest| guest.first_boot);
                 let first_boot = guest.and_then(|digest| blueprint.first_boots.get(&digest));
-                blueprint::template(node, first_boot, &has_agent, emulator)
+                blueprint::template(node, first_boot, &blueprint.pool, &has_agent, emulator)
             }
             None => Err(Cold::NoEmulator),
         };

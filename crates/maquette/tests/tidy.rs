@@ -66,6 +66,7 @@ fn comparisons_and_records_take_structs_apart_whole() {
     files.push(crates().join("maquette-core/src/plan/compare.rs"));
     files.push(crates().join("maquette-core/src/plan/drift.rs"));
     files.push(crates().join("maquette-core/src/plan/devices.rs"));
+    files.push(crates().join("maquette-core/src/blueprint/template.rs"));
     files.retain(|f| !f.ends_with("tests.rs") && !f.ends_with("properties.rs"));
     assert!(files.len() > 9, "{files:?}");
     for file in files {

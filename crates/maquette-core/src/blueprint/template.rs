@@ -4,12 +4,12 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::{Guest, Image, Node};
+use super::{Disk, Guest, Image, Interface, Node, Pool};
 use crate::topology::{BootMode, Bus, FirstBoot, VirtType};
 use crate::values::{GuestPath, Serial};
 
 /// What every change of how templates are made or used changes: those of another version are not used.
-const VERSION: &str = "maquette template 3";
+const VERSION: &str = "maquette template 4";
 
 /// What its name and those of its files begin with.
 const STEM: &str = "maquette-warm-";
@@ -150,7 +150,7 @@ impl fmt::Display for Cold {
     }
 }
 
-/// The template that a node starts from, whose first boot does `first_boot` besides. `has_agent` tells of which images
+/// The template in a pool that a node starts from, whose first boot does `first_boot` besides. `has_agent` tells of which images
 /// it is known that they have an agent, `emulator` names versions of libvirt and QEMU and the CPU, since all of them have a say in what a memory image is.
 ///
 /// # Errors
@@ -159,6 +159,7 @@ impl fmt::Display for Cold {
 pub fn template(
     node: &Node,
     first_boot: Option<&FirstBoot>,
+    pool: &Pool,
     has_agent: &dyn Fn(&Image) -> bool,
     emulator: &str,
 ) -> Result<Template, Cold> {
@@ -184,33 +185,88 @@ pub fn template(
     if let Some(path) = first_boot.and_then(FirstBoot::read_while_starting) {
         return Err(Cold::File(path.clone()));
     }
-    let shape = shape(node, guest, image, emulator);
+    let shape = shape(node, guest, image, pool, emulator);
     let key = Uuid::new_v5(&Uuid::NAMESPACE_OID, shape.as_bytes()).simple().to_string();
     Ok(Template { key, image: image.clone() })
 }
 
 /// Everything of a node that shows in its memory image, and where libvirt puts its devices: that depends on which
-/// and how many there are.
-fn shape(node: &Node, guest: &Guest, image: &Image, emulator: &str) -> String {
+/// and how many there are. And the pool: a template's files are in one, and its domain has the name of one.
+fn shape(node: &Node, guest: &Guest, image: &Image, pool: &Pool, emulator: &str) -> String {
+    // Every field is one or the other; what is a node's own comes when it starts.
+    let Node {
+        name: _,
+        role: _,
+        index: _,
+        uuid: _,
+        virt,
+        vcpus,
+        cpu_model,
+        memory_mib,
+        memory_max_mib: _,
+        machine,
+        // Nodes with another than BIOS boot.
+        firmware: _,
+        vnc: _,
+        serial_file: _,
+        // Nodes that have any boot.
+        virtopts: _,
+        deploy_os: _,
+        disks,
+        interfaces,
+        groups: _,
+        guest: _,
+        access: _,
+    } = node;
+    let Pool { name: _, path } = pool;
     let mut parts = vec![
         VERSION.to_string(),
         emulator.to_string(),
+        path.clone(),
         // Its name has a digest of its content.
         image.volume.clone(),
         // Its account is made beforehand.
         guest.user.to_string(),
-        node.virt.as_str().to_string(),
-        node.vcpus.to_string(),
-        node.memory_mib.to_string(),
+        virt.as_str().to_string(),
+        vcpus.to_string(),
+        memory_mib.to_string(),
         node.maximum_mib().to_string(),
-        node.cpu_model.to_string(),
-        node.machine.to_string(),
+        cpu_model.to_string(),
+        machine.to_string(),
     ];
-    parts.extend(node.disks.iter().map(|d| format!("{} {} {}", d.device, d.bus.as_str(), d.cache)));
+    parts.extend(disks.iter().map(disk_shape));
     // The others are plugged in.
-    parts.extend(node.disks.first().and_then(|d| d.serial.as_ref()).map(Serial::to_string));
-    parts.extend(node.interfaces.iter().map(|i| format!("{} {}", i.model, i.plain_frames)));
+    parts.extend(disks.first().and_then(|d| d.serial.as_ref()).map(Serial::to_string));
+    parts.extend(interfaces.iter().map(interface_shape));
     parts.join("\0")
+}
+
+fn disk_shape(disk: &Disk) -> String {
+    let Disk { volume: _, device, bus, cache, size: _, backing: _, preallocation: _, serial: _ } =
+        disk;
+    format!("{device} {} {cache}", bus.as_str())
+}
+
+fn interface_shape(interface: &Interface) -> String {
+    let Interface {
+        name: _,
+        mac: _,
+        network: _,
+        portgroup: _,
+        host_bridge: _,
+        model,
+        ipv4: _,
+        ipv6: _,
+        default_route: _,
+        dhcp: _,
+        gateway: _,
+        nameserver: _,
+        // It is plugged in with its own.
+        mtu: _,
+        foreign_bridge: _,
+        plain_frames,
+    } = interface;
+    format!("{model} {plain_frames}")
 }
 
 #[cfg(test)]

@@ -122,7 +122,8 @@ impl Libvirt<'_> {
     fn end_template(&self, template: &Template, pool: &Pool) -> Result<(), StepError> {
         let client = self.client()?;
         let storage = volume::find_pool(client, pool)?;
-        crate::template::end(client, self.access.host, &storage, &template.name())
+        let place = (&storage, pool.path.as_str());
+        crate::template::end(client, self.access.host, place, &template.name())
     }
 
     /// Removes what a run left that had begun with a template: it has its lock no more.

@@ -116,7 +116,7 @@ pub struct Outputs {
 pub fn outputs(nodes: &[&Node], workspace: &Path) -> Result<Outputs, String> {
     let files = Files::new(&Workspace::at(workspace), None, None).map_err(|e| e.to_string())?;
     let (ssh_config, known_hosts, inventory) = outputs::texts(nodes, &files);
-    let dynamic = outputs::dynamic(nodes, &files);
+    let dynamic = outputs::dynamic(nodes, &files, outputs::Scope::Everything);
     Ok(Outputs { ssh_config, known_hosts, inventory, dynamic })
 }
 

@@ -222,7 +222,7 @@ impl Hooks {
         world.terminal.talk(&format!("playbook {}", playbook.display()));
         let status = Command::new(ANSIBLE)
             .arg("-i")
-            .arg(workspace.file(outputs::INVENTORY))
+            .arg(outputs::whole_inventory(workspace))
             .arg("-e")
             .arg(format!("@{}", vars.display()))
             .args(&self.args)

@@ -130,6 +130,9 @@ impl Saved {
     }
 }
 
+/// Directory with workspaces that have names.
+const NAMED: &str = ".workspaces";
+
 /// File in a workspace with what is [`Saved`].
 pub const SAVED: &str = "maquette.json";
 
@@ -142,6 +145,11 @@ impl Workspace {
     /// The directory of an environment.
     pub fn of(user: &Environment, environment: &EnvName) -> Self {
         Self { path: user.workspace(environment) }
+    }
+
+    /// Whether it is one of InfraRed's, which have names, and whose inventory its plug-ins share.
+    pub fn is_named(&self) -> bool {
+        self.path.parent().is_some_and(|parent| parent.ends_with(NAMED))
     }
 
     /// A file in it.

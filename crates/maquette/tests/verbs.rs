@@ -297,7 +297,7 @@ fn agreeing_to_a_clean_up_is_not_agreeing_to_lose_disks() {
 fn nodes_without_a_system_have_key_and_arguments_in_the_inventory() {
     let ground = Ground::new("vnoos");
     ground.up("bare.yml:1", &[]);
-    let hosts = ground.path(&format!("data/maquette/workspaces/{}/hosts", ground.prefix));
+    let hosts = ground.path(&format!("data/maquette/workspaces/{}/hosts-prov", ground.prefix));
     let text = std::fs::read_to_string(hosts).unwrap();
     let line =
         text.lines().find(|l| l.starts_with(&format!("{} ", ground.node("bare-0")))).unwrap();
@@ -515,7 +515,7 @@ fn the_dynamic_inventory_has_every_node() {
     let without: Vec<&str> = text.lines().filter(|l| !l.starts_with("groups:")).collect();
     std::fs::write(&file, without.join("\n")).unwrap();
     ground.up(&format!("{}:1", file.display()), &[]);
-    let output = ground.run(&["inventory", "--list"]);
+    let output = ground.run(&["inventory", "--list", "--everything"]);
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let everybody: Vec<&str> = value
         .as_object()

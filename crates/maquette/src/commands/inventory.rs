@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::load;
 use crate::session::Session;
 use crate::workspace::identity::{self, Way};
-use crate::workspace::outputs;
+use crate::workspace::outputs::{self, Scope};
 use crate::world::World;
 
 /// Arguments of `inventory`.
@@ -20,6 +20,9 @@ pub struct Args {
     /// All groups and hosts (what Ansible asks for)
     #[arg(long, conflicts_with = "host")]
     pub list: bool,
+    /// Nodes without an operating system, the hypervisor and localhost as well, as InfraRed has them
+    #[arg(long)]
+    pub everything: bool,
     /// Variables of one host
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
@@ -38,7 +41,11 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let remote = session.connection.remote.as_ref();
     let files = outputs::Files::new(&located.workspace, remote, key.as_deref())
         .map_err(|e| Failure::because("cannot name the workspace's files", e))?;
-    let all = outputs::dynamic(&nodes, &files);
+    let scope = match args.everything || located.workspace.is_named() {
+        true => Scope::Everything,
+        false => Scope::Nodes,
+    };
+    let all = outputs::dynamic(&nodes, &files, scope);
     let answer = match &args.host {
         None => all,
         Some(name) => {

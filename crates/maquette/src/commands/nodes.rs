@@ -53,7 +53,7 @@ pub fn resolve(
     let environment = &located.environment;
     let known = candidates(observed, gone);
     let inventory =
-        Inventory::read(&located.workspace.file(outputs::INVENTORY)).unwrap_or_default();
+        Inventory::read(&outputs::whole_inventory(&located.workspace)).unwrap_or_default();
     let original = |word: &str| Some(inventory.find(word)?.var("original_name")?.to_string());
     let mut names = BTreeSet::new();
     let mut diags = Diagnostics::default();

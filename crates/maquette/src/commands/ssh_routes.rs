@@ -100,7 +100,7 @@ impl Routes {
         let text = std::fs::read_to_string(&config).unwrap_or_default();
         let names = text.lines().filter_map(|line| line.strip_prefix("Host "));
         let configured = names.filter(|n| *n != "hypervisor").map(String::from).collect();
-        let inventory_file = located.workspace.file(outputs::INVENTORY);
+        let inventory_file = outputs::whole_inventory(&located.workspace);
         let inventory = Inventory::read(&inventory_file).unwrap_or_default();
         Ok(Self { located, config, configured, inventory, inventory_file })
     }

@@ -55,7 +55,7 @@ impl Workspaces {
     }
 
     fn directory(&self) -> PathBuf {
-        self.home.join(".workspaces")
+        self.home.join(super::NAMED)
     }
 
     /// A workspace that a variable names, and that does not exist: the variable, and the name.

@@ -5,7 +5,7 @@ mod ssh_config;
 mod switches;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::Node;
 use maquette_core::values::PlainPath;
@@ -17,14 +17,17 @@ use maquette_engine::ssh_keys::{KEY_FILE, KEY_LINK, SECRET_FILE};
 use crate::session::connection::Remote;
 use crate::workspace::{Owner, SAVED, Workspace};
 
-pub use ansible::dynamic;
+use ansible::inventory;
+pub use ansible::{Scope, dynamic};
 pub use ssh_config::CONNECT_TIMEOUT;
 pub use switches::ports as switch_ports;
 
 /// The inventory's path for other programs: a link, as InfraRed's plug-ins expect.
 pub const INVENTORY: &str = "hosts";
-/// The inventory of what was built, in Ansible's INI form.
+/// The inventory of what was built, in Ansible's INI form, with everything that InfraRed has in it.
 const BUILT: &str = "hosts-prov";
+/// The inventory of the nodes alone.
+const NODES: &str = "hosts-nodes";
 /// The inventory of a workspace without an environment.
 pub const LOCAL: &str = "local_hosts";
 /// SSH configuration, for `ssh -F`.
@@ -37,7 +40,7 @@ pub const KNOWN_HOSTS: &str = "known_hosts";
 /// The texts of ssh config, known_hosts and inventory.
 pub fn texts(nodes: &[&Node], files: &Files<'_>) -> (String, String, String) {
     let known_hosts = ssh_config::known_hosts(nodes, files.remote);
-    (ssh_config::config(nodes, files), known_hosts, ansible::inventory(nodes, files))
+    (ssh_config::config(nodes, files), known_hosts, inventory(nodes, files, Scope::Everything))
 }
 
 /// Writes all outputs. Everything in them is known before anything is built. Logins use the key in a file, or the
@@ -54,7 +57,22 @@ pub fn write(
     write_private(&workspace.file(KNOWN_HOSTS), known_hosts.as_bytes())?;
     write_private(&workspace.file(SSH_CONFIG), ssh_config.as_bytes())?;
     write_private(&workspace.file(BUILT), inventory.as_bytes())?;
-    relink(BUILT, &workspace.file(INVENTORY))
+    if workspace.is_named() {
+        return relink(BUILT, &workspace.file(INVENTORY));
+    }
+    let alone = ansible::inventory(nodes, &files, Scope::Nodes);
+    write_private(&workspace.file(NODES), alone.as_bytes())?;
+    relink(NODES, &workspace.file(INVENTORY))
+}
+
+/// The inventory for playbooks at injection points, and for finding nodes whatever can be done with them. In InfraRed's
+/// workspaces it is the one that its plug-ins add to.
+pub fn whole_inventory(workspace: &Workspace) -> PathBuf {
+    let built = workspace.file(BUILT);
+    match workspace.is_named() || !built.exists() {
+        true => workspace.file(INVENTORY),
+        false => built,
+    }
 }
 
 /// Writes the VNC password, or removes it where there is none.
@@ -118,7 +136,7 @@ pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
     }
     saved.opens.retain(|o| o != owner);
     if saved.owner.as_ref() == Some(owner) {
-        delete(workspace, &[INVENTORY, BUILT, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD])?;
+        delete(workspace, &[INVENTORY, BUILT, NODES, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD])?;
         saved.owner = None;
         if workspace.file(LOCAL).exists() {
             write_local(workspace, true)?;

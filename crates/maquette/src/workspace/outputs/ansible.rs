@@ -4,9 +4,28 @@
 use std::fmt::Write;
 
 use maquette_core::blueprint::Node;
+use maquette_core::values::Group;
 use serde_json::{Map, Value, json};
 
 use super::{Files, ssh_config};
+
+/// Whom an inventory is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Users of Ansible: nodes that can be logged in to, with a group for each node type, so that `all` means just these.
+    Nodes,
+    /// InfraRed's plug-ins and playbooks at its injection points: `localhost`, the hypervisor and nodes without an
+    /// operating system, too, in the groups that the topology has.
+    Everything,
+}
+
+impl Scope {
+    /// Whether a node is in it: as long as nobody knows its address, or if it has no operating system, it cannot be logged
+    /// in to.
+    fn has(self, node: &Node) -> bool {
+        self == Self::Everything || (node.deploy_os && node.access.address.is_some())
+    }
+}
 
 /// A host with its variables, in the order in which they are written.
 struct Host {
@@ -18,9 +37,10 @@ struct Host {
 const LOCAL_PYTHON: &str = "{{ ansible_playbook_python }}";
 
 /// Ansible's INI form, which is not quite INI.
-pub fn inventory(nodes: &[&Node], files: &Files<'_>) -> String {
+pub fn inventory(nodes: &[&Node], files: &Files<'_>, scope: Scope) -> String {
+    let nodes: Vec<&Node> = nodes.iter().copied().filter(|node| scope.has(node)).collect();
     let mut out = String::from("\n");
-    for host in hosts(nodes, files) {
+    for host in hosts(&nodes, files, scope) {
         // Two blanks, since readers look for them.
         let _ = write!(out, "{} ", host.name);
         for (name, value) in &host.vars {
@@ -28,7 +48,7 @@ pub fn inventory(nodes: &[&Node], files: &Files<'_>) -> String {
         }
         out.push('\n');
     }
-    for (name, members) in groups(nodes) {
+    for (name, members) in groups(&nodes, scope) {
         let _ = write!(out, "\n[{name}]\n{}\n", members.join("\n"));
     }
     out
@@ -44,8 +64,9 @@ pub fn local() -> String {
 
 /// What `--list` answers.
 /// <https://docs.ansible.com/ansible/latest/dev_guide/developing_inventory.html>
-pub fn dynamic(nodes: &[&Node], files: &Files<'_>) -> Value {
-    let vars: Map<String, Value> = hosts(nodes, files)
+pub fn dynamic(nodes: &[&Node], files: &Files<'_>, scope: Scope) -> Value {
+    let nodes: Vec<&Node> = nodes.iter().copied().filter(|node| scope.has(node)).collect();
+    let vars: Map<String, Value> = hosts(&nodes, files, scope)
         .into_iter()
         .map(|host| {
             let vars = host.vars.into_iter().map(|(k, v)| (k.to_string(), Value::String(v)));
@@ -54,12 +75,13 @@ pub fn dynamic(nodes: &[&Node], files: &Files<'_>) -> Value {
         .collect();
     let mut out = Map::new();
     out.insert("_meta".into(), json!({"hostvars": vars}));
-    for (name, members) in groups(nodes) {
-        out.insert(name.into(), json!({"hosts": members}));
-    }
+    let groups = groups(&nodes, scope);
     // Ansible knows no host that is in no group; in the INI form it puts them here by itself.
-    let alone: Vec<&str> =
-        nodes.iter().filter(|n| n.groups.is_empty()).map(|n| n.name.as_str()).collect();
+    let is_alone = |name: &&str| !groups.iter().any(|(_, members)| members.contains(name));
+    let alone: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).filter(is_alone).collect();
+    for (name, members) in &groups {
+        out.insert(name.clone(), json!({"hosts": members}));
+    }
     if !alone.is_empty() {
         out.insert("ungrouped".into(), json!({"hosts": alone}));
     }
@@ -76,7 +98,17 @@ fn quoted(value: &str) -> String {
     format!("'{value}'")
 }
 
-fn hosts(nodes: &[&Node], files: &Files<'_>) -> Vec<Host> {
+fn hosts(nodes: &[&Node], files: &Files<'_>, scope: Scope) -> Vec<Host> {
+    let mut all = match scope {
+        Scope::Nodes => Vec::new(),
+        Scope::Everything => machines(files),
+    };
+    all.extend(nodes.iter().map(|node| host(node, files)));
+    all
+}
+
+/// Machines that are not nodes.
+fn machines(files: &Files<'_>) -> Vec<Host> {
     let local = |name: &str| Host {
         name: name.into(),
         vars: vec![
@@ -100,7 +132,6 @@ fn hosts(nodes: &[&Node], files: &Files<'_>) -> Vec<Host> {
             Host { name: "hypervisor".into(), vars }
         }
     });
-    all.extend(nodes.iter().map(|node| host(node, files)));
     all
 }
 
@@ -149,17 +180,99 @@ fn common_args(node: &Node, files: &Files<'_>) -> String {
     args
 }
 
-/// Groups in the order of their first use, `local` and `hypervisor` before all.
-fn groups<'a>(nodes: &[&'a Node]) -> Vec<(&'a str, Vec<&'a str>)> {
-    let mut groups: Vec<(&str, Vec<&str>)> =
-        vec![("local", vec!["localhost"]), ("hypervisor", vec!["hypervisor"])];
+/// Groups in the order of their first use. Of everything `local` and `hypervisor` come before all; of nodes each is in a
+/// group for its type, too.
+fn groups<'a>(nodes: &[&'a Node], scope: Scope) -> Vec<(String, Vec<&'a str>)> {
+    let mut groups: Vec<(String, Vec<&str>)> = match scope {
+        Scope::Nodes => Vec::new(),
+        Scope::Everything => {
+            vec![("local".into(), vec!["localhost"]), ("hypervisor".into(), vec!["hypervisor"])]
+        }
+    };
     for node in nodes {
-        for group in &node.groups {
-            match groups.iter_mut().find(|(name, _)| *name == group.as_str()) {
+        let of_type = (scope == Scope::Nodes).then(|| group_of_type(&node.role)).flatten();
+        let given: Vec<&str> = node.groups.iter().map(|group| group.as_str()).collect();
+        let own = of_type.as_deref().filter(|name| !given.contains(name));
+        for group in own.into_iter().chain(given.iter().copied()) {
+            match groups.iter_mut().find(|(name, _)| name == group) {
+                Some((_, members)) if members.contains(&node.name.as_str()) => {}
                 Some((_, members)) => members.push(&node.name),
-                None => groups.push((group, vec![&node.name])),
+                None => groups.push((group.into(), vec![&node.name])),
             }
         }
     }
     groups
+}
+
+/// The group of a node type, with the characters that Ansible wants in names; none where that means something else.
+fn group_of_type(role: &str) -> Option<String> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let name: String = role.chars().map(plain).collect();
+    let name =
+        if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name };
+    name.parse::<Group>().is_ok().then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use maquette_core::blueprint::Access;
+    use maquette_testkit as testkit;
+
+    use super::*;
+    use crate::workspace::Workspace;
+
+    fn node(name: &str, role: &str, groups: &[&str]) -> Node {
+        let plain = testkit::node(name);
+        let address = Some("10.0.0.2".parse().unwrap());
+        Node {
+            role: role.into(),
+            groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
+            deploy_os: true,
+            access: Access { address, ..plain.access.clone() },
+            ..plain
+        }
+    }
+
+    /// `all` of a user of Ansible's is what that user asked for, and nothing else.
+    #[test]
+    fn users_of_ansible_get_nodes_that_can_be_logged_in_to_in_a_group_for_their_type() {
+        let blank = Node { deploy_os: false, ..node("blank-0", "blank", &["blanks"]) };
+        let mut unknown = node("lan-0", "lan", &[]);
+        unknown.access.address = None;
+        let nodes = [
+            node("web-0", "web", &["web", "front"]),
+            node("openshift-master-0", "openshift-master", &[]),
+            node("local-0", "local", &[]),
+            blank,
+            unknown,
+        ];
+        let nodes: Vec<&Node> = nodes.iter().collect();
+        let files = Files::new(&Workspace::at(Path::new("/w")), None, None).unwrap();
+        let found = dynamic(&nodes, &files, Scope::Nodes);
+        let groups = found.as_object().unwrap().iter().filter(|(name, _)| *name != "_meta");
+        let groups: Vec<String> =
+            groups.map(|(name, group)| format!("{name}: {}", group["hosts"])).collect();
+        assert_eq!(
+            groups,
+            [
+                "front: [\"web-0\"]",
+                "openshift_master: [\"openshift-master-0\"]",
+                "ungrouped: [\"local-0\"]",
+                "web: [\"web-0\"]",
+            ]
+        );
+        let text = inventory(&nodes, &files, Scope::Nodes);
+        for word in ["localhost", "hypervisor", "blank", "lan-0"] {
+            assert!(!text.contains(word), "{word}: {text}");
+        }
+        let everything = inventory(&nodes, &files, Scope::Everything);
+        for word in
+            ["\nlocalhost ", "\nhypervisor ", "\nblank-0 ", "\nlan-0 ", "[blanks]\nblank-0\n"]
+        {
+            assert!(everything.contains(word), "{word}: {everything}");
+        }
+        assert!(!everything.contains("[openshift_master]"), "{everything}");
+    }
 }

@@ -14,6 +14,7 @@ pub mod capacity;
 pub mod decode;
 pub mod defaults;
 pub mod diagnostic;
+pub mod doctor;
 pub mod examples;
 pub mod expand;
 pub mod explain;

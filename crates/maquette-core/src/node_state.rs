@@ -60,6 +60,15 @@ pub struct Evidence {
     pub uptime_s: Option<u64>,
 }
 
+impl Evidence {
+    /// The end of its console, if something was written since it was started: what is older says nothing about now.
+    pub(crate) fn recent_console(&self) -> Option<&ConsoleEnd> {
+        let recent =
+            |c: &&ConsoleEnd| self.uptime_s.is_none_or(|up| c.age_s <= up.saturating_add(1));
+        self.console.as_ref().filter(recent)
+    }
+}
+
 /// What a node does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeState {
@@ -107,35 +116,61 @@ pub struct Condition {
 }
 
 /// For how long a node that was started may keep silent before that is called unreachable, in seconds.
-const START_S: u64 = 180;
+pub(crate) const START_S: u64 = 180;
 /// The same for a first boot, which may take long under emulation.
-const FIRST_BOOT_S: u64 = 600;
+pub(crate) const FIRST_BOOT_S: u64 = 600;
 /// After how long a console without a word tells that nothing boots, in seconds.
-const SILENT_CONSOLE_S: u64 = 120;
+pub(crate) const SILENT_CONSOLE_S: u64 = 120;
+
+/// Where a guest came to a halt, as its console tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// Its kernel panicked.
+    Panic,
+    /// The firmware found nothing to boot.
+    NothingToBoot,
+    /// GRUB did not find its files.
+    Grub,
+    /// systemd is in emergency mode.
+    Emergency,
+    /// The kernel did not find its root file system.
+    NoRoot,
+}
+
+impl Halt {
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Panic => "the guest's kernel panicked",
+            Self::NothingToBoot => "the firmware found nothing to boot",
+            Self::Grub => "GRUB did not find its files",
+            Self::Emergency => "the guest is in emergency mode",
+            Self::NoRoot => "the guest's kernel did not find its root file system",
+        }
+    }
+}
 
 /// Last words of a guest that has come no further, and what they mean.
-const LAST_WORDS: [(&str, &str); 9] = [
-    ("Kernel panic - not syncing", "the guest's kernel panicked"),
-    ("No bootable device", "the firmware found nothing to boot"),
-    ("Boot failed: not a bootable disk", "the firmware found nothing to boot"),
-    ("UEFI Interactive Shell", "the firmware found nothing to boot"),
-    ("grub rescue>", "GRUB did not find its files"),
-    ("Entering emergency mode", "the guest is in emergency mode"),
-    ("You are in emergency mode", "the guest is in emergency mode"),
-    ("(initramfs)", "the guest's kernel did not find its root file system"),
-    ("dracut:/#", "the guest's kernel did not find its root file system"),
+const LAST_WORDS: [(&str, Halt); 9] = [
+    ("Kernel panic - not syncing", Halt::Panic),
+    ("No bootable device", Halt::NothingToBoot),
+    ("Boot failed: not a bootable disk", Halt::NothingToBoot),
+    ("UEFI Interactive Shell", Halt::NothingToBoot),
+    ("grub rescue>", Halt::Grub),
+    ("Entering emergency mode", Halt::Emergency),
+    ("You are in emergency mode", Halt::Emergency),
+    ("(initramfs)", Halt::NoRoot),
+    ("dracut:/#", Halt::NoRoot),
 ];
 
-/// What the end of a console says of a guest that came no further.
-fn last_words(text: &str) -> Option<String> {
+/// What the end of a console says of a guest that came no further, and the line that says it, from where it matters.
+pub(crate) fn last_words(text: &str) -> Option<(Halt, String)> {
     // The log goes on over starts: only what is after the last one counts.
     let begun = ["Linux version ", "SeaBIOS (version"].iter().filter_map(|m| text.rfind(m)).max();
     let text = &text[begun.unwrap_or(0)..];
-    LAST_WORDS.iter().find_map(|(words, meaning)| {
+    LAST_WORDS.iter().find_map(|(words, halt)| {
         let line = text.lines().rfind(|line| line.contains(words))?;
         let from = line.find(words).unwrap_or(0);
-        let said: String = line[from..].trim().chars().take(120).collect();
-        Some(format!("{meaning}; its console says: {said}"))
+        Some((*halt, line[from..].trim().chars().take(120).collect()))
     })
 }
 
@@ -178,10 +213,9 @@ impl Condition {
     /// What a node does that does not answer.
     fn unanswered(domain: &Domain, answer: SshAnswer, evidence: &Evidence) -> Self {
         let uptime = evidence.uptime_s;
-        // What was written before it was started says nothing about now.
-        let recent = |c: &&ConsoleEnd| uptime.is_none_or(|up| c.age_s <= up.saturating_add(1));
-        let console = evidence.console.as_ref().filter(recent);
-        if let Some(why) = console.and_then(|c| last_words(&c.text)) {
+        let console = evidence.recent_console();
+        if let Some((halt, said)) = console.and_then(|c| last_words(&c.text)) {
+            let why = format!("{}; its console says: {said}", halt.meaning());
             return Self::new(NodeState::Failed, Some(why));
         }
         if let Some(why) = Self::pulled(domain) {
@@ -215,17 +249,13 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
-    use super::last_words;
+    use super::{Halt, last_words};
 
     #[test]
     fn only_what_a_guest_said_since_its_last_start_counts() {
         let panic = "[ 1.2] Kernel panic - not syncing: VFS: Unable to mount root fs\n";
-        let said = last_words(panic).unwrap();
-        assert_eq!(
-            said,
-            "the guest's kernel panicked; its console says: Kernel panic - not syncing: VFS: \
-             Unable to mount root fs"
-        );
+        let said = "Kernel panic - not syncing: VFS: Unable to mount root fs".to_string();
+        assert_eq!(last_words(panic), Some((Halt::Panic, said)));
         assert_eq!(last_words(&format!("{panic}[ 0.0] Linux version 6.1\nlogin:")), None);
         assert_eq!(last_words("login: "), None);
     }

@@ -7,3 +7,4 @@ mod sections;
 
 pub use daemons::Daemons;
 pub use facts::{Facts, KVM, NESTED_OPTIONS, Reach, SSH_LIMITS_BEGUN, SshLimits, gather, read};
+pub(crate) use sections::Sections;

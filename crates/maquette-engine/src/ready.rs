@@ -171,16 +171,22 @@ impl Boot {
     }
 }
 
+/// After how long without a word it is looked what holds a guest up, and then after twice that.
+const STALL: Duration = Duration::from_secs(120);
+
 /// Waits until `login` works and cloud-init is done, at most `limit`. What the guest reports of its
-/// address is in `login` afterwards, however the wait ended: it is said only once.
+/// address is in `login` afterwards, however the wait ended: it is said only once. `stalled` says what holds a guest up
+/// that has said nothing for so long.
 pub fn wait(
     login: &mut Login<'_>,
     signals: &Receiver<Signal>,
     limit: Duration,
+    stalled: &dyn Fn() -> Option<String>,
     context: &StepContext<'_>,
 ) -> Result<(), NotReady> {
     let deadline = Instant::now() + limit;
     let mut boot = Boot { stage: BOOTING.into(), over: false, heard: Instant::now() };
+    let mut patience = STALL;
     let mut last = None;
     let mut reports = true;
     let mut told = String::new();
@@ -196,6 +202,12 @@ pub fn wait(
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(NotReady::TimedOut { stage: boot.stage, last });
+        }
+        if boot.heard.elapsed() >= patience {
+            patience *= 2;
+            if let Some(why) = stalled() {
+                (context.progress)(format!("{}; {why}", boot.stage));
+            }
         }
         let done = match receive(signals, &mut reports, left.min(PROBE)) {
             Some(Signal::Stopped) => return Err(NotReady::Stopped),
@@ -354,7 +366,7 @@ pub fn errors_of(word: &str) -> Option<Vec<String>> {
 }
 
 /// Errors in `result.json`: `{"v1": {"datasource": …, "errors": […]}}`.
-fn errors(json: &str) -> Vec<String> {
+pub(crate) fn errors(json: &str) -> Vec<String> {
     // A shell may print something when it ends, too.
     let mut values = serde_json::Deserializer::from_str(json).into_iter::<serde_json::Value>();
     let short = |e: &serde_json::Value| e.as_str().unwrap_or("?").chars().take(500).collect();
@@ -389,7 +401,7 @@ mod tests {
     fn run(signals: &Receiver<Signal>, cancelled: bool) -> NotReady {
         let cancelled = AtomicBool::new(cancelled);
         let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
-        wait(&mut login(), signals, Duration::from_millis(1500), &context).unwrap_err()
+        wait(&mut login(), signals, Duration::from_millis(1500), &|| None, &context).unwrap_err()
     }
 
     #[test]

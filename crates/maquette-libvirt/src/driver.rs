@@ -6,8 +6,9 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use maquette_core::doctor::NodeSigns;
 use maquette_core::names::EnvName;
-use maquette_core::observed::Origin;
+use maquette_core::observed::{Domain, Origin};
 use maquette_core::units::MacAddr;
 use maquette_engine::host::Host;
 use maquette_engine::probe::family::Family;
@@ -16,8 +17,8 @@ use maquette_engine::{Backend, StepError};
 
 use crate::{
     Access, Bandwidth, Booted, Cable, Cached, Client, DomainEvent, Ended, Events, Gate, Guests,
-    Libvirt, LibvirtError, ObserveError, Pruned, Seen, Survey, cables, cached, console, observe,
-    prune, set_bandwidth, set_link, survey,
+    Libvirt, LibvirtError, ObserveError, Pruned, Seen, Survey, cables, cached, console, doctor,
+    observe, prune, set_bandwidth, set_link, survey,
 };
 
 /// What a plan is carried out with.
@@ -73,6 +74,9 @@ pub trait Server: Send + Sync {
         mac: MacAddr,
         limit: Option<Bandwidth>,
     ) -> Result<(), StepError>;
+
+    /// What libvirt says of a domain's state, and what its devices have done.
+    fn signs(&self, domain: &Domain, signs: &mut NodeSigns) -> Result<(), LibvirtError>;
 
     /// What is on the first screen of a running domain: a picture, in a form of libvirt's choice.
     fn screenshot(&self, domain: &str) -> Result<Vec<u8>, LibvirtError>;
@@ -176,6 +180,10 @@ impl Server for Client {
         limit: Option<Bandwidth>,
     ) -> Result<(), StepError> {
         set_bandwidth(self, domain, mac, limit)
+    }
+
+    fn signs(&self, domain: &Domain, signs: &mut NodeSigns) -> Result<(), LibvirtError> {
+        doctor::signs(self, domain, signs)
     }
 
     fn screenshot(&self, domain: &str) -> Result<Vec<u8>, LibvirtError> {

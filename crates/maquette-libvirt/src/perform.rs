@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use maquette_core::blueprint::{Node, Pool};
+use maquette_core::doctor::{Finding, Layer};
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::plan::{Action, Readiness, Setting};
@@ -26,7 +27,7 @@ use maquette_engine::{Backend, Lanes, StepContext, StepError};
 
 use crate::client::{self, Client, Domain, Gate, LibvirtError};
 use crate::signals::Listener;
-use crate::{domain, network, signals, volume, xml};
+use crate::{doctor, domain, network, signals, volume, xml};
 
 /// Names of nodes, noted while steps run.
 pub type Booted = Arc<Mutex<BTreeSet<String>>>;
@@ -59,6 +60,16 @@ pub struct Access<'a> {
     pub label: &'a str,
     /// How images are brought there.
     pub transfer: &'a Transfer,
+}
+
+/// An error with what was found to be its cause.
+fn found(mut error: StepError, finding: Option<Finding>) -> StepError {
+    if let Some(finding) = finding {
+        error.causes.push(finding.cause);
+        error.causes.extend(finding.evidence);
+        error.hints.extend(finding.advice);
+    }
+    error
 }
 
 /// libvirt on a hypervisor.
@@ -228,7 +239,12 @@ impl<'a> Libvirt<'a> {
         let listener = signals::listen(client, name, sender).ok();
         meet(&domain, listener.as_ref())?;
         let mut login = self.login(name, ready);
-        let result = ready::wait(&mut login, &receiver, self.guests.limit, context);
+        let stalled = || {
+            let finding = self.explain(name, None)?;
+            (finding.layer <= Layer::Kernel).then_some(finding.cause)
+        };
+        let limit = self.guests.limit;
+        let result = ready::wait(&mut login, &receiver, limit, &stalled, context);
         if let Some(listener) = listener {
             listener.close();
         }
@@ -250,6 +266,12 @@ impl<'a> Libvirt<'a> {
         }
     }
 
+    /// What is known of why a node is not ready.
+    fn explain(&self, name: &str, login: Option<&str>) -> Option<Finding> {
+        let waiting = doctor::Waiting { name, login };
+        doctor::explain(self.client().ok()?, self.access.host, self.key.as_ref(), &waiting)
+    }
+
     fn not_ready(&self, name: &str, reason: NotReady) -> StepError {
         let mut error = match reason {
             NotReady::Cancelled => {
@@ -261,11 +283,19 @@ impl<'a> Libvirt<'a> {
                 let mut error = StepError::new(format!(
                     "`{name}` was not ready after {seconds} s; it came as far as: {stage}"
                 ));
+                let finding = self.explain(name, last.as_deref());
+                let waiting_helps = finding.as_ref().is_none_or(|f| f.layer > Layer::Kernel);
+                error = found(error, finding);
                 error.causes.extend(last);
-                error.hint("`--timeout SECONDS` waits longer")
+                match waiting_helps {
+                    true => error.hint("`--timeout SECONDS` waits longer"),
+                    false => error,
+                }
             }
             NotReady::Stopped => {
-                StepError::new(format!("`{name}` stopped while it booted for the first time"))
+                let error =
+                    StepError::new(format!("`{name}` stopped while it booted for the first time"));
+                found(error, self.explain(name, None))
             }
             NotReady::Failed { fault, errors } => {
                 let mut error = StepError::new(format!("cloud-init failed on `{name}`"));

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use maquette_core::blueprint::Interface;
 use maquette_engine::host::ssh::{ConnectError, Effective, HostKey, Target};
 use maquette_engine::host::{Command, Host, HostError, Hosts, Local, Output, Reached};
 use maquette_engine::prepare::record;
-use maquette_engine::{guests, start_times};
+use maquette_engine::{doctor, guests, start_times};
 
 use crate::{Machine, probe};
 
@@ -61,6 +62,43 @@ impl ModelHost {
         out
     }
 
+    /// What `doctor::SCRIPT` prints. `sh -euc SCRIPT sh POOL [KIND NAME … …]…`
+    fn doctor(&self, command: &Command) -> String {
+        let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = command.args.iter().position(|arg| arg == doctor::SCRIPT).map_or(0, |at| at + 3);
+        let mut sections = vec![
+            ("pool".to_string(), "/dev/vda 1000000 1000 900000 1% /".to_string()),
+            ("memory".into(), "MemTotal: 8000000 kB\nMemAvailable: 7000000 kB".into()),
+            ("forwards".into(), "1".into()),
+            ("uplink".into(), "eth0".into()),
+        ];
+        for object in command.args.get(at..).unwrap_or_default().chunks(5) {
+            let [kind, name, ..] = object else { continue };
+            let text = if kind == "network" { self.network(&machine, name) } else { String::new() };
+            sections.push((format!("{kind} {name}"), text));
+        }
+        let known: Vec<String> = sections.iter().map(|(name, _)| name.clone()).collect();
+        let others = machine.looks.keys().filter(|name| !known.contains(*name));
+        sections.extend(others.map(|name| (name.clone(), String::new())).collect::<Vec<_>>());
+        let text = |(name, usual): (String, String)| {
+            let said = machine.looks.get(&name).map(|lines| lines.join("\n"));
+            format!("\n@@ {name}\n{}\n", said.unwrap_or(usual))
+        };
+        sections.into_iter().map(text).collect()
+    }
+
+    /// A network whose DHCP server runs and has given all running nodes their addresses.
+    fn network(&self, machine: &Machine, name: &str) -> String {
+        let running = machine.seen.domains.values().filter(|d| d.active);
+        let nics = running.flat_map(|d| &d.recorded.interfaces).filter(|i| i.network == name);
+        let lease = |i: &Interface| {
+            let address = i.ipv4?.addr();
+            Some(format!("{{\"mac-address\": \"{}\", \"ip-address\": \"{address}\"}}", i.mac))
+        };
+        let leases: Vec<String> = nics.filter_map(lease).collect();
+        format!("dnsmasq runs\nleases [{}]", leases.join(", "))
+    }
+
     fn command(&self, command: &Command) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
         Command::new(command.program.clone())
@@ -83,6 +121,10 @@ impl Host for ModelHost {
         }
         if command.args.iter().any(|arg| arg == guests::SCRIPT) {
             let stdout = self.guests(command);
+            return Ok(Output { status: Some(0), stdout, stderr: String::new() });
+        }
+        if command.args.iter().any(|arg| arg == doctor::SCRIPT) {
+            let stdout = self.doctor(command);
             return Ok(Output { status: Some(0), stdout, stderr: String::new() });
         }
         if command.program == "systemctl" && command.args.iter().any(|arg| arg == "--now") {

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use maquette_core::doctor::{Frames, NodeSigns, Power};
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::{Edited, Observed, Origin, Promise};
+use maquette_core::observed::{Domain, Edited, Observed, Origin, Promise};
 use maquette_core::plan::{Action, PoolState, Setting};
 use maquette_core::units::MacAddr;
 use maquette_engine::host::{Host, HostError};
@@ -82,6 +83,14 @@ pub struct Machine {
     pub uptime_s: BTreeMap<String, u64>,
     /// Limits of interfaces, in KiB a second.
     pub limits: BTreeMap<MacAddr, u64>,
+    /// What libvirt says of domains' states, where it is more than whether they run.
+    pub powers: BTreeMap<String, Power>,
+    /// Domains whose disks are hardly read.
+    pub unread: BTreeSet<String>,
+    /// Interfaces whose guests send nothing.
+    pub mute: BTreeSet<MacAddr>,
+    /// Lines of sections of what the engine's script for `doctor` prints, in place of those where all is well.
+    pub looks: BTreeMap<String, Vec<String>>,
 }
 
 impl Machine {
@@ -114,6 +123,10 @@ impl Machine {
             ssh: BTreeMap::new(),
             uptime_s: BTreeMap::new(),
             limits: BTreeMap::new(),
+            powers: BTreeMap::new(),
+            unread: BTreeSet::new(),
+            mute: BTreeSet::new(),
+            looks: BTreeMap::new(),
         }
     }
 
@@ -377,6 +390,18 @@ impl Server for Model {
             limit: machine.limits.get(&mac).map(|kib| Bandwidth(*kib)),
         };
         Ok(nics.map(|nic| cable(nic.mac)).collect())
+    }
+
+    fn signs(&self, domain: &Domain, signs: &mut NodeSigns) -> Result<(), LibvirtError> {
+        let machine = self.machine();
+        signs.power = machine.powers.get(&domain.name).cloned();
+        if let Some(live) = &domain.live {
+            signs.reads = Some(if machine.unread.contains(&domain.name) { 3 } else { 500 });
+            let frames =
+                |mac| Frames { sent: if machine.mute.contains(mac) { 0 } else { 40 }, received: 7 };
+            signs.frames = live.nics.iter().map(|nic| (nic.mac, frames(&nic.mac))).collect();
+        }
+        Ok(())
     }
 
     fn screenshot(&self, domain: &str) -> Result<Vec<u8>, LibvirtError> {

@@ -71,6 +71,8 @@ verbs! {
     up => Up;
     /// Show the nodes of the environment
     status => Status;
+    /// Find out what is wrong: why nodes are not ready, or do not reach the outside
+    doctor => Doctor;
     /// List the environments of a hypervisor
     #[command(visible_alias = "ls")]
     list => List;

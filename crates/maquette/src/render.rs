@@ -2,6 +2,7 @@
 
 mod checklist;
 mod diagnostic;
+mod findings;
 pub mod graph;
 mod links;
 mod painted;
@@ -10,7 +11,9 @@ mod png;
 mod table;
 
 pub use checklist::checklist;
+
 pub use diagnostic::{diagnostics, diagnostics_after, diagnostics_json, step_error};
+pub use findings::{findings, findings_json};
 pub use links::{LinkRow, links, links_json};
 pub use painted::{Painted, plain};
 pub use plan::{plan, plan_json};

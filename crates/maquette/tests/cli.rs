@@ -42,6 +42,7 @@ fn help_of_every_command() {
         "exec",
         "forward",
         "screenshot",
+        "doctor",
         "open",
         "down",
         "image",

@@ -198,6 +198,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
             "start_times",
             "observed",
             "node_state",
+            "doctor",
             "seed",
             "capacity",
             "expand",
@@ -223,6 +224,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
             "ready",
             "login_keys",
             "guests",
+            "doctor",
             "prepare",
             "image",
         ],
@@ -231,7 +233,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
         "maquette-libvirt",
         &[
             "client", "xml", "cable", "console", "domain", "template", "network", "observe",
-            "signals", "cached", "prune", "survey", "volume", "perform", "driver",
+            "doctor", "signals", "cached", "prune", "survey", "volume", "perform", "driver",
         ],
     ),
 ];

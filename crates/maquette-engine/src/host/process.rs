@@ -275,7 +275,7 @@ fn in_background(
 
 /// Runs a process of ours that has nothing to wait for, at most for `limit`; standard output and error, at
 /// most 64 KiB of each. None if time was up or it printed more.
-pub(super) fn brief(
+pub(crate) fn brief(
     process: &mut process::Command,
     limit: Duration,
 ) -> std::io::Result<Option<process::Output>> {

@@ -19,6 +19,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use error::ConnectError;
+pub(crate) use error::classify;
 pub use hostkey::{HostKey, fetch as fetch_host_keys, known, remember};
 pub use master::{Effective, Target, effective};
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 /// Sections by name.
-pub(super) struct Sections(BTreeMap<String, String>);
+pub(crate) struct Sections(BTreeMap<String, String>);
 
 impl Sections {
     /// What comes before the first section is a login shell's noise.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut all: BTreeMap<String, String> = BTreeMap::new();
         let mut name = None;
         for line in text.lines() {
@@ -23,17 +23,22 @@ impl Sections {
     }
 
     /// A section's text; empty if there is none.
-    pub(super) fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: &str) -> &str {
         self.0.get(name).map_or("", |t| t.trim())
     }
 
     /// Its lines, without empty ones.
-    pub(super) fn lines<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn lines<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.text(name).lines().filter(|l| !l.trim().is_empty())
     }
 
+    /// All of them, by name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), text.trim()))
+    }
+
     /// Whether it says yes.
-    pub(super) fn yes(&self, name: &str) -> bool {
+    pub(crate) fn yes(&self, name: &str) -> bool {
         self.text(name) == "yes"
     }
 }

@@ -1,7 +1,9 @@
 //! What is done with one domain.
 
+use maquette_core::doctor::{Frames, Power};
 use virt::domain::{
-    Domain, DomainPausedReason, DomainState, DomainStateReason, DomainStateReasonEnum,
+    Domain, DomainPausedReason, DomainShutoffReason, DomainState, DomainStateReason,
+    DomainStateReasonEnum,
 };
 use virt::sys;
 
@@ -86,6 +88,61 @@ pub fn is_starting_up(domain: &Domain) -> bool {
         }
         _ => false,
     })
+}
+
+/// What a domain does, and why.
+pub fn power(domain: &Domain) -> Result<Power> {
+    let (state, reason) = gate::call("look at a domain", || domain.state())?;
+    let DomainStateReasonEnum::Known(reason) = reason else {
+        let runs = state.is_known_and(|s| s == DomainState::Running);
+        return Ok(if runs { Power::Running } else { Power::Off("an unknown state".into()) });
+    };
+    Ok(match reason {
+        DomainStateReason::Paused(why) => {
+            let is = |wanted| why.is_known_and(|why| why == wanted);
+            if is(DomainPausedReason::IOError) {
+                Power::IoError
+            } else if is(DomainPausedReason::Crashed) {
+                Power::GuestCrashed
+            } else if is(DomainPausedReason::Watchdog) {
+                Power::Watchdog
+            } else if is(DomainPausedReason::StartingUp) {
+                Power::Running
+            } else {
+                Power::Paused
+            }
+        }
+        DomainStateReason::Crashed(_) => Power::GuestCrashed,
+        DomainStateReason::Shutoff(why) => {
+            let is = |wanted| why.is_known_and(|why| why == wanted);
+            if is(DomainShutoffReason::Crashed) {
+                Power::EmulatorDied
+            } else if is(DomainShutoffReason::Failed) {
+                Power::StartFailed
+            } else {
+                let said =
+                    if is(DomainShutoffReason::Destroyed) { "switched off" } else { "shut off" };
+                Power::Off(said.into())
+            }
+        }
+        _ => Power::Running,
+    })
+}
+
+/// How often QEMU has read from some disks of a running domain; none if libvirt cannot tell.
+pub fn reads(domain: &Domain, devices: &[String]) -> Option<u64> {
+    let each = devices.iter().map(|device| {
+        let stats = gate::call("count reads", || domain.block_stats(device)).ok()?;
+        u64::try_from(stats.rd_req).ok()
+    });
+    each.sum()
+}
+
+/// Frames of a running domain's tap, as the guest counts them; none if libvirt cannot tell.
+pub fn frames(domain: &Domain, tap: &str) -> Option<Frames> {
+    let stats = gate::call("count frames", || domain.interface_stats(tap)).ok()?;
+    let (sent, received) = (stats.tx_packets.try_into().ok()?, stats.rx_packets.try_into().ok()?);
+    Some(Frames { sent, received })
 }
 
 /// Resets a running domain, as its button would.

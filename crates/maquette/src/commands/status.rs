@@ -188,7 +188,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 fn next_change(events: &mpsc::Receiver<DomainEvent>, now: &Now, prefix: &str, ask: Ask) -> bool {
     loop {
         let event = match ask {
-            Ask::Nodes => events.recv_timeout(AGAIN),
+            Ask::Nodes | Ask::Failed => events.recv_timeout(AGAIN),
             Ask::Nobody => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         let event = match event {

@@ -152,7 +152,7 @@ pub fn reasons(rows: &[Row]) -> String {
         .collect();
     let mut out = String::new();
     if !why.is_empty() {
-        out.push_str(&format!("\nnot ready:\n{why}"));
+        out.push_str(&format!("\nnot ready (`maquette doctor` looks for the cause):\n{why}"));
     }
     if !pulled.is_empty() {
         let how = "`maquette link up NODE INTERFACE` plugs them in";

@@ -15,6 +15,8 @@ use crate::world::World;
 pub enum Ask {
     /// All that ought to answer, at once.
     Nodes,
+    /// The same, and those whose first boot failed.
+    Failed,
     /// None: what libvirt and the records say is enough.
     Nobody,
 }
@@ -29,11 +31,11 @@ pub(super) fn look(
 ) -> Result<BTreeMap<String, Evidence>, Failure> {
     let host = connection.host.as_ref();
     let asked = |d: &&Domain| {
-        ask == Ask::Nodes
+        ask != Ask::Nobody
             && d.active
             && !d.paused
             && d.recorded.guest.is_some()
-            && d.failed.is_none()
+            && (ask == Ask::Failed || d.failed.is_none())
     };
     let asked: Vec<&Domain> = observed.domains.values().filter(asked).collect();
     let from_here = |d: &Domain| d.recorded.access.direct && !host.is_here();

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use maquette_core::doctor::Power;
 use maquette_core::object::ObjectKind;
 use maquette_core::plan::PoolState;
 use maquette_engine::StepError;
@@ -48,6 +49,56 @@ impl Stage {
             }
             ["guest", address, "answers"] => {
                 machine.ssh.remove(*address);
+            }
+            ["libvirt", "says", "of", name, ..] => {
+                let (_, said) = what.split_once(": ").unwrap();
+                let name = name.trim_end_matches(':');
+                let domain = seen.domains.get_mut(name).unwrap();
+                let power = match said {
+                    "paused (I/O error)" => Power::IoError,
+                    "paused (crashed)" => Power::GuestCrashed,
+                    "shut off (crashed)" => Power::EmulatorDied,
+                    _ => Power::StartFailed,
+                };
+                domain.paused = said.starts_with("paused");
+                if said.starts_with("shut off") {
+                    (domain.active, domain.live) = (false, None);
+                }
+                machine.powers.insert(name.into(), power);
+            }
+            ["all", "is", "well", "with", name] => {
+                let domain = seen.domains.get_mut(*name).unwrap();
+                (domain.active, domain.paused, domain.ready, domain.failed) =
+                    (true, false, true, None);
+                domain.live = Some(domain.defined.clone());
+                machine.powers.clear();
+                machine.ssh.clear();
+                machine.looks.clear();
+                machine.mute.clear();
+                machine.unread.clear();
+                machine.uptime_s.clear();
+                let log = format!("/var/log/libvirt/qemu/{name}-serial.log");
+                self.host.remove(&log).unwrap();
+                self.host.remove(&format!("/var/logins/{name}")).unwrap();
+            }
+            ["guest", "of", name, "sends", "nothing"] => {
+                let nics = &seen.domains[*name].recorded.interfaces;
+                let all: Vec<_> = nics.iter().map(|nic| nic.mac).collect();
+                machine.mute.extend(all);
+            }
+            ["disks", "of", name, "are", "hardly", "read"] => {
+                machine.unread.insert((*name).into());
+            }
+            ["section", ..] => {
+                // As the engine's script prints it: `section node lab-web-0 has: LINE`.
+                let (name, line) =
+                    what.trim_start_matches("section ").split_once(" has: ").unwrap();
+                machine.looks.entry(name.into()).or_default().push(line.into());
+            }
+            ["login", "to", name, ..] => {
+                let (_, script) = what.split_once(": ").unwrap();
+                let file = format!("/var/logins/{}", name.trim_end_matches(':'));
+                self.host.write(&file, format!("{script}\n").as_bytes(), 0o600).unwrap();
             }
             ["domain", name, "runs", "for", seconds, "s"] => {
                 machine.uptime_s.insert((*name).into(), seconds.parse().unwrap());

@@ -134,7 +134,7 @@ pub(super) fn classify_sudo(user: String, said: String) -> ConnectError {
 }
 
 /// Understands what a failed `ssh` has said.
-pub(super) fn classify(user: &str, address: &str, stderr: &str) -> ConnectError {
+pub(crate) fn classify(user: &str, address: &str, stderr: &str) -> ConnectError {
     let has = |text: &str| stderr.contains(text);
     let line = |texts: &[&str]| {
         stderr

@@ -1,0 +1,138 @@
+//! What is wrong with nodes, and why: from what was found out about every layer below a login, the lowest one that is at
+//! fault is named, with what shows it and what to do.
+
+pub mod firewall;
+mod host;
+mod node;
+mod signs;
+
+use std::collections::BTreeMap;
+
+pub use signs::{
+    Frames, HostSigns, Inside, LoginTried, Neighbour, NetworkSigns, NodeSigns, Power, Space,
+};
+
+use crate::observed::Observed;
+
+/// A layer on the way to a node, lowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// The hypervisor: room, memory, what may be opened.
+    Hypervisor,
+    /// A network on it.
+    Network,
+    /// The domain: whether it runs.
+    Domain,
+    /// What boots it.
+    Firmware,
+    /// The guest's kernel.
+    Kernel,
+    /// The guest's NIC.
+    Nic,
+    /// DHCP.
+    Dhcp,
+    /// The node's address.
+    Address,
+    /// The SSH server's port.
+    Port,
+    /// The login.
+    Login,
+    /// What the first boot sets up.
+    FirstBoot,
+    /// What runs in the guest.
+    Guest,
+}
+
+impl Layer {
+    /// For people and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hypervisor => "hypervisor",
+            Self::Network => "network",
+            Self::Domain => "domain",
+            Self::Firmware => "firmware",
+            Self::Kernel => "kernel",
+            Self::Nic => "nic",
+            Self::Dhcp => "dhcp",
+            Self::Address => "address",
+            Self::Port => "port",
+            Self::Login => "login",
+            Self::FirstBoot => "first-boot",
+            Self::Guest => "guest",
+        }
+    }
+}
+
+/// What a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The hypervisor itself.
+    Hypervisor,
+    /// A network, by its libvirt name.
+    Network(String),
+    /// A node, by its libvirt name.
+    Node(String),
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub subject: Subject,
+    /// The layer that is at fault.
+    pub layer: Layer,
+    /// A word for programs, which stays the same: `kernel-panic`.
+    pub code: &'static str,
+    /// What is wrong, for people.
+    pub cause: String,
+    /// What shows it.
+    pub evidence: Vec<String>,
+    /// What to do.
+    pub advice: Vec<String>,
+}
+
+impl Finding {
+    fn new(subject: Subject, layer: Layer, code: &'static str, cause: impl Into<String>) -> Self {
+        let (evidence, advice) = (Vec::new(), Vec::new());
+        Self { subject, layer, code, cause: cause.into(), evidence, advice }
+    }
+
+    fn of(node: &str, layer: Layer, code: &'static str, cause: impl Into<String>) -> Self {
+        Self::new(Subject::Node(node.into()), layer, code, cause)
+    }
+
+    #[must_use]
+    fn seen(mut self, evidence: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.evidence.extend(evidence.into_iter().map(Into::into));
+        self
+    }
+
+    #[must_use]
+    fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice.push(advice.into());
+        self
+    }
+}
+
+/// What is wrong with the hypervisor, the networks of some nodes, and these nodes, lowest layer first for each.
+pub fn diagnose(
+    host: &HostSigns,
+    observed: &Observed,
+    nodes: &BTreeMap<String, NodeSigns>,
+) -> Vec<Finding> {
+    let domains = || nodes.iter().filter_map(|(name, s)| Some((observed.domains.get(name)?, s)));
+    let on = |network: &str| {
+        let mut all = domains().flat_map(|(domain, _)| &domain.recorded.interfaces);
+        all.any(|i| i.network == network)
+    };
+    let mut found = host::hypervisor(host);
+    for network in observed.networks.values().filter(|n| nodes.is_empty() || on(&n.name)) {
+        found.extend(host::network(host, network));
+    }
+    for (domain, signs) in domains() {
+        let mut of_node = node::node(host, observed, domain, signs);
+        of_node.sort_by_key(|finding| finding.layer);
+        found.extend(of_node);
+    }
+    found
+}

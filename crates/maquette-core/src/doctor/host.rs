@@ -1,0 +1,219 @@
+//! What is wrong with a hypervisor, and with networks on it.
+
+use std::net::Ipv4Addr;
+
+use super::firewall::{Dropped, Hook, Keeper, Packet};
+use super::{Finding, HostSigns, Layer, Space, Subject};
+use crate::observed::{Domain, Network};
+use crate::topology::Forward;
+use crate::units::ByteSize;
+
+/// With less room than this QEMU is about to stop guests that write, in bytes.
+const LEAST_ROOM: u64 = 64 << 20;
+
+/// With less memory than this the kernel is about to end processes: this part of all.
+const LEAST_MEMORY: u64 = 33;
+
+/// Whether a file system is as good as full.
+pub(super) fn is_full(space: &Space) -> bool {
+    space.free < LEAST_ROOM.min(space.size / 50)
+}
+
+pub(super) fn room(space: &Space) -> String {
+    let (free, size) = (ByteSize(space.free), ByteSize(space.size));
+    format!("{free} of {size} are free at {}", space.path)
+}
+
+/// What is wrong with the hypervisor itself.
+pub(super) fn hypervisor(host: &HostSigns) -> Vec<Finding> {
+    let finding =
+        |code, cause: &str| Finding::new(Subject::Hypervisor, Layer::Hypervisor, code, cause);
+    let mut found = Vec::new();
+    if let Some(pool) = host.pool.as_ref().filter(|pool| is_full(pool)) {
+        found.push(
+            finding(
+                "pool-full",
+                "the storage pool is full: nodes that write are about to be paused",
+            )
+            .seen([room(pool)])
+            .advise("make room there; `maquette image prune` removes images that nothing uses"),
+        );
+    }
+    let same = |logs: &&Space| {
+        host.pool.as_ref().is_none_or(|p| (p.free, p.size) != (logs.free, logs.size))
+    };
+    if let Some(logs) = host.logs.as_ref().filter(|logs| is_full(logs)).filter(same) {
+        found.push(
+            finding("log-full", "there is no room for libvirt's logs: consoles are not recorded")
+                .seen([room(logs)])
+                .advise("make room there"),
+        );
+    }
+    if let Some((all, available)) = host.memory_mib
+        && available < all / LEAST_MEMORY
+    {
+        let mib = |mib: u64| ByteSize(mib.saturating_mul(1 << 20));
+        let seen = format!("{} of {} of memory are available", mib(available), mib(all));
+        let kills = host.oom_kills.filter(|kills| *kills > 0).map(|kills| {
+            format!(
+                "since it was started the kernel has ended {kills} processes for want of memory"
+            )
+        });
+        found.push(
+            finding(
+                "memory-low",
+                "the hypervisor's memory is used up: its kernel may end a node's QEMU",
+            )
+            .seen([seen].into_iter().chain(kills))
+            .advise("stop nodes, or give them less memory"),
+        );
+    }
+    found
+}
+
+/// A packet that nodes of a network send to somewhere else.
+fn outwards<'a>(host: &'a HostSigns, network: &'a Network) -> Packet<'a> {
+    let source = network.recorded.ipv4.map_or(Ipv4Addr::UNSPECIFIED, |net| net.addr());
+    let (input, output) = (network.recorded.bridge.as_str(), host.uplink.as_deref());
+    Packet { input, output, source, service: None }
+}
+
+/// What drops requests to a network's DHCP server.
+pub(super) fn dhcp_dropped(host: &HostSigns, network: &Network) -> Option<Dropped> {
+    let input = network.recorded.bridge.as_str();
+    let (source, service) = (Ipv4Addr::UNSPECIFIED, Some(("udp", 67)));
+    host.firewall.dropped(Hook::Input, &Packet { input, output: None, source, service })
+}
+
+/// Whether a network's DHCP server ought to run and does not.
+pub(super) fn dhcp_stopped(host: &HostSigns, network: &Network) -> bool {
+    let runs = host.networks.get(&network.name).and_then(|n| n.dnsmasq);
+    network.recorded.dhcp4.is_some() && network.active && runs == Some(false)
+}
+
+/// What is wrong with a network.
+pub(super) fn network(host: &HostSigns, network: &Network) -> Vec<Finding> {
+    let (name, bridge) = (&network.name, &network.recorded.bridge);
+    let finding = |code, cause: &str| {
+        Finding::new(Subject::Network(name.clone()), Layer::Network, code, cause)
+    };
+    if !network.active {
+        let cause = finding("network-stopped", "it is not running");
+        return vec![cause.advise("`maquette up` starts it")];
+    }
+    let mut found = Vec::new();
+    if dhcp_stopped(host, network) {
+        let cause = "its DHCP server does not run: nodes get no addresses";
+        found.push(
+            finding("dhcp-server-stopped", cause)
+                .seen([format!("libvirt's dnsmasq of network `{name}` has ended")])
+                .advise(format!(
+                    "`virsh net-destroy {name}` and `maquette up` start both anew, and connect nodes again"
+                )),
+        );
+    }
+    if network.recorded.dhcp4.is_some()
+        && let Some(dropped) = dhcp_dropped(host, network)
+    {
+        let cause = "the hypervisor's firewall drops requests for addresses (DHCP)";
+        found.push(filtered(finding("dhcp-filtered", cause), &dropped, bridge, Way::Dhcp));
+    }
+    let leads_outside = matches!(network.recorded.forward, Forward::Nat | Forward::Route);
+    if leads_outside && host.forwards == Some(false) {
+        found.push(
+            finding(
+                "forwarding-off",
+                "the hypervisor forwards nothing: nodes do not reach the outside",
+            )
+            .seen(["net.ipv4.ip_forward is 0"])
+            .advise("`sysctl net.ipv4.ip_forward=1`, and see what sets it to 0 in /etc/sysctl.d"),
+        );
+    }
+    let packet = outwards(host, network);
+    if leads_outside && let Some(dropped) = host.firewall.dropped(Hook::Forward, &packet) {
+        let cause = "the hypervisor's firewall drops what its nodes send to the outside";
+        found.push(filtered(finding("forward-filtered", cause), &dropped, bridge, Way::Outwards));
+    }
+    let within = Packet { output: Some(bridge.as_str()), ..packet };
+    if host.bridge_filtered
+        && network.recorded.forward.is_served()
+        && let Some(dropped) = host.firewall.dropped(Hook::Forward, &within)
+    {
+        let cause = "the hypervisor's firewall drops what its nodes send each other";
+        let finding = finding("bridge-filtered", cause).seen([
+            "net.bridge.bridge-nf-call-iptables is 1: frames within a bridge pass the firewall",
+        ]);
+        found.push(filtered(finding, &dropped, bridge, Way::Within));
+    }
+    found
+}
+
+/// What goes through a firewall.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Outwards,
+    Within,
+    Dhcp,
+}
+
+fn filtered(finding: Finding, dropped: &Dropped, bridge: &str, way: Way) -> Finding {
+    let finding = finding.seen([dropped.by.clone()]);
+    match (dropped.keeper, way) {
+        (Keeper::Docker, _) => finding
+            .advise(format!(
+                "Docker keeps these rules; `iptables -I DOCKER-USER -i {bridge} -j ACCEPT` and the same \
+                 with `-o {bridge}` let them pass until Docker starts anew"
+            ))
+            .advise("`\"ip-forward-no-drop\": true` in /etc/docker/daemon.json keeps Docker from dropping what is not its own"),
+        (Keeper::Firewalld, _) => finding.advise(format!(
+            "firewalld keeps these rules; `firewall-cmd --zone=libvirt --change-interface={bridge}` lets them pass"
+        )),
+        (Keeper::Ufw, Way::Dhcp) => finding
+            .advise(format!("ufw keeps these rules; `ufw allow in on {bridge}` lets them pass")),
+        (Keeper::Ufw, _) => finding
+            .advise(format!("ufw keeps these rules; `ufw route allow in on {bridge}` lets them pass")),
+        (Keeper::Unknown, _) => {
+            finding.advise(format!("let what comes in through `{bridge}` pass in the hypervisor's firewall"))
+        }
+    }
+}
+
+/// A line without what systemd makes of a dash.
+fn unescaped(line: &str) -> String {
+    line.replace("\\x2d", "-")
+}
+
+/// What the kernel says of a QEMU that it ended for want of memory; of which one cannot be told where it says no more than
+/// the program.
+pub(super) fn killed(host: &HostSigns, domain: &Domain) -> Option<String> {
+    let own = [format!("-{}.scope", domain.name), format!("-{}.libvirt-qemu", domain.name)];
+    let lines = || host.kernel_log.iter().rev();
+    let named = lines().find(|line| {
+        let line = unescaped(line);
+        line.contains("oom-kill:") && own.iter().any(|own| line.contains(own))
+    });
+    let any = || {
+        let told = lines().any(|line| line.contains("oom-kill:") && line.contains("machine"));
+        let killed = |line: &&String| line.contains("Killed process") && line.contains("qemu");
+        lines().find(killed).filter(|_| !told)
+    };
+    named.or_else(any).cloned()
+}
+
+/// What the kernel says that a domain's QEMU may not do with its files.
+pub(super) fn denied(host: &HostSigns, domain: &Domain) -> Option<String> {
+    let profile = format!("libvirt-{}", domain.recorded.uuid);
+    let files = || domain.defined.disks.iter().map(|disk| disk.file.as_str());
+    let own = |line: &&String| {
+        let apparmor = line.contains("apparmor=\"DENIED\"");
+        let selinux = line.contains("avc:") && line.contains("denied") && line.contains("svirt");
+        let name = |file: &str| file.rsplit('/').next().unwrap_or(file).to_string();
+        let about = |file: &str| {
+            line.contains(&format!("\"{file}\""))
+                || line.contains(&format!("name=\"{}\"", name(file)))
+        };
+        (apparmor && (line.contains(&profile) || files().any(about)))
+            || (selinux && files().any(about))
+    };
+    host.kernel_log.iter().rev().find(own).cloned()
+}

@@ -1,0 +1,507 @@
+//! What is wrong with one node: its layers from the bottom, up to the first that is at fault.
+
+use std::net::IpAddr;
+
+use super::{Finding, HostSigns, Inside, Layer, LoginTried, Neighbour, NodeSigns, Power, host};
+use crate::blueprint::Interface;
+use crate::node_state::{
+    ConsoleEnd, FIRST_BOOT_S, Halt, SILENT_CONSOLE_S, START_S, SshAnswer, last_words,
+};
+use crate::observed::{Domain, Network, Observed};
+
+/// After how long a guest that has sent no frame is not likely to send any, in seconds, if its console is quiet.
+const FRAMES_S: u64 = 60;
+
+/// How long a console is quiet of a guest that does nothing more, in seconds.
+const QUIET_S: u64 = 20;
+
+/// As many reads as firmware needs to find out that there is nothing to boot.
+const FEW_READS: u64 = 16;
+
+/// What is wrong with a node; nothing if all is well.
+pub(super) fn node(
+    host: &HostSigns,
+    observed: &Observed,
+    domain: &Domain,
+    signs: &NodeSigns,
+) -> Vec<Finding> {
+    let look = Look { host, observed, domain, signs };
+    if let Some(finding) = look.power() {
+        return vec![finding];
+    }
+    let mut found = look.cables();
+    if domain.recorded.guest.is_none() {
+        return found;
+    }
+    let answer = signs.evidence.ssh;
+    let reached = answer == Some(SshAnswer::Greeted);
+    if !reached && look.nic().is_some_and(|nic| domain.pulled.contains(&nic.mac)) {
+        return found;
+    }
+    found.extend(match answer {
+        Some(SshAnswer::Greeted) => look.login(),
+        None | Some(SshAnswer::Unknown) => look.boot(),
+        Some(answer) => look.boot().or_else(|| look.way()).or_else(|| look.port(answer)),
+    });
+    found.extend(look.first_boot());
+    found
+}
+
+struct Look<'a> {
+    host: &'a HostSigns,
+    observed: &'a Observed,
+    domain: &'a Domain,
+    signs: &'a NodeSigns,
+}
+
+impl Look<'_> {
+    fn finding(&self, layer: Layer, code: &'static str, cause: impl Into<String>) -> Finding {
+        Finding::of(&self.domain.name, layer, code, cause)
+    }
+
+    /// The NIC through which the node is reached.
+    fn nic(&self) -> Option<&Interface> {
+        let address = self.domain.recorded.access.address?;
+        self.domain.recorded.interfaces.iter().find(|i| i.has_address(address))
+    }
+
+    fn network(&self) -> Option<&Network> {
+        self.observed.networks.get(&self.nic()?.network)
+    }
+
+    fn console(&self) -> Option<&ConsoleEnd> {
+        self.signs.evidence.recent_console()
+    }
+
+    /// How long it may take to answer, in seconds.
+    fn limit(&self) -> u64 {
+        if self.domain.ready { START_S } else { FIRST_BOOT_S }
+    }
+
+    /// That it was started a moment ago, where that is so.
+    fn young(&self) -> Option<String> {
+        let up = self.signs.evidence.uptime_s.filter(|up| *up < self.limit())?;
+        Some(format!("it was started {up} s ago, and may still be starting"))
+    }
+
+    fn sent(&self) -> Option<u64> {
+        let all = &self.signs.frames;
+        (!all.is_empty()).then(|| all.values().map(|frames| frames.sent).sum())
+    }
+
+    /// Whether the domain runs, and why not.
+    fn power(&self) -> Option<Finding> {
+        let name = &self.domain.name;
+        let log = || self.signs.emulator_log.iter().map(|line| format!("QEMU's log: {line}"));
+        let off = |said: &str| {
+            let finding = self.finding(Layer::Domain, "shut-off", "it does not run");
+            finding
+                .seen([format!("libvirt says: {said}")])
+                .advise(format!("`maquette start {name}` starts it"))
+        };
+        match self.signs.power.as_ref().unwrap_or(&self.guessed()) {
+            Power::Running => None,
+            Power::Paused => Some(
+                self.finding(Layer::Domain, "paused", "it is paused")
+                    .advise(format!("`maquette resume {name}` lets it go on")),
+            ),
+            Power::IoError => Some(self.io_error()),
+            Power::GuestCrashed => Some(
+                self.finding(
+                    Layer::Kernel,
+                    "kernel-panic",
+                    "its guest crashed, and QEMU stopped it",
+                )
+                .seen(self.quote())
+                .advise(format!(
+                    "`maquette logs {name}` shows more; `maquette reset {name}` boots it anew"
+                )),
+            ),
+            Power::Watchdog => Some(
+                self.finding(
+                    Layer::Kernel,
+                    "watchdog",
+                    "its guest did not feed its watchdog, which stopped it",
+                )
+                .seen(self.quote())
+                .advise(format!("`maquette reset {name}` boots it anew")),
+            ),
+            Power::EmulatorDied => {
+                Some(self.killed().or_else(|| self.denied()).unwrap_or_else(|| {
+                    self.finding(Layer::Domain, "emulator-died", "its QEMU ended by itself")
+                        .seen(log())
+                        .advise(format!("`maquette start {name}` starts it again"))
+                }))
+            }
+            Power::StartFailed => Some(self.denied().unwrap_or_else(|| {
+                self.finding(Layer::Domain, "start-failed", "it could not be started")
+                    .seen(log())
+                    .advise(format!("`maquette start {name}` says why"))
+            })),
+            Power::Off(said) => Some(self.denied().unwrap_or_else(|| off(said))),
+        }
+    }
+
+    /// What is known without libvirt's reason.
+    fn guessed(&self) -> Power {
+        match (self.domain.active, self.domain.paused) {
+            (false, _) => Power::Off("shut off".into()),
+            (true, true) => Power::Paused,
+            (true, false) => Power::Running,
+        }
+    }
+
+    fn denied(&self) -> Option<Finding> {
+        let line = host::denied(self.host, self.domain)?;
+        let (code, who, advice) = match line.contains("apparmor=") {
+            true => (
+                "apparmor-denied",
+                "AppArmor",
+                "`aa-status` shows the profile; files of a pool have to be where libvirt's profile lets QEMU read \
+                 them, or be named in /etc/apparmor.d/local/abstractions/libvirt-qemu",
+            ),
+            false => (
+                "selinux-denied",
+                "SELinux",
+                "`restorecon -R` on the pool's directory gives files their labels again; `ausearch -m avc -ts \
+                 recent` shows more",
+            ),
+        };
+        let cause = format!("{who} does not let its QEMU use a file");
+        Some(self.finding(Layer::Hypervisor, code, cause).seen([line]).advise(advice))
+    }
+
+    fn killed(&self) -> Option<Finding> {
+        let line = host::killed(self.host, self.domain)?;
+        let cause = "the hypervisor's memory was used up, and its kernel ended the node's QEMU";
+        Some(
+            self.finding(Layer::Hypervisor, "out-of-memory", cause)
+                .seen([line])
+                .advise(
+                    "give nodes less memory, or keep some for others with `--host-memory-reserve`",
+                )
+                .advise(format!("`maquette start {}` starts it again", self.domain.name)),
+        )
+    }
+
+    fn io_error(&self) -> Finding {
+        let resume = format!("`maquette resume {}` lets it go on where it was", self.domain.name);
+        let seen = "libvirt says: paused by an I/O error";
+        match self.host.pool.as_ref() {
+            Some(pool) if host::is_full(pool) => {
+                let cause = "the storage pool is full, and QEMU has paused it until it can write again";
+                self.finding(Layer::Hypervisor, "pool-full", cause)
+                    .seen([seen.to_string(), host::room(pool)])
+                    .advise("make room there; `maquette image prune` removes images that nothing uses")
+                    .advise(format!("then {resume}"))
+            }
+            pool => self
+                .finding(Layer::Hypervisor, "io-error", "a disk could not be read or written, and QEMU has paused it")
+                .seen([seen.to_string()].into_iter().chain(pool.map(host::room)))
+                .seen(self.signs.emulator_log.iter().map(|line| format!("QEMU's log: {line}")))
+                .advise("the hypervisor's `dmesg` says more, unless there was no room that is there again")
+                .advise(resume),
+        }
+    }
+
+    fn cables(&self) -> Vec<Finding> {
+        let nics = self.domain.recorded.interfaces.iter();
+        let pulled = nics.filter(|nic| self.domain.pulled.contains(&nic.mac));
+        let finding = |nic: &Interface| {
+            let name = &self.domain.name;
+            let cause = format!("the cable of {} (network {}) is pulled", nic.name, nic.network);
+            let up = format!("`maquette link up {name} {}` plugs it in", nic.name);
+            self.finding(Layer::Domain, "cable-pulled", cause).advise(up)
+        };
+        pulled.map(finding).collect()
+    }
+
+    /// The last line of its console.
+    fn quote(&self) -> Option<String> {
+        let said = self.console()?.text.lines().rfind(|line| !line.trim().is_empty())?;
+        Some(format!(
+            "its console ends with: {}",
+            said.trim().chars().take(120).collect::<String>()
+        ))
+    }
+
+    /// Whether it boots at all, and its kernel comes as far as its NIC.
+    fn boot(&self) -> Option<Finding> {
+        self.halted().or_else(|| self.silent()).or_else(|| self.no_frames())
+    }
+
+    fn halted(&self) -> Option<Finding> {
+        let (halt, said) = last_words(&self.console()?.text)?;
+        let (layer, code) = match halt {
+            Halt::NothingToBoot => (Layer::Firmware, "nothing-to-boot"),
+            Halt::Grub => (Layer::Firmware, "boot-loader"),
+            Halt::Panic => (Layer::Kernel, "kernel-panic"),
+            Halt::Emergency => (Layer::Kernel, "emergency-mode"),
+            Halt::NoRoot => (Layer::Kernel, "no-root"),
+        };
+        let name = &self.domain.name;
+        let more = format!("`maquette logs {name}` shows what came before");
+        let finding = self.finding(layer, code, halt.meaning());
+        Some(finding.seen([format!("its console says: {said}")]).advise(more))
+    }
+
+    /// Nothing was heard of it since it started.
+    fn silent(&self) -> Option<Finding> {
+        let evidence = &self.signs.evidence;
+        if !evidence.console_read || self.console().is_some() || self.sent().is_some_and(|n| n > 0)
+        {
+            return None;
+        }
+        let up = evidence.uptime_s;
+        let mute = up.map_or("nothing on its serial console".to_string(), |up| {
+            format!("nothing on its serial console in the {up} s since it was started")
+        });
+        let reads =
+            self.signs.reads.map(|reads| format!("QEMU has read {reads} times from its disks"));
+        let seen = [mute].into_iter().chain(reads);
+        let screen = format!(
+            "`maquette screenshot {} -o screen.png` shows what its firmware says",
+            self.domain.name
+        );
+        let anew = "take another image; `maquette plan` says whether that replaces the node";
+        if self.signs.boot_sector == Some(false) {
+            let cause = "its disk cannot be booted: the first sector is not a boot sector";
+            let sector = "the first sector of its first disk does not end with 55 aa";
+            return Some(
+                self.finding(Layer::Firmware, "no-boot-sector", cause)
+                    .seen([sector.to_string()].into_iter().chain(seen))
+                    .advise(anew)
+                    .advise(screen),
+            );
+        }
+        if up.is_some_and(|up| up < SILENT_CONSOLE_S) {
+            return None;
+        }
+        let few = self.signs.reads.is_some_and(|reads| reads < FEW_READS);
+        let (code, cause) = match few {
+            true => ("nothing-boots", "nothing boots from its disk"),
+            false => (
+                "boot-silent",
+                "its disk is read, and nothing is said: it may not boot, or not write to its serial console",
+            ),
+        };
+        Some(self.finding(Layer::Firmware, code, cause).seen(seen).advise(screen).advise(anew))
+    }
+
+    /// It runs, and its NIC does nothing.
+    fn no_frames(&self) -> Option<Finding> {
+        let nic = self.nic()?;
+        let frames = self.signs.frames.get(&nic.mac)?;
+        let quiet = self.console().is_none_or(|c| c.age_s >= QUIET_S);
+        let due = self
+            .signs
+            .evidence
+            .uptime_s
+            .is_none_or(|up| up >= self.limit() || (up >= FRAMES_S && quiet));
+        if frames.sent > 0 || !due {
+            return None;
+        }
+        let (name, model) = (&nic.name, &nic.model);
+        let cause = format!(
+            "its {name} has sent nothing: the guest has no driver for the NIC ({model}), or does not set it up"
+        );
+        let seen = format!("0 frames from {} since it was started", nic.mac);
+        Some(
+            self.finding(Layer::Nic, "nic-silent", cause)
+                .seen([seen].into_iter().chain(self.quote()))
+                .advise("take another image, or another `model` in the network file: kernels for clouds have few drivers")
+                .advise(format!("`maquette logs {}` shows how far it came", self.domain.name)),
+        )
+    }
+
+    /// Whether it has its address.
+    fn way(&self) -> Option<Finding> {
+        self.dhcp().or_else(|| self.address())
+    }
+
+    fn dhcp(&self) -> Option<Finding> {
+        let (nic, network) = (self.nic()?, self.network()?);
+        let name = &network.name;
+        if !network.active {
+            let cause = format!("its network `{name}` is not running");
+            return Some(
+                self.finding(Layer::Network, "network-stopped", cause)
+                    .advise("`maquette up` starts it"),
+            );
+        }
+        let known = self.host.networks.get(name)?;
+        if !nic.dhcp || network.recorded.dhcp4.is_none() || known.leases.contains_key(&nic.mac) {
+            return None;
+        }
+        let sent = self.signs.frames.get(&nic.mac).map(|f| {
+            format!("{} has sent {} frames and received {}", nic.name, f.sent, f.received)
+        });
+        let log = self.signs.dhcp_log.iter().map(|line| format!("its DHCP server's log: {line}"));
+        let lease = format!("network `{name}` has no lease for {}", nic.mac);
+        let seen = || [lease].into_iter().chain(sent).chain(log);
+        if host::dhcp_stopped(self.host, network) {
+            let cause =
+                format!("it gets no address: the DHCP server of network `{name}` does not run");
+            return Some(self.finding(Layer::Network, "dhcp-server-stopped", cause).seen(seen()).advise(format!(
+                "`virsh net-destroy {name}` and `maquette up` start both anew, and connect nodes again"
+            )));
+        }
+        if let Some(dropped) = host::dhcp_dropped(self.host, network) {
+            let cause = "it gets no address: the hypervisor's firewall drops its requests";
+            let finding = self.finding(Layer::Network, "dhcp-filtered", cause);
+            return Some(finding.seen(seen().chain([dropped.by])).advise(format!(
+                "let what comes in through `{}` to UDP port 67 pass",
+                network.recorded.bridge
+            )));
+        }
+        let asked = self
+            .signs
+            .dhcp_log
+            .iter()
+            .any(|l| l.contains("DHCPDISCOVER") || l.contains("DHCPREQUEST"));
+        let (code, cause) = match asked {
+            true => ("dhcp-unanswered", "it asks for an address (DHCP), and does not get one"),
+            false => (
+                "dhcp-no-lease",
+                "it has not got an address (DHCP): it does not ask, or is not heard",
+            ),
+        };
+        let finding = self.finding(Layer::Dhcp, code, cause).seen(seen()).seen(self.young());
+        Some(finding.advise(format!(
+            "`maquette capture {} {}` records what it sends; `maquette logs {0}` shows what it says of its network",
+            self.domain.name, nic.name
+        )))
+    }
+
+    fn address(&self) -> Option<Finding> {
+        let address = self.domain.recorded.access.address?;
+        let nic = self.nic();
+        match (self.signs.neighbour, nic) {
+            (Some(Neighbour::Has(mac)), Some(nic)) if mac != nic.mac => {
+                let cause = format!("somebody else has its address {address}");
+                let seen = format!("{mac} answers for it; the node's is {}", nic.mac);
+                Some(
+                    self.finding(Layer::Address, "address-taken", cause).seen([seen]).advise(
+                        "give the address back, or the node another (`ip` of an interface)",
+                    ),
+                )
+            }
+            (_, nic) if self.signs.evidence.ssh == Some(SshAnswer::NoRoute) => {
+                let cause =
+                    format!("nobody answers at its address {address}: the guest has not set it up");
+                let sent = nic.and_then(|n| self.signs.frames.get(&n.mac)).map(|f| {
+                    format!("its NIC has sent {} frames and received {}", f.sent, f.received)
+                });
+                let finding = self.finding(Layer::Address, "address-silent", cause);
+                let finding = finding.seen(sent).seen(self.young()).seen(self.quote());
+                Some(
+                    finding.advise(format!(
+                        "`maquette logs {}` shows how far it came",
+                        self.domain.name
+                    )),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// Its address answers, and its SSH server does not.
+    fn port(&self, answer: SshAnswer) -> Option<Finding> {
+        let address = self.domain.recorded.access.address?;
+        let (code, cause) = match answer {
+            SshAnswer::Refused => {
+                ("port-closed", format!("port 22 of {address} is closed: no SSH server runs there"))
+            }
+            SshAnswer::Silent => (
+                "port-filtered",
+                format!(
+                    "port 22 of {address} does not answer: a firewall drops what comes, or the guest hangs"
+                ),
+            ),
+            SshAnswer::Other => (
+                "not-ssh",
+                format!("what listens on port 22 of {address} does not speak SSH, or ends at once"),
+            ),
+            SshAnswer::Greeted | SshAnswer::NoRoute | SshAnswer::Unknown => return None,
+        };
+        let finding = self.finding(Layer::Port, code, cause).seen(self.young()).seen(self.quote());
+        Some(finding.advise(format!("`maquette logs {}` shows how far it came", self.domain.name)))
+    }
+
+    fn login(&self) -> Option<Finding> {
+        let name = &self.domain.name;
+        let address = self.domain.recorded.access.address;
+        let at = address.map_or(String::new(), |a: IpAddr| format!(" at {a}"));
+        match self.signs.login.as_ref()? {
+            LoginTried::In(inside) => self.inside(inside),
+            LoginTried::OtherHostKey(said) => Some(
+                self.finding(Layer::Login, "host-key", format!("what answers{at} has another host key than the one made for it"))
+                    .seen([format!("ssh says: {said}")])
+                    .advise("it may be another machine with this address; if somebody changed the key in the guest, replace the node"),
+            ),
+            LoginTried::Refused(said) => Some(
+                self.finding(Layer::Login, "login-refused", "its SSH server does not take this workspace's key")
+                    .seen([format!("ssh says: {said}")])
+                    .advise(format!("`maquette status` says whose key opens `{name}`")),
+            ),
+            LoginTried::Failed(said) => Some(
+                self.finding(Layer::Login, "login-failed", "its SSH server answers, and the login fails")
+                    .seen([format!("ssh says: {said}")])
+                    .advise(format!("`maquette ssh {name} -v` shows how far it comes")),
+            ),
+            LoginTried::NoKey => Some(
+                self.finding(Layer::Login, "no-key", "this workspace has no key to log in with")
+                    .advise("`maquette status` says who has it"),
+            ),
+        }
+    }
+
+    fn inside(&self, inside: &Inside) -> Option<Finding> {
+        let name = &self.domain.name;
+        let status = || inside.status.iter().map(|line| format!("cloud-init says: {line}"));
+        let errors = inside.errors.clone().unwrap_or_default();
+        if !inside.full.is_empty() {
+            let full = inside.full.iter().map(|(at, used)| format!("{used} % of {at} are used"));
+            return Some(
+                self.finding(Layer::Guest, "guest-disk-full", "a file system in the guest is full")
+                    .seen(full)
+                    .seen(status().filter(|_| !errors.is_empty()))
+                    .advise("remove files there, or give the disk another `size`: it grows at the next boot"),
+            );
+        }
+        if !errors.is_empty() {
+            let cause = format!("cloud-init failed: {}", errors.join("; "));
+            return Some(
+                self.finding(Layer::FirstBoot, "cloud-init-failed", cause).seen(status()).advise(
+                    format!("`maquette ssh {name} cat /var/log/cloud-init.log` shows more"),
+                ),
+            );
+        }
+        if self.domain.ready || self.domain.failed.is_some() {
+            return None;
+        }
+        Some(match inside.errors {
+            None => self
+                .finding(Layer::FirstBoot, "first-boot-runs", "its first boot has not ended")
+                .seen(status())
+                .advise("`maquette up` waits for it"),
+            Some(_) => self
+                .finding(
+                    Layer::FirstBoot,
+                    "first-boot-unseen",
+                    "its first boot has ended, and nobody saw that",
+                )
+                .advise("`maquette up` takes note of it"),
+        })
+    }
+
+    /// What was noted of its first boot.
+    fn first_boot(&self) -> Option<Finding> {
+        let why = self.domain.failed.as_ref()?;
+        // What it says of itself now is worth more.
+        let told = matches!(&self.signs.login, Some(LoginTried::In(i)) if i.errors.as_ref().is_some_and(|e| !e.is_empty()));
+        let more = format!("`maquette logs {}` shows more", self.domain.name);
+        (!told)
+            .then(|| self.finding(Layer::FirstBoot, "cloud-init-failed", why.clone()).advise(more))
+    }
+}

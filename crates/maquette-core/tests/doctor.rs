@@ -1,0 +1,505 @@
+//! What is named as the cause, for each thing that can be wrong alone and for several at once.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+
+use std::collections::BTreeMap;
+
+use maquette_core::doctor::firewall::{Hook, Keeper, Packet, Ruleset};
+use maquette_core::doctor::{
+    Finding, Frames, HostSigns, Inside, LoginTried, Neighbour, NetworkSigns, NodeSigns, Power,
+    Space, Subject, diagnose,
+};
+use maquette_core::node_state::{ConsoleEnd, Evidence, SshAnswer};
+use maquette_core::observed::{Domain, Observed};
+use maquette_core::units::MacAddr;
+use maquette_testkit::{apply, input, plan_of};
+
+/// A node that runs, on a hypervisor and a network that are well.
+struct Scene {
+    host: HostSigns,
+    observed: Observed,
+    signs: NodeSigns,
+}
+
+const NODE: &str = "controller-0";
+
+/// What makes a scene another.
+type Change = fn(&mut Scene);
+
+impl Scene {
+    fn well() -> Self {
+        let asked =
+            ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
+        let mut observed = Observed::default();
+        let plan = plan_of(&input(&[("controller", 1)], "3_nets", &asked), &observed);
+        apply(&mut observed, &plan.steps);
+        let domain = &observed.domains[NODE];
+        let nics = &domain.recorded.interfaces;
+        let frames = nics.iter().map(|nic| (nic.mac, Frames { sent: 9, received: 9 })).collect();
+        let leases: BTreeMap<MacAddr, _> =
+            nics.iter().filter_map(|n| Some((n.mac, n.ipv4?.addr().into()))).collect();
+        let network = NetworkSigns { dnsmasq: Some(true), leases };
+        let networks = observed.networks.keys().map(|name| (name.clone(), network.clone()));
+        let host = HostSigns {
+            pool: Some(Space { path: "/pool".into(), free: 1 << 40, size: 1 << 41 }),
+            memory_mib: Some((8000, 7000)),
+            forwards: Some(true),
+            uplink: Some("eth0".into()),
+            networks: networks.collect(),
+            ..HostSigns::default()
+        };
+        let evidence = Evidence {
+            ssh: Some(SshAnswer::Greeted),
+            console_read: true,
+            uptime_s: Some(5000),
+            ..Evidence::default()
+        };
+        let inside = Inside { errors: Some(Vec::new()), ..Inside::default() };
+        let signs = NodeSigns {
+            evidence,
+            power: Some(Power::Running),
+            reads: Some(500),
+            frames,
+            login: Some(LoginTried::In(inside)),
+            ..NodeSigns::default()
+        };
+        Self { host, observed, signs }
+    }
+
+    fn domain(&mut self) -> &mut Domain {
+        self.observed.domains.get_mut(NODE).unwrap()
+    }
+
+    /// The NIC through which the node is reached.
+    fn nic(&self) -> (MacAddr, String) {
+        let node = &self.observed.domains[NODE].recorded;
+        let address = node.access.address.unwrap();
+        let nic = node.interfaces.iter().find(|i| i.has_address(address)).unwrap();
+        (nic.mac, nic.network.clone())
+    }
+
+    fn all(&self) -> Vec<Finding> {
+        let signs = BTreeMap::from([(NODE.to_string(), self.signs.clone())]);
+        diagnose(&self.host, &self.observed, &signs)
+    }
+
+    /// Codes of what is wrong with the node.
+    fn codes(&self) -> Vec<&'static str> {
+        let of_node = |f: &Finding| f.subject == Subject::Node(NODE.into());
+        self.all().into_iter().filter(of_node).map(|f| f.code).collect()
+    }
+
+    fn says(&mut self, console: &str, age_s: u64) {
+        self.signs.evidence.console = Some(ConsoleEnd { text: console.into(), age_s });
+    }
+
+    fn answers(&mut self, answer: SshAnswer) {
+        self.signs.evidence.ssh = Some(answer);
+        self.signs.login = None;
+    }
+
+    fn mute(&mut self) {
+        self.signs.frames.values_mut().for_each(|frames| frames.sent = 0);
+    }
+
+    fn without_lease(&mut self) {
+        self.host.networks.values_mut().for_each(|n| n.leases.clear());
+    }
+}
+
+/// Each cause, lowest first: what makes it, and what it is called.
+const CAUSES: [(&str, Change); 24] = [
+    ("pool-full", |s| {
+        s.signs.power = Some(Power::IoError);
+        s.host.pool.as_mut().unwrap().free = 0;
+    }),
+    ("io-error", |s| s.signs.power = Some(Power::IoError)),
+    ("out-of-memory", |s| {
+        s.signs.power = Some(Power::EmulatorDied);
+        let line = r"oom-kill:x,task_memcg=/machine.slice/machine-qemu\x2d1\x2dcontroller\x2d0.scope,task=qemu";
+        s.host.kernel_log.push(line.into());
+    }),
+    ("apparmor-denied", |s| {
+        s.signs.power = Some(Power::StartFailed);
+        let uuid = s.domain().recorded.uuid;
+        s.host
+            .kernel_log
+            .push(format!("apparmor=\"DENIED\" profile=\"libvirt-{uuid}\" name=\"/x\""));
+    }),
+    ("selinux-denied", |s| {
+        s.signs.power = Some(Power::StartFailed);
+        let file = s.domain().defined.disks[0].file.rsplit('/').next().unwrap().to_string();
+        s.host
+            .kernel_log
+            .push(format!("avc:  denied  {{ read }} name=\"{file}\" scontext=svirt_t"));
+    }),
+    ("emulator-died", |s| s.signs.power = Some(Power::EmulatorDied)),
+    ("start-failed", |s| s.signs.power = Some(Power::StartFailed)),
+    ("paused", |s| s.signs.power = Some(Power::Paused)),
+    ("shut-off", |s| s.signs.power = Some(Power::Off("shut off".into()))),
+    ("kernel-panic", |s| s.signs.power = Some(Power::GuestCrashed)),
+    ("cable-pulled", |s| {
+        let (mac, _) = s.nic();
+        s.domain().pulled = vec![mac];
+        s.answers(SshAnswer::NoRoute);
+    }),
+    ("no-boot-sector", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.mute();
+        s.signs.boot_sector = Some(false);
+    }),
+    ("nothing-boots", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.mute();
+        (s.signs.boot_sector, s.signs.reads) = (Some(true), Some(2));
+    }),
+    ("boot-loader", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.says("error: no such partition.\ngrub rescue> ", 900);
+    }),
+    ("kernel-panic", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.says("[ 1.0] Kernel panic - not syncing: no init", 900);
+    }),
+    ("emergency-mode", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.says("You are in emergency mode. After logging in", 900);
+    }),
+    ("nic-silent", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.says("Starting network", 900);
+        s.mute();
+    }),
+    ("dhcp-server-stopped", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.without_lease();
+        s.host.networks.values_mut().for_each(|n| n.dnsmasq = Some(false));
+    }),
+    ("dhcp-unanswered", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.without_lease();
+        s.signs.dhcp_log.push("DHCPDISCOVER(x) no address available".into());
+    }),
+    ("dhcp-no-lease", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.without_lease();
+    }),
+    ("address-taken", |s| {
+        s.answers(SshAnswer::Refused);
+        s.signs.neighbour = Some(Neighbour::Has(MacAddr([2, 0, 0, 0, 0, 1])));
+    }),
+    ("address-silent", |s| s.answers(SshAnswer::NoRoute)),
+    ("port-closed", |s| s.answers(SshAnswer::Refused)),
+    ("port-filtered", |s| s.answers(SshAnswer::Silent)),
+];
+
+#[test]
+fn nothing_is_said_of_a_node_that_is_well() {
+    let scene = Scene::well();
+    assert_eq!(scene.all(), []);
+    let (mac, _) = scene.nic();
+    let node = &scene.observed.domains[NODE].recorded;
+    assert!(node.interfaces.iter().any(|i| i.mac == mac && i.dhcp), "the node asks DHCP");
+}
+
+#[test]
+fn each_cause_is_named() {
+    for (code, change) in CAUSES {
+        let mut scene = Scene::well();
+        change(&mut scene);
+        let found = scene.codes();
+        assert_eq!(found.first(), Some(&code), "{found:?}");
+        for finding in scene.all() {
+            assert!(!finding.advice.is_empty(), "{code}: nothing can be done about it");
+        }
+    }
+}
+
+/// What is below makes what is above: only the state of the domain, or a guest that came no further, is worth a word.
+#[test]
+fn of_two_causes_the_lower_one_is_named() {
+    let all: [(&str, Change); 6] = [
+        ("kernel-panic", |s| s.says("Kernel panic - not syncing", 900)),
+        ("nic-silent", |s| {
+            s.says("Starting network", 900);
+            s.mute();
+        }),
+        ("dhcp-server-stopped", |s| {
+            s.without_lease();
+            s.host.networks.values_mut().for_each(|n| n.dnsmasq = Some(false));
+        }),
+        ("address-taken", |s| {
+            s.signs.neighbour = Some(Neighbour::Has(MacAddr([2, 0, 0, 0, 0, 1])));
+        }),
+        ("cable-pulled", |s| {
+            let (mac, _) = s.nic();
+            s.domain().pulled = vec![mac];
+        }),
+        ("pool-full", |s| {
+            s.signs.power = Some(Power::IoError);
+            s.host.pool.as_mut().unwrap().free = 0;
+        }),
+    ];
+    let order = [
+        "pool-full",
+        "cable-pulled",
+        "kernel-panic",
+        "nic-silent",
+        "dhcp-server-stopped",
+        "address-taken",
+    ];
+    for (first, change) in all {
+        for (second, other) in all.into_iter().filter(|(second, _)| *second != first) {
+            let mut scene = Scene::well();
+            scene.answers(SshAnswer::Refused);
+            // One console only.
+            let (a, b) = if first == "kernel-panic" { (other, change) } else { (change, other) };
+            a(&mut scene);
+            b(&mut scene);
+            let place = |code| order.iter().position(|o| *o == code).unwrap();
+            let expected = if place(first) < place(second) { first } else { second };
+            assert_eq!(scene.codes().first(), Some(&expected), "{first} and {second}");
+        }
+    }
+}
+
+#[test]
+fn a_guest_that_was_just_started_is_not_called_dead() {
+    let mut scene = Scene::well();
+    scene.answers(SshAnswer::NoRoute);
+    scene.mute();
+    scene.signs.evidence.uptime_s = Some(10);
+    let found = scene.all();
+    assert_eq!(found[0].code, "address-silent");
+    let said = "it was started 10 s ago, and may still be starting";
+    assert!(found[0].evidence.iter().any(|line| line == said), "{found:?}");
+    // What was written before that says nothing about now.
+    scene.says("Kernel panic - not syncing", 900);
+    assert_eq!(scene.codes(), ["address-silent"]);
+}
+
+#[test]
+fn logins_and_first_boots_are_told_apart() {
+    let said = || "x".to_string();
+    let errors = |list: &[&str]| Some(list.iter().map(|e| (*e).to_string()).collect());
+    for (tried, code) in [
+        (LoginTried::OtherHostKey(said()), "host-key"),
+        (LoginTried::Refused(said()), "login-refused"),
+        (LoginTried::Failed(said()), "login-failed"),
+        (LoginTried::NoKey, "no-key"),
+        (
+            LoginTried::In(Inside { errors: errors(&["Invalid timezone"]), ..Inside::default() }),
+            "cloud-init-failed",
+        ),
+        (
+            LoginTried::In(Inside { full: vec![("/".into(), 100)], ..Inside::default() }),
+            "guest-disk-full",
+        ),
+    ] {
+        let mut scene = Scene::well();
+        scene.signs.login = Some(tried);
+        assert_eq!(scene.codes(), [code]);
+    }
+    let mut scene = Scene::well();
+    (scene.domain().ready, scene.domain().failed) = (false, Some("cloud-init failed: x".into()));
+    scene.answers(SshAnswer::Refused);
+    assert_eq!(scene.codes(), ["port-closed", "cloud-init-failed"]);
+    let mut scene = Scene::well();
+    scene.domain().ready = false;
+    assert_eq!(scene.codes(), ["first-boot-unseen"]);
+    scene.signs.login = Some(LoginTried::In(Inside::default()));
+    assert_eq!(scene.codes(), ["first-boot-runs"]);
+}
+
+#[test]
+fn what_the_kernel_says_of_others_is_not_said_of_a_node() {
+    let mut scene = Scene::well();
+    scene.signs.power = Some(Power::EmulatorDied);
+    let other =
+        r"oom-kill:x,task_memcg=/machine.slice/machine-qemu\x2d1\x2dlab\x2dcontroller\x2d00.scope";
+    scene.host.kernel_log = vec![other.into(), "Killed process 7 (qemu-system-x86)".into()];
+    assert_eq!(scene.codes(), ["emulator-died"]);
+    // Where it says of no QEMU which it was, it most likely was this one.
+    scene.host.kernel_log = vec!["Out of memory: Killed process 7 (qemu-system-x86)".into()];
+    assert_eq!(scene.codes(), ["out-of-memory"]);
+    scene.host.kernel_log = vec!["apparmor=\"DENIED\" profile=\"libvirt-y\" name=\"/else\"".into()];
+    assert_eq!(scene.codes(), ["emulator-died"]);
+}
+
+fn packet<'a>(input: &'a str, output: Option<&'a str>) -> Packet<'a> {
+    Packet { input, output, source: "10.1.0.1".parse().unwrap(), service: None }
+}
+
+fn forwarded(iptables: &str, nft: &str) -> Option<(Keeper, String)> {
+    let rules = Ruleset::read(iptables, nft);
+    let found = rules.dropped(Hook::Forward, &packet("lan", Some("eth0")));
+    found.map(|dropped| (dropped.keeper, dropped.by))
+}
+
+/// As `iptables-save -c` says it on a hypervisor with libvirt's own rules.
+const LIBVIRT: &str = "*nat\n:FORWARD DROP [0:0]\nCOMMIT\n*filter\n:FORWARD ACCEPT [0:0]\n:LIBVIRT_FWI - [0:0]\n\
+    :LIBVIRT_FWO - [0:0]\n:LIBVIRT_FWX - [0:0]\n[1:2] -A FORWARD -j LIBVIRT_FWX\n[1:2] -A FORWARD -j LIBVIRT_FWI\n\
+    [1:2] -A FORWARD -j LIBVIRT_FWO\n[0:0] -A LIBVIRT_FWI -d 10.1.0.0/24 -o lan -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
+    [0:0] -A LIBVIRT_FWI -o lan -j REJECT --reject-with icmp-port-unreachable\n\
+    [0:0] -A LIBVIRT_FWO -s 10.1.0.0/24 -i lan -j ACCEPT\n[0:0] -A LIBVIRT_FWO -i lan -j REJECT\n\
+    [0:0] -A LIBVIRT_FWX -i lan -o lan -j ACCEPT\nCOMMIT\n";
+
+#[test]
+fn rules_of_iptables_are_walked_as_the_kernel_does() {
+    assert_eq!(forwarded("", ""), None);
+    assert_eq!(forwarded(LIBVIRT, ""), None);
+    let rules = Ruleset::read(LIBVIRT, "");
+    assert!(rules.dropped(Hook::Forward, &packet("eth0", Some("lan"))).is_some());
+    assert_eq!(rules.dropped(Hook::Forward, &packet("lan", Some("lan"))), None);
+    // Docker's own rules do not mean us; libvirt's before them do.
+    let docker = LIBVIRT.replace(":FORWARD ACCEPT", ":FORWARD DROP").replace(
+        "[1:2] -A FORWARD -j LIBVIRT_FWX\n",
+        ":DOCKER-USER - [0:0]\n[1:2] -A FORWARD -j DOCKER-USER\n[1:2] -A FORWARD -j LIBVIRT_FWX\n",
+    );
+    assert_eq!(forwarded(&docker, ""), None);
+    let flushed = docker
+        .replace("-A LIBVIRT_FWO -s 10.1.0.0/24 -i lan -j ACCEPT", "")
+        .replace("[0:0] -A LIBVIRT_FWO -i lan -j REJECT\n", "");
+    let (keeper, by) = forwarded(&flushed, "").unwrap();
+    assert_eq!(keeper, Keeper::Docker);
+    assert!(by.contains("policy of chain FORWARD (iptables)"), "{by}");
+    let user = flushed.replace("COMMIT\n", "[0:0] -A DOCKER-USER -i lan -j ACCEPT\nCOMMIT\n");
+    assert_eq!(forwarded(&user, ""), None);
+}
+
+/// It is better to say nothing than something wrong.
+#[test]
+fn what_cannot_be_told_of_rules_is_not_said_to_drop() {
+    let with = |rules: &str| {
+        let text = format!("*filter\n:FORWARD DROP [0:0]\n:X - [0:0]\n{rules}\nCOMMIT\n");
+        forwarded(&text, "").is_some()
+    };
+    assert!(with(""));
+    for passes in [
+        "-A FORWARD -m set --match-set trusted src -j ACCEPT",
+        "-A FORWARD -p tcp -j ACCEPT",
+        "-A FORWARD -j NFQUEUE --queue-num 1",
+        "-A FORWARD -m mark --mark 0x1 -j X\n-A X -j ACCEPT",
+        "-A FORWARD ! -i docker0 -j ACCEPT",
+        "-A FORWARD -i la+ -m comment --comment \"let it -j pass\" -j ACCEPT",
+        "-A FORWARD -g X\n-A X -i lan -j ACCEPT",
+    ] {
+        assert!(!with(passes), "{passes}");
+    }
+    for drops in [
+        "-A FORWARD -i docker0 -m set --match-set trusted src -j ACCEPT",
+        "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-A FORWARD ! -i lan -j ACCEPT",
+        "-A FORWARD -j LOG --log-prefix \"no -j ACCEPT\"",
+        "-A FORWARD -g X\n-A FORWARD -j ACCEPT",
+        "-A FORWARD -j X\n-A X -i lan -j REJECT\n-A FORWARD -j ACCEPT",
+        // A circle.
+        "-A FORWARD -o else -j X\n-A X -j X",
+    ] {
+        assert!(with(drops), "{drops}");
+    }
+    // A circle that is entered, and words without an end.
+    assert!(!with("-A FORWARD -j X\n-A X -j X"));
+    for odd in [
+        "-A",
+        "-A FORWARD",
+        "-A FORWARD -i",
+        "-A FORWARD !",
+        "-A \"",
+        "-A NOWHERE -j ACCEPT",
+        ":",
+        "[1",
+    ] {
+        assert!(with(odd), "{odd}");
+    }
+}
+
+#[test]
+fn rules_of_nft_are_walked_as_the_kernel_does() {
+    let with = |policy: &str, exprs: &[&str]| {
+        let chain = |name: &str, more: &str| {
+            format!(
+                "{{\"chain\": {{\"family\": \"inet\", \"table\": \"firewalld\", \"name\": \"{name}\"{more}}}}}"
+            )
+        };
+        let base =
+            format!(", \"type\": \"filter\", \"hook\": \"forward\", \"policy\": \"{policy}\"");
+        let rule = |(at, expr): (usize, &&str)| {
+            let name = if at == 0 { "sub" } else { "base" };
+            format!(
+                "{{\"rule\": {{\"family\": \"inet\", \"table\": \"firewalld\", \"chain\": \"{name}\", \"handle\": 4, \"expr\": [{expr}]}}}}"
+            )
+        };
+        let rules = exprs.iter().enumerate().map(rule);
+        let all: Vec<String> =
+            [chain("sub", ""), chain("base", &base)].into_iter().chain(rules).collect();
+        forwarded("", &format!("{{\"nftables\": [{}]}}", all.join(", ")))
+    };
+    let meta = |key: &str, right: &str| {
+        format!(
+            "{{\"match\": {{\"op\": \"==\", \"left\": {{\"meta\": {{\"key\": \"{key}\"}}}}, \"right\": {right}}}}}"
+        )
+    };
+    let (lan, other) = (meta("iifname", "\"lan\""), meta("iifname", "{\"set\": [\"a\", \"b*\"]}"));
+    let (accept, reject) = ("{\"accept\": null}", "{\"reject\": {\"type\": \"icmpx\"}}");
+    let jump = "{\"jump\": {\"target\": \"sub\"}}";
+    let states = "{\"vmap\": {\"key\": {\"ct\": {\"key\": \"state\"}}, \"data\": {\"set\": \
+        [[\"established\", {\"accept\": null}], [\"invalid\", {\"drop\": null}]]}}}";
+    assert_eq!(with("accept", &[""]), None);
+    let dropped = with("drop", &["", states]).unwrap();
+    assert_eq!(dropped.0, Keeper::Firewalld);
+    let of = |first: &str, second: &str| format!("{first}, {second}");
+    assert!(with("accept", &[&of(&lan, reject), jump]).is_some());
+    assert_eq!(with("drop", &[&of(&lan, accept), jump]), None);
+    assert!(with("accept", &["", &of(&other, accept), reject]).is_some());
+    // A set that is kept elsewhere may have it.
+    assert_eq!(with("drop", &["", &of(&meta("iifname", "\"@trusted\""), accept)]), None);
+    assert!(with("drop", &["", &of(&meta("nfproto", "\"ipv6\""), accept)]).is_some());
+    // What is iptables' own is asked of iptables.
+    let own = "{\"nftables\": [{\"chain\": {\"family\": \"ip\", \"table\": \"filter\", \"name\": \"FORWARD\", \
+        \"type\": \"filter\", \"hook\": \"forward\", \"policy\": \"drop\"}}]}";
+    assert!(forwarded("", own).is_some());
+    assert_eq!(forwarded(LIBVIRT, own), None);
+    for odd in ["", "[", "{}", "{\"nftables\": [{\"rule\": {}}, {\"chain\": 1}]}"] {
+        assert_eq!(forwarded("", odd), None);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_network_is_said_of_it() {
+    let codes = |change: &dyn Fn(&mut Scene)| {
+        let mut scene = Scene::well();
+        change(&mut scene);
+        let found = scene.all().into_iter();
+        let of_network =
+            |f: &Finding| matches!(&f.subject, Subject::Network(name) if *name == scene.nic().1);
+        found.filter(of_network).map(|f| f.code).collect::<Vec<_>>()
+    };
+    let drop_all = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\nCOMMIT\n";
+    assert!(codes(&|_| {}).is_empty());
+    assert_eq!(codes(&|s| s.host.forwards = Some(false)), ["forwarding-off"]);
+    assert_eq!(
+        codes(&|s| s.host.firewall = Ruleset::read(drop_all, "")),
+        ["dhcp-filtered", "forward-filtered"]
+    );
+    let bridged = |s: &mut Scene| {
+        s.host.firewall = Ruleset::read(&drop_all.replace(":INPUT DROP", ":INPUT ACCEPT"), "");
+        s.host.bridge_filtered = true;
+    };
+    assert_eq!(codes(&bridged), ["forward-filtered", "bridge-filtered"]);
+    let stopped = |s: &mut Scene| s.observed.networks.values_mut().for_each(|n| n.active = false);
+    assert_eq!(codes(&stopped), ["network-stopped"]);
+}
+
+#[test]
+fn the_hypervisors_own_room_and_memory_are_looked_at() {
+    let mut scene = Scene::well();
+    scene.host.memory_mib = Some((8000, 100));
+    scene.host.logs = Some(Space { path: "/var/log".into(), free: 0, size: 1 << 30 });
+    let codes: Vec<&str> = scene.all().iter().map(|f| f.code).collect();
+    assert_eq!(codes, ["log-full", "memory-low"]);
+    // A small file system is not full only because it is small.
+    let mut scene = Scene::well();
+    scene.host.pool = Some(Space { path: "/pool".into(), free: 30 << 20, size: 64 << 20 });
+    assert!(scene.all().is_empty());
+}

@@ -1,0 +1,102 @@
+//! What libvirt shows of why nodes are not ready: states with their reasons, and counters of devices.
+
+use std::collections::BTreeMap;
+
+use maquette_core::blueprint::SEED_DEVICE;
+use maquette_core::doctor::{self as core, Finding, NodeSigns, Subject};
+use maquette_core::node_state::SshAnswer;
+use maquette_core::observed::{Domain, Observed};
+use maquette_engine::doctor::{self, Network, Node};
+use maquette_engine::guests::{self, Guest};
+use maquette_engine::host::Host;
+use maquette_engine::ssh_keys::RecordKey;
+
+use crate::client::{self, Client, LibvirtError};
+use crate::observe::observe;
+use crate::xml::cable::cables;
+use crate::xml::read::Record;
+use crate::xml::{self, serial_log};
+
+/// What libvirt says of a domain.
+pub fn signs(client: &Client, domain: &Domain, signs: &mut NodeSigns) -> Result<(), LibvirtError> {
+    let Some(found) = client.domain(&domain.name)? else { return Ok(()) };
+    signs.power = Some(client::power(&found)?);
+    if !domain.active {
+        return Ok(());
+    }
+    let disks = domain.live.iter().flat_map(|live| &live.disks).map(|disk| disk.device.clone());
+    let disks: Vec<String> = disks.filter(|device| device != SEED_DEVICE).collect();
+    signs.reads = client::reads(&found, &disks);
+    let xml = client::live_xml(&found)?.unwrap_or_default();
+    let taps = cables(&xml).into_iter().filter_map(|cable| Some((cable.mac, cable.tap?)));
+    let counted = taps.filter_map(|(mac, tap)| Some((mac, client::frames(&found, &tap)?)));
+    signs.frames = counted.collect();
+    Ok(())
+}
+
+/// Networks to look at: those of libvirt's that some nodes are on.
+pub fn networks(observed: &Observed, nodes: &BTreeMap<String, NodeSigns>) -> Vec<Network> {
+    let on = |network: &str| {
+        let known = nodes.keys().filter_map(|name| observed.domains.get(name));
+        let mut all = known.flat_map(|domain| &domain.recorded.interfaces);
+        nodes.is_empty() || all.any(|i| i.network == network)
+    };
+    let all = observed.networks.values().filter(|network| on(&network.name));
+    let network = |n: &maquette_core::observed::Network| Network {
+        name: n.name.clone(),
+        bridge: n.recorded.bridge.clone(),
+    };
+    all.map(network).collect()
+}
+
+/// A node to look at. Its disk is looked at where nothing was heard of the guest.
+pub fn node(domain: &Domain, signs: &NodeSigns) -> Node {
+    let evidence = &signs.evidence;
+    let heard = evidence.ssh == Some(SshAnswer::Greeted);
+    let silent = domain.active && domain.recorded.guest.is_some() && !heard;
+    let disk = domain.recorded.disks.first().filter(|_| silent && evidence.console.is_none());
+    Node {
+        name: domain.name.clone(),
+        address: domain.recorded.access.address,
+        disk: disk.map(|disk| format!("{}/{}", domain.pool.path, disk.volume)),
+        macs: domain.recorded.interfaces.iter().map(|i| i.mac).collect(),
+    }
+}
+
+/// Who is not ready, and what is known of that.
+pub struct Waiting<'a> {
+    /// Name of its domain.
+    pub name: &'a str,
+    /// What the last login said.
+    pub login: Option<&'a str>,
+}
+
+/// Why a node that is waited for is not ready: the lowest layer that is at fault. None if nothing was found, or if it
+/// cannot be looked at: whoever waits has an error already.
+pub fn explain(
+    client: &Client,
+    host: &dyn Host,
+    key: Option<&RecordKey>,
+    waiting: &Waiting<'_>,
+) -> Option<Finding> {
+    let name = waiting.name;
+    let found = client.domain(name).ok()??;
+    let read = xml::read::domain(&client::domain_xml(&found).ok()??).ok()?;
+    let Record::Good(record) = read.record else { return None };
+    let seen = observe(client, &record.environment, &record.pool.name, key).ok()?;
+    let observed = seen.observed;
+    let domain = observed.domains.get(name)?;
+    let log = serial_log(name, domain.recorded.serial_file);
+    let address = domain.recorded.access.address.filter(|_| !domain.recorded.access.direct);
+    let guest = Guest { name: name.into(), address, log: Some(log) };
+    let evidence = guests::look(host, &[guest]).ok()?.remove(name)?;
+    let mut one = NodeSigns { evidence, ..NodeSigns::default() };
+    one.login = waiting.login.map(doctor::login_failed);
+    signs(client, domain, &mut one).ok()?;
+    let node = node(domain, &one);
+    let mut all = BTreeMap::from([(name.to_string(), one)]);
+    let networks = networks(&observed, &all);
+    let host = doctor::look(host, &domain.pool.path, &networks, &[node], &mut all).ok()?;
+    let subject = Subject::Node(name.into());
+    core::diagnose(&host, &observed, &all).into_iter().find(|finding| finding.subject == subject)
+}

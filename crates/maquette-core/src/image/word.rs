@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::sum::{Sum, SumError};
+use crate::values::is_unprintable;
 
 /// Where an image is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +64,7 @@ pub enum WordError {
 impl Word {
     /// Takes a word apart.
     pub fn parse(word: &str) -> Result<Self, WordError> {
-        if word.trim().is_empty() || word.chars().any(char::is_control) {
+        if word.trim().is_empty() || word.chars().any(is_unprintable) {
             return Err(WordError::Characters);
         }
         let shown = || redact(word);
@@ -202,7 +203,7 @@ mod tests {
         for word in ["https://", "https:///x", "http://a b/", "http://x/\"", "http://-x/"] {
             assert!(matches!(Word::parse(word), Err(WordError::Url { .. })), "{word}");
         }
-        for word in ["", " ", "a\nb", "http://x/\u{1b}[2J"] {
+        for word in ["", " ", "a\nb", "http://x/\u{1b}[2J", "a\u{202e}b"] {
             assert_eq!(Word::parse(word), Err(WordError::Characters), "{word}");
         }
     }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::scalar::quoted;
 use crate::topology::FirstBoot;
+use crate::values::is_unprintable;
 
 /// cloud-init's modules for the last stage, and what they read.
 ///
@@ -61,5 +62,45 @@ pub(super) fn json(first_boot: &FirstBoot) -> String {
         .collect();
     let packages: Vec<&str> = packages.iter().map(|name| name.as_str()).collect();
     let commands: Vec<&str> = commands.iter().map(|command| command.reveal()).collect();
-    json!({ "packages": packages, "files": files, "commands": commands }).to_string()
+    escaped(&json!({ "packages": packages, "files": files, "commands": commands }).to_string())
+}
+
+/// JSON in which nothing shows something else than is there, as in YAML: outside of its texts there is nothing to escape.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_unprintable(c) {
+            // Beyond the first 65536 characters, JSON names the halves of UTF-16 (RFC 8259, section 7).
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::BootFile;
+    use crate::values::{FileMode, Secret};
+
+    #[test]
+    fn whatever_a_file_holds_is_told_to_the_letter_without_a_sign_that_hides() {
+        let text = "a\n\t\"\u{202e}\u{2028}\u{7f}\u{9b}\u{61c}\u{e0041}\u{1f600}";
+        let file = BootFile {
+            path: "/x".parse().unwrap(),
+            content: Secret::new(text),
+            mode: FileMode::USUAL,
+            owner: None,
+        };
+        let commands = vec![Secret::new(text)];
+        let json = json(&FirstBoot { packages: Vec::new(), files: vec![file], commands });
+        assert!(!json.contains(is_unprintable), "{json:?}");
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["files"][0]["content"], text);
+        assert_eq!(read["commands"][0], text);
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::values::is_unprintable;
+
 /// A YAML scalar in double quotes.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -15,9 +17,13 @@ pub(super) fn quoted(text: &str) -> String {
             c if (c as u32) < 0x20 => {
                 let _ = write!(out, "\\x{:02x}", c as u32);
             }
-            // Ends of lines to YAML 1.1, and a mark that a reader may take away.
-            '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
+            // Ends of lines to YAML 1.1, a mark that a reader may take away, and what shows something else than is there
+            // to whoever looks at the seed.
+            c if is_unprintable(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
+                let _ = match c as u32 {
+                    c @ ..=0xffff => write!(out, "\\u{c:04x}"),
+                    c => write!(out, "\\U{c:08x}"),
+                };
             }
             c => out.push(c),
         }
@@ -42,9 +48,10 @@ mod tests {
             "#x",
             "\u{85}\u{2028}\u{2029}\u{feff}\u{fffe}\u{ffff}",
             "\u{e9}\u{1f600}",
+            "a\u{202e}b\u{2066}\u{7f}\u{9b}\u{61c}\u{e0041}",
         ] {
             let quoted = quoted(text);
-            assert!(!quoted.contains(['\n', '\u{85}', '\u{2028}', '\u{feff}']), "{quoted}");
+            assert!(!quoted.contains(is_unprintable), "{quoted:?}");
             assert_eq!(Plain::read(&quoted).unwrap(), Plain::Text(text.into()), "{quoted}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Form, ValueError, checked, shortened, word};
+use super::{Form, ValueError, checked, is_unprintable, shortened, word};
 
 checked!(
     /// A package by its name, and for those who can say more: `nginx=1.22*` (apt), `nginx-1.22` (dnf). It begins like a
@@ -27,7 +27,7 @@ checked!(
             return Err(ValueError(format!("`{}` is not an absolute path of a file", shown())));
         }
         if text.len() > 4096
-            || text.chars().any(char::is_control)
+            || text.chars().any(is_unprintable)
             || text.split('/').skip(1).any(|part| matches!(part, "" | "." | ".."))
         {
             return Err(ValueError(format!("`{}` is not a plain path of a file", shown())));
@@ -109,6 +109,7 @@ mod tests {
             ("/etc/../x", false),
             ("/etc//x", false),
             ("/a\nb", false),
+            ("/etc/\u{202e}dtom", false),
         ] {
             assert_eq!(path.parse::<GuestPath>().is_ok(), is_good, "{path}");
         }

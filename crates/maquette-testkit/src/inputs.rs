@@ -90,6 +90,19 @@ pub fn input(nodes: &[(&str, u32)], network: &str, extra: &[&str]) -> Input {
     Input { sources, request, diags }
 }
 
+/// The input of node types with a count each, a network file, and the `networks` of a project file, which describes the node
+/// types then.
+pub fn described_input(nodes: &[(&str, u32)], network: &str, networks: &str) -> Input {
+    let mut input = input(nodes, network, &[]);
+    if networks.is_empty() {
+        return input;
+    }
+    let id = input.sources.add("maquette.yaml", networks);
+    input.request.networks = parse(&input.sources, id, &mut input.diags);
+    input.request.nodes.iter_mut().for_each(|node| node.described = true);
+    input
+}
+
 /// Sets of node types that go with a built-in network file, each with whether it is a BGP one: those that
 /// the file names, and one that it does not where it has a default.
 pub fn types_for(network: &str) -> Vec<(Vec<String>, bool)> {

@@ -11,13 +11,16 @@ mod nodes;
 #[cfg(feature = "hypervisor")]
 mod probe;
 mod rules;
+mod samples;
 
 #[cfg(feature = "hypervisor")]
 pub use host::{ModelHost, ModelHosts};
 #[cfg(feature = "hypervisor")]
 pub use hypervisor::{Machine, Model};
 pub use inputs::{
-    Input, blueprint_of, blueprint_of_nodes, expand, input, mistakes, plan_of, topology, types_for,
+    Input, blueprint_of, blueprint_of_nodes, described_input, expand, input, mistakes, plan_of,
+    topology, types_for,
 };
 pub use nodes::{guest, interface, node};
 pub use rules::{apply, edit, machine, node_volumes, perform};
+pub use samples::{SAMPLES, Sample, keys_without_sample};

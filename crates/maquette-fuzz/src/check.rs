@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use maquette::fuzzing::{self, Outputs};
+use maquette::fuzzing::{self, Outputs, Way};
 use maquette_core::blueprint::Node;
 use maquette_core::seed::seed_files;
 use maquette_core::syntax::Plain;
 use maquette_core::topology::FirstBoot;
-use maquette_core::values::Secret;
+use maquette_core::values::{Secret, is_unprintable};
 
 /// Keywords of an ssh config that Maquette writes.
 const SSH_WORDS: [&str; 9] = [
@@ -41,11 +41,20 @@ const WORKSPACE: &str = "/w/maquette";
 
 /// Nothing that a terminal, a parser of lines, or a person would read as something else.
 pub fn no_controls(what: &str, text: &str) {
-    let bad = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let bad = |c: char| is_unprintable(c) && c != '\n';
     assert!(!text.contains(bad), "{what}: {text:?}");
+}
+
+/// What a user is told may have colours, which are ours, and tabs, and nothing else for the terminal.
+pub fn told(drawn: &str) {
+    let drawn = drawn.replace('\t', " ");
+    let mut rest = drawn.as_str();
+    while let Some(at) = rest.find("\u{1b}[") {
+        no_controls("what is told", &rest[..at]);
+        rest = rest[at + 2..].trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        rest = rest.strip_prefix('m').unwrap_or_else(|| panic!("what is told: {drawn:?}"));
+    }
+    no_controls("what is told", rest);
 }
 
 /// No text that is a template for Ansible.
@@ -62,18 +71,34 @@ fn plain_word(what: &str, text: &str) {
     assert!(fine, "{what}: {text:?}");
 }
 
-/// All outputs about nodes that are there for other programs on the operator's machine.
+/// All outputs about nodes that are there for other programs on the operator's machine, however nodes are reached.
 pub fn operators_files(nodes: &[&Node]) {
-    let Ok(texts) = fuzzing::outputs(nodes, Path::new(WORKSPACE)) else { return };
+    for way in Way::ALL {
+        reached(nodes, way);
+    }
+}
+
+fn reached(nodes: &[&Node], way: Way) {
+    let Ok(texts) = fuzzing::outputs(nodes, Path::new(WORKSPACE), way) else { return };
     let Outputs { ssh_config, known_hosts, inventory, dynamic } = texts;
-    ssh(&ssh_config, nodes);
-    known(&known_hosts, nodes);
-    ansible(&inventory, nodes);
+    // What is there without nodes is the user's own, and stays as it is.
+    let own = fuzzing::outputs(&[], Path::new(WORKSPACE), way).expect("the user's own is fit");
+    let (before, after) =
+        own.ssh_config.split_at(own.ssh_config.find("Match all\n").unwrap_or_default());
+    let middle = ssh_config.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    ssh(middle.expect("the user's own blocks are as they were"), nodes, way);
+    let known_nodes = known_hosts.strip_prefix(&own.known_hosts);
+    known(known_nodes.expect("the user's own keys are as they were"), nodes);
+    ansible(&inventory, &own.inventory, nodes, way);
     let hosts = dynamic["_meta"]["hostvars"].as_object().expect("hosts have variables");
     let wanted: BTreeSet<&str> =
         nodes.iter().map(|n| n.name.as_str()).chain(["localhost", "hypervisor"]).collect();
     assert_eq!(hosts.keys().map(String::as_str).collect::<BTreeSet<_>>(), wanted);
     for (host, vars) in hosts {
+        if host == "hypervisor" {
+            assert_eq!(*vars, own.dynamic["_meta"]["hostvars"][host]);
+            continue;
+        }
         for (name, value) in vars.as_object().expect("variables are a mapping") {
             assert!(VARIABLES.contains(&name.as_str()), "{host}: {name}");
             let value = value.as_str().expect("values are texts");
@@ -85,7 +110,7 @@ pub fn operators_files(nodes: &[&Node]) {
     }
 }
 
-fn ssh(config: &str, nodes: &[&Node]) {
+fn ssh(config: &str, nodes: &[&Node], way: Way) {
     no_controls("ssh config", config);
     let mut hosts = Vec::new();
     for line in config.lines().filter(|l| !l.is_empty()) {
@@ -93,7 +118,9 @@ fn ssh(config: &str, nodes: &[&Node]) {
         let (Some(key), Some(value), None) = (words.next(), words.next(), words.next()) else {
             panic!("ssh config: {line:?} is not a keyword with one value");
         };
-        assert!(SSH_WORDS.contains(&key) || line == "  UpdateHostKeys no", "ssh config: {line:?}");
+        let jump = way != Way::Local && line == "  ProxyJump hypervisor";
+        let known = SSH_WORDS.contains(&key) || jump || line == "  UpdateHostKeys no";
+        assert!(known, "ssh config: {line:?}");
         assert_eq!(key == "Host", !line.starts_with(' '), "ssh config: {line:?}");
         plain_word("ssh config", value.trim_matches('"'));
         if key == "Host" {
@@ -126,14 +153,19 @@ fn known(known_hosts: &str, nodes: &[&Node]) {
     }
 }
 
-fn ansible(inventory: &str, nodes: &[&Node]) {
+fn ansible(inventory: &str, own: &str, nodes: &[&Node], way: Way) {
     no_controls("inventory", inventory);
     no_templates("inventory", &inventory.replace(LOCAL_PYTHON, ""));
     let hosts = fuzzing::inventory(inventory);
+    let own = fuzzing::inventory(own);
     let mut wanted: BTreeSet<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
     wanted.extend(["localhost", "hypervisor"]);
     assert_eq!(hosts.iter().map(|h| h.0.as_str()).collect::<BTreeSet<_>>(), wanted);
     for (name, vars, groups) in &hosts {
+        if let Some((_, as_before, _)) = own.iter().find(|host| host.0 == *name) {
+            assert_eq!(vars, as_before, "{name} is the user's own");
+            continue;
+        }
         for (key, value) in vars {
             assert!(VARIABLES.contains(&key.as_str()), "inventory: {name} {key}={value}");
         }
@@ -143,6 +175,9 @@ fn ansible(inventory: &str, nodes: &[&Node]) {
             }
         }
         let Some(node) = nodes.iter().find(|n| n.name == *name) else { continue };
+        if let Some(args) = vars.get("ansible_ssh_common_args") {
+            options(args, way != Way::Local && !node.access.direct);
+        }
         let mut own: Vec<String> = node.groups.iter().map(ToString::to_string).collect();
         own.push("ungrouped".into());
         let read: BTreeSet<&str> = groups.iter().map(String::as_str).collect();
@@ -153,6 +188,34 @@ fn ansible(inventory: &str, nodes: &[&Node]) {
         plain_word("group", group);
         assert!(!group.contains(':'), "a section that is not a group: {line:?}");
     }
+}
+
+/// Options of `ssh`: those that Maquette writes, each a word, and a program only where there is a way to go.
+fn options(args: &str, through: bool) {
+    const KNOWN: [&str; 10] = [
+        "BatchMode",
+        "ServerAliveInterval",
+        "ControlMaster",
+        "ControlPersist",
+        "IdentitiesOnly",
+        "StrictHostKeyChecking",
+        "HostKeyAlias",
+        "UserKnownHostsFile",
+        "GlobalKnownHostsFile",
+        "ProxyCommand",
+    ];
+    let mut rest = args;
+    while let Some(at) = rest.find("-o ") {
+        let (name, value) = rest[at + 3..].split_once('=').unwrap_or_default();
+        assert!(KNOWN.contains(&name), "options of ssh: {args:?}");
+        rest = value;
+    }
+    for word in args.split([' ', '"', '=']).filter(|word| !word.is_empty()) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:+/[]%".contains(c);
+        assert!(word.chars().all(plain), "options of ssh: {args:?}");
+    }
+    assert_eq!(args.matches("ProxyCommand=").count(), usize::from(through), "{args:?}");
+    assert_eq!(args.matches('"').count(), if through { 4 } else { 2 }, "{args:?}");
 }
 
 /// What a guest's first boot is told, `first_boot` included.

@@ -8,6 +8,7 @@ mod archive;
 mod check;
 pub mod dnsmasq;
 mod parts;
+mod pictures;
 mod texts;
 mod topology;
 mod xml;

@@ -15,7 +15,7 @@ use maquette_libvirt::xml::{self, read};
 use tempfile::TempDir;
 
 use crate::xml::without_secrets;
-use crate::{Parts, check, dnsmasq};
+use crate::{Parts, check, dnsmasq, pictures};
 
 /// More nodes say nothing new, and take long.
 const MOST_NODES: u32 = 12;
@@ -48,7 +48,7 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
     let (request, mut diags, sources) = match read {
         Ok(read) => read,
         Err(drawn) => {
-            told(&drawn);
+            check::told(&drawn);
             return None;
         }
     };
@@ -61,7 +61,7 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
     if let Some(topology) = &topology {
         core::lint(topology, &mut diags);
     }
-    told(&fuzzing::drawn(&diags, &sources));
+    check::told(&fuzzing::drawn(&diags, &sources));
     let topology = topology.filter(|_| !diags.has_errors())?;
     let mut images = ImageMap::new();
     for word in expand::image_sources(&topology) {
@@ -84,18 +84,6 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
     let mut diags = diags.fresh();
     let blueprint = expand::expand(&topology, &context, &mut diags);
     (!diags.has_errors()).then_some((blueprint, observed))
-}
-
-/// What a user is told may have colours, which are ours, and tabs, and nothing else for the terminal.
-fn told(drawn: &str) {
-    let drawn = drawn.replace('\t', " ");
-    let mut rest = drawn.as_str();
-    while let Some(at) = rest.find("\u{1b}[") {
-        check::no_controls("diagnostics", &rest[..at]);
-        rest = rest[at + 2..].trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
-        rest = rest.strip_prefix('m').unwrap_or_else(|| panic!("diagnostics: {drawn:?}"));
-    }
-    check::no_controls("diagnostics", rest);
 }
 
 /// Everything that is made of a blueprint.
@@ -129,6 +117,8 @@ fn outputs(blueprint: &Blueprint, observed: &Observed) {
     for step in &plan.steps {
         check::no_controls("a step", &step.action.title());
     }
+    pictures::planned(&plan, &blueprint.environment.to_string());
+    pictures::drawn(blueprint);
 }
 
 /// Well-formed, and without anything that had to be escaped because it would be another line.

@@ -5,15 +5,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use maquette_core::blueprint::Node;
+use maquette_core::blueprint::{Blueprint, Node};
 use maquette_core::diagnostic::Diagnostics;
+use maquette_core::plan::Plan;
 use maquette_core::syntax::Sources;
 use maquette_core::topology::Request;
+use maquette_engine::host::ssh::{Effective, Target};
 
 use crate::cli::{Cli, Wanted};
 use crate::commands::Command;
 use crate::failure::Failure;
 use crate::infrared::answers;
+use crate::render::graph;
+use crate::session::connection::Remote;
 use crate::workspace::Workspace;
 use crate::workspace::archive;
 use crate::workspace::inventory::Inventory;
@@ -95,6 +99,49 @@ pub fn drawn(diags: &Diagnostics, sources: &Sources) -> String {
     render::diagnostics(diags, sources).text().to_string()
 }
 
+/// How nodes are reached: what the user says of it, which is nobody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// They are on this machine.
+    Local,
+    /// With a key of the user's, at an address that `ssh` takes as it is only if it is escaped.
+    Key,
+    /// Through another host.
+    Jump,
+    /// Through a program that the user's ssh config names.
+    Program,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Local, Self::Key, Self::Jump, Self::Program];
+
+    fn remote(self) -> Result<Option<Remote>, String> {
+        let (address, key) = match self {
+            Self::Local => return Ok(None),
+            Self::Key => ("fe80::1%eth0", Some("/home/me/key".into())),
+            Self::Jump | Self::Program => ("hyper.example", None),
+        };
+        let refused = |error: maquette_core::values::ValueError| error.to_string();
+        let target = Target {
+            address: address.parse().map_err(refused)?,
+            user: "me".parse().map_err(refused)?,
+            key,
+        };
+        let effective = Effective {
+            user: "me".into(),
+            hostname: address.into(),
+            port: "2222".into(),
+            host_key_alias: Some("hyper".into()),
+            proxy_jump: (self == Self::Jump).then(|| "me@gate.example".into()),
+            proxy_command: (self == Self::Program).then(|| "nc -X 5 %h %p".into()),
+            identity_files: vec!["~/.ssh/id_ed25519".into()],
+            ..Effective::default()
+        };
+        Ok(Some(Remote { target, effective, host_keys: vec!["hyper ssh-ed25519 AAAA".into()] }))
+    }
+}
+
 /// What other programs get to read.
 #[derive(Debug)]
 pub struct Outputs {
@@ -108,16 +155,54 @@ pub struct Outputs {
     pub dynamic: serde_json::Value,
 }
 
-/// Writes everything about nodes for other programs, as it is in a workspace.
+/// Writes everything about nodes for other programs, as it is in a workspace, if they are reached in a way.
 ///
 /// # Errors
 ///
 /// Why the writers refuse it.
-pub fn outputs(nodes: &[&Node], workspace: &Path) -> Result<Outputs, String> {
-    let files = Files::new(&Workspace::at(workspace), None, None).map_err(|e| e.to_string())?;
+pub fn outputs(nodes: &[&Node], workspace: &Path, way: Way) -> Result<Outputs, String> {
+    let remote = way.remote()?;
+    let files = Files::new(&Workspace::at(workspace), remote.as_ref(), None);
+    let files = files.map_err(|e| e.to_string())?;
     let (ssh_config, known_hosts, inventory) = outputs::texts(nodes, &files);
     let dynamic = outputs::dynamic(nodes, &files, outputs::Scope::Everything);
     Ok(Outputs { ssh_config, known_hosts, inventory, dynamic })
+}
+
+/// An environment as a picture, in every form.
+#[derive(Debug)]
+pub struct Pictures {
+    /// For a terminal.
+    pub text: String,
+    /// A drawing.
+    pub svg: String,
+    /// For Markdown.
+    pub mermaid: String,
+    /// For Graphviz.
+    pub dot: String,
+}
+
+/// Draws an environment; every second object is there, but does not run.
+pub fn pictures(blueprint: &Blueprint) -> Pictures {
+    let title = format!("environment {}", blueprint.environment);
+    let state = |_, name: &str| match name.len() % 2 {
+        0 => (graph::State::Off, graph::Fate::Changes),
+        _ => (graph::State::Planned, graph::Fate::Stays),
+    };
+    let scene = graph::picture(&title, &blueprint.networks, &blueprint.nodes, &state);
+    Pictures {
+        text: graph::text(&scene),
+        svg: graph::svg(&scene),
+        mermaid: graph::mermaid(&scene),
+        dot: graph::dot(&scene),
+    }
+}
+
+/// A plan as a terminal gets it, with colours, and as JSON.
+pub fn plan(plan: &Plan, environment: &str) -> (String, serde_json::Value) {
+    let nothing = Plan { changes: Vec::new(), steps: Vec::new() };
+    let drawn = render::plan(plan, environment, Some(80)).text().to_string();
+    (drawn, render::plan_json(plan, environment, &nothing))
 }
 
 /// A host of an inventory: its name, its variables, its groups.

@@ -11,11 +11,12 @@ use maquette_core::topology::FirstBoot;
 use maquette_core::values::{Secret, is_unprintable};
 
 /// Keywords of an ssh config that Maquette writes.
-const SSH_WORDS: [&str; 9] = [
+const SSH_WORDS: [&str; 10] = [
     "Host",
     "HostName",
     "User",
     "ConnectTimeout",
+    "ServerAliveInterval",
     "IdentityFile",
     "IdentitiesOnly",
     "HostKeyAlias",

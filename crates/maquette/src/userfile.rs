@@ -50,7 +50,8 @@ pub fn write(
     file.write_all(bytes).and_then(|()| file.flush()).map_err(failed)
 }
 
-fn open(path: &Path, content: Content) -> io::Result<File> {
+/// Opens a file that the user named, for what is written bit by bit.
+pub fn open(path: &Path, content: Content) -> io::Result<File> {
     let mode = if content == Content::Plain { 0o666 } else { 0o600 };
     OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)
 }

@@ -336,6 +336,58 @@ fn one_file_prints() {
 /// Files and why they may.
 type Allowed = &'static [(&'static str, &'static str)];
 
+/// Ways past what strips text of control sequences, to a terminal or into a file, and who goes them, with the reason.
+const UNFILTERED: [(&[&str], Allowed); 3] = [
+    (
+        &["terminal.bytes(", "terminal.raw(", ".terminal.raw("],
+        &[
+            ("maquette/src/commands/capture.rs", "frames, which are not printed on a terminal"),
+            ("maquette/src/commands/console.rs", "it is a terminal on the guest"),
+            (
+                "maquette/src/commands/screenshot.rs",
+                "a picture, which is not printed on a terminal",
+            ),
+            ("maquette/src/userfile.rs", "the user names standard output as a file"),
+        ],
+    ),
+    (
+        &[".exec()", ".status();", ".status()?", "Stdio::inherit"],
+        &[
+            ("maquette/src/commands/cp.rs", "it becomes scp, which has the terminal"),
+            ("maquette/src/commands/open.rs", "a viewer of the user's own"),
+            ("maquette/src/commands/ssh.rs", "it becomes ssh, which has the terminal"),
+            ("maquette/src/playbooks.rs", "playbooks are run as the user runs them"),
+        ],
+    ),
+    (
+        &["File::create("],
+        &[("maquette/src/commands/workspace.rs", "a download, in a directory of our own")],
+    ),
+];
+
+/// What guests, servers and libvirt say reaches a terminal as text. Whoever prints it by another way has a reason.
+#[test]
+fn what_others_say_is_printed_as_text() {
+    for (words, allowed) in UNFILTERED {
+        let mut found = files_holding(words, program_text);
+        found.retain(|file| file.starts_with("maquette/") && !file.ends_with("world/terminal.rs"));
+        let known: Vec<&str> = allowed.iter().map(|(file, _)| *file).collect();
+        assert_eq!(found, known, "{words:?}");
+    }
+}
+
+/// A process whose standard error nobody takes writes to the user's terminal by itself.
+#[test]
+fn whoever_starts_a_process_takes_what_it_says() {
+    for file in files_holding(&[".spawn()"], program_text) {
+        let text = program_text(&crates().join(&file));
+        let started = text.matches(".spawn()").count();
+        let taken = ["stderr(Stdio::piped())", "stderr(Stdio::null())"];
+        let taken: usize = taken.iter().map(|words| text.matches(words).count()).sum();
+        assert!(taken >= started, "{file}: {started} started, {taken} heard");
+    }
+}
+
 /// What of a process a program can ask for behind everybody's back, and who may, with the reason.
 const OF_PROCESS: [(&[&str], Allowed); 3] = [
     (

@@ -484,7 +484,7 @@ fn an_inventory_of_the_users_own_is_used() {
     let said = said.replace(workspace(&home).as_str(), "NAME");
     assert_eq!(
         said,
-        "-i\nHOME/ir/.workspaces/NAME/id_rsa\n-o\nPort=22\n-o\nConnectTimeout=20\n-t\n--\nstack@172.16.0.10\necho \"a b\"; id\n"
+        "-i\nHOME/ir/.workspaces/NAME/id_rsa\n-o\nPort=22\n-o\nConnectTimeout=20\n-o\nServerAliveInterval=30\n-t\n--\nstack@172.16.0.10\necho \"a b\"; id\n"
     );
 }
 

@@ -223,7 +223,7 @@ pub(crate) fn bounded(pipe: impl Read, most: usize) -> Option<Vec<u8>> {
 
 /// Reads to the end, telling of each line; a carriage return ends a line too, as progress meters use it.
 /// The last of it is returned.
-pub(super) fn lines(pipe: impl Read, on_line: &mut dyn FnMut(&str)) -> String {
+pub(crate) fn lines(pipe: impl Read, on_line: &mut dyn FnMut(&str)) -> String {
     let mut kept = String::new();
     let mut line = Vec::new();
     for byte in BufReader::new(pipe).bytes() {

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use thiserror::Error;
 
+use crate::host::process::lines;
 use crate::host::{Command, Host, HostError};
 
 const SCRIPT: &str = include_str!("../../assets/net/capture.sh");
@@ -47,6 +48,9 @@ pub fn capture(
     let count = filter.count.map(|n| n.to_string()).unwrap_or_default();
     let words = [tap.to_string(), count].into_iter().chain(filter.words.iter().cloned());
     let mut child = host.spawn(&Command::script(SCRIPT, words))?;
+    // Read meanwhile, and only its end kept: a login shell may say anything.
+    let stderr = child.stderr.take();
+    let said = stderr.map(|stderr| std::thread::spawn(|| lines(stderr, &mut |_| {})));
     begun();
     // Kept open for as long as we listen.
     let leash = child.stdin.take();
@@ -59,11 +63,7 @@ pub fn capture(
         }
     }
     drop(leash);
-    let mut said = String::new();
-    if let Some(mut stderr) = child.stderr.take() {
-        // What cannot be read was not text.
-        let _ = stderr.read_to_string(&mut said);
-    }
+    let said = said.and_then(|said| said.join().ok()).unwrap_or_default();
     let failed = |source| HostError::Start { program: "tcpdump".into(), source };
     match child.wait().map_err(failed)?.code() {
         Some(0 | STOPPED) | None => Ok(()),

@@ -1,6 +1,5 @@
 //! `maquette capture`: what goes through an interface, as a pcap stream.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use maquette_engine::{Cause, StepError};
 use super::link;
 use crate::commands::link::Cable;
 use crate::failure::Failure;
+use crate::userfile::{self, Content};
 use crate::world::World;
 
 /// Arguments of `capture`.
@@ -44,8 +44,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }
     let found = link::find(world, &args.cable)?;
     let failed = |e: Cause| Failure::because(format!("cannot capture {}", found.label()), e);
-    let mut file =
-        args.write.as_ref().map(File::create).transpose().map_err(|e| failed(e.into()))?;
+    // Passwords may go through it.
+    let file = args.write.as_ref().map(|path| userfile::open(path, Content::Private));
+    let mut file = file.transpose().map_err(|e| failed(e.into()))?;
     let filter = Filter { count: args.count, words: args.filter.clone() };
     let begun = format!("capturing {} ({} on the hypervisor)", found.label(), found.tap);
     let mut unwritten = None;

@@ -44,6 +44,25 @@ const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 'web
 /// Most bytes that are kept of what a node says, where it is printed only afterwards.
 const MOST_KEPT: usize = 4 << 20;
 
+/// Most bytes that are kept of all nodes at a time.
+const MOST_OF_ALL: usize = 256 << 20;
+
+/// Room for what is kept of all nodes.
+struct Room(AtomicUsize);
+
+impl Room {
+    /// Whether there is room for so many more bytes, which are taken then.
+    fn take(&self, bytes: usize) -> bool {
+        let less = |left: usize| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
+    }
+
+    /// These are not kept any more.
+    fn give_back(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::SeqCst);
+    }
+}
+
 /// Exit status of ssh itself: the connection failed.
 const SSH_FAILED: i32 = 255;
 
@@ -124,11 +143,12 @@ fn on_all(
     stopped: &BTreeSet<String>,
 ) -> BTreeMap<String, Outcome> {
     let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let room = Room(AtomicUsize::new(MOST_OF_ALL));
     let work = || {
         while let Some(route) = targets.get(next.fetch_add(1, Ordering::SeqCst)) {
-            let outcome = match stopped.contains(&route.name) {
+            let mut outcome = match stopped.contains(&route.name) {
                 true => Outcome::not("it is not running"),
-                false => on_one(world, args, route)
+                false => on_one(world, args, route, &room)
                     .unwrap_or_else(|e| Outcome::not(format!("cannot run ssh: {e}"))),
             };
             // What one node said is printed in one piece.
@@ -143,6 +163,8 @@ fn on_all(
                         .terminal
                         .talk(&format!("{}: it said more, which was not kept", route.name));
                 }
+                room.give_back(outcome.output.iter().map(Vec::len).sum());
+                outcome.output = Default::default();
             }
             outcomes.insert(route.name.clone(), outcome);
         }
@@ -156,7 +178,7 @@ fn on_all(
 }
 
 /// Runs the command on one node. Nobody can type, so `ssh` must not ask for anything.
-fn on_one(world: &World, args: &Args, route: &Route) -> std::io::Result<Outcome> {
+fn on_one(world: &World, args: &Args, route: &Route, room: &Room) -> std::io::Result<Outcome> {
     let mut ssh = Command::new("ssh");
     ssh.args(route.options(["-T", "-o", "BatchMode=yes"]));
     ssh.arg("--").arg(&route.destination).args(&args.command);
@@ -164,23 +186,11 @@ fn on_one(world: &World, args: &Args, route: &Route) -> std::io::Result<Outcome>
     let mut child = ssh.spawn()?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let keeps = args.group_output || args.json;
+    let room = keeps.then_some(room);
     let read = |stream: Option<Box<dyn Read + Send>>, which: usize| {
-        let (mut kept, mut cut) = (Vec::new(), false);
-        let Some(stream) = stream else { return (kept, cut) };
-        let mut reader = BufReader::new(stream);
-        let mut line = Vec::new();
-        // A line without an end is printed in pieces.
-        while (&mut reader).take(1 << 16).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-            if !keeps {
-                print(world, &route.name, which, &line);
-            } else if !cut && kept.len() + line.len() <= MOST_KEPT {
-                kept.append(&mut line);
-            } else {
-                cut = true;
-            }
-            line.clear();
-        }
-        (kept, cut)
+        stream.map_or_else(Default::default, |stream| {
+            read(stream, room, &mut |line| print(world, &route.name, which, line))
+        })
     };
     let ((out, cut_out), (err, cut_err)) = std::thread::scope(|scope| {
         let err = scope.spawn(|| read(err.map(|e| Box::new(e) as _), 1));
@@ -189,6 +199,27 @@ fn on_one(world: &World, args: &Args, route: &Route) -> std::io::Result<Outcome>
     });
     let status = child.wait()?.code();
     Ok(Outcome { status, why: None, output: [out, err], cut: cut_out || cut_err })
+}
+
+/// Reads to the end: what it keeps, as far as there is room, and whether there was more; without room, each line is printed.
+fn read(stream: impl Read, room: Option<&Room>, print: &mut dyn FnMut(&[u8])) -> (Vec<u8>, bool) {
+    let (mut kept, mut cut) = (Vec::new(), false);
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    // A line without an end is printed in pieces.
+    while (&mut reader).take(1 << 16).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        match room {
+            None => print(&line),
+            Some(room) => {
+                cut = cut || kept.len() + line.len() > MOST_KEPT || !room.take(line.len());
+                if !cut {
+                    kept.append(&mut line);
+                }
+            }
+        }
+        line.clear();
+    }
+    (kept, cut)
 }
 
 /// Prints a line of a node's with the node's name before it; `which` is 0 for standard output, 1 for standard error.
@@ -216,4 +247,24 @@ fn as_json(outcomes: &BTreeMap<String, Outcome>) -> serde_json::Value {
         })
     });
     json!({"schema": 1, "nodes": nodes.collect::<Vec<_>>()})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nodes_say_is_kept_only_as_long_as_there_is_room_for_it_all() {
+        let room = Room(AtomicUsize::new(10));
+        let read = |text: &str| read(text.as_bytes(), Some(&room), &mut |_| panic!("it is kept"));
+        assert_eq!(read("12345\n"), (b"12345\n".to_vec(), false));
+        assert_eq!(read("12\n12\n"), (b"12\n".to_vec(), true));
+        room.give_back(6);
+        assert_eq!(read("12345\n1\n"), (b"12345\n".to_vec(), true));
+        // What one says has a limit of its own, and does not use up more than that.
+        let room = Room(AtomicUsize::new(2 * MOST_KEPT));
+        let (kept, cut) =
+            super::read(std::io::repeat(b'x').take(1 << 23), Some(&room), &mut |_| {});
+        assert!(cut && kept.len() <= MOST_KEPT && room.take(MOST_KEPT));
+    }
 }

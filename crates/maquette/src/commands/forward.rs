@@ -1,7 +1,9 @@
 //! `maquette forward`: ports of a node on this machine, by `ssh -L`.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use maquette_engine::StepError;
 
@@ -9,7 +11,7 @@ use super::ssh_routes::{Route, Routes};
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::signals;
-use crate::world::World;
+use crate::world::{Terminal, World};
 
 /// Arguments of `forward`.
 #[derive(Debug, clap::Args)]
@@ -59,6 +61,15 @@ pub const HOLD: &str = "cat";
 pub const PORTS_ONLY: [&str; 7] =
     ["-T", "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes"];
 
+/// Most bytes that login shells may print before the ports are open.
+const MOST_SAID: u64 = 64 << 10;
+
+/// How long it may take until they are: as long as servers leave for a login, in which somebody may have to type.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long what `ssh` said last may take to arrive, once it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Forwards until it is stopped, or the connection ends.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let routes = Routes::open(world, &args.place)?;
@@ -66,10 +77,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     routes.must_run(world, &route)?;
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
     let failed = |e| Failure::because("cannot run ssh", e);
-    let mut ssh = ssh(&route, args).spawn().map_err(failed)?;
-    // `wait` closes it otherwise, which would end the command on the node.
-    let mut hold = ssh.stdin.take();
-    let opened = opened(&mut ssh, hold.as_mut());
+    let mut forwarding = Forwarding::start(world, ssh(&route, args)).map_err(failed)?;
+    let opened = forwarding.opened(PATIENCE);
     if let Ok(said) = &opened {
         for Ports { here, there } in &args.ports {
             let from = args.listens();
@@ -78,21 +87,21 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         world.terminal.talk("Ctrl-C ends it");
         said.iter().for_each(|line| world.terminal.result(line));
     }
-    let status = ssh.wait().map_err(failed)?;
-    drop(hold);
-    match (opened, status.success()) {
-        (Ok(_), true) => Ok(0),
-        (Ok(_), false) => {
-            let message = format!("the connection to `{}` has ended", route.name);
-            Err(Failure::Failed(StepError::new(message)))
-        }
+    let is_good = forwarding.ended().map_err(failed)?;
+    let error = match (opened, is_good) {
+        (Ok(_), true) => return Ok(0),
+        (Ok(_), false) => StepError::new(format!("the connection to `{}` has ended", route.name)),
         // What ssh has to say of it stands above this.
-        (Err(()), _) => {
-            let message = format!("cannot forward ports of `{}`", route.name);
+        (Err(NotOpen::Ended), _) => {
             let hint = "if another program has the port here, name another: `PORT_HERE:PORT_THERE`";
-            Err(Failure::Failed(StepError::new(message).hint(hint)))
+            StepError::new(format!("cannot forward ports of `{}`", route.name)).hint(hint)
         }
-    }
+        (Err(why), _) => {
+            let error = StepError::new(format!("cannot forward ports of `{}`", route.name));
+            StepError { causes: vec![format!("its login shell {}", why.words(PATIENCE))], ..error }
+        }
+    };
+    Err(Failure::Failed(error))
 }
 
 fn ssh(route: &Route, args: &Args) -> Command {
@@ -104,33 +113,173 @@ fn ssh(route: &Route, args: &Args) -> Command {
         .map(|Ports { here, there }| format!("{listen}:{here}:localhost:{there}"))
         .collect();
     let mut own = PORTS_ONLY.to_vec();
-    own.extend(["-o", "ServerAliveInterval=30"]);
     own.extend(forwards.iter().flat_map(|forward| ["-L", forward.as_str()]));
     ssh.args(route.options(own)).arg("--").arg(&route.destination).arg(HOLD);
-    ssh.stdin(Stdio::piped()).stdout(Stdio::piped());
     ssh
 }
 
-/// Waits until [`HOLD`] sends back an empty line; returns the lines that came before it, which login shells print. An
-/// error if `ssh` ends first.
-pub fn opened(ssh: &mut Child, input: Option<&mut ChildStdin>) -> Result<Vec<String>, ()> {
-    let (Some(input), Some(output)) = (input, ssh.stdout.take()) else { return Err(()) };
-    // If `ssh` has ended, this fails, and so does reading.
-    let _ = input.write_all(b"\n").and_then(|()| input.flush());
-    let mut said = Vec::new();
-    for line in BufReader::new(output).lines() {
-        match line {
-            Ok(line) if line.is_empty() => return Ok(said),
-            Ok(line) => said.push(line),
-            Err(_) => return Err(()),
+/// Why ports are not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotOpen {
+    /// `ssh` has ended, and has said why.
+    Ended,
+    /// For too long, the login shell there has not run [`HOLD`].
+    Silent,
+    /// The login shell there prints more than one needs to say hello.
+    Endless,
+}
+
+impl NotOpen {
+    /// What the login shell does, but for what `ssh` itself has said.
+    pub fn words(self, patience: Duration) -> String {
+        match self {
+            Self::Ended => "has ended".into(),
+            Self::Silent => format!("runs no command within {} s", patience.as_secs()),
+            Self::Endless => format!("prints more than {} KiB before that", MOST_SAID >> 10),
         }
     }
-    Err(())
+}
+
+/// An `ssh` that forwards ports and runs [`HOLD`]. What it and the other side say on standard error is shown.
+pub struct Forwarding {
+    ssh: Child,
+    /// The other side ends with this.
+    hold: Option<ChildStdin>,
+    said: Receiver<()>,
+}
+
+impl Forwarding {
+    /// Starts a command of `ssh`.
+    pub fn start(world: &World, mut ssh: Command) -> io::Result<Self> {
+        ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut ssh = ssh.spawn()?;
+        // Waiting would close it, which would end the command on the node.
+        let hold = ssh.stdin.take();
+        let (sender, said) = mpsc::channel();
+        if let Some(stderr) = ssh.stderr.take() {
+            let terminal = world.terminal.clone();
+            std::thread::spawn(move || {
+                hand_on(&terminal, stderr);
+                // Nobody may be waiting.
+                let _ = sender.send(());
+            });
+        }
+        Ok(Self { ssh, hold, said })
+    }
+
+    /// Waits until the ports are open; returns the lines that login shells print before.
+    pub fn opened(&mut self, patience: Duration) -> Result<Vec<String>, NotOpen> {
+        let (Some(hold), Some(output)) = (&mut self.hold, self.ssh.stdout.take()) else {
+            return Err(NotOpen::Ended);
+        };
+        // If `ssh` has ended, this fails, and so does reading.
+        let _ = hold.write_all(b"\n").and_then(|()| hold.flush());
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || sender.send(before_empty_line(output)));
+        let opened = receiver.recv_timeout(patience).unwrap_or(Err(NotOpen::Silent));
+        if opened.is_err() {
+            // It may have ended by itself.
+            let _ = self.ssh.kill();
+        }
+        opened
+    }
+
+    /// Waits until `ssh` has ended; whether it was content.
+    pub fn ended(&mut self) -> io::Result<bool> {
+        let status = self.ssh.wait()?;
+        // What it said comes before what is said about it; a program that it has left behind may say more.
+        let _ = self.said.recv_timeout(LAST_WORDS);
+        Ok(status.success())
+    }
+
+    /// Ends it.
+    pub fn end(&mut self) {
+        drop(self.hold.take());
+        let _ = self.ended();
+    }
+}
+
+/// The lines that come before the empty one that [`HOLD`] sends back.
+fn before_empty_line(output: ChildStdout) -> Result<Vec<String>, NotOpen> {
+    let mut output = BufReader::new(output).take(MOST_SAID);
+    let mut said = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        match output.read_until(b'\n', &mut line) {
+            Ok(_) if line == b"\n" => return Ok(said),
+            Ok(_) if line.ends_with(b"\n") => {
+                said.push(String::from_utf8_lossy(&line).trim_end().to_string());
+            }
+            _ if output.limit() == 0 => return Err(NotOpen::Endless),
+            _ => return Err(NotOpen::Ended),
+        }
+    }
+}
+
+/// Shows lines from elsewhere as they come; a line without an end in pieces.
+fn hand_on(terminal: &Terminal, from: impl Read) {
+    const LONGEST: u64 = 1 << 16;
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    while from.by_ref().take(LONGEST).read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+        terminal.talk(String::from_utf8_lossy(&line).trim_end());
+        line.clear();
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Said(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Said {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What comes of a script in the place of `ssh`, and what of it is shown.
+    fn tried(script: &str, patience: Duration) -> (Result<Vec<String>, NotOpen>, String) {
+        let said = Said::default();
+        let terminal = Arc::new(Terminal::to(io::sink(), said.clone(), None));
+        let world = World { terminal, ..World::of_process() };
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        let mut forwarding = Forwarding::start(&world, shell).unwrap();
+        let opened = forwarding.opened(patience);
+        forwarding.end();
+        let said = String::from_utf8_lossy(&said.0.lock().unwrap()).into_owned();
+        (opened, said)
+    }
+
+    #[test]
+    fn a_guest_opens_the_ports_or_ends_the_waiting() {
+        let opened = |script: &str| tried(script, Duration::from_secs(120)).0;
+        assert_eq!(opened("echo hello; exec cat"), Ok(vec!["hello".into()]));
+        assert_eq!(opened("echo no"), Err(NotOpen::Ended));
+        assert_eq!(opened("exec yes"), Err(NotOpen::Endless));
+        assert_eq!(opened("exec tr '\\0' x </dev/zero"), Err(NotOpen::Endless));
+        let silent = tried("exec sleep 1000", Duration::from_millis(50)).0;
+        assert_eq!(silent, Err(NotOpen::Silent));
+    }
+
+    #[test]
+    fn what_a_guest_says_meanwhile_is_text_to_a_terminal() {
+        let script = r"printf 'it says \033]52;c;aWQ=\007\302\2332J\342\200\256x\n' >&2; exec cat";
+        let (opened, said) = tried(script, Duration::from_secs(120));
+        assert_eq!(opened, Ok(Vec::new()));
+        let obeyed = |c: char| maquette_core::values::is_unprintable(c) && c != '\n';
+        assert!(said.starts_with("it says ") && !said.contains(obeyed), "{said:?}");
+    }
 
     #[test]
     fn ports_are_one_for_both_or_two() {

@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use maquette_engine::StepError;
 use maquette_engine::host::ssh::Target;
 
-use super::{forward, nodes};
+use super::forward::{self, Forwarding, NotOpen};
+use super::{nodes, ssh_routes};
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::signals;
@@ -86,11 +88,13 @@ fn show(viewer: PathBuf, url: String) -> Result<u8, Failure> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
+/// How long it may take until the hypervisor is reached: nobody is asked for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A port of this machine that leads to one of the hypervisor, for as long as this lives.
 struct Tunnel {
     port: u16,
-    ssh: Child,
-    hold: Option<ChildStdin>,
+    forwarding: Forwarding,
 }
 
 impl Tunnel {
@@ -105,27 +109,26 @@ impl Tunnel {
             ssh.args([OsString::from("-i"), key.into()]);
         }
         ssh.args(forward::PORTS_ONLY).args(["-o", "BatchMode=yes", "-L"]);
-        ssh.arg(format!("127.0.0.1:{port}:127.0.0.1:{there}")).arg("--");
+        ssh.arg(format!("127.0.0.1:{port}:127.0.0.1:{there}")).args(ssh_routes::limits()).arg("--");
         ssh.arg(format!("{}@{}", target.user, target.address)).arg(forward::HOLD);
-        ssh.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut ssh = ssh.spawn().map_err(failed)?;
-        let mut hold = ssh.stdin.take();
-        if forward::opened(&mut ssh, hold.as_mut()).is_err() {
-            // It has said why.
-            let _ = ssh.wait();
-            let error = StepError::new("cannot reach the screen over SSH");
+        let mut forwarding = Forwarding::start(world, ssh).map_err(failed)?;
+        if let Err(why) = forwarding.opened(PATIENCE) {
+            forwarding.end();
+            let mut error = StepError::new("cannot reach the screen over SSH");
+            // Otherwise ssh has said why.
+            if why != NotOpen::Ended {
+                error.causes.push(format!("the hypervisor's login shell {}", why.words(PATIENCE)));
+            }
             return Err(Failure::Failed(
                 error.hint("`maquette open --print NODE` tells the way there"),
             ));
         }
-        Ok(Self { port, ssh, hold })
+        Ok(Self { port, forwarding })
     }
 }
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        // What holds it open ends with this.
-        drop(self.hold.take());
-        let _ = self.ssh.wait();
+        self.forwarding.end();
     }
 }

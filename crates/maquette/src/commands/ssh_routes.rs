@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::session::connection::Connection;
 use crate::workspace::inventory::{Host, Inventory};
-use crate::workspace::outputs::{self, CONNECT_TIMEOUT};
+use crate::workspace::outputs::{self, LIMITS};
 use crate::world::World;
 
 /// How one node is reached over SSH.
@@ -41,9 +41,7 @@ impl Route {
     ) -> impl Iterator<Item = OsString> {
         let own: Vec<OsString> = own.into_iter().map(OsString::from).collect();
         // The ssh config says it, too, and an inventory of the user's own may not. What the user asks for comes before.
-        let limit = format!("ConnectTimeout={CONNECT_TIMEOUT}");
-        let limit = ["-o".into(), limit.into()];
-        self.options.iter().cloned().chain(own).chain(limit)
+        self.options.iter().cloned().chain(own).chain(limits())
     }
 
     /// A path there as `scp` has it, for which a colon ends the host.
@@ -58,6 +56,11 @@ impl Route {
     pub fn leads_as(&self, other: &Self) -> bool {
         self.options == other.options
     }
+}
+
+/// The limits of every connection, as options of `ssh` and `scp`.
+pub fn limits() -> impl Iterator<Item = OsString> {
+    LIMITS.iter().flat_map(|(name, value)| ["-o".into(), format!("{name}={value}").into()])
 }
 
 /// How all nodes of an environment are reached over SSH.

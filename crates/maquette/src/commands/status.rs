@@ -156,7 +156,7 @@ fn watch(
             let line = now.json(located).to_string();
             let what = now.without_time(located);
             if shown.as_ref() != Some(&what)
-                && !world.terminal.bytes(format!("{line}\n").as_bytes())
+                && !world.terminal.output(format!("{line}\n").as_bytes())
             {
                 return Ok(0);
             }
@@ -164,8 +164,7 @@ fn watch(
         } else {
             let what = now.without_time(located);
             if terminal {
-                // The top of an empty screen.
-                world.terminal.bytes(b"\x1b[H\x1b[2J");
+                world.terminal.clear();
             }
             if terminal || shown.as_ref() != Some(&what) {
                 now.show(world, located);

@@ -19,7 +19,7 @@ use crate::workspace::{Owner, SAVED, Workspace};
 
 use ansible::inventory;
 pub use ansible::{Scope, dynamic};
-pub use ssh_config::CONNECT_TIMEOUT;
+pub use ssh_config::LIMITS;
 pub use switches::ports as switch_ports;
 
 /// The inventory's path for other programs: a link, as InfraRed's plug-ins expect.

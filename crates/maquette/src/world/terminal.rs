@@ -218,6 +218,11 @@ impl Terminal {
         self.bytes(console_text(raw).as_bytes())
     }
 
+    /// Begins at the top of an empty screen.
+    pub fn clear(&self) {
+        self.bytes(b"\x1b[H\x1b[2J");
+    }
+
     /// Prints bytes as they are; whether somebody still reads them.
     pub fn bytes(&self, bytes: &[u8]) -> bool {
         self.noted(Raw(self).write_all(bytes))

@@ -233,6 +233,11 @@ fn block(host: &hosts::Host) -> String {
             let _ = writeln!(out, "  {keyword} {quote}{value}{quote}");
         }
     }
+    for (keyword, value) in outputs::LIMITS {
+        if !out.contains(&format!("\n  {keyword} ")) {
+            let _ = writeln!(out, "  {keyword} {value}");
+        }
+    }
     out.push('\n');
     out
 }

@@ -8,9 +8,17 @@ use maquette_core::blueprint::Node;
 use super::Files;
 use crate::session::connection::Remote;
 
-/// Seconds that a login to a node may take to begin, unless the user says something else: without a limit TCP tries for
-/// two minutes where nothing answers.
-pub const CONNECT_TIMEOUT: &str = "20";
+/// Limits of every connection, in seconds, unless the user says something else: without them TCP tries for two minutes
+/// where nothing answers, and `ssh` waits for ever for who answers no more. It gives up at the fourth question without an
+/// answer.
+pub const LIMITS: [(&str, &str); 2] = [("ConnectTimeout", "20"), ("ServerAliveInterval", "30")];
+
+/// The limits as lines of a block.
+fn limits(out: &mut String) {
+    for (keyword, value) in LIMITS {
+        let _ = writeln!(out, "  {keyword} {value}");
+    }
+}
 
 /// `ssh -F`: a block for each node that can be logged in to, and one for the hypervisor that leads
 /// there.
@@ -29,7 +37,7 @@ pub fn config(nodes: &[&Node], files: &Files<'_>) -> String {
             let _ = writeln!(out, "  HostName {address}");
         }
         let _ = writeln!(out, "  User {}", node.access.user);
-        let _ = writeln!(out, "  ConnectTimeout {CONNECT_TIMEOUT}");
+        limits(&mut out);
         if node.guest.is_some() {
             let _ = write!(
                 out,
@@ -62,6 +70,7 @@ fn hypervisor(out: &mut String, remote: &Remote, files: &Files<'_>) {
         literal(&effective.hostname),
         target.user
     );
+    limits(out);
     let mut line = |key: &str, value: &str| {
         let _ = writeln!(out, "  {key} {value}");
     };
@@ -122,7 +131,7 @@ mod tests {
 
     /// Fault L1: `%` begins a token of ssh's, and one that it does not know ends it.
     #[test]
-    fn an_ipv6_address_with_a_zone_is_what_ssh_connects_to() {
+    fn an_ipv6_address_with_a_zone_is_what_ssh_connects_to_within_limits() {
         let home = tempfile::tempdir().unwrap();
         let target = Target {
             address: "fe80::1%eth0".parse().unwrap(),
@@ -140,6 +149,9 @@ mod tests {
         let mut ssh = std::process::Command::new("ssh");
         let output = ssh.arg("-F").arg(&file).args(["-G", "hypervisor"]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.lines().any(|line| line == "hostname fe80::1%eth0"), "{output:?}");
+        // On the way to a node, too, who does not answer ends it.
+        for wanted in ["hostname fe80::1%eth0", "connecttimeout 20", "serveraliveinterval 30"] {
+            assert!(said.lines().any(|line| line == wanted), "{wanted}: {output:?}");
+        }
     }
 }

@@ -416,6 +416,7 @@ fn prepared(networks: usize) -> (HostFacts, Needs) {
         router_interfaces: Vec::new(),
         timezone: Some("Europe/Prague".into()),
         hook: true,
+        expiry: false,
         vswitch: true,
         limits: [
             ("fs.inotify.max_user_instances", 129),
@@ -432,6 +433,7 @@ fn prepared(networks: usize) -> (HostFacts, Needs) {
         ipv6: true,
         timezone: Some("Europe/Prague".into()),
         hook: true,
+        expiry: false,
         vswitch: true,
         networks: 5,
         interfaces: 12,
@@ -450,6 +452,7 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         router_interfaces: vec!["eno1".into()],
         timezone: Some("UTC".into()),
         hook: false,
+        expiry: false,
         vswitch: false,
         limits: [("fs.inotify.max_user_instances".to_string(), 128)].into(),
         networks: 60,

@@ -40,6 +40,17 @@ if [ -S /var/run/openvswitch/db.sock ] && ovs-vsctl --timeout=2 --no-wait show >
     echo runs
 fi
 say hook; sha256sum /etc/libvirt/hooks/network.d/maquette 2>/dev/null || :
+say expiry
+if systemctl is-active --quiet maquette-expire.timer 2>/dev/null || [ -e /etc/cron.d/maquette-expire ] ||
+    { [ -e /run/maquette/expire ] && ! flock -n /run/maquette/expire true 2>/dev/null; }; then
+    sha256sum /var/lib/maquette/expire.sh 2>/dev/null || :
+fi
+say time; date +%s
+say leases
+for file in /var/lib/maquette/environments/environment.*; do
+    case $file in *.new) continue ;; esac
+    [ ! -f "$file" ] || { head -c 1024 "$file" && echo; }
+done
 say paths; for path; do [ ! -e "$path" ] || echo "$path"; done
 say systemd; [ ! -d /run/systemd/system ] || echo yes
 say monolithic; systemctl is-enabled --quiet libvirtd.socket 2>/dev/null && echo yes || :

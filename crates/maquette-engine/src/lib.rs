@@ -17,6 +17,7 @@ mod guest_agent;
 pub mod guests;
 pub mod host;
 pub mod image;
+pub mod leases;
 pub mod login_keys;
 pub mod net;
 pub mod prepare;

@@ -3,6 +3,7 @@
 //! When it is lacking, and in which words, the core's `plan/prepare` says.
 
 pub mod daemons;
+mod expiry;
 mod kvm;
 mod limits;
 mod nested;
@@ -42,6 +43,7 @@ pub fn host_facts(facts: &Facts, libvirt: Option<(PoolState, usize)>) -> HostFac
         router_interfaces: router_adverts::at_risk(facts),
         timezone: facts.timezone.clone(),
         hook: network_hook::is_current(facts),
+        expiry: expiry::is_current(facts),
         vswitch: facts.vswitch_runs,
         limits: facts.limits.clone(),
         networks,
@@ -76,6 +78,7 @@ pub fn apply(
         Setting::Pool { name, .. } => pool::note(host, name),
         Setting::Vswitch => vswitch::apply(host),
         Setting::NetworkHook => network_hook::apply(host),
+        Setting::Expiry => expiry::apply(host),
         Setting::SshLimits => ssh_limits::apply(host),
         Setting::Nested { module } => nested::apply(host, module, context),
         Setting::RouterAdverts { interfaces } => router_adverts::apply(host, interfaces),
@@ -96,6 +99,7 @@ pub fn undoable(record: &Record) -> Vec<Setting> {
     all.extend(daemons::noted(record));
     all.extend(vswitch::noted(record));
     all.extend(network_hook::noted(record));
+    all.extend(expiry::noted(record));
     all.extend(ssh_limits::noted(record));
     // Last: it is the likeliest to fail, and then all the rest is done.
     all.extend(packages::noted(record));
@@ -116,6 +120,7 @@ pub fn restore(
         Setting::Pool { .. } => Ok(()),
         Setting::Vswitch => vswitch::restore(host),
         Setting::NetworkHook => network_hook::restore(host),
+        Setting::Expiry => expiry::restore(host),
         Setting::SshLimits => ssh_limits::restore(host),
         Setting::Nested { .. } => nested::restore(host),
         Setting::RouterAdverts { interfaces } => router_adverts::restore(host, interfaces),
@@ -135,6 +140,7 @@ fn forget(host: &dyn Host, before: &Setting) -> Result<(), StepError> {
         Setting::Pool { name, .. } => pool::forget(r, name),
         Setting::Vswitch => vswitch::forget(r),
         Setting::NetworkHook => network_hook::forget(r),
+        Setting::Expiry => expiry::forget(r),
         Setting::SshLimits => ssh_limits::forget(r),
         Setting::Nested { .. } => nested::forget(r),
         Setting::RouterAdverts { .. } => router_adverts::forget(r),

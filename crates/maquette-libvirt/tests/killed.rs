@@ -417,6 +417,7 @@ fn needs() -> Needs {
         ipv6: false,
         timezone: None,
         hook: false,
+        expiry: false,
         vswitch: false,
         networks: 0,
         interfaces: 0,

@@ -10,7 +10,7 @@ use maquette_core::blueprint::Interface;
 use maquette_engine::host::ssh::{ConnectError, Effective, HostKey, Target};
 use maquette_engine::host::{Command, Host, HostError, Hosts, Local, Output, Reached};
 use maquette_engine::prepare::record;
-use maquette_engine::{doctor, guests, start_times};
+use maquette_engine::{doctor, guests, leases, start_times};
 
 use crate::{Machine, probe};
 
@@ -115,8 +115,11 @@ impl Host for ModelHost {
             let paths = &command.args[paths..];
             let read = |path| std::fs::read_to_string(self.path(path)).unwrap_or_default();
             let (record, starts) = (read(record::PATH), read(start_times::PATH));
+            let notes = std::fs::read_dir(self.path(leases::DIRECTORY)).into_iter().flatten();
+            let notes = notes.flatten().map(|note| std::fs::read_to_string(note.path()));
+            let leases: String = notes.flatten().collect();
             let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
-            let stdout = probe::text(&machine, paths, &record, &starts);
+            let stdout = probe::text(&machine, paths, &record, &starts, &leases);
             return Ok(Output { status: Some(0), stdout, stderr: String::new() });
         }
         if command.args.iter().any(|arg| arg == guests::SCRIPT) {

@@ -55,6 +55,8 @@ pub struct Machine {
     pub kvm: bool,
     /// Whether QEMU's user may.
     pub kvm_open: bool,
+    /// Whether what removes expired environments is there.
+    pub expiry: bool,
     /// Whether libvirt's network hook is there.
     pub hook: bool,
     /// Whether Open vSwitch runs.
@@ -110,6 +112,7 @@ impl Machine {
             kvm: true,
             kvm_open: false,
             hook: false,
+            expiry: false,
             vswitch: false,
             sysctls: BTreeMap::from([(INOTIFY.into(), 128)]),
             timezone: "Etc/UTC".into(),
@@ -540,6 +543,7 @@ impl Hands<'_> {
             Setting::Pool { name, .. } => r.pools.extend([name.clone()]),
             Setting::Vswitch => r.vswitch = true,
             Setting::NetworkHook => r.network_hook = true,
+            Setting::Expiry => r.expiry = true,
             Setting::Timezone { .. } => r.timezone = Some(zone),
             Setting::Limit { limit, .. } => r.limits.extend([(limit.key.to_string(), 128)]),
             Setting::SshLimits | Setting::Nested { .. } | Setting::RouterAdverts { .. } => {}
@@ -558,6 +562,7 @@ impl Hands<'_> {
             Setting::Pool { name, .. } => r.pools.retain(|noted| noted != name),
             Setting::Vswitch => r.vswitch = false,
             Setting::NetworkHook => r.network_hook = false,
+            Setting::Expiry => r.expiry = false,
             Setting::Timezone { .. } => r.timezone = None,
             Setting::Limit { limit, .. } => r.limits.retain(|key, _| key != limit.key),
             Setting::SshLimits | Setting::Nested { .. } | Setting::RouterAdverts { .. } => {}
@@ -576,6 +581,7 @@ impl Hands<'_> {
             }
             Setting::Vswitch => machine.vswitch = there,
             Setting::NetworkHook => machine.hook = there,
+            Setting::Expiry => machine.expiry = there,
             Setting::Timezone { zone } => machine.timezone.clone_from(zone),
             Setting::Limit { limit, value } => {
                 machine.sysctls.insert(limit.key.into(), *value);

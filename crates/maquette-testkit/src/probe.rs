@@ -10,9 +10,21 @@ use crate::Machine;
 /// libvirt's hook for networks, as preparation installs it.
 const HOOK: &str = include_str!("../../maquette-engine/assets/network-hook.sh");
 
+/// What removes expired environments, as preparation installs it.
+const EXPIRE: &str = include_str!("../../maquette-engine/assets/expire.sh");
+
+/// Its clock, which stands still.
+const NOW_S: u64 = 1_700_000_000;
+
 /// What the probe prints there; `paths` are those that it looks for, `record` is preparation's,
-/// `starts` says how long nodes took to start.
-pub fn text(machine: &Machine, paths: &[String], record: &str, starts: &str) -> String {
+/// `starts` says how long nodes took to start, `leases` is what is noted of environments.
+pub fn text(
+    machine: &Machine,
+    paths: &[String],
+    record: &str,
+    starts: &str,
+    leases: &str,
+) -> String {
     let host = &machine.seen.host;
     let routes = host.default_nic.as_ref().map_or(String::new(), |nic| {
         format!("\n{nic}\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0")
@@ -42,8 +54,11 @@ pub fn text(machine: &Machine, paths: &[String], record: &str, starts: &str) -> 
     let kvm = if machine.kvm_open { "660 kvm" } else { "600 root" };
     let flags = if machine.kvm { "flags : fpu vmx" } else { "flags : fpu" };
     let vswitch = if machine.vswitch { "kernel\nruns" } else { "kernel" };
-    let digest = || format!("{:x}", Sha256::digest(HOOK));
-    let hook = if machine.hook { digest() } else { String::new() };
+    let digest = |there: bool, text: &str| match there {
+        true => format!("{:x}", Sha256::digest(text)),
+        false => String::new(),
+    };
+    let (hook, expiry) = (digest(machine.hook, HOOK), digest(machine.expiry, EXPIRE));
     let limits: String =
         machine.sysctls.iter().map(|(key, value)| format!("{key} {value}\n")).collect();
     let sections = [
@@ -62,6 +77,9 @@ pub fn text(machine: &Machine, paths: &[String], record: &str, starts: &str) -> 
         ("guards", host.guarded.iter().map(|g| format!("{g}\n")).collect()),
         ("vswitch", vswitch.into()),
         ("hook", hook),
+        ("expiry", expiry),
+        ("time", NOW_S.to_string()),
+        ("leases", leases.into()),
         ("paths", paths.join("\n")),
         ("systemd", "yes".into()),
         ("monolithic", "yes".into()),

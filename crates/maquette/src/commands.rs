@@ -119,6 +119,8 @@ verbs! {
     /// Remove the environment with all its disks, or some of its nodes
     #[command(visible_alias = "destroy")]
     down => Down;
+    /// Have an environment last longer that expires
+    extend => Extend;
     /// The hypervisor: check it, put it back as it was
     #[command(subcommand)]
     host => Host;

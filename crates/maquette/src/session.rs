@@ -188,6 +188,7 @@ impl<'a> Session<'a> {
             timezone: requirements.timezone.as_ref().map(ToString::to_string),
             // Libvirt's test driver calls no hooks.
             hook: requirements.hook && !self.connection.uri.starts_with("test"),
+            expiry: requirements.expiry,
             vswitch: requirements.vswitch,
             networks: requirements.networks,
             interfaces: requirements.interfaces,

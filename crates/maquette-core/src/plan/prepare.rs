@@ -2,6 +2,7 @@
 //! file here (when it is lacking, in which words), and one in the engine's `prepare` (changing it, putting it back).
 
 mod daemons;
+mod expiry;
 mod kernel;
 mod kvm;
 mod limits;
@@ -34,6 +35,7 @@ impl Setting {
             Self::Pool { name, .. } => pool::title(name),
             Self::Vswitch => vswitch::title(),
             Self::NetworkHook => network_hook::title(),
+            Self::Expiry => expiry::title(),
             Self::SshLimits => ssh_limits::title(),
             Self::Nested { .. } => nested::title(),
             Self::RouterAdverts { .. } => router_adverts::title(),
@@ -51,6 +53,7 @@ impl Setting {
             Self::Pool { name, .. } => pool::way_back(name),
             Self::Vswitch => vswitch::way_back(),
             Self::NetworkHook => network_hook::way_back(),
+            Self::Expiry => expiry::way_back(),
             Self::SshLimits => ssh_limits::way_back(),
             Self::Nested { .. } => nested::way_back(),
             Self::RouterAdverts { interfaces } => router_adverts::way_back(interfaces),
@@ -79,6 +82,8 @@ pub struct HostFacts {
     pub timezone: Option<String>,
     /// Whether libvirt's network hook is there, in this version of it.
     pub hook: bool,
+    /// Whether what removes expired environments is there, in this version of it, and is called.
+    pub expiry: bool,
     /// Whether Open vSwitch runs.
     pub vswitch: bool,
     /// Limits of the kernel's by their names for sysctl, as far as it tells them.
@@ -126,6 +131,8 @@ pub struct Needs {
     pub timezone: Option<String>,
     /// Whether bridges need what libvirt does not do.
     pub hook: bool,
+    /// Whether the environment is removed when its time is up.
+    pub expiry: bool,
     /// Whether any network is on Open vSwitch.
     pub vswitch: bool,
     /// Networks with a dnsmasq.
@@ -164,6 +171,7 @@ pub fn prepare(facts: &HostFacts, needs: &Needs) -> Plan {
         pool::lacks(facts, needs),
         vswitch::lacks(facts, needs),
         network_hook::lacks(facts, needs),
+        expiry::lacks(facts, needs),
     ];
     // And these for nothing.
     let beside = [

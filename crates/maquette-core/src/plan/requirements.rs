@@ -1,5 +1,6 @@
 //! What a topology requires of a hypervisor's own settings.
 
+use crate::lease::Ttl;
 use crate::topology::virtopts::{self, VirtOpt};
 use crate::topology::{BootMode, Interface, Topology};
 use crate::values::TimeZone;
@@ -21,6 +22,8 @@ pub struct Requirements {
     pub vswitch: bool,
     /// Whether libvirt's hook has something to do.
     pub hook: bool,
+    /// Whether it is removed when its time is up.
+    pub expiry: bool,
     /// How many networks have a dnsmasq.
     pub networks: usize,
     /// How many interfaces its nodes have.
@@ -60,6 +63,7 @@ impl Requirements {
             guard,
             vswitch,
             hook,
+            expiry: matches!(topology.settings.ttl, Some(Ttl::For(_))),
             // libvirt starts one where it has an address to give or a name to answer for.
             networks: networks.iter().filter(|n| n.has_dnsmasq()).count(),
             interfaces,

@@ -3,6 +3,7 @@
 use super::Group::{Environment, Guests, Hypervisor, Topology};
 use super::{BgpMode, Infrared, Kind, Lines, Setting, StartChoice, Value, VirtChoice, VirtOptions};
 use crate::hardware::{BootMode, Bus};
+use crate::lease::Ttl;
 use crate::names::EnvName;
 use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
 
@@ -65,6 +66,22 @@ settings! {
         locates: true,
         key: Some("prefix"),
         infrared: at("Topology", 0, None),
+    }
+    ttl: Option<Ttl> as Ttl = None, {
+        name: "ttl",
+        doc: "How long the environment lasts from this run on, such as `8h` or `2d`; it is removed then",
+        unset: Some("until it is removed"),
+        value: "TIME",
+        group: Environment,
+        key: Some("ttl"),
+    }
+    owner: Option<String> as Line = None, {
+        name: "owner",
+        doc: "Whose the environment is, for `maquette list`",
+        unset: Some("whoever built it"),
+        value: "NAME",
+        group: Environment,
+        key: Some("owner"),
     }
     host_address: Option<HostAddress> as HostAddress = None, {
         name: "host-address",

@@ -2,6 +2,7 @@
 
 use super::{Kind, Word};
 use crate::hardware::{BootMode, Bus, VirtType};
+use crate::lease::Ttl;
 use crate::syntax::parse_bool;
 use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
 use crate::virtopts;
@@ -44,6 +45,7 @@ checked! {
     Name as String: Kind::Text, |name| name.to_string();
     Mtu as u32: Kind::Number(Mtu::LEAST as u64, Mtu::MOST as u64), Mtu::bytes;
     u8 as u8: Kind::Number(0, u8::MAX as u64), |number| number;
+    Ttl as Ttl: Kind::Text, |ttl| ttl;
     u64 as u64: Kind::Number(0, u64::MAX), |number| number;
 }
 

@@ -165,6 +165,7 @@ fn planned(host: &dyn Host, name: &str) -> Option<Setting> {
         ipv6: true,
         timezone: Some("Europe/Berlin".into()),
         hook: true,
+        expiry: false,
         vswitch: true,
         networks: 100,
         interfaces: 1000,

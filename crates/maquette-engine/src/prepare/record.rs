@@ -45,6 +45,9 @@ pub struct Record {
     pub timezone: Option<String>,
     /// Whether libvirt's network hook was installed.
     pub network_hook: bool,
+    /// Whether what removes expired environments was installed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub expiry: bool,
     /// Whether Open vSwitch's daemons were started.
     pub vswitch: bool,
     /// Limits of the kernel's, by their names for sysctl, with what they were.
@@ -132,6 +135,7 @@ mod tests {
             router_interfaces: vec![("eth0".into(), "1".into())],
             timezone: Some("Etc/UTC".into()),
             network_hook: true,
+            expiry: true,
             vswitch: true,
             limits: [(INOTIFY.to_string(), 128)].into(),
         };

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use maquette_core::lease::Lease;
+use maquette_core::names::EnvName;
 use maquette_core::observed::{HostLink, HostNetwork, LinkKind};
 use maquette_core::plan::LIMITS;
 use maquette_core::start_times::Starts;
@@ -54,6 +56,12 @@ pub struct Facts {
     pub vswitch_runs: bool,
     /// SHA-256 of libvirt's network hook in hexadecimal, if it is there.
     pub hook: Option<String>,
+    /// SHA-256 of what removes expired environments in hexadecimal, if it is there and called.
+    pub expiry: Option<String>,
+    /// Its clock, in seconds since 1970.
+    pub now_s: u64,
+    /// What is noted there of environments.
+    pub leases: BTreeMap<EnvName, Lease>,
     /// How libvirt's daemons are started.
     pub daemons: Daemons,
     /// Interfaces with an IPv6 default route, each with its `accept_ra`.
@@ -151,7 +159,6 @@ pub fn read(text: &str) -> Facts {
         [_, name, seconds] => Some(((*name).to_string(), seconds.parse().ok()?)),
         _ => None,
     });
-    let zone = seen.text("zone");
     Facts {
         name: seen.text("name").to_string(),
         missing,
@@ -161,6 +168,9 @@ pub fn read(text: &str) -> Facts {
         missing_vswitch,
         vswitch_runs: seen.lines("vswitch").any(|l| l == "runs"),
         hook: seen.text("hook").split_whitespace().next().map(String::from),
+        expiry: seen.text("expiry").split_whitespace().next().map(String::from),
+        now_s: seen.text("time").parse().unwrap_or(0),
+        leases: Lease::parse_all(seen.text("leases")),
         cpus: seen.text("cpus").parse().unwrap_or(1).max(1),
         kvm: kvm(kvm_device.is_some(), seen.text("flags")),
         kvm_device,
@@ -176,7 +186,7 @@ pub fn read(text: &str) -> Facts {
         network: network(&seen),
         daemons: daemons::detect(&there, seen.yes("systemd"), seen.yes("monolithic")),
         router_interfaces: seen.lines("router").filter_map(words).collect(),
-        timezone: (!zone.is_empty()).then(|| zone.to_string()),
+        timezone: seen.lines("zone").next().map(String::from),
         forward_drop: seen.text("forward") == "-P FORWARD DROP",
         limits: seen.lines("limits").filter_map(limit).collect(),
         sshd: limits(&seen),

@@ -8,9 +8,9 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
-use maquette_engine::StepError;
 use maquette_engine::prepare::record::Record;
 use maquette_engine::probe::Facts;
+use maquette_engine::{StepError, leases};
 use maquette_libvirt::Survey;
 
 use super::{entry, nodes};
@@ -230,12 +230,13 @@ pub fn remove(
             removal.show(&plan);
         }
         if plan.is_empty() {
-            return Ok(());
+            return forget_lease(&session);
         }
         removal.runner.run(&plan, &hypervisor)?;
         let left = hypervisor.libvirt.as_ref().and_then(|server| server.survey().ok());
         let Some(left) = left else { return Ok(()) };
         if !left.environments.contains(environment) {
+            forget_lease(&session)?;
             if !json {
                 farewell(world, &left, &hypervisor.facts);
             }
@@ -243,6 +244,12 @@ pub fn remove(
         }
     }
     Err(unfinished(format!("environment `{environment}` is not empty")))
+}
+
+/// Removes what is noted on the hypervisor of an environment that is gone: the next of that name is another one.
+fn forget_lease(session: &Session<'_>) -> Result<(), Failure> {
+    leases::remove(session.connection.host.as_ref(), &session.located.environment)
+        .map_err(|e| Failure::because("cannot remove the note of the environment", e))
 }
 
 /// How to take a lock again that was given back for a question: whoever has it by now is waited for as asked, and not

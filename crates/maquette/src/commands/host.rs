@@ -10,7 +10,7 @@ use maquette_core::units::ByteSize;
 use maquette_engine::prepare::record::Record;
 use maquette_engine::prepare::{self, daemons, record, ssh_limits};
 use maquette_engine::probe::{Daemons, Facts, SshLimits};
-use maquette_engine::{StepError, start_times};
+use maquette_engine::{StepError, leases, start_times};
 use serde_json::json;
 
 use crate::cli::Place;
@@ -360,6 +360,7 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     }
     let host = session.connection.host.as_ref();
     start_times::remove(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
+    leases::remove_all(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
     // What is left of templates is gone now, or somebody else's.
     let hypervisor = with_libvirt(world, &session)?;
     in_use(&hypervisor, false)?;

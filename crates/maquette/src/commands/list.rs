@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
 use maquette_core::blueprint::Guest;
+use maquette_core::lease::Lease;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::units::ByteSize;
 use maquette_core::values::PublicKey;
 use maquette_engine::host::lock::duration;
+use maquette_engine::leases;
 use maquette_engine::ssh_keys::fingerprint;
 use maquette_libvirt::{Survey, Surveyed};
 use serde_json::{Value, json};
@@ -45,6 +47,8 @@ struct Environment {
     disk: u64,
     /// Who made its oldest node.
     origin: Option<Origin>,
+    /// Until when it lasts, and whose it is.
+    lease: Lease,
     /// How its nodes are logged in to.
     guests: Vec<Guest>,
     /// Whether somebody can log in with what is here.
@@ -68,6 +72,12 @@ impl Environment {
         self.guests.extend(guest.cloned());
         let origins = self.origin.take().into_iter().chain(node.origin.clone());
         self.origin = origins.min_by_key(|origin| origin.at_s);
+    }
+
+    /// Whose it is: as was said, or who made it.
+    fn owner(&self) -> Option<&str> {
+        let maker = self.origin.as_ref().map(|origin| origin.by.as_str());
+        self.lease.owner.as_deref().or(maker)
     }
 
     /// Whether somebody can log in with what is here; none where nobody can log in at all.
@@ -98,7 +108,13 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     for what in &found.unreadable {
         world.terminal.talk(&format!("warning: {what} cannot be read; it is passed over"));
     }
-    let environments = environments(world, &located, &found);
+    let mut environments = environments(world, &located, &found);
+    let leases = leases::read_all(connection.host.as_ref())
+        .map_err(|e| Failure::because("cannot read when environments expire", e))?;
+    for (name, lease) in leases {
+        // A note of one that is gone is no environment.
+        environments.entry(name).and_modify(|environment| environment.lease = lease);
+    }
     let now = (world.clock)().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     if args.json {
         let all: Vec<Value> = environments.iter().map(|(name, e)| as_json(name, e)).collect();
@@ -142,9 +158,11 @@ fn environments(
 }
 
 fn table(environments: &BTreeMap<EnvName, Environment>, now: u64) -> String {
-    let mut header = vec!["ENVIRONMENT", "RUNNING", "MEMORY", "DISKS", "MADE BY", "AGE", "LOG IN"];
+    let mut header = vec!["ENVIRONMENT", "RUNNING", "MEMORY", "DISKS", "OWNER", "AGE", "LOG IN"];
     let any_shared = environments.values().any(|e| !e.shared().is_empty());
     header.extend(any_shared.then_some("SHARED WITH"));
+    let any_expires = environments.values().any(|e| e.lease.expires_s.is_some());
+    header.extend(any_expires.then_some("EXPIRES"));
     let rows = environments.iter().map(|(name, e)| {
         let age = |origin: &Origin| duration(now.saturating_sub(origin.at_s));
         let shared = e.shared();
@@ -156,7 +174,7 @@ fn table(environments: &BTreeMap<EnvName, Environment>, now: u64) -> String {
             format!("{} of {}", e.running, e.nodes),
             ByteSize(e.memory_mib.saturating_mul(1 << 20)).to_string(),
             ByteSize(e.disk).to_string(),
-            e.origin.as_ref().map_or("-".into(), |origin| origin.by.clone()),
+            e.owner().unwrap_or("-").into(),
             e.origin.as_ref().map_or("-".into(), age),
             match e.opens() {
                 Some(true) => "yes",
@@ -166,6 +184,11 @@ fn table(environments: &BTreeMap<EnvName, Environment>, now: u64) -> String {
             .into(),
         ];
         row.extend(any_shared.then_some(shared));
+        let left = |at: u64| match at.saturating_sub(now) {
+            0 => "over".to_string(),
+            left => format!("in {}", duration(left)),
+        };
+        row.extend(any_expires.then(|| e.lease.expires_s.map_or("-".into(), left)));
         row
     });
     render::columns(&header, rows)
@@ -185,6 +208,8 @@ fn as_json(name: &EnvName, environment: &Environment) -> Value {
         "memory_mib": environment.memory_mib,
         "running_memory_mib": environment.running_mib,
         "disk_bytes": environment.disk,
+        "owner": environment.owner(),
+        "expires_at_s": environment.lease.expires_s,
         "made_by": environment.origin.as_ref().map(|origin| &origin.by),
         "made_at_s": environment.origin.as_ref().map(|origin| origin.at_s),
         "keys": keys,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+use maquette_core::lease::Lease;
 use maquette_core::names::EnvName;
 use maquette_core::node_state::{Evidence, NodeState};
 use maquette_core::object::ObjectKind;
@@ -63,6 +64,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 struct Now {
     observed: Observed,
     evidence: BTreeMap<String, Evidence>,
+    /// Until when it lasts, and whose it is.
+    lease: Lease,
+    /// The hypervisor's clock, in seconds since 1970.
+    now_s: u64,
     /// Who is changing it; asked only if something is not as it should be.
     changed_by: Option<String>,
 }
@@ -74,7 +79,9 @@ impl Now {
         let evidence = session.evidence(&observed, &hypervisor.facts.uptime_s, ask)?;
         let off = !plan::drifts(&observed).is_empty();
         let changed_by = off.then(|| session.changed_by()).flatten();
-        Ok(Self { observed, evidence, changed_by })
+        let facts = &hypervisor.facts;
+        let lease = facts.leases.get(&session.located.environment).cloned().unwrap_or_default();
+        Ok(Self { observed, evidence, lease, now_s: facts.now_s, changed_by })
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -106,6 +113,8 @@ impl Now {
             "networks": networks,
             "drift": all.collect::<Vec<_>>(),
             "changed_by": self.changed_by,
+            "expires_at_s": self.lease.expires_s,
+            "owner": self.lease.owner,
             "workspace": located.workspace.path.display().to_string(),
         })
     }
@@ -130,6 +139,10 @@ impl Now {
             let (seen, found) = ((&self.observed, self.changed_by.as_deref()), &self.evidence);
             let place = (&located.workspace, &world.environment);
             world.terminal.result(&text(&located.environment, seen, found, place));
+            let name = located.environment.to_string();
+            if let Some(line) = render::lease_line(&name, &self.lease, self.now_s) {
+                world.terminal.result(&line);
+            }
         }
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
+use maquette_core::lease::Lease;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Plan, Step};
-use maquette_engine::StepError;
+use maquette_engine::{StepError, leases};
 
 use super::lockout::{self, Lockout};
 use super::{entry, status};
@@ -117,7 +118,8 @@ pub fn build(
 ) -> Result<(), Failure> {
     let mut runner = session.runner(how.json, how.limit)?;
     runner.images(loaded.request.settings.force_image_download, how.authorities.clone());
-    let mut building = Building { world, loaded, requirements, session, how, hooks, runner };
+    let mut building =
+        Building { world, loaded, requirements, session, how, hooks, runner, expires: None };
     building.begin()?;
     let agreed = building.agree()?;
     let nodes = building.nodes(&agreed);
@@ -150,6 +152,8 @@ struct Building<'a> {
     how: &'a How,
     hooks: playbooks::Hooks,
     runner: Runner<'a>,
+    /// When it expires, in words.
+    expires: Option<String>,
 }
 
 impl Building<'_> {
@@ -300,6 +304,7 @@ impl Building<'_> {
         entry::remember(&self.session.located)?;
         let shared = agreed.planned.shared.as_deref();
         if shared.is_none() {
+            self.lease(agreed)?;
             self.runner.seal(key.records());
             workspace.create().map_err(entry::unwritten)?;
             key.write(&workspace.path)
@@ -310,6 +315,23 @@ impl Building<'_> {
         self.hooks.know(nodes);
         let password = blueprint.nodes.iter().find_map(|n| n.vnc.password.as_ref());
         outputs::write_vnc_password(workspace, password).map_err(entry::unwritten)
+    }
+
+    /// Notes until when it lasts and whose it is, before anything is made that would have to go by itself.
+    fn lease(&mut self, agreed: &Agreed) -> Result<(), Failure> {
+        let (settings, facts) = (&self.loaded.request.settings, &agreed.hypervisor.facts);
+        let noted = facts.leases.get(&settings.environment).cloned().unwrap_or_default();
+        // What was noted of one that is gone says nothing of this one.
+        let known = if agreed.planned.observed.exists() { noted.clone() } else { Lease::default() };
+        let lease = known.after(settings.ttl, settings.owner.as_deref(), facts.now_s);
+        if lease != noted {
+            let host = self.session.connection.host.as_ref();
+            leases::write(host, &settings.environment, &lease)
+                .map_err(|e| Failure::because("cannot note when the environment expires", e))?;
+        }
+        let name = settings.environment.to_string();
+        self.expires = render::lease_line(&name, &lease, facts.now_s);
+        Ok(())
     }
 
     /// Does what is planned. The user's playbooks may stand between our own steps.
@@ -370,6 +392,7 @@ impl Building<'_> {
         let terminal = &self.world.terminal;
         let place = (workspace, &self.world.environment);
         terminal.result(&status::text(self.environment(), (&now, None), &evidence, place));
+        self.expires.iter().for_each(|line| terminal.result(line));
         if planned.blueprint.nodes.first().is_some_and(|n| n.vnc.external) {
             let file = workspace.file(outputs::VNC_PASSWORD);
             let file = file.display();

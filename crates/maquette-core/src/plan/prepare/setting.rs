@@ -31,6 +31,8 @@ pub enum Setting {
     Vswitch,
     /// libvirt's network hook is there; before, it was not.
     NetworkHook,
+    /// What removes expired environments is there, and called each minute; before, it was not there.
+    Expiry,
     /// The SSH server's limits are higher, by a drop-in that was not there before.
     SshLimits,
     /// Nested virtualisation is on, by an option of the module that was not there before.

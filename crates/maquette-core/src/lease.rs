@@ -1,0 +1,209 @@
+//! How long an environment lasts, and whose it is: what is noted of it on the hypervisor besides its objects.
+//!
+//! It is a note of lines, a word and a value, so that the shell there which removes what has expired reads it, too.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::str::FromStr;
+
+use crate::names::EnvName;
+use crate::values::Line;
+
+/// How long an environment is to last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ttl {
+    /// Until somebody removes it.
+    Never,
+    /// So many seconds.
+    For(u64),
+}
+
+/// The longest time, in seconds: ten years.
+const LONGEST: u64 = 10 * 366 * 86_400;
+
+/// The shortest time, in seconds: what removes environments looks once in a minute.
+const SHORTEST: u64 = 60;
+
+impl FromStr for Ttl {
+    type Err = String;
+
+    /// Reads numbers with their units, such as `8h`, `90m`, `1d12h`; or `never`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is not a time: write `30m`, `8h`, `2d` or `1d12h`, or `never`");
+        if text.trim() == "never" {
+            return Ok(Self::Never);
+        }
+        let (mut seconds, mut rest) = (0u64, text.trim());
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+            let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+            let unit = rest[digits..].chars().next().ok_or_else(wrong)?;
+            let unit_s = match unit {
+                's' => 1,
+                'm' => 60,
+                'h' => 3600,
+                'd' => 86_400,
+                'w' => 7 * 86_400,
+                _ => return Err(wrong()),
+            };
+            seconds = seconds.saturating_add(number.saturating_mul(unit_s));
+            rest = &rest[digits + unit.len_utf8()..];
+        }
+        match seconds {
+            SHORTEST..=LONGEST => Ok(Self::For(seconds)),
+            0 => Err(wrong()),
+            _ => Err(format!("`{text}` is not between a minute and ten years")),
+        }
+    }
+}
+
+/// What is noted of an environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lease {
+    /// When it expires, in seconds since 1970 by the hypervisor's clock.
+    pub expires_s: Option<u64>,
+    /// How long it was to last when that was said, in seconds.
+    pub ttl_s: Option<u64>,
+    /// Whether its time is up, its nodes are removed, and networks stay that only `maquette down` removes.
+    pub is_over: bool,
+    /// Whose it is, in words of whoever built it.
+    pub owner: Option<String>,
+}
+
+impl Lease {
+    /// Whether nothing is noted.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is noted after something was said about it, at a time in seconds since 1970.
+    #[must_use]
+    pub fn after(&self, ttl: Option<Ttl>, owner: Option<&str>, now_s: u64) -> Self {
+        let mut lease = self.clone();
+        // Who builds what has expired wants it as long again.
+        let expired = self.expires_s.is_some_and(|at| at <= now_s);
+        match ttl.or(self.ttl_s.filter(|_| expired).map(Ttl::For)) {
+            None if expired => lease.expires_s = None,
+            None => {}
+            Some(Ttl::Never) => (lease.expires_s, lease.ttl_s) = (None, None),
+            Some(Ttl::For(ttl_s)) => {
+                let expires_s = now_s.saturating_add(ttl_s);
+                (lease.expires_s, lease.ttl_s) = (Some(expires_s), Some(ttl_s));
+            }
+        }
+        // Somebody builds it again.
+        lease.is_over = false;
+        lease.owner = owner.map(String::from).or(lease.owner);
+        lease
+    }
+
+    /// The note's text.
+    pub fn text(&self, environment: &EnvName) -> String {
+        let mut out = format!("environment {environment}\n");
+        let word = if self.is_over { "expired" } else { "expires" };
+        let numbers = [(word, self.expires_s), ("ttl", self.ttl_s)];
+        for (word, number) in numbers {
+            if let Some(number) = number {
+                // Writing to a String cannot fail.
+                let _ = writeln!(out, "{word} {number}");
+            }
+        }
+        if let Some(owner) = &self.owner {
+            let _ = writeln!(out, "owner {owner}");
+        }
+        out
+    }
+
+    /// Reads notes, one after the other. What is not understood is passed over.
+    pub fn parse_all(text: &str) -> BTreeMap<EnvName, Self> {
+        let mut all: BTreeMap<EnvName, Self> = BTreeMap::new();
+        let mut current = None;
+        for line in text.lines() {
+            let Some((word, value)) = line.split_once(' ') else { continue };
+            if word == "environment" {
+                current = value.parse::<EnvName>().ok();
+                continue;
+            }
+            let Some(lease) =
+                current.as_ref().map(|name: &EnvName| all.entry(name.clone()).or_default())
+            else {
+                continue;
+            };
+            match word {
+                "expires" => lease.expires_s = value.parse().ok(),
+                "expired" => (lease.expires_s, lease.is_over) = (value.parse().ok(), true),
+                "ttl" => lease.ttl_s = value.parse().ok(),
+                "owner" => lease.owner = value.parse::<Line>().ok().map(|line| line.to_string()),
+                _ => {}
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_numbers_with_units() {
+        let is =
+            |text: &str, seconds: u64| assert_eq!(text.parse(), Ok(Ttl::For(seconds)), "{text}");
+        is("8h", 28_800);
+        is(" 1d12h ", 129_600);
+        is("90m", 5400);
+        is("60s", 60);
+        is("2w", 1_209_600);
+        assert_eq!("never".parse(), Ok(Ttl::Never));
+        for text in [
+            "",
+            "8",
+            "h",
+            "8x",
+            "-1h",
+            "8 h",
+            "0m",
+            "59s",
+            "11000w",
+            "1h8",
+            "é",
+            "99999999999999999999d",
+        ] {
+            assert!(text.parse::<Ttl>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_note_survives_its_text_and_strangers_lines() {
+        let lab = EnvName::from_prefix("lab").unwrap();
+        let lease = Lease {
+            expires_s: Some(1_700_028_800),
+            ttl_s: Some(28_800),
+            is_over: false,
+            owner: Some("Ann, team 4".into()),
+        };
+        let over = Lease { is_over: true, owner: None, ..lease.clone() };
+        let text = format!(
+            "expires 5\n{}what else\n{}environment ../x\nexpires 1\n",
+            lease.text(&lab),
+            over.text(&EnvName::default())
+        );
+        let all = Lease::parse_all(&text);
+        assert_eq!(all, [(lab, lease), (EnvName::default(), over)].into());
+        assert!(
+            Lease::parse_all("environment lab\nowner a\u{1b}[31m\n").values().all(Lease::is_empty)
+        );
+    }
+
+    #[test]
+    fn what_is_not_said_stays() {
+        let first = Lease::default().after(Some(Ttl::For(600)), Some("ann"), 1000);
+        assert_eq!((first.expires_s, first.ttl_s), (Some(1600), Some(600)));
+        assert_eq!(first.after(None, None, 1500), first);
+        assert_eq!(first.after(None, None, 1600).expires_s, Some(2200));
+        assert_eq!(first.after(Some(Ttl::For(60)), None, 1500).expires_s, Some(1560));
+        let forever = first.after(Some(Ttl::Never), None, 1500);
+        assert_eq!(forever, Lease { owner: Some("ann".into()), ..Lease::default() });
+    }
+}

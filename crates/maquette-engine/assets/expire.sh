@@ -1,0 +1,154 @@
+#!/bin/sh
+# Removes environments of Maquette's whose time is up, also when whoever made them is gone. Installed and called by
+# Maquette's preparation of this hypervisor; `maquette host restore` takes it away.
+# $1: `once`; `loop`, for a machine without a timer; or `remove` and a name: `environment.NAME`, by which a lock is known
+# The directories of notes and of locks may be given in MAQUETTE_NOTES and MAQUETTE_LOCKS, for tests.
+set -u
+export LC_ALL=C
+: "${LIBVIRT_DEFAULT_URI:=qemu:///system}"
+export LIBVIRT_DEFAULT_URI
+notes=${MAQUETTE_NOTES:-/var/lib/maquette/environments}
+locks=${MAQUETTE_LOCKS:-/run/maquette}
+logs=/var/log/libvirt/qemu
+namespace=https://maquette.dev/xmlns/libvirt/1
+
+# One of the values of a note.
+# $1: the note  $2: its name
+value() { sed -n "s/^$2 //p" "$1" 2>/dev/null | head -n 1; }
+
+# Whether a note says that the time of its environment is up: it names the environment, and a second that is past.
+# $1: the note
+is_over() {
+    [ "$(value "$1" environment)" = "${1##*/environment.}" ] || return 1
+    at=$(value "$1" expires)
+    case $at in '' | *[!0-9]*) return 1 ;; esac
+    [ "$(date +%s)" -ge "$at" ]
+}
+
+# A libvirt element's attribute. Values have no quotes in them: XML writes these otherwise.
+# $1: the element's text, up to its end  $2: the attribute
+attribute() {
+    # shellcheck disable=SC1003 # it is a pattern of sed's
+    printf '%s\n' "$1" | tr '\n' ' ' | sed -n 's/.*[ ]'"$2"'=["'\'']\([^"'\'']*\)["'\''].*/\1/p'
+}
+
+# Deletes a volume, if its name says whose it is: whatever a record names, nothing else goes.
+# $1: pool  $2: volume  $3: the node
+delete() {
+    case $2 in */* | -*) return 0 ;; "$3"-disk*.* | "$3"-seed.img) ;; *) return 0 ;; esac
+    virsh -q vol-info --pool "$1" "$2" >/dev/null 2>&1 || return 0
+    virsh -q vol-delete --pool "$1" "$2" >/dev/null
+}
+
+# Removes a domain of the environment, its volumes first: its record is what tells of these.
+# $1: the environment  $2: the domain
+domain() {
+    record=$(virsh -q metadata "$2" "$namespace" 2>/dev/null) || return 0
+    elements=$(printf '%s\n' "$record" | tr '\n' ' ' | tr '<' '\n')
+    whole=$(printf '%s\n' "$elements" | sed -n '/^\(maquette:\)\{0,1\}node /p' | head -n 1)
+    [ "$(attribute "$whole" environment)" = "$1" ] || return 0
+    echo "removing domain $2"
+    if [ "$(virsh -q domstate "$2" 2>/dev/null)" != 'shut off' ]; then
+        virsh -q destroy "$2" >/dev/null || return 1
+    fi
+    pool=$(attribute "$whole" pool)
+    printf '%s\n' "$elements" | while IFS= read -r element; do
+        case $element in
+        'disk '* | maquette:disk\ *) delete "$pool" "$(attribute " $element" volume)" "$2" ;;
+        'guest '* | maquette:guest\ *) delete "$pool" "$(attribute " $element" seed)" "$2" ;;
+        esac || exit 1
+    done || return 1
+    virsh -q undefine "$2" --managed-save --snapshots-metadata --nvram >/dev/null || return 1
+    rm -f -- "$logs/$2.log" "$logs/$2-serial.log" "/var/lib/libvirt/qemu/$2-serial.log"
+    for log in "$logs/$2.log" "$logs/$2-serial.log" "/var/lib/libvirt/qemu/$2-serial.log"; do
+        rm -f -- "$log.0" "$log.1" "$log.2"
+    done
+}
+
+# Removes a network of the environment, and volumes of nodes whose domains somebody undefined. One that has a NIC of the
+# hypervisor, or a bridge of Open vSwitch, stays: what these had before only Maquette gives back.
+# $1: the environment  $2: the network
+network() {
+    elements=$(virsh -q net-dumpxml --inactive "$2" 2>/dev/null | tr '\n' ' ' | tr '<' '\n')
+    whole=$(printf '%s\n' "$elements" | sed -n '/^maquette:network /p' | head -n 1)
+    [ "$(attribute "$whole" environment)" = "$1" ] || return 0
+    node= pool=
+    printf '%s\n' "$elements" | while IFS= read -r element; do
+        case $element in
+        maquette:tenant\ *)
+            node=$(attribute "$element" node)
+            pool=$(attribute "$element" pool)
+            # A domain of that name that is still there is somebody's.
+            if virsh -q dominfo "$node" >/dev/null 2>&1; then node=; fi
+            ;;
+        maquette:volume\ *) [ -z "$node" ] || delete "$pool" "$(attribute "$element" name)" "$node" ;;
+        esac || exit 1
+    done || return 1
+    if printf '%s\n' "$elements" | grep -qE '^maquette:(uplink|vswitch|port|portgroup)[ />]'; then
+        echo "network $2 stays, for \`maquette down\`"
+        return 2
+    fi
+    echo "removing network $2"
+    if virsh -q net-list --name | grep -qxF -- "$2"; then virsh -q net-destroy "$2" >/dev/null || return 1; fi
+    virsh -q net-undefine "$2" >/dev/null
+}
+
+# Takes the lock of an environment as `maquette` does, and removes what there is of it; the note goes last.
+# $1: environment.NAME
+remove() {
+    note=$notes/$1 lock=$locks/$1 name=${1#environment.}
+    mkdir -p -m 755 -- "$locks" || return 1
+    exec 9>>"$lock" || return 1
+    # Somebody is at work in it: there is a next time.
+    flock -n 9 || return 0
+    [ "$(stat -c %i -- "$lock" 2>/dev/null)" = "$(stat -L -c %i /proc/self/fd/9)" ] || return 0
+    printf '%s %s %s\n-\n' "$(date +%s)" $$ "the timer that removes expired environments" >"$lock"
+    exec 8>>"$lock.busy"
+    if ! flock -n 8; then
+        rm -f -- "$lock"
+        return 0
+    fi
+    # Somebody may have given it more time a moment ago.
+    if is_over "$note"; then
+        failed=0 stays=0
+        for domain in $(virsh -q list --all --name); do domain "$name" "$domain" || failed=1; done
+        if [ $failed = 0 ]; then
+            for network in $(virsh -q net-list --all --name); do
+                network "$name" "$network"
+                case $? in 0) ;; 2) stays=1 ;; *) failed=1 ;; esac
+            done
+        fi
+        if [ $failed = 0 ] && virsh -q list --all --name >/dev/null; then
+            case $stays in
+            0) rm -f -- "$note" ;;
+            *) sed 's/^expires /expired /' "$note" >"$note.new" && sync "$note.new" && mv -f -- "$note.new" "$note" ;;
+            esac
+        fi
+    fi
+    rm -f -- "$lock.busy" "$lock"
+}
+
+once() {
+    for note in "$notes"/environment.*; do
+        if [ -f "$note" ] && is_over "$note"; then sh "$0" remove "${note##*/}"; fi
+    done
+}
+
+case ${1-} in
+remove) remove "$2" ;;
+once) once ;;
+loop)
+    # One at a time, and none after this file has gone.
+    mkdir -p -m 755 -- "$locks" || exit 1
+    exec 7>"$locks/expire"
+    flock -n 7 || exit 0
+    while [ -f "$0" ]; do
+        (exec 7>&- && once)
+        (exec 7>&- && sleep 30)
+    done
+    ;;
+*)
+    echo "usage: $0 once | loop" >&2
+    exit 2
+    ;;
+esac

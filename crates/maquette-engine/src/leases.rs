@@ -1,0 +1,46 @@
+//! Keeps on a hypervisor what is noted of environments: until when they last, and whose they are.
+
+use std::collections::BTreeMap;
+
+use maquette_core::lease::Lease;
+use maquette_core::names::EnvName;
+
+use crate::host::{Command, Host, HostError, check};
+
+/// Where the notes are, on the hypervisor.
+pub const DIRECTORY: &str = "/var/lib/maquette/environments";
+
+/// Prints all notes.
+const SCRIPT: &str = include_str!("../assets/host/leases.sh");
+
+fn file(environment: &EnvName) -> String {
+    format!("{DIRECTORY}/environment.{environment}")
+}
+
+/// Reads the notes of all environments.
+pub fn read_all(host: &dyn Host) -> Result<BTreeMap<EnvName, Lease>, HostError> {
+    check(host, &Command::script(SCRIPT, [DIRECTORY])).map(|text| Lease::parse_all(&text))
+}
+
+/// Writes an environment's note anew; one that says nothing is removed.
+pub fn write(host: &dyn Host, environment: &EnvName, lease: &Lease) -> Result<(), HostError> {
+    match lease.is_empty() {
+        true => remove(host, environment),
+        false => host.write(&file(environment), lease.text(environment).as_bytes(), 0o644),
+    }
+}
+
+/// Forgets an environment.
+pub fn remove(host: &dyn Host, environment: &EnvName) -> Result<(), HostError> {
+    let file = file(environment);
+    host.remove(&format!("{file}.new"))?;
+    host.remove(&file)
+}
+
+/// Forgets all environments.
+pub fn remove_all(host: &dyn Host) -> Result<(), HostError> {
+    for environment in read_all(host)?.keys() {
+        remove(host, environment)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! What removes environments whose time is up.
+
+use maquette_core::plan::Setting;
+use sha2::{Digest, Sha256};
+
+use super::record::{self, Record};
+use crate::host::{Command, Host, HostError, check};
+use crate::probe::Facts;
+
+const FILE: &str = "/var/lib/maquette/expire.sh";
+const TEXT: &str = include_str!("../../assets/expire.sh");
+
+const SCRIPT: &str =
+    concat!("# The removal of what has expired\n", include_str!("../../assets/prepare/expiry.sh"));
+
+/// Whether it is there as this version has it, and is called.
+pub(super) fn is_current(facts: &Facts) -> bool {
+    facts.expiry.as_ref() == Some(&format!("{:x}", Sha256::digest(TEXT)))
+}
+
+pub(super) fn apply(host: &dyn Host) -> Result<(), HostError> {
+    record::update(host, |r| r.expiry = true)?;
+    host.write(FILE, TEXT.as_bytes(), 0o755)?;
+    check(host, &Command::script(SCRIPT, ["apply", FILE])).map(|_| ())
+}
+
+pub(super) fn noted(record: &Record) -> Option<Setting> {
+    record.expiry.then_some(Setting::Expiry)
+}
+
+pub(super) fn restore(host: &dyn Host) -> Result<(), HostError> {
+    check(host, &Command::script(SCRIPT, ["restore", FILE])).map(|_| ())
+}
+
+pub(super) fn forget(record: &mut Record) {
+    record.expiry = false;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    const NOW: u64 = 4_000_000_000;
+
+    /// A `virsh` whose objects are files, and which notes what is taken away.
+    const VIRSH: &str = r#"#!/bin/sh
+cd "${0%/*}"
+shift
+case "$1 $2" in
+'list --all') ls domains ;;
+'list --name') ls domains ;;
+'net-list --all' | 'net-list --name') ls networks ;;
+'metadata '*) cat "domains/$2" ;;
+'domstate '*) echo running ;;
+'dominfo '*) [ -e "domains/$2" ] ;;
+'net-dumpxml --inactive') cat "networks/$3" ;;
+'vol-info --pool') grep -qx "$3/$4" volumes ;;
+'vol-delete --pool') echo "delete $3/$4" >>done ;;
+'undefine '*) echo "undefine $2" >>done; rm "domains/$2" ;;
+'net-undefine '*) echo "net-undefine $2" >>done; rm "networks/$2" ;;
+*) echo "$*" >>done ;;
+esac
+"#;
+
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            let place = Self(tempfile::tempdir().unwrap());
+            for directory in ["domains", "networks", "notes", "locks"] {
+                fs::create_dir(place.at(directory)).unwrap();
+            }
+            place.write("virsh", VIRSH);
+            place.write("date", &format!("#!/bin/sh\necho {NOW}\n"));
+            place.write("expire.sh", TEXT);
+            for program in ["virsh", "date"] {
+                fs::set_permissions(place.at(program), fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            place
+        }
+
+        fn at(&self, name: &str) -> std::path::PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.at(name), text).unwrap();
+        }
+
+        fn node(&self, name: &str, environment: &str, disk: &str) {
+            let text = format!(
+                "<node schema=\"1\" environment=\"{environment}\" pool=\"images\" pool-path=\"/x\">\n  \
+                 <disk volume=\"{disk}\" device=\"vda\"/>\n  \
+                 <guest seed=\"{name}-seed.img\" user=\"x\"/>\n</node>\n"
+            );
+            self.write(&format!("domains/{name}"), &text);
+        }
+
+        fn network(&self, name: &str, environment: &str, more: &str) {
+            let text = format!(
+                "<network>\n<metadata>\n<maquette:network xmlns:maquette=\"x\" forward=\"nat\" \
+                 environment=\"{environment}\">\n{more}</maquette:network></metadata></network>"
+            );
+            self.write(&format!("networks/{name}"), &text);
+        }
+
+        fn note(&self, environment: &str, expires_s: u64) {
+            let text = format!("environment {environment}\nexpires {expires_s}\nowner ann\n");
+            self.write(&format!("notes/environment.{environment}"), &text);
+        }
+
+        /// Runs it, and returns what was taken away.
+        fn once(&self) -> String {
+            let path = format!("{}:/usr/bin:/bin", self.0.path().display());
+            let mut sh = Command::new("sh");
+            sh.arg(self.at("expire.sh")).arg("once").env("PATH", path);
+            sh.env("MAQUETTE_NOTES", self.at("notes")).env("MAQUETTE_LOCKS", self.at("locks"));
+            let output = sh.stdin(Stdio::null()).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+            fs::read_to_string(self.at("done")).unwrap_or_default()
+        }
+    }
+
+    #[test]
+    fn what_has_expired_goes_and_nothing_else_does() {
+        let place = Place::new();
+        place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+        // Somebody has its record name a volume of somebody else's.
+        place.node("lab-web-1", "lab", "precious.qcow2");
+        place.node("other-web-0", "other", "other-web-0-disk1.qcow2");
+        place.write("domains/stranger", "");
+        place.network(
+            "lab-lan",
+            "lab",
+            "<maquette:tenant node=\"lab-db-0\" pool=\"images\" pool-path=\"/x\">\
+             <maquette:volume name=\"lab-db-0-disk1.qcow2\"/><maquette:volume name=\"x.img\"/></maquette:tenant>",
+        );
+        place.network("default", "labs", "");
+        place.write(
+            "volumes",
+            "images/lab-web-0-disk1.qcow2\nimages/lab-web-0-seed.img\nimages/precious.qcow2\n\
+             images/lab-db-0-disk1.qcow2\nimages/x.img\nimages/other-web-0-disk1.qcow2\n",
+        );
+        place.note("lab", NOW + 1);
+        place.note("other", NOW + 60);
+        assert_eq!(place.once(), "", "its time is not up");
+        place.note("lab", NOW);
+        assert_eq!(
+            place.once(),
+            "destroy lab-web-0\ndelete images/lab-web-0-disk1.qcow2\ndelete images/lab-web-0-seed.img\n\
+             undefine lab-web-0\ndestroy lab-web-1\nundefine lab-web-1\n\
+             delete images/lab-db-0-disk1.qcow2\nnet-destroy lab-lan\nnet-undefine lab-lan\n"
+        );
+        let left = |directory: &str| {
+            let mut names: Vec<String> = fs::read_dir(place.at(directory))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names.join(" ")
+        };
+        assert_eq!(left("notes"), "environment.other");
+        assert_eq!(left("domains"), "other-web-0 stranger");
+        assert_eq!(left("locks"), "", "the lock is given back");
+    }
+
+    #[test]
+    fn a_network_with_a_nic_stays_for_down_and_that_is_noted() {
+        let place = Place::new();
+        place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+        place.network("lab-lan", "lab", "<maquette:uplink nic=\"eth0\"/>");
+        place.note("lab", NOW - 5);
+        assert_eq!(place.once(), "destroy lab-web-0\nundefine lab-web-0\n");
+        let note = fs::read_to_string(place.at("notes/environment.lab")).unwrap();
+        assert_eq!(note, format!("environment lab\nexpired {}\nowner ann\n", NOW - 5));
+        assert_eq!(place.once(), "destroy lab-web-0\nundefine lab-web-0\n", "it is done");
+    }
+
+    #[test]
+    fn as_long_as_somebody_is_at_work_in_it_nothing_goes() {
+        let place = Place::new();
+        place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+        place.note("lab", NOW - 5);
+        place.write("locks/environment.lab", "1 2 ann@desk\nabc\n");
+        let mut holder = Command::new("flock");
+        holder.arg(place.at("locks/environment.lab")).args(["sh", "-c", "echo held; read -r line"]);
+        let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = [0; 4];
+        std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut said).unwrap();
+        assert_eq!(place.once(), "");
+        drop(holder.stdin.take());
+        holder.wait().unwrap();
+        // A note that names another environment than its file does is none.
+        place.write("notes/environment.lab", &format!("environment other\nexpires {}\n", NOW - 5));
+        assert_eq!(place.once(), "");
+        place.note("lab", NOW - 5);
+        assert!(place.once().contains("undefine lab-web-0"));
+        assert!(!Path::new(&place.at("notes/environment.lab")).exists());
+    }
+}

@@ -1,0 +1,99 @@
+//! `maquette extend`: an environment lasts longer, or for ever.
+
+use std::time::Duration;
+
+use maquette_core::diagnostic::Diagnostic;
+use maquette_core::lease::{Lease, Ttl};
+use maquette_core::plan::{Action, Requirements, Setting};
+use maquette_engine::leases;
+use serde_json::json;
+
+use super::power;
+use crate::cli::{Locking, Place};
+use crate::failure::Failure;
+use crate::load;
+use crate::render;
+use crate::session::{self, Session};
+use crate::world::World;
+
+/// Arguments of `extend`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do if somebody else is changing it.
+    #[command(flatten)]
+    pub locking: Locking,
+    /// How long it lasts from now on, such as `8h` or `2d`, or `never` to keep it [default: as long as it was given before]
+    #[arg(value_name = "TIME", value_parser = ttl)]
+    pub time: Option<Ttl>,
+    /// Print when it expires as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn ttl(text: &str) -> Result<Ttl, String> {
+    text.parse()
+}
+
+/// Runs it; the exit code if it did not fail.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let located = load::located(&world.environment, &args.place)?;
+    let environment = &located.environment;
+    let session = Session::open(world, located.clone())?;
+    let mut runner = session.runner(args.json, Duration::from_secs(power::START_TIMEOUT))?;
+    runner.lock(environment, "extend", args.locking)?;
+    let requirements =
+        Requirements { expiry: args.time != Some(Ttl::Never), ..Requirements::default() };
+    let mut hypervisor = session.prepared_for(&requirements)?;
+    if !hypervisor.observed().exists() {
+        let message = format!("there is no {}", session.title());
+        return Err(Failure::input(
+            Diagnostic::error("environment::unknown", message)
+                .help("`--prefix NAME` and `--host-address ADDRESS` choose another one"),
+        ));
+    }
+    let known = hypervisor.facts.leases.get(environment).cloned().unwrap_or_default();
+    let Some(time) = args.time.or(known.ttl_s.map(Ttl::For)) else {
+        let message =
+            format!("environment `{environment}` does not expire, and nothing says when it is to");
+        return Err(Failure::input(
+            Diagnostic::error("lease::unknown", message)
+                .help("say how long it lasts, as in `maquette extend 8h`"),
+        ));
+    };
+    // Nothing else is prepared for this.
+    let preparation = std::mem::take(&mut hypervisor.preparation);
+    let own = |action: &Action| matches!(action, Action::Apply(Setting::Expiry));
+    let mut preparation = preparation.only(own, |_| true);
+    preparation.changes.retain(|change| change.name == "expiry");
+    if !preparation.is_empty() {
+        if !args.json {
+            world.terminal.plan(&preparation, &session::title(&hypervisor.facts));
+        }
+        runner.lock_hypervisor("extend")?;
+        runner.run(&preparation, &hypervisor)?;
+        runner.unlock_hypervisor();
+    }
+    let lease = known.after(Some(time), None, hypervisor.facts.now_s);
+    leases::write(session.connection.host.as_ref(), environment, &lease)
+        .map_err(|e| Failure::because("cannot note when the environment expires", e))?;
+    say(world, args, &session, &lease, hypervisor.facts.now_s);
+    Ok(0)
+}
+
+fn say(world: &World, args: &Args, session: &Session<'_>, lease: &Lease, now_s: u64) {
+    let environment = &session.located.environment;
+    if args.json {
+        let value = json!({
+            "schema": 1,
+            "environment": environment.to_string(),
+            "expires_at_s": lease.expires_s,
+        });
+        return world.terminal.result(&format!("{value:#}"));
+    }
+    let until = render::lease(lease, now_s);
+    let until = until.unwrap_or_else(|| "lasts until it is removed".into());
+    world.terminal.result(&format!("environment `{environment}` {until}"));
+}

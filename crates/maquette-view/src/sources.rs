@@ -1,0 +1,32 @@
+//! What is behind the page: consoles and screens of nodes, and their cables.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+
+/// Where a node's screen is.
+pub struct Screen {
+    /// Address of its VNC server, or of a way there.
+    pub address: SocketAddr,
+    /// Kept for as long as the screen is shown: what leads there.
+    pub way: Box<dyn Send>,
+}
+
+/// What a page may ask for. All of it may take long, and is called from threads that may wait. Errors are for people.
+pub trait Sources: Send + Sync + 'static {
+    /// Connects a running node's serial console with `input` and `output` until `input` or the console ends.
+    fn console(
+        &self,
+        node: &str,
+        input: Box<dyn Read + Send>,
+        output: &mut dyn Write,
+    ) -> Result<(), String>;
+
+    /// Where a running node's screen is.
+    fn screen(&self, node: &str) -> Result<Screen, String>;
+
+    /// The password of a node's screen; none if it has none.
+    fn screen_password(&self, node: &str) -> Result<Option<String>, String>;
+
+    /// Pulls the cable of a node's interface, or plugs it in; what was done, in words.
+    fn plug(&self, node: &str, interface: &str, up: bool) -> Result<String, String>;
+}

@@ -1,0 +1,121 @@
+//! Who gets nothing: a wrong token, another host's name, another origin, a web socket without the token.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+
+mod common;
+
+use common::{Answer, Page};
+
+fn refused(answer: &Answer) {
+    assert_eq!((answer.status, answer.body.as_str()), (403, ""), "{}", answer.head);
+}
+
+#[test]
+fn a_wrong_token_gets_nothing() {
+    let page = Page::serve(true);
+    page.feed.set("secret", &serde_json::json!(1));
+    let wrong = "0".repeat(32);
+    for path in [
+        "/".into(),
+        "/events".into(),
+        format!("/{wrong}/"),
+        format!("/{wrong}/events"),
+        format!("/{wrong}/page/app.js"),
+        format!("/?{}", page.token),
+        format!("/{}/", &page.token[1..]),
+    ] {
+        refused(&page.ask(&format!("GET {path}"), &[], ""));
+    }
+    let origin = format!("http://{}", page.address);
+    let headers = [("Origin", origin.as_str()), ("Content-Type", "application/json")];
+    let body = r#"{"node": "web-0", "interface": "eth0", "up": false}"#;
+    refused(&page.ask(&format!("POST /{wrong}/link"), &headers, body));
+    refused(&page.ask("POST /link", &headers, body));
+    assert!(page.fake.plugged.lock().unwrap().is_empty());
+    assert_eq!(page.get("").status, 200);
+}
+
+#[test]
+fn another_name_of_this_machine_gets_nothing() {
+    let page = Page::serve(true);
+    let first = format!("GET {}", page.path(""));
+    for host in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example"] {
+        refused(&page.ask(&first, &[("Host", host)], ""));
+    }
+    // A tunnel has a port of its own.
+    assert_eq!(page.ask(&first, &[("Host", "localhost:1")], "").status, 200);
+}
+
+#[test]
+fn another_origin_gets_nothing() {
+    let page = Page::serve(true);
+    for origin in ["http://evil.example", "null", "http://127.0.0.1:1", "https://localhost"] {
+        for path in ["", "events", "screen-password/web-0"] {
+            let first = format!("GET {}", page.path(path));
+            refused(&page.ask(&first, &[("Origin", origin)], ""));
+        }
+        let json = ("Content-Type", "application/json");
+        let post = format!("POST {}", page.path("link"));
+        refused(&page.ask(&post, &[("Origin", origin), json], "{}"));
+        refused(&page.ask(&post, &[json], "{}"));
+    }
+    let first = format!("GET {}", page.path("events"));
+    refused(&page.ask(&first, &[("Sec-Fetch-Site", "same-site"), ("Sec-Fetch-Mode", "cors")], ""));
+}
+
+#[test]
+fn a_web_socket_needs_the_token_and_the_pages_origin() {
+    let page = Page::serve(true);
+    let own = format!("http://{}", page.address);
+    let wrong = format!("/{}/console/web-0", "0".repeat(32));
+    for (path, origin) in [
+        ("/console/web-0", own.as_str()),
+        (&wrong, &own),
+        (&page.path("console/web-0"), "http://evil.example"),
+        (&page.path("screen/web-0"), "null"),
+    ] {
+        match page.socket(path, origin) {
+            Err(tungstenite::Error::Http(response)) => {
+                assert_eq!(response.status(), 403, "{path} {origin}");
+                assert!(response.body().as_ref().is_none_or(Vec::is_empty));
+            }
+            other => panic!("{path} {origin}: {:?}", other.err()),
+        }
+    }
+    assert_eq!(*page.fake.consoles.lock().unwrap(), (0, 0));
+}
+
+#[test]
+fn every_answer_is_closed_to_other_pages() {
+    let page = Page::serve(false);
+    for answer in
+        [page.get(""), page.get("page/app.js"), page.get("none"), page.ask("GET /", &[], "")]
+    {
+        for line in [
+            "content-security-policy: default-src 'none'; script-src 'self';",
+            "x-frame-options: deny",
+            "cache-control: no-store",
+            "referrer-policy: no-referrer",
+            "x-content-type-options: nosniff",
+        ] {
+            assert!(answer.head.contains(line), "{}: {line}", answer.head);
+        }
+        assert!(!answer.head.contains("unsafe-inline") && !answer.head.contains("access-control"));
+    }
+}
+
+#[test]
+fn nothing_is_changed_unless_that_was_asked_for() {
+    let body = r#"{"node": "web-0", "interface": "eth0", "up": false}"#;
+    let page = Page::serve(false);
+    let answer = page.post("link", body);
+    assert_eq!(answer.status, 403);
+    assert!(answer.body.contains("--allow-changes"), "{}", answer.body);
+    assert!(page.fake.plugged.lock().unwrap().is_empty());
+    let page = Page::serve(true);
+    assert_eq!(page.post("link", body).status, 200);
+    assert_eq!(*page.fake.plugged.lock().unwrap(), [("web-0".into(), "eth0".into(), false)]);
+    for bad in ["", "{}", r#"{"node": 1, "interface": "eth0", "up": true}"#, &"x".repeat(5000)] {
+        assert!([400, 413].contains(&page.post("link", bad).status), "{bad}");
+    }
+}

@@ -16,7 +16,8 @@ pub use terminal::Terminal;
 /// Tells the time of day.
 pub type Clock = fn() -> SystemTime;
 
-/// What a command reaches besides its arguments.
+/// What a command reaches besides its arguments. A clone reaches the same.
+#[derive(Clone)]
 pub struct World {
     /// What the user sees and types.
     pub terminal: Arc<Terminal>,

@@ -14,7 +14,7 @@ use maquette_engine::probe::Daemons;
 use crate::cli::Wanted;
 use crate::failure::Failure;
 use crate::load::Loaded;
-use crate::render::graph::{self, Fate, State};
+use crate::render::graph::{self, Fate, Scene, State};
 use crate::session::Session;
 use crate::userfile::{self, Content};
 use crate::world::World;
@@ -127,20 +127,9 @@ fn beside<T: Clone>(
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let format = format(args)?;
     let mut loaded = load::described(&world.environment, &args.wanted)?;
-    // No image is drawn, so that none has to be named.
-    loaded.request.settings.image.get_or_insert_with(|| NO_IMAGE.into());
-    pipeline::check(world, &mut loaded)?;
+    pipeline::check(world, without_image(&mut loaded))?;
     let observed = observed(world, &loaded)?;
-    let asked = loaded.nodes_named || !loaded.request.nodes.is_empty();
-    let drawn = match asked || observed.domains.is_empty() {
-        true => Drawn::both(&observed, &wanted(&loaded, &observed)?),
-        false => Drawn::there(&observed),
-    };
-    let title = format!("environment {}", loaded.request.settings.environment);
-    let picture = graph::picture(&title, &drawn.networks, &drawn.nodes, &|kind, name| {
-        let fate = drawn.fates.get(&(kind, name.to_string())).copied();
-        (state(&observed, kind, name), fate.unwrap_or_default())
-    });
+    let picture = scene(&loaded, &observed, &|kind, name| state(&observed, kind, name))?;
     let text = match format {
         Picture::Text => graph::text(&picture),
         Picture::Svg => graph::svg(&picture),
@@ -152,6 +141,30 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         None => world.terminal.result(&text),
     }
     Ok(0)
+}
+
+/// No image is drawn, so that none has to be named.
+pub(super) fn without_image(loaded: &mut Loaded) -> &mut Loaded {
+    loaded.request.settings.image.get_or_insert_with(|| NO_IMAGE.into());
+    loaded
+}
+
+/// What is drawn of an environment; `state` is asked what there is of an object.
+pub(super) fn scene(
+    loaded: &Loaded,
+    observed: &Observed,
+    state: &dyn Fn(graph::Kind, &str) -> State,
+) -> Result<Scene, Failure> {
+    let asked = loaded.nodes_named || !loaded.request.nodes.is_empty();
+    let drawn = match asked || observed.domains.is_empty() {
+        true => Drawn::both(observed, &wanted(loaded, observed)?),
+        false => Drawn::there(observed),
+    };
+    let title = format!("environment {}", loaded.request.settings.environment);
+    Ok(graph::picture(&title, &drawn.networks, &drawn.nodes, &|kind, name| {
+        let fate = drawn.fates.get(&(kind, name.to_string())).copied();
+        (state(kind, name), fate.unwrap_or_default())
+    }))
 }
 
 /// What is there. Why it cannot be seen is said, and is nobody's mistake unless the input is.

@@ -145,16 +145,30 @@ impl Found {
 
 /// Finds a running node's interface by what the user calls it, to look at it.
 pub(super) fn find(world: &World, args: &Cable) -> Result<Found, Failure> {
-    look(world, args, false)
+    look(
+        world,
+        load::located(&world.environment, &args.place)?,
+        (&args.node, &args.interface),
+        false,
+    )
 }
 
 /// The same to change it, with the environment's lock.
 fn hold(world: &World, args: &Cable) -> Result<Found, Failure> {
-    look(world, args, true)
+    look(
+        world,
+        load::located(&world.environment, &args.place)?,
+        (&args.node, &args.interface),
+        true,
+    )
 }
 
-fn look(world: &World, args: &Cable, change: bool) -> Result<Found, Failure> {
-    let located = load::located(&world.environment, &args.place)?;
+fn look(
+    world: &World,
+    located: Located,
+    (node, interface_word): (&str, &str),
+    change: bool,
+) -> Result<Found, Failure> {
     let session = Session::open(world, located.clone())?;
     let lock = match change {
         true => Some(session.lock(
@@ -166,9 +180,9 @@ fn look(world: &World, args: &Cable, change: bool) -> Result<Found, Failure> {
     };
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();
-    let domain = nodes::one(world, &args.node, &located, &observed)?;
+    let domain = nodes::one(world, node, &located, &observed)?;
     let node = domain.recorded.clone();
-    let interface = interface(&node, &args.interface, &located)?;
+    let interface = interface(&node, interface_word, &located)?;
     nodes::must_run(domain)?;
     let Some(libvirt) = hypervisor.libvirt.clone() else {
         return Err(Failure::Failed(StepError::new("libvirt does not answer")));
@@ -215,7 +229,22 @@ fn interface(node: &Node, word: &str, located: &Located) -> Result<Interface, Fa
 
 /// Takes a link down or brings it up, at both ends where it is one between two nodes.
 fn plug(world: &World, args: &Cable, up: bool) -> Result<u8, Failure> {
-    let found = hold(world, args)?;
+    let said = plugged(&hold(world, args)?, up)?;
+    world.terminal.talk(&said);
+    Ok(0)
+}
+
+/// The same for an interface of an environment that was found before; what was done, in words.
+pub(super) fn plug_of(
+    world: &World,
+    located: Located,
+    of: (&str, &str),
+    up: bool,
+) -> Result<String, Failure> {
+    plugged(&look(world, located, of, true)?, up)
+}
+
+fn plugged(found: &Found, up: bool) -> Result<String, Failure> {
     let network = &found.interface.network;
     let cable = found.observed.networks.get(network).filter(|n| n.recorded.tuning.link_local);
     let mut ends = vec![(found.node.name.clone(), found.interface.clone())];
@@ -230,8 +259,7 @@ fn plug(world: &World, args: &Cable, up: bool) -> Result<u8, Failure> {
     }
     let said: Vec<String> = ends.iter().map(|(n, i)| format!("{n} {}", i.name)).collect();
     let state = if up { "up" } else { "down" };
-    world.terminal.talk(&format!("{}: link {state}", said.join(" and ")));
-    Ok(0)
+    Ok(format!("{}: link {state}", said.join(" and ")))
 }
 
 fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {

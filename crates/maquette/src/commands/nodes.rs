@@ -205,7 +205,11 @@ pub struct Running {
 
 /// Finds a node by what the user calls it. An error if the word means none or several, or if the node does not run.
 pub fn running(world: &World, place: &Place, word: &str) -> Result<Running, Failure> {
-    let located = load::located(&world.environment, place)?;
+    running_of(world, load::located(&world.environment, place)?, word)
+}
+
+/// The same in an environment that was found before.
+pub fn running_of(world: &World, located: Located, word: &str) -> Result<Running, Failure> {
     let session = Session::open(world, located.clone())?;
     let hypervisor = session.running()?;
     let domain = one(world, word, &located, &hypervisor.observed())?.clone();

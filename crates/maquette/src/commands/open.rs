@@ -92,13 +92,15 @@ fn show(viewer: PathBuf, url: String) -> Result<u8, Failure> {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port of this machine that leads to one of the hypervisor, for as long as this lives.
-struct Tunnel {
-    port: u16,
+pub(super) struct Tunnel {
+    /// The port.
+    pub port: u16,
     forwarding: Forwarding,
 }
 
 impl Tunnel {
-    fn open(world: &World, target: &Target, there: u16) -> Result<Self, Failure> {
+    /// Opens it with `ssh`.
+    pub(super) fn open(world: &World, target: &Target, there: u16) -> Result<Self, Failure> {
         let failed = |e: std::io::Error| Failure::because("cannot reach the screen over SSH", e);
         signals::watch(&world.terminal).map_err(failed)?;
         // Should somebody take it before ssh does, ssh says so.

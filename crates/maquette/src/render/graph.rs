@@ -14,7 +14,7 @@ use maquette_core::topology::Forward;
 use maquette_core::units::{ByteSize, MIB};
 
 pub use markup::{dot, mermaid};
-pub use svg::svg;
+pub use svg::{narrow_svg, svg};
 pub use text::text;
 
 /// What an object is.

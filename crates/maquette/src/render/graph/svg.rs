@@ -7,6 +7,8 @@ use super::{Fate, Item, Net, Scene, State};
 
 /// Most nodes in a row.
 const ROW: usize = 8;
+/// The same in the live view, where something is beside it.
+const NARROW: usize = 4;
 /// Width of a node's box, in pixels.
 const BOX: usize = 224;
 /// Room between boxes.
@@ -67,20 +69,29 @@ fn right(scene: &Scene) -> usize {
 
 /// Draws a scene.
 pub fn svg(scene: &Scene) -> String {
+    drawn(scene, ROW)
+}
+
+/// The same for the live view, whose page finds nodes by their names and has colours of its own.
+pub fn narrow_svg(scene: &Scene) -> String {
+    drawn(scene, NARROW)
+}
+
+fn drawn(scene: &Scene, most: usize) -> String {
     let mut body = String::new();
     let left = left(scene);
     let end = |columns: usize| left + columns * (BOX + GAP);
-    let width = end(scene.items.len().clamp(1, ROW)) + right(scene) + EDGE;
+    let width = end(scene.items.len().clamp(1, most)) + right(scene) + EDGE;
     let title = escape(&scene.title);
     let _ = writeln!(
         body,
         "<title>{title}</title>\
-         <text x=\"{EDGE}\" y=\"{}\" font-weight=\"bold\" font-size=\"15\">{title}</text>",
+         <text class=\"title\" x=\"{EDGE}\" y=\"{}\" font-weight=\"bold\" font-size=\"15\">{title}</text>",
         EDGE + 14
     );
     let mut top = EDGE + 2 * LINE;
     let mut drawn = vec![false; scene.nets.len()];
-    for row in scene.items.chunks(ROW) {
+    for row in scene.items.chunks(most) {
         top = draw_row(&mut body, scene, row, (left, top), end(row.len()), &mut drawn);
     }
     // Networks that nobody is on.
@@ -92,8 +103,24 @@ pub fn svg(scene: &Scene) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{body}</svg>\n"
+         <rect class=\"ground\" width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{body}</svg>\n"
     )
+}
+
+/// What style sheets know a network's colour by.
+fn class(net: usize) -> String {
+    format!("net{}", net % COLOURS.len())
+}
+
+/// What style sheets know it by, what there is of an object and what becomes of it.
+fn state(state: State, fate: Fate) -> &'static str {
+    match (fate, state) {
+        (Fate::Goes, _) => "goes",
+        (Fate::Changes, _) => "changes",
+        (Fate::Stays, State::Planned) => "planned",
+        (Fate::Stays, State::Active) => "active",
+        (Fate::Stays, State::Off) => "off",
+    }
 }
 
 fn colour(net: usize) -> &'static str {
@@ -130,9 +157,12 @@ fn draw_row(
             let (from, to, colour) = (top + height, bars + k * BAR, colour(net));
             let _ = writeln!(
                 body,
-                "<line x1=\"{x}\" y1=\"{from}\" x2=\"{x}\" y2=\"{to}\" stroke=\"{colour}\" \
+                "<g class=\"line {}\" data-node=\"{}\" data-interface=\"{}\"><line x1=\"{x}\" y1=\"{from}\" x2=\"{x}\" y2=\"{to}\" stroke=\"{colour}\" \
                  stroke-width=\"2\"/><circle cx=\"{x}\" cy=\"{to}\" r=\"4\" fill=\"{colour}\"/>\
-                 <text x=\"{}\" y=\"{}\" font-size=\"10\" fill=\"{colour}\">{}</text>",
+                 <text x=\"{}\" y=\"{}\" font-size=\"10\" fill=\"{colour}\">{}</text></g>",
+                class(net),
+                escape(&item.name),
+                escape(&port.name),
                 x + 4,
                 from + 14,
                 escape(match item.ports.len() > NAMED {
@@ -152,10 +182,13 @@ fn bar(body: &mut String, scene: &Scene, net: usize, y: usize, (begin, end): (us
     let dash = if item.state == State::Off { " stroke-dasharray=\"8 5\"" } else { "" };
     let _ = writeln!(
         body,
-        "<line x1=\"{begin}\" y1=\"{y}\" x2=\"{end}\" y2=\"{y}\" stroke=\"{colour}\" \
+        "<g class=\"net {} {}\" data-net=\"{}\"><line x1=\"{begin}\" y1=\"{y}\" x2=\"{end}\" y2=\"{y}\" stroke=\"{colour}\" \
          stroke-width=\"5\" stroke-linecap=\"round\"{dash}/>\
          <text x=\"{EDGE}\" y=\"{}\" fill=\"{colour}\" font-weight=\"bold\">{}</text>\
-         <text x=\"{EDGE}\" y=\"{}\" fill=\"#555555\" font-size=\"11\">{}</text>",
+         <text class=\"detail\" x=\"{EDGE}\" y=\"{}\" fill=\"#555555\" font-size=\"11\">{}</text>",
+        class(net),
+        state(item.state, item.fate),
+        escape(&item.name),
         y - 2,
         escape(&name(item)),
         y + 12,
@@ -170,6 +203,7 @@ fn bar(body: &mut String, scene: &Scene, net: usize, y: usize, (begin, end): (us
             escape(outside),
         );
     }
+    body.push_str("</g>\n");
 }
 
 fn node(body: &mut String, item: &Item, left: usize, top: usize, height: usize) {
@@ -181,10 +215,12 @@ fn node(body: &mut String, item: &Item, left: usize, top: usize, height: usize) 
     };
     let _ = writeln!(
         body,
-        "<rect x=\"{left}\" y=\"{top}\" width=\"{BOX}\" height=\"{height}\" rx=\"6\" \
+        "<g class=\"node {}\" data-node=\"{}\"><rect x=\"{left}\" y=\"{top}\" width=\"{BOX}\" height=\"{height}\" rx=\"6\" \
          fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"1.5\"{dash}/>\
          <text x=\"{}\" y=\"{}\" font-weight=\"bold\" font-size=\"13\">{}</text>\
-         <text x=\"{}\" y=\"{}\" fill=\"#555555\" font-size=\"11\">{}</text>",
+         <text class=\"detail\" x=\"{}\" y=\"{}\" fill=\"#555555\" font-size=\"11\">{}</text>",
+        state(item.state, item.fate),
+        escape(&item.name),
         left + 10,
         top + 18,
         escape(&fitted(&item.name, 27)),
@@ -201,11 +237,14 @@ fn node(body: &mut String, item: &Item, left: usize, top: usize, height: usize) 
         };
         let _ = writeln!(
             body,
-            "<text x=\"{}\" y=\"{}\" fill=\"{colour}\" font-size=\"11\">{}  {}</text>",
+            "<text class=\"port {}\" data-interface=\"{}\" x=\"{}\" y=\"{}\" fill=\"{colour}\" font-size=\"11\">{}  {}</text>",
+            port.net.map_or("cable".into(), class),
+            escape(&port.name),
             left + 10,
             top + 2 * LINE + 18 + p * LINE,
             escape(&port.name),
             escape(&fitted(&to, 28)),
         );
     }
+    body.push_str("</g>\n");
 }

@@ -1,5 +1,6 @@
 //! Readers of the event stream: plain lines, a live view, JSON lines.
 
+mod journal;
 mod json;
 mod live;
 mod plain;
@@ -8,6 +9,7 @@ use maquette_engine::{Event, StepError};
 
 use crate::render::{self, Painted};
 use crate::world::World;
+pub use journal::Journal;
 
 /// Shows events.
 pub trait Reporter {

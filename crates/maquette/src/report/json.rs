@@ -20,7 +20,8 @@ impl Reporter for Json {
     }
 }
 
-fn describe(event: &Event) -> Value {
+/// An event as JSON, without the number of its form.
+pub(super) fn describe(event: &Event) -> Value {
     let millis = |d: &std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     match event {
         Event::RunStarted { steps } => json!({"event": "run-started", "steps": steps}),

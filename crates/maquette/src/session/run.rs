@@ -24,7 +24,7 @@ use super::connection::Connection;
 use super::locking;
 use crate::cli::Locking;
 use crate::failure::Failure;
-use crate::report::{self, Reporter};
+use crate::report::{self, Journal, Reporter};
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
 use crate::world::World;
@@ -51,6 +51,9 @@ pub struct Runner<'a> {
     world: &'a World,
     connection: &'a Connection,
     reporter: Box<dyn Reporter>,
+    /// For others who look on; none before it is known whose command it is.
+    journal: Option<Journal>,
+    workspace: Workspace,
     cancelled: Arc<AtomicBool>,
     guests: Guests,
     transfer: Transfer,
@@ -96,6 +99,8 @@ impl<'a> Runner<'a> {
             world,
             connection,
             reporter,
+            journal: None,
+            workspace: workspace.clone(),
             cancelled,
             guests,
             transfer,
@@ -109,6 +114,7 @@ impl<'a> Runner<'a> {
     /// Keeps everybody else from changing the environment until the command ends.
     pub fn lock(&mut self, environment: &EnvName, verb: &str, how: Locking) -> Result<(), Failure> {
         let cancelled = &self.cancelled;
+        self.journal = Some(Journal::new(self.workspace.file(outputs::EVENTS), verb));
         self.lock = Some(locking::environment(
             self.world,
             self.connection,
@@ -214,9 +220,9 @@ impl<'a> Runner<'a> {
             Some(server) => server.clone().backend(run),
             None => self.world.libvirt.backend(run),
         };
-        let reporter = self.reporter.as_mut();
+        let (reporter, journal) = (self.reporter.as_mut(), self.journal.as_mut());
         let (took, interrupted) = (BTreeMap::new(), BTreeSet::new());
-        let mut watch = Watch { reporter, defining, shared, took, interrupted };
+        let mut watch = Watch { reporter, journal, defining, shared, took, interrupted };
         let summary = executor::run(&plan.steps, backend.as_ref(), &self.cancelled, &mut |e| {
             watch.event(&e);
         });
@@ -243,6 +249,7 @@ impl<'a> Runner<'a> {
 /// Who hears of a run's events.
 struct Watch<'r> {
     reporter: &'r mut dyn Reporter,
+    journal: Option<&'r mut Journal>,
     /// Steps that define networks, and are not done.
     defining: BTreeSet<StepId>,
     /// Held until there are none of these.
@@ -263,6 +270,9 @@ impl Watch<'_> {
         }
         if let Event::StepInterrupted { id, .. } = event {
             self.interrupted.insert(*id);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.event(event);
         }
         self.reporter.event(event);
     }

@@ -34,6 +34,8 @@ pub const LOCAL: &str = "local_hosts";
 pub const SSH_CONFIG: &str = "ansible.ssh.config";
 /// Password of the VNC servers.
 pub const VNC_PASSWORD: &str = "vnc-password";
+/// What the last command did, for others who look on: JSON, one event a line.
+pub const EVENTS: &str = "events.jsonl";
 /// Pinned host keys.
 pub const KNOWN_HOSTS: &str = "known_hosts";
 
@@ -107,8 +109,17 @@ pub fn write_local(workspace: &Workspace, again: bool) -> io::Result<()> {
 /// Has the workspace's inventory be a copy of the user's own.
 pub fn adopt(workspace: &Workspace, file: &Path) -> io::Result<()> {
     let name = file.file_name().and_then(|n| n.to_str()).unwrap_or("hosts-own");
-    let taken =
-        [INVENTORY, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD, SAVED, KEY_FILE, KEY_LINK, SECRET_FILE];
+    let taken = [
+        INVENTORY,
+        SSH_CONFIG,
+        KNOWN_HOSTS,
+        VNC_PASSWORD,
+        EVENTS,
+        SAVED,
+        KEY_FILE,
+        KEY_LINK,
+        SECRET_FILE,
+    ];
     let name = if taken.contains(&name) || name.ends_with(".pub") { "hosts-own" } else { name };
     workspace.create()?;
     write_private(&workspace.file(name), &std::fs::read(file)?)?;
@@ -136,7 +147,8 @@ pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
     }
     saved.opens.retain(|o| o != owner);
     if saved.owner.as_ref() == Some(owner) {
-        delete(workspace, &[INVENTORY, BUILT, NODES, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD])?;
+        let built = [INVENTORY, BUILT, NODES, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD, EVENTS];
+        delete(workspace, &built)?;
         saved.owner = None;
         if workspace.file(LOCAL).exists() {
             write_local(workspace, true)?;

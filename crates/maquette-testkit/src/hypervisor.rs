@@ -93,6 +93,8 @@ pub struct Machine {
     pub mute: BTreeSet<MacAddr>,
     /// Lines of sections of what the engine's script for `doctor` prints, in place of those where all is well.
     pub looks: BTreeMap<String, Vec<String>>,
+    /// Who is told what happens to domains; if none, the daemon ends as soon as somebody listens.
+    pub listeners: Option<Vec<Sender<DomainEvent>>>,
 }
 
 impl Machine {
@@ -130,6 +132,7 @@ impl Machine {
             unread: BTreeSet::new(),
             mute: BTreeSet::new(),
             looks: BTreeMap::new(),
+            listeners: None,
         }
     }
 
@@ -145,6 +148,16 @@ impl Machine {
             sysctls: BTreeMap::from([(INOTIFY.into(), 8192)]),
             ..Self::fresh()
         }
+    }
+
+    /// Changes a domain, and tells whoever listens.
+    pub fn change(&mut self, name: &str, change: impl FnOnce(&mut Domain)) {
+        if let Some(domain) = self.seen.domains.get_mut(name) {
+            change(domain);
+        }
+        let event = DomainEvent::Changed(name.into());
+        // Whoever has gone listens no more.
+        self.listeners.iter_mut().for_each(|all| all.retain(|one| one.send(event.clone()).is_ok()));
     }
 
     fn owner(&self, kind: ObjectKind, name: &str) -> Option<&EnvName> {
@@ -302,8 +315,11 @@ impl Driver for Model {
         _uri: &str,
         listener: &Sender<DomainEvent>,
     ) -> Result<Box<dyn Any>, LibvirtError> {
-        // Its daemon ends as soon as somebody listens; whoever listened may have gone.
-        let _ = listener.send(DomainEvent::Closed);
+        match &mut self.machine().listeners {
+            Some(listeners) => listeners.push(listener.clone()),
+            // Whoever listened may have gone.
+            None => drop(listener.send(DomainEvent::Closed)),
+        }
         Ok(Box::new(()))
     }
 

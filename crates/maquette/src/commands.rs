@@ -104,6 +104,8 @@ verbs! {
     capture => Capture;
     /// Draw the environment: nodes, interfaces, networks, addresses
     graph => Graph;
+    /// Show the environment in a browser, as it changes
+    view => View;
     /// Start nodes, and wait until they answer
     start => Start;
     /// Shut nodes down, and switch them off if that takes too long

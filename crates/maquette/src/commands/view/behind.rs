@@ -1,0 +1,80 @@
+//! What the page opens and changes: consoles, screens and cables of one environment.
+
+use std::io::{Cursor, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use maquette_libvirt::{ESCAPE, Ended};
+use maquette_view::{Screen, Sources};
+
+use super::words;
+use crate::commands::nodes::Running;
+use crate::commands::open::Tunnel;
+use crate::commands::{link, nodes};
+use crate::failure::Failure;
+use crate::load::Located;
+use crate::workspace::outputs;
+use crate::world::World;
+
+/// An environment, as the page reaches it.
+pub struct Behind {
+    /// What is reached; nobody reads its terminal.
+    pub world: World,
+    /// The environment.
+    pub located: Located,
+}
+
+impl Behind {
+    fn node(&self, name: &str) -> Result<Running, String> {
+        let found = nodes::running_of(&self.world, self.located.clone(), name);
+        found.map_err(|failure| words(&failure))
+    }
+}
+
+impl Sources for Behind {
+    fn console(
+        &self,
+        node: &str,
+        input: Box<dyn Read + Send>,
+        output: &mut dyn Write,
+    ) -> Result<(), String> {
+        let found = self.node(node)?;
+        // Where what is typed ends, so does the console.
+        let input = Box::new(input.chain(Cursor::new([ESCAPE])));
+        let console = found.libvirt.console(&found.domain.name, false, input, output, &mut || {});
+        match console {
+            Ok(Ended::Escaped | Ended::Closed) => Ok(()),
+            Err(error) if error.is_console_taken() => {
+                Err("somebody else is connected to this console".into())
+            }
+            Err(error) => Err(format!("cannot open the console: {error}")),
+        }
+    }
+
+    fn screen(&self, node: &str) -> Result<Screen, String> {
+        let found = self.node(node)?;
+        let Some(port) = found.domain.vnc_port else {
+            return Err(format!("libvirt reports no VNC port for `{node}`"));
+        };
+        let tunnel = found.connection.remote.as_ref().map(|remote| &remote.target);
+        let tunnel = tunnel.map(|target| Tunnel::open(&self.world, target, port)).transpose();
+        let tunnel = tunnel.map_err(|failure: Failure| words(&failure))?;
+        let port = tunnel.as_ref().map_or(port, |tunnel| tunnel.port);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Ok(Screen { address, way: Box::new(tunnel) })
+    }
+
+    fn screen_password(&self, node: &str) -> Result<Option<String>, String> {
+        let file = self.located.workspace.file(outputs::VNC_PASSWORD);
+        if self.node(node)?.domain.recorded.vnc.tag.is_none() || !file.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&file);
+        let text = text.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        Ok(Some(text.trim().to_string()))
+    }
+
+    fn plug(&self, node: &str, interface: &str, up: bool) -> Result<String, String> {
+        let done = link::plug_of(&self.world, self.located.clone(), (node, interface), up);
+        done.map_err(|failure| words(&failure))
+    }
+}

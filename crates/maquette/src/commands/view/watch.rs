@@ -1,0 +1,173 @@
+//! Tells the page what happens: libvirt's events at once, and in between what nobody tells of.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use maquette_core::node_state::Evidence;
+use maquette_core::observed::{Domain, Observed};
+use maquette_engine::{Cause, StepError};
+use maquette_libvirt::DomainEvent;
+use maquette_view::Feed;
+use serde_json::{Value, json};
+
+use super::slow::Slow;
+use super::words;
+use crate::cli::Wanted;
+use crate::failure::Failure;
+use crate::load::Located;
+use crate::render::Row;
+use crate::session::{Hypervisor, Session};
+use crate::world::World;
+
+/// How long it waits before a hypervisor that cannot be reached is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How often it looks at most, however much happens.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often it looks although nothing happened: a network has no events, and neither has a pulled cable.
+const ANYWAY: Duration = Duration::from_secs(5);
+/// How long it waits for an event before it sees to the rest.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Watches until told to stop, whatever happens to the hypervisor.
+pub fn forever(world: &World, located: &Located, wanted: &Wanted, feed: &Feed, stop: &AtomicBool) {
+    while !stop.load(Ordering::SeqCst) {
+        let watched = Session::open(world, located.clone())
+            .and_then(|session| watch(world, located, wanted, &session, feed, stop));
+        if let Err(failure) = watched {
+            feed.set("problem", &json!(words(&failure)));
+        }
+        for _ in 0..AGAIN.as_millis() / TICK.as_millis() {
+            if !stop.load(Ordering::SeqCst) {
+                std::thread::sleep(TICK);
+            }
+        }
+    }
+}
+
+/// Watches over one connection.
+fn watch(
+    world: &World,
+    located: &Located,
+    wanted: &Wanted,
+    session: &Session<'_>,
+    feed: &Feed,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let (sender, events) = mpsc::channel();
+    let failed = |e: Cause| Failure::because("cannot listen to libvirt", e);
+    // Listening begins before looking, so that nothing is missed between the two.
+    let _listening =
+        world.libvirt.listen(&session.connection.uri, &sender).map_err(|e| failed(e.into()))?;
+    let hypervisor = session.running()?;
+    feed.set("hypervisor", &json!(session.connection.label));
+    feed.remove("problem");
+    let slow = Slow { world, located, wanted, session, feed };
+    // One question and one answer at a time.
+    let (ask, questions) = mpsc::sync_channel(1);
+    let (answer, answers) = mpsc::sync_channel(1);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for observed in questions {
+                if answer.send(slow.find(&observed)).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut now = Now { session, hypervisor: &hypervisor, feed, evidence: BTreeMap::new() };
+        let (mut looked, mut asked) = (None::<Instant>, None::<Instant>);
+        let due = |since: Option<Instant>, every| since.is_none_or(|s| s.elapsed() >= every);
+        let mut changed = true;
+        while !stop.load(Ordering::SeqCst) {
+            if changed || due(looked, ANYWAY) {
+                let observed = now.look()?;
+                (looked, changed) = (Some(Instant::now()), false);
+                // The next one follows when this one has been answered.
+                if due(asked, ANYWAY) && ask.try_send(observed).is_ok() {
+                    asked = Some(Instant::now());
+                }
+            }
+            if let Ok(found) = answers.try_recv() {
+                now.evidence = found?;
+                changed = true;
+            }
+            changed |= now.heard(&events)?;
+            if let Some(left) = looked.and_then(|l| LOOK.checked_sub(l.elapsed()))
+                && changed
+            {
+                std::thread::sleep(left);
+            }
+        }
+        drop(ask);
+        Ok(())
+    })
+}
+
+/// What is shown of the nodes just now.
+struct Now<'a> {
+    session: &'a Session<'a>,
+    hypervisor: &'a Hypervisor,
+    feed: &'a Feed,
+    evidence: BTreeMap<String, Evidence>,
+}
+
+impl Now<'_> {
+    fn look(&self) -> Result<Observed, Failure> {
+        let observed = self.session.look_again(self.hypervisor, false)?;
+        let rows = Row::all(&observed, &self.evidence);
+        let nodes = rows.iter().enumerate().filter_map(|(place, row)| {
+            let domain = observed.domains.get(&row.name)?;
+            Some((row.name.clone(), node(row, domain, place)))
+        });
+        self.feed.set_all("node/", &nodes.collect());
+        Ok(observed)
+    }
+
+    /// Waits a moment for events; whether there were any. What is known of a node that something happened to is not
+    /// believed any more.
+    fn heard(&mut self, events: &mpsc::Receiver<DomainEvent>) -> Result<bool, Failure> {
+        let first = match events.recv_timeout(TICK) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => return Ok(false),
+            Err(RecvTimeoutError::Disconnected) => DomainEvent::Closed,
+        };
+        for event in std::iter::once(first).chain(events.try_iter()) {
+            match event {
+                DomainEvent::Changed(name) | DomainEvent::DeviceRemoved(name) => {
+                    if let Some(evidence) = self.evidence.get_mut(&name) {
+                        let uptime_s = evidence.uptime_s;
+                        *evidence = Evidence { uptime_s, ..Evidence::default() };
+                    }
+                }
+                DomainEvent::Closed => {
+                    let label = &self.session.connection.label;
+                    let error = StepError::new(format!("{label} ended the connection"));
+                    return Err(Failure::Failed(error));
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// A node as the page shows it. `place` is where it stands among the others.
+fn node(row: &Row, domain: &Domain, place: usize) -> Value {
+    let interfaces = domain.recorded.interfaces.iter().map(|interface| {
+        json!({
+            "name": interface.name,
+            "network": interface.network,
+            "mac": interface.mac.to_string(),
+            "address": interface.ipv4.map(|net| net.addr().to_string()),
+            "pulled": domain.pulled.contains(&interface.mac),
+        })
+    });
+    let mut value = row.json();
+    value["interfaces"] = interfaces.collect();
+    value["place"] = json!(place);
+    value["good"] = json!(row.good);
+    value["active"] = json!(domain.active);
+    // Minutes are enough, and do not change with every look.
+    value["uptime_s"] = json!(row.uptime_s.map(|seconds| seconds / 60 * 60));
+    value
+}

@@ -18,6 +18,7 @@ function showView(view) {
 function showProblem(text) {
   element("problem").textContent = text ?? "";
   element("problem").hidden = !text;
+  document.body.classList.toggle("unseen", Boolean(text));
 }
 
 const shows = {
@@ -45,6 +46,8 @@ function take([name, value]) {
 function connection(text, lost) {
   element("connection").textContent = text;
   element("connection").classList.toggle("lost", lost);
+  // What is shown is from before.
+  document.body.classList.toggle("lost", lost);
 }
 
 function follow() {

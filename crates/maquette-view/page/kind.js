@@ -8,3 +8,16 @@ export function kind(node) {
     default: return "bad";
   }
 }
+
+// A state with what is wrong with it, in few words. Colour alone would tell nobody why.
+export function brief(node) {
+  if (!node) return "not built";
+  if (node.pulled.length) return "cable pulled";
+  return node.drift.length ? `${node.state}, differs` : node.state;
+}
+
+// The same with all reasons.
+export function full(node) {
+  const pulled = node.pulled.length ? `the cable of ${node.pulled.join(", ")} is pulled` : null;
+  return [node.state, node.reason, pulled].filter(Boolean).join(": ");
+}

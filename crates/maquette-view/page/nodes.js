@@ -1,7 +1,7 @@
 // The list of nodes, and what is known of the one that was chosen.
 
 import { openConsole, openScreen } from "./drawer.js";
-import { kind } from "./kind.js";
+import { brief, full, kind } from "./kind.js";
 import { markChosen } from "./picture.js";
 
 const element = id => document.getElementById(id);
@@ -29,7 +29,7 @@ function say(place, text) {
 function mark(place, node) {
   place.className = "state-mark";
   place.dataset.kind = kind(node);
-  say(place, node.state);
+  say(place, brief(node));
 }
 
 export function showNode(name, node) {
@@ -84,6 +84,14 @@ function place(row, where) {
   element("nodes").insertBefore(row, after ?? null);
 }
 
+// Scrolls the list, and nothing else.
+function bring(row) {
+  const list = element("nodes");
+  const [top, bottom] = [row.offsetTop, row.offsetTop + row.offsetHeight];
+  if (top < list.scrollTop) list.scrollTop = top;
+  if (bottom > list.scrollTop + list.clientHeight) list.scrollTop = bottom - list.clientHeight;
+}
+
 function filter(row) {
   const node = nodes.get(row.dataset.node);
   const word = element("filter").value.trim().toLowerCase();
@@ -111,7 +119,7 @@ export function chosen(name) {
     const is = row.dataset.node === name;
     row.firstChild.setAttribute("aria-current", is ? "true" : "false");
     row.firstChild.tabIndex = is ? 0 : -1;
-    if (is) row.scrollIntoView({ block: "nearest" });
+    if (is) bring(row);
   }
   element("detail-said").textContent = "";
   markChosen(name);
@@ -125,7 +133,7 @@ function showDetail() {
   say(element("detail-title"), current);
   const state = element("detail-state");
   mark(state, node);
-  say(state, [node.state, node.reason].filter(Boolean).join(": "));
+  say(state, full(node));
   for (const id of ["open-console", "open-screen"]) element(id).disabled = !node.active;
   showFacts(node);
   showInterfaces(node);

@@ -1,6 +1,6 @@
 // The picture, as `maquette graph` draws it, with what nodes do now.
 
-import { kind } from "./kind.js";
+import { brief, kind } from "./kind.js";
 
 const picture = document.getElementById("picture");
 const states = new Map();
@@ -47,7 +47,7 @@ function draw(name) {
   if (!box) return;
   const node = states.get(name);
   box.dataset.kind = kind(node);
-  const words = node ? node.state : "not built";
+  const words = brief(node);
   const said = box.querySelector(".state");
   if (said.textContent !== words) said.textContent = words;
   box.setAttribute("aria-label", [name, words, node?.address].filter(Boolean).join(", "));

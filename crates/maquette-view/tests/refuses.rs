@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Answer, Page};
+use maquette_view::{Options, Server};
 
 fn refused(answer: &Answer) {
     assert_eq!((answer.status, answer.body.as_str()), (403, ""), "{}", answer.head);
@@ -102,6 +103,14 @@ fn every_answer_is_closed_to_other_pages() {
         }
         assert!(!answer.head.contains("unsafe-inline") && !answer.head.contains("access-control"));
     }
+}
+
+#[test]
+fn a_port_that_somebody_has_is_an_error() {
+    let page = Page::serve(false);
+    let options = Options { port: page.address.port(), allow_changes: false };
+    let error = Server::bind(options, page.feed.clone(), page.fake.clone()).err().unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
 }
 
 #[test]

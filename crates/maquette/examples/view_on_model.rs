@@ -3,6 +3,7 @@
 //!
 //! - `stop NODE`, `start NODE`, `pause NODE`;
 //! - `vnc NODE PORT`: its VNC server listens there;
+//! - `libvirt stops`, `libvirt starts`;
 //! - `storm COUNT`: so many changes a second, spread over all nodes; 0 ends it.
 //!
 //! Arguments are those of `maquette view`. Files are written to the current directory, which has to be empty.
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use maquette::{Environment, Terminal, World};
+use maquette_libvirt::DomainEvent;
 use maquette_testkit::{Machine, Model, ModelHost, ModelHosts};
 
 const PROJECT: &str = "\
@@ -76,6 +78,13 @@ fn happen(machine: &Mutex<Machine>, rate: &AtomicU64) {
             ["vnc", name, port] => {
                 let port = port.parse().unwrap();
                 machine.change(name, |domain| domain.vnc_port = Some(port));
+            }
+            ["libvirt", "starts"] => machine.runs = true,
+            ["libvirt", "stops"] => {
+                machine.runs = false;
+                // Who has gone needs to be told nothing.
+                let listeners = machine.listeners.replace(Vec::new()).into_iter().flatten();
+                listeners.for_each(|one| drop(one.send(DomainEvent::Closed)));
             }
             ["storm", count] => rate.store(count.parse().unwrap(), Ordering::SeqCst),
             _ => panic!("nobody knows how: {line}"),

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::cli::Wanted;
 use crate::failure::Failure;
+use crate::session::Session;
 use crate::world::{Terminal, World};
 use crate::{load, render, signals};
 use behind::Behind;
@@ -38,6 +39,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     // A mistake in what is asked for is told here; one that is made later is shown on the page.
     let mut loaded = load::described(&world.environment, &args.wanted)?;
     crate::pipeline::check(world, super::graph::without_image(&mut loaded))?;
+    // Who has to be asked whether a host key is the right one sits here, and not at the page.
+    drop(Session::open(world, located.clone())?);
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
     let feed = Feed::default();
     feed.set(

@@ -40,7 +40,8 @@ impl Slow<'_> {
         let evidence = self.session.evidence(observed, &uptimes, Ask::Nodes)?;
         let changed_by = self.session.changed_by();
         self.feed.set("changed_by", &json!(changed_by));
-        let drift = plan::drifts(observed).into_iter();
+        // What is off while somebody changes the environment is theirs.
+        let drift = plan::drifts(observed).into_iter().filter(|_| changed_by.is_none());
         let drift: Vec<Value> = drift
             .map(|d| json!({"kind": d.kind.as_str(), "name": d.name, "what": d.what}))
             .collect();
@@ -49,10 +50,9 @@ impl Slow<'_> {
         if changed_by.is_none() {
             self.feed.set("plan", &self.plan());
         }
-        match self.picture(observed) {
-            Ok(picture) => self.feed.set("picture", &json!(picture)),
-            // The plan says why.
-            Err(_) => return Ok(evidence),
+        // Where there is none, the plan says why.
+        if let Ok(picture) = self.picture(observed) {
+            self.feed.set("picture", &json!(picture));
         }
         Ok(evidence)
     }

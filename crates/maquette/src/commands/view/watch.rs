@@ -64,9 +64,9 @@ fn watch(
     feed.set("hypervisor", &json!(session.connection.label));
     feed.remove("problem");
     let slow = Slow { world, located, wanted, session, feed };
-    // One question and one answer at a time.
+    // One question waits at most, so that there are no more answers either.
     let (ask, questions) = mpsc::sync_channel(1);
-    let (answer, answers) = mpsc::sync_channel(1);
+    let (answer, answers) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for observed in questions {

@@ -123,7 +123,7 @@ fn a_plan_says_how_nodes_start() {
     }
     assert_eq!(told(&blueprint), BTreeSet::from(["cold: the image has no agent".to_string()]));
     blueprint.start = StartChoice::Cold;
-    assert_eq!(told(&blueprint), BTreeSet::from([String::new()]));
+    assert_eq!(told(&blueprint), BTreeSet::from(["cold: as `--start` says".to_string()]));
 }
 
 /// What a memory image takes of a node with 768 MiB, and what a template does, in bytes.

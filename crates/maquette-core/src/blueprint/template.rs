@@ -100,6 +100,8 @@ impl TemplatePart {
 /// Why a node boots instead of starting from a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cold {
+    /// It was asked for.
+    Asked,
     /// Nothing is set up in it.
     NoGuest,
     /// It could not be told who it is.
@@ -131,6 +133,7 @@ pub enum Cold {
 impl fmt::Display for Cold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Asked => "as `--start` says",
             Self::NoGuest => "Maquette does not set it up",
             Self::NoAgent => "the image has no agent",
             Self::Options => "it has options of virt-install",

@@ -33,7 +33,8 @@ fn image_bytes(node: &Node) -> u64 {
 /// What new nodes start from, or why they boot, by their names; nothing where everything boots.
 pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) -> Starts {
     if blueprint.start == StartChoice::Cold {
-        return BTreeMap::new();
+        let all = new(blueprint, observed, fates).into_iter();
+        return all.map(|node| (node.name.clone(), Err(Cold::Asked))).collect();
     }
     let elsewhere = |node: &Node| {
         observed.domains.get(&node.name).is_some_and(|domain| domain.pool != blueprint.pool)

@@ -28,6 +28,7 @@ use crate::values::Secret;
 use crate::values::{
     ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey, Serial, TimeZone,
 };
+use crate::virtopts::VirtOpts;
 
 /// Derives the public host key of a node from its name, its identifier and its generation.
 pub type HostKeys<'a> = &'a dyn Fn(&str, Uuid, Option<u64>) -> PublicKey;
@@ -296,8 +297,8 @@ pub struct Node {
     pub vnc: Vnc,
     /// Whether its serial console is logged where InfraRed's users look for it.
     pub serial_file: bool,
-    /// Options of virt-install; [`crate::topology::virtopts`] understands them.
-    pub virtopts: String,
+    /// Options of virt-install.
+    pub virtopts: VirtOpts,
     /// Whether an operating system is deployed (else it boots from the network).
     pub deploy_os: bool,
     /// Disks in order.

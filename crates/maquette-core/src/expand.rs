@@ -28,7 +28,6 @@ use crate::blueprint::{
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
 use crate::observed::{Domain, Observed};
-use crate::topology::virtopts::{self, VirtOpt};
 use crate::topology::{self, FirstBoot, Forward, Preallocation, Role, Topology, VirtType};
 use crate::units::MacAddr;
 use crate::values::{DeviceModel, Login, MachineName, PublicKey, Secret, Serial};
@@ -292,16 +291,7 @@ impl<'a> Expander<'a> {
             swap_mib: role.swap_mib,
             first_boot: role.first_boot.digest(self.context.tag),
         });
-        let options = virtopts::parse(&settings.virtopts).unwrap_or_default();
-        let cpu_model = options.iter().find_map(|option| match option {
-            VirtOpt::Cpu(model) => Some(model),
-            _ => None,
-        });
-        let machine = options.iter().find_map(|option| match option {
-            VirtOpt::Machine(machine) => Some(machine),
-            _ => None,
-        });
-        let machine = machine.or(role.machine_type.as_ref());
+        let machine = settings.virtopts.machine().or(role.machine_type.as_ref());
         let user = match &guest {
             Some(guest) => guest.user.clone(),
             None => role.ssh_user.clone().unwrap_or_else(|| Login::known("root")),
@@ -314,7 +304,7 @@ impl<'a> Expander<'a> {
             uuid,
             virt,
             vcpus: role.vcpus,
-            cpu_model: cpu_model.unwrap_or(&role.cpu_model).clone(),
+            cpu_model: settings.virtopts.cpu().unwrap_or(&role.cpu_model).clone(),
             memory_mib: role.memory_mib,
             memory_max_mib: role.memory_max_mib,
             machine: machine.cloned().unwrap_or_else(|| MachineName::known("pc")),

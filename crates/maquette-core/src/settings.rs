@@ -9,7 +9,7 @@ mod table;
 mod values;
 
 pub use table::{SETTINGS, Settings};
-pub use values::{BgpMode, Lines, StartChoice, Value, VirtChoice, VirtOptions};
+pub use values::{BgpMode, Lines, StartChoice, Value, VirtChoice};
 
 /// How a setting is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

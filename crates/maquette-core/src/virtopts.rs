@@ -4,7 +4,56 @@
 //! Source: virt-install(1). Each option takes `key=value` pairs between commas; the first may be a bare
 //! value, which stands for the option's main key.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::values::MachineName;
+
+/// Options as they were given, taken apart once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VirtOpts {
+    text: String,
+    options: Vec<VirtOpt>,
+}
+
+impl VirtOpts {
+    /// Each of them, in the order that they were given in.
+    pub fn iter(&self) -> std::slice::Iter<'_, VirtOpt> {
+        self.options.iter()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.options.is_empty()
+    }
+
+    /// CPU mode or model, if one is among them.
+    pub fn cpu(&self) -> Option<&MachineName> {
+        self.iter().find_map(|o| if let VirtOpt::Cpu(model) = o { Some(model) } else { None })
+    }
+
+    /// Machine type, if one is among them.
+    pub fn machine(&self) -> Option<&MachineName> {
+        self.iter().find_map(|o| if let VirtOpt::Machine(name) = o { Some(name) } else { None })
+    }
+}
+
+impl FromStr for VirtOpts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let options = parse(text)?;
+        // Spaces alone say nothing.
+        let text = if options.is_empty() { String::new() } else { text.into() };
+        Ok(Self { text, options })
+    }
+}
+
+impl fmt::Display for VirtOpts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
 
 /// One option, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +91,7 @@ const KNOWN: &str = "--boot, --cpu, --features, --machine, --memballoon, --memor
                      --qemu-commandline, --sound, --tpm, --video, --watchdog";
 
 /// Takes the text apart.
-pub fn parse(text: &str) -> Result<Vec<VirtOpt>, String> {
+fn parse(text: &str) -> Result<Vec<VirtOpt>, String> {
     let words = shlex::split(text).ok_or("a quotation mark is not closed")?;
     let mut words = words.into_iter();
     let mut all = Vec::new();
@@ -238,7 +287,13 @@ mod tests {
             VirtOpt::Qemu(vec!["-device".into(), "edu".into()]),
         ];
         assert_eq!(parse(text).unwrap(), expected);
-        assert_eq!(parse(""), Ok(Vec::new()));
+        let given: VirtOpts = text.parse().unwrap();
+        assert_eq!(given.to_string(), text);
+        assert_eq!(given.cpu(), Some(&MachineName::known("host-passthrough")));
+        assert_eq!(given.machine(), Some(&MachineName::known("q35")));
+        for nothing in ["", "  "] {
+            assert_eq!(nothing.parse(), Ok(VirtOpts::default()));
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn node(name: &str) -> Node {
         firmware: BootMode::Bios,
         vnc: Vnc::default(),
         serial_file: false,
-        virtopts: String::new(),
+        virtopts: Default::default(),
         deploy_os: false,
         disks: Vec::new(),
         interfaces: Vec::new(),

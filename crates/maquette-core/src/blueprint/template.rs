@@ -176,7 +176,7 @@ pub fn template(
     if !has_agent(image) {
         return Err(Cold::NoAgent);
     }
-    if !node.virtopts.trim().is_empty() {
+    if !node.virtopts.is_empty() {
         return Err(Cold::Options);
     }
     if node.firmware != BootMode::Bios {

@@ -1,7 +1,7 @@
 //! What a topology requires of a hypervisor's own settings.
 
 use crate::lease::Ttl;
-use crate::topology::virtopts::{self, VirtOpt};
+use crate::topology::virtopts::VirtOpt;
 use crate::topology::{BootMode, Interface, Topology};
 use crate::values::TimeZone;
 
@@ -54,12 +54,11 @@ impl Requirements {
         });
         let interfaces = each.fold(0, usize::saturating_add);
         let blank = used.any(|r| !r.deploy_os);
-        let options = virtopts::parse(&topology.settings.virtopts).unwrap_or_default();
         Self {
             ipv6: networks.iter().any(|n| n.ipv6.is_some()),
             timezone: None,
             uefi: blank && topology.settings.boot_mode == BootMode::Uefi,
-            tpm: options.iter().any(|o| matches!(o, VirtOpt::Tpm(..))),
+            tpm: topology.settings.virtopts.iter().any(|o| matches!(o, VirtOpt::Tpm(..))),
             guard,
             vswitch,
             hook,

@@ -1,11 +1,12 @@
 //! The table itself, in the order of `--help`.
 
 use super::Group::{Environment, Guests, Hypervisor, Topology};
-use super::{BgpMode, Infrared, Kind, Lines, Setting, StartChoice, Value, VirtChoice, VirtOptions};
+use super::{BgpMode, Infrared, Kind, Lines, Setting, StartChoice, Value, VirtChoice};
 use crate::hardware::{BootMode, Bus};
 use crate::lease::Ttl;
 use crate::names::EnvName;
 use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
+use crate::virtopts::VirtOpts;
 
 /// Makes [`Settings`] and [`SETTINGS`] of rows. A row begins with its field, the field's type, what its text
 /// is read as, and the default; rows without a field are settings that others than [`Settings`] hold.
@@ -365,7 +366,7 @@ settings! {
         group: Guests,
         infrared: at(VNC, 1, None),
     }
-    virtopts: String as VirtOptions = String::new(), {
+    virtopts: VirtOpts as VirtOpts = VirtOpts::default(), {
         name: "virtopts",
         doc: "Options of virt-install for all nodes, such as `--cpu host --watchdog default`",
         value: "OPTIONS",

@@ -5,7 +5,7 @@ use crate::hardware::{BootMode, Bus, VirtType};
 use crate::lease::Ttl;
 use crate::syntax::parse_bool;
 use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
-use crate::virtopts;
+use crate::virtopts::VirtOpts;
 
 /// How text becomes a value.
 pub trait Value {
@@ -92,16 +92,12 @@ impl Value for Lines {
     }
 }
 
-/// Options of virt-install, as far as they are understood ([`virtopts`]).
-#[derive(Debug)]
-pub struct VirtOptions;
-
-impl Value for VirtOptions {
-    type Held = String;
+impl Value for VirtOpts {
+    type Held = Self;
     const KIND: Kind = Kind::Arguments;
 
-    fn read(text: &str) -> Result<String, String> {
-        virtopts::parse(text).map(|_| text.into())
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
     }
 }
 

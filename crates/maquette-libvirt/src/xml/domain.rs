@@ -6,7 +6,7 @@ use maquette_core::blueprint::{Disk, Interface, Node, Pool, SEED_DEVICE, Vnc};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Nic, Origin};
 use maquette_core::seed::READY_PORT;
-use maquette_core::topology::virtopts::{self, VirtOpt};
+use maquette_core::topology::virtopts::{VirtOpt, VirtOpts};
 use maquette_core::topology::{BootMode, Bus, VirtType};
 use maquette_core::values::printable;
 use maquette_engine::ssh_keys::RecordKey;
@@ -111,8 +111,7 @@ pub fn unrecorded(node: &Node, pool: &Pool) -> String {
 }
 
 fn write(node: &Node, pool: &Pool, metadata: impl FnOnce(&mut Writer)) -> String {
-    // They were understood when they were given.
-    let options = virtopts::parse(&node.virtopts).unwrap_or_default();
+    let options = &node.virtopts;
     let mut root = vec![("type", node.virt.as_str())];
     if options.iter().any(|o| matches!(o, VirtOpt::Qemu(_))) {
         root.push(("xmlns:qemu", "http://libvirt.org/schemas/domain/qemu/1.0"));
@@ -132,12 +131,12 @@ fn write(node: &Node, pool: &Pool, metadata: impl FnOnce(&mut Writer)) -> String
             }
         });
         w.text("vcpu", &[], &node.vcpus.to_string());
-        os(w, node, &options);
-        features(w, &options);
+        os(w, node);
+        features(w, options);
         cpu(w, node);
         clock(w);
-        w.element("devices", &[], |w| devices(w, node, pool, &options));
-        for option in &options {
+        w.element("devices", &[], |w| devices(w, node, pool));
+        for option in options.iter() {
             let VirtOpt::Qemu(words) = option else { continue };
             w.element("qemu:commandline", &[], |w| {
                 words.iter().for_each(|word| w.empty("qemu:arg", &[("value", word)]));
@@ -160,7 +159,7 @@ fn clock(w: &mut Writer) {
     });
 }
 
-fn features(w: &mut Writer, options: &[VirtOpt]) {
+fn features(w: &mut Writer, options: &VirtOpts) {
     let wanted = |name: &str| {
         options.iter().find_map(|o| match o {
             VirtOpt::Feature(n, on) if n == name => Some(*on),
@@ -182,7 +181,7 @@ fn features(w: &mut Writer, options: &[VirtOpt]) {
     });
 }
 
-fn os(w: &mut Writer, node: &Node, options: &[VirtOpt]) {
+fn os(w: &mut Writer, node: &Node) {
     // `firmware` lets libvirt choose the files; paths differ on every distribution.
     let firmware: &[(&str, &str)] = match node.firmware {
         BootMode::Bios => &[],
@@ -194,7 +193,7 @@ fn os(w: &mut Writer, node: &Node, options: &[VirtOpt]) {
             VirtType::Test => w.text("type", &[("arch", "i686")], "hvm"),
             _ => w.text("type", &[("arch", "x86_64"), ("machine", &node.machine)], "hvm"),
         }
-        let boot = options.iter().find_map(|o| match o {
+        let boot = node.virtopts.iter().find_map(|o| match o {
             VirtOpt::Boot { order, menu } => Some((order, menu)),
             _ => None,
         });
@@ -242,7 +241,7 @@ pub fn vnc(vnc: &Vnc) -> String {
     w.finish()
 }
 
-fn devices(w: &mut Writer, node: &Node, pool: &Pool, options: &[VirtOpt]) {
+fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
     for disk in &node.disks {
         write_disk(w, disk, pool);
     }
@@ -276,7 +275,7 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool, options: &[VirtOpt]) {
             w.empty("target", &[("type", "virtio"), ("name", port)]);
         });
     }
-    for option in options {
+    for option in node.virtopts.iter() {
         if let VirtOpt::Tpm(model, version) = option {
             w.element("tpm", &[("model", model)], |w| {
                 w.empty("backend", &[("type", "emulator"), ("version", version)]);
@@ -285,7 +284,7 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool, options: &[VirtOpt]) {
     }
     write_vnc(w, &node.vnc);
     let mut video = "vga";
-    for option in options {
+    for option in node.virtopts.iter() {
         match option {
             VirtOpt::Sound(model) => w.empty("sound", &[("model", model)]),
             VirtOpt::Video(model) => video = model,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::hardware::Bus;
-use crate::topology::virtopts::{self, VirtOpt};
+use crate::topology::virtopts::VirtOpt;
 use crate::topology::{Disk, Role, Topology};
 use crate::values::Serial;
 
@@ -45,9 +45,8 @@ fn serials(role: &Role, diags: &mut Diagnostics) {
 
 /// Only the balloon takes memory back from a guest that runs, and it is as large as what `memory_max` adds.
 fn balloon(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
-    let options = virtopts::parse(&topology.settings.virtopts).unwrap_or_default();
     let is_none = |option: &VirtOpt| matches!(option, VirtOpt::Balloon(model) if model == "none");
-    if role.memory_max_mib.is_some() && options.iter().any(is_none) {
+    if role.memory_max_mib.is_some() && topology.settings.virtopts.iter().any(is_none) {
         let message = format!(
             "node type `{}` has `memory_max`, and `--virtopts` takes its memory balloon away",
             role.file

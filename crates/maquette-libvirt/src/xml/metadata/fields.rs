@@ -161,7 +161,7 @@ macro_rules! attributes {
 }
 attributes!(
     [] Required, [] Optional, [] Set, [] Added, [] Bytes, [] NameOtherwiseOwn, [] List, [C] Text<C>,
-    [C] OptionalText<C>, [C] FilledText<C>, [T] Word<T>, [T] Words<T>, [T] Otherwise<T>,
+    [C] OptionalText<C>, [] Filled, [T] Word<T>, [T] Words<T>, [T] Otherwise<T>,
     [T] OptionalOtherwise<T>,
 );
 
@@ -231,23 +231,18 @@ impl<C: FromStr + ToString> Field<Option<String>> for OptionalText<C> {
     }
 }
 
-/// The same where absent means empty.
-pub(super) struct FilledText<C>(&'static str, std::marker::PhantomData<C>);
+/// A value that is written unless it is nothing.
+pub(super) struct Filled(pub(super) &'static str);
 
-/// Text that has the form of a `C`, or is empty.
-pub(super) const fn filled_text<C>(key: &'static str) -> FilledText<C> {
-    FilledText(key, std::marker::PhantomData)
-}
-
-impl<C: FromStr + ToString> Field<String> for FilledText<C> {
-    fn write(&self, value: &String, tree: &mut Tree) {
-        if !value.is_empty() {
-            tree.put(self.0, value);
+impl<T: FromStr + ToString + Default + PartialEq> Field<T> for Filled {
+    fn write(&self, value: &T, tree: &mut Tree) {
+        if *value != T::default() {
+            tree.put(self.0, value.to_string());
         }
     }
 
-    fn read(&self, from: Source<'_, '_>) -> Result<String, MetadataError> {
-        Ok(from.get::<C>(self.0)?.map(|value| value.to_string()).unwrap_or_default())
+    fn read(&self, from: Source<'_, '_>) -> Result<T, MetadataError> {
+        Ok(from.get(self.0)?.unwrap_or_default())
     }
 }
 

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::super::Writer;
 use super::fields::{
-    Added, Backing, Bytes, Few, Field, Many, Named, Names, One, Optional, OptionalOtherwise,
-    Otherwise, OwnName, OwnUuid, PoolFields, Required, Set, Source, Unwritten, Word, Words,
-    filled_text, optional_text, record, text,
+    Added, Backing, Bytes, Few, Field, Filled, Many, Named, Names, One, Optional,
+    OptionalOtherwise, Otherwise, OwnName, OwnUuid, PoolFields, Required, Set, Source, Unwritten,
+    Word, Words, optional_text, record, text,
 };
 use super::{MetadataError, schema, sealed};
 
@@ -70,7 +70,7 @@ record!(NodeFields: Node {
     deploy_os: Required("deploy-os"),
     vnc: VncFields,
     serial_file: Added("serial-file"),
-    virtopts: filled_text::<Line>("virtopts"),
+    virtopts: Filled("virtopts"),
     access: AccessFields,
     disks: Many("disk", DiskFields),
     interfaces: Many("interface", InterfaceFields),

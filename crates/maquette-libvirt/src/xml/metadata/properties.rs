@@ -173,7 +173,9 @@ fn node() -> impl Strategy<Value = NodeRecord> {
         vec(value("[a-z][a-z0-9_]{0,8}"), 0..3),
         of(guest()),
     );
-    let more = (of(file()), of(line()), whatever(), login(), value("[a-z][a-z0-9_.]{0,8}"));
+    // With signs that XML has a use for.
+    let virtopts = of(value("--video=[a-z0-9]{1,9}( --qemu-commandline='[a-z<>&ß =-]{0,12}')?"));
+    let more = (of(file()), virtopts, whatever(), login(), value("[a-z][a-z0-9_.]{0,8}"));
     (who, made, has, more).prop_map(|(who, made, has, more)| {
         let (environment, pool, name, role, uuid, index) = who;
         let (virt, vcpus, cpu_model, (memory_mib, memory_max_mib), machine, firmware, flags) = made;

@@ -76,7 +76,7 @@ pub(super) fn full_node() -> NodeRecord {
         firmware: BootMode::Uefi,
         vnc: Vnc { external: true, password: None, tag: Some("abcd".into()) },
         serial_file: true,
-        virtopts: "--tpm emulator".into(),
+        virtopts: "--tpm emulator".parse().unwrap(),
         deploy_os: true,
         disks: vec![disk],
         interfaces: vec![interface],

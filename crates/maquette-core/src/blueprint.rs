@@ -3,6 +3,7 @@
 //! A blueprint leaves nothing to decide. It is a pure function of the topology, the environment's
 //! name and what the hypervisor already has: a node that exists keeps its MAC and IP addresses.
 
+mod interface;
 mod links;
 mod switching;
 mod template;
@@ -14,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{Ipv4Net, Ipv6Net};
 use uuid::Uuid;
 
+pub use interface::{Attachment, Checksums, Interface, Ipv4Setup};
 pub use links::far_end;
 pub use switching::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
 pub use template::{Cold, Template, TemplatePart, template};
@@ -26,7 +28,7 @@ use crate::topology::{
 use crate::units::{ByteSize, MacAddr};
 use crate::values::Secret;
 use crate::values::{
-    ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey, Serial, TimeZone,
+    ConnectionPlugin, DnsName, Group, Login, MachineName, PublicKey, Serial, TimeZone,
 };
 use crate::virtopts::VirtOpts;
 
@@ -378,59 +380,6 @@ pub struct Disk {
     pub preallocation: Preallocation,
     /// Serial number that the guest reads. None in records of version 0.1.
     pub serial: Option<Serial>,
-}
-
-/// A network interface of a domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
-    /// Name in the guest: `eth0`.
-    pub name: String,
-    /// Address.
-    pub mac: MacAddr,
-    /// libvirt network.
-    pub network: String,
-    /// Portgroup of the network.
-    pub portgroup: Option<String>,
-    /// Whether `network` is a bridge of the hypervisor's own instead.
-    pub host_bridge: bool,
-    /// Model.
-    pub model: DeviceModel,
-    /// Address that is reserved for it or that it sets up, with the subnet's length.
-    pub ipv4: Option<Ipv4Net>,
-    /// Address that is reserved for it, with the subnet's length.
-    pub ipv6: Option<Ipv6Net>,
-    /// Whether the default route goes through it.
-    pub default_route: bool,
-    /// Whether it asks DHCP for its IPv4 address.
-    pub dhcp: bool,
-    /// Router, where it sets that up by itself.
-    pub gateway: Option<Ipv4Addr>,
-    /// Name server, where it sets that up by itself.
-    pub nameserver: Option<Ipv4Addr>,
-    /// MTU in bytes.
-    pub mtu: Option<u32>,
-    /// Whether libvirt has to be told the MTU, since it did not make the bridge.
-    pub foreign_bridge: bool,
-    /// Whether checksums are left to the guest: Open vSwitch without help of the kernel computes none.
-    pub plain_frames: bool,
-}
-
-impl Interface {
-    /// What it is attached to: a libvirt network, or `bridge/NAME`.
-    pub fn source(&self) -> String {
-        match self.host_bridge {
-            true => format!("bridge/{}", self.network),
-            false => self.network.clone(),
-        }
-    }
-
-    /// Whether an address is its own.
-    pub fn has_address(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(ip) => self.ipv4.is_some_and(|net| net.addr() == ip),
-            IpAddr::V6(ip) => self.ipv6.is_some_and(|net| net.addr() == ip),
-        }
-    }
 }
 
 impl Guest {

@@ -3,6 +3,7 @@
 mod addresses;
 mod conflicts;
 mod extension;
+mod interfaces;
 mod macs;
 mod narrow;
 mod networks;
@@ -20,6 +21,7 @@ pub use narrow::narrow;
 pub use subnets::choose;
 
 use self::addresses::Addresses;
+use self::interfaces::{attachment, ipv4_setup};
 use self::macs::Macs;
 use self::wiring::{Indexes, Port, Wiring};
 use crate::blueprint::{
@@ -28,7 +30,7 @@ use crate::blueprint::{
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
 use crate::observed::{Domain, Observed};
-use crate::topology::{self, FirstBoot, Forward, Preallocation, Role, Topology, VirtType};
+use crate::topology::{self, FirstBoot, Preallocation, Role, Topology, VirtType};
 use crate::units::MacAddr;
 use crate::values::{DeviceModel, Login, MachineName, PublicKey, Secret, Serial};
 
@@ -334,22 +336,22 @@ impl<'a> Expander<'a> {
         let reached = reached_on.and_then(|n| {
             let network = self.environment.qualify(&n.value);
             let on_it = |i: &&Interface| {
-                if i.host_bridge { i.network == n.value } else { i.network == network }
+                if i.is_on_host_bridge() { i.network == n.value } else { i.network == network }
             };
             interfaces.iter().find(on_it)
         });
         let on_lan = |i: &Interface| {
             let network = self.networks.get(i.network.as_str());
-            i.host_bridge || network.is_some_and(|n| n.uplink.is_some())
+            i.is_on_host_bridge() || network.is_some_and(|n| n.uplink.is_some())
         };
         let direct = reached.is_some_and(on_lan);
         let address = reached.and_then(|own| {
-            own.ipv4.map(|n| n.addr().into()).or(own.ipv6.map(|n| n.addr().into()))
+            own.ipv4.address().map(|n| n.addr().into()).or(own.ipv6.map(|n| n.addr().into()))
         });
         // What somebody on the LAN gave it is known since it said so.
         let existing = self.context.observed.domains.get(name);
         let known = existing.and_then(|d| d.recorded.access.address);
-        let address = address.or(known.filter(|_| reached.is_some_and(|i| i.dhcp)));
+        let address = address.or(known.filter(|_| reached.is_some_and(|i| i.ipv4.asks_dhcp())));
         if let (true, None, Some(network)) = (role.deploy_os, address, reached_on) {
             let network = self.environment.qualify(&network.value);
             if self.addresses.get(&network).is_some_and(Addresses::gives_any) {
@@ -373,45 +375,28 @@ impl<'a> Expander<'a> {
         for (index, port) in ports.iter().enumerate() {
             let qualified = self.environment.qualify(&port.network);
             let network = self.networks.get(qualified.as_str()).copied();
-            let foreign = port.bridged && network.is_none();
-            let name = if foreign { port.network.clone() } else { qualified };
+            let on_host = port.bridged && network.is_none();
+            let name = if on_host { port.network.clone() } else { qualified };
             let kept = observed.interface(node, index);
-            let kept = kept.filter(|i| i.network == name && i.host_bridge == foreign);
+            let kept = kept.filter(|i| i.network == name && i.is_on_host_bridge() == on_host);
             let mac = match (port.mac, kept) {
                 (Some(mac), _) => mac,
                 (None, Some(kept)) => kept.mac,
                 (None, None) => self.macs.derive(self.environment, node, index),
             };
             self.macs.keep(mac);
-            let (ipv4, ipv6) = self.addresses_of(node, &name, mac, kept, (octet, port.ip));
+            let (address, ipv6) = self.addresses_of(node, &name, mac, kept, (octet, port.ip));
             let default_route = !routed && external == Some(port.network.as_str());
             routed |= default_route;
-            let fixed = network.and_then(|n| n.fixed.as_ref());
-            let served = network.is_some_and(|n| n.dhcp4.is_some());
-            // On the LAN somebody else gives addresses out.
-            let on_lan = foreign || network.is_some_and(|n| !n.forward.is_served());
-            // Without DHCP nobody else names the hypervisor as router and name server.
-            let hypervisor = network
-                .filter(|n| default_route && ipv4.is_some() && !served && n.forward.is_served())
-                .and_then(|n| Some((n.ipv4?.addr(), n.forward != Forward::Isolated)));
             list.push(Interface {
                 name: format!("eth{index}"),
                 mac,
                 model: port.model.clone().unwrap_or_else(|| DeviceModel::known("virtio")),
-                portgroup: port.portgroup.clone(),
-                host_bridge: foreign,
-                ipv4,
+                attachment: attachment(network, on_host, port),
+                ipv4: ipv4_setup(network, on_host, address, default_route),
                 ipv6,
                 default_route,
-                dhcp: default_route && ((served && ipv4.is_some()) || (on_lan && fixed.is_none())),
-                gateway: match hypervisor {
-                    Some((address, routes)) => routes.then_some(address),
-                    None => fixed.and_then(|f| f.gateway),
-                },
-                nameserver: hypervisor.map(|(a, _)| a).or(fixed.and_then(|f| f.nameserver)),
                 mtu: network.map_or(self.topology.settings.mtu, |n| n.mtu),
-                foreign_bridge: network.is_none_or(|n| !n.forward.is_served()),
-                plain_frames: network.and_then(|n| n.vswitch.as_ref()).is_some_and(|v| v.userspace),
                 network: name,
             });
         }
@@ -435,7 +420,7 @@ impl<'a> Expander<'a> {
             return (own.and_then(|a| Ipv4Net::new(a, numbered.prefix_len()).ok()), None);
         }
         let reserved = self.context.observed.reservation(node, network, mac);
-        let kept4 = kept.and_then(|k| k.ipv4).map(|n| n.addr());
+        let kept4 = kept.and_then(|k| k.ipv4.address()).map(|n| n.addr());
         let kept4 = kept4.or(reserved.and_then(|r| r.ipv4));
         let kept6 = kept.and_then(|k| k.ipv6).map(|n| n.addr());
         let kept6 = kept6.or(reserved.and_then(|r| r.ipv6));
@@ -502,7 +487,7 @@ fn same_addresses(nodes: &[Node], diags: &mut Diagnostics) {
     let mut seen: BTreeMap<(&str, Ipv4Addr), &str> = BTreeMap::new();
     for node in nodes {
         for interface in &node.interfaces {
-            let Some(address) = interface.ipv4.map(|n| n.addr()) else { continue };
+            let Some(address) = interface.ipv4.address().map(|n| n.addr()) else { continue };
             if let Some(first) = seen.insert((&interface.network, address), &node.name) {
                 let message = format!("`{first}` and `{}` would both have {address}", node.name);
                 diags.push(

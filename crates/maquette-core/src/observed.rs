@@ -72,7 +72,7 @@ impl Hardware {
         let nic = |i: &blueprint::Interface| Nic {
             mac: i.mac,
             network: i.source(),
-            portgroup: i.portgroup.clone().unwrap_or_default(),
+            portgroup: i.attachment.portgroup().unwrap_or_default().into(),
             model: i.model.to_string(),
         };
         let mut disks: Vec<DiskDevice> = disks.chain(seed).collect();
@@ -392,7 +392,7 @@ impl Observed {
 
     /// IPv4 addresses that nodes of this environment hold on a network.
     pub fn taken_v4(&self, network: &str) -> BTreeSet<Ipv4Addr> {
-        let held = self.held(network).filter_map(|i| i.ipv4.map(|n| n.addr()));
+        let held = self.held(network).filter_map(|i| i.ipv4.address().map(|n| n.addr()));
         held.chain(self.reserved(network).filter_map(|r| r.ipv4)).collect()
     }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-use maquette_core::blueprint::Blueprint;
+use maquette_core::blueprint::{Blueprint, Ipv4Setup};
 use maquette_core::expand;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
@@ -47,7 +47,7 @@ fn addresses(blueprint: &Blueprint) -> String {
             .interfaces
             .iter()
             .map(|i| {
-                let address = i.ipv4.map_or("-".into(), |n| n.addr().to_string());
+                let address = i.ipv4.address().map_or("-".into(), |n| n.addr().to_string());
                 format!("{} {address}", i.network)
             })
             .collect();
@@ -184,9 +184,10 @@ fn a_node_with_an_address_of_its_own_is_reached_without_dhcp() {
         let node = &blueprint.nodes[0];
         assert_eq!(node.access.address.unwrap().to_string(), "10.9.0.20");
         let interface = &node.interfaces[0];
-        assert!(interface.default_route && !interface.dhcp);
-        assert_eq!(interface.gateway.unwrap().to_string(), "10.9.0.1");
-        assert_eq!(interface.nameserver.unwrap().to_string(), "10.9.0.1");
+        assert!(interface.default_route);
+        let Ipv4Setup::Static { gateway, nameserver, .. } = interface.ipv4 else { panic!() };
+        assert_eq!(gateway.unwrap().to_string(), "10.9.0.1");
+        assert_eq!(nameserver.unwrap().to_string(), "10.9.0.1");
     }
 }
 

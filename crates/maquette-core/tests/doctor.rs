@@ -37,7 +37,7 @@ impl Scene {
         let nics = &domain.recorded.interfaces;
         let frames = nics.iter().map(|nic| (nic.mac, Frames { sent: 9, received: 9 })).collect();
         let leases: BTreeMap<MacAddr, _> =
-            nics.iter().filter_map(|n| Some((n.mac, n.ipv4?.addr().into()))).collect();
+            nics.iter().filter_map(|n| Some((n.mac, n.ipv4.address()?.addr().into()))).collect();
         let network = NetworkSigns { dnsmasq: Some(true), leases };
         let networks = observed.networks.keys().map(|name| (name.clone(), network.clone()));
         let host = HostSigns {
@@ -199,7 +199,10 @@ fn nothing_is_said_of_a_node_that_is_well() {
     assert_eq!(scene.all(), []);
     let (mac, _) = scene.nic();
     let node = &scene.observed.domains[NODE].recorded;
-    assert!(node.interfaces.iter().any(|i| i.mac == mac && i.dhcp), "the node asks DHCP");
+    assert!(
+        node.interfaces.iter().any(|i| i.mac == mac && i.ipv4.asks_dhcp()),
+        "the node asks DHCP"
+    );
 }
 
 #[test]

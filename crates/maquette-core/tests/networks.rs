@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-use maquette_core::blueprint::Blueprint;
+use maquette_core::blueprint::{Blueprint, Ipv4Setup};
 use maquette_core::defaults::{self, Kind};
 use maquette_core::expand;
 use maquette_core::names::EnvName;
@@ -270,8 +270,9 @@ fn bgp_nodes_have_their_own_interfaces_numbers_and_macs() {
     assert_eq!(node.access.address, Some([192, 168, 14, 12].into()));
     let router = blueprint.node("routerbgp-0").unwrap();
     let external = router.interfaces.iter().find(|i| i.network == "uc-external").unwrap();
-    assert_eq!(external.ipv4.unwrap().to_string(), "10.0.0.31/24");
-    assert_eq!(external.gateway, Some([10, 0, 0, 1].into()));
+    let Ipv4Setup::Static { address, gateway, .. } = external.ipv4 else { panic!() };
+    assert_eq!(address.to_string(), "10.0.0.31/24");
+    assert_eq!(gateway, Some([10, 0, 0, 1].into()));
     let guest = router.guest.as_ref().unwrap();
     let seed = seed_files(router, guest, &Secret::new("k"), None);
     let config =
@@ -310,7 +311,7 @@ nodes:
     let blueprint = blueprint_of(&wanted, &seen);
     let node = &blueprint.nodes[1];
     assert_eq!(node.access.address, Some([10, 9, 1, 2].into()));
-    assert!(node.access.direct && !node.interfaces[0].dhcp);
+    assert!(node.access.direct && !node.interfaces[0].ipv4.asks_dhcp());
     let topology = topology(&input(&[("undercloud", 3)], &text, &[]), &seen);
     let (_, diags) = expand(&topology, &seen);
     assert!(
@@ -322,7 +323,7 @@ nodes:
     let text = network("");
     let blueprint = blueprint_of(&input(&[("undercloud", 1)], &text, &[]), &seen);
     let node = &blueprint.nodes[0];
-    assert!(node.access.address.is_none() && node.interfaces[0].dhcp);
+    assert!(node.access.address.is_none() && node.interfaces[0].ipv4.asks_dhcp());
     let seed = seed_files(node, node.guest.as_ref().unwrap(), &Secret::new("k"), None);
     let data = seed.iter().find(|f| f.name == "user-data").unwrap().content.reveal().to_string();
     assert!(data.contains("say address $4"), "{data}");

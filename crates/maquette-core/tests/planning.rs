@@ -384,7 +384,7 @@ proptest! {
         for node in &blueprint.nodes {
             for interface in &node.interfaces {
                 prop_assert!(macs.insert(interface.mac));
-                if let Some(ip) = interface.ipv4 {
+                if let Some(ip) = interface.ipv4.address() {
                     prop_assert!(addresses.insert((interface.network.clone(), ip.addr())));
                 }
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use maquette_core::blueprint::{
-    Access, Disk, Guest, Interface, Network, Node, Pool, Reservation, Tenant, Tuning,
+    Access, Disk, Guest, Interface, Ipv4Setup, Network, Node, Pool, Reservation, Tenant, Tuning,
 };
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
@@ -141,9 +141,8 @@ fn node() -> Node {
             serial: Some(Serial::known("disk1")),
         }],
         interfaces: vec![Interface {
-            ipv4: Some("172.16.10.2/24".parse().unwrap()),
+            ipv4: Ipv4Setup::Dhcp { reserved: Some("172.16.10.2/24".parse().unwrap()) },
             default_route: true,
-            dhcp: true,
             mtu: Some(9000),
             ..interface("eth0", 2, "lab-data")
         }],

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use killer::{Killer, Point, beside, carry_out};
-use maquette_core::blueprint::{Blueprint, Pool};
+use maquette_core::blueprint::{Blueprint, Ipv4Setup, Pool};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
 use maquette_core::plan::{self, Action, Needs, Plan, PoolState, Setting};
@@ -285,7 +285,11 @@ fn blueprint_of(input: &Input, seen: &Observed) -> Blueprint {
     for node in &mut blueprint.nodes {
         node.virt = VirtType::Test;
         node.access.address = None;
-        node.interfaces.iter_mut().for_each(|i| i.dhcp = false);
+        for interface in node.interfaces.iter_mut().filter(|i| i.ipv4.asks_dhcp()) {
+            interface.ipv4 = interface.ipv4.address().map_or(Ipv4Setup::Off, |address| {
+                Ipv4Setup::Static { address, gateway: None, nameserver: None }
+            });
+        }
         // The driver refuses it.
         node.disks.iter_mut().for_each(|d| d.preallocation = Preallocation::Off);
     }

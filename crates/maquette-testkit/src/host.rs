@@ -92,7 +92,7 @@ impl ModelHost {
         let running = machine.seen.domains.values().filter(|d| d.active);
         let nics = running.flat_map(|d| &d.recorded.interfaces).filter(|i| i.network == name);
         let lease = |i: &Interface| {
-            let address = i.ipv4?.addr();
+            let address = i.ipv4.address()?.addr();
             Some(format!("{{\"mac-address\": \"{}\", \"ip-address\": \"{address}\"}}", i.mac))
         };
         let leases: Vec<String> = nics.filter_map(lease).collect();

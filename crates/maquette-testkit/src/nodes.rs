@@ -1,6 +1,6 @@
 //! Nodes and interfaces with nothing special about them: a test names what it is about, with `..node(…)`.
 
-use maquette_core::blueprint::{Access, Guest, Interface, Node, Vnc};
+use maquette_core::blueprint::{Access, Attachment, Guest, Interface, Ipv4Setup, Node, Vnc};
 use maquette_core::topology::{BootMode, VirtType};
 use maquette_core::units::MacAddr;
 use maquette_core::values::{ConnectionPlugin, DeviceModel, Login, MachineName, PublicKey};
@@ -58,17 +58,11 @@ pub fn interface(name: &str, number: u8, network: &str) -> Interface {
         name: name.into(),
         mac: MacAddr([0x52, 0x54, 0, 0, 0, number]),
         network: network.into(),
-        portgroup: None,
-        host_bridge: false,
+        attachment: Attachment::Network,
         model: DeviceModel::known("virtio"),
-        ipv4: None,
+        ipv4: Ipv4Setup::Off,
         ipv6: None,
         default_route: false,
-        dhcp: false,
-        gateway: None,
-        nameserver: None,
         mtu: None,
-        foreign_bridge: false,
-        plain_frames: false,
     }
 }

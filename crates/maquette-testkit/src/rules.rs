@@ -231,7 +231,7 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             }
             let defined = domain.defined.clone();
             for interface in &node.interfaces {
-                if interface.host_bridge {
+                if interface.is_on_host_bridge() {
                     assert!(seen.host.has_bridge(&interface.network), "{title}: no such bridge");
                     continue;
                 }
@@ -329,7 +329,7 @@ fn change_live(domain: &mut observed::Domain, change: &plan::LiveChange) {
                 live.nics.push(Nic {
                     mac: interface.mac,
                     network: interface.source(),
-                    portgroup: interface.portgroup.clone().unwrap_or_default(),
+                    portgroup: interface.attachment.portgroup().unwrap_or_default().into(),
                     model: interface.model.to_string(),
                 });
             }

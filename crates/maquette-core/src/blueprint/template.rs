@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::{Disk, Guest, Image, Interface, Node, Pool};
+use super::{Checksums, Disk, Guest, Image, Interface, Node, Pool};
 use crate::topology::{BootMode, Bus, FirstBoot, VirtType};
 use crate::values::{GuestPath, Serial};
 
@@ -255,21 +255,15 @@ fn interface_shape(interface: &Interface) -> String {
         name: _,
         mac: _,
         network: _,
-        portgroup: _,
-        host_bridge: _,
+        attachment,
         model,
         ipv4: _,
         ipv6: _,
         default_route: _,
-        dhcp: _,
-        gateway: _,
-        nameserver: _,
         // It is plugged in with its own.
         mtu: _,
-        foreign_bridge: _,
-        plain_frames,
     } = interface;
-    format!("{model} {plain_frames}")
+    format!("{model} {}", attachment.checksums() == Checksums::Guest)
 }
 
 #[cfg(test)]

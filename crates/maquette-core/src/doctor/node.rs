@@ -330,7 +330,10 @@ impl Look<'_> {
             );
         }
         let known = self.host.networks.get(name)?;
-        if !nic.dhcp || network.recorded.dhcp4.is_none() || known.leases.contains_key(&nic.mac) {
+        if !nic.ipv4.asks_dhcp()
+            || network.recorded.dhcp4.is_none()
+            || known.leases.contains_key(&nic.mac)
+        {
             return None;
         }
         let sent = self.signs.frames.get(&nic.mac).map(|f| {

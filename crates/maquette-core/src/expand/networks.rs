@@ -176,11 +176,11 @@ pub(super) fn settle(
     let on_it = |i: &&Interface| i.network == network.name;
     let reservations = nodes.iter().flat_map(|node| {
         let held = node.interfaces.iter().filter(on_it);
-        let held = held.filter(|i| i.ipv4.is_some() || i.ipv6.is_some());
+        let held = held.filter(|i| i.ipv4.address().is_some() || i.ipv6.is_some());
         held.map(|i| Reservation {
             name: node.name.clone(),
             mac: i.mac,
-            ipv4: i.ipv4.map(|n| n.addr()),
+            ipv4: i.ipv4.address().map(|n| n.addr()),
             ipv6: i.ipv6.map(|n| n.addr()),
         })
     });

@@ -63,8 +63,8 @@ fn compile(
     // One that somebody has undefined or edited is known by its nodes, which have addresses in it.
     let of_nodes = |name: &str| {
         let name = environment.qualify(name);
-        let mut all = observed.domains.values().flat_map(|d| &d.recorded.interfaces);
-        let address = all.find(|i| i.network == name && i.ipv4.is_some())?.ipv4?;
+        let all = observed.domains.values().flat_map(|d| &d.recorded.interfaces);
+        let address = all.filter(|i| i.network == name).find_map(|i| i.ipv4.address())?;
         Ipv4Net::new(address.hosts().next()?, address.prefix_len()).ok()
     };
     let kept = |name: &str| own(name).and_then(|n| n.recorded.ipv4).or_else(|| of_nodes(name));

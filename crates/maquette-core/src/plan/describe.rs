@@ -18,7 +18,9 @@ pub(super) fn size(node: &Node) -> String {
     let address = match (node.deploy_os, node.access.address) {
         (true, Some(address)) => address.to_string(),
         (false, _) => "boots from network".into(),
-        (true, None) if node.interfaces.iter().any(|i| i.dhcp) => "address from the LAN".into(),
+        (true, None) if node.interfaces.iter().any(|i| i.ipv4.asks_dhcp()) => {
+            "address from the LAN".into()
+        }
         (true, None) => "no address".into(),
     };
     format!("{cpus}, {memory}, {disks}, {address}")

@@ -6,7 +6,7 @@ use crate::blueprint::Node;
 /// How to know that a node is up; appliances and empty nodes cannot tell.
 pub(super) fn readiness(node: &Node) -> Option<Readiness> {
     let guest = node.guest.as_ref()?;
-    let reports = node.interfaces.iter().any(|i| i.dhcp);
+    let reports = node.interfaces.iter().any(|i| i.ipv4.asks_dhcp());
     if node.access.address.is_none() && !reports {
         return None;
     }

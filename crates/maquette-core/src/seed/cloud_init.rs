@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::first_boot;
 use super::report::{BEGUN, SCRIPT as REPORT};
 use super::scalar::quoted;
-use crate::blueprint::{Guest, Interface, Node};
+use crate::blueprint::{Guest, Interface, Ipv4Setup, Node};
 use crate::topology::FirstBoot;
 use crate::values::Secret;
 
@@ -36,7 +36,7 @@ pub(super) fn meta_data(node: &Node) -> String {
 
 /// The interface whose address only the guest knows: somebody on the LAN gives it.
 pub(super) fn asks(node: &Node) -> Option<&Interface> {
-    node.interfaces.iter().find(|i| i.dhcp && node.access.address.is_none())
+    node.interfaces.iter().find(|i| i.ipv4.asks_dhcp() && node.access.address.is_none())
 }
 
 pub(super) fn user_data(
@@ -134,18 +134,23 @@ pub(super) fn network_config(interfaces: &[Interface]) -> String {
         line(2, &format!("{}:", interface.name));
         line(4, &format!("match: {{macaddress: \"{}\"}}", interface.mac));
         line(4, &format!("set-name: {}", interface.name));
-        line(4, &format!("dhcp4: {}", interface.dhcp));
+        line(4, &format!("dhcp4: {}", interface.ipv4.asks_dhcp()));
         line(4, "dhcp6: false");
-        let v4 = interface.ipv4.filter(|_| !interface.dhcp).map(|a| a.to_string());
+        let (v4, gateway, nameserver) = match interface.ipv4 {
+            Ipv4Setup::Static { address, gateway, nameserver } => {
+                (Some(address.to_string()), gateway, nameserver)
+            }
+            Ipv4Setup::Dhcp { .. } | Ipv4Setup::Off => (None, None, None),
+        };
         let v6 = interface.ipv6.map(|a| a.to_string());
         let addresses: Vec<String> = v4.into_iter().chain(v6).map(|a| quoted(&a)).collect();
         if !addresses.is_empty() {
             line(4, &format!("addresses: [{}]", addresses.join(", ")));
         }
-        if let Some(gateway) = interface.gateway {
+        if let Some(gateway) = gateway {
             line(4, &format!("routes: [{{to: 0.0.0.0/0, via: {gateway}}}]"));
         }
-        if let Some(server) = interface.nameserver {
+        if let Some(server) = nameserver {
             line(4, &format!("nameservers: {{addresses: [{server}]}}"));
         }
         if !interface.default_route {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use maquette_core::blueprint::{Disk, Interface, Node, Pool, SEED_DEVICE, Vnc};
+use maquette_core::blueprint::{Checksums, Disk, Interface, Node, Pool, SEED_DEVICE, Vnc};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Nic, Origin};
 use maquette_core::seed::READY_PORT;
@@ -354,14 +354,14 @@ fn write_disk(w: &mut Writer, disk: &Disk, pool: &Pool) {
 }
 
 fn write_interface(w: &mut Writer, interface: &Interface, deploy_os: bool) {
-    let kind = if interface.host_bridge { "bridge" } else { "network" };
+    let kind = if interface.is_on_host_bridge() { "bridge" } else { "network" };
     w.element("interface", &[("type", kind)], |w| {
         w.empty("mac", &[("address", &interface.mac.to_string())]);
         let mut source = vec![(kind, interface.network.as_str())];
-        source.extend(interface.portgroup.as_deref().map(|p| ("portgroup", p)));
+        source.extend(interface.attachment.portgroup().map(|p| ("portgroup", p)));
         w.empty("source", &source);
         w.empty("model", &[("type", &interface.model)]);
-        if interface.plain_frames && interface.model == "virtio" {
+        if interface.attachment.checksums() == Checksums::Guest && interface.model == "virtio" {
             let host = ["csum", "gso", "tso4", "tso6", "ecn", "ufo"].map(|f| (f, "off"));
             let guest = ["csum", "tso4", "tso6", "ecn", "ufo"].map(|f| (f, "off"));
             w.element("driver", &[("name", "qemu")], |w| {
@@ -369,7 +369,7 @@ fn write_interface(w: &mut Writer, interface: &Interface, deploy_os: bool) {
                 w.empty("guest", &guest);
             });
         }
-        if let Some(mtu) = interface.mtu.filter(|_| interface.foreign_bridge) {
+        if let Some(mtu) = interface.told_mtu() {
             w.empty("mtu", &[("size", &mtu.to_string())]);
         }
         if deploy_os {

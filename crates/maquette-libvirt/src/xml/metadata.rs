@@ -6,6 +6,7 @@
 mod fields;
 #[doc(hidden)]
 pub mod forge;
+mod interface;
 mod network;
 mod node;
 #[cfg(test)]

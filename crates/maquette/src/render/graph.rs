@@ -155,7 +155,7 @@ pub fn picture(
     }
     // Bridges of the hypervisor's own that nodes are on.
     for node in nodes {
-        for interface in node.interfaces.iter().filter(|i| i.host_bridge) {
+        for interface in node.interfaces.iter().filter(|i| i.is_on_host_bridge()) {
             if !index.contains_key(interface.network.as_str()) {
                 index.insert(&interface.network, scene.nets.len());
                 let (name, detail) = (interface.network.clone(), "the hypervisor's bridge".into());
@@ -209,9 +209,9 @@ fn size(node: &Node) -> String {
 
 /// What is said of an interface: its address, its VLANs.
 fn plugged(interface: &Interface) -> String {
-    let v4 = interface.ipv4.map(|n| n.addr().to_string());
-    let lan = (interface.dhcp && v4.is_none()).then(|| "DHCP of the LAN".to_string());
-    let group = interface.portgroup.as_ref().map(|p| format!("portgroup {p}"));
+    let v4 = interface.ipv4.address().map(|n| n.addr().to_string());
+    let lan = (interface.ipv4.asks_dhcp() && v4.is_none()).then(|| "DHCP of the LAN".to_string());
+    let group = interface.attachment.portgroup().map(|p| format!("portgroup {p}"));
     v4.into_iter().chain(lan).chain(group).collect::<Vec<_>>().join(", ")
 }
 

@@ -2,7 +2,7 @@
 
 use super::Class::{Live, Record, Replace, Restart};
 use super::{Class, Differences, or};
-use crate::blueprint::{Access, Disk, Guest, Image, Interface, Node, Vnc};
+use crate::blueprint::{Access, Attachment, Disk, Guest, Image, Interface, Node, Vnc};
 use crate::values::{Serial, TimeZone};
 
 /// What differs between a node as recorded and as wanted.
@@ -197,43 +197,23 @@ fn of_interface(
     lists: &str,
     found: &mut Differences,
 ) {
-    let Interface {
-        name,
-        mac,
-        network,
-        portgroup,
-        host_bridge,
-        model,
-        ipv4,
-        ipv6,
-        default_route,
-        dhcp,
-        gateway,
-        nameserver,
-        mtu,
-        foreign_bridge,
-        plain_frames,
-    } = old;
+    let Interface { name, mac, network, attachment, model, ipv4, ipv6, default_route, mtu } = old;
     let machine: Class = if guest { Replace } else { Restart };
     let inside: Class = if guest { Replace } else { Record };
-    let elsewhere = *network != new.network || *host_bridge != new.host_bridge;
+    let elsewhere = *network != new.network || old.is_on_host_bridge() != new.is_on_host_bridge();
     found.note(elsewhere, machine, lists);
     // The MTU of libvirt's own bridges is the network's; libvirt is told that of others.
-    let told = mtu.filter(|_| *foreign_bridge) != new.mtu.filter(|_| new.foreign_bridge);
+    let told = old.told_mtu() != new.told_mtu();
     let class = if told { machine } else { inside };
     found.note(told || *mtu != new.mtu, class, "the MTU of its interfaces changes");
-    let addresses = *ipv4 != new.ipv4
-        || *ipv6 != new.ipv6
-        || *default_route != new.default_route
-        || *dhcp != new.dhcp
-        || *gateway != new.gateway
-        || *nameserver != new.nameserver;
+    let addresses = *ipv4 != new.ipv4 || *ipv6 != new.ipv6 || *default_route != new.default_route;
     found.note(addresses, inside, "its addresses change");
     found.note(*name != new.name, inside, "names of its interfaces change");
     found.note(*mac != new.mac, machine, format!("interface {mac} becomes {}", new.mac));
     found.change(machine, &format!("model of interface {mac}"), model, &new.model);
-    let (from, to) = (or(portgroup.as_ref(), "none"), or(new.portgroup.as_ref(), "none"));
+    let group = |a: &Attachment| a.portgroup().unwrap_or("none").to_string();
+    let (from, to) = (group(attachment), group(&new.attachment));
     found.change(machine, &format!("portgroup of interface {mac}"), &from, &to);
-    let frames = *plain_frames != new.plain_frames;
+    let frames = attachment.checksums() != new.attachment.checksums();
     found.note(frames, machine, "checksum offloading of its interfaces changes");
 }

@@ -1,18 +1,18 @@
 //! A domain's record.
 
-use maquette_core::blueprint::{Access, Disk, Guest, Interface, Node, Pool, Vnc};
+use maquette_core::blueprint::{Access, Disk, Guest, Node, Pool, Vnc};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{BootMode, Bus, Preallocation, VirtType};
-use maquette_core::values::{DiskKey, FileName, Line, Name};
+use maquette_core::values::{DiskKey, FileName, Name};
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
 use super::super::Writer;
 use super::fields::{
-    Added, Backing, Bytes, Few, Field, Filled, Many, Named, Names, One, Optional,
-    OptionalOtherwise, Otherwise, OwnName, OwnUuid, PoolFields, Required, Set, Source, Unwritten,
-    Word, Words, optional_text, record, text,
+    Added, Backing, Bytes, Few, Field, Filled, Many, Named, Names, One, Optional, OwnName, OwnUuid,
+    PoolFields, Required, Set, Source, Unwritten, Word, Words, optional_text, record, text,
 };
+use super::interface::InterfaceFields;
 use super::{MetadataError, schema, sealed};
 
 /// A domain's record.
@@ -107,24 +107,6 @@ record!(DiskFields: Disk {
     serial: Optional("serial"),
 });
 
-record!(InterfaceFields: Interface {
-    name: text::<FileName>("name"),
-    mac: Required("mac"),
-    network: text::<Name>("network"),
-    model: Required("model"),
-    portgroup: optional_text::<Line>("portgroup"),
-    host_bridge: Set("host-bridge"),
-    ipv4: Optional("ipv4"),
-    ipv6: Optional("ipv6"),
-    default_route: Required("default-route"),
-    dhcp: Otherwise("dhcp", had_default_route),
-    gateway: Optional("gateway"),
-    nameserver: Optional("nameserver"),
-    mtu: OptionalOtherwise("mtu", mtu_of_guest),
-    foreign_bridge: Set("foreign-bridge"),
-    plain_frames: Set("plain-frames"),
-});
-
 record!(GuestFields: Guest {
     seed: text::<FileName>("seed"),
     user: Required("user"),
@@ -136,18 +118,6 @@ record!(GuestFields: Guest {
     swap_mib: Required("swap-mib"),
     first_boot: Optional("first-boot"),
 });
-
-/// Interfaces of the first version asked DHCP where they had the default route.
-fn had_default_route(from: Source<'_, '_>) -> Result<bool, MetadataError> {
-    let route: Option<bool> = from.get("default-route")?;
-    Ok(route == Some(true) && from.element.has_attribute("ipv4"))
-}
-
-/// The first version recorded one MTU, that of all interfaces, with the guest.
-fn mtu_of_guest(from: Source<'_, '_>) -> Result<Option<u32>, MetadataError> {
-    let guest = from.parent().and_then(|node| node.child("guest"));
-    Ok(guest.map(|guest| guest.get("mtu")).transpose()?.flatten())
-}
 
 fn firmware_word(mode: BootMode) -> &'static str {
     match mode {

@@ -1,8 +1,8 @@
 //! Whatever a record holds, it is the same after it was written and read.
 
 use maquette_core::blueprint::{
-    Access, Disk, Fixed, Guest, HostPort, Image, Interface, Network, Node, Pool, Portgroup,
-    Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
+    Access, Attachment, Checksums, Disk, Fixed, Guest, HostPort, Image, Interface, Ipv4Setup,
+    Network, Node, Pool, Portgroup, Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
     Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType,
@@ -112,30 +112,29 @@ fn disk() -> impl Strategy<Value = Disk> {
 }
 
 fn interface() -> impl Strategy<Value = Interface> {
-    let addresses = (of(net4()), of(net6()), whatever(), whatever());
-    let words = (file(), mac(), name(), of(line()), value("[a-z0-9][a-z0-9_-]{0,8}"));
-    (words, addresses, any::<[bool; 5]>(), whatever()).prop_map(|(words, addresses, flags, mtu)| {
-        let (name, mac, network, portgroup, model) = words;
-        let (ipv4, ipv6, gateway, nameserver) = addresses;
-        let [host_bridge, default_route, dhcp, foreign_bridge, plain_frames] = flags;
-        Interface {
+    let checksums = prop::sample::select(vec![Checksums::Hypervisor, Checksums::Guest]);
+    let other = (of(line()), checksums)
+        .prop_map(|(portgroup, checksums)| Attachment::OtherBridge { portgroup, checksums });
+    let attachment = prop_oneof![Just(Attachment::Network), Just(Attachment::HostBridge), other];
+    let own = (net4(), whatever(), whatever()).prop_map(|(address, gateway, nameserver)| {
+        Ipv4Setup::Static { address, gateway, nameserver }
+    });
+    let dhcp = of(net4()).prop_map(|reserved| Ipv4Setup::Dhcp { reserved });
+    let ipv4 = prop_oneof![Just(Ipv4Setup::Off), dhcp, own];
+    let words = (file(), mac(), name(), value("[a-z0-9][a-z0-9_-]{0,8}"));
+    (words, attachment, ipv4, of(net6()), whatever(), whatever()).prop_map(
+        |((name, mac, network, model), attachment, ipv4, ipv6, default_route, mtu)| Interface {
             name,
             mac,
             network,
-            portgroup,
-            host_bridge,
+            attachment,
             model,
             ipv4,
             ipv6,
             default_route,
-            dhcp,
-            gateway,
-            nameserver,
             mtu,
-            foreign_bridge,
-            plain_frames,
-        }
-    })
+        },
+    )
 }
 
 fn guest() -> impl Strategy<Value = Guest> {

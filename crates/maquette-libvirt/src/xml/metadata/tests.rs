@@ -1,8 +1,8 @@
 //! Every attribute of a record is written and read back.
 
 use maquette_core::blueprint::{
-    Access, Disk, Fixed, Guest, HostPort, Image, Interface, Network, Node, Pool, Portgroup,
-    Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
+    Access, Attachment, Checksums, Disk, Fixed, Guest, HostPort, Image, Interface, Ipv4Setup,
+    Network, Node, Pool, Portgroup, Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
     Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType,
@@ -27,19 +27,28 @@ pub(super) fn full_node() -> NodeRecord {
         name: "eth0".into(),
         mac: "52:54:00:00:00:01".parse().unwrap(),
         network: "lab-data".into(),
-        portgroup: Some("trunk".into()),
-        host_bridge: true,
+        attachment: Attachment::OtherBridge {
+            portgroup: Some("trunk".into()),
+            checksums: Checksums::Guest,
+        },
         model: DeviceModel::known("e1000"),
-        ipv4: Some("192.0.2.5/24".parse().unwrap()),
+        // Not what follows from the default route.
+        ipv4: Ipv4Setup::Static {
+            address: "192.0.2.5/24".parse().unwrap(),
+            gateway: Some("192.0.2.1".parse().unwrap()),
+            nameserver: Some("192.0.2.2".parse().unwrap()),
+        },
         ipv6: Some("2001:db8::5/64".parse().unwrap()),
         default_route: true,
-        // Its default follows from the default route.
-        dhcp: false,
-        gateway: Some("192.0.2.1".parse().unwrap()),
-        nameserver: Some("192.0.2.2".parse().unwrap()),
         mtu: Some(9000),
-        foreign_bridge: true,
-        plain_frames: true,
+    };
+    let plugged = Interface {
+        name: "eth1".into(),
+        mac: "52:54:00:00:00:02".parse().unwrap(),
+        network: "br-lan".into(),
+        attachment: Attachment::HostBridge,
+        ipv4: Ipv4Setup::Dhcp { reserved: None },
+        ..interface.clone()
     };
     let disk = Disk {
         volume: "lab-n-0-disk1.qcow2".into(),
@@ -79,7 +88,7 @@ pub(super) fn full_node() -> NodeRecord {
         virtopts: "--tpm emulator".parse().unwrap(),
         deploy_os: true,
         disks: vec![disk],
-        interfaces: vec![interface],
+        interfaces: vec![interface, plugged],
         groups: vec![Group::known("a"), Group::known("b")],
         guest: Some(guest),
         access: Access {
@@ -229,10 +238,13 @@ fn every_attribute_is_written_and_read_back() {
     assert_eq!(read(&written, read_node, "lab-n-0", 5).unwrap(), node);
     let cut = without_each(&written);
     assert!(cut.len() > 50, "{}", cut.len());
-    for (attribute, cut) in cut {
-        let found = read(&cut, read_node, "lab-n-0", 5);
-        assert_ne!(found, Ok(node.clone()), "nobody reads {attribute}");
-    }
+    let unread = cut.into_iter().filter(|(_, cut)| {
+        let found = read(cut, read_node, "lab-n-0", 5);
+        found == Ok(node.clone())
+    });
+    let unread: Vec<String> = unread.map(|(attribute, _)| attribute).collect();
+    // Of a bridge of the hypervisor's own it goes without saying, and versions before 0.2 look for it.
+    assert!(matches!(unread.as_slice(), [a] if a.starts_with("foreign-bridge")), "{unread:?}");
     let network = full_network();
     let written = text(|w| write_network(w, &network));
     assert_eq!(read(&written, read_network, "lab-data", 6).unwrap(), network);

@@ -158,7 +158,7 @@ fn node(row: &Row, domain: &Domain, place: usize) -> Value {
             "name": interface.name,
             "network": interface.network,
             "mac": interface.mac.to_string(),
-            "address": interface.ipv4.map(|net| net.addr().to_string()),
+            "address": interface.ipv4.address().map(|net| net.addr().to_string()),
             "pulled": domain.pulled.contains(&interface.mac),
         })
     });

@@ -1,6 +1,6 @@
 //! Which port of a switch leads to which node: what playbooks need that set the switch up.
 
-use maquette_core::blueprint::{Interface, Node, far_end};
+use maquette_core::blueprint::{Interface, Ipv4Setup, Node, far_end};
 use serde_json::{Value, json};
 
 /// Ansible's group of switches.
@@ -32,7 +32,7 @@ pub fn ports(nodes: &[&Node]) -> Value {
 
 /// Whether an interface may be an end of a link: those have no addresses.
 fn is_bare(interface: &Interface) -> bool {
-    interface.ipv4.is_none() && interface.ipv6.is_none() && !interface.dhcp
+    interface.ipv4 == Ipv4Setup::Off && interface.ipv6.is_none()
 }
 
 #[cfg(test)]
@@ -45,7 +45,11 @@ mod tests {
     fn node(number: u8, name: &str, group: &str, networks: &[&str]) -> Node {
         let interface = |(nic, network): (usize, &&str)| Interface {
             mac: MacAddr([0x52, 0x54, 0, 0, number, nic as u8]),
-            ipv4: (*network == "management").then(|| "172.16.0.2/24".parse().unwrap()),
+            ipv4: if *network == "management" {
+                Ipv4Setup::Dhcp { reserved: Some("172.16.0.2/24".parse().unwrap()) }
+            } else {
+                Ipv4Setup::Off
+            },
             ..testkit::interface(&format!("eth{nic}"), 0, network)
         };
         let interfaces = networks.iter().enumerate().map(interface).collect();

@@ -1,0 +1,140 @@
+//! An interface of a domain: what it is plugged into, and how it gets its addresses.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use crate::units::MacAddr;
+use crate::values::DeviceModel;
+
+/// A network interface of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Name in the guest: `eth0`.
+    pub name: String,
+    /// Address.
+    pub mac: MacAddr,
+    /// libvirt network, or the bridge where it is plugged into one of the hypervisor's own.
+    pub network: String,
+    /// What it is plugged into.
+    pub attachment: Attachment,
+    /// Model.
+    pub model: DeviceModel,
+    /// How it gets its IPv4 address.
+    pub ipv4: Ipv4Setup,
+    /// Address that is reserved for it, with the subnet's length.
+    pub ipv6: Option<Ipv6Net>,
+    /// Whether the default route goes through it.
+    pub default_route: bool,
+    /// MTU in bytes.
+    pub mtu: Option<u32>,
+}
+
+/// What an interface is plugged into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attachment {
+    /// A network whose bridge libvirt makes, with the network's MTU.
+    Network,
+    /// A network in a bridge that libvirt did not make: one with a NIC in it, or of Open vSwitch. libvirt has to be told
+    /// the MTU.
+    OtherBridge {
+        /// Portgroup of the network.
+        portgroup: Option<String>,
+        /// Who computes checksums.
+        checksums: Checksums,
+    },
+    /// A bridge of the hypervisor's own, without a network.
+    HostBridge,
+}
+
+/// Who computes the checksums of what a guest sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksums {
+    /// The hypervisor, where a frame leaves it.
+    Hypervisor,
+    /// The guest: Open vSwitch without help of the kernel computes none.
+    Guest,
+}
+
+/// How an interface gets its IPv4 address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ipv4Setup {
+    /// It has none.
+    Off,
+    /// It asks DHCP.
+    Dhcp {
+        /// Address that DHCP keeps for it, with the subnet's length; none where others give them out.
+        reserved: Option<Ipv4Net>,
+    },
+    /// It sets it up by itself.
+    Static {
+        /// The address, with the subnet's length. Where the network has DHCP, it is reserved there.
+        address: Ipv4Net,
+        /// Router.
+        gateway: Option<Ipv4Addr>,
+        /// Name server.
+        nameserver: Option<Ipv4Addr>,
+    },
+}
+
+impl Ipv4Setup {
+    /// The address, as far as it is known beforehand, with the subnet's length.
+    pub fn address(&self) -> Option<Ipv4Net> {
+        match *self {
+            Self::Off => None,
+            Self::Dhcp { reserved } => reserved,
+            Self::Static { address, .. } => Some(address),
+        }
+    }
+
+    /// Whether DHCP is asked.
+    pub fn asks_dhcp(&self) -> bool {
+        matches!(self, Self::Dhcp { .. })
+    }
+}
+
+impl Attachment {
+    /// Portgroup, if it has one.
+    pub fn portgroup(&self) -> Option<&str> {
+        match self {
+            Self::OtherBridge { portgroup, .. } => portgroup.as_deref(),
+            Self::Network | Self::HostBridge => None,
+        }
+    }
+
+    /// Who computes checksums.
+    pub fn checksums(&self) -> Checksums {
+        match self {
+            Self::OtherBridge { checksums, .. } => *checksums,
+            Self::Network | Self::HostBridge => Checksums::Hypervisor,
+        }
+    }
+}
+
+impl Interface {
+    /// What it is attached to: a libvirt network, or `bridge/NAME`.
+    pub fn source(&self) -> String {
+        match self.attachment {
+            Attachment::HostBridge => format!("bridge/{}", self.network),
+            Attachment::Network | Attachment::OtherBridge { .. } => self.network.clone(),
+        }
+    }
+
+    /// Whether `network` is a bridge of the hypervisor's own instead.
+    pub fn is_on_host_bridge(&self) -> bool {
+        self.attachment == Attachment::HostBridge
+    }
+
+    /// The MTU that libvirt has to be told, since it did not make the bridge.
+    pub fn told_mtu(&self) -> Option<u32> {
+        self.mtu.filter(|_| self.attachment != Attachment::Network)
+    }
+
+    /// Whether an address is its own.
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(ip) => self.ipv4.address().is_some_and(|net| net.addr() == ip),
+            IpAddr::V6(ip) => self.ipv6.is_some_and(|net| net.addr() == ip),
+        }
+    }
+}

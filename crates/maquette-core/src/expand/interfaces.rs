@@ -1,0 +1,52 @@
+//! What an interface is plugged into and how it gets its IPv4 address, as its network says.
+
+use ipnet::Ipv4Net;
+
+use super::wiring::Port;
+use crate::blueprint::{Attachment, Checksums, Ipv4Setup, Network};
+use crate::topology::Forward;
+
+/// What it is plugged into. `on_host` tells that it is a bridge of the hypervisor's own.
+pub(super) fn attachment(network: Option<&Network>, on_host: bool, port: &Port) -> Attachment {
+    if on_host {
+        return Attachment::HostBridge;
+    }
+    if network.is_some_and(|n| n.forward.is_served()) {
+        return Attachment::Network;
+    }
+    let userspace = network.and_then(|n| n.vswitch.as_ref()).is_some_and(|v| v.userspace);
+    Attachment::OtherBridge {
+        portgroup: port.portgroup.clone(),
+        checksums: if userspace { Checksums::Guest } else { Checksums::Hypervisor },
+    }
+}
+
+/// How it gets an address that was chosen for it. Only the lease of the one with the default route brings router and
+/// name servers; all others set their address up by themselves.
+pub(super) fn ipv4_setup(
+    network: Option<&Network>,
+    on_host: bool,
+    address: Option<Ipv4Net>,
+    default_route: bool,
+) -> Ipv4Setup {
+    let fixed = network.and_then(|n| n.fixed.as_ref());
+    let served = network.is_some_and(|n| n.dhcp4.is_some());
+    // On the LAN somebody else gives addresses out.
+    let on_lan = on_host || network.is_some_and(|n| !n.forward.is_served());
+    if default_route && ((served && address.is_some()) || (on_lan && fixed.is_none())) {
+        return Ipv4Setup::Dhcp { reserved: address };
+    }
+    let Some(address) = address else { return Ipv4Setup::Off };
+    // Without DHCP nobody else names the hypervisor as router and name server.
+    let hypervisor = network
+        .filter(|n| default_route && !served && n.forward.is_served())
+        .and_then(|n| Some((n.ipv4?.addr(), n.forward != Forward::Isolated)));
+    Ipv4Setup::Static {
+        address,
+        gateway: match hypervisor {
+            Some((address, routes)) => routes.then_some(address),
+            None => fixed.and_then(|f| f.gateway),
+        },
+        nameserver: hypervisor.map(|(a, _)| a).or(fixed.and_then(|f| f.nameserver)),
+    }
+}

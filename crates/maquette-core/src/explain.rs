@@ -4,7 +4,7 @@
 mod sample;
 
 use crate::diagnostic::closest;
-use crate::keys::{Form, Key};
+use crate::keys::{Class, Form, Key};
 use crate::settings::{Kind, SETTINGS, Setting};
 use crate::topology::{DESCRIBED, NETWORK, NETWORK_DEFAULTS, NODE_DEFAULTS};
 
@@ -27,6 +27,8 @@ pub struct Topic {
     pub kind: String,
     /// What holds without it.
     pub default: Option<String>,
+    /// What a change of it takes of what is there; none for settings, and where it depends on the keys below.
+    pub class: Option<Class>,
     /// An example: YAML of a project file, or a flag.
     pub example: String,
     /// Where it may be written.
@@ -41,6 +43,22 @@ impl Topic {
     /// The last part of its path.
     fn name(&self) -> &str {
         self.path.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// What a change of it takes, for people.
+    pub fn change(&self) -> Option<&'static str> {
+        let node = self.path.starts_with("nodes.");
+        Some(match self.class? {
+            Class::Later => "what is there stays as it is",
+            Class::Record => "noted; nodes go on as they are",
+            Class::Live if node => {
+                "made while nodes run, where they and their guests can; else they restart"
+            }
+            Class::Live => "made while the network runs",
+            Class::Restart => "nodes restart",
+            Class::Replace if node => "nodes are made again, with new disks",
+            Class::Replace => "the network is made again, and its nodes restart",
+        })
     }
 }
 
@@ -178,6 +196,7 @@ fn setting(row: &Setting) -> Topic {
         doc: row.doc.into(),
         kind: kind_of_setting(row.kind),
         default: row.default.or(row.unset).map(String::from),
+        class: None,
         example,
         places: file.into_iter().chain(flag).chain(variable).collect(),
         keys: Vec::new(),
@@ -216,6 +235,8 @@ struct Branch {
     /// Their path in such a file, with a dot at the end; none for items of lists.
     inner: Option<String>,
     defaults: &'static [(&'static str, &'static str)],
+    /// What a change of the key above these takes, which holds for those that do not say.
+    class: Option<Class>,
 }
 
 impl Branch {
@@ -228,6 +249,7 @@ impl Branch {
             file: "node",
             inner: Some(String::new()),
             defaults: NODE_DEFAULTS,
+            class: None,
         }
     }
 
@@ -240,6 +262,7 @@ impl Branch {
             file: "network",
             inner: Some(String::new()),
             defaults: NETWORK_DEFAULTS,
+            class: None,
         }
     }
 
@@ -277,6 +300,7 @@ impl Branch {
             doc: doc.into(),
             kind: kind.into(),
             default: None,
+            class: None,
             example: self.around.replace(HERE, value),
             places: vec!["maquette.yaml".into(), format!("{} files", self.file)],
             keys,
@@ -304,6 +328,7 @@ impl Branch {
             doc,
             kind: kind(&key.form),
             default: default.map(|(_, text)| format!("{text}, in maquette.yaml")).or(said),
+            class: key.class.or(self.class).filter(|_| key.read),
             example: sample::settled(&self.around.replace(HERE, &self.with_needed(key, &value))),
             places,
             keys,
@@ -339,6 +364,7 @@ impl Branch {
             file: self.file,
             inner: inner.map(|inner| format!("{inner}{}{step}.", key.name)),
             defaults: &[],
+            class: key.class.or(self.class),
         })
     }
 }

@@ -30,6 +30,21 @@ pub enum Form {
     Anything,
 }
 
+/// What a change of something takes: the worst of an object's changes decides what happens to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// It is for what is made from then on; what is there stays as it is.
+    Later,
+    /// It is written down, and nothing else happens.
+    Record,
+    /// It changes while the object runs, where its hardware allows that.
+    Live,
+    /// It takes a new start.
+    Restart,
+    /// It takes a new object.
+    Replace,
+}
+
 /// One key.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Key {
@@ -41,6 +56,9 @@ pub struct Key {
     pub doc: &'static str,
     /// Whether there must be one.
     pub needed: bool,
+    /// What a change of it takes of what is there; none where that depends on the keys below it, or is as with the
+    /// key above it.
+    pub class: Option<Class>,
     /// Whether Maquette reads it; other keys are InfraRed's or other tools'.
     pub read: bool,
 }
@@ -50,15 +68,20 @@ impl Key {
     pub const fn needed(self) -> Self {
         Self { needed: true, ..self }
     }
+
+    /// A key whose change takes this.
+    pub const fn takes(self, class: Class) -> Self {
+        Self { class: Some(class), ..self }
+    }
 }
 
 /// A key of a form.
 pub const fn key(name: &'static str, form: Form, doc: &'static str) -> Key {
-    Key { name, form, doc, needed: false, read: true }
+    Key { name, form, doc, needed: false, class: None, read: true }
 }
 
 /// A key that is accepted and has no effect.
 pub const fn unread(name: &'static str) -> Key {
     let doc = "Accepted for InfraRed's files, and has no effect";
-    Key { name, form: Form::Anything, doc, needed: false, read: false }
+    Key { name, form: Form::Anything, doc, needed: false, class: None, read: false }
 }

@@ -10,18 +10,7 @@ mod switching;
 pub(super) use network::{mode, network, outside};
 pub(super) use node::node;
 
-/// What a difference takes. The worst of an object decides what happens to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
-    /// It is written down, and nothing else happens.
-    Record,
-    /// It changes while the object runs, where its hardware allows that.
-    Live,
-    /// It takes a new start.
-    Restart,
-    /// It takes a new object.
-    Replace,
-}
+pub(super) use crate::keys::Class;
 
 /// Everything that differs, in the order it was found; each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

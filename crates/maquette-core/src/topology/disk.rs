@@ -3,6 +3,7 @@
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::hardware::Bus;
+use crate::keys::Class::{Later, Live, Replace, Restart};
 use crate::keys::{Form, Key, key, unread};
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
 use crate::units::ByteSize;
@@ -61,31 +62,36 @@ const SIZE: Form = Form::Parsed("a size such as `40G`");
 
 /// Keys of a disk.
 const DISK: &[Key] = &[
-    key("size", SIZE, "Virtual size; an imported disk has its image's"),
-    key("import_url", Form::Parsed("an image"), "Image that the disk is made from as it is"),
-    key("image_url", Form::Parsed("an image"), "The same as `import_url`"),
+    key("size", SIZE, "Virtual size; an imported disk has its image's").takes(Live),
+    key("import_url", Form::Parsed("an image"), "Image that the disk is made from as it is")
+        .takes(Replace),
+    key("image_url", Form::Parsed("an image"), "The same as `import_url`").takes(Replace),
     key(
         "preallocation",
         Form::Words(&PREALLOCATION),
         "How much of a disk without an image is allocated at once",
-    ),
-    key("cache", Form::Words(&CACHE_MODES), "libvirt's cache mode"),
+    )
+    .takes(Later),
+    key("cache", Form::Words(&CACHE_MODES), "libvirt's cache mode").takes(Restart),
     key("path", Form::Text, "Directory other than the pool's"),
     key(
         "bus",
         Form::Parsed("a disk bus"),
         "Bus other than the environment's: virtio, scsi, sata, ide",
-    ),
+    )
+    .takes(Restart),
     key(
         "dev",
         Form::Text,
         "Device that it is, such as `/dev/vdb`: checked, since disks are named in their order",
-    ),
+    )
+    .takes(Later),
     key(
         "serial",
         Form::Parsed("a serial number"),
         "Serial number, by which /dev/disk/by-id names it [default: its key]",
-    ),
+    )
+    .takes(Restart),
     unread("force_image_download"),
 ];
 

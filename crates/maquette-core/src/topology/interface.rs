@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::keys::Class::{Later, Replace, Restart};
 use crate::keys::{Form, Key, key, unread};
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::values::DeviceModel;
@@ -81,18 +82,18 @@ const INTERFACE: &[Key] = &[
         "network",
         Form::Text,
         "Network; with `bridged` it may be a bridge of the hypervisor's own",
-    ),
-    key("connect_to", Form::Text, "Node type whose nodes it links to, instead of a network"),
-    key("bridged", Form::YesNo, "Whether the network may be a bridge of the hypervisor's own"),
-    key("hub", Form::YesNo, "Whether the bridge floods everything, as a hub does"),
-    key("portgroup", Form::Text, "Portgroup of its network"),
-    key("model", MODEL, "Model of the NIC, such as `virtio` or `e1000`"),
-    key("src_model", MODEL, "With `connect_to`, the model on this side"),
+    ).takes(Replace),
+    key("connect_to", Form::Text, "Node type whose nodes it links to, instead of a network").takes(Replace),
+    key("bridged", Form::YesNo, "Whether the network may be a bridge of the hypervisor's own").takes(Later),
+    key("hub", Form::YesNo, "Whether the bridge floods everything, as a hub does").takes(Restart),
+    key("portgroup", Form::Text, "Portgroup of its network").takes(Replace),
+    key("model", MODEL, "Model of the NIC, such as `virtio` or `e1000`").takes(Replace),
+    key("src_model", MODEL, "With `connect_to`, the model on this side").takes(Replace),
     key(
         "ip",
         Form::Either(&[ADDRESS, Form::List(&ADDRESS)]),
         "IPv4 address of the first node, from which further nodes count up; or a list with one for each node",
-    ),
+    ).takes(Replace),
     // What InfraRed's own wiring wrote.
     unread("needs_formatting"),
 ];

@@ -10,6 +10,7 @@ use super::uplink::{self, Uplink};
 use super::vswitch::{self, Vswitch};
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
+use crate::keys::Class::{Live, Replace};
 use crate::keys::{Form, Key, key, unread};
 use crate::settings::Settings;
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
@@ -153,72 +154,73 @@ const ADDRESS: Form = Form::Parsed("an IP address");
 
 /// Keys of `dns`.
 const DNS: &[Key] = &[
-    key("srvs", Form::List(&Form::Map(SRV)), "Service records"),
+    key("srvs", Form::List(&Form::Map(SRV)), "Service records").takes(Live),
     key(
         "forwarders",
         Form::List(&ADDRESS),
         "Name servers that are asked what libvirt does not know [default: the hypervisor's]",
-    ),
+    )
+    .takes(Replace),
 ];
 
 /// Keys of a network.
 pub(crate) const NETWORK: &[Key] = &[
-    key("name", Form::Text, "Name, without the prefix").needed(),
+    key("name", Form::Text, "Name, without the prefix").takes(Replace).needed(),
     key(
         "forward",
         Form::Either(&[FORWARD, Form::Map(FORWARD_TYPE)]),
         "How it reaches the outside; in network files, a network without it is isolated",
-    ),
+    ).takes(Replace),
     key(
         "virtualport_type",
         Form::Words(&["openvswitch"]),
         "With `forward: bridge`: a bridge of Open vSwitch",
-    ),
+    ).takes(Replace),
     key(
         "nic",
         Form::Text,
         "NIC of the hypervisor in the bridge [default: that of its default route]",
-    ),
-    key("stp", Form::YesNo, "Spanning tree protocol of the bridge that the NIC is in"),
+    ).takes(Replace),
+    key("stp", Form::YesNo, "Spanning tree protocol of the bridge that the NIC is in").takes(Replace),
     key(
         "dhcp_guard",
         Form::YesNo,
         "Whether nodes are kept from serving DHCP and routes to the LAN [default: yes]",
-    ),
-    key("ip_address", Form::Text, "The hypervisor's IPv4 address on it, with or without a length"),
+    ).takes(Replace),
+    key("ip_address", Form::Text, "The hypervisor's IPv4 address on it, with or without a length").takes(Replace),
     key(
         "netmask",
         Form::Parsed("a netmask such as 255.255.255.0"),
         "Netmask [default: 255.255.255.0]",
-    ),
+    ).takes(Replace),
     key(
         "subnet",
         Form::Parsed("a subnet such as 10.9.0.0/24, or auto"),
         "IPv4 subnet; the hypervisor has its first address, unless `ip_address` says another. `auto` is one that is free",
-    ),
+    ).takes(Replace),
     key(
         "dhcp",
         Form::Either(&[Form::YesNo, Form::Map(subnet::DHCP)]),
         "Addresses that libvirt gives out; `yes` is all of the subnet",
-    ),
-    key("ipv6", Form::Map(subnet::IPV6), "The hypervisor's IPv6 address on it"),
-    key("ipv4_address", vswitch::IPV4, "Address of the hypervisor on a bridge of Open vSwitch"),
+    ).takes(Replace),
+    key("ipv6", Form::Map(subnet::IPV6), "The hypervisor's IPv6 address on it").takes(Replace),
+    key("ipv4_address", vswitch::IPV4, "Address of the hypervisor on a bridge of Open vSwitch").takes(Replace),
     key(
         "ipv6_address",
         vswitch::IPV6,
         "IPv6 address of the hypervisor on a bridge of Open vSwitch",
-    ),
+    ).takes(Replace),
     key(
         "static",
         Form::Map(subnet::STATIC),
         "Addresses of the LAN that nodes set up by themselves",
-    ),
-    key("floating_ip", Form::Map(subnet::ENDS), "Addresses that DHCP does not give out"),
-    key("portgroups", Form::List(&Form::Map(vswitch::PORTGROUP)), "Portgroups of Open vSwitch"),
-    key("domain", Form::Parsed("a domain name"), "DNS domain"),
+    ).takes(Replace),
+    key("floating_ip", Form::Map(subnet::ENDS), "Addresses that DHCP does not give out").takes(Replace),
+    key("portgroups", Form::List(&Form::Map(vswitch::PORTGROUP)), "Portgroups of Open vSwitch").takes(Replace),
+    key("domain", Form::Parsed("a domain name"), "DNS domain").takes(Replace),
     key("dns", Form::Map(DNS), "DNS records"),
-    key("mtu", Form::Parsed("an MTU in bytes"), "MTU in bytes"),
-    key("autostart", Form::YesNo, "Whether it starts with the hypervisor [default: yes]"),
+    key("mtu", Form::Parsed("an MTU in bytes"), "MTU in bytes").takes(Replace),
+    key("autostart", Form::YesNo, "Whether it starts with the hypervisor [default: yes]").takes(Live),
     unread("external_connectivity"),
 ];
 

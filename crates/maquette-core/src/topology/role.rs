@@ -6,6 +6,7 @@ use super::first_boot::{self, FirstBoot};
 use super::interface::{self, Interface, Interfaces};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::keys::Class::{Later, Live, Record, Replace, Restart};
 use crate::keys::{Form, Key, key, unread};
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::units::MacAddr;
@@ -40,49 +41,51 @@ const ACCESS: &[Key] = &[
         "ssh_user",
         Form::Parsed("a login name"),
         "User of the inventory, instead of the environment's",
-    ),
-    key("ansible_connection", Form::Parsed("a connection plug-in"), "Ansible's connection plug-in"),
+    )
+    .takes(Record),
+    key("ansible_connection", Form::Parsed("a connection plug-in"), "Ansible's connection plug-in")
+        .takes(Record),
 ];
 
 /// Keys of a node type.
 pub(crate) const NODE_TYPE: &[Key] = &[
-    key("name", Form::Text, "What nodes are called, before their number").needed(),
-    key("cpu", Form::Number(1, MOST_VCPUS, "vCPUs"), "vCPUs").needed(),
-    key("memory", Form::Number(1, MOST_MIB, "MiB"), "Memory in MiB").needed(),
+    key("name", Form::Text, "What nodes are called, before their number").takes(Replace).needed(),
+    key("cpu", Form::Number(1, MOST_VCPUS, "vCPUs"), "vCPUs").takes(Restart).needed(),
+    key("memory", Form::Number(1, MOST_MIB, "MiB"), "Memory in MiB").takes(Live).needed(),
     key(
         "memory_max",
         Form::Number(1, MOST_MIB, "MiB"),
         "Most memory in MiB that it can have while it runs; `memory` is what it starts with",
-    ),
-    key("swap", Form::Number(0, MOST_MIB, "MiB"), "Swap file in MiB; 0 for none"),
+    ).takes(Restart),
+    key("swap", Form::Number(0, MOST_MIB, "MiB"), "Swap file in MiB; 0 for none").takes(Replace),
     key(
         "cpumodel",
         Form::Parsed("a CPU model"),
         "`host-passthrough` (the default), `host-model`, or a model that libvirt knows",
-    ),
+    ).takes(Restart),
     key(
         "deploy_os",
         Form::YesNo,
         "Whether the first disk gets the base image; else disks are blank",
-    ),
+    ).takes(Replace),
     key(
         "supports_libguestfs",
         Form::YesNo,
         "Whether the image may be adapted; `no` uses it as it is",
-    ),
-    key("os", Form::Map(OS), "Accepted for InfraRed's files, and has no effect"),
-    key("disks", disk::DISKS, "Disks, the system disk first").needed(),
+    ).takes(Replace),
+    key("os", Form::Map(OS), "Accepted for InfraRed's files, and has no effect").takes(Later),
+    key("disks", disk::DISKS, "Disks, the system disk first").takes(Live).needed(),
     key(
         "import_url",
         Form::Parsed("an image"),
         "Base image of this type instead of the environment's",
-    ),
-    key("interfaces", interface::INTERFACES, "Interfaces in NIC order; else the network file's"),
+    ).takes(Replace),
+    key("interfaces", interface::INTERFACES, "Interfaces in NIC order; else the network file's").takes(Live),
     key(
         "networks",
         interface::NETWORKS,
         "Networks, an interface on each: the same as `interfaces` in a list",
-    ),
+    ).takes(Live),
     key("ips", Form::Map(OCTETS), "Last octet of each node's addresses (BGP)"),
     key("introspection_macs", Form::Map(MACS), "MAC addresses of single interfaces (BGP)"),
     key("introspection_nets", Form::Map(NETS), "The networks of these interfaces (BGP)"),
@@ -90,22 +93,22 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         "external_network",
         Form::Either(&[Form::Text, Form::Map(EXTERNAL)]),
         "Network that it is reached on, which has its default route [default: the first that gives it an address]",
-    ),
-    key("provision_network", Form::Text, "Network that its address is taken from instead"),
-    key("groups", Form::List(&Form::Parsed("a list of Ansible groups")), "Ansible groups"),
+    ).takes(Replace),
+    key("provision_network", Form::Text, "Network that its address is taken from instead").takes(Replace),
+    key("groups", Form::List(&Form::Parsed("a list of Ansible groups")), "Ansible groups").takes(Record),
     key(
         "machine_type",
         Form::Parsed("a machine type"),
         "Machine type other than libvirt's default",
-    ),
+    ).takes(Restart),
     key("image", Form::Map(ACCESS), "How Ansible reaches the node"),
-    key("packages", first_boot::PACKAGES, "Packages that its first boot installs"),
-    key("files", first_boot::FILES, "Files that its first boot writes: text, by absolute paths"),
+    key("packages", first_boot::PACKAGES, "Packages that its first boot installs").takes(Replace),
+    key("files", first_boot::FILES, "Files that its first boot writes: text, by absolute paths").takes(Replace),
     key(
         "commands",
         first_boot::COMMANDS,
         "Shell commands that its first boot runs last, as root, until one fails",
-    ),
+    ).takes(Replace),
     unread("prefix"),
     unread("flavor"),
     unread("flavor_id"),

@@ -74,6 +74,9 @@ fn explained(topic: &Topic) -> String {
     if let Some(default) = &topic.default {
         line("default", default);
     }
+    if let Some(change) = topic.change() {
+        line("change", change);
+    }
     if !topic.keys.is_empty() {
         line("keys", &topic.keys.join(", "));
     }
@@ -89,6 +92,7 @@ fn as_json(topic: &Topic) -> Value {
         "meaning": topic.doc,
         "type": topic.kind,
         "default": topic.default,
+        "change": topic.change(),
         "keys": topic.keys,
         "example": topic.example,
         "written": topic.places,

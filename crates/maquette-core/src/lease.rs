@@ -132,7 +132,10 @@ impl Lease {
             };
             match word {
                 "expires" => lease.expires_s = value.parse().ok(),
-                "expired" => (lease.expires_s, lease.is_over) = (value.parse().ok(), true),
+                "expired" => {
+                    lease.expires_s = value.parse().ok();
+                    lease.is_over = lease.expires_s.is_some();
+                }
                 "ttl" => lease.ttl_s = value.parse().ok(),
                 "owner" => lease.owner = value.parse::<Line>().ok().map(|line| line.to_string()),
                 _ => {}

@@ -2,6 +2,7 @@
 
 use maquette::fuzzing;
 use maquette_core::image::{Format, Place, Word, inspect, redact};
+use maquette_core::lease::Lease;
 use maquette_core::values::printable;
 use maquette_engine::prepare::record::Record;
 use maquette_engine::probe;
@@ -14,6 +15,11 @@ pub fn probe(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let facts = probe::read(&text);
     assert!(facts.cpus > 0);
+    for (environment, lease) in &facts.leases {
+        let again = Lease::parse_all(&lease.text(environment));
+        assert_eq!(again.get(environment).cloned().unwrap_or_default(), *lease);
+        check::no_controls("an owner, as it is shown", lease.owner.as_deref().unwrap_or_default());
+    }
 }
 
 /// The record of preparation, what a workspace remembers, answers files.

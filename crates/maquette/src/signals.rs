@@ -8,7 +8,7 @@ use maquette_engine::host::ssh;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::world::Terminal;
+use crate::world::{Terminal, echo};
 
 /// The signal that came last; 0 for none.
 static CAME: AtomicI32 = AtomicI32::new(0);
@@ -46,6 +46,7 @@ pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
             if asking {
                 terminal.talk("\ninterrupted at the question; nothing more was done");
             }
+            echo::show();
             ssh::remove_sockets();
             signal_hook::low_level::exit(i32::from(code()));
         }

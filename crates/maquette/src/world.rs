@@ -1,6 +1,7 @@
 //! What a command reaches besides its arguments. It is handed in, so that all commands can be tried on a
 //! hypervisor that is a model, by anybody.
 
+pub mod echo;
 mod environment;
 mod terminal;
 

@@ -11,7 +11,7 @@ use maquette_engine::Event;
 
 use super::{Errors, Reporter, seconds, summary};
 use crate::render::{self, Painted, plain};
-use crate::world::Terminal;
+use crate::world::{Terminal, echo};
 
 /// Steps that take less are not worth a line of their own.
 const SHORT: Duration = Duration::from_millis(250);
@@ -60,6 +60,7 @@ impl Reporter for Live {
     fn event(&mut self, event: &Event) {
         match event {
             Event::RunStarted { steps } => {
+                echo::hide();
                 let bar = self.all.add(ProgressBar::new(*steps as u64));
                 bar.set_style(Self::style("{bar:30} {pos}/{len} steps, {elapsed}"));
                 bar.enable_steady_tick(Duration::from_millis(200));
@@ -108,11 +109,19 @@ impl Reporter for Live {
                 if let Some(total) = self.total.take() {
                     total.finish_and_clear();
                 }
+                echo::show();
                 for error in self.errors.again() {
                     self.paint(&error);
                 }
                 self.say(&summary(*done, *failed, *skipped, *took));
             }
         }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // A run that ended before its end was told.
+        echo::show();
     }
 }

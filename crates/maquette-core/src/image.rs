@@ -10,4 +10,4 @@ mod word;
 pub use head::{Compression, Format, HEAD, inspect};
 pub use refusal::NotAnImage;
 pub use sum::{Kind, Sum, SumError};
-pub use word::{Place, Word, WordError, redact};
+pub use word::{Place, Word, WordError, redact, redact_words};

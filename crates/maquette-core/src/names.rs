@@ -98,6 +98,11 @@ pub fn check_name(text: &str) -> Result<(), NameError> {
 /// Longest name of a Linux network interface (`IFNAMSIZ` less its terminator).
 pub const LONGEST_INTERFACE: usize = 15;
 
+/// Whether a name is one as Linux takes them for interfaces (`dev_valid_name` in the kernel), and as ours are written.
+pub fn is_interface(name: &str) -> bool {
+    name.len() <= LONGEST_INTERFACE && check_name(name).is_ok()
+}
+
 /// The network interface that goes with a name: the name itself, or its beginning with a hash of all
 /// of it, so that names that differ only at their end stay apart.
 pub fn interface_name(name: &str) -> String {

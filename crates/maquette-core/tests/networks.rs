@@ -132,6 +132,18 @@ fn without_a_name_it_is_the_nic_of_the_default_route_and_stays_so() {
     assert!(diags.iter().any(|d| d.message == "network `br1` names no `nic`"), "{diags:?}");
 }
 
+/// The kernel takes names that no record of a network has: it would have counted as edited for ever.
+#[test]
+fn a_default_route_by_a_nic_with_an_odd_name_asks_for_another() {
+    let wanted = input(&[("compute", 1)], "3_nets_1_bridge", &[]);
+    for odd in ["wan+1", "wan\u{1b}[2J", "a-name-of-16-char"] {
+        let seen = machine(&[odd]);
+        let (_, diags) = expand(&topology(&wanted, &seen), &seen);
+        let said = diags.iter().find(|d| d.code == "hypervisor::nic").unwrap();
+        assert!(!said.message.contains('\u{1b}') && said.message.contains("default route"));
+    }
+}
+
 #[test]
 fn a_nic_that_must_not_be_bridged_is_refused() {
     let wanted = input(&[("undercloud", 1)], "2_nets_1_bridge", &[]);

@@ -2,16 +2,26 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-use maquette_core::blueprint::Blueprint;
+use maquette_core::blueprint::{Blueprint, Guest};
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
+use maquette_core::seed::seed_files;
 use maquette_core::values::PublicKey;
 use maquette_core::values::Secret;
 use maquette_testkit::{
     Input, apply, blueprint_of, edit, expand, input, node_volumes, plan_of, topology,
 };
 use uuid::Uuid;
+
+/// A record has any number there, and checks for overflow see no shift.
+#[test]
+fn swap_that_no_disk_could_hold_is_no_smaller_swap() {
+    let guest = Guest { swap_mib: u64::MAX / 2, ..maquette_testkit::guest() };
+    let files = seed_files(&maquette_testkit::node("n-0"), &guest, &Secret::new("key"), None);
+    let size = format!("  size: {}\n", u64::MAX);
+    assert!(files.iter().any(|file| file.content.reveal().contains(&size)));
+}
 
 fn asked(extra: &[&str]) -> Input {
     let small = ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];

@@ -61,7 +61,7 @@ fn entry(volume: &Volume, volumes: &[Volume]) -> Cached {
         volume: volume.name.clone(),
         image: stem.and(below).map(name),
         whole: stem.is_none() || memory.is_some(),
-        bytes: size(volume) + memory.map_or(0, size),
+        bytes: size(volume).saturating_add(memory.map_or(0, size)),
         overlays: volumes.iter().filter(over).count(),
     }
 }
@@ -94,6 +94,8 @@ mod tests {
         let whole = entry(&volumes[1], &volumes);
         assert_eq!((whole.image, whole.whole, whole.bytes, whole.overlays), (of, true, 18, 2));
         assert!(!entry(&volumes[1], &volumes[..2]).whole);
+        let huge = [volume(&disk, u64::MAX, ""), volume(&memory, 1, "")];
+        assert_eq!(entry(&huge[0], &huge).bytes, u64::MAX);
         assert!(is_memory(&memory) && !is_memory("x.save"));
     }
 }

@@ -142,6 +142,19 @@ fn no_flag_takes_what_a_file_of_ours_would_obey() {
     refused(directory.path(), &["plan", "--prefix=x\ry"], "the program");
 }
 
+/// `machine$@h` is `machineh` to every shell: another host, in the ProxyCommand that leads to nodes.
+#[test]
+fn no_login_of_the_hypervisor_ends_in_what_a_shell_reads_as_a_variable() {
+    let directory = tempfile::tempdir().unwrap();
+    let login = [
+        "plan",
+        "--topology-nodes=controller:1",
+        "--host-address=192.0.2.1",
+        "--host-user=machine$",
+    ];
+    refused(directory.path(), &login, "machine$");
+}
+
 /// What is not text, or not what a reader of ours takes as text.
 const RAW: [&[u8]; 9] = [
     b"red\xe9",

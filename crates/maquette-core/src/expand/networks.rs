@@ -7,8 +7,7 @@ use crate::blueprint::{
     Tuning, Uplink, Vswitch,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::names::identifier;
-use crate::names::{EnvName, interface_name};
+use crate::names::{EnvName, identifier, interface_name, is_interface};
 use crate::observed::Observed;
 use crate::topology::{self, Forward, Topology};
 
@@ -45,28 +44,8 @@ fn network(
     let bare = bare(&network.name.value, environment);
     let querier = topology.settings.querier && network.name.value == "external";
     let recorded = observed.networks.get(&bare.name).map(|n| &n.recorded);
-    let uplink = network.uplink.as_ref().map(|uplink| {
-        let chosen = uplink.nic.is_none();
-        // The default route is the bridge's own by now.
-        let kept = recorded.and_then(|r| r.uplink.as_ref()).filter(|u| chosen && u.chosen);
-        let nic = kept.map(|u| u.nic.clone()).or(observed.host.nic(uplink).map(String::from));
-        if nic.is_none() {
-            let message = format!("network `{}` names no `nic`", network.name.value);
-            diags.push(
-                Diagnostic::error("hypervisor::nic", message)
-                    .at(network.name.span, "")
-                    .help("the hypervisor has no IPv4 default route whose NIC could be taken"),
-            );
-        }
-        Uplink {
-            nic: nic.unwrap_or_default(),
-            chosen,
-            address: network.ipv4.as_ref().map(|i| i.net),
-            stp: uplink.stp,
-            guard: uplink.dhcp_guard,
-            mtu: topology.settings.nic_mtu,
-        }
-    });
+    let uplink = network.uplink.as_ref();
+    let uplink = uplink.map(|u| self::uplink(u, network, topology, (recorded, observed), diags));
     let userspace = match recorded.and_then(|r| r.vswitch.as_ref()) {
         Some(existing) => existing.userspace,
         None => !observed.host.kernel_vswitch,
@@ -93,6 +72,48 @@ fn network(
             nameserver: f.nameserver,
         }),
         ..bare
+    }
+}
+
+/// How a network is connected to a LAN: by the NIC that it names, or else that of the default route.
+fn uplink(
+    uplink: &topology::Uplink,
+    network: &topology::Network,
+    topology: &Topology,
+    (recorded, observed): (Option<&Network>, &Observed),
+    diags: &mut Diagnostics,
+) -> Uplink {
+    let chosen = uplink.nic.is_none();
+    // The default route is the bridge's own by now.
+    let kept = recorded.and_then(|r| r.uplink.as_ref()).filter(|u| chosen && u.chosen);
+    let nic = kept.map(|u| u.nic.clone()).or(observed.host.nic(uplink).map(String::from));
+    if let Some(odd) = nic.as_deref().filter(|nic| !is_interface(nic)) {
+        let odd: String = odd.escape_default().collect();
+        let message = format!(
+            "network `{}` names no `nic`, and the NIC of the hypervisor's default route has the name `{odd}`",
+            network.name.value
+        );
+        diags.push(
+            Diagnostic::error("hypervisor::nic", message)
+                .at(network.name.span, "")
+                .help("names of interfaces have at most 15 letters, digits, `-`, `_` and `.`: rename it, or name another NIC"),
+        );
+    }
+    if nic.is_none() {
+        let message = format!("network `{}` names no `nic`", network.name.value);
+        diags.push(
+            Diagnostic::error("hypervisor::nic", message)
+                .at(network.name.span, "")
+                .help("the hypervisor has no IPv4 default route whose NIC could be taken"),
+        );
+    }
+    Uplink {
+        nic: nic.unwrap_or_default(),
+        chosen,
+        address: network.ipv4.as_ref().map(|i| i.net),
+        stp: uplink.stp,
+        guard: uplink.dhcp_guard,
+        mtu: topology.settings.nic_mtu,
     }
 }
 

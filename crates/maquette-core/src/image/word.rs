@@ -118,7 +118,14 @@ fn local_fragment(word: &str) -> (&str, Option<&str>) {
 }
 
 fn check_url(rest: &str) -> Result<(), &'static str> {
-    let host = authority(rest).rsplit('@').next().unwrap_or_default();
+    let authority = authority(rest);
+    if !authority.contains('@') && authority.contains(':') && !port(authority) {
+        return Err(
+            "what follows `:` is not a port; in a password, `/`, `?` and `#` have to be written as \
+                    `%2F`, `%3F` and `%23`",
+        );
+    }
+    let host = authority.rsplit('@').next().unwrap_or_default();
     if host.is_empty() || host.starts_with(':') {
         return Err("it does not name a host");
     }
@@ -166,6 +173,19 @@ pub fn redact(word: &str) -> String {
     format!("{scheme}://{authority}{path}{fragment}")
 }
 
+/// Words of others without what may be secret in the addresses among them.
+pub fn redact_words(words: &str) -> String {
+    let shown = |word: &str| match word.matches("://").count() {
+        0 => word.to_string(),
+        1 => redact(word),
+        // Where one ends and the next begins is anybody's guess.
+        _ => {
+            word.split_once("://").map_or_else(String::new, |(scheme, _)| format!("{scheme}://***"))
+        }
+    };
+    words.split(' ').map(shown).collect::<Vec<_>>().join(" ")
+}
+
 /// Whether what follows the last `:` of a host is its port.
 fn port(authority: &str) -> bool {
     authority.rsplit_once(':').is_some_and(|(_, p)| p.chars().all(|c| c.is_ascii_digit()))
@@ -200,7 +220,16 @@ mod tests {
             assert!(matches!(Word::parse(word), Err(WordError::Scheme { .. })), "{word}");
         }
         assert!(matches!(Word::parse("file://host/x"), Err(WordError::FileHost { .. })));
-        for word in ["https://", "https:///x", "http://a b/", "http://x/\"", "http://-x/"] {
+        for word in ["https://", "https:///x", "http://a b/", "http://x/\"", "http://-x/"]
+            .into_iter()
+            // The end of a password that is not escaped would be taken for a path, and be shown.
+            .chain([
+                "https://u:sec/ret@h/x",
+                "https://u:sec?ret@h/x",
+                "https://h:x/",
+                "https://[::1]:x/",
+            ])
+        {
             assert!(matches!(Word::parse(word), Err(WordError::Url { .. })), "{word}");
         }
         for word in ["", " ", "a\nb", "http://x/\u{1b}[2J", "a\u{202e}b"] {
@@ -239,6 +268,8 @@ mod tests {
             assert_eq!(redact(word), shown, "{word}");
             assert_eq!(redact(shown), shown, "twice");
         }
+        let said = "E: 'https://u:secret@h/x?secret' a://b,c://u:secret@h no: a/b:c";
+        assert_eq!(redact_words(said), "E: 'https://***@h/x?*** a://*** no: a/b:c");
         let with = format!("https://h/x?secret#{SUM}");
         assert_eq!(redact(&with), format!("https://h/x?***#{SUM}"));
         let error = Word::parse("https://u:secret@h/x?secret#sha1:00").unwrap_err();

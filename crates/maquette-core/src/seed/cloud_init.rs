@@ -9,6 +9,7 @@ use super::report::{BEGUN, SCRIPT as REPORT};
 use super::scalar::quoted;
 use crate::blueprint::{Guest, Interface, Ipv4Setup, Node};
 use crate::topology::FirstBoot;
+use crate::units::MIB;
 use crate::values::Secret;
 
 /// Name of the virtio-serial port on which a guest reports its first boot.
@@ -81,8 +82,9 @@ pub(super) fn user_data(
         modules.push("mounts");
         line("swap:".into());
         line("  filename: /swapfile".into());
-        line(format!("  size: {}", guest.swap_mib << 20));
-        line(format!("  maxsize: {}", guest.swap_mib << 20));
+        let bytes = guest.swap_mib.saturating_mul(MIB);
+        line(format!("  size: {bytes}"));
+        line(format!("  maxsize: {bytes}"));
     }
     line("bootcmd:".into());
     line(format!("  - {}", report(node)));

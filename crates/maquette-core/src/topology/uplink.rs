@@ -2,7 +2,7 @@
 
 use crate::decode::Fields;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::names::check_name;
+use crate::names::is_interface;
 use crate::syntax::Spanned;
 
 /// How a network is connected to a LAN.
@@ -39,9 +39,4 @@ pub(super) fn decode(
         );
     }
     Some(Uplink { nic, stp: stp.unwrap_or(false), dhcp_guard: guard.unwrap_or(true) })
-}
-
-/// A name as Linux takes them for interfaces (`dev_valid_name` in the kernel), and as ours are written.
-fn is_interface(name: &str) -> bool {
-    name.len() <= crate::names::LONGEST_INTERFACE && check_name(name).is_ok()
 }

@@ -17,6 +17,13 @@ checked!(
     .check(text.strip_suffix('$').unwrap_or(text))
 );
 
+impl Login {
+    /// Whether `LOGIN@HOST` means itself to every shell: with a `$` before it, `@` is a variable.
+    pub fn is_shell_word(&self) -> bool {
+        !self.as_str().ends_with('$')
+    }
+}
+
 /// Groups and keys of an inventory that are not a node's to be in: Ansible's own, and those of the machines
 /// that are not nodes.
 const RESERVED_GROUPS: [&str; 6] =

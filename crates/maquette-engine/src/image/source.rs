@@ -124,7 +124,9 @@ pub fn resolve(word: &str, built: &Path) -> Result<Resolved, SourceError> {
     let Source { origin, sum } = Source::parse(word, built)?;
     let download = |url: &str| ImageOrigin::Download { server: server(url).into() };
     let (stem, key, size, origin) = match origin {
-        Origin::Url(url) => (stem(&url), identity(&url, sum.as_ref()), None, download(&url)),
+        Origin::Url(url) => {
+            (stem(named_by(&url)), identity(&url, sum.as_ref()), None, download(&url))
+        }
         Origin::Catalogue(entry) => {
             let key = identity(entry.url, sum.as_ref());
             (entry.name.to_string(), key, None, download(entry.url))
@@ -185,6 +187,13 @@ fn server(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     authority.rsplit('@').next().unwrap_or_default()
+}
+
+/// What an address calls its image: its path, or the server where it has none.
+fn named_by(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest.find(['/', '?', '#']).map_or("", |at| &rest[at..]);
+    if path.starts_with('/') { path } else { server(url) }
 }
 
 /// What an image from elsewhere is known by: its address without whoever asks for it, and its checksum.
@@ -271,6 +280,7 @@ mod tests {
         let volume = |word: &str| resolve(word, Path::new("/nowhere")).unwrap().image.volume;
         let plain = volume("https://h/x.qcow2");
         assert_eq!(volume("https://user:secret@h/x.qcow2"), plain);
+        assert_eq!(volume("https://user:secret@h"), volume("https://h"));
         let sum = |digit: &str| format!("#sha256:{}", digit.repeat(64));
         let first = volume(&format!("https://h/x.qcow2{}", sum("a")));
         assert_ne!(first, plain);

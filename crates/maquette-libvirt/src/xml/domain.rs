@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use maquette_core::blueprint::{Checksums, Disk, Interface, Node, Pool, SEED_DEVICE, Vnc};
+use maquette_core::image::redact_words;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Nic, Origin};
 use maquette_core::seed::READY_PORT;
@@ -98,11 +99,12 @@ pub fn state(ready: bool, address: Option<IpAddr>, failed: Option<&str>) -> Stri
     w.finish()
 }
 
-/// Words of others as one line for people: why a first boot failed, in the guest's words; who made a domain.
+/// Words of others as one line for people: why a first boot failed, in the guest's words; who made a domain. Everybody who
+/// uses the hypervisor reads them, so addresses are without passwords and tokens.
 pub fn reason(words: &str) -> String {
     const MOST: usize = 300;
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    printable(&words).chars().take(MOST).collect()
+    printable(&redact_words(&words)).chars().take(MOST).collect()
 }
 
 /// Writes a domain that belongs to no environment.

@@ -89,6 +89,12 @@ pub fn resolve(world: &World, args: &HostArgs) -> Result<Option<Target>, Failure
             }
         }
     };
+    if !user.is_shell_word() {
+        let message =
+            format!("the login `{user}` cannot lead to nodes: shells read `$@` as a variable");
+        let hint = "`--host-user` names another login of the hypervisor";
+        return Err(input("hypervisor::user", message, Some(hint.into())));
+    }
     let key = args.key.as_deref().map(|key| expand(&world.environment, key));
     if let Some(key) = &key {
         // It is named in ProxyCommands, which shells take apart.

@@ -312,3 +312,11 @@ fn records_have_no_secrets_of_an_address() {
     assert!(!written.contains("hidden"), "{written}");
     assert!(written.contains("https://***@host/x.qcow2?***"), "{written}");
 }
+
+/// The last line that a first boot has printed is read by everybody who uses the hypervisor.
+#[test]
+fn why_a_first_boot_failed_has_no_password_of_an_address() {
+    let said = "curl: (22) 'https://me:secret@h/x?token=secret'\nhttp://secret@h|ftp://a:secret@b";
+    let state = crate::xml::state(false, None, Some(said));
+    assert!(!state.contains("secret") && state.contains("https://***@h/x?***"), "{state}");
+}

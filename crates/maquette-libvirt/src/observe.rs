@@ -1,5 +1,7 @@
 //! What is there: libvirt's lists and XML to an [`Observed`].
 
+mod listed;
+
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
@@ -15,6 +17,8 @@ use crate::xml::metadata::seal::Seal;
 use crate::xml::metadata::{MetadataError, NetworkRecord, NodeRecord};
 use crate::xml::read::{self, Parsed, Record};
 
+pub(crate) use listed::{Described, Found, NetworkFound, domain_xmls, network_xmls, undescribed};
+
 /// Why the hypervisor's state cannot be read.
 #[derive(Debug, Error)]
 pub enum ObserveError {
@@ -29,6 +33,17 @@ pub enum ObserveError {
         /// Why.
         #[source]
         source: read::ReadError,
+    },
+    /// libvirt does not describe an object that is this environment's by its name.
+    #[error("libvirt does not describe {kind} `{name}`")]
+    Undescribed {
+        /// Kind of object.
+        kind: ObjectKind,
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: LibvirtError,
     },
     /// An object of this environment has a record of a later version.
     #[error("cannot tell what belongs to {kind} `{name}`")]
@@ -53,6 +68,9 @@ impl ObserveError {
                     "nothing was touched; `virsh dumpxml {name}` shows what libvirt says of it, and \
                      `virsh destroy {name}` stops it, so that it can be started anew"
                 ));
+            }
+            Self::Undescribed { .. } => {
+                return Some("nothing was touched; restarting libvirt's daemon may mend it".into());
             }
             Self::Call(_) => return None,
         };
@@ -146,53 +164,6 @@ pub fn observe(
     Ok(Seen { observed: seen, pool, unreadable, sealed_by_others, own_bridges })
 }
 
-/// A domain's name, state and definitions, unless it has gone since it was listed.
-pub(crate) struct Found {
-    pub(crate) name: String,
-    pub(crate) listed: client::Listed,
-    pub(crate) defined: Option<String>,
-    pub(crate) live: Option<String>,
-}
-
-/// All domains, read several at a time.
-pub(crate) fn domain_xmls(client: &Client) -> Result<Vec<Found>, LibvirtError> {
-    let all = client.domains()?;
-    // Each definition is a round trip, and so is what runs.
-    let calls: Vec<(&client::Listed, bool)> = all
-        .iter()
-        .flat_map(|l| std::iter::once((l, false)).chain(l.active.then_some((l, true))))
-        .collect();
-    let read = |(listed, live): &(&client::Listed, bool)| match live {
-        true => client::live_xml(&listed.domain),
-        false => client::domain_xml(&listed.domain),
-    };
-    let mut texts = client::map(&calls, read).into_iter();
-    let mut next = || texts.next().unwrap_or(Ok(None));
-    let mut found = Vec::new();
-    for listed in all {
-        let defined = next()?;
-        let live = if listed.active { next()? } else { None };
-        found.push(Found { name: client::domain_name(&listed.domain)?, listed, defined, live });
-    }
-    Ok(found)
-}
-
-/// A network's name, whether it runs, and its definition unless it has gone since it was listed.
-pub(crate) type NetworkFound = (String, bool, Option<String>);
-
-pub(crate) fn network_xmls(client: &Client) -> Result<Vec<NetworkFound>, LibvirtError> {
-    let all = client.networks()?;
-    let read = |(network, active): &(client::Network, bool)| -> Result<_, LibvirtError> {
-        Ok((client::network_name(network)?, *active, client::network_xml(network)?))
-    };
-    client::map(&all, read).into_iter().collect()
-}
-
-/// What is said of an object that libvirt describes in a way that cannot be read.
-pub(crate) fn undescribed(kind: impl std::fmt::Display, name: &str) -> String {
-    format!("libvirt's description of {kind} `{name}`")
-}
-
 /// Whose an object is.
 enum Owner<R> {
     /// This environment's.
@@ -253,6 +224,29 @@ impl Written for NetworkRecord {
 }
 
 impl Judge<'_> {
+    /// An object's definition; none if there is nothing to read. Who has the name of an object that libvirt refuses to
+    /// describe is noted, unless the name is this environment's, which is an error. Without a prefix no name tells that.
+    fn definition(
+        self,
+        (kind, name): (ObjectKind, &str),
+        described: Described,
+        claimed: &mut BTreeSet<String>,
+        asides: &mut Asides,
+    ) -> Result<Option<String>, ObserveError> {
+        let prefix = self.environment.qualify("");
+        described.map_or_else(
+            |source| {
+                if !prefix.is_empty() && name.starts_with(&prefix) {
+                    return Err(ObserveError::Undescribed { kind, name: name.into(), source });
+                }
+                asides.unreadable.push(undescribed(kind, name));
+                claimed.insert(name.into());
+                Ok(None)
+            },
+            Ok,
+        )
+    }
+
     /// Whose an object is, by its record. What others have need not be understood. What is ours and
     /// cannot be understood was edited by somebody, and is mended by making it anew; but a later version
     /// knows what we do not.
@@ -303,7 +297,9 @@ fn domains(
     asides: &mut Asides,
 ) -> Result<(), ObserveError> {
     for Found { name, listed, defined, live } in all {
-        let Some(xml) = defined else { continue };
+        let (kind, claimed) = (ObjectKind::Domain, &mut seen.claims.domains);
+        let xml = judge.definition((kind, &name), defined, claimed, asides)?;
+        let Some(xml) = xml else { continue };
         let readable = Parsed::of(&xml).and_then(|xml| Ok((read::domain_in(&xml)?, xml)));
         let Ok((parsed, xml)) = readable else {
             asides.unreadable.push(undescribed(ObjectKind::Domain, &name));
@@ -316,7 +312,7 @@ fn domains(
                 let access = &mut record.node.access;
                 access.address = access.address.or(parsed.reported);
                 let bad = |source| ObserveError::Read { name: name.clone(), source };
-                let live = live.map(|xml| read::domain(&xml)).transpose().map_err(bad)?;
+                let live = live?.map(|xml| read::domain(&xml)).transpose().map_err(bad)?;
                 let domain = observed::Domain {
                     name: name.clone(),
                     recorded: record.node,
@@ -361,6 +357,8 @@ fn networks(
     asides: &mut Asides,
 ) -> Result<(), ObserveError> {
     for (name, active, xml) in listed {
+        let (kind, claimed) = (ObjectKind::Network, &mut seen.claims.networks);
+        let xml = judge.definition((kind, &name), xml, claimed, asides)?;
         let Some(xml) = xml else { continue };
         let readable = Parsed::of(&xml).and_then(|xml| Ok((read::network_in(&xml)?, xml)));
         let Ok((parsed, xml)) = readable else {
@@ -495,6 +493,7 @@ fn note_volumes(pool: &str, content: &PoolContent, seen: &mut Observed, asides: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::survey;
     use crate::xml::metadata::NAMESPACE;
 
     /// Fault L6: whoever wrote our namespace into a network that cannot be read stopped every command of
@@ -504,15 +503,49 @@ mod tests {
         let environment = EnvName::default();
         let judge = Judge { environment: &environment, key: None };
         let (mut seen, mut asides) = (Observed::default(), Asides::default());
-        let listed = [String::new(), format!("<metadata><m:network xmlns:m='{NAMESPACE}'")]
-            .map(|more| ("x".to_string(), true, Some(format!("<network><name>x</name>{more}"))));
-        networks(listed.to_vec(), judge, &mut seen, &mut BTreeSet::new(), &mut asides).unwrap();
+        let listed =
+            [String::new(), format!("<metadata><m:network xmlns:m='{NAMESPACE}'")].map(|more| {
+                ("x".to_string(), true, Ok(Some(format!("<network><name>x</name>{more}"))))
+            });
+        networks(listed.into(), judge, &mut seen, &mut BTreeSet::new(), &mut asides).unwrap();
         assert_eq!(asides.unreadable, ["libvirt's description of network `x`"; 2]);
         assert!(seen.claims.networks.contains("x") && seen.edited.is_empty());
     }
 
     fn failed<T>(why: &str) -> Result<T, LibvirtError> {
         Err(LibvirtError::refused(why))
+    }
+
+    /// What libvirt lists and refuses to describe ended every command of everybody.
+    #[test]
+    fn what_libvirt_refuses_to_describe_is_named_and_passed_over_unless_it_is_ours() {
+        let client = Client::open_for_tests("test:///default").unwrap();
+        let refused = || {
+            let mut found = domain_xmls(&client).unwrap();
+            found[0].defined = failed("internal error");
+            found
+        };
+        let look = |environment: &EnvName| {
+            let judge = Judge { environment, key: None };
+            let (mut seen, mut asides) = (Observed::default(), Asides::default());
+            domains(refused(), judge, &mut seen, &mut asides)?;
+            let listed = vec![("test".to_string(), true, failed("internal error"))];
+            networks(listed, judge, &mut seen, &mut BTreeSet::new(), &mut asides)?;
+            let claims = seen.claims;
+            assert!(claims.domains.contains("test") && claims.networks.contains("test"));
+            Ok::<_, ObserveError>(asides.unreadable)
+        };
+        let passed = ["domain", "network"].map(|kind| undescribed(kind, "test"));
+        assert_eq!(look(&EnvName::default()).unwrap(), passed);
+        assert_eq!(look(&EnvName::from_prefix("lab").unwrap()).unwrap(), passed);
+        let all = survey::of(refused(), Vec::new());
+        assert_eq!((all.unreadable, all.domains.len()), (vec![passed[0].clone()], 0));
+        let (mut seen, mut asides) = (Observed::default(), Asides::default());
+        let environment = EnvName::from_prefix("te").unwrap();
+        let judge = Judge { environment: &environment, key: None };
+        let listed = vec![("te-lan".to_string(), true, failed("internal error"))];
+        let ours = networks(listed, judge, &mut seen, &mut BTreeSet::new(), &mut asides);
+        assert_eq!(ours.unwrap_err().to_string(), "libvirt does not describe network `te-lan`");
     }
 
     /// A pool with one file that libvirt cannot read, and one that is not a directory, ended every command.

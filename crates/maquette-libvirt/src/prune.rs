@@ -12,7 +12,7 @@ use maquette_engine::image;
 use maquette_engine::{Cause, StepError};
 
 use crate::client::{self, Client, LibvirtError, StoragePool};
-use crate::observe::{domain_xmls, network_xmls};
+use crate::observe::{Found, NetworkFound, domain_xmls, network_xmls};
 use crate::template;
 use crate::xml::read;
 
@@ -30,9 +30,24 @@ pub struct Pruned {
 /// Everything that libvirt knows of domains and networks, whoever's they are: what a text names is
 /// in use.
 fn texts(client: &Client) -> Result<Vec<String>, LibvirtError> {
-    let domains = domain_xmls(client)?.into_iter().flat_map(|d| [d.defined, d.live]);
-    let networks = network_xmls(client)?.into_iter().map(|(_, _, xml)| xml);
-    Ok(domains.chain(networks).flatten().collect())
+    texts_of(domain_xmls(client)?, network_xmls(client)?)
+}
+
+/// A domain that libvirt refuses to describe may use any image; a network uses none.
+fn texts_of(domains: Vec<Found>, networks: Vec<NetworkFound>) -> Result<Vec<String>, LibvirtError> {
+    let mut texts = Vec::new();
+    for Found { name, defined, live, .. } in domains {
+        for described in [defined, live] {
+            texts.extend(described.map_err(|error| {
+                let message = format!(
+                    "it does not describe domain `{name}`, which may use any image: {error}"
+                );
+                LibvirtError::refused(message)
+            })?);
+        }
+    }
+    texts.extend(networks.into_iter().filter_map(|(_, _, described)| described.ok().flatten()));
+    Ok(texts)
 }
 
 /// Whether a domain or network of anybody names a volume.
@@ -147,7 +162,8 @@ fn clear(
     let mut left = BTreeSet::new();
     let mut others = BTreeSet::new();
     for found in domain_xmls(client).map_err(failed)? {
-        let xml = found.defined.or(found.live).unwrap_or_default();
+        let described = [found.defined, found.live].into_iter().find_map(|d| d.ok().flatten());
+        let xml = described.unwrap_or_default();
         let ours = template::is_making(&found.name, &xml, directory, is_recorded);
         if ours { &mut left } else { &mut others }.insert(found.name);
     }
@@ -224,6 +240,18 @@ mod tests {
         volumes.pop();
         // A node that is defined and has no disk yet was to boot from the image.
         assert_eq!(unused(&volumes, &recorded, &[image.into()]), [disk, memory].into());
+    }
+
+    #[test]
+    fn a_domain_that_libvirt_does_not_describe_may_use_any_image() {
+        let client = Client::open_for_tests("test:///default").unwrap();
+        let found = || domain_xmls(&client).unwrap();
+        let network = ("x".to_string(), true, Err(LibvirtError::refused("internal error")));
+        assert!(texts_of(found(), vec![network]).unwrap().len() > 1);
+        let mut found = found();
+        found[0].defined = Err(LibvirtError::refused("internal error"));
+        let error = texts_of(found, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("domain `test`"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use maquette_core::object::ObjectKind;
 use maquette_core::observed::Origin;
 
 use crate::client::Client;
-use crate::observe::{ObserveError, domain_xmls, network_xmls, undescribed};
+use crate::observe::{Found, NetworkFound, ObserveError, domain_xmls, network_xmls, undescribed};
 use crate::xml::read::{self, Record};
 
 /// A node of some environment.
@@ -43,9 +43,18 @@ pub struct Survey {
 
 /// Looks at all domains and networks.
 pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
+    Ok(of(domain_xmls(client)?, network_xmls(client)?))
+}
+
+/// Everything that was found. What libvirt refuses to describe is as what cannot be read.
+pub(crate) fn of(domains: Vec<Found>, networks: Vec<NetworkFound>) -> Survey {
     let mut survey = Survey::default();
-    for found in domain_xmls(client)? {
-        let Some(xml) = &found.defined else { continue };
+    for found in domains {
+        let xml = match &found.defined {
+            Ok(None) => continue,
+            Ok(Some(xml)) => xml.as_str(),
+            Err(_) => "",
+        };
         let Ok(parsed) = read::domain(xml) else {
             survey.unreadable.push(undescribed(ObjectKind::Domain, &found.name));
             continue;
@@ -65,8 +74,12 @@ pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
         let node = Surveyed { name, active, recorded, memory_mib, origin };
         survey.nodes.push((environment, node));
     }
-    for (name, active, xml) in network_xmls(client)? {
-        let Some(xml) = xml else { continue };
+    for (name, active, xml) in networks {
+        let xml = match xml {
+            Ok(None) => continue,
+            Ok(Some(xml)) => xml,
+            Err(_) => String::new(),
+        };
         let Ok(parsed) = read::network(&xml) else {
             survey.unreadable.push(undescribed(ObjectKind::Network, &name));
             continue;
@@ -78,7 +91,7 @@ pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
             None => survey.networks.push((name, active)),
         }
     }
-    Ok(survey)
+    survey
 }
 
 fn owner<R>(record: Record<R>, environment: impl Fn(R) -> EnvName) -> Option<EnvName> {

@@ -44,8 +44,8 @@ pub fn look(host: &dyn Host, guests: &[Guest]) -> Result<BTreeMap<String, Eviden
     Ok(read(&said, guests))
 }
 
-/// What the script printed. What does not belong there is passed over: consoles have anything.
-fn read(said: &str, guests: &[Guest]) -> BTreeMap<String, Evidence> {
+/// What [`SCRIPT`] has printed of these guests. What does not belong there is passed over: consoles have anything.
+pub fn read(said: &str, guests: &[Guest]) -> BTreeMap<String, Evidence> {
     let found = |g: &Guest| Evidence {
         ssh: g.address.map(|_| SshAnswer::Unknown),
         console_read: g.log.is_some(),

@@ -81,7 +81,7 @@ pub fn operators_files(nodes: &[&Node]) {
 
 fn reached(nodes: &[&Node], way: Way) {
     let Ok(texts) = fuzzing::outputs(nodes, Path::new(WORKSPACE), way) else { return };
-    let Outputs { ssh_config, known_hosts, inventory, dynamic } = texts;
+    let Outputs { ssh_config, known_hosts, inventory, dynamic, of_nodes } = texts;
     // What is there without nodes is the user's own, and stays as it is.
     let own = fuzzing::outputs(&[], Path::new(WORKSPACE), way).expect("the user's own is fit");
     let (before, after) =
@@ -91,6 +91,7 @@ fn reached(nodes: &[&Node], way: Way) {
     let known_nodes = known_hosts.strip_prefix(&own.known_hosts);
     known(known_nodes.expect("the user's own keys are as they were"), nodes);
     ansible(&inventory, &own.inventory, nodes, way);
+    ansible_of_nodes(&of_nodes.0, &of_nodes.1, nodes);
     let hosts = dynamic["_meta"]["hostvars"].as_object().expect("hosts have variables");
     let wanted: BTreeSet<&str> =
         nodes.iter().map(|n| n.name.as_str()).chain(["localhost", "hypervisor"]).collect();
@@ -188,6 +189,23 @@ fn ansible(inventory: &str, own: &str, nodes: &[&Node], way: Way) {
         let group = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')).unwrap_or_default();
         plain_word("group", group);
         assert!(!group.contains(':'), "a section that is not a group: {line:?}");
+    }
+}
+
+/// The inventory of nodes alone: nobody but them, with the same variables, in groups with plain names.
+fn ansible_of_nodes(inventory: &str, dynamic: &serde_json::Value, nodes: &[&Node]) {
+    no_controls("inventory of nodes", inventory);
+    no_templates("inventory of nodes", inventory);
+    let hosts = fuzzing::inventory(inventory);
+    let told = dynamic["_meta"]["hostvars"].as_object().expect("hosts have variables");
+    assert_eq!(told.len(), hosts.len());
+    for (name, vars, groups) in &hosts {
+        assert!(nodes.iter().any(|n| n.name == *name), "a host that nobody asked for: {name:?}");
+        assert!(vars.keys().all(|key| VARIABLES.contains(&key.as_str())), "{vars:?}");
+        for (key, value) in vars {
+            assert_eq!(told[name][key].as_str(), Some(value.as_str()), "{name}: {key}");
+        }
+        groups.iter().for_each(|group| plain_word("group", group));
     }
 }
 

@@ -1,12 +1,18 @@
 //! Smaller readers: what a probe, a record, an inventory, a guest, an image's first bytes say.
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
 use maquette::fuzzing;
-use maquette_core::image::{Format, Place, Word, inspect, redact};
+use maquette_core::image::{Format, Place, Word, inspect, redact, redact_words};
 use maquette_core::lease::Lease;
 use maquette_core::values::printable;
+use maquette_engine::guests::{self, Guest};
+use maquette_engine::image::resolve;
 use maquette_engine::prepare::record::Record;
 use maquette_engine::probe;
 use maquette_libvirt::Lines;
+use maquette_libvirt::xml::saved::Head;
 
 use crate::check;
 
@@ -41,8 +47,12 @@ pub fn inventory(data: &[u8]) {
     }
 }
 
-/// What a guest writes to its port, in whatever pieces it comes.
+/// What a guest writes to its port, in whatever pieces it comes; or, after a line `%% guests`, what is found out about
+/// guests, the end of their consoles included.
 pub fn report(data: &[u8]) {
+    if let Some(said) = data.strip_prefix(b"%% guests\n") {
+        return looked_at(&String::from_utf8_lossy(said));
+    }
     const LONGEST: usize = 4096;
     let mut lines = Lines::default();
     let mut words = Vec::new();
@@ -66,10 +76,37 @@ pub fn report(data: &[u8]) {
     }
 }
 
-/// The first bytes of an image; or, after a line `%% word`, what a user names one by.
+fn looked_at(said: &str) {
+    let guest = |name: &str| Guest {
+        name: name.into(),
+        address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        log: Some("/x".into()),
+    };
+    let found = guests::read(said, &[guest("a"), guest("b")]);
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b"]);
+    for console in found.values().filter_map(|evidence| evidence.console.as_ref()) {
+        let shown = console.text.replace(['\u{fffd}', '\t'], "");
+        check::no_controls("the end of a console", &shown);
+    }
+}
+
+/// The head of a memory image, as libvirt writes it and anybody who may write there.
+fn memory_head(data: &[u8]) {
+    let Ok(head) = Head::parse(data) else { return };
+    let whole = head.of(&head.xml).expect("what was in it has room");
+    assert!(whole.len() as u64 <= head.end(), "it would reach into the memory");
+    let again = Head::parse(&whole).expect("what is written can be read");
+    assert_eq!((&again.xml, again.end()), (&head.xml, head.end()));
+    assert!(head.of(&format!("{}{}", head.xml, "x".repeat(8 << 20))).is_err());
+}
+
+/// The first bytes of an image; or, after a line `%% memory`, those of a memory image; after a line `%% word`, what a user names one by.
 pub fn image(data: &[u8]) {
     if let Some(word) = data.strip_prefix(b"%% word\n") {
         return image_word(&String::from_utf8_lossy(word));
+    }
+    if let Some(head) = data.strip_prefix(b"%% memory\n") {
+        return memory_head(head);
     }
     for len in [data.len() as u64, 1 << 30, u64::MAX] {
         match inspect(data, len) {
@@ -126,12 +163,21 @@ fn image_word(text: &str) {
     if text.contains(SECRET) {
         return;
     }
-    for word in
-        [format!("https://me:{SECRET}@{text}"), format!("https://host/x?token={SECRET}{text}")]
-    {
+    for word in [
+        format!("https://me:{SECRET}@{text}"),
+        format!("https://me:x/{SECRET}@{text}"),
+        format!("https://host/x?token={SECRET}{text}"),
+    ] {
         assert!(!redact(&word).contains(SECRET), "{word:?} is shown as {:?}", redact(&word));
-        if let Err(why) = Word::parse(&word) {
-            assert!(!why.to_string().contains(SECRET), "{word:?}: {why}");
+        match Word::parse(&word) {
+            Err(why) => assert!(!why.to_string().contains(SECRET), "{word:?}: {why}"),
+            Ok(_) => {
+                let resolved = resolve(&word, Path::new("/nonexistent")).expect("it is an address");
+                let known = format!("{:?} {:?}", resolved.image.volume, resolved.origin);
+                assert!(!known.contains(SECRET), "{word:?} is known as {known}");
+            }
         }
+        let said = redact_words(&format!("cannot fetch '{word}'"));
+        assert!(!said.contains(SECRET), "{said}");
     }
 }

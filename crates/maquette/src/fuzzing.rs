@@ -153,6 +153,8 @@ pub struct Outputs {
     pub inventory: String,
     /// What the dynamic inventory answers.
     pub dynamic: serde_json::Value,
+    /// The same two with nodes alone, for users of Ansible.
+    pub of_nodes: (String, serde_json::Value),
 }
 
 /// Writes everything about nodes for other programs, as it is in a workspace, if they are reached in a way.
@@ -166,7 +168,10 @@ pub fn outputs(nodes: &[&Node], workspace: &Path, way: Way) -> Result<Outputs, S
     let files = files.map_err(|e| e.to_string())?;
     let (ssh_config, known_hosts, inventory) = outputs::texts(nodes, &files);
     let dynamic = outputs::dynamic(nodes, &files, outputs::Scope::Everything);
-    Ok(Outputs { ssh_config, known_hosts, inventory, dynamic })
+    let scope = outputs::Scope::Nodes;
+    let of_nodes =
+        (outputs::inventory(nodes, &files, scope), outputs::dynamic(nodes, &files, scope));
+    Ok(Outputs { ssh_config, known_hosts, inventory, dynamic, of_nodes })
 }
 
 /// An environment as a picture, in every form.

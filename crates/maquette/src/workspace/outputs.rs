@@ -17,8 +17,7 @@ use maquette_engine::ssh_keys::{KEY_FILE, KEY_LINK, SECRET_FILE};
 use crate::session::connection::Remote;
 use crate::workspace::{Owner, SAVED, Workspace};
 
-use ansible::inventory;
-pub use ansible::{Scope, dynamic};
+pub use ansible::{Scope, dynamic, inventory};
 pub use ssh_config::LIMITS;
 pub use switches::ports as switch_ports;
 

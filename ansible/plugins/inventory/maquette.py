@@ -109,7 +109,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
                 continue
             known = self.inventory.add_group(name)
             for host in group.get("hosts", []):
-                self.inventory.add_child(known, host)
+                # Not `add_child`: it takes a name that a group has, too, for the group.
+                self.inventory.add_host(host, group=known)
         strict = self.get_option("strict")
         for name in hosts:
             variables = self.inventory.get_host(name).get_vars()

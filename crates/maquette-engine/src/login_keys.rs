@@ -1,7 +1,10 @@
 //! Which keys open a guest that runs: changed in it, over SSH.
 
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{ChildStderr, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use maquette_core::values::PublicKey;
 
@@ -16,6 +19,12 @@ const SCRIPT: &str = include_str!("../assets/host/login-keys.sh");
 /// Most bytes that are read of what a guest says.
 const LONGEST: u64 = 64 * 1024;
 
+/// How long a guest may take: one whose login never ends would hold up all that comes after it.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether `ssh` has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Has keys open a guest's user and root, and others do so no more.
 ///
 /// # Errors
@@ -29,7 +38,7 @@ pub fn change(login: &Login<'_>, add: &[PublicKey], remove: &[PublicKey]) -> Res
         ssh.args(["-o", &format!("HostName={address}")]);
     }
     ssh.args(["--", login.name, &login_line(SCRIPT)]);
-    run(ssh, &lines(add, remove)).map_err(|why| {
+    run(ssh, lines(add, remove), LIMIT).map_err(|why| {
         StepError::new(format!("cannot change the SSH keys of `{}`", login.name)).because(why)
     })
 }
@@ -41,30 +50,54 @@ fn lines(add: &[PublicKey], remove: &[PublicKey]) -> String {
     come.chain(remove.iter().map(|key| line('-', key))).collect()
 }
 
-/// Runs it; an error with what it says if it fails.
-fn run(mut command: Command, input: &str) -> Result<(), std::io::Error> {
+/// Runs it; an error with what it says if it fails. It is ended when it takes longer than `limit`.
+fn run(mut command: Command, input: String, limit: Duration) -> Result<(), std::io::Error> {
+    let until = Instant::now() + limit;
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
-    let said = talk(&mut child, input);
-    let status = child.wait()?;
-    match status.success() {
-        true => Ok(()),
-        false => {
-            let said = first_words(&said);
-            let text = if said.is_empty() { format!("ssh: {status}") } else { said };
-            Err(std::io::Error::other(text))
+    let (sender, receiver) = mpsc::channel();
+    let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+    thread::spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = sender.send(talk(stdin, stderr, &input));
+    });
+    let mut said = None;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
         }
+        if Instant::now() >= until {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+            let text = format!("the guest did not answer within {} s", limit.as_secs());
+            return Err(std::io::Error::other(text));
+        }
+        match receiver.recv_timeout(LOOK) {
+            Ok(text) => said = Some(text),
+            Err(RecvTimeoutError::Disconnected) => thread::park_timeout(LOOK),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    };
+    if status.success() {
+        return Ok(());
     }
+    // What `ssh` itself has started may keep the pipe open.
+    let left = until.saturating_duration_since(Instant::now());
+    let said = said.or_else(|| receiver.recv_timeout(left).ok()).unwrap_or_default();
+    let said = first_words(&said);
+    let text = if said.is_empty() { format!("ssh: {status}") } else { said };
+    Err(std::io::Error::other(text))
 }
 
 /// Writes what is read there, and reads what is said.
-fn talk(child: &mut Child, input: &str) -> Vec<u8> {
-    if let Some(mut stdin) = child.stdin.take() {
+fn talk(stdin: Option<ChildStdin>, stderr: Option<ChildStderr>, input: &str) -> Vec<u8> {
+    if let Some(mut stdin) = stdin {
         // Who does not read it says why.
         let _ = stdin.write_all(input.as_bytes());
     }
     let mut said = Vec::new();
-    if let Some(stderr) = child.stderr.take() {
+    if let Some(stderr) = stderr {
         let _ = stderr.take(LONGEST).read_to_end(&mut said);
     }
     said
@@ -92,7 +125,7 @@ mod tests {
         let mut sh = Command::new("sh");
         sh.args(["-c", SCRIPT]).env("HOME", home.join("user"));
         sh.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
-        run(sh, input).unwrap();
+        run(sh, input.into(), LIMIT).unwrap();
     }
 
     #[test]
@@ -123,7 +156,16 @@ mod tests {
     fn what_fails_is_said_in_its_own_words() {
         let mut sh = Command::new("sh");
         sh.args(["-c", "echo 'Permission denied (publickey).' >&2; exit 255"]);
-        assert_eq!(run(sh, "").unwrap_err().to_string(), "Permission denied (publickey).");
-        assert!(run(Command::new("/nonexistent"), "").is_err());
+        let why = run(sh, String::new(), LIMIT).unwrap_err();
+        assert_eq!(why.to_string(), "Permission denied (publickey).");
+        assert!(run(Command::new("/nonexistent"), String::new(), LIMIT).is_err());
+    }
+
+    #[test]
+    fn a_guest_that_never_ends_is_left() {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", "exec sleep 100000"]);
+        let why = run(sh, String::new(), Duration::ZERO).unwrap_err();
+        assert_eq!(why.to_string(), "the guest did not answer within 0 s");
     }
 }

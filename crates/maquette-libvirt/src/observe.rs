@@ -5,6 +5,7 @@ mod listed;
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
+use maquette_core::blueprint::Guest;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{self, Claims, HostNetwork, Observed};
@@ -208,7 +209,8 @@ impl Written for NodeRecord {
     }
 
     fn is_sealed_by_age(&self) -> bool {
-        self.node.guest.as_ref().is_some_and(|g| g.generation.is_some())
+        let younger = |guest: &Guest| guest.generation.is_some() || !guest.shared.is_empty();
+        self.node.guest.as_ref().is_some_and(younger)
     }
 }
 
@@ -495,6 +497,7 @@ mod tests {
     use super::*;
     use crate::survey;
     use crate::xml::metadata::NAMESPACE;
+    use crate::xml::metadata::tests::full_node;
 
     /// Fault L6: whoever wrote our namespace into a network that cannot be read stopped every command of
     /// every environment.
@@ -510,6 +513,18 @@ mod tests {
         networks(listed.into(), judge, &mut seen, &mut BTreeSet::new(), &mut asides).unwrap();
         assert_eq!(asides.unreadable, ["libvirt's description of network `x`"; 2]);
         assert!(seen.claims.networks.contains("x") && seen.edited.is_empty());
+    }
+
+    /// `up` would bring the keys of whoever can edit a domain to all nodes.
+    #[test]
+    fn a_record_without_a_seal_brings_no_keys_of_colleagues() {
+        let mut record = full_node();
+        let guest = record.node.guest.as_mut().unwrap();
+        (guest.generation, guest.shared) = (None, Vec::new());
+        assert!(!record.is_sealed_by_age());
+        let guest = record.node.guest.as_mut().unwrap();
+        guest.shared = vec!["ssh-ed25519 EEEE eve".parse().unwrap()];
+        assert!(record.is_sealed_by_age());
     }
 
     fn failed<T>(why: &str) -> Result<T, LibvirtError> {

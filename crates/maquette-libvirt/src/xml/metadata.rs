@@ -14,7 +14,7 @@ mod properties;
 pub mod seal;
 mod switching;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 

@@ -22,7 +22,7 @@ fn pool() -> Pool {
 }
 
 /// A node with nothing at its default.
-pub(super) fn full_node() -> NodeRecord {
+pub(crate) fn full_node() -> NodeRecord {
     let interface = Interface {
         name: "eth0".into(),
         mac: "52:54:00:00:00:01".parse().unwrap(),

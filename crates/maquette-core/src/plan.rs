@@ -25,7 +25,7 @@ mod steps;
 mod switching;
 mod warm;
 
-pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness};
+pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Sharing};
 pub use diff::{create, renew, unknown_first_boots};
 pub use drift::{Drift, drifts};
 pub use fate::entangled;
@@ -37,7 +37,7 @@ pub use prepare::{
 pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};
 pub use requirements::Requirements;
-pub use share::{out_of_reach, share};
+pub use share::{Away, Extent, out_of_reach, share, unshare};
 pub use steps::{Builder, Step, StepId};
 pub use warm::{fresh, made_beforehand, made_for_nodes, templates};
 

@@ -8,8 +8,7 @@ use maquette_core::diagnostic::Diagnostics;
 use maquette_core::expand;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{self, Action, Op, Plan};
-use maquette_core::values::PublicKey;
+use maquette_core::plan::{self, Op, Plan};
 use maquette_testkit::{
     Input, apply, blueprint_of, expand, input, node_volumes, plan_of, topology,
 };
@@ -519,50 +518,4 @@ proptest! {
         remove(&mut fresh, &gaps.iter().map(String::as_str).collect::<Vec<_>>());
         prop_assert_eq!(shape(&seen), shape(&fresh));
     }
-}
-
-/// A colleague's key is on nodes that run, comes to others when these run, and is in the seed of those that are made.
-#[test]
-fn a_shared_key_comes_to_every_node_and_replaces_none() {
-    let bob: PublicKey = "ssh-ed25519 BBBB bob@desk".parse().unwrap();
-    let mut seen = built(&[("controller", 2)], &[]);
-    seen.domains.get_mut("controller-1").unwrap().active = false;
-    assert_eq!(plan::out_of_reach(&seen), ["controller-1"]);
-    let environment = EnvName::default();
-    let share = plan::share(&seen, &environment, std::slice::from_ref(&bob), &[]);
-    assert_eq!(titles(&share), ["set SSH keys of domain controller-0"]);
-    apply(&mut seen, &share.steps);
-    seen.domains.get_mut("controller-1").unwrap().active = true;
-    let plan = up(&mut seen, &asked(&[("controller", 3)], &[]));
-    let text = changes(&plan);
-    assert!(
-        text.contains("update domain controller-1: bob@desk may log in (while it runs)"),
-        "{text}"
-    );
-    assert!(!text.contains("replace"), "{text}");
-    // The seed of the new one has it for the user and for root.
-    let seeds = plan.steps.iter().filter_map(|step| match &step.action {
-        Action::CreateSeed { files, .. } => Some(files),
-        _ => None,
-    });
-    let seeds: Vec<_> = seeds.flatten().collect();
-    for (file, line) in [
-        ("identity", "-user ssh-ed25519 BBBB bob@desk\n"),
-        ("user-data", ", \"ssh-ed25519 BBBB bob@desk\"]\n"),
-    ] {
-        let file = seeds.iter().find(|f| f.name == file).unwrap();
-        assert!(file.content.reveal().contains(line), "{}", file.content.reveal());
-    }
-    let keys = |seen: &Observed, name: &str| {
-        seen.domains[name].recorded.guest.as_ref().unwrap().shared.clone()
-    };
-    for name in ["controller-0", "controller-1", "controller-2"] {
-        assert_eq!(keys(&seen, name), std::slice::from_ref(&bob), "{name}");
-    }
-    let replaced = up(&mut seen, &asked(&[("controller", 3)], &["override.controller.swap=512"]));
-    assert_eq!(replaced.count(Op::Replace), 3);
-    assert_eq!(keys(&seen, "controller-0"), std::slice::from_ref(&bob));
-    let gone = plan::share(&seen, &environment, &[], &[bob]);
-    apply(&mut seen, &gone.steps);
-    assert!(seen.shared_keys().is_empty());
 }

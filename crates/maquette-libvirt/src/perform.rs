@@ -12,7 +12,7 @@ use maquette_core::blueprint::{Node, Pool};
 use maquette_core::doctor::{Finding, Layer};
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
-use maquette_core::plan::{Action, Readiness, Setting};
+use maquette_core::plan::{Action, Readiness, Setting, Sharing};
 use maquette_core::values::console_text;
 use maquette_engine::host::{self, Host};
 use maquette_engine::image::{self, Transfer};
@@ -508,9 +508,19 @@ impl Libvirt<'_> {
             }
             Action::AwaitDomain { name, ready } => self.await_domain(name, ready, context),
             Action::ChangeDomain { name, change } => domain::change(self.client()?, name, change),
-            Action::ShareDomain { node, environment, pool, add, remove, ready } => {
+            Action::ShareDomain { node, environment, pool, add, remove, ready, sharing } => {
                 let login = self.login(&node.name, ready);
-                login_keys::change(&login, add, remove)?;
+                match (login_keys::change(&login, add, remove), sharing) {
+                    (Err(error), Sharing::Tried) => {
+                        (context.remark)(error.causes.join("; "));
+                        Ok(())
+                    }
+                    (Err(error), _) => Err(error),
+                    (Ok(()), Sharing::Guest) => Ok(()),
+                    (Ok(()), _) => self.record_domain(node, environment, pool),
+                }
+            }
+            Action::RecordDomain { node, environment, pool } => {
                 self.record_domain(node, environment, pool)
             }
             Action::ResumeDomain { name } => {

@@ -504,7 +504,7 @@ impl Backend for Hands<'_> {
                 rules::perform(&mut machine.seen, action);
                 machine.seen.domains.entry(name.clone()).and_modify(|d| d.ready = false);
             }
-            return Err(fault);
+            return rules::failed(action, fault, context);
         }
         let failed = |e: HostError| StepError::new(format!("cannot {title}")).because(e);
         match action {

@@ -8,6 +8,7 @@ use maquette_core::observed::{
     self, DiskDevice, Edited, Hardware, HostLink, LinkKind, Nic, Observed, Wiring,
 };
 use maquette_core::plan::{self, Action, Step};
+use maquette_engine::{StepContext, StepError};
 
 /// A hypervisor with these NICs; the first has the default route.
 pub fn machine(nics: &[&str]) -> Observed {
@@ -37,6 +38,19 @@ pub fn edit(seen: &mut Observed, kind: ObjectKind, name: &str) {
     };
     let why = "its metadata was changed by hand".into();
     seen.edited.push(Edited { kind, name: name.into(), active, files, why });
+}
+
+/// What a step that fails comes to: some only say it.
+pub fn failed(
+    action: &Action,
+    fault: StepError,
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
+    let Action::ShareDomain { sharing: plan::Sharing::Tried, .. } = action else {
+        return Err(fault);
+    };
+    (context.remark)(fault.causes.join("; "));
+    Ok(())
 }
 
 /// What libvirt does with an object whatever is recorded of it.
@@ -274,10 +288,16 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             let domain = seen.domains.get_mut(name).expect("it exists");
             change_live(domain, change);
         }
-        Action::ShareDomain { node, .. } => {
+        Action::ShareDomain { node, sharing, .. } => {
             let domain = seen.domains.get_mut(&node.name).expect("it exists");
             assert!(domain.active && !domain.paused, "{title}: nobody can log in");
-            domain.recorded = (**node).clone();
+            if *sharing != plan::Sharing::Guest {
+                assert!(domain.persistent, "{title}: nothing can be recorded");
+                domain.recorded = (**node).clone();
+            }
+        }
+        Action::RecordDomain { node, .. } => {
+            seen.domains.get_mut(&node.name).expect("it exists").recorded = (**node).clone();
         }
         Action::PauseDomain { name } => {
             seen.domains.get_mut(name).expect("it exists").paused = true;

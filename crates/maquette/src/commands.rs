@@ -1,6 +1,6 @@
 //! The verbs. Each is a file with its `Args` and its `run`, and a row here.
 
-mod entry;
+pub(crate) mod entry;
 mod lockout;
 pub mod nodes;
 mod power;

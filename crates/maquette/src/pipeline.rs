@@ -20,7 +20,7 @@ use maquette_engine::StepError;
 use maquette_engine::probe::Facts;
 use maquette_engine::ssh_keys::{self, EnvironmentKey};
 
-use crate::commands::nodes;
+use crate::commands::{entry, nodes};
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::load::images::{check_images, has_agent, images};
@@ -52,9 +52,8 @@ impl Planned {
         let name = &self.blueprint.environment;
         let message =
             format!("environment `{name}` is shared with this workspace, which did not build it");
-        Failure::input(Diagnostic::error("plan::shared", message).help(
-            "its nodes can be logged in to, started and stopped from here; whoever built it changes what they are",
-        ))
+        let helps = entry::SHARED_HELPS.into_iter();
+        Failure::input(helps.fold(Diagnostic::error("plan::shared", message), Diagnostic::help))
     }
 
     /// What is said of nodes that it is not about; none if it is about all.
@@ -272,6 +271,10 @@ fn as_shared(
             guest.authorized_key = known.authorized_key.clone();
             guest.host_key = known.host_key.clone();
             guest.generation = known.generation;
+            // A digest with that secret: whether what it is of has changed cannot be known here.
+            if guest.first_boot.is_some() && known.first_boot.is_some() {
+                guest.first_boot = known.first_boot;
+            }
         }
     }
     Some(file)

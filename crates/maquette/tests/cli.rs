@@ -202,7 +202,7 @@ fn every_example_has_a_transcript() {
 #[test]
 fn an_unknown_workspace_says_what_makes_one() {
     let here = tempfile::tempdir().unwrap();
-    let output = maquette(here.path(), &["ssh", "controller-0"]);
+    let output = maquette(here.path(), &["ssh", "--prefix", "nobodyhasthis", "controller-0"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("`maquette up` writes it"));
 }

@@ -138,6 +138,17 @@ pub struct NetworkChange {
     pub add_srvs: Vec<Srv>,
 }
 
+/// How far a change of a guest's keys goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// The domain is recorded with it at once.
+    Recorded,
+    /// The same; if the guest cannot be changed, that is said, and nothing else fails for it.
+    Tried,
+    /// The guest only: another step records the domain.
+    Guest,
+}
+
 /// One effect, with all the data it needs. Doing it twice changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -321,7 +332,7 @@ pub enum Action {
         /// What changes.
         change: LiveChange,
     },
-    /// Change which keys of colleagues open a running domain's guest, and record it.
+    /// Change which keys of colleagues open a running domain's guest.
     ShareDomain {
         /// The domain as it is recorded then.
         node: Box<Node>,
@@ -335,6 +346,17 @@ pub enum Action {
         remove: Vec<PublicKey>,
         /// How it is reached.
         ready: Readiness,
+        /// How far this step goes.
+        sharing: Sharing,
+    },
+    /// Record anew what a domain was made from, and change nothing else of it.
+    RecordDomain {
+        /// The domain.
+        node: Box<Node>,
+        /// Environment it belongs to.
+        environment: EnvName,
+        /// Pool of its volumes.
+        pool: Pool,
     },
     /// Stop a domain's vCPUs.
     PauseDomain {
@@ -396,6 +418,7 @@ impl Action {
             Self::AwaitDomain { name, .. } => format!("wait for domain {name}"),
             Self::ChangeDomain { name, change } => format!("change {name}: {}", change.describe()),
             Self::ShareDomain { node, .. } => format!("set SSH keys of domain {}", node.name),
+            Self::RecordDomain { node, .. } => format!("record domain {}", node.name),
             Self::PauseDomain { name } => format!("pause domain {name}"),
             Self::ResetDomain { name } => format!("reset domain {name}"),
             Self::ResumeDomain { name } => format!("resume domain {name}"),
@@ -436,6 +459,7 @@ impl Action {
             Self::AwaitDomain { .. } => "await-domain",
             Self::ChangeDomain { .. } => "change-domain",
             Self::ShareDomain { .. } => "share-domain",
+            Self::RecordDomain { .. } => "record-domain",
             Self::PauseDomain { .. } => "pause-domain",
             Self::ResetDomain { .. } => "reset-domain",
             Self::ResumeDomain { .. } => "resume-domain",
@@ -475,6 +499,7 @@ impl Action {
             | Self::StopNetwork { .. }
             | Self::UndefineNetwork { .. }
             | Self::DefineDomain { .. }
+            | Self::RecordDomain { .. }
             | Self::UndefineDomain { .. } => Lane::Control,
         }
     }

@@ -37,9 +37,11 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
     planner.images(&fates);
     planner.networks(&fates);
     for node in &blueprint.nodes {
-        planner.node(node, fates.nodes.get(&node.name).unwrap_or(&Fate::Create));
+        let (fate, before) =
+            (fates.nodes.get(&node.name).unwrap_or(&Fate::Create), planner.builder.added().count());
+        planner.node(node, fate);
+        planner.share(node, fate, before);
     }
-    planner.share(&fates);
     planner.unwanted_networks();
     planner.sort();
     Plan { changes: planner.changes, steps: planner.builder.finish() }

@@ -1,9 +1,9 @@
 //! Public keys of colleagues: they come to running nodes and go from them. What is made later has them from its first boot.
 
 use super::diff::Planner;
-use super::fate::{Fate, Fates};
+use super::fate::Fate;
 use super::ready::readiness;
-use super::{Action, Builder, Change, Op, Plan, Reasons};
+use super::{Action, Builder, Change, Op, Plan, Readiness, Sharing, Step, StepId};
 use crate::blueprint::{Guest, Node};
 use crate::names::EnvName;
 use crate::object::ObjectKind;
@@ -21,93 +21,205 @@ fn has(keys: &[PublicKey], key: &PublicKey) -> bool {
     keys.iter().any(|known| known.is_same(key))
 }
 
-/// Nodes whose keys cannot be changed now, since they are off, paused or have not finished their first boot.
-pub fn out_of_reach(observed: &Observed) -> Vec<&str> {
+/// Why the keys of a node cannot be changed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Away {
+    /// It is off, or its vCPUs are stopped.
+    Off,
+    /// Its first boot was not seen to end, or it has no address.
+    NotReady,
+    /// It was undefined outside Maquette, and goes when it stops.
+    Undefined,
+    /// Its record was edited outside Maquette, and is not believed.
+    Edited,
+}
+
+/// Nodes whose keys cannot be changed now, and why.
+pub fn out_of_reach(observed: &Observed) -> Vec<(&str, Away)> {
     let guests = observed.domains.values().filter(|d| d.recorded.guest.is_some());
-    guests.filter(|d| !is_in_reach(d)).map(|d| d.name.as_str()).collect()
+    let away = guests.filter_map(|d| Some((d.name.as_str(), reach(d).err()?)));
+    let edited = observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain);
+    away.chain(edited.map(|e| (e.name.as_str(), Away::Edited))).collect()
 }
 
-fn is_in_reach(domain: &Domain) -> bool {
-    domain.active && !domain.paused && domain.ready && readiness(&domain.recorded).is_some()
+/// How a node is logged in to now.
+fn reach(domain: &Domain) -> Result<Readiness, Away> {
+    match readiness(&domain.recorded) {
+        _ if !domain.active || domain.paused => Err(Away::Off),
+        Some(_) if !domain.persistent => Err(Away::Undefined),
+        Some(ready) if domain.ready => Ok(ready),
+        _ => Err(Away::NotReady),
+    }
 }
 
-/// Plans that keys come to all nodes which can be logged in to now, and that others go. That is done anew where a record
-/// says that it was done: somebody may have changed the files.
-pub fn share(
-    observed: &Observed,
-    environment: &EnvName,
-    add: &[PublicKey],
-    remove: &[PublicKey],
-) -> Plan {
-    let (mut builder, mut changes) = (Builder::default(), Vec::new());
-    for domain in observed.domains.values() {
-        let Some(guest) = &domain.recorded.guest else { continue };
-        let (op, reason) = match action(domain, guest, environment, add, remove) {
-            Some((action, reason)) => {
-                builder.add(action, [], reason.as_str());
-                (Op::Update, reason)
-            }
-            None => (Op::Keep, String::new()),
-        };
-        let name = domain.name.clone();
-        let detail = if domain.active { "running" } else { "shut off" }.into();
-        changes.push(Change { op, kind: ObjectKind::Domain, name, detail, reason: reason.into() });
+/// Plans that keys come to all nodes which can be logged in to now. That is done anew where a record says that it was
+/// done: somebody may have changed the files.
+pub fn share(observed: &Observed, environment: &EnvName, keys: &[PublicKey]) -> Plan {
+    let mut builder = Builder::default();
+    let reason = format!("{} may log in", list(keys));
+    let mut changes = Vec::new();
+    for (domain, guest) in guests(observed) {
+        let ready = reach(domain).ok();
+        changes.push(change(domain, ready.as_ref().map(|_| reason.as_str())));
+        if let Some(ready) = ready {
+            let node = with(&domain.recorded, guest, keys);
+            builder.add(
+                Action::ShareDomain {
+                    node: Box::new(node),
+                    environment: environment.clone(),
+                    pool: domain.pool.clone(),
+                    add: keys.to_vec(),
+                    remove: Vec::new(),
+                    ready,
+                    sharing: Sharing::Recorded,
+                },
+                [],
+                reason.as_str(),
+            );
+        }
     }
     Plan { changes, steps: builder.finish() }
 }
 
-/// The step for one node, and why; none if it cannot be logged in to now.
-fn action(
-    domain: &Domain,
-    guest: &Guest,
+/// Which nodes keys are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All, or none: nothing is recorded before every guest was changed, since `up` gives all nodes what one is recorded
+    /// to have.
+    All,
+    /// Those that can be logged in to. All are recorded without the keys, and that first, so that `up` does not bring them
+    /// back from a node that could not be changed.
+    Reachable,
+}
+
+/// Plans that keys go, whether they are recorded or not.
+pub fn unshare(
+    observed: &Observed,
     environment: &EnvName,
-    add: &[PublicKey],
-    remove: &[PublicKey],
-) -> Option<(Action, String)> {
-    let ready = readiness(&domain.recorded).filter(|_| is_in_reach(domain))?;
-    let mut shared = guest.shared.clone();
-    shared.retain(|key| !has(remove, key) && !has(add, key));
-    shared.extend(add.iter().cloned());
-    let guest = Guest { shared, ..guest.clone() };
-    let node = Node { guest: Some(guest), ..domain.recorded.clone() };
-    let list = |keys: &[PublicKey]| keys.iter().map(whose).collect::<Vec<_>>().join(", ");
-    let may = [(add, "may log in"), (remove, "may log in no more")].into_iter();
-    let reasons = may.filter(|(keys, _)| !keys.is_empty());
-    let reason: Vec<String> =
-        reasons.map(|(keys, what)| format!("{} {what}", list(keys))).collect();
-    let action = Action::ShareDomain {
-        node: Box::new(node),
-        environment: environment.clone(),
-        pool: domain.pool.clone(),
-        add: add.to_vec(),
-        remove: remove.to_vec(),
-        ready,
+    keys: &[PublicKey],
+    extent: Extent,
+) -> Plan {
+    let mut builder = Builder::default();
+    let (mut changes, mut changed) = (Vec::new(), Vec::new());
+    let reason = format!("{} may log in no more", list(keys));
+    let record = |builder: &mut Builder, domain: &Domain, guest: &Guest, after: &[StepId]| {
+        let node = Box::new(without(&domain.recorded, guest, keys));
+        let (environment, pool) = (environment.clone(), domain.pool.clone());
+        let record = Action::RecordDomain { node, environment, pool };
+        builder.add(record, after.iter().copied(), reason.as_str())
     };
-    Some((action, reason.join("; ")))
+    for (domain, guest) in guests(observed) {
+        let after = match extent {
+            Extent::All => None,
+            Extent::Reachable => Some(record(&mut builder, domain, guest, &[])),
+        };
+        let Ok(ready) = reach(domain) else {
+            let recorded = after.map(|_| "it is only recorded that the key is gone");
+            changes.push(change(domain, recorded));
+            continue;
+        };
+        changes.push(change(domain, Some(&reason)));
+        let take = Action::ShareDomain {
+            node: Box::new(without(&domain.recorded, guest, keys)),
+            environment: environment.clone(),
+            pool: domain.pool.clone(),
+            add: Vec::new(),
+            remove: keys.to_vec(),
+            ready,
+            sharing: Sharing::Guest,
+        };
+        changed.push(builder.add(take, after, reason.as_str()));
+    }
+    if extent == Extent::All {
+        for (domain, guest) in guests(observed) {
+            record(&mut builder, domain, guest, &changed);
+        }
+    }
+    Plan { changes, steps: builder.finish() }
+}
+
+fn guests(observed: &Observed) -> impl Iterator<Item = (&Domain, &Guest)> {
+    observed.domains.values().filter_map(|d| Some((d, d.recorded.guest.as_ref()?)))
+}
+
+/// Whose some keys are.
+fn list(keys: &[PublicKey]) -> String {
+    keys.iter().map(whose).collect::<Vec<_>>().join(", ")
+}
+
+/// What is said of a node; `reason` is none if nothing is done to it.
+fn change(domain: &Domain, reason: Option<&str>) -> Change {
+    let op = if reason.is_some() { Op::Update } else { Op::Keep };
+    let detail = if domain.active { "running" } else { "shut off" }.into();
+    let reason = reason.unwrap_or_default().into();
+    Change { op, kind: ObjectKind::Domain, name: domain.name.clone(), detail, reason }
+}
+
+/// A node that opens to further keys.
+fn with(node: &Node, guest: &Guest, keys: &[PublicKey]) -> Node {
+    let mut node = without(node, guest, keys);
+    node.guest.iter_mut().for_each(|guest| guest.shared.extend(keys.iter().cloned()));
+    node
+}
+
+/// A node that opens to some keys no more.
+fn without(node: &Node, guest: &Guest, keys: &[PublicKey]) -> Node {
+    let mut guest = guest.clone();
+    guest.shared.retain(|key| !has(keys, key));
+    Node { guest: Some(guest), ..node.clone() }
 }
 
 impl Planner<'_> {
-    /// Gives nodes that go on running the keys that other nodes of the environment have: they were off when these came.
-    pub(super) fn share(&mut self, fates: &Fates) {
-        let shared = self.observed.shared_keys();
-        for domain in self.observed.domains.values() {
-            let Some(guest) = &domain.recorded.guest else { continue };
-            let missing: Vec<PublicKey> =
-                shared.iter().filter(|key| !has(&guest.shared, key)).cloned().collect();
-            let goes_on = matches!(fates.nodes.get(&domain.name), Some(Fate::Keep));
-            if missing.is_empty() || !goes_on {
-                continue;
-            }
-            let environment = &self.blueprint.environment;
-            let Some((action, why)) = action(domain, guest, environment, &missing, &[]) else {
-                continue;
-            };
-            self.builder.add(action, [], why.as_str());
-            let is_it = |c: &&mut Change| c.kind == ObjectKind::Domain && c.name == domain.name;
-            for change in self.changes.iter_mut().filter(is_it) {
-                change.op = Op::Update;
-                change.reason = Reasons::how(vec![why.clone()], "while it runs");
-            }
+    /// Gives a node that goes on, or starts again, the keys that others of the environment have: it was not reached when
+    /// these came. Its own steps are those that were added after the first `before`.
+    pub(super) fn share(&mut self, wanted: &Node, fate: &Fate, before: usize) {
+        let domain = self.observed.domains.get(&wanted.name);
+        let node = match (fate, domain) {
+            (Fate::Keep | Fate::Leave(_), Some(domain)) => &domain.recorded,
+            (Fate::Record(_) | Fate::Live(..) | Fate::Restart(_), Some(_)) => wanted,
+            (Fate::Create, None) if self.keeps_disks(wanted) => wanted,
+            _ => return,
+        };
+        let (Some(guest), Some(ready)) = (&node.guest, readiness(node)) else { return };
+        let mut keys = self.observed.shared_keys();
+        // What a record without a domain that is believed would say is not so.
+        keys.retain(|key| domain.is_none() || !has(&guest.shared, key));
+        let steps = self.builder.since(before);
+        let starts = |step: &Step| {
+            matches!(step.action, Action::StartDomain { .. } | Action::ResumeDomain { .. })
+        };
+        let defines = |step: &Step| matches!(step.action, Action::DefineDomain { .. });
+        let runs = domain.is_some_and(|d| d.active && !d.paused) || steps.iter().any(starts);
+        let persists = domain.is_some_and(|d| d.persistent) || steps.iter().any(defines);
+        let ready_before = domain.is_none_or(|d| d.ready);
+        if keys.is_empty() || !ready_before || !runs || !persists {
+            return;
         }
+        let after: Vec<StepId> = steps.iter().map(|step| step.id).collect();
+        let why = format!("{} may log in", list(&keys));
+        let share = Action::ShareDomain {
+            node: Box::new(with(node, guest, &keys)),
+            environment: self.blueprint.environment.clone(),
+            pool: self.pool(&wanted.name),
+            add: keys,
+            remove: Vec::new(),
+            ready,
+            sharing: Sharing::Tried,
+        };
+        self.builder.add(share, after, why.as_str());
+        let is_it = |c: &&mut Change| c.kind == ObjectKind::Domain && c.name == wanted.name;
+        for change in self.changes.iter_mut().filter(is_it) {
+            if change.op == Op::Keep {
+                change.op = Op::Update;
+                change.reason.how = Some("while it runs");
+            }
+            change.reason.all.push(why.clone());
+        }
+    }
+
+    /// Whether a node without a domain that is believed has its disks from before.
+    fn keeps_disks(&self, node: &Node) -> bool {
+        let edited = self.observed.edited(ObjectKind::Domain, &node.name);
+        edited.is_some() || self.orphans.contains_key(&node.name)
     }
 }

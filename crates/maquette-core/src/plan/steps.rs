@@ -78,6 +78,11 @@ impl Builder {
         StepId::all(self.steps.len())
     }
 
+    /// The steps that were added after the first `count`.
+    pub fn since(&self, count: usize) -> &[Step] {
+        self.steps.get(count..).unwrap_or_default()
+    }
+
     /// Those of them after which a domain runs no more.
     pub fn stops(&self) -> Vec<StepId> {
         let stops = self.steps.iter().filter(|s| matches!(s.action, Action::StopDomain { .. }));

@@ -108,6 +108,8 @@ struct Removal<'a> {
     locking: Locking,
     asking: Asking,
     shown: Shown,
+    /// Whether another workspace built it, and shares it with this one.
+    of_others: bool,
 }
 
 impl<'a> Removal<'a> {
@@ -121,14 +123,22 @@ impl<'a> Removal<'a> {
     ) -> Result<Self, Failure> {
         let runner = session.runner(json, Duration::from_secs(60))?;
         let shown = Shown::new();
-        Ok(Self { world, session, environment, runner, json, locking, asking, shown })
+        let of_others = false;
+        Ok(Self { world, session, environment, runner, json, locking, asking, shown, of_others })
+    }
+
+    /// Plans what goes, and finds out whose it is.
+    fn plan(&mut self, observed: &Observed, plan_of: &mut PlanOf<'_>) -> Result<Plan, Failure> {
+        let way = identity::way(observed, &self.session.located.workspace, &self.world.environment);
+        self.of_others |= matches!(way, Some(Way::Shared(_)));
+        plan_of(observed)
     }
 
     /// Locks the environment. The plan as it looks without the lock is shown and agreed to before, so that nobody waits
     /// for the lock while the user thinks.
     fn begin(&mut self, plan_of: &mut PlanOf<'_>) -> Result<(), Failure> {
         if self.asking == Asking::First {
-            let plan = plan_of(&self.session.running()?.observed())?;
+            let plan = self.plan(&self.session.running()?.observed(), plan_of)?;
             // Where there is nothing to remove there is nothing to agree to.
             if !plan.is_empty() {
                 self.settle(&plan)?;
@@ -141,7 +151,10 @@ impl<'a> Removal<'a> {
     fn look(&mut self, plan_of: &mut PlanOf<'_>) -> Result<(Hypervisor, Plan), Failure> {
         loop {
             let hypervisor = self.session.running()?;
-            let plan = plan_of(&hypervisor.observed())?;
+            let plan = self.plan(&hypervisor.observed(), plan_of)?;
+            if self.of_others && self.asking == Asking::Agreed && !plan.is_empty() {
+                return Err(others(self.environment));
+            }
             if self.is_settled(&plan) {
                 return Ok((hypervisor, plan));
             }
@@ -173,11 +186,26 @@ impl<'a> Removal<'a> {
             let title = self.session.title();
             self.world.terminal.plan(plan, &title);
         }
-        let hints = ["say `--yes` (or MAQUETTE_YES=1) if that is what you want".into()];
-        consent::question(self.world, "plan::unconfirmed", &what_goes(plan), self.json, &hints)?;
+        let mut hint = "say `--yes` (or MAQUETTE_YES=1) if that is what you want";
+        let mut what = what_goes(plan);
+        if self.of_others {
+            hint = "it is asked at a terminal; in the workspace that built it `--yes` will do";
+            what.push_str(", although another workspace built it and only shares it with this one");
+        }
+        consent::question(self.world, "plan::unconfirmed", &what, self.json, &[hint.into()])?;
         self.shown.extend(objects(plan));
         Ok(())
     }
+}
+
+/// The error of who would remove unasked what others have built: one flag must not cost somebody else's disks.
+fn others(environment: &EnvName) -> Failure {
+    let message = format!(
+        "environment `{environment}` was built by another workspace, which shares it with this one"
+    );
+    let error = StepError::new(message)
+        .hint("nothing was removed; `maquette down` without `--yes` asks, and then removes it");
+    Failure::Failed(error)
 }
 
 /// Makes the plan of a removal from what is on the hypervisor.

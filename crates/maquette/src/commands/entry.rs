@@ -106,9 +106,16 @@ fn lead(
     write(located, &nodes, file, &session.connection)
 }
 
+/// What whoever would change an environment that was only shared with them can do.
+pub const SHARED_HELPS: [&str; 2] = [
+    "its nodes can be logged in to, started and stopped from here; whoever built it changes what they are",
+    "only if the workspace that built it is lost: `maquette down`, then `maquette up`; all data on its disks is lost",
+];
+
 /// The error of whoever would change an environment that was only shared with them.
 pub fn only_shared(located: &Located) -> StepError {
     let name = &located.environment;
-    StepError::new(format!("environment `{name}` is shared with this workspace, which did not build it"))
-        .hint("its nodes can be logged in to, started and stopped from here; whoever built it changes what they are")
+    let message =
+        format!("environment `{name}` is shared with this workspace, which did not build it");
+    SHARED_HELPS.into_iter().fold(StepError::new(message), StepError::hint)
 }

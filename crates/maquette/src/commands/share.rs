@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::observed::Observed;
-use maquette_core::plan;
+use maquette_core::plan::{self, Away, Extent};
 use maquette_core::values::PublicKey;
 use maquette_engine::private_file::write_private;
 use maquette_engine::ssh_keys::{EnvironmentKey, KEY_FILE, SECRET_FILE, fingerprint};
@@ -48,14 +48,14 @@ pub enum Verb {
     /// They come.
     Share,
     /// They go.
-    Unshare,
+    Unshare(Extent),
 }
 
 impl Verb {
     fn word(self) -> &'static str {
         match self {
             Self::Share => "share",
-            Self::Unshare => "unshare",
+            Self::Unshare(_) => "unshare",
         }
     }
 }
@@ -110,19 +110,13 @@ pub fn change(
     must_have_built(world, located, &observed, session.connection.records.is_some())?;
     let keys = which(&observed)?;
     let away = plan::out_of_reach(&observed);
-    if verb == Verb::Unshare && !away.is_empty() {
-        let message =
-            format!("the keys of {} cannot be changed now; nothing was changed", away.join(", "));
-        return Err(Failure::Failed(StepError::new(message).hint(format!(
-            "a key goes from all nodes or from none: `maquette start {}` first",
-            away.join(" ")
-        ))));
+    if verb == Verb::Unshare(Extent::All) && !away.is_empty() {
+        return Err(unshared_by_none(&away));
     }
-    let (add, remove): (&[PublicKey], &[PublicKey]) = match verb {
-        Verb::Share => (&keys, &[]),
-        Verb::Unshare => (&[], &keys),
+    let plan = match verb {
+        Verb::Share => plan::share(&observed, &located.environment, &keys),
+        Verb::Unshare(extent) => plan::unshare(&observed, &located.environment, &keys, extent),
     };
-    let plan = plan::share(&observed, &located.environment, add, remove);
     if plan.is_empty() {
         let error =
             StepError::new("there is no node that can be logged in to now; nothing was changed");
@@ -134,16 +128,64 @@ pub fn change(
     if let Some(domain) = observed.domains.values().next() {
         runner.starts(domain.recorded.virt);
     }
-    runner.run(&plan, &hypervisor)?;
-    if verb == Verb::Share && !json {
-        invite(world, located, &observed, &away);
+    let done = runner.run(&plan, &hypervisor);
+    match verb {
+        Verb::Share if done.is_ok() && !json => invite(world, located, &observed, &away),
+        Verb::Unshare(Extent::All) if done.is_err() => world.terminal.talk(
+            "the nodes are still recorded with the key; `unshare --reachable` takes it from all that can be logged in to",
+        ),
+        Verb::Unshare(Extent::Reachable) if done.is_err() || !away.is_empty() => {
+            left_open(world, &away, &keys);
+        }
+        _ => {}
     }
-    Ok(0)
+    done.map(|()| 0)
+}
+
+/// Why no key was taken from any node: it would not have been taken from these.
+fn unshared_by_none(away: &[(&str, Away)]) -> Failure {
+    let are = |why: &[Away]| {
+        let some = away.iter().filter(|(_, away)| why.contains(away));
+        some.map(|(name, _)| *name).collect::<Vec<_>>()
+    };
+    let (off, not_ready) = (are(&[Away::Off]), are(&[Away::NotReady]));
+    let records = are(&[Away::Undefined, Away::Edited]);
+    let names = away.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let message = format!("the keys of {names} cannot be changed now; nothing was changed");
+    let mut error = StepError::new(message);
+    if !off.is_empty() {
+        let start = format!("`maquette start {}` first", off.join(" "));
+        error = error.hint(format!("a key goes from all nodes or from none: {start}"));
+    }
+    if !records.is_empty() {
+        let text = "was changed outside Maquette: `maquette up` mends that first";
+        error = error.hint(format!("what is recorded of {} {text}", records.join(", ")));
+    }
+    if !not_ready.is_empty() {
+        let doctor = format!("`maquette doctor {}` says why", not_ready.join(" "));
+        error = error.hint(format!("{} never booted to the end: {doctor}", not_ready.join(", ")));
+    }
+    Failure::Failed(error.hint("`--reachable` takes the key from all other nodes"))
+}
+
+/// Says which nodes may still open to keys that were taken away, and how that ends.
+fn left_open(world: &World, away: &[(&str, Away)], keys: &[PublicKey]) {
+    let mut which: Vec<&str> = away.iter().map(|(name, _)| *name).collect();
+    if which.is_empty() {
+        which.push("what could not be changed");
+    }
+    let again: Vec<String> = keys.iter().map(|key| format!("'{key}'")).collect();
+    let (which, again) = (which.join(", "), again.join(" "));
+    let text = format!(
+        "{which} may still open to it; once it can be logged in to, this takes it from there, too:"
+    );
+    world.terminal.talk(&format!("{text}\n  maquette unshare {again}"));
 }
 
 /// Says what the colleague types, and which nodes are still to come.
-fn invite(world: &World, located: &Located, observed: &Observed, away: &[&str]) {
+fn invite(world: &World, located: &Located, observed: &Observed, away: &[(&str, Away)]) {
     if !away.is_empty() {
+        let away: Vec<&str> = away.iter().map(|(name, _)| *name).collect();
         let text = "not running, or not ready: `maquette up` gives them the key once they are";
         world.terminal.talk(&format!("{} {text}", away.join(", ")));
     }
@@ -206,6 +248,9 @@ fn export(world: &World, located: &Located) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// What stands for the name of a key that has none.
+pub const NO_NAME: &str = "(no name)";
+
 /// A key that opens nodes.
 struct Known {
     key: PublicKey,
@@ -236,7 +281,7 @@ impl Known {
     fn who(&self) -> &str {
         match self.built {
             true => "who built it",
-            false => self.key.comment().unwrap_or("-"),
+            false => self.key.comment().unwrap_or(NO_NAME),
         }
     }
 }

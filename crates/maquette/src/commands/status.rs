@@ -51,7 +51,13 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         return watch(world, &located, &session, ask, args.json);
     }
     let now = Now::look(&session, ask)?;
-    entry::refresh(world, &located, &session, &now.observed)?;
+    // What is asked for is known all the same.
+    match entry::refresh(world, &located, &session, &now.observed) {
+        Err(Failure::Failed(error)) => {
+            world.terminal.talk(&format!("warning: {}", error.in_one_line()));
+        }
+        refreshed => refreshed?,
+    }
     if args.json {
         world.terminal.result(&format!("{:#}", now.json(&located)));
     } else {

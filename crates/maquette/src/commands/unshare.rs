@@ -2,10 +2,11 @@
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::observed::Observed;
+use maquette_core::plan::Extent;
 use maquette_core::values::PublicKey;
 use maquette_engine::ssh_keys::fingerprint;
 
-use super::share::{self, Verb};
+use super::share::{self, NO_NAME, Verb};
 use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load;
@@ -23,6 +24,9 @@ pub struct Args {
     /// Whose keys go: names or fingerprints as `maquette share` shows them, or keys as it takes them
     #[arg(value_name = "KEY", required = true)]
     pub keys: Vec<String>,
+    /// Take them from all nodes that can be logged in to, though there are others
+    #[arg(long)]
+    pub reachable: bool,
     /// Print what happens as JSON, one event a line
     #[arg(long)]
     pub json: bool,
@@ -31,7 +35,8 @@ pub struct Args {
 /// Runs it; the exit code if it did not fail.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.place)?;
-    share::change(world, &located, Verb::Unshare, args.locking, args.json, |observed| {
+    let verb = Verb::Unshare(if args.reachable { Extent::Reachable } else { Extent::All });
+    share::change(world, &located, verb, args.locking, args.json, |observed| {
         let mut keys = Vec::new();
         for word in &args.keys {
             keys.extend(meant(world, word, observed)?);
@@ -46,6 +51,9 @@ fn meant(world: &World, word: &str, observed: &Observed) -> Result<Vec<PublicKey
     let is_it =
         |key: &&PublicKey| key.comment() == Some(word) || fingerprint(key).as_deref() == Some(word);
     let found: Vec<PublicKey> = shared.iter().filter(is_it).cloned().collect();
+    if found.len() > 1 {
+        return Err(several(word, &found));
+    }
     let keys = match found.is_empty() {
         false => found,
         true => share::all_keys(world, &[word.to_string()]).map_err(|failure| {
@@ -65,11 +73,24 @@ fn meant(world: &World, word: &str, observed: &Observed) -> Result<Vec<PublicKey
     }
 }
 
+/// Two people, or two computers, may call their keys the same.
+fn several(word: &str, found: &[PublicKey]) -> Failure {
+    let prints = found.iter().filter_map(|key| fingerprint(key));
+    let message = format!("{} keys have the name `{word}`", found.len());
+    let error = Diagnostic::error("share::several", message);
+    let help =
+        |error: Diagnostic, print| error.help(format!("`maquette unshare {print}` takes one"));
+    Failure::input(prints.fold(error, help))
+}
+
 fn unknown(word: &str, shared: &[PublicKey]) -> Failure {
     let message = format!("the environment is not shared with `{word}`");
     let error = Diagnostic::error("share::unknown", message);
-    let names = shared.iter().map(|key| key.comment().unwrap_or(key.as_str()));
-    let names = names.collect::<Vec<_>>().join(", ");
+    let name = |key: &PublicKey| match (key.comment(), fingerprint(key)) {
+        (Some(name), _) => name.to_string(),
+        (None, print) => format!("{NO_NAME} {}", print.unwrap_or_default()),
+    };
+    let names = shared.iter().map(name).collect::<Vec<_>>().join(", ");
     Failure::input(error.help(match names.is_empty() {
         true => "it is shared with nobody".into(),
         false => format!("it is shared with: {names}"),

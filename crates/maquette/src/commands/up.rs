@@ -21,6 +21,7 @@ use crate::pipeline::{Planned, Scope};
 use crate::playbooks::stages::{Stage, Stages};
 use crate::session::run::Runner;
 use crate::session::{self, Ask, Hypervisor, Session, authorities};
+use crate::workspace::identity::{self, Way};
 use crate::workspace::outputs;
 use crate::world::World;
 use crate::{pipeline, playbooks, render};
@@ -169,6 +170,9 @@ impl Building<'_> {
     fn begin(&mut self) -> Result<(), Failure> {
         let environment = &self.loaded.request.settings.environment;
         self.runner.lock(environment, "up", self.how.locking)?;
+        if self.session.connection.records.is_none() {
+            self.must_have_built()?;
+        }
         let connection = &self.session.connection;
         entry::save(&self.session.located, connection)?;
         let workspace = &self.loaded.workspace;
@@ -177,6 +181,23 @@ impl Building<'_> {
         }
         self.hook(Stage::Pre)?;
         self.hook(Stage::Validate)
+    }
+
+    /// Prepares nothing and runs no playbooks for what another workspace built and only that one changes.
+    fn must_have_built(&self) -> Result<(), Failure> {
+        let hypervisor = self.session.prepared_for(self.requirements)?;
+        let (workspace, user) = (&self.loaded.workspace, &self.world.environment);
+        let way = identity::way(&hypervisor.observed(), workspace, user);
+        if !matches!(way, Some(Way::Shared(_))) {
+            return Ok(());
+        }
+        let networks = self.how.stages.has(Stage::Networks);
+        let scope = Scope { nodes: &self.how.nodes, networks, ..Scope::USUAL };
+        let planned = pipeline::plan(self.world, self.loaded, &hypervisor, scope)?;
+        match self.how.stages.part(planned.plan.clone()).is_empty() {
+            true => Ok(()),
+            false => Err(planned.only_shared()),
+        }
     }
 
     /// Prepares and plans, and asks what has to be asked. Nobody has to wait for the answer: nothing is

@@ -83,6 +83,7 @@ impl Stage {
             | Action::PauseDomain { .. }
             | Action::ResetDomain { .. }
             | Action::ShareDomain { .. }
+            | Action::RecordDomain { .. }
             | Action::ResumeDomain { .. }
             | Action::StopDomain { .. }
             | Action::UndefineDomain { .. } => Self::Vms,

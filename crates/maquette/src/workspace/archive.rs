@@ -48,6 +48,8 @@ pub fn export(
             let text = fs::read(&key)
                 .map_err(|e| Failure::because(format!("cannot read key {}", key.display()), e))?;
             rewrites.push((key.display().to_string(), format!("{PLACEHOLDER}/{name}")));
+            // Whoever gets the archive gets these, too.
+            terminal.talk(&format!("packed: private key {}", key.display()));
             keys.push((name, text));
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use maquette_core::blueprint::Guest;
 use maquette_core::observed::Observed;
-use maquette_core::values::PublicKey;
+use maquette_core::values::{PlainPath, PublicKey};
 use maquette_engine::public_keys;
 use maquette_engine::ssh_keys::{EnvironmentKey, KEY_LINK};
 
@@ -72,6 +72,8 @@ fn of_user(user: &Environment) -> Vec<(PublicKey, PathBuf)> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     files.retain(|file| file.extension().is_some_and(|ending| ending == "pub"));
+    // The ssh config and the inventory, which name it, cannot have another one.
+    files.retain(|file| file.display().to_string().parse::<PlainPath>().is_ok());
     files.sort();
     let read = |file: PathBuf| {
         let key = public_keys::line(&crate::reading::text(&file).ok()?)?.parse().ok()?;
@@ -97,6 +99,7 @@ mod tests {
         let user = Environment::new([("HOME", home.path())], "/");
         let ssh = home.path().join(".ssh");
         std::fs::create_dir(&ssh).unwrap();
+        std::fs::write(ssh.join("a key.pub"), KEY).unwrap();
         std::fs::write(ssh.join("id.pub"), format!("{KEY} bob@desk\n")).unwrap();
         std::fs::write(ssh.join("known_hosts"), "x").unwrap();
         let guest = |key: &str, shared: &[&str]| Guest {

@@ -1,6 +1,8 @@
-//! What happens to the model's domains while somebody listens.
+//! What happens to the model besides its rules: domains change while somebody listens, and steps fail.
 
 use maquette_core::observed::Domain;
+use maquette_core::plan::{Action, Sharing};
+use maquette_engine::{StepContext, StepError};
 use maquette_libvirt::DomainEvent;
 
 use crate::hypervisor::Machine;
@@ -15,4 +17,17 @@ impl Machine {
         // Whoever has gone listens no more.
         self.listeners.iter_mut().for_each(|all| all.retain(|one| one.send(event.clone()).is_ok()));
     }
+}
+
+/// What a step that fails comes to: some only say it.
+pub fn failed(
+    action: &Action,
+    fault: StepError,
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
+    let Action::ShareDomain { sharing: Sharing::Tried, .. } = action else {
+        return Err(fault);
+    };
+    (context.remark)(fault.causes.join("; "));
+    Ok(())
 }

@@ -23,7 +23,7 @@ use maquette_libvirt::{
     Pruned, Run, Seen, Server, Survey, Surveyed,
 };
 
-use crate::rules;
+use crate::{change, rules};
 
 /// The limit of inotify instances.
 const INOTIFY: &str = "fs.inotify.max_user_instances";
@@ -504,7 +504,7 @@ impl Backend for Hands<'_> {
                 rules::perform(&mut machine.seen, action);
                 machine.seen.domains.entry(name.clone()).and_modify(|d| d.ready = false);
             }
-            return rules::failed(action, fault, context);
+            return change::failed(action, fault, context);
         }
         let failed = |e: HostError| StepError::new(format!("cannot {title}")).because(e);
         match action {

@@ -8,7 +8,6 @@ use maquette_core::observed::{
     self, DiskDevice, Edited, Hardware, HostLink, LinkKind, Nic, Observed, Wiring,
 };
 use maquette_core::plan::{self, Action, Step};
-use maquette_engine::{StepContext, StepError};
 
 /// A hypervisor with these NICs; the first has the default route.
 pub fn machine(nics: &[&str]) -> Observed {
@@ -38,19 +37,6 @@ pub fn edit(seen: &mut Observed, kind: ObjectKind, name: &str) {
     };
     let why = "its metadata was changed by hand".into();
     seen.edited.push(Edited { kind, name: name.into(), active, files, why });
-}
-
-/// What a step that fails comes to: some only say it.
-pub fn failed(
-    action: &Action,
-    fault: StepError,
-    context: &StepContext<'_>,
-) -> Result<(), StepError> {
-    let Action::ShareDomain { sharing: plan::Sharing::Tried, .. } = action else {
-        return Err(fault);
-    };
-    (context.remark)(fault.causes.join("; "));
-    Ok(())
 }
 
 /// What libvirt does with an object whatever is recorded of it.

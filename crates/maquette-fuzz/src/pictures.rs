@@ -7,7 +7,7 @@ use maquette_core::plan::Plan;
 use crate::check;
 
 /// Elements of a drawing. None runs anything, or leads anywhere.
-const ELEMENTS: [&str; 6] = ["svg", "rect", "text", "circle", "line", "title"];
+const ELEMENTS: [&str; 7] = ["svg", "g", "rect", "text", "circle", "line", "title"];
 
 /// The form in which texts stand in Graphviz' and Mermaid's languages has no quote in it that is not escaped.
 fn quotes(what: &str, line: &str, escaped: &str) {

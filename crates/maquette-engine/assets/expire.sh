@@ -12,6 +12,9 @@ locks=${MAQUETTE_LOCKS:-/run/maquette}
 logs=/var/log/libvirt/qemu
 namespace=https://maquette.dev/xmlns/libvirt/1
 
+# A daemon that is silent holds up nothing else.
+virsh() { timeout 120 virsh -q "$@"; }
+
 # One of the values of a note.
 # $1: the note  $2: its name
 value() { sed -n "s/^$2 //p" "$1" 2>/dev/null | head -n 1; }
@@ -36,20 +39,29 @@ attribute() {
 # $1: pool  $2: volume  $3: the node
 delete() {
     case $2 in */* | -*) return 0 ;; "$3"-disk*.* | "$3"-seed.img) ;; *) return 0 ;; esac
-    virsh -q vol-info --pool "$1" "$2" >/dev/null 2>&1 || return 0
-    virsh -q vol-delete --pool "$1" "$2" >/dev/null
+    if ! said=$(virsh vol-info --pool "$1" "$2" 2>&1); then
+        # Anything else is no answer, and the record has to stay.
+        case $said in *'volume not found'*) return 0 ;; esac
+        printf '%s\n' "$said" >&2
+        return 1
+    fi
+    virsh vol-delete --pool "$1" "$2" >/dev/null
 }
 
 # Removes a domain of the environment, its volumes first: its record is what tells of these.
 # $1: the environment  $2: the domain
 domain() {
-    record=$(virsh -q metadata "$2" "$namespace" 2>/dev/null) || return 0
+    if ! record=$(virsh metadata "$2" "$namespace" 2>&1); then
+        case $record in *'metadata not found'*) return 0 ;; esac
+        printf '%s\n' "$record" >&2
+        return 1
+    fi
     elements=$(printf '%s\n' "$record" | tr '\n' ' ' | tr '<' '\n')
     whole=$(printf '%s\n' "$elements" | sed -n '/^\(maquette:\)\{0,1\}node /p' | head -n 1)
     [ "$(attribute "$whole" environment)" = "$1" ] || return 0
     echo "removing domain $2"
-    if [ "$(virsh -q domstate "$2" 2>/dev/null)" != 'shut off' ]; then
-        virsh -q destroy "$2" >/dev/null || return 1
+    if [ "$(virsh domstate "$2" 2>/dev/null)" != 'shut off' ]; then
+        virsh destroy "$2" >/dev/null || return 1
     fi
     pool=$(attribute "$whole" pool)
     printf '%s\n' "$elements" | while IFS= read -r element; do
@@ -58,7 +70,7 @@ domain() {
         'guest '* | maquette:guest\ *) delete "$pool" "$(attribute " $element" seed)" "$2" ;;
         esac || exit 1
     done || return 1
-    virsh -q undefine "$2" --managed-save --snapshots-metadata --nvram >/dev/null || return 1
+    virsh undefine "$2" --managed-save --snapshots-metadata --nvram >/dev/null || return 1
     rm -f -- "$logs/$2.log" "$logs/$2-serial.log" "/var/lib/libvirt/qemu/$2-serial.log"
     for log in "$logs/$2.log" "$logs/$2-serial.log" "/var/lib/libvirt/qemu/$2-serial.log"; do
         rm -f -- "$log.0" "$log.1" "$log.2"
@@ -69,7 +81,8 @@ domain() {
 # hypervisor, or a bridge of Open vSwitch, stays: what these had before only Maquette gives back.
 # $1: the environment  $2: the network
 network() {
-    elements=$(virsh -q net-dumpxml --inactive "$2" 2>/dev/null | tr '\n' ' ' | tr '<' '\n')
+    xml=$(virsh net-dumpxml --inactive "$2") || return 1
+    elements=$(printf '%s\n' "$xml" | tr '\n' ' ' | tr '<' '\n')
     whole=$(printf '%s\n' "$elements" | sed -n '/^maquette:network /p' | head -n 1)
     [ "$(attribute "$whole" environment)" = "$1" ] || return 0
     node= pool=
@@ -79,7 +92,7 @@ network() {
             node=$(attribute "$element" node)
             pool=$(attribute "$element" pool)
             # A domain of that name that is still there is somebody's.
-            if virsh -q dominfo "$node" >/dev/null 2>&1; then node=; fi
+            if virsh dominfo "$node" >/dev/null 2>&1; then node=; fi
             ;;
         maquette:volume\ *) [ -z "$node" ] || delete "$pool" "$(attribute "$element" name)" "$node" ;;
         esac || exit 1
@@ -89,8 +102,8 @@ network() {
         return 2
     fi
     echo "removing network $2"
-    if virsh -q net-list --name | grep -qxF -- "$2"; then virsh -q net-destroy "$2" >/dev/null || return 1; fi
-    virsh -q net-undefine "$2" >/dev/null
+    if virsh net-list --name | grep -qxF -- "$2"; then virsh net-destroy "$2" >/dev/null || return 1; fi
+    virsh net-undefine "$2" >/dev/null
 }
 
 # Takes the lock of an environment as `maquette` does, and removes what there is of it; the note goes last.
@@ -111,14 +124,16 @@ remove() {
     # Somebody may have given it more time a moment ago.
     if is_over "$note"; then
         failed=0 stays=0
-        for domain in $(virsh -q list --all --name); do domain "$name" "$domain" || failed=1; done
+        # A list that cannot be had is not an empty one.
+        { domains=$(virsh list --all --name) && networks=$(virsh net-list --all --name); } || failed=1 domains=''
+        for domain in $domains; do domain "$name" "$domain" || failed=1; done
         if [ $failed = 0 ]; then
-            for network in $(virsh -q net-list --all --name); do
+            for network in $networks; do
                 network "$name" "$network"
                 case $? in 0) ;; 2) stays=1 ;; *) failed=1 ;; esac
             done
         fi
-        if [ $failed = 0 ] && virsh -q list --all --name >/dev/null; then
+        if [ $failed = 0 ]; then
             case $stays in
             0) rm -f -- "$note" ;;
             *) sed 's/^expires /expired /' "$note" >"$note.new" && sync "$note.new" && mv -f -- "$note.new" "$note" ;;

@@ -18,6 +18,8 @@ const KEPT: usize = 64 << 10;
 const BEHIND: usize = 256;
 /// Most pieces of what was typed that wait for the node.
 const TYPED: usize = 64;
+/// Ctrl-], which ends a console when it is typed.
+const ESCAPE: u8 = 0x1d;
 
 /// All consoles that are open.
 pub struct Consoles {
@@ -171,21 +173,25 @@ impl Consoles {
         loop {
             let message = tokio::select! {
                 biased;
+                // Before what the node says, of which there may be no end.
+                typed = socket.recv() => match typed {
+                    None | Some(Err(_) | Ok(Message::Close(_))) => return,
+                    Some(Ok(Message::Binary(bytes))) if types => {
+                        let mut bytes: Vec<u8> = bytes.into();
+                        // It would end the console of all who look at it.
+                        bytes.retain(|byte| *byte != ESCAPE);
+                        // A node that takes nothing more in loses it, as with a real line.
+                        let _ = line.typed.try_send(bytes);
+                        continue;
+                    }
+                    Some(Ok(_)) => continue,
+                },
                 piece = pieces.recv() => match piece {
                     Ok(piece) => Message::Binary(piece),
                     Err(RecvError::Lagged(_)) => {
                         Message::Binary("\r\n[some output was not shown]\r\n".into())
                     }
                     Err(RecvError::Closed) => return,
-                },
-                typed = socket.recv() => match typed {
-                    None | Some(Err(_) | Ok(Message::Close(_))) => return,
-                    Some(Ok(Message::Binary(bytes))) if types => {
-                        // A node that takes nothing more in loses it, as with a real line.
-                        let _ = line.typed.try_send(bytes.into());
-                        continue;
-                    }
-                    Some(Ok(_)) => continue,
                 },
                 why = reason(&mut ended) => return told(&mut socket, &why).await,
             };

@@ -219,6 +219,11 @@ async fn screen_password(
 ) -> Result<Response, Refused> {
     let sources = shared.sources.clone();
     let password = wait(move || sources.screen_password(&node)).await?;
+    if password.is_some() && !shared.allow_changes {
+        let why = "this screen has a password, and who knows it can type with any viewer; \
+                   `maquette view --allow-changes` shows it";
+        return Err(Refused::Said(StatusCode::FORBIDDEN, why.into()));
+    }
     Ok(answer(StatusCode::OK, &json!({"password": password})))
 }
 

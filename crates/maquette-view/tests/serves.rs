@@ -95,6 +95,23 @@ fn what_is_typed_reaches_the_node_if_that_was_asked_for() {
     one.send(b"root\r");
     assert_eq!(one.read_until(b"root\r"), b"root\r");
     assert_eq!(other.read_until(b"root\r"), b"root\r");
+    // Ctrl-] would end the console of both.
+    one.send(b"\x1dwho\x1d\r");
+    assert_eq!(other.read_until(b"who\r"), b"who\r");
+}
+
+/// What a node writes has no end; whoever looks at it types, and leaves, all the same.
+#[test]
+fn a_node_that_floods_can_be_typed_to() {
+    let page = Page::serve(true);
+    let mut one = page.own_socket("console/web-0");
+    one.read_until(b"login: ");
+    one.send(b"endless");
+    one.read_until(b"xxxx");
+    one.send(b"\x03");
+    one.read_until(b"stopped");
+    one.close();
+    until("the console has ended", || page.fake.consoles.lock().unwrap().1 == 1);
 }
 
 #[test]
@@ -118,7 +135,10 @@ fn a_screen_is_looked_at_and_clicked_only_if_that_was_asked_for() {
         screen.read_until(&look);
         let expected = if types { all } else { [hello.as_slice(), &look].concat() };
         assert_eq!(*page.fake.typed.lock().unwrap(), expected);
-        assert!(page.get("screen-password/web-0").body.contains("12345678"));
+        // Whoever has it can type with another viewer.
+        let password = page.get("screen-password/web-0");
+        assert_eq!(password.status, if types { 200 } else { 403 });
+        assert_eq!(password.body.contains("12345678"), types);
         screen.close();
     }
 }

@@ -51,6 +51,7 @@ mod tests {
     const VIRSH: &str = r#"#!/bin/sh
 cd "${0%/*}"
 shift
+if [ -e "fails-$1" ]; then echo "error: the connection is lost" >&2; exit 1; fi
 case "$1 $2" in
 'list --all') ls domains ;;
 'list --name') ls domains ;;
@@ -59,7 +60,7 @@ case "$1 $2" in
 'domstate '*) echo running ;;
 'dominfo '*) [ -e "domains/$2" ] ;;
 'net-dumpxml --inactive') cat "networks/$3" ;;
-'vol-info --pool') grep -qx "$3/$4" volumes ;;
+'vol-info --pool') grep -qx "$3/$4" volumes || { echo 'error: Storage volume not found: x' >&2; exit 1; } ;;
 'vol-delete --pool') echo "delete $3/$4" >>done ;;
 'undefine '*) echo "undefine $2" >>done; rm "domains/$2" ;;
 'net-undefine '*) echo "net-undefine $2" >>done; rm "networks/$2" ;;
@@ -116,14 +117,21 @@ esac
 
         /// Runs it, and returns what was taken away.
         fn once(&self) -> String {
+            let (done, said) = self.tried();
+            assert_eq!(said, "");
+            done
+        }
+
+        /// The same, and what it complains of.
+        fn tried(&self) -> (String, String) {
             let path = format!("{}:/usr/bin:/bin", self.0.path().display());
             let mut sh = Command::new("sh");
             sh.arg(self.at("expire.sh")).arg("once").env("PATH", path);
             sh.env("MAQUETTE_NOTES", self.at("notes")).env("MAQUETTE_LOCKS", self.at("locks"));
             let output = sh.stdin(Stdio::null()).output().unwrap();
             assert!(output.status.success(), "{output:?}");
-            assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-            fs::read_to_string(self.at("done")).unwrap_or_default()
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            (fs::read_to_string(self.at("done")).unwrap_or_default(), said)
         }
     }
 
@@ -168,6 +176,34 @@ esac
         assert_eq!(left("notes"), "environment.other");
         assert_eq!(left("domains"), "other-web-0 stranger");
         assert_eq!(left("locks"), "", "the lock is given back");
+    }
+
+    /// Whatever libvirt does not answer, nothing goes of which a record would be lost with it.
+    #[test]
+    fn what_libvirt_does_not_answer_is_not_taken_for_gone() {
+        for (call, done) in [
+            ("list", ""),
+            ("net-list", ""),
+            ("metadata", ""),
+            ("vol-info", "destroy lab-web-0\n"),
+            (
+                "net-dumpxml",
+                "destroy lab-web-0\ndelete images/lab-web-0-disk1.qcow2\nundefine lab-web-0\n",
+            ),
+        ] {
+            let place = Place::new();
+            place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+            place.network("lab-lan", "lab", "");
+            place.write("volumes", "images/lab-web-0-disk1.qcow2\n");
+            place.note("lab", NOW - 5);
+            place.write(&format!("fails-{call}"), "");
+            let (first, said) = place.tried();
+            assert_eq!(first, done, "{call}");
+            assert!(said.contains("the connection is lost"), "{call}: {said}");
+            fs::remove_file(place.at(&format!("fails-{call}"))).unwrap();
+            assert!(place.once().contains("net-undefine lab-lan"), "{call}");
+            assert!(!place.at("notes/environment.lab").exists(), "{call}");
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub struct Facts {
     pub hook: Option<String>,
     /// SHA-256 of what removes expired environments in hexadecimal, if it is there and called.
     pub expiry: Option<String>,
-    /// Its clock, in seconds since 1970.
+    /// Its clock, in seconds since 1970; 0 if it did not say.
     pub now_s: u64,
     /// What is noted there of environments.
     pub leases: BTreeMap<EnvName, Lease>,

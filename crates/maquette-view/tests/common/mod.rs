@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,6 +37,19 @@ impl Sources for Fake {
         let mut buffer = [0u8; 100];
         while let Ok(count @ 1..) = input.read(&mut buffer) {
             match &buffer[..count] {
+                b"endless" => {
+                    let stop = AtomicBool::new(false);
+                    std::thread::scope(|scope| {
+                        scope.spawn(|| {
+                            assert_eq!(input.read(&mut [0u8; 1]).unwrap(), 1);
+                            stop.store(true, Ordering::Relaxed);
+                        });
+                        while !stop.load(Ordering::Relaxed) {
+                            output.write_all(&[b'x'; 4096]).unwrap();
+                        }
+                    });
+                    output.write_all(b"stopped").unwrap();
+                }
                 b"flood" => (0..4000).for_each(|_| output.write_all(&[b'x'; 4096]).unwrap()),
                 typed => output.write_all(typed).unwrap(),
             }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::lease::{Lease, Ttl};
 use maquette_core::plan::{Action, Requirements, Setting};
-use maquette_engine::leases;
+use maquette_engine::probe::Facts;
+use maquette_engine::{StepError, leases};
 use serde_json::json;
 
 use super::power;
@@ -76,11 +77,24 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         runner.run(&preparation, &hypervisor)?;
         runner.unlock_hypervisor();
     }
-    let lease = known.after(Some(time), None, hypervisor.facts.now_s);
+    let lease = known.after(Some(time), None, clock(&hypervisor.facts)?);
     leases::write(session.connection.host.as_ref(), environment, &lease)
         .map_err(|e| Failure::because("cannot note when the environment expires", e))?;
     say(world, args, &session, &lease, hypervisor.facts.now_s);
     Ok(0)
+}
+
+/// The hypervisor's clock, by which an environment expires: in seconds since 1970.
+///
+/// # Errors
+///
+/// It did not say: an environment would expire at once.
+pub(super) fn clock(facts: &Facts) -> Result<u64, Failure> {
+    let unknown = || {
+        let message = "the hypervisor does not tell what time it is, by which environments expire";
+        Failure::Failed(StepError::new(message).hint("look at what `date +%s` says there"))
+    };
+    (facts.now_s != 0).then_some(facts.now_s).ok_or_else(unknown)
 }
 
 fn say(world: &World, args: &Args, session: &Session<'_>, lease: &Lease, now_s: u64) {

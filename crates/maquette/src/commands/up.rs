@@ -12,7 +12,7 @@ use maquette_core::plan::{Action, Plan, Step};
 use maquette_engine::{StepError, leases};
 
 use super::lockout::{self, Lockout};
-use super::{entry, status};
+use super::{entry, extend, status};
 use crate::cli::{Locking, Wanted, seconds};
 use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
@@ -344,7 +344,11 @@ impl Building<'_> {
         let noted = facts.leases.get(&settings.environment).cloned().unwrap_or_default();
         // What was noted of one that is gone says nothing of this one.
         let known = if agreed.planned.observed.exists() { noted.clone() } else { Lease::default() };
-        let lease = known.after(settings.ttl, settings.owner.as_deref(), facts.now_s);
+        let now_s = match settings.ttl {
+            Some(_) => extend::clock(facts)?,
+            None => facts.now_s,
+        };
+        let lease = known.after(settings.ttl, settings.owner.as_deref(), now_s);
         if lease != noted {
             let host = self.session.connection.host.as_ref();
             leases::write(host, &settings.environment, &lease)

@@ -254,7 +254,7 @@ fn of_two_causes_the_lower_one_is_named() {
     for (first, change) in all {
         for (second, other) in all.into_iter().filter(|(second, _)| *second != first) {
             let mut scene = Scene::well();
-            scene.answers(SshAnswer::Refused);
+            scene.answers(SshAnswer::NoRoute);
             // One console only.
             let (a, b) = if first == "kernel-panic" { (other, change) } else { (change, other) };
             a(&mut scene);
@@ -264,6 +264,26 @@ fn of_two_causes_the_lower_one_is_named() {
             assert_eq!(scene.codes().first(), Some(&expected), "{first} and {second}");
         }
     }
+}
+
+/// A guest whose port is closed has an address: whatever DHCP does now is not why.
+#[test]
+fn a_node_that_has_its_address_does_not_lack_dhcp() {
+    let mut scene = Scene::well();
+    scene.answers(SshAnswer::Refused);
+    scene.without_lease();
+    scene.host.networks.values_mut().for_each(|n| n.dnsmasq = Some(false));
+    assert_eq!(scene.codes(), ["port-closed"]);
+    let (mac, _) = scene.nic();
+    scene.answers(SshAnswer::Silent);
+    assert_eq!(scene.codes(), ["dhcp-server-stopped"]);
+    scene.signs.neighbour = Some(Neighbour::Has(mac));
+    assert_eq!(scene.codes(), ["port-filtered"]);
+    // A lease of an earlier boot does not help a guest that asks again.
+    let mut scene = Scene::well();
+    scene.answers(SshAnswer::NoRoute);
+    scene.host.networks.values_mut().for_each(|n| n.dnsmasq = Some(false));
+    assert_eq!(scene.codes(), ["dhcp-server-stopped"]);
 }
 
 #[test]

@@ -319,6 +319,16 @@ impl Look<'_> {
         self.dhcp().or_else(|| self.address())
     }
 
+    /// Whether it is known to have its address, since it refused a connection or was asked for it.
+    fn has_address(&self) -> bool {
+        let own = |mac| self.nic().is_some_and(|nic| nic.mac == mac);
+        match self.signs.evidence.ssh {
+            Some(SshAnswer::Refused | SshAnswer::Other | SshAnswer::Greeted) => true,
+            Some(SshAnswer::NoRoute) => false,
+            _ => matches!(self.signs.neighbour, Some(Neighbour::Has(mac)) if own(mac)),
+        }
+    }
+
     fn dhcp(&self) -> Option<Finding> {
         let (nic, network) = (self.nic()?, self.network()?);
         let name = &network.name;
@@ -330,18 +340,14 @@ impl Look<'_> {
             );
         }
         let known = self.host.networks.get(name)?;
-        if !nic.ipv4.asks_dhcp()
-            || network.recorded.dhcp4.is_none()
-            || known.leases.contains_key(&nic.mac)
-        {
+        if !nic.ipv4.asks_dhcp() || network.recorded.dhcp4.is_none() || self.has_address() {
             return None;
         }
         let sent = self.signs.frames.get(&nic.mac).map(|f| {
             format!("{} has sent {} frames and received {}", nic.name, f.sent, f.received)
         });
         let log = self.signs.dhcp_log.iter().map(|line| format!("its DHCP server's log: {line}"));
-        let lease = format!("network `{name}` has no lease for {}", nic.mac);
-        let seen = || [lease].into_iter().chain(sent).chain(log);
+        let seen = || sent.into_iter().chain(log);
         if host::dhcp_stopped(self.host, network) {
             let cause =
                 format!("it gets no address: the DHCP server of network `{name}` does not run");
@@ -357,11 +363,13 @@ impl Look<'_> {
                 network.recorded.bridge
             )));
         }
-        let asked = self
-            .signs
-            .dhcp_log
-            .iter()
-            .any(|l| l.contains("DHCPDISCOVER") || l.contains("DHCPREQUEST"));
+        if known.leases.contains_key(&nic.mac) {
+            return None;
+        }
+        let seen =
+            || [format!("network `{name}` has no lease for {}", nic.mac)].into_iter().chain(seen());
+        let asks = |line: &String| line.contains("DHCPDISCOVER") || line.contains("DHCPREQUEST");
+        let asked = self.signs.dhcp_log.iter().any(asks);
         let (code, cause) = match asked {
             true => ("dhcp-unanswered", "it asks for an address (DHCP), and does not get one"),
             false => (

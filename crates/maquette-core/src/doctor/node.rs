@@ -297,7 +297,7 @@ impl Look<'_> {
             .signs
             .evidence
             .uptime_s
-            .is_none_or(|up| up >= self.limit() || (up >= FRAMES_S && quiet));
+            .is_none_or(|up| up >= START_S || (up >= FRAMES_S && quiet));
         if frames.sent > 0 || !due {
             return None;
         }

@@ -30,6 +30,7 @@ pub mod object;
 pub mod observed;
 pub mod plan;
 pub mod schema;
+pub mod scrub;
 pub mod seed;
 pub mod selection;
 pub mod settings;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use maquette_core::blueprint::SEED_DEVICE;
 use maquette_core::doctor::{self as core, Finding, NodeSigns, Subject};
 use maquette_core::node_state::SshAnswer;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Domain, Observed};
 use maquette_engine::doctor::{self, Network, Node};
 use maquette_engine::guests::{self, Guest};
@@ -32,6 +33,18 @@ pub fn signs(client: &Client, domain: &Domain, signs: &mut NodeSigns) -> Result<
     let counted = taps.filter_map(|(mac, tap)| Some((mac, client::frames(&found, &tap)?)));
     signs.frames = counted.collect();
     Ok(())
+}
+
+/// What libvirt has of a domain or network, as it is now. It leaves passwords out unless it is asked for them.
+pub fn definition(
+    client: &Client,
+    kind: ObjectKind,
+    name: &str,
+) -> Result<Option<String>, LibvirtError> {
+    match kind {
+        ObjectKind::Network => client.network(name)?.as_ref().map_or(Ok(None), client::network_xml),
+        _ => client.domain(name)?.as_ref().map_or(Ok(None), client::live_xml),
+    }
 }
 
 /// Networks to look at: those of libvirt's that some nodes are on.

@@ -8,6 +8,7 @@ use std::sync::mpsc::Sender;
 
 use maquette_core::doctor::NodeSigns;
 use maquette_core::names::EnvName;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Domain, Origin};
 use maquette_core::units::MacAddr;
 use maquette_engine::host::Host;
@@ -74,6 +75,9 @@ pub trait Server: Send + Sync {
         mac: MacAddr,
         limit: Option<Bandwidth>,
     ) -> Result<(), StepError>;
+
+    /// What libvirt has of a domain or network, as it is now, without passwords; none if there is none of that name.
+    fn definition(&self, kind: ObjectKind, name: &str) -> Result<Option<String>, LibvirtError>;
 
     /// What libvirt says of a domain's state, and what its devices have done.
     fn signs(&self, domain: &Domain, signs: &mut NodeSigns) -> Result<(), LibvirtError>;
@@ -180,6 +184,10 @@ impl Server for Client {
         limit: Option<Bandwidth>,
     ) -> Result<(), StepError> {
         set_bandwidth(self, domain, mac, limit)
+    }
+
+    fn definition(&self, kind: ObjectKind, name: &str) -> Result<Option<String>, LibvirtError> {
+        doctor::definition(self, kind, name)
     }
 
     fn signs(&self, domain: &Domain, signs: &mut NodeSigns) -> Result<(), LibvirtError> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use maquette_core::doctor::{Frames, NodeSigns, Power};
+use maquette_core::doctor::{NodeSigns, Power};
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Domain, Edited, Observed, Origin, Promise};
@@ -23,7 +23,7 @@ use maquette_libvirt::{
     Pruned, Run, Seen, Server, Survey, Surveyed,
 };
 
-use crate::{change, rules};
+use crate::{change, rules, signs};
 
 /// The limit of inotify instances.
 const INOTIFY: &str = "fs.inotify.max_user_instances";
@@ -401,15 +401,12 @@ impl Server for Model {
         Ok(nics.map(|nic| cable(nic.mac)).collect())
     }
 
-    fn signs(&self, domain: &Domain, signs: &mut NodeSigns) -> Result<(), LibvirtError> {
-        let machine = self.machine();
-        signs.power = machine.powers.get(&domain.name).cloned();
-        if let Some(live) = &domain.live {
-            signs.reads = Some(if machine.unread.contains(&domain.name) { 3 } else { 500 });
-            let frames =
-                |mac| Frames { sent: if machine.mute.contains(mac) { 0 } else { 40 }, received: 7 };
-            signs.frames = live.nics.iter().map(|nic| (nic.mac, frames(&nic.mac))).collect();
-        }
+    fn definition(&self, _kind: ObjectKind, name: &str) -> Result<Option<String>, LibvirtError> {
+        Ok(Some(signs::definition(name)))
+    }
+
+    fn signs(&self, domain: &Domain, found: &mut NodeSigns) -> Result<(), LibvirtError> {
+        signs::of(&self.machine(), domain, found);
         Ok(())
     }
 

@@ -14,6 +14,8 @@ mod nodes;
 mod probe;
 mod rules;
 mod samples;
+#[cfg(feature = "hypervisor")]
+mod signs;
 
 #[cfg(feature = "hypervisor")]
 pub use host::{ModelHost, ModelHosts};

@@ -73,6 +73,8 @@ verbs! {
     status => Status;
     /// Find out what is wrong: why nodes are not ready, or do not reach the outside
     doctor => Doctor;
+    /// Write what others need to find out what is wrong into a file, without secrets
+    report => Report;
     /// List the environments of a hypervisor
     #[command(visible_alias = "ls")]
     list => List;

@@ -43,6 +43,7 @@ fn help_of_every_command() {
         "forward",
         "screenshot",
         "doctor",
+        "report",
         "open",
         "down",
         "image",

@@ -190,6 +190,7 @@ const ROOMS: [(&str, &[&str]); 4] = [
             "lease",
             "virtopts",
             "image",
+            "scrub",
             "syntax",
             "keys",
             "decode",

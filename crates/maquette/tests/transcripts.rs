@@ -8,7 +8,7 @@
 //! - `file NAME`, and its text, indented;
 //! - `* …`: something happens on the hypervisor, or at the terminal (see `transcript/happening.rs`);
 //! - `% maquette …`: a command that has to succeed, and whose output is not of interest;
-//! - `$ maquette …`: a command; `$ cat`, `$ ls`, `$ mv` and `$ rm` are there, too;
+//! - `$ maquette …`: a command; `$ cat`, `$ ls`, `$ tar` (what is in an archive), `$ mv` and `$ rm` are there, too;
 //!
 //! and lines that are compared: `| …` standard output, `! …` standard error, `exit N` unless it is 0. Lines of
 //! steps that are done are left out; times, keys' fingerprints and this machine's paths are masked.

@@ -9,6 +9,7 @@ use maquette_core::node_state::SshAnswer;
 use maquette_core::observed::Observed;
 use maquette_engine::doctor;
 use maquette_libvirt::{LibvirtError, Server, networks_to_look_at, node_to_look_at};
+use serde_json::Value;
 
 use super::nodes::{self, Meaning};
 use super::ssh_routes::Routes;
@@ -48,11 +49,11 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.place)?;
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
     let session = Session::open(world, located.clone())?;
-    let found = examine(world, &session, &located, args)?;
+    let asked =
+        Asked { place: &args.place, nodes: &args.nodes, screenshots: args.screenshots.as_deref() };
+    let found = examine(world, &session, &located, asked)?;
     if args.json {
-        let mut value = render::findings_json(&found.findings, &found.nodes);
-        value["environment"] = located.environment.to_string().into();
-        world.terminal.result(&format!("{value:#}"));
+        world.terminal.result(&format!("{:#}", found.json(&located)));
     } else {
         if found.nodes.is_empty() {
             let name = &located.environment;
@@ -65,23 +66,50 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     Ok(u8::from(!found.findings.is_empty()))
 }
 
+/// What `--json` prints of all nodes.
+pub fn as_json(
+    world: &World,
+    session: &Session<'_>,
+    located: &Located,
+    place: &Place,
+) -> Result<String, Failure> {
+    let asked = Asked { place, nodes: &[], screenshots: None };
+    Ok(format!("{:#}\n", examine(world, session, located, asked)?.json(located)))
+}
+
+/// What is looked at.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    place: &'a Place,
+    nodes: &'a [String],
+    screenshots: Option<&'a Path>,
+}
+
 /// What was found.
 struct Found {
     nodes: BTreeSet<String>,
     findings: Vec<Finding>,
 }
 
+impl Found {
+    fn json(&self, located: &Located) -> Value {
+        let mut value = render::findings_json(&self.findings, &self.nodes);
+        value["environment"] = located.environment.to_string().into();
+        value
+    }
+}
+
 fn examine(
     world: &World,
     session: &Session<'_>,
     located: &Located,
-    args: &Args,
+    asked: Asked<'_>,
 ) -> Result<Found, Failure> {
     let hypervisor = session.running()?;
     let mut observed = hypervisor.observed();
-    let nodes = match args.nodes.is_empty() {
+    let nodes = match asked.nodes.is_empty() {
         true => observed.domains.keys().cloned().collect(),
-        false => nodes::resolve(world, &args.nodes, located, &observed, Meaning::There)?,
+        false => nodes::resolve(world, asked.nodes, located, &observed, Meaning::There)?,
     };
     observed.domains.retain(|name, _| nodes.contains(name));
     let mut evidence = session.evidence(&observed, &hypervisor.facts.uptime_s, Ask::Failed)?;
@@ -101,9 +129,9 @@ fn examine(
     let (host, pool) = (session.connection.host.as_ref(), &located.pool.path);
     let host = doctor::look(host, pool, &networks, &to_look_at, &mut signs)
         .map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
-    log_in(world, args, &observed, &mut signs);
+    log_in(world, asked.place, &observed, &mut signs);
     let mut findings = diagnose(&host, &observed, &signs);
-    if let (Some(server), Some(directory)) = (libvirt, &args.screenshots) {
+    if let (Some(server), Some(directory)) = (libvirt, asked.screenshots) {
         take_pictures(world, server, directory, &mut findings)?;
     }
     Ok(Found { nodes, findings })
@@ -132,11 +160,11 @@ fn ask_libvirt(
 /// Logs in to all nodes whose SSH servers answer, as `maquette ssh` does.
 fn log_in(
     world: &World,
-    args: &Args,
+    place: &Place,
     observed: &Observed,
     signs: &mut BTreeMap<String, NodeSigns>,
 ) {
-    let routes = Routes::read(world, &args.place).ok();
+    let routes = Routes::read(world, place).ok();
     let greeted = |(name, signs): &(&String, &mut NodeSigns)| {
         signs.evidence.ssh == Some(SshAnswer::Greeted) && observed.domains.contains_key(*name)
     };

@@ -66,6 +66,11 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     Ok(u8::from(!now.good()))
 }
 
+/// What `--json` prints.
+pub fn as_json(session: &Session<'_>, located: &Located) -> Result<String, Failure> {
+    Ok(format!("{:#}\n", Now::look(session, Ask::Nodes)?.json(located)))
+}
+
 /// An environment at one moment.
 struct Now {
     observed: Observed,

@@ -1,6 +1,7 @@
 //! Workspaces as archives: one place that decides what may come out of one.
 
 mod arguments;
+mod bundle;
 mod checked;
 mod contents;
 mod hosts;
@@ -25,6 +26,8 @@ use crate::workspace::outputs;
 use crate::workspace::{SAVED, Workspace};
 use crate::world::Terminal;
 use words::PLACEHOLDER;
+
+pub use bundle::bundle;
 
 /// InfraRed's list of what a workspace was used for.
 pub const REGISTRY: &str = ".registry";

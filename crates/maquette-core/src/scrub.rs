@@ -1,0 +1,147 @@
+//! Text without secrets, for reports that people pass on: what is known to be secret, and what looks like it.
+
+use crate::image::redact;
+
+/// What stands in the place of a secret.
+const GONE: &str = "***";
+
+/// Words before the value of something secret.
+const NAMES: [&str; 10] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "token",
+    "secret",
+    "apikey",
+    "api_key",
+    "api-key",
+    "credential",
+    "authorization",
+];
+
+/// A text without any of some `secrets`, private keys, what is secret in addresses of the web, and values of what is named
+/// like a password, such as `passwd='x'`, `token=x` or `"password": "x"`.
+pub fn scrub(text: &str, secrets: &[String]) -> String {
+    let mut text = text.to_string();
+    let mut known: Vec<&String> = secrets.iter().filter(|secret| secret.len() >= 4).collect();
+    // One may be part of another.
+    known.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    for secret in known {
+        text = text.replace(secret.as_str(), GONE);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut in_key = false;
+    for line in text.split_inclusive('\n') {
+        let begins = line.contains("-----BEGIN") && line.contains("PRIVATE KEY");
+        if begins {
+            out.push_str(&format!("{GONE} (a private key)\n"));
+        }
+        if in_key || begins {
+            in_key = !line.contains("-----END");
+            continue;
+        }
+        out.push_str(&values(&addresses(line)));
+    }
+    out
+}
+
+fn ends_word(c: char) -> bool {
+    c.is_whitespace() || "\"'<>`,;()".contains(c)
+}
+
+/// A line without what is secret in addresses.
+fn addresses(line: &str) -> String {
+    if !line.contains("://") {
+        return line.into();
+    }
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(end) = rest.find(ends_word) {
+        out.push_str(&redact(&rest[..end]));
+        let c = rest[end..].chars().next().map_or(1, char::len_utf8);
+        out.push_str(&rest[end..end + c]);
+        rest = &rest[end + c..];
+    }
+    out + &redact(rest)
+}
+
+/// A line without the values of what is named like a secret.
+fn values(line: &str) -> String {
+    let lower = line.to_ascii_lowercase();
+    let mut out = String::new();
+    let mut at = 0;
+    while let Some((found, name)) = next_name(&lower, at) {
+        let after = found + name.len();
+        let Some((from, to)) = value(line, after, name == "authorization") else {
+            out.push_str(&line[at..after]);
+            at = after;
+            continue;
+        };
+        out.push_str(&line[at..from]);
+        out.push_str(GONE);
+        at = to;
+    }
+    out + &line[at..]
+}
+
+fn next_name(lower: &str, from: usize) -> Option<(usize, &'static str)> {
+    let found = NAMES.iter().filter_map(|name| Some((lower[from..].find(name)? + from, *name)));
+    found.min_by_key(|(at, name)| (*at, std::cmp::Reverse(name.len())))
+}
+
+/// Where the value begins and ends that follows a name: after the rest of the name, quotes, and `=` or `:`.
+fn value(line: &str, after: usize, whole: bool) -> Option<(usize, usize)> {
+    let rest = &line[after..];
+    let named = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)))?;
+    let quoted = rest[named..].trim_start_matches(['"', '\'', '\\']).trim_start();
+    let value = quoted.strip_prefix(['=', ':'])?.trim_start();
+    let value = value.trim_start_matches('\\');
+    let begin = line.len() - value.len();
+    let (begin, end) = match value.chars().next()? {
+        quote @ ('"' | '\'') => {
+            let end = value[1..].find(quote).map_or(value.trim_end().len(), |end| end + 1);
+            (begin + 1, begin + end)
+        }
+        _ => {
+            let end = if whole {
+                value.trim_end().len()
+            } else {
+                value.find(ends_word).unwrap_or(value.len())
+            };
+            (begin, begin + end)
+        }
+    };
+    (begin < end).then_some((begin, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secret_goes_and_the_rest_stays() {
+        for (text, shown) in [
+            ("all is well\n", "all is well\n"),
+            (
+                "<graphics type='vnc' passwd='abc' port='1'/>",
+                "<graphics type='vnc' passwd='***' port='1'/>",
+            ),
+            ("{\"password\": \"a b\", \"x\": 1}", "{\"password\": \"***\", \"x\": 1}"),
+            ("db_password_file = /x, vnc-password: y", "db_password_file = ***, vnc-password: ***"),
+            ("Authorization: Bearer abc def\n", "Authorization: ***\n"),
+            ("get https://u:p@h/x?token=1&b=2 now", "get https://***@h/x?*** now"),
+            ("image='https://h/x.qcow2?sig=1'/>", "image='https://h/x.qcow2?***'/>"),
+            ("the password is wrong", "the password is wrong"),
+            ("x=CANARY y", "x=*** y"),
+            (
+                "a\n-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\nb",
+                "a\n*** (a private key)\nb",
+            ),
+            ("token=ö\u{130}token=x", "token=***"),
+            ("passwd=", "passwd="),
+            ("secret: \"open", "secret: \"***"),
+        ] {
+            assert_eq!(scrub(text, &["CANARY".into(), "x".into()]), shown);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! `maquette report`: all that somebody else needs to find out what is wrong, without secrets.
+
+use std::path::PathBuf;
+
+use maquette_core::object::ObjectKind;
+use maquette_core::observed::Observed;
+use maquette_core::scrub::scrub;
+use maquette_core::values::console_text;
+use maquette_engine::ssh_keys::{KEY_FILE, SECRET_FILE};
+use maquette_libvirt::Server;
+
+use super::{doctor, status};
+use crate::cli::Wanted;
+use crate::failure::Failure;
+use crate::load::Located;
+use crate::session::{Hypervisor, Session};
+use crate::userfile::{self, Content};
+use crate::workspace::archive;
+use crate::workspace::outputs::VNC_PASSWORD;
+use crate::world::World;
+use crate::{load, pipeline, render};
+
+/// Arguments of `report`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What is asked for, whose plan goes along.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// File to write, in tar.gz [default: maquette-report-ENVIRONMENT.tar.gz]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Most bytes from the end of a console or log.
+const MOST: u64 = 64 << 10;
+
+/// What is said at the beginning.
+const README: &str = "\
+What is in here was read by `maquette report`; nothing was changed. Seeds, keys and the content of disks are not in it.
+Passwords, keys and tokens were taken out where Maquette knows them or they look like it: read it before passing it on.
+Consoles are what the guests wrote.
+";
+
+/// Writes the report.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let located = load::located(&world.environment, &args.wanted.place)?;
+    let session = Session::open(world, located.clone())?;
+    // It is wanted most where something does not answer.
+    let hypervisor = session.find()?;
+    let observed = hypervisor.observed();
+    let mut files = vec![("README.txt".to_string(), README.to_string())];
+    files.push(("versions.txt".into(), versions(&hypervisor)));
+    files.push(("hypervisor.txt".into(), format!("{:#?}\n", hypervisor.facts)));
+    let or_why = |result: Result<String, Failure>| match result {
+        Ok(text) => text,
+        Err(failure) => format!("not available: {}\n", why(&failure)),
+    };
+    files.push(("status.json".into(), or_why(status::as_json(&session, &located))));
+    files.push((
+        "doctor.json".into(),
+        or_why(doctor::as_json(world, &session, &located, &args.wanted.place)),
+    ));
+    files.push(("plan.json".into(), or_why(plan(world, args, &session))));
+    if let Some(server) = hypervisor.libvirt.as_deref() {
+        files.extend(definitions(server, &observed));
+    }
+    files.extend(logs(&session, &observed));
+    let secrets = secrets(world, &located);
+    for (_, text) in &mut files {
+        *text = scrub(text, &secrets);
+    }
+    let folder = format!("maquette-report-{}", located.environment);
+    let path = args.output.clone().unwrap_or_else(|| format!("{folder}.tar.gz").into());
+    let failed = |e| Failure::because(format!("cannot write {}", path.display()), e);
+    let bytes = archive::bundle(&folder, &files).map_err(failed)?;
+    userfile::write(&world.terminal, &path, &bytes, Content::Private)?;
+    let count = files.len();
+    world.terminal.talk(&format!(
+        "{} has {count} files; passwords, keys and tokens were taken out, and what guests wrote is in it: read it \
+         before you pass it on",
+        path.display()
+    ));
+    Ok(0)
+}
+
+fn why(failure: &Failure) -> String {
+    match failure {
+        Failure::Failed(error) | Failure::Status(_, error) => error.in_one_line(),
+        Failure::Input(diagnostics, _) => {
+            diagnostics.iter().map(|d| d.message.as_str()).collect::<Vec<_>>().join("; ")
+        }
+        other => format!("it ended with {}", other.code()),
+    }
+}
+
+fn versions(hypervisor: &Hypervisor) -> String {
+    let facts = &hypervisor.facts;
+    let emulator = hypervisor.libvirt.as_ref().and_then(|server| server.emulator().ok());
+    // The CPU's description follows.
+    let emulator = emulator.unwrap_or_default();
+    let emulator = emulator.lines().next().unwrap_or_default().trim_end_matches([',', ' ']);
+    let version = env!("CARGO_PKG_VERSION");
+    format!("maquette {version}\nhypervisor {}, {}\n{emulator}\n", facts.name, facts.os.name)
+}
+
+/// The plan that `up` would carry out.
+fn plan(world: &World, args: &Args, session: &Session<'_>) -> Result<String, Failure> {
+    let mut loaded = load::wanted(&world.environment, &args.wanted)?;
+    let requirements = pipeline::check(world, &mut loaded)?;
+    let environment = loaded.request.settings.environment.to_string();
+    let hypervisor = session.prepared_for(&requirements)?;
+    let planned = pipeline::plan(world, &loaded, &hypervisor, pipeline::Scope::USUAL)?;
+    let value = render::plan_json(&planned.plan, &environment, &hypervisor.preparation);
+    Ok(format!("{value:#}\n"))
+}
+
+/// What libvirt has of domains and networks.
+fn definitions(server: &dyn Server, observed: &Observed) -> Vec<(String, String)> {
+    let domains = observed.domains.keys().map(|name| (ObjectKind::Domain, "domains", name));
+    let networks = observed.networks.keys().map(|name| (ObjectKind::Network, "networks", name));
+    let read = |(kind, folder, name): (ObjectKind, &str, &String)| {
+        let text = match server.definition(kind, name) {
+            Ok(text) => text.unwrap_or_default(),
+            Err(error) => format!("not available: {error}\n"),
+        };
+        (format!("{folder}/{name}.xml"), text)
+    };
+    domains.chain(networks).map(read).collect()
+}
+
+/// Ends of consoles and of QEMU's logs.
+fn logs(session: &Session<'_>, observed: &Observed) -> Vec<(String, String)> {
+    let host = session.connection.host.as_ref();
+    let read = |name: String, path: String| {
+        let bytes = host.read_tail(&path, MOST).ok().flatten()?;
+        Some((name, console_text(&bytes)))
+    };
+    let of = |domain: &maquette_core::observed::Domain| {
+        let name = &domain.name;
+        let serial = maquette_libvirt::serial_log(name, domain.recorded.serial_file);
+        let emulator = format!("/var/log/libvirt/qemu/{name}.log");
+        [read(format!("consoles/{name}.txt"), serial), read(format!("qemu/{name}.txt"), emulator)]
+    };
+    observed.domains.values().flat_map(of).flatten().collect()
+}
+
+/// What is secret in the workspace, line by line, and in variables of ours.
+fn secrets(world: &World, located: &Located) -> Vec<String> {
+    let files = [KEY_FILE, SECRET_FILE, VNC_PASSWORD].map(|name| located.workspace.file(name));
+    let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
+    let lines = |text: String| text.lines().map(|l| l.trim().to_string()).collect::<Vec<_>>();
+    let password = world.environment.raw("MAQUETTE_VNC_PASSWORD");
+    let password = password.map(|text| text.to_string_lossy().into_owned());
+    let all = texts.flat_map(lines).chain(password);
+    all.filter(|line| !line.is_empty() && !line.starts_with("-----")).collect()
+}

@@ -9,6 +9,7 @@ mod first_boot;
 mod identity;
 pub mod report;
 mod scalar;
+mod user_data;
 
 pub use cloud_init::READY_PORT;
 
@@ -47,13 +48,19 @@ pub fn seed_files(
     first_boot: Option<&FirstBoot>,
 ) -> Vec<SeedFile> {
     let file = |name, content: String| SeedFile { name, content: Secret::new(content) };
+    let first_boot = first_boot.map(|first_boot| first_boot.of_user(&guest.user));
+    let first_boot = first_boot.as_ref();
     let mut files = vec![
         file("meta-data", cloud_init::meta_data(node)),
         file("user-data", cloud_init::user_data(node, guest, host_key, first_boot)),
         file("network-config", cloud_init::network_config(&node.interfaces)),
-        file("identity", identity::text(node, guest)),
-        SeedFile { name: "host-key", content: host_key.clone() },
     ];
+    if first_boot.is_some_and(FirstBoot::needs_cloud_init) {
+        // An agent that finds nothing for itself leaves the node to cloud-init.
+        return files;
+    }
+    files.push(file("identity", identity::text(node, guest)));
+    files.push(SeedFile { name: "host-key", content: host_key.clone() });
     files.extend(first_boot.map(|first_boot| file("first-boot", first_boot::json(first_boot))));
     files
 }

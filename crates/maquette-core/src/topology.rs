@@ -15,6 +15,7 @@ mod network;
 mod role;
 mod subnet;
 mod uplink;
+mod user_data;
 mod vswitch;
 
 pub use crate::hardware::{BootMode, Bus, VirtType};

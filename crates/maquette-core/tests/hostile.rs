@@ -264,11 +264,11 @@ fn nothing_that_a_topology_says_means_more_than_a_word() {
     assert!(through.is_empty(), "{} came through:\n{}", through.len(), through.join("\n"));
 }
 
-/// Text of files and of commands: it is told to guests to the letter, and to nobody else.
+/// Text of files, of commands and of cloud-config: it is told to guests to the letter, and to nobody else.
 fn is_guests_text(place: &str) -> bool {
     let mut steps = place.split('/').skip(1);
     match steps.next() {
-        Some("commands") => true,
+        Some("commands" | "user_data") => true,
         Some("files") => place.ends_with("/content") || !place.ends_with(['e', 'r']),
         _ => false,
     }

@@ -1,6 +1,6 @@
 //! What must hold of everything that other programs read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use maquette::fuzzing::{self, Outputs, Way};
@@ -240,6 +240,9 @@ fn options(args: &str, through: bool) {
 /// What a guest's first boot is told, `first_boot` included.
 pub fn seed(node: &Node, first_boot: Option<&FirstBoot>) {
     let Some(guest) = &node.guest else { return };
+    let resolved = first_boot.map(|first_boot| first_boot.of_user(&guest.user));
+    let first_boot = resolved.as_ref();
+    let is_own = first_boot.is_some_and(FirstBoot::needs_cloud_init);
     let files = seed_files(
         node,
         guest,
@@ -260,6 +263,10 @@ pub fn seed(node: &Node, first_boot: Option<&FirstBoot>) {
         let Ok(Plain::Map(map)) = Plain::read(text) else {
             panic!("{}: not a mapping: {text}", file.name);
         };
+        if is_own && file.name == "user-data" {
+            own(node, &map);
+            continue;
+        }
         let keys: Vec<&str> = map.keys().map(String::as_str).collect();
         let known: &[&str] = match file.name {
             "meta-data" => &["instance-id", "local-hostname"],
@@ -296,6 +303,16 @@ pub fn seed(node: &Node, first_boot: Option<&FirstBoot>) {
             assert!(users.len() <= 2, "{users:?}");
         }
     }
+}
+
+/// cloud-config with the user's own in it: what Maquette needs is there all the same.
+fn own(node: &Node, map: &BTreeMap<String, Plain>) {
+    assert_eq!(map.get("hostname"), Some(&Plain::text(&node.name)));
+    assert!(matches!(map.get("ssh_keys"), Some(Plain::Map(keys)) if keys.len() == 2));
+    let Some(Plain::List(users)) = map.get("users") else { panic!("no users") };
+    assert_eq!(users[0].at(&["name"]), Some(&Plain::text("root")));
+    let Some(Plain::List(commands)) = map.get("bootcmd") else { panic!("no report") };
+    assert!(matches!(&commands[0], Plain::List(words) if words.len() > 3));
 }
 
 /// The files of a first boot: those that were asked for, and their text to the letter.

@@ -5,6 +5,7 @@ pub mod images;
 mod lookup;
 mod nodes;
 mod project;
+mod user_data;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -488,7 +489,9 @@ impl<'a> Reader<'a> {
             }
         };
         let (network_name, network) = network_file?;
-        Some((Request { nodes, network, network_name, networks, extra, settings }, vars))
+        let mut request = Request { nodes, network, network_name, networks, extra, settings };
+        user_data::read(self, &mut request);
+        Some((request, vars))
     }
 
     /// A password, or with `@` the first line of a file, which no list of processes shows.

@@ -106,6 +106,8 @@ pub enum Cold {
     NoGuest,
     /// It could not be told who it is.
     NoAgent,
+    /// Its cloud-config has what only cloud-init does.
+    UserData,
     /// It has options of virt-install.
     Options,
     /// Its firmware keeps variables in a file of the node's own.
@@ -136,6 +138,7 @@ impl fmt::Display for Cold {
             Self::Asked => "as `--start` says",
             Self::NoGuest => "Maquette does not set it up",
             Self::NoAgent => "the image has no agent",
+            Self::UserData => "its `user_data` needs cloud-init",
             Self::Options => "it has options of virt-install",
             Self::Uefi => "UEFI keeps variables of its own",
             Self::TestDriver => "libvirt's test driver cannot save memory",
@@ -184,6 +187,9 @@ pub fn template(
     }
     if let Some(disk) = node.disks.iter().find(|d| !matches!(d.bus, Bus::Virtio | Bus::Scsi)) {
         return Err(Cold::Bus(disk.bus));
+    }
+    if first_boot.is_some_and(FirstBoot::needs_cloud_init) {
+        return Err(Cold::UserData);
     }
     if let Some(path) = first_boot.and_then(FirstBoot::read_while_starting) {
         return Err(Cold::File(path.clone()));

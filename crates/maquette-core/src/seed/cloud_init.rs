@@ -7,6 +7,7 @@ use std::fmt::Write;
 use super::first_boot;
 use super::report::{BEGUN, SCRIPT as REPORT};
 use super::scalar::quoted;
+use super::user_data::UserData;
 use crate::blueprint::{Guest, Interface, Ipv4Setup, Node};
 use crate::topology::FirstBoot;
 use crate::units::MIB;
@@ -46,6 +47,7 @@ pub(super) fn user_data(
     host_key: &Secret,
     first_boot: Option<&FirstBoot>,
 ) -> String {
+    let own = UserData::of(first_boot);
     let mut modules: Vec<&str> = MODULES.to_vec();
     let mut out = String::from("#cloud-config\n");
     let mut line = |text: String| {
@@ -54,20 +56,10 @@ pub(super) fn user_data(
     };
     line(format!("hostname: {}", host_name(&node.name)));
     line("disable_root: false".into());
-    line("ssh_pwauth: false".into());
-    line("users:".into());
-    line("  - name: root".into());
-    line("    lock_passwd: true".into());
-    let keys: Vec<String> = guest.keys().map(|key| quoted(key)).collect();
-    let keys = keys.join(", ");
-    line(format!("    ssh_authorized_keys: [{keys}]"));
-    if guest.user != "root" {
-        line(format!("  - name: {}", quoted(&guest.user)));
-        line("    lock_passwd: true".into());
-        line("    shell: /bin/bash".into());
-        line("    sudo: \"ALL=(ALL) NOPASSWD:ALL\"".into());
-        line(format!("    ssh_authorized_keys: [{keys}]"));
+    if !own.has("ssh_pwauth") {
+        line("ssh_pwauth: false".into());
     }
+    users(guest, &own).into_iter().for_each(&mut line);
     line("ssh_keys:".into());
     line("  ed25519_private: |".into());
     for key_line in host_key.reveal().lines() {
@@ -88,16 +80,43 @@ pub(super) fn user_data(
     }
     line("bootcmd:".into());
     line(format!("  - {}", report(node)));
+    own.items("bootcmd").for_each(|command| line(format!("  - {command}")));
     if first_boot.is_some_and(|first_boot| !first_boot.files.is_empty()) {
         // After users-groups, who may own them.
         modules.push("write-files");
     }
-    line(format!("cloud_init_modules: [{}]", modules.join(", ")));
-    line("cloud_config_modules: []".into());
-    let (last, text) = first_boot.map(first_boot::cloud_config).unwrap_or_default();
-    line(format!("cloud_final_modules: [{}]", last.join(", ")));
+    let read = first_boot.map(|first_boot| first_boot::cloud_config(first_boot, &own));
+    let (last, text) = read.unwrap_or_default();
+    if own.is_empty() {
+        line(format!("cloud_init_modules: [{}]", modules.join(", ")));
+        line("cloud_config_modules: []".into());
+        line(format!("cloud_final_modules: [{}]", last.join(", ")));
+    }
+    if !own.is_empty() && !own.has("locale") {
+        // Not every image has the one that cloud-init would set.
+        line("locale: false".into());
+    }
+    // What the user has for other modules is done by all those that the image lists.
+    own.rest().for_each(line);
     out.push_str(&text);
     out
+}
+
+/// The accounts of a node: those that Maquette logs in to, and the user's own.
+fn users(guest: &Guest, own: &UserData) -> Vec<String> {
+    let keys: Vec<String> = guest.keys().map(|key| quoted(key)).collect();
+    let keys = format!("    ssh_authorized_keys: [{}]", keys.join(", "));
+    let locked = "    lock_passwd: true".to_string();
+    let mut lines = vec!["users:".into(), "  - name: root".into(), locked.clone(), keys.clone()];
+    if guest.user != "root" {
+        lines.push(format!("  - name: {}", quoted(&guest.user)));
+        lines.push(locked);
+        lines.push("    shell: /bin/bash".into());
+        lines.push("    sudo: \"ALL=(ALL) NOPASSWD:ALL\"".into());
+        lines.push(keys);
+    }
+    lines.extend(own.items("users").map(|user| format!("  - {user}")));
+    lines
 }
 
 /// What tells cloud-init that the volume is meant for it.

@@ -5,19 +5,21 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::scalar::quoted;
+use super::user_data::UserData;
 use crate::topology::FirstBoot;
 use crate::values::is_unprintable;
 
 /// cloud-init's modules for the last stage, and what they read.
 ///
 /// <https://cloudinit.readthedocs.io/en/latest/reference/modules.html>
-pub(super) fn cloud_config(first_boot: &FirstBoot) -> (Vec<&'static str>, String) {
-    let FirstBoot { packages, files, commands } = first_boot;
+pub(super) fn cloud_config(first_boot: &FirstBoot, own: &UserData) -> (Vec<&'static str>, String) {
+    // The others became some of these, or are the user's own.
+    let FirstBoot { packages, files, commands, autologin: _, user_data: _ } = first_boot;
     let (mut modules, mut out) = (Vec::new(), String::new());
     let mut line = |text: &str| {
         let _ = writeln!(out, "{text}");
     };
-    if !files.is_empty() {
+    if !files.is_empty() || own.has("write_files") {
         line("write_files:");
         for file in files {
             line(&format!("  - path: {}", quoted(&file.path)));
@@ -27,28 +29,38 @@ pub(super) fn cloud_config(first_boot: &FirstBoot) -> (Vec<&'static str>, String
             }
             line(&format!("    content: {}", quoted(file.content.reveal())));
         }
+        own.items("write_files").for_each(|item| line(&format!("  - {item}")));
     }
-    if !packages.is_empty() {
+    if !packages.is_empty() || own.has("packages") {
         modules.push("package-update-upgrade-install");
-        let names: Vec<String> = packages.iter().map(|name| quoted(name)).collect();
-        line("package_update: true");
+        let names = packages.iter().map(|name| quoted(name)).chain(own.items("packages"));
+        let names: Vec<String> = names.collect();
+        if !own.has("package_update") {
+            line("package_update: true");
+        }
         line(&format!("packages: [{}]", names.join(", ")));
     }
-    if !commands.is_empty() {
+    if !commands.is_empty() || own.has("runcmd") {
         // The first writes a script of the commands, the second runs it.
         modules.extend(["runcmd", "scripts-user"]);
         line("runcmd:");
-        line("  - set -e");
+        if !commands.is_empty() {
+            line("  - set -e");
+        }
         for command in commands {
             line(&format!("  - {}", quoted(command.reveal())));
         }
+        if !commands.is_empty() && own.has("runcmd") {
+            line("  - set +e");
+        }
+        own.items("runcmd").for_each(|item| line(&format!("  - {item}")));
     }
     (modules, out)
 }
 
 /// The same as JSON.
 pub(super) fn json(first_boot: &FirstBoot) -> String {
-    let FirstBoot { packages, files, commands } = first_boot;
+    let FirstBoot { packages, files, commands, autologin: _, user_data: _ } = first_boot;
     let files: Vec<_> = files
         .iter()
         .map(|file| {
@@ -97,7 +109,7 @@ mod tests {
             owner: None,
         };
         let commands = vec![Secret::new(text)];
-        let json = json(&FirstBoot { packages: Vec::new(), files: vec![file], commands });
+        let json = json(&FirstBoot { files: vec![file], commands, ..FirstBoot::default() });
         assert!(!json.contains(is_unprintable), "{json:?}");
         let read: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(read["files"][0]["content"], text);

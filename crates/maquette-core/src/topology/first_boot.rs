@@ -1,12 +1,20 @@
 //! What a node's first boot installs, writes and runs besides setting the node up.
 
+use std::fmt::Write;
+
 use uuid::Uuid;
 
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{Form, Key, key};
-use crate::syntax::{Entry, Node, Value};
-use crate::values::{FileMode, GuestPath, GuestText, Owner, PackageName, Secret};
+use crate::syntax::{Entry, Node, Span, Value};
+use crate::values::{FileMode, GuestPath, GuestText, Login, Owner, PackageName, Secret};
+
+/// What the login user is logged in by at the serial console, for all instances of systemd's unit.
+const GETTY: &str = "/etc/systemd/system/serial-getty@.service.d/maquette.conf";
+/// Has systemd read it, and starts those anew that run already.
+const GETTY_AGAIN: &str =
+    "systemctl daemon-reload && systemctl --no-block try-restart 'serial-getty@*.service'";
 
 /// Most bytes of all files and commands: they travel on the seed volume.
 const MOST_BYTES: usize = 4 << 20;
@@ -29,6 +37,11 @@ pub(super) const FILES: Form =
     Form::Entries("^/", &Form::Either(&[Form::Anything, Form::Map(FILE)]));
 /// How `commands` is written.
 pub(super) const COMMANDS: Form = Form::List(&Form::Anything);
+/// How `console` is written.
+pub(super) const CONSOLE: Form = Form::Words(&["login", "autologin"]);
+/// How `user_data` is written.
+pub(super) const USER_DATA: Form =
+    Form::Either(&[Form::Entries("", &Form::Anything), Form::Parsed("a file of cloud-config")]);
 
 /// Directories, which end in `/`, and files that systemd, udev and what runs in every system read as they start:
 /// systemd.directives(7), and Debian's and Fedora's base systems.
@@ -111,13 +124,43 @@ pub struct FirstBoot {
     pub files: Vec<BootFile>,
     /// Shell commands that root runs last, one after another until one fails.
     pub commands: Vec<Secret>,
+    /// Whether the serial console logs the login user in without a password.
+    pub autologin: bool,
+    /// cloud-config of the user's own that only cloud-init can do, as a mapping in JSON.
+    pub user_data: Option<Secret>,
 }
 
 impl FirstBoot {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        let Self { packages, files, commands } = self;
-        packages.is_empty() && files.is_empty() && commands.is_empty()
+        let Self { packages, files, commands, autologin, user_data } = self;
+        packages.is_empty()
+            && files.is_empty()
+            && commands.is_empty()
+            && !autologin
+            && user_data.is_none()
+    }
+
+    /// Whether only cloud-init can do it: the agent of built images leaves the node to it.
+    pub fn needs_cloud_init(&self) -> bool {
+        self.user_data.is_some()
+    }
+
+    /// The same in packages, files and commands, for a login user that is known.
+    pub fn of_user(&self, user: &Login) -> Self {
+        let mut all = self.clone();
+        if self.autologin {
+            let content = format!(
+                "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin {user} \
+                 --keep-baud 115200,57600,38400,9600 %I $TERM\n"
+            );
+            let content = Secret::new(content);
+            let path = GuestPath::known(GETTY);
+            all.files.push(BootFile { path, content, mode: FileMode::USUAL, owner: None });
+            // Before those of which one may fail.
+            all.commands.insert(0, Secret::new(GETTY_AGAIN));
+        }
+        all
     }
 
     /// A file that is read while a system starts, and by nobody whom the agent of a node could have read it that has
@@ -130,8 +173,10 @@ impl FirstBoot {
     /// guesses who read it on the hypervisor, for there may be passwords in it.
     pub fn digest(&self, tag: &dyn Fn(&Secret) -> String) -> Option<Uuid> {
         let mut all = String::new();
-        let mut part = |text: &str| all.push_str(&format!("{} {text}\0", text.len()));
-        let Self { packages, files, commands } = self;
+        let mut part = |text: &str| {
+            let _ = write!(all, "{} {text}\0", text.len());
+        };
+        let Self { packages, files, commands, autologin, user_data } = self;
         packages.iter().for_each(|name| part(name));
         part("files");
         for BootFile { path, content, mode, owner } in files {
@@ -142,12 +187,20 @@ impl FirstBoot {
         }
         part("commands");
         commands.iter().for_each(|command| part(command.reveal()));
+        // Digests of earlier versions know nothing of these.
+        if *autologin {
+            part("autologin");
+        }
+        if let Some(user_data) = user_data {
+            part("user_data");
+            part(user_data.reveal());
+        }
         let all = Secret::new(all);
         (!self.is_empty()).then(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, tag(&all).as_bytes()))
     }
 }
 
-/// Reads `packages`, `files` and `commands` of a node type.
+/// Reads `packages`, `files`, `commands` and `console` of a node type.
 pub(super) fn decode(fields: &mut Fields<'_>, role: &str, diags: &mut Diagnostics) -> FirstBoot {
     let packages = fields.take("packages").map_or(Vec::new(), |node| {
         let items = decode::list(node, "packages", diags).iter();
@@ -158,18 +211,37 @@ pub(super) fn decode(fields: &mut Fields<'_>, role: &str, diags: &mut Diagnostic
         let items = decode::list(node, "commands", diags).iter();
         items.filter_map(|item| text(item, "commands", diags)).collect()
     });
-    let found = FirstBoot { packages, files, commands };
-    let sizes =
-        found.files.iter().map(|f| &f.content).chain(&found.commands).map(|s| s.reveal().len());
+    let autologin = autologin(fields, diags);
+    FirstBoot { packages, files, commands, autologin, user_data: None }
+}
+
+/// Refuses what would not go onto a seed volume.
+pub(super) fn check_size(found: &FirstBoot, role: &str, span: Span, diags: &mut Diagnostics) {
+    let texts = found.files.iter().map(|f| &f.content).chain(&found.commands);
+    let sizes = texts.chain(&found.user_data).map(|s| s.reveal().len());
     if sizes.sum::<usize>() > MOST_BYTES {
         let message =
-            format!("files and commands of node type `{role}` are larger than 4 MiB together");
-        let diagnostic = Diagnostic::error("topology::first-boot", message).at(fields.span(), "");
+            format!("what node type `{role}` has for its first boot is larger than 4 MiB");
+        let diagnostic = Diagnostic::error("topology::first-boot", message).at(span, "");
         diags.push(
             diagnostic.help("`maquette ssh` and Ansible bring larger files to nodes that are up"),
         );
     }
-    found
+}
+
+/// Whether `console` says so.
+fn autologin(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> bool {
+    let Some(word) = fields.text("console", diags) else { return false };
+    match word.value.as_str() {
+        "autologin" => return true,
+        "login" => {}
+        other => diags.push(
+            Diagnostic::error("topology::console", format!("`{other}` is not a kind of console"))
+                .at(word.span, "")
+                .help("it is `login`, which asks for a password, or `autologin`"),
+        ),
+    }
+    false
 }
 
 fn files(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<BootFile> {

@@ -2,6 +2,7 @@
 
 mod devices;
 mod ips;
+mod user_data;
 
 use ipnet::IpNet;
 
@@ -26,6 +27,7 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
         disks(role, diags);
         devices::check(topology, role, diags);
         first_boot(role, diags);
+        user_data::check(topology, role, diags);
     }
     image(topology, diags);
     twins(topology, diags);
@@ -253,7 +255,7 @@ fn first_boot(role: &Role, diags: &mut Diagnostics) {
     };
     if !role.first_boot.is_empty() {
         let message = format!(
-            "`packages`, `files` and `commands` of node type `{}` would have no effect: {why}",
+            "`packages`, `files`, `commands`, `user_data` and `console` of node type `{}` would have no effect: {why}",
             role.file
         );
         diags.push(Diagnostic::error("topology::first-boot", message).at(role.span, ""));

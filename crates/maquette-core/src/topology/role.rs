@@ -4,6 +4,7 @@ use super::checked_name;
 use super::disk::{self, Disk};
 use super::first_boot::{self, FirstBoot};
 use super::interface::{self, Interface, Interfaces};
+use super::user_data;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::Class::{Later, Live, Record, Replace, Restart};
@@ -108,6 +109,16 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         "commands",
         first_boot::COMMANDS,
         "Shell commands that its first boot runs last, as root, until one fails",
+    ).takes(Replace),
+    key(
+        "user_data",
+        first_boot::USER_DATA,
+        "cloud-config of one's own, or a file of it, besides what Maquette sets up",
+    ).takes(Replace),
+    key(
+        "console",
+        first_boot::CONSOLE,
+        "`autologin` logs the login user in at the serial console without a password",
     ).takes(Replace),
     unread("prefix"),
     unread("flavor"),
@@ -233,7 +244,7 @@ pub fn decode(
     let machine_type = fields.parsed("machine_type", diags).map(|m| m.value);
     let image = fields.take("image").map(|n| access(n, file, diags));
     let (ssh_user, connection) = image.unwrap_or_default();
-    let first_boot = first_boot::decode(&mut fields, file, diags);
+    let first_boot = user_data::first_boot(&mut fields, file, diags);
     let span = fields.span();
     fields.finish(diags);
     Some(Role {

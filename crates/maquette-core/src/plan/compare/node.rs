@@ -108,7 +108,8 @@ fn of_guest(old: Option<&Guest>, new: Option<&Guest>, found: &mut Differences) {
     let (from, to) = (zone(timezone.as_ref()), zone(new.timezone.as_ref()));
     found.change(Replace, "time zone", &from, &to);
     let mib = |mib: u64| format!("{mib} MiB");
-    let what = "the packages, files or commands of its first boot change";
+    let what =
+        "what its first boot does changes: packages, files, commands, `user_data` or `console`";
     found.note(*first_boot != new.first_boot, Replace, what);
     found.change(Replace, "swap", &mib(*swap_mib), &mib(new.swap_mib));
     // Whatever is made anew has another host key; that alone is a reason only if nothing else is.

@@ -85,6 +85,8 @@ pub struct Libvirt<'a> {
     templates: Mutex<BTreeMap<String, warm::Known>>,
     origin: Option<Origin>,
     booted: Booted,
+    /// Held by whoever looks for the reason why a guest says nothing.
+    examining: Mutex<()>,
 }
 
 impl<'a> Libvirt<'a> {
@@ -104,6 +106,7 @@ impl<'a> Libvirt<'a> {
             templates,
             origin: None,
             booted: Booted::default(),
+            examining: Mutex::new(()),
         }
     }
 
@@ -240,6 +243,8 @@ impl<'a> Libvirt<'a> {
         meet(&domain, listener.as_ref())?;
         let mut login = self.login(name, ready);
         let stalled = || {
+            // A hundred guests that say nothing do so for one reason, and looking takes many calls.
+            let _turn = self.examining.try_lock().ok()?;
             let finding = self.explain(name, None)?;
             (finding.layer <= Layer::Kernel).then_some(finding.cause)
         };

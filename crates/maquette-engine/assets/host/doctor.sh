@@ -51,8 +51,10 @@ while [ $# -ge 5 ]; do
             echo "sector $(od -A n -t x1 -j 510 -N 2 "$work/sector" | tr -d ' ')"
             rm -f "$work/sector"
         fi
+        # Read once for all nodes.
+        [ -e "$work/dhcp" ] || timeout 5 journalctl -q -t dnsmasq-dhcp -n 2000 -o cat --no-pager >"$work/dhcp" 2>/dev/null || :
         for mac in $(echo "$5" | tr , ' '); do
-            timeout 5 journalctl -q -t dnsmasq-dhcp -n 2000 -o cat --no-pager 2>/dev/null | grep -iF "$mac" | tail -n 3 | sed 's/^/dhcp |/' || :
+            grep -iF "$mac" "$work/dhcp" | tail -n 3 | sed 's/^/dhcp |/' || :
         done
         tail -n 12 "/var/log/libvirt/qemu/$name.log" 2>/dev/null | tr -d '\000' | cut -c 1-400 | sed 's/^/log |/' || :
         ;;

@@ -3,7 +3,7 @@
 for file in "$1"/environment.*; do
     [ -f "$file" ] || continue
     # What who removes expired environments has besides the lock.
-    case $file in *.busy) continue ;; esac
+    case ${file##*/environment.} in *.busy) continue ;; esac
     held=0
     (exec 9<"$file" && { flock -s -n 9 || exit 9; }) 2>/dev/null || held=$?
     [ "$held" = 9 ] || continue

@@ -59,13 +59,7 @@ impl Template {
         before: impl FnOnce(&System),
         command: impl FnOnce(&System) -> Command,
     ) -> Self {
-        for file in seed::template_files("cloud-user") {
-            system.put(&format!("seed/{}", file.name), file.content.reveal());
-        }
-        system.put(PORT, "");
-        let pipe = system.path(&format!("{PORT}.in"));
-        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert!(system.run("setup").status.success());
+        system.boots_as_template();
         before(&system);
         let agent = command(&system).stderr(Stdio::piped()).spawn().unwrap();
         let template = Self { system, agent };
@@ -117,6 +111,17 @@ impl Drop for Template {
 }
 
 impl System {
+    /// With the seed of a template, and a port to which nobody is connected.
+    fn boots_as_template(&self) {
+        for file in seed::template_files("cloud-user") {
+            self.put(&format!("seed/{}", file.name), file.content.reveal());
+        }
+        self.put(PORT, "");
+        let pipe = self.path(&format!("{PORT}.in"));
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(self.run("setup").status.success());
+    }
+
     pub(super) fn put(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -243,13 +248,7 @@ fn an_sshd_that_reads_its_keys_at_each_login_is_left_alone() {
 fn a_template_that_cannot_be_prepared_says_so() {
     let system = complete();
     fs::create_dir_all(system.path("var/log/wtmp")).unwrap();
-    for file in seed::template_files("cloud-user") {
-        system.put(&format!("seed/{}", file.name), file.content.reveal());
-    }
-    system.put(PORT, "");
-    let pipe = system.path(&format!("{PORT}.in"));
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    assert!(system.run("setup").status.success());
+    system.boots_as_template();
     assert!(!system.run("template").status.success());
     let said = system.text(&format!("{PORT}.out"));
     let errors = crate::ready::errors_of(said.trim_end()).unwrap();

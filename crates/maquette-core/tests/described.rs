@@ -6,11 +6,13 @@ use maquette_core::blueprint::{Blueprint, Ipv4Setup};
 use maquette_core::expand;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{self, Plan};
+use maquette_core::plan;
 use maquette_core::syntax::{self, Node, Sources};
 use maquette_core::topology::{self, NodeRequest};
 use maquette_core::values::Secret;
-use maquette_testkit::{Input, apply, blueprint_of, expand, input, machine, mistakes, plan_of};
+use maquette_testkit::{
+    Input, apply, blueprint_of, expand, input, machine, mistakes, plan_of, titles,
+};
 use proptest::prelude::*;
 
 /// A tree among the sources of an input.
@@ -34,10 +36,6 @@ fn described(nodes: &[(&str, u32, &str)], networks: &str) -> Input {
     input.request.networks = Some(networks);
     input.sources = sources;
     input
-}
-
-fn titles(plan: &Plan) -> Vec<String> {
-    plan.steps.iter().map(|s| s.action.title()).collect()
 }
 
 /// Nodes with their addresses, a line each.

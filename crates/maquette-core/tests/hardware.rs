@@ -3,33 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
 use maquette_core::observed::Observed;
-use maquette_core::plan::{Op, Plan};
-use maquette_testkit::{Input, apply, input, plan_of};
+use maquette_testkit::{Input, changes, input, titles, up};
 
 fn asked(more: &[&str]) -> Input {
     let small = ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
     let extra: Vec<&str> = small.iter().chain(more).copied().collect();
     input(&[("controller", 1)], "3_nets", &extra)
-}
-
-/// Plans and applies; the plan after it must be empty.
-fn up(seen: &mut Observed, wanted: &Input) -> Plan {
-    let plan = plan_of(wanted, seen);
-    apply(seen, &plan.steps);
-    let rest = plan_of(wanted, seen);
-    assert!(rest.is_empty(), "{}", changes(&rest));
-    plan
-}
-
-fn changes(plan: &Plan) -> String {
-    let done = plan.changes.iter().filter(|c| c.op != Op::Keep);
-    done.map(|c| format!("{} {} {}: {}", c.op.as_str(), c.kind, c.name, c.reason))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-fn titles(plan: &Plan) -> Vec<String> {
-    plan.steps.iter().map(|s| s.action.title()).collect()
 }
 
 const TWO_DISKS: &str = "override.controller.disks.disk2.size=5G";

@@ -10,7 +10,7 @@ use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
 use maquette_testkit::{
-    Input, apply, blueprint_of, expand, input, node_volumes, plan_of, topology,
+    Input, apply, blueprint_of, changes, expand, input, node_volumes, plan_of, titles, topology, up,
 };
 use proptest::prelude::*;
 
@@ -28,30 +28,10 @@ fn built(nodes: &[(&str, u32)], more: &[&str]) -> Observed {
     seen
 }
 
-/// Plans and applies; the plan after it must be empty.
-fn up(seen: &mut Observed, wanted: &Input) -> Plan {
-    let plan = plan_of(wanted, seen);
-    apply(seen, &plan.steps);
-    let rest = plan_of(wanted, seen);
-    assert!(rest.is_empty(), "{}", changes(&rest));
-    plan
-}
-
 fn extended(nodes: &[(&str, u32)], more: &[&str]) -> Input {
     let mut wanted = asked(nodes, more);
     wanted.request.settings.extend = true;
     wanted
-}
-
-fn changes(plan: &Plan) -> String {
-    let done = plan.changes.iter().filter(|c| c.op != Op::Keep);
-    done.map(|c| format!("{} {} {}: {}", c.op.as_str(), c.kind, c.name, c.reason))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-fn titles(plan: &Plan) -> Vec<String> {
-    plan.steps.iter().map(|s| s.action.title()).collect()
 }
 
 fn remove(seen: &mut Observed, names: &[&str]) -> Plan {

@@ -5,9 +5,11 @@
 use std::collections::BTreeSet;
 
 use maquette_core::observed::Observed;
-use maquette_core::plan::{self, Op, Plan};
+use maquette_core::plan::{self, Plan};
 use maquette_core::values::Secret;
-use maquette_testkit::{Input, apply, blueprint_of, blueprint_of_nodes, input, plan_of};
+use maquette_testkit::{
+    Input, apply, blueprint_of, blueprint_of_nodes, changes, input, plan_of, titles,
+};
 use proptest::prelude::*;
 
 const SMALL: [&str; 2] =
@@ -33,16 +35,6 @@ fn built(nodes: &[(&str, u32)]) -> Observed {
 fn plan_of_nodes(wanted: &Input, seen: &Observed, names: &[&str]) -> Plan {
     let blueprint = blueprint_of_nodes(wanted, seen, names);
     plan::create(&blueprint, seen, &|_| Secret::new("private"))
-}
-
-fn changes(plan: &Plan) -> String {
-    let done = plan.changes.iter().filter(|c| c.op != Op::Keep);
-    let lines = done.map(|c| format!("{} {} {}: {}", c.op.as_str(), c.kind, c.name, c.reason));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn titles(plan: &Plan) -> Vec<String> {
-    plan.steps.iter().map(|s| s.action.title()).collect()
 }
 
 /// The plan of some nodes, applied.

@@ -7,11 +7,11 @@ use maquette_core::defaults::{self, Kind};
 use maquette_core::expand;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{LinkKind, Observed};
-use maquette_core::plan::{self, Action, Plan};
+use maquette_core::plan::{self, Action};
 use maquette_core::seed::seed_files;
 use maquette_core::values::Secret;
 use maquette_testkit::{
-    apply, blueprint_of, expand, input, machine, mistakes, plan_of, topology, types_for,
+    apply, blueprint_of, expand, input, machine, mistakes, plan_of, titles, topology, types_for,
 };
 
 /// Every NIC that a built-in network file names.
@@ -26,10 +26,6 @@ const NICS: [&str; 9] = [
     "enp94s0f2",
     "enp94s0f3",
 ];
-
-fn titles(plan: &Plan) -> Vec<String> {
-    plan.steps.iter().map(|s| s.action.title()).collect()
-}
 
 fn conflicts(input: &maquette_testkit::Input, seen: &Observed) -> Vec<String> {
     let topology = topology(input, seen);

@@ -5,9 +5,9 @@
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{self, Action, Away, Extent, Op, Plan};
+use maquette_core::plan::{self, Action, Away, Extent, Op};
 use maquette_core::values::PublicKey;
-use maquette_testkit::{Input, apply, edit, input, plan_of};
+use maquette_testkit::{Input, apply, changes, edit, input, plan_of, titles, up};
 
 fn bob() -> PublicKey {
     "ssh-ed25519 BBBB bob@desk".parse().unwrap()
@@ -23,25 +23,6 @@ fn built(controllers: u32) -> Observed {
     let mut seen = Observed::default();
     up(&mut seen, &asked(controllers, &[]));
     seen
-}
-
-/// Plans and applies; the plan after it must be empty.
-fn up(seen: &mut Observed, wanted: &Input) -> Plan {
-    let plan = plan_of(wanted, seen);
-    apply(seen, &plan.steps);
-    let rest = plan_of(wanted, seen);
-    assert!(rest.is_empty(), "{:?}", titles(&rest));
-    plan
-}
-
-fn titles(plan: &Plan) -> Vec<String> {
-    plan.steps.iter().map(|s| s.action.title()).collect()
-}
-
-fn changes(plan: &Plan) -> String {
-    let done = plan.changes.iter().filter(|c| c.op != Op::Keep);
-    let text = done.map(|c| format!("{} {} {}: {}", c.op.as_str(), c.kind, c.name, c.reason));
-    text.collect::<Vec<_>>().join("\n")
 }
 
 /// Shares all nodes but the last, which is off then.

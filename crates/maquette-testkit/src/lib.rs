@@ -10,6 +10,7 @@ mod host;
 mod hypervisor;
 mod inputs;
 mod nodes;
+mod plans;
 #[cfg(feature = "hypervisor")]
 mod probe;
 mod rules;
@@ -26,5 +27,6 @@ pub use inputs::{
     topology, types_for,
 };
 pub use nodes::{guest, interface, node};
+pub use plans::{changes, titles, up};
 pub use rules::{apply, edit, machine, node_volumes, perform};
 pub use samples::{SAMPLES, Sample, keys_without_sample};

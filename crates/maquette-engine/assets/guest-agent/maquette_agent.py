@@ -493,7 +493,7 @@ def setup():
     if more:
         import maquette_first_boot
 
-        tasks += (maquette_first_boot.files,)
+        tasks += (maquette_first_boot.files, maquette_first_boot.units)
     errors = attempt(tasks, identity, files)
     import maquette_state
 

@@ -38,17 +38,20 @@ def files(_identity, found):
             os.chown(path, user, group)
         # Last: another owner takes some of it away.
         os.chmod(path, file["mode"])
-    heed([file["path"] for file in wanted["files"]])
-
-
-def heed(paths):
-    """Has the kernel and systemd know files that they would have found if they had been there from the start."""
-    if any(path.startswith(SETTINGS) for path in paths):
+    if has(wanted, SETTINGS):
         # A NIC that comes from now on has them, too: see nic.rules.
         agent.unlink(STATE + "/inherits")
         start("/usr/lib/systemd/systemd-sysctl")
-    if any(path.startswith(UNITS) for path in paths):
+
+
+def units(_identity, _files):
+    """Has systemd know units that it would have found if they had been there from the start; it reads fstab, too."""
+    if has(json.loads(read(LEFT)), UNITS):
         start("systemctl", "daemon-reload")
+
+
+def has(wanted, places):
+    return any(file["path"].startswith(places) for file in wanted["files"])
 
 
 def start(*command):

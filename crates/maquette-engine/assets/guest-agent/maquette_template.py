@@ -231,16 +231,18 @@ def inherits():
     """Whether systemd-sysctl has nothing to do for a NIC, since the kernel gives it what is set for `default`, and nobody
     else has udev run something for it: our rule clears that, too."""
     try:
-        return all(as_default(*line) for line in sysctls()) and not any(runs_for_nics(*rules) for rules in udev_rules())
+        return all(as_default(*line) for line in sysctls()) and not any(runs_for_nics(*rules) for rules in configured("udev/rules.d"))
     except (OSError, ValueError):
         return False
 
 
-def udev_rules():
+def configured(directory, ending=""):
+    """The names and texts of files that a program has read from all places where such are."""
     for place in ("/etc", "/run", "/usr/local/lib", "/usr/lib"):
-        place = f"{ROOT}{place}/udev/rules.d"
+        place = f"{ROOT}{place}/{directory}"
         for name in os.listdir(place) if os.path.isdir(place) else []:
-            yield name, read(f"{place}/{name}")
+            if name.endswith(ending):
+                yield name, read(f"{place}/{name}")
 
 
 def runs_for_nics(name, text):
@@ -252,13 +254,11 @@ def runs_for_nics(name, text):
 
 def sysctls():
     """The names and values that the system sets; no value for what it leaves alone."""
-    for place in ("/etc", "/run", "/usr/local/lib", "/usr/lib"):
-        place = f"{ROOT}{place}/sysctl.d"
-        for file in os.listdir(place) if os.path.isdir(place) else []:
-            for line in read(f"{place}/{file}").splitlines() if file.endswith(".conf") else []:
-                name, equals, value = line.strip().partition("=")
-                if name and name[0] not in "#;":
-                    yield name.strip().lstrip("-"), value.strip() if equals else None
+    for _, text in configured("sysctl.d", ".conf"):
+        for line in text.splitlines():
+            name, equals, value = line.strip().partition("=")
+            if name and name[0] not in "#;":
+                yield name.strip().lstrip("-"), value.strip() if equals else None
 
 
 def as_default(name, value):

@@ -399,17 +399,10 @@ def wake(port, before, nanoseconds, fresh):
         missing = ", ".join(name for name, mac in identity.all("nic") if mac not in there)
         port.say(failed(f"nics: Not all expected physical devices present: {missing}"), 0)
         return False
-    errors += agent.attempt(
-        (
-            node.network,
-            node.online,
-            node.disk,
-            agent.grow,
-            node.swap,
-        ),
-        identity,
-        files,
-    )
+    tasks = (node.network, node.online, node.disk, agent.grow, node.swap)
+    if more:
+        tasks += (maquette_first_boot.units,)
+    errors += agent.attempt(tasks, identity, files)
     import maquette_state
 
     more = more and not errors

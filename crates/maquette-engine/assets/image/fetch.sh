@@ -71,8 +71,6 @@ settle() {
     mv -f -- "$part.new" "$part"
 }
 size() { stat -c %s -- "$1" 2>/dev/null || echo 0; }
-# How many bytes more may come into the pool: guests whose disks are there stop when it is full.
-room() { echo $(($(stat -f -c '%a * %S' -- "${part%/*}") * 9 / 10)); }
 # A header of the last answer in a file of headers: before it come those of redirections.
 header() {
     tr -d '\r' <"$2" 2>/dev/null | awk -v name="$1" '
@@ -89,7 +87,7 @@ validator() {
 curl_it() {
     # Where a redirection leads may be secret, too.
     (umask 077 && rm -f -- "$1" && : >"$1")
-    most=$(($(size "$part") + $(room)))
+    most=$(($(size "$part") + $(room "$part")))
     [ "$most" -le "$largest" ] || most=$largest
     ended=0
     # The address may hold a password: it comes on standard input, and is in nobody's list of processes. A server need
@@ -190,7 +188,7 @@ while IFS= read -r order <&7; do
         # $1: program  $2: how many bytes may come of it
         unpack)
             made "$part.new"
-            limit=$2 most=$(room)
+            limit=$2 most=$(room "$part")
             [ "$limit" -le "$most" ] || limit=$most
             confined "$limit" "$1" -dc <"$part" 1<>"$part.new" || status=$?
             came=$(size "$part.new")

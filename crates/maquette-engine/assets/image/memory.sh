@@ -12,11 +12,11 @@ rm -f -- "$2"
 others=
 while IFS= read -r line && [ -n "$line" ]; do others="$others$line
 "; done
-# Where it takes room, a tenth of what is free stays free: guests whose disks are in the pool stop when it is full.
+# Where it takes room, there has to be some.
 if ! cp --reflink=always -- "$1" "$2" 2>/dev/null; then
-    stat -- "$1" >/dev/null
-    taken=$(($(stat -c '%b * %B' -- "$1")))
-    free=$(($(stat -f -c '%a * %S' -- "${2%/*}") * 9 / 10))
+    taken=$(stat -c '%b * %B' -- "$1")
+    taken=$(($taken))
+    free=$(room "$2")
     if [ "$taken" -gt "$free" ]; then
         echo "the pool has $((free >> 20)) MiB to spare, and it takes $((taken >> 20)) MiB" >&2
         exit 1

@@ -9,7 +9,10 @@ use crate::host::{Command, Host};
 use crate::{StepContext, StepError};
 
 /// Its whole program; what varies are positional arguments and orders.
-const SCRIPT: &str = include_str!("../../assets/image/fetch.sh");
+pub(super) const SCRIPT: &str = concat!(
+    include_str!("../../assets/image/room.sh"),
+    include_str!("../../assets/image/fetch.sh")
+);
 
 /// How often a long order looks whether the user wants to stop.
 const LOOK: Duration = Duration::from_millis(200);

@@ -16,7 +16,10 @@ use super::leftovers::{record, record_of};
 use crate::host::{Command, Host, check};
 use crate::{StepContext, StepError};
 
-const COPY: &str = include_str!("../../assets/image/memory.sh");
+const COPY: &str = concat!(
+    include_str!("../../assets/image/room.sh"),
+    include_str!("../../assets/image/memory.sh")
+);
 const READ: &str = include_str!("../../assets/image/memory-read.sh");
 
 /// Longest line of the shell that is read, in bytes.

@@ -346,11 +346,15 @@ impl Observed {
         self.edited(ObjectKind::Domain, node).is_some_and(|e| e.files.contains(&file))
     }
 
+    /// Nodes that are set up and logged in to, each with what is recorded of that.
+    pub fn guests(&self) -> impl Iterator<Item = (&Domain, &blueprint::Guest)> + Clone {
+        self.domains.values().filter_map(|d| Some((d, d.recorded.guest.as_ref()?)))
+    }
+
     /// Public keys of colleagues that open a node, each once.
     pub fn shared_keys(&self) -> Vec<PublicKey> {
-        let guests = self.domains.values().filter_map(|d| d.recorded.guest.as_ref());
         let mut keys: Vec<PublicKey> = Vec::new();
-        for key in guests.flat_map(|guest| &guest.shared) {
+        for key in self.guests().flat_map(|(_, guest)| &guest.shared) {
             if !keys.iter().any(|known| known.is_same(key)) {
                 keys.push(key.clone());
             }

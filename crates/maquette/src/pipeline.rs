@@ -405,8 +405,7 @@ fn key(workspace: &Workspace, observed: &Observed) -> Result<EnvironmentKey, Fai
     let key = EnvironmentKey::read(&workspace.path)
         .and_then(|key| key.map_or_else(EnvironmentKey::generate, Ok))
         .map_err(|e| Failure::because("cannot use the environment's key", e))?;
-    let mut guests = observed.domains.values().filter_map(|d| d.recorded.guest.as_ref());
-    if !guests.any(|guest| key.lacks_secret_of(guest)) {
+    if !observed.guests().any(|(_, guest)| key.lacks_secret_of(guest)) {
         return Ok(key);
     }
     let (name, path) = (ssh_keys::SECRET_FILE, workspace.path.display());

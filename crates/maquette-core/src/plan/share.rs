@@ -36,8 +36,7 @@ pub enum Away {
 
 /// Nodes whose keys cannot be changed now, and why.
 pub fn out_of_reach(observed: &Observed) -> Vec<(&str, Away)> {
-    let guests = observed.domains.values().filter(|d| d.recorded.guest.is_some());
-    let away = guests.filter_map(|d| Some((d.name.as_str(), reach(d).err()?)));
+    let away = observed.guests().filter_map(|(d, _)| Some((d.name.as_str(), reach(d).err()?)));
     let edited = observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain);
     away.chain(edited.map(|e| (e.name.as_str(), Away::Edited))).collect()
 }
@@ -58,7 +57,7 @@ pub fn share(observed: &Observed, environment: &EnvName, keys: &[PublicKey]) -> 
     let mut builder = Builder::default();
     let reason = format!("{} may log in", list(keys));
     let mut changes = Vec::new();
-    for (domain, guest) in guests(observed) {
+    for (domain, guest) in observed.guests() {
         let ready = reach(domain).ok();
         changes.push(change(domain, ready.as_ref().map(|_| reason.as_str())));
         if let Some(ready) = ready {
@@ -108,7 +107,7 @@ pub fn unshare(
         let record = Action::RecordDomain { node, environment, pool };
         builder.add(record, after.iter().copied(), reason.as_str())
     };
-    for (domain, guest) in guests(observed) {
+    for (domain, guest) in observed.guests() {
         let after = match extent {
             Extent::All => None,
             Extent::Reachable => Some(record(&mut builder, domain, guest, &[])),
@@ -131,15 +130,11 @@ pub fn unshare(
         changed.push(builder.add(take, after, reason.as_str()));
     }
     if extent == Extent::All {
-        for (domain, guest) in guests(observed) {
+        for (domain, guest) in observed.guests() {
             record(&mut builder, domain, guest, &changed);
         }
     }
     Plan { changes, steps: builder.finish() }
-}
-
-fn guests(observed: &Observed) -> impl Iterator<Item = (&Domain, &Guest)> {
-    observed.domains.values().filter_map(|d| Some((d, d.recorded.guest.as_ref()?)))
 }
 
 /// Whose some keys are.

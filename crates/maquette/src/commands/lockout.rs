@@ -24,8 +24,7 @@ const WAY_IN: &str = "whoever built it lets you in: `maquette share KEY` there, 
 /// Finds out whether no node with a guest opens to a key in the workspace or of the user's. One that does makes it the
 /// right key.
 pub fn of(observed: &Observed, workspace: &Workspace, user: &Environment) -> Option<Lockout> {
-    let mut guests = observed.domains.values().filter_map(|d| d.recorded.guest.as_ref());
-    let first = guests.next()?;
+    let (_, first) = observed.guests().next()?;
     match identity::way(observed, workspace, user) {
         Some(_) => None,
         None => Some(Lockout { key: fingerprint(&first.authorized_key) }),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::time::Duration;
 
+use maquette_core::blueprint::Guest;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Away, Extent};
@@ -71,17 +72,13 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }
     let keys = all_keys(world, &args.keys)?;
     change(world, &located, Verb::Share, args.locking, args.json, |observed| {
-        match observed
-            .domains
-            .values()
-            .filter_map(|d| d.recorded.guest.as_ref())
-            .find_map(|g| keys.iter().find(|key| key.is_same(&g.authorized_key)))
-        {
-            Some(_) => Err(Failure::input(Diagnostic::error(
+        let own = |(_, guest): (_, &Guest)| keys.iter().any(|k| k.is_same(&guest.authorized_key));
+        match observed.guests().any(own) {
+            true => Err(Failure::input(Diagnostic::error(
                 "share::own",
                 "this is the key that the environment was built with; it opens the nodes already",
             ))),
-            None => Ok(keys.clone()),
+            false => Ok(keys.clone()),
         }
     })
 }
@@ -100,7 +97,7 @@ pub fn change(
     runner.lock(&located.environment, verb.word(), how)?;
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();
-    if !observed.domains.values().any(|d| d.recorded.guest.is_some()) {
+    if observed.guests().next().is_none() {
         let message = format!("{} has no nodes that can be logged in to", session.title());
         return Err(Failure::input(
             Diagnostic::error("environment::unknown", message)
@@ -263,10 +260,10 @@ struct Known {
 /// Keys that open nodes, those of whoever built them first.
 fn known(observed: &Observed) -> Vec<Known> {
     let mut all: Vec<Known> = Vec::new();
-    let guests = || observed.domains.values().filter_map(|d| Some((d, d.recorded.guest.as_ref()?)));
-    let built = guests().map(|(d, guest)| (d, &guest.authorized_key, true));
-    let shared =
-        guests().flat_map(|(d, guest)| guest.shared.iter().map(move |key| (d, key, false)));
+    let built = observed.guests().map(|(d, guest)| (d, &guest.authorized_key, true));
+    let shared = observed
+        .guests()
+        .flat_map(|(d, guest)| guest.shared.iter().map(move |key| (d, key, false)));
     for (domain, key, built) in built.chain(shared) {
         let at = all.iter().position(|known| known.key.is_same(key)).unwrap_or_else(|| {
             all.push(Known { key: key.clone(), built, nodes: BTreeSet::new() });
@@ -314,7 +311,7 @@ fn list(world: &World, located: &Located, json: bool) -> Result<u8, Failure> {
         world.terminal.talk(&text);
         return Ok(0);
     }
-    let guests = observed.domains.values().filter(|d| d.recorded.guest.is_some()).count();
+    let guests = observed.guests().count();
     let rows = all.iter().map(|known| {
         let nodes = format!("{} of {guests}", known.nodes.len());
         vec![known.who().into(), fingerprint(&known.key).unwrap_or("-".into()), nodes]

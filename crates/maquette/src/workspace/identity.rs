@@ -61,8 +61,7 @@ impl Keys {
 
 /// How an environment's nodes open to what is here, if they do.
 pub fn way(observed: &Observed, workspace: &Workspace, user: &Environment) -> Option<Way> {
-    let guests = observed.domains.values().filter_map(|d| d.recorded.guest.as_ref());
-    Keys::here(workspace, user).way(guests)
+    Keys::here(workspace, user).way(observed.guests().map(|(_, guest)| guest))
 }
 
 /// Public keys in `~/.ssh`, each with the file that `ssh` is to use: the private key, or the public one where an agent or a

@@ -484,16 +484,28 @@ impl<F: Named> Named for Many<F> {
 impl<T, F: Field<T>> Field<Vec<T>> for Many<F> {
     fn write(&self, value: &Vec<T>, tree: &mut Tree) {
         tree.holds = true;
-        for value in value {
-            let mut child = Tree::new(self.0);
-            self.1.write(value, &mut child);
-            tree.child(child);
-        }
+        write_each(self.0, &self.1, value, tree);
     }
 
     fn read(&self, from: Source<'_, '_>) -> Result<Vec<T>, MetadataError> {
-        from.children(self.0).map(|child| self.1.read(child)).collect()
+        read_each(self.0, &self.1, from)
     }
+}
+
+fn write_each<T>(element: &'static str, field: &impl Field<T>, values: &[T], tree: &mut Tree) {
+    for value in values {
+        let mut child = Tree::new(element);
+        field.write(value, &mut child);
+        tree.child(child);
+    }
+}
+
+fn read_each<T>(
+    element: &'static str,
+    field: &impl Field<T>,
+    from: Source<'_, '_>,
+) -> Result<Vec<T>, MetadataError> {
+    from.children(element).map(|child| field.read(child)).collect()
 }
 
 /// The same of a list that did not exist in the first version: where it is empty, nothing is written.
@@ -507,15 +519,11 @@ impl<F: Named> Named for Few<F> {
 
 impl<T, F: Field<T>> Field<Vec<T>> for Few<F> {
     fn write(&self, value: &Vec<T>, tree: &mut Tree) {
-        for value in value {
-            let mut child = Tree::new(self.0);
-            self.1.write(value, &mut child);
-            tree.child(child);
-        }
+        write_each(self.0, &self.1, value, tree);
     }
 
     fn read(&self, from: Source<'_, '_>) -> Result<Vec<T>, MetadataError> {
-        from.children(self.0).map(|child| self.1.read(child)).collect()
+        read_each(self.0, &self.1, from)
     }
 }
 

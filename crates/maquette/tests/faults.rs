@@ -293,15 +293,28 @@ fn records_that_cannot_be_trusted() {
 fn two_at_once() {
     let lab = Lab::new("zwei");
     let (child, lines) = up_until(&lab, "tiny.yml:1", "boot domain zwei-tiny-0");
+    // The run is not over before its guest may run on.
+    let suspend = || Command::new("virsh").args(["-q", "suspend", "zwei-tiny-0"]).output().unwrap();
+    while !suspend().status.success() {
+        std::thread::yield_now();
+    }
     let said = lab.up_says("tiny.yml:1", &[], 1);
     assert!(said.contains("environment `zwei` is being changed by"), "{said}");
     assert!(said.contains("maquette up, for "), "{said}");
     assert!(said.contains("--lock-wait") && said.contains("--take-over"), "{said}");
     assert!(lab.says(&["down"], 1).contains("is being changed by"));
     // Others are free to look, and other environments to do as they like.
-    assert_eq!(lab.status()["nodes"][0]["state"], "booting");
-    let waited = lab.up_says("tiny.yml:1", &["--lock-wait", "300"], 0);
-    assert!(waited.contains("waiting for") && waited.contains("nothing to do"), "{waited}");
+    assert_eq!(lab.status()["nodes"][0]["state"], "paused");
+    let waiting = lab.up("tiny.yml:1", &["--lock-wait", "300"]);
+    let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
+    let mut waiting = lab.command(&waiting).stderr(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(waiting.stderr.take().unwrap());
+    let mut said = said.lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("waiting for")), "it does not wait");
+    virsh(&["resume", "zwei-tiny-0"]);
+    let said: Vec<String> = said.collect();
+    assert!(waiting.wait().unwrap().success(), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("nothing to do")), "{said:?}");
     drop(lines);
     assert!(child.wait_with_output().unwrap().status.success());
 

@@ -6,7 +6,7 @@ use maquette_engine::ssh_keys::RecordKey;
 use maquette_libvirt::xml::metadata::NodeRecord;
 use maquette_libvirt::xml::metadata::seal::{self, Seal};
 use maquette_libvirt::xml::read::{self, Record};
-use maquette_libvirt::xml::{self as own, cable, metadata};
+use maquette_libvirt::xml::{self as own, metadata, nic};
 
 use crate::check;
 
@@ -24,7 +24,7 @@ pub fn xml(data: &[u8]) {
 fn seen(text: &str) {
     let _ = read::pool_path(text);
     let _ = seal::check(text, Some(&RecordKey::made_of([1; 32])));
-    let _ = cable::cables(text);
+    let _ = nic::running_nics(text);
     if let Ok(domain) = read::domain(text)
         && let Record::Good(record) = domain.record
     {

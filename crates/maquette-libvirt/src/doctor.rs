@@ -14,7 +14,7 @@ use maquette_engine::ssh_keys::RecordKey;
 
 use crate::client::{self, Client, LibvirtError};
 use crate::observe::observe;
-use crate::xml::cable::cables;
+use crate::xml::nic::running_nics;
 use crate::xml::read::Record;
 use crate::xml::{self, serial_log};
 
@@ -29,7 +29,7 @@ pub fn signs(client: &Client, domain: &Domain, signs: &mut NodeSigns) -> Result<
     let disks: Vec<String> = disks.filter(|device| device != SEED_DEVICE).collect();
     signs.reads = client::reads(&found, &disks);
     let xml = client::live_xml(&found)?.unwrap_or_default();
-    let taps = cables(&xml).into_iter().filter_map(|cable| Some((cable.mac, cable.tap?)));
+    let taps = running_nics(&xml).into_iter().filter_map(|nic| Some((nic.mac, nic.tap?)));
     let counted = taps.filter_map(|(mac, tap)| Some((mac, client::frames(&found, &tap)?)));
     signs.frames = counted.collect();
     Ok(())

@@ -17,9 +17,9 @@ use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, StepError};
 
 use crate::{
-    Access, Bandwidth, Booted, Cable, Cached, Client, DomainEvent, Ended, Events, Gate, Guests,
-    Libvirt, LibvirtError, ObserveError, Pruned, Seen, Survey, cables, cached, console, doctor,
-    observe, prune, set_bandwidth, set_link, survey,
+    Access, Bandwidth, Booted, Cached, Client, DomainEvent, Ended, Events, Gate, Guests, Libvirt,
+    LibvirtError, ObserveError, Pruned, RunningNic, Seen, Survey, cached, console, doctor, observe,
+    prune, set_bandwidth, set_link, survey,
 };
 
 /// What a plan is carried out with.
@@ -63,7 +63,7 @@ pub trait Server: Send + Sync {
     fn emulator(&self) -> Result<String, LibvirtError>;
 
     /// Interfaces of a running domain.
-    fn cables(&self, domain: &str) -> Result<Vec<Cable>, StepError>;
+    fn running_nics(&self, domain: &str) -> Result<Vec<RunningNic>, StepError>;
 
     /// Takes the carrier from a running domain's interface, or gives it back.
     fn set_link(&self, domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError>;
@@ -169,8 +169,8 @@ impl Server for Client {
         Client::emulator(self)
     }
 
-    fn cables(&self, domain: &str) -> Result<Vec<Cable>, StepError> {
-        cables(self, domain)
+    fn running_nics(&self, domain: &str) -> Result<Vec<RunningNic>, StepError> {
+        crate::running_nics(self, domain)
     }
 
     fn set_link(&self, domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError> {

@@ -4,7 +4,6 @@
 //! module that knows libvirt's binding is `client`. This crate knows neither the command line nor
 //! YAML.
 
-mod cable;
 mod cached;
 mod client;
 mod console;
@@ -12,6 +11,7 @@ mod doctor;
 mod domain;
 mod driver;
 mod network;
+mod nic;
 mod observe;
 mod perform;
 mod prune;
@@ -21,17 +21,17 @@ mod template;
 mod volume;
 pub mod xml;
 
-pub use cable::{cables, set_bandwidth, set_link};
 pub use cached::{Cached, cached};
 pub use client::{Client, DomainEvent, Events, Gate, Instead, LibvirtError, Port};
 pub use console::{ESCAPE, Ended, console};
 pub use doctor::{networks as networks_to_look_at, node as node_to_look_at};
 pub use driver::{Driver, Run, Server, System};
+pub use nic::{running_nics, set_bandwidth, set_link};
 pub use observe::{ObserveError, Seen, observe};
 pub use perform::{Access, Booted, Guests, Libvirt};
 pub use prune::{Pruned, prune};
 #[doc(hidden)]
 pub use signals::Lines;
 pub use survey::{Survey, Surveyed, survey};
-pub use xml::cable::{Bandwidth, Cable};
+pub use xml::nic::{Bandwidth, RunningNic};
 pub use xml::serial_log;

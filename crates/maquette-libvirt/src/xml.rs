@@ -1,9 +1,9 @@
 //! libvirt's XML: written from blueprints, read into observations. Pure.
 
-pub mod cable;
 mod domain;
 pub mod metadata;
 mod network;
+pub mod nic;
 pub mod read;
 pub mod saved;
 mod storage;

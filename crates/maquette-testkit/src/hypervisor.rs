@@ -19,8 +19,8 @@ use maquette_engine::prepare::record;
 use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 use maquette_libvirt::{
-    Bandwidth, Cable, Cached, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, ObserveError,
-    Pruned, Run, Seen, Server, Survey, Surveyed,
+    Bandwidth, Cached, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, ObserveError, Pruned, Run,
+    RunningNic, Seen, Server, Survey, Surveyed,
 };
 
 use crate::{change, rules, signs};
@@ -388,17 +388,17 @@ impl Server for Model {
         Ok(volumes.into_iter().filter(|v| v.starts_with("maquette-")).map(entry).collect())
     }
 
-    fn cables(&self, domain: &str) -> Result<Vec<Cable>, StepError> {
+    fn running_nics(&self, domain: &str) -> Result<Vec<RunningNic>, StepError> {
         let machine = self.machine();
         let live = machine.seen.domains.get(domain).and_then(|d| d.live.as_ref());
         let nics = live.into_iter().flat_map(|l| &l.nics);
-        let cable = |mac| Cable {
+        let running = |mac| RunningNic {
             mac,
             tap: machine.tap(mac),
             up: !machine.pulled.contains(&mac),
             limit: machine.limits.get(&mac).map(|kib| Bandwidth(*kib)),
         };
-        Ok(nics.map(|nic| cable(nic.mac)).collect())
+        Ok(nics.map(|nic| running(nic.mac)).collect())
     }
 
     fn definition(&self, _kind: ObjectKind, name: &str) -> Result<Option<String>, LibvirtError> {

@@ -239,7 +239,7 @@ const ROOMS: [(&str, &[&str]); 4] = [
     (
         "maquette-libvirt",
         &[
-            "client", "xml", "cable", "console", "domain", "template", "network", "observe",
+            "client", "xml", "nic", "console", "domain", "template", "network", "observe",
             "doctor", "signals", "cached", "prune", "survey", "volume", "perform", "driver",
         ],
     ),

@@ -8,7 +8,7 @@ use maquette_engine::net::capture::{CaptureError, Filter, capture};
 use maquette_engine::{Cause, StepError};
 
 use super::link;
-use crate::commands::link::Cable;
+use crate::commands::link::InterfaceArgs;
 use crate::failure::Failure;
 use crate::userfile::{self, Content};
 use crate::world::World;
@@ -18,7 +18,7 @@ use crate::world::World;
 pub struct Args {
     /// Which interface.
     #[command(flatten)]
-    pub cable: Cable,
+    pub interface: InterfaceArgs,
     /// File to write [default: standard output, for `| wireshark -k -i -`]
     #[arg(short, long, value_name = "FILE")]
     pub write: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
                 .help("or look at it: `… | wireshark -k -i -`, `… | tcpdump -n -r -`"),
         ));
     }
-    let found = link::find(world, &args.cable)?;
+    let found = link::find(world, &args.interface)?;
     let failed = |e: Cause| Failure::because(format!("cannot capture {}", found.label()), e);
     // Passwords may go through it.
     let file = args.write.as_ref().map(|path| userfile::open(path, Content::Private));

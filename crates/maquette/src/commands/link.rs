@@ -37,16 +37,16 @@ pub enum Args {
     },
     /// Take a link down, as if its cable were pulled, until `link up` or until the node stops: the guest sees it,
     /// and so does the other end of a link between two nodes
-    Down(Cable),
+    Down(InterfaceArgs),
     /// Bring it up again
-    Up(Cable),
+    Up(InterfaceArgs),
     /// Limit what goes through, or lose and delay some of it, until the node stops
     Limit(Limit),
 }
 
 /// An interface of a node.
 #[derive(Debug, clap::Args)]
-pub struct Cable {
+pub struct InterfaceArgs {
     /// Which environment.
     #[command(flatten)]
     pub place: Place,
@@ -62,7 +62,7 @@ pub struct Cable {
 pub struct Limit {
     /// Which interface.
     #[command(flatten)]
-    pub cable: Cable,
+    pub interface: InterfaceArgs,
     /// Most that goes through in either direction: 10mbit, 512kbit, 1gbit
     #[arg(long, value_name = "RATE", value_parser = rate, group = "what")]
     pub rate: Option<u64>,
@@ -114,8 +114,8 @@ fn percent(text: &str) -> Result<String, String> {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
         Args::Show { place, nodes, json } => show(world, place, nodes, *json),
-        Args::Down(cable) => plug(world, cable, false),
-        Args::Up(cable) => plug(world, cable, true),
+        Args::Down(of) => plug(world, of, false),
+        Args::Up(of) => plug(world, of, true),
         Args::Limit(limit) => restrict(world, limit),
     }
 }
@@ -144,7 +144,7 @@ impl Found {
 }
 
 /// Finds a running node's interface by what the user calls it, to look at it.
-pub(super) fn find(world: &World, args: &Cable) -> Result<Found, Failure> {
+pub(super) fn find(world: &World, args: &InterfaceArgs) -> Result<Found, Failure> {
     look(
         world,
         load::located(&world.environment, &args.place)?,
@@ -154,7 +154,7 @@ pub(super) fn find(world: &World, args: &Cable) -> Result<Found, Failure> {
 }
 
 /// The same to change it, with the environment's lock.
-fn hold(world: &World, args: &Cable) -> Result<Found, Failure> {
+fn hold(world: &World, args: &InterfaceArgs) -> Result<Found, Failure> {
     look(
         world,
         load::located(&world.environment, &args.place)?,
@@ -187,10 +187,10 @@ fn look(
     let Some(libvirt) = hypervisor.libvirt.clone() else {
         return Err(Failure::Failed(StepError::new("libvirt does not answer")));
     };
-    let cables = libvirt.cables(&node.name).map_err(Failure::Failed)?;
-    let cable = cables.into_iter().find(|c| c.mac == interface.mac);
-    let limited = cable.as_ref().is_some_and(|c| c.limit.is_some());
-    let Some(tap) = cable.and_then(|c| c.tap) else {
+    let nics = libvirt.running_nics(&node.name).map_err(Failure::Failed)?;
+    let nic = nics.into_iter().find(|c| c.mac == interface.mac);
+    let limited = nic.as_ref().is_some_and(|c| c.limit.is_some());
+    let Some(tap) = nic.and_then(|c| c.tap) else {
         let message = format!("{} of `{}` has no tap on the hypervisor", interface.name, node.name);
         return Err(Failure::Failed(StepError::new(message).hint("`maquette up` puts it back")));
     };
@@ -228,7 +228,7 @@ fn interface(node: &Node, word: &str, located: &Located) -> Result<Interface, Fa
 }
 
 /// Takes a link down or brings it up, at both ends where it is one between two nodes.
-fn plug(world: &World, args: &Cable, up: bool) -> Result<u8, Failure> {
+fn plug(world: &World, args: &InterfaceArgs, up: bool) -> Result<u8, Failure> {
     let said = plugged(&hold(world, args)?, up)?;
     world.terminal.talk(&said);
     Ok(0)
@@ -246,9 +246,9 @@ pub(super) fn plug_of(
 
 fn plugged(found: &Found, up: bool) -> Result<String, Failure> {
     let network = &found.interface.network;
-    let cable = found.observed.networks.get(network).filter(|n| n.recorded.tuning.link_local);
+    let link = found.observed.networks.get(network).filter(|n| n.recorded.tuning.link_local);
     let mut ends = vec![(found.node.name.clone(), found.interface.clone())];
-    if cable.is_some() {
+    if link.is_some() {
         let running = found.observed.domains.values().filter(|d| d.active).map(|d| &d.recorded);
         // With more than two ends it is a switch: the others' links stay up.
         let far = far_end(running, &found.interface);
@@ -263,7 +263,7 @@ fn plugged(found: &Found, up: bool) -> Result<String, Failure> {
 }
 
 fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
-    let found = hold(world, &args.cable)?;
+    let found = hold(world, &args.interface)?;
     let host = found.connection.host.as_ref();
     let fenced = found.lock.as_ref().map(|lock| lock.fence(host));
     let host = fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host);
@@ -308,13 +308,13 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
     let mut rows = Vec::new();
     let wanted = |name: &str| names.is_empty() || names.contains(name);
     for domain in observed.domains.values().filter(|d| wanted(&d.name)) {
-        let cables = match domain.active {
-            true => server.cables(&domain.name).map_err(Failure::Failed)?,
+        let nics = match domain.active {
+            true => server.running_nics(&domain.name).map_err(Failure::Failed)?,
             false => Vec::new(),
         };
         for interface in &domain.recorded.interfaces {
-            let cable = cables.iter().find(|c| c.mac == interface.mac);
-            let tap = cable.and_then(|c| c.tap.clone());
+            let nic = nics.iter().find(|c| c.mac == interface.mac);
+            let tap = nic.and_then(|c| c.tap.clone());
             let disturbance = tap.as_ref().and_then(|tap| disturbances.get(tap)).copied();
             let disturbance = disturbance.unwrap_or_default();
             rows.push(render::LinkRow {
@@ -325,8 +325,8 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
                 portgroup: interface.attachment.portgroup().map(String::from),
                 address: interface.ipv4.address().map(|n| n.addr().to_string()),
                 tap,
-                up: cable.map(|c| c.up),
-                limit_kib_s: cable.and_then(|c| c.limit).map(|l| l.0).filter(|l| *l > 0),
+                up: nic.map(|c| c.up),
+                limit_kib_s: nic.and_then(|c| c.limit).map(|l| l.0).filter(|l| *l > 0),
                 delay_ms: disturbance.delay_ms,
                 loss_percent: disturbance.loss_percent,
             });

@@ -63,7 +63,10 @@ fn meant(world: &World, word: &str, observed: &Observed) -> Result<Vec<PublicKey
             }
         })?,
     };
-    match observed.guests().any(|(_, guest)| keys.iter().any(|key| key.is_same(&guest.authorized_key))) {
+    match observed
+        .guests()
+        .any(|(_, guest)| keys.iter().any(|key| key.is_same(&guest.authorized_key)))
+    {
         true => Err(Failure::input(Diagnostic::error(
             "share::own",
             "this is the key that the environment was built with, which cannot be taken away",

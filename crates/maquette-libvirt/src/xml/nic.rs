@@ -11,7 +11,7 @@ pub struct Bandwidth(pub u64);
 
 /// An interface of a running domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cable {
+pub struct RunningNic {
     /// Its address.
     pub mac: MacAddr,
     /// Its tap on the hypervisor.
@@ -39,13 +39,13 @@ fn mac(element: Element<'_, '_>) -> Option<MacAddr> {
 }
 
 /// Every interface, in order.
-pub fn cables(xml: &str) -> Vec<Cable> {
+pub fn running_nics(xml: &str) -> Vec<RunningNic> {
     let Ok(document) = Document::parse(xml) else { return Vec::new() };
     let read = |element: Element<'_, '_>| {
         let link = children(element, "link").next().and_then(|l| l.attribute("state"));
         let bandwidth = children(element, "bandwidth").next();
         let average = bandwidth.and_then(|b| children(b, "inbound").next()?.attribute("average"));
-        Some(Cable {
+        Some(RunningNic {
             mac: mac(element)?,
             tap: children(element, "target").find_map(|t| t.attribute("dev")).map(String::from),
             up: link != Some("down"),
@@ -97,7 +97,7 @@ mod tests {
     fn interfaces_are_read_and_edited_whole() {
         let first: MacAddr = "52:54:00:00:00:01".parse().unwrap();
         let second: MacAddr = "52:54:00:00:00:02".parse().unwrap();
-        let all = cables(DOMAIN);
+        let all = running_nics(DOMAIN);
         assert_eq!((all[0].up, all[0].limit), (true, None));
         assert_eq!((all[1].up, all[1].limit), (false, Some(Bandwidth(128))));
         assert_eq!(all[1].tap.as_deref(), Some("vnet1"));

@@ -4,21 +4,21 @@ use maquette_core::units::MacAddr;
 use maquette_engine::StepError;
 
 use crate::client::{self, Client, LibvirtError};
-use crate::xml::cable::{self, Bandwidth, Cable};
+use crate::xml::nic::{self, Bandwidth, RunningNic};
 
 /// The interfaces of a running domain, in order.
-pub fn cables(client: &Client, domain: &str) -> Result<Vec<Cable>, StepError> {
+pub fn running_nics(client: &Client, domain: &str) -> Result<Vec<RunningNic>, StepError> {
     let failed = failed(domain);
     let text = match client.domain(domain).map_err(&failed)? {
         Some(domain) => client::live_xml(&domain).map_err(&failed)?,
         None => None,
     };
-    Ok(text.map(|xml| cable::cables(&xml)).unwrap_or_default())
+    Ok(text.map(|xml| nic::running_nics(&xml)).unwrap_or_default())
 }
 
 /// Gives an interface its carrier, or takes it away. It stays so until the domain stops.
 pub fn set_link(client: &Client, domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError> {
-    change(client, domain, &|xml| cable::with_link(xml, mac, up))
+    change(client, domain, &|xml| nic::with_link(xml, mac, up))
 }
 
 /// Limits what goes through an interface in either direction, or lifts the limit. It stays so until the
@@ -29,7 +29,7 @@ pub fn set_bandwidth(
     mac: MacAddr,
     limit: Option<Bandwidth>,
 ) -> Result<(), StepError> {
-    change(client, domain, &|xml| cable::with_bandwidth(xml, mac, limit))
+    change(client, domain, &|xml| nic::with_bandwidth(xml, mac, limit))
 }
 
 fn failed(domain: &str) -> impl Fn(LibvirtError) -> StepError {

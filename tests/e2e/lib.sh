@@ -13,6 +13,9 @@ export ANSIBLE_TIMEOUT=60
 # A heading with the time, so that a log tells where the time went.
 step() { printf '%s %(%H:%M:%S)T %s\n' "${mark:---}" -1 "$*"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
+# What ends a script without a word of its own.
+set -E
+trap 'echo "FAILED: ${BASH_SOURCE[0]}, line $LINENO: $BASH_COMMAND" >&2' ERR
 
 # ends CODE SECONDS COMMAND…: it has to end with that code within that time; what it says goes to $said.
 ends() {

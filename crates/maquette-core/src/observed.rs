@@ -247,6 +247,44 @@ pub struct Claims {
     pub subnets: Vec<(IpNet, String)>,
     /// MAC addresses of other domains.
     pub macs: BTreeSet<MacAddr>,
+    /// Other domains by the network that they are plugged into, or by `bridge/NAME`.
+    pub plugged: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Claims {
+    /// Notes a domain of somebody else: what it may use, and what it is plugged into. What is plugged in while it runs may be
+    /// nowhere in its definition.
+    pub fn domain(
+        &mut self,
+        name: &str,
+        defined: &Hardware,
+        live: Option<&Hardware>,
+        active: bool,
+    ) {
+        let nics = || std::iter::once(defined).chain(live).flat_map(|hardware| &hardware.nics);
+        nics().for_each(|nic| self.plug(&nic.network, name));
+        self.macs.extend(nics().map(|nic| nic.mac));
+        self.domains.insert(name.into());
+        self.promises.push(Promise {
+            name: name.into(),
+            memory_mib: defined.maximum_mib,
+            vcpus: defined.vcpus,
+            active,
+        });
+    }
+
+    /// Notes what an interface of somebody else's domain is plugged into.
+    pub fn plug(&mut self, source: &str, domain: &str) {
+        if !source.is_empty() {
+            self.plugged.entry(source.into()).or_default().insert(domain.into());
+        }
+    }
+
+    /// Domains of others that use a network, by its name or by that of its bridge.
+    pub fn users(&self, network: &str, bridge: &str) -> BTreeSet<&str> {
+        let sources = [network.to_string(), format!("bridge/{bridge}")];
+        sources.iter().filter_map(|s| self.plugged.get(s)).flatten().map(String::as_str).collect()
+    }
 }
 
 /// What an interface of the hypervisor is.

@@ -337,14 +337,9 @@ fn domains(
                 seen.edited.push(observed::Edited { kind, name, active, files, why });
             }
             Owner::Other => {
-                seen.claims.promises.push(observed::Promise {
-                    name: name.clone(),
-                    memory_mib: parsed.hardware.maximum_mib,
-                    vcpus: parsed.hardware.vcpus,
-                    active: listed.active,
-                });
-                seen.claims.domains.insert(name);
-                seen.claims.macs.extend(parsed.hardware.nics.iter().map(|n| n.mac));
+                let live = live.ok().flatten().and_then(|xml| read::domain(&xml).ok());
+                let live = live.as_ref().map(|l| &l.hardware);
+                seen.claims.domain(&name, &parsed.hardware, live, listed.active);
             }
         }
     }

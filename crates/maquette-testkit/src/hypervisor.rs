@@ -57,6 +57,8 @@ pub struct Machine {
     pub kvm_open: bool,
     /// Whether what removes expired environments is there.
     pub expiry: bool,
+    /// What interfaces of domains that are not ours are plugged into, and whose these are.
+    pub plugged: Vec<(String, String)>,
     /// Whether libvirt's network hook is there.
     pub hook: bool,
     /// Whether Open vSwitch runs.
@@ -106,6 +108,7 @@ impl Machine {
             origins: BTreeMap::new(),
             strangers: Vec::new(),
             stranger_networks: vec![("default".into(), true)],
+            plugged: Vec::new(),
             pool: PoolState::Missing,
             free: 500 << 30,
             installed: false,
@@ -172,11 +175,7 @@ impl Machine {
                 found.domains.insert(name.clone(), domain);
                 continue;
             }
-            found.claims.domains.insert(name.clone());
-            found.claims.macs.extend(domain.recorded.interfaces.iter().map(|i| i.mac));
-            let (memory_mib, vcpus) = (domain.recorded.memory_mib, domain.recorded.vcpus);
-            let (name, active) = (name.clone(), domain.active);
-            found.claims.promises.push(Promise { name, memory_mib, vcpus, active });
+            found.claims.domain(name, &domain.defined, domain.live.as_ref(), domain.active);
         }
         for (name, network) in &self.seen.networks {
             if ours(ObjectKind::Network, name) {
@@ -192,6 +191,8 @@ impl Machine {
         let edited = |e: &&Edited| ours(e.kind, &e.name);
         found.edited = self.seen.edited.iter().filter(edited).cloned().collect();
         for (name, active) in &self.strangers {
+            let nics = self.plugged.iter().filter(|(_, domain)| domain == name);
+            nics.for_each(|(network, domain)| found.claims.plug(network, domain));
             found.claims.domains.insert(name.clone());
             let (name, active) = (name.clone(), *active);
             found.claims.promises.push(Promise { name, memory_mib: 2048, vcpus: 2, active });

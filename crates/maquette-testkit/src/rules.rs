@@ -218,7 +218,10 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             // Whose it is must be known until it is gone.
             let named = seen.domains.values().any(|d| d.recorded.volumes().any(|v| v == volume));
             let mut tenants = seen.networks.values().flat_map(|n| &n.recorded.tenants);
-            let known = named || tenants.any(|t| t.volumes.contains(volume));
+            // libvirt calls the overlay of a snapshot after the volume.
+            let stem = |v: &str| v.rsplit_once('.').is_some_and(|(v, _)| volume.starts_with(v));
+            let overlay = seen.domains.values().any(|d| d.recorded.volumes().any(stem));
+            let known = named || overlay || tenants.any(|t| t.volumes.contains(volume));
             assert!(known || !seen.has_volume(pool, volume), "{title}: nobody names it any more");
             seen.volumes.entry(pool.name.clone()).or_default().remove(volume);
         }

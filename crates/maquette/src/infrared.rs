@@ -187,21 +187,15 @@ fn build(
     workspace: Workspace,
 ) -> Result<u8, Failure> {
     let wanted = wanted(world, given, &tree, &workspace)?;
+    if let Some(removal) = remove::Removal::of(&tree, &wanted) {
+        return removal.carry_out(world, given, (&tree, extra), wanted);
+    }
     let mut loaded = load::wanted_leniently(&world.environment, &wanted, extra)?;
-    let cleanup = truth(&tree, "cleanup") == Some(true);
-    // `--cleanup` is about one environment with a prefix, else about everything.
-    if truth(&tree, "kill") == Some(true) || (cleanup && wanted.place.flags.0.has("prefix")) {
-        return remove::environment(world, given, &loaded, &tree);
-    }
-    if cleanup {
-        return remove::everything(world, given, &loaded, &tree);
-    }
-    let leaving = names(&tree, "remove.nodes");
-    if !leaving.is_empty() {
-        return remove::nodes(world, given, &loaded, &leaving);
-    }
     let selected =
         tags::select(&world.terminal, &given.ansible_args, given.by_user("topology-nodes"));
+    if let Some(look) = tags::look(given)? {
+        return look.show(world, &mut loaded, &selected);
+    }
     let hooks = Hooks::read(world, &loaded.request, &tree, &given.playbook_args())?;
     let hooks = hooks.only(&selected);
     if hooks.at(world, Point::Whole, &workspace)? {

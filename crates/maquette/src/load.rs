@@ -233,7 +233,10 @@ fn origins(given: &Given, project: &Project) -> BTreeMap<&'static str, String> {
 
 /// Reads what is needed to find an environment.
 pub fn located(environment: &Environment, place: &Place) -> Result<Located, Failure> {
-    let mut reader = Reader::new(environment);
+    located_by(Reader::new(environment), place)
+}
+
+fn located_by(mut reader: Reader<'_>, place: &Place) -> Result<Located, Failure> {
     let mut settings = Settings::default();
     let project = reader.project(place, &mut settings);
     let (host, workspace) = reader.place(place, &place.flags.0, &project, &mut settings);
@@ -242,6 +245,11 @@ pub fn located(environment: &Environment, place: &Place) -> Result<Located, Fail
     }
     let pool = Pool { name: settings.pool_name, path: settings.pool_path };
     Ok(Located { environment: settings.environment, pool, host, workspace })
+}
+
+/// The same for InfraRed's users, who have no project file.
+pub fn located_leniently(environment: &Environment, place: &Place) -> Result<Located, Failure> {
+    located_by(Reader { lenient: true, ..Reader::new(environment) }, place)
 }
 
 /// A mistake and what to do about it.

@@ -21,7 +21,7 @@ use maquette_core::plan::{self, Needs, Plan, PoolState, Requirements};
 use maquette_engine::StepError;
 use maquette_engine::host::lock::Lock;
 use maquette_engine::prepare;
-use maquette_engine::probe::{self, Facts};
+use maquette_engine::probe::{self, Daemons, Facts};
 use maquette_libvirt::{LibvirtError, ObserveError, Seen, Server};
 
 pub use guests::Ask;
@@ -155,6 +155,20 @@ impl<'a> Session<'a> {
         let why =
             opened.err().unwrap_or_else(|| LibvirtError::refused("it was not there just now"));
         Err(unreached(label, &why))
+    }
+
+    /// What came of a removal. Where it failed since no libvirt is installed there was nothing to remove, which is said.
+    pub fn removed(&self, result: Result<(), Failure>) -> Result<(), Failure> {
+        let Err(failure) = result else { return Ok(()) };
+        match self.find() {
+            Ok(found) if found.libvirt.is_none() && found.facts.daemons == Daemons::Missing => {
+                let host = &found.facts.name;
+                let text = format!("libvirt is not installed on {host}: nothing to do");
+                self.world.terminal.talk_once(text);
+                Ok(())
+            }
+            _ => Err(failure),
+        }
     }
 
     /// Looks at the hypervisor and plans its preparation.

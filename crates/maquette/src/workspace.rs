@@ -59,10 +59,20 @@ impl Owner {
         self.address == host.address
     }
 
+    /// Its prefix, if it has one.
+    pub fn prefix(&self) -> Option<&str> {
+        self.prefix.as_deref()
+    }
+
+    /// Its hypervisor, for people.
+    pub fn host(&self) -> &str {
+        self.address.as_deref().unwrap_or("this machine")
+    }
+
     /// `web on 10.0.0.1`, for people.
     pub fn label(&self) -> String {
         let name = self.prefix.as_deref().unwrap_or("default");
-        format!("`{name}` on {}", self.address.as_deref().unwrap_or("this machine"))
+        format!("`{name}` on {}", self.host())
     }
 
     fn json(&self) -> Value {

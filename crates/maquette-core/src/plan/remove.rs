@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Builder, Change, NetworkChange, Op, Plan, StepId, describe, switching};
+use crate::blueprint;
 use crate::names::EnvName;
 use crate::object::ObjectKind;
-use crate::observed::{self, Domain, Edited, Observed, Orphan};
+use crate::observed::{self, Domain, Edited, Hardware, Observed, Orphan};
 
 /// Removes everything of this environment and nothing else. Volumes are the ones that the domains'
 /// metadata names; base images stay in the cache.
@@ -14,7 +15,7 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     let mut changes = Vec::new();
     let reason = "the environment is taken down";
     for domain in observed.domains.values() {
-        changes.push(domain_goes(domain, reason));
+        changes.push(domain_goes(domain, observed, reason));
         remove_domain(domain, observed, reason, &mut builder);
     }
     remove_edited_domains(observed, |_| true, reason, &mut changes, &mut builder);
@@ -23,6 +24,18 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     let stopped = builder.stops();
     let gone: Vec<StepId> = builder.added().collect();
     for network in observed.networks.values() {
+        let users = observed.claims.users(&network.name, &network.defined.bridge);
+        if !users.is_empty() {
+            let all = |_: &str| true;
+            let update = forget_nodes(network, environment, all, gone.clone(), &mut builder);
+            changes.push(stays(
+                &network.name,
+                describe::network(&network.recorded),
+                &users,
+                update,
+            ));
+            continue;
+        }
         changes.push(Change {
             op: Op::Delete,
             kind: ObjectKind::Network,
@@ -34,6 +47,11 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
         remove_network(network, environment, after, reason, &mut builder);
     }
     for edited in observed.edited.iter().filter(|e| e.kind == ObjectKind::Network) {
+        let users = observed.claims.users(&edited.name, "");
+        if !users.is_empty() {
+            changes.push(stays(&edited.name, String::new(), &users, None));
+            continue;
+        }
         changes.push(edited_goes(edited, observed, reason));
         remove_edited(edited, gone.clone(), reason, &mut builder);
     }
@@ -47,49 +65,123 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
     let mut changes = Vec::new();
     let reason = "its removal was asked for";
     for domain in observed.domains.values().filter(|d| names.contains(&d.name)) {
-        changes.push(domain_goes(domain, reason));
+        changes.push(domain_goes(domain, observed, reason));
         remove_domain(domain, observed, reason, &mut builder);
     }
     let asked = |node: &str| names.contains(node);
     remove_edited_domains(observed, asked, reason, &mut changes, &mut builder);
     let last: Vec<StepId> = builder.added().collect();
     for network in observed.networks.values() {
-        let mut wanted = network.recorded.clone();
-        wanted.reservations.retain(|r| !names.contains(&r.name));
-        wanted.tenants.retain(|t| !names.contains(&t.node));
-        let kept = wanted.hosts();
-        let remove = network.defined.hosts.difference(&kept);
-        let remove: Vec<_> = remove.filter(|h| names.contains(&h.name)).cloned().collect();
-        if wanted == network.recorded && remove.is_empty() {
+        let Some((wanted, reason)) =
+            forget_nodes(network, environment, asked, last.clone(), &mut builder)
+        else {
             continue;
-        }
-        let reason = format!("reservations: {} to remove", remove.len());
+        };
         changes.push(Change {
             op: Op::Update,
             kind: ObjectKind::Network,
             name: network.name.clone(),
             detail: describe::network(&wanted),
-            reason: reason.clone().into(),
+            reason: reason.into(),
         });
-        let update = Action::UpdateNetwork {
-            network: Box::new(wanted),
-            environment: environment.clone(),
-            allocation: network.allocation,
-            change: NetworkChange { remove, ..NetworkChange::default() },
-        };
-        builder.add(update, last.iter().copied(), reason);
     }
     Plan { changes, steps: builder.finish() }
 }
 
-fn domain_goes(domain: &Domain, reason: &str) -> Change {
+/// Has a network forget nodes that go. What it becomes, and why; none if it knows none of them.
+fn forget_nodes(
+    network: &observed::Network,
+    environment: &EnvName,
+    goes: impl Fn(&str) -> bool,
+    after: Vec<StepId>,
+    builder: &mut Builder,
+) -> Option<(blueprint::Network, String)> {
+    let mut wanted = network.recorded.clone();
+    wanted.reservations.retain(|r| !goes(&r.name));
+    wanted.tenants.retain(|t| !goes(&t.node));
+    let kept = wanted.hosts();
+    let remove = network.defined.hosts.difference(&kept);
+    let remove: Vec<_> = remove.filter(|h| goes(&h.name)).cloned().collect();
+    if wanted == network.recorded && remove.is_empty() {
+        return None;
+    }
+    let reason = format!("reservations: {} to remove", remove.len());
+    let update = Action::UpdateNetwork {
+        network: Box::new(wanted.clone()),
+        environment: environment.clone(),
+        allocation: network.allocation,
+        change: NetworkChange { remove, ..NetworkChange::default() },
+    };
+    builder.add(update, after, reason.clone());
+    Some((wanted, reason))
+}
+
+/// What is said of a network that domains of others are plugged into: without it they would have none.
+fn stays(
+    name: &str,
+    detail: String,
+    users: &BTreeSet<&str>,
+    update: Option<(blueprint::Network, String)>,
+) -> Change {
+    let users: Vec<&str> = users.iter().copied().collect();
+    let why = format!("stays, since others' domains use it: {}", users.join(", "));
+    let (op, why) = match update {
+        Some((_, more)) => (Op::Update, vec![why, more]),
+        None => (Op::Keep, vec![why]),
+    };
+    Change { op, kind: ObjectKind::Network, name: name.into(), detail, reason: why.into() }
+}
+
+fn domain_goes(domain: &Domain, observed: &Observed, reason: &str) -> Change {
+    let size = describe::size(&domain.recorded);
+    let overlays = overlays(domain, observed);
+    let with = match overlays.len() {
+        0 => String::new(),
+        1 => ", with 1 overlay of a snapshot".into(),
+        many => format!(", with {many} overlays of snapshots"),
+    };
+    let elsewhere = files_elsewhere(domain, &overlays);
+    let leaves = match elsewhere.is_empty() {
+        true => String::new(),
+        false => format!("; leaves {}", elsewhere.join(", ")),
+    };
     Change {
         op: Op::Delete,
         kind: ObjectKind::Domain,
         name: domain.name.clone(),
-        detail: describe::size(&domain.recorded),
+        detail: format!("{size}{with}{leaves}"),
         reason: reason.into(),
     }
+}
+
+/// Volumes in which external snapshots keep what a node has written since: libvirt calls the overlay of `x-disk1.qcow2`
+/// `x-disk1.SNAPSHOT`, in the same directory. What ends like a volume of ours may be that of another node.
+fn overlays<'a>(domain: &'a Domain, observed: &'a Observed) -> Vec<&'a str> {
+    let pool = observed.volumes.get(&domain.pool.name);
+    let own: BTreeSet<&str> = domain.recorded.volumes().collect();
+    let stems: Vec<(&str, &str)> = own.iter().filter_map(|v| v.rsplit_once('.')).collect();
+    let overlay = |name: &str| {
+        let of = stems.iter().filter_map(|(stem, ending)| {
+            let snapshot = name.strip_prefix(stem)?.strip_prefix('.')?;
+            Some(!snapshot.ends_with(&format!(".{ending}")))
+        });
+        !own.contains(name) && of.into_iter().any(|is_one| is_one)
+    };
+    pool.into_iter().flatten().map(String::as_str).filter(|name| overlay(name)).collect()
+}
+
+/// Files that a node's disks are on and that do not go with it: nothing tells that they are ours.
+fn files_elsewhere(domain: &Domain, overlays: &[&str]) -> Vec<String> {
+    let directory = &domain.pool.path;
+    let expected = Hardware::of(&domain.recorded, &domain.pool);
+    let is_ours = |file: &String| {
+        expected.disks.iter().any(|d| d.file == *file)
+            || overlays.iter().any(|v| *file == format!("{directory}/{v}"))
+    };
+    let found = std::iter::once(&domain.defined).chain(&domain.live).flat_map(|h| &h.disks);
+    let files: BTreeSet<&String> =
+        found.map(|d| &d.file).filter(|f| !f.is_empty() && !is_ours(f)).collect();
+    files.into_iter().cloned().collect()
 }
 
 /// Takes away domains whose records are not believed, and the volumes of these and of domains that somebody
@@ -216,6 +308,7 @@ pub(super) fn remove_domain(
     let deletions: Vec<StepId> = node
         .volumes()
         .filter(|v| observed.has_volume(pool, v))
+        .chain(overlays(domain, observed))
         .map(|volume| {
             let delete = Action::DeleteVolume { volume: volume.into(), pool: pool.clone() };
             builder.add(delete, after.clone(), reason)

@@ -246,9 +246,19 @@ pub fn remove(
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
-    let environment = &located.environment;
     let session = Session::open(world, located.clone())?;
-    let mut removal = Removal::new(world, &session, environment, json, locking, asking)?;
+    session.removed(remove_all(world, &session, json, locking, asking))
+}
+
+fn remove_all(
+    world: &World,
+    session: &Session<'_>,
+    json: bool,
+    locking: Locking,
+    asking: Asking,
+) -> Result<(), Failure> {
+    let environment = &session.located.environment;
+    let mut removal = Removal::new(world, session, environment, json, locking, asking)?;
     let mut plan_of = |observed: &Observed| Ok(plan::destroy(observed, environment));
     removal.begin(&mut plan_of)?;
     for again in 1..=LOOKS {
@@ -258,13 +268,16 @@ pub fn remove(
             removal.show(&plan);
         }
         if plan.is_empty() {
-            return forget_lease(&session);
+            if !json {
+                tell_kept(world, &plan);
+            }
+            return forget_lease(session);
         }
         removal.runner.run(&plan, &hypervisor)?;
         let left = hypervisor.libvirt.as_ref().and_then(|server| server.survey().ok());
         let Some(left) = left else { return Ok(()) };
         if !left.environments.contains(environment) {
-            forget_lease(&session)?;
+            forget_lease(session)?;
             if !json {
                 farewell(world, &left, &hypervisor.facts);
             }
@@ -272,6 +285,13 @@ pub fn remove(
         }
     }
     Err(unfinished(format!("environment `{environment}` is not empty")))
+}
+
+/// Says what stays of it and why.
+fn tell_kept(world: &World, plan: &Plan) {
+    for kept in plan.changes.iter().filter(|c| c.op == Op::Keep) {
+        world.terminal.talk(&format!("{} `{}` {}", kept.kind, kept.name, kept.reason));
+    }
 }
 
 /// Removes what is noted on the hypervisor of an environment that is gone: the next of that name is another one.
@@ -313,9 +333,20 @@ pub fn remove_nodes(
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
-    let environment = &located.environment;
     let session = Session::open(world, located.clone())?;
-    let mut removal = Removal::new(world, &session, environment, json, locking, asking)?;
+    session.removed(remove_some(world, &session, (words, meaning), json, locking, asking))
+}
+
+fn remove_some(
+    world: &World,
+    session: &Session<'_>,
+    (words, meaning): (&[String], nodes::Meaning),
+    json: bool,
+    locking: Locking,
+    asking: Asking,
+) -> Result<(), Failure> {
+    let (located, environment) = (&session.located, &session.located.environment);
+    let mut removal = Removal::new(world, session, environment, json, locking, asking)?;
     let resolve = |observed: &Observed| nodes::resolve(world, words, located, observed, meaning);
     removal.begin(&mut |observed| {
         Ok(plan::remove_nodes(observed, environment, &resolve(observed)?))

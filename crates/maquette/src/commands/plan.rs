@@ -1,8 +1,12 @@
 //! `maquette plan`.
 
 use super::{lockout, nodes};
+use maquette_core::plan::Plan;
+
 use crate::cli::Wanted;
 use crate::failure::Failure;
+use crate::load::Loaded;
+use crate::playbooks::stages::{Stage, Stages};
 use crate::session::{self, Session};
 use crate::world::World;
 use crate::{load, pipeline, render};
@@ -30,14 +34,36 @@ const CHANGES: u8 = 3;
 /// Shows what `up` would do.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&world.environment, &args.wanted)?;
-    let requirements = pipeline::check(world, &mut loaded)?;
+    let how = How { stages: &Stages::all(), nodes: &args.nodes, json: args.json };
+    let changes = show(world, &mut loaded, &how)?;
+    Ok(if changes && args.exit_code { CHANGES } else { 0 })
+}
+
+/// What is shown of a plan, and how.
+pub struct How<'a> {
+    /// Stages it is of.
+    pub stages: &'a Stages,
+    /// The nodes it is about, in the user's words; all of them if there are none.
+    pub nodes: &'a [String],
+    /// As JSON.
+    pub json: bool,
+}
+
+/// Shows what would be done, and says whether there is anything.
+pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, Failure> {
+    let requirements = pipeline::check(world, loaded)?;
     let environment = &loaded.request.settings.environment;
     let session = Session::open(world, loaded.located())?;
     let hypervisor = session.prepared_for(&requirements)?;
-    let scope = pipeline::Scope { nodes: &args.nodes, ..pipeline::Scope::USUAL };
-    let planned = pipeline::plan(world, &loaded, &hypervisor, scope)?;
-    let preparation = &hypervisor.preparation;
-    if args.json {
+    let networks = how.stages.has(Stage::Networks);
+    let scope = pipeline::Scope { nodes: how.nodes, networks, ..pipeline::Scope::USUAL };
+    let mut planned = pipeline::plan(world, loaded, &hypervisor, scope)?;
+    planned.plan = how.stages.part(planned.plan);
+    let preparation = match how.stages.has(Stage::Prepare) {
+        true => &hypervisor.preparation,
+        false => &Plan::default(),
+    };
+    if how.json {
         let value = render::plan_json(&planned.plan, &environment.to_string(), preparation);
         world.terminal.result(&format!("{value:#}"));
     } else {
@@ -64,6 +90,5 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             world.terminal.talk(&rest);
         }
     }
-    let changes = !preparation.is_empty() || !planned.plan.is_empty();
-    Ok(if changes && args.exit_code { CHANGES } else { 0 })
+    Ok(!preparation.is_empty() || !planned.plan.is_empty())
 }

@@ -10,10 +10,11 @@ use maquette_engine::StepError;
 use maquette_libvirt::Survey;
 
 use super::given::Given;
+use super::{names, tags, truth};
 use crate::commands::down;
 use crate::commands::nodes::Meaning;
 use crate::failure::Failure;
-use crate::load::{Loaded, Located};
+use crate::load::{self, Extra, Loaded, Located};
 use crate::playbooks::{Hooks, Point};
 use crate::session::{self, Session};
 use crate::workspace::{Owner, outputs};
@@ -23,13 +24,124 @@ use crate::{cli, consent};
 /// The network that libvirt brings.
 const DEFAULT: &str = "default";
 
+/// What is to be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// All domains and networks of the hypervisor.
+    Everything,
+    /// One environment.
+    Environment,
+    /// Nodes by their names in the inventory.
+    Nodes(Vec<String>),
+}
+
+impl Removal {
+    /// What the settings ask for; none if they do not ask for a removal.
+    pub(super) fn of(tree: &Plain, wanted: &cli::Wanted) -> Option<Self> {
+        let is_true = |path| truth(tree, path) == Some(true);
+        // `--cleanup` is about one environment with a prefix, else about everything.
+        if is_true("kill") || (is_true("cleanup") && wanted.place.flags.0.has("prefix")) {
+            return Some(Self::Environment);
+        }
+        let nodes = names(tree, "remove.nodes");
+        match (is_true("cleanup"), nodes.is_empty()) {
+            (true, _) => Some(Self::Everything),
+            (false, false) => Some(Self::Nodes(nodes)),
+            (false, true) => None,
+        }
+    }
+
+    /// Removes it.
+    pub(super) fn carry_out(
+        &self,
+        world: &World,
+        given: &Given,
+        (tree, extra): (&Plain, &Extra),
+        mut wanted: cli::Wanted,
+    ) -> Result<u8, Failure> {
+        whole(given)?;
+        let is_own = *self != Self::Everything && !wanted.place.flags.0.has("prefix");
+        // `--prefix ''` is the environment without one.
+        if is_own && !given.by_user("prefix") {
+            match own(world, &wanted)? {
+                Some(Some(prefix)) => {
+                    let told = "the workspace".to_string();
+                    wanted.place.flags.0.set_as("prefix", vec![prefix], told);
+                }
+                Some(None) => {}
+                None => return self.of_nothing(world, given, (tree, extra), &wanted),
+            }
+        }
+        let loaded = load::wanted_leniently(&world.environment, &wanted, extra)?;
+        match self {
+            Self::Everything => everything(world, given, &loaded, tree),
+            Self::Environment => environment(world, given, &loaded, tree),
+            Self::Nodes(names) => nodes(world, given, &loaded, names),
+        }
+    }
+
+    /// The workspace holds no environment, and another one is not meant.
+    fn of_nothing(
+        &self,
+        world: &World,
+        given: &Given,
+        (tree, extra): (&Plain, &Extra),
+        wanted: &cli::Wanted,
+    ) -> Result<u8, Failure> {
+        let holds = "the active workspace holds no environment";
+        let hint =
+            "`--prefix NAME` says which one is meant, `--prefix ''` the one without a prefix";
+        if let Self::Nodes(_) = self {
+            let error = StepError::new(format!("{holds}, and so no nodes that could be removed"));
+            return Err(Failure::Failed(error.hint(hint)));
+        }
+        let loaded = load::wanted_leniently(&world.environment, wanted, extra)?;
+        unless_played(world, given, &loaded, tree, |_| {
+            world.terminal.talk(&format!("{holds}: nothing to do ({hint})"));
+            Ok(())
+        })?;
+        Ok(0)
+    }
+}
+
+/// Refuses to remove all where less is asked for.
+fn whole(given: &Given) -> Result<(), Failure> {
+    let narrow = tags::narrowing(&given.ansible_args);
+    let Some(first) = narrow.first() else { return Ok(()) };
+    let message = format!("`{first}` of --ansible-args does not narrow a removal");
+    let error = StepError::new(message)
+        .hint(
+            "nothing was touched; leave it out to remove all, or name nodes with `--remove-nodes`",
+        )
+        .hint("`maquette down` shows what goes before it asks");
+    Err(Failure::Failed(error))
+}
+
+/// The prefix of the environment that the workspace holds on the hypervisor, if it holds one; that may have none.
+fn own(world: &World, wanted: &cli::Wanted) -> Result<Option<Option<String>>, Failure> {
+    let located = load::located_leniently(&world.environment, &wanted.place)?;
+    let saved = located.workspace.recall().map_err(|why| {
+        Failure::Failed(StepError::new(why).hint("`--prefix NAME` says which environment is meant"))
+    })?;
+    let Some(owner) = saved.and_then(|saved| saved.owner) else { return Ok(None) };
+    if owner.is_on(&located.host) {
+        return Ok(Some(owner.prefix().map(String::from)));
+    }
+    let here = Owner::new(&EnvName::default(), &located.host);
+    let message = format!(
+        "the active workspace holds environment {}, and {} is another hypervisor",
+        owner.label(),
+        here.host()
+    );
+    let error = StepError::new(message).hint(
+        "nothing was touched; `maquette workspace checkout NAME` changes the workspace, and \
+         `--prefix NAME` says which environment is meant",
+    );
+    Err(Failure::Failed(error))
+}
+
 /// `--remove-nodes`: removes nodes by their names in the inventory.
-pub(super) fn nodes(
-    world: &World,
-    given: &Given,
-    loaded: &Loaded,
-    names: &[String],
-) -> Result<u8, Failure> {
+fn nodes(world: &World, given: &Given, loaded: &Loaded, names: &[String]) -> Result<u8, Failure> {
     let (located, agreed) = (loaded.located(), down::Asking::Agreed);
     let names = (names, Meaning::GoneByName);
     down::remove_nodes(world, &located, names, false, given.locking, agreed)?;
@@ -37,12 +149,7 @@ pub(super) fn nodes(
 }
 
 /// `--cleanup` without a prefix: removes everything.
-pub(super) fn everything(
-    world: &World,
-    given: &Given,
-    loaded: &Loaded,
-    tree: &Plain,
-) -> Result<u8, Failure> {
+fn everything(world: &World, given: &Given, loaded: &Loaded, tree: &Plain) -> Result<u8, Failure> {
     let located = unless_played(world, given, loaded, tree, |located| {
         objects(world, located, given.yes, given.locking)
     })?;
@@ -50,12 +157,7 @@ pub(super) fn everything(
 }
 
 /// `--kill`: removes the environment, and leaves the workspace with this machine alone.
-pub(super) fn environment(
-    world: &World,
-    given: &Given,
-    loaded: &Loaded,
-    tree: &Plain,
-) -> Result<u8, Failure> {
+fn environment(world: &World, given: &Given, loaded: &Loaded, tree: &Plain) -> Result<u8, Failure> {
     let located = unless_played(world, given, loaded, tree, |located| {
         down::remove(world, located, false, given.locking, down::Asking::Agreed)
     })?;
@@ -108,6 +210,15 @@ fn objects(
     locking: cli::Locking,
 ) -> Result<(), Failure> {
     let session = Session::open(world, located.clone())?;
+    session.removed(all_objects(world, &session, yes, locking))
+}
+
+fn all_objects(
+    world: &World,
+    session: &Session<'_>,
+    yes: bool,
+    locking: cli::Locking,
+) -> Result<(), Failure> {
     let mut runner = session.runner(false, Duration::from_secs(60))?;
     let hypervisor = session.running()?;
     let Some(libvirt) = &hypervisor.libvirt else { return Ok(()) };
@@ -117,7 +228,7 @@ fn objects(
     }
     let mut plans = Vec::new();
     for environment in &found.environments {
-        plans.push((Some(environment), removal(&session, environment)?));
+        plans.push((Some(environment), removal(session, environment)?));
     }
     plans.push((None, strangers(&found)));
     let whole = Plan::all(plans.iter().map(|(_, plan)| plan.clone()));
@@ -132,7 +243,7 @@ fn objects(
             // Nobody may be at work in it; and since it was looked at, somebody may have been.
             Some(environment) => {
                 runner.lock(environment, "virsh --cleanup", locking)?;
-                let now = removal(&session, environment)?;
+                let now = removal(session, environment)?;
                 if !yes {
                     agreed(&whole, &now, environment)?;
                 }
@@ -149,8 +260,10 @@ fn objects(
 }
 
 fn removal(session: &Session<'_>, environment: &EnvName) -> Result<Plan, Failure> {
-    let found = session.running_for(environment)?;
-    let mut plan = plan::destroy(&found.observed(), environment);
+    let mut observed = session.running_for(environment)?.observed();
+    // Domains of others go, too, and need no networks.
+    observed.claims.plugged.clear();
+    let mut plan = plan::destroy(&observed, environment);
     for change in &mut plan.changes {
         change.reason = format!("environment `{environment}`").into();
     }

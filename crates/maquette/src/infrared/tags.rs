@@ -1,14 +1,106 @@
 //! `--ansible-args tags=…`: stages by name.
 
+use super::given::Given;
+use super::refuse;
+use crate::commands::plan;
+use crate::failure::Failure;
+use crate::load::Loaded;
+use crate::pipeline;
 use crate::playbooks::stages::{Stage, Stages};
-
-use crate::world::Terminal;
+use crate::world::{Terminal, World};
 
 /// Tags inside the stage of domains, which is one here.
 const INSIDE_VMS: [&str; 4] = ["images", "disks", "install", "ips"];
 
 /// Ansible's own words for everything.
 const EVERYTHING: [&str; 3] = ["all", "tagged", "always"];
+
+/// Words with which `ansible-playbook` leaves a part out, or asks before each task.
+const PARTS: [&str; 4] = ["limit", "l", "start-at-task", "step"];
+
+/// What `ansible-playbook` does not do but show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// The tags there are.
+    Tags,
+    /// Whether the files can be read.
+    Syntax,
+    /// What would be done.
+    Plan,
+}
+
+impl Look {
+    /// The word that asks for it in `--ansible-args`.
+    fn of(word: &str) -> Option<Self> {
+        match word {
+            "list-tags" => Some(Self::Tags),
+            "syntax-check" => Some(Self::Syntax),
+            "check" | "C" | "list-tasks" => Some(Self::Plan),
+            _ => None,
+        }
+    }
+
+    /// Shows it, and does nothing else. The user's own playbooks do not run.
+    pub fn show(
+        self,
+        world: &World,
+        loaded: &mut Loaded,
+        selected: &Stages,
+    ) -> Result<u8, Failure> {
+        match self {
+            Self::Tags => {
+                let tags: Vec<&str> = Stage::ALL.into_iter().map(Stage::tag).collect();
+                world.terminal.result(&format!("tags: {}", tags.join(", ")));
+            }
+            Self::Syntax => {
+                pipeline::check(world, loaded)?;
+                world.terminal.talk("no mistakes were found; nothing was done");
+            }
+            Self::Plan => {
+                plan::show(
+                    world,
+                    loaded,
+                    &plan::How { stages: selected, nodes: &[], json: false },
+                )?;
+                world.terminal.talk("nothing was done");
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Whether `--ansible-args` asks to show something instead of doing it.
+pub fn look(given: &Given) -> Result<Option<Look>, Failure> {
+    let words = || given.ansible_args.iter().map(|(word, _)| word.as_str());
+    if words().any(|word| word == "list-hosts") {
+        let why =
+            "`list-hosts` of --ansible-args is not supported: `check` shows what would be done";
+        return Err(refuse(vec![why.into()]));
+    }
+    Ok(words().find_map(Look::of))
+}
+
+/// What of `--ansible-args` asks to remove less than all, or to show it only: a removal does neither.
+pub fn narrowing(args: &[(String, Option<String>)]) -> Vec<String> {
+    let removed = [Stage::Networks, Stage::Vms];
+    let leaves_out = |name: &str, value: &str| {
+        let of = |tag: &str| stages(tag.trim()).unwrap_or_default();
+        let named: Vec<Stage> = value.split(',').flat_map(of).collect();
+        match name {
+            "tags" => !removed.iter().all(|stage| named.contains(stage)),
+            "skip-tags" => removed.iter().any(|stage| named.contains(stage)),
+            "list-hosts" => true,
+            other => Look::of(other).is_some() || PARTS.contains(&other),
+        }
+    };
+    let written = |(name, value): &(String, Option<String>)| match value {
+        Some(value) => format!("{name}={value}"),
+        None => name.clone(),
+    };
+    let narrow =
+        args.iter().filter(|(name, value)| leaves_out(name, value.as_deref().unwrap_or_default()));
+    narrow.map(written).collect()
+}
 
 /// Reads `tags` and `skip-tags`; says what else is there that only playbooks of the user's own get.
 pub fn select(terminal: &Terminal, args: &[(String, Option<String>)], nodes: bool) -> Stages {
@@ -21,7 +113,10 @@ pub fn select(terminal: &Terminal, args: &[(String, Option<String>)], nodes: boo
             .filter(|tag| !tag.is_empty())
             .collect()
     };
-    for (name, _) in args.iter().filter(|(n, _)| n != "tags" && n != "skip-tags") {
+    let ours = |name: &str| {
+        matches!(name, "tags" | "skip-tags" | "list-hosts") || Look::of(name).is_some()
+    };
+    for (name, _) in args.iter().filter(|(n, _)| !ours(n)) {
         terminal.talk(&format!(
             "warning: `{name}` of --ansible-args is for your own playbooks only; the rest is not \
              Ansible any more"
@@ -85,5 +180,35 @@ mod tests {
         assert!(!of("skip-tags=validations").has(Stage::Validate));
         assert_eq!(of("tags=disks"), Stages::only(vec![Stage::Vms]));
         assert!(of("skip-tags=disks").has(Stage::Vms));
+    }
+
+    /// `--kill yes --ansible-args skip-tags=networks` removed the networks, too.
+    #[test]
+    fn what_would_narrow_a_removal_is_found() {
+        let narrow = |name: &str, value: &str| {
+            let value = (!value.is_empty()).then(|| value.to_string());
+            narrowing(&[(name.to_string(), value)])
+        };
+        for (name, value) in [
+            ("tags", "vms"),
+            ("tags", "pre"),
+            ("skip-tags", "networks"),
+            ("skip-tags", "validations,disks"),
+            ("limit", "compute-0"),
+            ("step", ""),
+            ("check", ""),
+            ("list-tasks", ""),
+            ("syntax-check", ""),
+        ] {
+            assert_eq!(narrow(name, value).len(), 1, "{name}={value}");
+        }
+        for (name, value) in [
+            ("tags", "all"),
+            ("tags", "networks,vms"),
+            ("skip-tags", "validations,facts"),
+            ("forks", "500"),
+        ] {
+            assert!(narrow(name, value).is_empty(), "{name}={value}");
+        }
     }
 }

@@ -133,6 +133,22 @@ impl Stage {
             ["somebody's", "domain", name, "runs"] => {
                 machine.strangers.push(((*name).into(), true))
             }
+            ["domain", name, "is", "plugged", "into", network] => {
+                machine.plugged.push(((*network).into(), (*name).into()));
+            }
+            ["somebody", "takes", "a", "snapshot", of, "of", volume, "of", name] => {
+                // As `virsh snapshot-create-as --disk-only` does.
+                let domain = seen.domains.get_mut(*name).unwrap();
+                let (stem, _) = volume.rsplit_once('.').unwrap();
+                let overlay = format!("{stem}.{of}");
+                let on = |file: &str| file.rsplit('/').next().is_some_and(|f| f == *volume);
+                for hardware in std::iter::once(&mut domain.defined).chain(&mut domain.live) {
+                    for disk in hardware.disks.iter_mut().filter(|d| on(&d.file)) {
+                        disk.file = format!("{}/{overlay}", domain.pool.path);
+                    }
+                }
+                seen.volumes.entry(domain.pool.name.clone()).or_default().insert(overlay);
+            }
             ["the", "pool", "is", "at", path] => machine.pool = PoolState::Active((*path).into()),
             ["the", "pool", "cannot", "be", "read:", ..] => {
                 let why = what.trim_start_matches("the pool cannot be read: ");

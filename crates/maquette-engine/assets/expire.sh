@@ -48,68 +48,118 @@ delete() {
     virsh vol-delete --pool "$1" "$2" >/dev/null
 }
 
-# Removes a domain of the environment, its volumes first: its record is what tells of these.
-# $1: the environment  $2: the domain
+# Whether libvirt answers and has an object no more.
+# $1: `list` or `net-list`  $2: its UUID
+is_gone() {
+    listed=$(virsh "$1" --all --uuid) || return 1
+    ! printf '%s\n' "$listed" | grep -qxF -- "$2"
+}
+
+# Whether an object may be the environment's by its name.
+# $1: `list` or `net-list`  $2: the environment  $3: the name
+may_be_own() {
+    case $1/$2/$3 in list/default/*-[0-9]* | net-list/default/* | "$1/$2/$2-"*) ;; *) return 1 ;; esac
+}
+
+# What becomes of the rest if libvirt does not describe an object: 0 if it has gone or is named and passed over, as
+# somebody else's; 1 if it may be ours, or libvirt does not answer.
+# $1: `list` or `net-list`  $2: its UUID  $3: the environment  $4: its name  $5: what libvirt said
+undescribed() {
+    if is_gone "$1" "$2"; then return 0; fi
+    if ! may_be_own "$1" "$3" "$4" && virsh "$1" --all --uuid >/dev/null; then
+        echo "$4 is passed over: $5"
+        return 0
+    fi
+    printf '%s\n' "$5" >&2
+    return 1
+}
+
+# Removes a domain of the environment, its volumes first: its record is what tells of these. It is called by its UUID:
+# virsh takes a name of digits for an ID.
+# $1: the environment  $2: the domain's UUID
 domain() {
+    if ! name=$(virsh domname "$2" 2>&1); then
+        undescribed list "$2" "$1" "$1-0" "$name" || return 1
+        return 0
+    fi
     if ! record=$(virsh metadata "$2" "$namespace" 2>&1); then
         case $record in *'metadata not found'*) return 0 ;; esac
-        printf '%s\n' "$record" >&2
-        return 1
+        undescribed list "$2" "$1" "$name" "$record" || return 1
+        return 0
     fi
     elements=$(printf '%s\n' "$record" | tr '\n' ' ' | tr '<' '\n')
     whole=$(printf '%s\n' "$elements" | sed -n '/^\(maquette:\)\{0,1\}node /p' | head -n 1)
     [ "$(attribute "$whole" environment)" = "$1" ] || return 0
-    echo "removing domain $2"
+    # A copy of a node, and what somebody renamed, is for `maquette down`, which names it and asks.
+    own=$(attribute "$whole" role)-$(attribute "$whole" index)
+    [ "$1" = default ] || own=$1-$own
+    if [ "$name" != "$own" ]; then
+        echo "domain $name stays: it has the record of $own"
+        return 0
+    fi
+    echo "removing domain $name"
     if [ "$(virsh domstate "$2" 2>/dev/null)" != 'shut off' ]; then
         virsh destroy "$2" >/dev/null || return 1
     fi
     pool=$(attribute "$whole" pool)
     printf '%s\n' "$elements" | while IFS= read -r element; do
         case $element in
-        'disk '* | maquette:disk\ *) delete "$pool" "$(attribute " $element" volume)" "$2" ;;
-        'guest '* | maquette:guest\ *) delete "$pool" "$(attribute " $element" seed)" "$2" ;;
+        'disk '* | maquette:disk\ *) delete "$pool" "$(attribute " $element" volume)" "$name" ;;
+        'guest '* | maquette:guest\ *) delete "$pool" "$(attribute " $element" seed)" "$name" ;;
         esac || exit 1
     done || return 1
     virsh undefine "$2" --managed-save --snapshots-metadata --nvram >/dev/null || return 1
-    rm -f -- "$logs/$2.log" "$logs/$2-serial.log" "/var/lib/libvirt/qemu/$2-serial.log"
-    for log in "$logs/$2.log" "$logs/$2-serial.log" "/var/lib/libvirt/qemu/$2-serial.log"; do
-        rm -f -- "$log.0" "$log.1" "$log.2"
+    for log in "$logs/$name.log" "$logs/$name-serial.log" "/var/lib/libvirt/qemu/$name-serial.log"; do
+        rm -f -- "$log" "$log.0" "$log.1" "$log.2"
     done
 }
 
 # Removes a network of the environment, and volumes of nodes whose domains somebody undefined. One that has a NIC of the
 # hypervisor, or a bridge of Open vSwitch, stays: what these had before only Maquette gives back.
-# $1: the environment  $2: the network
+# $1: the environment  $2: the network's UUID
 network() {
-    xml=$(virsh net-dumpxml --inactive "$2") || return 1
+    if ! name=$(virsh net-name "$2" 2>&1); then
+        undescribed net-list "$2" "$1" "$1-0" "$name" || return 1
+        return 0
+    fi
+    if ! xml=$(virsh net-dumpxml --inactive "$2" 2>&1); then
+        undescribed net-list "$2" "$1" "$name" "$xml" || return 1
+        return 0
+    fi
     elements=$(printf '%s\n' "$xml" | tr '\n' ' ' | tr '<' '\n')
     whole=$(printf '%s\n' "$elements" | sed -n '/^maquette:network /p' | head -n 1)
     [ "$(attribute "$whole" environment)" = "$1" ] || return 0
-    node= pool=
+    if ! may_be_own net-list "$1" "$name"; then
+        echo "network $name stays: it has a record of environment $1"
+        return 0
+    fi
+    node='' pool=''
+    named=$(virsh list --all --name) || return 1
     printf '%s\n' "$elements" | while IFS= read -r element; do
         case $element in
         maquette:tenant\ *)
             node=$(attribute "$element" node)
             pool=$(attribute "$element" pool)
             # A domain of that name that is still there is somebody's.
-            if virsh dominfo "$node" >/dev/null 2>&1; then node=; fi
+            if printf '%s\n' "$named" | grep -qxF -- "$node"; then node=; fi
             ;;
         maquette:volume\ *) [ -z "$node" ] || delete "$pool" "$(attribute "$element" name)" "$node" ;;
         esac || exit 1
     done || return 1
     if printf '%s\n' "$elements" | grep -qE '^maquette:(uplink|vswitch|port|portgroup)[ />]'; then
-        echo "network $2 stays, for \`maquette down\`"
+        echo "network $name stays, for \`maquette down\`"
         return 2
     fi
-    echo "removing network $2"
-    if virsh net-list --name | grep -qxF -- "$2"; then virsh net-destroy "$2" >/dev/null || return 1; fi
+    echo "removing network $name"
+    active=$(virsh net-list --uuid) || return 1
+    if printf '%s\n' "$active" | grep -qxF -- "$2"; then virsh net-destroy "$2" >/dev/null || return 1; fi
     virsh net-undefine "$2" >/dev/null
 }
 
 # Takes the lock of an environment as `maquette` does, and removes what there is of it; the note goes last.
 # $1: environment.NAME
 remove() {
-    note=$notes/$1 lock=$locks/$1 name=${1#environment.}
+    note=$notes/$1 lock=$locks/$1 environment=${1#environment.}
     mkdir -p -m 755 -- "$locks" || return 1
     exec 9>>"$lock" || return 1
     # Somebody is at work in it: there is a next time.
@@ -125,11 +175,11 @@ remove() {
     if is_over "$note"; then
         failed=0 stays=0
         # A list that cannot be had is not an empty one.
-        { domains=$(virsh list --all --name) && networks=$(virsh net-list --all --name); } || failed=1 domains=''
-        for domain in $domains; do domain "$name" "$domain" || failed=1; done
+        { domains=$(virsh list --all --uuid) && networks=$(virsh net-list --all --uuid); } || failed=1 domains=''
+        for domain in $domains; do domain "$environment" "$domain" || failed=1; done
         if [ $failed = 0 ]; then
             for network in $networks; do
-                network "$name" "$network"
+                network "$environment" "$network"
                 case $? in 0) ;; 2) stays=1 ;; *) failed=1 ;; esac
             done
         fi

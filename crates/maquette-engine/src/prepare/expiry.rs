@@ -47,24 +47,48 @@ mod tests {
 
     const NOW: u64 = 4_000_000_000;
 
-    /// A `virsh` whose objects are files, and which notes what is taken away.
+    /// A `virsh` whose objects are files, and which notes what is taken away. As virsh does, it takes digits for an ID
+    /// first, and the form of a UUID for one.
     const VIRSH: &str = r#"#!/bin/sh
 cd "${0%/*}"
 shift
 if [ -e "fails-$1" ]; then echo "error: the connection is lost" >&2; exit 1; fi
+uuid() { printf '00000000-0000-4000-8000-%012d\n' "$(stat -c %i -- "$1")"; }
+uuids() { for file in "$1"/*; do [ ! -e "$file" ] || uuid "$file"; done; }
+found() {
+    case $2 in *[!0-9]*) ;; *) [ ! -e "ids/$2" ] || { cat "ids/$2"; return; } ;; esac
+    for file in "$1"/*; do
+        [ ! -e "$file" ] || [ "$(uuid "$file")" != "$2" ] || { echo "${file##*/}"; return; }
+    done
+    [ -e "$1/$2" ] && echo "$2"
+}
+case $1 in
+net-dumpxml) kind=networks what=$3 ;;
+net-list | list | vol-*) kind= ;;
+net-*) kind=networks what=$2 ;;
+*) kind=domains what=$2 ;;
+esac
+if [ -n "$kind" ] && ! name=$(found $kind "$what"); then echo "error: failed to get '$what'" >&2; exit 1; fi
 case "$1 $2" in
-'list --all') ls domains ;;
-'list --name') ls domains ;;
-'net-list --all' | 'net-list --name') ls networks ;;
-'metadata '*) cat "domains/$2" ;;
+'list --all') case $3 in --uuid) uuids domains ;; *) ls domains ;; esac ;;
+'net-list --all' | 'net-list --uuid') uuids networks ;;
+'domname '* | 'net-name '*) printf '%s\n' "$name" ;;
+'metadata '*)
+    if grep -q unreadable "domains/$name"; then echo 'error: internal error' >&2; exit 1; fi
+    cat "domains/$name"
+    ;;
 'domstate '*) echo running ;;
-'dominfo '*) [ -e "domains/$2" ] ;;
-'net-dumpxml --inactive') cat "networks/$3" ;;
+'net-dumpxml --inactive')
+    if grep -q unreadable "networks/$name"; then echo 'error: internal error' >&2; exit 1; fi
+    cat "networks/$name"
+    ;;
 'vol-info --pool') grep -qx "$3/$4" volumes || { echo 'error: Storage volume not found: x' >&2; exit 1; } ;;
 'vol-delete --pool') echo "delete $3/$4" >>done ;;
-'undefine '*) echo "undefine $2" >>done; rm "domains/$2" ;;
-'net-undefine '*) echo "net-undefine $2" >>done; rm "networks/$2" ;;
-*) echo "$*" >>done ;;
+'destroy '*) echo "destroy $name" >>done; rm -f ids/* ;;
+'undefine '*) echo "undefine $name" >>done; rm "domains/$name" ;;
+'net-destroy '*) echo "net-destroy $name" >>done ;;
+'net-undefine '*) echo "net-undefine $name" >>done; rm "networks/$name" ;;
+*) echo "unknown: $*" >>done ;;
 esac
 "#;
 
@@ -73,7 +97,7 @@ esac
     impl Place {
         fn new() -> Self {
             let place = Self(tempfile::tempdir().unwrap());
-            for directory in ["domains", "networks", "notes", "locks"] {
+            for directory in ["domains", "networks", "notes", "locks", "ids"] {
                 fs::create_dir(place.at(directory)).unwrap();
             }
             place.write("virsh", VIRSH);
@@ -93,9 +117,14 @@ esac
             fs::write(self.at(name), text).unwrap();
         }
 
+        /// A domain with the record of a node of type `web`, or of another.
         fn node(&self, name: &str, environment: &str, disk: &str) {
+            self.recorded(name, (environment, "0"), disk);
+        }
+
+        fn recorded(&self, name: &str, (environment, index): (&str, &str), disk: &str) {
             let text = format!(
-                "<node schema=\"1\" environment=\"{environment}\" pool=\"images\" pool-path=\"/x\">\n  \
+                "<node schema=\"1\" environment=\"{environment}\" role=\"web\" index=\"{index}\" pool=\"images\" pool-path=\"/x\">\n  \
                  <disk volume=\"{disk}\" device=\"vda\"/>\n  \
                  <guest seed=\"{name}-seed.img\" user=\"x\"/>\n</node>\n"
             );
@@ -124,14 +153,21 @@ esac
 
         /// The same, and what it complains of.
         fn tried(&self) -> (String, String) {
+            let (done, _, complaints) = self.told();
+            (done, complaints)
+        }
+
+        /// The same, and what it says besides.
+        fn told(&self) -> (String, String, String) {
             let path = format!("{}:/usr/bin:/bin", self.0.path().display());
             let mut sh = Command::new("sh");
             sh.arg(self.at("expire.sh")).arg("once").env("PATH", path);
             sh.env("MAQUETTE_NOTES", self.at("notes")).env("MAQUETTE_LOCKS", self.at("locks"));
             let output = sh.stdin(Stdio::null()).output().unwrap();
             assert!(output.status.success(), "{output:?}");
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            (fs::read_to_string(self.at("done")).unwrap_or_default(), said)
+            let [said, complaints] = [output.stdout, output.stderr]
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            (fs::read_to_string(self.at("done")).unwrap_or_default(), said, complaints)
         }
     }
 
@@ -140,7 +176,7 @@ esac
         let place = Place::new();
         place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
         // Somebody has its record name a volume of somebody else's.
-        place.node("lab-web-1", "lab", "precious.qcow2");
+        place.recorded("lab-web-1", ("lab", "1"), "precious.qcow2");
         place.node("other-web-0", "other", "other-web-0-disk1.qcow2");
         place.write("domains/stranger", "");
         place.network(
@@ -176,6 +212,70 @@ esac
         assert_eq!(left("notes"), "environment.other");
         assert_eq!(left("domains"), "other-web-0 stranger");
         assert_eq!(left("locks"), "", "the lock is given back");
+    }
+
+    /// virsh takes a name of digits for an ID: a stranger's domain was undefined in the place of the node that had just
+    /// been ended.
+    #[test]
+    fn a_strangers_domain_that_is_called_like_an_id_stays() {
+        let place = Place::new();
+        place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+        place.write("domains/3", "");
+        place.write("ids/3", "lab-web-0\n");
+        place.note("lab", NOW);
+        assert_eq!(place.once(), "destroy lab-web-0\nundefine lab-web-0\n");
+        assert!(place.at("domains/3").exists());
+    }
+
+    /// Nothing of an environment went as long as there was such an object, and each minute it was tried again.
+    #[test]
+    fn others_objects_with_odd_names_or_that_cannot_be_read_hold_up_nothing() {
+        let place = Place::new();
+        for name in ["a b", "*", "-x"] {
+            place.write(&format!("domains/{name}"), "");
+            place.write(&format!("networks/{name}"), "");
+        }
+        place.write("domains/broken", "unreadable");
+        place.write("networks/broken", "unreadable");
+        place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+        place.network("lab-lan", "lab", "");
+        place.note("lab", NOW);
+        let (done, said, complaints) = place.told();
+        let gone =
+            "destroy lab-web-0\nundefine lab-web-0\nnet-destroy lab-lan\nnet-undefine lab-lan\n";
+        assert_eq!((done.as_str(), complaints.as_str()), (gone, ""));
+        assert_eq!(said.matches("broken is passed over: error: internal error\n").count(), 2);
+        assert!(!place.at("notes/environment.lab").exists());
+        // One that may be ours is waited for.
+        place.write("domains/lab-web-1", "unreadable");
+        place.network("lab-lan", "lab", "");
+        place.note("lab", NOW);
+        let (done, complaints) = place.tried();
+        assert_eq!((done.as_str(), complaints.as_str()), (gone, "error: internal error\n"));
+        assert!(place.at("notes/environment.lab").exists());
+    }
+
+    /// `down` names these, and asks.
+    #[test]
+    fn copies_of_nodes_and_what_somebody_renamed_stay_and_are_named() {
+        for environment in ["lab", "default"] {
+            let place = Place::new();
+            place.node("gold", environment, "lab-web-0-disk1.qcow2");
+            place.recorded("lab-web-00", (environment, "0"), "lab-web-0-disk1.qcow2");
+            place.write("volumes", "images/lab-web-0-disk1.qcow2\n");
+            place.note(environment, NOW);
+            let (done, said, complaints) = place.told();
+            assert_eq!((done.as_str(), complaints.as_str()), ("", ""));
+            let own = if environment == "lab" { "lab-web-0" } else { "web-0" };
+            let stay = |name: &str| format!("domain {name} stays: it has the record of {own}\n");
+            assert_eq!(said, ["gold", "lab-web-00"].map(stay).concat());
+        }
+        let place = Place::new();
+        place.network("copy", "lab", "");
+        place.note("lab", NOW);
+        let (done, said, _) = place.told();
+        assert_eq!(done, "");
+        assert_eq!(said, "network copy stays: it has a record of environment lab\n");
     }
 
     /// Whatever libvirt does not answer, nothing goes of which a record would be lost with it.

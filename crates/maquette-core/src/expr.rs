@@ -1,6 +1,11 @@
-//! Jinja expressions in scalars, resolved once. The only file that knows minijinja.
+//! Jinja expressions in scalars, resolved once: those of topology files here, those of Ansible's variables in `ansible`.
+//! Nothing else knows minijinja.
+
+mod ansible;
 
 use minijinja::{Environment, UndefinedBehavior, Value as Jinja, context};
+
+pub use ansible::Ansible;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, closest};
 use crate::syntax::{Node, Span, Value};

@@ -23,6 +23,7 @@ pub mod hardware;
 pub mod image;
 pub mod keys;
 pub mod layers;
+pub mod layout;
 pub mod lease;
 pub mod names;
 pub mod node_state;

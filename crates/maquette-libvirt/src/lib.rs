@@ -33,5 +33,6 @@ pub use prune::{Pruned, prune};
 #[doc(hidden)]
 pub use signals::Lines;
 pub use survey::{Survey, Surveyed, survey};
+pub use xml::layout::network as layout_network;
 pub use xml::nic::{Bandwidth, RunningNic};
 pub use xml::serial_log;

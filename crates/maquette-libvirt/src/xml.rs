@@ -1,6 +1,7 @@
 //! libvirt's XML: written from blueprints, read into observations. Pure.
 
 mod domain;
+pub mod layout;
 pub mod metadata;
 mod network;
 pub mod nic;

@@ -5,7 +5,6 @@
 
 mod assets;
 mod console;
-mod door;
 mod events;
 mod feed;
 mod guard;

@@ -2,6 +2,7 @@
 
 mod extra;
 pub mod images;
+mod layout;
 mod lookup;
 mod nodes;
 mod project;
@@ -14,10 +15,11 @@ use maquette_core::blueprint::Pool;
 use maquette_core::defaults::Kind;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::layers::{self, ExtraVar};
+use maquette_core::layout::Layout;
 use maquette_core::names::EnvName;
 use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
 use maquette_core::syntax::{Node, Plain, Sources, Span, parse};
-use maquette_core::topology::{Request, only_network};
+use maquette_core::topology::{NodeRequest, Request, only_network};
 
 use crate::cli::{Given, Place, Wanted};
 use crate::failure::Failure;
@@ -92,7 +94,7 @@ pub fn wanted(environment: &Environment, args: &Wanted) -> Result<Loaded, Failur
     let project = args.place.project.is_some() || std::path::Path::new(PROJECT).is_file();
     let mut diags = Diagnostics::default();
     let given = |name| args.flags.0.has(name);
-    if !project && !given("topology-nodes") && !given("topology-network") {
+    if !project && !["topology-nodes", "topology-network", "layout"].into_iter().any(given) {
         diags.push(nothing_asked());
     }
     read(args, Reader { diags, ..Reader::new(environment) }, None)
@@ -196,7 +198,8 @@ fn read(
     let given = args.given();
     let (host, workspace) = reader.place(&args.place, &given, &project, &mut settings);
     // Without nodes, InfraRed's users prepare the hypervisor and its networks, and nodes are left alone.
-    let named = given.has("topology-nodes") || project.node("topology-nodes").is_some();
+    let named = ["topology-nodes", "layout"];
+    let named = named.into_iter().any(|n| given.has(n) || project.node(n).is_some());
     let nodes_named = reader.lenient || named;
     let image = given.told(IMAGE).map(|(told, text)| reader.flag(told, text).span);
     let image_place = image.or(project.node(IMAGE).map(|node| node.span));
@@ -461,7 +464,7 @@ impl<'a> Reader<'a> {
         &mut self,
         given: &Given,
         project: &Project,
-        settings: Settings,
+        mut settings: Settings,
         extra: Option<&[ExtraVar]>,
     ) -> Option<(Request, Plain)> {
         let mut node = |name: &str| match given.told(name) {
@@ -469,37 +472,67 @@ impl<'a> Reader<'a> {
             None => project.node(name).cloned(),
         };
         let (nodes, network) = (node("topology-nodes"), node("topology-network"));
-        let written = project.node("topology-nodes");
-        let nodes = nodes.map(|node| nodes::read(self, &node, written)).unwrap_or_default();
-        let mut networks = project.node("networks").cloned();
-        let described = nodes.iter().find(|n| n.described).map(|n| n.span);
-        if let (Some(span), None, None) = (described, &networks, &network) {
-            networks = Some(only_network(span));
-            if nodes.iter().any(|n| !n.described) {
-                self.diags.push(networks_left_out(span));
+        let layout_files = node("layout");
+        let asked = given.has("topology-nodes");
+        let texts = given.texts("extra-vars").iter().filter(|_| extra.is_none());
+        let read: Vec<_> = texts.filter_map(|text| extra::read(self, text)).collect();
+        let list = extra.unwrap_or(&read);
+        let (mut extra, vars) = self.extra(list, project);
+        let mut written = project.node("topology-nodes").cloned();
+        let layout = match layout_files {
+            Some(files) => Some((layout::read(self, &files, list, &mut extra)?, files.span)),
+            None => None,
+        };
+        if let Some((layout, _)) = &layout {
+            written = Some(layout::beside(self, written.as_ref(), layout));
+            let name = "topology-username";
+            if !given.has(name) && project.node(name).is_none() {
+                layout::user(self, layout, &mut settings);
             }
         }
-        let network_file = match (network, &networks) {
-            (None, Some(networks)) => Some((PROJECT.into(), Node::empty_map(networks.span))),
-            (Some(network), _) => lookup::network(self, &network),
-            (None, None) => {
-                let default = settings::find("topology-network").and_then(|row| row.default);
-                let network = self.flag("--topology-network", default.unwrap_or_default());
-                lookup::network(self, &network)
-            }
-        };
-        let (extra, vars) = match extra {
-            Some(list) => self.extra(list, project),
-            None => {
-                let texts = given.texts("extra-vars").iter();
-                let list: Vec<_> = texts.filter_map(|text| extra::read(self, text)).collect();
-                self.extra(&list, project)
-            }
-        };
+        let nodes = if asked || layout.is_none() { nodes } else { written.clone() };
+        let nodes = nodes.map(|node| nodes::read(self, &node, written.as_ref()));
+        let nodes = nodes.unwrap_or_default();
+        let mut networks = project.node("networks").cloned();
+        if layout.is_none() && networks.is_none() && network.is_none() {
+            networks = self.only_network(&nodes);
+        }
+        let network_file = self.network_file(network.as_ref(), networks.as_ref(), layout);
         let (network_name, network) = network_file?;
         let mut request = Request { nodes, network, network_name, networks, extra, settings };
         user_data::read(self, &mut request);
         Some((request, vars))
+    }
+
+    /// The network of nodes that are described where no network is.
+    fn only_network(&mut self, nodes: &[NodeRequest]) -> Option<Node> {
+        let span = nodes.iter().find(|n| n.described).map(|n| n.span)?;
+        if nodes.iter().any(|n| !n.described) {
+            self.diags.push(networks_left_out(span));
+        }
+        Some(only_network(span))
+    }
+
+    /// The network file with its name: the layout's, the one that is named, or the default.
+    fn network_file(
+        &mut self,
+        network: Option<&Node>,
+        networks: Option<&Node>,
+        layout: Option<(Layout, Span)>,
+    ) -> Option<(String, Node)> {
+        match (network, networks, layout) {
+            (network, _, Some((layout, span))) => {
+                self.diags.extend(layout::one_of(network, span));
+                Some(("layout".into(), layout.network))
+            }
+            (None, Some(networks), None) => Some((PROJECT.into(), Node::empty_map(networks.span))),
+            (Some(network), _, None) => lookup::network(self, network),
+            (None, None, None) => {
+                let default = settings::find("topology-network").and_then(|row| row.default);
+                let network = self.flag("--topology-network", default.unwrap_or_default());
+                lookup::network(self, &network)
+            }
+        }
     }
 
     /// A password, or with `@` the first line of a file, which no list of processes shows.

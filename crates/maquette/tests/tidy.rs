@@ -198,6 +198,7 @@ const ROOMS: [(&str, &[&str]); 4] = [
             "layers",
             "settings",
             "topology",
+            "layout",
             "schema",
             "explain",
             "blueprint",
@@ -246,8 +247,8 @@ const ROOMS: [(&str, &[&str]); 4] = [
     (
         "maquette-view",
         &[
-            "feed", "sources", "guard", "door", "rfb", "assets", "sockets", "events", "console",
-            "screen", "server",
+            "feed", "sources", "guard", "rfb", "assets", "sockets", "events", "console", "screen",
+            "server",
         ],
     ),
 ];
@@ -435,7 +436,6 @@ const OF_PROCESS: [(&[&str], Allowed); 3] = [
             ("maquette-engine/src/ready.rs", "a first boot may take so long"),
             ("maquette-libvirt/src/domain.rs", "a guest may take so long to stop or to let go"),
             ("maquette-libvirt/src/perform/warm.rs", "a template may take so long to boot"),
-            ("maquette/src/commands/view/slow.rs", "what was found out is believed so long"),
             ("maquette/src/commands/view/watch.rs", "the page is told so often at most"),
         ],
     ),
@@ -456,7 +456,7 @@ fn the_world_is_handed_in() {
 #[test]
 fn a_library_is_named_in_one_place() {
     for (words, place) in [
-        (&["use minijinja", "minijinja::"][..], "maquette-core/src/expr.rs"),
+        (&["use minijinja", "minijinja::"][..], "maquette-core/src/expr"),
         (&["use saphyr", "saphyr::", "saphyr_parser::"], "maquette-core/src/syntax/"),
         (&["use virt::", "virt::sys"], "maquette-libvirt/src/client"),
         (&["use roxmltree", "roxmltree::"], "maquette-libvirt/src/xml/"),

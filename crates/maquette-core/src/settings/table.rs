@@ -195,6 +195,13 @@ settings! {
         infrared: at("Topology", 3, Some("3_nets")),
     }
     {
+        name: "layout",
+        doc: "Layout of ci-framework: files with its variables, of which later ones have the word; instead of node types and a network file",
+        value: "FILE,…",
+        group: Topology,
+        key: Some("layout"),
+    }
+    {
         name: "networks",
         doc: "Networks that are described here, by their names, beside those of `network`",
         kind: Kind::Networks,

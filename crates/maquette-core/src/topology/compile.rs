@@ -296,7 +296,7 @@ fn reached(mut role: Role, networks: &[Network]) -> Role {
         let lan = |n: &Network| n.forward == Forward::Bridge;
         network.is_some_and(|n| i.ip.is_some() || n.fixed.is_some() || served(n) || lan(n))
     };
-    let first = role.interfaces.all.iter().find(addressed);
+    let first = role.every_interface().find(addressed);
     role.external_network = first.map(|i| super::ExternalNetwork { network: i.network.clone() });
     role
 }

@@ -236,7 +236,7 @@ pub fn decode(
     let octets = octets(&mut fields, diags);
     let macs = introspection(&mut fields, diags);
     if let Some(listed) = &interfaces.rows {
-        per_index(file, count, listed.len(), &octets, bgp, fields.span(), diags);
+        per_index((file, count), listed.len(), &octets, (bgp, described), fields.span(), diags);
     }
     let external_network = fields.take("external_network").and_then(|n| external(n, file, diags));
     let provision_network = fields.text("provision_network", diags);
@@ -392,23 +392,23 @@ fn octet(node: &Node, diags: &mut Diagnostics) -> Option<u8> {
 
 /// A node type with lists for each index has no more nodes than lists.
 fn per_index(
-    file: &str,
-    count: u32,
+    (file, count): (&str, u32),
     listed: usize,
     octets: &[u8],
-    bgp: bool,
+    (bgp, described): (bool, bool),
     span: Span,
     diags: &mut Diagnostics,
 ) {
-    if !bgp && count > 0 {
+    // Node types that are described have no addresses that follow from their numbers.
+    let most = if described && !bgp { listed } else { listed.min(octets.len()) };
+    if !bgp && !described && count > 0 {
         let message = format!("node type `{file}` lists its interfaces for a BGP topology");
         diags.push(
             Diagnostic::error("topology::bgp-mode", message)
                 .at(span, "")
                 .help("add `--bgp-topology-mode basic` and `--topology-network bgp_networks`"),
         );
-    } else if count as usize > listed || count as usize > octets.len() {
-        let most = listed.min(octets.len());
+    } else if count as usize > most {
         let message =
             format!("node type `{file}` describes {most} nodes, and {count} are asked for");
         diags.push(Diagnostic::error("topology::too-many-nodes", message).at(span, ""));

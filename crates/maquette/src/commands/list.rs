@@ -109,9 +109,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         world.terminal.talk(&format!("warning: {what} cannot be read; it is passed over"));
     }
     let mut environments = environments(world, &located, &found);
-    let noted = leases::read_all(connection.host.as_ref())
+    let leases = leases::read_all(connection.host.as_ref())
         .map_err(|e| Failure::because("cannot read when environments expire", e))?;
-    for (name, lease) in noted.leases {
+    for (name, lease) in leases {
         // A note of one that is gone is no environment.
         environments.entry(name).and_modify(|environment| environment.lease = lease);
     }
@@ -123,9 +123,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         let text = "there is no environment on";
         world.terminal.talk(&format!("{text} {}; `maquette up` builds one", connection.label));
     } else {
-        // They expire by the hypervisor's clock.
-        let there = noted.now_s.unwrap_or(now);
-        world.terminal.result(&table(&environments, now, there));
+        world.terminal.result(&table(&environments, now));
     }
     Ok(0)
 }
@@ -159,7 +157,7 @@ fn environments(
     all
 }
 
-fn table(environments: &BTreeMap<EnvName, Environment>, now: u64, there: u64) -> String {
+fn table(environments: &BTreeMap<EnvName, Environment>, now: u64) -> String {
     let mut header = vec!["ENVIRONMENT", "RUNNING", "MEMORY", "DISKS", "OWNER", "AGE", "LOG IN"];
     let any_shared = environments.values().any(|e| !e.shared().is_empty());
     header.extend(any_shared.then_some("SHARED WITH"));
@@ -186,7 +184,7 @@ fn table(environments: &BTreeMap<EnvName, Environment>, now: u64, there: u64) ->
             .into(),
         ];
         row.extend(any_shared.then_some(shared));
-        let left = |at: u64| match at.saturating_sub(there) {
+        let left = |at: u64| match at.saturating_sub(now) {
             0 => "over".to_string(),
             left => format!("in {}", duration(left)),
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 use ipnet::Ipv4Net;
 
@@ -14,7 +15,7 @@ use crate::topology::{Interface, Ips, Network, Role, Topology};
 pub(super) fn check(topology: &Topology, diags: &mut Diagnostics) {
     let mut taken: BTreeMap<(&str, Ipv4Addr), (String, Span)> = BTreeMap::new();
     for role in topology.roles.iter().filter(|r| r.count > 0) {
-        for interface in role.every_interface() {
+        for (interface, numbers) in with_numbers(role) {
             let Some(ips) = &interface.ip else { continue };
             let net = match subnet(topology, interface) {
                 Ok(net) => net,
@@ -26,7 +27,7 @@ pub(super) fn check(topology: &Topology, diags: &mut Diagnostics) {
             if let Some(few) = too_few(role, ips) {
                 diags.push(few);
             }
-            for number in 0..role.count {
+            for number in numbers {
                 let Some(address) = ips.of(number) else { continue };
                 let node = format!("{}-{number}", role.name.value);
                 let network = &interface.network.value;
@@ -56,6 +57,13 @@ pub(super) fn check(topology: &Topology, diags: &mut Diagnostics) {
             }
         }
     }
+}
+
+/// Interfaces of a node type, each with the numbers of the nodes that have it.
+fn with_numbers(role: &Role) -> impl Iterator<Item = (&Interface, Range<u32>)> {
+    let all = role.interfaces.all.iter().map(|interface| (interface, 0..role.count));
+    let rows = role.interfaces.rows.iter().flatten().zip(0..role.count);
+    all.chain(rows.flat_map(|(row, number)| row.iter().map(move |i| (i, number..number + 1))))
 }
 
 const HELP: &str = "`ip` is for networks with a `subnet` of their own, or with `static`";

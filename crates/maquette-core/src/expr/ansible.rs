@@ -1,0 +1,384 @@
+//! Ansible's variables: each may be an expression that names others, and is evaluated when it is asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
+
+use super::FUEL;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::syntax::{Entry, Node, Plain, Span, Style, Value, parse_bool};
+
+/// Variables that name each other in a longer chain surely go on for ever.
+const DEEPEST: usize = 64;
+
+/// Evaluates expressions with a mapping of variables.
+pub struct Ansible<'a> {
+    variables: &'a Node,
+    /// What holds for variables that nobody has set.
+    defaults: &'a [(&'a str, &'a str)],
+    env: Environment<'static>,
+    /// Variables that were asked for, as they are evaluated.
+    known: BTreeMap<String, Node>,
+    /// Those that are being evaluated, the first one first.
+    open: Vec<String>,
+    asked: BTreeSet<String>,
+}
+
+impl<'a> Ansible<'a> {
+    /// `defaults` are texts of variables that are not among `variables`.
+    pub fn new(variables: &'a Node, defaults: &'a [(&'a str, &'a str)]) -> Self {
+        let (known, open, asked) = Default::default();
+        Self { variables, defaults, env: environment(), known, open, asked }
+    }
+
+    /// The variables that were asked for so far, whether they exist or not.
+    pub fn asked(&self) -> &BTreeSet<String> {
+        &self.asked
+    }
+
+    /// A variable without any expressions in it, if it is there; `span` is who asks.
+    pub fn value(&mut self, name: &str, span: Span, diags: &mut Diagnostics) -> Option<Node> {
+        self.asked.insert(name.into());
+        if let Some(known) = self.known.get(name) {
+            return Some(known.clone());
+        }
+        let default = || self.defaults.iter().find(|(known, _)| *known == name);
+        let mut node = match (self.variables.get(name), default()) {
+            (Some(node), _) => node.clone(),
+            (None, Some((_, text))) => {
+                // A home directory alone would be nothing.
+                let style = if text.starts_with('~') { Style::Text } else { Style::Bare };
+                Node { value: Value::Scalar((*text).into(), style), span }
+            }
+            (None, None) => return None,
+        };
+        if self.open.iter().any(|open| open == name) || self.open.len() >= DEEPEST {
+            let message = format!("`{name}` is made of itself");
+            let chain = format!("{} → {name}", self.open.join(" → "));
+            let diagnostic = Diagnostic::error("expression::circle", message).at(node.span, "");
+            diags.push(diagnostic.help(chain));
+            return Some(Node { value: Value::Null, span });
+        }
+        self.open.push(name.into());
+        self.resolve(&mut node, diags);
+        self.open.pop();
+        self.known.insert(name.into(), node.clone());
+        Some(node)
+    }
+
+    /// Resolves every expression below `node`, in place. One that fails is reported, and becomes nothing.
+    pub fn resolve(&mut self, node: &mut Node, diags: &mut Diagnostics) {
+        match &mut node.value {
+            Value::Null => {}
+            Value::Scalar(text, _) => {
+                if text.contains("{{") || text.contains("{%") {
+                    let text = std::mem::take(text);
+                    node.value = self.evaluated(&text, node.span, diags);
+                }
+            }
+            Value::List(items) => items.iter_mut().for_each(|item| self.resolve(item, diags)),
+            Value::Map(map) => map.iter_mut().for_each(|e| self.resolve(&mut e.value, diags)),
+        }
+    }
+
+    fn evaluated(&mut self, text: &str, span: Span, diags: &mut Diagnostics) -> Value {
+        let whole = whole(text);
+        // A variable alone is what it is, in the order in which it was written.
+        if let Some(name) = whole.filter(|inner| is_name(inner))
+            && let Some(node) = self.value(name, span, diags)
+        {
+            return node.value;
+        }
+        let names = match self.env.template_from_str(text) {
+            Ok(template) => template.undeclared_variables(false),
+            Err(error) => {
+                diags.push(failed(&error, text, span));
+                return Value::Null;
+            }
+        };
+        let mut context: BTreeMap<String, Jinja> = BTreeMap::new();
+        for name in names.into_iter().collect::<BTreeSet<_>>() {
+            if let Some(node) = self.value(&name, span, diags) {
+                context.insert(name, jinja(&Plain::of(&node)));
+            }
+        }
+        let context = Jinja::from_pairs(context);
+        let expression = whole.and_then(|inner| self.env.compile_expression(inner).ok());
+        let result = match expression {
+            Some(expression) => expression.eval(&context).and_then(defined),
+            // One end of line at the end is taken off: this one, and none of the text's own.
+            None => self.env.render_str(&format!("{text}\n"), &context).map(Jinja::from),
+        };
+        match result {
+            Ok(value) => located(&value, span),
+            Err(error) => {
+                let missing: Vec<&str> =
+                    self.asked.iter().map(String::as_str).filter(|n| text.contains(n)).collect();
+                let missing = missing.into_iter().filter(|n| !self.known.contains_key(*n));
+                diags.push(self.told(&error, text, span, &missing.collect::<Vec<_>>()));
+                Value::Null
+            }
+        }
+    }
+
+    /// Why an expression fails; `missing` are the variables in it that nobody has set.
+    fn told(&self, error: &Error, text: &str, span: Span, missing: &[&str]) -> Diagnostic {
+        let undefined = error.kind() == ErrorKind::UndefinedError
+            || error.detail().is_some_and(|detail| detail.contains("undefined"));
+        let Some(name) = missing.first().filter(|_| undefined) else {
+            return failed(error, text, span);
+        };
+        let known = self.variables.entries().iter().map(|e| e.key.as_str());
+        Diagnostic::error("expression::undefined", format!("there is no variable `{name}`"))
+            .at(span, "")
+            .suggest(name, known)
+            .help(format!("`-e {name}=VALUE` gives it a value, or another file of `--layout`"))
+    }
+}
+
+/// What is inside of a text that is one expression.
+fn whole(text: &str) -> Option<&str> {
+    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    let one = !inner.contains("{{") && !inner.contains("}}") && !inner.contains("{%");
+    one.then(|| inner.trim_matches('-').trim())
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn jinja(value: &Plain) -> Jinja {
+    match value {
+        Plain::Null => Jinja::from(()),
+        Plain::Bool(truth) => Jinja::from(*truth),
+        Plain::Int(number) => Jinja::from(*number),
+        Plain::Float(number) => Jinja::from(*number),
+        Plain::Text(text) => Jinja::from(text.as_str()),
+        Plain::List(items) => Jinja::from(items.iter().map(jinja).collect::<Vec<_>>()),
+        Plain::Map(map) => Jinja::from_pairs(map.iter().map(|(k, v)| (k.as_str(), jinja(v)))),
+    }
+}
+
+fn defined(value: Jinja) -> Result<Jinja, Error> {
+    match value.is_undefined() {
+        true => Err(Error::from(ErrorKind::UndefinedError)),
+        false => Ok(value),
+    }
+}
+
+fn failed(error: &Error, text: &str, span: Span) -> Diagnostic {
+    let message = match error.detail() {
+        Some(detail) => format!("the expression fails: {}: {detail}", error.kind()),
+        None => format!("the expression fails: {}", error.kind()),
+    };
+    let place = error.range().and_then(|range| text.get(range)).map(str::trim);
+    let place = place.filter(|part| !part.is_empty()).map(|part| format!("at `{part}`"));
+    Diagnostic::error("expression::failed", message).at(span, place.unwrap_or_default())
+}
+
+fn located(value: &Jinja, span: Span) -> Value {
+    match value.kind() {
+        ValueKind::None | ValueKind::Undefined => Value::Null,
+        ValueKind::Seq | ValueKind::Iterable => {
+            let items = value.try_iter().into_iter().flatten();
+            Value::List(items.map(|item| Node { value: located(&item, span), span }).collect())
+        }
+        ValueKind::Map => {
+            let keys = value.try_iter().into_iter().flatten();
+            let entry = |key: Jinja| Entry {
+                value: Node {
+                    value: value.get_item(&key).map_or(Value::Null, |v| located(&v, span)),
+                    span,
+                },
+                key: key.to_string(),
+                key_span: span,
+            };
+            Value::Map(keys.map(entry).collect())
+        }
+        ValueKind::String => Value::Scalar(value.to_string(), Style::Text),
+        _ => Value::Scalar(value.to_string(), Style::Bare),
+    }
+}
+
+/// The filters of Ansible that describe machines and networks; Jinja's own are there besides.
+fn environment() -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_fuel(Some(FUEL));
+    env.add_filter("bool", truth);
+    env.add_filter("int", whole_number);
+    env.add_filter("ternary", |is: bool, yes: Jinja, no: Jinja| if is { yes } else { no });
+    env.add_filter("path_join", path_join);
+    for collection in ["", "ansible.utils."] {
+        env.add_filter(format!("{collection}ipaddr"), ip_address);
+        env.add_filter(format!("{collection}nthhost"), nth_host);
+        env.add_filter(format!("{collection}ipmath"), ip_math);
+    }
+    env.add_filter("ansible.builtin.bool", truth);
+    env.add_filter("ansible.builtin.path_join", path_join);
+    env
+}
+
+/// Ansible's `bool`: words count, and what is not a truth value is false.
+fn truth(value: &Jinja) -> bool {
+    match value.as_str() {
+        Some(text) => parse_bool(text.trim()).unwrap_or(text.trim() == "1"),
+        None => value.is_true(),
+    }
+}
+
+/// Jinja's `int`: what is not a number is `default`.
+fn whole_number(value: &Jinja, default: Option<i64>, _: Kwargs) -> i64 {
+    let read = |text: &str| text.parse::<i64>().ok().or(text.parse::<f64>().ok().map(|f| f as i64));
+    let default = default.unwrap_or(0);
+    read(value.to_string().trim()).unwrap_or(match value.kind() {
+        ValueKind::Bool => i64::from(value.is_true()),
+        _ => default,
+    })
+}
+
+fn path_join(parts: &Jinja) -> Result<String, Error> {
+    let parts: Vec<String> = parts.try_iter()?.map(|part| part.to_string()).collect();
+    let join = |path: String, part: &String| match (part.starts_with('/'), path.is_empty()) {
+        (true, _) | (_, true) => part.clone(),
+        _ => format!("{}/{part}", path.trim_end_matches('/')),
+    };
+    Ok(parts.iter().fold(String::new(), join))
+}
+
+fn wrong(message: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message)
+}
+
+fn network(text: &str) -> Result<IpNet, Error> {
+    let text = text.trim();
+    let net = text.parse::<IpNet>().ok().or(text.parse::<IpAddr>().ok().map(IpNet::from));
+    net.ok_or_else(|| wrong(format!("`{text}` is neither an address nor a network")))
+}
+
+/// `ipaddr('prefix')` and the other questions that layouts ask.
+fn ip_address(text: &str, query: Rest<Jinja>) -> Result<Jinja, Error> {
+    let net = network(text)?;
+    let Some(query) = query.first() else { return Ok(Jinja::from(text)) };
+    let nth = query.as_i64().or(query.as_str().and_then(|q| q.parse().ok()));
+    if let Some(nth) = nth {
+        let host = nth_of(net, nth)?;
+        return Ok(Jinja::from(format!("{host}/{}", net.prefix_len())));
+    }
+    Ok(match query.as_str().unwrap_or_default() {
+        "prefix" => Jinja::from(net.prefix_len()),
+        "network" | "network_id" => Jinja::from(net.network().to_string()),
+        "netmask" => Jinja::from(net.netmask().to_string()),
+        "broadcast" => Jinja::from(net.broadcast().to_string()),
+        "address" => Jinja::from(net.addr().to_string()),
+        "subnet" | "network/prefix" | "net" => Jinja::from(net.trunc().to_string()),
+        "revdns" | "type" | "public" | "private" | "host" | "size" | "version" => {
+            return Err(wrong(format!("Maquette does not know `ipaddr({query})`")));
+        }
+        other => return Err(wrong(format!("`ipaddr` has no question `{other}`"))),
+    })
+}
+
+fn nth_of(net: IpNet, nth: i64) -> Result<IpAddr, Error> {
+    let outside = || wrong(format!("{net} has no address number {nth}"));
+    let from = if nth < 0 { net.broadcast() } else { net.network() };
+    // The last address is number -1.
+    let steps = if nth < 0 { nth + 1 } else { nth };
+    let address = stepped(from, steps).ok_or_else(outside)?;
+    if net.contains(&address) { Ok(address) } else { Err(outside()) }
+}
+
+fn stepped(address: IpAddr, steps: i64) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(v4) => {
+            let number = i64::from(u32::from(v4)).checked_add(steps)?;
+            u32::try_from(number).ok().map(|n| IpAddr::V4(n.into()))
+        }
+        IpAddr::V6(v6) => {
+            let number = u128::from(v6);
+            let by = u128::from(steps.unsigned_abs());
+            let moved = if steps < 0 { number.checked_sub(by) } else { number.checked_add(by) };
+            moved.map(|n| IpAddr::V6(n.into()))
+        }
+    }
+}
+
+fn nth_host(text: &str, nth: i64) -> Result<String, Error> {
+    Ok(nth_of(network(text)?, nth)?.to_string())
+}
+
+fn ip_math(text: &str, steps: i64) -> Result<String, Error> {
+    let address = network(text)?.addr();
+    let moved = stepped(address, steps);
+    Ok(moved.ok_or_else(|| wrong(format!("there is no address {steps} after {text}")))?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::{Sources, parse};
+
+    fn value(text: &str, name: &str) -> (Option<Plain>, Diagnostics) {
+        let mut sources = Sources::default();
+        let id = sources.add("t", text);
+        let mut diags = Diagnostics::default();
+        let node = parse(&sources, id, &mut diags).unwrap();
+        let mut ansible = Ansible::new(&node, &[("home", "~")]);
+        let value = ansible.value(name, node.span, &mut diags);
+        (value.map(|node| Plain::of(&node)), diags)
+    }
+
+    #[test]
+    fn variables_name_each_other() {
+        for (text, expected) in [
+            ("{b: 2, a: '{{ b }}'}", Plain::Int(2)),
+            ("{b: '3', a: '{{ [b | int, 1] | max }}'}", Plain::Int(3)),
+            ("{c: 4, b: '{{ c }}', a: 'n{{ b }}'}", Plain::text("n4")),
+            ("{a: '{{ home }}/images'}", Plain::text("~/images")),
+            ("{a: \"{{ x | default('') }}\"}", Plain::text("")),
+            ("{a: '{{ (x is defined and x == 1) | bool }}'}", Plain::Bool(false)),
+            ("{b: 'no', a: '{{ b | bool }}'}", Plain::Bool(false)),
+            (
+                "{b: {c: 10.1.0.0/20}, a: '{{ b.c | ansible.utils.nthhost(257) }}'}",
+                Plain::text("10.1.1.1"),
+            ),
+            ("{b: 10.1.0.0/20, a: \"{{ b | ansible.utils.ipaddr('prefix') }}\"}", Plain::Int(20)),
+            ("{b: 10.1.0.0/24, a: \"{{ b | ipaddr('-1') }}\"}", Plain::text("10.1.0.255/24")),
+            ("{a: \"{{ ('x', 'y') | path_join }}\"}", Plain::text("x/y")),
+            ("{b: [1, {c: d}], a: '{{ b }}'}", Plain::read("[1, {c: d}]").unwrap()),
+        ] {
+            let (value, diags) = value(text, "a");
+            assert!(diags.is_empty(), "{text}: {diags:?}");
+            assert_eq!(value, Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_at_its_place() {
+        for (text, code, message) in [
+            ("{a: '{{ b }}', b: '{{ a }}'}", "expression::circle", "`a` is made of itself"),
+            ("{cd: 1, a: '{{ ce + 1 }}'}", "expression::undefined", "no variable `ce`"),
+            ("{a: '{{ 1 + }}'}", "expression::failed", "syntax error"),
+            ("{a: \"{{ 'x' | nthhost(1) }}\"}", "expression::failed", "neither an address"),
+            (
+                "{a: \"{{ '10.0.0.0/30' | nthhost(9) }}\"}",
+                "expression::failed",
+                "no address number 9",
+            ),
+            (
+                "{a: \"{{ '10.0.0.0/30' | ipaddr('revdns') }}\"}",
+                "expression::failed",
+                "does not know",
+            ),
+        ] {
+            let (_, diags) = value(text, "a");
+            let first = diags.iter().next().unwrap();
+            assert_eq!(first.code, code, "{text}: {first:?}");
+            let said = &first.message;
+            assert!(said.contains(message), "{text}: {first:?}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Layouts of ci-framework as topologies: what their variables say becomes node types and networks with the keys of our
+//! own files, each value at the place where it was written. From there on nothing tells them from ours.
+
+mod addresses;
+mod build;
+mod cifmw;
+mod definition;
+mod idle;
+mod networks;
+mod vms;
+
+use std::collections::BTreeSet;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+pub use cifmw::{CONFIGURATION, PARENT, SCENARIO, read};
+
+use crate::syntax::{Node, Spanned, Value};
+
+/// What a layout asks for.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Node types with their keys, as below `nodes` of a project file.
+    pub nodes: Node,
+    /// A network file.
+    pub network: Node,
+    /// The user that its nodes have.
+    pub username: Option<Spanned<String>>,
+    /// Variables that it was made of, whether anybody has set them or not.
+    pub asked: BTreeSet<String>,
+}
+
+/// A network as libvirt's XML describes it, as far as Maquette makes anything of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkXml {
+    /// Its name there.
+    pub name: String,
+    /// The mode of `<forward>`, if there is one.
+    pub forward: Option<String>,
+    /// The bridge.
+    pub bridge: Option<String>,
+    /// The hypervisor's IPv4 address with its subnet.
+    pub ipv4: Option<Ipv4Net>,
+    /// What DHCP gives out, from the first to the last.
+    pub dhcp: Option<(String, String)>,
+    /// The hypervisor's IPv6 address with its subnet.
+    pub ipv6: Option<Ipv6Net>,
+    /// MTU in bytes.
+    pub mtu: Option<String>,
+    /// DNS domain.
+    pub domain: Option<String>,
+    /// Elements that nothing is made of.
+    pub unread: Vec<String>,
+}
+
+/// Reads libvirt's XML of a network, or says why that is not one.
+pub type ReadXml<'a> = &'a dyn Fn(&str) -> Result<NetworkXml, String>;
+
+/// Variables of several files as one mapping: a later file has the word, as with Ansible's `-e @FILE`.
+pub fn layered<'a>(files: impl IntoIterator<Item = &'a Node>) -> Option<Node> {
+    let mut all: Option<Node> = None;
+    for file in files {
+        let root = all.get_or_insert_with(|| Node::empty_map(file.span));
+        let Value::Map(into) = &mut root.value else { continue };
+        for entry in file.entries() {
+            match into.iter_mut().find(|known| known.key == entry.key) {
+                Some(known) => *known = entry.clone(),
+                None => into.push(entry.clone()),
+            }
+        }
+    }
+    all
+}

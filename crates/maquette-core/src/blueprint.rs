@@ -23,7 +23,7 @@ pub use template::{Cold, Template, TemplatePart, template};
 use crate::names::EnvName;
 use crate::settings::StartChoice;
 use crate::topology::{
-    Allocation, BootMode, Bus, Dhcp, FirstBoot, Forward, Preallocation, Srv, VirtType,
+    Allocation, BootMode, Bus, Dhcp, FirstBoot, Forward, Preallocation, SeedDrive, Srv, VirtType,
 };
 use crate::units::{ByteSize, MacAddr};
 use crate::values::Secret;
@@ -66,6 +66,8 @@ pub struct Blueprint {
     pub templates: BTreeMap<String, Result<Template, Cold>>,
     /// What first boots do besides setting nodes up, by its digest.
     pub first_boots: BTreeMap<Uuid, FirstBoot>,
+    /// What the seeds of nodes are in, where their owner has chosen that.
+    pub seed_drives: BTreeMap<String, SeedDrive>,
 }
 
 impl Blueprint {
@@ -86,6 +88,7 @@ impl Blueprint {
             start: StartChoice::default(),
             templates: BTreeMap::new(),
             first_boots: BTreeMap::new(),
+            seed_drives: BTreeMap::new(),
         }
     }
 
@@ -105,9 +108,6 @@ impl Blueprint {
         self.nodes.iter().find(|n| n.name == name)
     }
 }
-
-/// Where the seed is attached.
-pub const SEED_DEVICE: &str = "vdz";
 
 /// A directory pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -394,6 +394,8 @@ impl Guest {
 pub struct Guest {
     /// Volume with the NoCloud data: `NODE-seed.img`.
     pub seed: String,
+    /// What the guest finds that in.
+    pub drive: SeedDrive,
     /// User with passwordless sudo.
     pub user: Login,
     /// Public key that opens user and root.

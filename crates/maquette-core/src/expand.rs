@@ -30,7 +30,7 @@ use crate::blueprint::{
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
 use crate::observed::{Domain, Observed};
-use crate::topology::{self, FirstBoot, Preallocation, Role, Topology, VirtType};
+use crate::topology::{self, FirstBoot, Preallocation, Role, SeedDrive, Topology, VirtType};
 use crate::units::MacAddr;
 use crate::values::{DeviceModel, Login, MachineName, PublicKey, Secret, Serial};
 
@@ -123,6 +123,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
     for network in &mut networks {
         networks::settle(network, &nodes, observed, &pool, &extension);
     }
+    let seed_drives = seed_drives(topology, &nodes);
     let images: BTreeSet<Image> =
         nodes.iter().flat_map(|n| &n.disks).filter_map(|d| d.backing.clone()).collect();
     Blueprint {
@@ -140,6 +141,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         templates: BTreeMap::new(),
         only: None,
         first_boots: first_boots(topology, context),
+        seed_drives,
     }
 }
 
@@ -186,6 +188,15 @@ fn keep_order(
         false => (false, 0),
         true => (true, place(port).unwrap_or(usize::MAX)),
     });
+}
+
+/// What the seeds of nodes are in, where their owner has chosen that.
+fn seed_drives(topology: &Topology, nodes: &[Node]) -> BTreeMap<String, SeedDrive> {
+    let chosen = |node: &Node| {
+        let role = topology.roles.iter().find(|role| role.name.value == node.role)?;
+        Some((node.name.clone(), role.seed?))
+    };
+    nodes.iter().filter_map(chosen).collect()
 }
 
 /// What first boots do, by its digest.
@@ -284,6 +295,7 @@ impl<'a> Expander<'a> {
         let generation = recorded.map_or(Some(self.context.generation), |g| g.generation);
         let guest = (role.deploy_os && role.adapt_image).then(|| Guest {
             seed: format!("{name}-seed.img"),
+            drive: recorded.map(|g| g.drive).or(role.seed).unwrap_or_default(),
             user: settings.username.clone(),
             authorized_key: self.context.authorized_key.clone(),
             shared: recorded.map_or_else(|| observed.shared_keys(), |guest| guest.shared.clone()),

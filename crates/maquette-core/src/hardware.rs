@@ -1,5 +1,6 @@
 //! Kinds that settings of the whole environment choose from.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// The bus that disks are attached to.
@@ -53,6 +54,76 @@ impl FromStr for Bus {
             "sata" => Ok(Self::Sata),
             _ => Err("known buses are `virtio`, `scsi`, `sata` and `ide`"),
         }
+    }
+}
+
+/// What a guest finds its first-boot configuration in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SeedDrive {
+    /// A disk on virtio, as all nodes of version 0.1 have it: Linux counts it among the other disks.
+    Disk,
+    /// A CD-ROM on a virtio-scsi controller, which takes no letter from any disk.
+    #[default]
+    CdRom,
+}
+
+impl SeedDrive {
+    /// The word of node files and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::CdRom => "cdrom",
+        }
+    }
+
+    /// What a device is, if a seed is in it.
+    pub fn of_device(device: &str) -> Option<Self> {
+        [Self::Disk, Self::CdRom].into_iter().find(|drive| drive.device() == device)
+    }
+
+    /// Its device, which no other disk has.
+    pub fn device(self) -> &'static str {
+        match self {
+            Self::Disk => "vdz",
+            Self::CdRom => "sdz",
+        }
+    }
+
+    /// The bus that it is on.
+    pub fn bus(self) -> Bus {
+        match self {
+            Self::Disk => Bus::Virtio,
+            Self::CdRom => Bus::Scsi,
+        }
+    }
+
+    /// What libvirt calls such a device.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::CdRom => "cdrom",
+        }
+    }
+}
+
+/// How `seed` of a node type is written.
+pub(crate) const SEED_DRIVES: [&str; 2] = ["cdrom", "disk"];
+
+impl FromStr for SeedDrive {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "disk" => Ok(Self::Disk),
+            "cdrom" => Ok(Self::CdRom),
+            _ => Err("a seed is in a `cdrom`, or on a `disk`"),
+        }
+    }
+}
+
+impl fmt::Display for SeedDrive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

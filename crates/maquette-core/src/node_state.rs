@@ -135,6 +135,8 @@ pub(crate) enum Halt {
     Emergency,
     /// The kernel did not find its root file system.
     NoRoot,
+    /// cloud-init did not find the seed.
+    NoSeed,
 }
 
 impl Halt {
@@ -145,12 +147,13 @@ impl Halt {
             Self::Grub => "GRUB did not find its files",
             Self::Emergency => "the guest is in emergency mode",
             Self::NoRoot => "the guest's kernel did not find its root file system",
+            Self::NoSeed => "cloud-init did not find the seed",
         }
     }
 }
 
 /// Last words of a guest that has come no further, and what they mean.
-const LAST_WORDS: [(&str, Halt); 9] = [
+const LAST_WORDS: [(&str, Halt); 10] = [
     ("Kernel panic - not syncing", Halt::Panic),
     ("No bootable device", Halt::NothingToBoot),
     ("Boot failed: not a bootable disk", Halt::NothingToBoot),
@@ -160,6 +163,7 @@ const LAST_WORDS: [(&str, Halt); 9] = [
     ("You are in emergency mode", Halt::Emergency),
     ("(initramfs)", Halt::NoRoot),
     ("dracut:/#", Halt::NoRoot),
+    ("Datasource DataSourceNone", Halt::NoSeed),
 ];
 
 /// What the end of a console says of a guest that came no further, and the line that says it, from where it matters.

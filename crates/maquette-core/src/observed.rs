@@ -47,7 +47,7 @@ pub struct Hardware {
     pub memory_mib: u64,
     /// vCPUs.
     pub vcpus: u32,
-    /// Disks, sorted by device.
+    /// Disks and the seed, whatever that is in, sorted by device.
     pub disks: Vec<DiskDevice>,
     /// Interfaces in order.
     pub nics: Vec<Nic>,
@@ -65,8 +65,8 @@ impl Hardware {
         });
         let seed = node.guest.iter().map(|g| DiskDevice {
             file: file(&g.seed),
-            device: blueprint::SEED_DEVICE.into(),
-            bus: "virtio".into(),
+            device: g.drive.device().into(),
+            bus: g.drive.bus().as_str().into(),
             cache: String::new(),
         });
         let nic = |i: &blueprint::Interface| Nic {

@@ -26,7 +26,7 @@ mod switching;
 mod warm;
 
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Sharing};
-pub use diff::{create, renew, unknown_first_boots};
+pub use diff::{create, place_seeds, renew, unknown_first_boots};
 pub use drift::{Drift, drifts};
 pub use fate::entangled;
 pub use measured::measured;

@@ -18,7 +18,7 @@ mod uplink;
 mod user_data;
 mod vswitch;
 
-pub use crate::hardware::{BootMode, Bus, VirtType};
+pub use crate::hardware::{BootMode, Bus, SeedDrive, VirtType};
 pub use crate::settings::Settings;
 pub use crate::virtopts;
 pub use bgp::Cidr;

@@ -287,6 +287,19 @@ fn a_node_that_has_its_address_does_not_lack_dhcp() {
 }
 
 #[test]
+fn a_guest_that_found_no_seed_is_told_where_else_it_can_be() {
+    let mut scene = Scene::well();
+    scene.answers(SshAnswer::Refused);
+    scene.says(
+        "Cloud-init v. 22.4.2 finished at noon. Datasource DataSourceNone.  Up 34.50 seconds",
+        20,
+    );
+    let found = scene.all();
+    assert_eq!(found[0].code, "no-seed");
+    assert!(found[0].advice.iter().any(|line| line.contains("`seed: disk`")), "{found:?}");
+}
+
+#[test]
 fn a_guest_that_was_just_started_is_not_called_dead() {
     let mut scene = Scene::well();
     scene.answers(SshAnswer::NoRoute);

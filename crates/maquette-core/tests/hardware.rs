@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-use maquette_core::observed::Observed;
-use maquette_testkit::{Input, changes, input, titles, up};
+use maquette_core::observed::{Hardware, Observed};
+use maquette_core::plan;
+use maquette_core::topology::SeedDrive;
+use maquette_testkit::{Input, blueprint_of, changes, input, titles, up};
 
 fn asked(more: &[&str]) -> Input {
     let small = ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
@@ -52,4 +54,90 @@ fn nodes_of_earlier_versions_get_serial_numbers_with_their_next_start() {
         changes(&plan),
         "update domain controller-0: serial number of controller-0-disk2.qcow2: disk2 → data (restarts)"
     );
+}
+
+/// What somebody built with an earlier version, whose seeds are disks.
+fn built_before() -> Observed {
+    let mut seen = Observed::default();
+    up(&mut seen, &asked(&[TWO_DISKS]));
+    let domain = seen.domains.get_mut("controller-0").unwrap();
+    domain.recorded.guest.as_mut().unwrap().drive = SeedDrive::Disk;
+    domain.defined = Hardware::of(&domain.recorded, &domain.pool);
+    domain.live = Some(domain.defined.clone());
+    assert_eq!(domain.defined.disks.last().unwrap().device, "vdz");
+    seen
+}
+
+fn drive(seen: &Observed) -> SeedDrive {
+    seen.domains["controller-0"].recorded.guest.as_ref().unwrap().drive
+}
+
+fn devices(seen: &Observed) -> Vec<String> {
+    let disks = &seen.domains["controller-0"].defined.disks;
+    disks.iter().map(|disk| disk.device.clone()).collect()
+}
+
+/// What it is in once the node was made, by an image that finds a CD-ROM or does not.
+fn placed(seen: &Observed, asked: &Input, finds_cdrom: bool) -> SeedDrive {
+    let mut blueprint = blueprint_of(asked, seen);
+    plan::place_seeds(&mut blueprint, seen, &|_| finds_cdrom);
+    blueprint.nodes[0].guest.as_ref().unwrap().drive
+}
+
+#[test]
+fn a_seed_takes_no_letter_from_disks_and_stays_where_earlier_versions_put_it() {
+    let mut seen = Observed::default();
+    up(&mut seen, &asked(&[TWO_DISKS]));
+    assert_eq!(drive(&seen), SeedDrive::CdRom);
+    assert_eq!(devices(&seen), ["sdz", "vda", "vdb"]);
+
+    let mut seen = built_before();
+    assert!(up(&mut seen, &asked(&[TWO_DISKS])).is_empty());
+    up(&mut seen, &asked(&[TWO_DISKS, "override.controller.cpu=3"]));
+    assert_eq!((drive(&seen), devices(&seen).len()), (SeedDrive::Disk, 3));
+    assert_eq!(placed(&seen, &asked(&[TWO_DISKS]), true), SeedDrive::Disk);
+    // What is made anew is made as it is now.
+    let anew = asked(&[TWO_DISKS, "override.controller.swap=64"]);
+    assert_eq!(placed(&seen, &anew, true), SeedDrive::CdRom);
+}
+
+#[test]
+fn a_seed_is_where_its_image_finds_it_or_its_owner_says() {
+    let nothing = Observed::default();
+    let chosen = |word: &str| asked(&[&format!("override.controller.seed={word}")]);
+    assert_eq!(placed(&nothing, &asked(&[]), true), SeedDrive::CdRom);
+    assert_eq!(placed(&nothing, &asked(&[]), false), SeedDrive::Disk);
+    assert_eq!(placed(&nothing, &chosen("cdrom"), false), SeedDrive::CdRom);
+    assert_eq!(placed(&nothing, &chosen("disk"), true), SeedDrive::Disk);
+
+    let mut seen = Observed::default();
+    up(&mut seen, &chosen("disk"));
+    assert_eq!((drive(&seen), devices(&seen)), (SeedDrive::Disk, vec!["vda".into(), "vdz".into()]));
+    // What is there stays as it is.
+    assert!(up(&mut seen, &chosen("cdrom")).is_empty());
+    assert_eq!(drive(&seen), SeedDrive::Disk);
+}
+
+#[test]
+fn a_seed_that_somebody_took_out_comes_back_and_is_no_other_disks_business() {
+    let mut seen = Observed::default();
+    up(&mut seen, &asked(&[TWO_DISKS]));
+    let domain = seen.domains.get_mut("controller-0").unwrap();
+    let live = domain.live.as_mut().unwrap();
+    live.disks.retain(|disk| disk.device != "sdz");
+    let plan = up(&mut seen, &asked(&[TWO_DISKS]));
+    assert_eq!(
+        changes(&plan),
+        "update domain controller-0: disk sdz was taken out outside Maquette (restarts)"
+    );
+}
+
+#[test]
+fn a_disk_on_scsi_is_plugged_in_beside_the_seed() {
+    let mut seen = Observed::default();
+    up(&mut seen, &asked(&[]));
+    let plan = up(&mut seen, &asked(&[TWO_DISKS, "override.controller.disks.disk2.bus=scsi"]));
+    let said = changes(&plan);
+    assert!(said.ends_with("domain controller-0: plug in disk sda (while it runs)"), "{said}");
+    assert_eq!(devices(&seen), ["sda", "sdz", "vda"]);
 }

@@ -217,7 +217,8 @@ fn a_node_on_an_external_snapshot_is_left_alone() {
     let domain = seen.domains.get_mut("controller-0").unwrap();
     let overlay = "/var/lib/libvirt/images/controller-0-disk1.snap1";
     for hardware in std::iter::once(&mut domain.defined).chain(&mut domain.live) {
-        hardware.disks[0].file = overlay.into();
+        let system = hardware.disks.iter_mut().find(|disk| disk.device == "vda");
+        system.unwrap().file = overlay.into();
     }
     // Not even what could be changed while it runs is.
     let more = ["override.controller.memory=4096", TWO_DISKS];

@@ -19,13 +19,14 @@ packages=linux-image-amd64,systemd-sysv,systemd-resolved,dbus,udev,openssh-serve
 packages=$packages,netplan.io,iproute2,iputils-ping,python3,sudo,cloud-guest-utils,e2fsprogs,fdisk
 packages=$packages,ca-certificates,procps,less,tzdata,zstd
 
-# The initial RAM disk holds the drivers that virtual machines have, and no others.
+# The initial RAM disk holds the drivers that virtual machines have, and no others: also that of the CD-ROM which the seed
+# is, for the agent is there before udev. The kernel has looked for it when the driver of its bus is loaded (`scan=sync`).
 mkdir -p "$work/initramfs"
 cat > "$work/initramfs/maquette.conf" <<'CONF'
 MODULES=list
 COMPRESS=zstd
 CONF
-printf '%s\n' virtio_pci virtio_blk virtio_scsi virtio_net virtio_rng sd_mod ata_piix ahci ext4 \
+printf '%s\n' virtio_pci virtio_blk virtio_scsi virtio_net virtio_rng sd_mod sr_mod ata_piix ahci ext4 \
     > "$work/initramfs/modules"
 
 say "installing packages"
@@ -79,7 +80,7 @@ kernel=$(basename "$(ls "$root"/boot/vmlinuz-* | tail -n 1)")
 mkdir -p "$root/boot/grub"
 cat > "$root/boot/grub/grub.cfg" <<GRUB
 set timeout=0
-linux /boot/$kernel root=LABEL=root ro console=tty0 console=ttyS0,115200 net.ifnames=0 no_timer_check quiet
+linux /boot/$kernel root=LABEL=root ro console=tty0 console=ttyS0,115200 net.ifnames=0 no_timer_check scsi_mod.scan=sync quiet
 initrd /boot/initrd.img-${kernel#vmlinuz-}
 boot
 GRUB

@@ -1,5 +1,8 @@
 //! Seed volumes: a FAT12 image labelled `cidata`, which cloud-init's NoCloud takes as well as an
 //! ISO. The same files give the same bytes.
+//!
+//! Its sectors are those of a CD-ROM: Linux mounts no FAT whose sectors are smaller than those of the drive, and larger ones
+//! from any disk.
 
 use std::io::{Cursor, Write};
 
@@ -11,6 +14,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[error("cannot write the seed volume")]
 pub struct SeedError(#[from] std::io::Error);
+
+/// Bytes of a sector.
+const SECTOR: u16 = 2048;
 
 /// Size of a seed volume in bytes: the smallest multiple of 360 KiB that holds its files twice.
 pub fn size(files: &[SeedFile]) -> u64 {
@@ -24,6 +30,7 @@ pub fn image(files: &[SeedFile]) -> Result<Vec<u8>, SeedError> {
     let mut bytes = vec![0u8; size(files) as usize];
     let options = FormatVolumeOptions::new()
         .fat_type(FatType::Fat12)
+        .bytes_per_sector(SECTOR)
         .volume_label(*b"cidata     ")
         .volume_id(0x6d61_7175);
     fatfs::format_volume(Cursor::new(&mut bytes), options)?;
@@ -78,7 +85,17 @@ mod tests {
 
     #[test]
     fn large_content_fits() {
-        let content = Secret::new("x".repeat(900_000));
-        assert!(image(&[SeedFile { name: "user-data", content }]).is_ok());
+        for length in [900_000, 5 << 20] {
+            let content = Secret::new("x".repeat(length));
+            assert!(image(&[SeedFile { name: "user-data", content }]).is_ok(), "{length}");
+        }
+    }
+
+    /// "logical sector size too small for device", and "bogus number of directory entries": fs/fat/inode.c.
+    #[test]
+    fn linux_mounts_it_from_a_cd_rom() {
+        let bytes = image(&files()).unwrap();
+        let number = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        assert_eq!((number(11), number(17) % (2048 / 32), bytes.len() % 2048), (2048, 0, 0));
     }
 }

@@ -335,6 +335,7 @@ mod tests {
         assert_ne!(of(&key, Some(1)), of(&key, Some(2)));
         let mut guest = Guest {
             seed: "x-seed.img".into(),
+            drive: maquette_core::topology::SeedDrive::CdRom,
             user: maquette_core::values::Login::known("cloud"),
             authorized_key: key.public().clone(),
             shared: Vec::new(),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use maquette_core::blueprint::SEED_DEVICE;
 use maquette_core::doctor::{self as core, Finding, NodeSigns, Subject};
 use maquette_core::node_state::SshAnswer;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Domain, Observed};
+use maquette_core::topology::SeedDrive;
 use maquette_engine::doctor::{self, Network, Node};
 use maquette_engine::guests::{self, Guest};
 use maquette_engine::host::Host;
@@ -26,7 +26,8 @@ pub fn signs(client: &Client, domain: &Domain, signs: &mut NodeSigns) -> Result<
         return Ok(());
     }
     let disks = domain.live.iter().flat_map(|live| &live.disks).map(|disk| disk.device.clone());
-    let disks: Vec<String> = disks.filter(|device| device != SEED_DEVICE).collect();
+    let disks: Vec<String> =
+        disks.filter(|device| SeedDrive::of_device(device).is_none()).collect();
     signs.reads = client::reads(&found, &disks);
     let xml = client::live_xml(&found)?.unwrap_or_default();
     let taps = running_nics(&xml).into_iter().filter_map(|nic| Some((nic.mac, nic.tap?)));

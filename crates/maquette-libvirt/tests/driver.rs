@@ -14,7 +14,7 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Hardware, HostNetwork, Observed, Wiring};
 use maquette_core::plan::{self, Action, NetworkChange, PoolState, Step, StepId};
-use maquette_core::topology::{Allocation, Bus, Dhcp, Forward, Preallocation};
+use maquette_core::topology::{Allocation, Bus, Dhcp, Forward, Preallocation, SeedDrive};
 use maquette_core::units::{ByteSize, MacAddr};
 use maquette_core::values::{DnsName, Group, Login, MachineName, PublicKey, Serial};
 use maquette_engine::executor;
@@ -318,6 +318,19 @@ fn the_xml_of_a_domain_and_its_record() {
 }
 
 #[test]
+fn a_seed_is_found_again_in_either_drive() {
+    for drive in [SeedDrive::CdRom, SeedDrive::Disk] {
+        let node = Node { guest: Some(Guest { drive, ..guest() }), ..node() };
+        let xml = maquette_libvirt::xml::domain(&node, &environment(), &pool(), false, None);
+        let read = maquette_libvirt::xml::read::domain(&xml).unwrap();
+        assert_eq!(read.hardware, Hardware::of(&node, &pool()), "{drive}");
+        // A CD-ROM at another device is the user's own business.
+        let other = maquette_libvirt::xml::read::domain(&xml.replace("'sdz'", "'sdy'")).unwrap();
+        assert_eq!(other.hardware == read.hardware, drive == SeedDrive::Disk);
+    }
+}
+
+#[test]
 fn who_made_a_domain_is_beside_its_record() {
     use maquette_core::observed::Origin;
     use maquette_libvirt::xml;
@@ -466,6 +479,7 @@ fn a_broken_record_is_edited_for_its_own_environment_and_a_claim_for_others() {
 fn guest() -> Guest {
     Guest {
         seed: "lab-web-0-seed.img".into(),
+        drive: SeedDrive::CdRom,
         user: Login::known("cloud"),
         authorized_key: PublicKey::known("ssh-ed25519 AAAA a"),
         shared: Vec::new(),

@@ -1,7 +1,7 @@
 //! Nodes and interfaces with nothing special about them: a test names what it is about, with `..node(…)`.
 
 use maquette_core::blueprint::{Access, Attachment, Guest, Interface, Ipv4Setup, Node, Vnc};
-use maquette_core::topology::{BootMode, VirtType};
+use maquette_core::topology::{BootMode, SeedDrive, VirtType};
 use maquette_core::units::MacAddr;
 use maquette_core::values::{ConnectionPlugin, DeviceModel, Login, MachineName, PublicKey};
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 pub fn guest() -> Guest {
     Guest {
         seed: "n-0-seed.img".into(),
+        drive: SeedDrive::CdRom,
         user: Login::known("cloud-user"),
         authorized_key: PublicKey::known("ssh-ed25519 AAAA maquette"),
         shared: Vec::new(),

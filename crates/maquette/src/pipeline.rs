@@ -23,7 +23,7 @@ use maquette_engine::ssh_keys::{self, EnvironmentKey};
 use crate::commands::{entry, nodes};
 use crate::failure::Failure;
 use crate::load::Loaded;
-use crate::load::images::{check_images, has_agent, images};
+use crate::load::images::{check_images, finds_cdrom, has_agent, images};
 use crate::render;
 use crate::session::Hypervisor;
 use crate::workspace::Workspace;
@@ -210,7 +210,8 @@ pub fn plan(
     }
     let topology = expand::choose(&loaded.request, &observed, &mut diags);
     let Some(topology) = topology.filter(|_| !diags.has_errors()) else { return refused(diags) };
-    let (images, read) = images(&world.environment, &topology, &observed, &mut diags);
+    let user = &world.environment;
+    let (images, read) = images(user, &topology, &observed, &mut diags);
     let key = key(&loaded.workspace, &observed)?;
     // The key is whole, so deriving from it cannot fail; should it, the host key is never matched.
     let host_keys = |name: &str, uuid, generation| {
@@ -232,8 +233,9 @@ pub fn plan(
     let mut blueprint = expand::expand(&topology, &context, &mut diags);
     let words = if diags.has_errors() { &[] } else { scope.nodes };
     let aside = narrow(&mut blueprint, words, &context, settings)?;
-    let shared = as_shared(&mut blueprint, &observed, &loaded.workspace, &world.environment);
+    let shared = as_shared(&mut blueprint, &observed, &loaded.workspace, user);
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
+    plan::place_seeds(&mut blueprint, &observed, &|image| finds_cdrom(user, image, &read));
     let fresh = match scope.all_templates {
         true => blueprint.nodes.iter().map(|node| node.name.clone()).collect(),
         false => plan::fresh(&blueprint, &observed),
@@ -245,8 +247,7 @@ pub fn plan(
     if diags.has_errors() {
         return refused(diags);
     }
-    let (facts, all) = (&hypervisor.facts, scope.all_templates);
-    fits(world, (&blueprint, all), &observed, facts, settings)?;
+    fits(world, (&blueprint, scope.all_templates), &observed, &hypervisor.facts, settings)?;
     let plan = steps(&blueprint, &observed, &key)?;
     Ok(Planned { blueprint, observed, plan, key, aside, shared })
 }

@@ -9,7 +9,7 @@ use crate::topology::{BootMode, Bus, FirstBoot, VirtType};
 use crate::values::{GuestPath, Serial};
 
 /// What every change of how templates are made or used changes: those of another version are not used.
-const VERSION: &str = "maquette template 4";
+const VERSION: &str = "maquette template 5";
 
 /// What its name and those of its files begin with.
 const STEM: &str = "maquette-warm-";
@@ -236,6 +236,7 @@ fn shape(node: &Node, guest: &Guest, image: &Image, pool: &Pool, emulator: &str)
         image.volume.clone(),
         // Its account is made beforehand.
         guest.user.to_string(),
+        guest.drive.to_string(),
         virt.as_str().to_string(),
         vcpus.to_string(),
         memory_mib.to_string(),

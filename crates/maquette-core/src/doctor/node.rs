@@ -238,11 +238,19 @@ impl Look<'_> {
             Halt::Panic => (Layer::Kernel, "kernel-panic"),
             Halt::Emergency => (Layer::Kernel, "emergency-mode"),
             Halt::NoRoot => (Layer::Kernel, "no-root"),
+            Halt::NoSeed => (Layer::FirstBoot, "no-seed"),
         };
         let name = &self.domain.name;
         let more = format!("`maquette logs {name}` shows what came before");
         let finding = self.finding(layer, code, halt.meaning());
-        Some(finding.seen([format!("its console says: {said}")]).advise(more))
+        let finding = finding.seen([format!("its console says: {said}")]).advise(more);
+        Some(match halt {
+            Halt::NoSeed => finding.advise(
+                "`seed: disk` of its node type is for images without drivers for virtio-scsi and CD-ROMs; what is there has \
+                 to be made anew for that: `maquette down`, then `maquette up`",
+            ),
+            _ => finding,
+        })
     }
 
     /// Nothing was heard of it since it started.

@@ -168,7 +168,7 @@ fn pluggable(machine: &str) -> bool {
 fn hot_bus(bus: &str, live: &Hardware) -> bool {
     match bus {
         "virtio" => true,
-        // Its controller is there only if a disk was on it from the start.
+        // Its controller is there only if a disk, or the seed, was on it from the start.
         "scsi" => live.disks.iter().any(|d| d.bus == "scsi"),
         _ => false,
     }

@@ -8,9 +8,10 @@ use super::{
     Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe,
     switching, warm,
 };
-use crate::blueprint::{Blueprint, Cold, Disk, HostKeys, Network, Node, Template};
+use crate::blueprint::{Blueprint, Cold, Disk, HostKeys, Image, Network, Node, Template};
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Observed, Orphan};
+use crate::topology::SeedDrive;
 use crate::values::Secret;
 
 /// Private host keys of new nodes, by node.
@@ -63,6 +64,32 @@ pub fn renew(
             guest.host_key = host_keys(&node.name, node.uuid, guest.generation);
             guest.shared = observed.shared_keys();
         }
+    }
+}
+
+/// Decides what the seeds of nodes are in that are made, or made anew: what their owner chose, or a CD-ROM where the system in
+/// the image finds one. Others keep theirs: whatever is in it was written for it.
+pub fn place_seeds(
+    blueprint: &mut Blueprint,
+    observed: &Observed,
+    finds_cdrom: &dyn Fn(&Image) -> bool,
+) {
+    let fates = fates(blueprint, observed);
+    let is_made = |node: &Node| {
+        matches!(fates.nodes.get(&node.name), None | Some(Fate::Create | Fate::Replace(_)))
+    };
+    let Blueprint { nodes, seed_drives, .. } = blueprint;
+    let mut known: BTreeMap<Image, bool> = BTreeMap::new();
+    for node in nodes.iter_mut().filter(|node| is_made(node)) {
+        let image = node.disks.first().and_then(|disk| disk.backing.as_ref());
+        let Some(guest) = &mut node.guest else { continue };
+        let found =
+            |image: &Image| *known.entry(image.clone()).or_insert_with(|| finds_cdrom(image));
+        guest.drive = match seed_drives.get(&node.name) {
+            Some(drive) => *drive,
+            None if image.is_none_or(found) => SeedDrive::CdRom,
+            None => SeedDrive::Disk,
+        };
     }
 }
 

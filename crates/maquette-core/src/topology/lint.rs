@@ -253,6 +253,10 @@ fn first_boot(role: &Role, diags: &mut Diagnostics) {
         (false, _) => "it has no operating system (`deploy_os: no`)",
         (true, false) => "its image is used as it is (`supports_libguestfs: no`)",
     };
+    if role.seed.is_some() {
+        let message = format!("`seed` of node type `{}` has no effect: {why}", role.file);
+        diags.push(Diagnostic::error("topology::seed", message).at(role.span, ""));
+    }
     if !role.first_boot.is_empty() {
         let message = format!(
             "`packages`, `files`, `commands`, `user_data` and `console` of node type `{}` would have no effect: {why}",

@@ -7,6 +7,7 @@ use super::interface::{self, Interface, Interfaces};
 use super::user_data;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::hardware::{SEED_DRIVES, SeedDrive};
 use crate::keys::Class::{Later, Live, Record, Replace, Restart};
 use crate::keys::{Form, Key, key, unread};
 use crate::syntax::{Node, Span, Spanned, Value};
@@ -120,6 +121,11 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         first_boot::CONSOLE,
         "`autologin` logs the login user in at the serial console without a password",
     ).takes(Replace),
+    key(
+        "seed",
+        Form::Words(&SEED_DRIVES),
+        "What the seed is in: `disk` is for images without drivers for virtio-scsi and CD-ROMs [default: cdrom]",
+    ).takes(Later),
     unread("prefix"),
     unread("flavor"),
     unread("flavor_id"),
@@ -201,6 +207,8 @@ pub struct Role {
     pub ansible_connection: ConnectionPlugin,
     /// What its first boot does besides setting it up.
     pub first_boot: FirstBoot,
+    /// What its guests find their seed in, if that was chosen.
+    pub seed: Option<SeedDrive>,
     /// The mapping it was read from.
     pub span: Span,
 }
@@ -224,11 +232,10 @@ pub fn decode(
     late_count(&mut fields, described, file, diags);
     let name = checked_name(&mut fields, diags);
     let vcpus = fields.number("cpu", diags);
-    let (memory, memory_max_mib) = memory(&mut fields, file, diags);
-    let swap_mib = fields.number("swap", diags).unwrap_or(0);
+    let (memory, memory_max_mib, swap_mib) = memory(&mut fields, file, diags);
     let cpu_model = fields.parsed("cpumodel", diags).map(|model| model.value);
-    let deploy_os = fields.bool("deploy_os", diags).unwrap_or(true);
-    let adapt_image = fields.bool("supports_libguestfs", diags).unwrap_or(true);
+    let [deploy_os, adapt_image] =
+        ["deploy_os", "supports_libguestfs"].map(|key| fields.bool(key, diags).unwrap_or(true));
     os(&mut fields, file, diags);
     let disks = fields.need("disks", diags).map_or(Vec::new(), |n| disk::decode(n, file, diags));
     let import_url = fields.parsed::<Line>("import_url", diags).map(|u| u.value.to_string());
@@ -245,7 +252,7 @@ pub fn decode(
     let image = fields.take("image").map(|n| access(n, file, diags));
     let (ssh_user, connection) = image.unwrap_or_default();
     let first_boot = user_data::first_boot(&mut fields, file, diags);
-    let span = fields.span();
+    let (seed, span) = (fields.parsed("seed", diags).map(|seed| seed.value), fields.span());
     fields.finish(diags);
     Some(Role {
         file: file.into(),
@@ -270,16 +277,17 @@ pub fn decode(
         ssh_user,
         ansible_connection: connection.unwrap_or_else(|| ConnectionPlugin::known("ssh")),
         first_boot,
+        seed,
         span,
     })
 }
 
-/// Memory and the most that there may be, in MiB. A node does not start with more than it can have.
+/// Memory, the most that there may be, and swap, in MiB. A node does not start with more than it can have.
 fn memory(
     fields: &mut Fields<'_>,
     file: &str,
     diags: &mut Diagnostics,
-) -> (Option<u64>, Option<u64>) {
+) -> (Option<u64>, Option<u64>, u64) {
     let (memory, most) = (fields.number("memory", diags), fields.number("memory_max", diags));
     if let (Some(memory), Some(most)) = (memory, most)
         && most < memory
@@ -290,7 +298,7 @@ fn memory(
         let diagnostic = Diagnostic::error("topology::memory", message).at(fields.span(), "");
         diags.push(diagnostic.help("raise `memory_max`, or leave it out"));
     }
-    (memory, most)
+    (memory, most, fields.number("swap", diags).unwrap_or(0))
 }
 
 /// `interfaces`, or `networks`.

@@ -62,6 +62,8 @@ FILES = (
     "bin/systemd-machine-id-setup",
     "bin/udevadm",
     "lib/openssh/sftp-server",
+    "lib/udev/cdrom_id",
+    "lib/udev/scsi_id",
     "libexec/sudo/libsudo_util.so.0",
     "libexec/sudo/sudoers.so",
     "sbin/agetty",

@@ -57,6 +57,24 @@ fn recipe_of(image: &Path) -> PathBuf {
     name.into()
 }
 
+/// What is known of the recipe that made an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recipe {
+    /// Whether it was that of this version.
+    pub is_current: bool,
+    /// Whether the system finds a CD-ROM before its agent or cloud-init looks for the seed.
+    pub finds_cdrom: bool,
+}
+
+/// The recipe that made an image, if it was built by Maquette.
+pub fn recipe_beside(image: &Path) -> Option<Recipe> {
+    let text = std::fs::read_to_string(recipe_of(image)).ok()?;
+    Some(Recipe { is_current: text == recipe(), finds_cdrom: text.contains(FINDS_CDROM) })
+}
+
+/// The word after the digest of a recipe whose images find a CD-ROM.
+const FINDS_CDROM: &str = " cdrom";
+
 /// The recipe, as a digest: another one makes other images.
 fn recipe() -> String {
     let mut digest = Sha256::new();
@@ -64,7 +82,7 @@ fn recipe() -> String {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
-    format!("{:x}\n", digest.finalize())
+    format!("{:x}{FINDS_CDROM}\n", digest.finalize())
 }
 
 /// The agent's files, each as where it goes and its text.
@@ -74,7 +92,7 @@ fn agent() -> impl Iterator<Item = &'static str> {
 
 /// Whether an image was built by this version's recipe.
 pub fn is_current(image: &Path) -> bool {
-    std::fs::read_to_string(recipe_of(image)).is_ok_and(|text| text == recipe())
+    recipe_beside(image).is_some_and(|recipe| recipe.is_current)
 }
 
 /// Builds `name` into the file `output`; `on_stage` hears what is being done.
@@ -186,6 +204,24 @@ mod tests {
         assert_eq!(*builder.0.lock().unwrap(), [format!("{new} {whole}")]);
         assert_eq!(fs::read(&image).unwrap(), b"image");
         assert!(is_current(&image) && !Path::new(&new).exists());
+    }
+
+    /// Whatever is no longer that of this version is known by what stands beside it.
+    #[test]
+    fn images_of_earlier_versions_find_no_cd_rom() {
+        let home = tempfile::tempdir().unwrap();
+        let image = home.path().join("debian-12.qcow2");
+        assert_eq!(recipe_beside(&image), None);
+        build(&Builder(Mutex::default()), "debian-12", &image, &mut |_| {}).unwrap();
+        let now = recipe_beside(&image);
+        assert_eq!(now, Some(Recipe { is_current: true, finds_cdrom: true }));
+        let beside = |text: &str| fs::write(recipe_of(&image), text).unwrap();
+        beside(&format!("{:064x} cdrom\n", 7));
+        let later = recipe_beside(&image);
+        assert_eq!(later, Some(Recipe { is_current: false, finds_cdrom: true }));
+        beside(&format!("{:064x}\n", 7));
+        let before = recipe_beside(&image);
+        assert_eq!(before, Some(Recipe { is_current: false, finds_cdrom: false }));
     }
 
     /// Says how it was called, by whom and with which limits, and does it.

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use maquette_core::blueprint::{Disk, Node, Pool, SEED_DEVICE, Template};
+use maquette_core::blueprint::{Disk, Node, Pool, Template};
 use maquette_core::plan::{LiveChange, Readiness};
 use maquette_core::seed::{SeedFile, report};
 use maquette_core::topology::Preallocation;
@@ -169,7 +169,7 @@ impl Libvirt<'_> {
             client.define_domain(&warm::template(node, template, pool)).map_err(failed)?;
         let xml = client::domain_xml(&defined).map_err(failed)?.unwrap_or_default();
         client::undefine_domain(&defined).map_err(failed)?;
-        let bare = warm::bare(&xml, &[SEED_DEVICE])
+        let bare = warm::bare_with_seed(&xml)
             .map_err(|e| StepError::new(format!("cannot make template `{name}`")).because(e))?;
         let running = client.create_domain(&bare).map_err(failed)?;
         let (sender, receiver) = signals::channel();
@@ -177,8 +177,9 @@ impl Libvirt<'_> {
         let settled = self.await_template(&name, &receiver, context);
         listener.close();
         settled?;
+        let drive = node.guest.as_ref().map(|guest| guest.drive).unwrap_or_default();
         let (file, device) =
-            (format!("{}/{}", pool.path, template.seed()), SEED_DEVICE.to_string());
+            (format!("{}/{}", pool.path, template.seed()), drive.device().to_string());
         domain::change(client, &name, &LiveChange::DetachDisk { file, device })?;
         (context.progress)("saving its memory".into());
         client::save(&running, part).map_err(failed)?;
@@ -298,7 +299,7 @@ impl Libvirt<'_> {
         }
         let path = format!("{}/{}", pool.path, template.memory());
         let memory = self.memory(template, &path)?;
-        let bare = warm::bare(xml, &[]).map_err(|e| unusable(&e))?;
+        let bare = warm::bare(xml).map_err(|e| unusable(&e))?;
         let plugs = warm::plugs(xml).map_err(|e| unusable(&e))?;
         if !warm::fit(&bare, &memory.head.xml).map_err(|e| unusable(&e))? {
             return Err(unusable(&"libvirt gives its devices other addresses"));

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use maquette_core::blueprint::{Checksums, Disk, Interface, Node, Pool, SEED_DEVICE, Vnc};
+use maquette_core::blueprint::{Checksums, Disk, Interface, Node, Pool, Vnc};
 use maquette_core::image::redact_words;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Nic, Origin};
 use maquette_core::seed::READY_PORT;
 use maquette_core::topology::virtopts::{VirtOpt, VirtOpts};
-use maquette_core::topology::{BootMode, Bus, VirtType};
+use maquette_core::topology::{BootMode, Bus, SeedDrive, VirtType};
 use maquette_core::values::printable;
 use maquette_engine::ssh_keys::RecordKey;
 use roxmltree::{Document, Node as Element};
@@ -248,15 +248,10 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
         write_disk(w, disk, pool);
     }
     if let Some(guest) = &node.guest {
-        let file = format!("{}/{}", pool.path, guest.seed);
-        w.element("disk", &[("type", "file"), ("device", "disk")], |w| {
-            w.empty("driver", &[("name", "qemu"), ("type", "raw")]);
-            w.empty("source", &[("file", &file)]);
-            w.empty("target", &[("dev", SEED_DEVICE), ("bus", "virtio")]);
-            w.empty("readonly", &[]);
-        });
+        write_seed(w, &format!("{}/{}", pool.path, guest.seed), guest.drive);
     }
-    if node.disks.iter().any(|d| d.bus == Bus::Scsi) {
+    let has_cdrom = node.guest.as_ref().is_some_and(|g| g.drive == SeedDrive::CdRom);
+    if has_cdrom || node.disks.iter().any(|d| d.bus == Bus::Scsi) {
         w.empty("controller", &[("type", "scsi"), ("index", "0"), ("model", "virtio-scsi")]);
     }
     // Nothing here is on USB, and looking for it takes firmware and guest a while.
@@ -303,6 +298,21 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
     });
 }
 
+fn write_seed(w: &mut Writer, file: &str, drive: SeedDrive) {
+    w.element("disk", &[("type", "file"), ("device", drive.kind())], |w| {
+        w.empty("driver", &[("name", "qemu"), ("type", "raw")]);
+        w.empty("source", &[("file", file)]);
+        w.empty("target", &[("dev", drive.device()), ("bus", drive.bus().as_str())]);
+        w.empty("readonly", &[]);
+        if drive == SeedDrive::CdRom {
+            // Disks on this bus are on target 0, and the name of its device would put it on another controller.
+            let place = [("controller", "0"), ("bus", "0"), ("target", "1"), ("unit", "0")];
+            let kind = std::iter::once(("type", "drive"));
+            w.empty("address", &kind.chain(place).collect::<Vec<_>>());
+        }
+    });
+}
+
 /// One disk, for plugging it in.
 pub fn disk(disk: &Disk, pool: &Pool) -> String {
     let mut w = Writer::default();
@@ -320,7 +330,8 @@ pub fn interface(interface: &Interface, deploy_os: bool) -> String {
 /// A disk as libvirt has it, for unplugging it.
 pub fn found_disk(disk: &DiskDevice) -> String {
     let mut w = Writer::default();
-    w.element("disk", &[("type", "file"), ("device", "disk")], |w| {
+    let kind = SeedDrive::of_device(&disk.device).map_or("disk", SeedDrive::kind);
+    w.element("disk", &[("type", "file"), ("device", kind)], |w| {
         w.empty("source", &[("file", &disk.file)]);
         w.empty("target", &[("dev", &disk.device), ("bus", &disk.bus)]);
     });

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use maquette_core::blueprint::{Host, Portgroup, Tag};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Hardware, Nic, Origin, Wiring};
+use maquette_core::topology::SeedDrive;
 use maquette_core::units::MacAddr;
 use maquette_engine::ssh_keys::RecordKey;
 use roxmltree::{Document, Node as Element};
@@ -201,9 +202,11 @@ fn memory(element: Element<'_, '_>) -> Result<u64, ReadError> {
     Ok(u64::try_from((u128::from(amount) * unit) >> 20).unwrap_or(u64::MAX))
 }
 
-/// A hard disk; drives for removable media are the user's own business.
+/// A hard disk, or the CD-ROM that a seed is in; other drives for removable media are the user's own business.
 fn disk(element: Element<'_, '_>) -> Option<DiskDevice> {
-    if element.attribute("device").is_some_and(|kind| kind != "disk") {
+    let device = child(element, "target")?.attribute("dev")?;
+    let kind = element.attribute("device").unwrap_or("disk");
+    if kind != "disk" && SeedDrive::of_device(device).map(SeedDrive::kind) != Some(kind) {
         return None;
     }
     let source = child(element, "source");
@@ -213,7 +216,7 @@ fn disk(element: Element<'_, '_>) -> Option<DiskDevice> {
     let cache = child(element, "driver").and_then(|d| d.attribute("cache"));
     Some(DiskDevice {
         file: file.unwrap_or_default().into(),
-        device: target.attribute("dev")?.into(),
+        device: device.into(),
         bus: target.attribute("bus").unwrap_or_default().into(),
         cache: cache.unwrap_or_default().into(),
     })

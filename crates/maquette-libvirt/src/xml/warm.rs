@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use maquette_core::blueprint::{Node, Pool, SEED_DEVICE, Template, Vnc};
+use maquette_core::blueprint::{Node, Pool, Template, Vnc};
+use maquette_core::topology::SeedDrive;
 use roxmltree::{Document, Node as Element};
 
 use super::read::ReadError;
@@ -26,14 +27,22 @@ pub fn template(node: &Node, template: &Template, pool: &Pool) -> String {
     super::domain::unrecorded(&node, pool)
 }
 
-/// A domain's definition without what is plugged in once it runs: its interfaces, and its disks but for the first one
-/// and those at the devices that are `kept`.
-pub fn bare(xml: &str, kept: &[&str]) -> Result<String, ReadError> {
+/// A domain's definition without what is plugged in once it runs: its interfaces, and its disks but for the first one.
+pub fn bare(xml: &str) -> Result<String, ReadError> {
+    without_plugs(xml, |_| false)
+}
+
+/// The same with its seed in it, for the domain that a template is made of.
+pub fn bare_with_seed(xml: &str) -> Result<String, ReadError> {
+    without_plugs(xml, is_seed)
+}
+
+fn without_plugs(xml: &str, is_kept: impl Fn(&str) -> bool) -> Result<String, ReadError> {
     let document = Document::parse(xml)?;
     let devices = devices(&document)?;
     let mut gone: Vec<Range<usize>> = interfaces(devices).map(|e| e.range()).collect();
     let further = disks(devices).skip(1);
-    gone.extend(further.filter(|d| !kept.contains(&target(*d))).map(|d| d.range()));
+    gone.extend(further.filter(|d| !is_kept(target(*d))).map(|d| d.range()));
     gone.sort_by_key(|range| range.start);
     let mut bare = String::new();
     let mut at = 0;
@@ -63,9 +72,9 @@ pub fn plugs(xml: &str) -> Result<Plugs, ReadError> {
     let text = |element: Element<'_, '_>| xml[element.range()].to_string();
     let further: Vec<_> = disks(devices).skip(1).collect();
     Ok(Plugs {
-        seed: further.iter().find(|d| target(**d) == SEED_DEVICE).map(|d| text(*d)),
+        seed: further.iter().find(|d| is_seed(target(**d))).map(|d| text(*d)),
         interfaces: interfaces(devices).map(text).collect(),
-        disks: further.iter().filter(|d| target(**d) != SEED_DEVICE).map(|d| text(*d)).collect(),
+        disks: further.iter().filter(|d| !is_seed(target(**d))).map(|d| text(*d)).collect(),
     })
 }
 
@@ -116,6 +125,11 @@ fn disks<'a, 'i: 'a>(devices: Element<'a, 'i>) -> impl Iterator<Item = Element<'
     devices.children().filter(|e| e.has_tag_name("disk"))
 }
 
+/// Whether a device is a seed's.
+fn is_seed(device: &str) -> bool {
+    SeedDrive::of_device(device).is_some()
+}
+
 fn target<'a>(disk: Element<'a, '_>) -> &'a str {
     let target = disk.children().find(|c| c.has_tag_name("target"));
     target.and_then(|t| t.attribute("dev")).unwrap_or_default()
@@ -128,7 +142,7 @@ mod tests {
     const NODE: &str = "<domain><name>n</name><devices>\
         <disk type='file'><target dev='vda'/><address bus='4'/></disk>\
         <disk type='file'><target dev='vdb'/></disk>\
-        <disk type='file'><target dev='vdz'/></disk>\
+        <disk type='file' device='cdrom'><target dev='sdz'/></disk>\
         <controller type='pci' index='1'><address slot='1'/></controller>\
         <interface type='network'><mac address='a'/></interface>\
         <serial type='pty'><log file='x'/></serial>\
@@ -136,22 +150,27 @@ mod tests {
 
     #[test]
     fn what_is_plugged_in_is_taken_out_and_kept() {
-        let bare = bare(NODE, &[]).unwrap();
+        let bare = bare(NODE).unwrap();
         assert!(
-            !bare.contains("interface") && !bare.contains("vdb") && !bare.contains("vdz"),
+            !bare.contains("interface") && !bare.contains("vdb") && !bare.contains("sdz"),
             "{bare}"
         );
         assert!(bare.contains("vda") && bare.ends_with("</devices></domain>"));
-        assert!(super::bare(NODE, &[SEED_DEVICE]).unwrap().contains("vdz"));
+        assert!(bare_with_seed(NODE).unwrap().contains("sdz"));
+        let old = NODE.replace("sdz", "vdz");
+        assert!(
+            bare_with_seed(&old).unwrap().contains("vdz") && plugs(&old).unwrap().seed.is_some()
+        );
         let plugs = plugs(NODE).unwrap();
-        assert_eq!(plugs.seed.as_deref(), Some("<disk type='file'><target dev='vdz'/></disk>"));
+        let seed = "<disk type='file' device='cdrom'><target dev='sdz'/></disk>";
+        assert_eq!(plugs.seed.as_deref(), Some(seed));
         assert_eq!(plugs.interfaces, ["<interface type='network'><mac address='a'/></interface>"]);
         assert_eq!(plugs.disks, ["<disk type='file'><target dev='vdb'/></disk>"]);
     }
 
     #[test]
     fn devices_at_other_places_do_not_fit() {
-        assert!(fit(NODE, &bare(NODE, &[]).unwrap()).unwrap());
+        assert!(fit(NODE, &bare(NODE).unwrap()).unwrap());
         assert!(fit(NODE, &NODE.replace("file='x'", "file='y'")).unwrap());
         assert!(fit(NODE, &NODE.replace("<serial", "<input bus='ps2'/><serial")).unwrap());
         for (from, to) in

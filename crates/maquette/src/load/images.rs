@@ -1,6 +1,7 @@
 //! What the topology's words for images mean here, before anything is touched.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use maquette_core::blueprint::{Image, ImageOrigin};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
@@ -10,8 +11,7 @@ use maquette_core::observed::Observed;
 use maquette_core::syntax::Span;
 use maquette_core::topology::Topology;
 use maquette_core::units::ByteSize;
-use maquette_engine::image::build::is_current;
-use maquette_engine::image::{self, Origin, Source};
+use maquette_engine::image::{self, Origin, Source, build};
 
 use crate::world::Environment;
 
@@ -120,12 +120,36 @@ pub fn has_agent(
     image: &Image,
     read: &BTreeMap<Image, ImageOrigin>,
 ) -> bool {
-    let built = environment.built_images();
-    let Ok(Source { origin: Origin::File(path), .. }) = Source::parse(&image.source, &built) else {
-        return false;
-    };
-    let same = || image::resolve(&image.source, &built).is_ok_and(|r| r.image == *image);
-    is_current(&path) && (read.contains_key(image) || same())
+    let Some(path) = file(environment, image) else { return false };
+    build::is_current(&path) && is_same(environment, image, read)
+}
+
+/// Whether the system in an image finds a seed that is in a CD-ROM before anything looks for it. Images that earlier
+/// versions built load the driver of such drives too late; of others that is taken to be so.
+pub fn finds_cdrom(
+    environment: &Environment,
+    image: &Image,
+    read: &BTreeMap<Image, ImageOrigin>,
+) -> bool {
+    let Some(path) = file(environment, image) else { return true };
+    match build::recipe_beside(&path) {
+        Some(recipe) => recipe.finds_cdrom && is_same(environment, image, read),
+        None => !path.starts_with(environment.built_images()),
+    }
+}
+
+/// The file here that an image is, if it is one.
+fn file(environment: &Environment, image: &Image) -> Option<PathBuf> {
+    match Source::parse(&image.source, &environment.built_images()) {
+        Ok(Source { origin: Origin::File(path), .. }) => Some(path),
+        _ => None,
+    }
+}
+
+/// Whether an image's volume holds what its file is now.
+fn is_same(environment: &Environment, image: &Image, read: &BTreeMap<Image, ImageOrigin>) -> bool {
+    let resolved = || image::resolve(&image.source, &environment.built_images());
+    read.contains_key(image) || resolved().is_ok_and(|r| r.image == *image)
 }
 
 /// A disk smaller than the image that it overlays would be cut off.

@@ -88,10 +88,11 @@ fn of_guest(old: Option<&Guest>, new: Option<&Guest>, found: &mut Differences) {
         (None, None) => return,
         _ => return found.note(true, Replace, "its first-boot set-up changes"),
     };
-    // The seed's name follows from the node's; a generation comes with being made anew, and colleagues' keys come while
+    // The seed's name follows from the node's, and stays in the drive that it is in; a generation comes with being made anew, and colleagues' keys come while
     // it runs (`plan/share.rs`).
     let Guest {
         seed: _,
+        drive: _,
         generation: _,
         user,
         authorized_key,

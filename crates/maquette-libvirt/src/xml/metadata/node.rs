@@ -2,15 +2,16 @@
 
 use maquette_core::blueprint::{Access, Disk, Guest, Node, Pool, Vnc};
 use maquette_core::names::EnvName;
-use maquette_core::topology::{BootMode, Bus, Preallocation, VirtType};
+use maquette_core::topology::{BootMode, Bus, Preallocation, SeedDrive, VirtType};
 use maquette_core::values::{DiskKey, FileName, Name};
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
 use super::super::Writer;
 use super::fields::{
-    Added, Backing, Bytes, Few, Field, Filled, Many, Named, Names, One, Optional, OwnName, OwnUuid,
-    PoolFields, Required, Set, Source, Unwritten, Word, Words, optional_text, record, text,
+    Added, Backing, Bytes, Few, Field, Filled, Many, Named, Names, One, Optional, Otherwise,
+    OwnName, OwnUuid, PoolFields, Required, Set, Source, Unwritten, Word, Words, optional_text,
+    record, text,
 };
 use super::interface::InterfaceFields;
 use super::{MetadataError, schema, sealed};
@@ -109,6 +110,7 @@ record!(DiskFields: Disk {
 
 record!(GuestFields: Guest {
     seed: text::<FileName>("seed"),
+    drive: Otherwise("seed-drive", had_a_disk),
     user: Required("user"),
     authorized_key: Required("authorized-key"),
     shared: Few("shared", Required("key")),
@@ -118,6 +120,11 @@ record!(GuestFields: Guest {
     swap_mib: Required("swap-mib"),
     first_boot: Optional("first-boot"),
 });
+
+/// Seeds of the first version were disks.
+fn had_a_disk(_: Source<'_, '_>) -> Result<SeedDrive, MetadataError> {
+    Ok(SeedDrive::Disk)
+}
 
 fn firmware_word(mode: BootMode) -> &'static str {
     match mode {

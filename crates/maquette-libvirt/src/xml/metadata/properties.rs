@@ -5,7 +5,7 @@ use maquette_core::blueprint::{
     Network, Node, Pool, Portgroup, Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType,
+    Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive, Srv, VirtType,
 };
 use maquette_core::units::{ByteSize, MacAddr};
 use proptest::collection::vec;
@@ -141,11 +141,13 @@ fn guest() -> impl Strategy<Value = Guest> {
     let zone = of(value("[A-Z][a-z]{1,8}(/[A-Z][a-z]{1,8})?"));
     let first_boot = any::<Option<u128>>().prop_map(|id| id.map(Uuid::from_u128));
     let keys = (key(), vec(key(), 0..3), key());
-    (file(), login(), keys, whatever(), zone, whatever(), first_boot).prop_map(
-        |(seed, user, keys, generation, timezone, swap_mib, first_boot)| {
+    let drive = prop::sample::select(vec![SeedDrive::Disk, SeedDrive::CdRom]);
+    ((file(), drive), login(), keys, whatever(), zone, whatever(), first_boot).prop_map(
+        |((seed, drive), user, keys, generation, timezone, swap_mib, first_boot)| {
             let (authorized_key, shared, host_key) = keys;
             Guest {
                 seed,
+                drive,
                 user,
                 authorized_key,
                 shared,

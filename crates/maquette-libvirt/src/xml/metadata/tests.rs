@@ -5,7 +5,7 @@ use maquette_core::blueprint::{
     Network, Node, Pool, Portgroup, Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, Srv, VirtType,
+    Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive, Srv, VirtType,
 };
 use maquette_core::units::ByteSize;
 use maquette_core::values::{
@@ -62,6 +62,7 @@ pub(crate) fn full_node() -> NodeRecord {
     };
     let guest = Guest {
         seed: "lab-n-0-seed.img".into(),
+        drive: SeedDrive::CdRom,
         user: Login::known("cloud"),
         authorized_key: PublicKey::known("ssh-ed25519 AAAA a"),
         shared: vec![PublicKey::known("ssh-ed25519 CCCC bob@desk")],

@@ -29,6 +29,7 @@ pub use guests::Ask;
 use crate::cli::Locking;
 use crate::failure::Failure;
 use crate::load::Located;
+use crate::signals;
 use crate::world::World;
 use connection::Connection;
 use run::Runner;
@@ -117,11 +118,12 @@ impl<'a> Session<'a> {
         let host = connection.host.as_ref();
         let pool = &self.located.pool.name;
         let (facts, libvirt) = std::thread::scope(|scope| {
-            let libvirt = scope.spawn(|| {
+            let look = || {
                 let server = self.world.libvirt.open(&connection.uri)?;
                 let seen = server.observe(environment, pool, connection.records.as_ref());
                 Ok::<_, LibvirtError>((server, seen))
-            });
+            };
+            let libvirt = scope.spawn(move || signals::waiting(look));
             let facts = probe::gather(host, connection.reach());
             (facts, libvirt.join().ok())
         });
@@ -150,8 +152,10 @@ impl<'a> Session<'a> {
             return Ok(hypervisor);
         }
         // The reason was not kept, since it is not an error where libvirt is still to be installed.
-        let (label, opened) =
-            (&self.connection.label, self.world.libvirt.open(&self.connection.uri));
+        let (label, opened) = (
+            &self.connection.label,
+            signals::waiting(|| self.world.libvirt.open(&self.connection.uri)),
+        );
         let why =
             opened.err().unwrap_or_else(|| LibvirtError::refused("it was not there just now"));
         Err(unreached(label, &why))

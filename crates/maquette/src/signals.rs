@@ -1,7 +1,7 @@
 //! Ctrl-C, a closed terminal and `kill`. While a plan is carried out the first of them lets running steps
 //! end; everywhere else, at a question and the second time the program ends at once, and its sockets with it.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use maquette_engine::host::ssh;
@@ -25,6 +25,22 @@ pub fn code() -> u8 {
 /// What the run looks at that is being stopped.
 static RUN: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
 
+/// How many waits go on that nobody can call off.
+static WAITS: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits for what cannot be called off and changes nothing: a signal ends the program meanwhile, also the first one.
+pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
+    struct Wait;
+    impl Drop for Wait {
+        fn drop(&mut self) {
+            WAITS.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    WAITS.fetch_add(1, Ordering::SeqCst);
+    let _wait = Wait;
+    wait()
+}
+
 /// Sees to it that nothing stays behind, whenever the program is ended.
 pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
     static WATCHING: OnceLock<()> = OnceLock::new();
@@ -40,8 +56,12 @@ pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
             let run = RUN.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let first = run.is_some_and(|cancelled| !cancelled.swap(true, Ordering::SeqCst));
             let asking = terminal.is_asking();
-            if first && !asking {
+            let waits = WAITS.load(Ordering::SeqCst) > 0;
+            if first && !asking && !waits {
                 continue;
+            }
+            if waits && !asking {
+                terminal.talk("interrupted while libvirt was waited for; nothing more was done");
             }
             if asking {
                 terminal.talk("\ninterrupted at the question; nothing more was done");

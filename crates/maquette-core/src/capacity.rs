@@ -103,6 +103,35 @@ pub fn check(
     check_cpus(blueprint, observed, capacity.cpus, diags);
 }
 
+/// How much of a pool's free space is there to be taken: guests whose disks grow in the rest stop when it is full.
+pub fn to_spare(free: u64) -> u64 {
+    free / 10 * 9
+}
+
+/// Refuses `templates` that a pool has no room for. Whoever makes them finds out only after their boot.
+pub fn check_templates(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    templates: Templates,
+    diags: &mut Diagnostics,
+) {
+    let Some(spare) = observed.pool_free.map(to_spare) else { return };
+    if templates.bytes <= spare {
+        return;
+    }
+    let message = format!(
+        "templates may take {}, and pool `{}` has {} to spare",
+        ByteSize(templates.bytes),
+        blueprint.pool.name,
+        ByteSize(spare),
+    );
+    diags.push(
+        Diagnostic::error("capacity::space", message)
+            .help("`maquette image prune` removes images and templates that no domain uses")
+            .help("without templates nodes boot, with `--start cold` or by themselves"),
+    );
+}
+
 /// What takes something, for people.
 fn words(blueprint: &Blueprint, templates: bool) -> String {
     let nodes = (!blueprint.nodes.is_empty() || !templates).then_some("new nodes");

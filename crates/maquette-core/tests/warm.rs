@@ -4,8 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use maquette_core::blueprint::{self, Blueprint, Cold, Image, Pool};
+use maquette_core::blueprint::{self, Blueprint, Cold, Image, ImageOrigin, Pool};
 use maquette_core::capacity;
+use maquette_core::diagnostic::Diagnostics;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, Plan, Step};
@@ -165,6 +166,39 @@ fn a_pool_without_room_has_nodes_boot() {
         seen.pool_free = Some(free);
         let blueprint = warm(&[(WEB, 3)], &seen, StartChoice::Auto);
         assert_eq!(counts(&plan(&blueprint, &seen))[2] == 1, cold, "{free}");
+    }
+}
+
+/// What comes into the pool before the templates has to fit as well.
+#[test]
+fn an_image_that_is_fetched_in_the_same_plan_takes_room_too() {
+    let mut seen = Observed::default();
+    let mut blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
+    let image = blueprint.nodes[0].disks[0].backing.clone().unwrap();
+    let bytes = 100 << 20;
+    blueprint.image_origins.insert(image.clone(), ImageOrigin::File { bytes });
+    for (free, there, made) in
+        [(MADE + IMAGE + bytes, false, 1), (MADE + IMAGE, false, 0), (MADE + IMAGE, true, 1)]
+    {
+        seen.pool_free = Some(sparing(free) + 10);
+        let volumes = seen.volumes.entry(blueprint.pool.name.clone()).or_default();
+        volumes.clear();
+        volumes.extend(there.then(|| image.volume.clone()));
+        assert_eq!(counts(&plan(&blueprint, &seen))[0], made, "{free} {there}");
+    }
+}
+
+/// `image warm` says so before it has anything boot.
+#[test]
+fn templates_that_do_not_fit_are_refused_beforehand() {
+    let mut seen = Observed::default();
+    let blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Warm);
+    for (free, fits) in [(sparing(MADE) + 10, true), (sparing(MADE) - 10, false)] {
+        seen.pool_free = Some(free);
+        let made = plan::made_beforehand(&blueprint, &seen);
+        let mut diags = Diagnostics::default();
+        capacity::check_templates(&blueprint, &seen, made, &mut diags);
+        assert_eq!(!diags.has_errors(), fits, "{free}");
     }
 }
 

@@ -77,6 +77,15 @@ pub fn examine(
     environment: &Environment,
     loaded: &mut Loaded,
 ) -> (Diagnostics, Option<topology::Topology>) {
+    let (mut diags, topology) = examine_drawn(loaded);
+    if let Some(topology) = &topology {
+        check_images(environment, topology, loaded.image_place, &mut diags);
+    }
+    (diags, topology)
+}
+
+/// The same without its images, which are in no picture.
+fn examine_drawn(loaded: &mut Loaded) -> (Diagnostics, Option<topology::Topology>) {
     let settings = &loaded.request.settings;
     let allocation = Allocation {
         net: settings.net_subnet.unwrap_or(Allocation::UNPREFIXED.net),
@@ -92,7 +101,6 @@ pub fn examine(
         // An extension is put on networks that are there, whatever the file says.
         topology.networks_complete &= !loaded.request.settings.extend;
         topology::lint(topology, &mut diags);
-        check_images(environment, topology, loaded.image_place, &mut diags);
     }
     (diags, topology)
 }
@@ -126,6 +134,12 @@ pub fn check(world: &World, loaded: &mut Loaded) -> Result<Requirements, Failure
     requirements.timezone = loaded.request.settings.timezone.clone().filter(|_| remote);
     finish(world, diags, &loaded.sources)?;
     Ok(requirements)
+}
+
+/// Checks all of the input that a picture shows.
+pub fn check_drawn(world: &World, loaded: &mut Loaded) -> Result<(), Failure> {
+    let (diags, _) = examine_drawn(loaded);
+    finish(world, diags, &loaded.sources)
 }
 
 /// Stops at errors; shows warnings.
@@ -458,5 +472,8 @@ fn fits(
     let mut diags = Diagnostics::default();
     let overcommit = settings.overcommit;
     capacity::check(&nodes, observed, &capacity, templates, overcommit, &mut diags);
+    if only_templates {
+        capacity::check_templates(blueprint, observed, templates, &mut diags);
+    }
     finish(world, diags, &Sources::default())
 }

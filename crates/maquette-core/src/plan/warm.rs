@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fate::{Fate, Fates, fates};
 use super::ready::readiness;
 use super::{Action, Builder, Change, Op, Plan, describe};
-use crate::blueprint::{Blueprint, Cold, Image, Node, Pool, Template};
+use crate::blueprint::{Blueprint, Cold, Image, ImageOrigin, Node, Pool, Template};
 use crate::capacity;
 use crate::object::ObjectKind;
 use crate::observed::Observed;
@@ -96,7 +96,7 @@ fn without_room(blueprint: &Blueprint, observed: &Observed, starts: &Starts) -> 
     let asked = blueprint.start == StartChoice::Warm;
     let Some(free) = observed.pool_free.filter(|_| !asked) else { return BTreeSet::new() };
     // A tenth stays free, as whoever makes the copies sees to.
-    let mut left = free / 10 * 9;
+    let mut left = capacity::to_spare(free).saturating_sub(fetched(blueprint, observed));
     let mut short = BTreeSet::new();
     for (key, (template, nodes)) in by_template(warm(blueprint, starts)) {
         let copy = nodes.first().map_or(0, |node| image_bytes(node));
@@ -112,6 +112,18 @@ fn without_room(blueprint: &Blueprint, observed: &Observed, starts: &Starts) -> 
         }
     }
     short
+}
+
+/// How many bytes of the pool images take that come into it first, as far as that is known.
+fn fetched(blueprint: &Blueprint, observed: &Observed) -> u64 {
+    let backings = blueprint.nodes.iter().flat_map(|node| &node.disks);
+    let images: BTreeSet<&Image> = backings.filter_map(|disk| disk.backing.as_ref()).collect();
+    let new = images.into_iter().filter(|i| !observed.has_volume(&blueprint.pool, &i.volume));
+    let size = |image: &Image| match blueprint.image_origins.get(image) {
+        Some(ImageOrigin::Built { bytes } | ImageOrigin::File { bytes }) => *bytes,
+        Some(ImageOrigin::Download { .. }) | None => 0,
+    };
+    new.map(size).fold(0, u64::saturating_add)
 }
 
 /// What the templates take that a plan makes for new nodes. A node starts when its template is made, in the memory that

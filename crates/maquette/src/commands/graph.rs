@@ -52,8 +52,9 @@ fn format(args: &Args) -> Result<Picture, Failure> {
     if let Some(format) = args.format {
         return Ok(format);
     }
-    let ending = args.output.as_ref().and_then(|path| path.extension()?.to_str());
-    match ending.map(str::to_ascii_lowercase).as_deref() {
+    // What is not UTF-8 is the end of no format's name, and not the same as none.
+    let ending = args.output.as_ref().and_then(|path| path.extension());
+    match ending.map(|end| end.to_string_lossy().to_ascii_lowercase()).as_deref() {
         None | Some("txt") => Ok(Picture::Text),
         Some("svg") => Ok(Picture::Svg),
         Some("dot" | "gv") => Ok(Picture::Dot),
@@ -127,7 +128,7 @@ fn beside<T: Clone>(
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let format = format(args)?;
     let mut loaded = load::described(&world.environment, &args.wanted)?;
-    pipeline::check(world, without_image(&mut loaded))?;
+    pipeline::check_drawn(world, without_image(&mut loaded))?;
     let observed = observed(world, &loaded)?;
     let picture = scene(&loaded, &observed, &|kind, name| state(&observed, kind, name))?;
     let text = match format {
@@ -234,4 +235,25 @@ pub(super) fn wanted(
         return Err(Failure::Input(diags, loaded.sources.clone()));
     }
     Ok((blueprint.networks, blueprint.nodes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn a_picture_has_the_format_that_its_files_name_ends_in() {
+        let of = |name: &[u8]| {
+            let output = Some(PathBuf::from(OsStr::from_bytes(name)));
+            format(&Args { wanted: Wanted::default(), format: None, output }).ok()
+        };
+        assert_eq!(of(b"a.SVG"), Some(Picture::Svg));
+        assert_eq!(of(b"a\xff.svg"), Some(Picture::Svg));
+        assert_eq!(of(b"a"), Some(Picture::Text));
+        assert_eq!(of(b"a.png"), None);
+        assert_eq!(of(b"a.s\xffvg"), None);
+    }
 }

@@ -31,6 +31,9 @@ pub struct Args {
     /// Let the page type in consoles, use screens, and pull cables
     #[arg(long)]
     pub allow_changes: bool,
+    /// Print the address as JSON, then serve the page
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Serves the page until it is stopped.
@@ -38,7 +41,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.wanted.place)?;
     // A mistake in what is asked for is told here; one that is made later is shown on the page.
     let mut loaded = load::described(&world.environment, &args.wanted)?;
-    crate::pipeline::check(world, super::graph::without_image(&mut loaded))?;
+    crate::pipeline::check_drawn(world, super::graph::without_image(&mut loaded))?;
     // Who has to be asked whether a host key is the right one sits here, and not at the page.
     drop(Session::open(world, located.clone())?);
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
@@ -57,7 +60,14 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let options = Options { port: args.port, allow_changes: args.allow_changes };
     let server = Server::bind(options, feed.clone(), behind).map_err(|e| refused(args.port, e))?;
     let address = server.address().map_err(|e| refused(args.port, e))?;
-    world.terminal.result(&address);
+    match args.json {
+        true => {
+            let value =
+                json!({"schema": 1, "address": address, "allow_changes": args.allow_changes});
+            world.terminal.result(&value.to_string());
+        }
+        false => world.terminal.result(&address),
+    }
     let may = if args.allow_changes { "may type and pull cables" } else { "can only look" };
     world.terminal.talk(&format!(
         "whoever has this address {may}; it is for this machine only, and Ctrl-C ends it"

@@ -60,7 +60,7 @@ impl Slow<'_> {
     /// Everything that is there is drawn alike: its state is told with it, and changes more often than the picture.
     fn picture(&self, observed: &Observed) -> Result<String, Failure> {
         let mut loaded = load::described(&self.world.environment, self.wanted)?;
-        pipeline::check(self.world, graph::without_image(&mut loaded))?;
+        pipeline::check_drawn(self.world, graph::without_image(&mut loaded))?;
         let state = |kind: Kind, name: &str| match kind {
             Kind::Network => match observed.networks.get(name) {
                 Some(network) if !network.active => State::Off,

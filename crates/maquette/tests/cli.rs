@@ -45,6 +45,9 @@ fn help_of_every_command() {
         "doctor",
         "report",
         "open",
+        "share",
+        "unshare",
+        "extend",
         "down",
         "image",
         "topology",
@@ -254,4 +257,26 @@ fn completions_exist() {
     let here = tempfile::tempdir().unwrap();
     let output = maquette(here.path(), &["completions", "bash"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("_maquette"));
+}
+
+/// Ctrl-C lets the running steps of a plan end; for a daemon that lets nobody in one would wait two minutes.
+#[test]
+fn ctrl_c_ends_the_wait_for_a_silent_libvirt() {
+    let here = tempfile::tempdir().unwrap();
+    let socket = here.path().join("socket");
+    let daemon = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let mut down = Command::new(env!("CARGO_BIN_EXE_maquette"));
+    down.args(["down", "--prefix", "lab"]).current_dir(here.path()).env_clear();
+    down.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", here.path());
+    let uri = format!("test+unix:///default?socket={}", socket.display());
+    let down = down.env("MAQUETTE_LIBVIRT_URI", uri).stdin(std::process::Stdio::null());
+    let down = down.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut connection = daemon.accept().unwrap().0;
+    std::io::Read::read_exact(&mut connection, &mut [0; 1]).unwrap();
+    let kill = Command::new("kill").args(["-INT", &down.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = down.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("nothing more was done"), "{said}");
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use clap::{Arg, Args as _, Command, CommandFactory, FromArgMatches};
 use maquette_core::defaults::{self, Kind};
+use maquette_core::examples::examples;
+use maquette_core::explain;
 use maquette_engine::image::catalogue;
 
 use super::ssh_routes::Routes;
@@ -35,6 +37,10 @@ enum What {
     Network,
     /// A base image.
     Image,
+    /// A project file to begin with.
+    Example,
+    /// What can be explained.
+    Key,
 }
 
 /// Prints the names, a line each.
@@ -60,6 +66,8 @@ fn names(world: &World, what: What, typed: &str, before: &[String]) -> BTreeSet<
         What::Prefix => environments(world),
         What::Types => named(Kind::Nodes).map(|name| format!("{name}:")).collect(),
         What::Network => named(Kind::Network).collect(),
+        What::Example => examples().into_iter().map(|example| example.name.into()).collect(),
+        What::Key => keys(),
         What::Image => catalogue::ENTRIES.iter().map(|entry| entry.name.to_string()).collect(),
     }
 }
@@ -68,6 +76,16 @@ fn names(world: &World, what: What, typed: &str, before: &[String]) -> BTreeSet<
 fn nodes(world: &World, typed: &str, before: &[String], sets: bool) -> BTreeSet<String> {
     let place = place(before).unwrap_or_default();
     Routes::read(world, &place).map(|routes| routes.words(typed, sets)).unwrap_or_default()
+}
+
+/// What `maquette explain` knows, by its path and by its name alone.
+fn keys() -> BTreeSet<String> {
+    let paths = explain::topics().into_iter().map(|topic| topic.path);
+    let both = |path: String| {
+        let name = path.rsplit('.').next().map(String::from);
+        [Some(path), name].into_iter().flatten()
+    };
+    paths.flat_map(both).collect()
 }
 
 /// Environments that have a workspace here.
@@ -153,6 +171,9 @@ fn positional(command: &Command, at: usize) -> Option<What> {
     match name.map_or(found?.get_id().as_str(), |name| name.as_str()) {
         "NODE" | "NODES" | "node" => Some(What::Nodes),
         "SOURCE" | "DESTINATION" => Some(What::Path),
+        "EXAMPLE" => Some(What::Example),
+        // Those of `share` are files.
+        "KEY" if found?.get_id() == "key" => Some(What::Key),
         _ => None,
     }
 }
@@ -178,6 +199,16 @@ mod tests {
         is("ssh web-0", None);
         is("exec web-0", Some(What::Nodes));
         is("exec web-0 --", None);
+        for verb in ["open", "screenshot", "doctor"] {
+            is(verb, Some(What::Nodes));
+        }
+        is("list --prefix", Some(What::Prefix));
+        is("extend", None);
+        is("extend --prefix", Some(What::Prefix));
+        is("share", None);
+        is("unshare", None);
+        is("init", Some(What::Example));
+        is("explain", Some(What::Key));
         is("cp", Some(What::Path));
         is("scp -r notes.txt", Some(What::Path));
         is("stop --prefix", Some(What::Prefix));

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use maquette_engine::StepError;
+use serde_json::{Value, json};
 
 use super::ssh_routes::{Route, Routes};
 use crate::cli::Place;
@@ -27,6 +28,9 @@ pub struct Args {
     /// Let other machines reach them, too, not just this one
     #[arg(long)]
     pub external: bool,
+    /// Print what leads where as JSON, once it does
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl Args {
@@ -80,12 +84,14 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut forwarding = Forwarding::start(world, ssh(&route, args)).map_err(failed)?;
     let opened = forwarding.opened(PATIENCE);
     if let Ok(said) = &opened {
-        for Ports { here, there } in &args.ports {
-            let from = args.listens();
-            world.terminal.result(&format!("{from}:{here} → {}:{there}", route.name));
-        }
+        tell(world, args, &route.name);
         world.terminal.talk("Ctrl-C ends it");
-        said.iter().for_each(|line| world.terminal.result(line));
+        // What shells print is no part of the JSON.
+        let show = |line: &String| match args.json {
+            true => world.terminal.talk(line),
+            false => world.terminal.result(line),
+        };
+        said.iter().for_each(show);
     }
     let is_good = forwarding.ended().map_err(failed)?;
     let error = match (opened, is_good) {
@@ -102,6 +108,20 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         }
     };
     Err(Failure::Failed(error))
+}
+
+/// Says what leads where.
+fn tell(world: &World, args: &Args, node: &str) {
+    let from = args.listens();
+    if args.json {
+        let forward = |Ports { here, there }: &Ports| json!({"port": here, "to": there});
+        let forwards: Vec<Value> = args.ports.iter().map(forward).collect();
+        let value = json!({"schema": 1, "node": node, "address": from, "forwards": forwards});
+        return world.terminal.result(&value.to_string());
+    }
+    for Ports { here, there } in &args.ports {
+        world.terminal.result(&format!("{from}:{here} → {node}:{there}"));
+    }
 }
 
 fn ssh(route: &Route, args: &Args) -> Command {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use maquette_engine::StepError;
 use maquette_engine::host::ssh::Target;
+use serde_json::json;
 
 use super::forward::{self, Forwarding, NotOpen};
 use super::{nodes, ssh_routes};
@@ -28,6 +29,9 @@ pub struct Args {
     /// Print where its screen is instead of showing it
     #[arg(long)]
     pub print: bool,
+    /// With `--print`: as JSON
+    #[arg(long, requires = "print")]
+    pub json: bool,
 }
 
 /// A program that shows a screen, and how it is told the port on this machine.
@@ -48,10 +52,23 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         return Err(Failure::Failed(error));
     };
     let password = node.located.workspace.file(outputs::VNC_PASSWORD);
-    if domain.recorded.vnc.tag.is_some() && password.exists() {
+    let password = Some(password).filter(|p| domain.recorded.vnc.tag.is_some() && p.exists());
+    let target = node.connection.remote.as_ref().map(|remote| &remote.target);
+    if args.json {
+        let value = json!({
+            "schema": 1,
+            "node": domain.name,
+            "address": "127.0.0.1",
+            "port": port,
+            "hypervisor": target.map(|t| format!("{}@{}", t.user, t.address)),
+            "password_file": password.map(|file| file.display().to_string()),
+        });
+        world.terminal.result(&format!("{value:#}"));
+        return Ok(0);
+    }
+    if let Some(password) = password {
         world.terminal.talk(&format!("the password is in {}", password.display()));
     }
-    let target = node.connection.remote.as_ref().map(|remote| &remote.target);
     let path = world.environment.text("PATH").unwrap_or_default();
     let found = VIEWERS.iter().find_map(|(name, url)| {
         let mut places = std::env::split_paths(&path).map(|directory| directory.join(name));

@@ -8,6 +8,7 @@ use maquette_core::scrub::scrub;
 use maquette_core::values::console_text;
 use maquette_engine::ssh_keys::{KEY_FILE, SECRET_FILE};
 use maquette_libvirt::Server;
+use serde_json::json;
 
 use super::{doctor, status};
 use crate::cli::Wanted;
@@ -29,6 +30,9 @@ pub struct Args {
     /// File to write, in tar.gz [default: maquette-report-ENVIRONMENT.tar.gz]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Print what was written as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Most bytes from the end of a console or log.
@@ -74,6 +78,12 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let failed = |e| Failure::because(format!("cannot write {}", path.display()), e);
     let bytes = archive::bundle(&folder, &files).map_err(failed)?;
     userfile::write(&world.terminal, &path, &bytes, Content::Private)?;
+    if args.json {
+        let names: Vec<&String> = files.iter().map(|(name, _)| name).collect();
+        let file = path.display().to_string();
+        let value = json!({"schema": 1, "file": file, "folder": folder, "files": names});
+        world.terminal.result(&format!("{value:#}"));
+    }
     let count = files.len();
     world.terminal.talk(&format!(
         "{} has {count} files; passwords, keys and tokens were taken out, and what guests wrote is in it: read it \

@@ -26,9 +26,9 @@ use crate::topology::{
     Allocation, BootMode, Bus, Dhcp, FirstBoot, Forward, Preallocation, SeedDrive, Srv, VirtType,
 };
 use crate::units::{ByteSize, MacAddr};
-use crate::values::Secret;
 use crate::values::{
-    ConnectionPlugin, DnsName, Group, Login, MachineName, PublicKey, Serial, TimeZone,
+    ConnectionPlugin, DnsName, Group, Login, MachineName, NetworkName, NodeName, NodeType,
+    PublicKey, Secret, Serial, TimeZone,
 };
 use crate::virtopts::VirtOpts;
 
@@ -63,11 +63,11 @@ pub struct Blueprint {
     /// How new nodes start.
     pub start: StartChoice,
     /// What nodes can start from instead of booting, or why they cannot, by their names.
-    pub templates: BTreeMap<String, Result<Template, Cold>>,
+    pub templates: BTreeMap<NodeName, Result<Template, Cold>>,
     /// What first boots do besides setting nodes up, by its digest.
     pub first_boots: BTreeMap<Uuid, FirstBoot>,
     /// What the seeds of nodes are in, where their owner has chosen that.
-    pub seed_drives: BTreeMap<String, SeedDrive>,
+    pub seed_drives: BTreeMap<NodeName, SeedDrive>,
 }
 
 impl Blueprint {
@@ -168,7 +168,7 @@ impl fmt::Display for ImageOrigin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
     /// libvirt name.
-    pub name: String,
+    pub name: NetworkName,
     /// Name of its bridge.
     pub bridge: String,
     /// Stable identifier.
@@ -222,7 +222,7 @@ impl Network {
     pub fn hosts(&self) -> BTreeSet<Host> {
         let serves4 = self.ipv4.is_some() && self.dhcp4.is_some();
         let serves6 = self.ipv6.is_some() && self.dhcp6.is_some();
-        let entry = |r: &Reservation, mac, ip| Host { name: r.name.clone(), mac, ip };
+        let entry = |r: &Reservation, mac, ip| Host { name: r.name.to_string(), mac, ip };
         let v4 = self.reservations.iter().filter(|_| serves4);
         let v4 = v4.filter_map(|r| Some(entry(r, Some(r.mac), r.ipv4?.into())));
         let v6 = self.reservations.iter().filter(|_| serves6);
@@ -236,7 +236,7 @@ impl Network {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tenant {
     /// Node.
-    pub node: String,
+    pub node: NodeName,
     /// Pool of its volumes.
     pub pool: Pool,
     /// Names of its volumes.
@@ -261,7 +261,7 @@ pub struct Host {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reservation {
     /// Node.
-    pub name: String,
+    pub name: NodeName,
     /// Interface.
     pub mac: MacAddr,
     /// Address.
@@ -273,10 +273,10 @@ pub struct Reservation {
 /// A domain with everything that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// libvirt name and host name: `[PREFIX-]TYPE-INDEX`.
-    pub name: String,
-    /// Name of its node type.
-    pub role: String,
+    /// libvirt name and host name.
+    pub name: NodeName,
+    /// Its node type.
+    pub role: NodeType,
     /// Number within the node type, from 0.
     pub index: u32,
     /// Stable identifier.

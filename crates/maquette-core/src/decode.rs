@@ -83,6 +83,15 @@ impl<'a> Fields<'a> {
         text(node, key, diags)
     }
 
+    /// Text of a kind that has a type of its own.
+    pub fn checked<T>(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<Spanned<T>>
+    where
+        T: FromStr<Err = ValueError>,
+    {
+        let node = self.get(key, diags)?;
+        checked(node, key, diags)
+    }
+
     /// A truth value.
     pub fn bool(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<bool> {
         let node = self.get(key, diags)?;

@@ -120,7 +120,8 @@ pub fn diagnose(
     observed: &Observed,
     nodes: &BTreeMap<String, NodeSigns>,
 ) -> Vec<Finding> {
-    let domains = || nodes.iter().filter_map(|(name, s)| Some((observed.domains.get(name)?, s)));
+    let domains =
+        || nodes.iter().filter_map(|(name, s)| Some((observed.domains.get(name.as_str())?, s)));
     let on = |network: &str| {
         let mut all = domains().flat_map(|(domain, _)| &domain.recorded.interfaces);
         all.any(|i| i.network == network)

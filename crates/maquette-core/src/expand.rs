@@ -32,7 +32,10 @@ use crate::names::{EnvName, identifier};
 use crate::observed::{Domain, Observed};
 use crate::topology::{self, FirstBoot, Preallocation, Role, SeedDrive, Topology, VirtType};
 use crate::units::MacAddr;
-use crate::values::{DeviceModel, Login, MachineName, PublicKey, Secret, Serial};
+use crate::values::{
+    DeviceModel, Login, MachineName, Name, NetworkName, NodeName, NodeType, PublicKey, Secret,
+    Serial,
+};
 
 /// Volume names of base images, by source.
 pub type ImageMap = BTreeMap<String, Image>;
@@ -105,8 +108,8 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
             (role.name.value.clone(), numbers)
         })
         .collect();
-    let there = |name: &str| {
-        let own = environment.qualify(name);
+    let there = |name: &Name| {
+        let own = NetworkName::of(&environment, name);
         networks.iter().any(|n| n.name == own) || host_bridge(observed, name)
     };
     let wiring = Wiring::of(topology, &numbers, there);
@@ -175,13 +178,13 @@ fn keep_order(
     ports: &mut [Port],
     observed: &Observed,
     environment: &EnvName,
-    role: &str,
+    role: &NodeType,
     index: u32,
 ) {
-    let name = environment.qualify(&format!("{role}-{index}"));
+    let name = NodeName::of(environment, role, index);
     let Some(domain) = observed.domains.get(&name) else { return };
     let place = |port: &Port| {
-        let network = environment.qualify(&port.network);
+        let network = NetworkName::of(environment, &port.network);
         domain.recorded.interfaces.iter().position(|i| i.network == network)
     };
     ports.sort_by_key(|port| match port.far {
@@ -191,7 +194,7 @@ fn keep_order(
 }
 
 /// What the seeds of nodes are in, where their owner has chosen that.
-fn seed_drives(topology: &Topology, nodes: &[Node]) -> BTreeMap<String, SeedDrive> {
+fn seed_drives(topology: &Topology, nodes: &[Node]) -> BTreeMap<NodeName, SeedDrive> {
     let chosen = |node: &Node| {
         let role = topology.roles.iter().find(|role| role.name.value == node.role)?;
         Some((node.name.clone(), role.seed?))
@@ -218,9 +221,9 @@ struct Expander<'a> {
     environment: &'a EnvName,
     macs: Macs,
     /// By libvirt name.
-    networks: BTreeMap<&'a str, &'a Network>,
+    networks: BTreeMap<&'a NetworkName, &'a Network>,
     /// By libvirt name.
-    addresses: BTreeMap<String, Addresses>,
+    addresses: BTreeMap<NetworkName, Addresses>,
 }
 
 impl<'a> Expander<'a> {
@@ -237,7 +240,7 @@ impl<'a> Expander<'a> {
         }
         let addresses =
             networks.iter().map(|n| (n.name.clone(), Addresses::new(n, observed))).collect();
-        let networks = networks.iter().map(|n| (n.name.as_str(), n)).collect();
+        let networks = networks.iter().map(|n| (&n.name, n)).collect();
         Self { topology, context, environment, macs, networks, addresses }
     }
 
@@ -269,7 +272,7 @@ impl<'a> Expander<'a> {
             }
         }
         for port in ports {
-            let network = self.environment.qualify(&port.network);
+            let network = NetworkName::of(self.environment, &port.network);
             let (Some(ip), Some(of)) = (port.ip, self.addresses.get_mut(&network)) else {
                 continue;
             };
@@ -284,7 +287,7 @@ impl<'a> Expander<'a> {
 
     fn node(&mut self, role: &Role, index: u32, ports: &[Port], diags: &mut Diagnostics) -> Node {
         let settings = &self.topology.settings;
-        let name = self.environment.qualify(&format!("{}-{index}", role.name.value));
+        let name = NodeName::of(self.environment, &role.name.value, index);
         let observed = self.context.observed;
         let existing = observed.domains.get(&name).map(|d| &d.recorded);
         let uuid = identifier("domain", self.environment, &name);
@@ -339,21 +342,21 @@ impl<'a> Expander<'a> {
         &self,
         role: &Role,
         user: Login,
-        name: &str,
+        name: &NodeName,
         interfaces: &[Interface],
         diags: &mut Diagnostics,
     ) -> Access {
         let reached_on =
             role.provision_network.as_ref().or(role.external_network.as_ref().map(|e| &e.network));
         let reached = reached_on.and_then(|n| {
-            let network = self.environment.qualify(&n.value);
+            let network = NetworkName::of(self.environment, &n.value);
             let on_it = |i: &&Interface| {
-                if i.is_on_host_bridge() { i.network == n.value } else { i.network == network }
+                if i.is_on_host_bridge() { i.network == *n.value } else { i.network == network }
             };
             interfaces.iter().find(on_it)
         });
         let on_lan = |i: &Interface| {
-            let network = self.networks.get(i.network.as_str());
+            let network = self.networks.get(&i.network);
             i.is_on_host_bridge() || network.is_some_and(|n| n.uplink.is_some())
         };
         let direct = reached.is_some_and(on_lan);
@@ -365,7 +368,7 @@ impl<'a> Expander<'a> {
         let known = existing.and_then(|d| d.recorded.access.address);
         let address = address.or(known.filter(|_| reached.is_some_and(|i| i.ipv4.asks_dhcp())));
         if let (true, None, Some(network)) = (role.deploy_os, address, reached_on) {
-            let network = self.environment.qualify(&network.value);
+            let network = NetworkName::of(self.environment, &network.value);
             if self.addresses.get(&network).is_some_and(Addresses::gives_any) {
                 diags.push(out_of_addresses(self.topology, &network, name, self.environment));
             }
@@ -385,10 +388,10 @@ impl<'a> Expander<'a> {
         let mut routed = false;
         let mut list = Vec::new();
         for (index, port) in ports.iter().enumerate() {
-            let qualified = self.environment.qualify(&port.network);
-            let network = self.networks.get(qualified.as_str()).copied();
+            let qualified = NetworkName::of(self.environment, &port.network);
+            let network = self.networks.get(&qualified).copied();
             let on_host = port.bridged && network.is_none();
-            let name = if on_host { port.network.clone() } else { qualified };
+            let name = if on_host { NetworkName::of_host_bridge(&port.network) } else { qualified };
             let kept = observed.interface(node, index);
             let kept = kept.filter(|i| i.network == name && i.is_on_host_bridge() == on_host);
             let mac = match (port.mac, kept) {
@@ -500,7 +503,7 @@ fn same_addresses(nodes: &[Node], diags: &mut Diagnostics) {
     for node in nodes {
         for interface in &node.interfaces {
             let Some(address) = interface.ipv4.address().map(|n| n.addr()) else { continue };
-            if let Some(first) = seen.insert((&interface.network, address), &node.name) {
+            if let Some(first) = seen.insert((interface.network.as_str(), address), &node.name) {
                 let message = format!("`{first}` and `{}` would both have {address}", node.name);
                 diags.push(
                     Diagnostic::error("blueprint::same-address", message)
@@ -514,10 +517,10 @@ fn same_addresses(nodes: &[Node], diags: &mut Diagnostics) {
 fn out_of_addresses(
     topology: &Topology,
     network: &str,
-    node: &str,
+    node: &NodeName,
     environment: &EnvName,
 ) -> Diagnostic {
-    let is = |n: &&topology::Network| environment.qualify(&n.name.value) == network;
+    let is = |n: &&topology::Network| NetworkName::of(environment, &n.name.value) == *network;
     let declared = topology.networks.iter().find(is);
     let (range, key, span) = match declared {
         Some(n) if n.fixed.is_some() => {

@@ -26,7 +26,7 @@ pub enum NameError {
     Reserved(String),
 }
 
-fn check(text: &str, longest: usize) -> Result<(), NameError> {
+pub(crate) fn check(text: &str, longest: usize) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }

@@ -10,7 +10,7 @@ use crate::object::ObjectKind;
 use crate::start_times::Starts;
 use crate::topology::{self, Allocation, Forward};
 use crate::units::MacAddr;
-use crate::values::PublicKey;
+use crate::values::{NetworkName, NodeName, PublicKey};
 
 /// A disk of a domain, as libvirt has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,7 +134,7 @@ impl Wiring {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
     /// libvirt name.
-    pub name: String,
+    pub name: NodeName,
     /// What it was made from, as recorded in its metadata.
     pub recorded: blueprint::Node,
     /// Pool of its volumes, as recorded.
@@ -171,7 +171,7 @@ impl Domain {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
     /// libvirt name.
-    pub name: String,
+    pub name: NetworkName,
     /// What it was made from, as recorded in its metadata.
     pub recorded: blueprint::Network,
     /// The environment's allocation, as recorded with it.
@@ -187,7 +187,7 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
     /// The node.
-    pub node: String,
+    pub node: NodeName,
     /// Pool of its volumes.
     pub pool: blueprint::Pool,
     /// Those that exist.
@@ -200,7 +200,7 @@ pub struct Orphan {
 pub struct Edited {
     /// A domain or a network.
     pub kind: ObjectKind,
-    /// libvirt name.
+    /// libvirt name, whatever somebody has made of it.
     pub name: String,
     /// Whether it runs.
     pub active: bool,
@@ -344,9 +344,9 @@ impl HostNetwork {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Domains of this environment, by libvirt name.
-    pub domains: BTreeMap<String, Domain>,
+    pub domains: BTreeMap<NodeName, Domain>,
     /// Networks of this environment, by libvirt name.
-    pub networks: BTreeMap<String, Network>,
+    pub networks: BTreeMap<NetworkName, Network>,
     /// Objects of this environment whose records are not believed.
     pub edited: Vec<Edited>,
     /// Names of all volumes, by pool.
@@ -445,11 +445,11 @@ impl Observed {
     }
 
     /// Volumes of ours that no domain names any more, by node.
-    pub fn orphans(&self) -> BTreeMap<String, Orphan> {
+    pub fn orphans(&self) -> BTreeMap<NodeName, Orphan> {
         let mut found = BTreeMap::new();
         for tenant in self.networks.values().flat_map(|n| &n.recorded.tenants) {
             let taken = self.domains.contains_key(&tenant.node)
-                || self.claims.domains.contains(&tenant.node);
+                || self.claims.domains.contains(tenant.node.as_str());
             let there = |v: &&String| self.has_volume(&tenant.pool, v);
             let volumes: BTreeSet<String> = tenant.volumes.iter().filter(there).cloned().collect();
             if !taken && !volumes.is_empty() {

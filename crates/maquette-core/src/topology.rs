@@ -39,10 +39,12 @@ pub use subnet::{Dhcp, Fixed, Ipv4, Ipv6};
 pub use uplink::Uplink;
 pub use vswitch::{Portgroup, Vlan, Vswitch};
 
+use std::str::FromStr;
+
 use crate::decode::Fields;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::names::check_name;
 use crate::syntax::Spanned;
+use crate::values::ValueError;
 
 /// Everything that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,12 +71,16 @@ impl Topology {
 }
 
 /// The `name` of a node type, a network or a portgroup.
-fn checked_name(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Spanned<String>> {
-    let name = fields.text("name", diags);
-    if let Some(name) = &name
-        && let Err(error) = check_name(&name.value)
-    {
-        diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
+fn checked_name<T>(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Spanned<T>>
+where
+    T: FromStr<Err = ValueError>,
+{
+    let name = fields.text("name", diags)?;
+    match name.value.parse() {
+        Ok(checked) => Some(Spanned::new(checked, name.span)),
+        Err(error) => {
+            diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
+            None
+        }
     }
-    name
 }

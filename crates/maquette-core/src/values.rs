@@ -12,18 +12,20 @@ mod dns;
 mod first_boot;
 mod hardware;
 mod line;
+mod names;
 mod secret;
 
 use thiserror::Error;
 
 pub use access::{ConnectionPlugin, Group, Login, PublicKey, TimeZone};
 pub use console::console_text;
-pub use dns::{DnsName, HostAddress, Name, ServiceLabel};
+pub use dns::{DnsName, HostAddress, ServiceLabel};
 pub use first_boot::{FileMode, GuestPath, GuestText, Owner, PackageName};
 pub use hardware::{
     DeviceModel, Directory, DiskKey, FileName, MachineName, Mtu, PlainPath, Serial,
 };
 pub use line::{Line, has_template_marks, is_unprintable, printable};
+pub use names::{Name, NetworkName, NodeName, NodeType};
 pub use secret::Secret;
 
 /// Why a text is not a valid value.
@@ -131,6 +133,24 @@ macro_rules! checked {
             }
         }
 
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(&self.0)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
         impl PartialEq<str> for $name {
             fn eq(&self, other: &str) -> bool {
                 self.0 == other
@@ -140,6 +160,30 @@ macro_rules! checked {
         impl PartialEq<&str> for $name {
             fn eq(&self, other: &&str) -> bool {
                 self.0 == *other
+            }
+        }
+
+        impl PartialEq<String> for $name {
+            fn eq(&self, other: &String) -> bool {
+                self.0 == *other
+            }
+        }
+
+        impl PartialEq<$name> for str {
+            fn eq(&self, other: &$name) -> bool {
+                *self == other.0
+            }
+        }
+
+        impl PartialEq<$name> for &str {
+            fn eq(&self, other: &$name) -> bool {
+                **self == other.0
+            }
+        }
+
+        impl PartialEq<$name> for String {
+            fn eq(&self, other: &$name) -> bool {
+                *self == other.0
             }
         }
     };

@@ -39,7 +39,7 @@ impl Scene {
         let leases: BTreeMap<MacAddr, _> =
             nics.iter().filter_map(|n| Some((n.mac, n.ipv4.address()?.addr().into()))).collect();
         let network = NetworkSigns { dnsmasq: Some(true), leases };
-        let networks = observed.networks.keys().map(|name| (name.clone(), network.clone()));
+        let networks = observed.networks.keys().map(|name| (name.to_string(), network.clone()));
         let host = HostSigns {
             pool: Some(Space { path: "/pool".into(), free: 1 << 40, size: 1 << 41 }),
             memory_mib: Some((8000, 7000)),
@@ -75,7 +75,7 @@ impl Scene {
         let node = &self.observed.domains[NODE].recorded;
         let address = node.access.address.unwrap();
         let nic = node.interfaces.iter().find(|i| i.has_address(address)).unwrap();
-        (nic.mac, nic.network.clone())
+        (nic.mac, nic.network.to_string())
     }
 
     fn all(&self) -> Vec<Finding> {

@@ -44,7 +44,7 @@ fn remove(seen: &mut Observed, names: &[&str]) -> Plan {
 }
 
 fn names(seen: &Observed) -> Vec<&str> {
-    seen.domains.keys().map(String::as_str).collect()
+    seen.domains.keys().map(|name| name.as_str()).collect()
 }
 
 const TWO_DISKS: &str = "override.controller.disks.disk2.size=5G";
@@ -494,8 +494,8 @@ proptest! {
         };
         let all = (highest("controller"), highest("ironic"));
         up(&mut fresh, &wanted(all, memory, second, false));
-        let gaps: Vec<String> =
-            fresh.domains.keys().filter(|n| !seen.domains.contains_key(*n)).cloned().collect();
+        let gaps = fresh.domains.keys().filter(|n| !seen.domains.contains_key(*n));
+        let gaps: Vec<String> = gaps.map(ToString::to_string).collect();
         remove(&mut fresh, &gaps.iter().map(String::as_str).collect::<Vec<_>>());
         prop_assert_eq!(shape(&seen), shape(&fresh));
     }

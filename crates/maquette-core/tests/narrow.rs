@@ -131,11 +131,11 @@ proptest! {
         let memory = format!("override.controller.memory={}", memory * 4096);
         let wanted = asked(&counts(after), &[&memory]);
         let all: Vec<String> =
-            blueprint_of(&wanted, &seen).nodes.iter().map(|node| node.name.clone()).collect();
+            blueprint_of(&wanted, &seen).nodes.iter().map(|node| node.name.to_string()).collect();
         let Some(name) = all.get(chosen % all.len().max(1)) else { return Ok(()) };
         let (was, plan) = (seen.clone(), plan_of_nodes(&wanted, &seen, &[name]));
         apply(&mut seen, &plan.steps);
-        prop_assert!(seen.domains.contains_key(name));
+        prop_assert!(seen.domains.contains_key(name.as_str()));
         let others = |seen: &Observed| {
             let others = seen.domains.values().filter(|d| d.name != *name);
             others.cloned().collect::<Vec<_>>()

@@ -29,7 +29,7 @@ fn built(controllers: u32) -> Observed {
 fn shared_but_the_last(controllers: u32) -> (Observed, String) {
     let mut seen = built(controllers);
     let last = format!("controller-{}", controllers - 1);
-    seen.domains.get_mut(&last).unwrap().active = false;
+    seen.domains.get_mut(last.as_str()).unwrap().active = false;
     let plan = plan::share(&seen, &EnvName::default(), &[bob()]);
     apply(&mut seen, &plan.steps);
     (seen, last)
@@ -167,7 +167,7 @@ fn one_run_gives_late_keys_whatever_else_it_does() {
         let plan = up(&mut seen, &asked(2, more));
         let title = format!("set SSH keys of domain {last}");
         assert!(titles(&plan).contains(&title), "{what}: {:?}", titles(&plan));
-        let guest = seen.domains[&last].recorded.guest.as_ref().unwrap();
+        let guest = seen.domains[last.as_str()].recorded.guest.as_ref().unwrap();
         assert_eq!(guest.shared, [bob()], "{what}");
     }
 }

@@ -150,8 +150,8 @@ fn no_secret_of_an_address_is_in_a_plan() {
 
 /// What there is in an environment, each with its kind.
 fn objects(seen: &Observed) -> Vec<(ObjectKind, String)> {
-    let networks = seen.networks.keys().map(|n| (ObjectKind::Network, n.clone()));
-    networks.chain(seen.domains.keys().map(|d| (ObjectKind::Domain, d.clone()))).collect()
+    let networks = seen.networks.keys().map(|n| (ObjectKind::Network, n.to_string()));
+    networks.chain(seen.domains.keys().map(|d| (ObjectKind::Domain, d.to_string()))).collect()
 }
 
 /// A record that was edited by hand stopped every command of its environment, `down` included.

@@ -307,7 +307,7 @@ pub fn seed(node: &Node, first_boot: Option<&FirstBoot>) {
 
 /// cloud-config with the user's own in it: what Maquette needs is there all the same.
 fn own(node: &Node, map: &BTreeMap<String, Plain>) {
-    assert_eq!(map.get("hostname"), Some(&Plain::text(&node.name)));
+    assert_eq!(map.get("hostname"), Some(&Plain::text(node.name.as_str())));
     assert!(matches!(map.get("ssh_keys"), Some(Plain::Map(keys)) if keys.len() == 2));
     let Some(Plain::List(users)) = map.get("users") else { panic!("no users") };
     assert_eq!(users[0].at(&["name"]), Some(&Plain::text("root")));

@@ -51,13 +51,13 @@ pub fn definition(
 /// Networks to look at: those of libvirt's that some nodes are on.
 pub fn networks(observed: &Observed, nodes: &BTreeMap<String, NodeSigns>) -> Vec<Network> {
     let on = |network: &str| {
-        let known = nodes.keys().filter_map(|name| observed.domains.get(name));
+        let known = nodes.keys().filter_map(|name| observed.domains.get(name.as_str()));
         let mut all = known.flat_map(|domain| &domain.recorded.interfaces);
         nodes.is_empty() || all.any(|i| i.network == network)
     };
     let all = observed.networks.values().filter(|network| on(&network.name));
     let network = |n: &maquette_core::observed::Network| Network {
-        name: n.name.clone(),
+        name: n.name.to_string(),
         bridge: n.recorded.bridge.clone(),
     };
     all.map(network).collect()
@@ -70,7 +70,7 @@ pub fn node(domain: &Domain, signs: &NodeSigns) -> Node {
     let silent = domain.active && domain.recorded.guest.is_some() && !heard;
     let disk = domain.recorded.disks.first().filter(|_| silent && evidence.console.is_none());
     Node {
-        name: domain.name.clone(),
+        name: domain.name.to_string(),
         address: domain.recorded.access.address,
         disk: disk.map(|disk| format!("{}/{}", domain.pool.path, disk.volume)),
         macs: domain.recorded.interfaces.iter().map(|i| i.mac).collect(),

@@ -316,7 +316,7 @@ fn domains(
                 let bad = |source| ObserveError::Read { name: name.clone(), source };
                 let live = live?.map(|xml| read::domain(&xml)).transpose().map_err(bad)?;
                 let domain = observed::Domain {
-                    name: name.clone(),
+                    name: record.node.name.clone(),
                     recorded: record.node,
                     pool: record.pool,
                     active: listed.active,
@@ -329,7 +329,7 @@ fn domains(
                     vnc_port: live.as_ref().and_then(|l| l.vnc_port),
                     live: live.map(|l| l.hardware),
                 };
-                seen.domains.insert(name, domain);
+                seen.domains.insert(domain.name.clone(), domain);
             }
             Owner::Edited(why) => {
                 let files = parsed.hardware.disks.into_iter().map(|d| d.file).collect();
@@ -372,13 +372,13 @@ fn networks(
                 own_bridges
                     .extend(vswitch.into_iter().flat_map(|v| &v.ports).map(|p| p.name.clone()));
                 let network = observed::Network {
-                    name: name.clone(),
+                    name: record.network.name.clone(),
                     recorded: record.network,
                     allocation: record.allocation,
                     active,
                     defined: parsed.wiring,
                 };
-                seen.networks.insert(name, network);
+                seen.networks.insert(network.name.clone(), network);
             }
             Owner::Edited(why) => {
                 own_bridges.extend(bridge);

@@ -13,7 +13,7 @@ use maquette_core::doctor::{Finding, Layer};
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::plan::{Action, Readiness, Setting, Sharing};
-use maquette_core::values::console_text;
+use maquette_core::values::{NodeName, console_text};
 use maquette_engine::host::{self, Host};
 use maquette_engine::image::{self, Transfer};
 use maquette_engine::login_keys;
@@ -344,7 +344,12 @@ impl<'a> Libvirt<'a> {
     }
 
     /// libvirt puts taps onto a bridge when a domain starts, and never again.
-    fn reconnect(&self, network: &str, bridge: &str, domains: &[String]) -> Result<(), StepError> {
+    fn reconnect(
+        &self,
+        network: &str,
+        bridge: &str,
+        domains: &[NodeName],
+    ) -> Result<(), StepError> {
         let message = format!("cannot reconnect nodes to network `{network}`");
         for name in domains {
             let taps = domain::taps(self.client()?, name, network)

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use maquette_core::blueprint::{
-    Access, Disk, Guest, Interface, Ipv4Setup, Network, Node, Pool, Reservation, Tenant, Tuning,
+    Access, Attachment, Checksums, Disk, Guest, Interface, Ipv4Setup, Network, Node, Pool,
+    Reservation, Tenant, Tuning,
 };
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
@@ -82,7 +83,7 @@ fn pool() -> Pool {
 
 fn network(reservations: Vec<Reservation>) -> Network {
     Network {
-        name: "lab-data".into(),
+        name: "lab-data".parse().unwrap(),
         bridge: "lab-data".into(),
         uuid: Uuid::from_u128(7),
         forward: Forward::Nat,
@@ -105,7 +106,7 @@ fn network(reservations: Vec<Reservation>) -> Network {
         fixed: None,
         reservations,
         tenants: vec![Tenant {
-            node: "lab-web-0".into(),
+            node: "lab-web-0".parse().unwrap(),
             pool: pool(),
             volumes: vec!["lab-web-0-disk1.qcow2".into()],
             extension: false,
@@ -115,7 +116,7 @@ fn network(reservations: Vec<Reservation>) -> Network {
 
 fn reservation(name: &str, last: u8) -> Reservation {
     Reservation {
-        name: name.into(),
+        name: name.parse().unwrap(),
         mac: MacAddr([0x52, 0x54, 0, 0, 0, last]),
         ipv4: Some([172, 16, 10, last].into()),
         ipv6: None,
@@ -148,7 +149,7 @@ fn node() -> Node {
         }],
         groups: vec![Group::known("web")],
         access: Access { address: Some([172, 16, 10, 2].into()), ..plain.access },
-        role: "web".into(),
+        role: "web".parse().unwrap(),
         ..plain
     }
 }
@@ -183,14 +184,14 @@ fn a_network_lives_and_dies_and_every_step_can_be_repeated() {
     let backend = lab.backend();
     let name = "lab-data".to_string();
     let wanted = network(vec![reservation("lab-web-0", 2)]);
-    let start = Action::StartNetwork { name: name.clone(), autostart: true };
+    let start = Action::StartNetwork { name: name.parse().unwrap(), autostart: true };
     for action in [define_network(wanted.clone()), start] {
         perform(&backend, &action);
         perform(&backend, &action);
     }
     let seen = look(&backend);
-    assert_eq!(seen.networks[&name].recorded, wanted);
-    assert!(seen.networks[&name].active);
+    assert_eq!(seen.networks[name.as_str()].recorded, wanted);
+    assert!(seen.networks[name.as_str()].active);
     assert_eq!(seen.allocation(), Some(Allocation { net: 10, data_net: 24 }));
 
     let grown = network(vec![reservation("lab-web-1", 3)]);
@@ -209,7 +210,7 @@ fn a_network_lives_and_dies_and_every_step_can_be_repeated() {
     perform(&backend, &update);
     perform(&backend, &Action::StopNetwork { name: name.clone() });
     perform(&backend, &update);
-    assert_eq!(look(&backend).networks[&name].recorded, grown);
+    assert_eq!(look(&backend).networks[name.as_str()].recorded, grown);
 
     for action in
         [Action::StopNetwork { name: name.clone() }, Action::UndefineNetwork { name: name.clone() }]
@@ -293,7 +294,7 @@ fn pools_are_found() {
 fn failures_name_the_object_and_the_cause() {
     let lab = Lab::new();
     let backend = lab.backend();
-    let action = Action::StartDomain { name: "nobody".into(), ready: None };
+    let action = Action::StartDomain { name: "nobody".parse().unwrap(), ready: None };
     let steps = [Step { id: StepId::at(0), action, after: Vec::new(), reason: String::new() }];
     let mut failed = None;
     executor::run(&steps, &backend, &AtomicBool::new(false), &mut |event| {
@@ -569,7 +570,9 @@ fn an_edited_record_is_told_from_a_colleagues_by_its_seal() {
 #[test]
 fn a_record_with_what_a_terminal_or_a_template_engine_would_obey_is_refused() {
     for hostile in ["a\u{202e}b", "{{ lookup('pipe', 'id') }}", "{% x %}", "a\nb"] {
-        let node = Node { role: hostile.into(), ..node() };
+        let (portgroup, checksums) = (Some(hostile.into()), Checksums::Hypervisor);
+        let mut node = node();
+        node.interfaces[0].attachment = Attachment::OtherBridge { portgroup, checksums };
         let xml = maquette_libvirt::xml::domain(&node, &environment(), &pool(), false, None);
         let read = maquette_libvirt::xml::read::domain(&xml).unwrap().record;
         assert!(matches!(read, Record::Bad(..)), "{hostile}: {read:?}");

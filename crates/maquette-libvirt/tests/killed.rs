@@ -146,7 +146,7 @@ impl Backend for Ground<'_> {
         let name = network.name.clone();
         let active = seen.networks.get(&name).is_some_and(|n| n.active);
         if active {
-            self.beside(&Action::StopNetwork { name: name.clone() }, context);
+            self.beside(&Action::StopNetwork { name: name.to_string() }, context);
         }
         let result = self.0.perform(action, context);
         if active {

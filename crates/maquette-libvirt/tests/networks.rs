@@ -11,6 +11,7 @@ use maquette_core::blueprint::Network;
 use maquette_core::defaults::{self, Kind};
 use maquette_core::names::EnvName;
 use maquette_core::topology::Allocation;
+use maquette_core::values::NetworkName;
 use maquette_libvirt::xml;
 use maquette_libvirt::xml::read::Record;
 use maquette_testkit::{blueprint_of, input, machine, types_for};
@@ -21,7 +22,7 @@ const NICS: [&str; 8] =
 
 /// Networks of a built-in file with the nodes that go with it, each once.
 fn networks(file: &str, environment: &EnvName) -> Vec<Network> {
-    let mut all: BTreeMap<String, Network> = BTreeMap::new();
+    let mut all: BTreeMap<NetworkName, Network> = BTreeMap::new();
     let mut order = Vec::new();
     for (types, bgp) in types_for(file) {
         let nodes: Vec<(&str, u32)> = types.iter().map(|t| (t.as_str(), 1)).collect();

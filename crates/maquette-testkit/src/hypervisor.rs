@@ -182,7 +182,7 @@ impl Machine {
                 found.networks.insert(name.clone(), network.clone());
                 continue;
             }
-            found.claims.networks.insert(name.clone());
+            found.claims.networks.insert(name.to_string());
             found.claims.bridges.insert(network.recorded.bridge.clone());
             let addresses = network.defined.addresses.iter();
             let whose = format!("network `{name}`");
@@ -198,7 +198,7 @@ impl Machine {
             found.claims.promises.push(Promise { name, memory_mib: 2048, vcpus: 2, active });
         }
         for (name, _) in &self.stranger_networks {
-            found.claims.networks.insert(name.clone());
+            found.claims.networks.insert(name.to_string());
             found.claims.bridges.insert("virbr0".into());
             if let Ok(net) = "192.168.122.1/24".parse::<IpNet>() {
                 found.claims.subnets.push((net, format!("network `{name}`")));
@@ -216,11 +216,11 @@ impl Machine {
         let domains = self.seen.domains.values().filter_map(|domain| {
             let environment = self.owner(ObjectKind::Domain, &domain.name)?.clone();
             let node = Surveyed {
-                name: domain.name.clone(),
+                name: domain.name.to_string(),
                 active: domain.active,
                 recorded: Some(domain.recorded.clone()),
                 memory_mib: domain.defined.memory_mib,
-                origin: self.origins.get(&domain.name).cloned(),
+                origin: self.origins.get(domain.name.as_str()).cloned(),
             };
             Some((environment, node))
         });
@@ -236,7 +236,7 @@ impl Machine {
             Action::DefineDomain { node, environment, .. } => {
                 own(ObjectKind::Domain, &node.name, environment, &mut self.owners);
                 if let Some(origin) = origin {
-                    self.origins.entry(node.name.clone()).or_insert_with(|| origin.clone());
+                    self.origins.entry(node.name.to_string()).or_insert_with(|| origin.clone());
                 }
             }
             Action::DefineNetwork { network, environment, .. } => {

@@ -24,9 +24,10 @@ pub fn guest() -> Guest {
 
 /// A node without disks, interfaces and an operating system; its role is its name without the number.
 pub fn node(name: &str) -> Node {
+    let role = name.trim_end_matches(|c: char| c == '-' || c.is_ascii_digit());
     Node {
-        name: name.into(),
-        role: name.trim_end_matches(|c: char| c == '-' || c.is_ascii_digit()).into(),
+        name: name.parse().expect("a node's name"),
+        role: role.parse().expect("a node type"),
         index: 0,
         uuid: Uuid::from_u128(9),
         virt: VirtType::Qemu,
@@ -58,7 +59,7 @@ pub fn interface(name: &str, number: u8, network: &str) -> Interface {
     Interface {
         name: name.into(),
         mac: MacAddr([0x52, 0x54, 0, 0, 0, number]),
-        network: network.into(),
+        network: network.parse().expect("a network's name"),
         attachment: Attachment::Network,
         model: DeviceModel::known("virtio"),
         ipv4: Ipv4Setup::Off,

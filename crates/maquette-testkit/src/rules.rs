@@ -156,15 +156,16 @@ pub fn perform(seen: &mut Observed, action: &Action) {
                 .filter(|d| d.live.iter().flat_map(|l| &l.nics).any(|i| i.network == *name))
                 .count();
             // A bridge that is not libvirt's stays, and so does who is on it.
-            let served = seen.networks.get(name).is_none_or(|n| n.recorded.forward.is_served());
+            let served =
+                seen.networks.get(name.as_str()).is_none_or(|n| n.recorded.forward.is_served());
             assert!(users == 0 || !served, "{title}: domains still use it");
-            if let Some(network) = seen.networks.get_mut(name) {
+            if let Some(network) = seen.networks.get_mut(name.as_str()) {
                 network.active = false;
                 seen.host.guarded.remove(&network.recorded.bridge);
             }
         }
         Action::UndefineNetwork { name } => {
-            let Some(network) = seen.networks.remove(name) else { return };
+            let Some(network) = seen.networks.remove(name.as_str()) else { return };
             let left = network.recorded.uplink.is_some() || network.recorded.vswitch.is_some();
             let there = seen.host.links.contains_key(&network.recorded.bridge);
             assert!(!(left && there), "{title}: its bridge would be nobody's");
@@ -296,16 +297,16 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             seen.domains.get_mut(name).expect("it exists").paused = false;
         }
         Action::StopDomain { name, .. } => {
-            if let Some(domain) = seen.domains.get_mut(name) {
+            if let Some(domain) = seen.domains.get_mut(name.as_str()) {
                 (domain.active, domain.paused, domain.live) = (false, false, None);
                 if !domain.persistent {
-                    seen.domains.remove(name);
+                    seen.domains.remove(name.as_str());
                 }
             }
         }
         Action::UndefineDomain { name } => {
-            assert!(seen.domains.get(name).is_none_or(|d| !d.active), "{title}: it runs");
-            seen.domains.remove(name);
+            assert!(seen.domains.get(name.as_str()).is_none_or(|d| !d.active), "{title}: it runs");
+            seen.domains.remove(name.as_str());
         }
     }
 }

@@ -8,9 +8,9 @@ use crate::Machine;
 
 /// States with their reasons, and counters of devices.
 pub fn of(machine: &Machine, domain: &Domain, found: &mut NodeSigns) {
-    found.power = machine.powers.get(&domain.name).cloned();
+    found.power = machine.powers.get(domain.name.as_str()).cloned();
     let Some(live) = &domain.live else { return };
-    found.reads = Some(if machine.unread.contains(&domain.name) { 3 } else { 500 });
+    found.reads = Some(if machine.unread.contains(domain.name.as_str()) { 3 } else { 500 });
     let sent = |mac: &MacAddr| if machine.mute.contains(mac) { 0 } else { 40 };
     let nics = live.nics.iter().map(|nic| nic.mac);
     found.frames = nics.map(|mac| (mac, Frames { sent: sent(&mac), received: 7 })).collect();

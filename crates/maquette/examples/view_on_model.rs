@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use maquette::{Environment, Terminal, World};
+use maquette_core::values::NodeName;
 use maquette_libvirt::DomainEvent;
 use maquette_testkit::{Machine, Model, ModelHost, ModelHosts};
 
@@ -96,7 +97,7 @@ fn happen(machine: &Mutex<Machine>, rate: &AtomicU64) {
 /// Pauses and resumes nodes, one after the other, so many a second.
 fn storm(machine: &Mutex<Machine>, rate: &AtomicU64) {
     const STEP: Duration = Duration::from_millis(50);
-    let names: Vec<String> = machine.lock().unwrap().seen.domains.keys().cloned().collect();
+    let names: Vec<NodeName> = machine.lock().unwrap().seen.domains.keys().cloned().collect();
     let (mut next, mut owed, mut last) = (0, 0.0, Instant::now());
     loop {
         std::thread::sleep(STEP);

@@ -15,7 +15,7 @@ use maquette_core::plan::{self, Plan, Requirements};
 use maquette_core::settings::{Settings, StartChoice, VirtChoice};
 use maquette_core::syntax::Sources;
 use maquette_core::topology::{self, Allocation, VirtType};
-use maquette_core::values::{PublicKey, Secret};
+use maquette_core::values::{NodeName, PublicKey, Secret};
 use maquette_engine::StepError;
 use maquette_engine::probe::Facts;
 use maquette_engine::ssh_keys::{self, EnvironmentKey};
@@ -251,7 +251,7 @@ pub fn plan(
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
     plan::place_seeds(&mut blueprint, &observed, &|image| finds_cdrom(user, image, &read));
     let fresh = match scope.all_templates {
-        true => blueprint.nodes.iter().map(|node| node.name.clone()).collect(),
+        true => blueprint.nodes.iter().map(|node| node.name.to_string()).collect(),
         false => plan::fresh(&blueprint, &observed),
     };
     blueprint.image_origins = read;
@@ -348,7 +348,8 @@ fn narrow(
     let names = nodes::wanted(words, &blueprint.environment, &blueprint.nodes)?;
     let observed = context.observed;
     let all = blueprint.nodes.iter().map(|node| &node.name).chain(observed.domains.keys());
-    let aside: BTreeSet<String> = all.filter(|name| !names.contains(*name)).cloned().collect();
+    let aside: BTreeSet<String> =
+        all.map(ToString::to_string).filter(|name| !names.contains(name)).collect();
     let whole = std::mem::replace(blueprint, Blueprint::nothing());
     let mut diags = Diagnostics::default();
     *blueprint = expand::narrow(whole, &names, context, &mut diags);
@@ -371,13 +372,13 @@ fn templates(
     blueprint: &Blueprint,
     fresh: &BTreeSet<String>,
     hypervisor: &Hypervisor,
-) -> Result<BTreeMap<String, Result<Template, Cold>>, Failure> {
+) -> Result<BTreeMap<NodeName, Result<Template, Cold>>, Failure> {
     let mut found = BTreeMap::new();
     let Some(server) = hypervisor.libvirt.as_ref().filter(|_| blueprint.start != StartChoice::Cold)
     else {
         return Ok(found);
     };
-    let nodes = || blueprint.nodes.iter().filter(|node| fresh.contains(&node.name));
+    let nodes = || blueprint.nodes.iter().filter(|node| fresh.contains(node.name.as_str()));
     let mut known: BTreeMap<&Image, bool> = BTreeMap::new();
     for image in nodes().filter_map(|n| n.disks.first()?.backing.as_ref()) {
         let read = &blueprint.image_origins;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::units::MacAddr;
-use crate::values::DeviceModel;
+use crate::values::{DeviceModel, NetworkName};
 
 /// A network interface of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Interface {
     /// Address.
     pub mac: MacAddr,
     /// libvirt network, or the bridge where it is plugged into one of the hypervisor's own.
-    pub network: String,
+    pub network: NetworkName,
     /// What it is plugged into.
     pub attachment: Attachment,
     /// Model.
@@ -116,7 +116,7 @@ impl Interface {
     pub fn source(&self) -> String {
         match self.attachment {
             Attachment::HostBridge => format!("bridge/{}", self.network),
-            Attachment::Network | Attachment::OtherBridge { .. } => self.network.clone(),
+            Attachment::Network | Attachment::OtherBridge { .. } => self.network.to_string(),
         }
     }
 

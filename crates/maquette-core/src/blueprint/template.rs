@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Checksums, Disk, Guest, Image, Interface, Node, Pool};
 use crate::topology::{BootMode, Bus, FirstBoot, VirtType};
-use crate::values::{GuestPath, Serial};
+use crate::values::{GuestPath, NodeName, Serial};
 
 /// What every change of how templates are made or used changes: those of another version are not used.
 const VERSION: &str = "maquette template 5";
@@ -48,6 +48,11 @@ impl Template {
     /// Name of its domain while it is made, and what the names of all of its files begin with.
     pub fn name(&self) -> String {
         format!("{STEM}{}", self.key)
+    }
+
+    /// Its domain while it is made.
+    pub fn domain(&self) -> NodeName {
+        NodeName::of_template(self.name())
     }
 
     /// Volume of its disk, an overlay of the image.

@@ -87,7 +87,7 @@ pub(super) fn dhcp_dropped(host: &HostSigns, network: &Network) -> Option<Droppe
 
 /// Whether a network's DHCP server ought to run and does not.
 pub(super) fn dhcp_stopped(host: &HostSigns, network: &Network) -> bool {
-    let runs = host.networks.get(&network.name).and_then(|n| n.dnsmasq);
+    let runs = host.networks.get(network.name.as_str()).and_then(|n| n.dnsmasq);
     network.recorded.dhcp4.is_some() && network.active && runs == Some(false)
 }
 
@@ -95,7 +95,7 @@ pub(super) fn dhcp_stopped(host: &HostSigns, network: &Network) -> bool {
 pub(super) fn network(host: &HostSigns, network: &Network) -> Vec<Finding> {
     let (name, bridge) = (&network.name, &network.recorded.bridge);
     let finding = |code, cause: &str| {
-        Finding::new(Subject::Network(name.clone()), Layer::Network, code, cause)
+        Finding::new(Subject::Network(name.to_string()), Layer::Network, code, cause)
     };
     if !network.active {
         let cause = finding("network-stopped", "it is not running");

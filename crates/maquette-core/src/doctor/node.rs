@@ -347,7 +347,7 @@ impl Look<'_> {
                     .advise("`maquette up` starts it"),
             );
         }
-        let known = self.host.networks.get(name)?;
+        let known = self.host.networks.get(name.as_str())?;
         if !nic.ipv4.asks_dhcp() || network.recorded.dhcp4.is_none() || self.has_address() {
             return None;
         }

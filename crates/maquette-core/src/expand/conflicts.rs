@@ -5,6 +5,7 @@ use crate::blueprint::{Blueprint, Network, Uplink};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::observed::{LinkKind, Observed};
 use crate::topology::{self, Topology};
+use crate::values::NetworkName;
 
 /// Longest label of a host name (RFC 1123).
 const LONGEST_HOST_NAME: usize = 63;
@@ -47,7 +48,7 @@ fn foreign(kind: &str, name: &str) -> Diagnostic {
 fn names(network: &Network, observed: &Observed, diags: &mut Diagnostics) {
     let own = observed.networks.contains_key(&network.name);
     let taken = |name: &String| observed.claims.bridges.contains(name) && !own;
-    if observed.claims.networks.contains(&network.name) {
+    if observed.claims.networks.contains(network.name.as_str()) {
         diags.push(foreign("network", &network.name));
     } else if taken(&network.bridge) {
         diags.push(foreign("network interface", &network.bridge));
@@ -82,7 +83,7 @@ fn twins(network: &Network, before: &[Network], diags: &mut Diagnostics) {
 fn nodes(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
     let orphans = observed.orphans();
     for node in &blueprint.nodes {
-        if observed.claims.domains.contains(&node.name) {
+        if observed.claims.domains.contains(node.name.as_str()) {
             diags.push(foreign("domain", &node.name));
         }
         if observed.domains.contains_key(&node.name) {
@@ -127,7 +128,7 @@ fn nic(
         return;
     }
     let environment = &topology.settings.environment;
-    let is = |n: &&topology::Network| environment.qualify(&n.name.value) == network.name;
+    let is = |n: &&topology::Network| NetworkName::of(environment, &n.name.value) == network.name;
     let declared = topology.networks.iter().find(is);
     let span = declared
         .map(|n| n.uplink.as_ref().and_then(|u| u.nic.as_ref()).map_or(n.name.span, |s| s.span));
@@ -147,7 +148,7 @@ fn nic(
         );
     };
     if let Some(master) = &link.master {
-        let name = declared.map_or(&network.name, |n| &n.name.value);
+        let name = declared.map_or(network.name.as_str(), |n| &n.name.value);
         report(
             format!("the NIC `{nic}` is in `{master}` already"),
             format!(

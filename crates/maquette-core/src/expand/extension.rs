@@ -6,15 +6,16 @@ use std::collections::BTreeSet;
 
 use crate::blueprint::Node;
 use crate::observed::Observed;
+use crate::values::NodeName;
 
 /// Names of the nodes that came with the latest extension.
-fn latest(observed: &Observed) -> BTreeSet<&str> {
+fn latest(observed: &Observed) -> BTreeSet<&NodeName> {
     let tenants = observed.networks.values().flat_map(|n| &n.recorded.tenants);
-    tenants.filter(|t| t.extension).map(|t| t.node.as_str()).collect()
+    tenants.filter(|t| t.extension).map(|t| &t.node).collect()
 }
 
 /// Those of them that have no domain yet.
-pub(super) fn missing(observed: &Observed) -> BTreeSet<&str> {
+pub(super) fn missing(observed: &Observed) -> BTreeSet<&NodeName> {
     latest(observed).into_iter().filter(|node| !observed.domains.contains_key(*node)).collect()
 }
 
@@ -31,11 +32,11 @@ pub(super) fn is_unfinished(observed: &Observed) -> bool {
 }
 
 /// Names of the nodes that are to be noted as the latest extension, among those that there will be.
-pub(super) fn came_with(nodes: &[Node], observed: &Observed, extend: bool) -> BTreeSet<String> {
+pub(super) fn came_with(nodes: &[Node], observed: &Observed, extend: bool) -> BTreeSet<NodeName> {
     let new = nodes.iter().filter(|n| extend && !observed.domains.contains_key(&n.name));
-    let new: BTreeSet<String> = new.map(|n| n.name.clone()).collect();
+    let new: BTreeSet<NodeName> = new.map(|n| n.name.clone()).collect();
     if !new.is_empty() && !is_unfinished(observed) {
         return new;
     }
-    latest(observed).into_iter().map(String::from).chain(new).collect()
+    latest(observed).into_iter().cloned().chain(new).collect()
 }

@@ -19,14 +19,14 @@ pub fn narrow(
     let there = recorded(observed.domains.values(), context);
     let is_wanted = |node: &Node| whole.nodes.iter().any(|n| n.name == node.name);
     let more = there.iter().filter(|node| !is_wanted(node)).cloned();
-    let wanted = whole.nodes.iter().filter_map(|node| match names.contains(&node.name) {
+    let wanted = whole.nodes.iter().filter_map(|node| match names.contains(node.name.as_str()) {
         true => Some(node.clone()),
         false => there.iter().find(|n| n.name == node.name).cloned(),
     });
     let nodes: Vec<Node> = wanted.chain(more).collect();
     // Others keep what they have, also an address that is one of these by now.
     same_addresses(&nodes, diags);
-    let selected = nodes.iter().filter(|node| names.contains(&node.name));
+    let selected = nodes.iter().filter(|node| names.contains(node.name.as_str()));
     let needed: BTreeSet<&str> =
         selected.flat_map(|n| &n.interfaces).map(|i| i.network.as_str()).collect();
     let old = |name: &str| observed.networks.get(name).map(|n| n.recorded.clone());

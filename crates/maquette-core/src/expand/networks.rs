@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier, interface_name, is_interface};
 use crate::observed::Observed;
 use crate::topology::{self, Forward, Topology};
+use crate::values::{Name, NetworkName, NodeName};
 
 /// Every network of the file.
 pub(super) fn of_file(
@@ -118,8 +119,8 @@ fn uplink(
 }
 
 /// A network with nothing but a name.
-fn bare(name: &str, environment: &EnvName) -> Network {
-    let name = environment.qualify(name);
+fn bare(name: &Name, environment: &EnvName) -> Network {
+    let name = NetworkName::of(environment, name);
     Network {
         uuid: identifier("network", environment, &name),
         bridge: interface_name(&name),
@@ -145,7 +146,7 @@ fn bare(name: &str, environment: &EnvName) -> Network {
 }
 
 /// The bridge of a link between nodes.
-pub(super) fn link(name: &str, hub: bool, mtu: Option<u32>, environment: &EnvName) -> Network {
+pub(super) fn link(name: &Name, hub: bool, mtu: Option<u32>, environment: &EnvName) -> Network {
     let tuning = Tuning { link_local: true, hub, ..Tuning::default() };
     Network { tuning, mtu, ..bare(name, environment) }
 }
@@ -164,7 +165,7 @@ fn vswitch(
             // As InfraRed calls them: the portgroup, for a trunk with the VLAN's number.
             let name = match group.trunk {
                 true => format!("{}{id}", group.name.value),
-                false => group.name.value.clone(),
+                false => group.name.value.to_string(),
             };
             ports.push(HostPort {
                 name: interface_name(&environment.qualify(&name)),
@@ -177,7 +178,7 @@ fn vswitch(
         group.vlans.iter().map(|v| Tag { id: v.id.value, native: v.native }).collect()
     };
     let portgroups = vswitch.portgroups.iter().map(|group| Portgroup {
-        name: group.name.value.clone(),
+        name: group.name.value.to_string(),
         default: group.default,
         trunk: group.trunk,
         tags: tags(group),
@@ -191,7 +192,7 @@ pub(super) fn settle(
     nodes: &[Node],
     observed: &Observed,
     pool: &Pool,
-    extension: &BTreeSet<String>,
+    extension: &BTreeSet<NodeName>,
 ) {
     let orphans = observed.orphans();
     let on_it = |i: &&Interface| i.network == network.name;

@@ -7,6 +7,7 @@ use crate::observed::Observed;
 use crate::syntax::Span;
 use crate::topology;
 use crate::topology::{Allocation, Request, Settings, Topology};
+use crate::values::{Name, NetworkName};
 
 /// Chooses the allocation and compiles with it: the one the environment already has, else what the
 /// user fixed, else (with a prefix) the first whose subnets nobody else has.
@@ -59,19 +60,19 @@ fn compile(
 ) -> Option<Topology> {
     let mut topology = topology::compile(request, allocation, diags)?;
     let environment = &request.settings.environment;
-    let own = |name: &str| observed.networks.get(&environment.qualify(name));
+    let own = |name: &Name| observed.networks.get(&NetworkName::of(environment, name));
     // One that somebody has undefined or edited is known by its nodes, which have addresses in it.
-    let of_nodes = |name: &str| {
-        let name = environment.qualify(name);
+    let of_nodes = |name: &Name| {
+        let name = NetworkName::of(environment, name);
         let all = observed.domains.values().flat_map(|d| &d.recorded.interfaces);
         let address = all.filter(|i| i.network == name).find_map(|i| i.ipv4.address())?;
         Ipv4Net::new(address.hosts().next()?, address.prefix_len()).ok()
     };
-    let kept = |name: &str| own(name).and_then(|n| n.recorded.ipv4).or_else(|| of_nodes(name));
+    let kept = |name: &Name| own(name).and_then(|n| n.recorded.ipv4).or_else(|| of_nodes(name));
     let others = observed.claims.subnets.iter().map(|(net, _)| *net);
     // Networks that go have their subnets until they are gone.
-    let declared: Vec<String> =
-        topology.networks.iter().map(|n| environment.qualify(&n.name.value)).collect();
+    let declared: Vec<NetworkName> =
+        topology.networks.iter().map(|n| NetworkName::of(environment, &n.name.value)).collect();
     let going = observed.networks.iter().filter(|(name, _)| !declared.contains(name));
     let going = going.filter_map(|(_, n)| n.recorded.ipv4.map(IpNet::V4));
     let taken: Vec<IpNet> = others.chain(going).collect();
@@ -82,7 +83,7 @@ fn compile(
 /// In an extension, nodes are put on networks that are there.
 fn known_networks(topology: &Topology, observed: &Observed, diags: &mut Diagnostics) {
     let environment = &topology.settings.environment;
-    let names: Vec<&str> = observed.networks.keys().map(String::as_str).collect();
+    let names: Vec<&str> = observed.networks.keys().map(NetworkName::as_str).collect();
     for role in &topology.roles {
         for interface in role.every_interface() {
             if let Some(link) = &interface.connect_to {
@@ -94,7 +95,7 @@ fn known_networks(topology: &Topology, observed: &Observed, diags: &mut Diagnost
                 );
                 continue;
             }
-            let name = environment.qualify(&interface.network.value);
+            let name = NetworkName::of(environment, &interface.network.value);
             if !observed.networks.contains_key(&name) {
                 let message = format!("the environment has no network `{name}`");
                 let help = format!("an extension adds none; there are {}", names.join(", "));

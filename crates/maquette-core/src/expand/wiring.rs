@@ -5,13 +5,13 @@ use std::net::Ipv4Addr;
 
 use crate::topology::{Interface, Role, Topology};
 use crate::units::MacAddr;
-use crate::values::DeviceModel;
+use crate::values::{DeviceModel, Name, NodeType};
 
 /// An interface as a node shall have it, before it has any address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Port {
     /// Network, without prefix.
-    pub network: String,
+    pub network: Name,
     /// Model.
     pub model: Option<DeviceModel>,
     /// Portgroup.
@@ -27,23 +27,23 @@ pub(super) struct Port {
 }
 
 /// Numbers of the nodes of each node type, by its name.
-pub(super) type Indexes = BTreeMap<String, Vec<u32>>;
+pub(super) type Indexes = BTreeMap<NodeType, Vec<u32>>;
 
 /// All links, and all bridges of the nodes' own.
 #[derive(Debug, Default)]
 pub(super) struct Wiring {
     /// Networks that no file describes, without prefix, and whether they are hubs; in the order in which
     /// they were needed.
-    pub links: Vec<(String, bool)>,
+    pub links: Vec<(Name, bool)>,
     /// Linked node types whose names begin alike.
     alike: BTreeSet<String>,
     /// Interfaces at the far ends, by node.
-    ends: BTreeMap<(String, u32), Vec<Port>>,
+    ends: BTreeMap<Far, Vec<Port>>,
 }
 
 impl Wiring {
     /// Finds every pair. `is_there` says whether a name needs no bridge made for it.
-    pub fn of(topology: &Topology, indexes: &Indexes, is_there: impl Fn(&str) -> bool) -> Self {
+    pub fn of(topology: &Topology, indexes: &Indexes, is_there: impl Fn(&Name) -> bool) -> Self {
         let mut wiring = Self { alike: alike(topology), ..Self::default() };
         for role in &topology.roles {
             for interface in role.every_interface().filter(|_| !of(indexes, role).is_empty()) {
@@ -70,7 +70,7 @@ impl Wiring {
         wiring
     }
 
-    fn link(&mut self, name: String, hub: bool) {
+    fn link(&mut self, name: Name, hub: bool) {
         match self.links.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known |= hub,
             None => self.links.push((name, hub)),
@@ -119,7 +119,7 @@ fn own(role: &Role, interface: &Interface, index: u32) -> Port {
 }
 
 /// A node at the far end of a link.
-type Far = (String, u32);
+type Far = (NodeType, u32);
 
 /// The links of one node: its interface, the link's name, and who is at the other end.
 fn pairs<'a>(
@@ -127,19 +127,19 @@ fn pairs<'a>(
     index: u32,
     indexes: &Indexes,
     alike: &BTreeSet<String>,
-) -> Vec<(&'a Interface, String, Far)> {
+) -> Vec<(&'a Interface, Name, Far)> {
     let mut all = Vec::new();
-    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let mut seen: BTreeMap<Name, u32> = BTreeMap::new();
     for interface in &role.interfaces.all {
         let Some(link) = &interface.connect_to else { continue };
-        let to = &link.to.value;
-        for far in indexes.get(to).map_or(&[][..], Vec::as_slice) {
-            let name =
-                format!("{}{index}{}{far}", short(&role.name.value, alike), short(to, alike));
+        let Some((to, numbers)) = indexes.get_key_value(link.to.value.as_str()) else { continue };
+        let near = short(&role.name.value, alike);
+        for far in numbers {
+            let name = Name::of_link((&near, index), (&short(to, alike), *far));
             // A second link between the same two is another one.
             let times = seen.entry(name.clone()).or_default();
             *times += 1;
-            let name = if *times == 1 { name } else { format!("{name}x{times}") };
+            let name = if *times == 1 { name } else { name.again(*times) };
             all.push((interface, name, (to.clone(), *far)));
         }
     }

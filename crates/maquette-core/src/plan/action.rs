@@ -11,7 +11,7 @@ use crate::names::EnvName;
 use crate::seed::SeedFile;
 use crate::topology::{Allocation, Srv};
 use crate::units::{ByteSize, MIB, MacAddr};
-use crate::values::{Login, PublicKey};
+use crate::values::{Login, NetworkName, NodeName, PublicKey};
 
 /// Steps of one lane share a limit on how many run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -221,27 +221,27 @@ pub enum Action {
     /// Put the interfaces of running domains back onto a network's bridge, which is a new one.
     Reconnect {
         /// Network.
-        network: String,
+        network: NetworkName,
         /// Its bridge.
         bridge: String,
         /// Domains.
-        domains: Vec<String>,
+        domains: Vec<NodeName>,
     },
     /// Start a network.
     StartNetwork {
         /// Name.
-        name: String,
+        name: NetworkName,
         /// Whether it starts with the hypervisor.
         autostart: bool,
     },
     /// Stop a network.
     StopNetwork {
-        /// Name.
+        /// Name, as libvirt has it: it may have been changed by hand.
         name: String,
     },
     /// Remove a network's definition.
     UndefineNetwork {
-        /// Name.
+        /// Name, as libvirt has it: it may have been changed by hand.
         name: String,
     },
     /// Define a domain; its metadata names its volumes, so that none is ever forgotten.
@@ -290,7 +290,7 @@ pub enum Action {
     /// Start a domain and, if it has an operating system, wait until it is ready.
     StartDomain {
         /// Name.
-        name: String,
+        name: NodeName,
         /// What to wait for.
         ready: Option<Readiness>,
     },
@@ -321,14 +321,14 @@ pub enum Action {
     /// Wait for a running domain whose first boot was never seen to end.
     AwaitDomain {
         /// Name.
-        name: String,
+        name: NodeName,
         /// What to wait for.
         ready: Readiness,
     },
     /// Change a running domain.
     ChangeDomain {
         /// Name.
-        name: String,
+        name: NodeName,
         /// What changes.
         change: LiveChange,
     },
@@ -361,28 +361,28 @@ pub enum Action {
     /// Stop a domain's vCPUs.
     PauseDomain {
         /// Name.
-        name: String,
+        name: NodeName,
     },
     /// Press a domain's reset button.
     ResetDomain {
         /// Name.
-        name: String,
+        name: NodeName,
     },
     /// Let a paused domain go on.
     ResumeDomain {
         /// Name.
-        name: String,
+        name: NodeName,
     },
     /// Stop a domain: a clean shutdown, and after a time limit the plug.
     StopDomain {
-        /// Name.
+        /// Name, as libvirt has it: it may have been changed by hand.
         name: String,
         /// For how many seconds the guest may shut down by itself; none pulls the plug at once.
         patience: Option<u64>,
     },
     /// Remove a domain's definition and what libvirt keeps with it.
     UndefineDomain {
-        /// Name.
+        /// Name, as libvirt has it: it may have been changed by hand.
         name: String,
     },
 }

@@ -12,7 +12,7 @@ use crate::blueprint::{Blueprint, Cold, Disk, HostKeys, Image, Network, Node, Te
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Observed, Orphan};
 use crate::topology::SeedDrive;
-use crate::values::Secret;
+use crate::values::{NetworkName, NodeName, Secret};
 
 /// Private host keys of new nodes, by node.
 pub type PrivateKeys<'a> = &'a dyn Fn(&Node) -> Secret;
@@ -114,11 +114,11 @@ pub(super) struct Planner<'a> {
     pub(super) observed: &'a Observed,
     pub(super) keys: PrivateKeys<'a>,
     /// Volumes of nodes whose domain is gone, by node.
-    pub(super) orphans: BTreeMap<String, Orphan>,
+    pub(super) orphans: BTreeMap<NodeName, Orphan>,
     pub(super) builder: Builder,
     pub(super) changes: Vec<Change>,
     /// Step that starts a network, by name.
-    pub(super) started: BTreeMap<String, StepId>,
+    pub(super) started: BTreeMap<NetworkName, StepId>,
     /// Step that fetches an image, by volume.
     pub(super) fetched: BTreeMap<String, StepId>,
     /// Last step that takes a domain out of the way, by name.
@@ -126,7 +126,7 @@ pub(super) struct Planner<'a> {
     /// Steps that unplug interfaces of running domains.
     pub(super) unplugged: Vec<StepId>,
     /// What new nodes start from, or why they boot, by their names.
-    pub(super) warm: BTreeMap<String, Result<Template, Cold>>,
+    pub(super) warm: BTreeMap<NodeName, Result<Template, Cold>>,
     /// Step that makes a template, by key.
     pub(super) templates: BTreeMap<String, StepId>,
 }
@@ -153,21 +153,21 @@ impl Planner<'_> {
                     let size = describe::size(&domain.recorded);
                     self.change(Op::Delete, ObjectKind::Domain, &domain.name, size, UNWANTED);
                     let last = remove_domain(domain, self.observed, UNWANTED, &mut self.builder);
-                    self.stopped.insert(domain.name.clone(), last);
+                    self.stopped.insert(domain.name.to_string(), last);
                 }
                 Some(Fate::Replace(why)) => {
                     let last =
                         remove_domain(domain, self.observed, &why.join("; "), &mut self.builder);
-                    self.stopped.insert(domain.name.clone(), last);
+                    self.stopped.insert(domain.name.to_string(), last);
                 }
                 Some(Fate::Restart(why)) if domain.active => {
                     // A guest that is paused or that lost a disk cannot shut down by itself.
                     let lost =
                         !self.observed.missing_volumes(&domain.recorded, &domain.pool).is_empty();
                     let patience = (!domain.paused && !lost).then_some(self.blueprint.shutdown_s);
-                    let stop = Action::StopDomain { name: domain.name.clone(), patience };
+                    let stop = Action::StopDomain { name: domain.name.to_string(), patience };
                     let last = self.builder.add(stop, [], why.join("; "));
-                    self.stopped.insert(domain.name.clone(), last);
+                    self.stopped.insert(domain.name.to_string(), last);
                 }
                 Some(_) => {}
             }
@@ -175,7 +175,7 @@ impl Planner<'_> {
         let about = |name: &str| self.blueprint.is_about(name);
         let edited = self.observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain);
         for edited in edited.filter(|e| about(&e.name)) {
-            if !fates.nodes.contains_key(&edited.name) {
+            if !fates.nodes.contains_key(edited.name.as_str()) {
                 self.changes.push(edited_goes(edited, self.observed, UNWANTED));
             }
             let last = remove_edited(edited, Vec::new(), &edited.why, &mut self.builder);
@@ -184,7 +184,7 @@ impl Planner<'_> {
         let orphans = self.orphans.clone();
         let unwanted = |o: &&Orphan| !fates.nodes.contains_key(&o.node) && about(&o.node);
         for orphan in orphans.values().filter(unwanted) {
-            let after = self.stopped.get(&orphan.node).copied();
+            let after = self.stopped.get(orphan.node.as_str()).copied();
             let changes = remove_orphan(orphan, after, UNWANTED, &mut self.builder);
             self.changes.extend(changes);
         }
@@ -377,7 +377,7 @@ impl Planner<'_> {
             last = Some(made);
         }
         if unguarded {
-            let stop = Action::StopNetwork { name: network.name.clone() };
+            let stop = Action::StopNetwork { name: network.name.to_string() };
             last = Some(self.builder.add(stop, last, reason.clone()));
         }
         if !active || unguarded {
@@ -394,13 +394,13 @@ impl Planner<'_> {
 
     /// Running nodes hang on a bridge that is gone, and are put onto the new one.
     fn reconnect(&mut self, network: &Network, started: StepId, reason: &str) {
-        let stays = |d: &&Domain| d.active && !self.stopped.contains_key(&d.name);
+        let stays = |d: &&Domain| d.active && !self.stopped.contains_key(d.name.as_str());
         let on_it = |d: &&Domain| {
             let live = d.live.iter().flat_map(|live| &live.nics);
             live.clone().any(|nic| nic.network == network.name)
         };
         let domains = self.observed.domains.values().filter(stays).filter(on_it);
-        let domains: Vec<String> = domains.map(|d| d.name.clone()).collect();
+        let domains: Vec<NodeName> = domains.map(|d| d.name.clone()).collect();
         if domains.is_empty() {
             return;
         }

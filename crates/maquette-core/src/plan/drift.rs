@@ -22,7 +22,7 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
         let found = of_domain(domain, observed);
         all.extend(found.map(|what| Drift {
             kind: ObjectKind::Domain,
-            name: domain.name.clone(),
+            name: domain.name.to_string(),
             what,
         }));
     }
@@ -33,10 +33,10 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
     let undefined = |o: &Orphan| observed.edited(ObjectKind::Domain, &o.node).is_none();
     for orphan in observed.orphans().into_values().filter(undefined) {
         let what = "it was undefined outside Maquette; its disks are there".into();
-        all.push(Drift { kind: ObjectKind::Domain, name: orphan.node, what });
+        all.push(Drift { kind: ObjectKind::Domain, name: orphan.node.into(), what });
     }
     for network in observed.networks.values() {
-        let name = network.name.clone();
+        let name = network.name.to_string();
         if !network.active {
             all.push(Drift { kind: ObjectKind::Network, name, what: "it is not running".into() });
         } else if network.defined != crate::observed::Wiring::of(&network.recorded) {

@@ -8,13 +8,14 @@ use super::devices::{self, Gap};
 use crate::blueprint::{Blueprint, Network, Node};
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Hardware, Observed};
+use crate::values::{NetworkName, NodeName};
 
 /// What happens to each node, decided before any step exists, because networks depend on it.
 pub(super) struct Fates {
     /// By node.
-    pub(super) nodes: BTreeMap<String, Fate>,
+    pub(super) nodes: BTreeMap<NodeName, Fate>,
     /// Networks that are made again, and why.
-    pub(super) replaced: BTreeMap<String, Vec<String>>,
+    pub(super) replaced: BTreeMap<NetworkName, Vec<String>>,
 }
 
 /// What happens to a node.
@@ -63,11 +64,14 @@ pub(super) fn fates(blueprint: &Blueprint, observed: &Observed) -> Fates {
 }
 
 /// Networks that would be made again under nodes that a run is not about, each with these.
-pub fn entangled(blueprint: &Blueprint, observed: &Observed) -> BTreeMap<String, Vec<String>> {
+pub fn entangled(
+    blueprint: &Blueprint,
+    observed: &Observed,
+) -> BTreeMap<NetworkName, Vec<NodeName>> {
     let Fates { nodes: _, replaced } = fates(blueprint, observed);
-    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut found: BTreeMap<_, Vec<NodeName>> = BTreeMap::new();
     for node in blueprint.nodes.iter().filter(|node| !blueprint.is_about(&node.name)) {
-        let networks: BTreeSet<&String> = node.interfaces.iter().map(|i| &i.network).collect();
+        let networks: BTreeSet<&NetworkName> = node.interfaces.iter().map(|i| &i.network).collect();
         for network in networks.into_iter().filter(|network| replaced.contains_key(*network)) {
             found.entry(network.clone()).or_default().push(node.name.clone());
         }
@@ -91,7 +95,7 @@ fn made_again(existing: &observed::Network, network: &Network) -> Option<Vec<Str
 fn fate_of(
     domain: &Domain,
     node: &Node,
-    replaced: &BTreeMap<String, Vec<String>>,
+    replaced: &BTreeMap<NetworkName, Vec<String>>,
     observed: &Observed,
 ) -> Fate {
     let changes = compare::node(&domain.recorded, node);
@@ -142,7 +146,7 @@ fn restarts(
     domain: &Domain,
     node: &Node,
     changes: &Differences,
-    replaced: &BTreeMap<String, Vec<String>>,
+    replaced: &BTreeMap<NetworkName, Vec<String>>,
     observed: &Observed,
 ) -> Vec<String> {
     let mut why: Vec<String> = changes.of(Class::Restart).collect();

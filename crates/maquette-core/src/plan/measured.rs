@@ -18,7 +18,7 @@ pub fn measured<'a>(
     let mut made: BTreeSet<&str> = BTreeSet::new();
     for step in steps {
         match &step.action {
-            Action::DefineDomain { node, .. } => drop(nodes.insert(&node.name, node)),
+            Action::DefineDomain { node, .. } => drop(nodes.insert(node.name.as_str(), node)),
             Action::CreateVolume { disk, .. } => drop(made.insert(&disk.volume)),
             _ => {}
         }
@@ -28,7 +28,7 @@ pub fn measured<'a>(
         let took = *took.get(&step.id)?;
         match &step.action {
             Action::RestoreDomain { node, .. } => {
-                let warm = !booted.contains(&node.name);
+                let warm = !booted.contains(node.name.as_str());
                 Some((node.as_ref(), if warm { How::Warm } else { How::Cold }, took))
             }
             Action::StartDomain { name, ready: Some(_) } => {

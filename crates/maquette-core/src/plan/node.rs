@@ -30,7 +30,7 @@ impl Planner<'_> {
         self.change(op, ObjectKind::Domain, &node.name, self.size(node), reason);
         match fate {
             Fate::Create | Fate::Replace(_) => {
-                let gone = self.stopped.get(&node.name).copied();
+                let gone = self.stopped.get(node.name.as_str()).copied();
                 self.build(node, gone, &why);
             }
             Fate::Restart(_) => self.rebuild(node, &why),
@@ -197,7 +197,8 @@ impl Planner<'_> {
 
     /// A node that keeps its disks: new definition, larger or further volumes, start.
     fn rebuild(&mut self, node: &Node, reason: &str) {
-        let stopped: Vec<StepId> = self.stopped.get(&node.name).copied().into_iter().collect();
+        let stopped: Vec<StepId> =
+            self.stopped.get(node.name.as_str()).copied().into_iter().collect();
         let mut before = self.discard(node, &stopped);
         before.extend(stopped);
         for (volume, bytes) in self.grown(node) {

@@ -27,8 +27,8 @@ pub enum Power {
 /// Nodes that would be started from what may be half there, by their libvirt names: `up` makes that anew.
 pub fn unproven(observed: &Observed, names: &BTreeSet<String>, what: Power) -> Vec<String> {
     let starts = matches!(what, Power::Start | Power::Restart(_));
-    let all = observed.domains.values().filter(|d| starts && names.contains(&d.name));
-    all.filter(|d| d.is_unproven()).map(|d| d.name.clone()).collect()
+    let all = observed.domains.values().filter(|d| starts && names.contains(d.name.as_str()));
+    all.filter(|d| d.is_unproven()).map(|d| d.name.to_string()).collect()
 }
 
 /// Plans it for some nodes, by their libvirt names.
@@ -36,7 +36,7 @@ pub fn power(observed: &Observed, names: &BTreeSet<String>, what: Power) -> Plan
     let mut builder = Builder::default();
     let mut changes = Vec::new();
     let nodes: Vec<&Domain> =
-        observed.domains.values().filter(|d| names.contains(&d.name)).collect();
+        observed.domains.values().filter(|d| names.contains(d.name.as_str())).collect();
     // A node does not start while one of its networks is off.
     let starts = |d: &&&Domain| match what {
         Power::Start => !d.active,
@@ -59,7 +59,7 @@ pub fn power(observed: &Observed, names: &BTreeSet<String>, what: Power) -> Plan
         changes.push(Change {
             op: Op::Update,
             kind: ObjectKind::Network,
-            name: network.name.clone(),
+            name: network.name.to_string(),
             detail: describe::network(&network.recorded),
             reason: reason.into(),
         });
@@ -69,7 +69,7 @@ pub fn power(observed: &Observed, names: &BTreeSet<String>, what: Power) -> Plan
         changes.push(Change {
             op: if reason.is_some() { Op::Update } else { Op::Keep },
             kind: ObjectKind::Domain,
-            name: domain.name.clone(),
+            name: domain.name.to_string(),
             detail: state(domain).into(),
             reason: reason.unwrap_or_default().into(),
         });
@@ -100,7 +100,7 @@ fn one(
     };
     // A guest that is paused hears no request.
     let stop = |seconds: u64| Action::StopDomain {
-        name: domain.name.clone(),
+        name: domain.name.to_string(),
         patience: (seconds > 0 && !domain.paused).then_some(seconds),
     };
     match (what, domain.active, domain.paused) {

@@ -39,7 +39,7 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
         changes.push(Change {
             op: Op::Delete,
             kind: ObjectKind::Network,
-            name: network.name.clone(),
+            name: network.name.to_string(),
             detail: describe::network(&network.recorded),
             reason: reason.into(),
         });
@@ -64,7 +64,7 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
     let mut builder = Builder::default();
     let mut changes = Vec::new();
     let reason = "its removal was asked for";
-    for domain in observed.domains.values().filter(|d| names.contains(&d.name)) {
+    for domain in observed.domains.values().filter(|d| names.contains(d.name.as_str())) {
         changes.push(domain_goes(domain, observed, reason));
         remove_domain(domain, observed, reason, &mut builder);
     }
@@ -80,7 +80,7 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
         changes.push(Change {
             op: Op::Update,
             kind: ObjectKind::Network,
-            name: network.name.clone(),
+            name: network.name.to_string(),
             detail: describe::network(&wanted),
             reason: reason.into(),
         });
@@ -148,7 +148,7 @@ fn domain_goes(domain: &Domain, observed: &Observed, reason: &str) -> Change {
     Change {
         op: Op::Delete,
         kind: ObjectKind::Domain,
-        name: domain.name.clone(),
+        name: domain.name.to_string(),
         detail: format!("{size}{with}{leaves}"),
         reason: reason.into(),
     }
@@ -208,7 +208,7 @@ fn remove_edited_domains(
 /// What is said of an object that goes and whose record is not believed.
 pub(super) fn edited_goes(edited: &Edited, observed: &Observed, reason: &str) -> Change {
     let orphans = observed.orphans();
-    let known = orphans.get(&edited.name).filter(|_| edited.kind == ObjectKind::Domain);
+    let known = orphans.get(edited.name.as_str()).filter(|_| edited.kind == ObjectKind::Domain);
     let goes = |file: &String| {
         known.is_some_and(|o| o.volumes.iter().any(|v| *file == format!("{}/{v}", o.pool.path)))
     };
@@ -280,15 +280,15 @@ pub(super) fn remove_network(
     reason: &str,
     builder: &mut Builder,
 ) -> StepId {
-    let name = &network.name;
+    let name = || network.name.to_string();
     if network.active {
-        after = vec![builder.add(Action::StopNetwork { name: name.clone() }, after, reason)];
+        after = vec![builder.add(Action::StopNetwork { name: name() }, after, reason)];
     }
     if let Some(unmake) = switching::unmake(&network.recorded, environment) {
         after = vec![builder.add(unmake, after, reason)];
     }
     after.extend(gone);
-    builder.add(Action::UndefineNetwork { name: name.clone() }, after, reason)
+    builder.add(Action::UndefineNetwork { name: name() }, after, reason)
 }
 
 /// Stops a domain, deletes its volumes, and only then its definition: as long as a volume is left,
@@ -302,7 +302,7 @@ pub(super) fn remove_domain(
     let (node, pool) = (&domain.recorded, &domain.pool);
     let mut after = Vec::new();
     if domain.active {
-        let stop = Action::StopDomain { name: domain.name.clone(), patience: None };
+        let stop = Action::StopDomain { name: domain.name.to_string(), patience: None };
         after.push(builder.add(stop, [], reason));
     }
     let deletions: Vec<StepId> = node
@@ -315,5 +315,5 @@ pub(super) fn remove_domain(
         })
         .collect();
     after.extend(deletions);
-    builder.add(Action::UndefineDomain { name: domain.name.clone() }, after, reason)
+    builder.add(Action::UndefineDomain { name: domain.name.to_string() }, after, reason)
 }

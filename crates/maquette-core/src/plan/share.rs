@@ -147,7 +147,7 @@ fn change(domain: &Domain, reason: Option<&str>) -> Change {
     let op = if reason.is_some() { Op::Update } else { Op::Keep };
     let detail = if domain.active { "running" } else { "shut off" }.into();
     let reason = reason.unwrap_or_default().into();
-    Change { op, kind: ObjectKind::Domain, name: domain.name.clone(), detail, reason }
+    Change { op, kind: ObjectKind::Domain, name: domain.name.to_string(), detail, reason }
 }
 
 /// A node that opens to further keys.

@@ -12,6 +12,7 @@ use crate::observed::Observed;
 use crate::seed::template_files;
 use crate::settings::StartChoice;
 use crate::units::MIB;
+use crate::values::NodeName;
 
 /// Why templates are made.
 pub(super) const REASON: &str = "nodes start from it";
@@ -71,7 +72,7 @@ pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) 
     found
 }
 
-type Starts = BTreeMap<String, Result<Template, Cold>>;
+type Starts = BTreeMap<NodeName, Result<Template, Cold>>;
 
 /// Templates by their keys, each with the nodes that start from it.
 fn by_template<'a>(
@@ -196,7 +197,7 @@ fn is_begun(node: &Node, observed: &Observed) -> bool {
 /// The names of nodes that may start from templates: those whose disks are made.
 pub fn fresh(blueprint: &Blueprint, observed: &Observed) -> BTreeSet<String> {
     let new = new(blueprint, observed, &fates(blueprint, observed));
-    new.into_iter().map(|node| node.name.clone()).collect()
+    new.into_iter().map(|node| node.name.to_string()).collect()
 }
 
 /// Whether a template can be started from: its disk and its memory are there.

@@ -9,8 +9,8 @@ use super::subnet::{Fixed, Ipv4};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{Form, Key, key, unread};
-use crate::names::check_name;
 use crate::syntax::{Entry, Node, Spanned, Value};
+use crate::values::Name;
 
 /// Networks that the hypervisor has an address on, if the file gives one. Of the others InfraRed leaves it out, too.
 const ADDRESSED: [&str; 4] = ["uc-external", "external", "ctlplane", "management"];
@@ -59,14 +59,15 @@ pub(super) fn is_bgp(node: &Node) -> bool {
 /// Reads one entry of `networks`.
 pub(super) fn decode(entry: &Entry, mtu: Option<u32>, diags: &mut Diagnostics) -> Option<Network> {
     let key = &entry.key;
-    if let Err(error) = check_name(key) {
-        diags.push(Diagnostic::error("topology::name", error.to_string()).at(entry.key_span, ""));
-    }
-    let mut network = Network {
-        stp: true,
-        mtu,
-        ..Network::bare(key, Spanned::new(key.clone(), entry.key_span), Forward::Isolated)
+    let name = match key.parse::<Name>() {
+        Ok(name) => Spanned::new(name, entry.key_span),
+        Err(error) => {
+            let diagnostic = Diagnostic::error("topology::name", error.to_string());
+            diags.push(diagnostic.at(entry.key_span, ""));
+            return None;
+        }
     };
+    let mut network = Network { stp: true, mtu, ..Network::bare(key, name, Forward::Isolated) };
     if entry.value.value == Value::Null {
         return Some(network);
     }

@@ -7,6 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::subnet::whole;
 use super::{Network, overlap};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::values::Name;
 
 /// Subnets to choose from, best first: where neither libvirt's default network, nor Docker, nor the built-in network
 /// files are.
@@ -20,7 +21,7 @@ fn candidates() -> impl Iterator<Item = Ipv4Net> {
 /// prefix), else one that no other network of these has and that nobody else has `taken`.
 pub fn place(
     networks: &mut [Network],
-    kept: impl Fn(&str) -> Option<Ipv4Net>,
+    kept: impl Fn(&Name) -> Option<Ipv4Net>,
     taken: &[IpNet],
     diags: &mut Diagnostics,
 ) {

@@ -7,13 +7,13 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::Class::{Later, Replace, Restart};
 use crate::keys::{Form, Key, key, unread};
 use crate::syntax::{Node, Span, Spanned, Value};
-use crate::values::DeviceModel;
+use crate::values::{DeviceModel, Name};
 
 /// One network interface; its position is its number in the guest (`eth0`, `eth1`, …).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
     /// Network, without prefix; or with `bridged` a bridge of the hypervisor.
-    pub network: Spanned<String>,
+    pub network: Spanned<Name>,
     /// Model, where the file names one.
     pub model: Option<DeviceModel>,
     /// Portgroup of its network.
@@ -162,7 +162,7 @@ fn several(items: &[Node], role: &str, diags: &mut Diagnostics) -> Vec<Interface
 fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> Option<Interface> {
     let what = format!("interface {} of node type `{role}`", index + 1);
     if let Value::Scalar(..) = node.value {
-        let network = decode::text(node, &what, diags)?;
+        let network = decode::checked(node, &what, diags)?;
         return Some(Interface {
             network,
             model: None,
@@ -183,10 +183,10 @@ fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> 
     let network = match &to {
         // A wire needs no network; it makes its own.
         Some(to) => {
-            let given = fields.take("network").and_then(|n| decode::text(n, "network", diags));
-            Some(given.unwrap_or_else(|| to.clone()))
+            let given = fields.take("network").and_then(|n| decode::checked(n, "network", diags));
+            given.or_else(|| Some(Spanned::new(to.value.parse().ok()?, to.span)))
         }
-        None => fields.need("network", diags).and_then(|n| decode::text(n, "network", diags)),
+        None => fields.need("network", diags).and_then(|n| decode::checked(n, "network", diags)),
     };
     let ip = fields.take("ip").and_then(|n| ips(n, diags));
     fields.finish(diags);

@@ -14,7 +14,7 @@ use crate::keys::Class::{Live, Replace};
 use crate::keys::{Form, Key, key, unread};
 use crate::settings::Settings;
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
-use crate::values::{DnsName, Mtu, ServiceLabel};
+use crate::values::{DnsName, Mtu, Name, ServiceLabel};
 
 pub(super) use super::subnet::AUTO;
 
@@ -71,7 +71,7 @@ pub struct Network {
     /// Key in the file: `net1`.
     pub key: String,
     /// Name without prefix.
-    pub name: Spanned<String>,
+    pub name: Spanned<Name>,
     /// How it reaches the outside.
     pub forward: Forward,
     /// IPv4, if it has any.
@@ -100,7 +100,7 @@ pub struct Network {
 
 impl Network {
     /// A network with nothing but a name.
-    pub fn bare(key: &str, name: Spanned<String>, forward: Forward) -> Self {
+    pub fn bare(key: &str, name: Spanned<Name>, forward: Forward) -> Self {
         Self {
             key: key.into(),
             name,
@@ -228,7 +228,7 @@ pub(crate) const NETWORK: &[Key] = &[
 pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Option<Network> {
     let key = &entry.key;
     let mut fields = Fields::new(&entry.value, format!("network `{key}`"), NETWORK, diags)?;
-    let name = checked_name(&mut fields, diags);
+    let name = checked_name::<Name>(&mut fields, diags);
     let label = name.as_ref().map_or(key.as_str(), |n| &n.value);
     let virtualport = fields.text("virtualport_type", diags);
     let forward_node = fields.take("forward");

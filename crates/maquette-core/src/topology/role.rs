@@ -12,7 +12,7 @@ use crate::keys::Class::{Later, Live, Record, Replace, Restart};
 use crate::keys::{Form, Key, key, unread};
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::units::MacAddr;
-use crate::values::{ConnectionPlugin, Group, Line, Login, MachineName};
+use crate::values::{ConnectionPlugin, Group, Line, Login, MachineName, Name, NodeType};
 
 /// Most vCPUs of any machine type (QEMU's q35 since 9.1).
 const MOST_VCPUS: u64 = 4096;
@@ -157,7 +157,7 @@ pub(crate) const DESCRIBED: &[Key] = &with_count();
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalNetwork {
     /// Its name, without prefix.
-    pub network: Spanned<String>,
+    pub network: Spanned<Name>,
 }
 
 /// A kind of node.
@@ -166,7 +166,7 @@ pub struct Role {
     /// Base name of the file: what `override.<type>` and `--topology-nodes` call it.
     pub file: String,
     /// `name` in the file: what nodes are called and network files look up.
-    pub name: Spanned<String>,
+    pub name: Spanned<NodeType>,
     /// How many nodes.
     pub count: u32,
     /// vCPUs.
@@ -196,7 +196,7 @@ pub struct Role {
     /// The network it is reached on.
     pub external_network: Option<ExternalNetwork>,
     /// The network its address is taken from instead, if named.
-    pub provision_network: Option<Spanned<String>>,
+    pub provision_network: Option<Spanned<Name>>,
     /// Ansible groups.
     pub groups: Vec<Group>,
     /// Machine type other than libvirt's default `pc`.
@@ -246,7 +246,7 @@ pub fn decode(
         per_index((file, count), listed.len(), &octets, (bgp, described), fields.span(), diags);
     }
     let external_network = fields.take("external_network").and_then(|n| external(n, file, diags));
-    let provision_network = fields.text("provision_network", diags);
+    let provision_network = fields.checked("provision_network", diags);
     let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
     let machine_type = fields.parsed("machine_type", diags).map(|m| m.value);
     let image = fields.take("image").map(|n| access(n, file, diags));
@@ -355,12 +355,12 @@ fn os(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) {
 /// A mapping with `network`, or the manual's plain name.
 fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<ExternalNetwork> {
     if let Value::Scalar(..) = node.value {
-        return decode::text(node, "external_network", diags)
+        return decode::checked(node, "external_network", diags)
             .map(|network| ExternalNetwork { network });
     }
     let what = format!("`external_network` of node type `{file}`");
     let mut fields = Fields::new(node, what, EXTERNAL, diags)?;
-    let network = fields.text("network", diags);
+    let network = fields.checked("network", diags);
     // That follows from the network itself.
     fields.bool("bridged", diags);
     fields.finish(diags);

@@ -7,6 +7,7 @@ use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{Form, Key, key};
 use crate::syntax::{Node, Spanned};
+use crate::values::Name;
 
 pub(super) const IPV4: Form = Form::Parsed("an address such as 10.0.0.1/24");
 pub(super) const IPV6: Form = Form::Parsed("an address such as 2001:db8::1/64");
@@ -46,7 +47,7 @@ pub struct Vlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Portgroup {
     /// Name.
-    pub name: Spanned<String>,
+    pub name: Spanned<Name>,
     /// Whether interfaces that name none are in it.
     pub default: bool,
     /// Whether frames keep their tags.

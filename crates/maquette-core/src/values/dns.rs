@@ -35,12 +35,6 @@ checked!(
 );
 
 checked!(
-    /// A name of a node, node type, network or pool: what host names and libvirt take.
-    Name,
-    |text| crate::names::check_name(text).map_err(|e| ValueError::new(e.to_string()))
-);
-
-checked!(
     /// A service or protocol in an SRV record, without its `_`.
     ServiceLabel,
     |text| Form {

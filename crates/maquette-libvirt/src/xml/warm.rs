@@ -11,7 +11,7 @@ use super::read::ReadError;
 /// A template's domain is a node's with other files and nobody's name: libvirt gives its devices the same addresses.
 pub fn template(node: &Node, template: &Template, pool: &Pool) -> String {
     let mut node = node.clone();
-    node.name = template.name();
+    node.name = template.domain();
     node.uuid = template.uuid();
     node.serial_file = false;
     node.vnc = Vnc::default();

@@ -108,10 +108,10 @@ fn examine(
     let hypervisor = session.running()?;
     let mut observed = hypervisor.observed();
     let nodes = match asked.nodes.is_empty() {
-        true => observed.domains.keys().cloned().collect(),
+        true => observed.domains.keys().map(ToString::to_string).collect(),
         false => nodes::resolve(world, asked.nodes, located, &observed, Meaning::There)?,
     };
-    observed.domains.retain(|name, _| nodes.contains(name));
+    observed.domains.retain(|name, _| nodes.contains(name.as_str()));
     let mut evidence = session.evidence(&observed, &hypervisor.facts.uptime_s, Ask::Failed)?;
     let mut signs: BTreeMap<String, NodeSigns> = BTreeMap::new();
     for name in &nodes {
@@ -124,7 +124,7 @@ fn examine(
             .map_err(|e| Failure::because("cannot ask libvirt about the nodes", e))?;
     }
     let networks = networks_to_look_at(&observed, &signs);
-    let look = |domain| node_to_look_at(domain, &signs[&domain.name]);
+    let look = |domain| node_to_look_at(domain, &signs[domain.name.as_str()]);
     let to_look_at: Vec<doctor::Node> = observed.domains.values().map(look).collect();
     let (host, pool) = (session.connection.host.as_ref(), &located.pool.path);
     let host = doctor::look(host, pool, &networks, &to_look_at, &mut signs)
@@ -147,7 +147,10 @@ fn ask_libvirt(
     for some in all.chunks_mut(AT_ONCE) {
         std::thread::scope(|scope| {
             let ask = |(name, signs): &mut (&String, &mut NodeSigns)| {
-                observed.domains.get(*name).map_or(Ok(()), |domain| server.signs(domain, signs))
+                observed
+                    .domains
+                    .get(name.as_str())
+                    .map_or(Ok(()), |domain| server.signs(domain, signs))
             };
             let threads: Vec<_> =
                 some.iter_mut().map(|one| scope.spawn(move || ask(one))).collect();
@@ -166,7 +169,8 @@ fn log_in(
 ) {
     let routes = Routes::read(world, place).ok();
     let greeted = |(name, signs): &(&String, &mut NodeSigns)| {
-        signs.evidence.ssh == Some(SshAnswer::Greeted) && observed.domains.contains_key(*name)
+        signs.evidence.ssh == Some(SshAnswer::Greeted)
+            && observed.domains.contains_key(name.as_str())
     };
     let mut all: Vec<(&String, &mut NodeSigns)> = signs.iter_mut().filter(greeted).collect();
     for some in all.chunks_mut(AT_ONCE) {

@@ -7,6 +7,7 @@ use maquette_core::blueprint::Template;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::plan::{self, PoolState};
 use maquette_core::units::ByteSize;
+use maquette_core::values::NodeName;
 use maquette_engine::prepare::record::Record;
 use maquette_engine::prepare::{self, daemons, record, ssh_limits};
 use maquette_engine::probe::{Daemons, Facts, SshLimits};
@@ -385,9 +386,10 @@ fn recorded(hypervisor: &Hypervisor) -> Result<Record, Failure> {
 /// no reason: they are removed together with the images.
 fn in_use(hypervisor: &Hypervisor, left: bool) -> Result<(), Failure> {
     let observed = hypervisor.observed();
-    let others = observed.claims.domains.iter().chain(observed.domains.keys());
+    let own = observed.domains.keys().map(NodeName::as_str);
+    let others = observed.claims.domains.iter().map(String::as_str).chain(own);
     let others = others.filter(|name| !left || !Template::is_called_so(name));
-    let domains: Vec<&str> = others.map(String::as_str).collect();
+    let domains: Vec<&str> = others.collect();
     if !domains.is_empty() {
         return Err(Failure::input(
             Diagnostic::error(

@@ -318,7 +318,7 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
             let disturbance = tap.as_ref().and_then(|tap| disturbances.get(tap)).copied();
             let disturbance = disturbance.unwrap_or_default();
             rows.push(render::LinkRow {
-                node: domain.name.clone(),
+                node: domain.name.to_string(),
                 interface: interface.name.clone(),
                 mac: interface.mac.to_string(),
                 network: interface.source(),

@@ -90,9 +90,11 @@ fn candidate(node: &Node) -> Candidate<'_> {
 
 /// Nodes that are there; with `gone`, those too of which only something is left.
 fn candidates(observed: &Observed, gone: bool) -> Vec<Candidate<'_>> {
-    let noted = observed.networks.values().flat_map(|n| &n.recorded.tenants).map(|t| &t.node);
-    let edited = observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain).map(|e| &e.name);
-    let left: BTreeSet<&String> = noted.chain(edited).filter(|_| gone).collect();
+    let noted =
+        observed.networks.values().flat_map(|n| &n.recorded.tenants).map(|t| t.node.as_str());
+    let edited = observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain);
+    let edited = edited.map(|e| e.name.as_str());
+    let left: BTreeSet<&str> = noted.chain(edited).filter(|_| gone).collect();
     let left = left.into_iter().filter(|name| !observed.domains.contains_key(*name));
     let there = observed.domains.values().map(|d| candidate(&d.recorded));
     let left = left.map(|name| Candidate { name, role: "", groups: Vec::new() });
@@ -181,7 +183,7 @@ pub fn one<'a>(
     if names.len() > 1 {
         return Err(several(word, &names.iter().map(String::as_str).collect::<Vec<_>>()));
     }
-    let found = names.first().and_then(|name| observed.domains.get(name));
+    let found = names.first().and_then(|name| observed.domains.get(name.as_str()));
     found.ok_or_else(|| Failure::Failed(StepError::new(format!("there is no domain of `{word}`"))))
 }
 

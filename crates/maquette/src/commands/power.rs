@@ -63,7 +63,7 @@ pub fn run_for(
         return Err(absent(&session.title()));
     }
     let names = match args.all {
-        true => observed.domains.keys().cloned().collect(),
+        true => observed.domains.keys().map(ToString::to_string).collect(),
         false => nodes::resolve(world, &args.nodes, &located, &observed, nodes::Meaning::There)?,
     };
     let unproven = plan::unproven(&observed, &names, what);

@@ -126,9 +126,11 @@ fn plan(world: &World, args: &Args, session: &Session<'_>) -> Result<String, Fai
 
 /// What libvirt has of domains and networks.
 fn definitions(server: &dyn Server, observed: &Observed) -> Vec<(String, String)> {
-    let domains = observed.domains.keys().map(|name| (ObjectKind::Domain, "domains", name));
-    let networks = observed.networks.keys().map(|name| (ObjectKind::Network, "networks", name));
-    let read = |(kind, folder, name): (ObjectKind, &str, &String)| {
+    let domains =
+        observed.domains.keys().map(|name| (ObjectKind::Domain, "domains", name.as_str()));
+    let networks =
+        observed.networks.keys().map(|name| (ObjectKind::Network, "networks", name.as_str()));
+    let read = |(kind, folder, name): (ObjectKind, &str, &str)| {
         let text = match server.definition(kind, name) {
             Ok(text) => text.unwrap_or_default(),
             Err(error) => format!("not available: {error}\n"),

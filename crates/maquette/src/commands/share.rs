@@ -189,7 +189,7 @@ fn invite(world: &World, located: &Located, observed: &Observed, away: &[(&str, 
     let mut words = vec!["maquette ssh".to_string()];
     words.extend(located.environment.prefix().map(|prefix| format!("--prefix {prefix}")));
     words.extend(located.host.address.as_ref().map(|address| format!("--host-address {address}")));
-    words.extend(observed.domains.keys().next().cloned());
+    words.extend(observed.domains.keys().next().map(ToString::to_string));
     world.terminal.talk(&format!("whose key it is logs in with `{}`", words.join(" ")));
 }
 
@@ -269,7 +269,7 @@ fn known(observed: &Observed) -> Vec<Known> {
             all.push(Known { key: key.clone(), built, nodes: BTreeSet::new() });
             all.len() - 1
         });
-        all[at].nodes.insert(domain.name.clone());
+        all[at].nodes.insert(domain.name.to_string());
     }
     all
 }

@@ -171,7 +171,7 @@ impl Routes {
         let Some(seen) = seen else { return stopped };
         let runs = |domain: &Domain| domain.active;
         for route in routes {
-            if seen.observed.domains.get(&route.name).is_some_and(|domain| !runs(domain)) {
+            if seen.observed.domains.get(route.name.as_str()).is_some_and(|domain| !runs(domain)) {
                 stopped.insert(route.name.clone());
             }
         }

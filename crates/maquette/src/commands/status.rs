@@ -10,6 +10,7 @@ use maquette_core::node_state::{Evidence, NodeState};
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan;
+use maquette_core::values::NetworkName;
 use maquette_engine::{Cause, StepError};
 use maquette_libvirt::DomainEvent;
 use serde_json::{Value, json};
@@ -228,7 +229,7 @@ fn next_change(events: &mpsc::Receiver<DomainEvent>, now: &Now, prefix: &str, as
         let ours = |event: &DomainEvent| match event {
             DomainEvent::Changed(name) | DomainEvent::DeviceRemoved(name) => {
                 // A new node is not known yet; looking once too often does no harm.
-                name.starts_with(prefix) || now.observed.domains.contains_key(name)
+                name.starts_with(prefix) || now.observed.domains.contains_key(name.as_str())
             }
             DomainEvent::Closed => false,
         };
@@ -286,5 +287,5 @@ pub fn text(
 }
 
 fn names(observed: &Observed) -> String {
-    observed.networks.keys().cloned().collect::<Vec<_>>().join(", ")
+    observed.networks.keys().map(NetworkName::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -150,7 +150,7 @@ pub fn picture(
     for network in networks.iter().filter(|n| !is_cable(n)) {
         index.insert(&network.name, scene.nets.len());
         let (state, fate) = state(Kind::Network, &network.name);
-        let (name, detail) = (network.name.clone(), describe(network));
+        let (name, detail) = (network.name.to_string(), describe(network));
         scene.nets.push(Net { name, detail, outside: outside(network), state, fate });
     }
     // Bridges of the hypervisor's own that nodes are on.
@@ -158,7 +158,8 @@ pub fn picture(
         for interface in node.interfaces.iter().filter(|i| i.is_on_host_bridge()) {
             if !index.contains_key(interface.network.as_str()) {
                 index.insert(&interface.network, scene.nets.len());
-                let (name, detail) = (interface.network.clone(), "the hypervisor's bridge".into());
+                let (name, detail) =
+                    (interface.network.to_string(), "the hypervisor's bridge".into());
                 let (state, fate) = (State::Active, Fate::Stays);
                 scene.nets.push(Net { name, detail, outside: None, state, fate });
             }
@@ -171,12 +172,12 @@ pub fn picture(
             let far = far.and_then(|e| e.iter().find(|end| **end != (i, j)));
             let to = match far {
                 Some((n, p)) => format!("{} {}", nodes[*n].name, nodes[*n].interfaces[*p].name),
-                None => interface.network.clone(),
+                None => interface.network.to_string(),
             };
             Port { name: interface.name.clone(), net, to, detail: plugged(interface) }
         });
         let (state, fate) = state(Kind::Node, &node.name);
-        let (name, ports) = (node.name.clone(), ports.collect());
+        let (name, ports) = (node.name.to_string(), ports.collect());
         scene.items.push(Item { name, detail: size(node), state, fate, ports });
     }
     let cables = networks.iter().filter(|n| is_cable(n));
@@ -198,7 +199,7 @@ pub fn same_network(one: &Network, other: &Network) -> bool {
 pub fn same_node(one: &Node, other: &Node) -> bool {
     let ports = |node: &Node| -> Vec<(String, String, String)> {
         let each = node.interfaces.iter();
-        each.map(|i| (i.name.clone(), i.network.clone(), plugged(i))).collect()
+        each.map(|i| (i.name.clone(), i.network.to_string(), plugged(i))).collect()
     };
     size(one) == size(other) && ports(one) == ports(other)
 }

@@ -160,7 +160,7 @@ mod tests {
             change("db-0", "1 vCPU", ""),
         ];
         let mut steps = Builder::default();
-        steps.add(Action::StartDomain { name: "db-0".into(), ready: None }, [], "");
+        steps.add(Action::StartDomain { name: "db-0".parse().unwrap(), ready: None }, [], "");
         let painted = plan(&Plan { changes, steps: steps.finish() }, "lab", width);
         plain(painted.text()).into_owned()
     }

@@ -60,7 +60,7 @@ impl Row {
         };
         let row = |domain: &Domain| {
             let nothing = Evidence::default();
-            Self::new(domain, evidence.get(&domain.name).unwrap_or(&nothing), of(domain))
+            Self::new(domain, evidence.get(domain.name.as_str()).unwrap_or(&nothing), of(domain))
         };
         domains.into_iter().map(row).collect()
     }
@@ -70,11 +70,11 @@ impl Row {
         let Condition { state, reason } = Condition::of(domain, evidence);
         let good = matches!(state, NodeState::Ready | NodeState::Running);
         let interfaces = node.interfaces.iter().filter(|i| domain.pulled.contains(&i.mac));
-        let pulled: Vec<_> = interfaces.map(|i| (i.name.clone(), i.network.clone())).collect();
+        let pulled: Vec<_> = interfaces.map(|i| (i.name.clone(), i.network.to_string())).collect();
         Self {
             reason,
-            name: domain.name.clone(),
-            role: node.role.clone(),
+            name: domain.name.to_string(),
+            role: node.role.to_string(),
             state,
             address: node.access.address.map_or("-".into(), |a| a.to_string()),
             user: if node.deploy_os { node.access.user.to_string() } else { "-".into() },

@@ -85,7 +85,10 @@ mod tests {
             for _ in 0..50_000 {
                 let title = "x".repeat(100);
                 let id = maquette_core::plan::Builder::default().add(
-                    maquette_core::plan::Action::StartDomain { name: "a".into(), ready: None },
+                    maquette_core::plan::Action::StartDomain {
+                        name: "a".parse().unwrap(),
+                        ready: None,
+                    },
                     [],
                     "",
                 );

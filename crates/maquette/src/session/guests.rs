@@ -40,7 +40,7 @@ pub(super) fn look(
     let asked: Vec<&Domain> = observed.domains.values().filter(asked).collect();
     let from_here = |d: &Domain| d.recorded.access.direct && !host.is_here();
     let guest = |d: &Domain, address: bool, log: bool| Guest {
-        name: d.name.clone(),
+        name: d.name.to_string(),
         address: d.recorded.access.address.filter(|_| address),
         log: log.then(|| maquette_libvirt::serial_log(&d.name, d.recorded.serial_file)),
     };

@@ -291,8 +291,10 @@ fn learn(host: &dyn Host, known: &Starts, took: &[(&Node, How, u64)]) {
 /// The node that a step waits for.
 fn booting(action: &Action) -> Option<String> {
     match action {
-        Action::StartDomain { name, .. } | Action::AwaitDomain { name, .. } => Some(name.clone()),
-        Action::RestoreDomain { node, .. } => Some(node.name.clone()),
+        Action::StartDomain { name, .. } | Action::AwaitDomain { name, .. } => {
+            Some(name.to_string())
+        }
+        Action::RestoreDomain { node, .. } => Some(node.name.to_string()),
         _ => None,
     }
 }

@@ -400,12 +400,11 @@ impl Named for OwnName {
     fn names(&self, _: &'static str, _: &mut Names) {}
 }
 
-impl Field<String> for OwnName {
-    fn write(&self, _: &String, _: &mut Tree) {}
+impl<T: FromStr> Field<T> for OwnName {
+    fn write(&self, _: &T, _: &mut Tree) {}
 
-    fn read(&self, from: Source<'_, '_>) -> Result<String, MetadataError> {
-        let name: Name = from.name.parse().map_err(|_| MetadataError::Attribute("name".into()))?;
-        Ok(name.to_string())
+    fn read(&self, from: Source<'_, '_>) -> Result<T, MetadataError> {
+        from.name.parse().map_err(|_| MetadataError::Attribute("name".into()))
     }
 }
 

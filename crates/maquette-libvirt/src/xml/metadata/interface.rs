@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::{Ipv4Net, Ipv6Net};
 use maquette_core::blueprint::{Attachment, Checksums, Interface, Ipv4Setup};
 use maquette_core::units::MacAddr;
-use maquette_core::values::{DeviceModel, FileName, Line, Name};
+use maquette_core::values::{DeviceModel, FileName, Line, NetworkName};
 
 use super::MetadataError;
 use super::fields::{
@@ -17,7 +17,7 @@ use super::fields::{
 struct Flat {
     name: String,
     mac: MacAddr,
-    network: String,
+    network: NetworkName,
     model: DeviceModel,
     portgroup: Option<String>,
     host_bridge: bool,
@@ -35,7 +35,7 @@ struct Flat {
 record!(FlatFields: Flat {
     name: text::<FileName>("name"),
     mac: Required("mac"),
-    network: text::<Name>("network"),
+    network: Required("network"),
     model: Required("model"),
     portgroup: optional_text::<Line>("portgroup"),
     host_bridge: Set("host-bridge"),

@@ -3,7 +3,7 @@
 use maquette_core::blueprint::{Network, Reservation, Tenant};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{Allocation, Forward, Srv};
-use maquette_core::values::{FileName, Name};
+use maquette_core::values::FileName;
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
@@ -114,14 +114,14 @@ record!(SrvFields: Srv {
 });
 
 record!(ReservationFields: Reservation {
-    name: text::<Name>("name"),
+    name: Required("name"),
     mac: Required("mac"),
     ipv4: Optional("ipv4"),
     ipv6: Optional("ipv6"),
 });
 
 record!(TenantFields: Tenant {
-    node: text::<Name>("node"),
+    node: Required("node"),
     pool: PoolFields,
     volumes: Many("volume", text::<FileName>("name")),
     extension: Set("extension"),

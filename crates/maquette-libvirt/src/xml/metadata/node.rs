@@ -3,7 +3,7 @@
 use maquette_core::blueprint::{Access, Disk, Guest, Node, Pool, Vnc};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{BootMode, Bus, Preallocation, SeedDrive, VirtType};
-use maquette_core::values::{DiskKey, FileName, Name};
+use maquette_core::values::{DiskKey, FileName};
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
@@ -59,7 +59,7 @@ record!(RecordFields: NodeRecord {
 record!(NodeFields: Node {
     name: OwnName,
     uuid: OwnUuid,
-    role: text::<Name>("role"),
+    role: Required("role"),
     index: Required("index"),
     virt: Word("virt", VirtType::as_str),
     vcpus: Required("vcpus"),

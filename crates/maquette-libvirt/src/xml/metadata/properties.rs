@@ -42,6 +42,16 @@ fn name() -> BoxedStrategy<String> {
     text::<maquette_core::values::Name>(NAME)
 }
 
+/// A network's name: with a prefix it may be longer than a node's.
+fn network_name() -> BoxedStrategy<maquette_core::values::NetworkName> {
+    value("[a-z0-9][a-zA-Z0-9_.-]{0,12}([a-z]{100})?")
+}
+
+/// A name that has a type of its own.
+fn named<T: std::str::FromStr + std::fmt::Debug + 'static>() -> BoxedStrategy<T> {
+    value(NAME)
+}
+
 fn file() -> BoxedStrategy<String> {
     text::<maquette_core::values::FileName>(FILE)
 }
@@ -121,7 +131,7 @@ fn interface() -> impl Strategy<Value = Interface> {
     });
     let dhcp = of(net4()).prop_map(|reserved| Ipv4Setup::Dhcp { reserved });
     let ipv4 = prop_oneof![Just(Ipv4Setup::Off), dhcp, own];
-    let words = (file(), mac(), name(), value("[a-z0-9][a-z0-9_-]{0,8}"));
+    let words = (file(), mac(), network_name(), value("[a-z0-9][a-z0-9_-]{0,8}"));
     (words, attachment, ipv4, of(net6()), whatever(), whatever()).prop_map(
         |((name, mac, network, model), attachment, ipv4, ipv6, default_route, mtu)| Interface {
             name,
@@ -165,7 +175,7 @@ fn node() -> impl Strategy<Value = NodeRecord> {
     let machine = || value("[a-zA-Z0-9][a-zA-Z0-9_.+-]{0,10}");
     let virt = prop::sample::select(vec![VirtType::Kvm, VirtType::Qemu, VirtType::Test]);
     let firmware = prop::sample::select(vec![BootMode::Bios, BootMode::Uefi]);
-    let who = (environment(), pool(), name(), name(), any::<u128>(), whatever());
+    let who = (environment(), pool(), named(), named(), any::<u128>(), whatever());
     let memory = (whatever(), whatever());
     let made = (virt, whatever(), machine(), memory, machine(), firmware, any::<[bool; 4]>());
     let has = (
@@ -244,7 +254,7 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
     let forwards =
         [Forward::Isolated, Forward::Nat, Forward::Route, Forward::Bridge, Forward::OpenVswitch];
     let forward = prop::sample::select(forwards.to_vec());
-    let who = (environment(), any::<(u8, u8)>(), name(), name(), any::<u128>(), forward);
+    let who = (environment(), any::<(u8, u8)>(), network_name(), name(), any::<u128>(), forward);
     let addresses = (of(net4()), range(), of(net6()), range(), of(dns()), whatever());
     let fixed = (net4(), range(), whatever(), whatever());
     let fixed = fixed.prop_map(|(net, range, gateway, nameserver)| Fixed {
@@ -254,9 +264,9 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
         nameserver,
     });
     let host = (any::<[bool; 2]>(), tuning(), of(uplink()), of(vswitch()), of(fixed));
-    let reservation = (name(), mac(), whatever(), whatever())
+    let reservation = (named(), mac(), whatever(), whatever())
         .prop_map(|(name, mac, ipv4, ipv6)| Reservation { name, mac, ipv4, ipv6 });
-    let tenant = (name(), pool(), vec(file(), 0..3), any::<bool>())
+    let tenant = (named(), pool(), vec(file(), 0..3), any::<bool>())
         .prop_map(|(node, pool, volumes, extension)| Tenant { node, pool, volumes, extension });
     let has = (vec(srv(), 0..3), vec(whatever(), 0..3), vec(reservation, 0..3), vec(tenant, 0..3));
     (who, addresses, host, has).prop_map(|(who, addresses, host, has)| {

@@ -26,7 +26,7 @@ pub(crate) fn full_node() -> NodeRecord {
     let interface = Interface {
         name: "eth0".into(),
         mac: "52:54:00:00:00:01".parse().unwrap(),
-        network: "lab-data".into(),
+        network: "lab-data".parse().unwrap(),
         attachment: Attachment::OtherBridge {
             portgroup: Some("trunk".into()),
             checksums: Checksums::Guest,
@@ -45,7 +45,7 @@ pub(crate) fn full_node() -> NodeRecord {
     let plugged = Interface {
         name: "eth1".into(),
         mac: "52:54:00:00:00:02".parse().unwrap(),
-        network: "br-lan".into(),
+        network: "br-lan".parse().unwrap(),
         attachment: Attachment::HostBridge,
         ipv4: Ipv4Setup::Dhcp { reserved: None },
         ..interface.clone()
@@ -73,8 +73,8 @@ pub(crate) fn full_node() -> NodeRecord {
         first_boot: Some(Uuid::from_u128(7)),
     };
     let node = Node {
-        name: "lab-n-0".into(),
-        role: "n".into(),
+        name: "lab-n-0".parse().unwrap(),
+        role: "n".parse().unwrap(),
         index: 3,
         uuid: Uuid::from_u128(5),
         virt: VirtType::Kvm,
@@ -106,7 +106,7 @@ pub(crate) fn full_node() -> NodeRecord {
 pub(super) fn full_network() -> NetworkRecord {
     let dhcp = |a: &str, b: &str| Dhcp { start: a.parse().unwrap(), end: b.parse().unwrap() };
     let network = Network {
-        name: "lab-data".into(),
+        name: "lab-data".parse().unwrap(),
         bridge: "br7".into(),
         uuid: Uuid::from_u128(6),
         forward: Forward::Route,
@@ -167,13 +167,13 @@ pub(super) fn full_network() -> NetworkRecord {
             nameserver: Some("192.0.2.2".parse().unwrap()),
         }),
         reservations: vec![Reservation {
-            name: "lab-n-0".into(),
+            name: "lab-n-0".parse().unwrap(),
             mac: "52:54:00:00:00:01".parse().unwrap(),
             ipv4: Some("192.0.2.5".parse().unwrap()),
             ipv6: Some("2001:db8::5".parse().unwrap()),
         }],
         tenants: vec![Tenant {
-            node: "lab-n-0".into(),
+            node: "lab-n-0".parse().unwrap(),
             pool: pool(),
             volumes: vec!["lab-n-0-disk1.qcow2".into()],
             extension: true,

@@ -117,7 +117,7 @@ impl Now<'_> {
         let observed = self.session.look_again(self.hypervisor, false)?;
         let rows = Row::all(&observed, &self.evidence);
         let nodes = rows.iter().enumerate().filter_map(|(place, row)| {
-            let domain = observed.domains.get(&row.name)?;
+            let domain = observed.domains.get(row.name.as_str())?;
             Some((row.name.clone(), node(row, domain, place)))
         });
         self.feed.set_all("node/", &nodes.collect());

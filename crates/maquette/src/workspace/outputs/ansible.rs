@@ -153,7 +153,7 @@ fn host(node: &Node, files: &Files<'_>) -> Host {
         vars.push(("ansible_ssh_common_args", common_args(node, files)));
         vars.push(("ansible_python_interpreter", "auto_silent".into()));
     }
-    Host { name: node.name.clone(), vars }
+    Host { name: node.name.to_string(), vars }
 }
 
 /// Options of `ssh`. The way through the hypervisor is a ProxyCommand, since readers look for the
@@ -227,7 +227,7 @@ mod tests {
         let plain = testkit::node(name);
         let address = Some("10.0.0.2".parse().unwrap());
         Node {
-            role: role.into(),
+            role: role.parse().unwrap(),
             groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
             deploy_os: true,
             access: Access { address, ..plain.access.clone() },

@@ -25,7 +25,7 @@ pub fn ports(nodes: &[&Node]) -> Value {
                 json!({"nic": nic, "port": port, "node": peer.name, "role": peer.role})
             })
             .collect();
-        (switch.name.clone(), Value::from(ports))
+        (switch.name.to_string(), Value::from(ports))
     });
     Value::Object(map.collect())
 }

@@ -13,7 +13,7 @@ fn dhcp(start: &str, end: &str) -> Option<Dhcp<Ipv4Addr>> {
 /// A network that has something of everything.
 fn full() -> Network {
     Network {
-        name: "lab-br".into(),
+        name: "lab-br".parse().unwrap(),
         bridge: "br0".into(),
         uuid: Uuid::from_u128(1),
         forward: Forward::OpenVswitch,

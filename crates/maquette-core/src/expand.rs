@@ -16,7 +16,7 @@ use std::net::Ipv4Addr;
 use ipnet::{Ipv4Net, Ipv6Net};
 use uuid::Uuid;
 
-pub use conflicts::conflicts;
+pub use conflicts::{conflicts, conflicts_of_nodes};
 pub use narrow::narrow;
 pub use subnets::choose;
 

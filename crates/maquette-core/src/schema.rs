@@ -24,8 +24,8 @@ pub enum File {
 pub fn schema(file: File) -> Plain {
     let (title, schema) = match file {
         File::Project => ("Project file of Maquette", project("")),
-        File::Nodes => ("Node file of Maquette", mapping(NODE_TYPE, true)),
-        File::Network => ("Network file of Maquette", mapping(NETWORK_FILE, true)),
+        File::Nodes => ("Node file of Maquette", mapping(NODE_TYPE)),
+        File::Network => ("Network file of Maquette", mapping(NETWORK_FILE)),
     };
     with(
         schema,
@@ -104,8 +104,8 @@ fn of(form: &Form) -> Plain {
         Form::YesNo => or_template(yes_no()),
         Form::Number(least, most, _) => or_template(number(*least, *most)),
         Form::Words(all) => or_template(vec![words(all.iter().copied())]),
-        Form::Map(keys) => mapping(keys, true),
-        Form::Part(keys) => mapping(keys, false),
+        Form::Map(keys) => mapping(keys),
+        Form::Part(keys) => part(keys),
         Form::Entries("", form) => {
             object([("type", text("object")), ("additionalProperties", or_nothing(of(form)))])
         }
@@ -139,7 +139,17 @@ fn closed(properties: Plain) -> Plain {
     ])
 }
 
-fn mapping(keys: &[Key], whole: bool) -> Plain {
+/// A mapping with all keys that it needs.
+fn mapping(keys: &[Key]) -> Plain {
+    let needed: Vec<&str> = keys.iter().filter(|k| k.needed).map(|k| k.name).collect();
+    match needed.is_empty() {
+        true => part(keys),
+        false => with(part(keys), [("required", list(needed))]),
+    }
+}
+
+/// A mapping of which keys may be elsewhere.
+fn part(keys: &[Key]) -> Plain {
     let mut properties = Plain::map();
     for key in keys {
         let schema = if key.needed { of(&key.form) } else { or_nothing(of(&key.form)) };
@@ -149,11 +159,7 @@ fn mapping(keys: &[Key], whole: bool) -> Plain {
         }
         properties = with(properties, [(key.name, schema)]);
     }
-    let needed: Vec<&str> = keys.iter().filter(|k| k.needed).map(|k| k.name).collect();
-    match whole && !needed.is_empty() {
-        true => with(closed(properties), [("required", list(needed))]),
-        false => closed(properties),
-    }
+    closed(properties)
 }
 
 /// The keys of the project file below a prefix (`hypervisor.`).
@@ -179,7 +185,7 @@ fn setting(row: &Setting) -> Plain {
         Kind::Words(all) => words(all.iter().filter(|w| !w.hidden).map(|w| w.word)),
         Kind::Nodes => {
             let mut each = number(0, u64::MAX);
-            each.push(self::mapping(DESCRIBED, false));
+            each.push(part(DESCRIBED));
             any_of(vec![
                 object([("type", text("string"))]),
                 with(mapping(), [("additionalProperties", any_of(each))]),

@@ -194,7 +194,7 @@ fn built(texts: &Texts) -> Result<(String, String), Vec<String>> {
         return Err(messages(&input.diags));
     }
     let (blueprint, more) = maquette_testkit::expand(&topology, &observed);
-    expand::conflicts(&topology, &blueprint, &observed, true, &mut diags);
+    expand::conflicts(&topology, &blueprint, &observed, &mut diags);
     if more.has_errors() || diags.has_errors() {
         return Err(messages(&more).into_iter().chain(messages(&diags)).collect());
     }

@@ -263,7 +263,7 @@ fn what_has_the_name_of_an_undefined_node_and_is_not_ours_is_in_the_way() {
     seen.volumes.entry("images".into()).or_default().insert("controller-0-disk1.qcow2".into());
     let topology = topology(&wanted, &seen);
     let (blueprint, mut diags) = expand(&topology, &seen);
-    expand::conflicts(&topology, &blueprint, &seen, true, &mut diags);
+    expand::conflicts(&topology, &blueprint, &seen, &mut diags);
     assert!(diags.iter().any(|d| d.message.contains("volume `controller-0-disk1.qcow2` exists")));
 }
 

@@ -30,7 +30,7 @@ const NICS: [&str; 9] = [
 fn conflicts(input: &maquette_testkit::Input, seen: &Observed) -> Vec<String> {
     let topology = topology(input, seen);
     let (blueprint, mut diags) = expand(&topology, seen);
-    expand::conflicts(&topology, &blueprint, seen, true, &mut diags);
+    expand::conflicts(&topology, &blueprint, seen, &mut diags);
     let said = |d: &maquette_core::diagnostic::Diagnostic| {
         format!("{} [{}]", d.message, d.help.join("; "))
     };

@@ -14,12 +14,19 @@ pub struct Lanes(BTreeMap<Lane, usize>);
 
 impl Lanes {
     /// Widths that suit one libvirt connection for quick calls and one for long ones. The server
-    /// answers 5 calls of a connection at a time, so the long ones stay below that. To a `remote`
-    /// hypervisor more are under way, since most of a call's time is the way there and back; the
-    /// server queues what it does not work on. `boots` is how many guests may boot at once, `further` how many
-    /// more connections there are for starting and ending them.
-    pub fn new(boots: usize, further: usize, remote: bool) -> Self {
-        let (control, bulk) = if remote { (24, 8) } else { (5, 4) };
+    /// answers 5 calls of a connection at a time, so the long ones stay below that. `boots` is how many guests may
+    /// boot at once, `further` how many more connections there are for starting and ending them.
+    pub fn local(boots: usize, further: usize) -> Self {
+        Self::of((5, 4), boots, further)
+    }
+
+    /// The same to a hypervisor over SSH. More calls are under way there, since most of a call's time is the way there
+    /// and back; the server queues what it does not work on.
+    pub fn remote(boots: usize, further: usize) -> Self {
+        Self::of((24, 8), boots, further)
+    }
+
+    fn of((control, bulk): (usize, usize), boots: usize, further: usize) -> Self {
         Self(BTreeMap::from([
             (Lane::Host, 1),
             (Lane::Fetch, 2),

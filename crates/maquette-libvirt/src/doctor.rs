@@ -100,7 +100,7 @@ pub fn explain(
     let seen = observe(client, &record.environment, &record.pool.name, key).ok()?;
     let observed = seen.observed;
     let domain = observed.domains.get(name)?;
-    let log = serial_log(name, domain.recorded.serial_file);
+    let log = serial_log(&domain.recorded);
     let address = domain.recorded.access.address.filter(|_| !domain.recorded.access.direct);
     let guest = Guest { name: name.into(), address, log: Some(log) };
     let evidence = guests::look(host, &[guest]).ok()?.remove(name)?;

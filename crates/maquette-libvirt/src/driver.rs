@@ -18,8 +18,8 @@ use maquette_engine::{Backend, StepError};
 
 use crate::{
     Access, Bandwidth, Booted, Cached, Client, DomainEvent, Ended, Events, Gate, Guests, Libvirt,
-    LibvirtError, ObserveError, Pruned, RunningNic, Seen, Survey, cached, console, doctor, observe,
-    prune, set_bandwidth, set_link, survey,
+    LibvirtError, LinkState, ObserveError, Pruned, RunningNic, Seen, Survey, cached, console,
+    doctor, observe, prune, set_bandwidth, set_link, survey,
 };
 
 /// What a plan is carried out with.
@@ -66,7 +66,7 @@ pub trait Server: Send + Sync {
     fn running_nics(&self, domain: &str) -> Result<Vec<RunningNic>, StepError>;
 
     /// Takes the carrier from a running domain's interface, or gives it back.
-    fn set_link(&self, domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError>;
+    fn set_link(&self, domain: &str, mac: MacAddr, state: LinkState) -> Result<(), StepError>;
 
     /// Limits what goes through an interface of a running domain; none lifts the limit.
     fn set_bandwidth(
@@ -173,8 +173,8 @@ impl Server for Client {
         crate::running_nics(self, domain)
     }
 
-    fn set_link(&self, domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError> {
-        set_link(self, domain, mac, up)
+    fn set_link(&self, domain: &str, mac: MacAddr, state: LinkState) -> Result<(), StepError> {
+        set_link(self, domain, mac, state)
     }
 
     fn set_bandwidth(

@@ -34,5 +34,5 @@ pub use prune::{Pruned, prune};
 pub use signals::Lines;
 pub use survey::{Survey, Surveyed, survey};
 pub use xml::layout::network as layout_network;
-pub use xml::nic::{Bandwidth, RunningNic};
+pub use xml::nic::{Bandwidth, LinkState, RunningNic};
 pub use xml::serial_log;

@@ -4,7 +4,7 @@ use maquette_core::units::MacAddr;
 use maquette_engine::StepError;
 
 use crate::client::{self, Client, LibvirtError};
-use crate::xml::nic::{self, Bandwidth, RunningNic};
+use crate::xml::nic::{self, Bandwidth, LinkState, RunningNic};
 
 /// The interfaces of a running domain, in order.
 pub fn running_nics(client: &Client, domain: &str) -> Result<Vec<RunningNic>, StepError> {
@@ -17,8 +17,13 @@ pub fn running_nics(client: &Client, domain: &str) -> Result<Vec<RunningNic>, St
 }
 
 /// Gives an interface its carrier, or takes it away. It stays so until the domain stops.
-pub fn set_link(client: &Client, domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError> {
-    change(client, domain, &|xml| nic::with_link(xml, mac, up))
+pub fn set_link(
+    client: &Client,
+    domain: &str,
+    mac: MacAddr,
+    state: LinkState,
+) -> Result<(), StepError> {
+    change(client, domain, &|xml| nic::with_link(xml, mac, state))
 }
 
 /// Limits what goes through an interface in either direction, or lifts the limit. It stays so until the

@@ -333,10 +333,8 @@ impl<'a> Libvirt<'a> {
     /// The last lines of a serial console.
     fn console(&self, name: &str) -> Vec<String> {
         const LINES: usize = 20;
-        let tail = |file| {
-            self.access.host.read_tail(&xml::serial_log(name, file), 16 * 1024).ok().flatten()
-        };
-        let text = tail(false).or_else(|| tail(true)).unwrap_or_default();
+        let tail = |file: &String| self.access.host.read_tail(file, 16 * 1024).ok().flatten();
+        let text = xml::serial_logs(name).iter().find_map(tail).unwrap_or_default();
         let text = console_text(&text);
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let from = lines.len().saturating_sub(LINES);
@@ -425,7 +423,10 @@ impl Backend for Libvirt<'_> {
     }
 
     fn lanes(&self) -> Lanes {
-        Lanes::new(self.guests.boots, self.guests.further, self.access.reach == Reach::Remote)
+        match self.access.reach {
+            Reach::Remote => Lanes::remote(self.guests.boots, self.guests.further),
+            Reach::Local => Lanes::local(self.guests.boots, self.guests.further),
+        }
     }
 
     fn is_lost(&self) -> bool {

@@ -15,7 +15,7 @@ use maquette_engine::ssh_keys::RecordKey;
 
 pub use domain::{
     disk, domain, domain_made, found_disk, found_nic, interface, logs, reason, record, serial_log,
-    state, vnc,
+    serial_logs, state, vnc,
 };
 pub use network::{host, network, srv};
 pub use storage::{pool, seed_volume, volume};

@@ -19,8 +19,8 @@ use maquette_engine::prepare::record;
 use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 use maquette_libvirt::{
-    Bandwidth, Cached, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, ObserveError, Pruned, Run,
-    RunningNic, Seen, Server, Survey, Surveyed,
+    Bandwidth, Cached, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, LinkState, ObserveError,
+    Pruned, Run, RunningNic, Seen, Server, Survey, Surveyed,
 };
 
 use crate::{change, rules, signs};
@@ -418,11 +418,11 @@ impl Server for Model {
         }
     }
 
-    fn set_link(&self, _domain: &str, mac: MacAddr, up: bool) -> Result<(), StepError> {
+    fn set_link(&self, _domain: &str, mac: MacAddr, state: LinkState) -> Result<(), StepError> {
         let mut machine = self.machine();
-        match up {
-            true => machine.pulled.remove(&mac),
-            false => machine.pulled.insert(mac),
+        match state {
+            LinkState::Up => machine.pulled.remove(&mac),
+            LinkState::Down => machine.pulled.insert(mac),
         };
         Ok(())
     }
@@ -528,7 +528,7 @@ impl Backend for Hands<'_> {
     }
 
     fn lanes(&self) -> Lanes {
-        Lanes::new(1, 0, false)
+        Lanes::local(1, 0)
     }
 }
 

@@ -37,13 +37,21 @@ pub struct Consent {
 }
 
 impl Consent {
-    /// What flags say. `yes` agrees to lost disks: it is what `up` asks for.
-    pub fn new(yes: bool, accepted: &[Kind], json: bool) -> Self {
-        let mut accepted = accepted.to_vec();
-        if yes {
-            accepted.push(Kind::LoseDisks);
-        }
-        Self { accepted, json, hints: Vec::new() }
+    /// What `--accept` says.
+    pub fn new(accepted: &[Kind]) -> Self {
+        Self { accepted: accepted.to_vec(), ..Self::default() }
+    }
+
+    /// What `--yes` says, which agrees to lost disks: they are what `up` asks for.
+    pub fn yes(mut self, yes: bool) -> Self {
+        self.accepted.extend(yes.then_some(Kind::LoseDisks));
+        self
+    }
+
+    /// What `--json` says.
+    pub fn json(mut self, json: bool) -> Self {
+        self.json = json;
+        self
     }
 
     /// Adds a way out, for whoever cannot be asked.

@@ -219,10 +219,11 @@ fn build(
     let authorities =
         authorities::authorities(&loaded.called("tls-ca"), &loaded.request.settings.tls_ca)?;
     let session = Session::open(world, loaded.located())?;
-    outputs::write_local(&workspace, false)
+    outputs::write_local(&workspace)
         .map_err(|e| Failure::because("cannot write the workspace", e))?;
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.
-    let consent = Consent::new(given.yes_on_line, &given.accepted()?, false)
+    let consent = Consent::new(&given.accepted()?)
+        .yes(given.yes_on_line)
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
     let how = up::How::of_all(consent, BOOT, stages.clone(), given.locking, authorities);
     up::build(world, &loaded, &requirements, &session, hooks, &how)?;

@@ -202,6 +202,20 @@ pub struct Scope<'a> {
 impl Scope<'_> {
     /// All of an environment, as far as it is not there.
     pub const USUAL: Self = Self { nodes: &[], networks: true, all_templates: false };
+
+    /// Reports what others have in the way of what is made.
+    fn conflicts(
+        &self,
+        topology: &topology::Topology,
+        blueprint: &Blueprint,
+        observed: &Observed,
+        diags: &mut Diagnostics,
+    ) {
+        match self.networks {
+            true => expand::conflicts(topology, blueprint, observed, diags),
+            false => expand::conflicts_of_nodes(blueprint, observed, diags),
+        }
+    }
 }
 
 /// Makes the plan.
@@ -256,7 +270,7 @@ pub fn plan(
     };
     blueprint.image_origins = read;
     blueprint.templates = templates(world, &blueprint, &fresh, hypervisor)?;
-    expand::conflicts(&topology, &blueprint, &observed, scope.networks, &mut diags);
+    scope.conflicts(&topology, &blueprint, &observed, &mut diags);
     // Warnings were shown when the input was checked.
     if diags.has_errors() {
         return refused(diags);

@@ -11,28 +11,24 @@ use crate::values::NetworkName;
 const LONGEST_HOST_NAME: usize = 63;
 
 /// Reports every object that cannot be made because something of the same name or address exists
-/// and is not ours. Without `networks` those are somebody else's business, a playbook's for instance, and
-/// may well be there.
+/// and is not ours.
 pub fn conflicts(
     topology: &Topology,
     blueprint: &Blueprint,
     observed: &Observed,
-    networks: bool,
     diags: &mut Diagnostics,
 ) {
-    if networks {
-        for (net, span, owner) in taken(topology, observed) {
-            diags.push(taken_error(net, span, owner, &topology.settings));
-        }
-        for (i, network) in blueprint.networks.iter().enumerate() {
-            names(network, observed, diags);
-            twins(network, &blueprint.networks[..i], diags);
-            if let Some(uplink) = &network.uplink {
-                nic(topology, network, uplink, observed, diags);
-            }
+    for (net, span, owner) in taken(topology, observed) {
+        diags.push(taken_error(net, span, owner, &topology.settings));
+    }
+    for (i, network) in blueprint.networks.iter().enumerate() {
+        names(network, observed, diags);
+        twins(network, &blueprint.networks[..i], diags);
+        if let Some(uplink) = &network.uplink {
+            nic(topology, network, uplink, observed, diags);
         }
     }
-    nodes(blueprint, observed, diags);
+    conflicts_of_nodes(blueprint, observed, diags);
 }
 
 /// What has a name that an object of ours is to have.
@@ -79,8 +75,9 @@ fn twins(network: &Network, before: &[Network], diags: &mut Diagnostics) {
     }
 }
 
-/// Others' domains and volumes of the names that nodes and their disks are to have.
-fn nodes(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
+/// Others' domains and volumes of the names that nodes and their disks are to have. Networks are somebody else's business
+/// then, a playbook's for instance, and may well be there.
+pub fn conflicts_of_nodes(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
     let orphans = observed.orphans();
     for node in &blueprint.nodes {
         if observed.claims.domains.contains(node.name.as_str()) {

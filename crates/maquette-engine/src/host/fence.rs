@@ -36,10 +36,19 @@ impl<'a> Fenced<'a> {
         Self { host, claim }
     }
 
-    /// A command that a run that takes over waits for (`stays`), or one that it ends.
-    fn fenced(&self, command: &Command, stays: bool) -> Command {
-        let how = if stays { "stay" } else { "" };
-        let own = [&self.claim.file, &self.claim.token, how, &command.program];
+    /// A command that a run that takes over waits for.
+    fn fenced(&self, command: &Command) -> Command {
+        self.refused("stay", command)
+    }
+
+    /// A command that a run that takes over ends.
+    fn ended(&self, command: &Command) -> Command {
+        self.refused("", command)
+    }
+
+    /// A command that is refused once the lock is not ours; `how` is a word of the script.
+    fn refused(&self, how: &str, command: &Command) -> Command {
+        let own = [self.claim.file.as_str(), &self.claim.token, how, &command.program];
         let mut all = Command::script(SCRIPT, own).args(command.args.iter().cloned());
         all.env.clone_from(&command.env);
         all
@@ -70,19 +79,19 @@ impl<'a> Fenced<'a> {
         self.check()?;
         match self.host.is_here() {
             true => here(self.host),
-            false => self.host.feed(&self.fenced(command, true), input),
+            false => self.host.feed(&self.fenced(command), input),
         }
     }
 }
 
 impl Host for Fenced<'_> {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
-        let output = self.host.run(&self.fenced(command, true), on_line)?;
+        let output = self.host.run(&self.fenced(command), on_line)?;
         self.judge(command, output)
     }
 
     fn run_anew(&self, command: &Command) -> Result<Output, HostError> {
-        let output = self.host.run_anew(&self.fenced(command, true))?;
+        let output = self.host.run_anew(&self.fenced(command))?;
         self.judge(command, output)
     }
 
@@ -95,7 +104,7 @@ impl Host for Fenced<'_> {
     }
 
     fn spawn(&self, command: &Command) -> Result<Child, HostError> {
-        let command = self.fenced(command, false).env(MARK, &self.claim.mark);
+        let command = self.ended(command).env(MARK, &self.claim.mark);
         self.host.spawn(&command)
     }
 
@@ -104,7 +113,7 @@ impl Host for Fenced<'_> {
         command: &Command,
         input: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
     ) -> Result<(), HostError> {
-        self.host.feed(&self.fenced(command, true), input)
+        self.host.feed(&self.fenced(command), input)
     }
 
     fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, HostError> {

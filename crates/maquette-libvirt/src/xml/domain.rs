@@ -16,11 +16,19 @@ use roxmltree::{Document, Node as Element};
 use super::Writer;
 use super::metadata::{self, NAMESPACE, NodeRecord, ORIGIN, ORIGIN_NAMESPACE, STATE_NAMESPACE};
 
-/// Where a domain's serial console is logged on the hypervisor: beside QEMU's own log, or where
-/// `--serial-files` of InfraRed put it.
-pub fn serial_log(domain: &str, file: bool) -> String {
-    let directory = if file { "/var/lib/libvirt/qemu" } else { "/var/log/libvirt/qemu" };
-    format!("{directory}/{domain}-serial.log")
+/// Where serial consoles are logged on the hypervisor: beside QEMU's own logs, or where `--serial-files` of InfraRed
+/// puts them.
+const SERIAL_LOGS: [&str; 2] = ["/var/log/libvirt/qemu", "/var/lib/libvirt/qemu"];
+
+/// Both places where a domain's serial console may be logged.
+pub fn serial_logs(domain: &str) -> [String; 2] {
+    SERIAL_LOGS.map(|directory| format!("{directory}/{domain}-serial.log"))
+}
+
+/// Where a node's serial console is logged.
+pub fn serial_log(node: &Node) -> String {
+    let [usual, file] = serial_logs(&node.name);
+    if node.serial_file { file } else { usual }
 }
 
 /// Everything that libvirt logs of a domain on the hypervisor: its console and QEMU's own messages, and
@@ -28,7 +36,7 @@ pub fn serial_log(domain: &str, file: bool) -> String {
 pub fn logs(domain: &str) -> Vec<String> {
     let emulator = format!("/var/log/libvirt/qemu/{domain}.log");
     let rotated = |file: String| (0..3).map(move |n| format!("{file}.{n}"));
-    let all = [serial_log(domain, false), serial_log(domain, true), emulator].into_iter();
+    let all = serial_logs(domain).into_iter().chain([emulator]);
     all.flat_map(|file| std::iter::once(file.clone()).chain(rotated(file))).collect()
 }
 
@@ -260,7 +268,7 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
         write_interface(w, interface, node.deploy_os);
     }
     w.element("serial", &[("type", "pty")], |w| {
-        let file = serial_log(&node.name, node.serial_file);
+        let file = serial_log(node);
         w.empty("log", &[("file", &file), ("append", "on")]);
         w.empty("target", &[("port", "0")]);
     });

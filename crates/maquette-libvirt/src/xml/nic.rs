@@ -1,5 +1,6 @@
 //! The interfaces of a running domain, edited as libvirt wants them back: whole, with one thing changed.
 
+use std::fmt;
 use std::ops::Range;
 
 use maquette_core::units::MacAddr;
@@ -55,9 +56,26 @@ pub fn running_nics(xml: &str) -> Vec<RunningNic> {
     interfaces(&document).into_iter().filter_map(read).collect()
 }
 
+/// Whether an interface has its carrier, in libvirt's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// It has.
+    Up,
+    /// It has none, as if its cable were pulled.
+    Down,
+}
+
+impl fmt::Display for LinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        })
+    }
+}
+
 /// An interface with or without its carrier.
-pub fn with_link(xml: &str, wanted: MacAddr, up: bool) -> Option<String> {
-    let state = if up { "up" } else { "down" };
+pub fn with_link(xml: &str, wanted: MacAddr, state: LinkState) -> Option<String> {
     replaced(xml, wanted, "link", &format!("<link state='{state}'/>"))
 }
 
@@ -101,16 +119,16 @@ mod tests {
         assert_eq!((all[0].up, all[0].limit), (true, None));
         assert_eq!((all[1].up, all[1].limit), (false, Some(Bandwidth(128))));
         assert_eq!(all[1].tap.as_deref(), Some("vnet1"));
-        let pulled = with_link(DOMAIN, first, false).unwrap();
+        let pulled = with_link(DOMAIN, first, LinkState::Down).unwrap();
         assert!(
             pulled.ends_with("<target dev='vnet0'/><link state='down'/></interface>"),
             "{pulled}"
         );
-        let plugged = with_link(DOMAIN, second, true).unwrap();
+        let plugged = with_link(DOMAIN, second, LinkState::Up).unwrap();
         assert_eq!(plugged.matches("<link state='up'/>").count(), 1);
         assert!(!plugged.contains("down") && plugged.contains("average='128'"));
         let limited = with_bandwidth(DOMAIN, second, Some(Bandwidth(5))).unwrap();
         assert!(limited.contains("<outbound average='5'/>") && !limited.contains("128"));
-        assert!(with_link(DOMAIN, "52:54:00:00:00:03".parse().unwrap(), true).is_none());
+        assert!(with_link(DOMAIN, "52:54:00:00:00:03".parse().unwrap(), LinkState::Up).is_none());
     }
 }

@@ -34,17 +34,21 @@ pub enum Args {
         json: bool,
     },
     /// Undo what preparation has changed; refused while domains exist
-    Restore {
-        /// Which one.
-        #[command(flatten)]
-        place: Place,
-        /// Do not ask
-        #[arg(short, long)]
-        yes: bool,
-        /// Print what happens as JSON, one event a line
-        #[arg(long)]
-        json: bool,
-    },
+    Restore(RestoreArgs),
+}
+
+/// Which hypervisor is put back, and how.
+#[derive(Debug, clap::Args)]
+pub struct RestoreArgs {
+    /// Which one.
+    #[command(flatten)]
+    place: Place,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Print what happens as JSON, one event a line
+    #[arg(long)]
+    json: bool,
 }
 
 /// Checks a hypervisor, or puts it back.
@@ -53,9 +57,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         Args::Check { place, json } => {
             check(world, &load::located(&world.environment, place)?, *json)
         }
-        Args::Restore { place, yes, json } => {
-            restore(world, &load::located(&world.environment, place)?, *yes, *json)
-        }
+        Args::Restore(args) => restore(world, args),
     }
 }
 
@@ -315,36 +317,36 @@ fn with_libvirt(world: &World, session: &Session<'_>) -> Result<Hypervisor, Fail
 }
 
 /// Undoes preparation. All domains must be gone first, also those that are not Maquette's.
-fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result<u8, Failure> {
-    let session = Session::open(world, located.clone())?;
+fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
+    let session = Session::open(world, load::located(&world.environment, &args.place)?)?;
     let hypervisor = with_libvirt(world, &session)?;
     let plan = plan::restore(prepare::undoable(&recorded(&hypervisor)?));
     if plan.is_empty() {
         world.terminal.talk("preparation has left no changes here");
         return Ok(0);
     }
-    in_use(&hypervisor, true)?;
-    if !as_json {
+    in_use(&hypervisor, Leftovers::Go)?;
+    if !args.json {
         world.terminal.plan(&plan, &session::title(&hypervisor.facts));
     }
-    if !yes {
+    if !args.yes {
         let hints = ["say `--yes` if that is what you want".into()];
         consent::question(
             world,
             "plan::unconfirmed",
             "undo that on the hypervisor",
-            as_json,
+            args.json,
             &hints,
         )?;
     }
-    let mut runner = session.runner(as_json, Duration::from_secs(60))?;
+    let mut runner = session.runner(args.json, Duration::from_secs(60))?;
     runner.lock_hypervisor("host restore")?;
     // Cached images go, too: whoever begins to build from now on waits, and who began before is seen.
     let _images = locking::images(world, &session.connection, "host restore", &Arc::default())?;
     // Until now somebody may have prepared, built or restored something here.
     let shown = plan;
     let hypervisor = with_libvirt(world, &session)?;
-    in_use(&hypervisor, true)?;
+    in_use(&hypervisor, Leftovers::Go)?;
     locking::idle(&session.connection)?;
     let record = recorded(&hypervisor)?;
     let plan = plan::restore(prepare::undoable(&record));
@@ -364,7 +366,7 @@ fn restore(world: &World, located: &Located, yes: bool, as_json: bool) -> Result
     leases::remove_all(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
     // What is left of templates is gone now, or somebody else's.
     let hypervisor = with_libvirt(world, &session)?;
-    in_use(&hypervisor, false)?;
+    in_use(&hypervisor, Leftovers::AreGone)?;
     runner.run(&plan, &hypervisor)?;
     Ok(0)
 }
@@ -382,13 +384,22 @@ fn recorded(hypervisor: &Hypervisor) -> Result<Record, Failure> {
     })
 }
 
-/// Refuses while domains or environments exist on a hypervisor. With `left`, domains that making a template has left are
-/// no reason: they are removed together with the images.
-fn in_use(hypervisor: &Hypervisor, left: bool) -> Result<(), Failure> {
+/// Domains that making a template has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leftovers {
+    /// They are removed together with the images.
+    Go,
+    /// They were removed: those that are there are somebody else's.
+    AreGone,
+}
+
+/// Refuses while domains or environments exist on a hypervisor.
+fn in_use(hypervisor: &Hypervisor, leftovers: Leftovers) -> Result<(), Failure> {
     let observed = hypervisor.observed();
     let own = observed.domains.keys().map(NodeName::as_str);
     let others = observed.claims.domains.iter().map(String::as_str).chain(own);
-    let others = others.filter(|name| !left || !Template::is_called_so(name));
+    let others =
+        others.filter(|name| leftovers == Leftovers::AreGone || !Template::is_called_so(name));
     let domains: Vec<&str> = others.collect();
     if !domains.is_empty() {
         return Err(Failure::input(

@@ -10,7 +10,7 @@ use maquette_engine::StepError;
 use maquette_engine::host::Host;
 use maquette_engine::host::lock::Lock;
 use maquette_engine::net::netem;
-use maquette_libvirt::{Bandwidth, Server};
+use maquette_libvirt::{Bandwidth, LinkState, Server};
 
 use super::nodes;
 use crate::cli::{self, Place};
@@ -114,8 +114,8 @@ fn percent(text: &str) -> Result<String, String> {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
         Args::Show { place, nodes, json } => show(world, place, nodes, *json),
-        Args::Down(of) => plug(world, of, false),
-        Args::Up(of) => plug(world, of, true),
+        Args::Down(of) => plug(world, of, LinkState::Down),
+        Args::Up(of) => plug(world, of, LinkState::Up),
         Args::Limit(limit) => restrict(world, limit),
     }
 }
@@ -143,13 +143,22 @@ impl Found {
     }
 }
 
+/// What an interface is found for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum To {
+    /// To look at it.
+    Look,
+    /// To change its link, with the environment's lock.
+    Change,
+}
+
 /// Finds a running node's interface by what the user calls it, to look at it.
 pub(super) fn find(world: &World, args: &InterfaceArgs) -> Result<Found, Failure> {
     look(
         world,
         load::located(&world.environment, &args.place)?,
         (&args.node, &args.interface),
-        false,
+        To::Look,
     )
 }
 
@@ -159,7 +168,7 @@ fn hold(world: &World, args: &InterfaceArgs) -> Result<Found, Failure> {
         world,
         load::located(&world.environment, &args.place)?,
         (&args.node, &args.interface),
-        true,
+        To::Change,
     )
 }
 
@@ -167,16 +176,16 @@ fn look(
     world: &World,
     located: Located,
     (node, interface_word): (&str, &str),
-    change: bool,
+    to: To,
 ) -> Result<Found, Failure> {
     let session = Session::open(world, located.clone())?;
-    let lock = match change {
-        true => Some(session.lock(
+    let lock = match to {
+        To::Change => Some(session.lock(
             "link",
             cli::Locking::from_environment(&world.environment)?,
             &Arc::default(),
         )?),
-        false => None,
+        To::Look => None,
     };
     let hypervisor = session.running()?;
     let observed = hypervisor.observed();
@@ -228,8 +237,8 @@ fn interface(node: &Node, word: &str, located: &Located) -> Result<Interface, Fa
 }
 
 /// Takes a link down or brings it up, at both ends where it is one between two nodes.
-fn plug(world: &World, args: &InterfaceArgs, up: bool) -> Result<u8, Failure> {
-    let said = plugged(&hold(world, args)?, up)?;
+fn plug(world: &World, args: &InterfaceArgs, state: LinkState) -> Result<u8, Failure> {
+    let said = plugged(&hold(world, args)?, state)?;
     world.terminal.talk(&said);
     Ok(0)
 }
@@ -239,12 +248,12 @@ pub(super) fn plug_of(
     world: &World,
     located: Located,
     of: (&str, &str),
-    up: bool,
+    state: LinkState,
 ) -> Result<String, Failure> {
-    plugged(&look(world, located, of, true)?, up)
+    plugged(&look(world, located, of, To::Change)?, state)
 }
 
-fn plugged(found: &Found, up: bool) -> Result<String, Failure> {
+fn plugged(found: &Found, state: LinkState) -> Result<String, Failure> {
     let network = &found.interface.network;
     let link = found.observed.networks.get(network).filter(|n| n.recorded.tuning.link_local);
     let mut ends = vec![(found.node.name.clone(), found.interface.clone())];
@@ -255,10 +264,9 @@ fn plugged(found: &Found, up: bool) -> Result<String, Failure> {
         ends.extend(far.map(|(node, interface)| (node.name.clone(), interface.clone())));
     }
     for (node, interface) in &ends {
-        found.libvirt.set_link(node, interface.mac, up).map_err(Failure::Failed)?;
+        found.libvirt.set_link(node, interface.mac, state).map_err(Failure::Failed)?;
     }
     let said: Vec<String> = ends.iter().map(|(n, i)| format!("{n} {}", i.name)).collect();
-    let state = if up { "up" } else { "down" };
     Ok(format!("{}: link {state}", said.join(" and ")))
 }
 

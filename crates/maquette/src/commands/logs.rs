@@ -34,7 +34,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let observed = hypervisor.observed();
     let domain = nodes::one(world, &args.node, &located, &observed)?;
     let name = &domain.name;
-    let log = maquette_libvirt::serial_log(name, domain.recorded.serial_file);
+    let log = maquette_libvirt::serial_log(&domain.recorded);
     let take = &mut |bytes: &[u8]| world.terminal.output(bytes);
     let host = session.connection.host.as_ref();
     let found = host::read_log(host, &log, args.lines, args.follow, take)

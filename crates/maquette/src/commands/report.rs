@@ -149,7 +149,7 @@ fn logs(session: &Session<'_>, observed: &Observed) -> Vec<(String, String)> {
     };
     let of = |domain: &maquette_core::observed::Domain| {
         let name = &domain.name;
-        let serial = maquette_libvirt::serial_log(name, domain.recorded.serial_file);
+        let serial = maquette_libvirt::serial_log(&domain.recorded);
         let emulator = format!("/var/log/libvirt/qemu/{name}.log");
         [read(format!("consoles/{name}.txt"), serial), read(format!("qemu/{name}.txt"), emulator)]
     };

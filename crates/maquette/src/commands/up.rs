@@ -94,7 +94,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let how = How {
         nodes: args.nodes.clone(),
         json: args.json,
-        consent: Consent::new(args.yes, &args.accept, args.json).hint("or `--yes`"),
+        consent: Consent::new(&args.accept).yes(args.yes).json(args.json).hint("or `--yes`"),
         limit,
         stages,
         locking: args.locking,

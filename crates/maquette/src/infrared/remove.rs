@@ -183,7 +183,7 @@ fn unless_played(
 /// Leaves the workspace with this machine alone, as far as it is that environment's.
 fn empty(world: &World, located: &Located) -> Result<u8, Failure> {
     let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", e);
-    outputs::write_local(&located.workspace, false).map_err(unwritten)?;
+    outputs::write_local(&located.workspace).map_err(unwritten)?;
     down::forget(world, located)?;
     Ok(0)
 }
@@ -194,7 +194,7 @@ fn empty_of_all(located: &Located) -> Result<u8, Failure> {
     let saved = located.workspace.saved().unwrap_or_default();
     let there = |o: &&Owner| o.is_on(&located.host);
     let gone: Vec<Owner> = saved.opens.iter().chain(&saved.owner).filter(there).cloned().collect();
-    outputs::write_local(&located.workspace, false).map_err(unwritten)?;
+    outputs::write_local(&located.workspace).map_err(unwritten)?;
     for owner in gone {
         outputs::remove(&located.workspace, &owner).map_err(unwritten)?;
     }

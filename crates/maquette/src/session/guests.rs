@@ -39,14 +39,18 @@ pub(super) fn look(
     };
     let asked: Vec<&Domain> = observed.domains.values().filter(asked).collect();
     let from_here = |d: &Domain| d.recorded.access.direct && !host.is_here();
-    let guest = |d: &Domain, address: bool, log: bool| Guest {
+    // Its console is read on the hypervisor, wherever it is asked whether it answers.
+    let there = |d: &&Domain| Guest {
         name: d.name.to_string(),
-        address: d.recorded.access.address.filter(|_| address),
-        log: log.then(|| maquette_libvirt::serial_log(&d.name, d.recorded.serial_file)),
+        address: d.recorded.access.address.filter(|_| !from_here(d)),
+        log: Some(maquette_libvirt::serial_log(&d.recorded)),
     };
-    let there: Vec<Guest> = asked.iter().map(|d| guest(d, !from_here(d), true)).collect();
-    let here = asked.iter().filter(|d| from_here(d));
-    let here: Vec<Guest> = here.map(|d| guest(d, true, false)).collect();
+    let here = |d: &&Domain| {
+        let address = d.recorded.access.address;
+        from_here(d).then(|| Guest { name: d.name.to_string(), address, log: None })
+    };
+    let there: Vec<Guest> = asked.iter().map(there).collect();
+    let here: Vec<Guest> = asked.iter().filter_map(here).collect();
     let failed = |e| Failure::because("cannot ask the nodes whether they answer", e);
     let (found, direct) = std::thread::scope(|scope| {
         let direct = scope.spawn(|| guests::look(world.hosts.here().as_ref(), &here));

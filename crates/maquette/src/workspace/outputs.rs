@@ -94,15 +94,15 @@ pub fn is_built(workspace: &Workspace) -> bool {
 }
 
 /// Points a workspace at an inventory with nothing but this machine, unless it has one.
-pub fn write_local(workspace: &Workspace, again: bool) -> io::Result<()> {
+pub fn write_local(workspace: &Workspace) -> io::Result<()> {
     workspace.create()?;
     if !workspace.file(LOCAL).exists() {
         write_private(&workspace.file(LOCAL), ansible::local().as_bytes())?;
     }
-    if again || !workspace.file(INVENTORY).exists() {
-        relink(LOCAL, &workspace.file(INVENTORY))?;
+    match workspace.file(INVENTORY).exists() {
+        true => Ok(()),
+        false => relink(LOCAL, &workspace.file(INVENTORY)),
     }
-    Ok(())
 }
 
 /// Has the workspace's inventory be a copy of the user's own.
@@ -150,7 +150,7 @@ pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
         delete(workspace, &built)?;
         saved.owner = None;
         if workspace.file(LOCAL).exists() {
-            write_local(workspace, true)?;
+            relink(LOCAL, &workspace.file(INVENTORY))?;
         }
     }
     if !saved.opens.is_empty() {

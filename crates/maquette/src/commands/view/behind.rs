@@ -4,7 +4,7 @@ use std::io::{Cursor, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use maquette_libvirt::{ESCAPE, Ended};
+use maquette_libvirt::{ESCAPE, Ended, LinkState};
 use maquette_view::{Screen, Sources};
 
 use super::words;
@@ -112,7 +112,8 @@ impl Sources for Behind {
     }
 
     fn plug(&self, node: &str, interface: &str, up: bool) -> Result<String, String> {
-        let done = link::plug_of(&self.world, self.located.clone(), (node, interface), up);
+        let state = if up { LinkState::Up } else { LinkState::Down };
+        let done = link::plug_of(&self.world, self.located.clone(), (node, interface), state);
         done.map_err(|failure| words(&failure))
     }
 }

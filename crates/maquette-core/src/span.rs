@@ -65,6 +65,11 @@ impl Sources {
         &self.list[id.0 as usize]
     }
 
+    /// All of them in the order they were added: what each is called, and its text.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.list.iter().map(|source| (source.name.as_str(), source.text.as_str()))
+    }
+
     /// A span over the whole of a source.
     pub fn whole(&self, id: SourceId) -> Span {
         let len = self.get(id).text.len();

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
+use std::sync::mpsc::{self, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::client::{Client, LibvirtError};
 
@@ -20,6 +22,12 @@ pub const ESCAPE: u8 = 0x1d;
 
 /// Most bytes of a guest that wait for whoever looks at its console.
 const MOST: usize = 1 << 20;
+
+/// Most pieces of what was typed that wait for a guest to take them, of 256 bytes at most.
+const TYPED: usize = 4096;
+
+/// How long what was typed before the escape character may take to reach the guest.
+const LAST: Duration = Duration::from_secs(2);
 
 /// What a guest has written and nobody has seen yet. It is read whether anybody looks or not: libvirt keeps what is
 /// not read, without a limit. So it is us who drop what is too much.
@@ -92,13 +100,42 @@ fn relay(mut receive: impl FnMut(&mut [u8]) -> usize + Send + 'static, output: &
     }
 }
 
+/// Sends what is typed, until `send` says that nobody takes any more; whether the escape character ended it. That is heard
+/// also while a guest takes nothing, because it is paused or its buffers are full: what is typed then is lost, as with a
+/// real line.
+fn typing(mut input: impl Read, mut send: impl FnMut(&[u8]) -> bool + Send + 'static) -> bool {
+    let (pieces, typed) = mpsc::sync_channel::<Vec<u8>>(TYPED);
+    let (done, sent) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        // Dropped when all is sent.
+        let _done = done;
+        while typed.recv().is_ok_and(|piece| send(&piece)) {}
+    });
+    let mut buffer = [0u8; 256];
+    while let Ok(count @ 1..) = input.read(&mut buffer) {
+        let typed = &buffer[..count];
+        let escape = typed.iter().position(|b| *b == ESCAPE);
+        let piece = typed[..escape.unwrap_or(count)].to_vec();
+        if let Err(TrySendError::Disconnected(_)) = pieces.try_send(piece) {
+            return false;
+        }
+        if escape.is_some() {
+            drop(pieces);
+            // What was typed before is the guest's, if it takes it.
+            let _ = sent.recv_timeout(LAST);
+            return true;
+        }
+    }
+    false
+}
+
 /// Connects a running domain's console with `input` and `output` until either side ends it. `force` takes
 /// it from whoever has it. `connected` is called once the bytes flow.
 pub fn console(
     client: &Client,
     domain: &str,
     force: bool,
-    mut input: Box<dyn Read + Send>,
+    input: Box<dyn Read + Send>,
     output: &mut dyn Write,
     connected: &mut dyn FnMut(),
 ) -> Result<Ended, LibvirtError> {
@@ -107,20 +144,12 @@ pub fn console(
     let pipe = Arc::new(pipe);
     let (sending, escaped) = (pipe.clone(), Arc::new(Mutex::new(false)));
     let noted = escaped.clone();
+    let ending = pipe.clone();
     // Ends with the program: a read of the terminal cannot be called off.
     std::thread::spawn(move || {
-        let mut buffer = [0u8; 256];
-        while let Ok(count @ 1..) = input.read(&mut buffer) {
-            let typed = &buffer[..count];
-            let escape = typed.iter().position(|b| *b == ESCAPE);
-            if sending.send(&typed[..escape.unwrap_or(count)]).is_err() {
-                return;
-            }
-            if escape.is_some() {
-                *noted.lock().unwrap_or_else(PoisonError::into_inner) = true;
-                sending.abort();
-                return;
-            }
+        if typing(input, move |typed| sending.send(typed).is_ok()) {
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            ending.abort();
         }
     });
     let receiving = pipe.clone();
@@ -136,7 +165,6 @@ pub fn console(
 mod tests {
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::mpsc;
 
     use super::*;
 
@@ -220,6 +248,30 @@ mod tests {
         relay(move |buffer| from.read(buffer).unwrap_or(0), &mut screen);
         guest.join().unwrap();
         assert!(screen.0 == text);
+    }
+
+    #[test]
+    fn what_was_typed_before_the_escape_is_sent() {
+        let taken = Arc::new(Mutex::new(Vec::<u8>::new()));
+        let kept = taken.clone();
+        let send = move |typed: &[u8]| {
+            kept.lock().unwrap().extend(typed);
+            true
+        };
+        assert!(typing(b"halt\r\x1dafter".as_slice(), send.clone()));
+        assert_eq!(*taken.lock().unwrap(), b"halt\r");
+        // The end of what is typed ends nothing.
+        assert!(!typing(b"more".as_slice(), send));
+    }
+
+    /// A node that is paused, or does not read what comes over its serial line.
+    #[test]
+    fn the_escape_ends_a_console_whose_guest_takes_nothing() {
+        let (_held, never) = mpsc::channel::<()>();
+        let never = Mutex::new(never);
+        let send = move |_: &[u8]| never.lock().unwrap().recv().is_ok();
+        let typed = [vec![b'x'; 2 * 256 * TYPED], vec![ESCAPE]].concat();
+        assert!(typing(typed.as_slice(), send));
     }
 
     #[test]

@@ -37,10 +37,14 @@ const how = types => types ? "connected" : "connected, look only: `maquette view
 
 export async function openConsole(node, types) {
   open(`Console of ${node}`);
+  // It may be left, or another opened, while this one is on its way.
+  let ended = false;
+  close = () => { ended = true; };
   allowStyles();
   const [{ Terminal }, { FitAddon }] = await Promise.all([
     import("../vendor/xterm/xterm.mjs"), import("../vendor/addon-fit/addon-fit.mjs"),
   ]);
+  if (ended) return;
   const terminal = new Terminal({
     disableStdin: !types, cursorBlink: types, scrollback: 5000, screenReaderMode: false, fontSize: 13,
     fontFamily: 'ui-monospace, "DejaVu Sans Mono", monospace',

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket};
@@ -25,6 +26,7 @@ const ESCAPE: u8 = 0x1d;
 pub struct Consoles {
     sources: Arc<dyn Sources>,
     open: Mutex<BTreeMap<String, Entry>>,
+    patience: Duration,
 }
 
 struct Entry {
@@ -104,31 +106,49 @@ impl Read for Typed {
     }
 }
 
+/// Tells that a console has ended, and why; also if what is behind the page has panicked.
+struct Ending {
+    consoles: Arc<Consoles>,
+    node: String,
+    output: Arc<Output>,
+    why: String,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // Forgotten before it is said to have ended: whoever waits for that opens another.
+        self.consoles.open().remove(&self.node);
+        self.output.ended.send_replace(Some(std::mem::take(&mut self.why)));
+    }
+}
+
 impl Consoles {
-    /// None is open yet.
-    pub fn new(sources: Arc<dyn Sources>) -> Self {
-        Self { sources, open: Mutex::default() }
+    /// None is open yet. One that everybody has left may take as long as `patience` to end.
+    pub fn new(sources: Arc<dyn Sources>, patience: Duration) -> Self {
+        Self { sources, open: Mutex::default(), patience }
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The console that others look at, or a new one.
-    async fn join(self: &Arc<Self>, node: &str) -> Arc<Line> {
+    /// The console that others look at, or a new one; why there is none.
+    async fn join(self: &Arc<Self>, node: &str) -> Result<Arc<Line>, &'static str> {
         loop {
             let mut ending = {
                 let mut open = self.open();
                 let Some(entry) = open.get(node) else {
-                    return self.begin(&mut open, node);
+                    return Ok(self.begin(&mut open, node));
                 };
                 match entry.line.upgrade() {
-                    Some(line) if line.output.ended.borrow().is_none() => return line,
+                    Some(line) if line.output.ended.borrow().is_none() => return Ok(line),
                     _ => entry.output.ended.subscribe(),
                 }
             };
-            // Whoever left last has not let go of it yet. It is forgotten before it is said to have ended.
-            reason(&mut ending).await;
+            // Whoever left last has not let go of it yet.
+            let ended = tokio::time::timeout(self.patience, reason(&mut ending)).await;
+            ended
+                .map_err(|_| "its last connection has not ended yet; open it again in a minute")?;
         }
     }
 
@@ -144,14 +164,15 @@ impl Consoles {
         open.insert(node.into(), entry);
         let (consoles, node) = (self.clone(), node.to_string());
         tokio::task::spawn_blocking(move || {
+            let why = "the console was closed: a mistake of Maquette's".into();
+            let mut ending = Ending { consoles, node, output, why };
             let typed = Typed { pieces, current: Cursor::default() };
-            let mut writer = Writer(output.clone());
-            let ended = consoles.sources.console(&node, Box::new(typed), &mut writer);
-            let why = ended.err().unwrap_or_else(|| {
+            let mut writer = Writer(ending.output.clone());
+            let sources = &ending.consoles.sources;
+            let ended = sources.console(&ending.node, Box::new(typed), &mut writer);
+            ending.why = ended.err().unwrap_or_else(|| {
                 "the console was closed: the node stopped, or somebody took it".into()
             });
-            consoles.open().remove(&node);
-            output.ended.send_replace(Some(why));
         });
         line
     }
@@ -164,7 +185,10 @@ impl Consoles {
         mut socket: WebSocket,
         _place: OwnedSemaphorePermit,
     ) {
-        let line = self.join(&node).await;
+        let line = match self.join(&node).await {
+            Ok(line) => line,
+            Err(why) => return told(&mut socket, why).await,
+        };
         let mut ended = line.output.ended.subscribe();
         let (kept, mut pieces) = line.output.follow();
         if !kept.is_empty() && socket.send(Message::Binary(kept.into())).await.is_err() {

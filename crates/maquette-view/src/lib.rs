@@ -5,6 +5,7 @@
 
 mod assets;
 mod console;
+mod door;
 mod events;
 mod feed;
 mod guard;

@@ -3,6 +3,9 @@
 /// Longest message that is taken in: a list of encodings has 65,535 at most.
 const LONGEST: usize = 4 + 4 * 65_535;
 
+/// Says that others may go on looking. With 0 in its place QEMU disconnects them.
+const SHARED: u8 = 1;
+
 /// Where a client is in its part of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -12,7 +15,7 @@ enum Stage {
     Security,
     /// The answer to a password's challenge, 16 bytes.
     Answer,
-    /// Whether others may look, too, one byte.
+    /// Whether others may look, too, one byte. Who only looks sends nobody away.
     Init,
     /// Messages.
     Messages,
@@ -56,7 +59,10 @@ impl OnlyLooking {
                 Fate::Wait => break,
                 Fate::Pass(length) if rest.len() < length => break,
                 Fate::Pass(length) => {
-                    passed.extend(&rest[..length]);
+                    match self.stage {
+                        Stage::Init => passed.push(SHARED),
+                        _ => passed.extend(&rest[..length]),
+                    }
                     length
                 }
                 Fate::Drop(length) => {
@@ -179,6 +185,15 @@ mod tests {
             let passed: Vec<u8> =
                 all.chunks(size).flat_map(|part| client.pass(part).unwrap()).collect();
             assert!(passed == looking, "in parts of {size}");
+        }
+    }
+
+    #[test]
+    fn who_only_looks_does_not_ask_for_the_screen_alone() {
+        for asked in [0, 1, 0xff] {
+            let mut client = OnlyLooking::default();
+            let passed = client.pass(&[b"RFB 003.008\n\x01".as_slice(), &[asked]].concat());
+            assert_eq!(passed.unwrap(), b"RFB 003.008\n\x01\x01");
         }
     }
 

@@ -2,19 +2,21 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::console::Consoles;
+use crate::door::{Door, Entry};
 use crate::feed::Feed;
 use crate::guard::{self, Token};
 use crate::sources::Sources;
@@ -28,17 +30,27 @@ const LONGEST: usize = 1 << 20;
 const BODY: usize = 4096;
 
 /// How a page is served.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Port on the loopback address; 0 for one that is free.
     pub port: u16,
     /// Whether browsers may type, click and pull cables.
     pub allow_changes: bool,
+    /// How long a connection may last that has not shown the token, and how long a console that everybody has left may
+    /// take to end before whoever wants it is told so.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { port: 0, allow_changes: false, patience: Duration::from_secs(20) }
+    }
 }
 
 /// A page that is about to be served.
 pub struct Server {
     listener: TcpListener,
+    patience: Duration,
     token: Token,
     shared: Arc<Shared>,
 }
@@ -60,13 +72,14 @@ impl Server {
         listener.set_nonblocking(true)?;
         let shared = Shared {
             feed,
-            consoles: Arc::new(Consoles::new(sources.clone())),
+            consoles: Arc::new(Consoles::new(sources.clone(), options.patience)),
             sources,
             allow_changes: options.allow_changes,
             following: Arc::new(Semaphore::new(PLACES)),
             sockets: Arc::new(Semaphore::new(PLACES)),
         };
-        Ok(Self { listener, token: Token::random()?, shared: Arc::new(shared) })
+        let (token, patience) = (Token::random()?, options.patience);
+        Ok(Self { listener, patience, token, shared: Arc::new(shared) })
     }
 
     /// The address of the page. Whoever has it has the token.
@@ -80,14 +93,19 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let routes = routes(self.token, self.shared);
-            axum::serve(tokio::net::TcpListener::from_std(self.listener)?, routes).await
+            let listener = tokio::net::TcpListener::from_std(self.listener)?;
+            let routes = routes.into_make_service_with_connect_info::<Entry>();
+            axum::serve(Door::new(listener, self.patience), routes).await
         })
     }
 }
 
 fn routes(token: Token, shared: Arc<Shared>) -> Router {
     let at = |path: &str| format!("/{}/{path}", token.as_str());
+    let (page, whole) = (at(""), at("").trim_end_matches('/').to_string());
     Router::new()
+        // What is named in the page is found beside it, not beside the token.
+        .route(&whole, get(|| async move { Redirect::permanent(&page) }))
         .route(&at("events"), get(follow))
         .route(&at("console/{node}"), get(console))
         .route(&at("screen/{node}"), get(show_screen))
@@ -101,10 +119,14 @@ fn routes(token: Token, shared: Arc<Shared>) -> Router {
             let token = token.clone();
             async move {
                 let (method, uri) = (request.method(), request.uri());
-                match guard::admits(&token, method, uri, request.headers()) {
-                    true => closed(next.run(request).await),
-                    false => closed(StatusCode::FORBIDDEN.into_response()),
+                if !guard::admits(&token, method, uri, request.headers()) {
+                    let close = [(header::CONNECTION, "close")];
+                    return closed((StatusCode::FORBIDDEN, close).into_response());
                 }
+                if let Some(ConnectInfo(entry)) = request.extensions().get::<ConnectInfo<Entry>>() {
+                    entry.admit();
+                }
+                closed(next.run(request).await)
             }
         }))
 }
@@ -202,10 +224,18 @@ fn answer(status: StatusCode, value: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }
 
-/// Does what may take long; an error is answered as one.
+/// Does what may take long, if there is a place for it; an error is answered as one. The place is taken until it is done,
+/// also when nobody waits for the answer any more.
 async fn wait<T: Send + 'static>(
+    places: &Arc<Semaphore>,
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, Refused> {
+    let place = place(places)?;
+    let work = move || {
+        let done = work();
+        drop(place);
+        done
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(why)) => Err(Refused::Said(StatusCode::BAD_GATEWAY, why)),
@@ -218,7 +248,7 @@ async fn screen_password(
     Path(node): Path<String>,
 ) -> Result<Response, Refused> {
     let sources = shared.sources.clone();
-    let password = wait(move || sources.screen_password(&node)).await?;
+    let password = wait(&shared.sockets, move || sources.screen_password(&node)).await?;
     if password.is_some() && !shared.allow_changes {
         let why = "this screen has a password, and who knows it can type with any viewer; \
                    `maquette view --allow-changes` shows it";
@@ -249,6 +279,6 @@ async fn plug(
         return Err(bad());
     };
     let sources = shared.sources.clone();
-    let done = wait(move || sources.plug(&node, &interface, up)).await?;
+    let done = wait(&shared.sockets, move || sources.plug(&node, &interface, up)).await?;
     Ok(answer(StatusCode::OK, &json!({"done": done})))
 }

@@ -4,6 +4,10 @@
 
 mod common;
 
+use std::io::{ErrorKind::WouldBlock, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use common::{Answer, Page};
 use maquette_view::{Options, Server};
 
@@ -34,6 +38,46 @@ fn a_wrong_token_gets_nothing() {
     refused(&page.ask("POST /link", &headers, body));
     assert!(page.fake.plugged.lock().unwrap().is_empty());
     assert_eq!(page.get("").status, 200);
+}
+
+/// Anybody on this machine can connect, also to send half a head, or one after the other.
+#[test]
+fn who_does_not_show_the_token_is_sent_away_and_keeps_nobody_out() {
+    let patience = Duration::from_secs(2);
+    let page = Page::serve_with(Options { patience, ..Options::default() });
+    let own = |stream: &mut TcpStream| {
+        let head = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", page.path(""), page.address);
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = [0u8; 15];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    };
+    let connect = || {
+        let stream = TcpStream::connect(page.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream
+    };
+    let mut browser = connect();
+    own(&mut browser);
+    let mut strangers: Vec<TcpStream> = (0..100).map(|_| connect()).collect();
+    for (number, stranger) in strangers.iter_mut().enumerate() {
+        let text = ["", "GET / HTTP/1.1\r\nX: ", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"][number % 3];
+        stranger.write_all(text.as_bytes()).unwrap();
+    }
+    // There are more of them than have a place at once.
+    own(&mut connect());
+    for stranger in &mut strangers {
+        let mut answer = Vec::new();
+        // Who has sent what was not read is reset.
+        let _ = stranger.read_to_end(&mut answer).map_err(|e| assert_ne!(e.kind(), WouldBlock));
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 403"), "{answer:?}");
+    }
+    // Whoever has shown it stays for as long as it takes.
+    let mut answer = vec![0u8; 64 << 10];
+    browser.set_nonblocking(true).unwrap();
+    while browser.read(&mut answer).is_ok_and(|count| count > 0) {}
+    browser.set_nonblocking(false).unwrap();
+    own(&mut browser);
 }
 
 #[test]
@@ -108,7 +152,7 @@ fn every_answer_is_closed_to_other_pages() {
 #[test]
 fn a_port_that_somebody_has_is_an_error() {
     let page = Page::serve(false);
-    let options = Options { port: page.address.port(), allow_changes: false };
+    let options = Options { port: page.address.port(), ..Options::default() };
     let error = Server::bind(options, page.feed.clone(), page.fake.clone()).err().unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
 }

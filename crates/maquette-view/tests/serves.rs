@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Events, Page, until};
+use maquette_view::Options;
 use serde_json::json;
 
 #[test]
@@ -112,6 +113,36 @@ fn a_node_that_floods_can_be_typed_to() {
     one.read_until(b"stopped");
     one.close();
     until("the console has ended", || page.fake.consoles.lock().unwrap().1 == 1);
+}
+
+#[test]
+fn a_console_that_nobody_lets_go_of_is_not_waited_for_without_end() {
+    let patience = std::time::Duration::from_secs(2);
+    let page = Page::serve_with(Options { allow_changes: true, patience, ..Options::default() });
+    let mut one = page.own_socket("console/web-0");
+    one.read_until(b"login: ");
+    one.send(b"deaf");
+    one.close();
+    let reason = page.own_socket("console/web-0").reason();
+    assert!(reason.contains("has not ended yet"), "{reason}");
+}
+
+#[test]
+fn a_mistake_in_a_console_ends_it_for_all_who_look_at_it() {
+    let page = Page::serve(true);
+    let mut one = page.own_socket("console/web-0");
+    one.read_until(b"login: ");
+    one.send(b"panic");
+    assert!(one.reason().contains("a mistake of Maquette's"));
+    page.own_socket("console/web-0").read_until(b"login: ");
+}
+
+#[test]
+fn the_address_without_its_last_slash_leads_to_the_page() {
+    let page = Page::serve(false);
+    let answer = page.ask(&format!("GET /{}", page.token), &[], "");
+    assert_eq!(answer.status, 308);
+    assert!(answer.head.contains(&format!("location: /{}/\r\n", page.token)), "{}", answer.head);
 }
 
 #[test]

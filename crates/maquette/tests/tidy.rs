@@ -247,8 +247,8 @@ const ROOMS: [(&str, &[&str]); 4] = [
     (
         "maquette-view",
         &[
-            "feed", "sources", "guard", "rfb", "assets", "sockets", "events", "console", "screen",
-            "server",
+            "feed", "sources", "guard", "door", "rfb", "assets", "sockets", "events", "console",
+            "screen", "server",
         ],
     ),
 ];
@@ -436,6 +436,7 @@ const OF_PROCESS: [(&[&str], Allowed); 3] = [
             ("maquette-engine/src/ready.rs", "a first boot may take so long"),
             ("maquette-libvirt/src/domain.rs", "a guest may take so long to stop or to let go"),
             ("maquette-libvirt/src/perform/warm.rs", "a template may take so long to boot"),
+            ("maquette/src/commands/view/slow.rs", "what was found out is believed so long"),
             ("maquette/src/commands/view/watch.rs", "the page is told so often at most"),
         ],
     ),

@@ -21,6 +21,8 @@ use super::{LibvirtError, Port, Result};
 
 /// How often it is looked whether the connection still lives: nobody tells a stream that it does not.
 const LIVES: Duration = Duration::from_secs(1);
+/// How often it is tried to write to a guest that takes nothing.
+const ROOM: Duration = Duration::from_millis(50);
 const WAKES: c_int = (sys::VIR_STREAM_EVENT_READABLE
     | sys::VIR_STREAM_EVENT_ERROR
     | sys::VIR_STREAM_EVENT_HANGUP) as c_int;
@@ -30,6 +32,8 @@ pub struct Pipe {
     connection: Connect,
     stream: Stream,
     wake: Arc<Wake>,
+    /// Set when it is aborted, for whoever writes.
+    ended: Wake,
 }
 
 /// Whether something has happened since it was last waited for.
@@ -45,10 +49,11 @@ impl Wake {
         self.told.notify_all();
     }
 
-    fn wait(&self) {
+    /// Waits until it has happened, or for a time; whether it has.
+    fn wait(&self, at_most: Duration) -> bool {
         let happened = self.happened.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever waited too long looks, as whoever is told.
-        let _ = self.told.wait_timeout_while(happened, LIVES, |happened| !*happened);
+        let waited = self.told.wait_timeout_while(happened, at_most, |happened| !*happened);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -60,7 +65,7 @@ impl Pipe {
     ) -> Result<Self> {
         let stream = Stream::new(&connection, sys::VIR_STREAM_NONBLOCK)?;
         open(&stream)?;
-        let pipe = Self { connection, stream, wake: Arc::default() };
+        let pipe = Self { connection, stream, wake: Arc::default(), ended: Wake::default() };
         let wake = Box::into_raw(Box::new(pipe.wake.clone()));
         // SAFETY: the stream is open; the box is libvirt's until `forget`.
         let added = unsafe {
@@ -104,21 +109,35 @@ impl Pipe {
         if unsafe { sys::virStreamEventUpdateCallback(self.stream.as_ptr(), WAKES) } < 0 {
             return Err(Error::last_error().into());
         }
-        self.wake.wait();
+        // Whoever waited too long looks, as whoever is told.
+        self.wake.wait(LIVES);
+        self.lives()
+    }
+
+    fn lives(&self) -> Result<()> {
         match self.connection.is_alive().unwrap_or(false) {
             true => Ok(()),
             false => Err(LibvirtError::refused("the connection to libvirt is gone")),
         }
     }
 
-    /// Writes all of `bytes`.
+    /// Writes all of `bytes`. Waits while nobody takes them, until somebody ends it.
     pub fn send(&self, bytes: &[u8]) -> Result<()> {
-        super::send(&self.stream, bytes)
+        send_all(
+            bytes,
+            // -2, that there is no room for any, is no error to the binding.
+            |rest| self.stream.send(rest).map_err(Into::into),
+            || match self.ended.wait(ROOM) {
+                true => Err(LibvirtError::refused("the stream was ended")),
+                false => self.lives(),
+            },
+        )
     }
 
     /// Ends it; whoever reads is told so.
     pub fn abort(&self) {
         self.quiet();
+        self.ended.set(true);
         let _ = self.stream.clone().abort();
         self.wake.set(true);
     }
@@ -153,6 +172,22 @@ impl Drop for Pipe {
     }
 }
 
+/// Writes all of `bytes` with `send`, which says how many it took, and waits with `wait` when that were none.
+fn send_all(
+    bytes: &[u8],
+    mut send: impl FnMut(&[u8]) -> Result<isize>,
+    mut wait: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match usize::try_from(send(&bytes[sent..])?) {
+            Ok(count @ 1..) => sent += count,
+            Ok(0) | Err(_) => wait()?,
+        }
+    }
+    Ok(())
+}
+
 unsafe extern "C" fn on_event(stream: sys::virStreamPtr, _: c_int, opaque: *mut c_void) {
     // It is told again and again until all is read; whoever reads asks for it when that is so.
     // SAFETY: called by libvirt with an open stream.
@@ -164,4 +199,31 @@ unsafe extern "C" fn on_event(stream: sys::virStreamPtr, _: c_int, opaque: *mut 
 unsafe extern "C" fn forget(opaque: *mut c_void) {
     // SAFETY: libvirt calls this once, when it needs the box no more.
     drop(unsafe { Box::from_raw(opaque.cast::<Arc<Wake>>()) });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_takes_nothing_is_waited_for_and_not_asked_without_end() {
+        let (mut taken, mut waits) = (Vec::new(), 0);
+        let mut room = [3, -2, 0, -2, 100].into_iter();
+        let sent = send_all(
+            b"typed",
+            |rest| {
+                let count = room.next().unwrap().min(rest.len() as isize);
+                taken.extend(&rest[..usize::try_from(count).unwrap_or(0)]);
+                Ok(count)
+            },
+            || {
+                waits += 1;
+                Ok(())
+            },
+        );
+        assert!(sent.is_ok());
+        assert_eq!((taken.as_slice(), waits), (b"typed".as_slice(), 3));
+        let ended = send_all(b"x", |_| Ok(-2), || Err(LibvirtError::refused("ended")));
+        assert!(ended.is_err());
+    }
 }

@@ -50,6 +50,11 @@ impl Sources for Fake {
                     });
                     output.write_all(b"stopped").unwrap();
                 }
+                // Nobody sees that the last one has gone.
+                b"deaf" => loop {
+                    std::thread::park();
+                },
+                b"panic" => panic!("as asked for"),
                 b"flood" => (0..4000).for_each(|_| output.write_all(&[b'x'; 4096]).unwrap()),
                 typed => output.write_all(typed).unwrap(),
             }
@@ -104,8 +109,11 @@ pub struct Answer {
 
 impl Page {
     pub fn serve(allow_changes: bool) -> Self {
+        Self::serve_with(Options { allow_changes, ..Options::default() })
+    }
+
+    pub fn serve_with(options: Options) -> Self {
         let (feed, fake) = (Feed::default(), Arc::new(Fake::default()));
-        let options = Options { port: 0, allow_changes };
         let server = Server::bind(options, feed.clone(), fake.clone()).unwrap();
         let address = server.address().unwrap();
         let (address, token) = address.strip_prefix("http://").unwrap().split_once('/').unwrap();

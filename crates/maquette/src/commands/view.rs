@@ -57,7 +57,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     );
     let quiet = quiet(world);
     let behind = Arc::new(Behind { world: quiet.clone(), located: located.clone() });
-    let options = Options { port: args.port, allow_changes: args.allow_changes };
+    let options =
+        Options { port: args.port, allow_changes: args.allow_changes, ..Options::default() };
     let server = Server::bind(options, feed.clone(), behind).map_err(|e| refused(args.port, e))?;
     let address = server.address().map_err(|e| refused(args.port, e))?;
     match args.json {

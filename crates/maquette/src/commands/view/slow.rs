@@ -1,7 +1,9 @@
 //! What takes seconds to find out: whether nodes answer, who changes the environment, what differs from what is asked
 //! for, and the picture.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use maquette_core::node_state::Evidence;
 use maquette_core::observed::Observed;
@@ -19,6 +21,42 @@ use crate::session::{Ask, Session};
 use crate::world::World;
 use crate::{load, pipeline, render};
 
+/// How long it is believed that nothing has changed of which nobody tells: packages of the hypervisor, images.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+/// What was found out before, and from what it follows.
+#[derive(Default)]
+pub struct Known {
+    uptimes: Option<(Instant, BTreeMap<String, u64>)>,
+    plan: Option<(Instant, Basis)>,
+}
+
+/// What a plan follows from, as far as that can be looked at without asking a hypervisor or reading an image.
+#[derive(PartialEq)]
+struct Basis {
+    observed: Observed,
+    asked: Vec<(String, String)>,
+}
+
+impl Known {
+    /// For how long domains have run by now, if that follows from what was known.
+    fn uptimes(&self) -> Option<BTreeMap<String, u64>> {
+        let (at, uptimes) = self.uptimes.as_ref().filter(|(at, _)| at.elapsed() < BELIEVED)?;
+        let since = at.elapsed().as_secs();
+        Some(uptimes.iter().map(|(name, seconds)| (name.clone(), seconds + since)).collect())
+    }
+
+    /// Whether a plan for this was told a while ago; otherwise it is noted as told.
+    fn has_plan(&mut self, basis: Basis) -> bool {
+        let told = |(at, known): &(Instant, Basis)| at.elapsed() < BELIEVED && *known == basis;
+        let told = self.plan.as_ref().is_some_and(told);
+        if !told {
+            self.plan = Some((Instant::now(), basis));
+        }
+        told
+    }
+}
+
 /// Who finds it out.
 pub struct Slow<'a> {
     /// What is reached; nobody reads its terminal.
@@ -31,12 +69,19 @@ pub struct Slow<'a> {
     pub session: &'a Session<'a>,
     /// Where it is told.
     pub feed: &'a Feed,
+    /// What it has found out before.
+    pub known: RefCell<Known>,
 }
 
 impl Slow<'_> {
-    /// Tells the page; what nodes answer is returned.
-    pub fn find(&self, observed: &Observed) -> Result<BTreeMap<String, Evidence>, Failure> {
-        let uptimes = self.session.uptimes()?;
+    /// Tells the page; what nodes answer is returned. `happened` says whether anything has happened to domains since
+    /// it was last asked.
+    pub fn find(
+        &self,
+        observed: &Observed,
+        happened: bool,
+    ) -> Result<BTreeMap<String, Evidence>, Failure> {
+        let uptimes = self.uptimes(happened)?;
         let evidence = self.session.evidence(observed, &uptimes, Ask::Nodes)?;
         let changed_by = self.session.changed_by();
         self.feed.set("changed_by", &json!(changed_by));
@@ -46,8 +91,11 @@ impl Slow<'_> {
             .map(|d| json!({"kind": d.kind.as_str(), "name": d.name, "what": d.what}))
             .collect();
         self.feed.set("drift", &json!(drift));
-        // Half-built, everything would differ.
-        if changed_by.is_none() {
+        let basis = Basis { observed: lasting(observed), asked: self.asked() };
+        if changed_by.is_some() {
+            // Half-built, everything would differ.
+            self.known.borrow_mut().plan = None;
+        } else if !self.known.borrow_mut().has_plan(basis) {
             self.feed.set("plan", &self.plan());
         }
         // Where there is none, the plan says why.
@@ -55,6 +103,26 @@ impl Slow<'_> {
             self.feed.set("picture", &json!(picture));
         }
         Ok(evidence)
+    }
+
+    /// For how long domains have run. To ask for that is to ask for all that a hypervisor is.
+    fn uptimes(&self, happened: bool) -> Result<BTreeMap<String, u64>, Failure> {
+        let known = self.known.borrow().uptimes();
+        if let Some(known) = known.filter(|_| !happened) {
+            return Ok(known);
+        }
+        let uptimes = self.session.uptimes()?;
+        self.known.borrow_mut().uptimes = Some((Instant::now(), uptimes.clone()));
+        Ok(uptimes)
+    }
+
+    /// The texts of all that was read of what is asked for.
+    fn asked(&self) -> Vec<(String, String)> {
+        match load::described(&self.world.environment, self.wanted) {
+            Ok(loaded) => loaded.sources.texts().map(|(n, t)| (n.into(), t.into())).collect(),
+            // Without what is wrong with it.
+            Err(failure) => vec![(String::new(), words(&failure))],
+        }
     }
 
     /// Everything that is there is drawn alike: its state is told with it, and changes more often than the picture.
@@ -99,6 +167,11 @@ impl Slow<'_> {
     }
 }
 
+/// What was observed without what changes by itself while nothing is done.
+fn lasting(observed: &Observed) -> Observed {
+    Observed { pool_free: None, ..observed.clone() }
+}
+
 /// A change as the page shows it.
 fn brief(change: &Value) -> Value {
     json!({
@@ -107,4 +180,27 @@ fn brief(change: &Value) -> Value {
         "name": change["name"],
         "reason": change["reason"],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plan asks the hypervisor for all that it is, and reads images.
+    #[test]
+    fn a_plan_is_made_again_only_if_something_else_is_asked_for_or_there() {
+        let basis = |observed: &Observed, text: &str| Basis {
+            observed: lasting(observed),
+            asked: vec![("maquette.yaml".into(), text.into())],
+        };
+        let mut known = Known::default();
+        let mut observed = Observed::default();
+        assert!(!known.has_plan(basis(&observed, "nodes: {}")));
+        observed.pool_free = Some(7);
+        assert!(known.has_plan(basis(&observed, "nodes: {}")));
+        assert!(!known.has_plan(basis(&observed, "nodes: {web: 1}")));
+        observed.volumes.insert("pool".into(), ["v".to_string()].into());
+        assert!(!known.has_plan(basis(&observed, "nodes: {web: 1}")));
+        assert!(known.has_plan(basis(&observed, "nodes: {web: 1}")));
+    }
 }

@@ -1,5 +1,6 @@
 //! Tells the page what happens: libvirt's events at once, and in between what nobody tells of.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -25,6 +26,9 @@ use crate::world::World;
 const AGAIN: Duration = Duration::from_secs(5);
 /// How often it looks at most, however much happens.
 const LOOK: Duration = Duration::from_millis(100);
+/// What part of the time it looks at most: a look at many nodes is work for the hypervisor, which `maquette up` wants
+/// to itself just when most happens.
+const PART: u32 = 5;
 /// How often it looks although nothing happened: a network has no events, and neither has a pulled cable.
 const ANYWAY: Duration = Duration::from_secs(5);
 /// How long it waits for an event before it sees to the rest.
@@ -46,6 +50,11 @@ pub fn forever(world: &World, located: &Located, wanted: &Wanted, feed: &Feed, s
     }
 }
 
+/// How long after a look that took so long the next one follows at the earliest.
+fn pause(took: Duration) -> Duration {
+    (took * (PART - 1)).clamp(LOOK, ANYWAY)
+}
+
 /// Watches over one connection.
 fn watch(
     world: &World,
@@ -63,44 +72,26 @@ fn watch(
     let hypervisor = session.running()?;
     feed.set("hypervisor", &json!(session.connection.label));
     feed.remove("problem");
-    let slow = Slow { world, located, wanted, session, feed };
+    let slow = Slow { world, located, wanted, session, feed, known: RefCell::default() };
     // One question waits at most, so that there are no more answers either.
     let (ask, questions) = mpsc::sync_channel(1);
     let (answer, answers) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            for observed in questions {
-                if answer.send(slow.find(&observed)).is_err() {
+            for (observed, changed) in questions {
+                if answer.send(slow.find(&observed, changed)).is_err() {
                     return;
                 }
             }
         });
         let mut now = Now { session, hypervisor: &hypervisor, feed, evidence: BTreeMap::new() };
-        let (mut looked, mut asked) = (None::<Instant>, None::<Instant>);
-        let due = |since: Option<Instant>, every| since.is_none_or(|s| s.elapsed() >= every);
-        let mut changed = true;
-        while !stop.load(Ordering::SeqCst) {
-            if changed || due(looked, ANYWAY) {
-                let observed = now.look()?;
-                (looked, changed) = (Some(Instant::now()), false);
-                // The next one follows when this one has been answered.
-                if due(asked, ANYWAY) && ask.try_send(observed).is_ok() {
-                    asked = Some(Instant::now());
-                }
-            }
-            if let Ok(found) = answers.try_recv() {
-                now.evidence = found?;
-                changed = true;
-            }
-            changed |= now.heard(&events)?;
-            if let Some(left) = looked.and_then(|l| LOOK.checked_sub(l.elapsed()))
-                && changed
-            {
-                std::thread::sleep(left);
-            }
+        let watched = now.follow(&events, &ask, &answers, stop);
+        if let Err(failure) = &watched {
+            // What is asked just now may take long to fail, too.
+            feed.set("problem", &json!(words(failure)));
         }
         drop(ask);
-        Ok(())
+        watched
     })
 }
 
@@ -113,6 +104,43 @@ struct Now<'a> {
 }
 
 impl Now<'_> {
+    /// Looks, and has `slow` look, until told to stop or the hypervisor is lost.
+    fn follow(
+        &mut self,
+        events: &mpsc::Receiver<DomainEvent>,
+        ask: &mpsc::SyncSender<(Observed, bool)>,
+        answers: &mpsc::Receiver<Result<BTreeMap<String, Evidence>, Failure>>,
+        stop: &AtomicBool,
+    ) -> Result<(), Failure> {
+        let (mut looked, mut asked) = (None::<Instant>, None::<Instant>);
+        let due = |since: Option<Instant>, every| since.is_none_or(|s| s.elapsed() >= every);
+        let (mut changed, mut heard, mut least) = (true, true, LOOK);
+        while !stop.load(Ordering::SeqCst) {
+            if due(looked, least) && (changed || due(looked, ANYWAY)) {
+                let began = Instant::now();
+                let observed = self.look()?;
+                (looked, changed, least) = (Some(Instant::now()), false, pause(began.elapsed()));
+                // The next one follows when this one has been answered.
+                if due(asked, ANYWAY) && ask.try_send((observed, heard)).is_ok() {
+                    (asked, heard) = (Some(Instant::now()), false);
+                }
+            }
+            if let Ok(found) = answers.try_recv() {
+                self.evidence = found?;
+                changed = true;
+            }
+            if self.heard(events)? {
+                (changed, heard) = (true, true);
+            }
+            if let Some(left) = looked.and_then(|l| least.checked_sub(l.elapsed()))
+                && changed
+            {
+                std::thread::sleep(left.min(TICK));
+            }
+        }
+        Ok(())
+    }
+
     fn look(&self) -> Result<Observed, Failure> {
         let observed = self.session.look_again(self.hypervisor, false)?;
         let rows = Row::all(&observed, &self.evidence);
@@ -170,4 +198,17 @@ fn node(row: &Row, domain: &Domain, place: usize) -> Value {
     // Minutes are enough, and do not change with every look.
     value["uptime_s"] = json!(row.uptime_s.map(|seconds| seconds / 60 * 60));
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hypervisor_that_takes_long_to_look_at_is_looked_at_less_often() {
+        let seconds = Duration::from_secs_f32;
+        assert_eq!(pause(seconds(0.001)), LOOK);
+        assert_eq!(pause(seconds(0.5)), seconds(2.0));
+        assert_eq!(pause(seconds(60.0)), ANYWAY);
+    }
 }

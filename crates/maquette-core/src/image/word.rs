@@ -149,9 +149,10 @@ pub fn redact(word: &str) -> String {
     let Some((scheme, rest)) = word.split_once("://") else { return word.into() };
     let authority = authority(rest);
     let after = &rest[authority.len()..];
-    // A password with an unescaped `/` or `?` would end early; `@` after it gives it away.
+    // A password with an unescaped `/` or `?` would end early; `@` after it gives it away. What looks like a port may be the
+    // beginning of one; no user is called as an IPv6 address is written.
     let (authority, after) = match (authority.contains('@'), after.split_once('@')) {
-        (false, Some((_, host))) if authority.contains(':') && !port(authority) => {
+        (false, Some((_, host))) if authority.contains(':') && !authority.starts_with('[') => {
             let split = self::authority(host).len();
             (format!("***@{}", &host[..split]), &host[split..])
         }
@@ -259,8 +260,11 @@ mod tests {
             ("https://u:sec/ret@host/x", "https://***@host/x"),
             ("https://u:p@secret@host/x", "https://***@host/x"),
             ("https://host/x?a@secret#secret", "https://host/x?***#***"),
-            ("https://host:80/x@y", "https://host:80/x@y"),
-            ("https://[::1]:80/x", "https://[::1]:80/x"),
+            ("https://u:123/secret@host/x", "https://***@host/x"),
+            ("https://u:/secret@host/x", "https://***@host/x"),
+            ("https://host:80/x", "https://host:80/x"),
+            ("https://host/x@y", "https://host/x@y"),
+            ("https://[::1]:80/x@y", "https://[::1]:80/x@y"),
             ("debian-12", "debian-12"),
             ("/a/b?c", "/a/b?c"),
         ];

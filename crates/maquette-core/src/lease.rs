@@ -21,6 +21,9 @@ pub enum Ttl {
 /// The longest time, in seconds: ten years.
 const LONGEST: u64 = 10 * 366 * 86_400;
 
+/// Seconds of an hour.
+const HOUR: u64 = 3600;
+
 /// The shortest time, in seconds: what removes environments looks once in a minute.
 const SHORTEST: u64 = 60;
 
@@ -75,6 +78,19 @@ impl Lease {
     /// Whether nothing is noted.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether it ends before another one does.
+    pub fn ends_before(&self, other: &Self) -> bool {
+        let end = |lease: &Self| lease.expires_s.unwrap_or(u64::MAX);
+        end(self) < end(other)
+    }
+
+    /// Whether its end is so near that people are warned: in the last hour, or the last tenth of a longer time; of a time
+    /// that is not much longer than an hour, in its second half.
+    pub fn ends_soon(&self, now_s: u64) -> bool {
+        let soon = self.ttl_s.map_or(HOUR, |ttl_s| (ttl_s / 10).max(HOUR.min(ttl_s / 2)));
+        self.expires_s.is_some_and(|at| at.saturating_sub(now_s) <= soon)
     }
 
     /// What is noted after something was said about it, at a time in seconds since 1970.
@@ -197,6 +213,21 @@ mod tests {
         assert!(
             Lease::parse_all("environment lab\nowner a\u{1b}[31m\n").values().all(Lease::is_empty)
         );
+    }
+
+    #[test]
+    fn people_are_warned_in_time_and_not_all_the_time() {
+        let lease = |ttl_s| Lease { expires_s: Some(1_000_000), ttl_s, ..Lease::default() };
+        for (ttl_s, from) in
+            [(None, 3600), (Some(28_800), 3600), (Some(864_000), 86_400), (Some(1800), 900)]
+        {
+            let lease = lease(ttl_s);
+            assert!(
+                lease.ends_soon(1_000_000 - from) && !lease.ends_soon(999_999 - from),
+                "{ttl_s:?}"
+            );
+        }
+        assert!(lease(None).ends_soon(2_000_000) && !Lease::default().ends_soon(0));
     }
 
     #[test]

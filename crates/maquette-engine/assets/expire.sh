@@ -1,14 +1,18 @@
 #!/bin/sh
 # Removes environments of Maquette's whose time is up, also when whoever made them is gone. Installed and called by
 # Maquette's preparation of this hypervisor; `maquette host restore` takes it away.
-# $1: `once`; `loop`, for a machine without a timer; or `remove` and a name: `environment.NAME`, by which a lock is known
-# The directories of notes and of locks may be given in MAQUETTE_NOTES and MAQUETTE_LOCKS, for tests.
+# $1: `once`; `logged`, the same with what it says in the system's log; `loop`, for a machine without a timer; or `remove`
+#     and a name: `environment.NAME`, by which a lock is known
+# For tests, the directories of notes, locks and texts for logins may be given in MAQUETTE_NOTES, MAQUETTE_LOCKS and
+# MAQUETTE_MOTD, and how many seconds are between two looks at least in MAQUETTE_APART.
 set -u
 export LC_ALL=C
 : "${LIBVIRT_DEFAULT_URI:=qemu:///system}"
 export LIBVIRT_DEFAULT_URI
 notes=${MAQUETTE_NOTES:-/var/lib/maquette/environments}
 locks=${MAQUETTE_LOCKS:-/run/maquette}
+motd=${MAQUETTE_MOTD:-/run/motd.d}
+apart=${MAQUETTE_APART:-45}
 logs=/var/log/libvirt/qemu
 namespace=https://maquette.dev/xmlns/libvirt/1
 
@@ -26,6 +30,51 @@ is_over() {
     at=$(value "$1" expires)
     case $at in '' | *[!0-9]*) return 1 ;; esac
     [ "$(date +%s)" -ge "$at" ]
+}
+
+# Whether that was so at an earlier look, too. The clock of a machine that has just started or woken up may be ahead until
+# it hears what time it is: how long ago the earlier look was is told by how long the machine has run.
+# $1: the note
+was_over() {
+    mark=$locks/expired.${1##*/environment.}
+    at=$(value "$1" expires)
+    read -r up _ </proc/uptime
+    up=${up%.*} since=
+    if [ -f "$mark" ] && read -r before since <"$mark" && [ "$before" = "$at" ] && [ "$up" -ge "$since" ] 2>/dev/null; then
+        [ $((up - since)) -ge "$apart" ]
+        return
+    fi
+    mkdir -p -m 755 -- "$locks" && printf '%s %s\n' "$at" "$up" >"$mark"
+    return 1
+}
+
+# Tells whoever logs in at this machine which environments go soon, where PAM shows what is in /run/motd.d. Soon is what it
+# is to `maquette`: an hour, or a tenth of the time if that is more; half of it if it is not much longer than an hour.
+tell() {
+    now=$(date +%s) text=
+    for note in "$notes"/environment.*; do
+        at=$(value "$note" expires) ttl=$(value "$note" ttl) soon=3600
+        case $at in '' | *[!0-9]*) continue ;; esac
+        case $ttl in
+        '' | *[!0-9]*) ;;
+        *)
+            if [ $((ttl / 2)) -lt $soon ]; then soon=$((ttl / 2)); fi
+            if [ $((ttl / 10)) -gt $soon ]; then soon=$((ttl / 10)); fi
+            ;;
+        esac
+        left=$((at - now))
+        if [ $left -le 0 ] || [ $left -gt $soon ]; then continue; fi
+        owner=$(value "$note" owner | tr -d '\000-\037\177')
+        text="$text
+Maquette removes environment ${note##*/environment.}${owner:+ of $owner} in $(((left + 59) / 60)) min, with all data on its
+disks; \`maquette extend\` gives it more time."
+    done
+    if [ -z "$text" ]; then
+        rm -f -- "$motd/maquette"
+        return
+    fi
+    mkdir -p -m 755 -- "$locks" "$motd" || return
+    printf '%s\n\n' "$text" >"$locks/motd" && sync "$locks/motd" && mv -f -- "$locks/motd" "$motd/maquette"
 }
 
 # A libvirt element's attribute. Values have no quotes in them: XML writes these otherwise.
@@ -186,7 +235,9 @@ remove() {
         if [ $failed = 0 ]; then
             case $stays in
             0) rm -f -- "$note" ;;
-            *) sed 's/^expires /expired /' "$note" >"$note.new" && sync "$note.new" && mv -f -- "$note.new" "$note" ;;
+            *)
+                sed 's/^expires /expired /' "$note" >"$note.new" && sync "$note.new" && mv -f -- "$note.new" "$note"
+                ;;
             esac
         fi
     fi
@@ -195,25 +246,39 @@ remove() {
 
 once() {
     for note in "$notes"/environment.*; do
-        if [ -f "$note" ] && is_over "$note"; then sh "$0" remove "${note##*/}"; fi
+        mark=$locks/expired.${note##*/environment.}
+        if [ ! -f "$note" ] || ! is_over "$note"; then
+            rm -f -- "$mark"
+        elif was_over "$note"; then
+            sh "$0" remove "${note##*/}"
+            is_over "$note" || rm -f -- "$mark"
+        fi
     done
+    tell
+}
+
+# The same where nobody takes what it says.
+logged() {
+    if command -v logger >/dev/null 2>&1; then once 2>&1 | logger -t maquette-expire; else once; fi
 }
 
 case ${1-} in
 remove) remove "$2" ;;
 once) once ;;
+logged) logged ;;
 loop)
     # One at a time, and none after this file has gone.
     mkdir -p -m 755 -- "$locks" || exit 1
     exec 7>"$locks/expire"
-    flock -n 7 || exit 0
+    # Whoever looks whether one runs takes this for a moment.
+    flock -w 5 7 || exit 0
     while [ -f "$0" ]; do
-        (exec 7>&- && once)
+        (exec 7>&- && logged)
         (exec 7>&- && sleep 30)
     done
     ;;
 *)
-    echo "usage: $0 once | loop" >&2
+    echo "usage: $0 once | logged | loop" >&2
     exit 2
     ;;
 esac

@@ -10,16 +10,27 @@ use crate::host::{Command, Host, HostError, check};
 /// Where the notes are, on the hypervisor.
 pub const DIRECTORY: &str = "/var/lib/maquette/environments";
 
-/// Prints all notes.
-const SCRIPT: &str = include_str!("../assets/host/leases.sh");
+/// Prints the time and all notes.
+pub const SCRIPT: &str = include_str!("../assets/host/leases.sh");
 
 fn file(environment: &EnvName) -> String {
     format!("{DIRECTORY}/environment.{environment}")
 }
 
+/// What is noted of all environments, and when it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// The hypervisor's clock, in seconds since 1970, if it told that.
+    pub now_s: Option<u64>,
+    /// The notes.
+    pub leases: BTreeMap<EnvName, Lease>,
+}
+
 /// Reads the notes of all environments.
-pub fn read_all(host: &dyn Host) -> Result<BTreeMap<EnvName, Lease>, HostError> {
-    check(host, &Command::script(SCRIPT, [DIRECTORY])).map(|text| Lease::parse_all(&text))
+pub fn read_all(host: &dyn Host) -> Result<Noted, HostError> {
+    let text = check(host, &Command::script(SCRIPT, [DIRECTORY]))?;
+    let now_s = text.lines().next().and_then(|line| line.strip_prefix("now ")?.parse().ok());
+    Ok(Noted { now_s, leases: Lease::parse_all(&text) })
 }
 
 /// Writes an environment's note anew; one that says nothing is removed.
@@ -39,7 +50,7 @@ pub fn remove(host: &dyn Host, environment: &EnvName) -> Result<(), HostError> {
 
 /// Forgets all environments.
 pub fn remove_all(host: &dyn Host) -> Result<(), HostError> {
-    for environment in read_all(host)?.keys() {
+    for environment in read_all(host)?.leases.keys() {
         remove(host, environment)?;
     }
     Ok(())

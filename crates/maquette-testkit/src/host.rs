@@ -99,6 +99,13 @@ impl ModelHost {
         format!("dnsmasq runs\nleases [{}]", leases.join(", "))
     }
 
+    /// What is noted of all environments.
+    fn notes(&self) -> String {
+        let notes = std::fs::read_dir(self.path(leases::DIRECTORY)).into_iter().flatten();
+        let notes = notes.flatten().map(|note| std::fs::read_to_string(note.path()));
+        notes.flatten().collect()
+    }
+
     fn command(&self, command: &Command) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
         Command::new(command.program.clone())
@@ -115,11 +122,13 @@ impl Host for ModelHost {
             let paths = &command.args[paths..];
             let read = |path| std::fs::read_to_string(self.path(path)).unwrap_or_default();
             let (record, starts) = (read(record::PATH), read(start_times::PATH));
-            let notes = std::fs::read_dir(self.path(leases::DIRECTORY)).into_iter().flatten();
-            let notes = notes.flatten().map(|note| std::fs::read_to_string(note.path()));
-            let leases: String = notes.flatten().collect();
+            let leases = self.notes();
             let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
             let stdout = probe::text(&machine, paths, &record, &starts, &leases);
+            return Ok(Output { status: Some(0), stdout, stderr: String::new() });
+        }
+        if command.args.iter().any(|arg| arg == leases::SCRIPT) {
+            let stdout = format!("now {}\n{}", probe::NOW_S, self.notes());
             return Ok(Output { status: Some(0), stdout, stderr: String::new() });
         }
         if command.args.iter().any(|arg| arg == guests::SCRIPT) {

@@ -14,7 +14,7 @@ const HOOK: &str = include_str!("../../maquette-engine/assets/network-hook.sh");
 const EXPIRE: &str = include_str!("../../maquette-engine/assets/expire.sh");
 
 /// Its clock, which stands still.
-const NOW_S: u64 = 1_700_000_000;
+pub const NOW_S: u64 = 1_700_000_000;
 
 /// What the probe prints there; `paths` are those that it looks for, `record` is preparation's,
 /// `starts` says how long nodes took to start, `leases` is what is noted of environments.

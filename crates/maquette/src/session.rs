@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use maquette_core::diagnostic::Diagnostic;
+use maquette_core::lease::Ttl;
 use maquette_core::names::EnvName;
 use maquette_core::node_state::Evidence;
 use maquette_core::observed::Observed;
@@ -206,13 +207,26 @@ impl<'a> Session<'a> {
             timezone: requirements.timezone.as_ref().map(ToString::to_string),
             // Libvirt's test driver calls no hooks.
             hook: requirements.hook && !self.connection.uri.starts_with("test"),
-            expiry: requirements.expiry,
+            expiry: self.expires(requirements, &hypervisor),
             vswitch: requirements.vswitch,
             networks: requirements.networks,
             interfaces: requirements.interfaces,
         };
         let preparation = plan::prepare(&prepare::host_facts(facts, libvirt), &needs);
         Ok(Hypervisor { preparation, ..hypervisor })
+    }
+
+    /// Whether the environment is to be removed when its time is up: it was said now, or is noted from before.
+    fn expires(&self, requirements: &Requirements, hypervisor: &Hypervisor) -> bool {
+        let noted = || hypervisor.facts.leases.get(&self.located.environment);
+        match requirements.ttl {
+            Some(Ttl::For(_)) => true,
+            Some(Ttl::Never) => false,
+            None => {
+                noted().is_some_and(|lease| lease.expires_s.is_some() && !lease.is_over)
+                    && hypervisor.observed().exists()
+            }
+        }
     }
 
     /// What nodes answer at this moment; `uptime_s` is for how long domains have run.

@@ -22,8 +22,8 @@ pub struct Requirements {
     pub vswitch: bool,
     /// Whether libvirt's hook has something to do.
     pub hook: bool,
-    /// Whether it is removed when its time is up.
-    pub expiry: bool,
+    /// How long it lasts, if anybody says so now.
+    pub ttl: Option<Ttl>,
     /// How many networks have a dnsmasq.
     pub networks: usize,
     /// How many interfaces its nodes have.
@@ -62,7 +62,7 @@ impl Requirements {
             guard,
             vswitch,
             hook,
-            expiry: matches!(topology.settings.ttl, Some(Ttl::For(_))),
+            ttl: topology.settings.ttl,
             // libvirt starts one where it has an address to give or a name to answer for.
             networks: networks.iter().filter(|n| n.has_dnsmasq()).count(),
             interfaces,

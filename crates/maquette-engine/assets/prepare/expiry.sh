@@ -10,6 +10,8 @@ apply)
         cat >"$unit.service" <<UNIT
 [Unit]
 Description=Removes environments of Maquette whose time is up
+# Where something sees to it, the clock is right then.
+After=time-sync.target
 
 [Service]
 Type=oneshot
@@ -30,7 +32,7 @@ UNIT
         systemctl enable --quiet --now maquette-expire.timer
     elif [ -d /etc/cron.d ] && pidof cron crond >/dev/null 2>&1; then
         # Cron passes over names with a dot, and files that others can write to.
-        printf '* * * * * root /bin/sh %s once >/dev/null 2>&1\n' "$2" >"$cron"
+        printf '* * * * * root /bin/sh %s logged >/dev/null 2>&1\n' "$2" >"$cron"
         chmod 644 "$cron"
     else
         setsid sh "$2" loop </dev/null >/dev/null 2>&1 &
@@ -43,6 +45,6 @@ restore)
         systemctl daemon-reload 2>/dev/null || :
     fi
     # A process of its own ends by itself without its program, within half a minute.
-    rm -f "$cron" "$2" "$2.new"
+    rm -f "$cron" "$2" "$2.new" /run/motd.d/maquette /run/maquette/expired.*
     ;;
 esac

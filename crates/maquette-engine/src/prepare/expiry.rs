@@ -101,12 +101,20 @@ esac
                 fs::create_dir(place.at(directory)).unwrap();
             }
             place.write("virsh", VIRSH);
-            place.write("date", &format!("#!/bin/sh\necho {NOW}\n"));
+            place.now(NOW);
             place.write("expire.sh", TEXT);
-            for program in ["virsh", "date"] {
-                fs::set_permissions(place.at(program), fs::Permissions::from_mode(0o755)).unwrap();
-            }
+            place.executable("virsh");
             place
+        }
+
+        /// What time it is there.
+        fn now(&self, now_s: u64) {
+            self.write("date", &format!("#!/bin/sh\necho {now_s}\n"));
+            self.executable("date");
+        }
+
+        fn executable(&self, name: &str) {
+            fs::set_permissions(self.at(name), fs::Permissions::from_mode(0o755)).unwrap();
         }
 
         fn at(&self, name: &str) -> std::path::PathBuf {
@@ -144,7 +152,7 @@ esac
             self.write(&format!("notes/environment.{environment}"), &text);
         }
 
-        /// Runs it, and returns what was taken away.
+        /// Has it look twice, and returns what was taken away.
         fn once(&self) -> String {
             let (done, said) = self.tried();
             assert_eq!(said, "");
@@ -159,10 +167,17 @@ esac
 
         /// The same, and what it says besides.
         fn told(&self) -> (String, String, String) {
+            self.look(0);
+            self.look(0)
+        }
+
+        /// Has it look once, no sooner after an earlier look than a time in seconds.
+        fn look(&self, apart_s: u32) -> (String, String, String) {
             let path = format!("{}:/usr/bin:/bin", self.0.path().display());
             let mut sh = Command::new("sh");
             sh.arg(self.at("expire.sh")).arg("once").env("PATH", path);
             sh.env("MAQUETTE_NOTES", self.at("notes")).env("MAQUETTE_LOCKS", self.at("locks"));
+            sh.env("MAQUETTE_MOTD", self.at("motd")).env("MAQUETTE_APART", apart_s.to_string());
             let output = sh.stdin(Stdio::null()).output().unwrap();
             assert!(output.status.success(), "{output:?}");
             let [said, complaints] = [output.stdout, output.stderr]
@@ -276,6 +291,49 @@ esac
         let (done, said, _) = place.told();
         assert_eq!(done, "");
         assert_eq!(said, "network copy stays: it has a record of environment lab\n");
+    }
+
+    /// A machine that has just started or woken up may have a clock that is ahead.
+    #[test]
+    fn a_clock_that_was_ahead_for_a_moment_costs_nothing() {
+        let place = Place::new();
+        place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+        place.note("lab", NOW + 3600);
+        place.now(NOW + 7200);
+        assert_eq!(place.look(0).0, "");
+        place.now(NOW);
+        assert_eq!(place.look(0).0, "");
+        place.now(NOW + 7200);
+        assert_eq!(place.look(0).0, "", "the look before the last one counts no more");
+        assert_eq!(place.look(1_000_000_000).0, "", "it is not a minute later");
+        // Somebody gives it more time, which is over as well.
+        place.note("lab", NOW + 3700);
+        assert_eq!(place.look(0).0, "");
+        assert!(place.look(0).0.contains("undefine lab-web-0"));
+        assert!(!place.at("locks/expired.lab").exists());
+    }
+
+    #[test]
+    fn whoever_logs_in_is_told_of_what_goes_soon() {
+        let place = Place::new();
+        let told = || {
+            place.look(0);
+            fs::read_to_string(place.at("motd/maquette")).ok()
+        };
+        place.note("lab", NOW + 3601);
+        assert_eq!(told(), None);
+        place.note("lab", NOW + 3599);
+        let text = told().unwrap();
+        assert!(text.contains("environment lab of ann in 60 min"), "{text}");
+        let ttl = |ttl_s: u64, left_s: u64| {
+            let text = format!("environment lab\nexpires {}\nttl {ttl_s}\n", NOW + left_s);
+            place.write("notes/environment.lab", &text);
+            told().is_some()
+        };
+        assert!(ttl(864_000, 86_400) && !ttl(864_000, 86_401));
+        assert!(ttl(1800, 900) && !ttl(1800, 901));
+        fs::remove_file(place.at("notes/environment.lab")).unwrap();
+        assert_eq!(told(), None);
     }
 
     /// Whatever libvirt does not answer, nothing goes of which a record would be lost with it.

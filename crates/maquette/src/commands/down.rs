@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
+use maquette_core::lease::Lease;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
+use maquette_engine::StepError;
 use maquette_engine::prepare::record::Record;
 use maquette_engine::probe::Facts;
-use maquette_engine::{StepError, leases};
 use maquette_libvirt::Survey;
 
 use super::{entry, nodes};
@@ -271,13 +272,13 @@ fn remove_all(
             if !json {
                 tell_kept(world, &plan);
             }
-            return forget_lease(session);
+            return removal.runner.note(environment, &Lease::default());
         }
         removal.runner.run(&plan, &hypervisor)?;
         let left = hypervisor.libvirt.as_ref().and_then(|server| server.survey().ok());
         let Some(left) = left else { return Ok(()) };
         if !left.environments.contains(environment) {
-            forget_lease(session)?;
+            removal.runner.note(environment, &Lease::default())?;
             if !json {
                 farewell(world, &left, &hypervisor.facts);
             }
@@ -292,12 +293,6 @@ fn tell_kept(world: &World, plan: &Plan) {
     for kept in plan.changes.iter().filter(|c| c.op == Op::Keep) {
         world.terminal.talk(&format!("{} `{}` {}", kept.kind, kept.name, kept.reason));
     }
-}
-
-/// Removes what is noted on the hypervisor of an environment that is gone: the next of that name is another one.
-fn forget_lease(session: &Session<'_>) -> Result<(), Failure> {
-    leases::remove(session.connection.host.as_ref(), &session.located.environment)
-        .map_err(|e| Failure::because("cannot remove the note of the environment", e))
 }
 
 /// How to take a lock again that was given back for a question: whoever has it by now is waited for as asked, and not

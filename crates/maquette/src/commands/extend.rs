@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::lease::{Lease, Ttl};
+use maquette_core::names::EnvName;
 use maquette_core::plan::{Action, Requirements, Setting};
+use maquette_engine::StepError;
 use maquette_engine::probe::Facts;
-use maquette_engine::{StepError, leases};
 use serde_json::json;
 
-use super::power;
+use super::{entry, power};
 use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load;
 use crate::render;
 use crate::session::{self, Session};
+use crate::workspace::Owner;
+use crate::workspace::identity::{self, Way};
+use crate::workspace::outputs;
 use crate::world::World;
 
 /// Arguments of `extend`.
@@ -45,8 +49,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let session = Session::open(world, located.clone())?;
     let mut runner = session.runner(args.json, Duration::from_secs(power::START_TIMEOUT))?;
     runner.lock(environment, "extend", args.locking)?;
-    let requirements =
-        Requirements { expiry: args.time != Some(Ttl::Never), ..Requirements::default() };
+    let requirements = Requirements { ttl: args.time, ..Requirements::default() };
     let mut hypervisor = session.prepared_for(&requirements)?;
     if !hypervisor.observed().exists() {
         let message = format!("there is no {}", session.title());
@@ -64,6 +67,12 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
                 .help("say how long it lasts, as in `maquette extend 8h`"),
         ));
     };
+    let lease = known.after(Some(time), None, clock(&hypervisor.facts)?);
+    let (observed, user) = (hypervisor.observed(), &world.environment);
+    let way = identity::way(&observed, &located.workspace, user);
+    if matches!(way, Some(Way::Shared(_))) && lease.ends_before(&known) {
+        return Err(others(environment));
+    }
     // Nothing else is prepared for this.
     let preparation = std::mem::take(&mut hypervisor.preparation);
     let own = |action: &Action| matches!(action, Action::Apply(Setting::Expiry));
@@ -77,11 +86,23 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         runner.run(&preparation, &hypervisor)?;
         runner.unlock_hypervisor();
     }
-    let lease = known.after(Some(time), None, clock(&hypervisor.facts)?);
-    leases::write(session.connection.host.as_ref(), environment, &lease)
-        .map_err(|e| Failure::because("cannot note when the environment expires", e))?;
+    runner.note(environment, &lease)?;
+    if outputs::belongs(&located.workspace, &Owner::new(environment, &located.host)) {
+        outputs::write_lease(&located.workspace, environment, &lease).map_err(entry::unwritten)?;
+    }
     say(world, args, &session, &lease, hypervisor.facts.now_s);
     Ok(0)
+}
+
+/// The error of who would have what others have built removed sooner: that is as good as removing it unasked.
+fn others(environment: &EnvName) -> Failure {
+    let message = format!(
+        "environment `{environment}` was built by another workspace, which shares it with this one"
+    );
+    Failure::input(
+        Diagnostic::error("lease::shared", message)
+            .help("it can be given more time here, and less in the workspace that built it"),
+    )
 }
 
 /// The hypervisor's clock, by which an environment expires: in seconds since 1970.
@@ -107,7 +128,7 @@ fn say(world: &World, args: &Args, session: &Session<'_>, lease: &Lease, now_s: 
         });
         return world.terminal.result(&format!("{value:#}"));
     }
-    let until = render::lease(lease, now_s);
+    let until = render::lease(lease, now_s, true);
     let until = until.unwrap_or_else(|| "lasts until it is removed".into());
     world.terminal.result(&format!("environment `{environment}` {until}"));
 }

@@ -109,9 +109,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         world.terminal.talk(&format!("warning: {what} cannot be read; it is passed over"));
     }
     let mut environments = environments(world, &located, &found);
-    let leases = leases::read_all(connection.host.as_ref())
+    let noted = leases::read_all(connection.host.as_ref())
         .map_err(|e| Failure::because("cannot read when environments expire", e))?;
-    for (name, lease) in leases {
+    for (name, lease) in noted.leases {
         // A note of one that is gone is no environment.
         environments.entry(name).and_modify(|environment| environment.lease = lease);
     }
@@ -123,7 +123,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         let text = "there is no environment on";
         world.terminal.talk(&format!("{text} {}; `maquette up` builds one", connection.label));
     } else {
-        world.terminal.result(&table(&environments, now));
+        // They expire by the hypervisor's clock.
+        let there = noted.now_s.unwrap_or(now);
+        world.terminal.result(&table(&environments, now, there));
     }
     Ok(0)
 }
@@ -157,7 +159,7 @@ fn environments(
     all
 }
 
-fn table(environments: &BTreeMap<EnvName, Environment>, now: u64) -> String {
+fn table(environments: &BTreeMap<EnvName, Environment>, now: u64, there: u64) -> String {
     let mut header = vec!["ENVIRONMENT", "RUNNING", "MEMORY", "DISKS", "OWNER", "AGE", "LOG IN"];
     let any_shared = environments.values().any(|e| !e.shared().is_empty());
     header.extend(any_shared.then_some("SHARED WITH"));
@@ -184,7 +186,7 @@ fn table(environments: &BTreeMap<EnvName, Environment>, now: u64) -> String {
             .into(),
         ];
         row.extend(any_shared.then_some(shared));
-        let left = |at: u64| match at.saturating_sub(now) {
+        let left = |at: u64| match at.saturating_sub(there) {
             0 => "over".to_string(),
             left => format!("in {}", duration(left)),
         };

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use maquette_core::diagnostic::closest;
 use maquette_core::observed::Domain;
@@ -15,6 +16,7 @@ use super::{entry, nodes};
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::{self, Located};
+use crate::render;
 use crate::session::connection::Connection;
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::outputs::{self, LIMITS};
@@ -78,6 +80,7 @@ impl Routes {
     pub fn open(world: &World, place: &Place) -> Result<Self, Failure> {
         let routes = Self::read(world, place)?;
         if !routes.candidates().is_empty() {
+            routes.tell_end(world);
             return Ok(routes);
         }
         match entry::enter(world, &routes.located) {
@@ -88,6 +91,20 @@ impl Routes {
                 Err(routes.unbuilt())
             }
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// Warns whoever logs in of an environment that is removed soon with all that is done in it, as far as is known here:
+    /// a colleague may have given it more time.
+    fn tell_end(&self, world: &World) {
+        let (workspace, environment) = (&self.located.workspace, &self.located.environment);
+        let now = (world.clock)().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let Some(lease) = outputs::lease(workspace, environment) else { return };
+        // What is past says that somebody gave it more time, or that its nodes are gone.
+        let ahead = lease.expires_s.is_some_and(|at| at > now);
+        if ahead && lease.ends_soon(now) {
+            let line = render::lease_line(&environment.to_string(), &lease, now, true);
+            line.into_iter().for_each(|line| world.terminal.talk_once(line));
         }
     }
 

@@ -21,8 +21,8 @@ use crate::failure::Failure;
 use crate::load::Located;
 use crate::render::Row;
 use crate::session::{Ask, Session};
-use crate::workspace::Workspace;
 use crate::workspace::outputs;
+use crate::workspace::{Owner, Workspace};
 use crate::world::{Environment, World};
 use crate::{load, render};
 
@@ -51,13 +51,18 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     if args.watch {
         return watch(world, &located, &session, ask, args.json);
     }
-    let now = Now::look(&session, ask)?;
+    let now = Now::look(&session, ask, args.json)?;
     // What is asked for is known all the same.
     match entry::refresh(world, &located, &session, &now.observed) {
         Err(Failure::Failed(error)) => {
             world.terminal.talk(&format!("warning: {}", error.in_one_line()));
         }
         refreshed => refreshed?,
+    }
+    let owner = Owner::new(&located.environment, &located.host);
+    if outputs::is_built(&located.workspace) && outputs::belongs(&located.workspace, &owner) {
+        let written = outputs::write_lease(&located.workspace, &located.environment, &now.lease);
+        written.map_err(entry::unwritten)?;
     }
     if args.json {
         world.terminal.result(&format!("{:#}", now.json(&located)));
@@ -69,7 +74,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 
 /// What `--json` prints.
 pub fn as_json(session: &Session<'_>, located: &Located) -> Result<String, Failure> {
-    Ok(format!("{:#}\n", Now::look(session, Ask::Nodes)?.json(located)))
+    Ok(format!("{:#}\n", Now::look(session, Ask::Nodes, true)?.json(located)))
 }
 
 /// An environment at one moment.
@@ -80,20 +85,23 @@ struct Now {
     lease: Lease,
     /// The hypervisor's clock, in seconds since 1970.
     now_s: u64,
-    /// Who is changing it; asked only if something is not as it should be.
+    /// Whether anything on the hypervisor removes it then.
+    removed: bool,
+    /// Who is changing it; for people asked only if something is not as it should be.
     changed_by: Option<String>,
 }
 
 impl Now {
-    fn look(session: &Session<'_>, ask: Ask) -> Result<Self, Failure> {
+    fn look(session: &Session<'_>, ask: Ask, json: bool) -> Result<Self, Failure> {
         let hypervisor = session.running()?;
         let observed = hypervisor.observed();
         let evidence = session.evidence(&observed, &hypervisor.facts.uptime_s, ask)?;
-        let off = !plan::drifts(&observed).is_empty();
+        let off = json || !plan::drifts(&observed).is_empty();
         let changed_by = off.then(|| session.changed_by()).flatten();
         let facts = &hypervisor.facts;
         let lease = facts.leases.get(&session.located.environment).cloned().unwrap_or_default();
-        Ok(Self { observed, evidence, lease, now_s: facts.now_s, changed_by })
+        let (now_s, removed) = (facts.now_s, facts.expiry.is_some());
+        Ok(Self { observed, evidence, lease, now_s, removed, changed_by })
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -152,7 +160,7 @@ impl Now {
             let place = (&located.workspace, &world.environment);
             world.terminal.result(&text(&located.environment, seen, found, place));
             let name = located.environment.to_string();
-            if let Some(line) = render::lease_line(&name, &self.lease, self.now_s) {
+            if let Some(line) = render::lease_line(&name, &self.lease, self.now_s, self.removed) {
                 world.terminal.result(&line);
             }
         }
@@ -176,7 +184,7 @@ fn watch(
     let terminal = world.terminal.shows_results();
     let mut shown = None;
     loop {
-        let now = Now::look(session, ask)?;
+        let now = Now::look(session, ask, json)?;
         if json {
             let line = now.json(located).to_string();
             let what = now.without_time(located);

@@ -9,7 +9,7 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Plan, Step};
-use maquette_engine::{StepError, leases};
+use maquette_engine::StepError;
 
 use super::lockout::{self, Lockout};
 use super::{entry, extend, status};
@@ -350,12 +350,12 @@ impl Building<'_> {
         };
         let lease = known.after(settings.ttl, settings.owner.as_deref(), now_s);
         if lease != noted {
-            let host = self.session.connection.host.as_ref();
-            leases::write(host, &settings.environment, &lease)
-                .map_err(|e| Failure::because("cannot note when the environment expires", e))?;
+            self.runner.note(&settings.environment, &lease)?;
         }
-        let name = settings.environment.to_string();
-        self.expires = render::lease_line(&name, &lease, facts.now_s);
+        let name = &settings.environment;
+        outputs::write_lease(&self.loaded.workspace, name, &lease).map_err(entry::unwritten)?;
+        let removed = facts.expiry.is_some();
+        self.expires = render::lease_line(&name.to_string(), &lease, facts.now_s, removed);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use maquette_core::lease::Lease;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
@@ -239,7 +240,7 @@ fn all_objects(
     }
     confirm(world, &found, &whole, yes)?;
     for (environment, plan) in plans {
-        let plan = match environment {
+        let now = match environment {
             // Nobody may be at work in it; and since it was looked at, somebody may have been.
             Some(environment) => {
                 runner.lock(environment, "virsh --cleanup", locking)?;
@@ -251,8 +252,12 @@ fn all_objects(
             }
             None => plan,
         };
-        if !plan.is_empty() {
-            runner.run(&plan, &hypervisor)?;
+        if !now.is_empty() {
+            runner.run(&now, &hypervisor)?;
+        }
+        if let Some(environment) = environment {
+            // The next of that name is another one.
+            runner.note(environment, &Lease::default())?;
         }
     }
     world.terminal.talk("base images, pools and disks of domains that are not Maquette's stay");

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use maquette_core::blueprint::Node;
+use maquette_core::lease::Lease;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::plan::{self, Action, Plan, Step, StepId};
@@ -16,7 +17,7 @@ use maquette_engine::host::{Host, HostError, fence};
 use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::probe::{Facts, Reach};
 use maquette_engine::ssh_keys::RecordKey;
-use maquette_engine::{Event, StepError, executor, start_times};
+use maquette_engine::{Event, StepError, executor, leases, start_times};
 use maquette_libvirt::{Access, Booted, Gate, Guests, Run, Server};
 
 use super::Hypervisor;
@@ -168,6 +169,15 @@ impl<'a> Runner<'a> {
     pub fn images(&mut self, force: bool, authorities: Option<String>) {
         self.transfer.force = force;
         self.transfer.authorities = authorities;
+    }
+
+    /// Notes on the hypervisor how long an environment lasts, for as long as its lock is ours.
+    pub fn note(&self, environment: &EnvName, lease: &Lease) -> Result<(), Failure> {
+        let host = self.connection.host.as_ref();
+        let fenced = self.lock.as_ref().map(|lock| lock.fence(host));
+        let host = fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host);
+        leases::write(host, environment, lease)
+            .map_err(|e| Failure::because("cannot note when the environment expires", e))
     }
 
     /// Removes cached images that are unused, for as long as what environments share is ours.

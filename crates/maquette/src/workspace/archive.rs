@@ -32,6 +32,9 @@ pub use bundle::bundle;
 /// InfraRed's list of what a workspace was used for.
 pub const REGISTRY: &str = ".registry";
 
+/// What no other workspace has a use for: what the last command did here, and how long the environment lasts.
+const LEFT_OUT: [&str; 2] = [outputs::EVENTS, outputs::LEASE];
+
 /// Writes a workspace into `target`; keys from elsewhere go along if `copy_keys`.
 pub fn export(
     terminal: &Terminal,
@@ -107,6 +110,9 @@ fn pack<W: io::Write>(
     let mut entries: Vec<_> = fs::read_dir(directory)?.collect::<io::Result<_>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
+        if name == Path::new(".") && LEFT_OUT.iter().any(|left| entry.file_name() == *left) {
+            continue;
+        }
         let (path, name) = (entry.path(), name.join(entry.file_name()));
         let kind = entry.file_type()?;
         if kind.is_dir() {

@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::Node;
+use maquette_core::lease::Lease;
+use maquette_core::names::EnvName;
 use maquette_core::values::PlainPath;
 use maquette_core::values::Secret;
 use maquette_engine::host::ssh::Target;
@@ -35,6 +37,8 @@ pub const SSH_CONFIG: &str = "ansible.ssh.config";
 pub const VNC_PASSWORD: &str = "vnc-password";
 /// What the last command did, for others who look on: JSON, one event a line.
 pub const EVENTS: &str = "events.jsonl";
+/// Until when the environment lasts, as far as is known here: what is noted on the hypervisor.
+pub const LEASE: &str = "lease";
 /// Pinned host keys.
 pub const KNOWN_HOSTS: &str = "known_hosts";
 
@@ -88,6 +92,23 @@ pub fn write_vnc_password(workspace: &Workspace, password: Option<&Secret>) -> i
     }
 }
 
+/// Keeps what is noted of how long an environment lasts, so that a login can tell of it without asking the hypervisor.
+pub fn write_lease(workspace: &Workspace, environment: &EnvName, lease: &Lease) -> io::Result<()> {
+    match lease.expires_s {
+        Some(_) => {
+            workspace.create()?;
+            write_private(&workspace.file(LEASE), lease.text(environment).as_bytes())
+        }
+        None => delete(workspace, &[LEASE]),
+    }
+}
+
+/// How long an environment lasts, as far as is known here.
+pub fn lease(workspace: &Workspace, environment: &EnvName) -> Option<Lease> {
+    let text = std::fs::read_to_string(workspace.file(LEASE)).ok()?;
+    Lease::parse_all(&text).remove(environment)
+}
+
 /// Whether a workspace has an inventory of something built.
 pub fn is_built(workspace: &Workspace) -> bool {
     workspace.file(BUILT).exists()
@@ -114,6 +135,7 @@ pub fn adopt(workspace: &Workspace, file: &Path) -> io::Result<()> {
         KNOWN_HOSTS,
         VNC_PASSWORD,
         EVENTS,
+        LEASE,
         SAVED,
         KEY_FILE,
         KEY_LINK,
@@ -146,7 +168,7 @@ pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
     }
     saved.opens.retain(|o| o != owner);
     if saved.owner.as_ref() == Some(owner) {
-        let built = [INVENTORY, BUILT, NODES, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD, EVENTS];
+        let built = [INVENTORY, BUILT, NODES, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD, EVENTS, LEASE];
         delete(workspace, &built)?;
         saved.owner = None;
         if workspace.file(LOCAL).exists() {
@@ -214,7 +236,6 @@ mod tests {
     use super::*;
     use crate::session::connection::HostArgs;
     use crate::workspace::Saved;
-    use maquette_core::names::EnvName;
 
     fn owner(prefix: &str, address: &str) -> Owner {
         let host = HostArgs { address: Some(address.parse().unwrap()), ..HostArgs::default() };

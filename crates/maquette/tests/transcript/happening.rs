@@ -34,6 +34,7 @@ impl Stage {
                 self.typed = Some(format!("{}\n", text.replace("Ctrl-]", "\u{1d}")));
             }
             ["libvirt", "stops"] => machine.runs = false,
+            ["nothing", "removes", "expired", "environments", ..] => machine.expiry = false,
             ["libvirt", "hangs"] => machine.hangs = true,
             ["domain", name, "stops"] => {
                 let domain = seen.domains.get_mut(*name).unwrap();

@@ -74,7 +74,7 @@ disks; \`maquette extend\` gives it more time."
         return
     fi
     mkdir -p -m 755 -- "$locks" "$motd" || return
-    printf '%s\n\n' "$text" >"$locks/motd" && sync "$locks/motd" && mv -f -- "$locks/motd" "$motd/maquette"
+    printf '%s\n\n' "$text" >"$locks/motd.$$" && sync "$locks/motd.$$" && mv -f -- "$locks/motd.$$" "$motd/maquette"
 }
 
 # A libvirt element's attribute. Values have no quotes in them: XML writes these otherwise.

@@ -1,4 +1,4 @@
-//! Layouts of ci-framework as topologies: what their variables say becomes node types and networks with the keys of our
+//! Layouts of ci-framework and tenks as topologies: what their variables say becomes node types and networks with the keys of our
 //! own files, each value at the place where it was written. From there on nothing tells them from ours.
 
 mod addresses;
@@ -7,14 +7,16 @@ mod cifmw;
 mod definition;
 mod idle;
 mod networks;
+mod tenks;
 mod vms;
 
 use std::collections::BTreeSet;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-pub use cifmw::{CONFIGURATION, PARENT, SCENARIO, read};
+pub use cifmw::{CONFIGURATION, PARENT, SCENARIO};
 
+use crate::diagnostic::Diagnostics;
 use crate::syntax::{Node, Spanned, Value};
 
 /// What a layout asks for.
@@ -24,8 +26,8 @@ pub struct Layout {
     pub nodes: Node,
     /// A network file.
     pub network: Node,
-    /// The user that its nodes have.
-    pub username: Option<Spanned<String>>,
+    /// Settings that hold unless somebody says otherwise, by their names.
+    pub settings: Vec<(&'static str, Spanned<String>)>,
     /// Variables that it was made of, whether anybody has set them or not.
     pub asked: BTreeSet<String>,
 }
@@ -55,6 +57,15 @@ pub struct NetworkXml {
 
 /// Reads libvirt's XML of a network, or says why that is not one.
 pub type ReadXml<'a> = &'a dyn Fn(&str) -> Result<NetworkXml, String>;
+
+/// Understands all that is said of a layout in `variables`; `xml` reads libvirt's XML. Unknown keys are warnings: the files
+/// are made for other programs.
+pub fn read(variables: &Node, xml: ReadXml<'_>, diags: &mut Diagnostics) -> Option<Layout> {
+    match variables.get(CONFIGURATION).is_none() && tenks::is_one(variables) {
+        true => tenks::read(variables, diags),
+        false => cifmw::read(variables, xml, diags),
+    }
+}
 
 /// Variables of several files as one mapping: a later file has the word, as with Ansible's `-e @FILE`.
 pub fn layered<'a>(files: impl IntoIterator<Item = &'a Node>) -> Option<Node> {

@@ -11,6 +11,7 @@
 
 pub mod blueprint;
 pub mod capacity;
+pub mod convert;
 pub mod decode;
 pub mod defaults;
 pub mod diagnostic;

@@ -5,10 +5,12 @@ mod bool;
 mod bounds;
 mod plain;
 mod tree;
+mod written;
 mod yaml;
 
 pub use crate::span::{Source, SourceId, Sources, Span, Spanned};
 pub use bool::parse_bool;
 pub use plain::Plain;
 pub use tree::{Entry, Node, Style, Value};
+pub use written::written;
 pub use yaml::parse;

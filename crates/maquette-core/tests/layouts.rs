@@ -60,6 +60,7 @@ fn each_key_of_a_node_type_has_its_effect() {
         ("{amount: 3}", &["count"], "3"),
         ("{}", &["cpu"], "2"),
         ("{cpus: 4}", &["cpu"], "4"),
+        ("{disk_file_name: blank, uefi: true}", &["deploy_os"], "no"),
         // 8 GB are 7629.4 MiB.
         ("{memory: 8}", &["memory"], "7630"),
         ("{}", &["memory"], "1908"),
@@ -252,4 +253,49 @@ fn nodes_are_called_as_there() {
         let interfaces = format!("[{{network: public, ip: {ip}}}]");
         assert_eq!(node.at(&["interfaces"]), Some(&Plain::read(&interfaces).unwrap()));
     }
+}
+
+#[test]
+fn firmware_is_that_of_nodes_with_empty_disks() {
+    let both = |first: &str, second: &str| {
+        let text = format!(
+            "cifmw_libvirt_manager_configuration: {{networks: {{}}, vms: {{ocp: {first}, crc: {second}}}}}\n"
+        );
+        let settings = read(&text).0.unwrap().settings;
+        settings.into_iter().map(|(name, text)| (name, text.value)).collect::<Vec<_>>()
+    };
+    let uefi = vec![("bootmode", "uefi".to_string())];
+    assert_eq!(both("{uefi: true}", "{uefi: true}"), uefi);
+    assert_eq!(both("{uefi: true}", "{uefi: false, amount: 0}"), uefi);
+    assert_eq!(both("{uefi: true}", "{}"), []);
+}
+
+#[test]
+fn tenks_configuration_is_read() {
+    let (layout, diags) = read(
+        "node_types:\n  big: {memory_mb: 4096, vcpus: 2, volumes: [{capacity: 10GiB}, {capacity: 2GB}], \
+         physical_networks: [one, two, three], console_log_enabled: true}\nspecs:\n- {type: big, count: 2}\n\
+         - {type: big, count: \"{{ more }}\", node_name_prefix: ctl, ironic_config: {resource_class: x}}\n\
+         - {type: big, count: 1}\nmore: 1\nphysnet_mappings: {one: br-ex, two: eth1}\nnova_flavors: []\n\
+         default_boot_mode: bios\nbrige_type: linuxbridge\n",
+    );
+    let layout = layout.unwrap();
+    assert!(!diags.has_errors(), "{}", messages(&diags));
+    for word in
+        ["`console_log_enabled`", "`ironic_config`", "`nova_flavors`", "did you mean `bridge_type`"]
+    {
+        assert!(messages(&diags).contains(word), "{word}: {}", messages(&diags));
+    }
+    assert_eq!(layout.settings[0].1.value, "bios");
+    let networks = "{networks: {two: {name: two, forward: bridge, nic: eth1}, three: {name: three, forward: none}}}";
+    assert_eq!(Plain::of(&layout.network), Plain::read(networks).unwrap());
+    let node = |name: &str, count: u32| {
+        format!(
+            "{name}: {{name: {name}, count: {count}, memory: 4096, cpu: 2, deploy_os: no, groups: [big], \
+             disks: [{{size: 10GiB}}, {{size: 2000000000}}], interfaces: [{{network: br-ex, bridged: yes}}, \
+             {{network: two}}, {{network: three}}]}}"
+        )
+    };
+    let nodes = format!("{{{}, {}, {}}}", node("tk", 2), node("ctl", 1), node("tk-big", 1));
+    assert_eq!(Plain::of(&layout.nodes), Plain::read(&nodes).unwrap());
 }

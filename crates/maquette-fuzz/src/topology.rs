@@ -24,8 +24,8 @@ thread_local! {
     static GROUND: RefCell<Option<(TempDir, Ground)>> = const { RefCell::new(None) };
 }
 
-/// The input has the parts `project`, `node`, `network` and `extra` (a line for each variable); without `node`, the
-/// project file describes nodes and networks itself.
+/// The input has the parts `project`, `node`, `network` and `extra` (a line for each variable); without `node`, there is
+/// a `layout`, or the project file describes nodes and networks itself.
 pub fn topology(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Some((blueprint, observed)) = blueprint(text) {
@@ -43,7 +43,8 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
             let ground = Ground::new(directory.path()).expect("the flags are as they were");
             (directory, ground)
         });
-        ground.read(parts.get("project"), parts.get("node"), parts.get("network"), &extra)
+        let network = (parts.get("network"), parts.get("layout"));
+        ground.read(parts.get("project"), parts.get("node"), network, &extra)
     });
     let (request, mut diags, sources) = match read {
         Ok(read) => read,

@@ -1,5 +1,6 @@
 //! The verbs. Each is a file with its `Args` and its `run`, and a row here.
 
+mod convert;
 pub(crate) mod entry;
 mod lockout;
 pub mod nodes;

@@ -33,6 +33,8 @@ pub struct Ground {
     wanted: Wanted,
     /// With the project file alone.
     described: Wanted,
+    /// With a layout.
+    laid_out: Wanted,
 }
 
 /// What was read: a request, with what is to be said about it so far.
@@ -50,12 +52,14 @@ impl Ground {
         let nodes = ["--topology-nodes".into(), format!("{}:2", file("node.yml"))];
         let network = ["--topology-network".into(), file("network.yml")];
         let described = planned(project.clone())?;
+        let layout = ["--layout".into(), file("layout.yml")];
+        let laid_out = planned(project.clone().into_iter().chain(layout))?;
         let wanted = planned(project.into_iter().chain(nodes).chain(network))?;
-        Ok(Self { directory: directory.into(), wanted, described })
+        Ok(Self { directory: directory.into(), wanted, described, laid_out })
     }
 
-    /// Reads a project file, a node file, a network file, and extra variables; without a node file, what the project
-    /// file describes. What is wrong with them is the error, as it is printed.
+    /// Reads a project file, a node file, a network file or a layout, and extra variables; without a node file and a layout,
+    /// what the project file describes. What is wrong with them is the error, as it is printed.
     ///
     /// # Errors
     ///
@@ -64,18 +68,25 @@ impl Ground {
         &mut self,
         project: &str,
         node: &str,
-        network: &str,
+        (network, layout): (&str, &str),
         extra: &[&str],
     ) -> Result<Read, String> {
-        for (name, text) in
-            [("maquette.yaml", project), ("node.yml", node), ("network.yml", network)]
-        {
+        for (name, text) in [
+            ("maquette.yaml", project),
+            ("node.yml", node),
+            ("network.yml", network),
+            ("layout.yml", layout),
+        ] {
             std::fs::write(self.directory.join(name), text).map_err(|e| e.to_string())?;
         }
         // Files are what other texts here are for.
         let values = extra.iter().filter(|text| !text.contains('@'));
         let values = values.map(|text| (*text).to_string()).collect();
-        let wanted = if node.is_empty() { &mut self.described } else { &mut self.wanted };
+        let wanted = match (node.is_empty(), layout.is_empty()) {
+            (true, true) => &mut self.described,
+            (true, false) => &mut self.laid_out,
+            (false, _) => &mut self.wanted,
+        };
         wanted.flags.0.set("extra-vars", values);
         match load::wanted(&Environment::of_process(), wanted) {
             Ok(loaded) => Ok((loaded.request, loaded.diags, loaded.sources)),

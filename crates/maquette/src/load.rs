@@ -485,10 +485,8 @@ impl<'a> Reader<'a> {
         };
         if let Some((layout, _)) = &layout {
             written = Some(layout::beside(self, written.as_ref(), layout));
-            let name = "topology-username";
-            if !given.has(name) && project.node(name).is_none() {
-                layout::user(self, layout, &mut settings);
-            }
+            let said = |name: &str| given.has(name) || project.node(name).is_some();
+            layout::settings(self, layout, said, &mut settings);
         }
         let nodes = if asked || layout.is_none() { nodes } else { written.clone() };
         let nodes = nodes.map(|node| nodes::read(self, &node, written.as_ref()));

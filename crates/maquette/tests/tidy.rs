@@ -204,6 +204,7 @@ const ROOMS: [(&str, &[&str]); 4] = [
             "blueprint",
             "start_times",
             "observed",
+            "convert",
             "node_state",
             "doctor",
             "seed",

@@ -83,9 +83,8 @@ const OWN: &str = "cifmw_libvirt_manager_";
 const PATCH: &str = "cifmw_libvirt_manager_configuration_patch";
 const DEFINITION_PATCH: &str = "cifmw_networking_mapper_definition_patch";
 
-/// Understands all that is said of a layout in `variables`; `xml` reads libvirt's XML. Unknown keys are warnings: the files
-/// are made for another program.
-pub fn read(variables: &Node, xml: ReadXml<'_>, diags: &mut Diagnostics) -> Option<Layout> {
+/// Understands ci-framework's variables.
+pub(super) fn read(variables: &Node, xml: ReadXml<'_>, diags: &mut Diagnostics) -> Option<Layout> {
     let mut found = Diagnostics::lenient();
     let mut reader = Reader {
         ansible: Ansible::new(variables, DEFAULTS),
@@ -132,9 +131,9 @@ impl Reader<'_> {
         let nets = nets.unwrap_or(&empty);
         let nets = networks::read(nets, &names, xml, &mut self.idle, self.diags);
         let network = networks::file(&nets, &names, span);
-        let username = self.username(&vms);
+        let settings = self.settings(&vms);
         let nodes = self.nodes(&vms, &nets, definition.as_ref(), span);
-        Some(Layout { nodes, network, username, asked: Default::default() })
+        Some(Layout { nodes, network, settings, asked: Default::default() })
     }
 
     /// A variable, with all patches of it in the order of their names.
@@ -237,6 +236,32 @@ impl Reader<'_> {
             self.idle.note("user", why, vm.user.span);
         }
         Some(first.user.clone())
+    }
+
+    /// What holds for the environment, as far as node types agree.
+    fn settings(&mut self, vms: &[Vm]) -> Vec<(&'static str, Spanned<String>)> {
+        let user = self.username(vms).map(|user| ("topology-username", user));
+        let there = || vms.iter().filter(|vm| vm.amount > 0);
+        let mut blank = there().filter(|vm| vm.blank).peekable();
+        let uefi = blank.peek().and_then(|vm| vm.uefi);
+        let all = uefi.is_some() && blank.all(|vm| vm.uefi.is_some());
+        for (vm, span) in there().filter_map(|vm| Some((vm, vm.uefi?))) {
+            match (vm.blank, all) {
+                (true, true) => {}
+                (true, false) => {
+                    self.idle.note(
+                        "uefi",
+                        "nodes with empty disks have one firmware, `--bootmode`",
+                        span,
+                    );
+                }
+                (false, _) => {
+                    self.idle.note("uefi", "nodes with an operating system boot with BIOS", span);
+                }
+            }
+        }
+        let mode = uefi.filter(|_| all).map(|span| ("bootmode", Spanned::new("uefi".into(), span)));
+        user.into_iter().chain(mode).collect()
     }
 
     fn nodes(

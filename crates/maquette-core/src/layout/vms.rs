@@ -30,6 +30,8 @@ pub(super) struct Vm {
     pub nets: Vec<Spanned<String>>,
     /// Further networks of the node with each number.
     pub rows: Option<Vec<Vec<Spanned<String>>>>,
+    /// Where it is said that it boots with UEFI, if it does.
+    pub uefi: Option<Span>,
     /// The account that it has.
     pub user: Spanned<String>,
     /// The account that Ansible uses, if it is another.
@@ -63,12 +65,12 @@ const VM: &[Key] = &[
     key("extra_disks_num", Form::Number(0, MOST_DISKS, ""), ""),
     key("extra_disks_size", Form::Text, ""),
     key("extra_disks_bus", Form::Text, ""),
+    key("uefi", Form::YesNo, ""),
     key("user", Form::Text, ""),
     key("admin_user", Form::Text, ""),
     key("parent_ansible_group", Form::Text, ""),
     idle("image_local_dir"),
     idle("root_part_id"),
-    idle("uefi"),
     idle("numa"),
     idle("bootmenu_enable"),
     idle("boot_order"),
@@ -87,7 +89,6 @@ const VM: &[Key] = &[
 const IDLE: &[(&str, &str, &str)] = &[
     ("image_local_dir", "", "base images are kept in the hypervisor's storage pool"),
     ("root_part_id", "", "a node's first boot finds the partition that it grows by itself"),
-    ("uefi", "no", "nodes boot with BIOS; `--bootmode uefi` is for those with empty disks"),
     ("numa", "1", "nodes have one NUMA cell"),
     ("bootmenu_enable", "no", "`maquette console` and `maquette open` show what a node boots from"),
     ("boot_order", "", "nodes boot from their first disk, and from the network if that is empty"),
@@ -133,6 +134,8 @@ fn vm(entry: &Entry, spineleaf: bool, idle: &mut Idle, diags: &mut Diagnostics) 
     let nets = fields.take("nets").map_or(Vec::new(), |n| names(n, "nets", diags));
     let rows = rows(&mut fields, spineleaf, idle, diags);
     let extra = extra_disks(&mut fields, &kind, diags);
+    let uefi = fields.bool("uefi", diags).filter(|uefi| *uefi);
+    let uefi = uefi.and_then(|_| entry.value.get("uefi")).map(|node| node.span);
     let user = filled(&mut fields, "user", diags);
     let admin = filled(&mut fields, "admin_user", diags);
     let parent_group = filled(&mut fields, "parent_ansible_group", diags);
@@ -151,6 +154,7 @@ fn vm(entry: &Entry, spineleaf: bool, idle: &mut Idle, diags: &mut Diagnostics) 
         extra,
         nets,
         rows,
+        uefi,
         user: user.unwrap_or_else(|| Spanned::new("zuul".into(), kind.span)),
         admin,
         parent_group,

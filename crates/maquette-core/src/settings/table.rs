@@ -196,7 +196,7 @@ settings! {
     }
     {
         name: "layout",
-        doc: "Layout of ci-framework: files with its variables, of which later ones have the word; instead of node types and a network file",
+        doc: "Layout of ci-framework, or configuration of tenks: files with variables, of which later ones have the word; instead of node types and a network file",
         value: "FILE,…",
         group: Topology,
         key: Some("layout"),

@@ -4,6 +4,7 @@ use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::closest;
 use maquette_engine::StepError;
 
+use super::convert;
 use crate::failure::Failure;
 
 use crate::world::World;
@@ -13,6 +14,8 @@ use crate::world::World;
 pub enum Args {
     /// List node types and network files
     List,
+    /// Write what is asked for, or what there is, as files of one's own
+    Convert(Box<convert::Args>),
     /// Print one file
     Show {
         /// Its name
@@ -32,6 +35,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             ));
             Ok(0)
         }
+        Args::Convert(args) => convert::run(world, args),
         Args::Show { name } => {
             let found = defaults::get(Kind::Nodes, name).or(defaults::get(Kind::Network, name));
             match found {

@@ -118,11 +118,18 @@ fn found(reader: &mut Reader<'_>, layouts: &[&str], name: &Spanned<String>) -> O
     place
 }
 
-/// Nodes of a layout have the user that it names.
-pub fn user(reader: &mut Reader<'_>, layout: &Layout, settings: &mut Settings) {
-    if let (Some(user), Some(row)) = (&layout.username, settings::find("topology-username")) {
-        let node = Node::scalar(user.value.clone(), user.span);
-        project::assign(row, settings, &node, "`user`", &mut reader.diags);
+/// What a layout says of the whole environment, unless somebody has said otherwise.
+pub fn settings(
+    reader: &mut Reader<'_>,
+    layout: &Layout,
+    said: impl Fn(&str) -> bool,
+    settings: &mut Settings,
+) {
+    for (name, text) in layout.settings.iter().filter(|(name, _)| !said(name)) {
+        if let Some(row) = settings::find(name) {
+            let node = Node::scalar(text.value.clone(), text.span);
+            project::assign(row, settings, &node, &format!("`{name}`"), &mut reader.diags);
+        }
     }
 }
 

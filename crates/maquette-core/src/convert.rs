@@ -1,0 +1,344 @@
+//! What is asked for, or what there is, as files of our own: a project file, and a network file beside it.
+
+use crate::blueprint::{self, Attachment};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::hardware::BootMode;
+use crate::names::EnvName;
+use crate::observed::Observed;
+use crate::settings::Settings;
+use crate::syntax::{Entry, Node, Span, Style, Value};
+use crate::topology::{Forward, Request};
+
+/// Files, as trees.
+#[derive(Debug)]
+pub struct Files {
+    /// The project file.
+    pub project: Node,
+    /// The network file with its name.
+    pub network: Option<(String, Node)>,
+}
+
+/// A mapping that grows.
+struct Map(Vec<Entry>, Span);
+
+impl Map {
+    fn put(&mut self, key: &str, value: Node) {
+        self.0.push(Entry { key: key.into(), key_span: self.1, value });
+    }
+
+    fn text(&mut self, key: &str, text: impl ToString) {
+        let value = Value::Scalar(text.to_string(), Style::Bare);
+        self.put(key, Node { value, span: self.1 });
+    }
+
+    fn node(self) -> Node {
+        Node { value: Value::Map(self.0), span: self.1 }
+    }
+}
+
+fn list(items: Vec<Node>, span: Span) -> Node {
+    Node { value: Value::List(items), span }
+}
+
+/// What was asked for, whatever it was read from.
+pub fn of_request(request: &Request) -> Files {
+    let span = request.network.span;
+    let mut project = Map(Vec::new(), span);
+    of_settings(&request.settings, &mut project);
+    let mut nodes = Map(Vec::new(), span);
+    for node in &request.nodes {
+        let mut map = Map(Vec::new(), span);
+        map.text("count", node.count);
+        map.0.extend(node.tree.entries().iter().filter(|e| e.key != "count").cloned());
+        nodes.put(&node.file, map.node());
+    }
+    let file = !request.network.is_empty();
+    if file {
+        project.text("network", &request.network_name);
+    }
+    project.put("nodes", nodes.node());
+    if let Some(networks) = &request.networks {
+        project.put("networks", networks.clone());
+    }
+    if let Some(overrides) = request.extra.get("override").filter(|o| !o.is_empty()) {
+        project.put("overrides", overrides.clone());
+    }
+    let network = file.then(|| (request.network_name.clone(), request.network.clone()));
+    Files { project: project.node(), network }
+}
+
+/// Settings of nodes that are not the defaults.
+fn of_settings(settings: &Settings, project: &mut Map) {
+    let usual = Settings::default();
+    if let Some(image) = &settings.image {
+        project.text("image", image);
+    }
+    if settings.username != usual.username {
+        project.text("username", &settings.username);
+    }
+    if settings.boot_mode == BootMode::Uefi {
+        project.text("bootmode", "uefi");
+    }
+}
+
+/// What there is, as it was asked for last: node types of the nodes, and networks. `span` stands for all of it.
+pub fn of_environment(
+    environment: &EnvName,
+    observed: &Observed,
+    span: Span,
+    diags: &mut Diagnostics,
+) -> Files {
+    let bare = |name: &str| {
+        let prefix = environment.prefix().map(|prefix| format!("{prefix}-"));
+        prefix.and_then(|p| name.strip_prefix(&p)).unwrap_or(name).to_string()
+    };
+    let mut types: Vec<(&str, Vec<&blueprint::Node>)> = Vec::new();
+    for node in observed.domains.values().map(|d| &d.recorded) {
+        match types.iter_mut().find(|(name, _)| *name == node.role) {
+            Some((_, nodes)) => nodes.push(node),
+            None => types.push((&node.role, vec![node])),
+        }
+    }
+    // A bridge that was made for its nodes is in no file.
+    let is_own =
+        |name: &str| observed.networks.get(name).is_some_and(|n| n.recorded.tuning.link_local);
+    let mut nodes = Map(Vec::new(), span);
+    for (name, all) in &mut types {
+        all.sort_by_key(|node| node.index);
+        if let Some(map) = node_type(name, all, (&bare, &is_own), span, diags) {
+            nodes.put(name, map);
+        }
+    }
+    let mut networks = Map(Vec::new(), span);
+    let described =
+        observed.networks.values().map(|n| &n.recorded).filter(|n| !n.tuning.link_local);
+    for network in described {
+        let name = bare(&network.name);
+        networks.put(&name, of_network(network, &name, span, diags));
+    }
+    let mut project = Map(Vec::new(), span);
+    let guest = types.iter().flat_map(|(_, all)| all).find_map(|node| node.guest.as_ref());
+    if let Some(guest) = guest {
+        project.text("username", &guest.user);
+    }
+    project.text("network", NETWORK);
+    project.put("nodes", nodes.node());
+    let mut file = Map(Vec::new(), span);
+    file.put("networks", networks.node());
+    Files { project: project.node(), network: Some((NETWORK.into(), file.node())) }
+}
+
+/// What the network file of an environment is called.
+const NETWORK: &str = "environment";
+
+/// Names of networks without the prefix, and whether a network is a bridge that was made for its nodes.
+type Names<'a> = (&'a dyn Fn(&str) -> String, &'a dyn Fn(&str) -> bool);
+
+/// What cannot be told of what is there.
+fn lost(what: String, diags: &mut Diagnostics) {
+    diags.push(Diagnostic::warning("convert::lost", what));
+}
+
+fn node_type(
+    name: &str,
+    all: &[&blueprint::Node],
+    what: Names<'_>,
+    span: Span,
+    diags: &mut Diagnostics,
+) -> Option<Node> {
+    let first = *all.first()?;
+    differences(name, first, all, diags);
+    let mut map = Map(Vec::new(), span);
+    map.text("count", all.len());
+    map.text("name", name);
+    map.text("cpu", first.vcpus);
+    map.text("memory", first.memory_mib);
+    if let Some(most) = first.memory_max_mib {
+        map.text("memory_max", most);
+    }
+    if first.cpu_model.as_str() != "host-passthrough" {
+        map.text("cpumodel", &first.cpu_model);
+    }
+    if first.machine.as_str() != "pc" {
+        map.text("machine_type", &first.machine);
+    }
+    if !first.deploy_os {
+        map.text("deploy_os", "no");
+    }
+    if let Some(guest) = first.guest.as_ref().filter(|guest| guest.swap_mib > 0) {
+        map.text("swap", guest.swap_mib);
+    }
+    if let Some(image) = first.disks.first().and_then(|disk| disk.backing.as_ref()) {
+        map.text("import_url", &image.source);
+    }
+    map.put("disks", list(first.disks.iter().map(|d| disk(d, span)).collect(), span));
+    let interfaces = (0..first.interfaces.len()).filter_map(|n| interface(all, n, what, span));
+    map.put("interfaces", list(interfaces.collect(), span));
+    if let Some(routed) = first.interfaces.iter().find(|i| i.default_route) {
+        map.text("external_network", (what.0)(&routed.network));
+    }
+    let groups = first.groups.iter().map(|group| Node::scalar(group.to_string(), span));
+    map.put("groups", list(groups.collect(), span));
+    Some(map.node())
+}
+
+fn disk(disk: &blueprint::Disk, span: Span) -> Node {
+    const GIB: u64 = 1 << 30;
+    let mut map = Map(Vec::new(), span);
+    match disk.size {
+        Some(size) if size.0.is_multiple_of(GIB) => map.text("size", format!("{}G", size.0 / GIB)),
+        Some(size) => map.text("size", size.0),
+        None => {}
+    }
+    map.text("bus", disk.bus.as_str());
+    map.node()
+}
+
+/// An interface that all nodes of a type have, with the address of each.
+fn interface(
+    all: &[&blueprint::Node],
+    number: usize,
+    (bare, is_own): Names<'_>,
+    span: Span,
+) -> Option<Node> {
+    let own = all.first()?.interfaces.get(number)?;
+    let mut map = Map(Vec::new(), span);
+    let bridge = own.attachment == Attachment::HostBridge;
+    map.text("network", if bridge { own.network.to_string() } else { bare(&own.network) });
+    if bridge || is_own(&own.network) {
+        map.text("bridged", "yes");
+    }
+    let ips = all.iter().map(|node| node.interfaces.get(number)?.ipv4.address());
+    if let Some(ips) = ips.collect::<Option<Vec<_>>>() {
+        let text = |ip: &ipnet::Ipv4Net| Node::scalar(ip.addr().to_string(), span);
+        map.put("ip", list(ips.iter().map(text).collect(), span));
+    }
+    Some(map.node())
+}
+
+/// What a node type does not tell of its nodes.
+fn differences(
+    name: &str,
+    first: &blueprint::Node,
+    all: &[&blueprint::Node],
+    diags: &mut Diagnostics,
+) {
+    let alike = |node: &&&blueprint::Node| {
+        let sizes = |n: &blueprint::Node| n.disks.iter().map(|d| d.size).collect::<Vec<_>>();
+        let networks = |n: &blueprint::Node| {
+            n.interfaces.iter().map(|i| i.network.clone()).collect::<Vec<_>>()
+        };
+        (node.vcpus, node.memory_mib, sizes(node), networks(node))
+            == (first.vcpus, first.memory_mib, sizes(first), networks(first))
+    };
+    if let Some(other) = all.iter().find(|node| !alike(node)) {
+        lost(
+            format!(
+                "`{}` is not like `{}`, which node type `{name}` is made of",
+                other.name, first.name
+            ),
+            diags,
+        );
+    }
+    if all.iter().zip(0u32..).any(|(node, number)| node.index != number) {
+        lost(format!("the nodes of type `{name}` are numbered from 0 without gaps anew"), diags);
+    }
+    if first.guest.as_ref().is_some_and(|guest| guest.first_boot.is_some()) {
+        lost(
+            format!(
+                "what first boots of `{name}` did besides (`packages`, `files`, `commands`, `user_data`) is not known"
+            ),
+            diags,
+        );
+    }
+}
+
+fn of_network(
+    network: &blueprint::Network,
+    name: &str,
+    span: Span,
+    diags: &mut Diagnostics,
+) -> Node {
+    let mut map = Map(Vec::new(), span);
+    map.text("name", name);
+    map.text("forward", network.forward.mode().unwrap_or("none"));
+    if network.forward == Forward::OpenVswitch {
+        map.text("virtualport_type", "openvswitch");
+        lost(
+            format!("portgroups and addresses of network `{name}` on Open vSwitch are left out"),
+            diags,
+        );
+    }
+    if let Some(uplink) = &network.uplink {
+        of_uplink(uplink, &mut map);
+    }
+    let range = |start: String, end: String| {
+        let mut dhcp = Map(Vec::new(), span);
+        dhcp.put("range", ends(start, end, span));
+        dhcp.node()
+    };
+    if let Some(ipv4) = network.ipv4.filter(|_| network.forward.is_served()) {
+        map.text("subnet", ipv4.trunc());
+        map.text("ip_address", ipv4.addr());
+        if let Some(dhcp) = &network.dhcp4 {
+            map.put("dhcp", range(dhcp.start.to_string(), dhcp.end.to_string()));
+        }
+    }
+    if let Some(ipv6) = network.ipv6.filter(|_| network.forward.is_served()) {
+        let mut address = Map(Vec::new(), span);
+        address.text("ip_address", ipv6.addr());
+        address.text("prefix", ipv6.prefix_len());
+        if let Some(dhcp) = &network.dhcp6 {
+            address.put("dhcp", range(dhcp.start.to_string(), dhcp.end.to_string()));
+        }
+        map.put("ipv6", address.node());
+    }
+    if let Some(fixed) = &network.fixed {
+        map.put("static", of_fixed(fixed, span));
+    }
+    if let Some(mtu) = network.mtu {
+        map.text("mtu", mtu);
+    }
+    if let Some(domain) = &network.domain {
+        map.text("domain", domain);
+    }
+    if !network.autostart {
+        map.text("autostart", "no");
+    }
+    if !network.srvs.is_empty() || !network.forwarders.is_empty() {
+        lost(format!("`dns` of network `{name}` is left out"), diags);
+    }
+    map.node()
+}
+
+fn ends(start: String, end: String, span: Span) -> Node {
+    let mut range = Map(Vec::new(), span);
+    range.text("start", start);
+    range.text("end", end);
+    range.node()
+}
+
+fn of_uplink(uplink: &blueprint::Uplink, map: &mut Map) {
+    if !uplink.chosen {
+        map.text("nic", &uplink.nic);
+    }
+    for (key, is, usual) in [("stp", uplink.stp, false), ("dhcp_guard", uplink.guard, true)] {
+        if is != usual {
+            map.text(key, if is { "yes" } else { "no" });
+        }
+    }
+}
+
+fn of_fixed(fixed: &blueprint::Fixed, span: Span) -> Node {
+    let mut own = Map(Vec::new(), span);
+    own.text("subnet", fixed.net.trunc());
+    if let Some(range) = &fixed.range {
+        own.put("range", ends(range.start.to_string(), range.end.to_string(), span));
+    }
+    for (key, address) in [("gateway", fixed.gateway), ("nameserver", fixed.nameserver)] {
+        if let Some(address) = address {
+            own.text(key, address);
+        }
+    }
+    own.node()
+}

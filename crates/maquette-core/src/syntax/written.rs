@@ -1,0 +1,76 @@
+//! A located tree as YAML, in the order in which it was written.
+
+use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
+
+use super::{Node, Style, Value};
+
+/// As YAML in block style. What was written as text stays text.
+pub fn written(node: &Node) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = YamlEmitter::new(&mut text).dump(&document(node));
+    let body = text.strip_prefix("---\n").unwrap_or(&text);
+    format!("{}\n", body.trim_end())
+}
+
+fn document(node: &Node) -> Yaml<'_> {
+    match &node.value {
+        Value::Null => Yaml::Value(Scalar::Null),
+        Value::Scalar(text, style) => Yaml::Value(scalar(text, *style)),
+        Value::List(items) => Yaml::Sequence(items.iter().map(document).collect()),
+        Value::Map(entries) => {
+            let mut out = Mapping::new();
+            for entry in entries {
+                let key = Yaml::Value(Scalar::String(entry.key.as_str().into()));
+                out.insert(key, document(&entry.value));
+            }
+            Yaml::Mapping(out)
+        }
+    }
+}
+
+/// A number or a truth value that was written bare is one if it is written the same again.
+fn scalar(text: &str, style: Style) -> Scalar<'_> {
+    if style == Style::Bare {
+        if let Ok(number) = text.parse::<i64>()
+            && number.to_string() == text
+        {
+            return Scalar::Integer(number);
+        }
+        match text {
+            "true" | "yes" => return Scalar::Boolean(true),
+            "false" | "no" => return Scalar::Boolean(false),
+            _ => {}
+        }
+    }
+    Scalar::String(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Diagnostics;
+    use crate::syntax::{Plain, Sources, parse};
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        for text in [
+            "b: 1\na: [x, 'yes', no, '12', 1.10, ~]\n",
+            "disks: [{size: 50G, bus: scsi}]\nsubnet: 10.1.{{ net }}.0/24\n",
+            "a: {b: {c: []}, d: {}}\ntext: |\n  one\n  two: three\n",
+        ] {
+            let read = |text: &str| {
+                let mut sources = Sources::default();
+                let id = sources.add("t", text);
+                parse(&sources, id, &mut Diagnostics::default()).unwrap()
+            };
+            let first = read(text);
+            let again = read(&written(&first));
+            let keys =
+                |node: &Node| node.entries().iter().map(|e| e.key.clone()).collect::<Vec<_>>();
+            assert_eq!(keys(&first), keys(&again));
+            let same = |node: &Node| Plain::of(node).yaml().replace("'", "").replace('"', "");
+            assert_eq!(same(&first), same(&again), "{text}");
+        }
+    }
+}

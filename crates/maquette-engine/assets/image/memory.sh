@@ -12,8 +12,11 @@ rm -f -- "$2"
 others=
 while IFS= read -r line && [ -n "$line" ]; do others="$others$line
 "; done
-# Where it takes room, there has to be some.
+# Where it takes room, there has to be some, and nobody else takes it meanwhile: copies are made one after the other.
+# What a network's file system is may have no locks for directories; room is looked for there all the same.
 if ! cp --reflink=always -- "$1" "$2" 2>/dev/null; then
+    exec 8<"${2%/*}"
+    flock 8 2>/dev/null || :
     taken=$(stat -c '%b * %B' -- "$1")
     taken=$(($taken))
     free=$(room "$2")
@@ -22,6 +25,7 @@ if ! cp --reflink=always -- "$1" "$2" 2>/dev/null; then
         exit 1
     fi
     cp --reflink=never -- "$1" "$2"
+    exec 8<&-
 fi
 while read -r at bytes; do
     [ -z "$at" ] ||

@@ -319,10 +319,14 @@ mod tests {
         fs::write(path("pool/a.save"), vec![7; 9000]).unwrap();
         for (tool, does) in [
             // A file system that cannot clone files, with 10 blocks of 1000 bytes.
-            ("cp", "[ \"$1\" = --reflink=always ] && exit 1\nexec /bin/cp \"$@\""),
-            ("stat", "[ \"$1\" = -f ] && echo \"10 * 1000\" || echo \"$BYTES * 1\""),
+            ("cp", "[ \"$1\" = --reflink=always ] && exit 1\nalone\nexec /bin/cp \"$@\""),
+            ("stat", "alone\n[ \"$1\" = -f ] && echo \"10 * 1000\" || echo \"$BYTES * 1\""),
         ] {
-            fs::write(path(&format!("bin/{tool}")), format!("#!/bin/sh\n{does}\n")).unwrap();
+            // Nobody else looks for room between that and the copy.
+            let alone =
+                format!("alone() {{ if flock -n '{}' true; then exit 1; fi; }}", path("pool"));
+            fs::write(path(&format!("bin/{tool}")), format!("#!/bin/sh\n{alone}\n{does}\n"))
+                .unwrap();
             let executable = fs::Permissions::from_mode(0o755);
             fs::set_permissions(path(&format!("bin/{tool}")), executable).unwrap();
         }

@@ -80,7 +80,10 @@ const READ_WHILE_STARTING: &[&str] = &[
     "/etc/ufw/",
     "/etc/vconsole.conf",
     "/lib/modprobe.d/",
+    "/lib/modules-load.d/",
     "/lib/systemd/",
+    "/lib/sysusers.d/",
+    "/lib/tmpfiles.d/",
     "/lib/udev/",
     "/run/",
     "/usr/lib/modprobe.d/",
@@ -89,16 +92,28 @@ const READ_WHILE_STARTING: &[&str] = &[
     "/usr/lib/systemd/",
     "/usr/lib/tmpfiles.d/",
     "/usr/lib/udev/",
+    "/usr/local/lib/modprobe.d/",
+    "/usr/local/lib/modules-load.d/",
     "/usr/local/lib/systemd/",
+    "/usr/local/lib/sysusers.d/",
+    "/usr/local/lib/tmpfiles.d/",
+    "/usr/local/lib/udev/",
+    "/var/lib/systemd/",
 ];
+
+/// How the names of units begin that a running system cannot start anew, or not without all that depends on them.
+const BASE_UNITS: &[&str] = &["cloud-", "dbus", "maquette-", "systemd-", "user@", "user-"];
 
 fn read_while_starting(path: &str) -> bool {
     let listed = |place: &&str| match place.ends_with('/') {
         true => path.starts_with(*place),
         false => path == *place,
     };
-    // The agent has systemd read the files of units again, but not restart what a directory beside one is about.
-    let unit = path.split_once("/systemd/system/").is_some_and(|(_, name)| !name.contains('/'));
+    // The agent has systemd read the files of units again, and restarts those that run; not what a directory beside one
+    // is about.
+    let restarts =
+        |name: &str| !name.contains('/') && !BASE_UNITS.iter().any(|begin| name.starts_with(begin));
+    let unit = path.split_once("/systemd/system/").is_some_and(|(_, name)| restarts(name));
     READ_WHILE_STARTING.iter().any(listed) && !unit
 }
 
@@ -291,6 +306,11 @@ mod tests {
             ("/etc/fstab.d/own", false),
             ("/etc/systemd/journald.conf.d/own.conf", true),
             ("/etc/systemd/system/own.service", false),
+            ("/etc/systemd/system/ssh.service", false),
+            ("/etc/systemd/system/dbus.service", true),
+            ("/lib/systemd/system/systemd-networkd.service", true),
+            ("/var/lib/systemd/linger/cloud-user", true),
+            ("/usr/local/lib/tmpfiles.d/own.conf", true),
             ("/etc/systemd/system/cron.service.d/own.conf", true),
             ("/etc/systemd/network/10-own.network", true),
             ("/usr/local/lib/systemd/system/own.timer", false),

@@ -20,7 +20,7 @@ MANAGERS = (
     (None, ("zypper", "-n", "install", "--")),
 )
 # Where files are that somebody has read before they are written.
-SETTINGS = ("/etc/sysctl.conf", "/etc/sysctl.d/", "/usr/local/lib/sysctl.d/", "/usr/lib/sysctl.d/")
+SETTINGS = ("/etc/sysctl.conf", "/etc/sysctl.d/", "/usr/local/lib/sysctl.d/", "/usr/lib/sysctl.d/", "/lib/sysctl.d/")
 UNITS = ("/etc/systemd/system/", "/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
 PATHS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
@@ -48,6 +48,17 @@ def units(_identity, _files):
     """Has systemd know units that it would have found if they had been there from the start; it reads fstab, too."""
     if has(json.loads(read(LEFT)), UNITS):
         start("systemctl", "daemon-reload")
+
+
+def restarts(_identity, _files):
+    """Has what runs already run as its unit says now; what does not run is not started."""
+    paths = [file["path"] for file in json.loads(read(LEFT))["files"]]
+    found = [path.rsplit("/", 1) for path in paths if path.startswith(UNITS)]
+    # Instances of a template unit are found by a pattern.
+    units = [name.replace("@.", "@*.") for place, name in found if place + "/" in UNITS and "." in name]
+    if units:
+        # Nobody waits: one that is to start after the agent would wait for that.
+        start("systemctl", "--no-block", "try-restart", "--", *units)
 
 
 def has(wanted, places):

@@ -336,3 +336,4 @@ def template():
     while not maquette_wake.wake(port, before, *port.wait_for_wake()):
         pass
     port.close()
+    maquette_wake.note_kernel()

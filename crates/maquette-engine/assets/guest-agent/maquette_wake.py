@@ -27,6 +27,11 @@ HEARD = 600
 # Whoever waits at a console for somebody who logs in looks at it, and shows the name of the system anew.
 PROMPTS = ROOT + "/run/agetty.reload"
 PID_FILE = ROOT + "/run/sshd.pid"
+# How long after its start a node's journal has what the kernel said before, in seconds: to read it takes half a second, and
+# nodes that start at the same time come first.
+LATER = 0 if ROOT else 60
+# Up to where journald has read what the kernel says.
+KERNEL_READ = ROOT + "/run/systemd/journal/kernel-seqnum"
 # Where OpenSSH has this (9.8 on), the listener hands the keys on that it has read; earlier ones read them at each login.
 SESSIONS = ("/usr/lib/openssh/sshd-session", "/usr/libexec/openssh/sshd-session")
 
@@ -357,6 +362,17 @@ class Wake:
             print(error, file=sys.stderr)
 
 
+def note_kernel():
+    """Has the journal tell how the kernel has booted, as this machine's and this boot's: where journald does not know how
+    far it has read that, it reads all of it."""
+    time.sleep(LATER)
+    try:
+        agent.unlink(KERNEL_READ)
+        systemd().order("RestartUnit", "systemd-journald.service")
+    except (OSError, Failed) as error:
+        print(error, file=sys.stderr)
+
+
 def failed(error):
     import maquette_state
 
@@ -401,18 +417,18 @@ def wake(port, before, nanoseconds, fresh):
         return False
     tasks = (node.network, node.online, node.disk, agent.grow, node.swap)
     if more:
-        tasks += (maquette_first_boot.units,)
+        tasks += (maquette_first_boot.units, maquette_first_boot.restarts)
     errors += agent.attempt(tasks, identity, files)
     import maquette_state
 
-    more = more and not errors
-    # With errors its next boot is a first one, which may do what could not be done now.
+    # With errors its next boot is a first one, which may do what could not be done now. Packages and commands come in
+    # spite of them, as after a boot.
     maquette_state.write_all(
         identity, files, agent.SOURCE % device, begun, errors, goes_on=more, again=bool(errors)
     )
-    if not errors:
+    if more or not errors:
         node.settle()
-    if more:
+    if more and os.path.exists(maquette_first_boot.LEFT):
         maquette_first_boot.finish(identity)
     report = agent.report(identity)
     heard = port.say(report, 0)

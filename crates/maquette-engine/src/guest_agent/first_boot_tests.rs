@@ -137,7 +137,13 @@ fn what_a_first_boot_has_besides_is_done_in_a_node_of_a_template() {
 fn files_take_effect_that_would_have_been_read_already() {
     let identity = IDENTITY.replace("maquette 1", "maquette 2");
     let file = |path: &str| serde_json::json!({"path": path, "mode": 420, "owner": null, "content": "x\n"});
-    let files = ["/etc/sysctl.d/90-own.conf", "/etc/systemd/system/own.service"].map(file);
+    let files = [
+        "/etc/sysctl.d/90-own.conf",
+        "/etc/systemd/system/own.service",
+        "/usr/lib/systemd/system/getty@.service",
+        "/etc/systemd/system/own.service.d/x.conf",
+    ]
+    .map(file);
     let first_boot =
         serde_json::json!({"packages": [], "commands": [], "files": files}).to_string();
     let wanted = "/usr/lib/systemd/systemd-sysctl\nsystemctl daemon-reload\n";
@@ -157,7 +163,34 @@ fn files_take_effect_that_would_have_been_read_already() {
     let orders = warm.system.text("orders");
     let at = |order: &str| orders.lines().position(|line| line == order).unwrap();
     assert!(at("/usr/lib/systemd/systemd-sysctl") < at("systemctl daemon-reload"), "{orders}");
+    // A service that runs already is one that the image has.
+    let again = "systemctl --no-block try-restart -- own.service getty@*.service";
+    assert!(at("systemctl daemon-reload") < at(again), "{orders}");
     assert_eq!(warm.system.text("hangup"), "4711\n");
+}
+
+/// Packages and commands come in spite of what failed before, as on a boot.
+#[test]
+fn commands_run_in_a_node_of_a_template_whose_set_up_had_errors() {
+    let identity = IDENTITY.replace("maquette 1", "maquette 2");
+    let first_boot = r#"{"packages": [], "commands": ["echo ran"],
+        "files": [{"path": "/etc/motd", "mode": 420, "owner": "nobody-here", "content": "x"}]}"#;
+    let prepared = || {
+        let system = complete();
+        system.put("seed/first-boot", first_boot);
+        system
+    };
+    let cold = prepared();
+    cold.put("seed/identity", &identity);
+    cold.run("setup");
+    let report = String::from_utf8(cold.run("ready").stdout).unwrap();
+    let mut warm = Template::new(prepared());
+    warm.seed(&identity);
+    warm.connect().write_all(line().as_bytes()).unwrap();
+    assert_eq!(warm.end(), "files: there is no account `nobody-here`\n");
+    assert_eq!(warm.said(), format!("template\nsetting up\n{report}"));
+    assert_eq!(warm.system.text("var/log/cloud-init-output.log"), "ran\n");
+    assert!(!warm.system.path("var/lib/cloud/data/instance-id").exists());
 }
 
 /// As any that failed: what is missing may be there then.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use maquette_core::seed;
+use maquette_core::seed::{self, report};
 
 use super::tests::{IDENTITY, System};
 
@@ -192,6 +192,7 @@ fn what_it_becomes_is_what_a_cold_boot_makes() {
         system.put("etc/machine-id", "");
         system.put("run/machine-id", "11111111111111111111111111111111\n");
         system.put("run/log/journal/11111111111111111111111111111111/system.journal", "x");
+        system.put("run/systemd/journal/kernel-seqnum", "x");
         system
     };
     let cold = prepared();
@@ -212,6 +213,8 @@ fn what_it_becomes_is_what_a_cold_boot_makes() {
         found.remove(name);
     }
     cold.retain(|name, _| !name.starts_with("run/log/journal/"));
+    // journald keeps on from where it has read the kernel's messages; in the node it reads them all.
+    assert!(cold.remove("run/systemd/journal/kernel-seqnum").is_some());
     let differ: Vec<_> =
         cold.keys().chain(found.keys()).filter(|n| cold.get(*n) != found.get(*n)).collect();
     assert!(differ.is_empty(), "{differ:?}");
@@ -222,6 +225,7 @@ fn what_it_becomes_is_what_a_cold_boot_makes() {
             "start systemd-hostnamed.service",
             "restart systemd-journald.service",
             "reload systemd-networkd.service",
+            "restart systemd-journald.service",
         ]
     );
     // Its next boot is a later one.
@@ -399,6 +403,8 @@ fn a_nic_that_does_not_come_is_told_and_may_come_for_the_next_run() {
     until("a result", || template.said().contains("result "));
     let told = "nics: Not all expected physical devices present: eth0";
     assert!(template.said().contains(&format!("\"errors\": [\"{told}\"]")), "{}", template.said());
+    // Whoever waits may boot it instead.
+    assert!(report::STILL_TEMPLATE.iter().any(|begin| told.starts_with(begin)));
     // Nobody's first boot is over.
     assert!(!template.system.path("var/lib/cloud/data/instance-id").exists());
     template.system.nic("eth0", "52:54:00:00:00:01");
@@ -418,7 +424,9 @@ fn a_seed_that_does_not_come_is_told_and_may_come_for_the_next_run() {
     let said = template.said();
     let result = said.lines().last().unwrap().strip_prefix("result ").unwrap();
     let result: serde_json::Value = serde_json::from_str(result).unwrap();
-    assert_eq!(result["v1"]["errors"][0], "seed: the volume of this node did not come");
+    let told = "seed: the volume of this node did not come";
+    assert_eq!(result["v1"]["errors"][0], told);
+    assert!(report::STILL_TEMPLATE.iter().any(|begin| told.starts_with(begin)));
     template.seed(IDENTITY);
     template.connect().write_all(line().as_bytes()).unwrap();
     template.end();
@@ -453,6 +461,8 @@ fn another_distribution_has_other_units() {
             // Not one that only has to read its keys again.
             "start sshd.service",
             "restart NetworkManager.service",
+            // Now it tells how the kernel has booted.
+            "restart systemd-journald.service",
         ]
     );
     let netplan = template.system.text("etc/netplan/50-cloud-init.yaml");

@@ -97,7 +97,7 @@ pub fn check(
     let mut memory = memory(blueprint, observed, capacity);
     memory.needed = memory.needed.saturating_add(templates.memory_mib);
     let what = words(blueprint, templates.memory_mib > 0);
-    check_memory(&memory, &what, largest, overcommit, diags);
+    check_memory(&memory, (&what, templates.memory_mib), largest, overcommit, diags);
     check_largest(blueprint, observed, capacity.total_mib, overcommit, diags);
     check_space(blueprint, observed, templates.bytes, diags);
     check_cpus(blueprint, observed, capacity.cpus, diags);
@@ -141,7 +141,7 @@ fn words(blueprint: &Blueprint, templates: bool) -> String {
 
 fn check_memory(
     memory: &Memory,
-    what: &str,
+    (what, templates_mib): (&str, u64),
     largest: Option<&str>,
     overcommit: bool,
     diags: &mut Diagnostics,
@@ -161,17 +161,21 @@ fn check_memory(
         mib(memory.available),
         mib(memory.promised),
     );
-    let refused = memory.needed.saturating_mul(100) > free.saturating_mul(100 + BAND);
-    diags.push(if refused && !overcommit {
-        Diagnostic::error(
-            "capacity::memory",
-            format!("not enough memory on the hypervisor: {sizes}"),
-        )
-        .help(format!(
-            "ask for fewer or smaller nodes, such as `-e override.{}.memory=1024`",
-            largest.unwrap_or("TYPE")
-        ))
-        .help("`--host-memory-overcommit yes` builds them nevertheless")
+    let is_too_much = |mib: u64| mib.saturating_mul(100) > free.saturating_mul(100 + BAND);
+    diags.push(if is_too_much(memory.needed) && !overcommit {
+        let message = format!("not enough memory on the hypervisor: {sizes}");
+        let error = Diagnostic::error("capacity::memory", message);
+        // Nodes that are replaced run while their template is made, and that is all there is too much.
+        let error = match is_too_much(memory.needed.saturating_sub(templates_mib)) {
+            false => error.help("`--start cold` builds them without making templates"),
+            true => error,
+        };
+        error
+            .help(format!(
+                "ask for fewer or smaller nodes, such as `-e override.{}.memory=1024`",
+                largest.unwrap_or("TYPE")
+            ))
+            .help("`--host-memory-overcommit yes` builds them nevertheless")
     } else {
         let message = format!("memory of the hypervisor is short: {sizes}");
         Diagnostic::warning("capacity::memory", message)

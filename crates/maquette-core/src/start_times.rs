@@ -1,14 +1,17 @@
-//! How long nodes took to start on a hypervisor, by what they are like: kept there, and told by the plan of the next
-//! nodes that are like them.
+//! How long nodes took to start on a hypervisor, by what they are like, and which templates failed: kept there, and told by
+//! the plan of the next nodes that are like them.
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::blueprint::Node;
+use crate::blueprint::{Node, Template};
 
 /// How many lines are read and kept: there are as many as kinds of nodes, which are few.
 const MOST: usize = 500;
+
+/// Most characters that are kept of a reason.
+const LONGEST: usize = 160;
 
 /// How a node starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,15 +31,24 @@ impl How {
     }
 }
 
-/// How many seconds nodes took from their start to their first login.
+/// How many seconds nodes took from their start to their first login, and why templates failed.
 ///
-/// Its text has a line for each kind of node and way to start: `warm DIGEST SECONDS`.
+/// Its text has a line for each kind of node and way to start, `warm DIGEST SECONDS`, and one for each template,
+/// `failed KEY REASON`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Starts(BTreeMap<(How, String), u64>);
+pub struct Starts {
+    took: BTreeMap<(How, String), u64>,
+    failed: BTreeMap<String, String>,
+}
 
 impl Starts {
     /// Reads its text. Nothing depends on it, so that lines of another form are passed over.
     pub fn parse(text: &str) -> Self {
+        let failure = |line: &str| {
+            let (key, why) = line.strip_prefix("failed ")?.split_once(' ')?;
+            let key: Uuid = key.parse().ok()?;
+            Some((key.simple().to_string(), short(why)))
+        };
         let line = |line: &str| {
             let mut words = line.split(' ');
             let how = match words.next()? {
@@ -48,18 +60,24 @@ impl Starts {
             let seconds = words.next()?.parse().ok()?;
             words.next().is_none().then(|| ((how, kind.simple().to_string()), seconds))
         };
-        Self(text.lines().take(MOST).filter_map(line).collect())
+        let lines = || text.lines().take(2 * MOST);
+        Self {
+            took: lines().filter_map(line).collect(),
+            failed: lines().filter_map(failure).collect(),
+        }
     }
 
     /// Its text.
     pub fn text(&self) -> String {
-        let lines = self.0.iter().take(MOST);
-        lines.map(|((how, kind), s)| format!("{} {kind} {s}\n", how.as_str())).collect()
+        let took = self.took.iter().take(MOST);
+        let took = took.map(|((how, kind), s)| format!("{} {kind} {s}\n", how.as_str()));
+        let failed = self.failed.iter().take(MOST);
+        took.chain(failed.map(|(key, why)| format!("failed {key} {why}\n"))).collect()
     }
 
     /// How many seconds a node like this one took the last time.
     pub fn seconds(&self, node: &Node, how: How) -> Option<u64> {
-        self.0.get(&(how, kind(node))).copied()
+        self.took.get(&(how, kind(node))).copied()
     }
 
     /// How many seconds nodes that just started took, the slowest of those that are alike, in place of what was known.
@@ -69,8 +87,33 @@ impl Starts {
             let known = slowest.entry((*how, kind(node))).or_default();
             *known = (*seconds).max(*known);
         }
-        self.0.extend(slowest);
+        self.took.extend(slowest);
     }
+
+    /// Why a template could not be made, or no node of it, when that was tried last.
+    pub fn failure(&self, template: &Template) -> Option<&str> {
+        self.failed.get(&template.key).map(String::as_str)
+    }
+
+    /// Takes in what came of templates, by their keys: a reason where they failed.
+    pub fn learn_templates(&mut self, came: &BTreeMap<String, Option<String>>) {
+        for (key, why) in came {
+            match why {
+                Some(why) => drop(self.failed.insert(key.clone(), short(why))),
+                None => drop(self.failed.remove(key)),
+            }
+        }
+    }
+}
+
+/// A reason in one line of a bearable length.
+fn short(why: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let mut short: String = why.trim().chars().map(plain).take(LONGEST).collect();
+    if why.trim().chars().nth(LONGEST).is_some() {
+        short.push('…');
+    }
+    short
 }
 
 /// What nodes have in common that take as long as each other: image, CPUs, memory, virtualisation, firmware,
@@ -97,9 +140,9 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         let kind = "0123456789abcdef0123456789abcdef";
-        let known = Starts(
-            [((How::Warm, kind.to_string()), 28), ((How::Cold, kind.to_string()), 65)].into(),
-        );
+        let took = [((How::Warm, kind.to_string()), 28), ((How::Cold, kind.to_string()), 65)];
+        let failed = [(kind.to_string(), "it has no agent".to_string())];
+        let known = Starts { took: took.into(), failed: failed.into() };
         assert_eq!(Starts::parse(&known.text()), known);
     }
 
@@ -112,5 +155,10 @@ mod tests {
         assert_eq!(Starts::parse(&text).text(), format!("cold {kind} 9\n"));
         let many: String = (0..9_000).map(|n| format!("warm {n:032x} 1\n")).collect();
         assert_eq!(Starts::parse(&many).text().lines().count(), MOST);
+        let long = Starts::parse(&format!(
+            "failed {kind} {}\nfailed {kind}\nfailed x y\n",
+            "a".repeat(999)
+        ));
+        assert_eq!(long.failed[kind].chars().count(), LONGEST + 1);
     }
 }

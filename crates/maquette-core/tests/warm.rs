@@ -11,7 +11,7 @@ use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, Plan, Step};
 use maquette_core::settings::StartChoice;
-use maquette_core::start_times::How;
+use maquette_core::start_times::{How, Starts};
 use maquette_core::topology::{BootFile, FirstBoot};
 use maquette_core::values::Secret;
 use maquette_testkit::{apply, blueprint_of, input};
@@ -125,6 +125,57 @@ fn a_plan_says_how_nodes_start() {
     assert_eq!(told(&blueprint), BTreeSet::from(["cold: the image has no agent".to_string()]));
     blueprint.start = StartChoice::Cold;
     assert_eq!(told(&blueprint), BTreeSet::from(["cold: as `--start` says".to_string()]));
+}
+
+/// A template that failed is not made again by every run, and whoever asks for it has it tried.
+#[test]
+fn what_failed_before_is_tried_again_when_it_is_asked_for() {
+    let mut seen = Observed::default();
+    let blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
+    let key = blueprint.templates["web-0"].as_ref().unwrap().key.clone();
+    let mut came = |why: Option<&str>| {
+        seen.starts.learn_templates(&[(key.clone(), why.map(String::from))].into());
+        seen.clone()
+    };
+    let failed = came(Some("no agent\nthat waits"));
+    let auto = plan(&blueprint, &failed);
+    assert_eq!(counts(&auto), [0, 0, 2]);
+    let told = "cold: it failed before (no agent that waits); `--start warm` tries again";
+    let domains = || auto.changes.iter().filter(|c| c.kind == ObjectKind::Domain);
+    assert!(domains().all(|c| c.detail.ends_with(told)), "{:?}", auto.changes);
+    let asked = warm(&[(WEB, 2)], &failed, StartChoice::Warm);
+    assert_eq!(counts(&plan(&asked, &failed)), [1, 2, 0]);
+    assert_eq!(counts(&plan::templates(&blueprint, &failed)), [1, 0, 0]);
+    // It is told to the next run, and to earlier versions as nothing.
+    let text = failed.starts.text();
+    assert_eq!(Starts::parse(&text), failed.starts);
+    assert_eq!(Starts::parse(&text).text(), text);
+    let made = came(None);
+    assert_eq!(counts(&plan(&blueprint, &made)), [1, 2, 0]);
+    assert_eq!(made.starts, Starts::default());
+}
+
+/// What the guest would not get, or not see, is known before it is tried.
+#[test]
+fn nics_that_cannot_be_plugged_in_have_nodes_boot() {
+    let nothing = Observed::default();
+    for (model, machine, cold) in [
+        ("virtio", "pc", false),
+        ("e1000", "pc", false),
+        ("rtl8139", "pc", false),
+        ("ne2k_isa", "pc", true),
+        ("virtio", "q35", false),
+        ("e1000e", "q35", false),
+        ("e1000", "q35", true),
+    ] {
+        let mut blueprint = blueprint_of(&input(&[(WEB, 1)], "3_nets", &[]), &nothing);
+        let node = &mut blueprint.nodes[0];
+        node.interfaces[0].model = model.parse().unwrap();
+        node.machine = machine.parse().unwrap();
+        let found = blueprint::template(node, None, &blueprint.pool, &|_| true, "");
+        let wanted = cold.then(|| Cold::Nic(model.into()));
+        assert_eq!(found.err(), wanted, "{model} on {machine}");
+    }
 }
 
 /// What a memory image takes of a node with 768 MiB, and what a template does, in bytes.

@@ -84,6 +84,14 @@ impl NotReady {
     fn failed(errors: Vec<String>) -> Self {
         Self::Failed { fault: Fault::of(&errors), errors }
     }
+
+    /// Why a guest that started from a template did not become a node, and is what it was: its agent has done nothing that
+    /// a boot does not do anew.
+    pub fn still_template(&self) -> Option<&str> {
+        let Self::Failed { errors, .. } = self else { return None };
+        let first = errors.first()?;
+        report::STILL_TEMPLATE.iter().any(|begin| first.starts_with(begin)).then_some(first)
+    }
 }
 
 /// How to log in to a guest.

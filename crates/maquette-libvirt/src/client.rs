@@ -403,6 +403,14 @@ impl Client {
         gate::call("create a domain", || self.bulk.create_domain_xml(xml, 0))
     }
 
+    /// The same, of a domain that also ends when this connection does, however it ends.
+    pub fn create_domain_for_now(&self, name: &str, xml: &str) -> Result<Domain> {
+        let flags = sys::VIR_DOMAIN_START_AUTODESTROY;
+        let create = || self.bulk.create_domain_xml(xml, flags);
+        gate::call_or("create a domain", &Instead::Create { xml }, create)?;
+        Ok(self.bulk.lookup_domain_by_name(name)?)
+    }
+
     /// Has a domain run with the memory that was saved to a file on the hypervisor.
     pub fn restore(&self, file: &str, further: usize) -> Result<()> {
         let place = self.waiting.place(&self.bulk, further, || connect(&self.uri));

@@ -17,9 +17,9 @@ use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, StepError};
 
 use crate::{
-    Access, Bandwidth, Booted, Cached, Client, DomainEvent, Ended, Events, Gate, Guests, Libvirt,
-    LibvirtError, LinkState, ObserveError, Pruned, RunningNic, Seen, Survey, cached, console,
-    doctor, observe, prune, set_bandwidth, set_link, survey,
+    Access, Bandwidth, Cached, Client, DomainEvent, Ended, Events, Gate, Guests, Libvirt,
+    LibvirtError, LinkState, Notes, ObserveError, Pruned, RunningNic, Seen, Survey, cached,
+    console, doctor, observe, prune, set_bandwidth, set_link, survey,
 };
 
 /// What a plan is carried out with.
@@ -36,8 +36,8 @@ pub struct Run<'a> {
     pub origin: Option<Origin>,
     /// Who stands before each call.
     pub gate: Arc<dyn Gate>,
-    /// Nodes that booted although a template was there for them.
-    pub booted: Booted,
+    /// Where it notes what it learns of templates.
+    pub notes: Notes,
 }
 
 /// A libvirt that answers.
@@ -138,9 +138,9 @@ impl Driver for System {
 }
 
 fn libvirt(run: Run<'_>) -> Libvirt<'_> {
-    let Run { access, family, guests, key, origin, gate, booted } = run;
+    let Run { access, family, guests, key, origin, gate, notes } = run;
     let libvirt = Libvirt::new(access, family, guests).with_record_key(key).with_origin(origin);
-    libvirt.with_gate(gate).with_booted(booted)
+    libvirt.with_gate(gate).with_notes(notes)
 }
 
 impl Server for Client {

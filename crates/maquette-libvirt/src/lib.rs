@@ -28,7 +28,7 @@ pub use doctor::{networks as networks_to_look_at, node as node_to_look_at};
 pub use driver::{Driver, Run, Server, System};
 pub use nic::{running_nics, set_bandwidth, set_link};
 pub use observe::{ObserveError, Seen, observe};
-pub use perform::{Access, Booted, Guests, Libvirt};
+pub use perform::{Access, Guests, Learnt, Libvirt, Notes};
 pub use prune::{Pruned, prune};
 #[doc(hidden)]
 pub use signals::Lines;

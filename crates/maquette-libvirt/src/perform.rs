@@ -3,7 +3,7 @@
 mod memory;
 mod warm;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -29,8 +29,8 @@ use crate::client::{self, Client, Domain, Gate, LibvirtError};
 use crate::signals::Listener;
 use crate::{doctor, domain, network, signals, volume, xml};
 
-/// Names of nodes, noted while steps run.
-pub type Booted = Arc<Mutex<BTreeSet<String>>>;
+use warm::Waited;
+pub use warm::{Learnt, Notes};
 
 /// How guests are reached and how long they may take.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ pub struct Libvirt<'a> {
     /// What is known of templates, by their keys.
     templates: Mutex<BTreeMap<String, warm::Known>>,
     origin: Option<Origin>,
-    booted: Booted,
+    notes: Notes,
     /// Held by whoever looks for the reason why a guest says nothing.
     examining: Mutex<()>,
 }
@@ -105,7 +105,7 @@ impl<'a> Libvirt<'a> {
             key: None,
             templates,
             origin: None,
-            booted: Booted::default(),
+            notes: Notes::default(),
             examining: Mutex::new(()),
         }
     }
@@ -130,9 +130,9 @@ impl<'a> Libvirt<'a> {
         Self { origin, ..self }
     }
 
-    /// Notes there which nodes booted although a template was there for them.
-    pub(crate) fn with_booted(mut self, booted: Booted) -> Self {
-        self.booted = booted;
+    /// Notes there what it learns of templates.
+    pub(crate) fn with_notes(mut self, notes: Notes) -> Self {
+        self.notes = notes;
         self
     }
 
@@ -185,18 +185,26 @@ impl<'a> Libvirt<'a> {
         }
     }
 
-    /// Waits for a guest that another run has started, and that may still wait to hear who it is.
+    /// Waits for a guest that another run has started, and that may still wait to hear who it is. One that hears it and
+    /// cannot become that boots.
     fn await_domain(
         &self,
         name: &str,
         ready: &Readiness,
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
-        self.await_guest(name, ready, context, |_, listener| {
+        let waited = self.watch(name, ready, context, |_, listener| {
             // A guest whose port takes nothing boots by itself.
             let _ = self.wake(listener);
             Ok(())
-        })
+        })?;
+        match waited.result.as_ref().err().and_then(NotReady::still_template) {
+            Some(why) => {
+                let why = why.to_string();
+                self.boot_instead(&waited.domain, name, ready, &why, context)
+            }
+            None => self.conclude(name, waited),
+        }
     }
 
     /// Records anew what a domain was made from, and changes nothing else of it.
@@ -231,6 +239,18 @@ impl<'a> Libvirt<'a> {
         context: &StepContext<'_>,
         meet: impl FnOnce(&Domain, Option<&Listener>) -> Result<(), StepError>,
     ) -> Result<(), StepError> {
+        let waited = self.watch(name, ready, context, meet)?;
+        self.conclude(name, waited)
+    }
+
+    /// The same, as long as nobody has drawn conclusions.
+    fn watch(
+        &self,
+        name: &str,
+        ready: &Readiness,
+        context: &StepContext<'_>,
+        meet: impl FnOnce(&Domain, Option<&Listener>) -> Result<(), StepError>,
+    ) -> Result<Waited, StepError> {
         let failed =
             |e: LibvirtError| StepError::new(format!("cannot watch domain `{name}`")).because(e);
         let client = self.client()?;
@@ -240,7 +260,10 @@ impl<'a> Libvirt<'a> {
         let (sender, receiver) = signals::channel();
         // Without the port there still is SSH.
         let listener = signals::listen(client, name, sender).ok();
-        meet(&domain, listener.as_ref())?;
+        if let Err(why) = meet(&domain, listener.as_ref()) {
+            listener.into_iter().for_each(Listener::close);
+            return Err(why);
+        }
         let mut login = self.login(name, ready);
         let stalled = || {
             // A hundred guests that say nothing do so for one reason, and looking takes many calls.
@@ -254,6 +277,14 @@ impl<'a> Libvirt<'a> {
             listener.close();
         }
         let reported = login.address.filter(|_| ready.address.is_none());
+        Ok(Waited { domain, reported, result })
+    }
+
+    /// Marks a domain as ready, or says why it is not.
+    fn conclude(&self, name: &str, waited: Waited) -> Result<(), StepError> {
+        let failed =
+            |e: LibvirtError| StepError::new(format!("cannot watch domain `{name}`")).because(e);
+        let Waited { domain, reported, result } = waited;
         // The reason why it is not ready is worth more than a mark that cannot be made.
         match &result {
             Err(NotReady::Failed { errors, .. }) => {

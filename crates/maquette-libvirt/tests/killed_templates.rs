@@ -34,7 +34,7 @@ use maquette_engine::host::{Command, Host, HostError, Local, Output};
 use maquette_engine::image::Transfer;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 use maquette_libvirt::{Client, Gate, Instead, Libvirt, Port, observe, prune};
-use stand_in::{Machine, Voice};
+use stand_in::{Machine, Mood, Voice};
 
 const WEB: &str = "web=name: web\ncpu: 1\nmemory: 768\n\
     disks: {disk1: {size: 4G}, disk2: {size: 1G}}\nexternal_network: management\n\
@@ -378,6 +378,22 @@ fn somebody_elses_domain_of_such_a_name_is_left_alone() {
     assert!(left.is_active().unwrap());
 }
 
+/// A node that has memory of a template, and whose devices do not come, boots in the same run; so does one that another run
+/// has left so.
+fn what_does_not_go_on_to_its_end_boots() {
+    let place = Place::new();
+    for mood in [Mood::Refuses, Mood::Misses] {
+        let lab = place.lab();
+        *lab.machine.mood.lock().unwrap() = mood;
+        let said = format!("{mood:?}");
+        lab.reach(Goal::Up(1, StartChoice::Warm), &said);
+        let (seen, _) = lab.state(&said);
+        let live = seen.domains["web-0"].live.as_ref().unwrap();
+        assert_eq!((live.nics.len(), live.disks.len()), (2, 3), "{said}");
+        lab.remove(&said);
+    }
+}
+
 const INSIDE: &str = "MAQUETTE_TEST_INSIDE";
 
 /// Whoever waits for a node logs in to it. `ssh` is found by the path, which is the process's: the test runs in one of
@@ -406,6 +422,7 @@ fn inside() {
     if std::env::var_os(INSIDE).is_none() {
         return;
     }
+    what_does_not_go_on_to_its_end_boots();
     let stories = [
         ("a template and a node", Goal::Nothing, Goal::Up(1, StartChoice::Warm)),
         ("two nodes from a template", Goal::Templates(2), Goal::Up(2, StartChoice::Auto)),

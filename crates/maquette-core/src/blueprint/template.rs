@@ -123,6 +123,8 @@ pub enum Cold {
     NoImage,
     /// It has a disk that cannot be plugged into a running domain, or whose size such a one would not learn.
     Bus(Bus),
+    /// It has a NIC of a model that cannot be plugged into a running domain of its machine type.
+    Nic(String),
     /// Its disks are in another pool than the one in which images are.
     Pool,
     /// There is no room in the pool for memory images.
@@ -135,6 +137,8 @@ pub enum Cold {
     File(GuestPath),
     /// To make a template for one node takes longer than to boot it.
     Alone,
+    /// An earlier run has tried, and this is what came of it.
+    Failed(String),
 }
 
 impl fmt::Display for Cold {
@@ -156,7 +160,13 @@ impl fmt::Display for Cold {
             Self::Bus(bus) => {
                 return write!(f, "disks on {} cannot be plugged in while it runs", bus.as_str());
             }
+            Self::Nic(model) => {
+                return write!(f, "a NIC of model `{model}` cannot be plugged in while it runs");
+            }
             Self::File(path) => return write!(f, "`{path}` is read while a system starts"),
+            Self::Failed(why) => {
+                return write!(f, "it failed before ({why}); `--start warm` tries again");
+            }
         })
     }
 }
@@ -193,6 +203,9 @@ pub fn template(
     if let Some(disk) = node.disks.iter().find(|d| !matches!(d.bus, Bus::Virtio | Bus::Scsi)) {
         return Err(Cold::Bus(disk.bus));
     }
+    if let Some(nic) = node.interfaces.iter().find(|nic| !is_hot(&nic.model, &node.machine)) {
+        return Err(Cold::Nic(nic.model.to_string()));
+    }
     if first_boot.is_some_and(FirstBoot::needs_cloud_init) {
         return Err(Cold::UserData);
     }
@@ -202,6 +215,16 @@ pub fn template(
     let shape = shape(node, guest, image, pool, emulator);
     let key = Uuid::new_v5(&Uuid::NAMESPACE_OID, shape.as_bytes()).simple().to_string();
     Ok(Template { key, image: image.clone() })
+}
+
+/// Whether NICs of a model can be plugged into a running domain, and are seen by its guest: on PCI Express what is not for
+/// it is behind a bridge of another kind, and `ne2k_isa` and `usb-net` are on no such bus.
+fn is_hot(model: &str, machine: &str) -> bool {
+    const PCI: &[&str] = &["e1000", "i8255", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3"];
+    match machine.contains("q35") {
+        true => model.starts_with("virtio") || model == "e1000e",
+        false => PCI.iter().any(|begin| model.starts_with(begin)),
+    }
 }
 
 /// Everything of a node that shows in its memory image, and where libvirt puts its devices: that depends on which

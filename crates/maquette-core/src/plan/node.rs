@@ -57,8 +57,7 @@ impl Planner<'_> {
         };
         match self.warm.get(&node.name) {
             Some(Ok(_)) => format!("{size}, warm{}", took(How::Warm)),
-            // How it starts is said by its size.
-            Some(Err(_)) if !node.deploy_os => size,
+            Some(Err(_)) if !node.deploy_os => format!("{size}, cold: it has no operating system"),
             Some(Err(why)) => format!("{size}, cold: {why}{}", took(How::Cold)),
             None => size,
         }

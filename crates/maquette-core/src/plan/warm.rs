@@ -40,11 +40,20 @@ pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) 
     let elsewhere = |node: &Node| {
         observed.domains.get(&node.name).is_some_and(|domain| domain.pool != blueprint.pool)
     };
+    let failure = |template: &Template| {
+        // Whoever insists has it tried again.
+        let known = observed.starts.failure(template);
+        known.filter(|_| blueprint.start != StartChoice::Warm)
+    };
     let able = |node: &Node| match blueprint.templates.get(&node.name)? {
         Ok(_) if elsewhere(node) => Some(Err(Cold::Pool)),
         // Where it answers is known beforehand or reported: else nobody can tell when it is ready.
         Ok(_) if readiness(node).is_none() => Some(Err(Cold::NoAddress)),
-        found => Some(found.clone()),
+        Ok(template) => Some(match failure(template) {
+            Some(why) => Err(Cold::Failed(why.into())),
+            None => Ok(template.clone()),
+        }),
+        cold => Some(cold.clone()),
     };
     let new = new(blueprint, observed, fates);
     let mut found: Starts =

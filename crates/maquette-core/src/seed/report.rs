@@ -13,6 +13,10 @@ pub const ADDRESS: &str = "address";
 /// Comes before cloud-init's result, which is JSON.
 pub const RESULT: &str = "result";
 
+/// How errors begin that a template's agent reports when it cannot become a node: it draws no random numbers of its own,
+/// or its seed or NICs did not come.
+pub const STILL_TEMPLATE: [&str; 3] = ["wake: ", "seed: ", "nics: "];
+
 /// cloud-init is done, and the rest was reported.
 pub const DONE: &str = "done";
 

@@ -10,6 +10,11 @@ use super::{LibvirtError, Result};
 /// go, nor memory that could be used again.
 #[derive(Debug, Clone, Copy)]
 pub enum Instead<'a> {
+    /// Start a domain that ends with the connection.
+    Create {
+        /// Its definition.
+        xml: &'a str,
+    },
     /// Fill a volume.
     Upload {
         /// Its name.

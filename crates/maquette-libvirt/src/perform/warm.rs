@@ -1,9 +1,10 @@
 //! Templates, and nodes that start from them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use maquette_core::blueprint::{Disk, Node, Pool, Template};
@@ -13,8 +14,8 @@ use maquette_core::topology::Preallocation;
 use maquette_engine::host::{Command, check};
 use maquette_engine::image;
 use maquette_engine::image::template;
-use maquette_engine::ready::{self, Signal};
-use maquette_engine::{StepContext, StepError};
+use maquette_engine::ready::{self, NotReady, Signal};
+use maquette_engine::{Backend, StepContext, StepError};
 
 use super::Libvirt;
 use super::memory::Memory;
@@ -25,6 +26,26 @@ use crate::{domain, volume};
 
 /// How often a wait looks whether the user wants to stop.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// What a run learns of templates, for those to come.
+#[derive(Debug, Default)]
+pub struct Learnt {
+    /// Nodes that booted although a template was there for them.
+    pub booted: BTreeSet<String>,
+    /// What came of templates, by their keys: a reason where they could not be made, or no node of them.
+    pub templates: BTreeMap<String, Option<String>>,
+}
+
+/// The same, noted while steps run.
+pub type Notes = Arc<Mutex<Learnt>>;
+
+/// How a wait for a guest ended.
+pub(super) struct Waited {
+    pub(super) domain: Domain,
+    /// Where it says it answers, if nothing else tells that.
+    pub(super) reported: Option<IpAddr>,
+    pub(super) result: Result<(), NotReady>,
+}
 
 /// What a run has found out about a template.
 pub(super) enum Known {
@@ -51,7 +72,9 @@ impl Libvirt<'_> {
         required: bool,
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
-        match self.make_template(making, context) {
+        let made = self.make_template(making, context);
+        self.note(making.template, made.as_ref().err(), context);
+        match made {
             Err(why) if !required && !context.is_cancelled() => {
                 (context.progress)(format!(
                     "nodes boot, since it cannot be made: {}",
@@ -74,7 +97,19 @@ impl Libvirt<'_> {
     }
 
     fn boots(&self, node: &str) {
-        self.booted.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_string());
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.booted.insert(node.to_string());
+    }
+
+    /// Notes for runs to come what came of a template. That it was not gone on with is nothing to learn from.
+    fn note(&self, template: &Template, failed: Option<&StepError>, context: &StepContext<'_>) {
+        if failed.is_some() && (context.is_cancelled() || self.is_lost()) {
+            return;
+        }
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = notes.templates.entry(template.key.clone()).or_default();
+        // Of nodes of one template some may fail.
+        *known = failed.map(StepError::in_one_line).or(known.take());
     }
 
     /// A disk that overlays a template's, or its image's if that template could not be made.
@@ -171,7 +206,7 @@ impl Libvirt<'_> {
         client::undefine_domain(&defined).map_err(failed)?;
         let bare = warm::bare_with_seed(&xml)
             .map_err(|e| StepError::new(format!("cannot make template `{name}`")).because(e))?;
-        let running = client.create_domain(&bare).map_err(failed)?;
+        let running = client.create_domain_for_now(&name, &bare).map_err(failed)?;
         let (sender, receiver) = signals::channel();
         let listener = signals::listen(client, &name, sender).map_err(failed)?;
         let settled = self.await_template(&name, &receiver, context);
@@ -235,7 +270,7 @@ impl Libvirt<'_> {
         }
     }
 
-    /// Starts a node from a template; where that cannot be, it boots.
+    /// Starts a node from a template; where that cannot be, or does not go on to its end, it boots.
     pub(super) fn restore_domain(
         &self,
         node: &Node,
@@ -263,22 +298,52 @@ impl Libvirt<'_> {
         let plugs = match self.restore_memory(node, &xml, pool, template) {
             Ok(plugs) => plugs,
             Err(why) => {
-                let why = why.in_one_line();
-                self.boots(name);
-                (context.progress)(format!("boots, since it cannot start warm: {why}"));
-                if client::is_active(&domain).map_err(failed)? {
-                    client::pull_plug(&domain).map_err(failed)?;
-                }
-                return self.start_domain(name, Some(ready), context);
+                return self.boot_instead(&domain, name, ready, &why.in_one_line(), context);
             }
         };
         let size = node.disks.first().and_then(|d| Some((d.device.as_str(), d.size?.0)));
-        self.await_guest(name, ready, context, |domain, listener| {
+        let watched = self.watch(name, ready, context, |domain, listener| {
             self.plug(domain, listener, &plugs, size).map_err(|e| {
                 let message = format!("cannot plug in what belongs to domain `{name}`");
                 StepError::new(message).because(e)
             })
-        })
+        });
+        let why = match watched {
+            Err(why) if context.is_cancelled() || self.is_lost() => return Err(why),
+            Err(why) => why,
+            Ok(waited) => match waited.result.as_ref().err().and_then(NotReady::still_template) {
+                Some(why) => StepError::new(why),
+                None => {
+                    let ended = self.conclude(name, waited);
+                    if ended.is_ok() {
+                        self.note(template, None, context);
+                    }
+                    return ended;
+                }
+            },
+        };
+        self.note(template, Some(&why), context);
+        self.boot_instead(&domain, name, ready, &why.in_one_line(), context)
+    }
+
+    /// Boots a node that cannot start from a template, or that did not become one. Nothing of its user's has run in it,
+    /// and what its agent has done to its disk is done anew by a boot: it has no instance yet.
+    pub(super) fn boot_instead(
+        &self,
+        domain: &Domain,
+        name: &str,
+        ready: &Readiness,
+        why: &str,
+        context: &StepContext<'_>,
+    ) -> Result<(), StepError> {
+        let failed =
+            |e: LibvirtError| StepError::new(format!("cannot start domain `{name}`")).because(e);
+        self.boots(name);
+        (context.progress)(format!("boots, since it cannot start warm: {why}"));
+        if client::is_active(domain).map_err(failed)? {
+            client::pull_plug(domain).map_err(failed)?;
+        }
+        self.start_domain(name, Some(ready), context)
     }
 
     /// Has a domain run with a template's memory; returns what is to be plugged into it.
@@ -328,8 +393,8 @@ impl Libvirt<'_> {
         Memory::examine(self.access.host, path, template.uuid()).map(Arc::new)
     }
 
-    /// Tells a guest that it is somebody, and who: its seed comes first, so that it has something to do while the rest is
-    /// plugged in.
+    /// Tells a guest that it is somebody, and who: its seed comes before the NICs, so that it has something to do while the
+    /// rest is plugged in, and after the disks, which are there then for whatever its first boot does.
     fn plug(
         &self,
         domain: &Domain,
@@ -340,13 +405,13 @@ impl Libvirt<'_> {
         if listener.is_none() {
             return Err(LibvirtError::refused("its virtio-serial port cannot be opened"));
         }
-        // First: nobody would do it later, should this end here.
+        // It draws other random numbers than its twins before a device has anything else happen in it.
+        self.wake(listener)?;
+        // Before its seed: as long as that is not in, the next run starts it anew.
         if let Some((device, bytes)) = size {
             client::resize_disk(domain, device, bytes)?;
         }
-        // It draws other random numbers than its twins before a device has anything else happen in it.
-        self.wake(listener)?;
-        for part in plugs.seed.iter().chain(&plugs.interfaces).chain(&plugs.disks) {
+        for part in plugs.disks.iter().chain(&plugs.seed).chain(&plugs.interfaces) {
             client::attach(domain, part)?;
         }
         Ok(())

@@ -31,11 +31,31 @@ pub struct Machine {
     /// Restored domains whose guests have heard who they are.
     woken: Mutex<BTreeSet<String>>,
     news: Condvar,
+    /// What goes wrong with nodes that start from templates.
+    pub mood: Mutex<Mood>,
+}
+
+/// What goes wrong with nodes that start from templates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mood {
+    /// Nothing.
+    #[default]
+    Well,
+    /// NICs cannot be plugged in.
+    Refuses,
+    /// Guests do not see NICs that were.
+    Misses,
 }
 
 impl Machine {
     pub fn new(client: Arc<Client>, directory: PathBuf) -> Arc<Self> {
-        Arc::new(Self { client, directory, woken: Mutex::default(), news: Condvar::new() })
+        Arc::new(Self {
+            client,
+            directory,
+            woken: Mutex::default(),
+            news: Condvar::new(),
+            mood: Mutex::default(),
+        })
     }
 
     /// Tells whoever waits for a guest that something has happened.
@@ -59,7 +79,13 @@ impl Machine {
     fn make(&self, call: &Instead<'_>) -> Result<(), String> {
         match *call {
             Instead::Upload { .. } => Ok(()),
+            Instead::Create { xml } => {
+                beside(|| self.client.create_domain(xml)).map(|_| ()).map_err(|e| e.to_string())
+            }
             Instead::Attach { domain, device } => self.replug(domain, |xml| {
+                if *self.mood.lock().unwrap() == Mood::Refuses && device.contains("<interface") {
+                    return Err("this NIC cannot be plugged in".into());
+                }
                 let what = named(device);
                 match xml.contains(&what) {
                     true => Err(format!("{what} is there already")),
@@ -145,6 +171,10 @@ impl Machine {
         if live.contains(RESTORED) {
             let wanted = domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE).unwrap();
             let same = |device| live.matches(device).count() == wanted.matches(device).count();
+            if woken.contains(name) && *self.mood.lock().unwrap() == Mood::Misses {
+                let said = "result {\"v1\": {\"errors\": [\"nics: none came\"]}}\n";
+                return Ok(Some(said));
+            }
             if !woken.contains(name) || !["<interface ", "<disk "].into_iter().all(same) {
                 return Ok(None);
             }

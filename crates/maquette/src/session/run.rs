@@ -18,7 +18,7 @@ use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::probe::{Facts, Reach};
 use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Event, StepError, executor, leases, start_times};
-use maquette_libvirt::{Access, Booted, Gate, Guests, Run, Server};
+use maquette_libvirt::{Access, Gate, Guests, Learnt, Notes, Run, Server};
 
 use super::Hypervisor;
 use super::connection::Connection;
@@ -216,7 +216,7 @@ impl<'a> Runner<'a> {
             transfer: &self.transfer,
         };
         let gate = Arc::new(Ours { claims, here: host.is_here() });
-        let booted = Booted::default();
+        let notes = Notes::default();
         let run = Run {
             access,
             family: facts.family(),
@@ -224,7 +224,7 @@ impl<'a> Runner<'a> {
             key: self.records.clone(),
             origin: Some(origin(self.world)),
             gate,
-            booted: booted.clone(),
+            notes: notes.clone(),
         };
         let backend = match &hypervisor.libvirt {
             Some(server) => server.clone().backend(run),
@@ -236,9 +236,10 @@ impl<'a> Runner<'a> {
         let summary = executor::run(&plan.steps, backend.as_ref(), &self.cancelled, &mut |e| {
             watch.event(&e);
         });
-        let booted = booted.lock().unwrap_or_else(PoisonError::into_inner);
-        let measured = plan::measured(&plan.steps, &watch.took, &booted);
-        learn(access.host, &facts.starts, &measured);
+        let learnt = notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let measured = plan::measured(&plan.steps, &watch.took, &learnt.booted);
+        learn(access.host, &facts.starts, &measured, &learnt);
+        drop(learnt);
         if summary.is_success() {
             return Ok(());
         }
@@ -288,10 +289,11 @@ impl Watch<'_> {
     }
 }
 
-/// Notes on the hypervisor how long nodes took to start, for the plans of those to come.
-fn learn(host: &dyn Host, known: &Starts, took: &[(&Node, How, u64)]) {
+/// Notes on the hypervisor how long nodes took to start and which templates failed, for the plans of those to come.
+fn learn(host: &dyn Host, known: &Starts, took: &[(&Node, How, u64)], learnt: &Learnt) {
     let mut starts = known.clone();
     starts.learn(took);
+    starts.learn_templates(&learnt.templates);
     if starts != *known {
         // Nothing depends on it: a run that did all else has not failed.
         let _ = start_times::write(host, &starts);

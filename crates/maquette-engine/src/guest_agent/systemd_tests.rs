@@ -113,3 +113,17 @@ fn systemd_is_asked_over_its_socket() {
         ["RestartUnit systemd-journald.service", "StartUnit ssh.service",]
     );
 }
+
+/// Up to OpenSSH 9.7 what answers a login reads the keys itself.
+#[test]
+fn an_sshd_that_reads_its_keys_at_each_login_is_left_alone() {
+    let system = complete();
+    system.put("run/sshd.pid", "4711\n");
+    system.put("etc/systemd/system/multi-user.target.wants/ssh.service", "");
+    let mut template = Template::new(system);
+    template.seed(IDENTITY);
+    template.connect().write_all(line().as_bytes()).unwrap();
+    assert_eq!(template.end(), "");
+    assert_eq!(template.system.text("hangup"), "");
+    assert!(!template.system.text("orders").contains("ssh"));
+}

@@ -233,20 +233,6 @@ fn what_it_becomes_is_what_a_cold_boot_makes() {
     assert!(!warm.system.path("run/maquette/first-boot").exists());
 }
 
-/// Up to OpenSSH 9.7 what answers a login reads the keys itself.
-#[test]
-fn an_sshd_that_reads_its_keys_at_each_login_is_left_alone() {
-    let system = complete();
-    system.put("run/sshd.pid", "4711\n");
-    system.put("etc/systemd/system/multi-user.target.wants/ssh.service", "");
-    let mut template = Template::new(system);
-    template.seed(IDENTITY);
-    template.connect().write_all(line().as_bytes()).unwrap();
-    assert_eq!(template.end(), "");
-    assert_eq!(template.system.text("hangup"), "");
-    assert!(!template.system.text("orders").contains("ssh"));
-}
-
 /// What is wrong with a template is said at once: whoever makes it would wait as long as for one that boots slowly.
 #[test]
 fn a_template_that_cannot_be_prepared_says_so() {

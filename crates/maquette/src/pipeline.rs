@@ -23,7 +23,7 @@ use maquette_engine::ssh_keys::{self, EnvironmentKey};
 use crate::commands::{entry, nodes};
 use crate::failure::Failure;
 use crate::load::Loaded;
-use crate::load::images::{check_images, finds_cdrom, has_agent, images};
+use crate::load::images::{check_images, finds_cdrom, has_agent, images, may_have_agent};
 use crate::render;
 use crate::session::Hypervisor;
 use crate::workspace::Workspace;
@@ -395,8 +395,7 @@ fn templates(
     let nodes = || blueprint.nodes.iter().filter(|node| fresh.contains(node.name.as_str()));
     let mut known: BTreeMap<&Image, bool> = BTreeMap::new();
     for image in nodes().filter_map(|n| n.disks.first()?.backing.as_ref()) {
-        let read = &blueprint.image_origins;
-        known.entry(image).or_insert_with(|| has_agent(&world.environment, image, read));
+        known.entry(image).or_insert_with(|| has_agent(&world.environment, image));
     }
     // Nobody asks libvirt what does not matter.
     let emulator = match known.values().any(|agent| *agent) {
@@ -416,7 +415,14 @@ fn templates(
             Some(emulator) => {
                 let guest = node.guest.as_ref().and_then(|guest| guest.first_boot);
                 let first_boot = guest.and_then(|digest| blueprint.first_boots.get(&digest));
-                blueprint::template(node, first_boot, &blueprint.pool, &has_agent, emulator)
+                let pool = &blueprint.pool;
+                blueprint::template(node, first_boot, pool, &has_agent, emulator).map_err(|why| {
+                    let image = node.disks.first().and_then(|disk| disk.backing.as_ref());
+                    match image.is_some_and(|image| may_have_agent(&world.environment, image)) {
+                        true if why == Cold::NoAgent => Cold::OtherAgent,
+                        _ => why,
+                    }
+                })
             }
             None => Err(Cold::NoEmulator),
         };

@@ -111,6 +111,8 @@ pub enum Cold {
     NoGuest,
     /// It could not be told who it is.
     NoAgent,
+    /// The same, and nobody knows whether its image has an agent, or of which version.
+    OtherAgent,
     /// Its cloud-config has what only cloud-init does.
     UserData,
     /// It has options of virt-install.
@@ -147,6 +149,7 @@ impl fmt::Display for Cold {
             Self::Asked => "as `--start` says",
             Self::NoGuest => "Maquette does not set it up",
             Self::NoAgent => "the image has no agent",
+            Self::OtherAgent => "nothing tells that the image has an agent of this version",
             Self::UserData => "its `user_data` needs cloud-init",
             Self::Options => "it has options of virt-install",
             Self::Uefi => "UEFI keeps variables of its own",

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use maquette_core::blueprint::Image;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use super::checksum;
 use crate::guest_agent;
 use crate::host::{Command, Host, HostError, read_text};
 use crate::prepare::packages;
@@ -50,7 +52,7 @@ pub enum BuildError {
     Command(#[source] HostError),
 }
 
-/// The file beside a built image that tells which recipe made it.
+/// The file beside a built image that tells which recipe made it, and the digest of what it made.
 fn recipe_of(image: &Path) -> PathBuf {
     let mut name = image.as_os_str().to_owned();
     name.push(".recipe");
@@ -58,18 +60,35 @@ fn recipe_of(image: &Path) -> PathBuf {
 }
 
 /// What is known of the recipe that made an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     /// Whether it was that of this version.
     pub is_current: bool,
     /// Whether the system finds a CD-ROM before its agent or cloud-init looks for the seed.
     pub finds_cdrom: bool,
+    /// SHA-256 of the image that it made, in hexadecimal; earlier versions did not tell.
+    content: Option<String>,
+}
+
+impl Recipe {
+    /// Whether it made what a volume holds, which is named after that: an image may be changed afterwards.
+    pub fn made(&self, image: &Image) -> bool {
+        let name = |digest: &String| digest.get(..12).map(|key| format!("-{key}.qcow2"));
+        let end = self.content.as_ref().and_then(name);
+        end.is_some_and(|end| image.volume.ends_with(&end))
+    }
 }
 
 /// The recipe that made an image, if it was built by Maquette.
 pub fn recipe_beside(image: &Path) -> Option<Recipe> {
     let text = std::fs::read_to_string(recipe_of(image)).ok()?;
-    Some(Recipe { is_current: text == recipe(), finds_cdrom: text.contains(FINDS_CDROM) })
+    let mut lines = text.lines();
+    let made_by = lines.next()?;
+    Some(Recipe {
+        is_current: made_by == recipe(),
+        finds_cdrom: made_by.contains(FINDS_CDROM),
+        content: lines.next().map(String::from),
+    })
 }
 
 /// The word after the digest of a recipe whose images find a CD-ROM.
@@ -82,7 +101,7 @@ fn recipe() -> String {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
-    format!("{:x}{FINDS_CDROM}\n", digest.finalize())
+    format!("{:x}{FINDS_CDROM}", digest.finalize())
 }
 
 /// The agent's files, each as where it goes and its text.
@@ -90,7 +109,7 @@ fn agent() -> impl Iterator<Item = &'static str> {
     guest_agent::FILES.into_iter().flat_map(|(place, text)| [place, text])
 }
 
-/// Whether an image was built by this version's recipe.
+/// Whether the image in a place was built by this version's recipe, whatever came of it later.
 pub fn is_current(image: &Path) -> bool {
     recipe_beside(image).is_some_and(|recipe| recipe.is_current)
 }
@@ -141,7 +160,9 @@ pub fn build(
     .and_then(|()| host.rename(&new, &whole))
     .map_err(BuildError::Command)?;
     // Without it the image is only taken for an older one.
-    let _ = std::fs::write(recipe_of(output), recipe());
+    if let Ok(content) = checksum::sha256(output) {
+        let _ = std::fs::write(recipe_of(output), format!("{}\n{content}\n", recipe()));
+    }
     Ok(())
 }
 
@@ -214,14 +235,23 @@ mod tests {
         assert_eq!(recipe_beside(&image), None);
         build(&Builder(Mutex::default()), "debian-12", &image, &mut |_| {}).unwrap();
         let now = recipe_beside(&image);
-        assert_eq!(now, Some(Recipe { is_current: true, finds_cdrom: true }));
+        let kept = |found: &Option<Recipe>| found.as_ref().map(|r| (r.is_current, r.finds_cdrom));
+        assert_eq!(kept(&now), Some((true, true)));
+        // What it made, and what somebody has changed since.
+        let volume = || {
+            let key = checksum::sha256(&image).unwrap()[..12].to_string();
+            Image { source: "x".into(), volume: format!("maquette-x-{key}.qcow2") }
+        };
+        assert!(now.as_ref().unwrap().made(&volume()));
+        fs::write(&image, "changed").unwrap();
+        assert!(!now.as_ref().unwrap().made(&volume()));
         let beside = |text: &str| fs::write(recipe_of(&image), text).unwrap();
         beside(&format!("{:064x} cdrom\n", 7));
         let later = recipe_beside(&image);
-        assert_eq!(later, Some(Recipe { is_current: false, finds_cdrom: true }));
+        assert_eq!(kept(&later), Some((false, true)));
         beside(&format!("{:064x}\n", 7));
         let before = recipe_beside(&image);
-        assert_eq!(before, Some(Recipe { is_current: false, finds_cdrom: false }));
+        assert_eq!(kept(&before), Some((false, false)));
     }
 
     /// Says how it was called, by whom and with which limits, and does it.

@@ -113,15 +113,20 @@ pub fn images(
     (map, read)
 }
 
-/// Whether an image has an agent of this version: one that was built here, and is what its volume holds. Those that
-/// were just `read` are not read again, which takes a second.
-pub fn has_agent(
-    environment: &Environment,
-    image: &Image,
-    read: &BTreeMap<Image, ImageOrigin>,
-) -> bool {
+/// Whether an image has an agent of this version: what its volume holds was built here, and is named after its content.
+pub fn has_agent(environment: &Environment, image: &Image) -> bool {
     let Some(path) = file(environment, image) else { return false };
-    build::is_current(&path) && is_same(environment, image, read)
+    build::recipe_beside(&path).is_some_and(|recipe| recipe.is_current && recipe.made(image))
+}
+
+/// Whether an image may have an agent all the same: one that was built here, by another version or changed since, or one
+/// that comes from elsewhere.
+pub fn may_have_agent(environment: &Environment, image: &Image) -> bool {
+    match Source::parse(&image.source, &environment.built_images()) {
+        Ok(Source { origin: Origin::File(path), .. }) => build::recipe_beside(&path).is_some(),
+        Ok(Source { origin: Origin::Url(_), .. }) => true,
+        _ => false,
+    }
 }
 
 /// Whether the system in an image finds a seed that is in a CD-ROM before anything looks for it. Images that earlier

@@ -1,14 +1,19 @@
 # Sourced by tests that compare two nodes: all that somebody may look at, in a node called `twin-0` of each of two
 # environments. Sets nothing up.
 on() { "$maquette" ssh --prefix "$1" "$1-twin-0" -- "$2"; }
+# Where else files are listed, and their contents compared.
+places="/var/lib/systemd /var/lib/dbus" stored=
 # Everything that somebody may look at. What is a node's own becomes a word. Services that end by themselves half a minute
 # after somebody asked them are there or not.
 look='
     export LC_ALL=C
     say() { echo "== $*"; }
-    say files; find /etc /root /home /var/lib/systemd /var/lib/dbus /usr/lib/systemd -xdev \
-        \( -name "*.journal" -o -name "*.pyc" -o -name random-seed \) -prune -o -printf "%p %y %m %u %g %l\n" | sort
-    say contents; find /etc /root /home -xdev -type f ! -name machine-id -exec md5sum {} + | sort -k 2
+    say files; find /etc /root /home $places /usr/lib/systemd -xdev \( -name "*.journal" -o -name "*.pyc" -o -name random-seed \
+        -o -name "systemd-private-*" \) -prune -o -printf "%p %y %m %u %g %l\n" | sed -E "s,/journal/[0-9a-f]{32},/journal/ID," | sort
+    say contents; find /etc /root /home $stored -xdev -path /var/lib/cloud -prune -o -type f ! -name machine-id ! -name random-seed \
+        -exec md5sum {} + | sort -k 2
+    say journal; journalctl -q -b -k -o cat | grep -c "^Linux version"; journalctl -q --list-boots | wc -l
+    journalctl -q -b -u ssh -u sshd | grep -q "Server listening" && echo sshd listens
     say own files; for f in /etc/hostname /etc/hosts /etc/fstab /etc/timezone /etc/netplan/* /etc/sudoers.d/* /etc/default/locale; do
         echo "$f:"; cat $f; done 2>&1
     say accounts; getent passwd; getent group; cut -d: -f1,2 /etc/shadow
@@ -26,8 +31,10 @@ look='
     say time; timedatectl show -p Timezone -p LocalRTC; date +%Z
     say machine-id; wc -c /etc/machine-id; say locale; locale
     say cloud-init; cloud-init status; cat /run/cloud-init/result.json | tr -d " \n"; echo; cloud-id; true'
+# A node from a template notes a minute after its start what the kernel said before.
+noted() { on "$1" 'sudo journalctl -q -b -k -o cat | grep "^Linux version" > /dev/null'; }
 seen() {
-    on "$1" "sudo sh -c $(printf %q "$look")" 2>&1 |
+    on "$1" "sudo sh -c $(printf %q "places='$places' stored='$stored'$look")" 2>&1 |
         sed -E "s/\b$1-twin-0\b/NODE/g; s/([0-9a-f]{2}:){5}[0-9a-f]{2}/MAC/g; s/SHA256:[^ ]*/KEY/g; s/AAAAC3[^ ]*/KEY/g
             s/(172\.16|10\.0)\.[1-9]0\./\1.N./g; s/2620:52:0:13[0-9a-f]{2}:/NET:/g; s/fe80:[^ ]*/LINK/g
             s/169\.254\.[0-9.]+/LINK4/g; s/session-[0-9]+/session-N/; s/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9a-f]{16}/INSTANCE/g" > "$work/$1.$2"
@@ -36,6 +43,9 @@ seen() {
 # differ: an expression, two spaces, and why that is not a fault.
 compare() {
     local node
+    for node in "$1" "$2"; do
+        patience=240 soon noted "$node" || fail "the journal of the node of $node has nothing of the kernel"
+    done
     seen "$1" "$3" & seen "$2" "$3"; wait $!
     for node in "$1" "$2"; do
         [ "$(grep -c '^== ' "$work/$node.$3")" -ge 18 ] || fail "a node could not be looked at: $(tail -n 3 "$work/$node.$3")"

@@ -1,11 +1,11 @@
 //! What is there: libvirt's lists and XML to an [`Observed`].
 
 mod listed;
+mod owner;
 
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
-use maquette_core::blueprint::Guest;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{self, Claims, HostNetwork, Observed};
@@ -14,9 +14,10 @@ use maquette_engine::ssh_keys::RecordKey;
 use thiserror::Error;
 
 use crate::client::{self, Client, LibvirtError};
-use crate::xml::metadata::seal::Seal;
-use crate::xml::metadata::{MetadataError, NetworkRecord, NodeRecord};
-use crate::xml::read::{self, Parsed, Record};
+use crate::xml::metadata::MetadataError;
+use crate::xml::read::{self, Parsed};
+
+use owner::{Asides, Judge, Object, Owner};
 
 pub(crate) use listed::{Described, Found, NetworkFound, domain_xmls, network_xmls, undescribed};
 
@@ -98,6 +99,8 @@ pub struct Seen {
     pub unreadable: Vec<String>,
     /// Domains of this environment, `domain x`, whose records were sealed with another key than ours.
     pub sealed_by_others: Vec<String>,
+    /// Objects that have a record of this environment and are not called as it says, in words: others'.
+    pub copies: Vec<String>,
     own_bridges: BTreeSet<String>,
 }
 
@@ -110,6 +113,7 @@ impl Seen {
             pool: PoolState::Unknown,
             unreadable: Vec::new(),
             sealed_by_others: Vec::new(),
+            copies: Vec::new(),
             own_bridges,
         }
     }
@@ -160,136 +164,9 @@ pub fn observe(
     }
     seen.pool_free = first.free;
     note_volumes(pool, &first, &mut seen, &mut asides);
-    let Asides { unreadable, sealed_by_others } = asides;
+    let Asides { unreadable, sealed_by_others, copies } = asides;
     let pool = first.state;
-    Ok(Seen { observed: seen, pool, unreadable, sealed_by_others, own_bridges })
-}
-
-/// Whose an object is.
-enum Owner<R> {
-    /// This environment's.
-    Own(R),
-    /// This environment's, and what is recorded of it is not believed.
-    Edited(String),
-    /// Somebody else's.
-    Other,
-}
-
-/// What is said of objects besides.
-#[derive(Default)]
-struct Asides {
-    unreadable: Vec<String>,
-    sealed_by_others: Vec<String>,
-}
-
-/// Who looks.
-#[derive(Clone, Copy)]
-struct Judge<'a> {
-    environment: &'a EnvName,
-    key: Option<&'a RecordKey>,
-}
-
-/// What is found on a hypervisor.
-struct Object<'a> {
-    kind: ObjectKind,
-    name: &'a str,
-    xml: &'a Parsed<'a>,
-}
-
-/// A record, as far as it tells who wrote it.
-trait Written {
-    fn environment(&self) -> &EnvName;
-    /// Whether it has what was recorded only since records are sealed.
-    fn is_sealed_by_age(&self) -> bool;
-}
-
-impl Written for NodeRecord {
-    fn environment(&self) -> &EnvName {
-        &self.environment
-    }
-
-    fn is_sealed_by_age(&self) -> bool {
-        let younger = |guest: &Guest| guest.generation.is_some() || !guest.shared.is_empty();
-        self.node.guest.as_ref().is_some_and(younger)
-    }
-}
-
-impl Written for NetworkRecord {
-    fn environment(&self) -> &EnvName {
-        &self.environment
-    }
-
-    /// A client without the secret can remove nodes, and records that with their networks.
-    fn is_sealed_by_age(&self) -> bool {
-        false
-    }
-}
-
-impl Judge<'_> {
-    /// An object's definition; none if there is nothing to read. Who has the name of an object that libvirt refuses to
-    /// describe is noted, unless the name is this environment's, which is an error. Without a prefix no name tells that.
-    fn definition(
-        self,
-        (kind, name): (ObjectKind, &str),
-        described: Described,
-        claimed: &mut BTreeSet<String>,
-        asides: &mut Asides,
-    ) -> Result<Option<String>, ObserveError> {
-        let prefix = self.environment.qualify("");
-        described.map_or_else(
-            |source| {
-                if !prefix.is_empty() && name.starts_with(&prefix) {
-                    return Err(ObserveError::Undescribed { kind, name: name.into(), source });
-                }
-                asides.unreadable.push(undescribed(kind, name));
-                claimed.insert(name.into());
-                Ok(None)
-            },
-            Ok,
-        )
-    }
-
-    /// Whose an object is, by its record. What others have need not be understood. What is ours and
-    /// cannot be understood was edited by somebody, and is mended by making it anew; but a later version
-    /// knows what we do not.
-    fn owner<R: Written>(
-        self,
-        record: Record<R>,
-        object: &Object<'_>,
-        asides: &mut Asides,
-    ) -> Result<Owner<R>, ObserveError> {
-        let Object { kind, name, xml } = *object;
-        match record {
-            Record::Good(record) if record.environment() == self.environment => {
-                let edited = || Owner::Edited(MetadataError::Edited.to_string());
-                match xml.seal(self.key) {
-                    Seal::Broken => return Ok(edited()),
-                    // Whoever takes the seal away makes no older record of it.
-                    Seal::None if self.key.is_some() && record.is_sealed_by_age() => {
-                        return Ok(edited());
-                    }
-                    // Networks are written anew by whoever removes a node, with a secret or without.
-                    Seal::Other if self.key.is_some() && kind == ObjectKind::Domain => {
-                        asides.sealed_by_others.push(format!("{kind} `{name}`"));
-                    }
-                    Seal::None | Seal::Other | Seal::Fits => {}
-                }
-                Ok(Owner::Own(record))
-            }
-            Record::Bad(Some(of), source) if of == *self.environment => match source {
-                MetadataError::Newer(_) => {
-                    Err(ObserveError::Record { kind, name: name.into(), source })
-                }
-                why => Ok(Owner::Edited(why.to_string())),
-            },
-            Record::Bad(None, _) => {
-                let whose = format!("whose {kind} `{name}` is, which has a mark of Maquette's,");
-                asides.unreadable.push(whose);
-                Ok(Owner::Other)
-            }
-            _ => Ok(Owner::Other),
-        }
-    }
+    Ok(Seen { observed: seen, pool, unreadable, sealed_by_others, copies, own_bridges })
 }
 
 fn domains(
@@ -492,7 +369,6 @@ mod tests {
     use super::*;
     use crate::survey;
     use crate::xml::metadata::NAMESPACE;
-    use crate::xml::metadata::tests::full_node;
 
     /// Fault L6: whoever wrote our namespace into a network that cannot be read stopped every command of
     /// every environment.
@@ -508,18 +384,6 @@ mod tests {
         networks(listed.into(), judge, &mut seen, &mut BTreeSet::new(), &mut asides).unwrap();
         assert_eq!(asides.unreadable, ["libvirt's description of network `x`"; 2]);
         assert!(seen.claims.networks.contains("x") && seen.edited.is_empty());
-    }
-
-    /// `up` would bring the keys of whoever can edit a domain to all nodes.
-    #[test]
-    fn a_record_without_a_seal_brings_no_keys_of_colleagues() {
-        let mut record = full_node();
-        let guest = record.node.guest.as_mut().unwrap();
-        (guest.generation, guest.shared) = (None, Vec::new());
-        assert!(!record.is_sealed_by_age());
-        let guest = record.node.guest.as_mut().unwrap();
-        guest.shared = vec!["ssh-ed25519 EEEE eve".parse().unwrap()];
-        assert!(record.is_sealed_by_age());
     }
 
     fn failed<T>(why: &str) -> Result<T, LibvirtError> {

@@ -61,6 +61,8 @@ pub(crate) fn of(domains: Vec<Found>, networks: Vec<NetworkFound>) -> Survey {
         };
         let (environment, recorded) = match parsed.record {
             Record::None => (None, None),
+            // A copy of a node is somebody's.
+            Record::Good(record) if record.node_name() != record.node.name => (None, None),
             Record::Good(record) => (Some(record.environment), Some(record.node)),
             Record::Bad(environment, _) => (environment, None),
         };

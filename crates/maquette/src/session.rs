@@ -280,10 +280,12 @@ pub fn title(facts: &Facts) -> String {
 fn tell(world: &World, seen: &Seen) {
     let unreadable = |object| format!("warning: {object} cannot be read; it is passed over");
     let mut all: Vec<String> = seen.unreadable.iter().map(unreadable).collect();
+    let copied = |copy| format!("warning: {copy}, as copies have; it is passed over");
+    all.extend(seen.copies.iter().map(copied));
     if !seen.sealed_by_others.is_empty() {
         all.push(format!(
             "warning: what is recorded of {} was not written with this workspace's secret: by another \
-             workspace of the environment, or by somebody who has none",
+             workspace of the environment, or by somebody who has none; keys of colleagues in it do not count",
             seen.sealed_by_others.join(", ")
         ));
     }

@@ -3,7 +3,7 @@
 use maquette_core::blueprint::{Access, Disk, Guest, Node, Pool, Vnc};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{BootMode, Bus, Preallocation, SeedDrive, VirtType};
-use maquette_core::values::{DiskKey, FileName};
+use maquette_core::values::{DiskKey, FileName, NodeName};
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
@@ -25,6 +25,13 @@ pub struct NodeRecord {
     pub pool: Pool,
     /// What it was made from.
     pub node: Node,
+}
+
+impl NodeRecord {
+    /// The name of the node that it is the record of: a copy of a domain has the record of what it is a copy of.
+    pub fn node_name(&self) -> NodeName {
+        NodeName::of(&self.environment, &self.node.role, self.node.index)
+    }
 }
 
 const ELEMENT: &str = "node";

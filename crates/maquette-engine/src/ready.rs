@@ -145,7 +145,7 @@ impl Boot {
         match word.split_once(' ') {
             Some((report::ADDRESS, address)) => {
                 let said = address.split('/').next().unwrap_or_default();
-                login.address = said.trim().parse().ok().or(login.address);
+                login.address = report::address(said).or(login.address);
             }
             Some((report::RESULT, result)) => {
                 // Should its network have failed, nobody can log in and read it.

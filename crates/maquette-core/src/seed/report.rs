@@ -1,6 +1,8 @@
 //! What a guest reports of its first boot, a line each: the words that its script (`assets/seed/report.sh`) says, and by which
 //! whoever waits knows them.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 /// cloud-init runs.
 pub const BEGUN: &str = "cloud-init";
 
@@ -9,6 +11,18 @@ pub const TEMPLATE: &str = "template";
 
 /// Comes before the address that the guest got, with the subnet's length, as `ip` prints it.
 pub const ADDRESS: &str = "address";
+
+/// An address that a guest may say is its own: not one that means another machine to whoever connects to it.
+pub fn address(text: &str) -> Option<IpAddr> {
+    let address: IpAddr = text.trim().parse().ok()?;
+    let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let mapped = match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().is_some(),
+        IpAddr::V4(v4) => v4.octets()[0] == 0,
+    };
+    let no_guest = address.is_loopback() || address.is_unspecified() || address.is_multicast();
+    (!(no_guest || broadcast || mapped)).then_some(address)
+}
 
 /// Comes before cloud-init's result, which is JSON.
 pub const RESULT: &str = "result";
@@ -33,5 +47,18 @@ mod tests {
         let said = said.filter_map(|part| part.trim().rsplit_once("say ").map(|(_, rest)| rest));
         let words: Vec<&str> = said.filter_map(|rest| rest.split_whitespace().next()).collect();
         assert_eq!(words, [BEGUN, ADDRESS, RESULT, DONE]);
+    }
+
+    /// A guest would have whoever connects to it connect to itself, or to many.
+    #[test]
+    fn a_guest_has_an_address_that_can_be_one_machines() {
+        for text in ["10.0.0.5", " 192.0.2.7\n", "2001:db8::5", "fd00::1"] {
+            assert_eq!(address(text), text.trim().parse().ok(), "{text}");
+        }
+        let others = ["127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "0.1.2.3", "::", "224.0.0.1"];
+        let more = ["ff02::1", "255.255.255.255", "::ffff:127.0.0.1", "localhost", ""];
+        for text in others.iter().chain(&more) {
+            assert_eq!(address(text), None, "{text}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use maquette_core::blueprint::{Host, Portgroup, Tag};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Hardware, Nic, Origin, Wiring};
+use maquette_core::seed::report;
 use maquette_core::topology::SeedDrive;
 use maquette_core::units::MacAddr;
 use maquette_engine::ssh_keys::RecordKey;
@@ -139,7 +140,7 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let marks = || child(root, "metadata").into_iter().flat_map(|m| m.children());
     let marks = || marks().filter(|c| c.tag_name().namespace() == Some(STATE_NAMESPACE));
     let ready = marks().any(|c| c.tag_name().name() == metadata::state_name(true));
-    let reported = marks().find_map(|m| m.attribute("address")?.parse().ok());
+    let reported = marks().find_map(|m| report::address(m.attribute("address")?));
     let origin = child(root, "metadata").into_iter().flat_map(|m| m.children());
     let origin = origin.filter(|c| c.has_tag_name((ORIGIN_NAMESPACE, ORIGIN))).find_map(origin_of);
     let failed = marks().find_map(|m| m.attribute("failed"));

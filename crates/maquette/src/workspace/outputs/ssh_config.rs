@@ -106,7 +106,8 @@ pub(super) fn literal(text: &str) -> String {
     text.replace('%', "%%")
 }
 
-/// Host keys: of nodes by name and by address, and of the hypervisor as it is known here.
+/// Host keys: of nodes by their names, which is how everybody looks for them, and of the hypervisor as it is known here.
+/// Not by address: a guest says itself what that is, and it may name the hypervisor's.
 pub fn known_hosts(nodes: &[&Node], remote: Option<&Remote>) -> String {
     let mut out = String::new();
     for line in remote.map_or(&[][..], |r| &r.host_keys) {
@@ -116,8 +117,7 @@ pub fn known_hosts(nodes: &[&Node], remote: Option<&Remote>) -> String {
         let Some(guest) = &node.guest else { continue };
         // The key's comment is the node's name again.
         let key: Vec<&str> = guest.host_key.split(' ').take(2).collect();
-        let address = node.access.address.map_or(String::new(), |a| format!(",{a}"));
-        let _ = writeln!(out, "{}{address} {}", node.name, key.join(" "));
+        let _ = writeln!(out, "{} {}", node.name, key.join(" "));
     }
     out
 }

@@ -139,7 +139,7 @@ domain() {
     elements=$(printf '%s\n' "$record" | tr '\n' ' ' | tr '<' '\n')
     whole=$(printf '%s\n' "$elements" | sed -n '/^\(maquette:\)\{0,1\}node /p' | head -n 1)
     [ "$(attribute "$whole" environment)" = "$1" ] || return 0
-    # A copy of a node, and what somebody renamed, is for `maquette down`, which names it and asks.
+    # A copy of a node, and what somebody renamed, is somebody's.
     own=$(attribute "$whole" role)-$(attribute "$whole" index)
     [ "$1" = default ] || own=$1-$own
     if [ "$name" != "$own" ]; then

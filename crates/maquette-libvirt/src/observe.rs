@@ -19,7 +19,7 @@ use crate::xml::read::{self, Parsed};
 
 use owner::{Asides, Judge, Object, Owner};
 
-pub(crate) use listed::{Described, Found, NetworkFound, domain_xmls, network_xmls, undescribed};
+pub(crate) use listed::{Found, NetworkFound, domain_xmls, network_xmls, undescribed};
 
 /// Why the hypervisor's state cannot be read.
 #[derive(Debug, Error)]

@@ -1,18 +1,34 @@
 //! Screens: what goes between a browser and a node's VNC server.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::extract::ws::{Message, WebSocket};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::rfb::OnlyLooking;
 use crate::sockets::told;
-use crate::sources::Sources;
+use crate::sources::{Place, Sources};
 
 /// Most bytes that are taken from the VNC server at once.
 const PIECE: usize = 64 << 10;
+
+/// A connection to a VNC server.
+trait Server: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Server for T {}
+
+async fn connected(place: Place) -> io::Result<Box<dyn Server>> {
+    Ok(match place {
+        Place::Port(address) => Box::new(TcpStream::connect(address).await?),
+        Place::Pipe(pipe) => {
+            pipe.set_nonblocking(true)?;
+            Box::new(UnixStream::from_std(pipe)?)
+        }
+    })
+}
 
 /// Shows a node's screen to a browser; keys and clicks reach the node only if `types`.
 pub async fn show(
@@ -28,8 +44,8 @@ pub async fn show(
         Ok(Err(why)) => return told(&mut socket, &why).await,
         Err(_) => return,
     };
-    let why = match TcpStream::connect(screen.address).await {
-        Ok(mut server) => relay(&mut socket, &mut server, types).await,
+    let why = match connected(screen.place).await {
+        Ok(mut server) => relay(&mut socket, (screen.begun, &mut *server), types).await,
         Err(error) => format!("cannot connect to the screen: {error}"),
     };
     told(&mut socket, &why).await;
@@ -39,7 +55,14 @@ pub async fn show(
 
 /// Copies both ways until either ends; why it ended. A VNC server reads whatever it is sent, also while nobody takes what
 /// it has written, so that one direction at a time is enough.
-async fn relay(socket: &mut WebSocket, server: &mut TcpStream, types: bool) -> String {
+async fn relay(
+    socket: &mut WebSocket,
+    (begun, server): (Vec<u8>, &mut dyn Server),
+    types: bool,
+) -> String {
+    if !begun.is_empty() && socket.send(Message::Binary(begun.into())).await.is_err() {
+        return String::new();
+    }
     let mut looking = (!types).then(OnlyLooking::default);
     let mut buffer = vec![0u8; PIECE];
     loop {

@@ -2,11 +2,23 @@
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 
-/// Where a node's screen is.
+/// How a node's VNC server is reached.
+#[derive(Debug)]
+pub enum Place {
+    /// It listens on this machine.
+    Port(SocketAddr),
+    /// What is connected to it already, and is nobody else's.
+    Pipe(UnixStream),
+}
+
+/// A node's screen.
 pub struct Screen {
-    /// Address of its VNC server, or of a way there.
-    pub address: SocketAddr,
+    /// Where its VNC server is.
+    pub place: Place,
+    /// What that has said already.
+    pub begun: Vec<u8>,
     /// Kept for as long as the screen is shown: what leads there.
     pub way: Box<dyn Send>,
 }

@@ -270,7 +270,7 @@ esac
         assert!(place.at("notes/environment.lab").exists());
     }
 
-    /// `down` names these, and asks.
+    /// What `down` leaves alone as well.
     #[test]
     fn copies_of_nodes_and_what_somebody_renamed_stay_and_are_named() {
         for environment in ["lab", "default"] {

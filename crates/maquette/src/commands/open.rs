@@ -79,6 +79,14 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         return Ok(0);
     };
     let tunnel = target.map(|target| Tunnel::open(world, target, port)).transpose()?;
+    if let Some(tunnel) = &tunnel {
+        let asks = domain.recorded.vnc.tag.is_some();
+        let asks = if asks { "with the password" } else { "without a password" };
+        let port = tunnel.port;
+        world.terminal.talk(&format!(
+            "as long as it is shown, everybody who uses this machine reaches it on port {port} {asks}"
+        ));
+    }
     let url = url(tunnel.as_ref().map_or(port, |tunnel| tunnel.port));
     show(viewer, url)
 }
@@ -109,15 +117,15 @@ fn show(viewer: PathBuf, url: String) -> Result<u8, Failure> {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port of this machine that leads to one of the hypervisor, for as long as this lives.
-pub(super) struct Tunnel {
+struct Tunnel {
     /// The port.
-    pub port: u16,
+    port: u16,
     forwarding: Forwarding,
 }
 
 impl Tunnel {
     /// Opens it with `ssh`.
-    pub(super) fn open(world: &World, target: &Target, there: u16) -> Result<Self, Failure> {
+    fn open(world: &World, target: &Target, there: u16) -> Result<Self, Failure> {
         let failed = |e: std::io::Error| Failure::because("cannot reach the screen over SSH", e);
         signals::watch(&world.terminal).map_err(failed)?;
         // Should somebody take it before ssh does, ssh says so.

@@ -2,6 +2,7 @@
 
 mod behind;
 mod progress;
+mod screen;
 mod slow;
 mod watch;
 

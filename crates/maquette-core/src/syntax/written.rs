@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_as_it_was() {
         for text in [
-            "b: 1\na: [x, 'yes', no, '12', 1.10, ~]\n",
+            "b: 1\na: [x, 'yes', no, '12', v1.10, ~]\n",
             "disks: [{size: 50G, bus: scsi}]\nsubnet: 10.1.{{ net }}.0/24\n",
             "a: {b: {c: []}, d: {}}\ntext: |\n  one\n  two: three\n",
         ] {

@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn what_is_not_a_network_is_refused() {
         for (text, why) in [
-            ("<network>", "unclosed"),
+            ("<network>", "never closed"),
             ("<domain/>", "`domain`"),
             ("<network/>", "`<name>`"),
             ("<network><name>a</name><ip/></network>", "`address`"),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::blueprint::{self, Host};
+use crate::blueprint::{self, Host, Template};
 use crate::object::ObjectKind;
 use crate::start_times::Starts;
 use crate::topology::{self, Allocation, Forward};
@@ -262,7 +262,11 @@ impl Claims {
         active: bool,
     ) {
         let nics = || std::iter::once(defined).chain(live).flat_map(|hardware| &hardware.nics);
-        nics().for_each(|nic| self.plug(&nic.network, name));
+        // What a killed run left of a template is defined for a moment, with the networks of the node that it was for, and
+        // never runs with them.
+        if active || !Template::is_called_so(name) {
+            nics().for_each(|nic| self.plug(&nic.network, name));
+        }
         self.macs.extend(nics().map(|nic| nic.mac));
         self.domains.insert(name.into());
         self.promises.push(Promise {

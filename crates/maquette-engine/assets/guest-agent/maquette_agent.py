@@ -328,10 +328,12 @@ def network(identity, files):
 
 
 def network_file(identity, files):
-    names(identity)
+    """Whether NICs have changed their names with each other."""
+    changed = names(identity)
     config = files["network-config"]
     text = "network:\n" + "".join(f"    {line}\n" for line in [*renderer(), *config.splitlines()])
     write(ROOT + "/etc/netplan/50-cloud-init.yaml", text, 0o600)
+    return changed
 
 
 def renderer():
@@ -383,7 +385,9 @@ def nics():
 
 
 def names(identity):
-    """Gives NICs the names that they have in the network file; the kernel counts them as it finds them."""
+    """Gives NICs the names that they have in the network file, since the kernel counts them as it finds them; whether
+    one has another's name now.
+    """
     there = nics()
     wanted = {mac: name for name, mac in identity.all("nic")}
     missing = [name for mac, name in wanted.items() if mac not in there]
@@ -396,6 +400,7 @@ def names(identity):
         rename(now, f"maquette{count}")
     for count, (_, name) in enumerate(wrong):
         rename(f"maquette{count}", name)
+    return bool({now for now, _ in wrong} & {name for _, name in wrong})
 
 
 def rename(now, name):

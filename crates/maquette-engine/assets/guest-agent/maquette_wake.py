@@ -277,6 +277,7 @@ class Wake:
         self.name = os.urandom(16).hex()
         self.wanted = []
         self.asked = []
+        self.exchanged = False
 
     def new(self, _identity, _files):
         machine_id(self.name)
@@ -312,7 +313,7 @@ class Wake:
                 agent.run("userdel", *(["--root", ROOT] if ROOT else []), "-r", "--", name)
 
     def network(self, identity, files):
-        agent.network_file(identity, files)
+        self.exchanged = agent.network_file(identity, files)
         made = None if self.before.netplan is None else maquette_netplan.made(files["network-config"])
         if made is None:
             agent.netplan()
@@ -333,7 +334,8 @@ class Wake:
         os.unlink(agent.MARKER)
         agent.unlink(INHERITS, NOT_YET)
         manager, waits = networks()
-        if not (self.before.reloads and reload_network()):
+        # One that runs while two NICs exchange their names hears of a name that is taken, and gives that NIC up.
+        if self.exchanged or not (self.before.reloads and reload_network()):
             self.systemd.order("RestartUnit", manager)
             self.wanted.append(manager)
         self.asked = with_address(files["network-config"])

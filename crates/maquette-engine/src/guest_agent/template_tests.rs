@@ -378,6 +378,10 @@ fn the_seed_and_nics_may_come_after_the_line() {
         let address = template.system.text(&format!("sys/class/net/{name}/address"));
         assert_eq!(address, format!("52:54:00:00:00:{mac}\n"));
     }
+    // networkd, where it runs meanwhile, gives up a NIC whose new name is another's.
+    let orders = template.system.text("orders");
+    assert!(orders.contains("restart systemd-networkd.service"), "{orders}");
+    assert!(!orders.contains("reload systemd-networkd.service"), "{orders}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 pub use cifmw::{CONFIGURATION, PARENT, SCENARIO};
 
+use self::idle::Idle;
 use crate::diagnostic::Diagnostics;
 use crate::syntax::{Node, Spanned, Value};
 
@@ -65,6 +66,20 @@ pub fn read(variables: &Node, xml: ReadXml<'_>, diags: &mut Diagnostics) -> Opti
         true => tenks::read(variables, diags),
         false => cifmw::read(variables, xml, diags),
     }
+}
+
+/// What was read, with the variables that it was made of, unless there were mistakes: what else would be wrong may be so
+/// because of those. All that was found is told.
+fn concluded(
+    layout: Option<Layout>,
+    (asked, idle): (BTreeSet<String>, Idle),
+    mut found: Diagnostics,
+    diags: &mut Diagnostics,
+) -> Option<Layout> {
+    idle.tell(&mut found);
+    let good = !found.has_errors();
+    diags.extend(found);
+    layout.filter(|_| good).map(|layout| Layout { asked, ..layout })
 }
 
 /// Variables of several files as one mapping: a later file has the word, as with Ansible's `-e @FILE`.

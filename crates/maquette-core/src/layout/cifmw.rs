@@ -11,7 +11,7 @@ use super::definition::{self, Definition};
 use super::idle::Idle;
 use super::networks::{self, Names, Net};
 use super::vms::{self, Vm};
-use super::{Layout, ReadXml};
+use super::{Layout, ReadXml, concluded};
 use crate::decode;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::Ansible;
@@ -94,12 +94,7 @@ pub(super) fn read(variables: &Node, xml: ReadXml<'_>, diags: &mut Diagnostics) 
     };
     let layout = reader.layout(xml);
     let Reader { ansible, idle, .. } = reader;
-    let asked = ansible.asked().clone();
-    idle.tell(&mut found);
-    // What else would be wrong may be so because of that.
-    let good = !found.has_errors();
-    diags.extend(found);
-    layout.filter(|_| good).map(|layout| Layout { asked, ..layout })
+    concluded(layout, (ansible.asked().clone(), idle), found, diags)
 }
 
 struct Reader<'a> {

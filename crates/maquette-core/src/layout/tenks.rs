@@ -1,8 +1,8 @@
 //! tenks' configuration: node types, how many nodes of each, and the physical networks that they are on.
 
-use super::Layout;
 use super::build::{Map, bare, list};
 use super::idle::Idle;
+use super::{Layout, concluded};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::Ansible;
@@ -110,11 +110,7 @@ pub(super) fn read(variables: &Node, diags: &mut Diagnostics) -> Option<Layout> 
     };
     let layout = reader.layout();
     let Reader { ansible, idle, .. } = reader;
-    let asked = ansible.asked().clone();
-    idle.tell(&mut found);
-    let good = !found.has_errors();
-    diags.extend(found);
-    layout.filter(|_| good).map(|layout| Layout { asked, ..layout })
+    concluded(layout, (ansible.asked().clone(), idle), found, diags)
 }
 
 /// A physical network: a bridge or NIC of the hypervisor, or a network of the nodes' own.

@@ -101,6 +101,24 @@ fn a_file_that_cannot_be_written_is_told_and_the_rest_is_done() {
     assert!(system.text("var/log/cloud-init-output.log").ends_with("done\n"));
 }
 
+/// A node that has booted, and one of a template, which says the same (the last of what is returned); `end` is what its agent ends with.
+fn as_on_a_boot(
+    prepared: impl Fn() -> System,
+    identity: &str,
+    end: &str,
+) -> (System, Template, String) {
+    let cold = prepared();
+    cold.put("seed/identity", identity);
+    cold.run("setup");
+    let report = String::from_utf8(cold.run("ready").stdout).unwrap();
+    let mut warm = Template::new(prepared());
+    warm.seed(identity);
+    warm.connect().write_all(line().as_bytes()).unwrap();
+    assert_eq!(warm.end(), end);
+    assert_eq!(warm.said(), format!("template\nsetting up\n{report}"));
+    (cold, warm, report)
+}
+
 /// Files, commands and what fails of them, as on a boot.
 #[test]
 fn what_a_first_boot_has_besides_is_done_in_a_node_of_a_template() {
@@ -113,16 +131,9 @@ fn what_a_first_boot_has_besides_is_done_in_a_node_of_a_template() {
         system.put("seed/first-boot", first_boot);
         system
     };
-    let cold = prepared();
-    cold.put("seed/identity", &identity);
-    cold.run("setup");
-    let report = String::from_utf8(cold.run("ready").stdout).unwrap();
+    let end = "commands: /bin/sh ended with status 3: said\n";
+    let (cold, warm, report) = as_on_a_boot(prepared, &identity, end);
     assert!(report.contains("commands: /bin/sh ended with status 3: said"), "{report}");
-    let mut warm = Template::new(prepared());
-    warm.seed(&identity);
-    warm.connect().write_all(line().as_bytes()).unwrap();
-    assert_eq!(warm.end(), "commands: /bin/sh ended with status 3: said\n");
-    assert_eq!(warm.said(), format!("template\nsetting up\n{report}"));
     for name in ["etc/motd", "var/log/cloud-init-output.log"] {
         assert_eq!(warm.system.text(name), cold.text(name), "{name}");
     }
@@ -180,15 +191,8 @@ fn commands_run_in_a_node_of_a_template_whose_set_up_had_errors() {
         system.put("seed/first-boot", first_boot);
         system
     };
-    let cold = prepared();
-    cold.put("seed/identity", &identity);
-    cold.run("setup");
-    let report = String::from_utf8(cold.run("ready").stdout).unwrap();
-    let mut warm = Template::new(prepared());
-    warm.seed(&identity);
-    warm.connect().write_all(line().as_bytes()).unwrap();
-    assert_eq!(warm.end(), "files: there is no account `nobody-here`\n");
-    assert_eq!(warm.said(), format!("template\nsetting up\n{report}"));
+    let (_, warm, _) =
+        as_on_a_boot(prepared, &identity, "files: there is no account `nobody-here`\n");
     assert_eq!(warm.system.text("var/log/cloud-init-output.log"), "ran\n");
     assert!(!warm.system.path("var/lib/cloud/data/instance-id").exists());
 }

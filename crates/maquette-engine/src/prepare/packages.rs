@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maquette_core::plan::Setting;
 
 use super::record::{self, Record};
-use crate::host::{Command, Host, HostError, check};
+use crate::host::{Command, Host, HostError, Output, check};
 use crate::probe::family::{Family, Manager};
 use crate::{StepContext, StepError};
 
@@ -128,8 +128,37 @@ pub fn uninstall(
         kept.extend(more.ours);
     }
     let command = removal(family.manager, &free);
-    host.run(&command, on_line)?.success(&command)?;
+    let result = match family.manager {
+        Manager::Apt => apt(host, &command, on_line)?,
+        _ => host.run(&command, on_line)?,
+    };
+    result.success(&command)?;
     Ok(kept)
+}
+
+/// Runs apt, which refuses everything for as long as dpkg was killed half-way, be it by a run of ours or by a
+/// power cut: then what it left is configured, which is what apt asks for, and apt is run once more. It looks for
+/// that only once apt has failed, since a dpkg at work, which apt waits for, leaves the same files.
+fn apt(
+    host: &dyn Host,
+    command: &Command,
+    on_line: &mut dyn FnMut(&str),
+) -> Result<Output, HostError> {
+    let first = host.run(command, on_line)?;
+    if first.status == Some(0) {
+        return Ok(first);
+    }
+    // Where dpkg notes what it does until its lists are written: what apt looks at.
+    let left = Command::new("find").args(["/var/lib/dpkg/updates", "-name", "[0-9]*"]);
+    if check(host, &left).map(|list| list.trim().is_empty()).unwrap_or(true) {
+        return Ok(first);
+    }
+    on_line("dpkg was interrupted before: configuring what it left");
+    let configure = Command::new("dpkg")
+        .args(["--force-confold", "--configure", "-a"])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    host.run(&configure, on_line)?.success(&configure)?;
+    host.run(command, on_line)
 }
 
 /// Lists all installed packages, their names, what they provide and need: see [`needs::parse`].
@@ -246,7 +275,7 @@ fn apt_install(
     };
     let plain = install(packages);
     coming(rehearse(&plain)?)?;
-    let first = host.run(&plain, on_line)?;
+    let first = apt(host, &plain, on_line)?;
     if first.status == Some(0) {
         return Ok(());
     }
@@ -286,7 +315,6 @@ fn newest(madison: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Output;
     use crate::probe::family::FAMILIES;
 
     #[test]
@@ -395,6 +423,53 @@ mod tests {
         let packages = ["c".to_string()];
         assert!(uninstall(&debian(&done), family, &packages, &mut |_| {}).is_err());
         assert!(done.into_inner().unwrap().is_empty());
+    }
+
+    /// A Debian whose dpkg was killed, or not, until it is told to configure; what is really done is noted.
+    fn killed_dpkg<'a>(
+        left: &'a std::sync::atomic::AtomicBool,
+        broken: bool,
+        done: &'a std::sync::Mutex<Vec<String>>,
+    ) -> impl Host + 'a {
+        use std::sync::atomic::Ordering::SeqCst;
+        Played(move |command: &Command| {
+            let line = command.to_string();
+            let (mut status, mut stdout) = (0, "");
+            if line.starts_with("find ") {
+                stdout = if left.load(SeqCst) { "/var/lib/dpkg/updates/0003\n" } else { "" };
+            } else if !line.contains(" -s") {
+                if line.starts_with("dpkg ") {
+                    left.store(false, SeqCst);
+                }
+                status = if broken || left.load(SeqCst) { 100 } else { 0 };
+                done.lock().unwrap().push(line);
+            }
+            Ok(Output { status: Some(status), stdout: stdout.into(), stderr: String::new() })
+        })
+    }
+
+    #[test]
+    fn a_dpkg_that_was_killed_is_brought_to_an_end_before_apt_is_asked_again() {
+        let (done, left) = (std::sync::Mutex::default(), true.into());
+        let host = killed_dpkg(&left, false, &done);
+        let packages = ["a".to_string()];
+        apt_install(&host, &packages, &mut |_| {}, &mut |_| Ok(())).unwrap();
+        drop(host);
+        let done = done.into_inner().unwrap();
+        assert_eq!(done.len(), 3, "{done:?}");
+        assert_eq!(done[1], "dpkg --force-confold --configure -a");
+        assert_eq!(done[0], done[2]);
+    }
+
+    /// What others have in the way is not ours to configure.
+    #[test]
+    fn where_apt_fails_for_another_reason_nothing_is_configured() {
+        let (done, left) = (std::sync::Mutex::default(), false.into());
+        let host = killed_dpkg(&left, true, &done);
+        let packages = ["a".to_string()];
+        apt_install(&host, &packages, &mut |_| {}, &mut |_| Ok(())).unwrap_err();
+        drop(host);
+        assert_eq!(done.into_inner().unwrap().len(), 1);
     }
 
     /// This machine as it is, in a layer above it that goes with the one who made it, and packages made up.

@@ -10,6 +10,11 @@ work=$(mktemp -d)
 # An emulated guest may take longer than ten seconds to answer while others boot.
 export ANSIBLE_TIMEOUT=60
 
+# An ssh that is killed leaves what it wrote to non-blocking, for everybody who writes there, and Ansible refuses to run
+# like that: it gets a pipe of its own.
+ansible() { command ansible "$@" 2>&1 | cat; }
+ansible-playbook() { command ansible-playbook "$@" 2>&1 | cat; }
+
 # A heading with the time, so that a log tells where the time went.
 step() { printf '%s %(%H:%M:%S)T %s\n' "${mark:---}" -1 "$*"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }

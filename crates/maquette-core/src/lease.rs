@@ -72,6 +72,8 @@ pub struct Lease {
     pub is_over: bool,
     /// Whose it is, in words of whoever built it.
     pub owner: Option<String>,
+    /// Whether somebody has said since it was built until when it lasts, or that it does not end: no `up` takes that back.
+    pub extended: bool,
 }
 
 impl Lease {
@@ -99,19 +101,39 @@ impl Lease {
         let mut lease = self.clone();
         // Who builds what has expired wants it as long again.
         let expired = self.expires_s.is_some_and(|at| at <= now_s);
+        lease.extended = self.extended && !expired;
+        let is_earlier = |at: u64| self.expires_s.is_none_or(|known| at < known);
         match ttl.or(self.ttl_s.filter(|_| expired).map(Ttl::For)) {
             None if expired => lease.expires_s = None,
             None => {}
             Some(Ttl::Never) => (lease.expires_s, lease.ttl_s) = (None, None),
             Some(Ttl::For(ttl_s)) => {
                 let expires_s = now_s.saturating_add(ttl_s);
-                (lease.expires_s, lease.ttl_s) = (Some(expires_s), Some(ttl_s));
+                if !(lease.extended && is_earlier(expires_s)) {
+                    (lease.expires_s, lease.ttl_s) = (Some(expires_s), Some(ttl_s));
+                    lease.extended = false;
+                }
             }
         }
         // Somebody builds it again.
         lease.is_over = false;
         lease.owner = owner.map(String::from).or(lease.owner);
         lease
+    }
+
+    /// What is noted after somebody has said how long it is to last from now on.
+    #[must_use]
+    pub fn extended(&self, ttl: Ttl, now_s: u64) -> Self {
+        let before = Self { extended: false, ..self.clone() };
+        Self { extended: true, ..before.after(Some(ttl), None, now_s) }
+    }
+
+    /// Whether it ends earlier than was noted before, if that had not ended yet.
+    pub fn is_sooner_than(&self, before: &Self, now_s: u64) -> bool {
+        let lives = !before.is_over && before.expires_s.is_none_or(|at| at > now_s);
+        let noted = before.extended || before.expires_s.is_some();
+        let earlier = |at: u64| before.expires_s.is_none_or(|known| at < known);
+        lives && noted && self.expires_s.is_some_and(earlier)
     }
 
     /// The note's text.
@@ -124,6 +146,9 @@ impl Lease {
                 // Writing to a String cannot fail.
                 let _ = writeln!(out, "{word} {number}");
             }
+        }
+        if self.extended {
+            out.push_str("extended yes\n");
         }
         if let Some(owner) = &self.owner {
             let _ = writeln!(out, "owner {owner}");
@@ -153,6 +178,7 @@ impl Lease {
                     lease.is_over = lease.expires_s.is_some();
                 }
                 "ttl" => lease.ttl_s = value.parse().ok(),
+                "extended" => lease.extended = value == "yes",
                 "owner" => lease.owner = value.parse::<Line>().ok().map(|line| line.to_string()),
                 _ => {}
             }
@@ -201,6 +227,7 @@ mod tests {
             ttl_s: Some(28_800),
             is_over: false,
             owner: Some("Ann, team 4".into()),
+            extended: true,
         };
         let over = Lease { is_over: true, owner: None, ..lease.clone() };
         let text = format!(
@@ -239,5 +266,36 @@ mod tests {
         assert_eq!(first.after(Some(Ttl::For(60)), None, 1500).expires_s, Some(1560));
         let forever = first.after(Some(Ttl::Never), None, 1500);
         assert_eq!(forever, Lease { owner: Some("ann".into()), ..Lease::default() });
+    }
+
+    /// The `up` of a colleague, or of CI, with a time in the project file had an environment go that was kept for longer.
+    #[test]
+    fn what_somebody_has_extended_no_up_shortens() {
+        let first = Lease::default().after(Some(Ttl::For(600)), None, 1000);
+        let long = first.extended(Ttl::For(9000), 1100);
+        assert_eq!((long.expires_s, long.extended), (Some(10_100), true));
+        assert_eq!(long.after(Some(Ttl::For(600)), None, 1200), long);
+        let forever = first.extended(Ttl::Never, 1100);
+        assert_eq!(forever.after(Some(Ttl::For(600)), None, 1200), forever);
+        // It lasts longer with each of these, and from then on as the file says.
+        let later = long.after(Some(Ttl::For(600)), None, 9800);
+        assert_eq!((later.expires_s, later.extended), (Some(10_400), false));
+        let again = long.after(Some(Ttl::For(600)), None, 11_000);
+        assert_eq!((again.expires_s, again.extended), (Some(11_600), false));
+        // One that is shortened on purpose is.
+        assert_eq!(forever.extended(Ttl::For(60), 1200).expires_s, Some(1260));
+    }
+
+    #[test]
+    fn a_life_that_ends_sooner_than_noted_is_known() {
+        let noted = Lease::default().after(Some(Ttl::For(600)), None, 1000);
+        let in_s = |ttl_s| noted.extended(Ttl::For(ttl_s), 1100);
+        assert!(in_s(60).is_sooner_than(&noted, 1100));
+        assert!(!in_s(600).is_sooner_than(&noted, 1100));
+        assert!(!in_s(60).is_sooner_than(&noted, 1600), "that has ended");
+        assert!(!noted.extended(Ttl::Never, 1100).is_sooner_than(&noted, 1100));
+        assert!(in_s(60).is_sooner_than(&noted.extended(Ttl::Never, 1100), 1100));
+        // Nobody had said anything.
+        assert!(!in_s(60).is_sooner_than(&Lease::default(), 1100));
     }
 }

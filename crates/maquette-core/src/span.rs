@@ -43,6 +43,8 @@ pub struct Source {
     pub name: String,
     /// Its whole text.
     pub text: String,
+    /// Whether there may be passwords in it, so that none of it is shown.
+    pub secret: bool,
 }
 
 /// Every text of a run. Flags are sources too, so a mistake on the command line is shown the same
@@ -55,8 +57,17 @@ pub struct Sources {
 impl Sources {
     /// Adds a text and names it.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
+        self.push(Source { name: name.into(), text: text.into(), secret: false })
+    }
+
+    /// Adds a text that may have passwords in it: of mistakes in it the place is shown, and not the line.
+    pub fn add_secret(&mut self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
+        self.push(Source { name: name.into(), text: text.into(), secret: true })
+    }
+
+    fn push(&mut self, source: Source) -> SourceId {
         let id = SourceId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        self.list.push(Source { name: name.into(), text: text.into() });
+        self.list.push(source);
         id
     }
 

@@ -242,6 +242,34 @@ mod tests {
         assert_eq!(lan.leases[&"52:54:00:00:00:01".parse().unwrap()].to_string(), "10.1.0.2");
     }
 
+    /// QEMU reads there what a guest writes.
+    #[test]
+    fn a_disk_is_looked_at_without_rights_and_with_limits() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let looks = "#!/bin/sh\ncat /proc/self/status /proc/self/limits >\"${0%/*}/seen\"\n\
+             for word; do case $word in of=*) printf '%0512d' 0 >\"${word#of=}\" ;; esac; done\n";
+        std::fs::write(at("qemu-img"), looks).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(at("qemu-img"), executable).unwrap();
+        let mut sh = std::process::Command::new("sh");
+        sh.args(["-c", SCRIPT, "sh", "/", "node", "lab-web-0", "-", "/nowhere/disk", "-"]);
+        sh.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", directory.path().display()));
+        let output = sh.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.lines().any(|line| line == "sector 3030"), "{output:?}");
+        let seen = std::fs::read_to_string(at("seen")).unwrap();
+        let value = |name: &str| {
+            let line = seen.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+            line[name.len()..].split_whitespace().next().unwrap_or_default().to_string()
+        };
+        assert_eq!(value("Max file size"), "65536");
+        assert_eq!(value("Max open files"), "64");
+        let rights = u64::from_str_radix(&value("CapEff:"), 16).unwrap();
+        const DAC_READ_SEARCH: u64 = 1 << 2;
+        assert_eq!(rights & !DAC_READ_SEARCH, 0, "{rights:x}");
+    }
+
     #[test]
     fn what_is_said_of_a_node_is_read() {
         let lines = [

@@ -131,6 +131,29 @@ mod tests {
         assert!(found["gone"].console_read);
     }
 
+    /// A hypervisor has a limit of processes, and `fork` fails at it: nobody was known to answer then.
+    #[test]
+    fn so_many_guests_are_asked_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::create_dir(at("asking")).unwrap();
+        // Notes how many are asked together with it; it is not done before most of them can have begun.
+        let timeout = "#!/bin/sh\ncd \"${0%/*}\"\n: >\"asking/$$\"\ni=0\n\
+             while [ $i -lt 100 ]; do i=$((i + 1)); ls asking | wc -l >>together; done\nrm \"asking/$$\"\n";
+        std::fs::write(at("timeout"), timeout).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(at("timeout"), executable).unwrap();
+        let pairs = (0..130).flat_map(|_| ["10.0.0.1", "-"]);
+        let mut sh = std::process::Command::new("sh");
+        sh.args(["-c", SCRIPT, "sh", "5"]).args(pairs);
+        sh.env("PATH", format!("{}:/usr/bin:/bin", directory.path().display()));
+        let output = sh.output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 130, "{output:?}");
+        let together = std::fs::read_to_string(at("together")).unwrap();
+        let most = together.lines().filter_map(|line| line.trim().parse::<u32>().ok()).max();
+        assert!(most.is_some_and(|most| most <= 64), "{most:?}");
+    }
+
     /// The script on port 22 of this machine's own loopback, where the test may have that.
     #[test]
     fn a_guest_that_greets_is_ready_and_its_console_is_not_read() {

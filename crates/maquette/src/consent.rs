@@ -14,6 +14,8 @@ pub enum Kind {
     LoseDisks,
     /// The NIC with the hypervisor's default route is put into a bridge, although no file names it
     BridgeDefaultNic,
+    /// The environment is removed by itself sooner than was noted
+    ExpireSooner,
 }
 
 impl Kind {
@@ -22,6 +24,7 @@ impl Kind {
         match self {
             Self::LoseDisks => "lose-disks",
             Self::BridgeDefaultNic => "bridge-default-nic",
+            Self::ExpireSooner => "expire-sooner",
         }
     }
 }
@@ -42,9 +45,11 @@ impl Consent {
         Self { accepted: accepted.to_vec(), ..Self::default() }
     }
 
-    /// What `--yes` says, which agrees to lost disks: they are what `up` asks for.
+    /// What `--yes` says, which agrees to lost disks, also to those that go by themselves and sooner: `up` asks for these.
     pub fn yes(mut self, yes: bool) -> Self {
-        self.accepted.extend(yes.then_some(Kind::LoseDisks));
+        if yes {
+            self.accepted.extend([Kind::LoseDisks, Kind::ExpireSooner]);
+        }
         self
     }
 
@@ -71,7 +76,7 @@ impl Consent {
             return Ok(());
         }
         let mut hints = vec![format!("say `--accept {}` if that is what you want", kind.word())];
-        if kind == Kind::LoseDisks {
+        if kind != Kind::BridgeDefaultNic {
             hints.extend(self.hints.iter().cloned());
         }
         question(world, "plan::unconfirmed", what, self.json, &hints)

@@ -15,7 +15,7 @@ pub use checklist::checklist;
 
 pub use diagnostic::{diagnostics, diagnostics_after, diagnostics_json, step_error};
 pub use findings::{findings, findings_json};
-pub use lease::{lease, lease_line};
+pub use lease::{lease, lease_event, lease_line};
 pub use links::{LinkRow, links, links_json};
 pub use painted::{Painted, plain};
 pub use plan::{plan, plan_json};

@@ -156,6 +156,36 @@ impl FirstBoot {
             && user_data.is_none()
     }
 
+    /// Lines and values that may be secret, or have a secret in them: of files, commands and the user's own cloud-config.
+    pub fn secret_texts(&self) -> Vec<String> {
+        let Self { packages: _, files, commands, autologin: _, user_data } = self;
+        let texts = files.iter().map(|file| &file.content).chain(commands);
+        let mut all: Vec<String> = texts.map(|text| text.reveal().to_string()).collect();
+        let data = user_data.as_ref().and_then(|data| serde_json::from_str(data.reveal()).ok());
+        let mut rest: Vec<serde_json::Value> = data.into_iter().collect();
+        while let Some(value) = rest.pop() {
+            match value {
+                serde_json::Value::Array(items) => rest.extend(items),
+                serde_json::Value::Object(entries) => rest.extend(entries.into_values()),
+                serde_json::Value::String(text) => all.push(text),
+                serde_json::Value::Number(number) => all.push(number.to_string()),
+                serde_json::Value::Null | serde_json::Value::Bool(_) => {}
+            }
+        }
+        let lines = all.iter().flat_map(|text| text.lines()).map(str::trim);
+        // What a command hands to a program, and what follows a name, is in its output without the rest.
+        let words = |line: &str| {
+            let ends = |c: char| c.is_whitespace() || "\"'=:,;".contains(c);
+            line.split(ends).map(String::from).collect::<Vec<_>>()
+        };
+        let looks_secret = |word: &String| {
+            let has = |kind: fn(&char) -> bool| word.chars().any(|c| kind(&c));
+            has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)
+        };
+        let words = lines.clone().flat_map(words).filter(looks_secret);
+        words.chain(lines.map(String::from)).filter(|text| !text.is_empty()).collect()
+    }
+
     /// Whether only cloud-init can do it: the agent of built images leaves the node to it.
     pub fn needs_cloud_init(&self) -> bool {
         self.user_data.is_some()
@@ -290,8 +320,10 @@ fn file(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<BootFile> 
 
 /// Text that may have lines.
 fn text(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Secret> {
-    let text = decode::checked::<GuestText>(node, what, diags)?;
-    Some(Secret::new(text.value.as_str()))
+    let mut mistakes = diags.fresh();
+    let text = decode::checked::<GuestText>(node, what, &mut mistakes);
+    mistakes.iter().for_each(|mistake| diags.push(mistake.clone().secret()));
+    text.map(|text| Secret::new(text.value.as_str()))
 }
 
 #[cfg(test)]

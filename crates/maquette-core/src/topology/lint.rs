@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::{ConnectTo, Interface, Network, Role, Topology};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::units::{ByteSize, MIB};
+use crate::values::Group;
 
 /// Shown wherever a node has no address to be reached at.
 pub const ADDRESS_RULE: &str =
@@ -31,6 +32,7 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
     }
     image(topology, diags);
     twins(topology, diags);
+    same_groups(topology, diags);
     if topology.networks_complete {
         ips::check(topology, diags);
         querier(topology, diags);
@@ -235,6 +237,24 @@ fn twins(topology: &Topology, diags: &mut Diagnostics) {
                 None => octets.push((*octet, role)),
             }
         }
+    }
+}
+
+/// A type whose group in inventories would be another's, too, has none.
+fn same_groups(topology: &Topology, diags: &mut Diagnostics) {
+    let mut seen: Vec<(Group, &Role)> = Vec::new();
+    for role in topology.roles.iter().filter(|role| role.count > 0) {
+        let Some(group) = Group::of_type(&role.name.value) else { continue };
+        let first = seen.iter().find(|(known, _)| *known == group);
+        if let Some((_, first)) = first.filter(|(_, first)| first.name.value != role.name.value) {
+            let (one, other) = (&first.name.value, &role.name.value);
+            let message = format!(
+                "node types `{one}` and `{other}` would both be group `{group}` of Ansible's"
+            );
+            let warning = Diagnostic::warning("topology::same-group", message).at(role.span, "");
+            diags.push(warning.help("neither is; `groups` of a node type names groups for it"));
+        }
+        seen.push((group, role));
     }
 }
 

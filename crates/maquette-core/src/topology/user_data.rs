@@ -8,8 +8,9 @@ use crate::syntax::{Entry, Node, Plain, Span, Style, Value};
 use crate::values::{FileMode, GuestText, Owner, PackageName, Secret};
 
 /// Keys that are refused, each with who decides instead.
-const REFUSED: [(&str, &str); 13] = [
+const REFUSED: [(&str, &str); 17] = [
     ("hostname", "a node is called as Maquette names it"),
+    ("fqdn", "a node is called as Maquette names it"),
     ("preserve_hostname", "a node is called as Maquette names it"),
     ("prefer_fqdn_over_hostname", "a node is called as Maquette names it"),
     ("user", "`--topology-username` names the login user; `users` adds others"),
@@ -19,6 +20,12 @@ const REFUSED: [(&str, &str); 13] = [
     ("ssh_genkeytypes", "known_hosts of the workspace has the host key that Maquette gives a node"),
     ("network", "`networks` and `interfaces` say what a node's network is"),
     ("power_state", "`maquette up` waits for the first boot; `maquette restart` comes after it"),
+    (
+        "system_info",
+        "the image knows its distribution, and `--topology-username` names the login user",
+    ),
+    ("datasource", "a node's first boot reads its seed"),
+    ("datasource_list", "a node's first boot reads its seed"),
     ("cloud_init_modules", "all modules of the image's run"),
     ("cloud_config_modules", "all modules of the image's run"),
     ("cloud_final_modules", "all modules of the image's run"),
@@ -89,7 +96,7 @@ fn plain(node: &Node, role: &str, diags: &mut Diagnostics) {
     let mut check = |text: &str, span: Span| {
         if let Err(why) = text.parse::<GuestText>() {
             let message = format!("`user_data` of node type `{role}`: {why}");
-            diags.push(Diagnostic::error("topology::user-data", message).at(span, ""));
+            diags.push(Diagnostic::error("topology::user-data", message).at(span, "").secret());
         }
     };
     match &node.value {

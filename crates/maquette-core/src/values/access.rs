@@ -48,6 +48,18 @@ checked!(
     }
 );
 
+impl Group {
+    /// The group of a node type, with the characters that Ansible wants in names; none where that means something else.
+    pub fn of_type(node_type: &str) -> Option<Self> {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        let name: String = node_type.chars().map(plain).collect();
+        match name.starts_with(|c: char| c.is_ascii_digit()) {
+            true => format!("_{name}").parse().ok(),
+            false => name.parse().ok(),
+        }
+    }
+}
+
 checked!(
     /// An Ansible connection plug-in by which nodes are reached, such as `ssh` or
     /// `ansible.netcommon.network_cli`. Not `local`: that would run a node's tasks on the machine that

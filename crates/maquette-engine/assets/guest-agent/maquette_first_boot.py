@@ -106,8 +106,11 @@ def commands(_identity, _files):
     listed = json.loads(read(LEFT))["commands"]
     if listed:
         write(SCRIPT, "".join(f"{line}\n" for line in ["set -e", *listed]), 0o700)
-        run("/bin/sh", SCRIPT)
-        os.unlink(SCRIPT)
+        try:
+            run("/bin/sh", SCRIPT)
+        finally:
+            # There may be passwords in it, which no copy of the disk is to have.
+            os.unlink(SCRIPT)
 
 
 def run(*command):

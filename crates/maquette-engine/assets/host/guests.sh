@@ -28,6 +28,8 @@ ask_all() {
             word=$(ask "$1")
             echo "ssh $index $word"
         } &
+        # So many at a time: each takes three processes of a machine that may have a limit of these.
+        [ $((index % 64)) != 63 ] || wait
         index=$((index + 1))
         shift 2
     done

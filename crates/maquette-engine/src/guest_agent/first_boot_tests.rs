@@ -197,6 +197,18 @@ fn commands_run_in_a_node_of_a_template_whose_set_up_had_errors() {
     assert!(!warm.system.path("var/lib/cloud/data/instance-id").exists());
 }
 
+/// There may be passwords in them, and a disk may be copied.
+#[test]
+fn commands_are_not_kept_whether_they_fail_or_not() {
+    for command in ["true", "exit 3"] {
+        let system = with_more(&[command]);
+        system.run("setup");
+        ready_with(&system);
+        assert!(!system.path("run/maquette/commands").exists(), "{command}");
+        assert!(!system.path("run/maquette/first-boot.json").exists(), "{command}");
+    }
+}
+
 /// As any that failed: what is missing may be there then.
 #[test]
 fn a_first_boot_with_errors_is_begun_anew() {

@@ -6,15 +6,19 @@ use maquette_core::diagnostic::Diagnostic;
 use maquette_core::lease::{Lease, Ttl};
 use maquette_core::names::EnvName;
 use maquette_core::plan::{Action, Requirements, Setting};
+use maquette_core::settings::Settings;
 use maquette_engine::StepError;
+use maquette_engine::host::lock::duration;
 use maquette_engine::probe::Facts;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{entry, power};
 use crate::cli::{Locking, Place};
+use crate::consent::question;
 use crate::failure::Failure;
 use crate::load;
 use crate::render;
+use crate::session::run::Runner;
 use crate::session::{self, Session};
 use crate::workspace::Owner;
 use crate::workspace::identity::{self, Way};
@@ -33,7 +37,10 @@ pub struct Args {
     /// How long it lasts from now on, such as `8h` or `2d`, or `never` to keep it [default: as long as it was given before]
     #[arg(value_name = "TIME", value_parser = ttl)]
     pub time: Option<Ttl>,
-    /// Print when it expires as JSON
+    /// Do not ask before it expires sooner than noted
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print what happens as JSON, one event a line; the last one is when it expires
     #[arg(long)]
     pub json: bool,
 }
@@ -67,12 +74,14 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
                 .help("say how long it lasts, as in `maquette extend 8h`"),
         ));
     };
-    let lease = known.after(Some(time), None, clock(&hypervisor.facts)?);
+    let now_s = clock(&hypervisor.facts)?;
+    let renewal = Renewal { next: known.extended(time, now_s), known, now_s };
     let (observed, user) = (hypervisor.observed(), &world.environment);
     let way = identity::way(&observed, &located.workspace, user);
-    if matches!(way, Some(Way::Shared(_))) && lease.ends_before(&known) {
+    if matches!(way, Some(Way::Shared(_))) && renewal.next.ends_before(&renewal.known) {
         return Err(others(environment));
     }
+    agree(world, args, (&mut runner, environment), &renewal)?;
     // Nothing else is prepared for this.
     let preparation = std::mem::take(&mut hypervisor.preparation);
     let own = |action: &Action| matches!(action, Action::Apply(Setting::Expiry));
@@ -86,12 +95,27 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         runner.run(&preparation, &hypervisor)?;
         runner.unlock_hypervisor();
     }
+    let lease = renewal.next;
     runner.note(environment, &lease)?;
     if outputs::belongs(&located.workspace, &Owner::new(environment, &located.host)) {
         outputs::write_lease(&located.workspace, environment, &lease).map_err(entry::unwritten)?;
     }
     say(world, args, &session, &lease, hypervisor.facts.now_s);
     Ok(0)
+}
+
+/// Asks whether it may expire sooner than noted. Nobody has to wait for the answer.
+fn agree(
+    world: &World,
+    args: &Args,
+    (runner, environment): (&mut Runner<'_>, &EnvName),
+    renewal: &Renewal,
+) -> Result<(), Failure> {
+    let Some(what) = renewal.sooner(environment).filter(|_| !args.yes) else { return Ok(()) };
+    runner.unlock();
+    let hints = ["`--yes` if that is what you want".to_string()];
+    question(world, "lease::sooner", &what, args.json, &hints)?;
+    runner.lock(environment, "extend", args.locking)
 }
 
 /// The error of who would have what others have built removed sooner: that is as good as removing it unasked.
@@ -103,6 +127,76 @@ fn others(environment: &EnvName) -> Failure {
         Diagnostic::error("lease::shared", message)
             .help("it can be given more time here, and less in the workspace that built it"),
     )
+}
+
+/// What is noted of how long an environment lasts, and what is about to be.
+pub(super) struct Renewal {
+    /// What is noted of this environment, and not of one before it.
+    pub known: Lease,
+    /// What will be.
+    pub next: Lease,
+    /// The hypervisor's clock, in seconds since 1970.
+    pub now_s: u64,
+}
+
+impl Renewal {
+    /// What `up` makes of it. What was noted of an environment that is gone says nothing of one that is yet to be built.
+    ///
+    /// # Errors
+    ///
+    /// The hypervisor does not tell what time it is.
+    pub(super) fn of_up(settings: &Settings, facts: &Facts, exists: bool) -> Result<Self, Failure> {
+        let known = facts.leases.get(&settings.environment).filter(|_| exists);
+        let known = known.cloned().unwrap_or_default();
+        let now_s = match settings.ttl {
+            Some(_) => clock(facts)?,
+            None => facts.now_s,
+        };
+        let next = known.after(settings.ttl, settings.owner.as_deref(), now_s);
+        Ok(Self { known, next, now_s })
+    }
+
+    /// What would be done, if it expires sooner than noted.
+    pub(super) fn sooner(&self, environment: &EnvName) -> Option<String> {
+        let at = self.next.expires_s?;
+        if !self.next.is_sooner_than(&self.known, self.now_s) {
+            return None;
+        }
+        let left = duration(at.saturating_sub(self.now_s));
+        let noted = match self.known.expires_s {
+            Some(noted) => format!("in {}", duration(noted.saturating_sub(self.now_s))),
+            None => "never".to_string(),
+        };
+        Some(format!("have environment `{environment}` removed in {left} instead of {noted}"))
+    }
+
+    /// What is noted, and what will be, as JSON.
+    pub(super) fn json(&self) -> Value {
+        let Self { known, next, now_s } = self;
+        json!({
+            "expires_at_s": next.expires_s,
+            "ttl_s": next.ttl_s,
+            "owner": next.owner,
+            "noted_expires_at_s": known.expires_s,
+            "sooner": next.is_sooner_than(known, *now_s),
+        })
+    }
+
+    /// What becomes of it, in words; none if that stays.
+    pub(super) fn text(&self, environment: &EnvName) -> Option<String> {
+        if (self.next.expires_s, self.next.is_over) == (self.known.expires_s, self.known.is_over) {
+            return None;
+        }
+        let until = match render::lease(&self.next, self.now_s, true) {
+            Some(until) => format!("environment `{environment}` {until}"),
+            None => format!("environment `{environment}` lasts until it is removed"),
+        };
+        let noted = render::lease(&self.known, self.now_s, true);
+        Some(match noted {
+            Some(noted) => format!("from then on {until}; now it {noted}"),
+            None => format!("from then on {until}"),
+        })
+    }
 }
 
 /// The hypervisor's clock, by which an environment expires: in seconds since 1970.
@@ -121,12 +215,7 @@ pub(super) fn clock(facts: &Facts) -> Result<u64, Failure> {
 fn say(world: &World, args: &Args, session: &Session<'_>, lease: &Lease, now_s: u64) {
     let environment = &session.located.environment;
     if args.json {
-        let value = json!({
-            "schema": 1,
-            "environment": environment.to_string(),
-            "expires_at_s": lease.expires_s,
-        });
-        return world.terminal.result(&format!("{value:#}"));
+        return world.terminal.result(&render::lease_event(environment, lease).to_string());
     }
     let until = render::lease(lease, now_s, true);
     let until = until.unwrap_or_else(|| "lasts until it is removed".into());

@@ -1,6 +1,8 @@
 //! `maquette inventory`: Ansible's dynamic inventory, from what is on the hypervisor.
 
 use maquette_core::blueprint::Node;
+use maquette_core::object::ObjectKind;
+use maquette_core::observed::Observed;
 use serde_json::json;
 
 use crate::cli::Place;
@@ -28,6 +30,19 @@ pub struct Args {
     pub host: Option<String>,
 }
 
+/// Nodes that a playbook would pass over, each with the reason. Those without an operating system are meant to be.
+fn left_out(observed: &Observed, scope: Scope) -> Vec<(&str, String)> {
+    let edited = observed.edited.iter().filter(|edited| edited.kind == ObjectKind::Domain);
+    let edited = edited
+        .map(|edited| (edited.name.as_str(), format!("{}; `maquette up` mends it", edited.why)));
+    let nodes = observed.domains.values().map(|domain| &domain.recorded);
+    let nodes = nodes.filter(|node| node.deploy_os && !scope.has(node));
+    let unknown = |node: &Node| {
+        format!("its address is not known yet; `maquette doctor {}` says why", node.name)
+    };
+    edited.chain(nodes.map(|node| (node.name.as_str(), unknown(node)))).collect()
+}
+
 /// Answers `--list` and `--host NAME`.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.place)?;
@@ -45,6 +60,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         true => Scope::Everything,
         false => Scope::Nodes,
     };
+    for (name, why) in left_out(&observed, scope) {
+        // Ansible's users see what is said on standard error.
+        world.terminal.talk_once(format!("warning: `{name}` is left out: {why}"));
+    }
     let all = outputs::dynamic(&nodes, &files, scope);
     let answer = match &args.host {
         None => all,

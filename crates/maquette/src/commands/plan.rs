@@ -1,5 +1,6 @@
 //! `maquette plan`.
 
+use super::extend::Renewal;
 use super::{lockout, nodes};
 use maquette_core::plan::Plan;
 
@@ -63,8 +64,11 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
         true => &hypervisor.preparation,
         false => &Plan::default(),
     };
+    let exists = planned.observed.exists();
+    let renewal = Renewal::of_up(&loaded.request.settings, &hypervisor.facts, exists)?;
     if how.json {
-        let value = render::plan_json(&planned.plan, &environment.to_string(), preparation);
+        let mut value = render::plan_json(&planned.plan, &environment.to_string(), preparation);
+        value["lease"] = renewal.json();
         world.terminal.result(&format!("{value:#}"));
     } else {
         if !preparation.is_empty() {
@@ -85,6 +89,9 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
         if planned.shared.is_some() && !planned.plan.is_empty() {
             let text = "another workspace built this environment and shares it with this one: it is changed there only";
             world.terminal.talk(text);
+        }
+        if let Some(text) = renewal.text(environment) {
+            world.terminal.talk(&text);
         }
         if let Some(rest) = planned.rest() {
             world.terminal.talk(&rest);

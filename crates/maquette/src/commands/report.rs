@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::scrub::scrub;
 use maquette_core::values::console_text;
+use maquette_engine::probe::Facts;
 use maquette_engine::ssh_keys::{KEY_FILE, SECRET_FILE};
 use maquette_libvirt::Server;
 use serde_json::json;
@@ -48,10 +50,13 @@ Consoles are what the guests wrote.
 /// Writes the report.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.wanted.place)?;
+    let mut secrets = secrets(world, &located);
+    secrets.extend(topology_secrets(world, args));
     let session = Session::open(world, located.clone())?;
     // It is wanted most where something does not answer.
-    let hypervisor = session.find()?;
+    let mut hypervisor = session.find()?;
     let observed = hypervisor.observed();
+    only_own(&mut hypervisor.facts, &located.environment, &observed);
     let mut files = vec![("README.txt".to_string(), README.to_string())];
     files.push(("versions.txt".into(), versions(&hypervisor)));
     files.push(("hypervisor.txt".into(), format!("{:#?}\n", hypervisor.facts)));
@@ -69,7 +74,6 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         files.extend(definitions(server, &observed));
     }
     files.extend(logs(&session, &observed));
-    let secrets = secrets(world, &located);
     for (_, text) in &mut files {
         *text = scrub(text, &secrets);
     }
@@ -124,6 +128,14 @@ fn plan(world: &World, args: &Args, session: &Session<'_>) -> Result<String, Fai
     Ok(format!("{value:#}\n"))
 }
 
+/// Leaves out what the hypervisor has of other people's.
+fn only_own(facts: &mut Facts, environment: &EnvName, observed: &Observed) {
+    facts.leases.retain(|name, _| name == environment);
+    let own = |name: &String| observed.domains.contains_key(name.as_str());
+    facts.resident_mib.retain(|name, _| own(name));
+    facts.uptime_s.retain(|name, _| own(name));
+}
+
 /// What libvirt has of domains and networks.
 fn definitions(server: &dyn Server, observed: &Observed) -> Vec<(String, String)> {
     let domains =
@@ -154,6 +166,21 @@ fn logs(session: &Session<'_>, observed: &Observed) -> Vec<(String, String)> {
         [read(format!("consoles/{name}.txt"), serial), read(format!("qemu/{name}.txt"), emulator)]
     };
     observed.domains.values().flat_map(of).flatten().collect()
+}
+
+/// The shortest line or value of a first boot that is taken for a secret, in characters: any shorter one is in every text.
+const SHORTEST: usize = 6;
+
+/// What the topology gives nodes for their first boots, line by line, which consoles and logs may repeat, and its password.
+fn topology_secrets(world: &World, args: &Args) -> Vec<String> {
+    // What is asked for may not be understood; all the rest is wanted then, too.
+    let Ok(mut loaded) = load::wanted(&world.environment, &args.wanted) else { return Vec::new() };
+    let (_, topology) = pipeline::examine(&world.environment, &mut loaded);
+    let roles = topology.iter().flat_map(|topology| &topology.roles);
+    let mut all: Vec<String> = roles.flat_map(|role| role.first_boot.secret_texts()).collect();
+    all.retain(|text| text.chars().count() >= SHORTEST);
+    all.extend(loaded.request.settings.vnc_password.as_ref().map(|p| p.reveal().to_string()));
+    all
 }
 
 /// What is secret in the workspace, line by line, and in variables of ours.

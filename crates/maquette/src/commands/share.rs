@@ -7,7 +7,7 @@ use std::time::Duration;
 use maquette_core::blueprint::Guest;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{self, Away, Extent};
+use maquette_core::plan::{self, Away, Extent, Op, Plan};
 use maquette_core::values::PublicKey;
 use maquette_engine::private_file::write_private;
 use maquette_engine::ssh_keys::{EnvironmentKey, KEY_FILE, SECRET_FILE, fingerprint};
@@ -136,7 +136,23 @@ pub fn change(
         }
         _ => {}
     }
-    done.map(|()| 0)
+    done?;
+    let is_done = away.is_empty() || verb == Verb::Share;
+    if json {
+        world.terminal.result(&told(verb, &plan, &away).to_string());
+    }
+    // Who asked for a key to go has to know that it opens something still.
+    Ok(u8::from(!is_done))
+}
+
+/// The last line of events: which nodes were changed, and which could not be. Those of `share` have a key too few, those of
+/// `unshare` may still open to one.
+fn told(verb: Verb, plan: &Plan, away: &[(&str, Away)]) -> Value {
+    let changed = plan.changes.iter().filter(|change| change.op == Op::Update);
+    let changed: Vec<&str> = changed.map(|change| change.name.as_str()).collect();
+    let left: Vec<&str> = away.iter().map(|(name, _)| *name).collect();
+    let word = if verb == Verb::Share { "still_closed" } else { "still_open" };
+    json!({"schema": 1, "event": "keys", "changed": changed, word: left})
 }
 
 /// Why no key was taken from any node: it would not have been taken from these.
@@ -277,7 +293,8 @@ fn known(observed: &Observed) -> Vec<Known> {
 impl Known {
     fn who(&self) -> &str {
         match self.built {
-            true => "who built it",
+            // No comment of a key can have brackets.
+            true => "(who built it)",
             false => self.key.comment().unwrap_or(NO_NAME),
         }
     }

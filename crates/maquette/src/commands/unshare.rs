@@ -48,9 +48,13 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 /// The keys that a word means. A whole key goes whether it is recorded or not.
 fn meant(world: &World, word: &str, observed: &Observed) -> Result<Vec<PublicKey>, Failure> {
     let shared = observed.shared_keys();
-    let is_it =
-        |key: &&PublicKey| key.comment() == Some(word) || fingerprint(key).as_deref() == Some(word);
-    let found: Vec<PublicKey> = shared.iter().filter(is_it).cloned().collect();
+    // A fingerprint is one key's; a name may be what somebody has written, another's fingerprint too.
+    let print = |key: &&PublicKey| fingerprint(key).as_deref() == Some(word);
+    let name = |key: &&PublicKey| key.comment() == Some(word);
+    let mut found: Vec<PublicKey> = shared.iter().filter(print).cloned().collect();
+    if found.is_empty() {
+        found = shared.iter().filter(name).cloned().collect();
+    }
     if found.len() > 1 {
         return Err(several(word, &found));
     }

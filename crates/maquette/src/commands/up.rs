@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
-use maquette_core::lease::Lease;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Plan, Step};
 use maquette_engine::StepError;
 
+use super::extend::Renewal;
 use super::lockout::{self, Lockout};
-use super::{entry, extend, status};
+use super::{entry, status};
 use crate::cli::{Locking, Wanted, seconds};
 use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
@@ -237,7 +237,9 @@ impl Building<'_> {
             let lockout = lockout::of(&planned.observed, &self.loaded.workspace, user);
             let lockout = lockout.filter(|_| !plan.is_empty());
             self.show(&plan, planned.rest(), lockout.as_ref(), &mut shown);
-            let open = questions(&plan, lockout.is_some(), &self.how.consent, &agreed);
+            let sooner = self.renewal(&hypervisor, &planned)?;
+            let sooner = sooner.and_then(|renewal| renewal.sooner(self.environment()));
+            let open = questions(&plan, lockout.is_some(), sooner, (&self.how.consent, &agreed));
             if open.is_empty() {
                 return Ok(Agreed { hypervisor, planned, plan });
             }
@@ -253,6 +255,17 @@ impl Building<'_> {
             let environment = &self.loaded.request.settings.environment;
             self.runner.lock(environment, "up", locking).map_err(honest)?;
         }
+    }
+
+    /// What becomes of how long it lasts; none in a workspace that it is only shared with.
+    fn renewal(
+        &self,
+        hypervisor: &Hypervisor,
+        planned: &Planned,
+    ) -> Result<Option<Renewal>, Failure> {
+        let (settings, exists) = (&self.loaded.request.settings, planned.observed.exists());
+        let ours = planned.shared.is_none();
+        ours.then(|| Renewal::of_up(settings, &hypervisor.facts, exists)).transpose()
     }
 
     /// Shows a plan that was not shown before.
@@ -340,22 +353,21 @@ impl Building<'_> {
 
     /// Notes until when it lasts and whose it is, before anything is made that would have to go by itself.
     fn lease(&mut self, agreed: &Agreed) -> Result<(), Failure> {
-        let (settings, facts) = (&self.loaded.request.settings, &agreed.hypervisor.facts);
-        let noted = facts.leases.get(&settings.environment).cloned().unwrap_or_default();
-        // What was noted of one that is gone says nothing of this one.
-        let known = if agreed.planned.observed.exists() { noted.clone() } else { Lease::default() };
-        let now_s = match settings.ttl {
-            Some(_) => extend::clock(facts)?,
-            None => facts.now_s,
-        };
-        let lease = known.after(settings.ttl, settings.owner.as_deref(), now_s);
-        if lease != noted {
-            self.runner.note(&settings.environment, &lease)?;
+        let Agreed { hypervisor, planned, .. } = agreed;
+        let Some(renewal) = self.renewal(hypervisor, planned)? else { return Ok(()) };
+        let environment = &self.loaded.request.settings.environment;
+        let noted = hypervisor.facts.leases.get(environment).cloned().unwrap_or_default();
+        let lease = &renewal.next;
+        if *lease != noted {
+            self.runner.note(environment, lease)?;
         }
-        let name = &settings.environment;
-        outputs::write_lease(&self.loaded.workspace, name, &lease).map_err(entry::unwritten)?;
-        let removed = facts.expiry.is_some();
-        self.expires = render::lease_line(&name.to_string(), &lease, facts.now_s, removed);
+        outputs::write_lease(&self.loaded.workspace, environment, lease)
+            .map_err(entry::unwritten)?;
+        if self.how.json && (*lease != noted || !lease.is_empty()) {
+            self.world.terminal.result(&render::lease_event(environment, lease).to_string());
+        }
+        let removed = hypervisor.facts.expiry.is_some();
+        self.expires = render::lease_line(&environment.to_string(), lease, renewal.now_s, removed);
         Ok(())
     }
 
@@ -444,13 +456,13 @@ struct Question {
     about: Vec<String>,
 }
 
-/// What has not been agreed to: that nodes lose their disks, and that a NIC that nobody named is put into a
-/// bridge. Two questions, since they are two things.
+/// What has not been agreed to: that nodes lose their disks, that a NIC that nobody named is put into a bridge, and that
+/// the environment expires sooner. A question for each, since these are different things.
 fn questions(
     plan: &Plan,
     lockout: bool,
-    consent: &Consent,
-    agreed: &BTreeSet<(Kind, String)>,
+    sooner: Option<String>,
+    (consent, agreed): (&Consent, &BTreeSet<(Kind, String)>),
 ) -> Vec<Question> {
     let why = if lockout { ", since this workspace has no key to them" } else { "" };
     let losses = plan.losses();
@@ -464,11 +476,17 @@ fn questions(
         what: format!("put {nic}, the NIC of the hypervisor's default route, into a bridge"),
         about: vec![nic.into()],
     });
+    let sooner = sooner.map(|what| Question {
+        kind: Kind::ExpireSooner,
+        // Seconds pass while somebody thinks, and the words are others then.
+        about: vec![String::new()],
+        what,
+    });
     let is_open = |q: &Question| {
         let new = |what: &String| !agreed.contains(&(q.kind, what.clone()));
         q.about.iter().any(new) && !consent.has(q.kind)
     };
-    std::iter::once(lost).chain(bridged).filter(is_open).collect()
+    std::iter::once(lost).chain(bridged).chain(sooner).filter(is_open).collect()
 }
 
 /// Nodes lose all of their disks; others lose one.

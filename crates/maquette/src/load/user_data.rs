@@ -76,7 +76,7 @@ fn document(reader: &mut Reader<'_>, name: &str, text: String, span: Span) -> Op
         reader.diags.push(diagnostic.help(help));
         return None;
     }
-    let id = reader.sources.add(name, text);
+    let id = reader.sources.add_secret(name, text);
     parse(&reader.sources, id, &mut reader.diags)
 }
 

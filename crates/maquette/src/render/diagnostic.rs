@@ -1,6 +1,6 @@
 //! Diagnostics, drawn over the text they are about. The only file that knows the drawing library.
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, Severity};
 use maquette_core::syntax::{SourceId, Sources, Span};
 use maquette_engine::StepError;
@@ -72,7 +72,13 @@ fn one(diagnostic: &Diagnostic, sources: &Sources) -> String {
         Group::with_title(level.primary_title(plain(&diagnostic.message)).id(diagnostic.code));
     for (i, file) in files.iter().enumerate() {
         let source = sources.get(*file);
-        let labels = diagnostic.labels.iter().filter(|l| l.span.source == *file);
+        let mut labels = diagnostic.labels.iter().filter(|l| l.span.source == *file);
+        if source.secret || diagnostic.secret {
+            let (line, column) = labels.next().map_or((1, 1), |l| sources.position(l.span));
+            let place = Origin::path(plain(&source.name)).line(line).char_column(column);
+            group = group.element(place);
+            continue;
+        }
         let annotations = labels.enumerate().map(|(j, label)| {
             let kind =
                 if i == 0 && j == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };

@@ -1,7 +1,9 @@
 //! When an environment expires, in words.
 
 use maquette_core::lease::Lease;
+use maquette_core::names::EnvName;
 use maquette_engine::host::lock::duration;
+use serde_json::{Value, json};
 
 /// When an environment expires; none if it does not. `now_s` is the time in seconds since 1970, `removed` whether anything
 /// on the hypervisor removes it then.
@@ -12,6 +14,18 @@ pub fn lease(lease: &Lease, now_s: u64, removed: bool) -> Option<String> {
         (false, 0) if removed => "has expired, and is about to be removed".into(),
         (false, 0) => "has expired".into(),
         (false, left) => format!("expires in {}", duration(left)),
+    })
+}
+
+/// When it expires, how long it was to last, and whose it is, as an event.
+pub fn lease_event(environment: &EnvName, lease: &Lease) -> Value {
+    json!({
+        "schema": 1,
+        "event": "lease",
+        "environment": environment.to_string(),
+        "expires_at_s": lease.expires_s,
+        "ttl_s": lease.ttl_s,
+        "owner": lease.owner,
     })
 }
 

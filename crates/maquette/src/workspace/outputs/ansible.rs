@@ -1,6 +1,7 @@
 //! The inventory: one line for each host, then the groups, as InfraRed's readers expect; and
 //! the same as Ansible's dynamic inventory.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use maquette_core::blueprint::Node;
@@ -22,7 +23,7 @@ pub enum Scope {
 impl Scope {
     /// Whether a node is in it: as long as nobody knows its address, or if it has no operating system, it cannot be logged
     /// in to.
-    fn has(self, node: &Node) -> bool {
+    pub fn has(self, node: &Node) -> bool {
         self == Self::Everything || (node.deploy_os && node.access.address.is_some())
     }
 }
@@ -189,10 +190,16 @@ fn groups<'a>(nodes: &[&'a Node], scope: Scope) -> Vec<(String, Vec<&'a str>)> {
             vec![("local".into(), vec!["localhost"]), ("hypervisor".into(), vec!["hypervisor"])]
         }
     };
+    // Looked up once for each type: there may be thousands of nodes.
+    let types: BTreeSet<&str> = nodes.iter().map(|node| node.role.as_str()).collect();
+    let of_types: BTreeMap<&str, Option<Group>> = match scope {
+        Scope::Nodes => types.iter().map(|role| (*role, group_of_type(role, &types))).collect(),
+        Scope::Everything => BTreeMap::new(),
+    };
     for node in nodes {
-        let of_type = (scope == Scope::Nodes).then(|| group_of_type(&node.role)).flatten();
+        let of_type = of_types.get(node.role.as_str()).cloned().flatten();
         let given: Vec<&str> = node.groups.iter().map(|group| group.as_str()).collect();
-        let own = of_type.as_deref().filter(|name| !given.contains(name));
+        let own = of_type.as_ref().map(Group::as_str).filter(|name| !given.contains(name));
         for group in own.into_iter().chain(given.iter().copied()) {
             match groups.iter_mut().find(|(name, _)| name == group) {
                 Some((_, members)) if members.contains(&node.name.as_str()) => {}
@@ -204,13 +211,11 @@ fn groups<'a>(nodes: &[&'a Node], scope: Scope) -> Vec<(String, Vec<&'a str>)> {
     groups
 }
 
-/// The group of a node type, with the characters that Ansible wants in names; none where that means something else.
-fn group_of_type(role: &str) -> Option<String> {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    let name: String = role.chars().map(plain).collect();
-    let name =
-        if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name };
-    name.parse::<Group>().is_ok().then_some(name)
+/// The group of a node type; none where another type has the same.
+fn group_of_type(role: &str, types: &BTreeSet<&str>) -> Option<Group> {
+    let group = Group::of_type(role)?;
+    let mut others = types.iter().filter(|other| **other != role).filter_map(|o| Group::of_type(o));
+    others.all(|other| other != group).then_some(group)
 }
 
 #[cfg(test)]
@@ -233,6 +238,17 @@ mod tests {
             access: Access { address, ..plain.access.clone() },
             ..plain
         }
+    }
+
+    /// A play for one would run on the other.
+    #[test]
+    fn two_types_never_share_a_group() {
+        let nodes = [node("db-main-0", "db-main", &[]), node("db_main-0", "db_main", &[])];
+        let nodes: Vec<&Node> = nodes.iter().collect();
+        let files = Files::new(&Workspace::at(Path::new("/w")), None, None).unwrap();
+        let found = dynamic(&nodes, &files, Scope::Nodes);
+        assert!(found.get("db_main").is_none(), "{found}");
+        assert_eq!(found["ungrouped"]["hosts"], json!(["db-main-0", "db_main-0"]));
     }
 
     /// `all` of a user of Ansible's is what that user asked for, and nothing else.

@@ -2,13 +2,17 @@
 //! Nothing else knows minijinja.
 
 mod ansible;
+mod filters;
 
-use minijinja::{Environment, UndefinedBehavior, Value as Jinja, context};
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use minijinja::{Environment, UndefinedBehavior, Value as Jinja};
 
 pub use ansible::Ansible;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, closest};
-use crate::syntax::{Node, Span, Value};
+use crate::syntax::{Node, Plain, Span, Value};
 
 /// What expressions in topology files can name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub struct Variables {
     pub vswitch_type: String,
     /// `{{ provision.image.mirror.url }}`.
     pub mirror_url: String,
+    /// Extra variables and settings, which win over all of these.
+    pub extra: Plain,
 }
 
 /// Fourth part of the external IPv6 subnet of an environment without a prefix, as InfraRed has it; it
@@ -30,42 +36,124 @@ const NET6: u16 = 0x13b8;
 /// Steps that one expression may take; real ones take a dozen.
 const FUEL: u64 = 10_000;
 
-/// Resolves every expression below `node`, in place. The result of an expression is text, as with
-/// InfraRed.
-pub fn resolve(node: &mut Node, variables: &Variables, diags: &mut Diagnostics) {
-    let mut env = Environment::new();
-    env.set_undefined_behavior(UndefinedBehavior::Strict);
-    env.set_fuel(Some(FUEL));
-    let context = context! {
-        net => variables.net.to_string(),
-        data_net => variables.data_net.to_string(),
-        net6 => format!("{:x}", NET6 + u16::from(variables.net)),
-        vswitch_type => variables.vswitch_type.clone(),
-        provision => context! {
-            image => context! { mirror => context! { url => variables.mirror_url.clone() } }
-        },
-    };
-    walk(node, &env, &context, diags);
+/// What expressions are resolved with.
+pub struct Scope {
+    env: Environment<'static>,
+    variables: Variables,
+    /// Made for the first expression: there may be very many extra variables, and no expression.
+    context: OnceCell<Jinja>,
 }
 
-fn walk(node: &mut Node, env: &Environment<'_>, context: &Jinja, diags: &mut Diagnostics) {
-    match &mut node.value {
-        Value::Null => {}
-        Value::Scalar(text, _) => {
-            if text.contains("{{") || text.contains("{%") {
-                // One end of line at the end is taken off: this one, and none of the text's own.
-                match env.render_str(&format!("{text}\n"), context) {
-                    Ok(result) => *text = result,
-                    Err(error) => diags.push(describe(&error, text, node.span)),
-                }
-            }
-        }
-        Value::List(list) => list.iter_mut().for_each(|n| walk(n, env, context, diags)),
-        Value::Map(map) => map.iter_mut().for_each(|e| walk(&mut e.value, env, context, diags)),
+impl Scope {
+    /// One with these variables.
+    pub fn new(variables: Variables) -> Self {
+        let mut env = Environment::new();
+        env.set_undefined_behavior(UndefinedBehavior::Strict);
+        env.set_fuel(Some(FUEL));
+        filters::add(&mut env);
+        Self { env, variables, context: OnceCell::new() }
+    }
+
+    /// Resolves every expression below `node`, in place. The result of an expression is text, as with
+    /// InfraRed.
+    pub fn resolve(&self, node: &mut Node, diags: &mut Diagnostics) {
+        walk(node, self, diags);
+    }
+
+    fn context(&self) -> &Jinja {
+        self.context.get_or_init(|| value(&self.all()))
+    }
+
+    /// All variables.
+    fn all(&self) -> Plain {
+        let Variables { net, data_net, vswitch_type, mirror_url, extra } = &self.variables;
+        let within = |key: &str, value: Plain| Plain::Map(BTreeMap::from([(key.into(), value)]));
+        let mirror = within("mirror", within("url", Plain::text(mirror_url)));
+        let mut all = Plain::Map(BTreeMap::from([
+            ("net".into(), Plain::text(net.to_string())),
+            ("data_net".into(), Plain::text(data_net.to_string())),
+            ("net6".into(), Plain::text(format!("{:x}", NET6 + u16::from(*net)))),
+            ("vswitch_type".into(), Plain::text(vswitch_type)),
+            ("provision".into(), within("image", mirror)),
+        ]));
+        lay(&mut all, extra);
+        all
     }
 }
 
-fn describe(error: &minijinja::Error, text: &str, span: Span) -> Diagnostic {
+/// Lays a tree over another one.
+fn lay(below: &mut Plain, above: &Plain) {
+    match (below, above) {
+        (Plain::Map(below), Plain::Map(above)) => {
+            for (key, value) in above {
+                match below.get_mut(key) {
+                    Some(known) => lay(known, value),
+                    None => {
+                        below.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (below, above) => *below = above.clone(),
+    }
+}
+
+fn value(plain: &Plain) -> Jinja {
+    match plain {
+        Plain::Null => Jinja::from(()),
+        Plain::Bool(truth) => Jinja::from(*truth),
+        Plain::Int(number) => Jinja::from(*number),
+        Plain::Float(number) => Jinja::from(*number),
+        Plain::Text(text) => Jinja::from(text.as_str()),
+        Plain::List(list) => list.iter().map(value).collect(),
+        Plain::Map(map) => {
+            let map: BTreeMap<String, Jinja> =
+                map.iter().map(|(key, plain)| (key.clone(), value(plain))).collect();
+            Jinja::from(map)
+        }
+    }
+}
+
+/// Whether an expression below a tree names a variable.
+pub fn names(node: &Node, variable: &str) -> bool {
+    match &node.value {
+        Value::Null => false,
+        Value::Scalar(text, _) => is_expression(text) && has_word(text, variable),
+        Value::List(list) => list.iter().any(|item| names(item, variable)),
+        Value::Map(map) => map.iter().any(|entry| names(&entry.value, variable)),
+    }
+}
+
+fn is_expression(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(part) && !text[at + word.len()..].starts_with(part))
+}
+
+fn walk(node: &mut Node, scope: &Scope, diags: &mut Diagnostics) {
+    match &mut node.value {
+        Value::Null => {}
+        Value::Scalar(text, _) => {
+            if is_expression(text) {
+                // One end of line at the end is taken off: this one, and none of the text's own.
+                match scope.env.render_str(&format!("{text}\n"), scope.context()) {
+                    Ok(result) => *text = result,
+                    Err(error) => {
+                        diags.push(describe(&error, text, node.span, &scope.variables.extra));
+                    }
+                }
+            }
+        }
+        Value::List(list) => list.iter_mut().for_each(|n| walk(n, scope, diags)),
+        Value::Map(map) => map.iter_mut().for_each(|e| walk(&mut e.value, scope, diags)),
+    }
+}
+
+fn describe(error: &minijinja::Error, text: &str, span: Span, extra: &Plain) -> Diagnostic {
     let message = match error.detail() {
         Some(detail) => format!("the expression fails: {}: {detail}", error.kind()),
         None => format!("the expression fails: {}", error.kind()),
@@ -75,11 +163,16 @@ fn describe(error: &minijinja::Error, text: &str, span: Span) -> Diagnostic {
         .and_then(|range| text.get(range))
         .map_or(String::new(), |part| format!("at `{part}`"));
     let diagnostic = Diagnostic::error("expression::failed", message).at(span, place);
-    let known = ["net", "net6", "data_net", "vswitch_type", "provision"];
+    let own = ["net", "net6", "data_net", "vswitch_type", "provision"];
+    let extra: Vec<&str> = match extra {
+        Plain::Map(map) => map.keys().map(String::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let known = own.into_iter().chain(extra);
     match error.range().and_then(|range| text.get(range)).and_then(|word| closest(word, known)) {
         Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
         None => diagnostic.help(
-            "expressions can use `net`, `data_net`, `vswitch_type` and `provision.image.mirror.url`",
+            "expressions can use `net`, `data_net`, `vswitch_type`, `provision`, and extra variables: `-e name=value`",
         ),
     }
 }
@@ -99,8 +192,9 @@ mod tests {
             data_net: 24,
             vswitch_type: "None".into(),
             mirror_url: "http://m".into(),
+            extra: Plain::read("{x: '20', data_net: 7, provision: {disk: {bus: scsi}}}").unwrap(),
         };
-        resolve(&mut node, &variables, &mut diags);
+        Scope::new(variables).resolve(&mut node, &mut diags);
         (node, diags)
     }
 
@@ -111,6 +205,11 @@ mod tests {
             ("a: \"10.0.{{ net | int + 1 }}.1\"", "10.0.11.1"),
             ("a: \"{{ provision.image.mirror.url }}/x.img\"", "http://m/x.img"),
             ("a: '{{ vswitch_type }}'", "None"),
+            // Extra variables are seen, and win.
+            ("a: '172.{{ x }}.{{ data_net }}.1'", "172.20.7.1"),
+            ("a: '{{ provision.disk.bus }} {{ provision.image.mirror.url }}'", "scsi http://m"),
+            ("a: '{{ nobody | default(16) }}'", "16"),
+            ("a: \"{{ ('10.' ~ x ~ '.0.0/24') | ipaddr(5) | ipaddr('address') }}\"", "10.20.0.5"),
             ("a: |\n  net {{ net }}\n  end\n", "net 10\nend\n"),
         ] {
             let (node, diags) = resolved(text);
@@ -118,6 +217,15 @@ mod tests {
             let a = &node.get("a").unwrap().value;
             assert!(matches!(a, Value::Scalar(text, _) if text == expected), "{a:?}");
         }
+    }
+
+    #[test]
+    fn names_of_variables_are_whole_words_of_expressions() {
+        let mut sources = Sources::default();
+        let id = sources.add("t", "{a: ['{{ net_x }}', 'x'], b: {c: '{{ y.z }}'}}");
+        let node = parse(&sources, id, &mut Diagnostics::default()).unwrap();
+        let found = ["net_x", "y", "x", "net"].map(|word| names(&node, word));
+        assert_eq!(found, [true, true, false, false]);
     }
 
     #[test]

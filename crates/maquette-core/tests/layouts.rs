@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
 use maquette_core::diagnostic::{Diagnostics, Severity};
-use maquette_core::expr::{Variables, resolve};
+use maquette_core::expr::{Scope, Variables};
 use maquette_core::layout::{self, Layout, NetworkXml};
 use maquette_core::syntax::{Plain, Sources, parse};
 
@@ -43,8 +43,9 @@ fn with(keys: &str, more: &str) -> (Plain, Diagnostics) {
 /// Its node types, as they are in an environment without a prefix.
 fn nodes(mut layout: Layout) -> Plain {
     let (vswitch_type, mirror_url) = Default::default();
-    let variables = Variables { net: 0, data_net: 24, vswitch_type, mirror_url };
-    resolve(&mut layout.nodes, &variables, &mut Diagnostics::default());
+    let extra = Plain::map();
+    let variables = Variables { net: 0, data_net: 24, vswitch_type, mirror_url, extra };
+    Scope::new(variables).resolve(&mut layout.nodes, &mut Diagnostics::default());
     Plain::of(&layout.nodes)
 }
 

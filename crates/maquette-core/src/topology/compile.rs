@@ -5,10 +5,10 @@ use super::{bgp, described, free_subnet, network, role};
 use crate::decode::{Fields, quoted_list};
 use crate::defaults::{self, Kind};
 use crate::diagnostic::{Diagnostic, Diagnostics, slip};
-use crate::expr::{self, Variables};
+use crate::expr::{self, Scope, Variables};
 use crate::keys::{Form, Key, key};
 use crate::layers::merge;
-use crate::syntax::{Entry, Node, Span, Value};
+use crate::syntax::{Entry, Node, Plain, Span, Value};
 use crate::values::{has_template_marks, is_unprintable};
 
 /// Third octets that a prefixed environment was given, so that two can live on one hypervisor.
@@ -77,7 +77,9 @@ pub fn compile(
         data_net: allocation.data_net,
         vswitch_type: vswitch_type(request),
         mirror_url: request.settings.mirror_url.clone(),
+        extra: Plain::of(&request.extra),
     };
+    let scope = Scope::new(variables);
     let overrides = request.extra.get("override");
     warn_about_extras(request, overrides, diags);
 
@@ -91,7 +93,7 @@ pub fn compile(
         added_by_mistake(networks, over, diags);
         merge(networks, over);
     }
-    expr::resolve(&mut file, &variables, diags);
+    scope.resolve(&mut file, diags);
     if let Some(networks) = &request.networks {
         described::complete_networks(&mut file, networks);
     }
@@ -106,7 +108,7 @@ pub fn compile(
     nodes.sort_by(|a, b| a.path.cmp(&b.path));
     let roles: Vec<Role> = nodes
         .into_iter()
-        .filter_map(|node| role_of(node, overrides, roles_node, request, &variables, diags))
+        .filter_map(|node| role_of(node, overrides, roles_node, request, &scope, diags))
         .map(|role| reached(role, &networks))
         .collect();
     same_names(&roles, diags);
@@ -146,21 +148,15 @@ const INJECTION: [&str; 10] = [
 ];
 
 /// Variables that are read here or later.
-const SETTINGS: [&str; 6] = [
-    "override",
-    "provision",
-    "vm_shutdown_timeout",
-    "vm_startup_timeout",
-    "install",
-    "provison_virsh_network_name",
-];
+const SETTINGS: [&str; 5] =
+    ["override", "provision", "net", "data_net", "provison_virsh_network_name"];
 
 fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Diagnostics) {
     // Playbooks of the user's own read whatever they like.
     let playbooks = request.extra.entries().iter().any(|e| INJECTION.contains(&e.key.as_str()));
     for entry in request.extra.entries() {
         let known = SETTINGS.contains(&entry.key.as_str());
-        if !known && !playbooks {
+        if !known && !playbooks && !is_named(request, overrides, &entry.key) {
             diags.push(
                 Diagnostic::warning("extra::unused", format!("`{}` has no effect", entry.key))
                     .at(entry.key_span, "")
@@ -182,6 +178,13 @@ fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Di
             );
         }
     }
+}
+
+/// Whether an expression of the topology names a variable.
+fn is_named(request: &Request, overrides: Option<&Node>, variable: &str) -> bool {
+    let files = request.nodes.iter().map(|node| &node.tree);
+    let all = files.chain([&request.network]).chain(&request.networks).chain(overrides);
+    all.into_iter().any(|tree| expr::names(tree, variable))
 }
 
 /// Ansible would evaluate a template in an extra variable, on the machine that it runs on.
@@ -248,14 +251,14 @@ fn role_of(
     overrides: Option<&Node>,
     network_roles: Option<&Node>,
     whole: &Request,
-    variables: &Variables,
+    scope: &Scope,
     diags: &mut Diagnostics,
 ) -> Option<Role> {
     let mut tree = request.tree.clone();
     if let Some(over) = overrides.and_then(|o| o.get(&request.file)) {
         merge(&mut tree, over);
     }
-    expr::resolve(&mut tree, variables, diags);
+    scope.resolve(&mut tree, diags);
     if request.described {
         described::complete_node(&mut tree, &request.file, request.span);
     }

@@ -6,7 +6,7 @@ mod user_data;
 
 use ipnet::IpNet;
 
-use super::{ConnectTo, Interface, Network, Role, Topology};
+use super::{ConnectTo, Disk, Interface, Network, Role, Topology};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::units::{ByteSize, MIB};
 use crate::values::Group;
@@ -25,7 +25,7 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
         if topology.networks_complete {
             interfaces(topology, role, diags);
         }
-        disks(role, diags);
+        disks(role, &topology.settings.pool_path, diags);
         devices::check(topology, role, diags);
         first_boot(role, diags);
         user_data::check(topology, role, diags);
@@ -286,7 +286,7 @@ fn first_boot(role: &Role, diags: &mut Diagnostics) {
     }
 }
 
-fn disks(role: &Role, diags: &mut Diagnostics) {
+fn disks(role: &Role, pool: &str, diags: &mut Diagnostics) {
     let Some(system) = role.disks.first() else {
         if role.deploy_os {
             diags.push(
@@ -323,7 +323,10 @@ fn disks(role: &Role, diags: &mut Diagnostics) {
         let error = Diagnostic::error("topology::disk-too-small", message);
         diags.push(error.at(size.span, "").help(help));
     }
-    for disk in role.disks.iter().filter(|d| d.path.is_some()) {
+    // Old node files name the directory that is the pool's anyway.
+    let is_pool = |path: &str| path.is_empty() || path.trim_end_matches('/') == pool;
+    let elsewhere = |disk: &&Disk| disk.path.as_ref().is_some_and(|path| !is_pool(&path.value));
+    for disk in role.disks.iter().filter(elsewhere) {
         let span = disk.path.as_ref().map_or(disk.span, |p| p.span);
         diags.push(
             Diagnostic::error(

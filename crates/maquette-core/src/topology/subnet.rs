@@ -331,6 +331,17 @@ where
     ends(range?, "range", expected, diags)
 }
 
+/// An IPv4 address without leading zeros; anything else as it is.
+fn decimal(node: &Node) -> Node {
+    let mut node = node.clone();
+    if let Value::Scalar(text, _) = &mut node.value
+        && let Ok(address) = lenient_ipv4(text.trim())
+    {
+        *text = address.to_string();
+    }
+    node
+}
+
 /// A mapping of `start` and `end`.
 fn ends<A>(
     node: &Node,
@@ -343,10 +354,11 @@ where
     A::Err: std::fmt::Display,
 {
     let mut fields = Fields::new(node, format!("`{what}`"), ENDS, diags)?;
-    let start =
-        fields.need("start", diags).and_then(|n| decode::parsed::<A>(n, "start", expected, diags));
-    let end =
-        fields.need("end", diags).and_then(|n| decode::parsed::<A>(n, "end", expected, diags));
+    let mut parsed = |key: &'static str| {
+        let node = fields.need(key, diags)?;
+        decode::parsed::<A>(&decimal(node), key, expected, diags)
+    };
+    let (start, end) = (parsed("start"), parsed("end"));
     fields.finish(diags);
     let (start, end) = (start?, end?);
     let span = Span { end: end.span.end.max(start.span.end), ..start.span };

@@ -202,8 +202,13 @@ impl Hosts for ModelHosts {
     }
 
     fn connect(&self, target: &Target) -> Result<Reached, ConnectError> {
-        if self.known(target)?.is_empty() {
-            return Err(ConnectError::UnknownHostKey { address: target.address.to_string() });
+        let (known, address) = (self.known(target)?, target.address.to_string());
+        if known.is_empty() {
+            return Err(ConnectError::UnknownHostKey { address });
+        }
+        if self.fetch_host_keys(target)?.iter().all(|key| !known.contains(&key.line)) {
+            let said = "it is not the one in ~/.ssh/known_hosts:1".into();
+            return Err(ConnectError::ChangedHostKey { address, said });
         }
         let transport = Ok(PathBuf::from("/usr/bin/ssh"));
         Ok(Reached { host: self.here(), transport, jump: Vec::new() })
@@ -220,6 +225,11 @@ impl Hosts for ModelHosts {
     fn remember(&self, _target: &Target, keys: &[HostKey]) -> Result<String, ConnectError> {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = keys.first().cloned();
         Ok("~/.ssh/known_hosts".into())
+    }
+
+    fn forget(&self, _target: &Target) -> Result<(), ConnectError> {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
     }
 
     fn known(&self, _target: &Target) -> Result<Vec<String>, ConnectError> {

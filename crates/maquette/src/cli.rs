@@ -5,7 +5,7 @@ mod usage_error;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser};
 use maquette_core::diagnostic::Diagnostic;
 
 use crate::commands::Command;
@@ -52,12 +52,49 @@ pub struct Wanted {
     /// What is built, and how: all other settings.
     #[command(flatten)]
     pub flags: BuildingFlags,
+    /// Take unknown keys, and whatever else has no effect, for errors; they are warnings otherwise
+    #[arg(long, env = "MAQUETTE_STRICT", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Environment")]
+    pub strict: bool,
 }
 
 impl Wanted {
     /// All settings that were given, as flags or as environment variables.
     pub fn given(&self) -> Given {
         self.place.flags.0.with(&self.flags.0)
+    }
+}
+
+/// Flags of `up` that say nothing to another verb, which takes them all the same: who calls several verbs in turn names them
+/// once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FlagsOfUp;
+
+impl Args for FlagsOfUp {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let more = setting_flags::unused().into_iter().chain([
+            Arg::new("accept").long("accept").action(ArgAction::Append).hide(true),
+            Arg::new("timeout").long("timeout").hide(true),
+            Arg::new("strict").long("strict").action(ArgAction::SetTrue).hide(true),
+            Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).hide(true),
+        ]);
+        let is_new =
+            |arg: &Arg| command.get_arguments().all(|known| known.get_id() != arg.get_id());
+        let more: Vec<Arg> = more.filter(is_new).collect();
+        command.args(more)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for FlagsOfUp {
+    fn from_arg_matches(_: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, _: &ArgMatches) -> Result<(), clap::Error> {
+        Ok(())
     }
 }
 

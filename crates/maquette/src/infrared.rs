@@ -19,10 +19,11 @@ use maquette_core::syntax::{Plain, Sources};
 use maquette_engine::{Cause, StepError};
 
 use crate::cli;
-use crate::commands::up;
+use crate::commands::{entry, up};
 use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::load::{self, Extra};
+use crate::playbooks::output::{self, Output};
 use crate::playbooks::stages::Stage;
 use crate::playbooks::{Hooks, Point};
 use crate::session::{Session, authorities};
@@ -58,6 +59,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     let tree = given.tree(&world.environment).map_err(refuse)?;
     let extra = Extra::read(&world.environment, &given.extra).map_err(refuse)?;
     let tree = extra.over(&world.environment, &tree).map_err(refuse)?;
+    let extra = extra.with_settings(&tree);
     decided(&tree)?;
 
     match &given.output {
@@ -66,6 +68,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
             let content = if secret { Content::Secret } else { Content::Private };
             userfile::write(&world.terminal, file, tree.yaml().as_bytes(), content)?;
         }
+        None if given.plan => {}
         None => world.terminal.result(&masked(&tree).yaml()),
     }
     later(&given)?;
@@ -94,6 +97,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
             world.terminal.talk(&format!("warning: {called} has no effect: {why}"));
         }
     }
+    output::keep_settings(world, &workspace, &tree).map_err(entry::unwritten)?;
     build(world, &given, tree, &extra, workspace)
 }
 
@@ -190,14 +194,15 @@ fn build(
     if let Some(removal) = remove::Removal::of(&tree, &wanted) {
         return removal.carry_out(world, given, (&tree, extra), wanted);
     }
+    let nodes = wanted.flags.0.has("topology-nodes");
     let mut loaded = load::wanted_leniently(&world.environment, &wanted, extra)?;
-    let selected =
-        tags::select(&world.terminal, &given.ansible_args, given.by_user("topology-nodes"));
+    let selected = tags::select(&world.terminal, &given.ansible_args, nodes);
     if let Some(look) = tags::look(given)? {
         return look.show(world, &mut loaded, &selected);
     }
     let hooks = Hooks::read(world, &loaded.request, &tree, &given.playbook_args())?;
-    let hooks = hooks.only(&selected);
+    let output = Output::of(&world.environment, &workspace).map_err(entry::unwritten)?;
+    let hooks = hooks.with_infrareds(world, output).only(&selected);
     if hooks.at(world, Point::Whole, &workspace)? {
         return Ok(0);
     }
@@ -261,14 +266,21 @@ fn wanted(
 ) -> Result<cli::Wanted, Failure> {
     let mut wanted = cli::Wanted::default();
     wanted.place.workspace = Some(workspace.path.clone());
+    wanted.strict = given.strict;
+    let options = given.tree(&world.environment).map_err(refuse)?;
     for row in SETTINGS {
         let texts = match (row.infrared, row.kind) {
             // Handed on as they were read.
             (None, Written::Changes) => Vec::new(),
+            (None, _) if row.name == "host-key-fingerprint" => Vec::new(),
             (None, _) => of_environment(&world.environment, row)?.into_iter().collect(),
-            (Some(_), Written::Nodes | Written::Network) => given.texts(row.name),
-            // The tree has all of them.
-            (Some(_), Written::Address) => given.texts(row.name).into_iter().take(1).collect(),
+            (Some(_), Written::Nodes | Written::Network | Written::Address) => {
+                let changed = changed(world, row, &options, tree)?;
+                let texts = changed.unwrap_or_else(|| given.texts(row.name));
+                // The tree has all addresses.
+                let most = if row.kind == Written::Address { 1 } else { texts.len() };
+                texts.into_iter().take(most).collect()
+            }
             (Some(_), _) => of_tree(row, tree, given)?.into_iter().collect(),
         };
         if !texts.is_empty() {
@@ -280,10 +292,52 @@ fn wanted(
             if row.locates { flags } else { &mut wanted.flags.0 }.set_as(row.name, texts, told);
         }
     }
+    if let Some((fingerprint, told)) = &given.fingerprint {
+        let flags = &mut wanted.place.flags.0;
+        flags.set_as("host-key-fingerprint", vec![fingerprint.clone()], told.clone());
+    }
     if let Some(url) = text(tree, "topology.net.url") {
         wanted.flags.0.set("topology-network", vec![download(&url, workspace)?]);
     }
     Ok(wanted)
+}
+
+/// What extra variables have made of nodes, of the network file or of the hypervisor, whose form in the tree is another than
+/// their options'; none if they have not changed it.
+fn changed(
+    world: &World,
+    row: &Setting,
+    options: &Plain,
+    tree: &Plain,
+) -> Result<Option<Vec<String>>, Failure> {
+    let path: Vec<&str> = std::iter::once("provision").chain(row.name.split('-')).collect();
+    let now = tree.at(&path);
+    if now == options.at(&path) {
+        return Ok(None);
+    }
+    let file = |path: &str| load::built_in::named(&world.environment, path);
+    let one = |value: &Plain| match value {
+        Plain::Text(text) if row.kind == Written::Address => Some(text.clone()),
+        Plain::Text(text) => Some(file(text)),
+        _ => None,
+    };
+    let counted = |(path, count): (&String, &Plain)| match count {
+        Plain::Int(count) => Some(format!("{}:{count}", file(path))),
+        Plain::Text(count) => Some(format!("{}:{count}", file(path))),
+        _ => None,
+    };
+    let texts = match now {
+        None | Some(Plain::Null) => Some(Vec::new()),
+        Some(Plain::List(list)) if row.kind == Written::Address => list.iter().map(one).collect(),
+        Some(Plain::Map(map)) if row.kind == Written::Nodes => {
+            let all: Option<Vec<String>> = map.iter().map(counted).collect();
+            all.map(|all| vec![all.join(",")])
+        }
+        Some(value) => one(value).map(|text| vec![text]),
+    };
+    let wrong =
+        || refuse(vec![format!("`{}` has another form than --{}", path.join("."), row.name)]);
+    texts.map(Some).ok_or_else(wrong)
 }
 
 /// What the tree has of a setting. Any `no` stands for the absence of a number.

@@ -1,11 +1,13 @@
 //! Reading what the user wrote: flags, project file, node and network files.
 
+pub mod built_in;
 mod extra;
 pub mod images;
 mod layout;
 mod lookup;
 mod nodes;
 mod project;
+mod provision;
 mod user_data;
 
 use std::collections::BTreeMap;
@@ -28,6 +30,7 @@ use crate::session::connection::HostArgs;
 use crate::workspace::named::Workspaces;
 use crate::workspace::{Saved, Workspace};
 use crate::world::Environment;
+pub use extra::Extra;
 use project::{IMAGE, Project};
 
 /// Everything that was read.
@@ -92,7 +95,7 @@ pub struct Located {
 /// Reads what is needed to build.
 pub fn wanted(environment: &Environment, args: &Wanted) -> Result<Loaded, Failure> {
     let project = args.place.project.is_some() || std::path::Path::new(PROJECT).is_file();
-    let mut diags = Diagnostics::default();
+    let mut diags = strictness(args);
     let given = |name| args.flags.0.has(name);
     if !project && !["topology-nodes", "topology-network", "layout"].into_iter().any(given) {
         diags.push(nothing_asked());
@@ -102,7 +105,12 @@ pub fn wanted(environment: &Environment, args: &Wanted) -> Result<Loaded, Failur
 
 /// The same for a picture: where nothing is asked for, it is of what there is.
 pub fn described(environment: &Environment, args: &Wanted) -> Result<Loaded, Failure> {
-    read(args, Reader::new(environment), None)
+    read(args, Reader { diags: strictness(args), ..Reader::new(environment) }, None)
+}
+
+/// What has no effect is an error or a warning.
+fn strictness(args: &Wanted) -> Diagnostics {
+    if args.strict { Diagnostics::default() } else { Diagnostics::lenient() }
 }
 
 /// The project file of a directory.
@@ -137,16 +145,16 @@ pub fn wanted_leniently(
     extra: &Extra,
 ) -> Result<Loaded, Failure> {
     let sources = extra.sources.clone();
-    let reader = Reader { lenient: true, diags: Diagnostics::lenient(), sources, environment };
+    let reader = Reader { lenient: true, diags: strictness(args), sources, environment };
     read(args, reader, Some(&extra.list))
 }
 
-/// Absolute path of a network file, or the name of a built-in one.
+/// Absolute path of a network file.
 pub fn path_of_network(environment: &Environment, name: &str) -> Result<String, String> {
     let mut reader = Reader::new(environment);
     let node = reader.flag("--topology-network", name);
     let found = lookup::find(&mut reader, Kind::Network, name, node.span);
-    found.map(|f| f.path).ok_or_else(|| reader.first_mistake())
+    found.map(|f| built_in::real(environment, f.path)).ok_or_else(|| reader.first_mistake())
 }
 
 /// Absolute paths of node types with their counts.
@@ -157,34 +165,8 @@ pub fn paths_of_nodes(environment: &Environment, text: &str) -> Result<Vec<(Stri
     if reader.diags.has_errors() {
         return Err(reader.first_mistake());
     }
-    Ok(found.into_iter().map(|n| (n.path, i64::from(n.count))).collect())
-}
-
-/// Extra variables that were read once, whatever they are put into: a file of them may be a pipe.
-#[derive(Debug, Default)]
-pub struct Extra {
-    sources: Sources,
-    list: Vec<ExtraVar>,
-}
-
-impl Extra {
-    /// Reads each `-e`; or all that is wrong with them.
-    pub fn read(environment: &Environment, list: &[String]) -> Result<Self, Vec<String>> {
-        let mut reader = Reader::new(environment);
-        let list = list.iter().filter_map(|text| extra::read(&mut reader, text)).collect();
-        reader.said()?;
-        Ok(Self { sources: reader.sources, list })
-    }
-
-    /// A settings tree with these put into it from left to right; or all that cannot be.
-    pub fn over(&self, environment: &Environment, tree: &Plain) -> Result<Plain, Vec<String>> {
-        let mut reader = Reader { sources: self.sources.clone(), ..Reader::new(environment) };
-        let id = reader.sources.add("options", "");
-        let mut root = tree.located(reader.sources.whole(id));
-        layers::put(&mut root, &self.list, &mut reader.diags);
-        reader.said()?;
-        Ok(Plain::of(&root))
-    }
+    let real = |path| built_in::real(environment, path);
+    Ok(found.into_iter().map(|n| (real(n.path), i64::from(n.count))).collect())
 }
 
 /// Reads all but `extra` with a reader; that, too, where it has not been read yet.
@@ -195,7 +177,17 @@ fn read(
 ) -> Result<Loaded, Failure> {
     let mut settings = Settings::default();
     let project = reader.project(&args.place, &mut settings);
-    let given = args.given();
+    let mut given = args.given();
+    let list = match extra {
+        Some(list) => list.to_vec(),
+        None => {
+            let texts = given.texts("extra-vars").to_vec();
+            let list: Vec<_> = texts.iter().filter_map(|t| extra::read(&mut reader, t)).collect();
+            provision::settings(&mut reader, &list, &mut given);
+            list
+        }
+    };
+    provision::subnets(&list, &mut given);
     let (host, workspace) = reader.place(&args.place, &given, &project, &mut settings);
     // Without nodes, InfraRed's users prepare the hypervisor and its networks, and nodes are left alone.
     let named = ["topology-nodes", "layout"];
@@ -204,7 +196,7 @@ fn read(
     let image = given.told(IMAGE).map(|(told, text)| reader.flag(told, text).span);
     let image_place = image.or(project.node(IMAGE).map(|node| node.span));
     // The search for mistakes goes on after the first ones.
-    match reader.wanted(&given, &project, settings, extra) {
+    match reader.wanted(&given, &project, settings, &list) {
         Some((request, vars)) => Ok(Loaded {
             sources: reader.sources,
             request,
@@ -465,7 +457,7 @@ impl<'a> Reader<'a> {
         given: &Given,
         project: &Project,
         mut settings: Settings,
-        extra: Option<&[ExtraVar]>,
+        extra: &[ExtraVar],
     ) -> Option<(Request, Plain)> {
         let mut node = |name: &str| match given.told(name) {
             Some((told, text)) => Some(self.flag(told, text)),
@@ -474,9 +466,7 @@ impl<'a> Reader<'a> {
         let (nodes, network) = (node("topology-nodes"), node("topology-network"));
         let layout_files = node("layout");
         let asked = given.has("topology-nodes");
-        let texts = given.texts("extra-vars").iter().filter(|_| extra.is_none());
-        let read: Vec<_> = texts.filter_map(|text| extra::read(self, text)).collect();
-        let list = extra.unwrap_or(&read);
+        let list = extra;
         let (mut extra, vars) = self.extra(list, project);
         let mut written = project.node("topology-nodes").cloned();
         let layout = match layout_files {

@@ -1,5 +1,6 @@
 //! The user's own playbooks: at InfraRed's injection points, with the environment's inventory.
 
+pub mod output;
 pub mod stages;
 
 use std::path::{Path, PathBuf};
@@ -13,9 +14,11 @@ use maquette_engine::private_file::write_private;
 use maquette_engine::{Cause, StepError};
 
 use crate::failure::Failure;
+use crate::playbooks::output::Output;
 use crate::playbooks::stages::{Stage, Stages};
 
 use crate::workspace::Workspace;
+use crate::workspace::named::Workspaces;
 use crate::workspace::outputs;
 use crate::world::World;
 
@@ -101,6 +104,17 @@ impl Playbook {
     }
 }
 
+/// InfraRed's configuration of Ansible, with the search paths of its roles and filters: where the user names none and there
+/// is none in the current directory.
+fn configuration(world: &World) -> Option<PathBuf> {
+    let environment = &world.environment;
+    let here = environment.absolute("ansible.cfg");
+    if environment.said("ANSIBLE_CONFIG").is_some() || here.is_file() {
+        return None;
+    }
+    Some(Workspaces::of(environment).home.join("ansible.cfg")).filter(|file| file.is_file())
+}
+
 /// The playbooks of one run.
 #[derive(Debug, Clone)]
 pub struct Hooks {
@@ -110,6 +124,8 @@ pub struct Hooks {
     vars: serde_json::Value,
     /// Further arguments of `ansible-playbook`.
     args: Vec<String>,
+    /// Where goes what they print.
+    output: Output,
 }
 
 impl Hooks {
@@ -159,7 +175,24 @@ impl Hooks {
         }
         let vars = serde_json::to_value(vars)
             .map_err(|e| Failure::because("cannot write the playbooks' variables", e))?;
-        Ok(Self { playbooks, replaced, vars, args: args.to_vec() })
+        let output = Output::default();
+        Ok(Self { playbooks, replaced, vars, args: args.to_vec(), output })
+    }
+
+    /// Has the playbooks find what InfraRed's find, and what they print go where its variables say.
+    #[must_use]
+    pub fn with_infrareds(mut self, world: &World, output: Output) -> Self {
+        self.output = output;
+        if let Some(vars) = self.vars.as_object_mut().filter(|_| !self.playbooks.is_empty()) {
+            // Each stage of InfraRed's asks whether it is to run.
+            for name in ["_run_condition", "_main_run_condition"] {
+                vars.entry(name).or_insert(true.into());
+            }
+            if let Some(python) = output::python(&world.environment, ANSIBLE) {
+                vars.entry("infrared").or_insert(python);
+            }
+        }
+        self
     }
 
     /// Leaves out the playbooks of stages that are not selected.
@@ -220,14 +253,18 @@ impl Hooks {
         let vars = workspace.file("extra_vars.json");
         write_private(&vars, self.vars.to_string().as_bytes()).map_err(|e| failed(e.into()))?;
         world.terminal.talk(&format!("playbook {}", playbook.display()));
-        let status = Command::new(ANSIBLE)
+        let mut command = Command::new(ANSIBLE);
+        command
             .arg("-i")
             .arg(outputs::whole_inventory(workspace))
             .arg("-e")
             .arg(format!("@{}", vars.display()))
             .args(&self.args)
-            .arg(&playbook)
-            .status();
+            .arg(&playbook);
+        if let Some(configuration) = configuration(world) {
+            command.env("ANSIBLE_CONFIG", configuration);
+        }
+        let status = self.output.run(world, &mut command);
         // It may hold secrets, and nothing needs it any more.
         let _ = std::fs::remove_file(&vars);
         let status = status.map_err(|e| failed(e.into()))?;

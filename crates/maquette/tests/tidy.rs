@@ -367,6 +367,7 @@ const UNFILTERED: [(&[&str], Allowed); 3] = [
                 "maquette/src/commands/screenshot.rs",
                 "a picture, which is not printed on a terminal",
             ),
+            ("maquette/src/playbooks/output.rs", "what ansible-playbook prints, as it prints it"),
             ("maquette/src/userfile.rs", "the user names standard output as a file"),
         ],
     ),
@@ -376,7 +377,7 @@ const UNFILTERED: [(&[&str], Allowed); 3] = [
             ("maquette/src/commands/cp.rs", "it becomes scp, which has the terminal"),
             ("maquette/src/commands/open.rs", "a viewer of the user's own"),
             ("maquette/src/commands/ssh.rs", "it becomes ssh, which has the terminal"),
-            ("maquette/src/playbooks.rs", "playbooks are run as the user runs them"),
+            ("maquette/src/playbooks/output.rs", "playbooks are run as the user runs them"),
         ],
     ),
     (

@@ -66,7 +66,11 @@ const PROGRAMS: [(&str, &str); 7] = [
          echo \"ssh $*\"\ncase $* in\n*' cat') head -n 1 ;;\n*web-1*fails*) echo no >&2; exit 3 ;;\nesac",
     ),
     ("bin/scp", "echo \"scp $*\""),
-    ("bin/ansible-playbook", "shift 4; echo \"PLAY $*\"; case \"$*\" in *bad*) exit 4 ;; esac"),
+    (
+        "bin/ansible-playbook",
+        "vars=${4#@}; shift 4; echo \"PLAY $*\"\ncase \"$*\" in\n*bad*) exit 4 ;;\n\
+         *vars.yml) tr , '\\n' <\"$vars\" | grep -oE '\"(_[a-z_]*run_condition\":true|python\":)' ;;\nesac",
+    ),
     ("hv/bin/tcpdump", "echo 'tcpdump: listening' >&2; printf 'pcap of %s' \"$2\""),
     (
         "hv/bin/tc",

@@ -96,13 +96,17 @@ fn the_first_command_line_becomes_settings() {
     ]));
     let log = fs::read_to_string(home.path("ir/ir-commands.log")).unwrap();
     assert!(log.contains("--topology-nodes undercloud:1,controller:3"), "{log}");
+    // Playbooks include what the settings name.
+    for name in ["network/3_nets.yml", "nodes/undercloud.yml"] {
+        assert!(home.path(".cache/maquette/topology").join(name).is_file(), "{name}");
+    }
 }
 
 #[test]
 fn options_may_be_shortened_and_repeated() {
     let home = Home::new();
     let settings = home.settings(&["--topology-nod", "controller:1", "--host-mem", "yes"]);
-    assert!(settings.contains("controller.yml\": 1"), "{settings}");
+    assert!(settings.contains("controller.yml: 1"), "{settings}");
     assert!(settings.contains("overcommit: true"));
     // The last wins, except for those that collect.
     let settings = home.settings(&["--prefix", "a", "--prefix", "b", "-e", "x=1", "-e", "y=2"]);

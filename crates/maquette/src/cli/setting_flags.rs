@@ -111,6 +111,24 @@ flags! {
     BuildingFlags: |row| !row.locates
 }
 
+/// Flags of what is built, for a verb that takes them and does not use them.
+pub fn unused() -> Vec<Arg> {
+    let flag = |row: &'static Setting| {
+        let arg = Arg::new(row.name).long(row.name).action(ArgAction::Append).hide(true);
+        let arg = match row.name.contains('_') {
+            true => arg.alias(row.name.replace('_', "-")),
+            false => arg,
+        };
+        match row.kind {
+            Kind::YesNo if row.default != Some("yes") => arg.num_args(0..=1),
+            Kind::Arguments => arg.allow_hyphen_values(true),
+            Kind::Changes => arg.short('e'),
+            _ => arg,
+        }
+    };
+    BuildingFlags::rows().map(flag).collect()
+}
+
 /// The flag of a setting.
 fn argument(row: &Setting) -> Arg {
     let mut arg = Arg::new(row.name)

@@ -15,7 +15,7 @@ use maquette_engine::probe::Facts;
 use maquette_libvirt::Survey;
 
 use super::{entry, nodes};
-use crate::cli::{Locking, Place};
+use crate::cli::{FlagsOfUp, Locking, Place};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::run::Runner;
@@ -44,6 +44,9 @@ pub struct Args {
     /// Print what happens as JSON, one event a line
     #[arg(long)]
     pub json: bool,
+    /// Flags of `up`, which are taken and say nothing.
+    #[command(flatten)]
+    pub up: FlagsOfUp,
 }
 
 /// Whether a removal has to be agreed to.

@@ -4,7 +4,7 @@ use super::extend::Renewal;
 use super::{lockout, nodes};
 use maquette_core::plan::Plan;
 
-use crate::cli::Wanted;
+use crate::cli::{FlagsOfUp, Wanted};
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::playbooks::stages::{Stage, Stages};
@@ -27,6 +27,9 @@ pub struct Args {
     /// Exit with 3 if there is something to do
     #[arg(long)]
     pub exit_code: bool,
+    /// Flags of `up`, which are taken and say nothing.
+    #[command(flatten)]
+    pub up: FlagsOfUp,
 }
 
 /// Exit code of `--exit-code` when there is something to do.

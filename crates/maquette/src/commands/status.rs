@@ -16,7 +16,7 @@ use maquette_libvirt::DomainEvent;
 use serde_json::{Value, json};
 
 use super::{entry, lockout};
-use crate::cli::Place;
+use crate::cli::{FlagsOfUp, Place};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::render::Row;
@@ -41,6 +41,9 @@ pub struct Args {
     /// Print again whenever something changes; with --json, one line each time
     #[arg(short, long)]
     pub watch: bool,
+    /// Flags of `up`, which are taken and say nothing.
+    #[command(flatten)]
+    pub up: FlagsOfUp,
 }
 
 /// Shows an environment. Exit code 1 if a node is not as `up` leaves it.

@@ -22,9 +22,6 @@ pub struct Args {
     /// What would be built.
     #[command(flatten)]
     pub wanted: Wanted,
-    /// Take warnings for errors
-    #[arg(long)]
-    pub strict: bool,
     /// Print all that was found as JSON
     #[arg(long)]
     pub json: bool,
@@ -36,7 +33,7 @@ type Counts = (usize, usize);
 /// Says what is wrong with the input, or how much it asks for.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let (found, sources, counts) = examined(world, args)?;
-    let diags = if args.strict { strict(&found) } else { found };
+    let diags = if args.wanted.strict { strict(&found) } else { found };
     let valid = counts.filter(|_| !diags.has_errors());
     if args.json {
         let value = json!({

@@ -49,6 +49,12 @@ pub struct Given {
     pub generate: Option<PathBuf>,
     /// `--from-file`.
     pub from_file: Option<PathBuf>,
+    /// `--host-key-fingerprint`, and what it was given by. It is no part of the settings tree, where `host.key` is a value.
+    pub fingerprint: Option<(String, String)>,
+    /// `--strict`.
+    pub strict: bool,
+    /// `virsh plan`: what would be built is shown.
+    pub plan: bool,
     /// `--inventory`.
     pub inventory: Option<PathBuf>,
     /// `--ansible-args`, taken apart.
@@ -58,14 +64,18 @@ pub struct Given {
 }
 
 /// Options of every command of InfraRed's that an answers file may have.
-const COMMON: [&str; 6] =
-    ["extra-vars", "output", "inventory", "ansible-args", "dry-run", "verbose"];
+const COMMON: [&str; 7] =
+    ["extra-vars", "output", "inventory", "ansible-args", "dry-run", "verbose", FINGERPRINT];
+
+/// The option for a host key that is not known yet.
+const FINGERPRINT: &str = "host-key-fingerprint";
 
 fn command() -> Command {
     let mut command = Command::new("maquette virsh")
         .about("InfraRed's provisioner: the same options, answers files and variables")
         .infer_long_args(true)
         .max_term_width(100)
+        .after_help("`maquette virsh plan …` with the same options shows what would be built, and builds nothing")
         .next_help_heading("Common");
     let common = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).action(ArgAction::Append)
@@ -84,9 +94,6 @@ fn command() -> Command {
                 .help("Change a setting, or merge a file; repeatable"),
         )
         .arg(common("output", "FILE", "Write the settings there instead of printing them").short('o'))
-        .arg(common("from-file", "FILE", "Read options from an answers file"))
-        .arg(common("generate-answers-file", "FILE", "Write an answers file, and stop"))
-        .arg(common("inventory", "FILE", "Have the workspace use a copy of this inventory"))
         .arg(
             common(
                 "ansible-args",
@@ -109,12 +116,35 @@ fn command() -> Command {
                 .help("Do not ask before just that (or MAQUETTE_ACCEPT); may be given several times"),
         )
         .arg(
+            Arg::new("strict")
+                .long("strict")
+                .action(ArgAction::SetTrue)
+                .help("Take unknown keys of node and network files for errors"),
+        )
+        .arg(
             Arg::new("dry-run")
                 .long("dry-run")
                 .action(ArgAction::SetTrue)
                 .help("Print the settings, and stop"),
         );
+    let command = files(command);
     OPTIONS.iter().fold(command, |command, option| command.arg(argument(option)))
+}
+
+/// The flags with which values come from elsewhere.
+fn files(command: Command) -> Command {
+    let common = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help).action(ArgAction::Append)
+    };
+    command
+        .arg(common("from-file", "FILE", "Read options from an answers file"))
+        .arg(common("generate-answers-file", "FILE", "Write an answers file, and stop"))
+        .arg(common(
+            FINGERPRINT,
+            "SHA256:…",
+            "Accept the hypervisor's host key if it has this fingerprint, also in the place of another one",
+        ))
+        .arg(common("inventory", "FILE", "Have the workspace use a copy of this inventory"))
 }
 
 /// The flag of an option.
@@ -146,19 +176,23 @@ impl Given {
     /// Reads all sources: defaults, then environment, then answers file, then command line.
     pub fn read(world: &World, args: &[String]) -> Result<Self, Failure> {
         let environment = &world.environment;
+        let (plan, args) = match args.split_first() {
+            Some((first, rest)) if first == "plan" => (true, rest),
+            _ => (false, args),
+        };
         let line = std::iter::once("maquette virsh".to_string()).chain(args.iter().cloned());
         // Usage errors end here with code 2, help with 0.
         let matches = command().get_matches_from(line);
         let last = |name: &str| all(&matches, name).pop();
         let locking = Locking::from_environment(environment)?;
-        let mut given = Self { locking, ..Self::default() };
+        let mut given = Self { locking, plan, ..Self::default() };
         let mut common = given.variables(environment);
         given.from_file = last("from-file").map(PathBuf::from);
         if let Some(path) = &given.from_file.clone() {
             given.answers(environment, path, &mut common)?;
         }
         given.options(&matches);
-        for name in ["extra-vars", "output", "inventory", "ansible-args"] {
+        for name in ["extra-vars", "output", "inventory", "ansible-args", FINGERPRINT] {
             let values = all(&matches, name);
             if !values.is_empty() {
                 common.insert(name, values);
@@ -168,6 +202,11 @@ impl Given {
         given.extra = common("extra-vars");
         given.output = common("output").pop().map(PathBuf::from);
         given.inventory = common("inventory").pop().map(PathBuf::from);
+        given.fingerprint = common(FINGERPRINT).pop().map(|text| {
+            let variable = variable(environment, "HOST_KEY_FINGERPRINT");
+            let called = variable.filter(|(_, told)| *told == text).map(|(name, _)| name);
+            (text, called.unwrap_or_else(|| format!("--{FINGERPRINT}")))
+        });
         given.generate = last("generate-answers-file").map(PathBuf::from);
         given.yes_on_line = matches.get_flag("yes");
         given.yes = given.yes_on_line || consent::yes_of_environment(environment);
@@ -175,6 +214,7 @@ impl Given {
             words if words.is_empty() => environment.text("MAQUETTE_ACCEPT").into_iter().collect(),
             words => words,
         };
+        given.strict = matches.get_flag("strict");
         given.dry_run = matches.get_flag("dry-run")
             || common("dry-run").iter().any(|t| parse_bool(t) != Some(false));
         given.verbose = match matches.get_count("verbose") {
@@ -271,6 +311,9 @@ impl Given {
                     }
                     "verbose" => {
                         common.insert("verbose", vec![one]);
+                    }
+                    FINGERPRINT => {
+                        common.insert(FINGERPRINT, vec![one]);
                     }
                     "from-file" | "generate-answers-file" => {
                         self.warnings.push(format!("{called} has no effect in an answers file"));

@@ -12,10 +12,11 @@ use maquette_libvirt::Survey;
 
 use super::given::Given;
 use super::{names, tags, truth};
-use crate::commands::down;
 use crate::commands::nodes::Meaning;
+use crate::commands::{down, entry};
 use crate::failure::Failure;
 use crate::load::{self, Extra, Loaded, Located};
+use crate::playbooks::output::Output;
 use crate::playbooks::{Hooks, Point};
 use crate::session::{self, Session};
 use crate::workspace::{Owner, outputs};
@@ -108,6 +109,12 @@ impl Removal {
 /// Refuses to remove all where less is asked for.
 fn whole(given: &Given) -> Result<(), Failure> {
     let narrow = tags::narrowing(&given.ansible_args);
+    if given.plan {
+        let error =
+            StepError::new("`virsh plan` shows what would be built, and not what would be removed");
+        let hint = "nothing was touched; `maquette down` shows what goes before it asks";
+        return Err(Failure::Failed(error.hint(hint)));
+    }
     let Some(first) = narrow.first() else { return Ok(()) };
     let message = format!("`{first}` of --ansible-args does not narrow a removal");
     let error = StepError::new(message)
@@ -175,6 +182,8 @@ fn unless_played(
 ) -> Result<Located, Failure> {
     let hooks = Hooks::read(world, &loaded.request, tree, &given.playbook_args())?;
     let located = loaded.located();
+    let output = Output::of(&world.environment, &located.workspace).map_err(entry::unwritten)?;
+    let hooks = hooks.with_infrareds(world, output);
     if !hooks.at(world, Point::Cleanup, &located.workspace)? {
         remove(&located)?;
     }

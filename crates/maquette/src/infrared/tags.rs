@@ -62,7 +62,6 @@ impl Look {
                     loaded,
                     &plan::How { stages: selected, nodes: &[], json: false },
                 )?;
-                world.terminal.talk("nothing was done");
             }
         }
         Ok(0)
@@ -77,7 +76,7 @@ pub fn look(given: &Given) -> Result<Option<Look>, Failure> {
             "`list-hosts` of --ansible-args is not supported: `check` shows what would be done";
         return Err(refuse(vec![why.into()]));
     }
-    Ok(words().find_map(Look::of))
+    Ok(words().find_map(Look::of).or(given.plan.then_some(Look::Plan)))
 }
 
 /// What of `--ansible-args` asks to remove less than all, or to show it only: a removal does neither.

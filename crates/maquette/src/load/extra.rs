@@ -1,10 +1,50 @@
 //! `-e KEY=VALUE`, `-e @FILE`, `-e KEY=@FILE`.
 
 use maquette_core::diagnostic::Diagnostic;
-use maquette_core::layers::ExtraVar;
-use maquette_core::syntax::{Node, Span, parse};
+use maquette_core::layers::{self, ExtraVar};
+use maquette_core::syntax::{Node, Plain, Sources, Span, parse};
 
 use super::Reader;
+use crate::world::Environment;
+
+/// Extra variables that were read once, whatever they are put into: a file of them may be a pipe.
+#[derive(Debug, Default)]
+pub struct Extra {
+    pub(super) sources: Sources,
+    pub(super) list: Vec<ExtraVar>,
+}
+
+impl Extra {
+    /// Reads each `-e`; or all that is wrong with them.
+    pub fn read(environment: &Environment, list: &[String]) -> Result<Self, Vec<String>> {
+        let mut reader = Reader::new(environment);
+        let list = list.iter().filter_map(|text| read(&mut reader, text)).collect();
+        reader.said()?;
+        Ok(Self { sources: reader.sources, list })
+    }
+
+    /// These over all settings of a run, which expressions see, too.
+    #[must_use]
+    pub fn with_settings(mut self, tree: &Plain) -> Self {
+        let id = self.sources.add("options", "");
+        let span = self.sources.whole(id);
+        if let Some(settings) = tree.at(&["provision"]) {
+            let (path, value) = (vec!["provision".into()], settings.located(span));
+            self.list.push(ExtraVar { path, value, from_file: false, span });
+        }
+        self
+    }
+
+    /// A settings tree with these put into it from left to right; or all that cannot be.
+    pub fn over(&self, environment: &Environment, tree: &Plain) -> Result<Plain, Vec<String>> {
+        let mut reader = Reader { sources: self.sources.clone(), ..Reader::new(environment) };
+        let id = reader.sources.add("options", "");
+        let mut root = tree.located(reader.sources.whole(id));
+        layers::put(&mut root, &self.list, &mut reader.diags);
+        reader.said()?;
+        Ok(Plain::of(&root))
+    }
+}
 
 /// Understands one `-e`.
 pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<ExtraVar> {

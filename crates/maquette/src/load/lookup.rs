@@ -40,6 +40,10 @@ pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Opti
             .flatten();
         for place in places {
             if place.is_file() {
+                if !name.contains('/') && place == Path::new(&file) {
+                    let shadowed = shadowed(kind, name, &place, span);
+                    shadowed.into_iter().for_each(|warning| reader.diags.push(warning));
+                }
                 return read(reader, &place, span);
             }
             tried.push(place.display().to_string());
@@ -77,6 +81,15 @@ pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Opti
     None
 }
 
+/// A file that happens to lie in the current directory and has the name of a built-in one is likely not meant.
+fn shadowed(kind: Kind, name: &str, place: &Path, span: Span) -> Option<Diagnostic> {
+    defaults::get(kind, &format!("{}.yml", stem(name)))?;
+    let place = place.display();
+    let message = format!("`{name}` is the file {place} here, and not the built-in one");
+    let help = format!("`./{place}` says so, and a file of another name is not in the way");
+    Some(Diagnostic::warning("topology::shadowed", message).at(span, "").help(help))
+}
+
 fn read(reader: &mut Reader<'_>, path: &Path, span: Span) -> Option<Found> {
     let shown = path.display().to_string();
     match crate::reading::text(path) {
@@ -98,7 +111,7 @@ fn read(reader: &mut Reader<'_>, path: &Path, span: Span) -> Option<Found> {
 
 fn built_in(reader: &mut Reader<'_>, kind: Kind, name: &str, text: &str) -> Option<Found> {
     let stem = stem(name);
-    let shown = format!("<built-in>/{}/{stem}.yml", kind.folder());
+    let shown = format!("{}{}/{stem}.yml", super::built_in::MARK, kind.folder());
     let id = reader.sources.add(&shown, text);
     let tree = parse(&reader.sources, id, &mut reader.diags)?;
     Some(Found { name: stem, path: shown, tree })

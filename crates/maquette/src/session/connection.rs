@@ -118,7 +118,12 @@ pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Con
     }
     let reached = match world.hosts.connect(&target) {
         Err(ConnectError::UnknownHostKey { .. }) => {
-            trust(world, &target, args.fingerprint.as_deref())?;
+            trust(world, &target, args.fingerprint.as_deref(), false)?;
+            world.hosts.connect(&target)
+        }
+        // A machine that was installed anew: who knows its new fingerprint does not have to edit files.
+        Err(ConnectError::ChangedHostKey { .. }) if args.fingerprint.is_some() => {
+            trust(world, &target, args.fingerprint.as_deref(), true)?;
             world.hosts.connect(&target)
         }
         other => other,
@@ -199,7 +204,13 @@ fn refused(error: ConnectError) -> Failure {
 }
 
 /// Has a host key confirmed that nobody knows yet: by its fingerprint, or at the terminal.
-fn trust(world: &World, target: &Target, fingerprint: Option<&str>) -> Result<(), Failure> {
+/// One that is known takes the place of another with a fingerprint only.
+fn trust(
+    world: &World,
+    target: &Target,
+    fingerprint: Option<&str>,
+    replaces: bool,
+) -> Result<(), Failure> {
     let keys = world.hosts.fetch_host_keys(target).map_err(refused)?;
     let shown: Vec<String> =
         keys.iter().map(|k| format!("{} key {}", k.algorithm, k.fingerprint)).collect();
@@ -216,12 +227,17 @@ fn trust(world: &World, target: &Target, fingerprint: Option<&str>) -> Result<()
                     ),
             ));
         }
+        if replaces {
+            world.hosts.forget(target).map_err(refused)?;
+            world.terminal.talk(&format!("{address} has another host key than before: {shown}"));
+        }
         return remember(world, target, &agreed);
     }
     if !world.terminal.is_interactive() {
         return Err(Failure::Failed(
             StepError::new(format!("the host key of {address} is not known: {shown}"))
-                .hint("if that is its key, say so with `--host-key-fingerprint SHA256:…`"),
+                .hint("if that is its key, say so with `--host-key-fingerprint SHA256:…`")
+                .hint(format!("or add to ~/.ssh/known_hosts: {}", lines(&keys))),
         ));
     }
     world.terminal.talk(&format!("The host key of {address} is not known yet: {shown}"));
@@ -230,6 +246,11 @@ fn trust(world: &World, target: &Target, fingerprint: Option<&str>) -> Result<()
         return Err(Failure::Failed(StepError::new("the host key was not accepted")));
     }
     remember(world, target, &keys)
+}
+
+/// Host keys as lines of known_hosts.
+fn lines(keys: &[HostKey]) -> String {
+    keys.iter().map(|key| key.line.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 fn remember(world: &World, target: &Target, keys: &[HostKey]) -> Result<(), Failure> {

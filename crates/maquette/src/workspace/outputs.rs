@@ -1,9 +1,11 @@
 //! What an environment hands to other programs: Ansible inventory, ssh config, known_hosts.
 
 mod ansible;
+mod merge;
 mod ssh_config;
 mod switches;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,8 @@ pub use switches::ports as switch_ports;
 pub const INVENTORY: &str = "hosts";
 /// The inventory of what was built, in Ansible's INI form, with everything that InfraRed has in it.
 const BUILT: &str = "hosts-prov";
+/// What Maquette wrote last into an inventory that others change, too.
+const BASE: &str = "hosts-maquette";
 /// The inventory of the nodes alone.
 const NODES: &str = "hosts-nodes";
 /// The inventory of a workspace without an environment.
@@ -59,15 +63,52 @@ pub fn write(
     workspace.create()?;
     let files = Files::new(workspace, remote, key)?;
     let (ssh_config, known_hosts, inventory) = texts(nodes, &files);
+    let before = std::fs::read_to_string(workspace.file(KNOWN_HOSTS)).unwrap_or_default();
     write_private(&workspace.file(KNOWN_HOSTS), known_hosts.as_bytes())?;
     write_private(&workspace.file(SSH_CONFIG), ssh_config.as_bytes())?;
-    write_private(&workspace.file(BUILT), inventory.as_bytes())?;
     if workspace.is_named() {
-        return relink(BUILT, &workspace.file(INVENTORY));
+        return write_shared(workspace, &inventory, &made_anew(&before, &known_hosts));
     }
+    write_private(&workspace.file(BUILT), inventory.as_bytes())?;
     let alone = ansible::inventory(nodes, &files, Scope::Nodes);
     write_private(&workspace.file(NODES), alone.as_bytes())?;
     relink(NODES, &workspace.file(INVENTORY))
+}
+
+/// Writes the inventory of one of InfraRed's workspaces. What others have made of it stays, as does the file that `hosts`
+/// leads to.
+fn write_shared(workspace: &Workspace, inventory: &str, anew: &BTreeSet<String>) -> io::Result<()> {
+    let read = |name: &str| std::fs::read_to_string(workspace.file(name)).ok();
+    let link = std::fs::read_link(workspace.file(INVENTORY)).ok();
+    let inside = link.filter(|link| {
+        link.parent().is_some_and(|p| p == workspace.path || p.as_os_str().is_empty())
+    });
+    let name = inside.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    let shared = name.filter(|name| *name != LOCAL).unwrap_or(BUILT);
+    let theirs = name.filter(|name| *name != LOCAL).and_then(read).unwrap_or_default();
+    // A workspace of an earlier release has not noted what was written.
+    let base = read(BASE).or_else(|| read(BUILT)).unwrap_or_default();
+    let merged = merge::merged(&base, &theirs, inventory, anew);
+    if shared != BUILT {
+        write_private(&workspace.file(BUILT), inventory.as_bytes())?;
+    }
+    write_private(&workspace.file(shared), merged.as_bytes())?;
+    write_private(&workspace.file(BASE), inventory.as_bytes())?;
+    relink(shared, &workspace.file(INVENTORY))
+}
+
+/// Nodes that show another host key than before: they were made again.
+fn made_anew(before: &str, now: &str) -> BTreeSet<String> {
+    let keys = |text: &str| -> std::collections::BTreeMap<String, String> {
+        let named = |line: &str| {
+            let (names, key) = line.split_once(' ')?;
+            Some((names.split(',').next()?.to_string(), key.to_string()))
+        };
+        text.lines().filter_map(named).collect()
+    };
+    let before = keys(before);
+    let other = |(name, key): &(String, String)| before.get(name).is_some_and(|known| known != key);
+    keys(now).into_iter().filter(other).map(|(name, _)| name).collect()
 }
 
 /// The inventory for playbooks at injection points, and for finding nodes whatever can be done with them. In InfraRed's
@@ -131,6 +172,7 @@ pub fn adopt(workspace: &Workspace, file: &Path) -> io::Result<()> {
     let name = file.file_name().and_then(|n| n.to_str()).unwrap_or("hosts-own");
     let taken = [
         INVENTORY,
+        BASE,
         SSH_CONFIG,
         KNOWN_HOSTS,
         VNC_PASSWORD,
@@ -168,7 +210,8 @@ pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
     }
     saved.opens.retain(|o| o != owner);
     if saved.owner.as_ref() == Some(owner) {
-        let built = [INVENTORY, BUILT, NODES, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD, EVENTS, LEASE];
+        let built =
+            [INVENTORY, BUILT, BASE, NODES, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD, EVENTS, LEASE];
         delete(workspace, &built)?;
         saved.owner = None;
         if workspace.file(LOCAL).exists() {

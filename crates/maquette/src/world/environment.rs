@@ -94,6 +94,11 @@ impl Environment {
         self.cache_directory().join("images")
     }
 
+    /// Where built-in node and network files are written for playbooks that read them.
+    pub fn built_in_topology(&self) -> PathBuf {
+        self.cache_directory().join("topology")
+    }
+
     /// Where downloads are kept that a hypervisor could not make itself.
     pub fn downloads(&self) -> PathBuf {
         self.cache_directory().join("downloads")

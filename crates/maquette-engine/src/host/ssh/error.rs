@@ -87,7 +87,9 @@ impl ConnectError {
                     .into()
             }
             Self::ChangedHostKey { .. } => {
-                "if the machine was installed anew, remove the old line with `ssh-keygen -R`".into()
+                "if the machine was installed anew, `--host-key-fingerprint SHA256:…` takes its new key in the \
+                 place of the old one, and `ssh-keygen -R` removes that"
+                    .into()
             }
             Self::Refused { user, .. } => format!(
                 "add the public key to the authorized_keys of {user} there, or choose another with \

@@ -4,7 +4,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 
 use ssh_key::HashAlg;
@@ -69,17 +69,38 @@ fn parse(line: &str) -> Option<HostKey> {
     })
 }
 
-/// The keys that are known of a target, as lines of known_hosts under its address, so that another
-/// user or machine can verify it too.
-pub fn known(target: &Target, home: Option<&Path>) -> Result<Vec<String>, ConnectError> {
+/// What a target is called in known_hosts, and the files of them.
+fn noted(target: &Target, home: Option<&Path>) -> Result<(String, Vec<PathBuf>), ConnectError> {
     let seen = effective(&target.address, home)?;
     let name = match (seen.host_key_alias, seen.port.as_str()) {
         (Some(alias), _) => alias,
         (None, "22" | "") => seen.hostname,
         (None, port) => format!("[{}]:{port}", seen.hostname),
     };
+    Ok((name, seen.known_hosts.into_iter().filter(|f| f.is_file()).collect()))
+}
+
+/// Removes the keys that are known of a target from the user's own known_hosts; `ssh-keygen` keeps a copy of these. In files
+/// that are not the user's to change they stay, and `ssh` goes on refusing.
+pub fn forget(target: &Target, home: Option<&Path>) -> Result<(), ConnectError> {
+    let (name, files) = noted(target, home)?;
+    for file in files {
+        let output = process::Command::new("ssh-keygen")
+            .args(["-R", &name, "-f"])
+            .arg(&file)
+            .output()
+            .map_err(ConnectError::Local)?;
+        drop(output);
+    }
+    Ok(())
+}
+
+/// The keys that are known of a target, as lines of known_hosts under its address, so that another
+/// user or machine can verify it too.
+pub fn known(target: &Target, home: Option<&Path>) -> Result<Vec<String>, ConnectError> {
+    let (name, files) = noted(target, home)?;
     let mut lines = Vec::new();
-    for file in seen.known_hosts.iter().filter(|f| f.is_file()) {
+    for file in &files {
         let output = process::Command::new("ssh-keygen")
             .args(["-F", &name, "-f"])
             .arg(file)

@@ -147,22 +147,31 @@ fn host(node: &Node, files: &Files<'_>) -> Host {
         ("ansible_connection", node.access.connection.to_string()),
         ("ansible_user", node.access.user.to_string()),
     ];
-    // Nodes without an operating system are nobody's to connect to directly: from here, their addresses may
-    // be a stranger's.
-    if node.guest.is_some() || !node.deploy_os {
-        vars.push(("ansible_ssh_private_key_file", files.key.to_string()));
-        vars.push(("ansible_ssh_common_args", common_args(node, files)));
+    // Nodes without an operating system, and appliances, are nobody's to connect to directly: from here, their
+    // addresses may be a stranger's.
+    vars.push(("ansible_ssh_private_key_file", files.key.to_string()));
+    vars.push(("ansible_ssh_common_args", common_args(node, files)));
+    if !is_appliance(node) {
         vars.push(("ansible_python_interpreter", "auto_silent".into()));
     }
     Host { name: node.name.to_string(), vars }
 }
 
+/// Whether it has an operating system that nobody set up: its host key is not known, nor what logs in to it.
+fn is_appliance(node: &Node) -> bool {
+    node.guest.is_none() && node.deploy_os
+}
+
 /// Options of `ssh`. The way through the hypervisor is a ProxyCommand, since readers look for the
 /// hypervisor's address and key in it.
 fn common_args(node: &Node, files: &Files<'_>) -> String {
+    let checks = match is_appliance(node) {
+        true => "-o StrictHostKeyChecking=accept-new",
+        false => "-o IdentitiesOnly=yes -o StrictHostKeyChecking=yes",
+    };
     let mut args = format!(
         " -o BatchMode=yes -o ServerAliveInterval=30 -o ControlMaster=auto \
-         -o ControlPersist=30m -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes \
+         -o ControlPersist=30m {checks} \
          -o HostKeyAlias={name} -o UserKnownHostsFile=\"{known}\"",
         name = node.name,
         known = files.known_hosts,
@@ -249,6 +258,23 @@ mod tests {
         let found = dynamic(&nodes, &files, Scope::Nodes);
         assert!(found.get("db_main").is_none(), "{found}");
         assert_eq!(found["ungrouped"]["hosts"], json!(["db-main-0", "db_main-0"]));
+    }
+
+    /// InfraRed's vbmc role and its overcloud plug-in look for the hypervisor in the arguments of every node.
+    #[test]
+    fn every_node_has_key_and_arguments_whatever_is_in_it() {
+        let blank = Node { deploy_os: false, ..node("blank-0", "blank", &[]) };
+        let nodes = [blank, node("appliance-0", "appliance", &[])];
+        let nodes: Vec<&Node> = nodes.iter().collect();
+        let files = Files::new(&Workspace::at(Path::new("/w")), None, None).unwrap();
+        let text = inventory(&nodes, &files, Scope::Everything);
+        for name in ["blank-0", "appliance-0"] {
+            let line = text.lines().find(|l| l.starts_with(&format!("{name} "))).unwrap();
+            assert!(line.contains(" ansible_ssh_private_key_file=/w/id_rsa "), "{line}");
+            assert!(line.contains(&format!("HostKeyAlias={name} ")), "{line}");
+        }
+        // Nobody has seen its host key.
+        assert!(text.contains("StrictHostKeyChecking=accept-new -o HostKeyAlias=appliance-0"));
     }
 
     /// `all` of a user of Ansible's is what that user asked for, and nothing else.

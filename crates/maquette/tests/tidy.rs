@@ -223,6 +223,7 @@ const ROOMS: [(&str, &[&str]); 4] = [
             "guest_agent",
             "host",
             "start_times",
+            "deployment_facts",
             "leases",
             "private_file",
             "ssh_keys",

@@ -10,12 +10,38 @@ use maquette_core::diagnostic::closest;
 use super::Cli;
 use crate::world::Environment;
 
+/// Plug-ins of InfraRed's that are not here.
+const PLUGINS: [&str; 14] = [
+    "beaker",
+    "cloud-config",
+    "collect-logs",
+    "foreman",
+    "list-builds",
+    "openstack",
+    "ospdui",
+    "packstack",
+    "pytest-runner",
+    "rally",
+    "tempest",
+    "tripleo-overcloud",
+    "tripleo-standalone",
+    "tripleo-undercloud",
+];
+
 /// clap's error for a command line's `words`, corrected in these two points.
 pub fn corrected(mut error: Error, words: &[OsString], environment: &Environment) -> Error {
     if let Some(variable) = blamed(&error, words, environment) {
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
     }
-    if let Some(verb) = text(&error, ContextKind::InvalidSubcommand) {
+    let plugin = text(&error, ContextKind::InvalidSubcommand).filter(|verb| PLUGINS.contains(verb));
+    if let Some(plugin) = plugin {
+        let tip = format!(
+            "`infrared {plugin} …` runs that plug-in of InfraRed's; it finds the inventory of the active workspace, \
+             which is in the same $IR_HOME"
+        );
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    } else if let Some(verb) = text(&error, ContextKind::InvalidSubcommand) {
         // Clap finds `inventory` in `network`.
         let names = suggested(&error, ContextKind::SuggestedSubcommand);
         match closest(verb, names.iter().map(String::as_str)) {

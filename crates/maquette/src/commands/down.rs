@@ -9,9 +9,9 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
-use maquette_engine::StepError;
 use maquette_engine::prepare::record::Record;
 use maquette_engine::probe::Facts;
+use maquette_engine::{StepError, deployment_facts};
 use maquette_libvirt::Survey;
 
 use super::{entry, nodes};
@@ -275,13 +275,13 @@ fn remove_all(
             if !json {
                 tell_kept(world, &plan);
             }
-            return removal.runner.note(environment, &Lease::default());
+            return forget_notes(session, &removal.runner);
         }
         removal.runner.run(&plan, &hypervisor)?;
         let left = hypervisor.libvirt.as_ref().and_then(|server| server.survey().ok());
         let Some(left) = left else { return Ok(()) };
         if !left.environments.contains(environment) {
-            removal.runner.note(environment, &Lease::default())?;
+            forget_notes(session, &removal.runner)?;
             if !json {
                 farewell(world, &left, &hypervisor.facts);
             }
@@ -296,6 +296,14 @@ fn tell_kept(world: &World, plan: &Plan) {
     for kept in plan.changes.iter().filter(|c| c.op == Op::Keep) {
         world.terminal.talk(&format!("{} `{}` {}", kept.kind, kept.name, kept.reason));
     }
+}
+
+/// Removes what is noted on the hypervisor of an environment that is gone: the next of that name is another one.
+fn forget_notes(session: &Session<'_>, runner: &Runner<'_>) -> Result<(), Failure> {
+    let environment = &session.located.environment;
+    runner.note(environment, &Lease::default())?;
+    deployment_facts::remove(session.connection.host.as_ref(), environment)
+        .map_err(|e| Failure::because("cannot remove the facts of the environment", e))
 }
 
 /// How to take a lock again that was given back for a question: whoever has it by now is waited for as asked, and not

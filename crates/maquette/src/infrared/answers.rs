@@ -22,6 +22,8 @@ const SECTION: &str = "virsh";
 
 /// Reads a file's text; `variable` looks an environment variable up.
 pub fn read(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Answer>, String> {
+    // Some editors begin files with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut raw: Vec<(String, String, usize)> = Vec::new();
     let mut counts = false;
     let mut seen = false;

@@ -3,11 +3,11 @@
 use std::process::{Command, Stdio};
 
 use maquette_engine::private_file::write_private;
-use maquette_engine::{Cause, StepError};
+use maquette_engine::{Cause, StepError, deployment_facts};
 use serde_json::Value;
 
 use crate::failure::Failure;
-
+use crate::session::Session;
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
 use crate::world::World;
@@ -43,4 +43,19 @@ pub fn collect(world: &World, workspace: &Workspace) -> Result<(), Failure> {
         world.terminal.talk(&format!("wrote {}", file.display()));
     }
     Ok(())
+}
+
+/// Notes the subnets of an environment with a prefix on its hypervisor, where other plug-ins of InfraRed's look for them.
+pub fn deployment(session: &Session<'_>) -> Result<(), Failure> {
+    let environment = &session.located.environment;
+    if environment.prefix().is_none() {
+        return Ok(());
+    }
+    match session.find()?.observed().allocation() {
+        None => Ok(()),
+        Some(allocation) => {
+            deployment_facts::write(session.connection.host.as_ref(), environment, allocation)
+                .map_err(|e| Failure::because("cannot note the environment's subnets", e))
+        }
+    }
 }

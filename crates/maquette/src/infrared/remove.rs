@@ -7,7 +7,7 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
 use maquette_core::syntax::Plain;
-use maquette_engine::StepError;
+use maquette_engine::{StepError, deployment_facts};
 use maquette_libvirt::Survey;
 
 use super::given::Given;
@@ -267,6 +267,10 @@ fn all_objects(
         if let Some(environment) = environment {
             // The next of that name is another one.
             runner.note(environment, &Lease::default())?;
+        }
+        if let Some(environment) = environment {
+            deployment_facts::remove(session.connection.host.as_ref(), environment)
+                .map_err(|e| Failure::because("cannot remove the facts of the environment", e))?;
         }
     }
     world.terminal.talk("base images, pools and disks of domains that are not Maquette's stay");

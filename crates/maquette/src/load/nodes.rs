@@ -140,10 +140,16 @@ fn parts_of_text<'a>(text: &str, span: Span) -> Vec<Part<'a>> {
     let exact = (span.end - span.start) as usize == text.len();
     let mut parts = Vec::new();
     let mut at = 0;
-    for piece in text.split(',') {
-        let (name, number) = match piece.rsplit_once(':') {
+    let pieces: Vec<&str> = text.split([',', ';']).collect();
+    for (index, piece) in pieces.iter().enumerate() {
+        // A comma at the end asks for nothing.
+        if index > 0 && index + 1 == pieces.len() && piece.trim().is_empty() {
+            continue;
+        }
+        // Old answers files have `type=count;type=count`.
+        let (name, number) = match piece.rsplit_once([':', '=']) {
             Some((name, number)) => (name, Some(number)),
-            None => (piece, None),
+            None => (*piece, None),
         };
         let place = |from: usize, part: &str| {
             if !exact {

@@ -16,7 +16,7 @@ limits=$(awk '
     END { print "file " file ", memory " memory ", files " files ", time " time ", core " core }
 ' "/proc/$$/limits")
 names=$(tr '\0' '\n' <"/proc/$$/environ" | sed 's/=.*//' | sort | tr '\n' ' ')
-open=$(for file in /proc/$$/fd/*; do readlink "$file"; done | grep -c -e lock -e orders)
+open=$(for file in /proc/$$/fd/*; do readlink "$file"; done | grep -c -e 'part\.lock$' -e '/orders (deleted)$')
 echo "${0##*/} $*; $limits; user$(of Uid), group$(of Gid)," \
     "groups$(of Groups), capabilities$(of CapEff), none to come$(of NoNewPrivs); variables $names; ours open $open" >&2
 exit 1

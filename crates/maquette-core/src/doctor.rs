@@ -9,7 +9,7 @@ mod signs;
 use std::collections::BTreeMap;
 
 pub use signs::{
-    Frames, HostSigns, Inside, LoginTried, Neighbour, NetworkSigns, NodeSigns, Power, Space,
+    Frames, HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns, Power, Space,
 };
 
 use crate::observed::Observed;
@@ -108,9 +108,26 @@ impl Finding {
     }
 
     #[must_use]
-    fn advise(mut self, advice: impl Into<String>) -> Self {
-        self.advice.push(advice.into());
+    fn advise(self, advice: impl Into<String>) -> Self {
+        self.advise_all([advice])
+    }
+
+    #[must_use]
+    fn advise_all(mut self, advice: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.advice.extend(advice.into_iter().map(Into::into));
         self
+    }
+
+    /// In a few words, for somebody who waits: with what shows it where it may pass.
+    pub fn briefly(self) -> String {
+        let shown = usize::from(self.may_pass());
+        let words = std::iter::once(self.cause).chain(self.evidence.into_iter().take(shown));
+        words.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Whether it may pass by itself, so that it helps to wait longer.
+    pub fn may_pass(&self) -> bool {
+        self.layer > Layer::Kernel || self.code == "boot-silent"
     }
 }
 

@@ -166,16 +166,41 @@ const LAST_WORDS: [(&str, Halt); 10] = [
     ("Datasource DataSourceNone", Halt::NoSeed),
 ];
 
+/// What a console says since the last start: the log goes on over starts.
+fn since_start(text: &str) -> &str {
+    let begun = ["Linux version ", "SeaBIOS (version"].iter().filter_map(|m| text.rfind(m)).max();
+    &text[begun.unwrap_or(0)..]
+}
+
 /// What the end of a console says of a guest that came no further, and the line that says it, from where it matters.
 pub(crate) fn last_words(text: &str) -> Option<(Halt, String)> {
-    // The log goes on over starts: only what is after the last one counts.
-    let begun = ["Linux version ", "SeaBIOS (version"].iter().filter_map(|m| text.rfind(m)).max();
-    let text = &text[begun.unwrap_or(0)..];
+    let text = since_start(text);
     LAST_WORDS.iter().find_map(|(words, halt)| {
         let line = text.lines().rfind(|line| line.contains(words))?;
         let from = line.find(words).unwrap_or(0);
-        Some((*halt, line[from..].trim().chars().take(120).collect()))
+        Some((*halt, short(&line[from..])))
     })
+}
+
+/// As many of systemd's complaints are quoted.
+const FAILED_UNITS: usize = 3;
+
+/// What systemd says on a console that it could not start, since the last start of the guest: what failed and what took too
+/// long first, since that is why others were not even tried.
+pub(crate) fn failed_units(text: &str) -> Vec<String> {
+    let text = since_start(text);
+    let with = |marks: &'static [&'static str]| {
+        text.lines().filter_map(move |line| {
+            let at = marks.iter().filter_map(|mark| line.find(mark)).min()?;
+            Some(short(&line[at..]))
+        })
+    };
+    with(&["[FAILED]", "[ TIME ]"]).chain(with(&["[DEPEND]"])).take(FAILED_UNITS).collect()
+}
+
+/// A line of a console, not too long to be quoted.
+pub(crate) fn short(line: &str) -> String {
+    line.trim().chars().take(120).collect()
 }
 
 impl Condition {
@@ -214,6 +239,14 @@ impl Condition {
         }
     }
 
+    /// Whether a node can be waited for: it runs and ought to answer, and nobody has pulled its cable.
+    pub fn is_awaited(domain: &Domain, evidence: &Evidence) -> bool {
+        let state = Self::of(domain, evidence).state;
+        let may =
+            matches!(state, NodeState::Starting | NodeState::Booting | NodeState::Unreachable);
+        may && evidence.ssh != Some(SshAnswer::Unknown) && Self::pulled(domain).is_none()
+    }
+
     /// What a node does that does not answer.
     fn unanswered(domain: &Domain, answer: SshAnswer, evidence: &Evidence) -> Self {
         let uptime = evidence.uptime_s;
@@ -233,7 +266,7 @@ impl Condition {
         match uptime {
             // Without how long that is: whoever watches is told of changes only.
             Some(up) if mute && up >= SILENT_CONSOLE_S => {
-                let said = "nothing on its serial console since it started, and no answer: its disk may not boot";
+                let said = "nothing on its serial console since it started, and no answer: it boots slowly, or not at all";
                 Self::new(NodeState::Unreachable, Some(said.into()))
             }
             Some(up) if up < limit => Self::new(state, why),
@@ -253,7 +286,7 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
-    use super::{Halt, last_words};
+    use super::{Halt, failed_units, last_words};
 
     #[test]
     fn only_what_a_guest_said_since_its_last_start_counts() {
@@ -262,5 +295,18 @@ mod tests {
         assert_eq!(last_words(panic), Some((Halt::Panic, said)));
         assert_eq!(last_words(&format!("{panic}[ 0.0] Linux version 6.1\nlogin:")), None);
         assert_eq!(last_words("login: "), None);
+    }
+
+    #[test]
+    fn what_systemd_could_not_start_is_found_causes_first() {
+        let text = "[FAILED] Failed to start old.\n[ 0.0] Linux version 6.1\n\
+            [DEPEND] Dependency failed for Network.\n x [ TIME ] Timed out waiting for device sda.\n\
+            [FAILED] Failed to start network.\n[  OK  ] Started a.\n[FAILED] c\n";
+        let said = failed_units(text);
+        assert_eq!(said.len(), 3);
+        assert_eq!(said[0], "[ TIME ] Timed out waiting for device sda.");
+        assert_eq!(said[1], "[FAILED] Failed to start network.");
+        assert!(failed_units("[  OK  ] Started a.").is_empty());
+        assert_eq!(failed_units("[DEPEND] a")[0], "[DEPEND] a");
     }
 }

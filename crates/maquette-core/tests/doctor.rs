@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use maquette_core::doctor::firewall::{Hook, Keeper, Packet, Ruleset};
 use maquette_core::doctor::{
-    Finding, Frames, HostSigns, Inside, LoginTried, Neighbour, NetworkSigns, NodeSigns, Power,
-    Space, Subject, diagnose,
+    Finding, Frames, HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns,
+    Power, Space, Subject, diagnose,
 };
 use maquette_core::node_state::{ConsoleEnd, Evidence, SshAnswer};
 use maquette_core::observed::{Domain, Observed};
+use maquette_core::topology::VirtType;
 use maquette_core::units::MacAddr;
 use maquette_testkit::{apply, input, plan_of};
 
@@ -312,6 +313,62 @@ fn a_guest_that_was_just_started_is_not_called_dead() {
     // What was written before that says nothing about now.
     scene.says("Kernel panic - not syncing", 900);
     assert_eq!(scene.codes(), ["address-silent"]);
+}
+
+/// A node that is replaced loses its disks, and a slow one boots in the end.
+#[test]
+fn another_image_is_advised_only_where_nothing_tells_that_this_one_boots() {
+    let advised =
+        |s: &Scene| s.all().iter().flat_map(|f| &f.advice).any(|a| a.contains("another image"));
+    let silent: [(&str, Change); 4] = [
+        ("no-boot-sector", |s| s.signs.boot_sector = Some(false)),
+        ("nothing-boots", |s| s.signs.reads = Some(2)),
+        ("boot-silent", |_| {}),
+        ("nic-silent", |s| s.says("Starting network", 900)),
+    ];
+    for (code, change) in silent {
+        let mut scene = Scene::well();
+        scene.answers(SshAnswer::NoRoute);
+        scene.mute();
+        change(&mut scene);
+        assert_eq!((scene.codes(), advised(&scene)), (vec![code], false), "it was ready once");
+        scene.domain().ready = false;
+        assert_eq!((scene.codes(), advised(&scene)), (vec![code], true));
+        let mut other = scene.domain().clone();
+        (other.name, other.ready) = ("controller-1".parse().unwrap(), true);
+        scene.observed.domains.insert(other.name.clone(), other);
+        assert_eq!((scene.codes(), advised(&scene)), (vec![code], false), "another of it is");
+    }
+}
+
+#[test]
+fn a_guest_whose_console_moves_or_whose_hypervisor_is_busy_is_only_slow() {
+    let mut scene = Scene::well();
+    scene.answers(SshAnswer::NoRoute);
+    scene.mute();
+    scene.domain().ready = false;
+    scene.says("[  OK  ] Started Something.", 3);
+    let found = scene.all();
+    assert_eq!(found[0].code, "nic-silent");
+    assert!(found[0].cause.ends_with("has not come as far as its network"), "{found:?}");
+    scene.says("[ TIME ] Timed out waiting for sda.\n[DEPEND] x\n[ *** ] A job runs", 900);
+    let found = scene.all();
+    assert!(found[0].evidence[0].ends_with("[ TIME ] Timed out waiting for sda."), "{found:?}");
+    assert!(!found[0].advice.iter().any(|line| line.contains("image")), "{found:?}");
+    // It says nothing at all: that is much later to be called silent.
+    scene.signs.evidence.console = None;
+    scene.host.load = Some(Load { average: 28, cpus: 2 });
+    let found = scene.all();
+    assert_eq!((found[0].code, found[0].may_pass()), ("boot-silent", true));
+    assert!(found[0].cause.ends_with("it may only need longer"), "{found:?}");
+    assert!(found[0].evidence[0].starts_with("the hypervisor's load is 28 on 2 CPUs"), "{found:?}");
+    scene.signs.evidence.uptime_s = Some(200);
+    assert!(!scene.codes().contains(&"boot-silent"));
+    scene.host.load = Some(Load { average: 6, cpus: 2 });
+    scene.domain().recorded.virt = VirtType::Kvm;
+    assert_eq!(scene.codes(), ["boot-silent"]);
+    scene.domain().recorded.virt = VirtType::Qemu;
+    assert!(!scene.codes().contains(&"boot-silent"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use maquette_core::doctor::firewall::Ruleset;
 use maquette_core::doctor::{
-    HostSigns, Inside, LoginTried, Neighbour, NetworkSigns, NodeSigns, Space,
+    HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns, Space,
 };
 use maquette_core::units::MacAddr;
 use maquette_core::values::console_text;
@@ -100,6 +100,7 @@ fn read_host(seen: &Sections) -> HostSigns {
         pool: space(seen.text("pool")),
         logs: space(seen.text("logs")),
         memory_mib: memory("MemTotal:").zip(memory("MemAvailable:")),
+        load: load(seen.text("load")),
         oom_kills: seen.text("kills").parse().ok(),
         kernel_log: seen.lines("kernel").filter_map(|l| l.strip_prefix('|')).map(clean).collect(),
         forwards: yes("forwards"),
@@ -108,6 +109,13 @@ fn read_host(seen: &Sections) -> HostSigns {
         firewall: Ruleset::read(seen.text("iptables"), seen.text("nft")),
         networks: seen.all().filter_map(network).collect(),
     }
+}
+
+/// The number of CPUs and the average over one minute: `2 28.10`.
+fn load(line: &str) -> Option<Load> {
+    let (cpus, average) = line.split_once(' ')?;
+    let average: f64 = average.trim().parse().ok()?;
+    Some(Load { average: average.round() as u64, cpus: cpus.parse().ok().filter(|n| *n > 0)? })
 }
 
 /// A line of `df -P -k`: device, size, used, available, percent, mount point.
@@ -226,12 +234,13 @@ mod tests {
     #[test]
     fn what_the_hypervisor_says_is_read() {
         let said = "motd\n@@ pool\ntmpfs 65536 65000 536 100% /pool\n\n@@ memory\nMemTotal: 2048 kB\n\
-            MemAvailable: 1024 kB\n\n@@ kills\n3\n\n@@ kernel\n|[1.0] oom-kill:\u{1b}[31m x\nKilled process\n\n\
+            MemAvailable: 1024 kB\n\n@@ load\n2 27.60\n\n@@ kills\n3\n\n@@ kernel\n|[1.0] oom-kill:\u{1b}[31m x\nKilled process\n\n\
             @@ forwards\n0\n\n@@ network lan\ndnsmasq ended\nleases [ { \"ip-address\": \"10.1.0.2\", \
             \"mac-address\": \"52:54:00:00:00:01\" } ]\n";
         let seen = read_host(&Sections::parse(said));
         let pool = Space { path: "/pool".into(), free: 536 << 10, size: 64 << 20 };
         assert_eq!((seen.pool, seen.logs, seen.memory_mib), (Some(pool), None, Some((2, 1))));
+        assert_eq!(seen.load, Some(Load { average: 28, cpus: 2 }));
         assert_eq!(
             (seen.oom_kills, seen.forwards, seen.bridge_filtered),
             (Some(3), Some(false), false)

@@ -269,7 +269,7 @@ impl<'a> Libvirt<'a> {
             // A hundred guests that say nothing do so for one reason, and looking takes many calls.
             let _turn = self.examining.try_lock().ok()?;
             let finding = self.explain(name, None)?;
-            (finding.layer <= Layer::Kernel).then_some(finding.cause)
+            (finding.layer <= Layer::Kernel).then(|| finding.briefly())
         };
         let limit = self.guests.limit;
         let result = ready::wait(&mut login, &receiver, limit, &stalled, context);
@@ -320,7 +320,7 @@ impl<'a> Libvirt<'a> {
                     "`{name}` was not ready after {seconds} s; it came as far as: {stage}"
                 ));
                 let finding = self.explain(name, last.as_deref());
-                let waiting_helps = finding.as_ref().is_none_or(|f| f.layer > Layer::Kernel);
+                let waiting_helps = finding.as_ref().is_none_or(Finding::may_pass);
                 error = found(error, finding);
                 error.causes.extend(last);
                 match waiting_helps {

@@ -14,6 +14,20 @@ const LEAST_ROOM: u64 = 64 << 20;
 /// With less memory than this the kernel is about to end processes: this part of all.
 const LEAST_MEMORY: u64 = 33;
 
+/// With more processes than this for each CPU guests take several times as long as usual. Two for each boot under
+/// emulation.
+const BUSY: u64 = 3;
+
+/// That the hypervisor has so much to do that guests are slow.
+pub(super) fn busy(host: &HostSigns) -> Option<String> {
+    let load = host.load.filter(|load| load.average > load.cpus.saturating_mul(BUSY))?;
+    let cpus = if load.cpus == 1 { "CPU" } else { "CPUs" };
+    Some(format!(
+        "the hypervisor's load is {} on {} {cpus}: everything takes longer there",
+        load.average, load.cpus
+    ))
+}
+
 /// Whether a file system is as good as full.
 pub(super) fn is_full(space: &Space) -> bool {
     space.free < LEAST_ROOM.min(space.size / 50)

@@ -1,22 +1,15 @@
 //! What is wrong with one node: its layers from the bottom, up to the first that is at fault.
 
+mod silent;
+
 use std::net::IpAddr;
 
 use super::{Finding, HostSigns, Inside, Layer, LoginTried, Neighbour, NodeSigns, Power, host};
 use crate::blueprint::Interface;
 use crate::node_state::{
-    ConsoleEnd, FIRST_BOOT_S, Halt, SILENT_CONSOLE_S, START_S, SshAnswer, last_words,
+    ConsoleEnd, FIRST_BOOT_S, Halt, START_S, SshAnswer, failed_units, last_words, short,
 };
 use crate::observed::{Domain, Network, Observed};
-
-/// After how long a guest that has sent no frame is not likely to send any, in seconds, if its console is quiet.
-const FRAMES_S: u64 = 60;
-
-/// How long a console is quiet of a guest that does nothing more, in seconds.
-const QUIET_S: u64 = 20;
-
-/// As many reads as firmware needs to find out that there is nothing to boot.
-const FEW_READS: u64 = 16;
 
 /// What is wrong with a node; nothing if all is well.
 pub(super) fn node(
@@ -78,10 +71,11 @@ impl Look<'_> {
         if self.domain.ready { START_S } else { FIRST_BOOT_S }
     }
 
-    /// That it was started a moment ago, where that is so.
-    fn young(&self) -> Option<String> {
-        let up = self.signs.evidence.uptime_s.filter(|up| *up < self.limit())?;
-        Some(format!("it was started {up} s ago, and may still be starting"))
+    /// Why it may only need longer: others keep the hypervisor busy, or it was started a moment ago.
+    fn slow(&self) -> impl Iterator<Item = String> + use<> {
+        let up = self.signs.evidence.uptime_s.filter(|up| *up < self.limit());
+        let young = up.map(|up| format!("it was started {up} s ago, and may still be starting"));
+        host::busy(self.host).into_iter().chain(young)
     }
 
     fn sent(&self) -> Option<u64> {
@@ -216,13 +210,15 @@ impl Look<'_> {
         pulled.map(finding).collect()
     }
 
-    /// The last line of its console.
-    fn quote(&self) -> Option<String> {
-        let said = self.console()?.text.lines().rfind(|line| !line.trim().is_empty())?;
-        Some(format!(
-            "its console ends with: {}",
-            said.trim().chars().take(120).collect::<String>()
-        ))
+    /// What its console says: what systemd could not start, or else its last line.
+    fn quote(&self) -> Vec<String> {
+        let Some(console) = self.console() else { return Vec::new() };
+        let failed = failed_units(&console.text);
+        if !failed.is_empty() {
+            return failed.iter().map(|line| format!("its console says: {line}")).collect();
+        }
+        let last = console.text.lines().rfind(|line| !line.trim().is_empty());
+        last.iter().map(|line| format!("its console ends with: {}", short(line))).collect()
     }
 
     /// Whether it boots at all, and its kernel comes as far as its NIC.
@@ -251,75 +247,6 @@ impl Look<'_> {
             ),
             _ => finding,
         })
-    }
-
-    /// Nothing was heard of it since it started.
-    fn silent(&self) -> Option<Finding> {
-        let evidence = &self.signs.evidence;
-        if !evidence.console_read || self.console().is_some() || self.sent().is_some_and(|n| n > 0)
-        {
-            return None;
-        }
-        let up = evidence.uptime_s;
-        let mute = up.map_or("nothing on its serial console".to_string(), |up| {
-            format!("nothing on its serial console in the {up} s since it was started")
-        });
-        let reads =
-            self.signs.reads.map(|reads| format!("QEMU has read {reads} times from its disks"));
-        let seen = [mute].into_iter().chain(reads);
-        let screen = format!(
-            "`maquette screenshot {} -o screen.png` shows what its firmware says",
-            self.domain.name
-        );
-        let anew = "take another image; `maquette plan` says whether that replaces the node";
-        if self.signs.boot_sector == Some(false) {
-            let cause = "its disk cannot be booted: the first sector is not a boot sector";
-            let sector = "the first sector of its first disk does not end with 55 aa";
-            return Some(
-                self.finding(Layer::Firmware, "no-boot-sector", cause)
-                    .seen([sector.to_string()].into_iter().chain(seen))
-                    .advise(anew)
-                    .advise(screen),
-            );
-        }
-        if up.is_some_and(|up| up < SILENT_CONSOLE_S) {
-            return None;
-        }
-        let few = self.signs.reads.is_some_and(|reads| reads < FEW_READS);
-        let (code, cause) = match few {
-            true => ("nothing-boots", "nothing boots from its disk"),
-            false => (
-                "boot-silent",
-                "its disk is read, and nothing is said: it may not boot, or not write to its serial console",
-            ),
-        };
-        Some(self.finding(Layer::Firmware, code, cause).seen(seen).advise(screen).advise(anew))
-    }
-
-    /// It runs, and its NIC does nothing.
-    fn no_frames(&self) -> Option<Finding> {
-        let nic = self.nic()?;
-        let frames = self.signs.frames.get(&nic.mac)?;
-        let quiet = self.console().is_none_or(|c| c.age_s >= QUIET_S);
-        let due = self
-            .signs
-            .evidence
-            .uptime_s
-            .is_none_or(|up| up >= START_S || (up >= FRAMES_S && quiet));
-        if frames.sent > 0 || !due {
-            return None;
-        }
-        let (name, model) = (&nic.name, &nic.model);
-        let cause = format!(
-            "its {name} has sent nothing: the guest has no driver for the NIC ({model}), or does not set it up"
-        );
-        let seen = format!("0 frames from {} since it was started", nic.mac);
-        Some(
-            self.finding(Layer::Nic, "nic-silent", cause)
-                .seen([seen].into_iter().chain(self.quote()))
-                .advise("take another image, or another `model` in the network file: kernels for clouds have few drivers")
-                .advise(format!("`maquette logs {}` shows how far it came", self.domain.name)),
-        )
     }
 
     /// Whether it has its address.
@@ -385,7 +312,7 @@ impl Look<'_> {
                 "it has not got an address (DHCP): it does not ask, or is not heard",
             ),
         };
-        let finding = self.finding(Layer::Dhcp, code, cause).seen(seen()).seen(self.young());
+        let finding = self.finding(Layer::Dhcp, code, cause).seen(seen()).seen(self.slow());
         Some(finding.advise(format!(
             "`maquette capture {} {}` records what it sends; `maquette logs {0}` shows what it says of its network",
             self.domain.name, nic.name
@@ -412,7 +339,7 @@ impl Look<'_> {
                     format!("its NIC has sent {} frames and received {}", f.sent, f.received)
                 });
                 let finding = self.finding(Layer::Address, "address-silent", cause);
-                let finding = finding.seen(sent).seen(self.young()).seen(self.quote());
+                let finding = finding.seen(sent).seen(self.slow()).seen(self.quote());
                 Some(
                     finding.advise(format!(
                         "`maquette logs {}` shows how far it came",
@@ -443,7 +370,7 @@ impl Look<'_> {
             ),
             SshAnswer::Greeted | SshAnswer::NoRoute | SshAnswer::Unknown => return None,
         };
-        let finding = self.finding(Layer::Port, code, cause).seen(self.young()).seen(self.quote());
+        let finding = self.finding(Layer::Port, code, cause).seen(self.slow()).seen(self.quote());
         Some(finding.advise(format!("`maquette logs {}` shows how far it came", self.domain.name)))
     }
 

@@ -18,6 +18,15 @@ pub struct Space {
     pub size: u64,
 }
 
+/// How much a hypervisor has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// How many processes ran or waited over the last minute, rounded.
+    pub average: u64,
+    /// Its CPUs.
+    pub cpus: u64,
+}
+
 /// What libvirt's network was found to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkSigns {
@@ -36,6 +45,8 @@ pub struct HostSigns {
     pub logs: Option<Space>,
     /// All memory and what could be used now, in MiB.
     pub memory_mib: Option<(u64, u64)>,
+    /// How much it has to do.
+    pub load: Option<Load>,
     /// How often its kernel ended a process because memory was used up, since it was started.
     pub oom_kills: Option<u64>,
     /// Lines of the kernel's and audit's logs about processes that were killed for memory, and about denials.

@@ -10,6 +10,8 @@ shift
 say pool; df -P -k -- "$pool" 2>/dev/null | tail -n 1 || :
 say logs; df -P -k -- /var/log/libvirt 2>/dev/null | tail -n 1 || :
 say memory; grep -E '^Mem(Total|Available):' /proc/meminfo || :
+say load
+if load=$(cut -d ' ' -f 1 /proc/loadavg 2>/dev/null); then echo "$(getconf _NPROCESSORS_ONLN 2>/dev/null) $load"; fi
 say kills; sed -n 's/^oom_kill //p' /proc/vmstat || :
 say kernel
 {

@@ -23,6 +23,7 @@ mod restore;
 mod share;
 mod steps;
 mod switching;
+mod waiting;
 mod warm;
 
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Sharing};

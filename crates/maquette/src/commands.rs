@@ -1,5 +1,6 @@
 //! The verbs. Each is a file with its `Args` and its `run`, and a row here.
 
+mod answering;
 mod convert;
 pub(crate) mod entry;
 mod lockout;
@@ -41,16 +42,21 @@ macro_rules! verbs {
 impl Command {
     /// What to do after this command was interrupted while nodes boot, for people. Flags stay as they were.
     pub fn goes_on(&self) -> String {
-        let up = |nodes: &[String]| {
+        let continues = |verb: &str, nodes: &[String]| {
             let words = nodes.iter().map(|word| shlex::try_quote(word).unwrap_or_default());
-            let words: Vec<_> = ["maquette up".into()].into_iter().chain(words).collect();
-            format!("`{}` continues", words.join(" "))
+            let words: Vec<_> = [verb.into()].into_iter().chain(words).collect();
+            format!("`maquette {}` continues", words.join(" "))
+        };
+        let start = |power: &power::PowerArgs| match power.all {
+            true => continues("start --all", &[]),
+            false => continues("start", &power.nodes),
         };
         match self {
-            Self::Up(args) => up(&args.nodes),
+            Self::Up(args) => continues("up", &args.nodes),
             Self::Image(_) => "`maquette image warm` continues".into(),
-            // What runs by then is started no more.
-            Self::Start(_) | Self::Restart(_) => "`maquette status` shows what answers".into(),
+            Self::Start(args) => start(&args.power),
+            // It would stop what boots by then.
+            Self::Restart(args) => start(&args.power),
             _ => "the same command continues".into(),
         }
     }

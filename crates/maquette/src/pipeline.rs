@@ -56,6 +56,11 @@ impl Planned {
         Failure::input(helps.fold(Diagnostic::error("plan::shared", message), Diagnostic::help))
     }
 
+    /// Whether it is about others than this node.
+    pub fn is_aside(&self, name: &str) -> bool {
+        self.aside.iter().any(|other| other == name)
+    }
+
     /// What is said of nodes that it is not about; none if it is about all.
     pub fn rest(&self) -> Option<String> {
         let (there, not): (Vec<&str>, Vec<&str>) = self

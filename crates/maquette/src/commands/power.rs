@@ -6,11 +6,11 @@ use maquette_core::diagnostic::Diagnostic;
 use maquette_core::plan::{self, Power};
 use maquette_engine::StepError;
 
-use super::nodes;
+use super::{answering, nodes};
 use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load;
-use crate::session::Session;
+use crate::session::{Ask, Session};
 use crate::world::World;
 
 /// How long a first boot or a start may take where no `--timeout` says so, in seconds.
@@ -76,18 +76,30 @@ pub fn run_for(
             "`maquette up` makes the seed anew and starts it; nothing was started or stopped";
         return Err(Failure::Failed(error.hint(hint)));
     }
-    let plan = plan::power(&observed, &names, what);
+    let mut plan = plan::power(&observed, &names, what);
+    // Who starts what runs already goes on waiting for it.
+    let unanswered = match what {
+        Power::Start => {
+            let mut asked = observed.clone();
+            asked.domains.retain(|name, _| names.contains(name.as_str()));
+            let found = session.evidence(&asked, &hypervisor.facts.uptime_s, Ask::Nodes)?;
+            let silent = answering::silent(&asked, &found);
+            plan.wait_for(&observed, &silent);
+            asked.domains.retain(|name, _| !silent.contains(name.as_str()));
+            answering::failed(&asked, &found)
+        }
+        _ => None,
+    };
     if !args.json {
         world.terminal.plan(&plan, &session.title());
     }
-    if plan.is_empty() {
-        return Ok(0);
+    if !plan.is_empty() {
+        if let Some(domain) = observed.domains.values().next() {
+            runner.starts(domain.recorded.virt);
+        }
+        runner.run(&plan, &hypervisor)?;
     }
-    if let Some(domain) = observed.domains.values().next() {
-        runner.starts(domain.recorded.virt);
-    }
-    runner.run(&plan, &hypervisor)?;
-    Ok(0)
+    unanswered.map_or(Ok(0), |error| Err(Failure::Failed(error)))
 }
 
 /// The error of `--all` where there is no environment: most likely the prefix or the hypervisor is a slip.

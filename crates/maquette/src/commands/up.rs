@@ -1,18 +1,19 @@
 //! `maquette up`, and the building part of `maquette virsh`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
 use maquette_core::names::EnvName;
+use maquette_core::node_state::Evidence;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{Action, Plan, Step};
+use maquette_core::plan::{Action, Change, Op, Plan, Step};
 use maquette_engine::StepError;
 
 use super::extend::Renewal;
 use super::lockout::{self, Lockout};
-use super::{entry, status};
+use super::{answering, entry, status};
 use crate::cli::{Locking, Wanted, seconds};
 use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
@@ -131,10 +132,7 @@ pub fn build(
         building.runner.still_ours()?;
         building.hook(stage)?;
     }
-    if !how.json {
-        building.tell(&agreed, after)?;
-    }
-    Ok(())
+    building.tell(&agreed, after)
 }
 
 /// What will be done, planned under the locks that are held from then on.
@@ -226,7 +224,7 @@ impl Building<'_> {
             let scope = Scope { nodes: &self.how.nodes, networks, ..Scope::USUAL };
             let planned =
                 pipeline::plan(self.world, self.loaded, &hypervisor, scope).map_err(honest)?;
-            let plan = self.how.stages.part(planned.plan.clone());
+            let mut plan = self.how.stages.part(planned.plan.clone());
             if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
                 self.runner.unlock_hypervisor();
             }
@@ -236,6 +234,10 @@ impl Building<'_> {
             let user = &self.world.environment;
             let lockout = lockout::of(&planned.observed, &self.loaded.workspace, user);
             let lockout = lockout.filter(|_| !plan.is_empty());
+            if planned.shared.is_none() && lockout.is_none() && self.how.stages.has(Stage::Vms) {
+                let silent = self.silent(&hypervisor, &planned, &plan)?;
+                plan.wait_for(&planned.observed, &silent);
+            }
             self.show(&plan, planned.rest(), lockout.as_ref(), &mut shown);
             let sooner = self.renewal(&hypervisor, &planned)?;
             let sooner = sooner.and_then(|renewal| renewal.sooner(self.environment()));
@@ -266,6 +268,22 @@ impl Building<'_> {
         let (settings, exists) = (&self.loaded.request.settings, planned.observed.exists());
         let ours = planned.shared.is_none();
         ours.then(|| Renewal::of_up(settings, &hypervisor.facts, exists)).transpose()
+    }
+
+    /// Those of the nodes that stay as they are that do not answer, and can be waited for.
+    fn silent(
+        &self,
+        hypervisor: &Hypervisor,
+        planned: &Planned,
+        plan: &Plan,
+    ) -> Result<BTreeSet<String>, Failure> {
+        let kept = |c: &&Change| c.kind == ObjectKind::Domain && c.op == Op::Keep;
+        let kept = plan.changes.iter().filter(kept).map(|c| c.name.as_str());
+        let kept: BTreeSet<&str> = kept.filter(|name| !planned.is_aside(name)).collect();
+        let mut asked = planned.observed.clone();
+        asked.domains.retain(|name, _| kept.contains(name.as_str()));
+        let found = self.session.evidence(&asked, &hypervisor.facts.uptime_s, Ask::Nodes)?;
+        Ok(answering::silent(&asked, &found))
     }
 
     /// Shows a plan that was not shown before.
@@ -414,7 +432,8 @@ impl Building<'_> {
         self.session.look_again(hypervisor, plan.steps.iter().any(bridges))
     }
 
-    /// Says what there is, and how it is reached.
+    /// Says what there is, and how it is reached. Nodes that do not answer make a run fail, but for those that it left
+    /// as they are.
     fn tell(&self, agreed: &Agreed, after: Option<Observed>) -> Result<(), Failure> {
         let Agreed { hypervisor, planned, plan } = agreed;
         let uptime = match plan.is_empty() {
@@ -422,13 +441,29 @@ impl Building<'_> {
             // It was asked before nodes were started.
             false => self.session.uptimes()?,
         };
-        let now = after.map_or_else(|| self.now(agreed), Ok)?;
-        // That others do not answer is said, and nothing of this run has failed.
+        let mut now = after.map_or_else(|| self.now(agreed), Ok)?;
         let evidence = self.session.evidence(&now, &uptime, Ask::Nodes)?;
+        if !self.how.json {
+            self.show_nodes(planned, &now, &evidence);
+        }
+        now.domains.retain(|name, _| !planned.is_aside(name.as_str()));
+        let failed = answering::failed(&now, &evidence);
+        let Some(mut error) = failed.filter(|_| self.how.stages.has(Stage::Vms)) else {
+            return Ok(());
+        };
+        if !self.how.json {
+            // They are said below the table.
+            error.causes.clear();
+        }
+        Err(Failure::Failed(error))
+    }
+
+    /// The table of nodes, and what belongs below it.
+    fn show_nodes(&self, planned: &Planned, now: &Observed, evidence: &BTreeMap<String, Evidence>) {
         let workspace = &self.loaded.workspace;
         let terminal = &self.world.terminal;
         let place = (workspace, &self.world.environment);
-        terminal.result(&status::text(self.environment(), (&now, None), &evidence, place));
+        terminal.result(&status::text(self.environment(), (now, None), evidence, place));
         self.expires.iter().for_each(|line| terminal.result(line));
         if planned.blueprint.nodes.first().is_some_and(|n| n.vnc.external) {
             let file = workspace.file(outputs::VNC_PASSWORD);
@@ -437,7 +472,6 @@ impl Building<'_> {
                 "VNC listens on all addresses; `maquette status --json` has the ports, {file} the password"
             ));
         }
-        Ok(())
     }
 }
 

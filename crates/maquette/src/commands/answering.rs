@@ -1,0 +1,46 @@
+//! Nodes that run and do not answer: whoever starts or builds waits for them, and has failed as long as they do not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use maquette_core::node_state::{Condition, Evidence, NodeState};
+use maquette_core::observed::{Domain, Observed};
+use maquette_engine::StepError;
+
+/// What was found out about nodes, by their libvirt names.
+type All = BTreeMap<String, Evidence>;
+
+fn of(domain: &Domain, evidence: &All) -> Evidence {
+    evidence.get(domain.name.as_str()).cloned().unwrap_or_default()
+}
+
+/// Nodes that can be waited for.
+pub fn silent(observed: &Observed, evidence: &All) -> BTreeSet<String> {
+    let awaited = |d: &&Domain| Condition::is_awaited(d, &of(d, evidence));
+    observed.domains.values().filter(awaited).map(|d| d.name.to_string()).collect()
+}
+
+/// An error if nodes ought to answer and do not, with the reason of each. A first boot that failed was told before.
+pub fn failed(observed: &Observed, evidence: &All) -> Option<StepError> {
+    let all = observed.domains.values().filter(|d| d.failed.is_none());
+    let dead = |domain: &Domain| {
+        let Condition { state, reason } = Condition::of(domain, &of(domain, evidence));
+        let dead = matches!(state, NodeState::Unreachable | NodeState::Failed);
+        dead.then(|| (domain.name.to_string(), reason.unwrap_or_else(|| state.as_str().into())))
+    };
+    let dead: Vec<(String, String)> = all.filter_map(dead).collect();
+    let mut error = match dead.as_slice() {
+        [] => return None,
+        [(name, reason)] => {
+            let mut error = StepError::new(format!("`{name}` does not answer"));
+            error.causes.push(reason.clone());
+            error
+        }
+        several => {
+            let mut error = StepError::new(format!("{} nodes do not answer", several.len()));
+            error.causes.extend(several.iter().map(|(name, reason)| format!("{name}: {reason}")));
+            error
+        }
+    };
+    error.hints.push("`maquette doctor` looks for the cause".into());
+    Some(error)
+}

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use maquette_core::diagnostic::closest;
+use maquette_core::node_state::{Condition, SshAnswer};
 use maquette_core::observed::Domain;
 use maquette_core::selection::{self, Candidate};
 use maquette_core::values::{HostAddress, Login, ValueError};
 use maquette_engine::StepError;
+use maquette_engine::guests::{self, Guest};
 
 use super::{entry, nodes};
 use crate::cli::Place;
@@ -173,11 +175,11 @@ impl Routes {
         }
     }
 
-    /// Names of nodes that do not run, as far as that can be found out at once: where the hypervisor is this machine.
-    pub fn stopped(&self, world: &World, routes: &[Route]) -> BTreeSet<String> {
-        let mut stopped = BTreeSet::new();
+    /// What this machine's libvirt has of nodes; nothing where the hypervisor is another one, which would have to be
+    /// connected to.
+    fn seen(&self, world: &World, routes: &[Route]) -> Vec<Domain> {
         if self.located.host.is_remote() || routes.iter().all(|route| route.own) {
-            return stopped;
+            return Vec::new();
         }
         let uri = Connection::local(world).uri;
         let located = &self.located;
@@ -185,22 +187,31 @@ impl Routes {
             world.libvirt.open(&uri).ok().and_then(|server| {
                 server.observe(&located.environment, &located.pool.name, None).ok()
             });
-        let Some(seen) = seen else { return stopped };
-        let runs = |domain: &Domain| domain.active;
-        for route in routes {
-            if seen.observed.domains.get(route.name.as_str()).is_some_and(|domain| !runs(domain)) {
-                stopped.insert(route.name.clone());
-            }
-        }
-        stopped
+        let Some(mut seen) = seen else { return Vec::new() };
+        let domains = &mut seen.observed.domains;
+        routes.iter().filter_map(|route| domains.remove(route.name.as_str())).collect()
     }
 
-    /// Refuses the route to a node that does not run.
+    /// Names of nodes that do not run, as far as that can be found out at once: where the hypervisor is this machine.
+    pub fn stopped(&self, world: &World, routes: &[Route]) -> BTreeSet<String> {
+        let all = self.seen(world, routes).into_iter().filter(|domain| !domain.active);
+        all.map(|domain| domain.name.to_string()).collect()
+    }
+
+    /// Refuses the route to a node that does not run, and says why one does not answer: `ssh` would need longer to say less.
     pub fn must_run(&self, world: &World, route: &Route) -> Result<(), Failure> {
-        match self.stopped(world, std::slice::from_ref(route)).contains(&route.name) {
-            true => Err(Failure::Failed(nodes::not_running(&route.name))),
-            false => Ok(()),
+        let seen = self.seen(world, std::slice::from_ref(route));
+        let Some(domain) = seen.first() else { return Ok(()) };
+        if !domain.active {
+            return Err(Failure::Failed(nodes::not_running(&route.name)));
         }
+        if let Some(why) = silence(world, domain) {
+            world.terminal.talk(&format!(
+                "`{0}` does not answer now: {why}; `maquette doctor {0}` looks for the cause",
+                route.name
+            ));
+        }
+        Ok(())
     }
 
     /// What a user may type for nodes: their names, with the prefix only where something is typed already; with `sets` node
@@ -269,6 +280,17 @@ impl Routes {
         }
         Failure::Failed(error.hint(format!("there are: {}", names.join(", "))))
     }
+}
+
+/// Why a node of this machine's does not answer at this moment, as `status` says it.
+fn silence(world: &World, domain: &Domain) -> Option<String> {
+    let name = domain.name.to_string();
+    let log = Some(maquette_libvirt::serial_log(&domain.recorded));
+    let guest = Guest { name: name.clone(), address: domain.recorded.access.address, log };
+    // What cannot be asked is for ssh to find out.
+    let evidence = guests::look(world.hosts.here().as_ref(), &[guest]).ok()?.remove(&name)?;
+    let silent = !matches!(evidence.ssh, None | Some(SshAnswer::Greeted | SshAnswer::Unknown));
+    Condition::of(domain, &evidence).reason.filter(|_| silent)
 }
 
 /// The node type in a node's name, `[PREFIX-]TYPE-INDEX`; empty if it has none.

@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, UNKNOWN_KEY};
-use crate::keys::{Form, Key};
+use crate::keys::{Form, Key, peers};
 use crate::syntax::{Node, Span, Spanned, Value, parse_bool};
-use crate::units::ByteSize;
+use crate::units::{ByteSize, MIB};
 use crate::values::{Line, ValueError};
 
 /// The keys of one mapping. [`Fields::finish`] reports those that nobody took.
@@ -137,16 +137,22 @@ impl<'a> Fields<'a> {
             }
         };
         known.sort_unstable();
+        let unread = |name: &str| self.keys.iter().any(|k| k.name == name && !k.read);
         for entry in self.node.entries() {
             if !known.contains(&entry.key.as_str()) && !entry.key.starts_with("x-") {
                 let diagnostic = Diagnostic::error(
                     UNKNOWN_KEY,
                     format!("{} has no key `{}`", self.what, entry.key),
                 )
-                .at(entry.key_span, "")
-                .suggest(&entry.key, known.iter().copied());
+                .at(entry.key_span, "");
+                let diagnostic = match peers::instead(&entry.key, &known) {
+                    Some(advice) => diagnostic.help(advice),
+                    None => diagnostic.suggest(&entry.key, known.iter().copied()),
+                };
                 diags.push(if diagnostic.help.is_empty() {
-                    diagnostic.help(format!("it knows {}", quoted_list(&known)))
+                    let told = || known.iter().copied().filter(|name| !unread(name));
+                    let list = || format!("it knows {}", quoted_list(&told().collect::<Vec<_>>()));
+                    diagnostic.help(peers::listed(&known).map_or_else(list, String::from))
                 } else {
                     diagnostic
                 });
@@ -245,13 +251,21 @@ pub fn number(
     };
     if value.is_none() {
         let of = if unit.is_empty() { String::new() } else { format!(" of {unit}") };
-        diags.push(wrong_type(
-            node,
-            &format!("`{what}`"),
-            &format!("a whole number{of}, {min} or more"),
-        ));
+        let expected = format!("a whole number{of}, {min} or more");
+        let diagnostic = wrong_type(node, &format!("`{what}`"), &expected);
+        diags.push(match in_mib(node).filter(|_| unit == "MiB") {
+            Some(mib) => diagnostic.help(format!("write `{mib}`, without a unit")),
+            None => diagnostic,
+        });
     }
     value
+}
+
+/// How many MiB a size is that was written with its unit.
+fn in_mib(node: &Node) -> Option<u64> {
+    let Value::Scalar(text, _) = &node.value else { return None };
+    let ByteSize(bytes) = text.trim().parse().ok()?;
+    (bytes >= MIB && bytes % MIB == 0).then_some(bytes / MIB)
 }
 
 /// Anything that parses from text.

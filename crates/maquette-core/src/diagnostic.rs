@@ -99,6 +99,8 @@ pub struct Diagnostics {
     /// The same, to be looked up: a file of many keys may have as many mistakes.
     recorded: HashSet<Diagnostic>,
     lenient: bool,
+    /// How many forbid going on.
+    errors: usize,
 }
 
 /// Code of a key that nobody knows.
@@ -127,6 +129,7 @@ impl Diagnostics {
             diagnostic.severity = Severity::Warning;
         }
         if self.recorded.insert(diagnostic.clone()) {
+            self.errors += usize::from(diagnostic.severity == Severity::Error);
             self.list.push(diagnostic);
         }
     }
@@ -140,7 +143,12 @@ impl Diagnostics {
 
     /// Whether any of them forbids going on.
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|d| d.severity == Severity::Error)
+        self.errors > 0
+    }
+
+    /// How many of them forbid going on.
+    pub fn errors(&self) -> usize {
+        self.errors
     }
 
     /// Whether nothing was recorded.

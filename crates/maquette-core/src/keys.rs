@@ -1,6 +1,10 @@
 //! Keys of node and network files, each declared once: how it is written and what it means. Reading
 //! ([`crate::decode::Fields`]) and the JSON schema ([`crate::schema`]) follow from the rows.
 
+pub(crate) mod peers;
+
+pub use peers::own_word;
+
 /// How the value of a key is written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Form {

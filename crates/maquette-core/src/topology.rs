@@ -39,6 +39,7 @@ pub use subnet::{Dhcp, Fixed, Ipv4, Ipv6};
 pub use uplink::Uplink;
 pub use vswitch::{Portgroup, Vlan, Vswitch};
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use crate::decode::Fields;
@@ -57,6 +58,8 @@ pub struct Topology {
     pub cidrs: Vec<Cidr>,
     /// Whether every network could be read; if not, a reference to an unknown one may be right.
     pub networks_complete: bool,
+    /// Names of networks in which something was wrong: one that gives no addresses may be meant to.
+    pub flawed: BTreeSet<String>,
     /// What holds for the whole environment.
     pub settings: Settings,
     /// The third octets that templates were evaluated with.
@@ -81,6 +84,40 @@ where
         Err(error) => {
             diags.push(Diagnostic::error("topology::name", error.to_string()).at(name.span, ""));
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DESCRIBED, NETWORK};
+    use crate::keys::Key;
+    use crate::keys::peers::{ROWS, instead};
+
+    fn names(keys: &'static [Key]) -> Vec<&'static str> {
+        keys.iter().map(|key| key.name).collect()
+    }
+
+    #[test]
+    fn words_of_other_tools_lead_to_keys() {
+        let node = names(DESCRIBED);
+        let says = |word: &str| instead(word, &node).unwrap_or_default();
+        assert_eq!(says("ram"), "did you mean `memory`?");
+        assert_eq!(says("runcmd"), "did you mean `commands`?");
+        assert!(says("ip").contains("networks: [{network: NAME, ip: "), "{}", says("ip"));
+        assert!(says("ports").contains("maquette forward"), "{}", says("ports"));
+        assert_eq!(instead("vms", &["nodes", "image"]).as_deref(), Some("did you mean `nodes`?"));
+        assert_eq!(instead("ram", &["size"]), None);
+        assert!(instead("cidr", &names(NETWORK)).is_some());
+    }
+
+    #[test]
+    fn no_word_of_other_tools_is_a_key_where_it_counts() {
+        for keys in [names(DESCRIBED), names(NETWORK)] {
+            for (words, key, _) in ROWS.iter().filter(|(_, key, _)| keys.contains(key)) {
+                let known = words.iter().find(|word| keys.contains(word));
+                assert_eq!(known, None, "{key}");
+            }
         }
     }
 }

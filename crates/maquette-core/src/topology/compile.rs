@@ -1,5 +1,7 @@
 //! Merging, evaluating and decoding: from trees to a [`Topology`].
 
+use std::collections::BTreeSet;
+
 use super::{Forward, Interface, Network, Role, Settings, Topology};
 use super::{bgp, described, free_subnet, network, role};
 use crate::decode::{Fields, quoted_list};
@@ -102,7 +104,7 @@ pub fn compile(
         unmarked(node, diags);
     }
 
-    let (mut networks, roles_node, cidrs) = networks(&file, request, diags)?;
+    let Read { mut networks, flawed, roles: roles_node, cidrs } = networks(&file, request, diags)?;
     free_subnet::place(&mut networks, |_| None, &[], diags);
     let mut nodes: Vec<&NodeRequest> = request.nodes.iter().collect();
     nodes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -117,6 +119,7 @@ pub fn compile(
     Some(Topology {
         roles,
         networks_complete: networks.len() == declared,
+        flawed,
         networks,
         cidrs,
         settings: request.settings.clone(),
@@ -226,7 +229,15 @@ pub(crate) const NETWORK_FILE: &[Key] = &[
     },
 ];
 
-type Read<'a> = (Vec<Network>, Option<&'a Node>, Vec<super::Cidr>);
+/// What a network file says.
+struct Read<'a> {
+    networks: Vec<Network>,
+    /// Names of those in which something was wrong.
+    flawed: BTreeSet<String>,
+    /// What it says of node types.
+    roles: Option<&'a Node>,
+    cidrs: Vec<super::Cidr>,
+}
 
 fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> Option<Read<'a>> {
     let what = format!("network file `{}`", request.network_name);
@@ -238,12 +249,19 @@ fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> O
     let list = list?;
     Fields::open(list, "`networks`", diags)?;
     let settings = &request.settings;
-    let read = |entry: &Entry| match bgp::is_bgp(&entry.value) {
-        true => bgp::decode(entry, settings.mtu, diags),
-        false => network::decode(entry, settings, diags),
+    let mut flawed = BTreeSet::new();
+    let read = |entry: &Entry| {
+        let before = diags.errors();
+        let network = match bgp::is_bgp(&entry.value) {
+            true => bgp::decode(entry, settings.mtu, diags),
+            false => network::decode(entry, settings, diags),
+        };
+        let wrong = network.iter().filter(|_| diags.errors() > before);
+        flawed.extend(wrong.map(|network| network.name.value.to_string()));
+        network
     };
     let networks = list.entries().iter().filter_map(read).collect();
-    Some((networks, roles, cidrs))
+    Some(Read { networks, flawed, roles, cidrs })
 }
 
 fn role_of(

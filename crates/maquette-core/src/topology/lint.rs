@@ -109,7 +109,9 @@ fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
             ),
         }
     }
-    if role.deploy_os {
+    // What is wrong with a network has been reported: that it gives no address may follow from it.
+    let flawed = |i: &Interface| topology.flawed.contains(i.network.value.as_str());
+    if role.deploy_os && !role.every_interface().any(flawed) {
         reached(topology, role, diags);
     }
 }

@@ -67,9 +67,7 @@ pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Opti
         format!("there is no {what} `{name}`"),
     )
     .at(span, "")
-    .suggest(name, known)
-    .help("`maquette topology list` shows the built-in ones")
-    .help(format!("looked for {}", tried.join(", ")));
+    .suggest(name, known);
     let described = match kind {
         Kind::Nodes => "`nodes: {NAME: {count: 1, memory: 1024}}` in maquette.yaml describes one",
         Kind::Network => {
@@ -77,7 +75,11 @@ pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Opti
         }
     };
     let diagnostic = if reader.lenient { diagnostic } else { diagnostic.help(described) };
-    reader.diags.push(diagnostic);
+    reader.diags.push(
+        diagnostic
+            .help("`maquette topology list` shows the built-in ones")
+            .help(format!("looked for {}", tried.join(", "))),
+    );
     None
 }
 

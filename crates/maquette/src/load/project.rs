@@ -1,10 +1,12 @@
 //! The project file, `maquette.yaml`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use maquette_core::decode::{self, Fields};
-use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::image::{Sum, Word};
+use maquette_core::keys::own_word;
 use maquette_core::settings::{self, Kind, SETTINGS, Setting, Settings};
 use maquette_core::syntax::{Node, Value};
 
@@ -32,13 +34,44 @@ impl Project {
 /// Reads the file's content, and has `settings` hold what takes no more than that.
 pub fn decode(node: &Node, settings: &mut Settings, diags: &mut Diagnostics) -> Project {
     let mut values = BTreeMap::new();
-    keys(node, "", "the project file", (&mut values, &mut *settings), diags);
+    let node = meant(node, diags);
+    keys(&node, "", "the project file", (&mut values, &mut *settings), diags);
     with_checksum(&mut values, diags);
     if let (Some(row), Some(image)) = (settings::find(IMAGE), values.get(IMAGE)) {
         // What is wrong with it has been said.
         assign(row, settings, image, "", &mut Diagnostics::default());
     }
     Project { given: true, values }
+}
+
+/// The file with nodes and networks under their own keys, where these are misspelt or words of other tools. That is an error
+/// even where unknown keys are not: nothing would be left of what is described, and those who name one of the networks
+/// would be told that there is none.
+fn meant<'a>(node: &'a Node, diags: &mut Diagnostics) -> Cow<'a, Node> {
+    let keys = SETTINGS.iter().filter_map(|row| row.key);
+    let known: Vec<&'static str> = keys.map(|key| key.split('.').next().unwrap_or(key)).collect();
+    let mut whole = Cow::Borrowed(node);
+    for (at, entry) in node.entries().iter().enumerate() {
+        if known.contains(&entry.key.as_str()) || entry.key.starts_with("x-") {
+            continue;
+        }
+        let own = own_word(&entry.key, &known);
+        let key = own.or_else(|| closest(&entry.key, known.iter().copied()));
+        let Some(key) = key.filter(|k| matches!(*k, "nodes" | "networks")) else { continue };
+        if node.get(key).is_some() || !matches!(entry.value.value, Value::Map(_)) {
+            continue;
+        }
+        let message = format!("the project file has no key `{}`", entry.key);
+        diags.push(
+            Diagnostic::error("project::unknown-key", message)
+                .at(entry.key_span, "")
+                .help(format!("did you mean `{key}`?")),
+        );
+        if let Value::Map(entries) = &mut whole.to_mut().value {
+            entries[at].key = key.into();
+        }
+    }
+    whole
 }
 
 /// The setting that a checksum belongs to.

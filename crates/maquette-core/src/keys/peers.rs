@@ -1,0 +1,132 @@
+//! What other tools call that which keys here are for: cloud-init, Vagrant, containerlab, kcli, Terraform, libvirt.
+
+/// Words, a key of the mapping that they are about, and what to write instead; if that is empty, the key.
+pub(crate) type Row = (&'static [&'static str], &'static str, &'static str);
+
+pub(crate) const ROWS: [Row; 21] = [
+    (&["ram", "mem", "memory_mb", "memory_mib", "memorymb"], "memory", ""),
+    (&["vcpu", "vcpus", "cpus", "numcpus", "num_cpus", "cores", "smp"], "cpu", ""),
+    (&["replicas", "instances", "number", "num"], "count", ""),
+    (
+        &["hostname", "host_name", "vm_name", "domain_name"],
+        "cpumodel",
+        "`name` is what nodes are called, before their number",
+    ),
+    (
+        &[
+            "ip",
+            "ip_address",
+            "ipv4",
+            "address",
+            "addresses",
+            "mgmt-ipv4",
+            "mgmt_ipv4",
+            "static_ip",
+        ],
+        "cpumodel",
+        "an address belongs to an interface: `networks: [{network: NAME, ip: 10.9.0.20}]`",
+    ),
+    (
+        &[
+            "ports",
+            "port",
+            "forwarded_port",
+            "forwarded_ports",
+            "port_forward",
+            "publish",
+            "expose",
+        ],
+        "cpumodel",
+        "`maquette forward NODE 8080:80` makes ports of a node reachable here",
+    ),
+    (
+        &["nics", "nic", "nets", "network", "network_interfaces", "links"],
+        "cpumodel",
+        "`networks: [NAME, …]` lists the networks of a node type",
+    ),
+    (
+        &[
+            "runcmd",
+            "run_cmd",
+            "cmds",
+            "cmd",
+            "exec",
+            "shell",
+            "script",
+            "scripts",
+            "provision",
+            "bootcmd",
+        ],
+        "commands",
+        "",
+    ),
+    (
+        &["cloud_init", "cloud-init", "cloudinit", "cloud_config", "userdata", "user-data"],
+        "user_data",
+        "",
+    ),
+    (&["write_files", "copy", "binds"], "files", ""),
+    (&["pkgs", "software"], "packages", ""),
+    (
+        &["box", "base_image", "backing_store", "os_image"],
+        "import_url",
+        "`import_url` is the image of a node type, `image` at the top of maquette.yaml that of all",
+    ),
+    (&["drives", "volumes", "storage", "disk_size", "disk_gb", "root_disk"], "disks", ""),
+    (&["vms", "machines", "hosts", "servers", "domains", "roles"], "nodes", ""),
+    (
+        &["nets", "links", "bridges"],
+        "nodes",
+        "`networks` describes networks, `networks` of a node type lists those that it is on",
+    ),
+    (
+        &["ram", "mem", "memory", "cpus", "vcpus", "cpu"],
+        "net_subnet",
+        "`memory` and `cpu` belong to a node type: `nodes: {NAME: {memory: 2048, cpu: 2}}`",
+    ),
+    (&["box", "base_image"], "image", ""),
+    (
+        &["name", "project", "env", "environment", "cluster_name"],
+        "net_subnet",
+        "did you mean `prefix`?",
+    ),
+    (
+        &["cidr", "cidrs", "address", "addresses", "ip", "range", "network", "ipv4", "gateway"],
+        "floating_ip",
+        "`subnet: 10.9.0.0/24` says which addresses a network has; the hypervisor has the first",
+    ),
+    (&["mode", "type", "nat", "isolated"], "forward", ""),
+    (&["capacity", "size_gb", "disk_size", "gb"], "size", ""),
+];
+
+/// Mappings with so many keys that nobody reads a list of them, by a key that only they have, and how their keys are listed.
+const LISTED: [(&str, &str); 3] = [
+    ("cpumodel", "`maquette explain nodes.NAME` lists its keys"),
+    ("floating_ip", "`maquette explain networks.NAME` lists its keys"),
+    ("net_subnet", "`maquette explain` lists its keys"),
+];
+
+/// The key that a word of another tool is for, in a mapping with these keys.
+pub fn own_word(word: &str, known: &[&str]) -> Option<&'static str> {
+    let word = word.to_lowercase();
+    let fits = |(words, key, advice): &&Row| {
+        words.contains(&word.as_str()) && known.contains(key) && advice.is_empty()
+    };
+    ROWS.iter().find(fits).map(|(_, key, _)| *key)
+}
+
+/// What to write instead of a word of another tool, in a mapping with these keys.
+pub(crate) fn instead(word: &str, known: &[&str]) -> Option<String> {
+    let word = word.to_lowercase();
+    let fits = |(words, key, _): &&Row| words.contains(&word.as_str()) && known.contains(key);
+    let (_, key, advice) = ROWS.iter().find(fits)?;
+    Some(match *advice {
+        "" => format!("did you mean `{key}`?"),
+        advice => advice.into(),
+    })
+}
+
+/// Where the keys of a mapping are listed that has too many for a message.
+pub(crate) fn listed(known: &[&str]) -> Option<&'static str> {
+    LISTED.iter().find(|(key, _)| known.contains(key)).map(|(_, how)| *how)
+}

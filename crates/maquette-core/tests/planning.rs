@@ -71,7 +71,7 @@ fn growing_touches_only_what_is_new() {
     let plan = plan_of(&input(&[("controller", 2)], "3_nets", &SMALL), &seen);
     insta::assert_snapshot!(lines(&plan), @"
     keep image maquette-debian-12.qcow2: 
-    update network data: the record of its nodes changes
+    update network data: its nodes change
     update network management: reservations: 1 to add
     update network external: reservations: 2 to add
     keep domain controller-0: 

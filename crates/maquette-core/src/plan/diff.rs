@@ -342,7 +342,7 @@ impl Planner<'_> {
         reasons.extend(compare::network(&old.recorded, network).words());
         let rewrite = *network != old.recorded || add + remove > 0;
         if rewrite && reasons.is_empty() {
-            reasons.push("the record of its nodes changes".into());
+            reasons.push("its nodes change".into());
         }
         let detail = describe::network(network);
         if reasons.is_empty() {

@@ -88,6 +88,9 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
     Plan { changes, steps: builder.finish() }
 }
 
+/// Why a network changes that keeps no addresses for the nodes that go.
+const FEWER_NODES: &str = "fewer nodes are on it";
+
 /// Has a network forget nodes that go. What it becomes, and why; none if it knows none of them.
 fn forget_nodes(
     network: &observed::Network,
@@ -105,7 +108,10 @@ fn forget_nodes(
     if wanted == network.recorded && remove.is_empty() {
         return None;
     }
-    let reason = format!("reservations: {} to remove", remove.len());
+    let reason = match remove.len() {
+        0 => FEWER_NODES.to_string(),
+        count => format!("reservations: {count} to remove"),
+    };
     let update = Action::UpdateNetwork {
         network: Box::new(wanted.clone()),
         environment: environment.clone(),

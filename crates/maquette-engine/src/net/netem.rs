@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::StepError;
+use crate::host::process::first_words;
 use crate::host::{Command, Host, HostError, check};
 
 const SCRIPT: &str = include_str!("../../assets/net/netem.sh");
@@ -28,12 +29,18 @@ pub struct Disturbance {
 pub fn disturb(host: &dyn Host, tap: &str, netem: &[String], label: &str) -> Result<(), StepError> {
     let words = std::iter::once(tap.to_string()).chain(netem.iter().cloned());
     check(host, &Command::script(SCRIPT, words)).map(|_| ()).map_err(|e| {
-        // It has no status of its own for that.
-        let unknown = matches!(&e, HostError::Failed { stderr, .. } if stderr.contains(UNKNOWN));
-        let error = StepError::new(format!("cannot disturb {label}")).because(e);
-        match unknown {
-            true => error.hint("the hypervisor's kernel has no netem (module sch_netem)"),
-            false => error,
+        let mut error = StepError::new(format!("cannot disturb {label}"));
+        match e {
+            // It has no status of its own for that, and the script says nothing to people.
+            HostError::Failed { stderr, .. } => {
+                let unknown = stderr.contains(UNKNOWN);
+                error.causes.push(format!("tc says: {}", first_words(stderr.as_bytes())));
+                match unknown {
+                    true => error.hint("the hypervisor's kernel has no netem (module sch_netem)"),
+                    false => error,
+                }
+            }
+            other => error.because(other),
         }
     })
 }

@@ -269,7 +269,13 @@ fn remove_all(
         let (hypervisor, plan) = removal.look(&mut plan_of)?;
         // What was still going when it was looked at before may be gone by itself.
         if again == 1 || !plan.is_empty() {
-            removal.show(&plan);
+            match hypervisor.observed().exists() || !plan.is_empty() || json {
+                true => removal.show(&plan),
+                // The prefix or the hypervisor may be a slip.
+                false => world
+                    .terminal
+                    .talk(&format!("{} does not exist: nothing to do", session.title())),
+            }
         }
         if plan.is_empty() {
             if !json {

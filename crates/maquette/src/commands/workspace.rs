@@ -166,6 +166,9 @@ fn list(world: &World, only_active: bool) -> Result<(), Failure> {
         })
         .collect();
     world.terminal.result(&render::boxes(&["Name", "Active"], &rows));
+    if rows.is_empty() {
+        world.terminal.talk("these are InfraRed's workspaces; `maquette list` shows environments");
+    }
     Ok(())
 }
 

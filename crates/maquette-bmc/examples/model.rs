@@ -1,0 +1,60 @@
+//! BMCs of machines in memory, for trials with other people's clients and conformance tests.
+//!
+//!     cargo run -p maquette-bmc --example model -- [SYSTEMS [PORT [IPMI_PORT [CERTIFICATE KEY]]]]
+//!
+//! The account is `admin` with the password `Only-4-trials`. With a certificate and its key (PEM) it is HTTPS.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for trials")]
+
+use std::error::Error;
+use std::sync::Arc;
+
+use maquette_bmc::accounts::{Accounts, Role};
+use maquette_bmc::bmc::Bmc;
+use maquette_bmc::clock::Clock;
+use maquette_bmc::model::Model;
+use maquette_bmc::secret::Secret;
+use maquette_bmc::serve::{self, Tls};
+use maquette_bmc::service::{Options, Service};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, usual: u16| arguments.get(at).map_or(Ok(usual), |text| text.parse());
+    let (systems, port, ipmi) = (number(0, 1)?, number(1, 8443)?, number(2, 6230)?);
+    let tls = match arguments.get(3..5) {
+        Some([certificate, key]) => {
+            Some(Tls::from_pem(&std::fs::read(certificate)?, &std::fs::read(key)?)?)
+        }
+        _ => None,
+    };
+    let clock = Clock::system();
+    let bmcs: Vec<Arc<Bmc>> = (0..systems)
+        .map(|n| {
+            let (name, machine) = (format!("node-{n}"), Arc::new(Model::numbered(n)));
+            let uuid = Uuid::new_v5(&Uuid::nil(), name.as_bytes());
+            Arc::new(Bmc::new(&name, uuid, machine, clock.clone()))
+        })
+        .collect();
+    let mut accounts = Accounts::default();
+    let added = accounts.add("admin", Secret::new("Only-4-trials"), Role::Administrator);
+    added.map_err(|refused| format!("{refused:?}"))?;
+    let uuid = Uuid::new_v5(&Uuid::nil(), b"service");
+    let options = Options {
+        plain: tls.is_none(),
+        https_port: port,
+        ipmi_port: Some(ipmi),
+        ..Options::default()
+    };
+    let service = Service::new(uuid, clock, bmcs, accounts, options);
+    service.report_to(Box::new(|line| eprintln!("{line}")));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        println!("serving {systems} systems on {}", listener.local_addr()?);
+        tokio::spawn(serve::look_after(service.clone()));
+        serve::redfish(service, listener, tls).await;
+        Ok(())
+    })
+}

@@ -1,0 +1,316 @@
+//! Who may use a BMC, and what: accounts with roles, as Redfish and IPMI both know them.
+
+use crate::secret::Secret;
+
+/// What somebody may do, in Redfish's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privilege {
+    /// Log in and read.
+    Login,
+    /// Change the BMC itself.
+    ConfigureManager,
+    /// Change accounts.
+    ConfigureUsers,
+    /// Change the node: power, boot, media.
+    ConfigureComponents,
+    /// Change one's own password.
+    ConfigureSelf,
+}
+
+impl Privilege {
+    /// As Redfish writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "Login",
+            Self::ConfigureManager => "ConfigureManager",
+            Self::ConfigureUsers => "ConfigureUsers",
+            Self::ConfigureComponents => "ConfigureComponents",
+            Self::ConfigureSelf => "ConfigureSelf",
+        }
+    }
+}
+
+/// The three roles that every Redfish service has; they are IPMI's levels of privilege, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// May do everything.
+    Administrator,
+    /// May use the node, and not change the BMC.
+    Operator,
+    /// May look.
+    ReadOnly,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 3] = [Self::Administrator, Self::Operator, Self::ReadOnly];
+
+    /// As Redfish writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Administrator => "Administrator",
+            Self::Operator => "Operator",
+            Self::ReadOnly => "ReadOnly",
+        }
+    }
+
+    /// The role of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+
+    /// What it allows.
+    pub fn privileges(self) -> &'static [Privilege] {
+        use Privilege::{
+            ConfigureComponents, ConfigureManager, ConfigureSelf, ConfigureUsers, Login,
+        };
+        match self {
+            Self::Administrator => {
+                &[Login, ConfigureManager, ConfigureUsers, ConfigureComponents, ConfigureSelf]
+            }
+            Self::Operator => &[Login, ConfigureComponents, ConfigureSelf],
+            Self::ReadOnly => &[Login, ConfigureSelf],
+        }
+    }
+
+    /// IPMI's number of the highest level that it may have: 4 administrator, 3 operator, 2 user.
+    pub fn level(self) -> u8 {
+        match self {
+            Self::Administrator => 4,
+            Self::Operator => 3,
+            Self::ReadOnly => 2,
+        }
+    }
+
+    /// Whether it may do something.
+    pub fn may(self, privilege: Privilege) -> bool {
+        self.privileges().contains(&privilege)
+    }
+}
+
+/// Longest name, which IPMI sends in 16 bytes.
+pub const LONGEST_NAME: usize = 16;
+/// Shortest and longest password; IPMI has keys of 20 bytes.
+pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=20;
+/// Most accounts.
+pub const MOST: usize = 15;
+
+/// One account.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its number, which IPMI has, too: 2 and more, since 1 is the account without a name.
+    pub id: u8,
+    /// Its name.
+    pub name: String,
+    /// Its password.
+    pub password: Secret,
+    /// What it may do.
+    pub role: Role,
+    /// Whether anybody may log in with it.
+    pub enabled: bool,
+    /// Whether nothing is allowed with it but another password.
+    pub must_change: bool,
+    /// Counts changes, also those that nobody can read.
+    pub generation: u64,
+}
+
+/// Why an account cannot be made or changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// There are as many as there may be.
+    Full,
+    /// The name is another account's.
+    Taken,
+    /// The name is too long, or has characters that cannot be sent.
+    Name,
+    /// The password is too short, too long, or has characters that cannot be sent.
+    Password,
+    /// Nobody could change anything any more.
+    LastAdministrator,
+    /// There is no such account.
+    Unknown,
+}
+
+/// What is changed of an account; what is none stays.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another password.
+    pub password: Option<Secret>,
+    /// Another role.
+    pub role: Option<Role>,
+    /// Whether it is enabled.
+    pub enabled: Option<bool>,
+    /// Whether its password has to be changed.
+    pub must_change: Option<bool>,
+}
+
+/// All accounts.
+#[derive(Debug, Clone, Default)]
+pub struct Accounts(Vec<Account>);
+
+fn checked_name(name: &str) -> Result<&str, Refused> {
+    let plain = name.chars().all(|c| c.is_ascii_graphic() && c != ':');
+    if plain && !name.is_empty() && name.len() <= LONGEST_NAME {
+        Ok(name)
+    } else {
+        Err(Refused::Name)
+    }
+}
+
+fn checked_password(password: &Secret) -> Result<(), Refused> {
+    let text = password.reveal();
+    let plain = text.chars().all(|c| c.is_ascii() && !c.is_ascii_control());
+    if plain && PASSWORD.contains(&text.len()) { Ok(()) } else { Err(Refused::Password) }
+}
+
+impl Accounts {
+    /// All, by their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &Account> {
+        self.0.iter()
+    }
+
+    /// One by its number.
+    pub fn get(&self, id: u8) -> Option<&Account> {
+        self.0.iter().find(|account| account.id == id)
+    }
+
+    /// One by its name. All are looked at, so that time does not tell which names there are.
+    pub fn named(&self, name: &str) -> Option<&Account> {
+        let asked = Secret::new(name);
+        self.0.iter().fold(
+            None,
+            |found, account| {
+                if asked.is(&account.name) { Some(account) } else { found }
+            },
+        )
+    }
+
+    /// The account that a name and a password open. A name that nobody has takes as long as a wrong password.
+    pub fn opens(&self, name: &str, password: &str) -> Option<&Account> {
+        let nobody = Secret::new("no account has this");
+        let account = self.named(name);
+        let right = account.map_or(&nobody, |account| &account.password).is(password);
+        account.filter(|account| right && account.enabled)
+    }
+
+    /// Makes an account, with the lowest number that is free.
+    pub fn add(&mut self, name: &str, password: Secret, role: Role) -> Result<u8, Refused> {
+        let name = checked_name(name)?.to_string();
+        checked_password(&password)?;
+        if self.named(&name).is_some() {
+            return Err(Refused::Taken);
+        }
+        let most = MOST as u8 + 1;
+        let id = (2..=most).find(|id| self.get(*id).is_none()).ok_or(Refused::Full)?;
+        let (enabled, must_change, generation) = (true, false, 0);
+        self.0.push(Account { id, name, password, role, enabled, must_change, generation });
+        self.0.sort_by_key(|account| account.id);
+        Ok(id)
+    }
+
+    /// Changes an account: all of it, or nothing.
+    pub fn change(&mut self, id: u8, change: Change) -> Result<(), Refused> {
+        let Change { name, password, role, enabled, must_change } = change;
+        if let Some(name) = &name {
+            checked_name(name)?;
+            if self.named(name).is_some_and(|other| other.id != id) {
+                return Err(Refused::Taken);
+            }
+        }
+        password.as_ref().map_or(Ok(()), checked_password)?;
+        let account = self.get(id).ok_or(Refused::Unknown)?;
+        let stays = role.unwrap_or(account.role) == Role::Administrator
+            && enabled.unwrap_or(account.enabled);
+        if !stays && self.is_last_administrator(id) {
+            return Err(Refused::LastAdministrator);
+        }
+        let account = self.0.iter_mut().find(|a| a.id == id).ok_or(Refused::Unknown)?;
+        if password.is_some() {
+            account.must_change = false;
+        }
+        account.name = name.unwrap_or_else(|| account.name.clone());
+        account.password = password.unwrap_or_else(|| account.password.clone());
+        account.role = role.unwrap_or(account.role);
+        account.enabled = enabled.unwrap_or(account.enabled);
+        account.must_change = must_change.unwrap_or(account.must_change);
+        account.generation += 1;
+        Ok(())
+    }
+
+    /// Removes an account.
+    pub fn remove(&mut self, id: u8) -> Result<(), Refused> {
+        if self.is_last_administrator(id) {
+            return Err(Refused::LastAdministrator);
+        }
+        let before = self.0.len();
+        self.0.retain(|account| account.id != id);
+        if self.0.len() < before { Ok(()) } else { Err(Refused::Unknown) }
+    }
+
+    fn is_last_administrator(&self, id: u8) -> bool {
+        let mut others = self.0.iter().filter(|a| a.id != id && a.enabled);
+        self.get(id).is_some_and(|a| a.enabled && a.role == Role::Administrator)
+            && !others.any(|a| a.role == Role::Administrator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Accounts {
+        let mut accounts = Accounts::default();
+        accounts.add("admin", Secret::new("password"), Role::Administrator).unwrap();
+        accounts
+    }
+
+    #[test]
+    fn only_name_and_password_together_open_an_account_that_is_enabled() {
+        let mut all = accounts();
+        let id = all.add("look", Secret::new("12345678"), Role::ReadOnly).unwrap();
+        assert_eq!(all.opens("look", "12345678").unwrap().id, id);
+        for (name, password) in [("look", "password"), ("admin", "12345678"), ("", ""), ("x", "")] {
+            assert!(all.opens(name, password).is_none(), "{name}");
+        }
+        assert!(all.opens("nobody", "no account has this").is_none());
+        all.change(id, Change { enabled: Some(false), ..Change::default() }).unwrap();
+        assert!(all.opens("look", "12345678").is_none());
+    }
+
+    #[test]
+    fn the_last_administrator_stays() {
+        let mut all = accounts();
+        assert_eq!(all.remove(2), Err(Refused::LastAdministrator));
+        let role = Change { role: Some(Role::Operator), ..Change::default() };
+        assert_eq!(all.change(2, role), Err(Refused::LastAdministrator));
+        let id = all.add("other", Secret::new("password"), Role::Administrator).unwrap();
+        all.remove(2).unwrap();
+        assert_eq!(all.remove(id), Err(Refused::LastAdministrator));
+    }
+
+    #[test]
+    fn names_and_passwords_are_what_ipmi_can_send() {
+        let mut all = accounts();
+        for name in ["", "a b", "a:b", "ä", "12345678901234567", "a\n"] {
+            let made = all.add(name, Secret::new("password"), Role::ReadOnly);
+            assert_eq!(made, Err(Refused::Name), "{name}");
+        }
+        for password in ["", "1234567", "123456789012345678901", "passwörter"] {
+            let made = all.add("user", Secret::new(password), Role::ReadOnly);
+            assert_eq!(made, Err(Refused::Password), "{password}");
+        }
+        assert_eq!(all.add("admin", Secret::new("password"), Role::ReadOnly), Err(Refused::Taken));
+    }
+
+    #[test]
+    fn there_are_only_so_many() {
+        let mut all = accounts();
+        for number in 1..MOST {
+            all.add(&format!("u{number}"), Secret::new("password"), Role::ReadOnly).unwrap();
+        }
+        let made = all.add("more", Secret::new("password"), Role::ReadOnly);
+        assert_eq!(made, Err(Refused::Full));
+    }
+}

@@ -1,0 +1,122 @@
+//! IPMI's watchdog timer (IPMI 2.0, 27): whoever set it has to come back before it runs out.
+
+/// What happens when it runs out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timeout {
+    /// It is logged.
+    Nothing,
+    /// The node is reset.
+    Reset,
+    /// The node is switched off.
+    Off,
+    /// The node is switched off and on.
+    Cycle,
+}
+
+impl Timeout {
+    /// IPMI's number of it.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Nothing, Self::Reset, Self::Off, Self::Cycle].get(usize::from(number)).copied()
+    }
+
+    /// IPMI's number of it.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Nothing => 0,
+            Self::Reset => 1,
+            Self::Off => 2,
+            Self::Cycle => 3,
+        }
+    }
+
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing was done",
+            Self::Reset => "reset",
+            Self::Off => "power off",
+            Self::Cycle => "power cycle",
+        }
+    }
+}
+
+/// The timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watchdog {
+    /// Whether it was set since the BMC started; before, it cannot be reset.
+    pub is_set: bool,
+    /// Who uses it: a number from 1 to 5.
+    pub user: u8,
+    /// Whether running out is not logged.
+    pub dont_log: bool,
+    /// What happens at the end.
+    pub timeout: Timeout,
+    /// What may happen before, as IPMI numbers it; it is remembered, and nothing is done.
+    pub before: u8,
+    /// How many seconds before, remembered.
+    pub before_s: u8,
+    /// Users whose timer has run out, a bit each.
+    pub expired: u8,
+    /// How long it runs, in tenths of a second.
+    pub countdown: u16,
+    /// When it runs out, in seconds since 1970; none if it does not run.
+    until: Option<u64>,
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        let (is_set, user, dont_log, timeout) = (false, 1, false, Timeout::Nothing);
+        let (before, before_s, expired, countdown, until) = (0, 0, 0, 0, None);
+        Self { is_set, user, dont_log, timeout, before, before_s, expired, countdown, until }
+    }
+}
+
+impl Watchdog {
+    /// Whether it runs.
+    pub fn runs(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Starts it, or starts it again.
+    pub fn restart(&mut self, now: u64) {
+        self.until = Some(now + u64::from(self.countdown).div_ceil(10));
+    }
+
+    /// Stops it.
+    pub fn stop(&mut self) {
+        self.until = None;
+    }
+
+    /// What is left of it, in tenths of a second.
+    pub fn left(&self, now: u64) -> u16 {
+        let left = self.until.map_or(0, |until| until.saturating_sub(now).saturating_mul(10));
+        let whole = if self.runs() { left } else { u64::from(self.countdown) };
+        u16::try_from(whole).unwrap_or(u16::MAX).min(self.countdown)
+    }
+
+    /// What is to be done, if it has run out now.
+    pub fn expires(&mut self, now: u64) -> Option<Timeout> {
+        self.until.filter(|until| now >= *until)?;
+        self.until = None;
+        self.expired |= 1 << (self.user & 7);
+        Some(self.timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_runs_out_once_unless_somebody_comes_back() {
+        let mut timer =
+            Watchdog { countdown: 25, timeout: Timeout::Cycle, user: 3, ..Watchdog::default() };
+        assert_eq!(timer.expires(1_000), None);
+        timer.restart(100);
+        assert_eq!((timer.left(100), timer.left(102)), (25, 10));
+        timer.restart(102);
+        assert_eq!(timer.expires(104), None);
+        assert_eq!(timer.expires(105), Some(Timeout::Cycle));
+        assert_eq!((timer.expires(200), timer.expired), (None, 8));
+    }
+}

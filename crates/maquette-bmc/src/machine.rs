@@ -1,0 +1,170 @@
+//! What a BMC can do with the domain that it belongs to. Redfish and IPMI know this, and nothing of libvirt.
+
+use std::io::{Read, Write};
+
+/// What a domain does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// It runs.
+    On,
+    /// It does not.
+    Off,
+    /// Its processors stand still, by somebody's order.
+    Paused,
+    /// Its guest has crashed; QEMU is still there.
+    Crashed,
+}
+
+impl Power {
+    /// Whether a real machine would draw power.
+    pub fn is_on(self) -> bool {
+        self != Self::Off
+    }
+}
+
+/// The firmware that a domain boots with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// A PC's BIOS.
+    Bios,
+    /// UEFI.
+    Uefi,
+}
+
+/// What may be tried first at a boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// The first NIC, by PXE.
+    Pxe,
+    /// The first NIC, by HTTP.
+    Http,
+    /// The first disk.
+    Hdd,
+    /// The CD-ROM drive.
+    Cd,
+    /// The firmware's own menu.
+    Setup,
+}
+
+/// How a domain is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// What is tried first; the domain's own order if none.
+    pub first: Option<Device>,
+    /// Whether that holds for one boot only: when the guest reboots by itself, the domain's own order is back.
+    pub once: bool,
+    /// The firmware, if it is to be another one than before. It stays.
+    pub firmware: Option<Firmware>,
+    /// Whether Secure Boot is on, if that is to change. It stays.
+    pub secure_boot: Option<bool>,
+}
+
+impl Start {
+    /// As the domain itself says.
+    pub const PLAIN: Self = Self { first: None, once: false, firmware: None, secure_boot: None };
+}
+
+/// What is put into the CD-ROM drive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Where QEMU reads it, while it is used: `http` or `https`.
+    pub url: String,
+    /// Whether a server's certificate has to be valid.
+    pub verify: bool,
+}
+
+/// A disk or a CD-ROM drive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// What the domain calls it, as in `vda`.
+    pub name: String,
+    /// Its bus, as in `virtio`.
+    pub bus: String,
+    /// Its size.
+    pub bytes: Option<u64>,
+    /// Its serial number.
+    pub serial: Option<String>,
+}
+
+/// A NIC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nic {
+    /// Its address, in lower case with colons.
+    pub mac: String,
+    /// Its model, as in `virtio`.
+    pub model: String,
+    /// Whether its link is up.
+    pub up: bool,
+}
+
+/// What a domain is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hardware {
+    /// Its architecture, as libvirt has it: `x86_64`.
+    pub architecture: String,
+    /// Its machine type, as in `pc-q35-7.2`.
+    pub machine: String,
+    /// Its processors.
+    pub vcpus: u32,
+    /// Its memory.
+    pub memory_mib: u64,
+    /// Its firmware.
+    pub firmware: Firmware,
+    /// Whether Secure Boot is on; none if its firmware has no such thing.
+    pub secure_boot: Option<bool>,
+    /// Its disks, without CD-ROM drives.
+    pub disks: Vec<Disk>,
+    /// Its NICs.
+    pub nics: Vec<Nic>,
+    /// Whether it has a CD-ROM drive.
+    pub cdrom: bool,
+    /// Whether it has a serial console.
+    pub console: bool,
+}
+
+/// Why something could not be done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// There is no such domain any more.
+    #[error("the domain does not exist any more")]
+    Gone,
+    /// It is not in the state for it.
+    #[error("{0}")]
+    State(String),
+    /// The domain cannot do that.
+    #[error("{0}")]
+    Unsupported(String),
+    /// libvirt does not answer, or did not do it.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A serial console: what is typed, and what the guest writes.
+pub trait Console: Send {
+    /// The two directions, each for a thread of its own. Reading ends when the console does.
+    fn split(self: Box<Self>) -> (Box<dyn Read + Send>, Box<dyn Write + Send>);
+}
+
+/// A domain, as its BMC sees it. Calls may take seconds, and are made from threads that may wait.
+pub trait Machine: Send + Sync {
+    /// What it is made of.
+    fn hardware(&self) -> Result<Hardware, Fault>;
+    /// What it does now.
+    fn power(&self) -> Result<Power, Fault>;
+    /// Starts it. An error if it runs.
+    fn start(&self, how: Start) -> Result<(), Fault>;
+    /// Ends it at once. An error if it does not run.
+    fn destroy(&self) -> Result<(), Fault>;
+    /// Asks its guest to shut down (ACPI), and does not wait.
+    fn shutdown(&self) -> Result<(), Fault>;
+    /// Resets it at once, as the button does.
+    fn reset(&self) -> Result<(), Fault>;
+    /// Sends it a non-maskable interrupt.
+    fn nmi(&self) -> Result<(), Fault>;
+    /// Lets its processors run or stand still.
+    fn pause(&self, paused: bool) -> Result<(), Fault>;
+    /// Puts something into its CD-ROM drive, or empties it.
+    fn insert(&self, image: Option<&Image>) -> Result<(), Fault>;
+    /// Opens its serial console.
+    fn console(&self) -> Result<Box<dyn Console>, Fault>;
+}

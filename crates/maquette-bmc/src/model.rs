@@ -1,0 +1,227 @@
+//! A machine in memory, for tests and trials.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::machine::{Console, Disk, Fault, Firmware, Hardware, Image, Machine, Nic, Power, Start};
+
+#[derive(Debug)]
+struct Inside {
+    hardware: Hardware,
+    power: Power,
+    starts: Vec<Start>,
+    resets: usize,
+    interrupts: usize,
+    image: Option<Image>,
+    fault: Option<Fault>,
+}
+
+/// A machine that does at once what it is told, and remembers it.
+pub struct Model {
+    inside: Mutex<Inside>,
+    line: Arc<Line>,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Model {
+    /// A machine that is off: two processors, 2 GiB, a disk and a NIC.
+    pub fn new() -> Self {
+        Self::numbered(0)
+    }
+
+    /// The same, with addresses of its own.
+    pub fn numbered(number: u16) -> Self {
+        let [high, low] = number.to_be_bytes();
+        let disk = |name: &str, bytes| Disk {
+            name: name.into(),
+            bus: "virtio".into(),
+            bytes: Some(bytes),
+            serial: Some(format!("{number:04x}-{name}")),
+        };
+        let nic = |last: u8| Nic {
+            mac: format!("52:54:00:{high:02x}:{low:02x}:{last:02x}"),
+            model: "virtio".into(),
+            up: true,
+        };
+        let hardware = Hardware {
+            architecture: "x86_64".into(),
+            machine: "pc-q35-7.2".into(),
+            vcpus: 2,
+            memory_mib: 2048,
+            firmware: Firmware::Uefi,
+            secure_boot: Some(false),
+            disks: vec![disk("vda", 20 << 30), disk("vdb", 10 << 30)],
+            nics: vec![nic(1), nic(2)],
+            cdrom: true,
+            console: true,
+        };
+        let inside = Inside {
+            hardware,
+            power: Power::Off,
+            starts: Vec::new(),
+            resets: 0,
+            interrupts: 0,
+            image: None,
+            fault: None,
+        };
+        Self { inside: Mutex::new(inside), line: Arc::default() }
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn works(&self) -> Result<MutexGuard<'_, Inside>, Fault> {
+        let inside = self.inside();
+        match &inside.fault {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(inside),
+        }
+    }
+
+    fn runs(&self) -> Result<MutexGuard<'_, Inside>, Fault> {
+        let inside = self.works()?;
+        if inside.power.is_on() { Ok(inside) } else { Err(Fault::State("it is off".into())) }
+    }
+
+    /// How it was started, each time.
+    pub fn starts(&self) -> Vec<Start> {
+        self.inside().starts.clone()
+    }
+
+    /// How often it was reset, and got a non-maskable interrupt.
+    pub fn presses(&self) -> (usize, usize) {
+        let inside = self.inside();
+        (inside.resets, inside.interrupts)
+    }
+
+    /// What is in its CD-ROM drive.
+    pub fn image(&self) -> Option<Image> {
+        self.inside().image.clone()
+    }
+
+    /// Has everything fail from now on, or nothing any more.
+    pub fn fail(&self, fault: Option<Fault>) {
+        self.inside().fault = fault;
+    }
+
+    /// Its guest ends.
+    pub fn guest_shuts_down(&self) {
+        self.inside().power = Power::Off;
+    }
+
+    /// Its guest writes on its serial console.
+    pub fn guest_writes(&self, bytes: &[u8]) {
+        self.line.put(bytes);
+    }
+}
+
+impl Machine for Model {
+    fn hardware(&self) -> Result<Hardware, Fault> {
+        Ok(self.works()?.hardware.clone())
+    }
+
+    fn power(&self) -> Result<Power, Fault> {
+        Ok(self.works()?.power)
+    }
+
+    fn start(&self, how: Start) -> Result<(), Fault> {
+        let mut inside = self.works()?;
+        if inside.power.is_on() {
+            return Err(Fault::State("it runs already".into()));
+        }
+        inside.power = Power::On;
+        inside.hardware.firmware = how.firmware.unwrap_or(inside.hardware.firmware);
+        if let (Some(_), Some(wanted)) = (inside.hardware.secure_boot, how.secure_boot) {
+            inside.hardware.secure_boot = Some(wanted);
+        }
+        inside.starts.push(how);
+        Ok(())
+    }
+
+    fn destroy(&self) -> Result<(), Fault> {
+        self.runs()?.power = Power::Off;
+        Ok(())
+    }
+
+    /// The guest does not hear it; a test says when it ends.
+    fn shutdown(&self) -> Result<(), Fault> {
+        self.runs().map(|_| ())
+    }
+
+    fn reset(&self) -> Result<(), Fault> {
+        self.runs()?.resets += 1;
+        Ok(())
+    }
+
+    fn nmi(&self) -> Result<(), Fault> {
+        self.runs()?.interrupts += 1;
+        Ok(())
+    }
+
+    fn pause(&self, paused: bool) -> Result<(), Fault> {
+        self.runs()?.power = if paused { Power::Paused } else { Power::On };
+        Ok(())
+    }
+
+    fn insert(&self, image: Option<&Image>) -> Result<(), Fault> {
+        self.works()?.image = image.cloned();
+        Ok(())
+    }
+
+    fn console(&self) -> Result<Box<dyn Console>, Fault> {
+        Ok(Box::new(Echo(self.line.clone())))
+    }
+}
+
+/// What is to be read from a console.
+#[derive(Default)]
+struct Line {
+    bytes: Mutex<VecDeque<u8>>,
+    more: Condvar,
+}
+
+impl Line {
+    fn put(&self, bytes: &[u8]) {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
+        self.more.notify_all();
+    }
+}
+
+/// A console that says what is typed into it.
+struct Echo(Arc<Line>);
+
+impl Console for Echo {
+    fn split(self: Box<Self>) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
+        (Box::new(Self(self.0.clone())), self)
+    }
+}
+
+impl Read for Echo {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let bytes = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = self
+            .0
+            .more
+            .wait_while(bytes, |bytes| bytes.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        bytes.read(buffer)
+    }
+}
+
+impl Write for Echo {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.put(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,353 @@
+//! Redfish (DSP0266): a function from requests to answers. Who is asked, who asks, and whether they may, is decided here;
+//! what there is, in one file for each kind of resource.
+
+use base64ct::{Base64, Encoding};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::accounts::Privilege;
+use crate::secret::hex;
+use crate::service::{Identity, Service};
+
+mod accounts;
+mod bios;
+mod chassis;
+mod events;
+mod fields;
+mod filter;
+mod inventory;
+mod logs;
+mod managers;
+mod media;
+mod paths;
+mod problem;
+mod query;
+mod registries;
+mod request;
+mod resource;
+mod root;
+mod schema;
+mod sessions;
+mod storage;
+mod systems;
+mod tasks;
+
+pub use events::{STREAM, event};
+pub use media::{Address, parse as address};
+pub use request::{Content, Method, Request, Response};
+
+use problem::Problem;
+use resource::{Created, Done, Found, Given};
+
+/// The root of all paths.
+pub const ROOT: &str = "/redfish/v1";
+
+/// Somebody's request, on its way to a resource.
+pub struct Call<'a> {
+    /// The service that is asked.
+    pub service: &'a Service,
+    /// Who asks; nobody for what everybody may read.
+    pub who: Option<&'a Identity>,
+    /// Where the request came from.
+    pub peer: &'a str,
+    /// Whether credentials may be taken.
+    pub trusted: bool,
+}
+
+/// Finds what is at a path below the root.
+fn find<'a>(call: &'a Call<'a>, segments: &[&'a str]) -> Option<Found<'a>> {
+    match segments {
+        [] => Some(root::root(call)),
+        ["SessionService", rest @ ..] => sessions::find(call, rest),
+        ["AccountService", rest @ ..] => accounts::find(call, rest),
+        ["Systems", rest @ ..] => systems::find(call, rest),
+        ["Managers", rest @ ..] => managers::find(call, rest),
+        ["Chassis", rest @ ..] => chassis::find(call, rest),
+        ["EventService", rest @ ..] => events::find(call, rest),
+        ["TaskService", rest @ ..] => tasks::find(call, rest),
+        ["Registries", rest @ ..] => registries::find(call, rest),
+        _ => None,
+    }
+}
+
+/// A path's segments below the root; none if it is somewhere else, or has characters that no path of ours has.
+fn segments(path: &str) -> Option<Vec<&str>> {
+    let rest = path.strip_prefix(ROOT)?;
+    if !rest.is_empty() && !rest.starts_with('/') {
+        return None;
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./$:".contains(c);
+    let rest = rest.strip_prefix('/').unwrap_or(rest);
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let segments: Vec<&str> = if rest.is_empty() { Vec::new() } else { rest.split('/').collect() };
+    let good = rest.chars().all(plain) && segments.iter().all(|s| !s.is_empty() && *s != "..");
+    good.then_some(segments)
+}
+
+/// Who asks; an error if they say who they are and are not.
+fn identify(service: &Service, request: &Request) -> Result<Option<Identity>, Problem> {
+    let named = request.headers.iter().any(|(name, _)| name == "authorization");
+    let holds = request.headers.iter().any(|(name, _)| name == "x-auth-token");
+    if !named && !holds {
+        return Ok(None);
+    }
+    if !request.secure && !service.options.plain {
+        return Err(Problem::insecure());
+    }
+    let found = if holds {
+        request.header("x-auth-token").and_then(|token| service.by_token(token))
+    } else {
+        basic(request).and_then(|(name, password)| service.by_password(&name, &password))
+    };
+    found.map(Some).ok_or_else(Problem::unauthorized)
+}
+
+/// Name and password of HTTP's basic authentication (RFC 7617).
+fn basic(request: &Request) -> Option<(String, String)> {
+    let (scheme, value) = request.header("authorization")?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let bytes = Base64::decode_vec(value.trim()).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((name.to_string(), password.to_string()))
+}
+
+/// Whether everybody may ask: the service root, what describes it, and for a new session.
+fn is_public(method: &Method, segments: &[&str]) -> bool {
+    match method {
+        Method::Get | Method::Head => {
+            matches!(segments, [] | ["odata"] | ["$metadata"])
+        }
+        Method::Post => matches!(
+            segments,
+            ["SessionService", "Sessions"] | ["SessionService", "Sessions", "Members"]
+        ),
+        Method::Patch | Method::Put | Method::Delete | Method::Other => false,
+    }
+}
+
+/// What identifies a state of a resource: all of it, but for the time of day.
+fn etag(value: &Value, generation: u64) -> String {
+    let mut value = value.clone();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("DateTime");
+    }
+    let digest =
+        Sha256::new().chain_update(value.to_string()).chain_update(generation.to_le_bytes());
+    format!("\"{}\"", hex(&digest.finalize()[..8]))
+}
+
+/// Answers a request.
+pub fn answer(service: &Service, request: &Request) -> Response {
+    let answered = respond(service, request).unwrap_or_else(|problem| failed(request, &problem));
+    let answered = answered.with("OData-Version", "4.0").with("Cache-Control", "no-store");
+    if request.method == Method::Head {
+        return Response { content: Content::Empty, ..answered };
+    }
+    answered
+}
+
+fn failed(request: &Request, problem: &Problem) -> Response {
+    let mut response = Response::new(problem.status, Content::Json(problem.body()));
+    if problem.status == 401 {
+        response.delayed = true;
+        // A browser's own dialogue helps nobody who has sent a token.
+        if request.header("x-auth-token").is_none() {
+            response = response.with("WWW-Authenticate", "Basic realm=\"Redfish\"");
+        } else {
+            response = response.with("WWW-Authenticate", "X-Auth-Token");
+        }
+    }
+    if problem.status == 503 {
+        response = response.with("Retry-After", "5");
+    }
+    response
+}
+
+fn respond(service: &Service, request: &Request) -> Result<Response, Problem> {
+    if request.method == Method::Other {
+        return Err(Problem::method(501));
+    }
+    if request.path.trim_end_matches('/') == "/redfish" {
+        return versions(request);
+    }
+    let segments = segments(&request.path);
+    let public = segments.as_ref().is_some_and(|s| is_public(&request.method, s));
+    // Whoever asks for a session says in the body who they are; a header of another one is not looked at.
+    let login = public && request.method == Method::Post;
+    let who = if login { None } else { identify(service, request)? };
+    if who.is_none() && !public {
+        return Err(Problem::unauthorized());
+    }
+    if request.header("odata-version").is_some_and(|version| version != "4.0") {
+        return Err(Problem::version());
+    }
+    let segments = segments.ok_or_else(|| Problem::not_found(&request.path))?;
+    if let Some(who) = who.as_ref().filter(|who| who.must_change) {
+        accounts::only_password(who, &request.method, &segments)?;
+    }
+    let read = matches!(request.method, Method::Get | Method::Head);
+    match segments.as_slice() {
+        ["$metadata"] if read => {
+            let text = schema::metadata();
+            return Ok(Response::new(200, Content::Xml(text)).with("Allow", "GET, HEAD"));
+        }
+        ["odata"] if read => {
+            let value = root::document(service);
+            return Ok(Response::new(200, Content::Json(value)).with("Allow", "GET, HEAD"));
+        }
+        ["EventService", "SSE"] if request.method == Method::Get => {
+            return stream(service, request);
+        }
+        _ => {}
+    }
+    let trusted = request.secure || service.options.plain;
+    let call = Call { service, who: who.as_ref(), peer: &request.peer, trusted };
+    let found = find(&call, &segments).ok_or_else(|| Problem::not_found(&request.path))?;
+    let path = format!("{ROOT}/{}", segments.join("/"));
+    if read { get(&call, request, &path, &found) } else { write(&call, request, &path, &found) }
+}
+
+fn versions(request: &Request) -> Result<Response, Problem> {
+    match request.method {
+        Method::Get | Method::Head => {
+            let value = json!({"v1": "/redfish/v1/"});
+            Ok(Response::new(200, Content::Json(value)).with("Allow", "GET, HEAD"))
+        }
+        _ => Ok(failed(request, &Problem::method(405)).with("Allow", "GET, HEAD")),
+    }
+}
+
+fn stream(service: &Service, request: &Request) -> Result<Response, Problem> {
+    let takes = request.header("accept").is_none_or(|accept| {
+        ["text/event-stream", "*/*", "text/*"].iter().any(|kind| accept.contains(kind))
+    });
+    if !takes {
+        let value = Value::from(request.header("accept").unwrap_or_default());
+        return Err(Problem::query_value("Accept", &fields::shown(&value)));
+    }
+    let id = service.subscribe(None, "").ok_or_else(Problem::full)?;
+    Ok(Response::new(200, Content::Events(id)))
+}
+
+fn get(
+    call: &Call<'_>,
+    request: &Request,
+    path: &str,
+    found: &Found<'_>,
+) -> Result<Response, Problem> {
+    let Some(get) = &found.get else { return Ok(not_allowed(request, found)) };
+    if call.who.is_some_and(|who| !who.role.may(found.read)) {
+        return Err(Problem::forbidden());
+    }
+    let query = query::Query::parse(&request.query)?;
+    let value = get()?;
+    let mut value = query.apply(call, value)?;
+    // What somebody has chosen of a resource has a mark of its own.
+    let etag = etag(&value, found.generation);
+    if request.header("if-none-match").is_some_and(|known| matches(known, &etag)) {
+        return Ok(Response::new(304, Content::Empty).with("ETag", etag));
+    }
+    let kind = value["@odata.type"].as_str().map(schema::described_by).unwrap_or_default();
+    if let (Some(fields), true) = (value.as_object_mut(), !path.is_empty()) {
+        fields.insert("@odata.etag".into(), Value::from(etag.clone()));
+    }
+    let response = Response::new(200, Content::Json(value));
+    Ok(response.with("ETag", etag).with("Link", kind).with("Allow", found.allow()))
+}
+
+fn not_allowed(request: &Request, found: &Found<'_>) -> Response {
+    failed(request, &Problem::method(405)).with("Allow", found.allow())
+}
+
+/// Whether a header names a mark, among others, or any.
+fn matches(header: &str, etag: &str) -> bool {
+    header.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == etag)
+}
+
+fn write(
+    call: &Call<'_>,
+    request: &Request,
+    path: &str,
+    found: &Found<'_>,
+) -> Result<Response, Problem> {
+    let act = match request.method {
+        Method::Patch => &found.patch,
+        Method::Post => &found.post,
+        Method::Delete => &found.delete,
+        Method::Get | Method::Head | Method::Put | Method::Other => &None,
+    };
+    let Some(act) = act else { return Ok(not_allowed(request, found)) };
+    if call.who.is_some_and(|who| !who.role.may(found.privilege)) {
+        return Err(Problem::forbidden());
+    }
+    let given = given(request)?;
+    // An action may take its time, and looks after itself.
+    let lock = found.get.is_some().then(|| call.service.lock(path));
+    if let (Some(wanted), Some(get)) = (request.header("if-match"), &found.get) {
+        // Found anew: what was found before the lock was held may have changed.
+        let segments = segments(path).unwrap_or_default();
+        let generation = find(call, &segments).map_or(0, |found| found.generation);
+        if !matches(wanted, &etag(&get()?, generation)) {
+            return Err(Problem::precondition());
+        }
+    }
+    let done = act(&given)?;
+    drop(lock);
+    match done {
+        Done::Changed => {
+            let segments = segments(path).unwrap_or_default();
+            let found = find(call, &segments).ok_or_else(|| Problem::not_found(path))?;
+            let plain = Request { query: String::new(), headers: Vec::new(), ..request.clone() };
+            get(call, &plain, path, &found)
+        }
+        Done::Nothing => Ok(Response::new(204, Content::Empty)),
+        Done::Created(Created { path, body, token }) => {
+            let etag = etag(&body, 0);
+            let response = Response::new(201, Content::Json(body)).with("Location", path);
+            let response = response.with("ETag", etag);
+            Ok(match token {
+                Some(token) => response.with("X-Auth-Token", token),
+                None => response,
+            })
+        }
+        Done::Accepted(id) => {
+            let body = tasks::body(call, id).unwrap_or_default();
+            let response = Response::new(202, Content::Json(body));
+            Ok(response.with("Location", tasks::monitor(id)).with("Retry-After", "5"))
+        }
+    }
+}
+
+/// The properties that a request gives. None is an empty object: some clients send no body with an action.
+fn given(request: &Request) -> Result<Given, Problem> {
+    if request.body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Given::new());
+    }
+    let kind = request.header("content-type").unwrap_or("application/json");
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    // curl's own default: whoever forgets to say what it is has still meant JSON.
+    if !["application/json", "application/x-www-form-urlencoded"].contains(&kind) {
+        return Err(Problem::media_type());
+    }
+    match serde_json::from_slice(&request.body) {
+        Ok(Value::Object(given)) => Ok(given),
+        _ => Err(Problem::malformed()),
+    }
+}
+
+/// Reads another resource for somebody, to be shown inside of one.
+fn inner(call: &Call<'_>, path: &str) -> Option<Value> {
+    let found = find(call, &segments(path)?)?;
+    let allowed =
+        call.who.is_some_and(|who| who.role.may(Privilege::Login) && who.role.may(found.read));
+    let mut value = (found.get.as_ref().filter(|_| allowed)?)().ok()?;
+    let etag = etag(&value, found.generation);
+    value.as_object_mut()?.insert("@odata.etag".into(), Value::from(etag));
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests;

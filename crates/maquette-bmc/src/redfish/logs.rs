@@ -1,0 +1,98 @@
+//! Logs: what happened to a system.
+
+use serde_json::{Value, json};
+
+use super::fields::Fields;
+use super::paths;
+use super::problem::Problem;
+use super::resource::{Done, Found, action, collection, enabled, link, resource};
+use crate::bmc::{Bmc, Entry};
+use crate::clock::Clock;
+
+/// What is below a system.
+pub fn find<'a>(bmc: &'a Bmc, rest: &[&'a str]) -> Option<Found<'a>> {
+    let path = format!("{}/LogServices", paths::system(bmc));
+    Some(match *rest {
+        ["LogServices"] => Found::read(move || {
+            let all = vec![format!("{path}/EventLog")];
+            Ok(collection(&path, "LogServiceCollection", "Log Services", all))
+        }),
+        ["LogServices", "EventLog"] => Found::read(move || {
+            let path = format!("{path}/EventLog");
+            Ok(resource(
+                &path,
+                "LogService",
+                "Event Log",
+                json!({
+                    "ServiceEnabled": true,
+                    "MaxNumberOfRecords": 512,
+                    "OverWritePolicy": "WrapsWhenFull",
+                    "LogEntryType": "Event",
+                    "DateTime": Clock::text(bmc.now()),
+                    "DateTimeLocalOffset": "+00:00",
+                    "Status": enabled(),
+                    "Entries": link(format!("{path}/Entries")),
+                    "Actions": {"#LogService.ClearLog": action(&path, "LogService", "ClearLog", None)},
+                }),
+            ))
+        }),
+        ["LogServices", "EventLog", "Actions", "LogService.ClearLog"] => {
+            Found::action(move |given| {
+                Fields::action(given, "LogService.ClearLog").finish()?;
+                bmc.state().log.clear(bmc.now());
+                Ok(Done::Nothing)
+            })
+        }
+        ["LogServices", "EventLog", "Entries"] => Found::read(move || Ok(entries(bmc))),
+        ["LogServices", "EventLog", "Entries", id] => {
+            let id: u16 = id.parse().ok().filter(|n: &u16| n.to_string() == id)?;
+            bmc.state().log.get(id)?;
+            Found::read(move || {
+                let entry = bmc.state().log.get(id).cloned();
+                entry.map(|entry| shown(bmc, &entry)).ok_or_else(|| Problem::not_found(""))
+            })
+        }
+        _ => return None,
+    })
+}
+
+fn entries(bmc: &Bmc) -> Value {
+    let path = format!("{}/LogServices/EventLog/Entries", paths::system(bmc));
+    let all: Vec<Value> = bmc.state().log.entries().iter().map(|entry| shown(bmc, entry)).collect();
+    let mut value = collection(&path, "LogEntryCollection", "Event Log Entries", Vec::new());
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("Members@odata.count".into(), json!(all.len()));
+        // Entries are shown whole: nobody reads a log by one request for each line.
+        fields.insert("Members".into(), Value::from(all));
+    }
+    value
+}
+
+fn shown(bmc: &Bmc, entry: &Entry) -> Value {
+    let path = format!("{}/LogServices/EventLog/Entries/{}", paths::system(bmc), entry.id);
+    let words = match entry.detail.as_str() {
+        "" => entry.what.text().to_string(),
+        detail => format!("{} {detail}", entry.what.text()),
+    };
+    resource(
+        &path,
+        "LogEntry",
+        &format!("Log Entry {}", entry.id),
+        json!({
+            "EntryType": "Event",
+            "Created": Clock::text(entry.at),
+            "Severity": severity(entry),
+            "Message": words,
+            "MessageId": MESSAGE,
+            "MessageArgs": [],
+        }),
+    )
+}
+
+/// What all entries have as their identifier: DMTF's registry of events of resources.
+pub const MESSAGE: &str = "ResourceEvent.1.3.ResourceChanged";
+
+/// How bad it is.
+pub fn severity(entry: &Entry) -> &'static str {
+    if entry.what.is_warning() { "Warning" } else { "OK" }
+}

@@ -1,0 +1,219 @@
+//! Virtual media: the CD-ROM drive, whose image QEMU reads from a web server while it is used. Nothing is copied.
+
+use serde_json::{Value, json};
+
+use super::fields::{Fields, shown};
+use super::problem::{Message, Problem};
+use super::resource::{Done, Found, Given, action, collection, enabled, resource};
+use crate::bmc::Bmc;
+use crate::machine::Image;
+
+/// What is below a system or its manager, which show the same drive.
+pub fn find<'a>(bmc: &'a Bmc, owner: &str, rest: &[&'a str]) -> Option<Found<'a>> {
+    let path = format!("{owner}/VirtualMedia");
+    let drive = bmc.hardware().map_or(true, |hardware| hardware.cdrom);
+    Some(match *rest {
+        [] => Found::read(move || {
+            let all = if drive { vec![format!("{path}/Cd")] } else { Vec::new() };
+            Ok(collection(&path, "VirtualMediaCollection", "Virtual Media", all))
+        }),
+        ["Cd"] if drive => {
+            let path = format!("{path}/Cd");
+            let other = path.clone();
+            Found::read(move || Ok(media(bmc, &path)))
+                .patch(move |given| change(bmc, &media(bmc, &other), given))
+        }
+        ["Cd", "Actions", "VirtualMedia.InsertMedia"] if drive => {
+            Found::action(move |given| insert(bmc, given))
+        }
+        ["Cd", "Actions", "VirtualMedia.EjectMedia"] if drive => Found::action(move |given| {
+            Fields::action(given, "VirtualMedia.EjectMedia").finish()?;
+            bmc.insert(None)?;
+            Ok(Done::Nothing)
+        }),
+        _ => return None,
+    })
+}
+
+/// The parts of an address that an image can be read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address<'t> {
+    /// Whether it is `https`.
+    pub secure: bool,
+    /// The host.
+    pub host: &'t str,
+    /// The port, also if it is not written.
+    pub port: u16,
+    /// The path, with the query, without the slash at its beginning.
+    pub path: &'t str,
+}
+
+/// Longest address.
+const LONGEST: usize = 2048;
+
+/// Takes an address apart: `http` or `https`, without a user in it, of characters that an address may have.
+pub fn parse(text: &str) -> Option<Address<'_>> {
+    let (scheme, rest) = text.split_once("://")?;
+    let secure = match scheme {
+        "http" => false,
+        "https" => true,
+        _ => return None,
+    };
+    let plain = |c: char| c.is_ascii_graphic() && !"\"'<>\\^`{|}@#".contains(c);
+    if text.len() > LONGEST || !rest.chars().all(plain) {
+        return None;
+    }
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(inner) => {
+            let (host, after) = inner.split_once(']')?;
+            let address: std::net::Ipv6Addr = host.parse().ok()?;
+            let _ = address;
+            (host, after.strip_prefix(':').or(after.is_empty().then_some(""))?)
+        }
+        None => {
+            let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+            let good = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+            if host.is_empty() || !host.chars().all(good) {
+                return None;
+            }
+            (host, port)
+        }
+    };
+    let usual = if secure { 443 } else { 80 };
+    let port = if port.is_empty() { usual } else { port.parse().ok().filter(|port| *port > 0)? };
+    Some(Address { secure, host, port, path })
+}
+
+fn media(bmc: &Bmc, path: &str) -> Value {
+    let state = bmc.state();
+    let url = state.media.as_ref().map(|image| image.url.as_str());
+    let name = url.and_then(|url| url.split(['?']).next()?.rsplit('/').next());
+    let protocol = url.map(|url| if url.starts_with("https:") { "HTTPS" } else { "HTTP" });
+    let insert = "VirtualMedia.InsertMedia";
+    resource(
+        path,
+        "VirtualMedia",
+        "Virtual CD",
+        json!({
+            "MediaTypes": ["CD", "DVD"],
+            "Image": url,
+            "ImageName": name,
+            "Inserted": url.is_some(),
+            "ConnectedVia": if url.is_some() { "URI" } else { "NotConnected" },
+            "WriteProtected": true,
+            "TransferMethod": url.map(|_| "Stream"),
+            "TransferProtocolType": protocol,
+            "VerifyCertificate": state.media.as_ref().is_some_and(|image| image.verify),
+            "Status": enabled(),
+            "Actions": {
+                format!("#{insert}"): {
+                    "target": format!("{path}/Actions/{insert}"),
+                    "TransferProtocolType@Redfish.AllowableValues": ["HTTP", "HTTPS"],
+                    "TransferMethod@Redfish.AllowableValues": ["Stream"],
+                },
+                "#VirtualMedia.EjectMedia": action(path, "VirtualMedia", "EjectMedia", None),
+            },
+        }),
+    )
+}
+
+/// What is asked for of a drive.
+struct Wanted {
+    /// The image; none to leave it, none of that to eject it.
+    image: Option<Option<String>>,
+    inserted: Option<bool>,
+    verify: Option<bool>,
+}
+
+fn read(fields: &mut Fields<'_>, needs_image: bool) -> Wanted {
+    let image = if needs_image {
+        fields.required_text("Image").map(Some)
+    } else {
+        fields.optional_text("Image")
+    };
+    if let Some(Some(text)) = image
+        && parse(text).is_none()
+    {
+        fields.wrong(Message::bad_format("Image", &shown(&json!(text))));
+    }
+    let inserted = fields.flag("Inserted");
+    if fields.flag("WriteProtected") == Some(false) {
+        // A web server takes nothing back.
+        fields.wrong(Message::not_in_list("WriteProtected", "false"));
+    }
+    fields.choice("TransferMethod", &[("Stream", ())]);
+    fields.choice("TransferProtocolType", &[("HTTP", ()), ("HTTPS", ())]);
+    fields.choice("MediaType", &[("CD", ()), ("DVD", ())]);
+    let verify = fields.flag("VerifyCertificate");
+    Wanted { image: image.map(|image| image.map(String::from)), inserted, verify }
+}
+
+fn insert(bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+    let mut fields = Fields::action(given, "VirtualMedia.InsertMedia");
+    let wanted = read(&mut fields, true);
+    if wanted.inserted == Some(false) {
+        fields.wrong(Message::not_in_list("Inserted", "false"));
+    }
+    fields.finish()?;
+    if bmc.state().media.is_some() {
+        return Err(Problem::in_use());
+    }
+    let url = wanted.image.flatten().ok_or_else(Problem::malformed)?;
+    bmc.insert(Some(Image { url, verify: wanted.verify.unwrap_or(false) }))?;
+    Ok(Done::Nothing)
+}
+
+fn change(bmc: &Bmc, current: &Value, given: &Given) -> Result<Done, Problem> {
+    let mut fields = Fields::of(given, current);
+    fields.require_any()?;
+    let wanted = read(&mut fields, false);
+    let before = bmc.state().media.clone();
+    if wanted.inserted == Some(true) && wanted.image.is_none() && before.is_none() {
+        fields.wrong(Message::missing("Image"));
+    }
+    fields.finish()?;
+    let url = match (wanted.image, wanted.inserted) {
+        (_, Some(false)) => None,
+        (Some(image), _) => image,
+        (None, _) => before.as_ref().map(|image| image.url.clone()),
+    };
+    let verify = wanted.verify.or(before.as_ref().map(|image| image.verify)).unwrap_or(false);
+    let after = url.map(|url| Image { url, verify });
+    if after != before {
+        bmc.insert(after)?;
+    }
+    Ok(Done::Changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        let parts = |text| parse(text).map(|a| (a.secure, a.host, a.port, a.path));
+        assert_eq!(parts("http://h/a/b.iso?x=1"), Some((false, "h", 80, "a/b.iso?x=1")));
+        assert_eq!(parts("https://10.0.0.1:8443"), Some((true, "10.0.0.1", 8443, "")));
+        assert_eq!(parts("http://[fd00::1]:81/x"), Some((false, "fd00::1", 81, "x")));
+        assert_eq!(parts("http://[fd00::1]/x"), Some((false, "fd00::1", 80, "x")));
+        for bad in [
+            "",
+            "file:///etc/shadow",
+            "nbd://h/x",
+            "http://",
+            "http:///x",
+            "http://u:p@h/x",
+            "http://h:0/x",
+            "http://h:99999/x",
+            "http://h/'/><x",
+            "http://h/a b",
+            "http://[x]/",
+            "http://[::1]x/",
+            "HTTP://h/x",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+        assert_eq!(parse(&format!("http://h/{}", "x".repeat(LONGEST))), None);
+    }
+}

@@ -1,0 +1,225 @@
+//! Systems: the nodes themselves, their power and what they boot.
+
+use serde_json::{Value, json};
+
+use super::fields::{Fields, shown};
+use super::problem::{Message, Problem};
+use super::resource::{Done, Found, Given, action, collection, link, links, resource};
+use super::{Call, ROOT, bios, inventory, logs, media, paths, storage};
+use crate::bmc::{ASSET_TAG, Bmc, Boot, Light, Override, Press};
+use crate::machine::{Device, Firmware, Hardware, Power};
+
+/// What is below the systems.
+pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
+    let [id, rest @ ..] = rest else {
+        return Some(Found::read(move || {
+            let all = call.service.bmcs().map(|bmc| paths::system(bmc)).collect();
+            Ok(collection(&format!("{ROOT}/Systems"), "ComputerSystemCollection", "Systems", all))
+        }));
+    };
+    let bmc = call.service.bmc(id)?.as_ref();
+    match *rest {
+        [] => Some(
+            Found::read(move || system(call, bmc)).patch(move |given| change(call, bmc, given)),
+        ),
+        ["Actions", "ComputerSystem.Reset"] => {
+            Some(Found::action(move |given| reset(call, bmc, given)))
+        }
+        ["Bios" | "SecureBoot", ..] => bios::find(bmc, rest),
+        ["Processors" | "Memory" | "EthernetInterfaces", ..] => inventory::find(bmc, rest),
+        ["Storage" | "SimpleStorage", ..] => storage::find(bmc, rest),
+        ["LogServices", ..] => logs::find(bmc, rest),
+        ["VirtualMedia", ref rest @ ..] => media::find(bmc, &paths::system(bmc), rest),
+        _ => None,
+    }
+}
+
+const ENABLED: [(&str, Override); 3] = [
+    ("Disabled", Override::Disabled),
+    ("Once", Override::Once),
+    ("Continuous", Override::Continuous),
+];
+
+const MODES: [(&str, Firmware); 2] = [("Legacy", Firmware::Bios), ("UEFI", Firmware::Uefi)];
+
+/// What may be booted, with the names that Redfish has for it.
+fn targets(hardware: &Hardware) -> Vec<(&'static str, Option<Device>)> {
+    let all = [
+        ("None", None),
+        ("Pxe", Some(Device::Pxe)),
+        ("Hdd", Some(Device::Hdd)),
+        ("Cd", Some(Device::Cd)),
+        ("BiosSetup", Some(Device::Setup)),
+        ("UefiHttp", Some(Device::Http)),
+    ];
+    let has = |device: &Option<Device>| match device {
+        Some(Device::Cd) => hardware.cdrom,
+        Some(Device::Pxe | Device::Http) => !hardware.nics.is_empty(),
+        Some(Device::Hdd) => !hardware.disks.is_empty(),
+        Some(Device::Setup) | None => true,
+    };
+    all.into_iter().filter(|(_, device)| has(device)).collect()
+}
+
+const LIGHTS: [(&str, Light); 3] =
+    [("Off", Light::Off), ("Lit", Light::Lit), ("Blinking", Light::Blinking)];
+
+/// The name of a value in a table of names.
+fn name_of<T: PartialEq>(table: &[(&'static str, T)], value: &T) -> &'static str {
+    table.iter().find(|(_, known)| known == value).map_or("", |(name, _)| name)
+}
+
+/// Redfish's word for what a domain does.
+pub fn power_state(power: Power) -> &'static str {
+    match power {
+        Power::On | Power::Crashed => "On",
+        Power::Off => "Off",
+        Power::Paused => "Paused",
+    }
+}
+
+fn boot(boot: &Boot, hardware: &Hardware) -> Value {
+    let targets = targets(hardware);
+    let names = |all: &[&'static str]| json!(all);
+    let mode = boot.mode.unwrap_or(hardware.firmware);
+    json!({
+        "BootSourceOverrideEnabled": name_of(&ENABLED, &boot.enabled),
+        "BootSourceOverrideEnabled@Redfish.AllowableValues": names(&ENABLED.map(|(n, _)| n)),
+        "BootSourceOverrideTarget": name_of(&targets, &boot.target),
+        "BootSourceOverrideTarget@Redfish.AllowableValues":
+            names(&targets.iter().map(|(n, _)| *n).collect::<Vec<_>>()),
+        "BootSourceOverrideMode": name_of(&MODES, &mode),
+        "BootSourceOverrideMode@Redfish.AllowableValues": names(&MODES.map(|(n, _)| n)),
+        "HttpBootUri": boot.http,
+    })
+}
+
+fn system(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
+    let (hardware, power) = (bmc.hardware()?, bmc.power()?);
+    let ipmi = call.service.options.ipmi_port;
+    let settings = bmc.settings(hardware.firmware);
+    let tag = settings.get(ASSET_TAG).filter(|tag| !tag.is_empty());
+    let (path, state) = (paths::system(bmc), bmc.state());
+    let below = |name: &str| link(format!("{path}/{name}"));
+    let presses: Vec<&str> = Press::ALL.iter().map(|(name, _)| *name).collect();
+    let health = if power == Power::Crashed { "Critical" } else { "OK" };
+    let mut value = resource(
+        &path,
+        "ComputerSystem",
+        &bmc.name,
+        json!({
+            "SystemType": "Physical",
+            "Manufacturer": "Maquette",
+            "Model": hardware.machine,
+            "SerialNumber": bmc.uuid.to_string(),
+            "UUID": bmc.uuid.to_string(),
+            "AssetTag": tag,
+            "BiosVersion": concat!("maquette-", env!("CARGO_PKG_VERSION")),
+            "IndicatorLED": name_of(&LIGHTS, &state.light),
+            "LocationIndicatorActive": state.light != Light::Off,
+            "PowerState": power_state(power),
+            "Status": {"State": if power.is_on() { "Enabled" } else { "StandbyOffline" }, "Health": health},
+            "Boot": boot(&state.boot, &hardware),
+            "ProcessorSummary": {
+                "Count": hardware.vcpus,
+                "CoreCount": hardware.vcpus,
+                "LogicalProcessorCount": hardware.vcpus,
+            },
+            "MemorySummary": {"TotalSystemMemoryGiB": gib(hardware.memory_mib)},
+            "SerialConsole": {
+                "MaxConcurrentSessions": 1,
+                "IPMI": {"ServiceEnabled": ipmi.is_some() && hardware.console, "Port": ipmi},
+            },
+            "Links": {
+                "Chassis": links([paths::chassis(bmc)]),
+                "ManagedBy": links([paths::manager(bmc)]),
+            },
+            "Actions": {"#ComputerSystem.Reset":
+                action(&path, "ComputerSystem", "Reset", Some(("ResetType", presses)))},
+            "Bios": below("Bios"),
+            "SecureBoot": below("SecureBoot"),
+            "Processors": below("Processors"),
+            "Memory": below("Memory"),
+            "EthernetInterfaces": below("EthernetInterfaces"),
+            "Storage": below("Storage"),
+            "SimpleStorage": below("SimpleStorage"),
+            "LogServices": below("LogServices"),
+            "VirtualMedia": below("VirtualMedia"),
+        }),
+    );
+    if let (None, Some(fields)) = (hardware.secure_boot, value.as_object_mut()) {
+        fields.remove("SecureBoot");
+    }
+    Ok(value)
+}
+
+/// Memory in GiB, as a number that may have a fraction.
+pub fn gib(mib: u64) -> Value {
+    if mib.is_multiple_of(1024) { json!(mib / 1024) } else { json!(mib as f64 / 1024.0) }
+}
+
+fn reset(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+    let mut fields = Fields::action(given, "ComputerSystem.Reset");
+    // The default where nothing is said is the service's choice; none is too easily a mistake.
+    fields.required_text("ResetType");
+    let press = fields.choice("ResetType", &Press::ALL);
+    fields.finish()?;
+    let press = press.ok_or_else(Problem::malformed)?;
+    bmc.press(press)?;
+    if press == Press::GracefulRestart && bmc.is_restarting() {
+        let name = format!("Graceful restart of {}", bmc.name);
+        return Ok(Done::Accepted(call.service.task(&name, bmc.uuid)));
+    }
+    Ok(Done::Nothing)
+}
+
+/// A change of what is booted.
+fn read_boot(fields: &mut Fields<'_>, hardware: &Hardware, boot: &mut Boot) {
+    let target = fields.choice("BootSourceOverrideTarget", &targets(hardware));
+    let enabled = fields.choice("BootSourceOverrideEnabled", &ENABLED);
+    if let Some(mode) = fields.choice("BootSourceOverrideMode", &MODES) {
+        boot.mode = Some(mode).filter(|mode| *mode != hardware.firmware);
+    }
+    if let Some(http) = fields.optional_text("HttpBootUri") {
+        boot.http = http.filter(|http| !http.is_empty()).map(String::from);
+        if boot.http.as_ref().is_some_and(|http| media::parse(http).is_none()) {
+            let value = shown(&json!(boot.http));
+            fields.wrong(Message::bad_format("Boot/HttpBootUri", &value));
+        }
+    }
+    if let Some(target) = target {
+        boot.target = target;
+        // Whoever names a device and not for how long means the next boot.
+        if target.is_some() && boot.enabled == Override::Disabled {
+            boot.enabled = Override::Once;
+        }
+    }
+    boot.enabled = enabled.unwrap_or(boot.enabled);
+    if boot.target.is_none() || boot.enabled == Override::Disabled {
+        boot.target = None;
+        boot.enabled = Override::Disabled;
+    }
+}
+
+fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+    let (hardware, current) = (bmc.hardware()?, system(call, bmc)?);
+    let mut fields = Fields::of(given, &current);
+    fields.require_any()?;
+    let mut boot = bmc.state().boot.clone();
+    fields.object("Boot", |fields| read_boot(fields, &hardware, &mut boot));
+    let light = fields.choice("IndicatorLED", &LIGHTS);
+    let active = fields.flag("LocationIndicatorActive");
+    let tag = fields.optional_text("AssetTag").map(|tag| tag.unwrap_or_default().to_string());
+    if let Some(tag) = tag.as_ref().filter(|tag| !bios::is_tag(tag)) {
+        fields.wrong(Message::bad_format("AssetTag", &shown(&json!(tag))));
+    }
+    fields.finish()?;
+    let mut state = bmc.state();
+    state.boot = boot;
+    let active = active.map(|active| if active { Light::Lit } else { Light::Off });
+    state.light = light.or(active).unwrap_or(state.light);
+    if let Some(tag) = tag {
+        state.settings.insert(ASSET_TAG.into(), tag);
+    }
+    Ok(Done::Changed)
+}

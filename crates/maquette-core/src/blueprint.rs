@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use interface::{Attachment, Checksums, Interface, Ipv4Setup};
 pub use links::far_end;
 pub use switching::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
-pub use template::{Cold, Template, TemplatePart, template};
+pub use template::{ColdReason, Template, TemplatePart, template};
 
 use crate::names::EnvName;
 use crate::settings::StartChoice;
@@ -63,7 +63,7 @@ pub struct Blueprint {
     /// How new nodes start.
     pub start: StartChoice,
     /// What nodes can start from instead of booting, or why they cannot, by their names.
-    pub templates: BTreeMap<NodeName, Result<Template, Cold>>,
+    pub templates: BTreeMap<NodeName, Result<Template, ColdReason>>,
     /// What first boots do besides setting nodes up, by its digest.
     pub first_boots: BTreeMap<Uuid, FirstBoot>,
     /// What the seeds of nodes are in, where their owner has chosen that.
@@ -219,10 +219,10 @@ impl Network {
     }
 
     /// Its reservations as DHCP's entries, of the families that it serves.
-    pub fn hosts(&self) -> BTreeSet<Host> {
+    pub fn hosts(&self) -> BTreeSet<DhcpHost> {
         let serves4 = self.ipv4.is_some() && self.dhcp4.is_some();
         let serves6 = self.ipv6.is_some() && self.dhcp6.is_some();
-        let entry = |r: &Reservation, mac, ip| Host { name: r.name.to_string(), mac, ip };
+        let entry = |r: &Reservation, mac, ip| DhcpHost { name: r.name.to_string(), mac, ip };
         let v4 = self.reservations.iter().filter(|_| serves4);
         let v4 = v4.filter_map(|r| Some(entry(r, Some(r.mac), r.ipv4?.into())));
         let v6 = self.reservations.iter().filter(|_| serves6);
@@ -248,7 +248,7 @@ pub struct Tenant {
 
 /// One entry of a network's DHCP server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Host {
+pub struct DhcpHost {
     /// Node.
     pub name: String,
     /// Interface; none for IPv6.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, UNKNOWN_KEY};
-use crate::keys::{Form, Key, peers};
+use crate::file_keys::{Form, Key, peers};
 use crate::syntax::{Node, Span, Spanned, Value, parse_bool};
 use crate::units::{ByteSize, MIB};
 use crate::values::{Line, ValueError};

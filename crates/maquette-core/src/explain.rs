@@ -4,7 +4,7 @@
 mod sample;
 
 use crate::diagnostic::closest;
-use crate::keys::{Class, Form, Key};
+use crate::file_keys::{Class, Form, Key};
 use crate::settings::{Kind, SETTINGS, Setting};
 use crate::topology::{DESCRIBED, NETWORK, NETWORK_DEFAULTS, NODE_DEFAULTS};
 

@@ -1,13 +1,13 @@
 //! Base images, as far as they can be judged without touching one: what a user's word for an image
 //! means, checksums, and what the first bytes of a file make of it.
 
+mod checksum;
 mod head;
 mod qcow2;
+mod reference;
 mod refusal;
-mod sum;
-mod word;
 
+pub use checksum::{Checksum, ChecksumError, Kind};
 pub use head::{Compression, Format, HEAD, inspect};
+pub use reference::{ImageRef, ImageRefError, Place, redact, redact_words};
 pub use refusal::NotAnImage;
-pub use sum::{Kind, Sum, SumError};
-pub use word::{Place, Word, WordError, redact, redact_words};

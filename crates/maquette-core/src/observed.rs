@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::blueprint::{self, Host, Template};
+use crate::blueprint::{self, DhcpHost, Template};
 use crate::object::ObjectKind;
 use crate::start_times::Starts;
 use crate::topology::{self, Allocation, Forward};
@@ -99,7 +99,7 @@ pub struct Wiring {
     /// DHCP ranges.
     pub ranges: Vec<(IpAddr, IpAddr)>,
     /// Reservations.
-    pub hosts: BTreeSet<Host>,
+    pub hosts: BTreeSet<DhcpHost>,
     /// MTU in bytes.
     pub mtu: Option<u32>,
     /// Whether it is on Open vSwitch.

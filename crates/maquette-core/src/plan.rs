@@ -19,12 +19,12 @@ mod ready;
 mod reasons;
 mod remove;
 mod requirements;
-mod restore;
 mod share;
 mod steps;
 mod switching;
 mod waiting;
 mod warm;
+mod warm_start;
 
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Sharing};
 pub use diff::{create, place_seeds, renew, unknown_first_boots};

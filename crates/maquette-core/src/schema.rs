@@ -1,10 +1,10 @@
 //! JSON schemas (draft 2020-12) of project, node and network files, so that editors complete and check them.
-//! They follow from the tables that reading follows from: [`crate::settings`] and [`crate::keys`].
+//! They follow from the tables that reading follows from: [`crate::settings`] and [`crate::file_keys`].
 //!
 //! Editors read YAML 1.2, in which `yes` is text, and see `{{ net }}` where a number will be. So a number may
 //! be text with digits or a template, and a truth value any of YAML's words.
 
-use crate::keys::{Form, Key};
+use crate::file_keys::{Form, Key};
 use crate::settings::{Kind, SETTINGS, Setting};
 use crate::syntax::Plain;
 use crate::topology::{DESCRIBED, NETWORK_FILE, NETWORKS, NODE_TYPE};

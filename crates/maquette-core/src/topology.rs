@@ -91,8 +91,8 @@ where
 #[cfg(test)]
 mod tests {
     use super::{DESCRIBED, NETWORK};
-    use crate::keys::Key;
-    use crate::keys::peers::{ROWS, instead};
+    use crate::file_keys::Key;
+    use crate::file_keys::peers::{ROWS, instead};
 
     fn names(keys: &'static [Key]) -> Vec<&'static str> {
         keys.iter().map(|key| key.name).collect()

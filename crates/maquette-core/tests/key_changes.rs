@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use maquette_core::explain;
-use maquette_core::keys::Class::{self, Later, Live, Record, Replace, Restart};
+use maquette_core::file_keys::Class::{self, Later, Live, Record, Replace, Restart};
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Op, Plan};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-use maquette_core::blueprint::{Blueprint, Cold, Template, template};
+use maquette_core::blueprint::{Blueprint, ColdReason, Template, template};
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action};
 use maquette_core::seed::SeedFile;
@@ -19,7 +19,7 @@ fn with(keys: &str) -> Blueprint {
 }
 
 /// What its node starts from, whose image has the agent.
-fn start(blueprint: &Blueprint) -> Result<Template, Cold> {
+fn start(blueprint: &Blueprint) -> Result<Template, ColdReason> {
     let node = &blueprint.nodes[0];
     let first_boot = node.guest.as_ref().and_then(|guest| guest.first_boot);
     let first_boot = first_boot.map(|digest| &blueprint.first_boots[&digest]);
@@ -101,7 +101,7 @@ fn what_only_cloud_init_does_boots() {
         "runcmd: [{a: b}]",
     ] {
         let blueprint = with(&format!("user_data: {{{key}}}\n"));
-        assert_eq!(start(&blueprint).unwrap_err(), Cold::UserData, "{key}");
+        assert_eq!(start(&blueprint).unwrap_err(), ColdReason::UserData, "{key}");
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use maquette_core::blueprint::{self, Blueprint, Cold, Image, ImageOrigin, Pool};
+use maquette_core::blueprint::{self, Blueprint, ColdReason, Image, ImageOrigin, Pool};
 use maquette_core::capacity;
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::object::ObjectKind;
@@ -120,7 +120,7 @@ fn a_plan_says_how_nodes_start() {
     let alone = "cold: no other node would start from its template";
     assert_eq!(told(&blueprint), BTreeSet::from(["warm".to_string(), alone.into()]));
     for why in blueprint.templates.values_mut() {
-        *why = Err(Cold::NoAgent);
+        *why = Err(ColdReason::NoAgent);
     }
     assert_eq!(told(&blueprint), BTreeSet::from(["cold: the image has no agent".to_string()]));
     blueprint.start = StartChoice::Cold;
@@ -173,7 +173,7 @@ fn nics_that_cannot_be_plugged_in_have_nodes_boot() {
         node.interfaces[0].model = model.parse().unwrap();
         node.machine = machine.parse().unwrap();
         let found = blueprint::template(node, None, &blueprint.pool, &|_| true, "");
-        let wanted = cold.then(|| Cold::Nic(model.into()));
+        let wanted = cold.then(|| ColdReason::Nic(model.into()));
         assert_eq!(found.err(), wanted, "{model} on {machine}");
     }
 }
@@ -359,7 +359,10 @@ fn a_template_is_for_nodes_of_one_shape() {
     let blueprint = blueprint_of(&input(&[(WEB, 1)], "3_nets", &[]), &nothing);
     let none = |_: &Image| false;
     let first = &blueprint.nodes[0];
-    assert_eq!(blueprint::template(first, None, &blueprint.pool, &none, ""), Err(Cold::NoAgent));
+    assert_eq!(
+        blueprint::template(first, None, &blueprint.pool, &none, ""),
+        Err(ColdReason::NoAgent)
+    );
     // Its files are in that pool, and its domain is called after it.
     let other = Pool { path: "/other".into(), ..blueprint.pool.clone() };
     let of = |pool: &Pool| blueprint::template(first, None, pool, &|_: &Image| true, "QEMU 1");

@@ -1,10 +1,10 @@
 //! Base images: what a name means, bringing one into the pool, building one.
 
-mod agent;
 pub mod build;
 pub mod catalogue;
 mod checksum;
 mod fetch;
+mod fetch_shell;
 mod leftovers;
 mod source;
 pub mod template;

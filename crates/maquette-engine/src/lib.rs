@@ -18,7 +18,7 @@ mod guest_agent;
 pub mod guests;
 pub mod host;
 pub mod image;
-pub mod leases;
+pub mod lifetimes;
 pub mod login_keys;
 pub mod net;
 pub mod prepare;

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use maquette::fuzzing;
-use maquette_core::image::{Format, Place, Word, inspect, redact, redact_words};
-use maquette_core::lease::Lease;
+use maquette_core::image::{Format, ImageRef, Place, inspect, redact, redact_words};
+use maquette_core::lifetime::Lifetime;
 use maquette_core::values::printable;
 use maquette_engine::guests::{self, Guest};
 use maquette_engine::image::resolve;
@@ -21,10 +21,13 @@ pub fn probe(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let facts = probe::read(&text);
     assert!(facts.cpus > 0);
-    for (environment, lease) in &facts.leases {
-        let again = Lease::parse_all(&lease.text(environment));
-        assert_eq!(again.get(environment).cloned().unwrap_or_default(), *lease);
-        check::no_controls("an owner, as it is shown", lease.owner.as_deref().unwrap_or_default());
+    for (environment, lifetime) in &facts.lifetimes {
+        let again = Lifetime::parse_all(&lifetime.text(environment));
+        assert_eq!(again.get(environment).cloned().unwrap_or_default(), *lifetime);
+        check::no_controls(
+            "an owner, as it is shown",
+            lifetime.owner.as_deref().unwrap_or_default(),
+        );
     }
 }
 
@@ -151,7 +154,7 @@ pub fn image(data: &[u8]) {
 
 fn image_word(text: &str) {
     const SECRET: &str = "cAnArY";
-    if let Ok(word) = Word::parse(text)
+    if let Ok(word) = ImageRef::parse(text)
         && let Place::Url(url) = &word.place
     {
         check::no_controls("an address", &url.replace(|c: char| !c.is_control(), ""));
@@ -169,7 +172,7 @@ fn image_word(text: &str) {
         format!("https://host/x?token={SECRET}{text}"),
     ] {
         assert!(!redact(&word).contains(SECRET), "{word:?} is shown as {:?}", redact(&word));
-        match Word::parse(&word) {
+        match ImageRef::parse(&word) {
             Err(why) => assert!(!why.to_string().contains(SECRET), "{word:?}: {why}"),
             Ok(_) => {
                 let resolved = resolve(&word, Path::new("/nonexistent")).expect("it is an address");

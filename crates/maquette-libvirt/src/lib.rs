@@ -10,12 +10,12 @@ mod console;
 mod doctor;
 mod domain;
 mod driver;
+mod guest_port;
 mod network;
 mod nic;
 mod observe;
 mod perform;
 mod prune;
-mod signals;
 mod survey;
 mod template;
 mod volume;
@@ -26,12 +26,12 @@ pub use client::{Client, DomainEvent, Events, Gate, Instead, LibvirtError, Port}
 pub use console::{ESCAPE, Ended, console};
 pub use doctor::{networks as networks_to_look_at, node as node_to_look_at};
 pub use driver::{Driver, Run, Server, System};
+#[doc(hidden)]
+pub use guest_port::Lines;
 pub use nic::{running_nics, set_bandwidth, set_link};
 pub use observe::{ObserveError, Seen, observe};
 pub use perform::{Access, Guests, Learnt, Libvirt, Notes};
 pub use prune::{Pruned, prune};
-#[doc(hidden)]
-pub use signals::Lines;
 pub use survey::{Survey, Surveyed, survey};
 pub use xml::layout::network as layout_network;
 pub use xml::nic::{Bandwidth, LinkState, RunningNic};

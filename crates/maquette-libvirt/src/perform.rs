@@ -1,6 +1,6 @@
 //! The backend: one action, one place that carries it out.
 
-mod memory;
+mod memory_image;
 mod warm;
 
 use std::collections::BTreeMap;
@@ -26,8 +26,8 @@ use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 
 use crate::client::{self, Client, Domain, Gate, LibvirtError};
-use crate::signals::Listener;
-use crate::{doctor, domain, network, signals, volume, xml};
+use crate::guest_port::Listener;
+use crate::{doctor, domain, guest_port, network, volume, xml};
 
 use warm::Waited;
 pub use warm::{Learnt, Notes};
@@ -257,9 +257,9 @@ impl<'a> Libvirt<'a> {
         let domain = client.domain(name).map_err(failed)?.ok_or_else(|| {
             StepError::new(format!("cannot wait for domain `{name}`: it is not defined"))
         })?;
-        let (sender, receiver) = signals::channel();
+        let (sender, receiver) = guest_port::channel();
         // Without the port there still is SSH.
-        let listener = signals::listen(client, name, sender).ok();
+        let listener = guest_port::listen(client, name, sender).ok();
         if let Err(why) = meet(&domain, listener.as_ref()) {
             listener.into_iter().for_each(Listener::close);
             return Err(why);

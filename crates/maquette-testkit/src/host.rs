@@ -10,7 +10,7 @@ use maquette_core::blueprint::Interface;
 use maquette_engine::host::ssh::{ConnectError, Effective, HostKey, Target};
 use maquette_engine::host::{Command, Host, HostError, Hosts, Local, Output, Reached};
 use maquette_engine::prepare::record;
-use maquette_engine::{doctor, guests, leases, start_times};
+use maquette_engine::{doctor, guests, lifetimes, start_times};
 
 use crate::{Machine, probe};
 
@@ -101,7 +101,7 @@ impl ModelHost {
 
     /// What is noted of all environments.
     fn notes(&self) -> String {
-        let notes = std::fs::read_dir(self.path(leases::DIRECTORY)).into_iter().flatten();
+        let notes = std::fs::read_dir(self.path(lifetimes::DIRECTORY)).into_iter().flatten();
         let notes = notes.flatten().map(|note| std::fs::read_to_string(note.path()));
         notes.flatten().collect()
     }
@@ -127,7 +127,7 @@ impl Host for ModelHost {
             let stdout = probe::text(&machine, paths, &record, &starts, &leases);
             return Ok(Output { status: Some(0), stdout, stderr: String::new() });
         }
-        if command.args.iter().any(|arg| arg == leases::SCRIPT) {
+        if command.args.iter().any(|arg| arg == lifetimes::SCRIPT) {
             let stdout = format!("now {}\n{}", probe::NOW_S, self.notes());
             return Ok(Output { status: Some(0), stdout, stderr: String::new() });
         }

@@ -1,14 +1,10 @@
 //! The verbs. Each is a file with its `Args` and its `run`, and a row here.
 
-mod answering;
+mod common;
 mod convert;
-pub(crate) mod entry;
-mod lockout;
-pub mod nodes;
-mod power;
-mod ssh_routes;
 
 use clap::Subcommand;
+pub(crate) use common::{answering, entry, lockout, nodes, power, ssh_routes};
 
 use crate::failure::Failure;
 use crate::world::World;

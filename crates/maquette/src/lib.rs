@@ -6,16 +6,16 @@ mod cli;
 mod commands;
 mod consent;
 mod failure;
+mod file_limit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod infrared;
 mod load;
-mod open_files;
 mod pipeline;
 mod playbooks;
+mod progress;
 mod reading;
 mod render;
-mod report;
 mod session;
 mod signals;
 mod userfile;
@@ -31,7 +31,7 @@ pub use world::{Clock, Environment, Terminal, World};
 
 /// Runs the program as this process.
 pub fn main() -> ExitCode {
-    open_files::raise();
+    file_limit::raise();
     ExitCode::from(run(std::env::args_os(), &World::of_process()))
 }
 

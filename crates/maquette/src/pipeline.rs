@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::tz::TimeZoneDatabase;
-use maquette_core::blueprint::{self, Blueprint, Cold, Image, Template};
+use maquette_core::blueprint::{self, Blueprint, ColdReason, Image, Template};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::expand::{self, Context};
@@ -391,7 +391,7 @@ fn templates(
     blueprint: &Blueprint,
     fresh: &BTreeSet<String>,
     hypervisor: &Hypervisor,
-) -> Result<BTreeMap<NodeName, Result<Template, Cold>>, Failure> {
+) -> Result<BTreeMap<NodeName, Result<Template, ColdReason>>, Failure> {
     let mut found = BTreeMap::new();
     let Some(server) = hypervisor.libvirt.as_ref().filter(|_| blueprint.start != StartChoice::Cold)
     else {
@@ -424,12 +424,12 @@ fn templates(
                 blueprint::template(node, first_boot, pool, &has_agent, emulator).map_err(|why| {
                     let image = node.disks.first().and_then(|disk| disk.backing.as_ref());
                     match image.is_some_and(|image| may_have_agent(&world.environment, image)) {
-                        true if why == Cold::NoAgent => Cold::OtherAgent,
+                        true if why == ColdReason::NoAgent => ColdReason::OtherAgent,
                         _ => why,
                     }
                 })
             }
-            None => Err(Cold::NoEmulator),
+            None => Err(ColdReason::NoEmulator),
         };
         if let (Err(why), StartChoice::Warm) = (&template, blueprint.start) {
             let message = format!("{} boots: {why}", node.name);

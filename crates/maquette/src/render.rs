@@ -4,7 +4,7 @@ mod checklist;
 mod diagnostic;
 mod findings;
 pub mod graph;
-mod lease;
+mod lifetime;
 mod links;
 mod painted;
 mod plan;
@@ -15,7 +15,7 @@ pub use checklist::checklist;
 
 pub use diagnostic::{diagnostics, diagnostics_after, diagnostics_json, step_error};
 pub use findings::{findings, findings_json};
-pub use lease::{lease, lease_event, lease_line};
+pub use lifetime::{lifetime, lifetime_event, lifetime_line};
 pub use links::{LinkRow, links, links_json};
 pub use painted::{Painted, plain};
 pub use plan::{plan, plan_json};

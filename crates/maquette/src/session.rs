@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use maquette_core::diagnostic::Diagnostic;
-use maquette_core::lease::Ttl;
+use maquette_core::lifetime::Ttl;
 use maquette_core::names::EnvName;
 use maquette_core::node_state::Evidence;
 use maquette_core::observed::Observed;
@@ -218,12 +218,12 @@ impl<'a> Session<'a> {
 
     /// Whether the environment is to be removed when its time is up: it was said now, or is noted from before.
     fn expires(&self, requirements: &Requirements, hypervisor: &Hypervisor) -> bool {
-        let noted = || hypervisor.facts.leases.get(&self.located.environment);
+        let noted = || hypervisor.facts.lifetimes.get(&self.located.environment);
         match requirements.ttl {
             Some(Ttl::For(_)) => true,
             Some(Ttl::Never) => false,
             None => {
-                noted().is_some_and(|lease| lease.expires_s.is_some() && !lease.is_over)
+                noted().is_some_and(|lifetime| lifetime.expires_s.is_some() && !lifetime.is_over)
                     && hypervisor.observed().exists()
             }
         }

@@ -104,7 +104,7 @@ impl TemplatePart {
 
 /// Why a node boots instead of starting from a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cold {
+pub enum ColdReason {
     /// It was asked for.
     Asked,
     /// Nothing is set up in it.
@@ -143,7 +143,7 @@ pub enum Cold {
     Failed(String),
 }
 
-impl fmt::Display for Cold {
+impl fmt::Display for ColdReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Asked => "as `--start` says",
@@ -186,34 +186,34 @@ pub fn template(
     pool: &Pool,
     has_agent: &dyn Fn(&Image) -> bool,
     emulator: &str,
-) -> Result<Template, Cold> {
+) -> Result<Template, ColdReason> {
     if node.virt == VirtType::Test {
-        return Err(Cold::TestDriver);
+        return Err(ColdReason::TestDriver);
     }
-    let Some(guest) = &node.guest else { return Err(Cold::NoGuest) };
+    let Some(guest) = &node.guest else { return Err(ColdReason::NoGuest) };
     let Some(image) = node.disks.first().and_then(|d| d.backing.as_ref()) else {
-        return Err(Cold::NoImage);
+        return Err(ColdReason::NoImage);
     };
     if !has_agent(image) {
-        return Err(Cold::NoAgent);
+        return Err(ColdReason::NoAgent);
     }
     if !node.virtopts.is_empty() {
-        return Err(Cold::Options);
+        return Err(ColdReason::Options);
     }
     if node.firmware != BootMode::Bios {
-        return Err(Cold::Uefi);
+        return Err(ColdReason::Uefi);
     }
     if let Some(disk) = node.disks.iter().find(|d| !matches!(d.bus, Bus::Virtio | Bus::Scsi)) {
-        return Err(Cold::Bus(disk.bus));
+        return Err(ColdReason::Bus(disk.bus));
     }
     if let Some(nic) = node.interfaces.iter().find(|nic| !is_hot(&nic.model, &node.machine)) {
-        return Err(Cold::Nic(nic.model.to_string()));
+        return Err(ColdReason::Nic(nic.model.to_string()));
     }
     if first_boot.is_some_and(FirstBoot::needs_cloud_init) {
-        return Err(Cold::UserData);
+        return Err(ColdReason::UserData);
     }
     if let Some(path) = first_boot.and_then(FirstBoot::read_while_starting) {
-        return Err(Cold::File(path.clone()));
+        return Err(ColdReason::File(path.clone()));
     }
     let shape = shape(node, guest, image, pool, emulator);
     let key = Uuid::new_v5(&Uuid::NAMESPACE_OID, shape.as_bytes()).simple().to_string();

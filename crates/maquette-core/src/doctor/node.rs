@@ -1,4 +1,5 @@
-//! What is wrong with one node: its layers from the bottom, up to the first that is at fault.
+//! What is wrong with one node: its layers from the bottom, up to the first that is at fault. What
+//! `status` says of a node in a word, without looking at layers, is in `node_state.rs`.
 
 mod silent;
 

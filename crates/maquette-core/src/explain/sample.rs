@@ -1,6 +1,6 @@
 //! Values for examples.
 
-use crate::keys::{Form, Key};
+use crate::file_keys::{Form, Key};
 use crate::settings::{Kind, Setting};
 
 /// Of keys whose form does not tell one that says something.

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::idle::Idle;
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::keys::{Form, Key, key};
+use crate::file_keys::{Form, Key, key};
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
 
 /// All of it, as far as nodes get addresses from it.

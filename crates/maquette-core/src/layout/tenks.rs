@@ -6,7 +6,7 @@ use super::{Layout, concluded};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::Ansible;
-use crate::keys::{Form, Key, key};
+use crate::file_keys::{Form, Key, key};
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::topology::MOST_NODES;
 

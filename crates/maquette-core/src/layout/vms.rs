@@ -3,7 +3,7 @@
 use super::idle::Idle;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::keys::{Form, Key, key};
+use crate::file_keys::{Form, Key, key};
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
 use crate::topology::MOST_NODES;
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::prepare::Setting;
 use crate::blueprint::{
-    Disk, Host, Image, Interface, Network, Node, Pool, Template, Uplink, Vnc, Vswitch,
+    DhcpHost, Disk, Image, Interface, Network, Node, Pool, Template, Uplink, Vnc, Vswitch,
 };
 use crate::names::EnvName;
 use crate::seed::SeedFile;
@@ -129,9 +129,9 @@ impl LiveChange {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkChange {
     /// Reservations that go.
-    pub remove: Vec<Host>,
+    pub remove: Vec<DhcpHost>,
     /// Reservations that come.
-    pub add: Vec<Host>,
+    pub add: Vec<DhcpHost>,
     /// DNS service records that go.
     pub remove_srvs: Vec<Srv>,
     /// DNS service records that come.

@@ -10,7 +10,7 @@ mod switching;
 pub(super) use network::{mode, network, outside};
 pub(super) use node::node;
 
-pub(super) use crate::keys::Class;
+pub(super) use crate::file_keys::Class;
 
 /// Everything that differs, in the order it was found; each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

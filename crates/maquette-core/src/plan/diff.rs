@@ -8,7 +8,7 @@ use super::{
     Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe,
     switching, warm,
 };
-use crate::blueprint::{Blueprint, Cold, Disk, HostKeys, Image, Network, Node, Template};
+use crate::blueprint::{Blueprint, ColdReason, Disk, HostKeys, Image, Network, Node, Template};
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Observed, Orphan};
 use crate::topology::SeedDrive;
@@ -126,7 +126,7 @@ pub(super) struct Planner<'a> {
     /// Steps that unplug interfaces of running domains.
     pub(super) unplugged: Vec<StepId>,
     /// What new nodes start from, or why they boot, by their names.
-    pub(super) warm: BTreeMap<NodeName, Result<Template, Cold>>,
+    pub(super) warm: BTreeMap<NodeName, Result<Template, ColdReason>>,
     /// Step that makes a template, by key.
     pub(super) templates: BTreeMap<String, StepId>,
 }

@@ -1,6 +1,6 @@
 //! What a topology requires of a hypervisor's own settings.
 
-use crate::lease::Ttl;
+use crate::lifetime::Ttl;
 use crate::topology::virtopts::VirtOpt;
 use crate::topology::{BootMode, Interface, Topology};
 use crate::values::TimeZone;

@@ -1,11 +1,12 @@
-//! Nodes that start from a template instead of booting.
+//! Which nodes start from a template instead of booting, and why others do not. The steps of one are in
+//! `warm_start.rs`; its memory image is checked where it is read, in maquette-libvirt's `perform/memory_image.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fate::{Fate, Fates, fates};
 use super::ready::readiness;
 use super::{Action, Builder, Change, Op, Plan, describe};
-use crate::blueprint::{Blueprint, Cold, Image, ImageOrigin, Node, Pool, Template};
+use crate::blueprint::{Blueprint, ColdReason, Image, ImageOrigin, Node, Pool, Template};
 use crate::capacity;
 use crate::object::ObjectKind;
 use crate::observed::Observed;
@@ -35,7 +36,7 @@ fn image_bytes(node: &Node) -> u64 {
 pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) -> Starts {
     if blueprint.start == StartChoice::Cold {
         let all = new(blueprint, observed, fates).into_iter();
-        return all.map(|node| (node.name.clone(), Err(Cold::Asked))).collect();
+        return all.map(|node| (node.name.clone(), Err(ColdReason::Asked))).collect();
     }
     let elsewhere = |node: &Node| {
         observed.domains.get(&node.name).is_some_and(|domain| domain.pool != blueprint.pool)
@@ -46,11 +47,11 @@ pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) 
         known.filter(|_| blueprint.start != StartChoice::Warm)
     };
     let able = |node: &Node| match blueprint.templates.get(&node.name)? {
-        Ok(_) if elsewhere(node) => Some(Err(Cold::Pool)),
+        Ok(_) if elsewhere(node) => Some(Err(ColdReason::Pool)),
         // Where it answers is known beforehand or reported: else nobody can tell when it is ready.
-        Ok(_) if readiness(node).is_none() => Some(Err(Cold::NoAddress)),
+        Ok(_) if readiness(node).is_none() => Some(Err(ColdReason::NoAddress)),
         Ok(template) => Some(match failure(template) {
-            Some(why) => Err(Cold::Failed(why.into())),
+            Some(why) => Err(ColdReason::Failed(why.into())),
             None => Ok(template.clone()),
         }),
         cold => Some(cold.clone()),
@@ -69,19 +70,19 @@ pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) 
     };
     for start in found.values_mut() {
         if start.as_ref().is_ok_and(|template| !worth(template)) {
-            *start = Err(Cold::Alone);
+            *start = Err(ColdReason::Alone);
         }
     }
     let short = without_room(blueprint, observed, &found);
     for start in found.values_mut() {
         if start.as_ref().is_ok_and(|template| short.contains(&template.key)) {
-            *start = Err(Cold::NoRoom);
+            *start = Err(ColdReason::NoRoom);
         }
     }
     found
 }
 
-type Starts = BTreeMap<NodeName, Result<Template, Cold>>;
+type Starts = BTreeMap<NodeName, Result<Template, ColdReason>>;
 
 /// Templates by their keys, each with the nodes that start from it.
 fn by_template<'a>(

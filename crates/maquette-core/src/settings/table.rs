@@ -3,7 +3,7 @@
 use super::Group::{Environment, Guests, Hypervisor, Topology};
 use super::{BgpMode, Infrared, Kind, Lines, Setting, StartChoice, Value, VirtChoice};
 use crate::hardware::{BootMode, Bus};
-use crate::lease::Ttl;
+use crate::lifetime::Ttl;
 use crate::names::EnvName;
 use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
 use crate::virtopts::VirtOpts;

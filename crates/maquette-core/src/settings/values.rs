@@ -2,7 +2,7 @@
 
 use super::{Kind, Word};
 use crate::hardware::{BootMode, Bus, VirtType};
-use crate::lease::Ttl;
+use crate::lifetime::Ttl;
 use crate::syntax::parse_bool;
 use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
 use crate::virtopts::VirtOpts;

@@ -8,7 +8,7 @@ use super::network::{Forward, Network};
 use super::subnet::{Fixed, Ipv4};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::keys::{Form, Key, key, unread};
+use crate::file_keys::{Form, Key, key, unread};
 use crate::syntax::{Entry, Node, Spanned, Value};
 use crate::values::Name;
 

@@ -8,7 +8,7 @@ use crate::decode::{Fields, quoted_list};
 use crate::defaults::{self, Kind};
 use crate::diagnostic::{Diagnostic, Diagnostics, slip};
 use crate::expr::{self, Scope, Variables};
-use crate::keys::{Form, Key, key};
+use crate::file_keys::{Form, Key, key};
 use crate::layers::merge;
 use crate::syntax::{Entry, Node, Plain, Span, Value};
 use crate::values::{has_template_marks, is_unprintable};

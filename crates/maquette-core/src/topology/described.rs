@@ -4,7 +4,7 @@
 
 use super::network;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::keys::Form;
+use crate::file_keys::Form;
 use crate::syntax::{Entry, Node, Span, Value};
 use crate::values::Group;
 

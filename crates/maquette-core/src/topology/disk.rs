@@ -2,9 +2,9 @@
 
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::file_keys::Class::{Later, Live, Replace, Restart};
+use crate::file_keys::{Form, Key, key, unread};
 use crate::hardware::Bus;
-use crate::keys::Class::{Later, Live, Replace, Restart};
-use crate::keys::{Form, Key, key, unread};
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
 use crate::units::ByteSize;
 use crate::values::{DiskKey, Line, Serial};

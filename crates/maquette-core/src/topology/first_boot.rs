@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::keys::{Form, Key, key};
+use crate::file_keys::{Form, Key, key};
 use crate::syntax::{Entry, Node, Span, Value};
 use crate::values::{FileMode, GuestPath, GuestText, Login, Owner, PackageName, Secret};
 

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::keys::Class::{Later, Replace, Restart};
-use crate::keys::{Form, Key, key, unread};
+use crate::file_keys::Class::{Later, Replace, Restart};
+use crate::file_keys::{Form, Key, key, unread};
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::values::{DeviceModel, Name};
 

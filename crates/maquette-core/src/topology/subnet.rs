@@ -6,7 +6,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::keys::{Form, Key, key, unread};
+use crate::file_keys::{Form, Key, key, unread};
 use crate::syntax::{Node, Span, Spanned, Value};
 
 /// The word that leaves the choice of a subnet to Maquette.

@@ -5,7 +5,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::checked_name;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::keys::{Form, Key, key};
+use crate::file_keys::{Form, Key, key};
 use crate::syntax::{Node, Spanned};
 use crate::values::Name;
 

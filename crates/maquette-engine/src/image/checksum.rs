@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use maquette_core::image::{Kind, Sum};
+use maquette_core::image::{Checksum, Kind};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// The SHA-256 of a file of this machine, in hexadecimal digits.
@@ -30,18 +30,18 @@ fn digest<D: Digest + io::Write>(file: &mut File) -> io::Result<String> {
 
 /// Finds a file's checksum in a published list: `HASH  FILE`, `HASH *FILE` or
 /// `SHA256 (FILE) = HASH`. The strongest wins.
-pub fn find(list: &str, file: &str) -> Option<Sum> {
+pub fn find(list: &str, file: &str) -> Option<Checksum> {
     list.lines()
         .filter_map(|line| {
             if let Some((left, digits)) = line.split_once(") = ") {
                 let (_, name) = left.split_once('(')?;
-                return (name == file).then(|| Sum::from_digits(digits.trim())).flatten();
+                return (name == file).then(|| Checksum::from_digits(digits.trim())).flatten();
             }
             let (digits, name) = line.trim().split_once(char::is_whitespace)?;
             let name = name.trim().trim_start_matches('*').trim_start_matches("./");
-            (name == file).then(|| Sum::from_digits(digits)).flatten()
+            (name == file).then(|| Checksum::from_digits(digits)).flatten()
         })
-        .max_by_key(Sum::kind)
+        .max_by_key(Checksum::kind)
 }
 
 #[cfg(test)]

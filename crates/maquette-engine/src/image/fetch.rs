@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::{Image, Pool};
-use maquette_core::image::{Compression, Format, HEAD, NotAnImage, Sum, inspect, redact};
+use maquette_core::image::{Checksum, Compression, Format, HEAD, NotAnImage, inspect, redact};
 use maquette_core::units::ByteSize;
 
-use super::agent::{self, Agent, Answer};
 use super::checksum;
+use super::fetch_shell::{self, Answer, FetchShell};
 use super::leftovers::record_of;
 use super::source::{Origin, Source};
 use crate::host::{Command, Host, Local, check};
@@ -75,7 +75,7 @@ pub fn fetch(
     })?;
     let place = place(&pool.path, &image.volume, transfer);
     let part = place.part.clone();
-    let (agent, there) = Agent::start(host, &place, context)?;
+    let (agent, there) = FetchShell::start(host, &place, context)?;
     let name = match &source.origin {
         Origin::File(path) => path.display().to_string(),
         Origin::Url(url) => redact(url),
@@ -94,18 +94,18 @@ pub fn fetch(
     result
 }
 
-fn place(directory: &str, volume: &str, transfer: &Transfer) -> agent::Place {
+fn place(directory: &str, volume: &str, transfer: &Transfer) -> fetch_shell::Place {
     let target = format!("{directory}/{volume}");
     let record = record_of(&transfer.records, &target);
     let part = format!("{directory}/.{volume}.part");
-    agent::Place { target, part, patience: transfer.limits.patience, record }
+    fetch_shell::Place { target, part, patience: transfer.limits.patience, record }
 }
 
 /// One image on its way.
 struct Job<'a> {
     host: &'a dyn Host,
     transfer: &'a Transfer,
-    agent: Agent<'a>,
+    agent: FetchShell<'a>,
     volume: String,
     /// Where it grows.
     part: String,
@@ -202,7 +202,7 @@ impl Job<'_> {
         let here = Transfer { records: String::new(), ..self.transfer.clone() };
         let place = place(&directory.display().to_string(), &self.volume, &here);
         let kept = PathBuf::from(&place.target);
-        let (mut agent, there) = Agent::start(&Local, &place, self.context)?;
+        let (mut agent, there) = FetchShell::start(&Local, &place, self.context)?;
         if there && !self.transfer.force {
             agent.order("leave", &mut |_| {})?;
         } else {
@@ -245,7 +245,7 @@ impl Job<'_> {
         self.must(&format!("take {run}"), "take over")?;
         if self.transfer.remote {
             let digits = checksum::sha256(from).map_err(|e| failed(e.into()))?;
-            if let Some(sum) = Sum::from_digits(&digits) {
+            if let Some(sum) = Checksum::from_digits(&digits) {
                 self.verify(&sum)?;
             }
         }
@@ -253,7 +253,7 @@ impl Job<'_> {
     }
 
     /// The checksum that the distributor publishes, over an encrypted connection all the way.
-    fn published(&self, url: &str, list: &str) -> Result<Sum, StepError> {
+    fn published(&self, url: &str, list: &str) -> Result<Checksum, StepError> {
         self.progress(&format!("reading its checksum from {list}"));
         let command = Command::new("curl")
             .args(["--fail", "--silent", "--show-error", "--location", "--retry", "2"])
@@ -275,7 +275,7 @@ impl Job<'_> {
         })
     }
 
-    fn verify(&mut self, sum: &Sum) -> Result<(), StepError> {
+    fn verify(&mut self, sum: &Checksum) -> Result<(), StepError> {
         self.progress("verifying");
         let answer = self.must(&format!("sum {}", sum.kind().program()), "verify")?;
         let actual = answer.word(2);
@@ -417,7 +417,7 @@ impl Job<'_> {
 
 /// Lets a shell download an address, which only its standard input ever holds.
 fn order_download(
-    agent: &mut Agent<'_>,
+    agent: &mut FetchShell<'_>,
     url: &str,
     transfer: &Transfer,
     context: &StepContext<'_>,

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::{Image, ImageOrigin};
 use maquette_core::diagnostic::closest;
-use maquette_core::image::{Format, HEAD, NotAnImage, Place, Sum, Word, WordError, inspect};
+use maquette_core::image::{
+    Checksum, Format, HEAD, ImageRef, ImageRefError, NotAnImage, Place, inspect,
+};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -30,7 +32,7 @@ pub struct Source {
     /// Where it comes from.
     pub origin: Origin,
     /// What it has to be, where the user said so.
-    pub sum: Option<Sum>,
+    pub sum: Option<Checksum>,
 }
 
 /// Why a word does not name an image.
@@ -38,7 +40,7 @@ pub struct Source {
 pub enum SourceError {
     /// It is not a word for an image at all.
     #[error(transparent)]
-    Word(#[from] WordError),
+    ImageRef(#[from] ImageRefError),
     /// Neither a URL, nor a file, nor a known name.
     #[error("there is no image `{name}`")]
     Unknown {
@@ -67,11 +69,11 @@ pub enum SourceError {
     },
     /// The file is not the one that was asked for.
     #[error("image {path} does not match its checksum: wanted {wanted}, and it has {actual}")]
-    Sum {
+    Checksum {
         /// The file.
         path: PathBuf,
         /// What it should have.
-        wanted: Sum,
+        wanted: Checksum,
         /// What it has, with its kind.
         actual: String,
     },
@@ -84,7 +86,7 @@ impl Source {
         if Path::new(word).is_file() {
             return Ok(Self { origin: Origin::File(word.into()), sum: None });
         }
-        let Word { place, sum } = Word::parse(word)?;
+        let ImageRef { place, sum } = ImageRef::parse(word)?;
         let name = match place {
             Place::Url(url) => return Ok(Self { origin: Origin::Url(url), sum }),
             Place::Local(name) => name,
@@ -138,7 +140,7 @@ pub fn resolve(word: &str, built: &Path) -> Result<Resolved, SourceError> {
                 let actual = checksum::of(&path, wanted.kind()).map_err(failed)?;
                 if actual != wanted.digits() {
                     let actual = format!("{}:{actual}", wanted.kind().word());
-                    return Err(SourceError::Sum { path, wanted, actual });
+                    return Err(SourceError::Checksum { path, wanted, actual });
                 }
             }
             let key = checksum::sha256(&path).map_err(failed)?;
@@ -197,7 +199,7 @@ fn named_by(url: &str) -> &str {
 }
 
 /// What an image from elsewhere is known by: its address without whoever asks for it, and its checksum.
-fn identity(url: &str, sum: Option<&Sum>) -> String {
+fn identity(url: &str, sum: Option<&Checksum>) -> String {
     let mut known = url.to_string();
     if let Some((scheme, rest)) = url.split_once("://") {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -244,7 +246,7 @@ mod tests {
         assert!(matches!(origin("debian-12"), Origin::Catalogue(_)));
         std::fs::write(built.path().join("debian-12.qcow2"), "x").unwrap();
         assert!(matches!(origin("debian-12"), Origin::File(_)));
-        assert!(matches!(parse("scp://x/y.qcow2"), Err(SourceError::Word(_))));
+        assert!(matches!(parse("scp://x/y.qcow2"), Err(SourceError::ImageRef(_))));
         match parse("debain-12") {
             Err(SourceError::Unknown { suggestion, .. }) => {
                 assert_eq!(suggestion, Some("debian-12"));

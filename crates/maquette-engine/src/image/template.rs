@@ -10,24 +10,24 @@ use std::process::Child;
 use base64ct::{Base64, Encoding};
 use uuid::Uuid;
 
-use super::agent::{Agent, Place};
 use super::fetch::Transfer;
+use super::fetch_shell::{FetchShell, Place};
 use super::leftovers::{record, record_of};
 use crate::host::{Command, Host, check};
 use crate::{StepContext, StepError};
 
 const COPY: &str = concat!(
     include_str!("../../assets/image/room.sh"),
-    include_str!("../../assets/image/memory.sh")
+    include_str!("../../assets/image/memory-copy.sh")
 );
-const READ: &str = include_str!("../../assets/image/memory-read.sh");
+const READ: &str = include_str!("../../assets/image/memory-search.sh");
 
 /// Longest line of the shell that is read, in bytes.
 const LONGEST: u64 = 4096;
 
 /// A template that is being made, under its lock.
 pub struct Making<'a> {
-    agent: Agent<'a>,
+    agent: FetchShell<'a>,
     part: String,
 }
 
@@ -53,7 +53,7 @@ pub fn begin<'a>(
         part: part.clone(),
         patience: transfer.limits.patience,
     };
-    let (agent, there) = Agent::start(host, &place, context)?;
+    let (agent, there) = FetchShell::start(host, &place, context)?;
     let mut making = Making { agent, part };
     let disk_path = format!("{directory}/{disk}");
     match (there, host.exists(&disk_path)) {

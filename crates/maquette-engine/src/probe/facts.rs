@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use maquette_core::lease::Lease;
+use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostLink, HostNetwork, LinkKind};
 use maquette_core::plan::LIMITS;
@@ -61,7 +61,7 @@ pub struct Facts {
     /// Its clock, in seconds since 1970; 0 if it did not say.
     pub now_s: u64,
     /// What is noted there of environments.
-    pub leases: BTreeMap<EnvName, Lease>,
+    pub lifetimes: BTreeMap<EnvName, Lifetime>,
     /// How libvirt's daemons are started.
     pub daemons: Daemons,
     /// Interfaces with an IPv6 default route, each with its `accept_ra`.
@@ -170,7 +170,7 @@ pub fn read(text: &str) -> Facts {
         hook: seen.text("hook").split_whitespace().next().map(String::from),
         expiry: seen.text("expiry").split_whitespace().next().map(String::from),
         now_s: seen.text("time").parse().unwrap_or(0),
-        leases: Lease::parse_all(seen.text("leases")),
+        lifetimes: Lifetime::parse_all(seen.text("leases")),
         cpus: seen.text("cpus").parse().unwrap_or(1).max(1),
         kvm: kvm(kvm_device.is_some(), seen.text("flags")),
         kvm_device,

@@ -18,9 +18,9 @@ use maquette_engine::ready::{self, NotReady, Signal};
 use maquette_engine::{Backend, StepContext, StepError};
 
 use super::Libvirt;
-use super::memory::Memory;
+use super::memory_image::MemoryImage;
 use crate::client::{self, Domain, LibvirtError};
-use crate::signals::{self, Listener};
+use crate::guest_port::{self, Listener};
 use crate::xml::warm::{self, Plugs};
 use crate::{domain, volume};
 
@@ -52,7 +52,7 @@ pub(super) enum Known {
     /// It could not be made.
     Failed,
     /// How its memory image begins, and what of it is the node's own.
-    Memory(Arc<Memory>),
+    MemoryImage(Arc<MemoryImage>),
 }
 
 /// What a template is made of, and for.
@@ -140,7 +140,7 @@ impl Libvirt<'_> {
             Ok(memory) => {
                 self.end_template(template, pool)?;
                 files.place()?;
-                self.templates().insert(template.key.clone(), Known::Memory(memory));
+                self.templates().insert(template.key.clone(), Known::MemoryImage(memory));
                 Ok(())
             }
             Err(mut error) => {
@@ -207,8 +207,8 @@ impl Libvirt<'_> {
         let bare = warm::bare_with_seed(&xml)
             .map_err(|e| StepError::new(format!("cannot make template `{name}`")).because(e))?;
         let running = client.create_domain_for_now(&name, &bare).map_err(failed)?;
-        let (sender, receiver) = signals::channel();
-        let listener = signals::listen(client, &name, sender).map_err(failed)?;
+        let (sender, receiver) = guest_port::channel();
+        let listener = guest_port::listen(client, &name, sender).map_err(failed)?;
         let settled = self.await_template(&name, &receiver, context);
         listener.close();
         settled?;
@@ -379,18 +379,18 @@ impl Libvirt<'_> {
     }
 
     /// What has to be known of a template's memory image, which is read once in a run.
-    fn memory(&self, template: &Template, path: &str) -> Result<Arc<Memory>, StepError> {
+    fn memory(&self, template: &Template, path: &str) -> Result<Arc<MemoryImage>, StepError> {
         let mut known = self.templates();
-        if let Some(Known::Memory(memory)) = known.get(&template.key) {
+        if let Some(Known::MemoryImage(memory)) = known.get(&template.key) {
             return Ok(memory.clone());
         }
         let memory = self.examined(template, path)?;
-        known.insert(template.key.clone(), Known::Memory(memory.clone()));
+        known.insert(template.key.clone(), Known::MemoryImage(memory.clone()));
         Ok(memory)
     }
 
-    fn examined(&self, template: &Template, path: &str) -> Result<Arc<Memory>, StepError> {
-        Memory::examine(self.access.host, path, template.uuid()).map(Arc::new)
+    fn examined(&self, template: &Template, path: &str) -> Result<Arc<MemoryImage>, StepError> {
+        MemoryImage::examine(self.access.host, path, template.uuid()).map(Arc::new)
     }
 
     /// Tells a guest that it is somebody, and who: its seed comes before the NICs, so that it has something to do while the

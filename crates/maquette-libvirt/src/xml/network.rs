@@ -1,6 +1,6 @@
 //! A network: <https://libvirt.org/formatnetwork.html>.
 
-use maquette_core::blueprint::{Host, Network, Portgroup};
+use maquette_core::blueprint::{DhcpHost, Network, Portgroup};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{Allocation, Dhcp, Srv};
 
@@ -120,7 +120,7 @@ fn subnet<'a, A: ToString>(
     w: &mut Writer,
     address: &[(&str, &str)],
     range: Option<Dhcp<A>>,
-    reserved: impl Iterator<Item = &'a Host>,
+    reserved: impl Iterator<Item = &'a DhcpHost>,
 ) {
     let Some(range) = range else { return w.empty("ip", address) };
     w.element("ip", address, |w| {
@@ -132,7 +132,7 @@ fn subnet<'a, A: ToString>(
     });
 }
 
-fn write_host(w: &mut Writer, host: &Host) {
+fn write_host(w: &mut Writer, host: &DhcpHost) {
     let ip = host.ip.to_string();
     let mac = host.mac.map(|m| m.to_string());
     let mut attributes: Vec<(&str, &str)> = mac.iter().map(|m| ("mac", m.as_str())).collect();
@@ -141,7 +141,7 @@ fn write_host(w: &mut Writer, host: &Host) {
 }
 
 /// One reservation, for changing a network while it runs.
-pub fn host(host: &Host) -> String {
+pub fn host(host: &DhcpHost) -> String {
     let mut w = Writer::default();
     write_host(&mut w, host);
     w.finish()

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use maquette_core::blueprint::{Host, Portgroup, Tag};
+use maquette_core::blueprint::{DhcpHost, Portgroup, Tag};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Hardware, Nic, Origin, Wiring};
 use maquette_core::seed::report;
@@ -289,8 +289,8 @@ fn range(element: Element<'_, '_>) -> Option<(IpAddr, IpAddr)> {
     Some((address("start")?, address("end")?))
 }
 
-fn host(element: Element<'_, '_>) -> Option<Host> {
-    Some(Host {
+fn host(element: Element<'_, '_>) -> Option<DhcpHost> {
+    Some(DhcpHost {
         name: element.attribute("name").unwrap_or_default().into(),
         mac: element.attribute("mac").and_then(|m| m.parse().ok()),
         ip: element.attribute("ip")?.parse().ok()?,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
-use maquette_core::lease::Lease;
+use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
@@ -307,7 +307,7 @@ fn tell_kept(world: &World, plan: &Plan) {
 /// Removes what is noted on the hypervisor of an environment that is gone: the next of that name is another one.
 fn forget_notes(session: &Session<'_>, runner: &Runner<'_>) -> Result<(), Failure> {
     let environment = &session.located.environment;
-    runner.note(environment, &Lease::default())?;
+    runner.note(environment, &Lifetime::default())?;
     deployment_facts::remove(session.connection.host.as_ref(), environment)
         .map_err(|e| Failure::because("cannot remove the facts of the environment", e))
 }

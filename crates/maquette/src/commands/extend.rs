@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use maquette_core::diagnostic::Diagnostic;
-use maquette_core::lease::{Lease, Ttl};
+use maquette_core::lifetime::{Lifetime, Ttl};
 use maquette_core::names::EnvName;
 use maquette_core::plan::{Action, Requirements, Setting};
 use maquette_core::settings::Settings;
@@ -65,7 +65,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
                 .help("`--prefix NAME` and `--host-address ADDRESS` choose another one"),
         ));
     }
-    let known = hypervisor.facts.leases.get(environment).cloned().unwrap_or_default();
+    let known = hypervisor.facts.lifetimes.get(environment).cloned().unwrap_or_default();
     let Some(time) = args.time.or(known.ttl_s.map(Ttl::For)) else {
         let message =
             format!("environment `{environment}` does not expire, and nothing says when it is to");
@@ -95,12 +95,12 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         runner.run(&preparation, &hypervisor)?;
         runner.unlock_hypervisor();
     }
-    let lease = renewal.next;
-    runner.note(environment, &lease)?;
+    let lifetime = renewal.next;
+    runner.note(environment, &lifetime)?;
     if outputs::belongs(&located.workspace, &Owner::new(environment, &located.host)) {
-        outputs::write_lease(&located.workspace, environment, &lease).map_err(entry::unwritten)?;
+        outputs::write_lifetime(&located.workspace, environment, &lifetime).map_err(entry::unwritten)?;
     }
-    say(world, args, &session, &lease, hypervisor.facts.now_s);
+    say(world, args, &session, &lifetime, hypervisor.facts.now_s);
     Ok(0)
 }
 
@@ -132,9 +132,9 @@ fn others(environment: &EnvName) -> Failure {
 /// What is noted of how long an environment lasts, and what is about to be.
 pub(super) struct Renewal {
     /// What is noted of this environment, and not of one before it.
-    pub known: Lease,
+    pub known: Lifetime,
     /// What will be.
-    pub next: Lease,
+    pub next: Lifetime,
     /// The hypervisor's clock, in seconds since 1970.
     pub now_s: u64,
 }
@@ -146,7 +146,7 @@ impl Renewal {
     ///
     /// The hypervisor does not tell what time it is.
     pub(super) fn of_up(settings: &Settings, facts: &Facts, exists: bool) -> Result<Self, Failure> {
-        let known = facts.leases.get(&settings.environment).filter(|_| exists);
+        let known = facts.lifetimes.get(&settings.environment).filter(|_| exists);
         let known = known.cloned().unwrap_or_default();
         let now_s = match settings.ttl {
             Some(_) => clock(facts)?,
@@ -187,11 +187,11 @@ impl Renewal {
         if (self.next.expires_s, self.next.is_over) == (self.known.expires_s, self.known.is_over) {
             return None;
         }
-        let until = match render::lease(&self.next, self.now_s, true) {
+        let until = match render::lifetime(&self.next, self.now_s, true) {
             Some(until) => format!("environment `{environment}` {until}"),
             None => format!("environment `{environment}` lasts until it is removed"),
         };
-        let noted = render::lease(&self.known, self.now_s, true);
+        let noted = render::lifetime(&self.known, self.now_s, true);
         Some(match noted {
             Some(noted) => format!("from then on {until}; now it {noted}"),
             None => format!("from then on {until}"),
@@ -212,12 +212,12 @@ pub(super) fn clock(facts: &Facts) -> Result<u64, Failure> {
     (facts.now_s != 0).then_some(facts.now_s).ok_or_else(unknown)
 }
 
-fn say(world: &World, args: &Args, session: &Session<'_>, lease: &Lease, now_s: u64) {
+fn say(world: &World, args: &Args, session: &Session<'_>, lifetime: &Lifetime, now_s: u64) {
     let environment = &session.located.environment;
     if args.json {
-        return world.terminal.result(&render::lease_event(environment, lease).to_string());
+        return world.terminal.result(&render::lifetime_event(environment, lifetime).to_string());
     }
-    let until = render::lease(lease, now_s, true);
+    let until = render::lifetime(lifetime, now_s, true);
     let until = until.unwrap_or_else(|| "lasts until it is removed".into());
     world.terminal.result(&format!("environment `{environment}` {until}"));
 }

@@ -11,7 +11,7 @@ use maquette_core::values::NodeName;
 use maquette_engine::prepare::record::Record;
 use maquette_engine::prepare::{self, daemons, record, ssh_limits};
 use maquette_engine::probe::{Daemons, Facts, SshLimits};
-use maquette_engine::{StepError, leases, start_times};
+use maquette_engine::{StepError, lifetimes, start_times};
 use serde_json::json;
 
 use crate::cli::Place;
@@ -363,7 +363,7 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     }
     let host = session.connection.host.as_ref();
     start_times::remove(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
-    leases::remove_all(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
+    lifetimes::remove_all(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
     // What is left of templates is gone now, or somebody else's.
     let hypervisor = with_libvirt(world, &session)?;
     in_use(&hypervisor, Leftovers::AreGone)?;

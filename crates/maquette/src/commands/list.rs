@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
 use maquette_core::blueprint::Guest;
-use maquette_core::lease::Lease;
+use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::units::ByteSize;
 use maquette_core::values::PublicKey;
 use maquette_engine::host::lock::duration;
-use maquette_engine::leases;
+use maquette_engine::lifetimes;
 use maquette_engine::ssh_keys::fingerprint;
 use maquette_libvirt::{Survey, Surveyed};
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ struct Environment {
     /// Who made its oldest node.
     origin: Option<Origin>,
     /// Until when it lasts, and whose it is.
-    lease: Lease,
+    lifetime: Lifetime,
     /// How its nodes are logged in to.
     guests: Vec<Guest>,
     /// Whether somebody can log in with what is here.
@@ -77,7 +77,7 @@ impl Environment {
     /// Whose it is: as was said, or who made it.
     fn owner(&self) -> Option<&str> {
         let maker = self.origin.as_ref().map(|origin| origin.by.as_str());
-        self.lease.owner.as_deref().or(maker)
+        self.lifetime.owner.as_deref().or(maker)
     }
 
     /// Whether somebody can log in with what is here; none where nobody can log in at all.
@@ -109,11 +109,11 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         world.terminal.talk(&format!("warning: {what} cannot be read; it is passed over"));
     }
     let mut environments = environments(world, &located, &found);
-    let noted = leases::read_all(connection.host.as_ref())
+    let noted = lifetimes::read_all(connection.host.as_ref())
         .map_err(|e| Failure::because("cannot read when environments expire", e))?;
-    for (name, lease) in noted.leases {
+    for (name, lifetime) in noted.lifetimes {
         // A note of one that is gone is no environment.
-        environments.entry(name).and_modify(|environment| environment.lease = lease);
+        environments.entry(name).and_modify(|environment| environment.lifetime = lifetime);
     }
     let now = (world.clock)().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     if args.json {
@@ -163,7 +163,7 @@ fn table(environments: &BTreeMap<EnvName, Environment>, now: u64, there: u64) ->
     let mut header = vec!["ENVIRONMENT", "RUNNING", "MEMORY", "DISKS", "OWNER", "AGE", "LOG IN"];
     let any_shared = environments.values().any(|e| !e.shared().is_empty());
     header.extend(any_shared.then_some("SHARED WITH"));
-    let any_expires = environments.values().any(|e| e.lease.expires_s.is_some());
+    let any_expires = environments.values().any(|e| e.lifetime.expires_s.is_some());
     header.extend(any_expires.then_some("EXPIRES"));
     let rows = environments.iter().map(|(name, e)| {
         let age = |origin: &Origin| duration(now.saturating_sub(origin.at_s));
@@ -190,7 +190,7 @@ fn table(environments: &BTreeMap<EnvName, Environment>, now: u64, there: u64) ->
             0 => "over".to_string(),
             left => format!("in {}", duration(left)),
         };
-        row.extend(any_expires.then(|| e.lease.expires_s.map_or("-".into(), left)));
+        row.extend(any_expires.then(|| e.lifetime.expires_s.map_or("-".into(), left)));
         row
     });
     render::columns(&header, rows)
@@ -211,7 +211,7 @@ fn as_json(name: &EnvName, environment: &Environment) -> Value {
         "running_memory_mib": environment.running_mib,
         "disk_bytes": environment.disk,
         "owner": environment.owner(),
-        "expires_at_s": environment.lease.expires_s,
+        "expires_at_s": environment.lifetime.expires_s,
         "made_by": environment.origin.as_ref().map(|origin| &origin.by),
         "made_at_s": environment.origin.as_ref().map(|origin| origin.at_s),
         "keys": keys,

@@ -130,7 +130,7 @@ fn plan(world: &World, args: &Args, session: &Session<'_>) -> Result<String, Fai
 
 /// Leaves out what the hypervisor has of other people's.
 fn only_own(facts: &mut Facts, environment: &EnvName, observed: &Observed) {
-    facts.leases.retain(|name, _| name == environment);
+    facts.lifetimes.retain(|name, _| name == environment);
     let own = |name: &String| observed.domains.contains_key(name.as_str());
     facts.resident_mib.retain(|name, _| own(name));
     facts.uptime_s.retain(|name, _| own(name));

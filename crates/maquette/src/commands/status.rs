@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use maquette_core::lease::Lease;
+use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_core::node_state::{Evidence, NodeState};
 use maquette_core::object::ObjectKind;
@@ -64,7 +64,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }
     let owner = Owner::new(&located.environment, &located.host);
     if outputs::is_built(&located.workspace) && outputs::belongs(&located.workspace, &owner) {
-        let written = outputs::write_lease(&located.workspace, &located.environment, &now.lease);
+        let written = outputs::write_lifetime(&located.workspace, &located.environment, &now.lifetime);
         written.map_err(entry::unwritten)?;
     }
     if args.json {
@@ -85,7 +85,7 @@ struct Now {
     observed: Observed,
     evidence: BTreeMap<String, Evidence>,
     /// Until when it lasts, and whose it is.
-    lease: Lease,
+    lifetime: Lifetime,
     /// The hypervisor's clock, in seconds since 1970.
     now_s: u64,
     /// Whether anything on the hypervisor removes it then.
@@ -102,9 +102,9 @@ impl Now {
         let off = json || !plan::drifts(&observed).is_empty();
         let changed_by = off.then(|| session.changed_by()).flatten();
         let facts = &hypervisor.facts;
-        let lease = facts.leases.get(&session.located.environment).cloned().unwrap_or_default();
+        let lifetime = facts.lifetimes.get(&session.located.environment).cloned().unwrap_or_default();
         let (now_s, removed) = (facts.now_s, facts.expiry.is_some());
-        Ok(Self { observed, evidence, lease, now_s, removed, changed_by })
+        Ok(Self { observed, evidence, lifetime, now_s, removed, changed_by })
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -136,8 +136,8 @@ impl Now {
             "networks": networks,
             "drift": all.collect::<Vec<_>>(),
             "changed_by": self.changed_by,
-            "expires_at_s": self.lease.expires_s,
-            "owner": self.lease.owner,
+            "expires_at_s": self.lifetime.expires_s,
+            "owner": self.lifetime.owner,
             "workspace": located.workspace.path.display().to_string(),
         })
     }
@@ -163,7 +163,7 @@ impl Now {
             let place = (&located.workspace, &world.environment);
             world.terminal.result(&text(&located.environment, seen, found, place));
             let name = located.environment.to_string();
-            if let Some(line) = render::lease_line(&name, &self.lease, self.now_s, self.removed) {
+            if let Some(line) = render::lifetime_line(&name, &self.lifetime, self.now_s, self.removed) {
                 world.terminal.result(&line);
             }
         }

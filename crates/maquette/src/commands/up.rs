@@ -356,7 +356,7 @@ impl Building<'_> {
         entry::remember(&self.session.located)?;
         let shared = agreed.planned.shared.as_deref();
         if shared.is_none() {
-            self.lease(agreed)?;
+            self.lifetime(agreed)?;
             self.runner.seal(key.records());
             workspace.create().map_err(entry::unwritten)?;
             key.write(&workspace.path)
@@ -370,22 +370,22 @@ impl Building<'_> {
     }
 
     /// Notes until when it lasts and whose it is, before anything is made that would have to go by itself.
-    fn lease(&mut self, agreed: &Agreed) -> Result<(), Failure> {
+    fn lifetime(&mut self, agreed: &Agreed) -> Result<(), Failure> {
         let Agreed { hypervisor, planned, .. } = agreed;
         let Some(renewal) = self.renewal(hypervisor, planned)? else { return Ok(()) };
         let environment = &self.loaded.request.settings.environment;
-        let noted = hypervisor.facts.leases.get(environment).cloned().unwrap_or_default();
-        let lease = &renewal.next;
-        if *lease != noted {
-            self.runner.note(environment, lease)?;
+        let noted = hypervisor.facts.lifetimes.get(environment).cloned().unwrap_or_default();
+        let lifetime = &renewal.next;
+        if *lifetime != noted {
+            self.runner.note(environment, lifetime)?;
         }
-        outputs::write_lease(&self.loaded.workspace, environment, lease)
+        outputs::write_lifetime(&self.loaded.workspace, environment, lifetime)
             .map_err(entry::unwritten)?;
-        if self.how.json && (*lease != noted || !lease.is_empty()) {
-            self.world.terminal.result(&render::lease_event(environment, lease).to_string());
+        if self.how.json && (*lifetime != noted || !lifetime.is_empty()) {
+            self.world.terminal.result(&render::lifetime_event(environment, lifetime).to_string());
         }
         let removed = hypervisor.facts.expiry.is_some();
-        self.expires = render::lease_line(&environment.to_string(), lease, renewal.now_s, removed);
+        self.expires = render::lifetime_line(&environment.to_string(), lifetime, renewal.now_s, removed);
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! `maquette view`: a page that shows an environment as it changes, on this machine only.
 
-mod behind;
+mod page_actions;
 mod progress;
 mod screen;
-mod slow;
+mod slow_facts;
 mod watch;
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::session::Session;
 use crate::world::{Terminal, World};
 use crate::{load, render, signals};
-use behind::Behind;
+use page_actions::PageActions;
 
 /// Arguments of `view`.
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         }),
     );
     let quiet = quiet(world);
-    let behind = Arc::new(Behind { world: quiet.clone(), located: located.clone() });
+    let behind = Arc::new(PageActions { world: quiet.clone(), located: located.clone() });
     let options =
         Options { port: args.port, allow_changes: args.allow_changes, ..Options::default() };
     let server = Server::bind(options, feed.clone(), behind).map_err(|e| refused(args.port, e))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use maquette_core::lease::Lease;
+use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
@@ -266,7 +266,7 @@ fn all_objects(
         }
         if let Some(environment) = environment {
             // The next of that name is another one.
-            runner.note(environment, &Lease::default())?;
+            runner.note(environment, &Lifetime::default())?;
         }
         if let Some(environment) = environment {
             deployment_facts::remove(session.connection.host.as_ref(), environment)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use maquette_core::blueprint::{Image, ImageOrigin};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::expand::{self, ImageMap};
-use maquette_core::image::{WordError, redact};
+use maquette_core::image::{ImageRefError, redact};
 use maquette_core::observed::Observed;
 use maquette_core::syntax::Span;
 use maquette_core::topology::Topology;
@@ -26,7 +26,7 @@ fn image_error(error: &image::SourceError) -> Diagnostic {
             diagnostic.help(format!("did you mean `{name}`?"))
         }
         image::SourceError::NotAnImage { source, .. } => diagnostic.help(source.hint()),
-        image::SourceError::Word(WordError::Scheme { .. }) => {
+        image::SourceError::ImageRef(ImageRefError::Scheme { .. }) => {
             diagnostic.help("serve it over https, or fetch it here and give the path of the file")
         }
         image::SourceError::Unknown { .. } => {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use maquette_core::decode::{self, Fields};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
-use maquette_core::image::{Sum, Word};
-use maquette_core::keys::own_word;
+use maquette_core::file_keys::own_word;
+use maquette_core::image::{Checksum, ImageRef};
 use maquette_core::settings::{self, Kind, SETTINGS, Setting, Settings};
 use maquette_core::syntax::{Node, Value};
 
@@ -156,7 +156,7 @@ fn with_checksum(values: &mut BTreeMap<&'static str, Node>, diags: &mut Diagnost
     let mut wrong = |message: String, help: &str| {
         diags.push(Diagnostic::error("project::checksum", message).at(text.span, "").help(help));
     };
-    let sum = match text.value.parse::<Sum>() {
+    let sum = match text.value.parse::<Checksum>() {
         Ok(sum) => sum,
         Err(error) => {
             let help = "such as `checksum: sha256:0123…`, with all its digits";
@@ -170,7 +170,7 @@ fn with_checksum(values: &mut BTreeMap<&'static str, Node>, diags: &mut Diagnost
         );
     };
     let Value::Scalar(word, _) = &image.value else { return };
-    match Word::parse(word).ok().and_then(|w| w.sum) {
+    match ImageRef::parse(word).ok().and_then(|w| w.sum) {
         Some(other) if other != sum => wrong(
             format!("`image` has the checksum {other}, and `checksum` is another"),
             "leave one of them out",

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use maquette_core::blueprint::Node;
-use maquette_core::lease::Lease;
+use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::plan::{self, Action, Plan, Step, StepId};
@@ -17,7 +17,7 @@ use maquette_engine::host::{Host, HostError, fence};
 use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::probe::{Facts, Reach};
 use maquette_engine::ssh_keys::RecordKey;
-use maquette_engine::{Event, StepError, executor, leases, start_times};
+use maquette_engine::{Event, StepError, executor, lifetimes, start_times};
 use maquette_libvirt::{Access, Gate, Guests, Learnt, Notes, Run, Server};
 
 use super::Hypervisor;
@@ -25,11 +25,11 @@ use super::connection::Connection;
 use super::locking;
 use crate::cli::Locking;
 use crate::failure::Failure;
-use crate::report::{self, Journal, Reporter};
+use crate::progress::{self, Journal, Reporter};
 use crate::workspace::Workspace;
 use crate::workspace::outputs;
 use crate::world::World;
-use crate::{open_files, signals};
+use crate::{file_limit, signals};
 
 /// Lets calls to libvirt pass as long as the locks are ours. What another machine's libvirt has been sent and
 /// has not begun ends with the connection, which whoever takes over ends.
@@ -95,7 +95,7 @@ impl<'a> Runner<'a> {
             authorities: None,
             limits: Limits::default(),
         };
-        let reporter = report::choose(world, json);
+        let reporter = progress::choose(world, json);
         Ok(Self {
             world,
             connection,
@@ -172,11 +172,11 @@ impl<'a> Runner<'a> {
     }
 
     /// Notes on the hypervisor how long an environment lasts, for as long as its lock is ours.
-    pub fn note(&self, environment: &EnvName, lease: &Lease) -> Result<(), Failure> {
+    pub fn note(&self, environment: &EnvName, lifetime: &Lifetime) -> Result<(), Failure> {
         let host = self.connection.host.as_ref();
         let fenced = self.lock.as_ref().map(|lock| lock.fence(host));
         let host = fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host);
-        leases::write(host, environment, lease)
+        lifetimes::write(host, environment, lifetime)
             .map_err(|e| Failure::because("cannot note when the environment expires", e))
     }
 
@@ -314,7 +314,7 @@ fn booting(action: &Action) -> Option<String> {
 /// How many guests may boot at once. Under emulation a boot keeps one CPU busy, and two on each
 /// CPU fill the gaps; hardware virtualisation leaves room for more. Each needs open files here.
 fn boots(cpus: usize, virt: Option<VirtType>) -> usize {
-    open_files::boots(match virt {
+    file_limit::boots(match virt {
         None | Some(VirtType::Qemu) => cpus * 2,
         Some(VirtType::Kvm | VirtType::Test) => cpus * 4,
     })
@@ -347,7 +347,7 @@ mod tests {
     fn guests_boot_as_many_at_once_as_cpus_and_open_files_allow() {
         assert_eq!(boots(1, None), 2);
         assert_eq!(boots(1, Some(VirtType::Kvm)), 4);
-        let most = open_files::boots(usize::MAX);
+        let most = file_limit::boots(usize::MAX);
         assert!(most < 10_000, "{most}");
         assert_eq!(boots(1 << 40, Some(VirtType::Kvm)), most);
     }

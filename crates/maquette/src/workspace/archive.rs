@@ -33,7 +33,7 @@ pub use bundle::bundle;
 pub const REGISTRY: &str = ".registry";
 
 /// What no other workspace has a use for: what the last command did here, and how long the environment lasts.
-const LEFT_OUT: [&str; 2] = [outputs::EVENTS, outputs::LEASE];
+const LEFT_OUT: [&str; 2] = [outputs::EVENTS, outputs::LIFETIME];
 
 /// Writes a workspace into `target`; keys from elsewhere go along if `copy_keys`.
 pub fn export(

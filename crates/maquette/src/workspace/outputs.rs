@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::Node;
-use maquette_core::lease::Lease;
+use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_core::values::PlainPath;
 use maquette_core::values::Secret;
@@ -42,7 +42,7 @@ pub const VNC_PASSWORD: &str = "vnc-password";
 /// What the last command did, for others who look on: JSON, one event a line.
 pub const EVENTS: &str = "events.jsonl";
 /// Until when the environment lasts, as far as is known here: what is noted on the hypervisor.
-pub const LEASE: &str = "lease";
+pub const LIFETIME: &str = "lease";
 /// Pinned host keys.
 pub const KNOWN_HOSTS: &str = "known_hosts";
 
@@ -134,20 +134,24 @@ pub fn write_vnc_password(workspace: &Workspace, password: Option<&Secret>) -> i
 }
 
 /// Keeps what is noted of how long an environment lasts, so that a login can tell of it without asking the hypervisor.
-pub fn write_lease(workspace: &Workspace, environment: &EnvName, lease: &Lease) -> io::Result<()> {
-    match lease.expires_s {
+pub fn write_lifetime(
+    workspace: &Workspace,
+    environment: &EnvName,
+    lifetime: &Lifetime,
+) -> io::Result<()> {
+    match lifetime.expires_s {
         Some(_) => {
             workspace.create()?;
-            write_private(&workspace.file(LEASE), lease.text(environment).as_bytes())
+            write_private(&workspace.file(LIFETIME), lifetime.text(environment).as_bytes())
         }
-        None => delete(workspace, &[LEASE]),
+        None => delete(workspace, &[LIFETIME]),
     }
 }
 
 /// How long an environment lasts, as far as is known here.
-pub fn lease(workspace: &Workspace, environment: &EnvName) -> Option<Lease> {
-    let text = std::fs::read_to_string(workspace.file(LEASE)).ok()?;
-    Lease::parse_all(&text).remove(environment)
+pub fn lifetime(workspace: &Workspace, environment: &EnvName) -> Option<Lifetime> {
+    let text = std::fs::read_to_string(workspace.file(LIFETIME)).ok()?;
+    Lifetime::parse_all(&text).remove(environment)
 }
 
 /// Whether a workspace has an inventory of something built.
@@ -177,7 +181,7 @@ pub fn adopt(workspace: &Workspace, file: &Path) -> io::Result<()> {
         KNOWN_HOSTS,
         VNC_PASSWORD,
         EVENTS,
-        LEASE,
+        LIFETIME,
         SAVED,
         KEY_FILE,
         KEY_LINK,
@@ -210,8 +214,17 @@ pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
     }
     saved.opens.retain(|o| o != owner);
     if saved.owner.as_ref() == Some(owner) {
-        let built =
-            [INVENTORY, BUILT, BASE, NODES, SSH_CONFIG, KNOWN_HOSTS, VNC_PASSWORD, EVENTS, LEASE];
+        let built = [
+            INVENTORY,
+            BUILT,
+            BASE,
+            NODES,
+            SSH_CONFIG,
+            KNOWN_HOSTS,
+            VNC_PASSWORD,
+            EVENTS,
+            LIFETIME,
+        ];
         delete(workspace, &built)?;
         saved.owner = None;
         if workspace.file(LOCAL).exists() {

@@ -34,7 +34,7 @@ pub fn mask(text: &str, top: &Path) -> String {
 }
 
 /// What went wrong is said again at the end when other steps were done after it, which is up to chance
-/// (`report/plain.rs` has a test for it).
+/// (`progress/plain.rs` has a test for it).
 fn said_once(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let mut out: Vec<&str> = Vec::new();

@@ -133,7 +133,7 @@ fn an_image_is_on_the_disk_before_it_has_its_name() {
     }
     fs::write(at(".v.part"), "x").unwrap();
     let mut shell = std::process::Command::new("sh")
-        .args(["-euc", agent::SCRIPT, "sh"])
+        .args(["-euc", fetch_shell::SCRIPT, "sh"])
         .args([&at("v"), &at(".v.part"), "30", &record])
         .env("PATH", format!("{}:/usr/bin:/bin", shims.path().display()))
         .stdin(std::process::Stdio::piped())

@@ -13,7 +13,7 @@ use maquette_libvirt::DomainEvent;
 use maquette_view::Feed;
 use serde_json::{Value, json};
 
-use super::slow::Slow;
+use super::slow_facts::Slow;
 use super::words;
 use crate::cli::Wanted;
 use crate::failure::Failure;

@@ -284,7 +284,7 @@ fn no_server_leads_to_a_file_or_to_what_is_not_of_the_web() {
         StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     let transfer = Transfer::default();
     let at = super::super::place(&place.pool.path().display().to_string(), "v", &transfer);
-    let (mut agent, _) = Agent::start(&Local, &at, &context).unwrap();
+    let (mut agent, _) = FetchShell::start(&Local, &at, &context).unwrap();
     let asked = order_download(&mut agent, &format!("file://{file}"), &transfer, &context).unwrap();
     assert_eq!(asked.status(), "1", "{asked:?}");
 }

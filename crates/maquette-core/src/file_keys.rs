@@ -1,5 +1,6 @@
 //! Keys of node and network files, each declared once: how it is written and what it means. Reading
-//! ([`crate::decode::Fields`]) and the JSON schema ([`crate::schema`]) follow from the rows.
+//! ([`crate::decode::Fields`]) and the JSON schema ([`crate::schema`]) follow from the rows, which stand
+//! beside what they are read into: `topology/role.rs`, `interface.rs`, `disk.rs` and `network.rs`.
 
 pub(crate) mod peers;
 

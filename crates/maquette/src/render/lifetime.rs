@@ -1,15 +1,15 @@
 //! When an environment expires, in words.
 
-use maquette_core::lease::Lease;
+use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_engine::host::lock::duration;
 use serde_json::{Value, json};
 
 /// When an environment expires; none if it does not. `now_s` is the time in seconds since 1970, `removed` whether anything
 /// on the hypervisor removes it then.
-pub fn lease(lease: &Lease, now_s: u64, removed: bool) -> Option<String> {
-    let left = lease.expires_s?.saturating_sub(now_s);
-    Some(match (lease.is_over, left) {
+pub fn lifetime(lifetime: &Lifetime, now_s: u64, removed: bool) -> Option<String> {
+    let left = lifetime.expires_s?.saturating_sub(now_s);
+    Some(match (lifetime.is_over, left) {
         (true, _) => "has expired; what is left of it `maquette down` removes".into(),
         (false, 0) if removed => "has expired, and is about to be removed".into(),
         (false, 0) => "has expired".into(),
@@ -18,20 +18,25 @@ pub fn lease(lease: &Lease, now_s: u64, removed: bool) -> Option<String> {
 }
 
 /// When it expires, how long it was to last, and whose it is, as an event.
-pub fn lease_event(environment: &EnvName, lease: &Lease) -> Value {
+pub fn lifetime_event(environment: &EnvName, lifetime: &Lifetime) -> Value {
     json!({
         "schema": 1,
         "event": "lease",
         "environment": environment.to_string(),
-        "expires_at_s": lease.expires_s,
-        "ttl_s": lease.ttl_s,
-        "owner": lease.owner,
+        "expires_at_s": lifetime.expires_s,
+        "ttl_s": lifetime.ttl_s,
+        "owner": lifetime.owner,
     })
 }
 
 /// The same as a sentence for people who use it, with what to do about it.
-pub fn lease_line(environment: &str, known: &Lease, now_s: u64, removed: bool) -> Option<String> {
-    let until = lease(known, now_s, removed)?;
+pub fn lifetime_line(
+    environment: &str,
+    known: &Lifetime,
+    now_s: u64,
+    removed: bool,
+) -> Option<String> {
+    let until = lifetime(known, now_s, removed)?;
     let idle = !removed && !known.is_over;
     let warning = if idle || known.ends_soon(now_s) { "warning: " } else { "" };
     let hint = match (known.is_over, idle) {

@@ -1,4 +1,4 @@
-//! Memory images: what nodes start from, and what of it is each node's own.
+//! Images of memory: what nodes start from, and what of it is each node's own.
 
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
@@ -9,14 +9,14 @@ use crate::client::LibvirtError;
 use crate::xml::saved::{self, Head, HeadError};
 
 /// What has to be known of a memory image before a node can start from it.
-pub(super) struct Memory {
+pub(super) struct MemoryImage {
     /// How it begins.
     pub(super) head: Head,
     /// Where the UUID is, as guests read it from the firmware's tables and as their kernel has written it down.
     uuids: Vec<Found>,
 }
 
-impl Memory {
+impl MemoryImage {
     /// Looks at a memory image of the domain with a UUID.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ mod tests {
         let (old, new) = (Uuid::from_u128(u128::MAX / 7), Uuid::from_u128(u128::MAX / 9));
         let head = image(512, &definition("maquette-warm-0123", old), "<cookie/>");
         fs::write(path("a.save"), [head, memory(old)].concat()).unwrap();
-        let found = Memory::examine(&Local, &path("a.save"), old).unwrap();
+        let found = MemoryImage::examine(&Local, &path("a.save"), old).unwrap();
         for name in
             ["a", "maquette-warm-9876", "a-node-with-a-name-that-is-longer-than-the-templates"]
         {
@@ -95,7 +95,7 @@ mod tests {
         let (old, other) = (Uuid::from_u128(u128::MAX / 7), Uuid::from_u128(u128::MAX / 9));
         let refused = |bytes: Vec<u8>, word: &str| {
             fs::write(&path, bytes).unwrap();
-            let error = Memory::examine(&Local, &path, old).err().unwrap();
+            let error = MemoryImage::examine(&Local, &path, old).err().unwrap();
             assert!(format!("{error:?}").contains(word), "{error:?}");
         };
         let head = image(512, &definition("t", old), "");

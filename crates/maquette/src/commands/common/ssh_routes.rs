@@ -101,11 +101,11 @@ impl Routes {
     fn tell_end(&self, world: &World) {
         let (workspace, environment) = (&self.located.workspace, &self.located.environment);
         let now = (world.clock)().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let Some(lease) = outputs::lease(workspace, environment) else { return };
+        let Some(lifetime) = outputs::lifetime(workspace, environment) else { return };
         // What is past says that somebody gave it more time, or that its nodes are gone.
-        let ahead = lease.expires_s.is_some_and(|at| at > now);
-        if ahead && lease.ends_soon(now) {
-            let line = render::lease_line(&environment.to_string(), &lease, now, true);
+        let ahead = lifetime.expires_s.is_some_and(|at| at > now);
+        if ahead && lifetime.ends_soon(now) {
+            let line = render::lifetime_line(&environment.to_string(), &lifetime, now, true);
             line.into_iter().for_each(|line| world.terminal.talk_once(line));
         }
     }

@@ -55,7 +55,7 @@ impl Answer {
 }
 
 /// A shell with an image's lock. It lets go of everything when this is dropped.
-pub struct Agent<'a> {
+pub struct FetchShell<'a> {
     child: Child,
     orders: Option<ChildStdin>,
     lines: Receiver<Line>,
@@ -74,7 +74,7 @@ pub struct Place {
     pub record: String,
 }
 
-impl<'a> Agent<'a> {
+impl<'a> FetchShell<'a> {
     /// Starts it and waits until it has the lock. Returns whether the image is there.
     pub fn start(
         host: &dyn Host,
@@ -169,7 +169,7 @@ impl<'a> Agent<'a> {
     }
 }
 
-impl Drop for Agent<'_> {
+impl Drop for FetchShell<'_> {
     fn drop(&mut self) {
         // The end of its orders ends everything it has started, also on another machine.
         drop(self.orders.take());
@@ -274,7 +274,7 @@ mod tests {
         let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
         let place =
             Place { target: at("a"), part: at(".a.part"), patience: 30, record: String::new() };
-        let (mut agent, _) = Agent::start(&host, &place, &context).unwrap();
+        let (mut agent, _) = FetchShell::start(&host, &place, &context).unwrap();
         let mut heard = 0;
         let answer = agent.order("same", &mut |_| heard += 1).unwrap();
         assert_eq!(answer.status(), "2");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use maquette_core::lease::Lease;
+use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 
 use crate::host::{Command, Host, HostError, check};
@@ -11,7 +11,7 @@ use crate::host::{Command, Host, HostError, check};
 pub const DIRECTORY: &str = "/var/lib/maquette/environments";
 
 /// Prints the time and all notes.
-pub const SCRIPT: &str = include_str!("../assets/host/leases.sh");
+pub const SCRIPT: &str = include_str!("../assets/host/lifetimes.sh");
 
 fn file(environment: &EnvName) -> String {
     format!("{DIRECTORY}/environment.{environment}")
@@ -23,21 +23,21 @@ pub struct Noted {
     /// The hypervisor's clock, in seconds since 1970, if it told that.
     pub now_s: Option<u64>,
     /// The notes.
-    pub leases: BTreeMap<EnvName, Lease>,
+    pub lifetimes: BTreeMap<EnvName, Lifetime>,
 }
 
 /// Reads the notes of all environments.
 pub fn read_all(host: &dyn Host) -> Result<Noted, HostError> {
     let text = check(host, &Command::script(SCRIPT, [DIRECTORY]))?;
     let now_s = text.lines().next().and_then(|line| line.strip_prefix("now ")?.parse().ok());
-    Ok(Noted { now_s, leases: Lease::parse_all(&text) })
+    Ok(Noted { now_s, lifetimes: Lifetime::parse_all(&text) })
 }
 
 /// Writes an environment's note anew; one that says nothing is removed.
-pub fn write(host: &dyn Host, environment: &EnvName, lease: &Lease) -> Result<(), HostError> {
-    match lease.is_empty() {
+pub fn write(host: &dyn Host, environment: &EnvName, lifetime: &Lifetime) -> Result<(), HostError> {
+    match lifetime.is_empty() {
         true => remove(host, environment),
-        false => host.write(&file(environment), lease.text(environment).as_bytes(), 0o644),
+        false => host.write(&file(environment), lifetime.text(environment).as_bytes(), 0o644),
     }
 }
 
@@ -50,7 +50,7 @@ pub fn remove(host: &dyn Host, environment: &EnvName) -> Result<(), HostError> {
 
 /// Forgets all environments.
 pub fn remove_all(host: &dyn Host) -> Result<(), HostError> {
-    for environment in read_all(host)?.leases.keys() {
+    for environment in read_all(host)?.lifetimes.keys() {
         remove(host, environment)?;
     }
     Ok(())

@@ -50,12 +50,12 @@ impl Kind {
 
 /// A checksum.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sum {
+pub struct Checksum {
     kind: Kind,
     digits: String,
 }
 
-impl Sum {
+impl Checksum {
     /// Takes bare digits; their number tells the kind.
     pub fn from_digits(digits: &str) -> Option<Self> {
         let kind = Kind::ALL.into_iter().find(|k| k.digits() == digits.len())?;
@@ -74,7 +74,7 @@ impl Sum {
     }
 }
 
-impl fmt::Display for Sum {
+impl fmt::Display for Checksum {
     /// `sha256:…`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.kind.word(), self.digits)
@@ -83,7 +83,7 @@ impl fmt::Display for Sum {
 
 /// Why a text is not a checksum.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
-pub enum SumError {
+pub enum ChecksumError {
     /// It does not begin with a kind.
     #[error("`{0}` is not a checksum: write `sha256:` and 64 hexadecimal digits")]
     Form(String),
@@ -102,21 +102,21 @@ pub enum SumError {
     },
 }
 
-impl FromStr for Sum {
-    type Err = SumError;
+impl FromStr for Checksum {
+    type Err = ChecksumError;
 
     /// Reads `sha256:DIGITS` or `sha256=DIGITS`, and so for SHA-384 and SHA-512.
-    fn from_str(text: &str) -> Result<Self, SumError> {
+    fn from_str(text: &str) -> Result<Self, ChecksumError> {
         let text = text.trim();
         let (word, digits) =
-            text.split_once([':', '=']).ok_or_else(|| SumError::Form(text.into()))?;
+            text.split_once([':', '=']).ok_or_else(|| ChecksumError::Form(text.into()))?;
         let kind = Kind::ALL
             .into_iter()
             .find(|k| k.word().eq_ignore_ascii_case(word))
-            .ok_or_else(|| SumError::Kind(word.into()))?;
+            .ok_or_else(|| ChecksumError::Kind(word.into()))?;
         match Self::from_digits(digits) {
             Some(sum) if sum.kind == kind => Ok(sum),
-            _ => Err(SumError::Digits {
+            _ => Err(ChecksumError::Digits {
                 kind: kind.word(),
                 wanted: kind.digits(),
                 given: digits.into(),
@@ -133,15 +133,15 @@ mod tests {
     fn checksums_are_checked() {
         let digits = "Ab".repeat(32);
         for text in [format!("sha256:{digits}"), format!("SHA256={digits}")] {
-            let sum: Sum = text.parse().unwrap();
+            let sum: Checksum = text.parse().unwrap();
             assert_eq!(sum.to_string(), format!("sha256:{}", "ab".repeat(32)));
         }
-        let wrong = |text: &str| text.parse::<Sum>().unwrap_err().to_string();
+        let wrong = |text: &str| text.parse::<Checksum>().unwrap_err().to_string();
         assert!(wrong("abc").contains("not a checksum"));
         assert!(wrong("md5:d41d8cd98f00b204e9800998ecf8427e").contains("`md5`"));
         assert!(wrong("sha256=0000").contains("64 hexadecimal digits; `0000`"));
         assert!(wrong(&format!("sha512:{digits}")).contains("128"));
         assert!(wrong(&format!("sha256:{}", "xy".repeat(32))).contains("is not that"));
-        assert_eq!(Sum::from_digits("12"), None);
+        assert_eq!(Checksum::from_digits("12"), None);
     }
 }

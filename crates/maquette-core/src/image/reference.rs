@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::sum::{Sum, SumError};
+use super::checksum::{Checksum, ChecksumError};
 use crate::values::is_unprintable;
 
 /// Where an image is.
@@ -16,16 +16,16 @@ pub enum Place {
 
 /// A word for an image, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
+pub struct ImageRef {
     /// Where it is.
     pub place: Place,
     /// What it has to be, where somebody said so after `#`.
-    pub sum: Option<Sum>,
+    pub sum: Option<Checksum>,
 }
 
 /// Why a word for an image is not taken. What it shows of an address is without credentials.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
-pub enum WordError {
+pub enum ImageRefError {
     /// An address that is not of the web.
     #[error("image `{word}`: `{scheme}:` is not supported, only `https:`, `http:` and paths")]
     Scheme {
@@ -50,22 +50,22 @@ pub enum WordError {
     },
     /// What follows `#` is not a checksum.
     #[error("image `{word}`: {error}")]
-    Sum {
+    Checksum {
         /// The word.
         word: String,
         /// Why not.
-        error: SumError,
+        error: ChecksumError,
     },
     /// No word at all, or one that would not stay on its line.
     #[error("the name of an image must not be empty or hold control characters")]
     Characters,
 }
 
-impl Word {
+impl ImageRef {
     /// Takes a word apart.
-    pub fn parse(word: &str) -> Result<Self, WordError> {
+    pub fn parse(word: &str) -> Result<Self, ImageRefError> {
         if word.trim().is_empty() || word.chars().any(is_unprintable) {
-            return Err(WordError::Characters);
+            return Err(ImageRefError::Characters);
         }
         let shown = || redact(word);
         let (whole, fragment) = match scheme(word) {
@@ -76,22 +76,22 @@ impl Word {
         let sum = fragment
             .map(str::parse)
             .transpose()
-            .map_err(|error| WordError::Sum { word: shown(), error })?;
+            .map_err(|error| ImageRefError::Checksum { word: shown(), error })?;
         let place = match scheme(whole) {
             None => Place::Local(whole.into()),
             Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
                 "http" | "https" => {
-                    check_url(rest).map_err(|why| WordError::Url { word: shown(), why })?;
+                    check_url(rest).map_err(|why| ImageRefError::Url { word: shown(), why })?;
                     Place::Url(whole.into())
                 }
                 "file" => {
                     let path = rest.strip_prefix("localhost").unwrap_or(rest);
                     if !path.starts_with('/') {
-                        return Err(WordError::FileHost { word: shown() });
+                        return Err(ImageRefError::FileHost { word: shown() });
                     }
                     Place::Local(path.into())
                 }
-                other => return Err(WordError::Scheme { word: shown(), scheme: other.into() }),
+                other => return Err(ImageRefError::Scheme { word: shown(), scheme: other.into() }),
             },
         };
         Ok(Self { place, sum })
@@ -167,7 +167,7 @@ pub fn redact(word: &str) -> String {
         None => path.to_string(),
     };
     // A fragment that is not a checksum is nobody's, so it may be anything.
-    let fragment = fragment.map_or(String::new(), |f| match f.parse::<Sum>() {
+    let fragment = fragment.map_or(String::new(), |f| match f.parse::<Checksum>() {
         Ok(_) => format!("#{f}"),
         Err(_) => "#***".into(),
     });
@@ -202,25 +202,26 @@ mod tests {
     #[test]
     fn words_are_taken_apart() {
         let url = "https://user:pw@h:1/a%20b.qcow2?token=x";
-        let word = Word::parse(&format!("{url}#{SUM}")).unwrap();
+        let word = ImageRef::parse(&format!("{url}#{SUM}")).unwrap();
         assert_eq!(word.place, Place::Url(url.into()));
         assert_eq!(word.sum.unwrap().to_string(), SUM);
         for local in ["debian-12", "./a#b.qcow2", "/x/y", "file:/etc/passwd"] {
-            let word = Word::parse(local).unwrap();
+            let word = ImageRef::parse(local).unwrap();
             assert_eq!((word.place, word.sum), (Place::Local(local.into()), None));
         }
-        let word = Word::parse(&format!("file:///x/y.qcow2#{}", SUM.replace(':', "="))).unwrap();
+        let word =
+            ImageRef::parse(&format!("file:///x/y.qcow2#{}", SUM.replace(':', "="))).unwrap();
         assert_eq!(word.place, Place::Local("/x/y.qcow2".into()));
         assert!(word.sum.is_some());
-        assert!(Word::parse(&format!("debian-12#{SUM}")).unwrap().sum.is_some());
+        assert!(ImageRef::parse(&format!("debian-12#{SUM}")).unwrap().sum.is_some());
     }
 
     #[test]
     fn what_curl_would_do_besides_the_web_is_refused() {
         for word in ["ftp://x/y", "scp://x/y", "dict://x/y", "gopher://x/_", "FTP://x/y"] {
-            assert!(matches!(Word::parse(word), Err(WordError::Scheme { .. })), "{word}");
+            assert!(matches!(ImageRef::parse(word), Err(ImageRefError::Scheme { .. })), "{word}");
         }
-        assert!(matches!(Word::parse("file://host/x"), Err(WordError::FileHost { .. })));
+        assert!(matches!(ImageRef::parse("file://host/x"), Err(ImageRefError::FileHost { .. })));
         for word in ["https://", "https:///x", "http://a b/", "http://x/\"", "http://-x/"]
             .into_iter()
             // The end of a password that is not escaped would be taken for a path, and be shown.
@@ -231,10 +232,10 @@ mod tests {
                 "https://[::1]:x/",
             ])
         {
-            assert!(matches!(Word::parse(word), Err(WordError::Url { .. })), "{word}");
+            assert!(matches!(ImageRef::parse(word), Err(ImageRefError::Url { .. })), "{word}");
         }
         for word in ["", " ", "a\nb", "http://x/\u{1b}[2J", "a\u{202e}b"] {
-            assert_eq!(Word::parse(word), Err(WordError::Characters), "{word}");
+            assert_eq!(ImageRef::parse(word), Err(ImageRefError::Characters), "{word}");
         }
     }
 
@@ -248,7 +249,7 @@ mod tests {
             "./y.qcow2#sha256:00",
             "debian-12#sha1=00",
         ] {
-            assert!(matches!(Word::parse(word), Err(WordError::Sum { .. })), "{word}");
+            assert!(matches!(ImageRef::parse(word), Err(ImageRefError::Checksum { .. })), "{word}");
         }
     }
 
@@ -276,7 +277,7 @@ mod tests {
         assert_eq!(redact_words(said), "E: 'https://***@h/x?*** a://*** no: a/b:c");
         let with = format!("https://h/x?secret#{SUM}");
         assert_eq!(redact(&with), format!("https://h/x?***#{SUM}"));
-        let error = Word::parse("https://u:secret@h/x?secret#sha1:00").unwrap_err();
+        let error = ImageRef::parse("https://u:secret@h/x?secret#sha1:00").unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

@@ -63,7 +63,7 @@ impl FromStr for Ttl {
 
 /// What is noted of an environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lease {
+pub struct Lifetime {
     /// When it expires, in seconds since 1970 by the hypervisor's clock.
     pub expires_s: Option<u64>,
     /// How long it was to last when that was said, in seconds.
@@ -76,7 +76,7 @@ pub struct Lease {
     pub extended: bool,
 }
 
-impl Lease {
+impl Lifetime {
     /// Whether nothing is noted.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -84,7 +84,7 @@ impl Lease {
 
     /// Whether it ends before another one does.
     pub fn ends_before(&self, other: &Self) -> bool {
-        let end = |lease: &Self| lease.expires_s.unwrap_or(u64::MAX);
+        let end = |lifetime: &Self| lifetime.expires_s.unwrap_or(u64::MAX);
         end(self) < end(other)
     }
 
@@ -98,27 +98,27 @@ impl Lease {
     /// What is noted after something was said about it, at a time in seconds since 1970.
     #[must_use]
     pub fn after(&self, ttl: Option<Ttl>, owner: Option<&str>, now_s: u64) -> Self {
-        let mut lease = self.clone();
+        let mut lifetime = self.clone();
         // Who builds what has expired wants it as long again.
         let expired = self.expires_s.is_some_and(|at| at <= now_s);
-        lease.extended = self.extended && !expired;
+        lifetime.extended = self.extended && !expired;
         let is_earlier = |at: u64| self.expires_s.is_none_or(|known| at < known);
         match ttl.or(self.ttl_s.filter(|_| expired).map(Ttl::For)) {
-            None if expired => lease.expires_s = None,
+            None if expired => lifetime.expires_s = None,
             None => {}
-            Some(Ttl::Never) => (lease.expires_s, lease.ttl_s) = (None, None),
+            Some(Ttl::Never) => (lifetime.expires_s, lifetime.ttl_s) = (None, None),
             Some(Ttl::For(ttl_s)) => {
                 let expires_s = now_s.saturating_add(ttl_s);
-                if !(lease.extended && is_earlier(expires_s)) {
-                    (lease.expires_s, lease.ttl_s) = (Some(expires_s), Some(ttl_s));
-                    lease.extended = false;
+                if !(lifetime.extended && is_earlier(expires_s)) {
+                    (lifetime.expires_s, lifetime.ttl_s) = (Some(expires_s), Some(ttl_s));
+                    lifetime.extended = false;
                 }
             }
         }
         // Somebody builds it again.
-        lease.is_over = false;
-        lease.owner = owner.map(String::from).or(lease.owner);
-        lease
+        lifetime.is_over = false;
+        lifetime.owner = owner.map(String::from).or(lifetime.owner);
+        lifetime
     }
 
     /// What is noted after somebody has said how long it is to last from now on.
@@ -166,20 +166,20 @@ impl Lease {
                 current = value.parse::<EnvName>().ok();
                 continue;
             }
-            let Some(lease) =
+            let Some(lifetime) =
                 current.as_ref().map(|name: &EnvName| all.entry(name.clone()).or_default())
             else {
                 continue;
             };
             match word {
-                "expires" => lease.expires_s = value.parse().ok(),
+                "expires" => lifetime.expires_s = value.parse().ok(),
                 "expired" => {
-                    lease.expires_s = value.parse().ok();
-                    lease.is_over = lease.expires_s.is_some();
+                    lifetime.expires_s = value.parse().ok();
+                    lifetime.is_over = lifetime.expires_s.is_some();
                 }
-                "ttl" => lease.ttl_s = value.parse().ok(),
-                "extended" => lease.extended = value == "yes",
-                "owner" => lease.owner = value.parse::<Line>().ok().map(|line| line.to_string()),
+                "ttl" => lifetime.ttl_s = value.parse().ok(),
+                "extended" => lifetime.extended = value == "yes",
+                "owner" => lifetime.owner = value.parse::<Line>().ok().map(|line| line.to_string()),
                 _ => {}
             }
         }
@@ -222,56 +222,59 @@ mod tests {
     #[test]
     fn a_note_survives_its_text_and_strangers_lines() {
         let lab = EnvName::from_prefix("lab").unwrap();
-        let lease = Lease {
+        let lifetime = Lifetime {
             expires_s: Some(1_700_028_800),
             ttl_s: Some(28_800),
             is_over: false,
             owner: Some("Ann, team 4".into()),
             extended: true,
         };
-        let over = Lease { is_over: true, owner: None, ..lease.clone() };
+        let over = Lifetime { is_over: true, owner: None, ..lifetime.clone() };
         let text = format!(
             "expires 5\n{}what else\n{}environment ../x\nexpires 1\n",
-            lease.text(&lab),
+            lifetime.text(&lab),
             over.text(&EnvName::default())
         );
-        let all = Lease::parse_all(&text);
-        assert_eq!(all, [(lab, lease), (EnvName::default(), over)].into());
+        let all = Lifetime::parse_all(&text);
+        assert_eq!(all, [(lab, lifetime), (EnvName::default(), over)].into());
         assert!(
-            Lease::parse_all("environment lab\nowner a\u{1b}[31m\n").values().all(Lease::is_empty)
+            Lifetime::parse_all("environment lab\nowner a\u{1b}[31m\n")
+                .values()
+                .all(Lifetime::is_empty)
         );
     }
 
     #[test]
     fn people_are_warned_in_time_and_not_all_the_time() {
-        let lease = |ttl_s| Lease { expires_s: Some(1_000_000), ttl_s, ..Lease::default() };
+        let lifetime =
+            |ttl_s| Lifetime { expires_s: Some(1_000_000), ttl_s, ..Lifetime::default() };
         for (ttl_s, from) in
             [(None, 3600), (Some(28_800), 3600), (Some(864_000), 86_400), (Some(1800), 900)]
         {
-            let lease = lease(ttl_s);
+            let lifetime = lifetime(ttl_s);
             assert!(
-                lease.ends_soon(1_000_000 - from) && !lease.ends_soon(999_999 - from),
+                lifetime.ends_soon(1_000_000 - from) && !lifetime.ends_soon(999_999 - from),
                 "{ttl_s:?}"
             );
         }
-        assert!(lease(None).ends_soon(2_000_000) && !Lease::default().ends_soon(0));
+        assert!(lifetime(None).ends_soon(2_000_000) && !Lifetime::default().ends_soon(0));
     }
 
     #[test]
     fn what_is_not_said_stays() {
-        let first = Lease::default().after(Some(Ttl::For(600)), Some("ann"), 1000);
+        let first = Lifetime::default().after(Some(Ttl::For(600)), Some("ann"), 1000);
         assert_eq!((first.expires_s, first.ttl_s), (Some(1600), Some(600)));
         assert_eq!(first.after(None, None, 1500), first);
         assert_eq!(first.after(None, None, 1600).expires_s, Some(2200));
         assert_eq!(first.after(Some(Ttl::For(60)), None, 1500).expires_s, Some(1560));
         let forever = first.after(Some(Ttl::Never), None, 1500);
-        assert_eq!(forever, Lease { owner: Some("ann".into()), ..Lease::default() });
+        assert_eq!(forever, Lifetime { owner: Some("ann".into()), ..Lifetime::default() });
     }
 
     /// The `up` of a colleague, or of CI, with a time in the project file had an environment go that was kept for longer.
     #[test]
     fn what_somebody_has_extended_no_up_shortens() {
-        let first = Lease::default().after(Some(Ttl::For(600)), None, 1000);
+        let first = Lifetime::default().after(Some(Ttl::For(600)), None, 1000);
         let long = first.extended(Ttl::For(9000), 1100);
         assert_eq!((long.expires_s, long.extended), (Some(10_100), true));
         assert_eq!(long.after(Some(Ttl::For(600)), None, 1200), long);
@@ -288,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_life_that_ends_sooner_than_noted_is_known() {
-        let noted = Lease::default().after(Some(Ttl::For(600)), None, 1000);
+        let noted = Lifetime::default().after(Some(Ttl::For(600)), None, 1000);
         let in_s = |ttl_s| noted.extended(Ttl::For(ttl_s), 1100);
         assert!(in_s(60).is_sooner_than(&noted, 1100));
         assert!(!in_s(600).is_sooner_than(&noted, 1100));
@@ -296,6 +299,6 @@ mod tests {
         assert!(!noted.extended(Ttl::Never, 1100).is_sooner_than(&noted, 1100));
         assert!(in_s(60).is_sooner_than(&noted.extended(Ttl::Never, 1100), 1100));
         // Nobody had said anything.
-        assert!(!in_s(60).is_sooner_than(&Lease::default(), 1100));
+        assert!(!in_s(60).is_sooner_than(&Lifetime::default(), 1100));
     }
 }

@@ -14,21 +14,21 @@ use crate::workspace::outputs;
 use crate::world::World;
 
 /// An environment, as the page reaches it.
-pub struct Behind {
+pub struct PageActions {
     /// What is reached; nobody reads its terminal.
     pub world: World,
     /// The environment.
     pub located: Located,
 }
 
-impl Behind {
+impl PageActions {
     fn node(&self, name: &str) -> Result<Running, String> {
         let found = nodes::running_of(&self.world, self.located.clone(), name);
         found.map_err(|failure| words(&failure))
     }
 }
 
-impl Sources for Behind {
+impl Sources for PageActions {
     fn console(
         &self,
         node: &str,

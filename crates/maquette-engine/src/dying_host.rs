@@ -194,9 +194,19 @@ impl Host for Dying<'_> {
     }
 }
 
-/// How many points of a story are gone over for each that is tried: none where all are asked for.
+/// How many points of a story are gone over for each that is tried: none where all are asked for. `usual` is what
+/// `scripts/test` does.
 pub(crate) fn stride(usual: usize) -> usize {
-    if std::env::var_os("MAQUETTE_TEST_ALL").is_some() { 1 } else { usual }
+    match std::env::var_os("MAQUETTE_TEST_ALL") {
+        Some(_) => 1,
+        None => usual * sparser(),
+    }
+}
+
+/// A run by hand, which is to take less than a minute, tries one point of so many that `scripts/test` does, which
+/// has the feature.
+pub(crate) fn sparser() -> usize {
+    if cfg!(feature = "e2e") { 1 } else { 3 }
 }
 
 /// Tries every point of a story, or every `stride`th: `run` does it on a host that dies at a call, `judge` goes on after that. How

@@ -11,7 +11,7 @@ use std::process::Command;
 use super::first_boot_tests::{ready_with, with_more};
 use super::template_tests::{Template, line};
 use super::tests::{IDENTITY, System};
-use crate::dying_host::stride;
+use crate::dying_host::{sparser, stride};
 
 /// Ends before the call that has a number, and counts them. What is called changes files or starts programs.
 const START: &str = r#"
@@ -152,7 +152,7 @@ fn killed_before_every_change_of_a_first_boot_it_is_begun_anew() {
         killer.command(&system, "setup").output().unwrap();
         judge(&system);
     });
-    assert!(points >= 25, "only {points} points");
+    assert!(points >= 25 / sparser(), "only {points} points");
 }
 
 /// What commands of a first boot have to bear is that they run again.
@@ -166,7 +166,7 @@ fn killed_while_commands_of_a_first_boot_run_they_run_again() {
             killer.command(&system, "ready").output().unwrap();
             judge(&system);
         });
-    assert!(points >= 15, "only {points} points");
+    assert!(points >= 15 / sparser(), "only {points} points");
 }
 
 /// A node that loses its power while it is made of a template boots, as a first boot.
@@ -185,7 +185,7 @@ fn killed_while_a_template_becomes_a_node_it_boots_as_that_node() {
             template.gone();
             judge(&template.system);
         });
-    assert!(points >= 15, "only {points} points");
+    assert!(points >= 15 / sparser(), "only {points} points");
 }
 
 /// Shut down before it has heard who it is: what is kept of its random numbers, no other node gets.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::dying_host::{Dying, Programs, every_point};
+use crate::dying_host::{Dying, Programs, every_point, sparser, stride};
 use crate::host::Local;
 use crate::image::{Limits, sweep};
 
@@ -56,8 +56,9 @@ fn killed_before_every_program_a_template_is_whole_or_made_again() {
             }
         }
     };
-    let points = every_point("a template", &Programs::as_functions(&CALLED), &run, &judge, 1);
-    assert!(points >= 15, "only {points} points");
+    let points =
+        every_point("a template", &Programs::as_functions(&CALLED), &run, &judge, stride(1));
+    assert!(points >= 15 / sparser(), "only {points} points");
 }
 
 /// A copy has the node's name and keys nothing from the next one, nor from whoever tidies up.
@@ -81,6 +82,6 @@ fn killed_before_every_program_a_copy_is_made_again_and_leaves_nothing() {
         assert_eq!(left(pool.path()), [MEMORY], "{said}");
         assert_eq!(fs::read_to_string(path(MEMORY)).unwrap(), "old memory", "{said}");
     };
-    let points = every_point("a copy", &Programs::as_functions(&CALLED), &run, &judge, 1);
-    assert!(points >= 6, "only {points} points");
+    let points = every_point("a copy", &Programs::as_functions(&CALLED), &run, &judge, stride(1));
+    assert!(points >= 6 / sparser(), "only {points} points");
 }

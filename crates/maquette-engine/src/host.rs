@@ -26,7 +26,7 @@ pub(crate) use command::login_line;
 pub use command::{Command, HostError, Output};
 pub use hosts::{Hosts, Reached};
 pub use local::Local;
-pub use log::read_log;
+pub use log::{follow_log, read_log};
 pub use ssh::Ssh;
 
 /// The hypervisor's own side.

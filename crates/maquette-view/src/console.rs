@@ -1,4 +1,5 @@
-//! Serial consoles: libvirt has one for each node, and any number of browsers look at it together.
+//! Serial consoles: libvirt has one for each node, and any number of browsers look at it together. Browsers that may only
+//! look are shown its log, and take it from nobody.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Cursor, Read, Write};
@@ -27,6 +28,8 @@ pub struct Consoles {
     sources: Arc<dyn Sources>,
     open: Mutex<BTreeMap<String, Entry>>,
     patience: Duration,
+    /// Whether what is typed reaches nodes.
+    types: bool,
 }
 
 struct Entry {
@@ -124,8 +127,9 @@ impl Drop for Ending {
 
 impl Consoles {
     /// None is open yet. One that everybody has left may take as long as `patience` to end.
-    pub fn new(sources: Arc<dyn Sources>, patience: Duration) -> Self {
-        Self { sources, open: Mutex::default(), patience }
+    /// What browsers type reaches nodes only if `types`.
+    pub fn new(sources: Arc<dyn Sources>, patience: Duration, types: bool) -> Self {
+        Self { sources, open: Mutex::default(), patience, types }
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -168,20 +172,24 @@ impl Consoles {
             let mut ending = Ending { consoles, node, output, why };
             let typed = Typed { pieces, current: Cursor::default() };
             let mut writer = Writer(ending.output.clone());
-            let sources = &ending.consoles.sources;
-            let ended = sources.console(&ending.node, Box::new(typed), &mut writer);
-            ending.why = ended.err().unwrap_or_else(|| {
-                "the console was closed: the node stopped, or somebody took it".into()
+            let (sources, types) = (&ending.consoles.sources, ending.consoles.types);
+            let (node, typed) = (&ending.node, Box::new(typed));
+            let ended = match types {
+                true => sources.console(node, typed, &mut writer),
+                false => sources.log(node, typed, &mut writer),
+            };
+            ending.why = ended.err().unwrap_or_else(|| match types {
+                true => "the console was closed: the node stopped, or somebody took it".into(),
+                false => "its log is not followed any more: the connection has ended".into(),
             });
         });
         line
     }
 
-    /// Shows a node's console to a browser; what is typed there reaches the node only if `types`.
+    /// Shows a node's console to a browser.
     pub async fn show(
         self: Arc<Self>,
         node: String,
-        types: bool,
         mut socket: WebSocket,
         _place: OwnedSemaphorePermit,
     ) {
@@ -200,7 +208,7 @@ impl Consoles {
                 // Before what the node says, of which there may be no end.
                 typed = socket.recv() => match typed {
                     None | Some(Err(_) | Ok(Message::Close(_))) => return,
-                    Some(Ok(Message::Binary(bytes))) if types => {
+                    Some(Ok(Message::Binary(bytes))) if self.types => {
                         let mut bytes: Vec<u8> = bytes.into();
                         // It would end the console of all who look at it.
                         bytes.retain(|byte| *byte != ESCAPE);

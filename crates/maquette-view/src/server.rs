@@ -72,7 +72,11 @@ impl Server {
         listener.set_nonblocking(true)?;
         let shared = Shared {
             feed,
-            consoles: Arc::new(Consoles::new(sources.clone(), options.patience)),
+            consoles: Arc::new(Consoles::new(
+                sources.clone(),
+                options.patience,
+                options.allow_changes,
+            )),
             sources,
             allow_changes: options.allow_changes,
             following: Arc::new(Semaphore::new(PLACES)),
@@ -204,9 +208,9 @@ async fn console(
     socket: WebSocketUpgrade,
 ) -> Result<Response, Refused> {
     let place = place(&shared.sockets)?;
-    let (consoles, types) = (shared.consoles.clone(), shared.allow_changes);
+    let consoles = shared.consoles.clone();
     let socket = socket.max_message_size(LONGEST).max_frame_size(LONGEST);
-    Ok(socket.on_upgrade(move |socket| consoles.show(node, types, socket, place)))
+    Ok(socket.on_upgrade(move |socket| consoles.show(node, socket, place)))
 }
 
 async fn show_screen(

@@ -33,6 +33,15 @@ pub trait Sources: Send + Sync + 'static {
         output: &mut dyn Write,
     ) -> Result<(), String>;
 
+    /// Writes the end of what a running node has written on its serial console, and what it goes on to write, until `until`
+    /// ends. Whoever is connected to the console stays so.
+    fn log(
+        &self,
+        node: &str,
+        until: Box<dyn Read + Send>,
+        output: &mut dyn Write,
+    ) -> Result<(), String>;
+
     /// Where a running node's screen is.
     fn screen(&self, node: &str) -> Result<Screen, String>;
 

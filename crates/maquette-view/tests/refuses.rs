@@ -128,6 +128,7 @@ fn a_web_socket_needs_the_token_and_the_pages_origin() {
         }
     }
     assert_eq!(*page.fake.consoles.lock().unwrap(), (0, 0));
+    assert_eq!(*page.fake.logs.lock().unwrap(), (0, 0));
 }
 
 #[test]

@@ -67,8 +67,9 @@ fn who_has_gone_gives_the_place_back() {
     }
 }
 
+/// Whoever only looked took the console from others for as long as the page was open.
 #[test]
-fn browsers_look_at_one_console_together_and_nobody_types_unasked() {
+fn browsers_that_only_look_are_shown_the_log_together_and_take_no_console() {
     let page = Page::serve(false);
     let mut one = page.own_socket("console/web-0");
     one.read_until(b"login: ");
@@ -76,14 +77,16 @@ fn browsers_look_at_one_console_together_and_nobody_types_unasked() {
     // Who comes later sees what was written before.
     let mut other = page.own_socket("console/web-0");
     assert_eq!(other.read_until(b"login: "), b"login: ");
-    assert_eq!(page.fake.consoles.lock().unwrap().0, 1);
+    assert_eq!(page.fake.logs.lock().unwrap().0, 1);
     one.close();
-    assert_eq!(page.fake.consoles.lock().unwrap().1, 0);
+    assert_eq!(page.fake.logs.lock().unwrap().1, 0);
     other.close();
-    until("the console has ended", || page.fake.consoles.lock().unwrap().1 == 1);
+    until("the console has ended", || page.fake.logs.lock().unwrap().1 == 1);
     // It can be opened again.
     page.own_socket("console/web-0").read_until(b"login: ");
-    assert_eq!(page.fake.consoles.lock().unwrap().0, 2);
+    assert_eq!(page.fake.logs.lock().unwrap().0, 2);
+    assert_eq!(page.own_socket("console/none").reason(), "`none` has no log");
+    assert_eq!(*page.fake.consoles.lock().unwrap(), (0, 0));
 }
 
 #[test]

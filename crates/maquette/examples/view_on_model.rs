@@ -47,6 +47,11 @@ fn main() -> ExitCode {
         ..world.clone()
     };
     assert_eq!(maquette::run(["maquette", "up", "--yes"], &up), 0);
+    for name in machine.lock().unwrap().seen.domains.keys() {
+        let log = top.join(format!("hv/var/log/libvirt/qemu/{name}-serial.log"));
+        std::fs::write(log, format!("\r\nDebian GNU/Linux 12 {name} ttyS0\r\n\r\n{name} login: "))
+            .unwrap();
+    }
     let rate = Arc::new(AtomicU64::new(0));
     let (storming, read) = ((machine.clone(), rate.clone()), (machine, rate));
     std::thread::spawn(move || storm(&storming.0, &storming.1));

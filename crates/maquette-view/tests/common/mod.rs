@@ -16,6 +16,8 @@ use maquette_view::{Feed, Options, Place, Screen, Server, Sources};
 pub struct Fake {
     /// Consoles that were opened, and those that have ended.
     pub consoles: Mutex<(usize, usize)>,
+    /// The same of their logs.
+    pub logs: Mutex<(usize, usize)>,
     /// What was done to cables.
     pub plugged: Mutex<Vec<(String, String, bool)>>,
     /// What a screen was sent.
@@ -60,6 +62,22 @@ impl Sources for Fake {
             }
         }
         self.consoles.lock().unwrap().1 += 1;
+        Ok(())
+    }
+
+    fn log(
+        &self,
+        node: &str,
+        mut until: Box<dyn Read + Send>,
+        output: &mut dyn Write,
+    ) -> Result<(), String> {
+        if node != "web-0" {
+            return Err(format!("`{node}` has no log"));
+        }
+        self.logs.lock().unwrap().0 += 1;
+        output.write_all(b"login: ").unwrap();
+        assert_eq!(until.read(&mut [0u8; 1]).unwrap(), 0, "somebody typed");
+        self.logs.lock().unwrap().1 += 1;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::io::{Cursor, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 
+use maquette_engine::host;
 use maquette_libvirt::{ESCAPE, Ended, LinkState};
 use maquette_view::{Place, Screen, Sources};
 
@@ -12,6 +13,9 @@ use crate::commands::{link, nodes};
 use crate::load::Located;
 use crate::workspace::outputs;
 use crate::world::World;
+
+/// How many lines of a console's log are shown at first.
+const LINES: u64 = 1000;
 
 /// An environment, as the page reaches it.
 pub struct PageActions {
@@ -45,6 +49,22 @@ impl Sources for PageActions {
                 Err("somebody else is connected to this console".into())
             }
             Err(error) => Err(format!("cannot open the console: {error}")),
+        }
+    }
+
+    fn log(
+        &self,
+        node: &str,
+        until: Box<dyn Read + Send>,
+        output: &mut dyn Write,
+    ) -> Result<(), String> {
+        let found = self.node(node)?;
+        let path = maquette_libvirt::serial_log(&found.domain.recorded);
+        let take = &mut |bytes: &[u8]| output.write_all(bytes).is_ok();
+        match host::follow_log(found.connection.host.as_ref(), &path, LINES, until, take) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("`{node}` has no serial log yet, at {path}")),
+            Err(error) => Err(format!("cannot read {path}: {error}")),
         }
     }
 

@@ -2,7 +2,7 @@
 # Removes environments of Maquette's whose time is up, also when whoever made them is gone. Installed and called by
 # Maquette's preparation of this hypervisor; `maquette host restore` takes it away.
 # $1: `once`; `logged`, the same with what it says in the system's log; `loop`, for a machine without a timer; or `remove`
-#     and a name: `environment.NAME`, by which a lock is known
+#     and a name: `environment.NAME`, by which a lock is known; or `digest` and an element, which tells that of a record
 # For tests, the directories of notes, locks and texts for logins may be given in MAQUETTE_NOTES, MAQUETTE_LOCKS and
 # MAQUETTE_MOTD, and how many seconds are between two looks at least in MAQUETTE_APART.
 set -u
@@ -84,6 +84,89 @@ attribute() {
     printf '%s\n' "$1" | tr '\n' ' ' | sed -n 's/.*[ ]'"$2"'=["'\'']\([^"'\'']*\)["'\''].*/\1/p'
 }
 
+# The digest of a record, as Maquette makes it: of the names of all elements and attributes, whatever order the latter are
+# in, and their values, with characters between them that XML has not. Whoever may define domains can make it fit; it tells
+# what somebody has changed by hand.
+# $1: what the record's element is called, with a prefix if it has one  stdin: the record, or XML with it
+digest() {
+    awk -v root="$1" '
+function byte(number) { return sprintf("%c", number) }
+function character(number) {
+    if (number < 128) return byte(number)
+    if (number < 2048) return byte(192 + int(number / 64)) byte(128 + number % 64)
+    if (number < 65536) return byte(224 + int(number / 4096)) byte(128 + int(number / 64) % 64) byte(128 + number % 64)
+    return byte(240 + int(number / 262144)) byte(128 + int(number / 4096) % 64) \
+        byte(128 + int(number / 64) % 64) byte(128 + number % 64)
+}
+function referred(name, number, at, base) {
+    if (name in named) return named[name]
+    base = 10
+    name = tolower(substr(name, 2))
+    if (sub(/^x/, "", name)) base = 16
+    number = 0
+    for (at = 1; at <= length(name); at++)
+        number = number * base + index("0123456789abcdef", substr(name, at, 1)) - 1
+    return character(number)
+}
+function plain(value, out, at) {
+    for (out = ""; at = index(value, "&"); value = substr(value, at + 1)) {
+        out = out substr(value, 1, at - 1)
+        value = substr(value, at + 1)
+        at = index(value, ";")
+        out = out referred(substr(value, 1, at - 1))
+    }
+    return out value
+}
+BEGIN { named["lt"] = "<"; named["gt"] = ">"; named["amp"] = "&"; named["quot"] = "\""; named["apos"] = "\047" }
+{ rest = rest $0 "\n" }
+END {
+    while (match(rest, /<([^<>"\047]|"[^"]*"|\047[^\047]*\047)*>/)) {
+        tag = substr(rest, RSTART + 1, RLENGTH - 2)
+        rest = substr(rest, RSTART + RLENGTH)
+        if (tag ~ /^[?!]/) continue
+        if (tag ~ /^\//) {
+            if (!depth) continue
+            if (!--depth) exit
+            printf "\002"
+            continue
+        }
+        empty = sub(/\/$/, "", tag)
+        match(tag, /^[^ \t\n]+/)
+        name = substr(tag, 1, RLENGTH)
+        tag = substr(tag, RLENGTH + 1)
+        if (!depth && name != root) continue
+        sub(/^maquette:/, "", name)
+        if (depth) printf "\001"
+        printf "%s", name
+        count = 0
+        while (match(tag, /[^ \t\n=]+=("[^"]*"|\047[^\047]*\047)/)) {
+            pair = substr(tag, RSTART, RLENGTH)
+            tag = substr(tag, RSTART + RLENGTH)
+            at = index(pair, "=")
+            key = substr(pair, 1, at - 1)
+            if (key == "xmlns" || key ~ /^xmlns:/ || (!depth && key == "digest")) continue
+            # In their order from the first on.
+            for (to = ++count; to > 1 && keys[to - 1] "" > key ""; to--) {
+                keys[to] = keys[to - 1]
+                values[to] = values[to - 1]
+            }
+            keys[to] = key
+            values[to] = plain(substr(pair, at + 2, length(pair) - at - 2))
+        }
+        for (at = 1; at <= count; at++) printf "\003%s\003%s", keys[at], values[at]
+        if (!empty) depth++
+        else if (!depth) exit
+        else printf "\002"
+    }
+}' | tr '\003' '\000' | sha256sum | cut -c 1-16
+}
+
+# Whether a record is as it was written.
+# $1: the element that it begins with  $2: XML with it
+is_unchanged() {
+    [ "$(printf '%s\n' "$2" | digest "${1%% *}")" = "$(attribute "$1" digest)" ]
+}
+
 # Deletes a volume, if its name says whose it is: whatever a record names, nothing else goes.
 # $1: pool  $2: volume  $3: the node
 delete() {
@@ -124,7 +207,7 @@ undescribed() {
 }
 
 # Removes a domain of the environment, its volumes first: its record is what tells of these. It is called by its UUID:
-# virsh takes a name of digits for an ID.
+# virsh takes a name of digits for an ID. One whose record was changed by hand stays: 2.
 # $1: the environment  $2: the domain's UUID
 domain() {
     if ! name=$(virsh domname "$2" 2>&1); then
@@ -146,6 +229,10 @@ domain() {
         echo "domain $name stays: it has the record of $own"
         return 0
     fi
+    if ! is_unchanged "$whole" "$record"; then
+        echo "domain $name stays, for \`maquette down\`: its record was changed by hand"
+        return 2
+    fi
     echo "removing domain $name"
     if [ "$(virsh domstate "$2" 2>/dev/null)" != 'shut off' ]; then
         virsh destroy "$2" >/dev/null || return 1
@@ -164,7 +251,8 @@ domain() {
 }
 
 # Removes a network of the environment, and volumes of nodes whose domains somebody undefined. One that has a NIC of the
-# hypervisor, or a bridge of Open vSwitch, stays: what these had before only Maquette gives back.
+# hypervisor, or a bridge of Open vSwitch, stays: what these had before only Maquette gives back. So does one that a domain
+# is plugged into which stays: 2.
 # $1: the environment  $2: the network's UUID
 network() {
     if ! name=$(virsh net-name "$2" 2>&1); then
@@ -181,6 +269,14 @@ network() {
     if ! may_be_own net-list "$1" "$name"; then
         echo "network $name stays: it has a record of environment $1"
         return 0
+    fi
+    if ! is_unchanged "$whole" "$xml"; then
+        echo "network $name stays, for \`maquette down\`: its record was changed by hand"
+        return 2
+    fi
+    if printf '%s\n' "$plugged" | grep -qxF -- "$name"; then
+        echo "network $name stays, for \`maquette down\`: a domain is plugged into it"
+        return 2
     fi
     node='' pool=''
     named=$(virsh list --all --name) || return 1
@@ -205,6 +301,14 @@ network() {
     virsh net-undefine "$2" >/dev/null
 }
 
+# The networks that domains are plugged into, now or when they start next. One that cannot be described is passed over.
+plugs() {
+    for domain in $(virsh list --all --uuid); do
+        virsh domiflist "$domain"
+        virsh domiflist "$domain" --inactive
+    done 2>/dev/null | awk '$2 == "network" { print $3 }'
+}
+
 # Takes the lock of an environment as `maquette` does, and removes what there is of it; the note goes last.
 # $1: environment.NAME
 remove() {
@@ -225,8 +329,12 @@ remove() {
         failed=0 stays=0
         # A list that cannot be had is not an empty one.
         { domains=$(virsh list --all --uuid) && networks=$(virsh net-list --all --uuid); } || failed=1 domains=''
-        for domain in $domains; do domain "$environment" "$domain" || failed=1; done
+        for domain in $domains; do
+            domain "$environment" "$domain"
+            case $? in 0) ;; 2) stays=1 ;; *) failed=1 ;; esac
+        done
         if [ $failed = 0 ]; then
+            plugged=$(plugs)
             for network in $networks; do
                 network "$environment" "$network"
                 case $? in 0) ;; 2) stays=1 ;; *) failed=1 ;; esac
@@ -264,6 +372,7 @@ logged() {
 
 case ${1-} in
 remove) remove "$2" ;;
+digest) digest "$2" ;;
 once) once ;;
 logged) logged ;;
 loop)

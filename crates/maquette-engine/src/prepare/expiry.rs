@@ -78,6 +78,7 @@ case "$1 $2" in
     cat "domains/$name"
     ;;
 'domstate '*) echo running ;;
+'domiflist '*) [ ! -e "plugged/$name" ] || cat "plugged/$name" ;;
 'net-dumpxml --inactive')
     if grep -q unreadable "networks/$name"; then echo 'error: internal error' >&2; exit 1; fi
     cat "networks/$name"
@@ -97,7 +98,7 @@ esac
     impl Place {
         fn new() -> Self {
             let place = Self(tempfile::tempdir().unwrap());
-            for directory in ["domains", "networks", "notes", "locks", "ids"] {
+            for directory in ["domains", "networks", "notes", "locks", "ids", "plugged"] {
                 fs::create_dir(place.at(directory)).unwrap();
             }
             place.write("virsh", VIRSH);
@@ -132,19 +133,29 @@ esac
 
         fn recorded(&self, name: &str, (environment, index): (&str, &str), disk: &str) {
             let text = format!(
-                "<node schema=\"1\" environment=\"{environment}\" role=\"web\" index=\"{index}\" pool=\"images\" pool-path=\"/x\">\n  \
+                "<node schema=\"1\" digest=\"\" environment=\"{environment}\" role=\"web\" index=\"{index}\" pool=\"images\" pool-path=\"/x\">\n  \
                  <disk volume=\"{disk}\" device=\"vda\"/>\n  \
                  <guest seed=\"{name}-seed.img\" user=\"x\"/>\n</node>\n"
             );
-            self.write(&format!("domains/{name}"), &text);
+            self.write(&format!("domains/{name}"), &self.with_digest("node", &text));
+        }
+
+        /// Text with the digest of the record in it.
+        fn with_digest(&self, element: &str, text: &str) -> String {
+            let mut sh = Command::new("sh");
+            sh.arg(self.at("expire.sh")).args(["digest", element]);
+            let mut sh = sh.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            std::io::Write::write_all(&mut sh.stdin.take().unwrap(), text.as_bytes()).unwrap();
+            let digest = String::from_utf8(sh.wait_with_output().unwrap().stdout).unwrap();
+            text.replace("digest=\"\"", &format!("digest=\"{}\"", digest.trim()))
         }
 
         fn network(&self, name: &str, environment: &str, more: &str) {
             let text = format!(
-                "<network>\n<metadata>\n<maquette:network xmlns:maquette=\"x\" forward=\"nat\" \
+                "<network>\n<metadata>\n<maquette:network xmlns:maquette=\"x\" digest=\"\" forward=\"nat\" \
                  environment=\"{environment}\">\n{more}</maquette:network></metadata></network>"
             );
-            self.write(&format!("networks/{name}"), &text);
+            self.write(&format!("networks/{name}"), &self.with_digest("maquette:network", &text));
         }
 
         fn note(&self, environment: &str, expires_s: u64) {
@@ -291,6 +302,53 @@ esac
         let (done, said, _) = place.told();
         assert_eq!(done, "");
         assert_eq!(said, "network copy stays: it has a record of environment lab\n");
+    }
+
+    /// What a record names is deleted. `down` shows what it would leave, and asks.
+    #[test]
+    fn what_has_a_record_that_was_changed_by_hand_stays_and_so_do_its_networks() {
+        let place = Place::new();
+        for index in ["0", "1", "2"] {
+            let (name, disk) = (format!("lab-web-{index}"), format!("lab-web-{index}-disk1.qcow2"));
+            place.recorded(&name, ("lab", index), &disk);
+        }
+        for name in ["lab-lan", "lab-front", "lab-back", "lab-data"] {
+            place.network(name, "lab", "");
+        }
+        let changed = |file: &str, from: &str, to: &str| {
+            let text = fs::read_to_string(place.at(file)).unwrap();
+            assert!(text.contains(from), "{text}");
+            place.write(file, &text.replacen(from, to, 1));
+        };
+        changed("domains/lab-web-1", "pool=\"images\"", "pool=\"others\"");
+        changed("domains/lab-web-2", "digest=", "had=");
+        changed("networks/lab-data", "\"nat\"", "\"open\"");
+        place.write("domains/stranger", "");
+        place.write("plugged/stranger", " -  network  lab-front  virtio  52:54:00:00:00:09\n");
+        place.write("plugged/lab-web-1", " vnet0  network  lab-lan  virtio  52:54:00:00:00:01\n");
+        place.write("plugged/lab-web-0", " vnet1  network  lab-back  virtio  52:54:00:00:00:02\n");
+        place.write("volumes", "others/lab-web-1-disk1.qcow2\nimages/lab-web-2-disk1.qcow2\n");
+        place.note("lab", NOW);
+        let (done, said, complaints) = place.told();
+        let gone =
+            "destroy lab-web-0\nundefine lab-web-0\nnet-destroy lab-back\nnet-undefine lab-back\n";
+        assert_eq!((done.as_str(), complaints.as_str()), (gone, ""));
+        let mut said: Vec<&str> = said.lines().collect();
+        said.sort_unstable();
+        assert_eq!(
+            said,
+            [
+                "domain lab-web-1 stays, for `maquette down`: its record was changed by hand",
+                "domain lab-web-2 stays, for `maquette down`: its record was changed by hand",
+                "network lab-data stays, for `maquette down`: its record was changed by hand",
+                "network lab-front stays, for `maquette down`: a domain is plugged into it",
+                "network lab-lan stays, for `maquette down`: a domain is plugged into it",
+                "removing domain lab-web-0",
+                "removing network lab-back",
+            ]
+        );
+        let note = fs::read_to_string(place.at("notes/environment.lab")).unwrap();
+        assert_eq!(note, format!("environment lab\nexpired {NOW}\nowner ann\n"));
     }
 
     /// A machine that has just started or woken up may have a clock that is ahead.

@@ -327,3 +327,40 @@ proptest! {
         prop_assert_eq!(read, Ok(record));
     }
 }
+
+/// What removes expired environments, which is a shell script on the hypervisor.
+const EXPIRE: &str = include_str!("../../../../maquette-engine/assets/expire.sh");
+
+/// The digest of a record, as that tells it.
+fn told(element: &str, xml: &str) -> String {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let mut sh = Command::new("sh");
+    sh.args(["-c", EXPIRE, "sh", "digest", element]).stdin(Stdio::piped());
+    sh.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut sh = sh.spawn().unwrap();
+    sh.stdin.take().unwrap().write_all(xml.as_bytes()).unwrap();
+    String::from_utf8(sh.wait_with_output().unwrap().stdout).unwrap().trim().to_string()
+}
+
+fn written(xml: &str) -> String {
+    let document = Document::parse(xml).unwrap();
+    document.root_element().attribute(DIGEST).unwrap().to_string()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_removes_expired_nodes_tells_whether_a_record_was_changed(record in node()) {
+        let xml = element(|w| write_node(w, &record));
+        prop_assert_eq!(told("maquette:node", &xml), written(&xml));
+    }
+
+    #[test]
+    fn and_of_networks(record in network()) {
+        let xml = element(|w| write_network(w, &record));
+        let within = format!("<network><name>x</name><metadata>{xml}</metadata><ip a='b'/></network>");
+        prop_assert_eq!(told("maquette:network", &within), written(&xml));
+    }
+}

@@ -346,6 +346,11 @@ impl Node {
         let seed = self.guest.iter().map(|g| g.seed.as_str());
         self.disks.iter().map(|d| d.volume.as_str()).chain(seed)
     }
+
+    /// Whether its address is one that somebody on the LAN gave it, which is known from the node alone.
+    pub fn is_leased(&self) -> bool {
+        self.access.address.is_some_and(|ip| !self.interfaces.iter().any(|i| i.has_address(ip)))
+    }
 }
 
 /// How a node is reached.

@@ -319,6 +319,8 @@ pub struct HostLink {
 pub struct HostNetwork {
     /// All its interfaces, by name.
     pub links: BTreeMap<String, HostLink>,
+    /// Addresses of all of them, but for those that each machine has.
+    pub addresses: BTreeSet<IpAddr>,
     /// The interface of its IPv4 default route.
     pub default_nic: Option<String>,
     /// Bridges that are kept from passing on what DHCP servers of nodes say.
@@ -446,6 +448,21 @@ impl Observed {
     pub fn taken_v6(&self, network: &str) -> BTreeSet<Ipv6Addr> {
         let held = self.held(network).filter_map(|i| i.ipv6.map(|n| n.addr()));
         held.chain(self.reserved(network).filter_map(|r| r.ipv6)).collect()
+    }
+
+    /// Forgets what nodes say of where they answer, if that is the hypervisor, or what another node was given: whatever is
+    /// listed there would be meant by their names. Two that say the same are told apart by their host keys.
+    pub fn forget_others_addresses(&mut self) {
+        let nics = self.domains.values().flat_map(|d| &d.recorded.interfaces);
+        let mut others = self.host.addresses.clone();
+        others.extend(nics.flat_map(|i| {
+            let v4 = i.ipv4.address().map(|net| IpAddr::V4(net.addr()));
+            v4.into_iter().chain(i.ipv6.map(|net| IpAddr::V6(net.addr())))
+        }));
+        for domain in self.domains.values_mut().filter(|d| d.recorded.is_leased()) {
+            let address = &mut domain.recorded.access.address;
+            *address = address.filter(|ip| !others.contains(ip));
+        }
     }
 
     /// Volumes of ours that no domain names any more, by node.

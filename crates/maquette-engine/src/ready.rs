@@ -103,6 +103,10 @@ pub struct Login<'a> {
     pub name: &'a str,
     /// Address, for trying the port; none if the guest has to report it.
     pub address: Option<IpAddr>,
+    /// Whether the guest has to report it; of any other, a guest's word does not count.
+    pub reports: bool,
+    /// Whether a login has worked there, with the pinned host key.
+    pub worked: bool,
     /// Options of `ssh` that lead through the connection to the hypervisor.
     pub jump: &'a [String],
     /// The hypervisor, which can reach the guest.
@@ -143,10 +147,11 @@ impl Boot {
     /// Takes in what a guest reported.
     fn reported(&mut self, word: &str, login: &mut Login<'_>) -> Result<(), NotReady> {
         match word.split_once(' ') {
-            Some((report::ADDRESS, address)) => {
+            Some((report::ADDRESS, address)) if login.reports => {
                 let said = address.split('/').next().unwrap_or_default();
                 login.address = report::address(said).or(login.address);
             }
+            Some((report::ADDRESS, _)) => {}
             Some((report::RESULT, result)) => {
                 // Should its network have failed, nobody can log in and read it.
                 let errors = errors(result);
@@ -183,7 +188,7 @@ impl Boot {
 const STALL: Duration = Duration::from_secs(120);
 
 /// Waits until `login` works and cloud-init is done, at most `limit`. What the guest reports of its
-/// address is in `login` afterwards, however the wait ended: it is said only once. `stalled` says what holds a guest up
+/// address is in `login` afterwards, and whether it answered there, however the wait ended: it is said only once. `stalled` says what holds a guest up
 /// that has said nothing for so long.
 pub fn wait(
     login: &mut Login<'_>,
@@ -233,8 +238,10 @@ pub fn wait(
             boot.stage = "SSH answers".into();
         }
         match result(login, deadline, context) {
-            Ended::Result(errors) if errors.is_empty() => return Ok(()),
-            Ended::Result(errors) => return Err(NotReady::failed(errors)),
+            Ended::Result(errors) => {
+                login.worked = true;
+                return if errors.is_empty() { Ok(()) } else { Err(NotReady::failed(errors)) };
+            }
             Ended::Failed(said) => last = Some(said),
             Ended::Cancelled => return Err(NotReady::Cancelled),
         }
@@ -401,6 +408,8 @@ mod tests {
             config: Path::new("/nonexistent"),
             name: "n",
             address: Some(address),
+            reports: false,
+            worked: false,
             jump: &[],
             host,
         }
@@ -420,6 +429,23 @@ mod tests {
         sender.send(Signal::Reported(result.into())).unwrap();
         let NotReady::Failed { errors, .. } = run(&receiver, false) else { panic!() };
         assert_eq!(errors, ["('init-local', RuntimeError('no NIC'))"]);
+    }
+
+    /// One that was to have an address of the hypervisor's was recorded with it, whether it answered there or not.
+    #[test]
+    fn where_a_guest_says_that_it_answers_is_its_word_until_a_login_has_worked() {
+        for (reports, expected) in [(true, [192, 0, 2, 9]), (false, [192, 0, 2, 1])] {
+            let (sender, receiver) = mpsc::channel();
+            for word in ["address 192.0.2.9/24", "address 127.0.0.1/8", "address x"] {
+                sender.send(Signal::Reported(word.into())).unwrap();
+            }
+            let mut login = Login { reports, ..login() };
+            let cancelled = AtomicBool::new(false);
+            let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
+            let limit = Duration::from_millis(1500);
+            wait(&mut login, &receiver, limit, &|| None, &context).unwrap_err();
+            assert_eq!((login.address, login.worked), (Some(expected.into()), false));
+        }
     }
 
     #[test]

@@ -36,8 +36,8 @@ fn seen(text: &str) {
             &record.node,
             &record.environment,
             &record.pool,
-            domain.ready,
-            domain.reported,
+            domain.mark.ready,
+            domain.mark.address,
         );
         sealed(&again);
         let again = read::domain(&again).expect("what is written can be read");

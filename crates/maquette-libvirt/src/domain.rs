@@ -1,6 +1,5 @@
 //! Domains: define, start, stop, undefine. Each does nothing where nothing is to be done.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use maquette_core::blueprint::{Node, Pool};
@@ -12,7 +11,7 @@ use maquette_engine::host::{Command, Host, check};
 use maquette_engine::ssh_keys::RecordKey;
 
 use crate::client::{self, Client, Domain, DomainEvent, LibvirtError};
-use crate::xml;
+use crate::xml::{self, Mark};
 
 const FORGET: &str = include_str!("../assets/forget.sh");
 
@@ -31,12 +30,13 @@ pub fn define(
         None => None,
     };
     let old = old.and_then(|old| xml::read::domain(&old).ok());
-    let state = old.as_ref().map_or((false, None), |d| (d.ready, d.reported));
+    let mark =
+        old.as_ref().map(|old| Mark { failed: None, ..old.mark.clone() }).unwrap_or_default();
     let origin = match &old {
         Some(old) => old.origin.as_ref(),
         None => origin,
     };
-    let xml = xml::domain_made(node, environment, pool, state, origin);
+    let xml = xml::domain_made(node, environment, pool, &mark, origin);
     client.define_domain(&xml::sealed(xml, key)).map(|_| ())
 }
 
@@ -241,26 +241,13 @@ pub fn taps(client: &Client, name: &str, network: &str) -> Result<Vec<String>, L
     Ok(taps.into_iter().filter(|(_, on)| on == network).map(|(tap, _)| tap).collect())
 }
 
-/// Notes whether the first boot was seen to end, and the address that the guest reported, if it did.
-pub fn mark(domain: &Domain, ready: bool, address: Option<IpAddr>) -> Result<(), LibvirtError> {
-    note(domain, ready, address, None)
+/// Notes what is known of a first boot.
+pub fn mark(domain: &Domain, mark: &Mark) -> Result<(), LibvirtError> {
+    client::set_domain_metadata(domain, &mark.write(), "state", xml::metadata::STATE_NAMESPACE)
 }
 
-/// Notes why the first boot failed, and the address that the guest reported, if it did.
-pub fn mark_failed(
-    domain: &Domain,
-    why: &str,
-    address: Option<IpAddr>,
-) -> Result<(), LibvirtError> {
-    note(domain, false, address, Some(why))
-}
-
-fn note(
-    domain: &Domain,
-    ready: bool,
-    address: Option<IpAddr>,
-    failed: Option<&str>,
-) -> Result<(), LibvirtError> {
-    let mark = xml::state(ready, address, failed);
-    client::set_domain_metadata(domain, &mark, "state", xml::metadata::STATE_NAMESPACE)
+/// What was noted of a first boot, as far as it can be read.
+pub fn marked(domain: &Domain) -> Mark {
+    let xml = client::domain_xml(domain).ok().flatten();
+    xml.and_then(|xml| xml::read::domain(&xml).ok()).map(|d| d.mark).unwrap_or_default()
 }

@@ -128,6 +128,7 @@ impl Seen {
     pub fn on_host(mut self, routes: &[(IpNet, String)], host: HostNetwork) -> Observed {
         claims_of_host(&mut self.observed.claims, routes, &host, &self.own_bridges);
         self.observed.host = host;
+        self.observed.forget_others_addresses();
         self.observed
     }
 }
@@ -189,7 +190,7 @@ fn domains(
         match judge.owner(parsed.record, &object, asides)? {
             Owner::Own(mut record) => {
                 let access = &mut record.node.access;
-                access.address = access.address.or(parsed.reported);
+                access.address = access.address.or(parsed.mark.address);
                 let bad = |source| ObserveError::Read { name: name.clone(), source };
                 let live = live?.map(|xml| read::domain(&xml)).transpose().map_err(bad)?;
                 let domain = observed::Domain {
@@ -199,8 +200,8 @@ fn domains(
                     active: listed.active,
                     paused: listed.paused,
                     persistent: listed.persistent,
-                    ready: parsed.ready,
-                    failed: parsed.failed,
+                    ready: parsed.mark.ready,
+                    failed: parsed.mark.failed,
                     pulled: live.as_ref().map(|l| l.pulled.clone()).unwrap_or_default(),
                     defined: parsed.hardware,
                     vnc_port: live.as_ref().and_then(|l| l.vnc_port),

@@ -1,6 +1,7 @@
 //! The backend: one action, one place that carries it out.
 
 mod memory_image;
+mod waiting;
 mod warm;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use maquette_core::blueprint::{Node, Pool};
-use maquette_core::doctor::{Finding, Layer};
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::plan::{Action, Readiness, Setting, Sharing};
@@ -21,15 +21,14 @@ use maquette_engine::net::{bridge, vswitch};
 use maquette_engine::prepare;
 use maquette_engine::probe::family::Family;
 use maquette_engine::probe::{self, Daemons, Reach};
-use maquette_engine::ready::{self, Login, NotReady};
+use maquette_engine::ready::NotReady;
 use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 
-use crate::client::{self, Client, Domain, Gate, LibvirtError};
-use crate::guest_port::Listener;
-use crate::{doctor, domain, guest_port, network, volume, xml};
+use crate::client::{self, Client, Gate, LibvirtError};
+use crate::xml::Mark;
+use crate::{domain, network, volume, xml};
 
-use warm::Waited;
 pub use warm::{Learnt, Notes};
 
 /// How guests are reached and how long they may take.
@@ -60,16 +59,6 @@ pub struct Access<'a> {
     pub label: &'a str,
     /// How images are brought there.
     pub transfer: &'a Transfer,
-}
-
-/// An error with what was found to be its cause.
-fn found(mut error: StepError, finding: Option<Finding>) -> StepError {
-    if let Some(finding) = finding {
-        error.causes.push(finding.cause);
-        error.causes.extend(finding.evidence);
-        error.hints.extend(finding.advice);
-    }
-    error
 }
 
 /// libvirt on a hypervisor.
@@ -173,7 +162,7 @@ impl<'a> Libvirt<'a> {
             match ready {
                 Some(_) => Ok(()),
                 // An extension that is run again tells by this whether it came so far.
-                None => domain::mark(domain, true, None),
+                None => domain::mark(domain, &Mark { ready: true, ..Mark::default() }),
             }
         });
         started.map_err(failed)?.ok_or_else(|| {
@@ -218,136 +207,6 @@ impl<'a> Libvirt<'a> {
         self.call("record", &format!("domain `{}`", node.name), |c| {
             domain::record(c, node, environment, pool, self.key.as_ref())
         })
-    }
-
-    /// How to log in to a guest.
-    fn login<'l>(&'l self, name: &'l str, ready: &Readiness) -> Login<'l> {
-        Login {
-            config: &self.guests.ssh_config,
-            name,
-            address: ready.address,
-            jump: if ready.direct { &[] } else { &self.guests.jump },
-            host: self.access.host,
-        }
-    }
-
-    /// Waits for a guest, once it is listened to and was `met`.
-    fn await_guest(
-        &self,
-        name: &str,
-        ready: &Readiness,
-        context: &StepContext<'_>,
-        meet: impl FnOnce(&Domain, Option<&Listener>) -> Result<(), StepError>,
-    ) -> Result<(), StepError> {
-        let waited = self.watch(name, ready, context, meet)?;
-        self.conclude(name, waited)
-    }
-
-    /// The same, as long as nobody has drawn conclusions.
-    fn watch(
-        &self,
-        name: &str,
-        ready: &Readiness,
-        context: &StepContext<'_>,
-        meet: impl FnOnce(&Domain, Option<&Listener>) -> Result<(), StepError>,
-    ) -> Result<Waited, StepError> {
-        let failed =
-            |e: LibvirtError| StepError::new(format!("cannot watch domain `{name}`")).because(e);
-        let client = self.client()?;
-        let domain = client.domain(name).map_err(failed)?.ok_or_else(|| {
-            StepError::new(format!("cannot wait for domain `{name}`: it is not defined"))
-        })?;
-        let (sender, receiver) = guest_port::channel();
-        // Without the port there still is SSH.
-        let listener = guest_port::listen(client, name, sender).ok();
-        if let Err(why) = meet(&domain, listener.as_ref()) {
-            listener.into_iter().for_each(Listener::close);
-            return Err(why);
-        }
-        let mut login = self.login(name, ready);
-        let stalled = || {
-            // A hundred guests that say nothing do so for one reason, and looking takes many calls.
-            let _turn = self.examining.try_lock().ok()?;
-            let finding = self.explain(name, None)?;
-            (finding.layer <= Layer::Kernel).then(|| finding.briefly())
-        };
-        let limit = self.guests.limit;
-        let result = ready::wait(&mut login, &receiver, limit, &stalled, context);
-        if let Some(listener) = listener {
-            listener.close();
-        }
-        let reported = login.address.filter(|_| ready.address.is_none());
-        Ok(Waited { domain, reported, result })
-    }
-
-    /// Marks a domain as ready, or says why it is not.
-    fn conclude(&self, name: &str, waited: Waited) -> Result<(), StepError> {
-        let failed =
-            |e: LibvirtError| StepError::new(format!("cannot watch domain `{name}`")).because(e);
-        let Waited { domain, reported, result } = waited;
-        // The reason why it is not ready is worth more than a mark that cannot be made.
-        match &result {
-            Err(NotReady::Failed { errors, .. }) => {
-                let why = format!("cloud-init failed: {}", errors.join("; "));
-                let _ = domain::mark_failed(&domain, &why, reported);
-            }
-            Err(_) if reported.is_some() => {
-                let _ = domain::mark(&domain, false, reported);
-            }
-            _ => {}
-        }
-        match result {
-            Ok(()) => domain::mark(&domain, true, reported).map_err(failed),
-            Err(reason) => Err(self.not_ready(name, reason)),
-        }
-    }
-
-    /// What is known of why a node is not ready.
-    fn explain(&self, name: &str, login: Option<&str>) -> Option<Finding> {
-        let waiting = doctor::Waiting { name, login };
-        doctor::explain(self.client().ok()?, self.access.host, self.key.as_ref(), &waiting)
-    }
-
-    fn not_ready(&self, name: &str, reason: NotReady) -> StepError {
-        let mut error = match reason {
-            NotReady::Cancelled => {
-                return StepError::interrupted("it goes on booting");
-            }
-            NotReady::Lost => return self.lost(),
-            NotReady::TimedOut { stage, last } => {
-                let seconds = self.guests.limit.as_secs();
-                let mut error = StepError::new(format!(
-                    "`{name}` was not ready after {seconds} s; it came as far as: {stage}"
-                ));
-                let finding = self.explain(name, last.as_deref());
-                let waiting_helps = finding.as_ref().is_none_or(Finding::may_pass);
-                error = found(error, finding);
-                error.causes.extend(last);
-                match waiting_helps {
-                    true => error.hint("`--timeout SECONDS` waits longer"),
-                    false => error,
-                }
-            }
-            NotReady::Stopped => {
-                let error =
-                    StepError::new(format!("`{name}` stopped while it booted for the first time"));
-                found(error, self.explain(name, None))
-            }
-            NotReady::Failed { fault, errors } => {
-                let mut error = StepError::new(format!("cloud-init failed on `{name}`"));
-                error.causes = errors;
-                match fault.hint() {
-                    Some(hint) => error.hint(hint),
-                    None => error,
-                }
-            }
-        };
-        error.excerpt = self.console(name);
-        error
-            .hint(format!("nothing was removed; look at it with `maquette console {name}`"))
-            .hint(format!(
-                "run the same command again to go on waiting, or `maquette down {name}` to remove this node"
-            ))
     }
 
     fn lost(&self) -> StepError {

@@ -14,8 +14,8 @@ mod writer;
 use maquette_engine::ssh_keys::RecordKey;
 
 pub use domain::{
-    disk, domain, domain_made, found_disk, found_nic, interface, logs, reason, record, serial_log,
-    serial_logs, state, vnc,
+    Mark, disk, domain, domain_made, found_disk, found_nic, interface, logs, reason, record,
+    serial_log, serial_logs, vnc,
 };
 pub use network::{host, network, srv};
 pub use storage::{pool, seed_volume, volume};

@@ -317,7 +317,7 @@ fn the_xml_of_a_domain_and_its_record() {
     let read = maquette_libvirt::xml::read::domain(&xml).unwrap();
     let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
     assert_eq!((record.node, record.pool, record.environment), (node(), pool(), environment()));
-    assert!(read.ready);
+    assert!(read.mark.ready);
     assert_eq!(read.hardware, Hardware::of(&node(), &pool()));
 }
 
@@ -339,7 +339,8 @@ fn who_made_a_domain_is_beside_its_record() {
     use maquette_core::observed::Origin;
     use maquette_libvirt::xml;
     let made = Origin { by: "ann@<desk>\u{1b}[31m".into(), at_s: 1_700_000_000 };
-    let xml = xml::domain_made(&node(), &environment(), &pool(), (true, None), Some(&made));
+    let mark = xml::Mark { ready: true, ..xml::Mark::default() };
+    let xml = xml::domain_made(&node(), &environment(), &pool(), &mark, Some(&made));
     let read = xml::read::domain(&xml).unwrap();
     let by = "ann@<desk>\u{fffd}[31m".to_string();
     assert_eq!(read.origin, Some(Origin { by, ..made }));

@@ -53,6 +53,8 @@ impl Lane {
 pub struct Readiness {
     /// Where it answers SSH; none if somebody on the LAN gives it its address, which it reports then.
     pub address: Option<IpAddr>,
+    /// Whether the address is known from the node alone.
+    pub leased: bool,
     /// Whether it is reached without going through the hypervisor.
     pub direct: bool,
     /// Login.

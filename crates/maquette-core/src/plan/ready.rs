@@ -12,6 +12,7 @@ pub(super) fn readiness(node: &Node) -> Option<Readiness> {
     }
     Some(Readiness {
         address: node.access.address,
+        leased: node.access.address.is_none() || node.is_leased(),
         direct: node.access.direct,
         user: node.access.user.clone(),
         host_key: guest.host_key.clone(),

@@ -12,16 +12,17 @@ pub const TEMPLATE: &str = "template";
 /// Comes before the address that the guest got, with the subnet's length, as `ip` prints it.
 pub const ADDRESS: &str = "address";
 
-/// An address that a guest may say is its own: not one that means another machine to whoever connects to it.
+/// An address that a guest may say is its own: not one that means another machine to whoever connects to it, or one for
+/// each link.
 pub fn address(text: &str) -> Option<IpAddr> {
     let address: IpAddr = text.trim().parse().ok()?;
     let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
-    let mapped = match address {
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().is_some(),
-        IpAddr::V4(v4) => v4.octets()[0] == 0,
+    let vague = match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().is_some() || v6.is_unicast_link_local(),
+        IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.is_link_local(),
     };
     let no_guest = address.is_loopback() || address.is_unspecified() || address.is_multicast();
-    (!(no_guest || broadcast || mapped)).then_some(address)
+    (!(no_guest || broadcast || vague)).then_some(address)
 }
 
 /// Comes before cloud-init's result, which is JSON.
@@ -56,7 +57,15 @@ mod tests {
             assert_eq!(address(text), text.trim().parse().ok(), "{text}");
         }
         let others = ["127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "0.1.2.3", "::", "224.0.0.1"];
-        let more = ["ff02::1", "255.255.255.255", "::ffff:127.0.0.1", "localhost", ""];
+        let more = [
+            "ff02::1",
+            "255.255.255.255",
+            "::ffff:127.0.0.1",
+            "localhost",
+            "",
+            "169.254.169.254",
+            "fe80::1",
+        ];
         for text in others.iter().chain(&more) {
             assert_eq!(address(text), None, "{text}");
         }

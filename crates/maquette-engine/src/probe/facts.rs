@@ -322,6 +322,7 @@ fn network(seen: &Sections) -> HostNetwork {
     }
     HostNetwork {
         links,
+        addresses: seen.lines("addresses").filter_map(address).map(|(n, _)| n.addr()).collect(),
         guarded: seen.lines("guards").map(String::from).collect(),
         default_nic: default_nic(seen.text("routes")),
         kernel_vswitch: seen.lines("vswitch").any(|l| l == "kernel"),

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,14 +37,6 @@ pub struct Learnt {
 
 /// The same, noted while steps run.
 pub type Notes = Arc<Mutex<Learnt>>;
-
-/// How a wait for a guest ended.
-pub(super) struct Waited {
-    pub(super) domain: Domain,
-    /// Where it says it answers, if nothing else tells that.
-    pub(super) reported: Option<IpAddr>,
-    pub(super) result: Result<(), NotReady>,
-}
 
 /// What a run has found out about a template.
 pub(super) enum Known {

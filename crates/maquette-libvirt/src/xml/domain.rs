@@ -40,16 +40,51 @@ pub fn logs(domain: &str) -> Vec<String> {
     all.flat_map(|file| std::iter::once(file.clone()).chain(rotated(file))).collect()
 }
 
-/// Writes a domain. `ready` keeps the mark of a first boot that was seen to end, `reported` the address
+/// What is noted of a node's first boot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Whether it was seen to end.
+    pub ready: bool,
+    /// The address that the guest got from somebody on the LAN, where a login has worked.
+    pub address: Option<IpAddr>,
+    /// The address that the guest says it got, where none has. Nothing goes by it but the next wait.
+    pub said: Option<IpAddr>,
+    /// Why it failed.
+    pub failed: Option<String>,
+}
+
+impl Mark {
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        let address = |ip: Option<IpAddr>| ip.map(|ip| ip.to_string());
+        let given = [
+            ("address", address(self.address)),
+            ("said", address(self.said)),
+            ("failed", self.failed.as_deref().map(reason)),
+        ];
+        given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+
+    /// As libvirt takes an element of metadata: without a namespace, which libvirt adds.
+    pub fn write(&self) -> String {
+        let given = self.attributes();
+        let given: Vec<(&str, &str)> = given.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let mut w = Writer::default();
+        w.empty(metadata::state_name(self.ready), &given);
+        w.finish()
+    }
+}
+
+/// Writes a domain. `ready` keeps the mark of a first boot that was seen to end, `address` the address
 /// that the guest got from somebody on the LAN.
 pub fn domain(
     node: &Node,
     environment: &EnvName,
     pool: &Pool,
     ready: bool,
-    reported: Option<IpAddr>,
+    address: Option<IpAddr>,
 ) -> String {
-    domain_made(node, environment, pool, (ready, reported), None)
+    let mark = Mark { ready, address, ..Mark::default() };
+    domain_made(node, environment, pool, &mark, None)
 }
 
 /// The same, with who made it.
@@ -57,18 +92,18 @@ pub fn domain_made(
     node: &Node,
     environment: &EnvName,
     pool: &Pool,
-    (ready, reported): (bool, Option<IpAddr>),
+    mark: &Mark,
     origin: Option<&Origin>,
 ) -> String {
     let record =
         NodeRecord { environment: environment.clone(), pool: pool.clone(), node: node.clone() };
     write(node, pool, |w| {
         metadata::write_node(w, &record);
-        if ready || reported.is_some() {
-            let name = format!("state:{}", metadata::state_name(ready));
-            let address = reported.map(|a| a.to_string());
+        if *mark != Mark::default() {
+            let name = format!("state:{}", metadata::state_name(mark.ready));
+            let given = mark.attributes();
             let mut attributes = vec![("xmlns:state", STATE_NAMESPACE)];
-            attributes.extend(address.as_deref().map(|a| ("address", a)));
+            attributes.extend(given.iter().map(|(key, value)| (*key, value.as_str())));
             w.empty(&name, &attributes);
         }
         if let Some(Origin { by, at_s }) = origin {
@@ -92,19 +127,6 @@ pub fn record(node: &Node, environment: &EnvName, pool: &Pool, key: Option<&Reco
     // No value has such a bracket in it.
     let record = found.unwrap_or_default().replacen(&declared, "", 1);
     record.replace(&format!("<{prefix}:"), "<").replace(&format!("</{prefix}:"), "</")
-}
-
-/// What is noted of a node's first boot: whether it was seen to end, the address that the guest reported, and why it
-/// failed.
-pub fn state(ready: bool, address: Option<IpAddr>, failed: Option<&str>) -> String {
-    let address = address.map(|a| a.to_string());
-    let failed = failed.map(reason);
-    let given = [("address", address.as_deref()), ("failed", failed.as_deref())];
-    let given: Vec<(&str, &str)> =
-        given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
-    let mut w = Writer::default();
-    w.empty(metadata::state_name(ready), &given);
-    w.finish()
 }
 
 /// Words of others as one line for people: why a first boot failed, in the guest's words; who made a domain. Everybody who

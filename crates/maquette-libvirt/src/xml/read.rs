@@ -14,6 +14,7 @@ use roxmltree::{Document, Node as Element};
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::domain::Mark;
 use super::metadata::seal::{self, Seal};
 use super::metadata::{
     self, MetadataError, NAMESPACE, NetworkRecord, NodeRecord, ORIGIN, ORIGIN_NAMESPACE,
@@ -62,14 +63,10 @@ pub struct DomainXml {
     pub record: Record<NodeRecord>,
     /// Base images that our record names, even one that cannot be used.
     pub images: Vec<String>,
-    /// Whether it carries the mark of a first boot that was seen to end.
-    pub ready: bool,
-    /// The address that the guest reported with it.
-    pub reported: Option<IpAddr>,
+    /// What is noted of its first boot.
+    pub mark: Mark,
     /// Who made it, and when, where that was noted.
     pub origin: Option<Origin>,
-    /// Why its first boot failed, if that was seen.
-    pub failed: Option<String>,
     /// Interfaces without a carrier.
     pub pulled: Vec<MacAddr>,
     /// What it is made of.
@@ -140,11 +137,15 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let marks = || child(root, "metadata").into_iter().flat_map(|m| m.children());
     let marks = || marks().filter(|c| c.tag_name().namespace() == Some(STATE_NAMESPACE));
     let ready = marks().any(|c| c.tag_name().name() == metadata::state_name(true));
-    let reported = marks().find_map(|m| report::address(m.attribute("address")?));
+    let failed = marks().find_map(|m| m.attribute("failed")).map(super::reason);
+    let noted = |key| marks().find_map(|m| report::address(m.attribute(key)?));
+    // Version 0.1 noted before a login had worked, too, what a guest said.
+    let known = ready || failed.is_some();
+    let address = noted("address").filter(|_| known);
+    let said = noted("said").or_else(|| noted("address").filter(|_| !known));
+    let mark = Mark { ready, address, said, failed };
     let origin = child(root, "metadata").into_iter().flat_map(|m| m.children());
     let origin = origin.filter(|c| c.has_tag_name((ORIGIN_NAMESPACE, ORIGIN))).find_map(origin_of);
-    let failed = marks().find_map(|m| m.attribute("failed"));
-    let failed = failed.map(super::reason);
     let maximum_mib = memory(child(root, "memory").ok_or(ReadError::Missing("memory"))?)?;
     let memory_mib = child(root, "currentMemory").map_or(Ok(maximum_mib), memory)?;
     let vcpus = text(root, "vcpu")?.parse().map_err(|_| ReadError::Missing("vcpu"))?;
@@ -166,18 +167,7 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let mut graphics = devices().filter(|c| c.has_tag_name("graphics"));
     let vnc_port = graphics.find_map(|g| g.attribute("port")?.parse().ok());
     let hardware = Hardware { maximum_mib, memory_mib, vcpus, disks, nics };
-    Ok(DomainXml {
-        record,
-        images,
-        ready,
-        reported,
-        origin,
-        failed,
-        pulled,
-        hardware,
-        vnc_port,
-        taps,
-    })
+    Ok(DomainXml { record, images, mark, origin, pulled, hardware, vnc_port, taps })
 }
 
 /// Who made a domain: words that anybody may have put there, for people to see.
@@ -355,7 +345,8 @@ mod tests {
 
     #[test]
     fn why_a_first_boot_failed_is_one_line_of_what_was_noted() {
-        let noted = super::super::state(false, None, Some("no\n zone <a'b>\u{1b}"));
+        let failed = Some("no\n zone <a'b>\u{1b}".into());
+        let noted = Mark { failed, ..Mark::default() }.write();
         let noted =
             noted.replace("<booting ", "<s:booting xmlns:s='https://maquette.dev/xmlns/state/1' ");
         let xml = format!(
@@ -366,8 +357,8 @@ mod tests {
              </devices></domain>"
         );
         let read = domain(&xml).unwrap();
-        assert_eq!(read.failed.as_deref(), Some("no zone <a'b>\u{fffd}"));
+        assert_eq!(read.mark.failed.as_deref(), Some("no zone <a'b>\u{fffd}"));
         assert_eq!(read.pulled, ["52:54:00:00:00:01".parse().unwrap()]);
-        assert!(!read.ready);
+        assert!(!read.mark.ready);
     }
 }

@@ -52,3 +52,77 @@ fn keys_of_colleagues_count_only_in_records_whose_seal_fits() {
     assert_eq!(seen(None), shared);
     perform(&backend, &Action::UndefineDomain { name: "lab-web-0".into() });
 }
+
+/// A guest that said it had an address of the hypervisor's, or another node's, was listed with it, whether it answered there
+/// or not.
+#[test]
+fn an_address_that_only_the_guest_tells_counts_after_a_login_and_if_it_is_nobody_elses() {
+    use maquette_libvirt::xml::{Mark, domain_made};
+    let lab = Lab::new();
+    let backend = lab.backend();
+    let client = backend.client().unwrap();
+    let second = Node {
+        name: "lab-web-1".parse().unwrap(),
+        index: 1,
+        uuid: Uuid::from_u128(60),
+        interfaces: Vec::new(),
+        access: Access { address: None, ..node().access },
+        ..node()
+    };
+    let first = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), true, None);
+    client.define_domain(&first).unwrap();
+    let (ip, taken) = ([192, 0, 2, 7].into(), node().access.address.unwrap());
+    let hosts: std::net::IpAddr = [192, 0, 2, 1].into();
+    let none = Mark::default();
+    let cases = [
+        (Mark { ready: true, address: Some(ip), ..none.clone() }, Some(ip)),
+        (Mark { failed: Some("x".into()), address: Some(ip), ..none.clone() }, Some(ip)),
+        (Mark { said: Some(ip), ..none.clone() }, None),
+        // As version 0.1 noted it.
+        (Mark { address: Some(ip), ..none.clone() }, None),
+        (Mark { ready: true, address: Some(taken), ..none.clone() }, None),
+        (Mark { ready: true, address: Some(hosts), ..none.clone() }, None),
+    ];
+    for (mark, expected) in cases {
+        let xml = domain_made(&second, &environment(), &pool(), &mark, None);
+        client.define_domain(&xml).unwrap();
+        let seen = observe(client, &environment(), "images", None).unwrap();
+        let host = HostNetwork { addresses: [hosts].into(), ..HostNetwork::default() };
+        let seen = seen.on_host(&[], host);
+        assert_eq!(seen.domains["lab-web-1"].recorded.access.address, expected, "{mark:?}");
+        assert_eq!(seen.domains["lab-web-0"].recorded.access.address, Some(taken));
+    }
+    for name in ["lab-web-0", "lab-web-1"] {
+        perform(&backend, &Action::UndefineDomain { name: name.into() });
+    }
+}
+
+/// The program on the hypervisor that removes expired environments goes by virsh, which writes XML in its own way.
+#[test]
+fn virsh_shows_records_so_that_a_shell_can_tell_whether_they_were_changed() {
+    const EXPIRE: &str = include_str!("../../../maquette-engine/assets/expire.sh");
+    let shared = vec![PublicKey::known("ssh-ed25519 EEEE \u{e4}\u{2192}<&'\">")];
+    let node = Node { guest: Some(Guest { shared, ..guest() }), ..node() };
+    let domain = maquette_libvirt::xml::domain(&node, &environment(), &pool(), true, None);
+    let network = network(vec![reservation("lab-web-0", 2)]);
+    let allocation = Allocation { net: 10, data_net: 24 };
+    let network = maquette_libvirt::xml::network(&network, &environment(), allocation);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("node.xml");
+    std::fs::write(&file, HYPERVISOR.replace("</node>", &format!("{domain}{network}</node>")))
+        .unwrap();
+    let told = |element: &str, words: &[&str]| {
+        let script = format!(
+            "virsh -q -c \"test://$1\" {} | sh -c \"$2\" sh digest {element}",
+            words.join(" ")
+        );
+        let mut sh = std::process::Command::new("sh");
+        let output = sh.args(["-c", &script, "sh"]).arg(&file).arg(EXPIRE).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_string()
+    };
+    let uri = maquette_libvirt::xml::metadata::NAMESPACE;
+    let said = told("node", &["metadata", "lab-web-0", uri]);
+    assert!(domain.contains(&format!("digest='{said}'")), "{said} {domain}");
+    let said = told("maquette:network", &["net-dumpxml", "lab-data"]);
+    assert!(network.contains(&format!("digest='{said}'")), "{said} {network}");
+}

@@ -1,0 +1,229 @@
+//! Waiting for guests, and what is noted of how that ended.
+
+use std::net::IpAddr;
+
+use maquette_core::doctor::{Finding, Layer};
+use maquette_core::plan::Readiness;
+use maquette_engine::ready::{self, Login, NotReady};
+use maquette_engine::{StepContext, StepError};
+
+use super::Libvirt;
+use crate::client::{Domain, LibvirtError};
+use crate::guest_port::{self, Listener};
+use crate::xml::Mark;
+use crate::{doctor, domain};
+
+/// How a wait for a guest ended.
+pub(super) struct Waited {
+    pub(super) domain: Domain,
+    pub(super) leased: Leased,
+    pub(super) result: Result<(), NotReady>,
+}
+
+/// An address that somebody on the LAN gave a guest, and that is known from it alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leased {
+    /// There is none, or it said nothing.
+    None,
+    /// A login has worked there.
+    Answered(IpAddr),
+    /// Only the guest says so.
+    Said(IpAddr),
+}
+
+impl Leased {
+    fn of(leased: bool, login: &Login<'_>) -> Self {
+        match login.address.filter(|_| leased) {
+            None => Self::None,
+            // What was known beforehand is from a login, too.
+            Some(address) if login.worked || !login.reports => Self::Answered(address),
+            Some(address) => Self::Said(address),
+        }
+    }
+
+    fn mark(self) -> Mark {
+        let (address, said) = match self {
+            Self::None => (None, None),
+            Self::Answered(address) => (Some(address), None),
+            Self::Said(address) => (None, Some(address)),
+        };
+        Mark { address, said, ..Mark::default() }
+    }
+}
+
+/// An error with what was found to be its cause.
+fn found(mut error: StepError, finding: Option<Finding>) -> StepError {
+    if let Some(finding) = finding {
+        error.causes.push(finding.cause);
+        error.causes.extend(finding.evidence);
+        error.hints.extend(finding.advice);
+    }
+    error
+}
+
+impl Libvirt<'_> {
+    /// How to log in to a guest.
+    pub(super) fn login<'l>(&'l self, name: &'l str, ready: &Readiness) -> Login<'l> {
+        Login {
+            config: &self.guests.ssh_config,
+            name,
+            address: ready.address,
+            reports: ready.address.is_none(),
+            worked: false,
+            jump: if ready.direct { &[] } else { &self.guests.jump },
+            host: self.access.host,
+        }
+    }
+
+    /// Waits for a guest, once it is listened to and was `met`.
+    pub(super) fn await_guest(
+        &self,
+        name: &str,
+        ready: &Readiness,
+        context: &StepContext<'_>,
+        meet: impl FnOnce(&Domain, Option<&Listener>) -> Result<(), StepError>,
+    ) -> Result<(), StepError> {
+        let waited = self.watch(name, ready, context, meet)?;
+        self.conclude(name, waited)
+    }
+
+    /// The same, as long as nobody has drawn conclusions.
+    pub(super) fn watch(
+        &self,
+        name: &str,
+        ready: &Readiness,
+        context: &StepContext<'_>,
+        meet: impl FnOnce(&Domain, Option<&Listener>) -> Result<(), StepError>,
+    ) -> Result<Waited, StepError> {
+        let failed =
+            |e: LibvirtError| StepError::new(format!("cannot watch domain `{name}`")).because(e);
+        let client = self.client()?;
+        let domain = client.domain(name).map_err(failed)?.ok_or_else(|| {
+            StepError::new(format!("cannot wait for domain `{name}`: it is not defined"))
+        })?;
+        let (sender, receiver) = guest_port::channel();
+        // Without the port there still is SSH.
+        let listener = guest_port::listen(client, name, sender).ok();
+        if let Err(why) = meet(&domain, listener.as_ref()) {
+            listener.into_iter().for_each(Listener::close);
+            return Err(why);
+        }
+        let mut login = self.login(name, ready);
+        if login.reports {
+            // What it said to a run that could not log in: it says so once.
+            login.address = domain::marked(&domain).said;
+        }
+        let stalled = || {
+            // A hundred guests that say nothing do so for one reason, and looking takes many calls.
+            let _turn = self.examining.try_lock().ok()?;
+            let finding = self.explain(name, None)?;
+            (finding.layer <= Layer::Kernel).then(|| finding.briefly())
+        };
+        let limit = self.guests.limit;
+        let result = ready::wait(&mut login, &receiver, limit, &stalled, context);
+        if let Some(listener) = listener {
+            listener.close();
+        }
+        Ok(Waited { domain, leased: Leased::of(ready.leased, &login), result })
+    }
+
+    /// Marks a domain as ready, or says why it is not.
+    pub(super) fn conclude(&self, name: &str, waited: Waited) -> Result<(), StepError> {
+        let failed =
+            |e: LibvirtError| StepError::new(format!("cannot watch domain `{name}`")).because(e);
+        let Waited { domain, leased, result } = waited;
+        let mark = |ready: bool, failed: Option<String>| Mark { ready, failed, ..leased.mark() };
+        // The reason why it is not ready is worth more than a mark that cannot be made.
+        match &result {
+            Err(NotReady::Failed { errors, .. }) => {
+                let why = format!("cloud-init failed: {}", errors.join("; "));
+                let _ = domain::mark(&domain, &mark(false, Some(why)));
+            }
+            Err(_) if matches!(leased, Leased::Said(_)) => {
+                let _ = domain::mark(&domain, &mark(false, None));
+            }
+            _ => {}
+        }
+        match result {
+            Ok(()) => domain::mark(&domain, &mark(true, None)).map_err(failed),
+            Err(reason) => Err(self.not_ready(name, reason)),
+        }
+    }
+
+    /// What is known of why a node is not ready.
+    fn explain(&self, name: &str, login: Option<&str>) -> Option<Finding> {
+        let waiting = doctor::Waiting { name, login };
+        doctor::explain(self.client().ok()?, self.access.host, self.key.as_ref(), &waiting)
+    }
+
+    fn not_ready(&self, name: &str, reason: NotReady) -> StepError {
+        let mut error = match reason {
+            NotReady::Cancelled => {
+                return StepError::interrupted("it goes on booting");
+            }
+            NotReady::Lost => return self.lost(),
+            NotReady::TimedOut { stage, last } => {
+                let seconds = self.guests.limit.as_secs();
+                let mut error = StepError::new(format!(
+                    "`{name}` was not ready after {seconds} s; it came as far as: {stage}"
+                ));
+                let finding = self.explain(name, last.as_deref());
+                let waiting_helps = finding.as_ref().is_none_or(Finding::may_pass);
+                error = found(error, finding);
+                error.causes.extend(last);
+                match waiting_helps {
+                    true => error.hint("`--timeout SECONDS` waits longer"),
+                    false => error,
+                }
+            }
+            NotReady::Stopped => {
+                let error =
+                    StepError::new(format!("`{name}` stopped while it booted for the first time"));
+                found(error, self.explain(name, None))
+            }
+            NotReady::Failed { fault, errors } => {
+                let mut error = StepError::new(format!("cloud-init failed on `{name}`"));
+                error.causes = errors;
+                match fault.hint() {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                }
+            }
+        };
+        error.excerpt = self.console(name);
+        error
+            .hint(format!("nothing was removed; look at it with `maquette console {name}`"))
+            .hint(format!(
+                "run the same command again to go on waiting, or `maquette down {name}` to remove this node"
+            ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use maquette_engine::host::Local;
+
+    use super::*;
+
+    /// It was recorded at once, and everybody who looked connected to it.
+    #[test]
+    fn what_a_guest_says_counts_once_a_login_has_worked() {
+        let ip = IpAddr::from([192, 0, 2, 1]);
+        for (leased, reports, worked, expected) in [
+            (true, true, false, Leased::Said(ip)),
+            (true, true, true, Leased::Answered(ip)),
+            // A restart forgot it.
+            (true, false, false, Leased::Answered(ip)),
+            (false, false, true, Leased::None),
+        ] {
+            let (config, address) = (Path::new("/nonexistent"), Some(ip));
+            let login =
+                Login { config, name: "n", address, reports, worked, jump: &[], host: &Local };
+            assert_eq!(Leased::of(leased, &login), expected);
+        }
+        let mark = Leased::Said(ip).mark();
+        assert_eq!((mark.address, mark.said), (None, Some(ip)));
+    }
+}

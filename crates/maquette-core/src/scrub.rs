@@ -20,7 +20,7 @@ const NAMES: [&str; 10] = [
 ];
 
 /// A text without any of some `secrets`, private keys, what is secret in addresses of the web, and values of what is named
-/// like a password, such as `passwd='x'`, `token=x` or `"password": "x"`.
+/// like a password, such as `passwd='x'`, `token=x`, `--token x` or `"password": "x"`; nor passwords that cloud-init drew.
 pub fn scrub(text: &str, secrets: &[String]) -> String {
     let mut text = text.to_string();
     let mut known: Vec<&String> = secrets.iter().filter(|secret| secret.len() >= 4).collect();
@@ -30,7 +30,7 @@ pub fn scrub(text: &str, secrets: &[String]) -> String {
         text = text.replace(secret.as_str(), GONE);
     }
     let mut out = String::with_capacity(text.len());
-    let mut in_key = false;
+    let (mut in_key, mut in_passwords) = (false, false);
     for line in text.split_inclusive('\n') {
         let begins = line.contains("-----BEGIN") && line.contains("PRIVATE KEY");
         if begins {
@@ -40,9 +40,27 @@ pub fn scrub(text: &str, secrets: &[String]) -> String {
             in_key = !line.contains("-----END");
             continue;
         }
-        out.push_str(&values(&addresses(line)));
+        let drawn = drawn(line).filter(|_| in_passwords);
+        in_passwords = drawn.is_some() || line.contains(DRAWN);
+        match drawn {
+            Some((before, after)) => out.push_str(&format!("{before}{GONE}{after}")),
+            None => out.push_str(&values(&addresses(line))),
+        }
     }
     out
+}
+
+/// What cloud-init says before the passwords that it drew, each in a line: `user:password`.
+const DRAWN: &str = "Set the following 'random' passwords";
+
+/// What is before and after such a password; whatever writes to the console may put words before it.
+fn drawn(line: &str) -> Option<(&str, &str)> {
+    let text = line.trim_end();
+    let word = text.rsplit(char::is_whitespace).next()?;
+    let (user, password) = word.split_once(':')?;
+    let is_named = |c: char| c.is_ascii_alphanumeric() || "-_.$".contains(c);
+    let is_one = !user.is_empty() && user.chars().all(is_named) && !password.is_empty();
+    is_one.then(|| (&text[..text.len() - password.len()], &line[text.len()..]))
 }
 
 fn ends_word(c: char) -> bool {
@@ -72,7 +90,7 @@ fn values(line: &str) -> String {
     let mut at = 0;
     while let Some((found, name)) = next_name(&lower, at) {
         let after = found + name.len();
-        let Some((from, to)) = value(line, after, name == "authorization") else {
+        let Some((from, to)) = value(line, (found, after), name == "authorization") else {
             out.push_str(&line[at..after]);
             at = after;
             continue;
@@ -89,12 +107,19 @@ fn next_name(lower: &str, from: usize) -> Option<(usize, &'static str)> {
     found.min_by_key(|(at, name)| (*at, std::cmp::Reverse(name.len())))
 }
 
-/// Where the value begins and ends that follows a name: after the rest of the name, quotes, and `=` or `:`.
-fn value(line: &str, after: usize, whole: bool) -> Option<(usize, usize)> {
+/// Where the value begins and ends that follows a name: after the rest of the name, quotes, and `=` or `:`, or after a blank if
+/// the name is an option's. `whole` takes it up to the end of the line.
+fn value(line: &str, (name, after): (usize, usize), whole: bool) -> Option<(usize, usize)> {
     let rest = &line[after..];
     let named = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)))?;
     let quoted = rest[named..].trim_start_matches(['"', '\'', '\\']).trim_start();
-    let value = quoted.strip_prefix(['=', ':'])?.trim_start();
+    let word = line[..name].rfind(ends_word).map_or(0, |at| at + 1);
+    let is_option = line.get(word..).is_some_and(|word| word.starts_with('-'));
+    let value = match quoted.strip_prefix(['=', ':']) {
+        Some(value) => value.trim_start(),
+        None if is_option && !quoted.starts_with('-') && rest[named..].starts_with(' ') => quoted,
+        None => return None,
+    };
     let value = value.trim_start_matches('\\');
     let begin = line.len() - value.len();
     let (begin, end) = match value.chars().next()? {
@@ -138,6 +163,13 @@ mod tests {
                 "a\n*** (a private key)\nb",
             ),
             ("token=ö\u{130}token=x", "token=***"),
+            ("+ join --auth-token abc --as x", "+ join --auth-token *** --as x"),
+            ("a --password 'b c' d --token --x", "a --password '***' d --token --x"),
+            ("a --token", "a --token"),
+            (
+                "a:b\n[1.2] ci: Set the following 'random' passwords\n[1.3] ci: root:x7F:q\r\nann:y\na b:c d\nroot:z",
+                "a:b\n[1.2] ci: Set the following 'random' passwords\n[1.3] ci: root:***\r\nann:***\na b:c d\nroot:z",
+            ),
             ("passwd=", "passwd="),
             ("secret: \"open", "secret: \"***"),
         ] {

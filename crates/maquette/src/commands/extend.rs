@@ -98,7 +98,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let lifetime = renewal.next;
     runner.note(environment, &lifetime)?;
     if outputs::belongs(&located.workspace, &Owner::new(environment, &located.host)) {
-        outputs::write_lifetime(&located.workspace, environment, &lifetime).map_err(entry::unwritten)?;
+        outputs::write_lifetime(&located.workspace, environment, &lifetime)
+            .map_err(entry::unwritten)?;
     }
     say(world, args, &session, &lifetime, hypervisor.facts.now_s);
     Ok(0)

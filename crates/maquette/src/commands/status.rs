@@ -64,7 +64,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }
     let owner = Owner::new(&located.environment, &located.host);
     if outputs::is_built(&located.workspace) && outputs::belongs(&located.workspace, &owner) {
-        let written = outputs::write_lifetime(&located.workspace, &located.environment, &now.lifetime);
+        let written =
+            outputs::write_lifetime(&located.workspace, &located.environment, &now.lifetime);
         written.map_err(entry::unwritten)?;
     }
     if args.json {
@@ -102,7 +103,8 @@ impl Now {
         let off = json || !plan::drifts(&observed).is_empty();
         let changed_by = off.then(|| session.changed_by()).flatten();
         let facts = &hypervisor.facts;
-        let lifetime = facts.lifetimes.get(&session.located.environment).cloned().unwrap_or_default();
+        let lifetime =
+            facts.lifetimes.get(&session.located.environment).cloned().unwrap_or_default();
         let (now_s, removed) = (facts.now_s, facts.expiry.is_some());
         Ok(Self { observed, evidence, lifetime, now_s, removed, changed_by })
     }
@@ -163,7 +165,9 @@ impl Now {
             let place = (&located.workspace, &world.environment);
             world.terminal.result(&text(&located.environment, seen, found, place));
             let name = located.environment.to_string();
-            if let Some(line) = render::lifetime_line(&name, &self.lifetime, self.now_s, self.removed) {
+            if let Some(line) =
+                render::lifetime_line(&name, &self.lifetime, self.now_s, self.removed)
+            {
                 world.terminal.result(&line);
             }
         }

@@ -385,7 +385,8 @@ impl Building<'_> {
             self.world.terminal.result(&render::lifetime_event(environment, lifetime).to_string());
         }
         let removed = hypervisor.facts.expiry.is_some();
-        self.expires = render::lifetime_line(&environment.to_string(), lifetime, renewal.now_s, removed);
+        self.expires =
+            render::lifetime_line(&environment.to_string(), lifetime, renewal.now_s, removed);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //!
 //!     cargo run -p maquette-bmc --example model -- [SYSTEMS [PORT [IPMI_PORT [CERTIFICATE KEY]]]]
 //!
-//! The account is `admin` with the password `Only-4-trials`. With a certificate and its key (PEM) it is HTTPS.
+//! Each system has IPMI on a port of its own, from IPMI_PORT on. The account is `admin` with the password `Only-4-trials`. With a certificate and its key (PEM) it is HTTPS.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for trials")]
 
@@ -12,11 +12,12 @@ use std::sync::Arc;
 use maquette_bmc::accounts::{Accounts, Role};
 use maquette_bmc::bmc::Bmc;
 use maquette_bmc::clock::Clock;
+use maquette_bmc::ipmi::Node;
 use maquette_bmc::model::Model;
 use maquette_bmc::secret::Secret;
 use maquette_bmc::serve::{self, Tls};
 use maquette_bmc::service::{Options, Service};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use uuid::Uuid;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -54,6 +55,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         println!("serving {systems} systems on {}", listener.local_addr()?);
         tokio::spawn(serve::look_after(service.clone()));
+        for (bmc, port) in service.bmcs().zip(ipmi..) {
+            let socket = UdpSocket::bind(("127.0.0.1", port)).await?;
+            println!("{} {} {}", bmc.name, bmc.uuid, socket.local_addr()?);
+            let node = Node::new(bmc.clone(), service.shared_accounts(), port);
+            tokio::spawn(serve::ipmi(service.clone(), node, socket));
+        }
         serve::redfish(service, listener, tls).await;
         Ok(())
     })

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod bmc;
 pub mod clock;
+pub mod ipmi;
 pub mod machine;
 pub mod model;
 pub mod redfish;

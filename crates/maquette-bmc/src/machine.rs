@@ -141,7 +141,8 @@ pub enum Fault {
 
 /// A serial console: what is typed, and what the guest writes.
 pub trait Console: Send {
-    /// The two directions, each for a thread of its own. Reading ends when the console does.
+    /// The two directions, each for a thread of its own. Reading ends when the console does, or the other direction is
+    /// dropped.
     fn split(self: Box<Self>) -> (Box<dyn Read + Send>, Box<dyn Write + Send>);
 }
 

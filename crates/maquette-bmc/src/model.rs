@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::machine::{Console, Disk, Fault, Firmware, Hardware, Image, Machine, Nic, Power, Start};
@@ -185,6 +186,7 @@ impl Machine for Model {
 struct Line {
     bytes: Mutex<VecDeque<u8>>,
     more: Condvar,
+    closed: AtomicBool,
 }
 
 impl Line {
@@ -197,25 +199,36 @@ impl Line {
 /// A console that says what is typed into it.
 struct Echo(Arc<Line>);
 
-impl Console for Echo {
-    fn split(self: Box<Self>) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
-        (Box::new(Self(self.0.clone())), self)
+/// One of its directions: it ends with the other.
+struct Direction(Arc<Line>);
+
+impl Drop for Direction {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Relaxed);
+        self.0.put(&[]);
     }
 }
 
-impl Read for Echo {
+impl Console for Echo {
+    fn split(self: Box<Self>) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
+        self.0.closed.store(false, Ordering::Relaxed);
+        (Box::new(Direction(self.0.clone())), Box::new(Direction(self.0)))
+    }
+}
+
+impl Read for Direction {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let bytes = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = self
             .0
             .more
-            .wait_while(bytes, |bytes| bytes.is_empty())
+            .wait_while(bytes, |bytes| bytes.is_empty() && !self.0.closed.load(Ordering::Relaxed))
             .unwrap_or_else(PoisonError::into_inner);
         bytes.read(buffer)
     }
 }
 
-impl Write for Echo {
+impl Write for Direction {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.put(bytes);
         Ok(bytes.len())

@@ -8,9 +8,11 @@ use crate::service::Service;
 mod deliver;
 mod http;
 mod tls;
+mod udp;
 
 pub use http::redfish;
 pub use tls::{Tls, TlsError};
+pub use udp::ipmi;
 
 /// Looks after what waits for machines and for time, and sends events to whoever has subscribed, for ever.
 pub async fn look_after(service: Arc<Service>) {

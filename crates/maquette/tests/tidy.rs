@@ -273,7 +273,10 @@ const ROOMS: [(&str, &[&str]); 5] = [
     ),
     (
         "maquette-bmc",
-        &["clock", "secret", "machine", "model", "accounts", "bmc", "service", "redfish", "serve"],
+        &[
+            "clock", "secret", "machine", "model", "accounts", "bmc", "service", "redfish", "ipmi",
+            "serve",
+        ],
     ),
 ];
 

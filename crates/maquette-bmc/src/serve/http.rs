@@ -127,6 +127,9 @@ async fn handle(
     secure: bool,
 ) -> hyper::Response<Out> {
     let (parts, body) = request.into_parts();
+    if body.size_hint().lower() > service.options.limits.body as u64 {
+        return plain(413);
+    }
     let body = Limited::new(body, service.options.limits.body).collect();
     let body = match tokio::time::timeout(service.options.limits.request, body).await {
         Ok(Ok(body)) => body.to_bytes().to_vec(),

@@ -1,0 +1,100 @@
+//! Accounts, which are Redfish's, too. New ones are made there.
+
+use super::app::channel;
+use super::{Answer, Call, Row, code, level};
+use crate::accounts::{Change, MOST};
+use crate::ipmi::session::role;
+use crate::secret::Secret;
+
+/// The commands.
+pub const ROWS: &[Row] = &[
+    (0x06, 0x43, level::ADMINISTRATOR, set_access),
+    (0x06, 0x44, level::OPERATOR, access),
+    (0x06, 0x45, level::ADMINISTRATOR, set_name),
+    (0x06, 0x46, level::OPERATOR, name),
+    (0x06, 0x47, level::ADMINISTRATOR, set_password),
+];
+
+fn user(call: &mut Call<'_>) -> Result<u8, u8> {
+    let id = call.byte()? & 0x3f;
+    if (1..=MOST as u8 + 1).contains(&id) { Ok(id) } else { Err(code::FIELD) }
+}
+
+fn access(call: &mut Call<'_>) -> Answer {
+    channel(call)?;
+    let id = user(call)?;
+    let accounts = call.node.accounts();
+    let enabled = accounts.iter().filter(|account| account.enabled).count() as u8;
+    let most = MOST as u8 + 1;
+    Ok(match accounts.get(id) {
+        Some(account) => {
+            let on = if account.enabled { 0x40 } else { 0x80 };
+            vec![most, on | enabled, 0, 0x30 | account.role.level()]
+        }
+        // No access.
+        None => vec![most, 0x80 | enabled, 0, 0x0f],
+    })
+}
+
+fn name(call: &mut Call<'_>) -> Answer {
+    let id = user(call)?;
+    let accounts = call.node.accounts();
+    let mut data = accounts.get(id).map_or_else(Vec::new, |a| a.name.clone().into_bytes());
+    data.resize(16, 0);
+    Ok(data)
+}
+
+/// Text that is as long as its field, or ends before it with a zero.
+fn text(bytes: &[u8]) -> Result<&str, u8> {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    std::str::from_utf8(&bytes[..end]).map_err(|_| code::FIELD)
+}
+
+fn change(call: &mut Call<'_>, id: u8, change: Change) -> Answer {
+    let changed = call.node.accounts().change(id, change);
+    changed.map(|()| Vec::new()).map_err(|_| code::FIELD)
+}
+
+fn set_name(call: &mut Call<'_>) -> Answer {
+    let (id, bytes) = (user(call)?, call.array::<16>()?);
+    let name = Some(text(&bytes)?.to_string());
+    change(call, id, Change { name, ..Change::default() })
+}
+
+fn set_access(call: &mut Call<'_>) -> Answer {
+    channel(call)?;
+    let (id, level) = (user(call)?, call.byte()? & 0x0f);
+    // 15 is no access at all.
+    if level == 0x0f {
+        return change(call, id, Change { enabled: Some(false), ..Change::default() });
+    }
+    let role = Some(role(level).ok_or(code::FIELD)?);
+    change(call, id, Change { role, ..Change::default() })
+}
+
+/// Operations: 0 disables, 1 enables, 2 sets, 3 tests.
+fn set_password(call: &mut Call<'_>) -> Answer {
+    let first = *call.data.0.first().ok_or(code::LENGTH)?;
+    let (id, operation) = (user(call)?, call.byte()? & 3);
+    let enabled = match operation {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    };
+    if enabled.is_some() {
+        return change(call, id, Change { enabled, ..Change::default() });
+    }
+    let bytes = call.rest();
+    let long = first & 0x80 != 0;
+    if bytes.len() != if long { 20 } else { 16 } {
+        return Err(code::LENGTH);
+    }
+    let password = Secret::new(text(bytes)?);
+    if operation == 2 {
+        return change(call, id, Change { password: Some(password), ..Change::default() });
+    }
+    let accounts = call.node.accounts();
+    let account = accounts.get(id).ok_or(code::FIELD)?;
+    // 0x80: it is another one.
+    if account.password.is(password.reveal()) { Ok(Vec::new()) } else { Err(0x80) }
+}

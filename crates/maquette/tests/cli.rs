@@ -56,6 +56,18 @@ fn help_of_every_command() {
         "inventory",
         "init",
         "explain",
+        "validate",
+        "view",
+        "console",
+        "logs",
+        "start",
+        "stop",
+        "restart",
+        "reset",
+        "pause",
+        "resume",
+        "schema",
+        "completions",
     ] {
         let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         let output = maquette(here.path(), &args);

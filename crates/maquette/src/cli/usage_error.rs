@@ -28,13 +28,36 @@ const PLUGINS: [&str; 14] = [
     "tripleo-undercloud",
 ];
 
+/// Verbs of other tools that none here is like, and what there is instead.
+const ELSEWHERE: [(&[&str], &str); 5] = [
+    (
+        &["snapshot", "snapshots", "save", "revert"],
+        "Maquette makes no snapshots; `virsh snapshot-create-as NODE NAME` of libvirt does",
+    ),
+    (
+        &["provision", "apply", "deploy", "create", "build"],
+        "`maquette up` builds what is described",
+    ),
+    (&["halt", "suspend", "poweroff", "shutdown"], "`maquette stop NODE` shuts nodes down"),
+    (&["delete", "rm", "remove", "undefine"], "`maquette down` removes the environment, or a node"),
+    (
+        &["ps", "inspect", "info", "show"],
+        "`maquette status` shows the nodes, `maquette list` the environments",
+    ),
+];
+
 /// clap's error for a command line's `words`, corrected in these two points.
 pub fn corrected(mut error: Error, words: &[OsString], environment: &Environment) -> Error {
     if let Some(variable) = blamed(&error, words, environment) {
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
     }
     let plugin = text(&error, ContextKind::InvalidSubcommand).filter(|verb| PLUGINS.contains(verb));
-    if let Some(plugin) = plugin {
+    let verb = text(&error, ContextKind::InvalidSubcommand);
+    let elsewhere = verb.and_then(|verb| ELSEWHERE.iter().find(|(verbs, _)| verbs.contains(&verb)));
+    if let Some((_, tip)) = elsewhere {
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![(*tip).into()]));
+    } else if let Some(plugin) = plugin {
         let tip = format!(
             "`infrared {plugin} …` runs that plug-in of InfraRed's; it finds the inventory of the active workspace, \
              which is in the same $IR_HOME"

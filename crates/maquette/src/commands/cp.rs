@@ -1,12 +1,12 @@
 //! `maquette cp`: `scp` with the workspace's ssh config.
 
-use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use maquette_core::diagnostic::Diagnostic;
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::syntax::Sources;
+use serde_json::json;
 
-use super::nodes;
 use super::ssh_routes::{Route, Routes};
 use crate::cli::Place;
 use crate::failure::Failure;
@@ -24,6 +24,9 @@ pub struct Args {
     /// Keep times and modes
     #[arg(short, long)]
     pub preserve: bool,
+    /// Print what came of it as JSON, once it has ended; nothing is asked for
+    #[arg(long)]
+    pub json: bool,
     /// What to copy: files here, or NODE:PATH
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
@@ -70,16 +73,54 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         let error = Diagnostic::error("cp::routes", what);
         return Err(Failure::input(error.help("copy to this machine first, and from here")));
     }
-    let stopped: BTreeSet<String> = routes.stopped(world, &led);
-    if let Some(name) = stopped.first() {
-        return Err(Failure::Failed(nodes::not_running(name)));
-    }
+    must_be_there(args)?;
+    routes.must_all_run(world, &led)?;
     let mut scp = Command::new("scp");
     scp.args(first.options([]));
     scp.args(args.recursive.then_some("-r")).args(args.preserve.then_some("-p"));
     // From node to node it goes through this machine, which has the keys.
-    scp.args((led.len() > 1).then_some("-3")).arg("--").args(words);
+    scp.args((led.len() > 1).then_some("-3")).args(args.json.then_some("-B"));
+    scp.arg("--").args(words);
+    if args.json {
+        return told(world, args, scp);
+    }
     Err(Failure::because("cannot run scp", scp.exec()))
+}
+
+/// Waits for `scp`, and prints what came of it.
+fn told(world: &World, args: &Args, mut scp: Command) -> Result<u8, Failure> {
+    let ended = scp.stdin(Stdio::null()).output();
+    let ended = ended.map_err(|e| Failure::because("cannot run scp", e))?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    said.lines().for_each(|line| world.terminal.talk(line));
+    let status = ended.status.code();
+    let value = json!({
+        "schema": 1,
+        "sources": args.sources,
+        "destination": args.destination,
+        "status": status,
+        "error": said.lines().rfind(|line| !line.is_empty()).filter(|_| status != Some(0)),
+    });
+    world.terminal.result(&format!("{value:#}"));
+    Ok(status.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Refuses files of this machine that are not there: `scp` ends as if there were no connection.
+fn must_be_there(args: &Args) -> Result<(), Failure> {
+    let here = args.sources.iter().filter_map(|word| match side(word) {
+        Side::Here(path) => Some(path),
+        Side::There { .. } => None,
+    });
+    let mut diags = Diagnostics::default();
+    for path in here {
+        if let Err(why) = std::fs::metadata(path) {
+            diags.push(Diagnostic::error("cp::source", format!("cannot read `{path}`: {why}")));
+        }
+    }
+    match diags.has_errors() {
+        true => Err(Failure::Input(diags, Sources::default())),
+        false => Ok(()),
+    }
 }
 
 fn nowhere() -> Failure {

@@ -51,6 +51,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let session = Session::open(world, located.clone())?;
     let asked =
         Asked { place: &args.place, nodes: &args.nodes, screenshots: args.screenshots.as_deref() };
+    world
+        .terminal
+        .meanwhile("looking at the hypervisor and at the nodes, which takes some seconds …");
     let found = examine(world, &session, &located, asked)?;
     if args.json {
         world.terminal.result(&format!("{:#}", found.json(&located)));

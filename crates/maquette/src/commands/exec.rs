@@ -71,7 +71,7 @@ const SSH_FAILED: i32 = 255;
 struct Outcome {
     /// Exit status; none if the command did not run or was killed.
     status: Option<i32>,
-    /// Why it did not run.
+    /// Why it did not run, or why the connection failed.
     why: Option<String>,
     /// Standard output and standard error, as far as they are kept.
     output: [Vec<u8>; 2],
@@ -87,6 +87,11 @@ impl Outcome {
 
     fn is_good(&self) -> bool {
         self.status == Some(0)
+    }
+
+    /// Whether there may have been no connection.
+    fn is_lost(&self) -> bool {
+        self.status == Some(SSH_FAILED)
     }
 
     /// What was wrong, in a few words.
@@ -109,7 +114,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }
     let stopped = routes.stopped(world, &targets);
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
-    let outcomes = on_all(world, args, &targets, &stopped);
+    let mut outcomes = on_all(world, args, &targets, &stopped);
+    let silent = explain(world, &routes, &targets, &mut outcomes);
     let failed: Vec<(&String, &Outcome)> = outcomes.iter().filter(|(_, o)| !o.is_good()).collect();
     if args.json {
         world.terminal.result(&format!("{:#}", as_json(&outcomes)));
@@ -126,12 +132,36 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     error.causes = failed.iter().map(|(name, o)| format!("{name}: {}", o.wrong())).collect();
     let off = failed.iter().map(|(name, _)| name.as_str()).filter(|name| stopped.contains(*name));
     let off: Vec<&str> = off.collect();
-    Err(Failure::Failed(match off.is_empty() {
-        true => error,
-        false => {
-            error.hint(format!("`maquette start {}` starts what is not running", off.join(" ")))
+    if !off.is_empty() {
+        error = error.hint(match routes.changed_by(world) {
+            Some(who) => format!(
+                "the environment is being changed by {who}; `maquette status --watch` shows when nodes are ready"
+            ),
+            None => format!("`maquette start {}` starts what is not running", off.join(" ")),
+        });
+    }
+    if !silent.is_empty() {
+        error = error.hint(format!("`maquette doctor {}` looks for the cause", silent.join(" ")));
+    }
+    Err(Failure::Failed(error))
+}
+
+/// Finds out of nodes that `ssh` had no connection to why they do not answer, and returns those that do not.
+fn explain(
+    world: &World,
+    routes: &Routes,
+    targets: &[Route],
+    outcomes: &mut BTreeMap<String, Outcome>,
+) -> Vec<String> {
+    let lost = |route: &&Route| outcomes.get(&route.name).is_some_and(Outcome::is_lost);
+    let lost: Vec<Route> = targets.iter().filter(lost).cloned().collect();
+    let silence = routes.silence(world, &lost);
+    for (name, why) in &silence {
+        if let Some(outcome) = outcomes.get_mut(name) {
+            outcome.why = Some(format!("it does not answer: {why}"));
         }
-    }))
+    }
+    silence.into_keys().collect()
 }
 
 /// Runs the command on all `targets`, on at most `--parallel` at once, and returns the outcomes by node. On nodes that

@@ -52,8 +52,8 @@ pub struct InterfaceArgs {
     pub place: Place,
     /// The node
     pub node: String,
-    /// Its interface: eth0, a MAC address, or the network it is on
-    pub interface: String,
+    /// Its interface: eth0, a MAC address, or the network it is on [default: its only one]
+    pub interface: Option<String>,
 }
 
 /// Arguments of `link limit`.
@@ -157,7 +157,7 @@ pub(super) fn find(world: &World, args: &InterfaceArgs) -> Result<Found, Failure
     look(
         world,
         load::located(&world.environment, &args.place)?,
-        (&args.node, &args.interface),
+        (&args.node, args.interface.as_deref()),
         To::Look,
     )
 }
@@ -167,7 +167,7 @@ fn hold(world: &World, args: &InterfaceArgs) -> Result<Found, Failure> {
     look(
         world,
         load::located(&world.environment, &args.place)?,
-        (&args.node, &args.interface),
+        (&args.node, args.interface.as_deref()),
         To::Change,
     )
 }
@@ -175,7 +175,7 @@ fn hold(world: &World, args: &InterfaceArgs) -> Result<Found, Failure> {
 fn look(
     world: &World,
     located: Located,
-    (node, interface_word): (&str, &str),
+    (node, interface_word): (&str, Option<&str>),
     to: To,
 ) -> Result<Found, Failure> {
     let session = Session::open(world, located.clone())?;
@@ -192,7 +192,11 @@ fn look(
     let domain = nodes::one(world, node, &located, &observed)?;
     let node = domain.recorded.clone();
     let interface = interface(&node, interface_word, &located)?;
-    nodes::must_run(domain)?;
+    if !domain.active {
+        // Whoever changes it would be this command.
+        let who = if lock.is_some() { None } else { session.changed_by() };
+        return Err(Failure::Failed(nodes::not_running(&domain.name, who.as_deref())));
+    }
     let Some(libvirt) = hypervisor.libvirt.clone() else {
         return Err(Failure::Failed(StepError::new("libvirt does not answer")));
     };
@@ -207,8 +211,20 @@ fn look(
     Ok(Found { connection, libvirt, observed, node, interface, tap, limited, lock })
 }
 
-/// The interface that a word means: its name (`eth1`), its MAC address, or a network that the node has one interface on.
-fn interface(node: &Node, word: &str, located: &Located) -> Result<Interface, Failure> {
+/// The interface that a word means: its name (`eth1`), its MAC address, or a network that the node has one interface on;
+/// without a word, the only one.
+fn interface(node: &Node, word: Option<&str>, located: &Located) -> Result<Interface, Failure> {
+    let has = || {
+        let all = node.interfaces.iter().map(|i| format!("{} ({})", i.name, i.network));
+        format!("it has {}", all.collect::<Vec<_>>().join(", "))
+    };
+    let Some(word) = word else {
+        let [one] = node.interfaces.as_slice() else {
+            let message = format!("which interface of `{}`?", node.name);
+            return Err(Failure::input(Diagnostic::error("node::interface", message).help(has())));
+        };
+        return Ok(one.clone());
+    };
     let qualified = located.environment.qualify(word);
     let mac = word.parse::<MacAddr>().ok();
     let by = |i: &&Interface| i.name == word || Some(i.mac) == mac;
@@ -232,8 +248,7 @@ fn interface(node: &Node, word: &str, located: &Located) -> Result<Interface, Fa
     {
         error = error.help(format!("did you mean `{name}`?"));
     }
-    let all = node.interfaces.iter().map(|i| format!("{} ({})", i.name, i.network));
-    Err(Failure::input(error.help(format!("it has {}", all.collect::<Vec<_>>().join(", ")))))
+    Err(Failure::input(error.help(has())))
 }
 
 /// Takes a link down or brings it up, at both ends where it is one between two nodes.
@@ -250,7 +265,7 @@ pub(super) fn plug_of(
     of: (&str, &str),
     state: LinkState,
 ) -> Result<String, Failure> {
-    plugged(&look(world, located, of, To::Change)?, state)
+    plugged(&look(world, located, (of.0, Some(of.1)), To::Change)?, state)
 }
 
 fn plugged(found: &Found, state: LinkState) -> Result<String, Failure> {

@@ -53,6 +53,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut secrets = secrets(world, &located);
     secrets.extend(topology_secrets(world, args));
     let session = Session::open(world, located.clone())?;
+    world
+        .terminal
+        .meanwhile("looking at the hypervisor and at the nodes, which takes some seconds …");
     // It is wanted most where something does not answer.
     let mut hypervisor = session.find()?;
     let observed = hypervisor.observed();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_engine::StepError;
+use serde_json::json;
 
 use super::nodes;
 use crate::cli::Place;
@@ -23,6 +24,9 @@ pub struct Args {
     /// File to write, in PNG [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// With `--output`: print what was written as JSON
+    #[arg(long, requires = "output")]
+    pub json: bool,
 }
 
 /// Takes a picture of what is on a node's screen.
@@ -42,7 +46,14 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     })?;
     match &args.output {
         // What is on a screen may be secret.
-        Some(path) => userfile::write(&world.terminal, path, &picture, Content::Private)?,
+        Some(path) => {
+            userfile::write(&world.terminal, path, &picture, Content::Private)?;
+            if args.json {
+                let file = path.display().to_string();
+                let value = json!({"schema": 1, "node": name, "file": file, "format": "png"});
+                world.terminal.result(&format!("{value:#}"));
+            }
+        }
         None => {
             world.terminal.bytes(&picture);
         }

@@ -14,12 +14,12 @@ use maquette_engine::ssh_keys::{EnvironmentKey, KEY_FILE, SECRET_FILE, fingerpri
 use maquette_engine::{StepError, public_keys};
 use serde_json::{Value, json};
 
-use super::{entry, lockout, power};
+use super::{answering, entry, lockout, power};
 use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::render;
-use crate::session::{Session, locking};
+use crate::session::{Ask, Hypervisor, Session, locking};
 use crate::workspace::identity::{self, Way};
 use crate::world::World;
 
@@ -136,13 +136,26 @@ pub fn change(
         }
         _ => {}
     }
-    done?;
+    done.inspect_err(|_| tell_silence(world, &session, &hypervisor))?;
     let is_done = away.is_empty() || verb == Verb::Share;
     if json {
         world.terminal.result(&told(verb, &plan, &away).to_string());
     }
     // Who asked for a key to go has to know that it opens something still.
     Ok(u8::from(!is_done))
+}
+
+/// Says why nodes do not answer: that the connection failed is all that `ssh` knew.
+fn tell_silence(world: &World, session: &Session<'_>, hypervisor: &Hypervisor) {
+    let observed = hypervisor.observed();
+    // Who cannot be asked any more has no answer to be told.
+    let evidence = session.evidence(&observed, &hypervisor.facts.uptime_s, Ask::Nodes);
+    let evidence = evidence.unwrap_or_default();
+    for (name, why) in answering::reasons(observed.domains.values(), &evidence) {
+        world.terminal.talk(&format!(
+            "`{name}` does not answer: {why}; `maquette doctor {name}` looks for the cause"
+        ));
+    }
 }
 
 /// The last line of events: which nodes were changed, and which could not be. Those of `share` have a key too few, those of

@@ -76,6 +76,9 @@ fn examined(world: &World, args: &Args) -> Result<(Diagnostics, Sources, Option<
     if diags.has_errors() {
         return Ok((diags, loaded.sources, None));
     }
+    if !loaded.nodes_named && !loaded.request.settings.extend {
+        diags.push(nodes_unnamed());
+    }
     // What runs out on a hypervisor without anything else runs out on any.
     let counts = match graph::wanted(&loaded, &Observed::default()) {
         Ok((networks, nodes)) => Some((nodes.len(), networks.len())),
@@ -86,6 +89,14 @@ fn examined(world: &World, args: &Args) -> Result<(Diagnostics, Sources, Option<
         Err(other) => return Err(other),
     };
     Ok((diags, loaded.sources, counts))
+}
+
+/// What `plan` and `up` refuse where there are nodes.
+fn nodes_unnamed() -> Diagnostic {
+    let message = "nothing says which nodes the environment is to have";
+    Diagnostic::warning("project::no-nodes-named", message)
+        .help("`nodes:` in the project file does, or `--topology-nodes TYPE:COUNT,…`")
+        .help("`nodes: {}` has it without nodes; otherwise `plan` and `up` refuse it where it has some")
 }
 
 /// Files that are named besides: playbooks, and certificates, as far as nothing has to be downloaded.

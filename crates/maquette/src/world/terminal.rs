@@ -238,7 +238,14 @@ impl Terminal {
         let _ = self.err.line(text);
     }
 
-    /// The same, once in a run.
+    /// Says what is being done, to somebody who sits there and waits for it.
+    pub fn meanwhile(&self, text: &str) {
+        if self.err.is_terminal {
+            self.talk(text);
+        }
+    }
+
+    /// A remark that is made once in a run.
     pub fn talk_once(&self, text: String) {
         if lock(&self.said).insert(text.clone()) {
             self.talk(&text);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use maquette_core::node_state::{Condition, Evidence, NodeState};
+use maquette_core::node_state::{Condition, Evidence, NodeState, SshAnswer};
 use maquette_core::observed::{Domain, Observed};
 use maquette_engine::StepError;
 
@@ -43,4 +43,18 @@ pub fn failed(observed: &Observed, evidence: &All) -> Option<StepError> {
     };
     error.hints.push("`maquette doctor` looks for the cause".into());
     Some(error)
+}
+
+/// Why nodes that run do not answer, by their names.
+pub fn reasons<'a>(
+    domains: impl IntoIterator<Item = &'a Domain>,
+    evidence: &All,
+) -> BTreeMap<String, String> {
+    let silent = |domain: &Domain| {
+        let evidence = of(domain, evidence);
+        let answers = matches!(evidence.ssh, None | Some(SshAnswer::Greeted | SshAnswer::Unknown));
+        let why = Condition::of(domain, &evidence).reason.filter(|_| !answers)?;
+        Some((domain.name.to_string(), why))
+    };
+    domains.into_iter().filter_map(silent).collect()
 }

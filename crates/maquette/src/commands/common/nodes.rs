@@ -215,23 +215,23 @@ pub fn running_of(world: &World, located: Located, word: &str) -> Result<Running
     let session = Session::open(world, located.clone())?;
     let hypervisor = session.running()?;
     let domain = one(world, word, &located, &hypervisor.observed())?.clone();
-    must_run(&domain)?;
+    if !domain.active {
+        let who = session.changed_by();
+        return Err(Failure::Failed(not_running(&domain.name, who.as_deref())));
+    }
     let Some(libvirt) = hypervisor.libvirt else {
         return Err(Failure::Failed(StepError::new("libvirt does not answer")));
     };
     Ok(Running { located, connection: session.connection, libvirt, domain })
 }
 
-/// Refuses a domain that does not run.
-pub fn must_run(domain: &Domain) -> Result<(), Failure> {
-    match domain.active {
-        true => Ok(()),
-        false => Err(Failure::Failed(not_running(&domain.name))),
-    }
-}
-
-/// A node that does not run, where it has to.
-pub fn not_running(name: &str) -> StepError {
+/// A node that does not run, where it has to; `changed_by` is who changes its environment at this moment.
+pub fn not_running(name: &str, changed_by: Option<&str>) -> StepError {
     let error = StepError::new(format!("`{name}` is not running"));
-    error.hint(format!("`maquette start {name}` starts it"))
+    error.hint(match changed_by {
+        Some(who) => format!(
+            "the environment is being changed by {who}; `maquette status --watch` shows when the node is ready"
+        ),
+        None => format!("`maquette start {name}` starts it"),
+    })
 }

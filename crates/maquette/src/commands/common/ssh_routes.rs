@@ -1,25 +1,25 @@
 //! How nodes are reached over SSH, as the workspace knows it: what `ssh`, `cp`, `forward` and `exec` have in common. None of
 //! them asks the hypervisor for more than whether a node runs, and that only where the hypervisor is this machine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use maquette_core::diagnostic::closest;
-use maquette_core::node_state::{Condition, SshAnswer};
 use maquette_core::observed::Domain;
 use maquette_core::selection::{self, Candidate};
 use maquette_core::values::{HostAddress, Login, ValueError};
 use maquette_engine::StepError;
 use maquette_engine::guests::{self, Guest};
 
-use super::{entry, nodes};
+use super::{answering, entry, nodes};
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::render;
 use crate::session::connection::Connection;
+use crate::session::locking;
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::outputs::{self, LIMITS};
 use crate::world::World;
@@ -200,18 +200,32 @@ impl Routes {
 
     /// Refuses the route to a node that does not run, and says why one does not answer: `ssh` would need longer to say less.
     pub fn must_run(&self, world: &World, route: &Route) -> Result<(), Failure> {
-        let seen = self.seen(world, std::slice::from_ref(route));
-        let Some(domain) = seen.first() else { return Ok(()) };
-        if !domain.active {
-            return Err(Failure::Failed(nodes::not_running(&route.name)));
+        self.must_all_run(world, std::slice::from_ref(route))
+    }
+
+    /// The same for several.
+    pub fn must_all_run(&self, world: &World, routes: &[Route]) -> Result<(), Failure> {
+        let seen = self.seen(world, routes);
+        if let Some(off) = seen.iter().find(|domain| !domain.active) {
+            let who = self.changed_by(world);
+            return Err(Failure::Failed(nodes::not_running(off.name.as_str(), who.as_deref())));
         }
-        if let Some(why) = silence(world, domain) {
+        for (name, why) in silence(world, &seen) {
             world.terminal.talk(&format!(
-                "`{0}` does not answer now: {why}; `maquette doctor {0}` looks for the cause",
-                route.name
+                "`{name}` does not answer now: {why}; `maquette doctor {name}` looks for the cause"
             ));
         }
         Ok(())
+    }
+
+    /// Who changes the environment at this moment; asked only where the hypervisor is this machine.
+    pub fn changed_by(&self, world: &World) -> Option<String> {
+        locking::holder(&Connection::local(world), &self.located.environment)
+    }
+
+    /// Why nodes do not answer at this moment, by their names, as far as that can be found out at once.
+    pub fn silence(&self, world: &World, routes: &[Route]) -> BTreeMap<String, String> {
+        silence(world, &self.seen(world, routes))
     }
 
     /// What a user may type for nodes: their names, with the prefix only where something is typed already; with `sets` node
@@ -282,15 +296,20 @@ impl Routes {
     }
 }
 
-/// Why a node of this machine's does not answer at this moment, as `status` says it.
-fn silence(world: &World, domain: &Domain) -> Option<String> {
-    let name = domain.name.to_string();
-    let log = Some(maquette_libvirt::serial_log(&domain.recorded));
-    let guest = Guest { name: name.clone(), address: domain.recorded.access.address, log };
+/// Why nodes of this machine's do not answer at this moment, as `status` says it.
+fn silence(world: &World, domains: &[Domain]) -> BTreeMap<String, String> {
+    let guest = |domain: &Domain| Guest {
+        name: domain.name.to_string(),
+        address: domain.recorded.access.address,
+        log: Some(maquette_libvirt::serial_log(&domain.recorded)),
+    };
+    let guests: Vec<Guest> = domains.iter().filter(|d| d.active).map(guest).collect();
     // What cannot be asked is for ssh to find out.
-    let evidence = guests::look(world.hosts.here().as_ref(), &[guest]).ok()?.remove(&name)?;
-    let silent = !matches!(evidence.ssh, None | Some(SshAnswer::Greeted | SshAnswer::Unknown));
-    Condition::of(domain, &evidence).reason.filter(|_| silent)
+    let found = match guests.is_empty() {
+        true => BTreeMap::new(),
+        false => guests::look(world.hosts.here().as_ref(), &guests).unwrap_or_default(),
+    };
+    answering::reasons(domains, &found)
 }
 
 /// The node type in a node's name, `[PREFIX-]TYPE-INDEX`; empty if it has none.

@@ -291,13 +291,13 @@ pub fn text(
     // Who follows this line gets in.
     let answers = |r: &&Row| matches!(r.state, NodeState::Ready | NodeState::Running);
     let login = rows.iter().filter(has_login).find(answers).map(|row| {
-        let config = workspace.file(outputs::SSH_CONFIG);
-        let (name, config) = (&row.name, config.display());
-        format!("log in:    maquette ssh {name}   or   ssh -F {config} {name}\n")
+        let config = user.at_home(&workspace.file(outputs::SSH_CONFIG));
+        let name = &row.name;
+        format!("log in:    maquette ssh {name}\nor:        ssh -F {config} {name}\n")
     });
-    let inventory = workspace.file(outputs::INVENTORY);
+    let inventory = user.at_home(&workspace.file(outputs::INVENTORY));
     let login = login.unwrap_or_default();
-    out.push_str(&format!("\n{login}inventory: {}\n", inventory.display()));
+    out.push_str(&format!("\n{login}inventory: {inventory}\n"));
     out
 }
 

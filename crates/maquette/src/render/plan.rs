@@ -9,8 +9,18 @@ use super::{Painted, plain};
 /// The narrowest that the words about an object become before they are left to the terminal to break.
 const NARROWEST: usize = 24;
 
-/// A plan as people read it: a line for each object, signs first, reasons last. In a terminal of fewer columns than that
-/// takes, what is said of an object goes on below itself.
+/// Columns of a page, where no terminal says how many there are.
+const PAGE: usize = 100;
+
+/// Templates have the longest names: 46 characters.
+const LONGEST_NAME: usize = 46;
+const LONGEST_DETAIL: usize = 60;
+
+/// The same where a line for each object would be too long.
+const LONGEST_NAME_NARROW: usize = 30;
+
+/// A plan as people read it: a line for each object, signs first, reasons last. Where that would be longer than the
+/// terminal, or a page, is wide, what is said of an object goes on below itself.
 pub fn plan(plan: &Plan, title: &str, width: Option<usize>) -> Painted {
     let title = plain(title);
     if plan.is_empty() {
@@ -20,33 +30,86 @@ pub fn plan(plan: &Plan, title: &str, width: Option<usize>) -> Painted {
         });
     }
     let mut out = format!("{title}: {}\n", counts(plan));
-    let longest = |f: fn(&Change) -> usize| plan.changes.iter().map(f).max().unwrap_or(0);
-    let kinds = longest(|c| c.kind.as_str().len());
-    // Templates have the longest names: 46 characters.
-    let names = longest(|c| c.name.chars().count()).min(46);
-    let details = longest(|c| c.detail.chars().count()).min(60);
+    let columns = Columns::of(&plan.changes, width.unwrap_or(PAGE));
     for change in &plan.changes {
-        let style = style(change.op);
-        let what =
-            format!("{:>3} {:kinds$}  {:names$}  ", change.op.sign(), change.kind, change.name);
-        let about = match change.reason.is_empty() {
-            true => change.detail.clone(),
-            false => format!("{:details$}  {}", change.detail, change.reason),
-        };
-        let begin = what.chars().count();
-        let room = width.and_then(|width| width.checked_sub(begin)).filter(|w| *w >= NARROWEST);
-        let shown = match room {
-            Some(room) if about.trim_end().chars().count() > room => {
-                let reason = change.reason.to_string();
-                let lines = [change.detail.as_str(), &reason].into_iter();
-                let lines: Vec<String> = lines.flat_map(|text| wrapped(text, room)).collect();
-                format!("{what}{}", lines.join(&format!("\n{:begin$}", "")))
-            }
-            _ => format!("{what}{about}"),
-        };
-        out.push_str(&format!("{style}{}{style:#}\n", plain(shown.trim_end())));
+        let (style, line) = (style(change.op), columns.line(change));
+        out.push_str(&format!("{style}{}{style:#}\n", plain(line.trim_end())));
     }
     Painted::of(out.trim_end_matches('\n'))
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Widths of what is said of each object, in characters.
+struct Columns {
+    kinds: usize,
+    names: usize,
+    details: usize,
+    /// How long a line may be; none if it is left to the terminal to break.
+    width: Option<usize>,
+}
+
+impl Columns {
+    fn of(changes: &[Change], width: usize) -> Self {
+        let longest = |f: fn(&Change) -> usize, most: usize| {
+            let all = changes.iter().map(f);
+            all.filter(|length| *length <= most).max().unwrap_or(0)
+        };
+        let name = |c: &Change| length(&c.name);
+        let detail = |c: &Change| length(&c.detail);
+        let kinds = longest(|c| c.kind.as_str().len(), usize::MAX);
+        let capped = |f: fn(&Change) -> usize, most: usize| longest(f, usize::MAX).min(most);
+        let (names, details) = (capped(name, LONGEST_NAME), capped(detail, LONGEST_DETAIL));
+        let wide = Self { kinds, names, details, width: None };
+        if changes.iter().all(|change| length(wide.line(change).trim_end()) <= width) {
+            return wide;
+        }
+        let names = longest(name, LONGEST_NAME_NARROW);
+        let mut narrow = Self { kinds, names, details, width: Some(width) };
+        let Some(room) = width.checked_sub(narrow.indent()).filter(|room| *room >= NARROWEST)
+        else {
+            return wide;
+        };
+        // Reasons are a column of those that have room for one.
+        let beside = |c: &&Change| {
+            !c.reason.is_empty() && detail(c) + 2 + length(&c.reason.to_string()) <= room
+        };
+        narrow.details = changes.iter().filter(beside).map(detail).max().unwrap_or(0);
+        narrow
+    }
+
+    /// Where the words about an object begin.
+    fn indent(&self) -> usize {
+        3 + 1 + self.kinds + 2 + self.names + 2
+    }
+
+    fn line(&self, change: &Change) -> String {
+        let Self { kinds, names, details, width } = *self;
+        let reason = change.reason.to_string();
+        let what =
+            format!("{:>3} {:kinds$}  {:names$}  ", change.op.sign(), change.kind, change.name);
+        let about = match reason.is_empty() {
+            true => change.detail.clone(),
+            false => format!("{:details$}  {reason}", change.detail),
+        };
+        let whole = format!("{what}{about}");
+        let Some(width) = width.filter(|width| length(whole.trim_end()) > *width) else {
+            return whole;
+        };
+        let indent = self.indent();
+        let room = width.saturating_sub(indent);
+        let texts = match length(&about) <= room {
+            true => vec![about],
+            false => [&change.detail, &reason].map(|text| wrapped(text, room)).concat(),
+        };
+        let below = texts.join(&format!("\n{:indent$}", ""));
+        match length(&change.name) > names {
+            true => format!("{}\n{:indent$}{below}", what.trim_end(), ""),
+            false => format!("{what}{below}"),
+        }
+    }
 }
 
 /// How many objects there are of each fate.
@@ -63,20 +126,39 @@ fn counts(plan: &Plan) -> String {
     counts.map(|(count, words)| format!("{count} {words}")).collect::<Vec<_>>().join(", ")
 }
 
-/// A text in lines of at most so many characters, broken at blanks; a longer word has a line of its own.
+/// A text in lines of at most so many characters, broken after a comma or semicolon, or else at blanks; a longer word has a
+/// line of its own.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
+    let mut add = |part: &str| match lines.last_mut() {
+        Some(line) if length(line) + 1 + length(part) <= width => {
+            line.push(' ');
+            line.push_str(part);
+        }
+        _ if part.is_empty() => {}
+        _ => lines.push(part.to_string()),
+    };
+    let ends = |c: char| matches!(c, ',' | ';');
+    let mut clause = String::new();
     for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ if word.is_empty() => {}
-            _ => lines.push(word.to_string()),
+        clause.push_str(word);
+        if word.ends_with(ends) {
+            fill(&clause, width, &mut add);
+            clause.clear();
+        } else {
+            clause.push(' ');
         }
     }
+    fill(clause.trim_end(), width, &mut add);
     lines
+}
+
+/// Adds a clause in one piece, or word by word where that is too long for a line.
+fn fill(clause: &str, width: usize, add: &mut impl FnMut(&str)) {
+    match length(clause) <= width {
+        true => add(clause),
+        false => clause.split(' ').for_each(add),
+    }
 }
 
 fn style(op: Op) -> Style {
@@ -172,9 +254,10 @@ mod tests {
             let longest = shown(Some(width)).lines().map(|l| l.chars().count()).max();
             assert!(longest <= Some(width), "{width}: {longest:?}");
         }
-        // Wide enough, too narrow for anything, and not a terminal: a line for each.
-        for width in [Some(200), Some(30), None] {
-            assert_eq!(shown(width), shown(None));
-        }
+        // Wide enough, and too narrow for anything: a line for each.
+        assert_eq!(shown(Some(200)), shown(Some(30)));
+        assert_eq!(shown(Some(200)).lines().count(), 3);
+        // Not a terminal: a page.
+        assert_eq!(shown(None), shown(Some(PAGE)));
     }
 }

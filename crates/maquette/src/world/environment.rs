@@ -61,6 +61,17 @@ impl Environment {
         self.home.as_deref()
     }
 
+    /// A path as people type it: below their home directory it begins with `~`, where shells take that for the same.
+    pub fn at_home(&self, path: &Path) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,@".contains(c);
+        let home = self.home.as_ref().filter(|home| home.is_absolute());
+        let inside = home.and_then(|home| path.strip_prefix(home).ok());
+        match inside.map(|inside| inside.display().to_string()) {
+            Some(inside) if inside.chars().all(plain) => format!("~/{inside}"),
+            _ => path.display().to_string(),
+        }
+    }
+
     /// A path that means the same in every directory.
     pub fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
@@ -138,6 +149,12 @@ mod tests {
         let named = Environment::new([("HOME", "/h"), ("XDG_CACHE_HOME", "/c")], "/work");
         assert_eq!(named.downloads(), Path::new("/c/maquette/downloads"));
         assert_eq!(named.config_directory(), Some("/h/.config/maquette".into()));
+        let at_home = |path: &str| named.at_home(Path::new(path));
+        assert_eq!(at_home("/h/.local/x"), "~/.local/x");
+        // In quotes `~` is a name like others.
+        assert_eq!(at_home("/h/a b"), "/h/a b");
+        assert_eq!(at_home("/home/x"), "/home/x");
+        assert_eq!(bare.at_home(Path::new("/x")), "/x");
         assert!(Environment::new([("PATH", "/nowhere:/bin")], "/").has_program("sh"));
         assert!(!Environment::new([("PATH", "/nowhere")], "/").has_program("sh"));
     }

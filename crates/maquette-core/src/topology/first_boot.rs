@@ -12,9 +12,9 @@ use crate::values::{FileMode, GuestPath, GuestText, Login, Owner, PackageName, S
 
 /// What the login user is logged in by at the serial console, for all instances of systemd's unit.
 const GETTY: &str = "/etc/systemd/system/serial-getty@.service.d/maquette.conf";
-/// Has systemd read it, and starts those anew that run already.
+/// Has systemd read it, and starts those anew that run already. A systemd that is too busy to answer has read it, too.
 const GETTY_AGAIN: &str =
-    "systemctl daemon-reload && systemctl --no-block try-restart 'serial-getty@*.service'";
+    "systemctl daemon-reload || :; systemctl --no-block try-restart 'serial-getty@*.service'";
 
 /// Most bytes of all files and commands: they travel on the seed volume.
 const MOST_BYTES: usize = 4 << 20;

@@ -53,9 +53,11 @@ def units(_identity, _files):
 def restarts(_identity, _files):
     """Has what runs already run as its unit says now; what does not run is not started."""
     paths = [file["path"] for file in json.loads(read(LEFT))["files"]]
-    found = [path.rsplit("/", 1) for path in paths if path.startswith(UNITS)]
+    found = [path[len(place) :].split("/") for path in paths for place in UNITS if path.startswith(place)]
+    # A unit's own file, or one in the directory beside it.
+    names = [parts[0].removesuffix(".d") for parts in found if len(parts) == 1 or parts[0].endswith(".d")]
     # Instances of a template unit are found by a pattern.
-    units = [name.replace("@.", "@*.") for place, name in found if place + "/" in UNITS and "." in name]
+    units = list(dict.fromkeys(name.replace("@.", "@*.") for name in names if "." in name))
     if units:
         # Nobody waits: one that is to start after the agent would wait for that.
         start("systemctl", "--no-block", "try-restart", "--", *units)

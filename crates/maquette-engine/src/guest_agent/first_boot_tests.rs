@@ -153,6 +153,8 @@ fn files_take_effect_that_would_have_been_read_already() {
         "/etc/systemd/system/own.service",
         "/usr/lib/systemd/system/getty@.service",
         "/etc/systemd/system/own.service.d/x.conf",
+        "/etc/systemd/system/serial-getty@.service.d/maquette.conf",
+        "/etc/systemd/system/multi-user.target.wants/x.service",
     ]
     .map(file);
     let first_boot =
@@ -175,7 +177,7 @@ fn files_take_effect_that_would_have_been_read_already() {
     let at = |order: &str| orders.lines().position(|line| line == order).unwrap();
     assert!(at("/usr/lib/systemd/systemd-sysctl") < at("systemctl daemon-reload"), "{orders}");
     // A service that runs already is one that the image has.
-    let again = "systemctl --no-block try-restart -- own.service getty@*.service";
+    let again = "systemctl --no-block try-restart -- own.service getty@*.service serial-getty@*.service";
     assert!(at("systemctl daemon-reload") < at(again), "{orders}");
     assert_eq!(warm.system.text("hangup"), "4711\n");
 }

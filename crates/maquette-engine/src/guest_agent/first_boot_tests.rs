@@ -177,7 +177,8 @@ fn files_take_effect_that_would_have_been_read_already() {
     let at = |order: &str| orders.lines().position(|line| line == order).unwrap();
     assert!(at("/usr/lib/systemd/systemd-sysctl") < at("systemctl daemon-reload"), "{orders}");
     // A service that runs already is one that the image has.
-    let again = "systemctl --no-block try-restart -- own.service getty@*.service serial-getty@*.service";
+    let again =
+        "systemctl --no-block try-restart -- own.service getty@*.service serial-getty@*.service";
     assert!(at("systemctl daemon-reload") < at(again), "{orders}");
     assert_eq!(warm.system.text("hangup"), "4711\n");
 }

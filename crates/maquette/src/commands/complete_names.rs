@@ -7,11 +7,13 @@ use clap::{Arg, Args as _, Command, CommandFactory, FromArgMatches};
 use maquette_core::defaults::{self, Kind};
 use maquette_core::examples::examples;
 use maquette_core::explain;
+use maquette_engine::image::build::BUILDABLE;
 use maquette_engine::image::catalogue;
 
 use super::ssh_routes::Routes;
 use crate::cli::{Cli, Place};
 use crate::failure::Failure;
+use crate::workspace::named::Workspaces;
 use crate::world::World;
 
 /// Arguments of `complete-names`.
@@ -41,6 +43,12 @@ enum What {
     Example,
     /// What can be explained.
     Key,
+    /// A built-in node type or network file.
+    BuiltIn,
+    /// An image that can be built.
+    Buildable,
+    /// A workspace of InfraRed's.
+    Workspace,
 }
 
 /// Prints the names, a line each.
@@ -68,6 +76,9 @@ fn names(world: &World, what: What, typed: &str, before: &[String]) -> BTreeSet<
         What::Network => named(Kind::Network).collect(),
         What::Example => examples().into_iter().map(|example| example.name.into()).collect(),
         What::Key => keys(),
+        What::BuiltIn => named(Kind::Nodes).chain(named(Kind::Network)).collect(),
+        What::Buildable => BUILDABLE.iter().map(|(name, _)| (*name).to_string()).collect(),
+        What::Workspace => Workspaces::of(&world.environment).names().into_iter().collect(),
         What::Image => catalogue::ENTRIES.iter().map(|entry| entry.name.to_string()).collect(),
     }
 }
@@ -174,6 +185,12 @@ fn positional(command: &Command, at: usize) -> Option<What> {
         "EXAMPLE" => Some(What::Example),
         // Those of `share` are files.
         "KEY" if found?.get_id() == "key" => Some(What::Key),
+        "NAME" | "NAMES" => match command.get_name() {
+            "show" => Some(What::BuiltIn),
+            "build" => Some(What::Buildable),
+            "checkout" | "delete" | "cleanup" | "inventory" => Some(What::Workspace),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -219,6 +236,11 @@ mod tests {
         is("up --image-url", Some(What::Image));
         is("stop --timeout", None);
         is("", None);
-        is("topology show", None);
+        is("topology show", Some(What::BuiltIn));
+        is("image build", Some(What::Buildable));
+        is("workspace create", None);
+        for verb in ["checkout", "delete a", "inventory"] {
+            is(&format!("workspace {verb}"), Some(What::Workspace));
+        }
     }
 }

@@ -292,3 +292,59 @@ fn ctrl_c_ends_the_wait_for_a_silent_libvirt() {
     assert_eq!(output.status.code(), Some(130), "{said}");
     assert!(said.contains("nothing more was done"), "{said}");
 }
+
+/// The verbs that `maquette --help` lists.
+fn verbs() -> Vec<String> {
+    let here = tempfile::tempdir().unwrap();
+    let help = String::from_utf8(maquette(here.path(), &["--help"]).stdout).unwrap();
+    let (_, list) = help.split_once("Commands:\n").unwrap();
+    let lines = list.lines().take_while(|line| !line.is_empty());
+    let verb = |line: &str| line.strip_prefix("  ")?.split(' ').next().map(String::from);
+    lines.filter_map(verb).filter(|verb| !["", "help"].contains(&verb.as_str())).collect()
+}
+
+/// Verbs that have no `--json`, and why.
+const WITHOUT_JSON: [(&str, &str); 14] = [
+    ("ssh", "it becomes ssh"),
+    ("console", "it is a terminal on the guest"),
+    ("logs", "it prints what the guest wrote"),
+    ("capture", "it prints frames"),
+    ("graph", "it has formats of its own"),
+    ("inventory", "it prints JSON anyway"),
+    ("schema", "it prints JSON anyway"),
+    ("completions", "it prints a script"),
+    ("virsh", "InfraRed's has none"),
+    ("workspace", "InfraRed's has none"),
+    ("link", "its own verbs have, where there is something to tell"),
+    ("host", "its own verbs have, where there is something to tell"),
+    ("image", "its own verbs have, where there is something to tell"),
+    ("topology", "it prints files"),
+];
+
+/// Whoever adds a verb shows what it prints, and tells of it.
+#[test]
+fn every_verb_has_its_help_under_snapshot_a_transcript_json_and_a_place_in_the_readme() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let texts = std::fs::read_dir(tests.join("transcripts")).unwrap();
+    let texts = texts.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let transcripts: String = texts.collect();
+    let readme = std::fs::read_to_string(tests.join("../../../README.md")).unwrap();
+    let verbs = verbs();
+    assert!(verbs.len() > 35, "{verbs:?}");
+    for verb in &verbs {
+        // That of `virsh` is in tests of its own.
+        let snapshot = tests.join(format!("snapshots/cli__help-{verb}.snap"));
+        assert!(snapshot.is_file() || verb == "virsh", "{verb}: no help under snapshot");
+        assert!(transcripts.contains(&format!("$ maquette {verb} ")), "{verb}: no transcript");
+        let help = std::fs::read_to_string(&snapshot).unwrap_or_default();
+        let without = WITHOUT_JSON.iter().any(|(known, _)| known == verb);
+        assert_ne!(help.contains("--json"), without, "{verb}: `--json`, or a reason for none");
+        let listed = |text: &str| {
+            text.contains(&format!("{verb} NODE")) || text.contains(&format!("| {verb} "))
+        };
+        assert!(
+            readme.contains(&format!("maquette {verb}")) || listed(&readme),
+            "{verb}: not in the README"
+        );
+    }
+}

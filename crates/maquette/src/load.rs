@@ -50,6 +50,8 @@ pub struct Loaded {
     pub workspace: Workspace,
     /// Where the environment's image was asked for.
     pub image_place: Option<Span>,
+    /// Where the project file names the time zone, if that is what counts.
+    pub timezone_place: Option<Span>,
     /// Mistakes and warnings so far; `pipeline::check` adds to them and stops at errors.
     pub diags: Diagnostics,
     /// What whoever gave a setting knows it as, for messages.
@@ -195,6 +197,8 @@ fn read(
     let nodes_named = reader.lenient || named;
     let image = given.told(IMAGE).map(|(told, text)| reader.flag(told, text).span);
     let image_place = image.or(project.node(IMAGE).map(|node| node.span));
+    let zone = project.node("topology-timezone").filter(|_| !given.has("topology-timezone"));
+    let timezone_place = zone.map(|node| node.span);
     // The search for mistakes goes on after the first ones.
     match reader.wanted(&given, &project, settings, &list) {
         Some((request, vars)) => Ok(Loaded {
@@ -203,6 +207,7 @@ fn read(
             vars,
             nodes_named,
             image_place,
+            timezone_place,
             host,
             workspace,
             diags: reader.diags,

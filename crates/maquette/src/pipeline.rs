@@ -13,7 +13,7 @@ use maquette_core::names::EnvName;
 use maquette_core::observed::{Domain, Observed};
 use maquette_core::plan::{self, Plan, Requirements};
 use maquette_core::settings::{Settings, StartChoice, VirtChoice};
-use maquette_core::syntax::Sources;
+use maquette_core::syntax::{Sources, Span};
 use maquette_core::topology::{self, Allocation, VirtType};
 use maquette_core::values::{NodeName, PublicKey, Secret};
 use maquette_engine::StepError;
@@ -100,7 +100,8 @@ fn examine_drawn(loaded: &mut Loaded) -> (Diagnostics, Option<topology::Topology
     let mut diags = std::mem::replace(&mut loaded.diags, fresh);
     let mut topology = topology::compile(&loaded.request, allocation, &mut diags);
     if let Some(zone) = &settings.timezone {
-        check_timezone(zone.as_str(), &loaded.called("topology-timezone"), &mut diags);
+        let called = loaded.called("topology-timezone");
+        check_timezone(zone.as_str(), (&called, loaded.timezone_place), &mut diags);
     }
     if let Some(topology) = &mut topology {
         // An extension is put on networks that are there, whatever the file says.
@@ -112,7 +113,8 @@ fn examine_drawn(loaded: &mut Loaded) -> (Diagnostics, Option<topology::Topology
 
 /// Refuses a time zone that IANA's list does not have, which would have the first boot fail. The list is a library's: this
 /// machine may have none, or none of the older names (Debian's `tzdata-legacy`), and have newer ones.
-fn check_timezone(zone: &str, called: &str, diags: &mut Diagnostics) {
+/// `called` is how it was given, and where.
+fn check_timezone(zone: &str, called: (&str, Option<Span>), diags: &mut Diagnostics) {
     let lists = [TimeZoneDatabase::bundled(), jiff::tz::db().clone()];
     // The library's comes first: this machine's is a directory, which has to be read only for what is not in that.
     let names = || lists.iter().flat_map(TimeZoneDatabase::available).map(|name| name.to_string());
@@ -120,10 +122,11 @@ fn check_timezone(zone: &str, called: &str, diags: &mut Diagnostics) {
         return;
     }
     let known: Vec<String> = names().collect();
-    let mut error = Diagnostic::error(
-        "project::timezone",
-        format!("there is no time zone `{zone}` ({called})"),
-    );
+    let message = format!("there is no time zone `{zone}`");
+    let mut error = match called {
+        (_, Some(place)) => Diagnostic::error("project::timezone", message).at(place, ""),
+        (called, None) => Diagnostic::error("project::timezone", format!("{message} ({called})")),
+    };
     if let Some(near) = closest(zone, known.iter().map(String::as_str)) {
         error = error.help(format!("did you mean `{near}`?"));
     }
@@ -244,7 +247,7 @@ pub fn plan(
     let topology = expand::choose(&loaded.request, &observed, &mut diags);
     let Some(topology) = topology.filter(|_| !diags.has_errors()) else { return refused(diags) };
     let user = &world.environment;
-    let (images, read) = images(user, &topology, &observed, &mut diags);
+    let (images, read) = images(user, &topology, (&observed, loaded.image_place), &mut diags);
     let key = key(&loaded.workspace, &observed)?;
     // The key is whole, so deriving from it cannot fail; should it, the host key is never matched.
     let host_keys = |name: &str, uuid, generation| {

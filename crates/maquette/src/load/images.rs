@@ -44,11 +44,7 @@ pub fn check_images(
     asked: Option<Span>,
     diags: &mut Diagnostics,
 ) {
-    let at = |diagnostic: Diagnostic, word: &str| match place(topology, word).or(asked) {
-        // What is at the place is shown, and an address may hold a password.
-        Some(span) if redact(word) == word => diagnostic.at(span, ""),
-        _ => diagnostic,
-    };
+    let at = |diagnostic: Diagnostic, word: &str| placed(diagnostic, word, topology, asked);
     let built = environment.built_images();
     for word in expand::image_sources(topology) {
         match Source::parse(&word, &built) {
@@ -69,6 +65,21 @@ pub fn check_images(
     }
 }
 
+/// A diagnostic about an image, at the place where that is asked for.
+fn placed(
+    diagnostic: Diagnostic,
+    word: &str,
+    topology: &Topology,
+    asked: Option<Span>,
+) -> Diagnostic {
+    match place(topology, word).or(asked) {
+        Some(span) if redact(word) == word => diagnostic.at(span, ""),
+        // An address may hold a password.
+        Some(span) => diagnostic.at(span, "").secret(),
+        None => diagnostic,
+    }
+}
+
 /// The disk or the node type that names an image itself.
 fn place(topology: &Topology, word: &str) -> Option<Span> {
     let is = |image: &Option<String>| image.as_deref() == Some(word);
@@ -83,7 +94,7 @@ fn place(topology: &Topology, word: &str) -> Option<Span> {
 pub fn images(
     environment: &Environment,
     topology: &Topology,
-    observed: &Observed,
+    (observed, asked): (&Observed, Option<Span>),
     diags: &mut Diagnostics,
 ) -> (ImageMap, BTreeMap<Image, ImageOrigin>) {
     let built = environment.built_images();
@@ -107,7 +118,7 @@ pub fn images(
                 read.insert(resolved.image.clone(), resolved.origin);
                 map.insert(word, resolved.image);
             }
-            Err(error) => diags.push(image_error(&error)),
+            Err(error) => diags.push(placed(image_error(&error), &word, topology, asked)),
         }
     }
     (map, read)

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::render;
 use crate::session::connection::Connection;
-use crate::session::locking;
+use crate::session::{Ask, Session, locking};
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::outputs::{self, LIMITS};
 use crate::world::World;
@@ -223,9 +223,23 @@ impl Routes {
         locking::holder(&Connection::local(world), &self.located.environment)
     }
 
-    /// Why nodes do not answer at this moment, by their names, as far as that can be found out at once.
+    /// Why nodes do not answer at this moment, by their names, for whom `ssh` has told that it has no connection: another
+    /// hypervisor is asked, too.
     pub fn silence(&self, world: &World, routes: &[Route]) -> BTreeMap<String, String> {
-        silence(world, &self.seen(world, routes))
+        match self.located.host.is_remote() && routes.iter().any(|route| !route.own) {
+            true => self.silence_there(world, routes).unwrap_or_default(),
+            false => silence(world, &self.seen(world, routes)),
+        }
+    }
+
+    /// The same on another hypervisor. Where that does not answer, either, there is nothing to tell.
+    fn silence_there(&self, world: &World, routes: &[Route]) -> Option<BTreeMap<String, String>> {
+        let session = Session::open(world, self.located.clone()).ok()?;
+        let hypervisor = session.running().ok()?;
+        let mut asked = hypervisor.observed();
+        asked.domains.retain(|name, _| routes.iter().any(|route| route.name == name.as_str()));
+        let evidence = session.evidence(&asked, &hypervisor.facts.uptime_s, Ask::Nodes).ok()?;
+        Some(answering::reasons(asked.domains.values(), &evidence))
     }
 
     /// What a user may type for nodes: their names, with the prefix only where something is typed already; with `sets` node

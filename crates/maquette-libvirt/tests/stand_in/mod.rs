@@ -164,12 +164,13 @@ impl Machine {
     /// What a guest has to say by now.
     fn speech(&self, name: &str, woken: &BTreeSet<String>) -> Result<Option<&'static str>, ()> {
         let domain = self.running(name).ok_or(())?;
-        let live = domain.xml_desc(0).unwrap();
+        // It may be ended in the meantime.
+        let live = domain.xml_desc(0).map_err(|_| ())?;
         if Template::is_called_so(name) {
             return Ok(live.contains(&TemplatePart::Seed.of(name)).then_some("template\n"));
         }
         if live.contains(RESTORED) {
-            let wanted = domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE).unwrap();
+            let wanted = domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE).map_err(|_| ())?;
             let same = |device| live.matches(device).count() == wanted.matches(device).count();
             if woken.contains(name) && *self.mood.lock().unwrap() == Mood::Misses {
                 let said = "result {\"v1\": {\"errors\": [\"nics: none came\"]}}\n";

@@ -164,9 +164,7 @@ fn ipaddr(value: &Value, query: Option<Value>) -> Result<Value, Error> {
     if let Ok(number) = query.parse::<i64>() {
         return Ok(answer(parsed.nth(number).map(|address| parsed.with_length(address))));
     }
-    if query.contains('/') && query.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':') {
-        let outer: IpNet =
-            query.parse().map_err(|_| failed(format!("`{query}` is not a subnet")))?;
+    if let Ok(outer) = query.parse::<IpNet>() {
         return Ok(answer(outer.contains(&parsed.net).then(|| text(value))));
     }
     asked(parsed, &query)
@@ -315,6 +313,7 @@ mod tests {
             ("'nothing' | ipaddr", "False"),
             ("'192.0.2.5/24' | ipaddr('address')", "192.0.2.5"),
             ("'192.0.2.0/24' | ipaddr('address')", "False"),
+            ("'192.0.2.5/24' | ipaddr('address/prefix')", "192.0.2.5/24"),
             ("'192.0.2.5/24' | ipaddr('network')", "192.0.2.0"),
             ("'192.0.2.5/255.255.255.128' | ipaddr('prefix')", "25"),
             ("'192.0.2.5/24' | ipaddr('netmask')", "255.255.255.0"),

@@ -23,14 +23,15 @@ pub use template::{ColdReason, Template, TemplatePart, template};
 use crate::names::EnvName;
 use crate::settings::StartChoice;
 use crate::topology::{
-    Allocation, BootMode, Bus, Dhcp, FirstBoot, Forward, Preallocation, SeedDrive, Srv, VirtType,
+    Allocation, BootDevice, BootMode, Bus, Dhcp, FirstBoot, Forward, Preallocation, SeedDrive, Srv,
+    VirtType,
 };
 use crate::units::{ByteSize, MacAddr};
 use crate::values::{
     ConnectionPlugin, DnsName, Group, Login, MachineName, NetworkName, NodeName, NodeType,
     PublicKey, Secret, Serial, TimeZone,
 };
-use crate::virtopts::VirtOpts;
+use crate::virtopts::{VirtOpt, VirtOpts};
 
 /// Derives the public host key of a node from its name, its identifier and its generation.
 pub type HostKeys<'a> = &'a dyn Fn(&str, Uuid, Option<u64>) -> PublicKey;
@@ -48,8 +49,8 @@ pub struct Blueprint {
     pub images: Vec<Image>,
     /// Where images come from that were looked up in this run; others are in the pool already.
     pub image_origins: BTreeMap<Image, ImageOrigin>,
-    /// Whether images that are there are downloaded again for new nodes.
-    pub refresh_images: bool,
+    /// Images that are downloaded again for new nodes, though they are there.
+    pub refresh_images: BTreeSet<Image>,
     /// How long a guest may take to shut down before it is switched off, in seconds.
     pub shutdown_s: u64,
     /// Whether it is what was there and some nodes more.
@@ -79,7 +80,7 @@ impl Blueprint {
             pool: Pool { name: String::new(), path: String::new() },
             images: Vec::new(),
             image_origins: BTreeMap::new(),
-            refresh_images: false,
+            refresh_images: BTreeSet::new(),
             shutdown_s: 60,
             extend: false,
             networks: Vec::new(),
@@ -301,6 +302,8 @@ pub struct Node {
     pub serial_file: bool,
     /// Options of virt-install.
     pub virtopts: VirtOpts,
+    /// What it boots from, in order, if that was chosen.
+    pub boot: Vec<BootDevice>,
     /// Whether an operating system is deployed (else it boots from the network).
     pub deploy_os: bool,
     /// Disks in order.
@@ -339,6 +342,20 @@ impl Node {
     /// Most memory that it can have without a restart, in MiB.
     pub fn maximum_mib(&self) -> u64 {
         self.memory_max_mib.unwrap_or(self.memory_mib)
+    }
+
+    /// What it boots from, in order: libvirt's words.
+    pub fn boot_order(&self) -> Vec<&str> {
+        let given = self.virtopts.iter().find_map(|option| match option {
+            VirtOpt::Boot { order, .. } if !order.is_empty() => Some(order),
+            _ => None,
+        });
+        match given {
+            Some(order) => order.iter().map(String::as_str).collect(),
+            None if !self.boot.is_empty() => self.boot.iter().map(|d| d.as_str()).collect(),
+            None if self.deploy_os => vec!["hd"],
+            None => vec!["network", "hd"],
+        }
     }
 
     /// Names of its volumes: disks and seed.

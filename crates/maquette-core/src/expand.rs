@@ -3,6 +3,7 @@
 mod addresses;
 mod conflicts;
 mod extension;
+mod images;
 mod interfaces;
 mod macs;
 mod narrow;
@@ -17,10 +18,12 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use uuid::Uuid;
 
 pub use conflicts::{conflicts, conflicts_of_nodes};
+pub use images::image_sources;
 pub use narrow::narrow;
 pub use subnets::choose;
 
 use self::addresses::Addresses;
+use self::images::{refreshed, source};
 use self::interfaces::{attachment, ipv4_setup};
 use self::macs::Macs;
 use self::wiring::{Indexes, Port, Wiring};
@@ -30,6 +33,7 @@ use crate::blueprint::{
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
 use crate::observed::{Domain, Observed};
+use crate::syntax::Span;
 use crate::topology::{self, FirstBoot, Preallocation, Role, SeedDrive, Topology, VirtType};
 use crate::units::MacAddr;
 use crate::values::{
@@ -135,9 +139,9 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         environment,
         allocation: topology.allocation,
         pool,
+        refresh_images: refreshed(topology, &images, context),
         images: images.into_iter().collect(),
         image_origins: BTreeMap::new(),
-        refresh_images: topology.settings.force_image_download,
         networks,
         nodes,
         start: topology.settings.start,
@@ -293,13 +297,14 @@ impl<'a> Expander<'a> {
         let uuid = identifier("domain", self.environment, &name);
         let octet = role.octets.get(index as usize).copied();
         let interfaces = self.interfaces(role, &name, ports, octet);
+        self.without_v6(role, &name, &interfaces, diags);
         let virt = existing.map_or(self.context.virt, |n| n.virt);
         let recorded = existing.and_then(|n| n.guest.as_ref());
         let generation = recorded.map_or(Some(self.context.generation), |g| g.generation);
         let guest = (role.deploy_os && role.adapt_image).then(|| Guest {
             seed: format!("{name}-seed.img"),
             drive: recorded.map(|g| g.drive).or(role.seed).unwrap_or_default(),
-            user: settings.username.clone(),
+            user: role.ssh_user.as_ref().unwrap_or(&settings.username).clone(),
             authorized_key: self.context.authorized_key.clone(),
             shared: recorded.map_or_else(|| observed.shared_keys(), |guest| guest.shared.clone()),
             host_key: (self.context.host_keys)(&name, uuid, generation),
@@ -329,12 +334,53 @@ impl<'a> Expander<'a> {
             serial_file: settings.serial_files,
             virtopts: settings.virtopts.clone(),
             firmware: if role.deploy_os { Default::default() } else { settings.boot_mode },
+            boot: role.boot.clone(),
             deploy_os: role.deploy_os,
             interfaces,
             groups: role.groups.clone(),
             guest,
             name,
         }
+    }
+
+    /// A node that gets none of the IPv6 addresses that a network gives out: there are fewer than nodes.
+    fn without_v6(
+        &self,
+        role: &Role,
+        name: &NodeName,
+        interfaces: &[Interface],
+        diags: &mut Diagnostics,
+    ) {
+        let none_left = |i: &&Interface| {
+            i.ipv6.is_none() && self.addresses.get(&i.network).is_some_and(Addresses::gives_v6)
+        };
+        for interface in interfaces.iter().filter(none_left).filter(|_| role.deploy_os) {
+            let network = self.declared(&interface.network);
+            let span = network.and_then(|n| n.ipv6.as_ref()).map(|i| i.span);
+            let shown = network.map_or(&*interface.network, |n| &n.name.value);
+            diags.push(out_of_addresses("IPv6", "ipv6.dhcp.range", shown, name, span));
+        }
+    }
+
+    /// What the topology says of a network.
+    fn declared(&self, network: &str) -> Option<&topology::Network> {
+        let is = |n: &&topology::Network| {
+            NetworkName::of(self.environment, &n.name.value).as_str() == network
+        };
+        self.topology.networks.iter().find(is)
+    }
+
+    /// A node has no IPv4 address to be reached at, since a network has none left.
+    fn without_v4(&self, network: &str, name: &NodeName, diags: &mut Diagnostics) {
+        let declared = self.declared(network);
+        let (range, key, span) = match declared {
+            Some(n) if n.fixed.is_some() => {
+                ("static", "static.range", n.fixed.as_ref().map(|f| f.span))
+            }
+            other => ("DHCP", "dhcp.range", other.and_then(|n| n.ipv4.as_ref()).map(|i| i.span)),
+        };
+        let shown = declared.map_or(network, |n| &n.name.value);
+        diags.push(out_of_addresses(range, key, shown, name, span));
     }
 
     /// How a node is reached: on its external network, at the address that it has there.
@@ -369,8 +415,8 @@ impl<'a> Expander<'a> {
         let address = address.or(known.filter(|_| reached.is_some_and(|i| i.ipv4.asks_dhcp())));
         if let (true, None, Some(network)) = (role.deploy_os, address, reached_on) {
             let network = NetworkName::of(self.environment, &network.value);
-            if self.addresses.get(&network).is_some_and(Addresses::gives_any) {
-                diags.push(out_of_addresses(self.topology, &network, name, self.environment));
+            if self.addresses.get(&network).is_some_and(Addresses::gives_v4) {
+                self.without_v4(&network, name, diags);
             }
         }
         Access { address, user, connection: role.ansible_connection.clone(), direct }
@@ -385,6 +431,7 @@ impl<'a> Expander<'a> {
     ) -> Vec<Interface> {
         let external = role.external_network.as_ref().map(|e| e.network.value.as_str());
         let observed = self.context.observed;
+        let usual = role.variant.as_ref().and_then(|v| v.value.nic()).unwrap_or("virtio");
         let mut routed = false;
         let mut list = Vec::new();
         for (index, port) in ports.iter().enumerate() {
@@ -406,7 +453,7 @@ impl<'a> Expander<'a> {
             list.push(Interface {
                 name: format!("eth{index}"),
                 mac,
-                model: port.model.clone().unwrap_or_else(|| DeviceModel::known("virtio")),
+                model: port.model.clone().unwrap_or_else(|| DeviceModel::known(usual)),
                 attachment: attachment(network, on_host, port),
                 ipv4: ipv4_setup(network, on_host, address, default_route),
                 ipv6,
@@ -456,12 +503,7 @@ impl<'a> Expander<'a> {
             .iter()
             .enumerate()
             .map(|(i, disk)| {
-                let system = i == 0 && role.deploy_os;
-                let source = disk.import_url.as_ref().or(if system {
-                    role.import_url.as_ref().or(settings.image.as_ref())
-                } else {
-                    None
-                });
+                let source = source(role, i, disk, settings);
                 let bus = disk.bus.unwrap_or(settings.disk_bus);
                 let letter = used.entry(bus.device_prefix()).or_default();
                 let device = bus.device(*letter);
@@ -515,41 +557,18 @@ fn same_addresses(nodes: &[Node], diags: &mut Diagnostics) {
 }
 
 fn out_of_addresses(
-    topology: &Topology,
+    range: &str,
+    key: &str,
     network: &str,
     node: &NodeName,
-    environment: &EnvName,
+    span: Option<Span>,
 ) -> Diagnostic {
-    let is = |n: &&topology::Network| NetworkName::of(environment, &n.name.value) == *network;
-    let declared = topology.networks.iter().find(is);
-    let (range, key, span) = match declared {
-        Some(n) if n.fixed.is_some() => {
-            ("static", "static.range", n.fixed.as_ref().map(|f| f.span))
-        }
-        other => ("DHCP", "dhcp.range", other.and_then(|n| n.ipv4.as_ref()).map(|i| i.span)),
-    };
-    let shown = declared.map_or(network, |n| &n.name.value);
     let message =
-        format!("the {range} range of network `{shown}` has no address left for `{node}`");
+        format!("the {range} range of network `{network}` has no address left for `{node}`");
     let diagnostic = Diagnostic::error("blueprint::no-address", message)
         .help(format!("widen `{key}`, or ask for fewer nodes"));
     match span {
         Some(span) => diagnostic.at(span, ""),
         None => diagnostic,
     }
-}
-
-/// Every source of a base image that `topology` names, sorted.
-pub fn image_sources(topology: &Topology) -> BTreeSet<String> {
-    let mut sources = BTreeSet::new();
-    for role in topology.roles.iter().filter(|r| r.count > 0) {
-        for (i, disk) in role.disks.iter().enumerate() {
-            if let Some(source) = &disk.import_url {
-                sources.insert(source.clone());
-            } else if i == 0 && role.deploy_os {
-                sources.extend(role.import_url.clone().or(topology.settings.image.clone()));
-            }
-        }
-    }
-    sources
 }

@@ -30,7 +30,8 @@ pub struct Variables {
 }
 
 /// Fourth part of the external IPv6 subnet of an environment without a prefix, as InfraRed has it; it
-/// moves on with `net`, so that prefixed environments can live side by side: `{{ net6 }}`.
+/// moves on with `net`, so that prefixed environments can live side by side: `{{ net6 }}`, and the one after it
+/// `{{ net6_next }}`.
 const NET6: u16 = 0x13b8;
 
 /// Steps that one expression may take; real ones take a dozen.
@@ -73,6 +74,7 @@ impl Scope {
             ("net".into(), Plain::text(net.to_string())),
             ("data_net".into(), Plain::text(data_net.to_string())),
             ("net6".into(), Plain::text(format!("{:x}", NET6 + u16::from(*net)))),
+            ("net6_next".into(), Plain::text(format!("{:x}", NET6 + 1 + u16::from(*net)))),
             ("vswitch_type".into(), Plain::text(vswitch_type)),
             ("provision".into(), within("image", mirror)),
         ]));
@@ -163,7 +165,7 @@ fn describe(error: &minijinja::Error, text: &str, span: Span, extra: &Plain) -> 
         .and_then(|range| text.get(range))
         .map_or(String::new(), |part| format!("at `{part}`"));
     let diagnostic = Diagnostic::error("expression::failed", message).at(span, place);
-    let own = ["net", "net6", "data_net", "vswitch_type", "provision"];
+    let own = ["net", "net6", "net6_next", "data_net", "vswitch_type", "provision"];
     let extra: Vec<&str> = match extra {
         Plain::Map(map) => map.keys().map(String::as_str).collect(),
         _ => Vec::new(),

@@ -127,6 +127,148 @@ impl fmt::Display for SeedDrive {
     }
 }
 
+/// What a node can boot from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootDevice {
+    /// Its first disk.
+    Disk,
+    /// The network, by PXE.
+    Network,
+    /// A CD-ROM.
+    CdRom,
+}
+
+/// How each is written.
+pub(crate) const BOOT_DEVICES: [&str; 3] = ["hd", "network", "cdrom"];
+
+impl BootDevice {
+    /// libvirt's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "hd",
+            Self::Network => "network",
+            Self::CdRom => "cdrom",
+        }
+    }
+}
+
+impl FromStr for BootDevice {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Disk, Self::Network, Self::CdRom];
+        let found = all.into_iter().find(|device| device.as_str() == text);
+        found.ok_or("a node boots from `hd`, `network` or `cdrom`")
+    }
+}
+
+impl fmt::Display for BootDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An operating system by libosinfo's name, such as `rhel7.0`: one of a family that libosinfo knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OsVariant(String);
+
+/// Beginnings of libosinfo's names: <https://gitlab.com/libosinfo/osinfo-db>.
+const OS_FAMILIES: [&str; 62] = [
+    "almalinux",
+    "alpinelinux",
+    "alt",
+    "android-x86",
+    "archlinux",
+    "asianux",
+    "caasp",
+    "centos",
+    "cirros",
+    "clearlinux",
+    "debian",
+    "detect",
+    "dragonflybsd",
+    "elementary",
+    "endless",
+    "eurolinux",
+    "fedora",
+    "freebsd",
+    "generic",
+    "gentoo",
+    "gnome",
+    "guix",
+    "haiku",
+    "hyperbola",
+    "linux",
+    "macosx",
+    "mageia",
+    "mandrake",
+    "mandriva",
+    "manjaro",
+    "mbs",
+    "mes",
+    "miraclelinux",
+    "msdos",
+    "netbsd",
+    "netware",
+    "nixos",
+    "ol",
+    "openbsd",
+    "openeuler",
+    "opensolaris",
+    "opensuse",
+    "popos",
+    "pureos",
+    "rhel",
+    "rhl",
+    "rocky",
+    "scientificlinux",
+    "silverblue",
+    "slackware",
+    "sle",
+    "slitaz",
+    "solaris",
+    "solus",
+    "trisquel",
+    "ubuntu",
+    "unknown",
+    "voidlinux",
+    "win",
+    "winxp",
+    "xfce",
+    "zorin",
+];
+
+impl OsVariant {
+    /// The model of its NICs, if that is not virtio: it may have no driver for them.
+    pub fn nic(&self) -> Option<&'static str> {
+        (self.0.starts_with("freebsd") || self.0.starts_with("win")).then_some("e1000")
+    }
+}
+
+impl FromStr for OsVariant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = text.trim().to_lowercase();
+        // A family, and after it a version or an edition.
+        let known = |family: &&str| {
+            let rest = name.strip_prefix(*family);
+            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+        };
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        // Names of Debian's and Ubuntu's releases, and those of SUSE's products, go on with letters.
+        let named = ["debian", "ubuntu", "opensuse", "sle", "win", "linux"];
+        let known =
+            OS_FAMILIES.iter().any(known) || named.iter().any(|family| name.starts_with(family));
+        match known && name.chars().all(fits) {
+            true => Ok(Self(name)),
+            false => {
+                Err(format!("`{}` is not an operating system that libosinfo knows", text.trim()))
+            }
+        }
+    }
+}
+
 /// Firmware of nodes without an operating system (`--bootmode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BootMode {
@@ -184,6 +326,23 @@ fn letters(index: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operating_systems_are_known_by_libosinfos_families() {
+        for known in
+            ["rhel7.0", "rhel9-unknown", "debian12", "debiantesting", "ubuntu24.04", "win2k22"]
+        {
+            assert!(known.parse::<OsVariant>().is_ok(), "{known}");
+        }
+        for unknown in ["", "rehl7", "rhell8", "debian 12", "os/2"] {
+            assert!(unknown.parse::<OsVariant>().is_err(), "{unknown}");
+        }
+        let nic = |name: &str| name.parse::<OsVariant>().unwrap().nic();
+        assert_eq!(
+            (nic("freebsd10.0"), nic("win10"), nic("rhel7.0")),
+            (Some("e1000"), Some("e1000"), None)
+        );
+    }
 
     #[test]
     fn disks_are_lettered_like_the_kernel_does() {

@@ -243,8 +243,10 @@ pub struct Claims {
     pub networks: BTreeSet<String>,
     /// Bridge names and other interfaces of the host.
     pub bridges: BTreeSet<String>,
-    /// Subnets of other networks and of the host's routes, with who has them.
+    /// Subnets of other networks and of the host's own addresses, with who has them.
     pub subnets: Vec<(IpNet, String)>,
+    /// Where the host's routes lead, with their interfaces.
+    pub routes: Vec<(IpNet, String)>,
     /// MAC addresses of other domains.
     pub macs: BTreeSet<MacAddr>,
     /// Other domains by the network that they are plugged into, or by `bridge/NAME`.
@@ -252,6 +254,20 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Who has a subnet already, if anybody does but the owner `without`. A route that is wider than the subnet, as a VPN's
+    /// is, takes nothing away: the kernel and libvirt prefer the narrower one.
+    pub fn owner(&self, net: &IpNet, without: Option<&str>) -> Option<&str> {
+        let counts = |owner: &str| Some(owner) != without;
+        let subnets = self.subnets.iter().filter(|(other, _)| topology::overlap(net, other));
+        let routes = self.routes.iter().filter(|(route, _)| net.contains(route));
+        subnets.chain(routes).map(|(_, owner)| owner.as_str()).find(|owner| counts(owner))
+    }
+
+    /// Whether a route leads to some of a subnet's addresses.
+    pub fn is_routed(&self, net: &IpNet) -> bool {
+        self.routes.iter().any(|(route, _)| topology::overlap(net, route))
+    }
+
     /// Notes a domain of somebody else: what it may use, and what it is plugged into. What is plugged in while it runs may be
     /// nowhere in its definition.
     pub fn domain(
@@ -327,6 +343,8 @@ pub struct HostNetwork {
     pub guarded: BTreeSet<String>,
     /// Whether its kernel has Open vSwitch's datapath.
     pub kernel_vswitch: bool,
+    /// Where its routes lead, but for those by default, with their interfaces.
+    pub routes: Vec<(IpNet, String)>,
 }
 
 impl HostNetwork {

@@ -18,7 +18,7 @@ mod uplink;
 mod user_data;
 mod vswitch;
 
-pub use crate::hardware::{BootMode, Bus, SeedDrive, VirtType};
+pub use crate::hardware::{BootDevice, BootMode, Bus, OsVariant, SeedDrive, VirtType};
 pub use crate::settings::Settings;
 pub use crate::virtopts;
 pub use bgp::Cidr;
@@ -42,6 +42,8 @@ pub use vswitch::{Portgroup, Vlan, Vswitch};
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use ipnet::IpNet;
+
 use crate::decode::Fields;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::syntax::Spanned;
@@ -64,6 +66,8 @@ pub struct Topology {
     pub settings: Settings,
     /// The third octets that templates were evaluated with.
     pub allocation: Allocation,
+    /// Subnets that would be the same with any other allocation; known where a subnet is taken.
+    pub fixed: BTreeSet<IpNet>,
 }
 
 impl Topology {

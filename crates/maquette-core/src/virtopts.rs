@@ -1,5 +1,6 @@
-//! `--virtopts`: the part of virt-install's options that changes a domain's definition in ways that no
-//! key of a node file does. They are understood rather than passed on: what is not understood is refused.
+//! `--virtopts`: virt-install's options that change a domain's definition in ways that no key of a node file does.
+//! The commonest are understood; those that say what is so anyway ask for nothing; all others are for virtinst's own
+//! `virt-xml`, which the hypervisor is given. What keys and settings decide is refused with their names.
 //!
 //! Source: virt-install(1). Each option takes `key=value` pairs between commas; the first may be a bare
 //! value, which stands for the option's main key.
@@ -85,10 +86,148 @@ pub enum VirtOpt {
     Feature(String, bool),
     /// `--qemu-commandline`: arguments for QEMU itself.
     Qemu(Vec<String>),
+    /// `--iothreads`: how many threads for disks, which older versions of `virt-xml` cannot add.
+    IoThreads(u32),
+    /// What `virt-xml` makes of an option.
+    Edit {
+        /// What it does with the option's part of a definition: changes it, or adds one.
+        how: Edit,
+        /// The option, with its dashes.
+        name: String,
+        /// Its value.
+        value: String,
+    },
 }
 
-const KNOWN: &str = "--boot, --cpu, --features, --machine, --memballoon, --memorybacking, \
-                     --qemu-commandline, --sound, --tpm, --video, --watchdog";
+/// What `virt-xml` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit {
+    /// It changes what is there, or what there is one of.
+    Change,
+    /// It adds a device.
+    Add,
+}
+
+/// Options that a definition has one part of; `virt-xml` changes it.
+const CHANGED: &[&str] = &[
+    "--blkiotune",
+    "--boot",
+    "--clock",
+    "--cpu",
+    "--cputune",
+    "--events",
+    "--features",
+    "--idmap",
+    "--iothreads",
+    "--keywrap",
+    "--launchSecurity",
+    "--memorybacking",
+    "--memtune",
+    "--numatune",
+    "--pm",
+    "--resource",
+    "--rng",
+    "--sysinfo",
+    "--vcpus",
+    "--video",
+    "--xml",
+];
+
+/// Options that are devices besides those that a node has.
+const ADDED: &[&str] = &[
+    "--channel",
+    "--controller",
+    "--filesystem",
+    "--hostdev",
+    "--input",
+    "--iommu",
+    "--memballoon",
+    "--memdev",
+    "--panic",
+    "--parallel",
+    "--redirdev",
+    "--seclabel",
+    "--serial",
+    "--shmem",
+    "--smartcard",
+    "--sound",
+    "--tpm",
+    "--vsock",
+    "--watchdog",
+];
+
+/// Options that keys and settings decide, and which.
+const DECIDED: &[(&str, &str)] = &[
+    ("--arch", "nodes are x86_64"),
+    ("--cdrom", "`--image-url` says what nodes are made from"),
+    ("--cloud-init", "`user_data` of a node type does that"),
+    ("--connect", "`--host-address` says where nodes are"),
+    ("--disk", "`disks` of a node type says which there are"),
+    ("--graphics", "nodes have VNC; `--vnc-external` has it listen on all addresses"),
+    ("--install", "`--image-url` says what nodes are made from"),
+    ("--location", "`--image-url` says what nodes are made from"),
+    ("--memory", "`memory` of a node type says how much"),
+    ("--metadata", "it has Maquette's records"),
+    ("--name", "`name` of a node type says what nodes are called"),
+    ("--network", "`networks` of a node type says which there are"),
+    ("--nodisks", "`disks` of a node type says which there are"),
+    ("--nonetworks", "`networks` of a node type says which there are"),
+    ("--pxe", "`boot: [network, hd]` of a node type does that"),
+    ("--ram", "`memory` of a node type says how much"),
+    ("--uuid", "a node's UUID follows from its name"),
+    ("--virt-type", "`--virt-type` of Maquette's own does that"),
+];
+
+/// What nodes are like anyway: options, and how their values begin. Those without a value take none.
+const SO_ANYWAY: &[(&str, &[&str])] = &[
+    ("--autostart", &[]),
+    (
+        "--channel",
+        &[
+            "unix,target_type=virtio,name=org.qemu.guest_agent.0",
+            "unix,target.type=virtio,target.name=org.qemu.guest_agent.0",
+            "unix,target.type=virtio,name=org.qemu.guest_agent.0",
+            "unix,mode=bind,target_type=virtio,name=org.qemu.guest_agent.0",
+        ],
+    ),
+    ("--check", &[""]),
+    ("--console", &["pty"]),
+    ("--graphics", &["vnc"]),
+    ("--hvm", &[]),
+    ("--import", &[]),
+    ("--noautoconsole", &[]),
+    ("--noreboot", &[]),
+    ("--os-type", &[""]),
+    ("--os-variant", &[""]),
+    ("--osinfo", &[""]),
+    ("--quiet", &[]),
+    ("--rng", &["/dev/urandom"]),
+    ("--serial", &["pty"]),
+    ("--wait", &[""]),
+];
+
+/// Options of virt-install without a value.
+const FLAGS: &[&str] = &["--nodisks", "--nonetworks", "--pxe"];
+
+/// Whether a node is like that without being told so.
+fn is_so_anyway(name: &str, value: &str) -> bool {
+    let begins = |begin: &&str| {
+        begin.is_empty() || value == *begin || value.starts_with(&format!("{begin},"))
+    };
+    // A screen that somebody else can see is another matter.
+    let plain = name != "--graphics"
+        || !value
+            .split(',')
+            .any(|part| part.starts_with("listen=") || part.starts_with("password"));
+    SO_ANYWAY.iter().any(|(known, values)| {
+        *known == name && plain && (values.is_empty() || values.iter().any(begins))
+    })
+}
+
+fn is_flag(name: &str) -> bool {
+    FLAGS.contains(&name)
+        || SO_ANYWAY.iter().any(|(known, values)| *known == name && values.is_empty())
+}
 
 /// Takes the text apart.
 fn parse(text: &str) -> Result<Vec<VirtOpt>, String> {
@@ -98,14 +237,52 @@ fn parse(text: &str) -> Result<Vec<VirtOpt>, String> {
     while let Some(word) = words.next() {
         let (name, value) = match word.split_once('=') {
             Some((name, value)) if name.starts_with("--") => (name.to_string(), value.to_string()),
+            _ if is_flag(&word) => (word, String::new()),
             _ => {
                 let value = words.next().ok_or_else(|| format!("`{word}` lacks a value"))?;
                 (word, value)
             }
         };
-        all.push(option(&name, &value)?);
+        if !is_so_anyway(&name, &value) {
+            all.push(option(&name, &value)?);
+        }
     }
     Ok(all)
+}
+
+/// An option that is for `virt-xml`.
+fn edit(name: &str, value: &str) -> Result<VirtOpt, String> {
+    if let Some((_, who)) = DECIDED.iter().find(|(known, _)| *known == name) {
+        return Err(format!("virt-install's option `{name}` is not for --virtopts: {who}"));
+    }
+    // A number would contradict the node type's; its parts, such as sockets, are another matter.
+    if name == "--vcpus" && value.split(',').next().is_some_and(|first| !first.contains('=')) {
+        return Err("`--vcpus` with a number is not for --virtopts: `cpu` of a node type says how many; `--vcpus sockets=…,cores=…` is".into());
+    }
+    let how = match (CHANGED.contains(&name), ADDED.contains(&name)) {
+        (true, _) => Edit::Change,
+        (false, true) => Edit::Add,
+        (false, false) => {
+            let known = CHANGED.iter().chain(ADDED).copied();
+            let meant = nearest(name, known).map(|near| format!("; did you mean `{near}`?"));
+            return Err(format!(
+                "virt-install has no option `{name}`{}",
+                meant.unwrap_or_default()
+            ));
+        }
+    };
+    if value.chars().any(char::is_control) {
+        return Err(format!("the value of `{name}` is not one line of text"));
+    }
+    Ok(VirtOpt::Edit { how, name: name.into(), value: value.into() })
+}
+
+/// The name that one is most like.
+fn nearest<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    all.map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .filter(|(far, _)| *far <= 2)
+        .min()
+        .map(|(_, known)| known)
 }
 
 /// `main` is the key that a bare first value stands for.
@@ -246,21 +423,22 @@ fn option(name: &str, value: &str) -> Result<VirtOpt, String> {
         _ => "model",
     };
     let given = Given { name, pairs: pairs(value, main) };
-    match name {
+    let understood = match name {
         "--cpu" => given.cpu(),
-        "--machine" => Ok(VirtOpt::Machine(given.machine_name(&given.alone()?)?)),
-        "--sound" => Ok(VirtOpt::Sound(given.alone()?)),
-        "--video" => Ok(VirtOpt::Video(given.alone()?)),
-        "--memballoon" => Ok(VirtOpt::Balloon(given.alone()?)),
+        "--machine" => return Ok(VirtOpt::Machine(given.machine_name(&given.alone()?)?)),
+        "--sound" => given.alone().map(VirtOpt::Sound),
+        "--video" => given.alone().map(VirtOpt::Video),
+        "--memballoon" => given.alone().map(VirtOpt::Balloon),
         "--watchdog" => given.watchdog(),
         "--tpm" => given.tpm(),
         "--boot" => given.boot(),
         "--memorybacking" => given.memory(),
         "--features" => given.feature(value),
-        other => {
-            Err(format!("virt-install's option `{other}` is not understood; these are: {KNOWN}"))
-        }
-    }
+        "--iothreads" => value.parse().map(VirtOpt::IoThreads).map_err(|_| given.unknown(value)),
+        _ => return edit(name, value),
+    };
+    // What of them is not understood here is for virt-xml, which knows them all.
+    understood.or_else(|_| edit(name, value))
 }
 
 #[cfg(test)]
@@ -272,7 +450,7 @@ mod tests {
         let text = "--cpu host --machine=q35 --watchdog i6300esb,action=poweroff --tpm emulator \
                     --boot hd,network,menu=on --memorybacking hugepages=on,locked=off \
                     --features smm.state=on --memballoon model=none --sound ich9 --video virtio \
-                    --qemu-commandline='-device edu'";
+                    --qemu-commandline='-device edu' --iothreads 2";
         let expected = vec![
             VirtOpt::Cpu(MachineName::known("host-passthrough")),
             VirtOpt::Machine(MachineName::known("q35")),
@@ -285,6 +463,7 @@ mod tests {
             VirtOpt::Sound("ich9".into()),
             VirtOpt::Video("virtio".into()),
             VirtOpt::Qemu(vec!["-device".into(), "edu".into()]),
+            VirtOpt::IoThreads(2),
         ];
         assert_eq!(parse(text).unwrap(), expected);
         let given: VirtOpts = text.parse().unwrap();
@@ -299,16 +478,64 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused_by_name() {
         for (text, said) in [
-            ("--hostdev 1:2", "`--hostdev` is not understood; these are"),
             ("--cpu", "`--cpu` lacks a value"),
-            ("--watchdog model=x,colour=red", "`colour` of --watchdog"),
-            ("--boot tape", "`tape` of --boot"),
             ("--cpu 'a", "not closed"),
-            ("--video '<x/>'", "not a valid value of --video"),
-            ("--features magic=on", "of --features"),
+            ("--machine 'a b'", "not a valid value of --machine"),
+            ("--disk size=4", "`disks` of a node type says which there are"),
+            ("--network bridge=br0", "`networks` of a node type"),
+            ("--memory 4096", "`memory` of a node type"),
+            ("--vcpus 4,sockets=2", "`cpu` of a node type"),
+            ("--graphics vnc,listen=0.0.0.0", "`--vnc-external`"),
+            ("--pxe", "`boot: [network, hd]`"),
+            (
+                "--hostdevs 1:2",
+                "virt-install has no option `--hostdevs`; did you mean `--hostdev`?",
+            ),
+            ("--frobnicate x", "virt-install has no option `--frobnicate`"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_so_anyway_asks_for_nothing() {
+        for text in [
+            "--console pty",
+            "--console pty,target_type=serial",
+            "--graphics vnc",
+            "--rng /dev/urandom",
+            "--noautoconsole --hvm --import --autostart",
+            "--channel unix,target_type=virtio,name=org.qemu.guest_agent.0",
+            "--os-variant rhel7.0 --serial pty",
+            "--check all=off --wait=-1",
+        ] {
+            assert_eq!(parse(text), Ok(Vec::new()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_here_is_for_virt_xml() {
+        for (text, how, name, value) in [
+            ("--hostdev 1:2", Edit::Add, "--hostdev", "1:2"),
+            ("--cpu host,-svm", Edit::Change, "--cpu", "host,-svm"),
+            ("--cpu Haswell,+vmx", Edit::Change, "--cpu", "Haswell,+vmx"),
+            ("--boot uefi", Edit::Change, "--boot", "uefi"),
+            ("--rng /dev/random", Edit::Change, "--rng", "/dev/random"),
+            ("--vcpus sockets=2,cores=2", Edit::Change, "--vcpus", "sockets=2,cores=2"),
+            ("--controller=usb,model=qemu-xhci", Edit::Add, "--controller", "usb,model=qemu-xhci"),
+            ("--iothreads iothreads=2", Edit::Change, "--iothreads", "iothreads=2"),
+            ("--numatune 0", Edit::Change, "--numatune", "0"),
+            ("--features kvm_hidden=on", Edit::Change, "--features", "kvm_hidden=on"),
+            (
+                "--watchdog model=ib700,alias.name=x",
+                Edit::Add,
+                "--watchdog",
+                "model=ib700,alias.name=x",
+            ),
+        ] {
+            let expected = VirtOpt::Edit { how, name: name.into(), value: value.into() };
+            assert_eq!(parse(text), Ok(vec![expected]), "{text}");
         }
     }
 }

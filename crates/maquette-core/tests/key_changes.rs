@@ -23,7 +23,10 @@ const NODES: &[(&str, &str, &str)] = &[
     ("cpumodel", "", "cpumodel: host-model"),
     ("deploy_os", "", "deploy_os: no"),
     ("supports_libguestfs", "", "supports_libguestfs: no"),
-    ("os", "", "os: {variant: debian12}"),
+    ("os", "", "os: {variant: freebsd10.0}"),
+    ("boot", "", "boot: [network, hd]"),
+    ("ansible_user", "", "ansible_user: core"),
+    ("ansible_connection", "", "ansible_connection: paramiko"),
     ("disks", "disks: [20G]", "disks: [20G, 10G]"),
     ("import_url", "", "import_url: debian-11"),
     (
@@ -44,11 +47,7 @@ const NODES: &[(&str, &str, &str)] = &[
     ),
     ("groups", "", "groups: [a]"),
     ("machine_type", "", "machine_type: q35"),
-    (
-        "image.ssh_user",
-        "supports_libguestfs: no",
-        "supports_libguestfs: no, image: {ssh_user: core}",
-    ),
+    ("image.ssh_user", "", "image: {ssh_user: core}"),
     ("image.ansible_connection", "", "image: {ansible_connection: paramiko}"),
     ("packages", "", "packages: [vim]"),
     ("files", "", "files: {/etc/x: y}"),
@@ -72,6 +71,11 @@ const NODES: &[(&str, &str, &str)] = &[
     ("disks.diskN.cache", "disks: [20G]", "disks: [{size: 20G, cache: none}]"),
     ("disks.diskN.bus", "disks: [20G]", "disks: [{size: 20G, bus: scsi}]"),
     ("disks.diskN.dev", "disks: [20G]", "disks: [{size: 20G, dev: /dev/vda}]"),
+    (
+        "disks.diskN.force_image_download",
+        "disks: [20G]",
+        "disks: [{size: 20G, force_image_download: yes}]",
+    ),
     ("disks.diskN.serial", "disks: [20G]", "disks: [{size: 20G, serial: abc}]"),
     ("networks.network", "networks: [{network: front}]", "networks: [{network: back}]"),
     (

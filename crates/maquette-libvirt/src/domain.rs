@@ -11,20 +11,38 @@ use maquette_engine::host::{Command, Host, check};
 use maquette_engine::ssh_keys::RecordKey;
 
 use crate::client::{self, Client, Domain, DomainEvent, LibvirtError};
+use crate::virt_xml;
 use crate::xml::{self, Mark};
 
 const FORGET: &str = include_str!("../assets/forget.sh");
 
-/// Defines a domain; one that exists keeps the mark of its first boot, and who made it: `origin` does if it does not
-/// exist. Its record is sealed with `key`.
+/// Defines a domain, with what `virt-xml` makes of its definition on the host.
 pub fn define(
+    (client, host): (&Client, &dyn Host),
+    node: &Node,
+    environment: &EnvName,
+    pool: &Pool,
+    key: Option<&RecordKey>,
+    origin: Option<&Origin>,
+) -> Result<(), StepError> {
+    let failed = format!("cannot define domain `{}`", node.name);
+    let xml = definition(client, node, environment, pool, key, origin);
+    let xml = xml.map_err(|e| e.failed(failed.clone()))?;
+    let xml =
+        virt_xml::edited(host, node, xml).map_err(|e| StepError::new(failed.clone()).because(e))?;
+    client.define_domain(&xml).map(|_| ()).map_err(|e| e.failed(failed))
+}
+
+/// The definition of a domain; one that exists keeps the mark of its first boot, and who made it: `origin` does if it does
+/// not exist. Its record is sealed with `key`.
+fn definition(
     client: &Client,
     node: &Node,
     environment: &EnvName,
     pool: &Pool,
     key: Option<&RecordKey>,
     origin: Option<&Origin>,
-) -> Result<(), LibvirtError> {
+) -> Result<String, LibvirtError> {
     let old = match client.domain(&node.name)? {
         Some(domain) => client::domain_xml(&domain)?,
         None => None,
@@ -37,7 +55,7 @@ pub fn define(
         None => origin,
     };
     let xml = xml::domain_made(node, environment, pool, &mark, origin);
-    client.define_domain(&xml::sealed(xml, key)).map(|_| ())
+    Ok(xml::sealed(xml, key))
 }
 
 /// Records anew what a domain was made from, and changes nothing else of it: its definition may have what no record has,

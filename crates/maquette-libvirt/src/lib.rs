@@ -18,6 +18,7 @@ mod perform;
 mod prune;
 mod survey;
 mod template;
+mod virt_xml;
 mod volume;
 pub mod xml;
 

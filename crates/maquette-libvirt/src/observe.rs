@@ -124,9 +124,9 @@ impl Seen {
         Self { observed, pool, own_bridges, ..Self::nothing() }
     }
 
-    /// Adds the host's own side: what its routes and interfaces claim, and what they are.
-    pub fn on_host(mut self, routes: &[(IpNet, String)], host: HostNetwork) -> Observed {
-        claims_of_host(&mut self.observed.claims, routes, &host, &self.own_bridges);
+    /// Adds the host's own side: what its addresses and routes claim, and what its interfaces are.
+    pub fn on_host(mut self, addresses: &[(IpNet, String)], host: HostNetwork) -> Observed {
+        claims_of_host(&mut self.observed.claims, addresses, &host, &self.own_bridges);
         self.observed.host = host;
         self.observed.forget_others_addresses();
         self.observed
@@ -275,20 +275,21 @@ fn networks(
     Ok(())
 }
 
-/// Bridges of our own networks are interfaces of the host with routes, too.
+/// Bridges of our own networks are interfaces of the host with addresses and routes, too.
 fn claims_of_host(
     claims: &mut Claims,
-    routes: &[(IpNet, String)],
+    addresses: &[(IpNet, String)],
     host: &HostNetwork,
     own_bridges: &BTreeSet<String>,
 ) {
     let own = |name: &str| own_bridges.contains(name);
     claims.bridges.extend(host.links.keys().filter(|i| !own(i)).cloned());
-    let foreign = routes.iter().filter(|(_, owner)| {
+    let foreign = |(_, owner): &&(IpNet, String)| {
         let name = owner.strip_prefix("interface ").unwrap_or(owner);
         !own(name)
-    });
-    for (net, owner) in foreign {
+    };
+    claims.routes.extend(host.routes.iter().filter(foreign).cloned());
+    for (net, owner) in addresses.iter().filter(foreign) {
         // A libvirt network that is known by name need not be reported as a bridge again.
         if !claims.subnets.iter().any(|(known, _)| known.trunc() == net.trunc()) {
             claims.subnets.push((*net, owner.clone()));

@@ -381,10 +381,9 @@ impl Libvirt<'_> {
                 self.call("undefine", &format!("network `{name}`"), |c| network::undefine(c, name))
             }
             Action::DefineDomain { node, environment, pool } => {
-                self.call("define", &format!("domain `{}`", node.name), |c| {
-                    let origin = self.origin.as_ref();
-                    domain::define(c, node, environment, pool, self.key.as_ref(), origin)
-                })
+                let (key, origin) = (self.key.as_ref(), self.origin.as_ref());
+                let (client, host) = (self.client()?, self.access.host);
+                domain::define((client, host), node, environment, pool, key, origin)
             }
             Action::CreateVolume { disk, pool, over } => {
                 let size_of = |path: &str| image::virtual_size(self.access.host, path);

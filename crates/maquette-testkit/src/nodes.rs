@@ -40,6 +40,7 @@ pub fn node(name: &str) -> Node {
         vnc: Vnc::default(),
         serial_file: false,
         virtopts: Default::default(),
+        boot: Vec::new(),
         deploy_os: false,
         disks: Vec::new(),
         interfaces: Vec::new(),

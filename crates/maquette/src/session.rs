@@ -58,7 +58,7 @@ impl Hypervisor {
 
 /// What libvirt knows, with the hypervisor's own side.
 fn on_host(seen: Seen, facts: &Facts) -> Observed {
-    let observed = seen.on_host(&facts.routes, facts.network.clone());
+    let observed = seen.on_host(&facts.addresses, facts.network.clone());
     Observed { starts: facts.starts.clone(), ..observed }
 }
 

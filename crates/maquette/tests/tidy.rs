@@ -250,6 +250,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
             "xml",
             "nic",
             "console",
+            "virt_xml",
             "domain",
             "template",
             "network",

@@ -117,6 +117,10 @@ pub enum ColdReason {
     UserData,
     /// It has options of virt-install.
     Options,
+    /// It says what it boots from.
+    Boot,
+    /// It has a tablet, for a screen that others look at.
+    Tablet,
     /// Its firmware keeps variables in a file of the node's own.
     Uefi,
     /// libvirt's test driver has no memory.
@@ -152,6 +156,8 @@ impl fmt::Display for ColdReason {
             Self::OtherAgent => "nothing tells that the image has an agent of this version",
             Self::UserData => "its `user_data` needs cloud-init",
             Self::Options => "it has options of virt-install",
+            Self::Boot => "it says what it boots from (`boot`)",
+            Self::Tablet => "it has a USB tablet for external VNC",
             Self::Uefi => "UEFI keeps variables of its own",
             Self::TestDriver => "libvirt's test driver cannot save memory",
             Self::NoImage => "its first disk does not overlay an image",
@@ -199,6 +205,12 @@ pub fn template(
     }
     if !node.virtopts.is_empty() {
         return Err(ColdReason::Options);
+    }
+    if !node.boot.is_empty() {
+        return Err(ColdReason::Boot);
+    }
+    if node.vnc.external {
+        return Err(ColdReason::Tablet);
     }
     if node.firmware != BootMode::Bios {
         return Err(ColdReason::Uefi);
@@ -251,6 +263,8 @@ fn shape(node: &Node, guest: &Guest, image: &Image, pool: &Pool, emulator: &str)
         serial_file: _,
         // Nodes that have any boot.
         virtopts: _,
+        // So do nodes that are to boot from something else.
+        boot: _,
         deploy_os: _,
         disks,
         interfaces,

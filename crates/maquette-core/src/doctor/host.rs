@@ -132,7 +132,8 @@ pub(super) fn network(host: &HostSigns, network: &Network) -> Vec<Finding> {
         let cause = "the hypervisor's firewall drops requests for addresses (DHCP)";
         found.push(filtered(finding("dhcp-filtered", cause), &dropped, bridge, Way::Dhcp));
     }
-    let leads_outside = matches!(network.recorded.forward, Forward::Nat | Forward::Route);
+    let leads_outside =
+        matches!(network.recorded.forward, Forward::Nat | Forward::Route | Forward::Open);
     if leads_outside && host.forwards == Some(false) {
         found.push(
             finding(

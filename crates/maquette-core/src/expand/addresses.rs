@@ -53,9 +53,14 @@ impl Addresses {
         Self { net4, net6: network.ipv6, numbered, chosen: BTreeSet::new(), v4, v6 }
     }
 
-    /// Whether it gives out addresses at all.
-    pub fn gives_any(&self) -> bool {
-        self.v4.is_some() || self.v6.is_some() || self.numbered.is_some()
+    /// Whether it gives out IPv4 addresses.
+    pub fn gives_v4(&self) -> bool {
+        self.v4.is_some() || self.numbered.is_some()
+    }
+
+    /// Whether it gives out IPv6 addresses.
+    pub fn gives_v6(&self) -> bool {
+        self.v6.is_some()
     }
 
     /// The lowest free IPv4 address; none where there is no range, or nothing left in it.

@@ -19,7 +19,7 @@ pub fn conflicts(
     diags: &mut Diagnostics,
 ) {
     for (net, span, owner) in taken(topology, observed) {
-        diags.push(taken_error(net, span, owner, &topology.settings));
+        diags.push(taken_error(net, span, owner, topology));
     }
     for (i, network) in blueprint.networks.iter().enumerate() {
         names(network, observed, diags);

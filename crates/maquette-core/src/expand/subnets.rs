@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::observed::Observed;
 use crate::syntax::Span;
 use crate::topology;
-use crate::topology::{Allocation, Request, Settings, Topology};
+use crate::topology::{Allocation, Request, Topology};
 use crate::values::{Name, NetworkName};
 
 /// Chooses the allocation and compiles with it: the one the environment already has, else what the
@@ -27,7 +27,8 @@ pub fn choose(request: &Request, observed: &Observed, diags: &mut Diagnostics) -
         return Some(topology);
     }
     if settings.environment.prefix().is_none() {
-        return compile(request, fixed(Allocation::UNPREFIXED), observed, diags);
+        let topology = compile(request, fixed(Allocation::UNPREFIXED), observed, diags)?;
+        return Some(with_fixed(topology, request, observed, diags));
     }
     let mut nearest: Option<(usize, Topology, Diagnostics)> = None;
     for candidate in Allocation::candidates().map(fixed) {
@@ -47,8 +48,26 @@ pub fn choose(request: &Request, observed: &Observed, diags: &mut Diagnostics) -
     // candidate would not have is not the reason.
     nearest.map(|(_, topology, own)| {
         diags.extend(own);
-        topology
+        with_fixed(topology, request, observed, diags)
     })
+}
+
+/// Notes which subnets no allocation changes, where one is taken: what helps depends on it.
+fn with_fixed(
+    topology: Topology,
+    request: &Request,
+    observed: &Observed,
+    diags: &Diagnostics,
+) -> Topology {
+    if taken(&topology, observed).is_empty() {
+        return topology;
+    }
+    let Allocation { net, data_net } = topology.allocation;
+    let moved = Allocation { net: net ^ 1, data_net: data_net ^ 1 };
+    let elsewhere = topology::compile(request, moved, &mut diags.fresh());
+    let elsewhere = elsewhere.iter().flat_map(|t| &t.networks).flat_map(|n| n.subnets());
+    let fixed = elsewhere.map(|(net, _)| net.trunc()).collect();
+    Topology { fixed, ..topology }
 }
 
 /// Compiles, and chooses subnets where that is left to Maquette.
@@ -69,14 +88,20 @@ fn compile(
         Ipv4Net::new(address.hosts().next()?, address.prefix_len()).ok()
     };
     let kept = |name: &Name| own(name).and_then(|n| n.recorded.ipv4).or_else(|| of_nodes(name));
-    let others = observed.claims.subnets.iter().map(|(net, _)| *net);
     // Networks that go have their subnets until they are gone.
     let declared: Vec<NetworkName> =
         topology.networks.iter().map(|n| NetworkName::of(environment, &n.name.value)).collect();
     let going = observed.networks.iter().filter(|(name, _)| !declared.contains(name));
     let going = going.filter_map(|(_, n)| n.recorded.ipv4.map(IpNet::V4));
-    let taken: Vec<IpNet> = others.chain(going).collect();
-    topology::place(&mut topology.networks, kept, &taken, diags);
+    let going: Vec<IpNet> = going.collect();
+    let claims = &observed.claims;
+    let is_free = |net: &IpNet| {
+        claims.owner(net, None).is_none()
+            && !going.iter().any(|other| topology::overlap(net, other))
+    };
+    // Where routes lead is left to them, as long as there is something else.
+    let is_unrouted = |net: &IpNet| is_free(net) && !claims.is_routed(net);
+    topology::place(&mut topology.networks, kept, &[&is_unrouted, &is_free], diags);
     Some(topology)
 }
 
@@ -120,24 +145,25 @@ pub(super) fn taken<'a>(
         let nic = network.uplink.as_ref().and_then(|u| observed.host.nic(u));
         let nic = nic.map(|nic| format!("interface {nic}"));
         for (net, span) in network.subnets() {
-            let mut others =
-                observed.claims.subnets.iter().filter(|(_, owner)| Some(owner) != nic.as_ref());
-            let other = others.find(|(other, _)| topology::overlap(&net, other));
-            found.extend(other.map(|(_, owner)| (net, span, owner.as_str())));
+            let owner = observed.claims.owner(&net, nic.as_deref());
+            found.extend(owner.map(|owner| (net, span, owner)));
         }
     }
     found
 }
 
 /// The error for a subnet that is taken.
-pub(super) fn taken_error(net: IpNet, span: Span, owner: &str, settings: &Settings) -> Diagnostic {
+pub(super) fn taken_error(net: IpNet, span: Span, owner: &str, topology: &Topology) -> Diagnostic {
+    let settings = &topology.settings;
     // The place in the file names our side, the message the other.
-    let help = if settings.environment.prefix().is_none() {
+    let help = if topology.fixed.contains(&net.trunc()) {
+        "the address is fixed; choose another one, or write `{{ net }}` into it"
+    } else if settings.environment.prefix().is_none() {
         "choose other addresses with `--net_subnet` and `--data_subnet`, or a `--prefix`"
     } else if settings.net_subnet.or(settings.data_subnet).is_some() {
         "choose another `--net_subnet` or `--data_subnet`, or leave them out: free ones are found then"
     } else {
-        "the file's addresses are fixed; write `{{ net }}` into them, or choose other ones"
+        "nothing is free of what a prefix chooses from; `--net_subnet` and `--data_subnet` take other numbers"
     };
     Diagnostic::error(
         "hypervisor::subnet-taken",

@@ -87,6 +87,7 @@ const OF_SETTINGS: &[(&str, &str)] = &[
     ("topology-timezone", "Europe/Prague"),
     ("bgp-topology-mode", "basic"),
     ("vnc-password", "@password"),
+    ("topology-password", "@password"),
     ("virtopts", "\"--watchdog default\""),
 ];
 

@@ -17,7 +17,7 @@ pub(super) fn size(node: &Node) -> String {
     let cpus = if node.vcpus == 1 { "1 vCPU".into() } else { format!("{} vCPUs", node.vcpus) };
     let address = match (node.deploy_os, node.access.address) {
         (true, Some(address)) => address.to_string(),
-        (false, _) => "boots from network".into(),
+        (false, _) => format!("boots from {}", node.boot_order().first().unwrap_or(&"hd")),
         (true, None) if node.interfaces.iter().any(|i| i.ipv4.asks_dhcp()) => {
             "address from the LAN".into()
         }
@@ -59,8 +59,13 @@ pub(super) fn network(network: &Network) -> String {
         parts.push("hub".into());
     }
     if let Some(range) = network.dhcp4 {
-        let last = |a: std::net::Ipv4Addr| a.octets()[3];
-        parts.push(format!("dhcp .{}-.{}", last(range.start), last(range.end)));
+        let is_large = network.ipv4.is_some_and(|net| net.prefix_len() < 24);
+        let shown = |a: std::net::Ipv4Addr| match is_large {
+            true => a.to_string(),
+            // Its last part is all that differs from the subnet's address.
+            false => format!(".{}", a.octets()[3]),
+        };
+        parts.push(format!("dhcp {}-{}", shown(range.start), shown(range.end)));
     }
     if let Some(net) = network.ipv6 {
         parts.push(net.trunc().to_string());

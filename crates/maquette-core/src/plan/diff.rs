@@ -193,7 +193,7 @@ impl Planner<'_> {
     fn images(&mut self, fates: &Fates) {
         for image in &self.blueprint.images {
             let there = self.observed.has_volume(&self.blueprint.pool, &image.volume);
-            if there && !self.blueprint.refresh_images {
+            if there && !self.blueprint.refresh_images.contains(image) {
                 self.change(Op::Keep, ObjectKind::Image, &image.volume, image.shown(), "");
                 continue;
             }

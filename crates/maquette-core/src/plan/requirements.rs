@@ -16,6 +16,8 @@ pub struct Requirements {
     pub uefi: bool,
     /// Whether its nodes have an emulated TPM.
     pub tpm: bool,
+    /// Whether `virt-xml` has to change its nodes' definitions.
+    pub virt_xml: bool,
     /// Whether any network is bridged with a guard against rogue DHCP.
     pub guard: bool,
     /// Whether any network is on Open vSwitch.
@@ -53,12 +55,16 @@ impl Requirements {
             of_all.saturating_add(r.interfaces.rows.iter().flatten().flatten().count())
         });
         let interfaces = each.fold(0, usize::saturating_add);
+        let options = &topology.settings.virtopts;
+        let boots_uefi = |o: &VirtOpt| matches!(o, VirtOpt::Edit { name, value, .. } if name == "--boot" && value.split(',').any(|part| part == "uefi"));
         let blank = used.any(|r| !r.deploy_os);
         Self {
             ipv6: networks.iter().any(|n| n.ipv6.is_some()),
             timezone: None,
-            uefi: blank && topology.settings.boot_mode == BootMode::Uefi,
-            tpm: topology.settings.virtopts.iter().any(|o| matches!(o, VirtOpt::Tpm(..))),
+            uefi: (blank && topology.settings.boot_mode == BootMode::Uefi)
+                || options.iter().any(boots_uefi),
+            virt_xml: options.iter().any(|o| matches!(o, VirtOpt::Edit { .. })),
+            tpm: options.iter().any(|o| matches!(o, VirtOpt::Tpm(..))),
             guard,
             vswitch,
             hook,

@@ -14,7 +14,8 @@ use crate::values::is_unprintable;
 /// <https://cloudinit.readthedocs.io/en/latest/reference/modules.html>
 pub(super) fn cloud_config(first_boot: &FirstBoot, own: &UserData) -> (Vec<&'static str>, String) {
     // The others became some of these, or are the user's own.
-    let FirstBoot { packages, files, commands, autologin: _, user_data: _ } = first_boot;
+    let FirstBoot { packages, files, commands, autologin: _, user_data: _, password: _ } =
+        first_boot;
     let (mut modules, mut out) = (Vec::new(), String::new());
     let mut line = |text: &str| {
         let _ = writeln!(out, "{text}");
@@ -60,7 +61,8 @@ pub(super) fn cloud_config(first_boot: &FirstBoot, own: &UserData) -> (Vec<&'sta
 
 /// The same as JSON.
 pub(super) fn json(first_boot: &FirstBoot) -> String {
-    let FirstBoot { packages, files, commands, autologin: _, user_data: _ } = first_boot;
+    let FirstBoot { packages, files, commands, autologin: _, user_data: _, password: _ } =
+        first_boot;
     let files: Vec<_> = files
         .iter()
         .map(|file| {

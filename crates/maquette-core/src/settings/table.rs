@@ -315,6 +315,14 @@ settings! {
         key: Some("username"),
         infrared: at("Topology", 6, Some("cloud-user")),
     }
+    password: Option<Secret> as Secret = None, {
+        name: "topology-password",
+        doc: "Password of the nodes' login user, for consoles alone: SSH takes keys only; `@FILE` is a file's first line",
+        unset: Some("none, and no password opens a node"),
+        value: "PASSWORD",
+        group: Guests,
+        infrared: at("Topology", 9, None),
+    }
     timezone: Option<TimeZone> as TimeZone = None, {
         name: "topology-timezone",
         doc: "Time zone of the nodes and the hypervisor, such as Europe/Prague",

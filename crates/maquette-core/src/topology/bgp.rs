@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::network::{Forward, Network};
-use super::subnet::{Fixed, Ipv4};
+use super::subnet::{Fixed, Ipv4, lenient_ipv4};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key, unread};
@@ -79,8 +79,11 @@ pub(super) fn decode(entry: &Entry, mtu: Option<u32>, diags: &mut Diagnostics) -
     fields.finish(diags);
     let raw = raw?;
     let length = u8::try_from(length).ok().filter(|l| *l <= 32);
-    let net = raw.value.parse::<Ipv4Addr>().ok().zip(length);
-    let Some(net) = net.and_then(|(address, length)| Ipv4Net::new(address, length).ok()) else {
+    let net = lenient_ipv4(&raw.value).ok().zip(length);
+    let net = net.and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+    // One of InfraRed's own files has the length twice.
+    let twice = raw.value.parse::<Ipv4Net>().ok().filter(|net| Some(net.prefix_len()) == length);
+    let Some(net) = net.or(twice) else {
         diags.push(
             Diagnostic::error(
                 "topology::address",

@@ -105,13 +105,13 @@ pub fn compile(
     }
 
     let Read { mut networks, flawed, roles: roles_node, cidrs } = networks(&file, request, diags)?;
-    free_subnet::place(&mut networks, |_| None, &[], diags);
+    free_subnet::place(&mut networks, |_| None, &[&|_| true], diags);
     let mut nodes: Vec<&NodeRequest> = request.nodes.iter().collect();
     nodes.sort_by(|a, b| a.path.cmp(&b.path));
     let roles: Vec<Role> = nodes
         .into_iter()
         .filter_map(|node| role_of(node, overrides, roles_node, request, &scope, diags))
-        .map(|role| reached(role, &networks))
+        .map(|role| with_password(reached(role, &networks), &request.settings))
         .collect();
     same_names(&roles, diags);
     nearly_named(roles_node, request, diags);
@@ -124,6 +124,7 @@ pub fn compile(
         cidrs,
         settings: request.settings.clone(),
         allocation,
+        fixed: BTreeSet::new(),
     })
 }
 
@@ -304,6 +305,14 @@ fn role_of(
     role::decode((&request.file, request.count, request.described), &tree, bgp, diags)
 }
 
+/// A node that is set up gives its login user the environment's password.
+fn with_password(mut role: Role, settings: &Settings) -> Role {
+    if role.deploy_os && role.adapt_image {
+        role.first_boot.password.clone_from(&settings.password);
+    }
+    role
+}
+
 /// A node that does not say what it is reached on is reached on the first of its networks that gives it an address.
 fn reached(mut role: Role, networks: &[Network]) -> Role {
     if !role.deploy_os || role.external_network.is_some() || role.provision_network.is_some() {
@@ -312,7 +321,10 @@ fn reached(mut role: Role, networks: &[Network]) -> Role {
     let network = |i: &Interface| networks.iter().find(|n| n.name.value == i.network.value);
     let addressed = |i: &&Interface| {
         let network = network(i).filter(|_| i.connect_to.is_none());
-        let served = |n: &Network| n.ipv4.as_ref().is_some_and(|i| i.dhcp.is_some());
+        let served = |n: &Network| {
+            n.ipv4.as_ref().is_some_and(|i| i.dhcp.is_some())
+                || n.ipv6.as_ref().is_some_and(|i| i.dhcp.is_some())
+        };
         // On a bridged network it is the LAN that does.
         let lan = |n: &Network| n.forward == Forward::Bridge;
         network.is_some_and(|n| i.ip.is_some() || n.fixed.is_some() || served(n) || lan(n))

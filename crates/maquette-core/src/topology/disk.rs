@@ -3,7 +3,7 @@
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::Class::{Later, Live, Replace, Restart};
-use crate::file_keys::{Form, Key, key, unread};
+use crate::file_keys::{Form, Key, key};
 use crate::hardware::Bus;
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
 use crate::units::ByteSize;
@@ -47,6 +47,8 @@ pub struct Disk {
     pub dev: Option<Spanned<String>>,
     /// The serial number that is chosen for it.
     pub serial: Option<Spanned<Serial>>,
+    /// Whether its image is downloaded again.
+    pub refresh: bool,
     /// Where the disk is defined.
     pub span: Span,
 }
@@ -73,7 +75,7 @@ const DISK: &[Key] = &[
     )
     .takes(Later),
     key("cache", Form::Words(&CACHE_MODES), "libvirt's cache mode").takes(Restart),
-    key("path", Form::Text, "Directory other than the pool's"),
+    key("path", Form::Text, "Directory of the pool, and no other: `--disk-pool` chooses it"),
     key(
         "bus",
         Form::Parsed("a disk bus"),
@@ -92,7 +94,12 @@ const DISK: &[Key] = &[
         "Serial number, by which /dev/disk/by-id names it [default: its key]",
     )
     .takes(Restart),
-    unread("force_image_download"),
+    key(
+        "force_image_download",
+        Form::YesNo,
+        "Download its image again, as `--force-image-download` does for all",
+    )
+    .takes(Later),
 ];
 
 /// How `disks` of a node type is written.
@@ -203,6 +210,7 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
     let bus = fields.parsed::<Bus>("bus", diags).map(|b| b.value);
     let dev = fields.text("dev", diags);
     let serial = fields.parsed("serial", diags);
+    let refresh = fields.bool("force_image_download", diags).unwrap_or(false);
     let span = fields.span();
     fields.finish(diags);
     Some(Disk {
@@ -215,6 +223,7 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
         bus,
         dev,
         serial,
+        refresh,
         span,
     })
 }

@@ -16,6 +16,19 @@ const GETTY: &str = "/etc/systemd/system/serial-getty@.service.d/maquette.conf";
 const GETTY_AGAIN: &str =
     "systemctl daemon-reload || :; systemctl --no-block try-restart 'serial-getty@*.service'";
 
+/// Where sshd is told that passwords are for consoles. cloud-init tells it so itself, unless `user_data` says otherwise.
+const KEYS_ONLY: &str = "/etc/ssh/sshd_config.d/10-maquette.conf";
+/// What it is told there.
+const NO_PASSWORDS: &str = "PasswordAuthentication no\nKbdInteractiveAuthentication no\n";
+
+/// The command that gives a user a password. Nobody but root sees what a shell has on its standard input.
+fn set_password(user: &Login, password: &Secret) -> String {
+    let line = format!("{user}:{}", password.reveal().lines().next().unwrap_or_default());
+    // Only a byte 0 cannot be quoted, and no argument and no line of a file has one.
+    let quoted = shlex::try_quote(&line).unwrap_or_default();
+    format!("printf '%s\\n' {quoted} | chpasswd")
+}
+
 /// Most bytes of all files and commands: they travel on the seed volume.
 const MOST_BYTES: usize = 4 << 20;
 
@@ -143,23 +156,26 @@ pub struct FirstBoot {
     pub autologin: bool,
     /// cloud-config of the user's own that only cloud-init can do, as a mapping in JSON.
     pub user_data: Option<Secret>,
+    /// The login user's password, for consoles.
+    pub password: Option<Secret>,
 }
 
 impl FirstBoot {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        let Self { packages, files, commands, autologin, user_data } = self;
+        let Self { packages, files, commands, autologin, user_data, password } = self;
         packages.is_empty()
             && files.is_empty()
             && commands.is_empty()
             && !autologin
             && user_data.is_none()
+            && password.is_none()
     }
 
     /// Lines and values that may be secret, or have a secret in them: of files, commands and the user's own cloud-config.
     pub fn secret_texts(&self) -> Vec<String> {
-        let Self { packages: _, files, commands, autologin: _, user_data } = self;
-        let texts = files.iter().map(|file| &file.content).chain(commands);
+        let Self { packages: _, files, commands, autologin: _, user_data, password } = self;
+        let texts = files.iter().map(|file| &file.content).chain(commands).chain(password);
         let mut all: Vec<String> = texts.map(|text| text.reveal().to_string()).collect();
         let data = user_data.as_ref().and_then(|data| serde_json::from_str(data.reveal()).ok());
         let mut rest: Vec<serde_json::Value> = data.into_iter().collect();
@@ -205,6 +221,13 @@ impl FirstBoot {
             // Before those of which one may fail.
             all.commands.insert(0, Secret::new(GETTY_AGAIN));
         }
+        if let Some(password) = &self.password {
+            all.commands.insert(0, Secret::new(set_password(user, password)));
+            if self.user_data.is_none() {
+                let (path, content) = (GuestPath::known(KEYS_ONLY), Secret::new(NO_PASSWORDS));
+                all.files.push(BootFile { path, content, mode: FileMode::USUAL, owner: None });
+            }
+        }
         all
     }
 
@@ -221,7 +244,7 @@ impl FirstBoot {
         let mut part = |text: &str| {
             let _ = write!(all, "{} {text}\0", text.len());
         };
-        let Self { packages, files, commands, autologin, user_data } = self;
+        let Self { packages, files, commands, autologin, user_data, password } = self;
         packages.iter().for_each(|name| part(name));
         part("files");
         for BootFile { path, content, mode, owner } in files {
@@ -240,6 +263,10 @@ impl FirstBoot {
             part("user_data");
             part(user_data.reveal());
         }
+        if let Some(password) = password {
+            part("password");
+            part(password.reveal());
+        }
         let all = Secret::new(all);
         (!self.is_empty()).then(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, tag(&all).as_bytes()))
     }
@@ -257,7 +284,7 @@ pub(super) fn decode(fields: &mut Fields<'_>, role: &str, diags: &mut Diagnostic
         items.filter_map(|item| text(item, "commands", diags)).collect()
     });
     let autologin = autologin(fields, diags);
-    FirstBoot { packages, files, commands, autologin, user_data: None }
+    FirstBoot { packages, files, commands, autologin, ..FirstBoot::default() }
 }
 
 /// Refuses what would not go onto a seed volume.

@@ -18,11 +18,12 @@ fn candidates() -> impl Iterator<Item = Ipv4Net> {
 }
 
 /// Gives each network that leaves the choice to Maquette the subnet that it has already (`kept`, by its name without
-/// prefix), else one that no other network of these has and that nobody else has `taken`.
+/// prefix), else one that no other network of these has and that the first of `wishes` takes; or the second, if the first
+/// takes none.
 pub fn place(
     networks: &mut [Network],
     kept: impl Fn(&Name) -> Option<Ipv4Net>,
-    taken: &[IpNet],
+    wishes: &[&dyn Fn(&IpNet) -> bool],
     diags: &mut Diagnostics,
 ) {
     let is_open = |n: &Network| n.ipv4.as_ref().is_some_and(|i| i.chosen);
@@ -43,9 +44,11 @@ pub fn place(
         used.extend(own.map(IpNet::V4));
         stays.push(own);
     }
-    used.extend(taken.iter().copied());
     for (network, own) in open.iter_mut().zip(stays) {
-        let net = own.or_else(|| candidates().find(|net| free(net, &used)));
+        let one = |wish: &&dyn Fn(&IpNet) -> bool| {
+            candidates().find(|net| free(net, &used) && wish(&IpNet::V4(*net)))
+        };
+        let net = own.or_else(|| wishes.iter().find_map(one));
         let Some(ipv4) = network.ipv4.as_mut() else { continue };
         let Some(net) = net else {
             let message = format!("there is no free subnet for network `{}`", network.name.value);

@@ -159,6 +159,7 @@ fn reached(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
         && network.fixed.is_none()
         && interface.is_some_and(|i| i.ip.is_none())
         && network.ipv4.as_ref().is_none_or(|i| i.dhcp.is_none())
+        && network.ipv6.as_ref().is_none_or(|i| i.dhcp.is_none())
     {
         diags.push(
             Diagnostic::error(

@@ -27,6 +27,8 @@ pub enum Forward {
     Nat,
     /// By routing.
     Route,
+    /// By routing, and libvirt makes no firewall rules.
+    Open,
     /// A NIC of the hypervisor is in the same bridge.
     Bridge,
     /// It is a bridge of Open vSwitch.
@@ -40,13 +42,14 @@ impl Forward {
             Self::Isolated => None,
             Self::Nat => Some("nat"),
             Self::Route => Some("route"),
+            Self::Open => Some("open"),
             Self::Bridge | Self::OpenVswitch => Some("bridge"),
         }
     }
 
     /// Whether libvirt makes the bridge and serves on it.
     pub fn is_served(self) -> bool {
-        matches!(self, Self::Isolated | Self::Nat | Self::Route)
+        matches!(self, Self::Isolated | Self::Nat | Self::Route | Self::Open)
     }
 }
 
@@ -136,7 +139,7 @@ impl Network {
 }
 
 /// Modes of `forward`.
-const FORWARD: Form = Form::Words(&["nat", "route", "bridge", "none"]);
+const FORWARD: Form = Form::Words(&["nat", "route", "open", "bridge", "none"]);
 
 /// Keys of the manual's form of `forward`.
 const FORWARD_TYPE: &[Key] = &[key("type", FORWARD, "How it reaches the outside").needed()];
@@ -242,11 +245,8 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let mut ipv4 = subnet::ipv4(&mut fields, served, diags);
     let ipv6 = fields.take("ipv6").and_then(|node| subnet::ipv6(node, key, diags));
     let fixed = fixed(&mut fields, served, label, diags);
-    let dhcp = entry.value.get("dhcp").filter(|n| ipv4.is_none() && !n.is_no());
-    let unserved4 = ipv4.as_ref().filter(|i| i.dhcp.is_some()).map(|i| i.span);
-    let unserved4 = unserved4.or(dhcp.map(|n| n.span));
-    if !served && let Some(span) = unserved4.or(ipv6.as_ref().map(|i| i.span)) {
-        diags.push(unserved(span, label));
+    if !served {
+        unserved(&entry.value, (ipv4.as_ref(), ipv6.as_ref()), label, diags);
     }
     if let Some(node) = fields.take("floating_ip") {
         if ipv4.as_ref().is_some_and(|i| i.chosen) {
@@ -402,11 +402,20 @@ fn on_vswitch(
 }
 
 /// libvirt serves nothing on a bridge that is not its own.
-fn unserved(span: Span, name: &str) -> Diagnostic {
+fn unserved(
+    network: &Node,
+    (ipv4, ipv6): (Option<&Ipv4>, Option<&Ipv6>),
+    name: &str,
+    diags: &mut Diagnostics,
+) {
+    let dhcp = network.get("dhcp").filter(|n| ipv4.is_none() && !n.is_no());
+    let unserved4 = ipv4.filter(|i| i.dhcp.is_some()).map(|i| i.span);
+    let unserved4 = unserved4.or(dhcp.map(|n| n.span));
+    let Some(span) = unserved4.or(ipv6.map(|i| i.span)) else { return };
     let message = format!("libvirt serves neither DHCP nor IPv6 on the bridged network `{name}`");
     let help = "leave it to the LAN, or give nodes addresses with \
                 `static: {subnet: …, range: {start: …, end: …}, gateway: …}`";
-    Diagnostic::error("topology::bridged-dhcp", message).at(span, "").help(help)
+    diags.push(Diagnostic::error("topology::bridged-dhcp", message).at(span, "").help(help));
 }
 
 /// Plain text, or the manual's `{type: nat}`.
@@ -424,8 +433,20 @@ fn forward(node: &Node, diags: &mut Diagnostics) -> Option<Forward> {
     match mode.value.as_str() {
         "nat" => Some(Forward::Nat),
         "route" => Some(Forward::Route),
+        "open" => Some(Forward::Open),
         "none" => Some(Forward::Isolated),
         "bridge" => Some(Forward::Bridge),
+        // Nodes on these see neither the hypervisor nor a bridge, so that nothing could set them up or log in to them.
+        other @ ("private" | "vepa" | "passthrough" | "hostdev") => {
+            let message = format!(
+                "`forward: {other}` is not supported: the hypervisor cannot reach nodes on such a network"
+            );
+            let diagnostic = Diagnostic::error("topology::forward", message).at(mode.span, "");
+            diags.push(diagnostic.help(
+                "`forward: bridge` with `nic` puts nodes on the LAN of a NIC, and the hypervisor reaches them",
+            ));
+            None
+        }
         other => {
             diags.push(
                 Diagnostic::error(
@@ -433,9 +454,9 @@ fn forward(node: &Node, diags: &mut Diagnostics) -> Option<Forward> {
                     format!("`{other}` is not a valid forward mode"),
                 )
                 .at(mode.span, "")
-                .suggest(other, ["nat", "route", "bridge"])
+                .suggest(other, ["nat", "route", "open", "bridge"])
                 .help(
-                    "modes are `nat`, `route` and `bridge`; leave the key out for an isolated \
+                    "modes are `nat`, `route`, `open` and `bridge`; leave the key out for an isolated \
                          network",
                 ),
             );

@@ -9,7 +9,7 @@ use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::Class::{Later, Live, Record, Replace, Restart};
 use crate::file_keys::{Form, Key, key, unread};
-use crate::hardware::{SEED_DRIVES, SeedDrive};
+use crate::hardware::{BOOT_DEVICES, BootDevice, OsVariant, SEED_DRIVES, SeedDrive};
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::units::MacAddr;
 use crate::values::{ConnectionPlugin, Group, Line, Login, MachineName, Name, NodeType};
@@ -29,7 +29,15 @@ const MACS: &[Key] = &rows_of(&Form::Parsed("a MAC address"));
 const NETS: &[Key] = &rows_of(&Form::Text);
 
 /// Keys of `os`.
-const OS: &[Key] = &[key("variant", Form::Text, "Checked for its form only"), unread("type")];
+const OS: &[Key] = &[
+    key(
+        "variant",
+        Form::Text,
+        "libosinfo's name of the operating system: NICs of FreeBSD and Windows are e1000 unless they have a `model`",
+    )
+    .takes(Replace),
+    unread("type"),
+];
 
 /// Keys of `external_network`.
 const EXTERNAL: &[Key] = &[
@@ -42,9 +50,9 @@ const ACCESS: &[Key] = &[
     key(
         "ssh_user",
         Form::Parsed("a login name"),
-        "User of the inventory, instead of the environment's",
+        "Login user, instead of the environment's; of an image that is used as it is, its own",
     )
-    .takes(Record),
+    .takes(Replace),
     key("ansible_connection", Form::Parsed("a connection plug-in"), "Ansible's connection plug-in")
         .takes(Record),
 ];
@@ -75,7 +83,7 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         Form::YesNo,
         "Whether the image may be adapted; `no` uses it as it is",
     ).takes(Replace),
-    key("os", Form::Map(OS), "Accepted for InfraRed's files, and has no effect").takes(Later),
+    key("os", Form::Map(OS), "What the operating system is, for the model of NICs").takes(Replace),
     key("disks", disk::DISKS, "Disks, the system disk first").takes(Live).needed(),
     key(
         "import_url",
@@ -126,11 +134,20 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         Form::Words(&SEED_DRIVES),
         "What the seed is in: `disk` is for images without drivers for virtio-scsi and CD-ROMs [default: cdrom]",
     ).takes(Later),
+    key(
+        "boot",
+        Form::List(&Form::Words(&BOOT_DEVICES)),
+        "What it boots from, in order [default: hd; with `deploy_os: no` network, then hd]",
+    ).takes(Restart),
+    key("ansible_user", Form::Parsed("a login name"), "The same as `image.ssh_user`").takes(Replace),
+    key(
+        "ansible_connection",
+        Form::Parsed("a connection plug-in"),
+        "The same as `image.ansible_connection`",
+    ).takes(Record),
     unread("prefix"),
     unread("flavor"),
     unread("flavor_id"),
-    unread("ansible_user"),
-    unread("ansible_connection"),
 ];
 
 /// Most nodes of one type; more is surely a slip.
@@ -201,8 +218,12 @@ pub struct Role {
     pub groups: Vec<Group>,
     /// Machine type other than libvirt's default `pc`.
     pub machine_type: Option<MachineName>,
-    /// Inventory user instead of the environment's.
+    /// Login user instead of the environment's.
     pub ssh_user: Option<Login>,
+    /// What its nodes boot from, in order, if that was chosen.
+    pub boot: Vec<BootDevice>,
+    /// What operating system it has, as far as that is known.
+    pub variant: Option<Spanned<OsVariant>>,
     /// Ansible connection plug-in.
     pub ansible_connection: ConnectionPlugin,
     /// What its first boot does besides setting it up.
@@ -230,18 +251,16 @@ pub fn decode(
     let keys = if described { DESCRIBED } else { NODE_TYPE };
     let mut fields = Fields::new(node, format!("node type `{file}`"), keys, diags)?;
     late_count(&mut fields, described, file, diags);
-    let name = checked_name(&mut fields, diags);
-    let vcpus = fields.number("cpu", diags);
+    let (name, vcpus) = (checked_name(&mut fields, diags), fields.number("cpu", diags));
     let (memory, memory_max_mib, swap_mib) = memory(&mut fields, file, diags);
     let cpu_model = fields.parsed("cpumodel", diags).map(|model| model.value);
     let [deploy_os, adapt_image] =
         ["deploy_os", "supports_libguestfs"].map(|key| fields.bool(key, diags).unwrap_or(true));
-    os(&mut fields, file, diags);
+    let variant = os(&mut fields, file, diags);
     let disks = fields.need("disks", diags).map_or(Vec::new(), |n| disk::decode(n, file, diags));
     let import_url = fields.parsed::<Line>("import_url", diags).map(|u| u.value.to_string());
     let interfaces = interfaces(&mut fields, file, diags);
-    let octets = octets(&mut fields, diags);
-    let macs = introspection(&mut fields, diags);
+    let (octets, macs) = (octets(&mut fields, diags), introspection(&mut fields, diags));
     if let Some(listed) = &interfaces.rows {
         per_index((file, count), listed.len(), &octets, (bgp, described), fields.span(), diags);
     }
@@ -249,9 +268,9 @@ pub fn decode(
     let provision_network = fields.checked("provision_network", diags);
     let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
     let machine_type = fields.parsed("machine_type", diags).map(|m| m.value);
-    let image = fields.take("image").map(|n| access(n, file, diags));
-    let (ssh_user, connection) = image.unwrap_or_default();
-    let first_boot = user_data::first_boot(&mut fields, file, diags);
+    let (ssh_user, connection) = access(&mut fields, file, diags);
+    let (boot, first_boot) =
+        (boot(&mut fields, file, diags), user_data::first_boot(&mut fields, file, diags));
     let (seed, span) = (fields.parsed("seed", diags).map(|seed| seed.value), fields.span());
     fields.finish(diags);
     Some(Role {
@@ -275,6 +294,8 @@ pub fn decode(
         groups,
         machine_type,
         ssh_user,
+        boot,
+        variant,
         ansible_connection: connection.unwrap_or_else(|| ConnectionPlugin::known("ssh")),
         first_boot,
         seed,
@@ -342,14 +363,42 @@ fn introspection(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<(MacAd
     macs.into_iter().zip(nets).collect()
 }
 
-/// `os` chose virt-install's defaults; Maquette writes the domain itself and checks only the form.
-fn os(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) {
-    if let Some(node) = fields.take("os")
-        && let Some(mut os) = Fields::new(node, format!("`os` of node type `{file}`"), OS, diags)
-    {
-        os.text("variant", diags);
-        os.finish(diags);
+/// `os` chose virt-install's defaults; Maquette writes the domain itself, and has models of NICs from it.
+fn os(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> Option<Spanned<OsVariant>> {
+    let node = fields.take("os")?;
+    let mut os = Fields::new(node, format!("`os` of node type `{file}`"), OS, diags)?;
+    let variant = os.text("variant", diags);
+    os.finish(diags);
+    let variant = variant.filter(|v| !v.value.trim().is_empty())?;
+    match variant.value.parse() {
+        Ok(known) => Some(Spanned::new(known, variant.span)),
+        Err(why) => {
+            let diagnostic = Diagnostic::warning("topology::os-variant", why);
+            diags.push(diagnostic.at(variant.span, "").help(
+                "`osinfo-query os` lists the names; it decides only on the model of NICs without `model`",
+            ));
+            None
+        }
     }
+}
+
+/// What a node boots from, in order.
+fn boot(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> Vec<BootDevice> {
+    let Some(node) = fields.take("boot") else { return Vec::new() };
+    let expected = "`hd`, `network` or `cdrom`";
+    let items = decode::list(node, "boot", diags).iter();
+    let parsed = items.filter_map(|n| decode::parsed::<BootDevice>(n, "boot", expected, diags));
+    let parsed: Vec<_> = parsed.collect();
+    let mut order = Vec::new();
+    for device in parsed {
+        if order.contains(&device.value) {
+            let message = format!("`boot` of node type `{file}` has `{}` twice", device.value);
+            diags.push(Diagnostic::error("topology::boot", message).at(device.span, ""));
+        } else {
+            order.push(device.value);
+        }
+    }
+    order
 }
 
 /// A mapping with `network`, or the manual's plain name.
@@ -431,17 +480,19 @@ fn groups(node: &Node, diags: &mut Diagnostics) -> Vec<Group> {
         .collect()
 }
 
+/// Login user and connection plug-in: below `image`, or as the BGP playbooks have them.
 fn access(
-    node: &Node,
+    fields: &mut Fields<'_>,
     file: &str,
     diags: &mut Diagnostics,
 ) -> (Option<Login>, Option<ConnectionPlugin>) {
-    let what = format!("`image` of node type `{file}`");
-    let Some(mut fields) = Fields::new(node, what, ACCESS, diags) else {
-        return (None, None);
-    };
-    let user = fields.parsed("ssh_user", diags).map(|u| u.value);
+    let user = fields.parsed("ansible_user", diags).map(|u| u.value);
     let connection = fields.parsed("ansible_connection", diags).map(|c| c.value);
+    let what = format!("`image` of node type `{file}`");
+    let image = fields.take("image").and_then(|node| Fields::new(node, what, ACCESS, diags));
+    let Some(mut fields) = image else { return (user, connection) };
+    let own = fields.parsed("ssh_user", diags).map(|u| u.value);
+    let plugin = fields.parsed("ansible_connection", diags).map(|c| c.value);
     fields.finish(diags);
-    (user, connection)
+    (own.or(user), plugin.or(connection))
 }

@@ -132,6 +132,7 @@ pub(super) fn ipv4(
             check_range(&range, |a| net.contains(a), &net.trunc().to_string(), diags);
             let Dhcp { start, end } = range.value;
             let inside = net.contains(&start) && net.contains(&end);
+            ends_are_hosts(net, &range, diags);
             if inside && u32::from(end).saturating_sub(u32::from(start)) >= MOST_ADDRESSES {
                 let message = format!("a DHCP range has at most {MOST_ADDRESSES} addresses");
                 let diagnostic = Diagnostic::error("topology::dhcp-range", message);
@@ -140,7 +141,38 @@ pub(super) fn ipv4(
             Some(range.value)
         }
     };
-    Some(Ipv4 { net, dhcp, chosen, span })
+    (chosen || own_is_host(net, span, diags)).then_some(Ipv4 { net, dhcp, chosen, span })
+}
+
+/// Reports an address of the hypervisor's that stands for the subnet itself, or for all in it.
+fn own_is_host(net: Ipv4Net, span: Span, diags: &mut Diagnostics) -> bool {
+    if is_host(net, net.addr()) {
+        return true;
+    }
+    let what = if net.addr() == net.network() { "the subnet itself" } else { "all its addresses" };
+    let message = format!("`{}` stands for {what}: it cannot be the hypervisor's", net.addr());
+    let mut diagnostic = Diagnostic::error("topology::address", message).at(span, "");
+    if let Some(first) = net.hosts().next() {
+        diagnostic = diagnostic.help(format!("the first address of {} is {first}", net.trunc()));
+    }
+    diags.push(diagnostic);
+    false
+}
+
+/// Reports a DHCP range with an address that no host can have. One that is outside of the subnet is reported elsewhere.
+fn ends_are_hosts(net: Ipv4Net, range: &Spanned<Dhcp<Ipv4Addr>>, diags: &mut Diagnostics) {
+    let Dhcp { start, end } = range.value;
+    let wrong = [start, end].into_iter().find(|a| net.contains(a) && !is_host(net, *a));
+    if let Some(address) = wrong.filter(|_| net.contains(&start) && net.contains(&end)) {
+        let what = if address == net.network() { "itself" } else { "as a whole" };
+        let message =
+            format!("the DHCP range has {address}, which stands for {} {what}", net.trunc());
+        diags.push(
+            Diagnostic::error("topology::dhcp-range", message)
+                .at(range.span, "")
+                .help("no host can have the first and the last address of a subnet"),
+        );
+    }
 }
 
 /// What stands for a subnet until one is chosen, which knows what others have.
@@ -452,6 +484,7 @@ pub(super) fn fixed(node: &Node, name: &str, diags: &mut Diagnostics) -> Option<
     fields.finish(diags);
     let (net, range) = (net?.value, range?);
     check_range(&range, |a| net.contains(a), &net.trunc().to_string(), diags);
+    ends_are_hosts(net, &range, diags);
     if let Some(gateway) = gateway.as_ref().filter(|g| !net.contains(&g.value)) {
         let message = format!("the gateway {} is not inside {}", gateway.value, net.trunc());
         diags.push(Diagnostic::error("topology::gateway", message).at(gateway.span, ""));

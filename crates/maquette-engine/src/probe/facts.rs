@@ -38,8 +38,8 @@ pub struct Facts {
     pub resident_mib: BTreeMap<String, u64>,
     /// How long each running domain's emulator has run, in seconds.
     pub uptime_s: BTreeMap<String, u64>,
-    /// Subnets the host has routes to, with their interfaces.
-    pub routes: Vec<(IpNet, String)>,
+    /// Addresses of the host with their subnets, and their interfaces.
+    pub addresses: Vec<(IpNet, String)>,
     /// Network interfaces of the host.
     pub network: HostNetwork,
     /// Packages of its family that are missing.
@@ -48,6 +48,8 @@ pub struct Facts {
     pub missing_uefi: Vec<String>,
     /// Packages that guests with an emulated TPM need and that are missing.
     pub missing_tpm: Vec<String>,
+    /// Packages that bring `virt-xml` and that are missing.
+    pub missing_virt_xml: Vec<String>,
     /// Packages that keep nodes from serving DHCP on the LAN, and that are missing.
     pub missing_guard: Vec<String>,
     /// Packages that networks on Open vSwitch need and that are missing.
@@ -145,7 +147,6 @@ pub fn read(text: &str) -> Facts {
     let lacks = |parts: fn(&'static Family) -> &'static [Part]| {
         family.map_or(Vec::new(), |family| family::missing(parts(family), &there))
     };
-    let missing = lacks(|f| f.parts);
     let (missing_uefi, missing_tpm) = (lacks(|f| f.uefi), lacks(|f| f.tpm));
     let (missing_guard, missing_vswitch) = (lacks(|f| f.guard), lacks(|f| f.vswitch));
     let kvm_device = words(seen.text("kvm"));
@@ -161,9 +162,10 @@ pub fn read(text: &str) -> Facts {
     });
     Facts {
         name: seen.text("name").to_string(),
-        missing,
+        missing: lacks(|f| f.parts),
         missing_uefi,
         missing_tpm,
+        missing_virt_xml: lacks(|f| f.virt_xml),
         missing_guard,
         missing_vswitch,
         vswitch_runs: seen.lines("vswitch").any(|l| l == "runs"),
@@ -182,7 +184,7 @@ pub fn read(text: &str) -> Facts {
         available_mib: memory("MemAvailable:"),
         resident_mib: resident.collect(),
         uptime_s: uptime.collect(),
-        routes: all_routes(&seen),
+        addresses: seen.lines("addresses").filter_map(address).collect(),
         network: network(&seen),
         daemons: daemons::detect(&there, seen.yes("systemd"), seen.yes("monolithic")),
         router_interfaces: seen.lines("router").filter_map(words).collect(),
@@ -204,11 +206,10 @@ fn memory_mib(seen: &Sections, key: &str) -> u64 {
     kib.unwrap_or(0) / 1024
 }
 
-/// Subnets of both families that the hypervisor has routes to or addresses in.
+/// Where the hypervisor's routes of both families lead.
 fn all_routes(seen: &Sections) -> Vec<(IpNet, String)> {
     let mut all = routes(seen.text("routes"));
     all.extend(seen.lines("routes6").filter_map(route6));
-    all.extend(seen.lines("addresses").filter_map(address));
     all
 }
 
@@ -326,6 +327,7 @@ fn network(seen: &Sections) -> HostNetwork {
         guarded: seen.lines("guards").map(String::from).collect(),
         default_nic: default_nic(seen.text("routes")),
         kernel_vswitch: seen.lines("vswitch").any(|l| l == "kernel"),
+        routes: all_routes(seen),
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Family {
     pub uefi: &'static [Part],
     /// What guests with an emulated TPM need.
     pub tpm: &'static [Part],
+    /// What brings `virt-xml`.
+    pub virt_xml: &'static [Part],
     /// What keeps nodes from serving DHCP on the LAN.
     pub guard: &'static [Part],
     /// What networks on Open vSwitch need.
@@ -38,7 +40,9 @@ pub struct Family {
 impl Family {
     /// Everything that may be looked for.
     pub fn all_parts(&self) -> impl Iterator<Item = &'static Part> {
-        [self.parts, self.uefi, self.tpm, self.guard, self.vswitch].into_iter().flatten()
+        [self.parts, self.uefi, self.tpm, self.virt_xml, self.guard, self.vswitch]
+            .into_iter()
+            .flatten()
     }
 }
 
@@ -85,6 +89,7 @@ const UEFI: &[&str] = &[
     "/usr/share/edk2/x64/OVMF_CODE.fd",
 ];
 const TPM: &[&str] = &["/usr/bin/swtpm_setup"];
+const VIRT_XML: &[&str] = &["/usr/bin/virt-xml"];
 const NFT: &[&str] = &["/usr/sbin/nft", "/usr/bin/nft", "/sbin/nft"];
 const OVS: &[&str] = &["/usr/sbin/ovs-vswitchd", "/usr/bin/ovs-vswitchd"];
 
@@ -112,6 +117,7 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["ovmf"] },
         tpm: parts! { TPM => ["swtpm-tools"] },
+        virt_xml: parts! { VIRT_XML => ["virtinst"] },
         guard: parts! { NFT => ["nftables"] },
         vswitch: parts! { OVS => ["openvswitch-switch"] },
     },
@@ -131,6 +137,7 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["edk2-ovmf"] },
         tpm: parts! { TPM => ["swtpm-tools"] },
+        virt_xml: parts! { VIRT_XML => ["virt-install"] },
         guard: parts! { NFT => ["nftables"] },
         vswitch: parts! { OVS => ["openvswitch"] },
     },
@@ -150,6 +157,7 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["qemu-ovmf-x86_64"] },
         tpm: parts! { TPM => ["swtpm"] },
+        virt_xml: parts! { VIRT_XML => ["virt-install"] },
         guard: parts! { NFT => ["nftables"] },
         vswitch: parts! { OVS => ["openvswitch"] },
     },
@@ -169,6 +177,7 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["edk2-ovmf"] },
         tpm: parts! { TPM => ["swtpm"] },
+        virt_xml: parts! { VIRT_XML => ["virt-install"] },
         guard: parts! { NFT => ["nftables"] },
         vswitch: parts! { OVS => ["openvswitch"] },
     },

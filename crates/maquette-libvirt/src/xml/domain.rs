@@ -163,6 +163,11 @@ fn write(node: &Node, pool: &Pool, metadata: impl FnOnce(&mut Writer)) -> String
             }
         });
         w.text("vcpu", &[], &node.vcpus.to_string());
+        options.iter().for_each(|o| {
+            if let VirtOpt::IoThreads(count) = o {
+                w.text("iothreads", &[], &count.to_string());
+            }
+        });
         os(w, node);
         features(w, options);
         cpu(w, node);
@@ -225,17 +230,13 @@ fn os(w: &mut Writer, node: &Node) {
             VirtType::Test => w.text("type", &[("arch", "i686")], "hvm"),
             _ => w.text("type", &[("arch", "x86_64"), ("machine", &node.machine)], "hvm"),
         }
-        let boot = node.virtopts.iter().find_map(|o| match o {
-            VirtOpt::Boot { order, menu } => Some((order, menu)),
+        node.boot_order().iter().for_each(|dev| w.empty("boot", &[("dev", dev)]));
+        let menu = node.virtopts.iter().find_map(|o| match o {
+            VirtOpt::Boot { menu, .. } => *menu,
             _ => None,
         });
-        match boot.filter(|(order, _)| !order.is_empty()) {
-            Some((order, _)) => order.iter().for_each(|dev| w.empty("boot", &[("dev", dev)])),
-            None if node.deploy_os => w.empty("boot", &[("dev", "hd")]),
-            None => ["network", "hd"].iter().for_each(|dev| w.empty("boot", &[("dev", dev)])),
-        }
-        if let Some((_, Some(menu))) = boot {
-            w.empty("bootmenu", &[("enable", if *menu { "yes" } else { "no" })]);
+        if let Some(menu) = menu {
+            w.empty("bootmenu", &[("enable", if menu { "yes" } else { "no" })]);
         }
     });
 }
@@ -281,13 +282,17 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
         write_seed(w, &format!("{}/{}", pool.path, guest.seed), guest.drive);
     }
     let has_cdrom = node.guest.as_ref().is_some_and(|g| g.drive == SeedDrive::CdRom);
-    if has_cdrom || node.disks.iter().any(|d| d.bus == Bus::Scsi) {
-        w.empty("controller", &[("type", "scsi"), ("index", "0"), ("model", "virtio-scsi")]);
+    // libvirt adds what is missing, in a model that guests have no driver for.
+    let on_scsi = node.disks.iter().filter(|d| d.bus == Bus::Scsi);
+    let controllers = on_scsi.filter_map(|d| Some(disk_number(&d.device)? / DISKS_OF_CONTROLLER));
+    for index in 0..=controllers.chain(has_cdrom.then_some(0)).max().map_or(-1, i64::from) {
+        let index = index.to_string();
+        w.empty("controller", &[("type", "scsi"), ("index", &index), ("model", "virtio-scsi")]);
     }
-    // Nothing here is on USB, and looking for it takes firmware and guest a while.
-    w.empty("controller", &[("type", "usb"), ("model", "none")]);
+    usb(w, node);
+    let boots_from_disk = !node.boot_order().contains(&"network");
     for interface in &node.interfaces {
-        write_interface(w, interface, node.deploy_os);
+        write_interface(w, interface, boots_from_disk);
     }
     w.element("serial", &[("type", "pty")], |w| {
         let file = serial_log(node);
@@ -328,6 +333,27 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
     });
 }
 
+/// Nothing here is on USB, and looking for it takes firmware and guest a while; only a pointer that is where somebody's is on
+/// their screen has to be.
+fn usb(w: &mut Writer, node: &Node) {
+    if !node.vnc.external {
+        return w.empty("controller", &[("type", "usb"), ("model", "none")]);
+    }
+    w.empty("controller", &[("type", "usb"), ("model", "qemu-xhci")]);
+    w.empty("input", &[("type", "tablet"), ("bus", "usb")]);
+}
+
+/// Disks that libvirt puts on one SCSI controller (`virDomainDiskDefAssignAddress`).
+const DISKS_OF_CONTROLLER: u32 = 7;
+
+/// The number of a disk among those whose devices begin alike, from its device: 26 of `sdaa`.
+fn disk_number(device: &str) -> Option<u32> {
+    let letters = device.get(2..).filter(|letters| !letters.is_empty())?;
+    let digit = |c: char| c.is_ascii_lowercase().then(|| u32::from(c) - u32::from('a') + 1);
+    let all = letters.chars().try_fold(0u32, |all, c| all.checked_mul(26)?.checked_add(digit(c)?));
+    all.and_then(|all| all.checked_sub(1))
+}
+
 fn write_seed(w: &mut Writer, file: &str, drive: SeedDrive) {
     w.element("disk", &[("type", "file"), ("device", drive.kind())], |w| {
         w.empty("driver", &[("name", "qemu"), ("type", "raw")]);
@@ -351,9 +377,9 @@ pub fn disk(disk: &Disk, pool: &Pool) -> String {
 }
 
 /// One interface, for plugging it in.
-pub fn interface(interface: &Interface, deploy_os: bool) -> String {
+pub fn interface(interface: &Interface, boots_from_disk: bool) -> String {
     let mut w = Writer::default();
-    write_interface(&mut w, interface, deploy_os);
+    write_interface(&mut w, interface, boots_from_disk);
     w.finish()
 }
 
@@ -396,7 +422,7 @@ fn write_disk(w: &mut Writer, disk: &Disk, pool: &Pool) {
     });
 }
 
-fn write_interface(w: &mut Writer, interface: &Interface, deploy_os: bool) {
+fn write_interface(w: &mut Writer, interface: &Interface, boots_from_disk: bool) {
     let kind = if interface.is_on_host_bridge() { "bridge" } else { "network" };
     w.element("interface", &[("type", kind)], |w| {
         w.empty("mac", &[("address", &interface.mac.to_string())]);
@@ -415,9 +441,91 @@ fn write_interface(w: &mut Writer, interface: &Interface, deploy_os: bool) {
         if let Some(mtu) = interface.told_mtu() {
             w.empty("mtu", &[("size", &mtu.to_string())]);
         }
-        if deploy_os {
+        if boots_from_disk {
             // It boots from its disk: the card's boot ROM would only cost time.
             w.empty("rom", &[("enabled", "no")]);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maquette_core::topology::{BootDevice, Preallocation};
+    use maquette_testkit as nodes;
+
+    fn pool() -> Pool {
+        Pool { name: "images".into(), path: "/var/lib/libvirt/images".into() }
+    }
+
+    fn on_bus(bus: Bus, count: u32) -> Node {
+        let disk = |number| Disk {
+            volume: format!("n-0-disk{number}.qcow2"),
+            device: bus.device(number),
+            bus,
+            cache: "unsafe".into(),
+            size: None,
+            backing: None,
+            preallocation: Preallocation::Off,
+            serial: None,
+        };
+        Node { disks: (0..count).map(disk).collect(), ..nodes::node("n-0") }
+    }
+
+    fn controllers(node: &Node) -> usize {
+        unrecorded(node, &pool()).matches("model='virtio-scsi'").count()
+    }
+
+    #[test]
+    fn disks_on_scsi_have_as_many_controllers_as_they_need() {
+        for (bus, disks, expected) in [
+            (Bus::Scsi, 1, 1),
+            (Bus::Scsi, 7, 1),
+            (Bus::Scsi, 8, 2),
+            (Bus::Scsi, 15, 3),
+            (Bus::Scsi, 25, 4),
+            (Bus::Virtio, 25, 0),
+            (Bus::Sata, 8, 0),
+        ] {
+            assert_eq!(controllers(&on_bus(bus, disks)), expected, "{disks} {}", bus.as_str());
+        }
+        // The seed's drive is on the first.
+        let with_seed = |disks| Node { guest: Some(nodes::guest()), ..on_bus(Bus::Virtio, disks) };
+        assert_eq!(controllers(&with_seed(1)), 1);
+        assert_eq!(disk_number("sdaa"), Some(26));
+    }
+
+    #[test]
+    fn a_screen_that_others_look_at_has_a_tablet() {
+        let xml = |external| {
+            let vnc = Vnc { external, ..Vnc::default() };
+            unrecorded(&Node { vnc, ..nodes::node("n-0") }, &pool())
+        };
+        assert!(xml(true).contains("<input type='tablet' bus='usb'/>"), "{}", xml(true));
+        assert!(xml(true).contains("type='usb' model='qemu-xhci'"), "{}", xml(true));
+        assert!(!xml(false).contains("tablet") && xml(false).contains("type='usb' model='none'"));
+    }
+
+    #[test]
+    fn a_node_boots_from_what_its_type_says_and_options_say_last() {
+        let order = |node: &Node| {
+            let xml = unrecorded(node, &pool());
+            let devices = xml.split("<boot dev='").skip(1);
+            let devices: Vec<_> =
+                devices.map(|rest| rest.split('\'').next().unwrap().to_string()).collect();
+            (devices.join(" "), xml.contains("<rom enabled='no'/>"))
+        };
+        let blank =
+            Node { interfaces: vec![nodes::interface("eth0", 1, "net")], ..nodes::node("n-0") };
+        assert_eq!(order(&blank), ("network hd".into(), false));
+        let disk = Node { boot: vec![BootDevice::Disk], ..blank.clone() };
+        assert_eq!(order(&disk), ("hd".into(), true));
+        let installed = Node { deploy_os: true, ..blank };
+        assert_eq!(order(&installed), ("hd".into(), true));
+        // Its card needs the ROM then.
+        let network = Node { boot: vec![BootDevice::Network, BootDevice::Disk], ..installed };
+        assert_eq!(order(&network), ("network hd".into(), false));
+        let options = Node { virtopts: "--boot cdrom,hd".parse().unwrap(), ..network };
+        assert_eq!(order(&options), ("cdrom hd".into(), true));
+    }
 }

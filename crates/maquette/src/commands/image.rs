@@ -120,7 +120,6 @@ fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
     let mut runner = session.runner(args.json, Duration::from_secs(args.timeout))?;
     let settings = &loaded.request.settings;
     let authorities = authorities::authorities(&loaded.called("tls-ca"), &settings.tls_ca)?;
-    runner.images(settings.force_image_download, authorities);
     runner.lock(&environment, "image warm", args.locking)?;
     let mut hypervisor = session.prepared_for(&requirements)?;
     if !hypervisor.preparation.is_empty() {
@@ -136,6 +135,7 @@ fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
     }
     let planned =
         pipeline::plan(world, &loaded, &hypervisor, Scope { all_templates: true, ..Scope::USUAL })?;
+    runner.images(!planned.blueprint.refresh_images.is_empty(), authorities);
     let plan = plan::templates(&planned.blueprint, &planned.observed);
     if !args.json {
         world.terminal.plan(&plan, &session.title());

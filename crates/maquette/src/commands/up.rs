@@ -118,12 +118,13 @@ pub fn build(
     hooks: playbooks::Hooks,
     how: &How,
 ) -> Result<(), Failure> {
-    let mut runner = session.runner(how.json, how.limit)?;
-    runner.images(loaded.request.settings.force_image_download, how.authorities.clone());
+    let runner = session.runner(how.json, how.limit)?;
     let mut building =
         Building { world, loaded, requirements, session, how, hooks, runner, expires: None };
     building.begin()?;
     let agreed = building.agree()?;
+    let refresh = !agreed.planned.blueprint.refresh_images.is_empty();
+    building.runner.images(refresh, how.authorities.clone());
     let nodes = building.nodes(&agreed);
     building.record(&agreed, &nodes)?;
     building.carry_out(&agreed)?;

@@ -125,6 +125,9 @@ pub fn select(terminal: &Terminal, args: &[(String, Option<String>)], nodes: boo
     for tag in wanted.iter().chain(&unwanted).filter(|t| stages(t).is_none()) {
         terminal.talk(&format!("warning: there is no stage with tag `{tag}`"));
     }
+    for tag in unwanted.iter().filter_map(|tag| left_in(tag)) {
+        terminal.talk(&format!("warning: {tag}"));
+    }
     let mut chosen: Vec<Stage> = match wanted.is_empty() {
         true => Stage::ALL.to_vec(),
         false => wanted.iter().filter_map(|t| stages(t)).flatten().collect(),
@@ -139,6 +142,21 @@ pub fn select(terminal: &Terminal, args: &[(String, Option<String>)], nodes: boo
     chosen.sort();
     chosen.dedup();
     Stages::only(chosen)
+}
+
+/// Why a tag that is to be skipped leaves nothing out.
+fn left_in(tag: &str) -> Option<String> {
+    let why = match tag {
+        "user" => "a node has its user from its first boot on",
+        "timezone" => {
+            "a node has its time zone from its first boot on; leave `--topology-timezone` out for none"
+        }
+        inside if INSIDE_VMS.contains(&inside) => {
+            "image, disks, domain and addresses of a node are made together; `skip-tags=vms` leaves all of them out"
+        }
+        _ => return None,
+    };
+    Some(format!("`skip-tags={tag}` leaves nothing out: {why}"))
 }
 
 /// The stages of a tag; none if nothing has it.

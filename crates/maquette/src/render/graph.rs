@@ -221,6 +221,7 @@ fn outside(network: &Network) -> Option<String> {
     match (&network.uplink, network.forward) {
         (Some(uplink), _) => Some(format!("LAN on {}", uplink.nic)),
         (None, Forward::Nat) => Some("outside, by NAT".into()),
+        (None, Forward::Open) => Some("outside, routed without a firewall".into()),
         (None, Forward::Route) => Some("outside, routed".into()),
         (None, Forward::Isolated | Forward::Bridge | Forward::OpenVswitch) => None,
     }

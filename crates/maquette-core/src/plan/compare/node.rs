@@ -23,6 +23,7 @@ pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
         vnc,
         serial_file,
         virtopts,
+        boot,
         deploy_os,
         disks,
         interfaces,
@@ -50,6 +51,7 @@ pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
     found.change(Restart, "most memory", &most(*memory_max_mib), &most(new.memory_max_mib));
     found.change(Restart, "CPU model", cpu_model, &new.cpu_model);
     found.change(Restart, "machine type", machine, &new.machine);
+    found.note(*boot != new.boot, Restart, "what it boots from changes");
     found.note(*firmware != new.firmware, Restart, "its firmware changes");
     let (from, to) = (virtopts, &new.virtopts);
     found.note(from != to, Restart, format!("virtopts: `{from}` → `{to}`"));
@@ -109,8 +111,7 @@ fn of_guest(old: Option<&Guest>, new: Option<&Guest>, found: &mut Differences) {
     let (from, to) = (zone(timezone.as_ref()), zone(new.timezone.as_ref()));
     found.change(Replace, "time zone", &from, &to);
     let mib = |mib: u64| format!("{mib} MiB");
-    let what =
-        "what its first boot does changes: packages, files, commands, `user_data` or `console`";
+    let what = "what its first boot does changes: packages, files, commands, `user_data`, `console` or the password";
     found.note(*first_boot != new.first_boot, Replace, what);
     found.change(Replace, "swap", &mib(*swap_mib), &mib(new.swap_mib));
     // Whatever is made anew has another host key; that alone is a reason only if nothing else is.

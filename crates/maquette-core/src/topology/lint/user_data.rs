@@ -83,7 +83,7 @@ pub(super) fn check(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
         let message = format!("`user_data` of node type `{}` {what}", role.file);
         diags.push(Diagnostic::error("topology::user-data", message).at(role.span, "").help(help));
     };
-    let login = topology.settings.username.as_str();
+    let login = role.ssh_user.as_ref().unwrap_or(&topology.settings.username).as_str();
     for user in said.get("users").and_then(Value::as_array).into_iter().flatten() {
         let name = user.as_str().or_else(|| user.get("name").and_then(Value::as_str));
         let names = name.into_iter().flat_map(|name| name.split(',')).map(str::trim);

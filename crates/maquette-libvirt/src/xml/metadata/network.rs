@@ -85,7 +85,14 @@ record!(NetworkFields: Network {
     forward: Words(
         "forward",
         forward_word,
-        &[Forward::Isolated, Forward::Nat, Forward::Route, Forward::Bridge, Forward::OpenVswitch],
+        &[
+            Forward::Isolated,
+            Forward::Nat,
+            Forward::Route,
+            Forward::Open,
+            Forward::Bridge,
+            Forward::OpenVswitch,
+        ],
     ),
     ipv4: Optional("ipv4"),
     dhcp4: Range("dhcp4-start", "dhcp4-end"),
@@ -132,6 +139,7 @@ fn forward_word(forward: Forward) -> &'static str {
         Forward::Isolated => "isolated",
         Forward::Nat => "nat",
         Forward::Route => "route",
+        Forward::Open => "open",
         Forward::Bridge => "bridge",
         Forward::OpenVswitch => "openvswitch",
     }

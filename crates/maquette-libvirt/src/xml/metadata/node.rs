@@ -79,6 +79,7 @@ record!(NodeFields: Node {
     vnc: VncFields,
     serial_file: Added("serial-file"),
     virtopts: Filled("virtopts"),
+    boot: Many("boot", Required("device")),
     access: AccessFields,
     disks: Many("disk", DiskFields),
     interfaces: Many("interface", InterfaceFields),

@@ -5,7 +5,7 @@ use maquette_core::blueprint::{
     Network, Node, Pool, Portgroup, Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive, Srv, VirtType,
+    Allocation, BootDevice, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive, Srv, VirtType,
 };
 use maquette_core::units::{ByteSize, MacAddr};
 use proptest::collection::vec;
@@ -208,6 +208,7 @@ fn node() -> impl Strategy<Value = NodeRecord> {
             vnc: Vnc { external, password: None, tag },
             serial_file,
             virtopts: virtopts.unwrap_or_default(),
+            boot: if direct { vec![BootDevice::CdRom, BootDevice::Disk] } else { Vec::new() },
             deploy_os,
             disks,
             interfaces,
@@ -251,8 +252,14 @@ fn srv() -> impl Strategy<Value = Srv> {
 }
 
 fn network() -> impl Strategy<Value = NetworkRecord> {
-    let forwards =
-        [Forward::Isolated, Forward::Nat, Forward::Route, Forward::Bridge, Forward::OpenVswitch];
+    let forwards = [
+        Forward::Isolated,
+        Forward::Nat,
+        Forward::Route,
+        Forward::Open,
+        Forward::Bridge,
+        Forward::OpenVswitch,
+    ];
     let forward = prop::sample::select(forwards.to_vec());
     let who = (environment(), any::<(u8, u8)>(), network_name(), name(), any::<u128>(), forward);
     let addresses = (of(net4()), range(), of(net6()), range(), of(dns()), whatever());

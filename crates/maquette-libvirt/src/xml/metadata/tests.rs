@@ -5,7 +5,7 @@ use maquette_core::blueprint::{
     Network, Node, Pool, Portgroup, Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive, Srv, VirtType,
+    Allocation, BootDevice, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive, Srv, VirtType,
 };
 use maquette_core::units::ByteSize;
 use maquette_core::values::{
@@ -87,6 +87,7 @@ pub(crate) fn full_node() -> NodeRecord {
         vnc: Vnc { external: true, password: None, tag: Some("abcd".into()) },
         serial_file: true,
         virtopts: "--tpm emulator".parse().unwrap(),
+        boot: vec![BootDevice::Network, BootDevice::Disk],
         deploy_os: true,
         disks: vec![disk],
         interfaces: vec![interface, plugged],

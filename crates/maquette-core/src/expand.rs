@@ -309,7 +309,11 @@ impl<'a> Expander<'a> {
             shared: recorded.map_or_else(|| observed.shared_keys(), |guest| guest.shared.clone()),
             host_key: (self.context.host_keys)(&name, uuid, generation),
             generation,
-            timezone: settings.timezone.clone(),
+            // What nobody asks for stays.
+            timezone: settings
+                .timezone
+                .clone()
+                .or_else(|| recorded.and_then(|guest| guest.timezone.clone())),
             swap_mib: role.swap_mib,
             first_boot: role.first_boot.digest(self.context.tag),
         });

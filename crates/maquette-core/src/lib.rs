@@ -9,6 +9,7 @@
 //! Every arrow is a function from values to values. Nothing in this crate reads a file, starts a
 //! process, asks for the time or draws a random number.
 
+pub mod abilities;
 pub mod blueprint;
 pub mod capacity;
 pub mod convert;

@@ -345,6 +345,8 @@ pub struct HostNetwork {
     pub kernel_vswitch: bool,
     /// Where its routes lead, but for those by default, with their interfaces.
     pub routes: Vec<(IpNet, String)>,
+    /// Whether its kernel has no IPv6, or has it switched off.
+    pub lacks_ipv6: bool,
 }
 
 impl HostNetwork {

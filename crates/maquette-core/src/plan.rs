@@ -25,6 +25,7 @@ mod switching;
 mod waiting;
 mod warm;
 mod warm_start;
+mod zone;
 
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Sharing};
 pub use diff::{create, place_seeds, renew, unknown_first_boots};

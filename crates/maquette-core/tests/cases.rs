@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
+use maquette_core::abilities::{self, Abilities, Known};
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::expand;
 use maquette_core::names::EnvName;
@@ -495,4 +496,62 @@ fn a_node_that_nobody_gives_an_address_is_shown_so() {
     let plan = plan_of(&wanted, &maquette_testkit::machine(&["eno2"]));
     let tester = plan.changes.iter().find(|c| &*c.name == "tester-0").unwrap();
     assert!(tester.detail.contains("no address"), "{}", tester.detail);
+}
+
+#[test]
+fn ipv6_is_refused_where_the_hypervisor_has_none() {
+    let wanted = input(&[("controller", 1)], "3_nets", &[]);
+    let mut seen = Observed::default();
+    assert!(conflicts(&wanted, &seen).is_empty());
+    seen.host.lacks_ipv6 = true;
+    let found = conflicts(&wanted, &seen);
+    assert!(
+        found.len() == 1 && found[0].contains("2620:52:0:13b8::/64, and IPv6 is off"),
+        "{found:#?}"
+    );
+    // Networks without it are none of that.
+    assert!(conflicts(&input(&[("controller", 1)], "3_nets_ipv4", &[]), &seen).is_empty());
+}
+
+/// What a hypervisor can do, as the model of one has it.
+fn unable(keys: &str, options: &str) -> Vec<String> {
+    let mut wanted = input(&[(&node(keys), 2)], &network(SERVED), &[]);
+    wanted.request.settings.virtopts = options.parse().unwrap();
+    let seen = Observed::default();
+    let topology = topology(&wanted, &seen);
+    let (blueprint, mut diags) = expand(&topology, &seen);
+    let words = |all: &[&str]| all.iter().map(|word| (*word).to_string()).collect();
+    let asked = abilities::asked(&blueprint, &seen);
+    let machines = [("pc", 255), ("q35", 288)];
+    let machines = machines.map(|(name, most)| (name.to_string(), Some(most))).into();
+    let known = asked.into_iter().map(|key| {
+        let buses =
+            if key.1 == "q35" { words(&["virtio", "scsi"]) } else { words(&["virtio", "ide"]) };
+        let cpus = [("Haswell", true), ("qemu64", true)].map(|(name, is)| (name.to_string(), is));
+        let (cpus, videos) = (cpus.into(), words(&["vga", "qxl"]));
+        (key, Abilities { cpus, videos, buses })
+    });
+    let known = Known { machines, abilities: known.collect() };
+    abilities::check((&topology, &blueprint, &seen), &known, &mut diags);
+    diags.iter().map(|d| format!("{} [{}]", d.message, d.help.join("; "))).collect()
+}
+
+#[test]
+fn what_the_hypervisor_cannot_do_is_refused_in_the_plan() {
+    for (keys, options, said) in [
+        (", machine_type: q36", "", "asks for machine type `q36`"),
+        (", machine_type: pc-q35-99.0", "", "asks for machine type `pc-q35-99.0`"),
+        (", cpumodel: NoSuchCPU", "", "asks for CPU model `NoSuchCPU`"),
+        (", cpumodel: Hasswell", "", "did you mean `Haswell`?"),
+        ("", "--cpu Skylake", "asks for CPU model `Skylake`"),
+        ("", "--video foo", "has no video device `foo`"),
+        ("", "--video qxxl", "did you mean `qxl`?"),
+        ("", "--machine q36", "did you mean `q35`?"),
+    ] {
+        let found = unable(keys, options);
+        assert!(found.len() == 1 && found[0].contains(said), "{keys} {options}: {found:#?}");
+    }
+    let many = unable(", machine_type: q35", "").len() + unable("", "").len();
+    assert_eq!(many + unable(", cpumodel: host-model", "--video vga").len(), 0);
+    assert!(unable(", cpumodel: Haswell, machine_type: q35", "--video qxl").is_empty());
 }

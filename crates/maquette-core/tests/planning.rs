@@ -11,7 +11,7 @@ use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, HostFacts, LibvirtState, Needs, Op, Plan, PoolState};
 use maquette_core::seed::seed_files;
 use maquette_core::values::Secret;
-use maquette_core::values::TimeZone;
+use maquette_core::values::{Login, TimeZone};
 use maquette_testkit::{apply, blueprint_of, input, node_volumes, plan_of};
 use proptest::prelude::*;
 
@@ -102,10 +102,40 @@ fn more_memory_than_the_maximum_restarts_and_keeps_the_disks() {
 fn what_only_a_first_boot_sets_up_replaces_the_node() {
     let seen = built(&[("controller", 1)], &SMALL);
     let mut changed = input(&[("controller", 1)], "3_nets", &SMALL);
-    changed.request.settings.timezone = Some(TimeZone::known("UTC"));
+    changed.request.settings.username = Login::known("ann");
     let plan = plan_of(&changed, &seen);
     assert_eq!(plan.losses(), ["controller-0"]);
-    assert!(lines(&plan).contains("replace domain controller-0: time zone: the image's → UTC"));
+    assert!(lines(&plan).contains("replace domain controller-0: user: cloud-user → ann"));
+}
+
+#[test]
+fn another_time_zone_is_set_in_guests_that_go_on() {
+    let mut seen = built(&[("controller", 1), ("ironic", 1)], &SMALL);
+    let mut changed = input(&[("controller", 1), ("ironic", 1)], "3_nets", &SMALL);
+    changed.request.settings.timezone = Some(TimeZone::known("Europe/Prague"));
+    let plan = plan_of(&changed, &seen);
+    assert!(plan.losses().is_empty());
+    let steps = |plan: &Plan| plan.steps.iter().map(|s| s.action.title()).collect::<Vec<_>>();
+    let (define, set) =
+        ("define domain controller-0", "set time zone of domain controller-0 to Europe/Prague");
+    assert_eq!(steps(&plan), [define, set]);
+    // A run that ends before the last step leaves it to the next one.
+    apply(&mut seen, &plan.steps[..1]);
+    let again = plan_of(&changed, &seen);
+    assert_eq!(steps(&again), [define, set]);
+    apply(&mut seen, &again.steps);
+    assert!(plan_of(&changed, &seen).is_empty());
+    // What nobody asks for any more stays; what is off gets it when it runs.
+    let mut other = input(&[("controller", 1), ("ironic", 1)], "3_nets", &SMALL);
+    assert!(plan_of(&other, &seen).is_empty());
+    let domain = seen.domains.get_mut("controller-0").unwrap();
+    (domain.active, domain.live) = (false, None);
+    other.request.settings.timezone = Some(TimeZone::known("Etc/UTC"));
+    let plan = plan_of(&other, &seen);
+    let last = "set time zone of domain controller-0 to Etc/UTC";
+    assert_eq!(steps(&plan), [define, "boot domain controller-0", last]);
+    apply(&mut seen, &plan.steps);
+    assert!(plan_of(&other, &seen).is_empty());
 }
 
 #[test]

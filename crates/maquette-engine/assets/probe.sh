@@ -17,6 +17,7 @@ say cpus; grep -c ^processor /proc/cpuinfo || :
 say flags; grep -m 1 ^flags /proc/cpuinfo || :
 say kvm; stat -c '%a %G' /dev/kvm 2>/dev/null || :
 show routes /proc/net/route
+say ipv6; cat /proc/sys/net/ipv6/conf/all/disable_ipv6 2>/dev/null || echo none
 say routes6; ip -6 route show 2>/dev/null || :
 say addresses; ip -o address show 2>/dev/null || :
 show devices /proc/net/dev

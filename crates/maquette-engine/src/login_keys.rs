@@ -30,6 +30,17 @@ const LOOK: Duration = Duration::from_millis(20);
 /// # Errors
 /// If it cannot be logged in to, or its files cannot be changed.
 pub fn change(login: &Login<'_>, add: &[PublicKey], remove: &[PublicKey]) -> Result<(), StepError> {
+    in_guest(login, SCRIPT, lines(add, remove)).map_err(|why| {
+        StepError::new(format!("cannot change the SSH keys of `{}`", login.name)).because(why)
+    })
+}
+
+/// Runs a script in a guest, which reads `input`.
+pub(crate) fn in_guest(
+    login: &Login<'_>,
+    script: &str,
+    input: String,
+) -> Result<(), std::io::Error> {
     let mut ssh = Command::new("ssh");
     ssh.arg("-F").arg(login.config).args(login.jump).args(["-T", "-o", "BatchMode=yes"]);
     ssh.args(["-o", "ControlPath=none", "-o", "ServerAliveInterval=5"]);
@@ -37,10 +48,8 @@ pub fn change(login: &Login<'_>, add: &[PublicKey], remove: &[PublicKey]) -> Res
     if let Some(address) = login.address {
         ssh.args(["-o", &format!("HostName={address}")]);
     }
-    ssh.args(["--", login.name, &login_line(SCRIPT)]);
-    run(ssh, lines(add, remove), LIMIT).map_err(|why| {
-        StepError::new(format!("cannot change the SSH keys of `{}`", login.name)).because(why)
-    })
+    ssh.args(["--", login.name, &login_line(script)]);
+    run(ssh, input, LIMIT)
 }
 
 /// What the script reads.

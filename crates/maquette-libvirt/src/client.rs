@@ -1,6 +1,7 @@
 //! The calls of libvirt's API that we use: blocking, with typed errors. The only module that knows
 //! the binding.
 
+mod capabilities;
 mod domain;
 mod events;
 mod gate;
@@ -416,16 +417,6 @@ impl Client {
         let place = self.waiting.place(&self.bulk, further, || connect(&self.uri));
         let instead = Instead::Restore { file };
         gate::call_or("restore memory", &instead, || place.connection.restore_domain(file))
-    }
-
-    /// What memory images depend on: versions of libvirt and QEMU, and the CPU.
-    pub fn emulator(&self) -> Result<String> {
-        let (libvirt, qemu) = (self.control.lib_version()?, self.control.hyp_version()?);
-        let capabilities = self.control.capabilities()?;
-        let cpu = capabilities.split_once("<cpu>").and_then(|(_, rest)| rest.split_once("</cpu>"));
-        // The frequency of its clock is measured anew whenever the hypervisor starts.
-        let cpu = cpu.map_or("", |(cpu, _)| cpu).lines().filter(|line| !line.contains("<counter"));
-        Ok(format!("libvirt {libvirt}, QEMU {qemu}, {}", cpu.collect::<Vec<_>>().join("\n")))
     }
 
     /// Defines a network, or changes its definition, validated where libvirt can.

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use maquette_core::abilities::{Asked, Known};
 use maquette_core::doctor::NodeSigns;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
@@ -19,7 +20,7 @@ use maquette_engine::{Backend, StepError};
 use crate::{
     Access, Bandwidth, Cached, Client, DomainEvent, Ended, Events, Gate, Guests, Libvirt,
     LibvirtError, LinkState, Notes, ObserveError, Pruned, RunningNic, Seen, Survey, cached,
-    console, doctor, observe, prune, set_bandwidth, set_link, survey,
+    console, doctor, observe, prune, set_bandwidth, set_link, survey, xml,
 };
 
 /// What a plan is carried out with.
@@ -61,6 +62,9 @@ pub trait Server: Send + Sync {
 
     /// What memory images depend on there: versions of libvirt and QEMU, and the CPU.
     fn emulator(&self) -> Result<String, LibvirtError>;
+
+    /// Machine types that there are, and what there is for guests of those that are asked about.
+    fn abilities(&self, asked: &Asked) -> Result<Known, LibvirtError>;
 
     /// Interfaces of a running domain.
     fn running_nics(&self, domain: &str) -> Result<Vec<RunningNic>, StepError>;
@@ -167,6 +171,19 @@ impl Server for Client {
 
     fn emulator(&self) -> Result<String, LibvirtError> {
         Client::emulator(self)
+    }
+
+    fn abilities(&self, asked: &Asked) -> Result<Known, LibvirtError> {
+        let machines = xml::abilities::machines(&self.capabilities()?).unwrap_or_default();
+        let abilities = asked.iter().map(|(virt, machine)| {
+            let there = machines.contains_key(machine);
+            let told = there.then(|| self.domain_capabilities(virt.as_str(), machine)).flatten();
+            // What is not told counts as there.
+            let read = told.and_then(|xml| xml::abilities::abilities(&xml).ok());
+            ((*virt, machine.clone()), read.unwrap_or_default())
+        });
+        let abilities = abilities.collect();
+        Ok(Known { machines, abilities })
     }
 
     fn running_nics(&self, domain: &str) -> Result<Vec<RunningNic>, StepError> {

@@ -16,7 +16,6 @@ use maquette_core::plan::{Action, Readiness, Setting, Sharing};
 use maquette_core::values::{NodeName, console_text};
 use maquette_engine::host::{self, Host};
 use maquette_engine::image::{self, Transfer};
-use maquette_engine::login_keys;
 use maquette_engine::net::{bridge, vswitch};
 use maquette_engine::prepare;
 use maquette_engine::probe::family::Family;
@@ -24,6 +23,7 @@ use maquette_engine::probe::{self, Daemons, Reach};
 use maquette_engine::ready::NotReady;
 use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
+use maquette_engine::{guest_timezone, login_keys};
 
 use crate::client::{self, Client, Gate, LibvirtError};
 use crate::xml::Mark;
@@ -408,6 +408,10 @@ impl Libvirt<'_> {
             }
             Action::AwaitDomain { name, ready } => self.await_domain(name, ready, context),
             Action::ChangeDomain { name, change } => domain::change(self.client()?, name, change),
+            Action::SetTimezone { node, environment, pool, zone, ready } => {
+                guest_timezone::set(&self.login(&node.name, ready), zone)?;
+                self.record_domain(node, environment, pool)
+            }
             Action::ShareDomain { node, environment, pool, add, remove, ready, sharing } => {
                 let login = self.login(&node.name, ready);
                 match (login_keys::change(&login, add, remove), sharing) {

@@ -1,5 +1,6 @@
 //! libvirt's XML: written from blueprints, read into observations. Pure.
 
+pub mod abilities;
 mod domain;
 pub mod layout;
 pub mod metadata;

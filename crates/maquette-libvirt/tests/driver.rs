@@ -5,6 +5,8 @@
 
 #[path = "driver/believed.rs"]
 mod believed;
+#[path = "driver/definition.rs"]
+mod definition;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};

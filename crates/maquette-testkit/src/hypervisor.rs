@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use maquette_core::abilities::{Asked, Known};
 use maquette_core::doctor::{NodeSigns, Power};
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
@@ -23,7 +24,7 @@ use maquette_libvirt::{
     Pruned, Run, RunningNic, Seen, Server, Survey, Surveyed,
 };
 
-use crate::{change, rules, signs};
+use crate::{abilities, change, rules, signs};
 
 /// The limit of inotify instances.
 const INOTIFY: &str = "fs.inotify.max_user_instances";
@@ -389,6 +390,10 @@ impl Server for Model {
         Ok(volumes.into_iter().filter(|v| v.starts_with("maquette-")).map(entry).collect())
     }
 
+    fn abilities(&self, asked: &Asked) -> Result<Known, LibvirtError> {
+        Ok(abilities::known(asked))
+    }
+
     fn running_nics(&self, domain: &str) -> Result<Vec<RunningNic>, StepError> {
         let machine = self.machine();
         let live = machine.seen.domains.get(domain).and_then(|d| d.live.as_ref());
@@ -587,9 +592,7 @@ impl Hands<'_> {
             Setting::NetworkHook => machine.hook = there,
             Setting::Expiry => machine.expiry = there,
             Setting::Timezone { zone } => machine.timezone.clone_from(zone),
-            Setting::Limit { limit, value } => {
-                machine.sysctls.insert(limit.key.into(), *value);
-            }
+            Setting::Limit { limit, value } => machine.sysctls.extend([(limit.key.into(), *value)]),
             Setting::SshLimits | Setting::Nested { .. } | Setting::RouterAdverts { .. } => {}
         }
     }

@@ -3,6 +3,8 @@
 //! commands run on it.
 
 #[cfg(feature = "hypervisor")]
+mod abilities;
+#[cfg(feature = "hypervisor")]
 mod change;
 #[cfg(feature = "hypervisor")]
 mod host;

@@ -70,6 +70,7 @@ pub fn text(
         ("cpus", machine.cpus.to_string()),
         ("flags", flags.into()),
         ("kvm", kvm.into()),
+        ("ipv6", u8::from(host.lacks_ipv6).to_string()),
         ("routes", format!("Iface\tDestination{routes}")),
         ("devices", format!("Inter-|\n face |{devices}")),
         ("memory", format!("MemTotal: {0} kB\nMemAvailable: {0} kB", machine.memory_mib * 1024)),

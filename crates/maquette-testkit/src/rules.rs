@@ -278,6 +278,11 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             let domain = seen.domains.get_mut(name).expect("it exists");
             change_live(domain, change);
         }
+        Action::SetTimezone { node, .. } => {
+            let domain = seen.domains.get_mut(&node.name).expect("it exists");
+            assert!(domain.active && !domain.paused && domain.ready, "{title}: nobody can log in");
+            domain.recorded = (**node).clone();
+        }
         Action::ShareDomain { node, sharing, .. } => {
             let domain = seen.domains.get_mut(&node.name).expect("it exists");
             assert!(domain.active && !domain.paused, "{title}: nobody can log in");

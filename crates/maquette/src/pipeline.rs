@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::tz::TimeZoneDatabase;
+use maquette_core::abilities;
 use maquette_core::blueprint::{self, Blueprint, ColdReason, Image, Template};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
@@ -19,6 +20,7 @@ use maquette_core::values::{NodeName, PublicKey, Secret};
 use maquette_engine::StepError;
 use maquette_engine::probe::Facts;
 use maquette_engine::ssh_keys::{self, EnvironmentKey};
+use maquette_libvirt::LibvirtError;
 
 use crate::commands::{entry, nodes};
 use crate::failure::Failure;
@@ -278,7 +280,7 @@ pub fn plan(
     };
     blueprint.image_origins = read;
     blueprint.templates = templates(world, &blueprint, &fresh, hypervisor)?;
-    scope.conflicts(&topology, &blueprint, &observed, &mut diags);
+    in_the_way(scope, (&topology, &blueprint, &observed), hypervisor, &mut diags)?;
     // Warnings were shown when the input was checked.
     if diags.has_errors() {
         return refused(diags);
@@ -286,6 +288,25 @@ pub fn plan(
     fits(world, (&blueprint, scope.all_templates), &observed, &hypervisor.facts, settings)?;
     let plan = steps(&blueprint, &observed, &key)?;
     Ok(Planned { blueprint, observed, plan, key, aside, shared })
+}
+
+/// Reports what others have, and what the hypervisor has not: libvirt is asked where nodes want what not all machines have.
+/// One that is not there yet is installed.
+fn in_the_way(
+    scope: Scope<'_>,
+    what: (&topology::Topology, &Blueprint, &Observed),
+    hypervisor: &Hypervisor,
+    diags: &mut Diagnostics,
+) -> Result<(), Failure> {
+    scope.conflicts(what.0, what.1, what.2, diags);
+    let asked = abilities::asked(what.1, what.2);
+    let Some(server) = hypervisor.libvirt.as_ref().filter(|_| !asked.is_empty()) else {
+        return Ok(());
+    };
+    let failed = |e: LibvirtError| Failure::Failed(e.failed("cannot ask libvirt what it can do"));
+    let known = server.abilities(&asked).map_err(failed)?;
+    abilities::check(what, &known, diags);
+    Ok(())
 }
 
 /// In a workspace that the environment is only shared with, what follows from its secret is as it is recorded; the key that

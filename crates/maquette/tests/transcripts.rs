@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 }
 
 /// Programs on the user's machine and on the hypervisor that say what they were asked.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("bin/remote-viewer", "echo \"remote-viewer $*\" >>viewed"),
     (
         "bin/ssh",
@@ -68,6 +68,12 @@ const PROGRAMS: [(&str, &str); 7] = [
     (
         "bin/scp",
         "echo \"scp $*\"\ncase $* in *web-1:/nope*) echo \"scp: /nope: No such file or directory\" >&2; exit 1 ;; esac",
+    ),
+    (
+        "bin/curl",
+        "read -r _ _ url; file=${url##*/}; file=${file%?}\n\
+         cat \"${0%/*}/../work/$file\" 2>/dev/null && exit\n\
+         echo 'curl: (22) The requested URL returned error: 404' >&2; exit 22",
     ),
     (
         "bin/ansible-playbook",

@@ -24,6 +24,7 @@ pub fn conflicts(
     for (i, network) in blueprint.networks.iter().enumerate() {
         names(network, observed, diags);
         twins(network, &blueprint.networks[..i], diags);
+        ipv6(topology, network, observed, diags);
         if let Some(uplink) = &network.uplink {
             nic(topology, network, uplink, observed, diags);
         }
@@ -54,6 +55,25 @@ fn names(network: &Network, observed: &Observed, diags: &mut Diagnostics) {
             diags.push(foreign("network interface", &port.name));
         }
     }
+}
+
+/// IPv6 where the hypervisor has none: libvirt would not start the network.
+fn ipv6(topology: &Topology, network: &Network, observed: &Observed, diags: &mut Diagnostics) {
+    let Some(net) = network.ipv6.filter(|_| observed.host.lacks_ipv6) else { return };
+    let environment = &topology.settings.environment;
+    let is = |n: &&topology::Network| NetworkName::of(environment, &n.name.value) == network.name;
+    let message = format!(
+        "network `{}` has {}, and IPv6 is off on the hypervisor",
+        network.name,
+        net.trunc()
+    );
+    let diagnostic = Diagnostic::error("hypervisor::ipv6", message)
+        .help("`sysctl net.ipv6.conf.all.disable_ipv6=0` there turns it on, unless its kernel was started without it; or leave `ipv6` out");
+    let span = topology.networks.iter().find(is).and_then(|n| n.ipv6.as_ref()).map(|i| i.span);
+    diags.push(match span {
+        Some(span) => diagnostic.at(span, ""),
+        None => diagnostic,
+    });
 }
 
 /// Networks before this one that it would share a NIC or the name of its bridge with.

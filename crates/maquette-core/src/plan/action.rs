@@ -11,7 +11,7 @@ use crate::names::EnvName;
 use crate::seed::SeedFile;
 use crate::topology::{Allocation, Srv};
 use crate::units::{ByteSize, MIB, MacAddr};
-use crate::values::{Login, NetworkName, NodeName, PublicKey};
+use crate::values::{Login, NetworkName, NodeName, PublicKey, TimeZone};
 
 /// Steps of one lane share a limit on how many run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -334,6 +334,19 @@ pub enum Action {
         /// What changes.
         change: LiveChange,
     },
+    /// Set the time zone of a running domain's guest, and record it.
+    SetTimezone {
+        /// The domain as it is recorded then.
+        node: Box<Node>,
+        /// Environment it belongs to.
+        environment: EnvName,
+        /// Pool of its volumes.
+        pool: Pool,
+        /// Its time zone from then on.
+        zone: TimeZone,
+        /// How it is reached.
+        ready: Readiness,
+    },
     /// Change which keys of colleagues open a running domain's guest.
     ShareDomain {
         /// The domain as it is recorded then.
@@ -419,6 +432,9 @@ impl Action {
             Self::RestoreDomain { node, .. } => format!("restore domain {}", node.name),
             Self::AwaitDomain { name, .. } => format!("wait for domain {name}"),
             Self::ChangeDomain { name, change } => format!("change {name}: {}", change.describe()),
+            Self::SetTimezone { node, zone, .. } => {
+                format!("set time zone of domain {} to {zone}", node.name)
+            }
             Self::ShareDomain { node, .. } => format!("set SSH keys of domain {}", node.name),
             Self::RecordDomain { node, .. } => format!("record domain {}", node.name),
             Self::PauseDomain { name } => format!("pause domain {name}"),
@@ -460,6 +476,7 @@ impl Action {
             Self::RestoreDomain { .. } => "restore-domain",
             Self::AwaitDomain { .. } => "await-domain",
             Self::ChangeDomain { .. } => "change-domain",
+            Self::SetTimezone { .. } => "set-timezone",
             Self::ShareDomain { .. } => "share-domain",
             Self::RecordDomain { .. } => "record-domain",
             Self::PauseDomain { .. } => "pause-domain",
@@ -488,6 +505,7 @@ impl Action {
             | Self::MakeTemplate { .. }
             | Self::RestoreDomain { .. }
             | Self::AwaitDomain { .. }
+            | Self::SetTimezone { .. }
             | Self::ShareDomain { .. } => Lane::Boot,
             Self::StartDomain { ready: None, .. } | Self::StopDomain { .. } => Lane::Power,
             Self::DefineNetwork { .. }

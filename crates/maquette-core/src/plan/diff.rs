@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fate::{Fate, Fates, fates};
+use super::fate::{Fate, Fates, fates, zones};
 use super::remove::{edited_goes, remove_domain, remove_edited, remove_network, remove_orphan};
 use super::{
     Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe,
@@ -12,7 +12,7 @@ use crate::blueprint::{Blueprint, ColdReason, Disk, HostKeys, Image, Network, No
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Observed, Orphan};
 use crate::topology::SeedDrive;
-use crate::values::{NetworkName, NodeName, Secret};
+use crate::values::{NetworkName, NodeName, Secret, TimeZone};
 
 /// Private host keys of new nodes, by node.
 pub type PrivateKeys<'a> = &'a dyn Fn(&Node) -> Secret;
@@ -33,6 +33,7 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         unplugged: Vec::new(),
         warm: warm::starts(blueprint, observed, &fates),
         templates: BTreeMap::new(),
+        zones: zones(blueprint, observed, &fates),
     };
     planner.leave(&fates);
     planner.images(&fates);
@@ -41,6 +42,7 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         let (fate, before) =
             (fates.nodes.get(&node.name).unwrap_or(&Fate::Create), planner.builder.added().count());
         planner.node(node, fate);
+        planner.zone(node, before);
         planner.share(node, fate, before);
     }
     planner.unwanted_networks();
@@ -129,6 +131,8 @@ pub(super) struct Planner<'a> {
     pub(super) warm: BTreeMap<NodeName, Result<Template, ColdReason>>,
     /// Step that makes a template, by key.
     pub(super) templates: BTreeMap<String, StepId>,
+    /// Nodes whose time zone changes while they go on, and what it was.
+    pub(super) zones: BTreeMap<NodeName, Option<TimeZone>>,
 }
 
 const UNWANTED: &str = "the topology does not ask for it any more";

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::LiveChange;
 use super::compare::{self, Class, Differences};
 use super::devices::{self, Gap};
+use super::ready::readiness;
 use crate::blueprint::{Blueprint, Network, Node};
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Hardware, Observed};
-use crate::values::{NetworkName, NodeName};
+use crate::values::{NetworkName, NodeName, TimeZone};
 
 /// What happens to each node, decided before any step exists, because networks depend on it.
 pub(super) struct Fates {
@@ -61,6 +62,25 @@ pub(super) fn fates(blueprint: &Blueprint, observed: &Observed) -> Fates {
         nodes.insert(node.name.clone(), fate);
     }
     Fates { nodes, replaced }
+}
+
+/// Nodes that go on, and get another time zone than they are recorded to have; with what they have now.
+pub(super) fn zones(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    fates: &Fates,
+) -> BTreeMap<NodeName, Option<TimeZone>> {
+    let goes_on = |node: &&Node| {
+        let fate = fates.nodes.get(&node.name);
+        matches!(fate, Some(Fate::Record(_) | Fate::Live(..) | Fate::Restart(_)))
+    };
+    let changed = blueprint.nodes.iter().filter(goes_on).filter_map(|node| {
+        let recorded = observed.domains.get(&node.name)?.recorded.guest.as_ref()?;
+        let wanted = node.guest.as_ref()?;
+        let differs = recorded.timezone != wanted.timezone && readiness(node).is_some();
+        differs.then(|| (node.name.clone(), recorded.timezone.clone()))
+    });
+    changed.collect()
 }
 
 /// Networks that would be made again under nodes that a run is not about, each with these.

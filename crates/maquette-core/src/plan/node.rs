@@ -89,7 +89,7 @@ impl Planner<'_> {
 
     fn define(&self, node: &Node) -> Action {
         Action::DefineDomain {
-            node: Box::new(node.clone()),
+            node: Box::new(self.before_zone(node)),
             environment: self.blueprint.environment.clone(),
             pool: self.pool(&node.name),
         }

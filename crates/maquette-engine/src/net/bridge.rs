@@ -43,22 +43,26 @@ pub fn join(
     let message = format!("cannot put {nic} into bridge {bridge}");
     let failed = |e: HostError| StepError::new(message.clone()).because(e);
     host.write(PATH, SCRIPT.as_bytes(), 0o700).map_err(failed)?;
-    let join = command("join", bridge).args([
-        bridge.to_string(),
-        nic.clone(),
-        u8::from(uplink.stp).to_string(),
-        uplink.address.map(|a| a.to_string()).unwrap_or_default(),
-        uplink.mtu.map(|m| m.to_string()).unwrap_or_default(),
-        LIMIT.to_string(),
-        here(host).into(),
-    ]);
-    check(host, &join).map_err(failed)?;
+    check(host, &joining(bridge, uplink, here(host))).map_err(failed)?;
     confirm(host, bridge, context).map_err(|failure| {
         let failure = StepError { message: message.clone(), ..failure };
         failure.hint(format!(
             "is {nic} the right NIC, and does its switch port take more than one MAC address?"
         ))
     })
+}
+
+/// What puts a NIC into a bridge; `here` says whether the hypervisor is this machine.
+fn joining(bridge: &str, uplink: &Uplink, here: &str) -> Command {
+    command("join", bridge).args([
+        bridge.to_string(),
+        uplink.nic.clone(),
+        u8::from(uplink.stp).to_string(),
+        uplink.address.map(|a| a.to_string()).unwrap_or_default(),
+        uplink.mtu.map(|m| m.to_string()).unwrap_or_default(),
+        LIMIT.to_string(),
+        here.into(),
+    ])
 }
 
 /// Comes back to the hypervisor over a connection of its own, and keeps the change.
@@ -131,3 +135,27 @@ pub fn leave(
 #[cfg(test)]
 #[cfg(feature = "e2e")]
 mod kill_points;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nic_is_put_into_a_bridge_as_its_network_says() {
+        let uplink = Uplink {
+            nic: "eno2".into(),
+            chosen: false,
+            address: Some("10.9.0.1/24".parse().unwrap()),
+            stp: true,
+            guard: true,
+            mtu: Some(9000),
+        };
+        let words = joining("br0", &uplink, "").args;
+        let told = |value: &str| words.iter().any(|word| word == value);
+        assert!(["br0", "eno2", "1", "10.9.0.1/24", "9000"].into_iter().all(told), "{words:?}");
+        let plain = Uplink { stp: false, mtu: None, ..uplink };
+        let words = joining("br0", &plain, "").args;
+        let at = words.iter().position(|word| word == "eno2").unwrap();
+        assert_eq!(words[at + 1..at + 4], ["0", "10.9.0.1/24", ""]);
+    }
+}

@@ -328,6 +328,7 @@ fn network(seen: &Sections) -> HostNetwork {
         default_nic: default_nic(seen.text("routes")),
         kernel_vswitch: seen.lines("vswitch").any(|l| l == "kernel"),
         routes: all_routes(seen),
+        lacks_ipv6: matches!(seen.text("ipv6").trim(), "1" | "none"),
     }
 }
 
@@ -396,6 +397,16 @@ mod tests {
         .map(|(net, owner)| format!("{net} {owner}"))
         .collect();
         assert_eq!(found, ["2001:db8:1::/64 interface br0", "2001:db8:2::7/128 interface eth0"]);
+    }
+
+    #[test]
+    fn ipv6_is_off_where_the_kernel_says_so_or_has_none() {
+        for (section, lacks) in [("0", false), ("1", true), ("none", true)] {
+            let facts = read(&format!("@@ ipv6\n{section}\n"));
+            assert_eq!(facts.network.lacks_ipv6, lacks, "{section}");
+        }
+        // What was not asked is not missing.
+        assert!(!read("").network.lacks_ipv6);
     }
 
     #[test]

@@ -200,12 +200,13 @@ pub fn pull_plug(domain: &Domain) -> Result<()> {
 /// Removes a domain's definition with all that libvirt keeps of it. As with networks, one that was
 /// being started is stopped; says whether that was so.
 pub fn undefine_domain(domain: &Domain) -> Result<bool> {
-    let all = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-        | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | sys::VIR_DOMAIN_UNDEFINE_NVRAM
-        | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
-    // Drivers that lack one of these know nothing that it would remove.
-    if gate::call("undefine", || domain.undefine_flags(all)).is_err() {
+    let memory =
+        sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
+    let old = memory | sys::VIR_DOMAIN_UNDEFINE_NVRAM;
+    // Drivers and versions that lack one of these know nothing that it would remove, but refuse to go on with others.
+    let mut undefined =
+        [old | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA, old, memory].into_iter();
+    if !undefined.any(|flags| gate::call("undefine", || domain.undefine_flags(flags)).is_ok()) {
         optional(gate::call("undefine", || domain.undefine()))?;
     }
     match domain.is_active() {

@@ -144,19 +144,21 @@ pub fn select(terminal: &Terminal, args: &[(String, Option<String>)], nodes: boo
     Stages::only(chosen)
 }
 
-/// Why a tag that is to be skipped leaves nothing out.
+/// What is said of a tag that is to be skipped, and leaves nothing out, or not all.
 fn left_in(tag: &str) -> Option<String> {
     let why = match tag {
-        "user" => "a node has its user from its first boot on",
+        "user" => "leaves nothing out: a node has its user from its first boot on",
         "timezone" => {
-            "a node has its time zone from its first boot on; leave `--topology-timezone` out for none"
+            "leaves nodes that run as they are; a new one has its time zone from its first boot on, unless \
+             `--topology-timezone` is left out"
         }
         inside if INSIDE_VMS.contains(&inside) => {
-            "image, disks, domain and addresses of a node are made together; `skip-tags=vms` leaves all of them out"
+            "leaves nothing out: image, disks, domain and addresses of a node are made together; \
+             `skip-tags=vms` leaves all of them out"
         }
         _ => return None,
     };
-    Some(format!("`skip-tags={tag}` leaves nothing out: {why}"))
+    Some(format!("`skip-tags={tag}` {why}"))
 }
 
 /// The stages of a tag; none if nothing has it.

@@ -69,6 +69,7 @@ impl Stage {
             | Action::StartNetwork { .. }
             | Action::StopNetwork { .. }
             | Action::UndefineNetwork { .. } => Self::Networks,
+            Action::SetTimezone { .. } => Self::Timezone,
             Action::FetchImage { .. }
             | Action::DefineDomain { .. }
             | Action::CreateVolume { .. }

@@ -109,7 +109,7 @@ fn of_guest(old: Option<&Guest>, new: Option<&Guest>, found: &mut Differences) {
     found.note(*authorized_key != new.authorized_key, Replace, key);
     let zone = |zone: Option<&TimeZone>| or(zone, "the image's");
     let (from, to) = (zone(timezone.as_ref()), zone(new.timezone.as_ref()));
-    found.change(Replace, "time zone", &from, &to);
+    found.change(Record, "time zone", &from, &to);
     let mib = |mib: u64| format!("{mib} MiB");
     let what = "what its first boot does changes: packages, files, commands, `user_data`, `console` or the password";
     found.note(*first_boot != new.first_boot, Replace, what);

@@ -1,0 +1,26 @@
+//! What libvirt and its driver are and can do.
+
+use super::{Client, Result};
+
+impl Client {
+    /// What memory images depend on: versions of libvirt and QEMU, and the CPU.
+    pub fn emulator(&self) -> Result<String> {
+        let (libvirt, qemu) = (self.control.lib_version()?, self.control.hyp_version()?);
+        let capabilities = self.control.capabilities()?;
+        let cpu = capabilities.split_once("<cpu>").and_then(|(_, rest)| rest.split_once("</cpu>"));
+        // The frequency of its clock is measured anew whenever the hypervisor starts.
+        let cpu = cpu.map_or("", |(cpu, _)| cpu).lines().filter(|line| !line.contains("<counter"));
+        Ok(format!("libvirt {libvirt}, QEMU {qemu}, {}", cpu.collect::<Vec<_>>().join("\n")))
+    }
+
+    /// What the driver can do, as libvirt writes it.
+    pub fn capabilities(&self) -> Result<String> {
+        Ok(self.control.capabilities()?)
+    }
+
+    /// What there is for guests of a machine type, as libvirt writes it; none where the driver does not tell.
+    pub fn domain_capabilities(&self, virt: &str, machine: &str) -> Option<String> {
+        let (machine, virt) = (Some(machine), Some(virt));
+        self.control.domain_capabilities(None, Some("x86_64"), machine, virt, 0).ok()
+    }
+}

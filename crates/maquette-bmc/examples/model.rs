@@ -7,17 +7,16 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for trials")]
 
 use std::error::Error;
+use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use maquette_bmc::accounts::{Accounts, Role};
 use maquette_bmc::bmc::Bmc;
 use maquette_bmc::clock::Clock;
-use maquette_bmc::ipmi::Node;
 use maquette_bmc::model::Model;
 use maquette_bmc::secret::Secret;
-use maquette_bmc::serve::{self, Tls};
+use maquette_bmc::serve::{self, Doors, Tls};
 use maquette_bmc::service::{Options, Service};
-use tokio::net::{TcpListener, UdpSocket};
 use uuid::Uuid;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -50,18 +49,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let service = Service::new(uuid, clock, bmcs, accounts, options);
     service.report_to(Box::new(|line| eprintln!("{line}")));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-        println!("serving {systems} systems on {}", listener.local_addr()?);
-        tokio::spawn(serve::look_after(service.clone()));
-        for (bmc, port) in service.bmcs().zip(ipmi..) {
-            let socket = UdpSocket::bind(("127.0.0.1", port)).await?;
-            println!("{} {} {}", bmc.name, bmc.uuid, socket.local_addr()?);
-            let node = Node::new(bmc.clone(), service.shared_accounts(), port);
-            tokio::spawn(serve::ipmi(service.clone(), node, socket));
-        }
-        serve::redfish(service, listener, tls).await;
-        Ok(())
-    })
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    println!("serving {systems} systems on {}", listener.local_addr()?);
+    let mut sockets = Vec::new();
+    for (bmc, port) in service.bmcs().zip(ipmi..) {
+        let socket = UdpSocket::bind(("127.0.0.1", port))?;
+        println!("{} {} {}", bmc.name, bmc.uuid, socket.local_addr()?);
+        sockets.push((bmc.clone(), socket));
+    }
+    serve::run(service, Doors { redfish: (listener, tls), ipmi: sockets })?;
+    Ok(())
 }

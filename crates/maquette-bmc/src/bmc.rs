@@ -34,8 +34,6 @@ pub struct Boot {
     pub enabled: Override,
     /// The firmware that was asked for, from the next start on.
     pub mode: Option<Firmware>,
-    /// Where HTTP boot begins, as it was given.
-    pub http: Option<String>,
 }
 
 /// The identification light.
@@ -135,9 +133,9 @@ pub struct State {
 
 impl Default for State {
     fn default() -> Self {
-        let (target, enabled, mode, http) = (None, Override::Disabled, None, None);
+        let (target, enabled, mode) = (None, Override::Disabled, None);
         Self {
-            boot: Boot { target, enabled, mode, http },
+            boot: Boot { target, enabled, mode },
             settings: Settings::new(),
             pending: Settings::new(),
             secure_boot: None,
@@ -261,7 +259,6 @@ impl Bmc {
         if plan.once {
             state.boot.enabled = Override::Disabled;
             state.boot.target = None;
-            state.boot.http = None;
         }
         state.boot.mode = None;
         state.secure_boot = None;

@@ -3,18 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use maquette_bmc::accounts::{Accounts, Role};
 use maquette_bmc::bmc::Bmc;
 use maquette_bmc::clock::Clock;
-use maquette_bmc::ipmi::Node;
 use maquette_bmc::model::Model;
 use maquette_bmc::secret::Secret;
-use maquette_bmc::serve;
+use maquette_bmc::serve::{self, Doors};
 use maquette_bmc::service::{Limits, Options, Service};
 use uuid::Uuid;
 
@@ -26,23 +24,11 @@ fn serving(limits: Limits) -> (SocketAddr, SocketAddr, Arc<Model>) {
     accounts.add("admin", Secret::new("Only-4-trials"), Role::Administrator).unwrap();
     let options = Options { limits, plain: true, ..Options::default() };
     let service = Service::new(Uuid::nil(), clock, vec![bmc.clone()], accounts, options);
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let udp = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-            let port = udp.local_addr().unwrap();
-            sender.send((tcp.local_addr().unwrap(), port)).unwrap();
-            let node = Node::new(bmc, service.shared_accounts(), port.port());
-            tokio::join!(
-                serve::redfish(service.clone(), tcp, None),
-                serve::ipmi(service.clone(), node, udp),
-                serve::look_after(service),
-            );
-        });
-    });
-    let (redfish, ipmi) = receiver.recv().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (redfish, ipmi) = (listener.local_addr().unwrap(), socket.local_addr().unwrap());
+    let doors = Doors { redfish: (listener, None), ipmi: vec![(bmc, socket)] };
+    std::thread::spawn(move || serve::run(service, doors));
     (redfish, ipmi, model)
 }
 

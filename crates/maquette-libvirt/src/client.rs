@@ -1,6 +1,7 @@
 //! The calls of libvirt's API that we use: blocking, with typed errors. The only module that knows
 //! the binding.
 
+mod bmc;
 mod capabilities;
 mod domain;
 mod events;
@@ -17,6 +18,7 @@ use std::fmt;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use bmc::*;
 pub use domain::*;
 pub use events::{DomainEvent, Events};
 pub(crate) use gate::with as with_gate;

@@ -4,6 +4,7 @@
 //! module that knows libvirt's binding is `client`. This crate knows neither the command line nor
 //! YAML.
 
+mod bmc;
 mod cached;
 mod client;
 mod console;
@@ -22,6 +23,7 @@ mod virt_xml;
 mod volume;
 pub mod xml;
 
+pub use bmc::{DomainMachine, follow as follow_domains};
 pub use cached::{Cached, cached};
 pub use client::{Client, DomainEvent, Events, Gate, Instead, LibvirtError, Port};
 pub use console::{ESCAPE, Ended, console};

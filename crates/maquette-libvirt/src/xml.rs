@@ -1,6 +1,7 @@
 //! libvirt's XML: written from blueprints, read into observations. Pure.
 
 pub mod abilities;
+pub mod boot;
 mod domain;
 pub mod layout;
 pub mod metadata;

@@ -90,7 +90,7 @@ fn boot(boot: &Boot, hardware: &Hardware) -> Value {
             names(&targets.iter().map(|(n, _)| *n).collect::<Vec<_>>()),
         "BootSourceOverrideMode": name_of(&MODES, &mode),
         "BootSourceOverrideMode@Redfish.AllowableValues": names(&MODES.map(|(n, _)| n)),
-        "HttpBootUri": boot.http,
+        "HttpBootUri": null,
     })
 }
 
@@ -180,12 +180,11 @@ fn read_boot(fields: &mut Fields<'_>, hardware: &Hardware, boot: &mut Boot) {
     if let Some(mode) = fields.choice("BootSourceOverrideMode", &MODES) {
         boot.mode = Some(mode).filter(|mode| *mode != hardware.firmware);
     }
-    if let Some(http) = fields.optional_text("HttpBootUri") {
-        boot.http = http.filter(|http| !http.is_empty()).map(String::from);
-        if boot.http.as_ref().is_some_and(|http| media::parse(http).is_none()) {
-            let value = shown(&json!(boot.http));
-            fields.wrong(Message::bad_format("Boot/HttpBootUri", &value));
-        }
+    // The firmware has it from DHCP; it cannot be told.
+    if let Some(http) =
+        fields.optional_text("HttpBootUri").flatten().filter(|http| !http.is_empty())
+    {
+        fields.wrong(Message::not_in_list("Boot/HttpBootUri", &shown(&json!(http))));
     }
     if let Some(target) = target {
         boot.target = target;

@@ -19,6 +19,14 @@ pub(super) fn save(domain: &Domain, file: &str) -> Result<(), Error> {
     if saved < 0 { Err(Error::last_error()) } else { Ok(()) }
 }
 
+/// Sends a running domain a non-maskable interrupt.
+/// <https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainInjectNMI>
+pub(super) fn inject_nmi(domain: &Domain) -> Result<(), Error> {
+    // SAFETY: the domain is open as long as it is borrowed.
+    let sent = unsafe { sys::virDomainInjectNMI(domain.as_ptr(), 0) };
+    if sent < 0 { Err(Error::last_error()) } else { Ok(()) }
+}
+
 /// Defines a network that libvirt has checked against its schema first.
 /// <https://libvirt.org/html/libvirt-libvirt-network.html#virNetworkDefineXMLFlags>
 pub(super) fn define_valid_network(connection: &Connect, xml: &str) -> Result<Network, Error> {

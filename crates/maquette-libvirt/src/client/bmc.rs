@@ -1,0 +1,50 @@
+//! Calls that only BMCs make.
+
+use uuid::Uuid;
+use virt::domain::Domain;
+use virt::sys;
+
+use super::{Client, Kind, LibvirtError, Result, gate, raw};
+
+impl LibvirtError {
+    /// Whether there is no such object.
+    pub fn is_missing(&self) -> bool {
+        self.kind == Kind::Missing
+    }
+}
+
+impl Client {
+    /// Starts a domain that is defined as something else, until it ends: then its definition is as it was. `anew` forgets
+    /// what its firmware remembers.
+    pub fn start_as(&self, xml: &str, anew: bool) -> Result<()> {
+        let flags = if anew { sys::VIR_DOMAIN_START_RESET_NVRAM } else { 0 };
+        let start = |flags| self.bulk.create_domain_xml(xml, flags).map(|_| ());
+        match gate::call("start", || start(flags)) {
+            // Before 8.1 libvirt does not know how to forget.
+            Err(error) if anew && error.kind == Kind::Flags => gate::call("start", || start(0)),
+            started => started,
+        }
+    }
+}
+
+/// A domain's UUID.
+pub fn domain_uuid(domain: &Domain) -> Result<Uuid> {
+    gate::call("read a domain", || domain.uuid())
+}
+
+/// Sends a domain a non-maskable interrupt.
+pub fn inject_nmi(domain: &Domain) -> Result<()> {
+    gate::call("send an NMI", || raw::inject_nmi(domain))
+}
+
+/// How large a disk is, in bytes; none if libvirt cannot tell.
+pub fn disk_capacity(domain: &Domain, device: &str) -> Option<u64> {
+    let info = gate::call("measure a disk", || domain.block_info(device, 0));
+    info.ok().map(|info| info.capacity)
+}
+
+/// Changes a device of a domain's definition.
+pub fn update_definition(domain: &Domain, xml: &str) -> Result<()> {
+    let flags = sys::VIR_DOMAIN_AFFECT_CONFIG;
+    gate::call("update a device", || domain.update_device_flags(xml, flags))
+}

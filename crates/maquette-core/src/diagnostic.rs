@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::span::Span;
+use crate::span::{SourceId, Span};
 
 /// How bad a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,9 +98,24 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
     /// The same, to be looked up: a file of many keys may have as many mistakes.
     recorded: HashSet<Diagnostic>,
-    lenient: bool,
+    /// Boxed, since errors carry all this about.
+    idle: Box<Idle>,
     /// How many forbid going on.
     errors: usize,
+}
+
+/// What becomes of keys that nobody knows, and of known ones without effect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Idle {
+    /// They are what they were recorded as.
+    #[default]
+    AsRecorded,
+    /// All are warnings.
+    Warnings,
+    /// Those in these sources are warnings.
+    WarningsIn(HashSet<SourceId>),
+    /// All are errors, and so are extra variables without effect.
+    Errors,
 }
 
 /// Code of a key that nobody knows.
@@ -109,25 +124,58 @@ pub const UNKNOWN_KEY: &str = "topology::unknown-key";
 /// Code of a key that does nothing where it is.
 pub const WITHOUT_EFFECT: &str = "topology::without-effect";
 
+/// Code of an extra variable that does nothing.
+pub const UNUSED_EXTRA: &str = "extra::unused";
+
 impl Diagnostics {
     /// Takes unknown keys, and known ones without effect, for warnings, as users of InfraRed expect, which ignored
     /// them.
     pub fn lenient() -> Self {
-        Self { lenient: true, ..Self::default() }
+        Self { idle: Box::new(Idle::Warnings), ..Self::default() }
+    }
+
+    /// The same for keys in files that InfraRed reads, too, which [`Self::be_lenient_in`] names. InfraRed never read others:
+    /// what is misspelt there never had no effect.
+    pub fn lenient_in_files() -> Self {
+        Self { idle: Box::new(Idle::WarningsIn(HashSet::new())), ..Self::default() }
+    }
+
+    /// Takes all that has no effect for an error.
+    pub fn strict() -> Self {
+        Self { idle: Box::new(Idle::Errors), ..Self::default() }
+    }
+
+    /// Names a file of [`Self::lenient_in_files`]; elsewhere it changes nothing.
+    pub fn be_lenient_in(&mut self, source: SourceId) {
+        if let Idle::WarningsIn(sources) = &mut *self.idle {
+            sources.insert(source);
+        }
     }
 
     /// An empty list that is as strict.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self { lenient: self.lenient, ..Self::default() }
+        Self { idle: self.idle.clone(), ..Self::default() }
+    }
+
+    /// How bad it is here.
+    fn severity(&self, diagnostic: &Diagnostic) -> Severity {
+        let of_key = [UNKNOWN_KEY, WITHOUT_EFFECT].contains(&diagnostic.code);
+        let source = diagnostic.labels.first().map(|label| label.span.source);
+        match &*self.idle {
+            Idle::Warnings if of_key => Severity::Warning,
+            Idle::WarningsIn(files) if of_key && source.is_some_and(|s| files.contains(&s)) => {
+                Severity::Warning
+            }
+            Idle::Errors if of_key || diagnostic.code == UNUSED_EXTRA => Severity::Error,
+            _ => diagnostic.severity,
+        }
     }
 
     /// Records one, unless the very same has been recorded already (two node types may be decoded from
     /// the same text).
     pub fn push(&mut self, mut diagnostic: Diagnostic) {
-        if self.lenient && [UNKNOWN_KEY, WITHOUT_EFFECT].contains(&diagnostic.code) {
-            diagnostic.severity = Severity::Warning;
-        }
+        diagnostic.severity = self.severity(&diagnostic);
         if self.recorded.insert(diagnostic.clone()) {
             self.errors += usize::from(diagnostic.severity == Severity::Error);
             self.list.push(diagnostic);
@@ -197,6 +245,38 @@ mod tests {
             diags.push(Diagnostic::warning("a::b", number.to_string()));
         }
         assert_eq!(diags.iter().count(), MANY);
+    }
+
+    /// A wrong key of the user's own format may be the one that says which environment is meant.
+    #[test]
+    fn unknown_keys_are_warnings_only_in_the_files_that_are_named() {
+        let mut sources = crate::span::Sources::default();
+        let (project, nodes) = (sources.add("maquette.yaml", "a"), sources.add("web.yml", "a"));
+        let errors = |mut diags: Diagnostics, code, source| {
+            diags.be_lenient_in(nodes);
+            let mut diags = diags.fresh();
+            diags.push(Diagnostic::error(code, "").at(sources.whole(source), ""));
+            diags.errors()
+        };
+        for code in [UNKNOWN_KEY, WITHOUT_EFFECT] {
+            assert_eq!(errors(Diagnostics::lenient_in_files(), code, project), 1);
+            assert_eq!(errors(Diagnostics::lenient_in_files(), code, nodes), 0);
+            assert_eq!(errors(Diagnostics::strict(), code, nodes), 1);
+            assert_eq!(errors(Diagnostics::lenient(), code, project), 0);
+        }
+        assert_eq!(errors(Diagnostics::lenient_in_files(), "topology::other", nodes), 1);
+    }
+
+    #[test]
+    fn what_has_no_effect_is_an_error_where_it_is_strict() {
+        for code in [UNKNOWN_KEY, WITHOUT_EFFECT, UNUSED_EXTRA] {
+            let errors = |mut diags: Diagnostics| {
+                diags.push(Diagnostic::warning(code, ""));
+                diags.errors()
+            };
+            assert_eq!(errors(Diagnostics::strict()), 1, "{code}");
+            assert_eq!(errors(Diagnostics::lenient_in_files()), 0, "{code}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use maquette_core::layers::{self, ExtraVar};
 use maquette_core::layout::Layout;
 use maquette_core::names::EnvName;
 use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
-use maquette_core::syntax::{Node, Plain, Sources, Span, parse};
+use maquette_core::syntax::{Node, Plain, SourceId, Sources, Span, parse};
 use maquette_core::topology::{NodeRequest, Request, only_network};
 
 use crate::cli::{Given, Place, Wanted};
@@ -97,7 +97,7 @@ pub struct Located {
 /// Reads what is needed to build.
 pub fn wanted(environment: &Environment, args: &Wanted) -> Result<Loaded, Failure> {
     let project = args.place.project.is_some() || std::path::Path::new(PROJECT).is_file();
-    let mut diags = strictness(args);
+    let mut diags = strictness(args.strict);
     let given = |name| args.flags.0.has(name);
     if !project && !["topology-nodes", "topology-network", "layout"].into_iter().any(given) {
         diags.push(nothing_asked());
@@ -107,12 +107,14 @@ pub fn wanted(environment: &Environment, args: &Wanted) -> Result<Loaded, Failur
 
 /// The same for a picture: where nothing is asked for, it is of what there is.
 pub fn described(environment: &Environment, args: &Wanted) -> Result<Loaded, Failure> {
-    read(args, Reader { diags: strictness(args), ..Reader::new(environment) }, None)
+    read(args, Reader { diags: strictness(args.strict), ..Reader::new(environment) }, None)
 }
 
-/// What has no effect is an error or a warning.
-fn strictness(args: &Wanted) -> Diagnostics {
-    if args.strict { Diagnostics::default() } else { Diagnostics::lenient() }
+/// Keys that nobody reads, and those without effect, are warnings in node and network files and layouts, unless it is
+/// strict. In flags and in the project file, where one may say which hypervisor or environment is meant, they are errors,
+/// as they are to verbs that build nothing.
+fn strictness(strict: bool) -> Diagnostics {
+    if strict { Diagnostics::strict() } else { Diagnostics::lenient_in_files() }
 }
 
 /// The project file of a directory.
@@ -147,7 +149,8 @@ pub fn wanted_leniently(
     extra: &Extra,
 ) -> Result<Loaded, Failure> {
     let sources = extra.sources.clone();
-    let reader = Reader { lenient: true, diags: strictness(args), sources, environment };
+    let diags = if args.strict { Diagnostics::strict() } else { Diagnostics::lenient() };
+    let reader = Reader { lenient: true, diags, sources, environment };
     read(args, reader, Some(&extra.list))
 }
 
@@ -339,6 +342,13 @@ impl<'a> Reader<'a> {
                 Project::default()
             }
         }
+    }
+
+    /// Adds a file that is written for other tools, too, or by them: keys that nobody reads are warned of.
+    fn foreign(&mut self, name: &str, text: impl Into<String>) -> SourceId {
+        let id = self.sources.add(name, text);
+        self.diags.be_lenient_in(id);
+        id
     }
 
     /// Adds a flag as a source and reads its text as one scalar.

@@ -6,7 +6,7 @@ use super::{Forward, Interface, Network, Role, Settings, Topology};
 use super::{bgp, described, free_subnet, network, role};
 use crate::decode::{Fields, quoted_list};
 use crate::defaults::{self, Kind};
-use crate::diagnostic::{Diagnostic, Diagnostics, slip};
+use crate::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA, slip};
 use crate::expr::{self, Scope, Variables};
 use crate::file_keys::{Form, Key, key};
 use crate::layers::merge;
@@ -162,7 +162,7 @@ fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Di
         let known = SETTINGS.contains(&entry.key.as_str());
         if !known && !playbooks && !is_named(request, overrides, &entry.key) {
             diags.push(
-                Diagnostic::warning("extra::unused", format!("`{}` has no effect", entry.key))
+                Diagnostic::warning(UNUSED_EXTRA, format!("`{}` has no effect", entry.key))
                     .at(entry.key_span, "")
                     .suggest(&entry.key, ["override"]),
             );
@@ -174,7 +174,7 @@ fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Di
         if !known.contains(&entry.key.as_str()) {
             diags.push(
                 Diagnostic::warning(
-                    "extra::unused",
+                    UNUSED_EXTRA,
                     format!("nothing in this run is called `{}`", entry.key),
                 )
                 .at(entry.key_span, "this override has no effect")

@@ -18,6 +18,7 @@ use crate::{pipeline, render};
 
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("strict", |arg| arg.help("Take all warnings for errors")))]
 pub struct Args {
     /// What would be built.
     #[command(flatten)]

@@ -119,7 +119,7 @@ fn command() -> Command {
             Arg::new("strict")
                 .long("strict")
                 .action(ArgAction::SetTrue)
-                .help("Take unknown keys of node and network files for errors"),
+                .help("Take unknown keys, and extra variables without effect, for errors"),
         )
         .arg(
             Arg::new("dry-run")

@@ -70,7 +70,7 @@ fn file(reader: &mut Reader<'_>, path: &Path, span: Span) -> Option<Node> {
             return None;
         }
     };
-    let id = reader.sources.add(&shown, text);
+    let id = reader.foreign(&shown, text);
     let tree = parse(&reader.sources, id, &mut reader.diags)?;
     decode::Fields::open(&tree, format!("layout {shown}"), &mut reader.diags)?;
     Some(tree)

@@ -96,7 +96,7 @@ fn read(reader: &mut Reader<'_>, path: &Path, span: Span) -> Option<Found> {
     let shown = path.display().to_string();
     match crate::reading::text(path) {
         Ok(text) => {
-            let id = reader.sources.add(&shown, text);
+            let id = reader.foreign(&shown, text);
             let tree = parse(&reader.sources, id, &mut reader.diags)?;
             let absolute = reader.environment.absolute(path);
             Some(Found { name: stem(&shown), path: absolute.display().to_string(), tree })
@@ -114,7 +114,7 @@ fn read(reader: &mut Reader<'_>, path: &Path, span: Span) -> Option<Found> {
 fn built_in(reader: &mut Reader<'_>, kind: Kind, name: &str, text: &str) -> Option<Found> {
     let stem = stem(name);
     let shown = format!("{}{}/{stem}.yml", super::built_in::MARK, kind.folder());
-    let id = reader.sources.add(&shown, text);
+    let id = reader.foreign(&shown, text);
     let tree = parse(&reader.sources, id, &mut reader.diags)?;
     Some(Found { name: stem, path: shown, tree })
 }

@@ -44,9 +44,8 @@ pub fn decode(node: &Node, settings: &mut Settings, diags: &mut Diagnostics) -> 
     Project { given: true, values }
 }
 
-/// The file with nodes and networks under their own keys, where these are misspelt or words of other tools. That is an error
-/// even where unknown keys are not: nothing would be left of what is described, and those who name one of the networks
-/// would be told that there is none.
+/// The file with nodes and networks under their own keys, where these are misspelt or words of other tools: otherwise nothing
+/// would be left of what is described, and those who name one of the networks would be told that there is none.
 fn meant<'a>(node: &'a Node, diags: &mut Diagnostics) -> Cow<'a, Node> {
     let keys = SETTINGS.iter().filter_map(|row| row.key);
     let known: Vec<&'static str> = keys.map(|key| key.split('.').next().unwrap_or(key)).collect();

@@ -5,10 +5,13 @@ mod usage_error;
 
 use std::path::PathBuf;
 
+use clap::builder::EnumValueParser;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser};
 use maquette_core::diagnostic::Diagnostic;
 
 use crate::commands::Command;
+use crate::consent::Kind;
 use crate::failure::Failure;
 use crate::reading;
 use crate::world::Environment;
@@ -66,14 +69,40 @@ impl Wanted {
 
 /// Flags of `up` that say nothing to another verb, which takes them all the same: who calls several verbs in turn names them
 /// once.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct FlagsOfUp;
+#[derive(Debug, Clone, Default)]
+pub struct FlagsOfUp {
+    /// Those of [`TELLING`] that were given.
+    given: Vec<&'static str>,
+}
+
+/// Flags that narrow what `up` builds.
+const NARROWING: [&str; 2] = ["topology-nodes", "topology-extend"];
+
+/// Flags of `up` that somebody may expect something of from another verb.
+const TELLING: [&str; 3] = [NARROWING[0], NARROWING[1], "accept"];
+
+impl FlagsOfUp {
+    /// A flag that reads as if the verb were about a part of the environment.
+    pub fn narrowing(&self) -> Option<&'static str> {
+        self.given.iter().find(|name| NARROWING.contains(*name)).copied()
+    }
+
+    /// Whether `--accept` was given.
+    pub fn has_accept(&self) -> bool {
+        self.given.contains(&"accept")
+    }
+}
 
 impl Args for FlagsOfUp {
     fn augment_args(command: clap::Command) -> clap::Command {
         let more = setting_flags::unused().into_iter().chain([
-            Arg::new("accept").long("accept").action(ArgAction::Append).hide(true),
-            Arg::new("timeout").long("timeout").hide(true),
+            Arg::new("accept")
+                .long("accept")
+                .value_parser(EnumValueParser::<Kind>::new())
+                .value_delimiter(',')
+                .action(ArgAction::Append)
+                .hide(true),
+            Arg::new("timeout").long("timeout").value_parser(seconds).hide(true),
             Arg::new("strict").long("strict").action(ArgAction::SetTrue).hide(true),
             Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).hide(true),
         ]);
@@ -89,11 +118,13 @@ impl Args for FlagsOfUp {
 }
 
 impl FromArgMatches for FlagsOfUp {
-    fn from_arg_matches(_: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self)
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let is_given = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
+        Ok(Self { given: TELLING.into_iter().filter(is_given).collect() })
     }
 
-    fn update_from_arg_matches(&mut self, _: &ArgMatches) -> Result<(), clap::Error> {
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
 }

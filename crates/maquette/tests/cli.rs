@@ -179,6 +179,15 @@ fn other_bad_input_is_refused_too() {
         (vec!["plan", "--topology-username", "a b"], "not a valid login name"),
         (vec!["plan", "--bogus"], "unexpected argument"),
         (vec!["fly"], "unrecognized subcommand"),
+        (vec!["suspend", "web-0"], "`maquette pause NODE`"),
+        // A node is not the value of a flag of `up`: all would go.
+        (vec!["down", "--yes", "--topology-extend", "web-0"], "expected yes or no"),
+        (vec!["down", "--yes", "--host-memory-overcommit", "web-0"], "expected yes or no"),
+        (vec!["down", "--yes", "--virt-type", "web-0"], "invalid value 'web-0'"),
+        (vec!["down", "--yes", "--timeout", "web-0"], "expected a number of seconds"),
+        (vec!["down", "--yes", "--accept", "web-0"], "invalid value 'web-0'"),
+        (vec!["status", "--topology-extend", "web-0"], "expected yes or no"),
+        (vec!["plan", "--topology-extend", "web-0"], "expected yes or no"),
     ] {
         let said = refused(h, &args);
         assert!(said.contains(says), "{args:?} said:\n{said}");

@@ -119,12 +119,7 @@ pub fn unused() -> Vec<Arg> {
             true => arg.alias(row.name.replace('_', "-")),
             false => arg,
         };
-        match row.kind {
-            Kind::YesNo if row.default != Some("yes") => arg.num_args(0..=1),
-            Kind::Arguments => arg.allow_hyphen_values(true),
-            Kind::Changes => arg.short('e'),
-            _ => arg,
-        }
+        typed(arg, row)
     };
     BuildingFlags::rows().map(flag).collect()
 }
@@ -147,6 +142,15 @@ fn argument(row: &Setting) -> Arg {
     if ["FILE", "DIR", "PATH"].iter().any(|word| row.value.contains(word)) {
         arg = arg.value_hint(ValueHint::AnyPath);
     }
+    match row.kind {
+        Kind::Secret => arg.hide_env_values(true),
+        Kind::Changes => typed(arg, row).action(ArgAction::Append),
+        _ => typed(arg, row),
+    }
+}
+
+/// What a flag takes, which is the same for every verb: where it takes no value but its own, the next word is not one.
+fn typed(arg: Arg, row: &Setting) -> Arg {
     let kind = row.kind;
     match kind {
         Kind::YesNo if row.default != Some("yes") => {
@@ -161,10 +165,14 @@ fn argument(row: &Setting) -> Arg {
             let values: Vec<PossibleValue> = words.iter().map(value).collect();
             arg.value_parser(PossibleValuesParser::new(values))
         }
-        Kind::Secret => arg.hide_env_values(true),
         Kind::Arguments => arg.allow_hyphen_values(true),
-        Kind::Changes => arg.short('e').action(ArgAction::Append),
-        Kind::Text | Kind::Address | Kind::Nodes | Kind::Network | Kind::Networks => arg,
+        Kind::Changes => arg.short('e'),
+        Kind::Secret
+        | Kind::Text
+        | Kind::Address
+        | Kind::Nodes
+        | Kind::Network
+        | Kind::Networks => arg,
     }
 }
 

@@ -29,7 +29,7 @@ const PLUGINS: [&str; 14] = [
 ];
 
 /// Verbs of other tools that none here is like, and what there is instead.
-const ELSEWHERE: [(&[&str], &str); 5] = [
+const ELSEWHERE: [(&[&str], &str); 6] = [
     (
         &["snapshot", "snapshots", "save", "revert"],
         "Maquette makes no snapshots; `virsh snapshot-create-as NODE NAME` of libvirt does",
@@ -38,7 +38,8 @@ const ELSEWHERE: [(&[&str], &str); 5] = [
         &["provision", "apply", "deploy", "create", "build"],
         "`maquette up` builds what is described",
     ),
-    (&["halt", "suspend", "poweroff", "shutdown"], "`maquette stop NODE` shuts nodes down"),
+    (&["halt", "poweroff", "shutdown"], "`maquette stop NODE` shuts nodes down"),
+    (&["suspend"], "`maquette pause NODE` holds nodes as libvirt's `suspend` does"),
     (&["delete", "rm", "remove", "undefine"], "`maquette down` removes the environment, or a node"),
     (
         &["ps", "inspect", "info", "show"],

@@ -44,7 +44,7 @@ pub struct Args {
     /// Print what happens as JSON, one event a line
     #[arg(long)]
     pub json: bool,
-    /// Flags of `up`, which are taken and say nothing.
+    /// Flags of `up`, which are taken and change nothing, but that it may ask.
     #[command(flatten)]
     pub up: FlagsOfUp,
 }
@@ -56,13 +56,14 @@ pub enum Asking {
     Agreed,
     /// The plan is shown, and the user is asked.
     First,
+    /// The same whatever was agreed to, since this flag of `up` reads as if a part were to go only.
+    Despite(&'static str),
 }
 
 /// Removes an environment: its domains, volumes and networks, then its workspace; or some nodes.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.place)?;
-    let agreed = args.yes || consent::yes_of_environment(&world.environment);
-    let asking = if agreed { Asking::Agreed } else { Asking::First };
+    let asking = asking(world, args);
     if !args.nodes.is_empty() {
         let words = (args.nodes.as_slice(), nodes::Meaning::Gone);
         remove_nodes(world, &located, words, args.json, args.locking, asking)?;
@@ -71,6 +72,28 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     remove(world, &located, args.json, args.locking, asking)?;
     forget(world, &located)?;
     Ok(0)
+}
+
+/// Whether to ask; says which flags of `up` do not do here what one may think.
+fn asking(world: &World, args: &Args) -> Asking {
+    let agreed = args.yes || consent::yes_of_environment(&world.environment);
+    if args.up.has_accept() && !agreed {
+        let text =
+            "warning: `--accept` agrees to nothing that `down` does; `--yes` agrees to all of it";
+        world.terminal.talk(text);
+    }
+    match args.up.narrowing().filter(|_| args.nodes.is_empty()) {
+        Some(flag) => {
+            let text = format!(
+                "warning: `--{flag}` does not narrow `down`, which removes the whole environment; \
+                 `maquette down web` removes nodes of type `web`"
+            );
+            world.terminal.talk(&text);
+            Asking::Despite(flag)
+        }
+        None if agreed => Asking::Agreed,
+        None => Asking::First,
+    }
 }
 
 /// Removes what the workspace has of an environment that is gone. False, which is said, if the workspace is another
@@ -141,7 +164,7 @@ impl<'a> Removal<'a> {
     /// Locks the environment. The plan as it looks without the lock is shown and agreed to before, so that nobody waits
     /// for the lock while the user thinks.
     fn begin(&mut self, plan_of: &mut PlanOf<'_>) -> Result<(), Failure> {
-        if self.asking == Asking::First {
+        if self.asking != Asking::Agreed {
             let plan = self.plan(&self.session.running()?.observed(), plan_of)?;
             // Where there is nothing to remove there is nothing to agree to.
             if !plan.is_empty() {
@@ -190,13 +213,19 @@ impl<'a> Removal<'a> {
             let title = self.session.title();
             self.world.terminal.plan(plan, &title);
         }
-        let mut hint = "say `--yes` (or MAQUETTE_YES=1) if that is what you want";
+        let mut hint = match self.asking {
+            Asking::Despite(flag) => format!(
+                "leave out `--{flag}`, and `--yes` will do if that is what you want; it is asked at a terminal"
+            ),
+            _ => "say `--yes` (or MAQUETTE_YES=1) if that is what you want".into(),
+        };
         let mut what = what_goes(plan);
         if self.of_others {
-            hint = "it is asked at a terminal; in the workspace that built it `--yes` will do";
+            hint =
+                "it is asked at a terminal; in the workspace that built it `--yes` will do".into();
             what.push_str(", although another workspace built it and only shares it with this one");
         }
-        consent::question(self.world, "plan::unconfirmed", &what, self.json, &[hint.into()])?;
+        consent::question(self.world, "plan::unconfirmed", &what, self.json, &[hint])?;
         self.shown.extend(objects(plan));
         Ok(())
     }

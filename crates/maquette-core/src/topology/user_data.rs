@@ -3,7 +3,7 @@
 
 use super::first_boot::{self, BootFile, FirstBoot};
 use crate::decode::Fields;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, slip};
 use crate::syntax::{Entry, Node, Plain, Span, Style, Value};
 use crate::values::{FileMode, GuestText, Owner, PackageName, Secret};
 
@@ -34,6 +34,72 @@ const REFUSED: [(&str, &str); 17] = [
 /// Keys that Maquette has something in, too: both lists are one.
 const LISTS: [&str; 5] = ["users", "bootcmd", "write_files", "packages", "runcmd"];
 
+/// Keys of cloud-config, by its reference of modules; newer ones are not here, and are no mistakes.
+const KNOWN: &[&str] = &[
+    "ansible",
+    "apk_repos",
+    "apt",
+    "apt_pipelining",
+    "bootcmd",
+    "byobu_by_default",
+    "ca_certs",
+    "chef",
+    "chpasswd",
+    "disable_root",
+    "disk_setup",
+    "final_message",
+    "fs_setup",
+    "groups",
+    "growpart",
+    "grub_dpkg",
+    "keyboard",
+    "landscape",
+    "locale",
+    "lxd",
+    "manage_etc_hosts",
+    "manage_resolv_conf",
+    "mount_default_fields",
+    "mounts",
+    "ntp",
+    "output",
+    "package_reboot_if_required",
+    "package_update",
+    "package_upgrade",
+    "packages",
+    "password",
+    "phone_home",
+    "power_state",
+    "puppet",
+    "random_seed",
+    "resize_rootfs",
+    "resolv_conf",
+    "rh_subscription",
+    "rsyslog",
+    "runcmd",
+    "salt_minion",
+    "snap",
+    "ssh",
+    "ssh_authorized_keys",
+    "ssh_deletekeys",
+    "ssh_genkeytypes",
+    "ssh_import_id",
+    "ssh_keys",
+    "ssh_publish_hostkeys",
+    "ssh_pwauth",
+    "swap",
+    "timezone",
+    "ubuntu_pro",
+    "user",
+    "users",
+    "wireguard",
+    "write_files",
+    "yum_repos",
+    "zypper",
+];
+
+/// Older spellings, which releases of cloud-init take.
+const OLDER: [&str; 3] = ["ca-certs", "grub-dpkg", "manage-resolv-conf"];
+
 /// Reads all that a node type has for its first boot.
 pub(super) fn first_boot(
     fields: &mut Fields<'_>,
@@ -63,7 +129,9 @@ fn decode(node: &Node, role: &str, found: &mut FirstBoot, diags: &mut Diagnostic
         refuse(entry, role, diags);
     }
     plain(node, role, diags);
-    if diags.iter().count() > before || entries.is_empty() {
+    let is_refused = diags.iter().count() > before;
+    entries.iter().for_each(|entry| warn_of_slip(entry, role, diags));
+    if is_refused || entries.is_empty() {
         return;
     }
     if let Some(simple) = entries.iter().map(Simple::of).collect::<Option<Vec<_>>>() {
@@ -72,6 +140,24 @@ fn decode(node: &Node, role: &str, found: &mut FirstBoot, diags: &mut Diagnostic
     }
     let json = serde_json::to_string(&Plain::of(node)).unwrap_or_default();
     found.user_data = Some(Secret::new(json));
+}
+
+/// Warns of a key that cloud-init does not know and that is likely another, misspelt.
+fn warn_of_slip(entry: &Entry, role: &str, diags: &mut Diagnostics) {
+    let key = entry.key.as_str();
+    if KNOWN.contains(&key) || OLDER.contains(&key) {
+        return;
+    }
+    let Some(meant) = slip(key, KNOWN.iter().copied()) else { return };
+    let message = format!("`user_data` of node type `{role}` has the key `{key}`");
+    let help = "cloud-init passes over keys that it does not know; did you mean";
+    // The line may have a password, too.
+    diags.push(
+        Diagnostic::warning("topology::user-data", message)
+            .at(entry.key_span, "")
+            .help(format!("{help} `{meant}`?"))
+            .secret(),
+    );
 }
 
 fn refuse(entry: &Entry, role: &str, diags: &mut Diagnostics) {

@@ -2,83 +2,13 @@
 
 use serde_json::Value;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, slip};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::topology::{Role, Topology};
-
-/// Keys of cloud-config, by its reference of modules; newer ones are not here, and are no mistakes.
-const KNOWN: &[&str] = &[
-    "ansible",
-    "apk_repos",
-    "apt",
-    "apt_pipelining",
-    "bootcmd",
-    "byobu_by_default",
-    "ca_certs",
-    "chef",
-    "chpasswd",
-    "disable_root",
-    "disk_setup",
-    "final_message",
-    "fs_setup",
-    "groups",
-    "growpart",
-    "grub_dpkg",
-    "keyboard",
-    "landscape",
-    "locale",
-    "lxd",
-    "manage_etc_hosts",
-    "manage_resolv_conf",
-    "mount_default_fields",
-    "mounts",
-    "ntp",
-    "output",
-    "package_reboot_if_required",
-    "package_update",
-    "package_upgrade",
-    "packages",
-    "password",
-    "phone_home",
-    "power_state",
-    "puppet",
-    "random_seed",
-    "resize_rootfs",
-    "resolv_conf",
-    "rh_subscription",
-    "rsyslog",
-    "runcmd",
-    "salt_minion",
-    "snap",
-    "ssh",
-    "ssh_authorized_keys",
-    "ssh_deletekeys",
-    "ssh_genkeytypes",
-    "ssh_import_id",
-    "ssh_keys",
-    "ssh_publish_hostkeys",
-    "ssh_pwauth",
-    "swap",
-    "timezone",
-    "ubuntu_pro",
-    "user",
-    "users",
-    "wireguard",
-    "write_files",
-    "yum_repos",
-    "zypper",
-];
 
 /// Reports what a node type's own cloud-config says otherwise than its keys and the environment's settings.
 pub(super) fn check(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     let Some(text) = &role.first_boot.user_data else { return };
     let Ok(Value::Object(said)) = serde_json::from_str(text.reveal()) else { return };
-    for key in said.keys().filter(|key| !KNOWN.contains(&key.as_str())) {
-        let Some(meant) = slip(key, KNOWN.iter().copied()) else { continue };
-        let message = format!("`user_data` of node type `{}` has the key `{key}`", role.file);
-        diags.push(Diagnostic::warning("topology::user-data", message).at(role.span, "").help(
-            format!("cloud-init passes over keys that it does not know; did you mean `{meant}`?"),
-        ));
-    }
     let mut refuse = |what: String, help: String| {
         let message = format!("`user_data` of node type `{}` {what}", role.file);
         diags.push(Diagnostic::error("topology::user-data", message).at(role.span, "").help(help));

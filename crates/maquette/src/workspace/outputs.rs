@@ -5,7 +5,7 @@ mod merge;
 mod ssh_config;
 mod switches;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,7 @@ pub fn write(
     write_private(&workspace.file(KNOWN_HOSTS), known_hosts.as_bytes())?;
     write_private(&workspace.file(SSH_CONFIG), ssh_config.as_bytes())?;
     if workspace.is_named() {
-        return write_shared(workspace, &inventory, &made_anew(&before, &known_hosts));
+        return write_shared(workspace, &inventory, &Keys::read(&before, &known_hosts));
     }
     write_private(&workspace.file(BUILT), inventory.as_bytes())?;
     let alone = ansible::inventory(nodes, &files, Scope::Nodes);
@@ -77,38 +77,79 @@ pub fn write(
 
 /// Writes the inventory of one of InfraRed's workspaces. What others have made of it stays, as does the file that `hosts`
 /// leads to.
-fn write_shared(workspace: &Workspace, inventory: &str, anew: &BTreeSet<String>) -> io::Result<()> {
-    let read = |name: &str| std::fs::read_to_string(workspace.file(name)).ok();
-    let link = std::fs::read_link(workspace.file(INVENTORY)).ok();
-    let inside = link.filter(|link| {
-        link.parent().is_some_and(|p| p == workspace.path || p.as_os_str().is_empty())
-    });
-    let name = inside.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
-    let shared = name.filter(|name| *name != LOCAL).unwrap_or(BUILT);
-    let theirs = name.filter(|name| *name != LOCAL).and_then(read).unwrap_or_default();
-    // A workspace of an earlier release has not noted what was written.
-    let base = read(BASE).or_else(|| read(BUILT)).unwrap_or_default();
-    let merged = merge::merged(&base, &theirs, inventory, anew);
+fn write_shared(workspace: &Workspace, inventory: &str, hosts: &Keys) -> io::Result<()> {
+    let path = workspace.file(INVENTORY);
+    let link = std::fs::read_link(&path).ok();
+    let shared = link.as_deref().and_then(|link| shared_name(workspace, link));
+    // Whatever it is, it is the inventory that others see, unless it has nothing but this machine.
+    let is_local = shared.as_deref() == Some(LOCAL);
+    let theirs = if is_local { String::new() } else { text_of(&path)?.unwrap_or_default() };
+    let shared = shared.filter(|_| !is_local).unwrap_or_else(|| BUILT.into());
+    let merged = match text_of(&workspace.file(BASE))? {
+        Some(base) => merge::merged(&base, &theirs, inventory, &hosts.made_anew()),
+        None => {
+            let mark = workspace.file(KNOWN_HOSTS).display().to_string();
+            merge::merged_first(&theirs, inventory, &hosts.not_built_before(), &mark)
+        }
+    };
     if shared != BUILT {
         write_private(&workspace.file(BUILT), inventory.as_bytes())?;
     }
-    write_private(&workspace.file(shared), merged.as_bytes())?;
+    write_private(&workspace.file(&shared), merged.as_bytes())?;
     write_private(&workspace.file(BASE), inventory.as_bytes())?;
-    relink(shared, &workspace.file(INVENTORY))
+    relink(&shared, &path)
 }
 
-/// Nodes that show another host key than before: they were made again.
-fn made_anew(before: &str, now: &str) -> BTreeSet<String> {
-    let keys = |text: &str| -> std::collections::BTreeMap<String, String> {
+/// The text of a file; none if it is not there.
+fn text_of(path: &Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // It would be written over.
+        Err(error) => {
+            let message = format!("{} cannot be read: {error}", path.display());
+            Err(io::Error::new(error.kind(), message))
+        }
+    }
+}
+
+/// The name of the file in the workspace that a link leads to, however its path is spelled; none if that is elsewhere.
+fn shared_name(workspace: &Workspace, link: &Path) -> Option<String> {
+    let directory = workspace.path.join(link.parent()?);
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    let inside = real(&directory).is_some_and(|path| real(&workspace.path) == Some(path));
+    inside.then(|| link.file_name()?.to_str().map(String::from)).flatten()
+}
+
+/// Keys of nodes, by their names: those in known_hosts before, and those that are there now.
+struct Keys {
+    before: BTreeMap<String, String>,
+    now: BTreeMap<String, String>,
+}
+
+impl Keys {
+    fn read(before: &str, now: &str) -> Self {
         let named = |line: &str| {
             let (names, key) = line.split_once(' ')?;
             Some((names.split(',').next()?.to_string(), key.to_string()))
         };
-        text.lines().filter_map(named).collect()
-    };
-    let before = keys(before);
-    let other = |(name, key): &(String, String)| before.get(name).is_some_and(|known| known != key);
-    keys(now).into_iter().filter(other).map(|(name, _)| name).collect()
+        let keys = |text: &str| text.lines().filter_map(named).collect();
+        Self { before: keys(before), now: keys(now) }
+    }
+
+    /// Nodes that show another host key than before: they were made again.
+    fn made_anew(&self) -> BTreeSet<String> {
+        let other = |(name, key): &(&String, &String)| {
+            self.before.get(*name).is_some_and(|known| known != *key)
+        };
+        self.now.iter().filter(other).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The same, and nodes that were not known.
+    fn not_built_before(&self) -> BTreeSet<String> {
+        let other = |(name, key): &(&String, &String)| self.before.get(*name) != Some(*key);
+        self.now.iter().filter(other).map(|(name, _)| name.clone()).collect()
+    }
 }
 
 /// The inventory for playbooks at injection points, and for finding nodes whatever can be done with them. In InfraRed's
@@ -310,6 +351,42 @@ mod tests {
             std::fs::write(workspace.file(name), "x").unwrap();
         }
         (home, workspace)
+    }
+
+    /// A copy in place of the link, and a link by another spelling of the path, counted as nothing.
+    #[test]
+    fn what_others_added_stays_whatever_the_inventory_is() {
+        let home = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(home.path(), home.path().join("other")).unwrap();
+        let workspace = Workspace::at(&home.path().join("ws"));
+        workspace.create().unwrap();
+        let (hosts, ours) = (workspace.file(INVENTORY), "\nweb-0  ansible_host=10.0.0.2\n");
+        let foreign = "\nceph-9  ansible_host=10.9.9.9\n";
+        let outside = home.path().join("inventory");
+        std::fs::write(&outside, foreign).unwrap();
+        let spelled = home.path().join("other/ws/hosts-prov");
+        for target in [None, Some(outside), Some(spelled), Some("hosts-own".into())] {
+            let _ = std::fs::remove_file(&hosts);
+            let _ = std::fs::remove_file(workspace.file(BASE));
+            match &target {
+                None => std::fs::write(&hosts, foreign).unwrap(),
+                Some(target) => {
+                    std::fs::write(workspace.path.join(target), foreign).unwrap();
+                    std::os::unix::fs::symlink(target, &hosts).unwrap();
+                }
+            }
+            write_shared(&workspace, ours, &Keys::read("", "")).unwrap();
+            let text = std::fs::read_to_string(&hosts).unwrap();
+            assert!(
+                text.contains("\nceph-9  ") && text.contains("\nweb-0  "),
+                "{target:?}: {text}"
+            );
+        }
+        std::fs::remove_file(workspace.file(BASE)).unwrap();
+        relink(LOCAL, &hosts).unwrap();
+        std::fs::write(workspace.file(LOCAL), ansible::local()).unwrap();
+        write_shared(&workspace, ours, &Keys::read("", "")).unwrap();
+        assert_eq!(std::fs::read_to_string(&hosts).unwrap(), ours);
     }
 
     #[test]

@@ -7,21 +7,38 @@ use std::fmt::Write;
 
 /// A variable by which other plug-ins remember how Maquette calls a host.
 const ORIGINAL_NAME: &str = "original_name";
+/// The variable that names the workspace's own known_hosts.
+const SSH_ARGUMENTS: &str = "ansible_ssh_common_args";
+/// What other plug-ins set of a host that Maquette wrote.
+const USER: &str = "ansible_user";
 
 /// An inventory in Ansible's INI form, as far as it is taken apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Text {
     hosts: Vec<Host>,
-    groups: Vec<(String, Vec<String>)>,
+    groups: Vec<Group>,
     /// Sections of variables and of child groups, as they are written.
     rest: String,
 }
 
 /// A host with its variables, in their order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Host {
     name: String,
     vars: Vec<(String, String)>,
+    /// Lines of it that cannot be taken apart, as they are.
+    unread: Vec<String>,
+    /// Comments above it.
+    comments: String,
+}
+
+/// A group with the names of its hosts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Group {
+    name: String,
+    members: Vec<String>,
+    /// Comments above it and in it.
+    comments: String,
 }
 
 impl Host {
@@ -47,55 +64,71 @@ impl Text {
         let mut read = Self::default();
         let mut section: Option<String> = None;
         let mut is_rest = false;
+        let mut comments = String::new();
         for line in text.lines() {
             let words = line.trim();
-            let comment = words.is_empty() || words.starts_with(['#', ';']);
+            if words.is_empty() {
+                continue;
+            }
             if let Some(name) = words.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
                 is_rest = name.contains(':');
+                let comments = std::mem::take(&mut comments);
                 if is_rest {
-                    let _ = write!(read.rest, "\n{line}\n");
+                    let _ = write!(read.rest, "\n{comments}{line}\n");
                 } else {
-                    read.group(name);
+                    read.group(name).comments.push_str(&comments);
                     section = Some(name.into());
                 }
-                continue;
-            }
-            if is_rest {
-                if !words.is_empty() {
-                    let _ = writeln!(read.rest, "{line}");
-                }
-                continue;
-            }
-            let Some(words) = shlex::split(words).filter(|_| !comment) else { continue };
-            let Some((name, vars)) = words.split_first() else { continue };
-            let host = read.host(name);
-            for (name, value) in vars.iter().filter_map(|v| v.split_once('=')) {
-                host.set(name, value);
-            }
-            if let Some(section) = &section {
-                let members = read.group(section);
-                if !members.contains(name) {
-                    members.push(name.clone());
-                }
+            } else if words.starts_with(['#', ';']) {
+                let _ = writeln!(comments, "{line}");
+            } else if is_rest {
+                let _ = writeln!(read.rest, "{}{line}", std::mem::take(&mut comments));
+            } else {
+                read.member(line, section.as_deref(), &std::mem::take(&mut comments));
             }
         }
+        read.rest.push_str(&comments);
         read
+    }
+
+    /// Reads a line of a host.
+    fn member(&mut self, line: &str, section: Option<&str>, comments: &str) {
+        let Some(first) = line.split_whitespace().next() else { return };
+        let words = shlex::split(line).filter(|words| !words.is_empty());
+        let is_whole = |word: &String| word.contains('=');
+        let words = words.filter(|words| words.iter().skip(1).all(is_whole));
+        let name = words.as_ref().and_then(|words| words.first()).map_or(first, String::as_str);
+        let host = self.host(name);
+        match &words {
+            Some(words) => {
+                for (name, value) in words.iter().skip(1).filter_map(|v| v.split_once('=')) {
+                    host.set(name, value);
+                }
+            }
+            None => host.unread.push(line.into()),
+        }
+        let Some(section) = section else { return host.comments.push_str(comments) };
+        let group = self.group(section);
+        group.comments.push_str(comments);
+        if !group.members.iter().any(|member| member == name) {
+            group.members.push(name.into());
+        }
     }
 
     fn host(&mut self, name: &str) -> &mut Host {
         let at = self.hosts.iter().position(|h| h.name == name).unwrap_or(self.hosts.len());
         if at == self.hosts.len() {
-            self.hosts.push(Host { name: name.into(), vars: Vec::new() });
+            self.hosts.push(Host { name: name.into(), ..Host::default() });
         }
         &mut self.hosts[at]
     }
 
-    fn group(&mut self, name: &str) -> &mut Vec<String> {
-        let at = self.groups.iter().position(|g| g.0 == name).unwrap_or(self.groups.len());
+    fn group(&mut self, name: &str) -> &mut Group {
+        let at = self.groups.iter().position(|g| g.name == name).unwrap_or(self.groups.len());
         if at == self.groups.len() {
-            self.groups.push((name.into(), Vec::new()));
+            self.groups.push(Group { name: name.into(), ..Group::default() });
         }
-        &mut self.groups[at].1
+        &mut self.groups[at]
     }
 
     fn find(&self, name: &str) -> Option<&Host> {
@@ -103,12 +136,19 @@ impl Text {
     }
 
     fn has_member(&self, group: &str, host: &str) -> bool {
-        self.groups.iter().any(|(name, members)| name == group && members.iter().any(|m| m == host))
+        self.groups.iter().any(|g| g.name == group && g.members.iter().any(|m| m == host))
     }
 
     fn write(&self) -> String {
         let mut out = String::from("\n");
         for host in &self.hosts {
+            out.push_str(&host.comments);
+            for line in &host.unread {
+                let _ = writeln!(out, "{line}");
+            }
+            if host.vars.is_empty() && !host.unread.is_empty() {
+                continue;
+            }
             // InfraRed's readers look for two blanks, or for the original name.
             let _ = write!(out, "{}", host.name);
             if let Some(name) = host.var(ORIGINAL_NAME) {
@@ -120,8 +160,8 @@ impl Text {
             }
             out.push('\n');
         }
-        for (name, members) in &self.groups {
-            let _ = write!(out, "\n[{name}]\n");
+        for Group { name, members, comments } in &self.groups {
+            let _ = write!(out, "\n{comments}[{name}]\n");
             members.iter().for_each(|member| {
                 let _ = writeln!(out, "{member}");
             });
@@ -147,8 +187,32 @@ fn quoted(value: &str) -> String {
 /// An inventory with what is ours as it is now, and all that others have added or changed. Of hosts in `anew` nothing
 /// stays that others knew: they were made again.
 pub fn merged(base: &str, theirs: &str, ours: &str, anew: &BTreeSet<String>) -> String {
-    let (base, ours) = (Text::read(base), Text::read(ours));
-    let mut merged = Text::read(theirs);
+    merge(&Text::read(base), Text::read(theirs), &Text::read(ours), anew)
+}
+
+/// The same where nobody has noted what was written last: in a workspace of InfraRed's own, or of an earlier release. What
+/// Maquette wrote is known by `mark`, the path of the workspace's known_hosts; all else was added by others.
+pub fn merged_first(theirs: &str, ours: &str, anew: &BTreeSet<String>, mark: &str) -> String {
+    let (theirs, ours) = (Text::read(theirs), Text::read(ours));
+    let mut base = Text::default();
+    for host in &theirs.hosts {
+        let is_marked = host.var(SSH_ARGUMENTS).is_some_and(|args| args.contains(mark));
+        match ours.hosts.iter().find(|now| host.is(&now.name)) {
+            None if is_marked => base.hosts.push(host.clone()),
+            None => {}
+            Some(now) if host.name != now.name => base.hosts.push(now.clone()),
+            Some(now) => {
+                let user = now.var(USER).map(|user| (USER.to_string(), user.to_string()));
+                let vars = user.into_iter().collect();
+                base.hosts.push(Host { name: now.name.clone(), vars, ..Host::default() });
+            }
+        }
+    }
+    merge(&base, theirs, &ours, anew)
+}
+
+fn merge(base: &Text, theirs: Text, ours: &Text, anew: &BTreeSet<String>) -> String {
+    let mut merged = theirs;
     let left: Vec<&Host> = base.hosts.iter().filter(|h| ours.find(&h.name).is_none()).collect();
     let gone = |host: &Host| left.iter().any(|known| host.is(&known.name));
     let removed: Vec<String> =
@@ -157,7 +221,8 @@ pub fn merged(base: &str, theirs: &str, ours: &str, anew: &BTreeSet<String>) -> 
     let (mut renamed, mut added) = (Vec::new(), BTreeSet::new());
     for host in &ours.hosts {
         let known = merged.hosts.iter_mut().find(|h| h.is(&host.name));
-        match known.filter(|_| !anew.contains(&host.name)) {
+        let is_kept = |known: &&mut Host| known.unread.is_empty() && !anew.contains(&host.name);
+        match known.filter(is_kept) {
             Some(known) => update(known, base.find(&host.name), host),
             None => {
                 let others = merged.hosts.iter().filter(|h| h.is(&host.name));
@@ -168,21 +233,21 @@ pub fn merged(base: &str, theirs: &str, ours: &str, anew: &BTreeSet<String>) -> 
             }
         }
     }
-    for (_, members) in &mut merged.groups {
+    for Group { members, .. } in &mut merged.groups {
         members.retain(|member| !removed.contains(member) && !renamed.contains(member));
     }
-    for (group, members) in &ours.groups {
+    for Group { name: group, members, .. } in &ours.groups {
         for member in members.iter().filter(|m| !base.has_member(group, m) || added.contains(*m)) {
             let called = merged.hosts.iter().find(|h| h.is(member)).map(|h| h.name.clone());
-            let members = merged.group(group);
+            let members = &mut merged.group(group).members;
             if let Some(called) = called.filter(|name| !members.contains(name)) {
                 members.push(called);
             }
         }
     }
     // A group of ours that nobody is in any more is not in an inventory of ours, either.
-    let is_ours = |name: &str| base.groups.iter().any(|(known, _)| known == name);
-    merged.groups.retain(|(name, members)| !members.is_empty() || !is_ours(name));
+    let is_ours = |name: &str| base.groups.iter().any(|known| known.name == name);
+    merged.groups.retain(|group| !group.members.is_empty() || !is_ours(&group.name));
     merged.write()
 }
 
@@ -251,6 +316,43 @@ mod tests {
     #[test]
     fn an_inventory_that_somebody_emptied_is_written_anew() {
         assert_eq!(merged(BASE, "", BASE, &none()), BASE);
+    }
+
+    /// InfraRed and the first release noted nothing: all that others had added was gone after the first run.
+    #[test]
+    fn without_a_note_of_what_was_written_only_what_names_this_workspace_is_removed() {
+        let marked = "ansible_ssh_common_args=' -o UserKnownHostsFile=\"/w/known_hosts\"'";
+        let theirs = format!(
+            "\nundercloud-0  ansible_host=10.0.0.2 ansible_user=stack {marked}\n\
+             old-0  ansible_host=10.0.0.3 {marked}\nceph-9  ansible_host=10.9.9.9\n\
+             \n[undercloud]\nundercloud-0\nold-0\n\n[ceph]\nceph-9\n"
+        );
+        let ours = format!(
+            "\nundercloud-0  ansible_host=10.0.0.7 ansible_user=cloud-user {marked}\n\
+             \n[undercloud]\nundercloud-0\n"
+        );
+        let wanted = format!(
+            "\nundercloud-0  ansible_host=10.0.0.7 ansible_user=stack {marked}\n\
+             ceph-9  ansible_host=10.9.9.9\n\n[undercloud]\nundercloud-0\n\n[ceph]\nceph-9\n"
+        );
+        assert_eq!(merged_first(&theirs, &ours, &none(), "/w/known_hosts"), wanted);
+        // One that InfraRed had built was built again.
+        let anew = ["undercloud-0".to_string()].into();
+        let text = merged_first(&theirs, &ours, &anew, "/w/known_hosts");
+        assert!(text.contains("ansible_user=cloud-user") && text.contains("ceph-9  ans"), "{text}");
+    }
+
+    #[test]
+    fn comments_and_lines_that_cannot_be_read_stay_as_they_are() {
+        let odd = "odd-0 ansible_host=10.9.9.9 note=it's";
+        let theirs = format!(
+            "\n# the lab\nundercloud-0  ansible_host=10.0.0.2 ansible_user=stack\n{odd}\n\
+             \n# storage\n[ceph]\nodd-0\n\n# all\n[all:vars]\nx=y\n# end\n"
+        );
+        let ours = "\nundercloud-0  ansible_host=10.0.0.2\n";
+        assert_eq!(merged(ours, &theirs, ours, &none()), theirs);
+        let base = format!("{ours}odd-0  ansible_host=10.9.9.9\n\n[ceph]\nodd-0\n");
+        assert!(!merged(&base, &theirs, ours, &none()).contains("odd-0"), "a node that is gone");
     }
 
     #[test]

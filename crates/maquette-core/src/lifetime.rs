@@ -27,6 +27,16 @@ const HOUR: u64 = 3600;
 /// The shortest time, in seconds: what removes environments looks once in a minute.
 const SHORTEST: u64 = 60;
 
+impl std::fmt::Display for Ttl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self::For(seconds) = self else { return f.write_str("never") };
+        let units = [(86_400, 'd'), (HOUR, 'h'), (60, 'm')];
+        let (unit_s, unit) =
+            units.into_iter().find(|(unit_s, _)| seconds % unit_s == 0).unwrap_or((1, 's'));
+        write!(f, "{}{unit}", seconds / unit_s)
+    }
+}
+
 impl FromStr for Ttl {
     type Err = String;
 
@@ -102,23 +112,30 @@ impl Lifetime {
         // Who builds what has expired wants it as long again.
         let expired = self.expires_s.is_some_and(|at| at <= now_s);
         lifetime.extended = self.extended && !expired;
-        let is_earlier = |at: u64| self.expires_s.is_none_or(|known| at < known);
+        let ttl = ttl.filter(|ttl| !self.outlasts(*ttl, now_s));
         match ttl.or(self.ttl_s.filter(|_| expired).map(Ttl::For)) {
             None if expired => lifetime.expires_s = None,
             None => {}
-            Some(Ttl::Never) => (lifetime.expires_s, lifetime.ttl_s) = (None, None),
+            Some(Ttl::Never) => {
+                (lifetime.expires_s, lifetime.ttl_s, lifetime.extended) = (None, None, false);
+            }
             Some(Ttl::For(ttl_s)) => {
                 let expires_s = now_s.saturating_add(ttl_s);
-                if !(lifetime.extended && is_earlier(expires_s)) {
-                    (lifetime.expires_s, lifetime.ttl_s) = (Some(expires_s), Some(ttl_s));
-                    lifetime.extended = false;
-                }
+                (lifetime.expires_s, lifetime.ttl_s) = (Some(expires_s), Some(ttl_s));
+                lifetime.extended = false;
             }
         }
         // Somebody builds it again.
         lifetime.is_over = false;
         lifetime.owner = owner.map(String::from).or(lifetime.owner);
         lifetime
+    }
+
+    /// Whether somebody has given it more time than it would have by a time to live from now on: no `up` takes that back.
+    pub fn outlasts(&self, ttl: Ttl, now_s: u64) -> bool {
+        let Ttl::For(ttl_s) = ttl else { return false };
+        let is_later = |at: u64| at > now_s.saturating_add(ttl_s);
+        self.extended && self.expires_s.is_none_or(is_later)
     }
 
     /// What is noted after somebody has said how long it is to last from now on.
@@ -128,12 +145,12 @@ impl Lifetime {
         Self { extended: true, ..before.after(Some(ttl), None, now_s) }
     }
 
-    /// Whether it ends earlier than was noted before, if that had not ended yet.
+    /// Whether it ends earlier than an environment that exists was to end before, if that had not ended yet. One of which
+    /// nothing is noted was to stay.
     pub fn is_sooner_than(&self, before: &Self, now_s: u64) -> bool {
         let lives = !before.is_over && before.expires_s.is_none_or(|at| at > now_s);
-        let noted = before.extended || before.expires_s.is_some();
         let earlier = |at: u64| before.expires_s.is_none_or(|known| at < known);
-        lives && noted && self.expires_s.is_some_and(earlier)
+        lives && self.expires_s.is_some_and(earlier)
     }
 
     /// The note's text.
@@ -201,6 +218,9 @@ mod tests {
         is("60s", 60);
         is("2w", 1_209_600);
         assert_eq!("never".parse(), Ok(Ttl::Never));
+        for text in ["never", "8h", "90m", "2d", "61s"] {
+            assert_eq!(text.parse::<Ttl>().unwrap().to_string(), text);
+        }
         for text in [
             "",
             "8",
@@ -285,6 +305,12 @@ mod tests {
         assert_eq!((later.expires_s, later.extended), (Some(10_400), false));
         let again = long.after(Some(Ttl::For(600)), None, 11_000);
         assert_eq!((again.expires_s, again.extended), (Some(11_600), false));
+        // What `never` has taken back is the file's to say again.
+        let never = forever.after(Some(Ttl::Never), None, 1200);
+        assert_eq!((never.expires_s, never.extended), (None, false));
+        assert_eq!(never.after(Some(Ttl::For(600)), None, 1300).expires_s, Some(1900));
+        assert!(long.outlasts(Ttl::For(600), 1200) && !long.outlasts(Ttl::For(9000), 1200));
+        assert!(forever.outlasts(Ttl::For(600), 1200) && !forever.outlasts(Ttl::Never, 1200));
         // One that is shortened on purpose is.
         assert_eq!(forever.extended(Ttl::For(60), 1200).expires_s, Some(1260));
     }
@@ -298,7 +324,8 @@ mod tests {
         assert!(!in_s(60).is_sooner_than(&noted, 1600), "that has ended");
         assert!(!noted.extended(Ttl::Never, 1100).is_sooner_than(&noted, 1100));
         assert!(in_s(60).is_sooner_than(&noted.extended(Ttl::Never, 1100), 1100));
-        // Nobody had said anything.
-        assert!(!in_s(60).is_sooner_than(&Lifetime::default(), 1100));
+        // Nobody had said anything: it was to stay.
+        assert!(in_s(60).is_sooner_than(&Lifetime::default(), 1100));
+        assert!(!Lifetime::default().is_sooner_than(&Lifetime::default(), 1100));
     }
 }

@@ -75,7 +75,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         ));
     };
     let now_s = clock(&hypervisor.facts)?;
-    let renewal = Renewal { next: known.extended(time, now_s), known, now_s };
+    let next = known.extended(time, now_s);
+    let renewal = Renewal { known, next, now_s, exists: true, ttl: None };
     let (observed, user) = (hypervisor.observed(), &world.environment);
     let way = identity::way(&observed, &located.workspace, user);
     if matches!(way, Some(Way::Shared(_))) && renewal.next.ends_before(&renewal.known) {
@@ -138,6 +139,10 @@ pub(super) struct Renewal {
     pub next: Lifetime,
     /// The hypervisor's clock, in seconds since 1970.
     pub now_s: u64,
+    /// Whether there is anything of it yet that could be removed.
+    exists: bool,
+    /// What `up` was told.
+    ttl: Option<Ttl>,
 }
 
 impl Renewal {
@@ -154,13 +159,30 @@ impl Renewal {
             None => facts.now_s,
         };
         let next = known.after(settings.ttl, settings.owner.as_deref(), now_s);
-        Ok(Self { known, next, now_s })
+        Ok(Self { known, next, now_s, exists, ttl: settings.ttl })
+    }
+
+    fn is_sooner(&self) -> bool {
+        self.exists && self.next.is_sooner_than(&self.known, self.now_s)
+    }
+
+    /// That a time to live has no effect, since somebody has given it more time.
+    pub(super) fn passed_over(&self, environment: &EnvName) -> Option<String> {
+        let ttl = self.ttl.filter(|ttl| self.known.outlasts(*ttl, self.now_s))?;
+        let given = match self.known.expires_s {
+            Some(at) => format!("{} from now", duration(at.saturating_sub(self.now_s))),
+            None => "no end".to_string(),
+        };
+        Some(format!(
+            "`ttl` of {ttl} has no effect: `maquette extend` gave environment `{environment}` {given}; \
+             `maquette extend {ttl}` shortens that"
+        ))
     }
 
     /// What would be done, if it expires sooner than noted.
     pub(super) fn sooner(&self, environment: &EnvName) -> Option<String> {
         let at = self.next.expires_s?;
-        if !self.next.is_sooner_than(&self.known, self.now_s) {
+        if !self.is_sooner() {
             return None;
         }
         let left = duration(at.saturating_sub(self.now_s));
@@ -173,18 +195,21 @@ impl Renewal {
 
     /// What is noted, and what will be, as JSON.
     pub(super) fn json(&self) -> Value {
-        let Self { known, next, now_s } = self;
+        let Self { known, next, .. } = self;
         json!({
             "expires_at_s": next.expires_s,
             "ttl_s": next.ttl_s,
             "owner": next.owner,
             "noted_expires_at_s": known.expires_s,
-            "sooner": next.is_sooner_than(known, *now_s),
+            "sooner": self.is_sooner(),
         })
     }
 
-    /// What becomes of it, in words; none if that stays.
+    /// What becomes of it, in words, or why that stays against a time to live; none if nothing was said.
     pub(super) fn text(&self, environment: &EnvName) -> Option<String> {
+        if let Some(text) = self.passed_over(environment) {
+            return Some(text);
+        }
         if (self.next.expires_s, self.next.is_over) == (self.known.expires_s, self.known.is_over) {
             return None;
         }

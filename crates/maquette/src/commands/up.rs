@@ -385,6 +385,9 @@ impl Building<'_> {
         if self.how.json && (*lifetime != noted || !lifetime.is_empty()) {
             self.world.terminal.result(&render::lifetime_event(environment, lifetime).to_string());
         }
+        if let Some(why) = renewal.passed_over(environment).filter(|_| !self.how.json) {
+            self.world.terminal.talk(&why);
+        }
         let removed = hypervisor.facts.expiry.is_some();
         self.expires =
             render::lifetime_line(&environment.to_string(), lifetime, renewal.now_s, removed);

@@ -274,7 +274,8 @@ network() {
         echo "network $name stays, for \`maquette down\`: its record was changed by hand"
         return 2
     fi
-    if printf '%s\n' "$plugged" | grep -qxF -- "$name"; then
+    bridge=$(attribute " $(printf '%s\n' "$elements" | sed -n '/^bridge /p' | head -n 1)" name)
+    if printf '%s\n' "$plugged" | grep -qxF -e "network $name" -e "bridge ${bridge:-/}"; then
         echo "network $name stays, for \`maquette down\`: a domain is plugged into it"
         return 2
     fi
@@ -301,12 +302,18 @@ network() {
     virsh net-undefine "$2" >/dev/null
 }
 
-# The networks that domains are plugged into, now or when they start next. One that cannot be described is passed over.
+# The networks and bridges that domains are plugged into, now or when they start next: lines of `network` or `bridge` and a
+# name. 1 if that cannot be told: a list that cannot be had is not an empty one.
 plugs() {
-    for domain in $(virsh list --all --uuid); do
-        virsh domiflist "$domain"
-        virsh domiflist "$domain" --inactive
-    done 2>/dev/null | awk '$2 == "network" { print $3 }'
+    all=$(virsh list --all --uuid) || return 1
+    for domain in $all; do
+        if said=$(virsh domiflist "$domain" 2>&1 && virsh domiflist "$domain" --inactive 2>&1); then
+            printf '%s\n' "$said" | awk '$2 == "network" || $2 == "bridge" { print $2, $3 }'
+        elif ! is_gone list "$domain"; then
+            echo "networks stay for now: what domain $domain is plugged into cannot be told: $said" >&2
+            return 1
+        fi
+    done
 }
 
 # Takes the lock of an environment as `maquette` does, and removes what there is of it; the note goes last.
@@ -333,8 +340,8 @@ remove() {
             domain "$environment" "$domain"
             case $? in 0) ;; 2) stays=1 ;; *) failed=1 ;; esac
         done
+        if [ $failed = 0 ]; then plugged=$(plugs) || failed=1; fi
         if [ $failed = 0 ]; then
-            plugged=$(plugs)
             for network in $networks; do
                 network "$environment" "$network"
                 case $? in 0) ;; 2) stays=1 ;; *) failed=1 ;; esac

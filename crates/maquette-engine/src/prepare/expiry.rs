@@ -327,6 +327,13 @@ esac
         place.write("plugged/stranger", " -  network  lab-front  virtio  52:54:00:00:00:09\n");
         place.write("plugged/lab-web-1", " vnet0  network  lab-lan  virtio  52:54:00:00:00:01\n");
         place.write("plugged/lab-web-0", " vnet1  network  lab-back  virtio  52:54:00:00:00:02\n");
+        // A domain of somebody's is on a bridge itself, and not on the network that has it.
+        place.write("domains/bridged", "");
+        place.write("plugged/bridged", " -  bridge  virbr-tap  virtio  52:54:00:00:00:08\n");
+        place.network("lab-tap", "lab", "");
+        let text = fs::read_to_string(place.at("networks/lab-tap")).unwrap();
+        let bridge = "<bridge name='virbr-tap' stp='on' delay='0'/>\n</network>";
+        place.write("networks/lab-tap", &text.replace("</network>", bridge));
         place.write("volumes", "others/lab-web-1-disk1.qcow2\nimages/lab-web-2-disk1.qcow2\n");
         place.note("lab", NOW);
         let (done, said, complaints) = place.told();
@@ -343,6 +350,7 @@ esac
                 "network lab-data stays, for `maquette down`: its record was changed by hand",
                 "network lab-front stays, for `maquette down`: a domain is plugged into it",
                 "network lab-lan stays, for `maquette down`: a domain is plugged into it",
+                "network lab-tap stays, for `maquette down`: a domain is plugged into it",
                 "removing domain lab-web-0",
                 "removing network lab-back",
             ]
@@ -406,10 +414,16 @@ esac
                 "net-dumpxml",
                 "destroy lab-web-0\ndelete images/lab-web-0-disk1.qcow2\nundefine lab-web-0\n",
             ),
+            // A stranger's domain may be plugged into the network.
+            (
+                "domiflist",
+                "destroy lab-web-0\ndelete images/lab-web-0-disk1.qcow2\nundefine lab-web-0\n",
+            ),
         ] {
             let place = Place::new();
             place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
             place.network("lab-lan", "lab", "");
+            place.write("domains/stranger", "");
             place.write("volumes", "images/lab-web-0-disk1.qcow2\n");
             place.note("lab", NOW - 5);
             place.write(&format!("fails-{call}"), "");

@@ -232,7 +232,7 @@ fn build(
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
     let how = up::How::of_all(consent, BOOT, stages.clone(), given.locking, authorities);
     up::build(world, &loaded, &requirements, &session, hooks, &how)?;
-    facts::deployment(&session)?;
+    facts::deployment(world, &session)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(world, &workspace)?;
     }

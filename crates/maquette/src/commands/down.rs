@@ -310,13 +310,13 @@ fn remove_all(
             if !json {
                 tell_kept(world, &plan);
             }
-            return forget_notes(session, &removal.runner);
+            return forget_notes(world, session, &removal.runner);
         }
         removal.runner.run(&plan, &hypervisor)?;
         let left = hypervisor.libvirt.as_ref().and_then(|server| server.survey().ok());
         let Some(left) = left else { return Ok(()) };
         if !left.environments.contains(environment) {
-            forget_notes(session, &removal.runner)?;
+            forget_notes(world, session, &removal.runner)?;
             if !json {
                 farewell(world, &left, &hypervisor.facts);
             }
@@ -334,11 +334,14 @@ fn tell_kept(world: &World, plan: &Plan) {
 }
 
 /// Removes what is noted on the hypervisor of an environment that is gone: the next of that name is another one.
-fn forget_notes(session: &Session<'_>, runner: &Runner<'_>) -> Result<(), Failure> {
+fn forget_notes(world: &World, session: &Session<'_>, runner: &Runner<'_>) -> Result<(), Failure> {
     let environment = &session.located.environment;
     runner.note(environment, &Lifetime::default())?;
-    deployment_facts::remove(session.connection.host.as_ref(), environment)
-        .map_err(|e| Failure::because("cannot remove the facts of the environment", e))
+    if let Err(error) = deployment_facts::remove(session.connection.host.as_ref(), environment) {
+        let what = format!("environment `{environment}` stays among the hypervisor's facts");
+        world.terminal.talk(&format!("warning: {what}: {error}"));
+    }
+    Ok(())
 }
 
 /// How to take a lock again that was given back for a question: whoever has it by now is waited for as asked, and not

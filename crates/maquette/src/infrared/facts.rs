@@ -45,8 +45,9 @@ pub fn collect(world: &World, workspace: &Workspace) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Notes the subnets of an environment with a prefix on its hypervisor, where other plug-ins of InfraRed's look for them.
-pub fn deployment(session: &Session<'_>) -> Result<(), Failure> {
+/// Notes the subnets of an environment with a prefix on its hypervisor, where other plug-ins of InfraRed's look for them. All
+/// is built by now: that they cannot be noted is a warning.
+pub fn deployment(world: &World, session: &Session<'_>) -> Result<(), Failure> {
     let environment = &session.located.environment;
     if environment.prefix().is_none() {
         return Ok(());
@@ -54,8 +55,13 @@ pub fn deployment(session: &Session<'_>) -> Result<(), Failure> {
     match session.find()?.observed().allocation() {
         None => Ok(()),
         Some(allocation) => {
-            deployment_facts::write(session.connection.host.as_ref(), environment, allocation)
-                .map_err(|e| Failure::because("cannot note the environment's subnets", e))
+            let host = session.connection.host.as_ref();
+            if let Err(error) = deployment_facts::write(host, environment, allocation) {
+                let what =
+                    "warning: subnets of the environment are not among the hypervisor's facts";
+                world.terminal.talk(&format!("{what}, for other plug-ins of InfraRed's: {error}"));
+            }
+            Ok(())
         }
     }
 }

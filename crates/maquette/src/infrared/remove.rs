@@ -268,9 +268,12 @@ fn all_objects(
             // The next of that name is another one.
             runner.note(environment, &Lifetime::default())?;
         }
-        if let Some(environment) = environment {
-            deployment_facts::remove(session.connection.host.as_ref(), environment)
-                .map_err(|e| Failure::because("cannot remove the facts of the environment", e))?;
+        if let Some(environment) = environment
+            && let Err(error) =
+                deployment_facts::remove(session.connection.host.as_ref(), environment)
+        {
+            let what = format!("environment `{environment}` stays among the hypervisor's facts");
+            world.terminal.talk(&format!("warning: {what}: {error}"));
         }
     }
     world.terminal.talk("base images, pools and disks of domains that are not Maquette's stay");

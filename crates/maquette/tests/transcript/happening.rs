@@ -34,6 +34,12 @@ impl Stage {
                 self.typed = Some(format!("{}\n", text.replace("Ctrl-]", "\u{1d}")));
             }
             ["libvirt", "stops"] => machine.runs = false,
+            ["facts", "cannot", "be", "noted"] => {
+                self.host.write("/etc/ansible", b"", 0o644).unwrap();
+            }
+            ["facts", "can", "be", "noted", "again"] => {
+                self.host.remove("/etc/ansible").unwrap();
+            }
             ["nothing", "removes", "expired", "environments", ..] => machine.expiry = false,
             ["libvirt", "hangs"] => machine.hangs = true,
             ["domain", name, "stops"] => {

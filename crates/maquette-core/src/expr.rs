@@ -7,7 +7,7 @@ mod filters;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use minijinja::{Environment, UndefinedBehavior, Value as Jinja};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value as Jinja};
 
 pub use ansible::Ansible;
 
@@ -40,6 +40,8 @@ const FUEL: u64 = 10_000;
 /// What expressions are resolved with.
 pub struct Scope {
     env: Environment<'static>,
+    /// The same, in which what has no parent is undefined as well.
+    chaining: Environment<'static>,
     variables: Variables,
     /// Made for the first expression: there may be very many extra variables, and no expression.
     context: OnceCell<Jinja>,
@@ -52,13 +54,32 @@ impl Scope {
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_fuel(Some(FUEL));
         filters::add(&mut env);
-        Self { env, variables, context: OnceCell::new() }
+        let mut chaining = env.clone();
+        chaining.set_undefined_behavior(UndefinedBehavior::Chainable);
+        chaining.set_formatter(|out, state, value| match value.is_undefined() {
+            true => Err(ErrorKind::UndefinedError.into()),
+            false => minijinja::escape_formatter(out, state, value),
+        });
+        Self { env, chaining, variables, context: OnceCell::new() }
     }
 
     /// Resolves every expression below `node`, in place. The result of an expression is text, as with
     /// InfraRed.
     pub fn resolve(&self, node: &mut Node, diags: &mut Diagnostics) {
         walk(node, self, diags);
+    }
+
+    /// The text of a template. What has no parent is undefined, as with Ansible since 2.8, for who asks whether it is.
+    fn rendered(&self, text: &str) -> Result<String, minijinja::Error> {
+        let strict = self.env.render_str(text, self.context());
+        let asks = ["default", "defined", "d"].iter().any(|word| has_word(text, word));
+        match strict {
+            Err(error) if asks && error.kind() == ErrorKind::UndefinedError => {
+                // Why it fails, if it does, is clearer without a chain.
+                self.chaining.render_str(text, self.context()).map_err(|_| error)
+            }
+            result => result,
+        }
     }
 
     fn context(&self) -> &Jinja {
@@ -142,7 +163,7 @@ fn walk(node: &mut Node, scope: &Scope, diags: &mut Diagnostics) {
         Value::Scalar(text, _) => {
             if is_expression(text) {
                 // One end of line at the end is taken off: this one, and none of the text's own.
-                match scope.env.render_str(&format!("{text}\n"), scope.context()) {
+                match scope.rendered(&format!("{text}\n")) {
                     Ok(result) => *text = result,
                     Err(error) => {
                         diags.push(describe(&error, text, node.span, &scope.variables.extra));
@@ -212,6 +233,8 @@ mod tests {
             ("a: '{{ provision.disk.bus }} {{ provision.image.mirror.url }}'", "scsi http://m"),
             ("a: '{{ nobody | default(16) }}'", "16"),
             ("a: \"{{ ('10.' ~ x ~ '.0.0/24') | ipaddr(5) | ipaddr('address') }}\"", "10.20.0.5"),
+            ("a: '{{ provision.no.such | default(17) }}'", "17"),
+            ("a: '{{ no.such.thing is defined }}'", "False"),
             ("a: |\n  net {{ net }}\n  end\n", "net 10\nend\n"),
         ] {
             let (node, diags) = resolved(text);
@@ -228,6 +251,13 @@ mod tests {
         let node = parse(&sources, id, &mut Diagnostics::default()).unwrap();
         let found = ["net_x", "y", "x", "net"].map(|word| names(&node, word));
         assert_eq!(found, [true, true, false, false]);
+    }
+
+    #[test]
+    fn what_has_no_parent_is_an_error_unless_somebody_asks_for_it() {
+        for text in ["a: '{{ no.such }}'", "a: \"{{ no.such }}{{ x | default('y') }}\""] {
+            assert!(resolved(text).1.has_errors(), "{text}");
+        }
     }
 
     #[test]

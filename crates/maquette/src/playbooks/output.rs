@@ -66,28 +66,36 @@ impl Output {
             true => create(&directory.join(format!("{name}{ending}.log"))).map(Some),
             false => Ok(None),
         };
-        let logs = Mutex::new((file(*log, "")?, file(*plain, "_no_ansi")?));
+        let logs = Logs { whole: file(*log, "")?, plain: file(*plain, "_no_ansi")?, error: None };
+        let logs = Mutex::new(logs);
         if world.terminal.shows_results() {
             command.env("ANSIBLE_FORCE_COLOR", "1");
         }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        std::thread::scope(|scope| {
+        let copied = std::thread::scope(|scope| {
             let errors = scope.spawn(|| {
-                copy(stderr, &logs, |line| {
+                copy(stderr, &logs, Shown::Lines, |line| {
                     if !self.hides_stderr {
                         world.terminal.talk(String::from_utf8_lossy(line).trim_end());
                     }
                 })
             });
-            let copied = copy(stdout, &logs, |line| {
+            let copied = copy(stdout, &logs, Shown::AtOnce, |bytes| {
                 if !self.hides_stdout {
-                    world.terminal.bytes(line);
+                    world.terminal.bytes(bytes);
                 }
             });
             copied.and(errors.join().unwrap_or(Ok(())))
-        })?;
-        child.wait()
+        });
+        let status = child.wait();
+        copied?;
+        let logs = logs.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(error) = logs.error {
+            let what = format!("warning: the log in {} is not complete", directory.display());
+            world.terminal.talk(&format!("{what}: {error}"));
+        }
+        status
     }
 }
 
@@ -97,38 +105,93 @@ fn create(path: &Path) -> io::Result<File> {
     std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-/// Copies lines into the logs and to who shows them.
-fn copy(
+/// Logs of a run.
+struct Logs<W> {
+    whole: Option<W>,
+    /// The one without colours.
+    plain: Option<W>,
+    /// Why one of them has ended before the run.
+    error: Option<io::Error>,
+}
+
+impl<W: Write> Logs<W> {
+    /// Writes a line. A log that cannot be written any more ends: what runs is in the middle of its work.
+    fn line(&mut self, line: &[u8]) {
+        let plain = self.plain.as_ref().map(|_| without_colours(line)).unwrap_or_default();
+        for (log, text) in [(&mut self.whole, line), (&mut self.plain, plain.as_slice())] {
+            if let Some(file) = log
+                && let Err(error) = file.write_all(text)
+            {
+                *log = None;
+                self.error = Some(error);
+            }
+        }
+    }
+}
+
+/// How much is shown at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Lines,
+    /// Whatever there is: a question has no end of line.
+    AtOnce,
+}
+
+/// Copies what comes to who shows it, and its lines into the logs.
+fn copy<W: Write>(
     from: Option<impl Read>,
-    logs: &Mutex<(Option<File>, Option<File>)>,
+    logs: &Mutex<Logs<W>>,
+    shown: Shown,
     show: impl Fn(&[u8]),
 ) -> io::Result<()> {
-    let Some(from) = from else { return Ok(()) };
-    let mut from = BufReader::new(from);
-    let mut line = Vec::new();
-    while from.read_until(b'\n', &mut line)? > 0 {
-        show(&line);
-        let mut logs = logs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(log) = &mut logs.0 {
-            log.write_all(&line)?;
+    let Some(mut from) = from else { return Ok(()) };
+    let (mut buffer, mut line) = ([0; 8192], Vec::new());
+    let whole = |line: &mut Vec<u8>| {
+        if shown == Shown::Lines {
+            show(line);
         }
-        if let Some(log) = &mut logs.1 {
-            log.write_all(&without_colours(&line))?;
-        }
+        logs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).line(line);
         line.clear();
+    };
+    loop {
+        let bytes = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => &buffer[..count],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if shown == Shown::AtOnce {
+            show(bytes);
+        }
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            line.extend(piece);
+            if line.ends_with(b"\n") {
+                whole(&mut line);
+            }
+        }
+    }
+    if !line.is_empty() {
+        whole(&mut line);
     }
     Ok(())
 }
 
-/// A line without what sets colours: `ESC … m`.
+/// A line without what sets colours: `ESC [`, numbers, `m`.
 fn without_colours(line: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     let mut rest = line;
     while let Some(at) = rest.iter().position(|byte| *byte == 0x1b) {
         plain.extend(&rest[..at]);
-        match rest[at..].iter().position(|byte| *byte == b'm') {
-            Some(end) => rest = &rest[at + end + 1..],
-            None => rest = &rest[at + 1..],
+        rest = &rest[at..];
+        let is_number = |byte: &u8| byte.is_ascii_digit() || b";:".contains(byte);
+        let numbers = rest.get(2..).unwrap_or_default();
+        let count = numbers.iter().take_while(|byte| is_number(byte)).count();
+        match rest.get(1) == Some(&b'[') && numbers.get(count) == Some(&b'm') {
+            true => rest = &numbers[count + 1..],
+            false => {
+                plain.push(0x1b);
+                rest = &rest[1..];
+            }
         }
     }
     plain.extend(rest);
@@ -184,6 +247,50 @@ mod tests {
     #[test]
     fn a_log_without_colours_has_the_text_alone() {
         assert_eq!(without_colours(b"\x1b[0;32mok: [a]\x1b[0m\n"), b"ok: [a]\n");
-        assert_eq!(without_colours(b"plain \x1b"), b"plain ");
+        for text in [b"plain \x1b".as_slice(), b"\x1b[Kok: [machine]\n", b"\x1b[1", b"\x1bm"] {
+            assert_eq!(without_colours(text), text);
+        }
+    }
+
+    /// The disk is full.
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Bytes as they come from a pipe, one piece at a time.
+    struct Pieces(Vec<&'static [u8]>);
+
+    impl Read for Pieces {
+        fn read(&mut self, mut buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() {
+                return Ok(0);
+            }
+            buffer.write_all(self.0[0]).map(|()| self.0.remove(0).len())
+        }
+    }
+
+    #[test]
+    fn a_question_is_shown_before_its_line_ends_and_a_full_disk_ends_a_log_alone() {
+        let pieces = || Some(Pieces(vec![b"name? ", b"\n\x1b[0mok\nend"]));
+        let shown = std::cell::RefCell::new(Vec::new());
+        let show = |bytes: &[u8]| shown.borrow_mut().push(bytes.to_vec());
+        let mut log = Vec::new();
+        let logs = Mutex::new(Logs { whole: None, plain: Some(&mut log), error: None });
+        copy(pieces(), &logs, Shown::AtOnce, show).unwrap();
+        assert_eq!(shown.take(), [b"name? ".to_vec(), b"\n\x1b[0mok\nend".to_vec()]);
+        assert_eq!(log, b"name? \nok\nend");
+        let logs = Mutex::new(Logs { whole: Some(Full), plain: None, error: None });
+        copy(pieces(), &logs, Shown::Lines, show).unwrap();
+        assert_eq!(shown.take().concat(), b"name? \n\x1b[0mok\nend");
+        let error = logs.into_inner().unwrap().error.unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }

@@ -227,9 +227,8 @@ impl Hosts for ModelHosts {
         Ok("~/.ssh/known_hosts".into())
     }
 
-    fn forget(&self, _target: &Target) -> Result<(), ConnectError> {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        Ok(())
+    fn replace(&self, target: &Target, keys: &[HostKey]) -> Result<String, ConnectError> {
+        self.remember(target, keys)
     }
 
     fn known(&self, _target: &Target) -> Result<Vec<String>, ConnectError> {

@@ -32,8 +32,8 @@ pub trait Hosts: Send + Sync {
     /// Notes host keys where `ssh` looks for them, and says where that is.
     fn remember(&self, target: &Target, keys: &[HostKey]) -> Result<String, ConnectError>;
 
-    /// Forgets the host keys that are noted of a machine.
-    fn forget(&self, target: &Target) -> Result<(), ConnectError>;
+    /// The same, in the place of those that are noted of a machine.
+    fn replace(&self, target: &Target, keys: &[HostKey]) -> Result<String, ConnectError>;
 
     /// The host keys that are noted of a machine, as lines of known_hosts.
     fn known(&self, target: &Target) -> Result<Vec<String>, ConnectError>;
@@ -66,8 +66,8 @@ impl Hosts for System {
         ssh::remember(target, keys, self.0.home.as_deref())
     }
 
-    fn forget(&self, target: &Target) -> Result<(), ConnectError> {
-        ssh::forget(target, self.0.home.as_deref())
+    fn replace(&self, target: &Target, keys: &[HostKey]) -> Result<String, ConnectError> {
+        ssh::replace(target, keys, self.0.home.as_deref())
     }
 
     fn known(&self, target: &Target) -> Result<Vec<String>, ConnectError> {

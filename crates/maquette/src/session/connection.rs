@@ -227,11 +227,13 @@ fn trust(
                     ),
             ));
         }
-        if replaces {
-            world.hosts.forget(target).map_err(refused)?;
-            world.terminal.talk(&format!("{address} has another host key than before: {shown}"));
+        if !replaces {
+            return remember(world, target, &agreed);
         }
-        return remember(world, target, &agreed);
+        world.terminal.talk(&format!("{address} has another host key than before: {shown}"));
+        let file = world.hosts.replace(target, &agreed).map_err(refused)?;
+        world.terminal.talk(&format!("it takes the old one's place in {file}"));
+        return Ok(());
     }
     if !world.terminal.is_interactive() {
         return Err(Failure::Failed(

@@ -2,7 +2,7 @@
 //! that is known is checked by `ssh` itself, as `master.rs` tells it to (`StrictHostKeyChecking`).
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
@@ -80,21 +80,6 @@ fn noted(target: &Target, home: Option<&Path>) -> Result<(String, Vec<PathBuf>),
     Ok((name, seen.known_hosts.into_iter().filter(|f| f.is_file()).collect()))
 }
 
-/// Removes the keys that are known of a target from the user's own known_hosts; `ssh-keygen` keeps a copy of these. In files
-/// that are not the user's to change they stay, and `ssh` goes on refusing.
-pub fn forget(target: &Target, home: Option<&Path>) -> Result<(), ConnectError> {
-    let (name, files) = noted(target, home)?;
-    for file in files {
-        let output = process::Command::new("ssh-keygen")
-            .args(["-R", &name, "-f"])
-            .arg(&file)
-            .output()
-            .map_err(ConnectError::Local)?;
-        drop(output);
-    }
-    Ok(())
-}
-
 /// The keys that are known of a target, as lines of known_hosts under its address, so that another
 /// user or machine can verify it too.
 pub fn known(target: &Target, home: Option<&Path>) -> Result<Vec<String>, ConnectError> {
@@ -120,11 +105,7 @@ pub fn remember(
     keys: &[HostKey],
     home: Option<&Path>,
 ) -> Result<String, ConnectError> {
-    let files = effective(&target.address, home)?.known_hosts;
-    let Some(path) = files.first() else {
-        let error = std::io::Error::other("the ssh configuration names no known_hosts file");
-        return Err(ConnectError::Local(error));
-    };
+    let path = own_file(target, home)?;
     if let Some(directory) = path.parent()
         && !directory.exists()
     {
@@ -132,15 +113,61 @@ pub fn remember(
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(ConnectError::Local)?;
     }
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(ConnectError::Local)?;
-    let text: String = keys.iter().map(|k| format!("{}\n", k.line)).collect();
-    file.write_all(text.as_bytes()).map_err(ConnectError::Local)?;
+    add(&path, keys).map_err(ConnectError::Local)?;
     Ok(path.display().to_string())
+}
+
+/// The same, in the place of those that are known of a target; a copy of the file stays beside it. In files that are not the
+/// user's own the old keys stay: `ssh` takes a key that one of the files has.
+pub fn replace(
+    target: &Target,
+    keys: &[HostKey],
+    home: Option<&Path>,
+) -> Result<String, ConnectError> {
+    let path = own_file(target, home)?;
+    if !path.is_file() {
+        return remember(target, keys, home);
+    }
+    let (name, _) = noted(target, home)?;
+    renew(&path, &name, keys).map_err(ConnectError::Local)?;
+    Ok(path.display().to_string())
+}
+
+/// The file of known_hosts that `ssh` adds keys to.
+fn own_file(target: &Target, home: Option<&Path>) -> Result<PathBuf, ConnectError> {
+    let files = effective(&target.address, home)?.known_hosts;
+    files.into_iter().next().ok_or_else(|| {
+        ConnectError::Local(io::Error::other("the ssh configuration names no known_hosts file"))
+    })
+}
+
+/// Adds keys at the end of a file.
+fn add(path: &Path, keys: &[HostKey]) -> io::Result<()> {
+    let text: String = keys.iter().map(|k| format!("{}\n", k.line)).collect();
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Has keys take the place of others in a file: all of it, or nothing.
+fn renew(path: &Path, name: &str, keys: &[HostKey]) -> io::Result<()> {
+    // It may be a link to where somebody keeps it.
+    let path = fs::canonicalize(path)?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let scratch = tempfile::tempdir_in(directory)?;
+    let new = scratch.path().join("known_hosts");
+    fs::copy(&path, &new)?;
+    let output = process::Command::new("ssh-keygen").args(["-R", name, "-f"]).arg(&new).output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let message = format!("`ssh-keygen -R {name}` fails for {}: {said}", path.display());
+        return Err(io::Error::other(message.trim_end().to_string()));
+    }
+    add(&new, keys)?;
+    fs::set_permissions(&new, fs::metadata(&path)?.permissions())?;
+    let mut old = path.clone().into_os_string();
+    old.push(".old");
+    fs::copy(&path, old)?;
+    fs::rename(&new, &path)
 }
 
 #[cfg(test)]
@@ -155,5 +182,30 @@ mod tests {
         assert_eq!(key.algorithm, "ED25519");
         assert_eq!(key.fingerprint, "SHA256:T7SvZ2cslqpPj6nKzitCBHHlpVF3r3MvLwmFL0fk0IE");
         assert!(parse("nonsense").is_none());
+    }
+
+    /// They were removed from files of all users, too, before anybody knew whether the new one can be noted.
+    #[test]
+    fn a_key_takes_the_place_of_the_old_one_or_nothing_is_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("known_hosts");
+        let key = |end: &str| {
+            format!(
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OI{end}"
+            )
+        };
+        let other = format!("other {}\n", key("eZJ"));
+        let before = format!("hv {}\n{other}", key("eZJ"));
+        fs::write(&file, &before).unwrap();
+        let new = parse(&format!("hv {}", key("eZK"))).unwrap();
+        renew(&file, "hv", std::slice::from_ref(&new)).unwrap();
+        let after = format!("{other}{}\n", new.line);
+        assert_eq!(fs::read_to_string(&file).unwrap(), after);
+        assert_eq!(fs::read_to_string(directory.path().join("known_hosts.old")).unwrap(), before);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+        // `ssh-keygen` changes no file with lines that it does not understand.
+        fs::write(&file, format!("nonsense\n{after}")).unwrap();
+        assert!(renew(&file, "hv", &[new]).is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("nonsense\n{after}"));
     }
 }

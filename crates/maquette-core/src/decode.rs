@@ -171,13 +171,14 @@ pub fn quoted_list<S: AsRef<str>>(words: &[S]) -> String {
     }
 }
 
-/// The error for a value of the wrong type.
+/// The error for a value of the wrong type. What may be a password is not in it.
 pub fn wrong_type(node: &Node, what: &str, expected: &str) -> Diagnostic {
     let found = match &node.value {
-        Value::Scalar(text, _) => format!("`{text}`"),
-        _ => node.kind().to_string(),
+        Value::Scalar(..) if node.span.secret => String::new(),
+        Value::Scalar(text, _) => format!(", not `{text}`"),
+        _ => format!(", not {}", node.kind()),
     };
-    Diagnostic::error("topology::wrong-type", format!("{what} must be {expected}, not {found}"))
+    Diagnostic::error("topology::wrong-type", format!("{what} must be {expected}{found}"))
         .at(node.span, "")
 }
 
@@ -286,10 +287,24 @@ where
     match text.trim().parse::<T>() {
         Ok(value) => Some(Spanned::new(value, node.span)),
         Err(error) => {
-            diags.push(wrong_type(node, &format!("`{what}`"), expected).help(error.to_string()));
+            let diagnostic = wrong_type(node, &format!("`{what}`"), expected);
+            let why = match node.span.secret {
+                false => Some(error.to_string()),
+                true => unquoted(&error.to_string(), text),
+            };
+            diags.push(match why {
+                Some(why) => diagnostic.help(why),
+                None => diagnostic,
+            });
             None
         }
     }
+}
+
+/// What is said of a text, without that text; none if that cannot be told apart.
+fn unquoted(said: &str, text: &str) -> Option<String> {
+    let rest = said.replace(&format!("`{text}`"), "it");
+    (rest != said && !rest.contains(text)).then_some(rest)
 }
 
 /// A size such as `46G`.

@@ -61,9 +61,10 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(code, message) }
     }
 
-    /// Adds a place.
+    /// Adds a place; if there may be a password there, its lines are not shown.
     #[must_use]
     pub fn at(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.secret |= span.secret;
         self.labels.push(Label { span, text: text.into() });
         self
     }

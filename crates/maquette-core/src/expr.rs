@@ -177,13 +177,15 @@ fn walk(node: &mut Node, scope: &Scope, diags: &mut Diagnostics) {
 }
 
 fn describe(error: &minijinja::Error, text: &str, span: Span, extra: &Plain) -> Diagnostic {
-    let message = match error.detail() {
+    // Details have words of the text and values of variables in them.
+    let message = match error.detail().filter(|_| !span.secret) {
         Some(detail) => format!("the expression fails: {}: {detail}", error.kind()),
         None => format!("the expression fails: {}", error.kind()),
     };
     let place = error
         .range()
         .and_then(|range| text.get(range))
+        .filter(|_| !span.secret)
         .map_or(String::new(), |part| format!("at `{part}`"));
     let diagnostic = Diagnostic::error("expression::failed", message).at(span, place);
     let own = ["net", "net6", "net6_next", "data_net", "vswitch_type", "provision"];

@@ -34,6 +34,7 @@ pub mod observed;
 pub mod plan;
 pub mod schema;
 pub mod scrub;
+pub mod secret_keys;
 pub mod seed;
 pub mod selection;
 pub mod settings;

@@ -13,6 +13,8 @@ pub struct Span {
     pub start: u32,
     /// First byte after it.
     pub end: u32,
+    /// Whether there may be a password there, so that neither text nor line is shown.
+    pub secret: bool,
 }
 
 /// A value with the place it was written at.
@@ -83,8 +85,9 @@ impl Sources {
 
     /// A span over the whole of a source.
     pub fn whole(&self, id: SourceId) -> Span {
-        let len = self.get(id).text.len();
-        Span { source: id, start: 0, end: u32::try_from(len).unwrap_or(u32::MAX) }
+        let Source { text, secret, .. } = self.get(id);
+        let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        Span { source: id, start: 0, end, secret: *secret }
     }
 
     /// The text under a span.

@@ -194,6 +194,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
             "scrub",
             "syntax",
             "file_keys",
+            "secret_keys",
             "decode",
             "expr",
             "layers",

@@ -18,7 +18,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option<Node> {
     let text = &sources.get(id).text;
     let offsets = Offsets::new(text);
-    let reader = Reader { id, offsets: &offsets };
+    let reader = Reader { id, offsets: &offsets, secret: sources.get(id).secret };
     if let Some((diagnostic, place)) = bounds::refusal(text) {
         diags.push(diagnostic.at(reader.place(place.start, place.end), ""));
         return None;
@@ -58,7 +58,7 @@ fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, ScanError> {
 fn syntax_error(reader: &Reader<'_>, text: &str, error: &ScanError) -> Diagnostic {
     let start = reader.offsets.byte(error.marker().index());
     let end = (start as usize + 1).min(text.len()).max(start as usize);
-    let span = Span { source: reader.id, start, end: end as u32 };
+    let span = Span { source: reader.id, start, end: end as u32, secret: reader.secret };
     let diagnostic =
         Diagnostic::error("yaml::syntax", format!("this is not YAML: {}", error.info()))
             .at(span, "");
@@ -94,6 +94,7 @@ impl Offsets {
 struct Reader<'a> {
     id: SourceId,
     offsets: &'a Offsets,
+    secret: bool,
 }
 
 impl Reader<'_> {
@@ -104,7 +105,7 @@ impl Reader<'_> {
     fn place(&self, start: Marker, end: Marker) -> Span {
         let start = self.offsets.byte(start.index());
         let end = self.offsets.byte(end.index()).max(start);
-        Span { source: self.id, start, end }
+        Span { source: self.id, start, end, secret: self.secret }
     }
 
     fn node(&self, yaml: &MarkedYaml<'_>, depth: usize, diags: &mut Diagnostics) -> Option<Node> {

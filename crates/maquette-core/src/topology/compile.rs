@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA, slip};
 use crate::expr::{self, Scope, Variables};
 use crate::file_keys::{Form, Key, key};
 use crate::layers::merge;
+use crate::secret_keys;
 use crate::syntax::{Entry, Node, Plain, Span, Value};
 use crate::values::{has_template_marks, is_unprintable};
 
@@ -95,6 +96,7 @@ pub fn compile(
         added_by_mistake(networks, over, diags);
         merge(networks, over);
     }
+    file.get_mut("nodes").into_iter().for_each(secret_keys::mark);
     scope.resolve(&mut file, diags);
     if let Some(networks) = &request.networks {
         described::complete_networks(&mut file, networks);
@@ -277,6 +279,7 @@ fn role_of(
     if let Some(over) = overrides.and_then(|o| o.get(&request.file)) {
         merge(&mut tree, over);
     }
+    secret_keys::mark(&mut tree);
     scope.resolve(&mut tree, diags);
     if request.described {
         described::complete_node(&mut tree, &request.file, request.span);

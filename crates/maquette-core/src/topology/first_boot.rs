@@ -347,9 +347,7 @@ fn file(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<BootFile> 
 
 /// Text that may have lines.
 fn text(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Secret> {
-    let mut mistakes = diags.fresh();
-    let text = decode::checked::<GuestText>(node, what, &mut mistakes);
-    mistakes.iter().for_each(|mistake| diags.push(mistake.clone().secret()));
+    let text = decode::checked::<GuestText>(node, what, diags);
     text.map(|text| Secret::new(text.value.as_str()))
 }
 

@@ -182,7 +182,7 @@ fn plain(node: &Node, role: &str, diags: &mut Diagnostics) {
     let mut check = |text: &str, span: Span| {
         if let Err(why) = text.parse::<GuestText>() {
             let message = format!("`user_data` of node type `{role}`: {why}");
-            diags.push(Diagnostic::error("topology::user-data", message).at(span, "").secret());
+            diags.push(Diagnostic::error("topology::user-data", message).at(span, ""));
         }
     };
     match &node.value {

@@ -2,6 +2,7 @@
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::layers::{self, ExtraVar};
+use maquette_core::secret_keys;
 use maquette_core::syntax::{Node, Plain, Sources, Span, parse};
 
 use super::Reader;
@@ -48,7 +49,11 @@ impl Extra {
 
 /// Understands one `-e`.
 pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<ExtraVar> {
-    let id = reader.sources.add("-e", text);
+    let name = text.split('=').next().unwrap_or_default();
+    let id = match name.split('.').any(secret_keys::is_secret) {
+        true => reader.sources.add_secret("-e", text),
+        false => reader.sources.add("-e", text),
+    };
     let span = reader.sources.whole(id);
     if let Some(path) = text.strip_prefix('@') {
         let value = file(reader, path, span)?;
@@ -92,7 +97,10 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<ExtraVar> {
 fn file(reader: &mut Reader<'_>, path: &str, span: Span) -> Option<Node> {
     match crate::reading::text(path) {
         Ok(text) => {
-            let id = reader.sources.add(path, text);
+            let id = match span.secret {
+                true => reader.sources.add_secret(path, text),
+                false => reader.sources.add(path, text),
+            };
             parse(&reader.sources, id, &mut reader.diags)
         }
         Err(error) => {

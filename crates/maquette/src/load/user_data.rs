@@ -50,14 +50,19 @@ fn of_type(reader: &mut Reader<'_>, tree: &mut Node) {
 }
 
 /// A file, from where it is named.
-fn file(reader: &mut Reader<'_>, path: &str, span: Span) -> Option<Node> {
+fn file(reader: &mut Reader<'_>, text: &str, span: Span) -> Option<Node> {
     let named_in = PathBuf::from(&reader.sources.get(span.source).name);
     let place = named_in.parent().filter(|_| named_in.is_file()).unwrap_or(Path::new(""));
-    let path = place.join(path);
+    let path = place.join(text);
     match reading::text(&path) {
         Ok(text) => document(reader, &path.display().to_string(), text, span),
         Err(error) => {
-            let message = format!("cannot read {}: {error}", path.display());
+            // Text with blanks in it was hardly meant to be a name.
+            let name = match text.contains(char::is_whitespace) {
+                true => "the file that `user_data` names".into(),
+                false => path.display().to_string(),
+            };
+            let message = format!("cannot read {name}: {error}");
             let diagnostic = Diagnostic::error("topology::user-data", message).at(span, "");
             reader
                 .diags

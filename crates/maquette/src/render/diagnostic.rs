@@ -2,6 +2,7 @@
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, Severity};
+use maquette_core::secret_keys::SecretLines;
 use maquette_core::syntax::{SourceId, Sources, Span};
 use maquette_engine::StepError;
 use serde_json::{Value, json};
@@ -15,7 +16,9 @@ pub fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) -> Painted {
 
 /// The same with what was done before they were found.
 pub fn diagnostics_after(diagnostics: &Diagnostics, sources: &Sources, done: &str) -> Painted {
-    let mut parts: Vec<String> = diagnostics.iter().map(|d| one(d, sources)).collect();
+    let secrets = SecretLines::of(diagnostics, sources);
+    let shown = |d: &Diagnostic| one(d, sources, !secrets.are_shown_by(d, sources));
+    let mut parts: Vec<String> = diagnostics.iter().map(shown).collect();
     let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     if errors > 0 {
         let noun = if errors == 1 { "error" } else { "errors" };
@@ -57,7 +60,8 @@ pub fn diagnostics_json(diagnostics: &Diagnostics, sources: &Sources) -> Value {
     diagnostics.iter().map(one).collect()
 }
 
-fn one(diagnostic: &Diagnostic, sources: &Sources) -> String {
+/// One of them, with the lines that it is about, or with their places alone.
+fn one(diagnostic: &Diagnostic, sources: &Sources, lines: bool) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -73,7 +77,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources) -> String {
     for (i, file) in files.iter().enumerate() {
         let source = sources.get(*file);
         let mut labels = diagnostic.labels.iter().filter(|l| l.span.source == *file);
-        if source.secret || diagnostic.secret {
+        if !lines {
             let (line, column) = labels.next().map_or((1, 1), |l| sources.position(l.span));
             let place = Origin::path(plain(&source.name)).line(line).char_column(column);
             group = group.element(place);

@@ -1,16 +1,19 @@
 //! `maquette report`: all that somebody else needs to find out what is wrong, without secrets.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use maquette_core::blueprint::Guest;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::scrub::scrub;
-use maquette_core::values::console_text;
+use maquette_core::values::{Secret, console_text};
 use maquette_engine::probe::Facts;
-use maquette_engine::ssh_keys::{KEY_FILE, SECRET_FILE};
+use maquette_engine::ssh_keys::{EnvironmentKey, KEY_FILE, SECRET_FILE};
 use maquette_libvirt::Server;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{doctor, status};
 use crate::cli::Wanted;
@@ -51,7 +54,8 @@ Consoles are what the guests wrote.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.wanted.place)?;
     let mut secrets = secrets(world, &located);
-    secrets.extend(topology_secrets(world, args));
+    let first_boots = FirstBoots::read(world, args, &located);
+    secrets.extend_from_slice(&first_boots.secrets);
     let session = Session::open(world, located.clone())?;
     world
         .terminal
@@ -60,7 +64,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut hypervisor = session.find()?;
     let observed = hypervisor.observed();
     only_own(&mut hypervisor.facts, &located.environment, &observed);
-    let mut files = vec![("README.txt".to_string(), README.to_string())];
+    let unread = first_boots.unread(&observed);
+    let left_out = left_out(&unread);
+    let readme = format!("{README}{}", left_out.as_deref().unwrap_or_default());
+    let mut files = vec![("README.txt".to_string(), readme)];
     files.push(("versions.txt".into(), versions(&hypervisor)));
     files.push(("hypervisor.txt".into(), format!("{:#?}\n", hypervisor.facts)));
     let or_why = |result: Result<String, Failure>| match result {
@@ -76,7 +83,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     if let Some(server) = hypervisor.libvirt.as_deref() {
         files.extend(definitions(server, &observed));
     }
-    files.extend(logs(&session, &observed));
+    files.extend(logs(&session, &observed, &unread));
     for (_, text) in &mut files {
         *text = scrub(text, &secrets);
     }
@@ -90,6 +97,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         let file = path.display().to_string();
         let value = json!({"schema": 1, "file": file, "folder": folder, "files": names});
         world.terminal.result(&format!("{value:#}"));
+    }
+    if let Some(left_out) = left_out {
+        world.terminal.talk(left_out.trim_end());
     }
     let count = files.len();
     world.terminal.talk(&format!(
@@ -155,8 +165,12 @@ fn definitions(server: &dyn Server, observed: &Observed) -> Vec<(String, String)
     domains.chain(networks).map(read).collect()
 }
 
-/// Ends of consoles and of QEMU's logs.
-fn logs(session: &Session<'_>, observed: &Observed) -> Vec<(String, String)> {
+/// Ends of consoles and of QEMU's logs, but for those of some nodes.
+fn logs(
+    session: &Session<'_>,
+    observed: &Observed,
+    without: &BTreeSet<&str>,
+) -> Vec<(String, String)> {
     let host = session.connection.host.as_ref();
     let read = |name: String, path: String| {
         let bytes = host.read_tail(&path, MOST).ok().flatten()?;
@@ -168,22 +182,65 @@ fn logs(session: &Session<'_>, observed: &Observed) -> Vec<(String, String)> {
         let emulator = format!("/var/log/libvirt/qemu/{name}.log");
         [read(format!("consoles/{name}.txt"), serial), read(format!("qemu/{name}.txt"), emulator)]
     };
-    observed.domains.values().flat_map(of).flatten().collect()
+    let domains = observed.domains.values().filter(|d| !without.contains(d.name.as_str()));
+    domains.flat_map(of).flatten().collect()
 }
 
 /// The shortest line or value of a first boot that is taken for a secret, in characters: any shorter one is in every text.
 const SHORTEST: usize = 6;
 
-/// What the topology gives nodes for their first boots, line by line, which consoles and logs may repeat, and its password.
-fn topology_secrets(world: &World, args: &Args) -> Vec<String> {
-    // What is asked for may not be understood; all the rest is wanted then, too.
-    let Ok(mut loaded) = load::wanted(&world.environment, &args.wanted) else { return Vec::new() };
-    let (_, topology) = pipeline::examine(&world.environment, &mut loaded);
-    let roles = topology.iter().flat_map(|topology| &topology.roles);
-    let mut all: Vec<String> = roles.flat_map(|role| role.first_boot.secret_texts()).collect();
-    all.retain(|text| text.chars().count() >= SHORTEST);
-    all.extend(loaded.request.settings.vnc_password.as_ref().map(|p| p.reveal().to_string()));
-    all
+/// What the topology gives nodes for their first boots, which consoles and logs may repeat.
+#[derive(Default)]
+struct FirstBoots {
+    /// It line by line, and the topology's password.
+    secrets: Vec<String>,
+    /// Digests of it, as nodes that were given the same have them in their records.
+    digests: BTreeSet<Uuid>,
+}
+
+impl FirstBoots {
+    /// What can be understood of it; all the rest of a report is wanted where that is nothing.
+    fn read(world: &World, args: &Args, located: &Located) -> Self {
+        let Ok(mut loaded) = load::wanted(&world.environment, &args.wanted) else {
+            return Self::default();
+        };
+        let (_, topology) = pipeline::examine(&world.environment, &mut loaded);
+        let roles = || topology.iter().flat_map(|topology| &topology.roles);
+        let texts = roles().flat_map(|role| role.first_boot.secret_texts());
+        let mut secrets: Vec<String> =
+            texts.filter(|text| text.chars().count() >= SHORTEST).collect();
+        let password = loaded.request.settings.vnc_password.as_ref();
+        secrets.extend(password.map(|p| p.reveal().to_string()));
+        // Without the environment's key nobody knows which texts a digest is of.
+        let digests = match EnvironmentKey::read(&located.workspace.path) {
+            Ok(Some(key)) => {
+                let tag = |secret: &Secret| key.tag(secret);
+                roles().filter_map(|role| role.first_boot.digest(&tag)).collect()
+            }
+            _ => BTreeSet::new(),
+        };
+        Self { secrets, digests }
+    }
+
+    /// Nodes that were given something else for their first boots, which nobody can take out of what they wrote.
+    fn unread<'a>(&self, observed: &'a Observed) -> BTreeSet<&'a str> {
+        let given = |guest: &Guest| guest.first_boot.is_some_and(|d| !self.digests.contains(&d));
+        let nodes = observed.guests().filter(|(_, guest)| given(guest));
+        nodes.map(|(domain, _)| domain.name.as_str()).collect()
+    }
+}
+
+/// What is said of nodes whose consoles and logs are not in a report, if there are any.
+fn left_out(unread: &BTreeSet<&str>) -> Option<String> {
+    let names: Vec<&str> = unread.iter().copied().collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "Consoles and QEMU's logs of {} are left out: what these nodes were given for their first boots may be in \
+             them, and is not what was read now. With the files and flags of their `maquette up`, in the workspace \
+             that built them, `maquette report` takes it out of them.\n",
+            names.join(", ")
+        )
+    })
 }
 
 /// What is secret in the workspace, line by line, and in variables of ours.

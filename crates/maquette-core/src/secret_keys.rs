@@ -210,8 +210,8 @@ mod tests {
             ),
             ("a: {cpu: 1, user_data: {b: c}}\nmemory: 2\n", &[1]),
             ("nodes:\n  web:\n    commands: [a,\n      b]\n    cpu: 1\n", &[3, 4]),
-            // Written elsewhere.
-            ("x-a: &a\n  - b\ncpu: 1\ncommands: *a\n", &[2]),
+            // Written elsewhere; the line that names it may have more.
+            ("x-a: &a\n  - b\ncpu: 1\ncommands: *a\n", &[2, 4]),
             ("cpu: 1\ncommand: [a]\n", &[2]),
             ("user_data: a.yaml\ncpu: 1\n", &[1]),
             // Text that cannot be read.

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
 
-use super::FUEL;
+use super::filters::plus;
+use super::{FUEL, is_expression};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::syntax::{Entry, Node, Plain, Span, Style, Value, parse_bool};
 
@@ -74,7 +75,7 @@ impl<'a> Ansible<'a> {
         match &mut node.value {
             Value::Null => {}
             Value::Scalar(text, _) => {
-                if text.contains("{{") || text.contains("{%") {
+                if is_expression(text) {
                     let text = std::mem::take(text);
                     node.value = self.evaluated(&text, node.span, diags);
                 }
@@ -102,7 +103,7 @@ impl<'a> Ansible<'a> {
         let mut context: BTreeMap<String, Jinja> = BTreeMap::new();
         for name in names.into_iter().collect::<BTreeSet<_>>() {
             if let Some(node) = self.value(&name, span, diags) {
-                context.insert(name, jinja(&Plain::of(&node)));
+                context.insert(name, super::value(&Plain::of(&node)));
             }
         }
         let context = Jinja::from_pairs(context);
@@ -148,18 +149,6 @@ fn whole(text: &str) -> Option<&str> {
 
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn jinja(value: &Plain) -> Jinja {
-    match value {
-        Plain::Null => Jinja::from(()),
-        Plain::Bool(truth) => Jinja::from(*truth),
-        Plain::Int(number) => Jinja::from(*number),
-        Plain::Float(number) => Jinja::from(*number),
-        Plain::Text(text) => Jinja::from(text.as_str()),
-        Plain::List(items) => Jinja::from(items.iter().map(jinja).collect::<Vec<_>>()),
-        Plain::Map(map) => Jinja::from_pairs(map.iter().map(|(k, v)| (k.as_str(), jinja(v)))),
-    }
 }
 
 fn defined(value: Jinja) -> Result<Jinja, Error> {
@@ -287,23 +276,8 @@ fn nth_of(net: IpNet, nth: i64) -> Result<IpAddr, Error> {
     let from = if nth < 0 { net.broadcast() } else { net.network() };
     // The last address is number -1.
     let steps = if nth < 0 { nth + 1 } else { nth };
-    let address = stepped(from, steps).ok_or_else(outside)?;
+    let address = plus(from, steps.into()).ok_or_else(outside)?;
     if net.contains(&address) { Ok(address) } else { Err(outside()) }
-}
-
-fn stepped(address: IpAddr, steps: i64) -> Option<IpAddr> {
-    match address {
-        IpAddr::V4(v4) => {
-            let number = i64::from(u32::from(v4)).checked_add(steps)?;
-            u32::try_from(number).ok().map(|n| IpAddr::V4(n.into()))
-        }
-        IpAddr::V6(v6) => {
-            let number = u128::from(v6);
-            let by = u128::from(steps.unsigned_abs());
-            let moved = if steps < 0 { number.checked_sub(by) } else { number.checked_add(by) };
-            moved.map(|n| IpAddr::V6(n.into()))
-        }
-    }
 }
 
 fn nth_host(text: &str, nth: i64) -> Result<String, Error> {
@@ -312,7 +286,7 @@ fn nth_host(text: &str, nth: i64) -> Result<String, Error> {
 
 fn ip_math(text: &str, steps: i64) -> Result<String, Error> {
     let address = network(text)?.addr();
-    let moved = stepped(address, steps);
+    let moved = plus(address, steps.into());
     Ok(moved.ok_or_else(|| wrong(format!("there is no address {steps} after {text}")))?.to_string())
 }
 

@@ -210,7 +210,8 @@ fn number(address: IpAddr) -> u128 {
     }
 }
 
-fn plus(address: IpAddr, offset: i128) -> Option<IpAddr> {
+/// The address so many after another one, or before it; none if there is none.
+pub(super) fn plus(address: IpAddr, offset: i128) -> Option<IpAddr> {
     let sum = number(address).checked_add_signed(offset)?;
     match address {
         IpAddr::V4(_) => Some(Ipv4Addr::from(u32::try_from(sum).ok()?).into()),

@@ -116,11 +116,6 @@ impl Model {
     pub fn guest_shuts_down(&self) {
         self.inside().power = Power::Off;
     }
-
-    /// Its guest writes on its serial console.
-    pub fn guest_writes(&self, bytes: &[u8]) {
-        self.line.put(bytes);
-    }
 }
 
 impl Machine for Model {

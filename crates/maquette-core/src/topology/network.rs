@@ -36,6 +36,10 @@ pub enum Forward {
 }
 
 impl Forward {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Isolated, Self::Nat, Self::Route, Self::Open, Self::Bridge, Self::OpenVswitch];
+
     /// libvirt's word; isolated networks have none.
     pub fn mode(self) -> Option<&'static str> {
         match self {

@@ -252,15 +252,7 @@ fn srv() -> impl Strategy<Value = Srv> {
 }
 
 fn network() -> impl Strategy<Value = NetworkRecord> {
-    let forwards = [
-        Forward::Isolated,
-        Forward::Nat,
-        Forward::Route,
-        Forward::Open,
-        Forward::Bridge,
-        Forward::OpenVswitch,
-    ];
-    let forward = prop::sample::select(forwards.to_vec());
+    let forward = prop::sample::select(Forward::ALL.to_vec());
     let who = (environment(), any::<(u8, u8)>(), network_name(), name(), any::<u128>(), forward);
     let addresses = (of(net4()), range(), of(net6()), range(), of(dns()), whatever());
     let fixed = (net4(), range(), whatever(), whatever());

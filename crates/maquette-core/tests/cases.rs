@@ -326,15 +326,7 @@ fn the_image_of_one_disk_is_downloaded_again() {
         let all = plan_of(&wanted, &seen);
         maquette_testkit::apply(&mut seen, &all.steps);
         let more = input(&[(&disks(again), 2)], &network(SERVED), &[]);
-        let fetched: Vec<String> = plan_of(&more, &seen)
-            .steps
-            .iter()
-            .filter_map(|s| match &s.action {
-                Action::FetchImage { image, .. } => Some(image.source.clone()),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(fetched, expected, "{again}");
+        assert_eq!(maquette_testkit::fetched(&plan_of(&more, &seen)), expected, "{again}");
     }
 }
 

@@ -12,7 +12,7 @@ use maquette_core::plan::{self, Action, HostFacts, LibvirtState, Needs, Op, Plan
 use maquette_core::seed::seed_files;
 use maquette_core::values::Secret;
 use maquette_core::values::{Login, TimeZone};
-use maquette_testkit::{apply, blueprint_of, input, node_volumes, plan_of};
+use maquette_testkit::{apply, blueprint_of, fetched, input, node_volumes, plan_of};
 use proptest::prelude::*;
 
 const SMALL: [&str; 2] =
@@ -339,15 +339,7 @@ fn a_disk_can_have_an_image_of_its_own() {
     assert_eq!(data.backing.as_ref().unwrap().source, "http://x/data.qcow2");
     // It is as large as its image.
     assert_eq!(data.size, None);
-    let fetched: Vec<String> = plan_of(&input, &nothing)
-        .steps
-        .iter()
-        .filter_map(|s| match &s.action {
-            Action::FetchImage { image, .. } => Some(image.source.clone()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(fetched, ["debian-12", "http://x/data.qcow2"]);
+    assert_eq!(fetched(&plan_of(&input, &nothing)), ["debian-12", "http://x/data.qcow2"]);
 }
 
 #[test]
@@ -359,8 +351,7 @@ fn a_forced_download_concerns_new_nodes_only() {
     let fetches = |count: u32| {
         let mut wanted = input(&[("controller", count)], "3_nets", &SMALL);
         wanted.request.settings.force_image_download = true;
-        let plan = plan_of(&wanted, &seen);
-        plan.steps.iter().filter(|s| matches!(s.action, Action::FetchImage { .. })).count()
+        fetched(&plan_of(&wanted, &seen)).len()
     };
     assert_eq!(fetches(1), 0);
     assert_eq!(fetches(2), 1);

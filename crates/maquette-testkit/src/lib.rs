@@ -29,6 +29,6 @@ pub use inputs::{
     topology, types_for,
 };
 pub use nodes::{guest, interface, node};
-pub use plans::{changes, titles, up};
+pub use plans::{changes, fetched, titles, up};
 pub use rules::{apply, edit, machine, node_volumes, perform};
 pub use samples::{SAMPLES, Sample, keys_without_sample};

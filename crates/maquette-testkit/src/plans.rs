@@ -1,7 +1,7 @@
 //! Plans, as tests look at them.
 
 use maquette_core::observed::Observed;
-use maquette_core::plan::{Op, Plan};
+use maquette_core::plan::{Action, Op, Plan};
 
 use crate::{Input, apply, plan_of};
 
@@ -24,4 +24,13 @@ pub fn changes(plan: &Plan) -> String {
 /// The titles of a plan's steps, in order.
 pub fn titles(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(|s| s.action.title()).collect()
+}
+
+/// Where the images come from that a plan fetches, in order.
+pub fn fetched(plan: &Plan) -> Vec<String> {
+    let source = |action: &Action| match action {
+        Action::FetchImage { image, .. } => Some(image.source.clone()),
+        _ => None,
+    };
+    plan.steps.iter().filter_map(|s| source(&s.action)).collect()
 }

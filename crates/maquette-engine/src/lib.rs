@@ -15,6 +15,7 @@ mod dying_host;
 mod event;
 pub mod executor;
 mod guest_agent;
+mod guest_script;
 pub mod guest_timezone;
 pub mod guests;
 pub mod host;

@@ -235,6 +235,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
             "net",
             "probe",
             "ready",
+            "guest_script",
             "login_keys",
             "guest_timezone",
             "guests",
@@ -471,7 +472,7 @@ const OF_PROCESS: [(&[&str], Allowed); 3] = [
         &[
             ("maquette-engine/src/executor.rs", "events say how long a step took"),
             ("maquette-engine/src/host/process.rs", "a process may take so long"),
-            ("maquette-engine/src/login_keys.rs", "a change of keys may take so long"),
+            ("maquette-engine/src/guest_script.rs", "a script in a guest may take so long"),
             ("maquette-engine/src/ready.rs", "a first boot may take so long"),
             ("maquette-libvirt/src/domain.rs", "a guest may take so long to stop or to let go"),
             ("maquette-libvirt/src/perform/warm.rs", "a template may take so long to boot"),

@@ -121,8 +121,7 @@ impl Query {
             value["Members"] = taken.take(self.top.unwrap_or(usize::MAX)).collect();
         }
         if let Some((which, levels)) = self.expand {
-            let mut left = MOST;
-            expanded(call, &mut value, which, levels, false, &mut left);
+            Expansion { call, which, left: MOST }.below(&mut value, levels, false);
         }
         if let Some(select) = &self.select {
             if let (true, Some(members)) = (list, value["Members"].as_array_mut()) {
@@ -166,52 +165,47 @@ fn expand(text: &str) -> Option<(Which, u32)> {
 }
 
 /// Puts resources in the place of links to them.
-fn expanded(
-    call: &Call<'_>,
-    value: &mut Value,
+struct Expansion<'a, 'b> {
+    call: &'a Call<'b>,
     which: Which,
-    levels: u32,
-    in_links: bool,
-    left: &mut usize,
-) {
-    match value {
-        Value::Array(list) => {
-            list.iter_mut().for_each(|value| replaced(call, value, which, levels, in_links, left))
-        }
-        Value::Object(fields) => {
-            for (name, value) in fields.iter_mut().filter(|(name, _)| !name.starts_with('@')) {
-                replaced(call, value, which, levels, in_links || name == "Links", left);
-            }
-        }
-        _ => {}
-    }
+    /// How many more it may be.
+    left: usize,
 }
 
-fn replaced(
-    call: &Call<'_>,
-    value: &mut Value,
-    which: Which,
-    levels: u32,
-    in_links: bool,
-    left: &mut usize,
-) {
-    let only_link = value.as_object().is_some_and(|fields| fields.len() == 1);
-    let path = value["@odata.id"].as_str().filter(|path| only_link && !path.contains('#'));
-    let Some(path) = path else { return expanded(call, value, which, levels, in_links, left) };
-    let wanted = match which {
-        Which::All => true,
-        Which::Links => in_links,
-        Which::Others => !in_links,
-    };
-    if !wanted || *left == 0 {
-        return;
+impl Expansion<'_, '_> {
+    fn below(&mut self, value: &mut Value, levels: u32, in_links: bool) {
+        match value {
+            Value::Array(list) => {
+                list.iter_mut().for_each(|value| self.one(value, levels, in_links));
+            }
+            Value::Object(fields) => {
+                for (name, value) in fields.iter_mut().filter(|(name, _)| !name.starts_with('@')) {
+                    self.one(value, levels, in_links || name == "Links");
+                }
+            }
+            _ => {}
+        }
     }
-    let Some(mut resource) = inner(call, path) else { return };
-    *left -= 1;
-    if levels > 1 {
-        expanded(call, &mut resource, which, levels - 1, false, left);
+
+    fn one(&mut self, value: &mut Value, levels: u32, in_links: bool) {
+        let only_link = value.as_object().is_some_and(|fields| fields.len() == 1);
+        let path = value["@odata.id"].as_str().filter(|path| only_link && !path.contains('#'));
+        let Some(path) = path else { return self.below(value, levels, in_links) };
+        let wanted = match self.which {
+            Which::All => true,
+            Which::Links => in_links,
+            Which::Others => !in_links,
+        };
+        if !wanted || self.left == 0 {
+            return;
+        }
+        let Some(mut resource) = inner(self.call, path) else { return };
+        self.left -= 1;
+        if levels > 1 {
+            self.below(&mut resource, levels - 1, false);
+        }
+        *value = resource;
     }
-    *value = resource;
 }
 
 /// The chosen properties, and the annotations that tell what they are of.

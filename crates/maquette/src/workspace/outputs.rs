@@ -139,10 +139,9 @@ impl Keys {
 
     /// Nodes that show another host key than before: they were made again.
     fn made_anew(&self) -> BTreeSet<String> {
-        let other = |(name, key): &(&String, &String)| {
-            self.before.get(*name).is_some_and(|known| known != *key)
-        };
-        self.now.iter().filter(other).map(|(name, _)| name.clone()).collect()
+        let mut names = self.not_built_before();
+        names.retain(|name| self.before.contains_key(name));
+        names
     }
 
     /// The same, and nodes that were not known.

@@ -15,11 +15,18 @@ pub(super) fn refreshed(
     if topology.settings.force_image_download {
         return images.clone();
     }
-    let all = topology.roles.iter().flat_map(|role| {
-        let of_disk = |(i, disk)| source(role, i, disk, &topology.settings);
-        role.disks.iter().enumerate().filter(|(_, disk)| disk.refresh).filter_map(of_disk)
-    });
-    all.filter_map(|source| context.images.get(source).cloned()).collect()
+    let again = topology.roles.iter().flat_map(|role| sources(role, &topology.settings));
+    let again = again.filter(|(disk, _)| disk.refresh);
+    again.filter_map(|(_, source)| context.images.get(source).cloned()).collect()
+}
+
+/// The disks of a node type that are made from images, with these.
+fn sources<'a>(
+    role: &'a Role,
+    settings: &'a Settings,
+) -> impl Iterator<Item = (&'a Disk, &'a String)> {
+    let disks = role.disks.iter().enumerate();
+    disks.filter_map(move |(i, disk)| Some((disk, source(role, i, disk, settings)?)))
 }
 
 /// The image that a disk is made from.
@@ -36,15 +43,7 @@ pub(super) fn source<'a>(
 
 /// Every source of a base image that `topology` names, sorted.
 pub fn image_sources(topology: &Topology) -> BTreeSet<String> {
-    let mut sources = BTreeSet::new();
-    for role in topology.roles.iter().filter(|r| r.count > 0) {
-        for (i, disk) in role.disks.iter().enumerate() {
-            if let Some(source) = &disk.import_url {
-                sources.insert(source.clone());
-            } else if i == 0 && role.deploy_os {
-                sources.extend(role.import_url.clone().or(topology.settings.image.clone()));
-            }
-        }
-    }
-    sources
+    let wanted = topology.roles.iter().filter(|role| role.count > 0);
+    let all = wanted.flat_map(|role| sources(role, &topology.settings));
+    all.map(|(_, source)| source.clone()).collect()
 }

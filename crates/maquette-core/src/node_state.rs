@@ -244,7 +244,17 @@ impl Condition {
         let state = Self::of(domain, evidence).state;
         let may =
             matches!(state, NodeState::Starting | NodeState::Booting | NodeState::Unreachable);
-        may && evidence.ssh != Some(SshAnswer::Unknown) && Self::pulled(domain).is_none()
+        may && evidence.ssh != Some(SshAnswer::Unknown)
+            && Self::pulled(domain).is_none()
+            && !Self::may_have_moved(domain, evidence)
+    }
+
+    /// Whether a node that was up may answer elsewhere by now: its address is from its LAN, and nobody answers there. It
+    /// says where it answers once, at its first boot, so that no waiting helps.
+    pub fn may_have_moved(domain: &Domain, evidence: &Evidence) -> bool {
+        let state = Self::of(domain, evidence).state;
+        let unreachable = state == NodeState::Unreachable && Self::pulled(domain).is_none();
+        unreachable && domain.ready && domain.recorded.is_leased()
     }
 
     /// What a node does that does not answer.
@@ -270,6 +280,10 @@ impl Condition {
                 Self::new(NodeState::Unreachable, Some(said.into()))
             }
             Some(up) if up < limit => Self::new(state, why),
+            _ if domain.ready && domain.recorded.is_leased() => {
+                let moved = "it has that address from its LAN, and may have got another one since";
+                Self::new(NodeState::Unreachable, why.map(|why| format!("{why}; {moved}")))
+            }
             _ => Self::new(NodeState::Unreachable, why),
         }
     }

@@ -32,11 +32,11 @@ pub(super) enum Leased {
 }
 
 impl Leased {
-    fn of(leased: bool, login: &Login<'_>) -> Self {
+    /// Of a guest whose address was `known` from a login before, if any was.
+    fn of(leased: bool, known: Option<IpAddr>, login: &Login<'_>) -> Self {
         match login.address.filter(|_| leased) {
             None => Self::None,
-            // What was known beforehand is from a login, too.
-            Some(address) if login.worked || !login.reports => Self::Answered(address),
+            Some(address) if login.worked || known == Some(address) => Self::Answered(address),
             Some(address) => Self::Said(address),
         }
     }
@@ -68,7 +68,8 @@ impl Libvirt<'_> {
             config: &self.guests.ssh_config,
             name,
             address: ready.address,
-            reports: ready.address.is_none(),
+            // A first boot that is done anew may have another address.
+            reports: ready.leased,
             worked: false,
             jump: if ready.direct { &[] } else { &self.guests.jump },
             host: self.access.host,
@@ -111,7 +112,7 @@ impl Libvirt<'_> {
         let mut login = self.login(name, ready);
         if login.reports {
             // What it said to a run that could not log in: it says so once.
-            login.address = domain::marked(&domain).said;
+            login.address = domain::marked(&domain).said.or(ready.address);
         }
         let stalled = || {
             // A hundred guests that say nothing do so for one reason, and looking takes many calls.
@@ -124,7 +125,7 @@ impl Libvirt<'_> {
         if let Some(listener) = listener {
             listener.close();
         }
-        Ok(Waited { domain, leased: Leased::of(ready.leased, &login), result })
+        Ok(Waited { domain, leased: Leased::of(ready.leased, ready.address, &login), result })
     }
 
     /// Marks a domain as ready, or says why it is not.
@@ -139,7 +140,8 @@ impl Libvirt<'_> {
                 let why = format!("cloud-init failed: {}", errors.join("; "));
                 let _ = domain::mark(&domain, &mark(false, Some(why)));
             }
-            Err(_) if matches!(leased, Leased::Said(_)) => {
+            // One that was up is still known by where it answered then.
+            Err(_) if matches!(leased, Leased::Said(_)) && !domain::marked(&domain).ready => {
                 let _ = domain::mark(&domain, &mark(false, None));
             }
             _ => {}
@@ -211,17 +213,22 @@ mod tests {
     #[test]
     fn what_a_guest_says_counts_once_a_login_has_worked() {
         let ip = IpAddr::from([192, 0, 2, 1]);
-        for (leased, reports, worked, expected) in [
-            (true, true, false, Leased::Said(ip)),
-            (true, true, true, Leased::Answered(ip)),
+        let other = IpAddr::from([192, 0, 2, 9]);
+        for (leased, known, worked, expected) in [
+            (true, None, false, Leased::Said(ip)),
+            (true, None, true, Leased::Answered(ip)),
             // A restart forgot it.
-            (true, false, false, Leased::Answered(ip)),
-            (false, false, true, Leased::None),
+            (true, Some(ip), false, Leased::Answered(ip)),
+            // Another lease counts as the first one does.
+            (true, Some(other), false, Leased::Said(ip)),
+            (true, Some(other), true, Leased::Answered(ip)),
+            (false, Some(ip), true, Leased::None),
         ] {
             let (config, address) = (Path::new("/nonexistent"), Some(ip));
+            let reports = leased;
             let login =
                 Login { config, name: "n", address, reports, worked, jump: &[], host: &Local };
-            assert_eq!(Leased::of(leased, &login), expected);
+            assert_eq!(Leased::of(leased, known, &login), expected);
         }
         let mark = Leased::Said(ip).mark();
         assert_eq!((mark.address, mark.said), (None, Some(ip)));

@@ -225,6 +225,9 @@ impl Building<'_> {
             let scope = Scope { nodes: &self.how.nodes, networks, ..Scope::USUAL };
             let planned =
                 pipeline::plan(self.world, self.loaded, &hypervisor, scope).map_err(honest)?;
+            if shown.is_none() {
+                planned.warn(self.world, self.loaded);
+            }
             let mut plan = self.how.stages.part(planned.plan.clone());
             if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
                 self.runner.unlock_hypervisor();
@@ -452,6 +455,7 @@ impl Building<'_> {
             self.show_nodes(planned, &now, &evidence);
         }
         now.domains.retain(|name, _| !planned.is_aside(name.as_str()));
+        answering::moved(&now, &evidence).iter().for_each(|line| self.world.terminal.talk(line));
         let failed = answering::failed(&now, &evidence);
         let Some(mut error) = failed.filter(|_| self.how.stages.has(Stage::Vms)) else {
             return Ok(());

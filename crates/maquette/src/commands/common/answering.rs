@@ -19,9 +19,26 @@ pub fn silent(observed: &Observed, evidence: &All) -> BTreeSet<String> {
     observed.domains.values().filter(awaited).map(|d| d.name.to_string()).collect()
 }
 
+/// What is said of nodes that may answer elsewhere by now, which nobody waits for; one line each.
+pub fn moved(observed: &Observed, evidence: &All) -> Vec<String> {
+    let line = |domain: &Domain| {
+        let found = of(domain, evidence);
+        let moved = Condition::may_have_moved(domain, &found);
+        let why = Condition::of(domain, &found).reason.filter(|_| moved)?;
+        let name = &domain.name;
+        Some(format!(
+            "`{name}` is not waited for: {why}; `maquette console {name}` shows where it is, and after `maquette down \
+             {name}` the next `maquette up` makes it anew"
+        ))
+    };
+    observed.domains.values().filter_map(line).collect()
+}
+
 /// An error if nodes ought to answer and do not, with the reason of each. A first boot that failed was told before.
 pub fn failed(observed: &Observed, evidence: &All) -> Option<StepError> {
-    let all = observed.domains.values().filter(|d| d.failed.is_none());
+    let awaited =
+        |d: &&Domain| d.failed.is_none() && !Condition::may_have_moved(d, &of(d, evidence));
+    let all = observed.domains.values().filter(awaited);
     let dead = |domain: &Domain| {
         let Condition { state, reason } = Condition::of(domain, &of(domain, evidence));
         let dead = matches!(state, NodeState::Unreachable | NodeState::Failed);

@@ -86,6 +86,7 @@ pub fn run_for(
             let silent = answering::silent(&asked, &found);
             plan.wait_for(&observed, &silent);
             asked.domains.retain(|name, _| !silent.contains(name.as_str()));
+            answering::moved(&asked, &found).iter().for_each(|line| world.terminal.talk(line));
             answering::failed(&asked, &found)
         }
         _ => None,

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod conflicts;
+mod exhausted;
 mod extension;
 mod images;
 mod interfaces;
@@ -23,6 +24,7 @@ pub use narrow::narrow;
 pub use subnets::choose;
 
 use self::addresses::Addresses;
+use self::exhausted::{Without, reached_on};
 use self::images::{refreshed, source};
 use self::interfaces::{attachment, ipv4_setup};
 use self::macs::Macs;
@@ -33,8 +35,7 @@ use crate::blueprint::{
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
 use crate::observed::{Domain, Observed};
-use crate::syntax::Span;
-use crate::topology::{self, FirstBoot, Preallocation, Role, SeedDrive, Topology, VirtType};
+use crate::topology::{FirstBoot, Preallocation, Role, SeedDrive, Topology, VirtType};
 use crate::units::MacAddr;
 use crate::values::{
     DeviceModel, Login, MachineName, Name, NetworkName, NodeName, NodeType, PublicKey, Secret,
@@ -228,6 +229,7 @@ struct Expander<'a> {
     networks: BTreeMap<&'a NetworkName, &'a Network>,
     /// By libvirt name.
     addresses: BTreeMap<NetworkName, Addresses>,
+    without: Without,
 }
 
 impl<'a> Expander<'a> {
@@ -245,7 +247,8 @@ impl<'a> Expander<'a> {
         let addresses =
             networks.iter().map(|n| (n.name.clone(), Addresses::new(n, observed))).collect();
         let networks = networks.iter().map(|n| (&n.name, n)).collect();
-        Self { topology, context, environment, macs, networks, addresses }
+        let without = Without::new();
+        Self { topology, context, environment, macs, networks, addresses, without }
     }
 
     /// All nodes of the topology.
@@ -263,7 +266,10 @@ impl<'a> Expander<'a> {
         for (role, index, ports) in &new {
             self.reserve(role, *index, ports, diags);
         }
-        new.iter().map(|(role, index, ports)| self.node(role, *index, ports, diags)).collect()
+        let nodes =
+            new.iter().map(|(role, index, ports)| self.node(role, *index, ports, diags)).collect();
+        self.warn_of_exhausted(diags);
+        nodes
     }
 
     /// Sets addresses aside that users have chosen. A node whose number is higher than how many there are may have none.
@@ -297,7 +303,7 @@ impl<'a> Expander<'a> {
         let uuid = identifier("domain", self.environment, &name);
         let octet = role.octets.get(index as usize).copied();
         let interfaces = self.interfaces(role, &name, ports, octet);
-        self.without_v6(role, &name, &interfaces, diags);
+        self.without_addresses(role, &name, &interfaces, diags);
         let virt = existing.map_or(self.context.virt, |n| n.virt);
         let recorded = existing.and_then(|n| n.guest.as_ref());
         let generation = recorded.map_or(Some(self.context.generation), |g| g.generation);
@@ -347,46 +353,6 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// A node that gets none of the IPv6 addresses that a network gives out: there are fewer than nodes.
-    fn without_v6(
-        &self,
-        role: &Role,
-        name: &NodeName,
-        interfaces: &[Interface],
-        diags: &mut Diagnostics,
-    ) {
-        let none_left = |i: &&Interface| {
-            i.ipv6.is_none() && self.addresses.get(&i.network).is_some_and(Addresses::gives_v6)
-        };
-        for interface in interfaces.iter().filter(none_left).filter(|_| role.deploy_os) {
-            let network = self.declared(&interface.network);
-            let span = network.and_then(|n| n.ipv6.as_ref()).map(|i| i.span);
-            let shown = network.map_or(&*interface.network, |n| &n.name.value);
-            diags.push(out_of_addresses("IPv6", "ipv6.dhcp.range", shown, name, span));
-        }
-    }
-
-    /// What the topology says of a network.
-    fn declared(&self, network: &str) -> Option<&topology::Network> {
-        let is = |n: &&topology::Network| {
-            NetworkName::of(self.environment, &n.name.value).as_str() == network
-        };
-        self.topology.networks.iter().find(is)
-    }
-
-    /// A node has no IPv4 address to be reached at, since a network has none left.
-    fn without_v4(&self, network: &str, name: &NodeName, diags: &mut Diagnostics) {
-        let declared = self.declared(network);
-        let (range, key, span) = match declared {
-            Some(n) if n.fixed.is_some() => {
-                ("static", "static.range", n.fixed.as_ref().map(|f| f.span))
-            }
-            other => ("DHCP", "dhcp.range", other.and_then(|n| n.ipv4.as_ref()).map(|i| i.span)),
-        };
-        let shown = declared.map_or(network, |n| &n.name.value);
-        diags.push(out_of_addresses(range, key, shown, name, span));
-    }
-
     /// How a node is reached: on its external network, at the address that it has there.
     fn access(
         &self,
@@ -396,12 +362,11 @@ impl<'a> Expander<'a> {
         interfaces: &[Interface],
         diags: &mut Diagnostics,
     ) -> Access {
-        let reached_on =
-            role.provision_network.as_ref().or(role.external_network.as_ref().map(|e| &e.network));
+        let reached_on = reached_on(role);
         let reached = reached_on.and_then(|n| {
-            let network = NetworkName::of(self.environment, &n.value);
+            let network = NetworkName::of(self.environment, n);
             let on_it = |i: &&Interface| {
-                if i.is_on_host_bridge() { i.network == *n.value } else { i.network == network }
+                if i.is_on_host_bridge() { i.network == **n } else { i.network == network }
             };
             interfaces.iter().find(on_it)
         });
@@ -418,9 +383,9 @@ impl<'a> Expander<'a> {
         let known = existing.and_then(|d| d.recorded.access.address);
         let address = address.or(known.filter(|_| reached.is_some_and(|i| i.ipv4.asks_dhcp())));
         if let (true, None, Some(network)) = (role.deploy_os, address, reached_on) {
-            let network = NetworkName::of(self.environment, &network.value);
+            let network = NetworkName::of(self.environment, network);
             if self.addresses.get(&network).is_some_and(Addresses::gives_v4) {
-                self.without_v4(&network, name, diags);
+                diags.push(self.no_v4(&network, name));
             }
         }
         Access { address, user, connection: role.ansible_connection.clone(), direct }
@@ -557,22 +522,5 @@ fn same_addresses(nodes: &[Node], diags: &mut Diagnostics) {
                 );
             }
         }
-    }
-}
-
-fn out_of_addresses(
-    range: &str,
-    key: &str,
-    network: &str,
-    node: &NodeName,
-    span: Option<Span>,
-) -> Diagnostic {
-    let message =
-        format!("the {range} range of network `{network}` has no address left for `{node}`");
-    let diagnostic = Diagnostic::error("blueprint::no-address", message)
-        .help(format!("widen `{key}`, or ask for fewer nodes"));
-    match span {
-        Some(span) => diagnostic.at(span, ""),
-        None => diagnostic,
     }
 }

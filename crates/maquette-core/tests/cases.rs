@@ -266,6 +266,26 @@ fn ipv6_addresses_that_run_out_are_an_error() {
 }
 
 #[test]
+fn a_network_where_no_node_is_reached_may_have_fewer_addresses_than_nodes() {
+    let external = "{name: external, forward: nat, ip_address: 10.9.0.1, netmask: 255.255.255.0, \
+        dhcp: {range: {start: 10.9.0.2, end: 10.9.0.2}}, ipv6: {ip_address: 'fd00:9::1', \
+        dhcp: {range: {start: 'fd00:9::2', end: 'fd00:9::3'}}}}";
+    let networks =
+        network(SERVED).replacen("networks:", &format!("networks:\n  net9: {external}"), 1);
+    let node = node(", interfaces: [{network: lan}, {network: external}], external_network: lan");
+    let wanted = input(&[(&node, 4)], &networks, &[]);
+    let (_, diags) = expand(&topology(&wanted, &Observed::default()), &Observed::default());
+    let said: Vec<_> = diags.iter().map(|d| d.message.as_str()).collect();
+    let fewer = "of network `external` gives out fewer addresses than it has nodes";
+    let wanted = [
+        format!("`dhcp.range` {fewer}: `web-1` and 2 more have no IPv4 address there"),
+        format!("`ipv6.dhcp.range` {fewer}: `web-2` and 1 more have no IPv6 address there"),
+    ];
+    assert_eq!(said, wanted);
+    assert_eq!(diags.errors(), 0);
+}
+
+#[test]
 fn models_of_nics_follow_the_operating_system_where_nobody_names_one() {
     for (keys, model) in [
         ("", "virtio"),

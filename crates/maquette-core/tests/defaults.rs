@@ -4,8 +4,9 @@
 
 use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::Diagnostics;
+use maquette_core::observed::Observed;
 use maquette_core::syntax::{Node, Sources, Value, parse};
-use maquette_testkit::{input, mistakes, types_for};
+use maquette_testkit::{expand, input, mistakes, topology, types_for};
 
 fn tree(kind: Kind, name: &str) -> Node {
     let mut sources = Sources::default();
@@ -62,6 +63,28 @@ fn every_network_file_works_with_the_types_it_knows() {
             input.request.settings.bgp = settings;
             let found = mistakes(&mut input);
             assert!(found.is_empty(), "{name} with {types:?}: {found:#?}");
+        }
+    }
+}
+
+/// Two of its networks are there to run out of addresses, where no node is reached.
+#[test]
+fn every_network_file_has_room_for_several_nodes() {
+    let mut observed = Observed::default();
+    observed.host.default_nic = Some("eno1".into());
+    for name in defaults::names(Kind::Network) {
+        for (types, settings) in types_for(name) {
+            // Of what has its addresses written down there are as many as that.
+            let written = |t: &str| tree(Kind::Nodes, t).get("ips").is_some();
+            let count = |t: &String| if written(t) { 1 } else { 2 };
+            let nodes: Vec<_> = types.iter().map(|t| (t.as_str(), count(t))).collect();
+            let mut input = input(&nodes, name, &[]);
+            input.request.settings.bgp = settings;
+            let (_, diags) = expand(&topology(&input, &observed), &observed);
+            let runs_out = name.starts_with("3_nets_tiny_ext_pool");
+            let reached_there = runs_out && types.iter().any(|t| t.starts_with("cfme"));
+            assert_eq!(diags.has_errors(), reached_there, "{name} with {types:?}: {diags:#?}");
+            assert_eq!(!diags.is_empty(), runs_out, "{name} with {types:?}: {diags:#?}");
         }
     }
 }

@@ -46,9 +46,19 @@ pub struct Planned {
     pub aside: Vec<String>,
     /// The key with which nodes that another workspace built open to this one.
     pub shared: Option<PathBuf>,
+    /// What only planning shows.
+    warnings: Diagnostics,
 }
 
 impl Planned {
+    /// Shows what only planning shows.
+    pub fn warn(&self, world: &World, loaded: &Loaded) {
+        if !self.warnings.is_empty() {
+            let shown = render::diagnostics(&self.warnings, &loaded.sources);
+            world.terminal.painted_talk(&shown);
+        }
+    }
+
     /// Why nothing of it is done in a workspace that the environment is only shared with.
     pub fn only_shared(&self) -> Failure {
         let name = &self.blueprint.environment;
@@ -243,11 +253,10 @@ pub fn plan(
         diags.push(no_nodes_named(&settings.environment, observed.domains.len()));
     }
     let refused = |diags| Err(Failure::Input(diags, loaded.sources.clone()));
-    if diags.has_errors() {
-        return refused(diags);
-    }
     let topology = expand::choose(&loaded.request, &observed, &mut diags);
     let Some(topology) = topology.filter(|_| !diags.has_errors()) else { return refused(diags) };
+    // Its warnings were shown when the input was checked.
+    let mut diags = loaded.diags.fresh();
     let user = &world.environment;
     let (images, read) = images(user, &topology, (&observed, loaded.image_place), &mut diags);
     let key = key(&loaded.workspace, &observed)?;
@@ -281,13 +290,12 @@ pub fn plan(
     blueprint.image_origins = read;
     blueprint.templates = templates(world, &blueprint, &fresh, hypervisor)?;
     in_the_way(scope, (&topology, &blueprint, &observed), hypervisor, &mut diags)?;
-    // Warnings were shown when the input was checked.
     if diags.has_errors() {
         return refused(diags);
     }
     fits(world, (&blueprint, scope.all_templates), &observed, &hypervisor.facts, settings)?;
     let plan = steps(&blueprint, &observed, &key)?;
-    Ok(Planned { blueprint, observed, plan, key, aside, shared })
+    Ok(Planned { blueprint, observed, plan, key, aside, shared, warnings: diags })
 }
 
 /// Reports what others have, and what the hypervisor has not: libvirt is asked where nodes want what not all machines have.

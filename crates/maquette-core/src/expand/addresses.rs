@@ -58,6 +58,11 @@ impl Addresses {
         self.v4.is_some() || self.numbered.is_some()
     }
 
+    /// Whether it gives out IPv4 addresses from a range.
+    pub fn has_range(&self) -> bool {
+        self.v4.is_some()
+    }
+
     /// Whether it gives out IPv6 addresses.
     pub fn gives_v6(&self) -> bool {
         self.v6.is_some()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use maquette_core::blueprint::{Network, Node, Vnc};
-use maquette_core::diagnostic::Diagnostic;
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::observed::Observed;
 use maquette_core::topology::{self, VirtType};
@@ -158,7 +158,7 @@ pub(super) fn scene(
 ) -> Result<Scene, Failure> {
     let asked = loaded.nodes_named || !loaded.request.nodes.is_empty();
     let drawn = match asked || observed.domains.is_empty() {
-        true => Drawn::both(observed, &wanted(loaded, observed)?),
+        true => Drawn::both(observed, &wanted(loaded, observed, &mut Diagnostics::default())?),
         false => Drawn::there(observed),
     };
     let title = format!("environment {}", loaded.request.settings.environment);
@@ -210,6 +210,7 @@ const NO_KEY: &str = "ssh-ed25519 none";
 pub(super) fn wanted(
     loaded: &Loaded,
     observed: &Observed,
+    warnings: &mut Diagnostics,
 ) -> Result<(Vec<Network>, Vec<Node>), Failure> {
     let mut diags = loaded.diags.fresh();
     let mut seen = observed.clone();
@@ -219,6 +220,8 @@ pub(super) fn wanted(
     let Some(topology) = topology.filter(|_| !diags.has_errors()) else {
         return Err(Failure::Input(diags, loaded.sources.clone()));
     };
+    // Its warnings were shown when the input was checked.
+    let mut diags = loaded.diags.fresh();
     let context = Context {
         observed: &seen,
         virt: VirtType::Qemu,
@@ -234,6 +237,7 @@ pub(super) fn wanted(
     if diags.has_errors() {
         return Err(Failure::Input(diags, loaded.sources.clone()));
     }
+    warnings.extend(diags);
     Ok((blueprint.networks, blueprint.nodes))
 }
 

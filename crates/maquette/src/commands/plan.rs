@@ -62,6 +62,7 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
     let networks = how.stages.has(Stage::Networks);
     let scope = pipeline::Scope { nodes: how.nodes, networks, ..pipeline::Scope::USUAL };
     let mut planned = pipeline::plan(world, loaded, &hypervisor, scope)?;
+    planned.warn(world, loaded);
     planned.plan = how.stages.part(planned.plan);
     let preparation = match how.stages.has(Stage::Prepare) {
         true => &hypervisor.preparation,

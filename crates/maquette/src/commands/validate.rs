@@ -81,7 +81,7 @@ fn examined(world: &World, args: &Args) -> Result<(Diagnostics, Sources, Option<
         diags.push(nodes_unnamed());
     }
     // What runs out on a hypervisor without anything else runs out on any.
-    let counts = match graph::wanted(&loaded, &Observed::default()) {
+    let counts = match graph::wanted(&loaded, &Observed::default(), &mut diags) {
         Ok((networks, nodes)) => Some((nodes.len(), networks.len())),
         Err(Failure::Input(more, _)) => {
             diags.extend(more);

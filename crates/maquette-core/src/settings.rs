@@ -2,7 +2,7 @@
 //!
 //! A row declares a setting's type, default, documentation, and where it is given. From the table come
 //! [`Settings`] itself, the flags of every verb, environment variables, keys of `maquette.yaml`, options of
-//! `maquette virsh` with its answers files and settings tree, the README's table, and the JSON schema of
+//! `maquette virsh` with its answers files and settings tree, the site's page of settings, and the JSON schema of
 //! project files. Adding a setting takes a row, and the place that uses it.
 
 mod table;

@@ -1,68 +1,13 @@
-//! Everything that is told about settings follows from their table.
+//! Everything that is told about settings follows from their table; and the reference of the site from the program.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-use std::fmt::Write;
+#[path = "reference/pages.rs"]
+mod reference;
+
 use std::process::Command;
 
-use maquette_core::explain::topics;
-use maquette_core::settings::{Kind, SETTINGS, Settings};
-
-const BEGIN: &str = "<!-- settings: begin -->";
-const END: &str = "<!-- settings: end -->";
-
-/// The README's table.
-fn table() -> String {
-    let mut out = String::from("| flag | in `maquette.yaml` | what it is |\n| --- | --- | --- |\n");
-    for row in SETTINGS {
-        let cell = |text: &str| text.replace('|', "\\|");
-        let flag = match row.kind {
-            Kind::Changes => format!("`-e`, `--{}`", row.name),
-            _ => row.flag().map_or(String::new(), |flag| format!("`{flag}`")),
-        };
-        let key = row.key.map_or(String::new(), |key| format!("`{key}`"));
-        let _ = writeln!(out, "| {flag} | {key} | {} |", cell(&row.help()));
-    }
-    out
-}
-
-#[test]
-fn the_readme_has_the_table_of_settings() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-    let readme = std::fs::read_to_string(path).unwrap();
-    let (_, rest) = readme.split_once(BEGIN).expect("the README has no place for settings");
-    let (told, _) = rest.split_once(END).expect("the table of settings has no end");
-    assert!(
-        told.trim() == table().trim(),
-        "the README's table of settings should be:\n{}",
-        table()
-    );
-}
-
-/// The README's tables of keys that a project file describes node types and networks with.
-fn keys() -> String {
-    let mut out = String::new();
-    for (group, title) in [("nodes.NAME", "node type"), ("networks.NAME", "network")] {
-        let _ = writeln!(out, "| key of a {title} | what it is |\n| --- | --- |");
-        for topic in topics().iter().filter(|t| t.group == group && t.has_effect) {
-            let key = topic.path.rsplit('.').next().unwrap();
-            let default = topic.default.iter().map(|d| format!(" [default: {d}]"));
-            let doc = topic.doc.replace('|', "\\|");
-            let _ = writeln!(out, "| `{key}` | {doc}{} |", default.collect::<String>());
-        }
-        out.push('\n');
-    }
-    out
-}
-
-#[test]
-fn the_readme_has_the_tables_of_keys() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-    let readme = std::fs::read_to_string(path).unwrap();
-    let (_, rest) = readme.split_once("<!-- keys: begin -->").expect("no place for keys");
-    let (told, _) = rest.split_once("<!-- keys: end -->").expect("the tables of keys have no end");
-    assert!(told.trim() == keys().trim(), "the README's tables of keys should be:\n{}", keys());
-}
+use maquette_core::settings::{SETTINGS, Settings};
 
 /// Whoever set an environment variable years ago finds it by its name, not by that of a flag nobody gave.
 #[test]

@@ -12,6 +12,8 @@
 //!
 //! and lines that are compared: `| …` standard output, `! …` standard error, `exit N` unless it is 0. Lines of
 //! steps that are done are left out; times, keys' fingerprints and this machine's paths are masked.
+//!
+//! Pages of the documentation are tests, too (see `transcript/page.rs`).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
 
@@ -21,6 +23,8 @@ mod difference;
 mod happening;
 #[path = "transcript/mask.rs"]
 mod mask;
+#[path = "transcript/page.rs"]
+mod page;
 #[path = "transcript/play.rs"]
 mod play;
 
@@ -43,13 +47,29 @@ fn main() -> ExitCode {
     {
         return play::play(Path::new(file), Path::new(top));
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = of_folder(&crate_folder.join("tests/transcripts"));
+    let name = |file: &Path| file.file_stem().unwrap().to_string_lossy().into_owned();
+    let trial = |file: PathBuf| Trial::test(name(&file), move || test(&file));
+    let mut trials: Vec<Trial> = files.into_iter().map(trial).collect();
+    let root = crate_folder.join("../..");
+    let site = root.join("docs/src");
+    let mut pages = vec![root.join("README.md"), site.join("tutorial.md")];
+    pages.extend(["how-to", "migrate"].iter().flat_map(|folder| of_folder(&site.join(folder))));
+    let trial = |file: PathBuf| {
+        let text = fs::read_to_string(&file).unwrap();
+        page::script(&text)?;
+        Some(Trial::test(format!("page-{}", name(&file)), move || test_page(&file)))
+    };
+    trials.extend(pages.into_iter().filter_map(trial));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn of_folder(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    let name = |file: &Path| file.file_stem().unwrap().to_string_lossy().into_owned();
-    let trial = |file: PathBuf| Trial::test(name(&file), move || test(&file));
-    libtest_mimic::run(&Arguments::from_args(), files.into_iter().map(trial).collect()).exit_code()
+    files
 }
 
 /// Programs on the user's machine and on the hypervisor that say what they were asked.
@@ -92,9 +112,9 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("hv/bin/ip", "exit 0"),
 ];
 
-fn test(file: &Path) -> Result<(), Failed> {
-    let top = tempfile::tempdir()?;
-    let at = |path: &str| top.path().join(path);
+/// What a transcript is played to, masked, by a process of its own; or what was wrong with the transcript itself.
+fn played(file: &Path, text: &str, top: &Path) -> Result<String, Failed> {
+    let at = |path: &str| top.join(path);
     for directory in ["home", "work", "bin", "hv/bin", "hv/var/log/libvirt/qemu"] {
         fs::create_dir_all(at(directory))?;
     }
@@ -102,10 +122,9 @@ fn test(file: &Path) -> Result<(), Failed> {
         fs::write(at(program), format!("#!/bin/sh\n{text}\n"))?;
         fs::set_permissions(at(program), fs::Permissions::from_mode(0o755))?;
     }
-    let expected = fs::read_to_string(file)?;
     // The host's own side, for files in it.
     std::os::unix::fs::symlink(at("hv"), at("work/hv"))?;
-    if let Some(scene) = expected.lines().find_map(|line| line.strip_prefix("in: ")) {
+    if let Some(scene) = text.lines().find_map(|line| line.strip_prefix("in: ")) {
         let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcript").join(scene);
         for entry in fs::read_dir(scene)? {
             let entry = entry?;
@@ -113,7 +132,7 @@ fn test(file: &Path) -> Result<(), Failed> {
         }
     }
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg(PLAY).arg(file).arg(top.path()).current_dir(at("work")).env_clear();
+    command.arg(PLAY).arg(file).arg(top).current_dir(at("work")).env_clear();
     command
         .env("HOME", at("home"))
         .env("USER", "ann")
@@ -123,7 +142,7 @@ fn test(file: &Path) -> Result<(), Failed> {
     command
         .env("TZ", "UTC")
         .env("PATH", format!("{}:/usr/sbin:/usr/bin:/bin", at("bin").display()));
-    for setting in expected.lines().filter_map(|line| line.strip_prefix("env: ")) {
+    for setting in text.lines().filter_map(|line| line.strip_prefix("env: ")) {
         let (name, value) = setting.split_once('=').ok_or("env: NAME=VALUE")?;
         command.env(name, value);
     }
@@ -143,16 +162,40 @@ fn test(file: &Path) -> Result<(), Failed> {
         Some(code) => format!("exit {code}\n"),
         None => format!("ended by {}\n", output.status),
     };
-    let actual = mask::mask(&format!("{played}{rest}{status}"), top.path());
+    let played = mask::mask(&format!("{played}{rest}{status}"), top);
+    match output.status.code() {
+        // The player itself panics; a transcript may show that as well as anything.
+        Some(101) if played != text => {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned().into())
+        }
+        _ => Ok(played),
+    }
+}
+
+fn test(file: &Path) -> Result<(), Failed> {
+    let expected = fs::read_to_string(file)?;
+    let top = tempfile::tempdir()?;
+    same(file, &expected, played(file, &expected, top.path())?)
+}
+
+fn test_page(file: &Path) -> Result<(), Failed> {
+    let page = fs::read_to_string(file)?;
+    let top = tempfile::tempdir()?;
+    let script = page::script(&page).ok_or("no commands")?;
+    let written = top.path().join("script");
+    fs::write(&written, &script)?;
+    let played = played(&written, &script, top.path())?;
+    same(file, &page, page::written(&page, &played))
+}
+
+/// Compares a file with what it should be, or writes it anew.
+fn same(file: &Path, expected: &str, actual: String) -> Result<(), Failed> {
     if actual == expected {
         return Ok(());
-    }
-    if output.status.code() == Some(101) {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
     if std::env::var_os("TRANSCRIPTS").as_deref() == Some(OsStr::new("write")) {
         return Ok(fs::write(file, actual)?);
     }
-    let shown = difference::difference(&expected, &actual);
+    let shown = difference::difference(expected, &actual);
     Err(format!("{}:\n{shown}\nTRANSCRIPTS=write takes it as it is now", file.display()).into())
 }

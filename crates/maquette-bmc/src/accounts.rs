@@ -112,6 +112,9 @@ pub struct Account {
     pub must_change: bool,
     /// Counts changes, also those that nobody can read.
     pub generation: u64,
+    /// Another one for each account, for each password, and after each time that it was disabled: whoever came in with
+    /// another one is out.
+    pub serial: u64,
 }
 
 /// Why an account cannot be made or changed.
@@ -148,7 +151,11 @@ pub struct Change {
 
 /// All accounts.
 #[derive(Debug, Clone, Default)]
-pub struct Accounts(Vec<Account>);
+pub struct Accounts {
+    all: Vec<Account>,
+    /// The last serial number that was given.
+    serials: u64,
+}
 
 fn checked_name(name: &str) -> Result<&str, Refused> {
     let plain = name.chars().all(|c| c.is_ascii_graphic() && c != ':');
@@ -168,18 +175,18 @@ fn checked_password(password: &Secret) -> Result<(), Refused> {
 impl Accounts {
     /// All, by their numbers.
     pub fn iter(&self) -> impl Iterator<Item = &Account> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// One by its number.
     pub fn get(&self, id: u8) -> Option<&Account> {
-        self.0.iter().find(|account| account.id == id)
+        self.all.iter().find(|account| account.id == id)
     }
 
     /// One by its name. All are looked at, so that time does not tell which names there are.
     pub fn named(&self, name: &str) -> Option<&Account> {
         let asked = Secret::new(name);
-        self.0.iter().fold(
+        self.all.iter().fold(
             None,
             |found, account| {
                 if asked.is(&account.name) { Some(account) } else { found }
@@ -204,9 +211,19 @@ impl Accounts {
         }
         let most = MOST as u8 + 1;
         let id = (2..=most).find(|id| self.get(*id).is_none()).ok_or(Refused::Full)?;
-        let (enabled, must_change, generation) = (true, false, 0);
-        self.0.push(Account { id, name, password, role, enabled, must_change, generation });
-        self.0.sort_by_key(|account| account.id);
+        self.serials += 1;
+        let (enabled, must_change, generation, serial) = (true, false, 0, self.serials);
+        self.all.push(Account {
+            id,
+            name,
+            password,
+            role,
+            enabled,
+            must_change,
+            generation,
+            serial,
+        });
+        self.all.sort_by_key(|account| account.id);
         Ok(id)
     }
 
@@ -221,12 +238,21 @@ impl Accounts {
         }
         password.as_ref().map_or(Ok(()), checked_password)?;
         let account = self.get(id).ok_or(Refused::Unknown)?;
+        // Whoever has to change it has not done so with the same one.
+        if account.must_change && password.as_ref().is_some_and(|p| account.password.is(p.reveal()))
+        {
+            return Err(Refused::Password);
+        }
         let stays = role.unwrap_or(account.role) == Role::Administrator
             && enabled.unwrap_or(account.enabled);
         if !stays && self.is_last_administrator(id) {
             return Err(Refused::LastAdministrator);
         }
-        let account = self.0.iter_mut().find(|a| a.id == id).ok_or(Refused::Unknown)?;
+        let serial = self.serials + 1;
+        let account = self.all.iter_mut().find(|a| a.id == id).ok_or(Refused::Unknown)?;
+        if password.is_some() || enabled == Some(false) {
+            (account.serial, self.serials) = (serial, serial);
+        }
         if password.is_some() {
             account.must_change = false;
         }
@@ -244,13 +270,13 @@ impl Accounts {
         if self.is_last_administrator(id) {
             return Err(Refused::LastAdministrator);
         }
-        let before = self.0.len();
-        self.0.retain(|account| account.id != id);
-        if self.0.len() < before { Ok(()) } else { Err(Refused::Unknown) }
+        let before = self.all.len();
+        self.all.retain(|account| account.id != id);
+        if self.all.len() < before { Ok(()) } else { Err(Refused::Unknown) }
     }
 
     fn is_last_administrator(&self, id: u8) -> bool {
-        let mut others = self.0.iter().filter(|a| a.id != id && a.enabled);
+        let mut others = self.all.iter().filter(|a| a.id != id && a.enabled);
         self.get(id).is_some_and(|a| a.enabled && a.role == Role::Administrator)
             && !others.any(|a| a.role == Role::Administrator)
     }
@@ -302,6 +328,30 @@ mod tests {
             assert_eq!(made, Err(Refused::Password), "{password}");
         }
         assert_eq!(all.add("admin", Secret::new("password"), Role::ReadOnly), Err(Refused::Taken));
+    }
+
+    #[test]
+    fn a_password_that_has_to_be_changed_is_another_one_afterwards() {
+        let mut all = accounts();
+        all.change(2, Change { must_change: Some(true), ..Change::default() }).unwrap();
+        let change = |text: &str| Change { password: Some(Secret::new(text)), ..Change::default() };
+        assert_eq!(all.change(2, change("password")), Err(Refused::Password));
+        all.change(2, change("password2")).unwrap();
+        assert!(!all.get(2).unwrap().must_change);
+    }
+
+    #[test]
+    fn an_account_of_the_same_number_is_another_one() {
+        let mut all = accounts();
+        let id = all.add("look", Secret::new("password"), Role::ReadOnly).unwrap();
+        let first = all.get(id).unwrap().serial;
+        all.remove(id).unwrap();
+        assert_eq!(all.add("other", Secret::new("password"), Role::ReadOnly), Ok(id));
+        let second = all.get(id).unwrap().serial;
+        all.change(id, Change { enabled: Some(false), ..Change::default() }).unwrap();
+        all.change(id, Change { enabled: Some(true), ..Change::default() }).unwrap();
+        let third = all.get(id).unwrap().serial;
+        assert!(first != second && second != third, "{first} {second} {third}");
     }
 
     #[test]

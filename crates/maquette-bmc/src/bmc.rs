@@ -1,17 +1,21 @@
 //! One node's BMC: what it remembers, and what its buttons do. Redfish and IPMI are two ways to press them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::machine::{Device, Fault, Firmware, Hardware, Image, Machine, Power, Start};
+use crate::machine::{Device, Fault, Firmware, Hardware, Image, Machine, Power};
 
 mod log;
+mod press;
 mod watchdog;
 
 pub use log::{Entry, Log, What};
+pub use press::Outcome;
+use press::{Plan, Restart};
 pub use watchdog::{Timeout, Watchdog};
 
 /// For how long a boot device holds.
@@ -103,9 +107,6 @@ pub fn default_settings(firmware: Firmware) -> Settings {
     [(BOOT_MODE, mode), (ASSET_TAG, "")].map(|(k, v)| (k.to_string(), v.to_string())).into()
 }
 
-/// How long a guest may take to shut down before it is restarted by force.
-const PATIENCE_S: u64 = 120;
-
 /// What a BMC remembers.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -125,10 +126,22 @@ pub struct State {
     pub log: Log,
     /// The watchdog that guests and clients may set.
     pub watchdog: Watchdog,
-    /// Until when a guest that was asked to shut down for a restart may take.
-    restart_by: Option<u64>,
-    /// What the domain did when it was looked at last.
+    /// Addresses of time servers, which are remembered; the hypervisor's time is the BMC's.
+    pub time_servers: Vec<String>,
+    /// The port of its IPMI, if it has one of its own.
+    pub ipmi_port: Option<u16>,
+    /// Until when the light blinks, if it was asked to for a time.
+    pub blinks_until: Option<u64>,
+    /// What is to be started once it is off.
+    restart: Option<Restart>,
+    /// How many restarts were asked for, and how the last of them ended.
+    restarts: u64,
+    ended: VecDeque<(u64, Outcome)>,
+    /// What a start that is under way has taken out of the above.
+    starting: Option<Plan>,
+    /// What the domain did when it was looked at last, and the number of that look.
     seen: Option<Power>,
+    look: u64,
 }
 
 impl Default for State {
@@ -143,8 +156,15 @@ impl Default for State {
             media: None,
             log: Log::default(),
             watchdog: Watchdog::default(),
-            restart_by: None,
+            time_servers: Vec::new(),
+            ipmi_port: None,
+            blinks_until: None,
+            restart: None,
+            restarts: 0,
+            ended: VecDeque::new(),
+            starting: None,
             seen: None,
+            look: 0,
         }
     }
 }
@@ -163,14 +183,20 @@ pub struct Bmc {
     state: Mutex<State>,
     /// One press at a time.
     pressing: Mutex<()>,
+    /// One round of looking after it at a time.
+    ticking: Mutex<()>,
+    /// One change of what clients set at a time.
+    changing: Mutex<()>,
+    looks: AtomicU64,
     listener: Mutex<Option<Listener>>,
 }
 
 impl Bmc {
     /// A BMC that remembers nothing yet.
     pub fn new(name: &str, uuid: Uuid, machine: Arc<dyn Machine>, clock: Clock) -> Self {
-        let (state, pressing, listener) = Default::default();
-        Self { name: name.to_string(), uuid, machine, clock, state, pressing, listener }
+        let (state, pressing, ticking, changing, looks, listener) = Default::default();
+        let name = name.to_string();
+        Self { name, uuid, machine, clock, state, pressing, ticking, changing, looks, listener }
     }
 
     /// Has somebody hear of what happens.
@@ -193,6 +219,16 @@ impl Bmc {
         self.clock.now()
     }
 
+    /// Seconds that pass whatever becomes of the time.
+    pub fn steady(&self) -> u64 {
+        self.clock.steady()
+    }
+
+    /// Keeps others from changing what clients set, while somebody compares and changes it.
+    pub fn lock(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What the machine is made of.
     pub fn hardware(&self) -> Result<Hardware, Fault> {
         self.machine.hardware()
@@ -200,13 +236,24 @@ impl Bmc {
 
     /// What the machine does; a change since the last look is logged.
     pub fn power(&self) -> Result<Power, Fault> {
+        let look = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
         let power = self.machine.power()?;
-        let before = self.state().seen.replace(power);
-        let what = match (before, power) {
-            (Some(Power::Off), now) if now.is_on() => Some(What::PowerOn),
-            (Some(before), Power::Off) if before.is_on() => Some(What::PowerOff),
-            (Some(before), Power::Crashed) if before != Power::Crashed => Some(What::Crashed),
-            _ => None,
+        let what = {
+            let mut state = self.state();
+            // A slow look that began before one whose answer is there already knows nothing new.
+            if look < state.look {
+                return Ok(power);
+            }
+            state.look = look;
+            if power == Power::Off {
+                state.watchdog.stop();
+            }
+            match (state.seen.replace(power), power) {
+                (Some(Power::Off), now) if now.is_on() => Some(What::PowerOn),
+                (Some(before), Power::Off) if before.is_on() => Some(What::PowerOff),
+                (Some(before), Power::Crashed) if before != Power::Crashed => Some(What::Crashed),
+                _ => None,
+            }
         };
         if let Some(what) = what {
             self.note(what, "");
@@ -215,12 +262,13 @@ impl Bmc {
     }
 
     /// Logs what happened, and tells whoever listens.
-    pub fn note(&self, what: What, detail: &str) {
+    pub fn note(&self, what: What, detail: &str) -> Entry {
         let entry = self.state().log.add(self.clock.now(), what, detail);
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(listener) = listener {
             listener(self, &entry);
         }
+        entry
     }
 
     /// The settings of the firmware that hold now.
@@ -234,103 +282,9 @@ impl Bmc {
         settings
     }
 
-    /// How the machine is started next.
-    fn plan(&self) -> Start {
-        let state = self.state();
-        let mode = match state.pending.get(BOOT_MODE).map(String::as_str) {
-            Some("Uefi") => Some(Firmware::Uefi),
-            Some(_) => Some(Firmware::Bios),
-            None => state.boot.mode,
-        };
-        let first = state.boot.target.filter(|_| state.boot.enabled != Override::Disabled);
-        let once = state.boot.enabled == Override::Once;
-        Start { first, once, firmware: mode, secure_boot: state.secure_boot }
-    }
-
-    /// Whether the next boot differs from the one before: then the machine has to be started anew.
-    fn has_plan(&self) -> bool {
-        self.plan() != Start::PLAIN || !self.state().pending.is_empty()
-    }
-
-    fn start(&self) -> Result<(), Fault> {
-        let plan = self.plan();
-        self.machine.start(plan)?;
-        let mut state = self.state();
-        if plan.once {
-            state.boot.enabled = Override::Disabled;
-            state.boot.target = None;
-        }
-        state.boot.mode = None;
-        state.secure_boot = None;
-        let pending = std::mem::take(&mut state.pending);
-        state.settings.extend(pending);
-        state.restart_by = None;
-        drop(state);
-        self.power().map(|_| ())
-    }
-
-    fn stop(&self) -> Result<(), Fault> {
-        self.machine.destroy()?;
-        self.power().map(|_| ())
-    }
-
-    /// Presses a button. One that changes nothing (on, when it is on) is no error.
-    pub fn press(&self, press: Press) -> Result<(), Fault> {
-        let _one = self.pressing.lock().unwrap_or_else(PoisonError::into_inner);
-        let power = self.power()?;
-        let on = power.is_on();
-        let running = || if on { Ok(()) } else { Err(Fault::State("it is off".into())) };
-        match press {
-            Press::On | Press::PushPowerButton | Press::PowerCycle | Press::ForceRestart if !on => {
-                self.start()
-            }
-            Press::On | Press::ForceOff | Press::GracefulShutdown if on == (press == Press::On) => {
-                Ok(())
-            }
-            Press::On => Ok(()),
-            Press::ForceOff => self.stop(),
-            Press::GracefulShutdown | Press::PushPowerButton => {
-                self.note(What::SoftOff, "");
-                self.machine.shutdown()
-            }
-            Press::GracefulRestart => {
-                running()?;
-                self.machine.shutdown()?;
-                self.state().restart_by = Some(self.now() + PATIENCE_S);
-                Ok(())
-            }
-            Press::PowerCycle => {
-                self.note(What::PowerCycle, "");
-                self.stop()?;
-                self.start()
-            }
-            Press::ForceRestart if self.has_plan() => {
-                self.note(What::Reset, "");
-                self.stop()?;
-                self.start()
-            }
-            Press::ForceRestart => {
-                self.machine.reset()?;
-                self.note(What::Reset, "");
-                Ok(())
-            }
-            Press::Nmi => {
-                running()?;
-                self.machine.nmi()?;
-                self.note(What::Nmi, "");
-                Ok(())
-            }
-            Press::Pause | Press::Resume => {
-                running()?;
-                self.machine.pause(press == Press::Pause)?;
-                self.power().map(|_| ())
-            }
-        }
-    }
-
     /// Puts something into the CD-ROM drive, or empties it.
     pub fn insert(&self, image: Option<Image>) -> Result<(), Fault> {
-        let _one = self.pressing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.one_press();
         self.machine.insert(image.as_ref())?;
         let what = if image.is_some() { What::MediaInserted } else { What::MediaEjected };
         self.state().media = image;
@@ -338,41 +292,26 @@ impl Bmc {
         Ok(())
     }
 
-    /// Whether a guest was asked to shut down, to be started again.
-    pub fn is_restarting(&self) -> bool {
-        self.state().restart_by.is_some()
-    }
-
     /// Whether something has to be looked after: a guest that is to be restarted, or a watchdog that runs.
     pub fn waits(&self) -> bool {
         let state = self.state();
-        state.restart_by.is_some() || state.watchdog.runs()
+        state.restart.is_some() || state.watchdog.runs()
     }
 
-    /// Looks after what waits for the machine, or for time. Called once a second while something [`waits`](Self::waits).
-    pub fn tick(&self) -> Result<(), Fault> {
-        let now = self.now();
-        let restart_by = self.state().restart_by;
-        if let Some(by) = restart_by {
-            let off = !self.power()?.is_on();
-            if off || now >= by {
-                let _one = self.pressing.lock().unwrap_or_else(PoisonError::into_inner);
-                self.state().restart_by = None;
-                if self.power()?.is_on() {
-                    self.stop()?;
-                }
-                self.start()?;
-            }
+    /// The identification light now.
+    pub fn light(&self) -> Light {
+        let (now, mut state) = (self.steady(), self.state());
+        if state.blinks_until.is_some_and(|until| now >= until) {
+            (state.light, state.blinks_until) = (Light::Off, None);
         }
-        let expired = self.state().watchdog.expires(now);
-        let Some(timeout) = expired else { return Ok(()) };
-        self.note(What::WatchdogExpired, timeout.as_str());
-        match timeout {
-            Timeout::Nothing => Ok(()),
-            Timeout::Reset => self.press(Press::ForceRestart),
-            Timeout::Off => self.press(Press::ForceOff),
-            Timeout::Cycle => self.press(Press::PowerCycle),
-        }
+        state.light
+    }
+
+    /// Sets the identification light, for some seconds or until it is set again.
+    pub fn set_light(&self, light: Light, seconds: Option<u64>) {
+        let until = seconds.map(|seconds| self.steady() + seconds);
+        let mut state = self.state();
+        (state.light, state.blinks_until) = (light, until);
     }
 }
 

@@ -1,12 +1,17 @@
-//! The time, for whoever stamps what happened. Tests hand in their own.
+//! The time, for whoever stamps what happened, and seconds that pass, for whoever waits. Tests hand in their own.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Tells seconds since 1970.
+type Seconds = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Tells seconds since 1970, and seconds that go on whatever becomes of the time.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
+pub struct Clock {
+    now: Seconds,
+    steady: Seconds,
+}
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,19 +20,38 @@ impl fmt::Debug for Clock {
 }
 
 impl Clock {
-    /// The system's clock.
+    /// The system's clocks.
     pub fn system() -> Self {
-        Self::from(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
+        static STARTED: OnceLock<Instant> = OnceLock::new();
+        let started = STARTED.get_or_init(Instant::now);
+        Self::of(
+            || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            || started.elapsed().as_secs(),
+        )
     }
 
-    /// A clock of the caller's.
+    /// A clock of the caller's, whose time nobody sets.
     pub fn from(now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
+        let now: Seconds = Arc::new(now);
+        Self { now: now.clone(), steady: now }
     }
 
-    /// Seconds since 1970.
+    /// Two clocks of the caller's: the time, and seconds that pass.
+    pub fn of(
+        now: impl Fn() -> u64 + Send + Sync + 'static,
+        steady: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        Self { now: Arc::new(now), steady: Arc::new(steady) }
+    }
+
+    /// Seconds since 1970. For stamps: it may jump when somebody sets it.
     pub fn now(&self) -> u64 {
-        (self.0)()
+        (self.now)()
+    }
+
+    /// Seconds since some moment, which go neither back nor ahead. For whatever lasts.
+    pub fn steady(&self) -> u64 {
+        (self.steady)()
     }
 
     /// A time as Redfish writes it, in UTC.

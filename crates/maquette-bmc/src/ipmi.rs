@@ -1,7 +1,7 @@
 //! IPMI 2.0 over LAN: a function from datagrams to what is to be sent. One [`Node`] is the BMC of one node; no number in a
 //! packet leads to another.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::accounts::Accounts;
@@ -13,10 +13,13 @@ mod crypto;
 mod packet;
 mod session;
 mod sol;
+mod strangers;
 
+use commands::level;
 use packet::{Message, Packet, payload};
 use session::{Sessions, Who};
 use sol::Sol;
+use strangers::Strangers;
 
 /// What a datagram leads to.
 pub enum Effect {
@@ -24,6 +27,15 @@ pub enum Effect {
     Send(Vec<u8>),
     /// The same, held back: somebody was wrong.
     Late(Vec<u8>),
+    /// Somebody has shown that they know the password of an account, or has not.
+    Shown {
+        /// Where they are.
+        peer: SocketAddr,
+        /// The account's name, as they say it.
+        account: String,
+        /// Whether they know it.
+        right: bool,
+    },
     /// Something is sent to whoever has the console.
     Show(SocketAddr, Vec<u8>),
     /// A console is to be read; what it says is handed to [`Node::says`].
@@ -34,32 +46,16 @@ pub enum Effect {
     Close,
 }
 
-/// Packets outside of sessions: so many at once, and so many a second. Whoever sends more is not answered.
-const STRANGERS: (u32, u32) = (64, 32);
-
-/// Lets so many through.
-struct Bucket {
-    left: u32,
-    filled: u64,
-}
-
-impl Bucket {
-    fn admits(&mut self, now: u64) -> bool {
-        let seconds = u32::try_from(now.saturating_sub(self.filled)).unwrap_or(u32::MAX);
-        self.left = self.left.saturating_add(seconds.saturating_mul(STRANGERS.1)).min(STRANGERS.0);
-        self.filled = now;
-        let admits = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        admits
-    }
-}
-
 /// What commands leave behind, until the BMC is started anew.
 #[derive(Debug, Default)]
 struct Memory {
     /// The last reservation of the log, and of the sensors' records.
     log_reservation: u16,
     record_reservation: u16,
+    /// The last entry of the log when it was reserved: a newer one cancels that.
+    log_reserved: Option<u16>,
+    /// Whether sessions end after the answer that is being made.
+    resets: bool,
     /// Whether somebody is in the middle of setting boot options.
     setting: u8,
     /// What whoever set boot options said of themselves.
@@ -71,11 +67,15 @@ pub struct Node {
     bmc: Arc<Bmc>,
     accounts: Arc<Mutex<Accounts>>,
     sessions: Sessions,
-    strangers: Bucket,
+    strangers: Strangers,
     memory: Memory,
     console: Option<Sol>,
+    /// Whether the console's line takes more.
+    room: bool,
     /// The port that it is reached at, which clients compare with the one that they use.
     port: u16,
+    /// Its address, if it is one.
+    address: Ipv4Addr,
     effects: Vec<Effect>,
 }
 
@@ -83,23 +83,59 @@ impl Node {
     /// A BMC that nobody has a session with, reached at a port.
     pub fn new(bmc: Arc<Bmc>, accounts: Arc<Mutex<Accounts>>, port: u16) -> Self {
         let sessions = Sessions::new(bmc.uuid.to_bytes_le());
-        let strangers = Bucket { left: STRANGERS.0, filled: bmc.now() };
+        let strangers = Strangers::new(bmc.steady());
         let (memory, console, effects) = (Memory::default(), None, Vec::new());
-        Self { bmc, accounts, sessions, strangers, memory, console, port, effects }
+        let (room, address) = (true, Ipv4Addr::UNSPECIFIED);
+        Self { bmc, accounts, sessions, strangers, memory, console, room, port, address, effects }
     }
 
-    /// The node's name.
-    pub fn name(&self) -> &str {
-        &self.bmc.name
+    /// The same, reached at an address.
+    #[must_use]
+    pub fn at(mut self, address: IpAddr) -> Self {
+        if let IpAddr::V4(address) = address.to_canonical() {
+            self.address = address;
+        }
+        self
     }
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a datagram in. May wait for the machine.
+    /// Whether a datagram is worth the time of whoever waits for the machine: a session's own, or one of not too many
+    /// others. Waits for nothing.
+    pub fn admits(&mut self, peer: SocketAddr, bytes: &[u8]) -> bool {
+        match Packet::parse(bytes) {
+            Some(Packet::Plus(packet)) if packet.session != 0 => self.sessions.is_signed(&packet),
+            // Whoever knows the number of a session that was asked for is where they say they are.
+            Some(Packet::Plus(packet)) if self.sessions.expects(packet.kind, packet.payload) => {
+                true
+            }
+            Some(_) => self.strangers.admits(peer.ip(), self.bmc.steady()),
+            None => false,
+        }
+    }
+
+    /// The account whose password is asked for by a datagram: the answer has a code in it that follows from that.
+    pub fn claimed(bytes: &[u8]) -> Option<String> {
+        match Packet::parse(bytes)? {
+            Packet::Plus(packet) if packet.session == 0 => {
+                Sessions::claimed(packet.kind, packet.payload)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes a datagram in, if it is [admitted](Self::admits).
     pub fn receive(&mut self, peer: SocketAddr, bytes: &[u8]) -> Vec<Effect> {
-        let now = self.bmc.now();
+        if self.admits(peer, bytes) { self.take(peer, bytes) } else { Vec::new() }
+    }
+
+    /// Takes a datagram in that was admitted. May wait for the machine.
+    pub fn take(&mut self, peer: SocketAddr, bytes: &[u8]) -> Vec<Effect> {
+        let now = self.bmc.steady();
+        self.sessions.expire(now);
+        self.let_go();
         match Packet::parse(bytes) {
             Some(Packet::Plus(packet)) if packet.session != 0 => {
                 let accounts = self.accounts.clone();
@@ -110,15 +146,23 @@ impl Node {
                     self.inside(peer, who, packet.kind, &plain);
                 }
             }
-            Some(packet) if self.strangers.admits(now) => self.outside(packet, now),
-            Some(_) | None => {}
+            Some(packet) => self.outside(packet, peer, now),
+            None => {}
         }
+        self.done()
+    }
+
+    /// What is to be done now.
+    fn done(&mut self) -> Vec<Effect> {
         self.let_go();
+        for (peer, account) in self.sessions.take_wrong() {
+            self.effects.push(Effect::Shown { peer, account, right: false });
+        }
         std::mem::take(&mut self.effects)
     }
 
     /// A packet of nobody yet.
-    fn outside(&mut self, packet: Packet<'_>, now: u64) {
+    fn outside(&mut self, packet: Packet<'_>, peer: SocketAddr, now: u64) {
         let sent = match packet {
             Packet::Ping(tag) => Some(packet::pong(tag)),
             Packet::Plain(bytes) => self.asked(None, bytes).map(|b| packet::wrap_plain(&b)),
@@ -129,14 +173,17 @@ impl Node {
             Packet::Plus(plus) => {
                 let accounts = self.accounts.clone();
                 let accounts = accounts.lock().unwrap_or_else(PoisonError::into_inner);
-                let reply = self.sessions.exchange(plus.kind, plus.payload, &accounts, now);
-                match reply {
-                    Some(reply) if reply.late => {
-                        self.effects.push(Effect::Late(reply.bytes));
-                        None
-                    }
-                    reply => reply.map(|reply| reply.bytes),
+                let message = (plus.kind, plus.payload);
+                let reply = self.sessions.exchange(message, &accounts, peer, now);
+                let Some(reply) = reply else { return };
+                let wrong = matches!(reply.shown, Some((_, false)));
+                if let Some((account, right)) = reply.shown {
+                    self.effects.push(Effect::Shown { peer, account, right });
                 }
+                if wrong {
+                    return self.effects.push(Effect::Late(reply.bytes));
+                }
+                Some(reply.bytes)
             }
         };
         self.effects.extend(sent.map(Effect::Send));
@@ -144,35 +191,47 @@ impl Node {
 
     /// A packet of a session.
     fn inside(&mut self, peer: SocketAddr, who: Who, kind: u8, plain: &[u8]) {
-        let id = who.session;
         match kind {
-            payload::IPMI => {
-                // Sent again since the answer was lost: it is answered again, and not done again.
-                let answer = match self.sessions.repeated(id, plain) {
-                    Some(answer) => Some(answer),
-                    None => self.asked(Some((who, peer)), plain),
-                };
-                let Some(answer) = answer else { return };
-                self.sessions.answered(id, plain, &answer);
-                let sealed = self.sessions.seal(id, payload::IPMI, &answer);
-                self.effects.extend(sealed.map(Effect::Send));
-                if commands::closes(plain) {
-                    self.sessions.close(id);
-                }
-            }
-            payload::SOL => {
-                let Some(sol) = self.console.as_mut().filter(|sol| sol.session == id) else {
-                    return;
-                };
-                sol.peer = peer;
-                let typed = sol.receive(plain);
-                if !typed.is_empty() {
-                    self.effects.push(Effect::Type(typed));
-                }
-                self.show(false);
-            }
+            payload::IPMI => self.command(peer, who, plain),
+            payload::SOL => self.typed(peer, who, plain),
             _ => {}
         }
+    }
+
+    fn command(&mut self, peer: SocketAddr, who: Who, plain: &[u8]) {
+        let (id, now) = (who.session, self.bmc.steady());
+        // Sent again since the answer was lost: it is answered again, and not done again.
+        let answer = match self.sessions.repeated(id, plain, now) {
+            Some(answer) => Some(answer),
+            None => self.asked(Some((who, peer)), plain),
+        };
+        let Some(answer) = answer else { return };
+        self.sessions.answered(id, plain, &answer, now);
+        let sealed = self.sessions.seal(id, payload::IPMI, &answer);
+        self.effects.extend(sealed.map(Effect::Send));
+        if commands::closes(plain, id) && packet::is_done(&answer) {
+            self.sessions.close(id);
+        }
+        if std::mem::take(&mut self.memory.resets) {
+            self.sessions.close_all();
+        }
+    }
+
+    /// Something is typed into the console, or what it says is acknowledged.
+    fn typed(&mut self, peer: SocketAddr, who: Who, plain: &[u8]) {
+        let Some(sol) = self.console.as_mut().filter(|sol| sol.session == who.session) else {
+            return;
+        };
+        if who.level < level::OPERATOR {
+            // It could be opened; the account is another one's now.
+            return self.close_console();
+        }
+        sol.peer = peer;
+        let typed = sol.receive(plain, self.room);
+        if !typed.is_empty() {
+            self.effects.push(Effect::Type(typed));
+        }
+        self.show(false);
     }
 
     fn asked(&mut self, who: Option<(Who, SocketAddr)>, bytes: &[u8]) -> Option<Vec<u8>> {
@@ -193,21 +252,26 @@ impl Node {
         std::mem::take(&mut self.effects)
     }
 
-    /// Twice a second while somebody has the console: what was not acknowledged is sent again.
+    /// Twice a second while something [`waits`](Self::waits): what was not acknowledged is sent again.
     pub fn tick(&mut self) -> Vec<Effect> {
+        self.sessions.expire(self.bmc.steady());
         self.show(true);
-        self.let_go();
-        std::mem::take(&mut self.effects)
+        self.done()
     }
 
-    /// Whether somebody has the console.
+    /// Whether something has to be looked after.
+    pub fn waits(&self) -> bool {
+        self.has_console() || self.sessions.is_exchanging()
+    }
+
+    /// Whether somebody has the console. It stays theirs while the node is off.
     pub fn has_console(&self) -> bool {
         self.console.is_some()
     }
 
-    /// The console has ended.
-    pub fn ends(&mut self) {
-        self.console = None;
+    /// Whether the console's line takes more of what is typed.
+    pub fn has_room(&mut self, room: bool) {
+        self.room = room;
     }
 
     fn show(&mut self, again: bool) {
@@ -218,12 +282,19 @@ impl Node {
         }
     }
 
+    /// Takes the console away from whoever has it, who is told so.
+    fn close_console(&mut self) {
+        let Some(sol) = self.console.take() else { return };
+        let sealed = self.sessions.seal(sol.session, payload::SOL, &sol::DEACTIVATED);
+        self.effects.extend(sealed.map(|bytes| Effect::Show(sol.peer, bytes)));
+        self.effects.push(Effect::Close);
+    }
+
     /// Lets go of the console whose session has ended, or whose client is gone.
     fn let_go(&mut self) {
         let gone = |sol: &Sol| sol.is_lost() || !self.sessions.is_active(sol.session);
         if self.console.as_ref().is_some_and(gone) {
-            self.console = None;
-            self.effects.push(Effect::Close);
+            self.close_console();
         }
     }
 }

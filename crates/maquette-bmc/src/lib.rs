@@ -6,9 +6,11 @@
 pub mod accounts;
 pub mod bmc;
 pub mod clock;
+pub mod guesses;
 pub mod ipmi;
 pub mod machine;
 pub mod model;
+pub mod reach;
 pub mod redfish;
 pub mod secret;
 pub mod serve;

@@ -141,6 +141,8 @@ pub enum Fault {
 
 /// A serial console: what is typed, and what the guest writes.
 pub trait Console: Send {
+    /// What ends both directions, also while somebody waits in one of them.
+    fn closer(&self) -> Box<dyn Fn() + Send + Sync>;
     /// The two directions, each for a thread of its own. Reading ends when the console does, or the other direction is
     /// dropped.
     fn split(self: Box<Self>) -> (Box<dyn Read + Send>, Box<dyn Write + Send>);

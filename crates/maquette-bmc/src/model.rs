@@ -18,9 +18,13 @@ struct Inside {
     fault: Option<Fault>,
 }
 
+/// Hears of each call, by its name, before it is done; the call waits for it.
+type Hook = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// A machine that does at once what it is told, and remembers it.
 pub struct Model {
     inside: Mutex<Inside>,
+    hook: Mutex<Option<Hook>>,
     line: Arc<Line>,
 }
 
@@ -71,7 +75,19 @@ impl Model {
             image: None,
             fault: None,
         };
-        Self { inside: Mutex::new(inside), line: Arc::default() }
+        Self { inside: Mutex::new(inside), hook: Mutex::default(), line: Arc::default() }
+    }
+
+    /// Has somebody hear of each call, by its name, before it is done; the call waits for it.
+    pub fn hook(&self, hook: impl Fn(&str) + Send + Sync + 'static) {
+        *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(hook));
+    }
+
+    fn hear(&self, name: &str) {
+        let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(hook) = hook {
+            hook(name);
+        }
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -120,14 +136,17 @@ impl Model {
 
 impl Machine for Model {
     fn hardware(&self) -> Result<Hardware, Fault> {
+        self.hear("hardware");
         Ok(self.works()?.hardware.clone())
     }
 
     fn power(&self) -> Result<Power, Fault> {
+        self.hear("power");
         Ok(self.works()?.power)
     }
 
     fn start(&self, how: Start) -> Result<(), Fault> {
+        self.hear("start");
         let mut inside = self.works()?;
         if inside.power.is_on() {
             return Err(Fault::State("it runs already".into()));
@@ -142,36 +161,44 @@ impl Machine for Model {
     }
 
     fn destroy(&self) -> Result<(), Fault> {
+        self.hear("destroy");
         self.runs()?.power = Power::Off;
         Ok(())
     }
 
     /// The guest does not hear it; a test says when it ends.
     fn shutdown(&self) -> Result<(), Fault> {
+        self.hear("shutdown");
         self.runs().map(|_| ())
     }
 
     fn reset(&self) -> Result<(), Fault> {
+        self.hear("reset");
         self.runs()?.resets += 1;
         Ok(())
     }
 
     fn nmi(&self) -> Result<(), Fault> {
+        self.hear("nmi");
         self.runs()?.interrupts += 1;
         Ok(())
     }
 
     fn pause(&self, paused: bool) -> Result<(), Fault> {
+        self.hear("pause");
         self.runs()?.power = if paused { Power::Paused } else { Power::On };
         Ok(())
     }
 
     fn insert(&self, image: Option<&Image>) -> Result<(), Fault> {
+        self.hear("insert");
         self.works()?.image = image.cloned();
         Ok(())
     }
 
     fn console(&self) -> Result<Box<dyn Console>, Fault> {
+        self.hear("console");
+        drop(self.runs()?);
         Ok(Box::new(Echo(self.line.clone())))
     }
 }
@@ -205,6 +232,14 @@ impl Drop for Direction {
 }
 
 impl Console for Echo {
+    fn closer(&self) -> Box<dyn Fn() + Send + Sync> {
+        let line = self.0.clone();
+        Box::new(move || {
+            line.closed.store(true, Ordering::Relaxed);
+            line.put(&[]);
+        })
+    }
+
     fn split(self: Box<Self>) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
         self.0.closed.store(false, Ordering::Relaxed);
         (Box::new(Direction(self.0.clone())), Box::new(Direction(self.0)))

@@ -1,7 +1,6 @@
 //! Redfish (DSP0266): a function from requests to answers. Who is asked, who asks, and whether they may, is decided here;
 //! what there is, in one file for each kind of resource.
 
-use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -11,7 +10,9 @@ use crate::service::{Identity, Service};
 
 mod accounts;
 mod bios;
+mod call;
 mod chassis;
+mod credentials;
 mod events;
 mod fields;
 mod filter;
@@ -32,27 +33,18 @@ mod storage;
 mod systems;
 mod tasks;
 
+pub use call::Call;
+pub use credentials::{claimed, is_wide, node};
 pub use events::{STREAM, event};
 pub use media::{Address, parse as address};
 pub use request::{Content, Method, Request, Response};
 
+use credentials::{identify, is_foreign, shows, told};
 use problem::Problem;
 use resource::{Created, Done, Found, Given};
 
 /// The root of all paths.
 pub const ROOT: &str = "/redfish/v1";
-
-/// Somebody's request, on its way to a resource.
-pub struct Call<'a> {
-    /// The service that is asked.
-    pub service: &'a Service,
-    /// Who asks; nobody for what everybody may read.
-    pub who: Option<&'a Identity>,
-    /// Where the request came from.
-    pub peer: &'a str,
-    /// Whether credentials may be taken.
-    pub trusted: bool,
-}
 
 /// Finds what is at a path below the root.
 fn find<'a>(call: &'a Call<'a>, segments: &[&'a str]) -> Option<Found<'a>> {
@@ -84,36 +76,6 @@ fn segments(path: &str) -> Option<Vec<&str>> {
     good.then_some(segments)
 }
 
-/// Who asks; an error if they say who they are and are not.
-fn identify(service: &Service, request: &Request) -> Result<Option<Identity>, Problem> {
-    let named = request.headers.iter().any(|(name, _)| name == "authorization");
-    let holds = request.headers.iter().any(|(name, _)| name == "x-auth-token");
-    if !named && !holds {
-        return Ok(None);
-    }
-    if !request.secure && !service.options.plain {
-        return Err(Problem::insecure());
-    }
-    let found = if holds {
-        request.header("x-auth-token").and_then(|token| service.by_token(token))
-    } else {
-        basic(request).and_then(|(name, password)| service.by_password(&name, &password))
-    };
-    found.map(Some).ok_or_else(Problem::unauthorized)
-}
-
-/// Name and password of HTTP's basic authentication (RFC 7617).
-fn basic(request: &Request) -> Option<(String, String)> {
-    let (scheme, value) = request.header("authorization")?.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let bytes = Base64::decode_vec(value.trim()).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
-    let (name, password) = text.split_once(':')?;
-    Some((name.to_string(), password.to_string()))
-}
-
 /// Whether everybody may ask: the service root, what describes it, and for a new session.
 fn is_public(method: &Method, segments: &[&str]) -> bool {
     match method {
@@ -130,13 +92,21 @@ fn is_public(method: &Method, segments: &[&str]) -> bool {
 
 /// What identifies a state of a resource: all of it, but for the time of day.
 fn etag(value: &Value, generation: u64) -> String {
-    let mut value = value.clone();
-    if let Some(fields) = value.as_object_mut() {
-        fields.remove("DateTime");
-    }
-    let digest =
-        Sha256::new().chain_update(value.to_string()).chain_update(generation.to_le_bytes());
-    format!("\"{}\"", hex(&digest.finalize()[..8]))
+    marked(value, generation).0
+}
+
+/// The same, with the length of the resource.
+fn marked(value: &Value, generation: u64) -> (String, usize) {
+    let text = match value.as_object() {
+        Some(fields) if fields.contains_key("DateTime") => {
+            let mut fields = fields.clone();
+            fields.remove("DateTime");
+            Value::Object(fields).to_string()
+        }
+        _ => value.to_string(),
+    };
+    let digest = Sha256::new().chain_update(&text).chain_update(generation.to_le_bytes());
+    (format!("\"{}\"", hex(&digest.finalize()[..8])), text.len())
 }
 
 /// Answers a request.
@@ -152,7 +122,8 @@ pub fn answer(service: &Service, request: &Request) -> Response {
 fn failed(request: &Request, problem: &Problem) -> Response {
     let mut response = Response::new(problem.status, Content::Json(problem.body()));
     if problem.status == 401 {
-        response.delayed = true;
+        // Whoever waits to be asked has not been wrong.
+        response.delayed = shows(request);
         // A browser's own dialogue helps nobody who has sent a token.
         if request.header("x-auth-token").is_none() {
             response = response.with("WWW-Authenticate", "Basic realm=\"Redfish\"");
@@ -169,6 +140,9 @@ fn failed(request: &Request, problem: &Problem) -> Response {
 fn respond(service: &Service, request: &Request) -> Result<Response, Problem> {
     if request.method == Method::Other {
         return Err(Problem::method(501));
+    }
+    if is_foreign(request) {
+        return Err(Problem::foreign());
     }
     if request.path.trim_end_matches('/') == "/redfish" {
         return versions(request);
@@ -189,22 +163,25 @@ fn respond(service: &Service, request: &Request) -> Result<Response, Problem> {
         accounts::only_password(who, &request.method, &segments)?;
     }
     let read = matches!(request.method, Method::Get | Method::Head);
-    match segments.as_slice() {
-        ["$metadata"] if read => {
+    match (segments.as_slice(), who.as_ref()) {
+        (["$metadata" | "odata"], _) if !read => return Ok(only(request, "GET, HEAD")),
+        (["$metadata"], _) => {
             let text = schema::metadata();
             return Ok(Response::new(200, Content::Xml(text)).with("Allow", "GET, HEAD"));
         }
-        ["odata"] if read => {
+        (["odata"], _) => {
             let value = root::document(service);
             return Ok(Response::new(200, Content::Json(value)).with("Allow", "GET, HEAD"));
         }
-        ["EventService", "SSE"] if request.method == Method::Get => {
-            return stream(service, request);
+        (["EventService", "SSE"], Some(who)) if request.method == Method::Get => {
+            return stream(request, who);
         }
+        (["EventService", "SSE"], _) => return Ok(only(request, "GET")),
+        (["TaskService", "TaskMonitors", id], _) if read => return tasks::monitored(service, id),
         _ => {}
     }
     let trusted = request.secure || service.options.plain;
-    let call = Call { service, who: who.as_ref(), peer: &request.peer, trusted };
+    let call = Call::new(service, who.as_ref(), &request.peer, trusted);
     let found = find(&call, &segments).ok_or_else(|| Problem::not_found(&request.path))?;
     let path = format!("{ROOT}/{}", segments.join("/"));
     if read { get(&call, request, &path, &found) } else { write(&call, request, &path, &found) }
@@ -216,11 +193,36 @@ fn versions(request: &Request) -> Result<Response, Problem> {
             let value = json!({"v1": "/redfish/v1/"});
             Ok(Response::new(200, Content::Json(value)).with("Allow", "GET, HEAD"))
         }
-        _ => Ok(failed(request, &Problem::method(405)).with("Allow", "GET, HEAD")),
+        _ => Ok(only(request, "GET, HEAD")),
     }
 }
 
-fn stream(service: &Service, request: &Request) -> Result<Response, Problem> {
+fn only(request: &Request, allow: &str) -> Response {
+    failed(request, &Problem::method(405)).with("Allow", allow)
+}
+
+/// An answer to what cannot be read, or cannot be answered.
+pub fn refusal(status: u16) -> Response {
+    let problem = Problem::refused(status);
+    let response = Response::new(problem.status, Content::Json(problem.body()));
+    let response = response.with("OData-Version", "4.0").with("Cache-Control", "no-store");
+    if status == 503 { response.with("Retry-After", "5") } else { response }
+}
+
+/// An answer to whoever was wrong so often that their password is not looked at.
+pub fn too_often() -> Response {
+    let problem = Problem::too_often();
+    let response = Response::new(problem.status, Content::Json(problem.body()));
+    response.with("OData-Version", "4.0").with("Retry-After", "10")
+}
+
+/// An answer to whoever wants one stream more than there may be.
+pub fn no_more_streams() -> Response {
+    let problem = Problem::full();
+    Response::new(problem.status, Content::Json(problem.body())).with("OData-Version", "4.0")
+}
+
+fn stream(request: &Request, who: &Identity) -> Result<Response, Problem> {
     let takes = request.header("accept").is_none_or(|accept| {
         ["text/event-stream", "*/*", "text/*"].iter().any(|kind| accept.contains(kind))
     });
@@ -228,8 +230,7 @@ fn stream(service: &Service, request: &Request) -> Result<Response, Problem> {
         let value = Value::from(request.header("accept").unwrap_or_default());
         return Err(Problem::query_value("Accept", &fields::shown(&value)));
     }
-    let id = service.subscribe(None, "").ok_or_else(Problem::full)?;
-    Ok(Response::new(200, Content::Events(id)))
+    Ok(Response::new(200, Content::Events(who.clone())))
 }
 
 fn get(
@@ -259,7 +260,7 @@ fn get(
 }
 
 fn not_allowed(request: &Request, found: &Found<'_>) -> Response {
-    failed(request, &Problem::method(405)).with("Allow", found.allow())
+    only(request, &found.allow())
 }
 
 /// Whether a header names a mark, among others, or any.
@@ -284,8 +285,11 @@ fn write(
         return Err(Problem::forbidden());
     }
     let given = given(request)?;
-    // An action may take its time, and looks after itself.
-    let lock = found.get.is_some().then(|| call.service.lock(path));
+    // Whoever changes or removes something is alone with it, by whatever name it is called. What makes something new, or
+    // does something, looks after itself, and may take its time.
+    let alone = !matches!(request.method, Method::Post);
+    let bmc = node(call.service, path);
+    let lock = alone.then(|| bmc.map_or_else(|| call.service.lock(), |bmc| bmc.lock()));
     if let (Some(wanted), Some(get)) = (request.header("if-match"), &found.get) {
         // Found anew: what was found before the lock was held may have changed.
         let segments = segments(path).unwrap_or_default();
@@ -296,6 +300,7 @@ fn write(
     }
     let done = act(&given)?;
     drop(lock);
+    call.forget();
     match done {
         Done::Changed => {
             let segments = segments(path).unwrap_or_default();
@@ -309,7 +314,7 @@ fn write(
             let response = Response::new(201, Content::Json(body)).with("Location", path);
             let response = response.with("ETag", etag);
             Ok(match token {
-                Some(token) => response.with("X-Auth-Token", token),
+                Some(token) => response.with(request::TOKEN, token),
                 None => response,
             })
         }
@@ -338,15 +343,15 @@ fn given(request: &Request) -> Result<Given, Problem> {
     }
 }
 
-/// Reads another resource for somebody, to be shown inside of one.
-fn inner(call: &Call<'_>, path: &str) -> Option<Value> {
+/// Reads another resource for somebody, to be shown inside of one; and how long it is.
+fn inner(call: &Call<'_>, path: &str) -> Option<(Value, usize)> {
     let found = find(call, &segments(path)?)?;
     let allowed =
         call.who.is_some_and(|who| who.role.may(Privilege::Login) && who.role.may(found.read));
     let mut value = (found.get.as_ref().filter(|_| allowed)?)().ok()?;
-    let etag = etag(&value, found.generation);
+    let (etag, length) = marked(&value, found.generation);
     value.as_object_mut()?.insert("@odata.etag".into(), Value::from(etag));
-    Some(value)
+    Some((value, length))
 }
 
 #[cfg(test)]

@@ -2,18 +2,21 @@
 
 use std::io::Result;
 use std::net::{TcpListener, UdpSocket};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::bmc::Bmc;
-use crate::ipmi::Node;
 use crate::service::Service;
 
 mod deliver;
+mod gate;
 mod http;
+mod places;
 mod tls;
 mod udp;
 
+use gate::Gate;
 use http::redfish;
 pub use tls::{Tls, TlsError};
 use udp::ipmi;
@@ -28,18 +31,22 @@ pub struct Doors {
 
 /// Serves a service at its doors, for ever, on this thread and on those that wait for machines. Fails if it cannot begin.
 pub fn run(service: Arc<Service>, doors: Doors) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(Gate::threads(&service))
+        .build()?;
     runtime.block_on(async {
         let (listener, tls) = doors.redfish;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         for (bmc, socket) in doors.ipmi {
             socket.set_nonblocking(true)?;
-            let node = Node::new(bmc, service.shared_accounts(), socket.local_addr()?.port());
+            bmc.state().ipmi_port = Some(socket.local_addr()?.port());
             let socket = tokio::net::UdpSocket::from_std(socket)?;
-            tokio::spawn(ipmi(service.clone(), node, socket));
+            tokio::spawn(ipmi(service.clone(), bmc, socket));
         }
-        tokio::join!(redfish(service.clone(), listener, tls), look_after(service));
+        let gate = Arc::new(Gate::new(&service));
+        tokio::join!(redfish(service.clone(), gate, listener, tls), look_after(service));
         Ok(())
     })
 }
@@ -49,21 +56,45 @@ async fn look_after(service: Arc<Service>) {
     tokio::join!(tick(service.clone()), deliver::deliver(service));
 }
 
-/// Once a second, those BMCs that wait for something.
+/// Once a second, those BMCs that wait for something, all at once: none of them waits for another one. A BMC that is not done
+/// with the round before leaves this one out.
 async fn tick(service: Arc<Service>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let rounds: Vec<Arc<Round>> = service.bmcs().map(|bmc| Arc::new(Round::new(bmc))).collect();
     loop {
         seconds.tick().await;
-        for bmc in service.bmcs().filter(|bmc| bmc.waits()) {
-            let (bmc, service) = (bmc.clone(), service.clone());
-            // One that hangs keeps others waiting by a second at most.
-            let done = tokio::task::spawn_blocking(move || {
-                if let Err(fault) = bmc.tick() {
-                    service.say(&format!("cannot look after node `{}`: {fault}", bmc.name));
-                }
-            });
-            let _ = tokio::time::timeout(Duration::from_secs(1), done).await;
+        for round in rounds.iter().filter(|round| round.bmc.waits()) {
+            if !round.works.swap(true, Ordering::Relaxed) {
+                let (round, service) = (round.clone(), service.clone());
+                tokio::task::spawn_blocking(move || round.look_after(&service));
+            }
         }
+    }
+}
+
+/// A BMC that is looked after.
+struct Round {
+    bmc: Arc<Bmc>,
+    works: AtomicBool,
+    /// What went wrong last: the same once a second would tell nothing more.
+    said: Mutex<Option<String>>,
+}
+
+impl Round {
+    fn new(bmc: &Arc<Bmc>) -> Self {
+        Self { bmc: bmc.clone(), works: AtomicBool::new(false), said: Mutex::default() }
+    }
+
+    fn look_after(&self, service: &Service) {
+        let fault = self.bmc.tick().err().map(|fault| fault.to_string());
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if *said != fault
+            && let Some(fault) = &fault
+        {
+            service.say(&format!("cannot look after node `{}`: {fault}", self.bmc.name));
+        }
+        *said = fault;
+        self.works.store(false, Ordering::Relaxed);
     }
 }

@@ -1,91 +1,33 @@
 //! What stands behind one address: the BMCs of one node or of many, who may use them, and who is there now.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use crate::accounts::{Accounts, Role};
-use crate::bmc::{Bmc, Entry};
+use crate::bmc::{Bmc, Entry, Outcome};
 use crate::clock::Clock;
-use crate::secret::{Secret, hex, random};
+use crate::guesses::{Guesses, Source};
+use crate::reach::{Reach, Resolver};
 
-/// What may be asked of a service at most.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Redfish sessions; whoever has been silent for longest goes.
-    pub sessions: usize,
-    /// Seconds after which a silent session ends.
-    pub session_s: u64,
-    /// Event subscriptions.
-    pub subscriptions: usize,
-    /// How long an answer to wrong credentials is held back.
-    pub wrong_credentials: Duration,
-    /// TCP connections.
-    pub connections: usize,
-    /// Bytes of a request's body.
-    pub body: usize,
-    /// How long a request may take to arrive.
-    pub request: Duration,
-}
+mod limits;
+mod sessions;
+mod streams;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            sessions: 64,
-            session_s: 1800,
-            subscriptions: 16,
-            wrong_credentials: Duration::from_secs(1),
-            connections: 256,
-            body: 64 << 10,
-            request: Duration::from_secs(20),
-        }
-    }
-}
-
-/// How a service is set up.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// The limits.
-    pub limits: Limits,
-    /// Whether credentials are taken without TLS. For trials, and behind something that has TLS.
-    pub plain: bool,
-    /// The port of Redfish.
-    pub https_port: u16,
-    /// The port of IPMI; none if there is none.
-    pub ipmi_port: Option<u16>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { limits: Limits::default(), plain: false, https_port: 443, ipmi_port: Some(623) }
-    }
-}
-
-/// A Redfish session.
-#[derive(Debug, Clone)]
-pub struct Session {
-    /// Its name in paths.
-    pub id: String,
-    token: Secret,
-    /// The account's number.
-    pub account: u8,
-    /// The account's name when it began.
-    pub user: String,
-    /// Where it came from.
-    pub origin: String,
-    /// When it began, in seconds since 1970.
-    pub created: u64,
-    used: u64,
-}
+pub use limits::{Limits, Options};
+pub use sessions::Session;
+pub use streams::{Stream, Subscription};
 
 /// Somebody who has shown who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The account's number.
     pub account: u8,
+    /// Which account of that number, with which password.
+    pub serial: u64,
     /// What it may do.
     pub role: Role,
     /// Whether it may do nothing but change its password.
@@ -107,17 +49,9 @@ pub struct Task {
     pub started: u64,
     /// When it ended.
     pub ended: Option<u64>,
-}
-
-/// Somebody who wants to hear of events.
-#[derive(Debug, Clone)]
-pub struct Subscription {
-    /// Its number.
-    pub id: u32,
-    /// Where events go; none for a stream of server-sent events.
-    pub destination: Option<String>,
-    /// The subscriber's own words.
-    pub context: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    restart: u64,
 }
 
 /// What happened on which system.
@@ -135,8 +69,6 @@ pub struct Notice {
 const TASKS: usize = 64;
 /// Most notices that wait for somebody who reads slowly.
 const BEHIND: usize = 64;
-/// Locks of resources; two that share one wait for each other.
-const LOCKS: usize = 64;
 
 /// Hears what the operator of a service should know.
 pub type Journal = Box<dyn Fn(&str) + Send + Sync>;
@@ -153,10 +85,12 @@ pub struct Service {
     sessions: Mutex<Vec<Session>>,
     tasks: Mutex<Vec<Task>>,
     subscriptions: Mutex<Vec<Subscription>>,
-    time_servers: Mutex<Vec<String>>,
+    guesses: Mutex<Guesses>,
+    reach: Mutex<Reach>,
+    authorities: Mutex<Vec<u8>>,
     notices: broadcast::Sender<Notice>,
     count: Mutex<u64>,
-    locks: [Mutex<()>; LOCKS],
+    changing: Mutex<()>,
     journal: Mutex<Option<Arc<Journal>>>,
 }
 
@@ -182,10 +116,12 @@ impl Service {
             sessions: Mutex::default(),
             tasks: Mutex::default(),
             subscriptions: Mutex::default(),
-            time_servers: Mutex::default(),
+            guesses: Mutex::default(),
+            reach: Mutex::new(Reach::system(options.own_addresses)),
+            authorities: Mutex::default(),
             notices: broadcast::channel(BEHIND).0,
             count: Mutex::default(),
-            locks: std::array::from_fn(|_| Mutex::default()),
+            changing: Mutex::default(),
             journal: Mutex::default(),
         });
         for bmc in service.bmcs.values() {
@@ -222,11 +158,18 @@ impl Service {
         self.bmcs.values()
     }
 
-    /// A BMC by its system's UUID, or by its node's name.
+    /// Seconds that pass whatever becomes of the time.
+    pub fn steady(&self) -> u64 {
+        self.clock.steady()
+    }
+
+    /// A BMC by its system's UUID, as it is written in paths, or by its node's name. A name that reads as a UUID is none.
     pub fn bmc(&self, id: &str) -> Option<&Arc<Bmc>> {
-        match Uuid::parse_str(id) {
-            Ok(uuid) => self.bmcs.get(&uuid),
-            Err(_) => self.bmcs.values().find(|bmc| bmc.name == id),
+        let uuid =
+            Uuid::parse_str(id).ok().filter(|uuid| uuid.to_string().eq_ignore_ascii_case(id));
+        match uuid {
+            Some(uuid) => self.bmcs.get(&uuid),
+            None => self.bmcs.values().find(|bmc| bmc.name == id),
         }
     }
 
@@ -240,17 +183,56 @@ impl Service {
         self.accounts.clone()
     }
 
-    /// Addresses of time servers, which are remembered; the hypervisor's time is the BMC's.
-    pub fn time_servers(&self) -> MutexGuard<'_, Vec<String>> {
-        held(&self.time_servers)
+    /// Keeps others from changing what is no node's: accounts, sessions, subscriptions. Nothing waits for a machine under it.
+    pub fn lock(&self) -> MutexGuard<'_, ()> {
+        held(&self.changing)
     }
 
-    /// Keeps others from changing a resource, by its path.
-    pub fn lock(&self, path: &str) -> MutexGuard<'_, ()> {
-        let hash = path
-            .bytes()
-            .fold(0usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        held(&self.locks[hash % LOCKS])
+    /// Which servers users may send the hypervisor to.
+    pub fn reach(&self) -> Reach {
+        held(&self.reach).clone()
+    }
+
+    /// Has somebody else look names up.
+    pub fn resolve_with(&self, resolver: Resolver) {
+        *held(&self.reach) = Reach::with(resolver, self.options.own_addresses);
+    }
+
+    /// Certificates of authorities (PEM) by which subscribers are known, besides those of the system.
+    pub fn trust(&self, authorities: &[u8]) {
+        *held(&self.authorities) = authorities.to_vec();
+    }
+
+    /// Certificates of authorities (PEM), besides those of the system.
+    pub fn authorities(&self) -> Vec<u8> {
+        held(&self.authorities).clone()
+    }
+
+    /// How many seconds a password for an account is held back before it is looked at; none if that would be too long.
+    pub fn hold(&self, peer: IpAddr, account: &str) -> Option<u64> {
+        let account = self.accounts().named(account).map(|account| account.name.clone());
+        held(&self.guesses).hold(Source::of(peer), account.as_deref(), self.steady())
+    }
+
+    /// Somebody was wrong: it is counted, and told to the operator, if that is not too often.
+    pub fn wrong(&self, peer: IpAddr, protocol: &str, account: &str) {
+        let account = self.accounts().named(account).map(|account| account.name.clone());
+        let (told, last) = {
+            let mut guesses = held(&self.guesses);
+            let told = guesses.wrong(Source::of(peer), account.as_deref(), self.steady());
+            (told, guesses.is_silent_from_now())
+        };
+        let name = account.map_or_else(String::new, |name| format!(" for account `{name}`"));
+        if told {
+            self.say(&format!("wrong credentials{name} over {protocol} from {peer}"));
+        } else if last {
+            self.say("more wrong credentials are not told of for a minute");
+        }
+    }
+
+    /// Somebody has shown a password that is right.
+    pub fn right(&self, peer: IpAddr, account: &str) {
+        held(&self.guesses).right(Source::of(peer), account, self.steady());
     }
 
     /// A number that was not given before.
@@ -271,83 +253,16 @@ impl Service {
         self.notices.subscribe()
     }
 
-    /// Begins a session; its token is told this once.
-    pub fn begin(
-        &self,
-        account: u8,
-        user: &str,
-        origin: &str,
-    ) -> std::io::Result<(Session, Secret)> {
-        let token = Secret::new(hex(&random::<24>()?));
-        let (id, now) = (hex(&random::<8>()?), self.now());
-        let (user, origin) = (user.to_string(), origin.to_string());
-        let session =
-            Session { id, token: token.clone(), account, user, origin, created: now, used: now };
-        let mut sessions = self.sessions();
-        if sessions.len() >= self.options.limits.sessions {
-            let oldest = (0..sessions.len()).min_by_key(|at| sessions[*at].used);
-            oldest.map(|at| sessions.remove(at));
-        }
-        sessions.push(session.clone());
-        Ok((session, token))
-    }
-
-    /// Sessions that have not ended.
-    pub fn sessions(&self) -> MutexGuard<'_, Vec<Session>> {
-        let mut sessions = held(&self.sessions);
-        let since = self.now().saturating_sub(self.options.limits.session_s);
-        sessions.retain(|session| session.used >= since);
-        sessions
-    }
-
-    /// Ends a session.
-    pub fn end(&self, id: &str) -> bool {
-        let mut sessions = self.sessions();
-        let before = sessions.len();
-        sessions.retain(|session| session.id != id);
-        sessions.len() < before
-    }
-
-    /// Ends all sessions of an account: it was changed, or has gone.
-    pub fn end_all(&self, account: u8, but: Option<&str>) {
-        self.sessions().retain(|s| s.account != account || Some(s.id.as_str()) == but);
-    }
-
-    /// Whose token it is.
-    pub fn by_token(&self, token: &str) -> Option<Identity> {
-        let now = self.now();
-        let (id, account) = self
-            .sessions()
-            .iter_mut()
-            .filter(|session| session.token.is(token))
-            .map(|session| {
-                session.used = now;
-                (session.id.clone(), session.account)
-            })
-            .last()?;
-        let accounts = self.accounts();
-        let account = accounts.get(account).filter(|account| account.enabled)?;
-        let (role, must_change) = (account.role, account.must_change);
-        Some(Identity { account: account.id, role, must_change, session: Some(id) })
-    }
-
-    /// Whose name and password they are.
-    pub fn by_password(&self, name: &str, password: &str) -> Option<Identity> {
-        let accounts = self.accounts();
-        let account = accounts.opens(name, password)?;
-        let (role, must_change) = (account.role, account.must_change);
-        Some(Identity { account: account.id, role, must_change, session: None })
-    }
-
-    /// Remembers something that takes its time; its number.
-    pub fn task(&self, name: &str, system: Uuid) -> u32 {
+    /// Remembers a restart that takes its time; the number of its task.
+    pub fn task(&self, name: &str, system: Uuid, restart: u64) -> u32 {
         let id = u32::try_from(self.next()).unwrap_or(u32::MAX);
         let mut tasks = self.tasks();
         if tasks.len() >= TASKS {
             tasks.remove(0);
         }
-        let started = self.now();
-        tasks.push(Task { id, name: name.to_string(), system, started, ended: None });
+        let (name, started) = (name.to_string(), self.now());
+        let (ended, outcome) = (None, Outcome::Waits);
+        tasks.push(Task { id, name, system, started, ended, outcome, restart });
         id
     }
 
@@ -356,33 +271,10 @@ impl Service {
         let mut tasks = held(&self.tasks);
         let now = self.now();
         for task in tasks.iter_mut().filter(|task| task.ended.is_none()) {
-            let waits = self.bmcs.get(&task.system).is_some_and(|bmc| bmc.is_restarting());
-            task.ended = (!waits).then_some(now);
+            let bmc = self.bmcs.get(&task.system);
+            task.outcome = bmc.map_or(Outcome::Cancelled, |bmc| bmc.outcome(task.restart));
+            task.ended = (task.outcome != Outcome::Waits).then_some(now);
         }
         tasks
-    }
-
-    /// All subscriptions.
-    pub fn subscriptions(&self) -> MutexGuard<'_, Vec<Subscription>> {
-        held(&self.subscriptions)
-    }
-
-    /// Remembers a subscription; none if there are too many.
-    pub fn subscribe(&self, destination: Option<String>, context: &str) -> Option<u32> {
-        let id = u32::try_from(self.next()).unwrap_or(u32::MAX);
-        let mut all = self.subscriptions();
-        if all.len() >= self.options.limits.subscriptions {
-            return None;
-        }
-        all.push(Subscription { id, destination, context: context.to_string() });
-        Some(id)
-    }
-
-    /// Forgets a subscription.
-    pub fn unsubscribe(&self, id: u32) -> bool {
-        let mut all = self.subscriptions();
-        let before = all.len();
-        all.retain(|subscription| subscription.id != id);
-        all.len() < before
     }
 }

@@ -160,6 +160,11 @@ struct Output(Arc<Pipe>);
 struct Input(Arc<Pipe>);
 
 impl Console for SerialConsole {
+    fn closer(&self) -> Box<dyn Fn() + Send + Sync> {
+        let pipe = self.0.clone();
+        Box::new(move || pipe.abort())
+    }
+
     fn split(self: Box<Self>) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
         (Box::new(Output(self.0.clone())), Box::new(Input(self.0)))
     }

@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::press::PATIENCE_S;
 use super::*;
+use crate::machine::Start;
 use crate::model::Model;
 
 fn bmc() -> (Bmc, Arc<Model>, Arc<AtomicU64>) {
@@ -102,4 +104,233 @@ fn a_watchdog_that_runs_out_acts_once() {
     time.fetch_add(5, Ordering::Relaxed);
     bmc.tick().unwrap();
     assert_eq!((model.power().unwrap(), bmc.waits()), (Power::Off, false));
+}
+
+/// Two seconds that pass, and what is looked after in them.
+fn tick(bmc: &Bmc, time: &AtomicU64) {
+    for _ in 0..2 {
+        time.fetch_add(1, Ordering::Relaxed);
+        let _ = bmc.tick();
+    }
+}
+
+#[test]
+fn a_later_press_holds_and_not_a_restart_that_waits() {
+    for later in [Press::ForceOff, Press::GracefulShutdown, Press::PushPowerButton] {
+        let (bmc, model, time) = bmc();
+        bmc.press(Press::On).unwrap();
+        let number = bmc.restart().unwrap();
+        assert_eq!(bmc.outcome(number), Outcome::Waits);
+        bmc.press(later).unwrap();
+        model.guest_shuts_down();
+        tick(&bmc, &time);
+        assert_eq!((model.starts().len(), bmc.waits()), (1, false), "{later:?}");
+        assert_eq!(bmc.outcome(number), Outcome::Cancelled, "{later:?}");
+        assert_eq!(bmc.power(), Ok(Power::Off), "{later:?}");
+    }
+}
+
+#[test]
+fn a_press_that_leaves_a_restart_as_it_is_does_not_end_it() {
+    for other in [Press::On, Press::Nmi, Press::Pause, Press::GracefulRestart] {
+        let (bmc, model, time) = bmc();
+        bmc.press(Press::On).unwrap();
+        let number = bmc.restart().unwrap();
+        bmc.press(other).unwrap();
+        model.guest_shuts_down();
+        // Once more, before anybody has seen that it is off.
+        bmc.press(Press::GracefulRestart).unwrap();
+        tick(&bmc, &time);
+        assert_eq!((model.starts().len(), bmc.outcome(number)), (2, Outcome::Done), "{other:?}");
+    }
+}
+
+/// The tick waits for a power cycle that is under way, and finds the restart done.
+#[test]
+fn a_power_cycle_during_a_restart_starts_the_node_once() {
+    let (bmc, model, _) = bmc();
+    let bmc = Arc::new(bmc);
+    bmc.press(Press::On).unwrap();
+    bmc.press(Press::GracefulRestart).unwrap();
+    let (begun, ticking) = std::sync::mpsc::channel();
+    let (begun, other) = (Mutex::new(Some(begun)), bmc.clone());
+    model.hook(move |call| {
+        // In the middle of the cycle, where the node is off.
+        if call == "start"
+            && let Some(begun) = begun.lock().unwrap().take()
+        {
+            let other = other.clone();
+            begun.send(std::thread::spawn(move || other.tick())).unwrap();
+        }
+    });
+    bmc.press(Press::PowerCycle).unwrap();
+    ticking.recv().unwrap().join().unwrap().unwrap();
+    assert_eq!(model.starts().len(), 2);
+}
+
+#[test]
+fn a_restart_that_fails_is_tried_again_and_told_of_if_that_does_not_help() {
+    let (bmc, model, time) = bmc();
+    bmc.press(Press::On).unwrap();
+    let number = bmc.restart().unwrap();
+    model.guest_shuts_down();
+    model.fail(Some(Fault::Failed("no memory".into())));
+    tick(&bmc, &time);
+    model.fail(None);
+    tick(&bmc, &time);
+    assert_eq!((model.starts().len(), bmc.outcome(number)), (2, Outcome::Done));
+    let number = bmc.restart().unwrap();
+    model.guest_shuts_down();
+    model.fail(Some(Fault::Failed("no memory".into())));
+    for _ in 0..PATIENCE_S {
+        tick(&bmc, &time);
+    }
+    assert_eq!(bmc.outcome(number), Outcome::Failed("no memory".into()));
+    assert!(!bmc.waits());
+}
+
+#[test]
+fn what_is_asked_for_during_a_start_is_for_the_next_one() {
+    let (bmc, model, _) = bmc();
+    let bmc = Arc::new(bmc);
+    boot(&bmc, Device::Pxe, Override::Once);
+    bmc.state().pending.insert(ASSET_TAG.into(), "rack 1".into());
+    let other = bmc.clone();
+    model.hook(move |call| {
+        if call == "start" {
+            boot(&other, Device::Cd, Override::Once);
+            other.state().boot.mode = Some(Firmware::Bios);
+            other.state().pending.insert(ASSET_TAG.into(), "rack 2".into());
+        }
+    });
+    bmc.press(Press::On).unwrap();
+    assert_eq!(bmc.settings(Firmware::Uefi)[ASSET_TAG], "rack 1");
+    assert_eq!(bmc.state().boot.target, Some(Device::Cd));
+    assert_eq!(bmc.state().boot.mode, Some(Firmware::Bios));
+    assert_eq!(bmc.state().pending[ASSET_TAG], "rack 2");
+}
+
+fn watched(timeout: Timeout) -> (Bmc, Arc<Model>, Arc<AtomicU64>) {
+    let (bmc, model, time) = bmc();
+    bmc.press(Press::On).unwrap();
+    {
+        let mut state = bmc.state();
+        (state.watchdog.timeout, state.watchdog.countdown) = (timeout, 50);
+        state.watchdog.restart(bmc.steady());
+    }
+    (bmc, model, time)
+}
+
+#[test]
+fn a_watchdog_does_not_start_a_node_that_is_off() {
+    for timeout in [Timeout::Reset, Timeout::Cycle] {
+        let (bmc, model, time) = watched(timeout);
+        bmc.press(Press::ForceOff).unwrap();
+        assert!(!bmc.waits());
+        // Also if nobody has seen that it went off.
+        let (other, shut, passed) = watched(timeout);
+        shut.guest_shuts_down();
+        for (bmc, model, time) in [(&bmc, &model, &time), (&other, &shut, &passed)] {
+            time.fetch_add(100, Ordering::Relaxed);
+            bmc.tick().unwrap();
+            assert_eq!((model.starts().len(), model.power()), (1, Ok(Power::Off)), "{timeout:?}");
+            assert!(bmc.state().log.entries().iter().all(|e| e.what != What::WatchdogExpired));
+        }
+    }
+}
+
+#[test]
+fn a_watchdog_whose_action_fails_tries_it_again_and_logs_as_it_is_told() {
+    let (bmc, model, time) = watched(Timeout::Off);
+    bmc.state().watchdog.dont_log = true;
+    time.fetch_add(5, Ordering::Relaxed);
+    let failing = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (fails, shared) = (failing.clone(), Arc::downgrade(&model));
+    model.hook(move |call| {
+        if let Some(model) = shared.upgrade().filter(|_| call == "destroy") {
+            let fault = Fault::Failed("busy".into());
+            model.fail(Some(fault).filter(|_| fails.load(Ordering::Relaxed)));
+        }
+    });
+    assert!(bmc.tick().is_err());
+    model.fail(None);
+    failing.store(false, Ordering::Relaxed);
+    tick(&bmc, &time);
+    assert_eq!((model.power(), bmc.waits()), (Ok(Power::Off), false));
+    assert!(bmc.state().log.entries().iter().all(|e| e.what != What::WatchdogExpired));
+}
+
+#[test]
+fn a_time_that_is_set_fires_nothing() {
+    let model = Arc::new(Model::new());
+    let time = Arc::new(AtomicU64::new(1_000));
+    let shown = time.clone();
+    let clock = Clock::of(move || shown.load(Ordering::Relaxed), || 7);
+    let bmc = Bmc::new("web-0", Uuid::nil(), model.clone(), clock);
+    bmc.press(Press::On).unwrap();
+    bmc.press(Press::GracefulRestart).unwrap();
+    time.store(1_000_000, Ordering::Relaxed);
+    bmc.tick().unwrap();
+    assert_eq!((model.starts().len(), bmc.waits()), (1, true));
+}
+
+#[test]
+fn a_slow_look_from_before_logs_nothing() {
+    let (bmc, model, _) = bmc();
+    let bmc = Arc::new(bmc);
+    bmc.press(Press::On).unwrap();
+    // It has seen that the node is on, and is overtaken before it can say so.
+    struct Slow(Arc<Model>, Mutex<Option<std::sync::mpsc::Receiver<()>>>);
+    impl Machine for Slow {
+        fn power(&self) -> Result<Power, Fault> {
+            let power = self.0.power();
+            let wait = self.1.lock().unwrap().take();
+            if let Some(wait) = wait {
+                wait.recv().unwrap();
+            }
+            power
+        }
+        fn hardware(&self) -> Result<Hardware, Fault> {
+            self.0.hardware()
+        }
+        fn start(&self, how: Start) -> Result<(), Fault> {
+            self.0.start(how)
+        }
+        fn destroy(&self) -> Result<(), Fault> {
+            self.0.destroy()
+        }
+        fn shutdown(&self) -> Result<(), Fault> {
+            self.0.shutdown()
+        }
+        fn reset(&self) -> Result<(), Fault> {
+            self.0.reset()
+        }
+        fn nmi(&self) -> Result<(), Fault> {
+            self.0.nmi()
+        }
+        fn pause(&self, paused: bool) -> Result<(), Fault> {
+            self.0.pause(paused)
+        }
+        fn insert(&self, image: Option<&Image>) -> Result<(), Fault> {
+            self.0.insert(image)
+        }
+        fn console(&self) -> Result<Box<dyn crate::machine::Console>, Fault> {
+            self.0.console()
+        }
+    }
+    let (release, wait) = std::sync::mpsc::channel();
+    let slow = Arc::new(Slow(model.clone(), Mutex::new(None)));
+    let bmc = Arc::new(Bmc::new("web-0", Uuid::nil(), slow.clone(), Clock::from(|| 1)));
+    bmc.power().unwrap();
+    *slow.1.lock().unwrap() = Some(wait);
+    let other = bmc.clone();
+    let looking = std::thread::spawn(move || other.power());
+    while slow.1.lock().unwrap().is_some() {
+        std::thread::yield_now();
+    }
+    bmc.press(Press::ForceOff).unwrap();
+    release.send(()).unwrap();
+    looking.join().unwrap().unwrap();
+    let what: Vec<What> = bmc.state().log.entries().iter().map(|entry| entry.what).collect();
+    assert_eq!(what, [What::PowerOff]);
 }

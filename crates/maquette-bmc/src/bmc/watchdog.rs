@@ -59,15 +59,31 @@ pub struct Watchdog {
     pub expired: u8,
     /// How long it runs, in tenths of a second.
     pub countdown: u16,
-    /// When it runs out, in seconds since 1970; none if it does not run.
+    /// When it runs out, in seconds of [`Clock::steady`](crate::clock::Clock::steady); none if it does not run.
     until: Option<u64>,
+    /// How often what happens at the end was tried.
+    attempts: u8,
 }
+
+/// How often it is tried, once a second.
+const ATTEMPTS: u8 = 60;
 
 impl Default for Watchdog {
     fn default() -> Self {
         let (is_set, user, dont_log, timeout) = (false, 1, false, Timeout::Nothing);
-        let (before, before_s, expired, countdown, until) = (0, 0, 0, 0, None);
-        Self { is_set, user, dont_log, timeout, before, before_s, expired, countdown, until }
+        let (before, before_s, expired, countdown, until, attempts) = (0, 0, 0, 0, None, 0);
+        Self {
+            is_set,
+            user,
+            dont_log,
+            timeout,
+            before,
+            before_s,
+            expired,
+            countdown,
+            until,
+            attempts,
+        }
     }
 }
 
@@ -79,12 +95,23 @@ impl Watchdog {
 
     /// Starts it, or starts it again.
     pub fn restart(&mut self, now: u64) {
+        self.attempts = 0;
         self.until = Some(now + u64::from(self.countdown).div_ceil(10));
     }
 
     /// Stops it.
     pub fn stop(&mut self) {
-        self.until = None;
+        (self.until, self.attempts) = (None, 0);
+    }
+
+    /// Whether it has run out.
+    pub fn is_due(&self, now: u64) -> bool {
+        self.until.is_some_and(|until| now >= until)
+    }
+
+    /// Whether nothing was tried yet since it was started.
+    pub fn is_first(&self) -> bool {
+        self.attempts == 0
     }
 
     /// What is left of it, in tenths of a second.
@@ -94,12 +121,22 @@ impl Watchdog {
         u16::try_from(whole).unwrap_or(u16::MAX).min(self.countdown)
     }
 
-    /// What is to be done, if it has run out now.
+    /// What is to be done, if it has run out now: again and again, for a while, until it [`acted`](Self::acted).
     pub fn expires(&mut self, now: u64) -> Option<Timeout> {
-        self.until.filter(|until| now >= *until)?;
-        self.until = None;
+        if !self.is_due(now) {
+            return None;
+        }
         self.expired |= 1 << (self.user & 7);
+        self.attempts += 1;
+        if self.attempts >= ATTEMPTS {
+            self.stop();
+        }
         Some(self.timeout)
+    }
+
+    /// What was to be done is done.
+    pub fn acted(&mut self) {
+        self.stop();
     }
 }
 
@@ -116,7 +153,11 @@ mod tests {
         assert_eq!((timer.left(100), timer.left(102)), (25, 10));
         timer.restart(102);
         assert_eq!(timer.expires(104), None);
-        assert_eq!(timer.expires(105), Some(Timeout::Cycle));
+        assert_eq!([timer.expires(105), timer.expires(106)], [Some(Timeout::Cycle); 2]);
+        timer.acted();
         assert_eq!((timer.expires(200), timer.expired), (None, 8));
+        timer.restart(300);
+        let tries = (400..600).filter(|now| timer.expires(*now).is_some()).count();
+        assert_eq!(tries, usize::from(ATTEMPTS));
     }
 }

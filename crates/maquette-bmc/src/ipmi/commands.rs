@@ -86,7 +86,7 @@ fn faulty(fault: Fault) -> u8 {
 type Row = (u8, u8, u8, fn(&mut Call<'_>) -> Answer);
 
 /// Levels of privilege; nobody needs to have a session for the lowest.
-mod level {
+pub mod level {
     pub const NOBODY: u8 = 0;
     pub const USER: u8 = 2;
     pub const OPERATOR: u8 = 3;
@@ -95,9 +95,12 @@ mod level {
 
 const CLOSE_SESSION: u8 = 0x3c;
 
-/// Whether a request ends its session.
-pub fn closes(bytes: &[u8]) -> bool {
-    Message::parse(bytes).is_some_and(|m| (m.function, m.command) == (0x06, CLOSE_SESSION))
+/// Whether a request ends a session, by its number.
+pub fn closes(bytes: &[u8], id: u32) -> bool {
+    Message::parse(bytes).is_some_and(|message| {
+        (message.function, message.command) == (0x06, CLOSE_SESSION)
+            && message.data.starts_with(&id.to_le_bytes())
+    })
 }
 
 /// Does what is asked.

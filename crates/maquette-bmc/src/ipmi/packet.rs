@@ -257,6 +257,11 @@ impl<'b> Message<'b> {
     }
 }
 
+/// Whether an answer says that what was asked is done.
+pub fn is_done(answer: &[u8]) -> bool {
+    answer.get(6) == Some(&0)
+}
+
 /// A request, for tests.
 #[cfg(test)]
 pub fn request(function: u8, command: u8, number: u8, data: &[u8]) -> Vec<u8> {

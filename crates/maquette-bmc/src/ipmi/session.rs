@@ -1,13 +1,21 @@
 //! Sessions of RMCP+: how one begins (RAKP; IPMI 2.0, 13.17 to 13.24), and which packets are of it.
 
+use std::net::SocketAddr;
+
 use super::crypto::{Keys, Suite, same};
 use super::packet::{Reader, payload, wrap_plus};
-use crate::accounts::{Accounts, Role};
+use crate::accounts::{Account, Accounts, Role};
+use crate::guesses::Source;
 use crate::secret::random;
 
-/// Most sessions; most that have only been asked for, of which the oldest go.
+/// Most sessions; most that have only been asked for, in all and of one source, of which the oldest go.
 const SESSIONS: usize = 16;
-const ASKED: usize = 32;
+const ASKED: usize = 256;
+const ASKED_EACH: usize = 8;
+/// Most messages of one key exchange.
+const MESSAGES: u8 = 8;
+/// Seconds for which a request that is sent again is answered as before, and not done again.
+const AGAIN_S: u64 = 5;
 /// Seconds until a session ends in which nothing happens, and until one that was asked for is forgotten.
 const SILENT_S: u64 = 60;
 const ASKED_S: u64 = 20;
@@ -19,6 +27,7 @@ mod status {
     pub const SESSION: u8 = 0x02;
     pub const ROLE: u8 = 0x09;
     pub const PRIVILEGE: u8 = 0x0a;
+    pub const LENGTH: u8 = 0x0c;
     pub const NAME: u8 = 0x0d;
     pub const CODE: u8 = 0x0f;
     pub const SUITE: u8 = 0x11;
@@ -34,7 +43,12 @@ struct Exchange {
     tail: Vec<u8>,
     key: Vec<u8>,
     account: u8,
+    /// Which account of that number, with which password.
+    serial: u64,
+    name: String,
     limit: u8,
+    /// The message that led here, and its answer: it may be sent again.
+    first: (Vec<u8>, Vec<u8>),
 }
 
 enum Stage {
@@ -46,14 +60,17 @@ enum Stage {
 struct Active {
     keys: Keys,
     account: u8,
+    serial: u64,
     /// The highest level that it may have.
     limit: u8,
     /// The level that it has.
     level: u8,
     sent: u32,
     window: Window,
-    /// The last request and its answer: it may be sent again.
-    last: Option<(Vec<u8>, Vec<u8>)>,
+    /// The last request and its answer, and when: it may be sent again.
+    last: Option<(Vec<u8>, Vec<u8>, u64)>,
+    /// The last message of the key exchange and its answer.
+    third: (Vec<u8>, Vec<u8>),
 }
 
 struct Session {
@@ -64,7 +81,25 @@ struct Session {
     /// The level that was asked for at first.
     wanted: u8,
     used: u64,
+    /// Where it was asked for.
+    peer: SocketAddr,
+    /// Messages of its key exchange so far.
+    messages: u8,
     stage: Stage,
+}
+
+impl Session {
+    fn is_active(&self) -> bool {
+        matches!(self.stage, Stage::Active(_))
+    }
+
+    /// Whose password somebody was shown a code of, and has not shown that they know it.
+    fn unproven(&self) -> Option<(SocketAddr, String)> {
+        match &self.stage {
+            Stage::Exchanging(exchange) => Some((self.peer, exchange.name.clone())),
+            Stage::Asked | Stage::Active(_) => None,
+        }
+    }
 }
 
 /// Which numbers of packets have been seen, so that none is done twice (IPMI 2.0, 6.12.13).
@@ -99,12 +134,55 @@ impl Window {
     }
 }
 
-/// An answer, and whether it is held back since somebody was wrong.
+/// What is asked for in the first message: its tag, the role as it was sent, the level, and both random numbers.
+type Asked = (u8, u8, u8, [u8; 16], [u8; 16]);
+
+impl Session {
+    /// What is agreed by the first message, with the answer to it.
+    fn agree(&self, guid: [u8; 16], asked: Asked, account: &Account, bytes: &[u8]) -> Exchange {
+        let (tag, role, limit, theirs, ours) = asked;
+        let name = account.name.as_bytes();
+        let tail = [&[role, u8::try_from(name.len()).unwrap_or(u8::MAX)], name].concat();
+        let key = account.password.reveal().as_bytes().to_vec();
+        let (sid, cid) = (self.id.to_le_bytes(), self.console.to_le_bytes());
+        let covered = [&cid[..], &sid, &theirs, &ours, &guid, &tail].concat();
+        let code = self.suite.code(&key, &covered);
+        let answer = [&[tag, status::OK, 0, 0][..], &cid, &ours, &guid, &code].concat();
+        Exchange {
+            console: theirs,
+            ours,
+            tail,
+            key,
+            account: account.id,
+            serial: account.serial,
+            name: account.name.clone(),
+            limit,
+            first: (bytes.to_vec(), wrap_plus(payload::RAKP_2, &answer)),
+        }
+    }
+}
+
+impl Active {
+    fn new(keys: Keys, exchange: &Exchange, third: (Vec<u8>, Vec<u8>)) -> Self {
+        let (account, serial, limit) = (exchange.account, exchange.serial, exchange.limit);
+        // A session begins as a user's, and is raised by a command.
+        let (level, sent, window, last) = (limit.min(2), 0, Window::default(), None);
+        Self { keys, account, serial, limit, level, sent, window, last, third }
+    }
+}
+
+/// What a message of the key exchange leads to.
 pub struct Reply {
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// Whether it is held back.
-    pub late: bool,
+    /// Whose password was shown, and whether it was right.
+    pub shown: Option<(String, bool)>,
+}
+
+impl Reply {
+    fn plain(kind: u8, answer: &[u8]) -> Self {
+        Self { bytes: wrap_plus(kind, answer), shown: None }
+    }
 }
 
 /// What is known of somebody in a session.
@@ -124,30 +202,75 @@ pub struct Who {
 pub struct Sessions {
     all: Vec<Session>,
     guid: [u8; 16],
+    /// Key exchanges that have ended without a right password: where, and for which account.
+    wrong: Vec<(SocketAddr, String)>,
 }
 
 impl Sessions {
     /// None yet; the BMC is known by a GUID.
     pub fn new(guid: [u8; 16]) -> Self {
-        Self { all: Vec::new(), guid }
+        Self { all: Vec::new(), guid, wrong: Vec::new() }
     }
 
-    fn expire(&mut self, now: u64) {
+    /// Forgets sessions in which nothing has happened for long.
+    pub fn expire(&mut self, now: u64) {
+        let wrong = &mut self.wrong;
         self.all.retain(|session| {
-            let limit = if matches!(session.stage, Stage::Active(_)) { SILENT_S } else { ASKED_S };
-            now.saturating_sub(session.used) < limit
+            let limit = if session.is_active() { SILENT_S } else { ASKED_S };
+            let stays = now.saturating_sub(session.used) < limit;
+            if !stays {
+                wrong.extend(session.unproven());
+            }
+            stays
         });
+    }
+
+    /// Key exchanges that have ended without a right password since this was asked last.
+    pub fn take_wrong(&mut self) -> Vec<(SocketAddr, String)> {
+        std::mem::take(&mut self.wrong)
+    }
+
+    /// Whether a key exchange is under way.
+    pub fn is_exchanging(&self) -> bool {
+        self.all.iter().any(|session| session.unproven().is_some())
+    }
+
+    /// Whether a message of the key exchange is of a session that was asked for: whoever sends it has got an answer.
+    pub fn expects(&self, kind: u8, bytes: &[u8]) -> bool {
+        let id = bytes.get(4..8).and_then(|id| id.try_into().ok()).map(u32::from_le_bytes);
+        [payload::RAKP_1, payload::RAKP_3].contains(&kind)
+            && self.all.iter().any(|s| Some(s.id) == id && s.messages < MESSAGES)
+    }
+
+    /// Whether a packet is signed by whoever has its session.
+    pub fn is_signed(&self, packet: &super::packet::Plus<'_>) -> bool {
+        let session = self.all.iter().find(|session| session.id == packet.session);
+        match session.map(|session| &session.stage) {
+            Some(Stage::Active(active)) => {
+                packet.authenticated
+                    && packet.encrypted
+                    && active.keys.is_signed(packet.covered, packet.code)
+            }
+            _ => false,
+        }
+    }
+
+    /// The account that a message of the key exchange names.
+    pub fn claimed(kind: u8, bytes: &[u8]) -> Option<String> {
+        let name = bytes.get(28..).filter(|_| kind == payload::RAKP_1)?;
+        let length = usize::from(*bytes.get(27)?);
+        Some(String::from_utf8_lossy(name.get(..length)?).into_owned())
     }
 
     /// How many are active.
     pub fn active(&self) -> usize {
-        self.all.iter().filter(|session| matches!(session.stage, Stage::Active(_))).count()
+        self.all.iter().filter(|session| session.is_active()).count()
     }
 
     /// Whether one is active.
     pub fn is_active(&self, id: u32) -> bool {
         let mut all = self.all.iter();
-        all.any(|s| s.id == id && matches!(s.stage, Stage::Active(_)))
+        all.any(|session| session.id == id && session.is_active())
     }
 
     /// Ends a session.
@@ -165,27 +288,44 @@ impl Sessions {
     /// A message of the key exchange; the answer to it.
     pub fn exchange(
         &mut self,
-        kind: u8,
-        bytes: &[u8],
+        (kind, bytes): (u8, &[u8]),
         accounts: &Accounts,
+        peer: SocketAddr,
         now: u64,
     ) -> Option<Reply> {
-        self.expire(now);
         match kind {
-            payload::OPEN_REQUEST => self.open(bytes, now),
+            payload::OPEN_REQUEST => self.open(bytes, peer, now),
             payload::RAKP_1 => self.first(bytes, accounts, now),
             payload::RAKP_3 => self.third(bytes, accounts, now),
             _ => None,
         }
     }
 
-    fn open(&mut self, bytes: &[u8], now: u64) -> Option<Reply> {
+    /// Makes room for another session that is asked for: of whoever has most of them, and if possible one that nobody has
+    /// gone on with, which is all that whoever forges addresses can have.
+    fn make_room(&mut self, source: Source) {
+        let of = |session: &Session, own: bool| {
+            !session.is_active() && (!own || Source::of(session.peer.ip()) == source)
+        };
+        for (own, most) in [(true, ASKED_EACH), (false, ASKED)] {
+            if self.all.iter().filter(|session| of(session, own)).count() < most {
+                continue;
+            }
+            let asked = |s: &Session| of(s, own) && matches!(s.stage, Stage::Asked);
+            let at = self.all.iter().position(asked);
+            if let Some(at) = at.or_else(|| self.all.iter().position(|s| of(s, own))) {
+                self.wrong.extend(self.all.remove(at).unproven());
+            }
+        }
+    }
+
+    fn open(&mut self, bytes: &[u8], peer: SocketAddr, now: u64) -> Option<Reply> {
         let mut reader = Reader(bytes);
         let ([tag, wanted, _, _], console) = (reader.array()?, reader.array::<4>()?);
         let refused = |status: u8| {
             let mut answer = vec![tag, status, 0, 0];
             answer.extend(console);
-            Some(Reply { bytes: wrap_plus(payload::OPEN_RESPONSE, &answer), late: false })
+            Some(Reply::plain(payload::OPEN_RESPONSE, &answer))
         };
         let mut algorithms = [0; 3];
         for (number, algorithm) in (0u8..).zip(&mut algorithms) {
@@ -201,68 +341,70 @@ impl Sessions {
             };
         }
         let Some(suite) = Suite::of(algorithms) else { return refused(status::SUITE) };
-        let asked = self.all.iter().filter(|s| !matches!(s.stage, Stage::Active(_))).count();
-        if asked >= ASKED {
-            let oldest = self.all.iter().position(|s| !matches!(s.stage, Stage::Active(_)))?;
-            self.all.remove(oldest);
-        }
+        self.make_room(Source::of(peer.ip()));
         let Ok(number) = random::<4>() else { return refused(status::RESOURCES) };
         let id = u32::from_le_bytes(number);
         if id == 0 || self.all.iter().any(|session| session.id == id) {
             return refused(status::RESOURCES);
         }
         let highest = if wanted & 0x0f == 0 { 4 } else { wanted & 0x0f };
-        let (used, stage, client) = (now, Stage::Asked, u32::from_le_bytes(console));
-        self.all.push(Session { id, console: client, suite, wanted: highest, used, stage });
+        let (used, messages, stage, client) = (now, 0, Stage::Asked, u32::from_le_bytes(console));
+        let wanted = highest;
+        self.all.push(Session { id, console: client, suite, wanted, used, peer, messages, stage });
         let mut answer = vec![tag, status::OK, highest.min(4), 0];
         answer.extend(console);
         answer.extend(id.to_le_bytes());
         for (number, algorithm) in (0u8..).zip(suite.algorithms()) {
             answer.extend([number, 0, 0, 8, algorithm, 0, 0, 0]);
         }
-        Some(Reply { bytes: wrap_plus(payload::OPEN_RESPONSE, &answer), late: false })
+        Some(Reply::plain(payload::OPEN_RESPONSE, &answer))
     }
 
     /// The client's random number and name; ours, and a code that shows that we know the password, too.
     fn first(&mut self, bytes: &[u8], accounts: &Accounts, now: u64) -> Option<Reply> {
-        let guid = self.guid;
         let mut reader = Reader(bytes);
         let ([tag, _, _, _], id) = (reader.array()?, reader.u32()?);
-        let session = self.all.iter_mut().find(|s| s.id == id);
-        let session = session.filter(|s| !matches!(s.stage, Stage::Active(_)));
+        let session = self.all.iter_mut().find(|session| session.id == id && !session.is_active());
         let console = session.as_ref().map_or(0, |session| session.console);
-        let refused = |status: u8, late: bool| {
+        let refused = |status: u8| {
             let mut answer = vec![tag, status, 0, 0];
             answer.extend(console.to_le_bytes());
-            Some(Reply { bytes: wrap_plus(payload::RAKP_2, &answer), late })
+            Reply::plain(payload::RAKP_2, &answer)
         };
-        let Some(session) = session else { return refused(status::SESSION, false) };
+        let Some(session) = session else { return Some(refused(status::SESSION)) };
+        session.messages = session.messages.saturating_add(1);
+        if let Stage::Exchanging(exchange) = &session.stage {
+            // Sent again, since the answer was lost or late: with another random number the client would not believe us.
+            if exchange.first.0 == bytes {
+                return Some(Reply { bytes: exchange.first.1.clone(), shown: None });
+            }
+            self.wrong.extend(session.unproven());
+            session.stage = Stage::Asked;
+        }
         let (theirs, [role, _, _, length]) = (reader.array::<16>()?, reader.array::<4>()?);
-        let name = reader.take(usize::from(length)).filter(|name| name.len() <= 16)?;
-        let text = std::str::from_utf8(name).unwrap_or_default();
+        if length > 16 {
+            return Some(refused(status::LENGTH));
+        }
+        let name = reader.take(usize::from(length))?;
+        let name = std::str::from_utf8(name).unwrap_or_default();
         let wanted = if role & 0x0f == 0 { session.wanted } else { role & 0x0f };
         if !(1..=4).contains(&wanted) {
-            return refused(status::ROLE, false);
+            return Some(refused(status::ROLE));
         }
-        let account = accounts.named(text).filter(|a| a.enabled && !a.must_change);
-        let Some(account) = account else { return refused(status::NAME, true) };
-        if wanted > account.role.level() {
-            return refused(status::PRIVILEGE, false);
+        let account = accounts.named(name).filter(|a| a.enabled && !a.must_change);
+        let Some(account) = account else {
+            return Some(Reply { shown: Some((name.into(), false)), ..refused(status::NAME) });
+        };
+        if wanted > account.role.level() || wanted > session.wanted {
+            return Some(refused(status::PRIVILEGE));
         }
-        let Ok(ours) = random::<16>() else { return refused(status::RESOURCES, false) };
-        let mut tail = vec![role, length];
-        tail.extend(name);
-        let key = account.password.reveal().as_bytes().to_vec();
-        let (sid, cid) = (session.id.to_le_bytes(), console.to_le_bytes());
-        let covered = [&cid[..], &sid, &theirs, &ours, &guid, &tail].concat();
-        let code = session.suite.code(&key, &covered);
-        let mut answer = vec![tag, status::OK, 0, 0];
-        answer.extend([&cid[..], &ours, &guid, &code].concat());
-        let (account, limit) = (account.id, wanted);
-        let exchange = Exchange { console: theirs, ours, tail, key, account, limit };
+        let Ok(ours) = random::<16>() else { return Some(refused(status::RESOURCES)) };
+        let asked = (tag, role, wanted, theirs, ours);
+        let exchange = session.agree(self.guid, asked, account, bytes);
+        let answer = exchange.first.1.clone();
         session.stage = Stage::Exchanging(Box::new(exchange));
         session.used = now;
-        Some(Reply { bytes: wrap_plus(payload::RAKP_2, &answer), late: false })
+        Some(Reply { bytes: answer, shown: None })
     }
 
     /// The client's code, which shows that it knows the password; then the session is active.
@@ -271,44 +413,53 @@ impl Sessions {
         let mut reader = Reader(bytes);
         let ([tag, status, _, _], id) = (reader.array()?, reader.u32()?);
         let at = self.all.iter().position(|session| session.id == id)?;
+        self.all[at].messages = self.all[at].messages.saturating_add(1);
         let console = self.all[at].console.to_le_bytes();
-        let refused = |status: u8, late: bool| {
+        let refused = |status: u8| {
             let mut answer = vec![tag, status, 0, 0];
             answer.extend(console);
-            Some(Reply { bytes: wrap_plus(payload::RAKP_4, &answer), late })
+            Reply::plain(payload::RAKP_4, &answer)
         };
-        let Stage::Exchanging(exchange) = &self.all[at].stage else { return None };
-        let (exchange, suite) = (exchange.clone(), self.all[at].suite);
+        let exchange = match &self.all[at].stage {
+            Stage::Exchanging(exchange) => exchange.clone(),
+            // Sent again, since the answer was lost.
+            Stage::Active(active) if active.third.0 == bytes => {
+                return Some(Reply { bytes: active.third.1.clone(), shown: None });
+            }
+            Stage::Active(_) | Stage::Asked => return None,
+        };
+        let suite = self.all[at].suite;
         if status != status::OK {
-            // The client does not believe us, and says no more.
-            self.all.remove(at);
+            // The client does not believe that we know its password, since its own is another one, and says no more.
+            self.wrong.extend(self.all.remove(at).unproven());
             return None;
         }
         let covered = [&exchange.ours[..], &console, &exchange.tail].concat();
-        let known = accounts.get(exchange.account).is_some_and(|account| account.enabled);
+        let known = accounts
+            .get(exchange.account)
+            .is_some_and(|account| account.enabled && account.serial == exchange.serial);
         if !known || !same(&suite.code(&exchange.key, &covered), reader.0) {
             self.all.remove(at);
-            return refused(status::CODE, true);
+            return Some(Reply { shown: Some((exchange.name, false)), ..refused(status::CODE) });
         }
         if active >= SESSIONS {
             self.all.remove(at);
-            return refused(status::RESOURCES, false);
+            return Some(refused(status::RESOURCES));
         }
         let covered = [&exchange.console[..], &exchange.ours, &exchange.tail].concat();
         let own = suite.code(&exchange.key, &covered);
         let covered = [&exchange.console[..], &id.to_le_bytes(), &guid].concat();
         let mut code = suite.code(&own, &covered);
         code.truncate(suite.short());
-        let (keys, account, limit) = (Keys::of(suite, &own), exchange.account, exchange.limit);
-        // A session begins as a user's, and is raised by a command.
-        let (level, sent, window, last) = (limit.min(2), 0, Window::default(), None);
-        let active = Active { keys, account, limit, level, sent, window, last };
-        self.all[at].stage = Stage::Active(Box::new(active));
-        self.all[at].used = now;
         let mut answer = vec![tag, status::OK, 0, 0];
         answer.extend(console);
         answer.extend(code);
-        Some(Reply { bytes: wrap_plus(payload::RAKP_4, &answer), late: false })
+        let answer = wrap_plus(payload::RAKP_4, &answer);
+        let third = (bytes.to_vec(), answer.clone());
+        let active = Active::new(Keys::of(suite, &own), &exchange, third);
+        self.all[at].stage = Stage::Active(Box::new(active));
+        self.all[at].used = now;
+        Some(Reply { bytes: answer, shown: Some((exchange.name, true)) })
     }
 
     fn find(&mut self, id: u32) -> Option<(&mut Active, u32)> {
@@ -326,19 +477,16 @@ impl Sessions {
         accounts: &Accounts,
         now: u64,
     ) -> Option<(Who, Vec<u8>)> {
-        self.expire(now);
-        if !packet.authenticated || !packet.encrypted {
+        if !self.is_signed(packet) {
             return None;
         }
         let (active, _) = self.find(packet.session)?;
-        if !active.keys.is_signed(packet.covered, packet.code) {
-            return None;
-        }
         let plain = active.keys.decrypt(packet.payload)?;
         if !active.window.admits(packet.sequence) {
             return None;
         }
-        let account = accounts.get(active.account).filter(|account| account.enabled);
+        let account = accounts.get(active.account);
+        let account = account.filter(|a| a.enabled && a.serial == active.serial);
         let highest = account.map_or(0, |account| account.role.level());
         active.limit = active.limit.min(highest);
         active.level = active.level.min(active.limit);
@@ -374,16 +522,26 @@ impl Sessions {
         Some(active.level)
     }
 
-    /// The answer to a request that was answered already.
-    pub fn repeated(&mut self, id: u32, request: &[u8]) -> Option<Vec<u8>> {
+    /// Lets a session go on that has changed its own account's password.
+    pub fn renew(&mut self, id: u32, account: &Account) {
+        if let Some((active, _)) = self.find(id)
+            && active.account == account.id
+        {
+            active.serial = account.serial;
+        }
+    }
+
+    /// The answer to a request that was answered already, a moment ago.
+    pub fn repeated(&mut self, id: u32, request: &[u8], now: u64) -> Option<Vec<u8>> {
         let (active, _) = self.find(id)?;
-        active.last.as_ref().filter(|(known, _)| known == request).map(|(_, answer)| answer.clone())
+        let (known, answer, at) = active.last.as_ref()?;
+        (known == request && now.saturating_sub(*at) < AGAIN_S).then(|| answer.clone())
     }
 
     /// Remembers an answer.
-    pub fn answered(&mut self, id: u32, request: &[u8], answer: &[u8]) {
+    pub fn answered(&mut self, id: u32, request: &[u8], answer: &[u8], now: u64) {
         if let Some((active, _)) = self.find(id) {
-            active.last = Some((request.to_vec(), answer.to_vec()));
+            active.last = Some((request.to_vec(), answer.to_vec(), now));
         }
     }
 }

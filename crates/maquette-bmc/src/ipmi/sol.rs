@@ -30,13 +30,21 @@ pub struct Sol {
     theirs: u8,
     /// What of theirs is to be acknowledged: its number, and how many characters.
     taken: Option<(u8, u8)>,
+    /// A packet of theirs that there was no room for.
+    refused: Option<u8>,
 }
+
+/// A packet that tells a client that the console is not theirs any more.
+pub const DEACTIVATED: [u8; 4] = [0, 0, 0, 0x10];
+/// What says of a packet that nothing of it was taken.
+const NACK: u8 = 0x40;
 
 impl Sol {
     /// A console, for a session.
     pub fn new(session: u32, peer: SocketAddr) -> Self {
-        let (waiting, sent, last, theirs, taken) = (VecDeque::new(), None, 0, 0, None);
-        Self { session, peer, waiting, sent, last, theirs, taken }
+        let (waiting, sent, last, theirs) = (VecDeque::new(), None, 0, 0);
+        let (taken, refused) = (None, None);
+        Self { session, peer, waiting, sent, last, theirs, taken, refused }
     }
 
     /// Whether the client has not answered for long.
@@ -44,15 +52,19 @@ impl Sol {
         self.sent.as_ref().is_some_and(|sent| sent.attempts > ATTEMPTS)
     }
 
-    /// Takes a packet of the client's in: what was typed.
-    pub fn receive(&mut self, payload: &[u8]) -> Vec<u8> {
+    /// Takes a packet of the client's in: what was typed. Without room for it the client is told to send it again.
+    pub fn receive(&mut self, payload: &[u8], room: bool) -> Vec<u8> {
         let Some((&[sequence, ack, accepted, operation], typed)) = payload.split_first_chunk()
         else {
             return Vec::new();
         };
-        self.acknowledged(ack & 0x0f, accepted, operation & 0x40 != 0);
+        self.acknowledged(ack & 0x0f, accepted, operation & NACK != 0);
         let sequence = sequence & 0x0f;
         if sequence == 0 || typed.is_empty() {
+            return Vec::new();
+        }
+        if !room && self.theirs != sequence {
+            self.refused = Some(sequence);
             return Vec::new();
         }
         let typed = &typed[..typed.len().min(PACKET)];
@@ -87,6 +99,9 @@ impl Sol {
         if let Some((sequence, count)) = self.taken.take() {
             packets.push(vec![0, sequence, count, 0]);
         }
+        if let Some(sequence) = self.refused.take() {
+            packets.push(vec![0, sequence, 0, NACK]);
+        }
         if self.sent.is_none() && !self.waiting.is_empty() {
             let count = self.waiting.len().min(PACKET);
             self.last = self.last % 15 + 1;
@@ -116,13 +131,24 @@ mod tests {
     #[test]
     fn what_is_typed_comes_once_and_is_acknowledged_each_time() {
         let mut sol = sol();
-        assert_eq!(sol.receive(&[1, 0, 0, 0, b'l', b's']), b"ls");
+        assert_eq!(sol.receive(&[1, 0, 0, 0, b'l', b's'], true), b"ls");
         assert_eq!(sol.pending(false), [[0, 1, 2, 0]]);
-        assert_eq!(sol.receive(&[1, 0, 0, 0, b'l', b's']), b"");
+        assert_eq!(sol.receive(&[1, 0, 0, 0, b'l', b's'], true), b"");
         assert_eq!(sol.pending(false), [[0, 1, 2, 0]]);
         for short in [&[][..], &[1], &[1, 0, 0], &[0, 0, 0, 0, 7], &[2, 0, 0, 0]] {
-            assert_eq!(sol.receive(short), b"");
+            assert_eq!(sol.receive(short, true), b"");
         }
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_asked_for_again() {
+        let mut sol = sol();
+        assert_eq!(sol.receive(&[1, 0, 0, 0, b'l', b's'], false), b"");
+        assert_eq!(sol.pending(false), [[0, 1, 0, NACK]]);
+        assert_eq!(sol.receive(&[1, 0, 0, 0, b'l', b's'], true), b"ls");
+        // What was taken is not refused afterwards.
+        assert_eq!(sol.receive(&[1, 0, 0, 0, b'l', b's'], false), b"");
+        assert_eq!(sol.pending(false), [[0, 1, 2, 0]]);
     }
 
     #[test]
@@ -132,9 +158,9 @@ mod tests {
         assert_eq!(sol.pending(false).len(), 1);
         assert!(sol.pending(false).is_empty());
         assert_eq!(sol.pending(true)[0][0], 1);
-        sol.receive(&[0, 1, 0xc8, 0]);
+        sol.receive(&[0, 1, 0xc8, 0], true);
         assert_eq!(sol.pending(false), [[2, 0, 0, 0, 7]]);
-        sol.receive(&[0, 2, 0, 0x40]);
+        sol.receive(&[0, 2, 0, 0x40], true);
         assert_eq!(sol.pending(false), [[3, 0, 0, 0, 7]]);
         assert!(!sol.is_lost());
         for _ in 0..ATTEMPTS {

@@ -197,18 +197,13 @@ fn change(
     if password_only && more {
         return Err(Problem::forbidden());
     }
-    let (secret, disabled) = (change.password.is_some(), change.enabled == Some(false));
-    let changed = call.service.accounts().change(id, change);
+    let by = call.who.and_then(|who| who.session.as_deref());
+    let changed = call.service.change_account(id, change, by);
     changed.map_err(|why| refused(why, name.unwrap_or_default()))?;
-    if secret || disabled {
-        let own = call.who.and_then(|who| who.session.as_deref());
-        call.service.end_all(id, own.filter(|_| !disabled));
-    }
     Ok(Done::Changed)
 }
 
 fn remove(call: &Call<'_>, id: u8) -> Result<Done, Problem> {
     call.service.accounts().remove(id).map_err(|why| refused(why, ""))?;
-    call.service.end_all(id, None);
     Ok(Done::Nothing)
 }

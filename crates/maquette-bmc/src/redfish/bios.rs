@@ -3,23 +3,26 @@
 use serde_json::{Value, json};
 
 use super::fields::{Fields, shown};
-use super::paths;
 use super::problem::{Message, Problem};
 use super::resource::{Done, Found, Given, action, link, resource};
+use super::{Call, paths};
 use crate::bmc::{ASSET_TAG, BOOT_MODE, Bmc, Settings, default_settings};
 
 /// What is below a system.
-pub fn find<'a>(bmc: &'a Bmc, rest: &[&'a str]) -> Option<Found<'a>> {
+pub fn find<'a>(call: &'a Call<'a>, bmc: &'a Bmc, rest: &[&'a str]) -> Option<Found<'a>> {
     Some(match *rest {
-        ["Bios"] => Found::read(move || current(bmc)),
+        ["Bios"] => Found::read(move || current(call, bmc)),
         ["Bios", "Settings"] => {
-            Found::read(move || pending(bmc)).patch(move |given| change(bmc, given))
+            Found::read(move || pending(call, bmc)).patch(move |given| change(call, bmc, given))
         }
-        ["Bios", "Actions", "Bios.ResetBios"] => Found::action(move |given| reset(bmc, given)),
+        ["Bios", "Actions", "Bios.ResetBios"] => {
+            Found::action(move |given| reset(call, bmc, given))
+        }
         ["SecureBoot"] => {
             // Without UEFI there is none.
-            bmc.hardware().ok().filter(|hardware| hardware.secure_boot.is_some())?;
-            Found::read(move || secure_boot(bmc)).patch(move |given| change_secure_boot(bmc, given))
+            call.hardware(bmc).ok().filter(|hardware| hardware.secure_boot.is_some())?;
+            Found::read(move || secure_boot(call, bmc))
+                .patch(move |given| change_secure_boot(call, bmc, given))
         }
         _ => return None,
     })
@@ -39,8 +42,8 @@ fn attributes(settings: &Settings) -> Value {
     settings.iter().map(|(name, value)| (name.clone(), json!(value))).collect()
 }
 
-fn current(bmc: &Bmc) -> Result<Value, Problem> {
-    let hardware = bmc.hardware()?;
+fn current(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
+    let hardware = call.hardware(bmc)?;
     let path = format!("{}/Bios", paths::system(bmc));
     Ok(resource(
         &path,
@@ -61,8 +64,8 @@ fn current(bmc: &Bmc) -> Result<Value, Problem> {
 }
 
 /// The settings as they will be.
-fn pending(bmc: &Bmc) -> Result<Value, Problem> {
-    let hardware = bmc.hardware()?;
+fn pending(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
+    let hardware = call.hardware(bmc)?;
     let path = format!("{}/Bios/Settings", paths::system(bmc));
     let mut settings = bmc.settings(hardware.firmware);
     settings.extend(bmc.state().pending.clone());
@@ -77,8 +80,8 @@ fn pending(bmc: &Bmc) -> Result<Value, Problem> {
     ))
 }
 
-fn change(bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
-    let (current, hardware) = (pending(bmc)?, bmc.hardware()?);
+fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+    let (current, hardware) = (pending(call, bmc)?, call.hardware(bmc)?);
     let mut fields = Fields::of(given, &current);
     fields.require_any()?;
     let (mut mode, mut tag) = (None, None);
@@ -111,9 +114,9 @@ fn change(bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     Ok(Done::Changed)
 }
 
-fn reset(bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+fn reset(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     Fields::action(given, "Bios.ResetBios").finish()?;
-    let firmware = bmc.hardware()?.firmware;
+    let firmware = call.hardware(bmc)?.firmware;
     let before = bmc.settings(firmware);
     let mut state = bmc.state();
     state.pending = default_settings(firmware);
@@ -121,8 +124,8 @@ fn reset(bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     Ok(Done::Nothing)
 }
 
-fn secure_boot(bmc: &Bmc) -> Result<Value, Problem> {
-    let is_on = bmc.hardware()?.secure_boot.unwrap_or(false);
+fn secure_boot(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
+    let is_on = call.hardware(bmc)?.secure_boot.unwrap_or(false);
     let wanted = bmc.state().secure_boot.unwrap_or(is_on);
     let path = format!("{}/SecureBoot", paths::system(bmc));
     Ok(resource(
@@ -137,8 +140,8 @@ fn secure_boot(bmc: &Bmc) -> Result<Value, Problem> {
     ))
 }
 
-fn change_secure_boot(bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
-    let (current, is_on) = (secure_boot(bmc)?, bmc.hardware()?.secure_boot);
+fn change_secure_boot(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+    let (current, is_on) = (secure_boot(call, bmc)?, call.hardware(bmc)?.secure_boot);
     let mut fields = Fields::of(given, &current);
     fields.require_any()?;
     let wanted = fields.flag("SecureBootEnable");

@@ -18,17 +18,17 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
     };
     let bmc = call.service.bmc(id)?.as_ref();
     match *rest {
-        [] => Some(Found::read(move || chassis(bmc))),
-        ["Drives", ref rest @ ..] => storage::drives(bmc, &paths::chassis(bmc), rest),
-        ["Power"] => Some(Found::read(move || power(bmc))),
+        [] => Some(Found::read(move || chassis(call, bmc))),
+        ["Drives", ref rest @ ..] => storage::drives(call, bmc, &paths::chassis(bmc), rest),
+        ["Power"] => Some(Found::read(move || power(call, bmc))),
         ["Thermal"] => Some(Found::read(move || Ok(thermal(bmc)))),
         _ => None,
     }
 }
 
-fn chassis(bmc: &Bmc) -> Result<Value, Problem> {
+fn chassis(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
     let path = paths::chassis(bmc);
-    let state = systems::power_state(bmc.power()?);
+    let state = systems::power_state(call.power(bmc)?);
     Ok(resource(
         &path,
         "Chassis",
@@ -55,8 +55,8 @@ fn chassis(bmc: &Bmc) -> Result<Value, Problem> {
 /// What a node that runs is said to draw, and one that does not.
 const WATTS: (u32, u32) = (120, 10);
 
-fn power(bmc: &Bmc) -> Result<Value, Problem> {
-    let watts = if bmc.power()?.is_on() { WATTS.0 } else { WATTS.1 };
+fn power(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
+    let watts = if call.power(bmc)?.is_on() { WATTS.0 } else { WATTS.1 };
     let path = format!("{}/Power", paths::chassis(bmc));
     Ok(resource(
         &path,

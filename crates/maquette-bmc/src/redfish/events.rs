@@ -36,12 +36,6 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
                 }),
             ))
         }),
-        ["SSE"] => {
-            // Reading it is a stream, which is answered elsewhere.
-            let mut found = Found::read(|| Err(Problem::method(405)));
-            found.privilege = Privilege::Login;
-            found
-        }
         ["Subscriptions"] => Found::read(move || {
             let path = format!("{BASE}/Subscriptions");
             let all = service.subscriptions().iter().map(|s| format!("{path}/{}", s.id)).collect();
@@ -80,6 +74,7 @@ fn shown(subscription: &Subscription) -> Value {
             "SubscriptionType": kind,
             "EventFormatType": "Event",
             "DeliveryRetryPolicy": "RetryForever",
+            "VerifyCertificate": subscription.verify,
             "Status": enabled(),
         }),
     )
@@ -105,9 +100,12 @@ fn subscribe(call: &Call<'_>, given: &Given) -> Result<Done, Problem> {
     fields.choice("SubscriptionType", &[("RedfishEvent", ())]);
     fields.choice("EventFormatType", &[("Event", ())]);
     fields.choice("DeliveryRetryPolicy", &[("RetryForever", ())]);
+    // Whoever does not say otherwise means the server of that name, and no other.
+    let verify = fields.flag("VerifyCertificate").unwrap_or(true);
     fields.finish()?;
-    let destination = destination.map(String::from);
-    let id = call.service.subscribe(destination, context).ok_or_else(Problem::full)?;
+    let destination = destination.ok_or_else(Problem::malformed)?;
+    media::reachable(call, "Destination", destination)?;
+    let id = call.service.subscribe(destination, context, verify).ok_or_else(Problem::full)?;
     let subscription = call.service.subscriptions().iter().find(|s| s.id == id).cloned();
     let body = subscription.as_ref().map(shown).unwrap_or_default();
     Ok(Done::Created(Created { path: format!("{BASE}/Subscriptions/{id}"), body, token: None }))

@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::paths;
 use super::problem::Problem;
 use super::resource::{Found, collection, enabled, resource};
+use super::{Call, paths};
 use crate::bmc::Bmc;
 use crate::machine::{Hardware, Nic};
 
 /// What is below a system.
-pub fn find<'a>(bmc: &'a Bmc, rest: &[&'a str]) -> Option<Found<'a>> {
+pub fn find<'a>(call: &'a Call<'a>, bmc: &'a Bmc, rest: &[&'a str]) -> Option<Found<'a>> {
     let path = paths::system(bmc);
-    let hardware = match bmc.hardware() {
+    let hardware = match call.hardware(bmc) {
         Ok(hardware) => hardware,
         Err(fault) => return Some(Found::read(move || Err(Problem::from(fault.clone())))),
     };

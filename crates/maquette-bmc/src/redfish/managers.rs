@@ -27,7 +27,7 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
             let found = found.patch(move |given| change(call, bmc, given));
             Some(found.needs(Privilege::ConfigureManager))
         }
-        ["VirtualMedia", ref rest @ ..] => media::find(bmc, &paths::manager(bmc), rest),
+        ["VirtualMedia", ref rest @ ..] => media::find(call, bmc, &paths::manager(bmc), rest),
         _ => None,
     }
 }
@@ -65,8 +65,12 @@ fn manager(call: &Call<'_>, bmc: &Bmc) -> Value {
 
 fn protocols(call: &Call<'_>, bmc: &Bmc) -> Value {
     let path = format!("{}/NetworkProtocol", paths::manager(bmc));
-    let servers = call.service.time_servers().clone();
+    let (servers, own) = {
+        let state = bmc.state();
+        (state.time_servers.clone(), state.ipmi_port)
+    };
     let options = &call.service.options;
+    let ipmi = own.or(options.ipmi_port);
     let http = if options.plain { options.https_port } else { 80 };
     resource(
         &path,
@@ -76,7 +80,7 @@ fn protocols(call: &Call<'_>, bmc: &Bmc) -> Value {
             "HostName": bmc.name,
             "HTTP": {"ProtocolEnabled": options.plain, "Port": http},
             "HTTPS": {"ProtocolEnabled": !options.plain, "Port": options.https_port},
-            "IPMI": {"ProtocolEnabled": options.ipmi_port.is_some(), "Port": options.ipmi_port},
+            "IPMI": {"ProtocolEnabled": ipmi.is_some(), "Port": ipmi},
             "NTP": {"ProtocolEnabled": false, "NTPServers": servers},
             "Status": enabled(),
         }),
@@ -110,7 +114,7 @@ fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     let current = protocols(call, bmc);
     let mut fields = Fields::of(given, &current);
     fields.require_any()?;
-    let before = call.service.time_servers().clone();
+    let before = bmc.state().time_servers.clone();
     let mut after = before.clone();
     fields.object("NTP", |fields| {
         let Some(value) = fields.any("NTPServers") else { return };
@@ -122,7 +126,7 @@ fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
         }
     });
     fields.finish()?;
-    *call.service.time_servers() = after;
+    bmc.state().time_servers = after;
     Ok(Done::Changed)
 }
 

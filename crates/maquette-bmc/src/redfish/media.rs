@@ -2,16 +2,23 @@
 
 use serde_json::{Value, json};
 
+use super::Call;
 use super::fields::{Fields, shown};
 use super::problem::{Message, Problem};
 use super::resource::{Done, Found, Given, action, collection, enabled, resource};
 use crate::bmc::Bmc;
 use crate::machine::Image;
+use crate::reach::Unfit;
 
 /// What is below a system or its manager, which show the same drive.
-pub fn find<'a>(bmc: &'a Bmc, owner: &str, rest: &[&'a str]) -> Option<Found<'a>> {
+pub fn find<'a>(
+    call: &'a Call<'a>,
+    bmc: &'a Bmc,
+    owner: &str,
+    rest: &[&'a str],
+) -> Option<Found<'a>> {
     let path = format!("{owner}/VirtualMedia");
-    let drive = bmc.hardware().map_or(true, |hardware| hardware.cdrom);
+    let drive = call.hardware(bmc).map_or(true, |hardware| hardware.cdrom);
     Some(match *rest {
         [] => Found::read(move || {
             let all = if drive { vec![format!("{path}/Cd")] } else { Vec::new() };
@@ -21,10 +28,10 @@ pub fn find<'a>(bmc: &'a Bmc, owner: &str, rest: &[&'a str]) -> Option<Found<'a>
             let path = format!("{path}/Cd");
             let other = path.clone();
             Found::read(move || Ok(media(bmc, &path)))
-                .patch(move |given| change(bmc, &media(bmc, &other), given))
+                .patch(move |given| change(call, bmc, &media(bmc, &other), given))
         }
         ["Cd", "Actions", "VirtualMedia.InsertMedia"] if drive => {
-            Found::action(move |given| insert(bmc, given))
+            Found::action(move |given| insert(call, bmc, given))
         }
         ["Cd", "Actions", "VirtualMedia.EjectMedia"] if drive => Found::action(move |given| {
             Fields::action(given, "VirtualMedia.EjectMedia").finish()?;
@@ -74,15 +81,30 @@ pub fn parse(text: &str) -> Option<Address<'_>> {
         None => {
             let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
             let good = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-            if host.is_empty() || !host.chars().all(good) {
+            if host.is_empty() || host.starts_with('-') || !host.chars().all(good) {
                 return None;
             }
             (host, port)
         }
     };
     let usual = if secure { 443 } else { 80 };
-    let port = if port.is_empty() { usual } else { port.parse().ok().filter(|port| *port > 0)? };
+    let port = match port {
+        "" => usual,
+        _ if port.bytes().all(|b| b.is_ascii_digit()) => port.parse().ok().filter(|p| *p > 0)?,
+        _ => return None,
+    };
     Some(Address { secure, host, port, path })
+}
+
+/// An error if the hypervisor would read from, or send to, a server that users have no business with.
+pub fn reachable(call: &Call<'_>, property: &str, text: &str) -> Result<(), Problem> {
+    let Some(address) = parse(text) else { return Err(Problem::malformed()) };
+    let host = shown(&json!(address.host));
+    match call.service.reach().check(address.host, address.port) {
+        Ok(_) => Ok(()),
+        Err(Unfit::Unknown) => Err(Message::unknown_host(property, &host).into()),
+        Err(Unfit::Own) => Err(Message::own_host(property, &host).into()),
+    }
 }
 
 fn media(bmc: &Bmc, path: &str) -> Value {
@@ -149,7 +171,7 @@ fn read(fields: &mut Fields<'_>, needs_image: bool) -> Wanted {
     Wanted { image: image.map(|image| image.map(String::from)), inserted, verify }
 }
 
-fn insert(bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+fn insert(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     let mut fields = Fields::action(given, "VirtualMedia.InsertMedia");
     let wanted = read(&mut fields, true);
     if wanted.inserted == Some(false) {
@@ -160,11 +182,12 @@ fn insert(bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
         return Err(Problem::in_use());
     }
     let url = wanted.image.flatten().ok_or_else(Problem::malformed)?;
+    reachable(call, "Image", &url)?;
     bmc.insert(Some(Image { url, verify: wanted.verify.unwrap_or(false) }))?;
     Ok(Done::Nothing)
 }
 
-fn change(bmc: &Bmc, current: &Value, given: &Given) -> Result<Done, Problem> {
+fn change(call: &Call<'_>, bmc: &Bmc, current: &Value, given: &Given) -> Result<Done, Problem> {
     let mut fields = Fields::of(given, current);
     fields.require_any()?;
     let wanted = read(&mut fields, false);
@@ -181,6 +204,9 @@ fn change(bmc: &Bmc, current: &Value, given: &Given) -> Result<Done, Problem> {
     let verify = wanted.verify.or(before.as_ref().map(|image| image.verify)).unwrap_or(false);
     let after = url.map(|url| Image { url, verify });
     if after != before {
+        if let Some(image) = &after {
+            reachable(call, "Image", &image.url)?;
+        }
         bmc.insert(after)?;
     }
     Ok(Done::Changed)
@@ -211,6 +237,8 @@ mod tests {
             "http://[x]/",
             "http://[::1]x/",
             "HTTP://h/x",
+            "http://h:+80/x",
+            "http://-h/x",
         ] {
             assert_eq!(parse(bad), None, "{bad}");
         }

@@ -71,6 +71,24 @@ impl Message {
         Self::new("PropertyValueError", text, &[name], "Choose another value.").about(name)
     }
 
+    /// Nobody knows the server that a property names.
+    pub fn unknown_host(name: &str, host: &str) -> Self {
+        let text = format!("The server {host} of the property {name} is not known by that name.");
+        let hint = "Name a server that the hypervisor knows, or its address.";
+        Self::new("PropertyValueError", text, &[name], hint).about(name)
+    }
+
+    /// The server that a property names is the hypervisor itself, or one that only it can reach.
+    pub fn own_host(name: &str, host: &str) -> Self {
+        let text = format!(
+            "The server {host} of the property {name} is the hypervisor itself, or one that nobody \
+            else can reach."
+        );
+        let hint =
+            "Name another server, or let the BMC's operator allow the hypervisor's own addresses.";
+        Self::new("PropertyValueError", text, &[name], hint).about(name)
+    }
+
     /// The property has to be there.
     pub fn missing(name: &str) -> Self {
         let text = format!("The property {name} is required, and was not given.");
@@ -117,25 +135,63 @@ impl From<Message> for Problem {
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        let text = format!("{fault}.");
-        match fault {
-            Fault::Gone => Self::new(404, "ResourceNotFound", text, "Look for another resource."),
-            Fault::State(_) => {
-                Self::new(409, "ResourceInStandby", text, "Look at its power state.")
+        let words = fault.to_string();
+        let (status, id, args, hint): (_, _, &[&str], _) = match fault {
+            Fault::Gone => {
+                let args = &["ComputerSystem", "of the node"];
+                (404, "ResourceNotFound", args, "Look for another resource.")
             }
+            Fault::State(_) => (409, "ResourceInStandby", &[], "Look at its power state."),
             Fault::Unsupported(_) => {
-                Self::new(400, "ActionNotSupported", text, "Ask for something else.")
+                (400, "ActionNotSupported", &[words.as_str()], "Ask for something else.")
             }
             Fault::Failed(_) => {
-                Self::new(503, "ServiceTemporarilyUnavailable", text, "Try again in a minute.")
+                (503, "ServiceTemporarilyUnavailable", &["60"], "Try again in a minute.")
             }
-        }
+        };
+        let messages = vec![Message::new(id, format!("{words}."), args, hint)];
+        Self { status, messages }
     }
 }
 
 impl Problem {
     fn new(status: u16, id: &'static str, text: impl Into<String>, hint: &'static str) -> Self {
         Self { status, messages: vec![Message::new(id, text.into(), &[], hint)] }
+    }
+
+    fn with(
+        status: u16,
+        id: &'static str,
+        text: impl Into<String>,
+        arg: &str,
+        hint: &'static str,
+    ) -> Self {
+        Self { status, messages: vec![Message::new(id, text.into(), &[arg], hint)] }
+    }
+
+    /// A request that was not read, or that nobody answers.
+    pub fn refused(status: u16) -> Self {
+        match status {
+            408 => Self::new(408, "GeneralError", "The request came too slowly.", "Send it again."),
+            413 => Self::new(413, "GeneralError", "The request is too long.", "Send less."),
+            503 => {
+                let text = "The node's hypervisor has not answered in time.";
+                Self::with(503, "ServiceTemporarilyUnavailable", text, "5", "Try again later.")
+            }
+            _ => Self::internal("The service has made a mistake."),
+        }
+    }
+
+    /// Credentials were wrong too often.
+    pub fn too_often() -> Self {
+        let text = "Credentials were wrong too often; they are not looked at now.";
+        Self::with(503, "ServiceTemporarilyUnavailable", text, "10", "Try again later.")
+    }
+
+    /// A page of somebody else's has a browser ask.
+    pub fn foreign() -> Self {
+        let text = "Requests of other servers' pages are refused.";
+        Self::with(403, "AccessDenied", text, "/redfish/v1", "Ask without Origin.")
     }
 
     /// Several things are wrong at once.
@@ -166,7 +222,7 @@ impl Problem {
     /// Credentials would travel in the clear.
     pub fn insecure() -> Self {
         let text = "Credentials are taken over HTTPS only.";
-        Self::new(403, "AccessDenied", text, "Use https://.")
+        Self::with(403, "AccessDenied", text, "/redfish/v1", "Use https://.")
     }
 
     /// The account may not do that.
@@ -204,7 +260,8 @@ impl Problem {
     /// The body is said to be something else.
     pub fn media_type() -> Self {
         let text = "The body has to be JSON.";
-        Self::new(415, "HeaderInvalid", text, "Send Content-Type: application/json.")
+        let hint = "Send Content-Type: application/json.";
+        Self::with(415, "HeaderInvalid", text, "Content-Type", hint)
     }
 
     /// Nothing would change.
@@ -239,7 +296,8 @@ impl Problem {
     /// Another has that name.
     pub fn exists(name: &str) -> Self {
         let text = format!("There is one with the name {name} already.");
-        let message = Message::new("ResourceAlreadyExists", text, &[name], "Choose another name.");
+        let args = ["ManagerAccount", "UserName", name];
+        let message = Message::new("ResourceAlreadyExists", text, &args, "Choose another name.");
         Self { status: 400, messages: vec![message] }
     }
 
@@ -276,13 +334,21 @@ impl Problem {
     }
 }
 
+/// How bad a message is, as the registry says.
+fn severity(id: &str) -> &'static str {
+    let warnings = ["Property", "QueryParameter", "ActionParameter"];
+    let is_warning = warnings.iter().any(|start| id.starts_with(start))
+        || matches!(id, "NoOperation" | "HeaderInvalid" | "ResourceInUse");
+    if is_warning && id != "ActionParameterMissing" { "Warning" } else { "Critical" }
+}
+
 fn extended(message: &Message) -> Value {
     let mut value = json!({
         "@odata.type": "#Message.v1_2_0.Message",
         "MessageId": format!("{REGISTRY}.{}", message.id),
         "Message": message.text,
         "MessageArgs": message.args,
-        "MessageSeverity": "Warning",
+        "MessageSeverity": severity(message.id),
         "Resolution": message.hint,
     });
     if let (Some(about), Some(fields)) = (&message.about, value.as_object_mut()) {

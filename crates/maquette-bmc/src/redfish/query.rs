@@ -8,8 +8,9 @@ use super::{Call, fields, inner};
 
 /// Deepest that links are followed.
 const LEVELS: u32 = 3;
-/// Most resources that one answer has in it.
+/// Most resources that one answer has in it, and most bytes of them, about.
 const MOST: usize = 4096;
+const BYTES: usize = 8 << 20;
 
 /// Which of them there are, as the service root says.
 pub fn features() -> Value {
@@ -102,11 +103,16 @@ impl Query {
         Ok(query)
     }
 
+    /// Whether it is about other resources than the one that is asked for.
+    pub fn is_wide(&self) -> bool {
+        self.expand.is_some() || self.filter.is_some() || self.only
+    }
+
     /// The resource as it is asked for.
     pub fn apply(&self, call: &Call<'_>, mut value: Value) -> Result<Value, Problem> {
         if let (true, Some([one])) = (self.only, value["Members"].as_array().map(Vec::as_slice)) {
             let path = one["@odata.id"].as_str().unwrap_or_default();
-            value = inner(call, path).unwrap_or(value);
+            value = inner(call, path).map_or(value, |(inner, _)| inner);
         }
         let list = value["Members"].is_array();
         if let Some(filter) = &self.filter {
@@ -121,7 +127,7 @@ impl Query {
             value["Members"] = taken.take(self.top.unwrap_or(usize::MAX)).collect();
         }
         if let Some((which, levels)) = self.expand {
-            Expansion { call, which, left: MOST }.below(&mut value, levels, false);
+            Expansion { call, which, left: MOST, bytes: BYTES }.below(&mut value, levels, false);
         }
         if let Some(select) = &self.select {
             if let (true, Some(members)) = (list, value["Members"].as_array_mut()) {
@@ -142,7 +148,7 @@ impl Query {
                 return filter.holds(member);
             }
             let read = member["@odata.id"].as_str().and_then(|path| inner(call, path));
-            read.is_some_and(|member| filter.holds(&member))
+            read.is_some_and(|(member, _)| filter.holds(&member))
         });
         value["Members@odata.count"] = json!(value["Members"].as_array().map_or(0, Vec::len));
     }
@@ -168,8 +174,9 @@ fn expand(text: &str) -> Option<(Which, u32)> {
 struct Expansion<'a, 'b> {
     call: &'a Call<'b>,
     which: Which,
-    /// How many more it may be.
+    /// How many more it may be, and how long they may be together.
     left: usize,
+    bytes: usize,
 }
 
 impl Expansion<'_, '_> {
@@ -196,11 +203,12 @@ impl Expansion<'_, '_> {
             Which::Links => in_links,
             Which::Others => !in_links,
         };
-        if !wanted || self.left == 0 {
+        if !wanted || self.left == 0 || self.bytes == 0 {
             return;
         }
-        let Some(mut resource) = inner(self.call, path) else { return };
+        let Some((mut resource, bytes)) = inner(self.call, path) else { return };
         self.left -= 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
         if levels > 1 {
             self.below(&mut resource, levels - 1, false);
         }

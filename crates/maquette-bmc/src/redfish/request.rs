@@ -1,6 +1,10 @@
 //! A request and an answer, as far as Redfish cares: no sockets, no TLS.
 
+use std::fmt;
+
 use serde_json::Value;
+
+use crate::service::Identity;
 
 /// How something is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +40,8 @@ impl Method {
     }
 }
 
-/// What was asked.
-#[derive(Debug, Clone)]
+/// What was asked. `Debug` shows neither headers nor body, which have passwords in them.
+#[derive(Clone)]
 pub struct Request {
     /// How.
     pub method: Method,
@@ -53,6 +57,14 @@ pub struct Request {
     pub secure: bool,
     /// Where it came from.
     pub peer: String,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Request");
+        shown.field("method", &self.method).field("path", &self.path).field("query", &self.query);
+        shown.field("peer", &self.peer).finish_non_exhaustive()
+    }
 }
 
 impl Request {
@@ -75,12 +87,12 @@ pub enum Content {
     Json(Value),
     /// XML.
     Xml(String),
-    /// Events, as they happen: of the subscription with this number.
-    Events(u32),
+    /// Events, as they happen, for somebody.
+    Events(Identity),
 }
 
-/// An answer.
-#[derive(Debug, Clone, PartialEq)]
+/// An answer. `Debug` does not show a new session's token.
+#[derive(Clone, PartialEq)]
 pub struct Response {
     /// Its status.
     pub status: u16,
@@ -91,6 +103,18 @@ pub struct Response {
     /// Whether credentials were wrong: then it is held back.
     pub delayed: bool,
 }
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().filter(|(name, _)| *name != TOKEN).collect();
+        let mut shown = f.debug_struct("Response");
+        shown.field("status", &self.status).field("headers", &headers);
+        shown.field("content", &self.content).field("delayed", &self.delayed).finish()
+    }
+}
+
+/// The header with a new session's token.
+pub const TOKEN: &str = "X-Auth-Token";
 
 impl Response {
     /// An answer without headers.

@@ -10,7 +10,6 @@ use crate::accounts::Privilege;
 pub type Given = Map<String, Value>;
 
 /// What came of a request that changes something.
-#[derive(Debug)]
 pub enum Done {
     /// It is as asked; the answer shows the resource.
     Changed,
@@ -23,7 +22,6 @@ pub enum Done {
 }
 
 /// Something that was made.
-#[derive(Debug)]
 pub struct Created {
     /// Where it is.
     pub path: String,

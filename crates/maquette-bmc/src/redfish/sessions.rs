@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::fields::Fields;
 use super::problem::Problem;
 use super::resource::{Created, Done, Found, Given, collection, enabled, link, resource};
-use super::{Call, ROOT};
+use super::{Call, ROOT, told};
 use crate::accounts::Privilege;
 use crate::clock::Clock;
 use crate::service::Session;
@@ -72,9 +72,11 @@ fn begin(call: &Call<'_>, given: &Given) -> Result<Done, Problem> {
     let mut fields = Fields::new(given);
     let (name, password) = (fields.required_text("UserName"), fields.secret("Password"));
     fields.finish()?;
-    let who = call.service.by_password(name.unwrap_or_default(), password.unwrap_or_default());
+    let (name, password) = (name.unwrap_or_default(), password.unwrap_or_default());
+    let who = call.service.by_password(name, password);
+    told(call.service, call.peer, name, who.is_some());
     let who = who.ok_or_else(Problem::unauthorized)?;
-    let begun = call.service.begin(who.account, name.unwrap_or_default(), call.peer);
+    let begun = call.service.begin(&who, name, call.peer);
     let (session, token) = begun.map_err(|_| Problem::internal("There are no random numbers."))?;
     let mut body = shown(&session);
     if let (true, Some(fields)) = (who.must_change, body.as_object_mut()) {

@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 
 use super::inventory::numbered;
-use super::paths;
 use super::problem::Problem;
 use super::resource::{Found, collection, enabled, link, links, resource};
+use super::{Call, paths};
 use crate::bmc::Bmc;
 use crate::machine::{Disk, Fault, Hardware};
 
 /// What is below a system.
-pub fn find<'a>(bmc: &'a Bmc, rest: &[&'a str]) -> Option<Found<'a>> {
+pub fn find<'a>(call: &'a Call<'a>, bmc: &'a Bmc, rest: &[&'a str]) -> Option<Found<'a>> {
     let system = paths::system(bmc);
-    let hardware = match bmc.hardware() {
+    let hardware = match call.hardware(bmc) {
         Ok(hardware) => hardware,
         Err(fault) => return Some(Found::read(move || Err(Problem::from(fault.clone())))),
     };
@@ -111,8 +111,13 @@ fn controller(path: &str, disks: &[Disk]) -> Value {
 }
 
 /// What is below a chassis.
-pub fn drives<'a>(bmc: &'a Bmc, chassis: &str, rest: &[&'a str]) -> Option<Found<'a>> {
-    let disks = match bmc.hardware() {
+pub fn drives<'a>(
+    call: &'a Call<'a>,
+    bmc: &'a Bmc,
+    chassis: &str,
+    rest: &[&'a str],
+) -> Option<Found<'a>> {
+    let disks = match call.hardware(bmc) {
         Ok(hardware) => hardware.disks,
         Err(fault) => return Some(Found::read(move || Err(Problem::from(fault.clone())))),
     };

@@ -25,11 +25,11 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
         ["Actions", "ComputerSystem.Reset"] => {
             Some(Found::action(move |given| reset(call, bmc, given)))
         }
-        ["Bios" | "SecureBoot", ..] => bios::find(bmc, rest),
-        ["Processors" | "Memory" | "EthernetInterfaces", ..] => inventory::find(bmc, rest),
-        ["Storage" | "SimpleStorage", ..] => storage::find(bmc, rest),
+        ["Bios" | "SecureBoot", ..] => bios::find(call, bmc, rest),
+        ["Processors" | "Memory" | "EthernetInterfaces", ..] => inventory::find(call, bmc, rest),
+        ["Storage" | "SimpleStorage", ..] => storage::find(call, bmc, rest),
         ["LogServices", ..] => logs::find(bmc, rest),
-        ["VirtualMedia", ref rest @ ..] => media::find(bmc, &paths::system(bmc), rest),
+        ["VirtualMedia", ref rest @ ..] => media::find(call, bmc, &paths::system(bmc), rest),
         _ => None,
     }
 }
@@ -95,11 +95,12 @@ fn boot(boot: &Boot, hardware: &Hardware) -> Value {
 }
 
 fn system(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
-    let (hardware, power) = (bmc.hardware()?, bmc.power()?);
-    let ipmi = call.service.options.ipmi_port;
+    let (hardware, power) = (call.hardware(bmc)?, call.power(bmc)?);
+    let light = bmc.light();
     let settings = bmc.settings(hardware.firmware);
     let tag = settings.get(ASSET_TAG).filter(|tag| !tag.is_empty());
     let (path, state) = (paths::system(bmc), bmc.state());
+    let ipmi = state.ipmi_port.or(call.service.options.ipmi_port);
     let below = |name: &str| link(format!("{path}/{name}"));
     let presses: Vec<&str> = Press::ALL.iter().map(|(name, _)| *name).collect();
     let health = if power == Power::Crashed { "Critical" } else { "OK" };
@@ -115,8 +116,8 @@ fn system(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
             "UUID": bmc.uuid.to_string(),
             "AssetTag": tag,
             "BiosVersion": concat!("maquette-", env!("CARGO_PKG_VERSION")),
-            "IndicatorLED": name_of(&LIGHTS, &state.light),
-            "LocationIndicatorActive": state.light != Light::Off,
+            "IndicatorLED": name_of(&LIGHTS, &light),
+            "LocationIndicatorActive": light != Light::Off,
             "PowerState": power_state(power),
             "Status": {"State": if power.is_on() { "Enabled" } else { "StandbyOffline" }, "Health": health},
             "Boot": boot(&state.boot, &hardware),
@@ -165,47 +166,64 @@ fn reset(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     let press = fields.choice("ResetType", &Press::ALL);
     fields.finish()?;
     let press = press.ok_or_else(Problem::malformed)?;
-    bmc.press(press)?;
-    if press == Press::GracefulRestart && bmc.is_restarting() {
-        let name = format!("Graceful restart of {}", bmc.name);
-        return Ok(Done::Accepted(call.service.task(&name, bmc.uuid)));
+    if press == Press::GracefulRestart {
+        let (name, restart) = (format!("Graceful restart of {}", bmc.name), bmc.restart()?);
+        return Ok(Done::Accepted(call.service.task(&name, bmc.uuid, restart)));
     }
+    bmc.press(press)?;
     Ok(Done::Nothing)
 }
 
-/// A change of what is booted.
-fn read_boot(fields: &mut Fields<'_>, hardware: &Hardware, boot: &mut Boot) {
+/// A change of what is booted; what is none stays.
+#[derive(Default)]
+struct BootChange {
+    target: Option<Option<Device>>,
+    enabled: Option<Override>,
+    mode: Option<Firmware>,
+}
+
+fn read_boot(fields: &mut Fields<'_>, hardware: &Hardware) -> BootChange {
     let target = fields.choice("BootSourceOverrideTarget", &targets(hardware));
     let enabled = fields.choice("BootSourceOverrideEnabled", &ENABLED);
-    if let Some(mode) = fields.choice("BootSourceOverrideMode", &MODES) {
-        boot.mode = Some(mode).filter(|mode| *mode != hardware.firmware);
-    }
+    let mode = fields.choice("BootSourceOverrideMode", &MODES);
     // The firmware has it from DHCP; it cannot be told.
     if let Some(http) =
         fields.optional_text("HttpBootUri").flatten().filter(|http| !http.is_empty())
     {
         fields.wrong(Message::not_in_list("Boot/HttpBootUri", &shown(&json!(http))));
     }
-    if let Some(target) = target {
-        boot.target = target;
-        // Whoever names a device and not for how long means the next boot.
-        if target.is_some() && boot.enabled == Override::Disabled {
-            boot.enabled = Override::Once;
+    BootChange { target, enabled, mode }
+}
+
+impl BootChange {
+    fn apply(self, boot: &mut Boot, hardware: &Hardware) {
+        if let Some(mode) = self.mode {
+            boot.mode = Some(mode).filter(|mode| *mode != hardware.firmware);
         }
-    }
-    boot.enabled = enabled.unwrap_or(boot.enabled);
-    if boot.target.is_none() || boot.enabled == Override::Disabled {
-        boot.target = None;
-        boot.enabled = Override::Disabled;
+        if self.target.is_none() && self.enabled.is_none() {
+            return;
+        }
+        if let Some(target) = self.target {
+            boot.target = target;
+            // Whoever names a device and not for how long means the next boot.
+            if target.is_some() && boot.enabled == Override::Disabled {
+                boot.enabled = Override::Once;
+            }
+        }
+        boot.enabled = self.enabled.unwrap_or(boot.enabled);
+        if boot.target.is_none() || boot.enabled == Override::Disabled {
+            boot.target = None;
+            boot.enabled = Override::Disabled;
+        }
     }
 }
 
 fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
-    let (hardware, current) = (bmc.hardware()?, system(call, bmc)?);
+    let (hardware, current) = (call.hardware(bmc)?, system(call, bmc)?);
     let mut fields = Fields::of(given, &current);
     fields.require_any()?;
-    let mut boot = bmc.state().boot.clone();
-    fields.object("Boot", |fields| read_boot(fields, &hardware, &mut boot));
+    let mut boot = BootChange::default();
+    fields.object("Boot", |fields| boot = read_boot(fields, &hardware));
     let light = fields.choice("IndicatorLED", &LIGHTS);
     let active = fields.flag("LocationIndicatorActive");
     let tag = fields.optional_text("AssetTag").map(|tag| tag.unwrap_or_default().to_string());
@@ -213,11 +231,15 @@ fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
         fields.wrong(Message::bad_format("AssetTag", &shown(&json!(tag))));
     }
     fields.finish()?;
-    let mut state = bmc.state();
-    state.boot = boot;
     let active = active.map(|active| if active { Light::Lit } else { Light::Off });
-    state.light = light.or(active).unwrap_or(state.light);
+    if let Some(light) = light.or(active) {
+        bmc.set_light(light, None);
+    }
+    // Only what was asked for: a start meanwhile has used up what it has.
+    let mut state = bmc.state();
+    boot.apply(&mut state.boot, &hardware);
     if let Some(tag) = tag {
+        state.pending.remove(ASSET_TAG);
         state.settings.insert(ASSET_TAG.into(), tag);
     }
     Ok(Done::Changed)

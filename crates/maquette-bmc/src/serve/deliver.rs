@@ -1,5 +1,8 @@
-//! Events to whoever has subscribed with an address.
+//! Events to whoever has subscribed with an address: to each in a queue and a task of its own, so that nobody waits for one
+//! that does not answer.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,69 +12,135 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{broadcast, mpsc};
+use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::tls;
 use crate::redfish::{self, Address};
-use crate::service::Service;
+use crate::service::{Service, Subscription};
 
-/// How often an event is sent, how long one attempt may take, and how long until the next.
-const ATTEMPTS: (u32, Duration, Duration) = (3, Duration::from_secs(5), Duration::from_secs(5));
-/// Most events under way.
-const UNDER_WAY: usize = 32;
+/// Events that wait for one subscriber; more are lost, which is told.
+const WAITING: usize = 64;
+/// How long an attempt may take, and how long until the next one at first and at most.
+const ATTEMPT: Duration = Duration::from_secs(5);
+const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// A subscriber's queue, and whether an event was lost since it took one.
+struct Queue {
+    events: mpsc::Sender<String>,
+    lost: bool,
+}
 
 /// Sends what happens, for ever.
 pub async fn deliver(service: Arc<Service>) {
     let mut notices = service.hear();
-    let places = Arc::new(Semaphore::new(UNDER_WAY));
+    let mut queues: HashMap<u32, Queue> = HashMap::new();
     loop {
         let notice = match notices.recv().await {
             Ok(notice) => notice,
-            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Lagged(count)) => {
+                service
+                    .say(&format!("{count} events were not sent to subscribers: too many at once"));
+                continue;
+            }
             Err(broadcast::error::RecvError::Closed) => return,
         };
         let subscriptions = service.subscriptions().clone();
-        for subscription in subscriptions {
-            let Some(destination) = subscription.destination else { continue };
-            let Ok(place) = places.clone().acquire_owned().await else { return };
-            let event = redfish::event(&notice, &subscription.context).to_string();
-            let service = service.clone();
-            tokio::spawn(async move {
-                let _place = place;
-                for attempt in 0..ATTEMPTS.0 {
-                    if attempt > 0 {
-                        tokio::time::sleep(ATTEMPTS.2).await;
-                    }
-                    let sent = tokio::time::timeout(ATTEMPTS.1, send(&destination, &event)).await;
-                    if matches!(sent, Ok(Some(()))) {
-                        return;
-                    }
-                }
-                service
-                    .say(&format!("an event could not be sent to subscriber {}", subscription.id));
+        queues.retain(|id, _| subscriptions.iter().any(|subscription| subscription.id == *id));
+        for subscription in subscriptions.iter().filter(|s| s.destination.is_some()) {
+            let id = subscription.id;
+            let queue = queues.entry(id).or_insert_with(|| {
+                let (events, waiting) = mpsc::channel(WAITING);
+                tokio::spawn(subscriber(service.clone(), subscription.clone(), waiting));
+                Queue { events, lost: false }
             });
+            let event = redfish::event(&notice, &subscription.context).to_string();
+            let lost = queue.events.try_send(event).is_err();
+            if lost && !queue.lost {
+                service
+                    .say(&format!("events for subscriber {id} are lost: {WAITING} wait already"));
+            }
+            queue.lost = lost;
         }
     }
 }
 
-/// Sends one event; none if the other side did not take it.
-async fn send(destination: &str, event: &str) -> Option<()> {
-    let address = redfish::address(destination)?;
-    let stream = TcpStream::connect((address.host, address.port)).await.ok()?;
-    if !address.secure {
-        return post(stream, &address, event).await;
+/// Sends a subscriber one event after the other, each until it is taken.
+async fn subscriber(
+    service: Arc<Service>,
+    subscription: Subscription,
+    mut events: mpsc::Receiver<String>,
+) {
+    let Some(destination) = subscription.destination else { return };
+    let id = subscription.id;
+    let mut told = false;
+    while let Some(event) = events.recv().await {
+        let mut again = AGAIN.0;
+        loop {
+            if !service.subscriptions().iter().any(|known| known.id == id) {
+                return;
+            }
+            let sent = send(&service, &destination, subscription.verify, &event);
+            let Err(why) = tokio::time::timeout(ATTEMPT, sent).await.unwrap_or(Err("it is silent"))
+            else {
+                told = false;
+                break;
+            };
+            if !std::mem::replace(&mut told, true) {
+                let hint = "it is tried again until the subscription is deleted";
+                service.say(&format!("an event cannot be sent to subscriber {id}: {why}; {hint}"));
+            }
+            tokio::time::sleep(again).await;
+            again = (again * 2).min(AGAIN.1);
+        }
     }
-    let name = ServerName::try_from(address.host.to_string()).ok()?;
-    let stream = tls::connector().ok()?.connect(name, stream).await.ok()?;
-    post(stream, &address, event).await
 }
 
-async fn post<S>(stream: S, address: &Address<'_>, event: &str) -> Option<()>
+/// What is needed to reach a subscriber: its address, which was checked, and TLS.
+fn prepare(
+    service: &Service,
+    destination: &str,
+    verify: bool,
+) -> Result<(SocketAddr, Option<TlsConnector>), &'static str> {
+    let address = redfish::address(destination).ok_or("its address cannot be read")?;
+    // Checked anew each time, and connected to as it was found: a name may lead to somewhere else by now.
+    let found = service.reach().check(address.host, address.port);
+    let found =
+        found.map_err(|_| "its address is not known, or not one that events are sent to")?;
+    if !address.secure {
+        return Ok((found, None));
+    }
+    let connector = tls::connector(verify, &service.authorities());
+    connector.map(|connector| (found, Some(connector))).map_err(|_| "there is no TLS")
+}
+
+/// Sends one event; why the other side did not take it.
+async fn send(
+    service: &Arc<Service>,
+    destination: &str,
+    verify: bool,
+    event: &str,
+) -> Result<(), &'static str> {
+    let (preparing, text) = (service.clone(), destination.to_string());
+    let prepared = tokio::task::spawn_blocking(move || prepare(&preparing, &text, verify)).await;
+    let (found, connector) = prepared.map_err(|_| "Maquette has made a mistake")??;
+    let address = redfish::address(destination).ok_or("its address cannot be read")?;
+    let stream = TcpStream::connect(found).await.map_err(|_| "it cannot be connected to")?;
+    let Some(connector) = connector else { return post(stream, &address, event).await };
+    let name = ServerName::try_from(address.host.to_string()).map_err(|_| "it has no name")?;
+    let stream = connector.connect(name, stream).await;
+    post(stream.map_err(|_| "its certificate is not trusted, or it has no TLS")?, &address, event)
+        .await
+}
+
+async fn post<S>(stream: S, address: &Address<'_>, event: &str) -> Result<(), &'static str>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+    const MUTE: &str = "it does not answer";
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|_| MUTE)?;
     let connection = tokio::spawn(connection);
     let host = if address.host.contains(':') {
         format!("[{}]:{}", address.host, address.port)
@@ -82,11 +151,11 @@ where
         .header("Host", host)
         .header("Content-Type", "application/json")
         .body(Full::new(Bytes::from(event.to_string())))
-        .ok()?;
-    let response = sender.send_request(request).await.ok()?;
+        .map_err(|_| "its address cannot be read")?;
+    let response = sender.send_request(request).await.map_err(|_| MUTE)?;
     let taken = response.status().is_success();
     // What it says is of no interest, and not read to its end.
     let _ = response.into_body().frame().await;
     connection.abort();
-    taken.then_some(())
+    if taken { Ok(()) } else { Err("it does not take it") }
 }

@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,11 +15,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc};
+use tokio_io_timeout::TimeoutStream;
 
 use super::Tls;
+use super::gate::Gate;
+use super::places::{self, Place};
+use crate::guesses::Source;
 use crate::redfish::{self, Content, Method, Request, Response};
-use crate::service::Service;
+use crate::service::{Service, Stream};
 
 /// Most bytes of all headers.
 const HEADERS: usize = 16 << 10;
@@ -27,12 +32,27 @@ const PIECES: usize = 16;
 /// How often a stream without events shows that it is still there.
 const ALIVE: Duration = Duration::from_secs(15);
 
+/// Somebody's connection.
+struct Visit {
+    service: Arc<Service>,
+    gate: Arc<Gate>,
+    peer: SocketAddr,
+    secure: bool,
+    /// Whether events are streamed over it.
+    streams: AtomicBool,
+    /// Kept until all is answered, also to whoever has gone.
+    _place: Arc<Place>,
+}
+
 /// Serves Redfish on a socket, for ever.
-pub async fn redfish(service: Arc<Service>, listener: TcpListener, tls: Option<Tls>) {
-    let places = Arc::new(Semaphore::new(service.options.limits.connections));
+pub async fn redfish(
+    service: Arc<Service>,
+    gate: Arc<Gate>,
+    listener: TcpListener,
+    tls: Option<Tls>,
+) {
+    let number = places::number();
     loop {
-        // Nobody closes the semaphore. Whoever finds no place waits in the kernel.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(_) => {
@@ -41,41 +61,62 @@ pub async fn redfish(service: Arc<Service>, listener: TcpListener, tls: Option<T
                 continue;
             }
         };
-        tokio::spawn(connection(service.clone(), stream, peer, tls.clone(), place));
+        let source = Source::of(peer.ip());
+        let place = Place::take(number, &service.options.limits, source);
+        // Whoever finds no place is told so at once, by the end of the connection.
+        let Some(place) = place.map(Arc::new) else { continue };
+        let (service, gate, secure) = (service.clone(), gate.clone(), tls.is_some());
+        let (streams, held) = (AtomicBool::new(false), place.clone());
+        let visit = Visit { service, gate, peer, secure, streams, _place: held };
+        let task = tokio::spawn(connection(Arc::new(visit), stream, tls.clone()));
+        place.ends_by(task.abort_handle());
     }
 }
 
-async fn connection(
-    service: Arc<Service>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<Tls>,
-    _place: OwnedSemaphorePermit,
-) {
+async fn connection(visit: Arc<Visit>, stream: TcpStream, tls: Option<Tls>) {
     let _ = stream.set_nodelay(true);
-    let Some(Tls(acceptor)) = tls else { return serve(service, stream, peer, false).await };
-    let handshake = tokio::time::timeout(service.options.limits.request, acceptor.accept(stream));
-    if let Ok(Ok(stream)) = handshake.await {
-        serve(service, stream, peer, true).await;
+    let limit = visit.service.options.limits.request;
+    let Some(Tls(acceptor)) = tls else { return serve(visit, stream).await };
+    if let Ok(Ok(stream)) = tokio::time::timeout(limit, acceptor.accept(stream)).await {
+        serve(visit, stream).await;
     }
 }
 
-async fn serve<S>(service: Arc<Service>, stream: S, peer: SocketAddr, secure: bool)
+async fn serve<S>(visit: Arc<Visit>, stream: S)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Send + 'static,
 {
-    let limit = service.options.limits.request;
+    let limits = visit.service.options.limits;
+    let answering = visit.clone();
     let answering = service_fn(move |request| {
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(handle(service, request, peer, secure).await) }
+        let visit = answering.clone();
+        async move { Ok::<_, Infallible>(handle(visit, request).await) }
     });
+    // Reading has limits of its own, since somebody who listens to events says nothing.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.request));
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.request)
+            .max_buf_size(HEADERS)
+            .serve_connection(TokioIo::new(Box::pin(stream)), answering)
+    );
+    let old = async {
+        loop {
+            tokio::time::sleep(limits.connection).await;
+            if !visit.streams.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    };
     // Its end is of no consequence to anybody else.
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limit)
-        .max_buf_size(HEADERS)
-        .serve_connection(TokioIo::new(stream), answering)
-        .await;
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = old => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(limits.answer, connection).await;
 }
 
 /// What is sent: whole, or in pieces as they come.
@@ -114,66 +155,79 @@ impl Body for Out {
     }
 }
 
-fn plain(status: u16) -> hyper::Response<Out> {
-    let mut response = hyper::Response::new(Out::Whole(None));
-    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
-    response
+async fn handle(visit: Arc<Visit>, request: hyper::Request<Incoming>) -> hyper::Response<Out> {
+    let answer = match read(&visit, request).await {
+        // In a task of its own: whoever hangs up is held back all the same.
+        Ok(request) => match tokio::spawn(answer(visit.clone(), request)).await {
+            Ok(answer) => answer,
+            Err(_) => redfish::refusal(500),
+        },
+        Err(status) => redfish::refusal(status),
+    };
+    sent(&visit, answer)
 }
 
-async fn handle(
-    service: Arc<Service>,
-    request: hyper::Request<Incoming>,
-    peer: SocketAddr,
-    secure: bool,
-) -> hyper::Response<Out> {
+/// Reads a request to its end; the status of one that cannot be.
+async fn read(visit: &Visit, request: hyper::Request<Incoming>) -> Result<Request, u16> {
+    let limits = &visit.service.options.limits;
     let (parts, body) = request.into_parts();
-    if body.size_hint().lower() > service.options.limits.body as u64 {
-        return plain(413);
+    if body.size_hint().lower() > limits.body as u64 {
+        return Err(413);
     }
-    let body = Limited::new(body, service.options.limits.body).collect();
-    let body = match tokio::time::timeout(service.options.limits.request, body).await {
+    let body = Limited::new(body, limits.body).collect();
+    let body = match tokio::time::timeout(limits.request, body).await {
         Ok(Ok(body)) => body.to_bytes().to_vec(),
-        Ok(Err(_)) => return plain(413),
-        Err(_) => return plain(408),
+        Ok(Err(_)) => return Err(413),
+        Err(_) => return Err(408),
     };
     let headers = parts.headers.iter().map(|(name, value)| {
         (name.as_str().to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     });
-    let request = Request {
+    Ok(Request {
         method: Method::named(parts.method.as_str()),
         path: parts.uri.path().to_string(),
         query: parts.uri.query().unwrap_or_default().to_string(),
         headers: headers.collect(),
         body,
-        secure,
-        peer: peer.ip().to_string(),
-    };
-    let answering = service.clone();
-    let answer = tokio::task::spawn_blocking(move || redfish::answer(&answering, &request)).await;
-    let Ok(answer) = answer else {
-        service.say("a request has failed by a mistake of Maquette's");
-        return plain(500);
-    };
-    if answer.delayed {
-        service.say(&format!("wrong credentials for Redfish from {}", peer.ip()));
-        tokio::time::sleep(service.options.limits.wrong_credentials).await;
-    }
-    sent(&service, answer)
+        secure: visit.secure,
+        peer: visit.peer.ip().to_canonical().to_string(),
+    })
 }
 
-fn sent(service: &Arc<Service>, answer: Response) -> hyper::Response<Out> {
+/// Answers a request: one that shows a password in its turn, and one that is wrong late.
+async fn answer(visit: Arc<Visit>, request: Request) -> Response {
+    let service = &visit.service;
+    if let Some(name) = redfish::claimed(&request) {
+        match service.hold(visit.peer.ip(), &name) {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            None => return redfish::too_often(),
+        }
+    }
+    let answer = visit.gate.answer(service, request).await;
+    if answer.delayed {
+        tokio::time::sleep(service.options.limits.wrong_credentials).await;
+    }
+    answer
+}
+
+fn sent(visit: &Arc<Visit>, answer: Response) -> hyper::Response<Out> {
     let (kind, out) = match answer.content {
         Content::Empty => (None, Out::Whole(None)),
         Content::Json(value) => (Some("application/json"), whole(value.to_string())),
         Content::Xml(text) => (Some("application/xml"), whole(text)),
-        Content::Events(id) => {
+        Content::Events(who) => {
+            // Whoever has gone meanwhile never comes here, and takes no place.
+            let Some(begun) = visit.service.stream(&who) else {
+                return sent(visit, redfish::no_more_streams());
+            };
             let (pieces, out) = mpsc::channel(PIECES);
-            tokio::spawn(stream(service.clone(), id, pieces));
+            visit.streams.store(true, Ordering::Relaxed);
+            tokio::spawn(stream(visit.clone(), begun, pieces));
             (Some("text/event-stream"), Out::Pieces(out))
         }
     };
-    let mut response = plain(answer.status);
-    *response.body_mut() = out;
+    let mut response = hyper::Response::new(out);
+    *response.status_mut() = hyper::StatusCode::from_u16(answer.status).unwrap_or_default();
     let headers = response.headers_mut();
     let kind = kind.map(|kind| ("Content-Type", kind.to_string()));
     for (name, value) in answer.headers.into_iter().chain(kind) {
@@ -188,19 +242,16 @@ fn whole(text: String) -> Out {
     Out::Whole(Some(Bytes::from(text)))
 }
 
-/// Streams events to a client until it goes, or its subscription is deleted.
-async fn stream(service: Arc<Service>, id: u32, pieces: mpsc::Sender<Bytes>) {
-    let mut notices = service.hear();
+/// Streams events to a client until it goes or does not read, its subscription is deleted, or it is not let in any more.
+async fn stream(visit: Arc<Visit>, begun: Stream, pieces: mpsc::Sender<Bytes>) {
+    let mut notices = visit.service.hear();
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let mut alive = tokio::time::interval(ALIVE);
     loop {
         let piece = tokio::select! {
             () = pieces.closed() => break,
             _ = alive.tick() => ": alive\n\n".to_string(),
-            _ = seconds.tick() => {
-                let known = service.subscriptions().iter().any(|s| s.id == id);
-                if known { continue } else { break }
-            }
+            _ = seconds.tick() => if begun.holds() { continue } else { break },
             notice = notices.recv() => match notice {
                 Ok(notice) => {
                     let event = redfish::event(&notice, "");
@@ -210,9 +261,9 @@ async fn stream(service: Arc<Service>, id: u32, pieces: mpsc::Sender<Bytes>) {
                 Err(broadcast::error::RecvError::Closed) => break,
             },
         };
-        if pieces.send(piece.into()).await.is_err() {
+        if pieces.try_send(piece.into()).is_err() {
             break;
         }
     }
-    service.unsubscribe(id);
+    visit.streams.store(false, Ordering::Relaxed);
 }

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::crypto::{
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -49,7 +49,7 @@ impl Tls {
     }
 }
 
-/// Takes any certificate: subscriptions say that it is not verified, which is Redfish's default.
+/// Takes any certificate, for subscribers who have said that theirs is not to be checked.
 #[derive(Debug)]
 struct Any(CryptoProvider);
 
@@ -88,13 +88,23 @@ impl ServerCertVerifier for Any {
     }
 }
 
+/// Authorities by which subscribers are known: the system's, and others (PEM).
+fn authorities(others: &[u8]) -> RootCertStore {
+    let mut known = RootCertStore::empty();
+    known.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    known.add_parsable_certificates(CertificateDer::pem_slice_iter(others).flatten());
+    known
+}
+
 /// Connects to whoever has subscribed.
-pub fn connector() -> Result<TlsConnector, Error> {
+pub fn connector(verify: bool, others: &[u8]) -> Result<TlsConnector, Error> {
     let provider = ring::default_provider();
     let config = ClientConfig::builder_with_provider(Arc::new(provider.clone()))
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Any(provider)))
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+        .with_safe_default_protocol_versions()?;
+    let config = if verify {
+        config.with_root_certificates(authorities(others))
+    } else {
+        config.dangerous().with_custom_certificate_verifier(Arc::new(Any(provider)))
+    };
+    Ok(TlsConnector::from(Arc::new(config.with_no_client_auth())))
 }

@@ -3,14 +3,15 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
 
+use crate::bmc::Bmc;
 use crate::ipmi::{Effect, Node};
-use crate::machine::Console;
+use crate::machine::{Console, Fault};
 use crate::service::Service;
 
 /// Longest datagram; what is longer is cut, and no packet then.
@@ -19,23 +20,34 @@ const LONGEST: usize = 2048;
 const LATE: usize = 16;
 /// Pieces of a console that wait in each direction.
 const PIECES: usize = 16;
-/// How often a console's packet is sent again.
+/// How often a console's packet is sent again, and a console that has ended is looked for.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// A console that is open: what is typed goes in, and what it says comes out.
 #[derive(Default)]
 struct Line {
-    typed: Option<SyncSender<Vec<u8>>>,
+    typed: Option<mpsc::Sender<Vec<u8>>>,
     said: Option<mpsc::Receiver<Vec<u8>>>,
+    ends: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Drop for Line {
+    /// Whoever writes or reads may wait for a guest that does neither.
+    fn drop(&mut self) {
+        if let Some(ends) = &self.ends {
+            ends();
+        }
+    }
 }
 
 impl Line {
     fn open(console: Box<dyn Console>) -> Self {
+        let ends = console.closer();
         let (mut reader, mut writer) = console.split();
-        let (typed, pieces) = sync_channel::<Vec<u8>>(PIECES);
+        let (typed, mut pieces) = mpsc::channel::<Vec<u8>>(PIECES);
         let (sender, said) = mpsc::channel(PIECES);
         std::thread::spawn(move || {
-            for piece in pieces {
+            while let Some(piece) = pieces.blocking_recv() {
                 if writer.write_all(&piece).and_then(|()| writer.flush()).is_err() {
                     return;
                 }
@@ -49,7 +61,7 @@ impl Line {
                 }
             }
         });
-        Self { typed: Some(typed), said: Some(said) }
+        Self { typed: Some(typed), said: Some(said), ends: Some(ends) }
     }
 
     /// What the console says next; for ever nothing if there is none.
@@ -59,79 +71,164 @@ impl Line {
             None => std::future::pending().await,
         }
     }
+
+    /// Whether it takes more. What is typed while there is none is lost, as on a real line.
+    fn has_room(&self) -> bool {
+        self.typed.as_ref().is_none_or(|typed| typed.capacity() > 0)
+    }
+}
+
+/// One BMC at its socket.
+struct Desk {
+    service: Arc<Service>,
+    bmc: Arc<Bmc>,
+    socket: Arc<UdpSocket>,
+    late: Arc<Semaphore>,
+    line: Line,
+    /// The console that is looked for, since somebody has it and it has ended.
+    opening: Option<JoinHandle<Result<Box<dyn Console>, Fault>>>,
+}
+
+/// The end of a look for a console; for ever nothing if there is none.
+async fn opened(
+    opening: &mut Option<JoinHandle<Result<Box<dyn Console>, Fault>>>,
+) -> Option<Box<dyn Console>> {
+    let Some(handle) = opening else { return std::future::pending().await };
+    let console = handle.await;
+    *opening = None;
+    console.ok()?.ok()
 }
 
 /// Serves a node's IPMI on a socket, for ever.
-pub async fn ipmi(service: Arc<Service>, mut node: Node, socket: UdpSocket) {
-    let socket = Arc::new(socket);
-    let late = Arc::new(Semaphore::new(LATE));
-    let mut line = Line::default();
+pub async fn ipmi(service: Arc<Service>, bmc: Arc<Bmc>, socket: UdpSocket) {
+    let (socket, late) = (Arc::new(socket), Arc::new(Semaphore::new(LATE)));
+    let (line, opening) = (Line::default(), None);
+    let mut desk = Desk { service, bmc, socket, late, line, opening };
+    let mut node = desk.node();
     let mut again = tokio::time::interval(AGAIN);
     again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut buffer = vec![0; LONGEST];
+    let socket = desk.socket.clone();
     loop {
-        let (peer, effects);
+        node.has_room(desk.line.has_room());
+        let (mut peer, mut hold) = (SocketAddr::from(([0, 0, 0, 0], 0)), 0);
+        let effects;
         tokio::select! {
             received = socket.recv_from(&mut buffer) => {
                 // An error is of an answer that was not taken; it says nothing of the next datagram.
                 let Ok((count, from)) = received else { continue };
-                let bytes = buffer[..count].to_vec();
-                // Commands may wait for libvirt; meanwhile others are served, and this node's queue.
-                let done = tokio::task::spawn_blocking(move || {
-                    let effects = node.receive(from, &bytes);
-                    (node, effects)
-                });
-                let Ok(done) = done.await else {
-                    return service.say("IPMI of a node has ended by a mistake of Maquette's");
-                };
-                node = done.0;
-                (peer, effects) = (from, done.1);
-            }
-            said = line.says() => {
-                (peer, effects) = (SocketAddr::from(([0, 0, 0, 0], 0)), match said {
-                    Some(bytes) => node.says(&bytes),
-                    None => {
-                        node.ends();
-                        vec![Effect::Close]
-                    }
-                });
-            }
-            _ = again.tick(), if node.has_console() => {
-                (peer, effects) = (SocketAddr::from(([0, 0, 0, 0], 0)), node.tick());
-            }
-        }
-        for effect in effects {
-            match effect {
-                Effect::Send(bytes) => drop(socket.send_to(&bytes, peer).await),
-                Effect::Show(peer, bytes) => drop(socket.send_to(&bytes, peer).await),
-                Effect::Late(bytes) => {
-                    let name = node.name();
-                    service
-                        .say(&format!("wrong credentials for IPMI of `{name}` from {}", peer.ip()));
-                    hold_back(&service, &late, &socket, peer, bytes);
+                if !node.admits(from, &buffer[..count]) {
+                    continue;
                 }
-                Effect::Open(console) => line = Line::open(console),
-                // What does not fit is lost, as on a real line.
-                Effect::Type(bytes) => drop(line.typed.as_ref().map(|typed| typed.try_send(bytes))),
-                Effect::Close => line = Line::default(),
+                let Some(seconds) = desk.hold(from, &buffer[..count]) else { continue };
+                (peer, hold) = (from, seconds);
+                (node, effects) = desk.take(node, from, buffer[..count].to_vec()).await;
+            }
+            said = desk.line.says() => effects = match said {
+                Some(bytes) => node.says(&bytes),
+                // It has ended, and stays whose it is.
+                None => {
+                    desk.line = Line::default();
+                    Vec::new()
+                }
+            },
+            console = opened(&mut desk.opening) => {
+                if let Some(console) = console.filter(|_| node.has_console()) {
+                    desk.line = Line::open(console);
+                }
+                continue;
+            }
+            _ = again.tick(), if node.waits() => {
+                effects = node.tick();
+                if node.has_console() {
+                    desk.look_for_console();
+                }
             }
         }
+        desk.act(effects, peer, hold).await;
     }
 }
 
-/// Sends an answer later, if not too many wait already.
-fn hold_back(
-    service: &Arc<Service>,
-    late: &Arc<Semaphore>,
-    socket: &Arc<UdpSocket>,
-    peer: SocketAddr,
-    bytes: Vec<u8>,
-) {
-    let Ok(place) = late.clone().try_acquire_owned() else { return };
-    let (socket, delay) = (socket.clone(), service.options.limits.wrong_credentials);
-    tokio::spawn(async move {
-        tokio::time::sleep(delay).await;
-        let _ = socket.send_to(&bytes, peer).await;
-        drop(place);
-    });
+impl Desk {
+    fn node(&self) -> Node {
+        let address = self.socket.local_addr();
+        let port = address.as_ref().map_or(0, SocketAddr::port);
+        let node = Node::new(self.bmc.clone(), self.service.shared_accounts(), port);
+        match address {
+            Ok(address) => node.at(address.ip()),
+            Err(_) => node,
+        }
+    }
+
+    /// How many seconds an answer is held back that tells something of a password; none if it is not given.
+    fn hold(&self, peer: SocketAddr, bytes: &[u8]) -> Option<u64> {
+        Node::claimed(bytes).map_or(Some(0), |account| self.service.hold(peer.ip(), &account))
+    }
+
+    /// Has a datagram answered. Commands may wait for libvirt; meanwhile others are served, and this node's queue.
+    async fn take(&self, node: Node, peer: SocketAddr, bytes: Vec<u8>) -> (Node, Vec<Effect>) {
+        let mut node = node;
+        let done = tokio::task::spawn_blocking(move || {
+            let effects = node.take(peer, &bytes);
+            (node, effects)
+        });
+        match done.await {
+            Ok(done) => done,
+            Err(_) => {
+                let name = &self.bmc.name;
+                self.service
+                    .say(&format!("IPMI of `{name}` begins anew, by a mistake of Maquette's"));
+                (self.node(), vec![Effect::Close])
+            }
+        }
+    }
+
+    /// Opens the console anew when its node runs again.
+    fn look_for_console(&mut self) {
+        if self.line.said.is_none() && self.opening.is_none() {
+            let bmc = self.bmc.clone();
+            self.opening = Some(tokio::task::spawn_blocking(move || bmc.machine().console()));
+        }
+    }
+
+    async fn act(&mut self, effects: Vec<Effect>, peer: SocketAddr, hold: u64) {
+        for effect in effects {
+            match effect {
+                Effect::Send(bytes) if hold == 0 => {
+                    let _ = self.socket.send_to(&bytes, peer).await;
+                }
+                Effect::Send(bytes) => self.hold_back(peer, bytes, Duration::from_secs(hold)),
+                Effect::Late(bytes) => {
+                    let delay = self.service.options.limits.wrong_credentials;
+                    self.hold_back(peer, bytes, delay);
+                }
+                Effect::Shown { peer, account, right: true } => {
+                    self.service.right(peer.ip(), &account);
+                }
+                Effect::Shown { peer, account, right: false } => {
+                    let protocol = format!("IPMI of `{}`", self.bmc.name);
+                    self.service.wrong(peer.ip(), &protocol, &account);
+                }
+                Effect::Show(peer, bytes) => {
+                    let _ = self.socket.send_to(&bytes, peer).await;
+                }
+                Effect::Open(console) => self.line = Line::open(console),
+                Effect::Type(bytes) => {
+                    self.line.typed.as_ref().map(|typed| typed.try_send(bytes));
+                }
+                Effect::Close => self.line = Line::default(),
+            }
+        }
+    }
+
+    /// Sends an answer later, if not too many wait already.
+    fn hold_back(&self, peer: SocketAddr, bytes: Vec<u8>, delay: Duration) {
+        let Ok(place) = self.late.clone().try_acquire_owned() else { return };
+        let socket = self.socket.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            let _ = socket.send_to(&bytes, peer).await;
+            drop(place);
+        });
+    }
 }

@@ -36,9 +36,9 @@ fn device_id(_: &mut Call<'_>) -> Answer {
     Ok(data)
 }
 
-/// The BMC begins anew: sessions end. The node goes on.
+/// The BMC begins anew: sessions end, after the answer. The node goes on.
 fn reset(call: &mut Call<'_>) -> Answer {
-    call.node.sessions.close_all();
+    call.node.memory.resets = true;
     Ok(Vec::new())
 }
 

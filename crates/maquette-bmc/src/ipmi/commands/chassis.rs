@@ -19,7 +19,7 @@ pub const ROWS: &[Row] = &[
 
 fn status(call: &mut Call<'_>) -> Answer {
     let power = call.node.bmc.power().map_err(faulty)?;
-    let light = match call.node.bmc.state().light {
+    let light = match call.node.bmc.light() {
         Light::Off => 0x00,
         Light::Lit => 0x20,
         Light::Blinking => 0x10,
@@ -47,7 +47,7 @@ fn control(call: &mut Call<'_>) -> Answer {
     Ok(Vec::new())
 }
 
-/// The light blinks, for a time that is not measured, or shines until it is put out.
+/// The light blinks for a time, or shines until it is put out.
 fn identify(call: &mut Call<'_>) -> Answer {
     let (seconds, force) = match *call.rest() {
         [] => (15, 0),
@@ -55,11 +55,12 @@ fn identify(call: &mut Call<'_>) -> Answer {
         [seconds, force] => (seconds, force),
         _ => return Err(code::LENGTH),
     };
-    call.node.bmc.state().light = match (seconds, force & 1) {
-        (_, 1) => Light::Lit,
-        (0, _) => Light::Off,
-        _ => Light::Blinking,
+    let (light, seconds) = match (seconds, force & 1) {
+        (_, 1) => (Light::Lit, None),
+        (0, _) => (Light::Off, None),
+        _ => (Light::Blinking, Some(u64::from(seconds))),
     };
+    call.node.bmc.set_light(light, seconds);
     Ok(Vec::new())
 }
 

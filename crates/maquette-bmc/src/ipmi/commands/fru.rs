@@ -11,9 +11,11 @@ fn area(head: &[u8], texts: &[&str]) -> Vec<u8> {
     let mut bytes = vec![1, 0];
     bytes.extend(head);
     for text in texts {
+        let mut text: Vec<u8> = text.bytes().filter(u8::is_ascii).take(63).collect();
         // 0xc1 would end the area: a text of one character gets a blank.
-        let text = if text.len() == 1 { format!("{text} ") } else { (*text).to_string() };
-        let text: Vec<u8> = text.bytes().filter(u8::is_ascii).take(63).collect();
+        if text.len() == 1 {
+            text.push(b' ');
+        }
         bytes.push(if text.is_empty() { 0 } else { 0xc0 | text.len() as u8 });
         bytes.extend(text);
     }
@@ -78,8 +80,17 @@ mod tests {
 
     #[test]
     fn areas_are_whole_and_their_sums_are_nothing() {
-        for (name, tag) in [("web-0", ""), ("x", "y"), (&"n".repeat(99)[..], "rack 7")] {
+        for (name, tag) in
+            [("web-0", ""), ("x", "y"), ("web-1", "äx"), (&"n".repeat(99)[..], "rack 7")]
+        {
             let all = inventory("s-1", name, tag);
+            let product = &all[usize::from(all[4]) * 8..];
+            let mut at = 3;
+            for _ in 0..7 {
+                assert_ne!(product[at], 0xc1, "{name} {tag}");
+                at += 1 + usize::from(product[at] & 0x3f);
+            }
+            assert_eq!(product[at], 0xc1, "{name} {tag}");
             assert_eq!(sum(&all[..8]), 0);
             for at in &all[2..5] {
                 let area = &all[usize::from(*at) * 8..];

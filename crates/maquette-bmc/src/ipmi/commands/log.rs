@@ -49,17 +49,26 @@ fn allocation(call: &mut Call<'_>) -> Answer {
 }
 
 fn reserve(call: &mut Call<'_>) -> Answer {
+    let last = last(call);
     let memory = &mut call.node.memory;
+    memory.log_reserved = last;
     memory.log_reservation = memory.log_reservation.checked_add(1).unwrap_or(1);
     Ok(memory.log_reservation.to_le_bytes().to_vec())
 }
 
-fn reserved(call: &mut Call<'_>) -> Result<u16, u8> {
+/// The number of the last entry.
+fn last(call: &Call<'_>) -> Option<u16> {
+    call.node.bmc.state().log.entries().last().map(|entry| entry.id)
+}
+
+/// An error unless the log was reserved, and nothing has happened since: nobody deletes what they have not read.
+fn reserved(call: &mut Call<'_>) -> Result<(), u8> {
     let given = call.u16()?;
-    if given != 0 && given != call.node.memory.log_reservation {
+    let memory = &call.node.memory;
+    if given == 0 || given != memory.log_reservation || memory.log_reserved != last(call) {
         return Err(code::RESERVATION);
     }
-    Ok(given)
+    Ok(())
 }
 
 /// Part of a record: so many bytes from a place in it.
@@ -124,9 +133,8 @@ fn add(call: &mut Call<'_>) -> Answer {
     if record[2] < 0xe0 {
         record[3..7].copy_from_slice(&seconds(call.now));
     }
-    call.node.bmc.note(What::Written(record), "");
-    let id = call.node.bmc.state().log.entries().last().map_or(0, |entry| entry.id);
-    Ok(id.to_le_bytes().to_vec())
+    let entry = call.node.bmc.note(What::Written(record), "");
+    Ok(entry.id.to_le_bytes().to_vec())
 }
 
 fn delete(call: &mut Call<'_>) -> Answer {
@@ -148,7 +156,11 @@ fn clear(call: &mut Call<'_>) -> Answer {
         return Err(code::FIELD);
     }
     match operation {
-        0xaa => call.node.bmc.state().log.clear(call.now),
+        0xaa => {
+            call.node.bmc.state().log.clear(call.now);
+            // Asking whether it is done needs the same reservation.
+            call.node.memory.log_reserved = last(call);
+        }
         0 => {}
         _ => return Err(code::FIELD),
     }

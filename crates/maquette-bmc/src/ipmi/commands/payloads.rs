@@ -4,6 +4,7 @@ use super::super::sol::{PACKET, Sol};
 use super::super::{Effect, packet::payload};
 use super::app::channel;
 use super::{Answer, Call, Row, code, faulty, level};
+use crate::machine::Fault;
 
 /// The commands.
 pub const ROWS: &[Row] = &[
@@ -39,9 +40,13 @@ fn activate(call: &mut Call<'_>) -> Answer {
         return Err(0x80);
     }
     if call.node.console.is_none() {
-        let console = call.node.bmc.machine().console().map_err(faulty)?;
+        match call.node.bmc.machine().console() {
+            Ok(console) => call.node.effects.push(Effect::Open(console)),
+            // Whoever watches a boot is there before it: the line is opened when the node runs.
+            Err(Fault::State(_)) => {}
+            Err(fault) => return Err(faulty(fault)),
+        }
         call.node.console = Some(Sol::new(who.session, peer));
-        call.node.effects.push(Effect::Open(console));
     }
     let size = (PACKET as u16).to_le_bytes();
     let mut data = vec![0, 0, 0, 0];
@@ -63,8 +68,13 @@ fn deactivate(call: &mut Call<'_>) -> Answer {
     if sol.session != who.session && who.level < level::ADMINISTRATOR {
         return Err(code::PRIVILEGE);
     }
-    call.node.console = None;
-    call.node.effects.push(Effect::Close);
+    if sol.session == who.session {
+        // They know; another packet would only confuse them.
+        call.node.console = None;
+        call.node.effects.push(Effect::Close);
+    } else {
+        call.node.close_console();
+    }
     Ok(Vec::new())
 }
 

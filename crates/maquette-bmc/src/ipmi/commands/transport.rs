@@ -20,9 +20,11 @@ fn parameter(call: &mut Call<'_>) -> Answer {
         // Nobody is setting anything; there is nothing of IPMI 1.5.
         0 | 1 => data.push(0),
         2 => data.extend([0; 5]),
-        // The address, and where it comes from, which the BMC does not know.
-        3 | 6 | 12 | 14 => data.extend([0; 4]),
-        4 => data.push(0),
+        3 => data.extend(call.node.address.octets()),
+        // The mask and the gateways, which the BMC does not know.
+        6 | 12 | 14 => data.extend([0; 4]),
+        // Where the address comes from: from whoever looks after the hypervisor.
+        4 => data.push(0x04),
         5 | 13 | 15 => data.extend(mac(call)),
         7 => data.extend([0x40, 0x40, 0x10]),
         10 => data.push(0),

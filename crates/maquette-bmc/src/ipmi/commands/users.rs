@@ -1,5 +1,7 @@
 //! Accounts, which are Redfish's, too. New ones are made there.
 
+use std::sync::PoisonError;
+
 use super::app::channel;
 use super::{Answer, Call, Row, code, level};
 use crate::accounts::{Change, MOST};
@@ -51,8 +53,14 @@ fn text(bytes: &[u8]) -> Result<&str, u8> {
 }
 
 fn change(call: &mut Call<'_>, id: u8, change: Change) -> Answer {
-    let changed = call.node.accounts().change(id, change);
-    changed.map(|()| Vec::new()).map_err(|_| code::FIELD)
+    let accounts = call.node.accounts.clone();
+    let mut accounts = accounts.lock().unwrap_or_else(PoisonError::into_inner);
+    accounts.change(id, change).map_err(|_| code::FIELD)?;
+    // Whoever has changed their own password stays; all others of the account are out.
+    if let (Some(account), Some((who, _))) = (accounts.get(id), call.who) {
+        call.node.sessions.renew(who.session, account);
+    }
+    Ok(Vec::new())
 }
 
 fn set_name(call: &mut Call<'_>) -> Answer {

@@ -11,7 +11,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn restart(call: &mut Call<'_>) -> Answer {
-    let now = call.now;
+    let now = call.node.bmc.steady();
     let timer = &mut call.node.bmc.state().watchdog;
     if !timer.is_set {
         return Err(code::PARAMETER);
@@ -27,7 +27,7 @@ fn set(call: &mut Call<'_>) -> Answer {
     if !(1..=5).contains(&(user & 7)) {
         return Err(code::FIELD);
     }
-    let now = call.now;
+    let now = call.node.bmc.steady();
     let timer = &mut call.node.bmc.state().watchdog;
     let (runs, expired) = (timer.runs(), timer.expired & !clear);
     timer.stop();
@@ -50,6 +50,6 @@ fn get(call: &mut Call<'_>) -> Answer {
     let actions = timer.before << 4 | timer.timeout.number();
     let mut data = vec![log | runs | timer.user, actions, timer.before_s, timer.expired];
     data.extend(timer.countdown.to_le_bytes());
-    data.extend(timer.left(call.now).to_le_bytes());
+    data.extend(timer.left(call.node.bmc.steady()).to_le_bytes());
     Ok(data)
 }

@@ -1,0 +1,302 @@
+//! What buttons do, one at a time, and what is done later because of one: starting a node again that was asked to shut down.
+
+use std::sync::{MutexGuard, PoisonError, TryLockError};
+
+use super::{BOOT_MODE, Bmc, Boot, Override, Press, Settings, Timeout, What};
+use crate::machine::{Fault, Firmware, Power, Start};
+
+/// How long a guest may take to shut down before it is restarted by force, and how long a start that fails is tried again.
+pub(super) const PATIENCE_S: u64 = 120;
+/// Most ends of restarts that are remembered.
+const ENDED: usize = 64;
+
+/// A node that is to be started once it is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restart {
+    number: u64,
+    /// When it is ended by force.
+    pub(super) by: u64,
+    /// Since when starting it has failed.
+    failing: Option<u64>,
+}
+
+/// What became of a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It waits for the guest.
+    Waits,
+    /// The node was started again.
+    Done,
+    /// Another press came after it.
+    Cancelled,
+    /// The node could not be started.
+    Failed(String),
+}
+
+/// What the next start uses up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    once: Option<Boot>,
+    mode: Option<Firmware>,
+    secure_boot: Option<bool>,
+    pending: Settings,
+}
+
+impl Bmc {
+    pub(super) fn one_press(&self) -> MutexGuard<'_, ()> {
+        self.pressing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Presses a button. One that changes nothing (on, when it is on) is no error.
+    pub fn press(&self, press: Press) -> Result<(), Fault> {
+        let _one = self.one_press();
+        self.press_now(press)
+    }
+
+    /// Asks the guest to shut down, to be started again: the number of this restart.
+    pub fn restart(&self) -> Result<u64, Fault> {
+        let _one = self.one_press();
+        self.press_now(Press::GracefulRestart)?;
+        Ok(self.state().restarts)
+    }
+
+    /// What became of a restart.
+    pub fn outcome(&self, number: u64) -> Outcome {
+        let state = self.state();
+        if state.restart.is_some_and(|restart| restart.number == number) {
+            return Outcome::Waits;
+        }
+        let ended = state.ended.iter().find(|(known, _)| *known == number);
+        ended.map_or(Outcome::Cancelled, |(_, outcome)| outcome.clone())
+    }
+
+    /// Whether a node waits to be started again.
+    pub fn is_restarting(&self) -> bool {
+        self.state().restart.is_some()
+    }
+
+    fn press_now(&self, press: Press) -> Result<(), Fault> {
+        let on = self.power()?.is_on();
+        let off = || Err(Fault::State("it is off".into()));
+        match press {
+            Press::On | Press::PushPowerButton | Press::PowerCycle | Press::ForceRestart if !on => {
+                self.start()
+            }
+            // A node that shuts down to be started again will be on.
+            Press::On => Ok(()),
+            Press::ForceOff | Press::GracefulShutdown if !on => {
+                self.end_restart(Outcome::Cancelled);
+                Ok(())
+            }
+            // It has shut down for the restart before this one, which starts it in a moment.
+            Press::GracefulRestart if !on && self.is_restarting() => Ok(()),
+            Press::GracefulRestart | Press::Nmi | Press::Pause | Press::Resume if !on => off(),
+            Press::GracefulRestart => {
+                self.machine.shutdown()?;
+                self.restart_by(self.steady() + PATIENCE_S);
+                Ok(())
+            }
+            Press::Nmi => {
+                self.machine.nmi()?;
+                self.note(What::Nmi, "");
+                Ok(())
+            }
+            Press::Pause | Press::Resume => {
+                self.machine.pause(press == Press::Pause)?;
+                self.power().map(|_| ())
+            }
+            Press::ForceOff
+            | Press::GracefulShutdown
+            | Press::PushPowerButton
+            | Press::PowerCycle
+            | Press::ForceRestart => self.press_over(press),
+        }
+    }
+
+    /// Presses that end what a node does, also waiting to be started again.
+    fn press_over(&self, press: Press) -> Result<(), Fault> {
+        self.end_restart(Outcome::Cancelled);
+        match press {
+            Press::ForceOff => self.stop(),
+            Press::GracefulShutdown | Press::PushPowerButton => {
+                self.note(What::SoftOff, "");
+                self.machine.shutdown()
+            }
+            Press::PowerCycle => self.cycle(What::PowerCycle),
+            _ if self.has_plan() => self.cycle(What::Reset),
+            _ => {
+                self.machine.reset()?;
+                self.note(What::Reset, "");
+                Ok(())
+            }
+        }
+    }
+
+    fn cycle(&self, what: What) -> Result<(), Fault> {
+        self.note(what, "");
+        // Known until it is done: a service that ends in between starts the node when it is there again.
+        self.restart_by(self.steady());
+        let done = self.stop().and_then(|()| self.start());
+        if let Err(fault) = &done {
+            self.end_restart(Outcome::Failed(fault.to_string()));
+        }
+        done
+    }
+
+    fn restart_by(&self, by: u64) {
+        let mut state = self.state();
+        if state.restart.is_some() {
+            let number = state.restarts;
+            state.restart = Some(Restart { number, by, failing: None });
+            return;
+        }
+        state.restarts += 1;
+        state.restart = Some(Restart { number: state.restarts, by, failing: None });
+    }
+
+    fn end_restart(&self, outcome: Outcome) {
+        let mut state = self.state();
+        let Some(restart) = state.restart.take() else { return };
+        if state.ended.len() >= ENDED {
+            state.ended.pop_front();
+        }
+        state.ended.push_back((restart.number, outcome));
+    }
+
+    /// How the machine is started next.
+    fn next_start(&self) -> Start {
+        let state = self.state();
+        let mode = match state.pending.get(BOOT_MODE).map(String::as_str) {
+            Some("Uefi") => Some(Firmware::Uefi),
+            Some(_) => Some(Firmware::Bios),
+            None => state.boot.mode,
+        };
+        let first = state.boot.target.filter(|_| state.boot.enabled != Override::Disabled);
+        let once = state.boot.enabled == Override::Once;
+        Start { first, once, firmware: mode, secure_boot: state.secure_boot }
+    }
+
+    /// Whether the next boot differs from the one before: then the machine has to be started anew.
+    fn has_plan(&self) -> bool {
+        self.next_start() != Start::PLAIN || !self.state().pending.is_empty()
+    }
+
+    /// Takes out what a start uses up: what is asked for while it is under way is for the next one.
+    fn take_plan(&self) -> Start {
+        let start = self.next_start();
+        let mut state = self.state();
+        let mut plan = Plan {
+            once: None,
+            mode: state.boot.mode.take(),
+            secure_boot: state.secure_boot.take(),
+            pending: std::mem::take(&mut state.pending),
+        };
+        if start.once {
+            plan.once = Some(state.boot.clone());
+            (state.boot.enabled, state.boot.target) = (Override::Disabled, None);
+        }
+        state.starting = Some(plan);
+        start
+    }
+
+    /// Puts back what a start has not used, but for what was changed since.
+    pub(super) fn put_back(&self) {
+        let mut state = self.state();
+        let Some(plan) = state.starting.take() else { return };
+        if let Some(once) = plan.once.filter(|_| state.boot.target.is_none()) {
+            (state.boot.enabled, state.boot.target) = (once.enabled, once.target);
+        }
+        state.boot.mode = state.boot.mode.or(plan.mode);
+        state.secure_boot = state.secure_boot.or(plan.secure_boot);
+        for (name, value) in plan.pending {
+            state.pending.entry(name).or_insert(value);
+        }
+    }
+
+    /// What a start has used up is the node's from now on.
+    pub(super) fn used_up(&self) {
+        let mut state = self.state();
+        if let Some(plan) = state.starting.take() {
+            state.settings.extend(plan.pending);
+        }
+    }
+
+    fn start(&self) -> Result<(), Fault> {
+        let start = self.take_plan();
+        if let Err(fault) = self.machine.start(start) {
+            self.put_back();
+            return Err(fault);
+        }
+        self.used_up();
+        self.end_restart(Outcome::Done);
+        // It runs; whether that can be seen now is another matter.
+        let _ = self.power();
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), Fault> {
+        let ended = self.machine.destroy();
+        let power = self.power()?;
+        // The guest may have ended by itself in this moment.
+        if power == Power::Off { Ok(()) } else { ended }
+    }
+
+    /// Looks after what waits for the machine, or for time. Called once a second while something [`waits`](Self::waits);
+    /// a call while another one has not returned does nothing.
+    pub fn tick(&self) -> Result<(), Fault> {
+        let _alone = match self.ticking.try_lock() {
+            Ok(alone) => alone,
+            Err(TryLockError::Poisoned(alone)) => alone.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        let _one = self.one_press();
+        // What is read here is what holds: whatever was pressed while this waited is done.
+        self.tick_restart().and(self.tick_watchdog())
+    }
+
+    fn tick_restart(&self) -> Result<(), Fault> {
+        let Some(restart) = self.state().restart else { return Ok(()) };
+        let now = self.steady();
+        let done = match self.power() {
+            Ok(power) if power.is_on() && now < restart.by => return Ok(()),
+            Ok(power) if power.is_on() => self.stop().and_then(|()| self.start()),
+            Ok(_) => self.start(),
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = &done {
+            let since = restart.failing.unwrap_or(now);
+            if now.saturating_sub(since) >= PATIENCE_S {
+                self.end_restart(Outcome::Failed(fault.to_string()));
+            } else if let Some(restart) = &mut self.state().restart {
+                restart.failing = Some(since);
+            }
+        }
+        done
+    }
+
+    fn tick_watchdog(&self) -> Result<(), Fault> {
+        if !self.state().watchdog.is_due(self.steady()) {
+            return Ok(());
+        }
+        // The look stops the watchdog of a node that is off: nobody is there to come back to it.
+        self.power()?;
+        let (expired, log) = {
+            let mut state = self.state();
+            let first = state.watchdog.is_first();
+            let log = first && !state.watchdog.dont_log;
+            (state.watchdog.expires(self.steady()), log)
+        };
+        let Some(timeout) = expired else { return Ok(()) };
+        if log {
+            self.note(What::WatchdogExpired, timeout.as_str());
+        }
+        match timeout {
+            Timeout::Nothing => Ok(()),
+            Timeout::Reset => self.press_now(Press::ForceRestart),
+            Timeout::Off => self.press_now(Press::ForceOff),
+            Timeout::Cycle => self.press_now(Press::PowerCycle),
+        }?;
+        self.state().watchdog.acted();
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! What clients cannot do to a BMC and to each other, and what is done when packets are lost.
+
+use super::*;
+
+/// Whether somebody's password was shown to be known.
+fn shown(effects: &[Effect]) -> Vec<(SocketAddr, &str, bool)> {
+    let shown = effects.iter().filter_map(|effect| match effect {
+        Effect::Shown { peer, account, right } => Some((*peer, account.as_str(), *right)),
+        _ => None,
+    });
+    shown.collect()
+}
+
+/// A thousand packets a second from one address, and a thousand from forged ones, for which somebody asks for sessions.
+#[test]
+fn a_flood_keeps_nobody_out() {
+    let mut bench = bench();
+    let open = wrap_plus(payload::OPEN_REQUEST, &open_request());
+    let authentication = wrap_plain(&request(6, 0x38, 1, &[0x8e, 4]));
+    let mut forged = 0u32;
+    let mut flood = |node: &mut Node, count: usize| {
+        for _ in 0..count {
+            forged = forged.wrapping_add(0x9e37_79b9);
+            let address = Ipv4Addr::from(forged);
+            node.receive((address, 623).into(), &open);
+            node.receive(([198, 51, 100, 9], 623).into(), &authentication);
+            node.receive(([198, 51, 100, 9], 624).into(), &open);
+        }
+    };
+    for _ in 0..5 {
+        bench.time.fetch_add(1, Ordering::Relaxed);
+        flood(&mut bench.node, 500);
+        let opened = bench.exchange(payload::OPEN_REQUEST, &open_request()).unwrap();
+        // Some tenths of a second later, which a login on a busy machine takes.
+        flood(&mut bench.node, 200);
+        let id = &opened[8..12];
+        let first = [&[2, 0, 0, 0], id, &[5; 16], &[4, 0, 0, 5], b"admin"].concat();
+        let second = bench.exchange(payload::RAKP_1, &first).unwrap();
+        assert_eq!(second[1], 0);
+        flood(&mut bench.node, 800);
+        let suite = Suite::Seventeen;
+        let covered = [&second[8..24], &[9, 0, 0, 0], &[4, 5], b"admin"].concat();
+        let mut third = [&[3, 0, 0, 0], id].concat();
+        third.extend(suite.code(PASSWORD.as_bytes(), &covered));
+        let fourth = bench.exchange(payload::RAKP_3, &third).unwrap();
+        assert_eq!(fourth[1], 0);
+        bench.node.sessions.close_all();
+    }
+}
+
+/// ipmitool finds out from our code that its password is another one, and says so; pyghmi says nothing more.
+#[test]
+fn a_wrong_password_is_known_of_also_if_the_client_finds_it_out() {
+    for says in [true, false] {
+        let mut bench = bench();
+        let opened = bench.exchange(payload::OPEN_REQUEST, &open_request()).unwrap();
+        let id = &opened[8..12];
+        let first = [&[2, 0, 0, 0], id, &[5; 16], &[4, 0, 0, 5], b"admin"].concat();
+        bench.exchange(payload::RAKP_1, &first).unwrap();
+        let effects = if says {
+            let third = [&[3, 0x0f, 0, 0], id].concat();
+            bench.node.receive(PEER.into(), &wrap_plus(payload::RAKP_3, &third))
+        } else {
+            assert!(bench.node.waits());
+            bench.time.fetch_add(60, Ordering::Relaxed);
+            bench.node.tick()
+        };
+        assert_eq!(shown(&effects), [(PEER.into(), "admin", false)]);
+        assert!(!bench.node.waits());
+    }
+    // A guess at the code itself, a name that nobody has, and what is right.
+    let mut bench = bench();
+    let claims = |name: &[u8]| {
+        let first = [&[2, 0, 0, 0][..], &[7; 4], &[5; 16], &[4, 0, 0, name.len() as u8], name];
+        Node::claimed(&wrap_plus(payload::RAKP_1, &first.concat()))
+    };
+    assert_eq!(claims(b"admin"), Some("admin".to_string()));
+    assert_eq!(Node::claimed(&wrap_plus(payload::RAKP_1, &[0; 27])), None);
+    assert!(bench.login([1, 1, 1], "admin", "Only-4-trial5", 4).is_err());
+    assert!(bench.login([1, 1, 1], "12345678901234567", PASSWORD, 4).is_err_and(|c| c == 0x0c));
+}
+
+#[test]
+fn messages_of_the_key_exchange_that_are_sent_again_are_answered_as_before() {
+    let mut bench = bench();
+    let opened = bench.exchange(payload::OPEN_REQUEST, &open_request()).unwrap();
+    let id = &opened[8..12];
+    let first = [&[2, 0, 0, 0], id, &[5; 16], &[4, 0, 0, 5], b"admin"].concat();
+    let second = bench.exchange(payload::RAKP_1, &first).unwrap();
+    assert_eq!(bench.exchange(payload::RAKP_1, &first).unwrap(), second);
+    let covered = [&second[8..24], &[9, 0, 0, 0], &[4, 5], b"admin"].concat();
+    let mut third = [&[3, 0, 0, 0], id].concat();
+    third.extend(Suite::Seventeen.code(PASSWORD.as_bytes(), &covered));
+    let fourth = bench.exchange(payload::RAKP_3, &third).unwrap();
+    assert_eq!(bench.exchange(payload::RAKP_3, &third), Some(fourth));
+    assert_eq!(bench.node.sessions.active(), 1);
+}
+
+#[test]
+fn a_session_may_not_become_more_than_was_asked_for() {
+    let mut bench = bench();
+    let mut open = open_request();
+    open[1] = 2;
+    let opened = bench.exchange(payload::OPEN_REQUEST, &open).unwrap();
+    let first = [&[2, 0, 0, 0], &opened[8..12], &[5; 16], &[4, 0, 0, 5], b"admin"].concat();
+    assert_eq!(bench.exchange(payload::RAKP_1, &first).unwrap()[1], 0x0a);
+}
+
+#[test]
+fn sessions_end_with_their_accounts_and_passwords() {
+    let mut bench = bench();
+    let password = |text: &str| Change { password: Some(Secret::new(text)), ..Change::default() };
+    let answers = |bench: &mut Bench, client: &mut Client| {
+        let bytes = client.seal(payload::IPMI, &request(0, 1, 1, &[]));
+        sent(&bench.node.receive(PEER.into(), &bytes)).is_some()
+    };
+    // Redfish has changed it.
+    let mut look = bench.login([1, 1, 1], "look", PASSWORD, 2).unwrap();
+    assert!(answers(&mut bench, &mut look));
+    bench.node.accounts().change(4, password("Another-1")).unwrap();
+    assert!(!answers(&mut bench, &mut look));
+    // Another account has its number.
+    let mut look = bench.login_with("look", "Another-1", 2);
+    bench.node.accounts().remove(4).unwrap();
+    bench.node.accounts().add("new", Secret::new(PASSWORD), Role::Administrator).unwrap();
+    assert!(!answers(&mut bench, &mut look));
+    // IPMI itself has changed it: whoever has done so stays.
+    let (mut own, mut other) = (bench.admin(), bench.admin());
+    let mut data = vec![0x82, 2];
+    data.extend(b"Another-password");
+    data.resize(22, 0);
+    assert_eq!(bench.ask(&mut own, 6, 0x47, &data).0, 0);
+    assert!(answers(&mut bench, &mut own) && !answers(&mut bench, &mut other));
+}
+
+#[test]
+fn whoever_may_only_look_types_nothing_any_more() {
+    let mut bench = bench();
+    bench.bmc.press(crate::bmc::Press::On).unwrap();
+    let mut oper = bench.login([1, 1, 1], "oper", PASSWORD, 3).unwrap();
+    bench.ask(&mut oper, 6, 0x3b, &[3]);
+    assert_eq!(bench.ask(&mut oper, 6, 0x48, &[1, 1, 0xc0, 0, 0, 0]).0, 0);
+    let less = Change { role: Some(Role::ReadOnly), ..Change::default() };
+    bench.node.accounts().change(3, less).unwrap();
+    let typed = oper.seal(payload::SOL, b"\x01\0\0\0root");
+    let effects = bench.node.receive(PEER.into(), &typed);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Type(_))));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Close)));
+    assert!(!bench.node.has_console());
+}
+
+#[test]
+fn a_console_is_there_before_its_node_and_after_it() {
+    let mut bench = bench();
+    let mut client = bench.admin();
+    let plain = request(6, 0x48, 50, &[1, 1, 0xc0, 0, 0, 0]);
+    let bytes = client.seal(payload::IPMI, &plain);
+    let effects = bench.node.receive(PEER.into(), &bytes);
+    assert_eq!(client.open(sent(&effects).unwrap())[6], 0);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Open(_))));
+    assert!(bench.node.has_console() && bench.node.waits());
+    // The time of a session goes by; the next one finds it free at once.
+    bench.time.fetch_add(60, Ordering::Relaxed);
+    let mut other = bench.admin();
+    assert_eq!(bench.ask(&mut other, 6, 0x48, &[1, 1, 0xc0, 0, 0, 0]).0, 0);
+}
+
+#[test]
+fn only_the_session_that_is_closed_ends() {
+    let mut bench = bench();
+    let (mut client, mut other) = (bench.admin(), bench.admin());
+    assert_eq!(bench.ask(&mut client, 6, 0x3c, &[1, 2, 3, 4]).0, 0x87);
+    assert_eq!(bench.ask(&mut client, 6, 0x3c, &[1]).0, 0xc7);
+    let id = other.id.to_le_bytes();
+    assert_eq!(bench.ask(&mut client, 6, 0x3c, &id).0, 0);
+    assert_eq!(bench.ask(&mut client, 6, 1, &[]).0, 0);
+    let bytes = other.seal(payload::IPMI, &request(6, 1, 1, &[]));
+    assert!(sent(&bench.node.receive(PEER.into(), &bytes)).is_none());
+}
+
+#[test]
+fn a_reset_of_the_bmc_is_answered_before_sessions_end() {
+    for command in [2, 3] {
+        let mut bench = bench();
+        let mut client = bench.admin();
+        assert_eq!(bench.ask(&mut client, 6, command, &[]).0, 0);
+        assert_eq!(bench.node.sessions.active(), 0);
+    }
+}
+
+/// A client whose requests all have the same number is answered anew after a while.
+#[test]
+fn an_answer_is_repeated_for_a_moment_only() {
+    let mut bench = bench();
+    let mut client = bench.admin();
+    let mut power = |bench: &mut Bench| {
+        let bytes = client.seal(payload::IPMI, &request(0, 1, 5, &[]));
+        client.open(sent(&bench.node.receive(PEER.into(), &bytes)).unwrap())[7] & 1
+    };
+    assert_eq!(power(&mut bench), 0);
+    bench.bmc.press(crate::bmc::Press::On).unwrap();
+    assert_eq!(power(&mut bench), 0);
+    bench.time.fetch_add(5, Ordering::Relaxed);
+    assert_eq!(power(&mut bench), 1);
+}
+
+#[test]
+fn nobody_deletes_entries_that_they_have_not_reserved() {
+    let mut bench = bench();
+    let mut client = bench.admin();
+    assert_eq!(bench.ask(&mut client, 0x0a, 0x47, b"\0\0CLR\xaa").0, 0xc5);
+    let reserved = bench.ask(&mut client, 0x0a, 0x42, &[]).1;
+    // Something happens meanwhile.
+    assert_eq!(bench.ask(&mut client, 0, 2, &[1]).0, 0);
+    let clear = [&reserved[..], b"CLR\xaa"].concat();
+    assert_eq!(bench.ask(&mut client, 0x0a, 0x47, &clear).0, 0xc5);
+    let delete = [&reserved[..], &[0, 0]].concat();
+    assert_eq!(bench.ask(&mut client, 0x0a, 0x46, &delete).0, 0xc5);
+    assert_eq!(bench.bmc.state().log.entries().len(), 1);
+}
+
+#[test]
+fn the_light_blinks_for_as_long_as_it_is_asked_to() {
+    let mut bench = bench();
+    let mut client = bench.admin();
+    assert_eq!(bench.ask(&mut client, 0, 4, &[10]).0, 0);
+    assert_eq!(bench.ask(&mut client, 0, 1, &[]).1[2] & 0x30, 0x10);
+    bench.time.fetch_add(10, Ordering::Relaxed);
+    assert_eq!(bench.ask(&mut client, 0, 1, &[]).1[2] & 0x30, 0);
+}

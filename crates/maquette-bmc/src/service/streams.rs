@@ -1,0 +1,89 @@
+//! Who hears of events: subscribers at an address of their own, and streams over a connection.
+
+use std::sync::{Arc, MutexGuard};
+
+use super::{Identity, Service, held};
+
+/// Somebody who wants to hear of events.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// Its number.
+    pub id: u32,
+    /// Where events go; none for a stream of server-sent events.
+    pub destination: Option<String>,
+    /// The subscriber's own words.
+    pub context: String,
+    /// Whether the certificate of a subscriber is checked.
+    pub verify: bool,
+    /// Whose stream it is.
+    account: Option<u8>,
+}
+
+/// A stream of events, which ends when it is dropped.
+pub struct Stream {
+    service: Arc<Service>,
+    who: Identity,
+    /// Its number among subscriptions.
+    pub id: u32,
+}
+
+impl Stream {
+    /// Whether it goes on: nobody has deleted it, and whoever began it could do so now.
+    pub fn holds(&self) -> bool {
+        self.service.subscriptions().iter().any(|s| s.id == self.id)
+            && self.service.holds(&self.who)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.service.unsubscribe(self.id);
+    }
+}
+
+impl Service {
+    /// All subscriptions, and streams.
+    pub fn subscriptions(&self) -> MutexGuard<'_, Vec<Subscription>> {
+        held(&self.subscriptions)
+    }
+
+    fn number(&self) -> u32 {
+        u32::try_from(self.next()).unwrap_or(u32::MAX)
+    }
+
+    /// Remembers a subscription; none if there are too many.
+    pub fn subscribe(&self, destination: &str, context: &str, verify: bool) -> Option<u32> {
+        let id = self.number();
+        let mut all = self.subscriptions();
+        if all.iter().filter(|s| s.account.is_none()).count() >= self.options.limits.subscriptions {
+            return None;
+        }
+        let (destination, context) = (Some(destination.to_string()), context.to_string());
+        all.push(Subscription { id, destination, context, verify, account: None });
+        Some(id)
+    }
+
+    /// Begins a stream; none if there are too many, or too many of that account.
+    pub fn stream(self: &Arc<Self>, who: &Identity) -> Option<Stream> {
+        let (id, limits) = (self.number(), &self.options.limits);
+        let mut all = self.subscriptions();
+        let streams = all.iter().filter_map(|subscription| subscription.account);
+        let (count, own) = streams.fold((0, 0), |(count, own), account| {
+            (count + 1, own + usize::from(account == who.account))
+        });
+        if count >= limits.streams || own >= limits.streams_each {
+            return None;
+        }
+        let (destination, context, account) = (None, String::new(), Some(who.account));
+        all.push(Subscription { id, destination, context, verify: false, account });
+        Some(Stream { service: self.clone(), who: who.clone(), id })
+    }
+
+    /// Forgets a subscription.
+    pub fn unsubscribe(&self, id: u32) -> bool {
+        let mut all = self.subscriptions();
+        let before = all.len();
+        all.retain(|subscription| subscription.id != id);
+        all.len() < before
+    }
+}

@@ -44,6 +44,8 @@ mod kill_points;
 mod systemd_tests;
 #[cfg(test)]
 mod template_tests;
+#[cfg(test)]
+mod wake_tests;
 
 #[cfg(test)]
 mod tests {

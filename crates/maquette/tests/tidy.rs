@@ -333,6 +333,7 @@ fn program_files() -> Vec<PathBuf> {
     let tests = [
         "tests.rs",
         "template_tests.rs",
+        "wake_tests.rs",
         "systemd_tests.rs",
         "first_boot_tests.rs",
         "kill_points.rs",

@@ -9,7 +9,7 @@ use crate::topology::{BootMode, Bus, FirstBoot, VirtType};
 use crate::values::{GuestPath, NodeName, Serial};
 
 /// What every change of how templates are made or used changes: those of another version are not used.
-const VERSION: &str = "maquette template 5";
+const VERSION: &str = "maquette template 6";
 
 /// What its name and those of its files begin with.
 const STEM: &str = "maquette-warm-";

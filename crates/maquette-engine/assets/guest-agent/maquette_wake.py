@@ -32,6 +32,10 @@ PID_FILE = ROOT + "/run/sshd.pid"
 LATER = 0 if ROOT else 60
 # Up to where journald has read what the kernel says.
 KERNEL_READ = ROOT + "/run/systemd/journal/kernel-seqnum"
+BOOT_ID = ROOT + "/proc/sys/kernel/random/boot_id"
+PRODUCT_UUID = ROOT + "/sys/class/dmi/id/product_uuid"
+# The firmware's tables, in which the UUID has its first three fields little-endian.
+TABLES = ROOT + "/sys/firmware/dmi/tables/DMI"
 # Where OpenSSH has this (9.8 on), the listener hands the keys on that it has read; earlier ones read them at each login.
 SESSIONS = ("/usr/lib/openssh/sshd-session", "/usr/libexec/openssh/sshd-session")
 
@@ -61,6 +65,36 @@ def reseed(fresh, bits):
         fcntl.ioctl(device, 0x5207)  # RNDRESEEDCRNG
 
 
+def known(path):
+    """A file's only line; nothing where there is no such file."""
+    try:
+        return read(path).strip().lower()
+    except OSError:
+        return None
+
+
+def firmware_id():
+    """What a machine-id is made of where systemd takes the UUID that the hypervisor gave; nothing where there is none."""
+    name = (known(PRODUCT_UUID) or "").replace("-", "")
+    return name if len(name) == 32 else None
+
+
+def of_template(before):
+    """What is still the template's, of what whoever copied its memory has put in place: two nodes would have the same."""
+    if before.boot is not None and known(BOOT_ID) == before.boot:
+        return "boot ID"
+    if before.uuid is None:
+        return None
+    if firmware_id() == before.uuid:
+        return "UUID"
+    raw = bytes.fromhex(before.uuid)
+    try:
+        with open(TABLES, "rb") as file:
+            return "UUID" if raw[3::-1] + raw[5:3:-1] + raw[7:5:-1] + raw[8:] in file.read() else None
+    except OSError:
+        return None
+
+
 def machine_id(name):
     """Where systemd and D-Bus have it; the template's were emptied."""
     path = ROOT + "/etc/machine-id"
@@ -68,26 +102,6 @@ def machine_id(name):
         there = os.path.isfile(file) and not os.path.islink(file)
         if there or file == path:
             write(file, name + "\n", 0o444, like=file if there else None)
-
-
-def boot_id():
-    """Over the kernel's, as containers have it: systemd shows no such mount among its units."""
-    if ROOT:
-        return
-    made, place = "/run/maquette-boot-id", "/proc/sys/kernel/random/boot_id"
-    name = os.urandom(16).hex()
-    parts = (name[:8], name[8:12], "4" + name[13:16], "89ab"[int(name[16], 16) % 4] + name[17:20], name[20:])
-    write(made, "-".join(parts) + "\n", 0o444)
-    mount = libc().mount
-    while libc().umount2(place.encode(), 2) == 0:
-        pass
-    try:
-        called(mount(made.encode(), place.encode(), None, ctypes.c_ulong(4096), None), place)
-        # Bound again, read-only, without programs and devices.
-        flags = ctypes.c_ulong(4096 | 32 | 1 | 2 | 4 | 8)
-        called(mount(None, place.encode(), None, flags, None), place)
-    finally:
-        os.unlink(made)
 
 
 def history(before):
@@ -179,9 +193,15 @@ def nics_came(identity):
     there = agent.nics()
     if any(mac not in there for _, mac in identity.all("nic")):
         return False
-    # Renaming one that udev is working on confuses both.
-    done = (f"/run/udev/data/n{read(f'/sys/class/net/{there[mac]}/ifindex').strip()}" for _, mac in identity.all("nic"))
-    return bool(ROOT) or not os.path.exists("/run/udev/control") or all(os.path.exists(path) for path in done)
+    if not os.path.exists(ROOT + "/run/udev/control"):
+        return True
+    try:
+        # Renaming one that udev is working on confuses both.
+        numbers = [read(f"{ROOT}/sys/class/net/{there[mac]}/ifindex").strip() for _, mac in identity.all("nic")]
+    except OSError:
+        # It has just been renamed, or is gone again.
+        return False
+    return all(os.path.exists(f"{ROOT}/run/udev/data/n{number}") for number in numbers)
 
 
 def disk_size():
@@ -274,14 +294,14 @@ class Wake:
         self.arrivals = Arrivals()
         self.systemd = systemd()
         self.sshd = Sshd()
-        self.name = os.urandom(16).hex()
+        # As systemd does on a first boot, of which the template's was one.
+        self.name = before.by_firmware and firmware_id() or os.urandom(16).hex()
         self.wanted = []
         self.asked = []
         self.exchanged = False
 
     def new(self, _identity, _files):
         machine_id(self.name)
-        boot_id()
         history(self.before)
         # Everything from here on is noted as this machine's, and this boot's.
         self.systemd.order("RestartUnit", "systemd-journald.service")
@@ -331,8 +351,7 @@ class Wake:
 
     def online(self, _identity, files):
         # Units that are not for templates may start.
-        os.unlink(agent.MARKER)
-        agent.unlink(INHERITS, NOT_YET)
+        agent.unlink(agent.MARKER, INHERITS, NOT_YET)
         manager, waits = networks()
         # One that runs while two NICs exchange their names hears of a name that is taken, and gives that NIC up.
         if self.exchanged or not (self.before.reloads and reload_network()):
@@ -382,7 +401,18 @@ def failed(error):
 
 
 def wake(port, before, nanoseconds, fresh):
-    """Whether the template has become a node; a seed that does not come may come later."""
+    """Whether the template has become a node, or has failed as one; a seed that does not come may come later."""
+    try:
+        return become(port, before, nanoseconds, fresh)
+    except Exception as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        # A boot does it all anew as long as there is no instance, and nothing of its user's has run.
+        begun = before.set_up or os.path.exists(agent.CLOUD + "/data/instance-id")
+        port.say(failed(f"{'agent' if begun else 'wake'}: {type(error).__name__}: {error}"), 0)
+        return begun
+
+
+def become(port, before, nanoseconds, fresh):
     try:
         if not ROOT:
             reseed(fresh, len(fresh) * 8)
@@ -390,6 +420,10 @@ def wake(port, before, nanoseconds, fresh):
     except OSError as error:
         # With the random numbers of its twins it must not go on.
         port.say(failed(f"wake: {error.strerror}"), 0)
+        return False
+    shared = of_template(before)
+    if shared is not None:
+        port.say(failed(f"wake: it has the {shared} of its template"), 0)
         return False
     port.say("setting up\n", 0)
     begun = time.time()
@@ -428,6 +462,7 @@ def wake(port, before, nanoseconds, fresh):
     maquette_state.write_all(
         identity, files, agent.SOURCE % device, begun, errors, goes_on=more, again=bool(errors)
     )
+    before.set_up = True
     if more or not errors:
         node.settle()
     if more and os.path.exists(maquette_first_boot.LEFT):

@@ -1,7 +1,8 @@
 # Makes one node's copy of a template's memory image, which goes when this shell ends: whoever gives it its input has
 # died, or needs it no more. Until then it has a lock, as what is being downloaded has.
 # $1: the template's  $2: the copy
-# Lines of input, up to an empty one: where bytes of the copy are others, and these, in base64.
+# Lines of input, up to an empty one: where bytes of the copy are others, and how many; then one with all of these behind
+# each other, in base64.
 umask 077
 exec 9>>"$2.lock"
 if ! flock -n 9; then echo "another run is at work on $2" >&2; exit 1; fi
@@ -12,6 +13,7 @@ rm -f -- "$2"
 others=
 while IFS= read -r line && [ -n "$line" ]; do others="$others$line
 "; done
+IFS= read -r bytes || :
 # Where it takes room, there has to be some, and nobody else takes it meanwhile: copies are made one after the other.
 # What a network's file system is may have no locks for directories; room is looked for there all the same.
 if ! cp --reflink=always -- "$1" "$2" 2>/dev/null; then
@@ -27,10 +29,10 @@ if ! cp --reflink=always -- "$1" "$2" 2>/dev/null; then
     cp --reflink=never -- "$1" "$2"
     exec 8<&-
 fi
-while read -r at bytes; do
-    [ -z "$at" ] ||
-        printf '%s' "$bytes" | base64 -d | dd of="$2" oflag=seek_bytes seek="$at" conv=notrunc status=none
-done <<END
+# There may be hundreds, and each program that is called takes time.
+printf '%s' "$bytes" | base64 -d | while read -r at length <&3; do
+    [ -z "$at" ] || dd of="$2" oflag=seek_bytes seek="$at" bs="$length" count=1 iflag=fullblock conv=notrunc status=none
+done 3<<END
 $others
 END
 echo ":: $2"

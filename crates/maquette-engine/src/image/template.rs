@@ -8,19 +8,21 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Child;
 
 use base64ct::{Base64, Encoding};
-use uuid::Uuid;
 
 use super::fetch::Transfer;
 use super::fetch_shell::{FetchShell, Place};
 use super::leftovers::{record, record_of};
-use crate::host::{Command, Host, check};
+use crate::host::{Command, Host};
 use crate::{StepContext, StepError};
+
+mod search;
+
+pub use search::{Found, Ids, Kind, MARK, Searched, search};
 
 const COPY: &str = concat!(
     include_str!("../../assets/image/room.sh"),
     include_str!("../../assets/image/memory-copy.sh")
 );
-const READ: &str = include_str!("../../assets/image/memory-search.sh");
 
 /// Longest line of the shell that is read, in bytes.
 const LONGEST: u64 = 4096;
@@ -101,77 +103,6 @@ impl Making<'_> {
     }
 }
 
-/// How a UUID is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// As in the firmware's tables (System Management BIOS 2.6 and later, 7.2.1): its first three fields are
-    /// little-endian.
-    Firmware,
-    /// As text, as Linux writes it down when it starts.
-    Text,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Firmware, Self::Text];
-
-    /// A UUID written so.
-    pub fn bytes(self, uuid: Uuid) -> Vec<u8> {
-        match self {
-            Self::Firmware => uuid.to_bytes_le().to_vec(),
-            Self::Text => uuid.hyphenated().to_string().into_bytes(),
-        }
-    }
-}
-
-/// A place in a memory image where a UUID is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
-    /// Where it begins, in bytes.
-    pub at: u64,
-    /// How it is written.
-    pub kind: Kind,
-}
-
-/// Most places that are believed.
-const PLACES: usize = 256;
-
-/// The first bytes of a memory image on the hypervisor, at most `limit`, and where a UUID is in it that has neither a
-/// zero nor an end of line.
-///
-/// # Errors
-///
-/// It cannot be read.
-pub fn read(
-    host: &dyn Host,
-    path: &str,
-    limit: usize,
-    uuid: Uuid,
-) -> Result<(Vec<u8>, Vec<Found>), StepError> {
-    let failed = || StepError::new(format!("cannot read {path}"));
-    let strange = |why: &str| failed().because(std::io::Error::other(why.to_string()));
-    let bytes = Kind::Firmware.bytes(uuid);
-    let pattern: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-    let text = uuid.hyphenated().to_string();
-    let arguments = [path.to_string(), limit.to_string(), pattern, text];
-    let said = check(host, &Command::script(READ, arguments)).map_err(|e| failed().because(e))?;
-    let (mut head, mut found) = (Vec::new(), Vec::new());
-    for line in said.lines() {
-        let (word, value) = line.split_once(' ').unwrap_or((line, ""));
-        let at = || value.parse().map_err(|_| strange("its places are not numbers"));
-        match word {
-            "head" => head = Base64::decode_vec(value).map_err(|_| strange("it is not base64"))?,
-            "firmware" => found.push(Found { at: at()?, kind: Kind::Firmware }),
-            "text" => found.push(Found { at: at()?, kind: Kind::Text }),
-            _ => {}
-        }
-    }
-    if found.len() > PLACES {
-        return Err(strange("the domain's UUID is in it too often"));
-    }
-    Ok((head, found))
-}
-
 /// Bytes of a copy that are not the template's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
@@ -205,9 +136,11 @@ impl Copy {
         let command = Command::script(COPY, [from, name]);
         let mut child = host.spawn(&command).map_err(|e| failed().because(e))?;
         // One that is gone does not read; its last words tell why.
-        let line =
-            |patch: &Patch| format!("{} {}\n", patch.at, Base64::encode_string(&patch.bytes));
-        let lines: String = patches.iter().map(line).chain(["\n".to_string()]).collect();
+        let line = |patch: &Patch| format!("{} {}\n", patch.at, patch.bytes.len());
+        let mut lines: String = patches.iter().map(line).chain(["\n".to_string()]).collect();
+        let bytes: Vec<u8> = patches.iter().flat_map(|patch| patch.bytes.iter().copied()).collect();
+        lines.push_str(&Base64::encode_string(&bytes));
+        lines.push('\n');
         let sent = child.stdin.as_mut().map(|pipe| pipe.write_all(lines.as_bytes()));
         let mut copy = Self { child, path: String::new() };
         drop(sent);
@@ -256,39 +189,48 @@ mod kill_points;
 mod tests {
     use std::fs;
 
+    use uuid::Uuid;
+
     use super::*;
     use crate::host::Local;
     use crate::image::sweep;
+
+    fn ids_of_the_template() -> Ids {
+        Ids { uuid: Uuid::from_u128(u128::MAX / 7), boot: Uuid::from_u128(u128::MAX / 11) }
+    }
 
     #[test]
     fn a_copy_begins_with_other_bytes_and_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
-        let (one, other) = (Uuid::from_u128(u128::MAX / 7), Uuid::from_u128(u128::MAX / 9));
-        let content = |begins: &str, uuid: Uuid| {
-            let tables = Kind::Firmware.bytes(uuid);
-            [begins.as_bytes(), b" header \n\0 ", &tables, b"\0and ", uuid.to_string().as_bytes()]
-                .concat()
+        let ids = |n: u128| Ids { uuid: Uuid::from_u128(u128::MAX / n), boot: Uuid::from_u128(n) };
+        let content = |begins: &str, ids: &Ids| {
+            let of = |kind: Kind| kind.bytes(ids);
+            let (uuid, boot) = (of(Kind::Firmware), of(Kind::BootId));
+            // What is text stays.
+            let said = format!("{MARK}{}", ids_of_the_template().boot);
+            let parts = [b" header \n\0 ".to_vec(), uuid, b"\0and ".to_vec(), of(Kind::Text), boot];
+            [begins.as_bytes(), &parts.concat(), said.as_bytes()].concat()
         };
-        let old = content("old", one);
+        let old = content("old", &ids_of_the_template());
         fs::write(path("a.save"), &old).unwrap();
-        let (head, found) = read(&Local, &path("a.save"), 3, one).unwrap();
+        let Searched { head, found } =
+            search(&Local, &path("a.save"), 3, ids_of_the_template().uuid).unwrap();
         assert_eq!(head, b"old");
-        let firmware = Found { at: 14, kind: Kind::Firmware };
-        assert_eq!(found, [firmware, Found { at: 35, kind: Kind::Text }]);
-        assert_eq!(read(&Local, &path("a.save"), 3, other).unwrap().1, []);
+        let kinds: Vec<(u64, Kind)> = found.iter().map(|found| (found.at, found.kind)).collect();
+        assert_eq!(kinds, [(14, Kind::Firmware), (35, Kind::Text), (71, Kind::BootId)]);
         let name = ".maquette-warm-a.b.qcow2.part";
         let mut patches = vec![Patch { at: 0, bytes: b"new".into() }];
-        patches.extend(found.iter().map(|f| Patch { at: f.at, bytes: f.kind.bytes(other) }));
+        patches.extend(found.iter().map(|f| Patch { at: f.at, bytes: f.kind.bytes(&ids(9)) }));
         let copy = Copy::make(&Local, &path("a.save"), &path(name), &patches).unwrap();
         assert_eq!(copy.path(), path(name));
-        assert_eq!(fs::read(copy.path()).unwrap(), content("new", other));
+        assert_eq!(fs::read(copy.path()).unwrap(), content("new", &ids(9)));
         let mode = fs::metadata(copy.path()).unwrap().permissions();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
         // Whoever removes what runs left sees that somebody is at work on it.
         assert!(sweep(&Local, directory.path().to_str().unwrap()).unwrap().is_empty());
         assert!(Copy::make(&Local, &path("a.save"), &path(name), &patches).is_err());
-        assert_eq!(fs::read(copy.path()).unwrap(), content("new", other));
+        assert_eq!(fs::read(copy.path()).unwrap(), content("new", &ids(9)));
         drop(copy);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         assert_eq!(fs::read(path("a.save")).unwrap(), old);

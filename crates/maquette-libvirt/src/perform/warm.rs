@@ -12,9 +12,10 @@ use maquette_core::seed::{SeedFile, report};
 use maquette_core::topology::Preallocation;
 use maquette_engine::host::{Command, check};
 use maquette_engine::image;
-use maquette_engine::image::template;
+use maquette_engine::image::template::{self, Ids};
 use maquette_engine::ready::{self, NotReady, Signal};
 use maquette_engine::{Backend, StepContext, StepError};
+use uuid::Uuid;
 
 use super::Libvirt;
 use super::memory_image::MemoryImage;
@@ -360,7 +361,8 @@ impl Libvirt<'_> {
         if !warm::fit(&bare, &memory.head.xml).map_err(|e| unusable(&e))? {
             return Err(unusable(&"libvirt gives its devices other addresses"));
         }
-        let patches = memory.patches(&bare, node.uuid).map_err(|e| unusable(&e))?;
+        let ids = Ids { uuid: node.uuid, boot: boot_id().map_err(|e| unusable(&e))? };
+        let patches = memory.patches(&bare, &ids).map_err(|e| unusable(&e))?;
         let scratch = format!("{}/.{}.{}.qcow2.part", pool.path, template.name(), node.name);
         let copy = template::Copy::make(self.access.host, &path, &scratch, &patches)?;
         self.client()?
@@ -412,10 +414,7 @@ impl Libvirt<'_> {
     /// nothing does not read it.
     pub(super) fn wake(&self, listener: Option<&Listener>) -> Result<(), LibvirtError> {
         let Some(listener) = listener else { return Ok(()) };
-        let mut random = [0u8; 64];
-        getrandom::getrandom(&mut random)
-            .map_err(|e| LibvirtError::refused(format!("no random numbers: {e}")))?;
-        let random: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        let random: String = random::<64>()?.iter().map(|b| format!("{b:02x}")).collect();
         listener.say(&format!("wake {} {random}\n", self.now()?))
     }
 
@@ -426,4 +425,16 @@ impl Libvirt<'_> {
         let unknown = || LibvirtError::refused(format!("`date` says `{}`", said.trim()));
         said.trim().parse().map_err(|_| unknown())
     }
+}
+
+fn random<const BYTES: usize>() -> Result<[u8; BYTES], LibvirtError> {
+    let mut random = [0u8; BYTES];
+    getrandom::getrandom(&mut random)
+        .map_err(|e| LibvirtError::refused(format!("no random numbers: {e}")))?;
+    Ok(random)
+}
+
+/// What a kernel would have drawn when it booted.
+fn boot_id() -> Result<Uuid, LibvirtError> {
+    Ok(uuid::Builder::from_random_bytes(random()?).into_uuid())
 }

@@ -1,0 +1,137 @@
+//! What a template has to get rid of before it is a node, and what it says if it cannot.
+
+use std::fs;
+use std::io::Write;
+
+use maquette_core::seed::report;
+
+use super::template_tests::{Template, complete, line, until};
+use super::tests::{IDENTITY, System};
+
+const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
+const UUID: &str = "sys/class/dmi/id/product_uuid";
+const TABLES: &str = "sys/firmware/dmi/tables/DMI";
+
+/// The UUID of the template, that of a node, and how that is as a machine-id.
+const TEMPLATES: &str = "0f1e2d3c-4b5a-5678-8796-a5b4c3d2e1f0";
+const NODES: &str = "6f5e4d3c-2b1a-5908-9716-05f4e3d2c1b0";
+const NODES_ID: &str = "6f5e4d3c2b1a5908971605f4e3d2c1b0";
+
+/// The first error that a template has told last.
+fn told(template: &Template) -> String {
+    until("a result", || template.said().ends_with("}\n"));
+    let said = template.said();
+    let last = said.lines().last().unwrap();
+    crate::ready::errors_of(last).unwrap().remove(0)
+}
+
+fn is_still_template(error: &str) -> bool {
+    report::STILL_TEMPLATE.iter().any(|begin| error.starts_with(begin))
+}
+
+fn becomes_a_node(mut template: Template) -> System {
+    template.connect().write_all(line().as_bytes()).unwrap();
+    template.end();
+    let said = template.said();
+    assert!(said.ends_with("\"errors\": []}}\ndone\n"), "{said}");
+    std::mem::replace(&mut template.system, System::new(IDENTITY))
+}
+
+/// DHCP servers know a node by what is made of it, also when it was taken down and built again.
+#[test]
+fn a_machine_id_is_what_a_first_boot_makes_of_the_firmwares_uuid() {
+    for (made, same) in [(TEMPLATES.replace('-', ""), true), ("1".repeat(32), false)] {
+        let system = complete();
+        system.put(UUID, &format!("{}\n", TEMPLATES.to_uppercase()));
+        // What systemd has made when the template booted, and where.
+        system.put("etc/machine-id", &format!("{made}\n"));
+        let template = Template::new(system);
+        assert_eq!(template.system.text("etc/machine-id"), "");
+        template.system.put(UUID, &format!("{NODES}\n"));
+        template.seed(IDENTITY);
+        let node = becomes_a_node(template);
+        let id = node.text("etc/machine-id");
+        assert_eq!(id == format!("{NODES_ID}\n"), same, "{id}");
+        assert!(id.len() == 33 && id.trim() != made, "{id}");
+    }
+}
+
+/// Whoever copies its memory puts others in place; should that fail, two nodes would be one machine.
+#[test]
+fn a_node_does_not_go_on_with_what_is_its_templates() {
+    // In the tables the first three fields are little-endian.
+    let table = b"\x01\x1b\x3c\x2d\x1e\x0f\x5a\x4b\x78\x56\x87\x96\xa5\xb4\xc3\xd2\xe1\xf0\x06";
+    for (name, templates, nodes, what) in [
+        (BOOT_ID, &b"0d9a7ab1-4c7e-4f0e-9f1e-63a1a5d3c1b2\n"[..], &b"another\n"[..], "boot ID"),
+        (UUID, TEMPLATES.as_bytes(), NODES.as_bytes(), "UUID"),
+        (TABLES, table, b"another", "UUID"),
+    ] {
+        let system = complete();
+        system.put(UUID, TEMPLATES);
+        system.put(name, "");
+        fs::write(system.path(name), templates).unwrap();
+        let template = Template::new(system);
+        if name != UUID {
+            template.system.put(UUID, NODES);
+        }
+        template.seed(IDENTITY);
+        template.connect().write_all(line().as_bytes()).unwrap();
+        let error = told(&template);
+        assert_eq!(error, format!("wake: it has the {what} of its template"));
+        assert!(is_still_template(&error));
+        assert!(!template.said().contains("setting up"));
+        fs::write(template.system.path(name), nodes).unwrap();
+        becomes_a_node(template);
+    }
+}
+
+/// It was renamed between two looks at it, or is gone again.
+#[test]
+fn a_nic_that_changes_while_it_is_looked_at_is_waited_for() {
+    let system = complete();
+    system.put("run/udev/control", "");
+    let mut template = Template::new(system);
+    template.seed(IDENTITY);
+    template.connect().write_all(line().as_bytes()).unwrap();
+    until("keys", || template.system.path("home/cloud-user/.ssh/authorized_keys").exists());
+    template.system.put("sys/class/net/eth0/ifindex", "2\n");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert!(!template.said().contains("result"), "{}", template.said());
+    template.system.put("run/udev/data/n2", "");
+    template.end();
+    assert!(template.said().ends_with("done\n"), "{}", template.said());
+}
+
+/// Whoever waits would do so until its time is up, and would not know why.
+#[test]
+fn an_agent_that_cannot_go_on_says_so_at_once() {
+    let template = Template::new(complete());
+    template.system.put("var/lib/cloud", "");
+    template.seed(IDENTITY);
+    template.connect().write_all(line().as_bytes()).unwrap();
+    let error = told(&template);
+    assert!(error.starts_with("wake: ") && error.contains("Error: "), "{error}");
+    assert!(is_still_template(&error));
+    // Another run may have more luck.
+    fs::remove_file(template.system.path("var/lib/cloud")).unwrap();
+    let node = becomes_a_node(template);
+    assert_eq!(node.text("var/lib/cloud/data/instance-id"), "5f0-1\n");
+}
+
+/// What its user asked for has run: a boot would do that again.
+#[test]
+fn a_node_whose_agent_fails_after_its_commands_is_not_booted_again() {
+    let system = complete();
+    let left = system.path("run/maquette/first-boot.json");
+    let first_boot = serde_json::json!({
+        "packages": [], "files": [], "commands": [format!("rm {}", left.display())],
+    });
+    system.put("seed/first-boot", &first_boot.to_string());
+    let mut template = Template::new(system);
+    template.seed(&IDENTITY.replace("maquette 1", "maquette 2"));
+    template.connect().write_all(line().as_bytes()).unwrap();
+    let error = told(&template);
+    assert!(error.starts_with("agent: FileNotFoundError: "), "{error}");
+    assert!(!is_still_template(&error));
+    template.end();
+}

@@ -29,7 +29,11 @@ look='
     say enabled; systemctl list-unit-files --no-legend | awk "{print \$1, \$2}" | sort
     say settings; sysctl -a 2> /dev/null | grep "^net\.ipv[46]\.\(conf\|neigh\)"
     say time; timedatectl show -p Timezone -p LocalRTC; date +%Z
-    say machine-id; wc -c /etc/machine-id; say locale; locale
+    say machine-id; wc -c /etc/machine-id
+    [ "$(tr -d - < /sys/class/dmi/id/product_uuid | tr A-F a-f)" = "$(cat /etc/machine-id)" ] && echo of the firmware
+    say mounts; findmnt -rno TARGET,FSTYPE | grep -v binfmt_misc | sort
+    su -s /bin/sh nobody -c "unshare -Urpf --mount-proc true"; echo "a procfs of its own: $?"
+    say locale; locale
     say cloud-init; cloud-init status; cat /run/cloud-init/result.json | tr -d " \n"; echo; cloud-id; true'
 # A node from a template notes a minute after its start what the kernel said before.
 noted() { on "$1" 'sudo journalctl -q -b -k -o cat | grep "^Linux version" > /dev/null'; }
@@ -48,7 +52,7 @@ compare() {
     done
     seen "$1" "$3" & seen "$2" "$3"; wait $!
     for node in "$1" "$2"; do
-        [ "$(grep -c '^== ' "$work/$node.$3")" -ge 18 ] || fail "a node could not be looked at: $(tail -n 3 "$work/$node.$3")"
+        [ "$(grep -c '^== ' "$work/$node.$3")" -ge 19 ] || fail "a node could not be looked at: $(tail -n 3 "$work/$node.$3")"
         # The same network in YAML of another layout.
         sed '/50-cloud-init.yaml:$/,/^\/etc\/sudoers/d' "$work/$node.$3" > "$work/$node"
     done

@@ -455,6 +455,10 @@ mod tests {
     #[test]
     fn nothing_is_explained_twice_or_not_at_all() {
         let all = topics();
+        // An example that stops at three dots is none; sums and fingerprints are long.
+        let long = |text: &str| text.contains("sha256:…") || text.contains("SHA256:…");
+        let cut = all.iter().filter(|t| t.example.contains('…') && !long(&t.example));
+        assert_eq!(cut.map(|t| &t.example).collect::<Vec<_>>(), Vec::<&String>::new());
         for (n, topic) in all.iter().enumerate() {
             assert!(!all[..n].iter().any(|t| t.path == topic.path), "{}", topic.path);
             assert!(!topic.doc.is_empty() && !topic.kind.is_empty(), "{topic:?}");

@@ -24,6 +24,16 @@ const OF_KEYS: &[(&str, &str)] = &[
     ("packages", "[tcpdump, vim]"),
     ("files", "{/etc/motd: welcome}"),
     ("commands", "[systemctl enable --now serial-getty@ttyS1]"),
+    ("user_data", "{package_upgrade: true}"),
+    ("dev", "vdb"),
+    ("serial", "journal-1"),
+    ("flavor", "baremetal"),
+    ("flavor_id", "auto"),
+    ("type", "linux"),
+    ("needs_formatting", "no"),
+    ("external_connectivity", "no"),
+    ("subnet_cidr", "10.9.0.0/24"),
+    ("subnet_gateway", "10.9.0.254"),
     ("content", "welcome"),
     ("mode", "\"0600\""),
     ("owner", "root:adm"),
@@ -89,6 +99,10 @@ const OF_SETTINGS: &[(&str, &str)] = &[
     ("vnc-password", "@password"),
     ("topology-password", "@password"),
     ("virtopts", "\"--watchdog default\""),
+    ("layout", "lab.yml"),
+    ("owner", "ann"),
+    ("ttl", "8h"),
+    ("host-memory-reserve", "4096"),
 ];
 
 fn named(table: &[(&'static str, &'static str)], name: &str) -> Option<&'static str> {

@@ -14,7 +14,7 @@ pub struct Args {
     #[command(flatten)]
     pub power: PowerArgs,
     /// How long a node may take to answer after its start, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "MAQUETTE_POWER_TIMEOUT", default_value_t = power::START_TIMEOUT)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "MAQUETTE_TIMEOUT", default_value_t = power::START_TIMEOUT)]
     pub timeout: u64,
 }
 

@@ -1,6 +1,7 @@
 //! From arguments to a plan: the stages in order, each once.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ use maquette_core::topology::{self, Allocation, VirtType};
 use maquette_core::values::{NodeName, PublicKey, Secret};
 use maquette_engine::StepError;
 use maquette_engine::probe::Facts;
-use maquette_engine::ssh_keys::{self, EnvironmentKey};
+use maquette_engine::ssh_keys::{self, EnvironmentKey, KeyError};
 use maquette_libvirt::LibvirtError;
 
 use crate::commands::{entry, nodes};
@@ -260,10 +261,10 @@ pub fn plan(
     let user = &world.environment;
     let (images, read) = images(user, &topology, (&observed, loaded.image_place), &mut diags);
     let key = key(&loaded.workspace, &observed)?;
-    // The key is whole, so deriving from it cannot fail; should it, the host key is never matched.
+    let underived = Underived::default();
     let host_keys = |name: &str, uuid, generation| {
-        let derived = key.host_public(name, uuid, generation);
-        derived.unwrap_or_else(|_| PublicKey::known("ssh-ed25519 none"))
+        let nothing = || PublicKey::known("ssh-ed25519 none");
+        underived.or(key.host_public(name, uuid, generation), nothing)
     };
     let generation = new_generation()?;
     let quiet = emulation_is_known(&topology, &observed);
@@ -282,6 +283,7 @@ pub fn plan(
     let aside = narrow(&mut blueprint, words, &context, settings)?;
     let shared = as_shared(&mut blueprint, &observed, &loaded.workspace, user);
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
+    underived.none()?;
     plan::place_seeds(&mut blueprint, &observed, &|image| finds_cdrom(user, image, &read));
     let fresh = match scope.all_templates {
         true => blueprint.nodes.iter().map(|node| node.name.to_string()).collect(),
@@ -346,6 +348,29 @@ fn as_shared(
     Some(file)
 }
 
+/// The first host key that could not be derived, if any was. Planning takes keys as it comes to nodes; nothing is made of a
+/// plan that lacks one.
+#[derive(Default)]
+struct Underived(RefCell<Option<KeyError>>);
+
+impl Underived {
+    /// A key, or what stands in its place until the mistake is told.
+    fn or<T>(&self, derived: Result<T, KeyError>, nothing: impl Fn() -> T) -> T {
+        derived.unwrap_or_else(|error| {
+            self.0.borrow_mut().get_or_insert(error);
+            nothing()
+        })
+    }
+
+    /// Fails if a key is missing.
+    fn none(&self) -> Result<(), Failure> {
+        match self.0.borrow_mut().take() {
+            None => Ok(()),
+            Some(error) => Err(Failure::because("cannot derive the host keys of the nodes", error)),
+        }
+    }
+}
+
 /// The plan that leads from what is there to a blueprint. An extension describes new nodes only, and so cannot make the
 /// seed of another node whose first boot does more than set it up.
 fn steps(
@@ -353,11 +378,14 @@ fn steps(
     observed: &Observed,
     key: &EnvironmentKey,
 ) -> Result<Plan, Failure> {
+    let underived = Underived::default();
     let private = |node: &blueprint::Node| {
         let generation = node.guest.as_ref().and_then(|g| g.generation);
-        key.host_private(&node.name, node.uuid, generation).unwrap_or_else(|_| Secret::new(""))
+        let derived = key.host_private(&node.name, node.uuid, generation);
+        underived.or(derived, || Secret::new(""))
     };
     let plan = plan::create(blueprint, observed, &private);
+    underived.none()?;
     let unknown = plan::unknown_first_boots(blueprint, &plan);
     if unknown.is_empty() {
         return Ok(plan);

@@ -19,6 +19,12 @@ const NAMES: [&str; 10] = [
     "authorization",
 ];
 
+/// Whether what has this name is secret, as `db_password` is.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_lowercase();
+    NAMES.iter().any(|word| name.contains(word))
+}
+
 /// A text without any of some `secrets`, private keys, what is secret in addresses of the web, and values of what is named
 /// like a password, such as `passwd='x'`, `token=x`, `--token x` or `"password": "x"`; nor passwords that cloud-init drew.
 pub fn scrub(text: &str, secrets: &[String]) -> String {

@@ -10,10 +10,12 @@ pub mod plugin;
 mod remove;
 mod tags;
 
+use std::path::Path;
 use std::time::Duration;
 
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::image::redact;
+use maquette_core::scrub::is_secret_name;
 use maquette_core::settings::{Kind as Written, SETTINGS, Setting};
 use maquette_core::syntax::{Plain, Sources};
 use maquette_engine::{Cause, StepError};
@@ -33,7 +35,7 @@ use crate::workspace::named::Workspaces;
 use crate::workspace::outputs;
 use crate::world::{Environment, World};
 use crate::{pipeline, reading};
-use given::Given;
+use given::{Given, Line};
 pub use log::now;
 use options::{Kind, OPTIONS, Support};
 
@@ -43,17 +45,16 @@ const BOOT: Duration = Duration::from_secs(600);
 
 /// Runs the provisioner.
 pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> {
-    let given = Given::read(world, args)?;
+    let line = match Line::parse(args) {
+        Ok(line) => line,
+        Err(said) => return Ok(world.terminal.of_arguments(&said)),
+    };
+    let given = Given::read(world, &line)?;
     for warning in &given.warnings {
         world.terminal.talk(&format!("warning: {warning}"));
     }
     if let Some(file) = &given.generate {
-        let text = answers::write(&|name| given.texts(name));
-        let secret = OPTIONS.iter().any(|o| o.is_secret() && !given.texts(o.name).is_empty());
-        let content = if secret { Content::Secret } else { Content::Plain };
-        userfile::write(&world.terminal, file, text.as_bytes(), content)?;
-        world.terminal.talk(&format!("wrote {}", file.display()));
-        return Ok(0);
+        return generate(world, &given, file);
     }
     given.check().map_err(refuse)?;
     let tree = given.tree(&world.environment).map_err(refuse)?;
@@ -101,6 +102,16 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     build(world, &given, tree, &extra, workspace)
 }
 
+/// Writes an answers file of what is given.
+fn generate(world: &World, given: &Given, file: &Path) -> Result<u8, Failure> {
+    let text = answers::write(&|name| given.texts(name));
+    let secret = OPTIONS.iter().any(|o| o.secret && !given.texts(o.name).is_empty());
+    let content = if secret { Content::Secret } else { Content::Plain };
+    userfile::write(&world.terminal, file, text.as_bytes(), content)?;
+    world.terminal.talk(&format!("wrote {}", file.display()));
+    Ok(0)
+}
+
 /// Mistakes of InfraRed's own checks have its exit code.
 fn refuse(mistakes: Vec<String>) -> Failure {
     let mut mistakes = mistakes.into_iter();
@@ -116,7 +127,7 @@ fn masked(tree: &Plain) -> Plain {
             map.iter()
                 .map(|(key, value)| match value {
                     Plain::Map(_) => (key.clone(), masked(value)),
-                    _ if key.contains("password") => (key.clone(), Plain::text("******")),
+                    _ if is_secret_name(key) => (key.clone(), Plain::text("******")),
                     // An address may have a password or a token in it.
                     Plain::Text(text) => (key.clone(), Plain::text(redact(text))),
                     _ => (key.clone(), value.clone()),

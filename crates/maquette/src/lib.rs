@@ -51,12 +51,7 @@ pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World)
         Ok(cli) => cli,
         Err(error) => {
             let error = cli::corrected(error, &words, &world.environment);
-            let text = render::Painted::of_arguments(&error);
-            match error.use_stderr() {
-                true => terminal.painted_talk(&text),
-                false => terminal.painted_result(&text),
-            }
-            return u8::try_from(error.exit_code()).unwrap_or(USAGE);
+            return terminal.of_arguments(&error);
         }
     };
     if let commands::Command::Virsh(args) = &mut cli.command {

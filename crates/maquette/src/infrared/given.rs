@@ -172,28 +172,41 @@ fn argument(option: &Opt) -> Arg {
     }
 }
 
-impl Given {
-    /// Reads all sources: defaults, then environment, then answers file, then command line.
-    pub fn read(world: &World, args: &[String]) -> Result<Self, Failure> {
-        let environment = &world.environment;
+/// A command line of `maquette virsh`.
+pub struct Line {
+    /// Whether it only asks for the plan.
+    plan: bool,
+    matches: ArgMatches,
+}
+
+impl Line {
+    /// Takes it apart. Help is an error here, too.
+    pub fn parse(args: &[String]) -> Result<Self, clap::Error> {
         let (plan, args) = match args.split_first() {
             Some((first, rest)) if first == "plan" => (true, rest),
             _ => (false, args),
         };
         let line = std::iter::once("maquette virsh".to_string()).chain(args.iter().cloned());
-        // Usage errors end here with code 2, help with 0.
-        let matches = command().get_matches_from(line);
-        let last = |name: &str| all(&matches, name).pop();
+        Ok(Self { plan, matches: command().try_get_matches_from(line)? })
+    }
+}
+
+impl Given {
+    /// Reads all sources: defaults, then environment, then answers file, then command line.
+    pub fn read(world: &World, line: &Line) -> Result<Self, Failure> {
+        let environment = &world.environment;
+        let Line { plan, matches } = line;
+        let last = |name: &str| all(matches, name).pop();
         let locking = Locking::from_environment(environment)?;
-        let mut given = Self { locking, plan, ..Self::default() };
+        let mut given = Self { locking, plan: *plan, ..Self::default() };
         let mut common = given.variables(environment);
         given.from_file = last("from-file").map(PathBuf::from);
         if let Some(path) = &given.from_file.clone() {
             given.answers(environment, path, &mut common)?;
         }
-        given.options(&matches);
+        given.options(matches);
         for name in ["extra-vars", "output", "inventory", "ansible-args", FINGERPRINT] {
-            let values = all(&matches, name);
+            let values = all(matches, name);
             if !values.is_empty() {
                 common.insert(name, values);
             }
@@ -210,7 +223,7 @@ impl Given {
         given.generate = last("generate-answers-file").map(PathBuf::from);
         given.yes_on_line = matches.get_flag("yes");
         given.yes = given.yes_on_line || consent::yes_of_environment(environment);
-        given.accept = match all(&matches, "accept") {
+        given.accept = match all(matches, "accept") {
             words if words.is_empty() => environment.text("MAQUETTE_ACCEPT").into_iter().collect(),
             words => words,
         };

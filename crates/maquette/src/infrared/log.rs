@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
 use maquette_core::image::redact;
+use maquette_core::scrub::is_secret_name;
 use maquette_engine::host::Command;
 use maquette_engine::private_file::write_private;
 
@@ -27,7 +28,7 @@ pub fn now(world: &World) -> String {
 }
 
 fn shown(name: &str, value: &str) -> String {
-    if options::find(name).is_some_and(options::Opt::is_secret) {
+    if options::find(name).is_some_and(|option| option.secret) {
         return MASK.into();
     }
     masked(value)
@@ -36,7 +37,7 @@ fn shown(name: &str, value: &str) -> String {
 /// `key=value` of a password hides its value, and an address what may be secret in it.
 fn masked(text: &str) -> String {
     match text.split_once('=') {
-        Some((key, _)) if key.to_lowercase().contains("password") => format!("{key}={MASK}"),
+        Some((key, _)) if !key.contains("://") && is_secret_name(key) => format!("{key}={MASK}"),
         // What comes before an address has neither `@` nor `?` in it.
         _ => match text.find("://").map(|at| text[..at].rfind('=').map_or(0, |n| n + 1)) {
             Some(begin) => format!("{}{}", &text[..begin], redact(&text[begin..])),
@@ -75,7 +76,7 @@ pub fn command(world: &World, args: &[String], given: &Given) -> Result<(), Fail
     for arg in args {
         let name = arg.trim_start_matches('-');
         let long = arg.starts_with("--").then(|| name.split('=').next().unwrap_or_default());
-        let hidden = long.is_some_and(|n| n.contains("password"));
+        let hidden = long.is_some_and(options::may_be_secret);
         line = line.arg(match (secret, hidden, arg.contains('=')) {
             (true, _, _) => MASK.to_string(),
             (false, true, true) => {

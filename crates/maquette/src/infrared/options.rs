@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use maquette_core::scrub::is_secret_name;
 use maquette_core::settings::{self, SETTINGS, Setting};
 use maquette_core::syntax::parse_bool;
 
@@ -78,6 +79,8 @@ pub struct Opt {
     pub name: &'static str,
     /// What its value becomes.
     pub kind: Kind,
+    /// Whether its value is shown to nobody.
+    pub secret: bool,
     /// Value if nobody gives one.
     pub default: Option<&'static str>,
     /// Whether there must be one.
@@ -111,17 +114,13 @@ impl Opt {
         format!("{called} cannot be {shown}; it is one of {words}")
     }
 
-    /// Whether its value must not be shown.
-    pub fn is_secret(&self) -> bool {
-        self.name.contains("password")
-    }
-
     /// The option that a setting is.
     fn of(row: &Setting) -> Option<Self> {
         let infrared = row.infrared?;
         Some(Self {
             name: row.name,
             kind: Kind::of(row),
+            secret: row.kind == settings::Kind::Secret,
             default: infrared.default,
             required: REQUIRED.contains(&row.name),
             group: infrared.heading,
@@ -140,6 +139,7 @@ macro_rules! options {
         &[$($(Opt {
             name: $name,
             kind: $kind,
+            secret: false,
             default: $default,
             required: false,
             group: $group,
@@ -244,6 +244,12 @@ pub const REQUIRED_WHEN: &[(&str, &[&str])] = &[
     ),
     ("virsh-snapshot-container", &["virsh-snapshot-upload", "virsh-snapshot-download"]),
 ];
+
+/// Whether a name on a command line, which may be cut short, is that of an option whose value is secret, or looks like one.
+pub fn may_be_secret(name: &str) -> bool {
+    let begins = |o: &&Opt| !name.is_empty() && o.name.starts_with(name);
+    OPTIONS.iter().filter(begins).any(|o| o.secret) || is_secret_name(name)
+}
 
 /// The option of a name.
 pub fn find(name: &str) -> Option<&'static Opt> {

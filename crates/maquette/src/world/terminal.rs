@@ -204,6 +204,17 @@ impl Terminal {
         self.noted(self.out.line(text));
     }
 
+    /// Answers a command line that clap did not take, or that asks for help: the text goes where clap would have it, and
+    /// the exit code comes back.
+    pub fn of_arguments(&self, said: &clap::Error) -> u8 {
+        let text = Painted::of_arguments(said);
+        match said.use_stderr() {
+            true => self.painted_talk(&text),
+            false => self.painted_result(&text),
+        }
+        u8::try_from(said.exit_code()).unwrap_or(2)
+    }
+
     /// Prints a result. A reader that has gone away (`| head`) is not an error.
     pub fn result(&self, text: &str) {
         self.painted_result(&Painted::plain(text));

@@ -1,5 +1,5 @@
 //! `maquette virsh` and `maquette workspace`, as far as no hypervisor is needed: options and where
-//! their values come from, settings, checks, workspaces. Numbers refer to InfraRed's behaviour.
+//! their values come from, settings, checks, workspaces.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 

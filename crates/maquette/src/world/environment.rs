@@ -1,4 +1,4 @@
-//! The variables and the current directory that a command sees. Nothing else asks the process for them.
+//! The variables and the current directory that a command sees. Nothing else asks the process for them, but clap for flags' own.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

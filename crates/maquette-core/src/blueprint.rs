@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub use interface::{Attachment, Checksums, Interface, Ipv4Setup};
 pub use links::far_end;
-pub use switching::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
+pub use switching::{BridgeOptions, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch};
 pub use template::{ColdReason, Template, TemplatePart, template};
 
 use crate::names::EnvName;
@@ -197,7 +197,7 @@ pub struct Network {
     /// Spanning tree protocol of its bridge, where libvirt makes that.
     pub stp: bool,
     /// What its bridge does that libvirt knows nothing of.
-    pub tuning: Tuning,
+    pub tuning: BridgeOptions,
     /// The NIC that is in its bridge.
     pub uplink: Option<Uplink>,
     /// What it is on Open vSwitch.
@@ -208,7 +208,7 @@ pub struct Network {
     pub reservations: Vec<Reservation>,
     /// Nodes on it with their volumes, sorted by name: should somebody undefine a domain, it is still
     /// known whose these are.
-    pub tenants: Vec<Tenant>,
+    pub tenants: Vec<NodeVolumes>,
 }
 
 impl Network {
@@ -220,7 +220,7 @@ impl Network {
     }
 
     /// Its reservations as DHCP's entries, of the families that it serves.
-    pub fn hosts(&self) -> BTreeSet<DhcpHost> {
+    pub fn dhcp_entries(&self) -> BTreeSet<DhcpHost> {
         let serves4 = self.ipv4.is_some() && self.dhcp4.is_some();
         let serves6 = self.ipv6.is_some() && self.dhcp6.is_some();
         let entry = |r: &Reservation, mac, ip| DhcpHost { name: r.name.to_string(), mac, ip };
@@ -235,7 +235,7 @@ impl Network {
 
 /// A node on a network, and what it has in a pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tenant {
+pub struct NodeVolumes {
     /// Node.
     pub node: NodeName,
     /// Pool of its volumes.

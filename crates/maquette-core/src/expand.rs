@@ -129,7 +129,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
     });
     let extension = extension::came_with(&nodes, observed, topology.settings.extend);
     for network in &mut networks {
-        networks::settle(network, &nodes, observed, &pool, &extension);
+        networks::add_nodes(network, &nodes, observed, &pool, &extension);
     }
     let seed_drives = seed_drives(topology, &nodes);
     let images: BTreeSet<Image> =

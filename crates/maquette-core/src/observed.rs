@@ -121,7 +121,7 @@ impl Wiring {
             forward: Forward::mode(network.forward).map(String::from),
             addresses: v4.into_iter().chain(v6).collect(),
             ranges: range4.into_iter().chain(range6).collect(),
-            hosts: network.hosts(),
+            hosts: network.dhcp_entries(),
             // libvirt sets that of its own bridges only.
             mtu: network.mtu.filter(|_| network.forward.is_served()),
             vswitch: network.vswitch.is_some(),

@@ -45,7 +45,7 @@ fn new(node: &str, network: &str) -> Vec<String> {
     found
 }
 
-/// Fault C1, C5, M10 and M12: values that are wrong for their key only.
+/// Values that are wrong for their key only.
 #[test]
 fn what_a_consumer_would_obey_or_libvirt_refuse_is_refused_at_its_place() {
     let node = [
@@ -88,7 +88,7 @@ fn what_a_consumer_would_obey_or_libvirt_refuse_is_refused_at_its_place() {
     }
 }
 
-/// Fault M12: an appliance's configuration is an extra variable of Ansible's, which evaluates what is a template once
+/// An appliance's configuration is an extra variable of Ansible's, which evaluates what is a template once
 /// the file is read, however it is written there.
 #[test]
 fn an_appliances_configuration_has_no_marks_however_they_are_written() {
@@ -121,7 +121,7 @@ fn an_appliances_configuration_has_no_marks_however_they_are_written() {
     assert_eq!(new(NODE, &NETWORK.replace("networks:", plain)), Vec::<String>::new());
 }
 
-/// Fault L3: a disk's letter was counted in a byte, which went round.
+/// A disk's letter was counted in a byte, which went round.
 #[test]
 fn more_disks_than_letters_are_a_mistake() {
     let one = NODE.lines().find(|line| line.starts_with("  disk1")).unwrap();
@@ -139,7 +139,7 @@ fn more_disks_than_letters_are_a_mistake() {
     }
 }
 
-/// Fault M11: the depth was looked at after the loader had called itself for each level.
+/// The depth was looked at after the loader had called itself for each level.
 #[test]
 fn a_file_that_nests_without_end_is_a_mistake_and_no_crash() {
     let flow = format!("networks: {}{}", "[".repeat(20_000), "]".repeat(20_000));

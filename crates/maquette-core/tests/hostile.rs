@@ -274,7 +274,7 @@ fn is_guests_text(place: &str) -> bool {
     }
 }
 
-/// Fault C1 and C5 (a stranger's topology is code).
+/// A stranger's topology is code.
 #[test]
 fn no_key_takes_a_line_break_a_control_character_or_a_template() {
     // A portgroup is looked for among those that there are, whatever it is called.

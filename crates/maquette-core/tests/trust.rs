@@ -61,7 +61,7 @@ fn of_nodes(plan: &Plan) -> Vec<String> {
     nodes.map(|c| format!("{} {}: {}", c.op.as_str(), c.name, c.reason)).collect()
 }
 
-/// Fault H4: once the workspace was lost, nodes were made anew with a host key that follows from the new
+/// Once the workspace was lost, nodes were made anew with a host key that follows from the new
 /// key while the old one stayed recorded and pinned.
 #[test]
 fn after_the_workspace_is_lost_record_and_derived_host_keys_agree() {
@@ -80,7 +80,7 @@ fn after_the_workspace_is_lost_record_and_derived_host_keys_agree() {
     assert!(again.is_empty(), "{:?}", of_nodes(&again));
 }
 
-/// Fault M9: a node that was made again had the host key of its predecessor.
+/// A node that was made again had the host key of its predecessor.
 #[test]
 fn a_node_that_is_made_anew_gets_a_generation_and_the_others_keep_theirs() {
     let seen = built();
@@ -96,7 +96,7 @@ fn a_node_that_is_made_anew_gets_a_generation_and_the_others_keep_theirs() {
     assert_eq!(guest(1).generation, Some(1));
 }
 
-/// Fault H5: a host key in the metadata was believed whoever wrote it there.
+/// A host key in the metadata was believed whoever wrote it there.
 #[test]
 fn a_host_key_that_somebody_else_recorded_is_not_believed() {
     let mut seen = built();
@@ -130,7 +130,7 @@ fn every_change_of_a_node_is_named() {
     assert!(text.ends_with(" (restarts)"), "{text}");
 }
 
-/// Fault M13: tokens of an address were in the plan.
+/// Tokens of an address were in the plan.
 #[test]
 fn no_secret_of_an_address_is_in_a_plan() {
     let mut wanted = asked(&[]);

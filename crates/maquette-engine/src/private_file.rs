@@ -33,7 +33,7 @@ mod tests {
 
     use super::*;
 
-    /// Fault C2: a workspace in which a public key was a link had somebody's `authorized_keys` written over.
+    /// A workspace in which a public key was a link had somebody's `authorized_keys` written over.
     #[test]
     fn a_link_in_a_files_place_goes_and_what_it_leads_to_stays() {
         let directory = tempfile::tempdir().unwrap();

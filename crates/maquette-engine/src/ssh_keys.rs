@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
     }
 
-    /// Fault M9: one secret was login key and root of all host keys, and a node that was made again had
+    /// One secret was login key and root of all host keys, and a node that was made again had
     /// the host key of its predecessor.
     #[test]
     fn the_login_key_gives_no_host_keys_and_a_node_made_anew_has_another_one() {

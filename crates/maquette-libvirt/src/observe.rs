@@ -372,7 +372,7 @@ mod tests {
     use crate::survey;
     use crate::xml::metadata::NAMESPACE;
 
-    /// Fault L6: whoever wrote our namespace into a network that cannot be read stopped every command of
+    /// Whoever wrote our namespace into a network that cannot be read stopped every command of
     /// every environment.
     #[test]
     fn what_cannot_be_read_is_named_and_passed_over_whosever_it_claims_to_be() {

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use maquette_core::blueprint::{
-    Access, Attachment, Checksums, Disk, Guest, Interface, Ipv4Setup, Network, Node, Pool,
-    Reservation, Tenant, Tuning,
+    Access, Attachment, BridgeOptions, Checksums, Disk, Guest, Interface, Ipv4Setup, Network, Node,
+    NodeVolumes, Pool, Reservation,
 };
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
@@ -105,12 +105,12 @@ fn network(reservations: Vec<Reservation>) -> Network {
         mtu: Some(9000),
         autostart: true,
         stp: false,
-        tuning: Tuning::default(),
+        tuning: BridgeOptions::default(),
         uplink: None,
         vswitch: None,
         fixed: None,
         reservations,
-        tenants: vec![Tenant {
+        tenants: vec![NodeVolumes {
             node: "lab-web-0".parse().unwrap(),
             pool: pool(),
             volumes: vec!["lab-web-0-disk1.qcow2".into()],
@@ -201,8 +201,8 @@ fn a_network_lives_and_dies_and_every_step_can_be_repeated() {
 
     let grown = network(vec![reservation("lab-web-1", 3)]);
     let change = NetworkChange {
-        remove: wanted.hosts().into_iter().collect(),
-        add: grown.hosts().into_iter().collect(),
+        remove: wanted.dhcp_entries().into_iter().collect(),
+        add: grown.dhcp_entries().into_iter().collect(),
         ..NetworkChange::default()
     };
     let update = Action::UpdateNetwork {

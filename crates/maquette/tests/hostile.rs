@@ -133,7 +133,7 @@ fn flags() {
     println!("{} command lines are refused", FLAGS.len() * HOSTILE.len());
 }
 
-/// Fault C1 and L1: flags were words of the ssh config and of a ProxyCommand.
+/// Flags were words of the ssh config and of a ProxyCommand.
 #[test]
 fn no_flag_takes_what_a_file_of_ours_would_obey() {
     inside("flags", "150 command lines are refused");
@@ -213,14 +213,14 @@ fn files() {
     println!("{tried} files are refused");
 }
 
-/// Fault M12 and its kind: bytes reach no file of ours, terminal or playbook that are not text, wherever they stand in
+/// Bytes reach no file of ours, terminal or playbook that are not text, wherever they stand in
 /// a file.
 #[test]
 fn no_file_takes_bytes_that_are_not_text() {
     inside("files", "108 files are refused");
 }
 
-/// Fault M10: 4294967300 bytes became 4, and in the project file nothing at all.
+/// 4294967300 bytes became 4, and in the project file nothing at all.
 #[test]
 fn sizes_that_do_not_fit_are_mistakes() {
     let directory = tempfile::tempdir().unwrap();
@@ -231,7 +231,7 @@ fn sizes_that_do_not_fit_are_mistakes() {
     }
 }
 
-/// Fault M11: the stack overflowed, and the program was aborted.
+/// The stack overflowed, and the program was aborted.
 #[test]
 fn a_file_that_nests_without_end_ends_with_status_2() {
     let directory = tempfile::tempdir().unwrap();

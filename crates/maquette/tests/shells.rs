@@ -309,7 +309,7 @@ fn taken_over_inside() {
     println!("taken over");
 }
 
-/// Fault M8 on another machine, where the run that was taken over may not have heard of it: what it sends is
+/// A run on another machine, where the run that was taken over may not have heard of it: what it sends is
 /// refused there, and its way to libvirt has an end.
 #[test]
 fn what_a_run_sends_to_another_machine_is_refused_there_once_it_is_taken_over() {

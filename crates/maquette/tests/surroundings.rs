@@ -309,7 +309,7 @@ fn a_restoring_waits_for_who_is_at_work_and_looks_again() {
     assert!(more.contains("first") && more.contains("second"), "{more}");
 }
 
-/// Fault L8: with what most systems allow unless somebody asks for more, guests would boot a few at a time.
+/// With what most systems allow unless somebody asks for more, guests would boot a few at a time.
 #[test]
 fn as_many_files_may_be_open_as_the_user_is_allowed() {
     let home = Home::new();

@@ -543,7 +543,7 @@ fn scripts_are_files() {
     }
 }
 
-/// Fault M7: after a power cut a name may be there and the content not. What a script renames it has synced before, but
+/// After a power cut a name may be there and the content not. What a script renames it has synced before, but
 /// for an image that gets its own name later.
 #[test]
 fn what_scripts_rename_is_on_the_disk_before() {

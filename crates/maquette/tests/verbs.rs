@@ -168,7 +168,7 @@ impl Asked {
     }
 }
 
-/// Fault M8: while the user thought, everybody else stood in front of a lock; and what came up meanwhile was
+/// While the user thought, everybody else stood in front of a lock; and what came up meanwhile was
 /// done without a question.
 #[test]
 fn nothing_is_locked_while_somebody_is_asked() {
@@ -202,7 +202,7 @@ fn nothing_is_locked_while_somebody_is_asked() {
     assert_eq!(ground.nodes().len(), 2);
 }
 
-/// Fault M8: the lock was taken, and the run that had it went on. One that stands still in the middle of its
+/// The lock was taken, and the run that had it went on. One that stands still in the middle of its
 /// steps, and goes on when another has taken over and is through.
 #[test]
 fn a_run_that_was_taken_over_changes_nothing_any_more() {

@@ -93,7 +93,7 @@ pub struct Route {
 /// What a bridge does that libvirt knows nothing of. It is set whenever libvirt starts the network, also
 /// after the hypervisor did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tuning {
+pub struct BridgeOptions {
     /// Frames of link-local protocols such as LLDP pass.
     pub link_local: bool,
     /// Every frame goes to every port.
@@ -104,7 +104,7 @@ pub struct Tuning {
     pub routes: Vec<Route>,
 }
 
-impl Tuning {
+impl BridgeOptions {
     /// Whether there is nothing to be done.
     pub fn is_plain(&self) -> bool {
         *self == Self::default()

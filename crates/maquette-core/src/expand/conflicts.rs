@@ -23,7 +23,7 @@ pub fn conflicts(
     }
     for (i, network) in blueprint.networks.iter().enumerate() {
         names(network, observed, diags);
-        twins(network, &blueprint.networks[..i], diags);
+        shares_with_others(network, &blueprint.networks[..i], diags);
         ipv6(topology, network, observed, diags);
         if let Some(uplink) = &network.uplink {
             nic(topology, network, uplink, observed, diags);
@@ -77,7 +77,7 @@ fn ipv6(topology: &Topology, network: &Network, observed: &Observed, diags: &mut
 }
 
 /// Networks before this one that it would share a NIC or the name of its bridge with.
-fn twins(network: &Network, before: &[Network], diags: &mut Diagnostics) {
+fn shares_with_others(network: &Network, before: &[Network], diags: &mut Diagnostics) {
     let both = |other: &Network| format!("`{}` and `{}`", other.name, network.name);
     let nic = |n: &Network| n.uplink.as_ref().map(|u| u.nic.clone());
     let twin = before.iter().find(|n| nic(n).is_some() && nic(n) == nic(network));

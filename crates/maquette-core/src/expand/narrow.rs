@@ -55,7 +55,7 @@ fn entered(
     let old = observed.networks.get(&network.name).map(|n| &n.recorded);
     let extension = old.iter().flat_map(|old| &old.tenants).filter(|tenant| tenant.extension);
     let extension = extension.map(|tenant| tenant.node.clone()).collect();
-    networks::settle(&mut network, nodes, observed, &whole.pool, &extension);
+    networks::add_nodes(&mut network, nodes, observed, &whole.pool, &extension);
     if let Some(old) = old {
         let gone = |name: &str| !names.contains(name) && !observed.domains.contains_key(name);
         let reserved = old.reservations.iter().filter(|r| gone(&r.name)).cloned();

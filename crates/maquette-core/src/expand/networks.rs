@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::blueprint::{
-    Fixed, HostPort, Interface, Network, Node, Pool, Portgroup, Reservation, Route, Tag, Tenant,
-    Tuning, Uplink, Vswitch,
+    BridgeOptions, Fixed, HostPort, Interface, Network, Node, NodeVolumes, Pool, Portgroup,
+    Reservation, Route, Tag, Uplink, Vswitch,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier, interface_name, is_interface};
@@ -63,7 +63,7 @@ fn network(
         mtu: network.mtu,
         autostart: network.autostart,
         stp: network.stp,
-        tuning: Tuning { querier, ..Tuning::default() },
+        tuning: BridgeOptions { querier, ..BridgeOptions::default() },
         uplink,
         vswitch: network.vswitch.as_ref().map(|v| vswitch(v, &bare.bridge, userspace, environment)),
         fixed: network.fixed.as_ref().map(|f| Fixed {
@@ -136,7 +136,7 @@ fn bare(name: &Name, environment: &EnvName) -> Network {
         mtu: None,
         autostart: true,
         stp: false,
-        tuning: Tuning::default(),
+        tuning: BridgeOptions::default(),
         uplink: None,
         vswitch: None,
         fixed: None,
@@ -147,7 +147,7 @@ fn bare(name: &Name, environment: &EnvName) -> Network {
 
 /// The bridge of a link between nodes.
 pub(super) fn link(name: &Name, hub: bool, mtu: Option<u32>, environment: &EnvName) -> Network {
-    let tuning = Tuning { link_local: true, hub, ..Tuning::default() };
+    let tuning = BridgeOptions { link_local: true, hub, ..BridgeOptions::default() };
     Network { tuning, mtu, ..bare(name, environment) }
 }
 
@@ -187,7 +187,7 @@ fn vswitch(
 }
 
 /// Enters the nodes that are on a network.
-pub(super) fn settle(
+pub(super) fn add_nodes(
     network: &mut Network,
     nodes: &[Node],
     observed: &Observed,
@@ -209,7 +209,7 @@ pub(super) fn settle(
     let mut reservations: Vec<Reservation> = reservations.collect();
     reservations.sort();
     let residents = nodes.iter().filter(|node| node.interfaces.iter().any(|i| on_it(&i)));
-    let tenants = residents.map(|node| Tenant {
+    let tenants = residents.map(|node| NodeVolumes {
         node: node.name.clone(),
         pool: match (observed.domains.get(&node.name), orphans.get(&node.name)) {
             (Some(domain), _) => domain.pool.clone(),
@@ -219,7 +219,7 @@ pub(super) fn settle(
         volumes: node.volumes().map(String::from).collect(),
         extension: extension.contains(&node.name),
     });
-    let mut tenants: Vec<Tenant> = tenants.collect();
+    let mut tenants: Vec<NodeVolumes> = tenants.collect();
     tenants.sort();
     (network.reservations, network.tenants) = (reservations, tenants);
 }

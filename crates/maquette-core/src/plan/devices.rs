@@ -69,7 +69,7 @@ pub(super) fn running(domain: &Domain, expected: &Hardware, live: &Hardware) -> 
 
 /// A disk that runs on a file that is not ours in the place of one that is, as after an external
 /// snapshot. Going back to ours would lose what was written since.
-pub(super) fn elsewhere(domain: &Domain) -> Option<String> {
+pub(super) fn foreign_disk(domain: &Domain) -> Option<String> {
     let expected = Hardware::of(&domain.recorded, &domain.pool);
     let found = std::iter::once(&domain.defined).chain(&domain.live).flat_map(|h| &h.disks);
     for disk in found {

@@ -437,7 +437,7 @@ struct Mending {
 
 /// What a network's DHCP and DNS servers serve otherwise from now on.
 fn served(network: &Network, old: &observed::Network) -> NetworkChange {
-    let (had, want) = (&old.defined.hosts, network.hosts());
+    let (had, want) = (&old.defined.hosts, network.dhcp_entries());
     let srvs = |from: &Network, other: &Network| {
         from.srvs.iter().filter(|s| !other.srvs.contains(s)).cloned().collect::<Vec<_>>()
     };

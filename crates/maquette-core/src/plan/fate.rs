@@ -122,7 +122,7 @@ fn fate_of(
     if changes.worst() == Some(Class::Replace) {
         return Fate::Replace(changes.words());
     }
-    if let Some(why) = devices::elsewhere(domain) {
+    if let Some(why) = devices::foreign_disk(domain) {
         return Fate::Leave(why);
     }
     let mut why = restarts(domain, node, &changes, replaced, observed);

@@ -102,7 +102,7 @@ fn forget_nodes(
     let mut wanted = network.recorded.clone();
     wanted.reservations.retain(|r| !goes(&r.name));
     wanted.tenants.retain(|t| !goes(&t.node));
-    let kept = wanted.hosts();
+    let kept = wanted.dhcp_entries();
     let remove = network.defined.hosts.difference(&kept);
     let remove: Vec<_> = remove.filter(|h| goes(&h.name)).cloned().collect();
     if wanted == network.recorded && remove.is_empty() {

@@ -116,7 +116,7 @@ pub(super) const INTERFACES: Form = Form::Either(&[
     .needed()]),
 ]);
 
-/// Reads `interfaces`: a list, the manual's mapping of `nicN`, or a list for each index.
+/// Reads `interfaces`: a list, the mapping in InfraRed's manual, of `nicN`, or a list for each index.
 pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Interfaces {
     let same = |all: Vec<Interface>| Interfaces { all, rows: None };
     match &node.value {

@@ -31,7 +31,7 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
         user_data::check(topology, role, diags);
     }
     image(topology, diags);
-    twins(topology, diags);
+    same_numbers(topology, diags);
     same_groups(topology, diags);
     if topology.networks_complete {
         ips::check(topology, diags);
@@ -220,7 +220,7 @@ fn portgroup(network: &Network, interface: &Interface, diags: &mut Diagnostics) 
 }
 
 /// Two nodes of fixed addresses (BGP) must not have the same ones.
-fn twins(topology: &Topology, diags: &mut Diagnostics) {
+fn same_numbers(topology: &Topology, diags: &mut Diagnostics) {
     let mut octets: Vec<(u8, &Role)> = Vec::new();
     for role in topology.roles.iter().filter(|r| r.count > 0) {
         for octet in role.octets.iter().take(role.count as usize) {

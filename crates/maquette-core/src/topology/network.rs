@@ -145,7 +145,7 @@ impl Network {
 /// Modes of `forward`.
 const FORWARD: Form = Form::Words(&["nat", "route", "open", "bridge", "none"]);
 
-/// Keys of the manual's form of `forward`.
+/// Keys of the form of InfraRed's manual of `forward`.
 const FORWARD_TYPE: &[Key] = &[key("type", FORWARD, "How it reaches the outside").needed()];
 
 /// Keys of an SRV record.
@@ -422,7 +422,7 @@ fn unserved(
     diags.push(Diagnostic::error("topology::bridged-dhcp", message).at(span, "").help(help));
 }
 
-/// Plain text, or the manual's `{type: nat}`.
+/// Plain text, or `{type: nat}` as in InfraRed's manual.
 fn forward(node: &Node, diags: &mut Diagnostics) -> Option<Forward> {
     let node = match &node.value {
         Value::Map(_) => {

@@ -401,7 +401,7 @@ fn boot(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> Vec<Boo
     order
 }
 
-/// A mapping with `network`, or the manual's plain name.
+/// A mapping with `network`, or a plain name as in InfraRed's manual.
 fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<ExternalNetwork> {
     if let Value::Scalar(..) = node.value {
         return decode::checked(node, "external_network", diags)

@@ -202,7 +202,7 @@ impl Host for Ssh {
     }
 
     fn run_anew(&self, command: &Command) -> Result<Output, HostError> {
-        self.ask(self.master.newcomer(), command, &mut |_| {})
+        self.ask(self.master.separate_client(), command, &mut |_| {})
     }
 
     fn mark(&self) -> &str {

@@ -213,7 +213,7 @@ mod tests {
         }
     }
 
-    /// Fault M7: after a power cut an image was there that was not on the disk.
+    /// After a power cut an image was there that was not on the disk.
     #[test]
     fn an_image_has_its_name_once_it_is_whole() {
         let home = tempfile::tempdir().unwrap();

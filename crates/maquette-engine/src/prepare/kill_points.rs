@@ -357,7 +357,7 @@ fn killed(part: usize) {
     assert!(said.contains("killed at"), "{said}");
 }
 
-/// Faults M7 and N2, and their kind: a record that is half written, a setting that nobody knows of any more,
+/// A record that is half written, a setting that nobody knows of any more,
 /// files beside others that stay for ever; and what seems to be prepared and is not, so that the next run
 /// leaves it as it is.
 #[test]

@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(error.to_string(), "its daemon has not answered within 1 s");
     }
 
-    /// Fault L8: without questions, a call to a daemon that hangs waits for ever.
+    /// Without questions, a call to a daemon that hangs waits for ever.
     #[test]
     fn a_daemon_that_hangs_ends_calls() {
         super::super::events::start_loop();

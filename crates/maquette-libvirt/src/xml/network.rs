@@ -104,7 +104,7 @@ fn ipv4(w: &mut Writer, network: &Network) {
     let Some(net) = network.ipv4 else { return };
     let (address, mask) = (net.addr().to_string(), net.netmask().to_string());
     let attributes = [("address", address.as_str()), ("netmask", mask.as_str())];
-    subnet(w, &attributes, network.dhcp4, network.hosts().iter().filter(|h| h.ip.is_ipv4()));
+    subnet(w, &attributes, network.dhcp4, network.dhcp_entries().iter().filter(|h| h.ip.is_ipv4()));
 }
 
 fn ipv6(w: &mut Writer, network: &Network) {
@@ -112,7 +112,7 @@ fn ipv6(w: &mut Writer, network: &Network) {
     let (address, length) = (net.addr().to_string(), net.prefix_len().to_string());
     let attributes =
         [("family", "ipv6"), ("address", address.as_str()), ("prefix", length.as_str())];
-    subnet(w, &attributes, network.dhcp6, network.hosts().iter().filter(|h| h.ip.is_ipv6()));
+    subnet(w, &attributes, network.dhcp6, network.dhcp_entries().iter().filter(|h| h.ip.is_ipv6()));
 }
 
 /// The hypervisor's address on a network, and what DHCP gives out beside it: a range, and reservations.
@@ -127,12 +127,12 @@ fn subnet<'a, A: ToString>(
         w.element("dhcp", &[], |w| {
             let (start, end) = (range.start.to_string(), range.end.to_string());
             w.empty("range", &[("start", &start), ("end", &end)]);
-            reserved.for_each(|host| write_host(w, host));
+            reserved.for_each(|host| write_dhcp_entry(w, host));
         });
     });
 }
 
-fn write_host(w: &mut Writer, host: &DhcpHost) {
+fn write_dhcp_entry(w: &mut Writer, host: &DhcpHost) {
     let ip = host.ip.to_string();
     let mac = host.mac.map(|m| m.to_string());
     let mut attributes: Vec<(&str, &str)> = mac.iter().map(|m| ("mac", m.as_str())).collect();
@@ -143,6 +143,6 @@ fn write_host(w: &mut Writer, host: &DhcpHost) {
 /// One reservation, for changing a network while it runs.
 pub fn host(host: &DhcpHost) -> String {
     let mut w = Writer::default();
-    write_host(&mut w, host);
+    write_dhcp_entry(&mut w, host);
     w.finish()
 }

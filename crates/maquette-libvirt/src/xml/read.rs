@@ -325,7 +325,7 @@ pub fn pool_path(xml: &str) -> Result<String, ReadError> {
 mod tests {
     use super::*;
 
-    /// Fault L3: of a stranger's domain, whose units are what they are.
+    /// Of a stranger's domain, whose units are what they are.
     #[test]
     fn memory_that_does_not_fit_is_much_and_not_little() {
         let mib = |memory: &str| {

@@ -168,7 +168,7 @@ impl<'a> Removal<'a> {
             let plan = self.plan(&self.session.running()?.observed(), plan_of)?;
             // Where there is nothing to remove there is nothing to agree to.
             if !plan.is_empty() {
-                self.settle(&plan)?;
+                self.ask(&plan)?;
             }
         }
         self.runner.lock(self.environment, "down", self.locking)
@@ -186,7 +186,7 @@ impl<'a> Removal<'a> {
                 return Ok((hypervisor, plan));
             }
             self.runner.unlock();
-            self.settle(&plan)?;
+            self.ask(&plan)?;
             self.runner.lock(self.environment, "down", patient(self.locking))?;
         }
     }
@@ -205,7 +205,7 @@ impl<'a> Removal<'a> {
     }
 
     /// Shows what goes and asks, unless that is settled; nothing is locked meanwhile.
-    fn settle(&mut self, plan: &Plan) -> Result<(), Failure> {
+    fn ask(&mut self, plan: &Plan) -> Result<(), Failure> {
         if self.is_settled(plan) {
             return Ok(());
         }
@@ -318,7 +318,7 @@ fn remove_all(
         if !left.environments.contains(environment) {
             forget_notes(world, session, &removal.runner)?;
             if !json {
-                farewell(world, &left, &hypervisor.facts);
+                say_what_stays(world, &left, &hypervisor.facts);
             }
             return Ok(());
         }
@@ -357,7 +357,7 @@ fn unfinished(message: String) -> Failure {
 }
 
 /// Says what stays on the hypervisor.
-fn farewell(world: &World, left: &Survey, facts: &Facts) {
+fn say_what_stays(world: &World, left: &Survey, facts: &Facts) {
     world.terminal.talk("base images stay in the pool; `maquette image prune` removes unused ones");
     // What preparation changed is every environment's, and the next one's.
     let changed = Record::of(facts).is_ok_and(|record| record != Record::default());

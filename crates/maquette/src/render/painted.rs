@@ -87,7 +87,7 @@ mod tests {
     use super::super::{diagnostics, plan, step_error};
     use super::*;
 
-    /// Fault M3: titles, the clipboard and other text were the terminal's to change.
+    /// Titles, the clipboard and other text were the terminal's to change.
     #[test]
     fn everything_that_a_terminal_obeys_goes_and_of_our_own_text_colours_stay() {
         assert_eq!(plain("plain\n\ttext\r\n"), "plain\n\ttext\n");

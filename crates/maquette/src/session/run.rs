@@ -342,7 +342,7 @@ fn origin(world: &World) -> Origin {
 mod tests {
     use super::*;
 
-    /// Fault L8: a hypervisor with very many CPUs would have had more guests boot than files can be open.
+    /// A hypervisor with very many CPUs would have had more guests boot than files can be open.
     #[test]
     fn guests_boot_as_many_at_once_as_cpus_and_open_files_allow() {
         assert_eq!(boots(1, None), 2);

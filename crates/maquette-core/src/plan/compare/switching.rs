@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::Class::{Live, Record, Replace};
 use super::{Differences, or};
-use crate::blueprint::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
+use crate::blueprint::{BridgeOptions, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch};
 use crate::topology::{Dhcp, Srv};
 
 pub(super) fn nic(old: Option<&Uplink>, new: Option<&Uplink>, found: &mut Differences) {
@@ -32,8 +32,8 @@ pub(super) fn spanning_tree(old: bool, new: bool, found: &mut Differences) {
     switched(old, new, "spanning tree protocol", found);
 }
 
-pub(super) fn tuning(old: &Tuning, new: &Tuning, found: &mut Differences) {
-    let Tuning { link_local, hub, querier, routes } = old;
+pub(super) fn tuning(old: &BridgeOptions, new: &BridgeOptions, found: &mut Differences) {
+    let BridgeOptions { link_local, hub, querier, routes } = old;
     switched(*link_local, new.link_local, "passing of link-local frames", found);
     switched(*hub, new.hub, "sending of every frame to every port", found);
     switched(*querier, new.querier, "multicast querier", found);

@@ -210,7 +210,7 @@ impl Master {
     }
 
     /// A client that connects and logs in by itself.
-    pub(super) fn newcomer(&self) -> Command {
+    pub(super) fn separate_client(&self) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.args(&self.login).args(["-o", "ControlMaster=no", "-o", "ControlPath=none"]);
         ssh.stdin(Stdio::null()).process_group(0);

@@ -132,7 +132,7 @@ mod tests {
         assert_ne!(from("/mnt/noexec"), Path::new("/mnt/noexec"));
     }
 
-    /// Fault L5: the connection's program was put where nothing can be run.
+    /// The connection's program was put where nothing can be run.
     #[cfg(feature = "e2e")]
     #[test]
     fn a_place_from_which_nothing_is_run_is_passed_over() {

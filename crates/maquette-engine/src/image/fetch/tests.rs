@@ -45,7 +45,7 @@ fn a_file_arrives_whole_and_leaves_nothing_beside() {
     assert_eq!(fs::read(path).unwrap(), fs::read(pool.path().join("v.qcow2")).unwrap());
 }
 
-/// Fault H6: what was pushed was taken for what was sent.
+/// What was pushed was taken for what was sent.
 #[test]
 fn a_copy_that_was_damaged_on_its_way_is_not_used() {
     let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

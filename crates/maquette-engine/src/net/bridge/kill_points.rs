@@ -125,7 +125,7 @@ fn inside() {
     assert!(total >= 6, "only {total} points");
 }
 
-/// Faults C3, M5 and their kind, where `tests/e2e/bridges` kills whole processes at chosen moments.
+/// What `tests/e2e/bridges` does not reach, where it kills whole processes at chosen moments.
 #[test]
 fn killed_before_every_program_a_nic_is_where_it_was() {
     let said = crate::dying_host::in_namespaces(INSIDE, "net::bridge::kill_points::inside", 0);

@@ -1,6 +1,6 @@
 //! A network's record.
 
-use maquette_core::blueprint::{Network, Reservation, Tenant};
+use maquette_core::blueprint::{Network, NodeVolumes, Reservation};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{Allocation, Forward, Srv};
 use maquette_core::values::FileName;
@@ -116,7 +116,7 @@ record!(ReservationFields: Reservation {
     ipv6: Optional("ipv6"),
 });
 
-record!(TenantFields: Tenant {
+record!(TenantFields: NodeVolumes {
     node: Required("node"),
     pool: PoolFields,
     volumes: Many("volume", text::<FileName>("name")),

@@ -1,8 +1,9 @@
 //! Whatever a record holds, it is the same after it was written and read.
 
 use maquette_core::blueprint::{
-    Access, Attachment, Checksums, Disk, Fixed, Guest, HostPort, Image, Interface, Ipv4Setup,
-    Network, Node, Pool, Portgroup, Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
+    Access, Attachment, BridgeOptions, Checksums, Disk, Fixed, Guest, HostPort, Image, Interface,
+    Ipv4Setup, Network, Node, NodeVolumes, Pool, Portgroup, Reservation, Route, Tag, Uplink, Vnc,
+    Vswitch,
 };
 use maquette_core::topology::{
     Allocation, BootDevice, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive, Srv, VirtType,
@@ -238,10 +239,11 @@ fn uplink() -> impl Strategy<Value = Uplink> {
     )
 }
 
-fn tuning() -> impl Strategy<Value = Tuning> {
+fn tuning() -> impl Strategy<Value = BridgeOptions> {
     let route = (net4(), whatever()).prop_map(|(net, via)| Route { net, via });
-    (whatever(), whatever(), whatever(), vec(route, 0..3))
-        .prop_map(|(link_local, hub, querier, routes)| Tuning { link_local, hub, querier, routes })
+    (whatever(), whatever(), whatever(), vec(route, 0..3)).prop_map(
+        |(link_local, hub, querier, routes)| BridgeOptions { link_local, hub, querier, routes },
+    )
 }
 
 fn srv() -> impl Strategy<Value = Srv> {
@@ -265,8 +267,9 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
     let host = (any::<[bool; 2]>(), tuning(), of(uplink()), of(vswitch()), of(fixed));
     let reservation = (named(), mac(), whatever(), whatever())
         .prop_map(|(name, mac, ipv4, ipv6)| Reservation { name, mac, ipv4, ipv6 });
-    let tenant = (named(), pool(), vec(file(), 0..3), any::<bool>())
-        .prop_map(|(node, pool, volumes, extension)| Tenant { node, pool, volumes, extension });
+    let tenant = (named(), pool(), vec(file(), 0..3), any::<bool>()).prop_map(
+        |(node, pool, volumes, extension)| NodeVolumes { node, pool, volumes, extension },
+    );
     let has = (vec(srv(), 0..3), vec(whatever(), 0..3), vec(reservation, 0..3), vec(tenant, 0..3));
     (who, addresses, host, has).prop_map(|(who, addresses, host, has)| {
         let (environment, (net, data_net), name, bridge, uuid, forward) = who;

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use maquette_core::blueprint::{Fixed, HostPort, Portgroup, Route, Tag, Tuning, Uplink, Vswitch};
+use maquette_core::blueprint::{
+    BridgeOptions, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch,
+};
 use maquette_core::values::{Line, Name};
 
 use super::MetadataError;
@@ -114,23 +116,23 @@ impl Named for TuningFields {
     }
 }
 
-impl Field<Tuning> for TuningFields {
-    fn write(&self, value: &Tuning, tree: &mut Tree) {
-        let Tuning { link_local: _, hub: _, querier: _, routes } = value;
+impl Field<BridgeOptions> for TuningFields {
+    fn write(&self, value: &BridgeOptions, tree: &mut Tree) {
+        let BridgeOptions { link_local: _, hub: _, querier: _, routes } = value;
         ROUTES.write(routes, tree);
     }
 
-    fn read(&self, from: Source<'_, '_>) -> Result<Tuning, MetadataError> {
-        let Some(hook) = hook::read(from)? else { return Ok(Tuning::default()) };
+    fn read(&self, from: Source<'_, '_>) -> Result<BridgeOptions, MetadataError> {
+        let Some(hook) = hook::read(from)? else { return Ok(BridgeOptions::default()) };
         let hook::Hook { bridge: _, link_local, hub, querier, guard: _ } = hook;
-        Ok(Tuning { link_local, hub, querier, routes: ROUTES.read(from)? })
+        Ok(BridgeOptions { link_local, hub, querier, routes: ROUTES.read(from)? })
     }
 }
 
 /// What the hook on the hypervisor reads, besides `port` and `route`: `assets/network-hook.sh` of the
 /// engine.
 pub(super) mod hook {
-    use maquette_core::blueprint::{Network, Tuning};
+    use maquette_core::blueprint::{BridgeOptions, Network};
     use maquette_core::values::Name;
 
     use super::super::MetadataError;
@@ -159,7 +161,7 @@ pub(super) mod hook {
     const TUNING: One<HookFields> = One("tuning", HookFields);
 
     pub(in super::super) fn write(network: &Network, tree: &mut Tree) {
-        let Tuning { link_local, hub, querier, routes: _ } = network.tuning;
+        let BridgeOptions { link_local, hub, querier, routes: _ } = network.tuning;
         let guarded = network.uplink.as_ref().filter(|u| u.guard);
         let hook = Hook {
             bridge: network.bridge.clone(),

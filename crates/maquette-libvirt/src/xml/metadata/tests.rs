@@ -1,8 +1,9 @@
 //! Every attribute of a record is written and read back.
 
 use maquette_core::blueprint::{
-    Access, Attachment, Checksums, Disk, Fixed, Guest, HostPort, Image, Interface, Ipv4Setup,
-    Network, Node, Pool, Portgroup, Reservation, Route, Tag, Tenant, Tuning, Uplink, Vnc, Vswitch,
+    Access, Attachment, BridgeOptions, Checksums, Disk, Fixed, Guest, HostPort, Image, Interface,
+    Ipv4Setup, Network, Node, NodeVolumes, Pool, Portgroup, Reservation, Route, Tag, Uplink, Vnc,
+    Vswitch,
 };
 use maquette_core::topology::{
     Allocation, BootDevice, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive, Srv, VirtType,
@@ -130,7 +131,7 @@ pub(super) fn full_network() -> NetworkRecord {
         mtu: Some(1400),
         autostart: true,
         stp: true,
-        tuning: Tuning {
+        tuning: BridgeOptions {
             link_local: true,
             hub: true,
             querier: true,
@@ -173,7 +174,7 @@ pub(super) fn full_network() -> NetworkRecord {
             ipv4: Some("192.0.2.5".parse().unwrap()),
             ipv6: Some("2001:db8::5".parse().unwrap()),
         }],
-        tenants: vec![Tenant {
+        tenants: vec![NodeVolumes {
             node: "lab-n-0".parse().unwrap(),
             pool: pool(),
             volumes: vec!["lab-n-0-disk1.qcow2".into()],
@@ -289,7 +290,7 @@ fn every_attribute_that_a_record_may_have_is_in_an_example() {
     assert_eq!(declared, found);
 }
 
-/// Fault H5: whoever left the digest out was believed.
+/// Whoever left the digest out was believed.
 #[test]
 fn a_record_without_its_digest_was_edited() {
     let written = text(|w| write_node(w, &full_node()));
@@ -304,7 +305,7 @@ fn a_record_without_its_digest_was_edited() {
     assert_eq!(read(&other, read_network, "lab-data", 6), Err(MetadataError::Edited));
 }
 
-/// Fault M13: everybody who may read on the hypervisor saw tokens and passwords of addresses.
+/// Everybody who may read on the hypervisor saw tokens and passwords of addresses.
 #[test]
 fn records_have_no_secrets_of_an_address() {
     let mut record = full_node();

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::workspace::Workspace;
 
-    /// Fault L1: `%` begins a token of ssh's, and one that it does not know ends it.
+    /// `%` begins a token of ssh's, and one that it does not know ends it.
     #[test]
     fn an_ipv6_address_with_a_zone_is_what_ssh_connects_to_within_limits() {
         let home = tempfile::tempdir().unwrap();

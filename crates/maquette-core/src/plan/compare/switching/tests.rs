@@ -27,7 +27,7 @@ fn full() -> Network {
         mtu: None,
         autostart: true,
         stp: false,
-        tuning: Tuning {
+        tuning: BridgeOptions {
             link_local: true,
             hub: true,
             querier: true,

@@ -46,7 +46,7 @@ fn is_root(here: &Path) -> bool {
     fs::metadata(here).unwrap().uid() == 0
 }
 
-/// Fault C4: QEMU was left to guess what a file is, as root.
+/// QEMU was left to guess what a file is, as root.
 #[test]
 fn whatever_reads_an_image_is_told_its_format_and_may_do_nothing_else() {
     let here = tempfile::tempdir().unwrap();

@@ -51,7 +51,7 @@ fn a_server_with_an_authority_of_its_own_needs_to_be_told_of_it() {
     assert_eq!(left(pool.path()), ["v.qcow2"]);
 }
 
-/// Fault M6: what was begun with encryption went on without it.
+/// What was begun with encryption went on without it.
 #[test]
 fn a_redirection_that_gives_encryption_up_is_not_followed() {
     let place = Place::new();
@@ -122,7 +122,7 @@ impl Publisher {
     }
 }
 
-/// Fault M6: sums came from wherever the server led.
+/// Sums came from wherever the server led.
 #[test]
 fn published_checksums_decide_and_come_encrypted_all_the_way() {
     let publisher = Publisher::new();
@@ -161,7 +161,7 @@ fn published_checksums_decide_and_come_encrypted_all_the_way() {
     refused(&list, &long, "cannot read the published checksums");
 }
 
-/// Fault M14: a server that says nothing ends what is asked of it.
+/// A server that says nothing ends what is asked of it.
 #[test]
 fn a_publisher_is_given_a_time() {
     let pool = tempfile::tempdir().unwrap();

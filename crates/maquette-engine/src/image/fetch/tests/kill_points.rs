@@ -30,7 +30,7 @@ const CALLED: [&str; 22] = [
     "sleep",
 ];
 
-/// Faults H1, H6, M7: whatever a run leaves that is killed, the next one ends with the whole image, and with
+/// Whatever a run leaves that is killed, the next one ends with the whole image, and with
 /// nothing beside it. `prepare` makes what there is before each run.
 fn killed_before_every_program(
     name: &str,

@@ -221,7 +221,7 @@ fn a_server_that_stalls_or_breaks_off_fails_in_time_and_the_next_run_goes_on() {
     assert!(left(place.pool.path()).is_empty(), "{:?}", left(place.pool.path()));
 }
 
-/// Fault M14: it sends, and would send for days.
+/// It sends, and would send for days.
 #[test]
 fn a_server_that_sends_next_to_nothing_has_stalled() {
     let place = Place::new();
@@ -229,7 +229,7 @@ fn a_server_that_sends_next_to_nothing_has_stalled() {
     assert!(error.hints.iter().any(|h| h.contains("next to nothing")), "{error:?}");
 }
 
-/// Fault M14, with nobody between who waits for minutes: how long that is in real runs.
+/// With nobody between who waits for minutes: how long that is in real runs.
 #[test]
 fn a_server_and_another_run_have_a_time_each() {
     let pool = tempfile::tempdir().unwrap();
@@ -267,7 +267,7 @@ fn a_server_that_sends_without_end_does_not_fill_the_pool() {
     place.is_whole();
 }
 
-/// Fault M6: curl knows many protocols, and a server may lead to any of them.
+/// Curl knows many protocols, and a server may lead to any of them.
 #[test]
 fn no_server_leads_to_a_file_or_to_what_is_not_of_the_web() {
     let place = Place::new();

@@ -155,6 +155,9 @@ verbs! {
     schema => Schema;
     /// Print completions for a shell
     completions => Completions;
+    /// Write a manual page for each verb, for packages
+    #[command(hide = true)]
+    man_pages => ManPages;
     /// Print the names that fit where somebody is typing, for completions
     #[command(hide = true)]
     complete_names => CompleteNames;

@@ -13,7 +13,8 @@ fn the_page_of_settings_has_every_setting_with_all_its_names() {
     let mut out = begin(
         "Settings",
         "A setting is given as a flag, as an environment variable, or in `maquette.yaml`. A flag counts more than a \
-         variable, and a variable more than the file. `maquette virsh` has InfraRed's options under InfraRed's names.",
+         variable, and a variable more than the file. `maquette virsh` has those of the last \
+         column as options with the same names, and `IR_…` variables for them.",
     );
     let code = |text: Option<String>| text.map_or(String::new(), |text| format!("`{text}`"));
     let topics = topics();
@@ -28,13 +29,11 @@ fn the_page_of_settings_has_every_setting_with_all_its_names() {
                 Kind::Changes => format!("`-e`, `--{}`", row.name),
                 _ => code(row.flag()),
             };
-            let virsh = row.infrared.map(|_| format!("--{}", row.name));
-            let names = [flag, code(row.variable()), code(row.key.map(String::from))];
-            let mut cells = names.to_vec();
-            cells.extend([code(virsh), cell(&row.help())]);
-            cells
+            let virsh = if row.infrared.is_some() { "yes" } else { "" };
+            let key = code(row.key.map(String::from));
+            vec![flag, cell(&row.help()), key, code(row.variable()), virsh.into()]
         };
-        let head = ["flag", "variable", "in `maquette.yaml`", "`maquette virsh`", "what it is"];
+        let head = ["flag", "what it is", "in `maquette.yaml`", "variable", "`virsh`"];
         table(&mut out, &head, rows.clone().map(row));
     }
     out.push_str("## How each is written\n\n");

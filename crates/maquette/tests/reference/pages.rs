@@ -9,6 +9,8 @@ mod json;
 mod keys;
 #[path = "links.rs"]
 mod links;
+#[path = "session.rs"]
+mod session;
 #[path = "topologies.rs"]
 mod topologies;
 #[path = "verbs.rs"]

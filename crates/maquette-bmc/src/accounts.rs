@@ -1,5 +1,7 @@
 //! Who may use a BMC, and what: accounts with roles, as Redfish and IPMI both know them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::secret::Secret;
 
 /// What somebody may do, in Redfish's words.
@@ -31,7 +33,7 @@ impl Privilege {
 }
 
 /// The three roles that every Redfish service has; they are IPMI's levels of privilege, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// May do everything.
     Administrator,
@@ -96,7 +98,7 @@ pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=20;
 pub const MOST: usize = 15;
 
 /// One account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Account {
     /// Its number, which IPMI has, too: 2 and more, since 1 is the account without a name.
     pub id: u8,
@@ -111,9 +113,11 @@ pub struct Account {
     /// Whether nothing is allowed with it but another password.
     pub must_change: bool,
     /// Counts changes, also those that nobody can read.
+    #[serde(skip)]
     pub generation: u64,
     /// Another one for each account, for each password, and after each time that it was disabled: whoever came in with
     /// another one is out.
+    #[serde(skip)]
     pub serial: u64,
 }
 
@@ -200,6 +204,28 @@ impl Accounts {
         let account = self.named(name);
         let right = account.map_or(&nobody, |account| &account.password).is(password);
         account.filter(|account| right && account.enabled)
+    }
+
+    /// Takes the place of all accounts, as they were left by a service that has ended: all of them, or none.
+    pub fn remember(&mut self, accounts: Vec<Account>) -> Result<(), Refused> {
+        let mut all = Self { all: Vec::new(), serials: self.serials };
+        for mut account in accounts {
+            checked_name(&account.name)?;
+            checked_password(&account.password)?;
+            let numbered = (2..=MOST as u8 + 1).contains(&account.id);
+            if !numbered || all.get(account.id).is_some() || all.named(&account.name).is_some() {
+                return Err(Refused::Taken);
+            }
+            all.serials += 1;
+            account.serial = all.serials;
+            all.all.push(account);
+        }
+        if !all.iter().any(|account| account.enabled && account.role == Role::Administrator) {
+            return Err(Refused::LastAdministrator);
+        }
+        all.all.sort_by_key(|account| account.id);
+        *self = all;
+        Ok(())
     }
 
     /// Makes an account, with the lowest number that is free.

@@ -4,22 +4,25 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::machine::{Device, Fault, Firmware, Hardware, Image, Machine, Power};
 
+mod kept;
 mod log;
 mod press;
 mod watchdog;
 
+pub use kept::Keeper;
 pub use log::{Entry, Log, What};
 pub use press::Outcome;
 use press::{Plan, Restart};
 pub use watchdog::{Timeout, Watchdog};
 
 /// For how long a boot device holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Override {
     /// There is none.
     Disabled,
@@ -30,7 +33,7 @@ pub enum Override {
 }
 
 /// What is booted next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {
     /// The device; none for the domain's own order.
     pub target: Option<Device>,
@@ -41,7 +44,7 @@ pub struct Boot {
 }
 
 /// The identification light.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Light {
     /// It is dark.
     Off,
@@ -108,7 +111,7 @@ pub fn default_settings(firmware: Firmware) -> Settings {
 }
 
 /// What a BMC remembers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct State {
     /// What is booted next.
     pub boot: Boot,
@@ -129,18 +132,25 @@ pub struct State {
     /// Addresses of time servers, which are remembered; the hypervisor's time is the BMC's.
     pub time_servers: Vec<String>,
     /// The port of its IPMI, if it has one of its own.
+    #[serde(skip)]
     pub ipmi_port: Option<u16>,
     /// Until when the light blinks, if it was asked to for a time.
+    #[serde(skip)]
     pub blinks_until: Option<u64>,
     /// What is to be started once it is off.
     restart: Option<Restart>,
     /// How many restarts were asked for, and how the last of them ended.
     restarts: u64,
+    #[serde(skip)]
     ended: VecDeque<(u64, Outcome)>,
     /// What a start that is under way has taken out of the above.
     starting: Option<Plan>,
+    /// The same of a start of which nobody knows whether it has worked: the service ended meanwhile.
+    #[serde(skip)]
+    unsure: Option<Plan>,
     /// What the domain did when it was looked at last, and the number of that look.
     seen: Option<Power>,
+    #[serde(skip)]
     look: u64,
 }
 
@@ -163,6 +173,7 @@ impl Default for State {
             restarts: 0,
             ended: VecDeque::new(),
             starting: None,
+            unsure: None,
             seen: None,
             look: 0,
         }
@@ -189,14 +200,28 @@ pub struct Bmc {
     changing: Mutex<()>,
     looks: AtomicU64,
     listener: Mutex<Option<Listener>>,
+    keeper: Mutex<Option<Keeper>>,
+    /// The document that was kept last.
+    kept: Mutex<Vec<u8>>,
 }
 
 impl Bmc {
     /// A BMC that remembers nothing yet.
     pub fn new(name: &str, uuid: Uuid, machine: Arc<dyn Machine>, clock: Clock) -> Self {
-        let (state, pressing, ticking, changing, looks, listener) = Default::default();
-        let name = name.to_string();
-        Self { name, uuid, machine, clock, state, pressing, ticking, changing, looks, listener }
+        Self {
+            name: name.to_string(),
+            uuid,
+            machine,
+            clock,
+            state: Mutex::default(),
+            pressing: Mutex::default(),
+            ticking: Mutex::default(),
+            changing: Mutex::default(),
+            looks: AtomicU64::default(),
+            listener: Mutex::default(),
+            keeper: Mutex::default(),
+            kept: Mutex::default(),
+        }
     }
 
     /// Has somebody hear of what happens.
@@ -255,6 +280,7 @@ impl Bmc {
                 _ => None,
             }
         };
+        self.make_sure(power);
         if let Some(what) = what {
             self.note(what, "");
         }
@@ -264,6 +290,7 @@ impl Bmc {
     /// Logs what happened, and tells whoever listens.
     pub fn note(&self, what: What, detail: &str) -> Entry {
         let entry = self.state().log.add(self.clock.now(), what, detail);
+        self.keep();
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(listener) = listener {
             listener(self, &entry);

@@ -1,8 +1,9 @@
 //! Wrong passwords: what they cost whoever tries them, and how many of them are told of.
 //!
 //! Failures are counted for each source (an IPv4 address, or an IPv6 network of 64 bits), for each account, and for each
-//! pair of both. From some on, passwords are looked at one by one, a second apart. A pair that was right before
-//! is held back by its own failures only: nobody locks others out of their account, or out of a host that they share.
+//! pair of both. From some on, passwords are looked at one by one: those of a source a second apart, and those for an account
+//! more closely, so that one source that guesses does not keep all others from it. A pair that was right before is held back
+//! by its own failures only: nobody locks others out of their account, or out of a host that they share.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,8 +11,11 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// Failures that cost nothing but an answer that comes late.
 const FREE: u32 = 4;
-/// Seconds between two passwords that are looked at, from then on.
-const APART_S: u64 = 1;
+/// Parts of a second, in which turns are counted.
+const PARTS: u64 = 8;
+/// Parts between two passwords that are looked at, from then on: of one source, and for one account.
+const APART: u64 = PARTS;
+const APART_ACCOUNT: u64 = 1;
 /// Longest that somebody is held back; whoever would have to wait longer is sent away.
 const LONGEST_S: u64 = 10;
 /// Seconds without a failure after which all are forgotten.
@@ -44,7 +48,7 @@ struct Failures {
     count: u32,
     /// When the last one was, or something was right.
     seen: u64,
-    /// When the next password is looked at.
+    /// When the next password is looked at, in parts of a second.
     next: u64,
     right: bool,
 }
@@ -98,8 +102,8 @@ impl Guesses {
         let account = account.unwrap_or(NOBODY).to_string();
         let pair = (source, account.clone());
         let known = self.pairs.get(&pair).right;
-        let mut next = now;
-        let mut slow = false;
+        let begun = now * PARTS;
+        let (mut next, mut slow) = (begun, false);
         let mut look = |failures: &Failures| {
             if failures.count >= FREE {
                 next = next.max(failures.next);
@@ -114,16 +118,16 @@ impl Guesses {
         if !slow {
             return Some(0);
         }
-        let wait = next.saturating_sub(now);
+        let wait = (next - begun).div_ceil(PARTS);
         if wait > LONGEST_S {
             return None;
         }
         // Whoever comes next is after this one.
-        let then = next + APART_S;
-        self.pairs.of(&pair, now).next = then;
+        self.pairs.of(&pair, now).next = next + APART;
         if !known {
-            self.sources.of(&source, now).next = then;
-            self.accounts.of(&account, now).next = then;
+            self.sources.of(&source, now).next = next + APART;
+            let account = self.accounts.of(&account, now);
+            account.next = account.next.max(begun) + APART_ACCOUNT;
         }
         Some(wait)
     }
@@ -132,14 +136,14 @@ impl Guesses {
     pub fn wrong(&mut self, source: Source, account: Option<&str>, now: u64) -> bool {
         let account = account.unwrap_or(NOBODY).to_string();
         let pair = (source, account.clone());
-        for failures in [
-            self.pairs.of(&pair, now),
-            self.sources.of(&source, now),
-            self.accounts.of(&account, now),
+        for (failures, apart) in [
+            (self.pairs.of(&pair, now), APART),
+            (self.sources.of(&source, now), APART),
+            (self.accounts.of(&account, now), APART_ACCOUNT),
         ] {
             failures.count = failures.count.saturating_add(1);
             failures.seen = now;
-            failures.next = failures.next.max(now + APART_S);
+            failures.next = failures.next.max(now * PARTS + apart);
         }
         if now.saturating_sub(self.lines.0) >= 60 {
             self.lines = (now, 0);
@@ -156,7 +160,7 @@ impl Guesses {
     /// A password was right.
     pub fn right(&mut self, source: Source, account: &str, now: u64) {
         let pair = self.pairs.of(&(source, account.to_string()), now);
-        *pair = Failures { count: 0, seen: now, next: now, right: true };
+        *pair = Failures { count: 0, seen: now, next: 0, right: true };
     }
 }
 
@@ -178,8 +182,10 @@ mod tests {
         let waits: Vec<_> = (0..20).map(|_| guesses.hold(source(1), Some("admin"), 100)).collect();
         assert_eq!(waits[..3], [Some(1), Some(2), Some(3)]);
         assert_eq!((waits[9], waits[10], waits[19]), (Some(10), None, None));
-        // From elsewhere it is the same account.
-        assert_eq!(guesses.hold(source(2), Some("admin"), 100), None);
+        // From elsewhere it is the same account: there is a place for others, and not for any number of them.
+        assert!(guesses.hold(source(2), Some("admin"), 100).is_some_and(|wait| wait > 0));
+        let others = (3..=250).filter(|n| guesses.hold(source(*n), Some("admin"), 100).is_some());
+        assert!(others.count() <= (PARTS * LONGEST_S) as usize);
         assert_eq!(guesses.hold(source(2), Some("other"), 100), Some(0));
         assert_eq!(guesses.hold(source(1), Some("other"), 100), None);
         assert_eq!(guesses.hold(source(1), Some("admin"), 100 + FORGOTTEN_S), Some(0));

@@ -36,6 +36,8 @@ pub enum Effect {
         /// Whether they know it.
         right: bool,
     },
+    /// An account may have changed.
+    Accounts,
     /// Something is sent to whoever has the console.
     Show(SocketAddr, Vec<u8>),
     /// A console is to be read; what it says is handed to [`Node::says`].
@@ -300,4 +302,4 @@ impl Node {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,6 +6,8 @@
 pub mod accounts;
 pub mod bmc;
 pub mod clock;
+#[cfg(test)]
+mod enemy;
 pub mod guesses;
 pub mod ipmi;
 pub mod machine;
@@ -15,3 +17,4 @@ pub mod redfish;
 pub mod secret;
 pub mod serve;
 pub mod service;
+pub mod store;

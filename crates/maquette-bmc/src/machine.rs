@@ -2,8 +2,10 @@
 
 use std::io::{Read, Write};
 
+use serde::{Deserialize, Serialize};
+
 /// What a domain does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Power {
     /// It runs.
     On,
@@ -23,7 +25,7 @@ impl Power {
 }
 
 /// The firmware that a domain boots with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Firmware {
     /// A PC's BIOS.
     Bios,
@@ -32,7 +34,7 @@ pub enum Firmware {
 }
 
 /// What may be tried first at a boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Device {
     /// The first NIC, by PXE.
     Pxe,
@@ -65,7 +67,7 @@ impl Start {
 }
 
 /// What is put into the CD-ROM drive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// Where QEMU reads it, while it is used: `http` or `https`.
     pub url: String,

@@ -1,11 +1,12 @@
 //! A machine in memory, for tests and trials.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::machine::{Console, Disk, Fault, Firmware, Hardware, Image, Machine, Nic, Power, Start};
+use crate::store::Store;
 
 #[derive(Debug)]
 struct Inside {
@@ -128,9 +129,10 @@ impl Model {
         self.inside().fault = fault;
     }
 
-    /// Its guest ends.
+    /// Its guest ends, and its console with it.
     pub fn guest_shuts_down(&self) {
         self.inside().power = Power::Off;
+        self.line.close();
     }
 }
 
@@ -163,6 +165,7 @@ impl Machine for Model {
     fn destroy(&self) -> Result<(), Fault> {
         self.hear("destroy");
         self.runs()?.power = Power::Off;
+        self.line.close();
         Ok(())
     }
 
@@ -203,6 +206,22 @@ impl Machine for Model {
     }
 }
 
+/// Documents in memory.
+#[derive(Debug, Default)]
+pub struct Shelf(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl Store for Shelf {
+    fn load(&self, name: &str) -> std::io::Result<Option<Vec<u8>>> {
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned())
+    }
+
+    fn save(&self, name: &str, document: &[u8]) -> std::io::Result<()> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(name.into(), document.into());
+        Ok(())
+    }
+}
+
 /// What is to be read from a console.
 #[derive(Default)]
 struct Line {
@@ -212,6 +231,11 @@ struct Line {
 }
 
 impl Line {
+    fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.put(&[]);
+    }
+
     fn put(&self, bytes: &[u8]) {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
         self.more.notify_all();
@@ -226,18 +250,14 @@ struct Direction(Arc<Line>);
 
 impl Drop for Direction {
     fn drop(&mut self) {
-        self.0.closed.store(true, Ordering::Relaxed);
-        self.0.put(&[]);
+        self.0.close();
     }
 }
 
 impl Console for Echo {
     fn closer(&self) -> Box<dyn Fn() + Send + Sync> {
         let line = self.0.clone();
-        Box::new(move || {
-            line.closed.store(true, Ordering::Relaxed);
-            line.put(&[]);
-        })
+        Box::new(move || line.close())
     }
 
     fn split(self: Box<Self>) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {

@@ -42,15 +42,14 @@ impl Reach {
         Self { resolve, own }
     }
 
-    /// The address of a server, if all that its name has are fit: nobody knows which one another program would take.
-    pub fn check(&self, host: &str, port: u16) -> Result<SocketAddr, Unfit> {
+    /// The addresses of a server, if all of them are fit: nobody knows which one another program would take.
+    pub fn check(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unfit> {
         let all = (self.resolve)(host, port).map_err(|_| Unfit::Unknown)?;
-        let first = all.first().copied().ok_or(Unfit::Unknown)?;
-        if self.own || !all.iter().any(|address| is_own(address.ip())) {
-            Ok(first)
-        } else {
-            Err(Unfit::Own)
+        if all.is_empty() {
+            return Err(Unfit::Unknown);
         }
+        let fit = self.own || !all.iter().any(|address| is_own(address.ip()));
+        if fit { Ok(all) } else { Err(Unfit::Own) }
     }
 }
 
@@ -91,7 +90,7 @@ fn is_own(address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn found(addresses: &[&str], own: bool) -> Result<SocketAddr, Unfit> {
+    fn found(addresses: &[&str], own: bool) -> Result<Vec<SocketAddr>, Unfit> {
         let all: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
         let resolve: Resolver = Arc::new(move |_, port| {
             Ok(all.iter().map(|address| SocketAddr::new(*address, port)).collect())

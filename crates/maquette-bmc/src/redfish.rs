@@ -299,6 +299,11 @@ fn write(
         }
     }
     let done = act(&given)?;
+    // Before the answer: whoever has it can count on it.
+    match bmc {
+        Some(bmc) => bmc.keep(),
+        None => call.service.keep_accounts(),
+    }
     drop(lock);
     call.forget();
     match done {

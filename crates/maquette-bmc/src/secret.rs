@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-/// A password or a token. `Debug` does not print it, and comparing takes the same time wherever two differ.
-#[derive(Clone)]
+/// A password or a token. `Debug` does not print it, only what a service keeps for itself has it, and comparing takes the same time wherever two differ.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {

@@ -12,7 +12,9 @@ use crate::bmc::{Bmc, Entry, Outcome};
 use crate::clock::Clock;
 use crate::guesses::{Guesses, Source};
 use crate::reach::{Reach, Resolver};
+use crate::store::Store;
 
+mod kept;
 mod limits;
 mod sessions;
 mod streams;
@@ -91,6 +93,10 @@ pub struct Service {
     notices: broadcast::Sender<Notice>,
     count: Mutex<u64>,
     changing: Mutex<()>,
+    /// Where what is known is kept, and a digest of the accounts that were given.
+    store: Mutex<Option<(Arc<dyn Store>, String)>>,
+    /// The accounts' document that was kept last.
+    kept: Mutex<Vec<u8>>,
     journal: Mutex<Option<Arc<Journal>>>,
 }
 
@@ -122,6 +128,8 @@ impl Service {
             notices: broadcast::channel(BEHIND).0,
             count: Mutex::default(),
             changing: Mutex::default(),
+            store: Mutex::default(),
+            kept: Mutex::default(),
             journal: Mutex::default(),
         });
         for bmc in service.bmcs.values() {

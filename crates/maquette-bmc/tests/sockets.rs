@@ -12,7 +12,7 @@ use maquette_bmc::bmc::Bmc;
 use maquette_bmc::clock::Clock;
 use maquette_bmc::model::Model;
 use maquette_bmc::secret::Secret;
-use maquette_bmc::serve::{self, Doors};
+use maquette_bmc::serve::{self, Doors, Tls};
 use maquette_bmc::service::{Limits, Options, Service};
 use uuid::Uuid;
 
@@ -25,6 +25,11 @@ struct Bench {
 }
 
 fn serving(limits: Limits) -> Bench {
+    serving_with(limits, None, &[])
+}
+
+/// The same with a certificate, and with authorities that it trusts.
+fn serving_with(limits: Limits, tls: Option<Tls>, authorities: &[u8]) -> Bench {
     let (models, clock) = ([Arc::new(Model::new()), Arc::new(Model::numbered(1))], Clock::system());
     let bmc = |n: usize| {
         let (name, uuid) = (format!("node-{n}"), Uuid::from_u128(7 + n as u128));
@@ -36,13 +41,14 @@ fn serving(limits: Limits) -> Bench {
     let options = Options { limits, plain: true, own_addresses: true, ..Options::default() };
     let first = bmcs[0].clone();
     let service = Service::new(Uuid::nil(), clock, bmcs, accounts, options);
+    service.trust(authorities);
     let said: Arc<Mutex<Vec<String>>> = Arc::default();
     let journal = said.clone();
     service.report_to(Box::new(move |line| journal.lock().unwrap().push(line.to_string())));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (redfish, ipmi) = (listener.local_addr().unwrap(), socket.local_addr().unwrap());
-    let doors = Doors { redfish: (listener, None), ipmi: vec![(first, socket)] };
+    let doors = Doors { redfish: (listener, tls), ipmi: vec![(first, socket)] };
     std::thread::spawn(move || serve::run(service, doors));
     Bench { redfish, ipmi, models: models.to_vec(), said }
 }
@@ -269,5 +275,42 @@ fn each_subscriber_has_a_queue_of_its_own() {
     }
     while !said.lock().unwrap().iter().any(|line| line.contains("are lost")) {
         std::thread::yield_now();
+    }
+}
+
+/// Another service is the subscriber: it does not take events, but is asked only if its certificate is trusted.
+#[test]
+fn a_subscribers_certificate_is_checked_unless_it_says_otherwise() {
+    let (authority, certificate, key) = (
+        include_bytes!("tls/authority.pem"),
+        include_bytes!("tls/certificate.pem"),
+        include_bytes!("tls/key.pem"),
+    );
+    let tls = Tls::from_pem(certificate, key).unwrap();
+    let port = serving_with(Limits::default(), Some(tls), &[]).redfish.port();
+    for (authorities, verify, host, trusted) in [
+        (&[][..], "true", "localhost", false),
+        (&[], "false", "localhost", true),
+        (authority, "true", "localhost", true),
+        (authority, "true", "127.0.0.1", true),
+    ] {
+        let Bench { redfish, said, .. } = serving_with(Limits::default(), None, authorities);
+        let body = format!(
+            "{{\"Destination\": \"https://{host}:{port}/\", \"Protocol\": \"Redfish\", \
+            \"VerifyCertificate\": {verify}}}"
+        );
+        let made = ask(redfish, "POST", "/redfish/v1/EventService/Subscriptions", ADMIN, &body);
+        assert!(made.starts_with("HTTP/1.1 201"), "{made}");
+        let reset = format!("{}/Actions/ComputerSystem.Reset", system(0));
+        ask(redfish, "POST", &reset, ADMIN, "{\"ResetType\": \"On\"}");
+        let line = loop {
+            let line = said.lock().unwrap().iter().find(|line| line.contains("event")).cloned();
+            if let Some(line) = line {
+                break line;
+            }
+            std::thread::yield_now();
+        };
+        let expected = if trusted { "does not take it" } else { "certificate is not trusted" };
+        assert!(line.contains(expected), "{host} {verify}: {line}");
     }
 }

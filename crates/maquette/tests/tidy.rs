@@ -277,8 +277,8 @@ const ROOMS: [(&str, &[&str]); 5] = [
     (
         "maquette-bmc",
         &[
-            "clock", "secret", "machine", "model", "accounts", "guesses", "reach", "bmc",
-            "service", "redfish", "ipmi", "serve",
+            "clock", "enemy", "secret", "store", "machine", "model", "accounts", "guesses",
+            "reach", "bmc", "service", "redfish", "ipmi", "serve",
         ],
     ),
 ];

@@ -1,10 +1,12 @@
 //! What happened to a node, as Redfish's log and IPMI's SEL show it.
 
+use serde::{Deserialize, Serialize};
+
 /// Most entries; the oldest go.
 const MOST: usize = 512;
 
 /// A kind of happening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
     /// The domain started.
     PowerOn,
@@ -58,7 +60,7 @@ impl What {
 }
 
 /// One happening.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its number: from 1, and never again until the log is cleared.
     pub id: u16,
@@ -71,7 +73,7 @@ pub struct Entry {
 }
 
 /// All that is remembered.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Log {
     entries: Vec<Entry>,
     last: u16,
@@ -94,6 +96,12 @@ impl Log {
         self.entries.push(entry.clone());
         self.added = at;
         entry
+    }
+
+    /// Leaves the newest entries, if there are too many.
+    pub fn bound(&mut self) {
+        let over = self.entries.len().saturating_sub(MOST);
+        self.entries.drain(..over);
     }
 
     /// From the oldest to the newest.

@@ -2,6 +2,8 @@
 
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 
+use serde::{Deserialize, Serialize};
+
 use super::{BOOT_MODE, Bmc, Boot, Override, Press, Settings, Timeout, What};
 use crate::machine::{Fault, Firmware, Power, Start};
 
@@ -11,13 +13,21 @@ pub(super) const PATIENCE_S: u64 = 120;
 const ENDED: usize = 64;
 
 /// A node that is to be started once it is off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restart {
     number: u64,
     /// When it is ended by force.
     pub(super) by: u64,
     /// Since when starting it has failed.
+    #[serde(skip)]
     failing: Option<u64>,
+}
+
+impl Restart {
+    /// The same in a service that has just begun. By force it is ended at once, else the guest has its time again.
+    pub(super) fn anew(&mut self, now: u64, forced: bool) {
+        self.by = if forced { now } else { now + PATIENCE_S };
+    }
 }
 
 /// What became of a restart.
@@ -34,7 +44,7 @@ pub enum Outcome {
 }
 
 /// What the next start uses up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     once: Option<Boot>,
     mode: Option<Firmware>,
@@ -144,23 +154,26 @@ impl Bmc {
     }
 
     fn restart_by(&self, by: u64) {
-        let mut state = self.state();
-        if state.restart.is_some() {
-            let number = state.restarts;
-            state.restart = Some(Restart { number, by, failing: None });
-            return;
+        {
+            let mut state = self.state();
+            if state.restart.is_none() {
+                state.restarts += 1;
+            }
+            state.restart = Some(Restart { number: state.restarts, by, failing: None });
         }
-        state.restarts += 1;
-        state.restart = Some(Restart { number: state.restarts, by, failing: None });
+        self.keep();
     }
 
-    fn end_restart(&self, outcome: Outcome) {
-        let mut state = self.state();
-        let Some(restart) = state.restart.take() else { return };
-        if state.ended.len() >= ENDED {
-            state.ended.pop_front();
+    pub(super) fn end_restart(&self, outcome: Outcome) {
+        {
+            let mut state = self.state();
+            let Some(restart) = state.restart.take() else { return };
+            if state.ended.len() >= ENDED {
+                state.ended.pop_front();
+            }
+            state.ended.push_back((restart.number, outcome));
         }
-        state.ended.push_back((restart.number, outcome));
+        self.keep();
     }
 
     /// How the machine is started next.
@@ -223,12 +236,15 @@ impl Bmc {
 
     fn start(&self) -> Result<(), Fault> {
         let start = self.take_plan();
+        self.keep();
         if let Err(fault) = self.machine.start(start) {
             self.put_back();
+            self.keep();
             return Err(fault);
         }
         self.used_up();
         self.end_restart(Outcome::Done);
+        self.keep();
         // It runs; whether that can be seen now is another matter.
         let _ = self.power();
         Ok(())
@@ -255,9 +271,13 @@ impl Bmc {
     }
 
     fn tick_restart(&self) -> Result<(), Fault> {
+        if !self.is_restarting() {
+            return Ok(());
+        }
+        let (looked, now) = (self.power(), self.steady());
+        // By this look the restart may have turned out to be done.
         let Some(restart) = self.state().restart else { return Ok(()) };
-        let now = self.steady();
-        let done = match self.power() {
+        let done = match looked {
             Ok(power) if power.is_on() && now < restart.by => return Ok(()),
             Ok(power) if power.is_on() => self.stop().and_then(|()| self.start()),
             Ok(_) => self.start(),

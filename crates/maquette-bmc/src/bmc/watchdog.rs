@@ -1,7 +1,9 @@
 //! IPMI's watchdog timer (IPMI 2.0, 27): whoever set it has to come back before it runs out.
 
+use serde::{Deserialize, Serialize};
+
 /// What happens when it runs out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Timeout {
     /// It is logged.
     Nothing,
@@ -41,7 +43,7 @@ impl Timeout {
 }
 
 /// The timer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watchdog {
     /// Whether it was set since the BMC started; before, it cannot be reset.
     pub is_set: bool,
@@ -60,8 +62,10 @@ pub struct Watchdog {
     /// How long it runs, in tenths of a second.
     pub countdown: u16,
     /// When it runs out, in seconds of [`Clock::steady`](crate::clock::Clock::steady); none if it does not run.
+    #[serde(skip)]
     until: Option<u64>,
     /// How often what happens at the end was tried.
+    #[serde(skip)]
     attempts: u8,
 }
 
@@ -97,6 +101,12 @@ impl Watchdog {
     pub fn restart(&mut self, now: u64) {
         self.attempts = 0;
         self.until = Some(now + u64::from(self.countdown).div_ceil(10));
+    }
+
+    /// Lets it run for tenths of a second that were left.
+    pub fn resume(&mut self, now: u64, left: u16) {
+        self.restart(now);
+        self.until = Some(now + u64::from(left).div_ceil(10));
     }
 
     /// Stops it.

@@ -123,6 +123,11 @@ pub fn run(node: &mut Node, who: Option<(Who, SocketAddr)>, message: &Message<'_
     if has < *level {
         return Err(code::PRIVILEGE);
     }
-    let now = node.bmc.now();
-    act(&mut Call { node, who, data: Reader(message.data), now })
+    let (now, bmc) = (node.bmc.now(), node.bmc.clone());
+    let answer = act(&mut Call { node, who, data: Reader(message.data), now });
+    // Before the answer: whoever has it can count on it. What users may do changes nothing.
+    if *level >= level::OPERATOR {
+        bmc.keep();
+    }
+    answer
 }

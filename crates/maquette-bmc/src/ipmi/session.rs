@@ -262,6 +262,12 @@ impl Sessions {
         Some(String::from_utf8_lossy(name.get(..length)?).into_owned())
     }
 
+    /// How many there are, of all kinds.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// How many are active.
     pub fn active(&self) -> usize {
         self.all.iter().filter(|session| session.is_active()).count()

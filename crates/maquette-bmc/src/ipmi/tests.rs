@@ -39,7 +39,7 @@ fn bench() -> Bench {
 }
 
 /// A client's side of a session.
-struct Client {
+pub struct Client {
     id: u32,
     keys: Keys,
     sent: u32,
@@ -59,6 +59,50 @@ fn payload_of(bytes: &[u8]) -> Vec<u8> {
         Some(Packet::Plain(bytes)) => bytes.to_vec(),
         other => panic!("{other:?}"),
     }
+}
+
+/// A message of the key exchange.
+pub fn exchanging(kind: u8, payload: &[u8]) -> Vec<u8> {
+    wrap_plus(kind, payload)
+}
+
+/// What is in an answer of the key exchange.
+pub fn exchanged(bytes: &[u8]) -> Vec<u8> {
+    payload_of(bytes)
+}
+
+/// A command in a session.
+pub fn asking(client: &mut Client, function: u8, command: u8, data: &[u8]) -> Vec<u8> {
+    client.number = client.number.wrapping_add(1) & 0x3f;
+    let plain = request(function, command, client.number, data);
+    client.seal(payload::IPMI, &plain)
+}
+
+/// The completion code of an answer in a session.
+pub fn answered(client: &Client, bytes: &[u8]) -> u8 {
+    client.open(bytes)[6]
+}
+
+/// Begins a session by whatever carries messages of the key exchange.
+pub fn begin(
+    exchange: &mut dyn FnMut(u8, &[u8]) -> Vec<u8>,
+    user: &str,
+    password: &str,
+    level: u8,
+) -> Client {
+    let opened = exchange(payload::OPEN_REQUEST, &open_request());
+    let (id, theirs, suite) = (&opened[8..12], [5; 16], Suite::Seventeen);
+    let tail = [&[level, user.len() as u8], user.as_bytes()].concat();
+    let name = [&[level, 0, 0, user.len() as u8], user.as_bytes()].concat();
+    let first = [&[2, 0, 0, 0], id, &theirs, &name].concat();
+    let second = exchange(payload::RAKP_1, &first);
+    let (ours, key) = (&second[8..24], password.as_bytes());
+    let mut third = [&[3, 0, 0, 0], id].concat();
+    third.extend(suite.code(key, &[ours, &[9, 0, 0, 0], &tail].concat()));
+    assert_eq!(exchange(payload::RAKP_3, &third)[1], 0);
+    let keys = Keys::of(suite, &suite.code(key, &[&theirs[..], ours, &tail].concat()));
+    let id = u32::from_le_bytes(id.try_into().unwrap());
+    Client { id, keys, sent: 0, number: 0 }
 }
 
 impl Bench {
@@ -112,19 +156,7 @@ impl Bench {
 
     /// A session with a password that is not the usual one.
     fn login_with(&mut self, user: &str, password: &str, level: u8) -> Client {
-        let opened = self.exchange(payload::OPEN_REQUEST, &open_request()).unwrap();
-        let (id, theirs, suite) = (&opened[8..12], [5; 16], Suite::Seventeen);
-        let tail = [&[level, user.len() as u8], user.as_bytes()].concat();
-        let name = [&[level, 0, 0, user.len() as u8], user.as_bytes()].concat();
-        let first = [&[2, 0, 0, 0], id, &theirs, &name].concat();
-        let second = self.exchange(payload::RAKP_1, &first).unwrap();
-        let (ours, key) = (&second[8..24], password.as_bytes());
-        let mut third = [&[3, 0, 0, 0], id].concat();
-        third.extend(suite.code(key, &[ours, &[9, 0, 0, 0], &tail].concat()));
-        assert_eq!(self.exchange(payload::RAKP_3, &third).unwrap()[1], 0);
-        let keys = Keys::of(suite, &suite.code(key, &[&theirs[..], ours, &tail].concat()));
-        let id = u32::from_le_bytes(id.try_into().unwrap());
-        Client { id, keys, sent: 0, number: 0 }
+        begin(&mut |kind, payload| self.exchange(kind, payload).unwrap(), user, password, level)
     }
 
     fn admin(&mut self) -> Client {
@@ -155,13 +187,13 @@ impl Bench {
 }
 
 impl Client {
-    fn seal(&mut self, kind: u8, plain: &[u8]) -> Vec<u8> {
+    pub fn seal(&mut self, kind: u8, plain: &[u8]) -> Vec<u8> {
         self.sent += 1;
         let encrypted = self.keys.encrypt(plain).unwrap();
         wrap_guarded(kind, self.id, self.sent, &encrypted, |b| self.keys.sign(b))
     }
 
-    fn open(&self, bytes: &[u8]) -> Vec<u8> {
+    pub fn open(&self, bytes: &[u8]) -> Vec<u8> {
         let Some(Packet::Plus(plus)) = Packet::parse(bytes) else { panic!("{bytes:?}") };
         assert_eq!(plus.session, 9);
         assert!(self.keys.is_signed(plus.covered, plus.code));
@@ -359,6 +391,7 @@ fn open_request() -> Vec<u8> {
 }
 
 mod guarded;
+mod many;
 
 mod enemies {
     use proptest::prelude::*;

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64ct::{Base64, Encoding};
@@ -405,6 +406,7 @@ fn subscribers_hear_what_happens_in_redfishs_words() {
 }
 
 mod guarded;
+mod many;
 
 mod enemies {
     use proptest::prelude::*;

@@ -97,12 +97,12 @@ async fn subscriber(
     }
 }
 
-/// What is needed to reach a subscriber: its address, which was checked, and TLS.
+/// What is needed to reach a subscriber: its addresses, which were checked, and TLS.
 fn prepare(
     service: &Service,
     destination: &str,
     verify: bool,
-) -> Result<(SocketAddr, Option<TlsConnector>), &'static str> {
+) -> Result<(Vec<SocketAddr>, Option<TlsConnector>), &'static str> {
     let address = redfish::address(destination).ok_or("its address cannot be read")?;
     // Checked anew each time, and connected to as it was found: a name may lead to somewhere else by now.
     let found = service.reach().check(address.host, address.port);
@@ -126,7 +126,7 @@ async fn send(
     let prepared = tokio::task::spawn_blocking(move || prepare(&preparing, &text, verify)).await;
     let (found, connector) = prepared.map_err(|_| "Maquette has made a mistake")??;
     let address = redfish::address(destination).ok_or("its address cannot be read")?;
-    let stream = TcpStream::connect(found).await.map_err(|_| "it cannot be connected to")?;
+    let stream = TcpStream::connect(&found[..]).await.map_err(|_| "it cannot be connected to")?;
     let Some(connector) = connector else { return post(stream, &address, event).await };
     let name = ServerName::try_from(address.host.to_string()).map_err(|_| "it has no name")?;
     let stream = connector.connect(name, stream).await;

@@ -212,6 +212,10 @@ impl Desk {
                 Effect::Show(peer, bytes) => {
                     let _ = self.socket.send_to(&bytes, peer).await;
                 }
+                Effect::Accounts => {
+                    let service = self.service.clone();
+                    let _ = tokio::task::spawn_blocking(move || service.keep_accounts()).await;
+                }
                 Effect::Open(console) => self.line = Line::open(console),
                 Effect::Type(bytes) => {
                     self.line.typed.as_ref().map(|typed| typed.try_send(bytes));
@@ -230,5 +234,109 @@ impl Desk {
             let _ = socket.send_to(&bytes, peer).await;
             drop(place);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::accounts::{Accounts, Role};
+    use crate::bmc::Press;
+    use crate::clock::Clock;
+    use crate::ipmi::tests::{Client, answered, asking, begin, exchanged, exchanging};
+    use crate::model::Model;
+    use crate::secret::Secret;
+    use crate::service::Options;
+
+    const PASSWORD: &str = "Only-4-trials";
+
+    /// A client that waits for each answer.
+    struct Caller {
+        socket: std::net::UdpSocket,
+        client: Option<Client>,
+    }
+
+    impl Caller {
+        fn sent(&self, bytes: &[u8]) -> Vec<u8> {
+            self.socket.send(bytes).unwrap();
+            self.heard()
+        }
+
+        fn heard(&self) -> Vec<u8> {
+            let mut buffer = [0; LONGEST];
+            let count = self.socket.recv(&mut buffer).unwrap();
+            buffer[..count].to_vec()
+        }
+
+        /// The completion code of a command.
+        fn asks(&mut self, function: u8, command: u8, data: &[u8]) -> u8 {
+            let client = self.client.as_mut().unwrap();
+            let bytes = asking(client, function, command, data);
+            answered(self.client.as_ref().unwrap(), &self.sent(&bytes))
+        }
+
+        /// Types text until it is heard again: the line may not be there yet.
+        fn echoes(&mut self, sequence: &mut u8, text: &str) {
+            let mut heard = String::new();
+            while !heard.contains(text) {
+                *sequence = *sequence % 15 + 1;
+                let typed = [&[*sequence, 0, 0, 0], text.as_bytes()].concat();
+                let bytes = self.client.as_mut().unwrap().seal(1, &typed);
+                self.socket.send(&bytes).unwrap();
+                // Its acknowledgement, or what the console says, which is acknowledged in turn.
+                let plain = self.client.as_ref().unwrap().open(&self.heard());
+                if plain[0] != 0 {
+                    heard.push_str(&String::from_utf8_lossy(&plain[4..]));
+                    let ack = [0, plain[0], (plain.len() - 4) as u8, 0];
+                    let bytes = self.client.as_mut().unwrap().seal(1, &ack);
+                    self.socket.send(&bytes).unwrap();
+                }
+            }
+        }
+    }
+
+    /// Somebody opens the console of a node that is off, and has it as the node goes on, off, and on again.
+    #[test]
+    fn a_console_stays_whose_it_is_while_its_node_is_off() {
+        let (model, clock) = (Arc::new(Model::new()), Clock::system());
+        let bmc = Arc::new(Bmc::new("node-0", Uuid::nil(), model.clone(), clock.clone()));
+        let mut accounts = Accounts::default();
+        accounts.add("admin", Secret::new(PASSWORD), Role::Administrator).unwrap();
+        let (uuid, options) = (Uuid::nil(), Options::default());
+        let service = Service::new(uuid, clock, vec![bmc.clone()], accounts, options);
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
+        let journal = said.clone();
+        service.report_to(Box::new(move |line| journal.lock().unwrap().push(line.into())));
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let serving = bmc.clone();
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                socket.set_nonblocking(true).unwrap();
+                ipmi(service, serving, UdpSocket::from_std(socket).unwrap()).await;
+            });
+        });
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(address).unwrap();
+        let mut caller = Caller { socket, client: None };
+        let mut exchange =
+            |kind, payload: &[u8]| exchanged(&caller.sent(&exchanging(kind, payload)));
+        let client = begin(&mut exchange, "admin", PASSWORD, 4);
+        caller.client = Some(client);
+        assert_eq!(caller.asks(6, 0x3b, &[4]), 0);
+        assert_eq!(caller.asks(6, 0x48, &[1, 1, 0xc0, 0, 0, 0]), 0);
+        let mut sequence = 0;
+        for text in ["first", "second"] {
+            bmc.press(Press::On).unwrap();
+            caller.echoes(&mut sequence, text);
+            bmc.press(Press::ForceOff).unwrap();
+        }
+        assert!(said.lock().unwrap().is_empty());
     }
 }

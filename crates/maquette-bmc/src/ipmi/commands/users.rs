@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use super::super::Effect;
 use super::app::channel;
 use super::{Answer, Call, Row, code, level};
 use crate::accounts::{Change, MOST};
@@ -56,6 +57,7 @@ fn change(call: &mut Call<'_>, id: u8, change: Change) -> Answer {
     let accounts = call.node.accounts.clone();
     let mut accounts = accounts.lock().unwrap_or_else(PoisonError::into_inner);
     accounts.change(id, change).map_err(|_| code::FIELD)?;
+    call.node.effects.push(Effect::Accounts);
     // Whoever has changed their own password stays; all others of the account are out.
     if let (Some(account), Some((who, _))) = (accounts.get(id), call.who) {
         call.node.sessions.renew(who.session, account);

@@ -1,0 +1,251 @@
+//! What a BMC keeps over a restart of its service: what is booted next, settings, the log, and what it owes to whoever has
+//! pressed a button.
+
+use std::sync::{Arc, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bmc, Outcome, State};
+use crate::machine::Power;
+
+/// Takes a BMC's document, to be kept. What cannot be kept is told by whoever is behind it.
+pub type Keeper = Arc<dyn Fn(&Bmc, &[u8]) + Send + Sync>;
+
+/// A BMC's document.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Whether a node that is to be started again is ended by force if it is on.
+    forced: bool,
+    /// What is left of a watchdog that runs, in tenths of a second.
+    watchdog: Option<u16>,
+    state: State,
+}
+
+impl Bmc {
+    /// Has somebody keep what is remembered, from now on.
+    pub fn keep_by(&self, keeper: Keeper) {
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
+        self.keep();
+    }
+
+    /// Has what is remembered kept, if it has changed since it was.
+    pub fn keep(&self) {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(keeper) = keeper else { return };
+        // One at a time, so that the last document is the newest.
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.steady();
+        let document = {
+            let state = self.state();
+            let forced = state.restart.is_some_and(|restart| restart.by <= now);
+            let watchdog = state.watchdog.runs().then(|| state.watchdog.left(now));
+            serde_json::to_vec(&Kept { forced, watchdog, state: state.clone() })
+        };
+        let Ok(document) = document else { return };
+        if *kept != document {
+            keeper(self, &document);
+            *kept = document;
+        }
+    }
+
+    /// Remembers what was kept. An error in words if the document is not one.
+    pub fn remember(&self, document: &[u8]) -> Result<(), String> {
+        let kept: Kept = serde_json::from_slice(document).map_err(|error| error.to_string())?;
+        let now = self.steady();
+        let mut state = self.state();
+        let port = state.ipmi_port;
+        *state = kept.state;
+        state.ipmi_port = port;
+        state.log.bound();
+        // Seconds went on from somewhere else before.
+        state.watchdog.stop();
+        if let Some(left) = kept.watchdog {
+            state.watchdog.resume(now, left);
+        }
+        if let Some(restart) = &mut state.restart {
+            restart.anew(now, kept.forced);
+        }
+        state.unsure = state.starting.take();
+        Ok(())
+    }
+
+    /// The service ended during a start. If the node runs, that has worked; else what the start would have used up is for
+    /// the next one.
+    pub(super) fn make_sure(&self, power: Power) {
+        {
+            let mut state = self.state();
+            if state.unsure.is_none() {
+                return;
+            }
+            state.starting = state.unsure.take();
+        }
+        if power.is_on() {
+            self.used_up();
+            self.end_restart(Outcome::Done);
+        } else {
+            self.put_back();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use uuid::Uuid;
+
+    use super::super::*;
+    use crate::machine::Start;
+    use crate::model::Model;
+
+    /// What was kept last.
+    type Paper = Arc<Mutex<Vec<u8>>>;
+
+    /// A BMC that has just begun, and remembers what is on a paper.
+    fn begun(model: &Arc<Model>, paper: &Paper) -> Arc<Bmc> {
+        // Each service counts its own seconds.
+        static SERVICES: AtomicU64 = AtomicU64::new(0);
+        let steady = 1_000_000 - 1_000 * SERVICES.fetch_add(1, Ordering::Relaxed);
+        let clock = Clock::of(|| 1_700_000_000, move || steady);
+        let bmc = Arc::new(Bmc::new("web-0", Uuid::nil(), model.clone(), clock));
+        let document = paper.lock().unwrap().clone();
+        if !document.is_empty() {
+            bmc.remember(&document).unwrap();
+        }
+        let paper = paper.clone();
+        bmc.keep_by(Arc::new(move |_, document| *paper.lock().unwrap() = document.to_vec()));
+        bmc
+    }
+
+    fn once(bmc: &Bmc, device: Device) {
+        {
+            let mut state = bmc.state();
+            (state.boot.target, state.boot.enabled) = (Some(device), Override::Once);
+        }
+        bmc.keep();
+    }
+
+    fn first(model: &Model) -> Vec<Option<Device>> {
+        model.starts().iter().map(|start| start.first).collect()
+    }
+
+    #[test]
+    fn boot_once_is_once_whatever_service_starts_the_node() {
+        let (model, paper) = (Arc::new(Model::new()), Paper::default());
+        once(&begun(&model, &paper), Device::Pxe);
+        begun(&model, &paper).press(Press::On).unwrap();
+        begun(&model, &paper).press(Press::PowerCycle).unwrap();
+        assert_eq!(first(&model), [Some(Device::Pxe), None]);
+    }
+
+    /// The service ends at each call of a power cycle, before it is done: the next one ends the cycle.
+    #[test]
+    fn a_press_is_not_lost_by_a_service_that_ends_meanwhile() {
+        for at in ["destroy", "start"] {
+            let (model, paper) = (Arc::new(Model::new()), Paper::default());
+            let bmc = begun(&model, &paper);
+            bmc.press(Press::On).unwrap();
+            once(&bmc, Device::Pxe);
+            let (copy, known) = (Paper::default(), paper.clone());
+            let seen = copy.clone();
+            model.hook(move |call| {
+                if call == at {
+                    *seen.lock().unwrap() = known.lock().unwrap().clone();
+                }
+            });
+            bmc.press(Press::PowerCycle).unwrap();
+            model.hook(|_| ());
+            // What the machine was at that moment.
+            let other = Arc::new(Model::new());
+            if at == "destroy" {
+                other.start(Start::PLAIN).unwrap();
+            }
+            let count = other.starts().len();
+            let bmc = begun(&other, &copy);
+            assert!(bmc.waits(), "{at}");
+            bmc.tick().unwrap();
+            bmc.tick().unwrap();
+            assert_eq!(first(&other)[count..], [Some(Device::Pxe)], "{at}");
+            assert!(!bmc.waits(), "{at}");
+            assert_eq!(bmc.state().boot.target, None, "{at}");
+        }
+    }
+
+    /// It ends after the start, and before that is known.
+    #[test]
+    fn a_start_that_has_worked_is_not_done_again() {
+        let (model, paper) = (Arc::new(Model::new()), Paper::default());
+        let bmc = begun(&model, &paper);
+        bmc.press(Press::On).unwrap();
+        once(&bmc, Device::Pxe);
+        let (copy, known) = (Paper::default(), paper.clone());
+        let seen = copy.clone();
+        model.hook(move |call| {
+            if call == "start" {
+                *seen.lock().unwrap() = known.lock().unwrap().clone();
+            }
+        });
+        bmc.press(Press::PowerCycle).unwrap();
+        model.hook(|_| ());
+        let bmc = begun(&model, &copy);
+        bmc.tick().unwrap();
+        bmc.press(Press::PowerCycle).unwrap();
+        assert_eq!(first(&model), [None, Some(Device::Pxe), None]);
+    }
+
+    #[test]
+    fn a_guest_that_shuts_down_meanwhile_is_started_again() {
+        let (model, paper) = (Arc::new(Model::new()), Paper::default());
+        let bmc = begun(&model, &paper);
+        bmc.press(Press::On).unwrap();
+        bmc.press(Press::GracefulRestart).unwrap();
+        let bmc = begun(&model, &paper);
+        bmc.tick().unwrap();
+        assert_eq!(model.starts().len(), 1);
+        model.guest_shuts_down();
+        let bmc = begun(&model, &paper);
+        bmc.tick().unwrap();
+        assert_eq!((model.starts().len(), bmc.waits()), (2, false));
+    }
+
+    #[test]
+    fn settings_media_the_log_and_a_watchdog_are_remembered() {
+        let (model, paper) = (Arc::new(Model::new()), Paper::default());
+        let bmc = begun(&model, &paper);
+        bmc.press(Press::On).unwrap();
+        let image = Image { url: "http://h/x.iso".into(), verify: true };
+        bmc.insert(Some(image.clone())).unwrap();
+        {
+            let mut state = bmc.state();
+            state.pending.insert(ASSET_TAG.into(), "rack 7".into());
+            (state.watchdog.timeout, state.watchdog.countdown) = (Timeout::Cycle, 500);
+            state.watchdog.restart(bmc.steady());
+        }
+        bmc.keep();
+        let log = bmc.state().log.entries().to_vec();
+        model.guest_shuts_down();
+        let bmc = begun(&model, &paper);
+        {
+            let state = bmc.state();
+            assert_eq!(
+                (state.media.clone(), state.pending[ASSET_TAG].as_str()),
+                (Some(image), "rack 7")
+            );
+            assert_eq!(state.log.entries(), log);
+            assert_eq!(state.watchdog.left(bmc.steady()), 500);
+        }
+        // What happened while nobody looked is logged by whoever looks next.
+        bmc.power().unwrap();
+        assert_eq!(bmc.state().log.entries().last().unwrap().what, What::PowerOff);
+    }
+
+    #[test]
+    fn a_document_that_is_none_changes_nothing() {
+        let bmc = begun(&Arc::new(Model::new()), &Paper::default());
+        for document in ["", "{}", "[]", "{\"state\": 1}"] {
+            assert!(bmc.remember(document.as_bytes()).is_err(), "{document}");
+        }
+        assert_eq!(bmc.state().boot.target, None);
+    }
+}

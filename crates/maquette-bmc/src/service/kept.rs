@@ -1,0 +1,183 @@
+//! What a service keeps over a restart of its own: accounts, and a document of each BMC.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Service, held};
+use crate::accounts::{Account, Accounts};
+use crate::secret::hex;
+use crate::store::Store;
+
+/// The name of the accounts' document.
+const ACCOUNTS: &str = "accounts";
+
+/// Accounts as they were left, and a digest of those that the service was given then: others that it is given count more.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    given: String,
+    accounts: Vec<Account>,
+}
+
+fn digest(accounts: &Accounts) -> String {
+    let mut digest = Sha256::new();
+    for account in accounts.iter() {
+        let parts = [&account.name, account.password.reveal(), account.role.as_str()];
+        for part in parts {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+    }
+    hex(&digest.finalize())
+}
+
+impl Service {
+    /// Keeps what is known in a store, from now on, after remembering what is kept there. Called before it is served.
+    /// What cannot be read is told to whoever is [reported to](Self::report_to), and begins anew.
+    pub fn keep_in(self: &Arc<Self>, store: Arc<dyn Store>) {
+        let given = digest(&self.accounts());
+        self.remember_accounts(store.as_ref(), &given);
+        *held(&self.store) = Some((store.clone(), given));
+        for bmc in self.bmcs() {
+            let name = bmc.uuid.to_string();
+            let read = store.load(&name).map_err(|error| error.to_string());
+            let known = read
+                .and_then(|document| document.map_or(Ok(()), |document| bmc.remember(&document)));
+            if let Err(why) = known {
+                self.say(&format!(
+                    "the BMC of `{}` begins anew: what it kept cannot be read: {why}",
+                    bmc.name
+                ));
+            }
+            let (service, store) = (Arc::downgrade(self), store.clone());
+            bmc.keep_by(Arc::new(move |bmc, document| {
+                let Err(error) = store.save(&name, document) else { return };
+                if let Some(service) = service.upgrade() {
+                    service.say(&format!(
+                        "what the BMC of `{}` knows cannot be kept: {error}",
+                        bmc.name
+                    ));
+                }
+            }));
+        }
+        self.keep_accounts();
+    }
+
+    fn remember_accounts(&self, store: &dyn Store, given: &str) {
+        let kept = match store.load(ACCOUNTS) {
+            Ok(None) => return,
+            Ok(Some(document)) => {
+                serde_json::from_slice::<Kept>(&document).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match kept {
+            Ok(kept) if kept.given == given => {
+                if self.accounts().remember(kept.accounts).is_err() {
+                    self.say("accounts are as they were given: those that were kept are not whole");
+                }
+            }
+            Ok(_) => self.say("accounts are as they are given, which is not as it was before"),
+            Err(why) => self.say(&format!(
+                "accounts are as they were given: what was kept cannot be read: {why}"
+            )),
+        }
+    }
+
+    /// Has accounts kept, if they have changed since they were.
+    pub fn keep_accounts(&self) {
+        let Some((store, given)) = held(&self.store).clone() else { return };
+        // One at a time, so that the last document is the newest.
+        let mut kept = held(&self.kept);
+        let accounts: Vec<Account> = self.accounts().iter().cloned().collect();
+        let Ok(document) = serde_json::to_vec(&Kept { given, accounts }) else { return };
+        if *kept == document {
+            return;
+        }
+        match store.save(ACCOUNTS, &document) {
+            Ok(()) => *kept = document,
+            Err(error) => self.say(&format!("accounts cannot be kept: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use uuid::Uuid;
+
+    use super::super::*;
+    use crate::accounts::{Change, Role};
+    use crate::bmc::{Override, Press};
+    use crate::machine::Device;
+    use crate::model::{Model, Shelf};
+    use crate::secret::Secret;
+    use crate::store::Store;
+
+    type Said = Arc<Mutex<Vec<String>>>;
+
+    fn service(model: &Arc<Model>, password: &str, shelf: &Arc<Shelf>) -> (Arc<Service>, Said) {
+        let clock = Clock::from(|| 1_700_000_000);
+        let bmc = Bmc::new("node-0", Uuid::from_u128(7), model.clone(), clock.clone());
+        let mut accounts = Accounts::default();
+        accounts.add("admin", Secret::new(password), Role::Administrator).unwrap();
+        let (uuid, options) = (Uuid::nil(), Options::default());
+        let service = Service::new(uuid, clock, vec![Arc::new(bmc)], accounts, options);
+        let said = Said::default();
+        let journal = said.clone();
+        service.report_to(Box::new(move |line| journal.lock().unwrap().push(line.into())));
+        service.keep_in(shelf.clone());
+        (service, said)
+    }
+
+    #[test]
+    fn accounts_stay_as_they_were_changed_until_others_are_given() {
+        let (model, shelf) = (Arc::new(Model::new()), Arc::new(Shelf::default()));
+        let (first, _) = service(&model, "password-1", &shelf);
+        let change = Change { password: Some(Secret::new("changed-1")), ..Change::default() };
+        first.change_account(2, change, None).unwrap();
+        first.accounts().add("look", Secret::new("password"), Role::ReadOnly).unwrap();
+        first.keep_accounts();
+        let (second, said) = service(&model, "password-1", &shelf);
+        assert!(second.by_password("admin", "changed-1").is_some());
+        assert!(second.by_password("admin", "password-1").is_none());
+        assert!(second.by_password("look", "password").is_some());
+        assert!(said.lock().unwrap().is_empty());
+        // Whoever has the service has given it another password.
+        let (third, said) = service(&model, "password-2", &shelf);
+        assert!(third.by_password("admin", "password-2").is_some());
+        assert!(third.by_password("look", "password").is_none());
+        assert_eq!(said.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_begins_anew_and_is_told() {
+        let (model, shelf) = (Arc::new(Model::new()), Arc::new(Shelf::default()));
+        for name in ["accounts", &Uuid::from_u128(7).to_string()] {
+            shelf.save(name, b"{\"given\":").unwrap();
+        }
+        let (service, said) = service(&model, "password-1", &shelf);
+        assert!(service.by_password("admin", "password-1").is_some());
+        assert_eq!(said.lock().unwrap().len(), 2);
+        assert!(!said.lock().unwrap().join(" ").contains("password-1"));
+    }
+
+    #[test]
+    fn each_bmc_has_a_document_of_its_own() {
+        let (model, shelf) = (Arc::new(Model::new()), Arc::new(Shelf::default()));
+        let (first, _) = service(&model, "password-1", &shelf);
+        let bmc = first.bmc("node-0").unwrap();
+        {
+            let mut state = bmc.state();
+            (state.boot.target, state.boot.enabled) = (Some(Device::Pxe), Override::Once);
+        }
+        bmc.keep();
+        let (second, _) = service(&model, "password-1", &shelf);
+        second.bmc("node-0").unwrap().press(Press::On).unwrap();
+        assert_eq!(model.starts()[0].first, Some(Device::Pxe));
+        let (third, _) = service(&model, "password-1", &shelf);
+        assert_eq!(third.bmc("node-0").unwrap().state().boot.target, None);
+    }
+}

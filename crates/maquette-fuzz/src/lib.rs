@@ -5,6 +5,7 @@
 //! run. This crate is never part of the program, and panicking is its purpose.
 
 mod archive;
+mod bmc;
 mod check;
 pub mod dnsmasq;
 mod parts;
@@ -14,6 +15,7 @@ mod topology;
 mod xml;
 
 pub use archive::archive;
+pub use bmc::{ipmi, redfish};
 pub use parts::Parts;
 pub use texts::{image, inventory, probe, record, report};
 pub use topology::{blueprint, topology};
@@ -23,12 +25,14 @@ pub use xml::xml;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
     ("archive", archive),
     ("image", image),
     ("inventory", inventory),
+    ("ipmi", ipmi),
     ("probe", probe),
     ("record", record),
+    ("redfish", redfish),
     ("report", report),
     ("topology", topology),
     ("xml", xml),

@@ -132,6 +132,16 @@ fn inventories() {
 }
 
 #[test]
+fn packets_of_ipmi() {
+    replay("ipmi", 1000);
+}
+
+#[test]
+fn requests_of_redfish() {
+    replay("redfish", 1000);
+}
+
+#[test]
 fn probe_output() {
     replay("probe", 1000);
 }

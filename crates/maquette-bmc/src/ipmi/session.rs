@@ -11,7 +11,7 @@ use crate::secret::random;
 /// Most sessions; most that have only been asked for, in all and of one source, of which the oldest go.
 const SESSIONS: usize = 16;
 const ASKED: usize = 256;
-const ASKED_EACH: usize = 8;
+const ASKED_EACH: usize = 4;
 /// Most messages of one key exchange.
 const MESSAGES: u8 = 8;
 /// Seconds for which a request that is sent again is answered as before, and not done again.

@@ -10,9 +10,6 @@ use crate::accounts::{Account, Accounts};
 use crate::secret::hex;
 use crate::store::Store;
 
-/// The name of the accounts' document.
-const ACCOUNTS: &str = "accounts";
-
 /// Accounts as they were left, and a digest of those that the service was given then: others that it is given count more.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -33,6 +30,11 @@ fn digest(accounts: &Accounts) -> String {
 }
 
 impl Service {
+    /// The name of the accounts' document: several services may have one store.
+    fn accounts_name(&self) -> String {
+        format!("accounts-{}", self.uuid)
+    }
+
     /// Keeps what is known in a store, from now on, after remembering what is kept there. Called before it is served.
     /// What cannot be read is told to whoever is [reported to](Self::report_to), and begins anew.
     pub fn keep_in(self: &Arc<Self>, store: Arc<dyn Store>) {
@@ -65,7 +67,7 @@ impl Service {
     }
 
     fn remember_accounts(&self, store: &dyn Store, given: &str) {
-        let kept = match store.load(ACCOUNTS) {
+        let kept = match store.load(&self.accounts_name()) {
             Ok(None) => return,
             Ok(Some(document)) => {
                 serde_json::from_slice::<Kept>(&document).map_err(|error| error.to_string())
@@ -95,7 +97,7 @@ impl Service {
         if *kept == document {
             return;
         }
-        match store.save(ACCOUNTS, &document) {
+        match store.save(&self.accounts_name(), &document) {
             Ok(()) => *kept = document,
             Err(error) => self.say(&format!("accounts cannot be kept: {error}")),
         }
@@ -155,7 +157,8 @@ mod tests {
     #[test]
     fn what_cannot_be_read_begins_anew_and_is_told() {
         let (model, shelf) = (Arc::new(Model::new()), Arc::new(Shelf::default()));
-        for name in ["accounts", &Uuid::from_u128(7).to_string()] {
+        let accounts = format!("accounts-{}", Uuid::nil());
+        for name in [&accounts, &Uuid::from_u128(7).to_string()] {
             shelf.save(name, b"{\"given\":").unwrap();
         }
         let (service, said) = service(&model, "password-1", &shelf);

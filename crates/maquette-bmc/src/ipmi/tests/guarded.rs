@@ -80,6 +80,22 @@ fn a_wrong_password_is_known_of_also_if_the_client_finds_it_out() {
     assert!(bench.login([1, 1, 1], "12345678901234567", PASSWORD, 4).is_err_and(|c| c == 0x0c));
 }
 
+/// Whoever tries many of them is known of at once, and not when each of them has expired.
+#[test]
+fn guesses_that_nobody_ends_are_known_of_by_the_next_ones() {
+    let mut bench = bench();
+    let mut told = 0;
+    for _ in 0..20 {
+        let opened =
+            bench.node.receive(PEER.into(), &wrap_plus(payload::OPEN_REQUEST, &open_request()));
+        told += shown(&opened).len();
+        let opened = payload_of(sent(&opened).unwrap());
+        let first = [&[2, 0, 0, 0], &opened[8..12], &[5; 16], &[4, 0, 0, 5], b"admin"].concat();
+        bench.exchange(payload::RAKP_1, &first).unwrap();
+    }
+    assert!(told >= 16, "{told}");
+}
+
 #[test]
 fn messages_of_the_key_exchange_that_are_sent_again_are_answered_as_before() {
     let mut bench = bench();

@@ -1,13 +1,13 @@
 //! The page of diagnostic codes, and that of what `maquette doctor` finds: the codes are those in the source, and the
 //! examples what tests have the program say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 
 use regex_automata::meta::Regex;
 
-use super::{begin, cell, compare, files, root, table};
+use super::{begin, cell, compare, files, pages, root, table};
 
 /// A code, and what is said with it; the text is that of the source, with `{…}` where something is put in.
 type Codes = BTreeMap<String, Vec<String>>;
@@ -171,4 +171,22 @@ fn every_finding_of_doctor_is_on_its_page() {
     };
     table(&mut out, &["code", "what is wrong"], all.iter().map(row));
     compare("reference/findings.md", &format!("{}\n", out.trim_end()));
+}
+
+/// The page is written by hand; what the program ends with is in its source.
+#[test]
+fn every_exit_code_is_on_its_page() {
+    let text = source(&["maquette/src"]);
+    let page = fs::read_to_string(pages().join("reference/exit-codes.md")).unwrap();
+    let found =
+        Regex::new(r"(?:Ok\(|const [A-Z]+: u8 = |Self::(?:Input|Declined)\S* => )(\d)[),;]");
+    let all: BTreeSet<&str> = found
+        .unwrap()
+        .captures_iter(&text)
+        .map(|captures| &text[captures.get_group(1).unwrap().range()])
+        .collect();
+    assert!(["0", "1", "2", "3"].iter().all(|code| all.contains(code)), "{all:?}");
+    for code in all.iter().chain(&["130", "143"]) {
+        assert!(page.contains(&format!("\n| {code} |")), "exit code {code} is not on its page");
+    }
 }

@@ -243,9 +243,19 @@ fn an_image_that_is_fetched_in_the_same_plan_takes_room_too() {
 #[test]
 fn templates_that_do_not_fit_are_refused_beforehand() {
     let mut seen = Observed::default();
-    let blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Warm);
-    for (free, fits) in [(sparing(MADE) + 10, true), (sparing(MADE) - 10, false)] {
+    let mut blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Warm);
+    let image = blueprint.nodes[0].disks[0].backing.clone().unwrap();
+    let bytes = 100 << 20;
+    for (origin, free, fits) in [
+        (None, sparing(MADE) + 10, true),
+        (None, sparing(MADE) - 10, false),
+        // The image that they are made from comes first.
+        (Some(ImageOrigin::File { bytes }), sparing(MADE) + 10, false),
+        (Some(ImageOrigin::File { bytes }), sparing(MADE + bytes) + 10, true),
+    ] {
         seen.pool_free = Some(free);
+        blueprint.image_origins =
+            origin.map(|origin| (image.clone(), origin)).into_iter().collect();
         let made = plan::made_beforehand(&blueprint, &seen);
         let mut diags = Diagnostics::default();
         capacity::check_templates(&blueprint, &seen, made, &mut diags);

@@ -21,6 +21,7 @@ use ssh_key::{LineEnding, PrivateKey};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::hex::hex;
 use crate::private_file::{relink, write_private};
 
 /// Why there is no key.
@@ -259,10 +260,6 @@ fn random() -> Result<[u8; 32], KeyError> {
     let mut bytes = [0u8; 32];
     getrandom::getrandom(&mut bytes).map_err(KeyError::Random)?;
     Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Reads a secret, if there is one.

@@ -219,6 +219,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
     (
         "maquette-engine",
         &[
+            "hex",
             "backend",
             "small_download",
             "event",

@@ -128,7 +128,12 @@ fn without_room(blueprint: &Blueprint, observed: &Observed, starts: &Starts) -> 
 /// How many bytes of the pool images take that come into it first, as far as that is known.
 fn fetched(blueprint: &Blueprint, observed: &Observed) -> u64 {
     let backings = blueprint.nodes.iter().flat_map(|node| &node.disks);
-    let images: BTreeSet<&Image> = backings.filter_map(|disk| disk.backing.as_ref()).collect();
+    let images = backings.filter_map(|disk| disk.backing.as_ref()).collect();
+    bytes_of(images, blueprint, observed)
+}
+
+/// The same of some images.
+fn bytes_of(images: BTreeSet<&Image>, blueprint: &Blueprint, observed: &Observed) -> u64 {
     let new = images.into_iter().filter(|i| !observed.has_volume(&blueprint.pool, &i.volume));
     let size = |image: &Image| match blueprint.image_origins.get(image) {
         Some(ImageOrigin::Built { bytes } | ImageOrigin::File { bytes }) => *bytes,
@@ -157,6 +162,7 @@ fn taken<'a>(
     has_memory_besides: impl Fn(&[&Node]) -> bool,
 ) -> capacity::Templates {
     let mut taken = capacity::Templates::default();
+    let mut images = BTreeSet::new();
     for (template, nodes) in by_template(nodes).into_values() {
         let Some(node) = nodes.first() else { continue };
         if is_there(template, &blueprint.pool, observed) {
@@ -166,7 +172,10 @@ fn taken<'a>(
             taken.memory_mib = taken.memory_mib.saturating_add(node.maximum_mib());
         }
         taken.bytes = taken.bytes.saturating_add(image_bytes(node)).saturating_add(WRITTEN);
+        images.insert(&template.image);
     }
+    // What they are made from comes into the pool first.
+    taken.bytes = taken.bytes.saturating_add(bytes_of(images, blueprint, observed));
     taken
 }
 

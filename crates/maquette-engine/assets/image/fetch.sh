@@ -41,7 +41,7 @@ until same; do
     take
 done
 # What runs left that are gone: none is at work, or it would have the lock.
-rm -f -- "$part"-* "$part.new" "$part.again" "$part.ca"
+rm -f -- "$part"-* "$part.new" "$part.again" "$part.ca" "$part.claim" "$part.told"
 
 # Runs a program that reads a stranger's bytes: as nobody, without a way back, and with limits.
 # $1: how large a file it may write, in bytes
@@ -103,8 +103,43 @@ whole() {
     rm -f -- "$part" "$part.from"
     curl_it "$part.from" "" ""
 }
+# How much the server says that it has, without sending it; nothing if it does not say so.
+length() {
+    (umask 077 && rm -f -- "$part.told" && : >"$part.told")
+    ended=0
+    printf '%s\n' "$config" | prlimit --core=0 -- curl --config - --fail --silent --show-error --location --globoff --head \
+        --max-redirs 10 --proto '=http,https' --proto-redir "$redirects" --connect-timeout 10 --max-time "$stall" \
+        ${authorities:+--cacert "$part.ca"} --output "$part.told" >/dev/null || ended=$?
+    sent=$(header content-length "$part.told")
+    rm -f -- "$part.told"
+    [ "$ended" = 0 ] || return "$ended"
+    case $sent in *[!0-9]* | ????????????????*) sent= ;; esac
+    echo "$sent"
+}
+# Takes room for a download of so many bytes before it begins, so that two that begin at the same time do not both count
+# on the same.
+claim() {
+    exec 8<"${part%/*}"
+    flock 8 2>/dev/null || :
+    most=$(($(size "$part") + $(room "$part")))
+    [ "$1" -gt "$most" ] || printf '%s\n' "$1" >"$part.claim"
+    exec 8<&-
+    [ "$1" -le "$most" ] || large=$most
+}
 download() {
     how=whole
+    ended=0
+    sent=$(length) || ended=$?
+    case $ended in
+        0) ;;
+        # There is no way there.
+        5 | 6 | 7) return "$ended" ;;
+        *) sent= ;;
+    esac
+    if [ -n "$sent" ]; then
+        claim "$sent"
+        [ -z "$large" ] || return 1
+    fi
     valid=$(validator)
     if [ ! -s "$part" ] || [ -z "$valid" ]; then
         whole
@@ -158,7 +193,7 @@ while IFS= read -r order <&7; do
             ;;
         download)
             download || status=$?
-            rm -f -- "$part.again" "$part.ca"
+            rm -f -- "$part.again" "$part.ca" "$part.claim"
             [ -z "$large" ] || { rm -f -- "$part" && status=large how=$large large=; }
             [ -s "$part" ] || rm -f -- "$part.from"
             answer "done $status $how"

@@ -15,6 +15,8 @@ pub use super::claim::Claim;
 use super::fence::Fenced;
 use super::{Command, Host, HostError};
 
+use crate::hex::hex;
+
 const SCRIPT: &str = include_str!("../../assets/lock.sh");
 /// Name of the lock of whoever removes images. Environments' locks are not given out meanwhile.
 pub const IMAGES: &str = "images";
@@ -104,7 +106,7 @@ pub struct Lock {
 pub(super) fn mark() -> Result<String, getrandom::Error> {
     let mut bytes = [0u8; 12];
     getrandom::getrandom(&mut bytes)?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hex(bytes))
 }
 
 /// There are no random numbers.

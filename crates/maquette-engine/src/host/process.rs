@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use super::command::{HostError, Output};
 
+use crate::hex::hex;
+
 /// Most bytes of standard output that are taken of a command.
 pub(super) const MOST: usize = 16 << 20;
 /// How much of standard error is kept, and how long a line of it may be.
@@ -36,7 +38,7 @@ impl Frame {
     pub(super) fn new(who: String) -> Result<Self, getrandom::Error> {
         let mut bytes = [0u8; 12];
         getrandom::getrandom(&mut bytes)?;
-        let token: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let token = hex(bytes);
         let (begin, end) = (format!("@@begin-{token}@@"), format!("@@end-{token}@@"));
         Ok(Self { begin, end, who, patience: PATIENCE })
     }

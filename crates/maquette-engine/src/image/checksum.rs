@@ -7,6 +7,8 @@ use std::path::Path;
 use maquette_core::image::{Checksum, Kind};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
+use crate::hex::hex;
+
 /// The SHA-256 of a file of this machine, in hexadecimal digits.
 pub fn sha256(path: &Path) -> io::Result<String> {
     of(path, Kind::Sha256)
@@ -25,7 +27,7 @@ pub fn of(path: &Path, kind: Kind) -> io::Result<String> {
 fn digest<D: Digest + io::Write>(file: &mut File) -> io::Result<String> {
     let mut hash = D::new();
     io::copy(file, &mut hash)?;
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hex(hash.finalize()))
 }
 
 /// Finds a file's checksum in a published list: `HASH  FILE`, `HASH *FILE` or

@@ -10,6 +10,7 @@ use super::checksum;
 use super::fetch_shell::{self, Answer, FetchShell};
 use super::leftovers::record_of;
 use super::source::{Origin, Source};
+use crate::hex::hex;
 use crate::host::{Command, Host, Local, check};
 use crate::{Cause, StepContext, StepError};
 
@@ -231,7 +232,7 @@ impl Job<'_> {
         let mut random = [0u8; 8];
         getrandom::getrandom(&mut random)
             .map_err(|e| failed(std::io::Error::other(e.to_string()).into()))?;
-        let run: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        let run = hex(random);
         let total = from.metadata().map_or(0, |m| m.len());
         let mut last = None;
         self.host
@@ -451,7 +452,7 @@ fn downloaded(url: &str, answer: &Answer) -> Result<(), StepError> {
     if answer.status() == "large" {
         let most = ByteSize(answer.word(2).parse().unwrap_or(LARGEST));
         return Err(StepError::new(format!("{shown} has more than {most}")).hint(
-            "that is more than the pool has room for, or than any image has; it was removed",
+            "that is more than the pool has room for beside what others are downloading, or than any image has; it was removed",
         ));
     }
     let why = answer.said.iter().rev().find_map(|l| l.trim().strip_prefix("curl: "));

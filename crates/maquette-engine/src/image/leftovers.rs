@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
 use crate::host::{Command, Host, HostError, check};
 
 /// Prints the paths that are recorded.
@@ -40,8 +41,7 @@ pub(super) fn record_of(records: &str, path: &str) -> String {
         return String::new();
     }
     let digest = Sha256::digest(path.as_bytes());
-    let key: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
-    format!("{records}/{key}")
+    format!("{records}/{}", hex(&digest[..16]))
 }
 
 /// Forgets an image that is gone.

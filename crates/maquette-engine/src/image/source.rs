@@ -15,6 +15,8 @@ use thiserror::Error;
 use super::catalogue::{self, Entry};
 use super::checksum;
 
+use crate::hex::hex;
+
 /// Where an image comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -212,11 +214,7 @@ fn identity(url: &str, sum: Option<&Checksum>) -> String {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    hex(Sha256::digest(bytes))
 }
 
 /// The last component without query and ending, with nothing that a file name should not have.

@@ -16,6 +16,12 @@ import hashlib, http.server, os, sys, time
 class H(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     def log_message(self, *a): pass
+    def do_HEAD(self):
+        # Not all servers answer it.
+        _, mode, name = self.path.split('/')
+        if mode != 'told': self.send_error(405); return
+        size = int(name.split('-')[1]) if '-' in name else os.path.getsize(name)
+        self.send_response(200); self.send_header('Content-Length', str(size)); self.end_headers()
     def do_GET(self):
         _, mode, name = self.path.split('?')[0].split('/')
         if mode == 'mark': self.answer(200, [], b''); return
@@ -141,8 +147,7 @@ impl Place {
 
     pub(super) fn tag(&self) -> String {
         let digest = Sha256::digest(&self.content);
-        let hex: String = digest[..4].iter().map(|b| format!("{b:02x}")).collect();
-        format!("\"{hex}\"")
+        format!("\"{}\"", hex(&digest[..4]))
     }
 
     pub(super) fn is_whole(&self) {
@@ -264,6 +269,46 @@ fn a_server_that_sends_without_end_does_not_fill_the_pool() {
     assert!(len > 737_280 && len < 737_280 + (1 << 18), "{len}");
     place.half(&place.content[..1 << 18], &place.tag());
     bring("etag/a.qcow2").unwrap();
+    place.is_whole();
+}
+
+/// What a server says that it has counts before it has come, in this run and in all others.
+#[test]
+fn downloads_at_the_same_time_do_not_count_on_the_same_room() {
+    let place = Place::new();
+    let programs = Programs::new(&[]);
+    let stat =
+        "case $1 in -f) echo '500 * 4096' ;; *) PATH=/usr/bin:/bin exec stat \"$@\" ;; esac\n";
+    programs.quiet("stat", stat);
+    let host = Dying::new(&programs, None);
+    let bring = |path: &str| {
+        bring_to(&host, &Transfer::default(), &place.server.url(path), place.pool.path(), None)
+    };
+    // More than there is room for is not begun.
+    let error = bring("told/x-2000000").unwrap_err();
+    assert!(error.message.contains("has more than 1.8 MiB"), "{error:?}");
+    assert!(place.server.codes().is_empty());
+    assert!(left(place.pool.path()).is_empty(), "{:?}", left(place.pool.path()));
+    // Another download that is at work has said that it takes nearly all, and has some of it by now.
+    place.write(".other.qcow2.part", &[0; 10_000]);
+    place.write(".other.qcow2.part.claim", b"1300000\n");
+    let lock = place.pool.path().join(".other.qcow2.part.lock");
+    let mut holder = std::process::Command::new("flock")
+        .args([lock.to_str().unwrap(), "-c", "echo got; read x"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let error = bring("told/a.qcow2").unwrap_err();
+    assert!(error.message.contains("has more than 540"), "{error:?}");
+    // Whoever is gone takes nothing.
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    bring("told/a.qcow2").unwrap();
+    for part in ["", ".claim", ".lock"] {
+        fs::remove_file(place.pool.path().join(format!(".other.qcow2.part{part}"))).unwrap();
+    }
     place.is_whole();
 }
 

@@ -163,6 +163,22 @@ mod kill_points;
 mod tests {
     use super::*;
 
+    #[test]
+    fn uefi_brings_its_package() {
+        for (name, package) in [("debian12", "ovmf"), ("fedora43", "edk2-ovmf")] {
+            let file = format!("{}/src/probe/probes/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(file).unwrap();
+            let lines =
+                text.lines().filter(|line| !line.contains("OVMF") && !line.contains("ovmf"));
+            let bare = crate::probe::read(&lines.collect::<Vec<_>>().join("\n"));
+            let wants = |facts: &Facts, uefi| {
+                let requirements = Requirements { uefi, ..Requirements::default() };
+                missing_packages(facts, &requirements).contains(&package.to_string())
+            };
+            assert!(wants(&bare, true) && !wants(&bare, false), "{name}");
+        }
+    }
+
     /// libvirt is stopped by then: it is started again to see what still exists, and stopped again.
     #[test]
     fn a_restoring_that_failed_half_way_goes_on_to_its_end() {

@@ -32,6 +32,10 @@ pub(super) fn node(
     if !reached && look.nic().is_some_and(|nic| domain.pulled.contains(&nic.mac)) {
         return found;
     }
+    if let Some(finding) = look.unprepared() {
+        found.push(finding);
+        return found;
+    }
     found.extend(match answer {
         Some(SshAnswer::Greeted) => look.login(),
         None | Some(SshAnswer::Unknown) => look.boot(),

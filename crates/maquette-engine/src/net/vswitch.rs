@@ -41,3 +41,51 @@ pub fn remove(host: &dyn Host, bridge: &str, environment: &EnvName) -> Result<()
     let environment = environment.to_string();
     check(host, &Command::script(REMOVE, [bridge, MARK, &environment])).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dying_host::{Dying, Programs};
+
+    /// Open vSwitch as far as this needs it: a file for each bridge, with whose it is.
+    const VSCTL: &str = r#"PATH=/usr/bin:/bin
+db=@DB@
+while [ $# -gt 0 ]; do
+    case $1 in
+    add-br) bridge=$2; [ -e "$db/$2" ] || : >"$db/$2"; shift ;;
+    external_ids:maquette=*) echo "${1#*=}" >"$db/$bridge" ;;
+    get) [ -s "$db/$3" ] || exit 0; printf '"%s"\n' "$(cat "$db/$3")"; exit ;;
+    del-br) rm -f "$db/$2"; exit ;;
+    esac
+    shift
+done
+"#;
+
+    #[test]
+    fn a_bridge_of_another_environment_is_not_removed() {
+        let db = tempfile::tempdir().unwrap();
+        let programs = Programs::new(&[]);
+        programs.quiet("ovs-vsctl", &VSCTL.replace("@DB@", &db.path().display().to_string()));
+        let host = Dying::new(&programs, None);
+        let [lab, other] = ["lab", "other"].map(|name| EnvName::from_prefix(name).unwrap());
+        let vswitch = Vswitch { userspace: false, ports: Vec::new(), portgroups: Vec::new() };
+        make(&host, "br-lab", &vswitch, &lab, None).unwrap();
+        make(&host, "br-other", &vswitch, &other, None).unwrap();
+        std::fs::write(db.path().join("br-mine"), "").unwrap();
+        let left = || {
+            let all = std::fs::read_dir(db.path()).unwrap();
+            let mut names: Vec<_> =
+                all.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        // What has no mark is somebody's who knows nothing of Maquette.
+        for bridge in ["br-lab", "br-mine", "br-none"] {
+            remove(&host, bridge, &other).unwrap();
+        }
+        remove(&host, "br-other", &EnvName::default()).unwrap();
+        assert_eq!(left(), ["br-lab", "br-mine", "br-other"]);
+        remove(&host, "br-other", &other).unwrap();
+        assert_eq!(left(), ["br-lab", "br-mine"]);
+    }
+}

@@ -125,6 +125,27 @@ mod tests {
         end("sleep");
     }
 
+    /// Where libvirtd is absent, its parts are started by their sockets, the one that is asked first last; and stopped with
+    /// their services, which sockets have started.
+    #[test]
+    fn modular_daemons_are_started_by_their_sockets() {
+        let directory = tempfile::tempdir().unwrap();
+        let told = directory.path().join("told");
+        let programs = crate::dying_host::Programs::new(&[]);
+        programs.quiet("systemctl", &format!("echo \"$*\" >>{}\n", told.display()));
+        let host = crate::dying_host::Dying::new(&programs, None);
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/probe/probes/centos-stream10.txt");
+        let facts = probe::read(&std::fs::read_to_string(file).unwrap());
+        start(&host, &facts.daemons).unwrap();
+        stop(&host, &facts.daemons).unwrap();
+        let said = std::fs::read_to_string(&told).unwrap();
+        let sockets = "virtnetworkd.socket virtstoraged.socket virtqemud.socket";
+        let services = sockets.replace(".socket", ".service");
+        let stopped = format!("disable --now --quiet {sockets} {services}");
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines, [format!("enable --now --quiet {sockets}"), stopped]);
+    }
+
     #[test]
     fn a_file_without_a_process_is_none() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! Guests of which nothing was heard: whether they do not boot, or are only slow. Another image is advised only where nothing
 //! tells that this one boots: a node that is replaced loses its disks.
 
-use super::{Finding, Layer, Look, host};
+use super::{Finding, Layer, LoginTried, Look, host};
 use crate::blueprint::Image;
 use crate::node_state::{SILENT_CONSOLE_S, START_S, failed_units};
 use crate::observed::Domain;
@@ -30,6 +30,34 @@ impl Look<'_> {
         let own = image(self.domain);
         let mut all = self.observed.domains.values();
         self.domain.ready || (own.is_some() && all.any(|d| d.ready && image(d) == own))
+    }
+
+    /// Its guest runs, and nobody has set it up. cloud-init says something on the console when it begins and when it ends.
+    pub(super) fn unprepared(&self) -> Option<Finding> {
+        if self.domain.failed.is_some() || self.has_booted() {
+            return None;
+        }
+        let console = self.console().filter(|c| c.text.contains(" login: "));
+        let console = console.filter(|c| !c.text.to_lowercase().contains("cloud-init"));
+        let old = self.signs.evidence.uptime_s.is_none_or(|up| up >= START_S);
+        let refused = match &self.signs.login {
+            Some(LoginTried::Refused(said)) => Some(format!("ssh says: {said}")),
+            _ => None,
+        };
+        if refused.is_none() && (console.is_none() || !old || host::busy(self.host).is_some()) {
+            return None;
+        }
+        let cause = "its guest has started, and nothing set it up: its image has no cloud-init, or that does not run";
+        let asks = console
+            .map(|_| "its console asks for a login, and cloud-init says nothing there".to_string());
+        let finding = self.finding(Layer::FirstBoot, "no-cloud-init", cause);
+        Some(
+            finding
+                .seen(asks)
+                .seen(refused)
+                .advise("take an image that is made for clouds: `maquette image list` names some")
+                .advise("or put it in first: `virt-customize -a IMAGE --install cloud-init`, and build the node anew"),
+        )
     }
 
     /// Nothing was heard of it since it started.

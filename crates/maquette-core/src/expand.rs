@@ -337,7 +337,7 @@ impl<'a> Expander<'a> {
             virt,
             vcpus: role.vcpus,
             cpu_model: settings.virtopts.cpu().unwrap_or(&role.cpu_model).clone(),
-            memory_mib: role.memory_mib,
+            memory_mib: role.memory_mib.value,
             memory_max_mib: role.memory_max_mib,
             machine: machine.cloned().unwrap_or_else(|| MachineName::known("pc")),
             vnc: self.context.vnc.clone(),

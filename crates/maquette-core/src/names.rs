@@ -90,6 +90,9 @@ impl FromStr for EnvName {
     }
 }
 
+/// Longest label of a host name (RFC 1123), in characters.
+pub const LONGEST_HOST_NAME: usize = 63;
+
 /// Checks the name of a node type or network.
 pub fn check_name(text: &str) -> Result<(), NameError> {
     check(text, 63)

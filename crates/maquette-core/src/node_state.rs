@@ -185,6 +185,14 @@ pub(crate) fn last_words(text: &str) -> Option<(Halt, String)> {
 /// As many of systemd's complaints are quoted.
 const FAILED_UNITS: usize = 3;
 
+/// For how long a guest that boots says nothing on its console, in seconds, even under emulation.
+const BOOT_PAUSE_S: u64 = 60;
+
+/// Whether a guest is on its way to a login: something was written a moment ago, and since the last start no login was asked for.
+fn is_booting(console: &ConsoleEnd) -> bool {
+    console.age_s <= BOOT_PAUSE_S && !since_start(&console.text).contains(" login: ")
+}
+
 /// What systemd says on a console that it could not start, since the last start of the guest: what failed and what took too
 /// long first, since that is why others were not even tried.
 pub(crate) fn failed_units(text: &str) -> Vec<String> {
@@ -280,6 +288,12 @@ impl Condition {
                 Self::new(NodeState::Unreachable, Some(said.into()))
             }
             Some(up) if up < limit => Self::new(state, why),
+            // It was reset, or its guest started anew, of which libvirt does not count the time.
+            _ if domain.ready && console.is_some_and(is_booting) => {
+                let again = "its console shows that it starts anew";
+                let why = why.map_or(again.into(), |why| format!("{why}; {again}"));
+                Self::new(NodeState::Starting, Some(why))
+            }
             _ if domain.ready && domain.recorded.is_leased() => {
                 let moved = "it has that address from its LAN, and may have got another one since";
                 Self::new(NodeState::Unreachable, why.map(|why| format!("{why}; {moved}")))

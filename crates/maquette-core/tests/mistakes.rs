@@ -159,7 +159,7 @@ fn a_type_without_a_role_is_named_with_the_roles_there_are() {
 
 #[test]
 fn swap_must_leave_room() {
-    let extra = ["override.undercloud.disks.disk1.size=10G", "override.undercloud.swap=4096"];
+    let extra = ["override.undercloud.disks.disk1.size=10G", "override.undercloud.swap=10240"];
     let found = mistakes(&mut input(&[("undercloud", 1)], "3_nets", &extra));
-    insta::assert_snapshot!(found.join("\n"), @"topology::disk-too-small -e:1:38 `disk1` of node type `undercloud` is too small: 10 GiB less 4 GiB of swap leaves under 8 GiB [it needs 12 GiB or more: 8 GiB for the system, and its swap]");
+    insta::assert_snapshot!(found.join("\n"), @"topology::disk-too-small -e:1:38 `disk1` of node type `undercloud` is too small: 10 GiB of swap leave nothing of 10 GiB [it needs room for the system besides: mostly 8 GiB]");
 }

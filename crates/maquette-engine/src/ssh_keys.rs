@@ -141,7 +141,7 @@ impl EnvironmentKey {
     pub fn write(&self, directory: &Path) -> Result<(), KeyError> {
         let secret = directory.join(SECRET_FILE);
         if !secret.exists() {
-            write_private(&secret, format!("{}\n", hex(&self.secret)).as_bytes())
+            write_private(&secret, format!("{}\n", hex(self.secret)).as_bytes())
                 .map_err(|source| KeyError::File { path: secret, source })?;
         }
         self.write_login(directory)

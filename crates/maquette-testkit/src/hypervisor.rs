@@ -87,7 +87,7 @@ pub struct Machine {
     /// For how long domains have run that were not started five minutes ago, in seconds.
     pub uptime_s: BTreeMap<String, u64>,
     /// Limits of interfaces, in KiB a second.
-    pub limits: BTreeMap<MacAddr, u64>,
+    pub limits: BTreeMap<MacAddr, Bandwidth>,
     /// What libvirt says of domains' states, where it is more than whether they run.
     pub powers: BTreeMap<String, Power>,
     /// Domains whose disks are hardly read.
@@ -402,7 +402,7 @@ impl Server for Model {
             mac,
             tap: machine.tap(mac),
             up: !machine.pulled.contains(&mac),
-            limit: machine.limits.get(&mac).map(|kib| Bandwidth(*kib)),
+            limit: machine.limits.get(&mac).copied(),
         };
         Ok(nics.map(|nic| running(nic.mac)).collect())
     }
@@ -440,7 +440,7 @@ impl Server for Model {
     ) -> Result<(), StepError> {
         let mut machine = self.machine();
         match limit {
-            Some(limit) => machine.limits.insert(mac, limit.0),
+            Some(limit) => machine.limits.insert(mac, limit),
             None => machine.limits.remove(&mac),
         };
         Ok(())

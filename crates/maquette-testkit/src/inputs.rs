@@ -80,6 +80,7 @@ pub fn input(nodes: &[(&str, u32)], network: &str, extra: &[&str]) -> Input {
     let extra = extra_vars(&list, whole, &mut diags);
     let settings = Settings { image: Some("debian-12".into()), ..Settings::default() };
     let request = Request {
+        network_unread: false,
         nodes: requests,
         network,
         network_name: "network.yml".into(),

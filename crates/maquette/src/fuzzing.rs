@@ -14,7 +14,6 @@ use maquette_engine::host::ssh::{Effective, Target};
 
 use crate::cli::{Cli, Wanted};
 use crate::commands::Command;
-use crate::failure::Failure;
 use crate::infrared::answers;
 use crate::render::graph;
 use crate::session::connection::Remote;
@@ -88,11 +87,8 @@ impl Ground {
             (false, _) => &mut self.wanted,
         };
         wanted.flags.0.set("extra-vars", values);
-        match load::wanted(&Environment::of_process(), wanted) {
-            Ok(loaded) => Ok((loaded.request, loaded.diags, loaded.sources)),
-            Err(Failure::Input(diags, sources)) => Err(drawn(&diags, &sources)),
-            Err(_) => Err(String::new()),
-        }
+        let loaded = load::wanted(&Environment::of_process(), wanted);
+        Ok((loaded.request, loaded.diags, loaded.sources))
     }
 }
 

@@ -21,7 +21,7 @@ use maquette_core::syntax::{Plain, Sources};
 use maquette_engine::{Cause, StepError};
 
 use crate::cli;
-use crate::commands::{entry, up};
+use crate::commands::up;
 use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::load::{self, Extra};
@@ -98,7 +98,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
             world.terminal.talk(&format!("warning: {called} has no effect: {why}"));
         }
     }
-    output::keep_settings(world, &workspace, &tree).map_err(entry::unwritten)?;
+    output::keep_settings(world, &workspace, &tree).map_err(|e| workspace.unwritten(e))?;
     build(world, &given, tree, &extra, workspace)
 }
 
@@ -206,13 +206,13 @@ fn build(
         return removal.carry_out(world, given, (&tree, extra), wanted);
     }
     let nodes = wanted.flags.0.has("topology-nodes");
-    let mut loaded = load::wanted_leniently(&world.environment, &wanted, extra)?;
+    let mut loaded = load::wanted_leniently(&world.environment, &wanted, extra);
     let selected = tags::select(&world.terminal, &given.ansible_args, nodes);
     if let Some(look) = tags::look(given)? {
         return look.show(world, &mut loaded, &selected);
     }
     let hooks = Hooks::read(world, &loaded.request, &tree, &given.playbook_args())?;
-    let output = Output::of(&world.environment, &workspace).map_err(entry::unwritten)?;
+    let output = Output::of(&world.environment, &workspace).map_err(|e| workspace.unwritten(e))?;
     let hooks = hooks.with_infrareds(world, output).only(&selected);
     if hooks.at(world, Point::Whole, &workspace)? {
         return Ok(0);
@@ -235,8 +235,7 @@ fn build(
     let authorities =
         authorities::authorities(&loaded.called("tls-ca"), &loaded.request.settings.tls_ca)?;
     let session = Session::open(world, loaded.located())?;
-    outputs::write_local(&workspace)
-        .map_err(|e| Failure::because("cannot write the workspace", e))?;
+    outputs::write_local(&workspace).map_err(|e| workspace.unwritten(e))?;
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.
     let consent = Consent::new(&given.accepted()?)
         .yes(given.yes_on_line)

@@ -95,7 +95,7 @@ pub struct Located {
 }
 
 /// Reads what is needed to build.
-pub fn wanted(environment: &Environment, args: &Wanted) -> Result<Loaded, Failure> {
+pub fn wanted(environment: &Environment, args: &Wanted) -> Loaded {
     let project = args.place.project.is_some() || std::path::Path::new(PROJECT).is_file();
     let mut diags = strictness(args.strict);
     let given = |name| args.flags.0.has(name);
@@ -106,7 +106,7 @@ pub fn wanted(environment: &Environment, args: &Wanted) -> Result<Loaded, Failur
 }
 
 /// The same for a picture: where nothing is asked for, it is of what there is.
-pub fn described(environment: &Environment, args: &Wanted) -> Result<Loaded, Failure> {
+pub fn described(environment: &Environment, args: &Wanted) -> Loaded {
     read(args, Reader { diags: strictness(args.strict), ..Reader::new(environment) }, None)
 }
 
@@ -143,11 +143,7 @@ fn networks_left_out(span: Span) -> Diagnostic {
 }
 
 /// The same, with unknown keys as warnings and no project file: as InfraRed reads.
-pub fn wanted_leniently(
-    environment: &Environment,
-    args: &Wanted,
-    extra: &Extra,
-) -> Result<Loaded, Failure> {
+pub fn wanted_leniently(environment: &Environment, args: &Wanted, extra: &Extra) -> Loaded {
     let sources = extra.sources.clone();
     let diags = if args.strict { Diagnostics::strict() } else { Diagnostics::lenient() };
     let reader = Reader { lenient: true, diags, sources, environment };
@@ -175,11 +171,7 @@ pub fn paths_of_nodes(environment: &Environment, text: &str) -> Result<Vec<(Stri
 }
 
 /// Reads all but `extra` with a reader; that, too, where it has not been read yet.
-fn read(
-    args: &Wanted,
-    mut reader: Reader<'_>,
-    extra: Option<&[ExtraVar]>,
-) -> Result<Loaded, Failure> {
+fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&[ExtraVar]>) -> Loaded {
     let mut settings = Settings::default();
     let project = reader.project(&args.place, &mut settings);
     let mut given = args.given();
@@ -203,20 +195,18 @@ fn read(
     let zone = project.node("topology-timezone").filter(|_| !given.has("topology-timezone"));
     let timezone_place = zone.map(|node| node.span);
     // The search for mistakes goes on after the first ones.
-    match reader.wanted(&given, &project, settings, &list) {
-        Some((request, vars)) => Ok(Loaded {
-            sources: reader.sources,
-            request,
-            vars,
-            nodes_named,
-            image_place,
-            timezone_place,
-            host,
-            workspace,
-            diags: reader.diags,
-            origins: origins(&given, &project),
-        }),
-        None => Err(Failure::Input(reader.diags, reader.sources)),
+    let (request, vars) = reader.wanted(&given, &project, settings, &list);
+    Loaded {
+        sources: reader.sources,
+        request,
+        vars,
+        nodes_named,
+        image_place,
+        timezone_place,
+        host,
+        workspace,
+        diags: reader.diags,
+        origins: origins(&given, &project),
     }
 }
 
@@ -473,7 +463,7 @@ impl<'a> Reader<'a> {
         project: &Project,
         mut settings: Settings,
         extra: &[ExtraVar],
-    ) -> Option<(Request, Plain)> {
+    ) -> (Request, Plain) {
         let mut node = |name: &str| match given.told(name) {
             Some((told, text)) => Some(self.flag(told, text)),
             None => project.node(name).cloned(),
@@ -485,9 +475,13 @@ impl<'a> Reader<'a> {
         let (mut extra, vars) = self.extra(list, project);
         let mut written = project.node("topology-nodes").cloned();
         let layout = match layout_files {
-            Some(files) => Some((layout::read(self, &files, list, &mut extra)?, files.span)),
+            Some(ref files) => {
+                layout::read(self, files, list, &mut extra).map(|layout| (layout, files.span))
+            }
             None => None,
         };
+        // What is wrong with it was said, and all the rest is looked at.
+        let mut unread = layout_files.is_some() && layout.is_none();
         if let Some((layout, _)) = &layout {
             written = Some(layout::beside(self, written.as_ref(), layout));
             let said = |name: &str| given.has(name) || project.node(name).is_some();
@@ -500,11 +494,18 @@ impl<'a> Reader<'a> {
         if layout.is_none() && networks.is_none() && network.is_none() {
             networks = self.only_network(&nodes);
         }
-        let network_file = self.network_file(network.as_ref(), networks.as_ref(), layout);
-        let (network_name, network) = network_file?;
-        let mut request = Request { nodes, network, network_name, networks, extra, settings };
+        let file = match unread {
+            true => None,
+            false => self.network_file(network.as_ref(), networks.as_ref(), layout),
+        };
+        unread |= file.is_none();
+        let (network_name, network) =
+            file.unwrap_or_else(|| (String::new(), Node::empty_map(extra.span)));
+        let network_unread = unread;
+        let mut request =
+            Request { nodes, network, network_name, network_unread, networks, extra, settings };
         user_data::read(self, &mut request);
-        Some((request, vars))
+        (request, vars)
     }
 
     /// The network of nodes that are described where no network is.
@@ -587,7 +588,7 @@ mod tests {
         assert_eq!(tree.at(&["b"]), Some(&Plain::text("2")));
         let mut wanted = Wanted::default();
         wanted.place.workspace = Some(directory.path().into());
-        let loaded = wanted_leniently(environment, &wanted, &extra).unwrap();
+        let loaded = wanted_leniently(environment, &wanted, &extra);
         assert!(!loaded.diags.has_errors(), "{:?}", loaded.diags);
         assert_eq!(loaded.vars, Plain::read("{a: 1, b: '2', override: {networks: {}}}").unwrap());
         assert!(loaded.request.extra.at(&["override", "networks"]).is_some());

@@ -31,7 +31,7 @@ use crate::render;
 use crate::session::Hypervisor;
 use crate::workspace::Workspace;
 use crate::workspace::identity::{self, Way};
-use crate::world::{Environment, World};
+use crate::world::{Environment, World, told};
 
 /// An environment that is planned.
 pub struct Planned {
@@ -174,17 +174,21 @@ fn finish(world: &World, diags: Diagnostics, sources: &Sources) -> Result<(), Fa
     Ok(())
 }
 
-/// How new guests run. Where that is slower than one would expect, it is said, unless `quiet`.
-fn virt_type(world: &World, asked: VirtChoice, facts: &Facts, quiet: bool) -> VirtType {
-    match (asked, &facts.kvm) {
+/// How new guests run. Where that is slower than one would expect, it is said of each hypervisor once, unless `quiet`.
+fn virt_type(world: &World, loaded: &Loaded, facts: &Facts, quiet: bool) -> VirtType {
+    match (loaded.request.settings.virt, &facts.kvm) {
         (VirtChoice::Only(virt), _) => virt,
         (VirtChoice::Auto, Ok(())) => VirtType::Kvm,
         (VirtChoice::Auto, Err(_)) if quiet => VirtType::Qemu,
         (VirtChoice::Auto, Err(why)) => {
-            // A plan is made anew after a question.
-            world.terminal.talk_once(format!(
-                "warning: guests run under QEMU's emulation, several times slower than KVM: {why}"
-            ));
+            let hypervisor = loaded.host.address.as_deref().unwrap_or("localhost");
+            let line = format!("emulation on {hypervisor}: {why}");
+            if !told::is_told(&world.environment, &line) {
+                told::note(&world.environment, &line);
+                world.terminal.talk(&format!(
+                    "warning: guests run under QEMU's emulation, several times slower than KVM: {why}"
+                ));
+            }
             VirtType::Qemu
         }
     }
@@ -270,7 +274,7 @@ pub fn plan(
     let quiet = emulation_is_known(&topology, &observed);
     let context = Context {
         observed: &observed,
-        virt: virt_type(world, settings.virt, &hypervisor.facts, quiet),
+        virt: virt_type(world, loaded, &hypervisor.facts, quiet),
         images: &images,
         authorized_key: key.public(),
         host_keys: &host_keys,

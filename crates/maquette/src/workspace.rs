@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 
 use maquette_core::names::EnvName;
 use maquette_core::values::{HostAddress, Name};
+use maquette_engine::Cause;
 use maquette_engine::private_file::write_private;
 use serde_json::{Value, json};
 
+use crate::failure::Failure;
 use crate::session::connection::HostArgs;
 use crate::world::Environment;
 
@@ -203,6 +205,11 @@ impl Workspace {
     /// What it remembers; none if it never held an environment.
     pub fn saved(&self) -> Option<Saved> {
         Saved::parse(&std::fs::read_to_string(self.file(SAVED)).ok()?)
+    }
+
+    /// The error if it cannot be written.
+    pub fn unwritten(&self, error: impl Into<Cause>) -> Failure {
+        Failure::because(format!("cannot write workspace {}", self.path.display()), error)
     }
 
     /// Remembers whose outputs are about to be written, and that its key opens that environment's nodes.

@@ -4,6 +4,7 @@
 pub mod echo;
 mod environment;
 mod terminal;
+pub mod told;
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -3,12 +3,10 @@
 use super::subnets::{taken, taken_error};
 use crate::blueprint::{Blueprint, Network, Uplink};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::names::LONGEST_HOST_NAME;
 use crate::observed::{LinkKind, Observed};
 use crate::topology::{self, Topology};
 use crate::values::NetworkName;
-
-/// Longest label of a host name (RFC 1123).
-const LONGEST_HOST_NAME: usize = 63;
 
 /// Reports every object that cannot be made because something of the same name or address exists
 /// and is not ours.

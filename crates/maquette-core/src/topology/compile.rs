@@ -59,6 +59,8 @@ pub struct Request {
     pub network: Node,
     /// Its name, for messages.
     pub network_name: String,
+    /// Whether there is such a file and it could not be read, which was said: `network` is empty then.
+    pub network_unread: bool,
     /// Networks that are described in the project file, beside those of the network file.
     pub networks: Option<Node>,
     /// Extra variables; `override` counts.
@@ -120,7 +122,7 @@ pub fn compile(
     let declared = file.get("networks").map_or(0, |n| n.entries().len());
     Some(Topology {
         roles,
-        networks_complete: networks.len() == declared,
+        networks_complete: networks.len() == declared && !request.network_unread,
         flawed,
         networks,
         cidrs,
@@ -245,10 +247,16 @@ struct Read<'a> {
 fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> Option<Read<'a>> {
     let what = format!("network file `{}`", request.network_name);
     let mut fields = Fields::new(file, what, NETWORK_FILE, diags)?;
-    let list = fields.need("networks", diags);
+    let list = match request.network_unread {
+        true => fields.take("networks"),
+        false => fields.need("networks", diags),
+    };
     let roles = fields.take("nodes");
     let cidrs = fields.take("cidrs").map_or(Vec::new(), |n| bgp::cidrs(n, diags));
     fields.finish(diags);
+    if list.is_none() && request.network_unread {
+        return Some(Read { networks: Vec::new(), flawed: BTreeSet::new(), roles, cidrs });
+    }
     let list = list?;
     Fields::open(list, "`networks`", diags)?;
     let settings = &request.settings;
@@ -300,7 +308,7 @@ fn role_of(
         match (role, first) {
             (Some(role), _) => merge(&mut tree, role),
             // With lists for each index, all may be said already.
-            (None, _) if bgp => {}
+            (None, _) if bgp || whole.network_unread => {}
             (None, Some(first)) => described::set(&mut tree, "networks", first, request.span),
             (None, None) => diags.push(no_role(request, &name, network_roles, whole)),
         }

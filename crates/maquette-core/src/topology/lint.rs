@@ -2,20 +2,22 @@
 
 mod devices;
 mod ips;
+mod names;
 mod user_data;
 
 use ipnet::IpNet;
 
 use super::{ConnectTo, Disk, Interface, Network, Role, Topology};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::syntax::Spanned;
 use crate::units::{ByteSize, MIB};
-use crate::values::Group;
+use crate::values::{DiskKey, Group};
 
 /// Shown wherever a node has no address to be reached at.
 pub const ADDRESS_RULE: &str =
     "a node with an operating system is reached on its external network, which needs DHCP";
 
-/// Least room that swap may leave on the system disk.
+/// Room on the system disk, besides swap, below which there is a warning: some images need less.
 const SYSTEM_ROOM: u64 = 8192 * MIB;
 
 /// Reports every contradiction in `topology`.
@@ -26,6 +28,8 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
             interfaces(topology, role, diags);
         }
         disks(role, &topology.settings.pool_path, diags);
+        names::check(topology, role, diags);
+        memory(role, diags);
         devices::check(topology, role, diags);
         first_boot(role, diags);
         user_data::check(topology, role, diags);
@@ -289,6 +293,41 @@ fn first_boot(role: &Role, diags: &mut Diagnostics) {
     }
 }
 
+/// A system disk with little room is warned of, and refused if swap takes all of it. That it is smaller than its image is
+/// refused where the image's size is known.
+fn system_room(role: &Role, (disk, size): (&DiskKey, &Spanned<ByteSize>), diags: &mut Diagnostics) {
+    let swap = role.swap_mib.saturating_mul(MIB);
+    let room = size.value.0.saturating_sub(swap);
+    if room >= SYSTEM_ROOM {
+        return;
+    }
+    let which = format!("`{disk}` of node type `{}`", role.file);
+    let (usual, swap) = (ByteSize(SYSTEM_ROOM), ByteSize(swap));
+    let diagnostic = match (room, swap.0) {
+        (_, 0) => {
+            let message =
+                format!("{which} has little room for an operating system: {}", size.value);
+            Diagnostic::warning("topology::little-room", message)
+                .help(format!("most need {usual}; a disk takes of the pool what the guest writes"))
+        }
+        (0, _) => {
+            let message =
+                format!("{which} is too small: {swap} of swap leave nothing of {}", size.value);
+            Diagnostic::error("topology::disk-too-small", message)
+                .help(format!("it needs room for the system besides: mostly {usual}"))
+        }
+        _ => {
+            let message = format!(
+                "{which} has little room: {} less {swap} of swap leaves under {usual}",
+                size.value
+            );
+            Diagnostic::warning("topology::little-room", message)
+                .help("a disk takes of the pool what the guest writes")
+        }
+    };
+    diags.push(diagnostic.at(size.span, ""));
+}
+
 fn disks(role: &Role, pool: &str, diags: &mut Diagnostics) {
     let Some(system) = role.disks.first() else {
         if role.deploy_os {
@@ -303,28 +342,8 @@ fn disks(role: &Role, pool: &str, diags: &mut Diagnostics) {
         }
         return;
     };
-    let Some(size) = &system.size else { return };
-    let swap = role.swap_mib.saturating_mul(MIB);
-    if size.value.0.saturating_sub(swap) < SYSTEM_ROOM {
-        let (disk, room) = (&system.key, ByteSize(SYSTEM_ROOM));
-        let which = format!("`{disk}` of node type `{}`", role.file);
-        let least = ByteSize(SYSTEM_ROOM.saturating_add(swap));
-        let (message, help) = match swap {
-            0 => (
-                format!("{which} is too small for an operating system: {}", size.value),
-                format!("it needs {least} or more, and takes of the pool what the guest writes"),
-            ),
-            _ => (
-                format!(
-                    "{which} is too small: {} less {} of swap leaves under {room}",
-                    size.value,
-                    ByteSize(swap)
-                ),
-                format!("it needs {least} or more: {room} for the system, and its swap"),
-            ),
-        };
-        let error = Diagnostic::error("topology::disk-too-small", message);
-        diags.push(error.at(size.span, "").help(help));
+    if let Some(size) = &system.size {
+        system_room(role, (&system.key, size), diags);
     }
     // Old node files name the directory that is the pool's anyway.
     let is_pool = |path: &str| path.is_empty() || path.trim_end_matches('/') == pool;
@@ -340,6 +359,27 @@ fn disks(role: &Role, pool: &str, diags: &mut Diagnostics) {
             .help("choose the pool's directory with `--disk-pool`"),
         );
     }
+}
+
+/// Memory in MiB below which hardly a system with cloud-init boots.
+const LITTLE_MIB: u64 = 192;
+/// Up to this number of MiB, GiB were likely meant.
+const MAYBE_GIB: u64 = 128;
+
+/// A number that is too small for an operating system is likely one of GiB.
+fn memory(role: &Role, diags: &mut Diagnostics) {
+    let mib = role.memory_mib.value;
+    if !role.deploy_os || !role.adapt_image || role.count == 0 || mib >= LITTLE_MIB {
+        return;
+    }
+    let message =
+        format!("`memory` of node type `{}` is {mib} MiB, too little for most systems", role.file);
+    let mut warning =
+        Diagnostic::warning("topology::little-memory", message).at(role.memory_mib.span, "");
+    if mib <= MAYBE_GIB {
+        warning = warning.help(format!("it counts MiB: `{}` is {mib} GiB", mib * 1024));
+    }
+    diags.push(warning.help("images of `maquette image list` need 512 or more"));
 }
 
 fn image(topology: &Topology, diags: &mut Diagnostics) {

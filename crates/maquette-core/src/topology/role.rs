@@ -191,7 +191,7 @@ pub struct Role {
     /// `host-passthrough`, `host-model`, or a named model.
     pub cpu_model: MachineName,
     /// Memory in MiB.
-    pub memory_mib: u64,
+    pub memory_mib: Spanned<u64>,
     /// Most memory that it can have while it runs, in MiB.
     pub memory_max_mib: Option<u64>,
     /// Swap file in MiB; 0 for none.
@@ -308,7 +308,7 @@ fn memory(
     fields: &mut Fields<'_>,
     file: &str,
     diags: &mut Diagnostics,
-) -> (Option<u64>, Option<u64>, u64) {
+) -> (Option<Spanned<u64>>, Option<u64>, u64) {
     let (memory, most) = (fields.number("memory", diags), fields.number("memory_max", diags));
     if let (Some(memory), Some(most)) = (memory, most)
         && most < memory
@@ -319,6 +319,8 @@ fn memory(
         let diagnostic = Diagnostic::error("topology::memory", message).at(fields.span(), "");
         diags.push(diagnostic.help("raise `memory_max`, or leave it out"));
     }
+    let place = fields.take("memory").map_or(fields.span(), |node| node.span);
+    let memory = memory.map(|mib| Spanned::new(mib, place));
     (memory, most, fields.number("swap", diags).unwrap_or(0))
 }
 

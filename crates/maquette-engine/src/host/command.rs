@@ -55,9 +55,22 @@ impl Command {
         self
     }
 
-    /// What it is called in errors: a line of it, since a script and its arguments may be long.
+    /// What it is called in errors: a line of it, since its arguments may be long. A script is called after its first line,
+    /// which says what it does.
     pub fn title(&self) -> String {
         const LONG: usize = 120;
+        let words: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        if let ["-euc", script, _, about @ ..] = words.as_slice()
+            && let Some(first) = script.trim().lines().next()
+            && let Some(does) = first.strip_prefix("# ")
+        {
+            let does = does.split(['.', ':']).next().unwrap_or_default();
+            let does: String = does.chars().take(LONG).collect();
+            return match about.first() {
+                Some(about) => format!("sh: {does} ({})", quote(about)),
+                None => format!("sh: {does}"),
+            };
+        }
         let shortened = |arg: &String| match arg.trim().split_once('\n') {
             Some((first, _)) => quote(&format!("{first} …")),
             None => quote(arg),
@@ -243,7 +256,7 @@ mod tests {
         let script = Command::script("# Looks at it\ncat -- \"$1\"", ["/etc/hosts"]);
         let failed = Output { status: Some(1), stderr: "no\n".into(), ..Output::default() };
         let error = failed.success(&script).unwrap_err().to_string();
-        assert_eq!(error, "`sh -euc '# Looks at it …' sh /etc/hosts` failed with status 1: no");
+        assert_eq!(error, "`sh: Looks at it (/etc/hosts)` failed with status 1: no");
         let many = Command::new("apt-get").args((0..99).map(|n| format!("package-{n}")));
         assert!(many.title().len() < 130 && many.title().ends_with(" …"));
     }

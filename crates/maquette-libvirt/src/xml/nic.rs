@@ -6,9 +6,26 @@ use std::ops::Range;
 use maquette_core::units::MacAddr;
 use roxmltree::{Document, Node as Element};
 
-/// Most that goes through an interface, in KiB a second.
+/// Most that goes through an interface in either direction, in KiB a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bandwidth(pub u64);
+pub struct Bandwidth {
+    /// To the node; none leaves that to others than libvirt.
+    pub to_node: Option<u64>,
+    /// From the node.
+    pub from_node: Option<u64>,
+}
+
+impl Bandwidth {
+    /// The same in both directions.
+    pub fn both(kib: u64) -> Self {
+        Self { to_node: Some(kib), from_node: Some(kib) }
+    }
+
+    /// The limit, for people: it is the same in both directions, wherever it is set.
+    pub fn kib(self) -> Option<u64> {
+        self.to_node.or(self.from_node)
+    }
+}
 
 /// An interface of a running domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +62,16 @@ pub fn running_nics(xml: &str) -> Vec<RunningNic> {
     let read = |element: Element<'_, '_>| {
         let link = children(element, "link").next().and_then(|l| l.attribute("state"));
         let bandwidth = children(element, "bandwidth").next();
-        let average = bandwidth.and_then(|b| children(b, "inbound").next()?.attribute("average"));
+        let average = |direction| {
+            let limit = bandwidth.and_then(|b| children(b, direction).next())?;
+            limit.attribute("average")?.parse().ok()
+        };
+        let limit = Bandwidth { to_node: average("inbound"), from_node: average("outbound") };
         Some(RunningNic {
             mac: mac(element)?,
             tap: children(element, "target").find_map(|t| t.attribute("dev")).map(String::from),
             up: link != Some("down"),
-            limit: average.and_then(|a| a.parse().ok()).map(Bandwidth),
+            limit: limit.kib().map(|_| limit),
         })
     };
     interfaces(&document).into_iter().filter_map(read).collect()
@@ -82,9 +103,10 @@ pub fn with_link(xml: &str, wanted: MacAddr, state: LinkState) -> Option<String>
 /// An interface with a limit in both directions, or none.
 pub fn with_bandwidth(xml: &str, wanted: MacAddr, limit: Option<Bandwidth>) -> Option<String> {
     // No limit is one of 0; leaving the element out keeps what was.
-    let Bandwidth(average) = limit.unwrap_or(Bandwidth(0));
+    let average = |of: fn(Bandwidth) -> Option<u64>| limit.and_then(of).unwrap_or(0);
+    let (inbound, outbound) = (average(|l| l.to_node), average(|l| l.from_node));
     let element = format!(
-        "<bandwidth><inbound average='{average}'/><outbound average='{average}'/></bandwidth>"
+        "<bandwidth><inbound average='{inbound}'/><outbound average='{outbound}'/></bandwidth>"
     );
     replaced(xml, wanted, "bandwidth", &element)
 }
@@ -117,7 +139,10 @@ mod tests {
         let second: MacAddr = "52:54:00:00:00:02".parse().unwrap();
         let all = running_nics(DOMAIN);
         assert_eq!((all[0].up, all[0].limit), (true, None));
-        assert_eq!((all[1].up, all[1].limit), (false, Some(Bandwidth(128))));
+        assert_eq!(
+            (all[1].up, all[1].limit),
+            (false, Some(Bandwidth { to_node: Some(128), from_node: None }))
+        );
         assert_eq!(all[1].tap.as_deref(), Some("vnet1"));
         let pulled = with_link(DOMAIN, first, LinkState::Down).unwrap();
         assert!(
@@ -127,8 +152,11 @@ mod tests {
         let plugged = with_link(DOMAIN, second, LinkState::Up).unwrap();
         assert_eq!(plugged.matches("<link state='up'/>").count(), 1);
         assert!(!plugged.contains("down") && plugged.contains("average='128'"));
-        let limited = with_bandwidth(DOMAIN, second, Some(Bandwidth(5))).unwrap();
+        let limited = with_bandwidth(DOMAIN, second, Some(Bandwidth::both(5))).unwrap();
         assert!(limited.contains("<outbound average='5'/>") && !limited.contains("128"));
+        let from = Bandwidth { to_node: None, from_node: Some(7) };
+        let limited = with_bandwidth(DOMAIN, second, Some(from)).unwrap();
+        assert!(limited.contains("<inbound average='0'/><outbound average='7'/>"), "{limited}");
         assert!(with_link(DOMAIN, "52:54:00:00:00:03".parse().unwrap(), LinkState::Up).is_none());
     }
 }

@@ -71,7 +71,7 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn asked(world: &World, args: &Args) -> Result<Files, Failure> {
-    let mut loaded = load::wanted(&world.environment, &args.wanted)?;
+    let mut loaded = load::wanted(&world.environment, &args.wanted);
     pipeline::check(world, &mut loaded)?;
     Ok(convert::of_request(&loaded.request))
 }

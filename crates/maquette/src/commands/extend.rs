@@ -12,7 +12,7 @@ use maquette_engine::host::lock::duration;
 use maquette_engine::probe::Facts;
 use serde_json::{Value, json};
 
-use super::{entry, power};
+use super::power;
 use crate::cli::{Locking, Place};
 use crate::consent::question;
 use crate::failure::Failure;
@@ -100,7 +100,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     runner.note(environment, &lifetime)?;
     if outputs::belongs(&located.workspace, &Owner::new(environment, &located.host)) {
         outputs::write_lifetime(&located.workspace, environment, &lifetime)
-            .map_err(entry::unwritten)?;
+            .map_err(|e| located.workspace.unwritten(e))?;
     }
     say(world, args, &session, &lifetime, hypervisor.facts.now_s);
     Ok(0)

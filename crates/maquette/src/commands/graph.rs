@@ -127,7 +127,7 @@ fn beside<T: Clone>(
 /// drawn as not built, which is said.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let format = format(args)?;
-    let mut loaded = load::described(&world.environment, &args.wanted)?;
+    let mut loaded = load::described(&world.environment, &args.wanted);
     pipeline::check_drawn(world, without_image(&mut loaded))?;
     let observed = observed(world, &loaded)?;
     let picture = scene(&loaded, &observed, &|kind, name| state(&observed, kind, name))?;

@@ -112,7 +112,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 
 /// Makes the templates that nodes of the project can start from; the hypervisor is prepared for that.
 fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
-    let mut loaded = load::wanted(&world.environment, &args.wanted)?;
+    let mut loaded = load::wanted(&world.environment, &args.wanted);
     loaded.request.settings.start = StartChoice::Warm;
     let requirements = pipeline::check(world, &mut loaded)?;
     let environment = loaded.request.settings.environment.clone();

@@ -293,18 +293,19 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     let mut words = Vec::new();
     words.extend(args.delay.iter().flat_map(|d| ["delay".to_string(), d.clone()]));
     words.extend(args.loss.iter().flat_map(|l| ["loss".to_string(), l.clone()]));
-    if args.rate.is_some() && !words.is_empty() {
-        let error =
-            Diagnostic::error("link::limit", "a rate cannot be combined with delay or loss")
-                .help("both are queues of the same tap, and there is one; give them one at a time");
-        return Err(Failure::input(error));
+    // A tap has one queue of frames to the node. Where these are delayed or lost, too, netem keeps to the rate as well, and
+    // libvirt limits what comes from the node, which is no queue.
+    let limit = args.rate.map(|kib| match words.is_empty() {
+        true => Bandwidth::both(kib),
+        false => Bandwidth { to_node: None, from_node: Some(kib) },
+    });
+    if let Some(kib) = args.rate.filter(|_| !words.is_empty()) {
+        words.extend(["rate".to_string(), format!("{kib}kibps")]);
     }
-    // An interface has one queue for both: setting a rate removes a delay, and setting a delay removes a rate.
     if words.is_empty() {
         netem::disturb(host, &found.tap, &[], &found.label()).map_err(Failure::Failed)?;
     }
     if found.limited || args.rate.is_some() {
-        let limit = args.rate.map(Bandwidth);
         let (node, mac) = (&found.node.name, found.interface.mac);
         found.libvirt.set_bandwidth(node, mac, limit).map_err(Failure::Failed)?;
     }
@@ -312,8 +313,8 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
         netem::disturb(host, &found.tap, &words, &found.label()).map_err(Failure::Failed)?;
     }
     let what = match (args.rate, words.is_empty()) {
-        (Some(kib), _) => format!("at most {kib} KiB/s"),
-        (None, false) => words.join(" "),
+        (Some(kib), true) => format!("at most {kib} KiB/s"),
+        (_, false) => words.join(" "),
         (None, true) => "no limit".into(),
     };
     world.terminal.talk(&format!("{}: {what}", found.label()));
@@ -349,7 +350,7 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
                 address: interface.ipv4.address().map(|n| n.addr().to_string()),
                 tap,
                 up: nic.map(|c| c.up),
-                limit_kib_s: nic.and_then(|c| c.limit).map(|l| l.0).filter(|l| *l > 0),
+                limit_kib_s: nic.and_then(|c| c.limit?.kib()).filter(|l| *l > 0),
                 delay_ms: disturbance.delay_ms,
                 loss_percent: disturbance.loss_percent,
             });

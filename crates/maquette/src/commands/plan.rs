@@ -37,7 +37,7 @@ const CHANGES: u8 = 3;
 
 /// Shows what `up` would do.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let mut loaded = load::wanted(&world.environment, &args.wanted)?;
+    let mut loaded = load::wanted(&world.environment, &args.wanted);
     let how = How { stages: &Stages::all(), nodes: &args.nodes, json: args.json };
     let changes = show(world, &mut loaded, &how)?;
     Ok(if changes && args.exit_code { CHANGES } else { 0 })

@@ -132,7 +132,7 @@ fn versions(hypervisor: &Hypervisor) -> String {
 
 /// The plan that `up` would carry out.
 fn plan(world: &World, args: &Args, session: &Session<'_>) -> Result<String, Failure> {
-    let mut loaded = load::wanted(&world.environment, &args.wanted)?;
+    let mut loaded = load::wanted(&world.environment, &args.wanted);
     let requirements = pipeline::check(world, &mut loaded)?;
     let environment = loaded.request.settings.environment.to_string();
     let hypervisor = session.prepared_for(&requirements)?;
@@ -201,9 +201,7 @@ struct FirstBoots {
 impl FirstBoots {
     /// What can be understood of it; all the rest of a report is wanted where that is nothing.
     fn read(world: &World, args: &Args, located: &Located) -> Self {
-        let Ok(mut loaded) = load::wanted(&world.environment, &args.wanted) else {
-            return Self::default();
-        };
+        let mut loaded = load::wanted(&world.environment, &args.wanted);
         let (_, topology) = pipeline::examine(&world.environment, &mut loaded);
         let roles = || topology.iter().flat_map(|topology| &topology.roles);
         let texts = roles().flat_map(|role| role.first_boot.secret_texts());

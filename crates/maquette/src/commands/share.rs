@@ -255,7 +255,7 @@ fn export(world: &World, located: &Located) -> Result<u8, Failure> {
     let key = match there {
         Some(key) => key,
         None => {
-            workspace.create().map_err(entry::unwritten)?;
+            workspace.create().map_err(|e| workspace.unwritten(e))?;
             let key = EnvironmentKey::generate().map_err(failed)?;
             key.write_login(&workspace.path).map_err(failed)?;
             world.terminal.talk(&format!("made {}", workspace.file(KEY_FILE).display()));
@@ -268,7 +268,8 @@ fn export(world: &World, located: &Located) -> Result<u8, Failure> {
     let named = named.as_ref().unwrap_or(key.public());
     if made {
         let file = workspace.file(&format!("{KEY_FILE}.pub"));
-        write_private(&file, format!("{named}\n").as_bytes()).map_err(entry::unwritten)?;
+        write_private(&file, format!("{named}\n").as_bytes())
+            .map_err(|e| workspace.unwritten(e))?;
     }
     world.terminal.result(named);
     Ok(0)

@@ -66,7 +66,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     if outputs::is_built(&located.workspace) && outputs::belongs(&located.workspace, &owner) {
         let written =
             outputs::write_lifetime(&located.workspace, &located.environment, &now.lifetime);
-        written.map_err(entry::unwritten)?;
+        written.map_err(|e| located.workspace.unwritten(e))?;
     }
     if args.json {
         world.terminal.result(&format!("{:#}", now.json(&located)));
@@ -91,6 +91,8 @@ struct Now {
     now_s: u64,
     /// Whether anything on the hypervisor removes it then.
     removed: bool,
+    /// Whether nodes were asked what they do.
+    ask: Ask,
     /// Who is changing it; for people asked only if something is not as it should be.
     changed_by: Option<String>,
 }
@@ -106,7 +108,7 @@ impl Now {
         let lifetime =
             facts.lifetimes.get(&session.located.environment).cloned().unwrap_or_default();
         let (now_s, removed) = (facts.now_s, facts.expiry.is_some());
-        Ok(Self { observed, evidence, lifetime, now_s, removed, changed_by })
+        Ok(Self { observed, evidence, lifetime, now_s, removed, ask, changed_by })
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -164,6 +166,10 @@ impl Now {
             let (seen, found) = ((&self.observed, self.changed_by.as_deref()), &self.evidence);
             let place = (&located.workspace, &world.environment);
             world.terminal.result(&text(&located.environment, seen, found, place));
+            if self.ask == Ask::Nobody && self.observed.domains.values().any(|d| d.active) {
+                let line = "states are what libvirt says: nodes were not asked whether they answer";
+                world.terminal.result(&format!("{line} (--quick)\n"));
+            }
             let name = located.environment.to_string();
             if let Some(line) =
                 render::lifetime_line(&name, &self.lifetime, self.now_s, self.removed)

@@ -87,7 +87,7 @@ impl How {
 
 /// Brings an environment to what is asked for.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let mut loaded = load::wanted(&world.environment, &args.wanted)?;
+    let mut loaded = load::wanted(&world.environment, &args.wanted);
     let requirements = pipeline::check(world, &mut loaded)?;
     let hooks = playbooks::Hooks::read(world, &loaded.request, &loaded.vars, &[])?;
     let stages = Stages::all().without(hooks.replaced());
@@ -362,15 +362,14 @@ impl Building<'_> {
         if shared.is_none() {
             self.lifetime(agreed)?;
             self.runner.seal(key.records());
-            workspace.create().map_err(entry::unwritten)?;
-            key.write(&workspace.path)
-                .map_err(|e| Failure::because("cannot write the workspace", e))?;
+            workspace.create().map_err(|e| workspace.unwritten(e))?;
+            key.write(&workspace.path).map_err(|e| workspace.unwritten(e))?;
         }
         // Readiness is checked with this very configuration.
         entry::write(&self.session.located, nodes, shared, &self.session.connection)?;
         self.hooks.know(nodes);
         let password = blueprint.nodes.iter().find_map(|n| n.vnc.password.as_ref());
-        outputs::write_vnc_password(workspace, password).map_err(entry::unwritten)
+        outputs::write_vnc_password(workspace, password).map_err(|e| workspace.unwritten(e))
     }
 
     /// Notes until when it lasts and whose it is, before anything is made that would have to go by itself.
@@ -383,8 +382,9 @@ impl Building<'_> {
         if *lifetime != noted {
             self.runner.note(environment, lifetime)?;
         }
-        outputs::write_lifetime(&self.loaded.workspace, environment, lifetime)
-            .map_err(entry::unwritten)?;
+        let workspace = &self.loaded.workspace;
+        outputs::write_lifetime(workspace, environment, lifetime)
+            .map_err(|e| workspace.unwritten(e))?;
         if self.how.json && (*lifetime != noted || !lifetime.is_empty()) {
             self.world.terminal.result(&render::lifetime_event(environment, lifetime).to_string());
         }

@@ -67,11 +67,7 @@ fn subject(args: &Args) -> String {
 
 /// All that is wrong as far as no hypervisor is needed to see it.
 fn examined(world: &World, args: &Args) -> Result<(Diagnostics, Sources, Option<Counts>), Failure> {
-    let mut loaded = match load::wanted(&world.environment, &args.wanted) {
-        Ok(loaded) => loaded,
-        Err(Failure::Input(diags, sources)) => return Ok((diags, sources, None)),
-        Err(other) => return Err(other),
-    };
+    let mut loaded = load::wanted(&world.environment, &args.wanted);
     let (mut diags, _) = pipeline::examine(&world.environment, &mut loaded);
     besides(world, &loaded, &mut diags)?;
     if diags.has_errors() {

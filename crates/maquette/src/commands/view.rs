@@ -41,7 +41,7 @@ pub struct Args {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.wanted.place)?;
     // A mistake in what is asked for is told here; one that is made later is shown on the page.
-    let mut loaded = load::described(&world.environment, &args.wanted)?;
+    let mut loaded = load::described(&world.environment, &args.wanted);
     crate::pipeline::check_drawn(world, super::graph::without_image(&mut loaded))?;
     // Who has to be asked whether a host key is the right one sits here, and not at the page.
     drop(Session::open(world, located.clone())?);

@@ -61,7 +61,7 @@ pub fn arguments(workspace: &Workspace, given: &Given) -> Result<(), Failure> {
         text.push_str(&format!("{name}: {value}\n"));
     }
     write_private(&workspace.file("virsh_all_argument_file.txt"), text.as_bytes())
-        .map_err(|e| Failure::because("cannot write the workspace", e))
+        .map_err(|e| workspace.unwritten(e))
 }
 
 /// Appends the command to the log.

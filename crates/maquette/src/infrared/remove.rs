@@ -12,8 +12,8 @@ use maquette_libvirt::Survey;
 
 use super::given::Given;
 use super::{names, tags, truth};
+use crate::commands::down;
 use crate::commands::nodes::Meaning;
-use crate::commands::{down, entry};
 use crate::failure::Failure;
 use crate::load::{self, Extra, Loaded, Located};
 use crate::playbooks::output::Output;
@@ -74,7 +74,7 @@ impl Removal {
                 None => return self.of_nothing(world, given, (tree, extra), &wanted),
             }
         }
-        let loaded = load::wanted_leniently(&world.environment, &wanted, extra)?;
+        let loaded = load::wanted_leniently(&world.environment, &wanted, extra);
         match self {
             Self::Everything => everything(world, given, &loaded, tree),
             Self::Environment => environment(world, given, &loaded, tree),
@@ -97,7 +97,7 @@ impl Removal {
             let error = StepError::new(format!("{holds}, and so no nodes that could be removed"));
             return Err(Failure::Failed(error.hint(hint)));
         }
-        let loaded = load::wanted_leniently(&world.environment, wanted, extra)?;
+        let loaded = load::wanted_leniently(&world.environment, wanted, extra);
         unless_played(world, given, &loaded, tree, |_| {
             world.terminal.talk(&format!("{holds}: nothing to do ({hint})"));
             Ok(())
@@ -182,7 +182,8 @@ fn unless_played(
 ) -> Result<Located, Failure> {
     let hooks = Hooks::read(world, &loaded.request, tree, &given.playbook_args())?;
     let located = loaded.located();
-    let output = Output::of(&world.environment, &located.workspace).map_err(entry::unwritten)?;
+    let output = Output::of(&world.environment, &located.workspace)
+        .map_err(|e| located.workspace.unwritten(e))?;
     let hooks = hooks.with_infrareds(world, output);
     if !hooks.at(world, Point::Cleanup, &located.workspace)? {
         remove(&located)?;
@@ -192,7 +193,7 @@ fn unless_played(
 
 /// Leaves the workspace with this machine alone, as far as it is that environment's.
 fn empty(world: &World, located: &Located) -> Result<u8, Failure> {
-    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", e);
+    let unwritten = |e: std::io::Error| located.workspace.unwritten(e);
     outputs::write_local(&located.workspace).map_err(unwritten)?;
     down::forget(world, located)?;
     Ok(0)
@@ -200,7 +201,7 @@ fn empty(world: &World, located: &Located) -> Result<u8, Failure> {
 
 /// The same after all environments of a hypervisor have gone.
 fn empty_of_all(located: &Located) -> Result<u8, Failure> {
-    let unwritten = |e: std::io::Error| Failure::because("cannot write the workspace", e);
+    let unwritten = |e: std::io::Error| located.workspace.unwritten(e);
     let saved = located.workspace.saved().unwrap_or_default();
     let there = |o: &&Owner| o.is_on(&located.host);
     let gone: Vec<Owner> = saved.opens.iter().chain(&saved.owner).filter(there).cloned().collect();

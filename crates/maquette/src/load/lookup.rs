@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::syntax::{Node, Span, parse};
+use maquette_core::values::NodeType;
 
 use super::Reader;
 
@@ -30,26 +31,24 @@ pub fn network(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Node)> {
 pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Option<Found> {
     let folder = Path::new("topology").join(kind.folder());
     let user = reader.environment.config_directory().map(|d| d.join(&folder));
-    let mut tried = Vec::new();
     let endings: &[&str] = if name.ends_with(".yml") { &[""] } else { &["", ".yml"] };
-    for ending in endings {
-        let file = format!("{name}{ending}");
-        let places = [Some(PathBuf::from(&file)), Some(folder.join(&file))]
+    let files: Vec<String> = endings.iter().map(|ending| format!("{name}{ending}")).collect();
+    for (ending, file) in endings.iter().zip(&files) {
+        let places = [Some(PathBuf::from(file)), Some(folder.join(file))]
             .into_iter()
-            .chain([user.as_ref().map(|d| d.join(&file))])
+            .chain([user.as_ref().map(|d| d.join(file))])
             .flatten();
         for place in places {
             if place.is_file() {
-                if !name.contains('/') && place == Path::new(&file) {
+                if !name.contains('/') && place == Path::new(file) {
                     let shadowed = shadowed(kind, name, &place, span);
                     shadowed.into_iter().for_each(|warning| reader.diags.push(warning));
                 }
                 return read(reader, &place, span);
             }
-            tried.push(place.display().to_string());
         }
         if let Some(text) =
-            defaults::get(kind, &file).filter(|_| !ending.is_empty() || name.ends_with(".yml"))
+            defaults::get(kind, file).filter(|_| !ending.is_empty() || name.ends_with(".yml"))
         {
             return built_in(reader, kind, name, text);
         }
@@ -69,16 +68,23 @@ pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Opti
     .at(span, "")
     .suggest(name, known);
     let described = match kind {
-        Kind::Nodes => "`nodes: {NAME: {count: 1, memory: 1024}}` in maquette.yaml describes one",
+        Kind::Nodes => {
+            let own = if name.parse::<NodeType>().is_ok() { name } else { "NAME" };
+            format!("`nodes: {{{own}: {{count: 1, memory: 1024}}}}` in maquette.yaml describes it")
+        }
         Kind::Network => {
-            "`networks: {NAME: {}}` in maquette.yaml describes networks without a file"
+            "`networks: {NAME: {}}` in maquette.yaml describes networks without a file".into()
         }
     };
+    let folders = [Some(folder), user].into_iter().flatten();
+    let folders: Vec<String> = folders.map(|folder| reader.environment.at_home(&folder)).collect();
     let diagnostic = if reader.lenient { diagnostic } else { diagnostic.help(described) };
     reader.diags.push(
-        diagnostic
-            .help("`maquette topology list` shows the built-in ones")
-            .help(format!("looked for {}", tried.join(", "))),
+        diagnostic.help("`maquette topology list` shows the built-in ones").help(format!(
+            "looked for {} here, in {}",
+            files.join(" and "),
+            folders.join(" and ")
+        )),
     );
     None
 }

@@ -14,6 +14,8 @@ struct Part<'a> {
     name: String,
     name_span: Span,
     count: Option<u32>,
+    /// What stands where the count belongs.
+    written: Option<String>,
     count_span: Span,
     /// Its keys, if it is described in the project file.
     keys: Option<&'a Node>,
@@ -66,7 +68,10 @@ fn can_be(part: &Part<'_>, first: Option<Span>, colon: &str) -> Result<(), Diagn
         return Err(mistake(text, part.name_span, "").at(first, "the first is here"));
     }
     if part.count.is_none() {
-        let text = format!("the number of nodes of type `{}` is missing", part.name);
+        let text = match part.written.as_deref().map(str::trim).filter(|t| !t.is_empty()) {
+            Some(text) => format!("`{text}` is not a number of nodes of type `{}`", part.name),
+            None => format!("the number of nodes of type `{}` is missing", part.name),
+        };
         let name = part.name.split('=').next().unwrap_or_default();
         return Err(mistake(text, part.count_span, "a whole number belongs here")
             .help(format!("write `{name}{colon}1`")));
@@ -112,11 +117,15 @@ fn part_of_mapping<'a>(reader: &mut Reader<'_>, entry: &'a Entry) -> Part<'a> {
         name: entry.key.clone(),
         name_span: entry.key_span,
         count: None,
+        written: None,
         count_span: entry.value.span,
         keys: None,
     };
     match &entry.value.value {
-        Value::Scalar(text, _) => part.count = count(text),
+        Value::Scalar(text, _) => {
+            part.count = count(text);
+            part.written = Some(text.clone());
+        }
         Value::Map(_) => {
             let most = u64::from(MOST_NODES);
             let given = entry.value.get("count").filter(|n| n.value != Value::Null);
@@ -168,6 +177,7 @@ fn parts_of_text<'a>(text: &str, span: Span) -> Vec<Part<'a>> {
             name: name.trim().into(),
             name_span,
             count: number.and_then(count),
+            written: number.map(String::from),
             count_span,
             keys: None,
         });

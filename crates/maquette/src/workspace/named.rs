@@ -216,7 +216,7 @@ pub fn none_active() -> Failure {
 
 /// The path of a workspace's inventory, which is made if there is none.
 pub fn inventory(workspace: &Workspace) -> Result<PathBuf, Failure> {
-    outputs::write_local(workspace).map_err(failed("cannot write the workspace".into()))?;
+    outputs::write_local(workspace).map_err(|e| workspace.unwritten(e))?;
     Ok(workspace.file(outputs::INVENTORY))
 }
 

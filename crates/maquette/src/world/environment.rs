@@ -95,6 +95,11 @@ impl Environment {
         self.xdg("XDG_CONFIG_HOME", ".config").map(|directory| directory.join("maquette"))
     }
 
+    /// Where it is noted what happened here.
+    pub fn state_directory(&self) -> Option<PathBuf> {
+        self.xdg("XDG_STATE_HOME", ".local/state").map(|directory| directory.join("maquette"))
+    }
+
     fn cache_directory(&self) -> PathBuf {
         let directory = self.xdg("XDG_CACHE_HOME", ".cache");
         directory.unwrap_or_else(|| PathBuf::from("/var/cache")).join("maquette")

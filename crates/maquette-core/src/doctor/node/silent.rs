@@ -47,17 +47,17 @@ impl Look<'_> {
         if refused.is_none() && (console.is_none() || !old || host::busy(self.host).is_some()) {
             return None;
         }
-        let cause = "its guest has started, and nothing set it up: its image has no cloud-init, or that does not run";
         let asks = console
             .map(|_| "its console asks for a login, and cloud-init says nothing there".to_string());
-        let finding = self.finding(Layer::FirstBoot, "no-cloud-init", cause);
-        Some(
-            finding
-                .seen(asks)
-                .seen(refused)
-                .advise("take an image that is made for clouds: `maquette image list` names some")
-                .advise("or put it in first: `virt-customize -a IMAGE --install cloud-init`, and build the node anew"),
-        )
+        let finding = self.finding(
+            Layer::FirstBoot,
+            "no-cloud-init",
+            "its guest has started, and nothing set it up: its image has no cloud-init, or that does not run",
+        );
+        let finding = finding.seen(asks).seen(refused);
+        let clouds = "take an image that is made for clouds: `maquette image list` names some";
+        let first = "or put it in first: `virt-customize -a IMAGE --install cloud-init`, and build the node anew";
+        Some(finding.advise(clouds).advise(first))
     }
 
     /// Nothing was heard of it since it started.

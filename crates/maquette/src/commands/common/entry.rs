@@ -16,11 +16,6 @@ use crate::workspace::outputs;
 use crate::workspace::{Owner, Saved};
 use crate::world::World;
 
-/// The workspace cannot be written.
-pub fn unwritten(error: std::io::Error) -> Failure {
-    Failure::because("cannot write the workspace", error)
-}
-
 /// Has the workspace remember where its environment is.
 pub fn save(located: &Located, connection: &Connection) -> Result<(), Failure> {
     let mut host = located.host.clone();
@@ -38,13 +33,13 @@ pub fn save(located: &Located, connection: &Connection) -> Result<(), Failure> {
         owner: before.owner,
         opens: before.opens,
     };
-    workspace.create().and_then(|()| workspace.save(&saved)).map_err(unwritten)
+    workspace.create().and_then(|()| workspace.save(&saved)).map_err(|e| workspace.unwritten(e))
 }
 
 /// Has the workspace remember which environment its outputs and its key belong to.
 pub fn remember(located: &Located) -> Result<(), Failure> {
     let owner = Owner::new(&located.environment, &located.host);
-    located.workspace.claim(&owner).map_err(unwritten)
+    located.workspace.claim(&owner).map_err(|e| located.workspace.unwritten(e))
 }
 
 /// Writes outputs that use the key in `file`, or the workspace's own.
@@ -54,7 +49,8 @@ pub fn write(
     file: Option<&Path>,
     connection: &Connection,
 ) -> Result<(), Failure> {
-    outputs::write(&located.workspace, nodes, connection.remote.as_ref(), file).map_err(unwritten)
+    outputs::write(&located.workspace, nodes, connection.remote.as_ref(), file)
+        .map_err(|e| located.workspace.unwritten(e))
 }
 
 /// Has a workspace that never built the environment lead into it, with a key that it was shared with, or with the one that

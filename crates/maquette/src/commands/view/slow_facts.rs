@@ -118,16 +118,13 @@ impl Slow<'_> {
 
     /// The texts of all that was read of what is asked for.
     fn asked(&self) -> Vec<(String, String)> {
-        match load::described(&self.world.environment, self.wanted) {
-            Ok(loaded) => loaded.sources.texts().map(|(n, t)| (n.into(), t.into())).collect(),
-            // Without what is wrong with it.
-            Err(failure) => vec![(String::new(), words(&failure))],
-        }
+        let loaded = load::described(&self.world.environment, self.wanted);
+        loaded.sources.texts().map(|(n, t)| (n.into(), t.into())).collect()
     }
 
     /// Everything that is there is drawn alike: its state is told with it, and changes more often than the picture.
     fn picture(&self, observed: &Observed) -> Result<String, Failure> {
-        let mut loaded = load::described(&self.world.environment, self.wanted)?;
+        let mut loaded = load::described(&self.world.environment, self.wanted);
         pipeline::check_drawn(self.world, graph::without_image(&mut loaded))?;
         let state = |kind: Kind, name: &str| match kind {
             Kind::Network => match observed.networks.get(name) {
@@ -151,11 +148,11 @@ impl Slow<'_> {
     }
 
     fn changes(&self) -> Result<Option<Value>, Failure> {
-        let asked = load::described(&self.world.environment, self.wanted)?;
+        let asked = load::described(&self.world.environment, self.wanted);
         if !asked.nodes_named && asked.request.nodes.is_empty() {
             return Ok(None);
         }
-        let mut loaded = load::wanted(&self.world.environment, self.wanted)?;
+        let mut loaded = load::wanted(&self.world.environment, self.wanted);
         let requirements = pipeline::check(self.world, &mut loaded)?;
         let hypervisor = self.session.prepared_for(&requirements)?;
         let planned = pipeline::plan(self.world, &loaded, &hypervisor, pipeline::Scope::USUAL)?;

@@ -57,6 +57,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{} {} {}", bmc.name, bmc.uuid, socket.local_addr()?);
         sockets.push((bmc.clone(), socket));
     }
-    serve::run(service, Doors { redfish: (listener, tls), ipmi: sockets })?;
+    serve::run(service, Doors { redfish: Some((listener, tls)), ipmi: sockets })?;
     Ok(())
 }

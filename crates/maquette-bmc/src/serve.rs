@@ -23,32 +23,50 @@ use udp::ipmi;
 
 /// Where a service is reached.
 pub struct Doors {
-    /// Redfish, with a certificate; without one it is HTTP.
-    pub redfish: (TcpListener, Option<Tls>),
+    /// Redfish, if it speaks that, with a certificate; without one it is HTTP.
+    pub redfish: Option<(TcpListener, Option<Tls>)>,
     /// IPMI: a socket for each BMC.
     pub ipmi: Vec<(Arc<Bmc>, UdpSocket)>,
 }
 
 /// Serves a service at its doors, for ever, on this thread and on those that wait for machines. Fails if it cannot begin.
 pub fn run(service: Arc<Service>, doors: Doors) -> Result<()> {
+    run_all(vec![(service, doors)])
+}
+
+/// Serves several services, each at its own doors, in the same way.
+pub fn run_all(services: Vec<(Arc<Service>, Doors)>) -> Result<()> {
+    let threads = services.iter().map(|(service, _)| Gate::threads(service));
+    let threads = threads.fold(1, usize::saturating_add);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(Gate::threads(&service))
+        .max_blocking_threads(threads)
         .build()?;
     runtime.block_on(async {
-        let (listener, tls) = doors.redfish;
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        for (bmc, socket) in doors.ipmi {
-            socket.set_nonblocking(true)?;
-            bmc.state().ipmi_port = Some(socket.local_addr()?.port());
-            let socket = tokio::net::UdpSocket::from_std(socket)?;
-            tokio::spawn(ipmi(service.clone(), bmc, socket));
+        for (service, doors) in services {
+            open(service, doors)?;
         }
-        let gate = Arc::new(Gate::new(&service));
-        tokio::join!(redfish(service.clone(), gate, listener, tls), look_after(service));
+        std::future::pending::<()>().await;
         Ok(())
     })
+}
+
+/// Opens a service's doors, and has it looked after.
+fn open(service: Arc<Service>, doors: Doors) -> Result<()> {
+    for (bmc, socket) in doors.ipmi {
+        socket.set_nonblocking(true)?;
+        bmc.state().ipmi_port = Some(socket.local_addr()?.port());
+        let socket = tokio::net::UdpSocket::from_std(socket)?;
+        tokio::spawn(ipmi(service.clone(), bmc, socket));
+    }
+    if let Some((listener, tls)) = doors.redfish {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let gate = Arc::new(Gate::new(&service));
+        tokio::spawn(redfish(service.clone(), gate, listener, tls));
+    }
+    tokio::spawn(look_after(service));
+    Ok(())
 }
 
 /// Looks after what waits for machines and for time, and sends events to whoever has subscribed, for ever.

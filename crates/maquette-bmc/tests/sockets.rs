@@ -48,7 +48,7 @@ fn serving_with(limits: Limits, tls: Option<Tls>, authorities: &[u8]) -> Bench {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (redfish, ipmi) = (listener.local_addr().unwrap(), socket.local_addr().unwrap());
-    let doors = Doors { redfish: (listener, tls), ipmi: vec![(first, socket)] };
+    let doors = Doors { redfish: Some((listener, tls)), ipmi: vec![(first, socket)] };
     std::thread::spawn(move || serve::run(service, doors));
     Bench { redfish, ipmi, models: models.to_vec(), said }
 }

@@ -3,6 +3,7 @@
 //! A blueprint leaves nothing to decide. It is a pure function of the topology, the environment's
 //! name and what the hypervisor already has: a node that exists keeps its MAC and IP addresses.
 
+mod bmc;
 mod interface;
 mod links;
 mod switching;
@@ -15,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{Ipv4Net, Ipv6Net};
 use uuid::Uuid;
 
+pub use bmc::{Bmc, BmcNode};
 pub use interface::{Attachment, Checksums, Interface, Ipv4Setup};
 pub use links::far_end;
 pub use switching::{BridgeOptions, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch};
@@ -69,6 +71,9 @@ pub struct Blueprint {
     pub first_boots: BTreeMap<Uuid, FirstBoot>,
     /// What the seeds of nodes are in, where their owner has chosen that.
     pub seed_drives: BTreeMap<NodeName, SeedDrive>,
+    /// Tells the secrets of its BMCs, and the program that serves them, from others; none in a workspace that has not the
+    /// environment's secret, where BMCs stay as they are.
+    pub bmc_tag: Option<String>,
 }
 
 impl Blueprint {
@@ -90,6 +95,7 @@ impl Blueprint {
             templates: BTreeMap::new(),
             first_boots: BTreeMap::new(),
             seed_drives: BTreeMap::new(),
+            bmc_tag: None,
         }
     }
 
@@ -304,6 +310,8 @@ pub struct Node {
     pub virtopts: VirtOpts,
     /// What it boots from, in order, if that was chosen.
     pub boot: Vec<BootDevice>,
+    /// Its BMC, if it has one.
+    pub bmc: Option<Bmc>,
     /// Whether an operating system is deployed (else it boots from the network).
     pub deploy_os: bool,
     /// Disks in order.

@@ -1,6 +1,7 @@
 //! Topology to blueprint: everything that is still open is decided here.
 
 mod addresses;
+mod bmcs;
 mod conflicts;
 mod exhausted;
 mod extension;
@@ -121,7 +122,8 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
     let mtu = topology.settings.mtu;
     networks.extend(wiring.links.iter().map(|(n, hub)| networks::link(n, *hub, mtu, &environment)));
     let mut expander = Expander::new(topology, context, &environment, &networks);
-    nodes.extend(expander.nodes(&wiring, &numbers, diags));
+    let made = expander.nodes(&wiring, &numbers, diags);
+    nodes.extend(bmcs::with_bmcs(made, &nodes, &networks, (topology, observed), diags));
     same_addresses(&nodes, diags);
     nodes.sort_by_key(|n| {
         let place = topology.roles.iter().position(|r| r.name.value == n.role);
@@ -142,14 +144,14 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         pool,
         refresh_images: refreshed(topology, &images, context),
         images: images.into_iter().collect(),
-        image_origins: BTreeMap::new(),
         networks,
         nodes,
         start: topology.settings.start,
-        templates: BTreeMap::new(),
-        only: None,
         first_boots: first_boots(topology, context),
         seed_drives,
+        bmc_tag: Some((context.tag)(&Secret::new(bmcs::TAGGED))),
+        // What is decided later.
+        ..Blueprint::nothing()
     }
 }
 
@@ -345,6 +347,8 @@ impl<'a> Expander<'a> {
             virtopts: settings.virtopts.clone(),
             firmware: if role.deploy_os { Default::default() } else { settings.boot_mode },
             boot: role.boot.clone(),
+            // All are given theirs together.
+            bmc: None,
             deploy_os: role.deploy_os,
             interfaces,
             groups: role.groups.clone(),

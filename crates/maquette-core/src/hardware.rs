@@ -168,6 +168,84 @@ impl fmt::Display for BootDevice {
     }
 }
 
+/// What the BMC of a node speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BmcProtocol {
+    /// Redfish.
+    Redfish,
+    /// IPMI 2.0.
+    Ipmi,
+    /// Either.
+    Both,
+}
+
+impl BmcProtocol {
+    /// The word of node files and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Redfish => "redfish",
+            Self::Ipmi => "ipmi",
+            Self::Both => "both",
+        }
+    }
+
+    /// Whether it speaks Redfish.
+    pub fn has_redfish(self) -> bool {
+        self != Self::Ipmi
+    }
+
+    /// Whether it speaks IPMI.
+    pub fn has_ipmi(self) -> bool {
+        self != Self::Redfish
+    }
+}
+
+/// Whether a node has a BMC, and what that speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BmcChoice {
+    /// It has none.
+    #[default]
+    Off,
+    /// It has one.
+    On(BmcProtocol),
+}
+
+impl BmcChoice {
+    /// What its BMC speaks, if it has one.
+    pub fn protocol(self) -> Option<BmcProtocol> {
+        match self {
+            Self::Off => None,
+            Self::On(protocol) => Some(protocol),
+        }
+    }
+}
+
+/// How `bmc` of a node type is written.
+pub(crate) const BMC_CHOICES: [&str; 4] = ["redfish", "ipmi", "both", "off"];
+
+impl FromStr for BmcProtocol {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Redfish, Self::Ipmi, Self::Both];
+        let found = all.into_iter().find(|protocol| protocol.as_str() == text);
+        found.ok_or("a BMC speaks `redfish`, `ipmi` or `both`")
+    }
+}
+
+impl FromStr for BmcChoice {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text.parse().map(Self::On).map_err(|_: &str| {
+                "a BMC speaks `redfish`, `ipmi` or `both`; `off` is for nodes without one"
+            }),
+        }
+    }
+}
+
 /// An operating system by libosinfo's name, such as `rhel7.0`: one of a family that libosinfo knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OsVariant(String);

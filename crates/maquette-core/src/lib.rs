@@ -10,6 +10,7 @@
 //! process, asks for the time or draws a random number.
 
 pub mod abilities;
+pub mod bare_metal;
 pub mod blueprint;
 pub mod capacity;
 pub mod convert;

@@ -15,6 +15,8 @@ pub enum ObjectKind {
     Domain,
     /// A volume: a disk, or a seed.
     Volume,
+    /// A node's BMC.
+    Bmc,
 }
 
 impl ObjectKind {
@@ -26,6 +28,7 @@ impl ObjectKind {
             Self::Network => "network",
             Self::Domain => "domain",
             Self::Volume => "volume",
+            Self::Bmc => "bmc",
         }
     }
 }

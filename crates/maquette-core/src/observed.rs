@@ -366,6 +366,15 @@ impl HostNetwork {
     }
 }
 
+/// BMCs of an environment, as a hypervisor serves them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bmcs {
+    /// Whether they are served now.
+    pub run: bool,
+    /// What each of them is, by its node: see [`blueprint::BmcNode`].
+    pub digests: BTreeMap<NodeName, String>,
+}
+
 /// The hypervisor's state, as far as one environment is concerned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
@@ -385,12 +394,15 @@ pub struct Observed {
     pub host: HostNetwork,
     /// How long nodes took to start there.
     pub starts: Starts,
+    /// The environment's BMCs, if there are any.
+    pub bmcs: Option<Bmcs>,
 }
 
 impl Observed {
     /// Whether there is anything of this environment.
     pub fn exists(&self) -> bool {
-        !(self.domains.is_empty() && self.networks.is_empty() && self.edited.is_empty())
+        let objects = self.domains.is_empty() && self.networks.is_empty() && self.edited.is_empty();
+        !objects || self.bmcs.is_some()
     }
 
     /// The allocation that this environment was built with, if it exists.

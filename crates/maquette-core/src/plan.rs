@@ -5,6 +5,7 @@
 //! one for each object and for people, and *steps*, the graph that the executor runs.
 
 mod action;
+mod bmcs;
 mod compare;
 mod describe;
 mod devices;
@@ -170,7 +171,7 @@ impl Plan {
         let name = |c: &Change| match c.kind {
             ObjectKind::Domain => Some(c.name.clone()),
             ObjectKind::Volume => Some(format!("volume {}", c.name)),
-            ObjectKind::Host | ObjectKind::Image | ObjectKind::Network => None,
+            ObjectKind::Host | ObjectKind::Image | ObjectKind::Network | ObjectKind::Bmc => None,
         };
         self.changes.iter().filter(lost).filter_map(name).collect()
     }

@@ -18,7 +18,9 @@ mod uplink;
 mod user_data;
 mod vswitch;
 
-pub use crate::hardware::{BootDevice, BootMode, Bus, OsVariant, SeedDrive, VirtType};
+pub use crate::hardware::{
+    BmcChoice, BmcProtocol, BootDevice, BootMode, Bus, OsVariant, SeedDrive, VirtType,
+};
 pub use crate::settings::Settings;
 pub use crate::virtopts;
 pub use bgp::Cidr;

@@ -25,6 +25,7 @@ const NODES: &[(&str, &str, &str)] = &[
     ("supports_libguestfs", "", "supports_libguestfs: no"),
     ("os", "", "os: {variant: freebsd10.0}"),
     ("boot", "", "boot: [network, hd]"),
+    ("bmc", "", "bmc: both"),
     ("ansible_user", "", "ansible_user: core"),
     ("ansible_connection", "", "ansible_connection: paramiko"),
     ("disks", "disks: [20G]", "disks: [20G, 10G]"),

@@ -3,8 +3,8 @@
 # Maquette's preparation of this hypervisor; `maquette host restore` takes it away.
 # $1: `once`; `logged`, the same with what it says in the system's log; `loop`, for a machine without a timer; or `remove`
 #     and a name: `environment.NAME`, by which a lock is known; or `digest` and an element, which tells that of a record
-# For tests, the directories of notes, locks and texts for logins may be given in MAQUETTE_NOTES, MAQUETTE_LOCKS and
-# MAQUETTE_MOTD, and how many seconds are between two looks at least in MAQUETTE_APART.
+# For tests, the directories of notes, locks, texts for logins and BMCs may be given in MAQUETTE_NOTES, MAQUETTE_LOCKS,
+# MAQUETTE_MOTD and MAQUETTE_BMC, and how many seconds are between two looks at least in MAQUETTE_APART.
 set -u
 export LC_ALL=C
 : "${LIBVIRT_DEFAULT_URI:=qemu:///system}"
@@ -12,6 +12,7 @@ export LIBVIRT_DEFAULT_URI
 notes=${MAQUETTE_NOTES:-/var/lib/maquette/environments}
 locks=${MAQUETTE_LOCKS:-/run/maquette}
 motd=${MAQUETTE_MOTD:-/run/motd.d}
+bmc=${MAQUETTE_BMC:-/var/lib/maquette/bmc}
 apart=${MAQUETTE_APART:-45}
 logs=/var/log/libvirt/qemu
 namespace=https://maquette.dev/xmlns/libvirt/1
@@ -334,6 +335,11 @@ remove() {
     # Somebody may have given it more time a moment ago.
     if is_over "$note"; then
         failed=0 stays=0
+        bmcs=$bmc/$1
+        # What they serve goes.
+        if [ -f "$bmcs/bmc.sh" ]; then
+            sh -eu "$bmcs/bmc.sh" stop "$bmcs" "maquette-bmc-$environment.service" || failed=1
+        fi
         # A list that cannot be had is not an empty one.
         { domains=$(virsh list --all --uuid) && networks=$(virsh net-list --all --uuid); } || failed=1 domains=''
         for domain in $domains; do

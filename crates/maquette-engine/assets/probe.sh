@@ -52,6 +52,13 @@ for file in /var/lib/maquette/environments/environment.*; do
     case $file in *.new) continue ;; esac
     [ ! -f "$file" ] || { head -c 1024 "$file" && echo; }
 done
+say bmcs
+for directory in /var/lib/maquette/bmc/environment.*; do
+    [ -d "$directory" ] || continue
+    if [ -e "$directory/served" ] && ! flock -n "$directory/lock" true 2>/dev/null; then run=yes; else run=no; fi
+    echo "environment ${directory##*/environment.} $run"
+    sed -n 's/^{"node":"\([^"]*\)","digest":"\([^"]*\)",.*/bmc \1 \2/p' "$directory/bmcs" 2>/dev/null || :
+done
 say paths; for path; do [ ! -e "$path" ] || echo "$path"; done
 say systemd; [ ! -d /run/systemd/system ] || echo yes
 say monolithic; systemctl is-enabled --quiet libvirtd.socket 2>/dev/null && echo yes || :

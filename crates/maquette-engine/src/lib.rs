@@ -8,6 +8,7 @@
 //! This crate knows neither libvirt nor the terminal.
 
 mod backend;
+pub mod bmc;
 pub mod deployment_facts;
 pub mod doctor;
 #[cfg(test)]

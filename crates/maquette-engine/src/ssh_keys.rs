@@ -89,6 +89,11 @@ impl RecordKey {
         Self(bytes)
     }
 
+    /// Derives a key for one purpose that only who has this one knows.
+    pub(crate) fn derive(&self, purpose: &str, more: &[u8]) -> [u8; 32] {
+        derive(&self.0, purpose, more)
+    }
+
     /// Its bytes, to compute with.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0

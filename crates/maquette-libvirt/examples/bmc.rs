@@ -51,6 +51,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     });
     let listener = TcpListener::bind(("127.0.0.1", port))?;
-    serve::run(service, Doors { redfish: (listener, None), ipmi: sockets })?;
+    serve::run(service, Doors { redfish: Some((listener, None)), ipmi: sockets })?;
     Ok(())
 }

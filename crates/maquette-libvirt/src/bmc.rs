@@ -1,5 +1,9 @@
 //! A domain as its BMC sees it.
 
+mod connection;
+mod control;
+mod serve;
+
 use std::io::{Error, Read, Write};
 use std::sync::Arc;
 
@@ -11,9 +15,13 @@ use uuid::Uuid;
 use crate::client::{self, Client, Domain, DomainEvent, LibvirtError, Pipe};
 use crate::xml::boot;
 
+pub use connection::Connection;
+pub use control::ask;
+pub use serve::{Journal, ServeError, check, serve};
+
 /// A domain, by its name and its UUID: one of the same name that is another one is never touched.
 pub struct DomainMachine {
-    client: Arc<Client>,
+    connection: Arc<Connection>,
     name: String,
     uuid: Uuid,
 }
@@ -32,11 +40,17 @@ fn fault(error: LibvirtError) -> Fault {
 impl DomainMachine {
     /// A domain that a connection leads to.
     pub fn new(client: Arc<Client>, name: &str, uuid: Uuid) -> Self {
-        Self { client, name: name.to_string(), uuid }
+        Self::on(Arc::new(Connection::of(client)), name, uuid)
+    }
+
+    /// The same for a connection that is opened anew when it is lost.
+    pub fn on(connection: Arc<Connection>, name: &str, uuid: Uuid) -> Self {
+        Self { connection, name: name.to_string(), uuid }
     }
 
     fn domain(&self) -> Result<Domain, Fault> {
-        let domain = self.client.domain(&self.name).map_err(fault)?.ok_or(Fault::Gone)?;
+        let domain =
+            self.connection.client()?.domain(&self.name).map_err(fault)?.ok_or(Fault::Gone)?;
         let uuid = client::domain_uuid(&domain).map_err(fault)?;
         if uuid == self.uuid { Ok(domain) } else { Err(Fault::Gone) }
     }
@@ -98,11 +112,14 @@ impl Machine for DomainMachine {
         if anew {
             let changed = boot::with_firmware(&xml, how.firmware, how.secure_boot);
             xml = changed.ok_or_else(|| Fault::Failed("its definition cannot be read".into()))?;
-            self.client.define_domain(&xml).map_err(fault)?;
+            self.connection.client()?.define_domain(&xml).map_err(fault)?;
         }
         // Its definition stays as it is: what it is started with lasts as long as it runs.
         let started = how.first.and_then(|first| boot::ordered(&xml, Some(first)));
-        self.client.start_as(started.as_deref().unwrap_or(&xml), anew).map_err(fault)?;
+        self.connection
+            .client()?
+            .start_as(started.as_deref().unwrap_or(&xml), anew)
+            .map_err(fault)?;
         if how.once && started.is_some() {
             Self::once(&domain, &xml);
         }
@@ -147,7 +164,7 @@ impl Machine for DomainMachine {
 
     fn console(&self) -> Result<Box<dyn Console>, Fault> {
         self.running()?;
-        let (_, pipe) = self.client.console(&self.name, false).map_err(fault)?;
+        let (_, pipe) = self.connection.client()?.console(&self.name, false).map_err(fault)?;
         Ok(Box::new(SerialConsole(Arc::new(pipe))))
     }
 }

@@ -23,7 +23,10 @@ mod virt_xml;
 mod volume;
 pub mod xml;
 
-pub use bmc::{DomainMachine, follow as follow_domains};
+pub use bmc::{
+    DomainMachine, Journal as BmcJournal, ServeError, ask as ask_bmc, check as check_bmcs,
+    follow as follow_domains, serve as serve_bmcs,
+};
 pub use cached::{Cached, cached};
 pub use client::{Client, DomainEvent, Events, Gate, Instead, LibvirtError, Port};
 pub use console::{ESCAPE, Ended, console};

@@ -14,6 +14,7 @@ use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::plan::{Action, Readiness, Setting, Sharing};
 use maquette_core::values::{NodeName, console_text};
+use maquette_engine::bmc;
 use maquette_engine::host::{self, Host};
 use maquette_engine::image::{self, Transfer};
 use maquette_engine::net::{bridge, vswitch};
@@ -427,6 +428,15 @@ impl Libvirt<'_> {
             Action::RecordDomain { node, environment, pool } => {
                 self.record_domain(node, environment, pool)
             }
+            Action::ServeBmcs { environment, nodes } => {
+                bmc::serve(self.access.host, environment, nodes, self.key.as_ref(), context)
+            }
+            Action::ForgetBmcs { environment, nodes } => {
+                bmc::forget(self.access.host, environment, nodes)
+                    .map_err(|e| StepError::new("cannot forget the BMCs of nodes").because(e))
+            }
+            Action::StopBmcs { environment } => bmc::stop(self.access.host, environment)
+                .map_err(|e| StepError::new("cannot stop the BMCs").because(e)),
             Action::ResumeDomain { name } => {
                 self.call("resume", &format!("domain `{name}`"), |c| domain::resume(c, name))
             }

@@ -1,13 +1,31 @@
 //! What happens to the model besides its rules: domains change while somebody listens, and steps fail.
 
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::Domain;
 use maquette_core::plan::{Action, Sharing};
 use maquette_engine::{StepContext, StepError};
 use maquette_libvirt::DomainEvent;
 
 use crate::hypervisor::Machine;
+use crate::rules;
 
 impl Machine {
+    /// Does what a step does, by the model's rules.
+    pub(crate) fn perform(&mut self, action: &Action) {
+        rules::perform(&mut self.seen, action);
+        // There is one environment that has any.
+        let owner = (ObjectKind::Bmc, String::new());
+        match action {
+            Action::ServeBmcs { environment, .. } => {
+                self.owners.insert(owner, environment.clone());
+            }
+            Action::StopBmcs { .. } => {
+                self.owners.remove(&owner);
+            }
+            _ => {}
+        }
+    }
+
     /// Changes a domain, and tells whoever listens.
     pub fn change(&mut self, name: &str, change: impl FnOnce(&mut Domain)) {
         if let Some(domain) = self.seen.domains.get_mut(name) {

@@ -12,7 +12,7 @@ use maquette_engine::host::{Command, Host, HostError, Hosts, Local, Output, Reac
 use maquette_engine::prepare::record;
 use maquette_engine::{doctor, guests, lifetimes, start_times};
 
-use crate::{Machine, probe};
+use crate::{Machine, bmc, probe};
 
 /// What the engine's probe begins with.
 const PROBE: &str = "# All that is asked of a hypervisor's own side";
@@ -138,6 +138,10 @@ impl Host for ModelHost {
         if command.args.iter().any(|arg| arg == doctor::SCRIPT) {
             let stdout = self.doctor(command);
             return Ok(Output { status: Some(0), stdout, stderr: String::new() });
+        }
+        if command.program.ends_with("/maquette") {
+            let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+            return Ok(bmc::told(&mut machine, &command.args));
         }
         if command.program == "systemctl" && command.args.iter().any(|arg| arg == "--now") {
             self.machine.lock().unwrap_or_else(PoisonError::into_inner).runs = true;

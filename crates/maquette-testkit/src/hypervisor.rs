@@ -526,7 +526,7 @@ impl Backend for Hands<'_> {
         {
             (context.remark)(remark.clone());
         }
-        rules::perform(&mut machine.seen, action);
+        machine.perform(action);
         machine.note(action, self.run.origin.as_ref());
         machine.changed = Instant::now();
         Ok(())

@@ -5,6 +5,8 @@
 #[cfg(feature = "hypervisor")]
 mod abilities;
 #[cfg(feature = "hypervisor")]
+mod bmc;
+#[cfg(feature = "hypervisor")]
 mod change;
 #[cfg(feature = "hypervisor")]
 mod host;

@@ -41,6 +41,7 @@ pub fn node(name: &str) -> Node {
         serial_file: false,
         virtopts: Default::default(),
         boot: Vec::new(),
+        bmc: None,
         deploy_os: false,
         disks: Vec::new(),
         interfaces: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::LinkKind;
 use sha2::{Digest, Sha256};
 
@@ -15,6 +16,17 @@ const EXPIRE: &str = include_str!("../../maquette-engine/assets/expire.sh");
 
 /// Its clock, which stands still.
 pub const NOW_S: u64 = 1_700_000_000;
+
+/// What the probe prints of BMCs.
+fn bmcs(machine: &Machine) -> String {
+    let owner = machine.owners.get(&(ObjectKind::Bmc, String::new()));
+    let Some((environment, bmcs)) = owner.zip(machine.seen.bmcs.as_ref()) else {
+        return String::new();
+    };
+    let run = if bmcs.run { "yes" } else { "no" };
+    let lines = bmcs.digests.iter().map(|(node, digest)| format!("\nbmc {node} {digest}"));
+    format!("environment {environment} {run}{}", lines.collect::<String>())
+}
 
 /// What the probe prints there; `paths` are those that it looks for, `record` is preparation's,
 /// `starts` says how long nodes took to start, `leases` is what is noted of environments.
@@ -81,6 +93,7 @@ pub fn text(
         ("expiry", expiry),
         ("time", NOW_S.to_string()),
         ("leases", leases.into()),
+        ("bmcs", bmcs(machine)),
         ("paths", paths.join("\n")),
         ("systemd", "yes".into()),
         ("monolithic", "yes".into()),

@@ -294,6 +294,23 @@ pub fn perform(seen: &mut Observed, action: &Action) {
         Action::RecordDomain { node, .. } => {
             seen.domains.get_mut(&node.name).expect("it exists").recorded = (**node).clone();
         }
+        Action::ServeBmcs { nodes, .. } => {
+            for node in nodes {
+                let network = seen.networks.get(&node.bmc.network);
+                assert!(network.is_some_and(|n| n.active), "{title}: its network is off");
+                if node.bridge.is_some() {
+                    seen.host.addresses.insert(node.bmc.address);
+                }
+            }
+            let digests = nodes.iter().map(|n| (n.name.clone(), n.digest.clone())).collect();
+            seen.bmcs = Some(observed::Bmcs { run: true, digests });
+        }
+        Action::ForgetBmcs { nodes, .. } => {
+            let bmcs = seen.bmcs.as_mut().expect("there are some");
+            bmcs.digests.retain(|name, _| !nodes.contains(name));
+            assert!(!bmcs.digests.is_empty(), "{title}: nothing stays");
+        }
+        Action::StopBmcs { .. } => seen.bmcs = None,
         Action::PauseDomain { name } => {
             seen.domains.get_mut(name).expect("it exists").paused = true;
         }

@@ -96,6 +96,9 @@ verbs! {
     unshare => Unshare;
     /// Connect to a node's serial console
     console => Console;
+    /// BMCs of nodes, which speak Redfish and IPMI
+    #[command(subcommand)]
+    bmc => Bmc;
     /// Take a picture of a node's screen
     screenshot => Screenshot;
     /// Show a node's screen with a VNC viewer

@@ -332,6 +332,8 @@ fn as_shared(
     user: &Environment,
 ) -> Option<PathBuf> {
     let file = identity::way(observed, workspace, user).and_then(Way::shared)?;
+    // Secrets of BMCs follow from that secret, too.
+    blueprint.bmc_tag = None;
     for node in &mut blueprint.nodes {
         let Some(recorded) = observed.domains.get(&node.name).map(|d| &d.recorded) else {
             continue;

@@ -37,6 +37,8 @@ use run::Runner;
 
 /// The hypervisor as it was found.
 pub struct Hypervisor {
+    /// The environment that was looked for.
+    pub environment: EnvName,
     /// What kind of machine it is.
     pub facts: Facts,
     /// What it lacks.
@@ -52,14 +54,15 @@ impl Hypervisor {
     pub fn observed(&self) -> Observed {
         let facts = &self.facts;
         let seen = self.seen.clone().unwrap_or_else(Seen::nothing);
-        on_host(seen, facts)
+        on_host(seen, facts, &self.environment)
     }
 }
 
 /// What libvirt knows, with the hypervisor's own side.
-fn on_host(seen: Seen, facts: &Facts) -> Observed {
+fn on_host(seen: Seen, facts: &Facts, environment: &EnvName) -> Observed {
     let observed = seen.on_host(&facts.addresses, facts.network.clone());
-    Observed { starts: facts.starts.clone(), ..observed }
+    let bmcs = facts.bmcs.get(environment).cloned();
+    Observed { starts: facts.starts.clone(), bmcs, ..observed }
 }
 
 /// libvirt cannot be connected to.
@@ -138,7 +141,8 @@ impl<'a> Session<'a> {
         if let Some(seen) = &seen {
             tell(self.world, seen);
         }
-        Ok(Hypervisor { facts, preparation: Plan::default(), libvirt, seen })
+        let (environment, preparation) = (environment.clone(), Plan::default());
+        Ok(Hypervisor { environment, facts, preparation, libvirt, seen })
     }
 
     /// Looks at a hypervisor that must have libvirt running.
@@ -267,7 +271,7 @@ impl<'a> Session<'a> {
         let (environment, pool) = (&located.environment, &located.pool.name);
         let seen = server.observe(environment, pool, connection.records.as_ref());
         let seen = seen.map_err(unobserved)?;
-        Ok(on_host(seen, facts))
+        Ok(on_host(seen, facts, environment))
     }
 }
 

@@ -58,6 +58,7 @@ fn help_of_every_command() {
         "explain",
         "validate",
         "view",
+        "bmc",
         "console",
         "logs",
         "start",
@@ -313,7 +314,7 @@ fn verbs() -> Vec<String> {
 }
 
 /// Verbs that have no `--json`, and why.
-const WITHOUT_JSON: [(&str, &str); 14] = [
+const WITHOUT_JSON: [(&str, &str); 15] = [
     ("ssh", "it becomes ssh"),
     ("console", "it is a terminal on the guest"),
     ("logs", "it prints what the guest wrote"),
@@ -326,6 +327,7 @@ const WITHOUT_JSON: [(&str, &str); 14] = [
     ("workspace", "InfraRed's has none"),
     ("link", "its own verbs have, where there is something to tell"),
     ("host", "its own verbs have, where there is something to tell"),
+    ("bmc", "its own verbs have, where there is something to tell"),
     ("image", "its own verbs have, where there is something to tell"),
     ("topology", "it prints files"),
 ];

@@ -172,8 +172,7 @@ fn functions_fit_on_a_screen() {
 }
 
 /// The rooms of each crate, lowest first: a room uses those before it, and none after it. A new one gets its place here.
-/// The wings of the program itself use each other (a verb of InfraRed's ends in `up`, which is a verb): there the rule is
-/// that no files do so in a circle.
+/// The program's own wings use each other (InfraRed's end in `up`, which is a verb): there no files do so in a circle.
 const ROOMS: [(&str, &[&str]); 5] = [
     (
         "maquette-core",
@@ -204,6 +203,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
             "schema",
             "explain",
             "blueprint",
+            "bare_metal",
             "start_times",
             "observed",
             "abilities",
@@ -231,6 +231,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
             "lifetimes",
             "private_file",
             "ssh_keys",
+            "bmc",
             "public_keys",
             "seed_volume",
             "net",
@@ -587,8 +588,7 @@ fn the_program_names_no_xml() {
     assert!(program.is_empty(), "{program:?}");
 }
 
-/// What to do about an error follows from its kind, which is decided where the error comes in. Whoever searches in the
-/// words of one is misled by the next version, or by another language.
+/// What to do about an error follows from its kind, decided where it comes in: its words differ by version and language.
 #[test]
 fn hints_follow_from_kinds() {
     let mut all = files_with(&["causes.iter().any(", "stderr.contains(", "message.contains("]);

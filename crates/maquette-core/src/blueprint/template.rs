@@ -265,6 +265,8 @@ fn shape(node: &Node, guest: &Guest, image: &Image, pool: &Pool, emulator: &str)
         virtopts: _,
         // So do nodes that are to boot from something else.
         boot: _,
+        // It has a drive for one only where nothing boots.
+        bmc: _,
         deploy_os: _,
         disks,
         interfaces,

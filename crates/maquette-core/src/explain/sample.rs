@@ -10,6 +10,7 @@ const OF_KEYS: &[(&str, &str)] = &[
     ("memory", "2048"),
     ("swap", "512"),
     ("count", "3"),
+    ("bmc", "both"),
     ("disks", "[20G, 100G]"),
     ("size", "40G"),
     ("path", "/srv/disks"),
@@ -103,6 +104,7 @@ const OF_SETTINGS: &[(&str, &str)] = &[
     ("owner", "ann"),
     ("ttl", "8h"),
     ("host-memory-reserve", "4096"),
+    ("bmc-network", "bmcs"),
 ];
 
 fn named(table: &[(&'static str, &'static str)], name: &str) -> Option<&'static str> {

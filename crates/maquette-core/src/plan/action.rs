@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::prepare::Setting;
 use crate::blueprint::{
-    DhcpHost, Disk, Image, Interface, Network, Node, Pool, Template, Uplink, Vnc, Vswitch,
+    BmcNode, DhcpHost, Disk, Image, Interface, Network, Node, Pool, Template, Uplink, Vnc, Vswitch,
 };
 use crate::names::EnvName;
 use crate::seed::SeedFile;
@@ -373,6 +373,25 @@ pub enum Action {
         /// Pool of its volumes.
         pool: Pool,
     },
+    /// Serve the BMCs of an environment's nodes, and no others.
+    ServeBmcs {
+        /// Environment that they belong to.
+        environment: EnvName,
+        /// All of them.
+        nodes: Vec<BmcNode>,
+    },
+    /// Serve the BMCs of nodes that go no more.
+    ForgetBmcs {
+        /// Environment that they belong to.
+        environment: EnvName,
+        /// The nodes that go.
+        nodes: Vec<NodeName>,
+    },
+    /// Serve no BMCs of an environment any more, and forget all of them.
+    StopBmcs {
+        /// Environment that they belong to.
+        environment: EnvName,
+    },
     /// Stop a domain's vCPUs.
     PauseDomain {
         /// Name.
@@ -437,6 +456,15 @@ impl Action {
             }
             Self::ShareDomain { node, .. } => format!("set SSH keys of domain {}", node.name),
             Self::RecordDomain { node, .. } => format!("record domain {}", node.name),
+            Self::ServeBmcs { nodes, .. } => match nodes.as_slice() {
+                [node] => format!("serve the BMC of {}", node.name),
+                _ => format!("serve {} BMCs", nodes.len()),
+            },
+            Self::ForgetBmcs { nodes, .. } => match nodes.as_slice() {
+                [node] => format!("forget the BMC of {node}"),
+                _ => format!("forget {} BMCs", nodes.len()),
+            },
+            Self::StopBmcs { .. } => "stop the BMCs".into(),
             Self::PauseDomain { name } => format!("pause domain {name}"),
             Self::ResetDomain { name } => format!("reset domain {name}"),
             Self::ResumeDomain { name } => format!("resume domain {name}"),
@@ -479,6 +507,9 @@ impl Action {
             Self::SetTimezone { .. } => "set-timezone",
             Self::ShareDomain { .. } => "share-domain",
             Self::RecordDomain { .. } => "record-domain",
+            Self::ServeBmcs { .. } => "serve-bmcs",
+            Self::ForgetBmcs { .. } => "forget-bmcs",
+            Self::StopBmcs { .. } => "stop-bmcs",
             Self::PauseDomain { .. } => "pause-domain",
             Self::ResetDomain { .. } => "reset-domain",
             Self::ResumeDomain { .. } => "resume-domain",
@@ -495,7 +526,10 @@ impl Action {
             | Self::BridgeNic { .. }
             | Self::ReleaseNic { .. }
             | Self::MakeVswitch { .. }
-            | Self::RemoveVswitch { .. } => Lane::Host,
+            | Self::RemoveVswitch { .. }
+            | Self::ServeBmcs { .. }
+            | Self::ForgetBmcs { .. }
+            | Self::StopBmcs { .. } => Lane::Host,
             Self::FetchImage { .. } => Lane::Fetch,
             Self::CreateVolume { .. }
             | Self::CreateSeed { .. }

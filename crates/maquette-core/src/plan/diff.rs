@@ -45,6 +45,7 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         planner.zone(node, before);
         planner.share(node, fate, before);
     }
+    planner.bmcs();
     planner.unwanted_networks();
     planner.sort();
     Plan { changes: planner.changes, steps: planner.builder.finish() }
@@ -135,7 +136,7 @@ pub(super) struct Planner<'a> {
     pub(super) zones: BTreeMap<NodeName, Option<TimeZone>>,
 }
 
-const UNWANTED: &str = "the topology does not ask for it any more";
+pub(super) const UNWANTED: &str = "the topology does not ask for it any more";
 
 impl Planner<'_> {
     pub(super) fn change(
@@ -420,6 +421,7 @@ impl Planner<'_> {
             ObjectKind::Image => 1,
             ObjectKind::Network => 2,
             ObjectKind::Domain | ObjectKind::Volume => 3,
+            ObjectKind::Bmc => 4,
         });
     }
 }

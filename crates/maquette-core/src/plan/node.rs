@@ -169,7 +169,18 @@ impl Planner<'_> {
         made
     }
 
+    /// Whether a node is off that somebody switches by its BMC: whoever does that has switched it off.
+    fn is_switched_by_bmc(&self, node: &Node) -> bool {
+        let Some(domain) = self.observed.domains.get(&node.name) else { return false };
+        let has_bmc = node.bmc.is_some() && domain.recorded.bmc.is_some();
+        let whole = self.observed.missing_volumes(node, &domain.pool).is_empty();
+        has_bmc && domain.ready && !domain.active && whole
+    }
+
     fn start(&mut self, node: &Node, mut after: Vec<StepId>, reason: &str) {
+        if self.is_switched_by_bmc(node) {
+            return;
+        }
         after.extend(node.interfaces.iter().filter_map(|i| self.started.get(&i.network)));
         let start = Action::StartDomain { name: node.name.clone(), ready: readiness(node) };
         self.builder.add(start, after, reason);
@@ -293,6 +304,10 @@ impl Planner<'_> {
     fn keep(&mut self, node: &Node) {
         let Some(domain) = self.observed.domains.get(&node.name) else { return };
         let size = self.size(node);
+        if self.is_switched_by_bmc(node) {
+            self.change(Op::Keep, ObjectKind::Domain, &node.name, size, "");
+            return;
+        }
         if !domain.active {
             let missing = self.observed.missing_volumes(node, &domain.pool);
             let reason = match missing.is_empty() {

@@ -7,13 +7,14 @@ use crate::blueprint;
 use crate::names::EnvName;
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Edited, Hardware, Observed, Orphan};
+use crate::values::NodeName;
 
 /// Removes everything of this environment and nothing else. Volumes are the ones that the domains'
 /// metadata names; base images stay in the cache.
 pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     let mut builder = Builder::default();
-    let mut changes = Vec::new();
     let reason = "the environment is taken down";
+    let mut changes = remove_bmcs(observed, environment, |_| true, reason, &mut builder);
     for domain in observed.domains.values() {
         changes.push(domain_goes(domain, observed, reason));
         remove_domain(domain, observed, reason, &mut builder);
@@ -62,18 +63,18 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
 /// their volumes are.
 pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet<String>) -> Plan {
     let mut builder = Builder::default();
-    let mut changes = Vec::new();
     let reason = "its removal was asked for";
+    let goes = |node: &str| names.contains(node);
+    let mut changes = remove_bmcs(observed, environment, goes, reason, &mut builder);
     for domain in observed.domains.values().filter(|d| names.contains(d.name.as_str())) {
         changes.push(domain_goes(domain, observed, reason));
         remove_domain(domain, observed, reason, &mut builder);
     }
-    let asked = |node: &str| names.contains(node);
-    remove_edited_domains(observed, asked, reason, &mut changes, &mut builder);
+    remove_edited_domains(observed, goes, reason, &mut changes, &mut builder);
     let last: Vec<StepId> = builder.added().collect();
     for network in observed.networks.values() {
         let Some((wanted, reason)) =
-            forget_nodes(network, environment, asked, last.clone(), &mut builder)
+            forget_nodes(network, environment, goes, last.clone(), &mut builder)
         else {
             continue;
         };
@@ -322,4 +323,32 @@ pub(super) fn remove_domain(
         .collect();
     after.extend(deletions);
     builder.add(Action::UndefineDomain { name: domain.name.to_string() }, after, reason)
+}
+
+/// Takes away the BMCs of nodes that go, or of all; nothing where there are none.
+fn remove_bmcs(
+    observed: &Observed,
+    environment: &EnvName,
+    goes: impl Fn(&str) -> bool,
+    reason: &str,
+    builder: &mut Builder,
+) -> Vec<Change> {
+    let Some(served) = &observed.bmcs else { return Vec::new() };
+    let (gone, stay): (Vec<&NodeName>, Vec<&NodeName>) =
+        served.digests.keys().partition(|name| goes(name));
+    let environment = environment.clone();
+    if stay.is_empty() {
+        builder.add(Action::StopBmcs { environment }, [], reason);
+    } else if !gone.is_empty() {
+        let nodes = gone.iter().copied().cloned().collect();
+        builder.add(Action::ForgetBmcs { environment, nodes }, [], reason);
+    }
+    let change = |name: &&NodeName| Change {
+        op: Op::Delete,
+        kind: ObjectKind::Bmc,
+        name: name.to_string(),
+        detail: String::new(),
+        reason: reason.into(),
+    };
+    gone.iter().map(change).collect()
 }

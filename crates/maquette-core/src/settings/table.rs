@@ -2,7 +2,7 @@
 
 use super::Group::{Environment, Guests, Hypervisor, Topology};
 use super::{BgpMode, Infrared, Kind, Lines, Setting, StartChoice, Value, VirtChoice};
-use crate::hardware::{BootMode, Bus};
+use crate::hardware::{BmcChoice, BootMode, Bus};
 use crate::lifetime::Ttl;
 use crate::names::EnvName;
 use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
@@ -357,6 +357,22 @@ settings! {
         group: Guests,
         key: Some("bootmode"),
         infrared: at(CONSOLE, 4, Some("bios")),
+    }
+    bmc: BmcChoice as BmcChoice = BmcChoice::Off, {
+        name: "bmc",
+        doc: "What the BMCs of nodes without an operating system speak",
+        default: Some("off"),
+        value: "PROTOCOL",
+        group: Guests,
+        key: Some("bmc"),
+    }
+    bmc_network: Option<String> as Name = None, {
+        name: "bmc-network",
+        doc: "Network on which each BMC has an address of its own, with the ports 443 and 623",
+        unset: Some("the hypervisor's address on network `management`, or on the first where it has one, and ports of their own"),
+        value: "NAME",
+        group: Guests,
+        key: Some("bmc_network"),
     }
     serial_files: bool as bool = false, {
         name: "serial-files",

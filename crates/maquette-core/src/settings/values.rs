@@ -1,7 +1,7 @@
 //! How the text of a setting becomes its value.
 
 use super::{Kind, Word};
-use crate::hardware::{BootMode, Bus, VirtType};
+use crate::hardware::{BmcChoice, BmcProtocol, BootMode, Bus, VirtType};
 use crate::lifetime::Ttl;
 use crate::syntax::parse_bool;
 use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
@@ -159,6 +159,12 @@ words! {
     BootMode as Self {
         "bios" => Self::Bios, "SeaBIOS";
         "uefi" => Self::Uefi, "UEFI";
+    }
+    BmcChoice as Self {
+        "off" => Self::Off, "No BMC";
+        "redfish" => Self::On(BmcProtocol::Redfish), "Redfish over HTTPS";
+        "ipmi" => Self::On(BmcProtocol::Ipmi), "IPMI 2.0";
+        "both" => Self::On(BmcProtocol::Both), "Redfish and IPMI";
     }
     VirtChoice as Self {
         "auto" => Self::Auto, "KVM where it works, else emulation";

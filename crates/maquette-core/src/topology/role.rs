@@ -9,7 +9,9 @@ use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::Class::{Later, Live, Record, Replace, Restart};
 use crate::file_keys::{Form, Key, key, unread};
-use crate::hardware::{BOOT_DEVICES, BootDevice, OsVariant, SEED_DRIVES, SeedDrive};
+use crate::hardware::{
+    BMC_CHOICES, BOOT_DEVICES, BmcChoice, BootDevice, OsVariant, SEED_DRIVES, SeedDrive,
+};
 use crate::syntax::{Node, Span, Spanned, Value};
 use crate::units::MacAddr;
 use crate::values::{ConnectionPlugin, Group, Line, Login, MachineName, Name, NodeType};
@@ -139,6 +141,11 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         Form::List(&Form::Words(&BOOT_DEVICES)),
         "What it boots from, in order [default: hd; with `deploy_os: no` network, then hd]",
     ).takes(Restart),
+    key(
+        "bmc",
+        Form::Words(&BMC_CHOICES),
+        "What its BMC speaks, which switches it and says what it boots from [default: off; without an operating system as the setting `bmc` says]",
+    ).takes(Record),
     key("ansible_user", Form::Parsed("a login name"), "The same as `image.ssh_user`").takes(Replace),
     key(
         "ansible_connection",
@@ -222,6 +229,8 @@ pub struct Role {
     pub ssh_user: Option<Login>,
     /// What its nodes boot from, in order, if that was chosen.
     pub boot: Vec<BootDevice>,
+    /// Whether its nodes have a BMC, if that was chosen.
+    pub bmc: Option<BmcChoice>,
     /// What operating system it has, as far as that is known.
     pub variant: Option<Spanned<OsVariant>>,
     /// Ansible connection plug-in.
@@ -269,9 +278,8 @@ pub fn decode(
     let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
     let machine_type = fields.parsed("machine_type", diags).map(|m| m.value);
     let (ssh_user, connection) = access(&mut fields, file, diags);
-    let (boot, first_boot) =
-        (boot(&mut fields, file, diags), user_data::first_boot(&mut fields, file, diags));
-    let (seed, span) = (fields.parsed("seed", diags).map(|seed| seed.value), fields.span());
+    let (boot, bmc, seed) = starting(&mut fields, file, diags);
+    let first_boot = user_data::first_boot(&mut fields, file, diags);
     fields.finish(diags);
     Some(Role {
         file: file.into(),
@@ -295,11 +303,12 @@ pub fn decode(
         machine_type,
         ssh_user,
         boot,
+        bmc,
         variant,
         ansible_connection: connection.unwrap_or_else(|| ConnectionPlugin::known("ssh")),
         first_boot,
         seed,
-        span,
+        span: node.span,
     })
 }
 
@@ -382,6 +391,16 @@ fn os(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> Option<Sp
             None
         }
     }
+}
+
+/// What nodes boot from, whether they have a BMC, which may say otherwise, and what they find their seed in.
+fn starting(
+    fields: &mut Fields<'_>,
+    file: &str,
+    diags: &mut Diagnostics,
+) -> (Vec<BootDevice>, Option<BmcChoice>, Option<SeedDrive>) {
+    let (boot, bmc) = (boot(fields, file, diags), fields.parsed("bmc", diags));
+    (boot, bmc.map(|bmc| bmc.value), fields.parsed("seed", diags).map(|seed| seed.value))
 }
 
 /// What a node boots from, in order.

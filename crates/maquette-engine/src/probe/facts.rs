@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
-use maquette_core::observed::{HostLink, HostNetwork, LinkKind};
+use maquette_core::observed::{Bmcs, HostLink, HostNetwork, LinkKind};
 use maquette_core::plan::LIMITS;
 use maquette_core::start_times::Starts;
 
@@ -64,6 +64,8 @@ pub struct Facts {
     pub now_s: u64,
     /// What is noted there of environments.
     pub lifetimes: BTreeMap<EnvName, Lifetime>,
+    /// BMCs that are served there, by their environments.
+    pub bmcs: BTreeMap<EnvName, Bmcs>,
     /// How libvirt's daemons are started.
     pub daemons: Daemons,
     /// Interfaces with an IPv6 default route, each with its `accept_ra`.
@@ -173,13 +175,11 @@ pub fn read(text: &str) -> Facts {
         expiry: seen.text("expiry").split_whitespace().next().map(String::from),
         now_s: seen.text("time").parse().unwrap_or(0),
         lifetimes: Lifetime::parse_all(seen.text("leases")),
+        bmcs: bmcs(&seen),
         cpus: seen.text("cpus").parse().unwrap_or(1).max(1),
         kvm: kvm(kvm_device.is_some(), seen.text("flags")),
         kvm_device,
-        nested: seen
-            .lines("nested")
-            .find_map(words)
-            .map(|(module, value)| (module, value.starts_with(['Y', 'y', '1']))),
+        nested: seen.lines("nested").find_map(nested),
         memory_mib: memory("MemTotal:"),
         available_mib: memory("MemAvailable:"),
         resident_mib: resident.collect(),
@@ -210,6 +210,34 @@ fn memory_mib(seen: &Sections, key: &str) -> u64 {
 fn all_routes(seen: &Sections) -> Vec<(IpNet, String)> {
     let mut all = routes(seen.text("routes"));
     all.extend(seen.lines("routes6").filter_map(route6));
+    all
+}
+
+/// A module of KVM's, and whether it lets guests have guests.
+fn nested(line: &str) -> Option<(String, bool)> {
+    words(line).map(|(module, value)| (module, value.starts_with(['Y', 'y', '1'])))
+}
+
+/// BMCs by their environments: a line for each of these, and below it one for each of its BMCs.
+fn bmcs(seen: &Sections) -> BTreeMap<EnvName, Bmcs> {
+    let mut all: BTreeMap<EnvName, Bmcs> = BTreeMap::new();
+    let mut of: Option<EnvName> = None;
+    for line in seen.lines("bmcs") {
+        match line.split(' ').collect::<Vec<_>>().as_slice() {
+            ["environment", name, run] => {
+                of = name.parse().ok();
+                let bmcs = Bmcs { run: *run == "yes", ..Bmcs::default() };
+                all.extend(of.clone().map(|name| (name, bmcs)));
+            }
+            ["bmc", node, digest] => {
+                let bmcs = of.as_ref().and_then(|name| all.get_mut(name));
+                if let (Some(bmcs), Ok(node)) = (bmcs, node.parse()) {
+                    bmcs.digests.insert(node, (*digest).to_string());
+                }
+            }
+            _ => {}
+        }
+    }
     all
 }
 

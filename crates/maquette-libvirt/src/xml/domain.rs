@@ -281,6 +281,7 @@ fn devices(w: &mut Writer, node: &Node, pool: &Pool) {
     if let Some(guest) = &node.guest {
         write_seed(w, &format!("{}/{}", pool.path, guest.seed), guest.drive);
     }
+    write_drive(w, node);
     let has_cdrom = node.guest.as_ref().is_some_and(|g| g.drive == SeedDrive::CdRom);
     // libvirt adds what is missing, in a model that guests have no driver for.
     let on_scsi = node.disks.iter().filter(|d| d.bus == Bus::Scsi);
@@ -366,6 +367,30 @@ fn write_seed(w: &mut Writer, file: &str, drive: SeedDrive) {
             let kind = std::iter::once(("type", "drive"));
             w.empty("address", &kind.chain(place).collect::<Vec<_>>());
         }
+    });
+}
+
+/// The drive that a BMC puts images into: of nodes that have nothing to boot from but what their BMC says. It is where the
+/// drivers of every installer look, in the last place of the controller that the machine has anyhow.
+fn write_drive(w: &mut Writer, node: &Node) {
+    let speaks = node.bmc.as_ref().is_some_and(|bmc| bmc.protocol.has_redfish());
+    if !speaks || node.deploy_os {
+        return;
+    }
+    let q35 = node.machine.contains("q35");
+    let (device, bus, unit) = if q35 { ("sdy", "sata", "5") } else { ("hdd", "ide", "1") };
+    let taken = node.disks.iter().any(|disk| disk.device == device);
+    if taken {
+        return;
+    }
+    w.element("disk", &[("type", "file"), ("device", "cdrom")], |w| {
+        w.empty("driver", &[("name", "qemu"), ("type", "raw")]);
+        w.empty("target", &[("dev", device), ("bus", bus)]);
+        w.empty("readonly", &[]);
+        let channel = if q35 { "0" } else { "1" };
+        let place = [("controller", "0"), ("bus", channel), ("target", "0"), ("unit", unit)];
+        let kind = std::iter::once(("type", "drive"));
+        w.empty("address", &kind.chain(place).collect::<Vec<_>>());
     });
 }
 

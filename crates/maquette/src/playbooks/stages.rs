@@ -86,6 +86,9 @@ impl Stage {
             | Action::ShareDomain { .. }
             | Action::RecordDomain { .. }
             | Action::ResumeDomain { .. }
+            | Action::ServeBmcs { .. }
+            | Action::ForgetBmcs { .. }
+            | Action::StopBmcs { .. }
             | Action::StopDomain { .. }
             | Action::UndefineDomain { .. } => Self::Vms,
         }
@@ -127,7 +130,9 @@ impl Stages {
         let kind = |kind: ObjectKind| match kind {
             ObjectKind::Network => self.has(Stage::Networks),
             ObjectKind::Host => self.has(Stage::Prepare),
-            ObjectKind::Image | ObjectKind::Domain | ObjectKind::Volume => self.has(Stage::Vms),
+            ObjectKind::Image | ObjectKind::Domain | ObjectKind::Volume | ObjectKind::Bmc => {
+                self.has(Stage::Vms)
+            }
         };
         // Addresses are reserved for nodes; without their stage the ones that are there keep theirs.
         let reserves = |a: &Action| matches!(a, Action::UpdateNetwork { .. });

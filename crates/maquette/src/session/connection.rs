@@ -19,7 +19,7 @@ use crate::world::{Environment, World};
 
 /// libvirt's address on this machine; another driver, such as libvirt's test driver, for trying things
 /// out without guests.
-fn local_uri(world: &World) -> String {
+pub fn local_uri(world: &World) -> String {
     world.environment.text("MAQUETTE_LIBVIRT_URI").unwrap_or_else(|| "qemu:///system".into())
 }
 

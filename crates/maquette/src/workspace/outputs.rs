@@ -1,6 +1,7 @@
 //! What an environment hands to other programs: Ansible inventory, ssh config, known_hosts.
 
 mod ansible;
+mod bmcs;
 mod merge;
 mod ssh_config;
 mod switches;
@@ -22,6 +23,7 @@ use crate::session::connection::Remote;
 use crate::workspace::{Owner, SAVED, Workspace};
 
 pub use ansible::{Scope, dynamic, inventory};
+pub use bmcs::{BMCS, write as write_bmcs};
 pub use ssh_config::LIMITS;
 pub use switches::ports as switch_ports;
 
@@ -266,6 +268,7 @@ pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
             LIFETIME,
         ];
         delete(workspace, &built)?;
+        bmcs::remove(workspace)?;
         saved.owner = None;
         if workspace.file(LOCAL).exists() {
             relink(LOCAL, &workspace.file(INVENTORY))?;

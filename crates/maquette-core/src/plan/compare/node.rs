@@ -2,7 +2,7 @@
 
 use super::Class::{Live, Record, Replace, Restart};
 use super::{Class, Differences, or};
-use crate::blueprint::{Access, Attachment, Disk, Guest, Image, Interface, Node, Vnc};
+use crate::blueprint::{Access, Attachment, Bmc, Disk, Guest, Image, Interface, Node, Vnc};
 use crate::values::{Serial, TimeZone};
 
 /// What differs between a node as recorded and as wanted.
@@ -24,6 +24,7 @@ pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
         serial_file,
         virtopts,
         boot,
+        bmc,
         deploy_os,
         disks,
         interfaces,
@@ -52,6 +53,7 @@ pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
     found.change(Restart, "CPU model", cpu_model, &new.cpu_model);
     found.change(Restart, "machine type", machine, &new.machine);
     found.note(*boot != new.boot, Restart, "what it boots from changes");
+    of_bmc(bmc.as_ref(), new.bmc.as_ref(), &mut found);
     found.note(*firmware != new.firmware, Restart, "its firmware changes");
     let (from, to) = (virtopts, &new.virtopts);
     found.note(from != to, Restart, format!("virtopts: `{from}` → `{to}`"));
@@ -72,6 +74,15 @@ fn of_vnc(old: &Vnc, new: &Vnc, found: &mut Differences) {
     let appears = tag.is_some() != new.tag.is_some();
     found.note(appears, Restart, "whether VNC asks for a password changes");
     found.note(!appears && *tag != new.tag, Live, "the VNC password changes");
+}
+
+fn of_bmc(old: Option<&Bmc>, new: Option<&Bmc>, found: &mut Differences) {
+    let words = match (old, new) {
+        (None, Some(_)) => "it gets a BMC",
+        (Some(_), None) => "it no longer has a BMC",
+        _ => "its BMC changes",
+    };
+    found.note(old != new, Record, words);
 }
 
 fn of_access(old: &Access, new: &Access, guest: bool, found: &mut Differences) {

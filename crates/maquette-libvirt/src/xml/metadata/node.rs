@@ -1,8 +1,8 @@
 //! A domain's record.
 
-use maquette_core::blueprint::{Access, Disk, Guest, Node, Pool, Vnc};
+use maquette_core::blueprint::{Access, Bmc, Disk, Guest, Node, Pool, Vnc};
 use maquette_core::names::EnvName;
-use maquette_core::topology::{BootMode, Bus, Preallocation, SeedDrive, VirtType};
+use maquette_core::topology::{BmcProtocol, BootMode, Bus, Preallocation, SeedDrive, VirtType};
 use maquette_core::values::{DiskKey, FileName, NodeName};
 use roxmltree::Node as Element;
 use uuid::Uuid;
@@ -80,6 +80,7 @@ record!(NodeFields: Node {
     serial_file: Added("serial-file"),
     virtopts: Filled("virtopts"),
     boot: Many("boot", Required("device")),
+    bmc: One("bmc", BmcFields),
     access: AccessFields,
     disks: Many("disk", DiskFields),
     interfaces: Many("interface", InterfaceFields),
@@ -92,6 +93,15 @@ record!(VncFields: Vnc {
     // Its tag tells it from others, and everybody may read this.
     password: Unwritten,
     tag: optional_text::<FileName>("vnc-tag"),
+});
+
+record!(BmcFields: Bmc {
+    protocol: Word("protocol", BmcProtocol::as_str),
+    network: Required("network"),
+    address: Required("address"),
+    own_address: Set("own-address"),
+    redfish_port: Required("redfish-port"),
+    ipmi_port: Required("ipmi-port"),
 });
 
 record!(AccessFields: Access {

@@ -1,12 +1,15 @@
 //! Whatever a record holds, it is the same after it was written and read.
 
+use std::net::IpAddr;
+
 use maquette_core::blueprint::{
-    Access, Attachment, BridgeOptions, Checksums, Disk, Fixed, Guest, HostPort, Image, Interface,
-    Ipv4Setup, Network, Node, NodeVolumes, Pool, Portgroup, Reservation, Route, Tag, Uplink, Vnc,
-    Vswitch,
+    Access, Attachment, Bmc, BridgeOptions, Checksums, Disk, Fixed, Guest, HostPort, Image,
+    Interface, Ipv4Setup, Network, Node, NodeVolumes, Pool, Portgroup, Reservation, Route, Tag,
+    Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BootDevice, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive, Srv, VirtType,
+    Allocation, BmcProtocol, BootDevice, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive,
+    Srv, VirtType,
 };
 use maquette_core::units::{ByteSize, MacAddr};
 use proptest::collection::vec;
@@ -187,7 +190,13 @@ fn node() -> impl Strategy<Value = NodeRecord> {
     );
     // With signs that XML has a use for.
     let virtopts = of(value("--video=[a-z0-9]{1,9}( --qemu-commandline='[a-z<>&ß =-]{0,12}')?"));
-    let more = (of(file()), virtopts, whatever(), login(), value("[a-z][a-z0-9_.]{0,8}"));
+    let more = (
+        of(file()),
+        virtopts,
+        whatever::<Option<IpAddr>>(),
+        login(),
+        value("[a-z][a-z0-9_.]{0,8}"),
+    );
     (who, made, has, more).prop_map(|(who, made, has, more)| {
         let (environment, pool, name, role, uuid, index) = who;
         let (virt, vcpus, cpu_model, (memory_mib, memory_max_mib), machine, firmware, flags) = made;
@@ -209,6 +218,14 @@ fn node() -> impl Strategy<Value = NodeRecord> {
             vnc: Vnc { external, password: None, tag },
             serial_file,
             virtopts: virtopts.unwrap_or_default(),
+            bmc: address.filter(|_| serial_file).map(|address| Bmc {
+                protocol: if direct { BmcProtocol::Ipmi } else { BmcProtocol::Both },
+                network: maquette_core::values::NetworkName::known("lab-lan"),
+                address,
+                own_address: deploy_os,
+                redfish_port: 8443,
+                ipmi_port: 6230,
+            }),
             boot: if direct { vec![BootDevice::CdRom, BootDevice::Disk] } else { Vec::new() },
             deploy_os,
             disks,

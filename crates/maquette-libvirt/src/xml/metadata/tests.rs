@@ -1,12 +1,13 @@
 //! Every attribute of a record is written and read back.
 
 use maquette_core::blueprint::{
-    Access, Attachment, BridgeOptions, Checksums, Disk, Fixed, Guest, HostPort, Image, Interface,
-    Ipv4Setup, Network, Node, NodeVolumes, Pool, Portgroup, Reservation, Route, Tag, Uplink, Vnc,
-    Vswitch,
+    Access, Attachment, Bmc, BridgeOptions, Checksums, Disk, Fixed, Guest, HostPort, Image,
+    Interface, Ipv4Setup, Network, Node, NodeVolumes, Pool, Portgroup, Reservation, Route, Tag,
+    Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BootDevice, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive, Srv, VirtType,
+    Allocation, BmcProtocol, BootDevice, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive,
+    Srv, VirtType,
 };
 use maquette_core::units::ByteSize;
 use maquette_core::values::{
@@ -89,6 +90,14 @@ pub(crate) fn full_node() -> NodeRecord {
         serial_file: true,
         virtopts: "--tpm emulator".parse().unwrap(),
         boot: vec![BootDevice::Network, BootDevice::Disk],
+        bmc: Some(Bmc {
+            protocol: BmcProtocol::Both,
+            network: "lab-management".parse().unwrap(),
+            address: "172.16.0.250".parse().unwrap(),
+            own_address: true,
+            redfish_port: 443,
+            ipmi_port: 623,
+        }),
         deploy_os: true,
         disks: vec![disk],
         interfaces: vec![interface, plugged],

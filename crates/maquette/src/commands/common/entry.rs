@@ -5,6 +5,8 @@ use std::path::Path;
 use maquette_core::blueprint::Node;
 use maquette_core::observed::Observed;
 use maquette_engine::StepError;
+use maquette_engine::bmc::BmcSecrets;
+use maquette_engine::ssh_keys::RecordKey;
 
 use super::lockout;
 use crate::failure::Failure;
@@ -49,8 +51,13 @@ pub fn write(
     file: Option<&Path>,
     connection: &Connection,
 ) -> Result<(), Failure> {
-    outputs::write(&located.workspace, nodes, connection.remote.as_ref(), file)
-        .map_err(|e| located.workspace.unwritten(e))
+    let workspace = &located.workspace;
+    outputs::write(workspace, nodes, connection.remote.as_ref(), file)
+        .map_err(|e| workspace.unwritten(e))?;
+    // Who has not the secret has none of theirs.
+    let Some(key) = RecordKey::read(&workspace.path) else { return Ok(()) };
+    let secrets = BmcSecrets::new(&key, &located.environment);
+    outputs::write_bmcs(workspace, nodes, &secrets).map_err(|e| workspace.unwritten(e))
 }
 
 /// Has a workspace that never built the environment lead into it, with a key that it was shared with, or with the one that

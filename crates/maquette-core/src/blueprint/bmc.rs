@@ -1,0 +1,84 @@
+//! A node's BMC: what it speaks, and where.
+
+use std::net::{IpAddr, SocketAddr};
+
+use uuid::Uuid;
+
+use super::{Network, Node};
+use crate::hardware::BmcProtocol;
+use crate::values::{NetworkName, NodeName};
+
+/// A node's BMC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bmc {
+    /// What it speaks.
+    pub protocol: BmcProtocol,
+    /// The network that its address is on.
+    pub network: NetworkName,
+    /// Its address on the hypervisor.
+    pub address: IpAddr,
+    /// Whether the address is its alone; else it is the hypervisor's, and BMCs differ by their ports.
+    pub own_address: bool,
+    /// TCP port of Redfish, whether it speaks that or not.
+    pub redfish_port: u16,
+    /// UDP port of IPMI, likewise.
+    pub ipmi_port: u16,
+}
+
+impl Bmc {
+    /// The ports of BMCs that have an address of their own.
+    pub const STANDARD_PORTS: (u16, u16) = (443, 623);
+
+    /// Where it is reached over Redfish.
+    pub fn redfish(&self) -> Option<SocketAddr> {
+        let reached = SocketAddr::new(self.address, self.redfish_port);
+        self.protocol.has_redfish().then_some(reached)
+    }
+
+    /// Its address for Redfish's clients, without a path.
+    pub fn redfish_url(&self) -> Option<String> {
+        self.redfish().map(|at| match (at.port(), at.ip()) {
+            (443, IpAddr::V4(address)) => format!("https://{address}"),
+            (443, IpAddr::V6(address)) => format!("https://[{address}]"),
+            _ => format!("https://{at}"),
+        })
+    }
+
+    /// Where it is reached over IPMI.
+    pub fn ipmi(&self) -> Option<SocketAddr> {
+        self.protocol.has_ipmi().then(|| SocketAddr::new(self.address, self.ipmi_port))
+    }
+
+    /// Where it is reached, for people.
+    pub fn describe(&self) -> String {
+        let ipmi = self.ipmi().map(|at| format!("IPMI {at}"));
+        self.redfish_url().into_iter().chain(ipmi).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The BMC of a node, with all that who serves it has to know but for its secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BmcNode {
+    /// The node.
+    pub name: NodeName,
+    /// Its domain.
+    pub uuid: Uuid,
+    /// Its BMC.
+    pub bmc: Bmc,
+    /// The bridge that has the BMC's own address; none if that is the hypervisor's.
+    pub bridge: Option<String>,
+    /// Tells it from what it was before, with its secrets.
+    pub digest: String,
+}
+
+impl BmcNode {
+    /// The BMC of a node, if it has one. `tag` tells its secrets from others.
+    pub fn of(node: &Node, networks: &[Network], tag: &str) -> Option<Self> {
+        let bmc = node.bmc.clone()?;
+        let network = networks.iter().find(|network| network.name == bmc.network);
+        let bridge = network.map(|n| n.bridge.clone()).filter(|_| bmc.own_address);
+        let parts = format!("{bmc:?} {bridge:?} {} {} {tag}", node.name, node.uuid);
+        let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, parts.as_bytes()).simple().to_string();
+        Some(Self { name: node.name.clone(), uuid: node.uuid, bmc, bridge, digest })
+    }
+}

@@ -1,0 +1,174 @@
+//! Addresses and ports of BMCs. A node that has one keeps it.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::Ipv4Net;
+
+use crate::blueprint::{Bmc, Network, Node};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::names::EnvName;
+use crate::observed::Observed;
+use crate::topology::{BmcProtocol, Topology};
+use crate::values::{Name, NetworkName};
+
+/// What is tagged for BMCs, with the version of the program that serves them: another one takes the place of the old.
+pub(super) const TAGGED: &str = concat!("bmcs ", env!("CARGO_PKG_VERSION"));
+
+/// The first ports of BMCs that share an address: Redfish has none of its own, IPMI those of InfraRed's.
+const FIRST_PORTS: (u16, u16) = (8443, 6230);
+
+/// The network whose address on the hypervisor BMCs have, if it is there; InfraRed's are at that.
+const USUAL: &str = "management";
+
+/// Where BMCs are.
+enum Place<'a> {
+    /// At the hypervisor's address on a network.
+    Shared(&'a Network, IpAddr),
+    /// Each at one of its own.
+    Own(&'a Network, Ipv4Net),
+}
+
+impl Place<'_> {
+    fn network(&self) -> &Network {
+        match self {
+            Self::Shared(network, _) | Self::Own(network, _) => network,
+        }
+    }
+
+    /// Whether a BMC may stay where it is.
+    fn keeps(&self, bmc: &Bmc) -> bool {
+        let fits = match (self, bmc.address) {
+            (Self::Shared(_, address), own) => !bmc.own_address && own == *address,
+            (Self::Own(_, net), IpAddr::V4(own)) => bmc.own_address && net.contains(&own),
+            (Self::Own(..), IpAddr::V6(_)) => false,
+        };
+        fits && bmc.network == self.network().name
+    }
+}
+
+/// Gives BMCs to those of some nodes that are to have one. `others` are what is there besides.
+pub(super) fn with_bmcs(
+    mut made: Vec<Node>,
+    others: &[Node],
+    networks: &[Network],
+    (topology, observed): (&Topology, &Observed),
+    diags: &mut Diagnostics,
+) -> Vec<Node> {
+    let asked: Vec<(usize, BmcProtocol)> = made
+        .iter()
+        .enumerate()
+        .filter_map(|(at, node)| Some((at, protocol(node, topology)?)))
+        .collect();
+    if asked.is_empty() {
+        return made;
+    }
+    let Some(place) = place(topology, networks, diags) else { return made };
+    let recorded = |node: &Node| observed.domains.get(&node.name)?.recorded.bmc.clone();
+    let kept = |node: &Node| recorded(node).filter(|bmc| place.keeps(bmc));
+    let mut taken: Vec<Bmc> = others.iter().filter_map(|node| node.bmc.clone()).collect();
+    taken.extend(asked.iter().filter_map(|(at, _)| kept(&made[*at])));
+    let addresses = taken_addresses(place.network(), made.iter().chain(others), observed);
+    for (at, protocol) in asked {
+        let bmc = kept(&made[at]).or_else(|| free(&place, &taken, &addresses));
+        let Some(bmc) = bmc else {
+            diags.push(exhausted(place.network(), &made[at]));
+            break;
+        };
+        taken.push(bmc.clone());
+        made[at].bmc = Some(Bmc { protocol, ..bmc });
+    }
+    made
+}
+
+fn protocol(node: &Node, topology: &Topology) -> Option<BmcProtocol> {
+    let role = topology.roles.iter().find(|role| role.name.value == node.role)?;
+    let usual = if node.deploy_os { Default::default() } else { topology.settings.bmc };
+    role.bmc.unwrap_or(usual).protocol()
+}
+
+/// Where BMCs are; an error where there is no such place.
+fn place<'a>(
+    topology: &Topology,
+    networks: &'a [Network],
+    diags: &mut Diagnostics,
+) -> Option<Place<'a>> {
+    let environment = &topology.settings.environment;
+    if let Some(name) = &topology.settings.bmc_network {
+        let own = find(environment, name, networks).and_then(|n| Some(Place::Own(n, n.ipv4?)));
+        if own.is_none() {
+            let message = format!(
+                "BMCs cannot be on network `{name}`: the hypervisor has no IPv4 address there"
+            );
+            let help = "`--bmc-network` names a network with a `subnet` that libvirt serves: isolated, routed or with NAT";
+            diags.push(Diagnostic::error("bmc::network", message).help(help));
+        }
+        return own;
+    }
+    let shared = |network: &'a Network| {
+        let v6 = network.ipv6.filter(|_| network.forward.is_served());
+        let address = network.ipv4.map(|net| net.addr().into()).or(v6.map(|net| net.addr().into()));
+        address.map(|address| Place::Shared(network, address))
+    };
+    let usual = find(environment, USUAL, networks).and_then(shared);
+    let found = usual.or_else(|| networks.iter().find_map(shared));
+    if found.is_none() {
+        let message = "BMCs have no address: the hypervisor has none on any network";
+        let help = "give a network a `subnet`, or leave out `bmc`";
+        diags.push(Diagnostic::error("bmc::network", message).help(help));
+    }
+    found
+}
+
+fn find<'a>(environment: &EnvName, name: &str, networks: &'a [Network]) -> Option<&'a Network> {
+    let name = NetworkName::of(environment, &name.parse::<Name>().ok()?);
+    networks.iter().find(|network| network.name == name)
+}
+
+/// Addresses of a network that somebody has or may get.
+fn taken_addresses<'a>(
+    network: &Network,
+    nodes: impl Iterator<Item = &'a Node>,
+    observed: &Observed,
+) -> BTreeSet<Ipv4Addr> {
+    let mut taken = observed.taken_v4(&network.name);
+    let interfaces = nodes.flat_map(|node| &node.interfaces);
+    let on_it = interfaces.filter(|interface| interface.network == network.name);
+    taken.extend(on_it.filter_map(|interface| interface.ipv4.address()).map(|net| net.addr()));
+    taken.extend(network.ipv4.map(|net| net.addr()));
+    taken
+}
+
+/// The first place that is free: ports from the lowest on; addresses from the highest down, out of DHCP's way.
+fn free(place: &Place<'_>, taken: &[Bmc], addresses: &BTreeSet<Ipv4Addr>) -> Option<Bmc> {
+    let (network, address, own_address, (redfish_port, ipmi_port)) = match place {
+        Place::Shared(network, address) => {
+            let used: BTreeSet<u16> = taken.iter().map(|bmc| bmc.redfish_port).collect();
+            let (first, ipmi) = FIRST_PORTS;
+            let number = (0..1000).find(|number| !used.contains(&(first + number)))?;
+            (network, *address, false, (first + number, ipmi + number))
+        }
+        Place::Own(network, net) => {
+            let used: BTreeSet<IpAddr> = taken.iter().map(|bmc| bmc.address).collect();
+            let leased =
+                |ip: &Ipv4Addr| network.dhcp4.is_some_and(|d| d.start <= *ip && *ip <= d.end);
+            let is_free = |ip: &Ipv4Addr| {
+                !addresses.contains(ip) && !leased(ip) && !used.contains(&IpAddr::V4(*ip))
+            };
+            let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+            let hosts = (first.saturating_add(1)..last).rev().map(Ipv4Addr::from);
+            let address = hosts.take(1 << 16).find(is_free)?;
+            (network, address.into(), true, Bmc::STANDARD_PORTS)
+        }
+    };
+    let network = network.name.clone();
+    let protocol = BmcProtocol::Both;
+    Some(Bmc { protocol, network, address, own_address, redfish_port, ipmi_port })
+}
+
+fn exhausted(network: &Network, node: &Node) -> Diagnostic {
+    let (name, node) = (&network.name, &node.name);
+    let message = format!("network `{name}` has no address left for the BMC of `{node}`");
+    let help = "BMCs get addresses outside its DHCP range: make that smaller, or the subnet larger";
+    Diagnostic::error("bmc::network", message).help(help)
+}

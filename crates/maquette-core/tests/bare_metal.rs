@@ -1,0 +1,62 @@
+//! Files of those who enrol bare metal, for nodes whose BMCs speak one protocol or both.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails")]
+
+use maquette_core::bare_metal::{self, Machine};
+use maquette_core::blueprint::Node;
+use maquette_core::syntax::Plain;
+use maquette_core::topology::BootMode;
+use maquette_core::values::Secret;
+use maquette_testkit::{blueprint_of, input, machine};
+
+const NETWORK: &str = "
+networks:
+  net1: {name: lan, forward: nat, ip_address: 10.1.0.1, netmask: 255.255.255.0, dhcp: {range: {start: 10.1.0.2, end: 10.1.0.9}}}
+";
+
+/// A node type that is called after what its BMC speaks.
+fn node_type(protocol: &str) -> String {
+    format!(
+        "{protocol}=name: {protocol}\ncpu: 2\nmemory: 512\ndeploy_os: no\nbmc: {protocol}\n\
+         disks: {{disk1: {{size: 10G}}}}\ninterfaces: [{{network: lan}}]\n"
+    )
+}
+
+fn nodes() -> Vec<Node> {
+    let types = ["redfish", "ipmi", "both"].map(node_type);
+    let mut input = input(&types.each_ref().map(|text| (text.as_str(), 1)), NETWORK, &[]);
+    input.request.settings.boot_mode = BootMode::Uefi;
+    blueprint_of(&input, &machine(&["eth0"])).nodes
+}
+
+fn machines(nodes: &[Node]) -> Vec<Machine<'_>> {
+    let of = |node| {
+        let node: &Node = node;
+        let bmc = node.bmc.as_ref().unwrap();
+        Machine { node, bmc, user: "admin", password: Secret::new("secret") }
+    };
+    nodes.iter().map(of).collect()
+}
+
+#[test]
+fn files_of_those_who_enrol_bare_metal() {
+    let nodes = nodes();
+    let machines = machines(&nodes);
+    insta::assert_snapshot!("instackenv", bare_metal::instackenv(&machines));
+    insta::assert_snapshot!("baremetal", bare_metal::baremetal_yaml(&machines, "/w/bmc/ca.pem"));
+    insta::assert_snapshot!("bifrost", bare_metal::bifrost(&machines, "/w/bmc/ca.pem"));
+    insta::assert_snapshot!("ironic_nodes", bare_metal::ironic_nodes(&machines));
+    insta::assert_snapshot!("bare_metal_hosts", bare_metal::bare_metal_hosts(&machines));
+}
+
+#[test]
+fn what_is_written_as_yaml_is_yaml() {
+    let nodes = nodes();
+    let machines = machines(&nodes);
+    let hosts = bare_metal::bare_metal_hosts(&machines);
+    for document in hosts.split("---\n").skip(1) {
+        let read = Plain::read(document).unwrap();
+        assert!(matches!(read, Plain::Map(_)), "{document}");
+    }
+    assert!(Plain::read(&bare_metal::baremetal_yaml(&machines, "/w")).is_ok());
+}

@@ -1,0 +1,202 @@
+# Has the BMCs of an environment served on its hypervisor, by a process of its own: under systemd, or without.
+# $1: what to do  $2: the environment's directory, below that of all  $3: its systemd unit
+# `program`: looks for the program; $4 is its digest. Prints `there` if it is there.
+# `install`: takes the program that was brought; $4 is its digest.
+# `serve`: takes on what `bmcs.new` and `addresses.new` say.
+# `forget`: leaves out the nodes that are named from $4 on.
+# `stop`: ends and forgets it all.
+# For tests, MAQUETTE_SYSTEMD is what is there where systemd runs.
+what=$1 dir=$2 unit=$3
+shift 3
+units=/etc/systemd/system
+
+is_systemd() { [ -d "${MAQUETTE_SYSTEMD:-/run/systemd/system}" ]; }
+
+# Whether it is served: that holds the lock, and takes it once all is ready.
+is_served() { ! flock -n "$dir/lock" true 2>/dev/null; }
+
+# The process, if it is one of this directory.
+process() {
+    pid=$(cat "$dir/pid" 2>/dev/null) || return 1
+    [ -n "$pid" ] && tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF -- "$dir"
+}
+
+end() {
+    rm -f -- "$dir/served"
+    if is_systemd && [ -e "$units/$unit" ]; then systemctl stop "$unit"; fi
+    if process; then
+        kill "$pid" 2>/dev/null || :
+        for _ in 1 2 3 4 5 6 7 8 9 10; do
+            process || break
+            sleep 0.2
+        done
+        if process; then kill -9 "$pid" 2>/dev/null || :; fi
+    fi
+    rm -f -- "$dir/pid"
+}
+
+# Takes addresses from bridges that are in one list and not in another.
+# $1: the list  $2: the other
+drop_addresses() {
+    [ -f "$1" ] || return 0
+    while read -r address bridge _; do
+        if ! grep -qF -- "$address $bridge " "$2" 2>/dev/null; then
+            ip address del "$address" dev "$bridge" 2>/dev/null || :
+        fi
+    done <"$1"
+}
+
+# What the process may do: serve below port 1024, and nothing else that only root may.
+write_unit() {
+    cat >"$units/$unit.new" <<UNIT
+[Unit]
+Description=BMCs of Maquette's $(basename -- "$dir")
+After=network.target libvirtd.service virtqemud.service
+StartLimitIntervalSec=0
+
+[Service]
+ExecStartPre=+/bin/sh -ec 'while read -r address bridge _; do ip address replace "\$\$address" dev "\$\$bridge"; done <"$dir/addresses"'
+ExecStart=$dir/maquette bmc serve $dir
+Restart=always
+RestartSec=2
+UMask=0077
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths=$dir
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+    sync -- "$units/$unit.new"
+    mv -f -- "$units/$unit.new" "$units/$unit"
+}
+
+begin() {
+    : >>"$dir/lock"
+    rm -f -- "$dir/control"
+    if is_systemd; then
+        write_unit
+        systemctl daemon-reload
+        systemctl --quiet enable "$unit"
+        systemctl start "$unit"
+        return 0
+    fi
+    while read -r address bridge _; do
+        ip address replace "$address" dev "$bridge"
+    done <"$dir/addresses"
+    less=
+    if command -v setpriv >/dev/null 2>&1; then
+        less='setpriv --no-new-privs --inh-caps=-all --bounding-set=-all,+net_bind_service'
+    fi
+    # shellcheck disable=SC2086 # words of ours
+    (umask 077 && cd / && exec setsid $less "$dir/maquette" bmc serve "$dir" </dev/null >"$dir/log" 2>&1) &
+    echo $! >"$dir/pid"
+}
+
+# The last words of what did not begin.
+say_why() {
+    if is_systemd; then journalctl -q -u "$unit" -n 3 -o cat >&2 || :; else tail -n 3 "$dir/log" >&2 || :; fi
+}
+
+await() {
+    left=150
+    while ! is_served; do
+        left=$((left - 1))
+        if [ $left = 0 ] || { ! is_systemd && ! process; }; then
+            say_why
+            exit 1
+        fi
+        sleep 0.2
+    done
+}
+
+serve() {
+    "$dir/maquette" bmc serve --check "$dir/bmcs.new"
+    end
+    drop_addresses "$dir/addresses" "$dir/addresses.new"
+    sync -- "$dir/addresses.new" "$dir/bmcs.new"
+    mv -f -- "$dir/addresses.new" "$dir/addresses"
+    mv -f -- "$dir/bmcs.new" "$dir/bmcs"
+    sync -- "$dir"
+    begin
+    await
+    : >"$dir/served"
+}
+
+stop() {
+    end
+    if [ -e "$units/$unit" ]; then
+        if is_systemd; then systemctl --quiet disable "$unit" || :; fi
+        rm -f -- "$units/$unit"
+        if is_systemd; then systemctl daemon-reload; fi
+    fi
+    drop_addresses "$dir/addresses" /dev/null
+    drop_addresses "$dir/addresses.new" /dev/null
+    rm -rf -- "$dir"
+    rmdir -- "$(dirname -- "$dir")" 2>/dev/null || :
+}
+
+case $what in
+program)
+    umask 077
+    mkdir -p -m 755 -- "$(dirname -- "$(dirname -- "$dir")")"
+    mkdir -p -m 700 -- "$(dirname -- "$dir")" "$dir"
+    for other in "$dir" "$dir"/../environment.*; do
+        if [ -x "$other/maquette" ] && [ "$(cat "$other/maquette.sha256" 2>/dev/null)" = "$1" ]; then
+            if [ "$other" != "$dir" ]; then
+                rm -f -- "$dir/maquette.new" "$dir/maquette.sha256"
+                ln -- "$other/maquette" "$dir/maquette.new"
+                sync -- "$dir/maquette.new"
+                mv -f -- "$dir/maquette.new" "$dir/maquette"
+                echo "$1" >"$dir/maquette.sha256"
+            fi
+            echo there
+            exit 0
+        fi
+    done
+    ;;
+install)
+    rm -f -- "$dir/maquette.sha256"
+    [ "$(sha256sum <"$dir/maquette.new" | cut -c 1-64)" = "$1" ] || { echo "the program did not arrive whole" >&2; exit 1; }
+    chmod 700 -- "$dir/maquette.new"
+    sync -- "$dir/maquette.new"
+    mv -f -- "$dir/maquette.new" "$dir/maquette"
+    echo "$1" >"$dir/maquette.sha256"
+    ;;
+serve) serve ;;
+forget)
+    [ -f "$dir/bmcs" ] || exit 0
+    umask 077
+    cp -- "$dir/bmcs" "$dir/bmcs.new"
+    cp -- "$dir/addresses" "$dir/addresses.new"
+    for node; do
+        for list in bmcs addresses; do
+            if [ $list = bmcs ]; then begins="{\"node\":\"$node\"," ends=; else begins='' ends=" $node"; fi
+            while IFS= read -r line; do
+                case $line in "$begins"*"$ends") ;; *) printf '%s\n' "$line" ;; esac
+            done <"$dir/$list.new" >"$dir/$list.left"
+            sync -- "$dir/$list.left"
+            mv -f -- "$dir/$list.left" "$dir/$list.new"
+        done
+    done
+    if [ -s "$dir/bmcs.new" ]; then serve; else stop; fi
+    ;;
+stop) stop ;;
+esac

@@ -1,0 +1,223 @@
+//! The BMCs of an environment on its hypervisor: their secrets, which follow from the environment's, and the process that
+//! serves them, which has a directory there for all that it reads.
+
+mod secrets;
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use maquette_core::blueprint::BmcNode;
+use maquette_core::names::EnvName;
+use maquette_core::values::NodeName;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+pub use secrets::{BmcSecrets, SecretsError, USER};
+
+use crate::backend::{StepContext, StepError};
+use crate::host::{Command, Host, HostError, check};
+use crate::ssh_keys::RecordKey;
+
+/// Where the directories are, on the hypervisor: one for each environment.
+pub const DIRECTORY: &str = "/var/lib/maquette/bmc";
+/// The file in it that says what is served, a line for each node.
+pub const NODES: &str = "bmcs";
+/// The file in it that the process holds a lock on once it serves.
+pub const LOCK: &str = "lock";
+
+const SCRIPT: &str = include_str!("../assets/bmc.sh");
+
+/// A node's BMC as its directory has it: a line of JSON, which begins with the node and the digest. The shell there looks
+/// for these.
+#[derive(Serialize, Deserialize)]
+pub struct Served {
+    /// The node, which is its domain's name.
+    #[serde(with = "text")]
+    pub node: NodeName,
+    /// Tells it from what it was before.
+    pub digest: String,
+    /// Its domain's identifier.
+    #[serde(with = "text")]
+    pub uuid: Uuid,
+    /// Where it speaks Redfish.
+    pub redfish: Option<SocketAddr>,
+    /// Where it speaks IPMI.
+    pub ipmi: Option<SocketAddr>,
+    /// The account.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+    /// Its certificate, and the authority's, as PEM.
+    pub certificates: String,
+    /// The certificate's private key, as PEM.
+    pub key: String,
+}
+
+/// Values as the text that their types read and write.
+mod text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl Served {
+    fn of(node: &BmcNode, secrets: &BmcSecrets) -> Result<Self, SecretsError> {
+        let (certificates, key) = secrets.certificate(node)?;
+        Ok(Self {
+            node: node.name.clone(),
+            digest: node.digest.clone(),
+            uuid: node.uuid,
+            redfish: node.bmc.redfish(),
+            ipmi: node.bmc.ipmi(),
+            user: USER.into(),
+            password: secrets.password(node.uuid).reveal().into(),
+            certificates,
+            key: key.reveal().into(),
+        })
+    }
+
+    /// Reads a directory's file.
+    pub fn parse_all(text: &str) -> Result<Vec<Self>, serde_json::Error> {
+        text.lines().map(serde_json::from_str).collect()
+    }
+}
+
+fn directory(environment: &EnvName) -> String {
+    format!("{DIRECTORY}/environment.{environment}")
+}
+
+/// A command of the script there.
+fn command(what: &str, environment: &EnvName, more: &[&str]) -> Command {
+    let unit = format!("maquette-bmc-{environment}.service");
+    let first = [what.to_string(), directory(environment), unit];
+    Command::script(SCRIPT, first.into_iter().chain(more.iter().map(|word| (*word).to_string())))
+}
+
+/// Serves the BMCs of some nodes and no others of the environment: brings the program there, tries it, and has it take on
+/// what it is told.
+pub fn serve(
+    host: &dyn Host,
+    environment: &EnvName,
+    nodes: &[BmcNode],
+    key: Option<&RecordKey>,
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
+    let failed = || StepError::new("cannot serve the BMCs");
+    let key = key.ok_or_else(|| {
+        failed().hint("only the workspace that built the environment has its secret")
+    })?;
+    let secrets = BmcSecrets::new(key, environment);
+    let lines: Result<String, StepError> = nodes.iter().try_fold(String::new(), |text, node| {
+        let served = Served::of(node, &secrets).map_err(|e| failed().because(e))?;
+        let line = serde_json::to_string(&served).map_err(|e| failed().because(e))?;
+        Ok(text + &line + "\n")
+    });
+    let lines = lines?;
+    bring(host, environment, context)?;
+    let directory = directory(environment);
+    let own = |node: &BmcNode| {
+        let bridge = node.bridge.as_ref()?;
+        Some(format!("{}/32 {bridge} {}\n", node.bmc.address, node.name))
+    };
+    let addresses: String = nodes.iter().filter_map(own).collect();
+    let texts = [("bmc.sh", SCRIPT), ("addresses.new", &addresses), ("bmcs.new", &lines)];
+    for (name, text) in texts {
+        host.write(&format!("{directory}/{name}"), text.as_bytes(), 0o600)
+            .map_err(|e| failed().because(e))?;
+    }
+    check(host, &command("serve", environment, &[])).map(|_| ()).map_err(|e| {
+        let hint =
+            "something else may have one of the ports; `maquette explain bmc` says which they are";
+        failed().because(e).hint(hint)
+    })
+}
+
+/// Brings this very program there, unless another environment has it there already.
+fn bring(
+    host: &dyn Host,
+    environment: &EnvName,
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
+    let failed = || StepError::new("cannot bring the program there that serves the BMCs");
+    // Also where its file was replaced or removed meanwhile.
+    let program = Path::new("/proc/self/exe");
+    let digest = digest_of(program).map_err(|e| failed().because(e))?;
+    let told = check(host, &command("program", environment, &[&digest]));
+    if told.map_err(|e| failed().because(e))?.trim() == "there" {
+        return Ok(());
+    }
+    let to = format!("{}/maquette.new", directory(environment));
+    let mut progress = |bytes: u64| (context.progress)(format!("program: {} MiB", bytes >> 20));
+    host.upload(program, &to, &mut progress).map_err(|e| failed().because(e))?;
+    let installed = check(host, &command("install", environment, &[&digest]));
+    installed.map(|_| ()).map_err(|e| failed().because(e))
+}
+
+fn digest_of(file: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    std::io::copy(&mut std::fs::File::open(file)?, &mut hash)?;
+    Ok(format!("{:x}", hash.finalize()))
+}
+
+/// What a BMC says of its node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether the node is on.
+    pub on: bool,
+    /// What it boots from next, if that is not as its definition says, and whether that holds once only.
+    pub boot: Option<(String, bool)>,
+}
+
+/// Asks a node's BMC, or tells it what to do, in the words of `maquette bmc tell`.
+pub fn tell(
+    host: &dyn Host,
+    environment: &EnvName,
+    node: &NodeName,
+    words: &[&str],
+) -> Result<Answer, HostError> {
+    let directory = directory(environment);
+    let command = Command::new(format!("{directory}/maquette"))
+        .args(["bmc", "tell", &directory, node.as_str()])
+        .args(words.iter().copied());
+    let said = check(host, &command)?;
+    let words: Vec<&str> = said.trim().split(' ').collect();
+    Ok(match words.as_slice() {
+        [power, device, how] if *how != "-" => {
+            Answer { on: *power == "on", boot: Some(((*device).into(), *how == "once")) }
+        }
+        [power, ..] => Answer { on: *power == "on", boot: None },
+        [] => Answer { on: false, boot: None },
+    })
+}
+
+/// Serves the BMCs of some nodes no more.
+pub fn forget(host: &dyn Host, environment: &EnvName, nodes: &[NodeName]) -> Result<(), HostError> {
+    let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+    check(host, &command("forget", environment, &names)).map(|_| ())
+}
+
+/// Serves no BMCs of an environment any more, and forgets all of them.
+pub fn stop(host: &dyn Host, environment: &EnvName) -> Result<(), HostError> {
+    check(host, &command("stop", environment, &[])).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! The script on the hypervisor, with a program that stands in for the one that serves.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Output, Stdio};
+
+use maquette_core::blueprint::Bmc;
+use maquette_core::topology::BmcProtocol;
+
+use super::*;
+
+/// Serves by holding the lock, and notes what it was told to serve; `bad` is refused.
+const STAND_IN: &str = "#!/bin/sh
+case $3 in --check) ! grep -q bad \"$4\"; exit ;; esac
+exec 9>>\"$3/lock\"
+flock 9
+cat \"$3/bmcs\" >>\"$3/../seen\"
+while :; do sleep 0.1 9>&-; done
+";
+
+/// Directories of two environments.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn at(&self, name: &str) -> String {
+        format!("{}/bmc/{name}", self.0.path().display())
+    }
+
+    /// Calls the script for an environment, where there is no systemd.
+    fn call(&self, what: &str, environment: &str, more: &[&str]) -> Output {
+        let directory = self.at(&format!("environment.{environment}"));
+        let unit = format!("maquette-bmc-{environment}.service");
+        std::process::Command::new("sh")
+            .args(["-euc", SCRIPT, "sh", what, &directory, &unit])
+            .args(more)
+            .env("MAQUETTE_SYSTEMD", "/nonexistent")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn done(&self, what: &str, environment: &str, more: &[&str]) -> String {
+        let output = self.call(what, environment, more);
+        assert!(output.status.success(), "{what}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Brings the program that stands in.
+    fn program(&self, environment: &str) {
+        let digest = format!("{:x}", Sha256::digest(STAND_IN));
+        if self.done("program", environment, &[&digest]) == "there\n" {
+            return;
+        }
+        fs::write(self.at(&format!("environment.{environment}/maquette.new")), STAND_IN).unwrap();
+        self.done("install", environment, &[&digest]);
+    }
+
+    fn told(&self, environment: &str, nodes: &[&str]) {
+        let directory = self.at(&format!("environment.{environment}"));
+        let line = |node: &&str| format!("{{\"node\":\"{node}\",\"digest\":\"1\"}}\n");
+        fs::write(format!("{directory}/bmcs.new"), nodes.iter().map(line).collect::<String>())
+            .unwrap();
+        fs::write(format!("{directory}/addresses.new"), "").unwrap();
+    }
+
+    fn serve(&self, environment: &str, nodes: &[&str]) -> Output {
+        self.told(environment, nodes);
+        self.call("serve", environment, &[])
+    }
+
+    fn seen(&self) -> String {
+        let text = fs::read_to_string(self.at("seen")).unwrap_or_default();
+        text.replace("{\"node\":\"", "").replace("\",\"digest\":\"1\"}\n", " ")
+    }
+
+    fn pid(&self, environment: &str) -> Option<String> {
+        let file = self.at(&format!("environment.{environment}/pid"));
+        fs::read_to_string(file).ok().map(|pid| pid.trim().to_string())
+    }
+
+    /// Whether a process still runs: one that ended is nobody's child here.
+    fn runs(pid: &str) -> bool {
+        fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for environment in ["lab", "other"] {
+            let _ = self.call("stop", environment, &[]);
+        }
+    }
+}
+
+#[test]
+fn bmcs_are_served_changed_forgotten_and_stopped() {
+    let place = Place::new();
+    place.program("lab");
+    let mode = |name: &str| fs::metadata(place.at(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("environment.lab"), 0o700);
+    assert!(place.serve("lab", &["a-0", "a-1"]).status.success());
+    let first = place.pid("lab").unwrap();
+    assert!(Place::runs(&first));
+    // Another environment has the program already.
+    place.program("other");
+    assert!(place.serve("other", &["b-0"]).status.success());
+    place.done("forget", "lab", &["a-0"]);
+    let second = place.pid("lab").unwrap();
+    assert!(!Place::runs(&first) && Place::runs(&second));
+    assert_eq!(place.seen(), "a-0 a-1 b-0 a-1 ");
+    // Those of the last node go with all.
+    place.done("forget", "lab", &["a-1"]);
+    assert!(!Place::runs(&second) && !Path::new(&place.at("environment.lab")).exists());
+    let other = place.pid("other").unwrap();
+    assert!(Place::runs(&other));
+    place.done("stop", "other", &[]);
+    place.done("stop", "other", &[]);
+    assert!(!Place::runs(&other));
+}
+
+#[test]
+fn what_cannot_be_served_leaves_what_is_served() {
+    let place = Place::new();
+    place.program("lab");
+    assert!(place.serve("lab", &["a-0"]).status.success());
+    let pid = place.pid("lab").unwrap();
+    assert!(!place.serve("lab", &["bad"]).status.success());
+    assert!(Place::runs(&pid));
+    assert_eq!(place.seen(), "a-0 ");
+}
+
+/// A run that was killed after it had changed what is served, and before that was served, is seen to be unfinished.
+#[test]
+fn what_was_not_seen_to_serve_does_not_count() {
+    let place = Place::new();
+    place.program("lab");
+    assert!(place.serve("lab", &["a-0"]).status.success());
+    let served = place.at("environment.lab/served");
+    assert!(Path::new(&served).exists());
+    let broken = STAND_IN.replace("flock 9", "echo no >&2; exit 1");
+    fs::write(place.at("environment.lab/maquette"), broken).unwrap();
+    let output = place.serve("lab", &["a-0", "a-1"]);
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("no"));
+    assert!(!Path::new(&served).exists());
+}
+
+fn node(address: &str) -> BmcNode {
+    BmcNode {
+        name: "lab-a-0".parse().unwrap(),
+        uuid: Uuid::from_u128(7),
+        bmc: Bmc {
+            protocol: BmcProtocol::Both,
+            network: "lab-front".parse().unwrap(),
+            address: address.parse().unwrap(),
+            own_address: false,
+            redfish_port: 8443,
+            ipmi_port: 6230,
+        },
+        bridge: None,
+        digest: "1".into(),
+    }
+}
+
+#[test]
+fn secrets_follow_from_that_of_the_environment_and_differ_between_nodes() {
+    let environment = EnvName::from_prefix("lab").unwrap();
+    let secrets = |byte| BmcSecrets::new(&RecordKey::made_of([byte; 32]), &environment);
+    let (one, other) = (secrets(1), secrets(2));
+    let password = |s: &BmcSecrets, node| s.password(Uuid::from_u128(node)).reveal().to_string();
+    assert_eq!(password(&one, 7), password(&secrets(1), 7));
+    assert_eq!(password(&one, 7).len(), 16);
+    assert_ne!(password(&one, 7), password(&one, 8));
+    assert_ne!(password(&one, 7), password(&other, 7));
+    let of = |s: &BmcSecrets, address| s.certificate(&node(address)).unwrap().0;
+    assert_eq!(of(&one, "10.9.0.1"), of(&secrets(1), "10.9.0.1"));
+    assert_ne!(of(&one, "10.9.0.1"), of(&one, "10.9.0.2"));
+    assert!(of(&one, "10.9.0.1").ends_with(&one.authority().unwrap()));
+    assert_ne!(one.authority().unwrap(), other.authority().unwrap());
+}
+
+/// The shell on the hypervisor finds nodes and digests at the beginning of each line.
+#[test]
+fn what_is_written_is_read() {
+    let environment = EnvName::from_prefix("lab").unwrap();
+    let secrets = BmcSecrets::new(&RecordKey::made_of([1; 32]), &environment);
+    let served = Served::of(&node("10.9.0.1"), &secrets).unwrap();
+    let line = serde_json::to_string(&served).unwrap();
+    assert!(line.starts_with("{\"node\":\"lab-a-0\",\"digest\":\"1\","), "{line}");
+    let read = Served::parse_all(&format!("{line}\n")).unwrap();
+    assert_eq!(read[0].uuid, Uuid::from_u128(7));
+    assert_eq!(read[0].redfish, Some("10.9.0.1:8443".parse().unwrap()));
+    assert!(Served::parse_all("{}").is_err());
+}

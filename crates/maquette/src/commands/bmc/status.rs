@@ -1,0 +1,99 @@
+//! `maquette bmc status`: where nodes' BMCs are.
+
+use maquette_core::blueprint::Bmc;
+use maquette_core::observed::{Domain, Observed};
+use serde_json::{Value, json};
+
+use crate::cli::Place;
+use crate::commands::nodes;
+use crate::failure::Failure;
+use crate::load;
+use crate::render;
+use crate::session::Session;
+use crate::workspace::outputs;
+use crate::world::World;
+
+/// Arguments of `bmc status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which environment.
+    #[command(flatten)]
+    pub place: Place,
+    /// Which nodes.
+    #[arg(value_name = "NODE", help = nodes::NODES)]
+    pub nodes: Vec<String>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Shows nodes with a BMC.
+pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    let located = load::located(&world.environment, &args.place)?;
+    let session = Session::open(world, located.clone())?;
+    let observed = session.running()?.observed();
+    let names = match args.nodes.is_empty() {
+        true => observed.domains.keys().map(ToString::to_string).collect(),
+        false => nodes::resolve(world, &args.nodes, &located, &observed, nodes::Meaning::There)?,
+    };
+    let found: Vec<(&Domain, &Bmc)> = observed
+        .domains
+        .values()
+        .filter(|domain| names.contains(domain.name.as_str()))
+        .filter_map(|domain| Some((domain, domain.recorded.bmc.as_ref()?)))
+        .collect();
+    let file = located.workspace.file(outputs::BMCS);
+    let secrets = file.exists().then(|| file.display().to_string());
+    if args.json {
+        let all: Vec<Value> = found.iter().map(|(d, bmc)| value(d, bmc, &observed)).collect();
+        let value = json!({"schema": 1, "bmcs": all, "credentials": secrets});
+        world.terminal.result(&format!("{value:#}"));
+        return Ok(0);
+    }
+    if found.is_empty() {
+        world.terminal.talk("no node has a BMC; `maquette explain bmc` says how they get one");
+        return Ok(0);
+    }
+    let rows = found.iter().map(|(domain, bmc)| {
+        let at = |at: Option<String>| at.unwrap_or_else(|| "-".into());
+        vec![
+            domain.name.to_string(),
+            state(domain, &observed).to_string(),
+            power(domain).to_string(),
+            at(bmc.redfish_url()),
+            at(bmc.ipmi().map(|at| at.to_string())),
+        ]
+    });
+    let table = render::columns(&["NODE", "BMC", "POWER", "REDFISH", "IPMI"], rows);
+    world.terminal.result(&table);
+    if let Some(file) = secrets {
+        world.terminal.result(&format!("\ncredentials: {file}"));
+    }
+    Ok(0)
+}
+
+fn power(domain: &Domain) -> &'static str {
+    if domain.active { "on" } else { "off" }
+}
+
+/// Whether a BMC is served.
+fn state(domain: &Domain, observed: &Observed) -> &'static str {
+    let served = observed.bmcs.as_ref();
+    match served.filter(|bmcs| bmcs.digests.contains_key(&domain.name)) {
+        Some(bmcs) if bmcs.run => "served",
+        _ => "not served",
+    }
+}
+
+fn value(domain: &Domain, bmc: &Bmc, observed: &Observed) -> Value {
+    json!({
+        "node": domain.name.as_str(),
+        "served": state(domain, observed) == "served",
+        "power": power(domain),
+        "protocol": bmc.protocol.as_str(),
+        "address": bmc.address.to_string(),
+        "redfish": bmc.redfish_url(),
+        "ipmi_port": bmc.ipmi().map(|at| at.port()),
+        "system": domain.recorded.uuid.to_string(),
+    })
+}

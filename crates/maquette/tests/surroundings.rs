@@ -242,7 +242,7 @@ fn a_home_that_cannot_be_written_to_is_told_of_before_anything_is_made() {
     apart.args(["-m", "sh", "-c", script, "sh"]).arg(up.get_program()).args(up.get_args());
     apart.envs(up.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let said = says(&mut apart, 1);
-    assert!(said.contains("cannot write the workspace") && said.contains("Read-only"), "{said}");
+    assert!(said.contains("cannot write workspace") && said.contains("Read-only"), "{said}");
     assert!(!said.contains("define"), "{said}");
 }
 

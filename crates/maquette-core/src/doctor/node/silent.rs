@@ -19,6 +19,9 @@ const FEW_READS: u64 = 16;
 /// How much longer a guest may say nothing under emulation, or on a hypervisor that is busy.
 const SLOWER: u64 = 3;
 
+/// What lines of cloud-init's have in them, on a console.
+const CLOUD_INIT: &str = "cloud-init";
+
 /// What to do about an image that does not boot.
 const OTHER_IMAGE: &str = "take another image; `maquette plan` says whether that replaces the node";
 
@@ -38,7 +41,7 @@ impl Look<'_> {
             return None;
         }
         let console = self.console().filter(|c| c.text.contains(" login: "));
-        let console = console.filter(|c| !c.text.to_lowercase().contains("cloud-init"));
+        let console = console.filter(|c| !c.text.to_lowercase().contains(CLOUD_INIT));
         let old = self.signs.evidence.uptime_s.is_none_or(|up| up >= START_S);
         let refused = match &self.signs.login {
             Some(LoginTried::Refused(said)) => Some(format!("ssh says: {said}")),

@@ -15,9 +15,10 @@ use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_core::values::PlainPath;
 use maquette_core::values::Secret;
+use maquette_engine::bmc::BmcSecrets;
 use maquette_engine::host::ssh::Target;
 use maquette_engine::private_file::{relink, write_private};
-use maquette_engine::ssh_keys::{KEY_FILE, KEY_LINK, SECRET_FILE};
+use maquette_engine::ssh_keys::{KEY_FILE, KEY_LINK, RecordKey, SECRET_FILE};
 
 use crate::session::connection::Remote;
 use crate::workspace::{Owner, SAVED, Workspace};
@@ -303,6 +304,8 @@ pub struct Files<'a> {
     key: PlainPath,
     known_hosts: PlainPath,
     remote: Option<&'a Remote>,
+    /// Secrets of BMCs; none in a workspace that did not build the environment.
+    bmcs: Option<BmcSecrets>,
 }
 
 impl<'a> Files<'a> {
@@ -321,7 +324,11 @@ impl<'a> Files<'a> {
                 io::Error::new(io::ErrorKind::InvalidInput, message)
             })
         };
-        Ok(Self { key: path(key.unwrap_or(&own.0))?, known_hosts: path(&own.1)?, remote })
+        let (key, known_hosts) = (path(key.unwrap_or(&own.0))?, path(&own.1)?);
+        // No account has the name of its environment in it.
+        let bmcs = RecordKey::read(&workspace.path);
+        let bmcs = bmcs.map(|key| BmcSecrets::new(&key, &EnvName::default()));
+        Ok(Self { key, known_hosts, remote, bmcs })
     }
 
     /// The hypervisor's SSH login, if nodes are reached through it.

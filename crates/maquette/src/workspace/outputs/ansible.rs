@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use maquette_core::blueprint::Node;
+use maquette_core::blueprint::{Bmc, Node};
 use maquette_core::values::Group;
+use maquette_engine::bmc::{BmcSecrets, USER};
 use serde_json::{Map, Value, json};
 
 use super::{Files, ssh_config};
@@ -33,6 +34,9 @@ struct Host {
     name: String,
     vars: Vec<(&'static str, String)>,
 }
+
+/// The group of nodes with a BMC.
+const BMCS: &str = "bmcs";
 
 /// Local hosts run modules with the Python that runs Ansible, as its implicit localhost does.
 const LOCAL_PYTHON: &str = "{{ ansible_playbook_python }}";
@@ -154,7 +158,20 @@ fn host(node: &Node, files: &Files<'_>) -> Host {
     if !is_appliance(node) {
         vars.push(("ansible_python_interpreter", "auto_silent".into()));
     }
+    if let (Some(bmc), Some(secrets)) = (&node.bmc, &files.bmcs) {
+        vars.extend(bmc_vars(node, bmc, secrets));
+    }
     Host { name: node.name.to_string(), vars }
+}
+
+/// Where a node's BMC is, and its account.
+fn bmc_vars(node: &Node, bmc: &Bmc, secrets: &BmcSecrets) -> Vec<(&'static str, String)> {
+    let mut vars = vec![("bmc_address", bmc.address.to_string())];
+    vars.extend(bmc.redfish_url().map(|url| ("bmc_redfish_url", url)));
+    vars.extend(bmc.ipmi().map(|at| ("bmc_ipmi_port", at.port().to_string())));
+    vars.push(("bmc_user", USER.into()));
+    vars.push(("bmc_password", secrets.password(node.uuid).reveal().into()));
+    vars
 }
 
 /// Whether it has an operating system that nobody set up: its host key is not known, nor what logs in to it.
@@ -209,7 +226,8 @@ fn groups<'a>(nodes: &[&'a Node], scope: Scope) -> Vec<(String, Vec<&'a str>)> {
         let of_type = of_types.get(node.role.as_str()).cloned().flatten();
         let given: Vec<&str> = node.groups.iter().map(|group| group.as_str()).collect();
         let own = of_type.as_ref().map(Group::as_str).filter(|name| !given.contains(name));
-        for group in own.into_iter().chain(given.iter().copied()) {
+        let bmcs = node.bmc.as_ref().filter(|_| scope == Scope::Everything).map(|_| BMCS);
+        for group in own.into_iter().chain(given.iter().copied()).chain(bmcs) {
             match groups.iter_mut().find(|(name, _)| name == group) {
                 Some((_, members)) if members.contains(&node.name.as_str()) => {}
                 Some((_, members)) => members.push(&node.name),
@@ -232,6 +250,9 @@ mod tests {
     use std::path::Path;
 
     use maquette_core::blueprint::Access;
+    use maquette_core::names::EnvName;
+    use maquette_core::topology::BmcProtocol;
+    use maquette_engine::ssh_keys::RecordKey;
     use maquette_testkit as testkit;
 
     use super::*;
@@ -247,6 +268,28 @@ mod tests {
             access: Access { address, ..plain.access.clone() },
             ..plain
         }
+    }
+
+    #[test]
+    fn nodes_with_a_bmc_are_in_a_group_and_say_where_that_is() {
+        let bmc = Bmc {
+            protocol: BmcProtocol::Both,
+            network: "lab-front".parse().unwrap(),
+            address: "10.9.0.1".parse().unwrap(),
+            own_address: false,
+            redfish_port: 8443,
+            ipmi_port: 6230,
+        };
+        let blank = Node { deploy_os: false, bmc: Some(bmc), ..node("blank-0", "blank", &["x"]) };
+        let mut files = Files::new(&Workspace::at(Path::new("/w")), None, None).unwrap();
+        let without = inventory(&[&blank], &files, Scope::Everything);
+        assert!(without.ends_with("\n[bmcs]\nblank-0\n") && !without.contains("bmc_"), "{without}");
+        let key = RecordKey::made_of([1; 32]);
+        files.bmcs = Some(BmcSecrets::new(&key, &EnvName::default()));
+        let text = inventory(&[&blank], &files, Scope::Everything);
+        let own = " bmc_address=10.9.0.1 bmc_redfish_url=https://10.9.0.1:8443 bmc_ipmi_port=6230 \
+                   bmc_user=admin bmc_password=";
+        assert!(text.contains(own), "{text}");
     }
 
     /// A play for one would run on the other.

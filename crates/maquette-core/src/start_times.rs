@@ -13,6 +13,28 @@ const MOST: usize = 500;
 /// Most characters that are kept of a reason.
 const LONGEST: usize = 160;
 
+/// How long a failure is believed, in seconds: what was wrong may have been a full disk, or a busy hypervisor.
+const BELIEVED: u64 = 24 * 60 * 60;
+
+/// What came of a template in a run. Of several things the last in this order counts: where one node has started, what
+/// another one had is not the template's fault.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Came {
+    /// It was made.
+    Made,
+    /// It could not be made, or a node could not start from it, and why.
+    Failed(String),
+    /// A node has started from it.
+    Started,
+}
+
+/// Why a template failed, and when, in seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Failure {
+    at_s: u64,
+    why: String,
+}
+
 /// How a node starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum How {
@@ -34,20 +56,22 @@ impl How {
 /// How many seconds nodes took from their start to their first login, and why templates failed.
 ///
 /// Its text has a line for each kind of node and way to start, `warm DIGEST SECONDS`, and one for each template,
-/// `failed KEY REASON`.
+/// `failed KEY SECONDS REASON`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Starts {
     took: BTreeMap<(How, String), u64>,
-    failed: BTreeMap<String, String>,
+    failed: BTreeMap<String, Failure>,
 }
 
 impl Starts {
     /// Reads its text. Nothing depends on it, so that lines of another form are passed over.
     pub fn parse(text: &str) -> Self {
         let failure = |line: &str| {
-            let (key, why) = line.strip_prefix("failed ")?.split_once(' ')?;
-            let key: Uuid = key.parse().ok()?;
-            Some((key.simple().to_string(), short(why)))
+            // Earlier versions have noted no time.
+            let (key, rest) = line.strip_prefix("failed ")?.split_once(' ')?;
+            let (at_s, why) = rest.split_once(' ')?;
+            let (key, at_s): (Uuid, u64) = (key.parse().ok()?, at_s.parse().ok()?);
+            Some((key.simple().to_string(), Failure { at_s, why: short(why) }))
         };
         let line = |line: &str| {
             let mut words = line.split(' ');
@@ -72,7 +96,17 @@ impl Starts {
         let took = self.took.iter().take(MOST);
         let took = took.map(|((how, kind), s)| format!("{} {kind} {s}\n", how.as_str()));
         let failed = self.failed.iter().take(MOST);
-        took.chain(failed.map(|(key, why)| format!("failed {key} {why}\n"))).collect()
+        let line = |(key, failure): (&String, &Failure)| {
+            format!("failed {key} {} {}\n", failure.at_s, failure.why)
+        };
+        took.chain(failed.map(line)).collect()
+    }
+
+    /// The same without what is too long ago to be believed at a time, in seconds since 1970.
+    #[must_use]
+    pub fn as_of(mut self, now_s: u64) -> Self {
+        self.failed.retain(|_, failure| failure.at_s.abs_diff(now_s) < BELIEVED);
+        self
     }
 
     /// How many seconds a node like this one took the last time.
@@ -92,15 +126,18 @@ impl Starts {
 
     /// Why a template could not be made, or no node of it, when that was tried last.
     pub fn failure(&self, template: &Template) -> Option<&str> {
-        self.failed.get(&template.key).map(String::as_str)
+        self.failed.get(&template.key).map(|failure| failure.why.as_str())
     }
 
-    /// Takes in what came of templates, by their keys: a reason where they failed.
-    pub fn learn_templates(&mut self, came: &BTreeMap<String, Option<String>>) {
-        for (key, why) in came {
-            match why {
-                Some(why) => drop(self.failed.insert(key.clone(), short(why))),
-                None => drop(self.failed.remove(key)),
+    /// Takes in what came of templates, by their keys, at a time in seconds since 1970.
+    pub fn learn_templates(&mut self, came: &BTreeMap<String, Came>, now_s: u64) {
+        for (key, came) in came {
+            match came {
+                Came::Failed(why) => {
+                    let failure = Failure { at_s: now_s, why: short(why) };
+                    self.failed.insert(key.clone(), failure);
+                }
+                Came::Made | Came::Started => drop(self.failed.remove(key)),
             }
         }
     }
@@ -141,7 +178,8 @@ mod tests {
     fn what_was_written_is_read() {
         let kind = "0123456789abcdef0123456789abcdef";
         let took = [((How::Warm, kind.to_string()), 28), ((How::Cold, kind.to_string()), 65)];
-        let failed = [(kind.to_string(), "it has no agent".to_string())];
+        let failure = Failure { at_s: 1_795_000_000, why: "it has no agent".into() };
+        let failed = [(kind.to_string(), failure)];
         let known = Starts { took: took.into(), failed: failed.into() };
         assert_eq!(Starts::parse(&known.text()), known);
     }
@@ -156,9 +194,9 @@ mod tests {
         let many: String = (0..9_000).map(|n| format!("warm {n:032x} 1\n")).collect();
         assert_eq!(Starts::parse(&many).text().lines().count(), MOST);
         let long = Starts::parse(&format!(
-            "failed {kind} {}\nfailed {kind}\nfailed x y\n",
+            "failed {kind} 17 {}\nfailed {kind}\nfailed x y\nfailed {kind} it has no time\n",
             "a".repeat(999)
         ));
-        assert_eq!(long.failed[kind].chars().count(), LONGEST + 1);
+        assert_eq!(long.failed[kind].why.chars().count(), LONGEST + 1);
     }
 }

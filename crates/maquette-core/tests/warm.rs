@@ -4,15 +4,17 @@
 
 use std::collections::BTreeSet;
 
-use maquette_core::blueprint::{self, Blueprint, ColdReason, Image, ImageOrigin, Pool};
+use maquette_core::blueprint::{
+    self, Blueprint, ColdReason, Image, ImageOrigin, Ipv4Setup, Node, Pool,
+};
 use maquette_core::capacity;
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, Plan, Step};
 use maquette_core::settings::StartChoice;
-use maquette_core::start_times::{How, Starts};
-use maquette_core::topology::{BootFile, FirstBoot};
+use maquette_core::start_times::{Came, How, Starts};
+use maquette_core::topology::{BootDevice, BootFile, BootMode, Bus, FirstBoot};
 use maquette_core::values::Secret;
 use maquette_testkit::{apply, blueprint_of, input};
 
@@ -66,6 +68,26 @@ fn nodes_that_are_alike_share_a_template() {
     assert_eq!(counts(&plan(&cold, &nothing)), [0, 0, 4]);
 }
 
+/// Whoever builds one node after the other has them warm, too: the second makes the template.
+#[test]
+fn a_node_like_one_that_has_booted_here_is_worth_a_template() {
+    let mut seen = Observed::default();
+    let one = warm(&[(WEB, 1)], &seen, StartChoice::Auto);
+    let first = plan(&one, &seen);
+    assert_eq!(counts(&first), [0, 0, 1]);
+    let took = first.steps.iter().map(|step| (step.id, 60)).collect();
+    seen.starts.learn(&plan::measured(&first.steps, &took, &BTreeSet::new()));
+    // The same after `down`, and no other.
+    assert_eq!(counts(&plan(&one, &seen)), [1, 1, 0]);
+    assert_eq!(counts(&plan(&warm(&[(DB, 1)], &seen, StartChoice::Auto), &seen)), [0, 0, 1]);
+    apply(&mut seen, &first.steps);
+    let grown = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
+    let second = plan(&grown, &seen);
+    assert_eq!(counts(&second), [1, 1, 0]);
+    apply(&mut seen, &second.steps);
+    assert_eq!(counts(&plan(&warm(&[(WEB, 3)], &seen, StartChoice::Auto), &seen)), [0, 1, 0]);
+}
+
 /// How long a node took is told of the next one like it, and of no other; restarts and nodes that booted in spite of a
 /// template do not count as warm.
 #[test]
@@ -81,17 +103,19 @@ fn how_long_it_took_is_told_the_next_time() {
     assert_eq!(BTreeSet::from_iter(known), BTreeSet::from(wanted));
     let mut later = Observed::default();
     later.starts.learn(&measured);
-    let details = |observed: &Observed| -> Vec<String> {
-        let changes = plan(&blueprint, observed).changes;
+    let told = |blueprint: &Blueprint, observed: &Observed| -> Vec<String> {
+        let changes = plan(blueprint, observed).changes;
         changes.into_iter().filter(|c| c.kind == ObjectKind::Domain).map(|c| c.detail).collect()
     };
+    let details = |observed: &Observed| told(&blueprint, observed);
     let seconds = |name: &str| measured.iter().find(|(n, ..)| n.name == name).unwrap().2;
     let [db, web] = [
         format!("({} s last time)", seconds("db-0")),
         format!("({} s last time)", seconds("web-0")),
     ];
     assert!(details(&nothing).iter().all(|detail| !detail.contains("last time")));
-    assert!(details(&later)[0].ends_with(&db), "{:?}", details(&later));
+    let booting = warm(&[(WEB, 2), (DB, 1)], &nothing, StartChoice::Cold);
+    assert!(told(&booting, &later)[0].ends_with(&db), "{:?}", told(&booting, &later));
     assert!(details(&later)[1].ends_with(&format!("warm {web}")), "{:?}", details(&later));
     // Nobody has seen a first start where a node only starts again.
     let mut after = nothing.clone();
@@ -127,17 +151,20 @@ fn a_plan_says_how_nodes_start() {
     assert_eq!(told(&blueprint), BTreeSet::from(["cold: as `--start` says".to_string()]));
 }
 
+/// A time in seconds since 1970.
+const WHEN: u64 = 1_795_000_000;
+
 /// A template that failed is not made again by every run, and whoever asks for it has it tried.
 #[test]
 fn what_failed_before_is_tried_again_when_it_is_asked_for() {
     let mut seen = Observed::default();
     let blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
     let key = blueprint.templates["web-0"].as_ref().unwrap().key.clone();
-    let mut came = |why: Option<&str>| {
-        seen.starts.learn_templates(&[(key.clone(), why.map(String::from))].into());
+    let mut came = |came: Came| {
+        seen.starts.learn_templates(&[(key.clone(), came)].into(), WHEN);
         seen.clone()
     };
-    let failed = came(Some("no agent\nthat waits"));
+    let failed = came(Came::Failed("no agent\nthat waits".into()));
     let auto = plan(&blueprint, &failed);
     assert_eq!(counts(&auto), [0, 0, 2]);
     let told = "cold: it failed before (no agent that waits); `--start warm` tries again";
@@ -150,9 +177,72 @@ fn what_failed_before_is_tried_again_when_it_is_asked_for() {
     let text = failed.starts.text();
     assert_eq!(Starts::parse(&text), failed.starts);
     assert_eq!(Starts::parse(&text).text(), text);
-    let made = came(None);
-    assert_eq!(counts(&plan(&blueprint, &made)), [1, 2, 0]);
-    assert_eq!(made.starts, Starts::default());
+    // What was wrong may have been a full disk, or a hypervisor that was busy.
+    for (later, tries) in [(0, false), (23 * 3600, false), (24 * 3600, true), (9 * 24 * 3600, true)]
+    {
+        let mut seen = failed.clone();
+        seen.starts = seen.starts.as_of(WHEN + later);
+        assert_eq!(counts(&plan(&blueprint, &seen)) == [1, 2, 0], tries, "{later}");
+    }
+    for worked in [Came::Made, Came::Started] {
+        came(Came::Failed("no".into()));
+        let made = came(worked);
+        assert_eq!(counts(&plan(&blueprint, &made)), [1, 2, 0]);
+        assert_eq!(made.starts, Starts::default());
+    }
+}
+
+/// What a node may be because of which it boots, and the words for it.
+#[test]
+fn why_a_node_boots_is_told() {
+    type Change = fn(&mut Node);
+    let cases: [(Change, &str); 8] = [
+        (|n| n.guest = None, "Maquette does not set it up"),
+        (|n| n.disks[0].backing = None, "its first disk does not overlay an image"),
+        (|n| n.disks.clear(), "its first disk does not overlay an image"),
+        (|n| n.virtopts = "--tpm default".parse().unwrap(), "it has options of virt-install"),
+        (|n| n.boot = vec![BootDevice::Network], "it says what it boots from (`boot`)"),
+        (|n| n.vnc.external = true, "it has a USB tablet for external VNC"),
+        (|n| n.firmware = BootMode::Uefi, "UEFI keeps variables of its own"),
+        (|n| n.disks[0].bus = Bus::Sata, "disks on sata cannot be plugged in while it runs"),
+    ];
+    let nothing = Observed::default();
+    let told = |blueprint: &Blueprint, seen: &Observed| -> String {
+        let changes = plan(blueprint, seen).changes;
+        let change = changes.into_iter().find(|c| c.kind == ObjectKind::Domain).unwrap();
+        change.detail.split_once(", cold: ").unwrap_or_default().1.to_string()
+    };
+    for (change, words) in cases {
+        let mut blueprint = blueprint_of(&input(&[(WEB, 1)], "3_nets", &[]), &nothing);
+        change(&mut blueprint.nodes[0]);
+        let node = &blueprint.nodes[0];
+        let template = blueprint::template(node, None, &blueprint.pool, &|_| true, "QEMU 1");
+        assert!(template.is_err(), "{words}");
+        blueprint.templates.insert(node.name.clone(), template);
+        assert_eq!(told(&blueprint, &nothing), words);
+    }
+    // What only the whole of an environment tells.
+    let mut blueprint = warm(&[(WEB, 1)], &nothing, StartChoice::Warm);
+    let node = &mut blueprint.nodes[0];
+    node.access.address = None;
+    node.interfaces.iter_mut().for_each(|nic| nic.ipv4 = Ipv4Setup::Off);
+    assert_eq!(told(&blueprint, &nothing), "nothing tells under which address it answers");
+    let (mut seen, first) = (nothing.clone(), warm(&[(WEB, 1)], &nothing, StartChoice::Warm));
+    apply(&mut seen, &plan(&first, &nothing).steps);
+    seen.domains.get_mut("web-0").unwrap().pool.name = "another".into();
+    let other = WEB.replace("import_url: x", "import_url: y");
+    let replaced = warm(&[(&other, 1)], &seen, StartChoice::Warm);
+    assert_eq!(told(&replaced, &seen), "its disks are in another pool");
+    // What only whoever looks at images and asks libvirt knows.
+    for (why, words) in [
+        (ColdReason::OtherAgent, "nothing tells that the image has an agent of this version"),
+        (ColdReason::NoEmulator, "libvirt does not tell its version and that of QEMU"),
+        (ColdReason::TestDriver, "libvirt's test driver cannot save memory"),
+    ] {
+        let mut blueprint = warm(&[(WEB, 1)], &nothing, StartChoice::Warm);
+        blueprint.templates.insert(blueprint.nodes[0].name.clone(), Err(why));
+        assert_eq!(told(&blueprint, &nothing), words);
+    }
 }
 
 /// What the guest would not get, or not see, is known before it is tried.

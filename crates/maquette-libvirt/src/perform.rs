@@ -121,7 +121,7 @@ impl<'a> Libvirt<'a> {
     }
 
     /// Notes there what it learns of templates.
-    pub(crate) fn with_notes(mut self, notes: Notes) -> Self {
+    pub fn with_notes(mut self, notes: Notes) -> Self {
         self.notes = notes;
         self
     }

@@ -27,13 +27,14 @@ use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
 use maquette_core::plan::{self, Action, Plan};
 use maquette_core::settings::StartChoice;
+use maquette_core::start_times::Came;
 use maquette_core::topology::{Preallocation, VirtType};
 use maquette_core::values::Secret;
 use maquette_engine::executor::Summary;
 use maquette_engine::host::{Command, Host, HostError, Local, Output};
 use maquette_engine::image::Transfer;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
-use maquette_libvirt::{Client, Gate, Instead, Libvirt, Port, observe, prune};
+use maquette_libvirt::{Client, Gate, Instead, Libvirt, Notes, Port, observe, prune};
 use stand_in::{Machine, Mood, Voice};
 
 const WEB: &str = "web=name: web\ncpu: 1\nmemory: 768\n\
@@ -207,7 +208,8 @@ impl Place {
         let client = Arc::new(Client::open_for_tests(&uri).unwrap());
         let records = self.records().display().to_string();
         let transfer = Transfer { records, ..Transfer::default() };
-        Lab { place: self, machine: Machine::new(client, self.pool()), uri, transfer }
+        let machine = Machine::new(client, self.pool());
+        Lab { place: self, machine, uri, transfer, notes: Notes::default() }
     }
 }
 
@@ -217,6 +219,8 @@ struct Lab<'a> {
     machine: Arc<Machine>,
     uri: String,
     transfer: Transfer,
+    /// What its runs have learnt.
+    notes: Notes,
 }
 
 fn environment() -> EnvName {
@@ -277,6 +281,7 @@ impl Lab<'_> {
     fn backend<'a>(&'a self, shell: &'a Shell) -> Libvirt<'a> {
         killer::backend(shell, &self.uri, &self.transfer, Duration::from_secs(300))
             .with_client(self.machine.client.clone())
+            .with_notes(self.notes.clone())
             .with_gate(Arc::new(Ending(shell.0.clone(), self.machine.clone())))
     }
 
@@ -382,14 +387,29 @@ fn somebody_elses_domain_of_such_a_name_is_left_alone() {
 /// has left so.
 fn what_does_not_go_on_to_its_end_boots() {
     let place = Place::new();
-    for mood in [Mood::Refuses, Mood::Misses] {
+    let refused = "libvirt cannot restore it";
+    for (mood, count, blamed) in [
+        (Mood::Refuses, 1, Some("cannot plug in what belongs to domain")),
+        (Mood::Misses, 1, Some("nics: none came")),
+        (Mood::RefusesMemory, 1, Some(refused)),
+        // The others start from it.
+        (Mood::MissesOnce, 2, None),
+    ] {
         let lab = place.lab();
         *lab.machine.mood.lock().unwrap() = mood;
         let said = format!("{mood:?}");
-        lab.reach(Goal::Up(1, StartChoice::Warm), &said);
+        lab.reach(Goal::Up(count, StartChoice::Warm), &said);
         let (seen, _) = lab.state(&said);
         let live = seen.domains["web-0"].live.as_ref().unwrap();
         assert_eq!((live.nics.len(), live.disks.len()), (2, 3), "{said}");
+        let notes = std::mem::take(&mut *lab.notes.lock().unwrap());
+        assert_eq!(notes.booted, ["web-0".to_string()].into(), "{said}");
+        let came: Vec<Came> = notes.templates.into_values().collect();
+        match (&came[..], blamed) {
+            ([Came::Failed(why)], Some(wanted)) => assert!(why.contains(wanted), "{said}: {why}"),
+            ([Came::Started], None) => {}
+            _ => panic!("{said}: {came:?}"),
+        }
         lab.remove(&said);
     }
 }

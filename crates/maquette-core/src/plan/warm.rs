@@ -12,13 +12,14 @@ use crate::object::ObjectKind;
 use crate::observed::Observed;
 use crate::seed::template_files;
 use crate::settings::StartChoice;
+use crate::start_times::How;
 use crate::units::MIB;
 use crate::values::NodeName;
 
 /// Why templates are made.
 pub(super) const REASON: &str = "nodes start from it";
 
-/// How many nodes have to share a template for it to be worth making, unless it was asked for.
+/// How many nodes have to share a template for it to be worth making, unless it was asked for: now, or one after the other.
 const SHARED: usize = 2;
 
 /// Room in bytes that a template's disk has for what a system writes when it boots.
@@ -60,8 +61,10 @@ pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) 
     let mut found: Starts =
         new.into_iter().filter_map(|node| Some((node.name.clone(), able(node)?))).collect();
     let mut shared: BTreeMap<String, usize> = BTreeMap::new();
-    for template in found.values().flatten() {
-        *shared.entry(template.key.clone()).or_default() += 1;
+    for (node, template) in warm(blueprint, &found) {
+        // Where one like it has booted before, this is the second.
+        let known = observed.starts.seconds(node, How::Cold).is_some();
+        *shared.entry(template.key.clone()).or_default() += if known { SHARED } else { 1 };
     }
     let worth = |template: &Template| {
         blueprint.start == StartChoice::Warm

@@ -159,11 +159,15 @@ pub fn build(
     // After a power cut there is the whole image or none.
     .and_then(|()| host.rename(&new, &whole))
     .map_err(BuildError::Command)?;
-    // Without it the image is only taken for an older one.
-    if let Ok(content) = checksum::sha256(output) {
-        let _ = std::fs::write(recipe_of(output), format!("{}\n{content}\n", recipe()));
-    }
+    record(output);
     Ok(())
+}
+
+/// Notes that this version has built an image. Where that cannot be noted, the image is only taken for an older one.
+pub fn record(image: &Path) {
+    if let Ok(content) = checksum::sha256(image) {
+        let _ = std::fs::write(recipe_of(image), format!("{}\n{content}\n", recipe()));
+    }
 }
 
 /// The system's own list of Debian mirrors, if it has the modern form: who changed it had a reason.

@@ -152,6 +152,7 @@ pub fn read(text: &str) -> Facts {
     let (missing_uefi, missing_tpm) = (lacks(|f| f.uefi), lacks(|f| f.tpm));
     let (missing_guard, missing_vswitch) = (lacks(|f| f.guard), lacks(|f| f.vswitch));
     let kvm_device = words(seen.text("kvm"));
+    let now_s = seen.text("time").parse().unwrap_or(0);
     let memory = |key| memory_mib(&seen, key);
     let guests = || seen.lines("guests").map(|line| line.split_whitespace().collect::<Vec<_>>());
     let resident = guests().filter_map(|words| match words.as_slice() {
@@ -173,7 +174,7 @@ pub fn read(text: &str) -> Facts {
         vswitch_runs: seen.lines("vswitch").any(|l| l == "runs"),
         hook: seen.text("hook").split_whitespace().next().map(String::from),
         expiry: seen.text("expiry").split_whitespace().next().map(String::from),
-        now_s: seen.text("time").parse().unwrap_or(0),
+        now_s,
         lifetimes: Lifetime::parse_all(seen.text("leases")),
         bmcs: bmcs(&seen),
         cpus: seen.text("cpus").parse().unwrap_or(1).max(1),
@@ -193,7 +194,7 @@ pub fn read(text: &str) -> Facts {
         limits: seen.lines("limits").filter_map(limit).collect(),
         sshd: limits(&seen),
         record: seen.text("record").to_string(),
-        starts: Starts::parse(seen.text("starts")),
+        starts: Starts::parse(seen.text("starts")).as_of(now_s),
         begun: BEGUN.into_iter().filter(|path| there(path)).collect(),
         os,
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use maquette_core::blueprint::{Disk, Node, Pool, Template};
 use maquette_core::plan::{LiveChange, Readiness};
 use maquette_core::seed::{SeedFile, report};
+use maquette_core::start_times::Came;
 use maquette_core::topology::Preallocation;
 use maquette_engine::host::{Command, check};
 use maquette_engine::image;
@@ -32,8 +33,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Learnt {
     /// Nodes that booted although a template was there for them.
     pub booted: BTreeSet<String>,
-    /// What came of templates, by their keys: a reason where they could not be made, or no node of them.
-    pub templates: BTreeMap<String, Option<String>>,
+    /// What came of templates, by their keys.
+    pub templates: BTreeMap<String, Came>,
 }
 
 /// The same, noted while steps run.
@@ -45,6 +46,29 @@ pub(super) enum Known {
     Failed,
     /// How its memory image begins, and what of it is the node's own.
     MemoryImage(Arc<MemoryImage>),
+}
+
+/// Why a template cannot be made, or a node does not run with its memory.
+struct Unusable {
+    why: Box<StepError>,
+    /// Whether that is so for each run and node.
+    of_template: bool,
+}
+
+impl Unusable {
+    /// This node, or this moment, is the reason.
+    fn here(why: StepError) -> Self {
+        Self { why: Box::new(why), of_template: false }
+    }
+
+    /// The template is.
+    fn always(why: StepError) -> Self {
+        Self { why: Box::new(why), of_template: true }
+    }
+}
+
+fn blamed(why: &StepError) -> Came {
+    Came::Failed(why.in_one_line())
 }
 
 /// What a template is made of, and for.
@@ -65,8 +89,14 @@ impl Libvirt<'_> {
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
         let made = self.make_template(making, context);
-        self.note(making.template, made.as_ref().err(), context);
-        match made {
+        match &made {
+            Ok(()) => self.note(making.template, Came::Made, context),
+            Err(Unusable { why, of_template: true }) => {
+                self.note(making.template, blamed(why), context);
+            }
+            Err(_) => {}
+        }
+        match made.map_err(|unusable| *unusable.why) {
             Err(why) if !required && !context.is_cancelled() => {
                 (context.progress)(format!(
                     "nodes boot, since it cannot be made: {}",
@@ -94,14 +124,15 @@ impl Libvirt<'_> {
     }
 
     /// Notes for runs to come what came of a template. That it was not gone on with is nothing to learn from.
-    fn note(&self, template: &Template, failed: Option<&StepError>, context: &StepContext<'_>) {
-        if failed.is_some() && (context.is_cancelled() || self.is_lost()) {
+    fn note(&self, template: &Template, came: Came, context: &StepContext<'_>) {
+        if matches!(came, Came::Failed(_)) && (context.is_cancelled() || self.is_lost()) {
             return;
         }
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = notes.templates.entry(template.key.clone()).or_default();
-        // Of nodes of one template some may fail.
-        *known = failed.map(StepError::in_one_line).or(known.take());
+        let known = notes.templates.entry(template.key.clone()).or_insert(Came::Made);
+        if came > *known {
+            *known = came;
+        }
     }
 
     /// A disk that overlays a template's, or its image's if that template could not be made.
@@ -116,22 +147,20 @@ impl Libvirt<'_> {
     }
 
     /// Boots an image once, and saves its memory when its agent has nothing more to do.
-    fn make_template(
-        &self,
-        making: Making<'_>,
-        context: &StepContext<'_>,
-    ) -> Result<(), StepError> {
+    fn make_template(&self, making: Making<'_>, context: &StepContext<'_>) -> Result<(), Unusable> {
         let (host, transfer) = (self.access.host, self.access.transfer);
         let Making { template, pool, .. } = making;
         let (memory, disk) = (template.memory(), template.disk());
-        let begun = template::begin(host, transfer, &pool.path, (&memory, &disk), context)?;
+        // Another run may be at it for too long.
+        let begun = template::begin(host, transfer, &pool.path, (&memory, &disk), context)
+            .map_err(Unusable::here)?;
         let Some(mut files) = begun else { return Ok(()) };
         let booted = self.boot_template(making, files.part(), context);
         // What cannot be used has no place among templates.
         match booted.and_then(|()| self.examined(template, files.part())) {
             Ok(memory) => {
-                self.end_template(template, pool)?;
-                files.place()?;
+                self.end_template(template, pool).map_err(Unusable::here)?;
+                files.place().map_err(Unusable::here)?;
                 self.templates().insert(template.key.clone(), Known::MemoryImage(memory));
                 Ok(())
             }
@@ -140,7 +169,7 @@ impl Libvirt<'_> {
                 // The first error is the one to tell; whatever is left goes before it is tried again.
                 let _ = self.clear(template, pool);
                 files.leave();
-                Err(error.hint("`--start cold` boots every node by itself"))
+                Err(Unusable::always(error.hint("`--start cold` boots every node by itself")))
             }
         }
     }
@@ -287,11 +316,17 @@ impl Libvirt<'_> {
         client::set_autostart(&domain).map_err(failed)?;
         // With the password of its VNC server.
         let xml = client::secret_xml(&domain).map_err(failed)?.unwrap_or_default();
+        let boot = |why: StepError, of_template: bool| {
+            self.boot_instead(&domain, name, ready, &why.in_one_line(), context)?;
+            // What a node has that does not boot either, or whose template others start from, is not the template's.
+            if of_template {
+                self.note(template, blamed(&why), context);
+            }
+            Ok(())
+        };
         let plugs = match self.restore_memory(node, &xml, pool, template) {
             Ok(plugs) => plugs,
-            Err(why) => {
-                return self.boot_instead(&domain, name, ready, &why.in_one_line(), context);
-            }
+            Err(Unusable { why, of_template }) => return boot(*why, of_template),
         };
         let size = node.disks.first().and_then(|d| Some((d.device.as_str(), d.size?.0)));
         let watched = self.watch(name, ready, context, |domain, listener| {
@@ -308,14 +343,13 @@ impl Libvirt<'_> {
                 None => {
                     let ended = self.conclude(name, waited);
                     if ended.is_ok() {
-                        self.note(template, None, context);
+                        self.note(template, Came::Started, context);
                     }
                     return ended;
                 }
             },
         };
-        self.note(template, Some(&why), context);
-        self.boot_instead(&domain, name, ready, &why.in_one_line(), context)
+        boot(why, true)
     }
 
     /// Boots a node that cannot start from a template, or that did not become one. Nothing of its user's has run in it,
@@ -345,17 +379,20 @@ impl Libvirt<'_> {
         xml: &str,
         pool: &Pool,
         template: &Template,
-    ) -> Result<Plugs, StepError> {
+    ) -> Result<Plugs, Unusable> {
         let unusable = |why: &dyn std::fmt::Display| {
-            StepError::new(format!("memory image {} cannot be used: {why}", template.memory()))
+            let memory = template.memory();
+            Unusable::here(StepError::new(format!("memory image {memory} cannot be used: {why}")))
         };
         // A disk of an earlier run has another content than what the memory knows of it.
         let disk = node.disks.first().map_or("", |disk| disk.volume.as_str());
-        if !volume::overlays(self.client()?, disk, &template.disk(), pool)? {
+        let overlays =
+            self.client().and_then(|c| volume::overlays(c, disk, &template.disk(), pool));
+        if !overlays.map_err(Unusable::here)? {
             return Err(unusable(&format!("volume {disk} does not overlay its disk")));
         }
         let path = format!("{}/{}", pool.path, template.memory());
-        let memory = self.memory(template, &path)?;
+        let memory = self.memory(template, &path).map_err(Unusable::always)?;
         let bare = warm::bare(xml).map_err(|e| unusable(&e))?;
         let plugs = warm::plugs(xml).map_err(|e| unusable(&e))?;
         if !warm::fit(&bare, &memory.head.xml).map_err(|e| unusable(&e))? {
@@ -364,10 +401,13 @@ impl Libvirt<'_> {
         let ids = Ids { uuid: node.uuid, boot: boot_id().map_err(|e| unusable(&e))? };
         let patches = memory.patches(&bare, &ids).map_err(|e| unusable(&e))?;
         let scratch = format!("{}/.{}.{}.qcow2.part", pool.path, template.name(), node.name);
-        let copy = template::Copy::make(self.access.host, &path, &scratch, &patches)?;
-        self.client()?
-            .restore(copy.path(), self.guests.further)
-            .map_err(|e| StepError::new("libvirt cannot restore it").because(e))?;
+        // There may be room for it the next time.
+        let copy = template::Copy::make(self.access.host, &path, &scratch, &patches)
+            .map_err(Unusable::here)?;
+        let client = self.client().map_err(Unusable::here)?;
+        client.restore(copy.path(), self.guests.further).map_err(|e| {
+            Unusable::always(StepError::new("libvirt cannot restore it").because(e))
+        })?;
         Ok(plugs)
     }
 

@@ -48,6 +48,10 @@ pub enum Mood {
     Refuses,
     /// Guests do not see NICs that were.
     Misses,
+    /// The same of the first guest alone.
+    MissesOnce,
+    /// QEMU does not take memory.
+    RefusesMemory,
 }
 
 impl Machine {
@@ -146,6 +150,9 @@ impl Machine {
 
     /// Restores what is whole, and of the domain that it says it is of.
     fn restore(&self, file: &str) -> Result<(), String> {
+        if *self.mood.lock().unwrap() == Mood::RefusesMemory {
+            return Err("load of migration failed".into());
+        }
         let image = fs::read(file).map_err(|e| e.to_string())?;
         assert!(image.starts_with(b"LibvirtQemudSave"), "an unfinished memory image is used");
         let (head, memory) = image.split_at(FIXED + LENGTH);
@@ -178,7 +185,12 @@ impl Machine {
         if live.contains(RESTORED) {
             let wanted = domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE).map_err(|_| ())?;
             let same = |device| live.matches(device).count() == wanted.matches(device).count();
-            if woken.contains(name) && *self.mood.lock().unwrap() == Mood::Misses {
+            let misses = match *self.mood.lock().unwrap() {
+                Mood::Misses => true,
+                Mood::MissesOnce => name == "web-0",
+                Mood::Well | Mood::Refuses | Mood::RefusesMemory => false,
+            };
+            if woken.contains(name) && misses {
                 let said = "result {\"v1\": {\"errors\": [\"nics: none came\"]}}\n";
                 return Ok(Some(said));
             }

@@ -10,7 +10,7 @@ use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::plan::{self, Action, Plan, Step, StepId};
-use maquette_core::start_times::{How, Starts};
+use maquette_core::start_times::How;
 use maquette_core::topology::VirtType;
 use maquette_engine::host::lock::{Claim, Lock};
 use maquette_engine::host::{Host, HostError, fence};
@@ -238,7 +238,7 @@ impl<'a> Runner<'a> {
         });
         let learnt = notes.lock().unwrap_or_else(PoisonError::into_inner);
         let measured = plan::measured(&plan.steps, &watch.took, &learnt.booted);
-        learn(access.host, &facts.starts, &measured, &learnt);
+        learn(access.host, &measured, &learnt, facts.now_s);
         drop(learnt);
         if summary.is_success() {
             return Ok(());
@@ -290,14 +290,15 @@ impl Watch<'_> {
 }
 
 /// Notes on the hypervisor how long nodes took to start and which templates failed, for the plans of those to come.
-fn learn(host: &dyn Host, known: &Starts, took: &[(&Node, How, u64)], learnt: &Learnt) {
-    let mut starts = known.clone();
-    starts.learn(took);
-    starts.learn_templates(&learnt.templates);
-    if starts != *known {
-        // Nothing depends on it: a run that did all else has not failed.
-        let _ = start_times::write(host, &starts);
+fn learn(host: &dyn Host, took: &[(&Node, How, u64)], learnt: &Learnt, now_s: u64) {
+    if took.is_empty() && learnt.templates.is_empty() {
+        return;
     }
+    // Nothing depends on it: a run that did all else has not failed.
+    let _ = start_times::change(host, &|starts| {
+        starts.learn(took);
+        starts.learn_templates(&learnt.templates, now_s);
+    });
 }
 
 /// The node that a step waits for.

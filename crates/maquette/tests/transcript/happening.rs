@@ -8,6 +8,7 @@ use maquette_core::plan::PoolState;
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
 use maquette_engine::host::lock::{Lock, Patience};
+use maquette_engine::image::build;
 use maquette_testkit::{Machine, ModelHost, edit};
 
 /// The hypervisor and who sits at the terminal.
@@ -42,6 +43,16 @@ impl Stage {
             }
             ["nothing", "removes", "expired", "environments", ..] => machine.expiry = false,
             ["libvirt", "hangs"] => machine.hangs = true,
+            ["an", "image", "is", "built", "as", file] => {
+                // The head of one in qcow2, of 2 GiB, is as much as anybody reads here.
+                let mut image = vec![0u8; 512];
+                image[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+                image[23] = 16;
+                image[24..32].copy_from_slice(&(2u64 << 30).to_be_bytes());
+                image[103] = 104;
+                std::fs::write(file, image).unwrap();
+                build::record(file.as_ref());
+            }
             ["domain", name, "stops"] => {
                 let domain = seen.domains.get_mut(*name).unwrap();
                 (domain.active, domain.live) = (false, None);

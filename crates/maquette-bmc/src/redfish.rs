@@ -314,20 +314,23 @@ fn write(
             get(call, &plain, path, &found)
         }
         Done::Nothing => Ok(Response::new(204, Content::Empty)),
-        Done::Created(Created { path, body, token }) => {
-            let etag = etag(&body, 0);
-            let response = Response::new(201, Content::Json(body)).with("Location", path);
-            let response = response.with("ETag", etag);
-            Ok(match token {
-                Some(token) => response.with(request::TOKEN, token),
-                None => response,
-            })
-        }
+        Done::Created(made) => Ok(created(made)),
         Done::Accepted(id) => {
             let body = tasks::body(call, id).unwrap_or_default();
             let response = Response::new(202, Content::Json(body));
             Ok(response.with("Location", tasks::monitor(id)).with("Retry-After", "5"))
         }
+    }
+}
+
+/// The answer that tells of something new.
+fn created(Created { path, body, token }: Created) -> Response {
+    let etag = etag(&body, 0);
+    let response = Response::new(201, Content::Json(body)).with("Location", path);
+    let response = response.with("ETag", etag);
+    match token {
+        Some(token) => response.with(request::TOKEN, token),
+        None => response,
     }
 }
 

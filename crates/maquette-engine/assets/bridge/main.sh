@@ -198,15 +198,23 @@ ask() {
 itself() {
     # shellcheck disable=SC2086
     set -- ${SSH_CONNECTION:-}
-    [ $# = 4 ] && [ "$1" = "$3" ]
+    [ $# = 4 ] || return 1
+    [ "$1" != "$3" ] || return 0
+    ip -o address show | awk -v client="${1#::ffff:}" '{ sub("/.*", "", $4) } $4 == client { own = 1 } END { exit !own }'
 }
+# Whether somebody has said by hand which station a gateway is: whatever happens, the kernel knows it then.
+is_set() { ip neigh show "$1" dev "$2" | grep -q PERMANENT; }
 # Whether a gateway answers on an interface: as a neighbour, since many answer nothing else.
 answers() {
     for again in 1 2 3 4 5; do
+        if is_set "$1" "$2"; then
+            if ping -c 1 -W 1 -I "$2" "$1" >/dev/null 2>&1; then return 0; fi
+            continue
+        fi
         ip neigh del "$1" dev "$2" 2>/dev/null || :
         ip neigh replace "$1" dev "$2" nud none use 2>/dev/null || :
         if command -v ping >/dev/null; then ping -c 1 -W 1 -I "$2" "$1" >/dev/null 2>&1 || :; else sleep 1; fi
-        if ip neigh show "$1" dev "$2" | grep -q -E 'lladdr .*(REACHABLE|DELAY|PROBE|PERMANENT)'; then return 0; fi
+        if ip neigh show "$1" dev "$2" | grep -q -E 'lladdr .*(REACHABLE|DELAY|PROBE)'; then return 0; fi
     done
     [ "$again" = 0 ]
 }
@@ -245,9 +253,10 @@ note_gateways() {
 # Nothing is taken away from what works for a question that comes before the change.
 answers_now() {
     if command -v ping >/dev/null && timeout 3 ping -c 1 -W 1 -I "$2" "$1" >/dev/null 2>&1; then return 0; fi
+    if is_set "$1" "$2"; then return 1; fi
     ip neigh show "$1" dev "$2" | grep -q lladdr || ip neigh replace "$1" dev "$2" nud none use 2>/dev/null || :
     for again in 1 2; do
-        ! ip neigh show "$1" dev "$2" | grep -q -E 'lladdr .*(REACHABLE|DELAY|PROBE|STALE|PERMANENT)' || return 0
+        ! ip neigh show "$1" dev "$2" | grep -q -E 'lladdr .*(REACHABLE|DELAY|PROBE|STALE)' || return 0
         sleep 0.5
     done
     [ "$again" = 0 ]

@@ -126,17 +126,7 @@ impl Ssh {
 
     /// The command for a shell on the other side.
     fn remote_command(&self, command: &Command) -> String {
-        let mut words: Vec<String> = Vec::new();
-        if self.sudo {
-            words.extend(["sudo".into(), "-n".into(), "--".into()]);
-        }
-        // Programs of the administrator are not on everybody's path.
-        words.extend(["env".into(), format!("PATH={PATH}")]);
-        words.extend(command.env.iter().map(|(name, value)| format!("{name}={value}")));
-        words.push(command.program.clone());
-        words.extend(command.args.iter().cloned());
-        let quoted: Vec<String> = words.iter().map(|w| quote(w)).collect();
-        quoted.join(" ")
+        remote_line(command, self.sudo)
     }
 
     /// A session that runs a script for `sh`.
@@ -316,3 +306,49 @@ impl Host for Ssh {
 
 /// How long an SSH server behind the hypervisor may take to greet.
 const ANSWER: Duration = Duration::from_secs(3);
+
+/// A command for a shell on the other side. `sudo` forgets where a connection comes from, which tells a hypervisor that is
+/// logged in to from itself: that is handed over.
+fn remote_line(command: &Command, sudo: bool) -> String {
+    // Programs of the administrator are not on everybody's path.
+    let mut words = vec!["env".into(), format!("PATH={PATH}")];
+    words.extend(command.env.iter().map(|(name, value)| format!("{name}={value}")));
+    words.push(command.program.clone());
+    words.extend(command.args.iter().cloned());
+    let quoted: Vec<String> = words.iter().map(|w| quote(w)).collect();
+    let command = quoted.join(" ");
+    match sudo {
+        true => format!("sudo -n -- env SSH_CONNECTION=\"${{SSH_CONNECTION-}}\" {command}"),
+        false => command,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hypervisor that was reached from itself by another user confirmed the change of its own network.
+    #[test]
+    fn where_a_connection_comes_from_is_known_behind_sudo() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let sudo = directory.path().join("sudo");
+        // As sudo does it with `env_reset`, which is on everywhere.
+        std::fs::write(&sudo, "#!/bin/sh\nshift 2\nexec env -i PATH=/usr/bin:/bin \"$@\"\n")
+            .unwrap();
+        std::fs::set_permissions(&sudo, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let asked =
+            Command::script("echo \"${SSH_CONNECTION-none} $1 $A\"", ["a b"]).env("A", "$x");
+        let said = |sudo: bool, from: Option<&str>| {
+            let mut sh = process::Command::new("sh");
+            sh.arg("-c").arg(remote_line(&asked, sudo));
+            sh.env("PATH", format!("{}:/usr/bin:/bin", directory.path().display()));
+            sh.env_remove("SSH_CONNECTION").envs(from.map(|from| ("SSH_CONNECTION", from)));
+            String::from_utf8(sh.output().unwrap().stdout).unwrap()
+        };
+        for sudo in [false, true] {
+            assert_eq!(said(sudo, Some("::1 5 ::1 22")), "::1 5 ::1 22 a b $x\n", "{sudo}");
+        }
+        assert_eq!(said(true, None), " a b $x\n");
+    }
+}

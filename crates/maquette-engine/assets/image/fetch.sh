@@ -238,10 +238,21 @@ while IFS= read -r order <&7; do
         # $1: how large it may become
         convert)
             made "$part.new"
-            confined "$1" qemu-img convert -f raw -O qcow2 /proc/self/fd/0 /proc/self/fd/1 \
+            limit=$1 most=$(room "$part")
+            [ "$limit" -le "$most" ] || limit=$most
+            confined "$limit" qemu-img convert -f raw -O qcow2 /proc/self/fd/0 /proc/self/fd/1 \
                 <"$part" 1<>"$part.new" || status=$?
+            came=$(size "$part.new")
             settle "$status"
-            answer "done $status"
+            # QEMU writes in blocks, the last of which does not fit.
+            if [ "$status" != 0 ] && [ "$limit" -lt "$1" ] && [ "$came" -ge $((limit - 2097152)) ]; then status=large; fi
+            answer "done $status $limit"
+            ;;
+        # $1: how many bytes are to come from elsewhere
+        fits)
+            most=$(room "$part")
+            [ "$1" -le "$most" ] || status=large
+            answer "done $status $most"
             ;;
         same)
             cmp -s -- "$part" "$target" || status=$?

@@ -161,6 +161,10 @@ impl Job<'_> {
     /// An order whose failure is one of ours and not of the image.
     fn must(&mut self, order: &str, what: &str) -> Result<Answer, StepError> {
         let answer = self.order(order)?;
+        self.succeeded(answer, what)
+    }
+
+    fn succeeded(&self, answer: Answer, what: &str) -> Result<Answer, StepError> {
         if answer.is_done() {
             return Ok(answer);
         }
@@ -234,6 +238,11 @@ impl Job<'_> {
             .map_err(|e| failed(std::io::Error::other(e.to_string()).into()))?;
         let run = hex(random);
         let total = from.metadata().map_or(0, |m| m.len());
+        let answer = self.order(&format!("fits {total}"))?;
+        if answer.status() == "large" {
+            let error = no_room(format!("{} has {}", from.display(), ByteSize(total)), &answer);
+            return Err(self.broken(error));
+        }
         let mut last = None;
         self.host
             .upload(from, &format!("{}-{run}", self.part), &mut |done| {
@@ -319,7 +328,7 @@ impl Job<'_> {
                     self.fits(len, smallest)?;
                     self.progress("converting from raw");
                     let limit = len + len / 16 + OVERHEAD;
-                    return self.must(&format!("convert {limit}"), "convert").map(|_| ());
+                    return self.convert(limit);
                 }
                 Err(why) => {
                     let packed = unpacked
@@ -337,6 +346,16 @@ impl Job<'_> {
                 }
             }
         }
+    }
+
+    /// Makes qcow2 of raw. Both are there for a while.
+    fn convert(&mut self, limit: u64) -> Result<(), StepError> {
+        let answer = self.order(&format!("convert {limit}"))?;
+        if answer.status() != "large" {
+            return self.succeeded(answer, "convert").map(|_| ());
+        }
+        let error = no_room(format!("image {} is larger as qcow2", self.name), &answer);
+        Err(self.broken(error))
     }
 
     fn unpack(&mut self, packed: Compression, smallest: Option<u64>) -> Result<(), StepError> {
@@ -442,6 +461,14 @@ fn order_download(
 
 fn is_encrypted(url: &str) -> bool {
     url.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://"))
+}
+
+/// The error of what would fill the pool: guests whose disks are there would stop.
+fn no_room(what: String, answer: &Answer) -> StepError {
+    let most = ByteSize(answer.word(2).parse().unwrap_or(0));
+    let message = format!("{what}, and the pool has room for {most}");
+    StepError::new(message)
+        .hint("a tenth of what is free stays free; `maquette image prune` removes images that nothing uses")
 }
 
 fn downloaded(url: &str, answer: &Answer) -> Result<(), StepError> {

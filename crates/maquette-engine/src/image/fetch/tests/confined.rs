@@ -123,3 +123,37 @@ fn the_size_of_an_image_is_read_from_its_own_header() {
     let error = size().unwrap_err();
     assert!(error.hints[0].contains("not the qcow2 image"), "{error:?}");
 }
+
+/// A pool that is full stops the guests whose disks are there.
+#[test]
+fn neither_what_is_pushed_nor_what_is_made_of_it_fills_the_pool() {
+    use std::os::unix::fs::FileExt;
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.img");
+    raw(&path);
+    // Nothing that QEMU would leave out.
+    let noise: Vec<u8> =
+        (0..8u64 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 | 1).collect();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&noise, 512).unwrap();
+    let programs = Programs::new(&[]);
+    let bring = |blocks: &str| {
+        let stat =
+            format!("case $1 in -f) {blocks} ;; *) PATH=/usr/bin:/bin exec stat \"$@\" ;; esac\n");
+        programs.quiet("stat", &stat);
+        let host = Dying::new(&programs, None);
+        bring_to(&host, &Transfer::default(), path.to_str().unwrap(), pool.path(), None)
+    };
+    let error = bring("echo '2000 * 4096'").unwrap_err();
+    assert!(error.message.ends_with(", and the pool has room for 7.0 MiB"), "{error:?}");
+    assert!(left(pool.path()).is_empty(), "{:?}", left(pool.path()));
+    // It has come, and then there is no room for another one.
+    let less = "if [ -e \"${5%/}\"/.*.part ]; then echo '2000 * 4096'; else echo '9000 * 4096'; fi";
+    let error = bring(less).unwrap_err();
+    assert!(
+        error.message.contains("is larger as qcow2, and the pool has room for 7.0"),
+        "{error:?}"
+    );
+    assert!(left(pool.path()).is_empty(), "{:?}", left(pool.path()));
+    bring("echo '9000 * 4096'").unwrap();
+    assert_eq!(left(pool.path()), ["v.qcow2"]);
+}

@@ -10,5 +10,5 @@ mod source;
 pub mod template;
 
 pub use fetch::{Limits, RECORDS, Transfer, Used, fetch, virtual_size};
-pub use leftovers::{forget, record, recorded, sweep};
+pub use leftovers::{below, forget, record, recorded, sweep};
 pub use source::{Looked, Origin, Resolved, Source, SourceError, look, resolve};

@@ -109,6 +109,7 @@ fn of_running(
     if !unused(&volumes, recorded, &texts).is_empty() {
         // A node may have been defined since the first look; whatever names an image now is in time.
         texts.extend(self::texts(client).map_err(|e| failed(e.into()))?);
+        texts.extend(overlaid(client, host, &volumes, &texts)?);
     }
     let unused = unused(&volumes, recorded, &texts);
     // A memory image before its disk: should this end between the two, what is left cannot pass for a template.
@@ -140,6 +141,34 @@ fn of_running(
     pruned.removed.sort();
     pruned.unrecorded.sort();
     Ok(pruned)
+}
+
+/// What overlays in other pools, and in directories that are no pools, are over. Of a domain that is off libvirt says which
+/// files it has, and nothing of what these are over. Images of other pools, which may be called the same, do not count.
+fn overlaid(
+    client: &Client,
+    host: &dyn Host,
+    volumes: &[client::Volume],
+    texts: &[String],
+) -> Result<BTreeSet<String>, StepError> {
+    let failed = |e: Cause| StepError::new("cannot tell which images are in use").because(e);
+    let own: BTreeSet<&str> = volumes.iter().map(|v| v.path.as_str()).collect();
+    let mut others = Vec::new();
+    for pool in client::running_pools(client).map_err(|e| failed(e.into()))? {
+        // What it says now is good enough.
+        let _ = client::refresh_pool(&pool);
+        let all = client::volumes(&pool).unwrap_or_default();
+        others.extend(all.into_iter().filter(|v| !own.contains(v.path.as_str())));
+    }
+    let over = others.iter().filter_map(|v| read::backing(&v.xml).ok()?);
+    let mut found: BTreeSet<String> = over.collect();
+    let domains = texts.iter().filter_map(|xml| read::domain(xml).ok());
+    let disks = domains.flat_map(|d| d.files).filter(|file| file.starts_with('/'));
+    let disks: BTreeSet<String> = disks.filter(|file| !own.contains(file.as_str())).collect();
+    found.extend(image::below(host, &disks).map_err(|e| failed(e.into()))?);
+    let elsewhere: BTreeSet<&str> = others.iter().map(|v| v.path.as_str()).collect();
+    found.retain(|file| !elsewhere.contains(file.as_str()));
+    Ok(found)
 }
 
 /// Whether a domain, a network or another volume names one.

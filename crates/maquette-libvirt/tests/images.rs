@@ -72,6 +72,64 @@ fn only_what_is_recorded_and_unused_is_pruned_whatever_it_is_called() {
     assert!(prune(&client, &Local, records, "images").unwrap().removed.is_empty());
 }
 
+/// Of a domain that is off libvirt says which file it has, and nothing of what that is over.
+#[test]
+fn an_image_that_is_overlaid_in_another_directory_is_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let images =
+        ["pooled-aaaaaaaaaaaa", "below-bbbbbbbbbbbb", "same-cccccccccccc", "free-dddddddddddd"];
+    let images = images.map(|name| format!("maquette-{name}.qcow2"));
+    let overlay = |file: &str, over: &str| {
+        let mut made = std::process::Command::new("qemu-img");
+        made.args([
+            "create",
+            "-q",
+            "-u",
+            "-f",
+            "qcow2",
+            "-F",
+            "qcow2",
+            "-b",
+            over,
+            &at(file),
+            "1M",
+        ]);
+        assert!(made.status().unwrap().success());
+    };
+    // Two deep, and by a path that begins where the overlay is.
+    overlay("middle.qcow2", &format!("/default-pool/{}", images[1]));
+    overlay("top.qcow2", "middle.qcow2");
+    let volume = |name: &str, over: &str| {
+        format!(
+            "<volume type='file'><name>{name}</name><capacity>1</capacity>\
+             <backingStore><path>{over}</path></backingStore></volume>"
+        )
+    };
+    let own: String = images.iter().map(|name| volume(name, "")).collect();
+    let own = own.replace("<backingStore><path></path></backingStore>", "");
+    // The other pool has an image of that name itself, and an overlay of it.
+    let other = volume("a.qcow2", &format!("/default-pool/{}", images[0]))
+        + &volume(&images[2], "/nothing")
+        + &volume("b.qcow2", &format!("/other/{}", images[2]));
+    let node = format!(
+        "<node><domain type='test'><name>mine</name><memory>65536</memory><vcpu>1</vcpu><os><type>hvm</type></os>\
+         <devices><disk type='file' device='disk'><source file='{}'/><target dev='vda'/></disk></devices></domain>\
+         <pool type='dir'><name>images</name><target><path>/default-pool</path></target>{own}</pool>\
+         <pool type='dir'><name>others</name><target><path>/other</path></target>{other}</pool></node>",
+        at("top.qcow2")
+    );
+    std::fs::write(at("node.xml"), node).unwrap();
+    let records = directory.path().join("images");
+    std::fs::create_dir(&records).unwrap();
+    for image in &images {
+        std::fs::write(records.join(image), format!("/default-pool/{image}\n")).unwrap();
+    }
+    let client = Client::open(&format!("test://{}", at("node.xml"))).unwrap();
+    let pruned = prune(&client, &Local, records.to_str().unwrap(), "images").unwrap();
+    assert_eq!(pruned.removed, [images[3].clone(), images[2].clone()]);
+}
+
 /// A run that is killed while it makes a template leaves a domain that nobody would ever end, and whose image would
 /// always be in use, or a seed before there is one. One of somebody else's that is only called so is left alone.
 #[test]

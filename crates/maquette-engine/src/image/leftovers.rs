@@ -20,6 +20,21 @@ const RECORD: &str = include_str!("../../assets/image/record.sh");
 /// `.VOLUME.part` and what begins so are names that no volume of an environment can have.
 const SWEEP: &str = include_str!("../../assets/image/sweep.sh");
 
+/// Prints what files are over.
+const BELOW: &str = include_str!("../../assets/image/below.sh");
+
+/// Files that disks are over, and those that these are over, as far as qcow2 names files.
+pub fn below(host: &dyn Host, disks: &BTreeSet<String>) -> Result<BTreeSet<String>, HostError> {
+    // A command line has an end.
+    let disks: Vec<&String> = disks.iter().collect();
+    let mut found = BTreeSet::new();
+    for some in disks.chunks(200) {
+        let text = check(host, &Command::script(BELOW, some.iter().map(|file| file.as_str())))?;
+        found.extend(text.lines().map(String::from));
+    }
+    Ok(found)
+}
+
 /// Paths of all images that were brought, in whatever pool they are or were.
 pub fn recorded(host: &dyn Host, records: &str) -> Result<BTreeSet<String>, HostError> {
     let text = check(host, &Command::script(RECORDED, [records]))?;

@@ -7,6 +7,16 @@ use virt::sys;
 use super::gate::Instead;
 use super::{Client, Result, gate, optional, send, settled};
 
+/// All pools that run.
+pub fn running_pools(client: &Client) -> Result<Vec<StoragePool>> {
+    Ok(client.control.list_all_storage_pools(sys::VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)?)
+}
+
+/// Names of all pools, whether they run or not.
+pub fn pool_names(client: &Client) -> Result<Vec<String>> {
+    client.control.list_all_storage_pools(0)?.iter().map(|pool| Ok(pool.name()?)).collect()
+}
+
 /// Definition of a pool.
 pub fn pool_xml(pool: &StoragePool) -> Result<String> {
     Ok(pool.xml_desc(0)?)

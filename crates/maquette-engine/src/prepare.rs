@@ -107,29 +107,48 @@ pub fn undoable(record: &Record) -> Vec<Setting> {
     all
 }
 
-/// Puts a thing back as it was before, and forgets that it was changed. Pools are libvirt's to remove.
+/// Puts a thing back as it was before, unless somebody has changed it since, and forgets that it was changed. Pools are libvirt's to remove.
 pub fn restore(
     host: &dyn Host,
     family: Option<&'static Family>,
     before: &Setting,
     context: &StepContext<'_>,
 ) -> Result<(), StepError> {
+    let silent = |done: Result<(), HostError>| done.map(|()| String::new());
     let done = match before {
-        Setting::Packages { names } => packages::restore(host, family, names, context),
         Setting::Kvm { mode, group } => kvm::restore(host, mode, group),
+        Setting::RouterAdverts { interfaces } => router_adverts::restore(host, interfaces),
+        Setting::Timezone { zone } => timezone::restore(host, zone),
+        Setting::Limit { limit, value } => limits::restore(host, limit, *value),
+        _ => silent(put_back(host, family, before, context)),
+    };
+    let left = done.map_err(failed(format!("cannot restore {}", before.way_back().0)))?;
+    // What somebody has changed since is his.
+    left.lines().for_each(|line| (context.remark)(line.into()));
+    forget(host, before)
+}
+
+/// The same of what nobody else changes, or what its script leaves by itself.
+fn put_back(
+    host: &dyn Host,
+    family: Option<&'static Family>,
+    before: &Setting,
+    context: &StepContext<'_>,
+) -> Result<(), HostError> {
+    match before {
+        Setting::Packages { names } => packages::restore(host, family, names, context),
         Setting::Daemons => daemons::restore(host),
-        Setting::Pool { .. } => Ok(()),
         Setting::Vswitch => vswitch::restore(host),
         Setting::NetworkHook => network_hook::restore(host),
         Setting::Expiry => expiry::restore(host),
         Setting::SshLimits => ssh_limits::restore(host),
         Setting::Nested { .. } => nested::restore(host),
-        Setting::RouterAdverts { interfaces } => router_adverts::restore(host, interfaces),
-        Setting::Timezone { zone } => timezone::restore(host, zone),
-        Setting::Limit { limit, value } => limits::restore(host, limit, *value),
-    };
-    done.map_err(failed(format!("cannot restore {}", before.way_back().0)))?;
-    forget(host, before)
+        Setting::Pool { .. }
+        | Setting::Kvm { .. }
+        | Setting::RouterAdverts { .. }
+        | Setting::Timezone { .. }
+        | Setting::Limit { .. } => Ok(()),
+    }
 }
 
 /// Notes that a thing is as it was.

@@ -18,6 +18,7 @@ mod vswitch;
 
 use std::collections::BTreeMap;
 
+pub use kvm::OPEN as KVM_OPEN;
 pub use limits::{LIMITS, Limit};
 pub use setting::Setting;
 

@@ -1,4 +1,14 @@
-# Sets who may open the device file of KVM.
-# $1: the file  $2: its mode  $3: its group
-chgrp -- "$3" "$1"
-chmod -- "$2" "$1"
+# Sets who may open the device file of KVM. Restored, its mode or group stays if it is something else than what was applied.
+# $1: the file  $2: its mode  $3: its group  $4 and $5: restoring, mode and group that were applied
+# A mode is octal, and may begin with a zero.
+is() { [ $((0$(stat -c %a -- "$1"))) = $((0$2)) ]; }
+if [ -z "${5-}" ] || [ "$(stat -c %G -- "$1")" = "$5" ]; then
+    chgrp -- "$3" "$1"
+elif [ "$(stat -c %G -- "$1")" != "$3" ]; then
+    echo "$1 stays in group $(stat -c %G -- "$1"), as somebody has set it since"
+fi
+if [ -z "${4-}" ] || is "$1" "$4"; then
+    chmod -- "$2" "$1"
+elif ! is "$1" "$2"; then
+    echo "$1 stays at mode $(stat -c %a -- "$1"), as somebody has set it since"
+fi

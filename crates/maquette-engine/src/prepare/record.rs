@@ -43,6 +43,9 @@ pub struct Record {
     pub router_interfaces: Vec<(String, String)>,
     /// The time zone that was set before.
     pub timezone: Option<String>,
+    /// The one that was set last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone_set: Option<String>,
     /// Whether libvirt's network hook was installed.
     pub network_hook: bool,
     /// Whether what removes expired environments was installed.

@@ -34,13 +34,13 @@ pub(super) fn apply(host: &dyn Host, interfaces: &[(String, String)]) -> Result<
         });
         all.extend(earlier.map(|(name, _)| (name.clone(), LISTENING.to_string())));
     })?;
-    set(host, "apply", &all)
+    set(host, "apply", &all).map(|_| ())
 }
 
-fn set(host: &dyn Host, verb: &str, interfaces: &[(String, String)]) -> Result<(), HostError> {
-    let pairs = interfaces.iter().flat_map(|(name, value)| [name.clone(), value.clone()]);
-    let args = [verb.to_string(), FILE.to_string()].into_iter().chain(pairs);
-    check(host, &Command::script(SCRIPT, args)).map(|_| ())
+fn set(host: &dyn Host, verb: &str, interfaces: &[(String, String)]) -> Result<String, HostError> {
+    let pairs = interfaces.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+    let args = [verb, FILE, LISTENING].into_iter().chain(pairs);
+    check(host, &Command::script(SCRIPT, args))
 }
 
 pub(super) fn noted(record: &Record) -> Option<Setting> {
@@ -48,7 +48,7 @@ pub(super) fn noted(record: &Record) -> Option<Setting> {
     (!interfaces.is_empty()).then_some(Setting::RouterAdverts { interfaces })
 }
 
-pub(super) fn restore(host: &dyn Host, before: &[(String, String)]) -> Result<(), HostError> {
+pub(super) fn restore(host: &dyn Host, before: &[(String, String)]) -> Result<String, HostError> {
     set(host, "restore", before)
 }
 

@@ -3,7 +3,7 @@
 use maquette_core::plan::Setting;
 
 use super::record::{self, Record};
-use crate::host::{Command, Host, HostError, check};
+use crate::host::{Command, Host, HostError, check, read_text};
 use crate::probe::{self, Reach};
 
 const SCRIPT: &str = include_str!("../../assets/prepare/timezone.sh");
@@ -15,22 +15,21 @@ pub(super) fn apply(host: &dyn Host, zone: &str) -> Result<(), HostError> {
     let before = probe::gather(host, Reach::Local)?.timezone;
     record::update(host, |r| {
         r.timezone = r.timezone.take().or(before).or(Some(DEFAULT.into()));
+        r.timezone_set = Some(zone.into());
     })?;
-    set(host, "apply", zone)
-}
-
-fn set(host: &dyn Host, verb: &str, zone: &str) -> Result<(), HostError> {
-    check(host, &Command::script(SCRIPT, [verb, zone])).map(|_| ())
+    check(host, &Command::script(SCRIPT, ["apply", zone])).map(|_| ())
 }
 
 pub(super) fn noted(record: &Record) -> Option<Setting> {
     record.timezone.clone().map(|zone| Setting::Timezone { zone })
 }
 
-pub(super) fn restore(host: &dyn Host, before: &str) -> Result<(), HostError> {
-    set(host, "restore", before)
+pub(super) fn restore(host: &dyn Host, before: &str) -> Result<String, HostError> {
+    let record = Record::parse(&read_text(host, record::PATH)?).unwrap_or_default();
+    let set = record.timezone_set.unwrap_or_default();
+    check(host, &Command::script(SCRIPT, ["restore", before, &set]))
 }
 
 pub(super) fn forget(record: &mut Record) {
-    record.timezone = None;
+    (record.timezone, record.timezone_set) = (None, None);
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use maquette_core::blueprint::Template;
 use maquette_core::diagnostic::Diagnostic;
-use maquette_core::plan::{self, PoolState};
+use maquette_core::plan::{self, Action, Plan, PoolState, Setting, Step};
 use maquette_core::units::ByteSize;
 use maquette_core::values::NodeName;
 use maquette_engine::prepare::record::Record;
 use maquette_engine::prepare::{self, daemons, record, ssh_limits};
 use maquette_engine::probe::{Daemons, Facts, SshLimits};
 use maquette_engine::{StepError, lifetimes, start_times};
+use maquette_libvirt::Survey;
 use serde_json::json;
 
 use crate::cli::Place;
@@ -325,7 +326,7 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
         world.terminal.talk("preparation has left no changes here");
         return Ok(0);
     }
-    in_use(&hypervisor, Leftovers::Go)?;
+    in_use(&hypervisor, Leftovers::Go, &plan)?;
     if !args.json {
         world.terminal.plan(&plan, &session::title(&hypervisor.facts));
     }
@@ -346,7 +347,7 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     // Until now somebody may have prepared, built or restored something here.
     let shown = plan;
     let hypervisor = with_libvirt(world, &session)?;
-    in_use(&hypervisor, Leftovers::Go)?;
+    in_use(&hypervisor, Leftovers::Go, &shown)?;
     locking::idle(&session.connection)?;
     let record = recorded(&hypervisor)?;
     let plan = plan::restore(prepare::undoable(&record));
@@ -366,7 +367,7 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     lifetimes::remove_all(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
     // What is left of templates is gone now, or somebody else's.
     let hypervisor = with_libvirt(world, &session)?;
-    in_use(&hypervisor, Leftovers::AreGone)?;
+    in_use(&hypervisor, Leftovers::AreGone, &plan)?;
     runner.run(&plan, &hypervisor)?;
     Ok(0)
 }
@@ -393,8 +394,36 @@ enum Leftovers {
     AreGone,
 }
 
-/// Refuses while domains or environments exist on a hypervisor.
-fn in_use(hypervisor: &Hypervisor, leftovers: Leftovers) -> Result<(), Failure> {
+/// Refuses what others have made with a libvirt that preparation has brought, and that would go or stop.
+fn others_need_libvirt(found: &Survey, record: &Record, plan: &Plan) -> Result<(), Failure> {
+    let ends = |step: &Step| {
+        matches!(
+            step.action,
+            Action::Restore(Setting::Packages { .. } | Setting::Daemons)
+        )
+    };
+    if !plan.steps.iter().any(ends) {
+        return Ok(());
+    }
+    // Libvirt brings the network of that name itself.
+    let networks = found.networks.iter().map(|(name, _)| name).filter(|name| *name != "default");
+    let pools = found.pools.iter().filter(|name| !record.pools.contains(*name));
+    let all: Vec<String> = networks
+        .map(|name| format!("network {name}"))
+        .chain(pools.map(|name| format!("storage pool {name}")))
+        .collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    let message = format!("others use the libvirt that would go: {}", all.join(", "));
+    Err(Failure::input(
+        Diagnostic::error("host::in-use", message)
+            .help("whoever made them removes them: `virsh net-undefine` and `virsh pool-undefine`, which leaves files"),
+    ))
+}
+
+/// Refuses while domains or environments exist on a hypervisor, or what others made with a libvirt that goes.
+fn in_use(hypervisor: &Hypervisor, leftovers: Leftovers, plan: &Plan) -> Result<(), Failure> {
     let observed = hypervisor.observed();
     let own = observed.domains.keys().map(NodeName::as_str);
     let others = observed.claims.domains.iter().map(String::as_str).chain(own);
@@ -424,6 +453,7 @@ fn in_use(hypervisor: &Hypervisor, leftovers: Leftovers) -> Result<(), Failure> 
                     .help("`maquette down --prefix NAME` removes each"),
             ));
         }
+        others_need_libvirt(&found, &recorded(hypervisor)?, plan)?;
     }
     Ok(())
 }

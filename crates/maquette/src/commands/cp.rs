@@ -1,5 +1,6 @@
 //! `maquette cp`: `scp` with the workspace's ssh config.
 
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -89,11 +90,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 
 /// Waits for `scp`, and prints what came of it.
 fn told(world: &World, args: &Args, mut scp: Command) -> Result<u8, Failure> {
-    let ended = scp.stdin(Stdio::null()).output();
-    let ended = ended.map_err(|e| Failure::because("cannot run scp", e))?;
-    let said = String::from_utf8_lossy(&ended.stderr);
+    let (said, status) =
+        heard(&mut scp, MOST_SAID).map_err(|e| Failure::because("cannot run scp", e))?;
+    let said = String::from_utf8_lossy(&said);
     said.lines().for_each(|line| world.terminal.talk(line));
-    let status = ended.status.code();
     let value = json!({
         "schema": 1,
         "sources": args.sources,
@@ -103,6 +103,26 @@ fn told(world: &World, args: &Args, mut scp: Command) -> Result<u8, Failure> {
     });
     world.terminal.result(&format!("{value:#}"));
     Ok(status.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Most bytes that `scp` and the nodes' login shells may print on standard error.
+const MOST_SAID: usize = 1 << 20;
+
+/// Runs a program to its end: what it prints on standard error, and its exit status. A guest's login shell that prints
+/// without an end does not fill this machine's memory: the program is ended, which is said after what it printed.
+fn heard(program: &mut Command, most: usize) -> std::io::Result<(Vec<u8>, Option<i32>)> {
+    let mut child =
+        program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut said = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        stderr.take(most as u64 + 1).read_to_end(&mut said)?;
+    }
+    if said.len() > most {
+        child.kill()?;
+        said.truncate(most);
+        said.extend(format!("\nended, since more than {} KiB were printed\n", most >> 10).bytes());
+    }
+    Ok((said, child.wait()?.code()))
 }
 
 /// Refuses files of this machine that are not there: `scp` ends as if there were no connection.
@@ -143,6 +163,21 @@ fn or_a_file(failure: Failure, word: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a guest's login shell prints is its own business, but for this machine's memory.
+    #[test]
+    fn who_prints_without_an_end_is_ended() {
+        let mut endless = Command::new("sh");
+        endless.args(["-c", "yes >&2"]);
+        let (said, status) = heard(&mut endless, 4096).unwrap();
+        assert_eq!(status, None);
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.ends_with("ended, since more than 4 KiB were printed\n"), "{said}");
+        assert!(said.len() < 5000);
+        let mut short = Command::new("sh");
+        short.args(["-c", "echo no >&2; exit 3"]);
+        assert_eq!(heard(&mut short, 4096).unwrap(), (b"no\n".to_vec(), Some(3)));
+    }
 
     #[test]
     fn a_colon_before_the_first_slash_ends_a_nodes_name() {

@@ -1,7 +1,7 @@
 //! `maquette plan`.
 
 use super::extend::Renewal;
-use super::{lockout, nodes};
+use super::{entry, lockout, nodes};
 use maquette_core::plan::Plan;
 
 use crate::cli::{FlagsOfUp, Wanted};
@@ -62,6 +62,7 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
     let networks = how.stages.has(Stage::Networks);
     let scope = pipeline::Scope { nodes: how.nodes, networks, ..pipeline::Scope::USUAL };
     let mut planned = pipeline::plan(world, loaded, &hypervisor, scope)?;
+    entry::told_apart(&planned.blueprint.nodes, &session.connection)?;
     planned.warn(world, loaded);
     planned.plan = how.stages.part(planned.plan);
     let preparation = match how.stages.has(Stage::Prepare) {

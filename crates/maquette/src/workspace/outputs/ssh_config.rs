@@ -107,7 +107,8 @@ pub(super) fn literal(text: &str) -> String {
 }
 
 /// Host keys: of nodes by their names, which is how everybody looks for them, and of the hypervisor as it is known here.
-/// Not by address: a guest says itself what that is, and it may name the hypervisor's.
+/// Not by address: a guest says itself what that is, and it may name the hypervisor's. No node is known by the hypervisor's
+/// name.
 pub fn known_hosts(nodes: &[&Node], remote: Option<&Remote>) -> String {
     let mut out = String::new();
     for line in remote.map_or(&[][..], |r| &r.host_keys) {
@@ -115,6 +116,10 @@ pub fn known_hosts(nodes: &[&Node], remote: Option<&Remote>) -> String {
     }
     for node in nodes {
         let Some(guest) = &node.guest else { continue };
+        // The guest would be taken for the hypervisor by whoever goes through that.
+        if remote.is_some_and(|remote| remote.is_called(&node.name)) {
+            continue;
+        }
         // The key's comment is the node's name again.
         let key: Vec<&str> = guest.host_key.split(' ').take(2).collect();
         let _ = writeln!(out, "{} {}", node.name, key.join(" "));
@@ -128,6 +133,28 @@ mod tests {
 
     use super::*;
     use crate::workspace::Workspace;
+
+    /// Whoever writes a topology chooses names, and a guest that has the hypervisor's address on its LAN got its logins.
+    #[test]
+    fn no_key_of_a_guest_is_known_by_a_name_of_the_hypervisors() {
+        let node = |name: &str| Node {
+            guest: Some(maquette_testkit::guest()),
+            ..maquette_testkit::node(name)
+        };
+        let nodes = ["hv-1", "alias-2", "key-3", "web-0"].map(node);
+        let target =
+            Target { address: "HV-1".parse().unwrap(), user: "root".parse().unwrap(), key: None };
+        let effective = Effective {
+            hostname: "192.0.2.1".into(),
+            host_key_alias: Some("alias-2".into()),
+            ..Effective::default()
+        };
+        let host_keys = vec!["key-3 ssh-ed25519 HHHH".into()];
+        let remote = Remote { target, effective, host_keys };
+        let text = known_hosts(&nodes.each_ref(), Some(&remote));
+        assert_eq!(text, "key-3 ssh-ed25519 HHHH\nweb-0 ssh-ed25519 BBBB\n");
+        assert_eq!(known_hosts(&nodes.each_ref(), None).lines().count(), 4);
+    }
 
     /// `%` begins a token of ssh's, and one that it does not know ends it.
     #[test]

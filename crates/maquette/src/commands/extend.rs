@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::load;
 use crate::render;
 use crate::session::run::Runner;
-use crate::session::{self, Session};
+use crate::session::{self, Hypervisor, Session};
 use crate::workspace::Owner;
 use crate::workspace::identity::{self, Way};
 use crate::workspace::outputs;
@@ -55,34 +55,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let environment = &located.environment;
     let session = Session::open(world, located.clone())?;
     let mut runner = session.runner(args.json, Duration::from_secs(power::START_TIMEOUT))?;
-    runner.lock(environment, "extend", args.locking)?;
-    let requirements = Requirements { ttl: args.time, ..Requirements::default() };
-    let mut hypervisor = session.prepared_for(&requirements)?;
-    if !hypervisor.observed().exists() {
-        let message = format!("there is no {}", session.title());
-        return Err(Failure::input(
-            Diagnostic::error("environment::unknown", message)
-                .help("`--prefix NAME` and `--host-address ADDRESS` choose another one"),
-        ));
-    }
-    let known = hypervisor.facts.lifetimes.get(environment).cloned().unwrap_or_default();
-    let Some(time) = args.time.or(known.ttl_s.map(Ttl::For)) else {
-        let message =
-            format!("environment `{environment}` does not expire, and nothing says when it is to");
-        return Err(Failure::input(
-            Diagnostic::error("lease::unknown", message)
-                .help("say how long it lasts, as in `maquette extend 8h`"),
-        ));
-    };
-    let now_s = clock(&hypervisor.facts)?;
-    let next = known.extended(time, now_s);
-    let renewal = Renewal { known, next, now_s, exists: true, ttl: None };
-    let (observed, user) = (hypervisor.observed(), &world.environment);
-    let way = identity::way(&observed, &located.workspace, user);
-    if matches!(way, Some(Way::Shared(_))) && renewal.next.ends_before(&renewal.known) {
-        return Err(others(environment));
-    }
-    agree(world, args, (&mut runner, environment), &renewal)?;
+    let (mut hypervisor, renewal) = settle(world, args, &session, &mut runner)?;
     // Nothing else is prepared for this.
     let preparation = std::mem::take(&mut hypervisor.preparation);
     let own = |action: &Action| matches!(action, Action::Apply(Setting::Expiry));
@@ -106,18 +79,66 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Asks whether it may expire sooner than noted. Nobody has to wait for the answer.
-fn agree(
+/// Looks what is noted under the lock, and asks whether the environment may expire sooner than that. Nobody has to wait for the
+/// answer; what is noted by then is asked for anew if it is something else, and the time counts from then on.
+fn settle(
     world: &World,
     args: &Args,
-    (runner, environment): (&mut Runner<'_>, &EnvName),
-    renewal: &Renewal,
-) -> Result<(), Failure> {
-    let Some(what) = renewal.sooner(environment).filter(|_| !args.yes) else { return Ok(()) };
-    runner.unlock();
-    let hints = ["`--yes` if that is what you want".to_string()];
-    question(world, "lease::sooner", &what, args.json, &hints)?;
-    runner.lock(environment, "extend", args.locking)
+    session: &Session<'_>,
+    runner: &mut Runner<'_>,
+) -> Result<(Hypervisor, Renewal), Failure> {
+    let environment = &session.located.environment;
+    let requirements = Requirements { ttl: args.time, ..Requirements::default() };
+    let (mut agreed, mut locking) = (None, args.locking);
+    loop {
+        runner.lock(environment, "extend", locking)?;
+        let hypervisor = session.prepared_for(&requirements)?;
+        let renewal = renewal(world, args, session, &hypervisor)?;
+        let is_open = !args.yes && agreed.as_ref() != Some(&renewal.known);
+        let Some(what) = renewal.sooner(environment).filter(|_| is_open) else {
+            return Ok((hypervisor, renewal));
+        };
+        runner.unlock();
+        let hints = ["`--yes` if that is what you want".to_string()];
+        question(world, "lease::sooner", &what, args.json, &hints)?;
+        agreed = Some(renewal.known);
+        // Who has it by now is not ended for our having waited.
+        locking = Locking { take_over: false, ..locking };
+    }
+}
+
+/// What becomes of what is noted of an environment that is there.
+fn renewal(
+    world: &World,
+    args: &Args,
+    session: &Session<'_>,
+    hypervisor: &Hypervisor,
+) -> Result<Renewal, Failure> {
+    let (environment, observed) = (&session.located.environment, hypervisor.observed());
+    if !observed.exists() {
+        let message = format!("there is no {}", session.title());
+        return Err(Failure::input(
+            Diagnostic::error("environment::unknown", message)
+                .help("`--prefix NAME` and `--host-address ADDRESS` choose another one"),
+        ));
+    }
+    let known = hypervisor.facts.lifetimes.get(environment).cloned().unwrap_or_default();
+    let Some(time) = args.time.or(known.ttl_s.map(Ttl::For)) else {
+        let message =
+            format!("environment `{environment}` does not expire, and nothing says when it is to");
+        return Err(Failure::input(
+            Diagnostic::error("lease::unknown", message)
+                .help("say how long it lasts, as in `maquette extend 8h`"),
+        ));
+    };
+    let now_s = clock(&hypervisor.facts)?;
+    let next = known.extended(time, now_s);
+    let renewal = Renewal { known, next, now_s, exists: true, ttl: None };
+    let way = identity::way(&observed, &session.located.workspace, &world.environment);
+    if matches!(way, Some(Way::Shared(_))) && renewal.next.ends_before(&renewal.known) {
+        return Err(others(environment));
+    }
+    Ok(renewal)
 }
 
 /// The error of who would have what others have built removed sooner: that is as good as removing it unasked.

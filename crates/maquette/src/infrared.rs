@@ -31,7 +31,7 @@ use crate::playbooks::{Hooks, Point};
 use crate::session::{Session, authorities};
 use crate::userfile::{self, Content};
 use crate::workspace::Workspace;
-use crate::workspace::named::Workspaces;
+use crate::workspace::named::{self, Workspaces};
 use crate::workspace::outputs;
 use crate::world::{Environment, World};
 use crate::{pipeline, reading};
@@ -68,6 +68,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
             let secret = masked(&tree) != tree;
             let content = if secret { Content::Secret } else { Content::Private };
             userfile::write(&world.terminal, file, tree.yaml().as_bytes(), content)?;
+            world.terminal.touched(file.display().to_string());
         }
         None if given.plan => {}
         None => world.terminal.result(&masked(&tree).yaml()),
@@ -77,6 +78,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     if let Some(name) = made {
         world.terminal.talk(&format!("warning: there was no active workspace; made `{name}`"));
     }
+    world.terminal.touched(format!("workspace `{}`", named::name_of(&workspace)));
     log::arguments(&workspace, &given)?;
     if logged {
         log::command(world, args, &given)?;

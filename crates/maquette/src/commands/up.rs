@@ -121,8 +121,14 @@ pub fn build(
     let runner = session.runner(how.json, how.limit)?;
     let mut building =
         Building { world, loaded, requirements, session, how, hooks, runner, expires: None };
-    building.begin()?;
-    let agreed = building.agree()?;
+    let before = session.located.workspace.saved().filter(|_| building.hooks.any());
+    let agreed = building.begin().and_then(|()| building.agree());
+    let agreed = agreed.or_else(|failure| {
+        // Which hypervisor is meant by whoever names none is as before.
+        before.map_or(Ok(()), |saved| session.located.workspace.save(&saved))
+            .map_err(entry::unwritten)?;
+        Err(failure)
+    })?;
     let refresh = !agreed.planned.blueprint.refresh_images.is_empty();
     building.runner.images(refresh, how.authorities.clone());
     let nodes = building.nodes(&agreed);
@@ -165,7 +171,7 @@ impl Building<'_> {
         self.hooks.run(self.world, stage, &self.loaded.workspace)
     }
 
-    /// Takes the environment, notes in the workspace where it is, and runs what comes before all else.
+    /// Takes the environment, and runs what comes before all else: playbooks find in the workspace where it is.
     fn begin(&mut self) -> Result<(), Failure> {
         let environment = &self.loaded.request.settings.environment;
         self.runner.lock(environment, "up", self.how.locking)?;
@@ -173,8 +179,10 @@ impl Building<'_> {
             self.must_have_built()?;
         }
         let connection = &self.session.connection;
-        entry::save(&self.session.located, connection)?;
         let workspace = &self.loaded.workspace;
+        if self.hooks.any() {
+            entry::save(&self.session.located, connection)?;
+        }
         if self.hooks.any() && !outputs::is_built(workspace) {
             entry::write(&self.session.located, &[], None, connection)?;
         }
@@ -190,13 +198,20 @@ impl Building<'_> {
         if !matches!(way, Some(Way::Shared(_))) {
             return Ok(());
         }
-        let networks = self.how.stages.has(Stage::Networks);
-        let scope = Scope { nodes: &self.how.nodes, networks, ..Scope::USUAL };
-        let planned = pipeline::plan(self.world, self.loaded, &hypervisor, scope)?;
+        let planned = self.planned(&hypervisor)?;
         match self.how.stages.part(planned.plan.clone()).is_empty() {
             true => Ok(()),
             false => Err(planned.only_shared()),
         }
+    }
+
+    /// Plans what is asked for.
+    fn planned(&self, hypervisor: &Hypervisor) -> Result<Planned, Failure> {
+        let networks = self.how.stages.has(Stage::Networks);
+        let scope = Scope { nodes: &self.how.nodes, networks, ..Scope::USUAL };
+        let planned = pipeline::plan(self.world, self.loaded, hypervisor, scope)?;
+        entry::told_apart(&planned.blueprint.nodes, &self.session.connection)?;
+        Ok(planned)
     }
 
     /// Prepares and plans, and asks what has to be asked. Nobody has to wait for the answer: nothing is
@@ -221,10 +236,7 @@ impl Building<'_> {
                 }
                 (false, false) => failure,
             };
-            let networks = self.how.stages.has(Stage::Networks);
-            let scope = Scope { nodes: &self.how.nodes, networks, ..Scope::USUAL };
-            let planned =
-                pipeline::plan(self.world, self.loaded, &hypervisor, scope).map_err(honest)?;
+            let planned = self.planned(&hypervisor).map_err(honest)?;
             if shown.is_none() {
                 planned.warn(self.world, self.loaded);
             }
@@ -357,6 +369,7 @@ impl Building<'_> {
     fn record(&mut self, agreed: &Agreed, nodes: &[&Node]) -> Result<(), Failure> {
         let Planned { blueprint, key, .. } = &agreed.planned;
         let workspace = &self.loaded.workspace;
+        entry::save(&self.session.located, &self.session.connection)?;
         entry::remember(&self.session.located)?;
         let shared = agreed.planned.shared.as_deref();
         if shared.is_none() {

@@ -34,6 +34,20 @@ pub struct Remote {
     pub host_keys: Vec<String>,
 }
 
+impl Remote {
+    /// Whether host keys of the hypervisor are looked up under a name: a node of that name would be taken for it.
+    pub fn is_called(&self, name: &str) -> bool {
+        let Self { target, effective, host_keys } = self;
+        let noted = host_keys.iter().filter_map(|line| line.split(' ').next());
+        let all = noted.flat_map(|names| names.split(',')).chain([
+            target.address.as_str(),
+            effective.hostname.as_str(),
+            effective.host_key_alias.as_deref().unwrap_or_default(),
+        ]);
+        all.into_iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+}
+
 /// A hypervisor that is reached.
 pub struct Connection {
     /// Its own side.
@@ -179,7 +193,7 @@ fn close_to_others(world: &World, key: &Path) -> Result<(), Failure> {
     world
         .terminal
         .talk(&format!("note: {} could be read by others; its mode is 0600 now", key.display()));
-    world.terminal.touched(format!("nothing was touched but the mode of {}", key.display()));
+    world.terminal.touched(format!("the mode of {}", key.display()));
     Ok(())
 }
 
@@ -233,6 +247,7 @@ fn trust(
         world.terminal.talk(&format!("{address} has another host key than before: {shown}"));
         let file = world.hosts.replace(target, &agreed).map_err(refused)?;
         world.terminal.talk(&format!("it takes the old one's place in {file}"));
+        world.terminal.touched(file);
         return Ok(());
     }
     if !world.terminal.is_interactive() {
@@ -258,5 +273,6 @@ fn lines(keys: &[HostKey]) -> String {
 fn remember(world: &World, target: &Target, keys: &[HostKey]) -> Result<(), Failure> {
     let file = world.hosts.remember(target, keys).map_err(refused)?;
     world.terminal.talk(&format!("added the host key of {} to {file}", target.address));
+    world.terminal.touched(file);
     Ok(())
 }

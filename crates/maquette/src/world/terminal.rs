@@ -70,8 +70,8 @@ pub struct Terminal {
     asking: AtomicBool,
     /// What was said that is said once.
     said: Mutex<BTreeSet<String>>,
-    /// What was changed by reading input, in the words that stand in for "nothing was touched".
-    touched: OnceLock<String>,
+    /// What was changed before input was found to be wrong.
+    touched: Mutex<Vec<String>>,
 }
 
 impl Terminal {
@@ -106,7 +106,7 @@ impl Terminal {
 
     fn new(out: Output, err: Output, input: Option<Input>, is_interactive: bool) -> Self {
         let (lost, asking, said) = (OnceLock::new(), AtomicBool::new(false), Mutex::default());
-        let (input, touched) = (input.map(Mutex::new), OnceLock::new());
+        let (input, touched) = (input.map(Mutex::new), Mutex::default());
         Self { out, err, input, is_interactive, lost, asking, said, touched }
     }
 
@@ -151,19 +151,33 @@ impl Terminal {
         written.is_ok()
     }
 
-    /// From now on it is not so that nothing was touched; `what` is said instead.
+    /// From now on it is not so that nothing was touched: nothing was but `what`.
     pub fn touched(&self, what: String) {
-        // There is one key in a run.
-        let _ = self.touched.set(what);
+        let mut all = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains(&what) {
+            all.push(what);
+        }
+    }
+
+    /// What may be said of what was touched.
+    fn touched_words(&self) -> Option<String> {
+        let all = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, before) = all.split_last()?;
+        Some(match before {
+            [] => format!("nothing was touched but {last}"),
+            before => format!("nothing was touched but {} and {last}", before.join(", ")),
+        })
     }
 
     /// Says what went wrong; `goes_on` is what to do after an interruption.
     pub fn fail(&self, failure: &Failure, goes_on: &str) {
         match failure {
-            Failure::Input(diagnostics, sources) => self.painted_talk(&match self.touched.get() {
-                Some(what) => render::diagnostics_after(diagnostics, sources, what),
-                None => render::diagnostics(diagnostics, sources),
-            }),
+            Failure::Input(diagnostics, sources) => {
+                self.painted_talk(&match self.touched_words() {
+                    Some(what) => render::diagnostics_after(diagnostics, sources, &what),
+                    None => render::diagnostics(diagnostics, sources),
+                })
+            }
             Failure::Failed(error) | Failure::Status(_, error) => {
                 self.painted_talk(&render::step_error(error))
             }

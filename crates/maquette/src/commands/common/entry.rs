@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use maquette_core::blueprint::Node;
+use maquette_core::diagnostic::Diagnostic;
 use maquette_core::observed::Observed;
 use maquette_engine::StepError;
 use maquette_engine::bmc::BmcSecrets;
@@ -36,6 +37,17 @@ pub fn save(located: &Located, connection: &Connection) -> Result<(), Failure> {
         opens: before.opens,
     };
     workspace.create().and_then(|()| workspace.save(&saved)).map_err(|e| workspace.unwritten(e))
+}
+
+/// Refuses nodes that have a name of the hypervisor's: in known_hosts one would be taken for the other.
+pub fn told_apart(nodes: &[Node], connection: &Connection) -> Result<(), Failure> {
+    let Some(remote) = &connection.remote else { return Ok(()) };
+    let Some(node) = nodes.iter().find(|node| remote.is_called(&node.name)) else { return Ok(()) };
+    let message = format!("node `{}` would be called like its hypervisor", node.name);
+    Err(Failure::input(
+        Diagnostic::error("node::like-hypervisor", message)
+            .help("their host keys are looked up by name: give nodes another one, or a `--prefix`"),
+    ))
 }
 
 /// Has the workspace remember which environment its outputs and its key belong to.

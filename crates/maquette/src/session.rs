@@ -167,14 +167,17 @@ impl<'a> Session<'a> {
     }
 
     /// What came of a removal. Where it failed since no libvirt is installed there was nothing to remove, which is said.
-    pub fn removed(&self, result: Result<(), Failure>) -> Result<(), Failure> {
-        let Err(failure) = result else { return Ok(()) };
+    pub fn removed<T: Default>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        let failure = match result {
+            Ok(left) => return Ok(left),
+            Err(failure) => failure,
+        };
         match self.find() {
             Ok(found) if found.libvirt.is_none() && found.facts.daemons == Daemons::Missing => {
                 let host = &found.facts.name;
                 let text = format!("libvirt is not installed on {host}: nothing to do");
                 self.world.terminal.talk_once(text);
-                Ok(())
+                Ok(T::default())
             }
             _ => Err(failure),
         }

@@ -22,7 +22,7 @@ use crate::session::run::Runner;
 use crate::session::{Hypervisor, Session};
 use crate::workspace::Owner;
 use crate::workspace::identity::{self, Way};
-use crate::workspace::outputs;
+use crate::workspace::outputs::{self, Secrets};
 use crate::world::World;
 use crate::{consent, load};
 
@@ -69,8 +69,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         remove_nodes(world, &located, words, args.json, args.locking, asking)?;
         return Ok(0);
     }
-    remove(world, &located, args.json, args.locking, asking)?;
-    forget(world, &located)?;
+    let left = remove(world, &located, args.json, args.locking, asking)?;
+    forget(world, &located, &left)?;
     Ok(0)
 }
 
@@ -96,12 +96,20 @@ fn asking(world: &World, args: &Args) -> Asking {
     }
 }
 
-/// Removes what the workspace has of an environment that is gone. False, which is said, if the workspace is another
-/// environment's.
-pub fn forget(world: &World, located: &Located) -> Result<bool, Failure> {
+/// Removes what the workspace has of an environment that is gone. Key and secret stay for what is left of it, which is said.
+/// False, which is said as well, if the workspace is another environment's.
+pub fn forget(world: &World, located: &Located, left: &[String]) -> Result<bool, Failure> {
     let owner = Owner::new(&located.environment, &located.host);
-    let ours = outputs::remove(&located.workspace, &owner)
+    let secrets = if left.is_empty() { Secrets::Go } else { Secrets::Stay };
+    let ours = outputs::remove(&located.workspace, &owner, secrets)
         .map_err(|e| Failure::because("cannot remove the workspace", e))?;
+    if ours && !left.is_empty() {
+        world.terminal.talk(&format!(
+            "workspace {} keeps its key and secret, since this is left: {}; once that has gone, `maquette down` removes them",
+            located.workspace.path.display(),
+            left.join(", ")
+        ));
+    }
     if !ours {
         let whose = located.workspace.saved().and_then(|s| s.owner);
         let why = match whose {
@@ -271,14 +279,14 @@ fn what_goes(plan: &Plan) -> String {
     }
 }
 
-/// Removes all of an environment that is on the hypervisor. The workspace stays.
+/// Removes all of an environment that is on the hypervisor, and returns what may be left of it, in words. The workspace stays.
 pub fn remove(
     world: &World,
     located: &Located,
     json: bool,
     locking: Locking,
     asking: Asking,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     let session = Session::open(world, located.clone())?;
     session.removed(remove_all(world, &session, json, locking, asking))
 }
@@ -289,7 +297,7 @@ fn remove_all(
     json: bool,
     locking: Locking,
     asking: Asking,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     let environment = &session.located.environment;
     let mut removal = Removal::new(world, session, environment, json, locking, asking)?;
     let mut plan_of = |observed: &Observed| Ok(plan::destroy(observed, environment));
@@ -310,20 +318,35 @@ fn remove_all(
             if !json {
                 tell_kept(world, &plan);
             }
-            return forget_notes(world, session, &removal.runner);
+            forget_notes(world, session, &removal.runner)?;
+            return Ok(left(&hypervisor, environment));
         }
         removal.runner.run(&plan, &hypervisor)?;
         let left = hypervisor.libvirt.as_ref().and_then(|server| server.survey().ok());
-        let Some(left) = left else { return Ok(()) };
-        if !left.environments.contains(environment) {
+        let Some(left) = left else {
+            return Ok(vec!["what libvirt did not list when it was asked again".into()]);
+        };
+        if !left.may_have(environment) {
             forget_notes(world, session, &removal.runner)?;
             if !json {
                 say_what_stays(world, &left, &hypervisor.facts);
             }
-            return Ok(());
+            return Ok(Vec::new());
         }
     }
     Err(unfinished(format!("environment `{environment}` is not empty")))
+}
+
+/// What is left of an environment, or may be: its key may open that.
+fn left(hypervisor: &Hypervisor, environment: &EnvName) -> Vec<String> {
+    let observed = hypervisor.observed();
+    let domains = observed.domains.keys().map(|name| format!("domain `{name}`"));
+    let networks = observed.networks.keys().map(|name| format!("network `{name}`"));
+    let edited = observed.edited.iter().map(|e| format!("{} `{}`", e.kind, e.name));
+    let copies = hypervisor.seen.iter().flat_map(|seen| seen.copies.clone());
+    let unread = observed.claims.unread.iter().filter(|name| environment.may_call(name));
+    let unread = unread.map(|name| format!("domain `{name}`, which cannot be read"));
+    domains.chain(networks).chain(edited).chain(copies).chain(unread).collect()
 }
 
 /// Says what stays of it and why.

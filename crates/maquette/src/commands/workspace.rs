@@ -6,9 +6,11 @@ use maquette_engine::StepError;
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::consent;
 use crate::infrared;
 use crate::render;
 use crate::workspace::archive;
+use crate::workspace::outputs;
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::named::{self, Workspaces};
 use crate::world::World;
@@ -40,11 +42,17 @@ pub enum Args {
         /// Their names
         #[arg(required = true)]
         names: Vec<String>,
+        /// Do not ask, whatever their keys open (or MAQUETTE_YES=1)
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Empty a workspace
     Cleanup {
         /// Its name
         name: String,
+        /// Do not ask, whatever its key opens (or MAQUETTE_YES=1)
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Write a workspace into an archive
     Export {
@@ -122,13 +130,17 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             world.terminal.result(&format!("Now using workspace: '{name}'"));
         }
         Args::List { active } => list(world, *active)?,
-        Args::Delete { names } => {
+        Args::Delete { names, yes } => {
+            agree(world, names, *yes)?;
             for name in names {
                 Workspaces::of(&world.environment).delete(name)?;
                 world.terminal.result(&format!("Workspace '{name}' deleted"));
             }
         }
-        Args::Cleanup { name } => Workspaces::of(&world.environment).cleanup(name)?,
+        Args::Cleanup { name, yes } => {
+            agree(world, std::slice::from_ref(name), *yes)?;
+            Workspaces::of(&world.environment).cleanup(name)?;
+        }
         Args::Export { name, filename, copy_keys } => {
             export(world, name.as_deref(), filename.as_deref(), *copy_keys)?;
         }
@@ -143,6 +155,29 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         Args::GroupList { name } => groups(world, name.as_deref())?,
     }
     Ok(0)
+}
+
+/// Asks before keys are removed that open nodes, as far as is noted here: nobody could log in to these any more, and `up`
+/// would make them anew.
+fn agree(world: &World, names: &[String], yes: bool) -> Result<(), Failure> {
+    let workspaces = Workspaces::of(&world.environment);
+    let mut opened = Vec::new();
+    for name in names {
+        let workspace = workspaces.find(Some(name))?;
+        opened.extend(outputs::opened(&workspace).map(|what| format!("{what} (workspace `{name}`)")));
+    }
+    if opened.is_empty() || yes || consent::yes_of_environment(&world.environment) {
+        return Ok(());
+    }
+    let what = format!(
+        "remove the key to {}; without it nobody logs in there any more, and `maquette up` makes all nodes anew",
+        opened.join(" and ")
+    );
+    let hints = [
+        "`maquette down` removes an environment and then its key; `maquette workspace export` keeps a copy".into(),
+        "say `--yes` (or MAQUETTE_YES=1) if that is what you want".into(),
+    ];
+    consent::question(world, "workspace::unconfirmed", &what, false, &hints)
 }
 
 fn create(world: &World, name: &str) -> Result<(), Failure> {

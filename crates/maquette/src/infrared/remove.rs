@@ -19,9 +19,14 @@ use crate::load::{self, Extra, Loaded, Located};
 use crate::playbooks::output::Output;
 use crate::playbooks::{Hooks, Point};
 use crate::session::{self, Session};
+use crate::workspace::outputs::Secrets;
 use crate::workspace::{Owner, outputs};
 use crate::world::World;
 use crate::{cli, consent};
+
+/// What goes with the definition of a domain of somebody else.
+const KEPT_BY_LIBVIRT: &str = "of domains that are not Maquette's the disks stay; what libvirt keeps beside these goes: UEFI \
+     variables, saved memory, records of snapshots and checkpoints, logs";
 
 /// The network that libvirt brings.
 const DEFAULT: &str = "default";
@@ -100,7 +105,7 @@ impl Removal {
         let loaded = load::wanted_leniently(&world.environment, wanted, extra);
         unless_played(world, given, &loaded, tree, |_| {
             world.terminal.talk(&format!("{holds}: nothing to do ({hint})"));
-            Ok(())
+            Ok(Vec::new())
         })?;
         Ok(0)
     }
@@ -112,14 +117,14 @@ fn whole(given: &Given) -> Result<(), Failure> {
     if given.plan {
         let error =
             StepError::new("`virsh plan` shows what would be built, and not what would be removed");
-        let hint = "nothing was touched; `maquette down` shows what goes before it asks";
+        let hint = "nothing was removed; `maquette down` shows what goes before it asks";
         return Err(Failure::Failed(error.hint(hint)));
     }
     let Some(first) = narrow.first() else { return Ok(()) };
     let message = format!("`{first}` of --ansible-args does not narrow a removal");
     let error = StepError::new(message)
         .hint(
-            "nothing was touched; leave it out to remove all, or name nodes with `--remove-nodes`",
+            "nothing was removed; leave it out to remove all, or name nodes with `--remove-nodes`",
         )
         .hint("`maquette down` shows what goes before it asks");
     Err(Failure::Failed(error))
@@ -142,7 +147,7 @@ fn own(world: &World, wanted: &cli::Wanted) -> Result<Option<Option<String>>, Fa
         here.host()
     );
     let error = StepError::new(message).hint(
-        "nothing was touched; `maquette workspace checkout NAME` changes the workspace, and \
+        "nothing was removed; `maquette workspace checkout NAME` changes the workspace, and \
          `--prefix NAME` says which environment is meant",
     );
     Err(Failure::Failed(error))
@@ -158,68 +163,74 @@ fn nodes(world: &World, given: &Given, loaded: &Loaded, names: &[String]) -> Res
 
 /// `--cleanup` without a prefix: removes everything.
 fn everything(world: &World, given: &Given, loaded: &Loaded, tree: &Plain) -> Result<u8, Failure> {
-    let located = unless_played(world, given, loaded, tree, |located| {
+    let (located, left) = unless_played(world, given, loaded, tree, |located| {
         objects(world, located, given.yes, given.locking)
     })?;
-    empty_of_all(&located)
+    empty_of_all(world, &located, &left)
 }
 
 /// `--kill`: removes the environment, and leaves the workspace with this machine alone.
 fn environment(world: &World, given: &Given, loaded: &Loaded, tree: &Plain) -> Result<u8, Failure> {
-    let located = unless_played(world, given, loaded, tree, |located| {
+    let (located, left) = unless_played(world, given, loaded, tree, |located| {
         down::remove(world, located, false, given.locking, down::Asking::Agreed)
     })?;
-    empty(world, &located)
+    empty(world, &located, &left)
 }
 
-/// Removes, unless a playbook of the user's does it; says where.
+/// Removes, unless a playbook of the user's does it; says where, and what is left as far as that is known.
 fn unless_played(
     world: &World,
     given: &Given,
     loaded: &Loaded,
     tree: &Plain,
-    remove: impl FnOnce(&Located) -> Result<(), Failure>,
-) -> Result<Located, Failure> {
+    remove: impl FnOnce(&Located) -> Result<Vec<String>, Failure>,
+) -> Result<(Located, Vec<String>), Failure> {
     let hooks = Hooks::read(world, &loaded.request, tree, &given.playbook_args())?;
     let located = loaded.located();
     let output = Output::of(&world.environment, &located.workspace)
         .map_err(|e| located.workspace.unwritten(e))?;
     let hooks = hooks.with_infrareds(world, output);
-    if !hooks.at(world, Point::Cleanup, &located.workspace)? {
-        remove(&located)?;
-    }
-    Ok(located)
+    let left = match hooks.at(world, Point::Cleanup, &located.workspace)? {
+        true => Vec::new(),
+        false => remove(&located)?,
+    };
+    Ok((located, left))
 }
 
 /// Leaves the workspace with this machine alone, as far as it is that environment's.
-fn empty(world: &World, located: &Located) -> Result<u8, Failure> {
+fn empty(world: &World, located: &Located, left: &[String]) -> Result<u8, Failure> {
     let unwritten = |e: std::io::Error| located.workspace.unwritten(e);
     outputs::write_local(&located.workspace).map_err(unwritten)?;
-    down::forget(world, located)?;
+    down::forget(world, located, left)?;
     Ok(0)
 }
 
 /// The same after all environments of a hypervisor have gone.
-fn empty_of_all(located: &Located) -> Result<u8, Failure> {
+fn empty_of_all(world: &World, located: &Located, left: &[String]) -> Result<u8, Failure> {
     let unwritten = |e: std::io::Error| located.workspace.unwritten(e);
     let saved = located.workspace.saved().unwrap_or_default();
     let there = |o: &&Owner| o.is_on(&located.host);
     let gone: Vec<Owner> = saved.opens.iter().chain(&saved.owner).filter(there).cloned().collect();
     outputs::write_local(&located.workspace).map_err(unwritten)?;
-    for owner in gone {
-        outputs::remove(&located.workspace, &owner).map_err(unwritten)?;
+    let secrets = if left.is_empty() { Secrets::Go } else { Secrets::Stay };
+    for owner in &gone {
+        outputs::remove(&located.workspace, owner, secrets).map_err(unwritten)?;
+    }
+    if !gone.is_empty() && !left.is_empty() {
+        let text = "the workspace keeps its key and secret, since a domain that cannot be read may open with them";
+        world.terminal.talk(&format!("{text}: {}", left.join(", ")));
     }
     Ok(0)
 }
 
 /// Removes all domains and all networks but `default`: first of all environments with what belongs to
-/// them, then those that are not ours, whose disks stay.
+/// them, then those that are not ours, whose disks stay. Domains that stay, since they cannot be read, are returned.
 fn objects(
     world: &World,
     located: &Located,
     yes: bool,
     locking: cli::Locking,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     let session = Session::open(world, located.clone())?;
     session.removed(all_objects(world, &session, yes, locking))
 }
@@ -229,10 +240,10 @@ fn all_objects(
     session: &Session<'_>,
     yes: bool,
     locking: cli::Locking,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     let mut runner = session.runner(false, Duration::from_secs(60))?;
     let hypervisor = session.running()?;
-    let Some(libvirt) = &hypervisor.libvirt else { return Ok(()) };
+    let Some(libvirt) = &hypervisor.libvirt else { return Ok(Vec::new()) };
     let found = libvirt.survey().map_err(session::unobserved)?;
     for object in &found.unreadable {
         world.terminal.talk(&format!("warning: {object} cannot be read; it stays"));
@@ -244,9 +255,13 @@ fn all_objects(
     plans.push((None, strangers(&found)));
     let whole = Plan::all(plans.iter().map(|(_, plan)| plan.clone()));
     let title = format!("everything on {}", session.connection.label);
+    let unread: Vec<String> = found.unread.iter().map(|name| format!("`{name}`")).collect();
     world.terminal.plan(&whole, &title);
     if whole.is_empty() {
-        return Ok(());
+        return Ok(unread);
+    }
+    if !found.domains.is_empty() {
+        world.terminal.talk(KEPT_BY_LIBVIRT);
     }
     confirm(world, &found, &whole, yes)?;
     for (environment, plan) in plans {
@@ -278,7 +293,7 @@ fn all_objects(
         }
     }
     world.terminal.talk("base images, pools and disks of domains that are not Maquette's stay");
-    Ok(())
+    Ok(unread)
 }
 
 fn removal(session: &Session<'_>, environment: &EnvName) -> Result<Plan, Failure> {

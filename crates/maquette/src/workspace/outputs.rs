@@ -241,11 +241,35 @@ pub fn belongs(workspace: &Workspace, owner: &Owner) -> bool {
     workspace.saved().and_then(|s| s.owner).is_none_or(|o| o == *owner)
 }
 
+/// What the key or the secret of a workspace is for, in words; none if it has neither, or nothing is noted that they open.
+pub fn opened(workspace: &Workspace) -> Option<String> {
+    if ![KEY_FILE, SECRET_FILE].iter().any(|name| workspace.file(name).exists()) {
+        return None;
+    }
+    match workspace.recall() {
+        Ok(Some(saved)) if saved.opens.is_empty() => None,
+        Ok(Some(saved)) => {
+            let labels: Vec<String> = saved.opens.iter().map(Owner::label).collect();
+            Some(format!("environment {}", labels.join(", ")))
+        }
+        Ok(None) | Err(_) => Some("an environment that is not noted there".into()),
+    }
+}
+
+/// What becomes of a workspace's key and secret when an environment is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// They go, if they are no other environment's.
+    Go,
+    /// They stay, for what is left of the environment: nobody else has them.
+    Stay,
+}
+
 /// Removes what [`write()`] wrote for an environment that is gone, and the key once it opens no other
-/// environment's nodes. What is another environment's stays; false if that is all there is. The
+/// environment's nodes and nothing is left. What is another environment's stays; false if that is all there is. The
 /// directory goes if nothing else is in it; one that has a name of its own stays, with an inventory of
 /// this machine alone.
-pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
+pub fn remove(workspace: &Workspace, owner: &Owner, secrets: Secrets) -> io::Result<bool> {
     let Some(mut saved) = workspace.saved() else {
         // Without a record, whose files they are is not known.
         return Ok(!is_built(workspace));
@@ -255,7 +279,9 @@ pub fn remove(workspace: &Workspace, owner: &Owner) -> io::Result<bool> {
     if !written && !held {
         return Ok(false);
     }
-    saved.opens.retain(|o| o != owner);
+    if secrets == Secrets::Go {
+        saved.opens.retain(|o| o != owner);
+    }
     if saved.owner.as_ref() == Some(owner) {
         let built = [
             INVENTORY,
@@ -402,13 +428,13 @@ mod tests {
     fn removing_one_environment_leaves_anothers_key_and_inventory() {
         let (mine, other) = (owner("job", "h"), owner("zz", "h"));
         let (_home, workspace) = workspace(&[&mine]);
-        assert!(!remove(&workspace, &other).unwrap());
+        assert!(!remove(&workspace, &other, Secrets::Go).unwrap());
         // The same name on another hypervisor is another environment.
-        assert!(!remove(&workspace, &owner("job", "elsewhere")).unwrap());
+        assert!(!remove(&workspace, &owner("job", "elsewhere"), Secrets::Go).unwrap());
         for name in [BUILT, SSH_CONFIG, KNOWN_HOSTS, KEY_FILE, SECRET_FILE, SAVED] {
             assert!(workspace.file(name).exists(), "{name}");
         }
-        assert!(remove(&workspace, &mine).unwrap());
+        assert!(remove(&workspace, &mine, Secrets::Go).unwrap());
         assert!(!workspace.path.exists());
     }
 
@@ -416,9 +442,23 @@ mod tests {
     fn a_key_stays_until_no_environment_is_left_that_it_opens() {
         let (first, second) = (owner("a", "h"), owner("b", "h"));
         let (_home, workspace) = workspace(&[&first, &second]);
-        assert!(remove(&workspace, &second).unwrap());
+        assert!(remove(&workspace, &second, Secrets::Go).unwrap());
         assert!(workspace.file(KEY_FILE).exists() && !workspace.file(BUILT).exists());
-        assert!(remove(&workspace, &first).unwrap());
+        assert!(remove(&workspace, &first, Secrets::Go).unwrap());
+        assert!(!workspace.path.exists());
+    }
+
+    /// A node that somebody has renamed, for instance: nobody else has the key to it.
+    #[test]
+    fn what_is_left_of_an_environment_keeps_its_key_until_it_has_gone() {
+        let mine = owner("job", "h");
+        let (_home, workspace) = workspace(&[&mine]);
+        for _ in 0..2 {
+            assert!(remove(&workspace, &mine, Secrets::Stay).unwrap());
+            let there = |name| workspace.file(name).exists();
+            assert!(there(KEY_FILE) && there(SECRET_FILE) && !there(BUILT) && !there(KNOWN_HOSTS));
+        }
+        assert!(remove(&workspace, &mine, Secrets::Go).unwrap());
         assert!(!workspace.path.exists());
     }
 
@@ -426,7 +466,7 @@ mod tests {
     fn without_a_record_nothing_is_taken_for_ours() {
         let (_home, workspace) = workspace(&[]);
         std::fs::remove_file(workspace.file(SAVED)).unwrap();
-        assert!(!remove(&workspace, &owner("a", "h")).unwrap());
+        assert!(!remove(&workspace, &owner("a", "h"), Secrets::Go).unwrap());
         assert!(workspace.file(KEY_FILE).exists());
     }
 
@@ -435,8 +475,8 @@ mod tests {
         let (_home, workspace) = workspace(&[]);
         let text = r#"{"schema": 1, "prefix": "a", "hypervisor": {"address": "h"}}"#;
         std::fs::write(workspace.file(SAVED), text).unwrap();
-        assert!(!remove(&workspace, &owner("zz", "h")).unwrap());
-        assert!(remove(&workspace, &owner("a", "h")).unwrap());
+        assert!(!remove(&workspace, &owner("zz", "h"), Secrets::Go).unwrap());
+        assert!(remove(&workspace, &owner("a", "h"), Secrets::Go).unwrap());
         assert!(!workspace.path.exists());
     }
 }

@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 use ipnet::{Ipv4Net, Ipv6Net};
 use uuid::Uuid;
 
-pub use conflicts::{conflicts, conflicts_of_nodes};
+pub use conflicts::{conflicts, conflicts_of_nodes, in_use};
 pub use images::image_sources;
 pub use narrow::narrow;
 pub use subnets::choose;
@@ -101,6 +101,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         name: topology.settings.pool_name.clone(),
         path: topology.settings.pool_path.clone(),
     };
+    extension::refuse_another(topology, observed, diags);
     let mut nodes = kept(topology, context);
     let mut networks: Vec<Network> = match extends(topology, observed) {
         true => observed.networks.values().map(|n| n.recorded.clone()).collect(),

@@ -73,6 +73,15 @@ impl EnvName {
             None => name.into(),
         }
     }
+
+    /// Whether a domain may be one of its nodes, by its name: without a prefix, whatever ends in a number.
+    pub fn may_call(&self, domain: &str) -> bool {
+        let number = |(_, n): (&str, &str)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+        match &self.0 {
+            Some(_) => domain.starts_with(&self.qualify("")),
+            None => domain.rsplit_once('-').is_some_and(number),
+        }
+    }
 }
 
 impl fmt::Display for EnvName {

@@ -251,6 +251,10 @@ pub struct Claims {
     pub macs: BTreeSet<MacAddr>,
     /// Other domains by the network that they are plugged into, or by `bridge/NAME`.
     pub plugged: BTreeMap<String, BTreeSet<String>>,
+    /// Other domains by the files of their disks, now and when they start next.
+    pub files: BTreeMap<String, BTreeSet<String>>,
+    /// Domains of which libvirt does not say what they are made of.
+    pub unread: BTreeSet<String>,
 }
 
 impl Claims {
@@ -268,8 +272,8 @@ impl Claims {
         self.routes.iter().any(|(route, _)| topology::overlap(net, route))
     }
 
-    /// Notes a domain of somebody else: what it may use, and what it is plugged into. What is plugged in while it runs may be
-    /// nowhere in its definition.
+    /// Notes a domain of somebody else: what it may use, what it is plugged into and which disks it has. What is plugged in while
+    /// it runs may be nowhere in its definition.
     pub fn domain(
         &mut self,
         name: &str,
@@ -282,6 +286,8 @@ impl Claims {
         // never runs with them.
         if active || !Template::is_called_so(name) {
             nics().for_each(|nic| self.plug(&nic.network, name));
+            let hardware = std::iter::once(defined).chain(live);
+            hardware.flat_map(|h| &h.disks).for_each(|disk| self.hold(&disk.file, name));
         }
         self.macs.extend(nics().map(|nic| nic.mac));
         self.domains.insert(name.into());
@@ -298,6 +304,23 @@ impl Claims {
         if !source.is_empty() {
             self.plugged.entry(source.into()).or_default().insert(domain.into());
         }
+    }
+
+    /// Notes a file of a disk of somebody else's domain, or the volume's name where its definition names no path.
+    pub fn hold(&mut self, file: &str, domain: &str) {
+        if !file.is_empty() {
+            self.files.entry(file.into()).or_default().insert(domain.into());
+        }
+    }
+
+    /// Domains of others that have a volume, or an overlay of it, on a disk: libvirt calls the overlay of `x.qcow2` that a
+    /// snapshot makes `x.SNAPSHOT`, in the same directory.
+    pub fn holders(&self, pool: &blueprint::Pool, volume: &str) -> BTreeSet<&str> {
+        let stem = volume.rsplit_once('.').map_or(volume, |(stem, _)| stem);
+        let begin = format!("{}/{stem}.", pool.path.trim_end_matches('/'));
+        let files = self.files.range(begin.clone()..);
+        let there = files.take_while(|(file, _)| file.starts_with(&begin)).map(|(_, names)| names);
+        there.chain(self.files.get(volume)).flatten().map(String::as_str).collect()
     }
 
     /// Domains of others that use a network, by its name or by that of its bridge.
@@ -497,14 +520,23 @@ impl Observed {
         }
     }
 
-    /// Volumes of ours that no domain names any more, by node.
+    /// What a network has recorded of a node's volumes.
+    pub fn tenant(&self, node: &str) -> Option<&blueprint::Tenant> {
+        let mut tenants = self.networks.values().flat_map(|n| &n.recorded.tenants);
+        tenants.find(|tenant| tenant.node == node)
+    }
+
+    /// Volumes of ours that no domain names any more, by node. Those of a node that somebody renamed, or defined anew under
+    /// another name, are that domain's.
     pub fn orphans(&self) -> BTreeMap<NodeName, Orphan> {
         let mut found = BTreeMap::new();
         for tenant in self.networks.values().flat_map(|n| &n.recorded.tenants) {
             let taken = self.domains.contains_key(&tenant.node)
                 || self.claims.domains.contains(tenant.node.as_str());
-            let there = |v: &&String| self.has_volume(&tenant.pool, v);
-            let volumes: BTreeSet<String> = tenant.volumes.iter().filter(there).cloned().collect();
+            let free = |v: &&String| {
+                self.has_volume(&tenant.pool, v) && self.in_use(&tenant.pool, v).is_empty()
+            };
+            let volumes: BTreeSet<String> = tenant.volumes.iter().filter(free).cloned().collect();
             if !taken && !volumes.is_empty() {
                 let orphan =
                     Orphan { node: tenant.node.clone(), pool: tenant.pool.clone(), volumes };
@@ -512,6 +544,12 @@ impl Observed {
             }
         }
         found
+    }
+
+    /// Domains of others that have a volume which no domain of ours has; those of which libvirt does not say what they have may.
+    pub fn in_use(&self, pool: &blueprint::Pool, volume: &str) -> BTreeSet<&str> {
+        let unread = self.claims.unread.iter().map(String::as_str);
+        self.claims.holders(pool, volume).into_iter().chain(unread).collect()
     }
 
     /// Volumes of a node that should be there and are not.

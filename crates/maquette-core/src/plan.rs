@@ -12,6 +12,7 @@ mod devices;
 mod diff;
 mod drift;
 mod fate;
+mod in_use;
 mod measured;
 mod node;
 mod power;
@@ -32,10 +33,11 @@ pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Sharing};
 pub use diff::{create, place_seeds, renew, unknown_first_boots};
 pub use drift::{Drift, drifts};
 pub use fate::entangled;
+pub use in_use::replaced_in_use;
 pub use measured::measured;
 pub use power::{Power, power, unproven};
 pub use prepare::{
-    HostFacts, LIMITS, LibvirtState, Limit, Needs, PoolState, Setting, prepare, restore,
+    HostFacts, KVM_OPEN, LIMITS, LibvirtState, Limit, Needs, PoolState, Setting, prepare, restore,
 };
 pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};

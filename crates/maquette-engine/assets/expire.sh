@@ -168,10 +168,44 @@ is_unchanged() {
     [ "$(printf '%s\n' "$2" | digest "${1%% *}")" = "$(attribute "$1" digest)" ]
 }
 
-# Deletes a volume, if its name says whose it is: whatever a record names, nothing else goes.
-# $1: pool  $2: volume  $3: the node
+# A domain that has a volume, or an overlay of it that a snapshot made: `x.SNAPSHOT` is that of `x.qcow2`.
+# $1: volume  $2: the UUID of the domain whose record names it, which does not count, or nothing
+user() {
+    printf '%s\n' "$disks" | stem=${1%.*}. own=$2 awk '
+        $1 != ENVIRON["own"] && index(substr($0, length($1) + 2), ENVIRON["stem"]) == 1 { print $1; exit }'
+}
+
+# Deletes overlays of a volume: files called like it, with a snapshot's name in the place of its ending. What ends like a
+# volume may be that of another node.
+# $1: pool  $2: volume
+overlays() {
+    named=$(virsh vol-list --pool "$1") || return 1
+    printf '%s\n' "$named" | awk '{ print $1 }' | while IFS= read -r overlay; do
+        case $overlay in
+        *."${2##*.}") ;;
+        "${2%.*}".?*) virsh vol-delete --pool "$1" "$overlay" >/dev/null || exit 1 ;;
+        esac
+    done
+}
+
+# Deletes a volume, if its name says whose it is: whatever a record names, nothing else goes. Between the name of the node
+# and the ending there is the key of a disk. One that a domain has besides stays.
+# $1: pool  $2: volume  $3: the node  $4: the UUID of its domain, or nothing
 delete() {
-    case $2 in */* | -*) return 0 ;; "$3"-disk*.* | "$3"-seed.img) ;; *) return 0 ;; esac
+    case $2 in
+    "$3"-seed.img) ;;
+    "$3"-?*.qcow2)
+        key=${2#"$3"-}
+        case ${key%.qcow2} in [!A-Za-z0-9]* | *[!A-Za-z0-9_-]*) return 0 ;; esac
+        ;;
+    *) return 0 ;;
+    esac
+    holder=$(user "$2" "$4")
+    if [ -n "$holder" ]; then
+        echo "volume $2 stays: domain $(virsh domname "$holder" 2>/dev/null || echo "$holder") has it"
+        return 0
+    fi
+    if [ -n "$4" ]; then overlays "$1" "$2" || return 1; fi
     if ! said=$(virsh vol-info --pool "$1" "$2" 2>&1); then
         # Anything else is no answer, and the record has to stay.
         case $said in *'volume not found'*) return 0 ;; esac
@@ -239,13 +273,17 @@ domain() {
         virsh destroy "$2" >/dev/null || return 1
     fi
     pool=$(attribute "$whole" pool)
+    # What a snapshot made is not listed before; somebody at work in it refuses that.
+    virsh pool-refresh "$pool" >/dev/null 2>&1 || :
     printf '%s\n' "$elements" | while IFS= read -r element; do
         case $element in
-        'disk '* | maquette:disk\ *) delete "$pool" "$(attribute " $element" volume)" "$name" ;;
-        'guest '* | maquette:guest\ *) delete "$pool" "$(attribute " $element" seed)" "$name" ;;
+        'disk '* | maquette:disk\ *) delete "$pool" "$(attribute " $element" volume)" "$name" "$2" ;;
+        'guest '* | maquette:guest\ *) delete "$pool" "$(attribute " $element" seed)" "$name" "$2" ;;
         esac || exit 1
     done || return 1
-    virsh undefine "$2" --managed-save --snapshots-metadata --nvram >/dev/null || return 1
+    # libvirt knows checkpoints since 5.6.
+    virsh undefine "$2" --managed-save --snapshots-metadata --nvram --checkpoints-metadata >/dev/null 2>&1 ||
+        virsh undefine "$2" --managed-save --snapshots-metadata --nvram >/dev/null || return 1
     for log in "$logs/$name.log" "$logs/$name-serial.log" "/var/lib/libvirt/qemu/$name-serial.log"; do
         rm -f -- "$log" "$log.0" "$log.1" "$log.2"
     done
@@ -290,7 +328,7 @@ network() {
             # A domain of that name that is still there is somebody's.
             if printf '%s\n' "$named" | grep -qxF -- "$node"; then node=; fi
             ;;
-        maquette:volume\ *) [ -z "$node" ] || delete "$pool" "$(attribute "$element" name)" "$node" ;;
+        maquette:volume\ *) [ -z "$node" ] || delete "$pool" "$(attribute "$element" name)" "$node" '' ;;
         esac || exit 1
     done || return 1
     if printf '%s\n' "$elements" | grep -qE '^maquette:(uplink|vswitch|port|portgroup)[ />]'; then
@@ -312,6 +350,19 @@ plugs() {
             printf '%s\n' "$said" | awk '$2 == "network" || $2 == "bridge" { print $2, $3 }'
         elif ! is_gone list "$domain"; then
             echo "networks stay for now: what domain $domain is plugged into cannot be told: $said" >&2
+            return 1
+        fi
+    done
+}
+
+# The files of domains' disks, now or when they start next: lines of a domain's UUID and a file's name. 1 as with plugs.
+files() {
+    all=$(virsh list --all --uuid) || return 1
+    for domain in $all; do
+        if said=$(virsh domblklist "$domain" 2>&1 && virsh domblklist "$domain" --inactive 2>&1); then
+            printf '%s\n' "$said" | sed -n 's/^ *[^ ][^ ]*  *//; s/.*\///; s/^./'"$domain"' &/p'
+        elif ! is_gone list "$domain"; then
+            echo "nothing goes for now: which disks domain $domain has cannot be told: $said" >&2
             return 1
         fi
     done
@@ -341,7 +392,8 @@ remove() {
             sh -eu "$bmcs/bmc.sh" stop "$bmcs" "maquette-bmc-$environment.service" || failed=1
         fi
         # A list that cannot be had is not an empty one.
-        { domains=$(virsh list --all --uuid) && networks=$(virsh net-list --all --uuid); } || failed=1 domains=''
+        { domains=$(virsh list --all --uuid) && networks=$(virsh net-list --all --uuid) && disks=$(files); } ||
+            failed=1 domains=''
         for domain in $domains; do
             domain "$environment" "$domain"
             case $? in 0) ;; 2) stays=1 ;; *) failed=1 ;; esac

@@ -6,6 +6,7 @@ mod owner;
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
+use maquette_core::blueprint::Template;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{self, Claims, HostNetwork, Observed};
@@ -20,6 +21,7 @@ use crate::xml::read::{self, Parsed};
 use owner::{Asides, Judge, Object, Owner};
 
 pub(crate) use listed::{Found, NetworkFound, domain_xmls, network_xmls, undescribed};
+pub(crate) use owner::Written;
 
 /// Why the hypervisor's state cannot be read.
 #[derive(Debug, Error)]
@@ -179,10 +181,17 @@ fn domains(
     for Found { name, listed, defined, live } in all {
         let (kind, claimed) = (ObjectKind::Domain, &mut seen.claims.domains);
         let xml = judge.definition((kind, &name), defined, claimed, asides)?;
-        let Some(xml) = xml else { continue };
+        let Some(xml) = xml else {
+            // One that has gone since it was listed is not noted there.
+            if claimed.contains(&name) {
+                seen.claims.unread.insert(name);
+            }
+            continue;
+        };
         let readable = Parsed::of(&xml).and_then(|xml| Ok((read::domain_in(&xml)?, xml)));
         let Ok((parsed, xml)) = readable else {
             asides.unreadable.push(undescribed(ObjectKind::Domain, &name));
+            seen.claims.unread.insert(name.clone());
             seen.claims.domains.insert(name);
             continue;
         };
@@ -216,6 +225,10 @@ fn domains(
             }
             Owner::Other => {
                 let live = live.ok().flatten().and_then(|xml| read::domain(&xml).ok());
+                let files = live.iter().flat_map(|live| &live.files).chain(&parsed.files);
+                if listed.active || !Template::is_called_so(&name) {
+                    files.for_each(|file| seen.claims.hold(file, &name));
+                }
                 let live = live.as_ref().map(|l| &l.hardware);
                 seen.claims.domain(&name, &parsed.hardware, live, listed.active);
             }
@@ -409,6 +422,7 @@ mod tests {
             networks(listed, judge, &mut seen, &mut BTreeSet::new(), &mut asides)?;
             let claims = seen.claims;
             assert!(claims.domains.contains("test") && claims.networks.contains("test"));
+            assert!(claims.unread.contains("test"));
             Ok::<_, ObserveError>(asides.unreadable)
         };
         let passed = ["domain", "network"].map(|kind| undescribed(kind, "test"));

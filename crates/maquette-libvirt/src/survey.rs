@@ -7,8 +7,10 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Origin;
 
-use crate::client::Client;
-use crate::observe::{Found, NetworkFound, ObserveError, domain_xmls, network_xmls, undescribed};
+use crate::client::{self, Client};
+use crate::observe::{
+    Found, NetworkFound, ObserveError, Written, domain_xmls, network_xmls, undescribed,
+};
 use crate::xml::read::{self, Record};
 
 /// A node of some environment.
@@ -37,18 +39,40 @@ pub struct Survey {
     pub domains: Vec<(String, bool)>,
     /// Networks that are not ours, each with whether it runs.
     pub networks: Vec<(String, bool)>,
+    /// Storage pools, whoever made them.
+    pub pools: Vec<String>,
     /// What could not be read of objects, such as `libvirt's description of domain x`.
     pub unreadable: Vec<String>,
+    /// Names of domains among these.
+    pub unread: BTreeSet<String>,
+    /// Environments of which an object has a record and is not called as it says, as copies have, and renamed nodes.
+    pub copied: BTreeSet<EnvName>,
+}
+
+impl Survey {
+    /// Whether there is anything of an environment, also under other names, or something that may be its node.
+    pub fn may_have(&self, environment: &EnvName) -> bool {
+        self.environments.contains(environment)
+            || self.copied.contains(environment)
+            || self.unread.iter().any(|name| environment.may_call(name))
+    }
 }
 
 /// Looks at all domains and networks.
 pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
-    Ok(of(domain_xmls(client)?, network_xmls(client)?))
+    let pools = client::pool_names(client)?;
+    Ok(Survey { pools, ..of(domain_xmls(client)?, network_xmls(client)?) })
 }
 
 /// Everything that was found. What libvirt refuses to describe is as what cannot be read.
 pub(crate) fn of(domains: Vec<Found>, networks: Vec<NetworkFound>) -> Survey {
     let mut survey = Survey::default();
+    note_domains(domains, &mut survey);
+    note_networks(networks, &mut survey);
+    survey
+}
+
+fn note_domains(domains: Vec<Found>, survey: &mut Survey) {
     for found in domains {
         let xml = match &found.defined {
             Ok(None) => continue,
@@ -57,12 +81,16 @@ pub(crate) fn of(domains: Vec<Found>, networks: Vec<NetworkFound>) -> Survey {
         };
         let Ok(parsed) = read::domain(xml) else {
             survey.unreadable.push(undescribed(ObjectKind::Domain, &found.name));
+            survey.unread.insert(found.name);
             continue;
         };
         let (environment, recorded) = match parsed.record {
             Record::None => (None, None),
             // A copy of a node is somebody's.
-            Record::Good(record) if record.node_name() != record.node.name => (None, None),
+            Record::Good(record) if record.of_another().is_some() => {
+                survey.copied.insert(record.environment);
+                (None, None)
+            }
             Record::Good(record) => (Some(record.environment), Some(record.node)),
             Record::Bad(environment, _) => (environment, None),
         };
@@ -76,6 +104,9 @@ pub(crate) fn of(domains: Vec<Found>, networks: Vec<NetworkFound>) -> Survey {
         let node = Surveyed { name, active, recorded, memory_mib, origin };
         survey.nodes.push((environment, node));
     }
+}
+
+fn note_networks(networks: Vec<NetworkFound>, survey: &mut Survey) {
     for (name, active, xml) in networks {
         let xml = match xml {
             Ok(None) => continue,
@@ -86,20 +117,20 @@ pub(crate) fn of(domains: Vec<Found>, networks: Vec<NetworkFound>) -> Survey {
             survey.unreadable.push(undescribed(ObjectKind::Network, &name));
             continue;
         };
-        match owner(parsed.record, |r| r.environment) {
+        let environment = match parsed.record {
+            Record::None => None,
+            Record::Good(record) if record.of_another().is_some() => {
+                survey.copied.insert(record.environment);
+                None
+            }
+            Record::Good(record) => Some(record.environment),
+            Record::Bad(environment, _) => environment,
+        };
+        match environment {
             Some(environment) => {
                 survey.environments.insert(environment);
             }
             None => survey.networks.push((name, active)),
         }
-    }
-    survey
-}
-
-fn owner<R>(record: Record<R>, environment: impl Fn(R) -> EnvName) -> Option<EnvName> {
-    match record {
-        Record::None => None,
-        Record::Good(record) => Some(environment(record)),
-        Record::Bad(environment, _) => environment,
     }
 }

@@ -2,11 +2,11 @@
 
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Domain;
-use maquette_core::plan::{Action, Sharing};
+use maquette_core::plan::{Action, PoolState, Sharing};
 use maquette_engine::{StepContext, StepError};
 use maquette_libvirt::DomainEvent;
 
-use crate::hypervisor::Machine;
+use crate::machine::Machine;
 use crate::rules;
 
 impl Machine {
@@ -24,6 +24,27 @@ impl Machine {
             }
             _ => {}
         }
+    }
+
+    /// Somebody gives a domain another name: it is theirs from then on, with its disks.
+    pub fn rename(&mut self, name: &str, to: &str) {
+        let Some(domain) = self.seen.domains.remove(name) else { return };
+        if let Some(environment) = self.owners.remove(&(ObjectKind::Domain, name.to_string())) {
+            self.renamed.push((environment, name.into(), to.into()));
+        }
+        self.seen.claims.domain(to, &domain.defined, domain.live.as_ref(), domain.active);
+        self.strangers.push((to.into(), domain.active));
+    }
+
+    /// Storage pools that there are: the one that nodes are in, and others'.
+    pub fn pools(&self) -> Vec<String> {
+        let own = (self.pool != PoolState::Missing).then(|| "images".to_string());
+        own.into_iter().chain(self.stranger_pools.clone()).collect()
+    }
+
+    /// Somebody's domain goes.
+    pub fn lose(&mut self, name: &str) {
+        self.note(&Action::UndefineDomain { name: name.into() }, None);
     }
 
     /// Changes a domain, and tells whoever listens.

@@ -13,6 +13,8 @@ mod host;
 #[cfg(feature = "hypervisor")]
 mod hypervisor;
 mod inputs;
+#[cfg(feature = "hypervisor")]
+mod machine;
 mod nodes;
 mod plans;
 #[cfg(feature = "hypervisor")]
@@ -25,11 +27,13 @@ mod signs;
 #[cfg(feature = "hypervisor")]
 pub use host::{ModelHost, ModelHosts};
 #[cfg(feature = "hypervisor")]
-pub use hypervisor::{Machine, Model};
+pub use hypervisor::Model;
 pub use inputs::{
     Input, blueprint_of, blueprint_of_nodes, described_input, expand, input, mistakes, plan_of,
     topology, types_for,
 };
+#[cfg(feature = "hypervisor")]
+pub use machine::Machine;
 pub use nodes::{guest, interface, node};
 pub use plans::{changes, fetched, titles, up};
 pub use rules::{apply, edit, machine, node_volumes, perform};

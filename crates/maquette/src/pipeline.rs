@@ -313,6 +313,7 @@ fn in_the_way(
     diags: &mut Diagnostics,
 ) -> Result<(), Failure> {
     scope.conflicts(what.0, what.1, what.2, diags);
+    plan::replaced_in_use(what.1, what.2, diags);
     let asked = abilities::asked(what.1, what.2);
     let Some(server) = hypervisor.libvirt.as_ref().filter(|_| !asked.is_empty()) else {
         return Ok(());

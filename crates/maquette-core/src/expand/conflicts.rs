@@ -1,5 +1,7 @@
 //! What stands in the way on the hypervisor: names and subnets that others have.
 
+use std::collections::BTreeSet;
+
 use super::subnets::{taken, taken_error};
 use crate::blueprint::{Blueprint, Network, Uplink};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -37,6 +39,18 @@ fn foreign(kind: &str, name: &str) -> Diagnostic {
         format!("the {kind} `{name}` exists and does not belong to this environment"),
     )
     .help("remove or rename it, or build this environment under another `--prefix`")
+}
+
+/// What is said of a volume that nodes are to have and that domains of others have.
+pub fn in_use(volume: &str, holders: &BTreeSet<&str>) -> Diagnostic {
+    let names: Vec<&str> = holders.iter().copied().collect();
+    let error = Diagnostic::error(
+        "hypervisor::disk-in-use",
+        format!("others' domains use the volume `{volume}`: {}", names.join(", ")),
+    );
+    error
+        .help("if one of them is the node under another name, `virsh domrename` gives it its own back")
+        .help("or build this environment under another `--prefix`, and that domain keeps the disk")
 }
 
 /// Others' networks and interfaces of the names that a network and its bridges are to have.
@@ -110,7 +124,16 @@ pub fn conflicts_of_nodes(blueprint: &Blueprint, observed: &Observed, diags: &mu
             diags.push(Diagnostic::error("topology::host-name", message).help(help));
         }
         let own = orphans.get(&node.name);
+        let recorded = observed.tenant(&node.name);
         for volume in node.volumes() {
+            let holders = match recorded.filter(|t| t.volumes.iter().any(|v| v == volume)) {
+                Some(tenant) => observed.in_use(&tenant.pool, volume),
+                None => observed.claims.holders(&blueprint.pool, volume),
+            };
+            if !holders.is_empty() {
+                diags.push(in_use(volume, &holders));
+                continue;
+            }
             let ours = own.is_some_and(|o| o.volumes.contains(volume))
                 || observed.is_in_edited(&node.name, &blueprint.pool, volume);
             if !ours && observed.has_volume(&blueprint.pool, volume) {

@@ -2,10 +2,12 @@
 //! is made, whatever their types: as long as one of them is unfinished, the same command goes on with these
 //! and adds no others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blueprint::Node;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::observed::Observed;
+use crate::topology::Topology;
 use crate::values::NodeName;
 
 /// Names of the nodes that came with the latest extension.
@@ -29,6 +31,44 @@ pub(super) fn is_unfinished(observed: &Observed) -> bool {
         let waiting = !domain.ready && (node.guest.is_some() || !domain.active);
         waiting || !observed.missing_volumes(node, &domain.pool).is_empty()
     })
+}
+
+/// Refuses an extension by other nodes than the latest one has, as long as that is unfinished: it would be finished
+/// instead, and what is asked for would not be made.
+pub(super) fn refuse_another(topology: &Topology, observed: &Observed, diags: &mut Diagnostics) {
+    if !topology.settings.extend || !is_unfinished(observed) {
+        return;
+    }
+    let environment = &topology.settings.environment;
+    let latest = latest(observed);
+    let mut noted: BTreeMap<String, u32> = BTreeMap::new();
+    for name in &latest {
+        let own = name.as_str().strip_prefix(&environment.qualify("")).unwrap_or(name.as_str());
+        let role = own.rsplit_once('-').map_or(own, |(role, _)| role);
+        *noted.entry(role.into()).or_default() += 1;
+    }
+    let asked = topology.roles.iter().filter(|role| role.count > 0);
+    let asked: BTreeMap<String, u32> =
+        asked.map(|role| (role.name.value.to_string(), role.count)).collect();
+    if asked == noted {
+        return;
+    }
+    let list = |all: &BTreeMap<String, u32>| match all.is_empty() {
+        true => "no nodes".to_string(),
+        false => {
+            let all = all.iter().map(|(role, count)| format!("{role}:{count}"));
+            format!("`{}`", all.collect::<Vec<_>>().join(","))
+        }
+    };
+    let (noted, asked) = (list(&noted), list(&asked));
+    let nodes: Vec<&str> = latest.iter().map(|name| name.as_str()).collect();
+    let message =
+        format!("the latest extension, by {noted}, is not finished, and this one is by {asked}");
+    diags.push(
+        Diagnostic::error("project::extend", message)
+            .help(format!("`--topology-extend` with `--topology-nodes` {noted} finishes it first"))
+            .help(format!("`maquette down {}` removes what there is of it", nodes.join(" "))),
+    );
 }
 
 /// Names of the nodes that are to be noted as the latest extension, among those that there will be.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fate::{Fate, Fates, fates, zones};
 use super::remove::{edited_goes, remove_domain, remove_edited, remove_network, remove_orphan};
 use super::{
-    Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe,
+    Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe, in_use,
     switching, warm,
 };
 use crate::blueprint::{Blueprint, ColdReason, Disk, HostKeys, Image, Network, Node, Template};
@@ -178,6 +178,8 @@ impl Planner<'_> {
             }
         }
         let about = |name: &str| self.blueprint.is_about(name);
+        let goes = |name: &str| !fates.nodes.contains_key(name) && about(name);
+        self.changes.extend(in_use::stay(self.observed, goes));
         let edited = self.observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain);
         for edited in edited.filter(|e| about(&e.name)) {
             if !fates.nodes.contains_key(edited.name.as_str()) {

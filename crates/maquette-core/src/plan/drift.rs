@@ -1,6 +1,6 @@
 //! What is not as Maquette left it, whatever the topology says now.
 
-use super::{devices, switching};
+use super::{devices, in_use, switching};
 use crate::object::ObjectKind;
 use crate::observed::{Domain, Hardware, Observed, Orphan};
 
@@ -35,6 +35,11 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
         let what = "it was undefined outside Maquette; its disks are there".into();
         all.push(Drift { kind: ObjectKind::Domain, name: orphan.node.into(), what });
     }
+    all.extend(in_use::of_undefined(observed).map(|(name, what)| Drift {
+        kind: ObjectKind::Domain,
+        name,
+        what,
+    }));
     for network in observed.networks.values() {
         let name = network.name.to_string();
         if !network.active {

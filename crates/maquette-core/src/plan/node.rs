@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::diff::Planner;
 use super::fate::Fate;
 use super::ready::readiness;
-use super::{Action, LiveChange, Op, Reasons, StepId, describe};
+use super::{Action, LiveChange, Op, Reasons, StepId, describe, in_use};
 use crate::blueprint::{Disk, Node, Pool, Template};
 use crate::object::ObjectKind;
 use crate::seed::seed_files;
@@ -196,6 +196,11 @@ impl Planner<'_> {
         let mut gone = Vec::new();
         for volume in dropped {
             if !self.observed.has_volume(pool, &volume) {
+                continue;
+            }
+            let holders = self.observed.claims.holders(pool, &volume);
+            if !holders.is_empty() {
+                self.changes.push(in_use::stays(self.observed, &node.name, &volume, &holders));
                 continue;
             }
             self.change(Op::Delete, ObjectKind::Volume, &volume, String::new(), UNWANTED);

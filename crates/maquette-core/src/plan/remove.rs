@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Builder, Change, NetworkChange, Op, Plan, StepId, describe, switching};
+use super::{
+    Action, Builder, Change, NetworkChange, Op, Plan, StepId, describe, in_use, switching,
+};
 use crate::blueprint;
 use crate::names::EnvName;
 use crate::object::ObjectKind;
@@ -20,6 +22,7 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
         remove_domain(domain, observed, reason, &mut builder);
     }
     remove_edited_domains(observed, |_| true, reason, &mut changes, &mut builder);
+    changes.extend(in_use::stay(observed, |_| true));
     // A network takes seconds to stop, and has not to wait for more than those that were on it. Volumes without a
     // domain are known by the networks that their node was on, so that these are forgotten last.
     let stopped = builder.stops();
@@ -71,6 +74,7 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
         remove_domain(domain, observed, reason, &mut builder);
     }
     remove_edited_domains(observed, goes, reason, &mut changes, &mut builder);
+    changes.extend(in_use::stay(observed, goes));
     let last: Vec<StepId> = builder.added().collect();
     for network in observed.networks.values() {
         let Some((wanted, reason)) =
@@ -299,7 +303,7 @@ pub(super) fn remove_network(
 }
 
 /// Stops a domain, deletes its volumes, and only then its definition: as long as a volume is left,
-/// the metadata that names it is there too. Returns the last step.
+/// the metadata that names it is there too. Volumes that domains of others have stay. Returns the last step.
 pub(super) fn remove_domain(
     domain: &Domain,
     observed: &Observed,
@@ -316,6 +320,7 @@ pub(super) fn remove_domain(
         .volumes()
         .filter(|v| observed.has_volume(pool, v))
         .chain(overlays(domain, observed))
+        .filter(|volume| observed.claims.holders(pool, volume).is_empty())
         .map(|volume| {
             let delete = Action::DeleteVolume { volume: volume.into(), pool: pool.clone() };
             builder.add(delete, after.clone(), reason)

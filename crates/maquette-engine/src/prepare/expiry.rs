@@ -64,7 +64,7 @@ found() {
 }
 case $1 in
 net-dumpxml) kind=networks what=$3 ;;
-net-list | list | vol-*) kind= ;;
+net-list | list | vol-* | pool-*) kind= ;;
 net-*) kind=networks what=$2 ;;
 *) kind=domains what=$2 ;;
 esac
@@ -79,6 +79,13 @@ case "$1 $2" in
     ;;
 'domstate '*) echo running ;;
 'domiflist '*) [ ! -e "plugged/$name" ] || cat "plugged/$name" ;;
+'domblklist '*)
+    if [ -e "disks/$name" ]; then cat "disks/$name"; else
+        sed -n 's|.* volume="\([^"]*\)".*| vda   /x/\1|p' "domains/$name"
+    fi
+    ;;
+'pool-refresh '*) ;;
+'vol-list --pool') sed -n "s|^$3/\(.*\)| \1   /x/\1|p" volumes 2>/dev/null || : ;;
 'net-dumpxml --inactive')
     if grep -q unreadable "networks/$name"; then echo 'error: internal error' >&2; exit 1; fi
     cat "networks/$name"
@@ -86,7 +93,13 @@ case "$1 $2" in
 'vol-info --pool') grep -qx "$3/$4" volumes || { echo 'error: Storage volume not found: x' >&2; exit 1; } ;;
 'vol-delete --pool') echo "delete $3/$4" >>done ;;
 'destroy '*) echo "destroy $name" >>done; rm -f ids/* ;;
-'undefine '*) echo "undefine $name" >>done; rm "domains/$name" ;;
+'undefine '*)
+    case " $* " in *' --checkpoints-metadata '*)
+        if [ -e old ]; then echo "error: command 'undefine' doesn't support option --checkpoints-metadata" >&2; exit 1; fi ;;
+    *) if [ -e checkpoints ]; then echo 'error: cannot delete inactive domain with 1 checkpoints' >&2; exit 1; fi ;;
+    esac
+    echo "undefine $name" >>done; rm "domains/$name"
+    ;;
 'net-destroy '*) echo "net-destroy $name" >>done ;;
 'net-undefine '*) echo "net-undefine $name" >>done; rm "networks/$name" ;;
 *) echo "unknown: $*" >>done ;;
@@ -98,7 +111,7 @@ esac
     impl Place {
         fn new() -> Self {
             let place = Self(tempfile::tempdir().unwrap());
-            for directory in ["domains", "networks", "notes", "locks", "ids", "plugged"] {
+            for directory in ["domains", "networks", "notes", "locks", "ids", "plugged", "disks"] {
                 fs::create_dir(place.at(directory)).unwrap();
             }
             place.write("virsh", VIRSH);
@@ -304,6 +317,78 @@ esac
         assert_eq!(said, "network copy stays: it has a record of environment lab\n");
     }
 
+    /// What was called otherwise than `disk…` stayed, and was nobody's from then on; so did what was written after a snapshot.
+    #[test]
+    fn disks_with_any_key_go_and_so_do_overlays_and_checkpoints() {
+        for old in ["checkpoints", "old"] {
+            let place = Place::new();
+            place.node("lab-web-0", "lab", "lab-web-0-data.qcow2");
+            place.recorded("lab-web-1", ("lab", "1"), "lab-web-1-a.b.qcow2");
+            place.write("disks/lab-web-0", " vda   /x/lab-web-0-data.before\n");
+            place.network(
+                "lab-lan",
+                "lab",
+                "<maquette:tenant node=\"lab-db-0\" pool=\"images\" pool-path=\"/x\">\
+                 <maquette:volume name=\"lab-db-0-Var_1.qcow2\"/></maquette:tenant>",
+            );
+            let volumes = [
+                "lab-web-0-data.qcow2",
+                "lab-web-0-data.before",
+                // A disk of another node whose key has a name like it, and one that is called as no disk can be.
+                "lab-web-0-data.x.qcow2",
+                "lab-web-1-a.b.qcow2",
+                "lab-db-0-Var_1.qcow2",
+            ];
+            place.write("volumes", &volumes.map(|v| format!("images/{v}\n")).concat());
+            place.write(old, "");
+            place.note("lab", NOW);
+            assert_eq!(
+                place.once(),
+                "destroy lab-web-0\ndelete images/lab-web-0-data.before\n\
+                 delete images/lab-web-0-data.qcow2\nundefine lab-web-0\n\
+                 destroy lab-web-1\nundefine lab-web-1\n\
+                 delete images/lab-db-0-Var_1.qcow2\nnet-destroy lab-lan\nnet-undefine lab-lan\n"
+            );
+        }
+    }
+
+    /// A domain under another name was left without them, as by `virsh domrename`.
+    #[test]
+    fn disks_that_a_domain_has_under_another_name_stay() {
+        for disk in ["lab-web-0-disk1.qcow2", "lab-web-0-disk1.before"] {
+            let place = Place::new();
+            place.node("keep", "lab", "lab-web-0-disk1.qcow2");
+            place.write("disks/keep", &format!(" vda   /x/{disk}\n sda   -\n"));
+            place.recorded("lab-web-1", ("lab", "1"), "lab-web-1-disk1.qcow2");
+            place.write("domains/copy", "");
+            place.write("disks/copy", " vda   /x/lab-web-1-disk1.qcow2\n");
+            let tenant = "<maquette:tenant node=\"lab-web-0\" pool=\"images\" pool-path=\"/x\">\
+                          <maquette:volume name=\"lab-web-0-disk1.qcow2\"/>\
+                          <maquette:volume name=\"lab-web-0-seed.img\"/></maquette:tenant>";
+            place.network("lab-lan", "lab", tenant);
+            let volumes = ["lab-web-0-disk1.qcow2", "lab-web-0-seed.img", "lab-web-1-disk1.qcow2"];
+            place.write("volumes", &volumes.map(|v| format!("images/{v}\n")).concat());
+            place.note("lab", NOW);
+            let (done, said, complaints) = place.told();
+            assert_eq!(
+                (done.as_str(), complaints.as_str()),
+                (
+                    "destroy lab-web-1\nundefine lab-web-1\ndelete images/lab-web-0-seed.img\n\
+                     net-destroy lab-lan\nnet-undefine lab-lan\n",
+                    ""
+                )
+            );
+            assert!(
+                said.contains("volume lab-web-0-disk1.qcow2 stays: domain keep has it\n"),
+                "{said}"
+            );
+            assert!(
+                said.contains("volume lab-web-1-disk1.qcow2 stays: domain copy has it\n"),
+                "{said}"
+            );
+        }
+    }
+
     /// What a record names is deleted. `down` shows what it would leave, and asks.
     #[test]
     fn what_has_a_record_that_was_changed_by_hand_stays_and_so_do_its_networks() {
@@ -407,6 +492,7 @@ esac
     fn what_libvirt_does_not_answer_is_not_taken_for_gone() {
         for (call, done) in [
             ("list", ""),
+            ("domblklist", ""),
             ("net-list", ""),
             ("metadata", ""),
             ("vol-info", "destroy lab-web-0\n"),

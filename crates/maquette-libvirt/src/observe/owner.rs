@@ -46,7 +46,7 @@ pub(super) struct Object<'a> {
 }
 
 /// A record, as far as it tells who wrote it.
-pub(super) trait Written {
+pub(crate) trait Written {
     fn environment(&self) -> &EnvName;
     /// Whether it has what was recorded only since records are sealed.
     fn is_sealed_by_age(&self) -> bool;

@@ -71,6 +71,8 @@ pub struct DomainXml {
     pub pulled: Vec<MacAddr>,
     /// What it is made of.
     pub hardware: Hardware,
+    /// Files of all its disks, of drives for removable media and of what overlays are over as well.
+    pub files: Vec<String>,
     /// TCP port of its VNC server; only a running one has any.
     pub vnc_port: Option<u16>,
     /// Its taps on the host, each with its network; only a running one has any.
@@ -153,6 +155,9 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let mut disks: Vec<DiskDevice> =
         devices().filter(|c| c.has_tag_name("disk")).filter_map(disk).collect();
     disks.sort_by(|a, b| a.device.cmp(&b.device));
+    let files = devices().filter(|c| c.has_tag_name("disk")).flat_map(|disk| disk.descendants());
+    let files = files.filter(|e| e.has_tag_name("source")).filter_map(place).map(String::from);
+    let files = files.collect();
     let interfaces = || devices().filter(|c| c.has_tag_name("interface"));
     let nics = interfaces().filter_map(nic).collect();
     let pulled = interfaces()
@@ -167,7 +172,7 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let mut graphics = devices().filter(|c| c.has_tag_name("graphics"));
     let vnc_port = graphics.find_map(|g| g.attribute("port")?.parse().ok());
     let hardware = Hardware { maximum_mib, memory_mib, vcpus, disks, nics };
-    Ok(DomainXml { record, images, mark, origin, pulled, hardware, vnc_port, taps })
+    Ok(DomainXml { record, images, mark, origin, pulled, hardware, files, vnc_port, taps })
 }
 
 /// Who made a domain: words that anybody may have put there, for people to see.
@@ -200,9 +205,7 @@ fn disk(element: Element<'_, '_>) -> Option<DiskDevice> {
     if kind != "disk" && SeedDrive::of_device(device).map(SeedDrive::kind) != Some(kind) {
         return None;
     }
-    let source = child(element, "source");
-    let place = |key| source.and_then(|s| s.attribute(key));
-    let file = place("file").or(place("dev")).or(place("volume")).or(place("name"));
+    let file = child(element, "source").and_then(place);
     let target = child(element, "target")?;
     let cache = child(element, "driver").and_then(|d| d.attribute("cache"));
     Some(DiskDevice {
@@ -211,6 +214,11 @@ fn disk(element: Element<'_, '_>) -> Option<DiskDevice> {
         bus: target.attribute("bus").unwrap_or_default().into(),
         cache: cache.unwrap_or_default().into(),
     })
+}
+
+/// The file of a disk's source, or what else it is.
+fn place<'a>(source: Element<'a, '_>) -> Option<&'a str> {
+    ["file", "dev", "volume", "name"].into_iter().find_map(|key| source.attribute(key))
 }
 
 fn nic(element: Element<'_, '_>) -> Option<Nic> {
@@ -341,6 +349,20 @@ mod tests {
         // 2^54 GiB and a little: what is beyond 64 bits in bytes would be little.
         assert_eq!(mib("<memory unit='GiB'>18014398509481985</memory>"), u64::MAX);
         assert_eq!(mib("<memory unit='KiB'>18446744073709551615</memory>"), (1 << 54) - 1);
+    }
+
+    #[test]
+    fn files_of_a_domain_are_those_below_overlays_and_in_drives_as_well() {
+        let xml = "<domain><name>a</name><uuid>5f0c8b9e-63f6-4a1c-8a54-8a2f2f5b0c11</uuid>\
+                   <memory>1024</memory><vcpu>1</vcpu><devices>\
+                   <disk type='file' device='disk'><source file='/p/x.two'/><target dev='vda'/>\
+                   <backingStore type='file'><source file='/p/x.one'/><backingStore type='file'>\
+                   <source file='/p/x.qcow2'/></backingStore></backingStore></disk>\
+                   <disk type='volume' device='disk'><source pool='p' volume='y.qcow2'/><target dev='vdb'/></disk>\
+                   <disk type='file' device='cdrom'><source file='/p/z.img'/><target dev='hdd'/></disk>\
+                   <disk type='file' device='cdrom'><target dev='hdc'/></disk></devices></domain>";
+        let files = domain(xml).unwrap().files;
+        assert_eq!(files, ["/p/x.two", "/p/x.one", "/p/x.qcow2", "y.qcow2", "/p/z.img"]);
     }
 
     #[test]

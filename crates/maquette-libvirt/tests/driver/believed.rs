@@ -20,6 +20,9 @@ fn a_record_counts_only_on_the_domain_that_it_was_written_for() {
         let seen = observe(client, &environment(), "images", key).unwrap();
         assert!(seen.observed.domains.is_empty() && seen.observed.edited.is_empty());
         assert!(others.iter().all(|name| seen.observed.claims.domains.contains(*name)));
+        // Nor are the disks the environment's any more.
+        let volume = &node().disks[0].volume;
+        assert_eq!(seen.observed.claims.holders(&pool(), volume), others.into());
         let said = |name: &&str| format!("domain `{name}` has the record of `lab-web-0`");
         let mut all = others.iter().map(said).collect::<Vec<_>>();
         all.sort();
@@ -29,6 +32,7 @@ fn a_record_counts_only_on_the_domain_that_it_was_written_for() {
     }
     let survey = maquette_libvirt::survey(client).unwrap();
     assert_eq!(survey.nodes, []);
+    assert!(survey.copied.contains(&environment()) && survey.may_have(&environment()));
     for name in others {
         perform(&backend, &Action::UndefineDomain { name: name.into() });
     }

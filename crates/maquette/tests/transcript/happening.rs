@@ -19,6 +19,8 @@ pub struct Stage {
     pub host: ModelHost,
     /// What is typed at the next question; none if nobody is there.
     pub typed: Option<String>,
+    /// A file that gets another name before that is read.
+    pub meanwhile: Option<(String, String)>,
     /// Locks of others.
     pub locks: Vec<Lock>,
 }
@@ -33,6 +35,9 @@ impl Stage {
             ["somebody", "types", ..] => {
                 let text = what.trim_start_matches("somebody types").trim_start();
                 self.typed = Some(format!("{}\n", text.replace("Ctrl-]", "\u{1d}")));
+            }
+            ["meanwhile", from, "becomes", to] => {
+                self.meanwhile = Some(((*from).into(), (*to).into()));
             }
             ["libvirt", "stops"] => machine.runs = false,
             ["facts", "cannot", "be", "noted"] => {
@@ -146,8 +151,14 @@ impl Stage {
                 machine.owners.remove(&(ObjectKind::Domain, (*name).to_string()));
             }
             ["network", name, "stops"] => seen.networks.get_mut(*name).unwrap().active = false,
+            ["somebody", "renames", "domain", name, "to", new] => machine.rename(name, new),
             ["somebody", "edits", "domain", name] => edit(seen, ObjectKind::Domain, name),
             ["somebody", "edits", "network", name] => edit(seen, ObjectKind::Network, name),
+            ["somebody", "defines", "pool", name] => machine.stranger_pools.push((*name).into()),
+            ["somebody", "defines", "network", name] => {
+                machine.stranger_networks.push(((*name).into(), true));
+            }
+            ["somebody's", "domain", name, "goes"] => machine.lose(name),
             ["somebody's", "domain", name, "runs"] => {
                 machine.strangers.push(((*name).into(), true))
             }

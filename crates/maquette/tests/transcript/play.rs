@@ -1,7 +1,7 @@
 //! Plays a transcript: reads its lines, and writes it anew with what is printed now.
 
 use std::fs;
-use std::io::{Cursor, Read, Write};
+use std::io::{BufRead, Cursor, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -45,6 +45,32 @@ impl Write for Stream {
     }
 }
 
+/// What somebody types, who takes his time: a file gets another name meanwhile.
+struct Typed {
+    text: Cursor<String>,
+    meanwhile: Option<(String, String)>,
+}
+
+impl Read for Typed {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.fill_buf()?;
+        self.text.read(into)
+    }
+}
+
+impl BufRead for Typed {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        if let Some((from, to)) = self.meanwhile.take() {
+            fs::rename(from, to)?;
+        }
+        self.text.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.text.consume(amount);
+    }
+}
+
 /// Writes a transcript into `played` below `top`, line by line.
 pub fn play(file: &Path, top: &Path) -> ExitCode {
     let text = fs::read_to_string(file).unwrap();
@@ -54,7 +80,7 @@ pub fn play(file: &Path, top: &Path) -> ExitCode {
     let machine = Arc::new(Mutex::new(machine));
     let host = ModelHost::new(&top.join("hv"), machine.clone());
     let hosts = Arc::new(ModelHosts { host: host.clone(), known: Mutex::new(None) });
-    let mut stage = Stage { machine, host, typed: None, locks: Vec::new() };
+    let mut stage = Stage { machine, host, typed: None, meanwhile: None, locks: Vec::new() };
     let mut writing: Option<fs::File> = None;
     for line in text.lines() {
         if line.starts_with(['|', '!']) || line.starts_with("exit ") {
@@ -102,7 +128,9 @@ fn run(command: &str, stage: &mut Stage, hosts: &Arc<ModelHosts>) -> (u8, Vec<(c
     let stream = |sign| Stream { sign, page: page.clone() };
     let code = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["maquette", ..] => {
-            let input = stage.typed.take().map(|text| Box::new(Cursor::new(text)) as _);
+            let meanwhile = stage.meanwhile.take();
+            let typed = |text| Box::new(Typed { text: Cursor::new(text), meanwhile }) as _;
+            let input = stage.typed.take().map(typed);
             let world = World {
                 terminal: Arc::new(Terminal::to(stream('|'), stream('!'), input)),
                 environment: Environment::of_process(),

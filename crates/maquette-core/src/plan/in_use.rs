@@ -1,0 +1,86 @@
+//! Volumes of this environment that domains of others have: of a node that somebody renamed, or copied with its disks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fate::{Fate, fates};
+use super::{Change, Op};
+use crate::blueprint::Blueprint;
+use crate::diagnostic::Diagnostics;
+use crate::expand::in_use;
+use crate::object::ObjectKind;
+use crate::observed::Observed;
+
+/// Volumes by node and name, each with the domains that have it.
+fn held(observed: &Observed) -> BTreeMap<(&str, &str), BTreeSet<&str>> {
+    let mut found = BTreeMap::new();
+    for domain in observed.domains.values() {
+        for volume in domain.recorded.volumes().filter(|v| observed.has_volume(&domain.pool, v)) {
+            let holders = observed.claims.holders(&domain.pool, volume);
+            found.insert((domain.name.as_str(), volume), holders);
+        }
+    }
+    for tenant in observed.networks.values().flat_map(|n| &n.recorded.tenants) {
+        let name = tenant.node.as_str();
+        if observed.domains.contains_key(name) || observed.claims.domains.contains(name) {
+            continue;
+        }
+        for volume in tenant.volumes.iter().filter(|v| observed.has_volume(&tenant.pool, v)) {
+            found.insert((name, volume), observed.in_use(&tenant.pool, volume));
+        }
+    }
+    found.retain(|_, holders| !holders.is_empty());
+    found
+}
+
+/// What is said of volumes that stay when their nodes go.
+pub(super) fn stay(observed: &Observed, goes: impl Fn(&str) -> bool) -> Vec<Change> {
+    let held = held(observed).into_iter().filter(|((node, _), _)| goes(node));
+    held.map(|((node, volume), holders)| stays(observed, node, volume, &holders)).collect()
+}
+
+/// What is said of a volume of a node that stays when nothing of the environment needs it any more.
+pub(super) fn stays(
+    observed: &Observed,
+    node: &str,
+    volume: &str,
+    holders: &BTreeSet<&str>,
+) -> Change {
+    let known = holders.iter().copied().filter(|name| !observed.claims.unread.contains(*name));
+    let known: Vec<&str> = known.collect();
+    let unread: Vec<&str> = holders.iter().copied().collect();
+    let why = match known.is_empty() {
+        false => format!("stays, since others' domains use it: {}", known.join(", ")),
+        true => format!(
+            "stays, since libvirt does not say which disks others' domains have: {}",
+            unread.join(", ")
+        ),
+    };
+    let (kind, name, detail) = (ObjectKind::Volume, volume.to_string(), format!("of {node}"));
+    Change { op: Op::Keep, kind, name, detail, reason: why.into() }
+}
+
+/// Nodes without a domain whose volumes others have, each with what is the matter.
+pub(super) fn of_undefined(observed: &Observed) -> impl Iterator<Item = (String, String)> {
+    let all = held(observed).into_iter();
+    all.filter(|((node, _), _)| !observed.domains.contains_key(*node)).map(
+        |((node, volume), holders)| {
+            let holders: Vec<&str> = holders.into_iter().collect();
+            let what = format!("others' domains have its volume {volume}: {}", holders.join(", "));
+            (node.to_string(), what)
+        },
+    )
+}
+
+/// Reports nodes that would be made again while domains of others have their disks.
+pub fn replaced_in_use(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
+    let held = held(observed);
+    if held.is_empty() {
+        return;
+    }
+    let fates = fates(blueprint, observed);
+    for ((node, volume), holders) in held {
+        if matches!(fates.nodes.get(node), Some(Fate::Replace(_))) {
+            diags.push(in_use(volume, &holders));
+        }
+    }
+}

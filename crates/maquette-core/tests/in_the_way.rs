@@ -1,0 +1,149 @@
+//! What is refused since others have it or since something is unfinished, and what therefore stays.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
+
+use std::collections::BTreeSet;
+
+use maquette_core::expand;
+use maquette_core::names::EnvName;
+use maquette_core::observed::Observed;
+use maquette_core::plan::{self, Op, Plan};
+use maquette_testkit::{Input, apply, expand, input, node_volumes, plan_of, titles, topology, up};
+
+const SMALL: [&str; 2] =
+    ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
+
+const TWO_DISKS: &str = "override.controller.disks.disk2.size=5G";
+
+fn asked(nodes: &[(&str, u32)], more: &[&str]) -> Input {
+    let extra: Vec<&str> = SMALL.iter().chain(more).copied().collect();
+    input(nodes, "3_nets", &extra)
+}
+
+fn built(nodes: &[(&str, u32)], more: &[&str]) -> Observed {
+    let mut seen = Observed::default();
+    up(&mut seen, &asked(nodes, more));
+    seen
+}
+
+fn extended(nodes: &[(&str, u32)], more: &[&str]) -> Input {
+    let mut wanted = asked(nodes, more);
+    wanted.request.settings.extend = true;
+    wanted
+}
+
+/// What stands in the way of making it.
+fn refused(wanted: &Input, seen: &Observed) -> Vec<String> {
+    let topology = topology(wanted, seen);
+    let (blueprint, mut diags) = expand(&topology, seen);
+    expand::conflicts(&topology, &blueprint, seen, &mut diags);
+    plan::replaced_in_use(&blueprint, seen, &mut diags);
+    diags.iter().map(|d| d.message.clone()).collect()
+}
+
+/// What stays, and why.
+fn kept(plan: &Plan) -> Vec<String> {
+    let kept = plan.changes.iter().filter(|c| c.op == Op::Keep);
+    kept.map(|c| format!("{}: {}", c.name, c.reason)).collect()
+}
+
+/// `virsh domrename`, or another name in a definition: what somebody had saved was deleted below it.
+#[test]
+fn disks_of_a_node_that_somebody_renamed_are_that_domains() {
+    let wanted = asked(&[("controller", 2)], &[]);
+    for overlay in [false, true] {
+        let mut seen = built(&[("controller", 2)], &[]);
+        let mut domain = seen.domains.remove("controller-1").unwrap();
+        for disk in domain.defined.disks.iter_mut().filter(|_| overlay) {
+            disk.file = disk.file.replace("disk1.qcow2", "disk1.before");
+        }
+        seen.claims.domain("keep", &domain.defined, None, false);
+        assert!(seen.orphans().is_empty());
+        let mine = "controller-1-disk1.qcow2";
+        let said = format!("others' domains use the volume `{mine}`: keep");
+        assert!(refused(&wanted, &seen).contains(&said), "{:?}", refused(&wanted, &seen));
+        let drifts = plan::drifts(&seen);
+        let what = format!("others' domains have its volume {mine}: keep");
+        assert!(drifts.iter().any(|d| d.name == "controller-1" && d.what == what), "{drifts:?}");
+        let fewer = plan_of(&asked(&[("controller", 1)], &[]), &seen);
+        assert!(!titles(&fewer).iter().any(|t| t.starts_with("delete volume")), "{fewer:?}");
+        let plan = plan::destroy(&seen, &EnvName::default());
+        let stays = format!("{mine}: stays, since others' domains use it: keep");
+        assert!(kept(&plan).contains(&stays), "{:?}", kept(&plan));
+        apply(&mut seen, &plan.steps);
+        let left: Vec<String> = node_volumes(&seen).into_iter().collect();
+        assert_eq!(left, [mine, "controller-1-seed.img"]);
+    }
+}
+
+#[test]
+fn disks_of_a_node_that_a_copy_has_too_outlive_the_node() {
+    let mut seen = built(&[("controller", 2)], &[TWO_DISKS]);
+    let copied = seen.domains["controller-1"].defined.clone();
+    seen.claims.domain("copy", &copied, None, false);
+    let mine = node_volumes(&seen);
+    let all = |more: &[&str]| {
+        let all: Vec<&str> = [TWO_DISKS].iter().chain(more).copied().collect();
+        asked(&[("controller", 2)], &all)
+    };
+    assert_eq!(refused(&all(&[]), &seen), Vec::<String>::new());
+    let said = refused(&all(&["override.controller.swap=1024"]), &seen);
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said.iter().all(|s| s.ends_with("`: copy") && s.contains("`controller-1-")));
+    // A disk that the topology names no more.
+    let plan = plan_of(&asked(&[("controller", 2)], &[]), &seen);
+    let gone = |plan: &Plan| titles(plan).into_iter().filter(|t| t.starts_with("delete")).count();
+    assert_eq!(gone(&plan), 1, "{:?}", titles(&plan));
+    assert_eq!(plan.losses(), ["volume controller-0-disk2.qcow2"]);
+    let goes = BTreeSet::from(["controller-1".to_string()]);
+    let plan = plan::remove_nodes(&seen, &EnvName::default(), &goes);
+    apply(&mut seen, &plan.steps);
+    assert!(!seen.domains.contains_key("controller-1"));
+    assert_eq!(node_volumes(&seen), mine);
+}
+
+/// Whose disks they are is not known.
+#[test]
+fn disks_of_an_undefined_node_stay_while_libvirt_describes_a_domain_in_no_way() {
+    let mut seen = built(&[("controller", 2)], &[]);
+    seen.domains.remove("controller-1");
+    seen.claims.domains.insert("broken".into());
+    seen.claims.unread.insert("broken".into());
+    let plan = plan::destroy(&seen, &EnvName::default());
+    let why = "stays, since libvirt does not say which disks others' domains have: broken";
+    assert!(kept(&plan).contains(&format!("controller-1-disk1.qcow2: {why}")), "{:?}", kept(&plan));
+    apply(&mut seen, &plan.steps);
+    assert_eq!(node_volumes(&seen).len(), 2);
+}
+
+/// The unfinished one was finished instead, and nobody said that what was asked for was not made.
+#[test]
+fn another_extension_is_refused_while_one_is_unfinished() {
+    let whole = built(&[("controller", 1), ("compute", 1)], &[]);
+    let wanted = extended(&[("controller", 2)], &[]);
+    let plan = plan_of(&wanted, &whole);
+    let started = |title: &str| title.starts_with("start domain controller-2");
+    let stop = titles(&plan).iter().position(|title| started(title)).unwrap();
+    let mut seen = whole.clone();
+    apply(&mut seen, &plan.steps[..stop]);
+    let others: [&[(&str, u32)]; 4] = [
+        &[("controller", 1)],
+        &[("controller", 4)],
+        &[("compute", 2)],
+        &[("controller", 2), ("compute", 1)],
+    ];
+    for other in others {
+        let said = refused(&extended(other, &[]), &seen).concat();
+        assert!(
+            said.starts_with("the latest extension, by `controller:2`, is not finished"),
+            "{said}"
+        );
+    }
+    assert_eq!(refused(&wanted, &seen), Vec::<String>::new());
+    let rest = plan_of(&wanted, &seen);
+    apply(&mut seen, &rest.steps);
+    assert_eq!(refused(&extended(&[("compute", 2)], &[]), &seen), Vec::<String>::new());
+    // So is one with a node whose first boot nobody has seen to end.
+    seen.domains.get_mut("controller-1").unwrap().ready = false;
+    assert_eq!(refused(&extended(&[("compute", 2)], &[]), &seen).len(), 1);
+}

@@ -397,10 +397,7 @@ enum Leftovers {
 /// Refuses what others have made with a libvirt that preparation has brought, and that would go or stop.
 fn others_need_libvirt(found: &Survey, record: &Record, plan: &Plan) -> Result<(), Failure> {
     let ends = |step: &Step| {
-        matches!(
-            step.action,
-            Action::Restore(Setting::Packages { .. } | Setting::Daemons)
-        )
+        matches!(step.action, Action::Restore(Setting::Packages { .. } | Setting::Daemons))
     };
     if !plan.steps.iter().any(ends) {
         return Ok(());

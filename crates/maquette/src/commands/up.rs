@@ -125,7 +125,8 @@ pub fn build(
     let agreed = building.begin().and_then(|()| building.agree());
     let agreed = agreed.or_else(|failure| {
         // Which hypervisor is meant by whoever names none is as before.
-        before.map_or(Ok(()), |saved| session.located.workspace.save(&saved))
+        before
+            .map_or(Ok(()), |saved| session.located.workspace.save(&saved))
             .map_err(entry::unwritten)?;
         Err(failure)
     })?;

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use maquette_engine::StepError;
 use serde_json::json;
 
-use crate::failure::Failure;
 use crate::consent;
+use crate::failure::Failure;
 use crate::infrared;
 use crate::render;
 use crate::workspace::archive;
-use crate::workspace::outputs;
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::named::{self, Workspaces};
+use crate::workspace::outputs;
 use crate::world::World;
 
 /// What to do with workspaces.
@@ -164,7 +164,8 @@ fn agree(world: &World, names: &[String], yes: bool) -> Result<(), Failure> {
     let mut opened = Vec::new();
     for name in names {
         let workspace = workspaces.find(Some(name))?;
-        opened.extend(outputs::opened(&workspace).map(|what| format!("{what} (workspace `{name}`)")));
+        opened
+            .extend(outputs::opened(&workspace).map(|what| format!("{what} (workspace `{name}`)")));
     }
     if opened.is_empty() || yes || consent::yes_of_environment(&world.environment) {
         return Ok(());

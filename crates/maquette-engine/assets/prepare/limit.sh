@@ -16,7 +16,7 @@ restore)
     # Another kernel may not have it.
     if [ -e "$4" ]; then
         now=$(cat "$4")
-        others=$(grep -lsE "^[[:space:]]*${3}[[:space:]]*=[[:space:]]*$now[[:space:]]*\$" /etc/sysctl.conf /etc/sysctl.d/*.conf |
+        others=$(grep -lsE "^[[:space:]]*${3}[[:space:]]*=[[:space:]]*${now}[[:space:]]*\$" /etc/sysctl.conf /etc/sysctl.d/*.conf |
             grep -vxF -e "$2" | tr '\n' ' ')
         if [ -n "$others" ]; then
             echo "$3 stays $now, as $others says"

@@ -521,7 +521,7 @@ impl Observed {
     }
 
     /// What a network has recorded of a node's volumes.
-    pub fn tenant(&self, node: &str) -> Option<&blueprint::Tenant> {
+    pub fn tenant(&self, node: &str) -> Option<&blueprint::NodeVolumes> {
         let mut tenants = self.networks.values().flat_map(|n| &n.recorded.tenants);
         tenants.find(|tenant| tenant.node == node)
     }

@@ -137,6 +137,7 @@ mod tests {
             nested: Some("kvm_intel".into()),
             router_interfaces: vec![("eth0".into(), "1".into())],
             timezone: Some("Etc/UTC".into()),
+            timezone_set: Some("Europe/Berlin".into()),
             network_hook: true,
             expiry: true,
             vswitch: true,

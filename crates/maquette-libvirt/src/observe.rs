@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use maquette_core::blueprint::Template;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::{self, Claims, HostNetwork, Observed};
+use maquette_core::observed::{self, Claims, Hardware, HostNetwork, Observed};
 use maquette_core::plan::PoolState;
 use maquette_engine::ssh_keys::RecordKey;
 use thiserror::Error;
@@ -225,16 +225,27 @@ fn domains(
             }
             Owner::Other => {
                 let live = live.ok().flatten().and_then(|xml| read::domain(&xml).ok());
-                let files = live.iter().flat_map(|live| &live.files).chain(&parsed.files);
-                if listed.active || !Template::is_called_so(&name) {
-                    files.for_each(|file| seen.claims.hold(file, &name));
-                }
-                let live = live.as_ref().map(|l| &l.hardware);
-                seen.claims.domain(&name, &parsed.hardware, live, listed.active);
+                let defined = (&parsed.hardware, parsed.files.as_slice());
+                claim(&name, defined, live.as_ref(), listed.active, &mut seen.claims);
             }
         }
     }
     Ok(())
+}
+
+/// Notes what a domain of somebody else has.
+fn claim(
+    name: &str,
+    (hardware, files): (&Hardware, &[String]),
+    live: Option<&read::DomainXml>,
+    active: bool,
+    claims: &mut Claims,
+) {
+    let files = live.into_iter().flat_map(|live| &live.files).chain(files);
+    if active || !Template::is_called_so(name) {
+        files.for_each(|file| claims.hold(file, name));
+    }
+    claims.domain(name, hardware, live.map(|live| &live.hardware), active);
 }
 
 fn networks(

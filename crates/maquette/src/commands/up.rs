@@ -127,7 +127,7 @@ pub fn build(
         // Which hypervisor is meant by whoever names none is as before.
         before
             .map_or(Ok(()), |saved| session.located.workspace.save(&saved))
-            .map_err(entry::unwritten)?;
+            .map_err(|e| session.located.workspace.unwritten(e))?;
         Err(failure)
     })?;
     let refresh = !agreed.planned.blueprint.refresh_images.is_empty();

@@ -107,14 +107,11 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         true => observed.networks.values().map(|n| n.recorded.clone()).collect(),
         false => networks::of_file(topology, &environment, observed, diags),
     };
-    let numbers: Indexes = topology
-        .roles
-        .iter()
-        .map(|role| {
-            let numbers = indexes(role, observed, &environment, topology.settings.extend);
-            (role.name.value.clone(), numbers)
-        })
-        .collect();
+    let number = |role: &Role| {
+        let numbers = indexes(role, observed, &environment, topology.settings.extend);
+        (role.name.value.clone(), numbers)
+    };
+    let numbers: Indexes = topology.roles.iter().map(number).collect();
     let there = |name: &Name| {
         let own = NetworkName::of(&environment, name);
         networks.iter().any(|n| n.name == own) || host_bridge(observed, name)

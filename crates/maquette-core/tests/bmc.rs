@@ -117,6 +117,23 @@ fn a_node_that_is_off_and_has_a_bmc_stays_off() {
 }
 
 #[test]
+fn a_node_that_is_made_anew_starts_though_its_bmc_had_switched_it_off() {
+    let with_os = |keys: &str| BLANK.replace("deploy_os: no\n", "") + "bmc: redfish\n" + keys;
+    let asked = |keys: &str| input(&[(&with_os(keys), 1)], NETWORK, &[]);
+    let mut seen = built(&asked(""));
+    let domain = seen.domains.values_mut().next().unwrap();
+    (domain.active, domain.live) = (false, None);
+    let starts = |plan: &Plan| {
+        let start = |a: &Action| matches!(a, Action::StartDomain { .. });
+        plan.steps.iter().filter(|step| start(&step.action)).count()
+    };
+    assert_eq!(starts(&plan_of(&asked(""), &seen)), 0);
+    let other = asked("packages: [vim]\n");
+    let plan = plan_of(&other, &seen);
+    assert_eq!(starts(&plan), 1, "{:?}", titles(&plan));
+}
+
+#[test]
 fn an_environment_that_goes_takes_its_bmcs_along_and_is_there_as_long_as_they_are() {
     let mut seen = built(&asked(2, None));
     let plan = plan::destroy(&seen, &EnvName::default());

@@ -182,7 +182,8 @@ overlays() {
     named=$(virsh vol-list --pool "$1") || return 1
     printf '%s\n' "$named" | awk '{ print $1 }' | while IFS= read -r overlay; do
         case $overlay in
-        *."${2##*.}") ;;
+        # Another volume, or a copy that somebody has put aside.
+        *."${2##*.}" | "$2".*) ;;
         "${2%.*}".?*) virsh vol-delete --pool "$1" "$overlay" >/dev/null || exit 1 ;;
         esac
     done

@@ -6,7 +6,7 @@ mod lab;
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lab::{Lab, program, repository, virsh};
 
@@ -248,7 +248,6 @@ fn a_hundred_nodes_without_a_change() {
     });
     let took = runs.min().unwrap_or_default();
     println!("a run without a change on 100 nodes: {took:.0?}");
-    assert!(took < Duration::from_secs(1), "{took:?}");
     let log = home.path().join("calls");
     maquette("up", Some(log.to_str().unwrap()));
     let text = std::fs::read_to_string(log).unwrap();

@@ -23,14 +23,21 @@ pub(super) fn missing(observed: &Observed) -> BTreeSet<&NodeName> {
 
 /// Whether the latest extension was interrupted.
 pub(super) fn is_unfinished(observed: &Observed) -> bool {
-    latest(observed).into_iter().any(|name| {
-        let Some(domain) = observed.domains.get(name) else { return true };
+    !unfinished(observed).is_empty()
+}
+
+/// The nodes of the latest extension that are not finished.
+fn unfinished(observed: &Observed) -> BTreeSet<&NodeName> {
+    let mut all = latest(observed);
+    all.retain(|name| {
+        let Some(domain) = observed.domains.get(*name) else { return true };
         let node = &domain.recorded;
         // A node without a guest is through once it was started; then it may be off because somebody
         // switched it off.
         let waiting = !domain.ready && (node.guest.is_some() || !domain.active);
         waiting || !observed.missing_volumes(node, &domain.pool).is_empty()
-    })
+    });
+    all
 }
 
 /// Refuses an extension by other nodes than the latest one has, as long as that is unfinished: it would be finished
@@ -61,13 +68,13 @@ pub(super) fn refuse_another(topology: &Topology, observed: &Observed, diags: &m
         }
     };
     let (noted, asked) = (list(&noted), list(&asked));
-    let nodes: Vec<&str> = latest.iter().map(|name| name.as_str()).collect();
+    let nodes: Vec<&str> = unfinished(observed).into_iter().map(|name| name.as_str()).collect();
     let message =
         format!("the latest extension, by {noted}, is not finished, and this one is by {asked}");
     diags.push(
         Diagnostic::error("project::extend", message)
             .help(format!("`--topology-extend` with `--topology-nodes` {noted} finishes it first"))
-            .help(format!("`maquette down {}` removes what there is of it", nodes.join(" "))),
+            .help(format!("`maquette down {}` gives the unfinished up", nodes.join(" "))),
     );
 }
 

@@ -42,7 +42,7 @@ impl Planner<'_> {
                 self.go_on(node, &why);
             }
             Fate::Leave(_) if self.is_off(node) => {
-                self.start(node, Vec::new(), "it is not running");
+                self.start_again(node, Vec::new(), "it is not running");
             }
             Fate::Keep | Fate::Aside | Fate::Leave(_) => {}
         }
@@ -177,10 +177,14 @@ impl Planner<'_> {
         has_bmc && domain.ready && !domain.active && whole
     }
 
-    fn start(&mut self, node: &Node, mut after: Vec<StepId>, reason: &str) {
-        if self.is_switched_by_bmc(node) {
-            return;
+    /// Starts a node that is there, unless somebody has switched it off by its BMC.
+    fn start_again(&mut self, node: &Node, after: Vec<StepId>, reason: &str) {
+        if !self.is_switched_by_bmc(node) {
+            self.start(node, after, reason);
         }
+    }
+
+    fn start(&mut self, node: &Node, mut after: Vec<StepId>, reason: &str) {
         after.extend(node.interfaces.iter().filter_map(|i| self.started.get(&i.network)));
         let start = Action::StartDomain { name: node.name.clone(), ready: readiness(node) };
         self.builder.add(start, after, reason);
@@ -232,7 +236,7 @@ impl Planner<'_> {
         let defined = self.builder.add(self.define(node), before, reason);
         let mut ready = vec![defined];
         ready.extend(self.missing(node, defined, reason));
-        self.start(node, ready, reason);
+        self.start_again(node, ready, reason);
     }
 
     /// Volumes that are there and shall be larger, with their new sizes in bytes.

@@ -166,7 +166,8 @@ fn domain_goes(domain: &Domain, observed: &Observed, reason: &str) -> Change {
 }
 
 /// Volumes in which external snapshots keep what a node has written since: libvirt calls the overlay of `x-disk1.qcow2`
-/// `x-disk1.SNAPSHOT`, in the same directory. What ends like a volume of ours may be that of another node.
+/// `x-disk1.SNAPSHOT`, in the same directory. What ends like a volume of ours may be that of another node, and
+/// `x-disk1.qcow2.bak` is what somebody has put aside.
 fn overlays<'a>(domain: &'a Domain, observed: &'a Observed) -> Vec<&'a str> {
     let pool = observed.volumes.get(&domain.pool.name);
     let own: BTreeSet<&str> = domain.recorded.volumes().collect();
@@ -174,7 +175,8 @@ fn overlays<'a>(domain: &'a Domain, observed: &'a Observed) -> Vec<&'a str> {
     let overlay = |name: &str| {
         let of = stems.iter().filter_map(|(stem, ending)| {
             let snapshot = name.strip_prefix(stem)?.strip_prefix('.')?;
-            Some(!snapshot.ends_with(&format!(".{ending}")))
+            let aside = snapshot.starts_with(&format!("{ending}."));
+            Some(!aside && !snapshot.ends_with(&format!(".{ending}")))
         });
         !own.contains(name) && of.into_iter().any(|is_one| is_one)
     };

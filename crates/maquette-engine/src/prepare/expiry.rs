@@ -336,6 +336,8 @@ esac
                 "lab-web-0-data.before",
                 // A disk of another node whose key has a name like it, and one that is called as no disk can be.
                 "lab-web-0-data.x.qcow2",
+                // What somebody has put aside.
+                "lab-web-0-data.qcow2.bak",
                 "lab-web-1-a.b.qcow2",
                 "lab-db-0-Var_1.qcow2",
             ];

@@ -178,6 +178,10 @@ impl Stage {
                 }
                 seen.volumes.entry(domain.pool.name.clone()).or_default().insert(overlay);
             }
+            ["somebody", "copies", volume, "to", copy] => {
+                let all = seen.volumes.values_mut().find(|all| all.contains(*volume)).unwrap();
+                all.insert((*copy).into());
+            }
             ["the", "pool", "is", "at", path] => machine.pool = PoolState::Active((*path).into()),
             ["the", "pool", "cannot", "be", "read:", ..] => {
                 let why = what.trim_start_matches("the pool cannot be read: ");

@@ -202,7 +202,8 @@ delete() {
     *) return 0 ;;
     esac
     holder=$(user "$2" "$4")
-    if [ -n "$holder" ]; then
+    # What was looked at before this removal began has domains that it has removed since.
+    if [ -n "$holder" ] && ! is_gone list "$holder"; then
         echo "volume $2 stays: domain $(virsh domname "$holder" 2>/dev/null || echo "$holder") has it"
         return 0
     fi

@@ -354,6 +354,22 @@ esac
         }
     }
 
+    /// Networks name the volumes of nodes that have gone in the same removal.
+    #[test]
+    fn nothing_is_said_to_stay_for_a_domain_that_has_gone() {
+        let place = Place::new();
+        place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+        place.write("disks/lab-web-0", " vda   /x/lab-web-0-disk1.qcow2\n");
+        let tenant = "<maquette:tenant node=\"lab-web-0\" pool=\"images\" pool-path=\"/x\">\
+                      <maquette:volume name=\"lab-web-0-disk1.qcow2\"/></maquette:tenant>";
+        place.network("lab-lan", "lab", tenant);
+        place.write("volumes", "images/lab-web-0-disk1.qcow2\n");
+        place.note("lab", NOW);
+        let (_, said, complaints) = place.told();
+        assert!(!said.contains("stays"), "{said}");
+        assert_eq!(complaints, "");
+    }
+
     /// A domain under another name was left without them, as by `virsh domrename`.
     #[test]
     fn disks_that_a_domain_has_under_another_name_stay() {

@@ -86,10 +86,7 @@ pub fn check(
                 continue;
             }
             let diagnostic = Diagnostic::error(code, message).suggest(word, right);
-            diags.push(match role {
-                Some(role) => diagnostic.at(role.span, ""),
-                None => diagnostic,
-            });
+            diags.push(diagnostic.at_known(role.map(|role| role.span)));
         }
     }
 }

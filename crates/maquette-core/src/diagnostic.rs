@@ -69,6 +69,15 @@ impl Diagnostic {
         self
     }
 
+    /// The same of a place that may not be known: what is recorded on the hypervisor has none.
+    #[must_use]
+    pub fn at_known(self, span: Option<Span>) -> Self {
+        match span {
+            Some(span) => self.at(span, ""),
+            None => self,
+        }
+    }
+
     /// Has the lines that it is about not be shown.
     #[must_use]
     pub fn secret(mut self) -> Self {

@@ -82,10 +82,7 @@ fn ipv6(topology: &Topology, network: &Network, observed: &Observed, diags: &mut
     let diagnostic = Diagnostic::error("hypervisor::ipv6", message)
         .help("`sysctl net.ipv6.conf.all.disable_ipv6=0` there turns it on, unless its kernel was started without it; or leave `ipv6` out");
     let span = topology.networks.iter().find(is).and_then(|n| n.ipv6.as_ref()).map(|i| i.span);
-    diags.push(match span {
-        Some(span) => diagnostic.at(span, ""),
-        None => diagnostic,
-    });
+    diags.push(diagnostic.at_known(span));
 }
 
 /// Networks before this one that it would share a NIC or the name of its bridge with.
@@ -172,10 +169,7 @@ fn nic(
         .map(|n| n.uplink.as_ref().and_then(|u| u.nic.as_ref()).map_or(n.name.span, |s| s.span));
     let mut report = |message: String, help: String| {
         let diagnostic = Diagnostic::error("hypervisor::nic", message).help(help);
-        diags.push(match span {
-            Some(span) => diagnostic.at(span, ""),
-            None => diagnostic,
-        });
+        diags.push(diagnostic.at_known(span));
     };
     let Some(link) = observed.host.links.get(nic) else {
         let free = crate::decode::quoted_list(&free_nics(observed));

@@ -74,7 +74,7 @@ impl Expander<'_> {
             );
             let warning = Diagnostic::warning("blueprint::no-address", message)
                 .help(format!("widen `{key}`, if they need one"));
-            diags.push(at(warning, span));
+            diags.push(warning.at_known(span));
         }
     }
 
@@ -128,14 +128,7 @@ fn none_left(
 ) -> Diagnostic {
     let message =
         format!("the {range} range of network `{network}` has no address left for `{node}`");
-    let diagnostic = Diagnostic::error("blueprint::no-address", message)
-        .help(format!("widen `{key}`, or ask for fewer nodes"));
-    at(diagnostic, span)
-}
-
-fn at(diagnostic: Diagnostic, span: Option<Span>) -> Diagnostic {
-    match span {
-        Some(span) => diagnostic.at(span, ""),
-        None => diagnostic,
-    }
+    Diagnostic::error("blueprint::no-address", message)
+        .help(format!("widen `{key}`, or ask for fewer nodes"))
+        .at_known(span)
 }

@@ -248,15 +248,21 @@ fn a_server_and_another_run_have_a_time_each() {
     assert_eq!(Limits::default().patience, 900);
 }
 
+/// Has the pool have so many blocks of 4 KiB left.
+fn with_room(programs: &Programs, blocks: u32) {
+    let stat = format!(
+        "case $1 in -f) echo '{blocks} * 4096' ;; *) PATH=/usr/bin:/bin exec stat \"$@\" ;; esac\n"
+    );
+    programs.quiet("stat", &stat);
+}
+
 /// A pool that is full stops the guests whose disks are there.
 #[test]
 fn a_server_that_sends_without_end_does_not_fill_the_pool() {
     let place = Place::new();
     let programs = Programs::new(&[]);
     // A pool with 800 KiB left, of which a tenth stays free.
-    let stat =
-        "case $1 in -f) echo '200 * 4096' ;; *) PATH=/usr/bin:/bin exec stat \"$@\" ;; esac\n";
-    programs.quiet("stat", stat);
+    with_room(&programs, 200);
     let host = Dying::new(&programs, None);
     let bring = |path: &str| {
         bring_to(&host, &Transfer::default(), &place.server.url(path), place.pool.path(), None)
@@ -277,9 +283,7 @@ fn a_server_that_sends_without_end_does_not_fill_the_pool() {
 fn downloads_at_the_same_time_do_not_count_on_the_same_room() {
     let place = Place::new();
     let programs = Programs::new(&[]);
-    let stat =
-        "case $1 in -f) echo '500 * 4096' ;; *) PATH=/usr/bin:/bin exec stat \"$@\" ;; esac\n";
-    programs.quiet("stat", stat);
+    with_room(&programs, 500);
     let host = Dying::new(&programs, None);
     let bring = |path: &str| {
         bring_to(&host, &Transfer::default(), &place.server.url(path), place.pool.path(), None)

@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lab::{Lab, image, virsh};
+use rustix::event::{self, PollFd, PollFlags};
+use rustix::process::{self, PidfdFlags};
 
 /// Runs a program that must succeed.
 fn run(program: &str, args: &[&str]) -> String {
@@ -49,13 +51,18 @@ fn libvirtd() -> Option<u32> {
     std::fs::read_to_string("/run/libvirtd.pid").ok()?.trim().parse().ok()
 }
 
-/// Kills the daemon as a crash would, and starts it again.
+/// Kills the daemon as a crash would. Afterwards none of its threads is left, so that its lock on the PID
+/// file is gone too: its program and memory go earlier than its files.
+fn kill_libvirtd() {
+    let pid = i32::try_from(libvirtd().expect("libvirtd runs")).unwrap();
+    let daemon =
+        process::pidfd_open(process::Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+    process::pidfd_send_signal(&daemon, process::Signal::KILL).unwrap();
+    event::poll(&mut [PollFd::new(&daemon, PollFlags::IN)], None).unwrap();
+}
+
 fn restart_libvirtd() {
-    let pid = libvirtd().expect("libvirtd runs").to_string();
-    run("kill", &["-KILL", &pid]);
-    while std::path::Path::new("/proc").join(&pid).join("exe").exists() {
-        std::thread::yield_now();
-    }
+    kill_libvirtd();
     run("libvirtd", &["--daemon"]);
 }
 
@@ -337,8 +344,7 @@ fn an_environment_comes_back_after_the_hypervisor_did() {
     let boot = lab.on("tiny-0", "cat /proc/sys/kernel/random/boot_id");
     let bridges = ["data", "management", "external"].map(|n| (n, lab.bridge(n)));
     // As a power cut would: no process, no bridge, nothing in /run is left.
-    let daemon = libvirtd().unwrap().to_string();
-    run("kill", &["-KILL", &daemon]);
+    kill_libvirtd();
     let guests = std::fs::read_dir("/run/libvirt/qemu").unwrap().flatten();
     for guest in guests {
         let path = guest.path();
@@ -357,9 +363,6 @@ fn an_environment_comes_back_after_the_hypervisor_did() {
     }
     for kind in ["qemu", "network", "storage"] {
         let _ = std::fs::remove_dir_all(format!("/run/libvirt/{kind}"));
-    }
-    while std::path::Path::new("/proc").join(&daemon).join("exe").exists() {
-        std::thread::yield_now();
     }
     run("libvirtd", &["--daemon"]);
     // It is up again without anybody's doing; `up` finds nothing to do.

@@ -1,35 +1,19 @@
-//! The command line's definition. Help, environment variables and completions all come from here.
+//! Arguments that verbs share, with their help and environment variables.
 
 mod setting_flags;
-mod usage_error;
 
 use std::path::PathBuf;
 
 use clap::builder::EnumValueParser;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 use maquette_core::diagnostic::Diagnostic;
 
-use crate::commands::Command;
 use crate::consent::Kind;
 use crate::failure::Failure;
 use crate::reading;
 use crate::world::Environment;
 pub use setting_flags::{BuildingFlags, Given, LocatingFlags};
-pub use usage_error::corrected;
-
-/// Builds scale models of production: whole environments of virtual machines and networks, with
-/// libvirt and QEMU/KVM, on one machine.
-#[derive(Debug, Parser)]
-#[command(name = "maquette", version, max_term_width = 100)]
-pub struct Cli {
-    /// Of InfraRed: do not append this command to its log
-    #[arg(long, hide = true)]
-    pub no_log_commands: bool,
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
 
 /// Which environment, and where.
 #[derive(Debug, Default, Args)]

@@ -3,11 +3,24 @@
 mod common;
 mod convert;
 
-use clap::Subcommand;
-pub(crate) use common::{answering, entry, lockout, nodes, power, ssh_routes};
+use clap::{Parser, Subcommand};
+pub(crate) use common::{answering, power, ssh_routes, usage_error};
 
 use crate::failure::Failure;
 use crate::world::World;
+
+/// Builds scale models of production: whole environments of virtual machines and networks, with
+/// libvirt and QEMU/KVM, on one machine.
+#[derive(Debug, Parser)]
+#[command(name = "maquette", version, max_term_width = 100)]
+pub struct Cli {
+    /// Of InfraRed: do not append this command to its log
+    #[arg(long, hide = true)]
+    pub no_log_commands: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
 
 /// The end of help pages of verbs that read the project file.
 const BEGIN: &str = "What is built is described in maquette.yaml: `maquette init` writes one, `maquette explain` lists \

@@ -12,11 +12,12 @@ use maquette_core::syntax::Sources;
 use maquette_core::topology::Request;
 use maquette_engine::host::ssh::{Effective, Target};
 
-use crate::cli::{Cli, Wanted};
+use crate::cli::Wanted;
+use crate::commands::Cli;
 use crate::commands::Command;
+use crate::host_args::Remote;
 use crate::infrared::answers;
 use crate::render::graph;
-use crate::session::connection::Remote;
 use crate::workspace::Workspace;
 use crate::workspace::archive;
 use crate::workspace::inventory::Inventory;

@@ -9,6 +9,7 @@ mod failure;
 mod file_limit;
 #[doc(hidden)]
 pub mod fuzzing;
+mod host_args;
 mod infrared;
 mod load;
 mod pipeline;
@@ -47,10 +48,10 @@ pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World)
         terminal.talk(&commands::init::next_steps());
         return USAGE;
     }
-    let mut cli = match cli::Cli::try_parse_from(&words) {
+    let mut cli = match commands::Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => {
-            let error = cli::corrected(error, &words, &world.environment);
+            let error = commands::usage_error::corrected(error, &words, &world.environment);
             return terminal.of_arguments(&error);
         }
     };

@@ -25,8 +25,8 @@ use maquette_core::topology::{NodeRequest, Request, only_network};
 
 use crate::cli::{Given, Place, Wanted};
 use crate::failure::Failure;
+use crate::host_args::HostArgs;
 use crate::reading;
-use crate::session::connection::HostArgs;
 use crate::workspace::named::Workspaces;
 use crate::workspace::{Saved, Workspace};
 use crate::world::Environment;

@@ -23,12 +23,12 @@ use maquette_engine::probe::Facts;
 use maquette_engine::ssh_keys::{self, EnvironmentKey, KeyError};
 use maquette_libvirt::LibvirtError;
 
-use crate::commands::{entry, nodes};
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::load::images::{check_images, finds_cdrom, has_agent, images, may_have_agent};
 use crate::render;
 use crate::session::Hypervisor;
+use crate::session::{entry, nodes};
 use crate::workspace::Workspace;
 use crate::workspace::identity::{self, Way};
 use crate::world::{Environment, World, told};

@@ -3,9 +3,11 @@
 
 pub mod authorities;
 pub mod connection;
+pub mod entry;
 mod guests;
-mod host_args;
 pub mod locking;
+pub mod lockout;
+pub mod nodes;
 pub mod run;
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ use maquette_engine::private_file::write_private;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::session::connection::HostArgs;
+use crate::host_args::HostArgs;
 use crate::world::Environment;
 
 /// The directory with an environment's outputs.

@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "tidy/order.rs"]
+mod order;
 #[path = "tidy/rooms.rs"]
 mod rooms;
-
-use rooms::Modules;
 
 fn crates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -171,120 +171,6 @@ fn functions_fit_on_a_screen() {
     assert!(long.is_empty(), "more than 60 lines: {long:#?}");
 }
 
-/// The rooms of each crate, lowest first: a room uses those before it, and none after it. A new one gets its place here.
-/// The program's own wings use each other (InfraRed's end in `up`, which is a verb): there no files do so in a circle.
-const ROOMS: [(&str, &[&str]); 5] = [
-    (
-        "maquette-core",
-        &[
-            "defaults",
-            "examples",
-            "hardware",
-            "names",
-            "selection",
-            "object",
-            "span",
-            "units",
-            "diagnostic",
-            "values",
-            "lifetime",
-            "virtopts",
-            "image",
-            "scrub",
-            "syntax",
-            "file_keys",
-            "secret_keys",
-            "decode",
-            "expr",
-            "layers",
-            "settings",
-            "topology",
-            "layout",
-            "schema",
-            "explain",
-            "blueprint",
-            "bare_metal",
-            "start_times",
-            "observed",
-            "abilities",
-            "convert",
-            "node_state",
-            "doctor",
-            "seed",
-            "capacity",
-            "expand",
-            "plan",
-        ],
-    ),
-    (
-        "maquette-engine",
-        &[
-            "hex",
-            "backend",
-            "small_download",
-            "event",
-            "executor",
-            "guest_agent",
-            "host",
-            "start_times",
-            "deployment_facts",
-            "lifetimes",
-            "private_file",
-            "ssh_keys",
-            "bmc",
-            "public_keys",
-            "seed_volume",
-            "net",
-            "probe",
-            "ready",
-            "guest_script",
-            "login_keys",
-            "guest_timezone",
-            "guests",
-            "doctor",
-            "prepare",
-            "image",
-        ],
-    ),
-    (
-        "maquette-libvirt",
-        &[
-            "client",
-            "xml",
-            "bmc",
-            "nic",
-            "console",
-            "virt_xml",
-            "domain",
-            "template",
-            "network",
-            "observe",
-            "doctor",
-            "guest_port",
-            "cached",
-            "prune",
-            "survey",
-            "volume",
-            "perform",
-            "driver",
-        ],
-    ),
-    (
-        "maquette-view",
-        &[
-            "feed", "sources", "guard", "door", "rfb", "assets", "sockets", "events", "console",
-            "screen", "server",
-        ],
-    ),
-    (
-        "maquette-bmc",
-        &[
-            "clock", "enemy", "secret", "store", "machine", "model", "accounts", "guesses",
-            "reach", "bmc", "service", "redfish", "ipmi", "serve",
-        ],
-    ),
-];
-
 /// The crates of the program.
 const CRATES: [&str; 6] = [
     "maquette-core",
@@ -294,37 +180,6 @@ const CRATES: [&str; 6] = [
     "maquette-bmc",
     "maquette",
 ];
-
-fn modules(name: &str) -> Modules {
-    Modules::read(&crates().join(name).join("src"))
-}
-
-#[test]
-fn no_room_uses_one_above_it() {
-    for (name, order) in ROOMS {
-        let modules = modules(name);
-        let place = |module: &str| {
-            let room = module.split("::").next().unwrap();
-            order.iter().position(|known| *known == room)
-        };
-        for (from, all) in modules.arrows().into_iter().filter(|(from, _)| !from.is_empty()) {
-            let here = place(from).unwrap_or_else(|| panic!("{name}: {from} has no place"));
-            for to in all.into_iter().filter(|to| !to.is_empty()) {
-                let there = place(to).unwrap_or_else(|| panic!("{name}: {to} has no place"));
-                assert!(there <= here, "{name}: {from} uses {to}, which is above it");
-            }
-        }
-    }
-}
-
-/// What uses each other cannot be read, tried or moved alone. A folder's head and its parts are one thing.
-#[test]
-fn no_modules_use_each_other_in_a_circle() {
-    for name in CRATES {
-        let circles = modules(name).circles();
-        assert!(circles.is_empty(), "{name}: {circles:#?}");
-    }
-}
 
 /// Files below `src` of all crates, but for those that are tests: what these say is for whoever runs them.
 fn program_files() -> Vec<PathBuf> {

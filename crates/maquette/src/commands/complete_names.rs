@@ -11,7 +11,8 @@ use maquette_engine::image::build::BUILDABLE;
 use maquette_engine::image::catalogue;
 
 use super::ssh_routes::Routes;
-use crate::cli::{Cli, Place};
+use crate::cli::Place;
+use crate::commands::Cli;
 use crate::failure::Failure;
 use crate::workspace::named::Workspaces;
 use crate::world::World;

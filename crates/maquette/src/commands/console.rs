@@ -6,9 +6,9 @@ use maquette_engine::StepError;
 use maquette_libvirt::Ended;
 use rustix::termios::{self, OptionalActions, Termios};
 
-use super::nodes;
 use crate::cli::Place;
 use crate::failure::Failure;
+use crate::session::nodes;
 use crate::world::World;
 
 /// Arguments of `console`.

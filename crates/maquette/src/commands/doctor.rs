@@ -11,11 +11,11 @@ use maquette_engine::doctor;
 use maquette_libvirt::{LibvirtError, Server, networks_to_look_at, node_to_look_at};
 use serde_json::Value;
 
-use super::nodes::{self, Meaning};
 use super::ssh_routes::Routes;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::{self, Located};
+use crate::session::nodes::{self, Meaning};
 use crate::session::{Ask, Session};
 use crate::userfile::{self, Content};
 use crate::world::World;

@@ -14,12 +14,12 @@ use maquette_engine::probe::Facts;
 use maquette_engine::{StepError, deployment_facts};
 use maquette_libvirt::Survey;
 
-use super::{entry, nodes};
 use crate::cli::{FlagsOfUp, Locking, Place};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::run::Runner;
 use crate::session::{Hypervisor, Session};
+use crate::session::{entry, nodes};
 use crate::workspace::Owner;
 use crate::workspace::identity::{self, Way};
 use crate::workspace::outputs::{self, Secrets};

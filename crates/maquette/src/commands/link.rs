@@ -12,12 +12,12 @@ use maquette_engine::host::lock::Lock;
 use maquette_engine::net::netem;
 use maquette_libvirt::{Bandwidth, LinkState, Server};
 
-use super::nodes;
 use crate::cli::{self, Place};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::Session;
 use crate::session::connection::Connection;
+use crate::session::nodes;
 use crate::world::World;
 use crate::{load, render};
 

@@ -3,11 +3,11 @@
 use maquette_engine::StepError;
 use maquette_engine::host;
 
-use super::nodes;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load;
 use crate::session::Session;
+use crate::session::nodes;
 use crate::world::World;
 
 /// Arguments of `logs`.

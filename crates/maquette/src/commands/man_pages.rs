@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
-use crate::cli::Cli;
+use crate::commands::Cli;
 use crate::failure::Failure;
 use crate::userfile::{self, Content};
 use crate::world::World;

@@ -11,9 +11,10 @@ use maquette_engine::host::ssh::Target;
 use serde_json::json;
 
 use super::forward::{self, Forwarding, NotOpen};
-use super::{nodes, ssh_routes};
+use super::ssh_routes;
 use crate::cli::Place;
 use crate::failure::Failure;
+use crate::session::nodes;
 use crate::signals;
 use crate::workspace::outputs;
 use crate::world::World;

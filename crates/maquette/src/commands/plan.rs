@@ -1,7 +1,7 @@
 //! `maquette plan`.
 
 use super::extend::Renewal;
-use super::{entry, lockout, nodes};
+use crate::session::{entry, lockout, nodes};
 use maquette_core::plan::Plan;
 
 use crate::cli::{FlagsOfUp, Wanted};

@@ -6,10 +6,10 @@ use maquette_core::diagnostic::Diagnostic;
 use maquette_engine::StepError;
 use serde_json::json;
 
-use super::nodes;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::render;
+use crate::session::nodes;
 use crate::userfile::{self, Content};
 use crate::world::World;
 

@@ -14,12 +14,13 @@ use maquette_engine::ssh_keys::{EnvironmentKey, KEY_FILE, SECRET_FILE, fingerpri
 use maquette_engine::{StepError, public_keys};
 use serde_json::{Value, json};
 
-use super::{answering, entry, lockout, power};
+use super::{answering, power};
 use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::render;
 use crate::session::{Ask, Hypervisor, Session, locking};
+use crate::session::{entry, lockout};
 use crate::workspace::identity::{self, Way};
 use crate::world::World;
 

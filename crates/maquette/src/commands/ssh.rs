@@ -118,7 +118,7 @@ mod tests {
     fn what_comes_after_the_end_of_options_is_a_command() {
         let is_command = |line: &str| {
             let line: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-            let cli = crate::cli::Cli::try_parse_from(&line).unwrap();
+            let cli = crate::commands::Cli::try_parse_from(&line).unwrap();
             let crate::commands::Command::Ssh(mut args) = cli.command else { panic!("not ssh") };
             args.read_end_of_options(&line);
             (args.is_command, args.words.join(" "))

@@ -15,12 +15,12 @@ use maquette_engine::{Cause, StepError};
 use maquette_libvirt::DomainEvent;
 use serde_json::{Value, json};
 
-use super::{entry, lockout};
 use crate::cli::{FlagsOfUp, Place};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::render::Row;
 use crate::session::{Ask, Session};
+use crate::session::{entry, lockout};
 use crate::workspace::outputs;
 use crate::workspace::{Owner, Workspace};
 use crate::world::{Environment, World};

@@ -12,16 +12,17 @@ use maquette_core::plan::{Action, Change, Op, Plan, Step};
 use maquette_engine::StepError;
 
 use super::extend::Renewal;
-use super::lockout::{self, Lockout};
-use super::{answering, entry, status};
+use super::{answering, status};
 use crate::cli::{Locking, Wanted, seconds};
 use crate::consent::{Consent, Kind};
 use crate::failure::Failure;
 use crate::load::{self, Loaded};
 use crate::pipeline::{Planned, Scope};
 use crate::playbooks::stages::{Stage, Stages};
+use crate::session::lockout::{self, Lockout};
 use crate::session::run::Runner;
 use crate::session::{self, Ask, Hypervisor, Session, authorities};
+use crate::session::{entry, nodes};
 use crate::workspace::identity::{self, Way};
 use crate::workspace::outputs;
 use crate::world::World;
@@ -38,7 +39,7 @@ pub struct Args {
     #[command(flatten)]
     pub locking: Locking,
     /// What is built or changed.
-    #[arg(value_name = "NODE", help = super::nodes::WANTED)]
+    #[arg(value_name = "NODE", help = nodes::WANTED)]
     pub nodes: Vec<String>,
     /// Print what happens as JSON, one event a line
     #[arg(long)]

@@ -7,12 +7,12 @@ use maquette_core::diagnostic::Diagnostic;
 use maquette_core::values::{Login, PlainPath, ValueError};
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
-use maquette_engine::host::ssh::{self, ConnectError, HostKey, Target};
+use maquette_engine::host::ssh::{ConnectError, HostKey, Target};
 use maquette_engine::probe::Reach;
 use maquette_engine::ssh_keys::RecordKey;
 
-pub use super::host_args::HostArgs;
 use crate::failure::Failure;
+use crate::host_args::{HostArgs, Remote};
 use crate::signals;
 use crate::workspace::Workspace;
 use crate::world::{Environment, World};
@@ -21,31 +21,6 @@ use crate::world::{Environment, World};
 /// out without guests.
 pub fn local_uri(world: &World) -> String {
     world.environment.text("MAQUETTE_LIBVIRT_URI").unwrap_or_else(|| "qemu:///system".into())
-}
-
-/// How guests' SSH connections and Ansible get to the hypervisor.
-#[derive(Debug, Clone)]
-pub struct Remote {
-    /// Login.
-    pub target: Target,
-    /// What the user's ssh configuration makes of it.
-    pub effective: ssh::Effective,
-    /// Its host keys, as lines of known_hosts.
-    pub host_keys: Vec<String>,
-}
-
-impl Remote {
-    /// Whether host keys of the hypervisor are looked up under a name: a node of that name would be taken for it.
-    pub fn is_called(&self, name: &str) -> bool {
-        let Self { target, effective, host_keys } = self;
-        let noted = host_keys.iter().filter_map(|line| line.split(' ').next());
-        let all = noted.flat_map(|names| names.split(',')).chain([
-            target.address.as_str(),
-            effective.hostname.as_str(),
-            effective.host_key_alias.as_deref().unwrap_or_default(),
-        ]);
-        all.into_iter().any(|own| own.eq_ignore_ascii_case(name))
-    }
 }
 
 /// A hypervisor that is reached.

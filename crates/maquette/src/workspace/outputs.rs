@@ -20,7 +20,7 @@ use maquette_engine::host::ssh::Target;
 use maquette_engine::private_file::{relink, write_private};
 use maquette_engine::ssh_keys::{KEY_FILE, KEY_LINK, RecordKey, SECRET_FILE};
 
-use crate::session::connection::Remote;
+use crate::host_args::Remote;
 use crate::workspace::{Owner, SAVED, Workspace};
 
 pub use ansible::{Scope, dynamic, inventory};
@@ -366,7 +366,7 @@ impl<'a> Files<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::connection::HostArgs;
+    use crate::host_args::HostArgs;
     use crate::workspace::Saved;
 
     fn owner(prefix: &str, address: &str) -> Owner {

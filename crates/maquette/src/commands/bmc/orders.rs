@@ -7,10 +7,10 @@ use maquette_engine::bmc::{self, Answer};
 use serde_json::json;
 
 use crate::cli::Place;
-use crate::commands::nodes;
 use crate::failure::Failure;
 use crate::load;
 use crate::session::Session;
+use crate::session::nodes;
 use crate::world::World;
 
 /// What a BMC does with a node's power.

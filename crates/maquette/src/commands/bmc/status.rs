@@ -5,11 +5,11 @@ use maquette_core::observed::{Domain, Observed};
 use serde_json::{Value, json};
 
 use crate::cli::Place;
-use crate::commands::nodes;
 use crate::failure::Failure;
 use crate::load;
 use crate::render;
 use crate::session::Session;
+use crate::session::nodes;
 use crate::workspace::outputs;
 use crate::world::World;
 

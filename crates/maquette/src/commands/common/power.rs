@@ -6,10 +6,11 @@ use maquette_core::diagnostic::Diagnostic;
 use maquette_core::plan::{self, Power};
 use maquette_engine::StepError;
 
-use super::{answering, nodes};
+use super::answering;
 use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load;
+use crate::session::nodes;
 use crate::session::{Ask, Session};
 use crate::world::World;
 

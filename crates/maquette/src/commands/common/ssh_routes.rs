@@ -13,13 +13,14 @@ use maquette_core::values::{HostAddress, Login, ValueError};
 use maquette_engine::StepError;
 use maquette_engine::guests::{self, Guest};
 
-use super::{answering, entry, nodes};
+use super::answering;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::render;
 use crate::session::connection::Connection;
 use crate::session::{Ask, Session, locking};
+use crate::session::{entry, nodes};
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::outputs::{self, LIMITS};
 use crate::world::World;

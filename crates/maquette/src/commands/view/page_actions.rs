@@ -8,9 +8,10 @@ use maquette_libvirt::{ESCAPE, Ended, LinkState};
 use maquette_view::{Place, Screen, Sources};
 
 use super::{screen, words};
-use crate::commands::nodes::Running;
-use crate::commands::{link, nodes};
+use crate::commands::link;
 use crate::load::Located;
+use crate::session::nodes;
+use crate::session::nodes::Running;
 use crate::workspace::outputs;
 use crate::world::World;
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use maquette_core::blueprint::Node;
 
 use super::Files;
-use crate::session::connection::Remote;
+use crate::host_args::Remote;
 
 /// Limits of every connection, in seconds, unless the user says something else: without them TCP tries for two minutes
 /// where nothing answers, and `ssh` waits for ever for who answers no more. It gives up at the fourth question without an

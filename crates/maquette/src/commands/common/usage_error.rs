@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Command, CommandFactory, Error};
 use maquette_core::diagnostic::closest;
 
-use super::Cli;
+use crate::commands::Cli;
 use crate::world::Environment;
 
 /// Plug-ins of InfraRed's that are not here.

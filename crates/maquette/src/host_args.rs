@@ -1,0 +1,55 @@
+//! A hypervisor as the user names it, and how it is reached from here.
+
+use std::path::PathBuf;
+
+use maquette_core::values::{HostAddress, Login};
+use maquette_engine::host::ssh::{self, Target};
+
+/// Which hypervisor, as the user named it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostArgs {
+    /// Name or address; none is this machine.
+    pub address: Option<HostAddress>,
+    /// SSH user.
+    pub user: Option<Login>,
+    /// Private key file.
+    pub key: Option<PathBuf>,
+    /// `SHA256:…` of a host key that is not known yet.
+    pub fingerprint: Option<String>,
+}
+
+impl HostArgs {
+    /// Whether it is another machine, or this one by way of SSH.
+    pub fn is_remote(&self) -> bool {
+        match self.address.as_deref() {
+            None => false,
+            Some("localhost" | "127.0.0.1" | "::1") => self.user.is_some() || self.key.is_some(),
+            Some(_) => true,
+        }
+    }
+}
+
+/// How guests' SSH connections and Ansible get to the hypervisor.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// Login.
+    pub target: Target,
+    /// What the user's ssh configuration makes of it.
+    pub effective: ssh::Effective,
+    /// Its host keys, as lines of known_hosts.
+    pub host_keys: Vec<String>,
+}
+
+impl Remote {
+    /// Whether host keys of the hypervisor are looked up under a name: a node of that name would be taken for it.
+    pub fn is_called(&self, name: &str) -> bool {
+        let Self { target, effective, host_keys } = self;
+        let noted = host_keys.iter().filter_map(|line| line.split(' ').next());
+        let all = noted.flat_map(|names| names.split(',')).chain([
+            target.address.as_str(),
+            effective.hostname.as_str(),
+            effective.host_key_alias.as_deref().unwrap_or_default(),
+        ]);
+        all.into_iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+}

@@ -8,29 +8,8 @@ use maquette_core::expand;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
-use maquette_testkit::{Input, apply, expand, input, node_volumes, plan_of, titles, topology, up};
-
-const SMALL: [&str; 2] =
-    ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
-
-const TWO_DISKS: &str = "override.controller.disks.disk2.size=5G";
-
-fn asked(nodes: &[(&str, u32)], more: &[&str]) -> Input {
-    let extra: Vec<&str> = SMALL.iter().chain(more).copied().collect();
-    input(nodes, "3_nets", &extra)
-}
-
-fn built(nodes: &[(&str, u32)], more: &[&str]) -> Observed {
-    let mut seen = Observed::default();
-    up(&mut seen, &asked(nodes, more));
-    seen
-}
-
-fn extended(nodes: &[(&str, u32)], more: &[&str]) -> Input {
-    let mut wanted = asked(nodes, more);
-    wanted.request.settings.extend = true;
-    wanted
-}
+use maquette_testkit::small::{TWO_DISKS, asked, built, extended};
+use maquette_testkit::{Input, apply, expand, node_volumes, plan_of, titles, topology};
 
 /// What stands in the way of making it.
 fn refused(wanted: &Input, seen: &Observed) -> Vec<String> {

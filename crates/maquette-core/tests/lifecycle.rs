@@ -9,30 +9,11 @@ use maquette_core::expand;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
+use maquette_testkit::small::{TWO_DISKS, asked, built, extended};
 use maquette_testkit::{
     Input, apply, blueprint_of, changes, expand, input, node_volumes, plan_of, titles, topology, up,
 };
 use proptest::prelude::*;
-
-const SMALL: [&str; 2] =
-    ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
-
-fn asked(nodes: &[(&str, u32)], more: &[&str]) -> Input {
-    let extra: Vec<&str> = SMALL.iter().chain(more).copied().collect();
-    input(nodes, "3_nets", &extra)
-}
-
-fn built(nodes: &[(&str, u32)], more: &[&str]) -> Observed {
-    let mut seen = Observed::default();
-    up(&mut seen, &asked(nodes, more));
-    seen
-}
-
-fn extended(nodes: &[(&str, u32)], more: &[&str]) -> Input {
-    let mut wanted = asked(nodes, more);
-    wanted.request.settings.extend = true;
-    wanted
-}
 
 fn remove(seen: &mut Observed, names: &[&str]) -> Plan {
     let names: BTreeSet<String> = names.iter().map(|n| (*n).to_string()).collect();
@@ -46,8 +27,6 @@ fn remove(seen: &mut Observed, names: &[&str]) -> Plan {
 fn names(seen: &Observed) -> Vec<&str> {
     seen.domains.keys().map(|name| name.as_str()).collect()
 }
-
-const TWO_DISKS: &str = "override.controller.disks.disk2.size=5G";
 
 /// Killed while a seed is uploaded: only `up` can send it again, so nothing else starts the node.
 #[test]

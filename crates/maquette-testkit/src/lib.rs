@@ -23,6 +23,7 @@ mod rules;
 mod samples;
 #[cfg(feature = "hypervisor")]
 mod signs;
+pub mod small;
 
 #[cfg(feature = "hypervisor")]
 pub use host::{ModelHost, ModelHosts};

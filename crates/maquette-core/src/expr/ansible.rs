@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
 
-use super::filters::plus;
+use super::filters::{plus, there};
 use super::{FUEL, is_expression};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::syntax::{Entry, Node, Plain, Span, Style, Value, parse_bool};
@@ -109,7 +109,7 @@ impl<'a> Ansible<'a> {
         let context = Jinja::from_pairs(context);
         let expression = whole.and_then(|inner| self.env.compile_expression(inner).ok());
         let result = match expression {
-            Some(expression) => expression.eval(&context).and_then(defined),
+            Some(expression) => expression.eval(&context).and_then(|value| there(&value).cloned()),
             // One end of line at the end is taken off: this one, and none of the text's own.
             None => self.env.render_str(&format!("{text}\n"), &context).map(Jinja::from),
         };
@@ -149,13 +149,6 @@ fn whole(text: &str) -> Option<&str> {
 
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn defined(value: Jinja) -> Result<Jinja, Error> {
-    match value.is_undefined() {
-        true => Err(Error::from(ErrorKind::UndefinedError)),
-        false => Ok(value),
-    }
 }
 
 fn failed(error: &Error, text: &str, span: Span) -> Diagnostic {

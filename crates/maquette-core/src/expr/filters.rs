@@ -63,7 +63,7 @@ fn failed(what: String) -> Error {
 }
 
 /// A value that is there: names that nothing defines are mistakes.
-fn there(value: &Value) -> Result<&Value, Error> {
+pub(super) fn there(value: &Value) -> Result<&Value, Error> {
     match value.is_undefined() {
         true => Err(Error::from(ErrorKind::UndefinedError)),
         false => Ok(value),

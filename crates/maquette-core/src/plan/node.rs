@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::diff::Planner;
+use super::diff::{Planner, UNWANTED};
 use super::fate::Fate;
 use super::ready::readiness;
 use super::{Action, LiveChange, Op, Reasons, StepId, describe, in_use};
@@ -10,8 +10,6 @@ use crate::blueprint::{Disk, Node, Pool, Template};
 use crate::object::ObjectKind;
 use crate::seed::seed_files;
 use crate::start_times::How;
-
-const UNWANTED: &str = "the topology does not ask for it any more";
 
 impl Planner<'_> {
     /// What is done about a node.

@@ -44,6 +44,11 @@ impl Memory {
     pub fn free(&self) -> u64 {
         self.available.saturating_sub(self.promised).saturating_sub(self.reserved)
     }
+
+    /// Whether so much, in MiB, is refused.
+    pub fn is_too_much(&self, mib: u64) -> bool {
+        mib.saturating_mul(100) > self.free().saturating_mul(100 + BAND)
+    }
 }
 
 /// What the making of templates takes, besides what their nodes take afterwards.
@@ -161,12 +166,11 @@ fn check_memory(
         mib(memory.available),
         mib(memory.promised),
     );
-    let is_too_much = |mib: u64| mib.saturating_mul(100) > free.saturating_mul(100 + BAND);
-    diags.push(if is_too_much(memory.needed) && !overcommit {
+    diags.push(if memory.is_too_much(memory.needed) && !overcommit {
         let message = format!("not enough memory on the hypervisor: {sizes}");
         let error = Diagnostic::error("capacity::memory", message);
         // Nodes that are replaced run while their template is made, and that is all there is too much.
-        let error = match is_too_much(memory.needed.saturating_sub(templates_mib)) {
+        let error = match memory.is_too_much(memory.needed.saturating_sub(templates_mib)) {
             false => error.help("`--start cold` builds them without making templates"),
             true => error,
         };

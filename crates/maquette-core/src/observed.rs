@@ -417,6 +417,8 @@ pub struct Observed {
     pub host: HostNetwork,
     /// How long nodes took to start there.
     pub starts: Starts,
+    /// CPUs that are online; 0 where nobody has counted them.
+    pub cpus: usize,
     /// The environment's BMCs, if there are any.
     pub bmcs: Option<Bmcs>,
 }

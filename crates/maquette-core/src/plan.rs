@@ -44,7 +44,10 @@ pub use remove::{destroy, remove_nodes};
 pub use requirements::Requirements;
 pub use share::{Away, Extent, out_of_reach, share, unshare};
 pub use steps::{Builder, Step, StepId};
-pub use warm::{fresh, made_beforehand, made_for_nodes, templates};
+pub use warm::{
+    fresh, has_templates, known_template, made_beforehand, made_for_nodes, templates,
+    without_memory,
+};
 
 use crate::object::ObjectKind;
 

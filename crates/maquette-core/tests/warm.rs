@@ -2,51 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-use std::collections::BTreeSet;
+mod templates;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use maquette_core::blueprint::{
-    self, Blueprint, ColdReason, Image, ImageOrigin, Ipv4Setup, Node, Pool,
+    self, Blueprint, ColdReason, Image, Ipv4Setup, Node, Pool, Template,
 };
-use maquette_core::capacity;
-use maquette_core::diagnostic::Diagnostics;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{self, Action, Plan, Step};
+use maquette_core::plan::{self, Action, Step};
 use maquette_core::settings::StartChoice;
 use maquette_core::start_times::{Came, How, Starts};
 use maquette_core::topology::{BootDevice, BootFile, BootMode, Bus, FirstBoot};
 use maquette_core::values::Secret;
 use maquette_testkit::{apply, blueprint_of, input};
-
-const WEB: &str = "web=name: web\ncpu: 1\nmemory: 768\ndisks: {disk1: {import_url: x, size: 4G}}\n\
-    external_network: management\ninterfaces:\n  nic1: {network: management}\n";
-const DB: &str = "db=name: db\ncpu: 2\nmemory: 768\ndisks: {disk1: {import_url: x, size: 4G}}\n\
-    external_network: management\ninterfaces:\n  nic1: {network: management}\n";
-
-/// A blueprint whose nodes may start from templates.
-fn warm(nodes: &[(&str, u32)], observed: &Observed, start: StartChoice) -> Blueprint {
-    let mut blueprint = blueprint_of(&input(nodes, "3_nets", &[]), observed);
-    blueprint.start = start;
-    for node in &blueprint.nodes {
-        let template = blueprint::template(node, None, &blueprint.pool, &|_| true, "QEMU 1");
-        blueprint.templates.insert(node.name.clone(), template);
-    }
-    blueprint
-}
-
-fn plan(blueprint: &Blueprint, observed: &Observed) -> Plan {
-    plan::create(blueprint, observed, &|_| Secret::new("private"))
-}
-
-/// What a plan does of templates: made, started from, booted.
-fn counts(plan: &Plan) -> [usize; 3] {
-    let count = |is: fn(&Action) -> bool| plan.steps.iter().filter(|s| is(&s.action)).count();
-    [
-        count(|a| matches!(a, Action::MakeTemplate { .. })),
-        count(|a| matches!(a, Action::RestoreDomain { .. })),
-        count(|a| matches!(a, Action::StartDomain { ready: Some(_), .. })),
-    ]
-}
+use templates::{DB, WEB, counts, plan, warm};
 
 #[test]
 fn nodes_that_are_alike_share_a_template() {
@@ -76,7 +47,7 @@ fn a_node_like_one_that_has_booted_here_is_worth_a_template() {
     let first = plan(&one, &seen);
     assert_eq!(counts(&first), [0, 0, 1]);
     let took = first.steps.iter().map(|step| (step.id, 60)).collect();
-    seen.starts.learn(&plan::measured(&first.steps, &took, &BTreeSet::new()));
+    seen.starts.learn(&plan::measured(&first.steps, &took, &BTreeMap::new()));
     // The same after `down`, and no other.
     assert_eq!(counts(&plan(&one, &seen)), [1, 1, 0]);
     assert_eq!(counts(&plan(&warm(&[(DB, 1)], &seen, StartChoice::Auto), &seen)), [0, 0, 1]);
@@ -88,6 +59,65 @@ fn a_node_like_one_that_has_booted_here_is_worth_a_template() {
     assert_eq!(counts(&plan(&warm(&[(WEB, 3)], &seen, StartChoice::Auto), &seen)), [0, 1, 0]);
 }
 
+/// Where all boot at once, a template would have the first `up` take nearly twice as long; the second makes it.
+#[test]
+fn nodes_that_boot_side_by_side_get_a_template_the_second_time() {
+    for (cpus, count, made) in [(2, 3, 1), (3, 3, 0), (16, 16, 0), (16, 17, 1)] {
+        let mut seen = Observed { cpus, ..Observed::default() };
+        let blueprint = warm(&[(WEB, count)], &seen, StartChoice::Auto);
+        let first = plan(&blueprint, &seen);
+        assert_eq!(counts(&first)[0], made, "{cpus} {count}");
+        let cold = "cold: nodes like it boot at once, in the time that a template takes";
+        let told = first.changes.iter().filter(|change| change.detail.ends_with(cold)).count();
+        assert_eq!(told, if made == 0 { count as usize } else { 0 }, "{cpus} {count}");
+        let took = first.steps.iter().map(|step| (step.id, 60)).collect();
+        seen.starts.learn(&plan::measured(&first.steps, &took, &BTreeMap::new()));
+        if made == 0 {
+            assert_eq!(counts(&plan(&blueprint, &seen))[0], 1, "{cpus} {count}");
+        }
+        // Whoever asks for it has it at once.
+        let asked =
+            warm(&[(WEB, count)], &Observed { cpus, ..Observed::default() }, StartChoice::Warm);
+        assert_eq!(counts(&plan(&asked, &Observed { cpus, ..Observed::default() }))[0], 1);
+    }
+}
+
+/// A copy of an image, or one that was built before this version: whoever made its template knew that it has an agent.
+#[test]
+fn a_template_that_is_there_is_believed_of_exactly_its_image() {
+    let mut seen = Observed::default();
+    let blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
+    let (node, pool) = (&blueprint.nodes[0], &blueprint.pool);
+    let made = blueprint.templates[&node.name].clone().unwrap();
+    let known = |node: &Node, emulator: &str, seen: &Observed| {
+        plan::known_template(node, None, pool, emulator, seen)
+    };
+    assert_eq!(known(node, "QEMU 1", &seen), None);
+    assert!(!plan::has_templates(pool, &seen));
+    let steps = plan(&blueprint, &seen).steps;
+    apply(&mut seen, &steps);
+    assert!(plan::has_templates(pool, &seen));
+    assert_eq!(known(node, "QEMU 1", &seen), Some(made.clone()));
+    assert_eq!(known(node, "QEMU 2", &seen), None);
+    let mut other = node.clone();
+    other.disks[0].backing.as_mut().unwrap().volume = "maquette-other-0.qcow2".into();
+    assert_eq!(known(&other, "QEMU 1", &seen), None);
+    // What lacks its memory was not finished, or was removed.
+    seen.volumes.get_mut(&pool.name).unwrap().remove(&made.memory());
+    assert_eq!(known(node, "QEMU 1", &seen), None);
+}
+
+/// Its name tells whether it is of use, and with what.
+#[test]
+fn a_template_of_another_emulator_is_known_by_its_name() {
+    let blueprint = warm(&[(WEB, 1), (DB, 1)], &Observed::default(), StartChoice::Warm);
+    for template in blueprint.templates.values() {
+        let name = template.as_ref().unwrap().name();
+        assert!(Template::is_called_so(&name));
+        assert!(Template::is_of(&name, "QEMU 1") && !Template::is_of(&name, "QEMU 2"));
+    }
+}
+
 /// How long a node took is told of the next one like it, and of no other; restarts and nodes that booted in spite of a
 /// template do not count as warm.
 #[test]
@@ -96,11 +126,13 @@ fn how_long_it_took_is_told_the_next_time() {
     let blueprint = warm(&[(WEB, 2), (DB, 1)], &nothing, StartChoice::Auto);
     let first = plan(&blueprint, &nothing);
     let took = first.steps.iter().map(|s| (s.id, s.id.index() as u64 + 1)).collect();
-    let booted = BTreeSet::from(["web-1".to_string()]);
+    // What was tried before is not in it.
+    let booted = BTreeMap::from([("web-1".to_string(), 7_777)]);
     let measured = plan::measured(&first.steps, &took, &booted);
     let known: Vec<_> = measured.iter().map(|(node, how, _)| (node.name.as_str(), *how)).collect();
     let wanted = [("db-0", How::Cold), ("web-0", How::Warm), ("web-1", How::Cold)];
     assert_eq!(BTreeSet::from_iter(known), BTreeSet::from(wanted));
+    assert!(measured.iter().all(|(node, _, s)| (node.name == "web-1") == (*s == 7_777)));
     let mut later = Observed::default();
     later.starts.learn(&measured);
     let told = |blueprint: &Blueprint, observed: &Observed| -> Vec<String> {
@@ -124,7 +156,7 @@ fn how_long_it_took_is_told_the_next_time() {
     let again = plan(&blueprint, &after);
     let took = again.steps.iter().map(|s| (s.id, 1)).collect();
     assert!(!again.steps.is_empty());
-    assert!(plan::measured(&again.steps, &took, &BTreeSet::new()).is_empty());
+    assert!(plan::measured(&again.steps, &took, &BTreeMap::new()).is_empty());
 }
 
 /// How each new node starts is told before it does, with the reason where it boots.
@@ -268,109 +300,6 @@ fn nics_that_cannot_be_plugged_in_have_nodes_boot() {
     }
 }
 
-/// What a memory image takes of a node with 768 MiB, and what a template does, in bytes.
-const IMAGE: u64 = (512 + 48) << 20;
-const MADE: u64 = IMAGE + (64 << 20);
-
-/// As much free room as it takes to have so much to spare: a tenth of it stays free.
-fn sparing(bytes: u64) -> u64 {
-    (bytes * 10).div_ceil(9)
-}
-
-/// Nobody starts to make what there is no room for; what is there needs room for the copy of one node.
-#[test]
-fn a_pool_without_room_has_nodes_boot() {
-    let mut seen = Observed::default();
-    for (start, free, made) in [
-        (StartChoice::Auto, sparing(MADE + IMAGE) + 10, 1),
-        (StartChoice::Auto, sparing(MADE + IMAGE) - 10, 0),
-        // What is asked for by name is tried.
-        (StartChoice::Warm, 0, 1),
-    ] {
-        seen.pool_free = Some(free);
-        let plan = plan(&warm(&[(WEB, 2)], &seen, start), &seen);
-        assert_eq!(counts(&plan), [made, 2 * made, 2 - 2 * made], "{free}");
-        let told = plan
-            .changes
-            .iter()
-            .any(|change| change.detail.contains("cold: the pool has no room for its memory"));
-        assert_eq!(told, made == 0, "{free}");
-    }
-    // Two of which only one fits.
-    seen.pool_free = Some(sparing(MADE + 2 * IMAGE) + 10);
-    assert_eq!(counts(&plan(&warm(&[(WEB, 2), (DB, 2)], &seen, StartChoice::Auto), &seen))[0], 1);
-    seen.pool_free = Some(u64::MAX);
-    let blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
-    let steps = plan(&blueprint, &seen).steps;
-    apply(&mut seen, &steps);
-    for (free, cold) in [(sparing(IMAGE) + 10, false), (sparing(IMAGE) - 10, true)] {
-        seen.pool_free = Some(free);
-        let blueprint = warm(&[(WEB, 3)], &seen, StartChoice::Auto);
-        assert_eq!(counts(&plan(&blueprint, &seen))[2] == 1, cold, "{free}");
-    }
-}
-
-/// What comes into the pool before the templates has to fit as well.
-#[test]
-fn an_image_that_is_fetched_in_the_same_plan_takes_room_too() {
-    let mut seen = Observed::default();
-    let mut blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
-    let image = blueprint.nodes[0].disks[0].backing.clone().unwrap();
-    let bytes = 100 << 20;
-    blueprint.image_origins.insert(image.clone(), ImageOrigin::File { bytes });
-    for (free, there, made) in
-        [(MADE + IMAGE + bytes, false, 1), (MADE + IMAGE, false, 0), (MADE + IMAGE, true, 1)]
-    {
-        seen.pool_free = Some(sparing(free) + 10);
-        let volumes = seen.volumes.entry(blueprint.pool.name.clone()).or_default();
-        volumes.clear();
-        volumes.extend(there.then(|| image.volume.clone()));
-        assert_eq!(counts(&plan(&blueprint, &seen))[0], made, "{free} {there}");
-    }
-}
-
-/// `image warm` says so before it has anything boot.
-#[test]
-fn templates_that_do_not_fit_are_refused_beforehand() {
-    let mut seen = Observed::default();
-    let mut blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Warm);
-    let image = blueprint.nodes[0].disks[0].backing.clone().unwrap();
-    let bytes = 100 << 20;
-    for (origin, free, fits) in [
-        (None, sparing(MADE) + 10, true),
-        (None, sparing(MADE) - 10, false),
-        // The image that they are made from comes first.
-        (Some(ImageOrigin::File { bytes }), sparing(MADE) + 10, false),
-        (Some(ImageOrigin::File { bytes }), sparing(MADE + bytes) + 10, true),
-    ] {
-        seen.pool_free = Some(free);
-        blueprint.image_origins =
-            origin.map(|origin| (image.clone(), origin)).into_iter().collect();
-        let made = plan::made_beforehand(&blueprint, &seen);
-        let mut diags = Diagnostics::default();
-        capacity::check_templates(&blueprint, &seen, made, &mut diags);
-        assert_eq!(!diags.has_errors(), fits, "{free}");
-    }
-}
-
-/// A node starts when its template's domain is gone; one that is replaced still runs.
-#[test]
-fn what_templates_take_is_counted() {
-    let mut seen = Observed::default();
-    let blueprint = warm(&[(WEB, 2), (DB, 1)], &seen, StartChoice::Auto);
-    let templates = |memory_mib, bytes| capacity::Templates { memory_mib, bytes };
-    assert_eq!(plan::made_for_nodes(&blueprint, &seen), templates(0, MADE));
-    assert_eq!(plan::made_beforehand(&blueprint, &seen), templates(2 * 768, 2 * MADE));
-    let steps = plan(&blueprint, &seen).steps;
-    apply(&mut seen, &steps);
-    assert_eq!(plan::made_for_nodes(&blueprint, &seen), templates(0, 0));
-    assert_eq!(plan::made_beforehand(&blueprint, &seen), templates(768, MADE));
-    // Another image replaces them.
-    let other = WEB.replace("import_url: x", "import_url: y");
-    let replaced = warm(&[(&other, 2), (DB, 1)], &seen, StartChoice::Auto);
-    assert_eq!(plan::made_for_nodes(&replaced, &seen), templates(768, MADE));
-}
-
 /// Whoever did not insist on templates has nodes that boot where none can be made.
 #[test]
 fn nodes_boot_where_a_template_cannot_be_made() {
@@ -497,4 +426,16 @@ fn templates_are_made_beforehand() {
     seen.volumes.insert(blueprint.pool.name.clone(), BTreeSet::new());
     apply(&mut seen, &plan.steps);
     assert!(plan::templates(&blueprint, &seen).is_empty());
+    // A node whose disks are in another pool cannot start from one in this.
+    let mut elsewhere = Observed::default();
+    let steps = self::plan(&blueprint, &elsewhere).steps;
+    apply(&mut elsewhere, &steps);
+    elsewhere.volumes.clear();
+    for (name, domain) in &mut elsewhere.domains {
+        if name.as_str() != "db-0" {
+            domain.pool.name = "another".into();
+        }
+    }
+    let blueprint = warm(&[(WEB, 3), (DB, 1)], &elsewhere, StartChoice::Warm);
+    assert_eq!(counts(&plan::templates(&blueprint, &elsewhere)), [1, 0, 0]);
 }

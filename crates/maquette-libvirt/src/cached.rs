@@ -1,6 +1,6 @@
 //! Images and templates that a pool holds.
 
-use maquette_core::blueprint::TemplatePart;
+use maquette_core::blueprint::{Template, TemplatePart};
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
 use maquette_engine::{Cause, image};
@@ -17,6 +17,8 @@ pub struct Cached {
     pub image: Option<String>,
     /// Whether nodes can start from it: a template has its memory besides its disk.
     pub whole: bool,
+    /// Whether it is of use with what there is now: a template is for one version of libvirt, QEMU and Maquette, and one CPU.
+    pub current: bool,
     /// How much room it takes, in bytes.
     pub bytes: u64,
     /// How many disks overlay it.
@@ -38,8 +40,12 @@ pub fn cached(
     };
     let volumes = client::volumes(&pool).map_err(|e| failed(e.into()))?;
     let ours = volumes.iter().filter(|v| recorded.contains(&v.path));
-    let mut found: Vec<Cached> =
-        ours.filter(|v| !is_memory(&v.name)).map(|v| entry(v, &volumes)).collect();
+    // What libvirt does not tell is no reason to take a template for another's.
+    let emulator = client.emulator().ok();
+    let mut found: Vec<Cached> = ours
+        .filter(|v| !is_memory(&v.name))
+        .map(|v| entry(v, &volumes, emulator.as_deref()))
+        .collect();
     found.sort_by(|a, b| a.volume.cmp(&b.volume));
     Ok(found)
 }
@@ -48,7 +54,7 @@ fn is_memory(volume: &str) -> bool {
     TemplatePart::Memory.domain(volume).is_some()
 }
 
-fn entry(volume: &Volume, volumes: &[Volume]) -> Cached {
+fn entry(volume: &Volume, volumes: &[Volume], emulator: Option<&str>) -> Cached {
     let stem = TemplatePart::Disk.domain(&volume.name);
     let memory = stem.map(|stem| TemplatePart::Memory.of(stem));
     let memory = memory.and_then(|name| volumes.iter().find(|v| v.name == name));
@@ -61,6 +67,7 @@ fn entry(volume: &Volume, volumes: &[Volume]) -> Cached {
         volume: volume.name.clone(),
         image: stem.and(below).map(name),
         whole: stem.is_none() || memory.is_some(),
+        current: stem.zip(emulator).is_none_or(|(stem, emulator)| Template::is_of(stem, emulator)),
         bytes: size(volume).saturating_add(memory.map_or(0, size)),
         overlays: volumes.iter().filter(over).count(),
     }
@@ -88,14 +95,20 @@ mod tests {
             volume("web-0-disk1.qcow2", 1, &format!("<path>/p/{disk}</path>")),
             volume("web-1-disk1.qcow2", 1, &format!("<path>/p/{disk}</path>")),
         ];
-        let image = entry(&volumes[0], &volumes);
-        assert_eq!((image.image, image.whole, image.bytes, image.overlays), (None, true, 5, 1));
+        let image = entry(&volumes[0], &volumes, Some("QEMU 1"));
+        assert_eq!(
+            (image.image.clone(), image.whole, image.bytes, image.overlays),
+            (None, true, 5, 1)
+        );
+        // Nobody has a template of that key.
+        assert!(image.current && entry(&volumes[1], &volumes, None).current);
+        assert!(!entry(&volumes[1], &volumes, Some("QEMU 1")).current);
         let of = Some("maquette-x-0123456789ab.qcow2".to_string());
-        let whole = entry(&volumes[1], &volumes);
+        let whole = entry(&volumes[1], &volumes, None);
         assert_eq!((whole.image, whole.whole, whole.bytes, whole.overlays), (of, true, 18, 2));
-        assert!(!entry(&volumes[1], &volumes[..2]).whole);
+        assert!(!entry(&volumes[1], &volumes[..2], None).whole);
         let huge = [volume(&disk, u64::MAX, ""), volume(&memory, 1, "")];
-        assert_eq!(entry(&huge[0], &huge).bytes, u64::MAX);
+        assert_eq!(entry(&huge[0], &huge, None).bytes, u64::MAX);
         assert!(is_memory(&memory) && !is_memory("x.save"));
     }
 }

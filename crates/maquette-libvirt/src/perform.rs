@@ -73,6 +73,8 @@ pub struct Libvirt<'a> {
     key: Option<RecordKey>,
     /// What is known of templates, by their keys.
     templates: Mutex<BTreeMap<String, warm::Known>>,
+    /// Whether what killed runs left of templates was looked for.
+    swept: OnceLock<()>,
     origin: Option<Origin>,
     notes: Notes,
     /// Held by whoever looks for the reason why a guest says nothing.
@@ -94,6 +96,7 @@ impl<'a> Libvirt<'a> {
             gate: None,
             key: None,
             templates,
+            swept: OnceLock::new(),
             origin: None,
             notes: Notes::default(),
             examining: Mutex::new(()),

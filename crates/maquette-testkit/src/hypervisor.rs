@@ -158,6 +158,7 @@ impl Server for Model {
             overlays: over(&volume),
             image: None,
             whole: true,
+            current: true,
             bytes: 300 << 20,
             volume,
         };

@@ -2,22 +2,22 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::tz::TimeZoneDatabase;
 use maquette_core::abilities;
-use maquette_core::blueprint::{self, Blueprint, ColdReason, Image, Template};
+use maquette_core::blueprint::{self, Blueprint};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::expand::{self, Context};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Domain, Observed};
 use maquette_core::plan::{self, Plan, Requirements};
-use maquette_core::settings::{Settings, StartChoice, VirtChoice};
+use maquette_core::settings::{Settings, VirtChoice};
 use maquette_core::syntax::{Sources, Span};
 use maquette_core::topology::{self, Allocation, VirtType};
-use maquette_core::values::{NodeName, PublicKey, Secret};
+use maquette_core::values::{PublicKey, Secret};
 use maquette_engine::StepError;
 use maquette_engine::probe::Facts;
 use maquette_engine::ssh_keys::{self, EnvironmentKey, KeyError};
@@ -25,13 +25,15 @@ use maquette_libvirt::LibvirtError;
 
 use crate::failure::Failure;
 use crate::load::Loaded;
-use crate::load::images::{check_images, finds_cdrom, has_agent, images, may_have_agent};
+use crate::load::images::{check_images, finds_cdrom, images};
 use crate::render;
 use crate::session::Hypervisor;
 use crate::session::{entry, nodes};
 use crate::workspace::Workspace;
 use crate::workspace::identity::{self, Way};
 use crate::world::{Environment, World, told};
+
+mod starts;
 
 /// An environment that is planned.
 pub struct Planned {
@@ -289,12 +291,12 @@ pub fn plan(
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
     underived.none()?;
     plan::place_seeds(&mut blueprint, &observed, &|image| finds_cdrom(user, image, &read));
-    let fresh = match scope.all_templates {
-        true => blueprint.nodes.iter().map(|node| node.name.to_string()).collect(),
-        false => plan::fresh(&blueprint, &observed),
-    };
     blueprint.image_origins = read;
-    blueprint.templates = templates(world, &blueprint, &fresh, hypervisor)?;
+    let what = (&blueprint, &observed, scope.all_templates);
+    blueprint.templates = starts::templates(world, what, hypervisor)?;
+    if !scope.all_templates && !settings.overcommit {
+        starts::spare_memory(&mut blueprint, &observed, &capacity(&hypervisor.facts, settings));
+    }
     in_the_way(scope, (&topology, &blueprint, &observed), hypervisor, &mut diags)?;
     if diags.has_errors() {
         return refused(diags);
@@ -452,62 +454,6 @@ fn narrow(
     }
 }
 
-/// What `fresh` nodes can start from instead of booting. Who asks for that of all nodes is told of one that cannot.
-fn templates(
-    world: &World,
-    blueprint: &Blueprint,
-    fresh: &BTreeSet<String>,
-    hypervisor: &Hypervisor,
-) -> Result<BTreeMap<NodeName, Result<Template, ColdReason>>, Failure> {
-    let mut found = BTreeMap::new();
-    let Some(server) = hypervisor.libvirt.as_ref().filter(|_| blueprint.start != StartChoice::Cold)
-    else {
-        return Ok(found);
-    };
-    let nodes = || blueprint.nodes.iter().filter(|node| fresh.contains(node.name.as_str()));
-    let mut known: BTreeMap<&Image, bool> = BTreeMap::new();
-    for image in nodes().filter_map(|n| n.disks.first()?.backing.as_ref()) {
-        known.entry(image).or_insert_with(|| has_agent(&world.environment, image));
-    }
-    // Nobody asks libvirt what does not matter.
-    let emulator = match known.values().any(|agent| *agent) {
-        true => server.emulator(),
-        false => Ok(String::new()),
-    };
-    let emulator = match emulator {
-        Err(e) if blueprint.start == StartChoice::Warm => {
-            return Err(Failure::because("cannot look at the hypervisor", e));
-        }
-        emulator => emulator.ok(),
-    };
-    let has_agent = |image: &Image| known.get(image).copied().unwrap_or(false);
-    let mut diags = Diagnostics::default();
-    for node in nodes() {
-        let template = match &emulator {
-            Some(emulator) => {
-                let guest = node.guest.as_ref().and_then(|guest| guest.first_boot);
-                let first_boot = guest.and_then(|digest| blueprint.first_boots.get(&digest));
-                let pool = &blueprint.pool;
-                blueprint::template(node, first_boot, pool, &has_agent, emulator).map_err(|why| {
-                    let image = node.disks.first().and_then(|disk| disk.backing.as_ref());
-                    match image.is_some_and(|image| may_have_agent(&world.environment, image)) {
-                        true if why == ColdReason::NoAgent => ColdReason::OtherAgent,
-                        _ => why,
-                    }
-                })
-            }
-            None => Err(ColdReason::NoEmulator),
-        };
-        if let (Err(why), StartChoice::Warm) = (&template, blueprint.start) {
-            let message = format!("{} boots: {why}", node.name);
-            diags.push(Diagnostic::warning("hypervisor::cold", message));
-        }
-        found.insert(node.name.clone(), template);
-    }
-    finish(world, diags, &Sources::default())?;
-    Ok(found)
-}
-
 /// The environment's key, new or kept: the one that its nodes were made with.
 fn key(workspace: &Workspace, observed: &Observed) -> Result<EnvironmentKey, Failure> {
     let key = EnvironmentKey::read(&workspace.path)
@@ -540,6 +486,17 @@ fn vnc(settings: &Settings, key: &EnvironmentKey) -> blueprint::Vnc {
     }
 }
 
+/// What there is for nodes.
+fn capacity<'a>(facts: &'a Facts, settings: &Settings) -> Capacity<'a> {
+    Capacity {
+        cpus: facts.cpus,
+        total_mib: facts.memory_mib,
+        available_mib: facts.available_mib,
+        reserved_mib: settings.reserve_mib,
+        resident_mib: &facts.resident_mib,
+    }
+}
+
 /// Whether the hypervisor can carry it; only its templates, where no nodes are made.
 fn fits(
     world: &World,
@@ -555,13 +512,7 @@ fn fits(
         }
         false => (Cow::Borrowed(blueprint), plan::made_for_nodes(blueprint, observed)),
     };
-    let capacity = Capacity {
-        cpus: facts.cpus,
-        total_mib: facts.memory_mib,
-        available_mib: facts.available_mib,
-        reserved_mib: settings.reserve_mib,
-        resident_mib: &facts.resident_mib,
-    };
+    let capacity = capacity(facts, settings);
     let mut diags = Diagnostics::default();
     let overcommit = settings.overcommit;
     capacity::check(&nodes, observed, &capacity, templates, overcommit, &mut diags);

@@ -64,7 +64,7 @@ impl Hypervisor {
 fn on_host(seen: Seen, facts: &Facts, environment: &EnvName) -> Observed {
     let observed = seen.on_host(&facts.addresses, facts.network.clone());
     let bmcs = facts.bmcs.get(environment).cloned();
-    Observed { starts: facts.starts.clone(), bmcs, ..observed }
+    Observed { starts: facts.starts.clone(), cpus: facts.cpus, bmcs, ..observed }
 }
 
 /// libvirt cannot be connected to.

@@ -8,8 +8,12 @@ use super::{Checksums, Disk, Guest, Image, Interface, Node, Pool};
 use crate::topology::{BootMode, Bus, FirstBoot, VirtType};
 use crate::values::{GuestPath, NodeName, Serial};
 
-/// What every change of how templates are made or used changes: those of another version are not used.
-const VERSION: &str = "maquette template 6";
+/// What every change of how templates are made or used changes, the words between agent and program included: those of
+/// another version are not used.
+const VERSION: &str = "maquette template 7";
+
+/// How many digits of a key tell what a template is of use with; the others tell what it is of.
+const EMULATOR_DIGITS: usize = 8;
 
 /// What its name and those of its files begin with.
 const STEM: &str = "maquette-warm-";
@@ -28,6 +32,12 @@ impl Template {
     pub fn is_called_so(domain: &str) -> bool {
         let key = domain.strip_prefix(STEM);
         key.is_some_and(|key| key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
+
+    /// Whether the template that a domain makes is of use with an emulator, and with this version.
+    pub fn is_of(domain: &str, emulator: &str) -> bool {
+        let begin = format!("{STEM}{}", emulator_digits(emulator));
+        Self::is_called_so(domain) && domain.starts_with(&begin)
     }
 
     /// The UUID of its domain while it is made, which is in its memory for guests to read.
@@ -143,6 +153,10 @@ pub enum ColdReason {
     File(GuestPath),
     /// To make a template for one node takes longer than to boot it.
     Alone,
+    /// To make a template takes as long as to boot all of its nodes side by side.
+    AtOnce,
+    /// There is no memory for its template's domain besides what runs.
+    NoMemory,
     /// An earlier run has tried, and this is what came of it.
     Failed(String),
 }
@@ -166,6 +180,8 @@ impl fmt::Display for ColdReason {
             Self::NoEmulator => "libvirt does not tell its version and that of QEMU",
             Self::NoAddress => "nothing tells under which address it answers",
             Self::Alone => "no other node would start from its template",
+            Self::AtOnce => "nodes like it boot at once, in the time that a template takes",
+            Self::NoMemory => "the hypervisor has no memory to make its template in",
             Self::Bus(bus) => {
                 return write!(f, "disks on {} cannot be plugged in while it runs", bus.as_str());
             }
@@ -227,9 +243,20 @@ pub fn template(
     if let Some(path) = first_boot.and_then(FirstBoot::read_while_starting) {
         return Err(ColdReason::File(path.clone()));
     }
-    let shape = shape(node, guest, image, pool, emulator);
-    let key = Uuid::new_v5(&Uuid::NAMESPACE_OID, shape.as_bytes()).simple().to_string();
+    let of = digits(&shape(node, guest, image, pool));
+    let key = format!("{}{}", emulator_digits(emulator), &of[EMULATOR_DIGITS..]);
     Ok(Template { key, image: image.clone() })
+}
+
+fn digits(text: &str) -> String {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).simple().to_string()
+}
+
+/// What the keys of all templates begin with that are of use with an emulator.
+fn emulator_digits(emulator: &str) -> String {
+    let mut digits = digits(&format!("{VERSION}\0{emulator}"));
+    digits.truncate(EMULATOR_DIGITS);
+    digits
 }
 
 /// Whether NICs of a model can be plugged into a running domain, and are seen by its guest: on PCI Express what is not for
@@ -244,7 +271,7 @@ fn is_hot(model: &str, machine: &str) -> bool {
 
 /// Everything of a node that shows in its memory image, and where libvirt puts its devices: that depends on which
 /// and how many there are. And the pool: a template's files are in one, and its domain has the name of one.
-fn shape(node: &Node, guest: &Guest, image: &Image, pool: &Pool, emulator: &str) -> String {
+fn shape(node: &Node, guest: &Guest, image: &Image, pool: &Pool) -> String {
     // Every field is one or the other; what is a node's own comes when it starts.
     let Node {
         name: _,
@@ -276,8 +303,6 @@ fn shape(node: &Node, guest: &Guest, image: &Image, pool: &Pool, emulator: &str)
     } = node;
     let Pool { name: _, path } = pool;
     let mut parts = vec![
-        VERSION.to_string(),
-        emulator.to_string(),
         path.clone(),
         // Its name has a digest of its content.
         image.volume.clone(),

@@ -6,13 +6,13 @@ use super::{Action, Step, StepId};
 use crate::blueprint::Node;
 use crate::start_times::How;
 
-/// The first starts among steps, with the nodes and how many seconds they took. `took` has
-/// that of the steps that are done, `booted`
-/// the nodes that booted although a template was there for them.
+/// The first starts among steps, with the nodes and how many seconds they took. `took` has that of the steps that are done;
+/// `booted` the nodes that booted although a template was there for them, and how long these boots took, without what was
+/// tried before.
 pub fn measured<'a>(
     steps: &'a [Step],
     took: &BTreeMap<StepId, u64>,
-    booted: &BTreeSet<String>,
+    booted: &BTreeMap<String, u64>,
 ) -> Vec<(&'a Node, How, u64)> {
     let mut nodes: BTreeMap<&str, &Node> = BTreeMap::new();
     let mut made: BTreeSet<&str> = BTreeSet::new();
@@ -27,10 +27,10 @@ pub fn measured<'a>(
     let start = |step: &'a Step| {
         let took = *took.get(&step.id)?;
         match &step.action {
-            Action::RestoreDomain { node, .. } => {
-                let warm = !booted.contains(node.name.as_str());
-                Some((node.as_ref(), if warm { How::Warm } else { How::Cold }, took))
-            }
+            Action::RestoreDomain { node, .. } => match booted.get(node.name.as_str()) {
+                Some(seconds) => Some((node.as_ref(), How::Cold, *seconds)),
+                None => Some((node.as_ref(), How::Warm, took)),
+            },
             Action::StartDomain { name, ready: Some(_) } => {
                 let node = nodes.get(name.as_str()).filter(|node| is_new(node))?;
                 Some((*node, How::Cold, took))

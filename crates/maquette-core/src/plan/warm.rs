@@ -6,21 +6,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fate::{Fate, Fates, fates};
 use super::ready::readiness;
 use super::{Action, Builder, Change, Op, Plan, describe};
-use crate::blueprint::{Blueprint, ColdReason, Image, ImageOrigin, Node, Pool, Template};
-use crate::capacity;
+use crate::blueprint::{
+    self, Blueprint, ColdReason, Image, ImageOrigin, Node, Pool, Template, TemplatePart,
+};
+use crate::capacity::{self, Capacity};
 use crate::object::ObjectKind;
 use crate::observed::Observed;
 use crate::seed::template_files;
 use crate::settings::StartChoice;
 use crate::start_times::How;
+use crate::topology::FirstBoot;
 use crate::units::MIB;
 use crate::values::NodeName;
 
 /// Why templates are made.
 pub(super) const REASON: &str = "nodes start from it";
-
-/// How many nodes have to share a template for it to be worth making, unless it was asked for: now, or one after the other.
-const SHARED: usize = 2;
 
 /// Room in bytes that a template's disk has for what a system writes when it boots.
 const WRITTEN: u64 = 64 * MIB;
@@ -39,16 +39,13 @@ pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) 
         let all = new(blueprint, observed, fates).into_iter();
         return all.map(|node| (node.name.clone(), Err(ColdReason::Asked))).collect();
     }
-    let elsewhere = |node: &Node| {
-        observed.domains.get(&node.name).is_some_and(|domain| domain.pool != blueprint.pool)
-    };
     let failure = |template: &Template| {
         // Whoever insists has it tried again.
         let known = observed.starts.failure(template);
         known.filter(|_| blueprint.start != StartChoice::Warm)
     };
     let able = |node: &Node| match blueprint.templates.get(&node.name)? {
-        Ok(_) if elsewhere(node) => Some(Err(ColdReason::Pool)),
+        Ok(_) if is_elsewhere(node, blueprint, observed) => Some(Err(ColdReason::Pool)),
         // Where it answers is known beforehand or reported: else nobody can tell when it is ready.
         Ok(_) if readiness(node).is_none() => Some(Err(ColdReason::NoAddress)),
         Ok(template) => Some(match failure(template) {
@@ -60,20 +57,11 @@ pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) 
     let new = new(blueprint, observed, fates);
     let mut found: Starts =
         new.into_iter().filter_map(|node| Some((node.name.clone(), able(node)?))).collect();
-    let mut shared: BTreeMap<String, usize> = BTreeMap::new();
-    for (node, template) in warm(blueprint, &found) {
-        // Where one like it has booted before, this is the second.
-        let known = observed.starts.seconds(node, How::Cold).is_some();
-        *shared.entry(template.key.clone()).or_default() += if known { SHARED } else { 1 };
-    }
-    let worth = |template: &Template| {
-        blueprint.start == StartChoice::Warm
-            || shared.get(&template.key).is_some_and(|count| *count >= SHARED)
-            || is_there(template, &blueprint.pool, observed)
-    };
+    let not_worth = not_worth(blueprint, observed, &found);
     for start in found.values_mut() {
-        if start.as_ref().is_ok_and(|template| !worth(template)) {
-            *start = Err(ColdReason::Alone);
+        let why = start.as_ref().ok().and_then(|template| not_worth.get(&template.key).cloned());
+        if let Some(why) = why {
+            *start = Err(why);
         }
     }
     let short = without_room(blueprint, observed, &found);
@@ -86,6 +74,53 @@ pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) 
 }
 
 type Starts = BTreeMap<NodeName, Result<Template, ColdReason>>;
+
+/// Keys of templates that take longer to make than their nodes to boot, and nobody has asked for, with the reason. Where a
+/// node like one has booted here before, this is one more of many, and the next has it in seconds.
+fn not_worth(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    starts: &Starts,
+) -> BTreeMap<String, ColdReason> {
+    if blueprint.start == StartChoice::Warm {
+        return BTreeMap::new();
+    }
+    // What boots in any case, and of templates that are not worth making by themselves, how many nodes each has.
+    let mut others = starts.values().filter(|s| boots(s)).count();
+    let mut alike: BTreeMap<String, usize> = BTreeMap::new();
+    for (key, (template, nodes)) in by_template(warm(blueprint, starts)) {
+        let known = |node: &&Node| observed.starts.seconds(node, How::Cold).is_some();
+        match is_there(template, &blueprint.pool, observed) {
+            true => {}
+            // Its template does.
+            false if nodes.iter().any(known) => others += 1,
+            false => drop(alike.insert(key.to_string(), nodes.len())),
+        }
+    }
+    let (several, single): (Vec<usize>, Vec<usize>) =
+        alike.values().copied().partition(|count| *count > 1);
+    let saves = saves_a_turn(&several, others + single.len(), observed.cpus);
+    let why = |count: usize| match count {
+        1 => Some(ColdReason::Alone),
+        _ if saves => None,
+        _ => Some(ColdReason::AtOnce),
+    };
+    alike.into_iter().filter_map(|(key, count)| Some((key, why(count)?))).collect()
+}
+
+/// Whether a node that does not start from a template has something to boot.
+fn boots(start: &Result<Template, ColdReason>) -> bool {
+    !matches!(start, Ok(_) | Err(ColdReason::NoGuest))
+}
+
+/// Whether it is sooner done to make a template for each kind of node of which there are several, `alike` with how many,
+/// than to boot all of them beside `others`. A boot keeps a CPU busy, so that as many as there are CPUs take as long as
+/// one, and the next have their turn after these; to start from a template takes little. Where nobody knows how many
+/// CPUs there are, there is one.
+fn saves_a_turn(alike: &[usize], others: usize, cpus: usize) -> bool {
+    let turns = |boots: usize| boots.div_ceil(cpus.max(1));
+    turns(others + alike.len()) < turns(others + alike.iter().sum::<usize>())
+}
 
 /// Templates by their keys, each with the nodes that start from it.
 fn by_template<'a>(
@@ -153,9 +188,36 @@ pub fn made_for_nodes(blueprint: &Blueprint, observed: &Observed) -> capacity::T
     taken(blueprint, observed, warm(blueprint, &starts), |nodes| nodes.iter().all(runs))
 }
 
+/// Nodes whose templates have no memory to be made in, besides what runs and what is to run, although without them all would
+/// fit; none where templates are asked for.
+pub fn without_memory(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    capacity: &Capacity<'_>,
+) -> Vec<NodeName> {
+    let memory = capacity::memory(blueprint, observed, capacity);
+    if blueprint.start != StartChoice::Auto || memory.is_too_much(memory.needed) {
+        return Vec::new();
+    }
+    let starts = starts(blueprint, observed, &fates(blueprint, observed));
+    let runs = |node: &&Node| observed.domains.get(&node.name).is_some_and(|d| d.active);
+    let (mut needed, mut short) = (memory.needed, Vec::new());
+    for (template, nodes) in by_template(warm(blueprint, &starts)).into_values() {
+        if is_there(template, &blueprint.pool, observed) || !nodes.iter().all(runs) {
+            continue;
+        }
+        let more = needed.saturating_add(nodes.first().map_or(0, |node| node.maximum_mib()));
+        match memory.is_too_much(more) {
+            true => short.extend(nodes.iter().map(|node| node.name.clone())),
+            false => needed = more,
+        }
+    }
+    short
+}
+
 /// What the templates take that [`templates`] makes.
 pub fn made_beforehand(blueprint: &Blueprint, observed: &Observed) -> capacity::Templates {
-    taken(blueprint, observed, startable(blueprint), |_| true)
+    taken(blueprint, observed, startable(blueprint, observed), |_| true)
 }
 
 fn taken<'a>(
@@ -182,9 +244,18 @@ fn taken<'a>(
     taken
 }
 
+/// Whether a node is there, and its disks are in another pool than the one in which images are.
+fn is_elsewhere(node: &Node, blueprint: &Blueprint, observed: &Observed) -> bool {
+    observed.domains.get(&node.name).is_some_and(|domain| domain.pool != blueprint.pool)
+}
+
 /// Nodes that could start from a template, whether they do or not.
-fn startable(blueprint: &Blueprint) -> impl Iterator<Item = (&Node, &Template)> {
-    blueprint.nodes.iter().filter_map(|node| {
+fn startable<'a>(
+    blueprint: &'a Blueprint,
+    observed: &Observed,
+) -> impl Iterator<Item = (&'a Node, &'a Template)> {
+    let here = |node: &&Node| !is_elsewhere(node, blueprint, observed);
+    blueprint.nodes.iter().filter(here).filter_map(|node| {
         let template = blueprint.templates.get(&node.name)?.as_ref().ok()?;
         // A node that would boot in spite of it needs none.
         readiness(node).map(|_| (node, template))
@@ -227,6 +298,25 @@ pub(super) fn is_there(template: &Template, pool: &Pool, observed: &Observed) ->
     [template.memory(), template.disk()].iter().all(|file| observed.has_volume(pool, file))
 }
 
+/// Whether there are templates at all.
+pub fn has_templates(pool: &Pool, observed: &Observed) -> bool {
+    let mut volumes = observed.volumes.get(&pool.name).into_iter().flatten();
+    volumes.any(|volume| TemplatePart::Memory.domain(volume).is_some())
+}
+
+/// The template of a node of whose image nobody knows here whether it has an agent, if that template is there: whoever
+/// made it has known. Its key has the image's content and all else that has a say.
+pub fn known_template(
+    node: &Node,
+    first_boot: Option<&FirstBoot>,
+    pool: &Pool,
+    emulator: &str,
+    observed: &Observed,
+) -> Option<Template> {
+    let template = blueprint::template(node, first_boot, pool, &|_| true, emulator).ok()?;
+    is_there(&template, pool, observed).then_some(template)
+}
+
 /// Plans the templates that a blueprint's nodes can start from, and their images; nothing else is made.
 pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
     let pool = &blueprint.pool;
@@ -236,7 +326,7 @@ pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
         let (kind, detail) = (ObjectKind::Image, image.shown());
         changes.push(Change { op, kind, name: name.into(), detail, reason: reason.into() });
     };
-    for (node, template) in startable(blueprint) {
+    for (node, template) in startable(blueprint, observed) {
         if !seen.insert(&template.key) {
             continue;
         }
@@ -270,5 +360,36 @@ pub(super) fn make(template: &Template, node: &Node, pool: &Pool, required: bool
         pool: pool.clone(),
         required,
         files: node.guest.as_ref().map(|g| template_files(&g.user)).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many as there are CPUs boot in the time of one, and a template takes that before any node starts from it.
+    #[test]
+    fn templates_are_made_at_first_where_boots_would_take_turns() {
+        for (alike, others, cpus, saves) in [
+            (&[2][..], 0, 1, true),
+            (&[2], 0, 2, false),
+            (&[3], 0, 2, true),
+            (&[3], 0, 4, false),
+            (&[16], 0, 16, false),
+            (&[17], 0, 16, true),
+            // Others keep CPUs busy, too.
+            (&[2], 1, 2, true),
+            (&[2], 1, 3, false),
+            (&[2], 3, 4, true),
+            (&[10], 100, 4, true),
+            // Each alone would not do.
+            (&[2, 2], 0, 2, true),
+            (&[2, 2], 0, 4, false),
+            // Nobody knows how many there are.
+            (&[2], 0, 0, true),
+            (&[], 5, 2, false),
+        ] {
+            assert_eq!(saves_a_turn(alike, others, cpus), saves, "{alike:?} {others} {cpus}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Templates, and nodes that start from them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use maquette_core::plan::{LiveChange, Readiness};
 use maquette_core::seed::{SeedFile, report};
 use maquette_core::start_times::Came;
 use maquette_core::topology::Preallocation;
-use maquette_engine::host::{Command, check};
+use maquette_engine::host::{Command, Host, check};
 use maquette_engine::image;
 use maquette_engine::image::template::{self, Ids};
 use maquette_engine::ready::{self, NotReady, Signal};
@@ -28,11 +28,14 @@ use crate::{domain, volume};
 /// How often a wait looks whether the user wants to stop.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What helps where a template cannot be made.
+const BOOTS: &str = "`--start cold` boots every node by itself";
+
 /// What a run learns of templates, for those to come.
 #[derive(Debug, Default)]
 pub struct Learnt {
-    /// Nodes that booted although a template was there for them.
-    pub booted: BTreeSet<String>,
+    /// Nodes that booted although a template was there for them, and how many seconds these boots took.
+    pub booted: BTreeMap<String, u64>,
     /// What came of templates, by their keys.
     pub templates: BTreeMap<String, Came>,
 }
@@ -51,19 +54,36 @@ pub(super) enum Known {
 /// Why a template cannot be made, or a node does not run with its memory.
 struct Unusable {
     why: Box<StepError>,
-    /// Whether that is so for each run and node.
-    of_template: bool,
+    fault: Fault,
+}
+
+/// Whose fault that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// This node's, or this moment's.
+    Here,
+    /// The template's: it is so for each run and node.
+    Template,
+    /// The same of its memory, which may do when it is made anew: QEMU has not taken it.
+    Memory,
 }
 
 impl Unusable {
-    /// This node, or this moment, is the reason.
     fn here(why: StepError) -> Self {
-        Self { why: Box::new(why), of_template: false }
+        Self { why: Box::new(why), fault: Fault::Here }
     }
 
-    /// The template is.
     fn always(why: StepError) -> Self {
-        Self { why: Box::new(why), of_template: true }
+        Self { why: Box::new(why), fault: Fault::Template }
+    }
+
+    /// libvirt has not restored a template's memory.
+    fn refused(error: LibvirtError) -> Self {
+        let why = StepError::new("libvirt cannot restore it").because(error);
+        // Others may have taken what there was.
+        let text = why.in_one_line();
+        let is_short = ["Cannot allocate memory", "No space left"].iter().any(|w| text.contains(w));
+        Self { why: Box::new(why), fault: if is_short { Fault::Here } else { Fault::Memory } }
     }
 }
 
@@ -91,10 +111,8 @@ impl Libvirt<'_> {
         let made = self.make_template(making, context);
         match &made {
             Ok(()) => self.note(making.template, Came::Made, context),
-            Err(Unusable { why, of_template: true }) => {
-                self.note(making.template, blamed(why), context);
-            }
-            Err(_) => {}
+            Err(Unusable { fault: Fault::Here, .. }) => {}
+            Err(Unusable { why, .. }) => self.note(making.template, blamed(why), context),
         }
         match made.map_err(|unusable| *unusable.why) {
             Err(why) if !required && !context.is_cancelled() => {
@@ -118,9 +136,28 @@ impl Libvirt<'_> {
         matches!(self.templates().get(&template.key), Some(Known::Failed))
     }
 
-    fn boots(&self, node: &str) {
+    /// Has a node boot although a template was there for it, and notes how long that took, whatever was tried before.
+    fn boot(
+        &self,
+        name: &str,
+        ready: &Readiness,
+        context: &StepContext<'_>,
+    ) -> Result<(), StepError> {
+        let begun = Instant::now();
+        let booted = self.start_domain(name, Some(ready), context);
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.booted.insert(node.to_string());
+        notes.booted.insert(name.to_string(), begun.elapsed().as_secs_f64().ceil() as u64);
+        booted
+    }
+
+    /// Once in a run, removes what was left of copies of memory, of half-made templates and of downloads by runs that were
+    /// killed, or with the hypervisor: the shell that would have removed it is gone, too.
+    fn sweep(&self, pool: &Pool) {
+        // Others wait for that: what is swept may be called as what they are about to make.
+        self.swept.get_or_init(|| {
+            // What cannot be removed is in nobody's way.
+            let _ = image::sweep(self.access.host, &pool.path);
+        });
     }
 
     /// Notes for runs to come what came of a template. That it was not gone on with is nothing to learn from.
@@ -151,10 +188,16 @@ impl Libvirt<'_> {
         let (host, transfer) = (self.access.host, self.access.transfer);
         let Making { template, pool, .. } = making;
         let (memory, disk) = (template.memory(), template.disk());
+        self.sweep(pool);
         // Another run may be at it for too long.
         let begun = template::begin(host, transfer, &pool.path, (&memory, &disk), context)
             .map_err(Unusable::here)?;
         let Some(mut files) = begun else { return Ok(()) };
+        // What is left of an earlier one may be in use for as long as its nodes are there.
+        if let Err(error) = self.clear(template, pool) {
+            files.leave();
+            return Err(Unusable::here(error.hint(BOOTS)));
+        }
         let booted = self.boot_template(making, files.part(), context);
         // What cannot be used has no place among templates.
         match booted.and_then(|()| self.examined(template, files.part())) {
@@ -169,7 +212,7 @@ impl Libvirt<'_> {
                 // The first error is the one to tell; whatever is left goes before it is tried again.
                 let _ = self.clear(template, pool);
                 files.leave();
-                Err(Unusable::always(error.hint("`--start cold` boots every node by itself")))
+                Err(Unusable::always(error.hint(BOOTS)))
             }
         }
     }
@@ -206,7 +249,6 @@ impl Libvirt<'_> {
         let (client, name) = (self.client()?, template.name());
         let failed =
             |e: LibvirtError| StepError::new(format!("cannot make template `{name}`")).because(e);
-        self.clear(template, pool)?;
         let Some(first) = node.disks.first() else {
             return Err(StepError::new(format!("cannot make template `{name}`: it has no disk")));
         };
@@ -310,23 +352,24 @@ impl Libvirt<'_> {
             return self.await_domain(name, ready, context);
         }
         if self.has_failed(template) {
-            self.boots(name);
-            return self.start_domain(name, Some(ready), context);
+            return self.boot(name, ready, context);
         }
         client::set_autostart(&domain).map_err(failed)?;
         // With the password of its VNC server.
         let xml = client::secret_xml(&domain).map_err(failed)?.unwrap_or_default();
-        let boot = |why: StepError, of_template: bool| {
+        let boot = |why: StepError, fault: Fault| {
             self.boot_instead(&domain, name, ready, &why.in_one_line(), context)?;
             // What a node has that does not boot either, or whose template others start from, is not the template's.
-            if of_template {
-                self.note(template, blamed(&why), context);
+            match fault {
+                Fault::Here => {}
+                Fault::Memory if self.takes_away(template, pool) => {}
+                Fault::Template | Fault::Memory => self.note(template, blamed(&why), context),
             }
             Ok(())
         };
         let plugs = match self.restore_memory(node, &xml, pool, template) {
             Ok(plugs) => plugs,
-            Err(Unusable { why, of_template }) => return boot(*why, of_template),
+            Err(Unusable { why, fault }) => return boot(*why, fault),
         };
         let size = node.disks.first().and_then(|d| Some((d.device.as_str(), d.size?.0)));
         let watched = self.watch(name, ready, context, |domain, listener| {
@@ -349,7 +392,21 @@ impl Libvirt<'_> {
                 }
             },
         };
-        boot(why, true)
+        boot(why, Fault::Template)
+    }
+
+    /// Removes the memory of a template that QEMU did not take, so that the next run makes it anew: it may be damaged, or
+    /// not fit what the hypervisor's kernel is now. Not where this run has made it, or nodes have started from it.
+    fn takes_away(&self, template: &Template, pool: &Pool) -> bool {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.templates.contains_key(&template.key) {
+            return false;
+        }
+        drop(notes);
+        let removed = self.client().and_then(|c| volume::delete(c, &template.memory(), pool));
+        let path = format!("{}/{}", pool.path, template.memory());
+        // A pool knows only of what was there when it was looked at last.
+        removed.is_ok() && self.access.host.remove(&path).is_ok()
     }
 
     /// Boots a node that cannot start from a template, or that did not become one. Nothing of its user's has run in it,
@@ -364,12 +421,11 @@ impl Libvirt<'_> {
     ) -> Result<(), StepError> {
         let failed =
             |e: LibvirtError| StepError::new(format!("cannot start domain `{name}`")).because(e);
-        self.boots(name);
         (context.progress)(format!("boots, since it cannot start warm: {why}"));
         if client::is_active(domain).map_err(failed)? {
             client::pull_plug(domain).map_err(failed)?;
         }
-        self.start_domain(name, Some(ready), context)
+        self.boot(name, ready, context)
     }
 
     /// Has a domain run with a template's memory; returns what is to be plugged into it.
@@ -401,13 +457,12 @@ impl Libvirt<'_> {
         let ids = Ids { uuid: node.uuid, boot: boot_id().map_err(|e| unusable(&e))? };
         let patches = memory.patches(&bare, &ids).map_err(|e| unusable(&e))?;
         let scratch = format!("{}/.{}.{}.qcow2.part", pool.path, template.name(), node.name);
+        self.sweep(pool);
         // There may be room for it the next time.
         let copy = template::Copy::make(self.access.host, &path, &scratch, &patches)
             .map_err(Unusable::here)?;
         let client = self.client().map_err(Unusable::here)?;
-        client.restore(copy.path(), self.guests.further).map_err(|e| {
-            Unusable::always(StepError::new("libvirt cannot restore it").because(e))
-        })?;
+        client.restore(copy.path(), self.guests.further).map_err(Unusable::refused)?;
         Ok(plugs)
     }
 
@@ -455,16 +510,19 @@ impl Libvirt<'_> {
     pub(super) fn wake(&self, listener: Option<&Listener>) -> Result<(), LibvirtError> {
         let Some(listener) = listener else { return Ok(()) };
         let random: String = random::<64>()?.iter().map(|b| format!("{b:02x}")).collect();
-        listener.say(&format!("wake {} {random}\n", self.now()?))
+        listener.say(&format!("wake {} {random}\n", time_there(self.access.host)?))
     }
+}
 
-    /// The hypervisor's time, in nanoseconds since 1970: a node that boots has it from there.
-    fn now(&self) -> Result<u128, LibvirtError> {
-        let said = check(self.access.host, &Command::new("date").arg("+%s%N"))
-            .map_err(|e| LibvirtError::refused(e.to_string()))?;
-        let unknown = || LibvirtError::refused(format!("`date` says `{}`", said.trim()));
-        said.trim().parse().map_err(|_| unknown())
-    }
+/// The hypervisor's time, in nanoseconds since 1970, when a guest is told: a node that boots has it from there. What is sent
+/// takes as long to get there as to ask took.
+fn time_there(host: &dyn Host) -> Result<u128, LibvirtError> {
+    let asked = Instant::now();
+    let said = check(host, &Command::new("date").arg("+%s%N"))
+        .map_err(|e| LibvirtError::refused(e.to_string()))?;
+    let unknown = || LibvirtError::refused(format!("`date` says `{}`", said.trim()));
+    let then: u128 = said.trim().parse().map_err(|_| unknown())?;
+    Ok(then.saturating_add(asked.elapsed().as_nanos()))
 }
 
 fn random<const BYTES: usize>() -> Result<[u8; BYTES], LibvirtError> {
@@ -478,3 +536,6 @@ fn random<const BYTES: usize>() -> Result<[u8; BYTES], LibvirtError> {
 fn boot_id() -> Result<Uuid, LibvirtError> {
     Ok(uuid::Builder::from_random_bytes(random()?).into_uuid())
 }
+
+#[cfg(test)]
+mod tests;

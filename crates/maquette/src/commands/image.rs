@@ -196,7 +196,7 @@ fn described(cached: &Cached) -> Value {
         "volume": cached.volume,
         "kind": kind,
         "image": cached.image,
-        "usable": cached.whole,
+        "usable": cached.whole && cached.current,
         "bytes": cached.bytes,
         "overlays": cached.overlays,
     })

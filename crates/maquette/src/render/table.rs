@@ -179,10 +179,11 @@ pub fn images(built: impl Fn(&str) -> bool) -> String {
 pub fn cached(all: &[Cached]) -> String {
     let mut table = plain(&["VOLUME", "KIND", "SIZE", "OVERLAYS", "OF IMAGE"]);
     for entry in all {
-        let kind = match (&entry.image, entry.whole) {
-            (None, _) => "image",
-            (Some(_), true) => "template",
-            (Some(_), false) => "template without memory",
+        let kind = match (&entry.image, entry.whole, entry.current) {
+            (None, ..) => "image",
+            (Some(_), false, _) => "template without memory",
+            (Some(_), true, false) => "template of another version",
+            (Some(_), true, true) => "template",
         };
         table.add_row([
             entry.volume.clone(),

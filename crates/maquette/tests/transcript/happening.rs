@@ -49,12 +49,13 @@ impl Stage {
             ["nothing", "removes", "expired", "environments", ..] => machine.expiry = false,
             ["libvirt", "hangs"] => machine.hangs = true,
             ["an", "image", "is", "built", "as", file] => {
-                // The head of one in qcow2, of 2 GiB, is as much as anybody reads here.
-                let mut image = vec![0u8; 512];
-                image[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
-                image[23] = 16;
+                // The head of one in qcow2, of 2 GiB, is as much as anybody reads here; behind it is room for its tables.
+                let mut image = vec![0u8; 3 << 16];
+                image[..8].copy_from_slice(b"QFI\xfb\0\0\0\x02");
                 image[24..32].copy_from_slice(&(2u64 << 30).to_be_bytes());
-                image[103] = 104;
+                image[40..48].copy_from_slice(&(1u64 << 16).to_be_bytes());
+                image[48..56].copy_from_slice(&(2u64 << 16).to_be_bytes());
+                (image[23], image[39], image[59]) = (16, 4, 1);
                 std::fs::write(file, image).unwrap();
                 build::record(file.as_ref());
             }
@@ -191,6 +192,7 @@ impl Stage {
                 machine.free = free.parse::<u64>().unwrap() << 30
             }
             ["it", "has", memory, "MiB"] => machine.memory_mib = memory.parse().unwrap(),
+            ["it", "has", cpus, "CPUs"] => machine.cpus = cpus.parse().unwrap(),
             ["it", "has", "no", "KVM"] => machine.kvm = false,
             ["Ctrl-C", "during", ..] => {
                 let step = what.trim_start_matches("Ctrl-C during ").to_string();

@@ -5,7 +5,12 @@
 # each other, in base64.
 umask 077
 exec 9>>"$2.lock"
-if ! flock -n 9; then echo "another run is at work on $2" >&2; exit 1; fi
+# A lock on a file that somebody who swept has removed locks nothing.
+# shellcheck disable=SC3013 # dash, bash and busybox have `-ef`, and POSIX of 2024 has it, too
+until flock -n 9 && [ "$2.lock" -ef /dev/fd/9 ]; do
+    if [ "$2.lock" -ef /dev/fd/9 ]; then echo "another run is at work on $2" >&2; exit 1; fi
+    exec 9>>"$2.lock"
+done
 trap 'rm -f -- "$2" "$2.lock"' EXIT
 # Whoever would hear the answer may be gone, too: a shell that a signal ends removes nothing.
 trap 'exit 1' HUP INT TERM PIPE

@@ -6,7 +6,9 @@ for file in "$1"/.maquette-*.qcow2.part*; do
     part=${file%.qcow2.part*}.qcow2.part
     (
         exec 9>>"$part.lock"
-        flock -n 9 || exit 0
+        # Whoever had it may have removed the file, and the next one has another.
+        # shellcheck disable=SC3013 # dash, bash and busybox have `-ef`, and POSIX of 2024 has it, too
+        flock -n 9 && [ "$part.lock" -ef /dev/fd/9 ] || exit 0
         for left in "$part" "$part"[.-]*; do
             [ ! -f "$left" ] || [ "$left" = "$part.lock" ] || printf '%s\n' "$left"
             rm -f -- "$left"

@@ -286,6 +286,74 @@ mod tests {
         assert_eq!(fs::read_dir(path("pool")).unwrap().count(), 1);
     }
 
+    /// A file system that can has no copy made, and it needs neither room nor a turn.
+    #[test]
+    fn a_copy_is_a_clone_where_files_can_be_cloned() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        fs::create_dir(path("bin")).unwrap();
+        fs::create_dir(path("pool")).unwrap();
+        fs::write(path("pool/a.save"), "memory").unwrap();
+        for (tool, does) in [
+            (
+                "cp",
+                "[ \"$1\" = --reflink=always ] && exec /bin/cp --reflink=never -- \"$3\" \"$4\"",
+            ),
+            // Nobody asks how much room there is.
+            ("stat", ":"),
+        ] {
+            let asked = format!("echo {tool} \"$1\" >>'{}'", path("asked"));
+            fs::write(path(&format!("bin/{tool}")), format!("#!/bin/sh\n{asked}\n{does}\n"))
+                .unwrap();
+            let executable = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(path(&format!("bin/{tool}")), executable).unwrap();
+        }
+        // Others are at their copies meanwhile.
+        let busy = fs::File::open(path("pool")).unwrap();
+        busy.lock().unwrap();
+        let mut sh = std::process::Command::new("sh");
+        sh.args(["-euc", COPY, "sh", &path("pool/a.save"), &path("pool/.b.part")]);
+        sh.env("PATH", format!("{}:/usr/bin:/bin", path("bin")));
+        let output = sh.stdin(std::process::Stdio::null()).output().unwrap();
+        assert!(output.status.success() && output.stdout.starts_with(b":: "), "{output:?}");
+        assert_eq!(fs::read_to_string(path("asked")).unwrap(), "cp --reflink=always\n");
+        assert_eq!(fs::read_dir(path("pool")).unwrap().count(), 1);
+    }
+
+    /// Whoever sweeps may have removed the lock between its opening and its locking.
+    #[test]
+    fn a_copy_has_a_lock_that_others_see() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        fs::create_dir(path("bin")).unwrap();
+        fs::create_dir(path("pool")).unwrap();
+        fs::write(path("pool/a.save"), "memory").unwrap();
+        let lock = path("pool/.b.part.lock");
+        let removes = format!(
+            "#!/bin/sh\n[ -e '{0}' ] || {{ : >'{0}'; rm '{lock}'; }}\nexec /usr/bin/flock \"$@\"\n",
+            path("once")
+        );
+        fs::write(path("bin/flock"), removes).unwrap();
+        fs::set_permissions(path("bin/flock"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut sh = std::process::Command::new("sh");
+        sh.args(["-euc", COPY, "sh", &path("pool/a.save"), &path("pool/.b.part")]);
+        sh.env("PATH", format!("{}:/usr/bin:/bin", path("bin")));
+        sh.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = sh.spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"\n\n").unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, format!(":: {}\n", path("pool/.b.part")));
+        assert!(sweep(&Local, &path("pool")).unwrap().is_empty());
+        let held = fs::File::open(&lock).unwrap();
+        assert!(held.try_lock().is_err());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(fs::read_dir(path("pool")).unwrap().count(), 1);
+    }
+
     #[test]
     fn what_cannot_be_copied_is_said() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-# Sourced by tests that compare two nodes: all that somebody may look at, in a node called `twin-0` of each of two
-# environments. Sets nothing up.
+# Sourced by tests that compare nodes: all that somebody may look at, in a node called `twin-0` of each of two environments,
+# and what no two may have in common. Sets nothing up.
 on() { "$maquette" ssh --prefix "$1" "$1-twin-0" -- "$2"; }
 # Where else files are listed, and their contents compared.
 places="/var/lib/systemd /var/lib/dbus" stored=
@@ -58,4 +58,80 @@ compare() {
     done
     diff "$work/$1" "$work/$2" | grep '^[<>]' | grep -vE "$(sed -E 's/(  +[a-z].*)$//' <<< "$known" | paste -sd '|')" > "$work/differs" || true
     [ ! -s "$work/differs" ] || fail "the node of $1 (<) and that of $2 (>) differ: $(cat "$work/differs")"
+}
+# What is a node's own, by what it is; numbers that no two draw come first, and where its first boot has kept the first ones, these.
+own() {
+    "$maquette" ssh --prefix "${1%%-*}" "$1" -- 'sudo sh -c "
+        [ ! -e /run/early ] || echo early \$(md5sum < /run/early | cut -c1-32)
+        echo random \$(head -c 4096 /dev/urandom | md5sum | cut -c1-32)
+        echo machine \$(cat /etc/machine-id)
+        echo boot \$(tr -d - < /proc/sys/kernel/random/boot_id)
+        echo seed \$(md5sum /var/lib/systemd/random-seed | cut -c1-32)
+        echo uuid \$(cat /sys/class/dmi/id/product_uuid)
+        echo key \$(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub | cut -d\" \" -f2)
+        [ ! -e /var/lib/NetworkManager/secret_key ] || echo networks \$(md5sum < /var/lib/NetworkManager/secret_key | cut -c1-32)
+        cat /sys/class/net/eth*/address
+        for lease in /run/systemd/netif/leases/*; do
+            [ ! -e \$lease ] || grep -h CLIENTID \$lease
+        done
+        nmcli -t -f DHCP4 device show 2> /dev/null | grep client_identifier || true"'
+}
+# The kernel's secret of TCP: the first number of a connection is a digest of it and of the ends, which are the same here,
+# and the time, in units of 64 ns. Two of the same secret agree on what is left without the time.
+secret='
+import socket, struct, time
+def first():
+    with socket.socket() as end:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        end.bind(("127.0.0.1", 40123))
+        begun = time.time_ns()
+        end.connect(("127.0.0.1", 22))
+        ended = time.time_ns()
+        # TCP_REPAIR, TCP_REPAIR_QUEUE and TCP_QUEUE_SEQ: what is sent next.
+        end.setsockopt(socket.IPPROTO_TCP, 19, 1)
+        end.setsockopt(socket.IPPROTO_TCP, 20, 2)
+        number = (end.getsockopt(socket.IPPROTO_TCP, 21) & 0xFFFFFFFF) - 1
+        end.setsockopt(socket.IPPROTO_TCP, 19, 0)
+    return (number - (begun >> 6)) % (1 << 32), (ended - begun) >> 6
+print(*first(), *first())'
+secrets='
+import sys
+nodes = [list(map(int, line.split())) for line in sys.stdin.read().splitlines()]
+def agree(one, other):
+    # Each may be less by as much as its connection took.
+    apart = (one[0] - other[0]) % (1 << 32)
+    return apart <= one[1] or (1 << 32) - apart <= other[1]
+assert len(nodes) >= 2 and all(agree(node[:2], node[2:]) for node in nodes), nodes
+assert not any(agree(one[:2], other[:2]) for one in nodes for other in nodes if one is not other), nodes'
+# What remembers the boot ID, or has it from the kernel another way, has the same: a container, systemd itself, the journal.
+boots() {
+    local ids
+    ids=$("$maquette" ssh --prefix "${1%%-*}" "$1" -- 'sudo sh -c "
+        cat /proc/sys/kernel/random/boot_id
+        unshare -mpf --mount-proc cat /proc/sys/kernel/random/boot_id
+        printf \"[Service]\nType=oneshot\nExecStart=/bin/sh -c \\\"echo %%b > /run/its-boot\\\"\n\" > /run/systemd/system/its-boot.service
+        systemctl daemon-reload && systemctl start its-boot && cat /run/its-boot
+        rm /run/systemd/system/its-boot.service /run/its-boot && systemctl daemon-reload
+        journalctl -q -b -n 1 -o json --output-fields=_BOOT_ID | grep -o \"_BOOT_ID[^,}]*\" | grep -oE \"[0-9a-f]{32}\""' | tr -d '-')
+    [ "$(wc -l <<< "$ids")" = 4 ] && [ "$(sort -u <<< "$ids" | wc -l)" = 1 ] || fail "$1 has more than one boot ID: $ids"
+}
+# No two of some nodes have in common what is one's own, which is in `$work/own` then, the first one's first.
+unlike() {
+    local node uuid bytes seen
+    for node; do own "$node" || fail "$node cannot be looked at"; done > "$work/own"
+    sort "$work/own" | uniq -d > "$work/same"
+    [ ! -s "$work/same" ] || fail "two nodes have these in common: $(cat "$work/same")"
+    for node; do
+        "$maquette" ssh --prefix "${node%%-*}" "$node" -- 'sudo python3 -' <<< "$secret" || fail "$node has no secret for TCP"
+    done > "$work/tcp"
+    python3 -c "$secrets" < "$work/tcp" || fail "two nodes have one secret for TCP, or the same node has two: $(cat "$work/tcp")"
+    # As guests see it, and as it is in the tables of the firmware.
+    for node; do
+        uuid=$(virsh domuuid "$node" | tr -d '\n')
+        bytes=$(python3 -c 'import sys, uuid; print(uuid.UUID(sys.argv[1]).bytes_le.hex())' "$uuid")
+        seen=$("$maquette" ssh --prefix "${node%%-*}" "$node" -- 'sudo sh -c "
+            cat /sys/class/dmi/id/product_uuid; od -An -v -tx1 /sys/firmware/dmi/tables/DMI | tr -d \" \n\""')
+        [[ $seen == "$uuid"*"$bytes"* ]] || fail "$node has another UUID than $uuid: $seen"
+    done
 }

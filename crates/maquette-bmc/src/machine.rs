@@ -164,6 +164,8 @@ pub trait Machine: Send + Sync {
     fn shutdown(&self) -> Result<(), Fault>;
     /// Resets it at once, as the button does.
     fn reset(&self) -> Result<(), Fault>;
+    /// Whether it is to run when its hypervisor has started again: whoever pressed a button last decides.
+    fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault>;
     /// Sends it a non-maskable interrupt.
     fn nmi(&self) -> Result<(), Fault>;
     /// Lets its processors run or stand still.

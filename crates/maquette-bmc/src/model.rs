@@ -181,6 +181,11 @@ impl Machine for Model {
         Ok(())
     }
 
+    fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {
+        self.hear(if on { "runs" } else { "stays off" });
+        self.works().map(|_| ())
+    }
+
     fn nmi(&self) -> Result<(), Fault> {
         self.hear("nmi");
         self.runs()?.interrupts += 1;

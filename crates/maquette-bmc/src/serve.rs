@@ -10,12 +10,14 @@ use crate::bmc::Bmc;
 use crate::service::Service;
 
 mod deliver;
+mod door;
 mod gate;
 mod http;
 mod places;
 mod tls;
 mod udp;
 
+pub use door::{Closed, Door};
 use gate::Gate;
 use http::redfish;
 pub use tls::{Tls, TlsError};
@@ -24,9 +26,9 @@ use udp::ipmi;
 /// Where a service is reached.
 pub struct Doors {
     /// Redfish, if it speaks that, with a certificate; without one it is HTTP.
-    pub redfish: Option<(TcpListener, Option<Tls>)>,
+    pub redfish: Option<(Door<TcpListener>, Option<Tls>)>,
     /// IPMI: a socket for each BMC.
-    pub ipmi: Vec<(Arc<Bmc>, UdpSocket)>,
+    pub ipmi: Vec<(Arc<Bmc>, Door<UdpSocket>)>,
 }
 
 /// Serves a service at its doors, for ever, on this thread and on those that wait for machines. Fails if it cannot begin.
@@ -53,17 +55,18 @@ pub fn run_all(services: Vec<(Arc<Service>, Doors)>) -> Result<()> {
 
 /// Opens a service's doors, and has it looked after.
 fn open(service: Arc<Service>, doors: Doors) -> Result<()> {
-    for (bmc, socket) in doors.ipmi {
-        socket.set_nonblocking(true)?;
-        bmc.state().ipmi_port = Some(socket.local_addr()?.port());
-        let socket = tokio::net::UdpSocket::from_std(socket)?;
-        tokio::spawn(ipmi(service.clone(), bmc, socket));
+    for (bmc, door) in doors.ipmi {
+        let service = service.clone();
+        door::at(door, move |socket| {
+            bmc.state().ipmi_port = socket.local_addr().ok().map(|at| at.port());
+            tokio::spawn(ipmi(service, bmc, socket));
+        })?;
     }
-    if let Some((listener, tls)) = doors.redfish {
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let gate = Arc::new(Gate::new(&service));
-        tokio::spawn(redfish(service.clone(), gate, listener, tls));
+    if let Some((door, tls)) = doors.redfish {
+        let (service, gate) = (service.clone(), Arc::new(Gate::new(&service)));
+        door::at(door, move |listener| {
+            tokio::spawn(redfish(service, gate, listener, tls));
+        })?;
     }
     tokio::spawn(look_after(service));
     Ok(())

@@ -12,7 +12,7 @@ use maquette_bmc::bmc::Bmc;
 use maquette_bmc::clock::Clock;
 use maquette_bmc::model::Model;
 use maquette_bmc::secret::Secret;
-use maquette_bmc::serve::{self, Doors, Tls};
+use maquette_bmc::serve::{self, Closed, Door, Doors, Tls};
 use maquette_bmc::service::{Limits, Options, Service};
 use uuid::Uuid;
 
@@ -48,7 +48,7 @@ fn serving_with(limits: Limits, tls: Option<Tls>, authorities: &[u8]) -> Bench {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (redfish, ipmi) = (listener.local_addr().unwrap(), socket.local_addr().unwrap());
-    let doors = Doors { redfish: Some((listener, tls)), ipmi: vec![(first, socket)] };
+    let doors = Doors { redfish: Some((listener.into(), tls)), ipmi: vec![(first, socket.into())] };
     std::thread::spawn(move || serve::run(service, doors));
     Bench { redfish, ipmi, models: models.to_vec(), said }
 }
@@ -318,4 +318,26 @@ fn a_subscribers_certificate_is_checked_unless_it_says_otherwise() {
         let expected = if trusted { "does not take it" } else { "certificate is not trusted" };
         assert!(line.contains(expected), "{host} {verify}: {line}");
     }
+}
+
+/// Another program has it for now; nobody has to start the service again.
+#[test]
+fn an_address_that_becomes_free_is_served() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = held.local_addr().unwrap();
+    let (said, opened) = mpsc::channel();
+    let closed = Closed { at, opened: Box::new(move || said.send(()).unwrap()) };
+    let bmc = Bmc::new("node-0", Uuid::from_u128(7), Arc::new(Model::new()), Clock::system());
+    let mut accounts = Accounts::default();
+    accounts.add("admin", Secret::new("Only-4-trials"), Role::Administrator).unwrap();
+    let options = Options { plain: true, ..Options::default() };
+    let service =
+        Service::new(Uuid::nil(), Clock::system(), vec![Arc::new(bmc)], accounts, options);
+    let doors = Doors { redfish: Some((Door::Closed(closed), None)), ipmi: Vec::new() };
+    std::thread::spawn(move || serve::run(service, doors));
+    assert!(opened.try_recv().is_err());
+    drop(held);
+    opened.recv().unwrap();
+    let root = ask(at, "GET", "/redfish/v1/", "", "");
+    assert!(root.starts_with("HTTP/1.1 200"), "{root}");
 }

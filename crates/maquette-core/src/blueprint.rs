@@ -74,6 +74,8 @@ pub struct Blueprint {
     /// Tells the secrets of its BMCs, and the program that serves them, from others; none in a workspace that has not the
     /// environment's secret, where BMCs stay as they are.
     pub bmc_tag: Option<String>,
+    /// Whether its BMCs may lead to the hypervisor itself.
+    pub bmc_hypervisor_urls: bool,
 }
 
 impl Blueprint {
@@ -96,6 +98,7 @@ impl Blueprint {
             first_boots: BTreeMap::new(),
             seed_drives: BTreeMap::new(),
             bmc_tag: None,
+            bmc_hypervisor_urls: false,
         }
     }
 

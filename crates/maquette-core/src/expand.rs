@@ -147,6 +147,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         start: topology.settings.start,
         first_boots: first_boots(topology, context),
         seed_drives,
+        bmc_hypervisor_urls: topology.settings.bmc_hypervisor_urls,
         bmc_tag: Some((context.tag)(&Secret::new(bmcs::TAGGED))),
         // What is decided later.
         ..Blueprint::nothing()

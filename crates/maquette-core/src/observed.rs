@@ -12,6 +12,10 @@ use crate::topology::{self, Allocation, Forward};
 use crate::units::MacAddr;
 use crate::values::{NetworkName, NodeName, PublicKey};
 
+mod bmcs;
+
+pub use bmcs::{Bmcs, Listening};
+
 /// A disk of a domain, as libvirt has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DiskDevice {
@@ -370,6 +374,8 @@ pub struct HostNetwork {
     pub routes: Vec<(IpNet, String)>,
     /// Whether its kernel has no IPv6, or has it switched off.
     pub lacks_ipv6: bool,
+    /// Ports that its programs have.
+    pub listening: BTreeSet<Listening>,
 }
 
 impl HostNetwork {
@@ -387,15 +393,6 @@ impl HostNetwork {
     pub fn has_bridge(&self, name: &str) -> bool {
         self.links.get(name).is_some_and(|l| l.kind == LinkKind::Bridge)
     }
-}
-
-/// BMCs of an environment, as a hypervisor serves them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bmcs {
-    /// Whether they are served now.
-    pub run: bool,
-    /// What each of them is, by its node: see [`blueprint::BmcNode`].
-    pub digests: BTreeMap<NodeName, String>,
 }
 
 /// The hypervisor's state, as far as one environment is concerned.
@@ -495,10 +492,11 @@ impl Observed {
             .filter(|r| !self.domains.contains_key(&r.name))
     }
 
-    /// IPv4 addresses that nodes of this environment hold on a network.
+    /// IPv4 addresses that nodes of this environment, and their BMCs, hold on a network.
     pub fn taken_v4(&self, network: &str) -> BTreeSet<Ipv4Addr> {
         let held = self.held(network).filter_map(|i| i.ipv4.address().map(|n| n.addr()));
-        held.chain(self.reserved(network).filter_map(|r| r.ipv4)).collect()
+        let nodes = held.chain(self.reserved(network).filter_map(|r| r.ipv4));
+        nodes.chain(self.bmc_addresses(network)).collect()
     }
 
     /// IPv6 addresses that nodes of this environment hold on a network.

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use maquette_core::names::EnvName;
-use maquette_core::observed::Observed;
+use maquette_core::observed::{Listening, Observed};
 use maquette_core::plan::{self, Action, Plan};
 use maquette_core::topology::{BmcChoice, BmcProtocol};
 use maquette_testkit::{
@@ -153,4 +154,132 @@ fn nodes_with_an_operating_system_have_none_unless_their_type_says_so() {
     let mut input = input(&[(&with_os, 1), (&own, 1)], NETWORK, &[]);
     input.request.settings.bmc = BmcChoice::On(BmcProtocol::Redfish);
     assert_eq!(places(&input, &machine(&["eth0"])), ["IPMI 10.1.0.1:6230"]);
+}
+
+/// Steps by their titles, each with the titles of those that it waits for.
+fn waits(plan: &Plan, title: &str) -> Vec<String> {
+    let step = plan.steps.iter().find(|step| step.action.title() == title).unwrap();
+    let before = |id| plan.steps.iter().find(|s| s.id == id).unwrap().action.title();
+    step.after.iter().map(|id| before(*id)).collect()
+}
+
+/// Its BMC could switch it on again while its disks go.
+#[test]
+fn a_node_stops_once_its_bmc_is_served_no_more() {
+    let seen = built(&asked(2, None));
+    let all = plan::destroy(&seen, &EnvName::default());
+    assert_eq!(waits(&all, "power off domain blank-0"), ["stop the BMCs"]);
+    let one = BTreeSet::from(["blank-0".to_string()]);
+    let some = plan::remove_nodes(&seen, &EnvName::default(), &one);
+    assert_eq!(waits(&some, "power off domain blank-0"), ["forget the BMC of blank-0"]);
+    let fewer = plan_of(&asked(1, None), &seen);
+    assert_eq!(of_bmcs(&fewer), ["forget the BMC of blank-1"]);
+    assert_eq!(waits(&fewer, "power off domain blank-1"), ["forget the BMC of blank-1"]);
+    // One that is off is not to start either.
+    let mut off = seen;
+    for domain in off.domains.values_mut() {
+        (domain.active, domain.live) = (false, None);
+    }
+    let all = plan::destroy(&off, &EnvName::default());
+    let first = all.steps.iter().find(|s| matches!(s.action, Action::DeleteVolume { .. })).unwrap();
+    assert_eq!(waits(&all, &first.action.title()), ["stop the BMCs"]);
+}
+
+fn taken(udp: bool, address: Option<&str>, port: u16) -> Listening {
+    Listening { udp, address: address.map(|text| text.parse().unwrap()), port }
+}
+
+#[test]
+fn ports_that_another_program_has_are_left_to_it() {
+    let mut seen = machine(&["eth0"]);
+    let others = [
+        taken(true, Some("0.0.0.0"), 6230),
+        taken(false, Some("10.1.0.1"), 8444),
+        // Of another protocol, another address, or another family.
+        taken(true, None, 8445),
+        taken(true, Some("192.0.2.1"), 6232),
+        taken(true, Some("::"), 6232),
+    ];
+    seen.host.listening.extend(others);
+    let both = asked(2, None);
+    assert_eq!(places(&both, &seen), [at(8445, 6232), at(8446, 6233)]);
+    let plan = plan_of(&both, &seen);
+    apply(&mut seen, &plan.steps);
+    // Now these are the environment's own.
+    seen.host.listening.insert(taken(false, Some("10.1.0.1"), 8445));
+    assert!(plan_of(&both, &seen).is_empty());
+    let bmcs = seen.bmcs.as_mut().unwrap();
+    (bmcs.run, bmcs.unreached) = (false, ["blank-0".parse().unwrap()].into());
+    assert_eq!(places(&both, &seen), [at(8447, 6234), at(8446, 6233)]);
+}
+
+#[test]
+fn a_standard_port_that_another_program_has_everywhere_is_an_error() {
+    let mut seen = machine(&["eth0"]);
+    seen.host.listening.insert(taken(false, None, 443));
+    let mut asked = asked(1, Some("oob"));
+    let (_, diags) = expand(&topology(&asked, &seen), &seen);
+    assert_eq!(diags.iter().map(|d| d.code).collect::<Vec<_>>(), ["bmc::port"]);
+    asked.request.settings.bmc = BmcChoice::On(BmcProtocol::Ipmi);
+    assert_eq!(places(&asked, &seen), ["IPMI 10.2.0.14:623"]);
+}
+
+/// A network on which nodes get the addresses that BMCs have, too.
+fn on_oob(count: u32, range: &str) -> Input {
+    let network = NETWORK.replace("{start: 10.2.0.2, end: 10.2.0.12}", range);
+    let role = BLANK.replace("[{network: lan}]", "[{network: lan}, {network: oob}]");
+    let mut input = input(&[(&role, count)], &network, &[]);
+    input.request.settings.bmc = BmcChoice::On(BmcProtocol::Both);
+    input.request.settings.bmc_network = Some("oob".into());
+    input
+}
+
+/// A range that has become larger reaches over what BMCs have: these move, and no node gets what one has.
+#[test]
+fn nodes_and_bmcs_never_have_the_same_address() {
+    let mut seen = built(&on_oob(2, "{start: 10.2.0.2, end: 10.2.0.4}"));
+    for (count, range) in
+        [(3, "{start: 10.2.0.11, end: 10.2.0.13}"), (4, "{start: 10.2.0.9, end: 10.2.0.14}")]
+    {
+        let asked = on_oob(count, range);
+        let blueprint = blueprint_of(&asked, &seen);
+        let nics = blueprint.nodes.iter().flat_map(|node| &node.interfaces);
+        let nodes: Vec<IpAddr> =
+            nics.filter_map(|nic| nic.ipv4.address()).map(|net| net.addr().into()).collect();
+        let bmcs: Vec<IpAddr> =
+            blueprint.nodes.iter().filter_map(|node| Some(node.bmc.as_ref()?.address)).collect();
+        assert_eq!(bmcs.len(), count as usize);
+        assert!(bmcs.iter().all(|bmc| !nodes.contains(bmc)), "{bmcs:?} {nodes:?}");
+        let network = blueprint.networks.iter().find(|n| *n.name == *"oob").unwrap();
+        let dhcp = network.dhcp4.unwrap();
+        let leased = |ip: &IpAddr| IpAddr::from(dhcp.start) <= *ip && *ip <= IpAddr::from(dhcp.end);
+        assert!(!bmcs.iter().any(leased), "{bmcs:?} {range}");
+        let plan = plan_of(&asked, &seen);
+        apply(&mut seen, &plan.steps);
+        assert!(plan_of(&asked, &seen).is_empty());
+    }
+}
+
+/// While a BMC has an address that it will leave, a node that comes does not get it.
+#[test]
+fn what_a_bmc_has_no_new_node_gets() {
+    let seen = built(&on_oob(1, "{start: 10.2.0.2, end: 10.2.0.4}"));
+    // The BMC is at .14.
+    let blueprint = blueprint_of(&on_oob(2, "{start: 10.2.0.13, end: 10.2.0.14}"), &seen);
+    let second = blueprint.nodes.iter().find(|node| *node.name == *"blank-1").unwrap();
+    let nic = second.interfaces.iter().find(|nic| *nic.network == *"oob").unwrap();
+    assert_eq!(nic.ipv4.address().map(|net| net.addr().to_string()), Some("10.2.0.13".into()));
+}
+
+#[test]
+fn who_lets_bmcs_lead_to_the_hypervisor_has_them_served_anew() {
+    let seen = built(&asked(1, None));
+    let mut open = asked(1, None);
+    open.request.settings.bmc_hypervisor_urls = true;
+    let plan = plan_of(&open, &seen);
+    let served = plan.steps.iter().find_map(|step| match &step.action {
+        Action::ServeBmcs { nodes, .. } => Some(nodes[0].hypervisor_urls),
+        _ => None,
+    });
+    assert_eq!((of_bmcs(&plan).len(), served), (1, Some(true)));
 }

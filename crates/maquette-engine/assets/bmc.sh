@@ -5,10 +5,16 @@
 # `serve`: takes on what `bmcs.new` and `addresses.new` say.
 # `forget`: leaves out the nodes that are named from $4 on.
 # `stop`: ends and forgets it all.
-# For tests, MAQUETTE_SYSTEMD is what is there where systemd runs.
+# It ends with 3 where another program has an address, which the last words name.
+# For tests, MAQUETTE_SYSTEMD is what is there where systemd runs, and units and programs may be in MAQUETTE_UNITS and
+# MAQUETTE_PROGRAMS.
 what=$1 dir=$2 unit=$3
 shift 3
-units=/etc/systemd/system
+units=${MAQUETTE_UNITS:-/etc/systemd/system}
+# Where programs are that are no package's. SELinux lets systemd start none that is below /var/lib, which may also be mounted
+# without leave to execute.
+programs=${MAQUETTE_PROGRAMS:-/usr/local/libexec/maquette}
+bin=$programs/$(basename -- "$dir")
 
 is_systemd() { [ -d "${MAQUETTE_SYSTEMD:-/run/systemd/system}" ]; }
 
@@ -56,7 +62,7 @@ StartLimitIntervalSec=0
 
 [Service]
 ExecStartPre=+/bin/sh -ec 'while read -r address bridge _; do ip address replace "\$\$address" dev "\$\$bridge"; done <"$dir/addresses"'
-ExecStart=$dir/maquette bmc serve $dir
+ExecStart=$bin/maquette bmc serve $dir
 Restart=always
 RestartSec=2
 UMask=0077
@@ -90,7 +96,7 @@ UNIT
 
 begin() {
     : >>"$dir/lock"
-    rm -f -- "$dir/control"
+    rm -f -- "$dir/control" "$dir/unreached"
     if is_systemd; then
         write_unit
         systemctl daemon-reload
@@ -106,7 +112,7 @@ begin() {
         less='setpriv --no-new-privs --inh-caps=-all --bounding-set=-all,+net_bind_service'
     fi
     # shellcheck disable=SC2086 # words of ours
-    (umask 077 && cd / && exec setsid $less "$dir/maquette" bmc serve "$dir" </dev/null >"$dir/log" 2>&1) &
+    (umask 077 && cd / && exec setsid $less "$bin/maquette" bmc serve "$dir" </dev/null >"$dir/log" 2>&1) &
     echo $! >"$dir/pid"
 }
 
@@ -128,7 +134,7 @@ await() {
 }
 
 serve() {
-    "$dir/maquette" bmc serve --check "$dir/bmcs.new"
+    "$bin/maquette" bmc serve --check "$dir/bmcs.new"
     end
     drop_addresses "$dir/addresses" "$dir/addresses.new"
     sync -- "$dir/addresses.new" "$dir/bmcs.new"
@@ -137,6 +143,11 @@ serve() {
     sync -- "$dir"
     begin
     await
+    # The others are served, and these once their addresses are free.
+    if [ -s "$dir/unreached" ]; then
+        cut -d ' ' -f 4- "$dir/unreached" >&2
+        exit 3
+    fi
     : >"$dir/served"
 }
 
@@ -149,8 +160,17 @@ stop() {
     fi
     drop_addresses "$dir/addresses" /dev/null
     drop_addresses "$dir/addresses.new" /dev/null
-    rm -rf -- "$dir"
-    rmdir -- "$(dirname -- "$dir")" 2>/dev/null || :
+    rm -rf -- "$dir" "$bin"
+    rmdir -- "$(dirname -- "$dir")" "$programs" 2>/dev/null || :
+}
+
+# Takes a program that is whole in the place of the one before.
+# $1: the program  $2: its digest
+take() {
+    rm -f -- "$bin/maquette.sha256"
+    sync -- "$1"
+    mv -f -- "$1" "$bin/maquette"
+    echo "$2" >"$bin/maquette.sha256"
 }
 
 case $what in
@@ -158,14 +178,13 @@ program)
     umask 077
     mkdir -p -m 755 -- "$(dirname -- "$(dirname -- "$dir")")"
     mkdir -p -m 700 -- "$(dirname -- "$dir")" "$dir"
-    for other in "$dir" "$dir"/../environment.*; do
+    (umask 022 && mkdir -p -- "$bin")
+    for other in "$bin" "$programs"/environment.*; do
         if [ -x "$other/maquette" ] && [ "$(cat "$other/maquette.sha256" 2>/dev/null)" = "$1" ]; then
-            if [ "$other" != "$dir" ]; then
-                rm -f -- "$dir/maquette.new" "$dir/maquette.sha256"
-                ln -- "$other/maquette" "$dir/maquette.new"
-                sync -- "$dir/maquette.new"
-                mv -f -- "$dir/maquette.new" "$dir/maquette"
-                echo "$1" >"$dir/maquette.sha256"
+            if [ "$other" != "$bin" ]; then
+                rm -f -- "$bin/maquette.new"
+                ln -- "$other/maquette" "$bin/maquette.new"
+                take "$bin/maquette.new" "$1"
             fi
             echo there
             exit 0
@@ -173,12 +192,14 @@ program)
     done
     ;;
 install)
-    rm -f -- "$dir/maquette.sha256"
     [ "$(sha256sum <"$dir/maquette.new" | cut -c 1-64)" = "$1" ] || { echo "the program did not arrive whole" >&2; exit 1; }
-    chmod 700 -- "$dir/maquette.new"
-    sync -- "$dir/maquette.new"
-    mv -f -- "$dir/maquette.new" "$dir/maquette"
-    echo "$1" >"$dir/maquette.sha256"
+    rm -f -- "$bin/maquette.new"
+    # A copy, and not the file itself, which would keep the security context of where it was.
+    cp -- "$dir/maquette.new" "$bin/maquette.new"
+    rm -f -- "$dir/maquette.new"
+    chmod 755 -- "$bin/maquette.new"
+    if command -v restorecon >/dev/null 2>&1; then restorecon -R -- "$programs" || :; fi
+    take "$bin/maquette.new" "$1"
     ;;
 serve) serve ;;
 forget)

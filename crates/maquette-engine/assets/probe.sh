@@ -55,10 +55,16 @@ done
 say bmcs
 for directory in /var/lib/maquette/bmc/environment.*; do
     [ -d "$directory" ] || continue
-    if [ -e "$directory/served" ] && ! flock -n "$directory/lock" true 2>/dev/null; then run=yes; else run=no; fi
+    run=no
+    if [ -e "$directory/lock" ] && ! flock -n "$directory/lock" true 2>/dev/null; then
+        if [ -e "$directory/served" ] && [ ! -s "$directory/unreached" ]; then run=yes; else run=part; fi
+    fi
     echo "environment ${directory##*/environment.} $run"
+    sed -n 's/^\([^ ]*\) .*/unreached \1/p' "$directory/unreached" 2>/dev/null || :
     sed -n 's/^{"node":"\([^"]*\)","digest":"\([^"]*\)",.*/bmc \1 \2/p' "$directory/bmcs" 2>/dev/null || :
 done
+say listening
+ss -Hlntu 2>/dev/null | while read -r protocol _ _ _ local _; do echo "$protocol $local"; done || :
 say paths; for path; do [ ! -e "$path" ] || echo "$path"; done
 say systemd; [ ! -d /run/systemd/system ] || echo yes
 say monolithic; systemctl is-enabled --quiet libvirtd.socket 2>/dev/null && echo yes || :

@@ -21,10 +21,19 @@ use crate::ssh_keys::RecordKey;
 
 /// Where the directories are, on the hypervisor: one for each environment.
 pub const DIRECTORY: &str = "/var/lib/maquette/bmc";
+/// Where the programs are that serve them, one for each environment.
+pub const PROGRAMS: &str = "/usr/local/libexec/maquette";
 /// The file in it that says what is served, a line for each node.
 pub const NODES: &str = "bmcs";
 /// The file in it that the process holds a lock on once it serves.
 pub const LOCK: &str = "lock";
+/// The directory in it with what BMCs know over a restart.
+pub const STATE: &str = "state";
+/// The file in it with addresses that the process cannot have, a line for each: the node, the protocol, the address, and all
+/// of it in a sentence.
+pub const UNREACHED: &str = "unreached";
+/// How the script, and the program that it asks, end where another program has an address.
+pub const ADDRESS_TAKEN: u8 = 3;
 
 const SCRIPT: &str = include_str!("../assets/bmc.sh");
 
@@ -52,6 +61,9 @@ pub struct Served {
     pub certificates: String,
     /// The certificate's private key, as PEM.
     pub key: String,
+    /// Whether images and receivers of events may be at addresses of the hypervisor itself.
+    #[serde(default)]
+    pub hypervisor_urls: bool,
 }
 
 /// Values as the text that their types read and write.
@@ -91,6 +103,7 @@ impl Served {
             password: secrets.password(node.uuid).reveal().into(),
             certificates,
             key: key.reveal().into(),
+            hypervisor_urls: node.hypervisor_urls,
         })
     }
 
@@ -144,9 +157,13 @@ pub fn serve(
             .map_err(|e| failed().because(e))?;
     }
     check(host, &command("serve", environment, &[])).map(|_| ()).map_err(|e| {
-        let hint =
-            "something else may have one of the ports; `maquette explain bmc` says which they are";
-        failed().because(e).hint(hint)
+        let about_address = matches!(&e, HostError::Failed { status: Some(status), .. } if *status == i32::from(ADDRESS_TAKEN));
+        match (failed().because(e), about_address) {
+            (error, true) => error.hint(
+                "another program may have that address; `ss -lntup` on the hypervisor says which",
+            ),
+            (error, false) => error,
+        }
     })
 }
 
@@ -194,7 +211,7 @@ pub fn tell(
     words: &[&str],
 ) -> Result<Answer, HostError> {
     let directory = directory(environment);
-    let command = Command::new(format!("{directory}/maquette"))
+    let command = Command::new(format!("{PROGRAMS}/environment.{environment}/maquette"))
         .args(["bmc", "tell", &directory, node.as_str()])
         .args(words.iter().copied());
     let said = check(host, &command)?;

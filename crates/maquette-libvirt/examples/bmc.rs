@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let machine = Arc::new(DomainMachine::new(client.clone(), name, uuid));
         let bmc = Arc::new(Bmc::new(name, uuid, machine, clock.clone()));
         println!("{name} {uuid} 127.0.0.1:{port}");
-        sockets.push((bmc.clone(), UdpSocket::bind(("127.0.0.1", port))?));
+        sockets.push((bmc.clone(), UdpSocket::bind(("127.0.0.1", port))?.into()));
         bmcs.push(bmc);
     }
     let mut accounts = Accounts::default();
@@ -51,6 +51,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     });
     let listener = TcpListener::bind(("127.0.0.1", port))?;
-    serve::run(service, Doors { redfish: Some((listener, None)), ipmi: sockets })?;
+    serve::run(service, Doors { redfish: Some((listener.into(), None)), ipmi: sockets })?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod control;
 mod serve;
+mod sockets;
 
 use std::io::{Error, Read, Write};
 use std::sync::Arc;
@@ -136,6 +137,10 @@ impl Machine for DomainMachine {
 
     fn reset(&self) -> Result<(), Fault> {
         client::reset(&self.running()?).map_err(fault)
+    }
+
+    fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {
+        client::autostart(&self.domain()?, on).map_err(fault)
     }
 
     fn nmi(&self) -> Result<(), Fault> {

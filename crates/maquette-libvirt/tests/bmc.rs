@@ -76,6 +76,20 @@ fn a_domain_is_started_with_another_order_that_does_not_outlast_it() {
     assert!(!lab.xml(true).contains("boot order"));
 }
 
+/// As `maquette start` has it; one that was switched off is off then, too.
+#[test]
+fn what_a_bmc_switches_on_starts_with_the_hypervisor() {
+    let lab = Lab::new();
+    let machine = Arc::new(lab.machine("node-0"));
+    let bmc = Bmc::new("node-0", Uuid::parse_str(NODE).unwrap(), machine, Clock::from(|| 1));
+    let starts = || lab.client.domain("node-0").unwrap().unwrap().autostart().unwrap();
+    assert!(!starts());
+    bmc.press(Press::On).unwrap();
+    assert!(starts());
+    bmc.press(Press::ForceOff).unwrap();
+    assert!(!starts());
+}
+
 #[test]
 fn another_domain_of_its_name_is_not_its_node() {
     let lab = Lab::new();

@@ -1,9 +1,10 @@
 //! What the model's own side says of itself: the text of the engine's probe.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::LinkKind;
+use maquette_core::observed::{LinkKind, Listening};
 use sha2::{Digest, Sha256};
 
 use crate::Machine;
@@ -23,9 +24,23 @@ fn bmcs(machine: &Machine) -> String {
     let Some((environment, bmcs)) = owner.zip(machine.seen.bmcs.as_ref()) else {
         return String::new();
     };
-    let run = if bmcs.run { "yes" } else { "no" };
+    let run = match (bmcs.run, bmcs.holds) {
+        (true, _) => "yes",
+        (false, true) => "part",
+        (false, false) => "no",
+    };
+    let unreached = bmcs.unreached.iter().map(|node| format!("\nunreached {node}"));
     let lines = bmcs.digests.iter().map(|(node, digest)| format!("\nbmc {node} {digest}"));
-    format!("environment {environment} {run}{}", lines.collect::<String>())
+    format!("environment {environment} {run}{}", unreached.chain(lines).collect::<String>())
+}
+
+/// A port that some program has, as `ss` has it.
+fn listening(at: &Listening) -> String {
+    let protocol = if at.udp { "udp" } else { "tcp" };
+    match at.address {
+        None => format!("{protocol} *:{}\n", at.port),
+        Some(address) => format!("{protocol} {}\n", SocketAddr::new(address, at.port)),
+    }
 }
 
 /// What the probe prints there; `paths` are those that it looks for, `record` is preparation's,
@@ -94,6 +109,7 @@ pub fn text(
         ("time", NOW_S.to_string()),
         ("leases", leases.into()),
         ("bmcs", bmcs(machine)),
+        ("listening", host.listening.iter().map(listening).collect()),
         ("paths", paths.join("\n")),
         ("systemd", "yes".into()),
         ("monolithic", "yes".into()),

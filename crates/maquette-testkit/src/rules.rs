@@ -303,7 +303,8 @@ pub fn perform(seen: &mut Observed, action: &Action) {
                 }
             }
             let digests = nodes.iter().map(|n| (n.name.clone(), n.digest.clone())).collect();
-            seen.bmcs = Some(observed::Bmcs { run: true, digests });
+            seen.bmcs =
+                Some(observed::Bmcs { run: true, holds: true, digests, ..Default::default() });
         }
         Action::ForgetBmcs { nodes, .. } => {
             let bmcs = seen.bmcs.as_mut().expect("there are some");

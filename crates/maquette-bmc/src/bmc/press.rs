@@ -60,13 +60,31 @@ impl Bmc {
     /// Presses a button. One that changes nothing (on, when it is on) is no error.
     pub fn press(&self, press: Press) -> Result<(), Fault> {
         let _one = self.one_press();
-        self.press_now(press)
+        self.press_to_stay(press)
+    }
+
+    /// Presses a button; what becomes of the node holds when its hypervisor has started again.
+    fn press_to_stay(&self, press: Press) -> Result<(), Fault> {
+        let wanted = match press {
+            Press::On | Press::PowerCycle | Press::ForceRestart | Press::GracefulRestart => {
+                Some(true)
+            }
+            Press::ForceOff | Press::GracefulShutdown => Some(false),
+            Press::PushPowerButton => Some(!self.power()?.is_on()),
+            Press::Nmi | Press::Pause | Press::Resume => None,
+        };
+        self.press_now(press)?;
+        if let Some(on) = wanted {
+            // The button has done what it is for; this is for another day.
+            let _ = self.machine.runs_with_hypervisor(on);
+        }
+        Ok(())
     }
 
     /// Asks the guest to shut down, to be started again: the number of this restart.
     pub fn restart(&self) -> Result<u64, Fault> {
         let _one = self.one_press();
-        self.press_now(Press::GracefulRestart)?;
+        self.press_to_stay(Press::GracefulRestart)?;
         Ok(self.state().restarts)
     }
 

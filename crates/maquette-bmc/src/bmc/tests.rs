@@ -305,6 +305,9 @@ fn a_slow_look_from_before_logs_nothing() {
         fn reset(&self) -> Result<(), Fault> {
             self.0.reset()
         }
+        fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {
+            self.0.runs_with_hypervisor(on)
+        }
         fn nmi(&self) -> Result<(), Fault> {
             self.0.nmi()
         }
@@ -333,4 +336,35 @@ fn a_slow_look_from_before_logs_nothing() {
     looking.join().unwrap().unwrap();
     let what: Vec<What> = bmc.state().log.entries().iter().map(|entry| entry.what).collect();
     assert_eq!(what, [What::PowerOff]);
+}
+
+/// As `start` has a domain run again after its hypervisor was switched off, and as nobody starts one that is off.
+#[test]
+fn what_was_pressed_last_holds_when_the_hypervisor_has_started_again() {
+    let (bmc, model, _) = bmc();
+    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+    let said = heard.clone();
+    model.hook(move |call| {
+        if ["runs", "stays off"].contains(&call) {
+            said.lock().unwrap().push(call.to_string());
+        }
+    });
+    let after = |press| {
+        heard.lock().unwrap().clear();
+        bmc.press(press).unwrap();
+        heard.lock().unwrap().join(" ")
+    };
+    assert_eq!(after(Press::On), "runs");
+    assert_eq!(after(Press::Nmi), "");
+    assert_eq!(after(Press::GracefulShutdown), "stays off");
+    assert_eq!(after(Press::PowerCycle), "runs");
+    assert_eq!(after(Press::PushPowerButton), "stays off");
+    assert_eq!(after(Press::GracefulRestart), "runs");
+    assert_eq!(after(Press::ForceOff), "stays off");
+    assert_eq!(after(Press::PushPowerButton), "runs");
+    // What fails changes nothing.
+    bmc.press(Press::ForceOff).unwrap();
+    model.fail(Some(Fault::Failed("no memory".into())));
+    heard.lock().unwrap().clear();
+    assert!(bmc.press(Press::On).is_err() && heard.lock().unwrap().is_empty());
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
-use super::{Network, Node};
+use super::{Blueprint, Node};
 use crate::hardware::BmcProtocol;
 use crate::values::{NetworkName, NodeName};
 
@@ -67,18 +67,22 @@ pub struct BmcNode {
     pub bmc: Bmc,
     /// The bridge that has the BMC's own address; none if that is the hypervisor's.
     pub bridge: Option<String>,
+    /// Whether it takes images from, and sends events to, addresses of the hypervisor itself.
+    pub hypervisor_urls: bool,
     /// Tells it from what it was before, with its secrets.
     pub digest: String,
 }
 
 impl BmcNode {
     /// The BMC of a node, if it has one. `tag` tells its secrets from others.
-    pub fn of(node: &Node, networks: &[Network], tag: &str) -> Option<Self> {
+    pub fn of(node: &Node, blueprint: &Blueprint, tag: &str) -> Option<Self> {
         let bmc = node.bmc.clone()?;
-        let network = networks.iter().find(|network| network.name == bmc.network);
+        let network = blueprint.networks.iter().find(|network| network.name == bmc.network);
         let bridge = network.map(|n| n.bridge.clone()).filter(|_| bmc.own_address);
-        let parts = format!("{bmc:?} {bridge:?} {} {} {tag}", node.name, node.uuid);
+        let hypervisor_urls = blueprint.bmc_hypervisor_urls;
+        let (name, uuid) = (node.name.clone(), node.uuid);
+        let parts = format!("{bmc:?} {bridge:?} {name} {uuid} {hypervisor_urls} {tag}");
         let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, parts.as_bytes()).simple().to_string();
-        Some(Self { name: node.name.clone(), uuid: node.uuid, bmc, bridge, digest })
+        Some(Self { name, uuid, bmc, bridge, hypervisor_urls, digest })
     }
 }

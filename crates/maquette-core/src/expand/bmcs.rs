@@ -1,7 +1,7 @@
 //! Addresses and ports of BMCs. A node that has one keeps it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::Ipv4Net;
 
@@ -36,15 +36,29 @@ impl Place<'_> {
         }
     }
 
-    /// Whether a BMC may stay where it is.
-    fn keeps(&self, bmc: &Bmc) -> bool {
+    /// Whether a BMC may stay where it is: nodes, whose addresses are chosen first, may have got its own by now.
+    fn keeps(&self, bmc: &Bmc, held: &BTreeSet<Ipv4Addr>) -> bool {
         let fits = match (self, bmc.address) {
             (Self::Shared(_, address), own) => !bmc.own_address && own == *address,
-            (Self::Own(_, net), IpAddr::V4(own)) => bmc.own_address && net.contains(&own),
+            (Self::Own(network, net), IpAddr::V4(own)) => {
+                let free = !held.contains(&own) && !is_leased(network, own);
+                bmc.own_address && net.contains(&own) && free
+            }
             (Self::Own(..), IpAddr::V6(_)) => false,
         };
         fits && bmc.network == self.network().name
     }
+}
+
+/// Whether a network's DHCP server may give an address to anybody.
+fn is_leased(network: &Network, address: Ipv4Addr) -> bool {
+    network.dhcp4.is_some_and(|dhcp| dhcp.start <= address && address <= dhcp.end)
+}
+
+/// Whether another program on the hypervisor has an address and port that a BMC needs.
+fn is_taken(observed: &Observed, bmc: &Bmc) -> bool {
+    let taken = |udp, at: Option<SocketAddr>| at.is_some_and(|at| observed.is_port_taken(udp, at));
+    taken(false, bmc.redfish()) || taken(true, bmc.ipmi())
 }
 
 /// Gives BMCs to those of some nodes that are to have one. `others` are what is there besides.
@@ -64,19 +78,29 @@ pub(super) fn with_bmcs(
         return made;
     }
     let Some(place) = place(topology, networks, diags) else { return made };
+    let held = held_addresses(place.network(), made.iter().chain(others));
     let recorded = |node: &Node| observed.domains.get(&node.name)?.recorded.bmc.clone();
-    let kept = |node: &Node| recorded(node).filter(|bmc| place.keeps(bmc));
+    let kept: Vec<Option<Bmc>> = asked
+        .iter()
+        .map(|(at, protocol)| {
+            let kept = recorded(&made[*at]).filter(|bmc| place.keeps(bmc, &held))?;
+            Some(Bmc { protocol: *protocol, ..kept }).filter(|bmc| !is_taken(observed, bmc))
+        })
+        .collect();
     let mut taken: Vec<Bmc> = others.iter().filter_map(|node| node.bmc.clone()).collect();
-    taken.extend(asked.iter().filter_map(|(at, _)| kept(&made[*at])));
-    let addresses = taken_addresses(place.network(), made.iter().chain(others), observed);
-    for (at, protocol) in asked {
-        let bmc = kept(&made[at]).or_else(|| free(&place, &taken, &addresses));
-        let Some(bmc) = bmc else {
-            diags.push(exhausted(place.network(), &made[at]));
-            break;
-        };
-        taken.push(bmc.clone());
-        made[at].bmc = Some(Bmc { protocol, ..bmc });
+    taken.extend(kept.iter().flatten().cloned());
+    for ((at, protocol), kept) in asked.into_iter().zip(kept) {
+        let found = kept.map_or_else(|| free(&place, protocol, (&taken, &held), observed), Ok);
+        match found {
+            Ok(bmc) => {
+                taken.push(bmc.clone());
+                made[at].bmc = Some(bmc);
+            }
+            Err(lacks) => {
+                diags.push(lacks.diagnostic(place.network(), &made[at]));
+                break;
+            }
+        }
     }
     made
 }
@@ -125,50 +149,79 @@ fn find<'a>(environment: &EnvName, name: &str, networks: &'a [Network]) -> Optio
     networks.iter().find(|network| network.name == name)
 }
 
-/// Addresses of a network that somebody has or may get.
-fn taken_addresses<'a>(
+/// Addresses of a network that nodes and the hypervisor have.
+fn held_addresses<'a>(
     network: &Network,
     nodes: impl Iterator<Item = &'a Node>,
-    observed: &Observed,
 ) -> BTreeSet<Ipv4Addr> {
-    let mut taken = observed.taken_v4(&network.name);
     let interfaces = nodes.flat_map(|node| &node.interfaces);
     let on_it = interfaces.filter(|interface| interface.network == network.name);
-    taken.extend(on_it.filter_map(|interface| interface.ipv4.address()).map(|net| net.addr()));
-    taken.extend(network.ipv4.map(|net| net.addr()));
-    taken
+    let held = on_it.filter_map(|interface| interface.ipv4.address()).chain(network.ipv4);
+    held.map(|net| net.addr()).collect()
+}
+
+/// What a BMC cannot get.
+enum Lacks {
+    Address,
+    Port,
 }
 
 /// The first place that is free: ports from the lowest on; addresses from the highest down, out of DHCP's way.
-fn free(place: &Place<'_>, taken: &[Bmc], addresses: &BTreeSet<Ipv4Addr>) -> Option<Bmc> {
-    let (network, address, own_address, (redfish_port, ipmi_port)) = match place {
-        Place::Shared(network, address) => {
+fn free(
+    place: &Place<'_>,
+    protocol: BmcProtocol,
+    (taken, held): (&[Bmc], &BTreeSet<Ipv4Addr>),
+    observed: &Observed,
+) -> Result<Bmc, Lacks> {
+    let network = place.network().name.clone();
+    let at = |address, own_address, (redfish_port, ipmi_port)| {
+        let network = network.clone();
+        Bmc { protocol, network, address, own_address, redfish_port, ipmi_port }
+    };
+    match place {
+        Place::Shared(_, address) => {
             let used: BTreeSet<u16> = taken.iter().map(|bmc| bmc.redfish_port).collect();
             let (first, ipmi) = FIRST_PORTS;
-            let number = (0..1000).find(|number| !used.contains(&(first + number)))?;
-            (network, *address, false, (first + number, ipmi + number))
+            let numbers = (0..1000).filter(|number| !used.contains(&(first + number)));
+            let mut all =
+                numbers.map(|number| at(*address, false, (first + number, ipmi + number)));
+            all.find(|bmc| !is_taken(observed, bmc)).ok_or(Lacks::Port)
         }
         Place::Own(network, net) => {
             let used: BTreeSet<IpAddr> = taken.iter().map(|bmc| bmc.address).collect();
-            let leased =
-                |ip: &Ipv4Addr| network.dhcp4.is_some_and(|d| d.start <= *ip && *ip <= d.end);
+            let known = observed.taken_v4(&network.name);
             let is_free = |ip: &Ipv4Addr| {
-                !addresses.contains(ip) && !leased(ip) && !used.contains(&IpAddr::V4(*ip))
+                let is_held = held.contains(ip) || known.contains(ip);
+                !is_held && !is_leased(network, *ip) && !used.contains(&IpAddr::V4(*ip))
             };
             let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
             let hosts = (first.saturating_add(1)..last).rev().map(Ipv4Addr::from);
-            let address = hosts.take(1 << 16).find(is_free)?;
-            (network, address.into(), true, Bmc::STANDARD_PORTS)
+            let address = hosts.take(1 << 16).find(is_free).ok_or(Lacks::Address)?;
+            let bmc = at(address.into(), true, Bmc::STANDARD_PORTS);
+            // Whoever has that port has it at all addresses: this one nobody has yet.
+            if is_taken(observed, &bmc) { Err(Lacks::Port) } else { Ok(bmc) }
         }
-    };
-    let network = network.name.clone();
-    let protocol = BmcProtocol::Both;
-    Some(Bmc { protocol, network, address, own_address, redfish_port, ipmi_port })
+    }
 }
 
-fn exhausted(network: &Network, node: &Node) -> Diagnostic {
-    let (name, node) = (&network.name, &node.name);
-    let message = format!("network `{name}` has no address left for the BMC of `{node}`");
-    let help = "BMCs get addresses outside its DHCP range: make that smaller, or the subnet larger";
-    Diagnostic::error("bmc::network", message).help(help)
+impl Lacks {
+    fn diagnostic(&self, network: &Network, node: &Node) -> Diagnostic {
+        let (name, node) = (&network.name, &node.name);
+        match self {
+            Self::Address => {
+                let message =
+                    format!("network `{name}` has no address left for the BMC of `{node}`");
+                let help = "BMCs get addresses outside its DHCP range: make that smaller, or the subnet larger";
+                Diagnostic::error("bmc::network", message).help(help)
+            }
+            Self::Port => {
+                let message = format!(
+                    "another program on the hypervisor has a port that the BMC of `{node}` needs on network `{name}`"
+                );
+                let help = "`ss -lntup` there says which; with `--bmc-network` these are TCP port 443 and UDP port 623, \
+                            without it free ones from 8443 and 6230 on are chosen";
+                Diagnostic::error("bmc::port", message).help(help)
+            }
+        }
+    }
 }

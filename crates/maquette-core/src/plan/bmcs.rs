@@ -10,25 +10,42 @@ use crate::object::ObjectKind;
 use crate::values::NodeName;
 
 impl Planner<'_> {
-    /// What is done about the BMCs of all nodes.
-    pub(super) fn bmcs(&mut self) {
+    /// The BMCs that are wanted; none where that is not known.
+    fn wanted_bmcs(&self) -> Option<Vec<BmcNode>> {
         // Who has not the environment's secret cannot say what they are.
-        let Some(tag) = &self.blueprint.bmc_tag else { return };
-        let (networks, observed) = (&self.blueprint.networks, self.observed);
+        let tag = self.blueprint.bmc_tag.as_ref()?;
         let nodes = self.blueprint.nodes.iter();
-        let wanted: Vec<BmcNode> =
-            nodes.filter_map(|node| BmcNode::of(node, networks, tag)).collect();
-        let served = observed.bmcs.as_ref();
-        let known = |node: &BmcNode| served.and_then(|s| s.digests.get(&node.name));
+        Some(nodes.filter_map(|node| BmcNode::of(node, self.blueprint, tag)).collect())
+    }
+
+    /// Takes away BMCs that are not wanted any more, before their nodes go: one could switch its node on again meanwhile.
+    pub(super) fn forget_bmcs(&mut self) {
+        let (Some(wanted), Some(served)) = (self.wanted_bmcs(), &self.observed.bmcs) else {
+            return;
+        };
         let names: BTreeSet<&NodeName> = wanted.iter().map(|node| &node.name).collect();
-        let gone = served.into_iter().flat_map(|s| s.digests.keys());
-        let gone: Vec<NodeName> = gone.filter(|name| !names.contains(name)).cloned().collect();
+        let gone = served.digests.keys().filter(|name| !names.contains(name));
+        let nodes: Vec<NodeName> = gone.cloned().collect();
+        for name in &nodes {
+            self.change(Op::Delete, ObjectKind::Bmc, name, String::new(), UNWANTED);
+        }
+        let environment = self.blueprint.environment.clone();
+        let action = match (nodes.len() == served.digests.len(), nodes.is_empty()) {
+            // What a run that was killed has left may have none.
+            (true, _) if wanted.is_empty() || !nodes.is_empty() => Action::StopBmcs { environment },
+            (_, true) => return,
+            (_, false) => Action::ForgetBmcs { environment, nodes },
+        };
+        self.unserved = Some(self.builder.add(action, [], UNWANTED));
+    }
+
+    /// Has the BMCs of all nodes served that have one.
+    pub(super) fn bmcs(&mut self) {
+        let Some(wanted) = self.wanted_bmcs().filter(|wanted| !wanted.is_empty()) else { return };
+        let served = self.observed.bmcs.as_ref();
+        let known = |node: &BmcNode| served.and_then(|s| s.digests.get(&node.name));
         let whole = self.whole_reason(&wanted);
         let mut reasons: BTreeSet<&str> = whole.iter().map(String::as_str).collect();
-        for name in &gone {
-            self.change(Op::Delete, ObjectKind::Bmc, name, String::new(), UNWANTED);
-            reasons.insert("nodes have none any more");
-        }
         for node in &wanted {
             let (op, reason) = match known(node) {
                 None => (Op::Create, "it does not exist"),
@@ -43,21 +60,15 @@ impl Planner<'_> {
                 reasons.insert(if op == Op::Create { "nodes have new ones" } else { reason });
             }
         }
-        let environment = self.blueprint.environment.clone();
-        let reason = reasons.into_iter().collect::<Vec<_>>().join("; ");
-        match (wanted.is_empty(), served.is_some()) {
-            (true, false) => {}
-            (true, true) => {
-                self.builder.add(Action::StopBmcs { environment }, [], UNWANTED);
-            }
-            (false, _) if reason.is_empty() => {}
-            (false, _) => {
-                // They are at addresses of networks that run.
-                let started = wanted.iter().filter_map(|n| self.started.get(&n.bmc.network));
-                let after: Vec<StepId> = started.copied().collect();
-                self.builder.add(Action::ServeBmcs { environment, nodes: wanted }, after, reason);
-            }
+        if reasons.is_empty() {
+            return;
         }
+        let reason = reasons.into_iter().collect::<Vec<_>>().join("; ");
+        // They are at addresses of networks that run, and one process at a time has their directory.
+        let started = wanted.iter().filter_map(|n| self.started.get(&n.bmc.network));
+        let after: Vec<StepId> = started.copied().chain(self.unserved).collect();
+        let environment = self.blueprint.environment.clone();
+        self.builder.add(Action::ServeBmcs { environment, nodes: wanted }, after, reason);
     }
 
     /// Why all of them are to be served anew, if they are.
@@ -68,7 +79,7 @@ impl Planner<'_> {
             |node: &&BmcNode| node.bridge.is_some() && !addresses.contains(&node.bmc.address);
         if !served.run {
             Some("it is not served".into())
-        } else if wanted.iter().any(|node| self.started.contains_key(&node.bmc.network)) {
+        } else if wanted.iter().any(|node| self.builder.starts_network(&node.bmc.network)) {
             Some("its network starts".into())
         } else {
             wanted.iter().find(lost).map(|node| format!("address {} is gone", node.bmc.address))

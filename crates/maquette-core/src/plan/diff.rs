@@ -34,7 +34,9 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         warm: warm::starts(blueprint, observed, &fates),
         templates: BTreeMap::new(),
         zones: zones(blueprint, observed, &fates),
+        unserved: None,
     };
+    planner.forget_bmcs();
     planner.leave(&fates);
     planner.images(&fates);
     planner.networks(&fates);
@@ -134,6 +136,8 @@ pub(super) struct Planner<'a> {
     pub(super) templates: BTreeMap<String, StepId>,
     /// Nodes whose time zone changes while they go on, and what it was.
     pub(super) zones: BTreeMap<NodeName, Option<TimeZone>>,
+    /// Step after which BMCs of nodes that go are served no more.
+    pub(super) unserved: Option<StepId>,
 }
 
 pub(super) const UNWANTED: &str = "the topology does not ask for it any more";
@@ -157,12 +161,18 @@ impl Planner<'_> {
                 None => {
                     let size = describe::size(&domain.recorded);
                     self.change(Op::Delete, ObjectKind::Domain, &domain.name, size, UNWANTED);
-                    let last = remove_domain(domain, self.observed, UNWANTED, &mut self.builder);
+                    let last = remove_domain(
+                        domain,
+                        self.observed,
+                        self.unserved,
+                        UNWANTED,
+                        &mut self.builder,
+                    );
                     self.stopped.insert(domain.name.to_string(), last);
                 }
                 Some(Fate::Replace(why)) => {
-                    let last =
-                        remove_domain(domain, self.observed, &why.join("; "), &mut self.builder);
+                    let why = why.join("; ");
+                    let last = remove_domain(domain, self.observed, None, &why, &mut self.builder);
                     self.stopped.insert(domain.name.to_string(), last);
                 }
                 Some(Fate::Restart(why)) if domain.active => {
@@ -185,7 +195,8 @@ impl Planner<'_> {
             if !fates.nodes.contains_key(edited.name.as_str()) {
                 self.changes.push(edited_goes(edited, self.observed, UNWANTED));
             }
-            let last = remove_edited(edited, Vec::new(), &edited.why, &mut self.builder);
+            let after = self.unserved.into_iter().collect();
+            let last = remove_edited(edited, after, &edited.why, &mut self.builder);
             self.stopped.insert(edited.name.clone(), last);
         }
         let orphans = self.orphans.clone();

@@ -16,12 +16,13 @@ use crate::values::NodeName;
 pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     let mut builder = Builder::default();
     let reason = "the environment is taken down";
-    let mut changes = remove_bmcs(observed, environment, |_| true, reason, &mut builder);
+    let all = |_: &str| true;
+    let (mut changes, unserved) = remove_bmcs(observed, environment, all, reason, &mut builder);
     for domain in observed.domains.values() {
         changes.push(domain_goes(domain, observed, reason));
-        remove_domain(domain, observed, reason, &mut builder);
+        remove_domain(domain, observed, unserved, reason, &mut builder);
     }
-    remove_edited_domains(observed, |_| true, reason, &mut changes, &mut builder);
+    remove_edited_domains(observed, all, unserved, reason, (&mut changes, &mut builder));
     changes.extend(in_use::stay(observed, |_| true));
     // A network takes seconds to stop, and has not to wait for more than those that were on it. Volumes without a
     // domain are known by the networks that their node was on, so that these are forgotten last.
@@ -68,12 +69,12 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
     let mut builder = Builder::default();
     let reason = "its removal was asked for";
     let goes = |node: &str| names.contains(node);
-    let mut changes = remove_bmcs(observed, environment, goes, reason, &mut builder);
+    let (mut changes, unserved) = remove_bmcs(observed, environment, goes, reason, &mut builder);
     for domain in observed.domains.values().filter(|d| names.contains(d.name.as_str())) {
         changes.push(domain_goes(domain, observed, reason));
-        remove_domain(domain, observed, reason, &mut builder);
+        remove_domain(domain, observed, unserved, reason, &mut builder);
     }
-    remove_edited_domains(observed, goes, reason, &mut changes, &mut builder);
+    remove_edited_domains(observed, goes, unserved, reason, (&mut changes, &mut builder));
     changes.extend(in_use::stay(observed, goes));
     let last: Vec<StepId> = builder.added().collect();
     for network in observed.networks.values() {
@@ -202,15 +203,18 @@ fn files_elsewhere(domain: &Domain, overlays: &[&str]) -> Vec<String> {
 fn remove_edited_domains(
     observed: &Observed,
     asked: impl Fn(&str) -> bool,
+    unserved: Option<StepId>,
     reason: &str,
-    changes: &mut Vec<Change>,
-    builder: &mut Builder,
+    (changes, builder): (&mut Vec<Change>, &mut Builder),
 ) {
     let mut gone = BTreeMap::new();
     for edited in observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain && asked(&e.name))
     {
         changes.push(edited_goes(edited, observed, reason));
-        gone.insert(edited.name.as_str(), remove_edited(edited, Vec::new(), reason, builder));
+        gone.insert(
+            edited.name.as_str(),
+            remove_edited(edited, unserved.into_iter().collect(), reason, builder),
+        );
     }
     for orphan in observed.orphans().values().filter(|o| asked(&o.node)) {
         let after = gone.get(orphan.node.as_str()).copied();
@@ -304,19 +308,20 @@ pub(super) fn remove_network(
     builder.add(Action::UndefineNetwork { name: name() }, after, reason)
 }
 
-/// Stops a domain, deletes its volumes, and only then its definition: as long as a volume is left,
-/// the metadata that names it is there too. Volumes that domains of others have stay. Returns the last step.
+/// Stops a domain once its BMC is served no more, deletes its volumes, and only then its definition: as long as a volume is
+/// left, the metadata that names it is there too. Volumes that domains of others have stay. Returns the last step.
 pub(super) fn remove_domain(
     domain: &Domain,
     observed: &Observed,
+    unserved: Option<StepId>,
     reason: &str,
     builder: &mut Builder,
 ) -> StepId {
     let (node, pool) = (&domain.recorded, &domain.pool);
-    let mut after = Vec::new();
+    let mut after: Vec<StepId> = unserved.into_iter().collect();
     if domain.active {
         let stop = Action::StopDomain { name: domain.name.to_string(), patience: None };
-        after.push(builder.add(stop, [], reason));
+        after = vec![builder.add(stop, after, reason)];
     }
     let deletions: Vec<StepId> = node
         .volumes()
@@ -332,24 +337,28 @@ pub(super) fn remove_domain(
     builder.add(Action::UndefineDomain { name: domain.name.to_string() }, after, reason)
 }
 
-/// Takes away the BMCs of nodes that go, or of all; nothing where there are none.
+/// Takes away the BMCs of nodes that go, or of all; nothing where there are none. Whoever has one could switch its node on
+/// again while that goes: nodes are stopped after the step.
 fn remove_bmcs(
     observed: &Observed,
     environment: &EnvName,
     goes: impl Fn(&str) -> bool,
     reason: &str,
     builder: &mut Builder,
-) -> Vec<Change> {
-    let Some(served) = &observed.bmcs else { return Vec::new() };
+) -> (Vec<Change>, Option<StepId>) {
+    let Some(served) = &observed.bmcs else { return (Vec::new(), None) };
     let (gone, stay): (Vec<&NodeName>, Vec<&NodeName>) =
         served.digests.keys().partition(|name| goes(name));
     let environment = environment.clone();
-    if stay.is_empty() {
-        builder.add(Action::StopBmcs { environment }, [], reason);
-    } else if !gone.is_empty() {
-        let nodes = gone.iter().copied().cloned().collect();
-        builder.add(Action::ForgetBmcs { environment, nodes }, [], reason);
-    }
+    let action = match (stay.is_empty(), gone.is_empty()) {
+        (true, _) => Some(Action::StopBmcs { environment }),
+        (false, true) => None,
+        (false, false) => {
+            let nodes = gone.iter().copied().cloned().collect();
+            Some(Action::ForgetBmcs { environment, nodes })
+        }
+    };
+    let unserved = action.map(|action| builder.add(action, [], reason));
     let change = |name: &&NodeName| Change {
         op: Op::Delete,
         kind: ObjectKind::Bmc,
@@ -357,5 +366,5 @@ fn remove_bmcs(
         detail: String::new(),
         reason: reason.into(),
     };
-    gone.iter().map(change).collect()
+    (gone.iter().map(change).collect(), unserved)
 }

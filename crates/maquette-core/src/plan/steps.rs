@@ -89,6 +89,12 @@ impl Builder {
         stops.map(|step| step.id).collect()
     }
 
+    /// Whether a step starts a network.
+    pub fn starts_network(&self, network: &str) -> bool {
+        let starts = |action: &Action| matches!(action, Action::StartNetwork { name, .. } if **name == *network);
+        self.steps.iter().any(|step| starts(&step.action))
+    }
+
     /// The steps.
     pub fn finish(self) -> Vec<Step> {
         self.steps

@@ -374,6 +374,13 @@ settings! {
         group: Guests,
         key: Some("bmc_network"),
     }
+    bmc_hypervisor_urls: bool as bool = false, {
+        name: "bmc-hypervisor-urls",
+        doc: "Have BMCs take images from, and send events to, the hypervisor's own addresses, too",
+        value: "YES|NO",
+        group: Guests,
+        key: Some("bmc_hypervisor_urls"),
+    }
     serial_files: bool as bool = false, {
         name: "serial-files",
         doc: "Log serial consoles to /var/lib/libvirt/qemu/NODE-serial.log",

@@ -1,7 +1,8 @@
 //! The script on the hypervisor, with a program that stands in for the one that serves.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
 use maquette_core::blueprint::Bmc;
@@ -18,6 +19,17 @@ cat \"$3/bmcs\" >>\"$3/../seen\"
 while :; do sleep 0.1 9>&-; done
 ";
 
+/// Starts and stops what a unit says, and knows nothing else.
+const SYSTEMCTL: &str = "#!/bin/sh
+case $1 in
+start)
+    setsid $(sed -n 's/^ExecStart=//p' \"$MAQUETTE_UNITS/$2\") </dev/null >/dev/null 2>&1 &
+    echo $! >\"$MAQUETTE_UNITS/pid\"
+    ;;
+stop) kill $(cat \"$MAQUETTE_UNITS/pid\") ;;
+esac
+";
+
 /// Directories of two environments.
 struct Place(tempfile::TempDir);
 
@@ -32,15 +44,34 @@ impl Place {
 
     /// Calls the script for an environment, where there is no systemd.
     fn call(&self, what: &str, environment: &str, more: &[&str]) -> Output {
+        let mut command = self.command(what, environment, more);
+        command.env("MAQUETTE_SYSTEMD", "/nonexistent").output().unwrap()
+    }
+
+    /// The same where something stands in for systemd.
+    fn under_systemd(&self, what: &str, environment: &str, more: &[&str]) {
+        let tools = self.0.path().join("tools");
+        fs::create_dir_all(&tools).unwrap();
+        let systemctl = tools.join("systemctl");
+        fs::write(&systemctl, SYSTEMCTL).unwrap();
+        fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+        let mut command = self.command(what, environment, more);
+        let output = command.env("MAQUETTE_SYSTEMD", "/").env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{what}: {output:?}");
+    }
+
+    fn command(&self, what: &str, environment: &str, more: &[&str]) -> std::process::Command {
         let directory = self.at(&format!("environment.{environment}"));
         let unit = format!("maquette-bmc-{environment}.service");
-        std::process::Command::new("sh")
+        let mut command = std::process::Command::new("sh");
+        command
             .args(["-euc", SCRIPT, "sh", what, &directory, &unit])
             .args(more)
-            .env("MAQUETTE_SYSTEMD", "/nonexistent")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .env("MAQUETTE_PROGRAMS", self.0.path().join("libexec/maquette"))
+            .env("MAQUETTE_UNITS", self.0.path())
+            .stdin(Stdio::null());
+        command
     }
 
     fn done(&self, what: &str, environment: &str, more: &[&str]) -> String {
@@ -57,6 +88,10 @@ impl Place {
         }
         fs::write(self.at(&format!("environment.{environment}/maquette.new")), STAND_IN).unwrap();
         self.done("install", environment, &[&digest]);
+    }
+
+    fn program_of(&self, environment: &str) -> PathBuf {
+        self.0.path().join(format!("libexec/maquette/environment.{environment}/maquette"))
     }
 
     fn told(&self, environment: &str, nodes: &[&str]) {
@@ -120,6 +155,39 @@ fn bmcs_are_served_changed_forgotten_and_stopped() {
     place.done("stop", "other", &[]);
     place.done("stop", "other", &[]);
     assert!(!Place::runs(&other));
+    assert!(!place.program_of("other").parent().unwrap().parent().unwrap().exists());
+}
+
+/// systemd may not start what is below `/var/lib` where SELinux is enforced.
+#[test]
+fn the_program_is_where_programs_are_and_anybody_may_read_it() {
+    let place = Place::new();
+    place.program("lab");
+    let file = place.program_of("lab");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o755);
+    assert!(!Path::new(&place.at("environment.lab/maquette.new")).exists());
+    // Another environment has the same file.
+    place.program("other");
+    assert_eq!(fs::metadata(&file).unwrap().nlink(), 2);
+}
+
+/// The process serves the others, and tries again; the run that has it served says which address it is.
+#[test]
+fn an_address_that_cannot_be_had_is_said_and_the_others_are_served() {
+    let place = Place::new();
+    place.program("lab");
+    let line = "a-0 IPMI 10.0.0.1:6230 the BMC of `a-0` cannot be at IPMI 10.0.0.1:6230";
+    let taken =
+        STAND_IN.replace("flock 9\n", &format!("echo '{line}' >\"$3/unreached\"\nflock 9\n"));
+    fs::write(place.program_of("lab"), taken).unwrap();
+    let output = place.serve("lab", &["a-0", "a-1"]);
+    assert_eq!(output.status.code(), Some(i32::from(ADDRESS_TAKEN)));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "the BMC of `a-0` cannot be at IPMI 10.0.0.1:6230\n"
+    );
+    assert!(Place::runs(&place.pid("lab").unwrap()));
+    assert!(!Path::new(&place.at("environment.lab/served")).exists());
 }
 
 #[test]
@@ -142,10 +210,29 @@ fn what_was_not_seen_to_serve_does_not_count() {
     let served = place.at("environment.lab/served");
     assert!(Path::new(&served).exists());
     let broken = STAND_IN.replace("flock 9", "echo no >&2; exit 1");
-    fs::write(place.at("environment.lab/maquette"), broken).unwrap();
+    fs::write(place.program_of("lab"), broken).unwrap();
     let output = place.serve("lab", &["a-0", "a-1"]);
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("no"));
     assert!(!Path::new(&served).exists());
+}
+
+/// What it says of that: nothing, and that little is left which it may do.
+#[test]
+fn systemd_takes_the_unit() {
+    let place = Place::new();
+    place.program("lab");
+    place.told("lab", &["a-0"]);
+    place.under_systemd("serve", "lab", &[]);
+    assert_eq!(place.seen(), "a-0 ");
+    let unit = place.0.path().join("maquette-bmc-lab.service");
+    let limited: &[&str] = &["security", "--offline=yes", "--threshold=40", "--no-pager"];
+    for words in [&["verify"][..], limited] {
+        let mut command = std::process::Command::new("systemd-analyze");
+        let output = command.args(words).arg(&unit).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    }
+    place.under_systemd("stop", "lab", &[]);
+    assert!(!unit.exists() && !Path::new(&place.at("environment.lab")).exists());
 }
 
 fn node(address: &str) -> BmcNode {
@@ -161,6 +248,7 @@ fn node(address: &str) -> BmcNode {
             ipmi_port: 6230,
         },
         bridge: None,
+        hypervisor_urls: false,
         digest: "1".into(),
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
-use maquette_core::observed::{Bmcs, HostLink, HostNetwork, LinkKind};
+use maquette_core::observed::{Bmcs, HostLink, HostNetwork, LinkKind, Listening};
 use maquette_core::plan::LIMITS;
 use maquette_core::start_times::Starts;
 
@@ -227,8 +227,15 @@ fn bmcs(seen: &Sections) -> BTreeMap<EnvName, Bmcs> {
         match line.split(' ').collect::<Vec<_>>().as_slice() {
             ["environment", name, run] => {
                 of = name.parse().ok();
-                let bmcs = Bmcs { run: *run == "yes", ..Bmcs::default() };
+                let holds = ["yes", "part"].contains(run);
+                let bmcs = Bmcs { run: *run == "yes", holds, ..Bmcs::default() };
                 all.extend(of.clone().map(|name| (name, bmcs)));
+            }
+            ["unreached", node] => {
+                let bmcs = of.as_ref().and_then(|name| all.get_mut(name));
+                if let (Some(bmcs), Ok(node)) = (bmcs, node.parse()) {
+                    bmcs.unreached.insert(node);
+                }
             }
             ["bmc", node, digest] => {
                 let bmcs = of.as_ref().and_then(|name| all.get_mut(name));
@@ -240,6 +247,19 @@ fn bmcs(seen: &Sections) -> BTreeMap<EnvName, Bmcs> {
         }
     }
     all
+}
+
+/// A port that some program has, as `ss` has it: `tcp 10.0.0.1%eth0:22`, where `*` is all addresses of both families. Older
+/// versions write these as `:::22`.
+fn listening(line: &str) -> Option<Listening> {
+    let (protocol, local) = line.split_once(' ')?;
+    let (address, port) = local.rsplit_once(':')?;
+    let address = address.split('%').next()?.trim_matches(['[', ']']);
+    let address = match (address, local.starts_with('[')) {
+        ("*", _) | ("::", false) => None,
+        (address, _) => Some(address.parse().ok()?),
+    };
+    Some(Listening { udp: protocol == "udp", address, port: port.parse().ok()? })
 }
 
 /// Two words of a line.
@@ -356,6 +376,7 @@ fn network(seen: &Sections) -> HostNetwork {
         guarded: seen.lines("guards").map(String::from).collect(),
         default_nic: default_nic(seen.text("routes")),
         kernel_vswitch: seen.lines("vswitch").any(|l| l == "kernel"),
+        listening: seen.lines("listening").filter_map(listening).collect(),
         routes: all_routes(seen),
         lacks_ipv6: matches!(seen.text("ipv6").trim(), "1" | "none"),
     }

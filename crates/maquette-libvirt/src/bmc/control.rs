@@ -100,6 +100,7 @@ fn answer(question: &str, bmcs: &[Arc<Bmc>]) -> Result<String, String> {
                 _ => return Err(format!("`{how}` is not known")),
             };
             bmc.state().boot = Boot { target, enabled, mode: named(&FIRMWARE, firmware)? };
+            bmc.keep();
         }
         _ => return Err("the question is not known".into()),
     }

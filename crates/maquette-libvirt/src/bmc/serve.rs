@@ -1,7 +1,11 @@
-//! The process that serves the BMCs of an environment on its hypervisor. It reads its directory once, and opens nothing else.
+//! The process that serves the BMCs of an environment on its hypervisor. It reads its directory once, keeps there what its
+//! BMCs are to know after it has ended, and opens nothing else.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,10 +15,12 @@ use maquette_bmc::clock::Clock;
 use maquette_bmc::secret::Secret;
 use maquette_bmc::serve::{self, Doors, Tls, TlsError};
 use maquette_bmc::service::{Options, Service};
-use maquette_engine::bmc::{LOCK, NODES, Served};
+use maquette_bmc::store;
+use maquette_engine::bmc::{LOCK, NODES, STATE, Served, UNREACHED};
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::sockets::{self, Occupied, Protocol, Unreached};
 use super::{Connection, DomainMachine, control, follow};
 use crate::client::LibvirtError;
 
@@ -86,27 +92,51 @@ fn read(path: &Path) -> Result<Vec<Served>, ServeError> {
     Served::parse_all(&text).map_err(|source| ServeError::Form { path: path.into(), source })
 }
 
-/// Tries what serving a file's BMCs takes, and serves nothing: says how many they are.
+impl ServeError {
+    /// Whether it is about an address, which another program may have.
+    pub fn is_about_address(&self) -> bool {
+        matches!(self, Self::Address { .. })
+    }
+}
+
+/// Tries what serving a file's BMCs takes, and serves nothing: says how many they are. What the process that serves the
+/// directory now has is left to it.
 pub fn check(file: &Path, uri: &str) -> Result<usize, ServeError> {
     let nodes = read(file)?;
     for node in &nodes {
         tls(node)?;
         accounts(node)?;
     }
+    let own = file.parent().map(own_places).unwrap_or_default();
+    if let Some(occupied) = sockets::try_all(&nodes, &own) {
+        let Occupied { node, protocol, at, why } = occupied;
+        return Err(ServeError::Address { node, protocol: protocol.as_str(), at, source: why });
+    }
     Connection::open(uri).map_err(ServeError::Libvirt)?;
     Ok(nodes.len())
 }
 
-/// Serves the BMCs of a directory for ever. The directory's lock is taken once all of them are reached.
+/// The addresses that the process which serves a directory has, if there is one.
+fn own_places(directory: &Path) -> Vec<(Protocol, SocketAddr)> {
+    let lock = File::open(directory.join(LOCK)).map(|file| file.try_lock());
+    if !matches!(lock, Ok(Err(TryLockError::WouldBlock))) {
+        return Vec::new();
+    }
+    // A file that cannot be read is of no process that serves.
+    let nodes = read(&directory.join(NODES)).unwrap_or_default();
+    let closed = sockets::unreached(directory);
+    nodes.iter().flat_map(sockets::places).filter(|place| !closed.contains(place)).collect()
+}
+
+/// Serves the BMCs of a directory for ever. The directory's lock is taken once all of them are reached that can be.
 pub fn serve(directory: &Path, uri: &str, journal: &Journal) -> Result<(), ServeError> {
     let connection = Arc::new(Connection::open(uri).map_err(ServeError::Libvirt)?);
+    let nodes = read(&directory.join(NODES))?;
+    let place = Place::of(directory, &nodes, journal)?;
     let (mut services, mut bmcs) = (Vec::new(), Vec::new());
-    for node in read(&directory.join(NODES))? {
-        let (service, doors, bmc) = open(&node, &connection)?;
-        let journal = journal.clone();
-        let name = node.node.clone();
-        service.report_to(Box::new(move |line| journal(&format!("{name}: {line}"))));
-        services.push((service, doors));
+    for node in &nodes {
+        let (service, bmc) = place.service(node, &connection)?;
+        services.push((service, place.doors(node, &bmc)?));
         bmcs.push(bmc);
     }
     let path = directory.join(LOCK);
@@ -153,35 +183,96 @@ fn accounts(node: &Served) -> Result<Accounts, ServeError> {
     Ok(accounts)
 }
 
-/// A node's BMC, with its sockets.
-fn open(
-    node: &Served,
-    connection: &Arc<Connection>,
-) -> Result<(Arc<Service>, Doors, Arc<Bmc>), ServeError> {
-    let clock = Clock::system();
-    let machine = Arc::new(DomainMachine::on(connection.clone(), &node.node, node.uuid));
-    let bmc = Arc::new(Bmc::new(&node.node, node.uuid, machine, clock.clone()));
-    let failed = |protocol, at| {
-        let node = node.node.to_string();
-        move |source| ServeError::Address { node, protocol, at, source }
-    };
-    let redfish = match node.redfish {
-        Some(at) => {
-            let listener = TcpListener::bind(at).map_err(failed("Redfish", at))?;
-            Some((listener, Some(tls(node)?)))
-        }
-        None => None,
-    };
-    let ipmi = match node.ipmi {
-        Some(at) => vec![(bmc.clone(), UdpSocket::bind(at).map_err(failed("IPMI", at))?)],
-        None => Vec::new(),
-    };
-    let options = Options {
-        https_port: node.redfish.map_or(443, |at| at.port()),
-        ipmi_port: node.ipmi.map(|at| at.port()),
-        ..Options::default()
-    };
-    let uuid = Uuid::new_v5(&node.uuid, b"bmc");
-    let service = Service::new(uuid, clock, vec![bmc.clone()], accounts(node)?, options);
-    Ok((service, Doors { redfish, ipmi }, bmc))
+/// A directory whose BMCs are served.
+struct Place {
+    store: Arc<store::Directory>,
+    unreached: Unreached,
+    journal: Journal,
 }
+
+impl Place {
+    /// A directory, in which is kept what some nodes' BMCs know; what others knew is forgotten.
+    fn of(directory: &Path, nodes: &[Served], journal: &Journal) -> Result<Self, ServeError> {
+        let state = directory.join(STATE);
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| ServeError::File { path, source }
+        };
+        match DirBuilder::new().mode(0o700).create(&state) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(failed(&state)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        forget_others(&state, nodes).map_err(failed(&state))?;
+        let unreached = Unreached::of(directory).map_err(failed(&directory.join(UNREACHED)))?;
+        let store = Arc::new(store::Directory::new(&state));
+        Ok(Self { store, unreached, journal: journal.clone() })
+    }
+
+    /// A node's BMC as it was left, and what it is behind.
+    fn service(
+        &self,
+        node: &Served,
+        connection: &Arc<Connection>,
+    ) -> Result<(Arc<Service>, Arc<Bmc>), ServeError> {
+        let clock = Clock::system();
+        let machine = Arc::new(DomainMachine::on(connection.clone(), &node.node, node.uuid));
+        let bmc = Arc::new(Bmc::new(&node.node, node.uuid, machine, clock.clone()));
+        let options = Options {
+            https_port: node.redfish.map_or(443, |at| at.port()),
+            ipmi_port: node.ipmi.map(|at| at.port()),
+            own_addresses: node.hypervisor_urls,
+            ..Options::default()
+        };
+        let uuid = service_uuid(node);
+        let service = Service::new(uuid, clock, vec![bmc.clone()], accounts(node)?, options);
+        let (journal, name) = (self.journal.clone(), node.node.clone());
+        service.report_to(Box::new(move |line| journal(&format!("{name}: {line}"))));
+        service.keep_in(self.store.clone());
+        Ok((service, bmc))
+    }
+
+    /// A BMC's sockets.
+    fn doors(&self, node: &Served, bmc: &Arc<Bmc>) -> Result<Doors, ServeError> {
+        let mut doors = Doors { redfish: None, ipmi: Vec::new() };
+        for (protocol, at) in sockets::places(node) {
+            let (place, journal) = ((node, protocol, at), self.journal.clone());
+            let failed = |source| ServeError::File { path: UNREACHED.into(), source };
+            match protocol {
+                Protocol::Redfish => {
+                    let door = self.unreached.door(place, TcpListener::bind, journal);
+                    doors.redfish = Some((door.map_err(failed)?, Some(tls(node)?)));
+                }
+                Protocol::Ipmi => {
+                    let door = self.unreached.door(place, UdpSocket::bind, journal);
+                    doors.ipmi.push((bmc.clone(), door.map_err(failed)?));
+                }
+            }
+        }
+        Ok(doors)
+    }
+}
+
+fn service_uuid(node: &Served) -> Uuid {
+    Uuid::new_v5(&node.uuid, b"bmc")
+}
+
+/// Removes what was kept of BMCs that are no more: a node that is made anew has another UUID, and begins anew.
+fn forget_others(state: &Path, nodes: &[Served]) -> std::io::Result<()> {
+    let known: BTreeSet<String> = nodes
+        .iter()
+        .flat_map(|node| [node.uuid.to_string(), format!("accounts-{}", service_uuid(node))])
+        .collect();
+    for entry in std::fs::read_dir(state)? {
+        let path = entry?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        if !stem.is_some_and(|stem| known.contains(stem)) {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -157,7 +157,12 @@ pub fn is_active(domain: &Domain) -> Result<bool> {
 
 /// Starts a domain with the hypervisor from now on.
 pub fn set_autostart(domain: &Domain) -> Result<()> {
-    gate::call("set autostart", || domain.set_autostart(true).map(|_| ()))
+    autostart(domain, true)
+}
+
+/// Whether a domain starts with the hypervisor from now on.
+pub fn autostart(domain: &Domain, on: bool) -> Result<()> {
+    gate::call("set autostart", || domain.set_autostart(on).map(|_| ()))
 }
 
 /// Saves a running domain's memory to a file on the hypervisor, which ends it.

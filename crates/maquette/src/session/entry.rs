@@ -56,7 +56,7 @@ pub fn remember(located: &Located) -> Result<(), Failure> {
     located.workspace.claim(&owner).map_err(|e| located.workspace.unwritten(e))
 }
 
-/// Writes outputs that use the key in `file`, or the workspace's own.
+/// Writes outputs that use the key in `file`, with which the environment was shared, or those of the workspace that built it.
 pub fn write(
     located: &Located,
     nodes: &[&Node],
@@ -66,8 +66,10 @@ pub fn write(
     let workspace = &located.workspace;
     outputs::write(workspace, nodes, connection.remote.as_ref(), file)
         .map_err(|e| workspace.unwritten(e))?;
-    // Who has not the secret has none of theirs.
-    let Some(key) = RecordKey::read(&workspace.path) else { return Ok(()) };
+    // Passwords of BMCs follow from the environment's secret: one of another environment gives others, which open nothing.
+    let Some(key) = RecordKey::read(&workspace.path).filter(|_| file.is_none()) else {
+        return outputs::remove_bmcs(workspace).map_err(|e| workspace.unwritten(e));
+    };
     let secrets = BmcSecrets::new(&key, &located.environment);
     outputs::write_bmcs(workspace, nodes, &secrets).map_err(|e| workspace.unwritten(e))
 }

@@ -24,7 +24,7 @@ use crate::host_args::Remote;
 use crate::workspace::{Owner, SAVED, Workspace};
 
 pub use ansible::{Scope, dynamic, inventory};
-pub use bmcs::{BMCS, write as write_bmcs};
+pub use bmcs::{BMCS, remove as remove_bmcs, write as write_bmcs};
 pub use ssh_config::LIMITS;
 pub use switches::ports as switch_ports;
 
@@ -330,12 +330,12 @@ pub struct Files<'a> {
     key: PlainPath,
     known_hosts: PlainPath,
     remote: Option<&'a Remote>,
-    /// Secrets of BMCs; none in a workspace that did not build the environment.
+    /// Secrets of BMCs; none in a workspace that did not build the environment, whatever else it has built.
     bmcs: Option<BmcSecrets>,
 }
 
 impl<'a> Files<'a> {
-    /// The files of a workspace, with another key than its own if there is one. A path that ssh, Ansible or a shell would
+    /// The files of a workspace, with the key that an environment was shared with if it did not build that. A path that ssh, Ansible or a shell would
     /// take apart is an error.
     pub fn new(
         workspace: &Workspace,
@@ -350,9 +350,10 @@ impl<'a> Files<'a> {
                 io::Error::new(io::ErrorKind::InvalidInput, message)
             })
         };
+        let is_built = key.is_none();
         let (key, known_hosts) = (path(key.unwrap_or(&own.0))?, path(&own.1)?);
         // No account has the name of its environment in it.
-        let bmcs = RecordKey::read(&workspace.path);
+        let bmcs = RecordKey::read(&workspace.path).filter(|_| is_built);
         let bmcs = bmcs.map(|key| BmcSecrets::new(&key, &EnvName::default()));
         Ok(Self { key, known_hosts, remote, bmcs })
     }

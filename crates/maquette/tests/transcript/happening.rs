@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use maquette_core::doctor::Power;
 use maquette_core::object::ObjectKind;
+use maquette_core::observed::Listening;
 use maquette_core::plan::PoolState;
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
@@ -150,6 +151,16 @@ impl Stage {
             ["domain", name, "is", "undefined"] => {
                 seen.domains.remove(*name).unwrap();
                 machine.owners.remove(&(ObjectKind::Domain, (*name).to_string()));
+            }
+            ["another", "program", "has", protocol, "port", port, ..] => {
+                let address = what.split_once(" of ").map(|(_, address)| address.parse().unwrap());
+                let (udp, port) = (*protocol == "UDP", port.parse().unwrap());
+                seen.host.listening.insert(Listening { udp, address, port });
+            }
+            ["the", "BMC", "of", name, "is", "not", "reached"] => {
+                let bmcs = seen.bmcs.as_mut().unwrap();
+                bmcs.run = false;
+                bmcs.unreached.insert(name.parse().unwrap());
             }
             ["network", name, "stops"] => seen.networks.get_mut(*name).unwrap().active = false,
             ["somebody", "renames", "domain", name, "to", new] => machine.rename(name, new),

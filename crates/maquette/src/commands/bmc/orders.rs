@@ -153,7 +153,8 @@ fn told(
         let error = Diagnostic::error("bmc::none", format!("`{name}` has no BMC"));
         return Err(Failure::input(error.help("`maquette explain bmc` says how it gets one")));
     }
-    let run = observed.bmcs.as_ref().is_some_and(|b| b.run && b.digests.contains_key(name));
+    let run =
+        observed.bmcs.as_ref().is_some_and(|bmcs| bmcs.holds && bmcs.digests.contains_key(name));
     if !run {
         let error = StepError::new(format!("the BMC of `{name}` is not served"));
         return Err(Failure::Failed(error.hint("`maquette up` has it served")));

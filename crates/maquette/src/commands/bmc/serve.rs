@@ -1,9 +1,11 @@
 //! `maquette bmc serve`: the process on the hypervisor that BMCs are served by.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
 use maquette_engine::StepError;
+use maquette_engine::bmc::ADDRESS_TAKEN;
 use maquette_libvirt::BmcJournal;
 
 use crate::failure::Failure;
@@ -28,9 +30,18 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let uri = connection::local_uri(world);
     let failed = |error| Failure::because("cannot serve BMCs", error);
     if args.check {
-        let count = maquette_libvirt::check_bmcs(&args.directory, &uri).map_err(failed)?;
-        world.terminal.result(&format!("{count} BMCs can be served"));
-        return Ok(0);
+        return match maquette_libvirt::check_bmcs(&args.directory, &uri) {
+            Ok(count) => {
+                world.terminal.result(&format!("{count} BMCs can be served"));
+                Ok(0)
+            }
+            Err(error) if error.is_about_address() => {
+                let why = error.source().map_or_else(String::new, |why| format!(": {why}"));
+                world.terminal.talk(&format!("{error}{why}"));
+                Ok(ADDRESS_TAKEN)
+            }
+            Err(error) => Err(failed(error)),
+        };
     }
     let (sender, lines) = mpsc::channel();
     let journal: BmcJournal = Arc::new(move |line: &str| {

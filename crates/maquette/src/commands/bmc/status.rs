@@ -66,9 +66,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     });
     let table = render::columns(&["NODE", "BMC", "POWER", "REDFISH", "IPMI"], rows);
     world.terminal.result(&table);
-    if let Some(file) = secrets {
-        world.terminal.result(&format!("\ncredentials: {file}"));
-    }
+    world.terminal.result(&match secrets {
+        Some(file) => format!("\ncredentials: {file}"),
+        None => "\ncredentials: only in the workspace that built the environment".into(),
+    });
     Ok(0)
 }
 
@@ -78,10 +79,9 @@ fn power(domain: &Domain) -> &'static str {
 
 /// Whether a BMC is served.
 fn state(domain: &Domain, observed: &Observed) -> &'static str {
-    let served = observed.bmcs.as_ref();
-    match served.filter(|bmcs| bmcs.digests.contains_key(&domain.name)) {
-        Some(bmcs) if bmcs.run => "served",
-        _ => "not served",
+    match observed.bmcs.as_ref().is_some_and(|bmcs| bmcs.serve(&domain.name)) {
+        true => "served",
+        false => "not served",
     }
 }
 

@@ -158,19 +158,19 @@ fn host(node: &Node, files: &Files<'_>) -> Host {
     if !is_appliance(node) {
         vars.push(("ansible_python_interpreter", "auto_silent".into()));
     }
-    if let (Some(bmc), Some(secrets)) = (&node.bmc, &files.bmcs) {
-        vars.extend(bmc_vars(node, bmc, secrets));
+    if let Some(bmc) = &node.bmc {
+        vars.extend(bmc_vars(node, bmc, files.bmcs.as_ref()));
     }
     Host { name: node.name.to_string(), vars }
 }
 
-/// Where a node's BMC is, and its account.
-fn bmc_vars(node: &Node, bmc: &Bmc, secrets: &BmcSecrets) -> Vec<(&'static str, String)> {
+/// Where a node's BMC is, and its account, if that is known here.
+fn bmc_vars(node: &Node, bmc: &Bmc, secrets: Option<&BmcSecrets>) -> Vec<(&'static str, String)> {
     let mut vars = vec![("bmc_address", bmc.address.to_string())];
     vars.extend(bmc.redfish_url().map(|url| ("bmc_redfish_url", url)));
     vars.extend(bmc.ipmi().map(|at| ("bmc_ipmi_port", at.port().to_string())));
     vars.push(("bmc_user", USER.into()));
-    vars.push(("bmc_password", secrets.password(node.uuid).reveal().into()));
+    vars.extend(secrets.map(|s| ("bmc_password", s.password(node.uuid).reveal().into())));
     vars
 }
 
@@ -283,7 +283,11 @@ mod tests {
         let blank = Node { deploy_os: false, bmc: Some(bmc), ..node("blank-0", "blank", &["x"]) };
         let mut files = Files::new(&Workspace::at(Path::new("/w")), None, None).unwrap();
         let without = inventory(&[&blank], &files, Scope::Everything);
-        assert!(without.ends_with("\n[bmcs]\nblank-0\n") && !without.contains("bmc_"), "{without}");
+        assert!(without.ends_with("\n[bmcs]\nblank-0\n"), "{without}");
+        assert!(
+            without.contains(" bmc_user=admin") && !without.contains("bmc_password"),
+            "{without}"
+        );
         let key = RecordKey::made_of([1; 32]);
         files.bmcs = Some(BmcSecrets::new(&key, &EnvName::default()));
         let text = inventory(&[&blank], &files, Scope::Everything);

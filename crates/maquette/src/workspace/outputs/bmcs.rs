@@ -75,7 +75,7 @@ fn value(machine: &Machine<'_>) -> Value {
 }
 
 /// Removes all of it. What others have put into the directory stays.
-pub(super) fn remove(workspace: &Workspace) -> io::Result<()> {
+pub fn remove(workspace: &Workspace) -> io::Result<()> {
     let files = [BMCS, AUTHORITY, INSTACKENV, BAREMETAL, BIFROST, IRONIC_NODES, HOSTS];
     super::delete(workspace, &files)?;
     // It may hold other things, or not be there.

@@ -82,12 +82,14 @@ def ids(owner):
     found = account(name)
     if found is None:
         raise Failed(f"there is no account `{name}`")
-    if not group:
-        return found[0], -1
+    return found[0], number(group) if group else -1
+
+
+def number(group):
     for line in read(ROOT + "/etc/group").splitlines():
         fields = line.split(":")
         if fields[0] == group and len(fields) > 2:
-            return found[0], int(fields[2])
+            return int(fields[2])
     raise Failed(f"there is no group `{group}`")
 
 
@@ -120,6 +122,11 @@ def run(*command):
     environment = {"PATH": ":".join(PATHS), "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
     os.makedirs(os.path.dirname(LOG), exist_ok=True)
     log = os.open(LOG, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
+    try:
+        # As cloud-init has it, where there are people who may read logs.
+        os.fchown(log, -1, number("adm"))
+    except (OSError, Failed):
+        pass
     nothing = os.open("/dev/null", os.O_RDONLY)
     try:
         begun = os.lseek(log, 0, os.SEEK_END)

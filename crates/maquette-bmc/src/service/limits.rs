@@ -38,8 +38,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            sessions: 64,
-            sessions_each: 16,
+            sessions: 256,
+            sessions_each: 64,
             session_s: 1800,
             subscriptions: 16,
             streams: 16,

@@ -416,6 +416,22 @@ mod tests {
     }
 
     #[test]
+    fn ports_that_programs_have_are_read_as_ss_has_them() {
+        let read =
+            |line| listening(line).map(|l| (l.udp, l.address.map(|a| a.to_string()), l.port));
+        let one = |text: &str| Some(text.to_string());
+        assert_eq!(read("tcp 10.0.0.1:443"), Some((false, one("10.0.0.1"), 443)));
+        assert_eq!(read("udp 0.0.0.0%br0:67"), Some((true, one("0.0.0.0"), 67)));
+        assert_eq!(read("tcp [fe80::1]%eth0:22"), Some((false, one("fe80::1"), 22)));
+        assert_eq!(read("udp [::]:623"), Some((true, one("::"), 623)));
+        assert_eq!(read("tcp *:22"), Some((false, None, 22)));
+        assert_eq!(read("tcp :::22"), Some((false, None, 22)));
+        for line in ["", "tcp", "tcp 10.0.0.1", "tcp x:1", "tcp 10.0.0.1:http"] {
+            assert_eq!(read(line), None, "{line}");
+        }
+    }
+
+    #[test]
     fn a_device_is_open_to_its_group_or_to_all() {
         assert!(closed("600", "root"));
         assert!(closed("660", "root"));

@@ -22,7 +22,7 @@ pub use links::far_end;
 pub use switching::{BridgeOptions, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch};
 pub use template::{ColdReason, Template, TemplatePart, template};
 
-use crate::names::EnvName;
+use crate::names::{EnvName, identifier, interface_name};
 use crate::settings::StartChoice;
 use crate::topology::{
     Allocation, BootDevice, BootMode, Bus, Dhcp, FirstBoot, Forward, Preallocation, SeedDrive, Srv,
@@ -226,6 +226,14 @@ impl Network {
         !self.tuning.is_plain()
             || self.uplink.as_ref().is_some_and(|u| u.guard)
             || self.vswitch.is_some()
+    }
+
+    /// Whether it may have been made under its name: who copies a network gives it another name and another identifier, and
+    /// what is recorded of its bridge is as it was. Without a prefix no name tells whose it is.
+    pub fn is_under_its_name(&self, environment: &EnvName) -> bool {
+        self.name.starts_with(&environment.qualify(""))
+            && (self.uuid == identifier("network", environment, &self.name)
+                || self.bridge == interface_name(&self.name))
     }
 
     /// Its reservations as DHCP's entries, of the families that it serves.

@@ -1,8 +1,8 @@
-#!/bin/sh
 # Removes environments of Maquette's whose time is up, also when whoever made them is gone. Installed and called by
 # Maquette's preparation of this hypervisor; `maquette host restore` takes it away.
 # $1: `once`; `logged`, the same with what it says in the system's log; `loop`, for a machine without a timer; or `remove`
 #     and a name: `environment.NAME`, by which a lock is known; or `digest` and an element, which tells that of a record
+# Before this there is what `below` is.
 # For tests, the directories of notes, locks, texts for logins and BMCs may be given in MAQUETTE_NOTES, MAQUETTE_LOCKS,
 # MAQUETTE_MOTD and MAQUETTE_BMC, and how many seconds are between two looks at least in MAQUETTE_APART.
 set -u
@@ -75,7 +75,7 @@ disks; \`maquette extend\` gives it more time."
         return
     fi
     mkdir -p -m 755 -- "$locks" "$motd" || return
-    printf '%s\n\n' "$text" >"$locks/motd.$$" && sync "$locks/motd.$$" && mv -f -- "$locks/motd.$$" "$motd/maquette"
+    printf '%s\n\n' "$text" >"$locks/motd" && sync "$locks/motd" && mv -f -- "$locks/motd" "$motd/maquette"
 }
 
 # A libvirt element's attribute. Values have no quotes in them: XML writes these otherwise.
@@ -180,7 +180,8 @@ user() {
 # $1: pool  $2: volume
 overlays() {
     named=$(virsh vol-list --pool "$1") || return 1
-    printf '%s\n' "$named" | awk '{ print $1 }' | while IFS= read -r overlay; do
+    # A name may have blanks in it; what follows it ends with it.
+    printf '%s\n' "$named" | sed -n 's|^ *\([^ ].*\)  */.*/\1 *$|\1|p' | while IFS= read -r overlay; do
         case $overlay in
         # Another volume, or a copy that somebody has put aside.
         *."${2##*.}" | "$2".*) ;;
@@ -307,7 +308,15 @@ network() {
     elements=$(printf '%s\n' "$xml" | tr '\n' ' ' | tr '<' '\n')
     whole=$(printf '%s\n' "$elements" | sed -n '/^maquette:network /p' | head -n 1)
     [ "$(attribute "$whole" environment)" = "$1" ] || return 0
-    if ! may_be_own net-list "$1" "$name"; then
+    # Who copies a network gives it another name; its record has the bridge that it was made with, which is called like it or
+    # begins so.
+    made=$(attribute "$whole" bridge)
+    case $name in
+    "${made:-$name}") ;;
+    ????????????????*) case $name in "${made%-??????}"*) ;; *) made=/ ;; esac ;;
+    *) made=/ ;;
+    esac
+    if [ "$made" = / ] || ! may_be_own net-list "$1" "$name"; then
         echo "network $name stays: it has a record of environment $1"
         return 0
     fi
@@ -357,12 +366,15 @@ plugs() {
     done
 }
 
-# The files of domains' disks, now or when they start next: lines of a domain's UUID and a file's name. 1 as with plugs.
+# The files of domains' disks, now or when they start next, and those that these are over: lines of a domain's UUID and a
+# file's name. libvirt does not say what the disks of a domain that is off are over. 1 as with plugs.
 files() {
     all=$(virsh list --all --uuid) || return 1
     for domain in $all; do
         if said=$(virsh domblklist "$domain" 2>&1 && virsh domblklist "$domain" --inactive 2>&1); then
-            printf '%s\n' "$said" | sed -n 's/^ *[^ ][^ ]*  *//; s/.*\///; s/^./'"$domain"' &/p'
+            printf '%s\n' "$said" | sed -n 's/^ *[^ ][^ ]*  *//p' | while IFS= read -r file; do
+                { printf '%s\n' "$file" && below "$file"; } | sed 's/.*\///; s/^/'"$domain"' /'
+            done
         elif ! is_gone list "$domain"; then
             echo "nothing goes for now: which disks domain $domain has cannot be told: $said" >&2
             return 1
@@ -409,7 +421,7 @@ remove() {
         fi
         if [ $failed = 0 ]; then
             case $stays in
-            0) rm -f -- "$note" ;;
+            0) rm -f -- "$note.new" "$note" ;;
             *)
                 sed 's/^expires /expired /' "$note" >"$note.new" && sync "$note.new" && mv -f -- "$note.new" "$note"
                 ;;
@@ -428,6 +440,10 @@ once() {
             sh "$0" remove "${note##*/}"
             is_over "$note" || rm -f -- "$mark"
         fi
+    done
+    # A look that was killed may have left a mark of what has gone.
+    for mark in "$locks"/expired.*; do
+        [ -f "$notes/environment.${mark##*/expired.}" ] || rm -f -- "$mark"
     done
     tell
 }

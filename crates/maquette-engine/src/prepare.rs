@@ -22,6 +22,7 @@ use crate::host::{Host, HostError};
 use crate::probe::family::Family;
 use crate::probe::{Daemons, Facts};
 use crate::{StepContext, StepError};
+pub use expiry::TEXT as EXPIRE;
 use record::Record;
 
 /// What the plan has to know of a hypervisor. `libvirt` is what that tells, if it answers: the state of the pool, and

@@ -3,7 +3,7 @@
 mod listed;
 mod owner;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use maquette_core::blueprint::Template;
@@ -11,13 +11,16 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{self, Claims, Hardware, HostNetwork, Observed};
 use maquette_core::plan::PoolState;
+use maquette_engine::host::{Host, HostError};
+use maquette_engine::image;
 use maquette_engine::ssh_keys::RecordKey;
 use thiserror::Error;
 
 use crate::client::{self, Client, LibvirtError};
 use crate::xml::metadata::MetadataError;
-use crate::xml::read::{self, Parsed};
+use crate::xml::read::{self, Parsed, Record};
 
+use listed::Described;
 use owner::{Asides, Judge, Object, Owner};
 
 pub(crate) use listed::{Found, NetworkFound, domain_xmls, network_xmls, undescribed};
@@ -29,6 +32,9 @@ pub enum ObserveError {
     /// libvirt refused a call.
     #[error("cannot ask libvirt what there is")]
     Call(#[from] LibvirtError),
+    /// The hypervisor does not say what files are over.
+    #[error("cannot tell what disks of others' domains are over")]
+    Below(#[from] HostError),
     /// What libvirt says of a running domain of this environment cannot be used.
     #[error("cannot read what libvirt runs of domain `{name}`")]
     Read {
@@ -76,7 +82,7 @@ impl ObserveError {
             Self::Undescribed { .. } => {
                 return Some("nothing was touched; restarting libvirt's daemon may mend it".into());
             }
-            Self::Call(_) => return None,
+            Self::Call(_) | Self::Below(_) => return None,
         };
         let (dump, undefine) = match *kind {
             ObjectKind::Domain => ("dumpxml --inactive", "undefine"),
@@ -103,6 +109,8 @@ pub struct Seen {
     pub sealed_by_others: Vec<String>,
     /// Objects that have a record of this environment and are not called as it says, in words: others'.
     pub copies: Vec<String>,
+    /// Files of disks of others' domains that are off, with these domains: libvirt does not say what they are over.
+    pub off: BTreeMap<String, BTreeSet<String>>,
     own_bridges: BTreeSet<String>,
 }
 
@@ -116,6 +124,7 @@ impl Seen {
             unreadable: Vec::new(),
             sealed_by_others: Vec::new(),
             copies: Vec::new(),
+            off: BTreeMap::new(),
             own_bridges,
         }
     }
@@ -124,6 +133,23 @@ impl Seen {
     pub fn of(observed: Observed, pool: PoolState) -> Self {
         let own_bridges = observed.networks.values().map(|n| n.recorded.bridge.clone()).collect();
         Self { observed, pool, own_bridges, ..Self::nothing() }
+    }
+
+    /// Adds what disks of others' domains are over: of one that is off, as a linked clone of a node is before it is started,
+    /// only the files themselves say that. Nobody is asked where the environment has no disk that could be below.
+    pub fn with_clones(mut self, host: &dyn Host) -> Result<Self, ObserveError> {
+        let Observed { domains, networks, claims, .. } = &mut self.observed;
+        let mut recorded = networks.values().flat_map(|n| &n.recorded.tenants);
+        if domains.is_empty() && recorded.next().is_none() {
+            return Ok(self);
+        }
+        let files: BTreeSet<String> = self.off.keys().cloned().collect();
+        for (below, file) in image::below(host, &files)? {
+            for domain in self.off.get(file).into_iter().flatten() {
+                claims.hold(&below, domain);
+            }
+        }
+        Ok(self)
     }
 
     /// Adds the host's own side: what its addresses and routes claim, and what its interfaces are.
@@ -167,9 +193,9 @@ pub fn observe(
     }
     seen.pool_free = first.free;
     note_volumes(pool, &first, &mut seen, &mut asides);
-    let Asides { unreadable, sealed_by_others, copies } = asides;
+    let Asides { unreadable, sealed_by_others, copies, off } = asides;
     let pool = first.state;
-    Ok(Seen { observed: seen, pool, unreadable, sealed_by_others, copies, own_bridges })
+    Ok(Seen { observed: seen, pool, unreadable, sealed_by_others, copies, off, own_bridges })
 }
 
 fn domains(
@@ -195,7 +221,7 @@ fn domains(
             seen.claims.domains.insert(name);
             continue;
         };
-        let object = Object { kind: ObjectKind::Domain, name: &name, xml: &xml };
+        let (object, known) = (Object { kind, name: &name, xml: &xml }, over_images(&parsed));
         match judge.owner(parsed.record, &object, asides)? {
             Owner::Own(mut record) => {
                 let access = &mut record.node.access;
@@ -220,32 +246,49 @@ fn domains(
             }
             Owner::Edited(why) => {
                 let files = parsed.hardware.disks.into_iter().map(|d| d.file).collect();
-                let (kind, active) = (ObjectKind::Domain, listed.active);
+                let active = listed.active;
                 seen.edited.push(observed::Edited { kind, name, active, files, why });
             }
             Owner::Other => {
-                let live = live.ok().flatten().and_then(|xml| read::domain(&xml).ok());
                 let defined = (&parsed.hardware, parsed.files.as_slice());
-                claim(&name, defined, live.as_ref(), listed.active, &mut seen.claims);
+                let claims = &mut seen.claims;
+                claim(&name, defined, (listed.active, live), &known, claims, asides);
             }
         }
     }
     Ok(())
 }
 
+/// Disks that are over images of Maquette's, or over nothing: of a node that is as its record says.
+fn over_images(parsed: &read::DomainXml) -> BTreeSet<String> {
+    let Record::Good(record) = &parsed.record else { return BTreeSet::new() };
+    let disks = Hardware::of(&record.node, &record.pool).disks;
+    if record.of_another().is_some() || disks != parsed.hardware.disks {
+        return BTreeSet::new();
+    }
+    disks.into_iter().map(|disk| disk.file).collect()
+}
+
 /// Notes what a domain of somebody else has.
 fn claim(
     name: &str,
     (hardware, files): (&Hardware, &[String]),
-    live: Option<&read::DomainXml>,
-    active: bool,
+    (active, live): (bool, Described),
+    over_images: &BTreeSet<String>,
     claims: &mut Claims,
+    asides: &mut Asides,
 ) {
-    let files = live.into_iter().flat_map(|live| &live.files).chain(files);
-    if active || !Template::is_called_so(name) {
-        files.for_each(|file| claims.hold(file, name));
+    let live = live.ok().flatten().and_then(|xml| read::domain(&xml).ok());
+    claims.domain(name, hardware, live.as_ref().map(|live| &live.hardware), active);
+    if !active && Template::is_called_so(name) {
+        return;
     }
-    claims.domain(name, hardware, live.map(|live| &live.hardware), active);
+    let all = live.iter().flat_map(|live| &live.files).chain(files);
+    all.for_each(|file| claims.hold(file, name));
+    let unknown = files.iter().filter(|f| !active && f.starts_with('/'));
+    for file in unknown.filter(|file| !over_images.contains(*file)) {
+        asides.off.entry(file.clone()).or_default().insert(name.into());
+    }
 }
 
 fn networks(

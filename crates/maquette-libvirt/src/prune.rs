@@ -165,7 +165,8 @@ fn overlaid(
     let domains = texts.iter().filter_map(|xml| read::domain(xml).ok());
     let disks = domains.flat_map(|d| d.files).filter(|file| file.starts_with('/'));
     let disks: BTreeSet<String> = disks.filter(|file| !own.contains(file.as_str())).collect();
-    found.extend(image::below(host, &disks).map_err(|e| failed(e.into()))?);
+    let below = image::below(host, &disks).map_err(|e| failed(e.into()))?;
+    found.extend(below.into_iter().map(|(file, _)| file));
     let elsewhere: BTreeSet<&str> = others.iter().map(|v| v.path.as_str()).collect();
     found.retain(|file| !elsewhere.contains(file.as_str()));
     Ok(found)

@@ -98,6 +98,7 @@ impl Server for Model {
     ) -> Result<Seen, ObserveError> {
         let machine = self.machine();
         let mut seen = Seen::of(machine.observe(environment), machine.pool.clone());
+        seen.off.clone_from(&machine.off);
         let of = machine.renamed.iter().filter(|(of, _, _)| of == environment);
         let said = |(_, old, new): &(_, _, _)| format!("domain `{new}` has the record of `{old}`");
         seen.copies.extend(of.map(said));

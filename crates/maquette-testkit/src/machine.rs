@@ -36,6 +36,8 @@ pub struct Machine {
     pub stranger_pools: Vec<String>,
     /// Domains that somebody has renamed: whose they were, and both names.
     pub renamed: Vec<(EnvName, String, String)>,
+    /// Files of disks of domains that are off and nobody's environment, with these domains.
+    pub off: BTreeMap<String, BTreeSet<String>>,
     /// The storage pool.
     pub pool: PoolState,
     /// Bytes that are free in it.
@@ -104,6 +106,7 @@ impl Machine {
             strangers: Vec::new(),
             stranger_pools: Vec::new(),
             renamed: Vec::new(),
+            off: BTreeMap::new(),
             stranger_networks: vec![("default".into(), true)],
             plugged: Vec::new(),
             pool: PoolState::Missing,
@@ -245,6 +248,7 @@ impl Machine {
                 self.origins.remove(name);
                 self.strangers.retain(|(n, _)| n != name);
                 self.renamed.retain(|(_, _, n)| n != name);
+                self.off.retain(|_, domains| !domains.contains(name));
                 self.seen.claims.domains.remove(name);
                 self.seen.claims.files.retain(|_, holders| !holders.contains(name));
                 self.seen.claims.plugged.retain(|_, users| !users.contains(name));

@@ -5,15 +5,13 @@ use std::net::SocketAddr;
 
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{LinkKind, Listening};
+use maquette_engine::prepare;
 use sha2::{Digest, Sha256};
 
 use crate::Machine;
 
 /// libvirt's hook for networks, as preparation installs it.
 const HOOK: &str = include_str!("../../maquette-engine/assets/network-hook.sh");
-
-/// What removes expired environments, as preparation installs it.
-const EXPIRE: &str = include_str!("../../maquette-engine/assets/expire.sh");
 
 /// Its clock, which stands still.
 pub const NOW_S: u64 = 1_700_000_000;
@@ -85,7 +83,7 @@ pub fn text(
         true => format!("{:x}", Sha256::digest(text)),
         false => String::new(),
     };
-    let (hook, expiry) = (digest(machine.hook, HOOK), digest(machine.expiry, EXPIRE));
+    let (hook, expiry) = (digest(machine.hook, HOOK), digest(machine.expiry, prepare::EXPIRE));
     let limits: String =
         machine.sysctls.iter().map(|(key, value)| format!("{key} {value}\n")).collect();
     let sections = [

@@ -127,6 +127,7 @@ impl<'a> Session<'a> {
             let look = || {
                 let server = self.world.libvirt.open(&connection.uri)?;
                 let seen = server.observe(environment, pool, connection.records.as_ref());
+                let seen = seen.and_then(|seen| seen.with_clones(host));
                 Ok::<_, LibvirtError>((server, seen))
             };
             let libvirt = scope.spawn(move || signals::waiting(look));
@@ -275,6 +276,7 @@ impl<'a> Session<'a> {
         let facts = fresh.as_ref().unwrap_or(&hypervisor.facts);
         let (environment, pool) = (&located.environment, &located.pool.name);
         let seen = server.observe(environment, pool, connection.records.as_ref());
+        let seen = seen.and_then(|seen| seen.with_clones(connection.host.as_ref()));
         let seen = seen.map_err(unobserved)?;
         Ok(on_host(seen, facts, environment))
     }

@@ -20,17 +20,26 @@ const RECORD: &str = include_str!("../../assets/image/record.sh");
 /// `.VOLUME.part` and what begins so are names that no volume of an environment can have.
 const SWEEP: &str = include_str!("../../assets/image/sweep.sh");
 
-/// Prints what files are over.
-const BELOW: &str = include_str!("../../assets/image/below.sh");
+/// Prints what files are over, each with the number of the one that is over it.
+const BELOW: &str = concat!(
+    include_str!("../../assets/image/below.sh"),
+    "n=0\nfor file; do below \"$file\" | sed \"s/^/$n /\"; n=$((n + 1)); done\n"
+);
 
-/// Files that disks are over, and those that these are over, as far as qcow2 names files.
-pub fn below(host: &dyn Host, disks: &BTreeSet<String>) -> Result<BTreeSet<String>, HostError> {
+/// Files that disks are over, and those that these are over, as far as qcow2 names files; each with a disk that is over it.
+pub fn below<'a>(
+    host: &dyn Host,
+    disks: &'a BTreeSet<String>,
+) -> Result<Vec<(String, &'a str)>, HostError> {
+    let disks: Vec<&str> = disks.iter().map(String::as_str).collect();
+    let mut found = Vec::new();
     // A command line has an end.
-    let disks: Vec<&String> = disks.iter().collect();
-    let mut found = BTreeSet::new();
     for some in disks.chunks(200) {
-        let text = check(host, &Command::script(BELOW, some.iter().map(|file| file.as_str())))?;
-        found.extend(text.lines().map(String::from));
+        let text = check(host, &Command::script(BELOW, some.iter().copied()))?;
+        found.extend(text.lines().filter_map(|line| {
+            let (number, file) = line.split_once(' ')?;
+            Some((file.to_string(), *some.get(number.parse::<usize>().ok()?)?))
+        }));
     }
     Ok(found)
 }

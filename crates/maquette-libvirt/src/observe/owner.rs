@@ -1,6 +1,6 @@
 //! Whose an object is, by its record: this environment's, somebody else's, or this environment's and not believed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maquette_core::blueprint::Guest;
 use maquette_core::names::EnvName;
@@ -29,6 +29,8 @@ pub(super) struct Asides {
     pub(super) unreadable: Vec<String>,
     pub(super) sealed_by_others: Vec<String>,
     pub(super) copies: Vec<String>,
+    /// Files of disks of others' domains that are off, with these domains.
+    pub(super) off: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Who looks.
@@ -88,8 +90,8 @@ impl Written for NetworkRecord {
     }
 
     fn of_another(&self) -> Option<String> {
-        let own = self.network.name.starts_with(&self.environment.qualify(""));
-        (!own).then(|| format!("a record of environment `{}`", self.environment))
+        (!self.network.is_under_its_name(&self.environment))
+            .then(|| format!("a record of environment `{}`", self.environment))
     }
 
     fn distrust(&mut self) {}

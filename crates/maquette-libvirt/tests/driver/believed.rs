@@ -38,6 +38,91 @@ fn a_record_counts_only_on_the_domain_that_it_was_written_for() {
     }
 }
 
+/// `down` of the environment without a prefix took it along.
+#[test]
+fn a_network_that_somebody_copied_is_theirs_without_a_prefix_too() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    let client = backend.client().unwrap();
+    let environment = EnvName::default();
+    let allocation = Allocation { net: 10, data_net: 24 };
+    let define = |name: &str, bridge: &str, uuid: u128| {
+        let network = Network {
+            name: name.parse().unwrap(),
+            bridge: bridge.into(),
+            uuid: Uuid::from_u128(uuid),
+            ..network(Vec::new())
+        };
+        let xml = maquette_libvirt::xml::network(&network, &environment, allocation);
+        let bridge = format!("<bridge name='{bridge}'");
+        client.define_network(&xml.replace(&bridge, &format!("<bridge name='{name}'"))).unwrap();
+    };
+    define("office", "lan", 90);
+    // One that was only defined anew has another identifier, which is said.
+    define("front", "front", 91);
+    let seen = observe(client, &environment, "images", None).unwrap();
+    assert_eq!(seen.copies, ["network `office` has a record of environment `default`"]);
+    let own: Vec<String> = seen.observed.networks.keys().map(ToString::to_string).collect();
+    assert_eq!(own, ["front"]);
+    assert!(seen.observed.claims.networks.contains("office"));
+    for name in ["office", "front"] {
+        perform(&backend, &Action::UndefineNetwork { name: name.into() });
+    }
+}
+
+/// libvirt does not say what disks of a domain that is off are over: `down` deleted what was below a linked clone.
+#[test]
+fn what_disks_of_others_domains_that_are_off_are_over_is_theirs_as_well() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    let client = backend.client().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let clone = directory.path().join("clone.qcow2").display().to_string();
+    let volume = &node().disks[0].volume;
+    let below = format!("{}/{volume}", pool().path);
+    let mut image = vec![0; 512];
+    image[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+    image[8..16].copy_from_slice(&512_u64.to_be_bytes());
+    image[16..20].copy_from_slice(&u32::try_from(below.len()).unwrap().to_be_bytes());
+    image.extend(below.bytes());
+    std::fs::write(&clone, image).unwrap();
+    let copy = format!(
+        "<domain type='test'><name>copy</name><memory>65536</memory><vcpu>1</vcpu><os><type>hvm</type></os>\
+         <devices><disk type='file' device='disk'><source file='{clone}'/><target dev='vda'/></disk></devices></domain>"
+    );
+    client.define_domain(&copy).unwrap();
+    let holders = || {
+        let seen = observe(client, &environment(), "images", None).unwrap();
+        let seen = seen.with_clones(&maquette_engine::host::Local).unwrap();
+        let holders = seen.observed.claims.holders(&pool(), volume);
+        (seen.off, holders.into_iter().map(String::from).collect::<Vec<_>>())
+    };
+    // Without an environment nobody looks.
+    assert_eq!(holders().1, Vec::<String>::new());
+    let xml = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), true, None);
+    client.define_domain(&xml).unwrap();
+    assert_eq!(holders().1, ["copy"]);
+    // Disks of another environment's nodes are over images, and of nodes under other names over anything.
+    let other = EnvName::from_prefix("qa").unwrap();
+    let index = |name: &str, index| Node {
+        name: name.parse().unwrap(),
+        uuid: Uuid::from_u128(70 + u128::from(index)),
+        index,
+        ..node()
+    };
+    for node in [index("qa-web-0", 0), index("keep", 1)] {
+        let xml = maquette_libvirt::xml::domain(&node, &other, &pool(), true, None);
+        client.define_domain(&xml).unwrap();
+    }
+    let (off, _) = holders();
+    let domains: Vec<&String> = off.values().flatten().collect();
+    assert!(domains.iter().all(|name| *name != "qa-web-0"), "{off:?}");
+    assert!(domains.iter().any(|name| *name == "keep"), "{off:?}");
+    for name in ["lab-web-0", "qa-web-0", "keep", "copy"] {
+        perform(&backend, &Action::UndefineDomain { name: name.into() });
+    }
+}
+
 /// Whoever may define domains there would have `up` bring a key to all nodes.
 #[test]
 fn keys_of_colleagues_count_only_in_records_whose_seal_fits() {

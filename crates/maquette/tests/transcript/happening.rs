@@ -148,6 +148,12 @@ impl Stage {
             ["domain", name, "has", "VNC", "port", port] => {
                 seen.domains.get_mut(*name).unwrap().vnc_port = Some(port.parse().unwrap());
             }
+            // By itself, or by hand: what is noted of its BMCs is elsewhere.
+            ["domains", "and", "networks", "of", "the", "environment", "go"] => {
+                seen.domains.clear();
+                seen.networks.clear();
+                machine.owners.retain(|(kind, _), _| *kind == ObjectKind::Bmc);
+            }
             ["domain", name, "is", "undefined"] => {
                 seen.domains.remove(*name).unwrap();
                 machine.owners.remove(&(ObjectKind::Domain, (*name).to_string()));
@@ -173,6 +179,14 @@ impl Stage {
             ["somebody's", "domain", name, "goes"] => machine.lose(name),
             ["somebody's", "domain", name, "runs"] => {
                 machine.strangers.push(((*name).into(), true))
+            }
+            ["somebody", "makes", "a", "linked", "clone", name, "of", volume] => {
+                machine.strangers.push(((*name).into(), false));
+                let directory = "/var/lib/libvirt/images";
+                let (file, below) =
+                    (format!("{directory}/{name}.qcow2"), format!("{directory}/{volume}"));
+                machine.off.entry(file.clone()).or_default().insert((*name).into());
+                self.host.write(&file, &over(&below), 0o600).unwrap();
             }
             ["domain", name, "is", "plugged", "into", network] => {
                 machine.plugged.push(((*network).into(), (*name).into()));
@@ -247,4 +261,14 @@ impl Stage {
         }
         true
     }
+}
+
+/// The head of a qcow2 image that is over another file.
+fn over(below: &str) -> Vec<u8> {
+    let mut image = vec![0u8; 512];
+    image[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+    image[8..16].copy_from_slice(&512u64.to_be_bytes());
+    image[16..20].copy_from_slice(&u32::try_from(below.len()).unwrap().to_be_bytes());
+    image.extend(below.bytes());
+    image
 }

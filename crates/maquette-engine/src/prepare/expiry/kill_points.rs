@@ -1,0 +1,110 @@
+//! The removal of what has expired, killed before every program that it calls: the next looks go on with it, nothing of the
+//! environment is left, and nothing of others is touched.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::stand_ins::{NOW, Place};
+use crate::dying_host::{Dying, Programs, every_point, sparser, stride};
+use crate::host::{Command, Host};
+
+/// Programs that change something. All that libvirt is asked is a point, too.
+const CALLED: [&str; 5] = ["mkdir", "flock", "rm", "mv", "sync"];
+
+/// An environment that has expired, beside one that has not, a copy of a node, and what is nobody's environment.
+fn scene() -> Place {
+    let place = Place::new();
+    place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+    place.recorded("lab-web-1", ("lab", "1"), "lab-web-1-data.qcow2");
+    place.node("keep", "lab", "lab-web-0-disk1.qcow2");
+    place.write("disks/keep", " vda   /x/keep.qcow2\n");
+    place.node("qa-web-0", "qa", "qa-web-0-disk1.qcow2");
+    place.write("domains/stranger", "");
+    let tenant = "<maquette:tenant node=\"lab-db-0\" pool=\"images\" pool-path=\"/x\">\
+                  <maquette:volume name=\"lab-db-0-disk1.qcow2\"/></maquette:tenant>";
+    place.network("lab-lan", "lab", tenant);
+    place.network("lab-data", "lab", "");
+    place.network("qa-lan", "qa", "");
+    let clone = place.overlay("clone.qcow2", "/x/lab-web-1-data.qcow2");
+    place.write("disks/stranger", &format!(" vda   {clone}\n"));
+    let volumes = [
+        "lab-web-0-disk1.qcow2",
+        "lab-web-0-disk1.before it",
+        "lab-web-0-seed.img",
+        "lab-web-1-data.qcow2",
+        "lab-web-1-seed.img",
+        "lab-db-0-disk1.qcow2",
+        "qa-web-0-disk1.qcow2",
+        "precious.qcow2",
+    ];
+    place.write("volumes", &volumes.map(|v| format!("images/{v}\n")).concat());
+    let bmc = "bmc/environment.lab";
+    fs::create_dir_all(place.at(bmc)).unwrap();
+    // It may be called again, as the real one.
+    place.write(&format!("{bmc}/bmc.sh"), "[ \"$1\" = stop ] && rm -rf -- \"$2\"\n");
+    place.note("lab", NOW);
+    // Whoever logs in is told of this one.
+    place.note("qa", NOW + 600);
+    place
+}
+
+fn names(place: &Place, directory: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(place.at(directory)).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+fn look(place: &Place, host: &dyn Host) -> bool {
+    let at = |name: &str| place.at(name).display().to_string();
+    let command = Command::new("sh").arg(at("expire.sh")).arg("once").env("STAND_IN", &at("virsh"));
+    let command = command.env("MAQUETTE_NOTES", &at("notes")).env("MAQUETTE_LOCKS", &at("locks"));
+    let command = command.env("MAQUETTE_MOTD", &at("motd")).env("MAQUETTE_BMC", &at("bmc"));
+    let output = host.run(&command.env("MAQUETTE_APART", "0"), &mut |_| {});
+    output.is_ok_and(|output| output.status == Some(0))
+}
+
+fn judge(place: &Place, programs: &Programs, said: &str) {
+    let whole = Dying::new(programs, None);
+    // One look sees that the time is up, and one that it still is.
+    for _ in 0..2 {
+        assert!(look(place, &whole), "{said}");
+    }
+    let all = |names: &[&str]| names.iter().map(|name| (*name).to_string()).collect();
+    assert_eq!(names(place, "domains"), all(&["keep", "qa-web-0", "stranger"]), "{said}");
+    assert_eq!(names(place, "networks"), all(&["qa-lan"]), "{said}");
+    let volumes = fs::read_to_string(place.at("volumes")).unwrap();
+    let stay = ["lab-web-1-data.qcow2", "qa-web-0-disk1.qcow2", "precious.qcow2"];
+    assert_eq!(volumes, stay.map(|v| format!("images/{v}\n")).concat(), "{said}");
+    assert_eq!(names(place, "notes"), all(&["environment.qa"]), "{said}");
+    assert_eq!(names(place, "bmc"), all(&[]), "{said}");
+    assert_eq!(names(place, "motd"), all(&["maquette"]), "{said}");
+    // Locks that nobody holds are taken by whoever comes next.
+    let mut locks = names(place, "locks");
+    locks.retain(|name| !["environment.lab", "environment.lab.busy"].contains(&name.as_str()));
+    assert_eq!(locks, all(&[]), "{said}");
+    assert!(!place.at("off/domains/stranger").exists(), "{said}");
+    let done = fs::read_to_string(place.at("done")).unwrap();
+    for touched in ["keep", "stranger", "qa-", "precious", "unknown"] {
+        assert!(!done.contains(touched), "{said}: {done}");
+    }
+}
+
+#[test]
+fn killed_before_every_call_what_has_expired_goes_and_nothing_else_does() {
+    let programs = Programs::new(&CALLED);
+    // What the stand-in calls is no point.
+    let own = "PATH=/usr/sbin:/usr/bin:/sbin:/bin\nunset KILLED_HOME\n";
+    programs.add("virsh", &format!("{own}exec \"$STAND_IN\" \"$@\"\n"));
+    programs.add("date", &format!("echo {NOW}\n"));
+    // The real one has a group of its own, which would die by itself.
+    programs.quiet("timeout", "shift\nexec \"$@\"\n");
+    let place = RefCell::new(scene());
+    let run = |host: &Dying<'_>| {
+        *place.borrow_mut() = scene();
+        let place = place.borrow();
+        look(&place, host) && look(&place, host)
+    };
+    let judge = |said: &str| judge(&place.borrow(), &programs, said);
+    let points = every_point("expiry", &programs, &run, &judge, stride(2));
+    assert!(points >= 40 / sparser(), "only {points} points");
+}

@@ -95,6 +95,25 @@ fn disks_of_an_undefined_node_stay_while_libvirt_describes_a_domain_in_no_way() 
     assert_eq!(node_volumes(&seen).len(), 2);
 }
 
+/// `up` was refused for volumes that are nowhere, and which of them to give back to whom could not be said.
+#[test]
+fn a_node_whose_volumes_are_gone_is_made_while_libvirt_describes_a_domain_in_no_way() {
+    let wanted = asked(&[("controller", 2)], &[]);
+    let mut seen = built(&[("controller", 2)], &[]);
+    seen.domains.remove("controller-1");
+    seen.claims.domains.insert("broken".into());
+    seen.claims.unread.insert("broken".into());
+    assert!(!refused(&wanted, &seen).is_empty());
+    for volumes in seen.volumes.values_mut() {
+        volumes.retain(|volume| !volume.starts_with("controller-1-"));
+    }
+    assert_eq!(refused(&wanted, &seen), Vec::<String>::new());
+    // What a domain is seen to have is in use even where the pool does not list it.
+    let file = "/var/lib/libvirt/images/controller-1-disk1.qcow2";
+    seen.claims.hold(file, "keep");
+    assert!(refused(&wanted, &seen).concat().contains("keep"));
+}
+
 /// The unfinished one was finished instead, and nobody said that what was asked for was not made.
 #[test]
 fn another_extension_is_refused_while_one_is_unfinished() {

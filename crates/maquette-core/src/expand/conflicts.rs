@@ -124,7 +124,11 @@ pub fn conflicts_of_nodes(blueprint: &Blueprint, observed: &Observed, diags: &mu
         let recorded = observed.tenant(&node.name);
         for volume in node.volumes() {
             let holders = match recorded.filter(|t| t.volumes.iter().any(|v| v == volume)) {
-                Some(tenant) => observed.in_use(&tenant.pool, volume),
+                // Nobody has a volume that is gone, whatever libvirt does not say.
+                Some(tenant) if observed.has_volume(&tenant.pool, volume) => {
+                    observed.in_use(&tenant.pool, volume)
+                }
+                Some(tenant) => observed.claims.holders(&tenant.pool, volume),
                 None => observed.claims.holders(&blueprint.pool, volume),
             };
             if !holders.is_empty() {

@@ -35,6 +35,11 @@ impl Differences {
         }
     }
 
+    /// Whether something was noted whose words begin so.
+    fn tells(&self, words: &str) -> bool {
+        self.0.iter().any(|(_, known)| known.starts_with(words))
+    }
+
     /// The worst class, if anything differs.
     pub(super) fn worst(&self) -> Option<Class> {
         self.0.iter().map(|(class, _)| *class).max()
@@ -51,6 +56,12 @@ impl Differences {
     pub(super) fn of(&self, class: Class) -> impl Iterator<Item = String> {
         self.0.iter().filter(move |(c, _)| *c == class).map(|(_, words)| words.clone())
     }
+}
+
+/// Values one after the other, or a word for none.
+fn list<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
+    let all: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+    if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
 /// A value, or a word for none.

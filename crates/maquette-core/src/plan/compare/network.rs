@@ -1,10 +1,10 @@
 //! Networks.
 
 use super::Class::{Live, Replace};
-use super::{Differences, or, switching};
+use super::{Differences, list, or, switching};
 use crate::blueprint::Network;
 use crate::observed::Wiring;
-use crate::topology::Forward;
+use crate::topology::{Dhcp, Forward};
 
 /// What differs between a network as recorded and as wanted. What its nodes bring along — reservations
 /// and tenants — is updated whenever it differs, and is counted there.
@@ -36,18 +36,21 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
     let (from, to) = (or(ipv4.as_ref(), "none"), or(new.ipv4.as_ref(), "none"));
     found.change(Replace, "address", &from, &to);
     found.change(Replace, "forward mode", &mode(*forward), &mode(new.forward));
-    found.note(*mtu != new.mtu, Replace, "its MTU changes");
-    let ranges = *dhcp4 != new.dhcp4 || *dhcp6 != new.dhcp6;
-    found.note(ranges, Replace, "its DHCP range changes");
-    found.note(*ipv6 != new.ipv6, Replace, "its IPv6 address changes");
+    let (from, to) = (or(mtu.as_ref(), "the default"), or(new.mtu.as_ref(), "the default"));
+    found.change(Replace, "MTU", &from, &to);
+    found.change(Replace, "DHCP range", &range(dhcp4.as_ref()), &range(new.dhcp4.as_ref()));
+    found.change(Replace, "DHCPv6 range", &range(dhcp6.as_ref()), &range(new.dhcp6.as_ref()));
+    let (from, to) = (or(ipv6.as_ref(), "none"), or(new.ipv6.as_ref(), "none"));
+    found.change(Replace, "IPv6 address", &from, &to);
     found.change(Replace, "bridge", bridge, &new.bridge);
     switching::nic(uplink.as_ref(), new.uplink.as_ref(), &mut found);
     switching::vswitch(vswitch.as_ref(), new.vswitch.as_ref(), &mut found);
     switching::tuning(tuning, &new.tuning, &mut found);
     switching::spanning_tree(*stp, new.stp, &mut found);
     switching::fixed(fixed.as_ref(), new.fixed.as_ref(), &mut found);
-    found.note(*domain != new.domain, Replace, "its DNS domain changes");
-    found.note(*forwarders != new.forwarders, Replace, "its DNS forwarders change");
+    let (from, to) = (or(domain.as_ref(), "none"), or(new.domain.as_ref(), "none"));
+    found.change(Replace, "DNS domain", &from, &to);
+    found.change(Replace, "DNS forwarders", &list(forwarders), &list(&new.forwarders));
     found.note(*uuid != new.uuid, Replace, "its identifier was changed outside Maquette");
     switching::srvs(srvs, &new.srvs, &mut found);
     let word = if new.autostart { "starts" } else { "does not start" };
@@ -70,6 +73,10 @@ pub(in crate::plan) fn outside(defined: &Wiring, expected: &Wiring) -> Vec<Strin
     ];
     let changed = changed.into_iter().filter(|(_, differs)| *differs);
     changed.map(|(what, _)| format!("its {what} was changed outside Maquette")).collect()
+}
+
+fn range<A: std::fmt::Display>(dhcp: Option<&Dhcp<A>>) -> String {
+    dhcp.map_or_else(|| "none".into(), |dhcp| format!("{}-{}", dhcp.start, dhcp.end))
 }
 
 /// libvirt's word for a forward mode.

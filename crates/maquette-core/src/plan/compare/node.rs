@@ -1,8 +1,10 @@
 //! Nodes.
 
 use super::Class::{Live, Record, Replace, Restart};
-use super::{Class, Differences, or};
-use crate::blueprint::{Access, Attachment, Bmc, Disk, Guest, Image, Interface, Node, Vnc};
+use super::{Class, Differences, list, or};
+use crate::blueprint::{
+    Access, Attachment, Bmc, Disk, Guest, Image, Interface, Ipv4Setup, Node, Vnc,
+};
 use crate::values::{Serial, TimeZone};
 
 /// What differs between a node as recorded and as wanted.
@@ -60,7 +62,7 @@ pub(in crate::plan) fn node(old: &Node, new: &Node) -> Differences {
     found.change(Restart, "virtualization", &virt.as_str(), &new.virt.as_str());
     of_vnc(vnc, &new.vnc, &mut found);
     found.note(*serial_file != new.serial_file, Restart, "its serial log moves");
-    found.note(*groups != new.groups, Record, "its groups change");
+    found.change(Record, "groups", &list(groups), &list(&new.groups));
     found.note(*role != new.role || *index != new.index, Record, "its node type changes");
     found
 }
@@ -88,7 +90,11 @@ fn of_bmc(old: Option<&Bmc>, new: Option<&Bmc>, found: &mut Differences) {
 fn of_access(old: &Access, new: &Access, guest: bool, found: &mut Differences) {
     let Access { address, user, connection, direct } = old;
     // A guest was set up for its address; its user is compared where it was made.
-    found.note(guest && *address != new.address, Replace, "its addresses change");
+    let (from, to) = (or(address.as_ref(), "none"), or(new.address.as_ref(), "none"));
+    // Where an interface tells of it, once is enough.
+    if guest && !found.tells("address on ") && !found.tells("IPv6 address on ") {
+        found.change(Replace, "reached at", &from, &to);
+    }
     let reached = (!guest && (*address != new.address || *user != new.user))
         || *connection != new.connection
         || *direct != new.direct;
@@ -204,6 +210,20 @@ fn all_interfaces(old: &[Interface], new: &[Interface], guest: bool, found: &mut
     }
 }
 
+/// How an interface gets its IPv4 address, with all that tells it from another way.
+fn of_ipv4(setup: &Ipv4Setup) -> String {
+    match setup {
+        Ipv4Setup::Off => "none".into(),
+        Ipv4Setup::Dhcp { reserved: None } => "by DHCP".into(),
+        Ipv4Setup::Dhcp { reserved: Some(address) } => format!("{address} by DHCP"),
+        Ipv4Setup::Static { address, gateway, nameserver } => {
+            let gateway = gateway.map_or_else(String::new, |ip| format!(", gateway {ip}"));
+            let names = nameserver.map_or_else(String::new, |ip| format!(", name server {ip}"));
+            format!("{address}, static{gateway}{names}")
+        }
+    }
+}
+
 fn of_interface(
     old: &Interface,
     new: &Interface,
@@ -219,9 +239,16 @@ fn of_interface(
     // The MTU of libvirt's own bridges is the network's; libvirt is told that of others.
     let told = old.told_mtu() != new.told_mtu();
     let class = if told { machine } else { inside };
-    found.note(told || *mtu != new.mtu, class, "the MTU of its interfaces changes");
-    let addresses = *ipv4 != new.ipv4 || *ipv6 != new.ipv6 || *default_route != new.default_route;
-    found.note(addresses, inside, "its addresses change");
+    let (from, to) = (or(mtu.as_ref(), "the default"), or(new.mtu.as_ref(), "the default"));
+    let words = format!("MTU on {network}: {from} → {to}");
+    found.note(told || *mtu != new.mtu, class, words);
+    let what = format!("address on {network}");
+    found.change(inside, &what, &of_ipv4(ipv4), &of_ipv4(&new.ipv4));
+    let (from, to) = (or(ipv6.as_ref(), "none"), or(new.ipv6.as_ref(), "none"));
+    found.change(inside, &format!("IPv6 address on {network}"), &from, &to);
+    let route = |is: bool| if is { "yes" } else { "no" };
+    let what = format!("default route through {network}");
+    found.change(inside, &what, &route(*default_route), &route(new.default_route));
     found.note(*name != new.name, inside, "names of its interfaces change");
     found.note(*mac != new.mac, machine, format!("interface {mac} becomes {}", new.mac));
     found.change(machine, &format!("model of interface {mac}"), model, &new.model);

@@ -103,28 +103,44 @@ whole() {
     rm -f -- "$part" "$part.from"
     curl_it "$part.from" "" ""
 }
+# Whether a server was asked with encryption, and led from there to one that was not: 0 if so. curl keeps to encryption
+# where it began with that, and an address without a scheme is of the one before.
+# $1: a file of headers
+stepped_down() {
+    tr -d '\r' <"$1" 2>/dev/null | awk '
+        { line = tolower($0) }
+        line ~ /^location:[ \t]*https:/ { encrypted = 1 }
+        line ~ /^location:[ \t]*http:/ && encrypted { down = 1 }
+        END { exit !down }'
+}
 # How much the server says that it has, without sending it; nothing if it does not say so.
 length() {
     (umask 077 && rm -f -- "$part.told" && : >"$part.told")
     ended=0
+    # A server that answers nothing to this may well send what is asked for.
+    most=$stall
+    [ "$most" -le 15 ] || most=15
     printf '%s\n' "$config" | prlimit --core=0 -- curl --config - --fail --silent --show-error --location --globoff --head \
-        --max-redirs 10 --proto '=http,https' --proto-redir "$redirects" --connect-timeout 10 --max-time "$stall" \
-        ${authorities:+--cacert "$part.ca"} --output "$part.told" >/dev/null || ended=$?
+        --retry 2 --max-time "$most" --retry-max-time "$stall" --max-redirs 10 --proto '=http,https' \
+        --proto-redir "$redirects" --connect-timeout 10 ${authorities:+--cacert "$part.ca"} \
+        --output "$part.told" >/dev/null || ended=$?
+    if stepped_down "$part.told"; then ended=190; fi
     sent=$(header content-length "$part.told")
     rm -f -- "$part.told"
     [ "$ended" = 0 ] || return "$ended"
     case $sent in *[!0-9]* | ????????????????*) sent= ;; esac
     echo "$sent"
 }
-# Takes room for a download of so many bytes before it begins, so that two that begin at the same time do not both count
-# on the same.
+# Takes room for so many more bytes before they come, so that two runs that begin at the same time do not both count on the
+# same. What there is room for is in `most` then.
+# $1: how many  $2: `less` if fewer will do, which are then in `limit`
 claim() {
     exec 8<"${part%/*}"
     flock 8 2>/dev/null || :
-    most=$(($(size "$part") + $(room "$part")))
-    [ "$1" -gt "$most" ] || printf '%s\n' "$1" >"$part.claim"
+    most=$(room "$part") limit=$1
+    if [ "$limit" -gt "$most" ] && [ "${2-}" = less ]; then limit=$most; fi
+    [ "$limit" -gt "$most" ] || printf '%s\n' $(($(size "$part") + limit)) >"$part.claim"
     exec 8<&-
-    [ "$1" -le "$most" ] || large=$most
 }
 download() {
     how=whole
@@ -132,13 +148,17 @@ download() {
     sent=$(length) || ended=$?
     case $ended in
         0) ;;
-        # There is no way there.
-        5 | 6 | 7) return "$ended" ;;
+        # There is no way there, or none that is taken.
+        5 | 6 | 7 | 190) return "$ended" ;;
         *) sent= ;;
     esac
     if [ -n "$sent" ]; then
-        claim "$sent"
-        [ -z "$large" ] || return 1
+        at=$(size "$part")
+        claim $((sent - at))
+        if [ "$limit" -gt "$most" ]; then
+            large=$((at + most))
+            return 1
+        fi
     fi
     valid=$(validator)
     if [ ! -s "$part" ] || [ -z "$valid" ]; then
@@ -193,6 +213,10 @@ while IFS= read -r order <&7; do
             ;;
         download)
             download || status=$?
+            if stepped_down "$part.from" || stepped_down "$part.again"; then
+                rm -f -- "$part" "$part.from"
+                status=190
+            fi
             rm -f -- "$part.again" "$part.ca" "$part.claim"
             [ -z "$large" ] || { rm -f -- "$part" && status=large how=$large large=; }
             [ -s "$part" ] || rm -f -- "$part.from"
@@ -205,7 +229,7 @@ while IFS= read -r order <&7; do
             ;;
         # $1: what a file that came from elsewhere is called besides
         take)
-            rm -f -- "$part.from"
+            rm -f -- "$part.from" "$part.claim"
             # Whoever reads it as nobody has to be able to.
             { chmod 644 -- "$part-$1" && mv -f -- "$part-$1" "$part"; } || status=$?
             answer "done $status"
@@ -223,9 +247,12 @@ while IFS= read -r order <&7; do
         # $1: program  $2: how many bytes may come of it
         unpack)
             made "$part.new"
-            limit=$2 most=$(room "$part")
-            [ "$limit" -le "$most" ] || limit=$most
+            claim "$2" less
+            # What may become as large as all that is free mostly does not.
+            half=$(($(size "$part") + most / 2))
+            [ "$limit" -lt "$most" ] || printf '%s\n' "$half" >"$part.claim"
             confined "$limit" "$1" -dc <"$part" 1<>"$part.new" || status=$?
+            rm -f -- "$part.claim"
             came=$(size "$part.new")
             settle "$status"
             [ "$status" = 0 ] || [ "$came" -lt "$limit" ] || status=large
@@ -238,19 +265,19 @@ while IFS= read -r order <&7; do
         # $1: how large it may become
         convert)
             made "$part.new"
-            limit=$1 most=$(room "$part")
-            [ "$limit" -le "$most" ] || limit=$most
+            claim "$1" less
             confined "$limit" qemu-img convert -f raw -O qcow2 /proc/self/fd/0 /proc/self/fd/1 \
                 <"$part" 1<>"$part.new" || status=$?
+            rm -f -- "$part.claim"
             came=$(size "$part.new")
             settle "$status"
             # QEMU writes in blocks, the last of which does not fit.
             if [ "$status" != 0 ] && [ "$limit" -lt "$1" ] && [ "$came" -ge $((limit - 2097152)) ]; then status=large; fi
             answer "done $status $limit"
             ;;
-        # $1: how many bytes are to come from elsewhere
+        # $1: how many bytes are to come from elsewhere, until `take`
         fits)
-            most=$(room "$part")
+            claim "$1"
             [ "$1" -le "$most" ] || status=large
             answer "done $status $most"
             ;;
@@ -282,6 +309,7 @@ while IFS= read -r order <&7; do
             ;;
         # Nothing to be done; a part stays for the next run.
         leave)
+            rm -f -- "$part.claim"
             [ -e "$part" ] || rm -f -- "$part".*
             rm -f -- "$lock"
             answer "done 0"

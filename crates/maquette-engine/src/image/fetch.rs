@@ -120,7 +120,8 @@ impl Job<'_> {
     fn bring(&mut self, source: &Source, smallest: Option<u64>) -> Result<(), StepError> {
         let (url, sum) = match &source.origin {
             Origin::File(path) => {
-                self.push(path)?;
+                let digits = self.push(path)?;
+                self.is_named_so(path, digits)?;
                 if let Some(sum) = &source.sum {
                     self.verify(sum)?;
                 }
@@ -220,7 +221,7 @@ impl Job<'_> {
                 )));
             }
         }
-        let pushed = self.push(&kept);
+        let pushed = self.push(&kept).map(|_| ());
         // The next download shall not begin with a copy that was not good enough for this one.
         if pushed.is_ok() {
             let _ = std::fs::remove_file(&kept);
@@ -229,8 +230,8 @@ impl Job<'_> {
     }
 
     /// Copies a file of this machine under a name of this run's own, and to another machine with a
-    /// checksum.
-    fn push(&mut self, from: &Path) -> Result<(), StepError> {
+    /// checksum, which is returned.
+    fn push(&mut self, from: &Path) -> Result<Option<String>, StepError> {
         let failed =
             |e: Cause| StepError::new(format!("cannot copy image {}", from.display())).because(e);
         let mut random = [0u8; 8];
@@ -258,8 +259,27 @@ impl Job<'_> {
             if let Some(sum) = Checksum::from_digits(&digits) {
                 self.verify(&sum)?;
             }
+            return Ok(Some(digits));
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// A file is called by what was in it when this run began. Somebody may have replaced it since: whoever names it next
+    /// would get what it was called by then, and not what it is.
+    fn is_named_so(&mut self, from: &Path, digits: Option<String>) -> Result<(), StepError> {
+        let stem = self.volume.strip_suffix(".qcow2").unwrap_or(&self.volume);
+        let Some((_, key)) = stem.rsplit_once('-') else { return Ok(()) };
+        let key = key.to_string();
+        let digits = match digits {
+            Some(digits) => digits,
+            None => self.must("sum sha256sum", "verify")?.word(2).to_string(),
+        };
+        if digits.starts_with(&key) {
+            return Ok(());
+        }
+        let error = StepError::new(format!("image {} was changed meanwhile", from.display()));
+        let error = error.hint("run the same command again: it takes the file as it is now");
+        Err(self.broken(error))
     }
 
     /// The checksum that the distributor publishes, over an encrypted connection all the way.
@@ -492,6 +512,9 @@ fn downloaded(url: &str, answer: &Answer) -> Result<(), StepError> {
         "1" => error.hint(
             "the server redirects to an address that is neither `http:` nor `https:`; that is not \
              followed",
+        ),
+        "190" => error.hint(
+            "a server that was asked with encryption leads to an address without; that is not followed",
         ),
         "28" => error.hint("the server does not answer, or sends next to nothing"),
         // A certificate that nobody known has signed.

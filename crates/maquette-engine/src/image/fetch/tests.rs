@@ -78,6 +78,103 @@ fn left(pool: &Path) -> Vec<String> {
     names
 }
 
+/// The next run that named the file had what it was called by, and another content.
+#[test]
+fn a_file_that_was_replaced_since_it_was_named_is_not_used() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.qcow2");
+    image(&path, "1G");
+    let context =
+        StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let into = Pool { name: "p".into(), path: pool.path().display().to_string() };
+    for remote in [false, true] {
+        let volume = super::super::source::resolve(path.to_str().unwrap(), Path::new("/nowhere"));
+        let named = volume.unwrap().image;
+        image(&path, if remote { "2G" } else { "3G" });
+        let transfer = Transfer { remote, ..Transfer::default() };
+        let bring = |image| fetch(&Local, &transfer, image, &into, None, &|| Ok(true), &context);
+        let error = bring(&named).unwrap_err();
+        assert!(error.message.ends_with("was changed meanwhile"), "{error:?}");
+        assert!(left(pool.path()).is_empty(), "{:?}", left(pool.path()));
+        let volume = super::super::source::resolve(path.to_str().unwrap(), Path::new("/nowhere"));
+        let named = volume.unwrap().image;
+        bring(&named).unwrap();
+        assert_eq!(left(pool.path()), std::slice::from_ref(&named.volume));
+        fs::remove_file(pool.path().join(&named.volume)).unwrap();
+    }
+}
+
+/// Each counted on the room that the other one was going to take.
+#[test]
+fn what_is_uploaded_or_converted_has_its_room_as_downloads_have() {
+    use std::os::unix::fs::PermissionsExt;
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // What converts may be nobody.
+    fs::set_permissions(here.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let held = here.path().join("held");
+    let mut mkfifo = std::process::Command::new("mkfifo");
+    assert!(mkfifo.args(["-m", "666"]).arg(&held).status().unwrap().success());
+    let programs = Programs::new(&[]);
+    programs.quiet("qemu-img", &format!("read -r line <{}\n", held.display()));
+    fs::set_permissions(programs.directory(), fs::Permissions::from_mode(0o755)).unwrap();
+    servers::with_room(&programs, 500);
+    let host = Dying::new(&programs, None);
+    let cancelled = AtomicBool::new(false);
+    let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
+    let at = |name: &str| place(&pool.path().display().to_string(), name, &Transfer::default());
+    let quiet = &mut |_: &str| {};
+    let (mut first, _) = FetchShell::start(&host, &at("a"), &context).unwrap();
+    let (mut second, _) = FetchShell::start(&host, &at("b"), &context).unwrap();
+    let mut fits = |bytes: u32| second.order(&format!("fits {bytes}"), &mut |_| {}).unwrap();
+    // Of 500 blocks of 4 KiB, a tenth stays free.
+    assert!(first.order("fits 1000000", quiet).unwrap().is_done());
+    assert_eq!((fits(900_000).status(), fits(900_000).word(2)), ("large", "843200"));
+    // What has come of it takes none of it any more: it is not free.
+    fs::write(pool.path().join(".a.part-7"), [0; 400_000]).unwrap();
+    assert!(fits(900_000).is_done());
+    assert!(first.order("take 7", quiet).unwrap().is_done());
+    drop(first);
+    let converting = || {
+        let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
+        let (mut converting, _) = FetchShell::start(&host, &at("c"), &context).unwrap();
+        fs::write(pool.path().join(".c.part"), [0; 100]).unwrap();
+        converting.order("convert 1000000", &mut |_| {}).unwrap()
+    };
+    std::thread::scope(|scope| {
+        let converted = scope.spawn(converting);
+        // Until it is open at the other end.
+        let mut go = fs::OpenOptions::new().write(true).open(&held).unwrap();
+        assert_eq!(fits(900_000).word(2), "843200");
+        std::io::Write::write_all(&mut go, b"go\n").unwrap();
+        assert!(converted.join().unwrap().is_done());
+    });
+    assert!(fits(900_000).is_done());
+}
+
+/// Whoever is between the two sees what was to be encrypted.
+#[test]
+fn nothing_leads_from_an_encrypted_address_to_one_that_is_not() {
+    let pool = tempfile::tempdir().unwrap();
+    let programs = Programs::new(&[]);
+    let hop = |to: &str| format!("HTTP/1.1 302 Found\\r\\nLocation: {to}\\r\\n\\r\\n");
+    let bring = |hops: &[&str]| {
+        let headers: String = hops.iter().map(|to| hop(to)).collect();
+        let curl = format!(
+            "for word; do\ncase $last in --dump-header) headers=$word ;; --output) output=$word ;; esac\n\
+             [ \"$word\" != --head ] || exit 22\nlast=$word\ndone\n\
+             printf '{headers}HTTP/1.1 200 OK\\r\\n\\r\\n' >\"$headers\"\necho x >\"$output\"\n"
+        );
+        programs.quiet("curl", &curl);
+        let host = Dying::new(&programs, None);
+        bring_to(&host, &Transfer::default(), "http://a/x", pool.path(), None).unwrap_err()
+    };
+    let error = bring(&["https://b/x", "/y", "HTTP://c/x"]);
+    assert!(error.hints[0].contains("with encryption"), "{error:?}");
+    assert!(left(pool.path()).is_empty(), "{:?}", left(pool.path()));
+    let error = bring(&["http://b/x", "https://c/x"]);
+    assert!(error.message.contains("not a disk image"), "{error:?}");
+}
+
 #[test]
 fn a_raw_image_is_converted() {
     let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -34,16 +34,17 @@ pub struct Making<'a> {
 }
 
 /// Begins to make a template's memory image, a file of a pool's directory; none if it is there. `disk` is the volume
-/// that comes with it, and both are recorded as ours before they exist.
+/// that comes with it, and both are recorded as ours before they exist. What is there and is not recorded is somebody's,
+/// whatever it is called: `besides` is called like the template and goes with it, too.
 ///
 /// # Errors
 ///
-/// The hypervisor cannot be worked on, or another run has held the lock for too long.
+/// The hypervisor cannot be worked on, another run has held the lock for too long, or somebody has files of these names.
 pub fn begin<'a>(
     host: &dyn Host,
     transfer: &Transfer,
     directory: &str,
-    (memory, disk): (&str, &str),
+    (memory, disk, besides): (&str, &str, &str),
     context: &'a StepContext<'a>,
 ) -> Result<Option<Making<'a>>, StepError> {
     let target = format!("{directory}/{memory}");
@@ -58,7 +59,26 @@ pub fn begin<'a>(
     let (agent, there) = FetchShell::start(host, &place, context)?;
     let mut making = Making { agent, part };
     let disk_path = format!("{directory}/{disk}");
-    match (there, host.exists(&disk_path)) {
+    let is_whole = there && host.exists(&disk_path);
+    if !is_whole {
+        let recorded = |path: &str| {
+            let record = record_of(&transfer.records, path);
+            record.is_empty() || host.exists(&record)
+        };
+        let (memory, besides) = (format!("{directory}/{memory}"), format!("{directory}/{besides}"));
+        let of_disk = recorded(&disk_path);
+        let all = [(&memory, recorded(&memory)), (&disk_path, of_disk), (&besides, of_disk)];
+        if let Some((path, _)) = all.into_iter().find(|(path, known)| !known && host.exists(path)) {
+            making.leave();
+            let message = format!(
+                "{path} is called like a part of a template, and is not recorded as one of ours"
+            );
+            return Err(
+                StepError::new(message).hint("move it away if it is somebody's, or remove it")
+            );
+        }
+    }
+    match (there, is_whole) {
         (true, true) => {
             making.leave();
             return Ok(None);
@@ -352,6 +372,34 @@ mod tests {
         drop(child.stdin.take());
         child.wait().unwrap();
         assert_eq!(fs::read_dir(path("pool")).unwrap().count(), 1);
+    }
+
+    /// What is called like a template was deleted, whosever it was.
+    #[test]
+    fn a_template_takes_no_file_of_that_name_that_is_not_recorded() {
+        use std::sync::atomic::AtomicBool;
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        fs::create_dir(path("records")).unwrap();
+        fs::create_dir(path("pool")).unwrap();
+        let transfer = Transfer { records: path("records"), ..Transfer::default() };
+        let context =
+            StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
+        let begin =
+            || begin(&Local, &transfer, &path("pool"), ("a.save", "a.qcow2", "a.img"), &context);
+        for name in ["a.save", "a.qcow2", "a.img"] {
+            let file = path(&format!("pool/{name}"));
+            fs::write(&file, "precious").unwrap();
+            let error = begin().err().unwrap();
+            assert!(format!("{error:?}").contains("not recorded"), "{name}: {error:?}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+            assert_eq!(fs::read_dir(path("pool")).unwrap().count(), 1, "{name}");
+            fs::remove_file(&file).unwrap();
+        }
+        begin().unwrap().unwrap().leave();
+        // From now on it is ours.
+        fs::write(path("pool/a.qcow2"), "left").unwrap();
+        begin().unwrap().unwrap().leave();
     }
 
     #[test]

@@ -187,10 +187,10 @@ impl Libvirt<'_> {
     fn make_template(&self, making: Making<'_>, context: &StepContext<'_>) -> Result<(), Unusable> {
         let (host, transfer) = (self.access.host, self.access.transfer);
         let Making { template, pool, .. } = making;
-        let (memory, disk) = (template.memory(), template.disk());
+        let (memory, disk, seed) = (template.memory(), template.disk(), template.seed());
         self.sweep(pool);
         // Another run may be at it for too long.
-        let begun = template::begin(host, transfer, &pool.path, (&memory, &disk), context)
+        let begun = template::begin(host, transfer, &pool.path, (&memory, &disk, &seed), context)
             .map_err(Unusable::here)?;
         let Some(mut files) = begun else { return Ok(()) };
         // What is left of an earlier one may be in use for as long as its nodes are there.

@@ -15,6 +15,7 @@ const CALLED: [&str; 18] = [
 ];
 const MEMORY: &str = "maquette-warm-a.save";
 const DISK: &str = "maquette-warm-a.qcow2";
+const SEED: &str = "maquette-warm-a-seed.img";
 
 fn left(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap().flatten();
@@ -36,7 +37,8 @@ fn killed_before_every_program_a_template_is_whole_or_made_again() {
     let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
     let directory = pool.path().display().to_string();
     let made = |host: &dyn Host| -> Result<(), StepError> {
-        let Some(making) = begin(host, &transfer, &directory, (MEMORY, DISK), &context)? else {
+        let Some(making) = begin(host, &transfer, &directory, (MEMORY, DISK, SEED), &context)?
+        else {
             return Ok(());
         };
         // As libvirt does, to which nothing happens when a run is killed.

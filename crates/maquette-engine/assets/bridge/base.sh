@@ -86,3 +86,51 @@ manager() {
     fi
 }
 is_managed() { case $(get manager) in networkmanager | networkd) return 0 ;; *) return 1 ;; esac; }
+
+# A DHCP client that keeps a NIC's addresses, and would take them back from the bridge at its next renewal: managers are told
+# of the change, and dhclient goes along. What it is called and its number; 1 if there is none.
+foreign_client() {
+    own=$(readlink /proc/self/ns/net)
+    for process in /proc/[0-9]*; do
+        { read -r name < "$process/comm"; } 2>/dev/null || continue
+        case $name in dhcpcd | udhcpc | udhcpc6 | dhcp6c | pump) ;; *) continue ;; esac
+        [ "$(readlink "$process/ns/net" 2>/dev/null)" = "$own" ] || continue
+        named=''
+        for word in $(tr '\0' ' ' < "$process/cmdline" 2>/dev/null); do
+            word=${word#--interface=}
+            word=${word#-i}
+            case $word in '' | . | .. | */*) continue ;; esac
+            [ ! -e "/sys/class/net/$word" ] || named="$named $word"
+        done
+        case "$named " in
+        *" $1 "*) ;;
+        ' ')
+            # One that names no interface keeps the first, or all that have leases.
+            case $name in
+            udhcpc*) [ "$1" = eth0 ] || continue ;;
+            *) ip -o address show dev "$1" | grep -q ' dynamic ' || continue ;;
+            esac
+            ;;
+        *) continue ;;
+        esac
+        echo "$name (process ${process#/proc/})"
+        return 0
+    done
+    return 1
+}
+
+# firewalld's zone of an interface; one that is in none is in the default zone.
+zone_of() { firewall-cmd --get-zone-of-interface="$1" 2>/dev/null || firewall-cmd --get-default-zone 2>/dev/null; }
+# firewalld's zone of a NIC, if that is not the one that its bridge would be in: what comes in would be judged by other rules.
+# A zone of NetworkManager's profile goes along.
+# $1: the NIC  $2: the bridge
+lost_zone() {
+    if ! command -v firewall-cmd >/dev/null || ! firewall-cmd --state >/dev/null 2>&1; then return 1; fi
+    zone=$(zone_of "$1") || return 1
+    [ "$zone" != "$(zone_of "$2")" ] || return 1
+    if [ "$(manager "$1")" = networkmanager ]; then
+        profile=$(nmcli -g GENERAL.CON-UUID device show "$1" 2>/dev/null) || profile=
+        [ -z "$profile" ] || [ "$(nmcli -g connection.zone connection show "$profile" 2>/dev/null)" != "$zone" ] || return 1
+    fi
+    echo "$zone"
+}

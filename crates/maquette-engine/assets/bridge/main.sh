@@ -288,6 +288,18 @@ join)
     [ ! -e "/sys/class/net/$bridge" ] || { echo "$bridge exists already" >&2; exit 1; }
     [ ! -e "/sys/class/net/$nic/master" ] ||
         { echo "$nic is part of $(basename "$(readlink "/sys/class/net/$nic/master")") already" >&2; exit 1; }
+    case $(manager "$nic") in
+    none | ifupdown)
+        if client=$(foreign_client "$nic"); then
+            echo "$client keeps the addresses of $nic, and would take them back from the bridge; nothing was changed. Let NetworkManager, systemd-networkd or dhclient have $nic, or give it a fixed address" >&2
+            exit 1
+        fi
+        ;;
+    esac
+    if zone=$(lost_zone "$nic" "$bridge"); then
+        echo "$nic is in firewalld's zone $zone, and bridge $bridge would be in another; nothing was changed. \`firewall-cmd --permanent --zone=$zone --add-interface=$bridge\` and \`firewall-cmd --reload\` put it there" >&2
+        exit 1
+    fi
     put bridge "$bridge"
     put nic "$nic"
     put stp "$stp"

@@ -140,6 +140,78 @@ mod kill_points;
 mod tests {
     use super::*;
 
+    /// What functions of the script say, with programs of a directory before others.
+    fn said(programs: &std::path::Path, call: &str) -> (bool, String) {
+        let script =
+            concat!(include_str!("../../assets/bridge/base.sh"), "\nPATH=$STAND_INS:$PATH\n");
+        let mut sh = std::process::Command::new("sh");
+        sh.args([
+            "-c",
+            &format!("{script}networkd_file() {{ return 1; }}\nifupdown_file() {{ :; }}\n{call}"),
+        ]);
+        let output =
+            sh.args(["sh", "x", "/nonexistent"]).env("STAND_INS", programs).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), text.trim().to_string())
+    }
+
+    fn program(directory: &std::path::Path, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let file = directory.join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// It would have had its address back at the next renewal, long after the change was confirmed.
+    #[test]
+    fn a_dhcp_client_that_does_not_go_along_is_named() {
+        use std::io::{BufRead, BufReader};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        program(path, "udhcpc", "echo ready; read -r line");
+        let begin = |words: &[&str]| {
+            let mut client = std::process::Command::new(path.join("udhcpc"));
+            client.args(words).stdin(std::process::Stdio::piped());
+            let mut client = client.stdout(std::process::Stdio::piped()).spawn().unwrap();
+            let mut line = String::new();
+            BufReader::new(client.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            client
+        };
+        for words in [["-i", "lo"], ["-f", "-ilo"], ["-q", "--interface=lo"]] {
+            let mut client = begin(&words);
+            let known = format!("udhcpc (process {})", client.id());
+            assert_eq!(said(path, "foreign_client lo"), (true, known), "{words:?}");
+            assert_eq!(said(path, "foreign_client eth0"), (false, String::new()), "{words:?}");
+            drop(client.stdin.take());
+            client.wait().unwrap();
+        }
+        assert_eq!(said(path, "foreign_client lo"), (false, String::new()));
+    }
+
+    /// A NIC in `drop` became a bridge in the default zone: the hypervisor was open.
+    #[test]
+    fn a_zone_of_firewalld_that_the_bridge_would_not_have_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        assert_eq!(said(path, "lost_zone lo br0").1, "");
+        let zones = "case $1 in --state) ;; --get-default-zone) echo public ;; *) cat \"$0.${1#*=}\" 2>/dev/null || { echo 'no zone' >&2; exit 2; } ;; esac";
+        program(path, "firewall-cmd", zones);
+        program(path, "nmcli", "exit 1");
+        assert_eq!(said(path, "lost_zone lo br0"), (false, String::new()));
+        std::fs::write(path.join("firewall-cmd.lo"), "drop\n").unwrap();
+        assert_eq!(said(path, "lost_zone lo br0"), (true, "drop".into()));
+        std::fs::write(path.join("firewall-cmd.br0"), "drop\n").unwrap();
+        assert_eq!(said(path, "lost_zone lo br0"), (false, String::new()));
+        // NetworkManager's profile has the zone, which the profile of the bridge takes over.
+        std::fs::remove_file(path.join("firewall-cmd.br0")).unwrap();
+        program(
+            path,
+            "nmcli",
+            "case $* in *RUNNING*) echo running ;; *NM-MANAGED*) echo yes ;; *CON-UUID*) echo u ;; *zone*) echo drop ;; esac",
+        );
+        assert_eq!(said(path, "lost_zone lo br0"), (false, String::new()));
+    }
+
     #[test]
     fn a_nic_is_put_into_a_bridge_as_its_network_says() {
         let uplink = Uplink {

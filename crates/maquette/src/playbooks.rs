@@ -16,6 +16,7 @@ use maquette_engine::{Cause, StepError};
 use crate::failure::Failure;
 use crate::playbooks::output::Output;
 use crate::playbooks::stages::{Stage, Stages};
+use crate::signals;
 
 use crate::workspace::Workspace;
 use crate::workspace::named::Workspaces;
@@ -267,7 +268,9 @@ impl Hooks {
         let status = self.output.run(world, &mut command);
         // It may hold secrets, and nothing needs it any more.
         let _ = std::fs::remove_file(&vars);
-        let status = status.map_err(|e| failed(e.into()))?;
+        let Some(status) = status.map_err(|e| failed(e.into()))? else {
+            return Err(Failure::Interrupted { booting: Vec::new(), code: signals::code() });
+        };
         if status.success() {
             return Ok(true);
         }

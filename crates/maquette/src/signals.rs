@@ -1,10 +1,13 @@
 //! Ctrl-C, a closed terminal and `kill`. While a plan is carried out the first of them lets running steps
 //! end; everywhere else, at a question and the second time the program ends at once, and its sockets with it.
 
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use maquette_engine::host::ssh;
+use rustix::process::{Pid, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -27,6 +30,70 @@ static RUN: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
 
 /// How many waits go on that nobody can call off.
 static WAITS: AtomicUsize = AtomicUsize::new(0);
+
+/// A program of the user's that runs for us and that signals are for as well, and whether one came for it.
+static PROGRAM: Mutex<Option<(Pid, bool)>> = Mutex::new(None);
+
+/// How long a program that was told to end may take for it before it is told so in a way that it cannot take for less.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A program that is told what we are told, for as long as this is there.
+pub struct Told(());
+
+impl Told {
+    /// Has it told.
+    pub fn with(child: &Child) -> Self {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        *program() = pid.map(|pid| (pid, false));
+        Self(())
+    }
+
+    /// Whether it was told to end.
+    pub fn was(&self) -> bool {
+        program().is_some_and(|(_, told)| told)
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        *program() = None;
+    }
+}
+
+fn program() -> std::sync::MutexGuard<'static, Option<(Pid, bool)>> {
+    PROGRAM.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells the program that runs for us that it is to end; false if there is none, or it was told so before. It is told as by
+/// Ctrl-C: that is what `ansible-playbook` ends what it has started after. A terminal tells all of its foreground by itself.
+fn tell(signal: i32, terminal_told: bool) -> bool {
+    let mut running = program();
+    let Some((pid, told)) = running.as_mut() else { return false };
+    let pid = *pid;
+    let kill = |signal| {
+        // It may have ended.
+        let _ = rustix::process::kill_process(pid, signal);
+    };
+    if std::mem::replace(told, true) {
+        kill(Signal::KILL);
+        return false;
+    }
+    if signal != SIGINT || !terminal_told {
+        kill(Signal::INT);
+    }
+    std::thread::spawn(move || {
+        for signal in [Signal::TERM, Signal::KILL] {
+            std::thread::sleep(PATIENCE);
+            match *program() {
+                Some((now, _)) if now == pid => {
+                    let _ = rustix::process::kill_process(pid, signal);
+                }
+                _ => return,
+            }
+        }
+    });
+    true
+}
 
 /// Waits for what cannot be called off and changes nothing: a signal ends the program meanwhile, also the first one.
 pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
@@ -55,6 +122,9 @@ pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
             CAME.store(signal, Ordering::SeqCst);
             let run = RUN.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let first = run.is_some_and(|cancelled| !cancelled.swap(true, Ordering::SeqCst));
+            if tell(signal, echo::is_ours()) {
+                continue;
+            }
             let asking = terminal.is_asking();
             let waits = WAITS.load(Ordering::SeqCst) > 0;
             if first && !asking && !waits {

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use maquette_core::syntax::{Plain, parse_bool};
 use maquette_engine::private_file::write_private;
 
+use crate::signals::Told;
 use crate::workspace::Workspace;
 use crate::world::{Environment, World};
 
@@ -52,26 +53,23 @@ impl Output {
         })
     }
 
-    /// Runs a program whose output goes there.
-    pub fn run(&self, world: &World, command: &mut Command) -> io::Result<ExitStatus> {
+    /// Runs a program whose output goes there; none if a signal has ended it.
+    pub fn run(&self, world: &World, command: &mut Command) -> io::Result<Option<ExitStatus>> {
         let shown = |hidden| if hidden { Stdio::null() } else { Stdio::inherit() };
-        let Some((directory, log, plain)) = &self.logs else {
-            return command
-                .stdout(shown(self.hides_stdout))
-                .stderr(shown(self.hides_stderr))
-                .status();
-        };
-        let name = format!("ir_{}_{PLUGIN}", timestamp(world));
-        let file = |asked: bool, ending: &str| match asked {
-            true => create(&directory.join(format!("{name}{ending}.log"))).map(Some),
-            false => Ok(None),
-        };
-        let logs = Logs { whole: file(*log, "")?, plain: file(*plain, "_no_ansi")?, error: None };
-        let logs = Mutex::new(logs);
-        if world.terminal.shows_results() {
-            command.env("ANSIBLE_FORCE_COLOR", "1");
+        command.stdout(shown(self.hides_stdout)).stderr(shown(self.hides_stderr));
+        let logs = self.open_logs(world)?;
+        if logs.is_some() {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            if world.terminal.shows_results() {
+                command.env("ANSIBLE_FORCE_COLOR", "1");
+            }
         }
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child = command.spawn()?;
+        let told = Told::with(&child);
+        let Some((directory, logs)) = logs else {
+            let status = child.wait()?;
+            return Ok((!told.was()).then_some(status));
+        };
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let copied = std::thread::scope(|scope| {
             let errors = scope.spawn(|| {
@@ -89,13 +87,27 @@ impl Output {
             copied.and(errors.join().unwrap_or(Ok(())))
         });
         let status = child.wait();
+        let interrupted = told.was();
+        drop(told);
         copied?;
         let logs = logs.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(error) = logs.error {
             let what = format!("warning: the log in {} is not complete", directory.display());
             world.terminal.talk(&format!("{what}: {error}"));
         }
-        status
+        Ok((!interrupted).then_some(status?))
+    }
+
+    /// The logs of a run that begins now, in their directory; none if nobody asked for any.
+    fn open_logs(&self, world: &World) -> io::Result<Option<OpenLogs<'_>>> {
+        let Some((directory, log, plain)) = &self.logs else { return Ok(None) };
+        let name = format!("ir_{}_{PLUGIN}", timestamp(world));
+        let file = |asked: bool, ending: &str| match asked {
+            true => create(&directory.join(format!("{name}{ending}.log"))).map(Some),
+            false => Ok(None),
+        };
+        let logs = Logs { whole: file(*log, "")?, plain: file(*plain, "_no_ansi")?, error: None };
+        Ok(Some((directory, Mutex::new(logs))))
     }
 }
 
@@ -104,6 +116,9 @@ fn create(path: &Path) -> io::Result<File> {
     // It may show what only its owner is to know.
     std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
+
+/// Logs of a run, with the directory that they are in.
+type OpenLogs<'a> = (&'a Path, Mutex<Logs<File>>);
 
 /// Logs of a run.
 struct Logs<W> {

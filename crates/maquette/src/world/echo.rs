@@ -14,8 +14,6 @@ static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 /// background that is the shell's terminal, and stays as it is.
 pub fn hide() {
     let stdin = std::io::stdin();
-    let is_ours =
-        || termios::tcgetpgrp(&stdin).is_ok_and(|group| group == rustix::process::getpgrp());
     if !stdin.is_terminal() || !is_ours() {
         return;
     }
@@ -23,6 +21,11 @@ pub fn hide() {
     if before.is_none() {
         *before = hide_on(stdin);
     }
+}
+
+/// Whether we are in the foreground of the terminal of standard input, which tells all that is there of Ctrl-C.
+pub fn is_ours() -> bool {
+    termios::tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
 /// Has the terminal show keys again.

@@ -110,8 +110,10 @@ impl Server for Model {
 
     fn survey(&self) -> Result<Survey, ObserveError> {
         let machine = self.machine();
+        let owners = machine.owners.iter().filter(|((kind, _), _)| *kind != ObjectKind::Bmc);
         Ok(Survey {
-            environments: machine.owners.values().cloned().collect(),
+            // libvirt knows nothing of BMCs.
+            environments: owners.map(|(_, environment)| environment.clone()).collect(),
             nodes: machine.surveyed(),
             domains: machine.strangers.clone(),
             networks: machine.stranger_networks.clone(),

@@ -452,5 +452,15 @@ fn in_use(hypervisor: &Hypervisor, leftovers: Leftovers, plan: &Plan) -> Result<
         }
         others_need_libvirt(&found, &recorded(hypervisor)?, plan)?;
     }
+    // They are served from here, by what would go, whatever has become of their nodes.
+    let bmcs: Vec<String> = hypervisor.facts.bmcs.keys().map(ToString::to_string).collect();
+    if !bmcs.is_empty() {
+        let message =
+            format!("BMCs of environments are still on the hypervisor: {}", bmcs.join(", "));
+        return Err(Failure::input(
+            Diagnostic::error("host::in-use", message)
+                .help("`maquette down --prefix NAME` removes those of each"),
+        ));
+    }
     Ok(())
 }

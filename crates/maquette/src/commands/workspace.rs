@@ -1,7 +1,9 @@
 //! `maquette workspace`.
 
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
+use maquette_core::names::EnvName;
 use maquette_engine::StepError;
 use serde_json::json;
 
@@ -9,10 +11,12 @@ use crate::consent;
 use crate::failure::Failure;
 use crate::infrared;
 use crate::render;
+use crate::session::connection;
 use crate::workspace::archive;
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::named::{self, Workspaces};
 use crate::workspace::outputs;
+use crate::workspace::{Owner, Workspace};
 use crate::world::World;
 
 /// What to do with workspaces.
@@ -164,8 +168,8 @@ fn agree(world: &World, names: &[String], yes: bool) -> Result<(), Failure> {
     let mut opened = Vec::new();
     for name in names {
         let workspace = workspaces.find(Some(name))?;
-        opened
-            .extend(outputs::opened(&workspace).map(|what| format!("{what} (workspace `{name}`)")));
+        let what = outputs::opened(&workspace, |owner| has_expired(world, &workspace, owner));
+        opened.extend(what.map(|what| format!("{what} (workspace `{name}`)")));
     }
     if opened.is_empty() || yes || consent::yes_of_environment(&world.environment) {
         return Ok(());
@@ -179,6 +183,27 @@ fn agree(world: &World, names: &[String], yes: bool) -> Result<(), Failure> {
         "say `--yes` (or MAQUETTE_YES=1) if that is what you want".into(),
     ];
     consent::question(world, "workspace::unconfirmed", &what, false, &hints)
+}
+
+/// Whether the time of an environment is up, by what is noted here, and its hypervisor has nothing of it any more. One that
+/// does not answer may have it.
+fn has_expired(world: &World, workspace: &Workspace, owner: &Owner) -> bool {
+    let Some(saved) = workspace.saved() else { return false };
+    let environment = match owner.prefix().map(EnvName::from_prefix) {
+        Some(Ok(environment)) => environment,
+        Some(Err(_)) => return false,
+        None => EnvName::default(),
+    };
+    let now = (world.clock)().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let expires = outputs::lifetime(workspace, &environment).and_then(|noted| noted.expires_s);
+    if saved.owner.as_ref() != Some(owner) || expires.is_none_or(|at| at > now) {
+        return false;
+    }
+    let gone = connection::open(world, &saved.host, workspace).ok().and_then(|connection| {
+        let server = world.libvirt.open(&connection.uri).ok()?;
+        Some(!server.survey().ok()?.may_have(&environment))
+    });
+    gone.unwrap_or(false)
 }
 
 fn create(world: &World, name: &str) -> Result<(), Failure> {

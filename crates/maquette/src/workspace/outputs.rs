@@ -2,7 +2,7 @@
 
 mod ansible;
 mod bmcs;
-mod merge;
+pub mod merge;
 mod ssh_config;
 mod switches;
 
@@ -241,16 +241,17 @@ pub fn belongs(workspace: &Workspace, owner: &Owner) -> bool {
     workspace.saved().and_then(|s| s.owner).is_none_or(|o| o == *owner)
 }
 
-/// What the key or the secret of a workspace is for, in words; none if it has neither, or nothing is noted that they open.
-pub fn opened(workspace: &Workspace) -> Option<String> {
+/// What the key or the secret of a workspace is for, in words; none if it has neither, or nothing is noted that they open but
+/// what has gone.
+pub fn opened(workspace: &Workspace, is_gone: impl Fn(&Owner) -> bool) -> Option<String> {
     if ![KEY_FILE, SECRET_FILE].iter().any(|name| workspace.file(name).exists()) {
         return None;
     }
     match workspace.recall() {
-        Ok(Some(saved)) if saved.opens.is_empty() => None,
         Ok(Some(saved)) => {
-            let labels: Vec<String> = saved.opens.iter().map(Owner::label).collect();
-            Some(format!("environment {}", labels.join(", ")))
+            let left = saved.opens.iter().filter(|owner| !is_gone(owner));
+            let labels: Vec<String> = left.map(Owner::label).collect();
+            (!labels.is_empty()).then(|| format!("environment {}", labels.join(", ")))
         }
         Ok(None) | Err(_) => Some("an environment that is not noted there".into()),
     }

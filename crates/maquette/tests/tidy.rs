@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "tidy/faults.rs"]
+mod faults;
 #[path = "tidy/order.rs"]
 mod order;
 #[path = "tidy/rooms.rs"]
@@ -422,11 +424,8 @@ fn what_scripts_rename_is_on_the_disk_before() {
                 Some("sync") => synced.extend(words),
                 Some("mv") if !growing.contains(&command) => {
                     looked += 1;
-                    assert!(
-                        synced.contains(&words.next().unwrap()),
-                        "{}: {command}",
-                        path.display()
-                    );
+                    let from = words.next().unwrap();
+                    assert!(synced.contains(&from), "{}: {command}", path.display());
                 }
                 _ => {}
             }

@@ -6,8 +6,10 @@
 
 mod archive;
 mod bmc;
+mod changes;
 mod check;
 pub mod dnsmasq;
+mod merge;
 mod parts;
 mod pictures;
 mod texts;
@@ -16,6 +18,8 @@ mod xml;
 
 pub use archive::archive;
 pub use bmc::{ipmi, redfish};
+pub use changes::{changes, convert};
+pub use merge::merge;
 pub use parts::Parts;
 pub use texts::{image, inventory, probe, record, report};
 pub use topology::{blueprint, topology};
@@ -25,11 +29,14 @@ pub use xml::xml;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 13] = [
     ("archive", archive),
+    ("changes", changes),
+    ("convert", convert),
     ("image", image),
     ("inventory", inventory),
     ("ipmi", ipmi),
+    ("merge", merge),
     ("probe", probe),
     ("record", record),
     ("redfish", redfish),

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use maquette::fuzzing::{self, Ground};
+use maquette::fuzzing::{self, Ground, Read};
 use maquette_core::blueprint::{Blueprint, Vnc};
 use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::observed::Observed;
@@ -35,35 +35,50 @@ pub fn topology(data: &[u8]) {
 
 /// The blueprint of an input, unless it is refused.
 pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
-    let parts = Parts::of(text);
-    let extra: Vec<&str> = parts.get("extra").lines().filter(|l| !l.is_empty()).collect();
-    let read = GROUND.with_borrow_mut(|ground| {
+    let observed = Observed::default();
+    let blueprint = blueprint_on(request(text)?, &observed)?;
+    Some((blueprint, observed))
+}
+
+/// Does something with the directory in which files are read.
+pub fn on_ground<T>(read: impl FnOnce(&mut Ground) -> T) -> T {
+    GROUND.with_borrow_mut(|ground| {
         let (_, ground) = ground.get_or_insert_with(|| {
             let directory = tempfile::tempdir().expect("there is room");
             let ground = Ground::new(directory.path()).expect("the flags are as they were");
             (directory, ground)
         });
-        let network = (parts.get("network"), parts.get("layout"));
-        ground.read(parts.get("project"), parts.get("node"), network, &extra)
-    });
-    let (request, mut diags, sources) = match read {
-        Ok(read) => read,
+        read(ground)
+    })
+}
+
+/// What an input asks for, with what there is to say about it; unless it is refused.
+pub fn request(text: &str) -> Option<Read> {
+    let parts = Parts::of(text);
+    let extra: Vec<&str> = parts.get("extra").lines().filter(|l| !l.is_empty()).collect();
+    let network = (parts.get("network"), parts.get("layout"));
+    let read = on_ground(|g| g.read(parts.get("project"), parts.get("node"), network, &extra));
+    match read {
+        // More of them say nothing new.
+        Ok((request, ..)) if request.nodes.iter().any(|n| n.count > MOST_NODES) => None,
+        Ok(read) => Some(read),
         Err(drawn) => {
             check::told(&drawn);
-            return None;
+            None
         }
-    };
-    // What an address or a file holds is another target's.
-    if request.nodes.iter().any(|n| n.count > MOST_NODES) {
-        return None;
     }
-    let observed = Observed::default();
-    let topology = expand::choose(&request, &observed, &mut diags);
+}
+
+/// What is asked for on a hypervisor, unless it is refused or something is in its way.
+pub fn blueprint_on(read: Read, observed: &Observed) -> Option<Blueprint> {
+    let (request, mut diags, sources) = read;
+    let topology = expand::choose(&request, observed, &mut diags);
     if let Some(topology) = &topology {
         core::lint(topology, &mut diags);
     }
     check::told(&fuzzing::drawn(&diags, &sources));
     let topology = topology.filter(|_| !diags.has_errors())?;
+    // What an address or a file holds is another target's.
     let mut images = ImageMap::new();
     for word in expand::image_sources(&topology) {
         if word.contains('/') && !word.contains("://") {
@@ -73,7 +88,7 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
         images.insert(word, resolved.image);
     }
     let context = Context {
-        observed: &observed,
+        observed,
         virt: VirtType::Qemu,
         images: &images,
         authorized_key: &PublicKey::known("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA maquette"),
@@ -84,7 +99,13 @@ pub fn blueprint(text: &str) -> Option<(Blueprint, Observed)> {
     };
     let mut diags = diags.fresh();
     let blueprint = expand::expand(&topology, &context, &mut diags);
-    (!diags.has_errors()).then_some((blueprint, observed))
+    // Without one, no hypervisor is meant.
+    if !observed.host.links.is_empty() {
+        expand::conflicts(&topology, &blueprint, observed, &mut diags);
+        plan::replaced_in_use(&blueprint, observed, &mut diags);
+        check::told(&fuzzing::drawn(&diags, &sources));
+    }
+    (!diags.has_errors()).then_some(blueprint)
 }
 
 /// Everything that is made of a blueprint.

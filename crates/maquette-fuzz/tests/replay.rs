@@ -122,6 +122,21 @@ fn archives() {
 }
 
 #[test]
+fn changes_of_topologies() {
+    replay("changes", 300);
+}
+
+#[test]
+fn topologies_as_files_of_our_own() {
+    replay("convert", 300);
+}
+
+#[test]
+fn inventories_that_others_write_into() {
+    replay("merge", 2000);
+}
+
+#[test]
 fn image_heads() {
     replay("image", 2000);
 }

@@ -1,14 +1,15 @@
 //! What fuzz targets and their corpus reach of the program. Not an interface for anybody else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use maquette_core::blueprint::{Blueprint, Node};
+use maquette_core::convert;
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::plan::Plan;
-use maquette_core::syntax::Sources;
+use maquette_core::syntax::{Sources, written};
 use maquette_core::topology::Request;
 use maquette_engine::host::ssh::{Effective, Target};
 
@@ -21,7 +22,7 @@ use crate::render::graph;
 use crate::workspace::Workspace;
 use crate::workspace::archive;
 use crate::workspace::inventory::Inventory;
-use crate::workspace::outputs::{self, Files};
+use crate::workspace::outputs::{self, Files, merge};
 use crate::world::Environment;
 use crate::{load, render};
 
@@ -90,6 +91,25 @@ impl Ground {
         wanted.flags.0.set("extra-vars", values);
         let loaded = load::wanted(&Environment::of_process(), wanted);
         Ok((loaded.request, loaded.diags, loaded.sources))
+    }
+
+    /// Writes a request as files of our own, as `topology convert` does, and reads these; they come along.
+    ///
+    /// # Errors
+    ///
+    /// What a user would be told.
+    pub fn converted(&mut self, request: &Request) -> Result<(Read, Vec<String>), String> {
+        let files = convert::of_request(request);
+        let mut texts = vec![written(&files.project)];
+        if let Some((name, tree)) = &files.network {
+            let place = self.directory.join("topology/network");
+            std::fs::create_dir_all(&place).map_err(|e| e.to_string())?;
+            texts.push(written(tree));
+            std::fs::write(place.join(format!("{name}.yml")), written(tree))
+                .map_err(|e| e.to_string())?;
+        }
+        let read = self.read(&texts[0], "", ("", ""), &[])?;
+        Ok((read, texts))
     }
 }
 
@@ -225,6 +245,16 @@ pub type Host = (String, BTreeMap<String, String>, Vec<String>);
 pub fn inventory(text: &str) -> Vec<Host> {
     let hosts = Inventory::parse(text).hosts.into_iter();
     hosts.map(|host| (host.name, host.vars, host.groups)).collect()
+}
+
+/// An inventory as it becomes when ours is written where others have written as well.
+pub fn merged(base: &str, theirs: &str, ours: &str) -> String {
+    merge::merged(base, theirs, ours, &BTreeSet::new())
+}
+
+/// The same where it is not known what we wrote last.
+pub fn merged_first(theirs: &str, ours: &str, mark: &str) -> String {
+    merge::merged_first(theirs, ours, &BTreeSet::new(), mark)
 }
 
 /// Unpacks an archive of a workspace.

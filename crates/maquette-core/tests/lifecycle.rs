@@ -353,6 +353,13 @@ fn an_interrupted_extension_by_nodes_without_a_system_ends_with_as_many_as_were_
     let wanted = extended(&[("ironic", 2)], &off);
     let plan = plan_of(&wanted, &whole);
     ends_with(4, &wanted, &whole, &plan);
+    // Killed within a step, after a node was started and before that was noted.
+    let mut cut = whole.clone();
+    apply(&mut cut, &plan.steps);
+    cut.domains.get_mut("ironic-3").expect("it exists").ready = false;
+    let rest = plan_of(&wanted, &cut);
+    apply(&mut cut, &rest.steps);
+    assert_eq!(names(&cut).len(), 4);
     // Once it is through, the same command is another extension.
     apply(&mut whole, &plan.steps);
     let more = plan_of(&wanted, &whole);

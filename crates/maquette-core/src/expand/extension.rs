@@ -31,11 +31,9 @@ fn unfinished(observed: &Observed) -> BTreeSet<&NodeName> {
     let mut all = latest(observed);
     all.retain(|name| {
         let Some(domain) = observed.domains.get(*name) else { return true };
-        let node = &domain.recorded;
-        // A node without a guest is through once it was started; then it may be off because somebody
-        // switched it off.
-        let waiting = !domain.ready && (node.guest.is_some() || !domain.active);
-        waiting || !observed.missing_volumes(node, &domain.pool).is_empty()
+        // It may be off because somebody switched it off. One that runs and of which that is not noted was started by the
+        // run that was interrupted: the next one notes it, whether a guest is waited for or not.
+        !domain.ready || !observed.missing_volumes(&domain.recorded, &domain.pool).is_empty()
     });
     all
 }

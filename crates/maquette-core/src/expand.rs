@@ -460,8 +460,9 @@ impl<'a> Expander<'a> {
         let kept6 = kept6.or(reserved.and_then(|r| r.ipv6));
         // An address outside the subnet is one of a subnet that has changed since.
         let kept4 = kept4.filter(|k| v4.is_some_and(|n| n.contains(k)) && !free.chosen.contains(k));
-        let ipv4 = chosen.or(kept4).or_else(|| free.next_v4());
-        let ipv6 = kept6.filter(|k| v6.is_some_and(|n| n.contains(k))).or_else(|| free.next_v6());
+        let ipv4 = chosen.or(kept4).or_else(|| free.next_v4(mac));
+        let ipv6 =
+            kept6.filter(|k| v6.is_some_and(|n| n.contains(k))).or_else(|| free.next_v6(mac));
         (
             ipv4.zip(v4).and_then(|(a, n)| Ipv4Net::new(a, n.prefix_len()).ok()),
             ipv6.zip(v6).and_then(|(a, n)| Ipv6Net::new(a, n.prefix_len()).ok()),

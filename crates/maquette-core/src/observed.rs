@@ -414,6 +414,9 @@ pub struct Observed {
     pub host: HostNetwork,
     /// How long nodes took to start there.
     pub starts: Starts,
+    /// DHCP leases of libvirt's networks that are not over, whoever they are for. A server gives no reserved address to a
+    /// node as long as another has a lease of it, and a node that was removed has given none back.
+    pub dhcp_leases: BTreeMap<IpAddr, MacAddr>,
     /// CPUs that are online; 0 where nobody has counted them.
     pub cpus: usize,
     /// The environment's BMCs, if there are any.

@@ -278,6 +278,39 @@ fn a_hole_stays_a_hole_and_nothing_else_is_touched() {
     assert_eq!(names(&seen), names(&before));
 }
 
+/// A node that is removed gives its lease back to nobody: for an hour the server gave no new node its address.
+#[test]
+fn addresses_that_others_have_leases_of_are_given_out_last() {
+    let whole = built(&[("controller", 2)], &[]);
+    let nic = |seen: &Observed, node: &str| {
+        let all = &seen.domains[node].recorded.interfaces;
+        let nic = all.iter().find(|nic| nic.default_route).expect("it has a default route");
+        (nic.ipv4.address().expect("it has an address").addr(), nic.mac)
+    };
+    let (address, mac) = nic(&whole, "controller-1");
+    let mut seen = whole;
+    remove(&mut seen, &["controller-1"]);
+    seen.dhcp_leases.insert(address.into(), mac);
+    // Another node gets another one, and the same node its own.
+    let mut other = seen.clone();
+    up(
+        &mut other,
+        &input(
+            &[("controller", 1), ("compute", 1)],
+            "3_nets",
+            &[
+                "override.controller.deploy_os=yes",
+                "override.controller.disks.disk1.size=12G",
+                "override.compute.deploy_os=yes",
+            ],
+        ),
+    );
+    assert_ne!(nic(&other, "compute-0").0, address);
+    let mut same = seen.clone();
+    up(&mut same, &asked(&[("controller", 2)], &[]));
+    assert_eq!(nic(&same, "controller-1"), (address, mac));
+}
+
 #[test]
 fn an_extension_leaves_what_is_there_whatever_the_files_say_now() {
     let mut seen = built(&[("controller", 1), ("ironic", 1)], &[]);

@@ -63,6 +63,10 @@ for directory in /var/lib/maquette/bmc/environment.*; do
     sed -n 's/^\([^ ]*\) .*/unreached \1/p' "$directory/unreached" 2>/dev/null || :
     sed -n 's/^{"node":"\([^"]*\)","digest":"\([^"]*\)",.*/bmc \1 \2/p' "$directory/bmcs" 2>/dev/null || :
 done
+say dhcp
+for file in /var/lib/libvirt/dnsmasq/*.status; do
+    [ ! -r "$file" ] || { head -c 1000000 "$file" | tr '\n' ' ' && echo; }
+done
 say listening
 ss -Hlntu 2>/dev/null | while read -r protocol _ _ _ local _; do echo "$protocol $local"; done || :
 say paths; for path; do [ ! -e "$path" ] || echo "$path"; done

@@ -64,7 +64,8 @@ impl Hypervisor {
 fn on_host(seen: Seen, facts: &Facts, environment: &EnvName) -> Observed {
     let observed = seen.on_host(&facts.addresses, facts.network.clone());
     let bmcs = facts.bmcs.get(environment).cloned();
-    Observed { starts: facts.starts.clone(), cpus: facts.cpus, bmcs, ..observed }
+    let (starts, dhcp_leases) = (facts.starts.clone(), facts.dhcp_leases.clone());
+    Observed { starts, cpus: facts.cpus, bmcs, dhcp_leases, ..observed }
 }
 
 /// libvirt cannot be connected to.

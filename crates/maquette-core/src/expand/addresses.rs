@@ -1,13 +1,14 @@
 //! Addresses out of a network's DHCP ranges.
 
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::blueprint::Network;
 use crate::observed::Observed;
 use crate::topology::Dhcp;
+use crate::units::MacAddr;
 
 /// The free addresses of one network, lowest first.
 pub struct Addresses {
@@ -23,10 +24,44 @@ pub struct Addresses {
     v6: Option<Range<u128>>,
 }
 
+/// Addresses in order. Those that another NIC has a lease of are the last resort: the server would not give them out yet.
 struct Range<N> {
-    next: N,
+    next: Option<N>,
     end: N,
     taken: BTreeSet<N>,
+    leases: BTreeMap<N, MacAddr>,
+    passed_over: VecDeque<N>,
+}
+
+impl<N: Copy + Ord> Range<N> {
+    fn new(
+        (start, end): (N, N),
+        taken: BTreeSet<N>,
+        leases: impl Iterator<Item = (N, MacAddr)>,
+    ) -> Self {
+        let leases = leases.filter(|(address, _)| (start..=end).contains(address)).collect();
+        Self { next: Some(start), end, taken, leases, passed_over: VecDeque::new() }
+    }
+
+    /// The lowest address that a NIC can have and that is `free` for all else that is known.
+    fn take(
+        &mut self,
+        mac: MacAddr,
+        following: impl Fn(N) -> Option<N>,
+        free: impl Fn(N) -> bool,
+    ) -> Option<N> {
+        while let Some(candidate) = self.next.filter(|next| *next <= self.end) {
+            self.next = following(candidate);
+            if self.taken.contains(&candidate) || !free(candidate) {
+                continue;
+            }
+            if self.leases.get(&candidate).is_none_or(|holder| *holder == mac) {
+                return Some(candidate);
+            }
+            self.passed_over.push_back(candidate);
+        }
+        self.passed_over.pop_front()
+    }
 }
 
 impl Addresses {
@@ -40,13 +75,21 @@ impl Addresses {
             taken.insert(u32::from(net.addr()));
             let others = network.uplink.iter().filter_map(|u| u.address.map(|a| a.addr()));
             taken.extend(others.chain(fixed.and_then(|f| f.gateway)).map(u32::from));
-            Range { next: u32::from(start), end: u32::from(end), taken }
+            let leases = observed.dhcp_leases.iter().filter_map(|(address, mac)| match address {
+                IpAddr::V4(address) => Some((u32::from(*address), *mac)),
+                IpAddr::V6(_) => None,
+            });
+            Range::new((u32::from(start), u32::from(end)), taken, leases)
         });
         let v6 = network.ipv6.zip(network.dhcp6).map(|(net, Dhcp { start, end })| {
             let mut taken: BTreeSet<u128> =
                 observed.taken_v6(&network.name).into_iter().map(u128::from).collect();
             taken.insert(u128::from(net.addr()));
-            Range { next: u128::from(start), end: u128::from(end), taken }
+            let leases = observed.dhcp_leases.iter().filter_map(|(address, mac)| match address {
+                IpAddr::V6(address) => Some((u128::from(*address), *mac)),
+                IpAddr::V4(_) => None,
+            });
+            Range::new((u128::from(start), u128::from(end)), taken, leases)
         });
         let numbered = fixed.filter(|f| f.range.is_none()).map(|f| f.net);
         let net4 = network.ipv4.or(fixed.map(|f| f.net));
@@ -68,30 +111,36 @@ impl Addresses {
         self.v6.is_some()
     }
 
-    /// The lowest free IPv4 address; none where there is no range, or nothing left in it.
-    pub fn next_v4(&mut self) -> Option<Ipv4Addr> {
-        let range = self.v4.as_mut()?;
-        while range.next <= range.end {
-            let candidate = range.next;
-            range.next = range.next.checked_add(1)?;
-            let address = Ipv4Addr::from(candidate);
-            if !range.taken.contains(&candidate) && !self.chosen.contains(&address) {
-                return Some(address);
-            }
-        }
-        None
+    /// The lowest IPv4 address that is free for a NIC; none where there is no range, or nothing left in it.
+    pub fn next_v4(&mut self, mac: MacAddr) -> Option<Ipv4Addr> {
+        let chosen = &self.chosen;
+        let free = |address: u32| !chosen.contains(&Ipv4Addr::from(address));
+        let address = self.v4.as_mut()?.take(mac, |address| address.checked_add(1), free)?;
+        Some(Ipv4Addr::from(address))
     }
 
-    /// The lowest free IPv6 address.
-    pub fn next_v6(&mut self) -> Option<Ipv6Addr> {
-        let range = self.v6.as_mut()?;
-        while range.next <= range.end {
-            let candidate = range.next;
-            range.next = range.next.checked_add(1)?;
-            if !range.taken.contains(&candidate) {
-                return Some(Ipv6Addr::from(candidate));
-            }
-        }
-        None
+    /// The lowest IPv6 address that is free for a NIC.
+    pub fn next_v6(&mut self, mac: MacAddr) -> Option<Ipv6Addr> {
+        let address = self.v6.as_mut()?.take(mac, |address| address.checked_add(1), |_| true)?;
+        Some(Ipv6Addr::from(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_leased_is_better_than_none() {
+        let (own, other) = (MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2]));
+        let mut range = Range::new((2u32, 4), BTreeSet::from([3]), [(2, other)].into_iter());
+        let mut take = |mac| range.take(mac, |n| n.checked_add(1), |_| true);
+        assert_eq!([take(own), take(own), take(own)], [Some(4), Some(2), None]);
+        let mut range = Range::new((2u32, 4), BTreeSet::new(), [(2, other)].into_iter());
+        assert_eq!(range.take(other, |n| n.checked_add(1), |_| true), Some(2));
+        // The last of all numbers has none after it.
+        let mut range = Range::new((u32::MAX, u32::MAX), BTreeSet::new(), std::iter::empty());
+        let mut take = || range.take(own, |n| n.checked_add(1), |_| true);
+        assert_eq!([take(), take()], [Some(u32::MAX), None]);
     }
 }

@@ -9,6 +9,8 @@ use maquette_core::names::EnvName;
 use maquette_core::observed::{Bmcs, HostLink, HostNetwork, LinkKind, Listening};
 use maquette_core::plan::LIMITS;
 use maquette_core::start_times::Starts;
+use maquette_core::units::MacAddr;
+use serde_json::Value;
 
 use super::daemons::{self, Daemons};
 use super::family::{self, FAMILIES, Family, OsRelease, Part};
@@ -82,6 +84,8 @@ pub struct Facts {
     pub record: String,
     /// How long nodes took to start there.
     pub starts: Starts,
+    /// Leases of libvirt's DHCP servers that are not over, by address.
+    pub dhcp_leases: BTreeMap<IpAddr, MacAddr>,
     /// Files that are there of those that tell how far a preparation came.
     pub begun: BTreeSet<&'static str>,
 }
@@ -195,6 +199,7 @@ pub fn read(text: &str) -> Facts {
         sshd: limits(&seen),
         record: seen.text("record").to_string(),
         starts: Starts::parse(seen.text("starts")).as_of(now_s),
+        dhcp_leases: seen.lines("dhcp").flat_map(|line| dhcp_leases(line, now_s)).collect(),
         begun: BEGUN.into_iter().filter(|path| there(path)).collect(),
         os,
     }
@@ -205,6 +210,17 @@ fn memory_mib(seen: &Sections, key: &str) -> u64 {
     let line = seen.lines("memory").find_map(|l| l.strip_prefix(key));
     let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) / 1024
+}
+
+/// What a file holds that libvirt keeps of a DHCP server's leases, without those that were over at a time in seconds.
+fn dhcp_leases(json: &str, now_s: u64) -> Vec<(IpAddr, MacAddr)> {
+    let leases: Vec<Value> = serde_json::from_str(json).unwrap_or_default();
+    let lease = |lease: &Value| {
+        lease["expiry-time"].as_u64().filter(|end| *end > now_s)?;
+        let address = lease["ip-address"].as_str()?.parse().ok()?;
+        Some((address, lease["mac-address"].as_str()?.parse().ok()?))
+    };
+    leases.iter().filter_map(lease).collect()
 }
 
 /// Where the hypervisor's routes of both families lead.
@@ -429,6 +445,24 @@ mod tests {
         for line in ["", "tcp", "tcp 10.0.0.1", "tcp x:1", "tcp 10.0.0.1:http"] {
             assert_eq!(read(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn leases_that_are_over_are_nobodys() {
+        let lease = |address: &str, end: u64| {
+            format!(
+                "{{ \"ip-address\": \"{address}\", \"mac-address\": \"52:54:00:00:00:01\", \
+                 \"hostname\": \"web-0\", \"expiry-time\": {end} }}"
+            )
+        };
+        let (one, two) = (lease("10.1.0.2", 101), lease("10.1.0.3", 100));
+        let text = format!(
+            "@@ time\n100\n@@ dhcp\n[ {one}, {two} ]\nbroken\n[ {} ]\n",
+            lease("fd00::2", 200)
+        );
+        let leases = read(&text).dhcp_leases;
+        let addresses: Vec<String> = leases.keys().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["10.1.0.2", "fd00::2"]);
     }
 
     #[test]

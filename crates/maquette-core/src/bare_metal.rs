@@ -1,4 +1,7 @@
 //! Nodes with a BMC in the files of those who enrol bare metal: TripleO, Ironic, bifrost and Metal³.
+//!
+//! None of them has certificates verified: that takes the file of their authority, which only whoever runs Ironic can bring
+//! to where its conductor reads it.
 
 use serde_json::{Map, Value, json};
 
@@ -52,15 +55,20 @@ impl Machine<'_> {
         if self.bmc.protocol.has_redfish() { "redfish" } else { "ipmi" }
     }
 
-    /// What Ironic's driver wants to know; `authority` is the file with the certificate of the BMCs' authority.
-    fn driver_info(&self, authority: &str) -> Value {
+    /// What Kubernetes takes for its name.
+    fn kubernetes_name(&self) -> String {
+        self.node.name.to_lowercase().replace('_', "-")
+    }
+
+    /// What Ironic's driver wants to know.
+    fn driver_info(&self) -> Value {
         match self.bmc.redfish_url() {
             Some(url) => json!({
                 "redfish_address": url,
                 "redfish_system_id": self.system(),
                 "redfish_username": self.user,
                 "redfish_password": self.password(),
-                "redfish_verify_ca": authority,
+                "redfish_verify_ca": false,
             }),
             None => json!({
                 "ipmi_address": self.bmc.address.to_string(),
@@ -115,6 +123,8 @@ pub fn instackenv(machines: &[Machine<'_>]) -> String {
                 node["pm_type"] = "redfish".into();
                 node["pm_addr"] = m.bmc.redfish_url().into();
                 node["pm_system_id"] = m.system().into();
+                // Keys that begin with the driver's name are handed on to it.
+                node["redfish_verify_ca"] = false.into();
             }
         }
         node
@@ -125,14 +135,18 @@ pub fn instackenv(machines: &[Machine<'_>]) -> String {
 /// The architecture of all nodes, as Ironic calls it.
 const ARCH: &str = "x86_64";
 
+/// The class that flavors of bare metal ask for.
+const RESOURCE_CLASS: &str = "baremetal";
+
 /// What `openstack baremetal create` reads.
-pub fn baremetal_yaml(machines: &[Machine<'_>], authority: &str) -> String {
+pub fn baremetal_yaml(machines: &[Machine<'_>]) -> String {
     let node = |m: &Machine<'_>| {
         let ports: Vec<Value> = m.macs().map(|mac| json!({"address": mac})).collect();
         json!({
             "name": m.node.name.as_str(),
             "driver": m.driver(),
-            "driver_info": m.driver_info(authority),
+            "resource_class": RESOURCE_CLASS,
+            "driver_info": m.driver_info(),
             "properties": {
                 "cpu_arch": ARCH,
                 "cpus": m.node.vcpus,
@@ -147,14 +161,14 @@ pub fn baremetal_yaml(machines: &[Machine<'_>], authority: &str) -> String {
 }
 
 /// `baremetal.json` of bifrost.
-pub fn bifrost(machines: &[Machine<'_>], authority: &str) -> String {
+pub fn bifrost(machines: &[Machine<'_>]) -> String {
     let node = |m: &Machine<'_>| {
         let nics: Vec<Value> = m.macs().map(|mac| json!({"mac": mac})).collect();
         let node = json!({
             "name": m.node.name.as_str(),
             "uuid": m.node.uuid.to_string(),
             "driver": m.driver(),
-            "driver_info": m.driver_info(authority),
+            "driver_info": m.driver_info(),
             "nics": nics,
             "properties": {
                 "cpu_arch": ARCH,
@@ -174,13 +188,16 @@ pub fn ironic_nodes(machines: &[Machine<'_>]) -> String {
     let node = |m: &Machine<'_>| {
         let port = |mac: String| json!({"address": mac, "pxe_enabled": true});
         json!({
-            "name": m.node.name.as_str(),
+            // Its scripts make objects of Kubernetes of it.
+            "name": m.kubernetes_name(),
             "driver": m.driver(),
-            "resource_class": "baremetal",
+            "resource_class": RESOURCE_CLASS,
             "driver_info": {
                 "username": m.user,
                 "password": m.password(),
                 "address": m.metal3_address("redfish"),
+                // Where it is missing, the development environment has certificates verified.
+                "redfish_verify_ca": "False",
             },
             "ports": m.macs().map(port).collect::<Vec<_>>(),
             "properties": {"local_gb": m.disk_gib().to_string(), "cpu_arch": ARCH},
@@ -193,8 +210,7 @@ pub fn ironic_nodes(machines: &[Machine<'_>]) -> String {
 pub fn bare_metal_hosts(machines: &[Machine<'_>]) -> String {
     let mut out = String::new();
     for m in machines {
-        // What Kubernetes takes for a name.
-        let name = m.node.name.to_lowercase().replace('_', "-");
+        let name = m.kubernetes_name();
         let secret = format!("{name}-bmc");
         let account = json!({
             "apiVersion": "v1",

@@ -43,10 +43,21 @@ fn files_of_those_who_enrol_bare_metal() {
     let nodes = nodes();
     let machines = machines(&nodes);
     insta::assert_snapshot!("instackenv", bare_metal::instackenv(&machines));
-    insta::assert_snapshot!("baremetal", bare_metal::baremetal_yaml(&machines, "/w/bmc/ca.pem"));
-    insta::assert_snapshot!("bifrost", bare_metal::bifrost(&machines, "/w/bmc/ca.pem"));
+    insta::assert_snapshot!("baremetal", bare_metal::baremetal_yaml(&machines));
+    insta::assert_snapshot!("bifrost", bare_metal::bifrost(&machines));
     insta::assert_snapshot!("ironic_nodes", bare_metal::ironic_nodes(&machines));
     insta::assert_snapshot!("bare_metal_hosts", bare_metal::bare_metal_hosts(&machines));
+}
+
+/// Names of node types may have what names in Kubernetes may not.
+#[test]
+fn metal3s_files_have_one_name_for_a_node() {
+    let text = node_type("redfish").replacen("redfish=name: redfish", "Db_x=name: Db_x", 1);
+    let input = input(&[(text.as_str(), 1)], NETWORK, &[]);
+    let nodes = blueprint_of(&input, &machine(&["eth0"])).nodes;
+    let machines = machines(&nodes);
+    assert!(bare_metal::ironic_nodes(&machines).contains("\"name\": \"db-x-0\""));
+    assert!(bare_metal::bare_metal_hosts(&machines).contains("\"db-x-0\""));
 }
 
 #[test]
@@ -58,5 +69,5 @@ fn what_is_written_as_yaml_is_yaml() {
         let read = Plain::read(document).unwrap();
         assert!(matches!(read, Plain::Map(_)), "{document}");
     }
-    assert!(Plain::read(&bare_metal::baremetal_yaml(&machines, "/w")).is_ok());
+    assert!(Plain::read(&bare_metal::baremetal_yaml(&machines)).is_ok());
 }

@@ -118,14 +118,24 @@ begin() {
 
 # The last words of what did not begin.
 say_why() {
-    if is_systemd; then journalctl -q -u "$unit" -n 3 -o cat >&2 || :; else tail -n 3 "$dir/log" >&2 || :; fi
+    if is_systemd; then
+        words=$(journalctl -q -u "$unit" -n 6 -o cat 2>&1) || :
+        echo "the process that serves them did not begin; the end of \`journalctl -u $unit\`:" >&2
+    else
+        words=$(tail -n 6 "$dir/log" 2>&1) || :
+        echo "the process that serves them did not begin; the end of $dir/log:" >&2
+    fi
+    echo "${words:-nothing was logged}" >&2
 }
 
 await() {
     left=150
+    missed=0
     while ! is_served; do
         left=$((left - 1))
-        if [ $left = 0 ] || { ! is_systemd && ! process; }; then
+        # A process has no command line for a moment while it becomes another program.
+        if is_systemd || process; then missed=0; else missed=$((missed + 1)); fi
+        if [ $left = 0 ] || [ $missed = 3 ]; then
             say_why
             exit 1
         fi

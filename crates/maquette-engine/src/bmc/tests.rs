@@ -212,8 +212,15 @@ fn what_was_not_seen_to_serve_does_not_count() {
     let broken = STAND_IN.replace("flock 9", "echo no >&2; exit 1");
     fs::write(place.program_of("lab"), broken).unwrap();
     let output = place.serve("lab", &["a-0", "a-1"]);
-    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("no"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.ends_with("environment.lab/log:\nno\n"), "{said}");
     assert!(!Path::new(&served).exists());
+    // Also where it has no last words.
+    let broken = STAND_IN.replace("flock 9", "exit 1");
+    fs::write(place.program_of("lab"), broken).unwrap();
+    let output = place.serve("lab", &["a-0", "a-1"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.ends_with("log:\nnothing was logged\n"), "{said}");
 }
 
 /// What it says of that: nothing, and that little is left which it may do.

@@ -32,15 +32,14 @@ pub fn write(workspace: &Workspace, nodes: &[&Node], secrets: &BmcSecrets) -> io
         return remove(workspace);
     }
     let authority = secrets.authority().map_err(io::Error::other)?;
-    let path = workspace.file(AUTHORITY).display().to_string();
     private_directory(workspace)?;
     let own = json!({"schema": 1, "bmcs": machines.iter().map(value).collect::<Vec<_>>()});
     let files = [
         (AUTHORITY, authority),
         (BMCS, format!("{own:#}\n")),
         (INSTACKENV, bare_metal::instackenv(&machines)),
-        (BAREMETAL, bare_metal::baremetal_yaml(&machines, &path)),
-        (BIFROST, bare_metal::bifrost(&machines, &path)),
+        (BAREMETAL, bare_metal::baremetal_yaml(&machines)),
+        (BIFROST, bare_metal::bifrost(&machines)),
         (IRONIC_NODES, bare_metal::ironic_nodes(&machines)),
         (HOSTS, bare_metal::bare_metal_hosts(&machines)),
     ];

@@ -106,7 +106,15 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
 
 /// Writes an answers file of what is given.
 fn generate(world: &World, given: &Given, file: &Path) -> Result<u8, Failure> {
-    let text = answers::write(&|name| given.texts(name));
+    let ignored = |name: &str| {
+        let option = options::find(name);
+        option.is_some_and(|o| matches!(o.support, Support::Ignored(_))) && !given.by_user(name)
+    };
+    // Who uses the file is not to be warned of what nobody gave.
+    let text = answers::write(&|name| match ignored(name) {
+        true => Vec::new(),
+        false => given.texts(name),
+    });
     let secret = OPTIONS.iter().any(|o| o.secret && !given.texts(o.name).is_empty());
     let content = if secret { Content::Secret } else { Content::Plain };
     userfile::write(&world.terminal, file, text.as_bytes(), content)?;
@@ -210,10 +218,12 @@ fn build(
     let nodes = wanted.flags.0.has("topology-nodes");
     let mut loaded = load::wanted_leniently(&world.environment, &wanted, extra);
     let selected = tags::select(&world.terminal, &given.ansible_args, nodes);
-    if let Some(look) = tags::look(given)? {
+    let look = tags::look(given)?;
+    // A plan, too, is to find that a playbook is missing.
+    let hooks = Hooks::read(world, &loaded.request, &tree, &given.playbook_args())?;
+    if let Some(look) = look {
         return look.show(world, &mut loaded, &selected);
     }
-    let hooks = Hooks::read(world, &loaded.request, &tree, &given.playbook_args())?;
     let output = Output::of(&world.environment, &workspace).map_err(|e| workspace.unwritten(e))?;
     let hooks = hooks.with_infrareds(world, output).only(&selected);
     if hooks.at(world, Point::Whole, &workspace)? {
@@ -246,7 +256,7 @@ fn build(
     up::build(world, &loaded, &requirements, &session, hooks, &how)?;
     facts::deployment(world, &session)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
-        facts::collect(world, &workspace)?;
+        facts::collect(world, &workspace);
     }
     Ok(0)
 }

@@ -200,6 +200,11 @@ fn a_generated_answers_file_can_be_used() {
     let settings =
         home.says(&["virsh", "--from-file", "new.ini", "--host-key", "key", "--dry-run"]);
     assert!(settings.contains("prefix: ab"));
+    // What nobody changed is read as what it was, and nothing is said of it.
+    assert!(settings.contains("size: false") && !settings.contains("size: \"no\""), "{settings}");
+    let said = home
+        .clean(&home.run(&["virsh", "--from-file", "new.ini", "--host-key", "key", "plan"]).stderr);
+    assert!(!said.contains("has no effect"), "{said}");
 }
 
 #[test]
@@ -270,6 +275,9 @@ fn every_check_names_every_offender() {
     home.fails(1, &with(&["--from-file", "answers.ini"]));
     // Nothing of this made a workspace.
     assert!(!home.path("ir/.workspaces").exists());
+    // A look at what would be done finds missing playbooks, too.
+    let look = ["-e", "provision_post=nope.yml", "--ansible-args", "syntax-check"];
+    assert!(home.fails(2, &with(&look)).contains("there is no playbook nope.yml"));
 }
 
 #[test]
@@ -488,7 +496,7 @@ fn an_inventory_of_the_users_own_is_used() {
     let said = said.replace(workspace(&home).as_str(), "NAME");
     assert_eq!(
         said,
-        "-i\nHOME/ir/.workspaces/NAME/id_rsa\n-o\nPort=22\n-o\nConnectTimeout=20\n-o\nServerAliveInterval=30\n-t\n--\nstack@172.16.0.10\necho \"a b\"; id\n"
+        "-i\nHOME/ir/.workspaces/NAME/id_rsa\n-o\nConnectTimeout=20\n-o\nServerAliveInterval=30\n-t\n--\nstack@172.16.0.10\necho \"a b\"; id\n"
     );
 }
 

@@ -16,7 +16,8 @@ const MAPPINGS: &str = "physnet_mappings";
 const BOOT_MODE: &str = "default_boot_mode";
 
 const IRONIC: &str = "enrolling nodes in Ironic is for whoever deploys it";
-const BMC: &str = "nodes have no BMC; `maquette start`, `stop` and `reset` switch them";
+const BMC: &str =
+    "`--bmc` says which nodes have a BMC; its address and its account are Maquette's to choose";
 const POOL: &str = "the storage pool is `--pool-name` in `--disk-pool`";
 const SWITCHING: &str = "Maquette names bridges and taps itself";
 const STATE: &str = "what is there is asked of the hypervisor";

@@ -1,9 +1,10 @@
 //! `--collect-ansible-facts`: the facts of this machine and the hypervisor, as JSON.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use maquette_engine::private_file::write_private;
-use maquette_engine::{Cause, StepError, deployment_facts};
+use maquette_engine::{StepError, deployment_facts};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -12,37 +13,51 @@ use crate::workspace::Workspace;
 use crate::workspace::outputs;
 use crate::world::World;
 
-/// Saves them in the workspace, below `ansible-facts`.
-pub fn collect(world: &World, workspace: &Workspace) -> Result<(), Failure> {
-    let directory = workspace.file("ansible-facts");
-    let failed = |e: Cause| Failure::because("cannot collect Ansible's facts", e);
-    std::fs::create_dir_all(&directory).map_err(|e| failed(e.into()))?;
+/// Saves them in the workspace, below `ansible-facts`. All is built by now: as with InfraRed, that they cannot be had of a
+/// machine is a warning.
+pub fn collect(world: &World, workspace: &Workspace) {
     for host in ["localhost", "hypervisor"] {
-        let output = Command::new("ansible")
-            .arg("-i")
-            .arg(workspace.file(outputs::INVENTORY))
-            .args(["-m", "setup", "--one-line", host])
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|e| failed(e.into()))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let facts = text
-            .split_once("=> ")
-            .and_then(|(_, json)| serde_json::from_str::<Value>(json.trim()).ok())
-            .filter(|_| output.status.success());
-        let Some(facts) = facts else {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let mut error = StepError::new(format!("cannot collect Ansible's facts of {host}"));
-            error.excerpt = said.lines().chain(text.lines()).take(10).map(String::from).collect();
-            return Err(Failure::Failed(error));
-        };
-        // InfraRed's name for it.
-        let file = directory.join(format!("infrared_virsh-provision_{host}.json"));
-        write_private(&file, format!("{:#}\n", facts["ansible_facts"]).as_bytes())
-            .map_err(|e| failed(e.into()))?;
-        world.terminal.talk(&format!("wrote {}", file.display()));
+        match of_machine(workspace, host) {
+            Ok(file) => world.terminal.talk(&format!("wrote {}", file.display())),
+            Err(error) => {
+                let mut said =
+                    format!("warning: cannot collect Ansible's facts of {host}: {error}");
+                for line in &error.excerpt {
+                    said.push_str(&format!("\n  | {line}"));
+                }
+                world.terminal.talk(&said);
+            }
+        }
     }
-    Ok(())
+}
+
+/// Saves those of one machine; the file.
+fn of_machine(workspace: &Workspace, host: &str) -> Result<PathBuf, StepError> {
+    let directory = workspace.file("ansible-facts");
+    let not_kept = |e: std::io::Error| StepError::of(e);
+    std::fs::create_dir_all(&directory).map_err(not_kept)?;
+    let output = Command::new("ansible")
+        .arg("-i")
+        .arg(workspace.file(outputs::INVENTORY))
+        .args(["-m", "setup", "--one-line", host])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| StepError::new(format!("cannot run `ansible`: {e}")))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let facts = text
+        .split_once("=> ")
+        .and_then(|(_, json)| serde_json::from_str::<Value>(json.trim()).ok())
+        .filter(|_| output.status.success());
+    let Some(facts) = facts else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let mut error = StepError::new(format!("`ansible` ended with {}", output.status));
+        error.excerpt = said.lines().chain(text.lines()).take(10).map(String::from).collect();
+        return Err(error);
+    };
+    // InfraRed's name for it.
+    let file = directory.join(format!("infrared_virsh-provision_{host}.json"));
+    write_private(&file, format!("{:#}\n", facts["ansible_facts"]).as_bytes()).map_err(not_kept)?;
+    Ok(file)
 }
 
 /// Notes the subnets of an environment with a prefix on its hypervisor, where other plug-ins of InfraRed's look for them. All

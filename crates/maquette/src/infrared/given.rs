@@ -452,7 +452,8 @@ impl Given {
                     return Err(format!("{called} expects yes or no, not `{one}`"));
                 }
             },
-            Kind::Value | Kind::Choice(_) if !self.by_user(option.name) && one == "no" => {
+            // Also where an answers file repeats the default.
+            Kind::Value | Kind::Choice(_) if option.default == Some("no") && one == "no" => {
                 Plain::Bool(false)
             }
             Kind::Value | Kind::Choice(_) => Plain::Text(one),

@@ -358,12 +358,14 @@ fn by_inventory(host: &Host, inventory: &Path) -> Result<Route, Failure> {
             options.extend(words.into_iter().map(OsString::from));
         }
     }
-    let port = host.var("ansible_port").unwrap_or("22");
-    let port: u16 = port.parse().map_err(|_| bad(format!("`{port}` is not a valid port")))?;
     let user: Login = host.var("ansible_user").unwrap_or("root").parse().map_err(not_valid)?;
     let address: HostAddress = address.trim_matches(['[', ']']).parse().map_err(not_valid)?;
-    // `-p` means something else to scp.
-    options.extend(["-o".into(), format!("Port={port}").into()]);
+    // Without one it is what the user's ssh configuration says.
+    if let Some(port) = host.var("ansible_port") {
+        let port: u16 = port.parse().map_err(|_| bad(format!("`{port}` is not a valid port")))?;
+        // `-p` means something else to scp.
+        options.extend(["-o".into(), format!("Port={port}").into()]);
+    }
     let destination = format!("{user}@{address}");
     Ok(Route { name: host.name.clone(), destination, options, own: true })
 }

@@ -1,12 +1,12 @@
 # Builds a bootable Debian cloud image from distribution packages, without loop devices and without
 # mounting anything: the file system is filled as it is made, GRUB is put in place byte by byte.
 #
-# $1 suite (bookworm)   $2 work directory   $3 output (qcow2)   $4 apt sources file, or empty
-# $5…: the agent's files, each as where it goes and its text
+# $1 suite (bookworm)   $2 work directory   $3 output (qcow2)   $4 apt sources file, or empty   $5 the suite that it is for
+# $6…: the agent's files, each as where it goes and its text
 #
 # Lines that start with "::" on standard error are for the user.
-suite=$1 work=$2 output=$3 sources=$4
-shift 4
+suite=$1 work=$2 output=$3 sources=$4 current=$5
+shift 5
 root=$work/root
 say() { echo ":: $*" >&2; }
 
@@ -28,6 +28,12 @@ COMPRESS=zstd
 CONF
 printf '%s\n' virtio_pci virtio_blk virtio_scsi virtio_net virtio_rng sd_mod sr_mod ata_piix ahci ext4 \
     > "$work/initramfs/modules"
+
+# The same mirrors have the other suites.
+if [ -n "$sources" ]; then
+    sed "s/\\b$current\\b/$suite/g" "$sources" > "$work/debian.sources"
+    sources=$work/debian.sources
+fi
 
 say "installing packages"
 mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" \

@@ -16,7 +16,7 @@ use crate::probe::family::{Manager, OsRelease};
 const SCRIPT: &str = include_str!("../../assets/build-debian.sh");
 
 /// Images that can be built, with their suites.
-pub const BUILDABLE: [(&str, &str); 1] = [("debian-12", "bookworm")];
+pub const BUILDABLE: [(&str, &str); 2] = [("debian-12", "bookworm"), ("debian-13", "trixie")];
 
 /// Files that the recipe needs, with the packages that bring them.
 const TOOLS: [(&str, &str); 7] = [
@@ -145,10 +145,12 @@ pub fn build(
     std::fs::create_dir_all(parent)
         .map_err(|source| BuildError::Directory { path: parent.into(), source })?;
     let work = format!("{}.work-{}", output.display(), std::process::id());
-    let sources = if os.codename == suite { own_sources(host) } else { String::new() };
+    // It goes into an expression of sed's.
+    let is_word = !os.codename.is_empty() && os.codename.chars().all(|c| c.is_ascii_alphanumeric());
+    let sources = if os.id == "debian" && is_word { own_sources(host) } else { String::new() };
     let whole = output.display().to_string();
     let new = format!("{whole}.new");
-    let arguments = [suite.to_string(), work, new.clone(), sources];
+    let arguments = [suite.to_string(), work, new.clone(), sources, os.codename];
     let command = Command::script(SCRIPT, arguments.into_iter().chain(agent().map(String::from)));
     host.run(&command, &mut |line| {
         if let Some(stage) = line.strip_prefix(":: ") {

@@ -15,7 +15,7 @@ const BESIDE: &str = asset!("cloud-init.conf");
 const NOT_YET: &str = asset!("template.conf");
 
 /// What an image gets: where, and its text.
-pub(crate) const FILES: [(&str, &str); 18] = [
+pub(crate) const FILES: [(&str, &str); 20] = [
     ("usr/lib/maquette/maquette-agent", asset!("maquette-agent")),
     ("usr/lib/maquette/maquette_agent.py", asset!("maquette_agent.py")),
     ("usr/lib/maquette/maquette_first_boot.py", asset!("maquette_first_boot.py")),
@@ -31,6 +31,9 @@ pub(crate) const FILES: [(&str, &str); 18] = [
     ("etc/systemd/system/maquette-template.service", asset!("maquette-template.service")),
     ("etc/systemd/system/cloud-init-local.service.d/maquette.conf", BESIDE),
     ("etc/systemd/system/cloud-init.service.d/maquette.conf", BESIDE),
+    // Of cloud-init 24.3 and later: its stages are in one process.
+    ("etc/systemd/system/cloud-init-main.service.d/maquette.conf", BESIDE),
+    ("etc/systemd/system/cloud-init-network.service.d/maquette.conf", BESIDE),
     ("etc/systemd/system/cloud-config.service.d/maquette.conf", BESIDE),
     ("etc/systemd/system/cloud-final.service.d/maquette.conf", BESIDE),
     ("etc/systemd/system/systemd-networkd-wait-online.service.d/maquette.conf", NOT_YET),

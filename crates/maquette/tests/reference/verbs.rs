@@ -115,7 +115,8 @@ fn the_page_of_verbs_has_every_verb() {
     assert!(verbs.len() > 35, "{verbs:?}");
     let mut out = begin(
         "Verbs",
-        "Each verb also says this itself: `maquette VERB --help`. `maquette explain` says more of settings and keys.",
+        "Each verb also says this itself: `maquette VERB --help`. `maquette explain` says more of settings and keys. \
+         `maquette man-pages DIR`, which `--help` does not name, writes manual pages of all of them; packages have these.",
     );
     let link = |name: &str| format!("[`{name}`](#maquette-{name})");
     table(

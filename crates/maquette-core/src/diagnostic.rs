@@ -120,7 +120,7 @@ enum Idle {
     /// They are what they were recorded as.
     #[default]
     AsRecorded,
-    /// All are warnings.
+    /// All are warnings, and so are extra variables without effect.
     Warnings,
     /// Those in these sources are warnings.
     WarningsIn(HashSet<SourceId>),
@@ -173,7 +173,7 @@ impl Diagnostics {
         let of_key = [UNKNOWN_KEY, WITHOUT_EFFECT].contains(&diagnostic.code);
         let source = diagnostic.labels.first().map(|label| label.span.source);
         match &*self.idle {
-            Idle::Warnings if of_key => Severity::Warning,
+            Idle::Warnings if of_key || diagnostic.code == UNUSED_EXTRA => Severity::Warning,
             Idle::WarningsIn(files) if of_key && source.is_some_and(|s| files.contains(&s)) => {
                 Severity::Warning
             }
@@ -239,6 +239,13 @@ pub fn slip<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Op
         .filter(|(slips, c)| *slips <= 2 && slips * 4 <= c.chars().count())
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, c)| c)
+}
+
+/// The candidate that is one letter from `word`, however short, or that it is otherwise a [`slip`] for.
+pub fn typo<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let one = |c: &&&str| c.chars().count() > 2 && strsim::osa_distance(word, c) == 1;
+    candidates.iter().find(one).copied().or_else(|| slip(word, candidates.iter().copied()))
 }
 
 #[cfg(test)]

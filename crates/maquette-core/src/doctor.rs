@@ -8,6 +8,7 @@ mod signs;
 
 use std::collections::BTreeMap;
 
+pub use node::first_boot_again;
 pub use signs::{
     Frames, HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns, Power, Space,
 };

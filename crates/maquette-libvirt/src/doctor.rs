@@ -63,12 +63,12 @@ pub fn networks(observed: &Observed, nodes: &BTreeMap<String, NodeSigns>) -> Vec
     all.map(network).collect()
 }
 
-/// A node to look at. Its disk is looked at where nothing was heard of the guest.
+/// A node to look at. Its disk is looked at where its guest does not answer; what its console has may be of an earlier boot.
 pub fn node(domain: &Domain, signs: &NodeSigns) -> Node {
     let evidence = &signs.evidence;
     let heard = evidence.ssh == Some(SshAnswer::Greeted);
     let silent = domain.active && domain.recorded.guest.is_some() && !heard;
-    let disk = domain.recorded.disks.first().filter(|_| silent && evidence.console.is_none());
+    let disk = domain.recorded.disks.first().filter(|_| silent);
     Node {
         name: domain.name.to_string(),
         address: domain.recorded.access.address,

@@ -45,6 +45,14 @@ pub(super) fn node(
     found
 }
 
+/// What to do after a first boot that failed: waiting changes nothing.
+pub fn first_boot_again(name: &str) -> String {
+    format!(
+        "`maquette restart {name}` begins its first boot anew; if what it does is wrong, mend that in the node type, \
+         and `maquette up` replaces the node"
+    )
+}
+
 struct Look<'a> {
     host: &'a HostSigns,
     observed: &'a Observed,
@@ -423,9 +431,12 @@ impl Look<'_> {
         if !errors.is_empty() {
             let cause = format!("cloud-init failed: {}", errors.join("; "));
             return Some(
-                self.finding(Layer::FirstBoot, "cloud-init-failed", cause).seen(status()).advise(
-                    format!("`maquette ssh {name} cat /var/log/cloud-init.log` shows more"),
-                ),
+                self.finding(Layer::FirstBoot, "cloud-init-failed", cause)
+                    .seen(status())
+                    .advise(format!(
+                        "`maquette ssh {name} sudo cat /var/log/cloud-init-output.log` shows more"
+                    ))
+                    .advise(first_boot_again(name)),
             );
         }
         if self.domain.ready || self.domain.failed.is_some() {

@@ -6,7 +6,7 @@ use super::{Forward, Interface, Network, Role, Settings, Topology};
 use super::{bgp, described, free_subnet, network, role};
 use crate::decode::{Fields, quoted_list};
 use crate::defaults::{self, Kind};
-use crate::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA, slip};
+use crate::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA, slip, typo};
 use crate::expr::{self, Scope, Variables};
 use crate::file_keys::{Form, Key, key};
 use crate::layers::merge;
@@ -165,27 +165,52 @@ fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Di
     for entry in request.extra.entries() {
         let known = SETTINGS.contains(&entry.key.as_str());
         if !known && !playbooks && !is_named(request, overrides, &entry.key) {
-            diags.push(
-                Diagnostic::warning(UNUSED_EXTRA, format!("`{}` has no effect", entry.key))
-                    .at(entry.key_span, "")
-                    .suggest(&entry.key, ["override"]),
-            );
+            let slip = misspelt(&entry.key, ["override"]).is_some();
+            let mut diagnostic = unused(slip, format!("`{}` has no effect", entry.key))
+                .at(entry.key_span, "")
+                .suggest(&entry.key, ["override"]);
+            let is_type =
+                request.nodes.iter().any(|n| n.file == entry.key) || entry.key == "networks";
+            if is_type && matches!(entry.value.value, Value::Map(_)) {
+                diagnostic = diagnostic.help(format!("did you mean `override.{}`?", entry.key));
+            }
+            diags.push(diagnostic);
         }
     }
     let known: Vec<&str> =
         request.nodes.iter().map(|n| n.file.as_str()).chain(std::iter::once("networks")).collect();
     for entry in overrides.map_or(&[][..], Node::entries) {
         if !known.contains(&entry.key.as_str()) {
-            diags.push(
-                Diagnostic::warning(
-                    UNUSED_EXTRA,
-                    format!("nothing in this run is called `{}`", entry.key),
-                )
-                .at(entry.key_span, "this override has no effect")
-                .suggest(&entry.key, known.iter().copied()),
-            );
+            // Types that come with Maquette may be in other runs of the same overrides.
+            let other = defaults::get(Kind::Nodes, &entry.key).is_some();
+            let meant = misspelt(&entry.key, known.iter().copied()).filter(|_| !other);
+            let message = format!("nothing in this run is called `{}`", entry.key);
+            let diagnostic =
+                unused(meant.is_some(), message).at(entry.key_span, "this override has no effect");
+            diags.push(match meant {
+                Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
+                None => diagnostic.suggest(&entry.key, known.iter().copied()),
+            });
         }
     }
+}
+
+/// What has no effect is an error where it is plain that something else was meant.
+fn unused(slip: bool, message: String) -> Diagnostic {
+    match slip {
+        true => Diagnostic::error(UNUSED_EXTRA, message),
+        false => Diagnostic::warning(UNUSED_EXTRA, message),
+    }
+}
+
+/// The name that a word is a slip for; `web1` and `web2` are two names.
+fn misspelt<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    typo(word, names.into_iter().filter(|name| unnumbered(name) != unnumbered(word)))
+}
+
+/// A name without the number that it ends with.
+fn unnumbered(name: &str) -> &str {
+    name.trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
 /// Whether an expression of the topology names a variable.
@@ -390,12 +415,11 @@ fn nearly_named(described: Option<&Node>, request: &Request, diags: &mut Diagnos
     let is_described = |name: &str| described.iter().any(|e| e.key == name);
     let asked = request.nodes.iter().map(|n| n.file.as_str()).filter(|n| !is_described(n));
     let asked: Vec<&str> = asked.collect();
-    // `web1` and `web2` are two types.
-    let numbered = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_string();
     for entry in described {
         let other = entry.key == "default" || defaults::get(Kind::Nodes, &entry.key).is_some();
         let near = |name: &&&str| {
-            slip(name, [entry.key.as_str()]).is_some() && numbered(name) != numbered(&entry.key)
+            // `web1` and `web2` are two types.
+            slip(name, [entry.key.as_str()]).is_some() && unnumbered(name) != unnumbered(&entry.key)
         };
         if let Some(like) = asked.iter().find(near).filter(|_| !other) {
             let file = &request.network_name;

@@ -6,7 +6,7 @@ use crate::file_keys::Class::{Later, Live, Replace, Restart};
 use crate::file_keys::{Form, Key, key};
 use crate::hardware::Bus;
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
-use crate::units::ByteSize;
+use crate::units::{ByteSize, MIB};
 use crate::values::{DiskKey, Line, Serial};
 
 /// Disks of a node: `vda` to `vdy`, for `vdz` or `sdz` is the seed.
@@ -108,8 +108,9 @@ pub(super) const DISKS: Form = Form::Either(&[
     Form::List(&Form::Either(&[SIZE, Form::Map(DISK)])),
 ]);
 
-/// Reads `disks`: a mapping of `diskN`, in the order written; or a list, whose items are called `disk1` and so on.
-pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Disk> {
+/// Reads `disks`: a mapping of `diskN`, in the order written; or a list, whose items are called `disk1` and so on. Of a node type
+/// that is `described` in the project file nobody means a disk of some bytes; InfraRed's files may have such.
+pub fn decode(node: &Node, (role, described): (&str, bool), diags: &mut Diagnostics) -> Vec<Disk> {
     if let Value::List(items) = &node.value {
         let named = items.iter().enumerate().map(|(i, item)| Entry {
             key: format!("disk{}", i + 1),
@@ -117,7 +118,7 @@ pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Disk> {
             value: sized(item),
         });
         let all = Node { value: Value::Map(named.collect()), span: node.span };
-        return decode(&all, role, diags);
+        return decode(&all, (role, described), diags);
     }
     if Fields::open(node, format!("`disks` of node type `{role}`"), diags).is_none() {
         return Vec::new();
@@ -126,7 +127,7 @@ pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<Disk> {
         let message = format!("node type `{role}` has more than {MOST_DISKS} disks");
         diags.push(Diagnostic::error("topology::disks", message).at(entry.key_span, ""));
     }
-    node.entries().iter().filter_map(|e| disk(e, role, diags)).collect()
+    node.entries().iter().filter_map(|e| disk(e, (role, described), diags)).collect()
 }
 
 /// A size alone is a disk of that size.
@@ -136,8 +137,19 @@ fn sized(item: &Node) -> Node {
     Node { value: Value::Map(vec![size]), span: item.span }
 }
 
-/// Whether qcow2 can be that large.
-fn fits(size: ByteSize, node: &Node, diags: &mut Diagnostics) -> bool {
+/// Whether qcow2 can be that large, and somebody can mean it.
+fn fits(size: ByteSize, node: &Node, described: bool, diags: &mut Diagnostics) -> bool {
+    if described && (1..MIB).contains(&size.0) {
+        let unit = match &node.value {
+            Value::Scalar(text, _) if text.bytes().all(|b| b.is_ascii_digit()) => {
+                format!("a number alone counts bytes: write `{text}G`")
+            }
+            _ => "a disk has 1 MiB or more: write `20G`".into(),
+        };
+        let expected = "a size such as `40G`";
+        diags.push(decode::wrong_type(node, "`size` of a disk", expected).help(unit));
+        return false;
+    }
     if (1..=MOST_BYTES).contains(&size.0) {
         return true;
     }
@@ -181,7 +193,7 @@ fn cache(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> String {
     text.value
 }
 
-fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
+fn disk(entry: &Entry, (role, described): (&str, bool), diags: &mut Diagnostics) -> Option<Disk> {
     let (key, node) = (&entry.key, &entry.value);
     let key: DiskKey = match key.parse() {
         Ok(key) => key,
@@ -197,7 +209,9 @@ fn disk(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<Disk> {
     let second = fields.parsed::<Line>("image_url", diags);
     let import = import.or(second);
     let size = match (&import, fields.take("size")) {
-        (_, Some(node)) => decode::size(node, "size", diags).filter(|s| fits(s.value, node, diags)),
+        (_, Some(node)) => {
+            decode::size(node, "size", diags).filter(|s| fits(s.value, node, described, diags))
+        }
         (Some(_), None) => None,
         (None, None) => {
             fields.need("size", diags);

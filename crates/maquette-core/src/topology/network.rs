@@ -458,11 +458,8 @@ fn forward(node: &Node, diags: &mut Diagnostics) -> Option<Forward> {
                     format!("`{other}` is not a valid forward mode"),
                 )
                 .at(mode.span, "")
-                .suggest(other, ["nat", "route", "open", "bridge"])
-                .help(
-                    "modes are `nat`, `route`, `open` and `bridge`; leave the key out for an isolated \
-                         network",
-                ),
+                .suggest(other, ["nat", "route", "open", "bridge", "none"])
+                .help("modes are `nat`, `route`, `open`, `bridge`, and `none` for an isolated network"),
             );
             None
         }

@@ -107,7 +107,7 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         "Network that it is reached on, which has its default route [default: the first that gives it an address]",
     ).takes(Replace),
     key("provision_network", Form::Text, "Network that its address is taken from instead").takes(Replace),
-    key("groups", Form::List(&Form::Parsed("a list of Ansible groups")), "Ansible groups").takes(Record),
+    key("groups", Form::List(&Form::Parsed("an Ansible group")), "Ansible groups").takes(Record),
     key(
         "machine_type",
         Form::Parsed("a machine type"),
@@ -266,7 +266,7 @@ pub fn decode(
     let [deploy_os, adapt_image] =
         ["deploy_os", "supports_libguestfs"].map(|key| fields.bool(key, diags).unwrap_or(true));
     let variant = os(&mut fields, file, diags);
-    let disks = fields.need("disks", diags).map_or(Vec::new(), |n| disk::decode(n, file, diags));
+    let disks = disks(&mut fields, (file, described), diags);
     let import_url = fields.parsed::<Line>("import_url", diags).map(|u| u.value.to_string());
     let interfaces = interfaces(&mut fields, file, diags);
     let (octets, macs) = (octets(&mut fields, diags), introspection(&mut fields, diags));
@@ -435,6 +435,10 @@ fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<External
     fields.bool("bridged", diags);
     fields.finish(diags);
     Some(ExternalNetwork { network: network? })
+}
+
+fn disks(fields: &mut Fields<'_>, of: (&str, bool), diags: &mut Diagnostics) -> Vec<Disk> {
+    fields.need("disks", diags).map_or(Vec::new(), |n| disk::decode(n, of, diags))
 }
 
 /// How many nodes there are is known before overrides are merged.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use maquette_core::doctor::{Finding, Layer};
+use maquette_core::doctor::{Finding, Layer, first_boot_again};
 use maquette_core::plan::Readiness;
 use maquette_engine::ready::{self, Login, NotReady};
 use maquette_engine::{StepContext, StepError};
@@ -159,6 +159,7 @@ impl Libvirt<'_> {
     }
 
     fn not_ready(&self, name: &str, reason: NotReady) -> StepError {
+        let next = what_next(name, &reason);
         let mut error = match reason {
             NotReady::Cancelled => {
                 return StepError::interrupted("it goes on booting");
@@ -195,9 +196,17 @@ impl Libvirt<'_> {
         error.excerpt = self.console(name);
         error
             .hint(format!("nothing was removed; look at it with `maquette console {name}`"))
-            .hint(format!(
-                "run the same command again to go on waiting, or `maquette down {name}` to remove this node"
-            ))
+            .hint(next)
+    }
+}
+
+/// What to do about a node that is not ready. A first boot that failed does not go on, however long one waits.
+fn what_next(name: &str, reason: &NotReady) -> String {
+    match reason {
+        NotReady::Failed { .. } => first_boot_again(name),
+        _ => format!(
+            "run the same command again to go on waiting, or `maquette down {name}` to remove this node"
+        ),
     }
 }
 
@@ -206,8 +215,21 @@ mod tests {
     use std::path::Path;
 
     use maquette_engine::host::Local;
+    use maquette_engine::ready::Fault;
 
     use super::*;
+
+    /// The advice was to wait, which came to the same error each time.
+    #[test]
+    fn a_first_boot_that_failed_is_begun_anew_and_not_waited_for() {
+        let failed = NotReady::Failed { fault: Fault::Other, errors: vec!["x".into()] };
+        let next = what_next("lab-web-0", &failed);
+        assert!(
+            next.contains("`maquette restart lab-web-0`") && !next.contains("waiting"),
+            "{next}"
+        );
+        assert!(what_next("lab-web-0", &NotReady::Lost).contains("go on waiting"));
+    }
 
     /// It was recorded at once, and everybody who looked connected to it.
     #[test]

@@ -29,18 +29,31 @@ const PLUGINS: [&str; 14] = [
 ];
 
 /// Verbs of other tools that none here is like, and what there is instead.
-const ELSEWHERE: [(&[&str], &str); 6] = [
+const ELSEWHERE: [(&[&str], &str); 13] = [
     (
         &["snapshot", "snapshots", "save", "revert"],
         "Maquette makes no snapshots; `virsh snapshot-create-as NODE NAME` of libvirt does",
     ),
+    (&["apply", "deploy", "create", "build"], "`maquette up` builds what is described"),
     (
-        &["provision", "apply", "deploy", "create", "build"],
-        "`maquette up` builds what is described",
+        &["provision"],
+        "`maquette up` builds what is described; a changed first boot has it replace nodes, and what nodes do later is for Ansible",
     ),
     (&["halt", "poweroff", "shutdown"], "`maquette stop NODE` shuts nodes down"),
     (&["suspend"], "`maquette pause NODE` holds nodes as libvirt's `suspend` does"),
-    (&["delete", "rm", "remove", "undefine"], "`maquette down` removes the environment, or a node"),
+    (&["reload", "reboot"], "`maquette restart NODE` shuts nodes down and starts them"),
+    (
+        &["delete", "rm", "remove", "undefine", "teardown"],
+        "`maquette down` removes the environment, or a node",
+    ),
+    (&["kill"], "`maquette stop --force NODE` switches nodes off, `maquette down` removes them"),
+    (&["prune", "clean"], "`maquette image prune` removes images that no node uses"),
+    (
+        &["download", "pull", "images"],
+        "`maquette image list` names images, and `maquette up` downloads them",
+    ),
+    (&["global-status"], "`maquette list` shows the environments of a hypervisor"),
+    (&["version"], "`maquette --version` prints it"),
     (
         &["ps", "inspect", "info", "show"],
         "`maquette status` shows the nodes, `maquette list` the environments",

@@ -31,8 +31,17 @@ static RUN: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
 /// How many waits go on that nobody can call off.
 static WAITS: AtomicUsize = AtomicUsize::new(0);
 
-/// A program of the user's that runs for us and that signals are for as well, and whether one came for it.
-static PROGRAM: Mutex<Option<(Pid, bool)>> = Mutex::new(None);
+/// A program of the user's that runs for us and that signals are for as well.
+static PROGRAM: Mutex<Option<Program>> = Mutex::new(None);
+
+struct Program {
+    pid: Pid,
+    /// Which signal it was told of, as counted by [`SIGNALS`]; none if it was told of none.
+    told: Option<usize>,
+}
+
+/// How many signals have come.
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
 
 /// How long a program that was told to end may take for it before it is told so in a way that it cannot take for less.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,16 +50,25 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Told(());
 
 impl Told {
-    /// Has it told.
+    /// Has it told, also of a signal that came while it was started.
     pub fn with(child: &Child) -> Self {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        *program() = pid.map(|pid| (pid, false));
+        let mut program = program();
+        *program = pid.map(|pid| Program { pid, told: None });
+        let run = RUN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if run.is_some_and(|cancelled| cancelled.load(Ordering::SeqCst)) {
+            tell(
+                &mut program,
+                (SIGNALS.load(Ordering::SeqCst), CAME.load(Ordering::SeqCst)),
+                false,
+            );
+        }
         Self(())
     }
 
     /// Whether it was told to end.
     pub fn was(&self) -> bool {
-        program().is_some_and(|(_, told)| told)
+        program().as_ref().is_some_and(|program| program.told.is_some())
     }
 }
 
@@ -60,23 +78,32 @@ impl Drop for Told {
     }
 }
 
-fn program() -> std::sync::MutexGuard<'static, Option<(Pid, bool)>> {
+fn program() -> std::sync::MutexGuard<'static, Option<Program>> {
     PROGRAM.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells the program that runs for us that it is to end; false if there is none, or it was told so before. It is told as by
-/// Ctrl-C: that is what `ansible-playbook` ends what it has started after. A terminal tells all of its foreground by itself.
-fn tell(signal: i32, terminal_told: bool) -> bool {
-    let mut running = program();
-    let Some((pid, told)) = running.as_mut() else { return false };
+/// Tells the program that runs for us that it is to end, by the `number`th signal; false if there is none, or another one has
+/// told it before. It is told as by Ctrl-C: that is what `ansible-playbook` ends what it has started after. A terminal
+/// tells all of its foreground by itself.
+fn tell(
+    running: &mut Option<Program>,
+    (number, signal): (usize, i32),
+    terminal_told: bool,
+) -> bool {
+    let Some(Program { pid, told }) = running else { return false };
     let pid = *pid;
-    let kill = |signal| {
+    let kill = move |signal| {
         // It may have ended.
         let _ = rustix::process::kill_process(pid, signal);
     };
-    if std::mem::replace(told, true) {
-        kill(Signal::KILL);
-        return false;
+    match told.replace(number) {
+        // It came while the program was started, which was told of it at once.
+        Some(before) if before == number => return true,
+        Some(_) => {
+            kill(Signal::KILL);
+            return false;
+        }
+        None => {}
     }
     if signal != SIGINT || !terminal_told {
         kill(Signal::INT);
@@ -84,10 +111,9 @@ fn tell(signal: i32, terminal_told: bool) -> bool {
     std::thread::spawn(move || {
         for signal in [Signal::TERM, Signal::KILL] {
             std::thread::sleep(PATIENCE);
-            match *program() {
-                Some((now, _)) if now == pid => {
-                    let _ = rustix::process::kill_process(pid, signal);
-                }
+            let running = program();
+            match running.as_ref() {
+                Some(now) if now.pid == pid => kill(signal),
                 _ => return,
             }
         }
@@ -120,9 +146,10 @@ pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
     std::thread::spawn(move || {
         for signal in signals.forever() {
             CAME.store(signal, Ordering::SeqCst);
+            let number = SIGNALS.fetch_add(1, Ordering::SeqCst) + 1;
             let run = RUN.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let first = run.is_some_and(|cancelled| !cancelled.swap(true, Ordering::SeqCst));
-            if tell(signal, echo::is_ours()) {
+            if tell(&mut program(), (number, signal), echo::is_ours()) {
                 continue;
             }
             let asking = terminal.is_asking();
@@ -155,4 +182,27 @@ fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
     mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).is_some_and(|m| m & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// The one that came between the fork and our noting it was lost, and the program ran to its end.
+    #[test]
+    fn a_program_is_told_of_a_signal_that_came_while_it_was_started() {
+        *RUN.lock().unwrap() = Some(Arc::new(AtomicBool::new(true)));
+        CAME.store(SIGTERM, Ordering::SeqCst);
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let told = Told::with(&child);
+        assert!(told.was());
+        assert!(!child.wait().unwrap().success());
+        // The watcher comes to it, too: it has been told, and is not killed for having been told twice.
+        let number = SIGNALS.load(Ordering::SeqCst);
+        assert!(tell(&mut program(), (number, SIGTERM), false));
+        drop(told);
+        *RUN.lock().unwrap() = None;
+    }
 }

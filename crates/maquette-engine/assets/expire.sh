@@ -292,6 +292,15 @@ domain() {
     done
 }
 
+# What the bridge of a network is called: as the network, or where an interface cannot have so long a name as it begins,
+# with a part of its digest.
+interface() {
+    case $1 in
+    ????????????????*) printf '%.8s-%.6s\n' "$1" "$(printf %s "$1" | sha256sum)" ;;
+    *) printf '%s\n' "$1" ;;
+    esac
+}
+
 # Removes a network of the environment, and volumes of nodes whose domains somebody undefined. One that has a NIC of the
 # hypervisor, or a bridge of Open vSwitch, stays: what these had before only Maquette gives back. So does one that a domain
 # is plugged into which stays: 2.
@@ -308,15 +317,9 @@ network() {
     elements=$(printf '%s\n' "$xml" | tr '\n' ' ' | tr '<' '\n')
     whole=$(printf '%s\n' "$elements" | sed -n '/^maquette:network /p' | head -n 1)
     [ "$(attribute "$whole" environment)" = "$1" ] || return 0
-    # Who copies a network gives it another name; its record has the bridge that it was made with, which is called like it or
-    # begins so.
+    # Who copies a network gives it another name; its record has the bridge that it was made with.
     made=$(attribute "$whole" bridge)
-    case $name in
-    "${made:-$name}") ;;
-    ????????????????*) case $name in "${made%-??????}"*) ;; *) made=/ ;; esac ;;
-    *) made=/ ;;
-    esac
-    if [ "$made" = / ] || ! may_be_own net-list "$1" "$name"; then
+    if [ "${made:-$(interface "$name")}" != "$(interface "$name")" ] || ! may_be_own net-list "$1" "$name"; then
         echo "network $name stays: it has a record of environment $1"
         return 0
     fi
@@ -372,9 +375,14 @@ files() {
     all=$(virsh list --all --uuid) || return 1
     for domain in $all; do
         if said=$(virsh domblklist "$domain" 2>&1 && virsh domblklist "$domain" --inactive 2>&1); then
-            printf '%s\n' "$said" | sed -n 's/^ *[^ ][^ ]*  *//p' | while IFS= read -r file; do
-                { printf '%s\n' "$file" && below "$file"; } | sed 's/.*\///; s/^/'"$domain"' /'
-            done
+            # Earlier versions of virsh fill the last column up.
+            printf '%s\n' "$said" | sed -n 's/^ *[^ ][^ ]*  *//; s/ *$//; /./p' | while IFS= read -r file; do
+                if ! over=$(below "$file"); then
+                    echo "nothing goes for now: what $file of domain $domain is over cannot be told" >&2
+                    exit 1
+                fi
+                printf '%s\n%s\n' "$file" "$over" | sed '/^$/d; s/.*\///; s/^/'"$domain"' /'
+            done || return 1
         elif ! is_gone list "$domain"; then
             echo "nothing goes for now: which disks domain $domain has cannot be told: $said" >&2
             return 1

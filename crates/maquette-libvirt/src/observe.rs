@@ -144,10 +144,15 @@ impl Seen {
             return Ok(self);
         }
         let files: BTreeSet<String> = self.off.keys().cloned().collect();
-        for (below, file) in image::below(host, &files)? {
+        let below = image::below(host, &files)?;
+        for (below, file) in below.files {
             for domain in self.off.get(file).into_iter().flatten() {
                 claims.hold(&below, domain);
             }
+        }
+        for file in below.unknown {
+            claims.unread.extend(self.off.get(file).into_iter().flatten().cloned());
+            self.unreadable.push(format!("what the disk {file} is over"));
         }
         Ok(self)
     }
@@ -285,7 +290,9 @@ fn claim(
     }
     let all = live.iter().flat_map(|live| &live.files).chain(files);
     all.for_each(|file| claims.hold(file, name));
-    let unknown = files.iter().filter(|f| !active && f.starts_with('/'));
+    // Of a disk that it has now libvirt says what that is over; not of one that it will have when it starts next.
+    let has_now = |file: &String| active && live.iter().any(|live| live.files.contains(file));
+    let unknown = files.iter().filter(|file| !has_now(file) && file.starts_with('/'));
     for file in unknown.filter(|file| !over_images.contains(*file)) {
         asides.off.entry(file.clone()).or_default().insert(name.into());
     }

@@ -166,7 +166,11 @@ fn overlaid(
     let disks = domains.flat_map(|d| d.files).filter(|file| file.starts_with('/'));
     let disks: BTreeSet<String> = disks.filter(|file| !own.contains(file.as_str())).collect();
     let below = image::below(host, &disks).map_err(|e| failed(e.into()))?;
-    found.extend(below.into_iter().map(|(file, _)| file));
+    if let Some(file) = below.unknown.first() {
+        let message = format!("what the disk {file} of a domain is over cannot be told");
+        return Err(failed(message.into()));
+    }
+    found.extend(below.files.into_iter().map(|(file, _)| file));
     let elsewhere: BTreeSet<&str> = others.iter().map(|v| v.path.as_str()).collect();
     found.retain(|file| !elsewhere.contains(file.as_str()));
     Ok(found)

@@ -26,20 +26,31 @@ const BELOW: &str = concat!(
     "n=0\nfor file; do below \"$file\" | sed \"s/^/$n /\"; n=$((n + 1)); done\n"
 );
 
-/// Files that disks are over, and those that these are over, as far as qcow2 names files; each with a disk that is over it.
-pub fn below<'a>(
-    host: &dyn Host,
-    disks: &'a BTreeSet<String>,
-) -> Result<Vec<(String, &'a str)>, HostError> {
+/// What disks are over, as far as qcow2 names files.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Below<'a> {
+    /// Files that they are over, and those that these are over; each with a disk that is over it.
+    pub files: Vec<(String, &'a str)>,
+    /// Disks of which that cannot be told, or not wholly.
+    pub unknown: Vec<&'a str>,
+}
+
+/// Finds out what disks are over.
+pub fn below<'a>(host: &dyn Host, disks: &'a BTreeSet<String>) -> Result<Below<'a>, HostError> {
     let disks: Vec<&str> = disks.iter().map(String::as_str).collect();
-    let mut found = Vec::new();
+    let mut found = Below::default();
     // A command line has an end.
     for some in disks.chunks(200) {
         let text = check(host, &Command::script(BELOW, some.iter().copied()))?;
-        found.extend(text.lines().filter_map(|line| {
-            let (number, file) = line.split_once(' ')?;
-            Some((file.to_string(), *some.get(number.parse::<usize>().ok()?)?))
-        }));
+        for line in text.lines() {
+            let Some((number, file)) = line.split_once(' ') else { continue };
+            let disk = number.parse().ok().and_then(|number: usize| some.get(number));
+            match (disk, file) {
+                (Some(disk), "?") => found.unknown.push(disk),
+                (Some(disk), file) => found.files.push((file.to_string(), disk)),
+                (None, _) => {}
+            }
+        }
     }
     Ok(found)
 }

@@ -50,7 +50,8 @@ case "$1 $2" in
 'domstate '*) if [ -e "off/domains/$name" ]; then echo 'shut off'; else echo running; fi ;;
 'domiflist '*) [ ! -e "plugged/$name" ] || cat "plugged/$name" ;;
 'domblklist '*)
-    if [ -e "disks/$name" ]; then cat "disks/$name"; else
+    # Versions before 7.3 fill the last column up.
+    if [ -e "disks/$name" ]; then sed 's/$/  /' "disks/$name"; else
         sed -n 's|.* volume="\([^"]*\)".*| vda   /x/\1|p' "domains/$name"
     fi
     ;;

@@ -29,10 +29,14 @@ CONF
 printf '%s\n' virtio_pci virtio_blk virtio_scsi virtio_net virtio_rng sd_mod sr_mod ata_piix ahci ext4 \
     > "$work/initramfs/modules"
 
-# The same mirrors have the other suites.
-if [ -n "$sources" ]; then
-    sed "s/\\b$current\\b/$suite/g" "$sources" > "$work/debian.sources"
-    sources=$work/debian.sources
+# The same mirrors have the other suites. A list that does not name its suite (`stable`) says nothing of others.
+if [ -n "$sources" ] && [ "$suite" != "$current" ]; then
+    if grep -q "^Suites:.*\\b$current\\b" "$sources"; then
+        sed "/^Suites:/s/\\b$current\\b/$suite/g" "$sources" > "$work/debian.sources"
+        sources=$work/debian.sources
+    else
+        sources=''
+    fi
 fi
 
 say "installing packages"

@@ -10,5 +10,5 @@ mod source;
 pub mod template;
 
 pub use fetch::{Limits, RECORDS, Transfer, Used, fetch, virtual_size};
-pub use leftovers::{below, forget, record, recorded, sweep};
+pub use leftovers::{Below, below, forget, record, recorded, sweep, sweep_templates};
 pub use source::{Looked, Origin, Resolved, Source, SourceError, look, resolve};

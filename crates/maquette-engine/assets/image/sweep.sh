@@ -1,7 +1,7 @@
 # Removes what downloads left in a directory, unless a run is at work on it, and prints what it was.
 # `.VOLUME.part` and what begins so are names that no volume of an environment can have.
-# $1: the directory
-for file in "$1"/.maquette-*.qcow2.part*; do
+# $1: the directory  $2: how names go on after `.maquette-`; any if it is empty
+for file in "$1/.maquette-$2"*.qcow2.part*; do
     [ -f "$file" ] || continue
     part=${file%.qcow2.part*}.qcow2.part
     (

@@ -179,7 +179,7 @@ fn an_address_that_cannot_be_had_is_said_and_the_others_are_served() {
     let line = "a-0 IPMI 10.0.0.1:6230 the BMC of `a-0` cannot be at IPMI 10.0.0.1:6230";
     let taken =
         STAND_IN.replace("flock 9\n", &format!("echo '{line}' >\"$3/unreached\"\nflock 9\n"));
-    fs::write(place.program_of("lab"), taken).unwrap();
+    fs::write(place.program_of("lab"), &taken).unwrap();
     let output = place.serve("lab", &["a-0", "a-1"]);
     assert_eq!(output.status.code(), Some(i32::from(ADDRESS_TAKEN)));
     assert_eq!(
@@ -187,7 +187,13 @@ fn an_address_that_cannot_be_had_is_said_and_the_others_are_served() {
         "the BMC of `a-0` cannot be at IPMI 10.0.0.1:6230\n"
     );
     assert!(Place::runs(&place.pid("lab").unwrap()));
-    assert!(!Path::new(&place.at("environment.lab/served")).exists());
+    // It stays so while others go.
+    let refuses = taken.replace("! grep -q bad \"$4\"; exit", "exit 3");
+    fs::write(place.program_of("lab"), refuses).unwrap();
+    let output = place.call("forget", "lab", &["a-1"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(Path::new(&place.at("environment.lab/unreached")).exists());
+    assert!(place.seen().ends_with("a-0 "), "{}", place.seen());
 }
 
 #[test]

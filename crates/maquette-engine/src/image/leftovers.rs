@@ -86,8 +86,13 @@ pub fn forget(host: &dyn Host, records: &str, path: &str) -> Result<(), HostErro
 
 /// Removes what interrupted downloads left in a pool's directory; returns their paths.
 pub fn sweep(host: &dyn Host, directory: &str) -> Result<Vec<String>, HostError> {
-    let text = check(host, &Command::script(SWEEP, [directory]))?;
+    let text = check(host, &Command::script(SWEEP, [directory, ""]))?;
     Ok(text.lines().map(String::from).collect())
+}
+
+/// The same of what was left of templates and copies of their memory alone: a download that was broken off is gone on with.
+pub fn sweep_templates(host: &dyn Host, directory: &str) -> Result<(), HostError> {
+    check(host, &Command::script(SWEEP, [directory, "warm-"])).map(|_| ())
 }
 
 #[cfg(test)]

@@ -77,13 +77,15 @@ impl Unusable {
         Self { why: Box::new(why), fault: Fault::Template }
     }
 
-    /// libvirt has not restored a template's memory.
+    /// libvirt has not restored a template's memory. Others share that, so it is blamed only for what QEMU says of its
+    /// content (`migration/`, in English whatever the locale), and not for a bridge that is missing or a full disk.
     fn refused(error: LibvirtError) -> Self {
+        const OF_CONTENT: [&str; 4] =
+            ["load of migration failed", "while loading state", "savevm", "Configuration section"];
         let why = StepError::new("libvirt cannot restore it").because(error);
-        // Others may have taken what there was.
         let text = why.in_one_line();
-        let is_short = ["Cannot allocate memory", "No space left"].iter().any(|w| text.contains(w));
-        Self { why: Box::new(why), fault: if is_short { Fault::Here } else { Fault::Memory } }
+        let is_content = OF_CONTENT.iter().any(|words| text.contains(words));
+        Self { why: Box::new(why), fault: if is_content { Fault::Memory } else { Fault::Here } }
     }
 }
 
@@ -150,13 +152,12 @@ impl Libvirt<'_> {
         booted
     }
 
-    /// Once in a run, removes what was left of copies of memory, of half-made templates and of downloads by runs that were
-    /// killed, or with the hypervisor: the shell that would have removed it is gone, too.
+    /// Once in a run, removes what was left of copies of memory and of half-made templates by runs that were killed, or with the hypervisor: the shell that would have removed it is gone, too.
     fn sweep(&self, pool: &Pool) {
         // Others wait for that: what is swept may be called as what they are about to make.
         self.swept.get_or_init(|| {
             // What cannot be removed is in nobody's way.
-            let _ = image::sweep(self.access.host, &pool.path);
+            let _ = image::sweep_templates(self.access.host, &pool.path);
         });
     }
 

@@ -97,7 +97,7 @@ fn killed_before_every_call_what_has_expired_goes_and_nothing_else_does() {
     programs.add("virsh", &format!("{own}exec \"$STAND_IN\" \"$@\"\n"));
     programs.add("date", &format!("echo {NOW}\n"));
     // The real one has a group of its own, which would die by itself.
-    programs.quiet("timeout", "shift\nexec \"$@\"\n");
+    programs.quiet("timeout", "[ \"$1\" != -s ] || shift 2\nshift\nexec \"$@\"\n");
     let place = RefCell::new(scene());
     let run = |host: &Dying<'_>| {
         *place.borrow_mut() = scene();

@@ -12,12 +12,11 @@ use maquette_core::doctor::{
 };
 use maquette_core::units::MacAddr;
 use maquette_core::values::console_text;
-use serde_json::Value;
 
 use crate::host::process::brief;
 use crate::host::ssh::{ConnectError, classify};
 use crate::host::{Command, Host, HostError, check, login_line};
-use crate::probe::Sections;
+use crate::probe::{self, Sections};
 use crate::ready;
 
 /// What [`look`] runs on the hypervisor.
@@ -130,12 +129,8 @@ fn read_network(text: &str) -> NetworkSigns {
     let lines = || text.lines();
     let dnsmasq = lines().find_map(|line| line.strip_prefix("dnsmasq ")).map(|word| word == "runs");
     let leases = lines().find_map(|line| line.strip_prefix("leases ")).unwrap_or_default();
-    let leases: Value = serde_json::from_str(leases).unwrap_or_default();
-    let lease = |lease: &Value| {
-        let mac = lease["mac-address"].as_str()?.parse().ok()?;
-        Some((mac, lease["ip-address"].as_str()?.parse().ok()?))
-    };
-    let leases = leases.as_array().into_iter().flatten().filter_map(lease).collect();
+    let leases =
+        probe::leases(leases).into_iter().map(|lease| (lease.mac, lease.address)).collect();
     NetworkSigns { dnsmasq, leases }
 }
 

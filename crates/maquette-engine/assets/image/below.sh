@@ -40,8 +40,8 @@ chain() {
         left=$((left - 1))
         kind=$(within stat -L -c %F -- "$over") || { [ $? = 1 ] && return 0 || return 1; }
         case $kind in regular* | block*) ;; *) return 0 ;; esac
-        magic=$(within od -An -v -tx1 -N 4 -- "$over") || return 1
-        [ "$(printf %s "$magic" | tr -d ' \n')" = 514649fb ] || return 0
+        magic=$(number "$over" 0 4) || return 1
+        [ "$magic" = $((0x514649fb)) ] || return 0
         at=$(number "$over" 8 8) && length=$(number "$over" 16 4) || return 1
         if [ "$at" -le 0 ] || [ "$length" -le 0 ]; then return 0; fi
         [ "$length" -le 1023 ] || return 1

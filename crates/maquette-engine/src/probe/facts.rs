@@ -199,7 +199,7 @@ pub fn read(text: &str) -> Facts {
         sshd: limits(&seen),
         record: seen.text("record").to_string(),
         starts: Starts::parse(seen.text("starts")).as_of(now_s),
-        dhcp_leases: seen.lines("dhcp").flat_map(|line| dhcp_leases(line, now_s)).collect(),
+        dhcp_leases: dhcp_leases(&seen, now_s),
         begun: BEGUN.into_iter().filter(|path| there(path)).collect(),
         os,
     }
@@ -212,15 +212,32 @@ fn memory_mib(seen: &Sections, key: &str) -> u64 {
     kib.unwrap_or(0) / 1024
 }
 
-/// What a file holds that libvirt keeps of a DHCP server's leases, without those that were over at a time in seconds.
-fn dhcp_leases(json: &str, now_s: u64) -> Vec<(IpAddr, MacAddr)> {
-    let leases: Vec<Value> = serde_json::from_str(json).unwrap_or_default();
+/// Leases that are not over at a time in seconds.
+fn dhcp_leases(seen: &Sections, now_s: u64) -> BTreeMap<IpAddr, MacAddr> {
+    let all = seen.lines("dhcp").flat_map(leases);
+    let held = all.filter(|lease| lease.end_s.is_some_and(|end_s| end_s > now_s));
+    held.map(|lease| (lease.address, lease.mac)).collect()
+}
+
+/// A lease of a DHCP server of libvirt's.
+pub(crate) struct Lease {
+    /// Who has it.
+    pub mac: MacAddr,
+    /// Of which address.
+    pub address: IpAddr,
+    /// When it is over, in seconds since 1970, as far as that is known.
+    pub end_s: Option<u64>,
+}
+
+/// Reads the file that libvirt keeps of a DHCP server's leases, also those that are over.
+pub(crate) fn leases(json: &str) -> Vec<Lease> {
+    let all: Vec<Value> = serde_json::from_str(json).unwrap_or_default();
     let lease = |lease: &Value| {
-        lease["expiry-time"].as_u64().filter(|end| *end > now_s)?;
+        let mac = lease["mac-address"].as_str()?.parse().ok()?;
         let address = lease["ip-address"].as_str()?.parse().ok()?;
-        Some((address, lease["mac-address"].as_str()?.parse().ok()?))
+        Some(Lease { mac, address, end_s: lease["expiry-time"].as_u64() })
     };
-    leases.iter().filter_map(lease).collect()
+    all.iter().filter_map(lease).collect()
 }
 
 /// Where the hypervisor's routes of both families lead.

@@ -18,6 +18,8 @@ pub(super) enum Protocol {
 }
 
 impl Protocol {
+    const ALL: [Self; 2] = [Self::Redfish, Self::Ipmi];
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Redfish => "Redfish",
@@ -128,11 +130,8 @@ pub(super) fn unreached(directory: &Path) -> Vec<(Protocol, SocketAddr)> {
     let text = std::fs::read_to_string(directory.join(UNREACHED)).unwrap_or_default();
     let place = |line: &str| {
         let mut words = line.split(' ').skip(1);
-        let protocol = match words.next()? {
-            "Redfish" => Protocol::Redfish,
-            "IPMI" => Protocol::Ipmi,
-            _ => return None,
-        };
+        let word = words.next()?;
+        let protocol = Protocol::ALL.into_iter().find(|known| known.as_str() == word)?;
         Some((protocol, words.next()?.parse().ok()?))
     };
     text.lines().filter_map(place).collect()

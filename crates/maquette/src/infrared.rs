@@ -246,15 +246,15 @@ fn build(
     }
     let authorities =
         authorities::authorities(&loaded.called("tls-ca"), &loaded.request.settings.tls_ca)?;
-    let session = Session::open(world, loaded.located())?;
+    let mut session = Session::open(world, loaded.located())?;
     outputs::write_local(&workspace).map_err(|e| workspace.unwritten(e))?;
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.
     let consent = Consent::new(&given.accepted()?)
         .yes(given.yes_on_line)
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
     let how = up::How::of_all(consent, BOOT, stages.clone(), given.locking, authorities);
-    up::build(world, &loaded, &requirements, &session, hooks, &how)?;
-    facts::deployment(world, &session)?;
+    up::build(world, &loaded, &requirements, &mut session, hooks, &how)?;
+    facts::deployment(world, &mut session)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(world, &workspace);
     }

@@ -12,7 +12,7 @@ use crate::world::World;
 pub use journal::Journal;
 
 /// Shows events.
-pub trait Reporter {
+pub trait Reporter: Send + Sync {
     /// One thing happened.
     fn event(&mut self, event: &Event);
 }

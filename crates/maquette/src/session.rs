@@ -1,19 +1,19 @@
-//! One hypervisor for the time of a command: how it is reached, what was found there, who holds its locks, and what
-//! is done to it.
+//! One hypervisor for the time of a command. A [`Session`] owns the connection, what was found there, the client of
+//! libvirt and the locks; verbs look, lock and carry plans out by it, and nothing of that is handed from one to the other.
 
 pub mod authorities;
 pub mod connection;
 pub mod entry;
+mod found;
 mod guests;
 pub mod locking;
 pub mod lockout;
 pub mod nodes;
-pub mod run;
+mod run;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::lifetime::Ttl;
@@ -22,60 +22,21 @@ use maquette_core::node_state::Evidence;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Needs, Plan, PoolState, Requirements};
 use maquette_engine::StepError;
-use maquette_engine::host::lock::Lock;
 use maquette_engine::prepare;
 use maquette_engine::probe::{self, Daemons, Facts};
-use maquette_libvirt::{LibvirtError, ObserveError, Seen, Server};
+use maquette_libvirt::{LibvirtError, Server};
 
+pub use found::{Hypervisor, unobserved, unreached};
 pub use guests::Ask;
 
-use crate::cli::Locking;
+use crate::cli::Place;
 use crate::failure::Failure;
-use crate::load::Located;
+use crate::load::{self, Located};
 use crate::signals;
 use crate::world::World;
 use connection::Connection;
-use run::Runner;
-
-/// The hypervisor as it was found.
-pub struct Hypervisor {
-    /// The environment that was looked for.
-    pub environment: EnvName,
-    /// What kind of machine it is.
-    pub facts: Facts,
-    /// What it lacks.
-    pub preparation: Plan,
-    /// libvirt, if it answers.
-    pub libvirt: Option<Arc<dyn Server>>,
-    /// What libvirt knows, if it answers.
-    pub seen: Option<Seen>,
-}
-
-impl Hypervisor {
-    /// What is there, as far as the environment is concerned.
-    pub fn observed(&self) -> Observed {
-        let facts = &self.facts;
-        let seen = self.seen.clone().unwrap_or_else(Seen::nothing);
-        on_host(seen, facts, &self.environment)
-    }
-}
-
-/// What libvirt knows, with the hypervisor's own side.
-fn on_host(seen: Seen, facts: &Facts, environment: &EnvName) -> Observed {
-    let observed = seen.on_host(&facts.addresses, facts.network.clone());
-    let bmcs = facts.bmcs.get(environment).cloned();
-    let (starts, dhcp_leases) = (facts.starts.clone(), facts.dhcp_leases.clone());
-    Observed { starts, cpus: facts.cpus, bmcs, dhcp_leases, ..observed }
-}
-
-/// libvirt cannot be connected to.
-pub fn unreached(label: &str, why: &LibvirtError) -> Failure {
-    let error = why.failed(format!("cannot connect to libvirt at {label}"));
-    Failure::Failed(match why.is_silent() {
-        true => error,
-        false => error.hint("`maquette up` installs and starts it"),
-    })
-}
+use locking::Locks;
+use run::Runs;
 
 /// An environment on its hypervisor, for the time of a command.
 pub struct Session<'a> {
@@ -84,13 +45,35 @@ pub struct Session<'a> {
     pub located: Located,
     /// How the hypervisor is reached.
     pub connection: Connection,
+    /// What was found there when it was looked at last.
+    found: Option<Arc<Hypervisor>>,
+    locks: Locks,
+    runs: Runs,
+    /// Set when a run is to end: by a signal, or since a lock is lost.
+    cancelled: Arc<AtomicBool>,
+}
+
+/// Whether the hypervisor's own interfaces may be others than they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interfaces {
+    /// They are as they were.
+    AsBefore,
+    /// Some were changed: they are asked for again.
+    Changed,
 }
 
 impl<'a> Session<'a> {
-    /// Connects.
+    /// Finds the environment that the user means, and connects to its hypervisor.
+    pub fn at(world: &'a World, place: &Place) -> Result<Self, Failure> {
+        Self::open(world, load::located(&world.environment, place)?)
+    }
+
+    /// Connects to the hypervisor of an environment that was found before.
     pub fn open(world: &'a World, located: Located) -> Result<Self, Failure> {
         let connection = connection::open(world, &located.host, &located.workspace)?;
-        Ok(Self { world, located, connection })
+        let runs = Runs::new(connection.records.clone());
+        let (locks, cancelled) = (Locks::default(), Arc::default());
+        Ok(Self { world, located, connection, found: None, locks, runs, cancelled })
     }
 
     /// What its plans and tables are headed with.
@@ -98,29 +81,19 @@ impl<'a> Session<'a> {
         format!("environment `{}` on {}", self.located.environment, self.connection.label)
     }
 
-    /// Prepares for runs; a first boot or a start may take as long as `limit`.
-    pub fn runner(&self, json: bool, limit: Duration) -> Result<Runner<'_>, Failure> {
-        Runner::new(self.world, json, &self.connection, &self.located.workspace, limit)
-    }
-
-    /// Takes the environment's lock, for what is done without a plan; `cancelled` is set when it is lost.
-    pub fn lock(
-        &self,
-        verb: &str,
-        how: Locking,
-        cancelled: &Arc<AtomicBool>,
-    ) -> Result<Lock, Failure> {
-        let environment = &self.located.environment;
-        locking::environment(self.world, &self.connection, environment, verb, how, cancelled)
-    }
-
     /// Looks at the hypervisor, and plans nothing. Its own side and libvirt are asked at the same time, since
     /// either takes several round trips.
-    pub fn find(&self) -> Result<Hypervisor, Failure> {
-        self.find_for(&self.located.environment)
+    pub fn find(&mut self) -> Result<Arc<Hypervisor>, Failure> {
+        let found = self.look(&self.located.environment)?;
+        Ok(self.keep(found))
     }
 
-    fn find_for(&self, environment: &EnvName) -> Result<Hypervisor, Failure> {
+    /// From now on plans are carried out on what was found.
+    fn keep(&mut self, found: Hypervisor) -> Arc<Hypervisor> {
+        self.found.insert(Arc::new(found)).clone()
+    }
+
+    fn look(&self, environment: &EnvName) -> Result<Hypervisor, Failure> {
         let connection = &self.connection;
         let host = connection.host.as_ref();
         let pool = &self.located.pool.name;
@@ -132,10 +105,9 @@ impl<'a> Session<'a> {
                 Ok::<_, LibvirtError>((server, seen))
             };
             let libvirt = scope.spawn(move || signals::waiting(look));
-            let facts = probe::gather(host, connection.reach());
-            (facts, libvirt.join().ok())
+            (self.facts(), libvirt.join().ok())
         });
-        let facts = facts.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
+        let facts = facts?;
         let (libvirt, seen) = match libvirt {
             Some(Ok((server, seen))) => (Some(server), Some(seen.map_err(unobserved)?)),
             // To start a daemon that hangs, or to install it, is of no use.
@@ -143,22 +115,23 @@ impl<'a> Session<'a> {
             Some(Err(_)) | None => (None, None),
         };
         if let Some(seen) = &seen {
-            tell(self.world, seen);
+            found::tell(self.world, seen);
         }
         let (environment, preparation) = (environment.clone(), Plan::default());
         Ok(Hypervisor { environment, facts, preparation, libvirt, seen })
     }
 
     /// Looks at a hypervisor that must have libvirt running.
-    pub fn running(&self) -> Result<Hypervisor, Failure> {
-        self.running_for(&self.located.environment)
+    pub fn running(&mut self) -> Result<Arc<Hypervisor>, Failure> {
+        let environment = self.located.environment.clone();
+        self.running_for(&environment)
     }
 
     /// The same for another environment there.
-    pub fn running_for(&self, environment: &EnvName) -> Result<Hypervisor, Failure> {
-        let hypervisor = self.find_for(environment)?;
-        if hypervisor.libvirt.is_some() {
-            return Ok(hypervisor);
+    pub fn running_for(&mut self, environment: &EnvName) -> Result<Arc<Hypervisor>, Failure> {
+        let found = self.look(environment)?;
+        if found.libvirt.is_some() {
+            return Ok(self.keep(found));
         }
         // The reason was not kept, since it is not an error where libvirt is still to be installed.
         let (label, opened) = (
@@ -171,7 +144,7 @@ impl<'a> Session<'a> {
     }
 
     /// What came of a removal. Where it failed since no libvirt is installed there was nothing to remove, which is said.
-    pub fn removed<T: Default>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+    pub fn removed<T: Default>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         let failure = match result {
             Ok(left) => return Ok(left),
             Err(failure) => failure,
@@ -188,8 +161,17 @@ impl<'a> Session<'a> {
     }
 
     /// Looks at the hypervisor and plans its preparation.
-    pub fn prepared_for(&self, requirements: &Requirements) -> Result<Hypervisor, Failure> {
-        let hypervisor = self.find()?;
+    pub fn prepared_for(
+        &mut self,
+        requirements: &Requirements,
+    ) -> Result<Arc<Hypervisor>, Failure> {
+        let found = self.look_for(requirements)?;
+        Ok(self.keep(found))
+    }
+
+    /// The same, beside others who go by what the session has found.
+    pub fn look_for(&self, requirements: &Requirements) -> Result<Hypervisor, Failure> {
+        let hypervisor = self.look(&self.located.environment)?;
         let (facts, pool) = (&hypervisor.facts, &self.located.pool);
         if let Some(PoolState::Active(path) | PoolState::Inactive(path)) =
             hypervisor.seen.as_ref().map(|seen| &seen.pool)
@@ -240,8 +222,25 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What nodes answer at this moment; `uptime_s` is for how long domains have run.
+    /// libvirt, as it answered when the session looked last.
+    pub fn libvirt(&self) -> Result<&Arc<dyn Server>, Failure> {
+        let found = self.found.as_ref().and_then(|found| found.libvirt.as_ref());
+        found.ok_or_else(|| Failure::Failed(StepError::new("libvirt does not answer")))
+    }
+
+    /// What nodes answer at this moment.
     pub fn evidence(
+        &self,
+        observed: &Observed,
+        ask: Ask,
+    ) -> Result<BTreeMap<String, Evidence>, Failure> {
+        let nothing = BTreeMap::new();
+        let uptimes = self.found.as_ref().map_or(&nothing, |found| &found.facts.uptime_s);
+        self.evidence_at(observed, uptimes, ask)
+    }
+
+    /// The same where domains have run for other times than when the session looked, in seconds.
+    pub fn evidence_at(
         &self,
         observed: &Observed,
         uptime_s: &BTreeMap<String, u64>,
@@ -257,59 +256,28 @@ impl<'a> Session<'a> {
 
     /// For how long domains have run by now, in seconds.
     pub fn uptimes(&self) -> Result<BTreeMap<String, u64>, Failure> {
-        let facts = probe::gather(self.connection.host.as_ref(), self.connection.reach());
-        let facts = facts.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
-        Ok(facts.uptime_s)
+        Ok(self.facts()?.uptime_s)
     }
 
-    /// What libvirt knows by now, on a hypervisor that was looked at before; with its own interfaces asked for
-    /// anew if `interfaces` says that they are others now.
-    pub fn look_again(
-        &self,
-        hypervisor: &Hypervisor,
-        interfaces: bool,
-    ) -> Result<Observed, Failure> {
-        let Some(server) = &hypervisor.libvirt else { return Ok(Observed::default()) };
+    /// What libvirt knows by now, on a hypervisor that was looked at before.
+    pub fn look_again(&self, interfaces: Interfaces) -> Result<Observed, Failure> {
+        let Some(found) = &self.found else { return Ok(Observed::default()) };
+        let Some(server) = &found.libvirt else { return Ok(Observed::default()) };
         let (connection, located) = (&self.connection, &self.located);
-        let fresh = interfaces.then(|| probe::gather(connection.host.as_ref(), connection.reach()));
-        let fresh = fresh.transpose();
-        let fresh = fresh.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
-        let facts = fresh.as_ref().unwrap_or(&hypervisor.facts);
+        let fresh = match interfaces {
+            Interfaces::AsBefore => None,
+            Interfaces::Changed => Some(self.facts()?),
+        };
+        let facts = fresh.as_ref().unwrap_or(&found.facts);
         let (environment, pool) = (&located.environment, &located.pool.name);
         let seen = server.observe(environment, pool, connection.records.as_ref());
         let seen = seen.and_then(|seen| seen.with_clones(connection.host.as_ref()));
         let seen = seen.map_err(unobserved)?;
-        Ok(on_host(seen, facts, environment))
+        Ok(found::on_host(seen, facts, environment))
     }
-}
 
-/// What a hypervisor is called above its plan.
-pub fn title(facts: &Facts) -> String {
-    format!("hypervisor {}, {}", facts.name, facts.os.name)
-}
-
-/// Says what is noteworthy about what was seen, once in a run.
-fn tell(world: &World, seen: &Seen) {
-    let unreadable = |object| format!("warning: {object} cannot be read; it is passed over");
-    let mut all: Vec<String> = seen.unreadable.iter().map(unreadable).collect();
-    let copied = |copy| format!("warning: {copy}, as copies have; it is passed over");
-    all.extend(seen.copies.iter().map(copied));
-    if !seen.sealed_by_others.is_empty() {
-        all.push(format!(
-            "warning: what is recorded of {} was not written with this workspace's secret: by another \
-             workspace of the environment, or by somebody who has none; keys of colleagues in it do not count",
-            seen.sealed_by_others.join(", ")
-        ));
+    fn facts(&self) -> Result<Facts, Failure> {
+        probe::gather(self.connection.host.as_ref(), self.connection.reach())
+            .map_err(|e| Failure::because("cannot look at the hypervisor", e))
     }
-    all.into_iter().for_each(|text| world.terminal.talk_once(text));
-}
-
-/// Why a hypervisor could not be looked at, and what to do about it.
-pub fn unobserved(error: ObserveError) -> Failure {
-    let hint = error.hint();
-    let said = StepError::new("cannot look at the hypervisor").because(error);
-    Failure::Failed(match hint {
-        Some(hint) => said.hint(hint),
-        None => said,
-    })
 }

@@ -55,7 +55,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         // Whether output was lost is said when the command ends.
         None => world.terminal.bytes(bytes),
     };
-    let host = found.connection.host.as_ref();
+    let host = found.session.connection.host.as_ref();
     let ended = capture(host, &found.tap, &filter, &mut || world.terminal.talk(&begun), &mut take);
     if let Some(error) = unwritten {
         let path = args.write.as_deref().unwrap_or(Path::new("")).display();

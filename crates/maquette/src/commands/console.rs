@@ -54,7 +54,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let node = nodes::running(world, &args.place, &args.node)?;
     let name = &node.domain.name;
     let mut raw = None;
-    let ended = node.libvirt.console(
+    let ended = node.session.libvirt()?.console(
         name,
         args.force,
         world.terminal.keys(),

@@ -77,10 +77,9 @@ fn asked(world: &World, args: &Args) -> Result<Files, Failure> {
 }
 
 fn there(world: &World, args: &Args) -> Result<Files, Failure> {
-    let located = load::located(&world.environment, &args.wanted.place)?;
-    let environment = located.environment.clone();
-    let session = Session::open(world, located)?;
+    let mut session = Session::at(world, &args.wanted.place)?;
     let observed = session.running()?.observed();
+    let environment = &session.located.environment;
     if observed.domains.is_empty() && observed.networks.is_empty() {
         let message = format!("there is no environment `{environment}`");
         let error = Diagnostic::error("convert::nothing", message);
@@ -89,7 +88,7 @@ fn there(world: &World, args: &Args) -> Result<Files, Failure> {
     let mut sources = Sources::default();
     let id = sources.add("the environment", "");
     let mut diags = Diagnostics::default();
-    let files = convert::of_environment(&environment, &observed, sources.whole(id), &mut diags);
+    let files = convert::of_environment(environment, &observed, sources.whole(id), &mut diags);
     if !diags.is_empty() {
         world.terminal.painted_talk(&render::diagnostics(&diags, &sources));
     }

@@ -48,15 +48,16 @@ const AT_ONCE: usize = 16;
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located(&world.environment, &args.place)?;
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
-    let session = Session::open(world, located.clone())?;
+    let mut session = Session::open(world, located)?;
     let asked =
         Asked { place: &args.place, nodes: &args.nodes, screenshots: args.screenshots.as_deref() };
     world
         .terminal
         .meanwhile("looking at the hypervisor and at the nodes, which takes some seconds …");
-    let found = examine(world, &session, &located, asked)?;
+    let found = examine(world, &mut session, asked)?;
+    let located = &session.located;
     if args.json {
-        world.terminal.result(&format!("{:#}", found.json(&located)));
+        world.terminal.result(&format!("{:#}", found.json(located)));
     } else {
         if found.nodes.is_empty() {
             let name = &located.environment;
@@ -72,12 +73,12 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 /// What `--json` prints of all nodes.
 pub fn as_json(
     world: &World,
-    session: &Session<'_>,
-    located: &Located,
+    session: &mut Session<'_>,
     place: &Place,
 ) -> Result<String, Failure> {
     let asked = Asked { place, nodes: &[], screenshots: None };
-    Ok(format!("{:#}\n", examine(world, session, located, asked)?.json(located)))
+    let found = examine(world, session, asked)?;
+    Ok(format!("{:#}\n", found.json(&session.located)))
 }
 
 /// What is looked at.
@@ -104,28 +105,25 @@ impl Found {
 
 fn examine(
     world: &World,
-    session: &Session<'_>,
-    located: &Located,
+    session: &mut Session<'_>,
     asked: Asked<'_>,
 ) -> Result<Found, Failure> {
-    let hypervisor = session.running()?;
-    let mut observed = hypervisor.observed();
+    let mut observed = session.running()?.observed();
+    let located = &session.located;
     let nodes = match asked.nodes.is_empty() {
         true => observed.domains.keys().map(ToString::to_string).collect(),
         false => nodes::resolve(world, asked.nodes, located, &observed, Meaning::There)?,
     };
     observed.domains.retain(|name, _| nodes.contains(name.as_str()));
-    let mut evidence = session.evidence(&observed, &hypervisor.facts.uptime_s, Ask::Failed)?;
+    let mut evidence = session.evidence(&observed, Ask::Failed)?;
     let mut signs: BTreeMap<String, NodeSigns> = BTreeMap::new();
     for name in &nodes {
         let evidence = evidence.remove(name).unwrap_or_default();
         signs.insert(name.clone(), NodeSigns { evidence, ..NodeSigns::default() });
     }
-    let libvirt = hypervisor.libvirt.as_deref();
-    if let Some(server) = libvirt {
-        ask_libvirt(server, &observed, &mut signs)
-            .map_err(|e| Failure::because("cannot ask libvirt about the nodes", e))?;
-    }
+    let libvirt = session.libvirt()?.as_ref();
+    ask_libvirt(libvirt, &observed, &mut signs)
+        .map_err(|e| Failure::because("cannot ask libvirt about the nodes", e))?;
     let networks = networks_to_look_at(&observed, &signs);
     let look = |domain| node_to_look_at(domain, &signs[domain.name.as_str()]);
     let to_look_at: Vec<doctor::Node> = observed.domains.values().map(look).collect();
@@ -134,8 +132,8 @@ fn examine(
         .map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
     log_in(world, asked.place, &observed, &mut signs);
     let mut findings = diagnose(&host, &observed, &signs);
-    if let (Some(server), Some(directory)) = (libvirt, asked.screenshots) {
-        take_pictures(world, server, directory, &mut findings)?;
+    if let Some(directory) = asked.screenshots {
+        take_pictures(world, libvirt, directory, &mut findings)?;
     }
     Ok(Found { nodes, findings })
 }

@@ -1,6 +1,7 @@
 //! `maquette down`: removes an environment, or some of its nodes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
@@ -17,7 +18,6 @@ use maquette_libvirt::Survey;
 use crate::cli::{FlagsOfUp, Locking, Place};
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::session::run::Runner;
 use crate::session::{Hypervisor, Session};
 use crate::session::{entry, nodes};
 use crate::workspace::Owner;
@@ -134,11 +134,9 @@ fn objects(plan: &Plan) -> Shown {
 }
 
 /// A removal under way.
-struct Removal<'a> {
-    world: &'a World,
-    session: &'a Session<'a>,
-    environment: &'a EnvName,
-    runner: Runner<'a>,
+struct Removal<'s, 'w> {
+    world: &'s World,
+    session: &'s mut Session<'w>,
     json: bool,
     locking: Locking,
     asking: Asking,
@@ -147,19 +145,18 @@ struct Removal<'a> {
     of_others: bool,
 }
 
-impl<'a> Removal<'a> {
+impl<'s, 'w> Removal<'s, 'w> {
     fn new(
-        world: &'a World,
-        session: &'a Session<'a>,
-        environment: &'a EnvName,
+        world: &'s World,
+        session: &'s mut Session<'w>,
         json: bool,
         locking: Locking,
         asking: Asking,
     ) -> Result<Self, Failure> {
-        let runner = session.runner(json, Duration::from_secs(60))?;
+        session.prepare_runs(json, Duration::from_secs(60))?;
         let shown = Shown::new();
         let of_others = false;
-        Ok(Self { world, session, environment, runner, json, locking, asking, shown, of_others })
+        Ok(Self { world, session, json, locking, asking, shown, of_others })
     }
 
     /// Plans what goes, and finds out whose it is.
@@ -173,29 +170,30 @@ impl<'a> Removal<'a> {
     /// for the lock while the user thinks.
     fn begin(&mut self, plan_of: &mut PlanOf<'_>) -> Result<(), Failure> {
         if self.asking != Asking::Agreed {
-            let plan = self.plan(&self.session.running()?.observed(), plan_of)?;
+            let observed = self.session.running()?.observed();
+            let plan = self.plan(&observed, plan_of)?;
             // Where there is nothing to remove there is nothing to agree to.
             if !plan.is_empty() {
                 self.ask(&plan)?;
             }
         }
-        self.runner.lock(self.environment, "down", self.locking)
+        self.session.lock("down", self.locking)
     }
 
     /// Looks, and plans what goes, until that has been agreed to.
-    fn look(&mut self, plan_of: &mut PlanOf<'_>) -> Result<(Hypervisor, Plan), Failure> {
+    fn look(&mut self, plan_of: &mut PlanOf<'_>) -> Result<(Arc<Hypervisor>, Plan), Failure> {
         loop {
             let hypervisor = self.session.running()?;
             let plan = self.plan(&hypervisor.observed(), plan_of)?;
             if self.of_others && self.asking == Asking::Agreed && !plan.is_empty() {
-                return Err(others(self.environment));
+                return Err(others(&self.session.located.environment));
             }
             if self.is_settled(&plan) {
                 return Ok((hypervisor, plan));
             }
-            self.runner.unlock();
+            self.session.unlock();
             self.ask(&plan)?;
-            self.runner.lock(self.environment, "down", patient(self.locking))?;
+            self.session.lock("down", patient(self.locking))?;
         }
     }
 
@@ -287,19 +285,20 @@ pub fn remove(
     locking: Locking,
     asking: Asking,
 ) -> Result<Vec<String>, Failure> {
-    let session = Session::open(world, located.clone())?;
-    session.removed(remove_all(world, &session, json, locking, asking))
+    let mut session = Session::open(world, located.clone())?;
+    let removed = remove_all(world, &mut session, json, locking, asking);
+    session.removed(removed)
 }
 
 fn remove_all(
     world: &World,
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     json: bool,
     locking: Locking,
     asking: Asking,
 ) -> Result<Vec<String>, Failure> {
-    let environment = &session.located.environment;
-    let mut removal = Removal::new(world, session, environment, json, locking, asking)?;
+    let environment = &session.located.environment.clone();
+    let mut removal = Removal::new(world, session, json, locking, asking)?;
     let mut plan_of = |observed: &Observed| Ok(plan::destroy(observed, environment));
     removal.begin(&mut plan_of)?;
     for again in 1..=LOOKS {
@@ -311,23 +310,23 @@ fn remove_all(
                 // The prefix or the hypervisor may be a slip.
                 false => world
                     .terminal
-                    .talk(&format!("{} does not exist: nothing to do", session.title())),
+                    .talk(&format!("{} does not exist: nothing to do", removal.session.title())),
             }
         }
         if plan.is_empty() {
             if !json {
                 tell_kept(world, &plan);
             }
-            forget_notes(world, session, &removal.runner)?;
+            forget_notes(world, removal.session)?;
             return Ok(left(&hypervisor, environment));
         }
-        removal.runner.run(&plan, &hypervisor)?;
-        let left = hypervisor.libvirt.as_ref().and_then(|server| server.survey().ok());
+        removal.session.run(&plan)?;
+        let left = removal.session.libvirt().ok().and_then(|server| server.survey().ok());
         let Some(left) = left else {
             return Ok(vec!["what libvirt did not list when it was asked again".into()]);
         };
         if !left.may_have(environment) {
-            forget_notes(world, session, &removal.runner)?;
+            forget_notes(world, removal.session)?;
             if !json {
                 say_what_stays(world, &left, &hypervisor.facts);
             }
@@ -357,9 +356,9 @@ fn tell_kept(world: &World, plan: &Plan) {
 }
 
 /// Removes what is noted on the hypervisor of an environment that is gone: the next of that name is another one.
-fn forget_notes(world: &World, session: &Session<'_>, runner: &Runner<'_>) -> Result<(), Failure> {
+fn forget_notes(world: &World, session: &Session<'_>) -> Result<(), Failure> {
     let environment = &session.located.environment;
-    runner.note(environment, &Lifetime::default())?;
+    session.note(environment, &Lifetime::default())?;
     if let Err(error) = deployment_facts::remove(session.connection.host.as_ref(), environment) {
         let what = format!("environment `{environment}` stays among the hypervisor's facts");
         world.terminal.talk(&format!("warning: {what}: {error}"));
@@ -400,20 +399,22 @@ pub fn remove_nodes(
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
-    let session = Session::open(world, located.clone())?;
-    session.removed(remove_some(world, &session, (words, meaning), json, locking, asking))
+    let mut session = Session::open(world, located.clone())?;
+    let removed = remove_some(world, &mut session, (words, meaning), json, locking, asking);
+    session.removed(removed)
 }
 
 fn remove_some(
     world: &World,
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     (words, meaning): (&[String], nodes::Meaning),
     json: bool,
     locking: Locking,
     asking: Asking,
 ) -> Result<(), Failure> {
-    let (located, environment) = (&session.located, &session.located.environment);
-    let mut removal = Removal::new(world, session, environment, json, locking, asking)?;
+    let located = &session.located.clone();
+    let environment = &located.environment;
+    let mut removal = Removal::new(world, session, json, locking, asking)?;
     let resolve = |observed: &Observed| nodes::resolve(world, words, located, observed, meaning);
     removal.begin(&mut |observed| {
         Ok(plan::remove_nodes(observed, environment, &resolve(observed)?))
@@ -442,10 +443,10 @@ fn remove_some(
             let nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
             let way = identity::way(&observed, &located.workspace, &world.environment);
             let key = way.and_then(Way::shared);
-            return entry::write(located, &nodes, key.as_deref(), &session.connection);
+            return entry::write(located, &nodes, key.as_deref(), &removal.session.connection);
         }
         if again < LOOKS {
-            removal.runner.run(&plan, &hypervisor)?;
+            removal.session.run(&plan)?;
         }
     }
     Err(unfinished(format!("not all of {} is removed", words.join(", "))))

@@ -1,5 +1,6 @@
 //! `maquette extend`: an environment lasts longer, or for ever.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use maquette_core::diagnostic::Diagnostic;
@@ -16,10 +17,8 @@ use super::power;
 use crate::cli::{Locking, Place};
 use crate::consent::question;
 use crate::failure::Failure;
-use crate::load;
 use crate::render;
-use crate::session::run::Runner;
-use crate::session::{self, Hypervisor, Session};
+use crate::session::{Hypervisor, Session};
 use crate::workspace::Owner;
 use crate::workspace::identity::{self, Way};
 use crate::workspace::outputs;
@@ -51,26 +50,24 @@ fn ttl(text: &str) -> Result<Ttl, String> {
 
 /// Runs it; the exit code if it did not fail.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.place)?;
-    let environment = &located.environment;
-    let session = Session::open(world, located.clone())?;
-    let mut runner = session.runner(args.json, Duration::from_secs(power::START_TIMEOUT))?;
-    let (mut hypervisor, renewal) = settle(world, args, &session, &mut runner)?;
+    let mut session = Session::at(world, &args.place)?;
+    session.prepare_runs(args.json, Duration::from_secs(power::START_TIMEOUT))?;
+    let (hypervisor, renewal) = settle(world, args, &mut session)?;
     // Nothing else is prepared for this.
-    let preparation = std::mem::take(&mut hypervisor.preparation);
     let own = |action: &Action| matches!(action, Action::Apply(Setting::Expiry));
-    let mut preparation = preparation.only(own, |_| true);
+    let mut preparation = hypervisor.preparation.clone().only(own, |_| true);
     preparation.changes.retain(|change| change.name == "expiry");
     if !preparation.is_empty() {
         if !args.json {
-            world.terminal.plan(&preparation, &session::title(&hypervisor.facts));
+            world.terminal.plan(&preparation, &hypervisor.title());
         }
-        runner.lock_hypervisor("extend")?;
-        runner.run(&preparation, &hypervisor)?;
-        runner.unlock_hypervisor();
+        session.lock_hypervisor("extend")?;
+        session.run(&preparation)?;
+        session.unlock_hypervisor();
     }
-    let lifetime = renewal.next;
-    runner.note(environment, &lifetime)?;
+    let (located, lifetime) = (&session.located, renewal.next);
+    let environment = &located.environment;
+    session.note(environment, &lifetime)?;
     if outputs::belongs(&located.workspace, &Owner::new(environment, &located.host)) {
         outputs::write_lifetime(&located.workspace, environment, &lifetime)
             .map_err(|e| located.workspace.unwritten(e))?;
@@ -84,21 +81,19 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 fn settle(
     world: &World,
     args: &Args,
-    session: &Session<'_>,
-    runner: &mut Runner<'_>,
-) -> Result<(Hypervisor, Renewal), Failure> {
-    let environment = &session.located.environment;
+    session: &mut Session<'_>,
+) -> Result<(Arc<Hypervisor>, Renewal), Failure> {
     let requirements = Requirements { ttl: args.time, ..Requirements::default() };
     let (mut agreed, mut locking) = (None, args.locking);
     loop {
-        runner.lock(environment, "extend", locking)?;
+        session.lock("extend", locking)?;
         let hypervisor = session.prepared_for(&requirements)?;
         let renewal = renewal(world, args, session, &hypervisor)?;
         let is_open = !args.yes && agreed.as_ref() != Some(&renewal.known);
-        let Some(what) = renewal.sooner(environment).filter(|_| is_open) else {
+        let Some(what) = renewal.sooner(&session.located.environment).filter(|_| is_open) else {
             return Ok((hypervisor, renewal));
         };
-        runner.unlock();
+        session.unlock();
         let hints = ["`--yes` if that is what you want".to_string()];
         question(world, "lease::sooner", &what, args.json, &hints)?;
         agreed = Some(renewal.known);

@@ -170,7 +170,7 @@ pub(super) fn scene(
 
 /// What is there. Why it cannot be seen is said, and is nobody's mistake unless the input is.
 fn observed(world: &World, loaded: &Loaded) -> Result<Observed, Failure> {
-    let found = Session::open(world, loaded.located()).and_then(|session| session.find());
+    let found = Session::open(world, loaded.located()).and_then(|mut session| session.find());
     let why = match found {
         Ok(found) if found.libvirt.is_none() && found.facts.daemons != Daemons::Missing => {
             "libvirt does not answer".to_string()

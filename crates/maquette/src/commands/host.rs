@@ -18,9 +18,9 @@ use serde_json::json;
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::Located;
-use crate::session::{self, Hypervisor, Session, locking};
+use crate::session::{self, Hypervisor, Session};
 use crate::world::World;
-use crate::{consent, load, render};
+use crate::{consent, render};
 
 /// What to do with a hypervisor.
 #[derive(Debug, clap::Subcommand)]
@@ -56,7 +56,7 @@ pub struct RestoreArgs {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
         Args::Check { place, json } => {
-            check(world, &load::located(&world.environment, place)?, *json)
+            check(world, place, *json)
         }
         Args::Restore(args) => restore(world, args),
     }
@@ -112,14 +112,14 @@ impl Report {
 }
 
 /// Prints the report; exit code 1 if nothing could be built.
-fn check(world: &World, located: &Located, as_json: bool) -> Result<u8, Failure> {
-    let session = Session::open(world, located.clone())?;
+fn check(world: &World, place: &Place, as_json: bool) -> Result<u8, Failure> {
+    let mut session = Session::at(world, place)?;
     let hypervisor = session.find()?;
     let facts = &hypervisor.facts;
     let mut report = Report::default();
     system(facts, &mut report);
     virtualisation(facts, &mut report);
-    libvirt(&hypervisor, located, &mut report);
+    libvirt(&hypervisor, &session.located, &mut report);
     memory(&hypervisor, &mut report);
     network(facts, &mut report);
     if let Some(limits) = &facts.sshd {
@@ -299,7 +299,7 @@ fn ssh(limits: &SshLimits, report: &mut Report) {
 }
 
 /// Finds a hypervisor with libvirt running if it is installed: what still exists there is seen only then.
-fn with_libvirt(world: &World, session: &Session<'_>) -> Result<Hypervisor, Failure> {
+fn with_libvirt(world: &World, session: &mut Session<'_>) -> Result<Arc<Hypervisor>, Failure> {
     let hypervisor = session.find()?;
     let daemons = &hypervisor.facts.daemons;
     if hypervisor.libvirt.is_some() || *daemons == Daemons::Missing {
@@ -319,8 +319,8 @@ fn with_libvirt(world: &World, session: &Session<'_>) -> Result<Hypervisor, Fail
 
 /// Undoes preparation. All domains must be gone first, also those that are not Maquette's.
 fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
-    let session = Session::open(world, load::located(&world.environment, &args.place)?)?;
-    let hypervisor = with_libvirt(world, &session)?;
+    let mut session = Session::at(world, &args.place)?;
+    let hypervisor = with_libvirt(world, &mut session)?;
     let plan = plan::restore(prepare::undoable(&recorded(&hypervisor)?));
     if plan.is_empty() {
         world.terminal.talk("preparation has left no changes here");
@@ -328,7 +328,7 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     }
     in_use(&hypervisor, Leftovers::Go, &plan)?;
     if !args.json {
-        world.terminal.plan(&plan, &session::title(&hypervisor.facts));
+        world.terminal.plan(&plan, &hypervisor.title());
     }
     if !args.yes {
         let hints = ["say `--yes` if that is what you want".into()];
@@ -340,15 +340,15 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
             &hints,
         )?;
     }
-    let mut runner = session.runner(args.json, Duration::from_secs(60))?;
-    runner.lock_hypervisor("host restore")?;
+    session.prepare_runs(args.json, Duration::from_secs(60))?;
+    session.lock_hypervisor("host restore")?;
     // Cached images go, too: whoever begins to build from now on waits, and who began before is seen.
-    let _images = locking::images(world, &session.connection, "host restore", &Arc::default())?;
+    session.lock_images("host restore")?;
     // Until now somebody may have prepared, built or restored something here.
     let shown = plan;
-    let hypervisor = with_libvirt(world, &session)?;
+    let hypervisor = with_libvirt(world, &mut session)?;
     in_use(&hypervisor, Leftovers::Go, &shown)?;
-    locking::idle(&session.connection)?;
+    session.must_be_idle()?;
     let record = recorded(&hypervisor)?;
     let plan = plan::restore(prepare::undoable(&record));
     let known = |name: &String| shown.changes.iter().any(|c| c.name == *name);
@@ -357,18 +357,18 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
         let error = StepError::new(message).hint("nothing was undone; run the same command again");
         return Err(Failure::Failed(error));
     }
-    if let Some(server) = &hypervisor.libvirt {
+    if hypervisor.libvirt.is_some() {
         for pool in &record.pools {
-            runner.prune(server.as_ref(), pool)?;
+            session.prune(pool)?;
         }
     }
     let host = session.connection.host.as_ref();
     start_times::remove(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
     lifetimes::remove_all(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
     // What is left of templates is gone now, or somebody else's.
-    let hypervisor = with_libvirt(world, &session)?;
+    let hypervisor = with_libvirt(world, &mut session)?;
     in_use(&hypervisor, Leftovers::AreGone, &plan)?;
-    runner.run(&plan, &hypervisor)?;
+    session.run(&plan)?;
     Ok(0)
 }
 

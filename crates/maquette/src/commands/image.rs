@@ -1,8 +1,6 @@
 //! `maquette image`: base images and templates.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use maquette_core::plan;
@@ -17,8 +15,7 @@ use serde_json::{Value, json};
 use crate::cli::{Locking, Place, Wanted, seconds};
 use crate::failure::Failure;
 use crate::pipeline::Scope;
-use crate::session::locking;
-use crate::session::{self, Session, authorities};
+use crate::session::{Session, authorities};
 use crate::world::World;
 use crate::{load, pipeline, render};
 
@@ -79,27 +76,22 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         Args::Build { name, output, force } => build(world, name, output.as_deref(), *force),
         Args::Warm(warming) => warm(world, warming),
         Args::Prune { place } => {
-            let located = load::located(&world.environment, place)?;
-            let session = Session::open(world, located.clone())?;
-            let connection = &session.connection;
+            let mut session = Session::at(world, place)?;
             // An image that an `up` has just fetched is not named by any domain yet.
-            let cancelled = Arc::new(AtomicBool::new(false));
-            let lock = locking::hypervisor(world, connection, "image prune", &cancelled)?;
+            session.lock_hypervisor("image prune")?;
             // Who begins from now on waits until we are done, and who began before is seen.
-            let _images = locking::images(world, connection, "image prune", &cancelled)?;
-            let hypervisor = session.running()?;
-            locking::idle(connection)?;
-            let Some(server) = &hypervisor.libvirt else { return Ok(0) };
-            let host = lock.fence(connection.host.as_ref());
-            let pruned = server.prune(&host, RECORDS, &located.pool.name)?;
+            session.lock_images("image prune")?;
+            session.running()?;
+            session.must_be_idle()?;
+            let pool = &session.located.pool.name;
+            let pruned = session.prune(pool)?;
             for file in pruned.removed.iter().chain(&pruned.swept) {
                 world.terminal.result(&format!("removed {file}"));
             }
             for volume in &pruned.unrecorded {
                 world.terminal.talk(&format!(
                     "{volume} looks like an image and is not recorded as one of ours, so it stays; \
-                     `virsh vol-delete {volume} {}` removes it",
-                    located.pool.name
+                     `virsh vol-delete {volume} {pool}` removes it"
                 ));
             }
             if pruned.removed.is_empty() && pruned.swept.is_empty() {
@@ -115,33 +107,31 @@ fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&world.environment, &args.wanted);
     loaded.request.settings.start = StartChoice::Warm;
     let requirements = pipeline::check(world, &mut loaded)?;
-    let environment = loaded.request.settings.environment.clone();
-    let session = Session::open(world, loaded.located())?;
-    let mut runner = session.runner(args.json, Duration::from_secs(args.timeout))?;
+    let mut session = Session::open(world, loaded.located())?;
+    session.prepare_runs(args.json, Duration::from_secs(args.timeout))?;
     let settings = &loaded.request.settings;
     let authorities = authorities::authorities(&loaded.called("tls-ca"), &settings.tls_ca)?;
-    runner.lock(&environment, "image warm", args.locking)?;
+    session.lock("image warm", args.locking)?;
     let mut hypervisor = session.prepared_for(&requirements)?;
     if !hypervisor.preparation.is_empty() {
-        runner.lock_hypervisor("image warm")?;
+        session.lock_hypervisor("image warm")?;
         hypervisor = session.prepared_for(&requirements)?;
         if !args.json {
-            let title = session::title(&hypervisor.facts);
-            world.terminal.plan(&hypervisor.preparation, &title);
+            world.terminal.plan(&hypervisor.preparation, &hypervisor.title());
         }
-        runner.run(&hypervisor.preparation, &hypervisor)?;
+        session.run(&hypervisor.preparation)?;
         hypervisor = session.prepared_for(&requirements)?;
-        runner.unlock_hypervisor();
+        session.unlock_hypervisor();
     }
     let planned =
         pipeline::plan(world, &loaded, &hypervisor, Scope { all_templates: true, ..Scope::USUAL })?;
-    runner.images(!planned.blueprint.refresh_images.is_empty(), authorities);
+    session.fetch(!planned.blueprint.refresh_images.is_empty(), authorities);
     let plan = plan::templates(&planned.blueprint, &planned.observed);
     if !args.json {
         world.terminal.plan(&plan, &session.title());
     }
     if !plan.is_empty() {
-        runner.run(&plan, &hypervisor)?;
+        session.run(&plan)?;
     }
     Ok(0)
 }
@@ -204,12 +194,10 @@ fn described(cached: &Cached) -> Value {
 
 /// The images and templates in a hypervisor's pool.
 fn held(world: &World, place: &Place) -> Result<Vec<Cached>, Failure> {
-    let located = load::located(&world.environment, place)?;
-    let session = Session::open(world, located.clone())?;
-    let hypervisor = session.running()?;
-    let Some(server) = &hypervisor.libvirt else { return Ok(Vec::new()) };
+    let mut session = Session::at(world, place)?;
+    session.running()?;
     let host = session.connection.host.as_ref();
-    Ok(server.cached(host, RECORDS, &located.pool.name)?)
+    Ok(session.libvirt()?.cached(host, RECORDS, &session.located.pool.name)?)
 }
 
 fn build(world: &World, name: &str, output: Option<&Path>, force: bool) -> Result<u8, Failure> {

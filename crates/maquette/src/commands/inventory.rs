@@ -7,7 +7,6 @@ use serde_json::json;
 
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::load;
 use crate::session::Session;
 use crate::workspace::identity::{self, Way};
 use crate::workspace::outputs::{self, Scope};
@@ -45,10 +44,9 @@ fn left_out(observed: &Observed, scope: Scope) -> Vec<(&str, String)> {
 
 /// Answers `--list` and `--host NAME`.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.place)?;
-    let session = Session::open(world, located.clone())?;
-    let hypervisor = session.running()?;
-    let observed = hypervisor.observed();
+    let mut session = Session::at(world, &args.place)?;
+    let observed = session.running()?.observed();
+    let located = &session.located;
     let mut nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
     nodes.sort_by(|a, b| (&a.role, a.index).cmp(&(&b.role, b.index)));
     let way = identity::way(&observed, &located.workspace, &world.environment);

@@ -1,22 +1,17 @@
 //! `maquette link`: the links of running nodes' interfaces.
 
-use std::sync::Arc;
-
 use maquette_core::blueprint::{Interface, Node, far_end};
 use maquette_core::diagnostic::{Diagnostic, closest};
 use maquette_core::observed::Observed;
 use maquette_core::units::MacAddr;
 use maquette_engine::StepError;
-use maquette_engine::host::Host;
-use maquette_engine::host::lock::Lock;
 use maquette_engine::net::netem;
-use maquette_libvirt::{Bandwidth, LinkState, Server};
+use maquette_libvirt::{Bandwidth, LinkState};
 
 use crate::cli::{self, Place};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::Session;
-use crate::session::connection::Connection;
 use crate::session::nodes;
 use crate::world::World;
 use crate::{load, render};
@@ -121,10 +116,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 }
 
 /// An interface of a running node, and what is needed to look at its link or to change it.
-pub(super) struct Found {
-    /// How the hypervisor is reached.
-    pub connection: Connection,
-    libvirt: Arc<dyn Server>,
+pub(super) struct Found<'w> {
+    /// Its environment and hypervisor; with the environment's lock, if the link is to be changed.
+    pub session: Session<'w>,
     observed: Observed,
     node: Node,
     interface: Interface,
@@ -132,11 +126,9 @@ pub(super) struct Found {
     pub tap: String,
     /// Whether libvirt limits what goes through it.
     limited: bool,
-    /// The environment's lock, if the link is to be changed.
-    lock: Option<Lock>,
 }
 
-impl Found {
+impl Found<'_> {
     /// `controller-0 eth1`, for people.
     pub(super) fn label(&self) -> String {
         format!("{} {}", self.node.name, self.interface.name)
@@ -153,7 +145,7 @@ enum To {
 }
 
 /// Finds a running node's interface by what the user calls it, to look at it.
-pub(super) fn find(world: &World, args: &InterfaceArgs) -> Result<Found, Failure> {
+pub(super) fn find<'w>(world: &'w World, args: &InterfaceArgs) -> Result<Found<'w>, Failure> {
     look(
         world,
         load::located(&world.environment, &args.place)?,
@@ -163,7 +155,7 @@ pub(super) fn find(world: &World, args: &InterfaceArgs) -> Result<Found, Failure
 }
 
 /// The same to change it, with the environment's lock.
-fn hold(world: &World, args: &InterfaceArgs) -> Result<Found, Failure> {
+fn hold<'w>(world: &'w World, args: &InterfaceArgs) -> Result<Found<'w>, Failure> {
     look(
         world,
         load::located(&world.environment, &args.place)?,
@@ -172,43 +164,33 @@ fn hold(world: &World, args: &InterfaceArgs) -> Result<Found, Failure> {
     )
 }
 
-fn look(
-    world: &World,
+fn look<'w>(
+    world: &'w World,
     located: Located,
     (node, interface_word): (&str, Option<&str>),
     to: To,
-) -> Result<Found, Failure> {
-    let session = Session::open(world, located.clone())?;
-    let lock = match to {
-        To::Change => Some(session.lock(
-            "link",
-            cli::Locking::from_environment(&world.environment)?,
-            &Arc::default(),
-        )?),
-        To::Look => None,
-    };
-    let hypervisor = session.running()?;
-    let observed = hypervisor.observed();
-    let domain = nodes::one(world, node, &located, &observed)?;
+) -> Result<Found<'w>, Failure> {
+    let mut session = Session::open(world, located)?;
+    if to == To::Change {
+        session.lock("link", cli::Locking::from_environment(&world.environment)?)?;
+    }
+    let observed = session.running()?.observed();
+    let domain = nodes::one(world, node, &session.located, &observed)?;
     let node = domain.recorded.clone();
-    let interface = interface(&node, interface_word, &located)?;
+    let interface = interface(&node, interface_word, &session.located)?;
     if !domain.active {
         // Whoever changes it would be this command.
-        let who = if lock.is_some() { None } else { session.changed_by() };
+        let who = if session.has_lock() { None } else { session.changed_by() };
         return Err(Failure::Failed(nodes::not_running(&domain.name, who.as_deref())));
     }
-    let Some(libvirt) = hypervisor.libvirt.clone() else {
-        return Err(Failure::Failed(StepError::new("libvirt does not answer")));
-    };
-    let nics = libvirt.running_nics(&node.name).map_err(Failure::Failed)?;
+    let nics = session.libvirt()?.running_nics(&node.name).map_err(Failure::Failed)?;
     let nic = nics.into_iter().find(|c| c.mac == interface.mac);
     let limited = nic.as_ref().is_some_and(|c| c.limit.is_some());
     let Some(tap) = nic.and_then(|c| c.tap) else {
         let message = format!("{} of `{}` has no tap on the hypervisor", interface.name, node.name);
         return Err(Failure::Failed(StepError::new(message).hint("`maquette up` puts it back")));
     };
-    let connection = session.connection;
-    Ok(Found { connection, libvirt, observed, node, interface, tap, limited, lock })
+    Ok(Found { session, observed, node, interface, tap, limited })
 }
 
 /// The interface that a word means: its name (`eth1`), its MAC address, or a network that the node has one interface on;
@@ -268,7 +250,7 @@ pub(super) fn plug_of(
     plugged(&look(world, located, (of.0, Some(of.1)), To::Change)?, state)
 }
 
-fn plugged(found: &Found, state: LinkState) -> Result<String, Failure> {
+fn plugged(found: &Found<'_>, state: LinkState) -> Result<String, Failure> {
     let network = &found.interface.network;
     let link = found.observed.networks.get(network).filter(|n| n.recorded.tuning.link_local);
     let mut ends = vec![(found.node.name.clone(), found.interface.clone())];
@@ -279,7 +261,7 @@ fn plugged(found: &Found, state: LinkState) -> Result<String, Failure> {
         ends.extend(far.map(|(node, interface)| (node.name.clone(), interface.clone())));
     }
     for (node, interface) in &ends {
-        found.libvirt.set_link(node, interface.mac, state).map_err(Failure::Failed)?;
+        found.session.libvirt()?.set_link(node, interface.mac, state).map_err(Failure::Failed)?;
     }
     let said: Vec<String> = ends.iter().map(|(n, i)| format!("{n} {}", i.name)).collect();
     Ok(format!("{}: link {state}", said.join(" and ")))
@@ -287,9 +269,8 @@ fn plugged(found: &Found, state: LinkState) -> Result<String, Failure> {
 
 fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     let found = hold(world, &args.interface)?;
-    let host = found.connection.host.as_ref();
-    let fenced = found.lock.as_ref().map(|lock| lock.fence(host));
-    let host = fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host);
+    let fence = found.session.behind_lock();
+    let host = fence.host();
     let mut words = Vec::new();
     words.extend(args.delay.iter().flat_map(|d| ["delay".to_string(), d.clone()]));
     words.extend(args.loss.iter().flat_map(|l| ["loss".to_string(), l.clone()]));
@@ -307,7 +288,7 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     }
     if found.limited || args.rate.is_some() {
         let (node, mac) = (&found.node.name, found.interface.mac);
-        found.libvirt.set_bandwidth(node, mac, limit).map_err(Failure::Failed)?;
+        found.session.libvirt()?.set_bandwidth(node, mac, limit).map_err(Failure::Failed)?;
     }
     if !words.is_empty() {
         netem::disturb(host, &found.tap, &words, &found.label()).map_err(Failure::Failed)?;
@@ -322,12 +303,11 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
 }
 
 fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, place)?;
-    let session = Session::open(world, located.clone())?;
-    let hypervisor = session.running()?;
-    let observed = hypervisor.observed();
-    let names = nodes::resolve(world, words, &located, &observed, nodes::Meaning::There)?;
-    let Some(server) = &hypervisor.libvirt else { return Ok(1) };
+    let mut session = Session::at(world, place)?;
+    let observed = session.running()?.observed();
+    let there = nodes::Meaning::There;
+    let names = nodes::resolve(world, words, &session.located, &observed, there)?;
+    let server = session.libvirt()?;
     let disturbances = netem::disturbances(session.connection.host.as_ref());
     let mut rows = Vec::new();
     let wanted = |name: &str| names.is_empty() || names.contains(name);

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::load::{self, Located};
+use crate::load::Located;
 use crate::render;
 use crate::session::{self, Session};
 use crate::workspace::Workspace;
@@ -99,8 +99,7 @@ impl Environment {
 
 /// Lists them, from what libvirt has alone.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.place)?;
-    let session = Session::open(world, located.clone())?;
+    let session = Session::at(world, &args.place)?;
     let connection = &session.connection;
     let opened = world.libvirt.open(&connection.uri);
     let server = opened.map_err(|why| session::unreached(&connection.label, &why))?;
@@ -108,7 +107,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     for what in &found.unreadable {
         world.terminal.talk(&format!("warning: {what} cannot be read; it is passed over"));
     }
-    let mut environments = environments(world, &located, &found);
+    let mut environments = environments(world, &session.located, &found);
     let noted = lifetimes::read_all(connection.host.as_ref())
         .map_err(|e| Failure::because("cannot read when environments expire", e))?;
     for (name, lifetime) in noted.lifetimes {

@@ -5,7 +5,6 @@ use maquette_engine::host;
 
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::load;
 use crate::session::Session;
 use crate::session::nodes;
 use crate::world::World;
@@ -28,11 +27,9 @@ pub struct Args {
 
 /// Prints a node's serial log.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.place)?;
-    let session = Session::open(world, located.clone())?;
-    let hypervisor = session.running()?;
-    let observed = hypervisor.observed();
-    let domain = nodes::one(world, &args.node, &located, &observed)?;
+    let mut session = Session::at(world, &args.place)?;
+    let observed = session.running()?.observed();
+    let domain = nodes::one(world, &args.node, &session.located, &observed)?;
     let name = &domain.name;
     let log = maquette_libvirt::serial_log(&domain.recorded);
     let take = &mut |bytes: &[u8]| world.terminal.output(bytes);

@@ -52,9 +52,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         let error = StepError::new(format!("libvirt reports no VNC port for `{}`", domain.name));
         return Err(Failure::Failed(error));
     };
-    let password = node.located.workspace.file(outputs::VNC_PASSWORD);
+    let password = node.session.located.workspace.file(outputs::VNC_PASSWORD);
     let password = Some(password).filter(|p| domain.recorded.vnc.tag.is_some() && p.exists());
-    let target = node.connection.remote.as_ref().map(|remote| &remote.target);
+    let target = node.session.connection.remote.as_ref().map(|remote| &remote.target);
     if args.json {
         let value = json!({
             "schema": 1,

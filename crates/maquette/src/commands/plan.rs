@@ -8,7 +8,7 @@ use crate::cli::{FlagsOfUp, Wanted};
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::playbooks::stages::{Stage, Stages};
-use crate::session::{self, Session};
+use crate::session::Session;
 use crate::world::World;
 use crate::{load, pipeline, render};
 
@@ -57,7 +57,7 @@ pub struct How<'a> {
 pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, Failure> {
     let requirements = pipeline::check(world, loaded)?;
     let environment = &loaded.request.settings.environment;
-    let session = Session::open(world, loaded.located())?;
+    let mut session = Session::open(world, loaded.located())?;
     let hypervisor = session.prepared_for(&requirements)?;
     let networks = how.stages.has(Stage::Networks);
     let scope = pipeline::Scope { nodes: how.nodes, networks, ..pipeline::Scope::USUAL };
@@ -77,7 +77,7 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
         world.terminal.result(&format!("{value:#}"));
     } else {
         if !preparation.is_empty() {
-            let title = session::title(&hypervisor.facts);
+            let title = hypervisor.title();
             world.terminal.plan_as_result(preparation, &title);
             if hypervisor.libvirt.is_none() {
                 world.terminal.talk(

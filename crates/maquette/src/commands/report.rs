@@ -56,30 +56,30 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut secrets = secrets(world, &located);
     let first_boots = FirstBoots::read(world, args, &located);
     secrets.extend_from_slice(&first_boots.secrets);
-    let session = Session::open(world, located.clone())?;
+    let mut session = Session::open(world, located.clone())?;
     world
         .terminal
         .meanwhile("looking at the hypervisor and at the nodes, which takes some seconds …");
     // It is wanted most where something does not answer.
-    let mut hypervisor = session.find()?;
+    let hypervisor = session.find()?;
     let observed = hypervisor.observed();
-    only_own(&mut hypervisor.facts, &located.environment, &observed);
+    let facts = only_own(hypervisor.facts.clone(), &located.environment, &observed);
     let unread = first_boots.unread(&observed);
     let left_out = left_out(&unread);
     let readme = format!("{README}{}", left_out.as_deref().unwrap_or_default());
     let mut files = vec![("README.txt".to_string(), readme)];
     files.push(("versions.txt".into(), versions(&hypervisor)));
-    files.push(("hypervisor.txt".into(), format!("{:#?}\n", hypervisor.facts)));
+    files.push(("hypervisor.txt".into(), format!("{facts:#?}\n")));
     let or_why = |result: Result<String, Failure>| match result {
         Ok(text) => text,
         Err(failure) => format!("not available: {}\n", why(&failure)),
     };
-    files.push(("status.json".into(), or_why(status::as_json(&session, &located))));
+    files.push(("status.json".into(), or_why(status::as_json(&mut session))));
     files.push((
         "doctor.json".into(),
-        or_why(doctor::as_json(world, &session, &located, &args.wanted.place)),
+        or_why(doctor::as_json(world, &mut session, &args.wanted.place)),
     ));
-    files.push(("plan.json".into(), or_why(plan(world, args, &session))));
+    files.push(("plan.json".into(), or_why(plan(world, args, &mut session))));
     if let Some(server) = hypervisor.libvirt.as_deref() {
         files.extend(definitions(server, &observed));
     }
@@ -131,7 +131,7 @@ fn versions(hypervisor: &Hypervisor) -> String {
 }
 
 /// The plan that `up` would carry out.
-fn plan(world: &World, args: &Args, session: &Session<'_>) -> Result<String, Failure> {
+fn plan(world: &World, args: &Args, session: &mut Session<'_>) -> Result<String, Failure> {
     let mut loaded = load::wanted(&world.environment, &args.wanted);
     let requirements = pipeline::check(world, &mut loaded)?;
     let environment = loaded.request.settings.environment.to_string();
@@ -142,11 +142,12 @@ fn plan(world: &World, args: &Args, session: &Session<'_>) -> Result<String, Fai
 }
 
 /// Leaves out what the hypervisor has of other people's.
-fn only_own(facts: &mut Facts, environment: &EnvName, observed: &Observed) {
+fn only_own(mut facts: Facts, environment: &EnvName, observed: &Observed) -> Facts {
     facts.lifetimes.retain(|name, _| name == environment);
     let own = |name: &String| observed.domains.contains_key(name.as_str());
     facts.resident_mib.retain(|name, _| own(name));
     facts.uptime_s.retain(|name, _| own(name));
+    facts
 }
 
 /// What libvirt has of domains and networks.

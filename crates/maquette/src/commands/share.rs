@@ -19,7 +19,7 @@ use crate::cli::{Locking, Place};
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::render;
-use crate::session::{Ask, Hypervisor, Session, locking};
+use crate::session::{Ask, Session, locking};
 use crate::session::{entry, lockout};
 use crate::workspace::identity::{self, Way};
 use crate::world::World;
@@ -93,11 +93,10 @@ pub fn change(
     json: bool,
     which: impl Fn(&Observed) -> Result<Vec<PublicKey>, Failure>,
 ) -> Result<u8, Failure> {
-    let session = Session::open(world, located.clone())?;
-    let mut runner = session.runner(json, Duration::from_secs(power::START_TIMEOUT))?;
-    runner.lock(&located.environment, verb.word(), how)?;
-    let hypervisor = session.running()?;
-    let observed = hypervisor.observed();
+    let mut session = Session::open(world, located.clone())?;
+    session.prepare_runs(json, Duration::from_secs(power::START_TIMEOUT))?;
+    session.lock(verb.word(), how)?;
+    let observed = session.running()?.observed();
     if observed.guests().next().is_none() {
         let message = format!("{} has no nodes that can be logged in to", session.title());
         return Err(Failure::input(
@@ -124,9 +123,9 @@ pub fn change(
         world.terminal.plan(&plan, &session.title());
     }
     if let Some(domain) = observed.domains.values().next() {
-        runner.starts(domain.recorded.virt);
+        session.starts(domain.recorded.virt);
     }
-    let done = runner.run(&plan, &hypervisor);
+    let done = session.run(&plan);
     match verb {
         Verb::Share if done.is_ok() && !json => invite(world, located, &observed, &away),
         Verb::Unshare(Extent::All) if done.is_err() => world.terminal.talk(
@@ -137,7 +136,7 @@ pub fn change(
         }
         _ => {}
     }
-    done.inspect_err(|_| tell_silence(world, &session, &hypervisor))?;
+    done.inspect_err(|_| tell_silence(world, &session, &observed))?;
     let is_done = away.is_empty() || verb == Verb::Share;
     if json {
         world.terminal.result(&told(verb, &plan, &away).to_string());
@@ -147,10 +146,9 @@ pub fn change(
 }
 
 /// Says why nodes do not answer: that the connection failed is all that `ssh` knew.
-fn tell_silence(world: &World, session: &Session<'_>, hypervisor: &Hypervisor) {
-    let observed = hypervisor.observed();
+fn tell_silence(world: &World, session: &Session<'_>, observed: &Observed) {
     // Who cannot be asked any more has no answer to be told.
-    let evidence = session.evidence(&observed, &hypervisor.facts.uptime_s, Ask::Nodes);
+    let evidence = session.evidence(observed, Ask::Nodes);
     let evidence = evidence.unwrap_or_default();
     for (name, why) in answering::reasons(observed.domains.values(), &evidence) {
         world.terminal.talk(&format!(
@@ -317,7 +315,7 @@ impl Known {
 
 /// Shows who may log in.
 fn list(world: &World, located: &Located, json: bool) -> Result<u8, Failure> {
-    let session = Session::open(world, located.clone())?;
+    let mut session = Session::open(world, located.clone())?;
     let observed = session.running()?.observed();
     let all = known(&observed);
     if json {

@@ -18,13 +18,13 @@ use serde_json::{Value, json};
 use crate::cli::{FlagsOfUp, Place};
 use crate::failure::Failure;
 use crate::load::Located;
+use crate::render;
 use crate::render::Row;
 use crate::session::{Ask, Session};
 use crate::session::{entry, lockout};
 use crate::workspace::outputs;
 use crate::workspace::{Owner, Workspace};
 use crate::world::{Environment, World};
-use crate::{load, render};
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -48,15 +48,15 @@ pub struct Args {
 
 /// Shows an environment. Exit code 1 if a node is not as `up` leaves it.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.place)?;
-    let session = Session::open(world, located.clone())?;
+    let mut session = Session::at(world, &args.place)?;
     let ask = if args.quick { Ask::Nobody } else { Ask::Nodes };
     if args.watch {
-        return watch(world, &located, &session, ask, args.json);
+        return watch(world, &mut session, ask, args.json);
     }
-    let now = Now::look(&session, ask, args.json)?;
+    let now = Now::look(&mut session, ask, args.json)?;
+    let located = &session.located;
     // What is asked for is known all the same.
-    match entry::refresh(world, &located, &session, &now.observed) {
+    match entry::refresh(world, &session, &now.observed) {
         Err(Failure::Failed(error)) => {
             world.terminal.talk(&format!("warning: {}", error.in_one_line()));
         }
@@ -69,16 +69,17 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         written.map_err(|e| located.workspace.unwritten(e))?;
     }
     if args.json {
-        world.terminal.result(&format!("{:#}", now.json(&located)));
+        world.terminal.result(&format!("{:#}", now.json(located)));
     } else {
-        now.show(world, &located);
+        now.show(world, located);
     }
     Ok(u8::from(!now.good()))
 }
 
 /// What `--json` prints.
-pub fn as_json(session: &Session<'_>, located: &Located) -> Result<String, Failure> {
-    Ok(format!("{:#}\n", Now::look(session, Ask::Nodes, true)?.json(located)))
+pub fn as_json(session: &mut Session<'_>) -> Result<String, Failure> {
+    let now = Now::look(session, Ask::Nodes, true)?;
+    Ok(format!("{:#}\n", now.json(&session.located)))
 }
 
 /// An environment at one moment.
@@ -98,10 +99,10 @@ struct Now {
 }
 
 impl Now {
-    fn look(session: &Session<'_>, ask: Ask, json: bool) -> Result<Self, Failure> {
+    fn look(session: &mut Session<'_>, ask: Ask, json: bool) -> Result<Self, Failure> {
         let hypervisor = session.running()?;
         let observed = hypervisor.observed();
-        let evidence = session.evidence(&observed, &hypervisor.facts.uptime_s, ask)?;
+        let evidence = session.evidence(&observed, ask)?;
         let off = json || !plan::drifts(&observed).is_empty();
         let changed_by = off.then(|| session.changed_by()).flatten();
         let facts = &hypervisor.facts;
@@ -183,11 +184,11 @@ impl Now {
 /// Shows it again whenever something changes, until Ctrl-C: libvirt tells of its part, and nodes are asked.
 fn watch(
     world: &World,
-    located: &Located,
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     ask: Ask,
     json: bool,
 ) -> Result<u8, Failure> {
+    let located = &session.located.clone();
     let (sender, events) = mpsc::channel();
     let failed = |e: Cause| Failure::because("cannot listen to libvirt", e);
     // Listening begins before looking, so that nothing is missed between the two.

@@ -1,6 +1,7 @@
 //! `maquette up`, and the building part of `maquette virsh`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use maquette_core::blueprint::Node;
@@ -20,8 +21,7 @@ use crate::load::{self, Loaded};
 use crate::pipeline::{Planned, Scope};
 use crate::playbooks::stages::{Stage, Stages};
 use crate::session::lockout::{self, Lockout};
-use crate::session::run::Runner;
-use crate::session::{self, Ask, Hypervisor, Session, authorities};
+use crate::session::{Ask, Hypervisor, Interfaces, Session, authorities};
 use crate::session::{entry, nodes};
 use crate::workspace::identity::{self, Way};
 use crate::workspace::outputs;
@@ -105,8 +105,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             &loaded.request.settings.tls_ca,
         )?,
     };
-    let session = Session::open(world, loaded.located())?;
-    build(world, &loaded, &requirements, &session, hooks, &how)?;
+    let mut session = Session::open(world, loaded.located())?;
+    build(world, &loaded, &requirements, &mut session, hooks, &how)?;
     Ok(0)
 }
 
@@ -115,56 +115,63 @@ pub fn build(
     world: &World,
     loaded: &Loaded,
     requirements: &Requirements,
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     hooks: playbooks::Hooks,
     how: &How,
 ) -> Result<(), Failure> {
-    let runner = session.runner(how.json, how.limit)?;
+    session.prepare_runs(how.json, how.limit)?;
     let mut building =
-        Building { world, loaded, requirements, session, how, hooks, runner, expires: None };
-    let before = session.located.workspace.saved().filter(|_| building.hooks.any());
-    let agreed = building.begin().and_then(|()| building.agree());
-    let agreed = agreed.or_else(|failure| {
-        // Which hypervisor is meant by whoever names none is as before.
-        before
-            .map_or(Ok(()), |saved| session.located.workspace.save(&saved))
-            .map_err(|e| session.located.workspace.unwritten(e))?;
-        Err(failure)
-    })?;
-    let refresh = !agreed.planned.blueprint.refresh_images.is_empty();
-    building.runner.images(refresh, how.authorities.clone());
-    let nodes = building.nodes(&agreed);
-    building.record(&agreed, &nodes)?;
-    building.carry_out(&agreed)?;
-    let after = building.learn(&agreed, &nodes)?;
-    for stage in [Stage::User, Stage::Timezone, Stage::Post] {
-        building.runner.still_ours()?;
-        building.hook(stage)?;
-    }
-    building.tell(&agreed, after)
+        Building { world, loaded, requirements, session, how, hooks, expires: None };
+    let done = building.build();
+    // What follows is another command's, in InfraRed's words: it is nobody's business to wait for that.
+    session.unlock();
+    done
 }
 
 /// What will be done, planned under the locks that are held from then on.
 struct Agreed {
-    hypervisor: Hypervisor,
+    hypervisor: Arc<Hypervisor>,
     planned: Planned,
     plan: Plan,
 }
 
 /// An environment that is being built.
-struct Building<'a> {
+struct Building<'a, 'w> {
     world: &'a World,
     loaded: &'a Loaded,
     requirements: &'a Requirements,
-    session: &'a Session<'a>,
+    session: &'a mut Session<'w>,
     how: &'a How,
     hooks: playbooks::Hooks,
-    runner: Runner<'a>,
     /// When it expires, in words.
     expires: Option<String>,
 }
 
-impl Building<'_> {
+impl Building<'_, '_> {
+    fn build(&mut self) -> Result<(), Failure> {
+        let workspace = &self.loaded.workspace;
+        let before = workspace.saved().filter(|_| self.hooks.any());
+        let agreed = self.begin().and_then(|()| self.agree());
+        let agreed = agreed.or_else(|failure| {
+            // Which hypervisor is meant by whoever names none is as before.
+            before
+                .map_or(Ok(()), |saved| workspace.save(&saved))
+                .map_err(|e| workspace.unwritten(e))?;
+            Err(failure)
+        })?;
+        let refresh = !agreed.planned.blueprint.refresh_images.is_empty();
+        self.session.fetch(refresh, self.how.authorities.clone());
+        let nodes = self.nodes(&agreed);
+        self.record(&agreed, &nodes)?;
+        self.carry_out(&agreed)?;
+        let after = self.learn(&agreed, &nodes)?;
+        for stage in [Stage::User, Stage::Timezone, Stage::Post] {
+            self.session.still_ours()?;
+            self.hook(stage)?;
+        }
+        self.tell(&agreed, after)
+    }
+
     fn environment(&self) -> &EnvName {
         &self.loaded.request.settings.environment
     }
@@ -175,8 +182,7 @@ impl Building<'_> {
 
     /// Takes the environment, and runs what comes before all else: playbooks find in the workspace where it is.
     fn begin(&mut self) -> Result<(), Failure> {
-        let environment = &self.loaded.request.settings.environment;
-        self.runner.lock(environment, "up", self.how.locking)?;
+        self.session.lock("up", self.how.locking)?;
         if self.session.connection.records.is_none() {
             self.must_have_built()?;
         }
@@ -193,7 +199,7 @@ impl Building<'_> {
     }
 
     /// Prepares nothing and runs no playbooks for what another workspace built and only that one changes.
-    fn must_have_built(&self) -> Result<(), Failure> {
+    fn must_have_built(&mut self) -> Result<(), Failure> {
         let hypervisor = self.session.prepared_for(self.requirements)?;
         let (workspace, user) = (&self.loaded.workspace, &self.world.environment);
         let way = identity::way(&hypervisor.observed(), workspace, user);
@@ -244,7 +250,7 @@ impl Building<'_> {
             }
             let mut plan = self.how.stages.part(planned.plan.clone());
             if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
-                self.runner.unlock_hypervisor();
+                self.session.unlock_hypervisor();
             }
             if planned.shared.is_some() && !plan.is_empty() {
                 return Err(honest(planned.only_shared()));
@@ -253,7 +259,7 @@ impl Building<'_> {
             let lockout = lockout::of(&planned.observed, &self.loaded.workspace, user);
             let lockout = lockout.filter(|_| !plan.is_empty());
             if planned.shared.is_none() && lockout.is_none() && self.how.stages.has(Stage::Vms) {
-                let silent = self.silent(&hypervisor, &planned, &plan)?;
+                let silent = self.silent(&planned, &plan)?;
                 plan.wait_for(&planned.observed, &silent);
             }
             self.show(&plan, planned.rest(), lockout.as_ref(), &mut shown);
@@ -264,7 +270,7 @@ impl Building<'_> {
                 return Ok(Agreed { hypervisor, planned, plan });
             }
             drop(hypervisor);
-            self.runner.unlock();
+            self.session.unlock();
             for question in open {
                 let asked = self.how.consent.ask(self.world, question.kind, &question.what);
                 asked.map_err(honest)?;
@@ -272,8 +278,7 @@ impl Building<'_> {
             }
             // Who has it by now is not ended for our having waited.
             let locking = Locking { take_over: false, ..self.how.locking };
-            let environment = &self.loaded.request.settings.environment;
-            self.runner.lock(environment, "up", locking).map_err(honest)?;
+            self.session.lock("up", locking).map_err(honest)?;
         }
     }
 
@@ -289,18 +294,13 @@ impl Building<'_> {
     }
 
     /// Those of the nodes that stay as they are that do not answer, and can be waited for.
-    fn silent(
-        &self,
-        hypervisor: &Hypervisor,
-        planned: &Planned,
-        plan: &Plan,
-    ) -> Result<BTreeSet<String>, Failure> {
+    fn silent(&self, planned: &Planned, plan: &Plan) -> Result<BTreeSet<String>, Failure> {
         let kept = |c: &&Change| c.kind == ObjectKind::Domain && c.op == Op::Keep;
         let kept = plan.changes.iter().filter(kept).map(|c| c.name.as_str());
         let kept: BTreeSet<&str> = kept.filter(|name| !planned.is_aside(name)).collect();
         let mut asked = planned.observed.clone();
         asked.domains.retain(|name, _| kept.contains(name.as_str()));
-        let found = self.session.evidence(&asked, &hypervisor.facts.uptime_s, Ask::Nodes)?;
+        let found = self.session.evidence(&asked, Ask::Nodes)?;
         Ok(answering::silent(&asked, &found))
     }
 
@@ -328,12 +328,12 @@ impl Building<'_> {
     }
 
     /// Shows what the hypervisor lacks and does it, and says whether it did; looks again afterwards.
-    fn prepare(&mut self) -> Result<(Hypervisor, bool), Failure> {
-        let (session, requirements) = (self.session, self.requirements);
+    fn prepare(&mut self) -> Result<(Arc<Hypervisor>, bool), Failure> {
+        let (session, requirements) = (&mut *self.session, self.requirements);
         let mut hypervisor = session.prepared_for(requirements)?;
         let fresh = hypervisor.seen.as_ref().is_none_or(|s| s.observed.networks.is_empty());
         if fresh || !hypervisor.preparation.is_empty() {
-            self.runner.lock_hypervisor("up")?;
+            session.lock_hypervisor("up")?;
             // Somebody else may have prepared it, or have chosen subnets, a moment ago.
             hypervisor = session.prepared_for(requirements)?;
         }
@@ -341,10 +341,9 @@ impl Building<'_> {
             return Ok((hypervisor, false));
         }
         if !self.how.json {
-            let title = session::title(&hypervisor.facts);
-            self.world.terminal.plan(&hypervisor.preparation, &title);
+            self.world.terminal.plan(&hypervisor.preparation, &hypervisor.title());
         }
-        self.runner.run(&hypervisor.preparation, &hypervisor)?;
+        session.run(&hypervisor.preparation)?;
         let prepared = session.prepared_for(requirements)?;
         if prepared.preparation.is_empty() {
             return Ok((prepared, true));
@@ -376,7 +375,7 @@ impl Building<'_> {
         let shared = agreed.planned.shared.as_deref();
         if shared.is_none() {
             self.lifetime(agreed)?;
-            self.runner.seal(key.records());
+            self.session.seal(key.records());
             workspace.create().map_err(|e| workspace.unwritten(e))?;
             key.write(&workspace.path).map_err(|e| workspace.unwritten(e))?;
         }
@@ -395,7 +394,7 @@ impl Building<'_> {
         let noted = hypervisor.facts.lifetimes.get(environment).cloned().unwrap_or_default();
         let lifetime = &renewal.next;
         if *lifetime != noted {
-            self.runner.note(environment, lifetime)?;
+            self.session.note(environment, lifetime)?;
         }
         let workspace = &self.loaded.workspace;
         outputs::write_lifetime(workspace, environment, lifetime)
@@ -414,19 +413,19 @@ impl Building<'_> {
 
     /// Does what is planned. The user's playbooks may stand between our own steps.
     fn carry_out(&mut self, agreed: &Agreed) -> Result<(), Failure> {
-        let Agreed { hypervisor, planned, plan } = agreed;
+        let Agreed { planned, plan, .. } = agreed;
         if let Some(node) = planned.blueprint.nodes.first() {
-            self.runner.starts(node.virt);
+            self.session.starts(node.virt);
         }
         if self.hooks.replaces(Stage::Networks) || self.hooks.replaces(Stage::Vms) {
             let (networks, rest) = split(plan.clone());
             for (part, stage) in [(networks, Stage::Networks), (rest, Stage::Vms)] {
-                self.runner.run(&part, hypervisor)?;
-                self.runner.still_ours()?;
+                self.session.run(&part)?;
+                self.session.still_ours()?;
                 self.hook(stage)?;
             }
         } else if !plan.is_empty() {
-            self.runner.run(plan, hypervisor)?;
+            self.session.run(plan)?;
         }
         Ok(())
     }
@@ -445,14 +444,17 @@ impl Building<'_> {
 
     /// What there is after the run; if there was nothing to do, what there was before it.
     fn now(&self, agreed: &Agreed) -> Result<Observed, Failure> {
-        let Agreed { hypervisor, planned, plan } = agreed;
+        let Agreed { planned, plan, .. } = agreed;
         if plan.is_empty() {
             return Ok(planned.observed.clone());
         }
         // Interfaces of the hypervisor's are others now.
         let bridges =
             |s: &Step| matches!(s.action, Action::BridgeNic { .. } | Action::MakeVswitch { .. });
-        self.session.look_again(hypervisor, plan.steps.iter().any(bridges))
+        self.session.look_again(match plan.steps.iter().any(bridges) {
+            true => Interfaces::Changed,
+            false => Interfaces::AsBefore,
+        })
     }
 
     /// Says what there is, and how it is reached. Nodes that do not answer make a run fail, but for those that it left
@@ -465,7 +467,7 @@ impl Building<'_> {
             false => self.session.uptimes()?,
         };
         let mut now = after.map_or_else(|| self.now(agreed), Ok)?;
-        let evidence = self.session.evidence(&now, &uptime, Ask::Nodes)?;
+        let evidence = self.session.evidence_at(&now, &uptime, Ask::Nodes)?;
         if !self.how.json {
             self.show_nodes(planned, &now, &evidence);
         }

@@ -62,8 +62,8 @@ fn of_machine(workspace: &Workspace, host: &str) -> Result<PathBuf, StepError> {
 
 /// Notes the subnets of an environment with a prefix on its hypervisor, where other plug-ins of InfraRed's look for them. All
 /// is built by now: that they cannot be noted is a warning.
-pub fn deployment(world: &World, session: &Session<'_>) -> Result<(), Failure> {
-    let environment = &session.located.environment;
+pub fn deployment(world: &World, session: &mut Session<'_>) -> Result<(), Failure> {
+    let environment = &session.located.environment.clone();
     if environment.prefix().is_none() {
         return Ok(());
     }

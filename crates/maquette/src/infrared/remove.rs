@@ -231,20 +231,20 @@ fn objects(
     yes: bool,
     locking: cli::Locking,
 ) -> Result<Vec<String>, Failure> {
-    let session = Session::open(world, located.clone())?;
-    session.removed(all_objects(world, &session, yes, locking))
+    let mut session = Session::open(world, located.clone())?;
+    let removed = all_objects(world, &mut session, yes, locking);
+    session.removed(removed)
 }
 
 fn all_objects(
     world: &World,
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     yes: bool,
     locking: cli::Locking,
 ) -> Result<Vec<String>, Failure> {
-    let mut runner = session.runner(false, Duration::from_secs(60))?;
-    let hypervisor = session.running()?;
-    let Some(libvirt) = &hypervisor.libvirt else { return Ok(Vec::new()) };
-    let found = libvirt.survey().map_err(session::unobserved)?;
+    session.prepare_runs(false, Duration::from_secs(60))?;
+    session.running()?;
+    let found = session.libvirt()?.survey().map_err(session::unobserved)?;
     for object in &found.unreadable {
         world.terminal.talk(&format!("warning: {object} cannot be read; it stays"));
     }
@@ -268,7 +268,7 @@ fn all_objects(
         let now = match environment {
             // Nobody may be at work in it; and since it was looked at, somebody may have been.
             Some(environment) => {
-                runner.lock(environment, "virsh --cleanup", locking)?;
+                session.lock_of(environment, "virsh --cleanup", locking)?;
                 let now = removal(session, environment)?;
                 if !yes {
                     agreed(&whole, &now, environment)?;
@@ -278,11 +278,11 @@ fn all_objects(
             None => plan,
         };
         if !now.is_empty() {
-            runner.run(&now, &hypervisor)?;
+            session.run(&now)?;
         }
         if let Some(environment) = environment {
             // The next of that name is another one.
-            runner.note(environment, &Lifetime::default())?;
+            session.note(environment, &Lifetime::default())?;
         }
         if let Some(environment) = environment
             && let Err(error) =
@@ -296,7 +296,7 @@ fn all_objects(
     Ok(unread)
 }
 
-fn removal(session: &Session<'_>, environment: &EnvName) -> Result<Plan, Failure> {
+fn removal(session: &mut Session<'_>, environment: &EnvName) -> Result<Plan, Failure> {
     let mut observed = session.running_for(environment)?.observed();
     // Domains of others go, too, and need no networks.
     observed.claims.plugged.clear();

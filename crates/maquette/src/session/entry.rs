@@ -77,7 +77,7 @@ pub fn write(
 /// Has a workspace that never built the environment lead into it, with a key that it was shared with, or with the one that
 /// built it. False if there is no such environment.
 pub fn enter(world: &World, located: &Located) -> Result<bool, Failure> {
-    let session = Session::open(world, located.clone())?;
+    let mut session = Session::open(world, located.clone())?;
     let observed = session.running()?.observed();
     if observed.domains.is_empty() {
         return Ok(false);
@@ -90,7 +90,7 @@ pub fn enter(world: &World, located: &Located) -> Result<bool, Failure> {
     };
     save(located, &session.connection)?;
     remember(located)?;
-    lead(located, &session, &observed, way.shared().as_deref())?;
+    lead(&session, &observed, way.shared().as_deref())?;
     Ok(true)
 }
 
@@ -98,29 +98,24 @@ pub fn enter(world: &World, located: &Located) -> Result<bool, Failure> {
 /// made anew with other host keys.
 pub fn refresh(
     world: &World,
-    located: &Located,
     session: &Session<'_>,
     observed: &Observed,
 ) -> Result<(), Failure> {
+    let located = &session.located;
     let owner = Owner::new(&located.environment, &located.host);
     match identity::way(observed, &located.workspace, &world.environment) {
         Some(Way::Shared(file)) if outputs::belongs(&located.workspace, &owner) => {
             save(located, &session.connection)?;
             remember(located)?;
-            lead(located, session, observed, Some(&file))
+            lead(session, observed, Some(&file))
         }
         _ => Ok(()),
     }
 }
 
-fn lead(
-    located: &Located,
-    session: &Session<'_>,
-    observed: &Observed,
-    file: Option<&Path>,
-) -> Result<(), Failure> {
+fn lead(session: &Session<'_>, observed: &Observed, file: Option<&Path>) -> Result<(), Failure> {
     let nodes: Vec<&Node> = observed.domains.values().map(|d| &d.recorded).collect();
-    write(located, &nodes, file, &session.connection)
+    write(&session.located, &nodes, file, &session.connection)
 }
 
 /// What whoever would change an environment that was only shared with them can do.

@@ -1,7 +1,6 @@
 //! Finding nodes by what the user calls them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use maquette_core::blueprint::Node;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
@@ -11,13 +10,11 @@ use maquette_core::observed::{Domain, Observed};
 use maquette_core::selection::{self, Candidate};
 use maquette_core::syntax::Sources;
 use maquette_engine::StepError;
-use maquette_libvirt::Server;
 
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::session::Session;
-use crate::session::connection::Connection;
 use crate::workspace::inventory::Inventory;
 use crate::workspace::outputs;
 use crate::world::World;
@@ -194,35 +191,36 @@ pub fn several(word: &str, names: &[&str]) -> Failure {
 }
 
 /// A node that runs, for verbs that show or take something of it.
-pub struct Running {
-    /// The environment that it is in.
-    pub located: Located,
-    /// How its hypervisor is reached.
-    pub connection: Connection,
-    /// libvirt there.
-    pub libvirt: Arc<dyn Server>,
+pub struct Running<'w> {
+    /// Its environment and hypervisor.
+    pub session: Session<'w>,
     /// Its domain.
     pub domain: Domain,
 }
 
 /// Finds a node by what the user calls it. An error if the word means none or several, or if the node does not run.
-pub fn running(world: &World, place: &Place, word: &str) -> Result<Running, Failure> {
+pub fn running<'w>(
+    world: &'w World,
+    place: &Place,
+    word: &str,
+) -> Result<Running<'w>, Failure> {
     running_of(world, load::located(&world.environment, place)?, word)
 }
 
 /// The same in an environment that was found before.
-pub fn running_of(world: &World, located: Located, word: &str) -> Result<Running, Failure> {
-    let session = Session::open(world, located.clone())?;
-    let hypervisor = session.running()?;
-    let domain = one(world, word, &located, &hypervisor.observed())?.clone();
+pub fn running_of<'w>(
+    world: &'w World,
+    located: Located,
+    word: &str,
+) -> Result<Running<'w>, Failure> {
+    let mut session = Session::open(world, located)?;
+    let observed = session.running()?.observed();
+    let domain = one(world, word, &session.located, &observed)?.clone();
     if !domain.active {
         let who = session.changed_by();
         return Err(Failure::Failed(not_running(&domain.name, who.as_deref())));
     }
-    let Some(libvirt) = hypervisor.libvirt else {
-        return Err(Failure::Failed(StepError::new("libvirt does not answer")));
-    };
-    Ok(Running { located, connection: session.connection, libvirt, domain })
+    Ok(Running { session, domain })
 }
 
 /// A node that does not run, where it has to; `changed_by` is who changes its environment at this moment.

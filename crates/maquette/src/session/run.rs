@@ -1,29 +1,24 @@
 //! Carrying a plan out, for every verb that does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use maquette_core::blueprint::Node;
-use maquette_core::lifetime::Lifetime;
-use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::plan::{self, Action, Plan, Step, StepId};
 use maquette_core::start_times::How;
 use maquette_core::topology::VirtType;
+use maquette_engine::host::Host;
 use maquette_engine::host::lock::{Claim, Lock};
-use maquette_engine::host::{Host, HostError, fence};
 use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::probe::{Facts, Reach};
 use maquette_engine::ssh_keys::RecordKey;
-use maquette_engine::{Event, StepError, executor, lifetimes, start_times};
-use maquette_libvirt::{Access, Gate, Guests, Learnt, Notes, Run, Server};
+use maquette_engine::{Event, executor, start_times};
+use maquette_libvirt::{Access, Gate, Guests, Learnt, Notes, Run};
 
-use super::Hypervisor;
-use super::connection::Connection;
-use super::locking;
-use crate::cli::Locking;
+use super::{Session, locking};
 use crate::failure::Failure;
 use crate::progress::{self, Journal, Reporter};
 use crate::workspace::Workspace;
@@ -47,190 +42,128 @@ impl Gate for Ours {
     }
 }
 
-/// What all runs of one command share.
-pub struct Runner<'a> {
-    world: &'a World,
-    connection: &'a Connection,
-    reporter: Box<dyn Reporter>,
+/// How long what a plan starts may take to come up, where nobody said so.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How a session carries plans out.
+pub(super) struct Runs {
+    /// Whether events are printed as JSON.
+    json: bool,
+    /// How long a first boot or a start may take.
+    limit: Duration,
+    reporter: Option<Box<dyn Reporter>>,
     /// For others who look on; none before it is known whose command it is.
     journal: Option<Journal>,
-    workspace: Workspace,
-    cancelled: Arc<AtomicBool>,
-    guests: Guests,
-    transfer: Transfer,
-    lock: Option<Lock>,
-    /// Held until all networks of a plan are defined.
-    shared: Option<Lock>,
+    /// Whether images are fetched although they are there.
+    refetches: bool,
+    /// Who else signs what is downloaded.
+    authorities: Option<String>,
     records: Option<RecordKey>,
     /// How guests run that are started, where any are.
     virt: Option<VirtType>,
 }
 
-impl<'a> Runner<'a> {
-    /// Prepares for runs: how to report, and what Ctrl-C does. The first lets running steps end, the
-    /// second ends the program at once; either way the next `up` goes on from there.
-    pub(super) fn new(
-        world: &'a World,
-        json: bool,
-        connection: &'a Connection,
-        workspace: &Workspace,
-        limit: Duration,
-    ) -> Result<Self, Failure> {
-        let cancelled = Arc::new(AtomicBool::new(false));
-        signals::heed(&world.terminal, &cancelled)
-            .map_err(|e| Failure::because("cannot catch signals", e))?;
-        let guests = Guests {
-            ssh_config: workspace.file(outputs::SSH_CONFIG),
-            limit,
-            boots: 1,
-            further: 0,
-            jump: connection.jump.clone(),
-        };
-        let transfer = Transfer {
+impl Runs {
+    /// Before anything is known of them but the key of the environment's records.
+    pub(super) fn new(records: Option<RecordKey>) -> Self {
+        let (json, limit, refetches) = (false, LIMIT, false);
+        let (reporter, journal, authorities, virt) = (None, None, None, None);
+        Self { json, limit, reporter, journal, refetches, authorities, records, virt }
+    }
+
+    /// Has what is done from now on written down as that of a verb.
+    pub(super) fn begin_journal(&mut self, workspace: &Workspace, verb: &str) {
+        self.journal = Some(Journal::new(workspace.file(outputs::EVENTS), verb));
+    }
+
+    fn transfer(&self, world: &World, remote: bool) -> Transfer {
+        Transfer {
             built: world.environment.built_images(),
             downloads: world.environment.downloads(),
             records: RECORDS.into(),
-            remote: connection.remote.is_some(),
-            force: false,
-            authorities: None,
+            remote,
+            force: self.refetches,
+            authorities: self.authorities.clone(),
             limits: Limits::default(),
-        };
-        let reporter = progress::choose(world, json);
-        Ok(Self {
-            world,
-            connection,
-            reporter,
-            journal: None,
-            workspace: workspace.clone(),
-            cancelled,
-            guests,
-            transfer,
-            lock: None,
-            shared: None,
-            records: connection.records.clone(),
-            virt: None,
-        })
-    }
-
-    /// Keeps everybody else from changing the environment until the command ends.
-    pub fn lock(&mut self, environment: &EnvName, verb: &str, how: Locking) -> Result<(), Failure> {
-        let cancelled = &self.cancelled;
-        self.journal = Some(Journal::new(self.workspace.file(outputs::EVENTS), verb));
-        self.lock = Some(locking::environment(
-            self.world,
-            self.connection,
-            environment,
-            verb,
-            how,
-            cancelled,
-        )?);
-        Ok(())
-    }
-
-    /// Keeps everybody else from changing what environments share, until the next plan has defined its
-    /// networks.
-    pub fn lock_hypervisor(&mut self, verb: &str) -> Result<(), Failure> {
-        self.shared =
-            Some(locking::hypervisor(self.world, self.connection, verb, &self.cancelled)?);
-        Ok(())
-    }
-
-    /// Gives everything back: nobody has to wait while the user thinks.
-    pub fn unlock(&mut self) {
-        (self.lock, self.shared) = (None, None);
-    }
-
-    /// An error once the environment's lock is not ours any more.
-    pub fn still_ours(&mut self) -> Result<(), Failure> {
-        if !self.lock.as_mut().is_some_and(Lock::is_lost) {
-            return Ok(());
         }
-        let error = match fence::taken(self.connection.host.as_ref()) {
-            HostError::Taken => StepError::new("another run has taken the environment over")
-                .hint("what was done stays; that run goes on with it"),
-            lost => StepError::new("the environment's lock is lost")
-                .because(lost)
-                .hint("what was done stays; run the same command again to go on"),
-        };
-        Err(Failure::Failed(error))
     }
+}
 
-    /// Gives back what environments share, once nothing of it is going to change.
-    pub fn unlock_hypervisor(&mut self) {
-        self.shared = None;
+impl Session<'_> {
+    /// Prepares for plans: how to report, and what Ctrl-C does. The first lets running steps end, the
+    /// second ends the program at once; either way the next `up` goes on from there. A first boot or a start may take as
+    /// long as `limit`.
+    pub fn prepare_runs(&mut self, json: bool, limit: Duration) -> Result<(), Failure> {
+        signals::heed(&self.world.terminal, &self.cancelled)
+            .map_err(|e| Failure::because("cannot catch signals", e))?;
+        (self.runs.json, self.runs.limit) = (json, limit);
+        Ok(())
     }
 
     /// Says what records are sealed with: a workspace may get its secret only now.
     pub fn seal(&mut self, key: RecordKey) {
-        self.records = Some(key);
+        self.runs.records = Some(key);
     }
 
-    /// Says how images are fetched.
-    pub fn images(&mut self, force: bool, authorities: Option<String>) {
-        self.transfer.force = force;
-        self.transfer.authorities = authorities;
-    }
-
-    /// Notes on the hypervisor how long an environment lasts, for as long as its lock is ours.
-    pub fn note(&self, environment: &EnvName, lifetime: &Lifetime) -> Result<(), Failure> {
-        let host = self.connection.host.as_ref();
-        let fenced = self.lock.as_ref().map(|lock| lock.fence(host));
-        let host = fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host);
-        lifetimes::write(host, environment, lifetime)
-            .map_err(|e| Failure::because("cannot note when the environment expires", e))
-    }
-
-    /// Removes cached images that are unused, for as long as what environments share is ours.
-    pub fn prune(&self, server: &dyn Server, pool: &str) -> Result<(), Failure> {
-        let host = self.connection.host.as_ref();
-        let fenced = self.shared.as_ref().map(|lock| lock.fence(host));
-        let host = fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host);
-        server.prune(host, RECORDS, pool)?;
-        Ok(())
+    /// Says how images are fetched: whether also those that are there, and who else signs what is downloaded.
+    pub fn fetch(&mut self, refetches: bool, authorities: Option<String>) {
+        (self.runs.refetches, self.runs.authorities) = (refetches, authorities);
     }
 
     /// Says how the guests run that the next plans start: how many may boot at once follows from it.
     pub fn starts(&mut self, virt: VirtType) {
-        self.virt = Some(virt);
+        self.runs.virt = Some(virt);
     }
 
-    /// Carries a plan out.
-    pub fn run(&mut self, plan: &Plan, hypervisor: &Hypervisor) -> Result<(), Failure> {
-        let facts = &hypervisor.facts;
-        self.guests.boots = boots(facts.cpus, self.virt);
-        self.guests.further = further(facts, self.connection.reach());
+    fn guests(&self, facts: &Facts) -> Guests {
+        Guests {
+            ssh_config: self.located.workspace.file(outputs::SSH_CONFIG),
+            limit: self.runs.limit,
+            boots: boots(facts.cpus, self.runs.virt),
+            further: further(facts, self.connection.reach()),
+            jump: self.connection.jump.clone(),
+        }
+    }
+
+    /// Carries a plan out on the hypervisor as it was found last.
+    pub fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
+        let found = match &self.found {
+            Some(found) => found.clone(),
+            None => self.find()?,
+        };
+        let facts = &found.facts;
+        let guests = self.guests(facts);
         let defines = |s: &&Step| matches!(s.action, Action::DefineNetwork { .. });
         let defining: BTreeSet<StepId> = plan.steps.iter().filter(defines).map(|s| s.id).collect();
         // A preparation defines none, and is itself what is shared.
-        let shared = self.shared.take_if(|_| !defining.is_empty());
+        let shared = self.locks.shared.take_if(|_| !defining.is_empty());
         let host = self.connection.host.as_ref();
-        // What is done to the hypervisor itself goes on to its end, whoever takes the environment.
-        let fence = self.shared.as_ref().or(self.lock.as_ref());
-        let fenced = fence.map(|lock| lock.fence(host));
-        let claims = self.lock.iter().chain(&self.shared).map(Lock::claim).collect();
+        let (fence, claims) = (self.locks.fenced(host), self.locks.claims());
+        let transfer = self.runs.transfer(self.world, self.connection.remote.is_some());
         let access = Access {
-            host: fenced.as_ref().map_or(host, |fenced| fenced as &dyn Host),
+            host: fence.host(),
             uri: &self.connection.uri,
             reach: self.connection.reach(),
             label: &self.connection.label,
-            transfer: &self.transfer,
+            transfer: &transfer,
         };
-        let gate = Arc::new(Ours { claims, here: host.is_here() });
         let notes = Notes::default();
         let run = Run {
             access,
             family: facts.family(),
-            guests: self.guests.clone(),
-            key: self.records.clone(),
+            guests,
+            key: self.runs.records.clone(),
             origin: Some(origin(self.world)),
-            gate,
+            gate: Arc::new(Ours { claims, here: host.is_here() }),
             notes: notes.clone(),
         };
-        let backend = match &hypervisor.libvirt {
+        let backend = match &found.libvirt {
             Some(server) => server.clone().backend(run),
             None => self.world.libvirt.backend(run),
         };
-        let (reporter, journal) = (self.reporter.as_mut(), self.journal.as_mut());
+        let json = self.runs.json;
+        let reporter = self.runs.reporter.get_or_insert_with(|| progress::choose(self.world, json));
+        let (reporter, journal) = (reporter.as_mut(), self.runs.journal.as_mut());
         let (took, interrupted) = (BTreeMap::new(), BTreeSet::new());
         let mut watch = Watch { reporter, journal, defining, shared, took, interrupted };
         let summary = executor::run(&plan.steps, backend.as_ref(), &self.cancelled, &mut |e| {
@@ -246,6 +179,11 @@ impl<'a> Runner<'a> {
         let waiting = plan.steps.iter().filter(|s| watch.interrupted.contains(&s.id));
         let booting: Vec<String> = waiting.filter_map(|s| booting(&s.action)).collect();
         drop(backend);
+        self.ended(booting)
+    }
+
+    /// Why a run did not do all of its plan.
+    fn ended(&mut self, booting: Vec<String>) -> Result<(), Failure> {
         self.still_ours()?;
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(Failure::Interrupted { booting, code: signals::code() });

@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::load;
 use crate::session::Session;
 use crate::session::nodes;
 use crate::world::World;
@@ -144,10 +143,10 @@ fn told(
     words: &[&str],
     json: bool,
 ) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, place)?;
-    let session = Session::open(world, located.clone())?;
+    let mut session = Session::at(world, place)?;
     let observed = session.running()?.observed();
-    let domain = nodes::one(world, word, &located, &observed)?;
+    let located = &session.located;
+    let domain = nodes::one(world, word, located, &observed)?;
     let name = &domain.name;
     if domain.recorded.bmc.is_none() {
         let error = Diagnostic::error("bmc::none", format!("`{name}` has no BMC"));

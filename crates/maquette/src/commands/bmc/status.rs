@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::cli::Place;
 use crate::failure::Failure;
-use crate::load;
 use crate::render;
 use crate::session::Session;
 use crate::session::nodes;
@@ -29,12 +28,12 @@ pub struct Args {
 
 /// Shows nodes with a BMC.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.place)?;
-    let session = Session::open(world, located.clone())?;
+    let mut session = Session::at(world, &args.place)?;
     let observed = session.running()?.observed();
+    let located = &session.located;
     let names = match args.nodes.is_empty() {
         true => observed.domains.keys().map(ToString::to_string).collect(),
-        false => nodes::resolve(world, &args.nodes, &located, &observed, nodes::Meaning::There)?,
+        false => nodes::resolve(world, &args.nodes, located, &observed, nodes::Meaning::There)?,
     };
     let found: Vec<(&Domain, &Bmc)> = observed
         .domains

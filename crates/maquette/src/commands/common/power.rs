@@ -9,8 +9,7 @@ use maquette_engine::StepError;
 use super::answering;
 use crate::cli::{Locking, Place};
 use crate::failure::Failure;
-use crate::load;
-use crate::session::nodes;
+use crate::session::nodes::{self, Meaning};
 use crate::session::{Ask, Session};
 use crate::world::World;
 
@@ -54,18 +53,16 @@ pub fn run_for(
     if args.nodes.is_empty() && !args.all {
         return Err(nodes::unnamed(verb));
     }
-    let located = load::located(&world.environment, &args.place)?;
-    let session = Session::open(world, located.clone())?;
-    let mut runner = session.runner(args.json, Duration::from_secs(timeout_s))?;
-    runner.lock(&located.environment, verb, args.locking)?;
-    let hypervisor = session.running()?;
-    let observed = hypervisor.observed();
+    let mut session = Session::at(world, &args.place)?;
+    session.prepare_runs(args.json, Duration::from_secs(timeout_s))?;
+    session.lock(verb, args.locking)?;
+    let observed = session.running()?.observed();
     if args.all && !observed.exists() {
         return Err(absent(&session.title()));
     }
     let names = match args.all {
         true => observed.domains.keys().map(ToString::to_string).collect(),
-        false => nodes::resolve(world, &args.nodes, &located, &observed, nodes::Meaning::There)?,
+        false => nodes::resolve(world, &args.nodes, &session.located, &observed, Meaning::There)?,
     };
     let unproven = plan::unproven(&observed, &names, what);
     if !unproven.is_empty() {
@@ -83,7 +80,7 @@ pub fn run_for(
         Power::Start => {
             let mut asked = observed.clone();
             asked.domains.retain(|name, _| names.contains(name.as_str()));
-            let found = session.evidence(&asked, &hypervisor.facts.uptime_s, Ask::Nodes)?;
+            let found = session.evidence(&asked, Ask::Nodes)?;
             let silent = answering::silent(&asked, &found);
             plan.wait_for(&observed, &silent);
             asked.domains.retain(|name, _| !silent.contains(name.as_str()));
@@ -97,9 +94,9 @@ pub fn run_for(
     }
     if !plan.is_empty() {
         if let Some(domain) = observed.domains.values().next() {
-            runner.starts(domain.recorded.virt);
+            session.starts(domain.recorded.virt);
         }
-        runner.run(&plan, &hypervisor)?;
+        session.run(&plan)?;
     }
     unanswered.map_or(Ok(0), |error| Err(Failure::Failed(error)))
 }

@@ -235,11 +235,10 @@ impl Routes {
 
     /// The same on another hypervisor. Where that does not answer, either, there is nothing to tell.
     fn silence_there(&self, world: &World, routes: &[Route]) -> Option<BTreeMap<String, String>> {
-        let session = Session::open(world, self.located.clone()).ok()?;
-        let hypervisor = session.running().ok()?;
-        let mut asked = hypervisor.observed();
+        let mut session = Session::open(world, self.located.clone()).ok()?;
+        let mut asked = session.running().ok()?.observed();
         asked.domains.retain(|name, _| routes.iter().any(|route| route.name == name.as_str()));
-        let evidence = session.evidence(&asked, &hypervisor.facts.uptime_s, Ask::Nodes).ok()?;
+        let evidence = session.evidence(&asked, Ask::Nodes).ok()?;
         Some(answering::reasons(asked.domains.values(), &evidence))
     }
 

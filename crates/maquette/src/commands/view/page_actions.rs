@@ -27,7 +27,7 @@ pub struct PageActions {
 }
 
 impl PageActions {
-    fn node(&self, name: &str) -> Result<Running, String> {
+    fn node(&self, name: &str) -> Result<Running<'_>, String> {
         let found = nodes::running_of(&self.world, self.located.clone(), name);
         found.map_err(|failure| words(&failure))
     }
@@ -43,7 +43,8 @@ impl Sources for PageActions {
         let found = self.node(node)?;
         // Where what is typed ends, so does the console.
         let input = Box::new(input.chain(Cursor::new([ESCAPE])));
-        let console = found.libvirt.console(&found.domain.name, false, input, output, &mut || {});
+        let libvirt = found.session.libvirt().map_err(|failure| words(&failure))?;
+        let console = libvirt.console(&found.domain.name, false, input, output, &mut || {});
         match console {
             Ok(Ended::Escaped | Ended::Closed) => Ok(()),
             Err(error) if error.is_console_taken() => {
@@ -62,7 +63,7 @@ impl Sources for PageActions {
         let found = self.node(node)?;
         let path = maquette_libvirt::serial_log(&found.domain.recorded);
         let take = &mut |bytes: &[u8]| output.write_all(bytes).is_ok();
-        match host::follow_log(found.connection.host.as_ref(), &path, LINES, until, take) {
+        match host::follow_log(found.session.connection.host.as_ref(), &path, LINES, until, take) {
             Ok(true) => Ok(()),
             Ok(false) => Err(format!("`{node}` has no serial log yet, at {path}")),
             Err(error) => Err(format!("cannot read {path}: {error}")),
@@ -74,7 +75,7 @@ impl Sources for PageActions {
         let Some(port) = found.domain.vnc_port else {
             return Err(format!("libvirt reports no VNC port for `{node}`"));
         };
-        if let Some(remote) = &found.connection.remote {
+        if let Some(remote) = &found.session.connection.remote {
             return screen::through(screen::ssh(&remote.target, port));
         }
         let place = Place::Port(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));

@@ -82,7 +82,7 @@ impl Slow<'_> {
         happened: bool,
     ) -> Result<BTreeMap<String, Evidence>, Failure> {
         let uptimes = self.uptimes(happened)?;
-        let evidence = self.session.evidence(observed, &uptimes, Ask::Nodes)?;
+        let evidence = self.session.evidence_at(observed, &uptimes, Ask::Nodes)?;
         let changed_by = self.session.changed_by();
         self.feed.set("changed_by", &json!(changed_by));
         // What is off while somebody changes the environment is theirs.
@@ -154,7 +154,7 @@ impl Slow<'_> {
         }
         let mut loaded = load::wanted(&self.world.environment, self.wanted);
         let requirements = pipeline::check(self.world, &mut loaded)?;
-        let hypervisor = self.session.prepared_for(&requirements)?;
+        let hypervisor = self.session.look_for(&requirements)?;
         let planned = pipeline::plan(self.world, &loaded, &hypervisor, pipeline::Scope::USUAL)?;
         let environment = self.located.environment.to_string();
         let all = render::plan_json(&planned.plan, &environment, &hypervisor.preparation);

@@ -19,7 +19,7 @@ use crate::cli::Wanted;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::render::Row;
-use crate::session::{Hypervisor, Session};
+use crate::session::{Interfaces, Session};
 use crate::world::World;
 
 /// How long it waits before a hypervisor that cannot be reached is tried again.
@@ -38,7 +38,7 @@ const TICK: Duration = Duration::from_millis(250);
 pub fn forever(world: &World, located: &Located, wanted: &Wanted, feed: &Feed, stop: &AtomicBool) {
     while !stop.load(Ordering::SeqCst) {
         let watched = Session::open(world, located.clone())
-            .and_then(|session| watch(world, located, wanted, &session, feed, stop));
+            .and_then(|mut session| watch(world, located, wanted, &mut session, feed, stop));
         if let Err(failure) = watched {
             feed.set("problem", &json!(words(&failure)));
         }
@@ -60,7 +60,7 @@ fn watch(
     world: &World,
     located: &Located,
     wanted: &Wanted,
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     feed: &Feed,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
@@ -69,7 +69,8 @@ fn watch(
     // Listening begins before looking, so that nothing is missed between the two.
     let _listening =
         world.libvirt.listen(&session.connection.uri, &sender).map_err(|e| failed(e.into()))?;
-    let hypervisor = session.running()?;
+    session.running()?;
+    let session = &*session;
     feed.set("hypervisor", &json!(session.connection.label));
     feed.remove("problem");
     let slow = Slow { world, located, wanted, session, feed, known: RefCell::default() };
@@ -84,7 +85,7 @@ fn watch(
                 }
             }
         });
-        let mut now = Now { session, hypervisor: &hypervisor, feed, evidence: BTreeMap::new() };
+        let mut now = Now { session, feed, evidence: BTreeMap::new() };
         let watched = now.follow(&events, &ask, &answers, stop);
         if let Err(failure) = &watched {
             // What is asked just now may take long to fail, too.
@@ -98,7 +99,6 @@ fn watch(
 /// What is shown of the nodes just now.
 struct Now<'a> {
     session: &'a Session<'a>,
-    hypervisor: &'a Hypervisor,
     feed: &'a Feed,
     evidence: BTreeMap<String, Evidence>,
 }
@@ -142,7 +142,7 @@ impl Now<'_> {
     }
 
     fn look(&self) -> Result<Observed, Failure> {
-        let observed = self.session.look_again(self.hypervisor, false)?;
+        let observed = self.session.look_again(Interfaces::AsBefore)?;
         let rows = Row::all(&observed, &self.evidence);
         let nodes = rows.iter().enumerate().filter_map(|(place, row)| {
             let domain = observed.domains.get(row.name.as_str())?;

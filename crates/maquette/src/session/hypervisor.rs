@@ -1,0 +1,84 @@
+//! A hypervisor as it was found, and what is said of what was seen there.
+
+use std::sync::Arc;
+
+use maquette_core::names::EnvName;
+use maquette_core::observed::Observed;
+use maquette_core::plan::Plan;
+use maquette_engine::StepError;
+use maquette_engine::probe::Facts;
+use maquette_libvirt::{LibvirtError, ObserveError, Seen, Server};
+
+use crate::failure::Failure;
+use crate::world::World;
+
+/// The hypervisor as it was found.
+pub struct Hypervisor {
+    /// The environment that was looked for.
+    pub environment: EnvName,
+    /// What kind of machine it is.
+    pub facts: Facts,
+    /// What it lacks.
+    pub preparation: Plan,
+    /// libvirt, if it answers.
+    pub libvirt: Option<Arc<dyn Server>>,
+    /// What libvirt knows, if it answers.
+    pub seen: Option<Seen>,
+}
+
+impl Hypervisor {
+    /// What is there, as far as the environment is concerned.
+    pub fn observed(&self) -> Observed {
+        let facts = &self.facts;
+        let seen = self.seen.clone().unwrap_or_else(Seen::nothing);
+        on_host(seen, facts, &self.environment)
+    }
+
+    /// What it is called above the plan of its preparation.
+    pub fn title(&self) -> String {
+        format!("hypervisor {}, {}", self.facts.name, self.facts.os.name)
+    }
+}
+
+/// What libvirt knows, with the hypervisor's own side.
+pub(super) fn on_host(seen: Seen, facts: &Facts, environment: &EnvName) -> Observed {
+    let observed = seen.on_host(&facts.addresses, facts.network.clone());
+    let bmcs = facts.bmcs.get(environment).cloned();
+    let (starts, dhcp_leases) = (facts.starts.clone(), facts.dhcp_leases.clone());
+    Observed { starts, cpus: facts.cpus, bmcs, dhcp_leases, ..observed }
+}
+
+/// libvirt cannot be connected to.
+pub fn unreached(label: &str, why: &LibvirtError) -> Failure {
+    let error = why.failed(format!("cannot connect to libvirt at {label}"));
+    Failure::Failed(match why.is_silent() {
+        true => error,
+        false => error.hint("`maquette up` installs and starts it"),
+    })
+}
+
+/// Says what is noteworthy about what was seen, once in a run.
+pub(super) fn tell(world: &World, seen: &Seen) {
+    let unreadable = |object| format!("warning: {object} cannot be read; it is passed over");
+    let mut all: Vec<String> = seen.unreadable.iter().map(unreadable).collect();
+    let copied = |copy| format!("warning: {copy}, as copies have; it is passed over");
+    all.extend(seen.copies.iter().map(copied));
+    if !seen.sealed_by_others.is_empty() {
+        all.push(format!(
+            "warning: what is recorded of {} was not written with this workspace's secret: by another \
+             workspace of the environment, or by somebody who has none; keys of colleagues in it do not count",
+            seen.sealed_by_others.join(", ")
+        ));
+    }
+    all.into_iter().for_each(|text| world.terminal.talk_once(text));
+}
+
+/// Why a hypervisor could not be looked at, and what to do about it.
+pub fn unobserved(error: ObserveError) -> Failure {
+    let hint = error.hint();
+    let said = StepError::new("cannot look at the hypervisor").because(error);
+    Failure::Failed(match hint {
+        Some(hint) => said.hint(hint),
+        None => said,
+    })
+}

@@ -170,14 +170,14 @@ impl Plan {
         chosen.collect()
     }
 
-    /// What is lost for ever, and therefore wants a confirmation: disks of domains, and single volumes.
-    pub fn losses(&self) -> Vec<String> {
+    /// What is lost for ever, and therefore wants a confirmation: domains, with all of their disks, and single volumes.
+    pub fn losses(&self) -> Vec<(ObjectKind, &str)> {
         let lost = |c: &&Change| matches!(c.op, Op::Replace | Op::Delete);
-        let name = |c: &Change| match c.kind {
-            ObjectKind::Domain => Some(c.name.clone()),
-            ObjectKind::Volume => Some(format!("volume {}", c.name)),
-            ObjectKind::Host | ObjectKind::Image | ObjectKind::Network | ObjectKind::Bmc => None,
+        let has_data = |c: &&Change| match c.kind {
+            ObjectKind::Domain | ObjectKind::Volume => true,
+            ObjectKind::Host | ObjectKind::Image | ObjectKind::Network | ObjectKind::Bmc => false,
         };
-        self.changes.iter().filter(lost).filter_map(name).collect()
+        let lost = self.changes.iter().filter(lost).filter(has_data);
+        lost.map(|change| (change.kind, change.name.as_str())).collect()
     }
 }

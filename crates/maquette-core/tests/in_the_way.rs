@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use maquette_core::expand;
 use maquette_core::names::EnvName;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
 use maquette_testkit::small::{TWO_DISKS, asked, built, extended};
@@ -73,7 +74,7 @@ fn disks_of_a_node_that_a_copy_has_too_outlive_the_node() {
     let plan = plan_of(&asked(&[("controller", 2)], &[]), &seen);
     let gone = |plan: &Plan| titles(plan).into_iter().filter(|t| t.starts_with("delete")).count();
     assert_eq!(gone(&plan), 1, "{:?}", titles(&plan));
-    assert_eq!(plan.losses(), ["volume controller-0-disk2.qcow2"]);
+    assert_eq!(plan.losses(), [(ObjectKind::Volume, "controller-0-disk2.qcow2")]);
     let goes = BTreeSet::from(["controller-1".to_string()]);
     let plan = plan::remove_nodes(&seen, &EnvName::default(), &goes);
     apply(&mut seen, &plan.steps);

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::expand;
 use maquette_core::names::EnvName;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
 use maquette_testkit::small::{TWO_DISKS, asked, built, extended};
@@ -95,7 +96,7 @@ fn a_disk_comes_and_goes_while_it_runs() {
         ]
     );
     let plan = up(&mut seen, &asked(&[("controller", 1)], &[]));
-    assert_eq!(plan.losses(), ["volume controller-0-disk2.qcow2"]);
+    assert_eq!(plan.losses(), [(ObjectKind::Volume, "controller-0-disk2.qcow2")]);
     assert_eq!(
         order(&plan),
         [
@@ -133,7 +134,7 @@ fn an_interface_comes_and_goes_while_it_runs() {
     assert!(titles(&plan).iter().any(|t| t.contains("unplug interface")), "{:?}", titles(&plan));
     // The guest was set up for the one in the middle.
     let plan = plan_of(&with_interfaces(&["management"]), &seen);
-    assert_eq!(plan.losses(), ["web-0"]);
+    assert_eq!(plan.losses(), [(ObjectKind::Domain, "web-0")]);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn what_only_a_first_boot_sets_up_replaces_the_node() {
     let mut changed = input(&[("controller", 1)], "3_nets", &SMALL);
     changed.request.settings.username = Login::known("ann");
     let plan = plan_of(&changed, &seen);
-    assert_eq!(plan.losses(), ["controller-0"]);
+    assert_eq!(plan.losses(), [(ObjectKind::Domain, "controller-0")]);
     assert!(lines(&plan).contains("replace domain controller-0: user: cloud-user → ann"));
 }
 

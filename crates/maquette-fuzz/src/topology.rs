@@ -115,8 +115,8 @@ fn outputs(blueprint: &Blueprint, observed: &Observed) {
     for node in &nodes {
         let digest = node.guest.as_ref().and_then(|guest| guest.first_boot);
         check::seed(node, digest.and_then(|digest| blueprint.first_boots.get(&digest)));
-        let written =
-            xml::domain(node, &blueprint.environment, &blueprint.pool, true, node.access.address);
+        let mark = xml::Mark { address: node.access.address, ..xml::Mark::ready() };
+        let written = xml::domain(node, &blueprint.environment, &blueprint.pool, &mark);
         written_xml(&written);
         let read = read::domain(&written).expect("what is written can be read");
         let read::Record::Good(record) = read.record else { panic!("{:?}", read.record) };

@@ -13,7 +13,7 @@ use maquette_bmc::machine::{Console, Fault, Hardware, Image, Machine, Power, Sta
 use maquette_core::doctor::Power as State;
 use uuid::Uuid;
 
-use crate::client::{self, Client, Domain, DomainEvent, LibvirtError, Pipe};
+use crate::client::{self, Client, Domain, DomainEvent, LibvirtError, Others, Pipe};
 use crate::xml::boot;
 
 pub use connection::Connection;
@@ -169,7 +169,7 @@ impl Machine for DomainMachine {
 
     fn console(&self) -> Result<Box<dyn Console>, Fault> {
         self.running()?;
-        let (_, pipe) = self.connection.client()?.console(&self.name, false).map_err(fault)?;
+        let (_, pipe) = self.connection.client()?.console(&self.name, Others::Stay).map_err(fault)?;
         Ok(Box::new(SerialConsole(Arc::new(pipe))))
     }
 }

@@ -45,6 +45,15 @@ pub struct LibvirtError {
     kind: Kind,
 }
 
+/// What becomes of whoever is connected to a console that is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// They keep it, and it is not opened.
+    Stay,
+    /// It is taken from them.
+    Leave,
+}
+
 /// Errors that are handled rather than reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -64,6 +73,8 @@ enum Kind {
     Console,
     /// The server knows a call, and not the flags that it was given.
     Flags,
+    /// QEMU does not take what is in a memory image.
+    Memory,
     /// The daemon takes connections and says nothing.
     Silent,
     /// Any other.
@@ -74,6 +85,9 @@ impl Kind {
     /// What a program that libvirt calls has failed of. libvirt has one number for all of these, so that their words
     /// are all that tells them apart: here, and nowhere else.
     fn of_others(message: &str) -> Self {
+        /// QEMU's, in English whatever the locale (`migration/`).
+        const OF_MEMORY: [&str; 4] =
+            ["load of migration failed", "while loading state", "savevm", "Configuration section"];
         let says = |words: &str| message.contains(words);
         if says("No chain/target/match") {
             Self::Firewall
@@ -85,6 +99,8 @@ impl Kind {
             Self::Console
         } else if says("unsupported flags") {
             Self::Flags
+        } else if OF_MEMORY.into_iter().any(says) {
+            Self::Memory
         } else {
             Self::Other
         }
@@ -115,6 +131,7 @@ impl Kind {
             | Self::Schema
             | Self::Console
             | Self::Flags
+            | Self::Memory
             | Self::Other => None,
         }
     }
@@ -156,6 +173,11 @@ impl LibvirtError {
     /// Whether the daemon is there and hangs.
     pub fn is_silent(&self) -> bool {
         self.kind == Kind::Silent
+    }
+
+    /// Whether QEMU did not take what is in a memory image.
+    pub fn is_of_memory(&self) -> bool {
+        self.kind == Kind::Memory
     }
 
     /// Whether somebody else has the console, from whom it can be taken.
@@ -463,10 +485,12 @@ impl Client {
         })
     }
 
-    /// Opens a running domain's serial console. `force` ends whoever is connected to it.
-    pub fn console(&self, domain: &str, force: bool) -> Result<(Domain, Pipe)> {
-        let flags =
-            if force { sys::VIR_DOMAIN_CONSOLE_FORCE } else { sys::VIR_DOMAIN_CONSOLE_SAFE };
+    /// Opens a running domain's serial console.
+    pub fn console(&self, domain: &str, others: Others) -> Result<(Domain, Pipe)> {
+        let flags = match others {
+            Others::Stay => sys::VIR_DOMAIN_CONSOLE_SAFE,
+            Others::Leave => sys::VIR_DOMAIN_CONSOLE_FORCE,
+        };
         self.pipe(domain, |domain, stream| {
             Ok(domain.open_console(None, stream, flags).map(|_| ())?)
         })
@@ -568,24 +592,4 @@ pub fn send(stream: &Stream, bytes: &[u8]) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// As libvirt 9 says it of what dnsmasq, iptables and tc said, and older ones of flags.
-    #[test]
-    fn what_other_programs_fail_of_has_a_kind_and_a_hint() {
-        for (said, kind) in [
-            ("Failed to run firewall command: No chain/target/match by that name.", Kind::Firewall),
-            ("dnsmasq: failed to create inotify: Too many open files", Kind::Inotify),
-            ("tc qdisc add … Error: Specified qdisc kind is unknown.", Kind::Queue),
-            ("network is not active", Kind::Other),
-            ("unsupported flags (0x1) in function networkDefineXML", Kind::Flags),
-        ] {
-            assert_eq!(Kind::of_others(said), kind);
-            let error = LibvirtError { message: said.into(), kind };
-            let failed = error.failed("cannot start network `a`");
-            assert_eq!(failed.hints.is_empty(), matches!(kind, Kind::Other | Kind::Flags));
-            assert_eq!(failed.causes, [said]);
-        }
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::client::{Client, LibvirtError};
+use crate::client::{Client, LibvirtError, Others};
 
 /// Why a console ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,17 +129,17 @@ fn typing(mut input: impl Read, mut send: impl FnMut(&[u8]) -> bool + Send + 'st
     false
 }
 
-/// Connects a running domain's console with `input` and `output` until either side ends it. `force` takes
-/// it from whoever has it. `connected` is called once the bytes flow.
+/// Connects a running domain's console with `input` and `output` until either side ends it. `connected` is called once the
+/// bytes flow.
 pub fn console(
     client: &Client,
     domain: &str,
-    force: bool,
+    others: Others,
     input: Box<dyn Read + Send>,
     output: &mut dyn Write,
     connected: &mut dyn FnMut(),
 ) -> Result<Ended, LibvirtError> {
-    let (_domain, pipe) = client.console(domain, force)?;
+    let (_domain, pipe) = client.console(domain, others)?;
     connected();
     let pipe = Arc::new(pipe);
     let (sending, escaped) = (pipe.clone(), Arc::new(Mutex::new(false)));

@@ -19,7 +19,7 @@ use maquette_engine::{Backend, StepError};
 
 use crate::{
     Access, Bandwidth, Cached, Client, DomainEvent, Ended, Events, Gate, Guests, Libvirt,
-    LibvirtError, LinkState, Notes, ObserveError, Pruned, RunningNic, Seen, Survey, cached,
+    LibvirtError, LinkState, Notes, ObserveError, Others, Pruned, RunningNic, Seen, Survey, cached,
     console, doctor, observe, prune, set_bandwidth, set_link, survey, xml,
 };
 
@@ -93,7 +93,7 @@ pub trait Server: Send + Sync {
     fn console(
         &self,
         domain: &str,
-        force: bool,
+        others: Others,
         input: Box<dyn Read + Send>,
         output: &mut dyn Write,
         connected: &mut dyn FnMut(),
@@ -218,12 +218,12 @@ impl Server for Client {
     fn console(
         &self,
         domain: &str,
-        force: bool,
+        others: Others,
         input: Box<dyn Read + Send>,
         output: &mut dyn Write,
         connected: &mut dyn FnMut(),
     ) -> Result<Ended, LibvirtError> {
-        console(self, domain, force, input, output, connected)
+        console(self, domain, others, input, output, connected)
     }
 
     fn backend<'a>(self: Arc<Self>, run: Run<'a>) -> Box<dyn Backend + 'a> {

@@ -30,7 +30,7 @@ use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Event, StepContext};
 use maquette_libvirt::xml::metadata::forge;
 use maquette_libvirt::xml::read::Record;
-use maquette_libvirt::{Access as Way, Client, Guests, Libvirt, observe};
+use maquette_libvirt::{Access as Way, Client, Guests, Libvirt, observe, xml};
 use maquette_testkit::{self as testkit, Machine, ModelHost, interface};
 use uuid::Uuid;
 
@@ -314,9 +314,9 @@ fn failures_name_the_object_and_the_cause() {
 
 #[test]
 fn the_xml_of_a_domain_and_its_record() {
-    let xml = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), true, None);
+    let xml = xml::domain(&node(), &environment(), &pool(), &xml::Mark::ready());
     insta::assert_snapshot!(xml);
-    let read = maquette_libvirt::xml::read::domain(&xml).unwrap();
+    let read = xml::read::domain(&xml).unwrap();
     let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
     assert_eq!((record.node, record.pool, record.environment), (node(), pool(), environment()));
     assert!(read.mark.ready);
@@ -327,11 +327,11 @@ fn the_xml_of_a_domain_and_its_record() {
 fn a_seed_is_found_again_in_either_drive() {
     for drive in [SeedDrive::CdRom, SeedDrive::Disk] {
         let node = Node { guest: Some(Guest { drive, ..guest() }), ..node() };
-        let xml = maquette_libvirt::xml::domain(&node, &environment(), &pool(), false, None);
-        let read = maquette_libvirt::xml::read::domain(&xml).unwrap();
+        let xml = xml::domain(&node, &environment(), &pool(), &xml::Mark::default());
+        let read = xml::read::domain(&xml).unwrap();
         assert_eq!(read.hardware, Hardware::of(&node, &pool()), "{drive}");
         // A CD-ROM at another device is the user's own business.
-        let other = maquette_libvirt::xml::read::domain(&xml.replace("'sdz'", "'sdy'")).unwrap();
+        let other = xml::read::domain(&xml.replace("'sdz'", "'sdy'")).unwrap();
         assert_eq!(other.hardware == read.hardware, drive == SeedDrive::Disk);
     }
 }
@@ -346,7 +346,7 @@ fn who_made_a_domain_is_beside_its_record() {
     let read = xml::read::domain(&xml).unwrap();
     let by = "ann@<desk>\u{fffd}[31m".to_string();
     assert_eq!(read.origin, Some(Origin { by, ..made }));
-    let without = xml::domain(&node(), &environment(), &pool(), true, None);
+    let without = xml::domain(&node(), &environment(), &pool(), &xml::Mark::ready());
     let without = xml::read::domain(&without).unwrap();
     assert_eq!((without.origin, without.record), (None, read.record));
 }
@@ -383,9 +383,9 @@ fn a_picture_of_a_screen_comes_whole() {
 fn the_xml_of_a_network_and_its_record() {
     let wanted = network(vec![reservation("lab-web-0", 2)]);
     let allocation = Allocation { net: 10, data_net: 24 };
-    let xml = maquette_libvirt::xml::network(&wanted, &environment(), allocation);
+    let xml = xml::network(&wanted, &environment(), allocation);
     insta::assert_snapshot!(xml);
-    let read = maquette_libvirt::xml::read::network(&xml).unwrap();
+    let read = xml::read::network(&xml).unwrap();
     assert_eq!(read.wiring, Wiring::of(&wanted));
     let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
     assert_eq!((record.network, record.allocation), (wanted, allocation));
@@ -396,7 +396,7 @@ fn queries_go_to_the_name_servers_that_a_network_names() {
     let forwarders = ["192.0.2.53", "2001:db8::53"].map(|a| a.parse().unwrap()).to_vec();
     let wanted = Network { forwarders, ..network(Vec::new()) };
     let allocation = Allocation { net: 10, data_net: 24 };
-    let xml = maquette_libvirt::xml::network(&wanted, &environment(), allocation);
+    let xml = xml::network(&wanted, &environment(), allocation);
     let lines: Vec<&str> = xml.lines().filter(|l| l.contains("forwarder")).map(str::trim).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
     <maquette:forwarder address='192.0.2.53'/>
@@ -418,15 +418,15 @@ fn the_xml_of_volumes() {
         source: "debian-12".into(),
         volume: "maquette-debian-12-0123456789ab.qcow2".into(),
     });
-    insta::assert_snapshot!(maquette_libvirt::xml::volume(&disk, &pool(), 8 << 30));
+    insta::assert_snapshot!(xml::volume(&disk, &pool(), 8 << 30));
 }
 
 #[test]
 fn a_record_that_cannot_be_trusted_is_refused() {
-    let whole = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), false, None);
+    let whole = xml::domain(&node(), &environment(), &pool(), &xml::Mark::default());
     let bad = |from: &str, to: &str| {
         assert!(whole.contains(from), "{from}");
-        match maquette_libvirt::xml::read::domain(&whole.replace(from, to)).unwrap().record {
+        match xml::read::domain(&whole.replace(from, to)).unwrap().record {
             Record::Bad(of, error) => (of.map(|e| e.to_string()), error.to_string()),
             other => panic!("{other:?}"),
         }
@@ -441,7 +441,7 @@ fn a_record_that_cannot_be_trusted_is_refused() {
     // The order of attributes is libvirt's business.
     let (one, other) = ("role='web' index='0'", "index='0' role='web'");
     assert!(whole.contains(one));
-    let turned = maquette_libvirt::xml::read::domain(&whole.replace(one, other)).unwrap();
+    let turned = xml::read::domain(&whole.replace(one, other)).unwrap();
     assert!(matches!(turned.record, Record::Good(_)));
 }
 
@@ -451,11 +451,8 @@ fn a_broken_record_is_edited_for_its_own_environment_and_a_claim_for_others() {
     let backend = lab.backend();
     perform(&backend, &define_network(network(Vec::new())));
     let client = backend.client().unwrap();
-    let text = maquette_libvirt::xml::network(
-        &network(Vec::new()),
-        &environment(),
-        Allocation { net: 10, data_net: 24 },
-    );
+    let text =
+        xml::network(&network(Vec::new()), &environment(), Allocation { net: 10, data_net: 24 });
     client.define_network(&text.replace("autostart='true'", "autostart='maybe'")).unwrap();
     let seen = observe(client, &environment(), "images", None).unwrap().observed;
     let edited = seen.edited(ObjectKind::Network, "lab-data").unwrap();
@@ -508,8 +505,8 @@ fn a_record_is_written_anew_without_a_new_definition() {
     let node = Node { guest: Some(guest()), ..node() };
     perform(&backend, &define_network(network(Vec::new())));
     let (environment, pool) = (environment(), pool());
-    let plain = maquette_libvirt::xml::domain(&node, &environment, &pool, false, None);
-    let sealed = maquette_libvirt::xml::sealed(plain, Some(&key));
+    let plain = xml::domain(&node, &environment, &pool, &xml::Mark::default());
+    let sealed = xml::sealed(plain, Some(&key));
     let vcpus = |count: u32| format!("<vcpu>{count}</vcpu>");
     let by_hand = sealed.replace(&vcpus(node.vcpus), &vcpus(node.vcpus + 1));
     let client = backend.client().unwrap();
@@ -551,8 +548,8 @@ fn an_edited_record_is_told_from_a_colleagues_by_its_seal() {
     assert_eq!(seen(None), (none(), none()));
     assert_eq!(seen(Some(&keys[1])), (none(), "domain `lab-web-0`".into()));
     // Somebody points it at a volume of somebody else, with a digest that fits.
-    let plain = maquette_libvirt::xml::domain(&node, &environment(), &pool(), false, None);
-    let sealed = maquette_libvirt::xml::sealed(plain.clone(), Some(&keys[0]));
+    let plain = xml::domain(&node, &environment(), &pool(), &xml::Mark::default());
+    let sealed = xml::sealed(plain.clone(), Some(&keys[0]));
     let edited = sealed.replace("volume='lab-web-0-disk1.qcow2'", "volume='precious.qcow2'");
     client.define_domain(&forge::sealed_anew(&edited).unwrap()).unwrap();
     assert_eq!(seen(None), (none(), none()));
@@ -561,7 +558,7 @@ fn an_edited_record_is_told_from_a_colleagues_by_its_seal() {
     client.define_domain(&plain).unwrap();
     assert_eq!(seen(Some(&keys[0])), ("lab-web-0".into(), none()));
     let first = Node { guest: None, ..node };
-    let first = maquette_libvirt::xml::domain(&first, &environment(), &pool(), false, None);
+    let first = xml::domain(&first, &environment(), &pool(), &xml::Mark::default());
     client.define_domain(&first).unwrap();
     assert_eq!(seen(Some(&keys[0])), (none(), none()));
     // It is sealed when it is next defined.
@@ -579,8 +576,8 @@ fn a_record_with_what_a_terminal_or_a_template_engine_would_obey_is_refused() {
         let (portgroup, checksums) = (Some(hostile.into()), Checksums::Hypervisor);
         let mut node = node();
         node.interfaces[0].attachment = Attachment::OtherBridge { portgroup, checksums };
-        let xml = maquette_libvirt::xml::domain(&node, &environment(), &pool(), false, None);
-        let read = maquette_libvirt::xml::read::domain(&xml).unwrap().record;
+        let xml = xml::domain(&node, &environment(), &pool(), &xml::Mark::default());
+        let read = xml::read::domain(&xml).unwrap().record;
         assert!(matches!(read, Record::Bad(..)), "{hostile}: {read:?}");
     }
 }

@@ -74,7 +74,7 @@ fn named_cpus_machines_and_firmware_are_what_libvirt_takes() {
         let mut blueprint = blueprint(keys, boot);
         let [node] = blueprint.nodes.as_mut_slice() else { panic!("one node") };
         node.virt = virt;
-        let written = xml::domain(node, &EnvName::default(), &pool, false, None);
+        let written = xml::domain(node, &EnvName::default(), &pool, &xml::Mark::default());
         for part in parts {
             assert!(written.contains(part), "{part}: {written}");
         }

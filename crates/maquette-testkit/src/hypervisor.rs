@@ -20,7 +20,7 @@ use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 use maquette_libvirt::{
     Bandwidth, Cached, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, LinkState, ObserveError,
-    Pruned, Run, RunningNic, Seen, Server, Survey,
+    Others, Pruned, Run, RunningNic, Seen, Server, Survey,
 };
 
 use crate::machine::Machine;
@@ -227,14 +227,14 @@ impl Server for Model {
     fn console(
         &self,
         domain: &str,
-        force: bool,
+        others: Others,
         mut input: Box<dyn Read + Send>,
         output: &mut dyn Write,
         connected: &mut dyn FnMut(),
     ) -> Result<Ended, LibvirtError> {
         let failed = |e: std::io::Error| LibvirtError::refused(e.to_string());
         let fault = self.machine().faults.get(&format!("open the console of {domain}")).cloned();
-        if let Some(fault) = fault.filter(|_| !force) {
+        if let Some(fault) = fault.filter(|_| others == Others::Stay) {
             return Err(LibvirtError::refused(fault.causes.join(": ")));
         }
         connected();

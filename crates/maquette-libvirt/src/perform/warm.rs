@@ -78,14 +78,11 @@ impl Unusable {
     }
 
     /// libvirt has not restored a template's memory. Others share that, so it is blamed only for what QEMU says of its
-    /// content (`migration/`, in English whatever the locale), and not for a bridge that is missing or a full disk.
+    /// content, and not for a bridge that is missing or a full disk.
     fn refused(error: LibvirtError) -> Self {
-        const OF_CONTENT: [&str; 4] =
-            ["load of migration failed", "while loading state", "savevm", "Configuration section"];
+        let fault = if error.is_of_memory() { Fault::Memory } else { Fault::Here };
         let why = StepError::new("libvirt cannot restore it").because(error);
-        let text = why.in_one_line();
-        let is_content = OF_CONTENT.iter().any(|words| text.contains(words));
-        Self { why: Box::new(why), fault: if is_content { Fault::Memory } else { Fault::Here } }
+        Self { why: Box::new(why), fault }
     }
 }
 

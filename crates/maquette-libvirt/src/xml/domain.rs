@@ -54,6 +54,11 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// That of a first boot that was seen to end.
+    pub fn ready() -> Self {
+        Self { ready: true, ..Self::default() }
+    }
+
     fn attributes(&self) -> Vec<(&'static str, String)> {
         let address = |ip: Option<IpAddr>| ip.map(|ip| ip.to_string());
         let given = [
@@ -74,17 +79,9 @@ impl Mark {
     }
 }
 
-/// Writes a domain. `ready` keeps the mark of a first boot that was seen to end, `address` the address
-/// that the guest got from somebody on the LAN.
-pub fn domain(
-    node: &Node,
-    environment: &EnvName,
-    pool: &Pool,
-    ready: bool,
-    address: Option<IpAddr>,
-) -> String {
-    let mark = Mark { ready, address, ..Mark::default() };
-    domain_made(node, environment, pool, &mark, None)
+/// Writes a domain, with what is noted of its first boot.
+pub fn domain(node: &Node, environment: &EnvName, pool: &Pool, mark: &Mark) -> String {
+    domain_made(node, environment, pool, mark, None)
 }
 
 /// The same, with who made it.
@@ -116,7 +113,7 @@ pub fn domain_made(
 
 /// The record of a domain alone, as libvirt takes an element of metadata: without a namespace, which libvirt adds.
 pub fn record(node: &Node, environment: &EnvName, pool: &Pool, key: Option<&RecordKey>) -> String {
-    let whole = super::sealed(domain(node, environment, pool, false, None), key);
+    let whole = super::sealed(domain(node, environment, pool, &Mark::default()), key);
     let found = Document::parse(&whole).ok().and_then(|document| {
         let named = |e: &Element<'_, '_>| e.tag_name().namespace() == Some(NAMESPACE);
         let record = document.descendants().find(named)?;

@@ -13,8 +13,8 @@ fn a_record_counts_only_on_the_domain_that_it_was_written_for() {
     for (index, name) in others.iter().enumerate() {
         let uuid = Uuid::from_u128(50 + index as u128);
         let copy = Node { name: name.parse().unwrap(), uuid, ..node() };
-        let xml = maquette_libvirt::xml::domain(&copy, &environment(), &pool(), true, None);
-        client.define_domain(&maquette_libvirt::xml::sealed(xml, Some(&key))).unwrap();
+        let xml = xml::domain(&copy, &environment(), &pool(), &xml::Mark::ready());
+        client.define_domain(&xml::sealed(xml, Some(&key))).unwrap();
     }
     for key in [None, Some(&key)] {
         let seen = observe(client, &environment(), "images", key).unwrap();
@@ -53,7 +53,7 @@ fn a_network_that_somebody_copied_is_theirs_without_a_prefix_too() {
             uuid: Uuid::from_u128(uuid),
             ..network(Vec::new())
         };
-        let xml = maquette_libvirt::xml::network(&network, &environment, allocation);
+        let xml = xml::network(&network, &environment, allocation);
         let bridge = format!("<bridge name='{bridge}'");
         client.define_network(&xml.replace(&bridge, &format!("<bridge name='{name}'"))).unwrap();
     };
@@ -99,7 +99,7 @@ fn what_disks_of_others_domains_that_are_off_are_over_is_theirs_as_well() {
     };
     // Without an environment nobody looks.
     assert_eq!(holders().1, Vec::<String>::new());
-    let xml = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), true, None);
+    let xml = xml::domain(&node(), &environment(), &pool(), &xml::Mark::ready());
     client.define_domain(&xml).unwrap();
     assert_eq!(holders().1, ["copy"]);
     // Disks of another environment's nodes are over images, and of nodes under other names over anything.
@@ -111,7 +111,7 @@ fn what_disks_of_others_domains_that_are_off_are_over_is_theirs_as_well() {
         ..node()
     };
     for node in [index("qa-web-0", 0), index("keep", 1)] {
-        let xml = maquette_libvirt::xml::domain(&node, &other, &pool(), true, None);
+        let xml = xml::domain(&node, &other, &pool(), &xml::Mark::ready());
         client.define_domain(&xml).unwrap();
     }
     let (off, _) = holders();
@@ -132,8 +132,8 @@ fn keys_of_colleagues_count_only_in_records_whose_seal_fits() {
     let node = Node { guest: Some(Guest { shared: shared.clone(), ..guest() }), ..node() };
     let backend = lab.backend();
     let client = backend.client().unwrap();
-    let plain = maquette_libvirt::xml::domain(&node, &environment(), &pool(), false, None);
-    client.define_domain(&maquette_libvirt::xml::sealed(plain, Some(&keys[0]))).unwrap();
+    let plain = xml::domain(&node, &environment(), &pool(), &xml::Mark::default());
+    client.define_domain(&xml::sealed(plain, Some(&keys[0]))).unwrap();
     let seen = |key| observe(client, &environment(), "images", key).unwrap().observed.shared_keys();
     assert_eq!(seen(Some(&keys[0])), shared);
     assert!(seen(Some(&keys[1])).is_empty());
@@ -158,7 +158,7 @@ fn an_address_that_only_the_guest_tells_counts_after_a_login_and_if_it_is_nobody
         access: Access { address: None, ..node().access },
         ..node()
     };
-    let first = maquette_libvirt::xml::domain(&node(), &environment(), &pool(), true, None);
+    let first = xml::domain(&node(), &environment(), &pool(), &Mark::ready());
     client.define_domain(&first).unwrap();
     let (ip, taken) = ([192, 0, 2, 7].into(), node().access.address.unwrap());
     let hosts: std::net::IpAddr = [192, 0, 2, 1].into();
@@ -192,10 +192,10 @@ fn virsh_shows_records_so_that_a_shell_can_tell_whether_they_were_changed() {
     const EXPIRE: &str = include_str!("../../../maquette-engine/assets/expire.sh");
     let shared = vec![PublicKey::known("ssh-ed25519 EEEE \u{e4}\u{2192}<&'\">")];
     let node = Node { guest: Some(Guest { shared, ..guest() }), ..node() };
-    let domain = maquette_libvirt::xml::domain(&node, &environment(), &pool(), true, None);
+    let domain = xml::domain(&node, &environment(), &pool(), &xml::Mark::ready());
     let network = network(vec![reservation("lab-web-0", 2)]);
     let allocation = Allocation { net: 10, data_net: 24 };
-    let network = maquette_libvirt::xml::network(&network, &environment(), allocation);
+    let network = xml::network(&network, &environment(), allocation);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("node.xml");
     std::fs::write(&file, HYPERVISOR.replace("</node>", &format!("{domain}{network}</node>")))
@@ -209,7 +209,7 @@ fn virsh_shows_records_so_that_a_shell_can_tell_whether_they_were_changed() {
         let output = sh.args(["-c", &script, "sh"]).arg(&file).arg(EXPIRE).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_string()
     };
-    let uri = maquette_libvirt::xml::metadata::NAMESPACE;
+    let uri = xml::metadata::NAMESPACE;
     let said = told("node", &["metadata", "lab-web-0", uri]);
     assert!(domain.contains(&format!("digest='{said}'")), "{said} {domain}");
     let said = told("maquette:network", &["net-dumpxml", "lab-data"]);

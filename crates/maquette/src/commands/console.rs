@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use maquette_engine::StepError;
-use maquette_libvirt::Ended;
+use maquette_libvirt::{Ended, Others};
 use rustix::termios::{self, OptionalActions, Termios};
 
 use crate::cli::Place;
@@ -54,9 +54,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let node = nodes::running(world, &args.place, &args.node)?;
     let name = &node.domain.name;
     let mut raw = None;
+    let others = if args.force { Others::Leave } else { Others::Stay };
     let ended = node.session.libvirt()?.console(
         name,
-        args.force,
+        others,
         world.terminal.keys(),
         &mut world.terminal.raw(),
         &mut || {

@@ -529,7 +529,7 @@ fn questions(
     let lost = Question {
         kind: Kind::LoseDisks,
         what: format!("remove {}{why}", lost(&losses)),
-        about: losses,
+        about: losses.iter().map(|(kind, name)| format!("{kind} {name}")).collect(),
     };
     let bridged = plan.chosen_nics().into_iter().map(|nic| Question {
         kind: Kind::BridgeDefaultNic,
@@ -550,9 +550,14 @@ fn questions(
 }
 
 /// Nodes lose all of their disks; others lose one.
-fn lost(losses: &[String]) -> String {
-    let (volumes, nodes): (Vec<&str>, Vec<&str>) =
-        losses.iter().map(String::as_str).partition(|l| l.starts_with("volume "));
+fn lost(losses: &[(ObjectKind, &str)]) -> String {
+    let (mut nodes, mut volumes) = (Vec::new(), Vec::new());
+    for (kind, name) in losses {
+        match kind {
+            ObjectKind::Volume => volumes.push(format!("volume {name}")),
+            _ => nodes.push(name.to_string()),
+        }
+    }
     let nodes = (!nodes.is_empty()).then(|| format!("the disks of {}", nodes.join(", ")));
     let volumes = (!volumes.is_empty()).then(|| volumes.join(", "));
     nodes.into_iter().chain(volumes).collect::<Vec<_>>().join(" and ")

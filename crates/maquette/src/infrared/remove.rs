@@ -252,7 +252,9 @@ fn all_objects(
     for environment in &found.environments {
         plans.push((Some(environment), removal(session, environment)?));
     }
-    plans.push((None, strangers(&found)));
+    let strangers = strangers(&found);
+    let strange = strangers.changes.len();
+    plans.push((None, strangers));
     let whole = Plan::all(plans.iter().map(|(_, plan)| plan.clone()));
     let title = format!("everything on {}", session.connection.label);
     let unread: Vec<String> = found.unread.iter().map(|name| format!("`{name}`")).collect();
@@ -263,7 +265,7 @@ fn all_objects(
     if !found.domains.is_empty() {
         world.terminal.talk(KEPT_BY_LIBVIRT);
     }
-    confirm(world, &found, &whole, yes)?;
+    confirm(world, (found.environments.len(), strange), yes)?;
     for (environment, plan) in plans {
         let now = match environment {
             // Nobody may be at work in it; and since it was looked at, somebody may have been.
@@ -353,14 +355,16 @@ fn strangers(found: &Survey) -> Plan {
 }
 
 /// Asks; without a terminal, `--yes` has to be given.
-fn confirm(world: &World, found: &Survey, plan: &Plan, yes: bool) -> Result<(), Failure> {
+fn confirm(
+    world: &World,
+    (environments, strangers): (usize, usize),
+    yes: bool,
+) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
-    let strangers = plan.changes.iter().filter(|c| c.reason.to_string().starts_with("NOT")).count();
     let what = format!(
-        "{} environment(s), and {strangers} object(s) that are not Maquette's",
-        found.environments.len()
+        "{environments} environment(s), and {strangers} object(s) that are not Maquette's"
     );
     let hints = [
         "say `--yes` (or MAQUETTE_YES=1) if that is what you want".into(),

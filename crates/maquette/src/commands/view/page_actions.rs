@@ -4,7 +4,7 @@ use std::io::{Cursor, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use maquette_engine::host;
-use maquette_libvirt::{ESCAPE, Ended, LinkState};
+use maquette_libvirt::{ESCAPE, Ended, LinkState, Others};
 use maquette_view::{Place, Screen, Sources};
 
 use super::{screen, words};
@@ -44,7 +44,8 @@ impl Sources for PageActions {
         // Where what is typed ends, so does the console.
         let input = Box::new(input.chain(Cursor::new([ESCAPE])));
         let libvirt = found.session.libvirt().map_err(|failure| words(&failure))?;
-        let console = libvirt.console(&found.domain.name, false, input, output, &mut || {});
+        let (name, others) = (&found.domain.name, Others::Stay);
+        let console = libvirt.console(name, others, input, output, &mut || {});
         match console {
             Ok(Ended::Escaped | Ended::Closed) => Ok(()),
             Err(error) if error.is_console_taken() => {

@@ -80,23 +80,24 @@ pub fn forget(host: &dyn Host, name: &str) -> Result<(), StepError> {
         .map_err(|e| StepError::new(format!("cannot remove the logs of `{name}`")).because(e))
 }
 
-/// Stops a domain, on one of `further` connections: asks the guest first if there is patience, and pulls the plug when it ends.
+/// Stops a domain, on one of `further` connections: the guest is asked first if there is a `shutdown_timeout`, and the plug is
+/// pulled once that is over.
 pub fn stop(
     client: &Client,
     name: &str,
     further: usize,
-    patience: Option<Duration>,
+    shutdown_timeout: Option<Duration>,
     remark: &dyn Fn(String),
 ) -> Result<(), LibvirtError> {
     let stop = |domain: &Domain| {
         if !client::is_active(domain)? {
             return Ok(());
         }
-        let Some(patience) = patience else { return client::pull_plug(domain) };
+        let Some(timeout) = shutdown_timeout else { return client::pull_plug(domain) };
         if is_blank(domain) {
             remark("powered off; it has no operating system: its disks are empty".into());
-        } else if !shut_down(client, domain, patience)? {
-            let seconds = patience.as_secs();
+        } else if !shut_down(client, domain, timeout)? {
+            let seconds = timeout.as_secs();
             remark(format!("powered off; its guest did not shut down within {seconds} s"));
         }
         client::pull_plug(domain)
@@ -125,10 +126,10 @@ fn is_blank(domain: &Domain) -> bool {
 }
 
 /// Asks the guest and waits until libvirt tells of its end; false if that takes too long.
-fn shut_down(client: &Client, domain: &Domain, patience: Duration) -> Result<bool, LibvirtError> {
+fn shut_down(client: &Client, domain: &Domain, timeout: Duration) -> Result<bool, LibvirtError> {
     let events = client.events()?;
     client::shut_down(domain)?;
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     // A domain without a definition is gone with its end.
     while client::is_active(domain).unwrap_or(false) {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -62,7 +62,7 @@ pub fn update(
         for (what, hosts) in hosts {
             for host in hosts {
                 let second = host.ip.is_ipv6() && wanted.ipv4.is_some();
-                let (element, xml) = (i32::from(second), xml::host(host));
+                let (element, xml) = (i32::from(second), xml::reservation(host));
                 client::change_network(&network, what, Entry::Host { element, xml: &xml })?;
             }
         }

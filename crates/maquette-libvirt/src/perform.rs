@@ -359,7 +359,7 @@ impl Libvirt<'_> {
                 bridge::join(self.access.host, bridge, uplink, context)
             }
             Action::ReleaseNic { bridge, nic } => {
-                bridge::leave(self.access.host, bridge, nic, context)
+                bridge::put_back(self.access.host, bridge, nic, context)
             }
             Action::MakeVswitch { bridge, vswitch, environment, mtu } => {
                 vswitch::make(self.access.host, bridge, vswitch, environment, *mtu).map_err(|e| {
@@ -449,11 +449,11 @@ impl Libvirt<'_> {
             Action::ResetDomain { name } => {
                 self.call("reset", &format!("domain `{name}`"), |c| domain::reset(c, name))
             }
-            Action::StopDomain { name, patience } => {
-                let patience = patience.map(Duration::from_secs);
+            Action::StopDomain { name, shutdown_s } => {
+                let timeout = shutdown_s.map(Duration::from_secs);
                 let forced = |text: String| (context.remark)(text);
                 self.call("stop", &format!("domain `{name}`"), |c| {
-                    domain::stop(c, name, self.guests.further, patience, &forced)
+                    domain::stop(c, name, self.guests.further, timeout, &forced)
                 })
             }
             Action::UndefineDomain { name } => {

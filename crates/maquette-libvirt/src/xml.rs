@@ -19,7 +19,7 @@ pub use domain::{
     Mark, disk, domain, domain_made, found_disk, found_nic, interface, logs, reason, record,
     serial_log, serial_logs, vnc,
 };
-pub use network::{host, network, srv};
+pub use network::{network, reservation, srv};
 pub use storage::{pool, seed_volume, volume};
 pub use writer::Writer;
 

@@ -299,7 +299,7 @@ impl Backend for Hands<'_> {
         {
             stranger.1 = false;
         }
-        if let Action::StopDomain { name, patience: Some(_) } = action
+        if let Action::StopDomain { name, shutdown_s: Some(_) } = action
             && let Some(remark) = machine.unwilling.get(name)
         {
             (context.remark)(remark.clone());

@@ -412,7 +412,7 @@ pub enum Action {
         /// Name, as libvirt has it: it may have been changed by hand.
         name: String,
         /// For how many seconds the guest may shut down by itself; none pulls the plug at once.
-        patience: Option<u64>,
+        shutdown_s: Option<u64>,
     },
     /// Remove a domain's definition and what libvirt keeps with it.
     UndefineDomain {
@@ -468,8 +468,8 @@ impl Action {
             Self::PauseDomain { name } => format!("pause domain {name}"),
             Self::ResetDomain { name } => format!("reset domain {name}"),
             Self::ResumeDomain { name } => format!("resume domain {name}"),
-            Self::StopDomain { name, patience: Some(_) } => format!("stop domain {name}"),
-            Self::StopDomain { name, patience: None } => format!("power off domain {name}"),
+            Self::StopDomain { name, shutdown_s: Some(_) } => format!("stop domain {name}"),
+            Self::StopDomain { name, shutdown_s: None } => format!("power off domain {name}"),
             Self::UndefineDomain { name } => format!("undefine domain {name}"),
         }
     }

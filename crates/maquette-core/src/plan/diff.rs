@@ -179,8 +179,8 @@ impl Planner<'_> {
                     // A guest that is paused or that lost a disk cannot shut down by itself.
                     let lost =
                         !self.observed.missing_volumes(&domain.recorded, &domain.pool).is_empty();
-                    let patience = (!domain.paused && !lost).then_some(self.blueprint.shutdown_s);
-                    let stop = Action::StopDomain { name: domain.name.to_string(), patience };
+                    let shutdown_s = (!domain.paused && !lost).then_some(self.blueprint.shutdown_s);
+                    let stop = Action::StopDomain { name: domain.name.to_string(), shutdown_s };
                     let last = self.builder.add(stop, [], why.join("; "));
                     self.stopped.insert(domain.name.to_string(), last);
                 }

@@ -101,7 +101,7 @@ fn one(
     // A guest that is paused hears no request.
     let stop = |seconds: u64| Action::StopDomain {
         name: domain.name.to_string(),
-        patience: (seconds > 0 && !domain.paused).then_some(seconds),
+        shutdown_s: (seconds > 0 && !domain.paused).then_some(seconds),
     };
     match (what, domain.active, domain.paused) {
         (Power::Start, false, _) => {

@@ -253,7 +253,7 @@ pub(super) fn remove_edited(
             (Action::StopNetwork { name: name() }, Action::UndefineNetwork { name: name() })
         }
         _ => (
-            Action::StopDomain { name: name(), patience: None },
+            Action::StopDomain { name: name(), shutdown_s: None },
             Action::UndefineDomain { name: name() },
         ),
     };
@@ -320,7 +320,7 @@ pub(super) fn remove_domain(
     let (node, pool) = (&domain.recorded, &domain.pool);
     let mut after: Vec<StepId> = unserved.into_iter().collect();
     if domain.active {
-        let stop = Action::StopDomain { name: domain.name.to_string(), patience: None };
+        let stop = Action::StopDomain { name: domain.name.to_string(), shutdown_s: None };
         after = vec![builder.add(stop, after, reason)];
     }
     let deletions: Vec<StepId> = node

@@ -113,7 +113,7 @@ fn saved(bridge: &str) -> String {
 }
 
 /// Gives the NIC back what it had, and removes the bridge; with the same way back as joining it.
-pub fn leave(
+pub fn put_back(
     host: &dyn Host,
     bridge: &str,
     nic: &str,

@@ -127,12 +127,12 @@ fn subnet<'a, A: ToString>(
         w.element("dhcp", &[], |w| {
             let (start, end) = (range.start.to_string(), range.end.to_string());
             w.empty("range", &[("start", &start), ("end", &end)]);
-            reserved.for_each(|host| write_dhcp_entry(w, host));
+            reserved.for_each(|host| write_reservation(w, host));
         });
     });
 }
 
-fn write_dhcp_entry(w: &mut Writer, host: &DhcpHost) {
+fn write_reservation(w: &mut Writer, host: &DhcpHost) {
     let ip = host.ip.to_string();
     let mac = host.mac.map(|m| m.to_string());
     let mut attributes: Vec<(&str, &str)> = mac.iter().map(|m| ("mac", m.as_str())).collect();
@@ -141,8 +141,8 @@ fn write_dhcp_entry(w: &mut Writer, host: &DhcpHost) {
 }
 
 /// One reservation, for changing a network while it runs.
-pub fn host(host: &DhcpHost) -> String {
+pub fn reservation(host: &DhcpHost) -> String {
     let mut w = Writer::default();
-    write_dhcp_entry(&mut w, host);
+    write_reservation(&mut w, host);
     w.finish()
 }

@@ -66,11 +66,11 @@ impl Removal {
         (tree, extra): (&Plain, &Extra),
         mut wanted: cli::Wanted,
     ) -> Result<u8, Failure> {
-        whole(given)?;
+        refuse_narrowing(given)?;
         let is_own = *self != Self::Everything && !wanted.place.flags.0.has("prefix");
         // `--prefix ''` is the environment without one.
         if is_own && !given.by_user("prefix") {
-            match own(world, &wanted)? {
+            match prefix_of_workspace(world, &wanted)? {
                 Some(Some(prefix)) => {
                     let told = "the workspace".to_string();
                     wanted.place.flags.0.set_as("prefix", vec![prefix], told);
@@ -81,9 +81,9 @@ impl Removal {
         }
         let loaded = load::wanted_leniently(&world.environment, &wanted, extra);
         match self {
-            Self::Everything => everything(world, given, &loaded, tree),
-            Self::Environment => environment(world, given, &loaded, tree),
-            Self::Nodes(names) => nodes(world, given, &loaded, names),
+            Self::Everything => cleanup(world, given, &loaded, tree),
+            Self::Environment => kill(world, given, &loaded, tree),
+            Self::Nodes(names) => remove_nodes(world, given, &loaded, names),
         }
     }
 
@@ -112,7 +112,7 @@ impl Removal {
 }
 
 /// Refuses to remove all where less is asked for.
-fn whole(given: &Given) -> Result<(), Failure> {
+fn refuse_narrowing(given: &Given) -> Result<(), Failure> {
     let narrow = tags::narrowing(&given.ansible_args);
     if given.plan {
         let error =
@@ -131,7 +131,10 @@ fn whole(given: &Given) -> Result<(), Failure> {
 }
 
 /// The prefix of the environment that the workspace holds on the hypervisor, if it holds one; that may have none.
-fn own(world: &World, wanted: &cli::Wanted) -> Result<Option<Option<String>>, Failure> {
+fn prefix_of_workspace(
+    world: &World,
+    wanted: &cli::Wanted,
+) -> Result<Option<Option<String>>, Failure> {
     let located = load::located_leniently(&world.environment, &wanted.place)?;
     let saved = located.workspace.recall().map_err(|why| {
         Failure::Failed(StepError::new(why).hint("`--prefix NAME` says which environment is meant"))
@@ -154,7 +157,12 @@ fn own(world: &World, wanted: &cli::Wanted) -> Result<Option<Option<String>>, Fa
 }
 
 /// `--remove-nodes`: removes nodes by their names in the inventory.
-fn nodes(world: &World, given: &Given, loaded: &Loaded, names: &[String]) -> Result<u8, Failure> {
+fn remove_nodes(
+    world: &World,
+    given: &Given,
+    loaded: &Loaded,
+    names: &[String],
+) -> Result<u8, Failure> {
     let (located, agreed) = (loaded.located(), down::Asking::Agreed);
     let names = (names, Meaning::GoneByName);
     down::remove_nodes(world, &located, names, false, given.locking, agreed)?;
@@ -162,15 +170,15 @@ fn nodes(world: &World, given: &Given, loaded: &Loaded, names: &[String]) -> Res
 }
 
 /// `--cleanup` without a prefix: removes everything.
-fn everything(world: &World, given: &Given, loaded: &Loaded, tree: &Plain) -> Result<u8, Failure> {
+fn cleanup(world: &World, given: &Given, loaded: &Loaded, tree: &Plain) -> Result<u8, Failure> {
     let (located, left) = unless_played(world, given, loaded, tree, |located| {
-        objects(world, located, given.yes, given.locking)
+        remove_objects(world, located, given.yes, given.locking)
     })?;
     empty_of_all(world, &located, &left)
 }
 
 /// `--kill`: removes the environment, and leaves the workspace with this machine alone.
-fn environment(world: &World, given: &Given, loaded: &Loaded, tree: &Plain) -> Result<u8, Failure> {
+fn kill(world: &World, given: &Given, loaded: &Loaded, tree: &Plain) -> Result<u8, Failure> {
     let (located, left) = unless_played(world, given, loaded, tree, |located| {
         down::remove(world, located, false, given.locking, down::Asking::Agreed)
     })?;
@@ -225,18 +233,18 @@ fn empty_of_all(world: &World, located: &Located, left: &[String]) -> Result<u8,
 
 /// Removes all domains and all networks but `default`: first of all environments with what belongs to
 /// them, then those that are not ours, whose disks stay. Domains that stay, since they cannot be read, are returned.
-fn objects(
+fn remove_objects(
     world: &World,
     located: &Located,
     yes: bool,
     locking: cli::Locking,
 ) -> Result<Vec<String>, Failure> {
     let mut session = Session::open(world, located.clone())?;
-    let removed = all_objects(world, &mut session, yes, locking);
+    let removed = remove_all_objects(world, &mut session, yes, locking);
     session.removed(removed)
 }
 
-fn all_objects(
+fn remove_all_objects(
     world: &World,
     session: &mut Session<'_>,
     yes: bool,
@@ -337,7 +345,7 @@ fn strangers(found: &Survey) -> Plan {
         change(ObjectKind::Domain, name, *active, "; its disks stay");
         let mut after = Vec::new();
         if *active {
-            let stop = Action::StopDomain { name: name.clone(), patience: None };
+            let stop = Action::StopDomain { name: name.clone(), shutdown_s: None };
             after.push(builder.add(stop, [], reason));
         }
         gone.push(builder.add(Action::UndefineDomain { name: name.clone() }, after, reason));

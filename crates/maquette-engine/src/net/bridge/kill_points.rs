@@ -103,7 +103,7 @@ fn inside() {
     // One that is somewhere else: this machine would ask its gateway, and there is none.
     let whole = &Dying::new(&programs, None);
     let joins = |host: &dyn Host| join(host, "br0", &uplink, &context);
-    let leaves = |host: &dyn Host| leave(host, "br0", "v0", &context);
+    let leaves = |host: &dyn Host| put_back(host, "br0", "v0", &context);
     let before = state();
     let turn = AtomicBool::new(false);
     let judge = |said: &str| {

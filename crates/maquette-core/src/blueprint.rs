@@ -19,14 +19,15 @@ use uuid::Uuid;
 pub use bmc::{Bmc, BmcNode};
 pub use interface::{Attachment, Checksums, Interface, Ipv4Setup};
 pub use links::far_end;
-pub use switching::{BridgeOptions, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch};
+pub use switching::{
+    BridgeOptions, Carrier, Fixed, HostPort, Outside, Portgroup, Route, Tag, Uplink, Vswitch,
+};
 pub use template::{ColdReason, Template, TemplatePart, template};
 
 use crate::names::{EnvName, identifier, interface_name};
 use crate::settings::StartChoice;
 use crate::topology::{
-    Allocation, BootDevice, BootMode, Bus, Dhcp, FirstBoot, Forward, Preallocation, SeedDrive, Srv,
-    VirtType,
+    Allocation, BootDevice, BootMode, Bus, Dhcp, FirstBoot, Preallocation, SeedDrive, Srv, VirtType,
 };
 use crate::units::{ByteSize, MacAddr};
 use crate::values::{
@@ -183,8 +184,8 @@ pub struct Network {
     pub bridge: String,
     /// Stable identifier.
     pub uuid: Uuid,
-    /// How it reaches the outside.
-    pub forward: Forward,
+    /// Who carries its frames, and how they reach the outside.
+    pub carrier: Carrier,
     /// The hypervisor's IPv4 address on it.
     pub ipv4: Option<Ipv4Net>,
     /// Addresses given out to whoever asks.
@@ -207,10 +208,6 @@ pub struct Network {
     pub stp: bool,
     /// What its bridge does that libvirt knows nothing of.
     pub tuning: BridgeOptions,
-    /// The NIC that is in its bridge.
-    pub uplink: Option<Uplink>,
-    /// What it is on Open vSwitch.
-    pub vswitch: Option<Vswitch>,
     /// Addresses that nodes set up by themselves.
     pub fixed: Option<Fixed>,
     /// Addresses reserved for nodes, sorted by name.
@@ -224,8 +221,8 @@ impl Network {
     /// Whether its bridge wants more than libvirt does, so that a hook has to do it.
     pub fn needs_hook(&self) -> bool {
         !self.tuning.is_plain()
-            || self.uplink.as_ref().is_some_and(|u| u.guard)
-            || self.vswitch.is_some()
+            || self.carrier.uplink().is_some_and(|u| u.guard)
+            || self.carrier.vswitch().is_some()
     }
 
     /// Whether it may have been made under its name: who copies a network gives it another name and another identifier, and

@@ -7,7 +7,7 @@ use crate::names::EnvName;
 use crate::observed::Observed;
 use crate::settings::Settings;
 use crate::syntax::{Entry, Node, Span, Style, Value};
-use crate::topology::{Forward, Request};
+use crate::topology::Request;
 
 /// Files, as trees.
 #[derive(Debug)]
@@ -261,15 +261,15 @@ fn of_network(
 ) -> Node {
     let mut map = Map(Vec::new(), span);
     map.text("name", name);
-    map.text("forward", network.forward.mode().unwrap_or("none"));
-    if network.forward == Forward::OpenVswitch {
+    map.text("forward", network.carrier.forward().mode().unwrap_or("none"));
+    if network.carrier.vswitch().is_some() {
         map.text("virtualport_type", "openvswitch");
         lost(
             format!("portgroups and addresses of network `{name}` on Open vSwitch are left out"),
             diags,
         );
     }
-    if let Some(uplink) = &network.uplink {
+    if let Some(uplink) = network.carrier.uplink() {
         of_uplink(uplink, &mut map);
     }
     let range = |start: String, end: String| {
@@ -277,14 +277,14 @@ fn of_network(
         dhcp.put("range", ends(start, end, span));
         dhcp.node()
     };
-    if let Some(ipv4) = network.ipv4.filter(|_| network.forward.is_served()) {
+    if let Some(ipv4) = network.ipv4.filter(|_| network.carrier.is_served()) {
         map.text("subnet", ipv4.trunc());
         map.text("ip_address", ipv4.addr());
         if let Some(dhcp) = &network.dhcp4 {
             map.put("dhcp", range(dhcp.start.to_string(), dhcp.end.to_string()));
         }
     }
-    if let Some(ipv6) = network.ipv6.filter(|_| network.forward.is_served()) {
+    if let Some(ipv6) = network.ipv6.filter(|_| network.carrier.is_served()) {
         let mut address = Map(Vec::new(), span);
         address.text("ip_address", ipv6.addr());
         address.text("prefix", ipv6.prefix_len());

@@ -375,7 +375,7 @@ impl<'a> Expander<'a> {
         });
         let on_lan = |i: &Interface| {
             let network = self.networks.get(&i.network);
-            i.is_on_host_bridge() || network.is_some_and(|n| n.uplink.is_some())
+            i.is_on_host_bridge() || network.is_some_and(|n| n.carrier.uplink().is_some())
         };
         let direct = reached.is_some_and(on_lan);
         let address = reached.and_then(|own| {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::blueprint::{self, DhcpHost, Template};
 use crate::object::ObjectKind;
 use crate::start_times::Starts;
-use crate::topology::{self, Allocation, Forward};
+use crate::topology::{self, Allocation};
 use crate::units::MacAddr;
 use crate::values::{NetworkName, NodeName, PublicKey};
 
@@ -115,20 +115,21 @@ pub struct Wiring {
 impl Wiring {
     /// What a network is made of right after its definition.
     pub fn of(network: &blueprint::Network) -> Self {
-        let portgroups = network.vswitch.iter().flat_map(|v| v.portgroups.clone()).collect();
+        let portgroups =
+            network.carrier.vswitch().into_iter().flat_map(|v| v.portgroups.clone()).collect();
         let v4 = network.ipv4.map(IpNet::V4);
         let v6 = network.ipv6.map(IpNet::V6);
         let range4 = network.ipv4.and(network.dhcp4).map(|d| (d.start.into(), d.end.into()));
         let range6 = network.ipv6.and(network.dhcp6).map(|d| (d.start.into(), d.end.into()));
         Self {
             bridge: network.bridge.clone(),
-            forward: Forward::mode(network.forward).map(String::from),
+            forward: network.carrier.forward().mode().map(String::from),
             addresses: v4.into_iter().chain(v6).collect(),
             ranges: range4.into_iter().chain(range6).collect(),
             hosts: network.dhcp_entries(),
             // libvirt sets that of its own bridges only.
-            mtu: network.mtu.filter(|_| network.forward.is_served()),
-            vswitch: network.vswitch.is_some(),
+            mtu: network.mtu.filter(|_| network.carrier.is_served()),
+            vswitch: network.carrier.vswitch().is_some(),
             portgroups,
         }
     }

@@ -169,7 +169,8 @@ impl Machine for DomainMachine {
 
     fn console(&self) -> Result<Box<dyn Console>, Fault> {
         self.running()?;
-        let (_, pipe) = self.connection.client()?.console(&self.name, Others::Stay).map_err(fault)?;
+        let (_, pipe) =
+            self.connection.client()?.console(&self.name, Others::Stay).map_err(fault)?;
         Ok(Box::new(SerialConsole(Arc::new(pipe))))
     }
 }

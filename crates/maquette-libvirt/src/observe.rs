@@ -320,7 +320,7 @@ fn networks(
         match judge.owner(parsed.record, &object, asides)? {
             Owner::Own(record) => {
                 own_bridges.extend(bridge);
-                let vswitch = record.network.vswitch.as_ref();
+                let vswitch = record.network.carrier.vswitch();
                 own_bridges
                     .extend(vswitch.into_iter().flat_map(|v| &v.ports).map(|p| p.name.clone()));
                 let network = observed::Network {

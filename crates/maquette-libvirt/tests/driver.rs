@@ -13,14 +13,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use maquette_core::blueprint::{
-    Access, Attachment, BridgeOptions, Checksums, Disk, Guest, Interface, Ipv4Setup, Network, Node,
-    NodeVolumes, Pool, Reservation,
+    Access, Attachment, BridgeOptions, Carrier, Checksums, Disk, Guest, Interface, Ipv4Setup,
+    Network, Node, NodeVolumes, Outside, Pool, Reservation,
 };
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Hardware, HostNetwork, Observed, Wiring};
 use maquette_core::plan::{self, Action, NetworkChange, PoolState, Step, StepId};
-use maquette_core::topology::{Allocation, Bus, Dhcp, Forward, Preallocation, SeedDrive};
+use maquette_core::topology::{Allocation, Bus, Dhcp, Preallocation, SeedDrive};
 use maquette_core::units::{ByteSize, MacAddr};
 use maquette_core::values::{DnsName, Group, Login, MachineName, PublicKey, Serial};
 use maquette_engine::executor;
@@ -91,7 +91,7 @@ fn network(reservations: Vec<Reservation>) -> Network {
         name: "lab-data".parse().unwrap(),
         bridge: "lab-data".into(),
         uuid: Uuid::from_u128(7),
-        forward: Forward::Nat,
+        carrier: Carrier::Libvirt(Outside::Nat),
         ipv4: Some("172.16.10.1/24".parse().unwrap()),
         dhcp4: Some(Dhcp {
             start: "172.16.10.2".parse().unwrap(),
@@ -106,8 +106,6 @@ fn network(reservations: Vec<Reservation>) -> Network {
         autostart: true,
         stp: false,
         tuning: BridgeOptions::default(),
-        uplink: None,
-        vswitch: None,
         fixed: None,
         reservations,
         tenants: vec![NodeVolumes {

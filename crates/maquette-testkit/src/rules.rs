@@ -131,14 +131,14 @@ pub fn perform(seen: &mut Observed, action: &Action) {
         }
         Action::RemoveVswitch { bridge, .. } => {
             let network = seen.networks.values().find(|n| n.recorded.bridge == *bridge);
-            let ports =
-                network.and_then(|n| n.recorded.vswitch.clone()).expect("it is recorded").ports;
+            let ports = network.and_then(|n| n.recorded.carrier.vswitch().cloned());
+            let ports = ports.expect("it is recorded").ports;
             seen.host.links.retain(|name, _| !ports.iter().any(|p| p.name == *name));
         }
         Action::StartNetwork { name, .. } => {
             let network =
                 seen.networks.get_mut(name).expect("a network is defined before it starts");
-            if let Some(uplink) = &network.recorded.uplink {
+            if let Some(uplink) = network.recorded.carrier.uplink() {
                 assert!(
                     seen.host.is_port(&uplink.nic, &network.recorded.bridge),
                     "{title}: no NIC"
@@ -157,7 +157,7 @@ pub fn perform(seen: &mut Observed, action: &Action) {
                 .count();
             // A bridge that is not libvirt's stays, and so does who is on it.
             let served =
-                seen.networks.get(name.as_str()).is_none_or(|n| n.recorded.forward.is_served());
+                seen.networks.get(name.as_str()).is_none_or(|n| n.recorded.carrier.is_served());
             assert!(users == 0 || !served, "{title}: domains still use it");
             if let Some(network) = seen.networks.get_mut(name.as_str()) {
                 network.active = false;
@@ -166,7 +166,7 @@ pub fn perform(seen: &mut Observed, action: &Action) {
         }
         Action::UndefineNetwork { name } => {
             let Some(network) = seen.networks.remove(name.as_str()) else { return };
-            let left = network.recorded.uplink.is_some() || network.recorded.vswitch.is_some();
+            let left = !network.recorded.carrier.is_served();
             let there = seen.host.links.contains_key(&network.recorded.bridge);
             assert!(!(left && there), "{title}: its bridge would be nobody's");
         }

@@ -5,7 +5,83 @@ use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::topology::Dhcp;
+use crate::topology::{Dhcp, Forward};
+
+/// Who carries a network's frames, and how they reach the outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Carrier {
+    /// A bridge that libvirt makes.
+    Libvirt(Outside),
+    /// A bridge with a NIC of the hypervisor's in it.
+    Nic(Uplink),
+    /// A bridge of Open vSwitch.
+    OpenVswitch(Vswitch),
+}
+
+/// How a network that libvirt serves reaches the outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    /// Not at all.
+    Isolated,
+    /// Through the hypervisor's address.
+    Nat,
+    /// By routing.
+    Route,
+    /// By routing, and libvirt makes no firewall rules.
+    Open,
+}
+
+impl Outside {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Isolated, Self::Nat, Self::Route, Self::Open];
+}
+
+impl Carrier {
+    /// The forward mode that node and network files, libvirt and records have for it.
+    pub fn forward(&self) -> Forward {
+        match self {
+            Self::Libvirt(Outside::Isolated) => Forward::Isolated,
+            Self::Libvirt(Outside::Nat) => Forward::Nat,
+            Self::Libvirt(Outside::Route) => Forward::Route,
+            Self::Libvirt(Outside::Open) => Forward::Open,
+            Self::Nic(_) => Forward::Bridge,
+            Self::OpenVswitch(_) => Forward::OpenVswitch,
+        }
+    }
+
+    /// What a forward mode means together with what belongs to it; none if that is missing.
+    pub fn of(forward: Forward, uplink: Option<Uplink>, vswitch: Option<Vswitch>) -> Option<Self> {
+        Some(match forward {
+            Forward::Isolated => Self::Libvirt(Outside::Isolated),
+            Forward::Nat => Self::Libvirt(Outside::Nat),
+            Forward::Route => Self::Libvirt(Outside::Route),
+            Forward::Open => Self::Libvirt(Outside::Open),
+            Forward::Bridge => Self::Nic(uplink?),
+            Forward::OpenVswitch => Self::OpenVswitch(vswitch?),
+        })
+    }
+
+    /// Whether libvirt makes the bridge, and serves addresses and names on it.
+    pub fn is_served(&self) -> bool {
+        matches!(self, Self::Libvirt(_))
+    }
+
+    /// The NIC in the bridge.
+    pub fn uplink(&self) -> Option<&Uplink> {
+        match self {
+            Self::Nic(uplink) => Some(uplink),
+            Self::Libvirt(_) | Self::OpenVswitch(_) => None,
+        }
+    }
+
+    /// What it is on Open vSwitch.
+    pub fn vswitch(&self) -> Option<&Vswitch> {
+        match self {
+            Self::OpenVswitch(vswitch) => Some(vswitch),
+            Self::Libvirt(_) | Self::Nic(_) => None,
+        }
+    }
+}
 
 /// A NIC of the hypervisor in a network's bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]

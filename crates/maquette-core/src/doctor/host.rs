@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use super::firewall::{Dropped, Hook, Keeper, Packet};
 use super::{Finding, HostSigns, Layer, Space, Subject};
+use crate::blueprint::{Carrier, Outside};
 use crate::observed::{Domain, Network};
-use crate::topology::Forward;
 use crate::units::ByteSize;
 
 /// With less room than this QEMU is about to stop guests that write, in bytes.
@@ -133,7 +133,7 @@ pub(super) fn network(host: &HostSigns, network: &Network) -> Vec<Finding> {
         found.push(filtered(finding("dhcp-filtered", cause), &dropped, bridge, Way::Dhcp));
     }
     let leads_outside =
-        matches!(network.recorded.forward, Forward::Nat | Forward::Route | Forward::Open);
+        matches!(&network.recorded.carrier, Carrier::Libvirt(way) if *way != Outside::Isolated);
     if leads_outside && host.forwards == Some(false) {
         found.push(
             finding(
@@ -151,7 +151,7 @@ pub(super) fn network(host: &HostSigns, network: &Network) -> Vec<Finding> {
     }
     let within = Packet { output: Some(bridge.as_str()), ..packet };
     if host.bridge_filtered
-        && network.recorded.forward.is_served()
+        && network.recorded.carrier.is_served()
         && let Some(dropped) = host.firewall.dropped(Hook::Forward, &within)
     {
         let cause = "the hypervisor's firewall drops what its nodes send each other";

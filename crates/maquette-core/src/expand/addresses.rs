@@ -73,7 +73,8 @@ impl Addresses {
             let mut taken: BTreeSet<u32> =
                 observed.taken_v4(&network.name).into_iter().map(u32::from).collect();
             taken.insert(u32::from(net.addr()));
-            let others = network.uplink.iter().filter_map(|u| u.address.map(|a| a.addr()));
+            let others =
+                network.carrier.uplink().into_iter().filter_map(|u| u.address.map(|a| a.addr()));
             taken.extend(others.chain(fixed.and_then(|f| f.gateway)).map(u32::from));
             let leases = observed.dhcp_leases.iter().filter_map(|(address, mac)| match address {
                 IpAddr::V4(address) => Some((u32::from(*address), *mac)),

@@ -130,7 +130,7 @@ fn place<'a>(
         return own;
     }
     let shared = |network: &'a Network| {
-        let v6 = network.ipv6.filter(|_| network.forward.is_served());
+        let v6 = network.ipv6.filter(|_| network.carrier.is_served());
         let address = network.ipv4.map(|net| net.addr().into()).or(v6.map(|net| net.addr().into()));
         address.map(|address| Place::Shared(network, address))
     };

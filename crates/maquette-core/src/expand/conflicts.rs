@@ -25,7 +25,7 @@ pub fn conflicts(
         names(network, observed, diags);
         shares_with_others(network, &blueprint.networks[..i], diags);
         ipv6(topology, network, observed, diags);
-        if let Some(uplink) = &network.uplink {
+        if let Some(uplink) = network.carrier.uplink() {
             nic(topology, network, uplink, observed, diags);
         }
     }
@@ -62,7 +62,7 @@ fn names(network: &Network, observed: &Observed, diags: &mut Diagnostics) {
     } else if taken(&network.bridge) {
         diags.push(foreign("network interface", &network.bridge));
     }
-    for port in network.vswitch.iter().flat_map(|v| v.ports.iter().skip(1)) {
+    for port in network.carrier.vswitch().into_iter().flat_map(|v| v.ports.iter().skip(1)) {
         if taken(&port.name) {
             diags.push(foreign("network interface", &port.name));
         }
@@ -88,9 +88,9 @@ fn ipv6(topology: &Topology, network: &Network, observed: &Observed, diags: &mut
 /// Networks before this one that it would share a NIC or the name of its bridge with.
 fn shares_with_others(network: &Network, before: &[Network], diags: &mut Diagnostics) {
     let both = |other: &Network| format!("`{}` and `{}`", other.name, network.name);
-    let nic = |n: &Network| n.uplink.as_ref().map(|u| u.nic.clone());
+    let nic = |n: &Network| n.carrier.uplink().map(|u| u.nic.clone());
     let twin = before.iter().find(|n| nic(n).is_some() && nic(n) == nic(network));
-    if let (Some(twin), Some(uplink)) = (twin, &network.uplink) {
+    if let (Some(twin), Some(uplink)) = (twin, network.carrier.uplink()) {
         let message = format!("networks {} would share the NIC {}", both(twin), uplink.nic);
         diags.push(
             Diagnostic::error("topology::nic", message)

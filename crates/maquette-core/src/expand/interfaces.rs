@@ -3,18 +3,17 @@
 use ipnet::Ipv4Net;
 
 use super::wiring::Port;
-use crate::blueprint::{Attachment, Checksums, Ipv4Setup, Network};
-use crate::topology::Forward;
+use crate::blueprint::{Attachment, Carrier, Checksums, Ipv4Setup, Network, Outside};
 
 /// What it is plugged into. `on_host` tells that it is a bridge of the hypervisor's own.
 pub(super) fn attachment(network: Option<&Network>, on_host: bool, port: &Port) -> Attachment {
     if on_host {
         return Attachment::HostBridge;
     }
-    if network.is_some_and(|n| n.forward.is_served()) {
+    if network.is_some_and(|n| n.carrier.is_served()) {
         return Attachment::Network;
     }
-    let userspace = network.and_then(|n| n.vswitch.as_ref()).is_some_and(|v| v.userspace);
+    let userspace = network.and_then(|n| n.carrier.vswitch()).is_some_and(|v| v.userspace);
     Attachment::OtherBridge {
         portgroup: port.portgroup.clone(),
         checksums: if userspace { Checksums::Guest } else { Checksums::Hypervisor },
@@ -32,15 +31,15 @@ pub(super) fn ipv4_setup(
     let fixed = network.and_then(|n| n.fixed.as_ref());
     let served = network.is_some_and(|n| n.dhcp4.is_some());
     // On the LAN somebody else gives addresses out.
-    let on_lan = on_host || network.is_some_and(|n| !n.forward.is_served());
+    let on_lan = on_host || network.is_some_and(|n| !n.carrier.is_served());
     if default_route && ((served && address.is_some()) || (on_lan && fixed.is_none())) {
         return Ipv4Setup::Dhcp { reserved: address };
     }
     let Some(address) = address else { return Ipv4Setup::Off };
     // Without DHCP nobody else names the hypervisor as router and name server.
     let hypervisor = network
-        .filter(|n| default_route && !served && n.forward.is_served())
-        .and_then(|n| Some((n.ipv4?.addr(), n.forward != Forward::Isolated)));
+        .filter(|n| default_route && !served && n.carrier.is_served())
+        .and_then(|n| Some((n.ipv4?.addr(), n.carrier != Carrier::Libvirt(Outside::Isolated))));
     Ipv4Setup::Static {
         address,
         gateway: match hypervisor {

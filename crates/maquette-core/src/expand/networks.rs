@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 
 use crate::blueprint::{
-    BridgeOptions, Fixed, HostPort, Interface, Network, Node, NodeVolumes, Pool, Portgroup,
-    Reservation, Route, Tag, Uplink, Vswitch,
+    BridgeOptions, Carrier, Fixed, HostPort, Interface, Network, Node, NodeVolumes, Outside, Pool,
+    Portgroup, Reservation, Route, Tag, Uplink, Vswitch,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier, interface_name, is_interface};
 use crate::observed::Observed;
-use crate::topology::{self, Forward, Topology};
+use crate::topology::{self, Topology};
 use crate::values::{Name, NetworkName, NodeName};
+
+/// That of a network without a way to the outside.
+const ALONE: Carrier = Carrier::Libvirt(Outside::Isolated);
 
 /// Every network of the file.
 pub(super) fn of_file(
@@ -47,12 +50,15 @@ fn network(
     let recorded = observed.networks.get(&bare.name).map(|n| &n.recorded);
     let uplink = network.uplink.as_ref();
     let uplink = uplink.map(|u| self::uplink(u, network, topology, (recorded, observed), diags));
-    let userspace = match recorded.and_then(|r| r.vswitch.as_ref()) {
+    let userspace = match recorded.and_then(|r| r.carrier.vswitch()) {
         Some(existing) => existing.userspace,
         None => !observed.host.kernel_vswitch,
     };
+    let vswitch = network.vswitch.as_ref();
+    let vswitch = vswitch.map(|v| self::vswitch(v, &bare.bridge, userspace, environment));
     Network {
-        forward: network.forward,
+        // Reading a file gives each forward mode what belongs to it.
+        carrier: Carrier::of(network.forward, uplink, vswitch).unwrap_or(ALONE),
         ipv4: network.ipv4.as_ref().map(|i| i.net).filter(|_| network.forward.is_served()),
         dhcp4: network.ipv4.as_ref().and_then(|i| i.dhcp),
         ipv6: network.ipv6.as_ref().map(|i| i.net),
@@ -64,8 +70,6 @@ fn network(
         autostart: network.autostart,
         stp: network.stp,
         tuning: BridgeOptions { querier, ..BridgeOptions::default() },
-        uplink,
-        vswitch: network.vswitch.as_ref().map(|v| vswitch(v, &bare.bridge, userspace, environment)),
         fixed: network.fixed.as_ref().map(|f| Fixed {
             net: f.net,
             range: f.range,
@@ -86,7 +90,7 @@ fn uplink(
 ) -> Uplink {
     let chosen = uplink.nic.is_none();
     // The default route is the bridge's own by now.
-    let kept = recorded.and_then(|r| r.uplink.as_ref()).filter(|u| chosen && u.chosen);
+    let kept = recorded.and_then(|r| r.carrier.uplink()).filter(|u| chosen && u.chosen);
     let nic = kept.map(|u| u.nic.clone()).or(observed.host.nic(uplink).map(String::from));
     if let Some(odd) = nic.as_deref().filter(|nic| !is_interface(nic)) {
         let odd: String = odd.escape_default().collect();
@@ -125,7 +129,7 @@ fn bare(name: &Name, environment: &EnvName) -> Network {
         uuid: identifier("network", environment, &name),
         bridge: interface_name(&name),
         name,
-        forward: Forward::Isolated,
+        carrier: ALONE,
         ipv4: None,
         dhcp4: None,
         ipv6: None,
@@ -137,8 +141,6 @@ fn bare(name: &Name, environment: &EnvName) -> Network {
         autostart: true,
         stp: false,
         tuning: BridgeOptions::default(),
-        uplink: None,
-        vswitch: None,
         fixed: None,
         reservations: Vec::new(),
         tenants: Vec::new(),

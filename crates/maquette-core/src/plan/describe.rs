@@ -1,7 +1,7 @@
 //! Objects in a few words.
 
 use super::compare;
-use crate::blueprint::{Blueprint, Image, Network, Node};
+use crate::blueprint::{Blueprint, Carrier, Image, Network, Node};
 use crate::units::{ByteSize, MIB};
 
 /// A node's size and address.
@@ -41,19 +41,19 @@ pub(super) fn network(network: &Network) -> String {
     if let Some(net) = network.ipv4 {
         parts.push(net.trunc().to_string());
     }
-    parts.push(match (&network.uplink, &network.vswitch) {
-        (Some(uplink), _) => {
+    parts.push(match &network.carrier {
+        Carrier::Nic(uplink) => {
             let chosen = if uplink.chosen { ", the NIC of the default route" } else { "" };
             let guard = if uplink.guard { "" } else { ", no DHCP guard" };
             format!("bridge {} with {}{chosen}{guard}", network.bridge, uplink.nic)
         }
-        (None, Some(vswitch)) => {
+        Carrier::OpenVswitch(vswitch) => {
             let own = vswitch.ports.iter().skip(1).map(|p| p.name.as_str());
             let own: Vec<&str> = std::iter::once(network.bridge.as_str()).chain(own).collect();
             format!("Open vSwitch, {}", own.join(", "))
         }
-        (None, None) if network.tuning.link_local => "link".into(),
-        (None, None) => compare::mode(network.forward).to_string(),
+        Carrier::Libvirt(_) if network.tuning.link_local => "link".into(),
+        Carrier::Libvirt(_) => compare::mode(network.carrier.forward()).to_string(),
     });
     if network.tuning.hub {
         parts.push("hub".into());

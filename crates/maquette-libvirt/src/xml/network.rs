@@ -21,13 +21,13 @@ pub fn network(network: &Network, environment: &EnvName, allocation: Allocation)
             };
             metadata::write_network(w, &record);
         });
-        if let Some(mode) = network.forward.mode() {
+        if let Some(mode) = network.carrier.forward().mode() {
             w.empty("forward", &[("mode", mode)]);
         }
-        if !network.forward.is_served() {
+        if !network.carrier.is_served() {
             // The bridge is not libvirt's.
             w.empty("bridge", &[("name", &network.bridge)]);
-            if let Some(vswitch) = &network.vswitch {
+            if let Some(vswitch) = network.carrier.vswitch() {
                 w.empty("virtualport", &[("type", "openvswitch")]);
                 vswitch.portgroups.iter().for_each(|p| portgroup(w, p));
             }

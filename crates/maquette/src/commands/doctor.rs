@@ -71,11 +71,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 }
 
 /// What `--json` prints of all nodes.
-pub fn as_json(
-    world: &World,
-    session: &mut Session<'_>,
-    place: &Place,
-) -> Result<String, Failure> {
+pub fn as_json(world: &World, session: &mut Session<'_>, place: &Place) -> Result<String, Failure> {
     let asked = Asked { place, nodes: &[], screenshots: None };
     let found = examine(world, session, asked)?;
     Ok(format!("{:#}\n", found.json(&session.located)))
@@ -103,11 +99,7 @@ impl Found {
     }
 }
 
-fn examine(
-    world: &World,
-    session: &mut Session<'_>,
-    asked: Asked<'_>,
-) -> Result<Found, Failure> {
+fn examine(world: &World, session: &mut Session<'_>, asked: Asked<'_>) -> Result<Found, Failure> {
     let mut observed = session.running()?.observed();
     let located = &session.located;
     let nodes = match asked.nodes.is_empty() {

@@ -55,9 +55,7 @@ pub struct RestoreArgs {
 /// Checks a hypervisor, or puts it back.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
-        Args::Check { place, json } => {
-            check(world, place, *json)
-        }
+        Args::Check { place, json } => check(world, place, *json),
         Args::Restore(args) => restore(world, args),
     }
 }

@@ -38,7 +38,11 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let node = nodes::running(world, &args.place, &args.node)?;
     let name = &node.domain.name;
     let failed = format!("cannot take a picture of the screen of `{name}`");
-    let taken = node.session.libvirt()?.screenshot(name).map_err(|e| Failure::because(failed.clone(), e))?;
+    let taken = node
+        .session
+        .libvirt()?
+        .screenshot(name)
+        .map_err(|e| Failure::because(failed.clone(), e))?;
     let picture = render::png(&taken).ok_or_else(|| {
         Failure::Failed(StepError::new(format!(
             "{failed}: libvirt returned it in a format that Maquette does not know"

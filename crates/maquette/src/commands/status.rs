@@ -182,12 +182,7 @@ impl Now {
 }
 
 /// Shows it again whenever something changes, until Ctrl-C: libvirt tells of its part, and nodes are asked.
-fn watch(
-    world: &World,
-    session: &mut Session<'_>,
-    ask: Ask,
-    json: bool,
-) -> Result<u8, Failure> {
+fn watch(world: &World, session: &mut Session<'_>, ask: Ask, json: bool) -> Result<u8, Failure> {
     let located = &session.located.clone();
     let (sender, events) = mpsc::channel();
     let failed = |e: Cause| Failure::because("cannot listen to libvirt", e);

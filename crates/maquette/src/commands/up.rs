@@ -120,8 +120,7 @@ pub fn build(
     how: &How,
 ) -> Result<(), Failure> {
     session.prepare_runs(how.json, how.limit)?;
-    let mut building =
-        Building { world, loaded, requirements, session, how, hooks, expires: None };
+    let mut building = Building { world, loaded, requirements, session, how, hooks, expires: None };
     let done = building.build();
     // What follows is another command's, in InfraRed's words: it is nobody's business to wait for that.
     session.unlock();

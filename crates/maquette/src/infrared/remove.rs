@@ -371,9 +371,8 @@ fn confirm(
     if yes {
         return Ok(());
     }
-    let what = format!(
-        "{environments} environment(s), and {strangers} object(s) that are not Maquette's"
-    );
+    let what =
+        format!("{environments} environment(s), and {strangers} object(s) that are not Maquette's");
     let hints = [
         "say `--yes` (or MAQUETTE_YES=1) if that is what you want".into(),
         "`--cleanup yes --prefix NAME` and `--kill yes` remove one environment".into(),

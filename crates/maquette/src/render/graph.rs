@@ -9,8 +9,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use maquette_core::blueprint::{Interface, Network, Node};
-use maquette_core::topology::Forward;
+use maquette_core::blueprint::{Carrier, Interface, Network, Node, Outside};
 use maquette_core::units::{ByteSize, MIB};
 
 pub use markup::{dot, mermaid};
@@ -218,12 +217,12 @@ fn plugged(interface: &Interface) -> String {
 
 /// How a network leads out of the hypervisor.
 fn outside(network: &Network) -> Option<String> {
-    match (&network.uplink, network.forward) {
-        (Some(uplink), _) => Some(format!("LAN on {}", uplink.nic)),
-        (None, Forward::Nat) => Some("outside, by NAT".into()),
-        (None, Forward::Open) => Some("outside, routed without a firewall".into()),
-        (None, Forward::Route) => Some("outside, routed".into()),
-        (None, Forward::Isolated | Forward::Bridge | Forward::OpenVswitch) => None,
+    match &network.carrier {
+        Carrier::Nic(uplink) => Some(format!("LAN on {}", uplink.nic)),
+        Carrier::Libvirt(Outside::Nat) => Some("outside, by NAT".into()),
+        Carrier::Libvirt(Outside::Open) => Some("outside, routed without a firewall".into()),
+        Carrier::Libvirt(Outside::Route) => Some("outside, routed".into()),
+        Carrier::Libvirt(Outside::Isolated) | Carrier::OpenVswitch(_) => None,
     }
 }
 
@@ -232,11 +231,11 @@ fn describe(network: &Network) -> String {
     parts.extend(network.ipv4.map(|n| n.trunc().to_string()));
     parts.extend(network.ipv6.map(|n| n.trunc().to_string()));
     parts.extend(network.fixed.as_ref().map(|f| f.net.trunc().to_string()));
-    parts.push(match (&network.uplink, &network.vswitch) {
-        (Some(uplink), _) => format!("bridged to {}", uplink.nic),
-        (None, Some(_)) => "Open vSwitch".into(),
-        (None, None) if network.tuning.link_local => "link".into(),
-        (None, None) => network.forward.mode().unwrap_or("isolated").into(),
+    parts.push(match &network.carrier {
+        Carrier::Nic(uplink) => format!("bridged to {}", uplink.nic),
+        Carrier::OpenVswitch(_) => "Open vSwitch".into(),
+        Carrier::Libvirt(_) if network.tuning.link_local => "link".into(),
+        Carrier::Libvirt(_) => network.carrier.forward().mode().unwrap_or("isolated").into(),
     });
     parts.extend(network.mtu.map(|m| format!("MTU {m}")));
     parts.join(", ")

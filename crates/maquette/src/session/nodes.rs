@@ -199,11 +199,7 @@ pub struct Running<'w> {
 }
 
 /// Finds a node by what the user calls it. An error if the word means none or several, or if the node does not run.
-pub fn running<'w>(
-    world: &'w World,
-    place: &Place,
-    word: &str,
-) -> Result<Running<'w>, Failure> {
+pub fn running<'w>(world: &'w World, place: &Place, word: &str) -> Result<Running<'w>, Failure> {
     running_of(world, load::located(&world.environment, place)?, word)
 }
 

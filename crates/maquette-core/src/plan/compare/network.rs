@@ -14,7 +14,7 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
         name: _,
         bridge,
         uuid,
-        forward,
+        carrier,
         ipv4,
         dhcp4,
         ipv6,
@@ -26,8 +26,6 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
         autostart,
         stp,
         tuning,
-        uplink,
-        vswitch,
         fixed,
         reservations: _,
         tenants: _,
@@ -35,7 +33,7 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
     let mut found = Differences::default();
     let (from, to) = (or(ipv4.as_ref(), "none"), or(new.ipv4.as_ref(), "none"));
     found.change(Replace, "address", &from, &to);
-    found.change(Replace, "forward mode", &mode(*forward), &mode(new.forward));
+    found.change(Replace, "forward mode", &mode(carrier.forward()), &mode(new.carrier.forward()));
     let (from, to) = (or(mtu.as_ref(), "the default"), or(new.mtu.as_ref(), "the default"));
     found.change(Replace, "MTU", &from, &to);
     found.change(Replace, "DHCP range", &range(dhcp4.as_ref()), &range(new.dhcp4.as_ref()));
@@ -43,8 +41,7 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
     let (from, to) = (or(ipv6.as_ref(), "none"), or(new.ipv6.as_ref(), "none"));
     found.change(Replace, "IPv6 address", &from, &to);
     found.change(Replace, "bridge", bridge, &new.bridge);
-    switching::nic(uplink.as_ref(), new.uplink.as_ref(), &mut found);
-    switching::vswitch(vswitch.as_ref(), new.vswitch.as_ref(), &mut found);
+    switching::carrier(carrier, &new.carrier, &mut found);
     switching::tuning(tuning, &new.tuning, &mut found);
     switching::spanning_tree(*stp, new.stp, &mut found);
     switching::fixed(fixed.as_ref(), new.fixed.as_ref(), &mut found);

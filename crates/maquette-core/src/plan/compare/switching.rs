@@ -4,10 +4,17 @@ use std::net::Ipv4Addr;
 
 use super::Class::{Live, Record, Replace};
 use super::{Differences, or};
-use crate::blueprint::{BridgeOptions, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch};
+use crate::blueprint::{
+    BridgeOptions, Carrier, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch,
+};
 use crate::topology::{Dhcp, Srv};
 
-pub(super) fn nic(old: Option<&Uplink>, new: Option<&Uplink>, found: &mut Differences) {
+pub(super) fn carrier(old: &Carrier, new: &Carrier, found: &mut Differences) {
+    nic(old.uplink(), new.uplink(), found);
+    vswitch(old.vswitch(), new.vswitch(), found);
+}
+
+fn nic(old: Option<&Uplink>, new: Option<&Uplink>, found: &mut Differences) {
     let name = |uplink: Option<&Uplink>| or(uplink.map(|u| &u.nic), "none");
     let (from, to) = (name(old), name(new));
     found.change(Replace, "NIC", &from, &to);
@@ -46,7 +53,7 @@ pub(super) fn tuning(old: &BridgeOptions, new: &BridgeOptions, found: &mut Diffe
     }
 }
 
-pub(super) fn vswitch(old: Option<&Vswitch>, new: Option<&Vswitch>, found: &mut Differences) {
+fn vswitch(old: Option<&Vswitch>, new: Option<&Vswitch>, found: &mut Differences) {
     let (old, new) = match (old, new) {
         (Some(old), Some(new)) => (old, new),
         (None, None) => return,

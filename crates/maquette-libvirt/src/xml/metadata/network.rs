@@ -1,6 +1,6 @@
 //! A network's record.
 
-use maquette_core::blueprint::{Network, NodeVolumes, Reservation};
+use maquette_core::blueprint::{Carrier, Network, NodeVolumes, Reservation};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{Allocation, Forward, Srv};
 use maquette_core::values::FileName;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::Writer;
 use super::fields::{
     Field, Many, NameOtherwiseOwn, Named, Names, One, Optional, OwnName, OwnUuid, PoolFields,
-    Range, Required, Set, Source, Where, Words, record, text,
+    Range, Required, Set, Source, Tree, Where, Words, record, text,
 };
 use super::switching::{FixedFields, TuningFields, UplinkFields, VswitchFields, hook};
 use super::{MetadataError, schema, sealed};
@@ -82,7 +82,7 @@ record!(NetworkFields: Network {
     name: OwnName,
     uuid: OwnUuid,
     bridge: NameOtherwiseOwn("bridge"),
-    forward: Words("forward", forward_word, &Forward::ALL),
+    carrier: CarrierFields,
     ipv4: Optional("ipv4"),
     dhcp4: Range("dhcp4-start", "dhcp4-end"),
     ipv6: Optional("ipv6"),
@@ -91,15 +91,42 @@ record!(NetworkFields: Network {
     mtu: Optional("mtu"),
     autostart: Required("autostart"),
     stp: Set("stp"),
-    uplink: One("uplink", UplinkFields),
     fixed: One("static", FixedFields),
-    vswitch: Where("vswitch", VswitchFields),
     tuning: TuningFields,
     srvs: Many("srv", SrvFields),
     forwarders: Many("forwarder", Required("address")),
     reservations: Many("reservation", ReservationFields),
     tenants: Many("tenant", TenantFields),
 });
+
+/// A word, and an element for what belongs to it.
+struct CarrierFields;
+
+const FORWARD: Words<Forward> = Words("forward", forward_word, &Forward::ALL);
+const UPLINK: One<UplinkFields> = One("uplink", UplinkFields);
+const VSWITCH: Where<VswitchFields> = Where("vswitch", VswitchFields);
+
+impl Named for CarrierFields {
+    fn names(&self, element: &'static str, names: &mut Names) {
+        FORWARD.names(element, names);
+        UPLINK.names(element, names);
+        VSWITCH.names(element, names);
+    }
+}
+
+impl Field<Carrier> for CarrierFields {
+    fn write(&self, carrier: &Carrier, tree: &mut Tree) {
+        FORWARD.write(&carrier.forward(), tree);
+        UPLINK.write(&carrier.uplink().cloned(), tree);
+        VSWITCH.write(&carrier.vswitch().cloned(), tree);
+    }
+
+    fn read(&self, from: Source<'_, '_>) -> Result<Carrier, MetadataError> {
+        let forward = FORWARD.read(from)?;
+        let carrier = Carrier::of(forward, UPLINK.read(from)?, VSWITCH.read(from)?);
+        carrier.ok_or_else(|| MetadataError::Attribute("forward".into()))
+    }
+}
 
 record!(SrvFields: Srv {
     name: Required("name"),

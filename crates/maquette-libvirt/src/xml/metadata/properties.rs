@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use maquette_core::blueprint::{
-    Access, Attachment, Bmc, BridgeOptions, Checksums, Disk, Fixed, Guest, HostPort, Image,
-    Interface, Ipv4Setup, Network, Node, NodeVolumes, Pool, Portgroup, Reservation, Route, Tag,
-    Uplink, Vnc, Vswitch,
+    Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, Disk, Fixed, Guest, HostPort,
+    Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, Outside, Pool, Portgroup, Reservation,
+    Route, Tag, Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BmcProtocol, BootDevice, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive,
-    Srv, VirtType,
+    Allocation, BmcProtocol, BootDevice, BootMode, Bus, Dhcp, Preallocation, SeedDrive, Srv,
+    VirtType,
 };
 use maquette_core::units::{ByteSize, MacAddr};
 use proptest::collection::vec;
@@ -271,8 +271,12 @@ fn srv() -> impl Strategy<Value = Srv> {
 }
 
 fn network() -> impl Strategy<Value = NetworkRecord> {
-    let forward = prop::sample::select(Forward::ALL.to_vec());
-    let who = (environment(), any::<(u8, u8)>(), network_name(), name(), any::<u128>(), forward);
+    let carrier = prop_oneof![
+        prop::sample::select(Outside::ALL.to_vec()).prop_map(Carrier::Libvirt),
+        uplink().prop_map(Carrier::Nic),
+        vswitch().prop_map(Carrier::OpenVswitch),
+    ];
+    let who = (environment(), any::<(u8, u8)>(), network_name(), name(), any::<u128>(), carrier);
     let addresses = (of(net4()), range(), of(net6()), range(), of(dns()), whatever());
     let fixed = (net4(), range(), whatever(), whatever());
     let fixed = fixed.prop_map(|(net, range, gateway, nameserver)| Fixed {
@@ -281,7 +285,7 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
         gateway,
         nameserver,
     });
-    let host = (any::<[bool; 2]>(), tuning(), of(uplink()), of(vswitch()), of(fixed));
+    let host = (any::<[bool; 2]>(), tuning(), of(fixed));
     let reservation = (named(), mac(), whatever(), whatever())
         .prop_map(|(name, mac, ipv4, ipv6)| Reservation { name, mac, ipv4, ipv6 });
     let tenant = (named(), pool(), vec(file(), 0..3), any::<bool>()).prop_map(
@@ -289,15 +293,15 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
     );
     let has = (vec(srv(), 0..3), vec(whatever(), 0..3), vec(reservation, 0..3), vec(tenant, 0..3));
     (who, addresses, host, has).prop_map(|(who, addresses, host, has)| {
-        let (environment, (net, data_net), name, bridge, uuid, forward) = who;
+        let (environment, (net, data_net), name, bridge, uuid, carrier) = who;
         let (ipv4, dhcp4, ipv6, dhcp6, domain, mtu) = addresses;
-        let ([autostart, stp], tuning, uplink, vswitch, fixed) = host;
+        let ([autostart, stp], tuning, fixed) = host;
         let (srvs, forwarders, reservations, tenants) = has;
         let network = Network {
             name,
             bridge,
             uuid: Uuid::from_u128(uuid),
-            forward,
+            carrier,
             ipv4,
             dhcp4,
             ipv6,
@@ -309,8 +313,6 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
             autostart,
             stp,
             tuning,
-            uplink,
-            vswitch,
             fixed,
             reservations,
             tenants,

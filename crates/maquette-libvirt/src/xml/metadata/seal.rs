@@ -103,7 +103,12 @@ mod tests {
 
     fn node_xml() -> String {
         let record = full_node();
-        crate::xml::domain(&record.node, &record.environment, &record.pool, &crate::xml::Mark::ready())
+        crate::xml::domain(
+            &record.node,
+            &record.environment,
+            &record.pool,
+            &crate::xml::Mark::ready(),
+        )
     }
 
     /// Where the environment's secret is known, who can only define domains makes no record that fits.

@@ -162,7 +162,7 @@ pub(super) mod hook {
 
     pub(in super::super) fn write(network: &Network, tree: &mut Tree) {
         let BridgeOptions { link_local, hub, querier, routes: _ } = network.tuning;
-        let guarded = network.uplink.as_ref().filter(|u| u.guard);
+        let guarded = network.carrier.uplink().filter(|u| u.guard);
         let hook = Hook {
             bridge: network.bridge.clone(),
             link_local,

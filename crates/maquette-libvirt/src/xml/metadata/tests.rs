@@ -1,13 +1,13 @@
 //! Every attribute of a record is written and read back.
 
 use maquette_core::blueprint::{
-    Access, Attachment, Bmc, BridgeOptions, Checksums, Disk, Fixed, Guest, HostPort, Image,
-    Interface, Ipv4Setup, Network, Node, NodeVolumes, Pool, Portgroup, Reservation, Route, Tag,
-    Uplink, Vnc, Vswitch,
+    Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, Disk, Fixed, Guest, HostPort,
+    Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, Pool, Portgroup, Reservation, Route,
+    Tag, Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BmcProtocol, BootDevice, BootMode, Bus, Dhcp, Forward, Preallocation, SeedDrive,
-    Srv, VirtType,
+    Allocation, BmcProtocol, BootDevice, BootMode, Bus, Dhcp, Preallocation, SeedDrive, Srv,
+    VirtType,
 };
 use maquette_core::units::ByteSize;
 use maquette_core::values::{
@@ -113,14 +113,27 @@ pub(crate) fn full_node() -> NodeRecord {
     NodeRecord { environment: EnvName::from_prefix("lab").unwrap(), pool: pool(), node }
 }
 
-/// A network with nothing at its default.
+/// A network on Open vSwitch with nothing at its default.
 pub(super) fn full_network() -> NetworkRecord {
     let dhcp = |a: &str, b: &str| Dhcp { start: a.parse().unwrap(), end: b.parse().unwrap() };
     let network = Network {
         name: "lab-data".parse().unwrap(),
         bridge: "br7".into(),
         uuid: Uuid::from_u128(6),
-        forward: Forward::Route,
+        carrier: Carrier::OpenVswitch(Vswitch {
+            userspace: true,
+            ports: vec![HostPort {
+                name: "p0".into(),
+                tag: Some(7),
+                addresses: vec!["192.0.2.30/24".parse().unwrap()],
+            }],
+            portgroups: vec![Portgroup {
+                name: "g".into(),
+                default: true,
+                trunk: true,
+                tags: vec![Tag { id: 4, native: true }, Tag { id: 5, native: false }],
+            }],
+        }),
         ipv4: Some("192.0.2.1/24".parse().unwrap()),
         dhcp4: Some(dhcp("192.0.2.10", "192.0.2.20")),
         ipv6: Some("2001:db8::1/64".parse().unwrap()),
@@ -149,28 +162,6 @@ pub(super) fn full_network() -> NetworkRecord {
                 via: Some("192.0.2.9".parse().unwrap()),
             }],
         },
-        uplink: Some(Uplink {
-            nic: "eno1".into(),
-            chosen: true,
-            address: Some("192.0.2.3/24".parse().unwrap()),
-            stp: true,
-            guard: true,
-            mtu: Some(1450),
-        }),
-        vswitch: Some(Vswitch {
-            userspace: true,
-            ports: vec![HostPort {
-                name: "p0".into(),
-                tag: Some(7),
-                addresses: vec!["192.0.2.30/24".parse().unwrap()],
-            }],
-            portgroups: vec![Portgroup {
-                name: "g".into(),
-                default: true,
-                trunk: true,
-                tags: vec![Tag { id: 4, native: true }, Tag { id: 5, native: false }],
-            }],
-        }),
         fixed: Some(Fixed {
             net: "192.0.2.0/24".parse().unwrap(),
             range: Some(dhcp("192.0.2.40", "192.0.2.50")),
@@ -192,6 +183,20 @@ pub(super) fn full_network() -> NetworkRecord {
     };
     let allocation = Allocation { net: 7, data_net: 8 };
     NetworkRecord { environment: EnvName::from_prefix("lab").unwrap(), allocation, network }
+}
+
+/// The same with a NIC in its bridge.
+fn bridged_network() -> NetworkRecord {
+    let mut record = full_network();
+    record.network.carrier = Carrier::Nic(Uplink {
+        nic: "eno1".into(),
+        chosen: true,
+        address: Some("192.0.2.3/24".parse().unwrap()),
+        stp: true,
+        guard: true,
+        mtu: Some(1450),
+    });
+    record
 }
 
 fn text(write: impl Fn(&mut Writer)) -> String {
@@ -257,14 +262,15 @@ fn every_attribute_is_written_and_read_back() {
     let unread: Vec<String> = unread.map(|(attribute, _)| attribute).collect();
     // Of a bridge of the hypervisor's own it goes without saying, and versions before 0.2 look for it.
     assert!(matches!(unread.as_slice(), [a] if a.starts_with("foreign-bridge")), "{unread:?}");
-    let network = full_network();
-    let written = text(|w| write_network(w, &network));
-    assert_eq!(read(&written, read_network, "lab-data", 6).unwrap(), network);
-    let cut = without_each(&written);
-    assert!(cut.len() > 40, "{}", cut.len());
-    for (attribute, cut) in cut {
-        let found = read(&cut, read_network, "lab-data", 6);
-        assert_ne!(found, Ok(network.clone()), "nobody reads {attribute}");
+    for network in [full_network(), bridged_network()] {
+        let written = text(|w| write_network(w, &network));
+        assert_eq!(read(&written, read_network, "lab-data", 6).unwrap(), network);
+        let cut = without_each(&written);
+        assert!(cut.len() > 30, "{}", cut.len());
+        for (attribute, cut) in cut {
+            let found = read(&cut, read_network, "lab-data", 6);
+            assert_ne!(found, Ok(network.clone()), "nobody reads {attribute}");
+        }
     }
 }
 
@@ -274,6 +280,7 @@ fn every_attribute_is_written_and_read_back() {
 fn what_is_written_stays_as_it_is() {
     insta::assert_snapshot!("node", text(|w| write_node(w, &full_node())));
     insta::assert_snapshot!("network", text(|w| write_network(w, &full_network())));
+    insta::assert_snapshot!("bridged-network", text(|w| write_network(w, &bridged_network())));
 }
 
 /// What is written of an example, each attribute with its element.
@@ -293,7 +300,9 @@ fn written_names(text: &str) -> BTreeSet<(String, String)> {
 #[test]
 fn every_attribute_that_a_record_may_have_is_in_an_example() {
     let mut found = written_names(&text(|w| write_node(w, &full_node())));
-    found.extend(written_names(&text(|w| write_network(w, &full_network()))));
+    for network in [full_network(), bridged_network()] {
+        found.extend(written_names(&text(|w| write_network(w, &network))));
+    }
     let declared: BTreeSet<(String, String)> =
         attributes().into_iter().map(|(e, a)| (e.to_string(), a.to_string())).collect();
     assert_eq!(declared, found);

@@ -2,8 +2,7 @@ use uuid::Uuid;
 
 use super::super::{Class, network};
 use super::*;
-use crate::blueprint::Network;
-use crate::topology::Forward;
+use crate::blueprint::{Network, Outside};
 use crate::values::{DnsName, ServiceLabel};
 
 fn dhcp(start: &str, end: &str) -> Option<Dhcp<Ipv4Addr>> {
@@ -16,7 +15,16 @@ fn full() -> Network {
         name: "lab-br".parse().unwrap(),
         bridge: "br0".into(),
         uuid: Uuid::from_u128(1),
-        forward: Forward::OpenVswitch,
+        carrier: Carrier::OpenVswitch(Vswitch {
+            userspace: true,
+            ports: vec![HostPort { name: "p0".into(), tag: None, addresses: Vec::new() }],
+            portgroups: vec![Portgroup {
+                name: "g".into(),
+                default: true,
+                trunk: true,
+                tags: vec![Tag { id: 4, native: true }, Tag { id: 5, native: false }],
+            }],
+        }),
         ipv4: None,
         dhcp4: None,
         ipv6: None,
@@ -33,24 +41,6 @@ fn full() -> Network {
             querier: true,
             routes: vec![Route { net: "198.51.100.0/24".parse().unwrap(), via: None }],
         },
-        uplink: Some(Uplink {
-            nic: "eno1".into(),
-            chosen: true,
-            address: None,
-            stp: false,
-            guard: true,
-            mtu: None,
-        }),
-        vswitch: Some(Vswitch {
-            userspace: true,
-            ports: vec![HostPort { name: "p0".into(), tag: None, addresses: Vec::new() }],
-            portgroups: vec![Portgroup {
-                name: "g".into(),
-                default: true,
-                trunk: true,
-                tags: vec![Tag { id: 4, native: true }, Tag { id: 5, native: false }],
-            }],
-        }),
         fixed: Some(Fixed {
             net: "192.0.2.0/24".parse().unwrap(),
             range: dhcp("192.0.2.40", "192.0.2.50"),
@@ -59,6 +49,21 @@ fn full() -> Network {
         }),
         reservations: Vec::new(),
         tenants: Vec::new(),
+    }
+}
+
+/// One with a NIC in its bridge, which has something of everything, too.
+fn bridged() -> Network {
+    Network {
+        carrier: Carrier::Nic(Uplink {
+            nic: "eno1".into(),
+            chosen: true,
+            address: None,
+            stp: false,
+            guard: true,
+            mtu: None,
+        }),
+        ..full()
     }
 }
 
@@ -77,11 +82,13 @@ fn address(text: &str) -> Option<Ipv4Addr> {
 }
 
 fn uplink(n: &mut Network) -> &mut Uplink {
-    n.uplink.as_mut().unwrap()
+    let Carrier::Nic(uplink) = &mut n.carrier else { panic!("no NIC") };
+    uplink
 }
 
 fn ovs(n: &mut Network) -> &mut Vswitch {
-    n.vswitch.as_mut().unwrap()
+    let Carrier::OpenVswitch(vswitch) = &mut n.carrier else { panic!("no Open vSwitch") };
+    vswitch
 }
 
 fn own(n: &mut Network) -> &mut Fixed {
@@ -92,18 +99,7 @@ fn own(n: &mut Network) -> &mut Fixed {
 type Case = (fn(&mut Network), Class, &'static str);
 
 const CASES: &[Case] = &[
-    (|n| n.uplink = None, Replace, "NIC: eno1 → none"),
-    (|n| uplink(n).nic = "eno2".into(), Replace, "NIC: eno1 → eno2"),
-    (|n| uplink(n).chosen = false, Record, "its NIC is named now"),
-    (
-        |n| uplink(n).address = "192.0.2.3/24".parse().ok(),
-        Replace,
-        "address of its bridge: those of its NIC → 192.0.2.3/24",
-    ),
-    (|n| uplink(n).stp = true, Replace, "spanning tree protocol: off → on"),
     (|n| n.stp = true, Replace, "spanning tree protocol: off → on"),
-    (|n| uplink(n).guard = false, Replace, "DHCP guard: on → off"),
-    (|n| uplink(n).mtu = Some(9000), Replace, "MTU of its NIC: as it is → 9000"),
     (|n| n.tuning.link_local = false, Replace, "passing of link-local frames: on → off"),
     (|n| n.tuning.hub = false, Replace, "sending of every frame to every port: on → off"),
     (|n| n.tuning.querier = false, Replace, "multicast querier: on → off"),
@@ -113,7 +109,6 @@ const CASES: &[Case] = &[
         Replace,
         "route to 198.51.100.0/24: no router → 192.0.2.9",
     ),
-    (|n| n.vswitch = None, Replace, "it leaves Open vSwitch"),
     (|n| ovs(n).userspace = false, Replace, "Open vSwitch forwards in: a process → the kernel"),
     (|n| ovs(n).ports.clear(), Replace, "the hypervisor's interface p0 goes"),
     (|n| ovs(n).ports[0].tag = Some(7), Replace, "VLAN of p0: none → 7"),
@@ -154,20 +149,51 @@ const CASES: &[Case] = &[
     (|n| n.srvs.push(srv(391, "c.lab")), Live, "DNS record _ldap._tcp.lab comes"),
 ];
 
+/// The same of one with a NIC in its bridge.
+const OF_THE_NIC: &[Case] = &[
+    (|n| uplink(n).nic = "eno2".into(), Replace, "NIC: eno1 → eno2"),
+    (|n| uplink(n).chosen = false, Record, "its NIC is named now"),
+    (
+        |n| uplink(n).address = "192.0.2.3/24".parse().ok(),
+        Replace,
+        "address of its bridge: those of its NIC → 192.0.2.3/24",
+    ),
+    (|n| uplink(n).stp = true, Replace, "spanning tree protocol: off → on"),
+    (|n| uplink(n).guard = false, Replace, "DHCP guard: on → off"),
+    (|n| uplink(n).mtu = Some(9000), Replace, "MTU of its NIC: as it is → 9000"),
+];
+
 /// A plan said of a whole group of fields that something in it changes, and a field added to the group
 /// needed no class.
 #[test]
 fn a_changed_field_is_named_with_its_old_and_its_new_value() {
-    assert_eq!(network(&full(), &full()), Differences::default());
-    for (change, class, words) in CASES {
-        let mut wanted = full();
-        change(&mut wanted);
-        let found = network(&full(), &wanted);
-        assert_eq!(found.words(), [*words]);
-        assert_eq!(found.worst(), Some(*class), "{words}");
-        // And the way back is a change as well.
-        assert_eq!(network(&wanted, &full()).worst(), Some(*class), "{words}");
+    for (before, cases) in [(full(), CASES), (bridged(), OF_THE_NIC)] {
+        assert_eq!(network(&before, &before), Differences::default());
+        for (change, class, words) in cases {
+            let mut wanted = before.clone();
+            change(&mut wanted);
+            let found = network(&before, &wanted);
+            assert_eq!(found.words(), [*words]);
+            assert_eq!(found.worst(), Some(*class), "{words}");
+            // And the way back is a change as well.
+            assert_eq!(network(&wanted, &before).worst(), Some(*class), "{words}");
+        }
     }
+}
+
+#[test]
+fn another_carrier_is_named_with_what_goes_and_comes() {
+    let plain = Network { carrier: Carrier::Libvirt(Outside::Nat), ..full() };
+    let words = |old: &Network, new: &Network| {
+        let found = network(old, new);
+        assert_eq!(found.worst(), Some(Replace));
+        found.words().join("; ")
+    };
+    assert_eq!(words(&bridged(), &plain), "forward mode: bridge → nat; NIC: eno1 → none");
+    assert_eq!(words(&plain, &bridged()), "forward mode: nat → bridge; NIC: none → eno1");
+    assert_eq!(words(&full(), &plain), "forward mode: bridge → nat; it leaves Open vSwitch");
+    assert_eq!(words(&plain, &full()), "forward mode: nat → bridge; it moves to Open vSwitch");
+    assert_eq!(words(&bridged(), &full()), "NIC: eno1 → none; it moves to Open vSwitch");
 }
 
 #[test]

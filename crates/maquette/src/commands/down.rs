@@ -317,7 +317,7 @@ fn remove_all(
             if !json {
                 tell_kept(world, &plan);
             }
-            forget_notes(world, removal.session)?;
+            forget_notes(world, removal.session, environment)?;
             return Ok(left(&hypervisor, environment));
         }
         removal.session.run(&plan)?;
@@ -326,7 +326,7 @@ fn remove_all(
             return Ok(vec!["what libvirt did not list when it was asked again".into()]);
         };
         if !left.may_have(environment) {
-            forget_notes(world, removal.session)?;
+            forget_notes(world, removal.session, environment)?;
             if !json {
                 say_what_stays(world, &left, &hypervisor.facts);
             }
@@ -356,8 +356,11 @@ fn tell_kept(world: &World, plan: &Plan) {
 }
 
 /// Removes what is noted on the hypervisor of an environment that is gone: the next of that name is another one.
-fn forget_notes(world: &World, session: &Session<'_>) -> Result<(), Failure> {
-    let environment = &session.located.environment;
+pub fn forget_notes(
+    world: &World,
+    session: &Session<'_>,
+    environment: &EnvName,
+) -> Result<(), Failure> {
     session.note(environment, &Lifetime::default())?;
     if let Err(error) = deployment_facts::remove(session.connection.host.as_ref(), environment) {
         let what = format!("environment `{environment}` stays among the hypervisor's facts");

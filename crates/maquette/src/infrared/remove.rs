@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
 use maquette_core::syntax::Plain;
-use maquette_engine::{StepError, deployment_facts};
+use maquette_engine::StepError;
 use maquette_libvirt::Survey;
 
 use super::given::Given;
@@ -291,15 +290,7 @@ fn remove_all_objects(
             session.run(&now)?;
         }
         if let Some(environment) = environment {
-            // The next of that name is another one.
-            session.note(environment, &Lifetime::default())?;
-        }
-        if let Some(environment) = environment
-            && let Err(error) =
-                deployment_facts::remove(session.connection.host.as_ref(), environment)
-        {
-            let what = format!("environment `{environment}` stays among the hypervisor's facts");
-            world.terminal.talk(&format!("warning: {what}: {error}"));
+            down::forget_notes(world, session, environment)?;
         }
     }
     world.terminal.talk("base images, pools and disks of domains that are not Maquette's stay");

@@ -35,6 +35,7 @@ use crate::workspace::named::{self, Workspaces};
 use crate::workspace::outputs;
 use crate::world::{Environment, World};
 use crate::{pipeline, reading};
+pub use given::documented as command;
 use given::{Given, Line};
 pub use log::now;
 use options::{Kind, OPTIONS, Support};

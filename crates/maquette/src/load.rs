@@ -31,6 +31,7 @@ use crate::workspace::named::Workspaces;
 use crate::workspace::{Saved, Workspace};
 use crate::world::Environment;
 pub use extra::Extra;
+pub use lookup::own as own_files;
 use project::{IMAGE, Project};
 
 /// Everything that was read.

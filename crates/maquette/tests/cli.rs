@@ -233,54 +233,6 @@ fn an_unknown_workspace_says_what_makes_one() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("`maquette up` writes it"));
 }
 
-/// Completions of bash itself, on the files of a workspace.
-#[test]
-fn bash_completes_names() {
-    let here = tempfile::tempdir().unwrap();
-    let script = maquette(here.path(), &["completions", "bash"]).stdout;
-    std::fs::write(here.path().join("names"), script).unwrap();
-    std::fs::write(here.path().join("maquette.yaml"), "prefix: lab\n").unwrap();
-    let workspace = here.path().join(".local/share/maquette/workspaces/lab");
-    std::fs::create_dir_all(&workspace).unwrap();
-    let config = "Host lab-web-0\nHost lab-web-1\nHost lab-db-0\nHost lab-x$(touch${IFS}owned)-0\n";
-    std::fs::write(workspace.join("ansible.ssh.config"), config).unwrap();
-    let typed = |line: &str| {
-        let program = Path::new(env!("CARGO_BIN_EXE_maquette")).parent().unwrap();
-        let script = "source ./names; COMP_WORDS=($1); [[ $1 == *' ' ]] && COMP_WORDS+=(''); \
-                      COMP_CWORD=$((${#COMP_WORDS[@]}-1)); \
-                      _maquette_names maquette \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD-1]}\"; \
-                      printf '%s\\n' \"${COMPREPLY[@]}\"";
-        let output = Command::new("bash")
-            .args(["--norc", "-c", script, "bash", line])
-            .current_dir(here.path())
-            .env_clear()
-            .env("HOME", here.path())
-            .env("PATH", format!("{}:/usr/bin:/bin", program.display()))
-            .output()
-            .unwrap();
-        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('-'))
-            .map(String::from)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(typed("maquette stop w"), ["web", "web-0", "web-1"]);
-    assert_eq!(typed("maquette ssh lab-"), ["lab-db-0", "lab-web-0", "lab-web-1"]);
-    assert_eq!(typed("maquette ssh "), ["db", "db-0", "web", "web-0", "web-1"]);
-    assert_eq!(typed("maquette status --prefix l"), ["lab"]);
-    assert_eq!(typed("maquette stop --prefix other w"), Vec::<String>::new());
-    assert!(typed("maquette up --topology-network 3_n").contains(&"3_nets".to_string()));
-    assert!(!here.path().join("owned").exists());
-}
-
-#[test]
-fn completions_exist() {
-    let here = tempfile::tempdir().unwrap();
-    let output = maquette(here.path(), &["completions", "bash"]);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("_maquette"));
-}
-
 /// Ctrl-C lets the running steps of a plan end; for a daemon that lets nobody in one would wait two minutes.
 #[test]
 fn ctrl_c_ends_the_wait_for_a_silent_libvirt() {

@@ -3,17 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use clap::{Arg, Args as _, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, Args as _, Command, FromArgMatches};
 use maquette_core::defaults::{self, Kind};
 use maquette_core::examples::examples;
 use maquette_core::explain;
+use maquette_core::topology::Request;
 use maquette_engine::image::build::BUILDABLE;
 use maquette_engine::image::catalogue;
 
 use super::ssh_routes::Routes;
-use crate::cli::Place;
-use crate::commands::Cli;
+use super::virsh;
+use crate::cli::{Place, Wanted};
 use crate::failure::Failure;
+use crate::load;
 use crate::workspace::named::Workspaces;
 use crate::world::World;
 
@@ -26,7 +28,7 @@ pub struct Args {
 }
 
 /// The kind of name that is being typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum What {
     /// Nodes, node types and groups.
     Nodes,
@@ -50,44 +52,85 @@ enum What {
     Buildable,
     /// A workspace of InfraRed's.
     Workspace,
+    /// One of these words.
+    Words(Vec<String>),
 }
 
-/// Prints the names, a line each.
+/// A word that is being typed.
+#[derive(Debug, PartialEq, Eq)]
+struct Typed<'a> {
+    /// What fits there.
+    what: What,
+    /// The part of it that stays: a flag with `=`, and what is complete of a list.
+    kept: &'a str,
+    /// The rest, which is the beginning of a name.
+    begun: &'a str,
+}
+
+/// Prints the names, a line each, with what is before them in the word.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let Some((typed, before)) = args.words.split_last() else { return Ok(0) };
-    let names = what(before).map(|what| names(world, what, typed, before)).unwrap_or_default();
+    let Some((word, before)) = args.words.split_last() else { return Ok(0) };
+    let Some(typed) = typed(before, word) else { return Ok(0) };
     // A shell's script splits and inserts them.
-    let harmless = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
-    for name in names.iter().filter(|n| n.starts_with(typed) && n.chars().all(harmless)) {
-        world.terminal.result(name);
-    }
+    let is_harmless =
+        |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/,=".contains(c));
+    let names = names(world, &typed, before).into_iter();
+    let names = names.filter(|name| name.starts_with(typed.begun));
+    let words = names.map(|name| format!("{}{name}", typed.kept));
+    words.filter(|word| is_harmless(word)).for_each(|word| world.terminal.result(&word));
     Ok(0)
 }
 
-fn names(world: &World, what: What, typed: &str, before: &[String]) -> BTreeSet<String> {
+fn names(world: &World, typed: &Typed<'_>, before: &[String]) -> BTreeSet<String> {
     let named = |kind| defaults::names(kind).into_iter().map(String::from);
-    match what {
-        What::Nodes => nodes(world, typed, before, true),
+    let own = |kind| load::own_files(&world.environment, kind);
+    match &typed.what {
+        What::Nodes => nodes(world, typed.begun, before, true),
         What::Path => {
-            let nodes = nodes(world, typed, before, false).into_iter();
+            let nodes = nodes(world, typed.begun, before, false).into_iter();
             nodes.map(|name| format!("{name}:")).collect()
         }
         What::Prefix => environments(world),
-        What::Types => named(Kind::Nodes).map(|name| format!("{name}:")).collect(),
-        What::Network => named(Kind::Network).collect(),
+        What::Types => {
+            let asked = requested(world, before).nodes.into_iter().map(|node| node.file);
+            let all = named(Kind::Nodes).chain(own(Kind::Nodes)).chain(asked);
+            all.map(|name| format!("{name}:")).collect()
+        }
+        What::Network => named(Kind::Network).chain(own(Kind::Network)).collect(),
         What::Example => examples().into_iter().map(|example| example.name.into()).collect(),
         What::Key => keys(),
         What::BuiltIn => named(Kind::Nodes).chain(named(Kind::Network)).collect(),
         What::Buildable => BUILDABLE.iter().map(|(name, _)| (*name).to_string()).collect(),
         What::Workspace => Workspaces::of(&world.environment).names().into_iter().collect(),
         What::Image => catalogue::ENTRIES.iter().map(|entry| entry.name.to_string()).collect(),
+        What::Words(words) => words.iter().cloned().collect(),
     }
 }
 
-/// Names of nodes; with `sets` those of node types and groups as well.
+/// Names of nodes; with `sets` those of node types and groups as well. Before they are built, those that are asked for.
 fn nodes(world: &World, typed: &str, before: &[String], sets: bool) -> BTreeSet<String> {
     let place = place(before).unwrap_or_default();
-    Routes::read(world, &place).map(|routes| routes.words(typed, sets)).unwrap_or_default()
+    let built = Routes::read(world, &place).map(|routes| routes.words(typed, sets));
+    let mut names = built.unwrap_or_default();
+    if names.is_empty() {
+        let asked = requested(world, before);
+        for node in &asked.nodes {
+            names.extend(sets.then(|| node.file.clone()));
+            for index in 0..node.count {
+                let name = format!("{}-{index}", node.file);
+                let whole = asked.settings.environment.qualify(&name);
+                names.extend((!typed.is_empty()).then_some(whole));
+                names.insert(name);
+            }
+        }
+    }
+    names
+}
+
+/// What the project file asks for, as far as that can be read.
+fn requested(world: &World, before: &[String]) -> Request {
+    let place = place(before).unwrap_or_default();
+    load::described(&world.environment, &Wanted { place, ..Wanted::default() }).request
 }
 
 /// What `maquette explain` knows, by its path and by its name alone.
@@ -126,20 +169,19 @@ fn place(before: &[String]) -> Option<Place> {
     Place::from_arg_matches(&matches).ok()
 }
 
-/// The kind of name that follows the words, by the command line's definition; none where no names are known.
-fn what(before: &[String]) -> Option<What> {
-    let whole = Cli::command();
+/// What is being typed behind other words, by the command line's definition; none where no names are known.
+fn typed<'a>(before: &[String], word: &'a str) -> Option<Typed<'a>> {
+    let whole = virsh::documented();
     let (mut command, mut positions, mut words) = (&whole, 0, before.iter());
-    let mut after_options = None;
+    let mut flag = None;
     while let Some(word) = words.next() {
-        after_options = None;
         if word == "--" {
             return None;
         } else if word.starts_with('-') {
             let option = option(command, word);
             // Its value is the next word, which may be the one that is being typed.
             if option.is_some() && !word.contains('=') && words.next().is_none() {
-                after_options = option;
+                flag = option;
             }
         } else if let Some(verb) = command.find_subcommand(word) {
             (command, positions) = (verb, 0);
@@ -147,16 +189,38 @@ fn what(before: &[String]) -> Option<What> {
             positions += 1;
         }
     }
-    match after_options {
-        Some(option) => match option.get_long()? {
-            "prefix" => Some(What::Prefix),
-            "topology-nodes" => Some(What::Types),
-            "topology-network" => Some(What::Network),
-            "image-url" => Some(What::Image),
-            _ => None,
-        },
-        None => positional(command, positions),
+    let mut kept = 0;
+    if let (None, Some((name, _))) = (flag, word.split_once('=').filter(|_| word.starts_with("--")))
+    {
+        (flag, kept) = (Some(option(command, name)?), name.len() + 1);
     }
+    let (what, arg) = match flag {
+        Some(arg) => (value(arg)?, arg),
+        None => positional(command, positions)?,
+    };
+    if what == What::Types || arg.get_value_delimiter().is_some() {
+        kept = word.rfind(',').map_or(kept, |comma| kept.max(comma + 1));
+    }
+    let (kept, begun) = word.split_at(kept);
+    Some(Typed { what, kept, begun })
+}
+
+/// What the value of a flag is.
+fn value(flag: &Arg) -> Option<What> {
+    match flag.get_long()? {
+        "prefix" => Some(What::Prefix),
+        "topology-nodes" => Some(What::Types),
+        "topology-network" => Some(What::Network),
+        "image-url" => Some(What::Image),
+        _ => words(flag),
+    }
+}
+
+/// The words that an argument is one of, where there are few.
+fn words(arg: &Arg) -> Option<What> {
+    let values = arg.get_possible_values().into_iter().filter(|value| !value.is_hide_set());
+    let words: Vec<String> = values.map(|value| value.get_name().to_string()).collect();
+    (!words.is_empty()).then_some(What::Words(words))
 }
 
 /// The option that a word is, if that takes a value.
@@ -171,7 +235,7 @@ fn option<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
     found.filter(|arg| arg.get_action().takes_values())
 }
 
-fn positional(command: &Command, at: usize) -> Option<What> {
+fn positional(command: &Command, at: usize) -> Option<(What, &Arg)> {
     let mut found = None;
     for (number, arg) in command.get_positionals().filter(|arg| !arg.is_last_set()).enumerate() {
         let many = matches!(arg.get_action(), clap::ArgAction::Append);
@@ -179,21 +243,23 @@ fn positional(command: &Command, at: usize) -> Option<What> {
             found = Some(arg);
         }
     }
-    let name = found?.get_value_names().and_then(|names| names.first());
-    match name.map_or(found?.get_id().as_str(), |name| name.as_str()) {
+    let found = found?;
+    let name = found.get_value_names().and_then(|names| names.first());
+    let what = match name.map_or(found.get_id().as_str(), |name| name.as_str()) {
         "NODE" | "NODES" | "node" => Some(What::Nodes),
         "SOURCE" | "DESTINATION" => Some(What::Path),
         "EXAMPLE" => Some(What::Example),
         // Those of `share` are files.
-        "KEY" if found?.get_id() == "key" => Some(What::Key),
+        "KEY" if found.get_id() == "key" => Some(What::Key),
         "NAME" | "NAMES" => match command.get_name() {
             "show" => Some(What::BuiltIn),
             "build" => Some(What::Buildable),
             "checkout" | "delete" | "cleanup" | "inventory" => Some(What::Workspace),
             _ => None,
         },
-        _ => None,
-    }
+        _ => words(found),
+    };
+    what.map(|what| (what, found))
 }
 
 #[cfg(test)]
@@ -204,7 +270,7 @@ mod tests {
     fn what_is_typed_follows_from_the_command_lines_definition() {
         let is = |text: &str, expected: Option<What>| {
             let words: Vec<String> = text.split_whitespace().map(String::from).collect();
-            assert_eq!(what(&words), expected, "{text}");
+            assert_eq!(typed(&words, "").map(|typed| typed.what), expected, "{text}");
         };
         for verb in ["ssh", "console", "logs -f", "stop", "stop web-0", "up", "plan --json", "down"]
         {
@@ -236,6 +302,10 @@ mod tests {
         is("up --topology-network", Some(What::Network));
         is("up --image-url", Some(What::Image));
         is("stop --timeout", None);
+        is("virsh --topology-network", Some(What::Network));
+        is("virsh --host-address a --topology-nodes", Some(What::Types));
+        is("virsh plan --image-url", Some(What::Image));
+        is("virsh", Some(What::Words(vec!["plan".into()])));
         is("", None);
         is("topology show", Some(What::BuiltIn));
         is("image build", Some(What::Buildable));
@@ -243,5 +313,21 @@ mod tests {
         for verb in ["checkout", "delete a", "inventory"] {
             is(&format!("workspace {verb}"), Some(What::Workspace));
         }
+    }
+
+    #[test]
+    fn what_is_complete_of_a_word_stays() {
+        let is = |text: &str, word: &str, kept: &str, begun: &str| {
+            let before: Vec<String> = text.split_whitespace().map(String::from).collect();
+            let typed = typed(&before, word).unwrap();
+            assert_eq!((typed.kept, typed.begun), (kept, begun), "{text} {word}");
+        };
+        is("up --topology-nodes", "controller:1,comp", "controller:1,", "comp");
+        is("up", "--topology-nodes=web:1,a=b:2,c", "--topology-nodes=web:1,a=b:2,", "c");
+        is("status", "--prefix=l", "--prefix=", "l");
+        is("virsh", "--prefix=", "--prefix=", "");
+        is("up", "--accept=lose-disks,", "--accept=lose-disks,", "");
+        is("cp", "web", "", "web");
+        assert_eq!(typed(&["status".into()], "--no-such=l"), None);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 
-use crate::commands::Cli;
+use super::virsh;
 use crate::failure::Failure;
 use crate::userfile::{self, Content};
 use crate::world::World;
@@ -22,7 +22,7 @@ pub struct Args {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let failed = |e| Failure::because(format!("cannot make {}", args.directory.display()), e);
     std::fs::create_dir_all(&args.directory).map_err(failed)?;
-    let mut whole = Cli::command().disable_help_subcommand(true);
+    let mut whole = virsh::documented().disable_help_subcommand(true);
     whole.build();
     let mut all = Vec::new();
     pages(&whole, &mut all);
@@ -44,5 +44,23 @@ fn pages(command: &Command, all: &mut Vec<(String, Vec<u8>)>) {
     }
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
         pages(below, all);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn infrareds_options_are_on_the_page_of_virsh() {
+        let mut whole = virsh::documented();
+        whole.build();
+        let mut all = Vec::new();
+        pages(&whole, &mut all);
+        let (_, page) = all.iter().find(|(name, _)| name == "maquette-virsh.1").unwrap();
+        let page = String::from_utf8_lossy(page).replace('\\', "");
+        for option in ["--topology-nodes", "--host-address", "--ansible-args", "--remove-nodes"] {
+            assert!(page.contains(option), "{option}");
+        }
     }
 }

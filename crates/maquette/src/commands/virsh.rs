@@ -1,5 +1,8 @@
 //! `maquette virsh`: InfraRed's provisioner.
 
+use clap::{Command, CommandFactory};
+
+use crate::commands::Cli;
 use crate::failure::Failure;
 use crate::infrared;
 use crate::world::World;
@@ -18,4 +21,10 @@ pub struct Args {
 /// Runs it; the exit code if it did not fail.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     infrared::run(world, &args.args, !args.unlogged)
+}
+
+/// The command line for completions and manual pages: with InfraRed's options, which `virsh` takes as raw words and reads
+/// by itself.
+pub fn documented() -> Command {
+    Cli::command().mut_subcommand("virsh", |_| infrared::command())
 }

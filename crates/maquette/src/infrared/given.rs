@@ -70,8 +70,15 @@ const COMMON: [&str; 7] =
 /// The option for a host key that is not known yet.
 const FINGERPRINT: &str = "host-key-fingerprint";
 
+/// The command line for completions and manual pages, with the word that may stand before all options.
+pub fn documented() -> Command {
+    let plan = Arg::new("plan").value_parser(["plan"]);
+    command().arg(plan.help("Show what would be built, and build nothing"))
+}
+
 fn command() -> Command {
-    let mut command = Command::new("maquette virsh")
+    let mut command = Command::new("virsh")
+        .bin_name("maquette virsh")
         .about("InfraRed's provisioner: the same options, answers files and variables")
         .infer_long_args(true)
         .max_term_width(100)
@@ -119,7 +126,7 @@ fn command() -> Command {
             Arg::new("strict")
                 .long("strict")
                 .action(ArgAction::SetTrue)
-                .help("Take unknown keys, and extra variables without effect, for errors"),
+                .help("Treat unknown keys, and extra variables without effect, as errors instead of warnings"),
         )
         .arg(
             Arg::new("dry-run")

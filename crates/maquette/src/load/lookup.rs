@@ -9,6 +9,7 @@ use maquette_core::syntax::{Node, Span, parse};
 use maquette_core::values::NodeType;
 
 use super::Reader;
+use crate::world::Environment;
 
 /// A file that was found.
 pub struct Found {
@@ -87,6 +88,16 @@ pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Opti
         )),
     );
     None
+}
+
+/// Names of the user's own files, below `topology/` here and in the user's directory.
+pub fn own(environment: &Environment, kind: Kind) -> Vec<String> {
+    let folder = Path::new("topology").join(kind.folder());
+    let user = environment.config_directory().map(|d| d.join(&folder));
+    let folders = [Some(folder), user].into_iter().flatten();
+    let entries = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let files = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    files.filter_map(|file| file.strip_suffix(".yml").map(String::from)).collect()
 }
 
 /// A file that happens to lie in the current directory and has the name of a built-in one is likely not meant.

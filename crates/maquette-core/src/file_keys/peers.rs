@@ -3,7 +3,7 @@
 /// Words, a key of the mapping that they are about, and what to write instead; if that is empty, the key.
 pub(crate) type Row = (&'static [&'static str], &'static str, &'static str);
 
-pub(crate) const ROWS: [Row; 21] = [
+pub(crate) const ROWS: [Row; 24] = [
     (&["ram", "mem", "memory_mb", "memory_mib", "memorymb"], "memory", ""),
     (&["vcpu", "vcpus", "cpus", "numcpus", "num_cpus", "cores", "smp"], "cpu", ""),
     (&["replicas", "instances", "number", "num"], "count", ""),
@@ -73,6 +73,21 @@ pub(crate) const ROWS: [Row; 21] = [
         "`import_url` is the image of a node type, `image` at the top of maquette.yaml that of all",
     ),
     (&["drives", "volumes", "storage", "disk_size", "disk_gb", "root_disk"], "disks", ""),
+    (
+        &["keys", "ssh_keys", "ssh_authorized_keys", "authorized_keys"],
+        "cpumodel",
+        "`maquette share FILE` lets further keys in",
+    ),
+    (
+        &["uefi", "firmware", "efi"],
+        "cpumodel",
+        "`bootmode: uefi` at the top of maquette.yaml has nodes start with UEFI",
+    ),
+    (
+        &["private_network", "public_network", "mask", "netmask"],
+        "cpumodel",
+        "`networks` at the top of maquette.yaml describes networks, `networks: [NAME, …]` of a node type lists those that it is on",
+    ),
     (&["vms", "machines", "hosts", "servers", "domains", "roles"], "nodes", ""),
     (
         &["nets", "links", "bridges"],

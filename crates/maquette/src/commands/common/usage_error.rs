@@ -1,9 +1,9 @@
-//! Mistakes in the command line, as clap reports them, corrected in two points: a wrong value of an environment variable is
-//! not blamed on the flag, and a verb is suggested only if it is like what was typed.
+//! Mistakes in the command line, as clap reports them, corrected: a wrong value of an environment variable is not blamed on
+//! the flag, words of other tools have their own here named, and others are suggested only if they are like what was typed.
 
 use std::ffi::{OsStr, OsString};
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Error};
 use maquette_core::diagnostic::closest;
 
@@ -28,8 +28,8 @@ const PLUGINS: [&str; 14] = [
     "tripleo-undercloud",
 ];
 
-/// Verbs of other tools that none here is like, and what there is instead.
-const ELSEWHERE: [(&[&str], &str); 13] = [
+/// Verbs of other tools that none here is like, or is like by accident, and what there is instead.
+const ELSEWHERE: [(&[&str], &str); 26] = [
     (
         &["snapshot", "snapshots", "save", "revert"],
         "Maquette makes no snapshots; `virsh snapshot-create-as NODE NAME` of libvirt does",
@@ -43,13 +43,13 @@ const ELSEWHERE: [(&[&str], &str); 13] = [
     (&["suspend"], "`maquette pause NODE` holds nodes as libvirt's `suspend` does"),
     (&["reload", "reboot"], "`maquette restart NODE` shuts nodes down and starts them"),
     (
-        &["delete", "rm", "remove", "undefine", "teardown"],
+        &["delete", "rm", "remove", "undefine", "teardown", "undeploy", "purge", "cleanup"],
         "`maquette down` removes the environment, or a node",
     ),
     (&["kill"], "`maquette stop --force NODE` switches nodes off, `maquette down` removes them"),
     (&["prune", "clean"], "`maquette image prune` removes images that no node uses"),
     (
-        &["download", "pull", "images"],
+        &["download", "pull", "images", "box", "distro_list", "fetch"],
         "`maquette image list` names images, and `maquette up` downloads them",
     ),
     (&["global-status"], "`maquette list` shows the environments of a hypervisor"),
@@ -58,42 +58,138 @@ const ELSEWHERE: [(&[&str], &str); 13] = [
         &["ps", "inspect", "info", "show"],
         "`maquette status` shows the nodes, `maquette list` the environments",
     ),
+    (&["infrared", "ir"], "`maquette virsh …` takes what `infrared virsh …` took"),
+    (
+        &["ssh-config", "ssh_config"],
+        "`ansible.ssh.config` in the workspace is the configuration for ssh; `maquette up` says where that is",
+    ),
+    (&["upload"], "`maquette cp FILE NODE:PATH` copies files"),
+    (&["port"], "`maquette forward NODE 8080:80` makes ports of a node reachable here"),
+    (&["viewer", "vnc", "gui", "spice"], "`maquette open NODE` shows a node's screen"),
+    (&["login", "shell"], "`maquette ssh NODE` logs in"),
+    (
+        &["output", "ansible_inventory", "ansible-inventory"],
+        "`maquette inventory --list` is for Ansible, `maquette status --json` for other programs",
+    ),
+    (
+        &["check", "lint"],
+        "`maquette validate` finds mistakes, `maquette plan` shows what would be done",
+    ),
+    (
+        &["network", "networks", "net"],
+        "`maquette graph` draws networks, `maquette topology list` names the built-in ones",
+    ),
+    (
+        &["rebuild", "taint", "replace"],
+        "`maquette down NODE`, then `maquette up`, makes a node again",
+    ),
+    (
+        &["refresh", "update", "converge"],
+        "`maquette up` brings the environment to what is described",
+    ),
+    (
+        &["import"],
+        "`maquette topology convert` makes a maquette.yaml of other files and of what is there",
+    ),
+    (
+        &["lab", "vm", "vms"],
+        "`maquette up`, `status` and `down` are about all nodes, or those that are named",
+    ),
 ];
 
-/// clap's error for a command line's `words`, corrected in these two points.
+/// Flags of other tools, of verbs here; of all that have the flag of the advice, where no verbs are named.
+const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 7] = [
+    (&["down"], &["--dry-run", "--noop"], "`maquette down` shows what it removes, and asks first"),
+    (&[], &["--dry-run", "--noop"], "`maquette plan` shows what would be done"),
+    (
+        &["down"],
+        &["-f", "--force", "--auto-approve", "-auto-approve"],
+        "`--yes` agrees to the removal",
+    ),
+    (
+        &["up"],
+        &["--force", "--auto-approve", "-auto-approve", "--recreate"],
+        "`--yes` agrees to whatever is lost, `--accept KIND` to one kind of it",
+    ),
+    (&["plan"], &["--detailed-exitcode"], "`--exit-code` ends with 3 if there is something to do"),
+    (
+        &["up"],
+        &["--provision", "--no-provision"],
+        "a changed first boot has `up` replace nodes, and what nodes do later is for Ansible",
+    ),
+    (&[], &["-f", "--file", "--config"], "`--project FILE` names the project file"),
+];
+
+/// clap's error for a command line's `words`, corrected in these points.
 pub fn corrected(mut error: Error, words: &[OsString], environment: &Environment) -> Error {
     if let Some(variable) = blamed(&error, words, environment) {
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
     }
-    let plugin = text(&error, ContextKind::InvalidSubcommand).filter(|verb| PLUGINS.contains(verb));
-    let verb = text(&error, ContextKind::InvalidSubcommand);
-    let elsewhere = verb.and_then(|verb| ELSEWHERE.iter().find(|(verbs, _)| verbs.contains(&verb)));
-    if let Some((_, tip)) = elsewhere {
-        error.remove(ContextKind::SuggestedSubcommand);
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![(*tip).into()]));
-    } else if let Some(plugin) = plugin {
-        let tip = format!(
-            "`infrared {plugin} …` runs that plug-in of InfraRed's; it finds the inventory of the active workspace, \
-             which is in the same $IR_HOME"
-        );
-        error.remove(ContextKind::SuggestedSubcommand);
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-    } else if let Some(verb) = text(&error, ContextKind::InvalidSubcommand) {
-        // Clap finds `inventory` in `network`.
-        let names = suggested(&error, ContextKind::SuggestedSubcommand);
-        match closest(verb, names.iter().map(String::as_str)) {
-            Some(name) => {
-                let name = ContextValue::Strings(vec![name.to_string()]);
-                error.insert(ContextKind::SuggestedSubcommand, name);
-            }
-            None => {
-                error.remove(ContextKind::SuggestedSubcommand);
-                // What is left of it would be printed as an empty line.
-                error.remove(ContextKind::Suggested);
-            }
-        }
+    if let Some(verb) = text(&error, ContextKind::InvalidSubcommand).map(String::from) {
+        verb_of_others(&mut error, &verb);
+    }
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(flag) = text(&error, ContextKind::InvalidArg).map(String::from)
+    {
+        flag_of_others(&mut error, &flag, words);
     }
     error
+}
+
+/// Says what there is in the place of a verb that is not here.
+fn verb_of_others(error: &mut Error, verb: &str) {
+    let elsewhere = ELSEWHERE.iter().find(|(verbs, _)| verbs.contains(&verb));
+    let tip = elsewhere.map(|(_, tip)| (*tip).to_string()).or_else(|| {
+        PLUGINS.contains(&verb).then(|| {
+            format!(
+                "`infrared {verb} …` runs that plug-in of InfraRed's; it finds the inventory of the active workspace, \
+                 which is in the same $IR_HOME"
+            )
+        })
+    });
+    if let Some(tip) = tip {
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        return;
+    }
+    // Clap finds `inventory` in `network`.
+    let names = suggested(error, ContextKind::SuggestedSubcommand);
+    match closest(verb, names.iter().map(String::as_str)) {
+        Some(name) => {
+            let name = ContextValue::Strings(vec![name.to_string()]);
+            error.insert(ContextKind::SuggestedSubcommand, name);
+        }
+        None => {
+            error.remove(ContextKind::SuggestedSubcommand);
+            // What is left of it would be printed as an empty line.
+            error.remove(ContextKind::Suggested);
+        }
+    }
+}
+
+/// Says what there is in the place of a flag that is not here. Clap would have it written behind `--`, where it would be the
+/// name of a node, and finds a flag in each that begins alike.
+fn flag_of_others(error: &mut Error, flag: &str, words: &[OsString]) {
+    let mut whole = Cli::command();
+    whole.build();
+    let verb = verb(&whole, words);
+    let has = |name: &str| verb.get_arguments().any(|arg| arg.get_long() == Some(name));
+    let fits = |(verbs, flags, tip): &&(&[&str], &[&str], &str)| {
+        let named = tip.split(['`', ' ']).find_map(|word| word.strip_prefix("--"));
+        let here = match verbs.is_empty() {
+            true => named.map_or_else(|| has("topology-nodes"), has),
+            false => verbs.contains(&verb.get_name()),
+        };
+        here && flags.contains(&flag)
+    };
+    let similar = suggested(error, ContextKind::SuggestedArg);
+    error.remove(ContextKind::Suggested);
+    if let Some((_, _, tip)) = FLAGS_ELSEWHERE.iter().find(fits) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![(*tip).into()]));
+    } else if closest(flag, similar.iter().map(String::as_str)).is_none() {
+        error.remove(ContextKind::SuggestedArg);
+    }
 }
 
 /// The environment variable that a refused value comes from.

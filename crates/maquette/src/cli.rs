@@ -39,7 +39,7 @@ pub struct Wanted {
     /// What is built, and how: all other settings.
     #[command(flatten)]
     pub flags: BuildingFlags,
-    /// Take unknown keys of node and network files, and whatever else has no effect, for errors; they are warnings otherwise
+    /// Treat unknown keys of node and network files, and anything without effect, as errors instead of warnings
     #[arg(long, env = "MAQUETTE_STRICT", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Environment")]
     pub strict: bool,
 }

@@ -14,7 +14,7 @@ use crate::world::World;
 #[derive(Debug, Parser)]
 #[command(name = "maquette", version, max_term_width = 100)]
 pub struct Cli {
-    /// Of InfraRed: do not append this command to its log
+    /// InfraRed's option: do not append this command to its log
     #[arg(long, hide = true)]
     pub no_log_commands: bool,
     /// What to do.
@@ -142,7 +142,7 @@ verbs! {
     /// Remove the environment with all its disks, or some of its nodes
     #[command(visible_alias = "destroy")]
     down => Down;
-    /// Have an environment last longer that expires
+    /// Give an environment that expires more time
     extend => Extend;
     /// The hypervisor: check it, put it back as it was
     #[command(subcommand)]
@@ -151,7 +151,7 @@ verbs! {
     inventory => Inventory;
     /// InfraRed's provisioner: `infrared virsh …` with one word replaced
     ///
-    /// Takes that tool's options, answers files and IR_… variables; `maquette virsh --help` lists
+    /// It takes InfraRed's options, answers files and `IR_…` variables; `maquette virsh --help` lists
     /// them.
     #[command(disable_help_flag = true)]
     virsh => Virsh;

@@ -34,7 +34,7 @@ const LINES: &[(&str, &str)] = &[
     ("maquette virsh --topology-nodes controller:1,own", "type:"),
     ("maquette up --topology-nodes gate", "way:"),
     // Words of which an argument is one.
-    ("maquette schema proj", "ect "),
+    ("maquette schema netw", "ork "),
     ("maquette init three", "-tiers "),
     ("maquette image build debian-13", " "),
     ("maquette up --accept=lose-", "disks "),

@@ -160,7 +160,7 @@ settings! {
     }
     validate: bool as bool = true, {
         name: "host-validate",
-        doc: "Look whether the hypervisor can virtualise, and warn if it cannot",
+        doc: "Check whether the hypervisor can virtualise, and warn if it cannot",
         default: Some("yes"),
         value: "YES|NO",
         group: Hypervisor,
@@ -196,7 +196,7 @@ settings! {
     }
     {
         name: "layout",
-        doc: "Layout of ci-framework, or configuration of tenks: files with variables, of which later ones have the word; instead of node types and a network file",
+        doc: "Layout of ci-framework, or configuration of tenks: files with variables, where a later file wins; instead of node types and a network file",
         value: "FILE,…",
         group: Topology,
         key: Some("layout"),

@@ -24,7 +24,7 @@ pub struct Args {
     /// Whose keys go: names or fingerprints as `maquette share` shows them, or keys as it takes them
     #[arg(value_name = "KEY", required = true)]
     pub keys: Vec<String>,
-    /// Take them from all nodes that can be logged in to, though there are others
+    /// Take them away where a login works, and leave the other nodes
     #[arg(long)]
     pub reachable: bool,
     /// Print what happens as JSON, one event a line

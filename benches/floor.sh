@@ -1,15 +1,20 @@
 # Sourced by benchmarks that compare with plain QEMU: the nodes of an environment, started by hand.
 # shellcheck shell=bash
 
+. "$(dirname "${BASH_SOURCE[0]}")/../tests/e2e/pool.sh"
 now() { date +%s.%N; }
 pids=()
-trap 'kill "${pids[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
+# What a benchmark removes besides, however it ends.
+leave() { :; }
+trap 'kill "${pids[@]}" 2>/dev/null || true; leave; rm -rf "$work"' EXIT
 
-# Keeps what the nodes that are there are made of. Called in the project's folder; more arguments go to `maquette`.
+# Keeps what the nodes that are there are made of, and sets $base to their image. Called in the project's folder; more
+# arguments go to `maquette`.
 remember() {
     local node workspace
     nodes=$("$maquette" status --json "$@" | python3 -c 'import json, sys
 for node in json.load(sys.stdin)["nodes"]: print(node["name"])')
+    base=$(image_of "$(head -n 1 <<< "$nodes")")
     for node in $nodes; do
         cp "$pool/$node-seed.img" "$work/"
         virsh dumpxml "$node" | sed -n "s/.*<mac address='\(.*\)'.*/\1/p" > "$work/$node.macs"

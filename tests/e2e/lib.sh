@@ -7,6 +7,7 @@ maquette=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release/maquette
 # The Ansible of `scripts/deps`, before the system's.
 PATH=$here/target/test-tools/ansible/bin:$PATH
 work=$(mktemp -d)
+. tests/e2e/pool.sh
 # An emulated guest may take longer than ten seconds to answer while others boot.
 export ANSIBLE_TIMEOUT=60
 

@@ -13,6 +13,7 @@ pub use signs::{
     Frames, HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns, Power, Space,
 };
 
+use crate::node_state::{Halt, last_halt};
 use crate::observed::Observed;
 
 /// A layer on the way to a node, lowest first.
@@ -126,10 +127,35 @@ impl Finding {
         words.collect::<Vec<_>>().join("; ")
     }
 
+    /// Whether nothing but a fault looks so, however slow a guest is.
+    pub fn is_plain(&self) -> bool {
+        self.layer <= Layer::Kernel
+            || ["dhcp-unanswered", "login-refused", "host-key"].contains(&self.code)
+    }
+
+    /// Whether the guest never goes on by itself.
+    pub fn is_final(&self) -> bool {
+        ["kernel-panic", "no-boot-sector"].contains(&self.code)
+    }
+
     /// Whether it may pass by itself, so that it helps to wait longer.
     pub fn may_pass(&self) -> bool {
         self.layer > Layer::Kernel || self.code == "boot-silent"
     }
+}
+
+/// Whether the kernel panicked of a guest whose console ends so, and does not start again by itself; in words.
+pub fn panicked(console: &str) -> Option<&'static str> {
+    let is_panic = last_halt(console) == Some(Halt::Panic);
+    let begins_anew = console.lines().rev().take(6).any(|line| line.contains("Rebooting in "));
+    (is_panic && !begins_anew).then(|| Halt::Panic.meaning())
+}
+
+/// Why nobody hears the power button of a guest whose console ends so; none if somebody may.
+pub fn is_deaf(console: &str) -> Option<&'static str> {
+    let halt = last_halt(console)?;
+    // systemd goes on in emergency mode.
+    (!matches!(halt, Halt::Emergency | Halt::NoSeed)).then(|| halt.meaning())
 }
 
 /// What is wrong with the hypervisor, the networks of some nodes, and these nodes, lowest layer first for each.

@@ -182,6 +182,13 @@ pub(crate) fn last_words(text: &str) -> Option<(Halt, String)> {
     })
 }
 
+/// What a console says of a guest of which nothing came after that: it ends with it.
+pub(crate) fn last_halt(text: &str) -> Option<Halt> {
+    let last = since_start(text).lines().rfind(|line| !line.trim().is_empty())?;
+    let is_it = |(words, _): &&(&str, Halt)| last.contains(*words);
+    LAST_WORDS.iter().find(is_it).map(|(_, halt)| *halt)
+}
+
 /// As many of systemd's complaints are quoted.
 const FAILED_UNITS: usize = 3;
 
@@ -314,7 +321,7 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
-    use super::{Halt, failed_units, last_words};
+    use super::{Halt, failed_units, last_halt, last_words};
 
     #[test]
     fn only_what_a_guest_said_since_its_last_start_counts() {
@@ -323,6 +330,11 @@ mod tests {
         assert_eq!(last_words(panic), Some((Halt::Panic, said)));
         assert_eq!(last_words(&format!("{panic}[ 0.0] Linux version 6.1\nlogin:")), None);
         assert_eq!(last_words("login: "), None);
+        // What goes on after it is another boot, though its beginning says nothing.
+        assert_eq!(last_halt(panic), Some(Halt::Panic));
+        assert_eq!(last_halt(&format!("{panic}\nStarting systemd\n")), None);
+        assert_eq!(last_halt("(initramfs) \n\n"), Some(Halt::NoRoot));
+        assert_eq!(last_halt(""), None);
     }
 
     #[test]

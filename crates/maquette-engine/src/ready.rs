@@ -18,6 +18,11 @@ use crate::StepContext;
 use crate::host::process::{bounded, first_words};
 use crate::host::{Host, login_line};
 
+mod watch;
+
+use watch::Looks;
+pub use watch::{Held, Pace, Quiet, Watch};
+
 /// What comes from the guest's port, or happens to its domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
@@ -67,6 +72,8 @@ pub enum NotReady {
     },
     /// The domain stopped while it booted.
     Stopped,
+    /// Its guest does nothing more, and this is why.
+    Halted(String),
     /// cloud-init is done and reports errors.
     Failed {
         /// What they come to.
@@ -184,22 +191,19 @@ impl Boot {
     }
 }
 
-/// After how long without a word it is looked what holds a guest up, and then after twice that.
-const STALL: Duration = Duration::from_secs(120);
-
 /// Waits until `login` works and cloud-init is done, at most `limit`. What the guest reports of its
-/// address is in `login` afterwards, and whether it answered there, however the wait ended: it is said only once. `stalled` says what holds a guest up
-/// that has said nothing for so long.
+/// address is in `login` afterwards, and whether it answered there, however the wait ended: it is said only once. `watch` looks
+/// at a guest that says nothing.
 pub fn wait(
     login: &mut Login<'_>,
     signals: &Receiver<Signal>,
     limit: Duration,
-    stalled: &dyn Fn() -> Option<String>,
+    watch: &Watch<'_>,
     context: &StepContext<'_>,
 ) -> Result<(), NotReady> {
     let deadline = Instant::now() + limit;
     let mut boot = Boot { stage: BOOTING.into(), over: false, heard: Instant::now() };
-    let mut patience = STALL;
+    let mut looks = Looks::new(watch);
     let mut last = None;
     let mut reports = true;
     let mut told = String::new();
@@ -216,16 +220,12 @@ pub fn wait(
         if left.is_zero() {
             return Err(NotReady::TimedOut { stage: boot.stage, last });
         }
-        if boot.heard.elapsed() >= patience {
-            patience *= 2;
-            if let Some(why) = stalled() {
-                (context.progress)(format!("{}; {why}", boot.stage));
-            }
-        }
+        looks.look(&boot, last.as_deref(), context)?;
         let done = match receive(signals, &mut reports, left.min(PROBE)) {
             Some(Signal::Stopped) => return Err(NotReady::Stopped),
             Some(Signal::Reported(word)) => {
                 boot.heard = Instant::now();
+                looks.heard();
                 boot.reported(&word, login)?;
                 boot.over
             }
@@ -415,10 +415,47 @@ mod tests {
         }
     }
 
+    /// Who finds nothing.
+    const NOBODY: Watch<'static> = Watch {
+        pace: Pace { glance: Duration::from_secs(20), stall: Duration::from_secs(120) },
+        look: &|_| None,
+    };
+
+    /// How a wait ends, and what is told meanwhile, of a guest that says nothing and that `look` looks at.
+    fn watched(look: &dyn Fn(&Quiet<'_>) -> Option<Held>) -> (NotReady, Vec<String>) {
+        let (_sender, receiver) = mpsc::channel();
+        let told = std::sync::Mutex::new(Vec::new());
+        let progress = |text: String| told.lock().unwrap().push(text);
+        let cancelled = AtomicBool::new(false);
+        let context = StepContext { progress: &progress, remark: &|_| {}, cancelled: &cancelled };
+        let mut login = Login { address: None, ..login() };
+        let pace = Pace { glance: Duration::from_millis(1), stall: Duration::from_millis(2) };
+        let limit = Duration::from_secs(20);
+        let ended = wait(&mut login, &receiver, limit, &Watch { pace, look }, &context);
+        (ended.unwrap_err(), told.into_inner().unwrap())
+    }
+
+    /// Each wait went on for ten minutes, and nothing but the kernel was ever named.
+    #[test]
+    fn what_holds_a_guest_up_is_told_and_what_never_passes_ends_the_wait() {
+        let held = |words: &str, for_good| Some(Held { words: words.into(), for_good });
+        let (ended, told) = watched(&|quiet| match (quiet.is_long, quiet.again) {
+            (true, false) => held("it asks for an address, and does not get one", false),
+            (true, true) => held("its kernel panicked", true),
+            (false, _) => None,
+        });
+        assert_eq!(ended, NotReady::Halted("its kernel panicked".into()));
+        assert_eq!(told, ["booting", "booting; it asks for an address, and does not get one"]);
+        let begun = Instant::now();
+        let (ended, told) = watched(&|_| held("its kernel panicked", true));
+        assert_eq!((ended, told.len()), (NotReady::Halted("its kernel panicked".into()), 1));
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+
     fn run(signals: &Receiver<Signal>, cancelled: bool) -> NotReady {
         let cancelled = AtomicBool::new(cancelled);
         let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
-        wait(&mut login(), signals, Duration::from_millis(1500), &|| None, &context).unwrap_err()
+        wait(&mut login(), signals, Duration::from_millis(1500), &NOBODY, &context).unwrap_err()
     }
 
     #[test]
@@ -443,7 +480,7 @@ mod tests {
             let cancelled = AtomicBool::new(false);
             let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
             let limit = Duration::from_millis(1500);
-            wait(&mut login, &receiver, limit, &|| None, &context).unwrap_err();
+            wait(&mut login, &receiver, limit, &NOBODY, &context).unwrap_err();
             assert_eq!((login.address, login.worked), (Some(expected.into()), false));
         }
     }

@@ -12,6 +12,7 @@ use maquette_engine::ssh_keys::RecordKey;
 
 use crate::client::{self, Client, Domain, DomainEvent, LibvirtError};
 use crate::virt_xml;
+use crate::xml::nic::running_nics;
 use crate::xml::{self, Mark};
 
 const FORGET: &str = include_str!("../assets/forget.sh");
@@ -81,12 +82,13 @@ pub fn forget(host: &dyn Host, name: &str) -> Result<(), StepError> {
 }
 
 /// Stops a domain, on one of `further` connections: the guest is asked first if there is a `shutdown_timeout`, and the plug is
-/// pulled once that is over.
+/// pulled once that is over. `deaf` says why nobody in the guest hears that it is asked, where that is known.
 pub fn stop(
     client: &Client,
     name: &str,
     further: usize,
     shutdown_timeout: Option<Duration>,
+    deaf: &(dyn Fn() -> Option<&'static str> + Sync),
     remark: &dyn Fn(String),
 ) -> Result<(), LibvirtError> {
     let stop = |domain: &Domain| {
@@ -96,9 +98,15 @@ pub fn stop(
         let Some(timeout) = shutdown_timeout else { return client::pull_plug(domain) };
         if is_blank(domain) {
             remark("powered off; it has no operating system: its disks are empty".into());
-        } else if !shut_down(client, domain, timeout)? {
-            let seconds = timeout.as_secs();
-            remark(format!("powered off; its guest did not shut down within {seconds} s"));
+            return client::pull_plug(domain);
+        }
+        match shut_down(client, domain, timeout, deaf)? {
+            Asked::Ended => {}
+            Asked::Deaf(why) => remark(format!("powered off; nobody in it hears that: {why}")),
+            Asked::InVain => {
+                let seconds = timeout.as_secs();
+                remark(format!("powered off; its guest did not shut down within {seconds} s"));
+            }
         }
         client::pull_plug(domain)
     };
@@ -125,19 +133,66 @@ fn is_blank(domain: &Domain) -> bool {
     !sizes.is_empty() && sizes.len() == devices.len() && sizes.iter().all(|size| *size <= EMPTY)
 }
 
-/// Asks the guest and waits until libvirt tells of its end; false if that takes too long.
-fn shut_down(client: &Client, domain: &Domain, timeout: Duration) -> Result<bool, LibvirtError> {
+/// What came of asking a guest to shut down.
+enum Asked {
+    /// It has.
+    Ended,
+    /// Nobody there hears it, and why.
+    Deaf(&'static str),
+    /// It took too long.
+    InVain,
+}
+
+/// How long a guest has to hear that it is asked before it is looked whether it can.
+const HEARS: Duration = Duration::from_secs(5);
+
+/// Asks the guest and waits until libvirt tells of its end.
+fn shut_down(
+    client: &Client,
+    domain: &Domain,
+    timeout: Duration,
+    deaf: &dyn Fn() -> Option<&'static str>,
+) -> Result<Asked, LibvirtError> {
     let events = client.events()?;
     client::shut_down(domain)?;
     let deadline = Instant::now() + timeout;
+    let mut look = Instant::now() + HEARS;
     // A domain without a definition is gone with its end.
     while client::is_active(domain).unwrap_or(false) {
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || events.recv_timeout(left) == Ok(DomainEvent::Closed) {
-            return Ok(false);
+        if left.is_zero() {
+            return Ok(Asked::InVain);
+        }
+        if look <= Instant::now() {
+            if let Some(why) = deaf().or_else(|| has_not_booted(domain)) {
+                return Ok(Asked::Deaf(why));
+            }
+            look = Instant::now() + HEARS;
+        }
+        // Others' domains have events, too.
+        let pause = left.min(look.saturating_duration_since(Instant::now()));
+        if events.recv_timeout(pause) == Ok(DomainEvent::Closed) {
+            return Ok(Asked::InVain);
         }
     }
-    Ok(true)
+    Ok(Asked::Ended)
+}
+
+/// As many reads as firmware needs to find out that there is nothing to boot.
+const FEW_READS: u64 = 16;
+
+/// Whether a domain is still in its firmware, which hears no power button: nothing was read from its disks but what firmware
+/// looks for, and its NICs have sent nothing. What has none of either may have booted from the network.
+fn has_not_booted(domain: &Domain) -> Option<&'static str> {
+    let xml = client::live_xml(domain).ok().flatten()?;
+    let disks = xml::read::domain(&xml).ok()?.hardware.disks;
+    let devices: Vec<String> = disks.into_iter().map(|disk| disk.device).collect();
+    let taps: Vec<String> = running_nics(&xml).into_iter().filter_map(|nic| nic.tap).collect();
+    let sent = taps.iter().map(|tap| Some(client::frames(domain, tap)?.sent));
+    let sent: u64 = sent.sum::<Option<u64>>()?;
+    let reads = client::reads(domain, &devices)?;
+    let is_so = !devices.is_empty() && !taps.is_empty() && sent == 0 && reads < FEW_READS;
+    is_so.then_some("it has not booted from its disk")
 }
 
 /// Removes a domain's definition; says whether it ran, and had to be stopped.

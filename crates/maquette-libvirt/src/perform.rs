@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use maquette_core::blueprint::{Node, Pool};
+use maquette_core::doctor;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
 use maquette_core::plan::{Action, Readiness, Setting, Sharing};
@@ -227,12 +228,16 @@ impl<'a> Libvirt<'a> {
     /// The last lines of a serial console.
     fn console(&self, name: &str) -> Vec<String> {
         const LINES: usize = 20;
-        let tail = |file: &String| self.access.host.read_tail(file, 16 * 1024).ok().flatten();
-        let text = xml::serial_logs(name).iter().find_map(tail).unwrap_or_default();
-        let text = console_text(&text);
+        let text = self.console_end(name);
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let from = lines.len().saturating_sub(LINES);
         lines[from..].iter().map(|line| (*line).to_string()).collect()
+    }
+
+    /// The end of a domain's serial log, as far as there is one.
+    fn console_end(&self, name: &str) -> String {
+        let tail = |file: &String| self.access.host.read_tail(file, 16 * 1024).ok().flatten();
+        console_text(&xml::serial_logs(name).iter().find_map(tail).unwrap_or_default())
     }
 
     /// libvirt puts taps onto a bridge when a domain starts, and never again.
@@ -452,8 +457,9 @@ impl Libvirt<'_> {
             Action::StopDomain { name, shutdown_s } => {
                 let timeout = shutdown_s.map(Duration::from_secs);
                 let forced = |text: String| (context.remark)(text);
+                let deaf = || doctor::is_deaf(&self.console_end(name));
                 self.call("stop", &format!("domain `{name}`"), |c| {
-                    domain::stop(c, name, self.guests.further, timeout, &forced)
+                    domain::stop(c, name, self.guests.further, timeout, &deaf, &forced)
                 })
             }
             Action::UndefineDomain { name } => {

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use maquette_core::doctor::{Finding, Layer, first_boot_again};
+use maquette_core::doctor::{Finding, first_boot_again, panicked};
 use maquette_core::plan::Readiness;
-use maquette_engine::ready::{self, Login, NotReady};
+use maquette_engine::ready::{self, Held, Login, NotReady, Pace, Quiet, Watch};
 use maquette_engine::{StepContext, StepError};
 
 use super::Libvirt;
@@ -114,18 +114,37 @@ impl Libvirt<'_> {
             // What it said to a run that could not log in: it says so once.
             login.address = domain::marked(&domain).said.or(ready.address);
         }
-        let stalled = || {
-            // A hundred guests that say nothing do so for one reason, and looking takes many calls.
-            let _turn = self.examining.try_lock().ok()?;
-            let finding = self.explain(name, None)?;
-            (finding.layer <= Layer::Kernel).then(|| finding.briefly())
-        };
+        let before = self.console_end(name);
+        let look = |quiet: &Quiet<'_>| self.held_up(name, quiet, &before);
+        let watch = Watch { pace: Pace::default(), look: &look };
         let limit = self.guests.limit;
-        let result = ready::wait(&mut login, &receiver, limit, &stalled, context);
+        let result = ready::wait(&mut login, &receiver, limit, &watch, context);
         if let Some(listener) = listener {
             listener.close();
         }
         Ok(Waited { domain, leased: Leased::of(ready.leased, ready.address, &login), result })
+    }
+
+    /// What holds up a guest that says nothing, whose console ended with `before` when the wait began: what it says there
+    /// may be of an earlier boot.
+    fn held_up(&self, name: &str, quiet: &Quiet<'_>, before: &str) -> Option<Held> {
+        // A hundred guests that say nothing do so for one reason, and looking takes many calls.
+        let _turn = self.examining.try_lock().ok()?;
+        let console = self.console_end(name);
+        let is_new = console != before;
+        if is_new && let Some(words) = panicked(&console) {
+            return Some(Held { words: words.into(), for_good: true });
+        }
+        if !quiet.is_long {
+            return None;
+        }
+        let finding = self.explain(name, quiet.login)?;
+        // Much of it passes by itself where guests are slow, and is told once it has not.
+        if !(quiet.again || finding.is_plain()) {
+            return None;
+        }
+        let for_good = finding.is_final() && (is_new || quiet.again);
+        Some(Held { words: finding.briefly(), for_good })
     }
 
     /// Marks a domain as ready, or says why it is not.
@@ -179,6 +198,14 @@ impl Libvirt<'_> {
                     false => error,
                 }
             }
+            NotReady::Halted(cause) => {
+                let error =
+                    StepError::new(format!("`{name}` does not get ready, however long one waits"));
+                match self.explain(name, None) {
+                    Some(finding) => found(error, Some(finding)),
+                    None => StepError { causes: vec![cause], ..error },
+                }
+            }
             NotReady::Stopped => {
                 let error =
                     StepError::new(format!("`{name}` stopped while it booted for the first time"));
@@ -204,6 +231,9 @@ impl Libvirt<'_> {
 fn what_next(name: &str, reason: &NotReady) -> String {
     match reason {
         NotReady::Failed { .. } => first_boot_again(name),
+        NotReady::Halted(_) => format!(
+            "`maquette reset {name}` boots it anew, and `maquette down {name}` removes this node"
+        ),
         _ => format!(
             "run the same command again to go on waiting, or `maquette down {name}` to remove this node"
         ),
@@ -228,6 +258,8 @@ mod tests {
             next.contains("`maquette restart lab-web-0`") && !next.contains("waiting"),
             "{next}"
         );
+        let halted = what_next("lab-web-0", &NotReady::Halted("x".into()));
+        assert!(halted.contains("`maquette reset lab-web-0`") && !halted.contains("waiting"));
         assert!(what_next("lab-web-0", &NotReady::Lost).contains("go on waiting"));
     }
 

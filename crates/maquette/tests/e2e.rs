@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
+#[path = "e2e/everyday.rs"]
+mod everyday;
 mod lab;
 
 use std::io::{BufRead, BufReader};

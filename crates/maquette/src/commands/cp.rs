@@ -25,6 +25,9 @@ pub struct Args {
     /// Keep times and modes
     #[arg(short, long)]
     pub preserve: bool,
+    /// Copy without SFTP, for guests whose SSH server does not have it
+    #[arg(short = 'O', long)]
+    pub no_sftp: bool,
     /// Print what came of it as JSON, once it has ended; nothing is asked for
     #[arg(long)]
     pub json: bool,
@@ -78,6 +81,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     routes.must_all_run(world, &led)?;
     let mut scp = Command::new("scp");
     scp.args(first.options([]));
+    scp.args(args.no_sftp.then_some("-O"));
     scp.args(args.recursive.then_some("-r")).args(args.preserve.then_some("-p"));
     // From node to node it goes through this machine, which has the keys.
     scp.args((led.len() > 1).then_some("-3")).args(args.json.then_some("-B"));

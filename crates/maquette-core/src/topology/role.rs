@@ -239,6 +239,8 @@ pub struct Role {
     pub first_boot: FirstBoot,
     /// What its guests find their seed in, if that was chosen.
     pub seed: Option<SeedDrive>,
+    /// Whether it is described in the project file.
+    pub described: bool,
     /// The mapping it was read from.
     pub span: Span,
 }
@@ -250,6 +252,11 @@ impl Role {
     }
 }
 
+/// The keys of a node type.
+fn keys(described: bool) -> &'static [Key] {
+    if described { DESCRIBED } else { NODE_TYPE }
+}
+
 /// Reads a node type whose layers are already merged, from a file or from where it was `described`.
 pub fn decode(
     (file, count, described): (&str, u32, bool),
@@ -257,8 +264,7 @@ pub fn decode(
     bgp: bool,
     diags: &mut Diagnostics,
 ) -> Option<Role> {
-    let keys = if described { DESCRIBED } else { NODE_TYPE };
-    let mut fields = Fields::new(node, format!("node type `{file}`"), keys, diags)?;
+    let mut fields = Fields::new(node, format!("node type `{file}`"), keys(described), diags)?;
     late_count(&mut fields, described, file, diags);
     let (name, vcpus) = (checked_name(&mut fields, diags), fields.number("cpu", diags));
     let (memory, memory_max_mib, swap_mib) = memory(&mut fields, file, diags);
@@ -308,6 +314,7 @@ pub fn decode(
         ansible_connection: connection.unwrap_or_else(|| ConnectionPlugin::known("ssh")),
         first_boot,
         seed,
+        described,
         span: node.span,
     })
 }

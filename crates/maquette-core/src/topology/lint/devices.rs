@@ -67,12 +67,13 @@ fn device(role: &Role, disk: &Disk, bus: Bus, number: u32, diags: &mut Diagnosti
     }
     let message =
         format!("disk `{}` of node type `{}` is /dev/{is}, not /dev/{said}", disk.key, role.file);
-    // Files are written for one bus and used with another: the place is right all the same.
+    // Node files are written for one bus and used with another: the place is right all the same. Who writes a project
+    // means what it says.
     let same_place = said.get(2..) == is.get(2..);
     let diagnostic = match same_place {
-        true if disk.bus.is_none() => return,
-        true => Diagnostic::warning(WITHOUT_EFFECT, message),
-        false => Diagnostic::error(WITHOUT_EFFECT, message),
+        true if !role.described && disk.bus.is_none() => return,
+        true if !role.described => Diagnostic::warning(WITHOUT_EFFECT, message),
+        _ => Diagnostic::error(WITHOUT_EFFECT, message),
     };
     diags.push(
         diagnostic.at(dev.span, "").help(

@@ -92,7 +92,8 @@ const INTERFACE: &[Key] = &[
     key(
         "ip",
         Form::Either(&[ADDRESS, Form::List(&ADDRESS)]),
-        "IPv4 address of the first node, from which further nodes count up; or a list with one for each node",
+        "IPv4 address of the first node, from which further nodes count up; or a list with one for each node [default: the \
+         lowest that is free when a node is made, which it keeps]",
     ).takes(Replace),
     // What InfraRed's own wiring wrote.
     unread("needs_formatting"),

@@ -20,7 +20,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use uuid::Uuid;
 
 pub use conflicts::{conflicts, conflicts_of_nodes, in_use};
-pub use images::image_sources;
+pub use images::{image_sources, is_refreshed};
 pub use narrow::narrow;
 pub use subnets::choose;
 
@@ -36,7 +36,7 @@ use crate::blueprint::{
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
 use crate::observed::{Domain, Observed};
-use crate::topology::{FirstBoot, Preallocation, Role, SeedDrive, Topology, VirtType};
+use crate::topology::{FirstBoot, Preallocation, Role, SeedDrive, Settings, Topology, VirtType};
 use crate::units::MacAddr;
 use crate::values::{
     DeviceModel, Login, MachineName, Name, NetworkName, NodeName, NodeType, PublicKey, Secret,
@@ -93,14 +93,17 @@ fn recorded<'a>(domains: impl Iterator<Item = &'a Domain>, context: &Context<'_>
     nodes
 }
 
+/// The pool that new nodes are built in.
+pub fn pool(topology: &Topology) -> Pool {
+    let Settings { pool_name, pool_path, .. } = &topology.settings;
+    Pool { name: pool_name.clone(), path: pool_path.clone() }
+}
+
 /// Makes everything concrete. Only addresses can run out; that is reported.
 pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostics) -> Blueprint {
     let environment = topology.settings.environment.clone();
     let observed = context.observed;
-    let pool = Pool {
-        name: topology.settings.pool_name.clone(),
-        path: topology.settings.pool_path.clone(),
-    };
+    let pool = pool(topology);
     extension::refuse_another(topology, observed, diags);
     let mut nodes = kept(topology, context);
     let mut networks: Vec<Network> = match extends(topology, observed) {

@@ -52,6 +52,11 @@ for file in /var/lib/maquette/environments/environment.*; do
     case $file in *.new) continue ;; esac
     [ ! -f "$file" ] || { head -c 1024 "$file" && echo; }
 done
+say images
+for file in /var/lib/maquette/images/*; do
+    case $file in *.new) continue ;; esac
+    [ ! -f "$file" ] || { head -c 4096 "$file" && echo; }
+done
 say bmcs
 for directory in /var/lib/maquette/bmc/environment.*; do
     [ -d "$directory" ] || continue

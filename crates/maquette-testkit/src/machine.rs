@@ -64,6 +64,8 @@ pub struct Machine {
     pub sysctls: BTreeMap<String, u64>,
     /// Time zone.
     pub timezone: String,
+    /// What is recorded of images that were brought, as the probe prints it.
+    pub image_records: String,
     /// CPUs.
     pub cpus: usize,
     /// Memory in MiB.
@@ -121,6 +123,7 @@ impl Machine {
             vswitch: false,
             sysctls: BTreeMap::from([(INOTIFY.into(), 128)]),
             timezone: "Etc/UTC".into(),
+            image_records: String::new(),
             cpus: 16,
             memory_mib: 131_072,
             faults: BTreeMap::new(),

@@ -106,6 +106,7 @@ pub fn text(
         ("expiry", expiry),
         ("time", NOW_S.to_string()),
         ("leases", leases.into()),
+        ("images", machine.image_records.clone()),
         ("bmcs", bmcs(machine)),
         ("listening", host.listening.iter().map(listening).collect()),
         ("paths", paths.join("\n")),

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::tz::TimeZoneDatabase;
 use maquette_core::abilities;
-use maquette_core::blueprint::{self, Blueprint};
+use maquette_core::blueprint::{self, Blueprint, Image, ImageOrigin};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::expand::{self, Context};
@@ -25,7 +25,7 @@ use maquette_libvirt::LibvirtError;
 
 use crate::failure::Failure;
 use crate::load::Loaded;
-use crate::load::images::{check_images, finds_cdrom, images};
+use crate::load::images::{Recorded, check_images, finds_cdrom, images};
 use crate::render;
 use crate::session::Hypervisor;
 use crate::session::{entry, nodes};
@@ -59,6 +59,24 @@ impl Planned {
         if !self.warnings.is_empty() {
             let shown = render::diagnostics(&self.warnings, &loaded.sources);
             world.terminal.painted_talk(&shown);
+        }
+    }
+
+    /// Says once of each published image from which nodes were made that one of the same name can be built, whose nodes
+    /// start sooner.
+    pub fn advise(&self, world: &World) {
+        for name in starts::buildable(&self.blueprint) {
+            let line = format!("image build {name}");
+            if told::is_told(&world.environment, &line) {
+                continue;
+            }
+            told::note(&world.environment, &line);
+            world.terminal.talk(&format!(
+                "nodes can start sooner: `maquette image build {name}` makes an image of the same name (on Debian or Ubuntu);"
+            ));
+            world.terminal.talk(
+                "nodes that are made after that use it, and start from memory once others like them have booted",
+            );
         }
     }
 
@@ -265,7 +283,7 @@ pub fn plan(
     // Its warnings were shown when the input was checked.
     let mut diags = loaded.diags.fresh();
     let user = &world.environment;
-    let (images, read) = images(user, &topology, (&observed, loaded.image_place), &mut diags);
+    let (images, read) = known_images(user, loaded, (&topology, &observed), hypervisor, &mut diags);
     let key = key(&loaded.workspace, &observed)?;
     let underived = Underived::default();
     let host_keys = |name: &str, uuid, generation| {
@@ -304,6 +322,19 @@ pub fn plan(
     fits(world, (&blueprint, scope.all_templates), &observed, &hypervisor.facts, settings)?;
     let plan = steps(&blueprint, &observed, &key)?;
     Ok(Planned { blueprint, observed, plan, key, aside, shared, warnings: diags })
+}
+
+/// What the topology's words for images mean.
+fn known_images(
+    user: &Environment,
+    loaded: &Loaded,
+    (topology, observed): (&topology::Topology, &Observed),
+    hypervisor: &Hypervisor,
+    diags: &mut Diagnostics,
+) -> (expand::ImageMap, BTreeMap<Image, ImageOrigin>) {
+    let pool = expand::pool(topology);
+    let recorded = Recorded { agents: &hypervisor.facts.agents, pool: &pool };
+    images(user, topology, (observed, recorded, loaded.image_place), diags)
 }
 
 /// Reports what others have, and what the hypervisor has not: libvirt is asked where nodes want what not all machines have.

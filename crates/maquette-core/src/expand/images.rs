@@ -20,6 +20,13 @@ pub(super) fn refreshed(
     again.filter_map(|(_, source)| context.images.get(source).cloned()).collect()
 }
 
+/// Whether an image is to be downloaded again.
+pub fn is_refreshed(topology: &Topology, image: &str) -> bool {
+    let mut all = topology.roles.iter().flat_map(|role| sources(role, &topology.settings));
+    topology.settings.force_image_download
+        || all.any(|(disk, source)| disk.refresh && source == image)
+}
+
 /// The disks of a node type that are made from images, with these.
 fn sources<'a>(
     role: &'a Role,

@@ -1,9 +1,9 @@
 # Brings one image into a pool, under a lock that this shell and all that it starts hold until it is in place.
 # $1: the image  $2: where it grows  $3: seconds that another run may go without getting on
-# $4: the record that the image is ours, or empty
+# $4: the record that the image is ours, or empty  $5: a second line of that, or empty
 # Orders come as lines on standard input; answers go to standard output as lines that begin with `:: `.
 # When the input ends, whoever gives the orders is gone, and everything here ends with it.
-target=$1 part=$2 patience=$3 record=$4
+target=$1 part=$2 patience=$3 record=$4 about=${5-}
 umask 022
 LC_ALL=C
 export LC_ALL
@@ -297,7 +297,7 @@ while IFS= read -r order <&7; do
             if [ -n "$record" ]; then
                 (
                     trap '' TERM
-                    mkdir -p -m 755 -- "${record%/*}" && printf '%s\n' "$target" >"$record.new" &&
+                    mkdir -p -m 755 -- "${record%/*}" && printf '%s\n' "$target" ${about:+"$about"} >"$record.new" &&
                         sync -- "$record.new" && mv -f -- "$record.new" "$record"
                 ) || :
             fi

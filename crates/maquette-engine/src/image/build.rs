@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::Image;
+use maquette_core::image::AgentRecord;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -77,6 +78,22 @@ impl Recipe {
         let end = self.content.as_ref().and_then(name);
         end.is_some_and(|end| image.volume.ends_with(&end))
     }
+
+    /// What is recorded of an image that it made, beside which it is: another's who asks for that image has no recipe.
+    pub(super) fn record(&self, image: &Image) -> Option<AgentRecord> {
+        let is_it = self.is_current && self.made(image);
+        recorded_as(self.content.as_deref()?).filter(|_| is_it)
+    }
+}
+
+/// What is recorded of an image of this SHA-256, in hexadecimal, that this version's recipe has built.
+pub fn recorded_as(content: &str) -> Option<AgentRecord> {
+    AgentRecord::new(&digest(), content)
+}
+
+/// Whether an image was built by this version's recipe, by what is recorded of it.
+pub fn is_recorded_current(record: &AgentRecord) -> bool {
+    record.is_by(&digest())
 }
 
 /// The recipe that made an image, if it was built by Maquette.
@@ -94,14 +111,19 @@ pub fn recipe_beside(image: &Path) -> Option<Recipe> {
 /// The word after the digest of a recipe whose images find a CD-ROM.
 const FINDS_CDROM: &str = " cdrom";
 
-/// The recipe, as a digest: another one makes other images.
+/// The recipe, as it is noted beside an image.
 fn recipe() -> String {
+    format!("{}{FINDS_CDROM}", digest())
+}
+
+/// The recipe, as a digest: another one makes other images.
+fn digest() -> String {
     let mut digest = Sha256::new();
     for part in std::iter::once(SCRIPT).chain(agent()) {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
-    format!("{:x}{FINDS_CDROM}", digest.finalize())
+    format!("{:x}", digest.finalize())
 }
 
 /// The agent's files, each as where it goes and its text.

@@ -6,6 +6,7 @@ use maquette_core::blueprint::{Image, Pool};
 use maquette_core::image::{Checksum, Compression, Format, HEAD, NotAnImage, inspect, redact};
 use maquette_core::units::ByteSize;
 
+use super::build;
 use super::checksum;
 use super::fetch_shell::{self, Answer, FetchShell};
 use super::leftovers::record_of;
@@ -74,7 +75,11 @@ pub fn fetch(
     let source = Source::parse(&image.source, &transfer.built).map_err(|e| {
         StepError::new(format!("cannot fetch image {}", redact(&image.source))).because(e)
     })?;
-    let place = place(&pool.path, &image.volume, transfer);
+    let mut place = place(&pool.path, &image.volume, transfer);
+    if let Origin::File(path) = &source.origin {
+        let built = build::recipe_beside(path).and_then(|recipe| recipe.record(image));
+        place.about = built.map_or(String::new(), |record| record.line());
+    }
     let part = place.part.clone();
     let (agent, there) = FetchShell::start(host, &place, context)?;
     let name = match &source.origin {
@@ -99,7 +104,8 @@ fn place(directory: &str, volume: &str, transfer: &Transfer) -> fetch_shell::Pla
     let target = format!("{directory}/{volume}");
     let record = record_of(&transfer.records, &target);
     let part = format!("{directory}/.{volume}.part");
-    fetch_shell::Place { target, part, patience: transfer.limits.patience, record }
+    let patience = transfer.limits.patience;
+    fetch_shell::Place { target, part, patience, record, about: String::new() }
 }
 
 /// One image on its way.

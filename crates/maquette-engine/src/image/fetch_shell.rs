@@ -72,6 +72,8 @@ pub struct Place {
     pub patience: u64,
     /// Where it is recorded that the image is ours; empty for nowhere.
     pub record: String,
+    /// What is recorded of it besides, in a line; empty for nothing.
+    pub about: String,
 }
 
 impl<'a> FetchShell<'a> {
@@ -81,9 +83,10 @@ impl<'a> FetchShell<'a> {
         place: &Place,
         context: &'a StepContext<'a>,
     ) -> Result<(Self, bool), StepError> {
-        let Place { target, part, patience, record } = place;
+        let Place { target, part, patience, record, about } = place;
         let failed = || StepError::new(format!("cannot work on image {target}"));
-        let arguments = [target.clone(), part.clone(), patience.to_string(), record.clone()];
+        let patience_s = patience.to_string();
+        let arguments = [target, part, &patience_s, record, about].map(String::clone);
         let mut child =
             host.spawn(&Command::script(SCRIPT, arguments)).map_err(|e| failed().because(e))?;
         let (sender, lines) = channel();
@@ -272,8 +275,13 @@ mod tests {
         let host = crate::dying_host::Dying::new(&programs, None);
         let cancelled = std::sync::atomic::AtomicBool::new(false);
         let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
-        let place =
-            Place { target: at("a"), part: at(".a.part"), patience: 30, record: String::new() };
+        let place = Place {
+            target: at("a"),
+            part: at(".a.part"),
+            patience: 30,
+            record: String::new(),
+            about: String::new(),
+        };
         let (mut agent, _) = FetchShell::start(&host, &place, &context).unwrap();
         let mut heard = 0;
         let answer = agent.order("same", &mut |_| heard += 1).unwrap();

@@ -55,6 +55,7 @@ pub fn begin<'a>(
         target,
         part: part.clone(),
         patience: transfer.limits.patience,
+        about: String::new(),
     };
     let (agent, there) = FetchShell::start(host, &place, context)?;
     let mut making = Making { agent, part };

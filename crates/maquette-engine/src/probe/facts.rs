@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use maquette_core::image::AgentRecord;
 use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Bmcs, HostLink, HostNetwork, LinkKind, Listening};
@@ -66,6 +67,8 @@ pub struct Facts {
     pub now_s: u64,
     /// What is noted there of environments.
     pub lifetimes: BTreeMap<EnvName, Lifetime>,
+    /// Images in its pools that were built with an agent, by their files.
+    pub agents: BTreeMap<String, AgentRecord>,
     /// BMCs that are served there, by their environments.
     pub bmcs: BTreeMap<EnvName, Bmcs>,
     /// How libvirt's daemons are started.
@@ -149,9 +152,8 @@ pub fn read(text: &str) -> Facts {
     let paths: BTreeSet<&str> = seen.lines("paths").collect();
     let there = |path: &str| paths.contains(path);
     let os = OsRelease::parse(seen.text("os"));
-    let family = os.family();
     let lacks = |parts: fn(&'static Family) -> &'static [Part]| {
-        family.map_or(Vec::new(), |family| family::missing(parts(family), &there))
+        os.family().map_or(Vec::new(), |family| family::missing(parts(family), &there))
     };
     let (missing_uefi, missing_tpm) = (lacks(|f| f.uefi), lacks(|f| f.tpm));
     let (missing_guard, missing_vswitch) = (lacks(|f| f.guard), lacks(|f| f.vswitch));
@@ -180,6 +182,7 @@ pub fn read(text: &str) -> Facts {
         expiry: seen.text("expiry").split_whitespace().next().map(String::from),
         now_s,
         lifetimes: Lifetime::parse_all(seen.text("leases")),
+        agents: agents(&seen),
         bmcs: bmcs(&seen),
         cpus: seen.text("cpus").parse().unwrap_or(1).max(1),
         kvm: kvm(kvm_device.is_some(), seen.text("flags")),
@@ -250,6 +253,20 @@ fn all_routes(seen: &Sections) -> Vec<(IpNet, String)> {
 /// A module of KVM's, and whether it lets guests have guests.
 fn nested(line: &str) -> Option<(String, bool)> {
     words(line).map(|(module, value)| (module, value.starts_with(['Y', 'y', '1'])))
+}
+
+/// Records of images: a line with the file, and for some a second one.
+fn agents(seen: &Sections) -> BTreeMap<String, AgentRecord> {
+    let mut all = BTreeMap::new();
+    let mut of = None;
+    for line in seen.lines("images") {
+        if line.starts_with('/') {
+            of = Some(line);
+        } else if let Some((file, record)) = of.take().zip(AgentRecord::parse(line)) {
+            all.insert(file.to_string(), record);
+        }
+    }
+    all
 }
 
 /// BMCs by their environments: a line for each of these, and below it one for each of its BMCs.
@@ -514,6 +531,17 @@ mod tests {
         .map(|(net, owner)| format!("{net} {owner}"))
         .collect();
         assert_eq!(found, ["2001:db8:1::/64 interface br0", "2001:db8:2::7/128 interface eth0"]);
+    }
+
+    /// Images that earlier versions brought have a record of one line.
+    #[test]
+    fn images_with_an_agent_are_known_by_the_second_line_of_their_records() {
+        let digest = "0".repeat(64);
+        let text = format!(
+            "@@ images\n/p/a.qcow2\n\n/p/b.qcow2\nagent {digest} {digest}\n\n/p/c.qcow2\nagent x {digest}\nagent {digest} {digest}\n"
+        );
+        let facts = read(&text);
+        assert_eq!(facts.agents.keys().collect::<Vec<_>>(), ["/p/b.qcow2"]);
     }
 
     #[test]

@@ -474,6 +474,9 @@ impl Building<'_, '_> {
         answering::moved(&now, &evidence).iter().for_each(|line| self.world.terminal.talk(line));
         let failed = answering::failed(&now, &evidence);
         let Some(mut error) = failed.filter(|_| self.how.stages.has(Stage::Vms)) else {
+            if !self.how.json && !plan.is_empty() {
+                planned.advise(self.world);
+            }
             return Ok(());
         };
         if !self.how.json {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use maquette_core::blueprint::{Image, ImageOrigin};
+use maquette_core::blueprint::{Image, ImageOrigin, Pool};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::expand::{self, ImageMap};
-use maquette_core::image::{ImageRefError, redact};
+use maquette_core::image::{AgentRecord, ImageRefError, redact};
 use maquette_core::observed::Observed;
 use maquette_core::syntax::Span;
 use maquette_core::topology::Topology;
@@ -89,12 +89,41 @@ fn place(topology: &Topology, word: &str) -> Option<Span> {
     })
 }
 
+/// What is recorded of the images in a pool, whoever brought them.
+#[derive(Clone, Copy)]
+pub struct Recorded<'a> {
+    /// Images with an agent, by their files.
+    pub agents: &'a BTreeMap<String, AgentRecord>,
+    /// The pool.
+    pub pool: &'a Pool,
+}
+
+impl Recorded<'_> {
+    /// Whether what a volume holds has an agent of this version.
+    fn has_agent(&self, volume: &str) -> bool {
+        let record = self.agents.get(&format!("{}/{volume}", self.pool.path));
+        record.is_some_and(|r| r.is_of(volume) && build::is_recorded_current(r))
+    }
+
+    /// The image that was built under a name, which somebody brought there.
+    fn built(&self, name: &str, observed: &Observed) -> Option<Image> {
+        let volumes = observed.volumes.get(&self.pool.name)?;
+        let is_it = |volume: &&String| {
+            let record = self.agents.get(&format!("{}/{volume}", self.pool.path));
+            record.is_some_and(|r| r.is_built_as(name, volume) && build::is_recorded_current(r))
+        };
+        let volume = volumes.iter().find(is_it)?.clone();
+        Some(Image { source: name.into(), volume })
+    }
+}
+
 /// Volume names of all base images, and where those come from that were read to know theirs. An image that nodes of this
-/// environment were made from keeps its volume, so that a second run reads no image again.
+/// environment were made from keeps its volume, so that a second run reads no image again. A published image of which
+/// somebody has brought one that was built under its name is that one, as it would be for who has built it.
 pub fn images(
     environment: &Environment,
     topology: &Topology,
-    (observed, asked): (&Observed, Option<Span>),
+    (observed, recorded, asked): (&Observed, Recorded<'_>, Option<Span>),
     diags: &mut Diagnostics,
 ) -> (ImageMap, BTreeMap<Image, ImageOrigin>) {
     let built = environment.built_images();
@@ -112,6 +141,16 @@ pub fn images(
         if map.contains_key(&word) {
             continue;
         }
+        // What is to be downloaded again is the published one.
+        let again = expand::is_refreshed(topology, &word);
+        let published = matches!(
+            Source::parse(&word, &built),
+            Ok(Source { origin: Origin::Catalogue(_), sum: None })
+        );
+        if let Some(image) = recorded.built(&word, observed).filter(|_| published && !again) {
+            map.insert(word, image);
+            continue;
+        }
         match image::resolve(&word, &built) {
             Ok(resolved) => {
                 check_size(topology, &word, resolved.size, diags);
@@ -124,8 +163,12 @@ pub fn images(
     (map, read)
 }
 
-/// Whether an image has an agent of this version: what its volume holds was built here, and is named after its content.
-pub fn has_agent(environment: &Environment, image: &Image) -> bool {
+/// Whether an image has an agent of this version: what its volume holds was built here, and is named after its content, or
+/// that is recorded of it where it lies.
+pub fn has_agent(environment: &Environment, recorded: Recorded<'_>, image: &Image) -> bool {
+    if recorded.has_agent(&image.volume) {
+        return true;
+    }
     let Some(path) = file(environment, image) else { return false };
     build::recipe_beside(&path).is_some_and(|recipe| recipe.is_current && recipe.made(image))
 }

@@ -10,10 +10,11 @@ use maquette_core::plan;
 use maquette_core::settings::StartChoice;
 use maquette_core::syntax::Sources;
 use maquette_core::values::NodeName;
+use maquette_engine::image::build::BUILDABLE;
 
 use super::finish;
 use crate::failure::Failure;
-use crate::load::images::{has_agent, may_have_agent};
+use crate::load::images::{Recorded, has_agent, may_have_agent};
 use crate::session::Hypervisor;
 use crate::world::{Environment, World};
 
@@ -33,8 +34,9 @@ pub(super) fn templates(
     let is_meant = |node: &&Node| all || fresh.contains(node.name.as_str());
     let nodes = || blueprint.nodes.iter().filter(is_meant);
     let mut agents: BTreeMap<&Image, bool> = BTreeMap::new();
+    let recorded = Recorded { agents: &hypervisor.facts.agents, pool: &blueprint.pool };
     for image in nodes().filter_map(|n| n.disks.first()?.backing.as_ref()) {
-        agents.entry(image).or_insert_with(|| has_agent(&world.environment, image));
+        agents.entry(image).or_insert_with(|| has_agent(&world.environment, recorded, image));
     }
     // Nobody asks libvirt what does not matter.
     let matters =
@@ -62,6 +64,18 @@ pub(super) fn templates(
     }
     finish(world, diags, &Sources::default())?;
     Ok(found)
+}
+
+/// Names of published images from which nodes are made that boot in full, and under which images with an agent can be built.
+pub(super) fn buildable(blueprint: &Blueprint) -> BTreeSet<&str> {
+    let lacks = |node: &&Node| {
+        let start = blueprint.templates.get(&node.name);
+        matches!(start, Some(Err(ColdReason::NoAgent)))
+    };
+    let images =
+        blueprint.nodes.iter().filter(lacks).filter_map(|n| n.disks.first()?.backing.as_ref());
+    let names = images.map(|image| image.source.as_str());
+    names.filter(|name| BUILDABLE.iter().any(|(known, _)| known == name)).collect()
 }
 
 fn template(

@@ -60,6 +60,13 @@ impl Stage {
                 std::fs::write(file, image).unwrap();
                 build::record(file.as_ref());
             }
+            ["somebody", "has", "brought", "an", "image", "built", "as", name] => {
+                let content = "0123456789abcdef".repeat(4);
+                let volume = format!("maquette-{name}-{}.qcow2", &content[..12]);
+                let line = build::recorded_as(&content).unwrap().line();
+                machine.image_records = format!("/var/lib/libvirt/images/{volume}\n{line}\n");
+                machine.seen.volumes.entry("images".into()).or_default().insert(volume);
+            }
             ["domain", name, "stops"] => {
                 let domain = seen.domains.get_mut(*name).unwrap();
                 (domain.active, domain.live) = (false, None);

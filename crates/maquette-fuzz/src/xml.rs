@@ -32,13 +32,7 @@ fn seen(text: &str) {
         let own = Node { name: record.node_name(), ..record.node.clone() };
         check::operators_files(&[&own]);
         check::seed(&record.node, None);
-        let again = own::domain(
-            &record.node,
-            &record.environment,
-            &record.pool,
-            domain.mark.ready,
-            domain.mark.address,
-        );
+        let again = own::domain(&record.node, &record.environment, &record.pool, &domain.mark);
         sealed(&again);
         let again = read::domain(&again).expect("what is written can be read");
         let node = without_secrets(record.node);

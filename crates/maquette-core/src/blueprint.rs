@@ -138,7 +138,31 @@ pub struct Image {
     pub volume: String,
 }
 
+/// How the volume of an image ends that virt-customize has worked on. The name tells it, so that records of disks do.
+const CUSTOMIZED: &str = ".customized.qcow2";
+
 impl Image {
+    /// The same image, once virt-customize has made it ready for being set up from a seed: a volume of its own.
+    pub fn customized(&self) -> Self {
+        if self.is_customized() || self.volume.is_empty() {
+            return self.clone();
+        }
+        let stem = self.volume.strip_suffix(".qcow2").unwrap_or(&self.volume);
+        Self { source: self.source.clone(), volume: format!("{stem}{CUSTOMIZED}") }
+    }
+
+    /// The image as it comes, without what virt-customize does to it.
+    pub fn as_it_comes(&self) -> Self {
+        let stem = self.volume.strip_suffix(CUSTOMIZED);
+        let volume = stem.map_or(self.volume.clone(), |stem| format!("{stem}.qcow2"));
+        Self { source: self.source.clone(), volume }
+    }
+
+    /// Whether virt-customize makes it ready for being set up from a seed.
+    pub fn is_customized(&self) -> bool {
+        self.volume.ends_with(CUSTOMIZED)
+    }
+
     /// Its source without what may be secret in an address.
     pub fn shown(&self) -> String {
         crate::image::redact(&self.source)

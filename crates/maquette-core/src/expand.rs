@@ -484,13 +484,7 @@ impl<'a> Expander<'a> {
                 let letter = used.entry(bus.device_prefix()).or_default();
                 let device = bus.device(*letter);
                 *letter += 1;
-                let backing = source.map(|s| {
-                    self.context
-                        .images
-                        .get(s)
-                        .cloned()
-                        .unwrap_or(Image { source: s.clone(), volume: String::new() })
-                });
+                let backing = source.map(|s| images::image(role, i, s, self.context));
                 Disk {
                     volume: format!("{node}-{}.qcow2", disk.key),
                     device,

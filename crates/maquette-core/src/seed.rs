@@ -13,7 +13,7 @@ mod user_data;
 
 pub use cloud_init::READY_PORT;
 
-use crate::blueprint::{Guest, Node};
+use crate::blueprint::{Guest, Image, Node};
 use crate::topology::FirstBoot;
 use crate::values::Secret;
 
@@ -40,7 +40,8 @@ pub fn template_files(user: &str) -> Vec<SeedFile> {
 
 /// The files of a node's seed. `host_key` is the private key, in OpenSSH's format; `first_boot`
 /// is what there is to do besides setting the node up. Whatever comes after `network-config` is for the agent that
-/// prepared images have in place of cloud-init, and that reads `network-config`, too.
+/// prepared images have in place of cloud-init, and that reads `network-config`, too; so does what virt-customize puts into
+/// others, which is a shell's.
 pub fn seed_files(
     node: &Node,
     guest: &Guest,
@@ -62,5 +63,11 @@ pub fn seed_files(
     files.push(file("identity", identity::text(node, guest)));
     files.push(SeedFile { name: "host-key", content: host_key.clone() });
     files.extend(first_boot.map(|first_boot| file("first-boot", first_boot::json(first_boot))));
+    let image = node.disks.first().and_then(|disk| disk.backing.as_ref());
+    if image.is_some_and(Image::is_customized) {
+        files.extend(
+            first_boot.map(|first_boot| file("first-boot.sh", first_boot::shell(first_boot))),
+        );
+    }
     files
 }

@@ -58,6 +58,7 @@ pub fn missing_packages(facts: &Facts, requirements: &Requirements) -> Vec<Strin
         (&facts.missing_uefi, requirements.uefi),
         (&facts.missing_tpm, requirements.tpm),
         (&facts.missing_virt_xml, requirements.virt_xml),
+        (&facts.missing_customize, requirements.customize),
         (&facts.missing_guard, requirements.guard),
         (&facts.missing_vswitch, requirements.vswitch),
     ] {

@@ -15,9 +15,22 @@ pub(super) fn refreshed(
     if topology.settings.force_image_download {
         return images.clone();
     }
-    let again = topology.roles.iter().flat_map(|role| sources(role, &topology.settings));
-    let again = again.filter(|(disk, _)| disk.refresh);
-    again.filter_map(|(_, source)| context.images.get(source).cloned()).collect()
+    let mut again = BTreeSet::new();
+    for role in &topology.roles {
+        for (number, disk) in role.disks.iter().enumerate().filter(|(_, disk)| disk.refresh) {
+            let source = source(role, number, disk, &topology.settings);
+            let known = source.filter(|source| context.images.contains_key(*source));
+            again.extend(known.map(|source| image(role, number, source, context)));
+        }
+    }
+    again
+}
+
+/// The image that a disk of a node type overlays: of its system disk as the type has it set up.
+pub(super) fn image(role: &Role, number: usize, source: &str, context: &Context<'_>) -> Image {
+    let unknown = || Image { source: source.into(), volume: String::new() };
+    let image = context.images.get(source).cloned().unwrap_or_else(unknown);
+    if role.customize && number == 0 && role.deploy_os { image.customized() } else { image }
 }
 
 /// Whether an image is to be downloaded again.

@@ -22,6 +22,7 @@ const OF_KEYS: &[(&str, &str)] = &[
     ("portgroup", "blue"),
     ("external_network", "front"),
     ("provision_network", "front"),
+    ("pxe_network", "front"),
     ("groups", "[web, servers]"),
     ("packages", "[tcpdump, vim]"),
     ("files", "{/etc/motd: welcome}"),

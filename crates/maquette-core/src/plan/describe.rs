@@ -29,9 +29,13 @@ pub(super) fn size(node: &Node) -> String {
 /// Why an image is fetched that the pool does not have, and where it comes from.
 pub(super) fn missing_image(blueprint: &Blueprint, image: &Image) -> String {
     let begin = "it is not in the pool yet";
-    match blueprint.image_origins.get(image) {
-        Some(origin) => format!("{begin}, and {origin}"),
-        None => begin.into(),
+    let end = match image.is_customized() {
+        true => "; virt-customize has it set up from the seed, unless it has cloud-init",
+        false => "",
+    };
+    match blueprint.image_origins.get(&image.as_it_comes()) {
+        Some(origin) => format!("{begin}, and {origin}{end}"),
+        None => format!("{begin}{end}"),
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Requirements {
     pub tpm: bool,
     /// Whether `virt-xml` has to change its nodes' definitions.
     pub virt_xml: bool,
+    /// Whether virt-customize has to work on an image.
+    pub customize: bool,
     /// Whether any network is bridged with a guard against rogue DHCP.
     pub guard: bool,
     /// Whether any network is on Open vSwitch.
@@ -57,6 +59,7 @@ impl Requirements {
         let interfaces = each.fold(0, usize::saturating_add);
         let options = &topology.settings.virtopts;
         let boots_uefi = |o: &VirtOpt| matches!(o, VirtOpt::Edit { name, value, .. } if name == "--boot" && value.split(',').any(|part| part == "uefi"));
+        let customize = used.clone().any(|r| r.customize);
         let blank = used.any(|r| !r.deploy_os);
         Self {
             ipv6: networks.iter().any(|n| n.ipv6.is_some()),
@@ -64,6 +67,7 @@ impl Requirements {
             uefi: (blank && topology.settings.boot_mode == BootMode::Uefi)
                 || options.iter().any(boots_uefi),
             virt_xml: options.iter().any(|o| matches!(o, VirtOpt::Edit { .. })),
+            customize,
             tpm: options.iter().any(|o| matches!(o, VirtOpt::Tpm(..))),
             guard,
             vswitch,

@@ -173,7 +173,7 @@ fn fetched(blueprint: &Blueprint, observed: &Observed) -> u64 {
 /// The same of some images.
 fn bytes_of(images: BTreeSet<&Image>, blueprint: &Blueprint, observed: &Observed) -> u64 {
     let new = images.into_iter().filter(|i| !observed.has_volume(&blueprint.pool, &i.volume));
-    let size = |image: &Image| match blueprint.image_origins.get(image) {
+    let size = |image: &Image| match blueprint.image_origins.get(&image.as_it_comes()) {
         Some(ImageOrigin::Built { bytes } | ImageOrigin::File { bytes }) => *bytes,
         Some(ImageOrigin::Download { .. }) | None => 0,
     };

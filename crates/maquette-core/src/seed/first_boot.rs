@@ -79,6 +79,35 @@ pub(super) fn json(first_boot: &FirstBoot) -> String {
     escaped(&json!({ "packages": packages, "files": files, "commands": commands }).to_string())
 }
 
+/// The same in the words of what virt-customize puts into images (`setup.sh` in the engine's assets).
+pub(super) fn shell(first_boot: &FirstBoot) -> String {
+    let FirstBoot { packages, files, commands, autologin: _, user_data: _, password: _ } =
+        first_boot;
+    let mut out = String::new();
+    // Only a byte 0 cannot be quoted, and no text of a first boot has one.
+    let word = |text: &str| shlex::try_quote(text).unwrap_or_default().into_owned();
+    for file in files {
+        let owner = file.owner.as_deref().unwrap_or_default();
+        let (path, content) = (word(&file.path), word(file.content.reveal()));
+        let _ = writeln!(
+            out,
+            "file {:04o} {} {path} {content} || return",
+            file.mode.bits(),
+            word(owner)
+        );
+    }
+    if !packages.is_empty() {
+        let names: Vec<String> = packages.iter().map(|name| word(name)).collect();
+        let _ = writeln!(out, "packages {} || return", names.join(" "));
+    }
+    if !commands.is_empty() {
+        let lines: Vec<&str> = commands.iter().map(|command| command.reveal()).collect();
+        let script = format!("set -e\n{}", lines.join("\n"));
+        let _ = writeln!(out, "commands {} || return", word(&script));
+    }
+    out
+}
+
 /// JSON in which nothing shows something else than is there, as in YAML: outside of its texts there is nothing to escape.
 fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());

@@ -113,10 +113,27 @@ fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
             ),
         }
     }
+    provisioned(role, diags);
     // What is wrong with a network has been reported: that it gives no address may follow from it.
     let flawed = |i: &Interface| topology.flawed.contains(i.network.value.as_str());
     if role.deploy_os && !role.every_interface().any(flawed) {
         reached(topology, role, diags);
+    }
+}
+
+/// Nodes are provisioned over a network that each of them is on.
+fn provisioned(role: &Role, diags: &mut Diagnostics) {
+    let Some(network) = &role.pxe_network else { return };
+    let named = |i: &Interface| i.connect_to.is_none() && i.network.value == network.value;
+    let lists = role.interfaces.rows.iter().flatten();
+    let (all, mut rows) = (role.interfaces.all.iter().any(named), lists.clone());
+    if !all && (lists.count() == 0 || !rows.all(|row| row.iter().any(named))) {
+        let message = format!(
+            "nodes of type `{}` cannot be provisioned on `{}`: they have no NIC there",
+            role.file, network.value
+        );
+        let diagnostic = Diagnostic::error("topology::pxe-network", message).at(network.span, "");
+        diags.push(diagnostic.help("`pxe_network` names one of the networks of its `interfaces`"));
     }
 }
 
@@ -276,10 +293,14 @@ fn querier(topology: &Topology, diags: &mut Diagnostics) {
 /// Nobody would do what a first boot is to do in a node that is not set up.
 fn first_boot(role: &Role, diags: &mut Diagnostics) {
     let why = match (role.deploy_os, role.adapt_image) {
-        (true, true) => return,
+        (true, true) => return customized(role, diags),
         (false, _) => "it has no operating system (`deploy_os: no`)",
         (true, false) => "its image is used as it is (`supports_libguestfs: no`)",
     };
+    if role.customize {
+        let message = format!("`customize` of node type `{}` has no effect: {why}", role.file);
+        diags.push(Diagnostic::error("topology::customize", message).at(role.span, ""));
+    }
     if role.seed.is_some() {
         let message = format!("`seed` of node type `{}` has no effect: {why}", role.file);
         diags.push(Diagnostic::error("topology::seed", message).at(role.span, ""));
@@ -290,6 +311,20 @@ fn first_boot(role: &Role, diags: &mut Diagnostics) {
             role.file
         );
         diags.push(Diagnostic::error("topology::first-boot", message).at(role.span, ""));
+    }
+}
+
+/// What sets a customised image up knows packages, files and commands, and is no cloud-init.
+fn customized(role: &Role, diags: &mut Diagnostics) {
+    if role.customize && role.first_boot.needs_cloud_init() {
+        let message = format!(
+            "`user_data` of node type `{}` needs cloud-init, and `customize` is for images without",
+            role.file
+        );
+        let diagnostic = Diagnostic::error("topology::customize", message).at(role.span, "");
+        diags.push(diagnostic.help(
+            "`packages`, `files` and `commands` do without; leave `customize` out if the image has cloud-init",
+        ));
     }
 }
 

@@ -85,6 +85,11 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         Form::YesNo,
         "Whether the image may be adapted; `no` uses it as it is",
     ).takes(Replace),
+    key(
+        "customize",
+        Form::YesNo,
+        "Whether virt-customize makes the image ready for being set up, as one without cloud-init has to be [default: no]",
+    ).takes(Replace),
     key("os", Form::Map(OS), "What the operating system is, for the model of NICs").takes(Replace),
     key("disks", disk::DISKS, "Disks, the system disk first").takes(Live).needed(),
     key(
@@ -146,6 +151,11 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         Form::Words(&BMC_CHOICES),
         "What its BMC speaks, which switches it and says what it boots from [default: off; without an operating system as the setting `bmc` says]",
     ).takes(Record),
+    key(
+        "pxe_network",
+        Form::Text,
+        "Network that a node with a BMC is provisioned on: files for enrolling nodes have its NIC there as the one to boot from [default: any]",
+    ).takes(Record),
     key("ansible_user", Form::Parsed("a login name"), "The same as `image.ssh_user`").takes(Replace),
     key(
         "ansible_connection",
@@ -156,6 +166,9 @@ pub(crate) const NODE_TYPE: &[Key] = &[
     unread("flavor"),
     unread("flavor_id"),
 ];
+
+/// Networks that a type names for who provisions its nodes.
+const PROVISIONED: [&str; 2] = ["provision_network", "pxe_network"];
 
 /// Most nodes of one type; more is surely a slip.
 pub const MOST_NODES: u32 = 100_000;
@@ -207,6 +220,8 @@ pub struct Role {
     pub deploy_os: bool,
     /// Whether the image may be adapted (false: an appliance, used as it is).
     pub adapt_image: bool,
+    /// Whether virt-customize makes the image ready, unless it has cloud-init.
+    pub customize: bool,
     /// Disks, the system disk first.
     pub disks: Vec<Disk>,
     /// Base image of this type instead of the environment's.
@@ -231,6 +246,8 @@ pub struct Role {
     pub boot: Vec<BootDevice>,
     /// Whether its nodes have a BMC, if that was chosen.
     pub bmc: Option<BmcChoice>,
+    /// The network that its nodes are provisioned on, if that was chosen.
+    pub pxe_network: Option<Spanned<Name>>,
     /// What operating system it has, as far as that is known.
     pub variant: Option<Spanned<OsVariant>>,
     /// Ansible connection plug-in.
@@ -269,10 +286,8 @@ pub fn decode(
     let (name, vcpus) = (checked_name(&mut fields, diags), fields.number("cpu", diags));
     let (memory, memory_max_mib, swap_mib) = memory(&mut fields, file, diags);
     let cpu_model = fields.parsed("cpumodel", diags).map(|model| model.value);
-    let [deploy_os, adapt_image] =
-        ["deploy_os", "supports_libguestfs"].map(|key| fields.bool(key, diags).unwrap_or(true));
-    let variant = os(&mut fields, file, diags);
-    let disks = disks(&mut fields, (file, described), diags);
+    let (deploy_os, adapt_image, customize) = image_use(&mut fields, diags);
+    let (os, disks) = (os(&mut fields, file, diags), disks(&mut fields, (file, described), diags));
     let import_url = fields.parsed::<Line>("import_url", diags).map(|u| u.value.to_string());
     let interfaces = interfaces(&mut fields, file, diags);
     let (octets, macs) = (octets(&mut fields, diags), introspection(&mut fields, diags));
@@ -280,7 +295,7 @@ pub fn decode(
         per_index((file, count), listed.len(), &octets, (bgp, described), fields.span(), diags);
     }
     let external_network = fields.take("external_network").and_then(|n| external(n, file, diags));
-    let provision_network = fields.checked("provision_network", diags);
+    let [provision_network, pxe_network] = PROVISIONED.map(|key| fields.checked(key, diags));
     let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
     let machine_type = fields.parsed("machine_type", diags).map(|m| m.value);
     let (ssh_user, connection) = access(&mut fields, file, diags);
@@ -298,6 +313,7 @@ pub fn decode(
         swap_mib,
         deploy_os,
         adapt_image,
+        customize,
         disks,
         import_url,
         interfaces,
@@ -310,7 +326,8 @@ pub fn decode(
         ssh_user,
         boot,
         bmc,
-        variant,
+        pxe_network,
+        variant: os,
         ansible_connection: connection.unwrap_or_else(|| ConnectionPlugin::known("ssh")),
         first_boot,
         seed,
@@ -338,6 +355,12 @@ fn memory(
     let place = fields.take("memory").map_or(fields.span(), |node| node.span);
     let memory = memory.map(|mib| Spanned::new(mib, place));
     (memory, most, fields.number("swap", diags).unwrap_or(0))
+}
+
+/// Whether the first disk gets the image, whether that may be adapted, and whether virt-customize does so.
+fn image_use(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> (bool, bool, bool) {
+    let mut is = |key, usual| fields.bool(key, diags).unwrap_or(usual);
+    (is("deploy_os", true), is("supports_libguestfs", true), is("customize", false))
 }
 
 /// `interfaces`, or `networks`.

@@ -41,7 +41,7 @@ until same; do
     take
 done
 # What runs left that are gone: none is at work, or it would have the lock.
-rm -f -- "$part"-* "$part.new" "$part.again" "$part.ca" "$part.claim" "$part.told"
+rm -f -- "$part"-* "$part.new" "$part.again" "$part.ca" "$part.claim" "$part.told" "$part.setup" "$part.said"
 
 # Runs a program that reads a stranger's bytes: as nobody, without a way back, and with limits.
 # $1: how large a file it may write, in bytes
@@ -185,6 +185,28 @@ download() {
     esac
 }
 
+# On a copy: what is broken off half-way is of no use. QEMU is started by libguestfs itself: libvirt's would be another
+# user, who cannot read this, and there may be none.
+customize() {
+    cp --reflink=auto --sparse=always -- "$part" "$part.new" || return
+    set -- timeout -k 10 "$1" virt-customize --quiet --format qcow2 --add "$part.new" --no-network \
+        --mkdir /usr/lib/maquette --upload "$part.setup:/usr/lib/maquette/setup"
+    for what in systemd sshd network accounts vfat; do
+        set -- "$@" --run-command "/bin/sh /usr/lib/maquette/setup has $what"
+    done
+    set -- "$@" --run-command "/bin/sh /usr/lib/maquette/setup install" --selinux-relabel
+    ended=0
+    LIBGUESTFS_BACKEND=direct "$@" >/dev/null 2>"$part.said" 7>&- || ended=$?
+    # There are machines with a /dev/kvm that QEMU does not get on with.
+    if [ "$ended" != 0 ] && grep -q 'guestfs_launch failed' "$part.said"; then
+        ended=0
+        LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg "$@" >/dev/null 2>"$part.said" 7>&- || ended=$?
+    fi
+    cat -- "$part.said" >&2
+    rm -f -- "$part.said"
+    return "$ended"
+}
+
 if [ -e "$target" ]; then answer ready there; else answer ready; fi
 config= redirects= stall=60 largest=0 authorities= how= large=
 while IFS= read -r order <&7; do
@@ -279,6 +301,30 @@ while IFS= read -r order <&7; do
         fits)
             claim "$1"
             [ "$1" -le "$most" ] || status=large
+            answer "done $status $most"
+            ;;
+        # $1: the same image beside this one, without what `customize` does
+        copy)
+            from=${target%/*}/$1
+            claim "$(size "$from")"
+            { [ -f "$from" ] && [ "$limit" -le "$most" ] && rm -f -- "$part" "$part.from" &&
+                cp --reflink=auto --sparse=always -- "$from" "$part"; } || status=1
+            rm -f -- "$part.claim"
+            answer "done $status"
+            ;;
+        # Makes an image ready for being set up from a seed, unless it has cloud-init; $1: how many seconds that may take.
+        # Then lines of the program that does it, and an empty one.
+        customize)
+            while IFS= read -r line <&7 && [ -n "$line" ]; do printf '%s\n' "$line"; done >"$part.setup"
+            made "$part.new"
+            claim "$(size "$part")"
+            if [ "$limit" -gt "$most" ]; then
+                status=large
+            else
+                customize "$1" || status=$?
+            fi
+            rm -f -- "$part.claim" "$part.setup"
+            settle "$status"
             answer "done $status $most"
             ;;
         same)

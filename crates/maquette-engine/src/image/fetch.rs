@@ -1,5 +1,7 @@
 //! Bringing a base image into the pool: complete and verified, or not at all.
 
+mod customize;
+
 use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::{Image, Pool};
@@ -87,12 +89,17 @@ pub fn fetch(
         Origin::Url(url) => redact(url),
         Origin::Catalogue(entry) => entry.url.into(),
     };
-    let mut job = Job { host, transfer, agent, volume: image.volume.clone(), part, name, context };
+    let volume = image.as_it_comes().volume;
+    let mut job = Job { host, transfer, agent, volume, part, name, context };
     let again = there && transfer.force && !matches!(source.origin, Origin::File(_));
     if there && !again {
         return job.leave();
     }
-    let result = job.bring(&source, smallest).and_then(|()| job.place(again, used));
+    let brought = match image.is_customized() {
+        true => job.bring_customized(&source, smallest),
+        false => job.bring(&source, smallest),
+    };
+    let result = brought.and_then(|()| job.place(again, used));
     if result.is_err() {
         // Whatever may be left is there for the next run; the first error is the one to tell.
         let _ = job.leave();
@@ -113,6 +120,7 @@ struct Job<'a> {
     host: &'a dyn Host,
     transfer: &'a Transfer,
     agent: FetchShell<'a>,
+    /// Its volume as it comes, which is named after what is in it.
     volume: String,
     /// Where it grows.
     part: String,

@@ -53,6 +53,8 @@ pub struct Facts {
     pub missing_tpm: Vec<String>,
     /// Packages that bring `virt-xml` and that are missing.
     pub missing_virt_xml: Vec<String>,
+    /// Packages that bring virt-customize and that are missing.
+    pub missing_customize: Vec<String>,
     /// Packages that keep nodes from serving DHCP on the LAN, and that are missing.
     pub missing_guard: Vec<String>,
     /// Packages that networks on Open vSwitch need and that are missing.
@@ -155,7 +157,6 @@ pub fn read(text: &str) -> Facts {
     let lacks = |parts: fn(&'static Family) -> &'static [Part]| {
         os.family().map_or(Vec::new(), |family| family::missing(parts(family), &there))
     };
-    let (missing_uefi, missing_tpm) = (lacks(|f| f.uefi), lacks(|f| f.tpm));
     let (missing_guard, missing_vswitch) = (lacks(|f| f.guard), lacks(|f| f.vswitch));
     let kvm_device = words(seen.text("kvm"));
     let now_s = seen.text("time").parse().unwrap_or(0);
@@ -172,9 +173,10 @@ pub fn read(text: &str) -> Facts {
     Facts {
         name: seen.text("name").to_string(),
         missing: lacks(|f| f.parts),
-        missing_uefi,
-        missing_tpm,
+        missing_uefi: lacks(|f| f.uefi),
+        missing_tpm: lacks(|f| f.tpm),
         missing_virt_xml: lacks(|f| f.virt_xml),
+        missing_customize: lacks(|f| f.customize),
         missing_guard,
         missing_vswitch,
         vswitch_runs: seen.lines("vswitch").any(|l| l == "runs"),

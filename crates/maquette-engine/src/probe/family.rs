@@ -31,6 +31,8 @@ pub struct Family {
     pub tpm: &'static [Part],
     /// What brings `virt-xml`.
     pub virt_xml: &'static [Part],
+    /// What brings virt-customize, which knows the file systems of other distributions, too.
+    pub customize: &'static [Part],
     /// What keeps nodes from serving DHCP on the LAN.
     pub guard: &'static [Part],
     /// What networks on Open vSwitch need.
@@ -40,8 +42,9 @@ pub struct Family {
 impl Family {
     /// Everything that may be looked for.
     pub fn all_parts(&self) -> impl Iterator<Item = &'static Part> {
-        [self.parts, self.uefi, self.tpm, self.virt_xml, self.guard, self.vswitch]
+        [self.parts, self.uefi, self.tpm, self.virt_xml]
             .into_iter()
+            .chain([self.customize, self.guard, self.vswitch])
             .flatten()
     }
 }
@@ -90,6 +93,7 @@ const UEFI: &[&str] = &[
 ];
 const TPM: &[&str] = &["/usr/bin/swtpm_setup"];
 const VIRT_XML: &[&str] = &["/usr/bin/virt-xml"];
+const CUSTOMIZE: &[&str] = &["/usr/bin/virt-customize"];
 const NFT: &[&str] = &["/usr/sbin/nft", "/usr/bin/nft", "/sbin/nft"];
 const OVS: &[&str] = &["/usr/sbin/ovs-vswitchd", "/usr/bin/ovs-vswitchd"];
 
@@ -118,6 +122,7 @@ pub const FAMILIES: [Family; 4] = [
         uefi: parts! { UEFI => ["ovmf"] },
         tpm: parts! { TPM => ["swtpm-tools"] },
         virt_xml: parts! { VIRT_XML => ["virtinst"] },
+        customize: parts! { CUSTOMIZE => ["libguestfs-tools", "libguestfs-xfs"] },
         guard: parts! { NFT => ["nftables"] },
         vswitch: parts! { OVS => ["openvswitch-switch"] },
     },
@@ -138,6 +143,7 @@ pub const FAMILIES: [Family; 4] = [
         uefi: parts! { UEFI => ["edk2-ovmf"] },
         tpm: parts! { TPM => ["swtpm-tools"] },
         virt_xml: parts! { VIRT_XML => ["virt-install"] },
+        customize: parts! { CUSTOMIZE => ["libguestfs-tools-c", "libguestfs-xfs"] },
         guard: parts! { NFT => ["nftables"] },
         vswitch: parts! { OVS => ["openvswitch"] },
     },
@@ -158,6 +164,7 @@ pub const FAMILIES: [Family; 4] = [
         uefi: parts! { UEFI => ["qemu-ovmf-x86_64"] },
         tpm: parts! { TPM => ["swtpm"] },
         virt_xml: parts! { VIRT_XML => ["virt-install"] },
+        customize: parts! { CUSTOMIZE => ["guestfs-tools"] },
         guard: parts! { NFT => ["nftables"] },
         vswitch: parts! { OVS => ["openvswitch"] },
     },
@@ -178,6 +185,7 @@ pub const FAMILIES: [Family; 4] = [
         uefi: parts! { UEFI => ["edk2-ovmf"] },
         tpm: parts! { TPM => ["swtpm"] },
         virt_xml: parts! { VIRT_XML => ["virt-install"] },
+        customize: parts! { CUSTOMIZE => ["guestfs-tools"] },
         guard: parts! { NFT => ["nftables"] },
         vswitch: parts! { OVS => ["openvswitch"] },
     },

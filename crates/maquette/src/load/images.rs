@@ -135,7 +135,7 @@ pub fn images(
         .filter_map(|(d, disk)| Some((d, disk.backing.as_ref()?)))
         .filter(|(d, image)| observed.has_volume(&d.pool, &image.volume));
     for (_, image) in known {
-        map.insert(image.source.clone(), image.clone());
+        map.insert(image.source.clone(), image.as_it_comes());
     }
     for word in expand::image_sources(topology) {
         if map.contains_key(&word) {
@@ -169,7 +169,9 @@ pub fn has_agent(environment: &Environment, recorded: Recorded<'_>, image: &Imag
     if recorded.has_agent(&image.volume) {
         return true;
     }
-    let Some(path) = file(environment, image) else { return false };
+    let Some(path) = file(environment, image).filter(|_| !image.is_customized()) else {
+        return false;
+    };
     build::recipe_beside(&path).is_some_and(|recipe| recipe.is_current && recipe.made(image))
 }
 
@@ -177,6 +179,8 @@ pub fn has_agent(environment: &Environment, recorded: Recorded<'_>, image: &Imag
 /// that comes from elsewhere.
 pub fn may_have_agent(environment: &Environment, image: &Image) -> bool {
     match Source::parse(&image.source, &environment.built_images()) {
+        // What has an agent needs nothing else.
+        _ if image.is_customized() => false,
         Ok(Source { origin: Origin::File(path), .. }) => build::recipe_beside(&path).is_some(),
         Ok(Source { origin: Origin::Url(_), .. }) => true,
         _ => false,
@@ -207,8 +211,9 @@ fn file(environment: &Environment, image: &Image) -> Option<PathBuf> {
 
 /// Whether an image's volume holds what its file is now.
 fn is_same(environment: &Environment, image: &Image, read: &BTreeMap<Image, ImageOrigin>) -> bool {
+    let image = image.as_it_comes();
     let resolved = || image::resolve(&image.source, &environment.built_images());
-    read.contains_key(image) || resolved().is_ok_and(|r| r.image == *image)
+    read.contains_key(&image) || resolved().is_ok_and(|r| r.image == image)
 }
 
 /// A disk smaller than the image that it overlays would be cut off.

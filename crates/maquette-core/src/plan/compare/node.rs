@@ -192,6 +192,14 @@ fn of_image(disk: &str, old: Option<&Image>, new: Option<&Image>, found: &mut Di
         let words = format!("image of {disk}: what `***` stands for in {to} changes");
         found.note(hidden, Replace, words);
     }
+    if let (Some(had), Some(has)) = (old, new) {
+        let differs = from == to && had.is_customized() != has.is_customized();
+        let words = match has.is_customized() {
+            true => "its image is to be one that virt-customize has made ready",
+            false => "its image is to be as it comes, and not made ready by virt-customize",
+        };
+        found.note(differs, Replace, words);
+    }
 }
 
 /// Interfaces at the end come and go; a guest was set up for the others.

@@ -6,6 +6,7 @@ use crate::dying_host::{Dying, Programs};
 use crate::host::Local;
 
 mod confined;
+mod customize;
 mod encrypted;
 mod kill_points;
 mod servers;

@@ -40,10 +40,29 @@ impl Machine<'_> {
         self.node.interfaces.iter().map(|interface| interface.mac.to_string())
     }
 
-    /// The size of its first disk, in GiB.
+    /// The NICs that it boots from: the one that it is provisioned on, or all of them.
+    fn boot_macs(&self) -> Vec<String> {
+        match self.bmc.provisioning {
+            Some(mac) => vec![mac.to_string()],
+            None => self.macs().collect(),
+        }
+    }
+
+    /// Ironic's ports. Where it is known which one boots from the network, others do not.
+    fn ports(&self) -> Vec<Value> {
+        let chosen = self.bmc.provisioning.map(|mac| mac.to_string());
+        let port = |mac: String| match &chosen {
+            Some(chosen) => json!({"address": mac, "pxe_enabled": mac == *chosen}),
+            None => json!({"address": mac}),
+        };
+        self.macs().map(port).collect()
+    }
+
+    /// The size of its first disk, in GiB, rounded as InfraRed's files have it: of its virtual size, whatever it takes.
     fn disk_gib(&self) -> u64 {
+        const GIB: u64 = 1024 * MIB;
         let size = self.node.disks.first().and_then(|disk| disk.size);
-        size.map_or(0, |size| size.0 / (1024 * MIB))
+        size.map_or(0, |size| size.0.saturating_add(GIB / 2) / GIB)
     }
 
     fn capabilities(&self) -> &'static str {
@@ -101,7 +120,9 @@ fn text(value: &Value) -> String {
 /// `instackenv.json` of TripleO. Where a BMC speaks IPMI it is enrolled with that, which needs no certificate.
 pub fn instackenv(machines: &[Machine<'_>]) -> String {
     let node = |m: &Machine<'_>| {
-        let ports: Vec<Value> = m.macs().map(|mac| json!({"address": mac})).collect();
+        // It knows no port that does not boot.
+        let ports: Vec<Value> =
+            m.boot_macs().into_iter().map(|mac| json!({"address": mac})).collect();
         let mut node = json!({
             "name": m.node.name.as_str(),
             "pm_user": m.user,
@@ -141,7 +162,6 @@ const RESOURCE_CLASS: &str = "baremetal";
 /// What `openstack baremetal create` reads.
 pub fn baremetal_yaml(machines: &[Machine<'_>]) -> String {
     let node = |m: &Machine<'_>| {
-        let ports: Vec<Value> = m.macs().map(|mac| json!({"address": mac})).collect();
         json!({
             "name": m.node.name.as_str(),
             "driver": m.driver(),
@@ -154,7 +174,7 @@ pub fn baremetal_yaml(machines: &[Machine<'_>]) -> String {
                 "local_gb": m.disk_gib(),
                 "capabilities": m.capabilities(),
             },
-            "ports": ports,
+            "ports": m.ports(),
         })
     };
     yaml(&json!({"nodes": machines.iter().map(node).collect::<Vec<_>>()}))
@@ -163,7 +183,7 @@ pub fn baremetal_yaml(machines: &[Machine<'_>]) -> String {
 /// `baremetal.json` of bifrost.
 pub fn bifrost(machines: &[Machine<'_>]) -> String {
     let node = |m: &Machine<'_>| {
-        let nics: Vec<Value> = m.macs().map(|mac| json!({"mac": mac})).collect();
+        let nics: Vec<Value> = m.boot_macs().into_iter().map(|mac| json!({"mac": mac})).collect();
         let node = json!({
             "name": m.node.name.as_str(),
             "uuid": m.node.uuid.to_string(),
@@ -186,7 +206,8 @@ pub fn bifrost(machines: &[Machine<'_>]) -> String {
 /// `ironic_nodes.json` of Metal³'s development environment.
 pub fn ironic_nodes(machines: &[Machine<'_>]) -> String {
     let node = |m: &Machine<'_>| {
-        let port = |mac: String| json!({"address": mac, "pxe_enabled": true});
+        let boots = m.boot_macs();
+        let port = |mac: String| json!({"address": mac, "pxe_enabled": boots.contains(&mac)});
         json!({
             // Its scripts make objects of Kubernetes of it.
             "name": m.kubernetes_name(),
@@ -226,7 +247,7 @@ pub fn bare_metal_hosts(machines: &[Machine<'_>]) -> String {
             "spec": {
                 "online": true,
                 "bootMode": if m.is_uefi() { "UEFI" } else { "legacy" },
-                "bootMACAddress": m.macs().next(),
+                "bootMACAddress": m.boot_macs().first(),
                 "bmc": {
                     "address": m.metal3_address("redfish-virtualmedia"),
                     "credentialsName": secret,

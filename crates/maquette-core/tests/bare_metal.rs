@@ -71,3 +71,38 @@ fn what_is_written_as_yaml_is_yaml() {
     }
     assert!(Plain::read(&bare_metal::baremetal_yaml(&machines)).is_ok());
 }
+
+/// A node has NICs that nothing boots from; who enrols it is told which one does.
+#[test]
+fn the_nic_that_a_node_is_provisioned_on_is_the_one_that_boots() {
+    let network = format!("{NETWORK}  net2: {{name: ctlplane, ip_address: 10.2.0.1}}\n");
+    let text = "web=name: web\ncpu: 2\nmemory: 512\ndeploy_os: no\nbmc: redfish\npxe_network: ctlplane\n\
+                disks: {disk1: {size: 40500M}}\ninterfaces: [{network: lan}, {network: ctlplane}]\n";
+    let nodes = blueprint_of(&input(&[(text, 1)], &network, &[]), &machine(&["eth0"])).nodes;
+    let machines = machines(&nodes);
+    let [lan, ctlplane] = [0, 1].map(|at| nodes[0].interfaces[at].mac.to_string());
+    let read = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    let instackenv = read(bare_metal::instackenv(&machines));
+    assert_eq!(instackenv["nodes"][0]["ports"], serde_json::json!([{"address": ctlplane}]));
+    // As InfraRed rounds it.
+    assert_eq!(instackenv["nodes"][0]["disk"], "40");
+    assert_eq!(
+        read(bare_metal::bifrost(&machines))["web-0"]["nics"],
+        serde_json::json!([{"mac": ctlplane}])
+    );
+    let ports = &read(bare_metal::ironic_nodes(&machines))["nodes"][0]["ports"];
+    assert_eq!(
+        *ports,
+        serde_json::json!([{"address": lan, "pxe_enabled": false}, {"address": ctlplane, "pxe_enabled": true}])
+    );
+    let yaml = bare_metal::baremetal_yaml(&machines);
+    assert!(
+        yaml.contains(&format!("- address: \"{ctlplane}\"\n        pxe_enabled: true")),
+        "{yaml}"
+    );
+    let hosts = bare_metal::bare_metal_hosts(&machines);
+    assert!(hosts.contains(&format!("bootMACAddress: \"{ctlplane}\"")), "{hosts}");
+    let wrong = text.replace("pxe_network: ctlplane", "pxe_network: other");
+    let found = maquette_testkit::mistakes(&mut input(&[(&wrong, 1)], &network, &[]));
+    assert!(found.iter().any(|line| line.starts_with("topology::pxe-network")), "{found:?}");
+}

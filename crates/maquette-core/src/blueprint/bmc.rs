@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Blueprint, Node};
 use crate::hardware::BmcProtocol;
+use crate::units::MacAddr;
 use crate::values::{NetworkName, NodeName};
 
 /// A node's BMC.
@@ -23,6 +24,8 @@ pub struct Bmc {
     pub redfish_port: u16,
     /// UDP port of IPMI, likewise.
     pub ipmi_port: u16,
+    /// The NIC that its node is provisioned on, if that was chosen; files for enrolling nodes tell it.
+    pub provisioning: Option<MacAddr>,
 }
 
 impl Bmc {
@@ -81,7 +84,9 @@ impl BmcNode {
         let bridge = network.map(|n| n.bridge.clone()).filter(|_| bmc.own_address);
         let hypervisor_urls = blueprint.bmc_hypervisor_urls;
         let (name, uuid) = (node.name.clone(), node.uuid);
-        let parts = format!("{bmc:?} {bridge:?} {name} {uuid} {hypervisor_urls} {tag}");
+        // Who serves it is not told that.
+        let served = Bmc { provisioning: None, ..bmc.clone() };
+        let parts = format!("{served:?} {bridge:?} {name} {uuid} {hypervisor_urls} {tag}");
         let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, parts.as_bytes()).simple().to_string();
         Some(Self { name, uuid, bmc, bridge, hypervisor_urls, digest })
     }

@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::EnvName;
 use crate::observed::Observed;
 use crate::topology::{BmcProtocol, Topology};
+use crate::units::MacAddr;
 use crate::values::{Name, NetworkName};
 
 /// What is tagged for BMCs, with the version of the program that serves them: another one takes the place of the old.
@@ -94,7 +95,8 @@ pub(super) fn with_bmcs(
         match found {
             Ok(bmc) => {
                 taken.push(bmc.clone());
-                made[at].bmc = Some(bmc);
+                let provisioning = provisioning(&made[at], topology);
+                made[at].bmc = Some(Bmc { provisioning, ..bmc });
             }
             Err(lacks) => {
                 diags.push(lacks.diagnostic(place.network(), &made[at]));
@@ -103,6 +105,14 @@ pub(super) fn with_bmcs(
         }
     }
     made
+}
+
+/// The first NIC of a node on the network that its type is provisioned on.
+fn provisioning(node: &Node, topology: &Topology) -> Option<MacAddr> {
+    let role = topology.roles.iter().find(|role| role.name.value == node.role)?;
+    let network = &role.pxe_network.as_ref()?.value;
+    let name = NetworkName::of(&topology.settings.environment, network);
+    node.interfaces.iter().find(|interface| interface.network == name).map(|found| found.mac)
 }
 
 fn protocol(node: &Node, topology: &Topology) -> Option<BmcProtocol> {
@@ -176,7 +186,8 @@ fn free(
     let network = place.network().name.clone();
     let at = |address, own_address, (redfish_port, ipmi_port)| {
         let network = network.clone();
-        Bmc { protocol, network, address, own_address, redfish_port, ipmi_port }
+        let provisioning = None;
+        Bmc { protocol, network, address, own_address, redfish_port, ipmi_port, provisioning }
     };
     match place {
         Place::Shared(_, address) => {

@@ -259,6 +259,7 @@ fn node(address: &str) -> BmcNode {
             own_address: false,
             redfish_port: 8443,
             ipmi_port: 6230,
+            provisioning: None,
         },
         bridge: None,
         hypervisor_urls: false,

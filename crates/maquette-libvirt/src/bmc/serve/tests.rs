@@ -33,6 +33,7 @@ fn node(number: u32, ipmi: u16) -> Served {
         own_address: false,
         redfish_port: 0,
         ipmi_port: ipmi,
+        provisioning: None,
     };
     let (redfish, ipmi) = (bmc.redfish(), bmc.ipmi());
     let (name, hypervisor_urls) = (name.parse().unwrap(), false);

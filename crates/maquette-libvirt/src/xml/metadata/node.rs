@@ -102,6 +102,7 @@ record!(BmcFields: Bmc {
     own_address: Set("own-address"),
     redfish_port: Required("redfish-port"),
     ipmi_port: Required("ipmi-port"),
+    provisioning: Optional("provisioning"),
 });
 
 record!(AccessFields: Access {

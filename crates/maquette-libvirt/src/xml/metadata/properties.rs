@@ -225,6 +225,7 @@ fn node() -> impl Strategy<Value = NodeRecord> {
                 own_address: deploy_os,
                 redfish_port: 8443,
                 ipmi_port: 6230,
+                provisioning: deploy_os.then(|| interfaces.first().map(|nic| nic.mac)).flatten(),
             }),
             boot: if direct { vec![BootDevice::CdRom, BootDevice::Disk] } else { Vec::new() },
             deploy_os,

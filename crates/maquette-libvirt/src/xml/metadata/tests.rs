@@ -97,6 +97,7 @@ pub(crate) fn full_node() -> NodeRecord {
             own_address: true,
             redfish_port: 443,
             ipmi_port: 623,
+            provisioning: Some("52:54:00:00:00:01".parse().unwrap()),
         }),
         deploy_os: true,
         disks: vec![disk],

@@ -279,6 +279,7 @@ mod tests {
             own_address: false,
             redfish_port: 8443,
             ipmi_port: 6230,
+            provisioning: None,
         };
         let blank = Node { deploy_os: false, bmc: Some(bmc), ..node("blank-0", "blank", &["x"]) };
         let mut files = Files::new(&Workspace::at(Path::new("/w")), None, None).unwrap();

@@ -127,23 +127,19 @@ fn command() -> Command {
                 .long("strict")
                 .action(ArgAction::SetTrue)
                 .help("Treat unknown keys, and extra variables without effect, as errors instead of warnings"),
-        )
-        .arg(
-            Arg::new("dry-run")
-                .long("dry-run")
-                .action(ArgAction::SetTrue)
-                .help("Print the settings, and stop"),
         );
     let command = files(command);
     OPTIONS.iter().fold(command, |command, option| command.arg(argument(option)))
 }
 
-/// The flags with which values come from elsewhere.
+/// The flags with which values come from elsewhere, or go there.
 fn files(command: Command) -> Command {
     let common = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).action(ArgAction::Append)
     };
+    let dry_run = Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue);
     command
+        .arg(dry_run.help("Print the settings, and stop"))
         .arg(common("from-file", "FILE", "Read options from an answers file"))
         .arg(common("generate-answers-file", "FILE", "Write an answers file, and stop"))
         .arg(common(

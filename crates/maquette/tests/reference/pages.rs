@@ -3,6 +3,8 @@
 
 #[path = "codes.rs"]
 mod codes;
+#[path = "commands.rs"]
+mod commands;
 #[path = "json.rs"]
 mod json;
 #[path = "keys.rs"]

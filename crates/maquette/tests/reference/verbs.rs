@@ -11,7 +11,7 @@ const OF_SETTINGS: [Group; 4] =
     [Group::Environment, Group::Hypervisor, Group::Topology, Group::Guests];
 
 /// The verbs below a command, with what each does.
-fn below(help: &str) -> Vec<(String, String)> {
+pub fn below(help: &str) -> Vec<(String, String)> {
     let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
     let mut verbs: Vec<(String, String)> = Vec::new();
     for line in list.lines().take_while(|line| !line.is_empty()) {

@@ -57,6 +57,7 @@ pub fn missing_packages(facts: &Facts, requirements: &Requirements) -> Vec<Strin
     for (missing, required) in [
         (&facts.missing_uefi, requirements.uefi),
         (&facts.missing_tpm, requirements.tpm),
+        (&facts.missing_media, requirements.media),
         (&facts.missing_virt_xml, requirements.virt_xml),
         (&facts.missing_customize, requirements.customize),
         (&facts.missing_guard, requirements.guard),
@@ -197,6 +198,23 @@ mod tests {
                 missing_packages(facts, &requirements).contains(&package.to_string())
             };
             assert!(wants(&bare, true) && !wants(&bare, false), "{name}");
+        }
+    }
+
+    /// Without it libvirt takes a drive with an address in it, and QEMU says that it does not know `http`.
+    #[test]
+    fn virtual_media_bring_what_qemu_reads_them_with() {
+        for (name, package) in
+            [("debian12", "qemu-block-extra"), ("fedora43", "qemu-kvm-block-curl")]
+        {
+            let file = format!("{}/src/probe/probes/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(file).unwrap();
+            let bare = crate::probe::read(&text.replace("block-curl.so", "block-x.so"));
+            let wants = |media| {
+                let requirements = Requirements { media, ..Requirements::default() };
+                missing_packages(&bare, &requirements).contains(&package.to_string())
+            };
+            assert!(wants(true) && !wants(false), "{name}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::lifetime::Ttl;
 use crate::topology::virtopts::VirtOpt;
-use crate::topology::{BootMode, Interface, Topology};
+use crate::topology::{BmcProtocol, BootMode, Interface, Role, Topology};
 use crate::values::TimeZone;
 
 /// What an environment requires of the hypervisor's own settings.
@@ -16,6 +16,8 @@ pub struct Requirements {
     pub uefi: bool,
     /// Whether its nodes have an emulated TPM.
     pub tpm: bool,
+    /// Whether any of its nodes has a drive for virtual media, which QEMU reads over HTTP.
+    pub media: bool,
     /// Whether `virt-xml` has to change its nodes' definitions.
     pub virt_xml: bool,
     /// Whether virt-customize has to work on an image.
@@ -60,6 +62,11 @@ impl Requirements {
         let options = &topology.settings.virtopts;
         let boots_uefi = |o: &VirtOpt| matches!(o, VirtOpt::Edit { name, value, .. } if name == "--boot" && value.split(',').any(|part| part == "uefi"));
         let customize = used.clone().any(|r| r.customize);
+        let drive = |r: &Role| {
+            let bmc = r.bmc.unwrap_or(topology.settings.bmc).protocol();
+            !r.deploy_os && bmc.is_some_and(BmcProtocol::has_redfish)
+        };
+        let media = used.clone().any(drive);
         let blank = used.any(|r| !r.deploy_os);
         Self {
             ipv6: networks.iter().any(|n| n.ipv6.is_some()),
@@ -69,6 +76,7 @@ impl Requirements {
             virt_xml: options.iter().any(|o| matches!(o, VirtOpt::Edit { .. })),
             customize,
             tpm: options.iter().any(|o| matches!(o, VirtOpt::Tpm(..))),
+            media,
             guard,
             vswitch,
             hook,

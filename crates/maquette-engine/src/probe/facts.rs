@@ -51,6 +51,8 @@ pub struct Facts {
     pub missing_uefi: Vec<String>,
     /// Packages that guests with an emulated TPM need and that are missing.
     pub missing_tpm: Vec<String>,
+    /// Packages with which QEMU reads images over HTTP, and that are missing.
+    pub missing_media: Vec<String>,
     /// Packages that bring `virt-xml` and that are missing.
     pub missing_virt_xml: Vec<String>,
     /// Packages that bring virt-customize and that are missing.
@@ -175,6 +177,7 @@ pub fn read(text: &str) -> Facts {
         missing: lacks(|f| f.parts),
         missing_uefi: lacks(|f| f.uefi),
         missing_tpm: lacks(|f| f.tpm),
+        missing_media: lacks(|f| f.media),
         missing_virt_xml: lacks(|f| f.virt_xml),
         missing_customize: lacks(|f| f.customize),
         missing_guard,

@@ -29,6 +29,8 @@ pub struct Family {
     pub uefi: &'static [Part],
     /// What guests with an emulated TPM need.
     pub tpm: &'static [Part],
+    /// What QEMU reads images over HTTP with.
+    pub media: &'static [Part],
     /// What brings `virt-xml`.
     pub virt_xml: &'static [Part],
     /// What brings virt-customize, which knows the file systems of other distributions, too.
@@ -42,7 +44,7 @@ pub struct Family {
 impl Family {
     /// Everything that may be looked for.
     pub fn all_parts(&self) -> impl Iterator<Item = &'static Part> {
-        [self.parts, self.uefi, self.tpm, self.virt_xml]
+        [self.parts, self.uefi, self.tpm, self.media, self.virt_xml]
             .into_iter()
             .chain([self.customize, self.guard, self.vswitch])
             .flatten()
@@ -92,6 +94,12 @@ const UEFI: &[&str] = &[
     "/usr/share/edk2/x64/OVMF_CODE.fd",
 ];
 const TPM: &[&str] = &["/usr/bin/swtpm_setup"];
+const MEDIA: &[&str] = &[
+    "/usr/lib/x86_64-linux-gnu/qemu/block-curl.so",
+    "/usr/lib64/qemu-kvm/block-curl.so",
+    "/usr/lib64/qemu/block-curl.so",
+    "/usr/lib/qemu/block-curl.so",
+];
 const VIRT_XML: &[&str] = &["/usr/bin/virt-xml"];
 const CUSTOMIZE: &[&str] = &["/usr/bin/virt-customize"];
 const NFT: &[&str] = &["/usr/sbin/nft", "/usr/bin/nft", "/sbin/nft"];
@@ -121,6 +129,7 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["ovmf"] },
         tpm: parts! { TPM => ["swtpm-tools"] },
+        media: parts! { MEDIA => ["qemu-block-extra"] },
         virt_xml: parts! { VIRT_XML => ["virtinst"] },
         customize: parts! { CUSTOMIZE => ["libguestfs-tools", "libguestfs-xfs"] },
         guard: parts! { NFT => ["nftables"] },
@@ -142,6 +151,7 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["edk2-ovmf"] },
         tpm: parts! { TPM => ["swtpm-tools"] },
+        media: parts! { MEDIA => ["qemu-kvm-block-curl"] },
         virt_xml: parts! { VIRT_XML => ["virt-install"] },
         customize: parts! { CUSTOMIZE => ["libguestfs-tools-c", "libguestfs-xfs"] },
         guard: parts! { NFT => ["nftables"] },
@@ -163,6 +173,7 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["qemu-ovmf-x86_64"] },
         tpm: parts! { TPM => ["swtpm"] },
+        media: parts! { MEDIA => ["qemu-block-curl"] },
         virt_xml: parts! { VIRT_XML => ["virt-install"] },
         customize: parts! { CUSTOMIZE => ["guestfs-tools"] },
         guard: parts! { NFT => ["nftables"] },
@@ -184,6 +195,7 @@ pub const FAMILIES: [Family; 4] = [
         },
         uefi: parts! { UEFI => ["edk2-ovmf"] },
         tpm: parts! { TPM => ["swtpm"] },
+        media: parts! { MEDIA => ["qemu-block-curl"] },
         virt_xml: parts! { VIRT_XML => ["virt-install"] },
         customize: parts! { CUSTOMIZE => ["guestfs-tools"] },
         guard: parts! { NFT => ["nftables"] },

@@ -6,6 +6,7 @@
 mod bmc;
 mod interface;
 mod links;
+mod netboot;
 mod switching;
 mod template;
 
@@ -27,12 +28,13 @@ pub use template::{ColdReason, Template, TemplatePart, template};
 use crate::names::{EnvName, identifier, interface_name};
 use crate::settings::StartChoice;
 use crate::topology::{
-    Allocation, BootDevice, BootMode, Bus, Dhcp, FirstBoot, Preallocation, SeedDrive, Srv, VirtType,
+    Allocation, BootDevice, BootMode, Bootp, Bus, Dhcp, FirstBoot, Preallocation, SeedDrive, Srv,
+    VirtType,
 };
 use crate::units::{ByteSize, MacAddr};
 use crate::values::{
     ConnectionPlugin, DnsName, Group, Login, MachineName, NetworkName, NodeName, NodeType,
-    PublicKey, Secret, Serial, TimeZone,
+    PublicKey, Secret, Serial, TftpRoot, TimeZone,
 };
 use crate::virtopts::{VirtOpt, VirtOpts};
 
@@ -224,6 +226,10 @@ pub struct Network {
     pub srvs: Vec<Srv>,
     /// Name servers that are asked what libvirt's does not know; none are the hypervisor's own.
     pub forwarders: Vec<IpAddr>,
+    /// Directory of the hypervisor whose files libvirt serves over TFTP.
+    pub tftp_root: Option<TftpRoot>,
+    /// What DHCP tells machines that boot from it.
+    pub bootp: Option<Bootp>,
     /// MTU in bytes.
     pub mtu: Option<u32>,
     /// Whether it starts with the hypervisor.

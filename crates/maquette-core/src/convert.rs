@@ -7,7 +7,7 @@ use crate::names::EnvName;
 use crate::observed::Observed;
 use crate::settings::Settings;
 use crate::syntax::{Entry, Node, Span, Style, Value};
-use crate::topology::Request;
+use crate::topology::{Bootp, Request};
 
 /// Files, as trees.
 #[derive(Debug)]
@@ -296,6 +296,8 @@ fn of_network(
     if let Some(fixed) = &network.fixed {
         map.put("static", of_fixed(fixed, span));
     }
+    network.tftp_root.iter().for_each(|root| map.text("tftp_root", root));
+    network.bootp.iter().for_each(|bootp| map.put("bootp", of_bootp(bootp, span)));
     if let Some(mtu) = network.mtu {
         map.text("mtu", mtu);
     }
@@ -327,6 +329,17 @@ fn of_uplink(uplink: &blueprint::Uplink, map: &mut Map) {
             map.text(key, if is { "yes" } else { "no" });
         }
     }
+}
+
+fn of_bootp(bootp: &Bootp, span: Span) -> Node {
+    let mut own = Map(Vec::new(), span);
+    let files = [("file", &bootp.file), ("uefi", &bootp.uefi), ("ipxe", &bootp.ipxe)];
+    for (key, file) in files {
+        file.iter().for_each(|file| own.text(key, file));
+    }
+    bootp.server.iter().for_each(|server| own.text("server", server));
+    bootp.http.iter().for_each(|url| own.text("http", url));
+    own.node()
 }
 
 fn of_fixed(fixed: &blueprint::Fixed, span: Span) -> Node {

@@ -48,6 +48,10 @@ pub struct NetworkXml {
     pub dhcp: Option<(String, String)>,
     /// The hypervisor's IPv6 address with its subnet.
     pub ipv6: Option<Ipv6Net>,
+    /// Directory that is served over TFTP.
+    pub tftp_root: Option<String>,
+    /// What DHCP tells machines that boot from it: keys of `bootp` with their values.
+    pub bootp: Vec<(&'static str, String)>,
     /// MTU in bytes.
     pub mtu: Option<String>,
     /// DNS domain.

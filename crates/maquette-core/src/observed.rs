@@ -108,6 +108,8 @@ pub struct Wiring {
     pub mtu: Option<u32>,
     /// Whether it is on Open vSwitch.
     pub vswitch: bool,
+    /// Its TFTP root, its boot file and server, and its lines for dnsmasq.
+    pub boot: Vec<String>,
     /// Portgroups.
     pub portgroups: BTreeSet<blueprint::Portgroup>,
 }
@@ -121,6 +123,7 @@ impl Wiring {
         let v6 = network.ipv6.map(IpNet::V6);
         let range4 = network.ipv4.and(network.dhcp4).map(|d| (d.start.into(), d.end.into()));
         let range6 = network.ipv6.and(network.dhcp6).map(|d| (d.start.into(), d.end.into()));
+        let served = network.carrier.is_served();
         Self {
             bridge: network.bridge.clone(),
             forward: network.carrier.forward().mode().map(String::from),
@@ -130,6 +133,7 @@ impl Wiring {
             // libvirt sets that of its own bridges only.
             mtu: network.mtu.filter(|_| network.carrier.is_served()),
             vswitch: network.carrier.vswitch().is_some(),
+            boot: if served { network.boot_words() } else { Vec::new() },
             portgroups,
         }
     }

@@ -13,6 +13,7 @@ mod first_boot;
 mod hardware;
 mod line;
 mod names;
+mod netboot;
 mod secret;
 
 use thiserror::Error;
@@ -26,6 +27,7 @@ pub use hardware::{
 };
 pub use line::{Line, has_template_marks, is_unprintable, printable};
 pub use names::{Name, NetworkName, NodeName, NodeType};
+pub use netboot::{NetbootFile, NetbootUrl, TftpRoot};
 pub use secret::Secret;
 
 /// Why a text is not a valid value.

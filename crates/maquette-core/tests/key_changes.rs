@@ -155,6 +155,12 @@ const NETWORKS: &[(&str, &str, &str)] = &[
         "dns: {srvs: [{name: ldap, protocol: tcp, domain: example.org, target: a.example.org, port: 389}]}",
     ),
     ("dns.forwarders", "", "dns: {forwarders: [192.0.2.53]}"),
+    ("tftp_root", "subnet: 10.8.0.0/24", "subnet: 10.8.0.0/24, tftp_root: /srv/tftp"),
+    (
+        "bootp",
+        "subnet: 10.8.0.0/24",
+        "subnet: 10.8.0.0/24, bootp: {ipxe: 'http://10.8.0.9/boot.ipxe'}",
+    ),
     ("mtu", "", "mtu: 9000"),
     ("autostart", "", "autostart: no"),
 ];

@@ -120,6 +120,37 @@ networks:
     ");
 }
 
+#[test]
+fn what_nobody_would_boot_is_refused() {
+    let networks = "\
+networks:
+  net1: {name: management, forward: nat, subnet: 172.16.0.0/24, dhcp: no, bootp: {file: 'http://10.0.0.1/x'}, tftp_root: /srv/tftp}
+  net2: {name: storage, tftp_root: /srv/tftp}
+  net3: {name: lan, forward: bridge, bootp: {file: pxelinux.0, server: 10.0.0.1}}
+  net4: {name: data, subnet: 10.1.0.0/24, dhcp: yes, bootp: {uefi: ipxe.efi}}
+  net5: {name: none, subnet: 10.2.0.0/24, dhcp: yes, bootp: {server: 10.2.0.9}}
+  net6: {name: odd, subnet: 10.3.0.0/24, dhcp: yes, tftp_root: '/srv,eth0', bootp: {file: 'a,b', http: 'tftp://a/b', server: boot}}
+  net7: {name: good, subnet: 10.4.0.0/24, dhcp: yes, tftp_root: /srv/tftp, bootp: {file: undionly.kpxe, uefi: ipxe.efi, ipxe: boot.ipxe, http: 'http://10.4.0.1/ipxe.efi'}}
+";
+    let found = mistakes(&mut input(&[], networks, &[]));
+    let expected = [
+        ("topology::without-effect", "libvirt has no DHCP server on network `management`"),
+        ("topology::without-effect", "libvirt serves nothing on network `storage`"),
+        ("topology::without-effect", "libvirt has no DHCP server on network `lan`"),
+        ("topology::bootp", "nobody serves the boot file `ipxe.efi` of network `data`"),
+        ("topology::bootp", "`bootp` of network `none` names no file of a TFTP server"),
+        ("", "`/srv,eth0` is not a valid directory for TFTP"),
+        ("", "`a,b` is not a valid boot file"),
+        ("", "`tftp://a/b` is not an address that begins with http:// or https://"),
+        ("", "`server` must be"),
+    ];
+    for (code, words) in expected {
+        let about = |f: &&String| f.contains(code) && f.contains(words);
+        assert_eq!(found.iter().filter(about).count(), 1, "{words}: {found:#?}");
+    }
+    assert!(!found.iter().any(|f| f.contains("`good`")), "{found:#?}");
+}
+
 /// InfraRed ignored them, and there are files with them.
 #[test]
 fn users_of_infrared_are_warned_of_keys_that_do_nothing() {

@@ -3,4 +3,5 @@
 pub mod bridge;
 pub mod capture;
 pub mod netem;
+pub mod tftp;
 pub mod vswitch;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use roxmltree::{Document, Node};
 
 /// Options that such a file has.
-const OPTIONS: [&str; 17] = [
+const OPTIONS: [&str; 24] = [
     "strict-order",
     "server",
     "no-resolv",
@@ -24,6 +24,13 @@ const OPTIONS: [&str; 17] = [
     "dhcp-lease-max",
     "enable-ra",
     "dhcp-host",
+    "enable-tftp",
+    "tftp-root",
+    "dhcp-boot",
+    "dhcp-userclass",
+    "dhcp-match",
+    "dhcp-option",
+    "dhcp-option-force",
 ];
 
 /// Longest line that dnsmasq reads (`MAXDNAME` in its `config.h`).
@@ -77,7 +84,16 @@ pub fn configuration(xml: &str) -> Option<String> {
         }
         line(text);
     }
+    for tftp in children(root, "ip").flat_map(|ip| children(ip, "tftp")) {
+        line("enable-tftp".into());
+        line(format!("tftp-root={}", tftp.attribute("root").unwrap_or_default()));
+    }
     for dhcp in children(root, "ip").flat_map(|ip| children(ip, "dhcp")) {
+        for bootp in children(dhcp, "bootp") {
+            let server = bootp.attribute("server").map(|server| format!(",,{server}"));
+            let file = bootp.attribute("file").unwrap_or_default();
+            line(format!("dhcp-boot={file}{}", server.unwrap_or_default()));
+        }
         for range in children(dhcp, "range") {
             let get = |key| range.attribute(key).unwrap_or_default();
             line(format!("dhcp-range={},{}", get("start"), get("end")));
@@ -91,6 +107,9 @@ pub fn configuration(xml: &str) -> Option<String> {
             }
         }
     }
+    let own = root.children().filter(|c| c.tag_name().name() == "options");
+    let own = own.flat_map(|o| o.children()).filter_map(|o| o.attribute("value"));
+    own.for_each(|text| line(text.into()));
     lines.iter().for_each(|line| checked(line));
     Some(lines.join("\n") + "\n")
 }
@@ -98,9 +117,18 @@ pub fn configuration(xml: &str) -> Option<String> {
 fn checked(line: &str) {
     let (option, value) = line.split_once('=').unwrap_or((line, ""));
     assert!(OPTIONS.contains(&option), "dnsmasq: {line:?}");
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:,/[]".contains(c);
+    // A boot file may be an address, and a tag be one that must not be there.
+    let boots = option.starts_with("dhcp-boot") || option.starts_with("dhcp-option");
+    let signs = if boots { "-_.:,/[]!+~%=&?@" } else { "-_.:,/[]+@=" };
+    let plain = |c: char| c.is_ascii_alphanumeric() || signs.contains(c);
     assert!(value.chars().all(plain), "dnsmasq: {line:?}");
     assert!(line.len() <= LONGEST, "dnsmasq: {line:?} is longer than it reads");
-    let most = if option == "dhcp-host" || option == "srv-host" { 2 } else { 1 };
+    let most = match option {
+        "dhcp-boot" => 4,
+        "dhcp-option" => 3,
+        "dhcp-host" | "srv-host" | "dhcp-match" | "dhcp-option-force" => 2,
+        "tftp-root" => 0,
+        _ => 1,
+    };
     assert!(value.matches(',').count() <= most, "dnsmasq: {line:?} has more parts than it should");
 }

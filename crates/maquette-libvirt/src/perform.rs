@@ -18,7 +18,7 @@ use maquette_core::values::{NodeName, console_text};
 use maquette_engine::bmc;
 use maquette_engine::host::{self, Host};
 use maquette_engine::image::{self, Transfer};
-use maquette_engine::net::{bridge, vswitch};
+use maquette_engine::net::{bridge, tftp, vswitch};
 use maquette_engine::prepare;
 use maquette_engine::probe::family::Family;
 use maquette_engine::probe::{self, Daemons, Reach};
@@ -351,6 +351,9 @@ impl Libvirt<'_> {
                 )
             }
             Action::DefineNetwork { network, environment, allocation } => {
+                if let Some(root) = &network.tftp_root {
+                    tftp::readable(self.access.host, root, &network.name)?;
+                }
                 self.call("define", &format!("network `{}`", network.name), |c| {
                     network::define(c, network, environment, *allocation, self.key.as_ref())
                 })

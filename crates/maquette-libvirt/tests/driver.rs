@@ -102,6 +102,8 @@ fn network(reservations: Vec<Reservation>) -> Network {
         domain: Some(DnsName::known("lab.example")),
         srvs: Vec::new(),
         forwarders: Vec::new(),
+        tftp_root: None,
+        bootp: None,
         mtu: Some(9000),
         autostart: true,
         stp: false,

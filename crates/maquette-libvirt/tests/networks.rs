@@ -72,25 +72,19 @@ fn every_network_file_becomes_the_xml_of_the_specification() {
     }
 }
 
-#[test]
-fn libvirts_own_schema_accepts_every_network() {
+/// Has libvirt look at networks by its own schema; how many these are.
+fn validated<'a>(all: impl Iterator<Item = &'a str>) -> usize {
     let directory = tempfile::tempdir().unwrap();
     let mut script = String::new();
     let mut count = 0;
-    for file in files() {
-        for environment in ["default", "abcd"] {
-            let environment: EnvName = environment.parse().unwrap();
-            for network in networks(file, &environment) {
-                let path = directory.path().join(format!("{count}.xml"));
-                let xml = xml::network(&network, &environment, Allocation::UNPREFIXED);
-                std::fs::write(&path, xml).unwrap();
-                // Networks of several files have the same names and bridges.
-                let name = &network.name;
-                script +=
-                    &format!("net-define --validate {}\nnet-undefine {name}\n", path.display());
-                count += 1;
-            }
-        }
+    for xml in all {
+        let path = directory.path().join(format!("{count}.xml"));
+        std::fs::write(&path, xml).unwrap();
+        let (_, name) = xml.split_once("<name>").unwrap();
+        let (name, _) = name.split_once('<').unwrap();
+        // Networks of several files have the same names and bridges.
+        script += &format!("net-define --validate {}\nnet-undefine {name}\n", path.display());
+        count += 1;
     }
     let mut virsh = Command::new("virsh")
         .args(["-c", "test:///default"])
@@ -105,7 +99,93 @@ fn libvirts_own_schema_accepts_every_network() {
     assert!(said.trim().is_empty(), "{said}");
     let defined = String::from_utf8_lossy(&output.stdout).matches("defined from").count();
     assert_eq!(defined, count);
+    count
+}
+
+#[test]
+fn libvirts_own_schema_accepts_every_network() {
+    let mut all = Vec::new();
+    for file in files() {
+        for environment in ["default", "abcd"] {
+            let environment: EnvName = environment.parse().unwrap();
+            let write = |n: &Network| xml::network(n, &environment, Allocation::UNPREFIXED);
+            all.extend(networks(file, &environment).iter().map(write));
+        }
+    }
+    let count = validated(all.iter().map(String::as_str));
     assert!(count > 200, "{count}");
+}
+
+/// What libvirt has no element for is lines of dnsmasq's own.
+#[test]
+fn machines_that_boot_from_a_network_are_told_what_suits_their_firmware() {
+    let networks = "\
+networks:
+  net1:
+    name: boot
+    subnet: 10.9.0.0/24
+    dhcp: yes
+    ipv6: {ip_address: 'fd00:9::1', dhcp: {range: {start: 'fd00:9::10', end: 'fd00:9::99'}}}
+    tftp_root: /srv/tftp
+    bootp: {file: undionly.kpxe, uefi: ipxe.efi, ipxe: boot.ipxe, http: 'http://10.9.0.1/ipxe.efi'}
+  net2:
+    name: elsewhere
+    subnet: 10.8.0.0/24
+    dhcp: yes
+    bootp: {file: pxelinux.0, uefi: grubx64.efi, server: 10.8.0.9}
+  net3: {name: six, ipv6: {ip_address: 'fd00:7::1'}, tftp_root: /srv/tftp}
+";
+    let environment = EnvName::default();
+    let networks = blueprint_of(&input(&[], networks, &[]), &machine(&NICS)).networks;
+    let write = |network| xml::network(network, &environment, Allocation::UNPREFIXED);
+    let all: Vec<String> = networks.iter().map(write).collect();
+    let lines = |xml: &str| {
+        let value =
+            |line: &str| Some(line.trim().strip_prefix("<dnsmasq:option value='")?.to_string());
+        let own = xml.lines().filter_map(value);
+        own.map(|line| line.trim_end_matches("'/>").to_string()).collect::<Vec<_>>()
+    };
+    let [boot, elsewhere, six] = all.as_slice() else { panic!("{all:?}") };
+    assert!(
+        boot.contains("<tftp root='/srv/tftp'/>") && boot.contains("<bootp file='undionly.kpxe'/>")
+    );
+    assert!(elsewhere.contains("<bootp file='pxelinux.0' server='10.8.0.9'/>"), "{elsewhere}");
+    assert_eq!(
+        lines(boot),
+        [
+            "dhcp-userclass=set:ipxe,iPXE",
+            "dhcp-match=set:uefi,option:client-arch,7",
+            "dhcp-match=set:uefi,option:client-arch,9",
+            "dhcp-boot=tag:uefi,tag:!ipxe,ipxe.efi",
+            "dhcp-match=set:uefi-http,option:client-arch,16",
+            "dhcp-boot=tag:uefi-http,tag:!ipxe,http://10.9.0.1/ipxe.efi",
+            "dhcp-option-force=tag:uefi-http,60,HTTPClient",
+            "dhcp-boot=tag:ipxe,boot.ipxe",
+            "dhcp-match=set:uefi,option6:61,7",
+            "dhcp-match=set:uefi,option6:61,9",
+            "dhcp-option=tag:uefi,tag:!ipxe,option6:bootfile-url,tftp://[fd00:9::1]/ipxe.efi",
+            "dhcp-match=set:uefi-http,option6:61,16",
+            "dhcp-option=tag:uefi-http,tag:!ipxe,option6:bootfile-url,http://10.9.0.1/ipxe.efi",
+            "dhcp-option-force=tag:uefi-http,option6:16,00:00:01:57:00:0a:48:54:54:50:43:6c:69:65:6e:74",
+            "dhcp-option=tag:ipxe,option6:bootfile-url,tftp://[fd00:9::1]/boot.ipxe",
+        ]
+    );
+    assert_eq!(
+        lines(elsewhere),
+        [
+            "dhcp-match=set:uefi,option:client-arch,7",
+            "dhcp-match=set:uefi,option:client-arch,9",
+            "dhcp-boot=tag:uefi,grubx64.efi,,10.8.0.9",
+        ]
+    );
+    assert_eq!(lines(six), ["enable-tftp", "tftp-root=/srv/tftp"]);
+    validated(all.iter().map(String::as_str));
+    for (network, written) in networks.iter().zip(&all) {
+        let read = xml::read::network(written).unwrap();
+        assert_eq!(read.wiring, maquette_core::observed::Wiring::of(network));
+        let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
+        assert_eq!(&record.network, network);
+    }
 }
 
 #[test]

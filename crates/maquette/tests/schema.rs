@@ -252,6 +252,7 @@ fn wrong_keys_and_values_do_not_fit() {
         "dns: {forwarders: 192.0.2.53}",
         "ipv6: {address: '2001:db8::1'}",
         "static: {subnet: 10.0.0.0/24}",
+        "bootp: {root: /srv/tftp}",
     ] {
         assert!(networks.refuses(&with(key)).is_some(), "{key}");
     }

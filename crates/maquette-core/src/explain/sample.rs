@@ -52,6 +52,11 @@ const OF_KEYS: &[(&str, &str)] = &[
     ("ips", "{basic: [11, 12]}"),
     ("introspection_macs", "{basic: [52:54:00:00:00:01]}"),
     ("introspection_nets", "{basic: [ctlplane]}"),
+    ("tftp_root", "/srv/tftp"),
+    ("bootp", "{file: undionly.kpxe, uefi: ipxe.efi, ipxe: boot.ipxe}"),
+    ("uefi", "ipxe.efi"),
+    ("ipxe", "boot.ipxe"),
+    ("http", "http://10.9.0.20/ipxe.efi"),
     ("prefix", "64"),
     ("mtu", "9000"),
 ];
@@ -76,6 +81,7 @@ const OF_KINDS: &[(&str, &str)] = &[
     ("a service", "ldap"),
     ("`tcp` or `udp`", "tcp"),
     ("a port number", "389"),
+    ("a boot file", "undionly.kpxe"),
     ("a VLAN's number", "10"),
 ];
 

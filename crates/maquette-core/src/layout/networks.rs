@@ -170,7 +170,14 @@ fn network(net: &Net, names: &Names) -> Node {
         ipv6.text("prefix", address.prefix_len().to_string());
         map.put("ipv6", ipv6.done());
     }
-    for (key, value) in [("mtu", &xml.mtu), ("domain", &xml.domain)] {
+    let serves = xml.ipv4.is_some() && !names.without_dhcp.contains(&net.name);
+    if serves && !xml.bootp.is_empty() {
+        let mut bootp = Map::at(net.span);
+        xml.bootp.iter().for_each(|(key, value)| bootp.text(key, value));
+        map.put("bootp", bootp.done());
+    }
+    for (key, value) in [("tftp_root", &xml.tftp_root), ("mtu", &xml.mtu), ("domain", &xml.domain)]
+    {
         if let Some(value) = value {
             map.text(key, value);
         }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::checked_name;
+use super::netboot::{self, Bootp};
 use super::subnet::{self, Fixed, Ipv4, Ipv6};
 use super::uplink::{self, Uplink};
 use super::vswitch::{self, Vswitch};
@@ -14,7 +15,7 @@ use crate::file_keys::Class::{Live, Replace};
 use crate::file_keys::{Form, Key, key, unread};
 use crate::settings::Settings;
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
-use crate::values::{DnsName, Mtu, Name, ServiceLabel};
+use crate::values::{DnsName, Mtu, Name, ServiceLabel, TftpRoot};
 
 pub(super) use super::subnet::AUTO;
 
@@ -91,6 +92,10 @@ pub struct Network {
     pub srvs: Vec<Srv>,
     /// Name servers that are asked what libvirt's does not know; none are the hypervisor's own.
     pub forwarders: Vec<IpAddr>,
+    /// Directory of the hypervisor whose files libvirt serves over TFTP.
+    pub tftp_root: Option<TftpRoot>,
+    /// What DHCP tells machines that boot from it.
+    pub bootp: Option<Bootp>,
     /// MTU in bytes.
     pub mtu: Option<u32>,
     /// Whether libvirt starts it with the hypervisor.
@@ -117,6 +122,8 @@ impl Network {
             domain: None,
             srvs: Vec::new(),
             forwarders: Vec::new(),
+            tftp_root: None,
+            bootp: None,
             mtu: None,
             autostart: true,
             stp: false,
@@ -226,6 +233,12 @@ pub(crate) const NETWORK: &[Key] = &[
     key("portgroups", Form::List(&Form::Map(vswitch::PORTGROUP)), "Portgroups of Open vSwitch").takes(Replace),
     key("domain", Form::Parsed("a domain name"), "DNS domain").takes(Replace),
     key("dns", Form::Map(DNS), "DNS records"),
+    key(
+        "tftp_root",
+        Form::Parsed("a directory of the hypervisor"),
+        "Directory of the hypervisor whose files libvirt serves over TFTP; it is there already, and everybody may read it",
+    ).takes(Replace),
+    key("bootp", Form::Map(netboot::BOOTP), "What DHCP tells machines that boot from it").takes(Replace),
     key("mtu", Form::Parsed("an MTU in bytes"), "MTU in bytes").takes(Replace),
     key("autostart", Form::YesNo, "Whether it starts with the hypervisor [default: yes]").takes(Live),
     unread("external_connectivity"),
@@ -253,16 +266,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         unserved(&entry.value, (ipv4.as_ref(), ipv6.as_ref()), label, diags);
     }
     if let Some(node) = fields.take("floating_ip") {
-        if ipv4.as_ref().is_some_and(|i| i.chosen) {
-            let message =
-                format!("`floating_ip` of network `{label}` needs a subnet that is known");
-            diags.push(
-                Diagnostic::error("topology::floating-ip", message)
-                    .at(node.span, "")
-                    .help("add one, such as `subnet: 10.9.0.0/24`"),
-            );
-        }
-        subnet::keep_free(node, ipv4.as_mut(), label, diags);
+        floating_ip(node, ipv4.as_mut(), label, diags);
     }
     let domain = fields.parsed("domain", diags).map(|d| d.value);
     let dns = fields.take("dns");
@@ -271,6 +275,8 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         let has_name_server = served && (ipv4.is_some() || ipv6.is_some());
         without_effect(&entry.value, forward, has_name_server, label, diags);
     }
+    let at = (ipv4.as_ref().filter(|_| served), ipv6.as_ref().filter(|_| served));
+    let (tftp_root, bootp) = netboot::decode(&mut fields, at, label, diags);
     let mtu = fields.parsed::<Mtu>("mtu", diags).map(|m| m.value.bytes());
     let mtu = mtu.or(settings.mtu);
     let autostart = fields.bool("autostart", diags).unwrap_or(true);
@@ -281,6 +287,8 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         domain,
         srvs,
         forwarders,
+        tftp_root,
+        bootp,
         mtu,
         autostart,
         uplink,
@@ -288,6 +296,19 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         fixed,
         ..Network::bare(key, name?, forward?)
     })
+}
+
+/// Addresses that DHCP does not give out.
+fn floating_ip(node: &Node, ipv4: Option<&mut Ipv4>, network: &str, diags: &mut Diagnostics) {
+    if ipv4.as_ref().is_some_and(|i| i.chosen) {
+        let message = format!("`floating_ip` of network `{network}` needs a subnet that is known");
+        diags.push(
+            Diagnostic::error("topology::floating-ip", message)
+                .at(node.span, "")
+                .help("add one, such as `subnet: 10.9.0.0/24`"),
+        );
+    }
+    subnet::keep_free(node, ipv4, network, diags);
 }
 
 /// Addresses that nodes have by themselves, on networks that libvirt gives none on.

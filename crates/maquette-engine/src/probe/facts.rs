@@ -159,7 +159,6 @@ pub fn read(text: &str) -> Facts {
     let lacks = |parts: fn(&'static Family) -> &'static [Part]| {
         os.family().map_or(Vec::new(), |family| family::missing(parts(family), &there))
     };
-    let (missing_guard, missing_vswitch) = (lacks(|f| f.guard), lacks(|f| f.vswitch));
     let kvm_device = words(seen.text("kvm"));
     let now_s = seen.text("time").parse().unwrap_or(0);
     let memory = |key| memory_mib(&seen, key);
@@ -180,8 +179,8 @@ pub fn read(text: &str) -> Facts {
         missing_media: lacks(|f| f.media),
         missing_virt_xml: lacks(|f| f.virt_xml),
         missing_customize: lacks(|f| f.customize),
-        missing_guard,
-        missing_vswitch,
+        missing_guard: lacks(|f| f.guard),
+        missing_vswitch: lacks(|f| f.vswitch),
         vswitch_runs: seen.lines("vswitch").any(|l| l == "runs"),
         hook: seen.text("hook").split_whitespace().next().map(String::from),
         expiry: seen.text("expiry").split_whitespace().next().map(String::from),

@@ -55,6 +55,9 @@ fn address(element: Element<'_, '_>, network: &mut NetworkXml) -> Result<(), Str
     for child in element.children().filter(Element::is_element) {
         match (child.tag_name().name(), address) {
             ("dhcp", IpAddr::V4(_)) => dhcp(child, network),
+            ("tftp", IpAddr::V4(_)) => {
+                network.tftp_root = child.attribute("root").map(String::from)
+            }
             (other, _) => network.unread.push(other.into()),
         }
     }
@@ -106,6 +109,10 @@ fn dhcp(element: Element<'_, '_>, network: &mut NetworkXml) {
             ("range", (Some(start), Some(end))) if network.dhcp.is_none() => {
                 network.dhcp = Some((start.into(), end.into()));
             }
+            ("bootp", _) => {
+                let words = ["file", "server"].map(|key| Some((key, child.attribute(key)?.into())));
+                network.bootp = words.into_iter().flatten().collect();
+            }
             (other, _) => network.unread.push(format!("dhcp/{other}")),
         }
     }
@@ -121,7 +128,8 @@ mod tests {
             "<network>\n<name>net</name><forward mode='nat'/><bridge name='net' stp='on' delay='0'/>\
              <mac address='52:54:00:6a:f2:dc'/><dns enable='no'/><mtu size='9000'/><portgroup name='x'/>\
              <ip family='ipv4'\n address='192.0.2.1' netmask='255.255.255.0'><dhcp>\
-             <range start='192.0.2.9' end='192.0.2.20'/><host mac='a' ip='b'/></dhcp></ip>\
+             <range start='192.0.2.9' end='192.0.2.20'/><host mac='a' ip='b'/>\
+             <bootp file='pxelinux.0' server='192.0.2.3'/></dhcp><tftp root='/srv/tftp'/></ip>\
              <ip family='ipv6' address='fd00::1' prefix='64'/></network>\n",
         );
         let expected = NetworkXml {
@@ -131,6 +139,8 @@ mod tests {
             ipv4: Some("192.0.2.1/24".parse().unwrap()),
             dhcp: Some(("192.0.2.9".into(), "192.0.2.20".into())),
             ipv6: Some("fd00::1/64".parse().unwrap()),
+            tftp_root: Some("/srv/tftp".into()),
+            bootp: vec![("file", "pxelinux.0".into()), ("server", "192.0.2.3".into())],
             mtu: Some("9000".into()),
             domain: None,
             unread: vec!["portgroup".into(), "dhcp/host".into()],

@@ -7,10 +7,16 @@ use maquette_core::topology::{Allocation, Dhcp, Srv};
 use super::Writer;
 use super::metadata::{self, NetworkRecord};
 
+/// Where lines for dnsmasq have their place.
+pub(super) const DNSMASQ: &str = "http://libvirt.org/schemas/network/dnsmasq/1.0";
+
 /// Writes a network.
 pub fn network(network: &Network, environment: &EnvName, allocation: Allocation) -> String {
     let mut w = Writer::default();
-    w.element("network", &[], |w| {
+    let options = if network.carrier.is_served() { network.dnsmasq_options() } else { Vec::new() };
+    let spaces: &[(&str, &str)] =
+        if options.is_empty() { &[] } else { &[("xmlns:dnsmasq", DNSMASQ)] };
+    w.element("network", spaces, |w| {
         w.text("name", &[], &network.name);
         w.text("uuid", &[], &network.uuid.to_string());
         w.element("metadata", &[], |w| {
@@ -44,6 +50,11 @@ pub fn network(network: &Network, environment: &EnvName, allocation: Allocation)
         dns(w, network);
         ipv4(w, network);
         ipv6(w, network);
+        if !options.is_empty() {
+            w.element("dnsmasq:options", &[], |w| {
+                options.iter().for_each(|line| w.empty("dnsmasq:option", &[("value", line)]));
+            });
+        }
     });
     w.finish()
 }
@@ -104,7 +115,25 @@ fn ipv4(w: &mut Writer, network: &Network) {
     let Some(net) = network.ipv4 else { return };
     let (address, mask) = (net.addr().to_string(), net.netmask().to_string());
     let attributes = [("address", address.as_str()), ("netmask", mask.as_str())];
-    subnet(w, &attributes, network.dhcp4, network.dhcp_entries().iter().filter(|h| h.ip.is_ipv4()));
+    let entries = network.dhcp_entries();
+    let reserved = entries.iter().filter(|h| h.ip.is_ipv4());
+    if network.tftp_root.is_none() && network.dhcp4.is_none() {
+        return w.empty("ip", &attributes);
+    }
+    w.element("ip", &attributes, |w| {
+        network.tftp_root.iter().for_each(|root| w.empty("tftp", &[("root", root.as_str())]));
+        if let Some(range) = network.dhcp4 {
+            dhcp(w, range, reserved, |w| bootp(w, network));
+        }
+    });
+}
+
+fn bootp(w: &mut Writer, network: &Network) {
+    let Some((file, server)) = network.boot_file() else { return };
+    let server = server.map(|server| server.to_string());
+    let mut attributes = vec![("file", file.as_str())];
+    attributes.extend(server.as_deref().map(|server| ("server", server)));
+    w.empty("bootp", &attributes);
 }
 
 fn ipv6(w: &mut Writer, network: &Network) {
@@ -112,23 +141,24 @@ fn ipv6(w: &mut Writer, network: &Network) {
     let (address, length) = (net.addr().to_string(), net.prefix_len().to_string());
     let attributes =
         [("family", "ipv6"), ("address", address.as_str()), ("prefix", length.as_str())];
-    subnet(w, &attributes, network.dhcp6, network.dhcp_entries().iter().filter(|h| h.ip.is_ipv6()));
+    let entries = network.dhcp_entries();
+    let reserved = entries.iter().filter(|h| h.ip.is_ipv6());
+    let Some(range) = network.dhcp6 else { return w.empty("ip", &attributes) };
+    w.element("ip", &attributes, |w| dhcp(w, range, reserved, |_| {}));
 }
 
-/// The hypervisor's address on a network, and what DHCP gives out beside it: a range, and reservations.
-fn subnet<'a, A: ToString>(
+/// What DHCP gives out: a range, reservations, and `more`.
+fn dhcp<'a, A: ToString>(
     w: &mut Writer,
-    address: &[(&str, &str)],
-    range: Option<Dhcp<A>>,
+    range: Dhcp<A>,
     reserved: impl Iterator<Item = &'a DhcpHost>,
+    more: impl FnOnce(&mut Writer),
 ) {
-    let Some(range) = range else { return w.empty("ip", address) };
-    w.element("ip", address, |w| {
-        w.element("dhcp", &[], |w| {
-            let (start, end) = (range.start.to_string(), range.end.to_string());
-            w.empty("range", &[("start", &start), ("end", &end)]);
-            reserved.for_each(|host| write_reservation(w, host));
-        });
+    w.element("dhcp", &[], |w| {
+        let (start, end) = (range.start.to_string(), range.end.to_string());
+        w.empty("range", &[("start", &start), ("end", &end)]);
+        reserved.for_each(|host| write_reservation(w, host));
+        more(w);
     });
 }
 

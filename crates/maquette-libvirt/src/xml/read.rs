@@ -20,6 +20,7 @@ use super::metadata::{
     self, MetadataError, NAMESPACE, NetworkRecord, NodeRecord, ORIGIN, ORIGIN_NAMESPACE,
     STATE_NAMESPACE,
 };
+use super::network::DNSMASQ;
 
 /// Why an object's XML cannot be used.
 #[derive(Debug, Error)]
@@ -256,6 +257,7 @@ pub fn network_in(xml: &Parsed<'_>) -> Result<NetworkXml, ReadError> {
         ranges: served().filter(|c| c.has_tag_name("range")).filter_map(range).collect(),
         hosts: served().filter(|c| c.has_tag_name("host")).filter_map(host).collect(),
         mtu,
+        boot: boot(root),
         vswitch: child(root, "virtualport").is_some(),
         portgroups: root
             .children()
@@ -264,6 +266,17 @@ pub fn network_in(xml: &Parsed<'_>) -> Result<NetworkXml, ReadError> {
             .collect(),
     };
     Ok(NetworkXml { record, wiring })
+}
+
+/// What a network says of booting from it, as [`maquette_core::blueprint::Network::boot_words`] has it.
+fn boot(root: Element<'_, '_>) -> Vec<String> {
+    let ips = || root.children().filter(|c| c.has_tag_name("ip"));
+    let roots = ips().filter_map(|ip| child(ip, "tftp")?.attribute("root"));
+    let files = ips().filter_map(|ip| child(child(ip, "dhcp")?, "bootp"));
+    let files = files.flat_map(|b| ["file", "server"].map(|key| b.attribute(key)));
+    let lines = root.children().filter(|c| c.has_tag_name((DNSMASQ, "options")));
+    let lines = lines.flat_map(|o| o.children()).filter_map(|o| o.attribute("value"));
+    roots.chain(files.flatten()).chain(lines).map(String::from).collect()
 }
 
 fn portgroup(element: Element<'_, '_>) -> Portgroup {

@@ -22,6 +22,8 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
         domain,
         srvs,
         forwarders,
+        tftp_root,
+        bootp,
         mtu,
         autostart,
         stp,
@@ -48,6 +50,9 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
     let (from, to) = (or(domain.as_ref(), "none"), or(new.domain.as_ref(), "none"));
     found.change(Replace, "DNS domain", &from, &to);
     found.change(Replace, "DNS forwarders", &list(forwarders), &list(&new.forwarders));
+    let (from, to) = (or(tftp_root.as_ref(), "none"), or(new.tftp_root.as_ref(), "none"));
+    found.change(Replace, "TFTP root", &from, &to);
+    found.note(*bootp != new.bootp, Replace, "DHCP tells machines to boot something else now");
     found.note(*uuid != new.uuid, Replace, "its identifier was changed outside Maquette");
     switching::srvs(srvs, &new.srvs, &mut found);
     let word = if new.autostart { "starts" } else { "does not start" };
@@ -59,12 +64,14 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
 /// What somebody changed in a network's definition, apart from reservations.
 pub(in crate::plan) fn outside(defined: &Wiring, expected: &Wiring) -> Vec<String> {
     // Reservations are put right while it runs.
-    let Wiring { bridge, forward, addresses, ranges, hosts: _, mtu, vswitch, portgroups } = defined;
+    let Wiring { bridge, forward, addresses, ranges, hosts: _, mtu, vswitch, portgroups, boot } =
+        defined;
     let changed = [
         ("bridge", *bridge != expected.bridge),
         ("forward mode", *forward != expected.forward),
         ("address", *addresses != expected.addresses),
         ("DHCP range", *ranges != expected.ranges),
+        ("network boot", *boot != expected.boot),
         ("MTU", *mtu != expected.mtu),
         ("portgroups", *portgroups != expected.portgroups || *vswitch != expected.vswitch),
     ];

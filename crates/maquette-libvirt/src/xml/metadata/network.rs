@@ -2,7 +2,7 @@
 
 use maquette_core::blueprint::{Carrier, Network, NodeVolumes, Reservation};
 use maquette_core::names::EnvName;
-use maquette_core::topology::{Allocation, Forward, Srv};
+use maquette_core::topology::{Allocation, Bootp, Forward, Srv};
 use maquette_core::values::FileName;
 use roxmltree::Node as Element;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ pub struct NetworkRecord {
 const ELEMENT: &str = "network";
 
 /// Elements in the order that they have always been written in.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 12] = [
     "uplink",
     "static",
     "vswitch",
@@ -39,6 +39,7 @@ const ORDER: [&str; 11] = [
     "route",
     "srv",
     "forwarder",
+    "bootp",
     "reservation",
     "tenant",
 ];
@@ -88,6 +89,7 @@ record!(NetworkFields: Network {
     ipv6: Optional("ipv6"),
     dhcp6: Range("dhcp6-start", "dhcp6-end"),
     domain: Optional("domain"),
+    tftp_root: Optional("tftp-root"),
     mtu: Optional("mtu"),
     autostart: Required("autostart"),
     stp: Set("stp"),
@@ -95,6 +97,7 @@ record!(NetworkFields: Network {
     tuning: TuningFields,
     srvs: Many("srv", SrvFields),
     forwarders: Many("forwarder", Required("address")),
+    bootp: One("bootp", BootpFields),
     reservations: Many("reservation", ReservationFields),
     tenants: Many("tenant", TenantFields),
 });
@@ -134,6 +137,14 @@ record!(SrvFields: Srv {
     domain: Optional("domain"),
     port: Optional("port"),
     target: Optional("target"),
+});
+
+record!(BootpFields: Bootp {
+    file: Optional("file"),
+    server: Optional("server"),
+    uefi: Optional("uefi"),
+    ipxe: Optional("ipxe"),
+    http: Optional("http"),
 });
 
 record!(ReservationFields: Reservation {

@@ -8,7 +8,7 @@ use maquette_core::blueprint::{
     Route, Tag, Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BmcProtocol, BootDevice, BootMode, Bus, Dhcp, Preallocation, SeedDrive, Srv,
+    Allocation, BmcProtocol, BootDevice, BootMode, Bootp, Bus, Dhcp, Preallocation, SeedDrive, Srv,
     VirtType,
 };
 use maquette_core::units::{ByteSize, MacAddr};
@@ -271,6 +271,18 @@ fn srv() -> impl Strategy<Value = Srv> {
     )
 }
 
+fn bootp() -> impl Strategy<Value = Bootp> {
+    let file = || of(value("[a-z0-9/][a-zA-Z0-9/._:~%=&?@-]{0,12}"));
+    let http = of(value("https?://[a-z]{1,8}/[a-z=&?%]{0,8}"));
+    (file(), whatever(), file(), file(), http).prop_map(|(file, server, uefi, ipxe, http)| Bootp {
+        file,
+        server,
+        uefi,
+        ipxe,
+        http,
+    })
+}
+
 fn network() -> impl Strategy<Value = NetworkRecord> {
     let carrier = prop_oneof![
         prop::sample::select(Outside::ALL.to_vec()).prop_map(Carrier::Libvirt),
@@ -292,12 +304,14 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
     let tenant = (named(), pool(), vec(file(), 0..3), any::<bool>()).prop_map(
         |(node, pool, volumes, extension)| NodeVolumes { node, pool, volumes, extension },
     );
-    let has = (vec(srv(), 0..3), vec(whatever(), 0..3), vec(reservation, 0..3), vec(tenant, 0..3));
+    let boots = (of(value("/[a-z0-9._-]{1,8}")), of(bootp()));
+    let has =
+        (vec(srv(), 0..3), vec(whatever(), 0..3), boots, vec(reservation, 0..3), vec(tenant, 0..3));
     (who, addresses, host, has).prop_map(|(who, addresses, host, has)| {
         let (environment, (net, data_net), name, bridge, uuid, carrier) = who;
         let (ipv4, dhcp4, ipv6, dhcp6, domain, mtu) = addresses;
         let ([autostart, stp], tuning, fixed) = host;
-        let (srvs, forwarders, reservations, tenants) = has;
+        let (srvs, forwarders, (tftp_root, bootp), reservations, tenants) = has;
         let network = Network {
             name,
             bridge,
@@ -310,6 +324,8 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
             domain,
             srvs,
             forwarders,
+            tftp_root,
+            bootp,
             mtu,
             autostart,
             stp,

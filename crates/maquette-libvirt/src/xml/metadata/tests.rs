@@ -6,13 +6,13 @@ use maquette_core::blueprint::{
     Tag, Uplink, Vnc, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BmcProtocol, BootDevice, BootMode, Bus, Dhcp, Preallocation, SeedDrive, Srv,
+    Allocation, BmcProtocol, BootDevice, BootMode, Bootp, Bus, Dhcp, Preallocation, SeedDrive, Srv,
     VirtType,
 };
 use maquette_core::units::ByteSize;
 use maquette_core::values::{
-    ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, PublicKey, Serial,
-    ServiceLabel, TimeZone,
+    ConnectionPlugin, DeviceModel, DnsName, Group, Login, MachineName, NetbootFile, NetbootUrl,
+    PublicKey, Serial, ServiceLabel, TftpRoot, TimeZone,
 };
 use roxmltree::Document;
 use uuid::Uuid;
@@ -151,6 +151,14 @@ pub(super) fn full_network() -> NetworkRecord {
             target: Some(DnsName::known("n-0.lab.example")),
         }],
         forwarders: vec!["192.0.2.53".parse().unwrap()],
+        tftp_root: Some(TftpRoot::known("/srv/tftp")),
+        bootp: Some(Bootp {
+            file: Some(NetbootFile::known("undionly.kpxe")),
+            server: Some("192.0.2.4".parse().unwrap()),
+            uefi: Some(NetbootFile::known("ipxe.efi")),
+            ipxe: Some(NetbootFile::known("boot.ipxe")),
+            http: Some(NetbootUrl::known("http://192.0.2.4/ipxe.efi")),
+        }),
         mtu: Some(1400),
         autostart: true,
         stp: true,

@@ -32,6 +32,8 @@ fn full() -> Network {
         domain: None,
         srvs: vec![srv(389, "a.lab"), srv(390, "b.lab")],
         forwarders: Vec::new(),
+        tftp_root: None,
+        bootp: None,
         mtu: None,
         autostart: true,
         stp: false,

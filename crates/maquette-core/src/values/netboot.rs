@@ -1,0 +1,100 @@
+//! What machines that boot from a network are told: lines of dnsmasq's options, in which commas part words.
+
+use super::{Form, ValueError, checked, shortened};
+
+/// What BOOTP's field for a file's name takes besides its end (RFC 951, section 3), in characters.
+const LONGEST_FILE: usize = 127;
+
+/// Signs of names and addresses that mean nothing to dnsmasq.
+fn plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "/._-+:~%=&?@[]".contains(c)
+}
+
+fn boot_file(text: &str) -> Result<(), ValueError> {
+    Form {
+        what: "a valid boot file",
+        longest: LONGEST_FILE,
+        first: |c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_'),
+        rest: plain,
+        rule: "letters, digits and `/._-+:~%=&?@[]` only",
+    }
+    .check(text)
+}
+
+checked!(
+    /// A file that firmware loads from a network: its name on a TFTP server, or an address.
+    NetbootFile,
+    boot_file
+);
+
+impl NetbootFile {
+    /// Whether it is an address, which names its server itself.
+    pub fn is_address(&self) -> bool {
+        self.contains("://")
+    }
+}
+
+checked!(
+    /// An address that firmware loads over HTTP.
+    NetbootUrl,
+    |text| {
+        boot_file(text)?;
+        let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
+            let shown = shortened(text);
+            return Err(ValueError::new(format!(
+                "`{shown}` is not an address that begins with http:// or https://"
+            )));
+        }
+        Ok(())
+    }
+);
+
+checked!(
+    /// A directory of the hypervisor whose files dnsmasq serves over TFTP, as an absolute path without `..`; dnsmasq reads
+    /// the name of an interface after a comma.
+    TftpRoot,
+    |text| {
+        let what = "a valid directory for TFTP";
+        Form {
+            what,
+            longest: 1000,
+            first: |c| c == '/',
+            rest: |c| c.is_ascii_alphanumeric() || "/._-+@:=".contains(c),
+            rule: "it is an absolute path of letters, digits and `/._-+@:=`",
+        }
+        .check(text)?;
+        if text.split('/').any(|part| part == "..") || text.split('/').all(str::is_empty) {
+            let shown = shortened(text);
+            return Err(ValueError::new(format!(
+                "`{shown}` is not {what}: it is a directory below `/`, without `..`"
+            )));
+        }
+        Ok(())
+    }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_boot_file_means_something_to_dnsmasq() {
+        for good in
+            ["undionly.kpxe", "/efi/ipxe.efi", "http://[fd00::1]:8080/boot.ipxe?mac=a&b=%20"]
+        {
+            assert!(good.parse::<NetbootFile>().is_ok(), "{good}");
+        }
+        for bad in ["", "a,b", "a b", "a\nb", "#a", "a\"b", "a\\b", "-a", &"a".repeat(128)] {
+            assert!(bad.parse::<NetbootFile>().is_err(), "{bad:?}");
+        }
+        assert!("https://boot.example/ipxe.efi".parse::<NetbootUrl>().is_ok());
+        for bad in ["ipxe.efi", "tftp://a/b", "http://", "http:///a", "http://a,b"] {
+            assert!(bad.parse::<NetbootUrl>().is_err(), "{bad:?}");
+        }
+        assert!("/srv/tftp".parse::<TftpRoot>().is_ok());
+        for bad in ["", "/", "//", "srv", "/srv/../etc", "/srv,eth0", "/a b", "/a#b"] {
+            assert!(bad.parse::<TftpRoot>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -162,7 +162,7 @@ impl Machine for DomainMachine {
         if client::is_active(&domain).map_err(fault)? {
             let live = client::live_xml(&domain).map_err(fault)?.ok_or(Fault::Gone)?;
             let drive = boot::with_image(&live, image).ok_or_else(none)?;
-            client::update(&domain, &drive).map_err(fault)?;
+            client::change_media(&domain, &drive).map_err(fault)?;
         }
         client::update_definition(&domain, &drive).map_err(fault)
     }

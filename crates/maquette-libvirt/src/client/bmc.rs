@@ -43,6 +43,17 @@ pub fn disk_capacity(domain: &Domain, device: &str) -> Option<u64> {
     info.ok().map(|info| info.capacity)
 }
 
+/// Changes what is in a drive of a running domain, also while the guest has its door locked, as Linux has for as long as it
+/// knows the disc: a BMC asks nobody.
+pub fn change_media(domain: &Domain, xml: &str) -> Result<()> {
+    let update = |force| domain.update_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE | force);
+    match gate::call("change a disc", || update(sys::VIR_DOMAIN_DEVICE_MODIFY_FORCE)) {
+        // Other drivers than QEMU's have no doors.
+        Err(error) if error.kind == Kind::Flags => gate::call("change a disc", || update(0)),
+        changed => changed,
+    }
+}
+
 /// Changes a device of a domain's definition.
 pub fn update_definition(domain: &Domain, xml: &str) -> Result<()> {
     let flags = sys::VIR_DOMAIN_AFFECT_CONFIG;

@@ -271,8 +271,13 @@ mod tests {
             Image { source: "x".into(), volume: format!("maquette-x-{key}.qcow2") }
         };
         assert!(now.as_ref().unwrap().made(&volume()));
+        // Who asks for it elsewhere knows it by its record in the pool.
+        let recorded = now.as_ref().unwrap().record(&volume()).unwrap();
+        let read = AgentRecord::parse(&recorded.line()).unwrap();
+        assert!(is_recorded_current(&read) && read.is_of(&volume().volume));
         fs::write(&image, "changed").unwrap();
         assert!(!now.as_ref().unwrap().made(&volume()));
+        assert_eq!(now.as_ref().unwrap().record(&volume()), None);
         let beside = |text: &str| fs::write(recipe_of(&image), text).unwrap();
         beside(&format!("{:064x} cdrom\n", 7));
         let later = recipe_beside(&image);

@@ -237,7 +237,7 @@ fn an_image_is_on_the_disk_before_it_has_its_name() {
     fs::write(at(".v.part"), "x").unwrap();
     let mut shell = std::process::Command::new("sh")
         .args(["-euc", fetch_shell::SCRIPT, "sh"])
-        .args([&at("v"), &at(".v.part"), "30", &record])
+        .args([&at("v"), &at(".v.part"), "30", &record, "agent a b"])
         .env("PATH", format!("{}:/usr/bin:/bin", shims.path().display()))
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::null())
@@ -262,4 +262,7 @@ fn an_image_is_on_the_disk_before_it_has_its_name() {
             "sync -- POOL",
         ]
     );
+    // The second line is for whoever asks for the image elsewhere.
+    let recorded = fs::read_to_string(at("records/a.new")).unwrap();
+    assert_eq!(recorded, format!("{}\nagent a b\n", at("v")));
 }

@@ -143,6 +143,9 @@ pub struct State {
     restarts: u64,
     #[serde(skip)]
     ended: VecDeque<(u64, Outcome)>,
+    /// Whether its guest was asked to shut down and to stay off: until it has, the node starts with its hypervisor.
+    #[serde(default)]
+    leaving: bool,
     /// What a start that is under way has taken out of the above.
     starting: Option<Plan>,
     /// The same of a start of which nobody knows whether it has worked: the service ended meanwhile.
@@ -172,6 +175,7 @@ impl Default for State {
             restart: None,
             restarts: 0,
             ended: VecDeque::new(),
+            leaving: false,
             starting: None,
             unsure: None,
             seen: None,
@@ -263,7 +267,7 @@ impl Bmc {
     pub fn power(&self) -> Result<Power, Fault> {
         let look = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
         let power = self.machine.power()?;
-        let what = {
+        let (what, left) = {
             let mut state = self.state();
             // A slow look that began before one whose answer is there already knows nothing new.
             if look < state.look {
@@ -273,13 +277,18 @@ impl Bmc {
             if power == Power::Off {
                 state.watchdog.stop();
             }
-            match (state.seen.replace(power), power) {
+            let left = power == Power::Off && std::mem::take(&mut state.leaving);
+            let what = match (state.seen.replace(power), power) {
                 (Some(Power::Off), now) if now.is_on() => Some(What::PowerOn),
                 (Some(before), Power::Off) if before.is_on() => Some(What::PowerOff),
                 (Some(before), Power::Crashed) if before != Power::Crashed => Some(What::Crashed),
                 _ => None,
-            }
+            };
+            (what, left)
         };
+        if left {
+            self.stays_off();
+        }
         self.make_sure(power);
         if let Some(what) = what {
             self.note(what, "");

@@ -134,6 +134,34 @@ fn a_node_that_is_made_anew_starts_though_its_bmc_had_switched_it_off() {
     assert_eq!(starts(&plan), 1, "{:?}", titles(&plan));
 }
 
+/// Whoever had an account of the old one could start it while its disks went, and had the new one.
+#[test]
+fn the_bmc_of_a_node_that_is_made_anew_is_forgotten_before_its_disks_go() {
+    let with_os = BLANK.replace("deploy_os: no\n", "").replace("blank", "web") + "bmc: redfish\n";
+    let asked = |keys: &str, blanks| {
+        let web = with_os.clone() + keys;
+        let blank = BLANK.to_string() + "bmc: redfish\n";
+        input(&[(&web, 1), (&blank, blanks)], NETWORK, &[])
+    };
+    for (blanks, forgets) in [(1, "forget the BMC of web-0"), (0, "stop the BMCs")] {
+        let mut seen = built(&asked("", blanks));
+        let other = asked("packages: [vim]\n", blanks);
+        let plan = plan_of(&other, &seen);
+        let titles = titles(&plan);
+        let at = |title: &str| titles.iter().position(|t| t == title).unwrap();
+        let [forget, off] = [forgets, "power off domain web-0"].map(at);
+        assert!(plan.steps[off].after.contains(&plan.steps[forget].id), "{titles:?}");
+        let serve = titles.iter().position(|t| t.starts_with("serve")).unwrap();
+        let gone = &plan.steps[at("undefine domain web-0")].id;
+        assert!(plan.steps[serve].after.contains(gone), "{titles:?}");
+        apply(&mut seen, &plan.steps);
+        assert!(plan_of(&other, &seen).is_empty(), "{:?}", plan_of(&other, &seen).steps);
+        // Undefined by somebody.
+        seen.domains.remove("web-0");
+        assert_eq!(of_bmcs(&plan_of(&other, &seen))[0], forgets);
+    }
+}
+
 #[test]
 fn an_environment_that_goes_takes_its_bmcs_along_and_is_there_as_long_as_they_are() {
     let mut seen = built(&asked(2, None));

@@ -171,7 +171,12 @@ stop() {
     fi
     drop_addresses "$dir/addresses" /dev/null
     drop_addresses "$dir/addresses.new" /dev/null
-    rm -rf -- "$dir" "$bin"
+    # As long as anything is left, so is the directory, which is looked for, and this script, which goes on.
+    rm -rf -- "$bin"
+    for file in "$dir"/* "$dir"/.[!.]*; do
+        [ "$file" = "$dir/bmc.sh" ] || rm -rf -- "$file"
+    done
+    rm -rf -- "$dir"
     rmdir -- "$(dirname -- "$dir")" "$programs" 2>/dev/null || :
 }
 

@@ -74,11 +74,29 @@ impl Bmc {
             Press::Nmi | Press::Pause | Press::Resume => None,
         };
         self.press_now(press)?;
-        if let Some(on) = wanted {
+        let asks = matches!(press, Press::GracefulShutdown | Press::PushPowerButton);
+        match wanted {
+            // A guest may take no notice, and its node runs on; or it has ended in this moment.
+            Some(false) if asks => {
+                self.state().leaving = true;
+                self.keep();
+                let _ = self.power();
+            }
             // The button has done what it is for; this is for another day.
-            let _ = self.machine.runs_with_hypervisor(on);
+            Some(on) => {
+                self.state().leaving = false;
+                let _ = self.machine.runs_with_hypervisor(on);
+                self.keep();
+            }
+            None => {}
         }
         Ok(())
+    }
+
+    /// Has a node that was asked to shut down, and has, stay off when its hypervisor starts again.
+    pub(super) fn stays_off(&self) {
+        let _ = self.machine.runs_with_hypervisor(false);
+        self.keep();
     }
 
     /// Asks the guest to shut down, to be started again: the number of this restart.

@@ -356,9 +356,28 @@ fn what_was_pressed_last_holds_when_the_hypervisor_has_started_again() {
     };
     assert_eq!(after(Press::On), "runs");
     assert_eq!(after(Press::Nmi), "");
-    assert_eq!(after(Press::GracefulShutdown), "stays off");
+    // A guest that takes no notice runs on.
+    assert_eq!(after(Press::GracefulShutdown), "");
     assert_eq!(after(Press::PowerCycle), "runs");
-    assert_eq!(after(Press::PushPowerButton), "stays off");
+    for press in [Press::PushPowerButton, Press::GracefulShutdown] {
+        assert_eq!(after(press), "");
+        bmc.power().unwrap();
+        assert_eq!(heard.lock().unwrap().len(), 0);
+        model.guest_shuts_down();
+        bmc.power().unwrap();
+        bmc.power().unwrap();
+        assert_eq!(*heard.lock().unwrap(), ["stays off"]);
+        assert_eq!(after(Press::On), "runs");
+    }
+    // Whoever changes their mind is heard, too.
+    assert_eq!(after(Press::GracefulShutdown), "");
+    assert_eq!(after(Press::On), "runs");
+    model.guest_shuts_down();
+    heard.lock().unwrap().clear();
+    bmc.power().unwrap();
+    assert!(heard.lock().unwrap().is_empty());
+    assert_eq!(after(Press::GracefulShutdown), "stays off");
+    assert_eq!(after(Press::On), "runs");
     assert_eq!(after(Press::GracefulRestart), "runs");
     assert_eq!(after(Press::ForceOff), "stays off");
     assert_eq!(after(Press::PushPowerButton), "runs");

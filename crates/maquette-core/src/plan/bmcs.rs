@@ -4,10 +4,14 @@
 use std::collections::BTreeSet;
 
 use super::diff::{Planner, UNWANTED};
+use super::fate::{Fate, Fates};
 use super::{Action, Op, StepId};
 use crate::blueprint::BmcNode;
 use crate::object::ObjectKind;
 use crate::values::NodeName;
+
+/// Why the BMC of a node that is made anew is one that nobody has changed.
+const ANEW: &str = "its node is made anew";
 
 impl Planner<'_> {
     /// The BMCs that are wanted; none where that is not known.
@@ -18,17 +22,30 @@ impl Planner<'_> {
         Some(nodes.filter_map(|node| BmcNode::of(node, self.blueprint, tag)).collect())
     }
 
-    /// Takes away BMCs that are not wanted any more, before their nodes go: one could switch its node on again meanwhile.
-    pub(super) fn forget_bmcs(&mut self) {
+    /// Takes away BMCs that are not wanted any more, before their nodes go: one could switch its node on again meanwhile. Those
+    /// of nodes that are made anew go with all that they remember, accounts as well.
+    pub(super) fn forget_bmcs(&mut self, fates: &Fates) {
         let (Some(wanted), Some(served)) = (self.wanted_bmcs(), &self.observed.bmcs) else {
             return;
         };
         let names: BTreeSet<&NodeName> = wanted.iter().map(|node| &node.name).collect();
         let gone = served.digests.keys().filter(|name| !names.contains(name));
-        let nodes: Vec<NodeName> = gone.cloned().collect();
+        let mut nodes: Vec<NodeName> = gone.cloned().collect();
         for name in &nodes {
             self.change(Op::Delete, ObjectKind::Bmc, name, String::new(), UNWANTED);
         }
+        let was_there = |name: &NodeName| {
+            let edited = self.observed.edited(ObjectKind::Domain, name).is_some();
+            edited || self.orphans.contains_key(name)
+        };
+        let anew = served.digests.keys().filter(|name| match fates.nodes.get(*name) {
+            Some(Fate::Replace(_)) => true,
+            Some(Fate::Create) => was_there(name),
+            _ => false,
+        });
+        self.renewed = anew.cloned().collect();
+        nodes.extend(self.renewed.iter().cloned());
+        let reason = if self.renewed.len() == nodes.len() { ANEW } else { UNWANTED };
         let environment = self.blueprint.environment.clone();
         let action = match (nodes.len() == served.digests.len(), nodes.is_empty()) {
             // What a run that was killed has left may have none.
@@ -36,7 +53,7 @@ impl Planner<'_> {
             (_, true) => return,
             (_, false) => Action::ForgetBmcs { environment, nodes },
         };
-        self.unserved = Some(self.builder.add(action, [], UNWANTED));
+        self.unserved = Some(self.builder.add(action, [], reason));
     }
 
     /// Has the BMCs of all nodes served that have one.
@@ -49,6 +66,7 @@ impl Planner<'_> {
         for node in &wanted {
             let (op, reason) = match known(node) {
                 None => (Op::Create, "it does not exist"),
+                Some(_) if self.renewed.contains(&node.name) => (Op::Replace, ANEW),
                 Some(digest) if *digest != node.digest => (Op::Update, "it changes"),
                 Some(_) => match &whole {
                     Some(why) => (Op::Update, why.as_str()),
@@ -66,7 +84,10 @@ impl Planner<'_> {
         let reason = reasons.into_iter().collect::<Vec<_>>().join("; ");
         // They are at addresses of networks that run, and one process at a time has their directory.
         let started = wanted.iter().filter_map(|n| self.started.get(&n.bmc.network));
-        let after: Vec<StepId> = started.copied().chain(self.unserved).collect();
+        let mut after: Vec<StepId> = started.copied().chain(self.unserved).collect();
+        // Not before their disks have gone.
+        let stopped = self.renewed.iter().filter_map(|name| self.stopped.get(name.as_str()));
+        after.extend(stopped);
         let environment = self.blueprint.environment.clone();
         self.builder.add(Action::ServeBmcs { environment, nodes: wanted }, after, reason);
     }

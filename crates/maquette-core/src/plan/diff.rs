@@ -35,8 +35,9 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         templates: BTreeMap::new(),
         zones: zones(blueprint, observed, &fates),
         unserved: None,
+        renewed: BTreeSet::new(),
     };
-    planner.forget_bmcs();
+    planner.forget_bmcs(&fates);
     planner.leave(&fates);
     planner.images(&fates);
     planner.networks(&fates);
@@ -138,6 +139,8 @@ pub(super) struct Planner<'a> {
     pub(super) zones: BTreeMap<NodeName, Option<TimeZone>>,
     /// Step after which BMCs of nodes that go are served no more.
     pub(super) unserved: Option<StepId>,
+    /// Nodes that are made anew and whose BMCs are forgotten before.
+    pub(super) renewed: BTreeSet<NodeName>,
 }
 
 pub(super) const UNWANTED: &str = "the topology does not ask for it any more";
@@ -172,7 +175,9 @@ impl Planner<'_> {
                 }
                 Some(Fate::Replace(why)) => {
                     let why = why.join("; ");
-                    let last = remove_domain(domain, self.observed, None, &why, &mut self.builder);
+                    let unserved = self.unserved.filter(|_| self.renewed.contains(&domain.name));
+                    let last =
+                        remove_domain(domain, self.observed, unserved, &why, &mut self.builder);
                     self.stopped.insert(domain.name.to_string(), last);
                 }
                 Some(Fate::Restart(why)) if domain.active => {

@@ -158,6 +158,45 @@ fn bmcs_are_served_changed_forgotten_and_stopped() {
     assert!(!place.program_of("other").parent().unwrap().parent().unwrap().exists());
 }
 
+/// The script was gone first, and nothing went on with the rest.
+#[test]
+fn what_is_stopped_half_way_is_seen_and_stopped_by_whoever_comes_next() {
+    let place = Place::new();
+    let tools = place.0.path().join("tools");
+    fs::create_dir_all(&tools).unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    // Dies instead of removing anything more.
+    let rm = tools.join("rm");
+    let dies = |after: usize| {
+        format!(
+            "#!/bin/sh\necho >>'{0}'\n[ \"$(wc -l <'{0}')\" -le {after} ] || {{ kill -9 $PPID; exit 9; }}\nexec /bin/rm \"$@\"\n",
+            place.at("removals")
+        )
+    };
+    let directory = PathBuf::from(place.at("environment.lab"));
+    let mut killed = 0;
+    for after in 0..20 {
+        place.program("lab");
+        assert!(place.serve("lab", &["a-0"]).status.success());
+        fs::write(directory.join("bmc.sh"), SCRIPT).unwrap();
+        let _ = fs::remove_file(place.at("removals"));
+        fs::write(&rm, dies(after)).unwrap();
+        fs::set_permissions(&rm, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = place.command("stop", "lab", &[]);
+        let output = command.env("MAQUETTE_SYSTEMD", "/nonexistent").env("PATH", &path).output();
+        if output.unwrap().status.success() {
+            break;
+        }
+        killed += 1;
+        let left: Vec<_> = fs::read_dir(&directory).into_iter().flatten().flatten().collect();
+        let is_left = !left.is_empty() || place.program_of("lab").parent().unwrap().exists();
+        assert!(!is_left || directory.join("bmc.sh").exists(), "{after}: {left:?}");
+        place.done("stop", "lab", &[]);
+        assert!(!directory.exists() && !place.program_of("lab").exists(), "{after}");
+    }
+    assert!(killed >= 5, "only {killed}");
+}
+
 /// systemd may not start what is below `/var/lib` where SELinux is enforced.
 #[test]
 fn the_program_is_where_programs_are_and_anybody_may_read_it() {

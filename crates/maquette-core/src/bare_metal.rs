@@ -3,12 +3,14 @@
 //! None of them has certificates verified: that takes the file of their authority, which only whoever runs Ironic can bring
 //! to where its conductor reads it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value, json};
 
 use crate::blueprint::{Bmc, Node};
 use crate::topology::BootMode;
 use crate::units::MIB;
-use crate::values::Secret;
+use crate::values::{NodeName, Secret};
 
 /// A node with its BMC, and the account of that.
 pub struct Machine<'a> {
@@ -72,11 +74,6 @@ impl Machine<'_> {
     /// Ironic's driver for it: Redfish, where it speaks that.
     fn driver(&self) -> &'static str {
         if self.bmc.protocol.has_redfish() { "redfish" } else { "ipmi" }
-    }
-
-    /// What Kubernetes takes for its name.
-    fn kubernetes_name(&self) -> String {
-        self.node.name.to_lowercase().replace('_', "-")
     }
 
     /// What Ironic's driver wants to know.
@@ -203,14 +200,44 @@ pub fn bifrost(machines: &[Machine<'_>]) -> String {
     text(&Value::Object(machines.iter().map(node).collect::<Map<_, _>>()))
 }
 
+/// What Kubernetes takes for the names of nodes. Where two would have the same, the one that is not called so has a part of its
+/// identifier in it.
+fn kubernetes_names<'a>(
+    nodes: impl Iterator<Item = &'a Node> + Clone,
+) -> BTreeMap<&'a NodeName, String> {
+    // A letter or a digit is at either end.
+    let plain = |node: &Node| {
+        let name = node.name.to_lowercase().replace('_', "-");
+        name.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_string()
+    };
+    let own: BTreeSet<&str> = nodes.clone().map(|node| node.name.as_str()).collect();
+    let mut names = BTreeMap::new();
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    for node in nodes {
+        let (mut name, id) = (plain(node), node.uuid.simple().to_string());
+        let mut digits = 6;
+        while name != node.name.as_str()
+            && (own.contains(name.as_str()) || taken.contains(&name))
+            && digits <= id.len()
+        {
+            name = format!("{}-{}", plain(node), &id[..digits]);
+            digits += 1;
+        }
+        taken.insert(name.clone());
+        names.insert(&node.name, name);
+    }
+    names
+}
+
 /// `ironic_nodes.json` of Metal³'s development environment.
 pub fn ironic_nodes(machines: &[Machine<'_>]) -> String {
+    let names = kubernetes_names(machines.iter().map(|m| m.node));
     let node = |m: &Machine<'_>| {
         let boots = m.boot_macs();
         let port = |mac: String| json!({"address": mac, "pxe_enabled": boots.contains(&mac)});
         json!({
             // Its scripts make objects of Kubernetes of it.
-            "name": m.kubernetes_name(),
+            "name": names[&m.node.name],
             "driver": m.driver(),
             "resource_class": RESOURCE_CLASS,
             "driver_info": {
@@ -230,8 +257,9 @@ pub fn ironic_nodes(machines: &[Machine<'_>]) -> String {
 /// Manifests of Metal³'s hosts, each after the secret with its account.
 pub fn bare_metal_hosts(machines: &[Machine<'_>]) -> String {
     let mut out = String::new();
+    let names = kubernetes_names(machines.iter().map(|m| m.node));
     for m in machines {
-        let name = m.kubernetes_name();
+        let name = &names[&m.node.name];
         let secret = format!("{name}-bmc");
         let account = json!({
             "apiVersion": "v1",

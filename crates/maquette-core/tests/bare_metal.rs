@@ -60,6 +60,28 @@ fn metal3s_files_have_one_name_for_a_node() {
     assert!(bare_metal::bare_metal_hosts(&machines).contains("\"db-x-0\""));
 }
 
+/// The second manifest took the place of the first, and one node was never enrolled.
+#[test]
+fn nodes_whose_names_differ_in_what_kubernetes_does_not_take_are_two_hosts() {
+    let named = |name: &str| {
+        node_type("redfish").replacen("redfish=name: redfish", &format!("{name}=name: {name}"), 1)
+    };
+    let types = ["Db_x", "db-x", "DB_x"].map(named);
+    let input = input(&types.each_ref().map(|text| (text.as_str(), 1)), NETWORK, &[]);
+    let nodes = blueprint_of(&input, &machine(&["eth0"])).nodes;
+    assert_eq!(nodes.len(), 3);
+    let machines = machines(&nodes);
+    let hosts = bare_metal::bare_metal_hosts(&machines);
+    let named = hosts.lines().filter_map(|line| line.trim().strip_prefix("name: \""));
+    let named: std::collections::BTreeSet<&str> = named.collect();
+    // Three secrets and three hosts.
+    assert_eq!(named.len(), 6, "{hosts}");
+    assert!(named.contains("db-x-0\""), "{named:?}");
+    let ironic = bare_metal::ironic_nodes(&machines);
+    let all = named.iter().filter(|name| !name.ends_with("-bmc\""));
+    assert!(all.into_iter().all(|name| ironic.contains(name)), "{ironic}");
+}
+
 #[test]
 fn what_is_written_as_yaml_is_yaml() {
     let nodes = nodes();

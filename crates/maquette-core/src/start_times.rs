@@ -24,6 +24,9 @@ pub enum Came {
     Made,
     /// It could not be made, or a node could not start from it, and why.
     Failed(String),
+    /// QEMU has not taken its memory, which was removed, and why. The disk of the node that had it overlays the template's: as
+    /// long as that is so, no other memory can be made.
+    Gone(String),
     /// A node has started from it.
     Started,
 }
@@ -56,19 +59,20 @@ impl How {
 /// How many seconds nodes took from their start to their first login, and why templates failed.
 ///
 /// Its text has a line for each kind of node and way to start, `warm DIGEST SECONDS`, and one for each template,
-/// `failed KEY SECONDS REASON`.
+/// `failed KEY SECONDS REASON`, or `gone …` where its memory has gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Starts {
     took: BTreeMap<(How, String), u64>,
     failed: BTreeMap<String, Failure>,
+    gone: BTreeMap<String, Failure>,
 }
 
 impl Starts {
     /// Reads its text. Nothing depends on it, so that lines of another form are passed over.
     pub fn parse(text: &str) -> Self {
-        let failure = |line: &str| {
+        let failure = |word: &str, line: &str| {
             // Earlier versions have noted no time.
-            let (key, rest) = line.strip_prefix("failed ")?.split_once(' ')?;
+            let (key, rest) = line.strip_prefix(word)?.split_once(' ')?;
             let (at_s, why) = rest.split_once(' ')?;
             let (key, at_s): (Uuid, u64) = (key.parse().ok()?, at_s.parse().ok()?);
             Some((key.simple().to_string(), Failure { at_s, why: short(why) }))
@@ -87,7 +91,8 @@ impl Starts {
         let lines = || text.lines().take(2 * MOST);
         Self {
             took: lines().filter_map(line).collect(),
-            failed: lines().filter_map(failure).collect(),
+            failed: lines().filter_map(|line| failure("failed ", line)).collect(),
+            gone: lines().filter_map(|line| failure("gone ", line)).collect(),
         }
     }
 
@@ -95,11 +100,12 @@ impl Starts {
     pub fn text(&self) -> String {
         let took = self.took.iter().take(MOST);
         let took = took.map(|((how, kind), s)| format!("{} {kind} {s}\n", how.as_str()));
-        let failed = self.failed.iter().take(MOST);
-        let line = |(key, failure): (&String, &Failure)| {
-            format!("failed {key} {} {}\n", failure.at_s, failure.why)
+        let line = |word: &str, (key, failure): (&String, &Failure)| {
+            format!("{word} {key} {} {}\n", failure.at_s, failure.why)
         };
-        took.chain(failed.map(line)).collect()
+        let failed = self.failed.iter().take(MOST).map(|known| line("failed", known));
+        let gone = self.gone.iter().take(MOST).map(|known| line("gone", known));
+        took.chain(failed).chain(gone).collect()
     }
 
     /// The same without what is too long ago to be believed at a time, in seconds since 1970.
@@ -129,15 +135,21 @@ impl Starts {
         self.failed.get(&template.key).map(|failure| failure.why.as_str())
     }
 
+    /// Why a template has no memory any more, if its disk is still as it was then.
+    pub fn gone(&self, template: &Template) -> Option<&str> {
+        self.gone.get(&template.key).map(|failure| failure.why.as_str())
+    }
+
     /// Takes in what came of templates, by their keys, at a time in seconds since 1970.
     pub fn learn_templates(&mut self, came: &BTreeMap<String, Came>, now_s: u64) {
         for (key, came) in came {
+            let failure = |why: &str| Failure { at_s: now_s, why: short(why) };
+            self.failed.remove(key);
+            self.gone.remove(key);
             match came {
-                Came::Failed(why) => {
-                    let failure = Failure { at_s: now_s, why: short(why) };
-                    self.failed.insert(key.clone(), failure);
-                }
-                Came::Made | Came::Started => drop(self.failed.remove(key)),
+                Came::Failed(why) => drop(self.failed.insert(key.clone(), failure(why))),
+                Came::Gone(why) => drop(self.gone.insert(key.clone(), failure(why))),
+                Came::Made | Came::Started => {}
             }
         }
     }
@@ -180,7 +192,8 @@ mod tests {
         let took = [((How::Warm, kind.to_string()), 28), ((How::Cold, kind.to_string()), 65)];
         let failure = Failure { at_s: 1_795_000_000, why: "it has no agent".into() };
         let failed = [(kind.to_string(), failure)];
-        let known = Starts { took: took.into(), failed: failed.into() };
+        let known =
+            Starts { took: took.into(), failed: failed.clone().into(), gone: failed.into() };
         assert_eq!(Starts::parse(&known.text()), known);
     }
 

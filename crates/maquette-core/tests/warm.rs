@@ -224,6 +224,31 @@ fn what_failed_before_is_tried_again_when_it_is_asked_for() {
     }
 }
 
+/// A plan said that nodes start warm, although the template cannot be made while disks overlay what is left of it.
+#[test]
+fn a_template_without_memory_is_not_made_while_its_disk_is_there() {
+    let mut seen = Observed::default();
+    let blueprint = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
+    let template = blueprint.templates["web-0"].as_ref().unwrap().clone();
+    let gone = Came::Gone("load of migration failed".into());
+    seen.starts.learn_templates(&[(template.key.clone(), gone)].into(), WHEN);
+    seen.starts = Starts::parse(&seen.starts.text()).as_of(WHEN + 9 * 24 * 3600);
+    // Its disk has gone, too: nothing is in the way.
+    assert_eq!(counts(&plan(&blueprint, &seen)), [1, 2, 0]);
+    let there = |seen: &mut Observed, volume: String| {
+        seen.volumes.entry(blueprint.pool.name.clone()).or_default().insert(volume);
+    };
+    there(&mut seen, template.disk());
+    let cold = plan(&blueprint, &seen);
+    assert_eq!(counts(&cold), [0, 0, 2]);
+    let told = "its template's memory was of no use (load of migration failed)";
+    let mut domains = cold.changes.iter().filter(|c| c.kind == ObjectKind::Domain);
+    assert!(domains.all(|c| c.detail.contains(told)), "{:?}", cold.changes);
+    // Somebody has made it anew.
+    there(&mut seen, template.memory());
+    assert_eq!(counts(&plan(&blueprint, &seen)), [0, 2, 0]);
+}
+
 /// What a node may be because of which it boots, and the words for it.
 #[test]
 fn why_a_node_boots_is_told() {

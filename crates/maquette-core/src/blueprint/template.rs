@@ -157,6 +157,8 @@ pub enum ColdReason {
     AtOnce,
     /// There is no memory for its template's domain besides what runs.
     NoMemory,
+    /// QEMU did not take its template's memory, for this reason, and disks overlay what is left of the template.
+    MemoryGone(String),
     /// An earlier run has tried, and this is what came of it.
     Failed(String),
 }
@@ -189,6 +191,13 @@ impl fmt::Display for ColdReason {
                 return write!(f, "a NIC of model `{model}` cannot be plugged in while it runs");
             }
             Self::File(path) => return write!(f, "`{path}` is read while a system starts"),
+            Self::MemoryGone(why) => {
+                return write!(
+                    f,
+                    "its template's memory was of no use ({why}); another one is made once no node's disk overlays the \
+                     template, and `maquette image prune` has removed that"
+                );
+            }
             Self::Failed(why) => {
                 return write!(f, "it failed before ({why}); `--start warm` tries again");
             }

@@ -44,13 +44,20 @@ pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) 
         let known = observed.starts.failure(template);
         known.filter(|_| blueprint.start != StartChoice::Warm)
     };
+    let gone = |template: &Template| {
+        let has = |volume: &str| observed.has_volume(&blueprint.pool, volume);
+        let left = has(&template.disk()) && !has(&template.memory());
+        let known = observed.starts.gone(template);
+        known.filter(|_| left && blueprint.start != StartChoice::Warm)
+    };
     let able = |node: &Node| match blueprint.templates.get(&node.name)? {
         Ok(_) if is_elsewhere(node, blueprint, observed) => Some(Err(ColdReason::Pool)),
         // Where it answers is known beforehand or reported: else nobody can tell when it is ready.
         Ok(_) if readiness(node).is_none() => Some(Err(ColdReason::NoAddress)),
-        Ok(template) => Some(match failure(template) {
-            Some(why) => Err(ColdReason::Failed(why.into())),
-            None => Ok(template.clone()),
+        Ok(template) => Some(match (gone(template), failure(template)) {
+            (Some(why), _) => Err(ColdReason::MemoryGone(why.into())),
+            (None, Some(why)) => Err(ColdReason::Failed(why.into())),
+            (None, None) => Ok(template.clone()),
         }),
         cold => Some(cold.clone()),
     };

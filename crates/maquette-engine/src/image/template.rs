@@ -12,7 +12,7 @@ use base64ct::{Base64, Encoding};
 use super::fetch::Transfer;
 use super::fetch_shell::{FetchShell, Place};
 use super::leftovers::{record, record_of};
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, HostError, check};
 use crate::{StepContext, StepError};
 
 mod search;
@@ -23,6 +23,8 @@ const COPY: &str = concat!(
     include_str!("../../assets/image/room.sh"),
     include_str!("../../assets/image/memory-copy.sh")
 );
+
+const FORGET: &str = include_str!("../../assets/image/memory-forget.sh");
 
 /// Longest line of the shell that is read, in bytes.
 const LONGEST: u64 = 4096;
@@ -93,6 +95,21 @@ pub fn begin<'a>(
     record(host, &transfer.records, &disk_path)
         .map_err(|e| StepError::new(format!("cannot record template {disk}")).because(e))?;
     Ok(Some(making))
+}
+
+/// Removes the memory image of a template, under the lock that whoever makes one holds.
+///
+/// # Errors
+///
+/// Another run holds the lock, or it cannot be removed.
+pub fn forget_memory(
+    host: &dyn Host,
+    directory: &str,
+    memory: &str,
+    disk: &str,
+) -> Result<(), HostError> {
+    let part = format!("{directory}/.{disk}.part");
+    check(host, &Command::script(FORGET, [format!("{directory}/{memory}"), part])).map(|_| ())
 }
 
 impl Making<'_> {
@@ -373,6 +390,24 @@ mod tests {
         drop(child.stdin.take());
         child.wait().unwrap();
         assert_eq!(fs::read_dir(path("pool")).unwrap().count(), 1);
+    }
+
+    /// It went while another run was making it, or had just found it there.
+    #[test]
+    fn memory_is_removed_under_its_templates_lock_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        fs::write(path("a.save"), "memory").unwrap();
+        let forget = || forget_memory(&Local, &path(""), "a.save", "a.qcow2");
+        let held = fs::File::create(path(".a.qcow2.part.lock")).unwrap();
+        held.lock().unwrap();
+        let error = forget().unwrap_err().to_string();
+        assert!(error.contains("another run is at work"), "{error}");
+        assert_eq!(fs::read_to_string(path("a.save")).unwrap(), "memory");
+        drop(held);
+        forget().unwrap();
+        assert_eq!(fs::read_dir(path("")).unwrap().count(), 0);
+        forget().unwrap();
     }
 
     /// What is called like a template was deleted, whosever it was.

@@ -160,7 +160,8 @@ impl Libvirt<'_> {
 
     /// Notes for runs to come what came of a template. That it was not gone on with is nothing to learn from.
     fn note(&self, template: &Template, came: Came, context: &StepContext<'_>) {
-        if matches!(came, Came::Failed(_)) && (context.is_cancelled() || self.is_lost()) {
+        let is_fault = matches!(came, Came::Failed(_) | Came::Gone(_));
+        if is_fault && (context.is_cancelled() || self.is_lost()) {
             return;
         }
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -358,10 +359,8 @@ impl Libvirt<'_> {
         let boot = |why: StepError, fault: Fault| {
             self.boot_instead(&domain, name, ready, &why.in_one_line(), context)?;
             // What a node has that does not boot either, or whose template others start from, is not the template's.
-            match fault {
-                Fault::Here => {}
-                Fault::Memory if self.takes_away(template, pool) => {}
-                Fault::Template | Fault::Memory => self.note(template, blamed(&why), context),
+            if let Some(came) = self.came(fault, &why, template, pool) {
+                self.note(template, came, context);
             }
             Ok(())
         };
@@ -393,18 +392,33 @@ impl Libvirt<'_> {
         boot(why, Fault::Template)
     }
 
-    /// Removes the memory of a template that QEMU did not take, so that the next run makes it anew: it may be damaged, or
-    /// not fit what the hypervisor's kernel is now. Not where this run has made it, or nodes have started from it.
+    /// What is learnt of a template from a node that has not started from it.
+    fn came(
+        &self,
+        fault: Fault,
+        why: &StepError,
+        template: &Template,
+        pool: &Pool,
+    ) -> Option<Came> {
+        match fault {
+            Fault::Here => None,
+            Fault::Memory if self.takes_away(template, pool) => Some(Came::Gone(why.in_one_line())),
+            Fault::Template | Fault::Memory => Some(blamed(why)),
+        }
+    }
+
+    /// Removes the memory of a template that QEMU did not take, so that it is made anew once nothing overlays the template: it
+    /// may be damaged, or not fit what the hypervisor's kernel is now. Not where this run has made it, or nodes have started
+    /// from it, or another run has the template's lock, which may just be making it.
     fn takes_away(&self, template: &Template, pool: &Pool) -> bool {
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         if notes.templates.contains_key(&template.key) {
             return false;
         }
         drop(notes);
-        let removed = self.client().and_then(|c| volume::delete(c, &template.memory(), pool));
-        let path = format!("{}/{}", pool.path, template.memory());
-        // A pool knows only of what was there when it was looked at last.
-        removed.is_ok() && self.access.host.remove(&path).is_ok()
+        let files = [template.memory(), template.disk()];
+        let [memory, disk] = files.each_ref().map(String::as_str);
+        template::forget_memory(self.access.host, &pool.path, memory, disk).is_ok()
     }
 
     /// Boots a node that cannot start from a template, or that did not become one. Nothing of its user's has run in it,

@@ -1,10 +1,10 @@
 # All that is asked of a hypervisor's own side, in one round trip. Every part may be missing.
-# $1: `remote` if the SSH server is of interest. Then limits of the kernel's by their names for sysctl, `--`, and
+# $1: `remote` if the SSH server is of interest.  $2: the directory of the storage pool, or nothing. Then limits of the kernel's by their names for sysctl, `--`, and
 # paths that are looked for.
 say() { printf '\n@@ %s\n' "$1"; }
 show() { say "$1"; cat -- "$2" 2>/dev/null || :; }
-where=$1
-shift
+where=$1 pool=$2
+shift 2
 say limits
 while [ "$1" != -- ]; do
     if value=$(cat "/proc/sys/$(echo "$1" | tr . /)" 2>/dev/null); then echo "$1 $value"; fi
@@ -45,6 +45,12 @@ say expiry
 if systemctl is-active --quiet maquette-expire.timer 2>/dev/null || [ -e /etc/cron.d/maquette-expire ] ||
     { [ -e /run/maquette/expire ] && ! flock -n /run/maquette/expire true 2>/dev/null; }; then
     sha256sum /var/lib/maquette/expire.sh 2>/dev/null || :
+fi
+# What others than root can have of the room; libvirt counts root's reserve, too. A server that is gone never answers.
+say room
+if [ -n "$pool" ]; then
+    left=$(timeout -s KILL 5 df -P -k -- "$pool" 2>/dev/null | awk 'NR == 2 { print $4 }') || :
+    [ -z "$left" ] || echo "$left $pool"
 fi
 say time; date +%s
 say leases

@@ -3,9 +3,12 @@
 mod daemons;
 mod facts;
 pub mod family;
+mod leases;
 mod sections;
 
 pub use daemons::Daemons;
-pub(crate) use facts::leases;
-pub use facts::{Facts, KVM, NESTED_OPTIONS, Reach, SSH_LIMITS_BEGUN, SshLimits, gather, read};
+pub use facts::{
+    Facts, KVM, NESTED_OPTIONS, Reach, SSH_LIMITS_BEGUN, SshLimits, gather, gather_for, read,
+};
+pub(crate) use leases::leases;
 pub(crate) use sections::Sections;

@@ -109,7 +109,9 @@ impl<'a> Session<'a> {
         });
         let facts = facts?;
         let (libvirt, seen) = match libvirt {
-            Some(Ok((server, seen))) => (Some(server), Some(seen.map_err(unobserved)?)),
+            Some(Ok((server, seen))) => {
+                (Some(server), Some(found::with_room(seen.map_err(unobserved)?, &facts)))
+            }
             // To start a daemon that hangs, or to install it, is of no use.
             Some(Err(why)) if why.is_silent() => return Err(unreached(&connection.label, &why)),
             Some(Err(_)) | None => (None, None),
@@ -277,7 +279,8 @@ impl<'a> Session<'a> {
     }
 
     fn facts(&self) -> Result<Facts, Failure> {
-        probe::gather(self.connection.host.as_ref(), self.connection.reach())
+        let pool = &self.located.pool.path;
+        probe::gather_for(self.connection.host.as_ref(), self.connection.reach(), pool)
             .map_err(|e| Failure::because("cannot look at the hypervisor", e))
     }
 }

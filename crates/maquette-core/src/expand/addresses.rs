@@ -50,6 +50,11 @@ impl<N: Copy + Ord> Range<N> {
         following: impl Fn(N) -> Option<N>,
         free: impl Fn(N) -> bool,
     ) -> Option<N> {
+        // What is kept from all others is for whoever has it.
+        let holds = |address: &N| self.leases.get(address) == Some(&mac) && free(*address);
+        if let Some(at) = self.passed_over.iter().position(holds) {
+            return self.passed_over.remove(at);
+        }
         while let Some(candidate) = self.next.filter(|next| *next <= self.end) {
             self.next = following(candidate);
             if self.taken.contains(&candidate) || !free(candidate) {
@@ -139,6 +144,15 @@ mod tests {
         assert_eq!([take(own), take(own), take(own)], [Some(4), Some(2), None]);
         let mut range = Range::new((2u32, 4), BTreeSet::new(), [(2, other)].into_iter());
         assert_eq!(range.take(other, |n| n.checked_add(1), |_| true), Some(2));
+        // What was passed over for others is its holder's.
+        let leases = [(2, other), (3, own)].into_iter();
+        let mut range = Range::new((2u32, 6), BTreeSet::new(), leases);
+        let mut take = |mac| range.take(mac, |n| n.checked_add(1), |_| true);
+        let third = MacAddr([2, 0, 0, 0, 0, 3]);
+        assert_eq!(
+            [take(third), take(other), take(own), take(third)],
+            [Some(4), Some(2), Some(3), Some(5)]
+        );
         // The last of all numbers has none after it.
         let mut range = Range::new((u32::MAX, u32::MAX), BTreeSet::new(), std::iter::empty());
         let mut take = || range.take(own, |n| n.checked_add(1), |_| true);

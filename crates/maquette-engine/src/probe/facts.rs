@@ -11,10 +11,10 @@ use maquette_core::observed::{Bmcs, HostLink, HostNetwork, LinkKind, Listening};
 use maquette_core::plan::LIMITS;
 use maquette_core::start_times::Starts;
 use maquette_core::units::MacAddr;
-use serde_json::Value;
 
 use super::daemons::{self, Daemons};
 use super::family::{self, FAMILIES, Family, OsRelease, Part};
+use super::leases;
 use super::sections::Sections;
 use crate::host::{Command, Host, HostError, check};
 
@@ -93,6 +93,8 @@ pub struct Facts {
     pub starts: Starts,
     /// Leases of libvirt's DHCP servers that are not over, by address.
     pub dhcp_leases: BTreeMap<IpAddr, MacAddr>,
+    /// The directory of the storage pool that was asked about, and the bytes in its file system that others than root can have.
+    pub pool_room: Option<(String, u64)>,
     /// Files that are there of those that tell how far a preparation came.
     pub begun: BTreeSet<&'static str>,
 }
@@ -139,7 +141,12 @@ const PROBE: &str = include_str!("../../assets/probe.sh");
 
 /// Finds out.
 pub fn gather(host: &dyn Host, reach: Reach) -> Result<Facts, HostError> {
-    let mut args = vec![if reach == Reach::Remote { "remote" } else { "local" }];
+    gather_for(host, reach, "")
+}
+
+/// The same, and how much room others than root have in the directory of a storage pool.
+pub fn gather_for(host: &dyn Host, reach: Reach, pool: &str) -> Result<Facts, HostError> {
+    let mut args = vec![if reach == Reach::Remote { "remote" } else { "local" }, pool];
     let mut paths: BTreeSet<&str> = daemons::PATHS.iter().copied().collect();
     paths.extend(FAMILIES.iter().flat_map(Family::all_parts).flat_map(|p| p.paths));
     paths.extend(BEGUN);
@@ -161,7 +168,6 @@ pub fn read(text: &str) -> Facts {
     };
     let kvm_device = words(seen.text("kvm"));
     let now_s = seen.text("time").parse().unwrap_or(0);
-    let memory = |key| memory_mib(&seen, key);
     let guests = || seen.lines("guests").map(|line| line.split_whitespace().collect::<Vec<_>>());
     let resident = guests().filter_map(|words| match words.as_slice() {
         [kib, name, ..] => Some(((*name).to_string(), kib.parse::<u64>().ok()? / 1024)),
@@ -192,8 +198,8 @@ pub fn read(text: &str) -> Facts {
         kvm: kvm(kvm_device.is_some(), seen.text("flags")),
         kvm_device,
         nested: seen.lines("nested").find_map(nested),
-        memory_mib: memory("MemTotal:"),
-        available_mib: memory("MemAvailable:"),
+        memory_mib: memory_mib(&seen, "MemTotal:"),
+        available_mib: memory_mib(&seen, "MemAvailable:"),
         resident_mib: resident.collect(),
         uptime_s: uptime.collect(),
         addresses: seen.lines("addresses").filter_map(address).collect(),
@@ -206,10 +212,17 @@ pub fn read(text: &str) -> Facts {
         sshd: limits(&seen),
         record: seen.text("record").to_string(),
         starts: Starts::parse(seen.text("starts")).as_of(now_s),
-        dhcp_leases: dhcp_leases(&seen, now_s),
+        dhcp_leases: leases::held(&seen, now_s),
+        pool_room: pool_room(&seen),
         begun: BEGUN.into_iter().filter(|path| there(path)).collect(),
         os,
     }
+}
+
+/// What there is in a pool's file system: a line of KiB and the directory.
+fn pool_room(seen: &Sections) -> Option<(String, u64)> {
+    let (kib, directory) = seen.text("room").split_once(' ')?;
+    Some((directory.to_string(), kib.parse::<u64>().ok()?.checked_mul(1024)?))
 }
 
 /// A line of `/proc/meminfo`, in MiB.
@@ -217,34 +230,6 @@ fn memory_mib(seen: &Sections, key: &str) -> u64 {
     let line = seen.lines("memory").find_map(|l| l.strip_prefix(key));
     let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) / 1024
-}
-
-/// Leases that are not over at a time in seconds.
-fn dhcp_leases(seen: &Sections, now_s: u64) -> BTreeMap<IpAddr, MacAddr> {
-    let all = seen.lines("dhcp").flat_map(leases);
-    let held = all.filter(|lease| lease.end_s.is_some_and(|end_s| end_s > now_s));
-    held.map(|lease| (lease.address, lease.mac)).collect()
-}
-
-/// A lease of a DHCP server of libvirt's.
-pub(crate) struct Lease {
-    /// Who has it.
-    pub mac: MacAddr,
-    /// Of which address.
-    pub address: IpAddr,
-    /// When it is over, in seconds since 1970, as far as that is known.
-    pub end_s: Option<u64>,
-}
-
-/// Reads the file that libvirt keeps of a DHCP server's leases, also those that are over.
-pub(crate) fn leases(json: &str) -> Vec<Lease> {
-    let all: Vec<Value> = serde_json::from_str(json).unwrap_or_default();
-    let lease = |lease: &Value| {
-        let mac = lease["mac-address"].as_str()?.parse().ok()?;
-        let address = lease["ip-address"].as_str()?.parse().ok()?;
-        Some(Lease { mac, address, end_s: lease["expiry-time"].as_u64() })
-    };
-    all.iter().filter_map(lease).collect()
 }
 
 /// Where the hypervisor's routes of both families lead.
@@ -485,22 +470,21 @@ mod tests {
         }
     }
 
+    /// Who counted on it found the pool full with a twentieth of it free.
     #[test]
-    fn leases_that_are_over_are_nobodys() {
-        let lease = |address: &str, end: u64| {
-            format!(
-                "{{ \"ip-address\": \"{address}\", \"mac-address\": \"52:54:00:00:00:01\", \
-                 \"hostname\": \"web-0\", \"expiry-time\": {end} }}"
-            )
-        };
-        let (one, two) = (lease("10.1.0.2", 101), lease("10.1.0.3", 100));
-        let text = format!(
-            "@@ time\n100\n@@ dhcp\n[ {one}, {two} ]\nbroken\n[ {} ]\n",
-            lease("fd00::2", 200)
-        );
-        let leases = read(&text).dhcp_leases;
-        let addresses: Vec<String> = leases.keys().map(ToString::to_string).collect();
-        assert_eq!(addresses, ["10.1.0.2", "fd00::2"]);
+    fn the_room_in_a_pool_is_what_is_not_kept_for_root() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = directory.path().to_str().unwrap();
+        let (path, bytes) = gather_for(&Local, Reach::Local, pool).unwrap().pool_room.unwrap();
+        let there = rustix::fs::statvfs(pool).unwrap();
+        assert_eq!(path, pool);
+        // Others write there meanwhile.
+        let available = there.f_bavail * there.f_frsize;
+        assert!(bytes.abs_diff(available) < 1 << 30, "{bytes} of {available}");
+        for nothing in ["", "/nonexistent"] {
+            assert_eq!(gather_for(&Local, Reach::Local, nothing).unwrap().pool_room, None);
+        }
+        assert_eq!(read("@@ room\n4 /a pool\n").pool_room, Some(("/a pool".into(), 4096)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
-use maquette_core::plan::Plan;
+use maquette_core::plan::{Plan, PoolState};
 use maquette_engine::StepError;
 use maquette_engine::probe::Facts;
 use maquette_libvirt::{LibvirtError, ObserveError, Seen, Server};
@@ -42,10 +42,20 @@ impl Hypervisor {
 
 /// What libvirt knows, with the hypervisor's own side.
 pub(super) fn on_host(seen: Seen, facts: &Facts, environment: &EnvName) -> Observed {
-    let observed = seen.on_host(&facts.addresses, facts.network.clone());
+    let observed = with_room(seen, facts).on_host(&facts.addresses, facts.network.clone());
     let bmcs = facts.bmcs.get(environment).cloned();
     let (starts, dhcp_leases) = (facts.starts.clone(), facts.dhcp_leases.clone());
     Observed { starts, cpus: facts.cpus, bmcs, dhcp_leases, ..observed }
+}
+
+/// What libvirt knows, without the room in the pool that is kept for root: QEMU has none of it.
+pub(super) fn with_room(mut seen: Seen, facts: &Facts) -> Seen {
+    if let (PoolState::Active(path), Some((directory, room))) = (&seen.pool, &facts.pool_room)
+        && path.trim_end_matches('/') == directory.trim_end_matches('/')
+    {
+        seen.observed.pool_free = seen.observed.pool_free.map(|free| free.min(*room));
+    }
+    seen
 }
 
 /// libvirt cannot be connected to.

@@ -9,7 +9,9 @@ use std::time::Duration;
 use maquette_engine::host::ssh;
 use rustix::process::{Pid, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::{Cause, Origin};
 
 use crate::world::{Terminal, echo};
 
@@ -121,6 +123,11 @@ fn tell(
     true
 }
 
+/// Whether a signal is one that the terminal has sent, to all of its foreground: whoever calls `kill` is another process.
+fn is_of_terminal(origin: &Origin) -> bool {
+    matches!(origin.cause, Cause::Kernel)
+}
+
 /// Waits for what cannot be called off and changes nothing: a signal ends the program meanwhile, also the first one.
 pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
     struct Wait;
@@ -141,15 +148,16 @@ pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
         return Ok(());
     }
     let hangup = (!ignores_hangup()).then_some(SIGHUP);
-    let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
+    let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
     let terminal = terminal.clone();
     std::thread::spawn(move || {
-        for signal in signals.forever() {
+        for origin in signals.forever() {
+            let signal = origin.signal;
             CAME.store(signal, Ordering::SeqCst);
             let number = SIGNALS.fetch_add(1, Ordering::SeqCst) + 1;
             let run = RUN.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let first = run.is_some_and(|cancelled| !cancelled.swap(true, Ordering::SeqCst));
-            if tell(&mut program(), (number, signal), echo::is_ours()) {
+            if tell(&mut program(), (number, signal), is_of_terminal(&origin)) {
                 continue;
             }
             let asking = terminal.is_asking();
@@ -186,7 +194,11 @@ fn ignores_hangup() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
     use super::*;
 
@@ -204,5 +216,54 @@ mod tests {
         assert!(tell(&mut program(), (number, SIGTERM), false));
         drop(told);
         *RUN.lock().unwrap() = None;
+    }
+
+    const INSIDE: &str = "MAQUETTE_TEST_INSIDE_TERMINAL";
+
+    /// Where standard input was no terminal, Ansible heard of each Ctrl-C twice; and not at all of `kill -INT`, where it was one.
+    #[test]
+    fn what_a_terminal_sends_is_told_from_what_somebody_sends() {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let terminal = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
+        let mut inside = Command::new("setsid")
+            .args(["--ctty", "sh", "-c", "exec \"$@\" </dev/null", "sh"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "signals::tests::inside", "--ignored", "--nocapture"])
+            .env(INSIDE, "1")
+            .stdin(Stdio::from(terminal))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(inside.stdout.take().unwrap()).lines();
+        let mut said = |word: &str| {
+            let line = lines.find_map(|line| Some(line.unwrap().split_once(word)?.1.to_string()));
+            line.unwrap_or_default()
+        };
+        assert_eq!(said("ready"), "");
+        let mut keyboard = std::fs::File::from(master);
+        keyboard.write_all(b"\x03").unwrap();
+        assert_eq!(said("terminal: "), "true");
+        let pid = Pid::from_raw(i32::try_from(inside.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, Signal::INT).unwrap();
+        assert_eq!(said("terminal: "), "false");
+        inside.wait().unwrap();
+    }
+
+    #[test]
+    #[ignore = "another test runs it, at a terminal of its own"]
+    fn inside() {
+        if std::env::var_os(INSIDE).is_none() {
+            return;
+        }
+        let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT]).unwrap();
+        let mut out = std::fs::File::options().append(true).open("/proc/self/fd/1").unwrap();
+        writeln!(out, "ready").unwrap();
+        for origin in signals.forever().take(2) {
+            writeln!(out, "terminal: {}", is_of_terminal(&origin)).unwrap();
+        }
     }
 }

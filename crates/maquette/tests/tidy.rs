@@ -339,6 +339,7 @@ const OF_PROCESS: [(&[&str], Allowed); 3] = [
             ("maquette-libvirt/src/perform/warm.rs", "a template may take so long to boot"),
             ("maquette/src/commands/view/slow_facts.rs", "what was found out is believed so long"),
             ("maquette/src/commands/view/watch.rs", "the page is told so often at most"),
+            ("maquette/src/playbooks/output.rs", "what a playbook left may print so long"),
         ],
     ),
 ];

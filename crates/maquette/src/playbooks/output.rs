@@ -3,12 +3,16 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use maquette_core::syntax::{Plain, parse_bool};
 use maquette_engine::private_file::write_private;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::signals::Told;
 use crate::workspace::Workspace;
@@ -70,8 +74,10 @@ impl Output {
             let status = child.wait()?;
             return Ok((!told.was()).then_some(status));
         };
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let copied = std::thread::scope(|scope| {
+        let ended = OnceLock::new();
+        let stdout = child.stdout.take().map(|pipe| Ending { pipe, ended: &ended });
+        let stderr = child.stderr.take().map(|pipe| Ending { pipe, ended: &ended });
+        let (status, interrupted, copied) = std::thread::scope(|scope| {
             let errors = scope.spawn(|| {
                 copy(stderr, &logs, Shown::Lines, |line| {
                     if !self.hides_stderr {
@@ -79,17 +85,22 @@ impl Output {
                     }
                 })
             });
-            let copied = copy(stdout, &logs, Shown::AtOnce, |bytes| {
-                if !self.hides_stdout {
-                    world.terminal.bytes(bytes);
-                }
+            let output = scope.spawn(|| {
+                copy(stdout, &logs, Shown::AtOnce, |bytes| {
+                    if !self.hides_stdout {
+                        world.terminal.bytes(bytes);
+                    }
+                })
             });
-            copied.and(errors.join().unwrap_or(Ok(())))
+            let status = child.wait();
+            let interrupted = told.was();
+            // Its number may be another process's from now on.
+            drop(told);
+            ended.get_or_init(Instant::now);
+            let copied = [output, errors].map(|copying| copying.join().unwrap_or(Ok(())));
+            (status, interrupted, copied)
         });
-        let status = child.wait();
-        let interrupted = told.was();
-        drop(told);
-        copied?;
+        copied.into_iter().collect::<io::Result<()>>()?;
         let logs = logs.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(error) = logs.error {
             let what = format!("warning: the log in {} is not complete", directory.display());
@@ -139,6 +150,43 @@ impl<W: Write> Logs<W> {
             {
                 *log = None;
                 self.error = Some(error);
+            }
+        }
+    }
+}
+
+/// How long what a program that has ended has left running may go on printing, while it does and while it does not.
+const GOES_ON: Duration = Duration::from_secs(10);
+const SILENT: Duration = Duration::from_secs(2);
+
+/// The pipe of a program, which ends soon after the program: its workers may hold it for longer, and for ever.
+struct Ending<'a, P> {
+    pipe: P,
+    /// When the program has ended.
+    ended: &'a OnceLock<Instant>,
+}
+
+impl<P: Read + AsFd> Read for Ending<'_, P> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        let silent = Instant::now();
+        loop {
+            let over = |ended: &Instant| {
+                let quiet = ended.elapsed().min(silent.elapsed());
+                ended.elapsed() >= GOES_ON || quiet >= SILENT
+            };
+            if self.ended.get().is_some_and(over) {
+                return Ok(0);
+            }
+            let count = {
+                let mut ready = [PollFd::new(&self.pipe, PollFlags::IN)];
+                match poll(&mut ready, Some(&LOOK)) {
+                    Err(Errno::INTR) => 0,
+                    count => count?,
+                }
+            };
+            if count > 0 {
+                return self.pipe.read(buffer);
             }
         }
     }
@@ -290,6 +338,27 @@ mod tests {
             }
             buffer.write_all(self.0[0]).map(|()| self.0.remove(0).len())
         }
+    }
+
+    /// `up` waited for as long as anything that a playbook had started held the pipe.
+    #[test]
+    fn what_a_program_has_left_running_holds_up_nobody_for_long() {
+        let mut child = Command::new("sh")
+            .args(["-c", "echo said; sleep 60 >&1 & echo $!"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (ended, begun) = (OnceLock::new(), Instant::now());
+        let pipe = Ending { pipe: child.stdout.take().unwrap(), ended: &ended };
+        let text = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| io::read_to_string(pipe).unwrap());
+            child.wait().unwrap();
+            ended.get_or_init(Instant::now);
+            reading.join().unwrap()
+        });
+        assert!(text.starts_with("said\n") && begun.elapsed() < Duration::from_secs(20), "{text}");
+        let pid = text.lines().nth(1).unwrap();
+        Command::new("kill").arg(pid).status().unwrap();
     }
 
     #[test]

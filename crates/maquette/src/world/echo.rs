@@ -23,8 +23,8 @@ pub fn hide() {
     }
 }
 
-/// Whether we are in the foreground of the terminal of standard input, which tells all that is there of Ctrl-C.
-pub fn is_ours() -> bool {
+/// Whether we are in the foreground of the terminal of standard input.
+fn is_ours() -> bool {
     termios::tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 

@@ -14,6 +14,8 @@ use maquette_engine::{doctor, guests, lifetimes, start_times};
 
 use crate::{Machine, bmc, probe};
 
+/// What the engine's script for bridges begins with.
+const BRIDGE: &str = "# Puts a NIC of the hypervisor into a bridge";
 /// What the engine's probe begins with.
 const PROBE: &str = "# All that is asked of a hypervisor's own side";
 
@@ -117,7 +119,7 @@ impl ModelHost {
 impl Host for ModelHost {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
         if command.args.iter().any(|arg| arg.starts_with(PROBE)) {
-            // `sh -euc SCRIPT sh WHERE LIMIT… -- PATH…`
+            // `sh -euc SCRIPT sh WHERE POOL LIMIT… -- PATH…`
             let paths = command.args.iter().position(|arg| arg == "--").map_or(0, |at| at + 1);
             let paths = &command.args[paths..];
             let read = |path| std::fs::read_to_string(self.path(path)).unwrap_or_default();
@@ -125,6 +127,12 @@ impl Host for ModelHost {
             let leases = self.notes();
             let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
             let stdout = probe::text(&machine, paths, &record, &starts, &leases);
+            return Ok(Output { status: Some(0), stdout, stderr: String::new() });
+        }
+        if command.args.iter().any(|arg| arg.starts_with(BRIDGE)) {
+            let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+            let lines = machine.looks.get("bridge").cloned().unwrap_or_default();
+            let stdout = lines.iter().map(|line| format!("{line}\n")).collect();
             return Ok(Output { status: Some(0), stdout, stderr: String::new() });
         }
         if command.args.iter().any(|arg| arg == lifetimes::SCRIPT) {

@@ -13,12 +13,14 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::expand::{self, Context};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Domain, Observed};
-use maquette_core::plan::{self, Plan, Requirements};
+use maquette_core::plan::{self, Action, Plan, Requirements};
 use maquette_core::settings::{Settings, VirtChoice};
 use maquette_core::syntax::{Sources, Span};
 use maquette_core::topology::{self, Allocation, VirtType};
 use maquette_core::values::{PublicKey, Secret};
 use maquette_engine::StepError;
+use maquette_engine::host::Host;
+use maquette_engine::net::bridge;
 use maquette_engine::probe::Facts;
 use maquette_engine::ssh_keys::{self, EnvironmentKey, KeyError};
 use maquette_libvirt::LibvirtError;
@@ -54,6 +56,33 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// Refuses NICs that would be refused when they join their bridges, and notes rules of firewalls that name them. The hypervisor
+    /// is asked only where one is to join.
+    pub fn objections(&mut self, host: &dyn Host) -> Result<(), Failure> {
+        for step in &self.plan.steps {
+            let Action::BridgeNic { bridge, uplink } = &step.action else { continue };
+            let nic = &uplink.nic;
+            let found = bridge::objections(host, bridge, nic);
+            let found = found.map_err(|e| Failure::because(format!("cannot look at {nic}"), e))?;
+            if let Some(why) = found.refused {
+                let message =
+                    format!("the NIC `{nic}` cannot be put into bridge `{bridge}`: {why}");
+                return Err(Failure::input(Diagnostic::error("hypervisor::nic", message).help(
+                    "or name another NIC with `nic` of the network, or leave the network out",
+                )));
+            }
+            if let Some(rule) = found.rule {
+                let message = format!(
+                    "a rule of the hypervisor's firewall names the NIC `{nic}`: `{rule}`; once it is in bridge `{bridge}`, what \
+                     comes in is of `{bridge}` to that rule"
+                );
+                let help = format!("give the firewall the same rule for `{bridge}` before");
+                self.warnings.push(Diagnostic::warning("hypervisor::nic-rule", message).help(help));
+            }
+        }
+        Ok(())
+    }
+
     /// Shows what only planning shows.
     pub fn warn(&self, world: &World, loaded: &Loaded) {
         if !self.warnings.is_empty() {

@@ -4,6 +4,7 @@
 # the connection, to whoever asked for it, or to one of the two. What is put back is compared with what
 # was noted before, and what was noted is kept until both agree.
 #
+#   look STATE BRIDGE NIC                         tells what would keep it from joining, and changes nothing
 #   join STATE BRIDGE NIC STP ADDRESS MTU LIMIT [here]   arms the way back and makes the change
 #   leave STATE [LIMIT [here]]                    the same, for taking the NIC out again
 #   confirm STATE                                 keeps either; `confirm-here` is for whoever asks on this very
@@ -133,4 +134,32 @@ lost_zone() {
         [ -z "$profile" ] || [ "$(nmcli -g connection.zone connection show "$profile" 2>/dev/null)" != "$zone" ] || return 1
     fi
     echo "$zone"
+}
+
+# What keeps a NIC from being put into a bridge, in words; 1 if there is nothing.
+# $1: the NIC  $2: the bridge
+objection() {
+    case $(manager "$1") in
+    none | ifupdown)
+        if client=$(foreign_client "$1"); then
+            echo "$client keeps the addresses of $1, and would take them back from the bridge; nothing was changed. Let NetworkManager, systemd-networkd or dhclient have $1, or give it a fixed address"
+            return 0
+        fi
+        ;;
+    esac
+    if zone=$(lost_zone "$1" "$2"); then
+        echo "$1 is in firewalld's zone $zone, and bridge $2 would be in another; nothing was changed. \`firewall-cmd --permanent --zone=$zone --add-interface=$2\` and \`firewall-cmd --reload\` put it there"
+        return 0
+    fi
+    return 1
+}
+
+# The first rule of the hypervisor's own firewall that names a NIC: what comes in by the bridge is not judged by it. Rules of
+# firewalld go by zones, and ours by the NIC, which stays a port.
+named_in_rules() {
+    rule=$(nft list ruleset 2>/dev/null | awk -v nic="\"$1\"" '
+        $1 == "table" { own = ($3 == "firewalld" || index($3, "maquette-") == 1) }
+        !own && index($0, nic) { sub(/^[ \t]+/, ""); print; exit }') || :
+    [ -n "$rule" ] || rule=$(iptables-save 2>/dev/null | grep -E -m 1 -e " -[io] $1( |\$)") || :
+    [ -n "$rule" ] && printf '%s\n' "$rule"
 }

@@ -263,6 +263,11 @@ answers_now() {
 }
 
 case $verb in
+# Before anything is planned: what would refuse a join, and what it would leave behind.
+look)
+    if why=$(objection "$4" "$3"); then echo "refused $why"; fi
+    if rule=$(named_in_rules "$4"); then echo "rule $rule"; fi
+    ;;
 join)
     bridge=$3 nic=$4 stp=$5 address=$6 mtu=$7 limit=$8
     if [ -e "$state/confirmed" ] && [ -e "/sys/class/net/$bridge/brif/$nic" ]; then exit 0; fi
@@ -288,16 +293,8 @@ join)
     [ ! -e "/sys/class/net/$bridge" ] || { echo "$bridge exists already" >&2; exit 1; }
     [ ! -e "/sys/class/net/$nic/master" ] ||
         { echo "$nic is part of $(basename "$(readlink "/sys/class/net/$nic/master")") already" >&2; exit 1; }
-    case $(manager "$nic") in
-    none | ifupdown)
-        if client=$(foreign_client "$nic"); then
-            echo "$client keeps the addresses of $nic, and would take them back from the bridge; nothing was changed. Let NetworkManager, systemd-networkd or dhclient have $nic, or give it a fixed address" >&2
-            exit 1
-        fi
-        ;;
-    esac
-    if zone=$(lost_zone "$nic" "$bridge"); then
-        echo "$nic is in firewalld's zone $zone, and bridge $bridge would be in another; nothing was changed. \`firewall-cmd --permanent --zone=$zone --add-interface=$bridge\` and \`firewall-cmd --reload\` put it there" >&2
+    if why=$(objection "$nic" "$bridge"); then
+        echo "$why" >&2
         exit 1
     fi
     put bridge "$bridge"

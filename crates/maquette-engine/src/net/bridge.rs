@@ -5,6 +5,7 @@
 //! the bridge is removed.
 
 use maquette_core::blueprint::Uplink;
+use maquette_core::values::printable;
 
 use crate::host::{Command, Host, HostError, check};
 use crate::{StepContext, StepError};
@@ -50,6 +51,29 @@ pub fn join(
             "is {nic} the right NIC, and does its switch port take more than one MAC address?"
         ))
     })
+}
+
+/// What is the matter with a NIC that is to be put into a bridge.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Objections {
+    /// Why it cannot be.
+    pub refused: Option<String>,
+    /// A rule of the firewall that names it, and that what comes in by the bridge is not judged by.
+    pub rule: Option<String>,
+}
+
+/// Finds out what would refuse a NIC that joins a bridge, or would not hold for it any more.
+///
+/// # Errors
+/// If the hypervisor cannot be asked.
+pub fn objections(host: &dyn Host, bridge: &str, nic: &str) -> Result<Objections, HostError> {
+    let state = format!("{STATES}/{bridge}");
+    let text = check(host, &Command::script(SCRIPT, ["look", &state, bridge, nic]))?;
+    let line = |word: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(word));
+        line.map(|line| printable(line).into_owned())
+    };
+    Ok(Objections { refused: line("refused "), rule: line("rule ") })
 }
 
 /// What puts a NIC into a bridge; `here` says whether the hypervisor is this machine.
@@ -155,11 +179,13 @@ mod tests {
         (output.status.success(), text.trim().to_string())
     }
 
+    /// Another process writes it: a file that this one has open for that may be so in a child that another test starts in this
+    /// moment, and cannot be run then.
     fn program(directory: &std::path::Path, name: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt;
-        let file = directory.join(name);
-        std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut sh = std::process::Command::new("sh");
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$2\" >\"$1\" && chmod 755 \"$1\"";
+        let written = sh.args(["-c", write, "sh"]).arg(directory.join(name)).arg(text).status();
+        assert!(written.unwrap().success());
     }
 
     /// It would have had its address back at the next renewal, long after the change was confirmed.
@@ -210,6 +236,40 @@ mod tests {
             "case $* in *RUNNING*) echo running ;; *NM-MANAGED*) echo yes ;; *CON-UUID*) echo u ;; *zone*) echo drop ;; esac",
         );
         assert_eq!(said(path, "lost_zone lo br0"), (false, String::new()));
+    }
+
+    /// What it was judged by before does not judge what comes in by the bridge.
+    #[test]
+    fn a_rule_that_names_the_nic_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let rules = |text: &str| {
+            std::fs::write(path.join("rules"), text).unwrap();
+            said(path, "named_in_rules eno1")
+        };
+        program(path, "nft", &format!("cat '{}/rules'", path.display()));
+        program(path, "iptables-save", "echo '-A INPUT -i eno10 -j DROP'");
+        assert!(!rules("").0);
+        let others = "table inet firewalld {\n\tiifname \"eno1\" drop\n}\ntable bridge maquette-br0 {\n\tiif \"eno1\" drop\n}\n";
+        assert!(!rules(others).0);
+        let own = format!(
+            "{others}table inet filter {{\n\tiifname \"eno10\" accept\n\tiifname \"eno1\" drop\n}}\n"
+        );
+        assert_eq!(rules(&own), (true, "iifname \"eno1\" drop".into()));
+        program(path, "iptables-save", "echo '-A INPUT -i eno1 -j DROP'");
+        assert_eq!(rules(""), (true, "-A INPUT -i eno1 -j DROP".into()));
+    }
+
+    #[test]
+    fn a_nic_that_cannot_join_is_told_before_it_is_planned() {
+        let found = objections(&crate::host::Local, "mqnone", "mqnone").unwrap();
+        assert_eq!(found, Objections::default());
+        let directory = tempfile::tempdir().unwrap();
+        let zones = "case $1 in --state) ;; --get-default-zone) echo public ;; *=lo) echo drop ;; *) exit 2 ;; esac";
+        program(directory.path(), "firewall-cmd", zones);
+        program(directory.path(), "nmcli", "exit 1");
+        let (is_refused, why) = said(directory.path(), "objection lo br0");
+        assert!(is_refused && why.contains("zone drop, and bridge br0"), "{why}");
     }
 
     #[test]

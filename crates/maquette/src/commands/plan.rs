@@ -63,6 +63,7 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
     let scope = pipeline::Scope { nodes: how.nodes, networks, ..pipeline::Scope::USUAL };
     let mut planned = pipeline::plan(world, loaded, &hypervisor, scope)?;
     entry::told_apart(&planned.blueprint.nodes, &session.connection)?;
+    planned.objections(session.connection.host.as_ref())?;
     planned.warn(world, loaded);
     planned.plan = how.stages.part(planned.plan);
     let preparation = match how.stages.has(Stage::Prepare) {

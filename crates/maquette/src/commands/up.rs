@@ -216,8 +216,9 @@ impl Building<'_, '_> {
     fn planned(&self, hypervisor: &Hypervisor) -> Result<Planned, Failure> {
         let networks = self.how.stages.has(Stage::Networks);
         let scope = Scope { nodes: &self.how.nodes, networks, ..Scope::USUAL };
-        let planned = pipeline::plan(self.world, self.loaded, hypervisor, scope)?;
+        let mut planned = pipeline::plan(self.world, self.loaded, hypervisor, scope)?;
         entry::told_apart(&planned.blueprint.nodes, &self.session.connection)?;
+        planned.objections(self.session.connection.host.as_ref())?;
         Ok(planned)
     }
 

@@ -68,6 +68,7 @@ pub fn read(said: &str, guests: &[Guest]) -> BTreeMap<String, Evidence> {
         let Some(evidence) = all.get_mut(index) else { continue };
         match kind {
             "ssh" => evidence.ssh = Some(answer(what)),
+            "up" => evidence.uptime_s = what.parse().ok(),
             "log" => {
                 let age_s = what.parse().unwrap_or(0);
                 evidence.console = Some(ConsoleEnd { text: String::new(), age_s });
@@ -129,6 +130,37 @@ mod tests {
         assert_eq!(found["none"].console.as_ref().unwrap().text, "one\nlogin: \n");
         assert_eq!(found["gone"].console, None);
         assert!(found["gone"].console_read);
+    }
+
+    /// What was written before a domain was started last was quoted as what it says now.
+    #[test]
+    fn how_long_a_domain_has_run_is_told_beside_its_console() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        std::fs::write(at("a-serial.log"), "Kernel panic\n").unwrap();
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
+        std::fs::File::options()
+            .append(true)
+            .open(at("a-serial.log"))
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+        std::fs::write(at("a.pid"), "1").unwrap();
+        std::fs::write(at("b-serial.log"), "login: ").unwrap();
+        let guests =
+            ["a", "b"].map(|name| guest(name, None, Some(&at(&format!("{name}-serial.log")))));
+        let mut sh = std::process::Command::new("sh");
+        sh.args(["-euc", SCRIPT, "sh", "5"]).env("MAQUETTE_PIDS", at(""));
+        let output =
+            sh.args(guests.iter().flat_map(|g| ["-", g.log.as_deref().unwrap()])).output().unwrap();
+        let found = read(&String::from_utf8(output.stdout).unwrap(), &guests);
+        let a = &found["a"];
+        assert!(a.uptime_s.is_some_and(|up| up < 50), "{a:?}");
+        assert!(
+            a.console.as_ref().is_some_and(|console| console.age_s > a.uptime_s.unwrap()),
+            "{a:?}"
+        );
+        assert_eq!((found["b"].uptime_s, found["b"].console.is_some()), (None, true));
     }
 
     /// A hypervisor has a limit of processes, and `fork` fails at it: nobody was known to answer then.

@@ -1,8 +1,9 @@
 # What guests show of themselves now: whether SSH answers, and of those where it does not the end of the console.
 # $1: how long an answer may take, in seconds; then for each guest its address, or `-`, and its serial log, or `-`.
 # `bash` is the only shell that connects: without it nothing is said of SSH.
-# Prints `ssh INDEX WORD` for each guest with an address, then `log INDEX AGE` and the log's end, with `|` before each line.
-limit=$1
+# Prints `ssh INDEX WORD` for each guest with an address, then `up INDEX SECONDS`, where that is known, `log INDEX AGE` and the
+# log's end, with `|` before each line. For tests, where libvirt notes processes may be in MAQUETTE_PIDS.
+limit=$1 pids=${MAQUETTE_PIDS:-/run/libvirt/qemu}
 shift
 
 # $1: an address
@@ -49,6 +50,9 @@ ssh $index greeted
 "*) ;;
     *)
         if [ "$2" != - ] && [ -s "$2" ]; then
+            # Since when it runs: what is older on its console is of an earlier boot.
+            domain=${2##*/}
+            if since=$(stat -c %Y -- "$pids/${domain%-serial.log}.pid" 2>/dev/null); then echo "up $index $((now - since))"; fi
             # It may be rotated away at this moment.
             written=$(stat -c %Y -- "$2" 2>/dev/null) || written=$now
             echo "log $index $((now - written))"

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::blueprint::{self, DhcpHost, Template};
+use crate::blueprint::{self, DhcpHost};
 use crate::object::ObjectKind;
 use crate::start_times::Starts;
 use crate::topology::{self, Allocation};
@@ -13,8 +13,10 @@ use crate::units::MacAddr;
 use crate::values::{NetworkName, NodeName, PublicKey};
 
 mod bmcs;
+mod claims;
 
 pub use bmcs::{Bmcs, Listening};
+pub use claims::{Claims, Promise, is_overlay};
 
 /// A disk of a domain, as libvirt has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -219,19 +221,6 @@ pub struct Edited {
     pub why: String,
 }
 
-/// What a domain of somebody else may use at any time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Promise {
-    /// libvirt name.
-    pub name: String,
-    /// Memory in MiB.
-    pub memory_mib: u64,
-    /// vCPUs.
-    pub vcpus: u32,
-    /// Whether it runs.
-    pub active: bool,
-}
-
 /// Who made an object, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
@@ -239,104 +228,6 @@ pub struct Origin {
     pub by: String,
     /// Seconds since 1970.
     pub at_s: u64,
-}
-
-/// What is on the hypervisor and not ours; nothing of it is ever changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Claims {
-    /// Domain names.
-    pub domains: BTreeSet<String>,
-    /// Memory and vCPUs of other domains.
-    pub promises: Vec<Promise>,
-    /// Network names.
-    pub networks: BTreeSet<String>,
-    /// Bridge names and other interfaces of the host.
-    pub bridges: BTreeSet<String>,
-    /// Subnets of other networks and of the host's own addresses, with who has them.
-    pub subnets: Vec<(IpNet, String)>,
-    /// Where the host's routes lead, with their interfaces.
-    pub routes: Vec<(IpNet, String)>,
-    /// MAC addresses of other domains.
-    pub macs: BTreeSet<MacAddr>,
-    /// Other domains by the network that they are plugged into, or by `bridge/NAME`.
-    pub plugged: BTreeMap<String, BTreeSet<String>>,
-    /// Other domains by the files of their disks, now and when they start next.
-    pub files: BTreeMap<String, BTreeSet<String>>,
-    /// Domains of which libvirt does not say what they are made of.
-    pub unread: BTreeSet<String>,
-}
-
-impl Claims {
-    /// Who has a subnet already, if anybody does but the owner `without`. A route that is wider than the subnet, as a VPN's
-    /// is, takes nothing away: the kernel and libvirt prefer the narrower one.
-    pub fn owner(&self, net: &IpNet, without: Option<&str>) -> Option<&str> {
-        let counts = |owner: &str| Some(owner) != without;
-        let subnets = self.subnets.iter().filter(|(other, _)| topology::overlap(net, other));
-        let routes = self.routes.iter().filter(|(route, _)| net.contains(route));
-        subnets.chain(routes).map(|(_, owner)| owner.as_str()).find(|owner| counts(owner))
-    }
-
-    /// Whether a route leads to some of a subnet's addresses.
-    pub fn is_routed(&self, net: &IpNet) -> bool {
-        self.routes.iter().any(|(route, _)| topology::overlap(net, route))
-    }
-
-    /// Notes a domain of somebody else: what it may use, what it is plugged into and which disks it has. What is plugged in while
-    /// it runs may be nowhere in its definition.
-    pub fn domain(
-        &mut self,
-        name: &str,
-        defined: &Hardware,
-        live: Option<&Hardware>,
-        active: bool,
-    ) {
-        let nics = || std::iter::once(defined).chain(live).flat_map(|hardware| &hardware.nics);
-        // What a killed run left of a template is defined for a moment, with the networks of the node that it was for, and
-        // never runs with them.
-        if active || !Template::is_called_so(name) {
-            nics().for_each(|nic| self.plug(&nic.network, name));
-            let hardware = std::iter::once(defined).chain(live);
-            hardware.flat_map(|h| &h.disks).for_each(|disk| self.hold(&disk.file, name));
-        }
-        self.macs.extend(nics().map(|nic| nic.mac));
-        self.domains.insert(name.into());
-        self.promises.push(Promise {
-            name: name.into(),
-            memory_mib: defined.maximum_mib,
-            vcpus: defined.vcpus,
-            active,
-        });
-    }
-
-    /// Notes what an interface of somebody else's domain is plugged into.
-    pub fn plug(&mut self, source: &str, domain: &str) {
-        if !source.is_empty() {
-            self.plugged.entry(source.into()).or_default().insert(domain.into());
-        }
-    }
-
-    /// Notes a file of a disk of somebody else's domain, or the volume's name where its definition names no path.
-    pub fn hold(&mut self, file: &str, domain: &str) {
-        if !file.is_empty() {
-            self.files.entry(file.into()).or_default().insert(domain.into());
-        }
-    }
-
-    /// Domains of others that have a volume, or an overlay of it, on a disk: libvirt calls the overlay of `x.qcow2` that a
-    /// snapshot makes `x.SNAPSHOT`, in the same directory.
-    pub fn holders(&self, pool: &blueprint::Pool, volume: &str) -> BTreeSet<&str> {
-        let stem = volume.rsplit_once('.').map_or(volume, |(stem, _)| stem);
-        let begin = format!("{}/{stem}.", pool.path.trim_end_matches('/'));
-        let files = self.files.range(begin.clone()..);
-        let there = files.take_while(|(file, _)| file.starts_with(&begin)).map(|(_, names)| names);
-        there.chain(self.files.get(volume)).flatten().map(String::as_str).collect()
-    }
-
-    /// Domains of others that use a network, by its name or by that of its bridge.
-    pub fn users(&self, network: &str, bridge: &str) -> BTreeSet<&str> {
-        let sources = [network.to_string(), format!("bridge/{bridge}")];
-        sources.iter().filter_map(|s| self.plugged.get(s)).flatten().map(String::as_str).collect()
-    }
 }
 
 /// What an interface of the hypervisor is.
@@ -471,6 +362,11 @@ impl Observed {
     /// Whether a pool has a volume.
     pub fn has_volume(&self, pool: &blueprint::Pool, volume: &str) -> bool {
         self.volumes.get(&pool.name).is_some_and(|v| v.contains(volume))
+    }
+
+    /// Whether it is known that a pool has no such volume: not of one that nobody has looked into.
+    pub fn lacks_volume(&self, pool: &blueprint::Pool, volume: &str) -> bool {
+        self.volumes.get(&pool.name).is_some_and(|v| !v.contains(volume))
     }
 
     /// The interface that a node of this name already has at a position.

@@ -40,7 +40,7 @@ fn disks_of_a_node_that_somebody_renamed_are_that_domains() {
         seen.claims.domain("keep", &domain.defined, None, false);
         assert!(seen.orphans().is_empty());
         let mine = "controller-1-disk1.qcow2";
-        let said = format!("others' domains use the volume `{mine}`: keep");
+        let said = format!("others use the volume `{mine}`: keep");
         assert!(refused(&wanted, &seen).contains(&said), "{:?}", refused(&wanted, &seen));
         let drifts = plan::drifts(&seen);
         let what = format!("others' domains have its volume {mine}: keep");
@@ -82,6 +82,40 @@ fn disks_of_a_node_that_a_copy_has_too_outlive_the_node() {
     assert_eq!(node_volumes(&seen), mine);
 }
 
+/// Nothing named them any more, so that nothing ever removed them.
+#[test]
+fn a_disk_that_stays_for_its_clones_is_recorded_before_its_record_goes() {
+    for undefined in [false, true] {
+        let mut seen = built(&[("controller", 2)], &[]);
+        let pool = seen.domains["controller-0"].pool.clone();
+        let file = "/var/lib/libvirt/images/controller-1-disk1.qcow2";
+        seen.claims.hold_below(file, "volume clone.qcow2");
+        if undefined {
+            seen.domains.remove("controller-1");
+        }
+        let goes = BTreeSet::from(["controller-1".to_string()]);
+        let environment = EnvName::default();
+        let plans =
+            [plan::destroy(&seen, &environment), plan::remove_nodes(&seen, &environment, &goes)];
+        for plan in plans {
+            let titles = titles(&plan);
+            let record = "record that volume controller-1-disk1.qcow2 stays";
+            assert_eq!(titles.iter().filter(|t| *t == record).count(), 1, "{titles:?}");
+            let kept = kept(&plan).concat();
+            assert!(kept.contains("others' disks are over it: volume clone.qcow2"), "{kept}");
+            assert!(kept.contains("`maquette image prune` removes it"), "{kept}");
+            // The model refuses what nothing names.
+            let mut seen = seen.clone();
+            apply(&mut seen, &plan.steps);
+            assert!(seen.has_volume(&pool, "controller-1-disk1.qcow2"));
+        }
+        // One that a domain has itself is that domain's.
+        seen.claims.hold(file, "gold");
+        let titles = titles(&plan::destroy(&seen, &EnvName::default()));
+        assert!(!titles.iter().any(|t| t.starts_with("record")), "{titles:?}");
+    }
+}
+
 /// Whose disks they are is not known.
 #[test]
 fn disks_of_an_undefined_node_stay_while_libvirt_describes_a_domain_in_no_way() {
@@ -109,6 +143,10 @@ fn a_node_whose_volumes_are_gone_is_made_while_libvirt_describes_a_domain_in_no_
         volumes.retain(|volume| !volume.starts_with("controller-1-"));
     }
     assert_eq!(refused(&wanted, &seen), Vec::<String>::new());
+    // A pool that nobody has looked into may have them.
+    let volumes = std::mem::take(&mut seen.volumes);
+    assert!(!refused(&wanted, &seen).is_empty());
+    seen.volumes = volumes;
     // What a domain is seen to have is in use even where the pool does not list it.
     let file = "/var/lib/libvirt/images/controller-1-disk1.qcow2";
     seen.claims.hold(file, "keep");

@@ -3,8 +3,8 @@
 # $1: `once`; `logged`, the same with what it says in the system's log; `loop`, for a machine without a timer; or `remove`
 #     and a name: `environment.NAME`, by which a lock is known; or `digest` and an element, which tells that of a record
 # Before this there is what `below` is.
-# For tests, the directories of notes, locks, texts for logins and BMCs may be given in MAQUETTE_NOTES, MAQUETTE_LOCKS,
-# MAQUETTE_MOTD and MAQUETTE_BMC, and how many seconds are between two looks at least in MAQUETTE_APART.
+# For tests, the directories of notes, locks, texts for logins, BMCs and records of images may be given in MAQUETTE_NOTES,
+# MAQUETTE_LOCKS, MAQUETTE_MOTD, MAQUETTE_BMC, MAQUETTE_PROGRAMS (theirs) and MAQUETTE_IMAGES, and how many seconds are between two looks at least in MAQUETTE_APART.
 set -u
 export LC_ALL=C
 : "${LIBVIRT_DEFAULT_URI:=qemu:///system}"
@@ -13,6 +13,8 @@ notes=${MAQUETTE_NOTES:-/var/lib/maquette/environments}
 locks=${MAQUETTE_LOCKS:-/run/maquette}
 motd=${MAQUETTE_MOTD:-/run/motd.d}
 bmc=${MAQUETTE_BMC:-/var/lib/maquette/bmc}
+programs=${MAQUETTE_PROGRAMS:-/usr/local/libexec/maquette}
+images=${MAQUETTE_IMAGES:-/var/lib/maquette/images}
 apart=${MAQUETTE_APART:-45}
 logs=/var/log/libvirt/qemu
 namespace=https://maquette.dev/xmlns/libvirt/1
@@ -168,11 +170,29 @@ is_unchanged() {
     [ "$(printf '%s\n' "$2" | digest "${1%% *}")" = "$(attribute "$1" digest)" ]
 }
 
-# A domain that has a volume, or an overlay of it that a snapshot made: `x.SNAPSHOT` is that of `x.qcow2`.
+# Who has a volume, or an overlay of it that a snapshot made: `x.SNAPSHOT` is that of `x.qcow2`. The UUID of a domain; behind it
+# there is a `/` if that has only something over the volume, as a linked clone is, and so there is behind `volume:NAME`.
 # $1: volume  $2: the UUID of the domain whose record names it, which does not count, or nothing
 user() {
-    printf '%s\n' "$disks" | stem=${1%.*}. own=$2 awk '
-        $1 != ENVIRON["own"] && index(substr($0, length($1) + 2), ENVIRON["stem"]) == 1 { print $1; exit }'
+    printf '%s\n' "$disks" | stem=${1%.*}. ending=.${1##*.} own=$2 awk '
+        index(substr($0, length($1) + 2), ENVIRON["stem"]) != 1 { next }
+        { who = $1; over = sub(/\/$/, "", who) }
+        who == ENVIRON["own"] { next }
+        # An overlay that a snapshot has made goes with the volume.
+        sub(/^volume:/, "", who) && index(who, ENVIRON["stem"]) == 1 && \
+            substr(who, length(who) - length(ENVIRON["ending"]) + 1) != ENVIRON["ending"] { next }
+        !over { print $1; found = 1; exit }
+        first == "" { first = $1 }
+        END { if (!found && first != "") print first }'
+}
+
+# Records that a volume stays for what others have over it; `maquette image prune` removes it once there is nothing.
+# $1: pool  $2: volume
+keep() {
+    path=$(virsh vol-path --pool "$1" "$2") || return 1
+    record=$images/$(printf %s "$path" | sha256sum | cut -c 1-32)
+    mkdir -p -m 755 -- "$images" && printf '%s\ndisk\n' "$path" >"$record.new" && sync "$record.new" &&
+        mv -f -- "$record.new" "$record"
 }
 
 # Deletes overlays of a volume: files called like it, with a snapshot's name in the place of its ending. What ends like a
@@ -203,17 +223,28 @@ delete() {
     *) return 0 ;;
     esac
     holder=$(user "$2" "$4")
+    case $holder in
+    volume:*) ;;
     # What was looked at before this removal began has domains that it has removed since.
-    if [ -n "$holder" ] && ! is_gone list "$holder"; then
-        echo "volume $2 stays: domain $(virsh domname "$holder" 2>/dev/null || echo "$holder") has it"
-        return 0
-    fi
-    if [ -n "$4" ]; then overlays "$1" "$2" || return 1; fi
+    *) [ -z "$holder" ] || ! is_gone list "${holder%/}" || holder='' ;;
+    esac
+    if [ -z "$holder" ] && [ -n "$4" ]; then overlays "$1" "$2" || return 1; fi
     if ! said=$(virsh vol-info --pool "$1" "$2" 2>&1); then
         # Anything else is no answer, and the record has to stay.
         case $said in *'volume not found'*) return 0 ;; esac
         printf '%s\n' "$said" >&2
         return 1
+    fi
+    case $holder in
+    '') ;;
+    volume:*) who="volume ${holder#volume:}" who="${who%/} is over it" ;;
+    */) who="domain $(virsh domname "${holder%/}" 2>/dev/null || echo "${holder%/}") has a clone of it" ;;
+    *) who="domain $(virsh domname "$holder" 2>/dev/null || echo "$holder") has it" ;;
+    esac
+    if [ -n "$holder" ]; then
+        echo "volume $2 stays: $who"
+        case $holder in */) keep "$1" "$2" ;; esac
+        return
     fi
     virsh vol-delete --pool "$1" "$2" >/dev/null
 }
@@ -369,24 +400,47 @@ plugs() {
     done
 }
 
-# The files of domains' disks, now or when they start next, and those that these are over: lines of a domain's UUID and a
-# file's name. libvirt does not say what the disks of a domain that is off are over. 1 as with plugs.
-files() {
+# The files of domains' disks, now or when they start next: lines of a domain's UUID and a file. 1 as with plugs.
+held() {
     all=$(virsh list --all --uuid) || return 1
     for domain in $all; do
         if said=$(virsh domblklist "$domain" 2>&1 && virsh domblklist "$domain" --inactive 2>&1); then
             # Earlier versions of virsh fill the last column up.
-            printf '%s\n' "$said" | sed -n 's/^ *[^ ][^ ]*  *//; s/ *$//; /./p' | while IFS= read -r file; do
-                if ! over=$(below "$file"); then
-                    echo "nothing goes for now: what $file of domain $domain is over cannot be told" >&2
-                    exit 1
-                fi
-                printf '%s\n%s\n' "$file" "$over" | sed '/^$/d; s/.*\///; s/^/'"$domain"' /'
-            done || return 1
+            printf '%s\n' "$said" | sed -n 's/^ *[^ ][^ ]*  *//; s/ *$//; /./p' | sed 's/^/'"$domain"' /'
         elif ! is_gone list "$domain"; then
             echo "nothing goes for now: which disks domain $domain has cannot be told: $said" >&2
             return 1
         fi
+    done
+}
+
+# The files of all volumes of pools that run. One of a pool that goes meanwhile is not missed.
+volumes() {
+    pools=$(virsh pool-list --name) || return 1
+    printf '%s\n' "$pools" | while IFS= read -r pool; do
+        [ -z "$pool" ] || virsh vol-list --pool "$pool" 2>/dev/null | sed -n 's|^ *\([^ ].*\)  *\(/.*/\1\) *$|\2|p'
+    done
+}
+
+# The same as held, by the names of files, and of volumes that no domain has; and behind `/` what these are over: libvirt does not
+# say that of a domain that is off.
+files() {
+    held=$(held) && volumes=$(volumes) || return 1
+    nobody=$(printf '%s\n' "$held" // "$volumes" | awk '
+        $0 == "//" { rest = 1; next }
+        !rest { known[substr($0, length($1) + 2)] = 1; next }
+        NF && !($0 in known) { name = $0; sub(/.*\//, "", name); gsub(/ /, "_", name); print "volume:" name, $0 }')
+    printf '%s\n' "$held" "$nobody" | while read -r whose file; do
+        [ -n "$file" ] || continue
+        if ! over=$(below "$file"); then
+            echo "nothing goes for now: what $file is over cannot be told, and it may be a clone of what would go;" \
+                "\`qemu-img info -U --backing-chain $file\` tells more, and once it can be read or has gone, the rest goes" >&2
+            exit 1
+        fi
+        case $whose in volume:*) ;; *) printf '%s\n' "$file" | sed 's/.*\///; s/^/'"$whose"' /' ;; esac
+        [ -z "$over" ] || printf '%s\n' "$over" | sed 's/.*\///' | while IFS= read -r named; do
+            printf '%s/ %s\n' "$whose" "$named"
+        done
     done
 }
 
@@ -413,6 +467,8 @@ remove() {
         if [ -f "$bmcs/bmc.sh" ]; then
             sh -eu "$bmcs/bmc.sh" stop "$bmcs" "maquette-bmc-$environment.service" || failed=1
         fi
+        # What was killed in between has left no script: nothing was served yet, or nothing is any more.
+        if [ $failed = 0 ]; then rm -rf -- "$bmcs" "${programs:?}/$1" || failed=1; fi
         # A list that cannot be had is not an empty one.
         { domains=$(virsh list --all --uuid) && networks=$(virsh net-list --all --uuid) && disks=$(files); } ||
             failed=1 domains=''

@@ -10,5 +10,7 @@ mod source;
 pub mod template;
 
 pub use fetch::{Limits, RECORDS, Transfer, Used, fetch, virtual_size};
-pub use leftovers::{Below, below, forget, record, recorded, sweep, sweep_templates};
+pub use leftovers::{
+    Below, below, below_and_real, forget, keep, kept, record, recorded, sweep, sweep_templates,
+};
 pub use source::{Looked, Origin, Resolved, Source, SourceError, look, resolve};

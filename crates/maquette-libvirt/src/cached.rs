@@ -15,6 +15,8 @@ pub struct Cached {
     pub volume: String,
     /// The image that a template's disk overlays; none for an image.
     pub image: Option<String>,
+    /// Whether it is a disk of a node that has gone, and stayed since others have clones of it.
+    pub kept: bool,
     /// Whether nodes can start from it: a template has its memory besides its disk.
     pub whole: bool,
     /// Whether it is of use with what there is now: a template is for one version of libvirt, QEMU and Maquette, and one CPU.
@@ -35,6 +37,7 @@ pub fn cached(
 ) -> Result<Vec<Cached>, StepError> {
     let failed = |e: Cause| StepError::new("cannot list images").because(e);
     let recorded = image::recorded(host, records).map_err(|e| failed(e.into()))?;
+    let kept = image::kept(host, records).map_err(|e| failed(e.into()))?;
     let Some(pool) = client.pool(pool).map_err(|e| failed(e.into()))? else {
         return Ok(Vec::new());
     };
@@ -44,7 +47,7 @@ pub fn cached(
     let emulator = client.emulator().ok();
     let mut found: Vec<Cached> = ours
         .filter(|v| !is_memory(&v.name))
-        .map(|v| entry(v, &volumes, emulator.as_deref()))
+        .map(|v| Cached { kept: kept.contains(&v.path), ..entry(v, &volumes, emulator.as_deref()) })
         .collect();
     found.sort_by(|a, b| a.volume.cmp(&b.volume));
     Ok(found)
@@ -66,6 +69,7 @@ fn entry(volume: &Volume, volumes: &[Volume], emulator: Option<&str>) -> Cached 
     Cached {
         volume: volume.name.clone(),
         image: stem.and(below).map(name),
+        kept: false,
         whole: stem.is_none() || memory.is_some(),
         current: stem.zip(emulator).is_none_or(|(stem, emulator)| Template::is_of(stem, emulator)),
         bytes: size(volume).saturating_add(memory.map_or(0, size)),

@@ -1,5 +1,6 @@
 //! What is there: libvirt's lists and XML to an [`Observed`].
 
+mod clones;
 mod listed;
 mod owner;
 
@@ -11,8 +12,7 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{self, Claims, Hardware, HostNetwork, Observed};
 use maquette_core::plan::PoolState;
-use maquette_engine::host::{Host, HostError};
-use maquette_engine::image;
+use maquette_engine::host::HostError;
 use maquette_engine::ssh_keys::RecordKey;
 use thiserror::Error;
 
@@ -109,8 +109,11 @@ pub struct Seen {
     pub sealed_by_others: Vec<String>,
     /// Objects that have a record of this environment and are not called as it says, in words: others'.
     pub copies: Vec<String>,
-    /// Files of disks of others' domains that are off, with these domains: libvirt does not say what they are over.
+    /// Files of disks of others' domains that are off, with these domains, and files that no domain has: libvirt does not say
+    /// what they are over.
     pub off: BTreeMap<String, BTreeSet<String>>,
+    /// Disks of others of which it cannot be told what they are over, each with what to do.
+    pub unsure: Vec<String>,
     own_bridges: BTreeSet<String>,
 }
 
@@ -125,6 +128,7 @@ impl Seen {
             sealed_by_others: Vec::new(),
             copies: Vec::new(),
             off: BTreeMap::new(),
+            unsure: Vec::new(),
             own_bridges,
         }
     }
@@ -133,28 +137,6 @@ impl Seen {
     pub fn of(observed: Observed, pool: PoolState) -> Self {
         let own_bridges = observed.networks.values().map(|n| n.recorded.bridge.clone()).collect();
         Self { observed, pool, own_bridges, ..Self::nothing() }
-    }
-
-    /// Adds what disks of others' domains are over: of one that is off, as a linked clone of a node is before it is started,
-    /// only the files themselves say that. Nobody is asked where the environment has no disk that could be below.
-    pub fn with_clones(mut self, host: &dyn Host) -> Result<Self, ObserveError> {
-        let Observed { domains, networks, claims, .. } = &mut self.observed;
-        let mut recorded = networks.values().flat_map(|n| &n.recorded.tenants);
-        if domains.is_empty() && recorded.next().is_none() {
-            return Ok(self);
-        }
-        let files: BTreeSet<String> = self.off.keys().cloned().collect();
-        let below = image::below(host, &files)?;
-        for (below, file) in below.files {
-            for domain in self.off.get(file).into_iter().flatten() {
-                claims.hold(&below, domain);
-            }
-        }
-        for file in below.unknown {
-            claims.unread.extend(self.off.get(file).into_iter().flatten().cloned());
-            self.unreadable.push(format!("what the disk {file} is over"));
-        }
-        Ok(self)
     }
 
     /// Adds the host's own side: what its addresses and routes claim, and what its interfaces are.
@@ -190,7 +172,9 @@ pub fn observe(
     );
     let (mut seen, own_bridges, mut asides) = objects?;
     let first = first?;
-    let mut others: BTreeSet<String> = seen.domains.values().map(|d| d.pool.name.clone()).collect();
+    let tenants = seen.networks.values().flat_map(|n| &n.recorded.tenants);
+    let pools = seen.domains.values().map(|d| &d.pool).chain(tenants.map(|t| &t.pool));
+    let mut others: BTreeSet<String> = pools.map(|pool| pool.name.clone()).collect();
     others.remove(pool);
     for name in others {
         let content = pool_content(client, &name)?;
@@ -198,9 +182,11 @@ pub fn observe(
     }
     seen.pool_free = first.free;
     note_volumes(pool, &first, &mut seen, &mut asides);
-    let Asides { unreadable, sealed_by_others, copies, off } = asides;
-    let pool = first.state;
-    Ok(Seen { observed: seen, pool, unreadable, sealed_by_others, copies, off, own_bridges })
+    let Asides { unreadable, sealed_by_others, copies, mut off } = asides;
+    clones::of_no_domain(client, &seen, &mut off)?;
+    let (pool, unsure) = (first.state, Vec::new());
+    let observed = seen;
+    Ok(Seen { observed, pool, unreadable, sealed_by_others, copies, off, unsure, own_bridges })
 }
 
 fn domains(
@@ -288,8 +274,13 @@ fn claim(
     if !active && Template::is_called_so(name) {
         return;
     }
+    // Of what runs libvirt says what its disks are over, too.
     let all = live.iter().flat_map(|live| &live.files).chain(files);
-    all.for_each(|file| claims.hold(file, name));
+    for file in all {
+        if !claims.files.get(file).is_some_and(|whose| whose.contains(name)) {
+            claims.hold_below(file, name);
+        }
+    }
     // Of a disk that it has now libvirt says what that is over; not of one that it will have when it starts next.
     let has_now = |file: &String| active && live.iter().any(|live| live.files.contains(file));
     let unknown = files.iter().filter(|file| !has_now(file) && file.starts_with('/'));

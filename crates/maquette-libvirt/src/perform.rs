@@ -411,6 +411,12 @@ impl Libvirt<'_> {
             Action::DeleteVolume { volume: name, pool } => {
                 volume::delete(self.client()?, name, pool)
             }
+            Action::KeepVolume { volume, pool } => {
+                let (host, path) = (self.access.host, format!("{}/{volume}", pool.path));
+                image::keep(host, &self.access.transfer.records, &path).map_err(|e| {
+                    StepError::new(format!("cannot record that volume `{volume}` stays")).because(e)
+                })
+            }
             Action::StartDomain { name, ready } => self.start_domain(name, ready.as_ref(), context),
             Action::MakeTemplate { template, node, pool, required, files } => {
                 self.try_template(warm::Making { template, node, pool, files }, *required, context)

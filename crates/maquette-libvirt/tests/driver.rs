@@ -53,8 +53,12 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
+        Self::of(HYPERVISOR)
+    }
+
+    fn of(hypervisor: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("node.xml"), HYPERVISOR).unwrap();
+        std::fs::write(directory.path().join("node.xml"), hypervisor).unwrap();
         let uri = format!("test://{}/node.xml", directory.path().display());
         // Logs are removed below it, which anybody may do.
         let machine = Arc::new(Mutex::new(Machine::prepared()));

@@ -160,6 +160,7 @@ impl Server for Model {
         let entry = |volume: String| Cached {
             overlays: over(&volume),
             image: None,
+            kept: false,
             whole: true,
             current: true,
             bytes: 300 << 20,

@@ -253,7 +253,9 @@ impl Machine {
                 self.renamed.retain(|(_, _, n)| n != name);
                 self.off.retain(|_, domains| !domains.contains(name));
                 self.seen.claims.domains.remove(name);
-                self.seen.claims.files.retain(|_, holders| !holders.contains(name));
+                let claims = &mut self.seen.claims;
+                claims.files.retain(|_, holders| !holders.contains(name));
+                claims.below.retain(|_, holders| !holders.contains(name));
                 self.seen.claims.plugged.retain(|_, users| !users.contains(name));
             }
             Action::UndefineNetwork { name } => {

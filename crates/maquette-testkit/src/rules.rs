@@ -226,6 +226,13 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             assert!(known || !seen.has_volume(pool, volume), "{title}: nobody names it any more");
             seen.volumes.entry(pool.name.clone()).or_default().remove(volume);
         }
+        Action::KeepVolume { volume, pool } => {
+            assert!(seen.has_volume(pool, volume), "{title}: it does not exist");
+            let named = seen.domains.values().any(|d| d.recorded.volumes().any(|v| v == volume));
+            let mut tenants = seen.networks.values().flat_map(|n| &n.recorded.tenants);
+            let known = named || tenants.any(|t| t.volumes.contains(volume));
+            assert!(known, "{title}: nobody has named it until now");
+        }
         Action::StartDomain { name, ready } => {
             let domain = seen.domains.get(name).expect("a domain is defined before it starts");
             let node = domain.recorded.clone();

@@ -46,7 +46,7 @@ pub fn in_use(volume: &str, holders: &BTreeSet<&str>) -> Diagnostic {
     let names: Vec<&str> = holders.iter().copied().collect();
     let error = Diagnostic::error(
         "hypervisor::disk-in-use",
-        format!("others' domains use the volume `{volume}`: {}", names.join(", ")),
+        format!("others use the volume `{volume}`: {}", names.join(", ")),
     );
     error
         .help("if one of them is the node under another name, `virsh domrename` gives it its own back")
@@ -124,11 +124,11 @@ pub fn conflicts_of_nodes(blueprint: &Blueprint, observed: &Observed, diags: &mu
         let recorded = observed.tenant(&node.name);
         for volume in node.volumes() {
             let holders = match recorded.filter(|t| t.volumes.iter().any(|v| v == volume)) {
-                // Nobody has a volume that is gone, whatever libvirt does not say.
-                Some(tenant) if observed.has_volume(&tenant.pool, volume) => {
-                    observed.in_use(&tenant.pool, volume)
+                // Nobody has a volume that is gone, whatever libvirt does not say; a pool that was not looked into may have it.
+                Some(tenant) if observed.lacks_volume(&tenant.pool, volume) => {
+                    observed.claims.holders(&tenant.pool, volume)
                 }
-                Some(tenant) => observed.claims.holders(&tenant.pool, volume),
+                Some(tenant) => observed.in_use(&tenant.pool, volume),
                 None => observed.claims.holders(&blueprint.pool, volume),
             };
             if !holders.is_empty() {
@@ -138,7 +138,8 @@ pub fn conflicts_of_nodes(blueprint: &Blueprint, observed: &Observed, diags: &mu
             let ours = own.is_some_and(|o| o.volumes.contains(volume))
                 || observed.is_in_edited(&node.name, &blueprint.pool, volume);
             if !ours && observed.has_volume(&blueprint.pool, volume) {
-                diags.push(foreign("volume", volume));
+                let what = "`maquette image prune` removes it if it stayed for a linked clone that has gone since";
+                diags.push(foreign("volume", volume).help(what));
             }
         }
     }

@@ -289,6 +289,14 @@ pub enum Action {
         /// Pool it is in.
         pool: Pool,
     },
+    /// Record that a volume stays after its node for those that others have over it, so that it goes with the images that
+    /// nothing uses.
+    KeepVolume {
+        /// Volume name.
+        volume: String,
+        /// Pool it is in.
+        pool: Pool,
+    },
     /// Start a domain and, if it has an operating system, wait until it is ready.
     StartDomain {
         /// Name.
@@ -445,6 +453,7 @@ impl Action {
             Self::CreateSeed { volume, .. } => format!("create volume {volume}"),
             Self::ResizeVolume { volume, .. } => format!("resize volume {volume}"),
             Self::DeleteVolume { volume, .. } => format!("delete volume {volume}"),
+            Self::KeepVolume { volume, .. } => format!("record that volume {volume} stays"),
             Self::StartDomain { name, ready: None } => format!("start domain {name}"),
             Self::StartDomain { name, ready: Some(_) } => format!("boot domain {name}"),
             Self::MakeTemplate { template, .. } => format!("make template {}", template.name()),
@@ -499,6 +508,7 @@ impl Action {
             Self::CreateSeed { .. } => "create-seed",
             Self::ResizeVolume { .. } => "resize-volume",
             Self::DeleteVolume { .. } => "delete-volume",
+            Self::KeepVolume { .. } => "keep-volume",
             Self::StartDomain { .. } => "start-domain",
             Self::MakeTemplate { .. } => "make-template",
             Self::RestoreDomain { .. } => "restore-domain",
@@ -527,6 +537,7 @@ impl Action {
             | Self::ReleaseNic { .. }
             | Self::MakeVswitch { .. }
             | Self::RemoveVswitch { .. }
+            | Self::KeepVolume { .. }
             | Self::ServeBmcs { .. }
             | Self::ForgetBmcs { .. }
             | Self::StopBmcs { .. } => Lane::Host,

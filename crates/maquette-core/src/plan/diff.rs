@@ -36,6 +36,7 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         zones: zones(blueprint, observed, &fates),
         unserved: None,
         renewed: BTreeSet::new(),
+        kept: Vec::new(),
     };
     planner.forget_bmcs(&fates);
     planner.leave(&fates);
@@ -141,6 +142,8 @@ pub(super) struct Planner<'a> {
     pub(super) unserved: Option<StepId>,
     /// Nodes that are made anew and whose BMCs are forgotten before.
     pub(super) renewed: BTreeSet<NodeName>,
+    /// Steps that record disks which stay, before networks forget them.
+    pub(super) kept: Vec<StepId>,
 }
 
 pub(super) const UNWANTED: &str = "the topology does not ask for it any more";
@@ -195,6 +198,7 @@ impl Planner<'_> {
         let about = |name: &str| self.blueprint.is_about(name);
         let goes = |name: &str| !fates.nodes.contains_key(name) && about(name);
         self.changes.extend(in_use::stay(self.observed, goes));
+        self.kept = in_use::keep(self.observed, goes, UNWANTED, &mut self.builder);
         let edited = self.observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain);
         for edited in edited.filter(|e| about(&e.name)) {
             if !fates.nodes.contains_key(edited.name.as_str()) {
@@ -390,7 +394,7 @@ impl Planner<'_> {
                 allocation: self.blueprint.allocation,
                 change,
             };
-            last = Some(self.builder.add(update, [], reason.clone()));
+            last = Some(self.builder.add(update, self.kept.clone(), reason.clone()));
         }
         if let Some(make) = made {
             let made = self.builder.add(make, last, reason.clone());

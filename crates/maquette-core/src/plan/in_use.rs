@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fate::{Fate, fates};
-use super::{Change, Op};
+use super::{Action, Builder, Change, Op, StepId};
 use crate::blueprint::Blueprint;
 use crate::diagnostic::Diagnostics;
 use crate::expand::in_use;
 use crate::object::ObjectKind;
-use crate::observed::Observed;
+use crate::observed::{Domain, Observed};
 
 /// Volumes by node and name, each with the domains that have it.
 fn held(observed: &Observed) -> BTreeMap<(&str, &str), BTreeSet<&str>> {
@@ -38,6 +38,42 @@ pub(super) fn stay(observed: &Observed, goes: impl Fn(&str) -> bool) -> Vec<Chan
     held.map(|((node, volume), holders)| stays(observed, node, volume, &holders)).collect()
 }
 
+/// Records volumes that others have linked clones of, before nothing names them any more: those of a node's domain.
+pub(super) fn keep_of(
+    domain: &Domain,
+    observed: &Observed,
+    reason: &str,
+    builder: &mut Builder,
+) -> Vec<StepId> {
+    let pool = &domain.pool;
+    let there = domain.recorded.volumes().filter(|v| observed.has_volume(pool, v));
+    let cloned = there.filter(|v| observed.claims.is_only_cloned(pool, v));
+    let record = |volume: &str| Action::KeepVolume { volume: volume.into(), pool: pool.clone() };
+    cloned.map(|volume| builder.add(record(volume), [], reason)).collect()
+}
+
+/// The same of nodes whose domains somebody undefined: until now their networks have named them.
+pub(super) fn keep(
+    observed: &Observed,
+    goes: impl Fn(&str) -> bool,
+    reason: &str,
+    builder: &mut Builder,
+) -> Vec<StepId> {
+    let mut steps = Vec::new();
+    let undefined = |name: &str| !observed.domains.contains_key(name);
+    for ((node, volume), _) in held(observed) {
+        let Some(tenant) = observed.tenant(node).filter(|_| goes(node) && undefined(node)) else {
+            continue;
+        };
+        let pool = &tenant.pool;
+        if observed.claims.is_only_cloned(pool, volume) {
+            let keep = Action::KeepVolume { volume: volume.into(), pool: pool.clone() };
+            steps.push(builder.add(keep, [], reason));
+        }
+    }
+    steps
+}
+
 /// What is said of a volume of a node that stays when nothing of the environment needs it any more.
 pub(super) fn stays(
     observed: &Observed,
@@ -48,15 +84,24 @@ pub(super) fn stays(
     let known = holders.iter().copied().filter(|name| !observed.claims.unread.contains(*name));
     let known: Vec<&str> = known.collect();
     let unread: Vec<&str> = holders.iter().copied().collect();
-    let why = match known.is_empty() {
-        false => format!("stays, since others' domains use it: {}", known.join(", ")),
-        true => format!(
+    let pool = observed.domains.get(node).map(|domain| &domain.pool);
+    let pool = pool.or_else(|| observed.tenant(node).map(|tenant| &tenant.pool));
+    let cloned = pool.is_some_and(|pool| observed.claims.is_only_cloned(pool, volume));
+    let reason = match (known.is_empty(), cloned) {
+        (false, true) => vec![
+            format!("stays, since others' disks are over it: {}", known.join(", ")),
+            "`maquette image prune` removes it once they have gone".into(),
+        ],
+        (false, false) => {
+            vec![format!("stays, since others' domains use it: {}", known.join(", "))]
+        }
+        (true, _) => vec![format!(
             "stays, since libvirt does not say which disks others' domains have: {}",
             unread.join(", ")
-        ),
+        )],
     };
     let (kind, name, detail) = (ObjectKind::Volume, volume.to_string(), format!("of {node}"));
-    Change { op: Op::Keep, kind, name, detail, reason: why.into() }
+    Change { op: Op::Keep, kind, name, detail, reason: reason.into() }
 }
 
 /// Nodes without a domain whose volumes others have, each with what is the matter.

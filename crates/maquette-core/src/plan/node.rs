@@ -203,6 +203,10 @@ impl Planner<'_> {
             let holders = self.observed.claims.holders(pool, &volume);
             if !holders.is_empty() {
                 self.changes.push(in_use::stays(self.observed, &node.name, &volume, &holders));
+                if self.observed.claims.is_only_cloned(pool, &volume) {
+                    let keep = Action::KeepVolume { volume, pool: pool.clone() };
+                    gone.push(self.builder.add(keep, after.iter().copied(), UNWANTED));
+                }
                 continue;
             }
             self.change(Op::Delete, ObjectKind::Volume, &volume, String::new(), UNWANTED);

@@ -24,6 +24,7 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     }
     remove_edited_domains(observed, all, unserved, reason, (&mut changes, &mut builder));
     changes.extend(in_use::stay(observed, |_| true));
+    in_use::keep(observed, |_| true, reason, &mut builder);
     // A network takes seconds to stop, and has not to wait for more than those that were on it. Volumes without a
     // domain are known by the networks that their node was on, so that these are forgotten last.
     let stopped = builder.stops();
@@ -76,6 +77,7 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
     }
     remove_edited_domains(observed, goes, unserved, reason, (&mut changes, &mut builder));
     changes.extend(in_use::stay(observed, goes));
+    in_use::keep(observed, goes, reason, &mut builder);
     let last: Vec<StepId> = builder.added().collect();
     for network in observed.networks.values() {
         let Some((wanted, reason)) =
@@ -166,21 +168,12 @@ fn domain_goes(domain: &Domain, observed: &Observed, reason: &str) -> Change {
     }
 }
 
-/// Volumes in which external snapshots keep what a node has written since: libvirt calls the overlay of `x-disk1.qcow2`
-/// `x-disk1.SNAPSHOT`, in the same directory. What ends like a volume of ours may be that of another node, and
-/// `x-disk1.qcow2.bak` is what somebody has put aside.
+/// Volumes in which external snapshots keep what a node has written since.
 fn overlays<'a>(domain: &'a Domain, observed: &'a Observed) -> Vec<&'a str> {
     let pool = observed.volumes.get(&domain.pool.name);
     let own: BTreeSet<&str> = domain.recorded.volumes().collect();
-    let stems: Vec<(&str, &str)> = own.iter().filter_map(|v| v.rsplit_once('.')).collect();
-    let overlay = |name: &str| {
-        let of = stems.iter().filter_map(|(stem, ending)| {
-            let snapshot = name.strip_prefix(stem)?.strip_prefix('.')?;
-            let aside = snapshot.starts_with(&format!("{ending}."));
-            Some(!aside && !snapshot.ends_with(&format!(".{ending}")))
-        });
-        !own.contains(name) && of.into_iter().any(|is_one| is_one)
-    };
+    let overlay =
+        |name: &str| !own.contains(name) && own.iter().any(|of| observed::is_overlay(name, of));
     pool.into_iter().flatten().map(String::as_str).filter(|name| overlay(name)).collect()
 }
 
@@ -334,6 +327,7 @@ pub(super) fn remove_domain(
         })
         .collect();
     after.extend(deletions);
+    after.extend(in_use::keep_of(domain, observed, reason, builder));
     builder.add(Action::UndefineDomain { name: domain.name.to_string() }, after, reason)
 }
 

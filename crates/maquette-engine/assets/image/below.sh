@@ -5,14 +5,6 @@
 # A file system that is gone may never answer.
 within() { timeout -s KILL 10 "$@" 2>/dev/null; }
 
-# A number in a file's header; 1 if it cannot be read.
-# $1: the file  $2: where it is  $3: of how many bytes
-number() {
-    digits=$(within od -An -v "-tx$3" --endian=big -j "$2" -N "$3" -- "$1") || return 1
-    digits=$(printf %s "$digits" | tr -d ' \n')
-    echo $((0x${digits:-0}))
-}
-
 # The file that a backing name is of: plain, with its protocol, or in QEMU's JSON. Nothing if that is no file here; 1 if
 # it cannot be told.
 # $1: the name
@@ -40,9 +32,12 @@ chain() {
         left=$((left - 1))
         kind=$(within stat -L -c %F -- "$over") || { [ $? = 1 ] && return 0 || return 1; }
         case $kind in regular* | block*) ;; *) return 0 ;; esac
-        magic=$(number "$over" 0 4) || return 1
-        [ "$magic" = $((0x514649fb)) ] || return 0
-        at=$(number "$over" 8 8) && length=$(number "$over" 16 4) || return 1
+        head=$(within od -An -v -tx1 -N 20 -- "$over") || return 1
+        head=$(printf %s "$head" | tr -d ' \n')
+        case $head in 514649fb????????????????????????????????) ;; *) return 0 ;; esac
+        # Where the name is, in 8 bytes, and how long it is, in 4.
+        at=${head#????????????????}
+        length=$((0x${at#????????????????})) at=$((0x${at%????????}))
         if [ "$at" -le 0 ] || [ "$length" -le 0 ]; then return 0; fi
         [ "$length" -le 1023 ] || return 1
         named=$(within dd if="$over" bs=1 skip="$at" count="$length" | tr -d '\000\n')
@@ -53,4 +48,13 @@ chain() {
         [ "$over" = "$named" ] || printf '%s\n' "$over"
     done
     return 1
+}
+
+# Prints the names of files without links, each behind a `=`; as they are given where that cannot be told.
+resolved() {
+    if real=$(within readlink -f -- "$@"); then
+        printf '%s\n' "$real" | sed 's/^/=/'
+        return
+    fi
+    for named; do printf '=%s\n' "$(within readlink -f -- "$named" || printf '%s\n' "$named")"; done
 }

@@ -1,6 +1,6 @@
 //! Which files of a hypervisor's pools are images that Maquette brought, and what interrupted runs left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -16,14 +16,19 @@ const FORGET: &str = include_str!("../../assets/image/forget.sh");
 /// Records that a path is an image of ours.
 const RECORD: &str = include_str!("../../assets/image/record.sh");
 
+/// The second line of a record of a disk that stayed; `expire.sh` writes it, too.
+const KEPT: &str = "disk";
+
 /// Removes what downloads left in a directory, unless a run is at work on it, and prints what it was.
 /// `.VOLUME.part` and what begins so are names that no volume of an environment can have.
 const SWEEP: &str = include_str!("../../assets/image/sweep.sh");
 
-/// Prints what files are over, each with the number of the one that is over it.
+/// Prints what as many files as `$1` says are over, each with the number of the one that is over it, and then the names without
+/// links of the others.
 const BELOW: &str = concat!(
     include_str!("../../assets/image/below.sh"),
-    "n=0\nfor file; do below \"$file\" | sed \"s/^/$n /\"; n=$((n + 1)); done\n"
+    "n=0 count=$1\nshift\nwhile [ $n -lt \"$count\" ]; do\nbelow \"$1\" | sed \"s/^/$n /\"\n",
+    "n=$((n + 1))\nshift\ndone\n[ $# = 0 ] || resolved \"$@\"\n"
 );
 
 /// What disks are over, as far as qcow2 names files.
@@ -33,18 +38,44 @@ pub struct Below<'a> {
     pub files: Vec<(String, &'a str)>,
     /// Disks of which that cannot be told, or not wholly.
     pub unknown: Vec<&'a str>,
+    /// Files that have other names without links.
+    pub real: BTreeMap<&'a str, String>,
 }
 
 /// Finds out what disks are over.
 pub fn below<'a>(host: &dyn Host, disks: &'a BTreeSet<String>) -> Result<Below<'a>, HostError> {
+    below_and_real(host, disks, &BTreeSet::new())
+}
+
+/// Finds out what disks are over, and what files are called without links.
+pub fn below_and_real<'a>(
+    host: &dyn Host,
+    disks: &'a BTreeSet<String>,
+    files: &BTreeSet<&'a str>,
+) -> Result<Below<'a>, HostError> {
     let disks: Vec<&str> = disks.iter().map(String::as_str).collect();
+    // An answer has a line for each.
+    let files: Vec<&str> = files.iter().copied().filter(|f| !f.contains('\n')).collect();
     let mut found = Below::default();
     // A command line has an end.
-    for some in disks.chunks(200) {
-        let text = check(host, &Command::script(BELOW, some.iter().copied()))?;
+    let (mut disks, mut files) = (disks.chunks(200), files.chunks(400));
+    loop {
+        let (disks, files) = match (disks.next(), files.next()) {
+            (None, None) => return Ok(found),
+            (disks, files) => (disks.unwrap_or_default(), files.unwrap_or_default()),
+        };
+        let count = disks.len().to_string();
+        let words = std::iter::once(count.as_str()).chain(disks.iter().chain(files).copied());
+        let text = check(host, &Command::script(BELOW, words))?;
+        let mut named = files.iter();
         for line in text.lines() {
+            if let Some(real) = line.strip_prefix('=') {
+                let other = named.next().filter(|file| **file != real);
+                found.real.extend(other.map(|file| (*file, real.to_string())));
+                continue;
+            }
             let Some((number, file)) = line.split_once(' ') else { continue };
-            let disk = number.parse().ok().and_then(|number: usize| some.get(number));
+            let disk = number.parse().ok().and_then(|number: usize| disks.get(number));
             match (disk, file) {
                 (Some(disk), "?") => found.unknown.push(disk),
                 (Some(disk), file) => found.files.push((file.to_string(), disk)),
@@ -52,7 +83,6 @@ pub fn below<'a>(host: &dyn Host, disks: &'a BTreeSet<String>) -> Result<Below<'
             }
         }
     }
-    Ok(found)
 }
 
 /// Paths of all images that were brought, in whatever pool they are or were.
@@ -68,6 +98,22 @@ pub fn record(host: &dyn Host, records: &str, path: &str) -> Result<(), HostErro
         return Ok(());
     }
     check(host, &Command::script(RECORD, [record.as_str(), path])).map(|_| ())
+}
+
+/// Records that a path is a disk of a node that has gone, which stayed since others have clones of it: from then on it is
+/// removed as images are.
+pub fn keep(host: &dyn Host, records: &str, path: &str) -> Result<(), HostError> {
+    let record = record_of(records, path);
+    if record.is_empty() {
+        return Ok(());
+    }
+    check(host, &Command::script(RECORD, [record.as_str(), path, KEPT])).map(|_| ())
+}
+
+/// Those of the recorded paths that are disks which stayed.
+pub fn kept(host: &dyn Host, records: &str) -> Result<BTreeSet<String>, HostError> {
+    let text = check(host, &Command::script(RECORDED, [records, KEPT]))?;
+    Ok(text.lines().filter(|l| l.starts_with('/')).map(String::from).collect())
 }
 
 /// The file that records a path; empty where nothing is recorded.

@@ -80,12 +80,7 @@ fn what_disks_of_others_domains_that_are_off_are_over_is_theirs_as_well() {
     let clone = directory.path().join("clone.qcow2").display().to_string();
     let volume = &node().disks[0].volume;
     let below = format!("{}/{volume}", pool().path);
-    let mut image = vec![0; 512];
-    image[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
-    image[8..16].copy_from_slice(&512_u64.to_be_bytes());
-    image[16..20].copy_from_slice(&u32::try_from(below.len()).unwrap().to_be_bytes());
-    image.extend(below.bytes());
-    std::fs::write(&clone, image).unwrap();
+    overlay(&clone, &below);
     let copy = format!(
         "<domain type='test'><name>copy</name><memory>65536</memory><vcpu>1</vcpu><os><type>hvm</type></os>\
          <devices><disk type='file' device='disk'><source file='{clone}'/><target dev='vda'/></disk></devices></domain>"
@@ -119,6 +114,78 @@ fn what_disks_of_others_domains_that_are_off_are_over_is_theirs_as_well() {
     assert!(domains.iter().all(|name| *name != "qa-web-0"), "{off:?}");
     assert!(domains.iter().any(|name| *name == "keep"), "{off:?}");
     for name in ["lab-web-0", "qa-web-0", "keep", "copy"] {
+        perform(&backend, &Action::UndefineDomain { name: name.into() });
+    }
+}
+
+/// A qcow2 image that is over another file.
+fn overlay(file: &str, over: &str) {
+    let mut image = vec![0; 512];
+    image[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+    image[8..16].copy_from_slice(&512_u64.to_be_bytes());
+    image[16..20].copy_from_slice(&u32::try_from(over.len()).unwrap().to_be_bytes());
+    image.extend(over.bytes());
+    std::fs::write(file, image).unwrap();
+}
+
+/// Only disks of domains were looked at, and their names compared as they are written.
+#[test]
+fn a_clone_that_no_domain_has_and_one_by_another_name_keep_what_they_are_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::create_dir(at("real")).unwrap();
+    std::os::unix::fs::symlink("real", at("link")).unwrap();
+    let pool = Pool { name: "images".into(), path: at("link") };
+    let names = ["clone.qcow2", "lab-web-0-disk1.before", "apart.qcow2", "strange.qcow2"];
+    let volume = |name: &str| {
+        format!(
+            "<volume><name>{name}</name><capacity>1</capacity><target><path>{}/{name}</path></target></volume>",
+            pool.path
+        )
+    };
+    let target = format!("<target><path>{}</path></target>", pool.path);
+    let volumes = names.map(volume).concat();
+    let hypervisor = HYPERVISOR
+        .replace("<target><path>/default-pool</path></target>", &format!("{target}{volumes}"));
+    let lab = Lab::of(&hypervisor);
+    let backend = lab.backend();
+    let client = backend.client().unwrap();
+    let xml = xml::domain(&node(), &environment(), &pool, &xml::Mark::ready());
+    client.define_domain(&xml).unwrap();
+    let volume = &node().disks[0].volume;
+    let seen = || {
+        let seen = observe(client, &environment(), "images", None).unwrap();
+        seen.with_clones(&maquette_engine::host::Local).unwrap()
+    };
+    let holders = |seen: &maquette_libvirt::Seen| {
+        let holders = seen.observed.claims.holders(&pool, volume);
+        holders.into_iter().map(String::from).collect::<Vec<_>>()
+    };
+    // What a snapshot made is the node's own.
+    overlay(&at("real/lab-web-0-disk1.before"), &at(&format!("real/{volume}")));
+    overlay(&at("real/apart.qcow2"), &at("real/other.qcow2"));
+    assert_eq!(holders(&seen()), Vec::<String>::new());
+    overlay(&at("real/clone.qcow2"), &at(&format!("real/{volume}")));
+    let found = seen();
+    assert_eq!(holders(&found), ["volume clone.qcow2"]);
+    assert!(found.observed.claims.is_only_cloned(&pool, volume) && found.unsure.is_empty());
+    // A domain that has the disk itself, by its other name.
+    let copy = format!(
+        "<domain type='test'><name>copy</name><memory>65536</memory><vcpu>1</vcpu><os><type>hvm</type></os>\
+         <devices><disk type='file' device='disk'><source file='{}'/><target dev='vda'/></disk></devices></domain>",
+        at(&format!("real/{volume}"))
+    );
+    client.define_domain(&copy).unwrap();
+    let found = seen();
+    assert_eq!(holders(&found), ["copy", "volume clone.qcow2"]);
+    assert!(!found.observed.claims.is_only_cloned(&pool, volume));
+    // Who cannot be told of is named, with what to do.
+    overlay(&at("real/strange.qcow2"), "json:{\"file.filename\":\"a\\\"b\"}");
+    let unsure = seen().unsure;
+    assert_eq!(unsure.len(), 1, "{unsure:?}");
+    assert!(unsure[0].contains("strange.qcow2 is over cannot be told"), "{unsure:?}");
+    assert!(unsure[0].contains("qemu-img info"), "{unsure:?}");
+    for name in ["lab-web-0", "copy"] {
         perform(&backend, &Action::UndefineDomain { name: name.into() });
     }
 }

@@ -181,7 +181,11 @@ fn words(failure: &Failure) -> String {
 }
 
 fn described(cached: &Cached) -> Value {
-    let kind = if cached.image.is_some() { "template" } else { "image" };
+    let kind = match &cached.image {
+        _ if cached.kept => "disk",
+        Some(_) => "template",
+        None => "image",
+    };
     json!({
         "volume": cached.volume,
         "kind": kind,

@@ -76,6 +76,7 @@ impl Stage {
             | Action::CreateSeed { .. }
             | Action::ResizeVolume { .. }
             | Action::DeleteVolume { .. }
+            | Action::KeepVolume { .. }
             | Action::StartDomain { .. }
             | Action::MakeTemplate { .. }
             | Action::RestoreDomain { .. }

@@ -180,6 +180,7 @@ pub fn cached(all: &[Cached]) -> String {
     let mut table = plain(&["VOLUME", "KIND", "SIZE", "OVERLAYS", "OF IMAGE"]);
     for entry in all {
         let kind = match (&entry.image, entry.whole, entry.current) {
+            _ if entry.kept => "disk that has clones",
             (None, ..) => "image",
             (Some(_), false, _) => "template without memory",
             (Some(_), true, false) => "template of another version",

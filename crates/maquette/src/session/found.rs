@@ -71,6 +71,7 @@ pub fn unreached(label: &str, why: &LibvirtError) -> Failure {
 pub(super) fn tell(world: &World, seen: &Seen) {
     let unreadable = |object| format!("warning: {object} cannot be read; it is passed over");
     let mut all: Vec<String> = seen.unreadable.iter().map(unreadable).collect();
+    all.extend(seen.unsure.iter().map(|what| format!("warning: {what}")));
     let copied = |copy| format!("warning: {copy}, as copies have; it is passed over");
     all.extend(seen.copies.iter().map(copied));
     if !seen.sealed_by_others.is_empty() {

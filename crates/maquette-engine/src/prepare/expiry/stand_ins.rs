@@ -56,7 +56,14 @@ case "$1 $2" in
     fi
     ;;
 'pool-refresh '*) ;;
-'vol-list --pool') sed -n "s|^$3/\(.*\)| \1   /x/\1|p" volumes 2>/dev/null || : ;;
+'vol-list --pool')
+    sed -n "s|^$3/||p" volumes 2>/dev/null | while IFS= read -r volume; do
+        # Those that are there as files have their places.
+        if [ -e "$volume" ]; then echo " $volume   $PWD/$volume"; else echo " $volume   /x/$volume"; fi
+    done
+    ;;
+'vol-path --pool') echo "/x/$4" ;;
+'pool-list --name') [ ! -e volumes ] || sed 's|/.*||' volumes | sort -u ;;
 'net-dumpxml --inactive')
     if grep -q unreadable "networks/$name"; then echo 'error: internal error' >&2; exit 1; fi
     cat "networks/$name"
@@ -163,6 +170,15 @@ impl Place {
         self.write(&format!("notes/environment.{environment}"), &text);
     }
 
+    /// What is recorded of disks that stayed.
+    pub(super) fn kept(&self) -> Vec<String> {
+        let records = fs::read_dir(self.at("images")).into_iter().flatten().flatten();
+        let mut all: Vec<String> =
+            records.map(|record| fs::read_to_string(record.path()).unwrap()).collect();
+        all.sort();
+        all
+    }
+
     /// Has it look twice, and returns what was taken away.
     pub(super) fn once(&self) -> String {
         let (done, said) = self.tried();
@@ -189,6 +205,7 @@ impl Place {
         sh.arg(self.at("expire.sh")).arg("once").env("PATH", path);
         sh.env("MAQUETTE_NOTES", self.at("notes")).env("MAQUETTE_LOCKS", self.at("locks"));
         sh.env("MAQUETTE_MOTD", self.at("motd")).env("MAQUETTE_APART", apart_s.to_string());
+        sh.env("MAQUETTE_IMAGES", self.at("images"));
         let output = sh.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let [said, complaints] = [output.stdout, output.stderr]

@@ -268,9 +268,60 @@ fn disks_that_somebody_has_made_linked_clones_of_stay() {
         )
     );
     for (volume, domain) in volumes.iter().zip(["deep", "linked", "json"]) {
-        let stays = format!("volume {volume} stays: domain {domain} has it\n");
+        let stays = format!("volume {volume} stays: domain {domain} has a clone of it\n");
         assert!(said.contains(&stays), "{said}");
     }
+    assert_eq!(place.kept().len(), 3);
+}
+
+/// Only domains were asked for their disks; and what stayed was recorded nowhere, so that nothing ever removed it.
+#[test]
+fn a_clone_that_no_domain_has_keeps_its_base_which_goes_with_the_images_later() {
+    let place = Place::new();
+    place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+    place.recorded("lab-web-1", ("lab", "1"), "lab-web-1-disk1.qcow2");
+    place.recorded("lab-web-2", ("lab", "2"), "lab-web-2-disk1.qcow2");
+    place.overlay("a clone.qcow2", "/x/lab-web-0-disk1.qcow2");
+    // What a snapshot made goes with its disk, whether the domain has it now or not.
+    place.overlay("lab-web-1-disk1.before", "/x/lab-web-1-disk1.qcow2");
+    place.overlay("lab-web-1-disk1.copy.qcow2", "/x/lab-web-2-disk1.qcow2");
+    let volumes = [
+        "lab-web-0-disk1.qcow2",
+        "lab-web-1-disk1.qcow2",
+        "lab-web-1-disk1.before",
+        "lab-web-2-disk1.qcow2",
+    ];
+    let volumes = volumes.map(|v| format!("images/{v}\n")).concat();
+    place.write(
+        "volumes",
+        &format!("{volumes}others/a clone.qcow2\nothers/lab-web-1-disk1.copy.qcow2\n"),
+    );
+    place.note("lab", NOW);
+    let (done, said, complaints) = place.told();
+    assert_eq!(
+        (done.as_str(), complaints.as_str()),
+        (
+            "destroy lab-web-0\nundefine lab-web-0\ndestroy lab-web-1\n\
+             delete images/lab-web-1-disk1.before\ndelete images/lab-web-1-disk1.qcow2\n\
+             undefine lab-web-1\ndestroy lab-web-2\nundefine lab-web-2\n",
+            ""
+        )
+    );
+    assert!(
+        said.contains("volume lab-web-0-disk1.qcow2 stays: volume a_clone.qcow2 is over it\n"),
+        "{said}"
+    );
+    assert_eq!(
+        place.kept(),
+        ["/x/lab-web-0-disk1.qcow2\ndisk\n", "/x/lab-web-2-disk1.qcow2\ndisk\n"]
+    );
+    // As `up` and `image prune` know them.
+    let records = place.at("images").display().to_string();
+    let kept = crate::image::kept(&crate::host::Local, &records).unwrap();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    crate::image::forget(&crate::host::Local, &records, "/x/lab-web-0-disk1.qcow2").unwrap();
+    crate::image::keep(&crate::host::Local, &records, "/x/lab-web-2-disk1.qcow2").unwrap();
+    assert_eq!(place.kept(), ["/x/lab-web-2-disk1.qcow2\ndisk\n"]);
 }
 
 /// What cannot be told was taken for nothing.
@@ -287,7 +338,7 @@ fn nothing_goes_while_it_cannot_be_told_what_a_disk_is_over() {
         place.note("lab", NOW);
         let (done, _, complaints) = place.told();
         assert_eq!(done, "", "{name}");
-        assert!(complaints.contains("of domain"), "{complaints}");
+        assert!(complaints.contains("qemu-img info"), "{complaints}");
     }
 }
 

@@ -82,7 +82,7 @@ const NOTHING: [(&str, &str); 4] = [
     ("ip", ""),
     ("ss", ""),
     ("cat", "case \"$*\" in
-*/proc/net/route) printf '\\neth0\\t00000000\\t010200C0\\t0003\\t0\\t0\\t100\\t00000000\\t0\\t0\\t0\\n' && exit ;;
+*/proc/net/route) printf 'Iface\\neth0\\t00000000\\t010200C0\\t0003\\t0\\t0\\t100\\t00000000\\t0\\t0\\t0\\n' && exit ;;
 */proc/net/dev) printf '\\neth0: 1 1\\n' && exit ;;
 esac
 exec /bin/cat \"$@\"

@@ -73,7 +73,9 @@ impl Bmc {
             Press::PushPowerButton => Some(!self.power()?.is_on()),
             Press::Nmi | Press::Pause | Press::Resume => None,
         };
-        self.press_now(press)?;
+        // It stops only to run again, whatever the guest had been asked for.
+        let left = wanted == Some(true) && std::mem::take(&mut self.state().leaving);
+        self.press_now(press).inspect_err(|_| self.state().leaving |= left)?;
         let asks = matches!(press, Press::GracefulShutdown | Press::PushPowerButton);
         match wanted {
             // A guest may take no notice, and its node runs on; or it has ended in this moment.

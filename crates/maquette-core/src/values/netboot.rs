@@ -18,7 +18,21 @@ fn boot_file(text: &str) -> Result<(), ValueError> {
         rest: plain,
         rule: "letters, digits and `/._-+:~%=&?@[]` only",
     }
-    .check(text)
+    .check(text)?;
+    let shown = shortened(text);
+    if text.split('/').any(|part| part == "..") {
+        return Err(ValueError::new(format!("`{shown}` is not a valid boot file: it has `..`")));
+    }
+    // A server of TFTP knows no such signs, and one of HTTP only these.
+    let codes = |code: &str| {
+        code.get(..2).is_some_and(|two| two.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    if !text.split('%').skip(1).all(|code| text.contains("://") && codes(code)) {
+        return Err(ValueError::new(format!(
+            "`{shown}` is not a valid boot file: `%` stands before two hexadecimal digits of an address"
+        )));
+    }
+    Ok(())
 }
 
 checked!(
@@ -85,7 +99,25 @@ mod tests {
         {
             assert!(good.parse::<NetbootFile>().is_ok(), "{good}");
         }
-        for bad in ["", "a,b", "a b", "a\nb", "#a", "a\"b", "a\\b", "-a", &"a".repeat(128)] {
+        let long = "a".repeat(128);
+        for bad in [
+            "",
+            "a,b",
+            "a b",
+            "a\nb",
+            "#a",
+            "a\"b",
+            "a\\b",
+            "-a",
+            &long,
+            "../a",
+            "a/../b",
+            "/..",
+            "a%20",
+            "a%h",
+            "http://a/%h%%",
+            "http://a/%2",
+        ] {
             assert!(bad.parse::<NetbootFile>().is_err(), "{bad:?}");
         }
         assert!("https://boot.example/ipxe.efi".parse::<NetbootUrl>().is_ok());

@@ -170,7 +170,7 @@ is_unchanged() {
     [ "$(printf '%s\n' "$2" | digest "${1%% *}")" = "$(attribute "$1" digest)" ]
 }
 
-# Who has a volume, or an overlay of it that a snapshot made: `x.SNAPSHOT` is that of `x.qcow2`. The UUID of a domain; behind it
+# Who have a volume, or an overlay of it that a snapshot made: `x.SNAPSHOT` is that of `x.qcow2`. UUIDs of domains; behind one
 # there is a `/` if that has only something over the volume, as a linked clone is, and so there is behind `volume:NAME`.
 # $1: volume  $2: the UUID of the domain whose record names it, which does not count, or nothing
 user() {
@@ -181,9 +181,9 @@ user() {
         # An overlay that a snapshot has made goes with the volume.
         sub(/^volume:/, "", who) && index(who, ENVIRON["stem"]) == 1 && \
             substr(who, length(who) - length(ENVIRON["ending"]) + 1) != ENVIRON["ending"] { next }
-        !over { print $1; found = 1; exit }
-        first == "" { first = $1 }
-        END { if (!found && first != "") print first }'
+        !over { print $1 }
+        over { clones = clones $1 "\n" }
+        END { printf "%s", clones }'
 }
 
 # Records that a volume stays for what others have over it; `maquette image prune` removes it once there is nothing.
@@ -222,12 +222,12 @@ delete() {
         ;;
     *) return 0 ;;
     esac
-    holder=$(user "$2" "$4")
-    case $holder in
-    volume:*) ;;
-    # What was looked at before this removal began has domains that it has removed since.
-    *) [ -z "$holder" ] || ! is_gone list "${holder%/}" || holder='' ;;
-    esac
+    holder=$(user "$2" "$4" | while IFS= read -r each; do
+        # What was looked at before this removal began has domains that it has removed since.
+        case $each in volume:*) ;; *) ! is_gone list "${each%/}" || continue ;; esac
+        printf '%s\n' "$each"
+        break
+    done)
     if [ -z "$holder" ] && [ -n "$4" ]; then overlays "$1" "$2" || return 1; fi
     if ! said=$(virsh vol-info --pool "$1" "$2" 2>&1); then
         # Anything else is no answer, and the record has to stay.
@@ -433,6 +433,8 @@ files() {
     printf '%s\n' "$held" "$nobody" | while read -r whose file; do
         [ -n "$file" ] || continue
         if ! over=$(below "$file"); then
+            # One that nobody has may have gone meanwhile.
+            case $whose in volume:*) [ -e "$file" ] || continue ;; esac
             echo "nothing goes for now: what $file is over cannot be told, and it may be a clone of what would go;" \
                 "\`qemu-img info -U --backing-chain $file\` tells more, and once it can be read or has gone, the rest goes" >&2
             exit 1

@@ -189,7 +189,8 @@ download() {
 # user, who cannot read this, and there may be none.
 customize() {
     cp --reflink=auto --sparse=always -- "$part" "$part.new" || return
-    set -- timeout -k 10 "$1" virt-customize --quiet --format qcow2 --add "$part.new" --no-network \
+    # In this group of processes, which ends with whoever gave the order.
+    set -- timeout --foreground -k 10 "$1" virt-customize --quiet --format qcow2 --add "$part.new" --no-network \
         --mkdir /usr/lib/maquette --upload "$part.setup:/usr/lib/maquette/setup"
     for what in systemd sshd network accounts vfat; do
         set -- "$@" --run-command "/bin/sh /usr/lib/maquette/setup has $what"

@@ -397,7 +397,8 @@ boot() {
     for each in host_name host_keys accounts time_zone grow swap nics network; do task "$each"; done
     task first_boot early
     if program restorecon; then
-        task restorecon -R /etc /root /home /swapfile
+        # There is a swap file only where one was asked for.
+        task restorecon -i -R /etc /root /home /swapfile
     fi
 }
 ready() {

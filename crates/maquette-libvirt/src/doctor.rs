@@ -28,7 +28,7 @@ pub fn signs(client: &Client, domain: &Domain, signs: &mut NodeSigns) -> Result<
     let disks = domain.live.iter().flat_map(|live| &live.disks).map(|disk| disk.device.clone());
     let disks: Vec<String> =
         disks.filter(|device| SeedDrive::of_device(device).is_none()).collect();
-    signs.reads = client::reads(&found, &disks);
+    signs.reads = client::reads_and_writes(&found, &disks).map(|(reads, _)| reads);
     let xml = client::live_xml(&found)?.unwrap_or_default();
     let taps = running_nics(&xml).into_iter().filter_map(|nic| Some((nic.mac, nic.tap?)));
     let counted = taps.filter_map(|(mac, tap)| Some((mac, client::frames(&found, &tap)?)));

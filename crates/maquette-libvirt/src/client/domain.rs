@@ -129,13 +129,15 @@ pub fn power(domain: &Domain) -> Result<Power> {
     })
 }
 
-/// How often QEMU has read from some disks of a running domain; none if libvirt cannot tell.
-pub fn reads(domain: &Domain, devices: &[String]) -> Option<u64> {
-    let each = devices.iter().map(|device| {
+/// How often QEMU has read from some disks of a running domain, and has written to them; none if libvirt cannot tell.
+pub fn reads_and_writes(domain: &Domain, devices: &[String]) -> Option<(u64, u64)> {
+    let (mut reads, mut writes) = (0, 0);
+    for device in devices {
         let stats = gate::call("count reads", || domain.block_stats(device)).ok()?;
-        u64::try_from(stats.rd_req).ok()
-    });
-    each.sum()
+        reads += u64::try_from(stats.rd_req).ok()?;
+        writes += u64::try_from(stats.wr_req).ok()?;
+    }
+    Some((reads, writes))
 }
 
 /// Frames of a running domain's tap, as the guest counts them; none if libvirt cannot tell.

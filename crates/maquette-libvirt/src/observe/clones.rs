@@ -54,7 +54,7 @@ pub(super) fn of_no_domain(
     for file in of_pools.chain(plugged) {
         let Some((directory, name)) = file.rsplit_once('/') else { continue };
         if !is_own(directory, name) && !observed.claims.files.contains_key(&file) {
-            let whose = format!("volume {name}");
+            let whose = format!("{VOLUME}{name}");
             off.entry(file).or_default().insert(whose);
         }
     }
@@ -83,7 +83,9 @@ impl Seen {
                 }
             }
             for file in &found.unknown {
-                claims.unread.extend(self.off.get(*file).into_iter().flatten().cloned());
+                // A volume that no domain has keeps nothing from being made.
+                let domains = self.off.get(*file).into_iter().flatten();
+                claims.unread.extend(domains.filter(|whose| !is_volume(whose)).cloned());
                 self.unsure.push(unsure(file));
             }
             rename(&mut claims, &names);
@@ -91,6 +93,13 @@ impl Seen {
         self.observed.claims = claims;
         Ok(self)
     }
+}
+
+/// How what is said of a volume that no domain has begins, among those who have files.
+const VOLUME: &str = "volume ";
+
+fn is_volume(whose: &str) -> bool {
+    whose.starts_with(VOLUME)
 }
 
 /// What is said of a disk of which it cannot be told what it is over.

@@ -375,6 +375,7 @@ result() {
     done <"$state/errors"
     printf '{"v1": {"datasource": "Maquette", "errors": [%s]}}\n' "$list"
 }
+write_result() { mkdir -p "$root/run/cloud-init" && result >"$root/run/cloud-init/result.json"; }
 
 boot() {
     mkdir -p "$state" "$kept" "${log%/*}" && chmod 700 "$state" || return
@@ -387,11 +388,13 @@ boot() {
         say cloud-init &
         return
     fi
+    : >"$state/errors"
     if [ "$(cat "$kept/instance" 2>/dev/null)" = "$(value instance)" ]; then
         private_files
+        # Whoever waits for a later boot reads it there, as cloud-init writes it at each.
+        write_result
         return
     fi
-    : >"$state/errors"
     : >"$state/pending"
     if [ -n "$root" ]; then say cloud-init; else say cloud-init & fi
     for each in host_name host_keys accounts time_zone grow swap nics network; do task "$each"; done
@@ -415,7 +418,7 @@ ready() {
         done
         [ -z "$address" ] || say address "$address"
     fi
-    mkdir -p "$root/run/cloud-init" && result >"$root/run/cloud-init/result.json"
+    write_result
     value instance >"$kept/instance"
     say result "$(result)"
     say "done"

@@ -109,9 +109,10 @@ pub struct Seen {
     pub sealed_by_others: Vec<String>,
     /// Objects that have a record of this environment and are not called as it says, in words: others'.
     pub copies: Vec<String>,
-    /// Files of disks of others' domains that are off, with these domains, and files that no domain has: libvirt does not say
-    /// what they are over.
+    /// Files of disks of others' domains that are off, with these domains: libvirt does not say what they are over.
     pub off: BTreeMap<String, BTreeSet<String>>,
+    /// Files that no domain of others has, of which it says that no more.
+    pub of_no_domain: BTreeSet<String>,
     /// Disks of others of which it cannot be told what they are over, each with what to do.
     pub unsure: Vec<String>,
     own_bridges: BTreeSet<String>,
@@ -128,6 +129,7 @@ impl Seen {
             sealed_by_others: Vec::new(),
             copies: Vec::new(),
             off: BTreeMap::new(),
+            of_no_domain: BTreeSet::new(),
             unsure: Vec::new(),
             own_bridges,
         }
@@ -182,11 +184,18 @@ pub fn observe(
     }
     seen.pool_free = first.free;
     note_volumes(pool, &first, &mut seen, &mut asides);
-    let Asides { unreadable, sealed_by_others, copies, mut off } = asides;
-    clones::of_no_domain(client, &seen, &mut off)?;
-    let (pool, unsure) = (first.state, Vec::new());
-    let observed = seen;
-    Ok(Seen { observed, pool, unreadable, sealed_by_others, copies, off, unsure, own_bridges })
+    let Asides { unreadable, sealed_by_others, copies, off } = asides;
+    Ok(Seen {
+        of_no_domain: clones::of_no_domain(client, &seen)?,
+        observed: seen,
+        pool: first.state,
+        unreadable,
+        sealed_by_others,
+        copies,
+        off,
+        unsure: Vec::new(),
+        own_bridges,
+    })
 }
 
 fn domains(

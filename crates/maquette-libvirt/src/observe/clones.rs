@@ -23,16 +23,15 @@ fn file_of(pool: &Pool, volume: &str) -> String {
     format!("{}/{volume}", pool.path.trim_end_matches('/'))
 }
 
-/// Adds files that no domain of others has and that may be over a disk of the environment: volumes, and what somebody has put into
+/// Files that no domain of others has and that may be over a disk of the environment: volumes, and what somebody has put into
 /// one of its nodes. Nobody is asked where there is no disk that could be below.
 pub(super) fn of_no_domain(
     client: &Client,
     observed: &Observed,
-    off: &mut BTreeMap<String, BTreeSet<String>>,
-) -> Result<(), LibvirtError> {
+) -> Result<BTreeSet<String>, LibvirtError> {
     let own: Vec<(&Pool, &str)> = own(observed).collect();
     if own.is_empty() {
-        return Ok(());
+        return Ok(BTreeSet::new());
     }
     let files: BTreeSet<String> = own.iter().map(|(pool, volume)| file_of(pool, volume)).collect();
     let is_own = |directory: &str, name: &str| {
@@ -51,14 +50,11 @@ pub(super) fn of_no_domain(
         Some(names.into_iter().map(move |name| format!("{directory}/{name}")).collect())
     });
     let of_pools = of_pools.into_iter().flatten().flat_map(|files: Vec<String>| files);
-    for file in of_pools.chain(plugged) {
-        let Some((directory, name)) = file.rsplit_once('/') else { continue };
-        if !is_own(directory, name) && !observed.claims.files.contains_key(&file) {
-            let whose = format!("{VOLUME}{name}");
-            off.entry(file).or_default().insert(whose);
-        }
-    }
-    Ok(())
+    let is_nobodys = |file: &String| {
+        file.rsplit_once('/').is_some_and(|(directory, name)| !is_own(directory, name))
+            && !observed.claims.files.contains_key(file)
+    };
+    Ok(of_pools.chain(plugged).filter(is_nobodys).collect())
 }
 
 impl Seen {
@@ -67,25 +63,28 @@ impl Seen {
     pub fn with_clones(mut self, host: &dyn Host) -> Result<Self, ObserveError> {
         let own: BTreeSet<String> =
             own(&self.observed).map(|(pool, volume)| file_of(pool, volume)).collect();
-        let off: BTreeSet<String> = self.off.keys().cloned().collect();
+        let untold: BTreeSet<String> = self.off.keys().chain(&self.of_no_domain).cloned().collect();
         let mut claims = std::mem::take(&mut self.observed.claims);
-        let others = claims.files.keys().chain(claims.below.keys()).chain(&off);
+        let others = claims.files.keys().chain(claims.below.keys()).chain(&untold);
         let others: BTreeSet<String> = others.filter(|f| f.starts_with('/')).cloned().collect();
         if !own.is_empty() && !others.is_empty() {
             let directories = own.iter().filter_map(|file| Some(file.rsplit_once('/')?.0));
             let ours = own.iter().map(String::as_str).chain(directories);
             let files = ours.chain(others.iter().map(String::as_str)).collect();
-            let found = image::below_and_real(host, &off, &files)?;
+            let found = image::below_and_real(host, &untold, &files)?;
             let names = Names::new(&own, &found);
             for (below, file) in found.files.iter().filter(|(_, file)| !names.is_own(file)) {
-                for whose in self.off.get(*file).into_iter().flatten() {
-                    claims.hold_below(below, whose);
+                for domain in self.off.get(*file).into_iter().flatten() {
+                    claims.hold_below(below, domain);
+                }
+                if self.of_no_domain.contains(*file) {
+                    let name = file.rsplit_once('/').map_or(*file, |(_, name)| name);
+                    claims.hold_below(below, &format!("volume {name}"));
                 }
             }
             for file in &found.unknown {
-                // A volume that no domain has keeps nothing from being made.
-                let domains = self.off.get(*file).into_iter().flatten();
-                claims.unread.extend(domains.filter(|whose| !is_volume(whose)).cloned());
+                // A file that no domain has keeps nothing from being made.
+                claims.unread.extend(self.off.get(*file).into_iter().flatten().cloned());
                 self.unsure.push(unsure(file));
             }
             rename(&mut claims, &names);
@@ -93,13 +92,6 @@ impl Seen {
         self.observed.claims = claims;
         Ok(self)
     }
-}
-
-/// How what is said of a volume that no domain has begins, among those who have files.
-const VOLUME: &str = "volume ";
-
-fn is_volume(whose: &str) -> bool {
-    whose.starts_with(VOLUME)
 }
 
 /// What is said of a disk of which it cannot be told what it is over.

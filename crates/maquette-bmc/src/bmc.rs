@@ -287,7 +287,8 @@ impl Bmc {
             (what, left)
         };
         if left {
-            self.stays_off();
+            // Asked to shut down, and it has.
+            self.stays(false);
         }
         self.make_sure(power);
         if let Some(what) = what {

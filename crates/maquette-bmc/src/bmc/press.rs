@@ -73,8 +73,8 @@ impl Bmc {
             Press::PushPowerButton => Some(!self.power()?.is_on()),
             Press::Nmi | Press::Pause | Press::Resume => None,
         };
-        // It stops only to run again, whatever the guest had been asked for.
-        let left = wanted == Some(true) && std::mem::take(&mut self.state().leaving);
+        // Whatever the guest had been asked for before: a power cycle stops it only to run again.
+        let left = wanted.is_some() && std::mem::take(&mut self.state().leaving);
         self.press_now(press).inspect_err(|_| self.state().leaving |= left)?;
         let asks = matches!(press, Press::GracefulShutdown | Press::PushPowerButton);
         match wanted {
@@ -85,19 +85,15 @@ impl Bmc {
                 let _ = self.power();
             }
             // The button has done what it is for; this is for another day.
-            Some(on) => {
-                self.state().leaving = false;
-                let _ = self.machine.runs_with_hypervisor(on);
-                self.keep();
-            }
+            Some(on) => self.stays(on),
             None => {}
         }
         Ok(())
     }
 
-    /// Has a node that was asked to shut down, and has, stay off when its hypervisor starts again.
-    pub(super) fn stays_off(&self) {
-        let _ = self.machine.runs_with_hypervisor(false);
+    /// Has a node be on or off, as it is now, when its hypervisor starts again.
+    pub(super) fn stays(&self, on: bool) {
+        let _ = self.machine.runs_with_hypervisor(on);
         self.keep();
     }
 

@@ -238,8 +238,10 @@ delete() {
     case $holder in
     '') ;;
     volume:*) who="volume ${holder#volume:}" who="${who%/} is over it" ;;
-    */) who="domain $(virsh domname "${holder%/}" 2>/dev/null || echo "${holder%/}") has a clone of it" ;;
-    *) who="domain $(virsh domname "$holder" 2>/dev/null || echo "$holder") has it" ;;
+    *)
+        who="domain $(virsh domname "${holder%/}" 2>/dev/null || echo "${holder%/}")"
+        case $holder in */) who="$who has a clone of it" ;; *) who="$who has it" ;; esac
+        ;;
     esac
     if [ -n "$holder" ]; then
         echo "volume $2 stays: $who"

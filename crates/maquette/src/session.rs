@@ -95,13 +95,11 @@ impl<'a> Session<'a> {
 
     fn look(&self, environment: &EnvName) -> Result<Hypervisor, Failure> {
         let connection = &self.connection;
-        let host = connection.host.as_ref();
         let pool = &self.located.pool.name;
         let (facts, libvirt) = std::thread::scope(|scope| {
             let look = || {
                 let server = self.world.libvirt.open(&connection.uri)?;
-                let seen = server.observe(environment, pool, connection.records.as_ref());
-                let seen = seen.and_then(|seen| seen.with_clones(host));
+                let seen = found::seen(server.as_ref(), connection, environment, pool);
                 Ok::<_, LibvirtError>((server, seen))
             };
             let libvirt = scope.spawn(move || signals::waiting(look));
@@ -272,9 +270,8 @@ impl<'a> Session<'a> {
         };
         let facts = fresh.as_ref().unwrap_or(&found.facts);
         let (environment, pool) = (&located.environment, &located.pool.name);
-        let seen = server.observe(environment, pool, connection.records.as_ref());
-        let seen = seen.and_then(|seen| seen.with_clones(connection.host.as_ref()));
-        let seen = seen.map_err(unobserved)?;
+        let seen =
+            found::seen(server.as_ref(), connection, environment, pool).map_err(unobserved)?;
         Ok(found::on_host(seen, facts, environment))
     }
 

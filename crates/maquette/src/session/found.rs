@@ -9,6 +9,7 @@ use maquette_engine::StepError;
 use maquette_engine::probe::Facts;
 use maquette_libvirt::{LibvirtError, ObserveError, Seen, Server};
 
+use super::connection::Connection;
 use crate::failure::Failure;
 use crate::world::World;
 
@@ -82,6 +83,17 @@ pub(super) fn tell(world: &World, seen: &Seen) {
         ));
     }
     all.into_iter().for_each(|text| world.terminal.talk_once(text));
+}
+
+/// What libvirt knows of an environment, with what disks of others are over.
+pub(super) fn seen(
+    server: &dyn Server,
+    connection: &Connection,
+    environment: &EnvName,
+    pool: &str,
+) -> Result<Seen, ObserveError> {
+    let seen = server.observe(environment, pool, connection.records.as_ref())?;
+    seen.with_clones(connection.host.as_ref())
 }
 
 /// Why a hypervisor could not be looked at, and what to do about it.

@@ -197,9 +197,6 @@ mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::process::{Command, Stdio};
 
-    use rustix::fs::{Mode, OFlags};
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
     use super::*;
 
     /// The one that came between the fork and our noting it was lost, and the program ran to its end.
@@ -223,12 +220,7 @@ mod tests {
     /// Where standard input was no terminal, Ansible heard of each Ctrl-C twice; and not at all of `kill -INT`, where it was one.
     #[test]
     fn what_a_terminal_sends_is_told_from_what_somebody_sends() {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let flags = OFlags::RDWR | OFlags::NOCTTY;
-        let terminal = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
+        let (keyboard, terminal) = echo::tests::terminal();
         let mut inside = Command::new("setsid")
             .args(["--ctty", "sh", "-c", "exec \"$@\" </dev/null", "sh"])
             .arg(std::env::current_exe().unwrap())
@@ -244,7 +236,7 @@ mod tests {
             line.unwrap_or_default()
         };
         assert_eq!(said("ready"), "");
-        let mut keyboard = std::fs::File::from(master);
+        let mut keyboard = std::fs::File::from(keyboard);
         keyboard.write_all(b"\x03").unwrap();
         assert_eq!(said("terminal: "), "true");
         let pid = Pid::from_raw(i32::try_from(inside.id()).unwrap()).unwrap();

@@ -47,20 +47,28 @@ fn hide_on(terminal: impl AsFd) -> Option<Termios> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::os::fd::OwnedFd;
+
     use rustix::fs::{Mode, OFlags};
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
     use super::*;
 
-    #[test]
-    fn keys_are_hidden_and_nothing_else_changes() {
+    /// The keyboard of a terminal of its own, and that terminal.
+    pub(crate) fn terminal() -> (OwnedFd, OwnedFd) {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let terminal = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
+        (master, terminal)
+    }
+
+    #[test]
+    fn keys_are_hidden_and_nothing_else_changes() {
+        let (_keyboard, terminal) = terminal();
         let modes = || termios::tcgetattr(&terminal).unwrap().local_modes;
         let usual = modes();
         assert!(usual.contains(LocalModes::ECHO | LocalModes::ISIG | LocalModes::ICANON));

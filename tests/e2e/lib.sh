@@ -37,6 +37,9 @@ ends() {
 # What the last command of `ends` has to have said.
 says() { [[ $said == *"$1"* ]] || fail "expected \`$1\` in: $said"; }
 
+# Whether what is piped in has it. Reads all of it, unlike `grep -q`, which has whoever still writes end with an error.
+has() { grep "$@" > /dev/null; }
+
 # soon COMMAND…: tries until it works, for what takes a guest a moment; $patience seconds.
 patience=30
 soon() {

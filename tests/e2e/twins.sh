@@ -13,7 +13,7 @@ look='
     say contents; find /etc /root /home $stored -xdev -path /var/lib/cloud -prune -o -type f ! -name machine-id ! -name random-seed \
         -exec md5sum {} + | sort -k 2
     say journal; journalctl -q -b -k -o cat | grep -c "^Linux version"; journalctl -q --list-boots | wc -l
-    journalctl -q -b -u ssh -u sshd | grep -q "Server listening" && echo sshd listens
+    journalctl -q -b -u ssh -u sshd | grep "Server listening" > /dev/null && echo sshd listens
     say own files; for f in /etc/hostname /etc/hosts /etc/fstab /etc/timezone /etc/netplan/* /etc/sudoers.d/* /etc/default/locale; do
         echo "$f:"; cat $f; done 2>&1
     say accounts; getent passwd; getent group; cut -d: -f1,2 /etc/shadow

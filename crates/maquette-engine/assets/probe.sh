@@ -89,14 +89,15 @@ for module in kvm_intel kvm_amd; do
     [ ! -r $file ] || echo "$module $(cat $file)"
 done
 say guests
-for file in /run/libvirt/qemu/*.pid; do
-    [ -r "$file" ] || continue
-    name=${file##*/}
+now=$(date +%s)
+stat -c '%Y %n' /run/libvirt/qemu/*.pid 2>/dev/null | while read -r since file; do
     # It may end while it is looked at.
-    since=$(stat -c %Y "$file" 2>/dev/null) && pid=$(cat "$file" 2>/dev/null) || continue
+    read -r pid 2>/dev/null <"$file" || [ -n "${pid-}" ] || continue
     rss=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status" 2>/dev/null || :)
-    echo "${rss:-0} ${name%.pid} $(($(date +%s) - since))"
-done
+    name=${file##*/}
+    echo "${rss:-0} ${name%.pid} $((now - since))"
+    pid=
+done || :
 say router
 for device in $(ip -6 route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p'); do
     echo "$device $(cat "/proc/sys/net/ipv6/conf/$device/accept_ra" 2>/dev/null || :)"

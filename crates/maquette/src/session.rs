@@ -9,6 +9,7 @@ mod guests;
 pub mod locking;
 pub mod lockout;
 pub mod nodes;
+mod opening;
 mod run;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use crate::signals;
 use crate::world::World;
 use connection::Connection;
 use locking::Locks;
+use opening::Opening;
 use run::Runs;
 
 /// An environment on its hypervisor, for the time of a command.
@@ -47,6 +49,7 @@ pub struct Session<'a> {
     pub connection: Connection,
     /// What was found there when it was looked at last.
     found: Option<Arc<Hypervisor>>,
+    opening: Opening,
     locks: Locks,
     runs: Runs,
     /// Set when a run is to end: by a signal, or since a lock is lost.
@@ -73,7 +76,8 @@ impl<'a> Session<'a> {
         let connection = connection::open(world, &located.host, &located.workspace)?;
         let runs = Runs::new(connection.records.clone());
         let (locks, cancelled) = (Locks::default(), Arc::default());
-        Ok(Self { world, located, connection, found: None, locks, runs, cancelled })
+        let opening = Opening::default();
+        Ok(Self { world, located, connection, found: None, opening, locks, runs, cancelled })
     }
 
     /// What its plans and tables are headed with.
@@ -98,7 +102,7 @@ impl<'a> Session<'a> {
         let pool = &self.located.pool.name;
         let (facts, libvirt) = std::thread::scope(|scope| {
             let look = || {
-                let server = self.world.libvirt.open(&connection.uri)?;
+                let server = self.opening.take(self.world.libvirt.as_ref(), &connection.uri)?;
                 let seen = found::seen(server.as_ref(), connection, environment, pool);
                 Ok::<_, LibvirtError>((server, seen))
             };

@@ -1,12 +1,13 @@
 //! What libvirt and its driver are and can do.
 
-use super::{Client, Result};
+use super::{Client, Result, join};
 
 impl Client {
     /// What memory images depend on: versions of libvirt and QEMU, and the CPU.
     pub fn emulator(&self) -> Result<String> {
-        let (libvirt, qemu) = (self.control.lib_version()?, self.control.hyp_version()?);
-        let capabilities = self.control.capabilities()?;
+        let versions = || join(|| self.control.lib_version(), || self.control.hyp_version());
+        let ((libvirt, qemu), capabilities) = join(versions, || self.control.capabilities());
+        let (libvirt, qemu, capabilities) = (libvirt?, qemu?, capabilities?);
         let cpu = capabilities.split_once("<cpu>").and_then(|(_, rest)| rest.split_once("</cpu>"));
         // The frequency of its clock is measured anew whenever the hypervisor starts.
         let cpu = cpu.map_or("", |(cpu, _)| cpu).lines().filter(|line| !line.contains("<counter"));

@@ -109,7 +109,12 @@ impl Session<'_> {
         let patience = Patience { wait: locking.lock_wait, take_over: locking.take_over };
         let name = format!("environment.{environment}");
         let who = who(&self.world.environment, verb);
+        if self.connection.remote.is_some() {
+            self.opening.begin(&self.world.libvirt, &self.connection.uri);
+        }
         let lock = Lock::acquire(host, &name, &who, patience, &self.cancelled, &mut |holder| {
+            // Whoever has it may be preparing the hypervisor.
+            self.opening.forget();
             if holder.gone {
                 return terminal.talk(&format!("waiting for the last command of {}", holder.who));
             }

@@ -436,7 +436,7 @@ impl Client {
         Ok(self.bulk.lookup_domain_by_name(name)?)
     }
 
-    /// Has a domain run with the memory that was saved to a file on the hypervisor.
+    /// Gives a domain the memory that was saved to a file on the hypervisor; whether it runs then is said there.
     pub fn restore(&self, file: &str, further: usize) -> Result<()> {
         let place = self.waiting.place(&self.bulk, further, || connect(&self.uri));
         let instead = Instead::Restore { file };

@@ -1,21 +1,30 @@
 //! What a guest says on its virtio-serial port, as signals.
 //!
 //! The port is a stream on libvirt's connection: a read waits until the guest writes, and ends when QEMU does. That makes one thread's read the wait for both events.
+//! A guest that asks what time it is has its answer from that thread, at once.
 
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, OnceLock};
 
-use maquette_core::seed::READY_PORT;
+use maquette_core::seed::{READY_PORT, report};
 use maquette_engine::ready::Signal;
 
 use crate::client::{self, Client, LibvirtError, Port};
+use crate::clock::Clock;
 
 /// Listens until it is closed, or the domain stops.
 pub struct Listener {
     port: Arc<dyn Port>,
+    clock: Arc<OnceLock<Clock>>,
 }
 
 impl Listener {
+    /// From now on the guest is told the time of a clock when it asks.
+    pub fn tells_time(&self, clock: Clock) {
+        // It is the same clock.
+        let _ = self.clock.set(clock);
+    }
+
     /// Writes to the guest's port.
     pub fn say(&self, line: &str) -> Result<(), LibvirtError> {
         client::say(self.port.as_ref(), line)
@@ -78,9 +87,16 @@ pub fn listen(
     signals: SyncSender<Signal>,
 ) -> Result<Listener, LibvirtError> {
     let (domain, port) = client.channel(domain, READY_PORT)?;
-    let reading = port.clone();
+    let (reading, clock) = (port.clone(), Arc::new(OnceLock::new()));
+    let known = clock.clone();
     std::thread::spawn(move || {
-        let ended = hear(|buffer| reading.receive(buffer).unwrap_or(0), &signals);
+        let tell = || {
+            let time =
+                known.get().map(|clock: &Clock| format!("{} {}\n", report::CLOCK, clock.now()));
+            // Where nobody knows or hears it, the guest goes on without.
+            let _ = time.map(|line| client::say(reading.as_ref(), &line));
+        };
+        let ended = hear(|buffer| reading.receive(buffer).unwrap_or(0), tell, &signals);
         if !ended {
             // What nobody reads would be kept for ever.
             reading.abort();
@@ -89,12 +105,16 @@ pub fn listen(
             let _ = signals.send(Signal::Stopped);
         }
     });
-    Ok(Listener { port })
+    Ok(Listener { port, clock })
 }
 
 /// Passes on what a guest says, which `receive` reads, until its end; whether that came. It does not if nobody waits
-/// for signals any more, or the guest says too much.
-fn hear(mut receive: impl FnMut(&mut [u8]) -> usize, signals: &SyncSender<Signal>) -> bool {
+/// for signals any more, or the guest says too much. `tell` answers it what time it is.
+fn hear(
+    mut receive: impl FnMut(&mut [u8]) -> usize,
+    tell: impl Fn(),
+    signals: &SyncSender<Signal>,
+) -> bool {
     let mut lines = Lines::default();
     let (mut bytes, mut words) = MOST;
     let mut buffer = [0u8; 256];
@@ -106,6 +126,10 @@ fn hear(mut receive: impl FnMut(&mut [u8]) -> usize, signals: &SyncSender<Signal
         bytes = bytes.saturating_sub(count);
         for word in lines.read(&buffer[..count]) {
             words = words.saturating_sub(1);
+            if word == report::CLOCK {
+                tell();
+                continue;
+            }
             if let Err(TrySendError::Disconnected(_)) = signals.try_send(Signal::Reported(word)) {
                 return false;
             }
@@ -151,7 +175,7 @@ mod tests {
                 buffer.iter_mut().zip(&mut rest).for_each(|(to, byte)| *to = byte);
                 buffer.len()
             };
-            assert!(!hear(endless, &sender), "{text:?}");
+            assert!(!hear(endless, || (), &sender), "{text:?}");
         }
     }
 
@@ -161,16 +185,21 @@ mod tests {
         use std::io::{Read, Write};
         let (mut from, mut to) = std::os::unix::net::UnixStream::pair().unwrap();
         let (sender, receiver) = channel();
-        let listener =
-            std::thread::spawn(move || hear(|buffer| from.read(buffer).unwrap_or(0), &sender));
-        for part in ["clou", "d-init\nup 192.0.2.1", "/24\n\r\ndo", "ne\nnot a line"] {
+        let listener = std::thread::spawn(move || {
+            let told = std::cell::Cell::new(0);
+            let tell = || told.set(told.get() + 1);
+            (hear(|buffer| from.read(buffer).unwrap_or(0), tell, &sender), told.get())
+        });
+        for part in
+            ["clou", "d-init\nup 192.0.2.1", "/24\nclock\r\n\r\nclo", "ck\ndone\nnot a line"]
+        {
             to.write_all(part.as_bytes()).unwrap();
         }
         drop(to);
         let heard: Vec<Signal> = receiver.iter().collect();
         let words = ["cloud-init", "up 192.0.2.1/24", "done"];
         assert_eq!(heard, words.map(|word| Signal::Reported(word.into())));
-        assert!(listener.join().unwrap());
+        assert_eq!(listener.join().unwrap(), (true, 2));
         let (sender, receiver) = channel();
         drop(receiver);
         let one = |buffer: &mut [u8]| {
@@ -178,6 +207,6 @@ mod tests {
             buffer[1] = b'x';
             2
         };
-        assert!(!hear(one, &sender));
+        assert!(!hear(one, || (), &sender));
     }
 }

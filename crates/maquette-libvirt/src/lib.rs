@@ -7,6 +7,7 @@
 mod bmc;
 mod cached;
 mod client;
+mod clock;
 mod console;
 mod doctor;
 mod domain;

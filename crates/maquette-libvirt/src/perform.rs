@@ -187,10 +187,12 @@ impl<'a> Libvirt<'a> {
         ready: &Readiness,
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
-        let waited = self.watch(name, ready, context, |_, listener| {
+        let waited = self.watch(name, ready, context, |domain, listener| {
             // A guest whose port takes nothing boots by itself.
             let _ = self.wake(listener);
-            Ok(())
+            // Paused, as a run leaves it that is killed before it has told it, or by somebody.
+            client::resume(domain)
+                .map_err(|e| StepError::new(format!("cannot resume domain `{name}`")).because(e))
         })?;
         match waited.result.as_ref().err().and_then(NotReady::still_template) {
             Some(why) => {

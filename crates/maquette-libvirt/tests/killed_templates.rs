@@ -49,7 +49,12 @@ impl Gate for Ending {
         self.0.before()
     }
 
-    fn after(&self, _call: &str) -> Result<(), String> {
+    fn after(&self, call: &str) -> Result<(), String> {
+        if ["restore memory", "resize a disk", "resume", "attach a device"].contains(&call) {
+            self.1.note(call);
+            // Its guest goes on.
+            self.1.tell();
+        }
         self.0.after()
     }
 
@@ -383,6 +388,42 @@ fn somebody_elses_domain_of_such_a_name_is_left_alone() {
     assert!(left.is_active().unwrap());
 }
 
+/// It would draw the same random numbers as its twins until it hears others.
+fn a_guest_hears_who_it_is_before_it_runs() {
+    let place = Place::new();
+    let lab = place.lab();
+    lab.reach(Goal::Templates(1), "before");
+    lab.machine.story.lock().unwrap().clear();
+    lab.reach(Goal::Up(1, StartChoice::Warm), "a node");
+    let story = std::mem::take(&mut *lab.machine.story.lock().unwrap());
+    let (first, plugs) = story.split_at(4);
+    assert_eq!(first, ["restore memory", "hear, paused", "resize a disk", "resume"]);
+    // A disk, the seed, and two NICs.
+    assert_eq!(plugs, ["attach a device"; 4]);
+    // One that is left paused has no seed: the next run has it boot, or start anew, and lets none go on that has not heard.
+    let mut paused = 0;
+    for call in 1.. {
+        let lab = place.lab();
+        lab.reach(Goal::Templates(1), "before");
+        let (summary, ..) =
+            lab.run(Goal::Up(1, StartChoice::Warm), Some(Point { call, made: true }));
+        if summary.is_success() {
+            break;
+        }
+        if !lab.look().domains.values().any(|domain| domain.paused) {
+            continue;
+        }
+        lab.machine.story.lock().unwrap().clear();
+        lab.reach(Goal::Up(1, StartChoice::Warm), "the next run");
+        let story = lab.machine.story.lock().unwrap();
+        let mut heard =
+            story.iter().filter(|what| ["hear, paused", "resume"].contains(&what.as_str()));
+        assert_ne!(heard.next().map(String::as_str), Some("resume"), "{call}: {story:?}");
+        paused += 1;
+    }
+    assert!(paused > 2, "{paused}");
+}
+
 /// A node that has memory of a template, and whose devices do not come, boots in the same run; so does one that another run
 /// has left so.
 fn what_does_not_go_on_to_its_end_boots() {
@@ -489,6 +530,7 @@ fn inside() {
     if std::env::var_os(INSIDE).is_none() {
         return;
     }
+    a_guest_hears_who_it_is_before_it_runs();
     what_does_not_go_on_to_its_end_boots();
     memory_that_is_refused_is_made_anew();
     what_a_crash_left_goes_with_the_next_run();

@@ -290,24 +290,25 @@ impl Planner<'_> {
         self.go_on(node, reason);
     }
 
-    /// Resumes a node that is paused, and waits for one whose first boot was not seen to end.
+    /// Resumes a node that is paused, and waits for one whose first boot was not seen to end, which is resumed when it is
+    /// listened to: it may be one that has to hear first who it is.
     fn go_on(&mut self, node: &Node, reason: &str) {
         let Some(domain) = self.observed.domains.get(&node.name).filter(|d| d.active) else {
             return;
         };
-        let (paused, booting) = (domain.paused, !domain.ready);
-        let resumed = paused.then(|| {
-            let resume = Action::ResumeDomain { name: node.name.clone() };
+        let booting = !domain.ready;
+        let name = node.name.clone();
+        if let Some(ready) = readiness(node).filter(|_| booting) {
+            self.builder.add(Action::AwaitDomain { name, ready }, [], reason);
+            return;
+        }
+        let resumed = domain.paused.then(|| {
+            let resume = Action::ResumeDomain { name: name.clone() };
             self.builder.add(resume, [], reason)
         });
         if booting {
-            let name = node.name.clone();
-            let noted = match readiness(node) {
-                Some(ready) => Action::AwaitDomain { name, ready },
-                // It runs already, so that only this is noted.
-                None => Action::StartDomain { name, ready: None },
-            };
-            self.builder.add(noted, resumed, reason);
+            // It runs already, so that only this is noted.
+            self.builder.add(Action::StartDomain { name, ready: None }, resumed, reason);
         }
     }
 

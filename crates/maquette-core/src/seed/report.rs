@@ -9,6 +9,10 @@ pub const BEGUN: &str = "cloud-init";
 /// The agent of a template has nothing to do until it hears who it is.
 pub const TEMPLATE: &str = "template";
 
+/// The agent of a template that has become a node asks what time it is. The answer is the same word and the nanoseconds since
+/// 1970.
+pub const CLOCK: &str = "clock";
+
 /// Comes before the address that the guest got, with the subnet's length, as `ip` prints it.
 pub const ADDRESS: &str = "address";
 

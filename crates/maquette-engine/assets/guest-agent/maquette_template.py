@@ -35,7 +35,9 @@ MARK = b"maquette boot id "
 # An event that was lost is made up for after this long.
 TICK = 30
 
-WAKE = re.compile(rb"wake ([0-9]{18,20}) ([0-9a-f]{128})\r?")
+# Half a line may stand before one.
+WAKE = re.compile(rb"wake ([0-9]{18,20}) ([0-9a-f]{128})\r?\Z")
+TIME = re.compile(rb"clock ([0-9]{18,20})\r?\Z")
 LONGEST = 4096
 
 # What two nodes must not have from one template, and nobody misses: it is made anew when it is needed.
@@ -96,12 +98,23 @@ class Port:
     def wait_for_wake(self):
         """The time, in ns, and the random bytes of the next line that is one of ours."""
         while True:
-            found = self.read()
+            found = self.read(WAKE)
             if found is not None:
-                return found
+                return int(found[1]), bytes.fromhex(found[2].decode())
             self.events.poll(TICK)
 
-    def read(self):
+    def wait_for_time(self, patience):
+        """The time, in ns, in the next line that answers what time it is; nothing where none comes."""
+        end = time.monotonic() + patience
+        while True:
+            found = self.read(TIME)
+            left = end - time.monotonic()
+            if found is not None or left <= 0:
+                return None if found is None else int(found[1])
+            self.events.poll(left)
+
+    def read(self, wanted):
+        """What was found in the last line that is as wanted; nothing where there is none, and no more to read now."""
         found = None
         while True:
             try:
@@ -115,11 +128,8 @@ class Port:
             *lines, self.rest = (self.rest + data).split(b"\n")
             self.rest = self.rest[-LONGEST:]
             for line in lines:
-                # Half a line may stand before it.
-                at = line.rfind(b"wake ")
-                match = WAKE.fullmatch(line[at:]) if at >= 0 else None
                 # The last one has the time that it is.
-                found = (int(match[1]), bytes.fromhex(match[2].decode())) if match else found
+                found = wanted.search(line) or found
 
     def say(self, text, patience):
         """Whether somebody was there to hear it."""
@@ -343,6 +353,7 @@ def template():
     except Exception as error:
         port.say(maquette_wake.failed(f"template: {type(error).__name__}: {error}"), HEARD)
         raise
+    maquette_wake.comes_first(True)
     # Whoever makes the template waits for it, and takes the seed away.
     port.say("template\n", HEARD)
     while not maquette_wake.wake(port, before, *port.wait_for_wake()):

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::time::Instant;
 
 use maquette_core::seed::report;
 
@@ -29,12 +30,39 @@ fn is_still_template(error: &str) -> bool {
     report::STILL_TEMPLATE.iter().any(|begin| error.starts_with(begin))
 }
 
-fn becomes_a_node(mut template: Template) -> System {
+fn becomes_a_node(template: Template) -> System {
     template.connect().write_all(line().as_bytes()).unwrap();
+    is_a_node(template)
+}
+
+fn is_a_node(mut template: Template) -> System {
     template.end();
     let said = template.said();
     assert!(said.ends_with("\"errors\": []}}\ndone\n"), "{said}");
     std::mem::replace(&mut template.system, System::new(IDENTITY))
+}
+
+/// What the first line says was written before the guest ran; an answer is as old as half the time that it took.
+#[test]
+fn a_node_asks_what_time_it_is() {
+    let time = 1_795_000_000_000_000_000u128;
+    let template = Template::new(complete());
+    template.seed(IDENTITY);
+    let mut port = template.connect();
+    let begun = Instant::now();
+    port.write_all(line().as_bytes()).unwrap();
+    until("a question", || template.said().contains("clock\n"));
+    // Half a line, and one that is no answer, are none.
+    port.write_all(b"clock 17\nclock 1795clock 1795000000000000000\n").unwrap();
+    until("the clock", || template.system.path("clock").exists());
+    let took = begun.elapsed().as_nanos();
+    let set: u128 = template.system.text("clock").trim().parse().unwrap();
+    assert!((time..=time + took).contains(&set), "{set} after {took}");
+    is_a_node(template);
+    // Where nobody answers it goes on.
+    let template = Template::new(complete());
+    template.seed(IDENTITY);
+    assert!(!becomes_a_node(template).path("clock").exists());
 }
 
 /// DHCP servers know a node by what is made of it, also when it was taken down and built again.

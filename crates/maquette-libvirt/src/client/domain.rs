@@ -67,7 +67,11 @@ pub fn detach(domain: &Domain, xml: &str) -> Result<()> {
 
 /// Lets a paused domain go on. One that runs is left alone.
 pub fn resume(domain: &Domain) -> Result<()> {
-    settled(gate::call("resume", || domain.resume().map(|_| ())), || !is_paused(domain))
+    match gate::call("resume", || domain.resume()) {
+        // Whatever a driver calls it that a domain runs already.
+        Err(_) if domain.is_active().unwrap_or(false) && !is_paused(domain) => Ok(()),
+        other => Ok(other.map(|_| ())?),
+    }
 }
 
 /// Pauses a domain. One that is paused is left alone.

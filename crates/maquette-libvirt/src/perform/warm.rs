@@ -11,7 +11,7 @@ use maquette_core::plan::{LiveChange, Readiness};
 use maquette_core::seed::{SeedFile, report};
 use maquette_core::start_times::Came;
 use maquette_core::topology::Preallocation;
-use maquette_engine::host::{Command, Host, check};
+use maquette_engine::host::{Command, check};
 use maquette_engine::image;
 use maquette_engine::image::template::{self, Ids};
 use maquette_engine::ready::{self, NotReady, Signal};
@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::Libvirt;
 use super::memory_image::MemoryImage;
 use crate::client::{self, Domain, LibvirtError};
+use crate::clock::Clock;
 use crate::guest_port::{self, Listener};
 use crate::xml::warm::{self, Plugs};
 use crate::{domain, volume};
@@ -440,7 +441,7 @@ impl Libvirt<'_> {
         self.boot(name, ready, context)
     }
 
-    /// Has a domain run with a template's memory; returns what is to be plugged into it.
+    /// Gives a domain a template's memory, with which it is paused; returns what is to be plugged into it.
     fn restore_memory(
         &self,
         node: &Node,
@@ -505,36 +506,29 @@ impl Libvirt<'_> {
         if listener.is_none() {
             return Err(LibvirtError::refused("its virtio-serial port cannot be opened"));
         }
-        // It draws other random numbers than its twins before a device has anything else happen in it.
+        // In its port when it goes on, so that it draws other random numbers than its twins before anything else happens.
         self.wake(listener)?;
-        // Before its seed: as long as that is not in, the next run starts it anew.
+        // Before its seed: as long as that is not in, the next run starts it anew. And before it runs: QEMU, which does
+        // one after the other, has the line when it has answered this.
         if let Some((device, bytes)) = size {
             client::resize_disk(domain, device, bytes)?;
         }
+        client::resume(domain)?;
         for part in plugs.disks.iter().chain(&plugs.seed).chain(&plugs.interfaces) {
             client::attach(domain, part)?;
         }
         Ok(())
     }
 
-    /// Tells a guest that waits for it what time it is on the hypervisor, and something random. One that waits for
-    /// nothing does not read it.
+    /// Tells a guest that waits for it something random, and what time it is on the hypervisor, roughly: it asks as soon as it
+    /// runs. One that waits for nothing does not read it.
     pub(super) fn wake(&self, listener: Option<&Listener>) -> Result<(), LibvirtError> {
         let Some(listener) = listener else { return Ok(()) };
         let random: String = random::<64>()?.iter().map(|b| format!("{b:02x}")).collect();
-        listener.say(&format!("wake {} {random}\n", time_there(self.access.host)?))
+        let clock = Clock::of(self.access.host)?;
+        listener.tells_time(clock);
+        listener.say(&format!("wake {} {random}\n", clock.now()))
     }
-}
-
-/// The hypervisor's time, in nanoseconds since 1970, when a guest is told: a node that boots has it from there. What is sent
-/// takes as long to get there as to ask took.
-fn time_there(host: &dyn Host) -> Result<u128, LibvirtError> {
-    let asked = Instant::now();
-    let said = check(host, &Command::new("date").arg("+%s%N"))
-        .map_err(|e| LibvirtError::refused(e.to_string()))?;
-    let unknown = || LibvirtError::refused(format!("`date` says `{}`", said.trim()));
-    let then: u128 = said.trim().parse().map_err(|_| unknown())?;
-    Ok(then.saturating_add(asked.elapsed().as_nanos()))
 }
 
 fn random<const BYTES: usize>() -> Result<[u8; BYTES], LibvirtError> {

@@ -149,6 +149,9 @@ fn write(node: &Node, pool: &Pool, metadata: impl FnOnce(&mut Writer)) -> String
     w.element("domain", &root, |w| {
         w.text("name", &[], &node.name);
         w.text("uuid", &[], &node.uuid.to_string());
+        if has_generation_id(node) {
+            w.empty("genid", &[]);
+        }
         w.element("metadata", &[], metadata);
         w.text("memory", &[("unit", "MiB")], &node.maximum_mib().to_string());
         if node.memory_max_mib.is_some() {
@@ -178,6 +181,14 @@ fn write(node: &Node, pool: &Pool, metadata: impl FnOnce(&mut Writer)) -> String
         }
     });
     w.finish()
+}
+
+/// Whether a domain has a generation ID: libvirt gives it another one whenever it is restored from a memory image, of which its
+/// kernel hears as it goes on, and draws other random numbers than before (Linux since 5.18, with `CONFIG_VMGENID`). Its
+/// device is one of ACPI.
+fn has_generation_id(node: &Node) -> bool {
+    let is_without = |o: &VirtOpt| matches!(o, VirtOpt::Feature(name, false) if name == "acpi");
+    node.virt != VirtType::Test && !node.virtopts.iter().any(is_without)
 }
 
 /// Clocks, and no sleep: as virt-install has them.

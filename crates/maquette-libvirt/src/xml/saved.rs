@@ -88,14 +88,15 @@ impl Head {
         (FIXED + self.length) as u64
     }
 
-    /// The bytes that the image begins with if it is of another domain, and goes on running when it is restored.
+    /// The bytes that the image begins with if it is of another domain, which is paused when it is restored: it has to hear
+    /// who it is before it runs.
     pub fn of(&self, xml: &str) -> Result<Vec<u8>, HeadError> {
         let text = self.text(xml);
         if text.len() > self.length || xml.contains('\0') {
             return Err(HeadError::NoRoom);
         }
         let mut head = self.fixed;
-        head[24..28].copy_from_slice(&1u32.to_le_bytes());
+        head[24..28].copy_from_slice(&0u32.to_le_bytes());
         let notes_at = if self.notes.is_empty() { 0 } else { xml.len() + 1 };
         let notes_at = u32::try_from(notes_at).map_err(|_| HeadError::NoRoom)?;
         head[32..36].copy_from_slice(&notes_at.to_le_bytes());
@@ -147,10 +148,12 @@ pub(crate) mod tests {
 
     #[test]
     fn another_definition_takes_the_place_of_the_first_and_notes_stay() {
-        let head = Head::parse(&image(100, "<domain>a</domain>", "<cookie/>")).unwrap();
+        let mut ran = image(100, "<domain>a</domain>", "<cookie/>");
+        ran[24] = 1;
+        let head = Head::parse(&ran).unwrap();
         assert_eq!(head.xml, "<domain>a</domain>");
         let new = head.of("<domain>another</domain>").unwrap();
-        assert_eq!(number(&new[..FIXED].try_into().unwrap(), 24), Ok(1), "it goes on running");
+        assert_eq!(number(&new[..FIXED].try_into().unwrap(), 24), Ok(0), "it is paused");
         let mut whole = image(100, "<domain>a</domain>", "<cookie/>");
         whole[..new.len()].copy_from_slice(&new);
         assert!(whole.ends_with(b"QEVM"));

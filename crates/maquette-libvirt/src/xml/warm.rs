@@ -78,8 +78,8 @@ pub fn plugs(xml: &str) -> Result<Plugs, ReadError> {
     })
 }
 
-/// Whether two domains have the same devices at the same places, but for what is plugged in: the memory of one is of
-/// no use to the other if they have not.
+/// Whether two domains have the same devices at the same places, but for what is plugged in, and both a generation ID or none:
+/// the memory of one is of no use to the other if they have not.
 pub fn fit(xml: &str, other: &str) -> Result<bool, ReadError> {
     Ok(places(xml)? == places(other)?)
 }
@@ -108,6 +108,9 @@ fn places(xml: &str) -> Result<Vec<String>, ReadError> {
         Some(format!("{} {}{}", device.tag_name().name(), kind.join(" "), attributes(address?)))
     };
     let mut places: Vec<String> = fixed.filter_map(place).collect();
+    // A device that libvirt does not list among these.
+    let generation = document.root_element().children().find(|c| c.has_tag_name("genid"));
+    places.extend(generation.map(|id| id.tag_name().name().to_string()));
     places.sort();
     Ok(places)
 }
@@ -178,5 +181,7 @@ mod tests {
         {
             assert!(!fit(NODE, &NODE.replace(from, to)).unwrap(), "{to}");
         }
+        let counted = |id: &str| NODE.replace("</name>", &format!("</name><genid>{id}</genid>"));
+        assert!(fit(&counted("1"), &counted("2")).unwrap() && !fit(NODE, &counted("1")).unwrap());
     }
 }

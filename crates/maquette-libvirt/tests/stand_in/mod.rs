@@ -10,7 +10,7 @@ use maquette_core::blueprint::{Template, TemplatePart};
 use maquette_engine::image::template::{Ids, Kind, MARK};
 use maquette_libvirt::{Client, Instead, LibvirtError, Port};
 use uuid::Uuid;
-use virt::domain::Domain;
+use virt::domain::{Domain, DomainState};
 use virt::storage_vol::StorageVol;
 use virt::sys;
 
@@ -36,6 +36,8 @@ pub struct Machine {
     news: Condvar,
     /// What goes wrong with nodes that start from templates.
     pub mood: Mutex<Mood>,
+    /// What has happened to domains that were restored, in order.
+    pub story: Mutex<Vec<String>>,
 }
 
 /// What goes wrong with nodes that start from templates.
@@ -62,6 +64,7 @@ impl Machine {
             woken: Mutex::default(),
             news: Condvar::new(),
             mood: Mutex::default(),
+            story: Mutex::default(),
         })
     }
 
@@ -69,6 +72,11 @@ impl Machine {
     pub fn tell(&self) {
         drop(self.woken.lock().unwrap());
         self.news.notify_all();
+    }
+
+    /// Notes that something has happened.
+    pub fn note(&self, what: &str) {
+        self.story.lock().unwrap().push(what.into());
     }
 
     fn running(&self, name: &str) -> Option<Domain> {
@@ -121,8 +129,12 @@ impl Machine {
         let _nobody_looks = self.woken.lock().unwrap();
         let domain = self.running(name).ok_or("it does not run")?;
         let xml = change(domain.xml_desc(0).unwrap())?;
+        let paused = is_paused(&domain);
         domain.destroy().unwrap();
-        beside(|| self.client.create_domain(&xml)).unwrap();
+        let domain = beside(|| self.client.create_domain(&xml)).unwrap();
+        if paused {
+            domain.suspend().unwrap();
+        }
         Ok(())
     }
 
@@ -171,12 +183,17 @@ impl Machine {
         }
         self.woken.lock().unwrap().remove(&name);
         let xml = xml.replace("</name>", &format!("</name>{RESTORED}"));
-        beside(|| self.client.create_domain(&xml)).map(|_| ()).map_err(|e| e.to_string())
+        assert_eq!(head[24..28], [0; 4], "{name}: it would run before it hears who it is");
+        let restored = beside(|| self.client.create_domain(&xml)).map_err(|e| e.to_string())?;
+        restored.suspend().map(|_| ()).map_err(|e| e.to_string())
     }
 
     /// What a guest has to say by now.
     fn speech(&self, name: &str, woken: &BTreeSet<String>) -> Result<Option<&'static str>, ()> {
         let domain = self.running(name).ok_or(())?;
+        if is_paused(&domain) {
+            return Ok(None);
+        }
         // It may be ended in the meantime.
         let live = domain.xml_desc(0).map_err(|_| ())?;
         if Template::is_called_so(name) {
@@ -256,6 +273,10 @@ impl Machine {
     }
 }
 
+fn is_paused(domain: &Domain) -> bool {
+    domain.state().is_ok_and(|(state, _)| state.is_known_and(|s| s == DomainState::Paused))
+}
+
 fn is_memory(file: &str) -> bool {
     file.ends_with(".save")
 }
@@ -309,6 +330,8 @@ impl Port for Voice {
 
     fn send(&self, line: &[u8]) -> Result<(), LibvirtError> {
         assert!(line.starts_with(b"wake ") && line.ends_with(b"\n"));
+        let paused = self.machine.running(&self.domain).is_some_and(|domain| is_paused(&domain));
+        self.machine.note(if paused { "hear, paused" } else { "hear" });
         self.machine.woken.lock().unwrap().insert(self.domain.clone());
         self.machine.tell();
         Ok(())

@@ -82,6 +82,7 @@ const ROOMS: [(&str, &[&str]); 6] = [
         "maquette-libvirt",
         &[
             "client",
+            "clock",
             "xml",
             "bmc",
             "nic",

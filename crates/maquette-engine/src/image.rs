@@ -1,5 +1,6 @@
 //! Base images: what a name means, bringing one into the pool, building one.
 
+mod ask;
 pub mod build;
 pub mod catalogue;
 mod checksum;
@@ -9,6 +10,7 @@ mod leftovers;
 mod source;
 pub mod template;
 
+pub use ask::{SCRIPT as ASK, Said, ask};
 pub use fetch::{Limits, RECORDS, Transfer, Used, fetch, virtual_size};
 pub use leftovers::{
     Below, below, below_and_real, forget, keep, kept, record, recorded, sweep, sweep_templates,

@@ -35,6 +35,7 @@ use crate::workspace::Workspace;
 use crate::workspace::identity::{self, Way};
 use crate::world::{Environment, World, told};
 
+mod servers;
 mod starts;
 
 /// An environment that is planned.

@@ -335,6 +335,10 @@ const OF_PROCESS: [(&[&str], Allowed); 3] = [
             ("maquette-engine/src/host/process.rs", "a process may take so long"),
             ("maquette-engine/src/guest_script.rs", "a script in a guest may take so long"),
             ("maquette-engine/src/ready.rs", "a first boot may take so long"),
+            (
+                "maquette-libvirt/src/clock.rs",
+                "the time there goes on from what it was when it was asked",
+            ),
             ("maquette-libvirt/src/domain.rs", "a guest may take so long to stop or to let go"),
             ("maquette-libvirt/src/perform/warm.rs", "a template may take so long to boot"),
             ("maquette/src/commands/view/slow_facts.rs", "what was found out is believed so long"),

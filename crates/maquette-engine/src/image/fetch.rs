@@ -22,7 +22,7 @@ use crate::{Cause, StepContext, StepError};
 pub const RECORDS: &str = "/var/lib/maquette/images";
 
 /// How large a file may become that is downloaded, or unpacked for disks of no certain size, in bytes.
-const LARGEST: u64 = 256 << 30;
+pub(super) const LARGEST: u64 = 256 << 30;
 
 /// What a qcow2 file may have besides the content of its disk, in bytes: tables of all sizes.
 const OVERHEAD: u64 = 64 << 20;
@@ -493,7 +493,7 @@ fn order_download(
     })
 }
 
-fn is_encrypted(url: &str) -> bool {
+pub(super) fn is_encrypted(url: &str) -> bool {
     url.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://"))
 }
 
@@ -542,7 +542,7 @@ fn downloaded(url: &str, answer: &Answer) -> Result<(), StepError> {
 }
 
 /// Bytes from their hexadecimal digits.
-fn bytes(digits: &str) -> Vec<u8> {
+pub(super) fn bytes(digits: &str) -> Vec<u8> {
     let pair = |p: &[u8]| u8::from_str_radix(std::str::from_utf8(p).ok()?, 16).ok();
     digits.as_bytes().chunks_exact(2).map_while(pair).collect()
 }
@@ -563,7 +563,7 @@ pub fn virtual_size(host: &dyn Host, path: &str) -> Result<u64, StepError> {
 
 /// curl's words for a server that cannot be reached: no proxy, no address, no connection, no answer
 /// in time.
-const NO_WAY_OUT: [&str; 4] = ["5", "6", "7", "28"];
+pub(super) const NO_WAY_OUT: [&str; 4] = ["5", "6", "7", "28"];
 
 /// A line of curl's progress meter: `% Total % Received …`, percent first.
 fn meter(line: &str) -> Option<String> {

@@ -8,7 +8,7 @@ use crate::cli::{FlagsOfUp, Wanted};
 use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::playbooks::stages::{Stage, Stages};
-use crate::session::Session;
+use crate::session::{Session, authorities};
 use crate::world::World;
 use crate::{load, pipeline, render};
 
@@ -64,8 +64,11 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
     let mut planned = pipeline::plan(world, loaded, &hypervisor, scope)?;
     entry::told_apart(&planned.blueprint.nodes, &session.connection)?;
     planned.objections(session.connection.host.as_ref())?;
-    planned.warn(world, loaded);
     planned.plan = how.stages.part(planned.plan);
+    let authorities = &loaded.request.settings.tls_ca;
+    let authorities = authorities::authorities(&loaded.called("tls-ca"), authorities)?;
+    planned.ask_servers(world, &session.connection, authorities.as_deref())?;
+    planned.warn(world, loaded);
     let preparation = match how.stages.has(Stage::Prepare) {
         true => &hypervisor.preparation,
         false => &Plan::default(),

@@ -206,7 +206,7 @@ impl Building<'_, '_> {
             return Ok(());
         }
         let planned = self.planned(&hypervisor)?;
-        match self.how.stages.part(planned.plan.clone()).is_empty() {
+        match planned.plan.is_empty() {
             true => Ok(()),
             false => Err(planned.only_shared()),
         }
@@ -218,7 +218,10 @@ impl Building<'_, '_> {
         let scope = Scope { nodes: &self.how.nodes, networks, ..Scope::USUAL };
         let mut planned = pipeline::plan(self.world, self.loaded, hypervisor, scope)?;
         entry::told_apart(&planned.blueprint.nodes, &self.session.connection)?;
-        planned.objections(self.session.connection.host.as_ref())?;
+        let connection = &self.session.connection;
+        planned.objections(connection.host.as_ref())?;
+        planned.plan = self.how.stages.part(planned.plan);
+        planned.ask_servers(self.world, connection, self.how.authorities.as_deref())?;
         Ok(planned)
     }
 
@@ -248,7 +251,7 @@ impl Building<'_, '_> {
             if shown.is_none() {
                 planned.warn(self.world, self.loaded);
             }
-            let mut plan = self.how.stages.part(planned.plan.clone());
+            let mut plan = planned.plan.clone();
             if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
                 self.session.unlock_hypervisor();
             }

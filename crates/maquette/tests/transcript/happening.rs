@@ -127,6 +127,9 @@ impl Stage {
                     what.trim_start_matches("section ").split_once(" has: ").unwrap();
                 machine.looks.entry(name.into()).or_default().push(line.into());
             }
+            ["servers", "have", "the", "image"] => {
+                machine.looks.remove("servers");
+            }
             ["login", "to", name, ..] => {
                 let (_, script) = what.split_once(": ").unwrap();
                 let file = format!("/var/logins/{}", name.trim_end_matches(':'));

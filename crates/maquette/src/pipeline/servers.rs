@@ -1,0 +1,166 @@
+//! What the servers of images say of what is going to be downloaded, before anything is touched.
+
+use maquette_core::blueprint::Image;
+use maquette_core::diagnostic::{Diagnostic, Diagnostics, Severity};
+use maquette_core::image::{Format, NotAnImage, redact};
+use maquette_core::object::ObjectKind;
+use maquette_core::plan::Action;
+use maquette_core::syntax::Sources;
+use maquette_core::units::ByteSize;
+use maquette_engine::image::{Origin, Said, Source, ask};
+
+use super::Planned;
+use crate::failure::Failure;
+use crate::session::connection::Connection;
+use crate::world::World;
+
+/// An image that is going to be downloaded.
+struct Download<'a> {
+    image: &'a Image,
+    url: String,
+    /// The smallest disk on it, in bytes.
+    smallest: Option<u64>,
+}
+
+impl Planned {
+    /// Asks the servers of images that are going to be downloaded: refuses what no download can mend, and adds to the plan how
+    /// large they are. Nobody is asked where nothing is to be downloaded. `authorities` signs besides the system's, in PEM.
+    pub fn ask_servers(
+        &mut self,
+        world: &World,
+        connection: &Connection,
+        authorities: Option<&str>,
+    ) -> Result<(), Failure> {
+        let downloads =
+            downloads(world, &self.plan.steps.iter().map(|s| &s.action).collect::<Vec<_>>());
+        if downloads.is_empty() {
+            return Ok(());
+        }
+        let urls: Vec<&str> = downloads.iter().map(|d| d.url.as_str()).collect();
+        let (host, remote) = (connection.host.as_ref(), connection.remote.is_some());
+        let said = ask(host, &urls, authorities, remote)
+            .map_err(|e| Failure::because("cannot ask the servers of images", e))?;
+        let (mut refused, mut sizes) = (Diagnostics::default(), Vec::new());
+        for (download, said) in downloads.iter().zip(said) {
+            let Some(said) = said else { continue };
+            if let Some(length) = length(&said) {
+                sizes.push((download.image.volume.clone(), length));
+            }
+            match download.judge(&said) {
+                Some(diagnostic) if diagnostic.severity == Severity::Error => {
+                    refused.push(diagnostic)
+                }
+                Some(diagnostic) => self.warnings.push(diagnostic),
+                None => {}
+            }
+        }
+        for (volume, length) in sizes {
+            self.note_size(&volume, length);
+        }
+        match refused.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::Input(refused, Sources::default())),
+        }
+    }
+
+    fn note_size(&mut self, volume: &str, length: u64) {
+        let is_it =
+            |c: &&mut maquette_core::plan::Change| c.kind == ObjectKind::Image && c.name == volume;
+        for reason in
+            self.plan.changes.iter_mut().filter(is_it).flat_map(|c| c.reason.all.last_mut())
+        {
+            reason.push_str(&format!(" ({})", ByteSize(length)));
+        }
+    }
+}
+
+/// What is going to be downloaded, each once.
+fn downloads<'a>(world: &World, actions: &[&'a Action]) -> Vec<Download<'a>> {
+    let built = world.environment.built_images();
+    let mut all: Vec<Download<'a>> = Vec::new();
+    for action in actions {
+        let Action::FetchImage { image, smallest, .. } = action else { continue };
+        let url = match Source::parse(&image.source, &built) {
+            Ok(Source { origin: Origin::Url(url), .. }) => url,
+            Ok(Source { origin: Origin::Catalogue(entry), .. }) => entry.url.to_string(),
+            // A file, or what was refused before.
+            Ok(_) | Err(_) => continue,
+        };
+        match all.iter_mut().find(|d| d.image.volume == image.volume) {
+            Some(known) => known.smallest = known.smallest.into_iter().chain(*smallest).min(),
+            None => all.push(Download { image, url, smallest: *smallest }),
+        }
+    }
+    all
+}
+
+fn length(said: &Said) -> Option<u64> {
+    match said {
+        Said::Has { length, format: None | Some(Ok(_)) } => *length,
+        Said::Has { .. } | Said::Refuses(_) | Said::Unreached(_) => None,
+    }
+}
+
+impl Download<'_> {
+    /// What is wrong with it, or may be.
+    fn judge(&self, said: &Said) -> Option<Diagnostic> {
+        let shown = redact(&self.url);
+        let diagnostic = match said {
+            Said::Has { format: Some(Ok(Format::Qcow2 { size })), .. } => return self.fits(*size),
+            Said::Has { format: None | Some(Ok(_)), .. } => return None,
+            Said::Has { format: Some(Err(why)), .. } => {
+                let message = format!("{shown} is not a disk image that can be used: {why}");
+                let error = Diagnostic::error("image::unusable", message).help(why.hint());
+                match why {
+                    NotAnImage::Other(_, None) => {
+                        error.help("servers answer with a page where they do not have a file")
+                    }
+                    _ => error,
+                }
+            }
+            Said::Refuses(status) if said.is_final() => {
+                let message =
+                    format!("{shown} cannot be downloaded: its server answers {}", words(*status));
+                Diagnostic::error("image::unusable", message)
+                    .help("give another address, a file, or a name from `maquette image list`")
+            }
+            Said::Refuses(status) => {
+                let message = format!("the server of {shown} answers {} now", words(*status));
+                Diagnostic::warning("image::server", message)
+            }
+            Said::Unreached(why) => {
+                let message = format!("the server of {shown} cannot be reached now: {why}");
+                Diagnostic::warning("image::server", message).help(
+                    "without internet access, `maquette image build debian-12` makes an image here",
+                )
+            }
+        };
+        Some(diagnostic)
+    }
+
+    /// A disk that is smaller than what it overlays would be cut off.
+    fn fits(&self, size: u64) -> Option<Diagnostic> {
+        let smallest = self.smallest.filter(|smallest| *smallest < size)?;
+        let message = format!(
+            "{} holds a disk of {}, larger than the {} that a node asks for",
+            redact(&self.url),
+            ByteSize(size),
+            ByteSize(smallest)
+        );
+        Some(Diagnostic::error("image::unusable", message).help("enlarge the node's disk1"))
+    }
+}
+
+/// What a status of HTTP means, where people meet it.
+fn words(status: u16) -> String {
+    let meaning = match status {
+        401 => "it wants a user and a password",
+        403 => "not allowed",
+        404 => "not found",
+        410 => "gone",
+        429 => "too many requests",
+        500.. => "it is at fault itself",
+        _ => return status.to_string(),
+    };
+    format!("{status} ({meaning})")
+}

@@ -25,6 +25,7 @@ pub use switching::{
 };
 pub use template::{ColdReason, Template, TemplatePart, template};
 
+use crate::hardware::CacheMode;
 use crate::names::{EnvName, identifier, interface_name};
 use crate::settings::StartChoice;
 use crate::topology::{
@@ -33,8 +34,8 @@ use crate::topology::{
 };
 use crate::units::{ByteSize, MacAddr};
 use crate::values::{
-    ConnectionPlugin, DnsName, Group, Login, MachineName, NetworkName, NodeName, NodeType,
-    PublicKey, Secret, Serial, TftpRoot, TimeZone,
+    ConnectionPlugin, Directory, DnsName, Group, InterfaceName, Login, MachineName, Name,
+    NetworkName, NodeName, NodeType, PublicKey, Secret, Serial, TargetDevice, TftpRoot, TimeZone,
 };
 use crate::virtopts::{VirtOpt, VirtOpts};
 
@@ -87,7 +88,7 @@ impl Blueprint {
         Self {
             environment: EnvName::default(),
             allocation: Allocation::UNPREFIXED,
-            pool: Pool { name: String::new(), path: String::new() },
+            pool: Pool { name: Name::known("images"), path: Directory::known("/") },
             images: Vec::new(),
             image_origins: BTreeMap::new(),
             refresh_images: BTreeSet::new(),
@@ -126,9 +127,9 @@ impl Blueprint {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pool {
     /// libvirt name.
-    pub name: String,
+    pub name: Name,
     /// Directory.
-    pub path: String,
+    pub path: Directory,
 }
 
 /// A base image in the pool's cache.
@@ -207,7 +208,7 @@ pub struct Network {
     /// libvirt name.
     pub name: NetworkName,
     /// Name of its bridge.
-    pub bridge: String,
+    pub bridge: InterfaceName,
     /// Stable identifier.
     pub uuid: Uuid,
     /// Who carries its frames, and how they reach the outside.
@@ -435,11 +436,11 @@ pub struct Disk {
     /// Volume name: `NODE-diskN.qcow2`.
     pub volume: String,
     /// Target device: `vda`.
-    pub device: String,
+    pub device: TargetDevice,
     /// Bus.
     pub bus: Bus,
     /// libvirt cache mode.
-    pub cache: String,
+    pub cache: CacheMode,
     /// Virtual size; none keeps the image's.
     pub size: Option<ByteSize>,
     /// Base image that it overlays.

@@ -39,8 +39,8 @@ use crate::observed::{Domain, Observed};
 use crate::topology::{FirstBoot, Preallocation, Role, SeedDrive, Settings, Topology, VirtType};
 use crate::units::MacAddr;
 use crate::values::{
-    DeviceModel, Login, MachineName, Name, NetworkName, NodeName, NodeType, PublicKey, Secret,
-    Serial,
+    DeviceModel, InterfaceName, Login, MachineName, Name, NetworkName, NodeName, NodeType,
+    PublicKey, Secret, Serial, TargetDevice,
 };
 
 /// Volume names of base images, by source.
@@ -426,7 +426,7 @@ impl<'a> Expander<'a> {
             let default_route = !routed && external == Some(port.network.as_str());
             routed |= default_route;
             list.push(Interface {
-                name: format!("eth{index}"),
+                name: InterfaceName::in_guest(index),
                 mac,
                 model: port.model.clone().unwrap_or_else(|| DeviceModel::known(usual)),
                 attachment: attachment(network, on_host, port),
@@ -482,14 +482,14 @@ impl<'a> Expander<'a> {
                 let source = source(role, i, disk, settings);
                 let bus = disk.bus.unwrap_or(settings.disk_bus);
                 let letter = used.entry(bus.device_prefix()).or_default();
-                let device = bus.device(*letter);
+                let device = TargetDevice::of(bus, *letter);
                 *letter += 1;
                 let backing = source.map(|s| images::image(role, i, s, self.context));
                 Disk {
                     volume: format!("{node}-{}.qcow2", disk.key),
                     device,
                     bus,
-                    cache: disk.cache.clone(),
+                    cache: disk.cache,
                     size: match disk.import_url {
                         Some(_) => None,
                         None => disk.size.as_ref().map(|s| s.value),

@@ -43,6 +43,67 @@ impl Bus {
     }
 }
 
+/// How libvirt has QEMU cache a disk.
+/// <https://libvirt.org/formatdomain.html#hard-drives-floppy-disks-cdroms>
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheMode {
+    /// As QEMU likes it.
+    Default,
+    /// Past the hypervisor's cache.
+    None,
+    /// Written to the disk before the guest hears of it.
+    Writethrough,
+    /// Written when the guest asks for it.
+    Writeback,
+    /// Past the cache, and written before the guest hears of it.
+    Directsync,
+    /// The guest's wish that something is on the disk is passed over: InfraRed's choice everywhere.
+    #[default]
+    Unsafe,
+}
+
+/// The words of [`CacheMode`].
+pub(crate) const CACHE_MODES: [&str; 6] =
+    ["default", "none", "writethrough", "writeback", "directsync", "unsafe"];
+
+impl CacheMode {
+    const ALL: [Self; 6] = [
+        Self::Default,
+        Self::None,
+        Self::Writethrough,
+        Self::Writeback,
+        Self::Directsync,
+        Self::Unsafe,
+    ];
+
+    /// libvirt's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::None => "none",
+            Self::Writethrough => "writethrough",
+            Self::Writeback => "writeback",
+            Self::Directsync => "directsync",
+            Self::Unsafe => "unsafe",
+        }
+    }
+}
+
+impl FromStr for CacheMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|mode| mode.as_str() == text);
+        found.ok_or("it is not one of libvirt's cache modes")
+    }
+}
+
+impl fmt::Display for CacheMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl FromStr for Bus {
     type Err = &'static str;
 

@@ -65,9 +65,9 @@ impl Hardware {
         let file = |volume: &str| format!("{}/{volume}", pool.path);
         let disks = node.disks.iter().map(|d| DiskDevice {
             file: file(&d.volume),
-            device: d.device.clone(),
+            device: d.device.to_string(),
             bus: d.bus.as_str().into(),
-            cache: d.cache.clone(),
+            cache: d.cache.to_string(),
         });
         let seed = node.guest.iter().map(|g| DiskDevice {
             file: file(&g.seed),
@@ -127,7 +127,7 @@ impl Wiring {
         let range6 = network.ipv6.and(network.dhcp6).map(|d| (d.start.into(), d.end.into()));
         let served = network.carrier.is_served();
         Self {
-            bridge: network.bridge.clone(),
+            bridge: network.bridge.to_string(),
             forward: network.carrier.forward().mode().map(String::from),
             addresses: v4.into_iter().chain(v6).collect(),
             ranges: range4.into_iter().chain(range6).collect(),
@@ -361,12 +361,12 @@ impl Observed {
 
     /// Whether a pool has a volume.
     pub fn has_volume(&self, pool: &blueprint::Pool, volume: &str) -> bool {
-        self.volumes.get(&pool.name).is_some_and(|v| v.contains(volume))
+        self.volumes.get(pool.name.as_str()).is_some_and(|v| v.contains(volume))
     }
 
     /// Whether it is known that a pool has no such volume: not of one that nobody has looked into.
     pub fn lacks_volume(&self, pool: &blueprint::Pool, volume: &str) -> bool {
-        self.volumes.get(&pool.name).is_some_and(|v| !v.contains(volume))
+        self.volumes.get(pool.name.as_str()).is_some_and(|v| !v.contains(volume))
     }
 
     /// The interface that a node of this name already has at a position.

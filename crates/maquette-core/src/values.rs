@@ -23,10 +23,10 @@ pub use console::console_text;
 pub use dns::{DnsName, HostAddress, ServiceLabel};
 pub use first_boot::{FileMode, GuestPath, GuestText, Owner, PackageName};
 pub use hardware::{
-    DeviceModel, Directory, DiskKey, FileName, MachineName, Mtu, PlainPath, Serial,
+    DeviceModel, Directory, DiskKey, FileName, MachineName, Mtu, PlainPath, Serial, TargetDevice,
 };
 pub use line::{Line, has_template_marks, is_unprintable, printable};
-pub use names::{Name, NetworkName, NodeName, NodeType};
+pub use names::{InterfaceName, Name, NetworkName, NodeName, NodeType};
 pub use netboot::{NetbootFile, NetbootUrl, TftpRoot};
 pub use secret::Secret;
 

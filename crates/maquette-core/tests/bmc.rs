@@ -26,7 +26,7 @@ const BLANK: &str = "blank=name: blank\ncpu: 1\nmemory: 512\ndeploy_os: no\ndisk
 fn asked(count: u32, network: Option<&str>) -> Input {
     let mut input = input(&[(BLANK, count)], NETWORK, &[]);
     input.request.settings.bmc = BmcChoice::On(BmcProtocol::Both);
-    input.request.settings.bmc_network = network.map(String::from);
+    input.request.settings.bmc_network = network.map(|n| n.parse().unwrap());
     input
 }
 
@@ -258,7 +258,7 @@ fn on_oob(count: u32, range: &str) -> Input {
     let role = BLANK.replace("[{network: lan}]", "[{network: lan}, {network: oob}]");
     let mut input = input(&[(&role, count)], &network, &[]);
     input.request.settings.bmc = BmcChoice::On(BmcProtocol::Both);
-    input.request.settings.bmc_network = Some("oob".into());
+    input.request.settings.bmc_network = Some("oob".parse().unwrap());
     input
 }
 

@@ -427,11 +427,12 @@ proptest! {
 
 /// A hypervisor that lacks nothing of what is needed. Others have some networks there.
 fn prepared(networks: usize) -> (HostFacts, Needs) {
-    let pool = Pool { name: "images".into(), path: "/var/lib/libvirt/images".into() };
+    let pool =
+        Pool { name: "images".parse().unwrap(), path: "/var/lib/libvirt/images".parse().unwrap() };
     let facts = HostFacts {
         kvm_closed: false,
         libvirt: LibvirtState::Running,
-        pool: PoolState::Active(pool.path.clone()),
+        pool: PoolState::Active(pool.path.to_string()),
         ssh_limits_low: false,
         nested_off: None,
         router_interfaces: Vec::new(),

@@ -103,7 +103,7 @@ fn a_template_that_is_there_is_believed_of_exactly_its_image() {
     other.disks[0].backing.as_mut().unwrap().volume = "maquette-other-0.qcow2".into();
     assert_eq!(known(&other, "QEMU 1", &seen), None);
     // What lacks its memory was not finished, or was removed.
-    seen.volumes.get_mut(&pool.name).unwrap().remove(&made.memory());
+    seen.volumes.get_mut(pool.name.as_str()).unwrap().remove(&made.memory());
     assert_eq!(known(node, "QEMU 1", &seen), None);
 }
 
@@ -236,7 +236,7 @@ fn a_template_without_memory_is_not_made_while_its_disk_is_there() {
     // Its disk has gone, too: nothing is in the way.
     assert_eq!(counts(&plan(&blueprint, &seen)), [1, 2, 0]);
     let there = |seen: &mut Observed, volume: String| {
-        seen.volumes.entry(blueprint.pool.name.clone()).or_default().insert(volume);
+        seen.volumes.entry(blueprint.pool.name.to_string()).or_default().insert(volume);
     };
     there(&mut seen, template.disk());
     let cold = plan(&blueprint, &seen);
@@ -286,7 +286,7 @@ fn why_a_node_boots_is_told() {
     assert_eq!(told(&blueprint, &nothing), "nothing tells under which address it answers");
     let (mut seen, first) = (nothing.clone(), warm(&[(WEB, 1)], &nothing, StartChoice::Warm));
     apply(&mut seen, &plan(&first, &nothing).steps);
-    seen.domains.get_mut("web-0").unwrap().pool.name = "another".into();
+    seen.domains.get_mut("web-0").unwrap().pool.name = "another".parse().unwrap();
     let other = WEB.replace("import_url: x", "import_url: y");
     let replaced = warm(&[(&other, 1)], &seen, StartChoice::Warm);
     assert_eq!(told(&replaced, &seen), "its disks are in another pool");
@@ -418,7 +418,7 @@ fn a_template_is_for_nodes_of_one_shape() {
         Err(ColdReason::NoAgent)
     );
     // Its files are in that pool, and its domain is called after it.
-    let other = Pool { path: "/other".into(), ..blueprint.pool.clone() };
+    let other = Pool { path: "/other".parse().unwrap(), ..blueprint.pool.clone() };
     let of = |pool: &Pool| blueprint::template(first, None, pool, &|_: &Image| true, "QEMU 1");
     assert_ne!(of(&blueprint.pool).unwrap().key, of(&other).unwrap().key);
     // What would have to be there as it starts.
@@ -448,7 +448,7 @@ fn templates_are_made_beforehand() {
     let titles: Vec<String> = plan.steps.iter().map(|s| s.action.title()).collect();
     assert_eq!(titles.len(), 3, "{titles:?}");
     let mut seen = Observed::default();
-    seen.volumes.insert(blueprint.pool.name.clone(), BTreeSet::new());
+    seen.volumes.insert(blueprint.pool.name.to_string(), BTreeSet::new());
     apply(&mut seen, &plan.steps);
     assert!(plan::templates(&blueprint, &seen).is_empty());
     // A node whose disks are in another pool cannot start from one in this.
@@ -458,7 +458,7 @@ fn templates_are_made_beforehand() {
     elsewhere.volumes.clear();
     for (name, domain) in &mut elsewhere.domains {
         if name.as_str() != "db-0" {
-            domain.pool.name = "another".into();
+            domain.pool.name = "another".parse().unwrap();
         }
     }
     let blueprint = warm(&[(WEB, 3), (DB, 1)], &elsewhere, StartChoice::Warm);

@@ -67,7 +67,7 @@ fn an_image_that_is_fetched_in_the_same_plan_takes_room_too() {
         [(MADE + IMAGE + bytes, false, 1), (MADE + IMAGE, false, 0), (MADE + IMAGE, true, 1)]
     {
         seen.pool_free = Some(sparing(free) + 10);
-        let volumes = seen.volumes.entry(blueprint.pool.name.clone()).or_default();
+        let volumes = seen.volumes.entry(blueprint.pool.name.to_string()).or_default();
         volumes.clear();
         volumes.extend(there.then(|| image.volume.clone()));
         assert_eq!(counts(&plan(&blueprint, &seen))[0], made, "{free} {there}");

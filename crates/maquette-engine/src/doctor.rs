@@ -300,7 +300,7 @@ mod tests {
     fn a_machine_is_looked_at_whatever_it_lacks() {
         let directory = tempfile::tempdir().unwrap();
         let pool = directory.path().to_str().unwrap();
-        let network = Network { name: "nowhere".into(), bridge: "nowhere0".into() };
+        let network = Network { name: "nowhere".into(), bridge: "nowhere0".parse().unwrap() };
         let disk = directory.path().join("a.qcow2").to_str().map(String::from);
         let node = Node { name: "nobody".into(), address: None, disk, macs: Vec::new() };
         let mut signs = BTreeMap::new();

@@ -58,7 +58,7 @@ pub fn networks(observed: &Observed, nodes: &BTreeMap<String, NodeSigns>) -> Vec
     let all = observed.networks.values().filter(|network| on(&network.name));
     let network = |n: &maquette_core::observed::Network| Network {
         name: n.name.to_string(),
-        bridge: n.recorded.bridge.clone(),
+        bridge: n.recorded.bridge.to_string(),
     };
     all.map(network).collect()
 }

@@ -137,7 +137,8 @@ impl Seen {
 
     /// What there is, by what is known of it already.
     pub fn of(observed: Observed, pool: PoolState) -> Self {
-        let own_bridges = observed.networks.values().map(|n| n.recorded.bridge.clone()).collect();
+        let own_bridges =
+            observed.networks.values().map(|n| n.recorded.bridge.to_string()).collect();
         Self { observed, pool, own_bridges, ..Self::nothing() }
     }
 
@@ -176,7 +177,7 @@ pub fn observe(
     let first = first?;
     let tenants = seen.networks.values().flat_map(|n| &n.recorded.tenants);
     let pools = seen.domains.values().map(|d| &d.pool).chain(tenants.map(|t| &t.pool));
-    let mut others: BTreeSet<String> = pools.map(|pool| pool.name.clone()).collect();
+    let mut others: BTreeSet<String> = pools.map(|pool| pool.name.to_string()).collect();
     others.remove(pool);
     for name in others {
         let content = pool_content(client, &name)?;
@@ -322,7 +323,7 @@ fn networks(
                 own_bridges.extend(bridge);
                 let vswitch = record.network.carrier.vswitch();
                 own_bridges
-                    .extend(vswitch.into_iter().flat_map(|v| &v.ports).map(|p| p.name.clone()));
+                    .extend(vswitch.into_iter().flat_map(|v| &v.ports).map(|p| p.name.to_string()));
                 let network = observed::Network {
                     name: record.network.name.clone(),
                     recorded: record.network,

@@ -271,7 +271,8 @@ impl<'a> Libvirt<'a> {
                     apply()?;
                 }
                 let object = format!("storage pool `{name}`");
-                let pool = Pool { name: name.clone(), path: directory.clone() };
+                let odd = |error| StepError::new(format!("cannot define {object}")).because(error);
+                let pool = Pool { name: name.parse().map_err(odd)?, path: directory.clone() };
                 self.call("start", &object, |c| volume::ensure_pool(c, &pool))
             }
             // A daemon goes into the background once its socket answers.

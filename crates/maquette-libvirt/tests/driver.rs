@@ -87,13 +87,13 @@ impl Lab {
 }
 
 fn pool() -> Pool {
-    Pool { name: "images".into(), path: "/default-pool".into() }
+    Pool { name: "images".parse().unwrap(), path: "/default-pool".parse().unwrap() }
 }
 
 fn network(reservations: Vec<Reservation>) -> Network {
     Network {
         name: "lab-data".parse().unwrap(),
-        bridge: "lab-data".into(),
+        bridge: "lab-data".parse().unwrap(),
         uuid: Uuid::from_u128(7),
         carrier: Carrier::Libvirt(Outside::Nat),
         ipv4: Some("172.16.10.1/24".parse().unwrap()),
@@ -142,9 +142,9 @@ fn node() -> Node {
         machine: MachineName::known("pc"),
         disks: vec![Disk {
             volume: "lab-web-0-disk1.qcow2".into(),
-            device: "vda".into(),
+            device: "vda".parse().unwrap(),
             bus: Bus::Virtio,
-            cache: "unsafe".into(),
+            cache: "unsafe".parse().unwrap(),
             size: Some(ByteSize(8 << 30)),
             backing: None,
             preallocation: Preallocation::Metadata,
@@ -236,7 +236,7 @@ fn libvirt_checks_a_network_before_it_takes_it() {
     let lab = Lab::new();
     let backend = lab.backend();
     let mut wrong = network(Vec::new());
-    wrong.bridge = "two words".into();
+    wrong.bridge = maquette_core::values::InterfaceName::known("two words");
     let context =
         StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     let error = backend.perform(&define_network(wrong), &context).unwrap_err();

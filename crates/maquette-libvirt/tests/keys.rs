@@ -61,7 +61,8 @@ fn routed_networks_with_a_domain_and_service_records_are_what_libvirt_takes() {
 
 #[test]
 fn named_cpus_machines_and_firmware_are_what_libvirt_takes() {
-    let pool = Pool { name: "images".into(), path: "/var/lib/libvirt/images".into() };
+    let pool =
+        Pool { name: "images".parse().unwrap(), path: "/var/lib/libvirt/images".parse().unwrap() };
     let (qemu, kvm) = (VirtType::Qemu, VirtType::Kvm);
     for (keys, boot, virt, parts) in [
         ("cpumodel: Haswell\n", BootMode::Bios, qemu, ["<model", "Haswell"]),

@@ -416,7 +416,7 @@ impl PoolLab {
 
 fn needs() -> Needs {
     Needs {
-        pool: Pool { name: "new".into(), path: "/new".into() },
+        pool: Pool { name: "new".parse().unwrap(), path: "/new".parse().unwrap() },
         missing_packages: Vec::new(),
         ipv6: false,
         timezone: None,

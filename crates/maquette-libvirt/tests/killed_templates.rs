@@ -241,7 +241,7 @@ impl Lab<'_> {
 
     fn blueprint(&self, count: u32, start: StartChoice, seen: &Observed) -> Blueprint {
         let mut input = maquette_testkit::input(&[(WEB, count)], "3_nets", &[]);
-        input.request.settings.pool_path = self.place.pool().display().to_string();
+        input.request.settings.pool_path = self.place.pool().display().to_string().parse().unwrap();
         let mut blueprint = maquette_testkit::blueprint_of(&input, seen);
         blueprint.start = start;
         let pool = blueprint.pool.clone();

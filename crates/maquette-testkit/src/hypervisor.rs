@@ -364,7 +364,7 @@ impl Hands<'_> {
             Setting::Kvm { .. } => machine.kvm_open = there,
             Setting::Daemons => machine.runs = there,
             Setting::Pool { directory, .. } => {
-                let directory = directory.clone().filter(|_| there);
+                let directory = directory.as_ref().map(ToString::to_string).filter(|_| there);
                 machine.pool = directory.map_or(PoolState::Missing, PoolState::Active);
             }
             Setting::Vswitch => machine.vswitch = there,

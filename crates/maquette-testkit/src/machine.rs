@@ -187,7 +187,7 @@ impl Machine {
                 continue;
             }
             found.claims.networks.insert(name.to_string());
-            found.claims.bridges.insert(network.recorded.bridge.clone());
+            found.claims.bridges.insert(network.recorded.bridge.to_string());
             let addresses = network.defined.addresses.iter();
             let whose = format!("network `{name}`");
             found.claims.subnets.extend(addresses.map(|net| (*net, whose.clone())));

@@ -59,7 +59,7 @@ pub fn node(name: &str) -> Node {
 /// An interface on a network, without addresses. `number` tells its MAC address from others'.
 pub fn interface(name: &str, number: u8, network: &str) -> Interface {
     Interface {
-        name: name.into(),
+        name: name.parse().expect("an interface's name"),
         mac: MacAddr([0x52, 0x54, 0, 0, 0, number]),
         network: network.parse().expect("a network's name"),
         attachment: Attachment::Network,

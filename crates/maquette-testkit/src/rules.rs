@@ -90,7 +90,7 @@ pub fn perform(seen: &mut Observed, action: &Action) {
     match action {
         Action::Apply(_) | Action::Restore(_) => {}
         Action::FetchImage { image, pool, .. } => {
-            seen.volumes.entry(pool.name.clone()).or_default().insert(image.volume.clone());
+            seen.volumes.entry(pool.name.to_string()).or_default().insert(image.volume.clone());
         }
         Action::DefineNetwork { network, allocation, .. } => {
             let active = seen.networks.get(&network.name).is_some_and(|n| n.active);
@@ -114,19 +114,19 @@ pub fn perform(seen: &mut Observed, action: &Action) {
         Action::BridgeNic { bridge, uplink } => {
             let recorded = seen.networks.values().any(|n| n.recorded.bridge == *bridge);
             assert!(recorded, "{title}: nobody would know how to undo it");
-            seen.host.links.entry(bridge.clone()).or_default().kind = LinkKind::Bridge;
-            let nic = seen.host.links.get_mut(&uplink.nic).expect("the NIC is there");
-            nic.master = Some(bridge.clone());
+            seen.host.links.entry(bridge.to_string()).or_default().kind = LinkKind::Bridge;
+            let nic = seen.host.links.get_mut(uplink.nic.as_str()).expect("the NIC is there");
+            nic.master = Some(bridge.to_string());
         }
         Action::ReleaseNic { bridge, nic } => {
-            seen.host.links.remove(bridge);
-            seen.host.links.get_mut(nic).expect("the NIC is there").master = None;
+            seen.host.links.remove(bridge.as_str());
+            seen.host.links.get_mut(nic.as_str()).expect("the NIC is there").master = None;
         }
         Action::MakeVswitch { bridge, vswitch, .. } => {
             let recorded = seen.networks.values().any(|n| n.recorded.bridge == *bridge);
             assert!(recorded, "{title}: nobody would know how to undo it");
             for port in &vswitch.ports {
-                seen.host.links.entry(port.name.clone()).or_default();
+                seen.host.links.entry(port.name.to_string()).or_default();
             }
         }
         Action::RemoveVswitch { bridge, .. } => {
@@ -144,7 +144,7 @@ pub fn perform(seen: &mut Observed, action: &Action) {
                     "{title}: no NIC"
                 );
                 if uplink.guard {
-                    seen.host.guarded.insert(network.recorded.bridge.clone());
+                    seen.host.guarded.insert(network.recorded.bridge.to_string());
                 }
             }
             network.active = true;
@@ -161,13 +161,13 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             assert!(users == 0 || !served, "{title}: domains still use it");
             if let Some(network) = seen.networks.get_mut(name.as_str()) {
                 network.active = false;
-                seen.host.guarded.remove(&network.recorded.bridge);
+                seen.host.guarded.remove(network.recorded.bridge.as_str());
             }
         }
         Action::UndefineNetwork { name } => {
             let Some(network) = seen.networks.remove(name.as_str()) else { return };
             let left = !network.recorded.carrier.is_served();
-            let there = seen.host.links.contains_key(&network.recorded.bridge);
+            let there = seen.host.links.contains_key(network.recorded.bridge.as_str());
             assert!(!(left && there), "{title}: its bridge would be nobody's");
         }
         Action::DefineDomain { node, pool, .. } => {
@@ -200,11 +200,11 @@ pub fn perform(seen: &mut Observed, action: &Action) {
                 let any = there(&image.volume) || instead.is_some_and(there);
                 assert!(any, "{title}: its image is missing");
             }
-            seen.volumes.entry(pool.name.clone()).or_default().insert(disk.volume.clone());
+            seen.volumes.entry(pool.name.to_string()).or_default().insert(disk.volume.clone());
         }
         Action::CreateSeed { volume, pool, files } => {
             assert!(!files.is_empty());
-            seen.volumes.entry(pool.name.clone()).or_default().insert(volume.clone());
+            seen.volumes.entry(pool.name.to_string()).or_default().insert(volume.clone());
         }
         Action::ResizeVolume { volume, pool, .. } => {
             assert!(seen.has_volume(pool, volume), "{title}: it does not exist");
@@ -224,7 +224,7 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             let overlay = seen.domains.values().any(|d| d.recorded.volumes().any(stem));
             let known = named || overlay || tenants.any(|t| t.volumes.contains(volume));
             assert!(known || !seen.has_volume(pool, volume), "{title}: nobody names it any more");
-            seen.volumes.entry(pool.name.clone()).or_default().remove(volume);
+            seen.volumes.entry(pool.name.to_string()).or_default().remove(volume);
         }
         Action::KeepVolume { volume, pool } => {
             assert!(seen.has_volume(pool, volume), "{title}: it does not exist");
@@ -258,7 +258,8 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             domain.ready = true;
         }
         Action::MakeTemplate { template, pool, .. } => {
-            let (image, volumes) = (&template.image.volume, seen.volumes.get_mut(&pool.name));
+            let (image, volumes) =
+                (&template.image.volume, seen.volumes.get_mut(pool.name.as_str()));
             let volumes = volumes.expect("there is such a pool");
             assert!(volumes.contains(image), "{title}: {image} is missing");
             volumes.extend([template.disk(), template.memory()]);
@@ -355,9 +356,9 @@ fn change_live(domain: &mut observed::Domain, change: &plan::LiveChange) {
                 assert!(live.disks.iter().all(|d| d.device != disk.device), "it is taken");
                 live.disks.push(DiskDevice {
                     file,
-                    device: disk.device.clone(),
+                    device: disk.device.to_string(),
                     bus: disk.bus.as_str().into(),
-                    cache: disk.cache.clone(),
+                    cache: disk.cache.to_string(),
                 });
                 live.disks.sort_by(|a, b| a.device.cmp(&b.device));
             }

@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "tidy/borders.rs"]
+mod borders;
 #[path = "tidy/faults.rs"]
 mod faults;
 #[path = "tidy/order.rs"]

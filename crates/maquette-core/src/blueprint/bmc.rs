@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Blueprint, Node};
 use crate::hardware::BmcProtocol;
 use crate::units::MacAddr;
-use crate::values::{NetworkName, NodeName};
+use crate::values::{InterfaceName, NetworkName, NodeName};
 
 /// A node's BMC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub struct BmcNode {
     /// Its BMC.
     pub bmc: Bmc,
     /// The bridge that has the BMC's own address; none if that is the hypervisor's.
-    pub bridge: Option<String>,
+    pub bridge: Option<InterfaceName>,
     /// Whether it takes images from, and sends events to, addresses of the hypervisor itself.
     pub hypervisor_urls: bool,
     /// Tells it from what it was before, with its secrets.

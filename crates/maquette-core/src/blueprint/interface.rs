@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::units::MacAddr;
-use crate::values::{DeviceModel, NetworkName};
+use crate::values::{DeviceModel, InterfaceName, NetworkName};
 
 /// A network interface of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
     /// Name in the guest: `eth0`.
-    pub name: String,
+    pub name: InterfaceName,
     /// Address.
     pub mac: MacAddr,
     /// libvirt network, or the bridge where it is plugged into one of the hypervisor's own.

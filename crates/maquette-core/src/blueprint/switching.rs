@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::topology::{Dhcp, Forward};
+use crate::values::InterfaceName;
 
 /// Who carries a network's frames, and how they reach the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl Carrier {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uplink {
     /// The NIC.
-    pub nic: String,
+    pub nic: InterfaceName,
     /// Whether nobody named it: it is the NIC of the default route.
     pub chosen: bool,
     /// An address of the bridge besides those that the NIC had.
@@ -126,7 +127,7 @@ pub struct Portgroup {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPort {
     /// Its name.
-    pub name: String,
+    pub name: InterfaceName,
     /// VLAN; none for the bridge's own.
     pub tag: Option<u16>,
     /// Addresses.

@@ -312,7 +312,7 @@ fn shape(node: &Node, guest: &Guest, image: &Image, pool: &Pool) -> String {
     } = node;
     let Pool { name: _, path } = pool;
     let mut parts = vec![
-        path.clone(),
+        path.to_string(),
         // Its name has a digest of its content.
         image.volume.clone(),
         // Its account is made beforehand.

@@ -56,7 +56,7 @@ pub fn in_use(volume: &str, holders: &BTreeSet<&str>) -> Diagnostic {
 /// Others' networks and interfaces of the names that a network and its bridges are to have.
 fn names(network: &Network, observed: &Observed, diags: &mut Diagnostics) {
     let own = observed.networks.contains_key(&network.name);
-    let taken = |name: &String| observed.claims.bridges.contains(name) && !own;
+    let taken = |name: &str| observed.claims.bridges.contains(name) && !own;
     if observed.claims.networks.contains(network.name.as_str()) {
         diags.push(foreign("network", &network.name));
     } else if taken(&network.bridge) {
@@ -176,7 +176,7 @@ fn nic(
         let diagnostic = Diagnostic::error("hypervisor::nic", message).help(help);
         diags.push(diagnostic.at_known(span));
     };
-    let Some(link) = observed.host.links.get(nic) else {
+    let Some(link) = observed.host.links.get(nic.as_str()) else {
         let free = crate::decode::quoted_list(&free_nics(observed));
         let key = declared.map_or("KEY", |n| n.key.as_str());
         return report(

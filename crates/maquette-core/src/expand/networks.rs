@@ -7,10 +7,10 @@ use crate::blueprint::{
     Portgroup, Reservation, Route, Tag, Uplink, Vswitch,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::names::{EnvName, identifier, interface_name, is_interface};
+use crate::names::{EnvName, identifier};
 use crate::observed::Observed;
 use crate::topology::{self, Topology};
-use crate::values::{Name, NetworkName, NodeName};
+use crate::values::{InterfaceName, Name, NetworkName, NodeName};
 
 /// That of a network without a way to the outside.
 const ALONE: Carrier = Carrier::Libvirt(Outside::Isolated);
@@ -93,8 +93,9 @@ fn uplink(
     let chosen = uplink.nic.is_none();
     // The default route is the bridge's own by now.
     let kept = recorded.and_then(|r| r.carrier.uplink()).filter(|u| chosen && u.chosen);
-    let nic = kept.map(|u| u.nic.clone()).or(observed.host.nic(uplink).map(String::from));
-    if let Some(odd) = nic.as_deref().filter(|nic| !is_interface(nic)) {
+    let found = observed.host.nic(uplink);
+    let nic = kept.map(|u| Ok(u.nic.clone())).or(found.map(|nic| nic.parse().map_err(|_| nic)));
+    if let Some(Err(odd)) = nic {
         let odd: String = odd.escape_default().collect();
         let message = format!(
             "network `{}` names no `nic`, and the NIC of the hypervisor's default route has the name `{odd}`",
@@ -115,7 +116,7 @@ fn uplink(
         );
     }
     Uplink {
-        nic: nic.unwrap_or_default(),
+        nic: nic.and_then(Result::ok).unwrap_or_else(InterfaceName::unknown),
         chosen,
         address: network.ipv4.as_ref().map(|i| i.net),
         stp: uplink.stp,
@@ -129,7 +130,7 @@ fn bare(name: &Name, environment: &EnvName) -> Network {
     let name = NetworkName::of(environment, name);
     Network {
         uuid: identifier("network", environment, &name),
-        bridge: interface_name(&name),
+        bridge: InterfaceName::of(&name),
         name,
         carrier: ALONE,
         ipv4: None,
@@ -159,12 +160,12 @@ pub(super) fn link(name: &Name, hub: bool, mtu: Option<u32>, environment: &EnvNa
 
 fn vswitch(
     vswitch: &topology::Vswitch,
-    bridge: &str,
+    bridge: &InterfaceName,
     userspace: bool,
     environment: &EnvName,
 ) -> Vswitch {
     let own = vswitch.addresses.iter().map(|a| a.value).collect();
-    let mut ports = vec![HostPort { name: bridge.into(), tag: None, addresses: own }];
+    let mut ports = vec![HostPort { name: bridge.clone(), tag: None, addresses: own }];
     for group in &vswitch.portgroups {
         for vlan in group.vlans.iter().filter(|v| !v.addresses.is_empty()) {
             let id = vlan.id.value;
@@ -174,7 +175,7 @@ fn vswitch(
                 false => group.name.value.to_string(),
             };
             ports.push(HostPort {
-                name: interface_name(&environment.qualify(&name)),
+                name: InterfaceName::of(&environment.qualify(&name)),
                 tag: Some(id),
                 addresses: vlan.addresses.iter().map(|a| a.value).collect(),
             });

@@ -11,7 +11,9 @@ use crate::names::EnvName;
 use crate::seed::SeedFile;
 use crate::topology::{Allocation, Srv};
 use crate::units::{ByteSize, MIB, MacAddr};
-use crate::values::{Login, NetworkName, NodeName, PublicKey, TimeZone};
+use crate::values::{
+    InterfaceName, Login, NetworkName, NodeName, PublicKey, TargetDevice, TimeZone,
+};
 
 /// Steps of one lane share a limit on how many run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,7 +91,7 @@ pub enum LiveChange {
     /// Tell the guest of more room on a disk.
     ResizeDisk {
         /// Target device.
-        device: String,
+        device: TargetDevice,
         /// In bytes.
         bytes: u64,
     },
@@ -191,21 +193,21 @@ pub enum Action {
     /// reach the hypervisor anew afterwards, it puts everything back by itself.
     BridgeNic {
         /// The bridge.
-        bridge: String,
+        bridge: InterfaceName,
         /// The NIC and how it joins.
         uplink: Uplink,
     },
     /// Give the NIC back what it had, and remove the bridge.
     ReleaseNic {
         /// The bridge.
-        bridge: String,
+        bridge: InterfaceName,
         /// The NIC.
-        nic: String,
+        nic: InterfaceName,
     },
     /// Make a bridge of Open vSwitch with the hypervisor's interfaces on it.
     MakeVswitch {
         /// The bridge.
-        bridge: String,
+        bridge: InterfaceName,
         /// What is on it.
         vswitch: Vswitch,
         /// Environment it belongs to.
@@ -216,7 +218,7 @@ pub enum Action {
     /// Remove a bridge of Open vSwitch.
     RemoveVswitch {
         /// The bridge.
-        bridge: String,
+        bridge: InterfaceName,
         /// Environment it belongs to.
         environment: EnvName,
     },
@@ -225,7 +227,7 @@ pub enum Action {
         /// Network.
         network: NetworkName,
         /// Its bridge.
-        bridge: String,
+        bridge: InterfaceName,
         /// Domains.
         domains: Vec<NodeName>,
     },

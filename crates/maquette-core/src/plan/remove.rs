@@ -170,7 +170,7 @@ fn domain_goes(domain: &Domain, observed: &Observed, reason: &str) -> Change {
 
 /// Volumes in which external snapshots keep what a node has written since.
 fn overlays<'a>(domain: &'a Domain, observed: &'a Observed) -> Vec<&'a str> {
-    let pool = observed.volumes.get(&domain.pool.name);
+    let pool = observed.volumes.get(domain.pool.name.as_str());
     let own: BTreeSet<&str> = domain.recorded.volumes().collect();
     let overlay =
         |name: &str| !own.contains(name) && own.iter().any(|of| observed::is_overlay(name, of));

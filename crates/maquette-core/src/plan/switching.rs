@@ -50,7 +50,7 @@ pub(super) fn missing(network: &Network, observed: &Observed) -> Option<String> 
 /// rules does. It is there again when the network has started again, which its nodes do not notice.
 pub(super) fn unguarded(network: &Network, observed: &Observed) -> bool {
     let wanted = network.carrier.uplink().is_some_and(|u| u.guard);
-    wanted && !observed.host.guarded.contains(&network.bridge)
+    wanted && !observed.host.guarded.contains(network.bridge.as_str())
 }
 
 fn lost_port<'a>(vswitch: &'a Vswitch, host: &HostNetwork) -> Option<&'a str> {

@@ -307,7 +307,7 @@ pub(super) fn is_there(template: &Template, pool: &Pool, observed: &Observed) ->
 
 /// Whether there are templates at all.
 pub fn has_templates(pool: &Pool, observed: &Observed) -> bool {
-    let mut volumes = observed.volumes.get(&pool.name).into_iter().flatten();
+    let mut volumes = observed.volumes.get(pool.name.as_str()).into_iter().flatten();
     volumes.any(|volume| TemplatePart::Memory.domain(volume).is_some())
 }
 

@@ -122,7 +122,7 @@ settings! {
         locates: true,
         key: Some("hypervisor.key_fingerprint"),
     }
-    pool_name: String as Name = "images".into(), {
+    pool_name: Name as Name = Name::known("images"), {
         name: "pool-name",
         doc: "libvirt storage pool of all volumes",
         default: Some("images"),
@@ -132,7 +132,7 @@ settings! {
         key: Some("hypervisor.pool_name"),
         infrared: at("Image", 3, Some("images")),
     }
-    pool_path: String as Directory = "/var/lib/libvirt/images".into(), {
+    pool_path: Directory as Directory = Directory::known("/var/lib/libvirt/images"), {
         name: "disk-pool",
         doc: "Directory of the storage pool",
         default: Some("/var/lib/libvirt/images"),
@@ -366,7 +366,7 @@ settings! {
         group: Guests,
         key: Some("bmc"),
     }
-    bmc_network: Option<String> as Name = None, {
+    bmc_network: Option<Name> as Name = None, {
         name: "bmc-network",
         doc: "Network on which each BMC has an address of its own, with the ports 443 and 623",
         unset: Some("the hypervisor's address on network `management`, or on the first where it has one, and ports of their own"),

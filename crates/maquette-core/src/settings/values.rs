@@ -42,7 +42,7 @@ checked! {
     TimeZone as TimeZone: Kind::Text, |zone| zone;
     HostAddress as HostAddress: Kind::Address, |address| address;
     Line as String: Kind::Text, |line| line.to_string();
-    Name as String: Kind::Text, |name| name.to_string();
+    Name as Name: Kind::Text, |name| name;
     Mtu as u32: Kind::Number(Mtu::LEAST as u64, Mtu::MOST as u64), Mtu::bytes;
     u8 as u8: Kind::Number(0, u8::MAX as u64), |number| number;
     Ttl as Ttl: Kind::Text, |ttl| ttl;
@@ -50,12 +50,12 @@ checked! {
 }
 
 impl Value for Directory {
-    type Held = String;
+    type Held = Self;
     const KIND: Kind = Kind::Text;
 
-    fn read(text: &str) -> Result<String, String> {
+    fn read(text: &str) -> Result<Self, String> {
         let directory = text.trim_end_matches('/').parse::<Self>();
-        directory.map(|d| d.to_string()).map_err(|error| error.to_string())
+        directory.map_err(|error| error.to_string())
     }
 }
 

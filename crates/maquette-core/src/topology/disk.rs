@@ -4,7 +4,7 @@ use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::Class::{Later, Live, Replace, Restart};
 use crate::file_keys::{Form, Key, key};
-use crate::hardware::Bus;
+use crate::hardware::{Bus, CACHE_MODES, CacheMode};
 use crate::syntax::{Entry, Node, Span, Spanned, Value};
 use crate::units::{ByteSize, MIB};
 use crate::values::{DiskKey, Line, Serial};
@@ -36,7 +36,7 @@ pub struct Disk {
     /// Preallocation of a disk that is not backed by an image.
     pub preallocation: Preallocation,
     /// libvirt cache mode.
-    pub cache: String,
+    pub cache: CacheMode,
     /// Image that the disk is made from as it is.
     pub import_url: Option<String>,
     /// Directory other than the pool's.
@@ -52,10 +52,6 @@ pub struct Disk {
     /// Where the disk is defined.
     pub span: Span,
 }
-
-/// Cache modes of libvirt: <https://libvirt.org/formatdomain.html#hard-drives-floppy-disks-cdroms>.
-const CACHE_MODES: [&str; 6] =
-    ["default", "none", "writethrough", "writeback", "directsync", "unsafe"];
 
 /// Modes of preallocation, as `qemu-img` knows them.
 const PREALLOCATION: [&str; 4] = ["off", "metadata", "falloc", "full"];
@@ -178,9 +174,9 @@ fn preallocation(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Preallocat
     }
 }
 
-fn cache(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> String {
-    let Some(text) = fields.text("cache", diags) else { return "unsafe".into() };
-    if !CACHE_MODES.contains(&text.value.as_str()) {
+fn cache(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> CacheMode {
+    let Some(text) = fields.text("cache", diags) else { return CacheMode::default() };
+    text.value.parse().unwrap_or_else(|_| {
         diags.push(
             Diagnostic::error(
                 "topology::cache",
@@ -189,8 +185,8 @@ fn cache(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> String {
             .at(text.span, "")
             .help(format!("libvirt knows {}", decode::quoted_list(&CACHE_MODES))),
         );
-    }
-    text.value
+        CacheMode::default()
+    })
 }
 
 fn disk(entry: &Entry, (role, described): (&str, bool), diags: &mut Diagnostics) -> Option<Disk> {

@@ -2,14 +2,14 @@
 
 use crate::decode::Fields;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::names::is_interface;
 use crate::syntax::Spanned;
+use crate::values::InterfaceName;
 
 /// How a network is connected to a LAN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uplink {
     /// NIC of the hypervisor; none is the one of its IPv4 default route.
-    pub nic: Option<Spanned<String>>,
+    pub nic: Option<Spanned<InterfaceName>>,
     /// Spanning tree protocol.
     pub stp: bool,
     /// Whether nodes are kept from answering DHCP and from advertising themselves as routers on the LAN.
@@ -28,15 +28,14 @@ pub(super) fn decode(
     if !used {
         return None;
     }
-    if let Some(nic) = nic.as_ref().filter(|n| !is_interface(&n.value)) {
-        diags.push(
-            Diagnostic::error(
-                "topology::nic",
-                format!("`{}` is not a valid network interface", nic.value),
-            )
-            .at(nic.span, "")
-            .help("names of interfaces have at most 15 letters, digits, `-`, `_` and `.`"),
-        );
-    }
+    let nic = nic.and_then(|nic| match nic.value.parse() {
+        Ok(name) => Some(Spanned::new(name, nic.span)),
+        Err(_) => {
+            let message = format!("`{}` is not a valid network interface", nic.value);
+            let help = "names of interfaces have at most 15 letters, digits, `-`, `_` and `.`";
+            diags.push(Diagnostic::error("topology::nic", message).at(nic.span, "").help(help));
+            None
+        }
+    });
     Some(Uplink { nic, stp: stp.unwrap_or(false), dhcp_guard: guard.unwrap_or(true) })
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
+use crate::hardware::Bus;
+
 use super::{Form, ValueError, checked, shortened, word};
 
 checked!(
@@ -19,6 +21,26 @@ checked!(
     }
     .check(text)
 );
+
+checked!(
+    /// What a disk is to libvirt: `vda`, `sdb`, `hdc`.
+    TargetDevice,
+    |text| {
+        let letters = ["vd", "sd", "hd"].iter().find_map(|bus| text.strip_prefix(bus));
+        if letters.is_some_and(|l| matches!(l.len(), 1..=3) && l.bytes().all(|b| b.is_ascii_lowercase())) {
+            return Ok(());
+        }
+        let shown = shortened(text);
+        Err(ValueError::new(format!("`{shown}` is not a valid disk device: it is one like `vda`")))
+    }
+);
+
+impl TargetDevice {
+    /// The disk of a number among those of buses whose devices begin alike.
+    pub(crate) fn of(bus: Bus, number: u32) -> Self {
+        Self(bus.device(number))
+    }
+}
 
 checked!(
     /// A serial number of a disk: as much as virtio gives a guest to read, and nothing that udev would write otherwise.

@@ -1,8 +1,10 @@
 //! Names of nodes, their types and networks. What a topology calls them and what libvirt calls them are different
 //! types: none is taken for the other, and a prefix is given in one place.
 
-use super::{ValueError, checked};
-use crate::names::{EnvName, NameError, check, check_name};
+use super::{ValueError, checked, shortened};
+use crate::names::{
+    EnvName, LONGEST_INTERFACE, NameError, check, check_name, interface_name, is_interface,
+};
 
 /// Longest name of a network, in characters: a prefix and the types of two linked nodes fit into it.
 const LONGEST_NETWORK: usize = 200;
@@ -34,6 +36,37 @@ checked!(
     NetworkName,
     |text| check(text, LONGEST_NETWORK).map_err(refused)
 );
+
+checked!(
+    /// A network interface or bridge, as Linux takes their names.
+    InterfaceName,
+    |text| match is_interface(text) {
+        true => Ok(()),
+        false => {
+            let shown = shortened(text);
+            Err(ValueError::new(format!(
+                "`{shown}` is not a valid network interface: it has at most {LONGEST_INTERFACE} letters, digits, `-`, `_` and `.`"
+            )))
+        }
+    }
+);
+
+impl InterfaceName {
+    /// The interface that goes with a name of ours: the name, or a digest at its end where it is too long.
+    pub(crate) fn of(name: &str) -> Self {
+        Self(interface_name(name))
+    }
+
+    /// What a guest calls the interface of a number.
+    pub(crate) fn in_guest(number: usize) -> Self {
+        Self(format!("eth{number}"))
+    }
+
+    /// A NIC that is not found, or has a name that nobody can be given: that is reported before anything is made.
+    pub(crate) fn unknown() -> Self {
+        Self(String::new())
+    }
+}
 
 impl Name {
     /// The network of a link, from its ends: node types, as a link's name has them, with their numbers.

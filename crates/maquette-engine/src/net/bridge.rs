@@ -80,7 +80,7 @@ pub fn objections(host: &dyn Host, bridge: &str, nic: &str) -> Result<Objections
 fn joining(bridge: &str, uplink: &Uplink, here: &str) -> Command {
     command("join", bridge).args([
         bridge.to_string(),
-        uplink.nic.clone(),
+        uplink.nic.to_string(),
         u8::from(uplink.stp).to_string(),
         uplink.address.map(|a| a.to_string()).unwrap_or_default(),
         uplink.mtu.map(|m| m.to_string()).unwrap_or_default(),
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_nic_is_put_into_a_bridge_as_its_network_says() {
         let uplink = Uplink {
-            nic: "eno2".into(),
+            nic: "eno2".parse().unwrap(),
             chosen: false,
             address: Some("10.9.0.1/24".parse().unwrap()),
             stp: true,

@@ -160,7 +160,7 @@ fn planned(host: &dyn Host, name: &str) -> Option<Setting> {
     let answers = is_alive("libvirtd") || Path::new(TOLD).join("libvirtd.socket").exists();
     let facts = host_facts(&facts, answers.then_some((PoolState::Missing, 0)));
     let needs = Needs {
-        pool: Pool { name: "images".into(), path: "/images".into() },
+        pool: Pool { name: "images".parse().unwrap(), path: "/images".parse().unwrap() },
         missing_packages: vec!["one".into(), "two".into()],
         ipv6: true,
         timezone: Some("Europe/Berlin".into()),

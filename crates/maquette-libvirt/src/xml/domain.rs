@@ -446,7 +446,7 @@ pub fn found_nic(nic: &Nic) -> String {
 fn write_disk(w: &mut Writer, disk: &Disk, pool: &Pool) {
     let file = format!("{}/{}", pool.path, disk.volume);
     w.element("disk", &[("type", "file"), ("device", "disk")], |w| {
-        w.empty("driver", &[("name", "qemu"), ("type", "qcow2"), ("cache", &disk.cache)]);
+        w.empty("driver", &[("name", "qemu"), ("type", "qcow2"), ("cache", disk.cache.as_str())]);
         w.empty("source", &[("file", &file)]);
         w.empty("target", &[("dev", &disk.device), ("bus", disk.bus.as_str())]);
         if let Some(serial) = &disk.serial {
@@ -488,15 +488,15 @@ mod tests {
     use maquette_testkit as nodes;
 
     fn pool() -> Pool {
-        Pool { name: "images".into(), path: "/var/lib/libvirt/images".into() }
+        Pool { name: "images".parse().unwrap(), path: "/var/lib/libvirt/images".parse().unwrap() }
     }
 
     fn on_bus(bus: Bus, count: u32) -> Node {
         let disk = |number| Disk {
             volume: format!("n-0-disk{number}.qcow2"),
-            device: bus.device(number),
+            device: bus.device(number).parse().unwrap(),
             bus,
-            cache: "unsafe".into(),
+            cache: "unsafe".parse().unwrap(),
             size: None,
             backing: None,
             preallocation: Preallocation::Off,

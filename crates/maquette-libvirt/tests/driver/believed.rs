@@ -49,7 +49,7 @@ fn a_network_that_somebody_copied_is_theirs_without_a_prefix_too() {
     let define = |name: &str, bridge: &str, uuid: u128| {
         let network = Network {
             name: name.parse().unwrap(),
-            bridge: bridge.into(),
+            bridge: bridge.parse().unwrap(),
             uuid: Uuid::from_u128(uuid),
             ..network(Vec::new())
         };
@@ -135,7 +135,7 @@ fn a_clone_that_no_domain_has_and_one_by_another_name_keep_what_they_are_over() 
     let at = |name: &str| directory.path().join(name).display().to_string();
     std::fs::create_dir(at("real")).unwrap();
     std::os::unix::fs::symlink("real", at("link")).unwrap();
-    let pool = Pool { name: "images".into(), path: at("link") };
+    let pool = Pool { name: "images".parse().unwrap(), path: at("link").parse().unwrap() };
     let names = ["clone.qcow2", "lab-web-0-disk1.before", "apart.qcow2", "strange.qcow2"];
     let volume = |name: &str| {
         format!(

@@ -323,7 +323,7 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
             let disturbance = disturbance.unwrap_or_default();
             rows.push(render::LinkRow {
                 node: domain.name.to_string(),
-                interface: interface.name.clone(),
+                interface: interface.name.to_string(),
                 mac: interface.mac.to_string(),
                 network: interface.source(),
                 portgroup: interface.attachment.portgroup().map(String::from),

@@ -107,7 +107,7 @@ impl Recorded<'_> {
 
     /// The image that was built under a name, which somebody brought there.
     fn built(&self, name: &str, observed: &Observed) -> Option<Image> {
-        let volumes = observed.volumes.get(&self.pool.name)?;
+        let volumes = observed.volumes.get(self.pool.name.as_str())?;
         let is_it = |volume: &&String| {
             let record = self.agents.get(&format!("{}/{volume}", self.pool.path));
             record.is_some_and(|r| r.is_built_as(name, volume) && build::is_recorded_current(r))

@@ -173,7 +173,7 @@ pub fn picture(
                 Some((n, p)) => format!("{} {}", nodes[*n].name, nodes[*n].interfaces[*p].name),
                 None => interface.network.to_string(),
             };
-            Port { name: interface.name.clone(), net, to, detail: plugged(interface) }
+            Port { name: interface.name.to_string(), net, to, detail: plugged(interface) }
         });
         let (state, fate) = state(Kind::Node, &node.name);
         let (name, ports) = (node.name.to_string(), ports.collect());
@@ -198,7 +198,7 @@ pub fn same_network(one: &Network, other: &Network) -> bool {
 pub fn same_node(one: &Node, other: &Node) -> bool {
     let ports = |node: &Node| -> Vec<(String, String, String)> {
         let each = node.interfaces.iter();
-        each.map(|i| (i.name.clone(), i.network.to_string(), plugged(i))).collect()
+        each.map(|i| (i.name.to_string(), i.network.to_string(), plugged(i))).collect()
     };
     size(one) == size(other) && ports(one) == ports(other)
 }

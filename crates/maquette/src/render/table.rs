@@ -70,7 +70,8 @@ impl Row {
         let Condition { state, reason } = Condition::of(domain, evidence);
         let good = matches!(state, NodeState::Ready | NodeState::Running);
         let interfaces = node.interfaces.iter().filter(|i| domain.pulled.contains(&i.mac));
-        let pulled: Vec<_> = interfaces.map(|i| (i.name.clone(), i.network.to_string())).collect();
+        let pulled: Vec<_> =
+            interfaces.map(|i| (i.name.to_string(), i.network.to_string())).collect();
         Self {
             reason,
             name: domain.name.to_string(),

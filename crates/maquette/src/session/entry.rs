@@ -31,8 +31,8 @@ pub fn save(located: &Located, connection: &Connection) -> Result<(), Failure> {
     let saved = Saved {
         prefix: located.environment.prefix().map(String::from),
         host,
-        pool_name: Some(located.pool.name.clone()),
-        pool_path: Some(located.pool.path.clone()),
+        pool_name: Some(located.pool.name.to_string()),
+        pool_path: Some(located.pool.path.to_string()),
         owner: before.owner,
         opens: before.opens,
     };

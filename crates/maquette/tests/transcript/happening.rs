@@ -212,7 +212,7 @@ impl Stage {
                         disk.file = format!("{}/{overlay}", domain.pool.path);
                     }
                 }
-                seen.volumes.entry(domain.pool.name.clone()).or_default().insert(overlay);
+                seen.volumes.entry(domain.pool.name.to_string()).or_default().insert(overlay);
             }
             ["somebody", "copies", volume, "to", copy] => {
                 let all = seen.volumes.values_mut().find(|all| all.contains(*volume)).unwrap();

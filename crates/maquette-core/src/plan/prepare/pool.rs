@@ -12,8 +12,8 @@ pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
     };
     let pool = &needs.pool;
     let name = format!("pool {}", pool.name);
-    let setting = Setting::Pool { name: pool.name.clone(), directory: Some(pool.path.clone()) };
-    Some(Lack::new(Op::Create, name, pool.path.clone(), reason, setting))
+    let setting = Setting::Pool { name: pool.name.to_string(), directory: Some(pool.path.clone()) };
+    Some(Lack::new(Op::Create, name, pool.path.to_string(), reason, setting))
 }
 
 pub(super) fn title(name: &str) -> String {

@@ -1,6 +1,7 @@
 //! The closed list of what preparation changes. What a variant is called is said in its thing's file.
 
 use super::limits::Limit;
+use crate::values::Directory;
 
 /// One thing of a hypervisor that preparation changes, with its value: in `Action::Apply` the one that it shall
 /// have, in `Action::Restore` the one that it had before.
@@ -25,7 +26,7 @@ pub enum Setting {
         /// Its name.
         name: String,
         /// Its directory; none where it was not there.
-        directory: Option<String>,
+        directory: Option<Directory>,
     },
     /// Open vSwitch's daemons run; before, they did not.
     Vswitch,

@@ -9,6 +9,7 @@ mod confined;
 mod customize;
 mod encrypted;
 mod kill_points;
+mod relay;
 mod servers;
 
 fn image(path: &Path, size: &str) {
@@ -30,7 +31,8 @@ fn bring_to(
     let context =
         StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     let image = Image { source: source.into(), volume: "v.qcow2".into() };
-    let pool = Pool { name: "p".into(), path: pool.display().to_string() };
+    let pool =
+        Pool { name: "p".parse().unwrap(), path: pool.display().to_string().parse().unwrap() };
     fetch(host, transfer, &image, &pool, smallest, &|| Ok(true), &context)
 }
 
@@ -87,7 +89,10 @@ fn a_file_that_was_replaced_since_it_was_named_is_not_used() {
     image(&path, "1G");
     let context =
         StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
-    let into = Pool { name: "p".into(), path: pool.path().display().to_string() };
+    let into = Pool {
+        name: "p".parse().unwrap(),
+        path: pool.path().display().to_string().parse().unwrap(),
+    };
     for remote in [false, true] {
         let volume = super::super::source::resolve(path.to_str().unwrap(), Path::new("/nowhere"));
         let named = volume.unwrap().image;

@@ -93,7 +93,7 @@ fn inside() {
     let context =
         StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     let uplink = Uplink {
-        nic: "v0".into(),
+        nic: "v0".parse().unwrap(),
         chosen: false,
         address: None,
         stp: false,

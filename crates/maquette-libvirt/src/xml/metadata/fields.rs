@@ -11,7 +11,7 @@ use std::str::FromStr;
 use maquette_core::blueprint::{Image, Pool};
 use maquette_core::topology::Dhcp;
 use maquette_core::units::ByteSize;
-use maquette_core::values::{Directory, FileName, Line, Name};
+use maquette_core::values::{FileName, Line};
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
@@ -352,13 +352,14 @@ impl<T: FromStr + ToString> Field<Option<T>> for OptionalOtherwise<T> {
 /// attribute.
 pub(super) struct NameOtherwiseOwn(pub(super) &'static str);
 
-impl Field<String> for NameOtherwiseOwn {
-    fn write(&self, value: &String, tree: &mut Tree) {
-        tree.lead(self.0, value);
+impl<T: FromStr + ToString> Field<T> for NameOtherwiseOwn {
+    fn write(&self, value: &T, tree: &mut Tree) {
+        tree.lead(self.0, value.to_string());
     }
 
-    fn read(&self, from: Source<'_, '_>) -> Result<String, MetadataError> {
-        Ok(from.get::<Name>(self.0)?.map_or_else(|| from.name.into(), |name| name.to_string()))
+    fn read(&self, from: Source<'_, '_>) -> Result<T, MetadataError> {
+        let own = || from.name.parse().map_err(|_| MetadataError::Attribute(self.0.into()));
+        from.get(self.0)?.map_or_else(own, Ok)
     }
 }
 
@@ -594,5 +595,5 @@ impl<T, F: Field<T>> Field<Option<T>> for Where<F> {
 
 record!(
     /// Pool of an object's volumes.
-    PoolFields: Pool { name: text::<Name>("pool"), path: text::<Directory>("pool-path") }
+    PoolFields: Pool { name: Required("pool"), path: Required("pool-path") }
 );

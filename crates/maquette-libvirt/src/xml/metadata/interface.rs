@@ -5,17 +5,17 @@ use std::net::Ipv4Addr;
 use ipnet::{Ipv4Net, Ipv6Net};
 use maquette_core::blueprint::{Attachment, Checksums, Interface, Ipv4Setup};
 use maquette_core::units::MacAddr;
-use maquette_core::values::{DeviceModel, FileName, Line, NetworkName};
+use maquette_core::values::{DeviceModel, InterfaceName, Line, NetworkName};
 
 use super::MetadataError;
 use super::fields::{
     Field, Named, Names, Optional, OptionalOtherwise, Otherwise, Required, Set, Source, Tree,
-    optional_text, record, text,
+    optional_text, record,
 };
 
 /// An interface, an attribute for each of these.
 struct Flat {
-    name: String,
+    name: InterfaceName,
     mac: MacAddr,
     network: NetworkName,
     model: DeviceModel,
@@ -33,7 +33,7 @@ struct Flat {
 }
 
 record!(FlatFields: Flat {
-    name: text::<FileName>("name"),
+    name: Required("name"),
     mac: Required("mac"),
     network: Required("network"),
     model: Required("model"),

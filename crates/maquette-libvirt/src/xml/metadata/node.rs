@@ -3,7 +3,7 @@
 use maquette_core::blueprint::{Access, Bmc, Disk, Guest, Node, Pool, Vnc};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{BmcProtocol, BootMode, Bus, Preallocation, SeedDrive, VirtType};
-use maquette_core::values::{DiskKey, FileName, NodeName};
+use maquette_core::values::{FileName, NodeName};
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
@@ -114,9 +114,9 @@ record!(AccessFields: Access {
 
 record!(DiskFields: Disk {
     volume: text::<FileName>("volume"),
-    device: text::<DiskKey>("device"),
+    device: Required("device"),
     bus: Word("bus", Bus::as_str),
-    cache: text::<DiskKey>("cache"),
+    cache: Required("cache"),
     size: Bytes("bytes"),
     backing: Backing("image", "image-volume"),
     preallocation: Words(

@@ -42,8 +42,9 @@ const FILE: &str = "[a-zA-Z0-9_][a-zA-Z0-9_.+@:~-]{0,12}";
 /// Signs that XML has a use for are among these.
 const LINE: &str = "[ -~äß→]{1,20}";
 
-fn name() -> BoxedStrategy<String> {
-    text::<maquette_core::values::Name>(NAME)
+/// A bridge or NIC.
+fn interface_name() -> BoxedStrategy<maquette_core::values::InterfaceName> {
+    value(NAME)
 }
 
 /// A network's name: with a prefix it may be longer than a node's.
@@ -97,8 +98,7 @@ fn range<T: Arbitrary + 'static>() -> BoxedStrategy<Option<Dhcp<T>>> {
 }
 
 fn pool() -> impl Strategy<Value = Pool> {
-    (name(), text::<maquette_core::values::Directory>("(/[a-z0-9_. -]{1,8}){1,3}"))
-        .prop_map(|(name, path)| Pool { name, path })
+    (named(), value("(/[a-z0-9_. -]{1,8}){1,3}")).prop_map(|(name, path)| Pool { name, path })
 }
 
 fn environment() -> impl Strategy<Value = EnvName> {
@@ -107,7 +107,6 @@ fn environment() -> impl Strategy<Value = EnvName> {
 }
 
 fn disk() -> impl Strategy<Value = Disk> {
-    let key = || text::<maquette_core::values::DiskKey>("[a-z0-9][a-z0-9_-]{0,8}");
     // Records have no secrets of an address, so that one with some comes back without them.
     let image = (line(), file()).prop_map(|(source, volume)| Image { source, volume });
     let image = image.prop_filter("it may be secret", |i| {
@@ -117,12 +116,21 @@ fn disk() -> impl Strategy<Value = Disk> {
     let all = [Preallocation::Off, Preallocation::Metadata, Preallocation::Full];
     let preallocation = prop::sample::select(all.to_vec());
     let serial = of(value("[a-z0-9][a-z0-9_.+-]{0,12}"));
-    (file(), key(), bus, key(), of(any::<u64>()), of(image), preallocation, serial).prop_map(
-        |(volume, device, bus, cache, size, backing, preallocation, serial)| {
+    let cache = value("default|none|writethrough|writeback|directsync|unsafe");
+    (
+        file(),
+        value("(vd|sd|hd)[a-z]{1,2}"),
+        bus,
+        cache,
+        of(any::<u64>()),
+        of(image),
+        preallocation,
+        serial,
+    )
+        .prop_map(|(volume, device, bus, cache, size, backing, preallocation, serial)| {
             let size = size.map(ByteSize);
             Disk { volume, device, bus, cache, size, backing, preallocation, serial }
-        },
-    )
+        })
 }
 
 fn interface() -> impl Strategy<Value = Interface> {
@@ -135,7 +143,7 @@ fn interface() -> impl Strategy<Value = Interface> {
     });
     let dhcp = of(net4()).prop_map(|reserved| Ipv4Setup::Dhcp { reserved });
     let ipv4 = prop_oneof![Just(Ipv4Setup::Off), dhcp, own];
-    let words = (file(), mac(), network_name(), value("[a-z0-9][a-z0-9_-]{0,8}"));
+    let words = (interface_name(), mac(), network_name(), value("[a-z0-9][a-z0-9_-]{0,8}"));
     (words, attachment, ipv4, of(net6()), whatever(), whatever()).prop_map(
         |((name, mac, network, model), attachment, ipv4, ipv6, default_route, mtu)| Interface {
             name,
@@ -241,7 +249,7 @@ fn node() -> impl Strategy<Value = NodeRecord> {
 
 fn vswitch() -> impl Strategy<Value = Vswitch> {
     let address = prop_oneof![net4().prop_map(ipnet::IpNet::V4), net6().prop_map(ipnet::IpNet::V6)];
-    let port = (name(), whatever(), vec(address, 0..3));
+    let port = (interface_name(), whatever(), vec(address, 0..3));
     let port = port.prop_map(|(name, tag, addresses)| HostPort { name, tag, addresses });
     let tag = (whatever(), whatever()).prop_map(|(id, native)| Tag { id, native });
     let group = (line(), whatever(), whatever(), vec(tag, 0..3));
@@ -252,7 +260,7 @@ fn vswitch() -> impl Strategy<Value = Vswitch> {
 }
 
 fn uplink() -> impl Strategy<Value = Uplink> {
-    (name(), whatever(), of(net4()), whatever(), whatever(), whatever()).prop_map(
+    (interface_name(), whatever(), of(net4()), whatever(), whatever(), whatever()).prop_map(
         |(nic, chosen, address, stp, guard, mtu)| Uplink { nic, chosen, address, stp, guard, mtu },
     )
 }
@@ -289,7 +297,14 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
         uplink().prop_map(Carrier::Nic),
         vswitch().prop_map(Carrier::OpenVswitch),
     ];
-    let who = (environment(), any::<(u8, u8)>(), network_name(), name(), any::<u128>(), carrier);
+    let who = (
+        environment(),
+        any::<(u8, u8)>(),
+        network_name(),
+        interface_name(),
+        any::<u128>(),
+        carrier,
+    );
     let addresses = (of(net4()), range(), of(net6()), range(), of(dns()), whatever());
     let fixed = (net4(), range(), whatever(), whatever());
     let fixed = fixed.prop_map(|(net, range, gateway, nameserver)| Fixed {

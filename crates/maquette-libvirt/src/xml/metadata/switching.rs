@@ -6,7 +6,7 @@ use std::str::FromStr;
 use maquette_core::blueprint::{
     BridgeOptions, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch,
 };
-use maquette_core::values::{Line, Name};
+use maquette_core::values::Line;
 
 use super::MetadataError;
 use super::fields::{
@@ -14,7 +14,7 @@ use super::fields::{
 };
 
 record!(UplinkFields: Uplink {
-    nic: text::<Name>("nic"),
+    nic: Required("nic"),
     chosen: Required("chosen"),
     address: Optional("address"),
     stp: Required("stp"),
@@ -43,7 +43,7 @@ record!(PortgroupFields: Portgroup {
 });
 
 record!(PortFields: HostPort {
-    name: text::<Name>("name"),
+    name: Required("name"),
     tag: Optional("tag"),
     addresses: List("addresses"),
 });
@@ -133,29 +133,29 @@ impl Field<BridgeOptions> for TuningFields {
 /// engine.
 pub(super) mod hook {
     use maquette_core::blueprint::{BridgeOptions, Network};
-    use maquette_core::values::Name;
+    use maquette_core::values::InterfaceName;
 
     use super::super::MetadataError;
     use super::super::fields::{
-        Field, Named, Names, One, Required, Source, Tree, optional_text, record, text,
+        Field, Named, Names, One, Optional, Required, Source, Tree, record,
     };
 
     /// What it reads in one element.
     pub(in super::super) struct Hook {
-        pub(super) bridge: String,
+        pub(super) bridge: InterfaceName,
         pub(super) link_local: bool,
         pub(super) hub: bool,
         pub(super) querier: bool,
         /// The NIC that is guarded.
-        pub(super) guard: Option<String>,
+        pub(super) guard: Option<InterfaceName>,
     }
 
     record!(HookFields: Hook {
-        bridge: text::<Name>("bridge"),
+        bridge: Required("bridge"),
         link_local: Required("link-local"),
         hub: Required("hub"),
         querier: Required("querier"),
-        guard: optional_text::<Name>("guard"),
+        guard: Optional("guard"),
     });
 
     const TUNING: One<HookFields> = One("tuning", HookFields);

@@ -20,13 +20,13 @@ use uuid::Uuid;
 use super::*;
 
 fn pool() -> Pool {
-    Pool { name: "big".into(), path: "/big".into() }
+    Pool { name: "big".parse().unwrap(), path: "/big".parse().unwrap() }
 }
 
 /// A node with nothing at its default.
 pub(crate) fn full_node() -> NodeRecord {
     let interface = Interface {
-        name: "eth0".into(),
+        name: "eth0".parse().unwrap(),
         mac: "52:54:00:00:00:01".parse().unwrap(),
         network: "lab-data".parse().unwrap(),
         attachment: Attachment::OtherBridge {
@@ -45,7 +45,7 @@ pub(crate) fn full_node() -> NodeRecord {
         mtu: Some(9000),
     };
     let plugged = Interface {
-        name: "eth1".into(),
+        name: "eth1".parse().unwrap(),
         mac: "52:54:00:00:00:02".parse().unwrap(),
         network: "br-lan".parse().unwrap(),
         attachment: Attachment::HostBridge,
@@ -54,9 +54,9 @@ pub(crate) fn full_node() -> NodeRecord {
     };
     let disk = Disk {
         volume: "lab-n-0-disk1.qcow2".into(),
-        device: "vda".into(),
+        device: "vda".parse().unwrap(),
         bus: Bus::Virtio,
-        cache: "unsafe".into(),
+        cache: "unsafe".parse().unwrap(),
         size: Some(ByteSize(1 << 30)),
         backing: Some(Image { source: "debian-12".into(), volume: "maquette-x.qcow2".into() }),
         preallocation: Preallocation::Metadata,
@@ -119,12 +119,12 @@ pub(super) fn full_network() -> NetworkRecord {
     let dhcp = |a: &str, b: &str| Dhcp { start: a.parse().unwrap(), end: b.parse().unwrap() };
     let network = Network {
         name: "lab-data".parse().unwrap(),
-        bridge: "br7".into(),
+        bridge: "br7".parse().unwrap(),
         uuid: Uuid::from_u128(6),
         carrier: Carrier::OpenVswitch(Vswitch {
             userspace: true,
             ports: vec![HostPort {
-                name: "p0".into(),
+                name: "p0".parse().unwrap(),
                 tag: Some(7),
                 addresses: vec!["192.0.2.30/24".parse().unwrap()],
             }],
@@ -198,7 +198,7 @@ pub(super) fn full_network() -> NetworkRecord {
 fn bridged_network() -> NetworkRecord {
     let mut record = full_network();
     record.network.carrier = Carrier::Nic(Uplink {
-        nic: "eno1".into(),
+        nic: "eno1".parse().unwrap(),
         chosen: true,
         address: Some("192.0.2.3/24".parse().unwrap()),
         stp: true,
@@ -281,6 +281,56 @@ fn every_attribute_is_written_and_read_back() {
             assert_ne!(found, Ok(network.clone()), "nobody reads {attribute}");
         }
     }
+}
+
+/// `text` with something else in each of its attributes, one at a time.
+fn with_each(text: &str, value: &str) -> Vec<(String, String)> {
+    let document = Document::parse(text).unwrap();
+    let attributes = document.descendants().flat_map(|n| {
+        let element = n.tag_name().name().to_string();
+        n.attributes().map(move |a| (element.clone(), a)).collect::<Vec<_>>()
+    });
+    let value = quick(value);
+    let changed = attributes.filter(|(_, a)| a.name() != DIGEST).map(|(element, a)| {
+        let place = a.range_value();
+        let rest = format!("{}{value}{}", &text[..place.start], &text[place.end..]);
+        (format!("{element} {}", a.name()), with_digest(&rest))
+    });
+    changed.collect()
+}
+
+/// A value as it stands in an attribute.
+fn quick(value: &str) -> String {
+    value.replace('&', "&amp;").replace('<', "&lt;").replace('\'', "&apos;").replace('\n', "&#10;")
+}
+
+/// Whoever may define domains can compute a digest. A text that has no type of its own would be taken as it is.
+#[test]
+fn no_attribute_takes_what_means_more_than_a_word() {
+    // One line, which is compared and shown, and which XML has behind entities.
+    let lines = ["disk image", "interface portgroup", "portgroup name"];
+    let node = text(|w| write_node(w, &full_node()));
+    let networks = [full_network(), bridged_network()].map(|n| text(|w| write_network(w, &n)));
+    let mut tried = 0;
+    for hostile in ["a b'c", "x\ny", "$(id)", "../../x", "-x y", "{{ x }}", "<a/>", "a,b=c"] {
+        let ofs = with_each(&node, hostile);
+        let mut taken: Vec<String> = Vec::new();
+        for (name, changed) in ofs {
+            tried += 1;
+            if read(&changed, read_node, "lab-n-0", 5).is_ok() {
+                taken.push(name);
+            }
+        }
+        for (name, changed) in networks.iter().flat_map(|n| with_each(n, hostile)) {
+            tried += 1;
+            if read(&changed, read_network, "lab-data", 6).is_ok() {
+                taken.push(name);
+            }
+        }
+        taken.retain(|name| !lines.contains(&name.as_str()));
+        assert!(taken.is_empty(), "{hostile:?} is taken by {taken:?}");
+    }
+    assert!(tried > 1000, "{tried}");
 }
 
 /// What is written is read by every later version, and by this one on other machines: a difference here

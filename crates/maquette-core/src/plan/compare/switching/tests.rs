@@ -13,11 +13,11 @@ fn dhcp(start: &str, end: &str) -> Option<Dhcp<Ipv4Addr>> {
 fn full() -> Network {
     Network {
         name: "lab-br".parse().unwrap(),
-        bridge: "br0".into(),
+        bridge: "br0".parse().unwrap(),
         uuid: Uuid::from_u128(1),
         carrier: Carrier::OpenVswitch(Vswitch {
             userspace: true,
-            ports: vec![HostPort { name: "p0".into(), tag: None, addresses: Vec::new() }],
+            ports: vec![HostPort { name: "p0".parse().unwrap(), tag: None, addresses: Vec::new() }],
             portgroups: vec![Portgroup {
                 name: "g".into(),
                 default: true,
@@ -58,7 +58,7 @@ fn full() -> Network {
 fn bridged() -> Network {
     Network {
         carrier: Carrier::Nic(Uplink {
-            nic: "eno1".into(),
+            nic: "eno1".parse().unwrap(),
             chosen: true,
             address: None,
             stp: false,
@@ -153,7 +153,7 @@ const CASES: &[Case] = &[
 
 /// The same of one with a NIC in its bridge.
 const OF_THE_NIC: &[Case] = &[
-    (|n| uplink(n).nic = "eno2".into(), Replace, "NIC: eno1 → eno2"),
+    (|n| uplink(n).nic = "eno2".parse().unwrap(), Replace, "NIC: eno1 → eno2"),
     (|n| uplink(n).chosen = false, Record, "its NIC is named now"),
     (
         |n| uplink(n).address = "192.0.2.3/24".parse().ok(),

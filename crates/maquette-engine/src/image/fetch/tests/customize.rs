@@ -21,7 +21,8 @@ fn customized(host: &dyn Host, source: &Path, pool: &Path) -> Result<(), StepErr
         StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     let image =
         Image { source: source.display().to_string(), volume: "v.qcow2".into() }.customized();
-    let pool = Pool { name: "p".into(), path: pool.display().to_string() };
+    let pool =
+        Pool { name: "p".parse().unwrap(), path: pool.display().to_string().parse().unwrap() };
     fetch(host, &Transfer::default(), &image, &pool, None, &|| Ok(true), &context)
 }
 

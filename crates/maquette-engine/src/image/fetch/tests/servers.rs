@@ -561,7 +561,7 @@ fn one_run() {
         cancelled: &AtomicBool::new(false),
     };
     let image = Image { source, volume: "v.qcow2".into() };
-    let pool = Pool { name: "p".into(), path: pool };
+    let pool = Pool { name: "p".parse().unwrap(), path: pool.parse().unwrap() };
     fetch(&Local, &Transfer::default(), &image, &pool, None, &|| Ok(true), &context).unwrap();
 }
 

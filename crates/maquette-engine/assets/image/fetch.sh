@@ -255,6 +255,8 @@ while IFS= read -r order <&7; do
             rm -f -- "$part.from" "$part.claim"
             # Whoever reads it as nobody has to be able to.
             { chmod 644 -- "$part-$1" && mv -f -- "$part-$1" "$part"; } || status=$?
+            # Of copies that broke off on their way nothing is gone on with.
+            rm -f -- "$part"-*
             answer "done $status"
             ;;
         # $1: how many bytes. In words of eight, which `od` prints four times as fast; zeros fill the last one.
@@ -356,7 +358,7 @@ while IFS= read -r order <&7; do
             ;;
         # Nothing to be done; a part stays for the next run.
         leave)
-            rm -f -- "$part.claim"
+            rm -f -- "$part.claim" "$part"-*
             [ -e "$part" ] || rm -f -- "$part".*
             rm -f -- "$lock"
             answer "done 0"

@@ -1,6 +1,7 @@
 //! Bringing a base image into the pool: complete and verified, or not at all.
 
 mod customize;
+mod relay;
 
 use std::path::{Path, PathBuf};
 
@@ -211,36 +212,6 @@ impl Job<'_> {
         }
         downloaded(url, &answer)?;
         Ok(answer.word(2) == "resumed")
-    }
-
-    fn relay(&mut self, url: &str) -> Result<(), StepError> {
-        let directory = &self.transfer.downloads;
-        std::fs::create_dir_all(directory).map_err(|e| {
-            let message = format!("cannot keep a download in {}", directory.display());
-            StepError::new(message).because(e)
-        })?;
-        let here = Transfer { records: String::new(), ..self.transfer.clone() };
-        let place = place(&directory.display().to_string(), &self.volume, &here);
-        let kept = PathBuf::from(&place.target);
-        let (mut agent, there) = FetchShell::start(&Local, &place, self.context)?;
-        if there && !self.transfer.force {
-            agent.order("leave", &mut |_| {})?;
-        } else {
-            let answer = order_download(&mut agent, url, self.transfer, self.context)?;
-            downloaded(url, &answer)?;
-            if !agent.order("place", &mut |_| {})?.is_done() {
-                return Err(StepError::new(format!(
-                    "cannot keep a download in {}",
-                    kept.display()
-                )));
-            }
-        }
-        let pushed = self.push(&kept).map(|_| ());
-        // The next download shall not begin with a copy that was not good enough for this one.
-        if pushed.is_ok() {
-            let _ = std::fs::remove_file(&kept);
-        }
-        pushed
     }
 
     /// Copies a file of this machine under a name of this run's own, and to another machine with a

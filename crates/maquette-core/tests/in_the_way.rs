@@ -116,6 +116,27 @@ fn a_disk_that_stays_for_its_clones_is_recorded_before_its_record_goes() {
     }
 }
 
+/// Killed between the two, a run left a disk below a clone that nothing named.
+#[test]
+fn a_disk_that_stays_for_its_clones_is_recorded_before_its_network_is_made_again() {
+    let mut seen = built(&[("controller", 2)], &[]);
+    seen.domains.remove("controller-1");
+    let file = "/var/lib/libvirt/images/controller-1-disk1.qcow2";
+    seen.claims.hold_below(file, "volume clone.qcow2");
+    let other = [
+        "override.networks.net1.ip_address=172.20.0.1",
+        "override.networks.net1.dhcp.range.start=172.20.0.2",
+        "override.networks.net1.dhcp.range.end=172.20.0.9",
+    ];
+    let plan = plan_of(&asked(&[("controller", 1)], &other), &seen);
+    let is_record = |step: &&plan::Step| matches!(step.action, plan::Action::KeepVolume { .. });
+    let record = plan.steps.iter().find(is_record).expect("it is recorded");
+    let gone = |step: &&plan::Step| matches!(step.action, plan::Action::UndefineNetwork { .. });
+    let gone: Vec<&plan::Step> = plan.steps.iter().filter(gone).collect();
+    assert!(!gone.is_empty(), "{:?}", titles(&plan));
+    assert!(gone.iter().all(|step| step.after.contains(&record.id)), "{:?}", titles(&plan));
+}
+
 /// Whose disks they are is not known.
 #[test]
 fn disks_of_an_undefined_node_stay_while_libvirt_describes_a_domain_in_no_way() {

@@ -302,9 +302,10 @@ impl Planner<'_> {
     }
 
     fn remove_network(&mut self, network: &observed::Network, reason: &str) -> StepId {
-        let after = self.left();
+        // What stays for its clones is recorded before the network is forgotten that names it.
+        let after = (self.left(), self.kept.clone());
         let environment = &self.blueprint.environment;
-        remove_network(network, environment, (after, Vec::new()), reason, &mut self.builder)
+        remove_network(network, environment, after, reason, &mut self.builder)
     }
 
     fn network(&mut self, network: &Network, fates: &Fates) {

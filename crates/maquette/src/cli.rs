@@ -1,5 +1,6 @@
 //! Arguments that verbs share, with their help and environment variables.
 
+mod blank;
 mod setting_flags;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::consent::Kind;
 use crate::failure::Failure;
 use crate::reading;
 use crate::world::Environment;
+pub use blank::parsed;
 pub use setting_flags::{BuildingFlags, Given, LocatingFlags};
 
 /// Which environment, and where.

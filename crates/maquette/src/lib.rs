@@ -48,7 +48,7 @@ pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World)
         terminal.talk(&commands::init::next_steps());
         return USAGE;
     }
-    let mut cli = match commands::Cli::try_parse_from(&words) {
+    let mut cli: commands::Cli = match cli::parsed(&words, &world.environment) {
         Ok(cli) => cli,
         Err(error) => {
             let error = commands::usage_error::corrected(error, &words, &world.environment);

@@ -25,6 +25,40 @@ fn refused(directory: &Path, args: &[&str]) -> String {
     text.replace(&directory.display().to_string(), "HOME")
 }
 
+/// CI systems hand on what nobody has filled in as an empty text.
+#[test]
+fn an_empty_variable_is_not_set() {
+    let here = tempfile::tempdir().unwrap();
+    let settings = maquette_core::settings::SETTINGS.iter().filter_map(|row| row.variable());
+    let others =
+        ["PROJECT", "WORKSPACE", "STRICT", "LOCK_WAIT", "ACCEPT", "TIMEOUT", "POWER_TIMEOUT"];
+    let more = ["YES", "HOME", "ACTIVE_WORKSPACE"];
+    let others = others.iter().chain(&more).map(|name| format!("MAQUETTE_{name}"));
+    let variables: Vec<String> = settings.chain(others).collect();
+    assert!(variables.len() > 50, "{}", variables.len());
+    let runs: [&[&str]; 4] = [
+        &["validate"],
+        &["init", "--help"],
+        &["virsh", "--dry-run"],
+        &["down", "--lock-wait", "x"],
+    ];
+    for args in runs {
+        let said = |variables: &[String]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+            command.args(args).current_dir(here.path()).env_clear().env("HOME", here.path());
+            command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+            let output = command.envs(variables.iter().map(|name| (name, ""))).output().unwrap();
+            let texts = [output.stdout, output.stderr].concat();
+            (output.status.code(), String::from_utf8_lossy(&texts).into_owned())
+        };
+        let without = said(&[]);
+        for variable in &variables {
+            assert_eq!(said(std::slice::from_ref(variable)), without, "{args:?} {variable}");
+        }
+        assert_eq!(said(&variables), without, "{args:?}");
+    }
+}
+
 #[test]
 fn help_of_every_command() {
     let here = tempfile::tempdir().unwrap();

@@ -41,9 +41,16 @@ impl Environment {
         self.variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
-    /// The value of a variable, whatever bytes it has.
+    /// The value of a variable, whatever bytes it has. One of ours that is empty is not set.
     pub fn raw(&self, name: &str) -> Option<&OsStr> {
-        self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+        let value = self.variables.get(OsStr::new(name)).map(OsString::as_os_str);
+        value.filter(|_| !self.is_blank(name))
+    }
+
+    /// Whether a variable of ours, or of InfraRed's, is there and empty: so CI systems hand on what nobody has filled in.
+    pub fn is_blank(&self, name: &str) -> bool {
+        ["MAQUETTE_", "IR_"].iter().any(|prefix| name.starts_with(prefix))
+            && self.variables.get(OsStr::new(name)).is_some_and(|value| value.is_empty())
     }
 
     /// The value of a variable, if it is text.

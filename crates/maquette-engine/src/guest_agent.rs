@@ -15,13 +15,14 @@ const BESIDE: &str = asset!("cloud-init.conf");
 const NOT_YET: &str = asset!("template.conf");
 
 /// What an image gets: where, and its text.
-pub(crate) const FILES: [(&str, &str); 20] = [
+pub(crate) const FILES: [(&str, &str); 21] = [
     ("usr/lib/maquette/maquette-agent", asset!("maquette-agent")),
     ("usr/lib/maquette/maquette_agent.py", asset!("maquette_agent.py")),
     ("usr/lib/maquette/maquette_first_boot.py", asset!("maquette_first_boot.py")),
     ("usr/lib/maquette/maquette_state.py", asset!("maquette_state.py")),
     ("usr/lib/maquette/maquette_grow.py", asset!("maquette_grow.py")),
     ("usr/lib/maquette/maquette_netplan.py", asset!("maquette_netplan.py")),
+    ("usr/lib/maquette/maquette_native.py", asset!("maquette_native.py")),
     ("usr/lib/maquette/maquette_template.py", asset!("maquette_template.py")),
     ("usr/lib/maquette/maquette_wake.py", asset!("maquette_wake.py")),
     ("usr/lib/maquette/maquette_systemd.py", asset!("maquette_systemd.py")),
@@ -43,6 +44,8 @@ pub(crate) const FILES: [(&str, &str); 20] = [
 mod first_boot_tests;
 #[cfg(test)]
 mod kill_points;
+#[cfg(test)]
+mod native_tests;
 #[cfg(test)]
 mod systemd_tests;
 #[cfg(test)]
@@ -80,6 +83,7 @@ mod tests {
                     ),
                 ),
                 ("etc/fstab", "LABEL=root / ext4".into()),
+                ("usr/libexec/netplan/generate", String::new()),
                 ("etc/shadow", "root:*:1:0:99999:7:::\nrooter:x:1::::::\n".into()),
                 ("etc/ssh/ssh_host_rsa_key", "old".into()),
                 ("usr/share/zoneinfo/Europe/Prague", String::new()),

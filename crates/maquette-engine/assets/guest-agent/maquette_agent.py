@@ -331,9 +331,18 @@ def network_file(identity, files):
     """Whether NICs have changed their names with each other."""
     changed = names(identity)
     config = files["network-config"]
+    if not has_netplan():
+        import maquette_native
+
+        maquette_native.write_files(config, bool(renderer()))
+        return changed
     text = "network:\n" + "".join(f"    {line}\n" for line in [*renderer(), *config.splitlines()])
     write(ROOT + "/etc/netplan/50-cloud-init.yaml", text, 0o600)
     return changed
+
+
+def has_netplan():
+    return any(os.path.exists(ROOT + path) for path in NETPLAN)
 
 
 def renderer():
@@ -348,7 +357,7 @@ def wanted(name):
 def netplan():
     """Makes the network manager's files. Called as at a boot it starts no other programs to find out whether there is
     something to start, which there is not if the manager is started without netplan."""
-    if ROOT:
+    if ROOT or not has_netplan():
         return
     if os.path.exists(GENERATOR) and wanted("systemd-networkd"):
         place = STATE + "/units"
@@ -363,11 +372,7 @@ def netplan():
                     os.unlink(f"{here}/{name}")
                 os.rmdir(here)
         return
-    for program in NETPLAN:
-        if os.path.exists(program):
-            run(program)
-            return
-    raise Failed("there is no netplan in this image")
+    run(next(program for program in NETPLAN if os.path.exists(program)))
 
 
 def nics():

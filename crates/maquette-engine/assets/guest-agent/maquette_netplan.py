@@ -80,6 +80,21 @@ def blocks(config):
     return found if complete and found else None
 
 
+def addresses(nic):
+    return [address.strip('"') for address in nic["addresses"].split(", ")] if "addresses" in nic else []
+
+
+def network(nic, mtu):
+    """What networkd is told of a NIC, after what it finds it by."""
+    link = ("RequiredForOnline=no\n" if "optional" in nic else "") + mtu
+    text = "\n" + (f"[Link]\n{link}\n" if link else "") + "[Network]\n"
+    text += ("DHCP=ipv4\n" if nic["dhcp4"] == "true" else "") + "LinkLocalAddressing=ipv6\n"
+    text += "".join(f"Address={address}\n" for address in addresses(nic))
+    text += ("IPv6AcceptRA=no\n" if "ra" in nic else "") + (f"DNS={nic['server']}\n" if "server" in nic else "")
+    text += f"\n[Route]\nDestination=0.0.0.0/0\nGateway={nic['route']}\n" if "route" in nic else ""
+    return text + ("\n[DHCP]\nRouteMetric=100\nUseMTU=true\n" if nic["dhcp4"] == "true" else "")
+
+
 def made(config):
     """Files by their paths."""
     nics = blocks(config)
@@ -91,15 +106,7 @@ def made(config):
         mtu = f"MTUBytes={nic['mtu']}\n" if "mtu" in nic else ""
         match = f"[Match]\nPermanentMACAddress={mac}\n"
         files[f"{NETWORK}{name}.link"] = f"{match}\n[Link]\nName={name}\nWakeOnLan=off\n{mtu}"
-        link = ("RequiredForOnline=no\n" if "optional" in nic else "") + mtu
-        text = f"{match}Name={name}\n\n" + (f"[Link]\n{link}\n" if link else "") + "[Network]\n"
-        text += ("DHCP=ipv4\n" if nic["dhcp4"] == "true" else "") + "LinkLocalAddressing=ipv6\n"
-        addresses = [address.strip('"') for address in nic["addresses"].split(", ")] if "addresses" in nic else []
-        text += "".join(f"Address={address}\n" for address in addresses)
-        text += ("IPv6AcceptRA=no\n" if "ra" in nic else "") + (f"DNS={nic['server']}\n" if "server" in nic else "")
-        text += f"\n[Route]\nDestination=0.0.0.0/0\nGateway={nic['route']}\n" if "route" in nic else ""
-        text += "\n[DHCP]\nRouteMetric=100\nUseMTU=true\n" if nic["dhcp4"] == "true" else ""
-        files[f"{NETWORK}{name}.network"] = text
+        files[f"{NETWORK}{name}.network"] = f"{match}Name={name}\n" + network(nic, mtu)
         files[f"{RULES}99-netplan-{name}.rules"] = (
             f'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{{address}}=="{mac}", NAME="{name}"\n'
         )

@@ -13,6 +13,10 @@ pub const TEMPLATE: &str = "template";
 /// 1970.
 pub const CLOCK: &str = "clock";
 
+/// The agent of a template is told to hold everything else up, says so, and does until it hears who it is: its memory is saved
+/// then. Both say this word.
+pub const STILL: &str = "still";
+
 /// Comes before the address that the guest got, with the subnet's length, as `ip` prints it.
 pub const ADDRESS: &str = "address";
 

@@ -36,7 +36,7 @@ MARK = b"maquette boot id "
 TICK = 30
 
 # Half a line may stand before one.
-WAKE = re.compile(rb"wake ([0-9]{18,20}) ([0-9a-f]{128})\r?\Z")
+WAKE = re.compile(rb"(?:wake ([0-9]{18,20}) ([0-9a-f]{128})|still)\r?\Z")
 TIME = re.compile(rb"clock ([0-9]{18,20})\r?\Z")
 LONGEST = 4096
 
@@ -91,6 +91,7 @@ class Port:
         else:
             self.input = self.output = os.open(path, os.O_RDWR | flags)
         self.rest = b""
+        self.hold = None
         self.events = select.epoll()
         # Only changes: otherwise it would be an event all the time that nobody is connected.
         self.events.register(self.input, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
@@ -99,9 +100,20 @@ class Port:
         """The time, in ns, and the random bytes of the next line that is one of ours."""
         while True:
             found = self.read(WAKE)
-            if found is not None:
+            if found is not None and found[1] is not None:
                 return int(found[1]), bytes.fromhex(found[2].decode())
-            self.events.poll(TICK)
+            if found is not None and self.hold is None:
+                # Before it is said, since the memory is saved then.
+                self.hold = maquette_wake.Hold()
+                self.say("still\n", HEARD)
+            elif self.hold is None:
+                self.events.poll(TICK)
+
+    def let_go(self):
+        """Has other processes go on."""
+        if self.hold is not None:
+            self.hold.end()
+            self.hold = None
 
     def wait_for_time(self, patience):
         """The time, in ns, in the next line that answers what time it is; nothing where none comes."""
@@ -122,8 +134,9 @@ class Port:
             except BlockingIOError:
                 return found
             if not data:
-                # Who wrote half a line is gone.
-                self.rest = b""
+                if self.hold is None:
+                    # Who wrote half a line is gone.
+                    self.rest = b""
                 return found
             *lines, self.rest = (self.rest + data).split(b"\n")
             self.rest = self.rest[-LONGEST:]
@@ -353,7 +366,6 @@ def template():
     except Exception as error:
         port.say(maquette_wake.failed(f"template: {type(error).__name__}: {error}"), HEARD)
         raise
-    maquette_wake.comes_first(True)
     # Whoever makes the template waits for it, and takes the seed away.
     port.say("template\n", HEARD)
     while not maquette_wake.wake(port, before, *port.wait_for_wake()):

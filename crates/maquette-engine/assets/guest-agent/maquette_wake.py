@@ -2,6 +2,7 @@
 
 import ctypes
 import fcntl
+import mmap
 import os
 import select
 import shutil
@@ -26,7 +27,7 @@ NOT_YET = ROOT + "/run/NetworkManager/conf.d/maquette-template.conf"
 HEARD = 600
 # How long whoever is asked what time it is may take to answer, in seconds; in which time, in ns, the answer is exact, and how
 # often it is asked until one is.
-ANSWER = 0.2 if ROOT else 2
+ANSWER = 0.1 if ROOT else 2
 EXACT = 100_000_000
 QUESTIONS = 3
 # Whoever waits at a console for somebody who logs in looks at it, and shows the name of the system anew.
@@ -70,17 +71,64 @@ def reseed(fresh, bits):
         fcntl.ioctl(device, 0x5207)  # RNDRESEEDCRNG
 
 
-def comes_first(does):
-    """Has this process come before all others that want the processor, or no more: a node's first line is read before
-    any other program goes on from where its template was."""
-    if ROOT:
-        return
-    try:
-        policy, priority = (os.SCHED_FIFO, 50) if does else (os.SCHED_OTHER, 0)
-        os.sched_setscheduler(0, policy, os.sched_param(priority))
-    except OSError as error:
-        # A kernel may give such turns to nobody.
-        print(f"priority: {error.strerror}", file=sys.stderr)
+class Hold:
+    """While it is, no other process runs, from before the memory is saved until a node has random numbers of its own: this
+    one and one on each further processor keep it busy, at a priority that comes before all others'. What interrupts them is
+    the kernel, which takes in what comes on the port."""
+
+    LIMIT = "/proc/sys/kernel/sched_rt_runtime_us"
+
+    def __init__(self):
+        self.over = mmap.mmap(-1, mmap.PAGESIZE)
+        self.others = []
+        if ROOT:
+            write(ROOT + "/held", "")
+            return
+        self.limit = read(self.LIMIT)
+        self.processors = sorted(os.sched_getaffinity(0))
+        try:
+            self.set_limit("-1")
+            self.others = [self.keep_busy(*each) for each in enumerate(self.processors[1:], 1)]
+            while not all(self.over[1 : 1 + len(self.others)]):
+                time.sleep(0.001)
+            os.sched_setaffinity(0, self.processors[:1])
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+        except OSError as error:
+            # A kernel may give such turns to nobody; the template is of use all the same.
+            print(f"priority: {error.strerror}", file=sys.stderr)
+
+    def set_limit(self, text):
+        # Of every second, others have a twentieth else.
+        with open(self.LIMIT, "w", encoding="ascii") as file:
+            file.write(text)
+
+    def keep_busy(self, number, processor):
+        child = os.fork()
+        if child:
+            return child
+        try:
+            os.sched_setaffinity(0, [processor])
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+            self.over[number] = 1
+            while not self.over[0]:
+                pass
+        finally:
+            self.over[number] = 1
+            os._exit(0)
+
+    def end(self):
+        self.over[0] = 1
+        if ROOT:
+            os.unlink(ROOT + "/held")
+            return
+        try:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+            for child in self.others:
+                os.waitpid(child, 0)
+            os.sched_setaffinity(0, self.processors)
+            self.set_limit(self.limit)
+        except OSError as error:
+            print(f"priority: {error.strerror}", file=sys.stderr)
 
 
 def set_clock(port):
@@ -91,7 +139,8 @@ def set_clock(port):
         asked = time.monotonic_ns()
         said = port.wait_for_time(ANSWER) if port.say("clock\n", ANSWER) else None
         if said is None:
-            break
+            # The port may just have been opened.
+            continue
         heard = time.monotonic_ns()
         took = heard - asked
         if soonest is None or took < soonest[0]:
@@ -458,13 +507,14 @@ def become(port, before, nanoseconds, fresh):
         if not ROOT:
             reseed(fresh, len(fresh) * 8)
             time.clock_settime_ns(time.CLOCK_REALTIME, nanoseconds)
+        port.let_go()
         set_clock(port)
     except OSError as error:
         # With the random numbers of its twins it must not go on.
         port.say(failed(f"wake: {error.strerror}"), 0)
         return False
     finally:
-        comes_first(False)
+        port.let_go()
     shared = of_template(before)
     if shared is not None:
         port.say(failed(f"wake: it has the {shared} of its template"), 0)

@@ -65,6 +65,28 @@ fn a_node_asks_what_time_it_is() {
     assert!(!becomes_a_node(template).path("clock").exists());
 }
 
+/// Its memory is saved then, and nodes go on with it.
+#[test]
+fn a_template_holds_everything_up_until_it_is_a_node() {
+    let template = Template::new(complete());
+    let mut port = template.connect();
+    port.write_all(b"still\n").unwrap();
+    until("a word", || template.said() == "template\nstill\n");
+    assert!(template.system.path("held").exists());
+    drop(port);
+    // Whoever is there then is somebody else, and may write it in two parts.
+    template.seed(IDENTITY);
+    let mut port = template.connect();
+    let line = line();
+    let (begin, rest) = line.split_at(40);
+    port.write_all(begin.as_bytes()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    port.write_all(rest.as_bytes()).unwrap();
+    until("a node", || template.said().contains("setting up\n"));
+    let node = is_a_node(template);
+    assert!(!node.path("held").exists());
+}
+
 /// DHCP servers know a node by what is made of it, also when it was taken down and built again.
 #[test]
 fn a_machine_id_is_what_a_first_boot_makes_of_the_firmwares_uuid() {

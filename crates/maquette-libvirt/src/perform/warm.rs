@@ -272,13 +272,17 @@ impl Libvirt<'_> {
         let running = client.create_domain_for_now(&name, &bare).map_err(failed)?;
         let (sender, receiver) = guest_port::channel();
         let listener = guest_port::listen(client, &name, sender).map_err(failed)?;
-        let settled = self.await_template(&name, &receiver, context);
-        listener.close();
-        settled?;
         let drive = node.guest.as_ref().map(|guest| guest.drive).unwrap_or_default();
         let (file, device) =
             (format!("{}/{}", pool.path, template.seed()), drive.device().to_string());
-        domain::change(client, &name, &LiveChange::DetachDisk { file, device })?;
+        let settled = self
+            .await_template(&name, report::TEMPLATE, &receiver, context)
+            .and_then(|()| domain::change(client, &name, &LiveChange::DetachDisk { file, device }))
+            // From here on nothing runs in it but its agent, and so in nodes, until these have heard who they are.
+            .and_then(|()| listener.say(&format!("{}\n", report::STILL)).map_err(failed))
+            .and_then(|()| self.await_template(&name, report::STILL, &receiver, context));
+        listener.close();
+        settled?;
         (context.progress)("saving its memory".into());
         client::save(&running, part).map_err(failed)?;
         // It holds nobody's secrets, and QEMU reads it under whatever account.
@@ -294,10 +298,11 @@ impl Libvirt<'_> {
         Ok(())
     }
 
-    /// Waits until a template's agent has said that it waits.
+    /// Waits until a template's agent has said a word: that it waits, or that nothing else runs.
     fn await_template(
         &self,
         name: &str,
+        awaited: &str,
         signals: &Receiver<Signal>,
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
@@ -313,7 +318,7 @@ impl Libvirt<'_> {
                 return Err(StepError::interrupted("it is made anew the next time"));
             }
             match signals.recv_timeout(left.min(LOOK)) {
-                Ok(Signal::Reported(word)) if word == report::TEMPLATE => return Ok(()),
+                Ok(Signal::Reported(word)) if word == awaited => return Ok(()),
                 Ok(Signal::Reported(word)) if word == report::BEGUN => {
                     let message = format!("template `{name}` has no agent that waits");
                     return Err(StepError::new(message));

@@ -31,7 +31,7 @@ pub struct Machine {
     pub client: Arc<Client>,
     /// Directory of its pool.
     pub directory: PathBuf,
-    /// Restored domains whose guests have heard who they are.
+    /// Restored domains whose guests have heard who they are, and templates that have heard to hold everything up.
     woken: Mutex<BTreeSet<String>>,
     news: Condvar,
     /// What goes wrong with nodes that start from templates.
@@ -95,6 +95,8 @@ impl Machine {
         match *call {
             Instead::Upload { .. } => Ok(()),
             Instead::Create { xml } => {
+                let name = xml.split("<name>").nth(1).and_then(|rest| rest.split('<').next());
+                self.woken.lock().unwrap().remove(name.unwrap_or_default());
                 beside(|| self.client.create_domain(xml)).map(|_| ()).map_err(|e| e.to_string())
             }
             Instead::Attach { domain, device } => self.replug(domain, |xml| {
@@ -140,6 +142,7 @@ impl Machine {
 
     /// Saves as libvirt does: head, definition, and memory in which the UUID is.
     fn save(&self, name: &str, file: &str) -> Result<(), String> {
+        assert!(self.woken.lock().unwrap().contains(name), "other programs run in it");
         let domain = self.running(name).ok_or("it does not run")?;
         let xml = domain.xml_desc(0).unwrap();
         let mut image = b"LibvirtQemudSave".to_vec();
@@ -197,6 +200,9 @@ impl Machine {
         // It may be ended in the meantime.
         let live = domain.xml_desc(0).map_err(|_| ())?;
         if Template::is_called_so(name) {
+            if woken.contains(name) {
+                return Ok(Some("still\n"));
+            }
             return Ok(live.contains(&TemplatePart::Seed.of(name)).then_some("template\n"));
         }
         if live.contains(RESTORED) {
@@ -329,7 +335,12 @@ impl Port for Voice {
     }
 
     fn send(&self, line: &[u8]) -> Result<(), LibvirtError> {
-        assert!(line.starts_with(b"wake ") && line.ends_with(b"\n"));
+        if line == b"still\n" {
+            assert!(Template::is_called_so(&self.domain));
+            self.over.lock().unwrap().0 = false;
+        } else {
+            assert!(line.starts_with(b"wake ") && line.ends_with(b"\n"));
+        }
         let paused = self.machine.running(&self.domain).is_some_and(|domain| is_paused(&domain));
         self.machine.note(if paused { "hear, paused" } else { "hear" });
         self.machine.woken.lock().unwrap().insert(self.domain.clone());

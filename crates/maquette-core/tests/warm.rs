@@ -59,6 +59,34 @@ fn a_node_like_one_that_has_booted_here_is_worth_a_template() {
     assert_eq!(counts(&plan(&warm(&[(WEB, 3)], &seen, StartChoice::Auto), &seen)), [0, 1, 0]);
 }
 
+/// Where a CPU is idle, the first `up` takes no longer for it, and the second one is warm.
+#[test]
+fn a_template_is_made_beside_nodes_that_boot_at_once_where_a_cpu_is_idle() {
+    for (cpus, count, beside) in [(4, 3, 1), (3, 3, 0), (16, 3, 1), (16, 15, 1), (16, 16, 0)] {
+        let seen = Observed { cpus, ..Observed::default() };
+        let blueprint = warm(&[(WEB, count)], &seen, StartChoice::Auto);
+        let first = plan(&blueprint, &seen);
+        assert_eq!(counts(&first), [beside, 0, count as usize], "{cpus} {count}");
+        let made = first.steps.iter().find(|s| matches!(s.action, Action::MakeTemplate { .. }));
+        let takes = plan::made_for_nodes(&blueprint, &seen);
+        assert_eq!((takes.memory_mib > 0, takes.bytes > 0), (beside > 0, beside > 0));
+        let Some(made) = made else { continue };
+        // Nobody waits for it, and nobody's `up` fails because of it.
+        assert!(first.steps.iter().all(|step| !step.after.contains(&made.id)));
+        assert!(matches!(made.action, Action::MakeTemplate { required: false, .. }));
+        assert!(
+            first.changes.iter().any(|c| c
+                .reason
+                .all
+                .iter()
+                .any(|r| r.contains("the next nodes start from it")))
+        );
+        // Not where the pool has no room for it besides a tenth that stays free.
+        let full = Observed { pool_free: Some(takes.bytes), ..seen.clone() };
+        assert_eq!(counts(&plan(&blueprint, &full)), [0, 0, count as usize]);
+    }
+}
+
 /// Where all boot at once, a template would have the first `up` take nearly twice as long; the second makes it.
 #[test]
 fn nodes_that_boot_side_by_side_get_a_template_the_second_time() {

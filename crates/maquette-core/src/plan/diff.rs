@@ -49,6 +49,7 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         planner.zone(node, before);
         planner.share(node, fate, before);
     }
+    planner.templates_beside();
     planner.bmcs();
     planner.unwanted_networks();
     planner.sort();

@@ -22,6 +22,9 @@ use crate::values::NodeName;
 /// Why templates are made.
 pub(super) const REASON: &str = "nodes start from it";
 
+/// Why those are that no node of this plan starts from.
+pub(super) const LATER: &str = "the next nodes start from it";
+
 /// Room in bytes that a template's disk has for what a system writes when it boots.
 const WRITTEN: u64 = 64 * MIB;
 
@@ -115,6 +118,31 @@ fn not_worth(
     alike.into_iter().filter_map(|(key, count)| Some((key, why(count)?))).collect()
 }
 
+/// Templates, each with a node that it is made of, that are made beside nodes which boot at once: for the next ones, on CPUs
+/// that nothing else keeps busy, where the pool has room.
+pub(super) fn beside<'a>(
+    blueprint: &'a Blueprint,
+    observed: &Observed,
+    starts: &Starts,
+) -> Vec<(&'a Template, &'a Node)> {
+    let at_once = |node: &&Node| matches!(starts.get(&node.name), Some(Err(ColdReason::AtOnce)));
+    let nodes = blueprint.nodes.iter().filter(at_once).filter_map(|node| {
+        let template = blueprint.templates.get(&node.name)?.as_ref().ok()?;
+        Some((node, template))
+    });
+    let found: Vec<(&Template, &Node)> = by_template(nodes)
+        .into_values()
+        .filter_map(|(template, nodes)| Some((template, *nodes.first()?)))
+        .collect();
+    let made = by_template(warm(blueprint, starts));
+    let made = made.values().filter(|(t, _)| !is_there(t, &blueprint.pool, observed)).count();
+    let busy = starts.values().filter(|start| boots(start)).count() + made + found.len();
+    let bytes = found.iter().map(|(_, node)| image_bytes(node).saturating_add(WRITTEN));
+    let bytes = bytes.fold(fetched(blueprint, observed), u64::saturating_add);
+    let has_room = observed.pool_free.is_none_or(|free| bytes <= capacity::to_spare(free));
+    if busy <= observed.cpus && has_room { found } else { Vec::new() }
+}
+
 /// Whether a node that does not start from a template has something to boot.
 fn boots(start: &Result<Template, ColdReason>) -> bool {
     !matches!(start, Ok(_) | Err(ColdReason::NoGuest))
@@ -192,7 +220,13 @@ fn bytes_of(images: BTreeSet<&Image>, blueprint: &Blueprint, observed: &Observed
 pub fn made_for_nodes(blueprint: &Blueprint, observed: &Observed) -> capacity::Templates {
     let starts = starts(blueprint, observed, &fates(blueprint, observed));
     let runs = |node: &&Node| observed.domains.get(&node.name).is_some_and(|d| d.active);
-    taken(blueprint, observed, warm(blueprint, &starts), |nodes| nodes.iter().all(runs))
+    let for_these = taken(blueprint, observed, warm(blueprint, &starts), |n| n.iter().all(runs));
+    let later = beside(blueprint, observed, &starts).into_iter().map(|(t, node)| (node, t));
+    let later = taken(blueprint, observed, later, |_| true);
+    capacity::Templates {
+        memory_mib: for_these.memory_mib.saturating_add(later.memory_mib),
+        bytes: for_these.bytes.saturating_add(later.bytes),
+    }
 }
 
 /// Nodes whose templates have no memory to be made in, besides what runs and what is to run, although without them all would
@@ -217,6 +251,17 @@ pub fn without_memory(
         match memory.is_too_much(more) {
             true => short.extend(nodes.iter().map(|node| node.name.clone())),
             false => needed = more,
+        }
+    }
+    for (template, node) in beside(blueprint, observed, &starts) {
+        let more = needed.saturating_add(node.maximum_mib());
+        if memory.is_too_much(more) {
+            let is_like = |n: &&Node| {
+                blueprint.templates.get(&n.name).is_some_and(|t| t.as_ref() == Ok(template))
+            };
+            short.extend(blueprint.nodes.iter().filter(is_like).map(|n| n.name.clone()));
+        } else {
+            needed = more;
         }
     }
     short

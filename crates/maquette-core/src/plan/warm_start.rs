@@ -1,7 +1,7 @@
 //! Steps of a node that starts from a template.
 
 use super::diff::Planner;
-use super::warm::{REASON, is_there, make};
+use super::warm::{LATER, REASON, beside, is_there, make};
 use super::{Action, Op, Readiness, StepId};
 use crate::blueprint::{Disk, Image, Node, Template};
 use crate::object::ObjectKind;
@@ -24,6 +24,17 @@ impl Planner<'_> {
         let made = self.builder.add(make(template, node, &pool, required), fetched, REASON);
         self.templates.insert(template.key.clone(), made);
         Some(made)
+    }
+
+    /// Templates that are made beside nodes which boot, for the next ones: nothing waits for these.
+    pub(super) fn templates_beside(&mut self) {
+        for (template, node) in beside(self.blueprint, self.observed, &self.warm) {
+            let shown = template.image.shown();
+            self.change(Op::Create, ObjectKind::Image, &template.name(), shown, LATER);
+            let fetched = self.fetched.get(&template.image.volume).copied();
+            let made = make(template, node, &self.blueprint.pool, false);
+            self.builder.add(made, fetched, LATER);
+        }
     }
 
     /// The first disk of a node that starts from a template overlays the template's.

@@ -84,6 +84,10 @@ class Hold:
         if ROOT:
             write(ROOT + "/held", "")
             return
+        # Who has to wait for a page of a program to be read lets others go on meanwhile.
+        self.libc = libc()
+        if self.libc.mlockall(1):  # MCL_CURRENT
+            print("its memory cannot be locked", file=sys.stderr)
         self.limit = read(self.LIMIT)
         self.processors = sorted(os.sched_getaffinity(0))
         try:
@@ -129,6 +133,7 @@ class Hold:
             self.set_limit(self.limit)
         except OSError as error:
             print(f"priority: {error.strerror}", file=sys.stderr)
+        self.libc.munlockall()
 
 
 def set_clock(port):

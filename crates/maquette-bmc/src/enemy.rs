@@ -1,5 +1,34 @@
 //! What somebody without a password may send, for tests: the same on every run.
 
+/// How often something is tried: what takes a moment, or where `MAQUETTE_TEST_ALL` is set as many as a million altogether need.
+pub fn tries(usual: usize, all: usize) -> usize {
+    if std::env::var_os("MAQUETTE_TEST_ALL").is_some() { all } else { usual }
+}
+
+/// Fails if the process takes much more memory than before. Tests beside this one take some, so only of a run by hand.
+pub struct Leak(Option<usize>);
+
+impl Leak {
+    /// Remembers what is taken now, once enough was tried for what stays.
+    pub fn watch() -> Self {
+        Self(std::env::var_os("MAQUETTE_TEST_ALL").and_then(|_| resident_kib()))
+    }
+
+    /// Compares with what is taken now.
+    pub fn check(&self) {
+        if let (Some(before), Some(now)) = (self.0, resident_kib()) {
+            eprintln!("memory: {before} KiB before, {now} KiB after");
+            assert!(now < before + 8 * 1024, "{before} KiB became {now} KiB");
+        }
+    }
+}
+
+fn resident_kib() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
 /// Xorshift (Marsaglia 2003).
 pub struct Random(pub u64);
 

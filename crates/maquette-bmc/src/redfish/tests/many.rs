@@ -1,10 +1,7 @@
 //! A great many requests of somebody who has no password, or one that allows nothing but looking.
 
 use super::*;
-use crate::enemy::Random;
-
-/// How many of each.
-const REQUESTS: usize = 20_000;
+use crate::enemy::{Leak, Random, tries};
 
 /// What the service knows that somebody could change.
 fn known(bench: &Bench) -> String {
@@ -104,7 +101,11 @@ fn a_great_many_requests_that_may_not_act_do_nothing() {
     for may_look in [false, true] {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         let mut counts = BTreeMap::new();
-        for _ in 0..REQUESTS {
+        let (requests, mut leak) = (tries(20_000, 210_000), None);
+        for number in 0..requests {
+            if number == requests / 10 {
+                leak = Some(Leak::watch());
+            }
             let (method, path, body) = random.one(&all);
             let mut asked = request(method.clone(), path, body);
             asked.headers = match random.below(3) {
@@ -125,6 +126,7 @@ fn a_great_many_requests_that_may_not_act_do_nothing() {
             assert!((200..502).contains(&response.status) && response.status != 500, "{asked:?}");
             *counts.entry(response.status).or_insert(0) += 1;
         }
+        leak.unwrap().check();
         assert!(counts.len() > 3, "{counts:?}");
         assert_eq!(known(&bench), before, "{may_look}");
         for model in &bench.models {

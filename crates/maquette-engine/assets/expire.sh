@@ -436,7 +436,7 @@ files() {
         [ -n "$file" ] || continue
         if ! over=$(below "$file"); then
             # One that nobody has may have gone meanwhile.
-            case $whose in volume:*) [ -e "$file" ] || continue ;; esac
+            case $whose in volume:*) within test -e "$file" || [ $? != 1 ] || continue ;; esac
             echo "nothing goes for now: what $file is over cannot be told, and it may be a clone of what would go;" \
                 "\`qemu-img info -U --backing-chain $file\` tells more, and once it can be read or has gone, the rest goes" >&2
             exit 1

@@ -5,6 +5,19 @@
 # A file system that is gone may never answer.
 within() { timeout -s KILL 10 "$@" 2>/dev/null; }
 
+# The same about a file. Nothing more is asked about a directory that did not answer once: all that is in one is on the same
+# server, and each file would take as long. `silent` is a file that has their names, if somebody keeps one.
+# $1: the file; then what to run
+asked() {
+    of=${1%/*}
+    shift
+    if [ -n "${silent-}" ] && grep -qxF -e "$of" -- "$silent" 2>/dev/null; then return 137; fi
+    ended=0
+    within "$@" || ended=$?
+    [ "$ended" != 137 ] || [ -z "${silent-}" ] || printf '%s\n' "$of" >>"$silent"
+    return "$ended"
+}
+
 # The file that a backing name is of: plain, with its protocol, or in QEMU's JSON. Nothing if that is no file here; 1 if
 # it cannot be told.
 # $1: the name
@@ -30,9 +43,9 @@ chain() {
     over=$1 left=64
     while [ "$left" -gt 0 ]; do
         left=$((left - 1))
-        kind=$(within stat -L -c %F -- "$over") || { [ $? = 1 ] && return 0 || return 1; }
+        kind=$(asked "$over" stat -L -c %F -- "$over") || { [ $? = 1 ] && return 0 || return 1; }
         case $kind in regular* | block*) ;; *) return 0 ;; esac
-        head=$(within od -An -v -tx1 -N 20 -- "$over") || return 1
+        head=$(asked "$over" od -An -v -tx1 -N 20 -- "$over") || return 1
         head=$(printf %s "$head" | tr -d ' \n')
         case $head in 514649fb????????????????????????????????) ;; *) return 0 ;; esac
         # Where the name is, in 8 bytes, and how long it is, in 4.
@@ -40,11 +53,11 @@ chain() {
         length=$((0x${at#????????????????})) at=$((0x${at%????????}))
         if [ "$at" -le 0 ] || [ "$length" -le 0 ]; then return 0; fi
         [ "$length" -le 1023 ] || return 1
-        named=$(within dd if="$over" bs=1 skip="$at" count="$length" | tr -d '\000\n')
+        named=$(asked "$over" dd if="$over" bs=1 skip="$at" count="$length" | tr -d '\000\n')
         [ -n "$named" ] && named=$(named_file "$named") || return 1
         case $named in '') return 0 ;; /*) ;; *) named=${over%/*}/$named ;; esac
         printf '%s\n' "$named"
-        over=$(within readlink -f -- "$named") || return 0
+        over=$(asked "$named" readlink -f -- "$named") || { [ $? != 137 ] && return 0 || return 1; }
         [ "$over" = "$named" ] || printf '%s\n' "$over"
     done
     return 1
@@ -56,5 +69,5 @@ resolved() {
         printf '%s\n' "$real" | sed 's/^/=/'
         return
     fi
-    for named; do printf '=%s\n' "$(within readlink -f -- "$named" || printf '%s\n' "$named")"; done
+    for named; do printf '=%s\n' "$(asked "$named" readlink -f -- "$named" || printf '%s\n' "$named")"; done
 }

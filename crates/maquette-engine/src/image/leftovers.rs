@@ -27,6 +27,7 @@ const SWEEP: &str = include_str!("../../assets/image/sweep.sh");
 /// links of the others.
 const BELOW: &str = concat!(
     include_str!("../../assets/image/below.sh"),
+    "silent=$(mktemp)\ntrap 'rm -f -- \"$silent\"' EXIT\n",
     "n=0 count=$1\nshift\nwhile [ $n -lt \"$count\" ]; do\nbelow \"$1\" | sed \"s/^/$n /\"\n",
     "n=$((n + 1))\nshift\ndone\n[ $# = 0 ] || resolved \"$@\"\n"
 );
@@ -194,6 +195,27 @@ mod tests {
                 "maquette-a.qcow2"
             ]
         );
+    }
+
+    /// A server that is gone held a look up for ten seconds for each volume.
+    #[test]
+    fn a_directory_that_does_not_answer_is_asked_once() {
+        let programs = crate::dying_host::Programs::new(&[]);
+        let log = programs.directory().join("log");
+        // What is in `dead` never answers.
+        let text = format!(
+            "shift 3\ncase $* in *dead*) echo \"$*\" >>{}; exit 137 ;; esac\nexec \"$@\"\n",
+            log.display()
+        );
+        programs.quiet("timeout", &text);
+        let host = crate::dying_host::Dying::new(&programs, None);
+        let names = (0..9).map(|n| format!("/dead/{n}.qcow2"));
+        let disks: BTreeSet<String> = names.chain(["/nowhere/x".into()]).collect();
+        let found = below_and_real(&host, &disks, &BTreeSet::from(["/dead/a", "/dead/b"])).unwrap();
+        assert_eq!(found.unknown.len(), 9, "{found:?}");
+        let asked = fs::read_to_string(log).unwrap();
+        // And once for all names together.
+        assert_eq!(asked.lines().count(), 2, "{asked}");
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub trait Server: Send + Sync {
         key: Option<&RecordKey>,
     ) -> Result<Seen, ObserveError>;
 
+    /// Adds what disks of others are over; see [`Seen::with_clones`].
+    fn with_clones(&self, seen: Seen, host: &dyn Host) -> Result<Seen, ObserveError>;
+
     /// Looks at all domains and networks, whosever they are.
     fn survey(&self) -> Result<Survey, ObserveError>;
 
@@ -155,6 +158,10 @@ impl Server for Client {
         key: Option<&RecordKey>,
     ) -> Result<Seen, ObserveError> {
         observe(self, environment, pool, key)
+    }
+
+    fn with_clones(&self, seen: Seen, host: &dyn Host) -> Result<Seen, ObserveError> {
+        seen.with_clones(self, host)
     }
 
     fn survey(&self) -> Result<Survey, ObserveError> {

@@ -111,8 +111,6 @@ pub struct Seen {
     pub copies: Vec<String>,
     /// Files of disks of others' domains that are off, with these domains: libvirt does not say what they are over.
     pub off: BTreeMap<String, BTreeSet<String>>,
-    /// Files that no domain of others has, of which it says that no more.
-    pub of_no_domain: BTreeSet<String>,
     /// Disks of others of which it cannot be told what they are over, each with what to do.
     pub unsure: Vec<String>,
     own_bridges: BTreeSet<String>,
@@ -129,7 +127,6 @@ impl Seen {
             sealed_by_others: Vec::new(),
             copies: Vec::new(),
             off: BTreeMap::new(),
-            of_no_domain: BTreeSet::new(),
             unsure: Vec::new(),
             own_bridges,
         }
@@ -187,15 +184,14 @@ pub fn observe(
     note_volumes(pool, &first, &mut seen, &mut asides);
     let Asides { unreadable, sealed_by_others, copies, off } = asides;
     Ok(Seen {
-        of_no_domain: clones::of_no_domain(client, &seen)?,
         observed: seen,
         pool: first.state,
         unreadable,
         sealed_by_others,
         copies,
         off,
-        unsure: Vec::new(),
         own_bridges,
+        ..Seen::nothing()
     })
 }
 

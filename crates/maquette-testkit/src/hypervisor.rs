@@ -108,6 +108,10 @@ impl Server for Model {
         Ok(seen)
     }
 
+    fn with_clones(&self, seen: Seen, host: &dyn Host) -> Result<Seen, ObserveError> {
+        seen.with_clones_among(&BTreeSet::new(), host)
+    }
+
     fn survey(&self) -> Result<Survey, ObserveError> {
         let machine = self.machine();
         let owners = machine.owners.iter().filter(|((kind, _), _)| *kind != ObjectKind::Bmc);

@@ -25,10 +25,7 @@ fn file_of(pool: &Pool, volume: &str) -> String {
 
 /// Files that no domain of others has and that may be over a disk of the environment: volumes, and what somebody has put into
 /// one of its nodes. Nobody is asked where there is no disk that could be below.
-pub(super) fn of_no_domain(
-    client: &Client,
-    observed: &Observed,
-) -> Result<BTreeSet<String>, LibvirtError> {
+fn of_no_domain(client: &Client, observed: &Observed) -> Result<BTreeSet<String>, LibvirtError> {
     let own: Vec<(&Pool, &str)> = own(observed).collect();
     if own.is_empty() {
         return Ok(BTreeSet::new());
@@ -60,10 +57,20 @@ pub(super) fn of_no_domain(
 impl Seen {
     /// Adds what disks of others are over: of a domain that is off, as a linked clone of a node is before it is started, only the
     /// files themselves say that. Nobody is asked where the environment has no disk that could be below.
-    pub fn with_clones(mut self, host: &dyn Host) -> Result<Self, ObserveError> {
+    pub fn with_clones(self, client: &Client, host: &dyn Host) -> Result<Self, ObserveError> {
+        let of_no_domain = of_no_domain(client, &self.observed)?;
+        self.with_clones_among(&of_no_domain, host)
+    }
+
+    /// The same, with files that no domain has, of which libvirt says no more than of those of domains that are off.
+    pub fn with_clones_among(
+        mut self,
+        of_no_domain: &BTreeSet<String>,
+        host: &dyn Host,
+    ) -> Result<Self, ObserveError> {
         let own: BTreeSet<String> =
             own(&self.observed).map(|(pool, volume)| file_of(pool, volume)).collect();
-        let untold: BTreeSet<String> = self.off.keys().chain(&self.of_no_domain).cloned().collect();
+        let untold: BTreeSet<String> = self.off.keys().chain(of_no_domain).cloned().collect();
         let mut claims = std::mem::take(&mut self.observed.claims);
         let others = claims.files.keys().chain(claims.below.keys()).chain(&untold);
         let others: BTreeSet<String> = others.filter(|f| f.starts_with('/')).cloned().collect();
@@ -77,7 +84,7 @@ impl Seen {
                 for domain in self.off.get(*file).into_iter().flatten() {
                     claims.hold_below(below, domain);
                 }
-                if self.of_no_domain.contains(*file) {
+                if of_no_domain.contains(*file) {
                     let name = file.rsplit_once('/').map_or(*file, |(_, name)| name);
                     claims.hold_below(below, &format!("volume {name}"));
                 }
@@ -85,8 +92,8 @@ impl Seen {
             for file in &found.unknown {
                 // A file that no domain has keeps nothing from being made.
                 claims.unread.extend(self.off.get(*file).into_iter().flatten().cloned());
-                self.unsure.push(unsure(file));
             }
+            self.unsure.extend(unsure(&found.unknown));
             rename(&mut claims, &names);
         }
         self.observed.claims = claims;
@@ -94,8 +101,27 @@ impl Seen {
     }
 }
 
-/// What is said of a disk of which it cannot be told what it is over.
-fn unsure(file: &str) -> String {
+/// What is said of disks of which it cannot be told what they are over: of a server that is gone all in one line.
+fn unsure(files: &[&str]) -> Vec<String> {
+    const FEW: usize = 3;
+    let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for file in files {
+        places.entry(file.rsplit_once('/').map_or("", |(place, _)| place)).or_default().push(file);
+    }
+    let many = |count: usize, place: &str, file: &str| {
+        format!(
+            "what {count} disks in {place} are over cannot be told, so they do not keep nodes' disks from going: if one is a clone of one of \
+             them, answer no where a removal is asked about, and see `qemu-img info -U --backing-chain {file}` on the hypervisor"
+        )
+    };
+    let said = places.into_iter().flat_map(|(place, files)| match files.as_slice() {
+        [first, ..] if files.len() > FEW => vec![many(files.len(), place, first)],
+        few => few.iter().map(|file| unsure_of(file)).collect(),
+    });
+    said.collect()
+}
+
+fn unsure_of(file: &str) -> String {
     format!(
         "what the disk {file} is over cannot be told, so it does not keep nodes' disks from going: if it is a clone of one of \
          them, answer no where a removal is asked about, and see `qemu-img info -U --backing-chain {file}` on the hypervisor"

@@ -88,7 +88,7 @@ fn what_disks_of_others_domains_that_are_off_are_over_is_theirs_as_well() {
     client.define_domain(&copy).unwrap();
     let holders = || {
         let seen = observe(client, &environment(), "images", None).unwrap();
-        let seen = seen.with_clones(&maquette_engine::host::Local).unwrap();
+        let seen = seen.with_clones(client, &maquette_engine::host::Local).unwrap();
         let holders = seen.observed.claims.holders(&pool(), volume);
         (seen.off, holders.into_iter().map(String::from).collect::<Vec<_>>())
     };
@@ -155,7 +155,7 @@ fn a_clone_that_no_domain_has_and_one_by_another_name_keep_what_they_are_over() 
     let volume = &node().disks[0].volume;
     let seen = || {
         let seen = observe(client, &environment(), "images", None).unwrap();
-        seen.with_clones(&maquette_engine::host::Local).unwrap()
+        seen.with_clones(client, &maquette_engine::host::Local).unwrap()
     };
     let holders = |seen: &maquette_libvirt::Seen| {
         let holders = seen.observed.claims.holders(&pool, volume);

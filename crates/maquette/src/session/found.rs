@@ -93,7 +93,7 @@ pub(super) fn seen(
     pool: &str,
 ) -> Result<Seen, ObserveError> {
     let seen = server.observe(environment, pool, connection.records.as_ref())?;
-    seen.with_clones(connection.host.as_ref())
+    server.with_clones(seen, connection.host.as_ref())
 }
 
 /// Why a hypervisor could not be looked at, and what to do about it.

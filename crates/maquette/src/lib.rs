@@ -26,8 +26,6 @@ mod world;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 pub use world::{Clock, Environment, Terminal, World};
 
 /// Runs the program as this process.

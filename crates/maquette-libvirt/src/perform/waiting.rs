@@ -263,6 +263,21 @@ mod tests {
         assert!(what_next("lab-web-0", &NotReady::Lost).contains("go on waiting"));
     }
 
+    /// A hint led to `maquette down`, which is about the whole environment.
+    #[test]
+    fn what_to_do_about_a_node_is_about_that_node() {
+        let failed = NotReady::Failed { fault: Fault::Other, errors: vec!["x".into()] };
+        let others = [NotReady::Stopped, NotReady::Halted("x".into()), NotReady::Lost];
+        for reason in others.into_iter().chain([failed, NotReady::Cancelled]) {
+            let next = what_next("lab-web-0", &reason);
+            for verb in ["down", "reset", "restart", "start"] {
+                let about_all = format!("`maquette {verb}`");
+                assert!(!next.contains(&about_all), "{next}");
+            }
+            assert!(next.contains("lab-web-0`"), "{next}");
+        }
+    }
+
     /// It was recorded at once, and everybody who looked connected to it.
     #[test]
     fn what_a_guest_says_counts_once_a_login_has_worked() {

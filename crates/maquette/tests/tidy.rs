@@ -198,6 +198,7 @@ fn program_files() -> Vec<PathBuf> {
         "systemd_tests.rs",
         "first_boot_tests.rs",
         "kill_points.rs",
+        "enemy.rs",
         "stand_ins.rs",
         "dying_host.rs",
         "python_server.rs",

@@ -17,7 +17,6 @@ impl Leak {
     /// Compares with what is taken now.
     pub fn check(&self) {
         if let (Some(before), Some(now)) = (self.0, resident_kib()) {
-            eprintln!("memory: {before} KiB before, {now} KiB after");
             assert!(now < before + 8 * 1024, "{before} KiB became {now} KiB");
         }
     }

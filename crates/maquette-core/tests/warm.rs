@@ -285,10 +285,13 @@ fn why_a_node_boots_is_told() {
         (|n| n.guest = None, "Maquette does not set it up"),
         (|n| n.disks[0].backing = None, "its first disk does not overlay an image"),
         (|n| n.disks.clear(), "its first disk does not overlay an image"),
-        (|n| n.virtopts = "--tpm default".parse().unwrap(), "it has options of virt-install"),
+        (
+            |n| n.virtopts = "--tpm default".parse().unwrap(),
+            "no template has its options of virt-install (`--virtopts`)",
+        ),
         (|n| n.boot = vec![BootDevice::Network], "it says what it boots from (`boot`)"),
         (|n| n.vnc.external = true, "it has a USB tablet for external VNC"),
-        (|n| n.firmware = BootMode::Uefi, "UEFI keeps variables of its own"),
+        (|n| n.firmware = BootMode::Uefi, "images with an agent boot from BIOS, and it has UEFI"),
         (|n| n.disks[0].bus = Bus::Sata, "disks on sata cannot be plugged in while it runs"),
     ];
     let nothing = Observed::default();

@@ -131,7 +131,7 @@ pub enum ColdReason {
     Boot,
     /// It has a tablet, for a screen that others look at.
     Tablet,
-    /// Its firmware keeps variables in a file of the node's own.
+    /// Its firmware is UEFI, for which no image with an agent has a loader: these have one partition, and GRUB before it.
     Uefi,
     /// libvirt's test driver has no memory.
     TestDriver,
@@ -171,10 +171,10 @@ impl fmt::Display for ColdReason {
             Self::NoAgent => "the image has no agent",
             Self::OtherAgent => "nothing tells that the image has an agent of this version",
             Self::UserData => "its `user_data` needs cloud-init",
-            Self::Options => "it has options of virt-install",
+            Self::Options => "no template has its options of virt-install (`--virtopts`)",
             Self::Boot => "it says what it boots from (`boot`)",
             Self::Tablet => "it has a USB tablet for external VNC",
-            Self::Uefi => "UEFI keeps variables of its own",
+            Self::Uefi => "images with an agent boot from BIOS, and it has UEFI",
             Self::TestDriver => "libvirt's test driver cannot save memory",
             Self::NoImage => "its first disk does not overlay an image",
             Self::Pool => "its disks are in another pool",

@@ -129,11 +129,12 @@ impl Ground {
         all.extend(volumes);
         if !questions.is_empty() {
             let xml = self.virsh(&[questions.join("; ").as_str()]);
-            // A bridge's own hardware address is libvirt's choice, and what is made anew is made later.
+            // A bridge's own hardware address and a domain's generation are libvirt's choice, and what is made anew is made
+            // later.
             let own = |line: &&str| {
                 let text = line.trim_start();
                 let mac = text.starts_with("<mac address='52:54:00") && !line.starts_with("      ");
-                !mac && !text.starts_with("<origin:made ")
+                !mac && ["<origin:made ", "<genid>"].iter().all(|own| !text.starts_with(own))
             };
             all.extend(xml.lines().filter(own).map(keyless));
         }

@@ -5,8 +5,9 @@
 # A file system that is gone may never answer.
 within() { timeout -s KILL 10 "$@" 2>/dev/null; }
 
-# The same about a file. Nothing more is asked about a directory that did not answer once: all that is in one is on the same
-# server, and each file would take as long. `silent` is a file that has their names, if somebody keeps one.
+# The same about a file. Where one takes too long its directory is asked, too, and nothing more about a directory that does not
+# answer: all that is in one is on the same server, and each file would take as long. `silent` is a file that has their
+# names, if somebody keeps one.
 # $1: the file; then what to run
 asked() {
     of=${1%/*}
@@ -14,7 +15,12 @@ asked() {
     if [ -n "${silent-}" ] && grep -qxF -e "$of" -- "$silent" 2>/dev/null; then return 137; fi
     ended=0
     within "$@" || ended=$?
-    [ "$ended" != 137 ] || [ -z "${silent-}" ] || printf '%s\n' "$of" >>"$silent"
+    if [ "$ended" = 137 ] && [ -n "${silent-}" ]; then
+        # A single file may be a link to elsewhere, or on a disk that is busy for a moment.
+        answered=0
+        within stat -f -- "$of" >/dev/null || answered=$?
+        [ "$answered" != 137 ] || printf '%s\n' "$of" >>"$silent"
+    fi
     return "$ended"
 }
 

@@ -27,7 +27,7 @@ const SWEEP: &str = include_str!("../../assets/image/sweep.sh");
 /// links of the others.
 const BELOW: &str = concat!(
     include_str!("../../assets/image/below.sh"),
-    "silent=$(mktemp)\ntrap 'rm -f -- \"$silent\"' EXIT\n",
+    "silent=$(mktemp) || silent=\ntrap '[ -z \"$silent\" ] || rm -f -- \"$silent\"' EXIT\n",
     "n=0 count=$1\nshift\nwhile [ $n -lt \"$count\" ]; do\nbelow \"$1\" | sed \"s/^/$n /\"\n",
     "n=$((n + 1))\nshift\ndone\n[ $# = 0 ] || resolved \"$@\"\n"
 );
@@ -214,8 +214,29 @@ mod tests {
         let found = below_and_real(&host, &disks, &BTreeSet::from(["/dead/a", "/dead/b"])).unwrap();
         assert_eq!(found.unknown.len(), 9, "{found:?}");
         let asked = fs::read_to_string(log).unwrap();
-        // And once for all names together.
-        assert_eq!(asked.lines().count(), 2, "{asked}");
+        // The first file, its directory, and once for all names together.
+        assert_eq!(asked.lines().count(), 3, "{asked}");
+    }
+
+    /// A link to a server that has gone says nothing of the disks beside it.
+    #[test]
+    fn a_file_that_does_not_answer_keeps_no_other_from_being_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        let qemu_img = |args: &[&str]| {
+            let done = check(&Local, &Command::new("qemu-img").args(args.iter().copied()));
+            done.unwrap();
+        };
+        qemu_img(&["create", "-q", "-f", "qcow2", &at("base"), "1M"]);
+        let (base, clone) = (at("base"), at("z-clone"));
+        qemu_img(&["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &base, &clone]);
+        let programs = crate::dying_host::Programs::new(&[]);
+        programs.quiet("timeout", "shift 3\ncase $* in *hung*) exit 137 ;; esac\nexec \"$@\"\n");
+        let host = crate::dying_host::Dying::new(&programs, None);
+        let disks = BTreeSet::from([at("a-hung"), clone.clone()]);
+        let found = below(&host, &disks).unwrap();
+        assert_eq!(found.unknown, [at("a-hung")]);
+        assert_eq!(found.files, [(base, clone.as_str())]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use maquette_core::image::{Format, NotAnImage, inspect, redact};
+use maquette_core::image::{Format, NotAnImage, inspect, redact, redact_words};
 
 use super::fetch::{LARGEST, NO_WAY_OUT, bytes, is_encrypted};
 use crate::host::{Command, Host, HostError, Local};
@@ -32,8 +32,8 @@ pub enum Said {
 impl Said {
     /// Whether another try is of no use: what was asked for is not there, or not for us.
     pub fn is_final(&self) -> bool {
-        // Too many requests, too early, and timed out: later it may work.
-        matches!(self, Self::Refuses(status) if (400..500).contains(status) && ![408, 425, 429].contains(status))
+        // Others may mean that it is busy, or that it does not like to be asked for a part.
+        matches!(self, Self::Refuses(401 | 403 | 404 | 410))
     }
 }
 
@@ -121,7 +121,7 @@ fn said(answer: &str, why: Option<&str>, url: &str) -> Option<(String, Said)> {
         }
         _ if ended == "0" => return None,
         _ => {
-            let why = why.unwrap_or("it does not answer").replace(url, &redact(url));
+            let why = redact_words(&why.unwrap_or("it does not answer").replace(url, &redact(url)));
             Said::Unreached(why)
         }
     };

@@ -1,6 +1,5 @@
 //! What the servers of images say of what is going to be downloaded, before anything is touched.
 
-use maquette_core::blueprint::Image;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, Severity};
 use maquette_core::image::{Format, NotAnImage, redact};
 use maquette_core::object::ObjectKind;
@@ -15,8 +14,8 @@ use crate::session::connection::Connection;
 use crate::world::World;
 
 /// An image that is going to be downloaded.
-struct Download<'a> {
-    image: &'a Image,
+struct Download {
+    volume: String,
     url: String,
     /// The smallest disk on it, in bytes.
     smallest: Option<u64>,
@@ -31,8 +30,7 @@ impl Planned {
         connection: &Connection,
         authorities: Option<&str>,
     ) -> Result<(), Failure> {
-        let downloads =
-            downloads(world, &self.plan.steps.iter().map(|s| &s.action).collect::<Vec<_>>());
+        let downloads = self.downloads(world);
         if downloads.is_empty() {
             return Ok(());
         }
@@ -44,7 +42,7 @@ impl Planned {
         for (download, said) in downloads.iter().zip(said) {
             let Some(said) = said else { continue };
             if let Some(length) = length(&said) {
-                sizes.push((download.image.volume.clone(), length));
+                sizes.push((download.volume.clone(), length));
             }
             match download.judge(&said) {
                 Some(diagnostic) if diagnostic.severity == Severity::Error => {
@@ -63,6 +61,31 @@ impl Planned {
         }
     }
 
+    /// What is going to be downloaded, each once.
+    fn downloads(&self, world: &World) -> Vec<Download> {
+        let built = world.environment.built_images();
+        let mut all: Vec<Download> = Vec::new();
+        for step in &self.plan.steps {
+            let Action::FetchImage { image, pool, smallest } = &step.action else { continue };
+            let plain = image.as_it_comes().volume;
+            let copied = image.is_customized() && self.observed.has_volume(pool, &plain);
+            let url = match Source::parse(&image.source, &built) {
+                // One that is set up is made of a copy of it.
+                _ if copied && self.blueprint.refresh_images.is_empty() => continue,
+                Ok(Source { origin: Origin::Url(url), .. }) => url,
+                Ok(Source { origin: Origin::Catalogue(entry), .. }) => entry.url.to_string(),
+                // A file, or what was refused before.
+                Ok(_) | Err(_) => continue,
+            };
+            let (volume, smallest) = (image.volume.clone(), *smallest);
+            match all.iter_mut().find(|d| d.volume == volume) {
+                Some(known) => known.smallest = known.smallest.into_iter().chain(smallest).min(),
+                None => all.push(Download { volume, url, smallest }),
+            }
+        }
+        all
+    }
+
     fn note_size(&mut self, volume: &str, length: u64) {
         let is_it =
             |c: &&mut maquette_core::plan::Change| c.kind == ObjectKind::Image && c.name == volume;
@@ -74,26 +97,6 @@ impl Planned {
     }
 }
 
-/// What is going to be downloaded, each once.
-fn downloads<'a>(world: &World, actions: &[&'a Action]) -> Vec<Download<'a>> {
-    let built = world.environment.built_images();
-    let mut all: Vec<Download<'a>> = Vec::new();
-    for action in actions {
-        let Action::FetchImage { image, smallest, .. } = action else { continue };
-        let url = match Source::parse(&image.source, &built) {
-            Ok(Source { origin: Origin::Url(url), .. }) => url,
-            Ok(Source { origin: Origin::Catalogue(entry), .. }) => entry.url.to_string(),
-            // A file, or what was refused before.
-            Ok(_) | Err(_) => continue,
-        };
-        match all.iter_mut().find(|d| d.image.volume == image.volume) {
-            Some(known) => known.smallest = known.smallest.into_iter().chain(*smallest).min(),
-            None => all.push(Download { image, url, smallest: *smallest }),
-        }
-    }
-    all
-}
-
 fn length(said: &Said) -> Option<u64> {
     match said {
         Said::Has { length, format: None | Some(Ok(_)) } => *length,
@@ -101,7 +104,7 @@ fn length(said: &Said) -> Option<u64> {
     }
 }
 
-impl Download<'_> {
+impl Download {
     /// What is wrong with it, or may be.
     fn judge(&self, said: &Said) -> Option<Diagnostic> {
         let shown = redact(&self.url);

@@ -34,8 +34,10 @@ impl Opening {
     pub(super) fn take(&self, driver: &dyn Driver, uri: &str) -> Opened {
         let begun = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match begun.map(JoinHandle::join) {
-            Some(Ok(opened)) => opened,
-            Some(Err(_)) | None => driver.open(uri),
+            Some(Ok(Err(why))) if why.is_silent() => Err(why),
+            Some(Ok(Ok(server))) => Ok(server),
+            // Its daemon may have been on its way just then.
+            Some(Ok(Err(_)) | Err(_)) | None => driver.open(uri),
         }
     }
 }

@@ -109,7 +109,12 @@ fn one(
             Some("start")
         }
         (Power::Start | Power::Resume, true, true) => {
-            builder.add(Action::ResumeDomain { name }, [], "resume");
+            // One whose first boot was not seen to end may have to hear first who it is.
+            let action = match readiness(&domain.recorded).filter(|_| !domain.ready) {
+                Some(ready) => Action::AwaitDomain { name, ready },
+                None => Action::ResumeDomain { name },
+            };
+            builder.add(action, [], "resume");
             Some("resume")
         }
         (Power::Stop(seconds), true, _) => {

@@ -79,7 +79,8 @@ pub fn pause(domain: &Domain) -> Result<()> {
     settled(gate::call("pause", || domain.suspend().map(|_| ())), || is_paused(domain))
 }
 
-fn is_paused(domain: &Domain) -> bool {
+/// Whether a domain is paused.
+pub fn is_paused(domain: &Domain) -> bool {
     domain.state().is_ok_and(|(state, _)| state.is_known_and(|s| s == DomainState::Paused))
 }
 

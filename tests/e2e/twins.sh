@@ -24,9 +24,9 @@ look='
     networkctl --no-legend list; nmcli -t -f DEVICE,STATE,CONNECTION device 2> /dev/null
     say swap; swapon --noheadings --show=NAME,SIZE; say disk; df --output=size,target -k / | tail -n 1; lsblk -brno NAME,SIZE,TYPE /dev/vda
     say failed; systemctl --failed --no-legend; systemctl is-system-running
-    say active; systemctl list-units --no-legend --plain --state=active | awk "{print \$1}" | sort |
+    say active; systemctl list-units --no-legend --plain --state=active | awk "!/^run-r/ {print \$1}" | sort |
         grep -vE "^systemd-(fsck|hostname|timedate|locale)d\.service\$"
-    say enabled; systemctl list-unit-files --no-legend | awk "{print \$1, \$2}" | sort
+    say enabled; systemctl list-unit-files --no-legend | awk "!/^run-r/ {print \$1, \$2}" | sort
     say settings; sysctl -a 2> /dev/null | grep "^net\.ipv[46]\.\(conf\|neigh\)"
     say time; timedatectl show -p Timezone -p LocalRTC; date +%Z
     say machine-id; wc -c /etc/machine-id

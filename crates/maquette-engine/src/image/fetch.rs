@@ -391,15 +391,9 @@ impl Job<'_> {
     }
 
     fn fits(&mut self, size: u64, smallest: Option<u64>) -> Result<(), StepError> {
-        match smallest {
-            Some(smallest) if smallest < size => Err(StepError::new(format!(
-                "{} holds a disk of {}, larger than the {} that a node asks for",
-                self.name,
-                ByteSize(size),
-                ByteSize(smallest)
-            ))
-            .hint("enlarge the node's disk1")),
-            _ => Ok(()),
+        match too_large(&self.name, size, smallest) {
+            Some(message) => Err(StepError::new(message).hint(ENLARGE)),
+            None => Ok(()),
         }
     }
 
@@ -438,6 +432,16 @@ impl Job<'_> {
         }
         self.must("place", "put in place").map(|_| ())
     }
+}
+
+/// What is done about an image that is too large.
+pub const ENLARGE: &str = "enlarge the node's disk1";
+
+/// What is said of an image whose disk has so many bytes, where the smallest disk on it would cut it off.
+pub fn too_large(name: &str, size: u64, smallest: Option<u64>) -> Option<String> {
+    let smallest = smallest.filter(|smallest| *smallest < size)?;
+    let (size, smallest) = (ByteSize(size), ByteSize(smallest));
+    Some(format!("{name} holds a disk of {size}, larger than the {smallest} that a node asks for"))
 }
 
 /// Lets a shell download an address, which only its standard input ever holds.

@@ -6,7 +6,7 @@ use maquette_core::object::ObjectKind;
 use maquette_core::plan::Action;
 use maquette_core::syntax::Sources;
 use maquette_core::units::ByteSize;
-use maquette_engine::image::{Origin, Said, Source, ask};
+use maquette_engine::image::{ENLARGE, Origin, Said, Source, ask, too_large};
 
 use super::Planned;
 use crate::failure::Failure;
@@ -38,11 +38,11 @@ impl Planned {
         let (host, remote) = (connection.host.as_ref(), connection.remote.is_some());
         let said = ask(host, &urls, authorities, remote)
             .map_err(|e| Failure::because("cannot ask the servers of images", e))?;
-        let (mut refused, mut sizes) = (Diagnostics::default(), Vec::new());
+        let mut refused = Diagnostics::default();
         for (download, said) in downloads.iter().zip(said) {
             let Some(said) = said else { continue };
             if let Some(length) = length(&said) {
-                sizes.push((download.volume.clone(), length));
+                self.note_size(&download.volume, length);
             }
             match download.judge(&said) {
                 Some(diagnostic) if diagnostic.severity == Severity::Error => {
@@ -51,9 +51,6 @@ impl Planned {
                 Some(diagnostic) => self.warnings.push(diagnostic),
                 None => {}
             }
-        }
-        for (volume, length) in sizes {
-            self.note_size(&volume, length);
         }
         match refused.is_empty() {
             true => Ok(()),
@@ -109,7 +106,10 @@ impl Download {
     fn judge(&self, said: &Said) -> Option<Diagnostic> {
         let shown = redact(&self.url);
         let diagnostic = match said {
-            Said::Has { format: Some(Ok(Format::Qcow2 { size })), .. } => return self.fits(*size),
+            Said::Has { format: Some(Ok(Format::Qcow2 { size })), .. } => {
+                let message = too_large(&shown, *size, self.smallest)?;
+                Diagnostic::error("image::unusable", message).help(ENLARGE)
+            }
             Said::Has { format: None | Some(Ok(_)), .. } => return None,
             Said::Has { format: Some(Err(why)), .. } => {
                 let message = format!("{shown} is not a disk image that can be used: {why}");
@@ -139,18 +139,6 @@ impl Download {
             }
         };
         Some(diagnostic)
-    }
-
-    /// A disk that is smaller than what it overlays would be cut off.
-    fn fits(&self, size: u64) -> Option<Diagnostic> {
-        let smallest = self.smallest.filter(|smallest| *smallest < size)?;
-        let message = format!(
-            "{} holds a disk of {}, larger than the {} that a node asks for",
-            redact(&self.url),
-            ByteSize(size),
-            ByteSize(smallest)
-        );
-        Some(Diagnostic::error("image::unusable", message).help("enlarge the node's disk1"))
     }
 }
 

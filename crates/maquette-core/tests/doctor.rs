@@ -420,7 +420,8 @@ fn what_the_kernel_says_of_others_is_not_said_of_a_node() {
 }
 
 fn packet<'a>(input: &'a str, output: Option<&'a str>) -> Packet<'a> {
-    Packet { input, output, source: "10.1.0.1".parse().unwrap(), service: None }
+    let (input, source) = (Some(input), "10.1.0.1".parse().unwrap());
+    Packet { input, output, source, destination: None, service: None, from_port: None }
 }
 
 fn forwarded(iptables: &str, nft: &str) -> Option<(Keeper, String)> {
@@ -582,6 +583,79 @@ fn what_is_wrong_with_a_network_is_said_of_it() {
     assert_eq!(codes(&bridged), ["forward-filtered", "bridge-filtered"]);
     let stopped = |s: &mut Scene| s.observed.networks.values_mut().for_each(|n| n.active = false);
     assert_eq!(codes(&stopped), ["network-stopped"]);
+}
+
+/// What a firewall says of what leaves the hypervisor, in the words of iptables and of nft.
+fn leaving(iptables: &str, nft: &str) -> (Ruleset, Ruleset) {
+    let all = format!("*filter\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{iptables}\nCOMMIT\n");
+    let own = "\"family\": \"inet\", \"table\": \"mine\"";
+    let chain = format!(
+        "{{\"chain\": {{{own}, \"name\": \"out\", \"type\": \"filter\", \"hook\": \"output\"}}}}"
+    );
+    let rule = format!(
+        "{{\"rule\": {{{own}, \"chain\": \"out\", \"expr\": [{nft}, {{\"drop\": null}}]}}}}"
+    );
+    (Ruleset::read(&all, ""), Ruleset::read("", &format!("{{\"nftables\": [{chain}, {rule}]}}")))
+}
+
+fn payload(protocol: &str, field: &str, right: &str) -> String {
+    format!(
+        "{{\"match\": {{\"op\": \"==\", \"left\": {{\"payload\": {{\"protocol\": \"{protocol}\", \"field\": \"{field}\"}}}}, \"right\": {right}}}}}"
+    )
+}
+
+#[test]
+fn answers_to_requests_for_addresses_that_are_dropped_are_named() {
+    let codes = |rules: &Ruleset| {
+        let mut scene = Scene::well();
+        scene.host.firewall = rules.clone();
+        let found = scene.all().into_iter().filter(|f| matches!(f.subject, Subject::Network(_)));
+        found.map(|f| (f.code, f.cause.clone())).collect::<Vec<_>>()
+    };
+    let (iptables, nft) =
+        leaving("-A OUTPUT -p udp -m udp --sport 67 -j DROP", &payload("udp", "sport", "67"));
+    for rules in [&iptables, &nft] {
+        let found = codes(rules);
+        let (code, cause) = found.first().expect("it is seen");
+        assert_eq!(*code, "dhcp-filtered");
+        assert!(cause.contains("drops answers"), "{cause}");
+    }
+    for (iptables, nft) in [
+        ("-A OUTPUT -p udp -m udp --sport 53 -j DROP", payload("udp", "sport", "53")),
+        ("-A OUTPUT -p tcp -m tcp --sport 67 -j DROP", payload("tcp", "sport", "67")),
+        (
+            "-A OUTPUT -p udp -m udp --sport 60:70 -j DROP",
+            payload("udp", "sport", "{\"range\": [60, 70]}"),
+        ),
+        ("-A OUTPUT -i lan -j DROP", payload("udp", "dport", "67")),
+    ] {
+        let (first, second) = leaving(iptables, &nft);
+        assert_eq!((codes(&first), codes(&second)), (vec![], vec![]), "{iptables} {nft}");
+    }
+}
+
+#[test]
+fn what_the_hypervisor_itself_keeps_from_a_node_is_not_the_nodes_fault() {
+    let code = |rules: &Ruleset, answer| {
+        let mut scene = Scene::well();
+        scene.host.firewall = rules.clone();
+        scene.signs.evidence.ssh = Some(answer);
+        scene.codes().first().map(|code| code.to_string()).unwrap_or_default()
+    };
+    let scene = Scene::well();
+    let address = scene.observed.domains.values().next().unwrap().recorded.access.address.unwrap();
+    let iptables = format!("-A OUTPUT -d {address}/32 -p tcp -m tcp --dport 22 -j REJECT");
+    let (first, second) = leaving(&iptables, &payload("ip", "daddr", &format!("\"{address}\"")));
+    for rules in [first, second] {
+        for answer in [SshAnswer::Silent, SshAnswer::Refused, SshAnswer::NoRoute] {
+            assert_eq!(code(&rules, answer), "ssh-filtered", "{answer:?}");
+        }
+    }
+    let (first, second) =
+        leaving("-A OUTPUT -d 203.0.113.7/32 -j DROP", &payload("ip", "daddr", "\"203.0.113.7\""));
+    for rules in [first, second] {
+        assert_eq!(code(&rules, SshAnswer::Refused), "port-closed");
+    }
 }
 
 #[test]

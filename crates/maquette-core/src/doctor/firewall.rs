@@ -1,4 +1,4 @@
-//! Whether a hypervisor's firewall drops what nodes send. Its rules are walked through with a packet; where it cannot be
+//! Whether a hypervisor's firewall drops what nodes send, or what they are sent. Its rules are walked through with a packet; where it cannot be
 //! told whether a rule fits, it is not said to drop anything.
 
 mod iptables;
@@ -15,19 +15,38 @@ pub enum Hook {
     Input,
     /// It goes through.
     Forward,
+    /// It is from the hypervisor itself.
+    Output,
 }
 
 /// A new packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// The interface through which it comes.
-    pub input: &'a str,
+    /// The interface through which it comes; none if the hypervisor itself sends it.
+    pub input: Option<&'a str>,
     /// The interface through which it leaves, if that is known.
     pub output: Option<&'a str>,
     /// Who sends it.
     pub source: Ipv4Addr,
+    /// To whom it goes, if that is known.
+    pub destination: Option<Ipv4Addr>,
     /// Protocol and port that it goes to; any, where it does not matter.
     pub service: Option<(&'static str, u16)>,
+    /// The port that it comes from, if that is known.
+    pub from_port: Option<u16>,
+}
+
+impl Packet<'_> {
+    /// Whether a port of it, if it is known, is among those of a rule.
+    fn fits_port(&self, of: &Option<String>, all: &[u16], port: Option<u16>) -> Fits {
+        let other = |of: &String| self.service.is_some_and(|(protocol, _)| of != protocol);
+        match port {
+            _ if of.as_ref().is_some_and(other) => Fits::No,
+            Some(port) if all.contains(&port) => Fits::Yes,
+            Some(_) => Fits::No,
+            None => Fits::Maybe,
+        }
+    }
 }
 
 /// What a rule wants of a packet.
@@ -39,10 +58,14 @@ enum Want {
     Output(Vec<String>),
     /// It is from one of these networks.
     Source(Vec<Ipv4Net>),
+    /// It goes to one of these networks.
+    Destination(Vec<Ipv4Net>),
     /// It is of one of these protocols.
     Protocol(Vec<String>),
-    /// It goes to one of these ports.
-    Port(Vec<u16>),
+    /// It goes to one of these ports, of a protocol where one is named.
+    Port(Option<String>, Vec<u16>),
+    /// It comes from one of these ports, of a protocol where one is named.
+    FromPort(Option<String>, Vec<u16>),
     /// What is so, or is not, of every packet that is asked about: that it begins a connection, that it is IPv4.
     Known(bool),
     /// Something else.
@@ -217,15 +240,17 @@ impl Match {
             })
         };
         let fits = match &self.want {
-            Want::Input(names) => sure(named(names, packet.input)),
+            Want::Input(names) => sure(packet.input.is_some_and(|i| named(names, i))),
             Want::Output(names) => packet.output.map_or(Fits::Maybe, |o| sure(named(names, o))),
             Want::Source(nets) => sure(nets.iter().any(|net| net.contains(&packet.source))),
+            Want::Destination(nets) => packet
+                .destination
+                .map_or(Fits::Maybe, |to| sure(nets.iter().any(|n| n.contains(&to)))),
             Want::Protocol(all) => packet.service.map_or(Fits::Maybe, |(protocol, _)| {
                 sure(all.iter().any(|p| p == protocol || p == "all"))
             }),
-            Want::Port(all) => {
-                packet.service.map_or(Fits::Maybe, |(_, port)| sure(all.contains(&port)))
-            }
+            Want::Port(of, all) => packet.fits_port(of, all, packet.service.map(|s| s.1)),
+            Want::FromPort(of, all) => packet.fits_port(of, all, packet.from_port),
             Want::Known(yes) => sure(*yes),
             Want::Other => Fits::Maybe,
         };

@@ -88,15 +88,50 @@ pub(super) fn hypervisor(host: &HostSigns) -> Vec<Finding> {
 /// A packet that nodes of a network send to somewhere else.
 fn outwards<'a>(host: &'a HostSigns, network: &'a Network) -> Packet<'a> {
     let source = network.recorded.ipv4.map_or(Ipv4Addr::UNSPECIFIED, |net| net.addr());
-    let (input, output) = (network.recorded.bridge.as_str(), host.uplink.as_deref());
-    Packet { input, output, source, service: None }
+    let (input, output) = (Some(network.recorded.bridge.as_str()), host.uplink.as_deref());
+    Packet { input, output, source, destination: None, service: None, from_port: None }
 }
 
-/// What drops requests to a network's DHCP server.
-pub(super) fn dhcp_dropped(host: &HostSigns, network: &Network) -> Option<Dropped> {
-    let input = network.recorded.bridge.as_str();
-    let (source, service) = (Ipv4Addr::UNSPECIFIED, Some(("udp", 67)));
-    host.firewall.dropped(Hook::Input, &Packet { input, output: None, source, service })
+/// A packet that the hypervisor itself sends to nodes of a network.
+fn inwards<'a>(network: &'a Network, service: (&'static str, u16)) -> Packet<'a> {
+    let source = network.recorded.ipv4.map_or(Ipv4Addr::UNSPECIFIED, |net| net.addr());
+    let (input, output) = (None, Some(network.recorded.bridge.as_str()));
+    let (destination, from_port) = (None, None);
+    Packet { input, output, source, destination, service: Some(service), from_port }
+}
+
+/// What of DHCP is dropped.
+pub(super) struct DhcpDropped {
+    /// The server's answers, and not the nodes' requests.
+    pub answers: bool,
+    pub by: Dropped,
+}
+
+/// What drops requests to a network's DHCP server, or its answers.
+pub(super) fn dhcp_dropped(host: &HostSigns, network: &Network) -> Option<DhcpDropped> {
+    let answer = Packet { from_port: Some(67), ..inwards(network, ("udp", 68)) };
+    let request = Packet {
+        input: Some(network.recorded.bridge.as_str()),
+        output: None,
+        source: Ipv4Addr::UNSPECIFIED,
+        destination: Some(Ipv4Addr::BROADCAST),
+        service: Some(("udp", 67)),
+        from_port: Some(68),
+    };
+    let dropped = |hook, packet, answers| {
+        host.firewall.dropped(hook, packet).map(|by| DhcpDropped { answers, by })
+    };
+    dropped(Hook::Input, &request, false).or_else(|| dropped(Hook::Output, &answer, true))
+}
+
+/// What keeps the hypervisor from an address of a network's node, at the port of its SSH server.
+pub(super) fn ssh_dropped(
+    host: &HostSigns,
+    network: &Network,
+    address: Ipv4Addr,
+) -> Option<Dropped> {
+    let packet = Packet { destination: Some(address), ..inwards(network, ("tcp", 22)) };
+    host.firewall.dropped(Hook::Output, &packet)
 }
 
 /// Whether a network's DHCP server ought to run and does not.
@@ -129,8 +164,14 @@ pub(super) fn network(host: &HostSigns, network: &Network) -> Vec<Finding> {
     if network.recorded.dhcp4.is_some()
         && let Some(dropped) = dhcp_dropped(host, network)
     {
-        let cause = "the hypervisor's firewall drops requests for addresses (DHCP)";
-        found.push(filtered(finding("dhcp-filtered", cause), &dropped, bridge, Way::Dhcp));
+        let (cause, way) = match dropped.answers {
+            false => ("the hypervisor's firewall drops requests for addresses (DHCP)", Way::Dhcp),
+            true => (
+                "the hypervisor's firewall drops answers to requests for addresses (DHCP)",
+                Way::Inwards,
+            ),
+        };
+        found.push(filtered(finding("dhcp-filtered", cause), &dropped.by, bridge, way));
     }
     let leads_outside =
         matches!(&network.recorded.carrier, Carrier::Libvirt(way) if *way != Outside::Isolated);
@@ -169,11 +210,17 @@ enum Way {
     Outwards,
     Within,
     Dhcp,
+    /// From the hypervisor itself to nodes.
+    Inwards,
 }
 
 fn filtered(finding: Finding, dropped: &Dropped, bridge: &str, way: Way) -> Finding {
     let finding = finding.seen([dropped.by.clone()]);
     match (dropped.keeper, way) {
+        (Keeper::Ufw, Way::Inwards) => finding
+            .advise(format!("ufw keeps these rules; `ufw allow out on {bridge}` lets them pass")),
+        (_, Way::Inwards) => finding
+            .advise(format!("let what leaves through `{bridge}` pass in the hypervisor's firewall")),
         (Keeper::Docker, _) => finding
             .advise(format!(
                 "Docker keeps these rules; `iptables -I DOCKER-USER -i {bridge} -j ACCEPT` and the same \

@@ -39,7 +39,10 @@ pub(super) fn node(
     found.extend(match answer {
         Some(SshAnswer::Greeted) => look.login(),
         None | Some(SshAnswer::Unknown) => look.boot(),
-        Some(answer) => look.boot().or_else(|| look.way()).or_else(|| look.port(answer)),
+        Some(answer) => {
+            let way = || look.barred().or_else(|| look.way());
+            look.boot().or_else(way).or_else(|| look.port(answer))
+        }
     });
     found.extend(look.first_boot());
     found
@@ -262,6 +265,19 @@ impl Look<'_> {
         })
     }
 
+    /// Whether the hypervisor itself keeps what it sends from arriving.
+    fn barred(&self) -> Option<Finding> {
+        let (network, address) = (self.network()?, self.domain.recorded.access.address?);
+        let IpAddr::V4(address) = address else { return None };
+        let dropped = host::ssh_dropped(self.host, network, address)?;
+        let cause = format!("the hypervisor's firewall drops what goes to port 22 of {address}");
+        let finding = self.finding(Layer::Network, "ssh-filtered", cause).seen([dropped.by]);
+        Some(finding.advise(format!(
+            "let what leaves through `{}` to TCP port 22 pass in the hypervisor's firewall",
+            network.recorded.bridge
+        )))
+    }
+
     /// Whether it has its address.
     fn way(&self) -> Option<Finding> {
         self.dhcp().or_else(|| self.address())
@@ -304,12 +320,19 @@ impl Look<'_> {
             )));
         }
         if let Some(dropped) = host::dhcp_dropped(self.host, network) {
-            let cause = "it gets no address: the hypervisor's firewall drops its requests";
+            let bridge = &network.recorded.bridge;
+            let (cause, advice) = match dropped.answers {
+                false => (
+                    "it gets no address: the hypervisor's firewall drops its requests",
+                    format!("let what comes in through `{bridge}` to UDP port 67 pass"),
+                ),
+                true => (
+                    "it gets no address: the hypervisor's firewall drops the answers to its requests",
+                    format!("let what leaves through `{bridge}` from UDP port 67 pass"),
+                ),
+            };
             let finding = self.finding(Layer::Network, "dhcp-filtered", cause);
-            return Some(finding.seen(seen().chain([dropped.by])).advise(format!(
-                "let what comes in through `{}` to UDP port 67 pass",
-                network.recorded.bridge
-            )));
+            return Some(finding.seen(seen().chain([dropped.by.by])).advise(advice));
         }
         if known.leases.contains_key(&nic.mac) {
             return None;
@@ -346,8 +369,9 @@ impl Look<'_> {
                 )
             }
             (_, nic) if self.signs.evidence.ssh == Some(SshAnswer::NoRoute) => {
-                let cause =
-                    format!("nobody answers at its address {address}: the guest has not set it up");
+                let cause = format!(
+                    "nobody answers at its address {address}: the guest has not set it up, or does not hear"
+                );
                 let sent = nic.and_then(|n| self.signs.frames.get(&n.mac)).map(|f| {
                     format!("its NIC has sent {} frames and received {}", f.sent, f.received)
                 });

@@ -1,5 +1,7 @@
 //! What `iptables-save` prints: <https://ipset.netfilter.org/iptables-save.man.html>.
 
+use ipnet::Ipv4Net;
+
 use super::{Chain, Hook, Match, Rule, Verdict, Want};
 
 /// Targets after which the next rule is looked at.
@@ -39,6 +41,7 @@ pub(super) fn read(text: &str) -> Vec<Chain> {
             let hook = match name {
                 "INPUT" => Some(Hook::Input),
                 "FORWARD" => Some(Hook::Forward),
+                "OUTPUT" => Some(Hook::Output),
                 _ => None,
             };
             // Rules of both kinds of iptables apply, each by itself.
@@ -78,9 +81,13 @@ fn rule(words: &[String], is_chain: impl Fn(&str) -> bool) -> Rule {
         let want = match word.as_str() {
             "-i" => Want::Input(vec![value.into()]),
             "-o" => Want::Output(vec![value.into()]),
-            "-s" => network(value),
+            "-s" => network(value).map_or(Want::Other, |net| Want::Source(vec![net])),
+            "-d" => network(value).map_or(Want::Other, |net| Want::Destination(vec![net])),
             "-p" => Want::Protocol(vec![value.into()]),
-            "--dport" | "--dports" => ports(value),
+            "--dport" | "--dports" => ports(value).map_or(Want::Other, |all| Want::Port(None, all)),
+            "--sport" | "--sports" => {
+                ports(value).map_or(Want::Other, |all| Want::FromPort(None, all))
+            }
             "--ctstate" | "--state" => Want::Known(value.split(',').any(|state| state == "NEW")),
             // What a module is asked for comes after its name.
             "-m" | "--comment" => {
@@ -103,15 +110,13 @@ fn rule(words: &[String], is_chain: impl Fn(&str) -> bool) -> Rule {
     rule
 }
 
-fn network(text: &str) -> Want {
-    let with_length = |t: &str| t.parse().or_else(|_| format!("{t}/32").parse());
-    with_length(text).map_or(Want::Other, |net| Want::Source(vec![net]))
+fn network(text: &str) -> Option<Ipv4Net> {
+    text.parse().or_else(|_| format!("{text}/32").parse()).ok()
 }
 
-fn ports(text: &str) -> Want {
-    // Of a range it cannot be told.
-    let all: Result<Vec<u16>, _> = text.split(',').map(str::parse).collect();
-    all.map_or(Want::Other, Want::Port)
+/// Of a range it cannot be told.
+fn ports(text: &str) -> Option<Vec<u16>> {
+    text.split(',').map(|port| port.parse().ok()).collect()
 }
 
 fn verdict(target: &str, is_chain: impl Fn(&str) -> bool) -> Verdict {

@@ -38,6 +38,7 @@ fn read_chain(chain: &Value, all: bool) -> Option<Chain> {
     let hook = match (chain["type"].as_str(), chain["hook"].as_str()) {
         (Some("filter"), Some("input")) => Some(Hook::Input),
         (Some("filter"), Some("forward")) => Some(Hook::Forward),
+        (Some("filter"), Some("output")) => Some(Hook::Output),
         _ => None,
     };
     let name = chain["name"].as_str()?.to_string();
@@ -125,9 +126,14 @@ fn want(left: &Value, right: &Value) -> Option<Want> {
         (Some("ip"), Some("saddr")) => {
             items.iter().map(|v| network(v)).collect::<Option<_>>().map(Want::Source)
         }
+        (Some("ip"), Some("daddr")) => {
+            items.iter().map(|v| network(v)).collect::<Option<_>>().map(Want::Destination)
+        }
         (Some("ip6"), _) => Some(Want::Known(false)),
-        (Some("udp" | "tcp" | "th"), Some("dport")) => {
-            items.iter().map(port).collect::<Option<_>>().map(Want::Port)
+        (Some(protocol @ ("udp" | "tcp" | "th")), Some(field @ ("dport" | "sport"))) => {
+            let of = Some(protocol.to_string()).filter(|of| of != "th");
+            let ports = items.iter().map(port).collect::<Option<_>>()?;
+            Some(if field == "dport" { Want::Port(of, ports) } else { Want::FromPort(of, ports) })
         }
         _ => None,
     }

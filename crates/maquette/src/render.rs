@@ -6,6 +6,7 @@ mod findings;
 pub mod graph;
 mod lifetime;
 mod links;
+pub mod outputs;
 mod painted;
 mod plan;
 mod png;

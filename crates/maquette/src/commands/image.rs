@@ -41,6 +41,9 @@ pub enum Args {
         /// Build it even if it is there
         #[arg(long)]
         force: bool,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Make templates that new nodes start from (`--start auto` or `warm`), before they are needed
     Warm(Warming),
@@ -49,6 +52,9 @@ pub enum Args {
         /// Which hypervisor and pool.
         #[command(flatten)]
         place: Place,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -73,33 +79,49 @@ pub struct Warming {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
         Args::List { json, place } => list(world, place, *json),
-        Args::Build { name, output, force } => build(world, name, output.as_deref(), *force),
-        Args::Warm(warming) => warm(world, warming),
-        Args::Prune { place } => {
-            let mut session = Session::at(world, place)?;
-            // An image that an `up` has just fetched is not named by any domain yet.
-            session.lock_hypervisor("image prune")?;
-            // Who begins from now on waits until we are done, and who began before is seen.
-            session.lock_images("image prune")?;
-            session.running()?;
-            session.must_be_idle()?;
-            let pool = &session.located.pool.name;
-            let pruned = session.prune(pool)?;
-            for file in pruned.removed.iter().chain(&pruned.swept) {
-                world.terminal.result(&format!("removed {file}"));
-            }
-            for volume in &pruned.unrecorded {
-                world.terminal.talk(&format!(
-                    "{volume} looks like an image and is not recorded as one of ours, so it stays; \
-                     `virsh vol-delete {volume} {pool}` removes it"
-                ));
-            }
-            if pruned.removed.is_empty() && pruned.swept.is_empty() {
-                world.terminal.talk("the pool has no unused image");
-            }
-            Ok(0)
+        Args::Build { name, output, force, json } => {
+            build(world, name, output.as_deref(), *force, *json)
         }
+        Args::Warm(warming) => warm(world, warming),
+        Args::Prune { place, json } => prune(world, place, *json),
     }
+}
+
+/// Removes what nobody uses.
+fn prune(world: &World, place: &Place, as_json: bool) -> Result<u8, Failure> {
+    let mut session = Session::at(world, place)?;
+    // An image that an `up` has just fetched is not named by any domain yet.
+    session.lock_hypervisor("image prune")?;
+    // Who begins from now on waits until we are done, and who began before is seen.
+    session.lock_images("image prune")?;
+    session.running()?;
+    session.must_be_idle()?;
+    let pool = &session.located.pool.name;
+    let pruned = session.prune(pool)?;
+    if as_json {
+        let text = json!({
+            "schema": 1,
+            "pool": pool,
+            "removed": pruned.removed,
+            "swept": pruned.swept,
+            "unrecorded": pruned.unrecorded,
+        });
+        world.terminal.result(&format!("{text:#}"));
+        return Ok(0);
+    }
+    for file in pruned.removed.iter().chain(&pruned.swept) {
+        world.terminal.result(&format!("removed {file}"));
+    }
+    for volume in &pruned.unrecorded {
+        world.terminal.talk(&format!(
+            "{volume} looks like an image and is not recorded as one of ours, so it stays; \
+             `virsh vol-delete {volume} {pool}` removes it"
+        ));
+    }
+    if pruned.removed.is_empty() && pruned.swept.is_empty() {
+        world.terminal.talk("the pool has no unused image");
+    }
+    Ok(0)
 }
 
 /// Makes the templates that nodes of the project can start from; the hypervisor is prepared for that.
@@ -204,13 +226,28 @@ fn held(world: &World, place: &Place) -> Result<Vec<Cached>, Failure> {
     Ok(session.libvirt()?.cached(host, RECORDS, &session.located.pool.name)?)
 }
 
-fn build(world: &World, name: &str, output: Option<&Path>, force: bool) -> Result<u8, Failure> {
+fn build(
+    world: &World,
+    name: &str,
+    output: Option<&Path>,
+    force: bool,
+    as_json: bool,
+) -> Result<u8, Failure> {
     let named = world.environment.built_images().join(format!("{name}.qcow2"));
     let target = output.unwrap_or(&named);
+    let described = |built: bool, current: bool| {
+        let text =
+            json!({"schema": 1, "image": name, "file": target, "built": built, "current": current});
+        world.terminal.result(&format!("{text:#}"));
+    };
     if target.is_file() && !force {
-        let age = if build::is_current(target) { "" } else { ", built by another version" };
-        let target = target.display();
-        world.terminal.talk(&format!("{target} is there already{age}; `--force` builds it again"));
+        let current = build::is_current(target);
+        let age = if current { "" } else { ", built by another version" };
+        let file = target.display();
+        world.terminal.talk(&format!("{file} is there already{age}; `--force` builds it again"));
+        if as_json {
+            described(false, current);
+        }
         return Ok(0);
     }
     let begun = (world.clock)();
@@ -226,6 +263,9 @@ fn build(world: &World, name: &str, output: Option<&Path>, force: bool) -> Resul
         })?;
     let took = (world.clock)().duration_since(begun).unwrap_or_default();
     world.terminal.talk(&format!("built in {:.0} s", took.as_secs_f64()));
-    world.terminal.result(&target.display().to_string());
+    match as_json {
+        true => described(true, true),
+        false => world.terminal.result(&target.display().to_string()),
+    }
     Ok(0)
 }

@@ -1,9 +1,13 @@
 //! `maquette link`: the links of running nodes' interfaces.
 
+use std::collections::BTreeSet;
+
 use maquette_core::blueprint::{Interface, Node, far_end};
 use maquette_core::diagnostic::{Diagnostic, closest};
+
 use maquette_core::observed::Observed;
 use maquette_core::units::MacAddr;
+use maquette_core::values::NodeName;
 use maquette_engine::StepError;
 use maquette_engine::net::netem;
 use maquette_libvirt::{Bandwidth, LinkState};
@@ -32,9 +36,9 @@ pub enum Args {
     },
     /// Take a link down, as if its cable were pulled, until `link up` or until the node stops: the guest sees it,
     /// and so does the other end of a link between two nodes
-    Down(InterfaceArgs),
+    Down(Cable),
     /// Bring it up again
-    Up(InterfaceArgs),
+    Up(Cable),
     /// Limit what goes through, or lose and delay some of it, until the node stops
     Limit(Limit),
 }
@@ -49,6 +53,17 @@ pub struct InterfaceArgs {
     pub node: String,
     /// Its interface: eth0, a MAC address, or the network it is on [default: its only one]
     pub interface: Option<String>,
+}
+
+/// Arguments of `link down` and `link up`.
+#[derive(Debug, clap::Args)]
+pub struct Cable {
+    /// Which interface.
+    #[command(flatten)]
+    pub interface: InterfaceArgs,
+    /// Print as JSON, as `link show` does
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `link limit`.
@@ -70,6 +85,9 @@ pub struct Limit {
     /// Lift every limit
     #[arg(long, group = "what", conflicts_with_all = ["rate", "delay", "loss"])]
     pub none: bool,
+    /// Print as JSON, as `link show` does
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Reads a rate in tc's words, such as `10mbit`; in KiB per second, which libvirt counts in, rounded down.
@@ -234,9 +252,20 @@ fn interface(node: &Node, word: Option<&str>, located: &Located) -> Result<Inter
 }
 
 /// Takes a link down or brings it up, at both ends where it is one between two nodes.
-fn plug(world: &World, args: &InterfaceArgs, state: LinkState) -> Result<u8, Failure> {
-    let said = plugged(&hold(world, args)?, state)?;
-    world.terminal.talk(&said);
+fn plug(world: &World, args: &Cable, state: LinkState) -> Result<u8, Failure> {
+    let found = hold(world, &args.interface)?;
+    let ends = plugged(&found, state)?;
+    match args.json {
+        true => {
+            let changed = |mac| ends.iter().any(|(_, interface)| interface.mac == mac);
+            world.terminal.result(&render::links_json(&rows(
+                &found.session,
+                &found.observed,
+                changed,
+            )?));
+        }
+        false => world.terminal.talk(&in_words(&ends, state)),
+    }
     Ok(0)
 }
 
@@ -247,10 +276,15 @@ pub(super) fn plug_of(
     of: (&str, &str),
     state: LinkState,
 ) -> Result<String, Failure> {
-    plugged(&look(world, located, (of.0, Some(of.1)), To::Change)?, state)
+    let found = look(world, located, (of.0, Some(of.1)), To::Change)?;
+    Ok(in_words(&plugged(&found, state)?, state))
 }
 
-fn plugged(found: &Found<'_>, state: LinkState) -> Result<String, Failure> {
+/// An end of a link: the node's name, and its interface.
+type End = (NodeName, Interface);
+
+/// Plugs the cable in, or pulls it; the ends where that was done.
+fn plugged(found: &Found<'_>, state: LinkState) -> Result<Vec<End>, Failure> {
     let network = &found.interface.network;
     let link = found.observed.networks.get(network).filter(|n| n.recorded.tuning.link_local);
     let mut ends = vec![(found.node.name.clone(), found.interface.clone())];
@@ -263,8 +297,12 @@ fn plugged(found: &Found<'_>, state: LinkState) -> Result<String, Failure> {
     for (node, interface) in &ends {
         found.session.libvirt()?.set_link(node, interface.mac, state).map_err(Failure::Failed)?;
     }
+    Ok(ends)
+}
+
+fn in_words(ends: &[End], state: LinkState) -> String {
     let said: Vec<String> = ends.iter().map(|(n, i)| format!("{n} {}", i.name)).collect();
-    Ok(format!("{}: link {state}", said.join(" and ")))
+    format!("{}: link {state}", said.join(" and "))
 }
 
 fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
@@ -293,6 +331,15 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     if !words.is_empty() {
         netem::disturb(host, &found.tap, &words, &found.label()).map_err(Failure::Failed)?;
     }
+    if args.json {
+        let changed = |mac| found.interface.mac == mac;
+        world.terminal.result(&render::links_json(&rows(
+            &found.session,
+            &found.observed,
+            changed,
+        )?));
+        return Ok(0);
+    }
     let what = match (args.rate, words.is_empty()) {
         (Some(kib), true) => format!("at most {kib} KiB/s"),
         (_, false) => words.join(" "),
@@ -307,16 +354,32 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
     let observed = session.running()?.observed();
     let there = nodes::Meaning::There;
     let names = nodes::resolve(world, words, &session.located, &observed, there)?;
+    let wanted = |name: &str| names.is_empty() || names.contains(name);
+    let domains = observed.domains.values().filter(|d| wanted(&d.name));
+    let macs: BTreeSet<MacAddr> =
+        domains.flat_map(|d| d.recorded.interfaces.iter().map(|i| i.mac)).collect();
+    let rows = rows(&session, &observed, |mac| macs.contains(&mac))?;
+    world.terminal.result(&if json { render::links_json(&rows) } else { render::links(&rows) });
+    Ok(0)
+}
+
+/// Interfaces of the environment as they are now, of which the wanted ones.
+fn rows(
+    session: &Session<'_>,
+    observed: &Observed,
+    wanted: impl Fn(MacAddr) -> bool,
+) -> Result<Vec<render::LinkRow>, Failure> {
     let server = session.libvirt()?;
     let disturbances = netem::disturbances(session.connection.host.as_ref());
     let mut rows = Vec::new();
-    let wanted = |name: &str| names.is_empty() || names.contains(name);
-    for domain in observed.domains.values().filter(|d| wanted(&d.name)) {
-        let nics = match domain.active {
+    for domain in observed.domains.values() {
+        let interfaces: Vec<&Interface> =
+            domain.recorded.interfaces.iter().filter(|i| wanted(i.mac)).collect();
+        let nics = match domain.active && !interfaces.is_empty() {
             true => server.running_nics(&domain.name).map_err(Failure::Failed)?,
             false => Vec::new(),
         };
-        for interface in &domain.recorded.interfaces {
+        for interface in interfaces {
             let nic = nics.iter().find(|c| c.mac == interface.mac);
             let tap = nic.and_then(|c| c.tap.clone());
             let disturbance = tap.as_ref().and_then(|tap| disturbances.get(tap)).copied();
@@ -336,8 +399,7 @@ fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8
             });
         }
     }
-    world.terminal.result(&if json { render::links_json(&rows) } else { render::links(&rows) });
-    Ok(0)
+    Ok(rows)
 }
 
 #[cfg(test)]

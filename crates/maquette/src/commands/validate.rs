@@ -38,6 +38,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let valid = counts.filter(|_| !diags.has_errors());
     if args.json {
         let value = json!({
+            "schema": 1,
             "valid": valid.is_some(),
             "nodes": valid.map(|(nodes, _)| nodes),
             "networks": valid.map(|(_, networks)| networks),

@@ -5,6 +5,8 @@
 mod codes;
 #[path = "commands.rs"]
 mod commands;
+#[path = "fits.rs"]
+mod fits;
 #[path = "json.rs"]
 mod json;
 #[path = "keys.rs"]

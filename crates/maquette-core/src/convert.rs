@@ -2,7 +2,7 @@
 
 use crate::blueprint::{self, Attachment};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::hardware::BootMode;
+use crate::hardware::{BmcChoice, BmcProtocol, BootMode};
 use crate::names::EnvName;
 use crate::observed::Observed;
 use crate::settings::Settings;
@@ -79,6 +79,12 @@ fn of_settings(settings: &Settings, project: &mut Map) {
     if settings.boot_mode == BootMode::Uefi {
         project.text("bootmode", "uefi");
     }
+    if let Some(bmc) = settings.bmc {
+        project.text("bmc", bmc.as_str());
+    }
+    if let Some(network) = &settings.bmc_network {
+        project.text("bmc_network", network);
+    }
 }
 
 /// What there is, as it was asked for last: node types of the nodes, and networks. `span` stands for all of it.
@@ -120,6 +126,10 @@ pub fn of_environment(
     let guest = types.iter().flat_map(|(_, all)| all).find_map(|node| node.guest.as_ref());
     if let Some(guest) = guest {
         project.text("username", &guest.user);
+    }
+    let bmcs = types.iter().flat_map(|(_, all)| all).filter_map(|node| node.bmc.as_ref());
+    if let Some(own) = bmcs.into_iter().find(|bmc| bmc.own_address) {
+        project.text("bmc_network", bare(&own.network));
     }
     project.text("network", NETWORK);
     project.put("nodes", nodes.node());
@@ -165,6 +175,10 @@ fn node_type(
     if !first.deploy_os {
         map.text("deploy_os", "no");
     }
+    let bmc = first.bmc.as_ref().map(|bmc| bmc.protocol);
+    if bmc != usual_bmc(first) {
+        map.text("bmc", bmc.map_or(BmcChoice::Off, BmcChoice::On).as_str());
+    }
     if let Some(guest) = first.guest.as_ref().filter(|guest| guest.swap_mib > 0) {
         map.text("swap", guest.swap_mib);
     }
@@ -180,6 +194,11 @@ fn node_type(
     let groups = first.groups.iter().map(|group| Node::scalar(group.to_string(), span));
     map.put("groups", list(groups.collect(), span));
     Some(map.node())
+}
+
+/// What the BMC of a node speaks where nobody says anything of that.
+fn usual_bmc(node: &blueprint::Node) -> Option<BmcProtocol> {
+    (!node.deploy_os).then_some(BmcProtocol::Both)
 }
 
 fn disk(disk: &blueprint::Disk, span: Span) -> Node {

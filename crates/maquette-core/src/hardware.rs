@@ -279,6 +279,11 @@ impl BmcChoice {
             Self::On(protocol) => Some(protocol),
         }
     }
+
+    /// The word of node and project files.
+    pub fn as_str(self) -> &'static str {
+        self.protocol().map_or("off", BmcProtocol::as_str)
+    }
 }
 
 /// How `bmc` of a node type is written.

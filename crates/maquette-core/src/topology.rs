@@ -79,6 +79,27 @@ impl Topology {
     pub fn network(&self, name: &str) -> Option<&Network> {
         self.networks.iter().find(|n| n.name.value == name)
     }
+
+    /// What the BMCs of a type's nodes speak, if they have any. Where nobody has said that, those of nodes without an operating
+    /// system speak all there is, as long as there is an address that they can have.
+    pub fn bmc_of(&self, role: &Role) -> Option<BmcProtocol> {
+        let usual = match self.has_bmc_address() {
+            true => BmcChoice::On(BmcProtocol::Both),
+            false => BmcChoice::Off,
+        };
+        let choice = match (role.bmc, role.deploy_os) {
+            (Some(chosen), _) => chosen,
+            (None, true) => BmcChoice::Off,
+            (None, false) => self.settings.bmc.unwrap_or(usual),
+        };
+        choice.protocol()
+    }
+
+    /// Whether a network for BMCs was chosen, or the hypervisor has an address on any.
+    fn has_bmc_address(&self) -> bool {
+        let has = |n: &Network| n.forward.is_served() && (n.ipv4.is_some() || n.ipv6.is_some());
+        self.settings.bmc_network.is_some() || self.networks.iter().any(has)
+    }
 }
 
 /// The `name` of a node type, a network or a portgroup.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Listening, Observed};
-use maquette_core::plan::{self, Action, Plan};
+use maquette_core::plan::{self, Action, Op, Plan, Requirements};
 use maquette_core::topology::{BmcChoice, BmcProtocol};
 use maquette_testkit::{
     Input, apply, blueprint_of, expand, input, machine, plan_of, titles, topology,
@@ -25,7 +25,7 @@ const BLANK: &str = "blank=name: blank\ncpu: 1\nmemory: 512\ndeploy_os: no\ndisk
 /// So many blank nodes with BMCs, on a network with an address for each if one is named.
 fn asked(count: u32, network: Option<&str>) -> Input {
     let mut input = input(&[(BLANK, count)], NETWORK, &[]);
-    input.request.settings.bmc = BmcChoice::On(BmcProtocol::Both);
+    input.request.settings.bmc = Some(BmcChoice::On(BmcProtocol::Both));
     input.request.settings.bmc_network = network.map(|n| n.parse().unwrap());
     input
 }
@@ -111,7 +111,7 @@ fn a_node_that_is_off_and_has_a_bmc_stays_off() {
     (domain.active, domain.live) = (false, None);
     assert!(plan_of(&asked(1, None), &seen).is_empty());
     let mut without = asked(1, None);
-    without.request.settings.bmc = BmcChoice::Off;
+    without.request.settings.bmc = Some(BmcChoice::Off);
     let plan = plan_of(&without, &seen);
     assert_eq!(of_bmcs(&plan), ["stop the BMCs"]);
     assert!(plan.steps.iter().any(|s| matches!(s.action, Action::StartDomain { .. })));
@@ -180,8 +180,69 @@ fn nodes_with_an_operating_system_have_none_unless_their_type_says_so() {
     let with_os = BLANK.replace("deploy_os: no\n", "");
     let own = with_os.replace("blank", "own") + "bmc: ipmi\n";
     let mut input = input(&[(&with_os, 1), (&own, 1)], NETWORK, &[]);
-    input.request.settings.bmc = BmcChoice::On(BmcProtocol::Redfish);
+    input.request.settings.bmc = Some(BmcChoice::On(BmcProtocol::Redfish));
     assert_eq!(places(&input, &machine(&["eth0"])), ["IPMI 10.1.0.1:6230"]);
+}
+
+/// Blank nodes beside one with an operating system and an appliance, where nobody says anything of BMCs.
+fn unasked(network: &str) -> Input {
+    let with_os = BLANK.replace("deploy_os: no\n", "").replace("blank", "web");
+    let appliance = with_os.replace("web", "switch") + "supports_libguestfs: no\n";
+    let mut input = input(&[(BLANK, 2), (&with_os, 1), (&appliance, 1)], network, &[]);
+    input.request.settings.bmc = None;
+    input
+}
+
+fn switched_off(network: &str) -> Input {
+    let mut input = unasked(network);
+    input.request.settings.bmc = Some(BmcChoice::Off);
+    input
+}
+
+#[test]
+fn blank_nodes_have_bmcs_that_speak_all_there_is_unless_somebody_says_otherwise() {
+    let seen = machine(&["eth0"]);
+    assert_eq!(places(&unasked(NETWORK), &seen), [at(8443, 6230), at(8444, 6231)]);
+    assert!(Requirements::of(&topology(&unasked(NETWORK), &seen)).media);
+    assert_eq!(places(&switched_off(NETWORK), &seen), [""; 0]);
+    assert!(!Requirements::of(&topology(&switched_off(NETWORK), &seen)).media);
+    let own = BLANK.to_string() + "bmc: off\n";
+    let mut input = input(&[(&own, 1)], NETWORK, &[]);
+    input.request.settings.bmc = None;
+    assert_eq!(places(&input, &seen), [""; 0]);
+}
+
+/// Nobody has asked for what cannot be.
+#[test]
+fn blank_nodes_on_networks_where_the_hypervisor_has_no_address_are_without() {
+    let none = "networks: {net1: {name: lan, forward: none}}\n";
+    let seen = machine(&["eth0"]);
+    assert_eq!(places(&unasked(none), &seen), [""; 0]);
+    assert!(!Requirements::of(&topology(&unasked(none), &seen)).media);
+    let mut asked = unasked(none);
+    asked.request.settings.bmc = Some(BmcChoice::On(BmcProtocol::Both));
+    let (_, diags) = expand(&topology(&asked, &seen), &seen);
+    assert_eq!(diags.iter().map(|d| d.code).collect::<Vec<_>>(), ["bmc::network"]);
+}
+
+/// As they do with the next `up` of whoever has built them with an older Maquette.
+#[test]
+fn blank_nodes_that_are_there_get_bmcs_and_run_on() {
+    let mut seen = built(&switched_off(NETWORK));
+    let plan = plan_of(&unasked(NETWORK), &seen);
+    assert_eq!(of_bmcs(&plan), ["serve 2 BMCs"]);
+    let made: Vec<&str> =
+        plan.changes.iter().filter(|c| c.op == Op::Create).map(|c| c.name.as_str()).collect();
+    assert_eq!(made, ["blank-0", "blank-1"]);
+    let stops = |a: &Action| {
+        matches!(
+            a,
+            Action::StopDomain { .. } | Action::StartDomain { .. } | Action::DeleteVolume { .. }
+        )
+    };
+    assert!(!plan.steps.iter().any(|step| stops(&step.action)), "{:?}", titles(&plan));
+    apply(&mut seen, &plan.steps);
+    assert!(plan_of(&unasked(NETWORK), &seen).is_empty());
 }
 
 /// Steps by their titles, each with the titles of those that it waits for.
@@ -248,7 +309,7 @@ fn a_standard_port_that_another_program_has_everywhere_is_an_error() {
     let mut asked = asked(1, Some("oob"));
     let (_, diags) = expand(&topology(&asked, &seen), &seen);
     assert_eq!(diags.iter().map(|d| d.code).collect::<Vec<_>>(), ["bmc::port"]);
-    asked.request.settings.bmc = BmcChoice::On(BmcProtocol::Ipmi);
+    asked.request.settings.bmc = Some(BmcChoice::On(BmcProtocol::Ipmi));
     assert_eq!(places(&asked, &seen), ["IPMI 10.2.0.14:623"]);
 }
 
@@ -257,7 +318,7 @@ fn on_oob(count: u32, range: &str) -> Input {
     let network = NETWORK.replace("{start: 10.2.0.2, end: 10.2.0.12}", range);
     let role = BLANK.replace("[{network: lan}]", "[{network: lan}, {network: oob}]");
     let mut input = input(&[(&role, count)], &network, &[]);
-    input.request.settings.bmc = BmcChoice::On(BmcProtocol::Both);
+    input.request.settings.bmc = Some(BmcChoice::On(BmcProtocol::Both));
     input.request.settings.bmc_network = Some("oob".parse().unwrap());
     input
 }

@@ -11,7 +11,9 @@ use maquette_core::layers::{ExtraVar, extra_vars};
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Plan};
 use maquette_core::syntax::{self, Node, SourceId, Sources};
-use maquette_core::topology::{self, NodeRequest, Request, Settings, Topology, VirtType};
+use maquette_core::topology::{
+    self, BmcChoice, NodeRequest, Request, Settings, Topology, VirtType,
+};
 use maquette_core::values::{PublicKey, Secret};
 
 thread_local! {
@@ -78,7 +80,9 @@ pub fn input(nodes: &[(&str, u32)], network: &str, extra: &[&str]) -> Input {
         })
         .collect();
     let extra = extra_vars(&list, whole, &mut diags);
-    let settings = Settings { image: Some("debian-12".into()), ..Settings::default() };
+    // What is about BMCs asks for them.
+    let bmc = Some(BmcChoice::Off);
+    let settings = Settings { image: Some("debian-12".into()), bmc, ..Settings::default() };
     let request = Request {
         network_unread: false,
         nodes: requests,

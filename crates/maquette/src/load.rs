@@ -21,7 +21,7 @@ use maquette_core::layout::Layout;
 use maquette_core::names::EnvName;
 use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
 use maquette_core::syntax::{Node, Plain, SourceId, Sources, Span, parse};
-use maquette_core::topology::{NodeRequest, Request, only_network};
+use maquette_core::topology::{BmcChoice, NodeRequest, Request, only_network};
 
 use crate::cli::{Given, Place, Wanted};
 use crate::failure::Failure;
@@ -411,6 +411,10 @@ impl<'a> Reader<'a> {
             }
         }
         self.flags(&pool, settings);
+        if self.lenient {
+            // InfraRed's role makes BMCs later, and counts ports from the same one on.
+            settings.bmc.get_or_insert(BmcChoice::Off);
+        }
         let key = settings.host_key.clone().map(PathBuf::from);
         let host = HostArgs {
             address: settings.host_address.clone().or(saved.host.address),
@@ -481,7 +485,6 @@ impl<'a> Reader<'a> {
             }
             None => None,
         };
-        // What is wrong with it was said, and all the rest is looked at.
         let mut unread = layout_files.is_some() && layout.is_none();
         if let Some((layout, _)) = &layout {
             written = Some(layout::beside(self, written.as_ref(), layout));

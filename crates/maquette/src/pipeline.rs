@@ -405,6 +405,8 @@ fn as_shared(
         if node.vnc.external == recorded.vnc.external {
             node.vnc = recorded.vnc.clone();
         }
+        // Nobody would serve another one.
+        node.bmc = recorded.bmc.clone();
         if let (Some(guest), Some(known)) = (&mut node.guest, &recorded.guest) {
             guest.authorized_key = known.authorized_key.clone();
             guest.host_key = known.host_key.clone();

@@ -116,9 +116,7 @@ fn provisioning(node: &Node, topology: &Topology) -> Option<MacAddr> {
 }
 
 fn protocol(node: &Node, topology: &Topology) -> Option<BmcProtocol> {
-    let role = topology.roles.iter().find(|role| role.name.value == node.role)?;
-    let usual = if node.deploy_os { Default::default() } else { topology.settings.bmc };
-    role.bmc.unwrap_or(usual).protocol()
+    topology.bmc_of(topology.roles.iter().find(|role| role.name.value == node.role)?)
 }
 
 /// Where BMCs are; an error where there is no such place.

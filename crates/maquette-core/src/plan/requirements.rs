@@ -62,10 +62,8 @@ impl Requirements {
         let options = &topology.settings.virtopts;
         let boots_uefi = |o: &VirtOpt| matches!(o, VirtOpt::Edit { name, value, .. } if name == "--boot" && value.split(',').any(|part| part == "uefi"));
         let customize = used.clone().any(|r| r.customize);
-        let drive = |r: &Role| {
-            let bmc = r.bmc.unwrap_or(topology.settings.bmc).protocol();
-            !r.deploy_os && bmc.is_some_and(BmcProtocol::has_redfish)
-        };
+        let drive =
+            |r: &Role| !r.deploy_os && topology.bmc_of(r).is_some_and(BmcProtocol::has_redfish);
         let media = used.clone().any(drive);
         let blank = used.any(|r| !r.deploy_os);
         Self {

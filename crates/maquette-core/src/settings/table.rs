@@ -358,10 +358,10 @@ settings! {
         key: Some("bootmode"),
         infrared: at(CONSOLE, 4, Some("bios")),
     }
-    bmc: BmcChoice as BmcChoice = BmcChoice::Off, {
+    bmc: Option<BmcChoice> as BmcChoice = None, {
         name: "bmc",
         doc: "What the BMCs of nodes without an operating system speak",
-        default: Some("off"),
+        unset: Some("both where the hypervisor has an address on a network; off with `maquette virsh`"),
         value: "PROTOCOL",
         group: Guests,
         key: Some("bmc"),

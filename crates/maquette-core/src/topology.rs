@@ -17,6 +17,7 @@ mod role;
 mod subnet;
 mod uplink;
 mod user_data;
+mod vbmc;
 mod vswitch;
 
 pub use crate::hardware::{

@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use maquette_core::diagnostic::Diagnostics;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Listening, Observed};
 use maquette_core::plan::{self, Action, Op, Plan, Requirements};
-use maquette_core::topology::{BmcChoice, BmcProtocol};
+use maquette_core::topology::{Allocation, BmcChoice, BmcProtocol, compile};
 use maquette_testkit::{
     Input, apply, blueprint_of, expand, input, machine, plan_of, titles, topology,
 };
@@ -243,6 +244,33 @@ fn blank_nodes_that_are_there_get_bmcs_and_run_on() {
     assert!(!plan.steps.iter().any(|step| stops(&step.action)), "{:?}", titles(&plan));
     apply(&mut seen, &plan.steps);
     assert!(plan_of(&unasked(NETWORK), &seen).is_empty());
+}
+
+#[test]
+fn variables_of_infrareds_vbmc_role_are_refused_where_bmcs_are_served() {
+    let refused = |extra: &[&str], bmc| {
+        let mut asked = input(&[(BLANK, 1)], NETWORK, extra);
+        asked.request.settings.bmc = bmc;
+        let mut diags = Diagnostics::default();
+        compile(&asked.request, Allocation::UNPREFIXED, &mut diags).unwrap();
+        let said = diags.iter().filter(|d| d.code == "bmc::vbmc").map(|d| d.message.clone());
+        said.collect::<Vec<_>>()
+    };
+    let of = |name: &str| vec![format!("`{name}` does not say how Maquette's BMCs are")];
+    for (extra, name) in [
+        ("vbmc_management_address=10.1.0.1", "vbmc_management_address"),
+        ("vbmc_start_port=6000", "vbmc_start_port"),
+        ("vbmc_ports.blank-0=6000", "vbmc_ports"),
+        ("vbmc_host=undercloud", "vbmc_host"),
+        ("install.vbmc.username=me", "install.vbmc.username"),
+        ("install.vbmc.password=mine", "install.vbmc.password"),
+    ] {
+        assert_eq!(refused(&[extra], None), of(name));
+        assert_eq!(refused(&[extra], Some(BmcChoice::Off)), [""; 0]);
+    }
+    for same in ["vbmc_host=hypervisor", "vbmc_management_address=", "vbmc_version=1.6.0"] {
+        assert_eq!(refused(&[same], None), [""; 0], "{same}");
+    }
 }
 
 /// Steps by their titles, each with the titles of those that it waits for.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Forward, Interface, Network, Role, Settings, Topology};
-use super::{bgp, described, free_subnet, network, role};
+use super::{bgp, described, free_subnet, network, role, vbmc};
 use crate::decode::{Fields, quoted_list};
 use crate::defaults::{self, Kind};
 use crate::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA, slip, typo};
@@ -107,7 +107,6 @@ pub fn compile(
     if let Some(node) = request.network.get("l3appliance_config") {
         unmarked(node, diags);
     }
-
     let Read { mut networks, flawed, roles: roles_node, cidrs } = networks(&file, request, diags)?;
     free_subnet::place(&mut networks, |_| None, &[&|_| true], diags);
     let mut nodes: Vec<&NodeRequest> = request.nodes.iter().collect();
@@ -120,7 +119,7 @@ pub fn compile(
     same_names(&roles, diags);
     nearly_named(roles_node, request, diags);
     let declared = file.get("networks").map_or(0, |n| n.entries().len());
-    Some(Topology {
+    let topology = Topology {
         roles,
         networks_complete: networks.len() == declared && !request.network_unread,
         flawed,
@@ -129,7 +128,9 @@ pub fn compile(
         settings: request.settings.clone(),
         allocation,
         fixed: BTreeSet::new(),
-    })
+    };
+    vbmc::refuse(&topology, &request.extra, diags);
+    Some(topology)
 }
 
 /// The switch appliance in the run; the last of the three words found in a path wins.

@@ -56,6 +56,13 @@ pub fn inventory(nodes: &[&Node], files: &Files<'_>, scope: Scope) -> String {
     for (name, members) in groups(&nodes, scope) {
         let _ = write!(out, "\n[{name}]\n{}\n", members.join("\n"));
     }
+    let shared = vbmc_vars(&nodes, scope);
+    if !shared.is_empty() {
+        out.push_str("\n[all:vars]\n");
+        shared.iter().for_each(|(name, value)| {
+            let _ = writeln!(out, "{name}={value}");
+        });
+    }
     out
 }
 
@@ -89,6 +96,10 @@ pub fn dynamic(nodes: &[&Node], files: &Files<'_>, scope: Scope) -> Value {
     }
     if !alone.is_empty() {
         out.insert("ungrouped".into(), json!({"hosts": alone}));
+    }
+    let shared = vbmc_vars(&nodes, scope);
+    if !shared.is_empty() {
+        out.insert("all".into(), json!({"vars": shared}));
     }
     Value::Object(out)
 }
@@ -171,6 +182,22 @@ fn bmc_vars(node: &Node, bmc: &Bmc, secrets: Option<&BmcSecrets>) -> Vec<(&'stat
     vars.extend(bmc.ipmi().map(|at| ("bmc_ipmi_port", at.port().to_string())));
     vars.push(("bmc_user", USER.into()));
     vars.extend(secrets.map(|s| ("bmc_password", s.password(node.uuid).reveal().into())));
+    vars
+}
+
+/// What InfraRed's role `vbmc` tells its templates and its overcloud plug-in of BMCs: the one address that all have, and the port
+/// of each. Nothing where each has an address of its own, or none speaks IPMI.
+fn vbmc_vars(nodes: &[&Node], scope: Scope) -> Map<String, Value> {
+    let bmcs =
+        nodes.iter().filter_map(|node| Some((node.name.to_string(), node.bmc.as_ref()?.ipmi()?)));
+    let ports: Map<String, Value> =
+        bmcs.clone().map(|(name, at)| (name, at.port().into())).collect();
+    let addresses: BTreeSet<_> = bmcs.map(|(_, at)| at.ip()).collect();
+    let mut vars = Map::new();
+    if let (Scope::Everything, Some(address), 1) = (scope, addresses.first(), addresses.len()) {
+        vars.insert("vbmc_management_address".into(), address.to_string().into());
+        vars.insert("vbmc_ports".into(), ports.into());
+    }
     vars
 }
 
@@ -284,7 +311,7 @@ mod tests {
         let blank = Node { deploy_os: false, bmc: Some(bmc), ..node("blank-0", "blank", &["x"]) };
         let mut files = Files::new(&Workspace::at(Path::new("/w")), None, None).unwrap();
         let without = inventory(&[&blank], &files, Scope::Everything);
-        assert!(without.ends_with("\n[bmcs]\nblank-0\n"), "{without}");
+        assert!(without.contains("\n[bmcs]\nblank-0\n"), "{without}");
         assert!(
             without.contains(" bmc_user=admin") && !without.contains("bmc_password"),
             "{without}"
@@ -295,6 +322,42 @@ mod tests {
         let own = " bmc_address=10.9.0.1 bmc_redfish_url=https://10.9.0.1:8443 bmc_ipmi_port=6230 \
                    bmc_user=admin bmc_password=";
         assert!(text.contains(own), "{text}");
+    }
+
+    /// Templates of InfraRed's overcloud plug-in have an address and `vbmc_ports[name]` of each node.
+    #[test]
+    fn variables_of_infrareds_vbmc_role_say_where_bmcs_are() {
+        let at = |number: u16, last: u8, own_address| Bmc {
+            protocol: BmcProtocol::Both,
+            network: "lab-front".parse().unwrap(),
+            address: std::net::Ipv4Addr::new(10, 9, 0, last).into(),
+            own_address,
+            redfish_port: 8443 + number,
+            ipmi_port: 6230 + number,
+            provisioning: None,
+        };
+        let files = Files::new(&Workspace::at(Path::new("/w")), None, None).unwrap();
+        let shown = |first: Bmc, second: Bmc, scope| {
+            let with = |name, bmc| Node { bmc: Some(bmc), ..node(name, "blank", &["x"]) };
+            let nodes =
+                [with("blank-0", first), with("blank-1", second), node("web-0", "web", &[])];
+            let nodes: Vec<&Node> = nodes.iter().collect();
+            (inventory(&nodes, &files, scope), dynamic(&nodes, &files, scope)["all"].clone())
+        };
+        let (text, all) = shown(at(0, 1, false), at(1, 1, false), Scope::Everything);
+        let vars = json!({"vbmc_management_address": "10.9.0.1", "vbmc_ports": {"blank-0": 6230, "blank-1": 6231}});
+        assert_eq!(all, json!({"vars": vars}));
+        // Ansible reads the values as Python, in which such JSON is a dictionary.
+        let own = "\n[all:vars]\nvbmc_management_address=\"10.9.0.1\"\nvbmc_ports={\"blank-0\":6230,\"blank-1\":6231}\n";
+        assert!(text.ends_with(own), "{text}");
+        // There is no address that is that of all.
+        let (text, all) = shown(at(0, 1, true), at(1, 2, true), Scope::Everything);
+        assert!(all.is_null() && !text.contains("vbmc"), "{all} {text}");
+        let (text, all) = shown(at(0, 1, false), at(1, 1, false), Scope::Nodes);
+        assert!(all.is_null() && !text.contains("vbmc"), "{all} {text}");
+        let redfish = |number| Bmc { protocol: BmcProtocol::Redfish, ..at(number, 1, false) };
+        let (text, all) = shown(redfish(0), redfish(1), Scope::Everything);
+        assert!(all.is_null() && !text.contains("vbmc"), "{all} {text}");
     }
 
     /// A play for one would run on the other.

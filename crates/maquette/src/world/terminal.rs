@@ -98,6 +98,12 @@ impl Terminal {
         Self::new(output(out), output(err), Some(input), is_interactive)
     }
 
+    /// The same, whose results somebody looks at: what is no text is not shown there.
+    pub fn for_eyes(mut self) -> Self {
+        self.out.is_terminal = true;
+        self
+    }
+
     /// One that nobody looks at.
     #[cfg(test)]
     pub fn deaf() -> Self {

@@ -1,5 +1,7 @@
 //! What happens between commands: the lines of a transcript that begin with `*`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
 use maquette_core::doctor::Power;
@@ -24,6 +26,10 @@ pub struct Stage {
     pub meanwhile: Option<(String, String)>,
     /// Locks of others.
     pub locks: Vec<Lock>,
+    /// Whether results go to a terminal.
+    pub to_terminal: bool,
+    /// A variable whose value is not text.
+    pub garbled: Option<String>,
 }
 
 impl Stage {
@@ -39,6 +45,12 @@ impl Stage {
             }
             ["meanwhile", from, "becomes", to] => {
                 self.meanwhile = Some(((*from).into(), (*to).into()));
+            }
+            ["standard", "output", "is", "a", "terminal"] => self.to_terminal = true,
+            ["variable", name, "is", "not", "text"] => self.garbled = Some((*name).into()),
+            ["file", name, "is", "not", "text"] => std::fs::write(name, [0xff, b'\n']).unwrap(),
+            ["everybody", "may", "write", "to", directory] => {
+                std::fs::set_permissions(directory, Permissions::from_mode(0o777)).unwrap();
             }
             ["libvirt", "stops"] => machine.runs = false,
             ["facts", "cannot", "be", "noted"] => {
@@ -229,6 +241,7 @@ impl Stage {
             ["it", "has", memory, "MiB"] => machine.memory_mib = memory.parse().unwrap(),
             ["it", "has", cpus, "CPUs"] => machine.cpus = cpus.parse().unwrap(),
             ["it", "has", "no", "KVM"] => machine.kvm = false,
+            ["it", "has", "no", "IPv6"] => seen.host.lacks_ipv6 = true,
             ["Ctrl-C", "during", ..] => {
                 let step = what.trim_start_matches("Ctrl-C during ").to_string();
                 machine.interrupt = Some((step, || {

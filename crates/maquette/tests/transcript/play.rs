@@ -1,7 +1,9 @@
 //! Plays a transcript: reads its lines, and writes it anew with what is printed now.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, Cursor, Read, Write};
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -80,7 +82,15 @@ pub fn play(file: &Path, top: &Path) -> ExitCode {
     let machine = Arc::new(Mutex::new(machine));
     let host = ModelHost::new(&top.join("hv"), machine.clone());
     let hosts = Arc::new(ModelHosts { host: host.clone(), known: Mutex::new(None) });
-    let mut stage = Stage { machine, host, typed: None, meanwhile: None, locks: Vec::new() };
+    let mut stage = Stage {
+        machine,
+        host,
+        typed: None,
+        meanwhile: None,
+        locks: Vec::new(),
+        to_terminal: false,
+        garbled: None,
+    };
     let mut writing: Option<fs::File> = None;
     for line in text.lines() {
         if line.starts_with(['|', '!']) || line.starts_with("exit ") {
@@ -132,8 +142,11 @@ fn run(command: &str, stage: &mut Stage, hosts: &Arc<ModelHosts>) -> (u8, Vec<(c
             let typed = |text| Box::new(Typed { text: Cursor::new(text), meanwhile }) as _;
             let input = stage.typed.take().map(typed);
             let world = World {
-                terminal: Arc::new(Terminal::to(stream('|'), stream('!'), input)),
-                environment: Environment::of_process(),
+                terminal: Arc::new(match stage.to_terminal {
+                    true => Terminal::to(stream('|'), stream('!'), input).for_eyes(),
+                    false => Terminal::to(stream('|'), stream('!'), input),
+                }),
+                environment: environment(stage.garbled.as_deref()),
                 clock: || UNIX_EPOCH + Duration::from_secs(1_700_000_000),
                 hosts: hosts.clone(),
                 libvirt: Arc::new(Model::new(stage.machine.clone())),
@@ -182,6 +195,13 @@ fn run(command: &str, stage: &mut Stage, hosts: &Arc<ModelHosts>) -> (u8, Vec<(c
     let lines = std::mem::take(&mut page.lock().unwrap().lines);
     let text = |line: Vec<u8>| String::from_utf8_lossy(&line).into_owned();
     (code, lines.into_iter().map(|(sign, line)| (sign, text(line))).collect())
+}
+
+/// The variables of this process, and one whose value is not text.
+fn environment(garbled: Option<&str>) -> Environment {
+    let Some(name) = garbled else { return Environment::of_process() };
+    let variables = std::env::vars_os().chain([(name.into(), OsString::from_vec(vec![0xff]))]);
+    Environment::new(variables, std::env::current_dir().unwrap())
 }
 
 /// `~/` is the user's home.

@@ -11,6 +11,7 @@ use crate::expr::{self, Scope, Variables};
 use crate::file_keys::{Form, Key, key};
 use crate::layers::merge;
 use crate::secret_keys;
+use crate::settings;
 use crate::syntax::{Entry, Node, Plain, Span, Value};
 use crate::values::{has_template_marks, is_unprintable};
 
@@ -175,6 +176,9 @@ fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Di
             if is_type && matches!(entry.value.value, Value::Map(_)) {
                 diagnostic = diagnostic.help(format!("did you mean `override.{}`?", entry.key));
             }
+            if let Some(help) = setting_instead(&entry.key) {
+                diagnostic = diagnostic.help(help);
+            }
             diags.push(diagnostic);
         }
     }
@@ -194,6 +198,18 @@ fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Di
             });
         }
     }
+}
+
+/// What sets the setting that an extra variable is called as.
+fn setting_instead(key: &str) -> Option<String> {
+    let row = settings::SETTINGS
+        .iter()
+        .find(|row| row.name.replace('-', "_") == *key.replace('-', "_"))?;
+    let file = row.key.map(|key| format!(", or `{key}` in maquette.yaml,")).unwrap_or_default();
+    Some(format!(
+        "`--{}`{file} is the setting; extra variables are for topology files and playbooks",
+        row.name
+    ))
 }
 
 /// What has no effect is an error where it is plain that something else was meant.

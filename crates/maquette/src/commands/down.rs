@@ -383,7 +383,9 @@ fn unfinished(message: String) -> Failure {
 
 /// Says what stays on the hypervisor.
 fn say_what_stays(world: &World, left: &Survey, facts: &Facts) {
-    world.terminal.talk("base images stay in the pool; `maquette image prune` removes unused ones");
+    world.terminal.talk(
+        "base images and templates stay in the pool; `maquette image prune` removes unused ones",
+    );
     // What preparation changed is every environment's, and the next one's.
     let changed = Record::of(facts).is_ok_and(|record| record != Record::default());
     if left.environments.is_empty() && changed {

@@ -28,6 +28,14 @@ const PLUGINS: [&str; 14] = [
     "tripleo-undercloud",
 ];
 
+/// What other tools call removing.
+const REMOVING: [&str; 8] =
+    ["delete", "rm", "remove", "undefine", "teardown", "undeploy", "purge", "cleanup"];
+
+/// What removes images, behind `image`.
+const IMAGES_GO: (&[&str], &str) =
+    (&REMOVING, "`maquette image prune` removes images and templates that no node uses");
+
 /// Verbs of other tools that none here is like, or is like by accident, and what there is instead.
 const ELSEWHERE: [(&[&str], &str); 26] = [
     (
@@ -42,10 +50,7 @@ const ELSEWHERE: [(&[&str], &str); 26] = [
     (&["halt", "poweroff", "shutdown"], "`maquette stop NODE` shuts nodes down"),
     (&["suspend"], "`maquette pause NODE` holds nodes as libvirt's `suspend` does"),
     (&["reload", "reboot"], "`maquette restart NODE` shuts nodes down and starts them"),
-    (
-        &["delete", "rm", "remove", "undefine", "teardown", "undeploy", "purge", "cleanup"],
-        "`maquette down` removes the environment, or a node",
-    ),
+    (&REMOVING, "`maquette down` removes the environment, or a node"),
     (&["kill"], "`maquette stop --force NODE` switches nodes off, `maquette down` removes them"),
     (&["prune", "clean"], "`maquette image prune` removes images that no node uses"),
     (
@@ -126,7 +131,7 @@ pub fn corrected(mut error: Error, words: &[OsString], environment: &Environment
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
     }
     if let Some(verb) = text(&error, ContextKind::InvalidSubcommand).map(String::from) {
-        verb_of_others(&mut error, &verb);
+        verb_of_others(&mut error, &verb, words);
     }
     if error.kind() == ErrorKind::UnknownArgument
         && let Some(flag) = text(&error, ContextKind::InvalidArg).map(String::from)
@@ -137,8 +142,13 @@ pub fn corrected(mut error: Error, words: &[OsString], environment: &Environment
 }
 
 /// Says what there is in the place of a verb that is not here.
-fn verb_of_others(error: &mut Error, verb: &str) {
-    let elsewhere = ELSEWHERE.iter().find(|(verbs, _)| verbs.contains(&verb));
+fn verb_of_others(error: &mut Error, verb: &str, words: &[OsString]) {
+    let mut whole = Cli::command();
+    whole.build();
+    let of = self::verb(&whole, words).get_name();
+    let removes_image = (of == "image" && REMOVING.contains(&verb)).then_some(&IMAGES_GO);
+    let elsewhere =
+        removes_image.or_else(|| ELSEWHERE.iter().find(|(verbs, _)| verbs.contains(&verb)));
     let tip = elsewhere.map(|(_, tip)| (*tip).to_string()).or_else(|| {
         PLUGINS.contains(&verb).then(|| {
             format!(

@@ -88,8 +88,10 @@ impl Machine for DomainMachine {
         let xml = client::domain_xml(&domain).map_err(fault)?.ok_or(Fault::Gone)?;
         let unreadable = || Fault::Failed("its definition cannot be read".into());
         let mut hardware = boot::hardware(&xml).ok_or_else(unreadable)?;
+        let (client, files) = (self.connection.client()?, boot::disk_files(&xml));
         for disk in &mut hardware.disks {
-            disk.bytes = client::disk_capacity(&domain, &disk.name);
+            let file = files.get(&disk.name).map(String::as_str);
+            disk.bytes = client::disk_capacity(&client, &domain, &disk.name, file);
         }
         Ok(hardware)
     }

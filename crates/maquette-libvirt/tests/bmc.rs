@@ -27,15 +27,18 @@ impl Lab {
                 <memory unit='MiB'>2048</memory><vcpu>2</vcpu>
                 <os><type arch='i686'>hvm</type><boot dev='network'/><boot dev='hd'/></os>
                 <devices>
-                <disk type='file' device='disk'><source file='/a'/><target dev='vda' bus='virtio'/></disk>
+                <disk type='file' device='disk'><source file='/default-pool/a'/><target dev='vda' bus='virtio'/></disk>
                 <disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>
                 <interface type='network'><mac address='52:54:00:00:00:01'/><source network='default'/></interface>
                 </devices></domain>"
             )
         };
         let network = "<network><name>default</name><bridge name='v0'/></network>";
+        let pool = "<pool type='dir'><name>images</name><target><path>/default-pool</path></target>
+            <volume type='file'><name>a</name><key>/default-pool/a</key><capacity>5368709120</capacity>
+            <allocation>0</allocation><target><path>/default-pool/a</path></target></volume></pool>";
         let file = directory.path().join("node.xml");
-        std::fs::write(&file, format!("<node>{network}</node>")).unwrap();
+        std::fs::write(&file, format!("<node>{network}{pool}</node>")).unwrap();
         let client = Client::open_for_tests(&format!("test://{}", file.display())).unwrap();
         client.define_domain(&domain("node-0", NODE)).unwrap();
         let other = "7d0e5e0c-3f7e-4a45-9d3a-000000000002";
@@ -111,6 +114,8 @@ fn firmware_stays_as_it_was_asked_for() {
         (Firmware::Bios, None, true)
     );
     assert_eq!((hardware.vcpus, hardware.memory_mib, hardware.nics.len()), (2, 2048, 1));
+    // The volume says so: there is no QEMU that could.
+    assert_eq!(hardware.disks[0].bytes, Some(5 << 30));
     machine.start(Start { firmware: Some(Firmware::Uefi), ..Start::PLAIN }).unwrap();
     machine.destroy().unwrap();
     assert_eq!(machine.hardware().unwrap().firmware, Firmware::Uefi);

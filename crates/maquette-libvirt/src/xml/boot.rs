@@ -1,6 +1,7 @@
 //! What a node's BMC reads of a domain and changes in it: what it is made of, its order of boot devices, its firmware, and
 //! what is in its CD-ROM drive. Everything else of a domain stays as it is written.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use maquette_bmc::machine::{Device, Disk, Firmware, Hardware, Image, Nic};
@@ -302,6 +303,16 @@ fn disk(device: Element<'_, '_>) -> Disk {
     }
 }
 
+/// Files that disks are in, by what the domain calls the disks.
+pub fn disk_files(xml: &str) -> BTreeMap<String, String> {
+    let Ok(document) = Document::parse(xml) else { return BTreeMap::new() };
+    let of = |disk, part, name| child(disk, part).and_then(|part| part.attribute(name));
+    let disks = devices(&document).filter(|d| kind(d) == Some(Kind::Disk));
+    let files =
+        disks.filter_map(|disk| Some((of(disk, "target", "dev")?, of(disk, "source", "file")?)));
+    files.map(|(name, file)| (name.to_string(), file.to_string())).collect()
+}
+
 fn nic(device: Element<'_, '_>) -> Option<Nic> {
     let of = |element, name| child(device, element).and_then(|e| e.attribute(name));
     Some(Nic {
@@ -407,5 +418,6 @@ mod tests {
         assert_eq!((read.nics[0].mac.as_str(), read.nics[1].up), ("52:54:00:aa:00:01", false));
         assert!(read.cdrom && read.console && read.secure_boot == Some(false));
         assert_eq!(hardware("<domain/>"), None);
+        assert_eq!(disk_files(DOMAIN), [("vda".to_string(), "/p/a".to_string())].into());
     }
 }

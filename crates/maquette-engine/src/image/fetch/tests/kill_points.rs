@@ -64,7 +64,7 @@ fn killed_before_every_program(
         fs::remove_file(records.path().join(&left(records.path())[0])).unwrap();
     };
     let programs = Programs::as_functions(&CALLED);
-    let points = every_point(name, &programs, &run, &judge, stride(1));
+    let points = every_point(name, &programs, &run, &judge, stride(2));
     assert!(points >= least / sparser(), "only {points} points");
 }
 

@@ -80,6 +80,17 @@ pub struct Blueprint {
     pub bmc_tag: Option<String>,
     /// Whether its BMCs may lead to the hypervisor itself.
     pub bmc_hypervisor_urls: bool,
+    /// What opens the hypervisor for connections to its nodes, and for nothing else; none leaves that as it is.
+    pub forwarding: Option<Forwarding>,
+}
+
+/// A login of the hypervisor, and the key that opens it for connections to nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarding {
+    /// The login.
+    pub user: Login,
+    /// The key.
+    pub key: PublicKey,
 }
 
 impl Blueprint {
@@ -103,6 +114,7 @@ impl Blueprint {
             seed_drives: BTreeMap::new(),
             bmc_tag: None,
             bmc_hypervisor_urls: false,
+            forwarding: None,
         }
     }
 

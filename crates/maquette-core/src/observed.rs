@@ -317,13 +317,24 @@ pub struct Observed {
     pub cpus: usize,
     /// The environment's BMCs, if there are any.
     pub bmcs: Option<Bmcs>,
+    /// What opens the hypervisor for connections to its nodes, if anything is recorded to.
+    pub forwarding: Option<Forwarding>,
+}
+
+/// A key that is recorded to open the hypervisor for connections to nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarding {
+    /// Which, and whose login.
+    pub recorded: blueprint::Forwarding,
+    /// Whether it is among those that open that login.
+    pub authorized: bool,
 }
 
 impl Observed {
     /// Whether there is anything of this environment.
     pub fn exists(&self) -> bool {
         let objects = self.domains.is_empty() && self.networks.is_empty() && self.edited.is_empty();
-        !objects || self.bmcs.is_some()
+        !objects || self.bmcs.is_some() || self.forwarding.is_some()
     }
 
     /// The allocation that this environment was built with, if it exists.

@@ -12,6 +12,7 @@ mod devices;
 mod diff;
 mod drift;
 mod fate;
+mod forwarding;
 mod in_use;
 mod measured;
 mod node;

@@ -2,9 +2,9 @@
 # Maquette's preparation of this hypervisor; `maquette host restore` takes it away.
 # $1: `once`; `logged`, the same with what it says in the system's log; `loop`, for a machine without a timer; or `remove`
 #     and a name: `environment.NAME`, by which a lock is known; or `digest` and an element, which tells that of a record
-# Before this there is what `below` is.
-# For tests, the directories of notes, locks, texts for logins, BMCs and records of images may be given in MAQUETTE_NOTES,
-# MAQUETTE_LOCKS, MAQUETTE_MOTD, MAQUETTE_BMC, MAQUETTE_PROGRAMS (theirs) and MAQUETTE_IMAGES, and how many seconds are between two looks at least in MAQUETTE_APART.
+# Before this there is what `below` is, and `close_forwarding`.
+# For tests, the directories of notes, locks, texts for logins, BMCs, records of images and of keys may be given in MAQUETTE_NOTES,
+# MAQUETTE_LOCKS, MAQUETTE_MOTD, MAQUETTE_BMC, MAQUETTE_PROGRAMS (theirs), MAQUETTE_IMAGES and MAQUETTE_FORWARDING, and how many seconds are between two looks at least in MAQUETTE_APART.
 set -u
 export LC_ALL=C
 : "${LIBVIRT_DEFAULT_URI:=qemu:///system}"
@@ -487,6 +487,8 @@ remove() {
                 case $? in 0) ;; 2) stays=1 ;; *) failed=1 ;; esac
             done
         fi
+        # Also where something stays: nobody is to go there any more.
+        if ! close_forwarding "$environment"; then failed=1; fi
         if [ $failed = 0 ]; then
             case $stays in
             0) rm -f -- "$note.new" "$note" ;;

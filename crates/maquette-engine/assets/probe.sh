@@ -74,6 +74,18 @@ for directory in /var/lib/maquette/bmc/environment.*; do
     sed -n 's/^\([^ ]*\) .*/unreached \1/p' "$directory/unreached" 2>/dev/null || :
     sed -n 's/^{"node":"\([^"]*\)","digest":"\([^"]*\)",.*/bmc \1 \2/p' "$directory/bmcs" 2>/dev/null || :
 done
+say login; echo "${SUDO_USER:-$(id -un)}"
+say forwarding
+for file in /var/lib/maquette/forwarding/environment.*; do
+    case $file in *.new) continue ;; esac
+    [ -f "$file" ] || continue
+    key=$(sed -n 's/^line .* \([^ ]* [^ ]*\) [^ ]*$/\1/p' "$file") there=yes
+    # What cannot be read may be as it was left.
+    status=0
+    timeout -s KILL 5 grep -qaF -- "${key#* }" "$(sed -n 's/^file //p' "$file")" 2>/dev/null || status=$?
+    if [ $status = 1 ] || [ ! -e "$(sed -n 's/^file //p' "$file")" ]; then there=no; fi
+    echo "${file##*/environment.} $(sed -n 's/^user //p' "$file") $there $key"
+done
 say dhcp
 for file in /var/lib/libvirt/dnsmasq/*.status; do
     [ ! -r "$file" ] || { head -c 1000000 "$file" | tr '\n' ' ' && echo; }

@@ -15,6 +15,7 @@ pub mod doctor;
 mod dying_host;
 mod event;
 pub mod executor;
+pub mod forwarding;
 mod guest_agent;
 mod guest_script;
 pub mod guest_timezone;

@@ -16,6 +16,7 @@ use maquette_core::observed::Origin;
 use maquette_core::plan::{Action, Readiness, Setting, Sharing};
 use maquette_core::values::{NodeName, console_text};
 use maquette_engine::bmc;
+use maquette_engine::forwarding;
 use maquette_engine::host::{self, Host};
 use maquette_engine::image::{self, Transfer};
 use maquette_engine::net::{bridge, tftp, vswitch};
@@ -461,6 +462,12 @@ impl Libvirt<'_> {
             }
             Action::StopBmcs { environment } => bmc::stop(self.access.host, environment)
                 .map_err(|e| StepError::new("cannot stop the BMCs").because(e)),
+            Action::OpenForwarding { environment, forwarding } => {
+                forwarding::open(self.access.host, environment, forwarding, context)
+            }
+            Action::CloseForwarding { environment } => {
+                forwarding::close(self.access.host, environment)
+            }
             Action::ResumeDomain { name } => {
                 self.call("resume", &format!("domain `{name}`"), |c| domain::resume(c, name))
             }

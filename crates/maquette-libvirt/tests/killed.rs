@@ -394,7 +394,7 @@ impl PoolLab {
         let context =
             StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
         let plan = match restores {
-            true => plan::restore(prepare::undoable(&self.record())),
+            true => plan::restore(prepare::undoable(&self.record()), &BTreeMap::new()),
             false => {
                 let facts = prepare::host_facts(&probe::read(""), Some((self.state(), 0)));
                 let mut plan = plan::prepare(&facts, &needs());

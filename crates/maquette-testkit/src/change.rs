@@ -15,7 +15,14 @@ impl Machine {
         rules::perform(&mut self.seen, action);
         // There is one environment that has any.
         let owner = (ObjectKind::Bmc, String::new());
+        let forwards = (ObjectKind::Host, String::new());
         match action {
+            Action::OpenForwarding { environment, .. } => {
+                self.owners.insert(forwards, environment.clone());
+            }
+            Action::CloseForwarding { .. } => {
+                self.owners.remove(&forwards);
+            }
             Action::ServeBmcs { environment, .. } => {
                 self.owners.insert(owner, environment.clone());
             }

@@ -114,7 +114,10 @@ impl Server for Model {
 
     fn survey(&self) -> Result<Survey, ObserveError> {
         let machine = self.machine();
-        let owners = machine.owners.iter().filter(|((kind, _), _)| *kind != ObjectKind::Bmc);
+        let owners = machine
+            .owners
+            .iter()
+            .filter(|((kind, _), _)| !matches!(kind, ObjectKind::Bmc | ObjectKind::Host));
         Ok(Survey {
             // libvirt knows nothing of BMCs.
             environments: owners.map(|(_, environment)| environment.clone()).collect(),

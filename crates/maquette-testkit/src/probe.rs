@@ -32,6 +32,16 @@ fn bmcs(machine: &Machine) -> String {
     format!("environment {environment} {run}{}", unreached.chain(lines).collect::<String>())
 }
 
+/// What the probe prints of keys that open it for connections to nodes. One environment has any.
+fn forwarding(machine: &Machine) -> String {
+    let owner = machine.owners.get(&(ObjectKind::Host, String::new()));
+    owner.zip(machine.seen.forwarding.as_ref()).map_or(String::new(), |(environment, known)| {
+        let there = if known.authorized { "yes" } else { "no" };
+        let recorded = &known.recorded;
+        format!("{environment} {} {there} {}", recorded.user, recorded.key.without_comment())
+    })
+}
+
 /// A port that some program has, as `ss` has it.
 fn listening(at: &Listening) -> String {
     let protocol = if at.udp { "udp" } else { "tcp" };
@@ -108,6 +118,8 @@ pub fn text(
         ("leases", leases.into()),
         ("images", machine.image_records.clone()),
         ("bmcs", bmcs(machine)),
+        ("login", "root".into()),
+        ("forwarding", forwarding(machine)),
         ("listening", host.listening.iter().map(listening).collect()),
         ("paths", paths.join("\n")),
         ("systemd", "yes".into()),

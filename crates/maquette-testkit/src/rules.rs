@@ -320,6 +320,11 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             assert!(!bmcs.digests.is_empty(), "{title}: nothing stays");
         }
         Action::StopBmcs { .. } => seen.bmcs = None,
+        Action::OpenForwarding { forwarding, .. } => {
+            let recorded = forwarding.clone();
+            seen.forwarding = Some(observed::Forwarding { recorded, authorized: true });
+        }
+        Action::CloseForwarding { .. } => seen.forwarding = None,
         Action::PauseDomain { name } => {
             seen.domains.get_mut(name).expect("it exists").paused = true;
         }

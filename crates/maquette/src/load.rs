@@ -47,6 +47,8 @@ pub struct Loaded {
     pub nodes_named: bool,
     /// The hypervisor.
     pub host: HostArgs,
+    /// Whether the workspace's key is to open the hypervisor for connections to nodes, as InfraRed's plug-ins expect.
+    pub forwards: bool,
     /// The local directory.
     pub workspace: Workspace,
     /// Where the environment's image was asked for.
@@ -204,6 +206,7 @@ fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&[ExtraVar]>) -> Lo
         nodes_named,
         image_place,
         timezone_place,
+        forwards: false,
         host,
         workspace,
         diags: reader.diags,

@@ -35,6 +35,7 @@ use crate::workspace::Workspace;
 use crate::workspace::identity::{self, Way};
 use crate::world::{Environment, World, told};
 
+mod forwarding;
 mod servers;
 mod starts;
 
@@ -340,6 +341,9 @@ pub fn plan(
     underived.none()?;
     plan::place_seeds(&mut blueprint, &observed, &|image| finds_cdrom(user, image, &read));
     blueprint.image_origins = read;
+    if shared.is_none() {
+        blueprint.forwarding = forwarding::wanted(loaded, &blueprint, &hypervisor.facts, &key);
+    }
     let what = (&blueprint, &observed, scope.all_templates);
     blueprint.templates = starts::templates(world, what, hypervisor)?;
     if !scope.all_templates && !settings.overcommit {

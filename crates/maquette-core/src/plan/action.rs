@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::prepare::Setting;
 use crate::blueprint::{
-    BmcNode, DhcpHost, Disk, Image, Interface, Network, Node, Pool, Template, Uplink, Vnc, Vswitch,
+    BmcNode, DhcpHost, Disk, Forwarding, Image, Interface, Network, Node, Pool, Template, Uplink,
+    Vnc, Vswitch,
 };
 use crate::names::EnvName;
 use crate::seed::SeedFile;
@@ -402,6 +403,18 @@ pub enum Action {
         /// Environment that they belong to.
         environment: EnvName,
     },
+    /// Have a key open the hypervisor for connections to an environment's nodes, and for nothing else.
+    OpenForwarding {
+        /// Environment that it belongs to.
+        environment: EnvName,
+        /// The key, and the login.
+        forwarding: Forwarding,
+    },
+    /// Have no key of an environment open the hypervisor any more.
+    CloseForwarding {
+        /// Environment that it belongs to.
+        environment: EnvName,
+    },
     /// Stop a domain's vCPUs.
     PauseDomain {
         /// Name.
@@ -476,6 +489,10 @@ impl Action {
                 _ => format!("forget {} BMCs", nodes.len()),
             },
             Self::StopBmcs { .. } => "stop the BMCs".into(),
+            Self::OpenForwarding { forwarding, .. } => {
+                format!("open {}'s login for forwarding", forwarding.user)
+            }
+            Self::CloseForwarding { .. } => "close the login for forwarding".into(),
             Self::PauseDomain { name } => format!("pause domain {name}"),
             Self::ResetDomain { name } => format!("reset domain {name}"),
             Self::ResumeDomain { name } => format!("resume domain {name}"),
@@ -522,6 +539,8 @@ impl Action {
             Self::ServeBmcs { .. } => "serve-bmcs",
             Self::ForgetBmcs { .. } => "forget-bmcs",
             Self::StopBmcs { .. } => "stop-bmcs",
+            Self::OpenForwarding { .. } => "open-forwarding",
+            Self::CloseForwarding { .. } => "close-forwarding",
             Self::PauseDomain { .. } => "pause-domain",
             Self::ResetDomain { .. } => "reset-domain",
             Self::ResumeDomain { .. } => "resume-domain",
@@ -542,7 +561,9 @@ impl Action {
             | Self::KeepVolume { .. }
             | Self::ServeBmcs { .. }
             | Self::ForgetBmcs { .. }
-            | Self::StopBmcs { .. } => Lane::Host,
+            | Self::StopBmcs { .. }
+            | Self::OpenForwarding { .. }
+            | Self::CloseForwarding { .. } => Lane::Host,
             Self::FetchImage { .. } => Lane::Fetch,
             Self::CreateVolume { .. }
             | Self::CreateSeed { .. }

@@ -51,6 +51,7 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
     }
     planner.templates_beside();
     planner.bmcs();
+    planner.forwarding();
     planner.unwanted_networks();
     planner.sort();
     Plan { changes: planner.changes, steps: planner.builder.finish() }

@@ -22,9 +22,11 @@ pub use kvm::OPEN as KVM_OPEN;
 pub use limits::{LIMITS, Limit};
 pub use setting::Setting;
 
-use super::{Action, Builder, Change, Op, Plan, StepId};
+use super::{Action, Builder, Change, Op, Plan, StepId, forwarding};
 use crate::blueprint::Pool;
+use crate::names::EnvName;
 use crate::object::ObjectKind;
+use crate::observed::Forwarding;
 
 impl Setting {
     /// What changing it is called: verb and object.
@@ -202,10 +204,15 @@ pub fn prepare(facts: &HostFacts, needs: &Needs) -> Plan {
     Plan { changes, steps: builder.finish() }
 }
 
-/// Plans to put back what preparation has changed; `before` is in the order in which it can be done.
-pub fn restore(before: Vec<Setting>) -> Plan {
+/// Plans to put back what preparation has changed; `before` is in the order in which it can be done. Logins that are still
+/// open for environments are closed.
+pub fn restore(before: Vec<Setting>, open: &BTreeMap<EnvName, Forwarding>) -> Plan {
     let mut builder = Builder::default();
-    let mut changes = Vec::new();
+    let left = open.iter().map(|(environment, known)| {
+        let reason = format!("nothing else is left of environment `{environment}`");
+        forwarding::closing(known, environment, &reason, &mut builder)
+    });
+    let mut changes: Vec<Change> = left.collect();
     let mut last = Vec::new();
     let reason = "preparation has changed it";
     for setting in before {

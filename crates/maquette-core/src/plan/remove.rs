@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Action, Builder, Change, NetworkChange, Op, Plan, StepId, describe, in_use, switching,
+    Action, Builder, Change, NetworkChange, Op, Plan, StepId, describe, forwarding, in_use,
+    switching,
 };
 use crate::blueprint;
 use crate::names::EnvName;
@@ -61,6 +62,8 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
         changes.push(edited_goes(edited, observed, reason));
         remove_edited(edited, gone.clone(), reason, &mut builder);
     }
+    let open = observed.forwarding.iter();
+    changes.extend(open.map(|o| forwarding::closing(o, environment, reason, &mut builder)));
     Plan { changes, steps: builder.finish() }
 }
 

@@ -134,6 +134,11 @@ impl PublicKey {
         key(self) == key(other)
     }
 
+    /// Type and key, whatever the comment is.
+    pub fn without_comment(&self) -> String {
+        self.as_str().splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ")
+    }
+
     /// Whose it is, as its comment says; none where it has none.
     pub fn comment(&self) -> Option<&str> {
         self.as_str().splitn(3, ' ').nth(2).map(str::trim).filter(|comment| !comment.is_empty())

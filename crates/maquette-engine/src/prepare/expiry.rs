@@ -13,6 +13,10 @@ const FILE: &str = "/var/lib/maquette/expire.sh";
 pub const TEXT: &str = concat!(
     "#!/bin/sh\n",
     include_str!("../../assets/image/below.sh"),
+    "\nedit='\n",
+    include_str!("../../assets/host/forwarding-edit.sh"),
+    "'\n",
+    include_str!("../../assets/host/forwarding.sh"),
     "\n",
     include_str!("../../assets/expire.sh")
 );

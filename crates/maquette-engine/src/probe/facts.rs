@@ -7,15 +7,17 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maquette_core::image::AgentRecord;
 use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
-use maquette_core::observed::{Bmcs, HostLink, HostNetwork, LinkKind, Listening};
+use maquette_core::observed::{Bmcs, Forwarding, HostLink, HostNetwork, LinkKind, Listening};
 use maquette_core::plan::LIMITS;
 use maquette_core::start_times::Starts;
 use maquette_core::units::MacAddr;
+use maquette_core::values::Login;
 
 use super::daemons::{self, Daemons};
 use super::family::{self, FAMILIES, Family, OsRelease, Part};
 use super::leases;
 use super::sections::Sections;
+use crate::forwarding;
 use crate::host::{Command, Host, HostError, check};
 
 /// What kind of machine the hypervisor is.
@@ -75,6 +77,10 @@ pub struct Facts {
     pub agents: BTreeMap<String, AgentRecord>,
     /// BMCs that are served there, by their environments.
     pub bmcs: BTreeMap<EnvName, Bmcs>,
+    /// Whom it was logged in to as, before `sudo`.
+    pub login: Option<Login>,
+    /// Keys that are recorded to open it for connections to nodes, by their environments.
+    pub forwarding: BTreeMap<EnvName, Forwarding>,
     /// How libvirt's daemons are started.
     pub daemons: Daemons,
     /// Interfaces with an IPv6 default route, each with its `accept_ra`.
@@ -194,6 +200,8 @@ pub fn read(text: &str) -> Facts {
         lifetimes: Lifetime::parse_all(seen.text("leases")),
         agents: agents(&seen),
         bmcs: bmcs(&seen),
+        login: seen.text("login").parse().ok(),
+        forwarding: forwarding::parse(seen.lines("forwarding")),
         cpus: seen.text("cpus").parse().unwrap_or(1).max(1),
         kvm: kvm(kvm_device.is_some(), seen.text("flags")),
         kvm_device,

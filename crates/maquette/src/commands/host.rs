@@ -319,7 +319,7 @@ fn with_libvirt(world: &World, session: &mut Session<'_>) -> Result<Arc<Hypervis
 fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     let mut session = Session::at(world, &args.place)?;
     let hypervisor = with_libvirt(world, &mut session)?;
-    let plan = plan::restore(prepare::undoable(&recorded(&hypervisor)?));
+    let plan = undoing(&hypervisor)?;
     if plan.is_empty() {
         world.terminal.talk("preparation has left no changes here");
         return Ok(0);
@@ -348,7 +348,7 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     in_use(&hypervisor, Leftovers::Go, &shown)?;
     session.must_be_idle()?;
     let record = recorded(&hypervisor)?;
-    let plan = plan::restore(prepare::undoable(&record));
+    let plan = undoing(&hypervisor)?;
     let known = |name: &String| shown.changes.iter().any(|c| c.name == *name);
     if let Some(new) = plan.changes.iter().find(|c| !known(&c.name)) {
         let message = format!("somebody has just prepared this hypervisor further: {}", new.name);
@@ -368,6 +368,12 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     in_use(&hypervisor, Leftovers::AreGone, &plan)?;
     session.run(&plan)?;
     Ok(0)
+}
+
+/// Undoes what preparation has changed, and closes logins that are still open for environments of which nothing else is left.
+fn undoing(hypervisor: &Hypervisor) -> Result<Plan, Failure> {
+    let open = &hypervisor.facts.forwarding;
+    Ok(plan::restore(prepare::undoable(&recorded(hypervisor)?), open))
 }
 
 /// What preparation has changed, as it is noted on the hypervisor; an error if that cannot be read.

@@ -250,11 +250,13 @@ fn remove_all_objects(
     locking: cli::Locking,
 ) -> Result<Vec<String>, Failure> {
     session.prepare_runs(false, Duration::from_secs(60))?;
-    session.running()?;
-    let found = session.libvirt()?.survey().map_err(session::unobserved)?;
+    let hypervisor = session.running()?;
+    let mut found = session.libvirt()?.survey().map_err(session::unobserved)?;
     for object in &found.unreadable {
         world.terminal.talk(&format!("warning: {object} cannot be read; it stays"));
     }
+    // Of some nothing may be left but that.
+    found.environments.extend(hypervisor.facts.forwarding.keys().cloned());
     let mut plans = Vec::new();
     for environment in &found.environments {
         plans.push((Some(environment), removal(session, environment)?));

@@ -58,7 +58,10 @@ impl Stage {
     /// The stage that an action belongs to.
     pub fn of(action: &Action) -> Self {
         match action {
-            Action::Apply(_) | Action::Restore(_) => Self::Prepare,
+            Action::Apply(_)
+            | Action::Restore(_)
+            | Action::OpenForwarding { .. }
+            | Action::CloseForwarding { .. } => Self::Prepare,
             Action::DefineNetwork { .. }
             | Action::UpdateNetwork { .. }
             | Action::BridgeNic { .. }

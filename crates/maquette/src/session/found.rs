@@ -45,8 +45,9 @@ impl Hypervisor {
 pub(super) fn on_host(seen: Seen, facts: &Facts, environment: &EnvName) -> Observed {
     let observed = with_room(seen, facts).on_host(&facts.addresses, facts.network.clone());
     let bmcs = facts.bmcs.get(environment).cloned();
+    let forwarding = facts.forwarding.get(environment).cloned();
     let (starts, dhcp_leases) = (facts.starts.clone(), facts.dhcp_leases.clone());
-    Observed { starts, cpus: facts.cpus, bmcs, dhcp_leases, ..observed }
+    Observed { starts, cpus: facts.cpus, bmcs, forwarding, dhcp_leases, ..observed }
 }
 
 /// What libvirt knows, without the room in the pool that is kept for root: QEMU has none of it.

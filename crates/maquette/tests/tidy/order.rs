@@ -67,6 +67,7 @@ const ROOMS: [(&str, &[&str]); 6] = [
             "public_keys",
             "seed_volume",
             "net",
+            "forwarding",
             "probe",
             "ready",
             "guest_script",

@@ -46,6 +46,11 @@ fn scene() -> Place {
         place.write(file, "");
     }
     place.write(&format!("{bmc}/bmc.sh"), include_str!("../../../assets/bmc.sh"));
+    // A user that is gone: whatever there was of him, the record has no use any more.
+    fs::create_dir_all(place.at("forwarding")).unwrap();
+    let gone = "user nosuchuser\nfile /nonexistent/.ssh/authorized_keys\nline x maquette:lab@hv\nmade file\n";
+    place.write("forwarding/environment.lab", gone);
+    place.write("forwarding/environment.qa", gone);
     place.note("lab", NOW);
     // Whoever logs in is told of this one.
     place.note("qa", NOW + 600);
@@ -65,6 +70,7 @@ fn look(place: &Place, host: &dyn Host) -> bool {
     let command =
         command.env("MAQUETTE_SYSTEMD", "/nonexistent").env("MAQUETTE_UNITS", &at("units"));
     let command = command.env("MAQUETTE_PROGRAMS", &at("programs"));
+    let command = command.env("MAQUETTE_FORWARDING", &at("forwarding"));
     let command = command.env("MAQUETTE_IMAGES", &at("images")).env("MAQUETTE_APART", "0");
     let output = host.run(&command, &mut |_| {});
     output.is_ok_and(|output| output.status == Some(0))
@@ -85,6 +91,7 @@ fn judge(place: &Place, programs: &Programs, said: &str) {
     assert_eq!(names(place, "notes"), all(&["environment.qa"]), "{said}");
     assert_eq!(names(place, "bmc"), all(&[]), "{said}");
     assert_eq!(names(place, "programs"), all(&[]), "{said}");
+    assert_eq!(names(place, "forwarding"), all(&["environment.qa"]), "{said}");
     assert_eq!(place.kept(), ["/x/lab-web-1-data.qcow2\ndisk\n"], "{said}");
     assert_eq!(names(place, "motd"), all(&["maquette"]), "{said}");
     // Locks that nobody holds are taken by whoever comes next.

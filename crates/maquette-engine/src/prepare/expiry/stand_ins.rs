@@ -206,6 +206,7 @@ impl Place {
         sh.env("MAQUETTE_NOTES", self.at("notes")).env("MAQUETTE_LOCKS", self.at("locks"));
         sh.env("MAQUETTE_MOTD", self.at("motd")).env("MAQUETTE_APART", apart_s.to_string());
         sh.env("MAQUETTE_IMAGES", self.at("images"));
+        sh.env("MAQUETTE_FORWARDING", self.at("forwarding"));
         let output = sh.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let [said, complaints] = [output.stdout, output.stderr]

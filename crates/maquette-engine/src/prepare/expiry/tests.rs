@@ -529,3 +529,27 @@ fn as_long_as_somebody_is_at_work_in_it_nothing_goes() {
     assert!(place.once().contains("undefine lab-web-0"));
     assert!(!Path::new(&place.at("notes/environment.lab")).exists());
 }
+
+/// The key of an environment that has gone would still lead to whatever is at its nodes' addresses.
+#[test]
+fn the_key_of_what_has_expired_opens_the_hypervisor_no_more() {
+    let place = Place::new();
+    place.network("lab-lan", "lab", "");
+    let id = Command::new("id").arg("-un").output().unwrap();
+    let user = String::from_utf8(id.stdout).unwrap().trim().to_string();
+    let (file, line) = (place.at("authorized_keys"), "restrict ssh-ed25519 AAAA maquette:lab@hv");
+    fs::create_dir(place.at("forwarding")).unwrap();
+    place.write("authorized_keys", &format!("{line}\nssh-rsa AAAA maquette:lab@hv2\nb"));
+    let record = format!("user {user}\nfile {}\nline {line}\nmade nothing\n", file.display());
+    place.write("forwarding/environment.lab", &record);
+    place.note("lab", NOW + 60);
+    place.once();
+    assert!(fs::read_to_string(&file).unwrap().starts_with("restrict"), "its time is not up");
+    place.note("lab", NOW);
+    place.once();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "ssh-rsa AAAA maquette:lab@hv2\nb");
+    assert!(
+        !place.at("forwarding/environment.lab").exists()
+            && !place.at("notes/environment.lab").exists()
+    );
+}

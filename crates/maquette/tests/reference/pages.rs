@@ -13,6 +13,8 @@ mod json;
 mod keys;
 #[path = "links.rs"]
 mod links;
+#[path = "project_file.rs"]
+mod project_file;
 #[path = "session.rs"]
 mod session;
 #[path = "topologies.rs"]

@@ -218,7 +218,7 @@ fn build(
     }
     let nodes = wanted.flags.0.has("topology-nodes");
     let mut loaded = load::wanted_leniently(&world.environment, &wanted, extra);
-    loaded.forwards = true;
+    loaded.host.forwards = true;
     let selected = tags::select(&world.terminal, &given.ansible_args, nodes);
     let look = tags::look(given)?;
     // A plan, too, is to find that a playbook is missing.

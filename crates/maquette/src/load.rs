@@ -47,8 +47,6 @@ pub struct Loaded {
     pub nodes_named: bool,
     /// The hypervisor.
     pub host: HostArgs,
-    /// Whether the workspace's key is to open the hypervisor for connections to nodes, as InfraRed's plug-ins expect.
-    pub forwards: bool,
     /// The local directory.
     pub workspace: Workspace,
     /// Where the environment's image was asked for.
@@ -206,7 +204,6 @@ fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&[ExtraVar]>) -> Lo
         nodes_named,
         image_place,
         timezone_place,
-        forwards: false,
         host,
         workspace,
         diags: reader.diags,
@@ -418,12 +415,12 @@ impl<'a> Reader<'a> {
             // InfraRed's role makes BMCs later, and counts ports from the same one on.
             settings.bmc.get_or_insert(BmcChoice::Off);
         }
-        let key = settings.host_key.clone().map(PathBuf::from);
         let host = HostArgs {
             address: settings.host_address.clone().or(saved.host.address),
             user: settings.host_user.clone().or(saved.host.user),
-            key: key.or(saved.host.key),
+            key: settings.host_key.clone().map(PathBuf::from).or(saved.host.key),
             fingerprint: settings.host_key_fingerprint.clone(),
+            forwards: false,
         };
         (host, workspace)
     }

@@ -2,19 +2,9 @@
 //! InfraRed's other plug-ins go that way.
 
 use super::diff::Planner;
-use super::{Action, Builder, Change, Op};
-use crate::blueprint::Forwarding;
-use crate::names::EnvName;
+use super::remove::{FORWARDING, forwarding_detail};
+use super::{Action, Op};
 use crate::object::ObjectKind;
-use crate::observed;
-
-/// What it is called in plans.
-const NAME: &str = "forwarding";
-
-/// Where it is noted, and what for.
-fn detail(forwarding: &Forwarding) -> String {
-    format!("the workspace's key in ~{}/.ssh/authorized_keys, to nodes only", forwarding.user)
-}
 
 impl Planner<'_> {
     /// Has the key open the hypervisor, where that is wanted.
@@ -32,28 +22,11 @@ impl Planner<'_> {
             Some(known) if !known.authorized => (Op::Update, "its line is gone from there"),
             Some(_) => (Op::Keep, ""),
         };
-        self.change(op, ObjectKind::Host, NAME, detail(wanted), reason);
+        self.change(op, ObjectKind::Host, FORWARDING, forwarding_detail(wanted), reason);
         if op != Op::Keep {
             let environment = self.blueprint.environment.clone();
             let action = Action::OpenForwarding { environment, forwarding: wanted.clone() };
             self.builder.add(action, [], reason);
         }
-    }
-}
-
-/// Has no key of an environment open the hypervisor any more, which is said.
-pub(super) fn closing(
-    known: &observed::Forwarding,
-    environment: &EnvName,
-    reason: &str,
-    builder: &mut Builder,
-) -> Change {
-    builder.add(Action::CloseForwarding { environment: environment.clone() }, [], reason);
-    Change {
-        op: Op::Delete,
-        kind: ObjectKind::Host,
-        name: NAME.into(),
-        detail: detail(&known.recorded),
-        reason: reason.into(),
     }
 }

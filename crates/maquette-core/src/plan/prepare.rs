@@ -22,7 +22,8 @@ pub use kvm::OPEN as KVM_OPEN;
 pub use limits::{LIMITS, Limit};
 pub use setting::Setting;
 
-use super::{Action, Builder, Change, Op, Plan, StepId, forwarding};
+use super::remove::close_forwarding;
+use super::{Action, Builder, Change, Op, Plan, StepId};
 use crate::blueprint::Pool;
 use crate::names::EnvName;
 use crate::object::ObjectKind;
@@ -210,7 +211,7 @@ pub fn restore(before: Vec<Setting>, open: &BTreeMap<EnvName, Forwarding>) -> Pl
     let mut builder = Builder::default();
     let left = open.iter().map(|(environment, known)| {
         let reason = format!("nothing else is left of environment `{environment}`");
-        forwarding::closing(known, environment, &reason, &mut builder)
+        close_forwarding(known, environment, &reason, &mut builder)
     });
     let mut changes: Vec<Change> = left.collect();
     let mut last = Vec::new();

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Action, Builder, Change, NetworkChange, Op, Plan, StepId, describe, forwarding, in_use,
-    switching,
+    Action, Builder, Change, NetworkChange, Op, Plan, StepId, describe, in_use, switching,
 };
 use crate::blueprint;
 use crate::names::EnvName;
@@ -63,7 +62,7 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
         remove_edited(edited, gone.clone(), reason, &mut builder);
     }
     let open = observed.forwarding.iter();
-    changes.extend(open.map(|o| forwarding::closing(o, environment, reason, &mut builder)));
+    changes.extend(open.map(|o| close_forwarding(o, environment, reason, &mut builder)));
     Plan { changes, steps: builder.finish() }
 }
 
@@ -364,4 +363,29 @@ fn remove_bmcs(
         reason: reason.into(),
     };
     (gone.iter().map(change).collect(), unserved)
+}
+
+/// What the key that leads to nodes is called in plans.
+pub(super) const FORWARDING: &str = "forwarding";
+
+/// Where that key is, and what for.
+pub(super) fn forwarding_detail(forwarding: &blueprint::Forwarding) -> String {
+    format!("the workspace's key in ~{}/.ssh/authorized_keys, to nodes only", forwarding.user)
+}
+
+/// Has no key of an environment open the hypervisor any more, which is said.
+pub(super) fn close_forwarding(
+    known: &observed::Forwarding,
+    environment: &EnvName,
+    reason: &str,
+    builder: &mut Builder,
+) -> Change {
+    builder.add(Action::CloseForwarding { environment: environment.clone() }, [], reason);
+    Change {
+        op: Op::Delete,
+        kind: ObjectKind::Host,
+        name: FORWARDING.into(),
+        detail: forwarding_detail(&known.recorded),
+        reason: reason.into(),
+    }
 }

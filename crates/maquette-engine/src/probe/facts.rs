@@ -175,10 +175,7 @@ pub fn read(text: &str) -> Facts {
     let kvm_device = words(seen.text("kvm"));
     let now_s = seen.text("time").parse().unwrap_or(0);
     let guests = || seen.lines("guests").map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let resident = guests().filter_map(|words| match words.as_slice() {
-        [kib, name, ..] => Some(((*name).to_string(), kib.parse::<u64>().ok()? / 1024)),
-        _ => None,
-    });
+    let resident = guests().filter_map(|words| resident(&words));
     let uptime = guests().filter_map(|words| match words.as_slice() {
         [_, name, seconds] => Some(((*name).to_string(), seconds.parse().ok()?)),
         _ => None,
@@ -225,6 +222,12 @@ pub fn read(text: &str) -> Facts {
         begun: BEGUN.into_iter().filter(|path| there(path)).collect(),
         os,
     }
+}
+
+/// What a running domain has touched, in MiB.
+fn resident(words: &[&str]) -> Option<(String, u64)> {
+    let (kib, name) = (words.first()?, words.get(1)?);
+    Some(((*name).to_string(), kib.parse::<u64>().ok()? / 1024))
 }
 
 /// What there is in a pool's file system: a line of KiB and the directory.

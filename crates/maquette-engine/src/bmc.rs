@@ -162,7 +162,7 @@ pub fn serve(
             (error, true) => error.hint(
                 "another program may have that address; `ss -lntup` on the hypervisor says which",
             ),
-            (error, false) => error,
+            (error, false) => error.hint("nodes do without a BMC with `bmc: off`, or `--bmc off`"),
         }
     })
 }

@@ -29,12 +29,17 @@ if [ -e "$file" ] && [ ! -f "$file" ]; then
     echo "$file is not a file" >&2
     exit 1
 fi
-new=$file.maquette
+# Another machine may have the same home directory, and another file of this kind in it.
+new=$file.maquette.$(uname -n | tr -cd "A-Za-z0-9._-")
 rm -f -- "$new"
 trap "rm -f -- \"\$new\"" EXIT
 
+# What the file is like, which another program changes by writing to it or putting another one in its place.
+state() { stat -c "%i:%s:%.Y:%.Z" -- "$file" 2>/dev/null || echo none; }
+
 # A copy, for what a file has besides its content.
 begin() {
+    before=$(state)
     [ -e "$file" ] || return 0
     cp -p -- "$file" "$new"
     if [ "$(stat -c %u:%g -- "$new")" != "$(stat -c %u:%g -- "$file")" ]; then
@@ -44,28 +49,62 @@ begin() {
     chmod u+w -- "$new"
 }
 
+# Ends with 1 where somebody has changed the file since it was read.
 finish() {
     [ ! -e "$file" ] || chmod -- "$(stat -c %a -- "$file")" "$new"
     sync -- "$new"
+    if [ "$(state)" != "$before" ]; then return 1; fi
     mv -f -- "$new" "$file"
     sync -- "${file%/*}"
     if command -v restorecon >/dev/null 2>&1; then restorecon -- "$directory" "$file" || :; fi
 }
 
-if [ "$1" = open ]; then
-    # Also where somebody has authorised it otherwise, or has put a sign before the line: that is for them to say.
-    if grep -qaF -- "$5" "$file" 2>/dev/null; then exit 0; fi
+# Whether a line is there: 0 or 1. A file that cannot be read is an error, and not one without it.
+# $@: options of grep, and what to look for
+has() {
+    [ -e "$file" ] || return 1
+    found=0
+    grep -qa "$@" "$file" || found=$?
+    if [ "$found" -gt 1 ]; then
+        echo "$file cannot be read" >&2
+        exit 1
+    fi
+    return "$found"
+}
+
+# Does something to the file, again if another program changes it meanwhile.
+settled() {
+    for try in 1 2 3 4 5 6 7 8; do
+        if "$@"; then return 0; fi
+        rm -f -- "$new"
+    done
+    echo "$file is changed all the time by another program" >&2
+    exit 1
+}
+
+# First, so that whatever else is there stays as it is, its last end of line or the lack of one included.
+put() {
     begin
-    # First, so that whatever else is there stays as it is, its last end of line or the lack of one included.
-    printf "%s\n" "$4" >"$new"
+    # Also where somebody has authorised it otherwise, or has put a sign before the line: that is for them to say.
+    if has -F -- "$key"; then return 0; fi
+    printf "%s\n" "$line" >"$new"
     if [ -e "$file" ]; then cat -- "$file" >>"$new"; fi
     finish
+}
+
+take() {
+    begin
+    if ! has -- "[[:space:]]${end}[[:space:]]*\$"; then return 0; fi
+    sed "\\|[[:space:]]${end}[[:space:]]*\$|d" "$file" >"$new"
+    finish
+}
+
+end=$3
+if [ "$1" = open ]; then
+    line=$4 key=$5
+    settled put
     exit 0
 fi
-if grep -qa -- "[[:space:]]$3[[:space:]]*\$" "$file" 2>/dev/null; then
-    begin
-    sed "\\|[[:space:]]$3[[:space:]]*\$|d" "$file" >"$new"
-    finish
-fi
+settled take
 if [ "$4" != nothing ] && [ -f "$file" ] && [ ! -s "$file" ]; then rm -f -- "$file"; fi
 if [ "$4" = directory ]; then rmdir -- "$directory" 2>/dev/null || :; fi

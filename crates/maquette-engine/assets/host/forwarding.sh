@@ -22,9 +22,12 @@ as_user() {
     fi
 }
 
-# What a line ends with, as a pattern.
+# What a line ends with, as a pattern: the key, since another machine's lines may be called the same, and whose it is.
 # $1: the line
-forwarding_end() { printf '%s\n' "${1##* }" | sed 's/[.]/[.]/g'; }
+forwarding_end() {
+    rest=${1% *}
+    printf '%s %s\n' "${rest##* }" "${1##* }" | sed 's/[.]/[.]/g'
+}
 
 # Takes away what is recorded; the record goes last. Whoever calls this has the lock.
 # $1: the environment

@@ -68,8 +68,16 @@ fn named_cpus_machines_and_firmware_are_what_libvirt_takes() {
         ("cpumodel: Haswell\n", BootMode::Bios, qemu, ["<model", "Haswell"]),
         ("cpumodel: host-model\n", BootMode::Bios, kvm, ["<cpu mode='host-model'", ""]),
         // The emulator has no CPU of a host to be like.
-        ("cpumodel: host-model\n", BootMode::Bios, qemu, ["<cpu mode='maximum'", ""]),
-        ("machine_type: q35\n", BootMode::Bios, qemu, ["machine='q35'", ""]),
+        (
+            "cpumodel: host-model\n",
+            BootMode::Bios,
+            qemu,
+            ["<cpu mode='maximum'", "'disable' name='smap'/>"],
+        ),
+        // Whoever asks for all gets all.
+        ("cpumodel: maximum\n", BootMode::Bios, qemu, ["<cpu mode='maximum'/>", ""]),
+        ("machine_type: q35\n", BootMode::Bios, qemu, ["machine='q35'", "<genid/>"]),
+        ("machine_type: pc-i440fx-2.4\n", BootMode::Bios, qemu, ["pc-i440fx-2.4", ""]),
         ("", BootMode::Uefi, qemu, ["<os firmware='efi'>", ""]),
     ] {
         let mut blueprint = blueprint(keys, boot);

@@ -10,7 +10,7 @@ use crate::values::{GuestPath, NodeName, Serial};
 
 /// What every change of how templates are made or used changes, the words between agent and program included: those of
 /// another version are not used.
-const VERSION: &str = "maquette template 9";
+const VERSION: &str = "maquette template 10";
 
 /// How many digits of a key tell what a template is of use with; the others tell what it is of.
 const EMULATOR_DIGITS: usize = 8;

@@ -249,11 +249,19 @@ fn os(w: &mut Writer, node: &Node) {
     });
 }
 
+/// What an emulated CPU can do that costs time and that no program sees: each time that a kernel reaches for a program's memory
+/// it says so, for which QEMU makes code anew, and page tables have a fifth level.
+const SLOW_FEATURES: [&str; 2] = ["smap", "la57"];
+
 fn cpu(w: &mut Writer, node: &Node) {
     match (node.virt, node.cpu_model.as_str()) {
         // The emulator has no host CPU to pass through; "maximum" is all it can do.
         (VirtType::Qemu, "host-passthrough" | "host-model") => {
-            w.empty("cpu", &[("mode", "maximum")]);
+            w.element("cpu", &[("mode", "maximum")], |w| {
+                for name in SLOW_FEATURES {
+                    w.empty("feature", &[("policy", "disable"), ("name", name)]);
+                }
+            });
         }
         (_, mode @ ("host-passthrough" | "host-model" | "maximum")) => {
             w.empty("cpu", &[("mode", mode)]);

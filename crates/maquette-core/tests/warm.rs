@@ -356,6 +356,19 @@ fn nics_that_cannot_be_plugged_in_have_nodes_boot() {
     }
 }
 
+/// Twins are told apart by it, and QEMU does not start an old machine that has one.
+#[test]
+fn nodes_of_machine_types_without_generation_ids_boot() {
+    for (machine, cold) in [("pc-i440fx-2.4", true), ("pc-i440fx-2.5", false)] {
+        let nothing = Observed::default();
+        let mut blueprint = blueprint_of(&input(&[(WEB, 1)], "3_nets", &[]), &nothing);
+        let node = &mut blueprint.nodes[0];
+        node.machine = machine.parse().unwrap();
+        let found = blueprint::template(node, None, &blueprint.pool, &|_| true, "");
+        assert_eq!(found.err(), cold.then_some(ColdReason::Machine), "{machine}");
+    }
+}
+
 /// Whoever did not insist on templates has nodes that boot where none can be made.
 #[test]
 fn nodes_boot_where_a_template_cannot_be_made() {

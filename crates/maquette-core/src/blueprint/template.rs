@@ -141,6 +141,8 @@ pub enum ColdReason {
     Bus(Bus),
     /// It has a NIC of a model that cannot be plugged into a running domain of its machine type.
     Nic(String),
+    /// Its machine type cannot have a generation ID.
+    Machine,
     /// Its disks are in another pool than the one in which images are.
     Pool,
     /// There is no room in the pool for memory images.
@@ -177,6 +179,7 @@ impl fmt::Display for ColdReason {
             Self::Uefi => "images with an agent boot from BIOS, and it has UEFI",
             Self::TestDriver => "libvirt's test driver cannot save memory",
             Self::NoImage => "its first disk does not overlay an image",
+            Self::Machine => "its machine type has no generation ID (those after 2.4 have)",
             Self::Pool => "its disks are in another pool",
             Self::NoRoom => "the pool has no room for its memory",
             Self::NoEmulator => "libvirt does not tell its version and that of QEMU",
@@ -240,6 +243,9 @@ pub fn template(
     if node.firmware != BootMode::Bios {
         return Err(ColdReason::Uefi);
     }
+    if !has_generation_id(&node.machine) {
+        return Err(ColdReason::Machine);
+    }
     if let Some(disk) = node.disks.iter().find(|d| !matches!(d.bus, Bus::Virtio | Bus::Scsi)) {
         return Err(ColdReason::Bus(disk.bus));
     }
@@ -275,6 +281,22 @@ fn is_hot(model: &str, machine: &str) -> bool {
     match machine.contains("q35") {
         true => model.starts_with("virtio") || model == "e1000e",
         false => PCI.iter().any(|begin| model.starts_with(begin)),
+    }
+}
+
+/// Whether a machine type can have a generation ID (`vmgenid`): QEMU writes where it is into fw_cfg, and gives that no DMA in
+/// machine types up to 2.4, nor in those of RHEL up to 7.2, which are made of these. Nodes of such a type start without it.
+pub fn has_generation_id(machine: &str) -> bool {
+    let version = machine.rsplit('-').next().unwrap_or_default();
+    let (version, first) = match version.strip_prefix("rhel") {
+        Some(version) => (version, (7, 3)),
+        None => (version, (2, 5)),
+    };
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= first,
+        // `pc`, `q35`, and names of distributions.
+        _ => true,
     }
 }
 
@@ -375,6 +397,34 @@ mod tests {
             assert_eq!((of, part.domain(&volume)), (vec![part], Some(domain.as_str())));
         }
         assert_eq!(TemplatePart::Disk.domain("maquette-warm-ab.qcow2"), None);
+    }
+
+    /// "vmgenid requires DMA write support in fw_cfg, which this machine type does not provide", and the domain did not start.
+    #[test]
+    fn old_machine_types_have_no_generation_id() {
+        for machine in [
+            "pc-i440fx-2.4",
+            "pc-q35-2.4",
+            "pc-i440fx-1.4",
+            "pc-1.3",
+            "rhel6.6.0",
+            "pc-i440fx-rhel7.2.0",
+        ] {
+            assert!(!has_generation_id(machine), "{machine}");
+        }
+        for machine in [
+            "pc",
+            "q35",
+            "pc-i440fx-2.5",
+            "pc-i440fx-2.10",
+            "pc-q35-7.2",
+            "pc-i440fx-4.0.1",
+            "pc-i440fx-rhel7.3.0",
+            "pc-q35-rhel9.2.0",
+            "pc-i440fx-noble",
+        ] {
+            assert!(has_generation_id(machine), "{machine}");
+        }
     }
 
     /// What is searched for in memory by tools that read lines has no ends of lines.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use maquette_core::blueprint::{Checksums, Disk, Interface, Node, Pool, Vnc};
+use maquette_core::blueprint::{self, Checksums, Disk, Interface, Node, Pool, Vnc};
 use maquette_core::image::redact_words;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{DiskDevice, Nic, Origin};
@@ -188,7 +188,8 @@ fn write(node: &Node, pool: &Pool, metadata: impl FnOnce(&mut Writer)) -> String
 /// device is one of ACPI.
 fn has_generation_id(node: &Node) -> bool {
     let is_without = |o: &VirtOpt| matches!(o, VirtOpt::Feature(name, false) if name == "acpi");
-    node.virt != VirtType::Test && !node.virtopts.iter().any(is_without)
+    let can = blueprint::has_generation_id(&node.machine);
+    can && node.virt != VirtType::Test && !node.virtopts.iter().any(is_without)
 }
 
 /// Clocks, and no sleep: as virt-install has them.

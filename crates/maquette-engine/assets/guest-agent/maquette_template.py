@@ -106,6 +106,10 @@ class Port:
                 # Before it is said, since the memory is saved then.
                 self.hold = maquette_wake.Hold()
                 self.say("still\n", HEARD)
+            elif self.hold is not None and self.hold.is_forgotten():
+                print("nobody has said who this is: everything goes on", file=sys.stderr)
+                maquette_wake.forgotten()
+                self.let_go()
             elif self.hold is None:
                 self.events.poll(TICK)
 
@@ -349,11 +353,7 @@ def read_back(before):
 def leave(number, _frame):
     """Ends one that is shut down before it is anybody. systemd keeps random numbers of it for its next boot: no
     other node shall have those. What only this machine has is its UUID, and what it has met since it runs."""
-    try:
-        with open(ROOT + "/sys/class/dmi/id/product_uuid", "rb") as file:
-            maquette_wake.reseed(file.read(), 0)
-    except OSError as error:
-        print(f"random numbers: {error.strerror}", file=sys.stderr)
+    maquette_wake.forgotten()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 

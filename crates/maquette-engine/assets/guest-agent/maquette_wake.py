@@ -77,10 +77,15 @@ class Hold:
     the kernel, which takes in what comes on the port."""
 
     LIMIT = "/proc/sys/kernel/sched_rt_runtime_us"
+    # How long it waits for somebody who tells it something, in seconds in which the machine runs: it does not while its memory
+    # is a file, and a node hears in its first moment. One that is resumed by hand hears nothing.
+    PATIENCE = 5 if ROOT else 60
 
     def __init__(self):
         self.over = mmap.mmap(-1, mmap.PAGESIZE)
         self.others = []
+        self.limit = None
+        self.end_of_patience = time.monotonic() + self.PATIENCE
         if ROOT:
             write(ROOT + "/held", "")
             return
@@ -88,18 +93,24 @@ class Hold:
         self.libc = libc()
         if self.libc.mlockall(1):  # MCL_CURRENT
             print("its memory cannot be locked", file=sys.stderr)
-        self.limit = read(self.LIMIT)
         self.processors = sorted(os.sched_getaffinity(0))
         try:
+            self.limit = read(self.LIMIT)
             self.set_limit("-1")
-            self.others = [self.keep_busy(*each) for each in enumerate(self.processors[1:], 1)]
+            # Before others keep theirs busy, on one of which this process may be.
+            os.sched_setaffinity(0, self.processors[:1])
+            for each in enumerate(self.processors[1:], 1):
+                self.others.append(self.keep_busy(*each))
             while not all(self.over[1 : 1 + len(self.others)]):
                 time.sleep(0.001)
-            os.sched_setaffinity(0, self.processors[:1])
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
         except OSError as error:
             # A kernel may give such turns to nobody; the template is of use all the same.
             print(f"priority: {error.strerror}", file=sys.stderr)
+
+    def is_forgotten(self):
+        """Whether nobody has told it anything for too long."""
+        return time.monotonic() >= self.end_of_patience
 
     def set_limit(self, text):
         # Of every second, others have a twentieth else.
@@ -130,7 +141,8 @@ class Hold:
             for child in self.others:
                 os.waitpid(child, 0)
             os.sched_setaffinity(0, self.processors)
-            self.set_limit(self.limit)
+            if self.limit is not None:
+                self.set_limit(self.limit)
         except OSError as error:
             print(f"priority: {error.strerror}", file=sys.stderr)
         self.libc.munlockall()
@@ -476,6 +488,15 @@ class Wake:
                 os.utime(PROMPTS)
         except (OSError, Failed) as error:
             print(error, file=sys.stderr)
+
+
+def forgotten():
+    """Before others run in a node that nobody has told anything: it has at least its own UUID to differ from its twins by."""
+    try:
+        with open(PRODUCT_UUID, "rb") as file:
+            reseed(file.read(), 0)
+    except OSError as error:
+        print(f"random numbers: {error.strerror}", file=sys.stderr)
 
 
 def note_kernel():

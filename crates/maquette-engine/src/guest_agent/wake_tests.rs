@@ -87,6 +87,62 @@ fn a_template_holds_everything_up_until_it_is_a_node() {
     assert!(!node.path("held").exists());
 }
 
+/// Somebody had it go on by hand, and told it nothing: it kept its processors busy for ever. It is itself by what it can be.
+#[test]
+fn a_node_that_nobody_tells_anything_lets_others_run() {
+    let system = complete();
+    system.put(UUID, &format!("{TEMPLATES}\n"));
+    let template = Template::new(system);
+    template.seed(IDENTITY);
+    template.connect().write_all(b"still\n").unwrap();
+    until("a word", || template.said() == "template\nstill\n");
+    template.system.put(UUID, &format!("{NODES}\n"));
+    until("an end", || !template.system.path("held").exists());
+    assert_eq!(template.system.text("reseeded"), format!("{NODES}\n"));
+    // It hears of it later, too.
+    let node = becomes_a_node(template);
+    assert!(!node.path("held").exists());
+}
+
+/// What a part of the agent says, which is given no root: nothing of it may be the machine's.
+fn agent_says(script: &str) -> String {
+    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/guest-agent");
+    let script = format!("import sys; sys.path.insert(0, sys.argv.pop(1))\n{script}");
+    let mut python = std::process::Command::new("python3");
+    let said = python.args(["-ISEBc", &script]).arg(place).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    String::from_utf8(said.stdout).unwrap()
+}
+
+#[test]
+fn a_kernel_that_does_not_tell_its_limit_has_templates() {
+    let said = agent_says(
+        "import maquette_wake\n\
+         maquette_wake.Hold.LIMIT = '/nonexistent'\n\
+         maquette_wake.Hold().end()\n\
+         print('ended')",
+    );
+    assert_eq!(said, "ended\n");
+}
+
+/// Otherwise it might be where one of the others keeps it from running.
+#[test]
+fn the_agent_is_on_its_processor_before_others_are_kept_busy() {
+    let said = agent_says(
+        "import os, maquette_wake\n\
+         os.sched_getaffinity = lambda _: {0, 1}\n\
+         os.sched_setaffinity = lambda _, wanted: print('on', *wanted)\n\
+         os.sched_setscheduler = lambda *_: print('first')\n\
+         class Hold(maquette_wake.Hold):\n    \
+             def set_limit(self, text): print('limit', text)\n    \
+             def keep_busy(self, number, processor):\n        \
+                 self.over[number] = 1\n        \
+                 print('busy', processor)\n\
+         Hold()",
+    );
+    assert_eq!(said, "limit -1\non 0\nbusy 1\nfirst\n");
+}
+
 /// DHCP servers know a node by what is made of it, also when it was taken down and built again.
 #[test]
 fn a_machine_id_is_what_a_first_boot_makes_of_the_firmwares_uuid() {

@@ -13,9 +13,7 @@ def grow(place, start, end, kind):
     number = int(read(place + "/partition"))
     name = "/dev/" + os.path.basename(disk)
     others = (int(read(f"{disk}/{part}/start")) for part in os.listdir(disk) if part.startswith(name[5:]))
-    if start == max(others) and grow_entry(name, number, start, end - start):
-        grow_now(name, number, start, end - start)
-    else:
+    if start != max(others) or not grow_entry(name, number, start, end - start):
         run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--force", "-N", str(number), name, given=", +\n")
         run("partx", "--update", "--nr", str(number), name)
     if kind == "ext4":
@@ -46,18 +44,16 @@ def grow_entry(disk, number, start, size):
         device.seek(0)
         device.write(sector)
         os.fsync(device.fileno())
+        # While it is open: udev looks at the disk and all that is on it each time that somebody who may have written closes it.
+        grow_now(device.fileno(), number, start, size)
     return True
 
 
-def grow_now(disk, number, start, size):
+def grow_now(device, number, start, size):
     """Tells the kernel, which would otherwise know at the next start."""
     # struct blkpg_partition, and struct blkpg_ioctl_arg that points to it.
     part = array.array("q", [start * 512, size * 512])
     part.frombytes(number.to_bytes(8, "little") + bytes(128))
     resize = array.array("i", [3, 0, part.itemsize * len(part), 0])
     resize.frombytes(part.buffer_info()[0].to_bytes(8, "little"))
-    device = os.open(disk, os.O_RDWR)
-    try:
-        fcntl.ioctl(device, 0x1269, resize)  # BLKPG
-    finally:
-        os.close(device)
+    fcntl.ioctl(device, 0x1269, resize)  # BLKPG

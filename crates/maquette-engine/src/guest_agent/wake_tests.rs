@@ -143,6 +143,15 @@ fn the_agent_is_on_its_processor_before_others_are_kept_busy() {
     assert_eq!(said, "limit -1\non 0\nbusy 1\nfirst\n");
 }
 
+/// udev writes a line into the journal of each node for each of them.
+#[test]
+fn rules_have_no_value_that_udev_complains_of() {
+    let rules = include_str!("../../assets/guest-agent/nic.rules");
+    let rules = rules.lines().filter(|line| !line.starts_with('#'));
+    assert!(rules.clone().any(|line| line.contains("RUN")));
+    rules.for_each(|line| assert!(!line.contains("\"\""), "{line}"));
+}
+
 /// DHCP servers know a node by what is made of it, also when it was taken down and built again.
 #[test]
 fn a_machine_id_is_what_a_first_boot_makes_of_the_firmwares_uuid() {

@@ -341,8 +341,7 @@ pub fn plan(
     underived.none()?;
     plan::place_seeds(&mut blueprint, &observed, &|image| finds_cdrom(user, image, &read));
     blueprint.image_origins = read;
-    let is_ours = shared.is_none();
-    blueprint.forwarding = forwarding::wanted(loaded, (&blueprint, is_ours), hypervisor, &key);
+    blueprint.forwarding = forwarding::of(loaded, (&blueprint, shared.is_none()), hypervisor, &key);
     let what = (&blueprint, &observed, scope.all_templates);
     blueprint.templates = starts::templates(world, what, hypervisor)?;
     if !scope.all_templates && !settings.overcommit {

@@ -8,7 +8,7 @@ use crate::session::Hypervisor;
 
 /// What opens the hypervisor for connections to nodes: the workspace's key, where InfraRed's plug-ins are to find it and
 /// nodes are behind another machine. Who has only our own commands goes through with the hypervisor's own key.
-pub(super) fn wanted(
+pub(super) fn of(
     loaded: &Loaded,
     (blueprint, is_ours): (&Blueprint, bool),
     hypervisor: &Hypervisor,

@@ -107,6 +107,33 @@ pub(super) struct DhcpDropped {
     pub by: Dropped,
 }
 
+impl DhcpDropped {
+    /// What a network's finding says of it, and which way it goes.
+    fn said(&self) -> (&'static str, Way) {
+        match self.answers {
+            false => ("the hypervisor's firewall drops requests for addresses (DHCP)", Way::Dhcp),
+            true => (
+                "the hypervisor's firewall drops answers to requests for addresses (DHCP)",
+                Way::Inwards,
+            ),
+        }
+    }
+
+    /// What a node's finding says of it, and what mends it.
+    pub(super) fn said_of_node(&self, bridge: &str) -> (&'static str, String) {
+        match self.answers {
+            false => (
+                "it gets no address: the hypervisor's firewall drops its requests",
+                format!("let what comes in through `{bridge}` to UDP port 67 pass"),
+            ),
+            true => (
+                "it gets no address: the hypervisor's firewall drops the answers to its requests",
+                format!("let what leaves through `{bridge}` from UDP port 67 pass"),
+            ),
+        }
+    }
+}
+
 /// What drops requests to a network's DHCP server, or its answers.
 pub(super) fn dhcp_dropped(host: &HostSigns, network: &Network) -> Option<DhcpDropped> {
     let answer = Packet { from_port: Some(67), ..inwards(network, ("udp", 68)) };
@@ -164,13 +191,7 @@ pub(super) fn network(host: &HostSigns, network: &Network) -> Vec<Finding> {
     if network.recorded.dhcp4.is_some()
         && let Some(dropped) = dhcp_dropped(host, network)
     {
-        let (cause, way) = match dropped.answers {
-            false => ("the hypervisor's firewall drops requests for addresses (DHCP)", Way::Dhcp),
-            true => (
-                "the hypervisor's firewall drops answers to requests for addresses (DHCP)",
-                Way::Inwards,
-            ),
-        };
+        let (cause, way) = dropped.said();
         found.push(filtered(finding("dhcp-filtered", cause), &dropped.by, bridge, way));
     }
     let leads_outside =

@@ -320,17 +320,7 @@ impl Look<'_> {
             )));
         }
         if let Some(dropped) = host::dhcp_dropped(self.host, network) {
-            let bridge = &network.recorded.bridge;
-            let (cause, advice) = match dropped.answers {
-                false => (
-                    "it gets no address: the hypervisor's firewall drops its requests",
-                    format!("let what comes in through `{bridge}` to UDP port 67 pass"),
-                ),
-                true => (
-                    "it gets no address: the hypervisor's firewall drops the answers to its requests",
-                    format!("let what leaves through `{bridge}` from UDP port 67 pass"),
-                ),
-            };
+            let (cause, advice) = dropped.said_of_node(network.recorded.bridge.as_str());
             let finding = self.finding(Layer::Network, "dhcp-filtered", cause);
             return Some(finding.seen(seen().chain([dropped.by.by])).advise(advice));
         }

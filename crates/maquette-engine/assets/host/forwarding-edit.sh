@@ -39,7 +39,6 @@ state() { stat -c "%i:%s:%.Y:%.Z" -- "$file" 2>/dev/null || echo none; }
 
 # A copy, for what a file has besides its content.
 begin() {
-    before=$(state)
     [ -e "$file" ] || return 0
     cp -p -- "$file" "$new"
     if [ "$(stat -c %u:%g -- "$new")" != "$(stat -c %u:%g -- "$file")" ]; then
@@ -84,17 +83,19 @@ settled() {
 
 # First, so that whatever else is there stays as it is, its last end of line or the lack of one included.
 put() {
-    begin
+    before=$(state)
     # Also where somebody has authorised it otherwise, or has put a sign before the line: that is for them to say.
     if has -F -- "$key"; then return 0; fi
+    begin
     printf "%s\n" "$line" >"$new"
     if [ -e "$file" ]; then cat -- "$file" >>"$new"; fi
     finish
 }
 
 take() {
-    begin
+    before=$(state)
     if ! has -- "[[:space:]]${end}[[:space:]]*\$"; then return 0; fi
+    begin
     sed "\\|[[:space:]]${end}[[:space:]]*\$|d" "$file" >"$new"
     finish
 }

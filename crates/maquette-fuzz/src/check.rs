@@ -25,14 +25,22 @@ const SSH_WORDS: [&str; 10] = [
 ];
 
 /// Variables of an inventory that Maquette writes.
-const VARIABLES: [&str; 6] = [
+const VARIABLES: [&str; 11] = [
     "ansible_host",
     "ansible_connection",
     "ansible_user",
     "ansible_ssh_private_key_file",
     "ansible_ssh_common_args",
     "ansible_python_interpreter",
+    "bmc_address",
+    "bmc_redfish_url",
+    "bmc_ipmi_port",
+    "bmc_user",
+    "bmc_password",
 ];
+
+/// What every host is told, where nodes have BMCs.
+const SHARED: [&str; 2] = ["vbmc_management_address", "vbmc_ports"];
 
 /// The one template in an inventory.
 const LOCAL_PYTHON: &str = "{{ ansible_playbook_python }}";
@@ -184,10 +192,17 @@ fn ansible(inventory: &str, own: &str, nodes: &[&Node], way: Way) {
         }
         let mut own: Vec<String> = node.groups.iter().map(ToString::to_string).collect();
         own.push("ungrouped".into());
+        own.extend(node.bmc.as_ref().map(|_| "bmcs".into()));
         let read: BTreeSet<&str> = groups.iter().map(String::as_str).collect();
         assert_eq!(read, own.iter().map(String::as_str).collect(), "groups of {name}");
     }
-    for line in inventory.lines().filter(|l| l.starts_with('[')) {
+    // What all are told comes last.
+    let (_, shared) = inventory.split_once("\n[all:vars]\n").unwrap_or_default();
+    for (key, _) in shared.lines().filter_map(|line| line.split_once('=')) {
+        assert!(SHARED.contains(&key), "all: {key}");
+    }
+    let sections = inventory.lines().filter(|l| l.starts_with('[') && *l != "[all:vars]");
+    for line in sections {
         let group = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')).unwrap_or_default();
         plain_word("group", group);
         assert!(!group.contains(':'), "a section that is not a group: {line:?}");

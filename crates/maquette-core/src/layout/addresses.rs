@@ -108,7 +108,9 @@ impl Addresses<'_> {
                 && there
                 && template(other).is_none()
         });
-        let start = counted.map(|other| other.amount + 1).sum::<u32>().checked_add(FIRST);
+        let start = counted
+            .into_iter()
+            .try_fold(FIRST, |sum, other| sum.checked_add(other.amount)?.checked_add(1));
         let address = start.and_then(|s| s.checked_add(number)).and_then(|n| nth(net, n));
         Ok(address.map(|a| Spanned::new(a, vm.kind.span)))
     }

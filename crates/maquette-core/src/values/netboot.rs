@@ -20,6 +20,14 @@ fn boot_file(text: &str) -> Result<(), ValueError> {
     }
     .check(text)?;
     let shown = shortened(text);
+    // Whoever asks for an address on the network is told it, and `virsh net-dumpxml` shows it.
+    let server =
+        text.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(rest));
+    if server.contains('@') {
+        return Err(ValueError::new(
+            "an address of a boot file cannot have a user and a password: everybody on the network is told it",
+        ));
+    }
     if text.split('/').any(|part| part == "..") {
         return Err(ValueError::new(format!("`{shown}` is not a valid boot file: it has `..`")));
     }
@@ -117,6 +125,8 @@ mod tests {
             "a%h",
             "http://a/%h%%",
             "http://a/%2",
+            "http://user:secret@boot.example/ipxe.efi",
+            "tftp://user@boot.example/x",
         ] {
             assert!(bad.parse::<NetbootFile>().is_err(), "{bad:?}");
         }

@@ -80,10 +80,13 @@ for file in /var/lib/maquette/forwarding/environment.*; do
     case $file in *.new) continue ;; esac
     [ -f "$file" ] || continue
     key=$(sed -n 's/^line .* \([^ ]* [^ ]*\) [^ ]*$/\1/p' "$file") there=yes
-    # What cannot be read may be as it was left.
-    status=0
-    timeout -s KILL 5 grep -qaF -- "${key#* }" "$(sed -n 's/^file //p' "$file")" 2>/dev/null || status=$?
-    if [ $status = 1 ] || [ ! -e "$(sed -n 's/^file //p' "$file")" ]; then there=no; fi
+    # What cannot be read, or not within some seconds, may be as it was left.
+    keys=$(sed -n 's/^file //p' "$file") status=0
+    timeout -s KILL 5 test -e "$keys" || status=$?
+    if [ $status = 0 ]; then
+        timeout -s KILL 5 grep -qaF -- "${key#* }" "$keys" 2>/dev/null || status=$?
+    fi
+    if [ $status = 1 ]; then there=no; fi
     echo "${file##*/environment.} $(sed -n 's/^user //p' "$file") $there $key"
 done
 say dhcp

@@ -20,6 +20,7 @@ if [ "$1" = open ] && [ ! -d "$directory" ]; then mkdir -- "$directory"; fi
 [ -d "$directory" ] || exit 0
 # It may be a symbolic link, which stays one.
 file=$(readlink -f -- "$2") || {
+    [ "$1" = open ] || exit 0
     echo "$2 is a link that leads nowhere" >&2
     exit 1
 }

@@ -235,7 +235,7 @@ fn libvirt(hypervisor: &Hypervisor, located: &Located, report: &mut Report) {
 
 fn memory(hypervisor: &Hypervisor, report: &mut Report) {
     let facts = &hypervisor.facts;
-    let mib = |mib: u64| ByteSize(mib << 20);
+    let mib = |mib: u64| ByteSize(mib.saturating_mul(1 << 20));
     let observed = hypervisor.observed();
     let nothing = maquette_core::blueprint::Blueprint::nothing();
     let capacity = maquette_core::capacity::Capacity {

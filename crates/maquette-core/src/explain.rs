@@ -57,7 +57,7 @@ impl Topic {
             Class::Live => "made while the network runs",
             Class::Restart => "nodes restart",
             Class::Replace if node => "nodes are made again, with new disks",
-            Class::Replace => "the network is made again, and its nodes restart",
+            Class::Replace => "the network is made again; nodes restart, or are made again where an address or MTU changes",
         })
     }
 }

@@ -49,11 +49,14 @@ begin() {
     chmod u+w -- "$new"
 }
 
-# Ends with 1 where somebody has changed the file since it was read.
+# Leaves the file as it is where somebody has changed it since it was read, and says so in `stale`.
 finish() {
     [ ! -e "$file" ] || chmod -- "$(stat -c %a -- "$file")" "$new"
     sync -- "$new"
-    if [ "$(state)" != "$before" ]; then return 1; fi
+    if [ "$(state)" != "$before" ]; then
+        stale=yes
+        return 0
+    fi
     mv -f -- "$new" "$file"
     sync -- "${file%/*}"
     if command -v restorecon >/dev/null 2>&1; then restorecon -- "$directory" "$file" || :; fi
@@ -72,10 +75,13 @@ has() {
     return "$found"
 }
 
-# Does something to the file, again if another program changes it meanwhile.
+# Does something to the file, again if another program changes it meanwhile. It is called outside of conditions, in which a
+# shell would go on after a command that failed: what was half-written for want of room would take the place of all keys.
 settled() {
     for try in 1 2 3 4 5 6 7 8; do
-        if "$@"; then return 0; fi
+        stale=no
+        "$@"
+        if [ $stale = no ]; then return 0; fi
         rm -f -- "$new"
     done
     echo "$file is changed all the time by another program" >&2

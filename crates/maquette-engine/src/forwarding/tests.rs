@@ -156,6 +156,20 @@ fn runs_beside_each_other_lose_no_line() {
     assert_eq!(text.lines().count(), 7, "{text}");
 }
 
+/// A disk that is full in the middle of a copy: half of it takes nothing's place.
+#[test]
+fn what_cannot_be_written_whole_leaves_the_file_as_it_is() {
+    for program in ["cat", "sync"] {
+        let place = Place::with(b"ssh-rsa AAAA x\n");
+        let programs = place.programs(USUAL);
+        programs.quiet(program, "exit 1\n");
+        let output = place.open(&Dying::new(&programs, None), "lab", KEY).unwrap();
+        assert_ne!(output.status, Some(0), "{program}");
+        assert_eq!(place.text(), "ssh-rsa AAAA x\n", "{program}");
+        assert_eq!(place.names("home/.ssh"), ["authorized_keys"], "{program}");
+    }
+}
+
 /// The part that a user's shell gets stands in single quotes.
 #[test]
 fn what_is_done_with_a_users_rights_has_no_quotes_that_would_end_it() {

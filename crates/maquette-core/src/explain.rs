@@ -57,7 +57,9 @@ impl Topic {
             Class::Live => "made while the network runs",
             Class::Restart => "nodes restart",
             Class::Replace if node => "nodes are made again, with new disks",
-            Class::Replace => "the network is made again; nodes restart, or are made again where an address or MTU changes",
+            Class::Replace => {
+                "the network is made again; nodes restart, or are made again where an address or MTU changes"
+            }
         })
     }
 }

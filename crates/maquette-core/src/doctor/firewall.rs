@@ -1,5 +1,5 @@
-//! Whether a hypervisor's firewall drops what nodes send, or what they are sent. Its rules are walked through with a packet; where it cannot be
-//! told whether a rule fits, it is not said to drop anything.
+//! Whether a hypervisor's firewall drops what nodes send, or what they are sent. Its rules are walked through with a packet;
+//! where it cannot be told whether a rule fits, it is not said to drop anything.
 
 mod iptables;
 mod nft;

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::{ConnectTo, Disk, Interface, Network, Role, Topology};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::syntax::Spanned;
+use crate::syntax::{Span, Spanned};
 use crate::units::{ByteSize, MIB};
 use crate::values::{DiskKey, Group};
 
@@ -45,6 +45,14 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
 
 fn networks(topology: &Topology, diags: &mut Diagnostics) {
     let list = &topology.networks;
+    // A network that no subnet was free for has one that says nothing.
+    let without = diags.iter().filter(|d| d.code == "topology::no-free-subnet");
+    let without: Vec<Span> = without.flat_map(|d| &d.labels).map(|label| label.span).collect();
+    let subnets = |network: &Network| {
+        let mut all = network.subnets();
+        all.retain(|(_, span)| !without.contains(span));
+        all
+    };
     for (i, network) in list.iter().enumerate() {
         if let Some(first) = list[..i].iter().find(|n| n.name.value == network.name.value) {
             diags.push(
@@ -56,9 +64,9 @@ fn networks(topology: &Topology, diags: &mut Diagnostics) {
                 .at(first.name.span, "the first is here"),
             );
         }
-        for (net, span) in network.subnets() {
+        for (net, span) in subnets(network) {
             for earlier in &list[..i] {
-                for (other, other_span) in earlier.subnets() {
+                for (other, other_span) in subnets(earlier) {
                     if overlap(&net, &other) {
                         diags.push(
                             Diagnostic::error(

@@ -159,7 +159,8 @@ impl Output {
 pub fn events_schema() -> Value {
     let one = |event: &Event| {
         let mut schema = numbered(mapping(event.fields, ""));
-        schema["properties"]["event"] = json!({"enum": [event.name]});
+        schema["properties"]["event"] =
+            json!({"enum": [event.name], "description": "which event it is"});
         if let Some(required) = schema["required"].as_array_mut() {
             required.insert(0, "event".into());
         }

@@ -1,5 +1,6 @@
 //! Commands that pages show and do not run: the program has their verbs and flags.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -26,6 +27,69 @@ fn commands(page: &str) -> Vec<String> {
     // A cell of a table may list several words at once.
     found.retain(|command| command.starts_with("maquette ") && !command.contains("\\|"));
     found
+}
+
+/// The command lines of a transcript, or of a page's `console` blocks and of what it has played unseen.
+pub fn typed(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut fence: Option<&str> = None;
+    let text = text.replace("\\\n", " ");
+    for line in text.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            fence = if fence.is_some() { None } else { Some(language) };
+        } else if matches!(fence, None | Some("console")) {
+            let unseen = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
+            let line = unseen.unwrap_or(line);
+            found.extend(line.strip_prefix("$ ").or(line.strip_prefix("% ")).map(String::from));
+        }
+    }
+    found
+}
+
+/// The commands that a page shows and that no model plays: those of `sh` blocks, and what is typed in blocks of other kinds.
+pub fn shown(page: &str) -> Vec<(&str, String)> {
+    let comment = Regex::new(r"(^|\s)#.*").unwrap();
+    let mut found = Vec::new();
+    let mut fence: Option<&str> = None;
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            fence = if fence.is_some() { None } else { Some(language) };
+            continue;
+        }
+        let command = match fence {
+            Some("sh") => Some(line),
+            Some("console") => None,
+            Some(_) => line.strip_prefix("$ "),
+            None => line.strip_prefix("    ").filter(|rest| rest.starts_with("scripts/")),
+        };
+        let Some(command) = command else { continue };
+        let mut command = command.to_string();
+        while let Some(begun) = command.strip_suffix('\\') {
+            command = format!("{begun}{}", lines.next().unwrap());
+        }
+        // Those of headings of scripts and of notes are none.
+        let end = comment.find(&command).filter(|_| !command.contains("'#!"));
+        let command = &command[..end.map_or(command.len(), |comment| comment.start())];
+        let parts = command.split("&&").flat_map(|part| part.split([';', '|']));
+        let parts = parts.map(|part| part.split(" > ").next().unwrap_or_default().trim());
+        let language = fence.unwrap_or("sh");
+        found.extend(parts.filter(|part| !part.is_empty()).map(|p| (language, p.to_string())));
+    }
+    found
+}
+
+/// What a command of ours does, and which flags it has.
+pub fn verb_and_flags(command: &str) -> (Vec<String>, BTreeSet<String>) {
+    let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+    let own: Vec<&str> = words.iter().take_while(|word| **word != "--").copied().collect();
+    let verb = own.first().copied().unwrap_or_default();
+    let two = ["bmc", "host", "image", "link", "topology", "workspace"].contains(&verb);
+    let second = own.iter().skip(1).find(|word| !word.starts_with('-')).filter(|_| two);
+    let flags = own.iter().filter(|word| word.starts_with('-') && word.len() > 1);
+    let flags = flags.map(|flag| flag.split('=').next().unwrap_or_default().to_string());
+    let verbs = own.first().into_iter().chain(second).map(|word| (*word).to_string());
+    (verbs.collect(), flags.collect())
 }
 
 /// The words of a command, as far as the program itself reads them; `…` stands for any others, unless a flag takes it.

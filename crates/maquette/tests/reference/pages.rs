@@ -19,6 +19,8 @@ mod project_file;
 mod session;
 #[path = "topologies.rs"]
 mod topologies;
+#[path = "tried.rs"]
+mod tried;
 #[path = "verbs.rs"]
 mod verbs;
 

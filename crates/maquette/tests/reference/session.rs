@@ -25,19 +25,20 @@ struct Line {
     at: f64,
 }
 
-/// What the tutorial shows of a command, the first time that it does.
-fn printed(page: &str, command: &str) -> Vec<String> {
+/// What the tutorial shows of a command, the first time that it does after what is taken from `lines` already.
+fn printed<'a>(lines: &mut impl Iterator<Item = &'a str>, command: &str) -> Vec<String> {
     let begin = format!("$ {command}");
-    let lines = page.lines().skip_while(|line| *line != begin).skip(1);
-    let of_it = lines.take_while(|line| !line.starts_with("$ ") && !line.starts_with("```"));
+    let of_it = lines.skip_while(|line| *line != begin).skip(1);
+    let of_it = of_it.take_while(|line| !line.starts_with("$ ") && !line.starts_with("```"));
     of_it.map(String::from).collect()
 }
 
 fn lines(page: &str) -> (Vec<Line>, f64) {
     let mut all = Vec::new();
     let mut now = 0.3;
+    let mut of_page = page.lines();
     for (command, first) in SHOWN {
-        let printed = printed(page, command);
+        let printed = printed(&mut of_page, command);
         let printed = printed.into_iter().skip_while(|line| !line.starts_with(first));
         let printed: Vec<String> = printed.collect();
         assert!(!printed.is_empty(), "the tutorial does not show `{command}`");

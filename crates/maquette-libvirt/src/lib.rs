@@ -29,7 +29,7 @@ pub use bmc::{
     follow as follow_domains, serve as serve_bmcs,
 };
 pub use cached::{Cached, cached};
-pub use client::{Client, DomainEvent, Events, Gate, Instead, LibvirtError, Others, Port};
+pub use client::{Client, DomainEvent, Events, Gate, Instead, LibvirtError, Others, Port, gated};
 pub use console::{ESCAPE, Ended, console};
 pub use doctor::{networks as networks_to_look_at, node as node_to_look_at};
 pub use driver::{Driver, Run, Server, System};

@@ -320,12 +320,12 @@ impl<'a> Libvirt<'a> {
 impl Backend for Libvirt<'_> {
     fn perform(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
         // Whatever it looked like: without a connection there is one reason only.
-        client::with_gate(self.gate.as_ref(), || self.act(action, context)).map_err(|e| match self
-            .is_lost()
-        {
-            true if self.access.host.is_lost() => self.lost(),
-            true => self.ended(),
-            false => e,
+        client::gated(self.gate.as_ref(), || self.act(action, context)).map_err(|e| {
+            match self.is_lost() {
+                true if self.access.host.is_lost() => self.lost(),
+                true => self.ended(),
+                false => e,
+            }
         })
     }
 

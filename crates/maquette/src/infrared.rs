@@ -256,7 +256,7 @@ fn build(
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
     let how = up::How::of_all(consent, BOOT, stages.clone(), given.locking, authorities);
     up::build(world, &loaded, &requirements, &mut session, hooks, &how)?;
-    facts::deployment(world, &mut session)?;
+    facts::deployment(world, &mut session, given.locking)?;
     if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
         facts::collect(world, &workspace);
     }

@@ -103,8 +103,8 @@ impl Drop for Leave {
     }
 }
 
-/// Does something whose calls all pass `gate`.
-pub(crate) fn with<T>(gate: Option<&Arc<dyn Gate>>, act: impl FnOnce() -> T) -> T {
+/// Does something whose calls all pass `gate`, if there is one.
+pub fn with<T>(gate: Option<&Arc<dyn Gate>>, act: impl FnOnce() -> T) -> T {
     let _leave = Leave(GATE.with(|at| at.replace(gate.cloned())));
     act()
 }

@@ -362,7 +362,7 @@ pub fn forget_notes(
     environment: &EnvName,
 ) -> Result<(), Failure> {
     session.note(environment, &Lifetime::default())?;
-    if let Err(error) = deployment_facts::remove(session.connection.host.as_ref(), environment) {
+    if let Err(error) = deployment_facts::remove(session.behind_lock().host(), environment) {
         let what = format!("environment `{environment}` stays among the hypervisor's facts");
         world.terminal.talk(&format!("warning: {what}: {error}"));
     }

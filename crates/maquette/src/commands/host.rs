@@ -309,7 +309,7 @@ fn with_libvirt(world: &World, session: &mut Session<'_>) -> Result<Arc<Hypervis
         world
             .terminal
             .talk("libvirt does not answer; starting its daemons, to see what still exists");
-        daemons::start(session.connection.host.as_ref(), daemons)
+        daemons::start(session.behind_lock().host(), daemons)
             .map_err(|e| Failure::because("cannot start libvirt", e))?;
     }
     session.running()
@@ -360,7 +360,8 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
             session.prune(pool)?;
         }
     }
-    let host = session.connection.host.as_ref();
+    let fence = session.behind_lock();
+    let host = fence.host();
     start_times::remove(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
     lifetimes::remove_all(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
     // What is left of templates is gone now, or somebody else's.

@@ -295,7 +295,7 @@ fn plugged(found: &Found<'_>, state: LinkState) -> Result<Vec<End>, Failure> {
         ends.extend(far.map(|(node, interface)| (node.name.clone(), interface.clone())));
     }
     for (node, interface) in &ends {
-        found.session.libvirt()?.set_link(node, interface.mac, state).map_err(Failure::Failed)?;
+        found.session.change(|server| server.set_link(node, interface.mac, state))?;
     }
     Ok(ends)
 }
@@ -326,7 +326,7 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     }
     if found.limited || args.rate.is_some() {
         let (node, mac) = (&found.node.name, found.interface.mac);
-        found.session.libvirt()?.set_bandwidth(node, mac, limit).map_err(Failure::Failed)?;
+        found.session.change(|server| server.set_bandwidth(node, mac, limit))?;
     }
     if !words.is_empty() {
         netem::disturb(host, &found.tap, &words, &found.label()).map_err(Failure::Failed)?;

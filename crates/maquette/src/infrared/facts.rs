@@ -1,12 +1,14 @@
 //! `--collect-ansible-facts`: the facts of this machine and the hypervisor, as JSON.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
+use maquette_core::names::EnvName;
+use maquette_engine::host::{Command, Host, Local};
 use maquette_engine::private_file::write_private;
 use maquette_engine::{StepError, deployment_facts};
 use serde_json::Value;
 
+use crate::cli::Locking;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::workspace::Workspace;
@@ -36,22 +38,21 @@ fn of_machine(workspace: &Workspace, host: &str) -> Result<PathBuf, StepError> {
     let directory = workspace.file("ansible-facts");
     let not_kept = |e: std::io::Error| StepError::of(e);
     std::fs::create_dir_all(&directory).map_err(not_kept)?;
-    let output = Command::new("ansible")
-        .arg("-i")
-        .arg(workspace.file(outputs::INVENTORY))
-        .args(["-m", "setup", "--one-line", host])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| StepError::new(format!("cannot run `ansible`: {e}")))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let facts = text
+    let inventory = workspace.file(outputs::INVENTORY).display().to_string();
+    // What a machine says of itself may have no end.
+    let ansible = Command::new("ansible").arg("-i").arg(inventory);
+    let ansible = ansible.args(["-m", "setup", "--one-line", host]);
+    let output = Local.run(&ansible, &mut |_| {}).map_err(StepError::of)?;
+    let facts = output
+        .stdout
         .split_once("=> ")
         .and_then(|(_, json)| serde_json::from_str::<Value>(json.trim()).ok())
-        .filter(|_| output.status.success());
+        .filter(|_| output.status == Some(0));
     let Some(facts) = facts else {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let mut error = StepError::new(format!("`ansible` ended with {}", output.status));
-        error.excerpt = said.lines().chain(text.lines()).take(10).map(String::from).collect();
+        let ended = output.status.map_or("a signal".into(), |status| format!("status {status}"));
+        let mut error = StepError::new(format!("`ansible` ended with {ended}"));
+        let said = output.stderr.lines().chain(output.stdout.lines());
+        error.excerpt = said.take(10).map(String::from).collect();
         return Err(error);
     };
     // InfraRed's name for it.
@@ -62,21 +63,31 @@ fn of_machine(workspace: &Workspace, host: &str) -> Result<PathBuf, StepError> {
 
 /// Notes the subnets of an environment with a prefix on its hypervisor, where other plug-ins of InfraRed's look for them. All
 /// is built by now: that they cannot be noted is a warning.
-pub fn deployment(world: &World, session: &mut Session<'_>) -> Result<(), Failure> {
+pub fn deployment(
+    world: &World,
+    session: &mut Session<'_>,
+    locking: Locking,
+) -> Result<(), Failure> {
     let environment = &session.located.environment.clone();
     if environment.prefix().is_none() {
         return Ok(());
     }
-    match session.find()?.observed().allocation() {
-        None => Ok(()),
-        Some(allocation) => {
-            let host = session.connection.host.as_ref();
-            if let Err(error) = deployment_facts::write(host, environment, allocation) {
-                let what =
-                    "warning: subnets of the environment are not among the hypervisor's facts";
-                world.terminal.talk(&format!("{what}, for other plug-ins of InfraRed's: {error}"));
-            }
+    // It was given back, and whoever had it since may have removed the environment.
+    let locked = session.lock("virsh", Locking { take_over: false, ..locking });
+    let done = locked.and_then(|()| note(session, environment));
+    session.unlock();
+    match done {
+        Err(Failure::Failed(error)) => {
+            let what = "warning: subnets of the environment are not among the hypervisor's facts";
+            world.terminal.talk(&format!("{what}, for other plug-ins of InfraRed's: {error}"));
             Ok(())
         }
+        other => other,
     }
+}
+
+fn note(session: &mut Session<'_>, environment: &EnvName) -> Result<(), Failure> {
+    let Some(allocation) = session.find()?.observed().allocation() else { return Ok(()) };
+    deployment_facts::write(session.behind_lock().host(), environment, allocation)
+        .map_err(|error| Failure::Failed(StepError::of(error)))
 }

@@ -1,6 +1,7 @@
 //! One run at a time on an environment, whoever starts it and from where.
 
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
 use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
@@ -8,13 +9,29 @@ use maquette_engine::host::lock::{self, Claim, Lock, LockError, Patience, durati
 use maquette_engine::host::{self, Host, HostError, fence};
 use maquette_engine::image::RECORDS;
 use maquette_engine::{StepError, lifetimes};
-use maquette_libvirt::Pruned;
+use maquette_libvirt::{Gate, Pruned, Server};
 
 use super::Session;
 use crate::cli::Locking;
 use crate::failure::Failure;
 use crate::session::connection::Connection;
 use crate::world::Environment;
+
+/// Lets calls to libvirt pass as long as the locks are ours. What another machine's libvirt has been sent and
+/// has not begun ends with the connection, which whoever takes over ends.
+struct Ours {
+    claims: Vec<Claim>,
+    here: bool,
+}
+
+impl Gate for Ours {
+    fn before(&self, _call: &str) -> Result<(), String> {
+        match self.claims.iter().all(|claim| claim.is_ours(self.here)) {
+            true => Ok(()),
+            false => Err("another run has taken over".into()),
+        }
+    }
+}
 
 /// The locks that a session holds; each is given back when it is dropped.
 #[derive(Default)]
@@ -27,8 +44,13 @@ pub(super) struct Locks {
 
 impl Locks {
     /// What tells whether those that a run needs are ours.
-    pub(super) fn claims(&self) -> Vec<Claim> {
-        self.environment.iter().chain(&self.shared).map(Lock::claim).collect()
+    fn claims(&self) -> Vec<Claim> {
+        self.environment.iter().chain(&self.shared).chain(&self.images).map(Lock::claim).collect()
+    }
+
+    /// Lets calls to libvirt pass for as long as they are ours.
+    pub(super) fn gate(&self, here: bool) -> Arc<dyn Gate> {
+        Arc::new(Ours { claims: self.claims(), here })
     }
 
     /// The hypervisor for as long as they are ours.
@@ -207,9 +229,21 @@ impl Session<'_> {
         Err(Failure::Failed(error))
     }
 
-    /// The hypervisor, for as long as the environment's lock is ours.
+    /// The hypervisor, for as long as the environment's lock is ours, or the one of what environments share where only
+    /// that is held. Whoever changes something there outside a plan does so by this.
     pub fn behind_lock(&self) -> Fence<'_> {
-        Fence::behind(self.locks.environment.as_ref(), self.connection.host.as_ref())
+        let lock = self.locks.environment.as_ref().or(self.locks.shared.as_ref());
+        Fence::behind(lock, self.connection.host.as_ref())
+    }
+
+    /// Changes something by libvirt outside a plan, for as long as all the locks that are held are ours.
+    pub fn change<T>(
+        &self,
+        act: impl FnOnce(&dyn Server) -> Result<T, StepError>,
+    ) -> Result<T, Failure> {
+        let gate = self.locks.gate(self.connection.host.is_here());
+        let server = self.libvirt()?.as_ref();
+        maquette_libvirt::gated(Some(&gate), || act(server)).map_err(Failure::Failed)
     }
 
     /// Notes on the hypervisor how long an environment lasts, for as long as its lock is ours.
@@ -221,7 +255,7 @@ impl Session<'_> {
     /// Removes cached images of a pool that are unused, for as long as what environments share is ours.
     pub fn prune(&self, pool: &str) -> Result<Pruned, Failure> {
         let fence = Fence::behind(self.locks.shared.as_ref(), self.connection.host.as_ref());
-        Ok(self.libvirt()?.prune(fence.host(), RECORDS, pool)?)
+        self.change(|server| server.prune(fence.host(), RECORDS, pool))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Carrying a plan out, for every verb that does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use maquette_core::blueprint::Node;
@@ -11,12 +11,12 @@ use maquette_core::plan::{self, Action, Plan, Step, StepId};
 use maquette_core::start_times::How;
 use maquette_core::topology::VirtType;
 use maquette_engine::host::Host;
-use maquette_engine::host::lock::{Claim, Lock};
+use maquette_engine::host::lock::Lock;
 use maquette_engine::image::{Limits, RECORDS, Transfer};
 use maquette_engine::probe::{Facts, Reach};
 use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Event, executor, start_times};
-use maquette_libvirt::{Access, Gate, Guests, Learnt, Notes, Run};
+use maquette_libvirt::{Access, Guests, Learnt, Notes, Run};
 
 use super::{Session, locking};
 use crate::failure::Failure;
@@ -25,22 +25,6 @@ use crate::workspace::Workspace;
 use crate::workspace::outputs;
 use crate::world::World;
 use crate::{file_limit, signals};
-
-/// Lets calls to libvirt pass as long as the locks are ours. What another machine's libvirt has been sent and
-/// has not begun ends with the connection, which whoever takes over ends.
-struct Ours {
-    claims: Vec<Claim>,
-    here: bool,
-}
-
-impl Gate for Ours {
-    fn before(&self, _call: &str) -> Result<(), String> {
-        match self.claims.iter().all(|claim| claim.is_ours(self.here)) {
-            true => Ok(()),
-            false => Err("another run has taken over".into()),
-        }
-    }
-}
 
 /// How long what a plan starts may take to come up, where nobody said so.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -138,7 +122,7 @@ impl Session<'_> {
         // A preparation defines none, and is itself what is shared.
         let shared = self.locks.shared.take_if(|_| !defining.is_empty());
         let host = self.connection.host.as_ref();
-        let (fence, claims) = (self.locks.fenced(host), self.locks.claims());
+        let fence = self.locks.fenced(host);
         let transfer = self.runs.transfer(self.world, self.connection.remote.is_some());
         let access = Access {
             host: fence.host(),
@@ -154,7 +138,7 @@ impl Session<'_> {
             guests,
             key: self.runs.records.clone(),
             origin: Some(origin(self.world)),
-            gate: Arc::new(Ours { claims, here: host.is_here() }),
+            gate: self.locks.gate(host.is_here()),
             notes: notes.clone(),
         };
         let backend = match &found.libvirt {

@@ -1,32 +1,52 @@
 # Changes a line of authorized_keys with the rights of its user. There are no single quotes here: another script has this in such.
-# $1: `look`, which prints what would have to be made: `directory`, `file` or `nothing`; `open`, which puts the line there
-#     unless its key is there already; or `close`, which takes it away
-# $2: the file  $3: what the line ends with, as a pattern  $4: the line, or for `close` what was made  $5: the key without its type
+# $1: `look`, which prints what would have to be made: `directory`, `file` or `nothing`, and which home directory it is; `open`,
+#     which puts the line there unless its key is there already; or `close`, which takes it away
+# $2: the file  $3: what the line ends with, as a pattern  $4: the line, or for `close` what was made
+# $5: the key without its type, or for `close` which home directory it was; nothing where that was not noted
 umask 077
 cd /
 export LC_ALL=C
 directory=${2%/*}
+# What is mounted there is another one than what it is mounted on.
+home=$(stat -L -c %i -- "${directory%/*}" 2>/dev/null) || home=
 if [ "$1" = look ]; then
+    made=nothing
     if [ ! -d "$directory" ]; then
-        echo directory
+        made=directory
     elif [ ! -e "$2" ]; then
-        echo file
-    else
-        echo nothing
+        made="file"
     fi
+    echo "$made $home"
     exit 0
 fi
+# That the line is not to be found says something only of the home directory that it was put in: that may be away, on a server or
+# a disk that is not mounted now.
+# $1: which it was, where that was noted
+is_same() {
+    if [ -n "$home" ] && [ "${1:-$home}" = "$home" ]; then return 0; fi
+    echo "the home directory ${directory%/*} is away, or another one than it was" >&2
+    exit 1
+}
 if [ "$1" = open ] && [ ! -d "$directory" ]; then mkdir -- "$directory"; fi
-[ -d "$directory" ] || exit 0
+if [ ! -d "$directory" ]; then
+    is_same "$5"
+    exit 0
+fi
 # It may be a symbolic link, which stays one.
 file=$(readlink -f -- "$2") || {
-    [ "$1" = open ] || exit 0
+    if [ "$1" = close ]; then
+        is_same "$5"
+        exit 0
+    fi
     echo "$2 is a link that leads nowhere" >&2
     exit 1
 }
 if [ -e "$file" ] && [ ! -f "$file" ]; then
     # Nothing was written to it.
-    [ "$1" = open ] || exit 0
+    if [ "$1" = close ]; then
+        is_same "$5"
+        exit 0
+    fi
     echo "$file is not a file" >&2
     exit 1
 fi
@@ -102,6 +122,7 @@ put() {
 take() {
     before=$(state)
     if ! has -- "[[:space:]]${end}[[:space:]]*\$"; then return 0; fi
+    found_there=yes
     begin
     sed "\\|[[:space:]]${end}[[:space:]]*\$|d" "$file" >"$new"
     finish
@@ -113,6 +134,8 @@ if [ "$1" = open ]; then
     settled put
     exit 0
 fi
+found_there=no
 settled take
+if [ $found_there = no ]; then is_same "$5"; fi
 if [ "$4" != nothing ] && [ -f "$file" ] && [ ! -s "$file" ]; then rm -f -- "$file"; fi
 if [ "$4" = directory ]; then rmdir -- "$directory" 2>/dev/null || :; fi

@@ -1,8 +1,13 @@
 # Has the key of an environment's workspace open this machine for connections to nodes, and for nothing else: a line of a
 # user's authorized_keys. What was made is recorded before.
 # Before this there is `edit`, what is done with that user's rights.
-# For tests, the directory of records may be given in MAQUETTE_FORWARDING.
+# For tests, the directory of records may be given in MAQUETTE_FORWARDING, and for how many seconds a home directory may be
+# silent in MAQUETTE_HOME_ANSWERS.
 forwarding=${MAQUETTE_FORWARDING:-/var/lib/maquette/forwarding}
+
+# Runs a program that asks a home directory, which may be on a server that does not answer any more. Others wait for the lock
+# of the records for longer.
+at_home() { timeout -k 5 "${MAQUETTE_HOME_ANSWERS:-20}" "$@"; }
 
 # One of the values of a record.
 # $1: the record  $2: its name
@@ -14,12 +19,15 @@ as_user() {
     own=$(id -u -- "$1") || return 1
     group=$(id -g -- "$1") || return 1
     shift
+    ended=0
     # shellcheck disable=SC2154 # it is before this
     if [ "$own" = "$(id -u)" ]; then
-        sh -euc "$edit" sh "$@"
+        at_home sh -euc "$edit" sh "$@" || ended=$?
     else
-        setpriv --reuid="$own" --regid="$group" --init-groups -- sh -euc "$edit" sh "$@"
+        at_home setpriv --reuid="$own" --regid="$group" --init-groups -- sh -euc "$edit" sh "$@" || ended=$?
     fi
+    case $ended in 124 | 137) echo "what holds $2 does not answer" >&2 ;; esac
+    return "$ended"
 }
 
 # What a line ends with, as a pattern: the key, since another machine's lines may be called the same, and whose it is.
@@ -37,7 +45,11 @@ forget_forwarding() {
     # Nobody logs in any more as a user who is gone.
     if [ -n "$whose" ] && id -u -- "$whose" >/dev/null 2>&1; then
         as_user "$whose" close "$(forwarding_value "$record" file)" \
-            "$(forwarding_end "$(forwarding_value "$record" line)")" "$(forwarding_value "$record" made)" || return 1
+            "$(forwarding_end "$(forwarding_value "$record" line)")" "$(forwarding_value "$record" made)" \
+            "$(forwarding_value "$record" home)" || {
+            echo "the line may be there still, and is remembered in $record; where it is known to be gone, remove that file" >&2
+            return 1
+        }
     fi
     rm -f -- "$record.new" "$record"
 }
@@ -55,8 +67,8 @@ close_forwarding() {
 # $1: the environment  $2: the user  $3: type and key
 open_forwarding() {
     home=$(getent passwd "$2" | cut -d : -f 6)
-    if [ -z "$home" ] || [ ! -d "$home" ]; then
-        echo "user $2 has no home directory there" >&2
+    if [ -z "$home" ] || ! at_home test -d "$home"; then
+        echo "user $2 has no home directory there, or it does not answer" >&2
         return 3
     fi
     file=$home/.ssh/authorized_keys
@@ -78,12 +90,12 @@ open_forwarding() {
     (
         flock -w 60 6 || exit 1
         record=$forwarding/environment.$1
-        if [ -f "$record" ] && [ "$(grep -v '^made ' "$record")" != "$(printf 'user %s\nfile %s\nline %s\n' "$2" "$file" "$line")" ]; then
+        if [ -f "$record" ] && [ "$(sed '/^made /d; /^home /d' "$record")" != "$(printf 'user %s\nfile %s\nline %s\n' "$2" "$file" "$line")" ]; then
             forget_forwarding "$1" || exit 3
         fi
         if [ ! -f "$record" ]; then
-            made=$(as_user "$2" look "$file") || exit 3
-            printf 'user %s\nfile %s\nline %s\nmade %s\n' "$2" "$file" "$line" "$made" >"$record.new"
+            seen=$(as_user "$2" look "$file") || exit 3
+            printf 'user %s\nfile %s\nline %s\nmade %s\nhome %s\n' "$2" "$file" "$line" "${seen% *}" "${seen#* }" >"$record.new"
             sync -- "$record.new"
             mv -f -- "$record.new" "$record"
             sync -- "$forwarding"

@@ -133,6 +133,75 @@ fn what_cannot_be_changed_is_said_and_is_not_touched() {
     assert!(place.names("records").is_empty());
 }
 
+/// A home directory on a server that is not mounted now: the line would have stayed, and nobody would have known of it.
+#[test]
+fn a_line_is_remembered_until_it_is_gone_from_the_home_directory_that_it_is_in() {
+    for before in [None, Some(b"ssh-rsa AAAA x\n")] {
+        let place = before.map_or_else(Place::new, |text| Place::with(text));
+        open(&place, "lab", KEY);
+        let programs = place.programs(USUAL);
+        let refused = || {
+            let output = place.close(&Dying::new(&programs, None), "lab").unwrap();
+            assert_eq!(output.status, Some(1), "{}", output.stderr);
+            let says = |word| assert!(output.stderr.contains(word), "{}", output.stderr);
+            says("is away, or another one than it was");
+            says("remembered in");
+            assert_eq!(place.names("records"), ["environment.lab"]);
+        };
+        fs::rename(place.at("home"), place.at("away")).unwrap();
+        refused();
+        // What it is mounted on is there, empty, or with files of its own.
+        fs::create_dir(place.at("home")).unwrap();
+        refused();
+        fs::create_dir(place.at("home/.ssh")).unwrap();
+        refused();
+        fs::write(place.file(), "ssh-rsa BBBB y\n").unwrap();
+        refused();
+        assert_eq!(place.text(), "ssh-rsa BBBB y\n");
+        fs::remove_dir_all(place.at("home")).unwrap();
+        fs::rename(place.at("away"), place.at("home")).unwrap();
+        close(&place, "lab");
+        assert!(place.names("records").is_empty());
+        assert_eq!(place.file().exists(), before.is_some());
+    }
+}
+
+/// A record of a version that did not note which home directory it was.
+#[test]
+fn an_older_record_is_understood() {
+    let place = Place::with(b"a\n");
+    open(&place, "lab", KEY);
+    let record = place.at("records/environment.lab");
+    let text = fs::read_to_string(&record).unwrap();
+    let (older, _) = text.split_once("home ").unwrap();
+    fs::write(&record, older).unwrap();
+    open(&place, "lab", KEY);
+    assert_eq!(fs::read_to_string(&record).unwrap(), older);
+    close(&place, "lab");
+    assert_eq!(place.text(), "a\n");
+}
+
+/// Its server is dead: whoever asks waits for ever.
+#[test]
+fn a_home_directory_that_does_not_answer_is_given_up() {
+    let place = Place::with(b"a\n");
+    open(&place, "lab", KEY);
+    let programs = place.programs(USUAL);
+    programs.quiet("readlink", "exec sleep 300\n");
+    let begun = std::time::Instant::now();
+    for words in [&["close", "lab"][..], &["open", "lab", &place.user, OTHER]] {
+        let command = place.command(words).env("MAQUETTE_HOME_ANSWERS", "1");
+        let host = Dying::new(&programs, None);
+        let output = crate::host::Host::run(&host, &command, &mut |_| {}).unwrap();
+        assert_ne!(output.status, Some(0), "{words:?}");
+        assert!(output.stderr.contains("does not answer"), "{}", output.stderr);
+        assert_eq!(place.names("records"), ["environment.lab"]);
+    }
+    assert!(begun.elapsed().as_secs() < 100);
+    close(&place, "lab");
+    assert_eq!(place.text(), "a\n");
+}
+
 /// Two runs at a time, of two environments of the same user.
 #[test]
 fn runs_beside_each_other_lose_no_line() {

@@ -9,6 +9,7 @@ mod claim;
 mod command;
 pub mod fence;
 pub(crate) mod files;
+pub(crate) mod heard;
 pub mod hosts;
 mod local;
 pub mod lock;

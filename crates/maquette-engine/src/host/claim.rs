@@ -1,7 +1,12 @@
 //! Whether a lock is ours, for those who do things under it.
 
+use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Longest beginning of a lock's file that is read, in bytes.
+const LINE: u64 = 4096;
 
 /// What tells whether a lock is ours.
 #[derive(Debug, Clone)]
@@ -24,8 +29,12 @@ impl Claim {
             return false;
         }
         // Of a holder that was held up, the process that hears of it may not have come to its turn.
-        let says = || std::fs::read_to_string(&self.file).unwrap_or_default();
-        !here || says().starts_with(&format!("{} ", self.token))
+        let says = || {
+            let mut says = Vec::new();
+            let read = File::open(&self.file).and_then(|f| f.take(LINE).read_to_end(&mut says));
+            read.map(|_| says).unwrap_or_default()
+        };
+        !here || says().starts_with(format!("{} ", self.token).as_bytes())
     }
 
     /// The same, of somebody who has not heard of its loss.

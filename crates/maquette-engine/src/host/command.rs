@@ -1,6 +1,7 @@
 //! A command and how it ended.
 
 use std::fmt;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -13,12 +14,14 @@ pub struct Command {
     pub args: Vec<String>,
     /// Environment variables besides the inherited ones.
     pub env: Vec<(String, String)>,
+    /// For how long it may say nothing before it is ended; an hour where that is not given.
+    pub silence: Option<Duration>,
 }
 
 impl Command {
     /// A command without arguments.
     pub fn new(program: impl Into<String>) -> Self {
-        Self { program: program.into(), args: Vec::new(), env: Vec::new() }
+        Self { program: program.into(), args: Vec::new(), env: Vec::new(), silence: None }
     }
 
     /// A constant script for `sh`, with its positional arguments (`$1`, …).
@@ -52,6 +55,13 @@ impl Command {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Has it ended once it has said nothing for so long.
+    #[must_use]
+    pub fn silent_for(mut self, limit: Duration) -> Self {
+        self.silence = Some(limit);
         self
     }
 
@@ -176,6 +186,14 @@ pub enum HostError {
         command: String,
         /// How much is read.
         limit: usize,
+    },
+    /// It has said nothing for too long, and was ended.
+    #[error("`{command}` has said nothing for {seconds} s, and is not waited for any more")]
+    Silent {
+        /// The command.
+        command: String,
+        /// How long.
+        seconds: u64,
     },
     /// What logs in on the other side does not run commands, or not as they are.
     #[error("the login shell of {who} {what}")]

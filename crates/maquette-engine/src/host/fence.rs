@@ -51,6 +51,7 @@ impl<'a> Fenced<'a> {
         let own = [self.claim.file.as_str(), &self.claim.token, how, &command.program];
         let mut all = Command::script(SCRIPT, own).args(command.args.iter().cloned());
         all.env.clone_from(&command.env);
+        all.silence = command.silence;
         all
     }
 

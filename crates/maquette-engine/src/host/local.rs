@@ -26,7 +26,7 @@ impl Host for Local {
             .args(&command.args)
             .envs(command.env.iter().map(|(k, v)| (k, v)))
             .stdin(Stdio::null());
-        collect(&mut process, &command.title(), None, on_line)
+        collect(&mut process, &command.into(), None, on_line)
     }
 
     fn spawn(&self, command: &Command) -> Result<Child, HostError> {

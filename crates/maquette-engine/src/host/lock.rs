@@ -3,7 +3,7 @@
 //! Whatever ends us ends the process: its standard input closes with us, and where the connection was
 //! cut without a word it misses the heartbeat. So there is no lock that nobody holds.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -13,6 +13,8 @@ use thiserror::Error;
 
 pub use super::claim::Claim;
 use super::fence::Fenced;
+use super::heard::Heard;
+use super::process::lines;
 use super::{Command, Host, HostError};
 
 use crate::hex::hex;
@@ -35,6 +37,15 @@ pub(super) fn directory() -> &'static str {
 }
 /// A fraction of what the script waits for.
 const BEAT: Duration = Duration::from_secs(2);
+
+/// Longest line that the script says, and most of what it complains of, in bytes.
+const LINE: u64 = 4096;
+const SAID: u64 = 65536;
+/// For how long the script may say nothing, where nobody waits for longer; it waits for others for 5 minutes.
+const SILENCE: Duration = Duration::from_secs(420);
+
+/// How long the script may take to end once nobody needs the lock.
+const FAREWELL: Duration = Duration::from_secs(60);
 
 /// Exit status of the script if somebody else keeps the lock.
 const HELD: i32 = 75;
@@ -123,10 +134,13 @@ fn turn(
 ) -> Result<String, Option<Holder>> {
     let mut holder = None;
     loop {
-        let mut line = String::new();
-        if answers.read_line(&mut line).unwrap_or(0) == 0 {
+        let mut line = Vec::new();
+        // What ends in the middle of one has ended.
+        let read = answers.by_ref().take(LINE).read_until(b'\n', &mut line);
+        if read.is_err() || !line.ends_with(b"\n") {
             return Err(holder);
         }
+        let line = String::from_utf8_lossy(&line);
         match line.trim().split_once(' ') {
             Some(("held", rest)) => {
                 let (seconds, who) = rest.split_once(' ').unwrap_or((rest, "somebody"));
@@ -148,10 +162,18 @@ fn turn(
 }
 
 /// Why the script has ended without a lock.
-fn refusal(child: Child, holder: Option<Holder>) -> LockError {
-    let (status, said) = child.wait_with_output().map_or((None, String::new()), |output| {
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).trim().to_string())
+fn refusal(mut child: Child, heard: &Heard, holder: Option<Holder>) -> LockError {
+    let said = child.stderr.take().map(|pipe| {
+        let mut pipe = heard.listen(pipe).take(SAID);
+        lines(&mut pipe, &mut |_| {})
     });
+    // One that says too much, or something else than it is to say, may not end by itself.
+    Heard::new(child.id(), FAREWELL).await_end();
+    let status = child.wait().ok().and_then(|status| status.code());
+    let said = said.unwrap_or_default().trim().to_string();
+    if heard.gave_up() {
+        return LockError::Failed("nothing is heard of who asks for it there".into());
+    }
     match holder {
         Some(holder) if status == Some(HELD) => LockError::Held(holder),
         _ if status == Some(BUSY) => LockError::Busy,
@@ -179,14 +201,18 @@ impl Lock {
         let mut child = host.spawn(&Command::script(SCRIPT, args))?;
         let unusable = || LockError::Failed("no pipe".into());
         let mut beats = child.stdin.take().ok_or_else(unusable)?;
-        let mut answers = BufReader::new(child.stdout.take().ok_or_else(unusable)?);
+        let silence = SILENCE.saturating_add(Duration::from_secs(patience.wait));
+        let heard = Heard::new(child.id(), silence);
+        let answers = child.stdout.take().ok_or_else(unusable)?;
+        let mut answers = BufReader::new(heard.listen(answers));
         let token = match turn(&mut answers, patience, on_holder) {
             Ok(token) => token,
             Err(holder) => {
                 drop(beats);
-                return Err(refusal(child, holder));
+                return Err(refusal(child, &heard, holder));
             }
         };
+        let mut answers = BufReader::new(answers.into_inner().into_inner());
         let (stop, stopped) = mpsc::channel::<()>();
         std::thread::spawn(move || {
             // Ends when the lock is dropped, or when nobody listens to the beats any more.
@@ -201,7 +227,7 @@ impl Lock {
         let (lost, ours, gone) = (lost.clone(), released.clone(), taken.clone());
         std::thread::spawn(move || {
             // It says nothing more; it only ends.
-            let _ = answers.read_line(&mut String::new());
+            let _ = answers.fill_buf();
             if !ours.load(Ordering::SeqCst) {
                 gone.store(true, Ordering::SeqCst);
                 lost.store(true, Ordering::SeqCst);
@@ -234,6 +260,8 @@ impl Drop for Lock {
         self.released.store(true, Ordering::SeqCst);
         // Closes the process's standard input, by which it ends and removes its file.
         drop(self.stop.take());
+        // It misses our heartbeat where it does not hear of that.
+        Heard::new(self.child.id(), FAREWELL).await_end();
         let _ = self.child.wait();
     }
 }

@@ -6,12 +6,15 @@ use std::process::{self, ChildStdout, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::command::{HostError, Output};
+use super::command::{Command, HostError, Output};
+use super::heard::{Heard, SILENCE, end};
 
 use crate::hex::hex;
 
 /// Most bytes of standard output that are taken of a command.
 pub(super) const MOST: usize = 16 << 20;
+/// Most bytes of standard error that are listened to: of who says more, nothing else will come.
+const CHATTER: u64 = 32 << 20;
 /// How much of standard error is kept, and how long a line of it may be.
 const KEEP: usize = 64 * 1024;
 const LINE: usize = 4096;
@@ -113,11 +116,11 @@ pub(super) fn await_begin(mut pipe: ChildStdout, frame: &Frame) -> Result<ChildS
 }
 
 /// Waits for the begin mark, and passes over what comes after it; what is wrong if there is none.
-pub(super) fn drain(pipe: ChildStdout, frame: &Frame) -> Option<NoBegin> {
+pub(super) fn drain(pipe: ChildStdout, frame: &Frame, heard: &Heard) -> Option<NoBegin> {
     match await_begin(pipe, frame) {
-        Ok(mut pipe) => {
+        Ok(pipe) => {
             // What breaks the pipe ends the command, which tells of it.
-            let _ = std::io::copy(&mut pipe, &mut std::io::sink());
+            let _ = std::io::copy(&mut heard.listen(pipe), &mut std::io::sink());
             None
         }
         Err(wrong) => Some(wrong),
@@ -131,26 +134,70 @@ pub(crate) fn first_words(bytes: &[u8]) -> String {
     line.chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
-/// Ends a process that is still a child of ours.
-pub(super) fn end(id: u32) {
-    let pid = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
-        // It may have ended by itself.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
-}
-
 enum Stdout {
     Whole(Vec<u8>),
     NoBegin(NoBegin),
     TooMuch,
 }
 
-/// Runs a process to its end; `on_line` hears the lines of its standard error. `title` is what errors call
-/// it, `program` what was started.
+/// What is run, as errors call it, and for how long it may say nothing.
+pub(super) struct Ran {
+    title: String,
+    silence: Duration,
+}
+
+impl From<&Command> for Ran {
+    fn from(command: &Command) -> Self {
+        Self { title: command.title(), silence: command.silence.unwrap_or(SILENCE) }
+    }
+}
+
+impl Ran {
+    /// That it was ended since it has said nothing for too long.
+    pub(super) fn silent(&self) -> HostError {
+        HostError::Silent { command: self.title.clone(), seconds: self.silence.as_secs() }
+    }
+
+    /// Who listens to it.
+    pub(super) fn heard(&self, id: u32) -> Heard {
+        Heard::new(id, self.silence)
+    }
+
+    fn too_much(&self, limit: usize) -> HostError {
+        HostError::TooMuch { command: self.title.clone(), limit: limit >> 20 }
+    }
+}
+
+/// What a process says on both ways, and whether it complained without end.
+fn listen(
+    child: &mut process::Child,
+    heard: &Heard,
+    frame: Option<&Frame>,
+    on_line: &mut dyn FnMut(&str),
+) -> (Stdout, String, bool) {
+    let (stdout, stderr, id) = (child.stdout.take(), child.stderr.take(), child.id());
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let read = stdout.map_or(Stdout::Whole(Vec::new()), |pipe| read(pipe, frame, heard));
+            if !matches!(read, Stdout::Whole(_)) {
+                end(id);
+            }
+            read
+        });
+        let mut pipe = stderr.map(|pipe| heard.listen(pipe).take(CHATTER));
+        let stderr = pipe.as_mut().map_or(String::new(), |pipe| lines(pipe, on_line));
+        let chatters = pipe.is_some_and(|pipe| pipe.limit() == 0);
+        if chatters {
+            end(id);
+        }
+        (reader.join().unwrap_or(Stdout::Whole(Vec::new())), stderr, chatters)
+    })
+}
+
+/// Runs a process to its end; `on_line` hears the lines of its standard error.
 pub(super) fn collect(
     process: &mut process::Command,
-    title: &str,
+    ran: &Ran,
     frame: Option<&Frame>,
     on_line: &mut dyn FnMut(&str),
 ) -> Result<Output, HostError> {
@@ -158,25 +205,20 @@ pub(super) fn collect(
     let failed = |source| HostError::Start { program: program.clone(), source };
     let mut child =
         process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
-    let (stdout, stderr, id) = (child.stdout.take(), child.stderr.take(), child.id());
-    let (stdout, stderr) = std::thread::scope(|scope| {
-        let reader = scope.spawn(move || {
-            let read = stdout.map_or(Stdout::Whole(Vec::new()), |pipe| read(pipe, frame));
-            if !matches!(read, Stdout::Whole(_)) {
-                end(id);
-            }
-            read
-        });
-        let stderr = stderr.map_or(String::new(), |pipe| lines(pipe, on_line));
-        (reader.join().unwrap_or(Stdout::Whole(Vec::new())), stderr)
-    });
+    let heard = ran.heard(child.id());
+    let (stdout, stderr, chatters) = listen(&mut child, &heard, frame, on_line);
+    heard.await_end();
     let status = child.wait().map_err(failed)?;
+    if heard.gave_up() {
+        return Err(ran.silent());
+    }
+    if chatters {
+        return Err(ran.too_much(CHATTER as usize));
+    }
     let mut output = Output { status: status.code(), stdout: String::new(), stderr };
     let bytes = match stdout {
         Stdout::Whole(bytes) => bytes,
-        Stdout::TooMuch => {
-            return Err(HostError::TooMuch { command: title.into(), limit: MOST >> 20 });
-        }
+        Stdout::TooMuch => return Err(ran.too_much(MOST)),
         // A connection that failed says so by its status; so does a program that is not there.
         Stdout::NoBegin(NoBegin::Ended(_)) if status.code() == Some(255) => return Ok(output),
         Stdout::NoBegin(wrong) => {
@@ -191,7 +233,7 @@ pub(super) fn collect(
         Some(frame) => {
             let (bytes, told) = frame.answer(bytes);
             if told.is_none() && status.success() {
-                return Err(frame.wrong(format!("cut off the answer of `{title}`")));
+                return Err(frame.wrong(format!("cut off the answer of `{}`", ran.title)));
             }
             output.status = told.or(output.status);
             bytes
@@ -201,7 +243,7 @@ pub(super) fn collect(
     Ok(output)
 }
 
-fn read(pipe: ChildStdout, frame: Option<&Frame>) -> Stdout {
+fn read(pipe: ChildStdout, frame: Option<&Frame>, heard: &Heard) -> Stdout {
     let pipe = match frame {
         None => pipe,
         Some(frame) => match await_begin(pipe, frame) {
@@ -209,7 +251,7 @@ fn read(pipe: ChildStdout, frame: Option<&Frame>) -> Stdout {
             Err(wrong) => return Stdout::NoBegin(wrong),
         },
     };
-    match bounded(pipe, MOST) {
+    match bounded(heard.listen(pipe), MOST) {
         Some(bytes) => Stdout::Whole(bytes),
         None => Stdout::TooMuch,
     }
@@ -318,7 +360,7 @@ mod tests {
         // Other tests may need the machine, too.
         frame.patience = Duration::from_secs(if script.contains("sleep") { 1 } else { 60 });
         let script = script.replace("COMMAND", &frame.around("(echo answer; exit 3)"));
-        collect(&mut shell(&script), "it", Some(&frame), &mut |_| {})
+        collect(&mut shell(&script), &Ran::from(&Command::new("it")), Some(&frame), &mut |_| {})
     }
 
     #[test]
@@ -355,13 +397,47 @@ mod tests {
     #[test]
     fn endless_output_ends_and_is_not_kept() {
         let begun = std::time::Instant::now();
-        let error = collect(&mut shell("yes"), "yes", None, &mut |_| {}).unwrap_err();
+        let error = collect(&mut shell("yes"), &Ran::from(&Command::new("yes")), None, &mut |_| {})
+            .unwrap_err();
         assert_eq!(error.to_string(), "`yes` printed more than 16 MiB");
         let script = "head -c 5000000 /dev/zero >&2; echo >&2; yes errors | head -n 100000 >&2";
-        let output =
-            collect(&mut shell(script), "it", None, &mut |l| assert!(l.len() < 20_000)).unwrap();
+        let output = collect(&mut shell(script), &Ran::from(&Command::new("it")), None, &mut |l| {
+            assert!(l.len() < 20_000)
+        })
+        .unwrap();
         assert!(output.stderr.len() <= KEEP && output.stderr.ends_with("errors\n"));
         assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+
+    /// It hung, and whoever waited for it hung, too.
+    #[test]
+    fn a_command_that_says_nothing_any_more_is_not_waited_for() {
+        let begun = std::time::Instant::now();
+        let patient = Command::new("it").silent_for(Duration::from_secs(2));
+        let run = |script: &str| {
+            collect(&mut shell(script), &Ran::from(&patient), None, &mut |_| {})
+                .map(|output| output.stdout)
+        };
+        let error = run("echo x; exec sleep 300").unwrap_err().to_string();
+        assert_eq!(error, "`it` has said nothing for 2 s, and is not waited for any more");
+        // What it has left running, with its pipes.
+        assert_eq!(run("sleep 300 & echo x").unwrap(), "x\n");
+        // Also one that says something now and then, and one that closes what it could say something by.
+        assert_eq!(run("for n in 1 2 3 4; do sleep 1; echo >&2; done; echo x").unwrap(), "x\n");
+        let error = run("exec >&- 2>&-; exec sleep 300").unwrap_err().to_string();
+        assert!(error.contains("has said nothing"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(120));
+    }
+
+    #[test]
+    fn who_complains_without_end_is_ended() {
+        let error = collect(
+            &mut shell("exec cat /dev/zero >&2"),
+            &Ran::from(&Command::new("it")),
+            None,
+            &mut |_| {},
+        );
+        assert_eq!(error.unwrap_err().to_string(), "`it` printed more than 32 MiB");
     }
 
     /// Also while they come: a command may say something for hours.

@@ -26,8 +26,9 @@ pub use master::{Effective, Target, effective};
 use super::Host;
 use super::command::{Command, HostError, Output, login_line, quote};
 use super::fence::MARK;
+use super::heard::end;
 use super::lock::{mark, no_random};
-use super::process::{Frame, await_begin, collect, drain, end, lines};
+use super::process::{Frame, Ran, await_begin, collect, drain, lines};
 use master::Master;
 
 pub use sockets::{Directories, remove as remove_sockets};
@@ -153,7 +154,7 @@ impl Ssh {
         on_line: &mut dyn FnMut(&str),
     ) -> Result<Output, HostError> {
         let script = self.frame.around(&self.remote_command(command));
-        collect(&mut self.session(ssh, &script), &command.title(), Some(&self.frame), on_line)
+        collect(&mut self.session(ssh, &script), &command.into(), Some(&self.frame), on_line)
     }
 
     /// Reports a connection that is gone as such, whatever it looked like.
@@ -233,22 +234,28 @@ impl Host for Ssh {
         let mut child = self.begin(command).map_err(failed)?;
         let (mut pipe, id) = (child.stdin.take(), child.id());
         let (answers, complaints) = (child.stdout.take(), child.stderr.take());
+        let ran = Ran::from(command);
+        let heard = &ran.heard(id);
         let (sent, wrong, stderr) = std::thread::scope(|scope| {
             // The input goes out meanwhile: waiting for the shell first would cost a round trip.
             let beginning = scope.spawn(move || {
-                let wrong = answers.and_then(|pipe| drain(pipe, &self.frame));
+                let wrong = answers.and_then(|pipe| drain(pipe, &self.frame, heard));
                 if wrong.is_some() {
                     end(id);
                 }
                 wrong
             });
-            let complaints = scope
-                .spawn(move || complaints.map_or(String::new(), |pipe| lines(pipe, &mut |_| {})));
-            let sent = pipe.as_mut().map_or(Ok(()), |pipe| input(pipe));
-            drop(pipe);
+            let complaints = scope.spawn(move || {
+                complaints.map_or(String::new(), |pipe| lines(heard.listen(pipe), &mut |_| {}))
+            });
+            let sent = pipe.take().map_or(Ok(()), |pipe| input(&mut heard.listen(pipe)));
             (sent, beginning.join().ok().flatten(), complaints.join().unwrap_or_default())
         });
+        heard.await_end();
         let status = child.wait().map_err(failed)?;
+        if heard.gave_up() {
+            return Err(ran.silent());
+        }
         if let Some(wrong) = wrong.filter(|_| status.code() != Some(255)) {
             return Err(wrong.error(&self.frame));
         }

@@ -3,7 +3,7 @@
 use std::io::{BufReader, Read, Write};
 use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::host::{Command, Host};
 use crate::{StepContext, StepError};
@@ -13,6 +13,9 @@ pub(super) const SCRIPT: &str = concat!(
     include_str!("../../assets/image/room.sh"),
     include_str!("../../assets/image/fetch.sh")
 );
+
+/// For how long an order may say nothing: unpacking and converting do not, and have an hour of a CPU that is others', too.
+const LONG: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// How often a long order looks whether the user wants to stop.
 const LOOK: Duration = Duration::from_millis(200);
@@ -101,7 +104,9 @@ impl<'a> FetchShell<'a> {
         let orders = child.stdin.take();
         let mut agent = Self { child, orders, lines, context };
         loop {
-            let answer = agent.answer(&mut |_| {}).map_err(|why| why.unless(failed))?;
+            // Whoever has the lock may take any time, as long as he gets on.
+            let answer =
+                agent.answer(Duration::MAX, &mut |_| {}).map_err(|why| why.unless(failed))?;
             match answer.word(0) {
                 "ready" => {
                     let there = answer.word(1) == "there";
@@ -135,18 +140,28 @@ impl<'a> FetchShell<'a> {
             || StepError::new(format!("the hypervisor stopped during `{verb}` of an image"));
         // One that is gone does not read; its last words tell why.
         let _ = self.orders.as_mut().map(|pipe| pipe.write_all(format!("{order}\n").as_bytes()));
-        self.answer(on_line).map_err(|why| why.unless(failed))
+        self.answer(LONG, on_line).map_err(|why| why.unless(failed))
     }
 
-    fn answer(&mut self, on_line: &mut dyn FnMut(&str)) -> Result<Answer, Ended> {
+    /// The next answer, unless it says nothing for as long as `silence`.
+    fn answer(
+        &mut self,
+        silence: Duration,
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<Answer, Ended> {
         let mut said: Vec<String> = Vec::new();
         let mut words: Option<Vec<String>> = None;
         let (mut marked, mut open) = (false, 2);
+        let mut heard = Instant::now();
         loop {
             if let Some(words) = words.take_if(|_| marked || open == 0) {
                 return Ok(Answer { words, said });
             }
-            match self.lines.recv_timeout(LOOK) {
+            let next = self.lines.recv_timeout(LOOK);
+            if next.is_ok() {
+                heard = Instant::now();
+            }
+            match next {
                 Ok(Line::Answer(line)) => {
                     words = Some(line.split_whitespace().map(String::from).collect());
                 }
@@ -161,6 +176,9 @@ impl<'a> FetchShell<'a> {
                     }
                 }
                 Ok(Line::Closed) => open -= 1,
+                Err(RecvTimeoutError::Timeout) if heard.elapsed() >= silence => {
+                    return Err(Ended::Silent);
+                }
                 Err(RecvTimeoutError::Timeout) if !self.context.is_cancelled() => {}
                 Err(RecvTimeoutError::Timeout) => return Err(Ended::Stopped),
                 Err(RecvTimeoutError::Disconnected) => open = 0,
@@ -199,6 +217,8 @@ enum Ended {
     Gone(Vec<String>),
     /// The user wants to stop.
     Stopped,
+    /// It has said nothing for too long.
+    Silent,
 }
 
 impl Ended {
@@ -206,6 +226,10 @@ impl Ended {
         match self {
             Self::Stopped => StepError::new("stopped fetching an image")
                 .hint("what was downloaded is kept; run this again to go on from there"),
+            Self::Silent => failed().because(format!(
+                "nothing was heard of it for {} min; its pool may be on a server that does not answer",
+                LONG.as_secs() / 60
+            )),
             Self::Gone(said) => {
                 let mut error = failed();
                 error.causes.extend(said.last().cloned());

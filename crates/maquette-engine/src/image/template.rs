@@ -6,12 +6,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Child;
+use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
 
 use super::fetch::Transfer;
 use super::fetch_shell::{FetchShell, Place};
 use super::leftovers::{record, record_of};
+use crate::host::heard::{Heard, SILENCE};
 use crate::host::{Command, Host, HostError, check};
 use crate::{StepContext, StepError};
 
@@ -28,6 +30,9 @@ const FORGET: &str = include_str!("../../assets/image/memory-forget.sh");
 
 /// Longest line of the shell that is read, in bytes.
 const LONGEST: u64 = 4096;
+
+/// How long a copy may take to go once nobody needs it.
+const FAREWELL: Duration = Duration::from_secs(60);
 
 /// A template that is being made, under its lock.
 pub struct Making<'a> {
@@ -189,9 +194,10 @@ impl Copy {
             }
             None => {
                 let mut said = String::new();
+                let heard = Heard::new(copy.child.id(), FAREWELL);
                 if let Some(pipe) = copy.child.stderr.take() {
                     // What cannot be read tells nothing.
-                    let _ = pipe.take(LONGEST).read_to_string(&mut said);
+                    let _ = heard.listen(pipe).take(LONGEST).read_to_string(&mut said);
                 }
                 let mut error = failed();
                 error.causes.extend(said.lines().last().map(String::from));
@@ -202,7 +208,9 @@ impl Copy {
 
     /// The path that it says the copy has; none if it ended before.
     fn answer(&mut self) -> Option<String> {
-        let mut lines = BufReader::new(self.child.stdout.take()?.take(LONGEST)).lines();
+        let heard = Heard::new(self.child.id(), SILENCE);
+        let pipe = heard.listen(self.child.stdout.take()?);
+        let mut lines = BufReader::new(pipe.take(LONGEST)).lines();
         lines.find_map(|line| line.ok()?.strip_prefix(":: ").map(String::from))
     }
 
@@ -216,6 +224,7 @@ impl Drop for Copy {
     fn drop(&mut self) {
         // The end of its input ends it.
         drop(self.child.stdin.take());
+        Heard::new(self.child.id(), FAREWELL).await_end();
         let _ = self.child.wait();
     }
 }

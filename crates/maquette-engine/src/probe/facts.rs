@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maquette_core::image::AgentRecord;
@@ -159,9 +160,12 @@ pub fn gather_for(host: &dyn Host, reach: Reach, pool: &str) -> Result<Facts, Ho
     args.extend(LIMITS.iter().map(|limit| limit.key));
     args.push("--");
     args.extend(paths);
-    let text = check(host, &Command::script(PROBE, args))?;
+    let text = check(host, &Command::script(PROBE, args).silent_for(SILENCE))?;
     Ok(read(&text))
 }
+
+/// How long a question of the probe may take; most take none of it.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// Understands what the probe printed.
 pub fn read(text: &str) -> Facts {

@@ -22,7 +22,7 @@ const UNFENCED: &[(&str, usize, &str)] = &[
     ("session.rs", 1, "probes"),
     ("session/found.rs", 1, "looks at overlays"),
     ("session/guests.rs", 1, "asks guests whether they answer"),
-    ("session/locking.rs", 9, "makes locks and fences, and looks who is at work"),
+    ("session/locking.rs", 8, "makes locks and fences, and looks who is at work"),
     ("session/run.rs", 1, "is what is put behind the fence"),
 ];
 

@@ -1,12 +1,65 @@
-//! Files of a workspace: private, and replaced whole or not at all.
+//! Files of a workspace: private, read only as long as they are files and of a size that one of ours has, and replaced whole or
+//! not at all.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// Most bytes that are read of one file.
+pub const MOST: u64 = 16 << 20;
+
+/// What is in a file.
+///
+/// # Errors
+///
+/// It cannot be read, is a pipe or a device, or is larger than any that we write.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe would have us wait for somebody to write.
+    let no_wait = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = fs::OpenOptions::new().read(true).custom_flags(no_wait).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    bounded(file)
+}
+
+/// The same as text.
+///
+/// # Errors
+///
+/// The same, or it is not UTF-8.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    text(read(path)?)
+}
+
+/// All that there is to read, which may be anything.
+///
+/// # Errors
+///
+/// It cannot be read, or is more than anybody writes by hand.
+pub fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(MOST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST {
+        let message = format!("it has more than {} MiB", MOST >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
+}
+
+/// Bytes as text.
+///
+/// # Errors
+///
+/// They are not UTF-8.
+pub fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
 /// Makes a symbolic link, in place of whatever is there.
-pub fn relink(target: &str, link: &Path) -> std::io::Result<()> {
+pub fn relink(target: &str, link: &Path) -> io::Result<()> {
     if fs::read_link(link).is_ok_and(|old| old == Path::new(target)) {
         return Ok(());
     }
@@ -17,7 +70,7 @@ pub fn relink(target: &str, link: &Path) -> std::io::Result<()> {
 }
 
 /// Writes a file that only its owner can read, whole or not at all.
-pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let _ = fs::remove_file(&temporary);
     let mut file =
@@ -67,7 +120,27 @@ mod tests {
         write_private(&path, b"old").unwrap();
         let old = fs::File::open(&path).unwrap();
         write_private(&path, b"new").unwrap();
-        assert_eq!(std::io::read_to_string(old).unwrap(), "old");
+        assert_eq!(io::read_to_string(old).unwrap(), "old");
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_is_no_file_or_has_no_end_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let error = |name: &str| read_text(&at(name)).unwrap_err().to_string();
+        fs::write(at("file"), "text").unwrap();
+        symlink("file", at("link")).unwrap();
+        assert_eq!(read_text(&at("link")).unwrap(), "text");
+        symlink("/dev/zero", at("device")).unwrap();
+        assert_eq!(error("device"), "it is not a regular file");
+        let made = std::process::Command::new("mkfifo").arg(at("pipe")).status();
+        assert!(made.unwrap().success());
+        assert_eq!(error("pipe"), "it is not a regular file");
+        fs::File::create(at("large")).unwrap().set_len(MOST + 1).unwrap();
+        assert_eq!(error("large"), "it has more than 16 MiB");
+        fs::write(at("bytes"), b"\xff").unwrap();
+        assert_eq!(error("bytes"), "it is not UTF-8");
+        assert_eq!(read(&at("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -8,7 +8,6 @@
 //! Version 0.1 had no such secret and derived host keys from the login key. Its nodes, which have no
 //! generation, keep theirs until they are made anew.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use hkdf::Hkdf;
@@ -22,7 +21,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::hex::hex;
-use crate::private_file::{relink, write_private};
+use crate::private_file::{read_text, relink, write_private};
 
 /// Why there is no key.
 #[derive(Debug, Error)]
@@ -117,7 +116,7 @@ impl EnvironmentKey {
     /// Reads the key of a workspace, if it has one.
     pub fn read(directory: &Path) -> Result<Option<Self>, KeyError> {
         let path = directory.join(KEY_FILE);
-        let text = match fs::read_to_string(&path) {
+        let text = match read_text(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(KeyError::File { path, source }),
@@ -269,7 +268,7 @@ fn random() -> Result<[u8; 32], KeyError> {
 
 /// Reads a secret, if there is one.
 fn read_secret(path: &Path) -> Result<Option<[u8; 32]>, KeyError> {
-    let text = match fs::read_to_string(path) {
+    let text = match read_text(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(KeyError::File { path: path.into(), source }),
@@ -301,6 +300,7 @@ fn public_text(pair: &Ed25519Keypair, comment: &str) -> Result<PublicKey, KeyErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]

@@ -2,29 +2,25 @@
 //! writes by hand: `/dev/zero` is a mistake, not a reason to run out of memory.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::Sources;
+use maquette_engine::private_file;
 
 use crate::failure::Failure;
 use crate::world::Environment;
 
-/// Most bytes that are read of one file.
-const MOST: u64 = 16 << 20;
+/// What is in a file.
+pub fn bytes(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    private_file::bounded(File::open(path)?)
+}
 
 /// The text of a file.
 pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST {
-        let message = format!("it has more than {} MiB", MOST >> 20);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-    }
-    String::from_utf8(bytes)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+    private_file::text(bytes(path)?)
 }
 
 /// Variables of ours that name directories, which may be called anything.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use maquette_core::names::EnvName;
 use maquette_core::values::{HostAddress, Name};
 use maquette_engine::Cause;
-use maquette_engine::private_file::write_private;
+use maquette_engine::private_file::{read_text, write_private};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -205,7 +205,7 @@ impl Workspace {
 
     /// What it remembers; none if it never held an environment.
     pub fn saved(&self) -> Option<Saved> {
-        Saved::parse(&std::fs::read_to_string(self.file(SAVED)).ok()?)
+        Saved::parse(&read_text(&self.file(SAVED)).ok()?)
     }
 
     /// The error if it cannot be written.

@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 mod borders;
 #[path = "tidy/faults.rs"]
 mod faults;
+#[path = "tidy/fenced.rs"]
+mod fenced;
 #[path = "tidy/order.rs"]
 mod order;
+#[path = "tidy/reads.rs"]
+mod reads;
 #[path = "tidy/rooms.rs"]
 mod rooms;
 

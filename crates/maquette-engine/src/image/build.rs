@@ -11,6 +11,7 @@ use super::checksum;
 use crate::guest_agent;
 use crate::host::{Command, Host, HostError, read_text};
 use crate::prepare::packages;
+use crate::private_file;
 use crate::probe::family::{Manager, OsRelease};
 
 /// The whole recipe; everything that varies is a positional argument.
@@ -98,7 +99,7 @@ pub fn is_recorded_current(record: &AgentRecord) -> bool {
 
 /// The recipe that made an image, if it was built by Maquette.
 pub fn recipe_beside(image: &Path) -> Option<Recipe> {
-    let text = std::fs::read_to_string(recipe_of(image)).ok()?;
+    let text = private_file::read_text(&recipe_of(image)).ok()?;
     let mut lines = text.lines();
     let made_by = lines.next()?;
     Some(Recipe {

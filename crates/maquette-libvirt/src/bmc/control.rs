@@ -18,6 +18,8 @@ use maquette_bmc::machine::{Device, Firmware};
 const SOCKET: &str = "control";
 /// The longest question.
 const LONGEST: u64 = 1024;
+/// Longest answer, in bytes.
+const ANSWER: u64 = 65536;
 /// How long somebody may take to ask, and a BMC to do what it is told.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -126,7 +128,7 @@ pub fn ask(directory: &Path, words: &[String]) -> std::io::Result<Vec<String>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{}\n", words.join("\t")).as_bytes())?;
     let mut said = String::new();
-    BufReader::new(stream).read_line(&mut said)?;
+    BufReader::new(stream.take(ANSWER)).read_line(&mut said)?;
     let words: Vec<String> = said.trim_end().split('\t').map(String::from).collect();
     match words.split_first() {
         Some((first, rest)) if first == "ok" => Ok(rest.to_vec()),

@@ -9,6 +9,7 @@ use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::scrub::scrub;
 use maquette_core::values::{Secret, console_text};
+use maquette_engine::private_file::read_text;
 use maquette_engine::probe::Facts;
 use maquette_engine::ssh_keys::{EnvironmentKey, KEY_FILE, SECRET_FILE};
 use maquette_libvirt::Server;
@@ -245,7 +246,7 @@ fn left_out(unread: &BTreeSet<&str>) -> Option<String> {
 /// What is secret in the workspace, line by line, and in variables of ours.
 fn secrets(world: &World, located: &Located) -> Vec<String> {
     let files = [KEY_FILE, SECRET_FILE, VNC_PASSWORD].map(|name| located.workspace.file(name));
-    let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
+    let texts = files.iter().filter_map(|file| read_text(file).ok());
     let lines = |text: String| text.lines().map(|l| l.trim().to_string()).collect::<Vec<_>>();
     let password = world.environment.raw("MAQUETTE_VNC_PASSWORD");
     let password = password.map(|text| text.to_string_lossy().into_owned());

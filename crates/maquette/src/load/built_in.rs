@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use maquette_core::defaults::{self, Kind};
-use maquette_engine::private_file::write_private;
+use maquette_engine::private_file::{read_text, write_private};
 
 use crate::world::Environment;
 
@@ -32,7 +32,7 @@ fn written(name: &str, file: &PathBuf) -> Option<()> {
         defaults::get(kind, name)
     });
     let text = text.next()?;
-    if std::fs::read_to_string(file).is_ok_and(|known| known == text) {
+    if read_text(file).is_ok_and(|known| known == text) {
         return Some(());
     }
     std::fs::create_dir_all(file.parent()?).ok()?;

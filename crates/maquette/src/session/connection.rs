@@ -8,6 +8,7 @@ use maquette_core::values::{Login, PlainPath, ValueError};
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
 use maquette_engine::host::ssh::{ConnectError, HostKey, Target};
+use maquette_engine::private_file;
 use maquette_engine::probe::Reach;
 use maquette_engine::ssh_keys::RecordKey;
 
@@ -156,7 +157,8 @@ fn expand(environment: &Environment, path: &Path) -> PathBuf {
 /// key is used, and not while input is still being checked.
 fn close_to_others(world: &World, key: &Path) -> Result<(), Failure> {
     let Ok(metadata) = key.metadata() else { return Ok(()) };
-    let private = || std::fs::read(key).is_ok_and(|b| b.windows(11).any(|w| w == b"PRIVATE KEY"));
+    let private =
+        || private_file::read(key).is_ok_and(|b| b.windows(11).any(|w| w == b"PRIVATE KEY"));
     let open = metadata.permissions().mode() & 0o077 != 0 && metadata.is_file();
     // Somebody else's key may be read by a group, and `ssh` takes it as it is.
     if !open || metadata.uid() != rustix::process::getuid().as_raw() || !private() {

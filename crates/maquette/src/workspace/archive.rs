@@ -16,6 +16,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use maquette_core::values::printable;
 use maquette_engine::StepError;
+use maquette_engine::private_file;
 use tar::{Builder, EntryType, Header};
 use uuid::Uuid;
 
@@ -51,7 +52,7 @@ pub fn export(
             let base = key.file_name().and_then(|n| n.to_str()).unwrap_or("key");
             let unique = Uuid::new_v5(&Uuid::NAMESPACE_URL, key.as_os_str().as_encoded_bytes());
             let name = format!("{base}-{}", &unique.simple().to_string()[..8]);
-            let text = fs::read(&key)
+            let text = private_file::read(&key)
                 .map_err(|e| Failure::because(format!("cannot read key {}", key.display()), e))?;
             rewrites.push((key.display().to_string(), format!("{PLACEHOLDER}/{name}")));
             // Whoever gets the archive gets these, too.
@@ -62,7 +63,8 @@ pub fn export(
     // The user's file is written once all of it is there.
     let mut tar = Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     tar.follow_symlinks(false);
-    pack(&mut tar, &workspace.path, Path::new("."), &rewrites).map_err(failed)?;
+    let mut left = contents::LARGEST;
+    pack(&mut tar, &workspace.path, Path::new("."), &rewrites, &mut left).map_err(failed)?;
     for (name, text) in keys {
         append(&mut tar, &Path::new(".").join(name), &text, 0o600).map_err(failed)?;
     }
@@ -101,11 +103,26 @@ fn append<W: io::Write>(
     tar.append_data(&mut header, name, text)
 }
 
+/// What is in a file, out of what an archive may still have.
+fn whole(path: &Path, left: &mut u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(*left + 1).read_to_end(&mut bytes)?;
+    *left = left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+        let (file, most) = (path.display(), contents::LARGEST >> 20);
+        let message = format!(
+            "with {file} it has more than {most} MiB, which `workspace import` does not take; keep what is large elsewhere"
+        );
+        io::Error::new(io::ErrorKind::FileTooLarge, message)
+    })?;
+    Ok(bytes)
+}
+
 fn pack<W: io::Write>(
     tar: &mut Builder<W>,
     directory: &Path,
     name: &Path,
     rewrites: &[(String, String)],
+    left: &mut u64,
 ) -> io::Result<()> {
     let mut entries: Vec<_> = fs::read_dir(directory)?.collect::<io::Result<_>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -116,7 +133,7 @@ fn pack<W: io::Write>(
         let (path, name) = (entry.path(), name.join(entry.file_name()));
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            pack(tar, &path, &name, rewrites)?;
+            pack(tar, &path, &name, rewrites, left)?;
         } else if kind.is_symlink() {
             let target = fs::read_link(&path)?;
             // A link's target inside the workspace is relative, wherever it is unpacked.
@@ -124,7 +141,7 @@ fn pack<W: io::Write>(
             if target.components().count() != 1 {
                 // No other link would be taken in again; what it leads to may be.
                 if path.is_file() {
-                    append(tar, &name, &fs::read(&path)?, 0o600)?;
+                    append(tar, &name, &whole(&path, left)?, 0o600)?;
                 }
                 continue;
             }
@@ -134,7 +151,7 @@ fn pack<W: io::Write>(
             header.set_entry_type(EntryType::Symlink);
             tar.append_link(&mut header, &name, target)?;
         } else if kind.is_file() {
-            let mut bytes = fs::read(&path)?;
+            let mut bytes = whole(&path, left)?;
             if is_rewritten(&name)
                 && let Ok(mut text) = String::from_utf8(bytes.clone())
             {

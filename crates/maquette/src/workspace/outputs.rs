@@ -17,7 +17,7 @@ use maquette_core::values::PlainPath;
 use maquette_core::values::Secret;
 use maquette_engine::bmc::BmcSecrets;
 use maquette_engine::host::ssh::Target;
-use maquette_engine::private_file::{relink, write_private};
+use maquette_engine::private_file::{read_text, relink, write_private};
 use maquette_engine::ssh_keys::{KEY_FILE, KEY_LINK, RecordKey, SECRET_FILE};
 
 use crate::host_args::Remote;
@@ -66,7 +66,7 @@ pub fn write(
     workspace.create()?;
     let files = Files::new(workspace, remote, key)?;
     let (ssh_config, known_hosts, inventory) = texts(nodes, &files);
-    let before = std::fs::read_to_string(workspace.file(KNOWN_HOSTS)).unwrap_or_default();
+    let before = read_text(&workspace.file(KNOWN_HOSTS)).unwrap_or_default();
     write_private(&workspace.file(KNOWN_HOSTS), known_hosts.as_bytes())?;
     write_private(&workspace.file(SSH_CONFIG), ssh_config.as_bytes())?;
     if workspace.is_named() {
@@ -105,7 +105,7 @@ fn write_shared(workspace: &Workspace, inventory: &str, hosts: &Keys) -> io::Res
 
 /// The text of a file; none if it is not there.
 fn text_of(path: &Path) -> io::Result<Option<String>> {
-    match std::fs::read_to_string(path) {
+    match read_text(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // It would be written over.
@@ -193,7 +193,7 @@ pub fn write_lifetime(
 
 /// How long an environment lasts, as far as is known here.
 pub fn lifetime(workspace: &Workspace, environment: &EnvName) -> Option<Lifetime> {
-    let text = std::fs::read_to_string(workspace.file(LIFETIME)).ok()?;
+    let text = read_text(&workspace.file(LIFETIME)).ok()?;
     Lifetime::parse_all(&text).remove(environment)
 }
 
@@ -232,7 +232,7 @@ pub fn adopt(workspace: &Workspace, file: &Path) -> io::Result<()> {
     ];
     let name = if taken.contains(&name) || name.ends_with(".pub") { "hosts-own" } else { name };
     workspace.create()?;
-    write_private(&workspace.file(name), &std::fs::read(file)?)?;
+    write_private(&workspace.file(name), &crate::reading::bytes(file)?)?;
     relink(name, &workspace.file(INVENTORY))
 }
 

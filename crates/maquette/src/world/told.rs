@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
+use maquette_engine::private_file::read_text;
+
 use super::Environment;
 
 /// Where it is noted; nowhere for who has no home.
@@ -13,7 +15,7 @@ fn file(environment: &Environment) -> Option<PathBuf> {
 
 /// Whether a line was noted before.
 pub fn is_told(environment: &Environment, line: &str) -> bool {
-    let text = file(environment).and_then(|file| fs::read_to_string(file).ok());
+    let text = file(environment).and_then(|file| read_text(&file).ok());
     text.is_some_and(|text| text.lines().any(|known| known == line))
 }
 

@@ -12,6 +12,7 @@ use maquette_core::selection::{self, Candidate};
 use maquette_core::values::{HostAddress, Login, ValueError};
 use maquette_engine::StepError;
 use maquette_engine::guests::{self, Guest};
+use maquette_engine::private_file::read_text;
 
 use super::answering;
 use crate::cli::Place;
@@ -120,7 +121,7 @@ impl Routes {
     pub fn read(world: &World, place: &Place) -> Result<Self, Failure> {
         let located = load::located(&world.environment, place)?;
         let config = located.workspace.file(outputs::SSH_CONFIG);
-        let text = std::fs::read_to_string(&config).unwrap_or_default();
+        let text = read_text(&config).unwrap_or_default();
         let names = text.lines().filter_map(|line| line.strip_prefix("Host "));
         let configured = names.filter(|n| *n != "hypervisor").map(String::from).collect();
         let inventory_file = outputs::whole_inventory(&located.workspace);

@@ -4,6 +4,7 @@ use std::io::{Cursor, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use maquette_engine::host;
+use maquette_engine::private_file::read_text;
 use maquette_libvirt::{ESCAPE, Ended, LinkState, Others};
 use maquette_view::{Place, Screen, Sources};
 
@@ -88,7 +89,7 @@ impl Sources for PageActions {
         if self.node(node)?.domain.recorded.vnc.tag.is_none() || !file.exists() {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(&file);
+        let text = read_text(&file);
         let text = text.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
         Ok(Some(text.trim().to_string()))
     }

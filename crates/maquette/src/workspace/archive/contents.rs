@@ -11,7 +11,7 @@ use flate2::read::GzDecoder;
 use tar::{Archive, Entry, EntryType};
 
 /// Most bytes that an archive may unpack to, headers included; keys and texts take a few kilobytes.
-const LARGEST: u64 = 256 << 20;
+pub const LARGEST: u64 = 256 << 20;
 /// Most members of an archive.
 const MEMBERS: usize = 20_000;
 /// Longest name of a file, in bytes (Linux's `NAME_MAX`).

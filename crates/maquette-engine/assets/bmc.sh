@@ -111,8 +111,10 @@ begin() {
     if command -v setpriv >/dev/null 2>&1; then
         less='setpriv --no-new-privs --inh-caps=-all --bounding-set=-all,+net_bind_service'
     fi
-    # shellcheck disable=SC2086 # words of ours
-    (umask 077 && cd / && exec setsid $less "$bin/maquette" bmc serve "$dir" </dev/null >"$dir/log" 2>&1) &
+    # It notes itself who it is, before it is that: should this end meanwhile, nobody would find it.
+    # shellcheck disable=SC2016,SC2086 # the shell that is begun; words of ours
+    (umask 077 && cd / && exec setsid sh -c 'echo $$ >"$1/pid" && shift && exec "$@"' sh "$dir" \
+        $less "$bin/maquette" bmc serve "$dir" </dev/null >"$dir/log" 2>&1) &
     echo $! >"$dir/pid"
 }
 
@@ -219,7 +221,11 @@ install)
     ;;
 serve) serve ;;
 forget)
-    [ -f "$dir/bmcs" ] || exit 0
+    # What was stopped half-way is stopped.
+    if [ ! -f "$dir/bmcs" ] || [ ! -f "$dir/addresses" ]; then
+        [ ! -d "$dir" ] || stop
+        exit 0
+    fi
     umask 077
     cp -- "$dir/bmcs" "$dir/bmcs.new"
     cp -- "$dir/addresses" "$dir/addresses.new"

@@ -237,4 +237,6 @@ pub fn stop(host: &dyn Host, environment: &EnvName) -> Result<(), HostError> {
 }
 
 #[cfg(test)]
+mod kill_points;
+#[cfg(test)]
 mod tests;

@@ -110,6 +110,9 @@ pub(crate) fn run_here(
 }
 
 #[cfg(test)]
+mod kill_points;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -7,7 +7,12 @@ rm -f "$2/etc/localtime.new"
 ln -s "../usr/share/zoneinfo/$1" "$2/etc/localtime.new"
 sync "$2/etc/localtime.new" 2>/dev/null || sync
 mv -f "$2/etc/localtime.new" "$2/etc/localtime"
-[ ! -e "$2/etc/timezone" ] || printf "%s\\n" "$1" >"$2/etc/timezone"
+[ -e "$2/etc/timezone" ] || exit 0
+rm -f "$2/etc/timezone.new"
+printf "%s\\n" "$1" >"$2/etc/timezone.new"
+chmod 644 "$2/etc/timezone.new"
+sync "$2/etc/timezone.new" 2>/dev/null || sync
+mv -f "$2/etc/timezone.new" "$2/etc/timezone"
 '
 if [ "$(id -u)" = 0 ]; then
     sh -euc "$set" sh "$zone" ""

@@ -7,7 +7,9 @@ umask 077
 mkdir -p "$1/.ssh"
 file=$1/.ssh/authorized_keys
 [ -e "$file" ] || : >"$file"
-new=$(mktemp "$1/.ssh/authorized_keys.XXXXXX")
+# What a run leaves that was cut off is there under the same name for the next one.
+new=$1/.ssh/authorized_keys.maquette
+rm -f "$new"
 awk '"'"'
     NR == FNR { if (NF >= 3) { known[$3] = 1; if ($1 == "+") come[++n] = substr($0, 3) } next }
     { stays = 1; for (i = 1; i <= NF; i++) if ($i in known) stays = 0; if (stays) print }

@@ -11,11 +11,11 @@ use maquette_core::topology::BmcProtocol;
 use super::*;
 
 /// Serves by holding the lock, and notes what it was told to serve; `bad` is refused.
-const STAND_IN: &str = "#!/bin/sh
+pub(super) const STAND_IN: &str = "#!/bin/sh
 case $3 in --check) ! grep -q bad \"$4\"; exit ;; esac
 exec 9>>\"$3/lock\"
-flock 9
 cat \"$3/bmcs\" >>\"$3/../seen\"
+flock 9
 while :; do sleep 0.1 9>&-; done
 ";
 
@@ -31,15 +31,24 @@ esac
 ";
 
 /// Directories of two environments.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn at(&self, name: &str) -> String {
+    pub(super) fn at(&self, name: &str) -> String {
         format!("{}/bmc/{name}", self.0.path().display())
+    }
+
+    /// Where programs are, and units.
+    pub(super) fn programs(&self) -> String {
+        self.0.path().join("libexec/maquette").display().to_string()
+    }
+
+    pub(super) fn units(&self) -> String {
+        self.0.path().display().to_string()
     }
 
     /// Calls the script for an environment, where there is no systemd.
@@ -90,11 +99,11 @@ impl Place {
         self.done("install", environment, &[&digest]);
     }
 
-    fn program_of(&self, environment: &str) -> PathBuf {
+    pub(super) fn program_of(&self, environment: &str) -> PathBuf {
         self.0.path().join(format!("libexec/maquette/environment.{environment}/maquette"))
     }
 
-    fn told(&self, environment: &str, nodes: &[&str]) {
+    pub(super) fn told(&self, environment: &str, nodes: &[&str]) {
         let directory = self.at(&format!("environment.{environment}"));
         let line = |node: &&str| format!("{{\"node\":\"{node}\",\"digest\":\"1\"}}\n");
         fs::write(format!("{directory}/bmcs.new"), nodes.iter().map(line).collect::<String>())
@@ -107,7 +116,7 @@ impl Place {
         self.call("serve", environment, &[])
     }
 
-    fn seen(&self) -> String {
+    pub(super) fn seen(&self) -> String {
         let text = fs::read_to_string(self.at("seen")).unwrap_or_default();
         text.replace("{\"node\":\"", "").replace("\",\"digest\":\"1\"}\n", " ")
     }

@@ -94,6 +94,63 @@ fn killed_before_every_program_a_raw_file_that_is_pushed_is_whole() {
     killed_before_every_program("a raw file that is pushed", &place, &source, &|| (), 15);
 }
 
+/// What `copy` and `customize` do, with a stand-in for virt-customize that changes the image and is killed in its middle, too.
+/// The image as it comes is there before, as it is where another node type has it.
+#[test]
+fn killed_before_every_program_a_customized_image_is_whole_and_customized() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let records = tempfile::tempdir().unwrap();
+    let path = here.path().join("a.qcow2");
+    image(&path, "1G");
+    let called: Vec<&str> = CALLED.into_iter().chain(["cp", "grep", "timeout"]).collect();
+    let programs = Programs::as_functions(&called);
+    let text = "count\nfor word; do case $word in *.part.new) qemu-img resize -q \"$word\" 2G ;; esac; done\ncount\n";
+    programs.quiet("virt-customize", text);
+    let transfer =
+        Transfer { records: records.path().display().to_string(), ..Transfer::default() };
+    let source = path.display().to_string();
+    let customized = |host: &dyn Host| {
+        let context =
+            StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
+        let image = Image { source: source.clone(), volume: "v.qcow2".into() }.customized();
+        let path = pool.path().display().to_string().parse().unwrap();
+        let pool = Pool { name: "p".parse().unwrap(), path };
+        fetch(host, &transfer, &image, &pool, None, &|| Ok(true), &context)
+    };
+    for there in [true, false] {
+        let prepare = || {
+            for name in left(pool.path()) {
+                fs::remove_file(pool.path().join(name)).unwrap();
+            }
+            if there {
+                fs::copy(&path, pool.path().join("v.qcow2")).unwrap();
+            }
+        };
+        let run = |host: &Dying<'_>| {
+            prepare();
+            customized(host).is_ok()
+        };
+        let judge = |said: &str| {
+            let host = Dying::new(&programs, None);
+            customized(&host).unwrap_or_else(|e| panic!("{said}: {e:?}"));
+            let all: &[&str] =
+                if there { &["v.customized.qcow2", "v.qcow2"] } else { &["v.customized.qcow2"] };
+            assert_eq!(left(pool.path()), all, "{said}");
+            let size = |name: &str| {
+                let file = pool.path().join(name);
+                virtual_size(&Local, file.to_str().unwrap()).unwrap()
+            };
+            assert_eq!(size("v.customized.qcow2"), 2 << 30, "{said}");
+            assert!(!there || size("v.qcow2") == 1 << 30, "{said}");
+            assert_eq!(left(records.path()).len(), 1, "{said}");
+            fs::remove_file(records.path().join(&left(records.path())[0])).unwrap();
+        };
+        let name = if there { "an image that is copied" } else { "an image that is customized" };
+        let points = every_point(name, &programs, &run, &judge, stride(2));
+        assert!(points >= 12 / sparser(), "only {points} points");
+    }
+}
+
 /// curl in the background, and the end of all that is at work here once nearly as much has come as a server sends
 /// before it says nothing more: curl writes in blocks.
 const DIES: &str = r#"for word; do

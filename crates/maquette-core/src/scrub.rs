@@ -50,7 +50,7 @@ pub fn scrub(text: &str, secrets: &[String]) -> String {
         in_passwords = drawn.is_some() || line.contains(DRAWN);
         match drawn {
             Some((before, after)) => out.push_str(&format!("{before}{GONE}{after}")),
-            None => out.push_str(&values(&addresses(line))),
+            None => out.push_str(&values(&addresses(&queries(line)))),
         }
     }
     out
@@ -67,6 +67,16 @@ fn drawn(line: &str) -> Option<(&str, &str)> {
     let is_named = |c: char| c.is_ascii_alphanumeric() || "-_.$".contains(c);
     let is_one = !user.is_empty() && user.chars().all(is_named) && !password.is_empty();
     is_one.then(|| (&text[..text.len() - password.len()], &line[text.len()..]))
+}
+
+/// A line without what follows `?` in an address that libvirt has taken apart.
+fn queries(line: &str) -> String {
+    let attribute = line.find("<source ").and_then(|at| Some(line[at..].find(" query=")? + at));
+    let Some(at) = attribute.map(|at| at + " query=".len()) else { return line.into() };
+    let (before, value) = line.split_at(at);
+    let Some(quote @ ('"' | '\'')) = value.chars().next() else { return line.into() };
+    let after = value[1..].split_once(quote).map_or("", |(_, after)| after);
+    format!("{before}{quote}{GONE}{quote}{after}")
 }
 
 fn ends_word(c: char) -> bool {
@@ -148,6 +158,19 @@ fn value(line: &str, (name, after): (usize, usize), whole: bool) -> Option<(usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The image of a virtual CD, as `virsh dumpxml` shows it.
+    #[test]
+    fn what_an_address_asks_for_is_not_shown_where_libvirt_has_taken_it_apart() {
+        for quote in ["'", "\""] {
+            let line = "<source protocol='https' name='a.iso' query='sig=abc&amp;x=1' index='1'>";
+            let shown = "<source protocol='https' name='a.iso' query='***' index='1'>";
+            let with = |text: &str| text.replace('\'', quote);
+            assert_eq!(scrub(&with(line), &[]), with(shown));
+        }
+        let other = "<source network='query='/>";
+        assert_eq!(scrub(other, &[]), other);
+    }
 
     #[test]
     fn what_is_secret_goes_and_the_rest_stays() {

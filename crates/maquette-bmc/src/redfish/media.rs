@@ -6,6 +6,7 @@ use super::Call;
 use super::fields::{Fields, shown};
 use super::problem::{Message, Problem};
 use super::resource::{Done, Found, Given, action, collection, enabled, resource};
+use crate::accounts::Privilege;
 use crate::bmc::Bmc;
 use crate::machine::Image;
 use crate::reach::Unfit;
@@ -27,8 +28,8 @@ pub fn find<'a>(
         ["Cd"] if drive => {
             let path = format!("{path}/Cd");
             let other = path.clone();
-            Found::read(move || Ok(media(bmc, &path)))
-                .patch(move |given| change(call, bmc, &media(bmc, &other), given))
+            Found::read(move || Ok(media(call, bmc, &path)))
+                .patch(move |given| change(call, bmc, &media(call, bmc, &other), given))
         }
         ["Cd", "Actions", "VirtualMedia.InsertMedia"] if drive => {
             Found::action(move |given| insert(call, bmc, given))
@@ -107,9 +108,16 @@ pub fn reachable(call: &Call<'_>, property: &str, text: &str) -> Result<(), Prob
     }
 }
 
-fn media(bmc: &Bmc, path: &str) -> Value {
+/// An address for who may not insert media: what follows `?` may be a token.
+fn without_query(url: &str) -> String {
+    url.split_once('?').map_or_else(|| url.to_string(), |(place, _)| format!("{place}?***"))
+}
+
+fn media(call: &Call<'_>, bmc: &Bmc, path: &str) -> Value {
     let state = bmc.state();
     let url = state.media.as_ref().map(|image| image.url.as_str());
+    let may = call.who.is_some_and(|who| who.role.may(Privilege::ConfigureComponents));
+    let image = url.map(|url| if may { url.to_string() } else { without_query(url) });
     let name = url.and_then(|url| url.split(['?']).next()?.rsplit('/').next());
     let protocol = url.map(|url| if url.starts_with("https:") { "HTTPS" } else { "HTTP" });
     let insert = "VirtualMedia.InsertMedia";
@@ -119,7 +127,7 @@ fn media(bmc: &Bmc, path: &str) -> Value {
         "Virtual CD",
         json!({
             "MediaTypes": ["CD", "DVD"],
-            "Image": url,
+            "Image": image,
             "ImageName": name,
             "Inserted": url.is_some(),
             "ConnectedVia": if url.is_some() { "URI" } else { "NotConnected" },

@@ -248,3 +248,19 @@ fn a_node_is_found_by_its_name_and_by_one_form_of_its_uuid() {
         assert!(bench.service.bmc(&other).is_none(), "{other}");
     }
 }
+
+/// Addresses of object stores have what opens them behind `?`.
+#[test]
+fn whoever_may_only_look_does_not_see_what_opens_an_image() {
+    let bench = bench();
+    let drive = format!("{}/VirtualMedia/Cd", bench.systems[0]);
+    let insert = format!("{drive}/Actions/VirtualMedia.InsertMedia");
+    let image = "http://198.51.100.1/boot.iso?signature=1234";
+    assert_eq!(bench.post(&insert, json!({"Image": image})), 204);
+    for (user, shown) in
+        [("oper", image), ("admin", image), ("look", "http://198.51.100.1/boot.iso?***")]
+    {
+        let seen = bench.asks(user, Method::Get, &drive, Value::Null);
+        assert_eq!(seen.json().unwrap()["Image"], shown, "{user}");
+    }
+}

@@ -1,10 +1,13 @@
 //! Small files from elsewhere, downloaded on this machine.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use maquette_core::image::redact;
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::StepError;
 
@@ -45,6 +48,8 @@ const STALLED: u64 = 1000;
 const SLOWEST: u64 = 32 * 1024;
 /// Most bytes of what curl says that are read.
 const WORDS: u64 = 64 * 1024;
+/// Most bytes of headers that are looked at; curl takes 300 KiB of each answer.
+const HEADERS: u64 = 4 << 20;
 
 impl Patience {
     fn for_bytes(most: u64) -> Self {
@@ -74,8 +79,12 @@ impl Download<'_> {
         if url.chars().any(|c| c.is_control() || c == '"' || c == '\\') {
             return Err(failed().hint("it holds characters that have to be written as `%..`"));
         }
+        // A file without a name: its length is curl's to bound.
+        let headers =
+            memfd_create("headers", MemfdFlags::empty()).map_err(|e| failed().because(e))?;
         let mut child = self
             .curl(&scheme)
+            .args(["--dump-header", &format!("/proc/self/fd/{}", headers.as_raw_fd())])
             .spawn()
             .map_err(|e| failed().because(e).hint("is `curl` installed here?"))?;
         // A curl that is gone does not read; its status tells.
@@ -96,6 +105,9 @@ impl Download<'_> {
         copied.map_err(|e| failed().because(e))?;
         if large {
             return Err(failed().hint(format!("it has more than {} bytes", self.most)));
+        }
+        if stepped_down(File::from(headers)).map_err(|e| failed().because(e))? {
+            return Err(failed().hint("it leads from an address with encryption to one without"));
         }
         if status.success() {
             return Ok(());
@@ -125,6 +137,17 @@ impl Download<'_> {
         }
         curl
     }
+}
+
+/// Whether a server was asked with encryption, and led from there to one without, by the headers of all its answers. curl keeps to
+/// encryption where it began with that.
+fn stepped_down(mut headers: File) -> std::io::Result<bool> {
+    let mut text = Vec::new();
+    headers.seek(SeekFrom::Start(0))?;
+    headers.take(HEADERS).read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
+    let mut places = text.lines().filter_map(|line| line.strip_prefix("location:").map(str::trim));
+    Ok(places.any(|to| to.starts_with("https:")) && places.any(|to| to.starts_with("http:")))
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 # Standard input: certificate authorities besides the system's, in PEM, or nothing; a line with a dot; then for each image
 # two lines: the protocols that redirections may lead to, and its address as curl's configuration has it. An address may hold
 # a password, so that it is in nobody's list of processes.
-# Prints for each image `INDEX ENDED STATUS LENGTH HEAD`: curl's exit status, HTTP's, or `-`, how many bytes it has, or `-`,
-# and its first bytes in hexadecimal digits, or `-`; then `INDEX | WHY` where curl says so. Nothing without curl.
+# Prints for each image `INDEX ENDED STATUS LENGTH HEAD`: curl's exit status, HTTP's, `-`, or `down` where it leads from an
+# address with encryption to one without, how many bytes it has, or `-`, and its first bytes in hexadecimal digits, or `-`; then `INDEX | WHY` where curl says so. Nothing without curl.
 command -v curl >/dev/null || exit 0
 umask 077
 work=$(mktemp -d)
@@ -30,14 +30,17 @@ ask() {
     } | head -c 512 | od -An -v -tx1 | tr -d ' \n' >"$1.head"
 }
 
-# Before the last answer come those of redirections.
+# Before the last answer come those of redirections. curl keeps to encryption where it began with that.
 # $1: a file of headers
 answered() {
     tr -d '\r' <"$1" | awk '
+        { line = tolower($0) }
+        line ~ /^location:[ \t]*https:/ { encrypted = 1 }
+        line ~ /^location:[ \t]*http:/ && encrypted { down = 1 }
         /^HTTP\// { status = $2; length_of = "-"; whole = "-" }
         tolower($1) == "content-length:" { length_of = $2 }
         tolower($1) == "content-range:" { whole = $NF; sub(/.*\//, "", whole) }
-        END { print (status == "" ? "-" : status), (status == 206 ? whole : length_of) }'
+        END { print (down ? "down" : status == "" ? "-" : status), (status == 206 ? whole : length_of) }'
 }
 
 count=0

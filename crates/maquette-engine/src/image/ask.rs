@@ -1,10 +1,12 @@
 //! What servers say of images that are going to be downloaded, asked before anything is touched.
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use maquette_core::image::{Format, NotAnImage, inspect, redact, redact_words};
 
 use super::fetch::{LARGEST, NO_WAY_OUT, bytes, is_encrypted};
+use crate::host::heard::Heard;
 use crate::host::{Command, Host, HostError, Local};
 
 /// The whole program that asks them.
@@ -12,6 +14,9 @@ pub const SCRIPT: &str = include_str!("../../assets/image/ask.sh");
 
 /// How much of what it prints is read, in bytes: an image has a line of some 1100, and one of what curl says.
 const LONGEST: u64 = 1 << 20;
+
+/// How long it may say nothing: all servers are asked at the same time, each for 10 s.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What a server says of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +78,10 @@ fn ask_on(
     // Who is gone does not read; what there is of answers is taken.
     let _ = child.stdin.take().map(|mut pipe| pipe.write_all(orders.as_bytes()));
     let mut text = Vec::new();
-    let read = child.stdout.take().map(|pipe| pipe.take(LONGEST).read_to_end(&mut text));
+    // Who says nothing has nothing to say of any image.
+    let heard = Heard::new(child.id(), SILENCE);
+    let read =
+        child.stdout.take().map(|pipe| heard.listen(pipe).take(LONGEST).read_to_end(&mut text));
     // It may have ended by itself.
     let _ = child.kill();
     let _ = child.wait();
@@ -112,6 +120,10 @@ fn parse(text: &str, urls: &[&str]) -> Vec<Option<(String, Said)>> {
 fn said(answer: &str, why: Option<&str>, url: &str) -> Option<(String, Said)> {
     let words: Vec<&str> = answer.split(' ').collect();
     let [ended, status, length, head] = words[..] else { return None };
+    if status == "down" {
+        let why = "it leads from an address with encryption to one without".to_string();
+        return Some((ended.into(), Said::Unreached(why)));
+    }
     let (status, head) = (status.parse::<u16>().ok(), bytes(head));
     let said = match status {
         Some(status @ 400..) => Said::Refuses(status),

@@ -324,3 +324,16 @@ fn only_what_is_taken_is_asked_for_and_no_more_than_allowed() {
     let said = format!("{:?}", download(secret, &["http"], 10).unwrap_err());
     assert!(!said.contains("secret") && said.contains("***@127.0.0.1"), "{said}");
 }
+
+#[test]
+fn headers_tell_whether_encryption_was_left() {
+    let told = |text: &str| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        stepped_down(file).unwrap()
+    };
+    let moved = |to: &str| format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\n\r\n");
+    assert!(!told(""));
+    assert!(!told(&(moved("http://a/b") + &moved("https://a/c") + &moved("/d"))));
+    assert!(told(&(moved("https://a/c") + &moved("/d") + &moved("HTTP://a/e"))));
+}

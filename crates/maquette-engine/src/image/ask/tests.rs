@@ -140,3 +140,40 @@ fn answers_that_make_no_sense_are_none() {
         Some(("28".into(), Said::Unreached("curl: (28) x".into())))
     );
 }
+
+/// What was asked for with encryption, if only by a server that led there, was told without.
+#[test]
+fn nobody_is_led_from_encryption_to_none() {
+    let down = Some((
+        "0".to_string(),
+        Said::Unreached("it leads from an address with encryption to one without".into()),
+    ));
+    assert_eq!(said("0 down 512 514649fb", None, "http://h/a"), down);
+    // As its shell tells it of headers that it got.
+    let directory = tempfile::tempdir().unwrap();
+    let headers = |text: &str| {
+        let curl = format!(
+            "#!/bin/sh\nlast=\nfor word; do [ \"$last\" != --dump-header ] || printf '%s' '{text}' >\"$word\"; \
+             last=$word; done\nprintf x\n"
+        );
+        let file = directory.path().join("curl");
+        std::fs::write(&file, curl).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&file, mode).unwrap();
+        let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
+        let mut sh = std::process::Command::new("sh");
+        sh.args(["-euc", SCRIPT, "sh"]).env("PATH", path);
+        let (mut child, orders) = {
+            sh.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+            (sh.spawn().unwrap(), orders(&["http://h/a"], None))
+        };
+        child.stdin.take().unwrap().write_all(orders.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    };
+    let moved = |to: &str| format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\n\r\n");
+    let end = "HTTP/2 200\r\ncontent-length: 1\r\n\r\n";
+    let up = headers(&(moved("https://h/b") + &moved("/c") + end));
+    assert_eq!(up, "0 0 200 1 78\n");
+    let down = headers(&(moved("https://h/b") + &moved("HTTP://h/c") + end));
+    assert_eq!(down, "0 0 down 1 78\n");
+}

@@ -48,6 +48,14 @@ pub enum ImageRefError {
         /// The word.
         word: String,
     },
+    /// `file:` with a `%` that begins no character.
+    #[error(
+        "image `{word}`: in a `file:` address, `%` is written as `%25`, and other characters as their two digits after it"
+    )]
+    FilePath {
+        /// The word.
+        word: String,
+    },
     /// What follows `#` is not a checksum.
     #[error("image `{word}`: {error}")]
     Checksum {
@@ -89,13 +97,31 @@ impl ImageRef {
                     if !path.starts_with('/') {
                         return Err(ImageRefError::FileHost { word: shown() });
                     }
-                    Place::Local(path.into())
+                    let path =
+                        decoded(path).ok_or_else(|| ImageRefError::FilePath { word: shown() })?;
+                    if path.chars().any(is_unprintable) {
+                        return Err(ImageRefError::Characters);
+                    }
+                    Place::Local(path)
                 }
                 other => return Err(ImageRefError::Scheme { word: shown(), scheme: other.into() }),
             },
         };
         Ok(Self { place, sum })
     }
+}
+
+/// A path with its percent-encoding taken off (RFC 8089, RFC 3986); none if that is not well-formed, or is not UTF-8.
+fn decoded(path: &str) -> Option<String> {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?);
+        bytes.extend(rest.bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// The scheme of an address, and what follows `://`.
@@ -214,6 +240,28 @@ mod tests {
         assert_eq!(word.place, Place::Local("/x/y.qcow2".into()));
         assert!(word.sum.is_some());
         assert!(ImageRef::parse(&format!("debian-12#{SUM}")).unwrap().sum.is_some());
+    }
+
+    #[test]
+    fn a_file_address_is_taken_for_the_path_that_it_stands_for() {
+        for (word, path) in [
+            ("file:///srv/my%20image.qcow2", "/srv/my image.qcow2"),
+            ("file://localhost/srv/a%2Bb%23c.qcow2", "/srv/a+b#c.qcow2"),
+            ("FILE:///srv/100%25.qcow2", "/srv/100%.qcow2"),
+            ("file:///srv/%C3%A4.qcow2", "/srv/ä.qcow2"),
+            ("file:///srv/ä b.qcow2", "/srv/ä b.qcow2"),
+            // A path is what it is.
+            ("/srv/my%20image.qcow2", "/srv/my%20image.qcow2"),
+        ] {
+            assert_eq!(ImageRef::parse(word).unwrap().place, Place::Local(path.into()), "{word}");
+        }
+        for word in ["file:///a%2", "file:///a%", "file:///a%zz", "file:///a%+1", "file:///a%ff"] {
+            let error = ImageRef::parse(word).unwrap_err();
+            assert!(matches!(error, ImageRefError::FilePath { .. }), "{word}: {error}");
+        }
+        for word in ["file:///a%00b", "file:///a%0Ab"] {
+            assert_eq!(ImageRef::parse(word), Err(ImageRefError::Characters), "{word}");
+        }
     }
 
     #[test]

@@ -191,6 +191,36 @@ fn an_address_that_no_host_can_have_is_refused() {
 }
 
 #[test]
+fn floating_addresses_that_nobody_can_have_are_told_with_their_place() {
+    let file = |first: &str, last: &str| {
+        network(&format!("{SERVED}, floating_ip: {{start: {first}, end: {last}}}"))
+    };
+    for (first, last, said) in [
+        ("10.9.0.220", "10.9.0.201", "error topology::floating-ip"),
+        ("10.9.0.50", "10.9.0.40", "error topology::floating-ip"),
+        ("10.99.0.9", "10.9.0.1", "error topology::floating-ip"),
+        ("10.10.0.201", "10.10.0.220", "warning topology::floating-ip"),
+        ("10.9.0.201", "10.9.1.9", "warning topology::floating-ip"),
+        ("10.8.0.1", "10.9.0.1", "warning topology::floating-ip"),
+    ] {
+        let text = file(first, last);
+        let mut wanted = input(&[("controller", 0)], &text, &[]);
+        mistakes(&mut wanted);
+        let found: Vec<_> = wanted.diags.iter().collect();
+        let [one] = found.as_slice() else { panic!("{first} to {last}: {found:#?}") };
+        let severity = if wanted.diags.has_errors() { "error" } else { "warning" };
+        assert_eq!(format!("{severity} {}", one.code), said, "{first} to {last}");
+        // The place is that of the addresses.
+        let span = one.labels[0].span;
+        let at = &wanted.sources.get(span.source).text[span.start as usize..span.end as usize];
+        assert!(at.starts_with(first) && at.ends_with(last), "{at}");
+    }
+    for (first, last) in [("10.9.0.201", "10.9.0.220"), ("10.9.0.220", "10.9.0.220")] {
+        assert!(mistakes(&mut input(&[("controller", 0)], &file(first, last), &[])).is_empty());
+    }
+}
+
+#[test]
 fn networks_larger_than_24_bits_are_shown_as_they_are() {
     let shown = |address: &str, start: &str, end: &str| {
         let keys = format!(

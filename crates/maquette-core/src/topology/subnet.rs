@@ -430,13 +430,25 @@ pub(super) fn keep_free(node: &Node, ipv4: Option<&mut Ipv4>, name: &str, diags:
     let Some(free) = ends::<Ipv4Addr>(node, "floating_ip", "an IPv4 address", diags) else {
         return;
     };
+    let (first, last) = (u32::from(free.value.start), u32::from(free.value.end));
+    if last < first {
+        let message = format!("`floating_ip` of network `{name}` ends before it starts");
+        let diagnostic = Diagnostic::error("topology::floating-ip", message).at(free.span, "");
+        diags.push(diagnostic.help("swap `start` and `end`"));
+        return;
+    }
     let Some(ipv4) = ipv4 else { return };
     let net = ipv4.net;
+    if let Some(outside) = outside(net, &free, ipv4.chosen) {
+        let message =
+            format!("`floating_ip` of network `{name}`: {outside} is not inside {}", net.trunc());
+        let diagnostic = Diagnostic::warning("topology::floating-ip", message).at(free.span, "");
+        diags.push(diagnostic.help("hosts on this network do not reach it without a router"));
+    }
     // A range that is wrong was reported.
     let inside = |r: &&mut Dhcp<Ipv4Addr>| net.contains(&r.start) && net.contains(&r.end);
     let Some(range) = ipv4.dhcp.as_mut().filter(inside) else { return };
     let (start, end) = (u32::from(range.start), u32::from(range.end));
-    let (first, last) = (u32::from(free.value.start), u32::from(free.value.end));
     if last < start || end < first {
         return;
     }
@@ -454,6 +466,12 @@ pub(super) fn keep_free(node: &Node, ipv4: Option<&mut Ipv4>, name: &str, diags:
     let kept = format!("DHCP gives out {} to {} only", range.start, range.end);
     let message = format!("`floating_ip` of network `{name}` overlaps its DHCP range");
     diags.push(Diagnostic::warning("topology::floating-ip", message).at(free.span, kept));
+}
+
+/// The end of a range of floating addresses that is not in the subnet; one that is still to be chosen has none.
+fn outside(net: Ipv4Net, free: &Spanned<Dhcp<Ipv4Addr>>, chosen: bool) -> Option<Ipv4Addr> {
+    let Dhcp { start, end } = free.value;
+    [start, end].into_iter().find(|address| !chosen && !net.contains(address))
 }
 
 /// Addresses that nodes set up by themselves, since nobody gives them any.

@@ -1,9 +1,9 @@
 //! What a document may be, found out before the YAML library loads it: the library calls itself for each
 //! level, copies what an alias stands for, and drops tags that it does not know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use saphyr_parser::{Event, Parser, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use crate::diagnostic::Diagnostic;
 
@@ -24,6 +24,49 @@ const TAGS: [&str; 8] = ["str", "int", "float", "bool", "null", "seq", "map", "m
 struct Size {
     levels: usize,
     bytes: usize,
+}
+
+/// The key that merges.
+pub(super) const MERGE: &str = "<<";
+
+/// Where a mapping has a merge key again: the places of these keys, in characters.
+pub(super) fn merged_again(text: &str) -> BTreeSet<usize> {
+    let mut places = BTreeSet::new();
+    // Of each collection around a node, how many nodes of a mapping there were, and whether one was a merge key.
+    let mut open: Vec<(Option<usize>, bool)> = Vec::new();
+    if text.matches(MERGE).count() < 2 {
+        return places;
+    }
+    for event in Parser::new_from_str(text) {
+        let Ok((event, span)) = event else { break };
+        let is_merge = match &event {
+            Event::Scalar(text, ScalarStyle::Plain, _, tag) => {
+                *text == MERGE && tag.as_ref().is_none_or(|tag| tag.suffix == "merge")
+            }
+            _ => false,
+        };
+        match event {
+            Event::MappingEnd | Event::SequenceEnd => drop(open.pop()),
+            Event::MappingStart(..)
+            | Event::SequenceStart(..)
+            | Event::Scalar(..)
+            | Event::Alias(_) => {}
+            _ => continue,
+        }
+        match event {
+            Event::MappingStart(..) => open.push((Some(0), false)),
+            Event::SequenceStart(..) => open.push((None, false)),
+            // A collection counts once it is over.
+            _ => {
+                let Some((Some(count), has_merge)) = open.last_mut() else { continue };
+                if is_merge && *count % 2 == 0 && std::mem::replace(has_merge, true) {
+                    places.insert(span.start.index());
+                }
+                *count += 1;
+            }
+        }
+    }
+    places
 }
 
 /// Why a document is not read, and where.

@@ -1,6 +1,7 @@
 //! Reading YAML: the library's nodes become ours.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr::{AnnotatedMapping, MarkedYaml, YamlData, YamlLoader};
 use saphyr_parser::{Marker, Parser, ScalarStyle, ScanError, Tag};
@@ -13,17 +14,18 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 ///
 /// Duplicate keys, alias bombs and tags that are not YAML's own are errors. Merge keys are those of YAML 1.1
 /// (<https://yaml.org/type/merge.html>), as PyYAML reads them: keys written out win over merged ones, of
-/// several mappings (`<<: [*a, *b]`) the first that has a key wins, values are taken whole, and a quoted
-/// `"<<"` is a key like any other.
+/// several mappings (`<<: [*a, *b]`) the first that has a key wins, of several merge keys the last that has it, values are
+/// taken whole, and a quoted `"<<"` is a key like any other.
 pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option<Node> {
     let text = &sources.get(id).text;
     let offsets = Offsets::new(text);
-    let reader = Reader { id, offsets: &offsets, secret: sources.get(id).secret };
+    let merges = bounds::merged_again(text);
+    let reader = Reader { id, offsets: &offsets, secret: sources.get(id).secret, merges: &merges };
     if let Some((diagnostic, place)) = bounds::refusal(text) {
         diags.push(diagnostic.at(reader.place(place.start, place.end), ""));
         return None;
     }
-    match load(text) {
+    match load(&told_apart(text, &merges)) {
         Err(error) => {
             diags.push(syntax_error(&reader, text, &error));
             None
@@ -43,6 +45,25 @@ pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option
             }
         },
     }
+}
+
+/// The library takes a second merge key for a key that is there twice, so each gets a name of its own, of as many characters.
+fn told_apart<'a>(text: &'a str, merges: &BTreeSet<usize>) -> Cow<'a, str> {
+    const PRIVATE: u32 = 0xE000;
+    const NAMES: u32 = 0x1800;
+    if merges.is_empty() {
+        return text.into();
+    }
+    let mut characters: Vec<char> = text.chars().collect();
+    for (number, place) in (0..).zip(merges) {
+        let name = [number / NAMES, number % NAMES].map(|part| char::from_u32(PRIVATE + part));
+        if let (Some(['<', '<']), [Some(first), Some(second)]) =
+            (characters.get(*place..*place + 2), name)
+        {
+            characters[*place..*place + 2].copy_from_slice(&[first, second]);
+        }
+    }
+    characters.into_iter().collect::<String>().into()
 }
 
 fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, ScanError> {
@@ -95,6 +116,8 @@ struct Reader<'a> {
     id: SourceId,
     offsets: &'a Offsets,
     secret: bool,
+    /// Where merge keys are that are not their mapping's first.
+    merges: &'a BTreeSet<usize>,
 }
 
 impl Reader<'_> {
@@ -141,8 +164,9 @@ impl Reader<'_> {
             let key_span = self.span(key);
             let Some((name, form)) = self.key(key, diags) else { continue };
             let Some(value) = self.node(value, depth + 1, diags) else { continue };
-            if name == "<<" && form == Style::Bare {
-                merged.extend(mappings(value, diags));
+            let is_again = self.merges.contains(&key.span.start.index());
+            if is_again || name == bounds::MERGE && form == Style::Bare {
+                merged.push(mappings(value, diags));
             } else if let Some(first) = places.get(&name) {
                 // The library takes `a` and `"a"` for two keys.
                 diags.push(
@@ -155,7 +179,7 @@ impl Reader<'_> {
                 entries.push(Entry { key: name, key_span, value });
             }
         }
-        for entry in merged {
+        for entry in merged.into_iter().rev().flatten() {
             if !places.contains_key(&entry.key) {
                 places.insert(entry.key.clone(), entry.key_span);
                 entries.push(entry);
@@ -281,6 +305,14 @@ mod tests {
             ("{<<: [{<<: *b, v: 1}, *a]}", "{v: 1, x: 2, z: 3, y: {p: 1}}"),
             ("{n: {<<: *b, x: 4}}", "{n: {x: 4, z: 3}}"),
             ("[{<<: *b}]", "[{x: 2, z: 3}]"),
+            // Of several merge keys the last wins.
+            ("{<<: *a, <<: *b}", "{y: {p: 1}, x: 2, z: 3}"),
+            ("{<<: *b, <<: *a}", "{x: 1, y: {p: 1}, z: 3}"),
+            ("{<<: *a, v: 1, <<: *b, x: 9, <<: {z: 4}}", "{v: 1, x: 9, y: {p: 1}, z: 4}"),
+            ("{<<: [*a, *b], <<: {<<: {w: 1}, <<: {w: 2}}}", "{x: 1, y: {p: 1}, z: 3, w: 2}"),
+            ("[{<<: *a, <<: *a}, {<<: *b}]", "[{x: 1, y: {p: 1}}, {x: 2, z: 3}]"),
+            ("{é: <<, <<: *b, <<: {v: <<}}", "{é: <<, x: 2, z: 3, v: <<}"),
+            ("{\n  <<: *b,\n  <<: *a}", "{x: 1, y: {p: 1}, z: 3}"),
             // Text that looks like one.
             ("{'<<': 3}", "{'<<': 3}"),
             ("{!!str <<: 3}", "{'<<': 3}"),
@@ -301,14 +333,13 @@ mod tests {
             ("a: {<<: }\n", "nothing"),
             ("a: {<<: [{x: 1}, y]}\n", "a single value"),
             ("a: {<<: [[{x: 1}]]}\n", "a list"),
+            ("a: {<<: {x: 1}, <<: 3}\n", "a single value"),
         ] {
             let (_, diags, _) = read(text);
             let first = diags.iter().next().unwrap_or_else(|| panic!("{text:?} passed"));
             assert_eq!(first.code, "yaml::merge");
             assert!(first.message.ends_with(&format!("not {kind}")), "{first:?}");
         }
-        let (_, diags, _) = read("a: &a {x: 1}\nb: {<<: *a, <<: *a}\n");
-        assert!(diags.has_errors(), "a merge key twice is a key twice");
     }
 
     fn flow(map: &BTreeMap<String, u8>) -> String {

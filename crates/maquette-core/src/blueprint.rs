@@ -405,7 +405,8 @@ impl Node {
 
     /// What it boots from, in order: libvirt's words.
     pub fn boot_order(&self) -> Vec<&str> {
-        let given = self.virtopts.iter().find_map(|option| match option {
+        // The last counts, as with virt-install.
+        let given = self.virtopts.iter().rev().find_map(|option| match option {
             VirtOpt::Boot { order, .. } if !order.is_empty() => Some(order),
             _ => None,
         });

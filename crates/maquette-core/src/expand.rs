@@ -36,7 +36,9 @@ use crate::blueprint::{
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
 use crate::observed::{Domain, Observed};
-use crate::topology::{FirstBoot, Preallocation, Role, SeedDrive, Settings, Topology, VirtType};
+use crate::topology::{
+    FirstBoot, OsVariant, Preallocation, Role, SeedDrive, Settings, Topology, VirtType,
+};
 use crate::units::MacAddr;
 use crate::values::{
     DeviceModel, InterfaceName, Login, MachineName, Name, NetworkName, NodeName, NodeType,
@@ -406,7 +408,9 @@ impl<'a> Expander<'a> {
     ) -> Vec<Interface> {
         let external = role.external_network.as_ref().map(|e| e.network.value.as_str());
         let observed = self.context.observed;
-        let usual = role.variant.as_ref().and_then(|v| v.value.nic()).unwrap_or("virtio");
+        let told = self.topology.settings.virtopts.system();
+        let system = told.or(role.variant.as_ref().map(|v| &v.value));
+        let usual = system.and_then(OsVariant::nic).unwrap_or("virtio");
         let mut routed = false;
         let mut list = Vec::new();
         for (index, port) in ports.iter().enumerate() {

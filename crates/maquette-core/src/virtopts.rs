@@ -5,10 +5,14 @@
 //! Source: virt-install(1). Each option takes `key=value` pairs between commas; the first may be a bare
 //! value, which stands for the option's main key.
 
+mod options;
+
 use std::fmt;
 use std::str::FromStr;
 
+use crate::hardware::OsVariant;
 use crate::values::MachineName;
+use options::{Fate, Row, Takes};
 
 /// Options as they were given, taken apart once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,14 +32,21 @@ impl VirtOpts {
         self.options.is_empty()
     }
 
-    /// CPU mode or model, if one is among them.
+    /// CPU mode or model, if one is among them; the last, as with virt-install.
     pub fn cpu(&self) -> Option<&MachineName> {
-        self.iter().find_map(|o| if let VirtOpt::Cpu(model) = o { Some(model) } else { None })
+        self.iter().rev().find_map(|o| if let VirtOpt::Cpu(model) = o { Some(model) } else { None })
     }
 
-    /// Machine type, if one is among them.
+    /// Machine type, if one is among them; the last, as with virt-install.
     pub fn machine(&self) -> Option<&MachineName> {
-        self.iter().find_map(|o| if let VirtOpt::Machine(name) = o { Some(name) } else { None })
+        let name = |o| if let &VirtOpt::Machine(ref name) = o { Some(name) } else { None };
+        self.iter().rev().find_map(name)
+    }
+
+    /// The operating system in guests, if it is among them, which has the models of their NICs follow it.
+    pub fn system(&self) -> Option<&OsVariant> {
+        let system = |o| if let &VirtOpt::System(ref system) = o { Some(system) } else { None };
+        self.iter().rev().find_map(system)
     }
 }
 
@@ -59,6 +70,8 @@ impl fmt::Display for VirtOpts {
 /// One option, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VirtOpt {
+    /// `--osinfo`, or `--os-variant`: the operating system in the guest.
+    System(OsVariant),
     /// `--cpu`: mode or model.
     Cpu(MachineName),
     /// `--machine`: machine type.
@@ -99,6 +112,17 @@ pub enum VirtOpt {
     },
 }
 
+impl VirtOpt {
+    /// Whether it is one for the device of an option.
+    fn is_for(&self, option: &str) -> bool {
+        match self {
+            Self::Edit { name, .. } => name == option,
+            Self::Video(_) => option == "--video",
+            _ => false,
+        }
+    }
+}
+
 /// What `virt-xml` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edit {
@@ -106,183 +130,149 @@ pub enum Edit {
     Change,
     /// It adds a device.
     Add,
-}
-
-/// Options that a definition has one part of; `virt-xml` changes it.
-const CHANGED: &[&str] = &[
-    "--blkiotune",
-    "--boot",
-    "--clock",
-    "--cpu",
-    "--cputune",
-    "--events",
-    "--features",
-    "--idmap",
-    "--iothreads",
-    "--keywrap",
-    "--launchSecurity",
-    "--memorybacking",
-    "--memtune",
-    "--numatune",
-    "--pm",
-    "--resource",
-    "--rng",
-    "--sysinfo",
-    "--vcpus",
-    "--video",
-    "--xml",
-];
-
-/// Options that are devices besides those that a node has.
-const ADDED: &[&str] = &[
-    "--channel",
-    "--controller",
-    "--filesystem",
-    "--hostdev",
-    "--input",
-    "--iommu",
-    "--memballoon",
-    "--memdev",
-    "--panic",
-    "--parallel",
-    "--redirdev",
-    "--seclabel",
-    "--serial",
-    "--shmem",
-    "--smartcard",
-    "--sound",
-    "--tpm",
-    "--vsock",
-    "--watchdog",
-];
-
-/// Options that keys and settings decide, and which.
-const DECIDED: &[(&str, &str)] = &[
-    ("--arch", "nodes are x86_64"),
-    ("--cdrom", "`--image-url` says what nodes are made from"),
-    ("--cloud-init", "`user_data` of a node type does that"),
-    ("--connect", "`--host-address` says where nodes are"),
-    ("--disk", "`disks` of a node type says which there are"),
-    ("--graphics", "nodes have VNC; `--vnc-external` has it listen on all addresses"),
-    ("--install", "`--image-url` says what nodes are made from"),
-    ("--location", "`--image-url` says what nodes are made from"),
-    ("--memory", "`memory` of a node type says how much"),
-    ("--metadata", "it has Maquette's records"),
-    ("--name", "`name` of a node type says what nodes are called"),
-    ("--network", "`networks` of a node type says which there are"),
-    ("--nodisks", "`disks` of a node type says which there are"),
-    ("--nonetworks", "`networks` of a node type says which there are"),
-    ("--pxe", "`boot: [network, hd]` of a node type does that"),
-    ("--ram", "`memory` of a node type says how much"),
-    ("--uuid", "a node's UUID follows from its name"),
-    ("--virt-type", "`--virt-type` of Maquette's own does that"),
-];
-
-/// What nodes are like anyway: options, and how their values begin. Those without a value take none.
-const SO_ANYWAY: &[(&str, &[&str])] = &[
-    ("--autostart", &[]),
-    (
-        "--channel",
-        &[
-            "unix,target_type=virtio,name=org.qemu.guest_agent.0",
-            "unix,target.type=virtio,target.name=org.qemu.guest_agent.0",
-            "unix,target.type=virtio,name=org.qemu.guest_agent.0",
-            "unix,mode=bind,target_type=virtio,name=org.qemu.guest_agent.0",
-        ],
-    ),
-    ("--check", &[""]),
-    ("--console", &["pty"]),
-    ("--graphics", &["vnc"]),
-    ("--hvm", &[]),
-    ("--import", &[]),
-    ("--noautoconsole", &[]),
-    ("--noreboot", &[]),
-    ("--os-type", &[""]),
-    ("--os-variant", &[""]),
-    ("--osinfo", &[""]),
-    ("--quiet", &[]),
-    ("--rng", &["/dev/urandom"]),
-    ("--serial", &["pty"]),
-    ("--wait", &[""]),
-];
-
-/// Options of virt-install without a value.
-const FLAGS: &[&str] = &["--nodisks", "--nonetworks", "--pxe"];
-
-/// Whether a node is like that without being told so.
-fn is_so_anyway(name: &str, value: &str) -> bool {
-    let begins = |begin: &&str| {
-        begin.is_empty() || value == *begin || value.starts_with(&format!("{begin},"))
-    };
-    // A screen that somebody else can see is another matter.
-    let plain = name != "--graphics"
-        || !value
-            .split(',')
-            .any(|part| part.starts_with("listen=") || part.starts_with("password"));
-    SO_ANYWAY.iter().any(|(known, values)| {
-        *known == name && plain && (values.is_empty() || values.iter().any(begins))
-    })
-}
-
-fn is_flag(name: &str) -> bool {
-    FLAGS.contains(&name)
-        || SO_ANYWAY.iter().any(|(known, values)| *known == name && values.is_empty())
+    /// It takes devices away.
+    Remove,
 }
 
 /// Takes the text apart.
 fn parse(text: &str) -> Result<Vec<VirtOpt>, String> {
     let words = shlex::split(text).ok_or("a quotation mark is not closed")?;
-    let mut words = words.into_iter();
+    let mut words = words.into_iter().peekable();
     let mut all = Vec::new();
     while let Some(word) = words.next() {
-        let (name, value) = match word.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => (name.to_string(), value.to_string()),
-            _ if is_flag(&word) => (word, String::new()),
-            _ => {
-                let value = words.next().ok_or_else(|| format!("`{word}` lacks a value"))?;
-                (word, value)
-            }
+        let (name, value) = named(&word);
+        let row = options::find(name)?;
+        // As with virt-install, what begins with a dash is the next option, unless it is a number.
+        let next = words.next_if(|next| {
+            let takes = value.is_none() && row.takes != Takes::Nothing;
+            takes && (!next.starts_with('-') || next.parse::<i64>().is_ok())
+        });
+        let value = match (value.map(String::from).or(next), row.takes) {
+            (Some(value), Takes::Value | Takes::Perhaps) => Some(value),
+            (None, Takes::Perhaps | Takes::Nothing) => None,
+            (None, Takes::Value) => return Err(format!("`{name}` lacks a value")),
+            (Some(_), Takes::Nothing) => return Err(format!("`{name}` takes no value")),
         };
-        if !is_so_anyway(&name, &value) {
-            all.push(option(&name, &value)?);
-        }
+        all.extend(taken(row, value, &all)?);
     }
     Ok(all)
 }
 
-/// An option that is for `virt-xml`.
-fn edit(name: &str, value: &str) -> Result<VirtOpt, String> {
-    if let Some((_, who)) = DECIDED.iter().find(|(known, _)| *known == name) {
-        return Err(format!("virt-install's option `{name}` is not for --virtopts: {who}"));
+/// An option's name, and its value where that is part of the same word.
+fn named(word: &str) -> (&str, Option<&str>) {
+    if word.starts_with("--") {
+        return word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
     }
-    // A number would contradict the node type's; its parts, such as sockets, are another matter.
-    if name == "--vcpus" && value.split(',').next().is_some_and(|first| !first.contains('=')) {
-        return Err("`--vcpus` with a number is not for --virtopts: `cpu` of a node type says how many; `--vcpus sockets=…,cores=…` is".into());
-    }
-    let how = match (CHANGED.contains(&name), ADDED.contains(&name)) {
-        (true, _) => Edit::Change,
-        (false, true) => Edit::Add,
-        (false, false) => {
-            let known = CHANGED.iter().chain(ADDED).copied();
-            let meant = nearest(name, known).map(|near| format!("; did you mean `{near}`?"));
-            return Err(format!(
-                "virt-install has no option `{name}`{}",
-                meant.unwrap_or_default()
-            ));
+    match word.strip_prefix('-').and_then(|rest| rest.chars().next()) {
+        Some(letter) if word.len() > 1 + letter.len_utf8() => {
+            let (name, value) = word.split_at(1 + letter.len_utf8());
+            (name, Some(value.strip_prefix('=').unwrap_or(value)))
         }
+        _ => (word, None),
+    }
+}
+
+/// What an option asks for; nothing if that is so anyway. `before` is what others have asked for.
+fn taken(row: &Row, value: Option<String>, before: &[VirtOpt]) -> Result<Option<VirtOpt>, String> {
+    let given = value.unwrap_or_default();
+    let (name, value, how) = match row.fate {
+        Fate::Stands(of, begin) => {
+            return taken(options::find(of)?, Some(format!("{begin}{given}")), before);
+        }
+        Fate::Run => return Ok(None),
+        Fate::System => return system(&given),
+        // All guests have one of virtinst's own choice then.
+        Fate::Done(how) if given.is_empty() && row.takes == Takes::Perhaps => {
+            (row.name, "default".to_string(), Some(how))
+        }
+        Fate::Done(how) => (row.name, given, Some(how)),
+        Fate::Decided(_) => (row.name, given, None),
     };
+    if options::is_so_anyway(name, &value) {
+        return Ok(None);
+    }
+    match (row.fate, how) {
+        (Fate::Decided(why), _) => Err(not_for(name, why)),
+        (_, Some(how)) => option(name, &value, how, before).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn not_for(name: &str, why: &str) -> String {
+    format!("virt-install's option `{name}` is not for --virtopts: {why}")
+}
+
+/// The operating system in the guest: libosinfo's name, among words about how virt-install finds it out.
+fn system(value: &str) -> Result<Option<VirtOpt>, String> {
+    let (mut named, words) = (None, value.split(','));
+    for word in words.filter(|word| !word.is_empty() && *word != "none") {
+        match word.split_once('=') {
+            None => named = Some(word),
+            Some(("name" | "short-id", name)) => named = Some(name),
+            Some(("detect" | "require", _)) => {}
+            Some(_) => return Err(format!("`{word}` of --osinfo is not understood")),
+        }
+    }
+    named.map(|name| name.parse().map(VirtOpt::System)).transpose()
+}
+
+/// An option that is for `virt-xml`.
+fn edit(name: &str, value: &str, how: Edit, before: &[VirtOpt]) -> Result<VirtOpt, String> {
     if value.chars().any(char::is_control) {
         return Err(format!("the value of `{name}` is not one line of text"));
     }
-    Ok(VirtOpt::Edit { how, name: name.into(), value: value.into() })
+    let mut parts = value.split(',');
+    let is_count = |part: &str| part.starts_with("vcpus=");
+    let (mut how, mut value) = (how, value.to_string());
+    match name {
+        // A number would contradict the node type's; its parts, such as sockets, are another matter.
+        "--vcpus" if value.starts_with(|c: char| c.is_ascii_digit()) || parts.any(is_count) => {
+            return Err("`--vcpus` with a number is not for --virtopts: `cpu` of a node type says how many; `--vcpus sockets=…,cores=…` is".into());
+        }
+        "--metadata" if !["title=", "description="].iter().any(|key| value.starts_with(key)) => {
+            return Err(not_for(
+                name,
+                "it has Maquette's records; `title=` and `description=` are",
+            ));
+        }
+        "--graphics" => (how, value) = graphics(&value)?,
+        _ if value == "none" && options::REMOVABLE.contains(&name) => {
+            (how, value) = (Edit::Remove, "all".into());
+        }
+        _ => {}
+    }
+    if let Some((_, why)) = options::KEPT.iter().find(|(kept, _)| *kept == name && value == "none")
+    {
+        return Err(not_for(&format!("{name} none"), why));
+    }
+    // The first is instead of the node's own, and others are besides it.
+    let again = matches!(name, "--rng" | "--video") && before.iter().any(|o| o.is_for(name));
+    let how = if again && how == Edit::Change { Edit::Add } else { how };
+    Ok(VirtOpt::Edit { how, name: name.into(), value })
 }
 
-/// The name that one is most like.
-fn nearest<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    all.map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(far, _)| *far <= 2)
-        .min()
-        .map(|(_, known)| known)
+/// Changes of a node's VNC server, or a screen besides it.
+fn graphics(value: &str) -> Result<(Edit, String), String> {
+    let parts: Vec<&str> = value.split(',').collect();
+    let has = |keys: &[&str]| {
+        parts.iter().any(|part| {
+            keys.iter().any(|key| part.strip_prefix(key).is_some_and(|rest| rest.starts_with('=')))
+        })
+    };
+    let kind = parts.first().map_or("", |first| first.strip_prefix("type=").unwrap_or(first));
+    if kind != "vnc" && !kind.contains('=') {
+        return Ok((if kind == "none" { Edit::Change } else { Edit::Add }, value.into()));
+    }
+    if parts.iter().any(|part| part.starts_with("listen")) || has(&["password", "passwd"]) {
+        let why = "nodes have VNC; `--vnc-external` has it listen on all addresses, and `--vnc-password` sets its password";
+        return Err(not_for("--graphics", why));
+    }
+    let mut kept: Vec<&str> = parts.iter().skip(usize::from(kind == "vnc")).copied().collect();
+    // libvirt would choose one all the same.
+    if has(&["port"]) && !has(&["autoport"]) {
+        kept.push("autoport=no");
+    }
+    Ok((Edit::Change, kept.join(",")))
 }
 
 /// `main` is the key that a bare first value stands for.
@@ -342,7 +332,8 @@ impl Given<'_> {
     /// A model, and nothing else.
     fn alone(&self) -> Result<String, String> {
         let (model, extra) = self.model("")?;
-        match model.is_empty() || !extra.is_empty() {
+        // virtinst knows what the default of something is.
+        match model.is_empty() || !extra.is_empty() || model == "default" {
             true => Err(format!("{} takes a single word", self.name)),
             false => Ok(model),
         }
@@ -356,6 +347,8 @@ impl Given<'_> {
     fn cpu(&self) -> Result<VirtOpt, String> {
         match self.alone()?.as_str() {
             "host" => Ok(VirtOpt::Cpu(MachineName::known("host-passthrough"))),
+            // Words of virtinst's, which are no models.
+            word @ ("host-model-only" | "hv-default" | "host-copy") => Err(self.unknown(word)),
             other => Ok(VirtOpt::Cpu(self.machine_name(other)?)),
         }
     }
@@ -379,7 +372,7 @@ impl Given<'_> {
         for (key, value) in &self.pairs {
             match *key {
                 "order" => order.push((*value).to_string()),
-                "menu" => menu = truth(value),
+                "menu" => menu = Some(truth(value).ok_or_else(|| self.unknown(value))?),
                 device @ ("hd" | "network" | "cdrom") => order.push(device.into()),
                 other => return Err(self.unknown(other)),
             }
@@ -391,12 +384,15 @@ impl Given<'_> {
     }
 
     fn memory(&self) -> Result<VirtOpt, String> {
-        let on = self.pairs.iter().filter(|(_, value)| truth(value) == Some(true));
-        let names = on.map(|(key, _)| match *key {
-            "hugepages" | "locked" | "nosharepages" => Ok((*key).to_string()),
-            other => Err(self.unknown(other)),
-        });
-        Ok(VirtOpt::Memory(names.collect::<Result<_, _>>()?))
+        let mut names = Vec::new();
+        for (key, value) in &self.pairs {
+            match (*key, truth(value)) {
+                ("hugepages" | "locked" | "nosharepages", Some(true)) => names.push((*key).into()),
+                ("hugepages" | "locked" | "nosharepages", Some(false)) => {}
+                (other, _) => return Err(self.unknown(other)),
+            }
+        }
+        Ok(VirtOpt::Memory(names))
     }
 
     fn feature(&self, value: &str) -> Result<VirtOpt, String> {
@@ -411,10 +407,11 @@ impl Given<'_> {
     }
 }
 
-fn option(name: &str, value: &str) -> Result<VirtOpt, String> {
+fn option(name: &str, value: &str, how: Edit, before: &[VirtOpt]) -> Result<VirtOpt, String> {
     // Its value is a line of arguments, commas included.
-    if name == "--qemu-commandline" {
-        let words = shlex::split(value).ok_or("a quotation mark is not closed")?;
+    if name == "--qemu-commandline" && !["env=", "clearxml="].iter().any(|k| value.starts_with(k)) {
+        let line = value.strip_prefix("args=").unwrap_or(value);
+        let words = shlex::split(line).ok_or("a quotation mark is not closed")?;
         return Ok(VirtOpt::Qemu(words));
     }
     let main = match name {
@@ -427,7 +424,7 @@ fn option(name: &str, value: &str) -> Result<VirtOpt, String> {
         "--cpu" => given.cpu(),
         "--machine" => return Ok(VirtOpt::Machine(given.machine_name(&given.alone()?)?)),
         "--sound" => given.alone().map(VirtOpt::Sound),
-        "--video" => given.alone().map(VirtOpt::Video),
+        "--video" if !before.iter().any(|o| o.is_for(name)) => given.alone().map(VirtOpt::Video),
         "--memballoon" => given.alone().map(VirtOpt::Balloon),
         "--watchdog" => given.watchdog(),
         "--tpm" => given.tpm(),
@@ -435,10 +432,10 @@ fn option(name: &str, value: &str) -> Result<VirtOpt, String> {
         "--memorybacking" => given.memory(),
         "--features" => given.feature(value),
         "--iothreads" => value.parse().map(VirtOpt::IoThreads).map_err(|_| given.unknown(value)),
-        _ => return edit(name, value),
+        _ => return edit(name, value, how, before),
     };
     // What of them is not understood here is for virt-xml, which knows them all.
-    understood.or_else(|_| edit(name, value))
+    understood.or_else(|_| edit(name, value, how, before))
 }
 
 #[cfg(test)]
@@ -485,8 +482,12 @@ mod tests {
             ("--network bridge=br0", "`networks` of a node type"),
             ("--memory 4096", "`memory` of a node type"),
             ("--vcpus 4,sockets=2", "`cpu` of a node type"),
+            ("--vcpus vcpus=4", "`cpu` of a node type"),
             ("--graphics vnc,listen=0.0.0.0", "`--vnc-external`"),
             ("--pxe", "`boot: [network, hd]`"),
+            ("--pxe=yes", "takes no value"),
+            ("--me 1", "may be any of virt-install's options"),
+            ("--os-variant rehl7", "libosinfo"),
             (
                 "--hostdevs 1:2",
                 "virt-install has no option `--hostdevs`; did you mean `--hostdev`?",
@@ -507,7 +508,7 @@ mod tests {
             "--rng /dev/urandom",
             "--noautoconsole --hvm --import --autostart",
             "--channel unix,target_type=virtio,name=org.qemu.guest_agent.0",
-            "--os-variant rhel7.0 --serial pty",
+            "--serial pty",
             "--check all=off --wait=-1",
         ] {
             assert_eq!(parse(text), Ok(Vec::new()), "{text}");

@@ -36,6 +36,7 @@ fn edit(
     let how = match how {
         Edit::Change => "--edit",
         Edit::Add => "--add-device",
+        Edit::Remove => "--remove-device",
     };
     let command = Command::script(SCRIPT, [file.as_str(), how, &format!("{name}={value}")]);
     let printed = check(host, &command.env("LC_ALL", "C"));
@@ -57,6 +58,7 @@ mod tests {
         text=$(cat)\n\
         case \"$3 $4\" in\n\
         '--edit --seclabel=type=none') echo 'ERROR No --seclabel objects found in the XML' >&2; exit 1 ;;\n\
+        --remove-device*) echo 'ERROR No --input objects found in the XML' >&2; exit 1 ;;\n\
         *colour*) echo 'ERROR Unknown --watchdog options: [colour]' >&2; exit 1 ;;\n\
         esac\n\
         echo \"$text$3 $4\"\n";
@@ -86,6 +88,8 @@ mod tests {
         assert_eq!(run("--add-device", "--hostdev=1:2"), done(added));
         let added = "<domain/>--add-device --seclabel=type=none";
         assert_eq!(run("--edit", "--seclabel=type=none"), done(added));
+        // What is to be taken away and is not there is away.
+        assert_eq!(run("--remove-device", "--input=all"), done("<domain/>"));
         let (is_done, _, said) = run("--add-device", "--watchdog=colour=red");
         assert!(!is_done && said.contains("Unknown --watchdog options"), "{said}");
     }

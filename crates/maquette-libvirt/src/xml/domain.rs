@@ -207,7 +207,7 @@ fn clock(w: &mut Writer) {
 
 fn features(w: &mut Writer, options: &VirtOpts) {
     let wanted = |name: &str| {
-        options.iter().find_map(|o| match o {
+        options.iter().rev().find_map(|o| match o {
             VirtOpt::Feature(n, on) if n == name => Some(*on),
             _ => None,
         })
@@ -240,7 +240,7 @@ fn os(w: &mut Writer, node: &Node) {
             _ => w.text("type", &[("arch", "x86_64"), ("machine", &node.machine)], "hvm"),
         }
         node.boot_order().iter().for_each(|dev| w.empty("boot", &[("dev", dev)]));
-        let menu = node.virtopts.iter().find_map(|o| match o {
+        let menu = node.virtopts.iter().rev().find_map(|o| match o {
             VirtOpt::Boot { menu, .. } => *menu,
             _ => None,
         });

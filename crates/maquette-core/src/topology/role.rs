@@ -414,7 +414,7 @@ fn os(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> Option<Sp
     match variant.value.parse() {
         Ok(known) => Some(Spanned::new(known, variant.span)),
         Err(why) => {
-            let diagnostic = Diagnostic::warning("topology::os-variant", why);
+            let diagnostic = Diagnostic::error("topology::os-variant", why);
             diags.push(diagnostic.at(variant.span, "").help(
                 "`osinfo-query os` lists the names; it decides only on the model of NICs without `model`",
             ));
